@@ -230,6 +230,18 @@ create table evidence_journal (
   at timestamp with time zone not null default clock_timestamp()
 );
 
+create table evidence_key_orders (
+  id bigint not null generated always as identity,
+  generation integer not null,
+  reason text collate "C" not null,
+  new_vkeys text[] not null,
+  both_for interval not null,
+  ordered_by text not null,
+  ordered_as text not null default SESSION_USER,
+  ordered_at timestamp with time zone not null default clock_timestamp(),
+  stated_at timestamp with time zone
+);
+
 create table evidence_logs (
   name text collate "C" not null,
   generation integer not null,
@@ -249,8 +261,13 @@ create table evidence_logs (
   ended_at timestamp with time zone,
   ended_by text,
   ended_reason text,
+<<<<<<< HEAD
   anchors text[],
   statements_every interval
+=======
+  key_ordered text,
+  old_key_until timestamp with time zone
+>>>>>>> keys
 );
 
 create table evidence_month_keys (
@@ -496,6 +513,8 @@ alter table evidence_checkpoints add constraint evidence_checkpoints_pkey PRIMAR
 alter table evidence_coverage add constraint evidence_coverage_pkey PRIMARY KEY (generation, source_kind, source_id, filter_hash);
 alter table evidence_journal add constraint evidence_journal_generation_kind_ref_key UNIQUE (generation, kind, ref);
 alter table evidence_journal add constraint evidence_journal_pkey PRIMARY KEY (generation, index);
+alter table evidence_key_orders add constraint evidence_key_orders_pkey PRIMARY KEY (id);
+alter table evidence_key_orders add constraint evidence_key_orders_reason_check CHECK ((reason = ANY (ARRAY['rotation'::text, 'lost'::text, 'compromised'::text])));
 alter table evidence_logs add constraint evidence_logs_generation_check CHECK ((generation >= 1));
 alter table evidence_logs add constraint evidence_logs_name_check CHECK ((name = ANY (ARRAY['events'::text, 'journal'::text])));
 alter table evidence_logs add constraint evidence_logs_pkey PRIMARY KEY (name, generation);
@@ -3210,6 +3229,7 @@ begin
 end
 $function$;
 
+<<<<<<< HEAD
 CREATE OR REPLACE FUNCTION public.orgtrail_note_evidence_settings(p_generation integer, p_epoch bigint, p_anchors text[], p_statements_ms double precision)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3220,6 +3240,23 @@ begin
   update evidence_logs l set anchors = p_anchors, statements_every = make_interval(secs => p_statements_ms / 1000)
   where l.name = 'events' and l.generation = p_generation and l.lease_epoch = p_epoch;
   return found;
+=======
+CREATE OR REPLACE FUNCTION public.orgtrail_note_evidence_key()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update evidence_key_orders o set stated_at = clock_timestamp()
+  where o.generation = new.generation and o.id::text = new.ref and o.stated_at is null
+    and o.reason = new.text::jsonb ->> 'reason' and to_jsonb(o.new_vkeys) = new.text::jsonb -> 'new_vkeys';
+  if not found then
+    raise exception 'evidence: no such key was ordered' using errcode = 'serialization_failure';
+  end if;
+  update evidence_logs l set key_ordered = null, old_key_until = (new.text::jsonb ->> 'old_signs_until')::timestamptz
+  where l.generation = new.generation;
+  return null;
+>>>>>>> keys
 end
 $function$;
 
@@ -3373,6 +3410,7 @@ begin
 end
 $function$;
 
+<<<<<<< HEAD
 CREATE OR REPLACE FUNCTION public.orgtrail_pace_positions()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3392,6 +3430,24 @@ begin
   end if;
   new.alive_at := clock_timestamp();
   return new;
+=======
+CREATE OR REPLACE FUNCTION public.orgtrail_order_evidence_key(p_generation integer, p_reason text, p_new_vkeys text[], p_both_for_ms double precision, p_by text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  ordered bigint;
+begin
+  -- In the order of all others.
+  perform from evidence_logs l where l.generation = p_generation and l.ended_at is null order by l.name for update;
+  if not found or exists (select from evidence_logs l where l.generation > p_generation) then return null; end if;
+  delete from evidence_key_orders o where o.generation = p_generation and o.stated_at is null;
+  insert into evidence_key_orders (generation, reason, new_vkeys, both_for, ordered_by)
+  values (p_generation, p_reason, p_new_vkeys, orgtrail_span(p_both_for_ms), p_by) returning id into ordered;
+  update evidence_logs l set key_ordered = p_reason where l.generation = p_generation;
+  return ordered;
+>>>>>>> keys
 end
 $function$;
 
@@ -3734,6 +3790,7 @@ $function$;
 
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.account_listings FOR EACH ROW WHEN (((new.next_at > (clock_timestamp() + '25:00:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_success_at > (clock_timestamp() + '00:01:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no listing rests for longer than a day');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.discovery FOR EACH ROW WHEN (((new.last_success_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.lease_until > (clock_timestamp() + '01:00:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no lease is longer than an hour');
+CREATE TRIGGER evidence_journal_key AFTER INSERT ON public.evidence_journal FOR EACH ROW WHEN ((new.kind = 'key'::text)) EXECUTE FUNCTION orgtrail_note_evidence_key();
 CREATE TRIGGER statement_is_noted AFTER INSERT ON public.evidence_journal FOR EACH ROW WHEN ((new.kind = ANY (ARRAY['coverage'::text, 'schema'::text, 'genesis'::text, 'fork'::text]))) EXECUTE FUNCTION orgtrail_note_statement();
 CREATE TRIGGER evidence_logs_ended BEFORE UPDATE ON public.evidence_logs FOR EACH ROW WHEN (((old.ended_at IS NOT NULL) AND ((new.size <> old.size) OR (new.root <> old.root) OR (new.ended_at IS DISTINCT FROM old.ended_at)))) EXECUTE FUNCTION orgtrail_keep_evidence_ended();
 CREATE TRIGGER positions_are_paced BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN ((new."position" > old."position")) EXECUTE FUNCTION orgtrail_pace_positions();
@@ -4429,6 +4486,16 @@ comment on column evidence_journal.kind is 'Its type: genesis, source, drop, jum
 comment on column evidence_journal.ref is 'What it is about; a thing is stated once.';
 comment on column evidence_journal.text is 'JSON, byte for byte as it is hashed.';
 comment on column evidence_journal.at is 'When it was stored.';
+comment on table evidence_key_orders is 'Keys of the log of evidence that an operator has ordered. Written by functions alone.';
+comment on column evidence_key_orders.id is 'The reference of its statement.';
+comment on column evidence_key_orders.generation is 'As in evidence_logs.';
+comment on column evidence_key_orders.reason is 'rotation, lost or compromised.';
+comment on column evidence_key_orders.new_vkeys is 'The public keys of both logs.';
+comment on column evidence_key_orders.both_for is 'So long the old key signs as well.';
+comment on column evidence_key_orders.ordered_by is 'Who is said to have ordered it.';
+comment on column evidence_key_orders.ordered_as is 'The account of the database.';
+comment on column evidence_key_orders.ordered_at is 'When it was ordered.';
+comment on column evidence_key_orders.stated_at is 'When the statement was made; null: the process that builds has not made it yet.';
 comment on table evidence_logs is 'The two Merkle logs, one row for each generation: leaf i of events is position i + 1, leaves of journal are signed statements. Written by functions alone, as all tables evidence_*.';
 comment on column evidence_logs.name is 'events or journal.';
 comment on column evidence_logs.generation is 'From 1. The next one begins if a log cannot go on, after a restore.';
@@ -4448,8 +4515,13 @@ comment on column evidence_logs.schema_version is 'The migration that the journa
 comment on column evidence_logs.ended_at is 'When an operator ended the log: no leaf follows, and retention does not wait for it. Null: it goes on.';
 comment on column evidence_logs.ended_by is 'Who is said to have ended it.';
 comment on column evidence_logs.ended_reason is 'Why.';
+<<<<<<< HEAD
 comment on column evidence_logs.anchors is 'The anchors that the process that built last is set to have, by name; null: none has said.';
 comment on column evidence_logs.statements_every is 'How often it states the coverage of a source; null: none has said.';
+=======
+comment on column evidence_logs.key_ordered is 'Why another key is ordered that is not stated yet; null: none is.';
+comment on column evidence_logs.old_key_until is 'Until when the key before signs as well, by the last statement about keys.';
+>>>>>>> keys
 comment on table evidence_month_keys is 'What salts the leaves of the events of a month: dropped with the month.';
 comment on column evidence_month_keys.month is 'By action_time in UTC, as 2026-01; -infinity for events without a time.';
 comment on column evidence_month_keys.key is '32 random bytes.';

@@ -16,7 +16,7 @@ import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { noteAliveForever } from './note-alive.ts';
 import { type App, openApp } from './open-app.ts';
-import { serveEvidence, signerOf, startEvidence } from './start-evidence.ts';
+import { nextSignerOf, serveEvidence, signerOf, startEvidence } from './start-evidence.ts';
 import { startSinks } from './start-sinks.ts';
 import { createSyncTrouble, type SyncTrouble } from './sync-trouble.ts';
 
@@ -42,6 +42,7 @@ export const startDaemon = async (
   secrets: LiveSecrets = fixedSecrets(config),
 ): Promise<Daemon> => {
   const signer = signerOf(config.evidence);
+  const nextSigner = nextSignerOf(config.evidence);
   const metrics = createMetrics(version);
   const app = await openApp(config, {
     logger,
@@ -56,7 +57,7 @@ export const startDaemon = async (
   const { stopping, signal: hardStop } = gracefulStop(stop.signal);
   const sinks = await startSinks(config, app, { logger, metrics, secrets, asked: stop.signal, hard: hardStop });
   opened.defer(() => sinks.close());
-  const evidence = startEvidence(config, app, { signer, logger, signal: stop.signal });
+  const evidence = startEvidence(config, app, { signer, nextSigner, logger, signal: stop.signal });
   opened.defer(() => evidence.close());
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
   const served = serveEvidence(config, app, logger);

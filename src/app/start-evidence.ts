@@ -4,13 +4,12 @@ import { anchorForever, bothLogs } from '../evidence/anchors/anchor-forever.ts';
 import type { AnchorTarget } from '../evidence/anchors/anchor-targets.ts';
 import { openAnchors, type S3Settings } from '../evidence/anchors/open-anchors.ts';
 import { readAnchors } from '../evidence/anchors/read-anchors.ts';
-import { createAnchorStore, readEveryKey } from '../evidence/anchors/stored-anchors.sql.ts';
+import { createAnchorStore, keysAtAnchors } from '../evidence/anchors/stored-anchors.sql.ts';
 import { type BuildingOptions, buildForever } from '../evidence/builder/build-forever.ts';
 import type { CoverageOptions } from '../evidence/builder/coverage-turns.ts';
 import { createEvidenceStore } from '../evidence/builder/evidence-store.sql.ts';
 import { noteBuilderSettings } from '../evidence/builder/note-settings.sql.ts';
 import type { LogSigner } from '../evidence/builder/ports.ts';
-import { keyOfLog } from '../evidence/builder/sign-log.ts';
 import { signerOfCommand } from '../evidence/keys/command-signer.ts';
 import { publicKeyOfFile, signerOfFile } from '../evidence/keys/key-file.ts';
 import type { ServedStore } from '../evidence/served/served-evidence.ts';
@@ -35,12 +34,24 @@ export interface RunningEvidence {
   close(): Promise<void>;
 }
 
+/** What building needs of the process that it is in. */
+interface EvidenceHost {
+  readonly database: Pick<App['database'], 'latestUrl'>;
+  /** Names the process in leases. */
+  readonly owner: string;
+  readonly feed: Pick<App['feed'], 'waitBeyond'>;
+  readonly sync: { readonly time: Time };
+}
+
 interface EvidenceParts {
   /** Of `signerOf`. */
   readonly signer: LogSigner | undefined;
+  readonly nextSigner: LogSigner | undefined;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
+
+const NEXT_KEY_FILE = 'ORGTRAIL_EVIDENCE_NEXT_KEY_FILE';
 
 /** What signs, by the settings; undefined if none is set. Throws OrgtrailError `configuration` for a key that cannot be used. */
 export const signerOf = (evidence: EvidenceConfig | undefined): LogSigner | undefined => {
@@ -48,6 +59,21 @@ export const signerOf = (evidence: EvidenceConfig | undefined): LogSigner | unde
   const { keyFile, signer } = evidence;
   return signer === undefined ? signerOfFile(keyFile) : signerOfCommand(signer, publicKeyOfFile(keyFile));
 };
+
+/** The same of the key that is to follow it. */
+export const nextSignerOf = (evidence: EvidenceConfig | undefined): LogSigner | undefined => {
+  if (evidence?.nextKeyFile === undefined) return undefined;
+  const { nextKeyFile, nextSigner } = evidence;
+  return nextSigner === undefined
+    ? signerOfFile(nextKeyFile, NEXT_KEY_FILE)
+    : signerOfCommand(nextSigner, publicKeyOfFile(nextKeyFile, NEXT_KEY_FILE), 'ORGTRAIL_EVIDENCE_NEXT_SIGNER');
+};
+
+/** The public keys that this process has, by its settings. */
+export const publicKeysOf = (evidence: EvidenceConfig | undefined): readonly Buffer[] => [
+  ...(evidence?.keyFile === undefined ? [] : [publicKeyOfFile(evidence.keyFile)]),
+  ...(evidence?.nextKeyFile === undefined ? [] : [publicKeyOfFile(evidence.nextKeyFile, NEXT_KEY_FILE)]),
+];
 
 /** What is stated of coverage: sources that are read as this process would read them, since only the hashes of filters are stored. */
 export const coverageOf = (config: Config, everyMs: number): CoverageOptions => ({
@@ -60,9 +86,13 @@ export const coverageOf = (config: Config, everyMs: number): CoverageOptions => 
 });
 
 /**
- * Starts to build the evidence beside ingestion, if it is configured. Called by the daemon, once the schema is current.
+ * Starts to build the evidence beside ingestion, if it is configured. Called once the schema is current, by the daemon and by the command that builds alone.
  */
-export const startEvidence = (config: Config, app: App, { signer, logger, signal }: EvidenceParts): RunningEvidence => {
+export const startEvidence = (
+  config: Config,
+  app: EvidenceHost,
+  { signer, nextSigner, logger, signal }: EvidenceParts,
+): RunningEvidence => {
   const nothing = { ended: Promise.resolve(), close: async () => {} };
   const { evidence, leaseMs } = config;
   if (evidence === undefined) return nothing;
@@ -76,8 +106,9 @@ export const startEvidence = (config: Config, app: App, { signer, logger, signal
     );
   }
   const { pool, close } = openPool({ url: app.database.latestUrl, size: CONNECTIONS, logger });
+  const own = [signer, ...(nextSigner === undefined ? [] : [nextSigner])].map(({ publicKey }) => publicKey);
   const anchoring = anchoringOf(pool, {
-    signer,
+    own,
     logger,
     time: app.sync.time,
     targets: evidence.anchors,
@@ -87,6 +118,7 @@ export const startEvidence = (config: Config, app: App, { signer, logger, signal
     ...anchoring,
     store: createEvidenceStore(pool, app.owner, leaseMs),
     signer,
+    nextSigner,
     base: evidence.base,
     version,
     observer: logEvidence(logger),
@@ -107,7 +139,8 @@ export const startEvidence = (config: Config, app: App, { signer, logger, signal
 };
 
 interface AnchoringParts {
-  readonly signer: LogSigner;
+  /** The public keys of this process. */
+  readonly own: readonly Buffer[];
   readonly logger: Logger;
   readonly time: Time;
   readonly targets: readonly AnchorTarget[];
@@ -117,15 +150,12 @@ interface AnchoringParts {
 /** How the builder reads the anchors and keeps checkpoints there; nothing if none is configured. */
 const anchoringOf = (
   pool: Pool,
-  { signer, logger, time, targets, s3 }: AnchoringParts,
+  { own, logger, time, targets, s3 }: AnchoringParts,
 ): Pick<BuildingOptions, 'anchor' | 'readAnchors'> => {
   if (targets.length === 0) return {};
   const anchors = openAnchors(targets, s3);
   const observer = logAnchors(logger);
-  const keysOf = async (generation: number, origins: readonly string[]) => [
-    ...origins.map((origin) => keyOfLog(origin, signer.publicKey)),
-    ...(await readEveryKey(pool, generation)),
-  ];
+  const keysOf = (generation: number, origins: readonly string[]) => keysAtAnchors(pool, generation, origins, own);
   return {
     readAnchors: async ({ generation, events, journal }) => {
       const keys = await keysOf(generation, [events.origin, journal.origin]);

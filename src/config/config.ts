@@ -86,6 +86,9 @@ export interface EvidenceConfig {
   readonly keyFile: string | undefined;
   /** A command that signs; `keyFile` is that of its public key then. */
   readonly signer: string | undefined;
+  /** The key that is to follow, or that has followed, and what signs with it. */
+  readonly nextKeyFile: string | undefined;
+  readonly nextSigner: string | undefined;
   readonly intervalMs: number;
   /** Where checkpoints are kept outside the database. */
   readonly anchors: readonly AnchorTarget[];
@@ -185,6 +188,7 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   if ((accessKey === undefined) !== (secretKey === undefined)) {
     faults.push('ORGTRAIL_EVIDENCE_S3_ACCESS_KEY and ORGTRAIL_EVIDENCE_S3_SECRET_KEY belong together: set both');
   }
+  if (parsed.data !== undefined) faults.push(...nextKeyFaults(parsed.data));
   if (faults.length > 0 || !parsed.success) return undefined;
   const values = parsed.data;
   const unknown = unknownSettings(Object.keys(env));
@@ -230,6 +234,15 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   };
 };
 
+const nextKeyFaults = (values: Settings): string[] => [
+  ...(values.ORGTRAIL_EVIDENCE_NEXT_SIGNER !== undefined && values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE === undefined
+    ? ['ORGTRAIL_EVIDENCE_NEXT_SIGNER needs ORGTRAIL_EVIDENCE_NEXT_KEY_FILE beside it, with the public key']
+    : []),
+  ...(values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE !== undefined && values.ORGTRAIL_EVIDENCE_KEY_FILE === undefined
+    ? ['ORGTRAIL_EVIDENCE_NEXT_KEY_FILE needs ORGTRAIL_EVIDENCE_KEY_FILE beside it: a single key is that one']
+    : []),
+];
+
 const evidenceOf = (values: Settings, env: Record<string, string>): EvidenceConfig | undefined =>
   values.ORGTRAIL_EVIDENCE_ORIGIN === undefined
     ? undefined
@@ -237,6 +250,8 @@ const evidenceOf = (values: Settings, env: Record<string, string>): EvidenceConf
         base: values.ORGTRAIL_EVIDENCE_ORIGIN,
         keyFile: values.ORGTRAIL_EVIDENCE_KEY_FILE,
         signer: values.ORGTRAIL_EVIDENCE_SIGNER,
+        nextKeyFile: values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE,
+        nextSigner: values.ORGTRAIL_EVIDENCE_NEXT_SIGNER,
         intervalMs: values.ORGTRAIL_EVIDENCE_INTERVAL,
         anchors: values.ORGTRAIL_EVIDENCE_ANCHORS ?? [],
         s3: {

@@ -185,6 +185,8 @@ export const environmentSchema = z.object({
     .optional(),
   ORGTRAIL_EVIDENCE_KEY_FILE: z.string().optional(),
   ORGTRAIL_EVIDENCE_SIGNER: z.string().optional(),
+  ORGTRAIL_EVIDENCE_NEXT_KEY_FILE: z.string().optional(),
+  ORGTRAIL_EVIDENCE_NEXT_SIGNER: z.string().optional(),
   ORGTRAIL_EVIDENCE_INTERVAL: setting('10s', 'a duration from 1s to 1h', (text) => {
     const intervalMs = parseDurationMs(text);
     const fits = intervalMs !== undefined && intervalMs >= MIN_STALL_MS && intervalMs <= MAX_STALL_MS;

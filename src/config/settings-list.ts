@@ -131,6 +131,17 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
     means: 'A command that signs instead: the text on stdin, 64 bytes on stdout.',
     example: 'sign-with-kms',
   },
+  ORGTRAIL_EVIDENCE_NEXT_KEY_FILE: {
+    form: 'text',
+    means:
+      'The key that is to follow, or has followed, as ORGTRAIL_EVIDENCE_KEY_FILE: the journal says which of them sign.',
+    example: '/run/secrets/evidence-key-2.pem',
+  },
+  ORGTRAIL_EVIDENCE_NEXT_SIGNER: {
+    form: 'text',
+    means: 'A command that signs with the next key instead, as ORGTRAIL_EVIDENCE_SIGNER.',
+    example: 'sign-with-kms --key 2',
+  },
   ORGTRAIL_EVIDENCE_ANCHORS: {
     form: 'list',
     means:

@@ -1,4 +1,4 @@
-import { signerOf } from '../../app/start-evidence.ts';
+import { nextSignerOf, signerOf } from '../../app/start-evidence.ts';
 import type { EvidenceConfig } from '../../config/config.ts';
 import { OrgtrailError } from '../../errors.ts';
 import { Builder } from '../../evidence/builder/builder.ts';
@@ -26,7 +26,14 @@ export const begin = async (pool: Pool, evidence: EvidenceWithKey): Promise<stri
   const signer = signerOf(evidence);
   if (signer === undefined) throw new Error('a key is configured');
   const store = createEvidenceStore(pool, createProcessIdentity(), INIT_LEASE_MS);
-  const builder = new Builder({ store, signer, base: evidence.base, version, observer: {} });
+  const builder = new Builder({
+    store,
+    signer,
+    nextSigner: nextSignerOf(evidence),
+    base: evidence.base,
+    version,
+    observer: {},
+  });
   const { generation, events, journal } = await builder.open();
   const claim = await store.claim(generation);
   if ('epoch' in claim) {

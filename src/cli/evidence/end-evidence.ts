@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import { signerOf } from '../../app/start-evidence.ts';
+import { nextSignerOf, signerOf } from '../../app/start-evidence.ts';
 import { Builder } from '../../evidence/builder/builder.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../../evidence/builder/ports.ts';
@@ -12,7 +12,7 @@ import type { Pool } from '../../postgres/pool.ts';
 import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
 import { withDatabase } from '../with-database.ts';
-import { requireEvidence } from './begin-evidence.ts';
+import { type EvidenceWithKey, requireEvidence } from './begin-evidence.ts';
 import { toldText } from './evidence-input.ts';
 
 const help = `
@@ -67,8 +67,7 @@ export const endCommand = (context: CliContext): Command =>
           by,
           what: { generation, reason, stated: isStated },
         });
-        const isSigned =
-          evidence !== undefined && signer !== undefined && (await signLast(pool, evidence.base, signer));
+        const isSigned = evidence !== undefined && signer !== undefined && (await signLast(pool, evidence, signer));
         return { origin: events.origin, generation, size: events.size, stated: isStated, signed: isSigned };
       });
       const { origin, size, stated, signed } = ended;
@@ -80,9 +79,16 @@ export const endCommand = (context: CliContext): Command =>
     });
 
 /** Signs the last statement, or waits until the process that builds has. False: it has not. */
-const signLast = async (pool: Pool, base: string, signer: LogSigner): Promise<boolean> => {
+const signLast = async (pool: Pool, evidence: EvidenceWithKey, signer: LogSigner): Promise<boolean> => {
   const store = createEvidenceStore(pool, createProcessIdentity(), LEASE_MS);
-  const builder = new Builder({ store, signer, base, version, observer: {} });
+  const builder = new Builder({
+    store,
+    signer,
+    nextSigner: nextSignerOf(evidence),
+    base: evidence.base,
+    version,
+    observer: {},
+  });
   const { generation } = await builder.open();
   const startedMs = performance.now();
   while (performance.now() - startedMs < SIGNED_WITHIN_MS) {

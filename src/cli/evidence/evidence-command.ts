@@ -10,7 +10,7 @@ import { endCommand } from './end-evidence.ts';
 import { evidenceStatusText } from './evidence-report.ts';
 import { exportCommand } from './export-command.ts';
 import { forkCommand } from './fork-evidence.ts';
-import { keyCommand } from './key-command.ts';
+import { keyCommand } from './keys/key-command.ts';
 import { proveCommand } from './prove-command.ts';
 import { statementCommand } from './statement-command.ts';
 import { verifyCommand } from './verify-command.ts';
@@ -34,7 +34,7 @@ export const evidenceCommand = (context: CliContext, report: (exitCode: number) 
     .addCommand(initCommand(context))
     .addCommand(statusCommand(context, report))
     .addCommand(checkpointCommand(context))
-    .addCommand(keyCommand(context))
+    .addCommand(keyCommand(context, report))
     .addCommand(statementCommand(context, report))
     .addCommand(verifyCommand(context, report))
     .addCommand(exportCommand(context, report))

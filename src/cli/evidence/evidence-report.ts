@@ -16,10 +16,18 @@ export const evidenceStatusText = (status: EvidenceStatus): string => {
     ['coverage', coverageText(status)],
     ['adopted', `${status.adoptedSize} events were there before`],
     ['built by', heldBy ?? 'none at the moment'],
+    ...keyRows(status),
     ...anchorRows(status),
   ];
   return `${alignColumns(rows).join('\n')}\n`;
 };
+
+const keyRows = ({ keyOrdered, oldKeyUntil }: EvidenceStatus): string[][] => [
+  ...(keyOrdered === null
+    ? []
+    : [['key', `another one is ordered (${keyOrdered}): no process that has it has stated it yet`]]),
+  ...(oldKeyUntil === null ? [] : [['keys', `two sign until ${oldKeyUntil}`]]),
+];
 
 const anchorRows = (status: EvidenceStatus): string[][] => {
   const unanchored = 'unanchored: the owner of database and key could rewrite all of it';

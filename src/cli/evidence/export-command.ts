@@ -1,10 +1,10 @@
 import { Command } from 'commander';
+import { publicKeysOf } from '../../app/start-evidence.ts';
 import { exitCodes, OrgtrailError } from '../../errors.ts';
 import { witnessesOf } from '../../evidence/anchors/anchor-targets.ts';
 import type { ExportedTime } from '../../evidence/export/copy-payload.sql.ts';
 import { type Exported, exportBundle } from '../../evidence/export/export-bundle.ts';
 import type { OneSource } from '../../evidence/export/part/disclosed-statements.sql.ts';
-import { publicKeyOfFile } from '../../evidence/keys/key-file.ts';
 import { version } from '../../package/package-files.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { accountIds } from '../account-ids.ts';
@@ -68,7 +68,7 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
       const time = timeOf(options);
       const work = showWork(context);
       const exported = await withDatabase(context, async (pool, { config }) => {
-        const { keyFile, anchors = [] } = config.evidence ?? {};
+        const { anchors = [] } = config.evidence ?? {};
         return await exportBundle(pool, {
           folder: dir,
           isPacked: gzip,
@@ -77,7 +77,7 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
           time,
           anchors: options.anchor.map((name) => ({ name, note: readInput(name) })),
           version,
-          publicKey: keyFile === undefined ? undefined : publicKeyOfFile(keyFile),
+          publicKeys: publicKeysOf(config.evidence),
           witnesses: witnessesOf(anchors),
           signal: context.signal,
           observer: {

@@ -1,13 +1,17 @@
 import { Command } from 'commander';
+import { publicKeysOf } from '../../app/start-evidence.ts';
 import { OrgtrailError, reasonOf } from '../../errors.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import type { StoredLogs } from '../../evidence/builder/ports.ts';
+import { vkeysOf } from '../../evidence/builder/sign-log.ts';
 import { EvidenceFault } from '../../evidence/evidence-fault.ts';
 import { readConfiguredAnchors } from '../../evidence/generations/configured-anchors.ts';
 import { type Fork, forkLog, requireStopped, rootAt } from '../../evidence/generations/fork-log.ts';
 import { createGenerationStore } from '../../evidence/generations/generation-store.sql.ts';
 import { type KnownNote, openKnownNote } from '../../evidence/generations/known-notes.ts';
-import { publicKeyOfFile } from '../../evidence/keys/key-file.ts';
+import { everyKey } from '../../evidence/growth/keys-in-force.ts';
+import { parseVerifierKey } from '../../evidence/notes/verifier-key.ts';
+import { readKeyHistory } from '../../evidence/stored/journal-keys.sql.ts';
 import { version } from '../../package/package-files.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import type { CliContext } from '../cli-context.ts';
@@ -75,14 +79,15 @@ const forkStored = async (
 ): Promise<Fork> => {
   const store = createEvidenceStore(pool, 'fork', 0);
   const logs = requireStopped(await store.readLogs());
-  const { base, keyFile } = evidence;
-  const publicKey = publicKeyOfFile(keyFile);
-  const given = anchor.map((file) => readKept(file, logs, base, publicKey));
+  const { base } = evidence;
+  const { publicKey, oldKeys } = await keysOfFork(pool, logs, evidence);
+  const publicKeys = [publicKey, ...oldKeys];
+  const given = anchor.map((file) => readKept(file, logs, base, publicKeys));
   const anchored = await readConfiguredAnchors(pool, evidence, withoutAnchor, {
     base,
     feedId: logs.feedId,
     generation: logs.generation,
-    publicKey,
+    publicKeys,
     isHeld: async ({ size, root }) => size <= logs.events.size && (await rootAt(store, logs, size)).equals(root),
   });
   const kept = [...given, ...anchored];
@@ -94,7 +99,7 @@ const forkStored = async (
   };
   const generations = createGenerationStore(pool);
   try {
-    const fork = await forkLog({ store, generations, base, publicKey, version, reason, by, kept, onCopied });
+    const fork = await forkLog({ store, generations, base, publicKey, oldKeys, version, reason, by, kept, onCopied });
     if (json !== true && fork.size > 0) finish();
     return fork;
   } catch (error) {
@@ -103,9 +108,40 @@ const forkStored = async (
   }
 };
 
-const readKept = (file: string, { feedId, generation }: StoredLogs, base: string, publicKey: Buffer): KnownNote => {
+/** The next generation begins with the key that signs, alone; what was signed by those before it counts as well. */
+const keysOfFork = async (
+  pool: Pool,
+  { generation, events, journal, at }: StoredLogs,
+  evidence: EvidenceWithKey,
+): Promise<{ readonly publicKey: Buffer; readonly oldKeys: readonly Uint8Array[] }> => {
+  const history = await readKeyHistory(pool, generation);
+  const own = publicKeysOf(evidence);
+  const newest = history.changes.at(-1)?.new_vkeys ?? history.first;
+  const vkeys = (publicKey: Buffer) => vkeysOf([events.origin, journal.origin], { publicKey });
+  const isOneOf = (publicKey: Buffer, stated: readonly string[]) =>
+    vkeys(publicKey).every((vkey) => stated.includes(vkey));
+  const signing = own.find((publicKey) => isOneOf(publicKey, newest));
+  const publicKey = signing ?? own.find((key) => !isOneOf(key, everyKey(history)));
+  if (publicKey === undefined) {
+    throw new OrgtrailError(
+      'configuration',
+      `the key of this process was replaced before ${at}: the next generation begins with the one that signs`,
+      {
+        hint: '`orgtrail evidence key` names it',
+      },
+    );
+  }
+  return { publicKey, oldKeys: everyKey(history).map((vkey) => parseVerifierKey(vkey).publicKey) };
+};
+
+const readKept = (
+  file: string,
+  { feedId, generation }: StoredLogs,
+  base: string,
+  keys: readonly Uint8Array[],
+): KnownNote => {
   try {
-    return openKnownNote(readInput(file), { base, feedId, generation }, publicKey);
+    return openKnownNote(readInput(file), { base, feedId, generation }, ...keys);
   } catch (error) {
     if (!(error instanceof EvidenceFault)) throw error;
     throw new OrgtrailError('usage', `--anchor ${file}: ${reasonOf(error)}`);

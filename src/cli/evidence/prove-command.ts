@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { publicKeysOf } from '../../app/start-evidence.ts';
 import { OrgtrailError } from '../../errors.ts';
 import { type EventProof, proveEvents } from '../../evidence/export/prove-events.sql.ts';
-import { publicKeyOfFile } from '../../evidence/keys/key-file.ts';
 import type { CliContext } from '../cli-context.ts';
 import { withDatabase } from '../with-database.ts';
 import { showWork } from './work-line.ts';
@@ -44,10 +44,8 @@ export const proveCommand = (context: CliContext): Command =>
       const work = showWork(context);
       const written: string[] = [];
       const logs = await withDatabase(context, async (pool, { config }) => {
-        const { keyFile } = config.evidence ?? {};
-        const publicKey = keyFile === undefined ? undefined : publicKeyOfFile(keyFile);
         const onProven = (events: number, all: number) => work.at('proving', events, 'events', all);
-        const options = { positions, ids, publicKey, signal: context.signal, onProven };
+        const options = { positions, ids, publicKeys: publicKeysOf(config.evidence), signal: context.signal, onProven };
         return await proveEvents(pool, options, (proof) => written.push(...write(out, proof)));
       }).finally(() => work.finish());
       const { origin, size } = logs.events;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import { coverageOf, signerOf } from '../../app/start-evidence.ts';
+import { coverageOf, nextSignerOf, signerOf } from '../../app/start-evidence.ts';
 import type { Config } from '../../config/config.ts';
 import { exitCodes, OrgtrailError } from '../../errors.ts';
 import { buildOnce } from '../../evidence/builder/build-once.ts';
@@ -121,7 +121,15 @@ const builderOf = (pool: Pool, config: Config): (() => Promise<'done' | 'stopped
   if (evidence === undefined || signer === undefined) return async () => undefined;
   const store = createEvidenceStore(pool, createProcessIdentity(), leaseMs);
   const coverage = { ...coverageOf(config, evidence.statementsMs), lookMs: 0 };
-  const builder = new Builder({ store, signer, base: evidence.base, version, observer: {}, coverage });
+  const builder = new Builder({
+    store,
+    signer,
+    nextSigner: nextSignerOf(evidence),
+    base: evidence.base,
+    version,
+    observer: {},
+    coverage,
+  });
   const time = { nowMs: () => performance.now(), sleep: (ms: number, signal?: AbortSignal) => rest(ms, signal) };
   return () => buildOnce(builder, { store, time, leaseMs });
 };

@@ -1,10 +1,11 @@
+import { publicKeysOf } from '../../app/start-evidence.ts';
 import type { EvidenceConfig } from '../../config/config.ts';
 import { OrgtrailError, reasonOf } from '../../errors.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import { keyOfLog } from '../../evidence/builder/sign-log.ts';
 import { type BundleReader, bundleFiles } from '../../evidence/bundle/layout.ts';
-import { readJournal, readStatement } from '../../evidence/journal/statement-text.ts';
-import { publicKeyOfFile } from '../../evidence/keys/key-file.ts';
+import { everyKey, keyHistory } from '../../evidence/growth/keys-in-force.ts';
+import { readJournal } from '../../evidence/journal/statement-text.ts';
 import { type Policy, parsePolicy } from '../../evidence/notes/policy.ts';
 import { parseVerifierKey, type VerifierKey } from '../../evidence/notes/verifier-key.ts';
 import { readStored } from '../../evidence/stored/read-stored.sql.ts';
@@ -33,14 +34,14 @@ export const verifyDatabase = async (
   const copyEvents = (until: number, take: Parameters<typeof store.copyEvents>[2]) => store.copyEvents(0, until, take);
   if (policy !== undefined) return await verifyStored(stored, { policy: readPolicy(policy), anchors, copyEvents });
   const { events, journal } = stored.origins;
-  const key = evidence?.keyFile === undefined ? undefined : publicKeyOfFile(evidence.keyFile);
-  const own = key && [events, journal].map((origin) => keyOfLog(origin, key));
+  const keys = publicKeysOf(evidence);
+  const own = keys.flatMap((key) => [events, journal].map((origin) => keyOfLog(origin, key)));
   const report = await verifyStored(stored, {
-    policy: policyOf(own ?? keysOfJournal(stored.reader)),
+    policy: policyOf(own.length > 0 ? own : keysOfJournal(stored.reader)),
     anchors,
     copyEvents,
   });
-  if (own === undefined) report.notClaimed.push('whose keys these are: those that the database names are believed');
+  if (own.length === 0) report.notClaimed.push('whose keys these are: those that the database names are believed');
   return report;
 };
 
@@ -59,11 +60,15 @@ const policyOf = (logs: readonly VerifierKey[]): Policy => ({
   quorum: { needed: 0, members: [] },
 });
 
+/** Of the statements that say something of keys; what is no key is for the verification to find. */
 const keysOfJournal = (reader: BundleReader): VerifierKey[] => {
-  const [first] = readJournal(reader.read(bundleFiles.journalEntries) ?? Buffer.alloc(0));
-  const read = first === undefined ? undefined : readStatement(first);
-  if (read?.known !== true) return [];
-  const { statement } = read;
-  const vkeys = statement.type === 'genesis' || statement.type === 'fork' ? statement.vkeys : undefined;
-  return (vkeys ?? []).map(parseVerifierKey);
+  const texts = readJournal(reader.read(bundleFiles.journalEntries) ?? Buffer.alloc(0));
+  const ofKeys = texts.filter((text) => /^\{"type":"(?:genesis|fork|key)"/.test(text));
+  return everyKey(keyHistory(ofKeys)).flatMap((vkey) => {
+    try {
+      return [parseVerifierKey(vkey)];
+    } catch {
+      return [];
+    }
+  });
 };

@@ -1,7 +1,9 @@
 import type { Pool } from 'pg';
 import { readTiles } from '../builder/load-logs.sql.ts';
-import { readStatement } from '../journal/statement-text.ts';
+import { vkeysOf } from '../builder/sign-log.ts';
+import { everyKey, stolenKeys } from '../growth/keys-in-force.ts';
 import { parseVerifierKey, type VerifierKey } from '../notes/verifier-key.ts';
+import { readKeyHistory } from '../stored/journal-keys.sql.ts';
 import type { AnchorStore, LogToAnchor } from './ports.ts';
 
 /** Joins the statements of anchoring to the port that it declares. */
@@ -41,18 +43,20 @@ export const createAnchorStore = (pool: Pool): AnchorStore => ({
 
 const note = 'select orgtrail_note_anchor($1, $2, $3, $4, $5, $6, $7)';
 
-/** The keys that the journal of a generation names, those that are no longer in force too: an anchor has older checkpoints. */
-export const readEveryKey = async (pool: Pool, generation: number): Promise<readonly VerifierKey[]> => {
-  const { rows } = await pool.query<{ text: string }>(
-    `select text from evidence_journal where generation = $1 and kind in ('genesis', 'key', 'fork') order by index`,
-    [generation],
-  );
-  const vkeys = rows.flatMap(({ text }) => {
-    const read = readStatement(text);
-    if (!read.known) return [];
-    const { statement } = read;
-    if (statement.type === 'genesis' || statement.type === 'fork') return statement.vkeys ?? [];
-    return statement.type === 'key' ? [...statement.old_vkeys, ...statement.new_vkeys] : [];
-  });
-  return [...new Set(vkeys)].map(parseVerifierKey);
+/**
+ * Whose checkpoints count at an anchor: the keys of this process, and all that the journal of the generation names, since an anchor has older
+ * checkpoints. Not those that a signed statement says are stolen: the thief could stop the log by what he writes to an anchor.
+ */
+export const keysAtAnchors = async (
+  pool: Pool,
+  generation: number,
+  origins: readonly string[],
+  own: readonly Uint8Array[],
+): Promise<readonly VerifierKey[]> => {
+  const stolen = stolenKeys(await readKeyHistory(pool, generation, { isSigned: true }));
+  const vkeys = [
+    ...own.flatMap((publicKey) => vkeysOf(origins, { publicKey })),
+    ...everyKey(await readKeyHistory(pool, generation)),
+  ];
+  return [...new Set(vkeys)].filter((vkey) => !stolen.includes(vkey)).map(parseVerifierKey);
 };

@@ -88,6 +88,8 @@ const buildWhileHeld = async (
   while (!over.aborted) {
     const { startedMs, size, kind } = await buildUntilDone(builder, claim, options, over);
     onStep();
+    // A process that has the next key carries out what was ordered; if there is none, this one goes on after the pause.
+    if (builder.isToYield) return;
     // Another replica may have the next generation, or the key that fits.
     if (kind === 'stopped') await time.sleep(intervalMs, over).catch(() => {});
     if (time.nowMs() - thinnedMs > THIN_EVERY_MS) {

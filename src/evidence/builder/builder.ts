@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { OrgtrailError } from '../../errors.ts';
 import type { AnchoredCheckpoint } from '../anchors/ports.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
 import { dueEntries, genesisEntry, type Moment, type NewEntry, sourceEntry } from '../growth/due-statements.ts';
 import { readEventRow } from '../growth/event-row.ts';
 import { nextChunk, unexplainedHole } from '../growth/explained-holes.ts';
+import type { KeyOrder, KeyState } from '../growth/keys-in-force.ts';
 import { LogsInMemory } from '../growth/logs-in-memory.ts';
 import type { Checkpoint } from '../notes/checkpoint.ts';
 import type { LogName } from '../notes/origin.ts';
@@ -13,6 +13,7 @@ import { KnownCheckpoints } from './known-checkpoints.ts';
 import type { Claim, EvidenceObserver, EvidenceStore, GrowthResult, LogSigner, StoredLogs } from './ports.ts';
 import { requireOrigin } from './require-origin.ts';
 import { signCheckpoint, vkeysOf } from './sign-log.ts';
+import { entryOfOrder, isSignedAs, type Signing, signingAt } from './signing-keys.ts';
 
 const logNames = ['events', 'journal'] as const satisfies LogName[];
 const MONTH_KEY_BYTES = 32;
@@ -20,6 +21,8 @@ const MONTH_KEY_BYTES = 32;
 export interface BuilderOptions {
   readonly store: EvidenceStore;
   readonly signer: LogSigner;
+  /** The key that is to follow it, or that has followed it: the journal says which of the two sign. */
+  readonly nextSigner?: LogSigner | undefined;
   /** ORGTRAIL_EVIDENCE_ORIGIN. */
   readonly base: string;
   /** Of orgtrail, for genesis. */
@@ -63,12 +66,18 @@ export class Builder {
   readonly #options: BuilderOptions;
   readonly #known = new KnownCheckpoints();
   readonly #coverage: CoverageTurns | undefined;
+  readonly #own: readonly LogSigner[];
+  #keys: KeyState | undefined;
+  #notes = new Map<LogName, string>();
   #memory: { readonly generation: number; readonly logs: LogsInMemory } | undefined;
   /** Something may have happened that the journal does not have yet. */
   #owes = true;
+  #lacksKey = false;
+  #stating: KeyOrder | undefined;
 
   constructor(options: BuilderOptions) {
     this.#options = options;
+    this.#own = [options.signer, ...(options.nextSigner === undefined ? [] : [options.nextSigner])];
     this.#coverage = options.coverage && new CoverageTurns(options.coverage);
   }
 
@@ -77,13 +86,23 @@ export class Builder {
     return this.#coverage?.busyForMs;
   }
 
-  /** The newest generation, made if there is none. Throws OrgtrailError `configuration` if it has another origin. */
+  /** A rotation of the key is ordered, and this process has not the new one: one that has it must get the lease. */
+  get isToYield(): boolean {
+    return this.#lacksKey;
+  }
+
+  /**
+   * The newest generation, made if there is none. Throws OrgtrailError `configuration` if it has another origin, or if this process has not
+   * the keys that sign: it must not take the lease from one that has them.
+   */
   async open(): Promise<StoredLogs> {
     const { store, base } = this.#options;
     if ((await store.readLogs()) === undefined) await store.open(base);
     const logs = await store.readLogs();
     if (logs === undefined) throw new Error('the log was not made');
     requireOrigin(logs, base);
+    this.#keys = await store.readKeys(logs.generation);
+    this.#signing(logs);
     return logs;
   }
 
@@ -123,6 +142,7 @@ export class Builder {
       return { kind: 'stale', size: events.size };
     }
     const size = memory.sizeOf('events');
+    if (this.#memory === undefined) return { kind: 'more', size };
     const isAtHead = size >= logs.head;
     // A journal that begins after a fork has to state all that happened before: without that, leaves would seem to be missing.
     if (logs.generation > 1 && logs.journal.signedSize === undefined && this.#owes) return { kind: 'more', size };
@@ -147,7 +167,10 @@ export class Builder {
     if (isCurrent && wasComplete && !this.#known.hasNews) return memory.logs;
     if (!wasComplete) this.learn((await this.#options.readAnchors?.(logs)) ?? []);
     const loaded = await store.load(logs);
-    this.#requireKey(logs, loaded.vkeys);
+    this.#keys = await store.readKeys(logs.generation);
+    // Of a key that was lost or stolen, what lies at the anchors is all that is known from elsewhere.
+    if (this.#signing(logs).signers.length === 0 && wasComplete)
+      this.learn((await this.#options.readAnchors?.(logs)) ?? []);
     const contradiction = await this.#known.contradiction(logs, store.readTiles);
     if (contradiction !== undefined) return await this.#stop(claim, contradiction.continuity, contradiction.reason);
     if (!logs.isHere && !(await this.#goOn(claim, wasComplete))) {
@@ -156,6 +179,7 @@ export class Builder {
       return await this.#stop(claim, 'forked', reason);
     }
     for (const checkpoint of loaded.checkpoints) this.#known.learn(checkpoint);
+    this.#notes = new Map(loaded.checkpoints.map(({ log, note }) => [log, note]));
     if (loaded.isHere) this.#known.complete(claim);
     const inMemory = new LogsInMemory(loaded, this.#options.makeKey ?? (() => randomBytes(MONTH_KEY_BYTES)));
     for (const log of logNames) {
@@ -174,12 +198,12 @@ export class Builder {
     return true;
   }
 
-  #requireKey({ events, journal }: StoredLogs, vkeys: readonly string[]): void {
-    const own = vkeysOf([events.origin, journal.origin], this.#options.signer);
-    if (vkeys.length === 0 || own.every((vkey) => vkeys.includes(vkey))) return;
-    throw new OrgtrailError('configuration', 'the key is not the one that the journal of the evidence names', {
-      hint: 'ORGTRAIL_EVIDENCE_KEY_FILE must be the key that the log began with',
-    });
+  #signing({ events, journal, at }: StoredLogs): Signing {
+    if (this.#keys === undefined) throw new Error('the keys were not read');
+    const signing = signingAt(this.#own, this.#keys, [events.origin, journal.origin], at);
+    if (signing.lacks !== undefined && !this.#lacksKey) this.#options.observer.keyMissing?.(signing.lacks);
+    this.#lacksKey = signing.lacks !== undefined;
+    return signing;
   }
 
   /** Appends what there is, as much as one commit holds; undefined if there is nothing. */
@@ -205,7 +229,9 @@ export class Builder {
     const growth = { generation, epoch, from, to: { events: to('events'), journal: to('journal') } };
     const result = await store.grow({ ...growth, ...appended, entries });
     if (result === 'grown') observer.grown?.({ events: to('events').size - size, statements: entries.length });
-    else this.#memory = undefined;
+    if (result === 'grown' && this.#stating !== undefined) observer.keyStated?.(this.#stating);
+    // From here on other keys sign: all of it is read again before anything is signed.
+    if (result !== 'grown' || this.#stating !== undefined) this.#memory = undefined;
     return result;
   }
 
@@ -214,11 +240,23 @@ export class Builder {
     const { store, signer, version, chunk = CHUNK } = this.#options;
     const { generation, feedId, retention = null, adopted, events, journal } = logs;
     const isLooked = signs || logs.head - events.size <= chunk;
-    const due = isLooked ? dueEntries(await store.readDue(generation), moment) : [];
+    const due = isLooked
+      ? [...(await this.#keyEntries(logs, moment)), ...dueEntries(await store.readDue(generation), moment)]
+      : [];
     this.#owes = !isLooked || due.length > 0;
     if (journal.size > 0) return due;
     const vkeys = vkeysOf([events.origin, journal.origin], signer);
     return [genesisEntry({ version, feed_id: feedId, vkeys, retention, adopted }, moment), ...due];
+  }
+
+  async #keyEntries(logs: StoredLogs, moment: Moment): Promise<NewEntry[]> {
+    const keys = await this.#options.store.readKeys(logs.generation);
+    this.#keys = keys;
+    this.#stating = undefined;
+    const { toState } = this.#signing(logs);
+    if (toState === undefined) return [];
+    this.#stating = toState;
+    return [entryOfOrder(toState, keys, moment)];
   }
 
   async #appendEvents({ events: { size }, head: last }: StoredLogs, memory: LogsInMemory): Promise<void> {
@@ -240,20 +278,24 @@ export class Builder {
 
   /** Signs what is stored, not what is in memory. False: it is not the same any more, or must not be given out. */
   async #sign(claim: HeldClaim, memory: LogsInMemory): Promise<boolean> {
-    const { store, signer, observer } = this.#options;
+    const { store, observer } = this.#options;
     const stored = await store.readLogs();
     if (stored?.generation !== claim.generation || !stored.isHere) return false;
     const state = stored.events.size < stored.adopted ? 'building' : 'ok';
+    const { signers } = this.#signing(stored);
+    if (signers.length === 0) return false;
     // What halted it is over: else this would not have been reached.
     if (state !== stored.state) await store.noteState(claim, state, undefined);
     for (const log of logNames) {
       const { origin, size, root, signedSize } = stored[log];
       if (memory.sizeOf(log) !== size || !memory.rootOf(log).equals(root)) return false;
-      if (signedSize === size) continue;
+      const isSigned = isSignedAs(this.#notes.get(log), log, origin, signers);
+      if (signedSize === size && isSigned) continue;
       claim.throwIfLost();
       const checkpoint = { origin, size, root };
-      const note = await signCheckpoint(checkpoint, signer);
+      const note = await signCheckpoint(checkpoint, signers);
       if (!(await this.#keep(claim, log, checkpoint, note))) return false;
+      this.#notes.set(log, note);
       observer.signed?.({ ...checkpoint, log, note });
     }
     return true;

@@ -6,6 +6,7 @@ import { sqlState } from '../../postgres/sql-state.ts';
 import { eventFields } from '../growth/event-row.ts';
 import type { HoleRange } from '../growth/explained-holes.ts';
 import { type LogName, writeOrigin } from '../notes/origin.ts';
+import { readKeyState } from '../stored/journal-keys.sql.ts';
 import type { TileId } from '../tree/tiles.ts';
 import { growLogs } from './grow-logs.sql.ts';
 import { loadLogs, readTiles } from './load-logs.sql.ts';
@@ -34,6 +35,7 @@ export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number):
     await pool.query('select orgtrail_release_evidence($1, $2)', [generation, epoch]);
   },
   load: (logs) => loadLogs(pool, logs),
+  readKeys: (generation) => readKeyState(pool, generation),
   readTiles: (log: LogName, generation: number, tiles: readonly TileId[]) => readTiles(pool, log, generation, tiles),
   readDue: (generation) => readDue(pool, generation),
   readCoverage: (held, query) => readCoverage(pool, held, query, leaseMs),

@@ -2,7 +2,6 @@ import type { Pool } from 'pg';
 import { EvidenceFault } from '../evidence-fault.ts';
 import type { NumberedSource } from '../growth/events-log.ts';
 import type { LogName } from '../notes/origin.ts';
-import { readVkeys } from '../stored/journal-keys.sql.ts';
 import type { Tile } from '../tree/growing-tree.ts';
 import { hashesOnLevel, TILE_WIDTH, type TileId, widthOfTile } from '../tree/tiles.ts';
 import type { LoadedLogs, StoredLogs } from './ports.ts';
@@ -19,9 +18,9 @@ export const loadLogs = async (pool: Pool, { generation, events, journal }: Stor
   );
   const { rows: keys } = await pool.query<{ month: string; key: Buffer }>('select month, key from evidence_month_keys');
   const { rows: signed } = await pool.query<LastCheckpoint>(
-    `select l.name as log, l.origin, c.size::float8 as size, c.root, orgtrail_is_evidence_here(e.timeline) as "isHere"
+    `select l.name as log, l.origin, c.size::float8 as size, c.root, c.note, orgtrail_is_evidence_here(e.timeline) as "isHere"
      from evidence_logs l join evidence_logs e on e.generation = l.generation and e.name = 'events'
-       left join lateral (select size, root from evidence_checkpoints c where c.log = l.name and c.generation = l.generation
+       left join lateral (select size, root, note from evidence_checkpoints c where c.log = l.name and c.generation = l.generation
          order by c.size desc limit 1) as c on true
      where l.generation = $1`,
     [generation],
@@ -32,10 +31,9 @@ export const loadLogs = async (pool: Pool, { generation, events, journal }: Stor
     tileSources,
     sources,
     monthKeys: new Map(keys.map(({ month, key }) => [month, key])),
-    vkeys: await readVkeys(pool, generation),
     isHere: signed.every(({ isHere }) => isHere),
-    checkpoints: signed.flatMap(({ log, origin, size, root }) =>
-      size === null || root === null ? [] : [{ log, origin, size, root }],
+    checkpoints: signed.flatMap(({ log, origin, size, root, note }) =>
+      size === null || root === null || note === null ? [] : [{ log, origin, size, root, note }],
     ),
   };
 };
@@ -45,6 +43,7 @@ interface LastCheckpoint {
   readonly origin: string;
   readonly size: number | null;
   readonly root: Buffer | null;
+  readonly note: string | null;
   readonly isHere: boolean;
 }
 

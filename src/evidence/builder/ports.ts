@@ -2,6 +2,7 @@ import type { CoverageSnapshot } from '../growth/coverage-entries.ts';
 import type { DueFacts, NewEntry } from '../growth/due-statements.ts';
 import type { BinaryFields } from '../growth/event-row.ts';
 import type { HoleRange } from '../growth/explained-holes.ts';
+import type { KeyOrder, KeyState } from '../growth/keys-in-force.ts';
 import type { Appended, LogsToLoad } from '../growth/logs-in-memory.ts';
 import type { Checkpoint } from '../notes/checkpoint.ts';
 import type { LogName } from '../notes/origin.ts';
@@ -38,12 +39,10 @@ export interface StoredLogs {
 
 /** The right edges of both logs, and what else building goes on from. */
 export interface LoadedLogs extends LogsToLoad {
-  /** The keys of both logs that are in force, by the journal; empty before the first statement. */
-  readonly vkeys: readonly string[];
   /** False: the checkpoints were read from a server that may have lost some. */
   readonly isHere: boolean;
   /** The last that were signed. */
-  readonly checkpoints: readonly (Checkpoint & { readonly log: LogName })[];
+  readonly checkpoints: readonly (Checkpoint & { readonly log: LogName; readonly note: string })[];
 }
 
 /** One commit: both logs from their sizes to others. */
@@ -81,6 +80,8 @@ export interface EvidenceStore {
   renew(claim: Claim): Promise<boolean>;
   release(claim: Claim): Promise<void>;
   load(logs: StoredLogs): Promise<LoadedLogs>;
+  /** What the journal says of keys, and what is ordered. */
+  readKeys(generation: number): Promise<KeyState>;
   readTiles(log: LogName, generation: number, tiles: readonly TileId[]): Promise<readonly Tile[]>;
   readDue(generation: number): Promise<DueFacts>;
   /** Sources whose coverage is to be stated, as of one snapshot that survives a crash; undefined if the lease is lost. */
@@ -125,4 +126,8 @@ export interface EvidenceObserver {
   stopped?(state: StoredLogs['state'], reason: string): void;
   /** Another server, and everything that was signed holds there. */
   wentOn?(): void;
+  /** The journal says from now on that another key signs. */
+  keyStated?(order: KeyOrder): void;
+  /** A rotation is ordered, and this process has not the new key. */
+  keyMissing?(order: KeyOrder): void;
 }

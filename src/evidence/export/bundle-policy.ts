@@ -2,15 +2,26 @@ import { EvidenceFault } from '../evidence-fault.ts';
 import { readStatement } from '../journal/statement-text.ts';
 import { type Policy, type Witness, writePolicy } from '../notes/policy.ts';
 import { parseVerifierKey, printVerifierKey, type VerifierKey } from '../notes/verifier-key.ts';
+import { whoSigned } from '../notes/who-signed.ts';
 
-/** policy.txt: the keys that the journal names, and that of this process if it has one; with `origin` those of one log alone. */
+/**
+ * policy.txt: the keys that signed these notes, of those that the journal names and those of this process. While two keys sign it has both;
+ * later the new one alone. With `origin` those of one log.
+ */
 export const bundlePolicy = (
   statements: readonly string[],
   own: readonly VerifierKey[],
-  { origin, witnesses = [] }: { readonly origin?: string; readonly witnesses?: readonly Witness[] } = {},
+  {
+    notes,
+    origin,
+    witnesses = [],
+  }: { readonly notes: readonly string[]; readonly origin?: string; readonly witnesses?: readonly Witness[] },
 ): { readonly text: string; readonly vkeys: readonly string[]; readonly policy: Policy } => {
   const keys = new Map([...own, ...statements.flatMap(keysOf)].map((key) => [printVerifierKey(key), key]));
-  const logs = [...keys.values()].filter(({ name }) => origin === undefined || name === origin);
+  const logs = whoSigned(
+    notes,
+    [...keys.values()].filter(({ name }) => origin === undefined || name === origin),
+  );
   return {
     text: writePolicy(logs, witnesses, 0),
     vkeys: logs.map(printVerifierKey),

@@ -2,7 +2,8 @@ import type { PoolClient } from 'pg';
 import { ANCHORS_FOLDER, timeStampPath } from '../bundle/layout.ts';
 import type { FolderWriter } from '../files/folder-writer.ts';
 import type { LogName } from '../notes/origin.ts';
-import type { Witness } from '../notes/policy.ts';
+import type { Policy } from '../notes/policy.ts';
+import { parseNote } from '../notes/signed-note.ts';
 import type { ExportedLogs } from './snapshot.sql.ts';
 
 /** An anchor that has a checkpoint of the log of events, or time stamps. */
@@ -33,22 +34,23 @@ where a.generation = $1 and a.at is not null and a.size > 0 and a.size <= case w
 order by a.anchor collate "C", a.log, a.size`;
 
 /**
- * Writes the newest checkpoint of each log that each anchor has, cosigned if it is one of these witnesses, and all time stamps with the
+ * Writes the newest checkpoint of each log that each anchor has, cosigned if it is a witness of the policy, and all time stamps with the
  * checkpoints that they are of. All of it as the database remembers it: what is at the anchor is for the auditor to fetch.
  */
 export const copyAnchors = async (
   client: PoolClient,
   { generation, events, journal }: ExportedLogs,
   writer: FolderWriter,
-  witnesses: readonly Witness[],
+  policy: Policy,
 ): Promise<readonly ExportedAnchor[]> => {
-  const { rows } = await client.query<AnchorRow>(query, [generation, events.size, journal.size]);
+  const { rows: all } = await client.query<AnchorRow>(query, [generation, events.size, journal.size]);
+  const rows = all.filter((row) => isTimeStamp(row) || isByKeyOf(policy, row));
   const names = [...new Set(rows.map(({ anchor }) => anchor))];
   for (const row of rows) {
     if (isTimeStamp(row)) writeTimeStamp(writer, row, names.indexOf(row.anchor) + 1);
     else if (row.isNewest) {
       const path = `${ANCHORS_FOLDER}${names.indexOf(row.anchor) + 1}-${row.log}`;
-      writer.write(path, Buffer.from(`${row.note}${cosignatureOf(row, witnesses)}`));
+      writer.write(path, Buffer.from(`${row.note}${cosignatureOf(row, policy)}`));
     }
   }
   return names.map((anchor) => summaryOf(rows.filter((row) => row.anchor === anchor && row.isNewest)));
@@ -56,8 +58,14 @@ export const copyAnchors = async (
 
 const isTimeStamp = ({ anchor, receipt }: AnchorRow): boolean => anchor.startsWith('tsa:') && receipt !== null;
 
+/** One of a key that was replaced since would be refused by who has the policy alone. */
+const isByKeyOf = ({ logs }: Policy, { note }: AnchorRow): boolean =>
+  parseNote(Buffer.from(note)).signatures.some((line) =>
+    logs.some(({ name, id }) => name === line.name && id === line.keyId),
+  );
+
 /** A line of a key that the policy does not have would say nothing to a reader. */
-const cosignatureOf = ({ receipt }: AnchorRow, witnesses: readonly Witness[]): string => {
+const cosignatureOf = ({ receipt }: AnchorRow, { witnesses }: Policy): string => {
   const line = receipt?.toString('utf8') ?? '';
   return witnesses.some(({ key }) => line.startsWith(`\u2014 ${key.name} `)) ? line : '';
 };

@@ -9,6 +9,7 @@ import { openFolder } from '../files/folder-reader.ts';
 import { FolderWriter } from '../files/folder-writer.ts';
 import { verifierFile } from '../files/verifier-file.ts';
 import { verifyFolder } from '../files/verify-folder.ts';
+import { type KeyHistory, keyHistory } from '../growth/keys-in-force.ts';
 import type { Witness } from '../notes/policy.ts';
 import type { Report } from '../verify/report.ts';
 import type { Anchor } from '../verify/verify-anchors.ts';
@@ -36,8 +37,8 @@ export interface ExportOptions {
   readonly anchors?: readonly Anchor[] | undefined;
   /** Of orgtrail. */
   readonly version: string;
-  /** Of the key that this process has. */
-  readonly publicKey?: Uint8Array | undefined;
+  /** Of the keys that this process has. */
+  readonly publicKeys?: readonly Uint8Array[];
   /** Those that cosign the log. */
   readonly witnesses?: readonly Witness[];
   /** How long to wait for the statement about a month that was dropped a moment ago. */
@@ -107,6 +108,7 @@ interface WrittenContent {
   readonly withheld: number;
   readonly part: CopiedPart | undefined;
   readonly vkeys: readonly string[];
+  readonly keys: KeyHistory;
   readonly anchored: readonly ExportedAnchor[];
 }
 
@@ -122,19 +124,20 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       if (part === undefined) await copyLogs(client, logs, writer, options);
       if (time !== undefined) writer.write(BUNDLE_TIME_PATH, Buffer.from(writeBundleTime(time)));
       const { texts, monthKeys } = await readKeys(client, logs);
-      const { publicKey, isPacked, signal, observer, witnesses = [] } = options;
-      // Of one source there are not the tiles to compare with every checkpoint.
-      const anchored = part === undefined ? await copyAnchors(client, logs, writer, witnesses) : [];
+      const { publicKeys = [], isPacked, signal, observer, witnesses = [] } = options;
       const origins = [logs.events.origin, logs.journal.origin];
-      const own = publicKey && origins.map((origin) => keyOfLog(origin, publicKey));
-      const { text, vkeys } = bundlePolicy(texts, own ?? [], { witnesses });
+      const own = publicKeys.flatMap((publicKey) => origins.map((origin) => keyOfLog(origin, publicKey)));
+      const notes = [logs.events.note, logs.journal.note];
+      const { text, vkeys, policy } = bundlePolicy(texts, own, { notes, witnesses });
+      // Of one source there are not the tiles to compare with every checkpoint.
+      const anchored = part === undefined ? await copyAnchors(client, logs, writer, policy) : [];
       writer.write(bundleFiles.policy, Buffer.from(text));
       writer.write(bundleFiles.verifier, readFileSync(verifierFile));
       const { size } = logs.events;
       const onEvent = (position: number) => observer?.onWritten?.(position, size);
       const toCopy = { size, monthKeys, isPacked, source, time, signal, onEvent };
       const copied = await copyPayload(client, writer, toCopy);
-      return { logs, ...copied, part, vkeys, anchored };
+      return { logs, ...copied, part, vkeys, keys: keyHistory(texts), anchored };
     });
     if (content !== undefined) return content;
     await setTimeout(LOOK_EVERY_MS, undefined, { signal: options.signal });

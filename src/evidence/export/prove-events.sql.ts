@@ -21,7 +21,7 @@ export interface ProveOptions {
   readonly positions: readonly number[];
   /** All events with these ids as well, whatever their source. */
   readonly ids: readonly string[];
-  readonly publicKey?: Uint8Array | undefined;
+  readonly publicKeys?: readonly Uint8Array[];
   readonly signal?: AbortSignal | undefined;
   readonly onProven?: (events: number, all: number) => void;
 }
@@ -48,9 +48,10 @@ export const proveEvents = async (
   await withSnapshot(pool, options, async (client, found) => {
     const logs = requireLogs(found);
     const { texts, monthKeys } = await readKeys(client, logs);
-    const { publicKey, signal, onProven } = options;
-    const own = publicKey && [keyOfLog(logs.events.origin, publicKey)];
-    const keys = bundlePolicy(texts, own ?? [], { origin: logs.events.origin });
+    const { publicKeys = [], signal, onProven } = options;
+    const { origin, note } = logs.events;
+    const own = publicKeys.map((publicKey) => keyOfLog(origin, publicKey));
+    const keys = bundlePolicy(texts, own, { origin, notes: [note] });
     const positions = await positionsOf(client, options);
     for (let at = 0; at < positions.length; at += CHUNK) {
       const chunk = positions.slice(at, at + CHUNK);

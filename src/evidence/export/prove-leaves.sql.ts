@@ -41,7 +41,7 @@ export const proveLeaves = async (
     if (typeof logs === 'string') return logs;
     const { texts, monthKeys } = await readKeys(client, logs);
     const { origin, note, size } = logs.events;
-    const { text: policy, policy: keys } = bundlePolicy(texts, [], { origin });
+    const { text: policy, policy: keys } = bundlePolicy(texts, [], { origin, notes: [note] });
     const { root } = orFails(() => openCheckpoint(Buffer.from(note), keys));
     for (let at = 0; at < positions.length; at += CHUNK) {
       const chunk = positions.slice(at, at + CHUNK);

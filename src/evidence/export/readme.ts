@@ -1,5 +1,6 @@
 import { writeManifestLines } from '../bundle/manifest.ts';
 import { bundleTimeText } from '../bundle/time-of-bundle.ts';
+import { type KeyHistory, keysInForce, stolenKeys } from '../growth/keys-in-force.ts';
 import type { ExportedAnchor } from './copy-anchors.sql.ts';
 import type { ExportedTime } from './copy-payload.sql.ts';
 import type { ExportedLogs } from './snapshot.sql.ts';
@@ -9,6 +10,8 @@ export interface ReadmeFacts {
   /** Of orgtrail. */
   readonly version: string;
   readonly vkeys: readonly string[];
+  /** What the journal says of keys. */
+  readonly keys: KeyHistory;
   /** Events whose payload is in the bundle. */
   readonly events: number;
   readonly isPacked: boolean;
@@ -32,6 +35,7 @@ export const writeReadme = (facts: ReadmeFacts): string =>
     ofOneSource(facts),
     ofTime(facts),
     findings(facts),
+    ofKeys(facts),
     howToVerify(facts),
     contents(facts),
     method(facts),
@@ -107,6 +111,32 @@ events/time             which time
 events/withheld/...     for each leaf without content its length (2 bytes) and its data; cut like events/payload
 Without events/time, this folder does not verify: events would be missing.
 `;
+/** Nothing, if there was one key from the beginning. */
+const ofKeys = ({ keys, logs: { at } }: ReadmeFacts): string => {
+  const { changes } = keys;
+  if (changes.length === 0) return '';
+  const { until } = keysInForce(keys, at);
+  const lines = changes.flatMap(({ reason, first_size, new_vkeys }) => [
+    `From ${first_size} events on (${reason}):`,
+    ...new_vkeys.map((vkey) => `       ${vkey}`),
+  ]);
+  const overlap = until === undefined ? [] : [`Until ${until} the key before signs as well.`];
+  return `THE KEY OF THE LOG HAS CHANGED
+
+Signed statements ("key") say so. The new key signs what is later; checkpoints that you kept by an older key are
+still compared.
+${[...lines, ...overlap, ...ofTheft(stolenKeys(keys))].join('\n')}
+`;
+};
+
+const ofTheft = (stolen: readonly string[]): string[] =>
+  stolen.length === 0
+    ? []
+    : [
+        'A key was stolen ("compromised"). Who has it can sign any history with it. So a checkpoint that only that key signed',
+        'counts as far as it was kept elsewhere, cosigned or time-stamped before the theft. The stolen keys:',
+        ...stolen.map((vkey) => `       ${vkey}`),
+      ];
 
 const stateOf = ({ state, stateReason, head: position, events: { size } }: ExportedLogs): string => {
   const reason = stateReason === null ? '' : ` (${stateReason})`;
@@ -170,7 +200,7 @@ ${vkeys.map((vkey) => `       ${vkey}\n`).join('')}
 
        T=$(mktemp -d)
        head -n 3 events/checkpoint > $T/text
-       grep "^— $(head -n 1 events/checkpoint) " events/checkpoint | cut -d ' ' -f 3 | base64 -d | tail -c 64 > $T/signature
+       grep "^— $(head -n 1 events/checkpoint) " events/checkpoint | head -n 1 | cut -d ' ' -f 3 | base64 -d | tail -c 64 > $T/signature
        (printf '\\060\\052\\060\\005\\006\\003\\053\\145\\160\\003\\041\\000'
         grep events+ policy.txt | head -n 1 | sed 's/.*events+[0-9a-f]*+//' | base64 -d | tail -c 32) > $T/key
        openssl pkeyutl -verify -pubin -keyform DER -inkey $T/key -rawin -in $T/text -sigfile $T/signature

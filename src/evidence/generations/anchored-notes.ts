@@ -6,8 +6,8 @@ export interface StoppedLog {
   readonly base: string;
   readonly feedId: string;
   readonly generation: number;
-  /** Of the key that signs. */
-  readonly publicKey: Buffer;
+  /** Of all keys that signed it. */
+  readonly publicKeys: readonly Uint8Array[];
   /** Whether the stored tree goes on from a checkpoint. */
   readonly isHeld: (known: KnownNote) => Promise<boolean>;
 }
@@ -75,7 +75,7 @@ class SignedNotes {
   /** The last one before an index of the history; undefined: none is near. */
   async before(end: number): Promise<{ readonly known: KnownNote; readonly index: number } | undefined> {
     for (let index = end - 1; index >= Math.max(0, end - MAX_UNSIGNED); index -= 1) {
-      const known = believed(await this.#history.read(index), this.#of, this.#of.publicKey);
+      const known = believed(await this.#history.read(index), this.#of, ...this.#of.publicKeys);
       if (known !== undefined) return { known, index };
     }
     return undefined;

@@ -20,6 +20,8 @@ export interface ForkOptions {
   readonly base: string;
   /** Of the key that signs. */
   readonly publicKey: Buffer;
+  /** Of those that signed before it. */
+  readonly oldKeys?: readonly Uint8Array[];
   /** Of orgtrail. */
   readonly version: string;
   readonly reason: string;
@@ -77,12 +79,12 @@ export const requireStopped = (logs: StoredLogs | undefined): StoredLogs => {
  * Throws OrgtrailError `usage` if the log is not stopped, or another process was faster.
  */
 export const forkLog = async (options: ForkOptions): Promise<Fork> => {
-  const { store, generations, base, publicKey, kept } = options;
+  const { store, generations, base, publicKey, oldKeys = [], kept } = options;
   const logs = requireStopped(await store.readLogs());
   requireOrigin(logs, base);
   const { generation, feedId, events } = logs;
   const stored = notesOf(await generations.readNotes(generation), (note) =>
-    believed(Buffer.from(note), { base, feedId, generation }, publicKey),
+    believed(Buffer.from(note), { base, feedId, generation }, publicKey, ...oldKeys),
   );
   const [largest] = stored;
   const common = await commonTree(events.size, kept, stored, (size) => rootAt(store, logs, size));

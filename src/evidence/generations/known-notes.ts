@@ -16,12 +16,12 @@ const MAX_NOTE_BYTES = 20_000;
 
 /**
  * Reads a checkpoint of the log `events` of this feed, of this generation or a later one. Throws an EvidenceFault that says why it is none,
- * or that another key signed it.
+ * or that no key of these signed it.
  */
 export const openKnownNote = (
   note: Uint8Array,
   { base, feedId, generation }: Omit<LogOrigin, 'log'>,
-  publicKey: Uint8Array,
+  ...publicKeys: readonly Uint8Array[]
 ): KnownNote => {
   if (note.length > MAX_NOTE_BYTES) throw new EvidenceFault(`note has more than ${MAX_NOTE_BYTES} bytes`);
   const origin = parseNote(note).text.split('\n', 1)[0] ?? '';
@@ -30,7 +30,11 @@ export const openKnownNote = (
     throw new EvidenceFault(`is a checkpoint of ${origin}, which is not the log of the events of this feed`);
   }
   if (of.generation < generation) throw new EvidenceFault(`is of generation ${of.generation}, before this one`);
-  const policy = { logs: [keyOfLog(origin, publicKey)], witnesses: [], quorum: { needed: 0, members: [] } };
+  const policy = {
+    logs: publicKeys.map((key) => keyOfLog(origin, key)),
+    witnesses: [],
+    quorum: { needed: 0, members: [] },
+  };
   const { size, root } = openCheckpoint(note, policy);
   return { origin, size, root, generation: of.generation, note: Buffer.from(note).toString() };
 };

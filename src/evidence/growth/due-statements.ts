@@ -66,6 +66,10 @@ export const forkEntry = (fork: Fields<'fork'>, moment: Moment): NewEntry =>
 export const endEntry = (end: Fields<'end'>, moment: Moment): NewEntry =>
   entry('1', { type: 'end', ...moment, ...end });
 
+/** `id`: of the order. */
+export const keyEntry = (id: number, moment: Moment, key: Fields<'key'>): NewEntry =>
+  entry(String(id), { type: 'key', ...moment, ...key });
+
 export const sourceEntry = (source: Fields<'source'>, moment: Moment): NewEntry =>
   entry(`${source.kind}/${source.id}`, { type: 'source', ...moment, ...source });
 

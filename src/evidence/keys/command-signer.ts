@@ -10,7 +10,11 @@ const MAX_ERROR_BYTES = 500;
  * Signs with a command that gets the text on stdin and writes 64 bytes to stdout: the key is in a KMS, an HSM, a vault. Throws OrgtrailError
  * `configuration` if it fails, with the end of what it wrote to stderr.
  */
-export const signerOfCommand = (command: string, publicKey: Buffer): LogSigner => ({
+export const signerOfCommand = (
+  command: string,
+  publicKey: Buffer,
+  setting = 'ORGTRAIL_EVIDENCE_SIGNER',
+): LogSigner => ({
   publicKey,
   sign: (text) =>
     new Promise((resolve, reject) => {
@@ -18,7 +22,7 @@ export const signerOfCommand = (command: string, publicKey: Buffer): LogSigner =
       const out: Buffer[] = [];
       let words = '';
       const fail = (message: string) =>
-        reject(new OrgtrailError('configuration', `the command of ORGTRAIL_EVIDENCE_SIGNER ${message}`));
+        reject(new OrgtrailError('configuration', `the command of ${setting} ${message}`));
       child.on('error', ({ message }) => fail(`cannot be run: ${message}`));
       child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
       child.stderr.on('data', (chunk: Buffer) => {

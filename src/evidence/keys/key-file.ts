@@ -13,10 +13,10 @@ const MAKE = 'openssl genpkey -algorithm ed25519 -out FILE && chmod 600 FILE';
  * Signs with the key of a file, PKCS#8 in PEM. Throws OrgtrailError `configuration` for one that cannot be read, that others may read, or
  * that is of another kind. Messages name neither the path nor what is in it.
  */
-export const signerOfFile = (path: string): LogSigner => {
-  const privateKey = keyOf(path, (pem) => createPrivateKey(pem));
+export const signerOfFile = (path: string, setting = SETTING): LogSigner => {
+  const privateKey = keyOf(path, setting, (pem) => createPrivateKey(pem));
   if (process.platform !== 'win32' && (statSync(path).mode & OTHERS) !== 0) {
-    throw fault('may be read by other accounts', 'chmod 600 the file, or 440 if its group is only the daemon');
+    throw fault(setting, 'may be read by other accounts', 'chmod 600 the file, or 440 if its group is only the daemon');
   }
   return {
     publicKey: publicBytes(privateKey),
@@ -25,26 +25,27 @@ export const signerOfFile = (path: string): LogSigner => {
 };
 
 /** The public key of a file that has one, or a private key. */
-export const publicKeyOfFile = (path: string): Buffer => publicBytes(keyOf(path, (pem) => createPublicKey(pem)));
+export const publicKeyOfFile = (path: string, setting = SETTING): Buffer =>
+  publicBytes(keyOf(path, setting, (pem) => createPublicKey(pem)));
 
-const keyOf = (path: string, read: (pem: Buffer) => KeyObject): KeyObject => {
+const keyOf = (path: string, setting: string, read: (pem: Buffer) => KeyObject): KeyObject => {
   let pem: Buffer;
   try {
     pem = readFileSync(path);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    throw fault(`cannot be read (${code})`, `make one with \`orgtrail evidence init\` or \`${MAKE}\``);
+    throw fault(setting, `cannot be read (${code})`, `make one with \`orgtrail evidence init\` or \`${MAKE}\``);
   }
   let key: KeyObject | undefined;
   try {
     key = read(pem);
   } catch {}
-  if (key?.asymmetricKeyType !== 'ed25519') throw fault('is not a key of Ed25519 in PEM', MAKE);
+  if (key?.asymmetricKeyType !== 'ed25519') throw fault(setting, 'is not a key of Ed25519 in PEM', MAKE);
   return key;
 };
 
-const fault = (message: string, hint: string): OrgtrailError =>
-  new OrgtrailError('configuration', `${SETTING}: the file ${message}`, { hint });
+const fault = (setting: string, message: string, hint: string): OrgtrailError =>
+  new OrgtrailError('configuration', `${setting}: the file ${message}`, { hint });
 
 /** Writes a new key into a file that only its owner may read; false if there is such a file. */
 export const makeKeyFile = (path: string): boolean => {

@@ -2,9 +2,11 @@ import type { Pool } from 'pg';
 import { createEvidenceStore } from '../builder/evidence-store.sql.ts';
 import { readTiles } from '../builder/load-logs.sql.ts';
 import { readEventRow } from '../growth/event-row.ts';
-import { readStatement } from '../journal/statement-text.ts';
+import { everyKey, keyHistory } from '../growth/keys-in-force.ts';
 import { writeEventLeaf } from '../leaves/leaf.ts';
 import { monthOf, saltOf } from '../leaves/month-key.ts';
+import { parseVerifierKey, printVerifierKey } from '../notes/verifier-key.ts';
+import { whoSigned } from '../notes/who-signed.ts';
 import type { ServedStore, SignedLog } from './served-evidence.ts';
 
 const lastCheckpoint = `select c.size::float8 as size, c.root, c.note from evidence_logs l cross join lateral (
@@ -46,7 +48,12 @@ export const createServedStore = (pool: Pool): ServedStore => {
         `select j.text from evidence_journal j join evidence_logs l on l.generation = j.generation and l.name = 'journal'
          where j.kind in ('genesis', 'fork', 'key') and j.index < l.signed_size order by j.generation desc, j.index desc`,
       );
-      return [...new Set(rows.flatMap(({ text }) => vkeysIn(text)))];
+      const { rows: last } = await pool.query<SignedLog>(lastCheckpoint);
+      const vkeys = [...new Set(rows.flatMap(({ text }) => vkeysIn(text)))];
+      return whoSigned(
+        last.map(({ note }) => note),
+        vkeys.map(parseVerifierKey),
+      ).map(printVerifierKey);
     },
     lastSigned: async () => {
       const sql = `${lastCheckpoint} where l.name = 'events' order by l.generation desc limit 1`;
@@ -55,10 +62,4 @@ export const createServedStore = (pool: Pool): ServedStore => {
   };
 };
 
-const vkeysIn = (text: string): readonly string[] => {
-  const read = readStatement(text);
-  if (!read.known) return [];
-  const { statement } = read;
-  if (statement.type === 'key') return [...statement.new_vkeys, ...statement.old_vkeys];
-  return statement.type === 'genesis' || statement.type === 'fork' ? (statement.vkeys ?? []) : [];
-};
+const vkeysIn = (text: string): readonly string[] => everyKey(keyHistory([text]));

@@ -3,9 +3,10 @@ import { sqlState } from '../../postgres/sql-state.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
 import { type EventProof, proveEvents } from '../export/prove-events.sql.ts';
 import { proveLeaves } from '../export/prove-leaves.sql.ts';
+import { keysInForce } from '../growth/keys-in-force.ts';
 import { readStatement } from '../journal/statement-text.ts';
 import { readEvidenceStatus } from '../stored/evidence-status.sql.ts';
-import { readVkeys } from '../stored/journal-keys.sql.ts';
+import { readKeyHistory } from '../stored/journal-keys.sql.ts';
 import { readNewestCheckpoints } from '../stored/newest-checkpoints.sql.ts';
 import type {
   NamedSource,
@@ -87,12 +88,20 @@ const readJournal = async (pool: Pool, generation: number): Promise<ShownJournal
      where l.name = 'journal' and j.kind = 'fork' order by l.generation desc limit ${SHOWN_GENERATIONS}`,
   );
   return {
-    vkeys: await unlessDamaged(() => readVkeys(pool, generation), []),
+    vkeys: await unlessDamaged(() => readKeys(pool, generation), []),
     begunAt: begun[0]?.at ?? null,
     forks: (
       await Promise.all(forks.map(({ generation: of, text }) => unlessDamaged(() => forkOf(of, text), [])))
     ).flat(),
   };
+};
+
+/** The keys that sign now. */
+const readKeys = async (pool: Pool, generation: number): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ at: string }>(
+    `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`,
+  );
+  return keysInForce(await readKeyHistory(pool, generation), rows[0]?.at ?? '').vkeys;
 };
 
 /** That a statement was damaged is for `orgtrail evidence verify` to say. */

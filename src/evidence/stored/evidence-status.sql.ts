@@ -23,6 +23,12 @@ const columns = {
   /** Events that have no leaf yet. */
   lagEvents: sql<number>`(select h.position from feed_head h)::float8 - ${evidenceLogs.size}`,
   adoptedSize: evidenceLogs.adoptedSize,
+  /** Why another key is ordered that no process has stated yet. */
+  keyOrdered: evidenceLogs.keyOrdered,
+  /** Until then the key before signs as well, in RFC 3339. */
+  oldKeyUntil: sql<
+    string | null
+  >`case when ${evidenceLogs.oldKeyUntil} > clock_timestamp() then to_char(${evidenceLogs.oldKeyUntil} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') end`,
   signedSize: evidenceLogs.signedSize,
   /** Of the last checkpoint that was signed; null before the first. */
   signedSecondsAgo: secondsSince(evidenceLogs.signedAt),

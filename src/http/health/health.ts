@@ -82,6 +82,8 @@ const evidenceHealth = (evidence: EvidenceStatus) => ({
   unstated_sources: evidence.unstatedSources,
   overdue_sources: evidence.overdueSources,
   unanchored: isUnanchored(evidence),
+  ...(evidence.keyOrdered === null ? {} : { key_ordered: evidence.keyOrdered }),
+  ...(evidence.oldKeyUntil === null ? {} : { old_key_until: evidence.oldKeyUntil }),
   anchors: evidence.anchors.map(({ anchor, isConfigured, size, secondsAgo, error }) => ({
     anchor,
     configured: isConfigured,

@@ -121,6 +121,7 @@ const evidenceTables = [
   'evidence_journal',
   'evidence_sources',
   'evidence_asked',
+  'evidence_key_orders',
 ];
 /** With a key, the hash of an event can be tested against guesses after the event is dropped. */
 const SALTS = 'evidence_month_keys';

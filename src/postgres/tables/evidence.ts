@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm';
 import { integer, interval, pgTable, smallint, text } from 'drizzle-orm/pg-core';
 import { bytea, databaseTime, instant, integer64 } from './column-types.ts';
 
@@ -23,6 +24,8 @@ export const evidenceLogs = pgTable('evidence_logs', {
   endedReason: text('ended_reason'),
   anchors: text('anchors').array(),
   statementsEvery: interval('statements_every'),
+  keyOrdered: text('key_ordered'),
+  oldKeyUntil: instant('old_key_until'),
 });
 
 /** Hash tiles; `sources` has the number of the source of each leaf, at level 0 of events. */
@@ -98,4 +101,17 @@ export const evidenceAsked = pgTable('evidence_asked', {
   sourceKind: text('source_kind').notNull(),
   sourceId: text('source_id').notNull(),
   askedAt: instant('asked_at').notNull(),
+});
+
+/** Keys that an operator has ordered. */
+export const evidenceKeyOrders = pgTable('evidence_key_orders', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  generation: integer('generation').notNull(),
+  reason: text('reason').notNull(),
+  newVkeys: text('new_vkeys').array().notNull(),
+  bothFor: interval('both_for').notNull(),
+  orderedBy: text('ordered_by').notNull(),
+  orderedAs: text('ordered_as').notNull().default(sql`SESSION_USER`),
+  orderedAt: instant('ordered_at').notNull().default(databaseTime),
+  statedAt: instant('stated_at'),
 });

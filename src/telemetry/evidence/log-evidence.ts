@@ -16,6 +16,12 @@ export const logEvidence = (logger: Logger): EvidenceObserver => {
       if (told !== reason) logger.error({ state, reason }, `evidence is ${state}: nothing is signed`);
       told = reason;
     },
+    keyStated: ({ reason }) => logger.warn({ reason }, 'the evidence has another key from now on, as ordered'),
+    keyMissing: ({ reason }) =>
+      logger.warn(
+        { reason },
+        'another key of the evidence is ordered, and ORGTRAIL_EVIDENCE_NEXT_KEY_FILE does not name it here: this process goes on with the old key until another one has stated it, and then signs nothing',
+      ),
     wentOn: () =>
       logger.warn('the database failed over; every checkpoint that was signed holds there, and evidence goes on'),
   };

@@ -30,8 +30,7 @@ afterEach(async () => {
 
 const prove = async (positions: readonly number[], ids: readonly string[] = []): Promise<EventProof[]> => {
   const proofs: EventProof[] = [];
-  const { publicKey } = signer;
-  await proveEvents(database.pool, { positions, ids, publicKey }, (proof) => proofs.push(proof));
+  await proveEvents(database.pool, { positions, ids, publicKeys: [signer.publicKey] }, (proof) => proofs.push(proof));
   return proofs;
 };
 

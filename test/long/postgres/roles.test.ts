@@ -50,6 +50,7 @@ const ingest: Readonly<Record<string, string>> = {
   evidence_asked: '',
   evidence_checkpoints: '',
   evidence_journal: '',
+  evidence_key_orders: '',
   evidence_month_keys: '',
   evidence_sources: '',
   evidence_tiles: '',
@@ -77,6 +78,7 @@ const readersOnly = [
   'evidence_asked',
   'evidence_checkpoints',
   'evidence_journal',
+  'evidence_key_orders',
   'evidence_sources',
   'evidence_tiles',
 ];

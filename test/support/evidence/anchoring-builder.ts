@@ -4,10 +4,9 @@ import { anchorForever, bothLogs } from '../../../src/evidence/anchors/anchor-fo
 import { mirrorTo } from '../../../src/evidence/anchors/mirror.ts';
 import type { Anchor } from '../../../src/evidence/anchors/ports.ts';
 import { readAnchors } from '../../../src/evidence/anchors/read-anchors.ts';
-import { createAnchorStore } from '../../../src/evidence/anchors/stored-anchors.sql.ts';
+import { createAnchorStore, keysAtAnchors } from '../../../src/evidence/anchors/stored-anchors.sql.ts';
 import { filesIn } from '../../../src/evidence/anchors/write-once-files.ts';
 import type { LogSigner } from '../../../src/evidence/builder/ports.ts';
-import { keyOfLog } from '../../../src/evidence/builder/sign-log.ts';
 import { openBuilder, type TestBuilder } from './builder-world.ts';
 
 const INTERVAL_MS = 10;
@@ -28,15 +27,26 @@ export const openAnchoringBuilder = (
   signer: LogSigner,
   anchors: readonly Anchor[],
   owner = 'host/1/x',
+  nextSigner?: LogSigner,
 ): AnchoringBuilder => {
   const failures: string[] = [];
   const observer = { failed: (_: string, reason: string) => void failures.push(reason) };
-  const keysOf = (origins: readonly string[]) => origins.map((origin) => keyOfLog(origin, signer.publicKey));
+  const keysOf = (generation: number, origins: readonly string[]) =>
+    keysAtAnchors(
+      pool,
+      generation,
+      origins,
+      [signer, ...(nextSigner === undefined ? [] : [nextSigner])].map(({ publicKey }) => publicKey),
+    );
   const opened = openBuilder(pool, signer, {
     owner,
+    nextSigner,
     readAnchors: async ({ generation, events, journal }) => {
       const logs = bothLogs({ events: events.origin, journal: journal.origin });
-      const keys = keysOf(logs.map(({ origin }) => origin));
+      const keys = await keysOf(
+        generation,
+        logs.map(({ origin }) => origin),
+      );
       return await readAnchors(anchors, { generation, logs, keys }, observer);
     },
   });
@@ -46,6 +56,7 @@ export const openAnchoringBuilder = (
     const { rows } = await pool.query<{ generation: number }>(
       'select max(generation) as generation from evidence_logs',
     );
+    const generation = rows[0]?.generation ?? 1;
     let kept = 0;
     const wanted = anchors.reduce((sum, { logs }) => sum + (logs?.length ?? 2), 0);
     await anchorForever(anchors, {
@@ -58,8 +69,12 @@ export const openAnchoringBuilder = (
           if (kept >= wanted) stop.abort();
         },
       },
-      generation: rows[0]?.generation ?? 1,
-      readKeys: async (logs) => keysOf(logs.map(({ origin }) => origin)),
+      generation,
+      readKeys: (logs) =>
+        keysOf(
+          generation,
+          logs.map(({ origin }) => origin),
+        ),
       observer: {
         failed: (name, reason) => {
           observer.failed(name, reason);

@@ -37,7 +37,7 @@ export const exportTo = async (
     isPacked: false,
     despiteFaults: false,
     version: '0.0.0-test',
-    publicKey: signer.publicKey,
+    publicKeys: [signer.publicKey],
     waitMs: 0,
     ...more,
   });

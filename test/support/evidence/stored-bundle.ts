@@ -32,7 +32,7 @@ export const storedBundle = async (
   for (const text of texts) tree.append(leafHash(journalLeaf(text)));
   files.set(bundleFiles.journalEntries, Buffer.from(writeJournal(texts)));
   const checkpoint = { origin: origins.journal, size: tree.size, root: tree.root() };
-  files.set(checkpointPath('journal'), Buffer.from(await signCheckpoint(checkpoint, signer)));
+  files.set(checkpointPath('journal'), Buffer.from(await signCheckpoint(checkpoint, [signer])));
   for (const tile of tree.takeTiles()) files.set(logTilePath('journal', tile), tile.hashes);
   const keys = [origins.events, origins.journal].map((origin) => keyOfLog(origin, signer.publicKey));
   files.set(bundleFiles.policy, Buffer.from(writePolicy(keys, [], 0)));

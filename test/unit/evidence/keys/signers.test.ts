@@ -56,7 +56,7 @@ describe('a command that signs', () => {
     const text = join(folder, 'text');
     const command = `cat > ${text} && openssl pkeyutl -sign -rawin -inkey ${file} -in ${text}`;
     const signer = signerOfCommand(command, publicKeyOfFile(file));
-    expect(await signCheckpoint(checkpoint, signer)).toBe(await signCheckpoint(checkpoint, signerOfFile(file)));
+    expect(await signCheckpoint(checkpoint, [signer])).toBe(await signCheckpoint(checkpoint, [signerOfFile(file)]));
   });
 
   test.each([
@@ -65,6 +65,8 @@ describe('a command that signs', () => {
     ['signs with another key', 'head -c 64 /dev/zero', 'is not one of the key that is configured'],
   ])('that %s is refused', async (_what, command, message) => {
     makeKeyFile(file);
-    await expect(signCheckpoint(checkpoint, signerOfCommand(command, publicKeyOfFile(file)))).rejects.toThrow(message);
+    await expect(signCheckpoint(checkpoint, [signerOfCommand(command, publicKeyOfFile(file))])).rejects.toThrow(
+      message,
+    );
   });
 });

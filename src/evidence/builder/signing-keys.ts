@@ -1,0 +1,111 @@
+import { OrgtrailError } from '../../errors.ts';
+import { keyEntry, type Moment, type NewEntry } from '../growth/due-statements.ts';
+import { everyKey, type KeyOrder, type KeyState, keysInForce } from '../growth/keys-in-force.ts';
+import type { LogName } from '../notes/origin.ts';
+import { parseNote } from '../notes/signed-note.ts';
+import { hexOfId, parseVerifierKey } from '../notes/verifier-key.ts';
+import type { LogSigner } from './ports.ts';
+import { keyOfLog, vkeysOf } from './sign-log.ts';
+
+/** What this process does about keys at a moment. */
+export interface Signing {
+  /** Who sign, all of them. None: another key is to be stated first. */
+  readonly signers: readonly LogSigner[];
+  /** An order that this process carries out. */
+  readonly toState: KeyOrder | undefined;
+  /** A rotation that another process must carry out, since this one has not the new key. */
+  readonly lacks: KeyOrder | undefined;
+}
+
+/**
+ * Which of the keys that this process has sign, by the journal and by what is ordered. Throws OrgtrailError `configuration`, which says
+ * what is missing, if it must sign nothing: it has not all of the keys that sign, or a key was lost or stolen and it has not the new one.
+ */
+export const signingAt = (
+  own: readonly LogSigner[],
+  { history, order }: KeyState,
+  origins: readonly string[],
+  at: string,
+): Signing => {
+  const { vkeys, until } = keysInForce(history, at);
+  if (vkeys.length === 0) return { signers: own.slice(0, 1), toState: undefined, lacks: undefined };
+  const has = (signer: LogSigner, wanted: readonly string[]) =>
+    vkeysOf(origins, signer).every((vkey) => wanted.includes(vkey));
+  const signers = own.filter((signer) => has(signer, vkeys));
+  const had = signers.flatMap((signer) => vkeysOf(origins, signer));
+  const missing = vkeys.filter((vkey) => !had.includes(vkey));
+  const isNewHere = order !== undefined && own.some((signer) => has(signer, order.newVkeys));
+  if (order !== undefined && order.reason !== 'rotation') {
+    if (isNewHere) return { signers: missing.length === 0 ? signers : [], toState: order, lacks: undefined };
+    throw refused(
+      `the key of the evidence was ${order.reason}, and this process has not the new one: ${idsOf(order.newVkeys)}`,
+    );
+  }
+  if (missing.length > 0) throw missingKeys(own, { history, order }, origins, { missing, until });
+  return isNewHere ? { signers, toState: order, lacks: undefined } : { signers, toState: undefined, lacks: order };
+};
+
+const HINT =
+  'ORGTRAIL_EVIDENCE_KEY_FILE and ORGTRAIL_EVIDENCE_NEXT_KEY_FILE name the keys of this process, `orgtrail evidence key` those that sign';
+
+const refused = (message: string): OrgtrailError => new OrgtrailError('configuration', message, { hint: HINT });
+
+const missingKeys = (
+  own: readonly LogSigner[],
+  { history }: KeyState,
+  origins: readonly string[],
+  { missing, until }: { readonly missing: readonly string[]; readonly until: string | undefined },
+): OrgtrailError => {
+  const mine = own.flatMap((signer) => vkeysOf(origins, signer));
+  if (until !== undefined) {
+    return refused(
+      `two keys sign the evidence until ${until}, and this process has not both: ${idsOf(missing)} is missing`,
+    );
+  }
+  const isOld = mine.some((vkey) => everyKey(history).includes(vkey));
+  return refused(
+    isOld
+      ? `the key of the evidence was replaced, and this process has only the old one: ${idsOf(missing)} is missing`
+      : 'the key is not the one that the journal of the evidence names',
+  );
+};
+
+/** As signature lines have them; both logs have one key. */
+const idsOf = (vkeys: readonly string[]): string =>
+  vkeys
+    .map(parseVerifierKey)
+    .map(({ name, id }) => `${hexOfId(id)} of ${name.slice(name.lastIndexOf('/') + 1)}`)
+    .join(', ');
+
+/** The statement of an order. */
+export const entryOfOrder = (order: KeyOrder, { history }: KeyState, moment: Moment): NewEntry => {
+  const old = keysInForce(history, moment.at).vkeys.filter((vkey) => !order.newVkeys.includes(vkey));
+  const untilMs = Date.parse(moment.at) + order.bothForMs;
+  const isOverlapping = order.reason === 'rotation' && order.bothForMs > 0;
+  return keyEntry(order.id, moment, {
+    reason: order.reason,
+    old_vkeys: old,
+    new_vkeys: [...order.newVkeys],
+    first_size: moment.tree.size,
+    ...(isOverlapping && { old_signs_until: new Date(untilMs).toISOString() }),
+    by: order.by,
+  });
+};
+
+/**
+ * Whether a note is signed as it is to be. A journal keeps a signature that is no longer needed: time stamps are of the whole note, and a
+ * journal grows.
+ */
+export const isSignedAs = (
+  note: string | undefined,
+  log: LogName,
+  origin: string,
+  signers: readonly LogSigner[],
+): boolean => {
+  if (note === undefined) return false;
+  const wanted = signers.map(({ publicKey }) => keyOfLog(origin, publicKey).id);
+  const signed = parseNote(Buffer.from(note))
+    .signatures.filter(({ name }) => name === origin)
+    .map(({ keyId }) => keyId);
+  return wanted.every((id) => signed.includes(id)) && (log === 'journal' || signed.every((id) => wanted.includes(id)));
+};
