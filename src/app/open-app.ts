@@ -24,6 +24,7 @@ import type { SearchSource } from '../search/ports.ts';
 import { openExplorer } from '../search/search-source.ts';
 import { readSinkStatus, type SinkStatus, unknownSink } from '../sinks/sink-status.sql.ts';
 import { createSinkTroubles, type SinkTroubles } from '../sinks/sink-troubles.ts';
+import { countAccountListings } from '../status/account-listings.sql.ts';
 import { collectionRulesOf } from '../status/collection-rules.ts';
 import type { MetricsSource } from '../status/ports.ts';
 import { readScrubAge } from '../status/scrub-status.sql.ts';
@@ -249,6 +250,7 @@ const metricsOf = (
   organizationCounts: () => countOrganizations(pool),
   vanishedCount: () => countVanished(pool),
   goneAccounts: async () => (sources.includes('account') ? await countGoneAccounts(pool) : undefined),
+  accountListings: async () => (sources.includes('account') ? await countAccountListings(pool) : undefined),
   evidence: async () => (evidence === undefined ? undefined : await readEvidenceStatus(pool)),
   scrubRoundAge: async () => (scrub.share === 0 ? undefined : await readScrubAge(pool, kinds, organizationIds)),
   budgetAvailable: budget.available,

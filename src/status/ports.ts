@@ -1,6 +1,7 @@
 import type { EvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { StreamLoad } from '../limits/stream-limits.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
+import type { AccountListings } from './account-listings.sql.ts';
 import type { GoneAccounts } from './status.sql.ts';
 import type { StatusFigures } from './status-reader.ts';
 
@@ -14,6 +15,8 @@ export interface MetricsSource {
   vanishedCount(): Promise<number>;
   /** Undefined if the logs of accounts are not read. */
   goneAccounts(): Promise<GoneAccounts | undefined>;
+  /** Undefined if the logs of accounts are not read. */
+  accountListings(): Promise<AccountListings | undefined>;
   /** Undefined if history is not read a second time, or there is none. */
   scrubRoundAge(): Promise<number | undefined>;
   /** Undefined if no evidence is configured, or there is none yet. */

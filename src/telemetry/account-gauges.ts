@@ -1,4 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
+import type { AccountListings } from '../status/account-listings.sql.ts';
 import type { SourceGroup } from '../status/source-groups.ts';
 import type { AccountStatus, GoneAccounts } from '../status/status.sql.ts';
 import type { AccountFigures } from '../status/status-reader.ts';
@@ -17,6 +18,12 @@ export const createAccountGauges = (registers: Registry[]) => {
     accountsVanished: new Gauge({
       name: 'orgtrail_accounts_vanished',
       help: 'Accounts that went gone within the last 24 hours and have not come back; no sample if their logs are not read.',
+      registers,
+    }),
+    accountListings: new Gauge({
+      name: 'orgtrail_account_listings',
+      help: 'Listings of accounts, one of each organization and of each credential, by how the last attempt ended; no samples if logs of accounts are not read.',
+      labelNames: ['state'],
       registers,
     }),
     accountLag: perAccount(
@@ -60,6 +67,13 @@ export const showAccounts = (gauges: AccountGauges, accounts: AccountFigures, go
     gauges.accountGap.set(labels, gapSeconds);
     gauges.accountHoles.set(labels, holes);
     gauges.accountSlack.set(labels, slackSeconds);
+  }
+};
+
+/** After `showAccounts`. Undefined: logs of accounts are not read. */
+export const showListings = ({ accountListings }: AccountGauges, listings: AccountListings | undefined): void => {
+  for (const state of ['listed', 'refused', 'failed', 'waiting'] as const) {
+    if (listings !== undefined) accountListings.set({ state }, listings[state]);
   }
 };
 

@@ -1,6 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { MetricsSource } from '../status/ports.ts';
-import { createAccountGauges, showAccounts } from './account-gauges.ts';
+import { createAccountGauges, showAccounts, showListings } from './account-gauges.ts';
 import { createEvidenceGauges, showEvidence } from './evidence/evidence-gauges.ts';
 
 export type StatusGauges = ReturnType<typeof createStatusGauges>;
@@ -85,11 +85,12 @@ const createSourceGauges = (registers: Registry[]) => {
 
 /** Sets them from `source`. Rejects if the database does not answer. */
 export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSource): Promise<void> => {
-  const [status, counts, vanished, accountsGone, scrubAge, budget, blocked, evidence] = await Promise.all([
+  const [status, counts, vanished, accountsGone, listings, scrubAge, budget, blocked, evidence] = await Promise.all([
     source.figures(),
     source.organizationCounts(),
     source.vanishedCount(),
     source.goneAccounts(),
+    source.accountListings(),
     source.scrubRoundAge(),
     source.budgetAvailable(),
     source.blockedSeconds(),
@@ -99,6 +100,7 @@ export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSour
   for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
   gauges.vanished.set(vanished);
   showAccounts(gauges.perAccount, status.accounts, accountsGone);
+  showListings(gauges.perAccount, listings);
   gauges.scrubRoundAge.set(scrubAge ?? Number.NaN);
   gauges.budget.set(budget);
   gauges.blocked.set(blocked);

@@ -118,6 +118,8 @@ describe('the queries of the dashboards', () => {
       // Alerts ask for them, and the console shows them.
       'orgtrail_accounts',
       'orgtrail_accounts_vanished',
+      // `orgtrail status` and health say so if none works.
+      'orgtrail_account_listings',
       'orgtrail_account_lag_seconds',
       'orgtrail_account_gap_seconds',
       'orgtrail_account_coverage_holes',

@@ -23,6 +23,7 @@ const contract = {
   orgtrail_organizations: 'gauge',
   orgtrail_accounts: 'gauge',
   orgtrail_accounts_vanished: 'gauge',
+  orgtrail_account_listings: 'gauge',
   orgtrail_account_lag_seconds: 'gauge',
   orgtrail_account_gap_seconds: 'gauge',
   orgtrail_account_coverage_holes: 'gauge',
