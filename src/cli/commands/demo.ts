@@ -13,6 +13,7 @@ import { formatDuration, parseDurationMs } from '../../time/duration.ts';
 import type { CliContext } from '../cli-context.ts';
 import { showDemoAlarms } from '../demo/demo-alarms.sql.ts';
 import { appendAttack, appendUsualSignIns, attackedAccount } from '../demo/demo-attack.ts';
+import { prepareDemoEvidence, verifyDemoEvidence } from '../demo/demo-evidence.ts';
 import { showDemoProgress } from '../demo/demo-progress.ts';
 import { catchUp, type Verdict, verdictText } from '../demo/demo-verdict.ts';
 
@@ -36,6 +37,8 @@ Nothing leaves this machine: a simulated Cloudflare on a loopback port, a Postgr
 directory (or DATABASE_URL), and the real daemon. Some of the simulated responses fail, on purpose. In one account an
 attack is played, and the detections that find it are shown.
 Ctrl-C stops the demo and compares the database with what was served; the exit code is 0 only if they are the same.
+All that is stored is signed, with a key that is made for the demo. At the end a bundle of it is exported and verified by orgtrail
+and by the bundle's own verifier (python3 and openssl); if one of them does not agree, the exit code is 5.
 
 Examples:
   $ orgtrail demo
@@ -53,9 +56,10 @@ export const demoCommand = (context: CliContext, report: (code: number) => void)
       if (options.for !== undefined && durationMs === undefined) {
         throw new OrgtrailError('usage', `--for must be a duration such as 20s or 5m, not "${options.for}"`);
       }
-      const verdict = await demo(context, portOf(options.port, context.env), durationMs);
+      const { verdict, evidenceAgrees } = await demo(context, portOf(options.port, context.env), durationMs);
       context.stdout.write(verdictText(verdict));
-      if (verdict.outcome !== 'exact') report(exitCodes.sourceFailed);
+      if (!evidenceAgrees) report(exitCodes.evidenceFails);
+      else if (verdict.outcome !== 'exact') report(exitCodes.sourceFailed);
     });
 
 const portOf = (option: string | undefined, env: CliContext['env']): string | undefined => {
@@ -64,27 +68,35 @@ const portOf = (option: string | undefined, env: CliContext['env']): string | un
   throw new OrgtrailError('usage', `--port must be an integer between 0 and 65535, not "${option}"`);
 };
 
+interface DemoResult {
+  readonly verdict: Verdict;
+  /** True also if no evidence was made. */
+  readonly evidenceAgrees: boolean;
+}
+
 const demo = async (
   context: CliContext,
   port: string | undefined,
   durationMs: number | undefined,
-): Promise<Verdict> => {
+): Promise<DemoResult> => {
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'orgtrail-demo-'));
   const remove = () => rm(directory, { recursive: true, force: true, maxRetries: 5 });
   stack.defer(remove);
   const simulator = await startDemoSimulator();
   stack.defer(() => simulator.close());
-  const config = loadConfig(settingsOf(context.env, { port, directory, baseUrl: simulator.baseUrl }), {
-    needsCredential: true,
-    interactive: context.interactive,
-  });
+  // A log in a database that outlives the demo would be left without its key.
+  const evidence = context.env['DATABASE_URL'] ? undefined : prepareDemoEvidence(directory);
+  const settings = settingsOf(context.env, { port, directory, baseUrl: simulator.baseUrl });
+  const config = loadConfig({ ...settings, ...evidence }, { needsCredential: true, interactive: context.interactive });
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: [] });
   const account = attackedAccount(simulator);
   appendUsualSignIns(simulator, account, Date.now());
   const starting = startDaemon(config, logger, {}, context.signal);
+  const leaving = new AbortController();
   context.takeOverStop?.(async () => {
     logger.level = 'silent';
+    leaving.abort();
     // Before its start has come to an end, the server could begin after it was looked for.
     await Promise.race([starting.catch(() => {}), sleep(START_TIMEOUT_MS)]);
     await stopEmbeddedServerAtOnce(directory);
@@ -92,7 +104,9 @@ const demo = async (
   });
   const daemon = await starting;
   stack.defer(() => daemon.stop());
-  context.stdout.write(whereToLook(daemon, simulator.baseUrl, durationMs));
+  context.stdout.write(
+    whereToLook(daemon, { simulatorUrl: simulator.baseUrl, durationMs, isSigned: evidence !== undefined }),
+  );
   const progress = showDemoProgress(context, daemon.app.status, config);
   stack.defer(() => progress.finish());
   const { pool } = daemon.app.database;
@@ -110,7 +124,9 @@ const demo = async (
     onPause: (pauseMs) => context.stdout.write(pausedText(pauseMs)),
   });
   await alarms.finish();
-  return verdict;
+  if (evidence === undefined) return { verdict, evidenceAgrees: true };
+  const { stdout } = context;
+  return { verdict, evidenceAgrees: await verifyDemoEvidence(pool, { directory, stdout, signal: leaving.signal }) };
 };
 
 /**
@@ -172,12 +188,19 @@ const stream = async (simulator: Simulator, signal: AbortSignal, durationMs: num
   }
 };
 
-const whereToLook = (daemon: Daemon, simulatorUrl: string, durationMs: number | undefined): string => `
+interface Shown {
+  readonly simulatorUrl: string;
+  readonly durationMs: number | undefined;
+  readonly isSigned: boolean;
+}
+
+const whereToLook = (daemon: Daemon, { simulatorUrl, durationMs, isSigned }: Shown): string => `
 orgtrail demo: ${ORGANIZATIONS} organizations with ${ORGANIZATIONS * ACCOUNTS} accounts, ${(ORGANIZATION_ENTRIES + ACCOUNT_ENTRIES).toLocaleString('en')} entries of history, ${LIVE_PER_SECOND} new ones a second, with faults
 
   console   ${daemon.httpUrl}/
   health    curl -s ${daemon.httpUrl}/healthz
   metrics   curl -s ${daemon.httpUrl}/metrics | grep ^orgtrail
+  evidence  ${isSigned ? `curl -s ${daemon.httpUrl}/evidence/policy` : 'none: in a database of yours its key would be lost with the demo'}
   SQL       psql '${daemon.app.database.url}' -c 'select * from audit_history order by position desc limit 10'
   Cloudflare (simulated)   ${simulatorUrl}
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import { hasPython } from '../../support/evidence/two-verifiers.ts';
 import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { until } from '../../support/process/until.ts';
 
@@ -85,6 +86,12 @@ describe('without DATABASE_URL', () => {
     const { code, stdout, stderr } = await runOrgtrail(['demo', '--for', '5s', '--port', '0'], {});
     expect(code, stdout + stderr).toBe(0);
     expect(stdout).toMatch(/^ {2}console {3}http:\/\/127\.0\.0\.1:\d+\/$/m);
+    const [, events] = /^events +\S+ +(\S+)$/m.exec(stdout) ?? [];
+    for (const verifier of ['orgtrail', ...(hasPython() ? ['verify.py'] : [])]) {
+      expect(stdout).toMatch(
+        new RegExp(`^ {2}${verifier} +${events} events: holds, and goes on from the checkpoint`, 'm'),
+      );
+    }
     expect(stdout).toContain('missing 0 · extra 0 · stored twice 0 · positions missing 0');
     expect(stdout.trimEnd().split('\n').at(-1)).toBe(
       'Every event of every organization and account is stored, once each, to the byte.',

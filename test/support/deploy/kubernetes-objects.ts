@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,7 @@ import { ConfigMap } from 'kubernetes-models/v1/ConfigMap';
 import { Secret } from 'kubernetes-models/v1/Secret';
 import { Service } from 'kubernetes-models/v1/Service';
 import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
-import { parseAllDocuments } from 'yaml';
+import { parse, parseAllDocuments, stringify } from 'yaml';
 
 /** Debian's package has this name, too. */
 export const KUSTOMIZE = 'kustomize';
@@ -98,7 +98,7 @@ export interface KubernetesObject {
 }
 
 /** Renders an overlay of deploy/kubernetes in a copy, with secrets that its script makes where it has one. */
-export const renderOverlay = (name: string): readonly KubernetesObject[] => {
+export const renderOverlay = (name: string, components: readonly string[] = []): readonly KubernetesObject[] => {
   const copy = mkdtempSync(join(tmpdir(), 'orgtrail-kustomize-'));
   try {
     cpSync(fileURLToPath(new URL('../../../deploy/kubernetes', import.meta.url)), copy, {
@@ -107,11 +107,19 @@ export const renderOverlay = (name: string): readonly KubernetesObject[] => {
     });
     const overlay = join(copy, 'overlays', name);
     if (name === 'try') execFileSync('bash', [join(overlay, 'make-secrets.sh')]);
+    addComponents(join(overlay, 'kustomization.yaml'), components);
     const text = execFileSync(KUSTOMIZE, ['build', overlay], { encoding: 'utf8' });
     return parseAllDocuments(text).map((document) => withWholeSecrets(document.toJS() as KubernetesObject));
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
+};
+
+const addComponents = (file: string, names: readonly string[]): void => {
+  if (names.length === 0) return;
+  const before = parse(readFileSync(file, 'utf8')) as { readonly components?: readonly string[] };
+  const components = [...(before.components ?? []), ...names.map((name) => `../../components/${name}`)];
+  writeFileSync(file, stringify({ ...before, components }));
 };
 
 /** kustomize breaks the base64 of secrets into lines, which Kubernetes takes and its schema does not. */
