@@ -107,7 +107,8 @@ print(found, "events are in", name, "as it was among", size)
 const contents = ({ under }: SearchBundle): string => `WHAT IS IN IT
 
 ${foundFiles.query}          the question with its times made out, as it was written, when, by whom
-${foundFiles.events}       the events, newest first, one a line: words of the leaf, and the content exactly as Cloudflare sent it
+${foundFiles.events}       the events, newest first, one a line: words of the leaf, and the content as it is stored: to the
+                    byte what Cloudflare sent, or, if the defects name a text that PostgreSQL cannot hold, that as a string of JSON
 ${foundFiles.completeness}   what had been read of the time that was asked for, gaps, holes
 ${
   under === undefined

@@ -108,7 +108,16 @@ describe('a search as a bundle', () => {
   });
 
   test.each([
-    ['a content', 'events.ndjson', (text: string) => text.replace('"type":"create"', '"type":"delete"')],
+    [
+      'a content',
+      'events.ndjson',
+      (text: string) => text.replace(/^(?!.*"raw_text")(.*)"result":"success"/m, '$1"result":"failure"'),
+    ],
+    [
+      'the content of an entry with line breaks',
+      'events.ndjson',
+      (text: string) => text.replaceAll('broken-entry', 'b-entry'),
+    ],
     ['a word beside it', 'events.ndjson', (text: string) => text.replace(/"source_id":"\w/, '"source_id":"_')],
     ['an event that is left out', 'events.ndjson', (text: string) => text.slice(text.indexOf('\n') + 1)],
     ['an event that is there twice', 'events.ndjson', (text: string) => text + text.slice(0, text.indexOf('\n') + 1)],
