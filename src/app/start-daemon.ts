@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
-import { OrgtrailError, reasonOf } from '../errors.ts';
+import { reasonOf } from '../errors.ts';
 import type { ServedStore } from '../evidence/served/served-evidence.ts';
 import type { ShownEvidence } from '../evidence/shown/shown-evidence.ts';
 import { endRestsOfRefused } from '../ingest/sync/discovery/discovery-lease.sql.ts';
@@ -13,6 +13,7 @@ import { readSchemaState } from '../postgres/schema/migrate.ts';
 import { startRetention } from '../retention/retention-loop.ts';
 import { createOverviewSource } from '../status/overview/overview-source.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import { cannotListen } from './cannot-listen.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { noteAliveForever } from './note-alive.ts';
 import { type App, openApp } from './open-app.ts';
@@ -140,7 +141,7 @@ const startHttp = async ({ config, secrets, app, metrics, trouble, logger, ...ev
     ...evidence,
     overview: createOverviewSource(app.database.pool, config, app.metricsSource, metrics.registry),
   }).catch((error: unknown) => {
-    throw cannotListen(error, config.http);
+    throw cannotListen(error, config.http, 'the console, the API and metrics');
   });
 };
 
@@ -166,16 +167,3 @@ const startSyncing = ({ config, app, trouble, logger, stopping, hardStop }: Sync
       logger.error({ reason }, 'sync failed; retrying at the next tick');
     },
   });
-
-/** A port that is taken, or an address that is not this machine's, is for the operator to mend; anything else is a bug. */
-const cannotListen = (error: unknown, { host, port }: Config['http']): unknown => {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (!/^(EADDR|EACCES|ENOTFOUND|EAI_)/.test(code)) return error;
-  const message =
-    code === 'EADDRINUSE'
-      ? `port ${port} is in use on ${host} (${code}); the console, the API and metrics need it`
-      : `cannot listen on ${host} port ${port} (${code}); the console, the API and metrics need it`;
-  return new OrgtrailError('configuration', message, {
-    hint: 'set ORGTRAIL_HTTP_PORT to a free port (0: any), and ORGTRAIL_HTTP_HOST to an address of this machine',
-  });
-};

@@ -30,14 +30,7 @@ export const createMetrics = (version: string): Metrics => {
   const gauges = createStatusGauges(registers);
   const sinks = createSinkMetrics(registers);
   const streams = createStreamMetrics(registers);
-  new Gauge({
-    name: 'orgtrail_build_info',
-    help: 'Always 1; the labels name the version.',
-    labelNames: ['version', 'node'],
-    registers,
-  })
-    .labels(version, process.versions.node)
-    .set(1);
+  createBuildInfo(version, registers);
   return {
     registry,
     sync: syncObserver(counters, gauges),
@@ -60,6 +53,18 @@ export const createMetrics = (version: string): Metrics => {
       return await registry.metrics();
     },
   };
+};
+
+/** Names the version of the process. */
+export const createBuildInfo = (version: string, registers: Registry[]): void => {
+  new Gauge({
+    name: 'orgtrail_build_info',
+    help: 'Always 1; the labels name the version.',
+    labelNames: ['version', 'node'],
+    registers,
+  })
+    .labels(version, process.versions.node)
+    .set(1);
 };
 
 type Counters = ReturnType<typeof createCounters>;

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { loadConfig } from '../../src/config/config.ts';
 import {
   type Container,
@@ -22,6 +22,16 @@ const madeByHand: Readonly<Record<string, readonly string[]>> = {
 
 test('the PrometheusRule is what deploy/prometheus/rules.yml says (npm run generate)', () => {
   expect(parse(readFileSync(prometheusRuleFile, 'utf8'))).toEqual(parse(prometheusRuleText()));
+});
+
+test('the component evidence has objects of their schemas, and the key is in its pod alone', () => {
+  const file = new URL('../../deploy/kubernetes/components/evidence-process/evidence.yaml', import.meta.url);
+  const objects = parseAllDocuments(readFileSync(file, 'utf8')).map((each) => each.toJS() as KubernetesObject);
+  expect(objects.map(({ kind }) => kind)).toEqual(['Deployment', 'NetworkPolicy']);
+  for (const object of objects) expect(schemaTrouble(object), object.kind).toEqual([]);
+  const pod = objects[0]?.spec?.template?.spec;
+  expect(pod?.containers.map(({ args }) => args)).toEqual([['evidence', 'run']]);
+  expect(pod?.volumes?.map(({ secret }) => secret?.secretName)).toEqual(['orgtrail-evidence']);
 });
 
 describe.skipIf(!hasKustomize).each(overlays)('deploy/kubernetes/overlays/%s', (overlay) => {

@@ -66,3 +66,28 @@ describe('deploy/systemd/orgtrail.service', () => {
     expect(loadConfig({ ...settings, ...secrets }, { needsCredential: true, interactive: false }).warnings).toEqual([]);
   });
 });
+
+describe('deploy/systemd/orgtrail-evidence.service', () => {
+  const read = (name: string) => readFileSync(new URL(`../../deploy/systemd/${name}`, import.meta.url), 'utf8');
+  const evidence = read('orgtrail-evidence.service');
+  const linesOf = (text: string) => text.split('\n').filter((line) => /^\w+=/.test(line));
+  const own = /^(Description|ExecStart|EnvironmentFile|LoadCredential|Environment)=/;
+
+  test('is as confined as the daemon, and has the key and a database account, and no credential of Cloudflare', () => {
+    const confining = (text: string) => linesOf(text).filter((line) => !own.test(line));
+    expect(confining(evidence)).toEqual(confining(unit));
+    expect(linesOf(evidence).filter((line) => line.startsWith('LoadCredential='))).toEqual([
+      'LoadCredential=database-url:/etc/orgtrail/evidence-database-url',
+      'LoadCredential=evidence-key:/etc/orgtrail/evidence-key.pem',
+    ]);
+    expect(evidence).toContain('dist/orgtrail.js evidence run\n');
+    expect(unit).not.toContain('EVIDENCE');
+  });
+
+  test('its settings are ones that there are', () => {
+    const settings = { ...parseEnv(read('evidence.env.example')), ORGTRAIL_EVIDENCE_KEY_FILE: '/key' };
+    const config = loadConfig(settings, { needsCredential: false, interactive: false });
+    expect(config.warnings).toEqual([]);
+    expect(config.evidence?.anchors).toHaveLength(1);
+  });
+});

@@ -12,6 +12,7 @@ import { exportCommand } from './export-command.ts';
 import { forkCommand } from './fork-evidence.ts';
 import { keyCommand } from './keys/key-command.ts';
 import { proveCommand } from './prove-command.ts';
+import { runEvidenceCommand } from './run-evidence.ts';
 import { statementCommand } from './statement-command.ts';
 import { verifyCommand } from './verify-command.ts';
 
@@ -21,6 +22,7 @@ docs/evidence.md. Uses only the database or a bundle, so it works beside a runni
 
 Examples:
   $ orgtrail evidence init
+  $ orgtrail evidence run
   $ orgtrail evidence status --json
   $ orgtrail evidence verify --anchor checkpoint-of-june
   $ orgtrail evidence export bundle-2026
@@ -32,6 +34,7 @@ export const evidenceCommand = (context: CliContext, report: (exitCode: number) 
     .description('Show, begin, verify, export, fork and end the signed log of what is stored')
     .addHelpText('after', help)
     .addCommand(initCommand(context))
+    .addCommand(runEvidenceCommand(context))
     .addCommand(statusCommand(context, report))
     .addCommand(checkpointCommand(context))
     .addCommand(keyCommand(context, report))

@@ -68,10 +68,11 @@ const totalHealth = (totals: ReturnType<typeof totalsOf>) => ({
 });
 
 /** Nothing is signed until an operator acts. */
-const isStopped = (evidence: EvidenceStatus | undefined): boolean =>
+export const isStopped = (evidence: EvidenceStatus | undefined): boolean =>
   evidence !== undefined && ['behind', 'forked', 'halted'].includes(evidence.state);
 
-const evidenceHealth = (evidence: EvidenceStatus) => ({
+/** What `/healthz` says of the evidence. */
+export const evidenceHealth = (evidence: EvidenceStatus) => ({
   state: evidence.state,
   origin: evidence.origin,
   size: evidence.size,
