@@ -57,6 +57,7 @@ export const reportJson = ({
   claims,
   faults,
   faultCounts,
+  coverage,
   notClaimed,
 }: Report) => ({
   ...(isOfOneSource && { source: source ?? null }),
@@ -65,5 +66,6 @@ export const reportJson = ({
   claims,
   faults,
   fault_counts: Object.fromEntries(faultCounts),
+  coverage,
   not_claimed: notClaimed,
 });
