@@ -1152,6 +1152,8 @@ def read_exactly(file, length):
 
 def raw_hash(file, length):
     """H(raw), read in pieces: a wrong length must not cost memory."""
+    if length > 1 << 26:
+        raise Unreadable('has an event of %d bytes, which is longer than one can be' % length)
     if length <= 1 << 20:
         return sha256(read_exactly(file, length)).digest()
     total = sha256()
@@ -1283,6 +1285,8 @@ def records(bundle, size, name, report):
         with bundle.open(path) as plain:
             file = io.BufferedReader(gzip.GzipFile(fileobj=plain), 1 << 20) if packed else plain
             try:
+                if packed and not os.fstat(plain.fileno()).st_size:
+                    raise Unreadable('is empty, and no packed file')
                 yield from records_of_file(file, path, number * FILE_LEAVES, name.startswith('payload'), report)
             except (Unreadable, EOFError, OSError, gzip.zlib.error) as problem:
                 report.fault('events', '%s cannot be read to its end: %s' % (path, problem))
