@@ -68,6 +68,7 @@ export const reportJson = ({
   claims,
   faults,
   faultCounts,
+  coverage,
   notClaimed,
 }: Report) => ({
   ...(isOfOneSource && { source: source ?? null }),
@@ -76,5 +77,6 @@ export const reportJson = ({
   claims,
   faults,
   fault_counts: Object.fromEntries(faultCounts),
+  coverage,
   not_claimed: notClaimed,
 });

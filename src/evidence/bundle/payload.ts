@@ -74,10 +74,16 @@ export class PayloadSplitter {
 
 const nothing = new Uint8Array();
 
+/** An event of more bytes is refused: its length alone must not cost memory. Entries have some kilobytes. */
+const MAX_RAW_BYTES = 67_108_864;
+
 /** How long the record at this place is at least: exactly so, once its lengths are there. */
 const leastLength = (bytes: Buffer, at: number, hasRaw: boolean): number => {
   if (bytes.length < at + 2) return 2;
   const leafEnd = 2 + bytes.readUInt16BE(at);
   if (!hasRaw) return leafEnd;
-  return bytes.length < at + leafEnd + 4 ? leafEnd + 4 : leafEnd + 4 + bytes.readUInt32BE(at + leafEnd);
+  if (bytes.length < at + leafEnd + 4) return leafEnd + 4;
+  const rawLength = bytes.readUInt32BE(at + leafEnd);
+  if (rawLength > MAX_RAW_BYTES) throw new EvidenceFault(`an event of ${rawLength} bytes is longer than one can be`);
+  return leafEnd + 4 + rawLength;
 };

@@ -148,15 +148,17 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
 const isToWait = ({ unstatedDrops, state }: ExportedLogs): boolean =>
   unstatedDrops > 0 && (state === 'ok' || state === 'building');
 
-const requireStated = ({ unstatedDrops }: ExportedLogs, { despiteFaults }: ExportOptions): void => {
+const requireStated = ({ unstatedDrops, state }: ExportedLogs, { despiteFaults }: ExportOptions): void => {
   if (unstatedDrops === 0 || despiteFaults) return;
   const months =
     unstatedDrops === 1
       ? 'a month was dropped, and no signed statement says so'
       : `${unstatedDrops} months were dropped, and no signed statement says so`;
-  throw new OrgtrailError('evidence_fails', months, {
-    hint: 'let the daemon build, then repeat; --despite-faults still writes the bundle',
-  });
+  const remedy =
+    state === 'ended'
+      ? 'the log has ended, and no statement follows; `orgtrail evidence fork` begins the next generation, which states it'
+      : 'let the daemon build, then repeat';
+  throw new OrgtrailError('evidence_fails', months, { hint: `${remedy}; --despite-faults still writes the bundle` });
 };
 
 const doesNotHold = (report: Report, { state }: ExportedLogs): OrgtrailError =>

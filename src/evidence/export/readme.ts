@@ -140,7 +140,7 @@ const ofTheft = (stolen: readonly string[]): string[] =>
 
 const stateOf = ({ state, stateReason, head: position, events: { size } }: ExportedLogs): string => {
   const reason = stateReason === null ? '' : ` (${stateReason})`;
-  const isStopped = state === 'halted' || state === 'behind' || state === 'forked';
+  const isStopped = ['halted', 'behind', 'forked', 'ended'].includes(state);
   const after = isStopped ? '. Nothing is signed any more; this is the last signed state' : '';
   return `${state}${reason}${after}. ${position - size} later positions are not in it.`;
 };

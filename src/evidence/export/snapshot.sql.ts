@@ -4,7 +4,7 @@ import { inTransaction } from '../../postgres/pool.ts';
 /** A signed checkpoint of each log that belong together, and what the database says of the log, as of one moment. */
 export interface ExportedLogs {
   readonly generation: number;
-  readonly state: 'building' | 'ok' | 'behind' | 'forked' | 'halted';
+  readonly state: 'building' | 'ok' | 'behind' | 'forked' | 'halted' | 'ended';
   readonly stateReason: string | null;
   readonly adopted: number;
   /** Positions that have been given out. */
@@ -78,7 +78,8 @@ with e as (
     and c.size >= coalesce(least, 0) and c.size <= coalesce(most, c.size)
   order by c.size desc limit 1
 )
-select e.generation, e.state, e.state_reason as "stateReason", e.adopted_size::float8 as adopted,
+select e.generation, case when e.ended_at is null then e.state else 'ended' end as state,
+  case when e.ended_at is null then e.state_reason else e.ended_reason end as "stateReason", e.adopted_size::float8 as adopted,
   e.origin as "eventsOrigin", c.size::float8 as "eventsSize", c.note as "eventsNote", ${instant('c.made_at')} as "eventsAt",
   j.origin as "journalOrigin", j.size::float8 as "journalSize", j.note as "journalNote", ${instant('j.made_at')} as "journalAt",
   (select h.position from feed_head h)::float8 as head,

@@ -60,11 +60,21 @@ async function* plainPieces(file: string): AsyncGenerator<Buffer> {
 
 async function* unpackedPieces(file: string): AsyncGenerator<Buffer> {
   const plain = createReadStream(file, { highWaterMark: PIECE_BYTES });
+  const gunzip = createGunzip({ chunkSize: PIECE_BYTES });
   try {
-    yield* pipeline(plain, createGunzip({ chunkSize: PIECE_BYTES }), () => {}) as AsyncIterable<Buffer>;
+    yield* pipeline(plain, gunzip, () => {}) as AsyncIterable<Buffer>;
   } finally {
     plain.destroy();
   }
+  // zlib stops at a zero behind a member, and leaves alone what follows.
+  for await (const rest of createReadStream(file, { start: gunzip.bytesWritten }) as AsyncIterable<Buffer>) {
+    if (rest.some((byte) => byte !== 0)) throw new TrailingBytes();
+  }
+}
+
+/** Padding of zeros is no part of a packed file; anything else is not what was packed. */
+class TrailingBytes extends Error {
+  readonly code = 'Z_TRAILING_BYTES';
 }
 
 const isUnpackingError = (error: unknown): boolean =>

@@ -17,6 +17,15 @@ export const microsecondsOf = (instant: string): bigint | undefined => {
   return seconds * US_PER_SECOND + BigInt((match[7] ?? '').padEnd(6, '0'));
 };
 
+/** RFC 3339 in UTC, with microseconds if there are any; a number of microseconds for a year that has not four digits. */
+export const instantText = (us: bigint): string => {
+  const fraction = ((us % US_PER_SECOND) + US_PER_SECOND) % US_PER_SECOND;
+  const second = new Date(Number((us - fraction) / 1_000n));
+  const text = Number.isNaN(second.getTime()) ? '' : second.toISOString();
+  if (!/^\d{4}-/.test(text) || text.startsWith('0000')) return `${us} µs`;
+  return `${text.slice(0, 19)}${fraction === 0n ? '' : `.${String(fraction).padStart(6, '0')}`}Z`;
+};
+
 /** Of the calendar that PostgreSQL has for all times. Months count from 1; the 13th is the first of the next year. */
 export const dayNumber = (year: number, month: number, day: number): number => {
   const years = year + Math.floor((month - 1) / 12);

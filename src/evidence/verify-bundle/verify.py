@@ -8,6 +8,14 @@ Terms: H is SHA-256. A log is a Merkle tree of RFC 6962. The log `events` has on
 `journal` one leaf per signed statement. A checkpoint is a signed line "log L has size N and root R". Rewriting an event
 changes its leaf, so the root, so the checkpoint. A checkpoint that another party has kept is an anchor: the log must still agree with it.
 
+What no bundle shows, whatever this file says of it:
+  newest state     A checkpoint says what the log was, not that it was the newest one. The operator may have a longer log, and have left
+                   out what came later. Ask him for a checkpoint of your own choosing of day, and compare with --anchor.
+  signing time     A checkpoint has no time. The times in statements are the operator's word. Only a time stamp (--tsa-ca) or a
+                   witness, by its own clock, says by when it existed.
+  unanchored       Without a checkpoint that somebody else kept, the holder of the key may have written all of it anew, also this
+                   file: then a bundle that holds shows no more than that it agrees with itself.
+
 What it does, in this order (`verify`, near the end of the file, calls it all):
   1. Trust.checkpoint    the signatures of events/checkpoint and journal/checkpoint, by the keys of a policy; the quorum of witnesses
   2. read_journal        each statement is a leaf of the journal, none is beyond it; what they say is kept for the next step
@@ -58,15 +66,25 @@ UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u20
 class Report:
     """What holds, what does not, and what is not claimed. Every fault has an area; a claim needs its areas to be free of them."""
 
-    SHOWN = 20
+    SHOWN = 20  # causes of an area, and positions of a cause
 
     def __init__(self):
         self.faults, self.count, self.notes, self.claims, self.facts = [], {}, [], [], {}
+        self.causes, self.more = {}, {}  # (area, text without its position): the fault; area: faults that are not kept
 
     def fault(self, area, text, position=None):
+        """Faults of one cause, at several positions, are one."""
         self.count[area] = self.count.get(area, 0) + 1
-        if self.count[area] <= self.SHOWN:
-            self.faults.append({'area': area, 'position': position, 'text': text})
+        cause = area, text.replace(str(position), '', 1)
+        if cause in self.causes:
+            one = self.causes[cause]
+            one['count'] += 1
+            one['positions'] += [position] if len(one['positions']) < self.SHOWN and position is not None else []
+        elif sum(one['area'] == area for one in self.faults) < self.SHOWN:
+            self.causes[cause] = {'area': area, 'position': position, 'text': text, 'count': 1, 'positions': [position] if position is not None else []}
+            self.faults.append(self.causes[cause])
+        else:
+            self.more[area] = self.more.get(area, 0) + 1
 
     def note(self, text):
         self.notes.append(text)
@@ -82,14 +100,22 @@ class Report:
         return {'holds': self.holds(), **self.facts, 'claims': self.claims, 'faults': self.faults,
                 'fault_count': sum(self.count.values()), 'not_claimed': self.notes}
 
+    @staticmethod
+    def others(fault):
+        """How many positions have the same fault, and the first of them."""
+        if fault['count'] == 1:
+            return ''
+        first = fault['positions'][1:5]
+        more = ', …' if fault['count'] > len(first) + 1 else ''
+        return ' (%s times%s)' % (format(fault['count'], ','), ', also at ' + ', '.join(map(str, first)) + more if first else '')
+
     def as_text(self):
         """A line each, whatever names the bundle has in it: a terminal obeys nothing of these."""
         lines = [self.facts['bundle']] if 'bundle' in self.facts else []
         lines += ['What holds:'] + ['  + ' + text for text in self.claims or ['nothing']]
         if self.faults:
-            lines += ['What does not hold:'] + ['  ! ' + fault['text'] for fault in self.faults]
-            lines += ['  ! … and %s more of the kind "%s"' % (format(count - self.SHOWN, ','), area)
-                      for area, count in self.count.items() if count > self.SHOWN]
+            lines += ['What does not hold:'] + ['  ! ' + fault['text'] + self.others(fault) for fault in self.faults]
+            lines += ['  ! … and %s more of the kind "%s"' % (format(count, ','), area) for area, count in self.more.items()]
         lines += ['What is not claimed:'] + ['  - ' + text for text in self.notes]
         if self.holds() and (self.facts.get('unanchored') or not self.facts.get('keys_given')):
             lines += ['Against the operator it holds no further than this: %s.' % ', and '.join(
@@ -754,6 +780,22 @@ def with_fields(**checks):
     return check_object
 
 
+def with_optional(check_first, **checks):
+    """Fields that statements of earlier versions do not have."""
+    def check_object(value):
+        check_first(value)
+        for name, check in checks.items():
+            if name in value:
+                check(value[name])
+    return check_object
+
+
+def time_range(value):
+    ((start, end),) = pairs([value], range_of_time)
+    if start > end:
+        raise Unreadable('has a range that ends before it starts')
+
+
 def number_of(first, last=2 ** 53):
     def check_number(value):
         if not first <= count_of(value) <= last:
@@ -784,10 +826,14 @@ HEAD = with_fields(type=name_of, at=microseconds, tree=TREE)
 FORMS = {  # the fields of each type of statement; a reader leaves alone the fields and types that it does not know
     'genesis': with_fields(version=text_of, feed_id=text_of, vkeys=each(text_of), retention=maybe(text_of), adopted=count_of),
     'source': with_fields(number=number_of(1, 65_535), kind=name_of, id=name_of, organization_id=maybe(text_of)),
-    'coverage': with_fields(
+    'coverage': with_optional(with_fields(
         source_kind=name_of, source_id=name_of, filter=with_fields(text=text_of, hash=text_of), wanted_since=maybe(microseconds),
         passes=each(with_fields(**{'pass': any_number, 'ranges': times_of})), events=count_of, chain=digest, commits=count_of,
         server_time=maybe(microseconds), reads=maybe(with_fields(count=count_of, sha256=digest))),
+        as_of=microseconds, left_out=with_fields(ranges=count_of, holes=count_of, readings=count_of),
+        holes=each(with_fields(**{'pass': any_number}, range=time_range, reason=text_of, attempts=count_of, found_at=microseconds)),
+        readings=each(with_fields(range=time_range, method=text_of, number=count_of, direction=one_of('asc', 'desc'), found=count_of,
+                                  read_from=microseconds, read_to=microseconds))),
     'change': with_fields(position=count_of, event_id=text_of, raw_sha256=digest, length=count_of, seen_at=microseconds),
     'drop': with_fields(
         month=month_of, events=count_of, ids_sha256=maybe(digest), retention=text_of, account=text_of, holds=each(count_of),
@@ -800,7 +846,10 @@ FORMS = {  # the fields of each type of statement; a reader leaves alone the fie
     'key': with_fields(
         reason=one_of('rotation', 'lost', 'compromised'), old_vkeys=each(text_of), new_vkeys=each(text_of), first_size=count_of),
     'schema': with_fields(from_version=text_of, to_version=text_of, size_before=count_of, size_after=count_of),
-    'fork': with_fields(last_note=text_of, common_size=count_of, cause=text_of, by=text_of),
+    'fork': with_optional(  # it may say what genesis says
+        with_fields(last_note=text_of, common_size=count_of, cause=text_of, by=text_of),
+        version=text_of, feed_id=text_of, vkeys=each(text_of), retention=maybe(text_of), adopted=count_of),
+    'end': with_fields(reason=text_of, by=text_of),
     'timestamp': with_fields(anchor=text_of, token_sha256=digest, checkpoint=TREE),
 }
 LONGEST = 65_535 - len(b'orgtrail/journal/v1\n')  # a leaf has a length of two bytes in an entry bundle
@@ -812,13 +861,13 @@ class Journal:
     def __init__(self, origin, roots, journal_origin, journal_roots, report):
         self.origin, self.roots, self.report = origin, roots, report
         self.journal_origin, self.journal_roots = journal_origin, journal_roots
-        self.types, self.adopted, self.vkeys, self.fork = {}, 0, set(), None
+        self.types, self.adopted, self.vkeys, self.fork, self.ended = {}, 0, set(), None, None
         self.new_keys = []  # (first size of the events that they sign, verifier keys)
         self.stolen = set()  # the bytes of keys that were compromised
         self.size, self.at, self.backwards = 0, -FOREVER, 0  # of the statement before
         self.sources = {}  # number: (kind, id)
         self.organizations = {}  # (kind, id): organization id
-        self.coverage = {}  # (kind, id): (filter, merged ranges, size, events): what was stated last
+        self.coverage = {}  # (kind, id): (filter, merged ranges, size, events, statement): what was stated last
         self.chains = {}  # size: [(source, events, chain, who)]
         self.dropped, self.jumped = [], []  # half-open ranges of positions
         self.drops = []  # (who, at, statement, positions named)
@@ -827,7 +876,7 @@ class Journal:
         self.changes = {}  # (position, SHA-256): the statement
 
     def read(self, index, text):
-        who = 'statement %d' % index
+        who = 'statement %d' % (index + 1)
         try:
             if len(text) > LONGEST:
                 raise Unreadable('is longer than a leaf can be')
@@ -893,11 +942,11 @@ class Journal:
 
     def read_fork(self, statement, size, at, who):
         self.fork = self.fork or statement
-        if 'adopted' in statement:  # a fork may say what genesis says
-            self.adopted = count_of(statement['adopted'])
-        if 'vkeys' in statement:
-            each(text_of)(statement['vkeys'])
-            self.vkeys.update(statement['vkeys'])
+        self.adopted = statement.get('adopted', self.adopted)
+        self.vkeys.update(statement.get('vkeys', ()))
+
+    def read_end(self, statement, size, at, who):
+        self.ended = who, statement
 
     def read_source(self, statement, size, at, who):
         number, source = statement['number'], (statement['kind'], statement['id'])
@@ -917,7 +966,7 @@ class Journal:
             if lost:
                 self.report.fault('coverage', '%s no longer covers %s to %s of %s, under the same filter'
                                   % (who, instant(lost[0][0]), instant(lost[0][1]), named(source)))
-        self.coverage[source] = (condition, ranges, size, statement['events'])
+        self.coverage[source] = (condition, ranges, size, statement['events'], statement)
 
     def read_change(self, statement, size, at, who):
         self.changes[statement['position'], digest(statement['raw_sha256'])] = statement
@@ -1060,11 +1109,11 @@ def read_journal(bundle, checkpoint, journal, report):
                 line = file.readline(1 << 20)
                 text, index = line[:-1] if line.endswith(b'\n') else line, tree.size
                 if text == line:
-                    report.fault('journal', 'journal/entries.ndjson ends in the middle of statement %d' % index)
+                    report.fault('journal', 'journal/entries.ndjson ends in the middle of statement %d' % (index + 1))
                 if sha256(b'\x00orgtrail/journal/v1\n' + text).digest() == tile[at:at + 32]:
                     journal.read(index, text)
                 else:
-                    report.fault('journal', 'statement %d is not the one that was signed' % index)
+                    report.fault('journal', 'statement %d is not the one that was signed' % (index + 1))
                 tree.append(tile[at:at + 32])
         if file.read(1):
             report.fault('journal', 'journal/entries.ndjson has statements that are not signed, after the first %d' % tree.size)
@@ -1079,11 +1128,11 @@ def read_part_of_journal(bundle, part, journal, report):
         for index, leaf in part.leaves():
             line = file.readline(1 << 20)
             if not line.endswith(b'\n'):
-                report.fault('journal', 'journal/entries.ndjson ends before or in the middle of statement %d' % index)
+                report.fault('journal', 'journal/entries.ndjson ends before or in the middle of statement %d' % (index + 1))
             if sha256(b'\x00orgtrail/journal/v1\n' + line[:-1]).digest() == leaf:
                 journal.read(index, line[:-1])
             else:
-                report.fault('journal', 'statement %d is not the one that was signed' % index)
+                report.fault('journal', 'statement %d is not the one that was signed' % (index + 1))
         if file.read(1):
             report.fault('journal', 'journal/entries.ndjson has more lines than journal/leaves has records')
     if next(part.leaves(), (None, None))[0] != 0:
@@ -1116,6 +1165,8 @@ def read_exactly(file, length):
 
 def raw_hash(file, length):
     """H(raw), read in pieces: a wrong length must not cost memory."""
+    if length > 1 << 26:
+        raise Unreadable('has an event of %d bytes, which is longer than one can be' % length)
     if length <= 1 << 20:
         return sha256(read_exactly(file, length)).digest()
     total = sha256()
@@ -1247,6 +1298,8 @@ def records(bundle, size, name, report):
         with bundle.open(path) as plain:
             file = io.BufferedReader(gzip.GzipFile(fileobj=plain), 1 << 20) if packed else plain
             try:
+                if packed and not os.fstat(plain.fileno()).st_size:
+                    raise Unreadable('is empty, and no packed file')
                 yield from records_of_file(file, path, number * FILE_LEAVES, name.startswith('payload'), report)
             except (Unreadable, EOFError, OSError, gzip.zlib.error) as problem:
                 report.fault('events', '%s cannot be read to its end: %s' % (path, problem))
@@ -1686,10 +1739,12 @@ def check_timestamps(bundle, checkpoint_paths, authority, report):
 class Trust:
     """Which keys count: those that the auditor gave, else those in the bundle."""
 
-    def __init__(self, bundle, options):
+    def __init__(self, bundle, options, policy=None):
+        """`policy`: that which came with the evidence, if it is not in a bundle."""
         self.given, self.required = bool(options.policy or options.key), [Key(text) for text in options.witness]
-        data = options.policy if options.policy is not None else bundle.bytes('policy.txt')
-        bundle.read.add('policy.txt')
+        data = options.policy if options.policy is not None else bundle.bytes('policy.txt') if bundle else policy
+        if bundle:
+            bundle.read.add('policy.txt')
         try:
             self.policy = Policy(data)
         except Unreadable as problem:
@@ -1707,6 +1762,10 @@ class Trust:
             checkpoint = Checkpoint(bundle.bytes(path))
         except Unreadable as problem:
             raise Unreadable('%s %s' % (path, problem))
+        return checkpoint, self.judge(checkpoint, log, path, report)
+
+    def judge(self, checkpoint, log, path, report):
+        """Whether those signed it who must; answers the witnesses among them."""
         try:
             match = ORIGIN.fullmatch(checkpoint.origin)
             if not match or match.group('log') != log:
@@ -1722,10 +1781,10 @@ class Trust:
             vkeys = {key.vkey for key in signers}
             if not self.policy.is_met(signers) or any(key.vkey not in vkeys for key in self.required):
                 raise Unreadable('lacks signatures of witnesses that are required')
-            return checkpoint, [key for key in signers if key not in self.policy.logs]
+            return [key for key in signers if key not in self.policy.logs]
         except Unreadable as problem:
             report.fault('signatures', '%s %s' % (path, problem))
-            return checkpoint, []
+            return []
 
 
 def claim_anchors(trust, witnesses, anchors, packed, checkpoints, report):
@@ -1752,19 +1811,62 @@ def claim_anchors(trust, witnesses, anchors, packed, checkpoints, report):
                     'or --key: %s.' % ', '.join(report.facts['keys']))
 
 
+def stated_coverage(source, statement, ranges, gaps, is_proven):
+    """For programs: all that the last statement about a source says."""
+    def texts(some):
+        return [[instant(start) if start > -FOREVER else None, instant(end) if end < FOREVER else None] for start, end in some]
+    return {'source': {'kind': source[0], 'id': source[1]}, 'filter': {name: statement['filter'][name] for name in ('text', 'hash')},
+            'stated_at': statement['at'], 'as_of': statement.get('as_of'), 'wanted_since': statement['wanted_since'],
+            'size': statement['tree']['size'], 'events': statement['events'], 'chain_compared': is_proven, 'ranges': texts(ranges),
+            'gaps': texts(gaps), 'holes': statement.get('holes', []), 'readings': statement.get('readings', []),
+            'left_out': statement.get('left_out')}
+
+
+def name_holes(source, statement, report):
+    """Time that could not be read, and what had no room in the statement."""
+    for hole in statement.get('holes', ()):
+        start, end = range_of_time(*hole['range'])
+        report.note('%s: a hole in pass %d from %s to %s, found at %s: %s.'
+                    % (named(source), hole['pass'], instant(start), instant(end), instant(microseconds(hole['found_at'])), hole['reason']))
+    left_out = statement.get('left_out', {})
+    if any(left_out.get(name) for name in ('ranges', 'holes', 'readings')):
+        report.note('%s: what had no room in its statement: %d ranges, %d holes, %d readings.'
+                    % (named(source), left_out['ranges'], left_out['holes'], left_out['readings']))
+
+
+def name_readings(source, statement, needed, report):
+    """How and when time was read last, as stated: each way of reading once."""
+    ways = {}
+    for one in statement.get('readings', ()):
+        way = ways.setdefault((one['method'], one['number']), [FOREVER, -FOREVER, 0])
+        way[0] = min(way[0], microseconds(one['read_from']))
+        way[1] = max(way[1], microseconds(one['read_to']))
+        way[2] += one['found']
+    if ways:
+        report.claim(needed, '%s: read last, as stated at %s, by %s' % (named(source), instant(microseconds(statement['at'])), '; '.join(
+            '%s %d from %s to %s, which found %d' % (*way, instant(start), instant(end), found) for way, (start, end, found) in sorted(ways.items()))))
+
+
 def claim_coverage(journal, events, options, report):
     """The question "organization X from A to B", and the sources in general."""
     asked = options.organization
-    start = -FOREVER if options.since is None else options.since
-    end = FOREVER if options.before is None else options.before
+    # A bundle of a time answers for that time.
+    start = options.since if options.since is not None else events.time.since if events.time else -FOREVER
+    end = options.before if options.before is not None else events.time.before if events.time else FOREVER
     needed, chosen = ['signatures', 'events', 'journal', 'coverage'], 0
     if not journal.coverage:
         report.note('That Cloudflare\'s entries are all here: the journal has no statement of coverage.')
-    for source, ((text, _), ranges, size, count) in sorted(journal.coverage.items(), key=lambda item: str(item[0])):
+    report.facts['coverage'] = []
+    for source, ((text, _), ranges, size, count, statement) in sorted(journal.coverage.items(), key=lambda item: str(item[0])):
         if asked and asked not in (source[1], journal.organizations.get(source)):
             continue
         chosen += 1
         reason = events.unproven.get(source)
+        wanted = statement['wanted_since']
+        first = min(ranges[0][0], FOREVER if wanted is None else microseconds(wanted)) if ranges and start == -FOREVER else start
+        last = ranges[-1][1] if ranges and end == FOREVER else end
+        gaps = missing_from(ranges, first, last) if ranges or (start, end) != (-FOREVER, FOREVER) else []
+        report.facts['coverage'].append(stated_coverage(source, statement, ranges, gaps, not reason))
         if reason:
             report.note('%s: %s.' % (named(source), reason))
         else:
@@ -1773,12 +1875,12 @@ def claim_coverage(journal, events, options, report):
         if text:
             report.note('%s: anything that the filter %s leaves out: it was not collected.' % (named(source), text))
         how = 'stated as read, of what the filter %s lets through,' % text if text else 'stated as read completely'
-        first = ranges[0][0] if ranges and options.since is None else start
-        last = ranges[-1][1] if ranges and options.before is None else end
         for since, before in [(max(a, first), min(b, last)) for a, b in ranges if max(a, first) < min(b, last)]:
             report.claim(needed, '%s: %s from %s to %s' % (named(source), how, instant(since), instant(before)))
-        for since, before in missing_from(ranges, first, last):
+        for since, before in gaps:
             report.note('%s: a gap from %s to %s.' % (named(source), instant(since), instant(before)))
+        name_holes(source, statement, report)
+        name_readings(source, statement, needed, report)
     if asked and not chosen:
         report.note('Anything about %s: no statement of coverage is about it.' % asked)
     for source, count in sorted(events.of_organization.items()):
@@ -1899,7 +2001,94 @@ def conclude(bundle, trust, journal, events, heads, report):
             report.note('That the key of %s was announced: no genesis and no statement "key" names it.' % log)
     if trust.policy.ignored:
         report.note('Signatures of other kinds than Ed25519: %s.' % ', '.join(trust.policy.ignored))
+    if journal.ended:
+        who, statement = journal.ended
+        report.note('Whether events without content were dropped by retention after the end of the log (%s, of %s): no statement could say so.'
+                    % (who, instant(microseconds(statement['at']))))
+    report.note('That this is the newest state of the log: the operator may have a longer one.')
+    report.note('When it was signed: a checkpoint has no time. Only time stamps, and witnesses by their own clocks, say by when it existed.')
     report.note('That Cloudflare told the truth, and everything; that the clock of the host was right; who did it.')
+
+
+# ------------------------------------------------------------------------------------------------- the proof of one event
+
+def verify_proof(path, options, report):
+    """POSITION.tlog-proof (c2sp.org/tlog-proof), and beside it POSITION.json, which has the leaf and the content of the event."""
+    proof = read_file(path)
+    try:
+        event = strict_json(read_file(path[:-len('.tlog-proof')] + '.json'))
+        leaf, raw = strict_base64(text_of(field(event, 'leaf'))), text_of(field(event, 'raw')).encode()
+        trust = Trust(None, options, text_of(field(event, 'policy')).encode())
+        head, _, note = proof.partition(b'\n\n')
+        lines = head.decode().split('\n')
+        if lines[0] != 'c2sp.org/tlog-proof@v1':
+            raise Unreadable('is no tlog-proof')
+        lines = lines[2:] if lines[1:2] and lines[1].startswith('extra ') else lines[1:]
+        index = re.fullmatch('index (0|[1-9][0-9]{0,15})', lines[0] if lines else '')
+        path_up = [strict_base64(line) for line in lines[1:]]
+        checkpoint = Checkpoint(note)
+        if not index or any(len(one) != 32 for one in path_up) or not leaf.startswith(EVENT) or len(leaf) < 104 or source_in(leaf) is None:
+            raise Unreadable('is no proof of an event')
+    except (Unreadable, ValueError, TypeError, AttributeError, RecursionError) as problem:
+        return report.fault('files', '%s, or the event beside it: %s' % (path, problem))
+    index, position = int(index.group(1)), int.from_bytes(leaf[34:42], 'big')
+    trust.judge(checkpoint, 'events', 'The checkpoint in the proof', report)
+    if index != position - 1:
+        report.fault('events', 'Position %d is said to be leaf %d' % (position, index), position)
+    if included(index, checkpoint.size, sha256(b'\x00' + leaf).digest(), path_up) != checkpoint.root:
+        report.fault('events', 'Position %d is not in the log by this proof' % position, position)
+    if leaf[-36:] != len(raw).to_bytes(4, 'big') + sha256(raw).digest():
+        report.fault('events', 'Position %d: the content is not that of its leaf' % position, position)
+    words = words_of(leaf, raw)
+    for name in sorted(set(event) | set(words) - {'leaf', 'raw', 'policy'}):
+        if name not in ('leaf', 'raw', 'policy') and (name not in words or event.get(name) != words[name]):
+            report.fault('events', 'Position %d: %s is not what its leaf says' % (position, name), position)
+    report.facts['keys'], report.facts['keys_given'], report.facts['unanchored'] = [key.vkey for key in trust.policy.logs], trust.given, True
+    report.claim(['files', 'signatures', 'events'], 'Position %d is in %s, as it was when it had %s events, with this content'
+                 % (position, checkpoint.origin, format(checkpoint.size, ',')))
+    report.note('What else is in the log, and that this is its newest state. When it was signed.')
+    report.note('unanchored: that the log was not rewritten by a holder of the signing key. Compare its checkpoint with one that was kept, by a bundle.')
+    if not trust.given:
+        report.note('That the keys are the right ones: they came with the event. Use --policy or --key: %s.' % ', '.join(report.facts['keys']))
+
+
+def included(index, size, node, path):
+    """The root by an inclusion proof of RFC 6962 (RFC 9162, 2.1.3.2); None if the proof has another length."""
+    if index >= size:
+        return None
+    last = size - 1
+    for other in path:
+        if not last:
+            return None
+        if index & 1 or index == last:
+            node = sha256(b'\x01' + other + node).digest()
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            node = sha256(b'\x01' + node + other).digest()
+        index, last = index >> 1, last >> 1
+    return None if last else node
+
+
+def words_of(leaf, raw):
+    """What POSITION.json says beside leaf and content: people read that."""
+    texts, at = [], 58
+    for _ in range(5):
+        length = int.from_bytes(leaf[at:at + 2], 'big')
+        texts.append(leaf[at + 2:at + 2 + length].decode())
+        at += 2 + length
+    received, happened = (int.from_bytes(leaf[at:at + 8], 'big', signed=True) for at in (42, 50))
+    kind, source, organization, identity, defects = texts
+    return {'position': int.from_bytes(leaf[34:42], 'big'), 'received_at': long_instant(received), 'source_kind': kind, 'source_id': source,
+            'action_time': long_instant(happened) if has_time(leaf) else None, 'organization_id': organization or None, 'id': identity,
+            'defects': defects.split(',') if defects else [], 'raw_sha256': sha256(raw).hexdigest()}
+
+
+def long_instant(value):
+    try:
+        return (EPOCH + datetime.timedelta(microseconds=value)).isoformat(timespec='microseconds') + 'Z'
+    except OverflowError:
+        return '%d microseconds since 1970' % value
 
 
 # ----------------------------------------------------------------------------------------------------------- command line
@@ -1915,8 +2104,10 @@ examples:
   python3 verify.py bundle --anchor kept-checkpoint.txt   also: is what I saw in March still a part of it?
   python3 verify.py bundle --policy my-policy.txt         with the keys that I was given, and witnesses that I know
   python3 verify.py bundle --organization WHOLE-ID --since 2026-01-01T00:00:00Z --before 2026-04-01T00:00:00Z
-  python3 verify.py bundle --json > report.json''')
+  python3 verify.py bundle --json > report.json
+  python3 verify.py --proof 4711.tlog-proof               one event, by the two files of `orgtrail evidence prove`''')
     parser.add_argument('dir', metavar='DIR', nargs='?', help='the bundle (default: the folder of this file)')
+    parser.add_argument('--proof', metavar='POSITION.tlog-proof', help='verify one event instead of a bundle: its .json must be beside it')
     parser.add_argument('--anchor', metavar='FILE', nargs='+', action='extend', default=[], help='checkpoints that you kept, of either log')
     parser.add_argument('--policy', metavar='FILE', help='your own policy, instead of the policy.txt of the bundle')
     parser.add_argument('--key', metavar='VKEY', action='append', default=[], help='a log\'s verifier key that you were given (one for each log)')
@@ -1942,6 +2133,10 @@ examples:
             raise Unreadable('--since must be before --before')
     except (Unreadable, OSError) as problem:
         parser.error(str(problem))
+    if options.proof is not None:
+        if not options.proof.endswith('.tlog-proof') or options.dir or options.anchor:
+            parser.error('--proof names a file POSITION.tlog-proof, and goes with neither a bundle nor --anchor')
+        return options
     options.dir = options.dir or os.path.dirname(os.path.abspath(__file__))
     if not os.path.isdir(options.dir):
         parser.error('%s is no folder' % options.dir)
@@ -1962,7 +2157,10 @@ def main():
     options, report = arguments(), Report()
     try:
         report.facts['openssl'] = check_openssl()
-        verify(options.dir, options, report)
+        if options.proof is None:
+            verify(options.dir, options, report)
+        else:
+            verify_proof(options.proof, options, report)
     except Unreadable as problem:
         report.fault('files', str(problem))
     except (CannotVerify, OSError) as problem:

@@ -1,6 +1,7 @@
 import { withoutControls } from '../../text/terminal.ts';
 import { type BundleTime, bundleTimeText } from '../bundle/time-of-bundle.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
+import type { StatedCoverage } from './statements/source-coverage.ts';
 
 /** What does not hold. Stable names. */
 export type FaultCode =
@@ -51,6 +52,8 @@ export class Report {
   source: { readonly kind: string; readonly id: string } | undefined;
   /** The time that the bundle is of, if it is not of all. */
   time: BundleTime | undefined;
+  /** What the last coverage statement of each source says, for programs. */
+  readonly coverage: StatedCoverage[] = [];
   /** Sentences. */
   readonly notClaimed: string[] = [];
   readonly #claims: { readonly needs: readonly FaultCode[]; readonly text: string }[] = [];

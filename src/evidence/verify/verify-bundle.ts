@@ -54,6 +54,10 @@ export function* verificationOf(
   yield* verifyPayload(report, reader, logs.events, content);
   endContent(report, reader, logs, content);
   verifyBeside(report, reader, { logs, content, policy, isPolicyOfBundle: own === undefined, anchors });
+  report.note('that this is the newest state of the log: the operator may have a longer one');
+  report.note(
+    'when it was signed: a checkpoint has no time. Only time stamps, and witnesses by their own clocks, say by when it existed',
+  );
   report.note('that Cloudflare told everything, and the truth; that the clock was right');
   return report;
 }

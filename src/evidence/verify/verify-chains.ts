@@ -11,6 +11,7 @@ type Coverage = StatementOf<'coverage'>;
 /**
  * That each coverage statement has the count and the chain of its source as the leaves give them at its size. Where the sources of dropped
  * leaves are not known, the stated count must lie between what is known and what is possible; a chain that cannot be compared is no fault.
+ * Gives those that were compared.
  */
 export const verifyChains = (
   report: Report,
@@ -18,12 +19,13 @@ export const verifyChains = (
   states: LeafStates,
   sources: SourceNumbers,
   statements: readonly Coverage[],
-): void => {
+): ReadonlySet<Coverage> => {
   // Of a tree that is not here, nothing can be said: that is a fault already.
   const here = statements.filter(({ tree }) => tree.size <= events.size);
   const bySize = here.toSorted((one, other) => one.tree.size - other.tree.size);
   const chains = new Map<number, SourceChain>();
-  let [compared, unknown, index] = [0, 0, 0];
+  const compared = new Set<Coverage>();
+  let [unknown, index] = [0, 0];
   for (const statement of bySize) {
     for (; index < statement.tree.size; index += 1) {
       const source = states.sourceOf(index);
@@ -31,15 +33,19 @@ export const verifyChains = (
       else if (!hasKnownSource(states, index)) unknown += 1;
     }
     const source = sources.find(statement.source_kind, statement.source_id);
-    if (compareChain(report, statement, chains.get(source) ?? chainStart, unknown)) compared += 1;
+    if (compareChain(report, statement, chains.get(source) ?? chainStart, unknown)) compared.add(statement);
   }
-  if (compared > 0)
-    report.claim(['chain', 'journal'], `${compared} coverage statements have the count and chain of their sources`);
-  if (compared < bySize.length) {
+  if (compared.size > 0)
+    report.claim(
+      ['chain', 'journal'],
+      `${compared.size} coverage statements have the count and chain of their sources`,
+    );
+  if (compared.size < bySize.length) {
     report.note(
-      `the chains of ${bySize.length - compared} coverage statements: of ${unknown} events the source is not known`,
+      `the chains of ${bySize.length - compared.size} coverage statements: of ${unknown} events the source is not known`,
     );
   }
+  return compared;
 };
 
 /** False: it cannot be compared. */

@@ -5,6 +5,7 @@ import { concludeTime, EventsOfTime, withoutContent } from './part/of-a-time.ts'
 import { verifyCompleteness, verifySource } from './part/one-source.ts';
 import type { Report } from './report.ts';
 import { SourceNumbers } from './source-numbers.ts';
+import { reportCoverage } from './statements/stated-coverage.ts';
 import { verifyDrops } from './statements/verify-drops.ts';
 import { countUndropped, verifyAbsent, verifyTileSources } from './verify-absent.ts';
 import { verifyChains } from './verify-chains.ts';
@@ -40,15 +41,27 @@ export const endContent = (report: Report, reader: BundleReader, logs: VerifiedL
   verifyAbsent(report, events, states, statements.of('drop'));
   if (events.listed === undefined) verifyTileSources(report, reader, states, sources, events.size);
   else verifySource(report, reader, content);
-  verifyChains(report, events, states, sources, statements.of('coverage'));
-  verifyCoverage(report, statements.of('coverage'));
+  const coverage = statements.of('coverage');
+  const compared = verifyChains(report, events, states, sources, coverage);
+  verifyCoverage(report, coverage);
+  reportCoverage(report, coverage, (statement) => compared.has(statement));
   verifyDrops(report, statements, { states, sources });
   if (events.listed === undefined) concludeWhole(report, events.size, content);
   else verifyCompleteness(report, logs, events.listed, content);
+  sayEnd(report, statements);
   const undropped = countUndropped(states, statements.of('drop'));
   if (undropped > 0) report.note(`that what was dropped is gone: ${undropped} events that drops name are here`);
   const adopted = adoptedOf(statements);
   if (adopted > 0) report.note(`what happened to the first ${adopted} events before they were hashed`);
+};
+
+/** Of what is dropped later, no statement can be signed: who drops and who deletes look alike. */
+const sayEnd = (report: Report, statements: SignedStatements): void => {
+  const [end] = statements.of('end');
+  if (end !== undefined)
+    report.note(
+      `whether events without content were dropped by retention after the end of the log, of ${end.at}: no statement could say so`,
+    );
 };
 
 const adoptedOf = (statements: SignedStatements): number =>

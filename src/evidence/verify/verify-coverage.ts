@@ -1,5 +1,6 @@
 import type { StatementOf } from '../journal/statement.ts';
-import { contains, gapsOf, type TimeRange, united } from '../journal/time-ranges.ts';
+import { gapsOf, type TimeRange } from '../journal/time-ranges.ts';
+import { gapsUs, type RangeUs, rangeText, unitedUs, usOf } from '../journal/us-ranges.ts';
 import type { Report } from './report.ts';
 
 type Coverage = StatementOf<'coverage'>;
@@ -8,17 +9,17 @@ type Coverage = StatementOf<'coverage'>;
  * another filter: time that was read once stays read. Statements of another generation stand in another journal.
  */
 export const verifyCoverage = (report: Report, statements: readonly Coverage[]): void => {
-  const before = new Map<string, { readonly filter: string; readonly ranges: readonly TimeRange[] }>();
+  const before = new Map<string, { readonly filter: string; readonly ranges: readonly RangeUs[] }>();
   for (const { source_kind: kind, source_id: id, filter: of, passes, at } of statements) {
     const key = JSON.stringify([kind, id]);
     const filter = JSON.stringify([of.text, of.hash]);
-    const ranges = united(passes.flatMap((pass) => pass.ranges));
+    const ranges = unitedUs(passes.flatMap((pass) => pass.ranges.map(usOf)));
     const last = before.get(key);
     before.set(key, { filter, ranges });
     if (last?.filter !== filter) continue;
-    const lost = last.ranges.find((range) => !ranges.some((one) => contains(one, range)));
+    const lost = last.ranges.flatMap((range) => gapsUs(ranges, range))[0];
     if (lost === undefined) continue;
-    report.fault('coverage', `at ${at}, ${kind} ${id} is no longer covered from ${lost[0]} to ${lost[1]}`);
+    report.fault('coverage', `at ${at}, ${kind} ${id} is no longer covered ${rangeText(lost)}`);
   }
 };
 

@@ -47,7 +47,7 @@ export const verifyJournal = (report: Report, reader: BundleReader, logs: Verifi
   const placed: PlacedStatement[] = [];
   const signed = lines.slice(0, count).flatMap((text, place) => {
     const index = listed?.indexAt(place) ?? place;
-    const where = `statement ${index}`;
+    const where = `statement ${index + 1}`;
     const leaf = journalLeaf(text);
     if (leaf.length > MAX_LEAF_BYTES || !leafHash(leaf).equals(journal.leafHash(index))) {
       report.fault('journal', `${where} is not the one that is signed`);

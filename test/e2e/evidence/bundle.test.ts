@@ -102,7 +102,7 @@ test('what a daemon has signed is exported beside it by the account of the daemo
   await writeFile(journal, (await readFile(journal, 'utf8')).replace('"adopted":', '"adopted":1'));
   const changed = await runOrgtrail(['evidence', 'verify', bundle], {});
   expect(changed.code).toBe(5);
-  expect(changed.stdout).toMatch(/does not hold:[\s\S]*statement 0 is not the one that is signed/);
+  expect(changed.stdout).toMatch(/does not hold:[\s\S]*statement 1 is not the one that is signed/);
 });
 
 test('a bundle of one account or organization, by name, says at the top what it is', async () => {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import { endLog } from '../../../src/evidence/generations/end-log.ts';
@@ -6,6 +8,7 @@ import { createGenerationStore } from '../../../src/evidence/generations/generat
 import { readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
+import { BundleRoom, exportTo, judge } from '../../support/evidence/exported-bundle.ts';
 import { verifyDatabase } from '../../support/evidence/verify-database.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
@@ -176,5 +179,39 @@ describe('a log that was ended', () => {
     expect(made).toMatchObject({ generation: 2, size: 10, common: { size: 10 } });
     expect(await build()).toEqual({ kind: 'done', size: 30 });
     expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+  });
+
+  test('states no drop any more: export and both verifiers say so, and the next generation states it', async () => {
+    const { pool } = database;
+    const { build } = openBuilder(pool, signer);
+    await addEvents(10, 'early', EARLY);
+    await addEvents(5, 'late');
+    await build();
+    await end();
+    await build();
+    using room = new BundleRoom();
+    expect((await exportTo(pool, signer, room.next())).logs).toMatchObject({ state: 'ended' });
+    expect(await drop()).toBeNull();
+    await expect(exportTo(pool, signer, room.next())).rejects.toMatchObject({
+      code: 'evidence_fails',
+      message: 'a month was dropped, and no signed statement says so',
+      hint: expect.stringContaining('the log has ended, and no statement follows; `orgtrail evidence fork`'),
+    });
+    const folder = room.next();
+    const { report } = await exportTo(pool, signer, folder, { despiteFaults: true });
+    expect(report.notClaimed.join()).toContain('dropped by retention after the end of the log');
+    const { node, python } = await judge(folder);
+    expect([node.faults.length, python.faults.length]).toEqual([10, 1]);
+    expect(readFileSync(join(folder, 'README.txt'), 'utf8')).toContain('Nothing is signed any more');
+    const said = { reason: 'to state a drop', by: 'J. Doe', kept: [], version: '0.0.0-test' };
+    const generations = createGenerationStore(pool);
+    const store = createEvidenceStore(pool, 'fork', 0);
+    await forkLog({ store, generations, base: 'audit.example.com/evidence', publicKey: signer.publicKey, ...said });
+    await build();
+    const next = room.next();
+    await exportTo(pool, signer, next);
+    const judged = await judge(next);
+    expect([judged.node.faults, judged.python.faults]).toEqual([[], []]);
+    expect(judged.node.claims).toContain('of 15 events 5 are as they were hashed, 10 were dropped as stated');
   });
 });

@@ -1,13 +1,15 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readProvenEvent } from '../../../src/evidence/bundle/proven-event.ts';
 import { type EventProof, proveEvents } from '../../../src/evidence/export/prove-events.sql.ts';
+import { verifierFile } from '../../../src/evidence/files/verifier-file.ts';
 import { parsePolicy } from '../../../src/evidence/notes/policy.ts';
 import { verifyProof } from '../../../src/evidence/verify/verify-proof.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { BundleRoom } from '../../support/evidence/exported-bundle.ts';
+import { hasPython } from '../../support/evidence/two-verifiers.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
@@ -58,6 +60,39 @@ test('the proof of one event is not that of another', async () => {
   expect(() => readProvenEvent(one.json.replace('id-99', 'id-98'))).toThrow('id is not what the leaf says');
   expect(() => readProvenEvent(one.json.replace('{', '{"more": 1,'))).toThrow('more is not what the leaf says');
   expect(() => readProvenEvent('[')).toThrow('not an object');
+});
+
+test.skipIf(!hasPython())('verify.py verifies it as well, and finds what is changed in it', async () => {
+  const [one, other] = (await prove([300, 301])) as [EventProof, EventProof];
+  using room = new BundleRoom();
+  const judge = (name: string, { json, tlogProof }: Pick<EventProof, 'json' | 'tlogProof'>, ...args: string[]) => {
+    writeFileSync(join(room.folder, `${name}.json`), json);
+    writeFileSync(join(room.folder, `${name}.tlog-proof`), tlogProof);
+    const file = join(room.folder, `${name}.tlog-proof`);
+    const { status, stdout, stderr } = spawnSync('python3', ['-B', verifierFile, '--proof', file, ...args], {
+      encoding: 'utf8',
+      env: { ...process.env, PYTHONUTF8: '1' },
+    });
+    return `${status} ${stdout}${stderr}`;
+  };
+  const holds = judge('300', one);
+  expect(holds).toMatch(/^0 /);
+  expect(holds).toContain(`Position 300 is in ${one.tlogProof.split('\n').find((line) => line.endsWith('/events'))}`);
+  expect(holds).toContain('unanchored');
+  expect(judge('300', { ...one, tlogProof: other.tlogProof })).toMatch(
+    /^5 [\s\S]*Position 300 is not in the log by this proof/,
+  );
+  expect(judge('300', { ...one, json: one.json.replace(/"id": "id-[0-9]+"/, '"id": "id-1"') })).toMatch(
+    /^5 [\s\S]*id is not what/,
+  );
+  expect(judge('300', { ...one, json: one.json.replace('someone@', 'another@') })).toMatch(
+    /^5 [\s\S]*content is not that/,
+  );
+  expect(judge('300', { ...one, json: one.json.replace('"position": 300', '"position": 301') })).toMatch(/^5 /);
+  expect(judge('300', { ...one, json: '{' })).toMatch(/^5 [\s\S]*or the event beside it/);
+  expect(judge('300', { ...one, tlogProof: one.tlogProof.replace(/\n\u2014 [\s\S]*$/, '\n') })).toMatch(/^5 /);
+  expect(judge('300', { ...one, tlogProof: '' })).toMatch(/^5 /);
+  expect(judge('300', one, '--anchor', verifierFile)).toMatch(/^2 /);
 });
 
 test('its content is the file that sha256sum hashes', async () => {

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { copyFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { BundleRoom, judge } from '../../support/evidence/exported-bundle.ts';
 import { writeBundle } from '../../support/evidence/stored-bundle.ts';
@@ -51,6 +52,41 @@ describe.skipIf(!hasPython())('both verifiers, of a folder', () => {
     const { node, python } = await judge(folder);
     const wanted = expect.arrayContaining([expect.stringContaining('other is a link, or no file')]);
     expect([node.faults, python.faults]).toEqual([wanted, wanted]);
+  });
+
+  const payload = 'events/payload/000000.oev';
+  const plain = usualHistory().bundle().get(payload) as Buffer;
+  const packed = gzipSync(plain);
+  const cut = [plain.subarray(0, 9_000), plain.subarray(9_000)].map((part) => gzipSync(part));
+  const endless = (): Buffer => {
+    const bytes = Buffer.from(plain);
+    bytes.writeUInt32BE(2 ** 32 - 1, 2 + bytes.readUInt16BE(0));
+    return bytes;
+  };
+  test.each<[what: string, bytes: Buffer, holds: boolean]>([
+    ['one member', packed, true],
+    ['two members', Buffer.concat(cut), true],
+    ['a member twice', Buffer.concat([packed, packed]), false],
+    ['a byte behind it', Buffer.concat([packed, Buffer.from('x')]), false],
+    ['text behind it', Buffer.concat([packed, plain]), false],
+    ['the beginning of a member behind it', Buffer.concat([packed, packed.subarray(0, 9)]), false],
+    ['no end', packed.subarray(0, -8), false],
+    ['another length at its end', Buffer.concat([packed.subarray(0, -4), Buffer.alloc(4)]), false],
+    ['nothing', Buffer.alloc(0), false],
+    ['what is not packed', plain, false],
+    ['an event of four gigabytes', gzipSync(endless()), false],
+  ])('judge a packed file alike that has %s', async (_what, bytes, holds) => {
+    rmSync(at(payload));
+    writeFileSync(at(`${payload}.gz`), bytes);
+    const { node, python } = await judge(folder);
+    expect([node.holds, python.holds]).toEqual([holds, holds]);
+  });
+
+  test('judge alike an event that is said to have four gigabytes', async () => {
+    writeFileSync(at(payload), endless());
+    const { node, python } = await judge(folder);
+    expect(node.faults.join()).toContain('an event of 4294967295 bytes is longer than one can be');
+    expect(python.faults.join()).toContain('an event of 4294967295 bytes, which is longer than one can be');
   });
 
   test('read a folder that a link leads to', async () => {

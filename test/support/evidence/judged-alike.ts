@@ -21,6 +21,7 @@ export const expectAlike = async (verifiers: TwoVerifiers, shape: Shape): Promis
   });
   const expected = { holds: shape.fault === undefined, named: shape.fault === undefined ? [] : true };
   expect({ here: says(here), python: says(python) }).toEqual({ here: expected, python: expected });
+  if (shape.fault === undefined) expect(here.coverage).toEqual(python.coverage);
 };
 
 const isNamed = (

@@ -19,6 +19,8 @@ export interface Verdict {
   readonly faults: readonly string[];
   readonly claims: readonly string[];
   readonly notClaimed: readonly string[];
+  /** What is said of each source, for programs. */
+  readonly coverage: unknown;
 }
 
 export const hasPython = (): boolean =>
@@ -57,6 +59,7 @@ export class TwoVerifiers {
       faults: report.faults.map(({ message }) => message),
       claims: report.claims,
       notClaimed: report.notClaimed,
+      coverage: report.coverage,
     };
     const folder = this.write(files);
     const python = await this.judgeFolder(folder, anchors, policy);
@@ -87,13 +90,14 @@ export class TwoVerifiers {
     this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
     const { value, done } = await this.#lines.next();
     if (done === true) throw new Error('verify.py has ended');
-    const { holds, faults, claims, not_claimed: notClaimed } = JSON.parse(value) as PythonReport;
+    const { holds, faults, claims, not_claimed: notClaimed, coverage } = JSON.parse(value) as PythonReport;
     return {
       holds,
-      positions: faults.flatMap(({ position }) => (position === null ? [] : [position])),
+      positions: faults.flatMap(({ positions }) => positions),
       faults: faults.map(({ text }) => text),
       claims,
       notClaimed,
+      coverage: coverage ?? [],
     };
   }
 }
@@ -165,8 +169,9 @@ const unpacked = (bytes: Buffer): Buffer => {
 
 interface PythonReport {
   readonly holds: boolean;
-  readonly faults: readonly { readonly position: number | null; readonly text: string }[];
+  readonly faults: readonly { readonly positions: readonly number[]; readonly text: string }[];
   readonly claims: readonly string[];
+  readonly coverage?: unknown;
   readonly not_claimed: readonly string[];
   readonly notClaimed: readonly string[];
 }

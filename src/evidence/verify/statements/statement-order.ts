@@ -24,7 +24,7 @@ export const verifyOrder = (
   let [size, hasGenesis, backwards, atUs] = [0, false, 0, 0n];
   for (const { index, head } of statements) {
     const { type, tree } = head;
-    const where = `statement ${index}`;
+    const where = `statement ${index + 1}`;
     if (index === 0) verifyFirst(report, type, journal.origin);
     else if (type === 'fork') report.fault('journal', `${where} is a fork, which only the first one can be`);
     if (type === 'genesis' && (hasGenesis || index > 1)) report.fault('journal', `${where} is another genesis`);
@@ -48,6 +48,6 @@ const verifyFirst = (report: Report, type: string, origin: string): void => {
   if (type !== wanted)
     report.fault(
       'journal',
-      `statement 0 is a ${type}, and a journal of generation ${generation} begins with ${wanted}`,
+      `statement 1 is a ${type}, and a journal of generation ${generation} begins with ${wanted}`,
     );
 };

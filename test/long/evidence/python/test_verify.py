@@ -94,7 +94,7 @@ class Vectors(unittest.TestCase):
         source = '%s %s' % (fields[0], fields[1])
         self.assertEqual(verify.source_in(leaf)[2:2 + len(fields[0])].decode() + ' ' + fields[1], source)
         record = struct.pack('>H', len(leaf)) + leaf + struct.pack('>I', len(raw)) + raw
-        read = list(verify.payload_of_file(io.BytesIO(record), 'x', 0, verify.Report()))
+        read = list(verify.records_of_file(io.BytesIO(record), 'x', 0, True, verify.Report()))
         self.assertEqual(read, [(vectors['position'], leaf, True)])
         hole = verify.sha256(b'\x00' + verify.HOLE + struct.pack('>Q', 43)).digest()
         self.assertEqual(hole.hex(), vectors['hole_43_hash'])
@@ -164,7 +164,10 @@ class Scenarios(Case):
     def test_two_positions_swapped(self):
         def swap(events):
             events[10], events[11] = {**events[11], 'position': 10}, {**events[10], 'position': 11}
-        self.fails(self.changed(swap), '(?s)Position 10:.*Position 11:')
+        report = self.changed(swap)
+        self.fails(report, 'Position 10:')
+        self.assertEqual((report.faults[0]['count'], report.faults[0]['positions']), (2, [10, 11]))
+        self.assertIn('Position 10: the event is not the one in the tree (2 times, also at 11)', report.as_text())
 
     def test_row_deleted(self):
         self.fails(self.changed(lambda events: events.pop(350)), 'Position 350: the event is missing, and no drop declares that')
@@ -220,7 +223,7 @@ class Scenarios(Case):
         History().standard().write(self.folder, listed=False)
         data = self.bytes('journal/entries.ndjson')
         put(self.folder, 'journal/entries.ndjson', data.replace(b'"adopted": 0', b'"adopted": 9'))
-        self.fails(run(self.folder), 'statement 0 is not the one that was signed')
+        self.fails(run(self.folder), 'statement 1 is not the one that was signed')
 
     def test_a_drop_that_is_not_signed(self):
         history = History().standard()
@@ -253,7 +256,7 @@ class Statements(Case):
 
     def test_a_root_that_is_none(self):
         tree = {'origin': ORIGIN + 'events', 'size': 400, 'root': bundles.b64(bytes(32))}
-        self.fails(self.with_statement('schema', tree=tree), r'statement 11 \(schema\) has another root for the first 400')
+        self.fails(self.with_statement('schema', tree=tree), r'statement 12 \(schema\) has another root for the first 400')
 
     def test_another_log(self):
         self.fails(self.with_statement('schema', tree={**History().tree(), 'origin': 'example.com/x/events'}), 'is about another log')
@@ -291,6 +294,27 @@ class Statements(Case):
         history.state_coverage(ranges=ranges)
         self.fails(run(history.write(self.folder)), 'no longer covers 2026-02-10T00:00:00Z to 2026-02-11T00:00:00Z')
 
+    def test_holes_readings_and_what_has_no_room(self):
+        at = '2026-02-01T00:00:00.5Z'
+        hole = {'pass': 1, 'range': ['2026-01-02T00:00:00Z', '2026-01-03T00:00:00Z'], 'reason': 'refused', 'attempts': 3, 'found_at': at}
+        reading = {'range': ['-infinity', at], 'method': 'scrub', 'number': 2, 'direction': 'desc', 'found': 4, 'read_from': at, 'read_to': at}
+        left_out = {'ranges': 0, 'holes': 7, 'readings': 0}
+        def covered(**fields):
+            history = History(300).standard()
+            history.state_coverage(numbers=(1,), wanted_since='2025-12-01T00:00:00Z', **fields)
+            return run(history.write(self.folder))
+        report = covered(holes=[hole], readings=[reading], left_out=left_out, as_of=at)
+        self.notes(self.holds(report), r'a hole in pass 1 from 2026-01-02T00:00:00Z to 2026-01-03T00:00:00Z, found at 2026-02-01T00:00:00.500000Z: refused')
+        self.notes(report, 'what had no room in its statement: 0 ranges, 7 holes, 0 readings')
+        self.notes(report, 'a gap from 2025-12-01T00:00:00Z to 2026-01-01T00:00:00Z')
+        self.assertRegex('\n'.join(report.claims), 'read last, as stated at .*, by scrub 2 from 2026-02-01T00:00:00.500000Z to .*, which found 4')
+        stated = [one for one in report.facts['coverage'] if one['holes']]
+        self.assertEqual([(one['holes'], one['readings'], one['left_out'], one['as_of']) for one in stated], [([hole], [reading], left_out, at)])
+        for wrong in ({'holes': [{**hole, 'pass': 'x'}]}, {'holes': [{**hole, 'range': hole['range'][::-1]}]}, {'readings': [{**reading, 'direction': 'up'}]},
+                      {'left_out': {'ranges': 0}}, {'as_of': 'now'}):
+            shutil.rmtree(self.folder)
+            self.fails(covered(**wrong), 'coverage')
+
     def test_coverage_under_another_filter_and_its_gaps(self):
         ranges = [('2026-01-01T00:00:00Z', '2026-02-10T00:00:00Z'), ('2026-02-11T00:00:00Z', '2026-03-31T00:00:00Z')]
         history = History().standard()
@@ -318,7 +342,7 @@ class Statements(Case):
     def test_a_retention_that_is_no_interval(self):
         history = History(60).standard()
         history.drop(MONTHS[0], retention='some')
-        self.notes(self.holds(run(history.write(self.folder))), 'Whether statement 11 .* states it as "some"')
+        self.notes(self.holds(run(history.write(self.folder))), 'Whether statement 12 .* states it as "some"')
 
     def test_drops_and_holds(self):
         def held(released_at=None, **fields):

@@ -1,3 +1,4 @@
+import type { StatementOf } from '../../../../src/evidence/journal/statement.ts';
 import { writePolicy } from '../../../../src/evidence/notes/policy.ts';
 import { writeNote } from '../../../../src/evidence/notes/signed-note.ts';
 import { begun, eventsOrigin, TestHistory, usualHistory } from '../test-history.ts';
@@ -30,9 +31,23 @@ const two = (second: [string, string][]) => ({
 /** The usual statements cover up to their own time. */
 const beginning = (): TestHistory => grown(begun(), 20);
 
+const far: StatementOf<'coverage'>['passes'] = [
+  {
+    pass: 0,
+    ranges: [
+      ['9999-01-01T00:00:00Z', '10000-01-01T00:00:00Z'],
+      ['2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z'],
+    ],
+  },
+];
+
 /** Coverage of a source. */
 export const coverageShapes: readonly Shape[] = [
   ...holding({
+    'coverage up to a year of five digits, twice': grown(begun(), 3)
+      .stateCoverage('o1', { passes: far })
+      .stateCoverage('o1', { passes: far }),
+
     'coverage again': wide().stateCoverage('o1', passes(['-infinity', half])),
     'coverage in parts': wide().stateCoverage('o1', passes([start, end], ['-infinity', start])),
     'coverage of another filter': wide().stateCoverage('o1', { ...other, passes: [] }),
@@ -61,8 +76,8 @@ export const coverageShapes: readonly Shape[] = [
         .stateCoverage('o1', two([])),
       'o1',
     ],
-    'coverage that ends before it starts': [small().stateCoverage('o1', passes([end, start])), 'statement 3'],
-    'coverage without an end': [small().stateCoverage('o1', passes([start, 'infinity'])), 'statement 3'],
+    'coverage that ends before it starts': [small().stateCoverage('o1', passes([end, start])), 'statement 4'],
+    'coverage without an end': [small().stateCoverage('o1', passes([start, 'infinity'])), 'statement 4'],
     'more events than there are': [small().stateCoverage('o1', { events: 21 }), 'o1'],
     'fewer events than there are': [small().stateCoverage('o1', { events: 19 }), 'o1'],
     'another chain': [small().stateCoverage('o1', { chain: '00'.repeat(32) }), 'o1'],
@@ -139,8 +154,8 @@ export const trustShapes: readonly Shape[] = [
       withFile(small(), 'journal/checkpoint', () => small().checkpoint('events')),
       'journal',
     ],
-    'a fork in the first generation': [grown(generation(1, '', 0), 5), 'statement 0'],
-    'a later generation without a fork': [grown(begun(0, new TestHistory(2)), 5), 'statement 0'],
+    'a fork in the first generation': [grown(generation(1, '', 0), 5), 'statement 1'],
+    'a later generation without a fork': [grown(begun(0, new TestHistory(2)), 5), 'statement 1'],
     'a fork from a longer beginning': [forked(31), '31'],
     'a fork from another tree': [forked(20, rewritten(20, 3).checkpoint('events').toString()), '20'],
     'a fork with a checkpoint that is none': [forked(20, 'x'), 'fork'],

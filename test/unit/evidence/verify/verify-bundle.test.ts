@@ -243,8 +243,8 @@ describe('statements must agree with what is there:', () => {
     const forked = small();
     forked.statements.push(...rewritten(20, 3).statements.slice(2), ...small(25).statements.slice(2));
     expect(verify(forked).faults.map(({ message }) => message)).toEqual([
-      'statement 3 speaks of a tree of 20 that never was',
-      'statement 4 speaks of a tree of 25, larger than that of the bundle',
+      'statement 4 speaks of a tree of 20 that never was',
+      'statement 5 speaks of a tree of 25, larger than that of the bundle',
       'the events of organization o1 among the first 20 are not chained as stated',
     ]);
     const elsewhere = small();

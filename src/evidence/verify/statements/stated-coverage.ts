@@ -1,0 +1,111 @@
+import { boundsOf } from '../../bundle/time-of-bundle.ts';
+import { instantText, microsecondsOf } from '../../journal/instants.ts';
+import type { StatementOf } from '../../journal/statement.ts';
+import { ALWAYS, cutTo, gapsUs, type RangeUs, rangeText, textsOf, unitedUs, usOf } from '../../journal/us-ranges.ts';
+import type { Report } from '../report.ts';
+import type { StatedCoverage } from './source-coverage.ts';
+
+type Coverage = StatementOf<'coverage'>;
+
+/** Names of each source what is stated as read, when, how and by which filter, with gaps and holes: by its last statement. */
+export const reportCoverage = (
+  report: Report,
+  statements: readonly Coverage[],
+  isCompared: (statement: Coverage) => boolean,
+): void => {
+  const last = new Map(statements.map((one) => [`${one.source_kind} ${one.source_id}`, one]));
+  if (last.size === 0)
+    report.note('that the entries of Cloudflare are all here: the journal has no statement of coverage');
+  for (const [name, statement] of [...last].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const ranges = unitedUs(statement.passes.flatMap((pass) => pass.ranges.map(usOf)));
+    const { first, last: end, isAsked } = boundsOfAnswer(report, statement, ranges);
+    const gaps = ranges.length > 0 || isAsked ? gapsUs(ranges, [first, end]) : [];
+    const isProven = isCompared(statement);
+    report.coverage.push(forPrograms(statement, ranges, gaps, isProven));
+    sayWhatIsCovered(report, name, statement, { ranges: cutTo(ranges, [first, end]), gaps, isProven });
+  }
+};
+
+const needed = ['chain', 'coverage', 'journal', 'leaf', 'missing', 'payload', 'source', 'statement'] as const;
+
+interface Said {
+  readonly ranges: readonly RangeUs[];
+  readonly gaps: readonly RangeUs[];
+  readonly isProven: boolean;
+}
+
+const sayWhatIsCovered = (
+  report: Report,
+  name: string,
+  statement: Coverage,
+  { ranges, gaps, isProven }: Said,
+): void => {
+  const { filter, holes = [], left_out: leftOut, events, tree } = statement;
+  if (isProven)
+    report.claim(needed, `${name}: of its ${events} stored events up to position ${tree.size} none is left out`);
+  else report.note(`${name}: its chain, since it is not known which dropped events were its own`);
+  if (filter.text !== '') report.note(`${name}: what the filter ${filter.text} leaves out: it was not collected`);
+  const how = filter.text === '' ? 'completely' : `, of what the filter ${filter.text} lets through,`;
+  for (const range of ranges) report.claim(needed, `${name}: stated as read ${how} ${rangeText(range)}`);
+  for (const gap of gaps) report.note(`${name}: a gap ${rangeText(gap)}`);
+  for (const { pass, range, reason, found_at: foundAt } of holes)
+    report.note(
+      `${name}: a hole in pass ${pass} ${rangeText(usOf(range))}, found at ${sameInstant(foundAt)}: ${reason}`,
+    );
+  if (leftOut !== undefined && leftOut.ranges + leftOut.holes + leftOut.readings > 0)
+    report.note(
+      `${name}: what had no room in its statement: ${leftOut.ranges} ranges, ${leftOut.holes} holes, ${leftOut.readings} readings`,
+    );
+  sayReadings(report, name, statement);
+};
+
+const sameInstant = (instant: string): string => instantText(microsecondsOf(instant) ?? 0n);
+
+/** Each way of reading once. */
+const sayReadings = (report: Report, name: string, { readings = [], at }: Coverage): void => {
+  const ways = Map.groupBy(readings, ({ method, number }) => `${method} ${number}`);
+  const texts = [...ways]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([way, ones]) => {
+      const times = ones.flatMap((one) => [microsecondsOf(one.read_from) ?? 0n, microsecondsOf(one.read_to) ?? 0n]);
+      const us = times.sort((a, b) => (a < b ? -1 : 1));
+      const found = ones.reduce((sum, one) => sum + one.found, 0);
+      const [from, to] = [us.at(0) ?? 0n, us.at(-1) ?? 0n];
+      return `${way} ${rangeText([from, to])}, which found ${found}`;
+    });
+  if (texts.length > 0)
+    report.claim(needed, `${name}: read last, as stated at ${sameInstant(at)}, by ${texts.join('; ')}`);
+};
+
+/** From when to when is answered: the time of the bundle, or else what is wanted and read. */
+const boundsOfAnswer = (report: Report, { wanted_since: wanted }: Coverage, ranges: readonly RangeUs[]) => {
+  const [since, before] = report.time === undefined ? [-ALWAYS, ALWAYS] : boundsOf(report.time);
+  const isAsked = since > -ALWAYS || before < ALWAYS;
+  const [start, end] = [ranges[0]?.[0] ?? since, ranges.at(-1)?.[1] ?? before];
+  const wantedUs = (wanted === null ? undefined : microsecondsOf(wanted)) ?? ALWAYS;
+  const isReadFirst = start < wantedUs;
+  const earliest = isReadFirst ? start : wantedUs;
+  const first = since > -ALWAYS ? since : earliest;
+  return { first, last: before < ALWAYS ? before : end, isAsked };
+};
+
+const forPrograms = (
+  statement: Coverage,
+  ranges: readonly RangeUs[],
+  gaps: readonly RangeUs[],
+  isProven: boolean,
+): StatedCoverage => ({
+  source: { kind: statement.source_kind, id: statement.source_id },
+  filter: statement.filter,
+  stated_at: statement.at,
+  as_of: statement.as_of ?? null,
+  wanted_since: statement.wanted_since,
+  size: statement.tree.size,
+  events: statement.events,
+  chain_compared: isProven,
+  ranges: textsOf(ranges),
+  gaps: textsOf(gaps),
+  holes: statement.holes ?? [],
+  readings: statement.readings ?? [],
+  left_out: statement.left_out ?? null,
+});
