@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { mirrorTo } from '../../../src/evidence/anchors/mirror.ts';
+import { openAnchors } from '../../../src/evidence/anchors/open-anchors.ts';
 import { objectsIn } from '../../../src/evidence/anchors/write-once-objects.ts';
 import { readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
 import type { S3Bucket } from '../../../src/s3/s3-bucket.ts';
@@ -35,8 +36,12 @@ describe.each(storages)('an anchor on $name', ({ name: kind, missing, start }) =
       await database?.close();
     });
 
-    const anchor = () => mirrorTo(bucket.address.name, objectsIn(bucket), 10);
-    const open = (owner?: string) => openAnchoringBuilder(database.pool, signer, [anchor()], owner);
+    const anchors = () => {
+      const { accessKey, secretKey } = storage;
+      const { address } = bucket;
+      return openAnchors([{ kind: 's3', name: address.name, address }], { accessKey, secretKey, environment: {} });
+    };
+    const open = (owner?: string) => openAnchoringBuilder(database.pool, signer, anchors(), owner);
     const keysIn = async (folder: string) => (await bucket.list({ folder })).keys;
     const addEvents = async (count: number, named: string) => {
       const lease = await newSource(database.pool, 'a').catch(() => takeLease(database.pool, 'a'));
@@ -136,6 +141,7 @@ describe.each(storages)('an anchor on $name', ({ name: kind, missing, start }) =
         [90_000_000_001, 90_000_000_000, 2_098].map(name),
       );
       expect(requests).toBeLessThan(100);
+      expect(await objectsIn(counting).allNumbers(folder)).toEqual(sizes.map(name));
       for (const most of [1, 2, 15]) {
         expect(await objectsIn(counting).newestNumbers(folder, most)).toEqual(sizes.slice(-most).reverse().map(name));
       }
