@@ -261,13 +261,10 @@ create table evidence_logs (
   ended_at timestamp with time zone,
   ended_by text,
   ended_reason text,
-<<<<<<< HEAD
   anchors text[],
-  statements_every interval
-=======
+  statements_every interval,
   key_ordered text,
   old_key_until timestamp with time zone
->>>>>>> keys
 );
 
 create table evidence_month_keys (
@@ -3229,18 +3226,6 @@ begin
 end
 $function$;
 
-<<<<<<< HEAD
-CREATE OR REPLACE FUNCTION public.orgtrail_note_evidence_settings(p_generation integer, p_epoch bigint, p_anchors text[], p_statements_ms double precision)
- RETURNS boolean
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO 'public', 'pg_temp'
-AS $function$
-begin
-  update evidence_logs l set anchors = p_anchors, statements_every = make_interval(secs => p_statements_ms / 1000)
-  where l.name = 'events' and l.generation = p_generation and l.lease_epoch = p_epoch;
-  return found;
-=======
 CREATE OR REPLACE FUNCTION public.orgtrail_note_evidence_key()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3256,7 +3241,19 @@ begin
   update evidence_logs l set key_ordered = null, old_key_until = (new.text::jsonb ->> 'old_signs_until')::timestamptz
   where l.generation = new.generation;
   return null;
->>>>>>> keys
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_note_evidence_settings(p_generation integer, p_epoch bigint, p_anchors text[], p_statements_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update evidence_logs l set anchors = p_anchors, statements_every = make_interval(secs => p_statements_ms / 1000)
+  where l.name = 'events' and l.generation = p_generation and l.lease_epoch = p_epoch;
+  return found;
 end
 $function$;
 
@@ -3410,7 +3407,25 @@ begin
 end
 $function$;
 
-<<<<<<< HEAD
+CREATE OR REPLACE FUNCTION public.orgtrail_order_evidence_key(p_generation integer, p_reason text, p_new_vkeys text[], p_both_for_ms double precision, p_by text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  ordered bigint;
+begin
+  -- In the order of all others.
+  perform from evidence_logs l where l.generation = p_generation and l.ended_at is null order by l.name for update;
+  if not found or exists (select from evidence_logs l where l.generation > p_generation) then return null; end if;
+  delete from evidence_key_orders o where o.generation = p_generation and o.stated_at is null;
+  insert into evidence_key_orders (generation, reason, new_vkeys, both_for, ordered_by)
+  values (p_generation, p_reason, p_new_vkeys, orgtrail_span(p_both_for_ms), p_by) returning id into ordered;
+  update evidence_logs l set key_ordered = p_reason where l.generation = p_generation;
+  return ordered;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_pace_positions()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3430,24 +3445,6 @@ begin
   end if;
   new.alive_at := clock_timestamp();
   return new;
-=======
-CREATE OR REPLACE FUNCTION public.orgtrail_order_evidence_key(p_generation integer, p_reason text, p_new_vkeys text[], p_both_for_ms double precision, p_by text)
- RETURNS bigint
- LANGUAGE plpgsql
- SET search_path TO 'public', 'pg_temp'
-AS $function$
-declare
-  ordered bigint;
-begin
-  -- In the order of all others.
-  perform from evidence_logs l where l.generation = p_generation and l.ended_at is null order by l.name for update;
-  if not found or exists (select from evidence_logs l where l.generation > p_generation) then return null; end if;
-  delete from evidence_key_orders o where o.generation = p_generation and o.stated_at is null;
-  insert into evidence_key_orders (generation, reason, new_vkeys, both_for, ordered_by)
-  values (p_generation, p_reason, p_new_vkeys, orgtrail_span(p_both_for_ms), p_by) returning id into ordered;
-  update evidence_logs l set key_ordered = p_reason where l.generation = p_generation;
-  return ordered;
->>>>>>> keys
 end
 $function$;
 
@@ -4515,13 +4512,10 @@ comment on column evidence_logs.schema_version is 'The migration that the journa
 comment on column evidence_logs.ended_at is 'When an operator ended the log: no leaf follows, and retention does not wait for it. Null: it goes on.';
 comment on column evidence_logs.ended_by is 'Who is said to have ended it.';
 comment on column evidence_logs.ended_reason is 'Why.';
-<<<<<<< HEAD
 comment on column evidence_logs.anchors is 'The anchors that the process that built last is set to have, by name; null: none has said.';
 comment on column evidence_logs.statements_every is 'How often it states the coverage of a source; null: none has said.';
-=======
 comment on column evidence_logs.key_ordered is 'Why another key is ordered that is not stated yet; null: none is.';
 comment on column evidence_logs.old_key_until is 'Until when the key before signs as well, by the last statement about keys.';
->>>>>>> keys
 comment on table evidence_month_keys is 'What salts the leaves of the events of a month: dropped with the month.';
 comment on column evidence_month_keys.month is 'By action_time in UTC, as 2026-01; -infinity for events without a time.';
 comment on column evidence_month_keys.key is '32 random bytes.';

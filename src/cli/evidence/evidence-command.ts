@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { loadConfig } from '../../config/config.ts';
 import { exitCodes } from '../../errors.ts';
 import { makeKeyFile } from '../../evidence/keys/key-file.ts';
 import { isUnanchored, readEvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
@@ -47,16 +48,24 @@ export const evidenceCommand = (context: CliContext, report: (exitCode: number) 
 
 const initCommand = (context: CliContext): Command =>
   new Command('init')
-    .description('Begin the log: makes the key if there is none, and states whose log it is')
+    .description(
+      'Begin the log: makes the key if there is none (and the embedded database), and states whose log it is',
+    )
     .action(async () => {
-      const lines = await withDatabase(context, async (pool, { config }) => {
-        const evidence = requireEvidence(config.evidence);
-        const isNew = evidence.signer === undefined && makeKeyFile(evidence.keyFile);
-        return [
-          ...(isNew ? ['made a key: keep a copy of its file, and let no other process read it'] : []),
-          ...(await begin(pool, evidence)),
-        ];
-      });
+      // Before an embedded database is made.
+      requireEvidence(loadConfig(context.env, { needsCredential: false, interactive: context.interactive }).evidence);
+      const lines = await withDatabase(
+        context,
+        async (pool, { config }) => {
+          const evidence = requireEvidence(config.evidence);
+          const isNew = evidence.signer === undefined && makeKeyFile(evidence.keyFile);
+          return [
+            ...(isNew ? ['made a key: keep a copy of its file, and let no other process read it'] : []),
+            ...(await begin(pool, evidence)),
+          ];
+        },
+        { makesEmbedded: true },
+      );
       context.stdout.write(`${lines.join('\n')}\n`);
     });
 

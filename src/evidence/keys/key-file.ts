@@ -47,15 +47,20 @@ const keyOf = (path: string, setting: string, read: (pem: Buffer) => KeyObject):
 const fault = (setting: string, message: string, hint: string): OrgtrailError =>
   new OrgtrailError('configuration', `${setting}: the file ${message}`, { hint });
 
-/** Writes a new key into a file that only its owner may read; false if there is such a file. */
-export const makeKeyFile = (path: string): boolean => {
+/** Writes a new key into a file that only its owner may read; false if there is such a file. Throws OrgtrailError `configuration` if it cannot. */
+export const makeKeyFile = (path: string, setting = SETTING): boolean => {
   const { privateKey } = generateKeyPairSync('ed25519');
   let file: number;
   try {
     file = openSync(path, 'wx', 0o600);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
-    throw error;
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (code === 'EEXIST') return false;
+    throw fault(
+      setting,
+      `cannot be made (${code})`,
+      'its folder must exist, and the account must be able to write there',
+    );
   }
   try {
     fchmodSync(file, 0o600);

@@ -54,6 +54,31 @@ describe('without DATABASE_URL', () => {
     expect(existsSync(pidFile()), 'a command that reads stops the server, too').toBe(false);
   });
 
+  test('evidence init makes a server, a schema and a key in a fresh directory; a daemon then builds', async () => {
+    const fresh = {
+      ...env,
+      ORGTRAIL_DATA_DIR: join(directory, 'evidence', 'data'),
+      ORGTRAIL_EVIDENCE_KEY_FILE: join(directory, 'evidence-key.pem'),
+    };
+    const withoutName = await runOrgtrail(['evidence', 'init'], fresh);
+    expect(withoutName).toMatchObject({ code: 2, stdout: '' });
+    expect(existsSync(join(directory, 'evidence'))).toBe(false);
+    const named = { ...fresh, ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' };
+    const begun = await runOrgtrail(['evidence', 'init'], named);
+    expect(begun.code, begun.stderr).toBe(0);
+    expect(begun.stdout).toMatch(/^made a key: .*\nthe log is audit\.example\.com\/evidence\/\S+\.1\/events\n/);
+    expect((await runOrgtrail(['evidence', 'init'], named)).stdout).not.toContain('made a key');
+    const daemon = startOrgtrail(['run'], named);
+    await daemon.waitFor('evidence checkpoint');
+    daemon.child.kill('SIGTERM');
+    await daemon.ended;
+    expect((await runOrgtrail(['evidence', 'verify'], named)).code).toBe(0);
+    const nowhere = { ...named, ORGTRAIL_EVIDENCE_KEY_FILE: join(directory, 'no', 'folder', 'key.pem') };
+    const refused = await runOrgtrail(['evidence', 'init'], nowhere);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain('ORGTRAIL_EVIDENCE_KEY_FILE: the file cannot be made (ENOENT)');
+  });
+
   test('after SIGKILL of a daemon the next sync goes on with the server that was left, and stops it', async () => {
     const daemon = startOrgtrail(['run'], env);
     await daemon.waitFor('orgtrail started');

@@ -108,7 +108,7 @@ const newKeyOf = (
 };
 
 const keyIn = (file: string, setting: string, isPublic: boolean) => {
-  const isMade = !isPublic && makeKeyFile(file);
+  const isMade = !isPublic && makeKeyFile(file, setting);
   return { isMade, publicKey: publicKeyOfFile(file, setting) };
 };
 
