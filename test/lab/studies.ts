@@ -30,6 +30,11 @@ export const studies: readonly Study[] = [
   { name: 'container', runs: 'test/scripts/docker/container.sh', is: 'the image, locked down; needs Docker' },
   { name: 'demo', runs: 'test/scripts/docker/hold-demo.ts', is: 'the demo, open for ten minutes on a busy machine' },
   {
+    name: 'evidence-beside',
+    runs: 'test/lab/evidence/beside.ts',
+    is: 'ingestion with the builder of the evidence beside it and without, in turn (docs/benchmarks.md)',
+  },
+  {
     name: 'freshness',
     runs: 'test/lab/freshness/simulate.ts',
     is: 'how soon events are had, by four policies, in virtual time',

@@ -21,6 +21,9 @@ export interface VerifyDatabaseOptions {
   readonly evidence: EvidenceConfig | undefined;
 }
 
+/** One statement reads so many: it has a minute, in which a slow database gives some hundred thousand. */
+const POSITIONS_AT_ONCE = 200_000;
+
 /** Verifies what is stored. Throws OrgtrailError `usage` if there is nothing to verify. */
 export const verifyDatabase = async (
   pool: Pool,
@@ -31,7 +34,10 @@ export const verifyDatabase = async (
     throw new OrgtrailError('usage', 'no checkpoint is signed yet', { hint: 'docs/evidence.md says how to begin' });
   }
   const store = createEvidenceStore(pool, 'verify', 0);
-  const copyEvents = (until: number, take: Parameters<typeof store.copyEvents>[2]) => store.copyEvents(0, until, take);
+  const copyEvents = async (until: number, take: Parameters<typeof store.copyEvents>[2]) => {
+    for (let after = 0; after < until; after += POSITIONS_AT_ONCE)
+      await store.copyEvents(after, Math.min(until, after + POSITIONS_AT_ONCE), take);
+  };
   if (policy !== undefined) return await verifyStored(stored, { policy: readPolicy(policy), anchors, copyEvents });
   const { events, journal } = stored.origins;
   const keys = publicKeysOf(evidence);

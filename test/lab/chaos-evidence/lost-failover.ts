@@ -35,6 +35,10 @@ const WATCHED_MS = 8_000;
  */
 export const failOverAndFork = async (world: EvidenceWorld, isAnchored: boolean): Promise<LostFailover> => {
   const { primary, standby, proxy, database, pool, seen, replicas, simulator } = world;
+  await until('the standby has a checkpoint that both generations have in common', async () => {
+    const signed = await standby.sql(`select from evidence_checkpoints where log = 'events' and size > 0`, database);
+    return signed.length > 0;
+  });
   await standby.fallBehind();
   const [kept] = await standby.sql('select position::float8 as head from feed_head', database);
   const head = Number(kept?.['head']);

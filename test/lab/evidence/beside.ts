@@ -1,0 +1,188 @@
+// What the builder of the evidence costs ingestion, in rounds with and without it in turn. `npm run lab evidence-beside -- --help`
+import { mkdtemp, rm } from 'node:fs/promises';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import type { Lease } from '../../../src/ingest/planning/source.ts';
+import { createPool, type Pool } from '../../../src/postgres/pool.ts';
+import { startSimulator } from '../../../src/simulator/simulator.ts';
+import { asDaemon, prepareForDaemon } from '../../support/accounts/daemon-account.ts';
+import { startCluster } from '../../support/postgres/postgres-cluster.ts';
+import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { until } from '../../support/process/until.ts';
+
+const help = `npm run lab evidence-beside -- [--pairs 6] [--pages 8] [--json]
+
+The real daemon builds, as an account with the two roles, while pages of 1,000 entries of 1.1 kB are committed as the daemon commits them:
+as fast as two connections can (both cores full), and four in a second (what the API allows). A round with it and one without it, for
+which it is stopped (SIGSTOP), in turn; before each round all is signed. Judge by the ratio: other things run beside it.`;
+
+const { values } = parseArgs({
+  options: {
+    pairs: { type: 'string', default: '6' },
+    pages: { type: 'string', default: '8' },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+const PAGE = 1_000;
+const CONNECTIONS = 2;
+const API_PAGES_A_SECOND = 4;
+const API_ROUND_PAGES = 24;
+
+/** Some 1.1 kB, as an entry of Cloudflare's is. */
+const entry = (id: string, index: number): string =>
+  entryText(id, T0 + index, {
+    raw: { cf_ray_id: `9a${index}-FRA`, method: 'PATCH', status_code: 200, uri: `/client/v4/zones/${index}/settings` },
+    resource: { id: `zone-${index}`, product: 'zones', type: 'zone_settings', scope: { id: 'account-7' } },
+    request: {
+      changes: Array.from({ length: 12 }, (_, at) => ({ key: `setting_${at}_${index}`, old: 'off', new: 'on' })),
+    },
+  });
+
+let pagesMade = 0;
+const nextPage = (): string[] => {
+  pagesMade += 1;
+  return Array.from({ length: PAGE }, (_, index) => entry(`p${pagesMade}-${index}`, pagesMade * PAGE + index));
+};
+
+/** Commits these pages under one lease; how long each commit took. */
+const commitPages = async (pool: Pool, first: Lease, pages: readonly string[][], pauseMs: number) => {
+  const tookMs: number[] = [];
+  let lease = first;
+  const beganAt = performance.now();
+  for (const [index, page] of pages.entries()) {
+    const waitMs = beganAt + index * pauseMs - performance.now();
+    if (waitMs > 0) await sleep(waitMs);
+    const at = performance.now();
+    const result = await commit(pool, lease, page);
+    if (result.kind !== 'committed') throw new Error('the lease is lost');
+    lease = result.lease;
+    tookMs.push(performance.now() - at);
+  }
+  return { lease, tookMs };
+};
+
+const quantile = (numbers: readonly number[], share: number): number =>
+  numbers.toSorted((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(numbers.length * share))] ?? Number.NaN;
+
+const isSigned = async (pool: Pool): Promise<boolean> =>
+  (
+    await pool.query<{ done: boolean }>(
+      `select l.signed_size = h.position as done from evidence_logs l, feed_head h where l.name = 'events'`,
+    )
+  ).rows[0]?.done === true;
+
+const untilSigned = async (pool: Pool): Promise<void> => await until('all is signed', () => isSigned(pool));
+
+interface Round {
+  readonly entriesPerSecond: number;
+  readonly tookMs: readonly number[];
+}
+
+const run = async (stack: AsyncDisposableStack) => {
+  const folder = await mkdtemp(join(tmpdir(), 'orgtrail-beside-'));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const simulator = await startSimulator({ seed: 1, organizations: 1, entries: 1 });
+  stack.defer(() => simulator.close());
+  // Durability as shipped.
+  const cluster = stack.use(await startCluster({ settings: { fsync: 'on' } }));
+  const { name, url } = await cluster.createDatabase();
+  await cluster.sql('create role orgtrail_evidence nologin');
+  await prepareForDaemon(url, cluster.url(name));
+  await cluster.sql('grant orgtrail_evidence to orgtrail_test_daemon');
+  const env = {
+    CLOUDFLARE_API_TOKEN: 'token-of-the-study',
+    CLOUDFLARE_BASE_URL: simulator.baseUrl,
+    DATABASE_URL: asDaemon(url),
+    ORGTRAIL_SCHEDULE: '0 * * * * *',
+    ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
+    ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
+  };
+  await runOrgtrail(['evidence', 'init'], { ...env, DATABASE_URL: url });
+  const daemon = stack.use(await startDaemonProcess(env));
+  const pool = createPool(asDaemon(url), CONNECTIONS + 2, () => {});
+  stack.defer(() => pool.end());
+  const owner = createPool(url, 1, () => {});
+  stack.defer(() => owner.end());
+  const leases: Lease[] = [];
+  for (let index = 0; index < CONNECTIONS; index += 1) leases.push(await newSource(owner, `source-${index}`));
+
+  const round = async (beside: boolean, connections: number, pages: number, pauseMs: number): Promise<Round> => {
+    daemon.process.child.kill('SIGCONT');
+    await untilSigned(pool);
+    const work = Array.from({ length: connections }, () => Array.from({ length: pages }, nextPage));
+    if (!beside) daemon.process.child.kill('SIGSTOP');
+    const beganAt = performance.now();
+    const done = await Promise.all(work.map((own, index) => commitPages(pool, leases[index] as Lease, own, pauseMs)));
+    const seconds = (performance.now() - beganAt) / 1_000;
+    for (const [index, { lease }] of done.entries()) leases[index] = lease;
+    return { entriesPerSecond: (connections * pages * PAGE) / seconds, tookMs: done.flatMap(({ tookMs }) => tookMs) };
+  };
+  return { pool, round };
+};
+
+const pairsOf = async (
+  round: (beside: boolean) => Promise<Round>,
+  count: number,
+): Promise<readonly { readonly beside: Round; readonly alone: Round }[]> => {
+  const pairs = [];
+  for (let pair = 0; pair < count; pair += 1) {
+    // In turn which one comes first.
+    const first = await round(pair % 2 === 0);
+    const second = await round(pair % 2 === 1);
+    const [beside, alone] = pair % 2 === 0 ? [first, second] : [second, first];
+    pairs.push({ beside, alone });
+    const rates = [beside, alone].map(({ entriesPerSecond }) => Math.round(entriesPerSecond)).join(' and ');
+    process.stderr.write(
+      `pair ${pair + 1}: ${rates} entries/s with and without it, load ${loadavg()[0]?.toFixed(1)}\n`,
+    );
+  }
+  return pairs;
+};
+
+const summary = (pairs: readonly { readonly beside: Round; readonly alone: Round }[]) => {
+  const ratios = pairs.map(({ beside, alone }) => beside.entriesPerSecond / alone.entriesPerSecond);
+  const ms = (which: 'beside' | 'alone', share: number) =>
+    Math.round(
+      quantile(
+        pairs.flatMap((pair) => [...pair[which].tookMs]),
+        share,
+      ),
+    );
+  return {
+    ratio: { median: quantile(ratios, 0.5), least: Math.min(...ratios), most: Math.max(...ratios) },
+    commitMs: {
+      beside: { p50: ms('beside', 0.5), p95: ms('beside', 0.95) },
+      alone: { p50: ms('alone', 0.5), p95: ms('alone', 0.95) },
+    },
+  };
+};
+
+/** From the moment that the newest event of a checkpoint was stored until the checkpoint was. */
+const storedToSigned = async (pool: Pool, since: string) => {
+  const { rows } = await pool.query<{ ms: number }>(
+    `select (extract(epoch from c.made_at - e.received_at) * 1000)::float8 as ms from evidence_checkpoints c
+     join audit_events e on e.position = c.size where c.log = 'events' and c.made_at > $1`,
+    [since],
+  );
+  const all = rows.map(({ ms }) => ms);
+  return { checkpoints: all.length, p50: quantile(all, 0.5), p95: quantile(all, 0.95), most: Math.max(...all) };
+};
+
+if (values.help) console.log(help);
+else {
+  await using stack = new AsyncDisposableStack();
+  const { pool, round } = await run(stack);
+  const pages = Number(values.pages);
+  const full = await pairsOf((beside) => round(beside, CONNECTIONS, pages, 0), Number(values.pairs));
+  const { rows } = await pool.query<{ now: string }>('select clock_timestamp()::text as now');
+  const pauseMs = 1_000 / API_PAGES_A_SECOND;
+  const atTheApi = await pairsOf((beside) => round(beside, 1, API_ROUND_PAGES, pauseMs), Number(values.pairs));
+  const signed = await storedToSigned(pool, rows[0]?.now ?? '');
+  const result = { load: loadavg(), full: summary(full), atTheApi: summary(atTheApi), storedToSignedMs: signed };
+  console.log(JSON.stringify(result, null, values.json ? 0 : 2));
+}
