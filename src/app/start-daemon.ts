@@ -14,10 +14,10 @@ import { startRetention } from '../retention/retention-loop.ts';
 import { createOverviewSource } from '../status/overview/overview-source.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { cannotListen } from './cannot-listen.ts';
+import { nextSignerOf, serveEvidence, signerOf, startEvidence } from './evidence/start-evidence.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { noteAliveForever } from './note-alive.ts';
 import { type App, openApp } from './open-app.ts';
-import { nextSignerOf, serveEvidence, signerOf, startEvidence } from './start-evidence.ts';
 import { startSinks } from './start-sinks.ts';
 import { createSyncTrouble, type SyncTrouble } from './sync-trouble.ts';
 

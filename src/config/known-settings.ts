@@ -3,7 +3,13 @@ import { namesWithFile } from './secret-settings.ts';
 import { settingNames } from './settings-list.ts';
 
 /** Read by deploy/compose, which hands them on to the daemon with the rest of its `.env`. */
-const composeSettings = ['ORGTRAIL_IMAGE', 'ORGTRAIL_PORT', 'ORGTRAIL_SIMULATE', 'ORGTRAIL_VERSION'];
+const composeSettings = [
+  'ORGTRAIL_ANCHOR_DIRECTORY',
+  'ORGTRAIL_IMAGE',
+  'ORGTRAIL_PORT',
+  'ORGTRAIL_SIMULATE',
+  'ORGTRAIL_VERSION',
+];
 
 /** Every variable that means something to orgtrail or to its deployments. */
 const knownSettings: ReadonlySet<string> = new Set([

@@ -9,7 +9,7 @@ import type { FeedSource } from '../feed/feed.ts';
 import type { StreamLimits } from '../limits/stream-limits.ts';
 import type { SearchSource } from '../search/ports.ts';
 import type { OverviewSource } from '../status/overview/overview.ts';
-import { totalsOf } from '../status/source-groups.ts';
+import { totalsOf } from '../status/sources/source-groups.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
 import { evidenceRoutes } from './evidence/routes.ts';

@@ -2,7 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { SourceKey } from '../ingest/planning/source.ts';
 import { syncStatus } from '../postgres/tables/sources.ts';
 import type { LaneTrouble } from './health.ts';
-import { mayBeAmong } from './source-keys.sql.ts';
+import { mayBeAmong } from './sources/source-keys.sql.ts';
 
 type Keys = readonly SourceKey[] | undefined;
 

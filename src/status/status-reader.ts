@@ -2,10 +2,10 @@ import type { SourceKey } from '../ingest/planning/source.ts';
 import { keyOf } from '../ingest/sync/work-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { behindAfterSeconds, pausesOf, vanishedOf } from './health.ts';
-import type { SourceGroup } from './source-groups.ts';
-import { keysOfAccount, keysOfOrganization, organizationKeys } from './source-keys.sql.ts';
-import { isAccount, isOrganization, type OrganizationWithState, type SourceWithState } from './source-owner.ts';
-import { type AskingPace, type StatusWithStates, withState, withStates } from './source-state.ts';
+import type { SourceGroup } from './sources/source-groups.ts';
+import { keysOfAccount, keysOfOrganization, organizationKeys } from './sources/source-keys.sql.ts';
+import { isAccount, isOrganization, type OrganizationWithState, type SourceWithState } from './sources/source-owner.ts';
+import { type AskingPace, type StatusWithStates, withState, withStates } from './sources/source-state.ts';
 import {
   type AccountStatus,
   type OrganizationStatus,

@@ -6,8 +6,8 @@ import { db } from '../postgres/db.ts';
 import { sources, syncStatus } from '../postgres/tables/sources.ts';
 import { HALVINGS_UNTIL_FAILING, MAX_FUTURE_SECONDS, QUIET_AFTER_SECONDS, type SourceHealth } from './health.ts';
 import { failureJoins } from './lane-status.sql.ts';
-import type { SourceGroup } from './source-groups.ts';
-import { urgency } from './source-state.ts';
+import type { SourceGroup } from './sources/source-groups.ts';
+import { urgency } from './sources/source-state.ts';
 import { isRefused } from './status.sql.ts';
 import { isShown, type StatusScope } from './status-scope.sql.ts';
 

@@ -10,7 +10,7 @@ import { discovery, organizations } from '../postgres/tables/organizations.ts';
 import { sources, syncStatus } from '../postgres/tables/sources.ts';
 import { claimsFuture, type GoneFacts, type LaneTrouble, laneTroubleText, VANISHED_SECONDS } from './health.ts';
 import { laneColumns, laneJoins } from './lane-status.sql.ts';
-import { mayBeAmong } from './source-keys.sql.ts';
+import { mayBeAmong } from './sources/source-keys.sql.ts';
 import { isShown, type StatusScope } from './status-scope.sql.ts';
 
 /** Of one source. */

@@ -1,6 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { AccountListings } from '../status/account-listings.sql.ts';
-import type { SourceGroup } from '../status/source-groups.ts';
+import type { SourceGroup } from '../status/sources/source-groups.ts';
 import type { AccountStatus, GoneAccounts } from '../status/status.sql.ts';
 import type { AccountFigures } from '../status/status-reader.ts';
 

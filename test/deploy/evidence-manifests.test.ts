@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { signerOf } from '../../src/app/start-evidence.ts';
+import { signerOf } from '../../src/app/evidence/start-evidence.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { makeKeyFile } from '../../src/evidence/keys/key-file.ts';
 import { KUSTOMIZE, renderOverlay, schemaTrouble } from '../support/deploy/kubernetes-objects.ts';

@@ -60,7 +60,7 @@ describe('docs/orgtrail.example.yaml', () => {
         .map(describeFault)
         .filter(
           (fault) =>
-            !/file cannot be read|are both set|needs CLOUDFLARE_EMAIL|belong together|needs ORGTRAIL_EVIDENCE_KEY_FILE/.test(
+            !/file cannot be read|are both set|needs CLOUDFLARE_EMAIL|belong together|needs ORGTRAIL_EVIDENCE_(NEXT_)?KEY_FILE/.test(
               fault,
             ),
         );

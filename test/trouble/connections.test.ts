@@ -4,7 +4,7 @@ import { createPool } from '../../src/postgres/pool.ts';
 import { byWayOf } from '../support/network/tcp-proxy.ts';
 import { withLock } from '../support/postgres/lock-waits.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
-import { cutPoints, type PostgresProxy, startPostgresProxy } from '../support/postgres/postgres-proxy.ts';
+import { cutPoints, type PostgresProxy, startPostgresProxy } from '../support/postgres/wire/postgres-proxy.ts';
 import { expectTroubleSaid, startTroubled } from '../support/process/trouble.ts';
 import { until } from '../support/process/until.ts';
 

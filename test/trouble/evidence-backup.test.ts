@@ -8,7 +8,7 @@ import { asDaemon, prepareForDaemon } from '../support/accounts/daemon-account.t
 import { byWayOf } from '../support/network/tcp-proxy.ts';
 import { takeBaseBackup } from '../support/postgres/base-backup.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
-import { type PostgresProxy, startPostgresProxy } from '../support/postgres/postgres-proxy.ts';
+import { type PostgresProxy, startPostgresProxy } from '../support/postgres/wire/postgres-proxy.ts';
 import { runOrgtrail } from '../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../support/process/running-daemon.ts';
 import { until } from '../support/process/until.ts';

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createPool } from '../../src/postgres/pool.ts';
 import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
 import { newSigner, openBuilder } from '../support/evidence/builder-world.ts';
-import { verifyDatabase } from '../support/evidence/verify-database.ts';
+import { verifyDatabase } from '../support/evidence/bundles/verify-database.ts';
 import { byWayOf } from '../support/network/tcp-proxy.ts';
 import {
   type PostgresCluster,
@@ -11,8 +11,8 @@ import {
   startCluster,
   startStandby,
 } from '../support/postgres/postgres-cluster.ts';
-import { type PostgresProxy, startPostgresProxy } from '../support/postgres/postgres-proxy.ts';
 import { commit, entryText, newSource, takeLease } from '../support/postgres/store-fixture.ts';
+import { type PostgresProxy, startPostgresProxy } from '../support/postgres/wire/postgres-proxy.ts';
 import { until } from '../support/process/until.ts';
 
 const signer = newSigner();

@@ -7,7 +7,7 @@ import {
   startCluster,
   startStandby,
 } from '../support/postgres/postgres-cluster.ts';
-import { type PostgresProxy, startPostgresProxy } from '../support/postgres/postgres-proxy.ts';
+import { type PostgresProxy, startPostgresProxy } from '../support/postgres/wire/postgres-proxy.ts';
 import { startTroubled } from '../support/process/trouble.ts';
 import { until } from '../support/process/until.ts';
 

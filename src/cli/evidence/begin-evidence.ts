@@ -1,4 +1,4 @@
-import { nextSignerOf, signerOf } from '../../app/start-evidence.ts';
+import { nextSignerOf, signerOf } from '../../app/evidence/start-evidence.ts';
 import type { EvidenceConfig } from '../../config/config.ts';
 import { OrgtrailError } from '../../errors.ts';
 import { Builder } from '../../evidence/builder/builder.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import { nextSignerOf, signerOf } from '../../app/start-evidence.ts';
+import { nextSignerOf, signerOf } from '../../app/evidence/start-evidence.ts';
 import { Builder } from '../../evidence/builder/builder.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../../evidence/builder/ports.ts';

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { publicKeysOf } from '../../app/start-evidence.ts';
+import { publicKeysOf } from '../../app/evidence/start-evidence.ts';
 import { exitCodes, OrgtrailError } from '../../errors.ts';
 import { witnessesOf } from '../../evidence/anchors/anchor-targets.ts';
 import type { ExportedTime } from '../../evidence/export/copy-payload.sql.ts';

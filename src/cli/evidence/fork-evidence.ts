@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { publicKeysOf } from '../../app/start-evidence.ts';
+import { publicKeysOf } from '../../app/evidence/start-evidence.ts';
 import { OrgtrailError, reasonOf } from '../../errors.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import type { StoredLogs } from '../../evidence/builder/ports.ts';

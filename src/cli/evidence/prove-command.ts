@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { publicKeysOf } from '../../app/start-evidence.ts';
+import { publicKeysOf } from '../../app/evidence/start-evidence.ts';
 import { OrgtrailError } from '../../errors.ts';
 import { type EventProof, proveEvents } from '../../evidence/export/prove-events.sql.ts';
 import type { CliContext } from '../cli-context.ts';

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
+import { startEvidenceBuilder } from '../../app/evidence/start-evidence-builder.ts';
 import { keepReloading, openSecrets } from '../../app/reread-secrets.ts';
-import { startEvidenceBuilder } from '../../app/start-evidence-builder.ts';
 import { configWithoutFaults, readConfig } from '../../config/config.ts';
 import { secretsOf } from '../../config/redaction.ts';
 import { createLogger } from '../../telemetry/log.ts';

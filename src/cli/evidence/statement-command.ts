@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import { coverageOf, nextSignerOf, signerOf } from '../../app/start-evidence.ts';
+import { coverageOf, nextSignerOf, signerOf } from '../../app/evidence/start-evidence.ts';
 import type { Config } from '../../config/config.ts';
 import { exitCodes, OrgtrailError } from '../../errors.ts';
 import { buildOnce } from '../../evidence/builder/build-once.ts';

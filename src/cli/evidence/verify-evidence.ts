@@ -1,4 +1,4 @@
-import { publicKeysOf } from '../../app/start-evidence.ts';
+import { publicKeysOf } from '../../app/evidence/start-evidence.ts';
 import type { EvidenceConfig } from '../../config/config.ts';
 import { OrgtrailError, reasonOf } from '../../errors.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';

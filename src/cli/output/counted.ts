@@ -1,5 +1,5 @@
 import { kindOf } from '../../ingest/sources/registry.ts';
-import type { SourceCounts } from '../../status/source-groups.ts';
+import type { SourceCounts } from '../../status/sources/source-groups.ts';
 
 /** `1 organization`, `1,204 organizations`. */
 export const counted = (count: number, noun: string): string =>

@@ -1,5 +1,5 @@
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { sinkState } from '../../status/source-state.ts';
+import { sinkState } from '../../status/sources/source-state.ts';
 import { formatDuration } from '../../time/duration.ts';
 import { counted } from './counted.ts';
 import { alignColumns, printable } from './terminal-table.ts';

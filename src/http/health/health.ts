@@ -1,9 +1,9 @@
 import { type EvidenceStatus, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { discoveryTooOldSeconds, type LaneTrouble } from '../../status/health.ts';
-import { totalsOf } from '../../status/source-groups.ts';
-import { isAccount } from '../../status/source-owner.ts';
-import { type StatusWithStates, sinkState, statesOf, worst } from '../../status/source-state.ts';
+import { totalsOf } from '../../status/sources/source-groups.ts';
+import { isAccount } from '../../status/sources/source-owner.ts';
+import { type StatusWithStates, sinkState, statesOf, worst } from '../../status/sources/source-state.ts';
 
 /** What `/healthz` answers. Its names are a contract (docs/guide/health.md). */
 export const healthOf = (

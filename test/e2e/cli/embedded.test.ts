@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
-import { hasPython } from '../../support/evidence/two-verifiers.ts';
+import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
 import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { until } from '../../support/process/until.ts';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createLogin, type Login } from '../../support/accounts/login.ts';
-import { judge } from '../../support/evidence/exported-bundle.ts';
+import { judge } from '../../support/evidence/bundles/exported-bundle.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';

@@ -3,13 +3,13 @@ import { createEvidenceStore } from '../../../src/evidence/builder/evidence-stor
 import type { EvidenceStore } from '../../../src/evidence/builder/ports.ts';
 import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
 import {
   coverageStatements,
   expectTrueStatements,
   stateAlways,
   stateOnce,
 } from '../../support/evidence/stated-coverage.ts';
-import { verifyDatabase } from '../../support/evidence/verify-database.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import {
   addSources,

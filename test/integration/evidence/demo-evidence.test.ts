@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { judgementText, verifyDemoEvidence } from '../../../src/cli/demo/demo-evidence.ts';
 import { judgementOf, verifyByPython } from '../../../src/cli/demo/verify-by-python.ts';
-import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchoring-builder.ts';
+import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
 import { newSigner } from '../../support/evidence/builder-world.ts';
-import { hasPython } from '../../support/evidence/two-verifiers.ts';
+import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 

@@ -7,9 +7,9 @@ import { forkLog } from '../../../src/evidence/generations/fork-log.ts';
 import { createGenerationStore } from '../../../src/evidence/generations/generation-store.sql.ts';
 import { readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { BundleRoom, exportTo, judge } from '../../support/evidence/bundles/exported-bundle.ts';
+import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
-import { BundleRoom, exportTo, judge } from '../../support/evidence/exported-bundle.ts';
-import { verifyDatabase } from '../../support/evidence/verify-database.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 

@@ -8,11 +8,11 @@ import { witnessAt } from '../../../src/evidence/anchors/witness.ts';
 import { keyOfLog } from '../../../src/evidence/builder/sign-log.ts';
 import { type ExportedLogs, withSnapshot } from '../../../src/evidence/export/snapshot.sql.ts';
 import { parseNote, verifyNote } from '../../../src/evidence/notes/signed-note.ts';
-import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchoring-builder.ts';
+import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
+import { startWitness } from '../../support/evidence/anchors/test-witness.ts';
+import { startAuthority } from '../../support/evidence/anchors/time-stamping-authority.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { BundleRoom, exportTo, judge } from '../../support/evidence/exported-bundle.ts';
-import { startWitness } from '../../support/evidence/test-witness.ts';
-import { startAuthority } from '../../support/evidence/time-stamping-authority.ts';
+import { BundleRoom, exportTo, judge } from '../../support/evidence/bundles/exported-bundle.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 

@@ -5,9 +5,9 @@ import { type Fork, type ForkOptions, forkLog } from '../../../src/evidence/gene
 import { createGenerationStore } from '../../../src/evidence/generations/generation-store.sql.ts';
 import { openKnownNote } from '../../../src/evidence/generations/known-notes.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
 import { goBack, keepLogs } from '../../support/evidence/going-back.ts';
-import { verifyDatabase } from '../../support/evidence/verify-database.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 

@@ -8,8 +8,8 @@ import { verifierFile } from '../../../src/evidence/files/verifier-file.ts';
 import { parsePolicy } from '../../../src/evidence/notes/policy.ts';
 import { verifyProof } from '../../../src/evidence/verify/verify-proof.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { BundleRoom } from '../../support/evidence/exported-bundle.ts';
-import { hasPython } from '../../support/evidence/two-verifiers.ts';
+import { BundleRoom } from '../../support/evidence/bundles/exported-bundle.ts';
+import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 

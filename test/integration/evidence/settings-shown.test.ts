@@ -10,7 +10,7 @@ import {
   readEvidenceStatus,
 } from '../../../src/evidence/stored/evidence-status.sql.ts';
 import { createEvidenceGauges, showEvidence } from '../../../src/telemetry/evidence/evidence-gauges.ts';
-import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchoring-builder.ts';
+import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
 import { newSigner } from '../../support/evidence/builder-world.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { addSources, commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';

@@ -14,7 +14,7 @@ import {
   startCluster,
   startStandby,
 } from '../../support/postgres/postgres-cluster.ts';
-import { type PostgresProxy, startPostgresProxy } from '../../support/postgres/postgres-proxy.ts';
+import { type PostgresProxy, startPostgresProxy } from '../../support/postgres/wire/postgres-proxy.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { Replica } from '../chaos/replica.ts';
 import { newTally, type Tally } from '../chaos/tally.ts';

@@ -4,7 +4,7 @@ import { sqlState } from '../../../src/postgres/sql-state.ts';
 import { readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import { claimSink, registerSinks } from '../../../src/sinks/sinks.sql.ts';
 import { sourceHealth } from '../../../src/status/health.ts';
-import { sinkState } from '../../../src/status/source-state.ts';
+import { sinkState } from '../../../src/status/sources/source-state.ts';
 import { readStatus } from '../../../src/status/status.sql.ts';
 import { type HostileStatement, hostileCalls, hostileWrites } from '../../support/accounts/hostile-calls.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { healthOf } from '../../../src/http/health/health.ts';
-import { withStates } from '../../../src/status/source-state.ts';
+import { withStates } from '../../../src/status/sources/source-state.ts';
 import { readStatus } from '../../../src/status/status.sql.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 

@@ -1,14 +1,14 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { verifyBundle } from '../../../src/evidence/verify/verify-bundle.ts';
-import { expectAlike, expectMutationsFound, mutations, seed } from '../../support/evidence/judged-alike.ts';
-import { richBundle } from '../../support/evidence/mutations.ts';
+import { expectAlike, expectMutationsFound, mutations, seed } from '../../support/evidence/bundles/judged-alike.ts';
+import { richBundle } from '../../support/evidence/bundles/mutations.ts';
+import { bundlesOfPython, hasPython, TwoVerifiers } from '../../support/evidence/bundles/two-verifiers.ts';
 import { contentShapes } from '../../support/evidence/shapes/content.ts';
 import { dropShapes } from '../../support/evidence/shapes/drops.ts';
 import { keyShapes } from '../../support/evidence/shapes/keys.ts';
 import { statementShapes } from '../../support/evidence/shapes/statements.ts';
 import { coverageShapes, trustShapes } from '../../support/evidence/shapes/trust.ts';
 import { readerOf } from '../../support/evidence/test-history.ts';
-import { bundlesOfPython, hasPython, TwoVerifiers } from '../../support/evidence/two-verifiers.ts';
 
 const isThere = hasPython();
 if (!isThere) console.warn('The two verifiers are not compared: there is no python3 of 3.9 or later.');

@@ -4,8 +4,8 @@ import { createEvidenceStore } from '../../../src/evidence/builder/evidence-stor
 import type { SignedCheckpoint } from '../../../src/evidence/builder/ports.ts';
 import { Dice } from '../../simulation/dice.ts';
 import { newSigner, openBuilder, type TestBuilder } from '../../support/evidence/builder-world.ts';
+import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
-import { verifyDatabase } from '../../support/evidence/verify-database.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 

@@ -8,7 +8,7 @@ import { openFolder } from '../../../src/evidence/files/folder-reader.ts';
 import { verifierFile } from '../../../src/evidence/files/verifier-file.ts';
 import { verifyFolder } from '../../../src/evidence/files/verify-folder.ts';
 import { openAuditedWorld } from '../../support/evidence/audited-world.ts';
-import { BundleRoom, exportTo } from '../../support/evidence/exported-bundle.ts';
+import { BundleRoom, exportTo } from '../../support/evidence/bundles/exported-bundle.ts';
 
 // More: EVIDENCE_CHANGES=1000 npx vitest run --project long test/long/evidence/changed-bundle.test.ts
 const CHANGES = Number(process.env['EVIDENCE_CHANGES'] ?? 300);
@@ -67,7 +67,7 @@ const change = (bytes: Buffer, path: string, next: (below: number) => number): {
 };
 
 const pythonLoop = () => {
-  const loop = fileURLToPath(new URL('../../support/evidence/verify_loop.py', import.meta.url));
+  const loop = fileURLToPath(new URL('../../support/evidence/bundles/verify_loop.py', import.meta.url));
   const child = spawn('python3', ['-B', loop, verifierFile], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, PYTHONUTF8: '1' },

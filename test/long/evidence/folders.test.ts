@@ -3,10 +3,10 @@ import { copyFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { BundleRoom, judge } from '../../support/evidence/exported-bundle.ts';
-import { writeBundle } from '../../support/evidence/stored-bundle.ts';
+import { BundleRoom, judge } from '../../support/evidence/bundles/exported-bundle.ts';
+import { writeBundle } from '../../support/evidence/bundles/stored-bundle.ts';
+import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
 import { usualHistory } from '../../support/evidence/test-history.ts';
-import { hasPython } from '../../support/evidence/two-verifiers.ts';
 
 /* What a folder may have that a bundle in memory has not. */
 

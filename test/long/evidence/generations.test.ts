@@ -17,9 +17,9 @@ import { createServedStore } from '../../../src/evidence/served/served-store.sql
 import { readStored } from '../../../src/evidence/stored/read-stored.sql.ts';
 import { Dice } from '../../simulation/dice.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
 import { goBack, keepLogs } from '../../support/evidence/going-back.ts';
-import { verifyDatabase } from '../../support/evidence/verify-database.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 

@@ -1,11 +1,11 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { expectAlike, expectMutationsFound, mutations, seed } from '../../support/evidence/judged-alike.ts';
-import { richBundle } from '../../support/evidence/mutations.ts';
-import { cutToSource } from '../../support/evidence/one-source-bundle.ts';
+import { expectAlike, expectMutationsFound, mutations, seed } from '../../support/evidence/bundles/judged-alike.ts';
+import { richBundle } from '../../support/evidence/bundles/mutations.ts';
+import { cutToSource } from '../../support/evidence/bundles/one-source-bundle.ts';
+import { cutToTime } from '../../support/evidence/bundles/time-bundle.ts';
+import { hasPython, TwoVerifiers } from '../../support/evidence/bundles/two-verifiers.ts';
 import { cut, oneSourceShapes } from '../../support/evidence/shapes/one-source.ts';
 import { timeShapes, whole } from '../../support/evidence/shapes/time.ts';
-import { cutToTime } from '../../support/evidence/time-bundle.ts';
-import { hasPython, TwoVerifiers } from '../../support/evidence/two-verifiers.ts';
 
 describe.skipIf(!hasPython())('both verifiers, of a part', () => {
   const verifiers = new TwoVerifiers();

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { microsecondsOf } from '../../../src/evidence/journal/instants.ts';
 import { before, readInterval } from '../../../src/evidence/journal/retention.ts';
 import { Dice } from '../../simulation/dice.ts';
-import { hasPython } from '../../support/evidence/two-verifiers.ts';
+import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 
 // PostgreSQL decides when a month may go. A verifier that counts otherwise refuses what was done rightly.

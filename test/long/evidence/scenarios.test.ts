@@ -4,7 +4,7 @@ import type { Pool } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AuditedWorld, openAuditedWorld } from '../../support/evidence/audited-world.ts';
 import { openBuilder } from '../../support/evidence/builder-world.ts';
-import { BundleRoom, exportTo, type Judgements, judge } from '../../support/evidence/exported-bundle.ts';
+import { BundleRoom, exportTo, type Judgements, judge } from '../../support/evidence/bundles/exported-bundle.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 

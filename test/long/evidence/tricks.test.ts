@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { mutations, seed } from '../../support/evidence/judged-alike.ts';
-import { numbersOf } from '../../support/evidence/mutations.ts';
-import { trickOf } from '../../support/evidence/tricks.ts';
-import { hasPython, TwoVerifiers } from '../../support/evidence/two-verifiers.ts';
+import { mutations, seed } from '../../support/evidence/bundles/judged-alike.ts';
+import { numbersOf } from '../../support/evidence/bundles/mutations.ts';
+import { trickOf } from '../../support/evidence/bundles/tricks.ts';
+import { hasPython, TwoVerifiers } from '../../support/evidence/bundles/two-verifiers.ts';
 
 describe.skipIf(!hasPython())('both verifiers', () => {
   const verifiers = new TwoVerifiers();

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { fails, type Report, type SourceRow, statusText } from '../../../src/cli/output/status-report.ts';
 import type { SinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import type { SourceHealth } from '../../../src/status/health.ts';
-import { groupsOf } from '../../../src/status/source-groups.ts';
+import { groupsOf } from '../../../src/status/sources/source-groups.ts';
 
 const source = (name: string, state: SourceHealth, more: Partial<SourceRow> = {}): SourceRow => ({
   kind: 'organization',

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { groupsOf } from '../../../src/status/source-groups.ts';
+import { groupsOf } from '../../../src/status/sources/source-groups.ts';
 import type { AccountStatus } from '../../../src/status/status.sql.ts';
 import type { AccountFigures } from '../../../src/status/status-reader.ts';
 import { createAccountGauges, showAccounts } from '../../../src/telemetry/account-gauges.ts';

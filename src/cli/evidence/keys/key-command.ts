@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { publicKeysOf } from '../../../app/start-evidence.ts';
+import { publicKeysOf } from '../../../app/evidence/start-evidence.ts';
 import { OrgtrailError } from '../../../errors.ts';
 import { createEvidenceStore } from '../../../evidence/builder/evidence-store.sql.ts';
 import { vkeysOf } from '../../../evidence/builder/sign-log.ts';

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { keyOf } from '../../../ingest/sync/work-pool.ts';
-import { type AccountWithState, isAccount } from '../../../status/source-owner.ts';
+import { type AccountWithState, isAccount } from '../../../status/sources/source-owner.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { accountName } from './accounts-panel.ts';

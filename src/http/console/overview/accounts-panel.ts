@@ -2,7 +2,7 @@ import { keyOf } from '../../../ingest/sync/work-pool.ts';
 import { DELAY, NOT_COLLECTED } from '../../../status/collection-words.ts';
 import { laneTroubleText } from '../../../status/health.ts';
 import type { Activity } from '../../../status/overview/overview.ts';
-import type { AccountWithState } from '../../../status/source-owner.ts';
+import type { AccountWithState } from '../../../status/sources/source-owner.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
 import { byTrouble, shortened, stateMark } from './organizations.ts';

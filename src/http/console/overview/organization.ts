@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { keyOf } from '../../../ingest/sync/work-pool.ts';
-import { isAccount, isOrganization } from '../../../status/source-owner.ts';
+import { isAccount, isOrganization } from '../../../status/sources/source-owner.ts';
 import { html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { accountsPanel } from './accounts-panel.ts';

@@ -2,7 +2,7 @@ import { keyOf } from '../../../ingest/sync/work-pool.ts';
 import { DELAY, NOT_COLLECTED } from '../../../status/collection-words.ts';
 import { laneTroubleText, nearsLoss, type SourceHealth, sourceStates } from '../../../status/health.ts';
 import type { Activity, SourceCoverage } from '../../../status/overview/overview.ts';
-import { type OrganizationWithState, ownerName, type SourceWithState } from '../../../status/source-owner.ts';
+import { type OrganizationWithState, ownerName, type SourceWithState } from '../../../status/sources/source-owner.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
 import { coverageTimeline, type Tail } from './coverage-timeline.ts';

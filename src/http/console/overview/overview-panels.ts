@@ -1,6 +1,6 @@
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import type { OrganizationChange, ProcessFigures } from '../../../status/overview/overview.ts';
-import { sinkState } from '../../../status/source-state.ts';
+import { sinkState } from '../../../status/sources/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
 import { nameOf, organizationHref, stateMark } from './organizations.ts';

@@ -9,8 +9,8 @@ import {
   type SourceCounts,
   type SourceGroup,
   sumOf,
-} from '../../../status/source-groups.ts';
-import { type StatusWithStates, sinkState, statesOf, worst } from '../../../status/source-state.ts';
+} from '../../../status/sources/source-groups.ts';
+import { type StatusWithStates, sinkState, statesOf, worst } from '../../../status/sources/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { agoText, countOf, countText, spanText } from '../words.ts';
 

@@ -3,9 +3,9 @@ import type { EvidenceStatus } from '../../../evidence/stored/evidence-status.sq
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { behindAfterSeconds, nearsLoss, pausesOf } from '../../../status/health.ts';
 import type { OverviewSource } from '../../../status/overview/overview.ts';
-import { sumOf } from '../../../status/source-groups.ts';
-import { isAccount, isOrganization } from '../../../status/source-owner.ts';
-import type { StatusWithStates } from '../../../status/source-state.ts';
+import { sumOf } from '../../../status/sources/source-groups.ts';
+import { isAccount, isOrganization } from '../../../status/sources/source-owner.ts';
+import type { StatusWithStates } from '../../../status/sources/source-state.ts';
 import type { StatusReader } from '../../../status/status-reader.ts';
 import { evidenceLine } from '../evidence/evidence-line.ts';
 import { isStopped } from '../evidence/evidence-words.ts';

@@ -1,7 +1,7 @@
 import { DELAY, NOT_COLLECTED, notCollectedSentence } from '../../../status/collection-words.ts';
 import { laneTroubleText, type SourceHealth } from '../../../status/health.ts';
 import type { SourceCoverage, TimeRange } from '../../../status/overview/overview.ts';
-import type { SourceWithState } from '../../../status/source-owner.ts';
+import type { SourceWithState } from '../../../status/sources/source-owner.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText, timeOf } from '../words.ts';
 import { coverageTimeline, type Span, type Tail } from './coverage-timeline.ts';

@@ -1,9 +1,9 @@
 import { payloadPath } from '../../../../src/evidence/bundle/layout.ts';
 import { BUNDLE_TIME_PATH, withheldPath } from '../../../../src/evidence/bundle/time-of-bundle.ts';
-import { richBundle } from '../mutations.ts';
-import { cutToSource } from '../one-source-bundle.ts';
+import { richBundle } from '../bundles/mutations.ts';
+import { cutToSource } from '../bundles/one-source-bundle.ts';
+import { cutToTime, january, type TimeCut } from '../bundles/time-bundle.ts';
 import { begun, dropDecember, type TestHistory, testEvent, usualHistory } from '../test-history.ts';
-import { cutToTime, january, type TimeCut } from '../time-bundle.ts';
 import { type Files, failing, holding, kept, type Shape, withFile } from './shape.ts';
 
 /** Of December, January and without a time, of three sources; nothing is dropped. Coverage of `o1` is stated at 30, then comes more. */

@@ -6,7 +6,14 @@ import { faultOfBase, parseOrigin, writeOrigin } from '../../../../src/evidence/
 import { parsePolicy, writePolicy } from '../../../../src/evidence/notes/policy.ts';
 import { writeNote } from '../../../../src/evidence/notes/signed-note.ts';
 import { parseTlogProof, writeTlogProof } from '../../../../src/evidence/notes/tlog-proof.ts';
-import { logLine, origin, root, text, witnessLine, witnessName } from '../../../support/evidence/sumdb-notes.ts';
+import {
+  logLine,
+  origin,
+  root,
+  text,
+  witnessLine,
+  witnessName,
+} from '../../../support/evidence/anchors/sumdb-notes.ts';
 import { logSigner, witnessSigner } from '../../../support/evidence/test-keys.ts';
 
 const checkpoint = { origin, size: 43, root: Buffer.from(root, 'hex') };

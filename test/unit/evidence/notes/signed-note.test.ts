@@ -18,7 +18,7 @@ import {
   witnessKey,
   witnessLine,
   witnessName,
-} from '../../../support/evidence/sumdb-notes.ts';
+} from '../../../support/evidence/anchors/sumdb-notes.ts';
 import { logSigner, privateKeyOf, witnessSigner } from '../../../support/evidence/test-keys.ts';
 
 const log = logSigner(origin);

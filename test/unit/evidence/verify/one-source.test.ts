@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
-import { cutToSource } from '../../../support/evidence/one-source-bundle.ts';
+import { cutToSource } from '../../../support/evidence/bundles/one-source-bundle.ts';
 import { readerOf, usualHistory } from '../../../support/evidence/test-history.ts';
 
 test('a bundle of one source names it, and says up to which position all of its events are there', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { readFilter, selectOrganizations } from '../../../../src/http/console/overview/organizations.ts';
-import type { OrganizationWithState } from '../../../../src/status/source-owner.ts';
+import type { OrganizationWithState } from '../../../../src/status/sources/source-owner.ts';
 
 const source = (name: string, more: Partial<OrganizationWithState> = {}): OrganizationWithState => ({
   organizationId: `id-of-${name}`,

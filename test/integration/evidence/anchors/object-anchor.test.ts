@@ -1,15 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { mirrorTo } from '../../../src/evidence/anchors/mirror.ts';
-import { openAnchors } from '../../../src/evidence/anchors/open-anchors.ts';
-import { objectsIn } from '../../../src/evidence/anchors/write-once-objects.ts';
-import { readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
-import type { S3Bucket } from '../../../src/s3/s3-bucket.ts';
-import { openAnchoringBuilder } from '../../support/evidence/anchoring-builder.ts';
-import { newSigner } from '../../support/evidence/builder-world.ts';
-import { rememberForRewind } from '../../support/evidence/rewind.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
-import { type Storage, storages, testBucket } from '../../support/s3/storages.ts';
+import { mirrorTo } from '../../../../src/evidence/anchors/mirror.ts';
+import { openAnchors } from '../../../../src/evidence/anchors/open-anchors.ts';
+import { objectsIn } from '../../../../src/evidence/anchors/write-once-objects.ts';
+import { readEvidenceStatus } from '../../../../src/evidence/stored/evidence-status.sql.ts';
+import type { S3Bucket } from '../../../../src/s3/s3-bucket.ts';
+import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
+import { newSigner } from '../../../support/evidence/builder-world.ts';
+import { rememberForRewind } from '../../../support/evidence/rewind.ts';
+import { createTestDatabase, type TestDatabase } from '../../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0, takeLease } from '../../../support/postgres/store-fixture.ts';
+import { type Storage, storages, testBucket } from '../../../support/s3/storages.ts';
 
 const DAY_MS = 86_400_000;
 const name = (size: number) => String(size).padStart(20, '0');

@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { witnessAt } from '../../../src/evidence/anchors/witness.ts';
-import { keyOfLog } from '../../../src/evidence/builder/sign-log.ts';
-import { parseNote, verifyNote } from '../../../src/evidence/notes/signed-note.ts';
-import { readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
-import { openAnchoringBuilder } from '../../support/evidence/anchoring-builder.ts';
-import { newSigner } from '../../support/evidence/builder-world.ts';
-import { rememberForRewind } from '../../support/evidence/rewind.ts';
-import { startWitness, type TestWitness } from '../../support/evidence/test-witness.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { witnessAt } from '../../../../src/evidence/anchors/witness.ts';
+import { keyOfLog } from '../../../../src/evidence/builder/sign-log.ts';
+import { parseNote, verifyNote } from '../../../../src/evidence/notes/signed-note.ts';
+import { readEvidenceStatus } from '../../../../src/evidence/stored/evidence-status.sql.ts';
+import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
+import { startWitness, type TestWitness } from '../../../support/evidence/anchors/test-witness.ts';
+import { newSigner } from '../../../support/evidence/builder-world.ts';
+import { rememberForRewind } from '../../../support/evidence/rewind.ts';
+import { createTestDatabase, type TestDatabase } from '../../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0, takeLease } from '../../../support/postgres/store-fixture.ts';
 
 let database: TestDatabase;
 let witness: TestWitness;

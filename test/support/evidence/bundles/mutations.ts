@@ -1,6 +1,6 @@
-import { sha256 } from '../../../src/evidence/crypto/sha256.ts';
-import type { Files } from './shapes/shape.ts';
-import { begun, dropDecember, type TestHistory, testEvent } from './test-history.ts';
+import { sha256 } from '../../../../src/evidence/crypto/sha256.ts';
+import type { Files } from '../shapes/shape.ts';
+import { begun, dropDecember, type TestHistory, testEvent } from '../test-history.ts';
 
 /** Numbers that follow from a seed. */
 export const numbersOf = (seed: number): ((below: number) => number) => {

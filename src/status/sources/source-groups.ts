@@ -1,4 +1,4 @@
-import { nearsLoss, type SourceHealth } from './health.ts';
+import { nearsLoss, type SourceHealth } from '../health.ts';
 import { isAccount, type SourceWithState } from './source-owner.ts';
 
 /** What is said of many sources together: of all organizations, or of the accounts of one organization, that are in one state. */

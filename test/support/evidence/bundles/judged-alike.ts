@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { BUNDLE_TIME_PATH } from '../../../src/evidence/bundle/time-of-bundle.ts';
-import { verifyBundle } from '../../../src/evidence/verify/verify-bundle.ts';
+import { BUNDLE_TIME_PATH } from '../../../../src/evidence/bundle/time-of-bundle.ts';
+import { verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
+import type { Files, Shape } from '../shapes/shape.ts';
+import { readerOf } from '../test-history.ts';
 import { mutationOf, numbersOf } from './mutations.ts';
-import type { Files, Shape } from './shapes/shape.ts';
-import { readerOf } from './test-history.ts';
 import type { TwoVerifiers, Verdict } from './two-verifiers.ts';
 
 /** Many more by hand: EVIDENCE_MUTATIONS=2000 EVIDENCE_SEED=7. */

@@ -1,19 +1,19 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Pool } from 'pg';
-import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
-import type { LogSigner } from '../../../src/evidence/builder/ports.ts';
-import { keyOfLog, signCheckpoint } from '../../../src/evidence/builder/sign-log.ts';
-import { bundleFiles, checkpointPath, logTilePath, payloadPath } from '../../../src/evidence/bundle/layout.ts';
-import { writePayloadRecord } from '../../../src/evidence/bundle/payload.ts';
-import { readEventRow } from '../../../src/evidence/growth/event-row.ts';
-import { readJournal, writeJournal } from '../../../src/evidence/journal/statement-text.ts';
-import { journalLeaf, writeEventLeaf } from '../../../src/evidence/leaves/leaf.ts';
-import { monthOf, saltOf } from '../../../src/evidence/leaves/month-key.ts';
-import { writePolicy } from '../../../src/evidence/notes/policy.ts';
-import { readStored } from '../../../src/evidence/stored/read-stored.sql.ts';
-import { GrowingTree } from '../../../src/evidence/tree/growing-tree.ts';
-import { leafHash } from '../../../src/evidence/tree/merkle.ts';
+import { createEvidenceStore } from '../../../../src/evidence/builder/evidence-store.sql.ts';
+import type { LogSigner } from '../../../../src/evidence/builder/ports.ts';
+import { keyOfLog, signCheckpoint } from '../../../../src/evidence/builder/sign-log.ts';
+import { bundleFiles, checkpointPath, logTilePath, payloadPath } from '../../../../src/evidence/bundle/layout.ts';
+import { writePayloadRecord } from '../../../../src/evidence/bundle/payload.ts';
+import { readEventRow } from '../../../../src/evidence/growth/event-row.ts';
+import { readJournal, writeJournal } from '../../../../src/evidence/journal/statement-text.ts';
+import { journalLeaf, writeEventLeaf } from '../../../../src/evidence/leaves/leaf.ts';
+import { monthOf, saltOf } from '../../../../src/evidence/leaves/month-key.ts';
+import { writePolicy } from '../../../../src/evidence/notes/policy.ts';
+import { readStored } from '../../../../src/evidence/stored/read-stored.sql.ts';
+import { GrowingTree } from '../../../../src/evidence/tree/growing-tree.ts';
+import { leafHash } from '../../../../src/evidence/tree/merkle.ts';
 
 /** What is stored as a bundle; `edit` changes statements, and the key signs them as if it had been so. */
 export const storedBundle = async (

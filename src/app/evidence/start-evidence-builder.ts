@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Config } from '../config/config.ts';
-import type { LiveSecrets } from '../config/live-secrets.ts';
-import { OrgtrailError } from '../errors.ts';
-import { readEvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
-import { openFeed } from '../feed/feed-source.ts';
-import { version } from '../package/package-files.ts';
-import { createProcessIdentity } from '../postgres/leases/process-identity.ts';
-import { readSchemaState, requireCurrentSchema } from '../postgres/schema/migrate.ts';
-import { createBuilderMetrics } from '../telemetry/evidence/builder-metrics.ts';
-import type { Time } from '../time/clock.ts';
-import { cannotListen } from './cannot-listen.ts';
-import { type Database, openDatabase } from './open-database.ts';
+import type { Config } from '../../config/config.ts';
+import type { LiveSecrets } from '../../config/live-secrets.ts';
+import { OrgtrailError } from '../../errors.ts';
+import { readEvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
+import { openFeed } from '../../feed/feed-source.ts';
+import { version } from '../../package/package-files.ts';
+import { createProcessIdentity } from '../../postgres/leases/process-identity.ts';
+import { readSchemaState, requireCurrentSchema } from '../../postgres/schema/migrate.ts';
+import { createBuilderMetrics } from '../../telemetry/evidence/builder-metrics.ts';
+import type { Time } from '../../time/clock.ts';
+import { cannotListen } from '../cannot-listen.ts';
+import { type Database, openDatabase } from '../open-database.ts';
 import { nextSignerOf, signerOf, startEvidence } from './start-evidence.ts';
 
 /** A container often starts before its database. */
@@ -84,7 +84,7 @@ const serve = async (
   { logger, secrets }: Pick<BuilderParts, 'logger' | 'secrets'>,
   opened: AsyncDisposableStack,
 ): Promise<string> => {
-  const { serveBuilder } = await import('../http/evidence/builder-server.ts');
+  const { serveBuilder } = await import('../../http/evidence/builder-server.ts');
   const metrics = createBuilderMetrics(version);
   const evidence = () => readEvidenceStatus(pool);
   const server = await serveBuilder({

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { timeStampRequest } from '../../../src/evidence/anchors/time-stamp-request.ts';
-import { timeStampsOf } from '../../../src/evidence/anchors/time-stamps.ts';
-import { isUnanchored, readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
-import { openAnchoringBuilder } from '../../support/evidence/anchoring-builder.ts';
-import { newSigner } from '../../support/evidence/builder-world.ts';
-import { startAuthority, type TestAuthority } from '../../support/evidence/time-stamping-authority.ts';
-import { verifyDatabase } from '../../support/evidence/verify-database.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { timeStampRequest } from '../../../../src/evidence/anchors/time-stamp-request.ts';
+import { timeStampsOf } from '../../../../src/evidence/anchors/time-stamps.ts';
+import { isUnanchored, readEvidenceStatus } from '../../../../src/evidence/stored/evidence-status.sql.ts';
+import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
+import { startAuthority, type TestAuthority } from '../../../support/evidence/anchors/time-stamping-authority.ts';
+import { newSigner } from '../../../support/evidence/builder-world.ts';
+import { verifyDatabase } from '../../../support/evidence/bundles/verify-database.ts';
+import { createTestDatabase, type TestDatabase } from '../../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0 } from '../../../support/postgres/store-fixture.ts';
 
 let database: TestDatabase;
 let authority: TestAuthority;

@@ -1,19 +1,19 @@
-import { bundleFiles, payloadPath } from '../../../src/evidence/bundle/layout.ts';
+import { bundleFiles, payloadPath } from '../../../../src/evidence/bundle/layout.ts';
 import {
   type PayloadRecord,
   readPayload,
   writePayloadRecord,
   writeWithheldRecord,
-} from '../../../src/evidence/bundle/payload.ts';
+} from '../../../../src/evidence/bundle/payload.ts';
 import {
   BUNDLE_TIME_PATH,
   type BundleTime,
   isOfTime,
   withheldPath,
   writeBundleTime,
-} from '../../../src/evidence/bundle/time-of-bundle.ts';
-import { readEventLeaf } from '../../../src/evidence/leaves/leaf.ts';
-import type { Files } from './shapes/shape.ts';
+} from '../../../../src/evidence/bundle/time-of-bundle.ts';
+import { readEventLeaf } from '../../../../src/evidence/leaves/leaf.ts';
+import type { Files } from '../shapes/shape.ts';
 
 /** What is cut out of a bundle, and what is done to it on the way. */
 export interface TimeCut {

@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import type { SourceKey } from '../ingest/planning/source.ts';
-import { db } from '../postgres/db.ts';
+import type { SourceKey } from '../../ingest/planning/source.ts';
+import { db } from '../../postgres/db.ts';
 
 /**
  * SQL: the source of a row of `table`, which has the columns source_kind and source_id, may be one of these. Arrays: the condition reaches the index

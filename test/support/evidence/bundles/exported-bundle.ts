@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
-import type { LogSigner } from '../../../src/evidence/builder/ports.ts';
-import { type Exported, type ExportOptions, exportBundle } from '../../../src/evidence/export/export-bundle.ts';
-import { openFolder } from '../../../src/evidence/files/folder-reader.ts';
-import { verifierFile } from '../../../src/evidence/files/verifier-file.ts';
-import { verifyFolder } from '../../../src/evidence/files/verify-folder.ts';
+import type { LogSigner } from '../../../../src/evidence/builder/ports.ts';
+import { type Exported, type ExportOptions, exportBundle } from '../../../../src/evidence/export/export-bundle.ts';
+import { openFolder } from '../../../../src/evidence/files/folder-reader.ts';
+import { verifierFile } from '../../../../src/evidence/files/verifier-file.ts';
+import { verifyFolder } from '../../../../src/evidence/files/verify-folder.ts';
 
 /** A folder for bundles of one test. */
 export class BundleRoom implements Disposable {

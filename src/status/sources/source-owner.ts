@@ -1,5 +1,5 @@
-import type { SourceHealth } from './health.ts';
-import type { AccountStatus, OrganizationStatus, SourceStatus } from './status.sql.ts';
+import type { SourceHealth } from '../health.ts';
+import type { AccountStatus, OrganizationStatus, SourceStatus } from '../status.sql.ts';
 
 export type SourceWithState = SourceStatus & { readonly state: SourceHealth };
 export type OrganizationWithState = Extract<SourceWithState, OrganizationStatus>;

@@ -1,10 +1,10 @@
-import { checkpointPath } from '../../../src/evidence/bundle/layout.ts';
-import { type NoteSignature, writeNote } from '../../../src/evidence/notes/signed-note.ts';
-import { GrowingTree } from '../../../src/evidence/tree/growing-tree.ts';
-import type { Files } from './shapes/shape.ts';
-import { coverageStatement } from './statements.ts';
-import { type TestHistory, usualHistory } from './test-history.ts';
-import { logSigner, type TestSigner, witnessSigner } from './test-keys.ts';
+import { checkpointPath } from '../../../../src/evidence/bundle/layout.ts';
+import { type NoteSignature, writeNote } from '../../../../src/evidence/notes/signed-note.ts';
+import { GrowingTree } from '../../../../src/evidence/tree/growing-tree.ts';
+import type { Files } from '../shapes/shape.ts';
+import { coverageStatement } from '../statements.ts';
+import { type TestHistory, usualHistory } from '../test-history.ts';
+import { logSigner, type TestSigner, witnessSigner } from '../test-keys.ts';
 
 /* What who has the key could sign to have two verifiers, or two readers of JSON, read different things. */
 

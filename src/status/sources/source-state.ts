@@ -1,8 +1,8 @@
-import type { SinkStatus } from '../sinks/sink-status.sql.ts';
-import { type Pauses, pausesOf, type SourceHealth, sourceHealth, vanishedOf } from './health.ts';
+import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
+import { type Pauses, pausesOf, type SourceHealth, sourceHealth, vanishedOf } from '../health.ts';
+import type { SourceStatus, Status } from '../status.sql.ts';
 import { groupsOf, type SourceGroup } from './source-groups.ts';
 import type { SourceWithState } from './source-owner.ts';
-import type { SourceStatus, Status } from './status.sql.ts';
 
 /** How often sources are asked, by which it is judged whether one is behind. */
 export interface AskingPace {

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { gunzipSync } from 'node:zlib';
-import { verifyBundle } from '../../../src/evidence/verify/verify-bundle.ts';
-import type { Files, Shape } from './shapes/shape.ts';
-import { readerOf } from './test-history.ts';
+import { verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
+import type { Files, Shape } from '../shapes/shape.ts';
+import { readerOf } from '../test-history.ts';
 
 /** What one verifier says of a bundle. */
 export interface Verdict {
@@ -35,7 +35,7 @@ export class TwoVerifiers {
   #count = 0;
 
   constructor() {
-    const script = join(import.meta.dirname, '../../long/evidence/python/judge.py');
+    const script = join(import.meta.dirname, '../../../long/evidence/python/judge.py');
     this.#child = spawn('python3', ['-B', script], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, PYTHONUTF8: '1' },
@@ -114,7 +114,7 @@ export interface KeptBundle extends Omit<Shape, 'name' | 'fault'> {
 export const bundlesOfPython = (): KeptBundle[] => {
   const kept = mkdtempSync(join(tmpdir(), 'bundles-of-python-'));
   try {
-    const script = join(import.meta.dirname, '../../long/evidence/python/keep.py');
+    const script = join(import.meta.dirname, '../../../long/evidence/python/keep.py');
     const done = spawnSync('python3', ['-B', script, kept], {
       encoding: 'utf8',
       env: { ...process.env, PYTHONUTF8: '1' },

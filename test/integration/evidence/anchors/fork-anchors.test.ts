@@ -2,13 +2,13 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { LogSigner } from '../../../src/evidence/builder/ports.ts';
-import { signerOfFile } from '../../../src/evidence/keys/key-file.ts';
-import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchoring-builder.ts';
-import { rememberForRewind } from '../../support/evidence/rewind.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
-import { runInProcess } from '../../support/process/run-in-process.ts';
+import type { LogSigner } from '../../../../src/evidence/builder/ports.ts';
+import { signerOfFile } from '../../../../src/evidence/keys/key-file.ts';
+import { directoryAnchor, openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
+import { rememberForRewind } from '../../../support/evidence/rewind.ts';
+import { createTestDatabase, type TestDatabase } from '../../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0, takeLease } from '../../../support/postgres/store-fixture.ts';
+import { runInProcess } from '../../../support/process/run-in-process.ts';
 
 let database: TestDatabase;
 let folder: string;
