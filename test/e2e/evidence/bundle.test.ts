@@ -122,7 +122,7 @@ test('a bundle of one account or organization, by name, says at the top what it 
     const bundle = join(folder, `of-${kind}`);
     const exported = await runOrgtrail(['evidence', 'export', bundle, `--${kind}`, name ?? id], env);
     expect(exported).toMatchObject({ code: 0, stderr: '' });
-    expect(exported.stdout).toContain(`a bundle of one source: ${kind} ${id}: `);
+    expect(exported.stdout).toContain(`a bundle of one source: ${kind} ${id}\n`);
     const verified = await runOrgtrail(['evidence', 'verify', bundle], {});
     expect(verified.stdout).toMatch(new RegExp(`^a bundle of one source: ${kind} ${id}\n[^]*these are all events of`));
     const python = await judge(bundle);
