@@ -80,11 +80,13 @@ const judgeWithPython = (folder: string, anchors: readonly string[]): Judgements
     if (status !== 0 && status !== 5) throw new Error(`verify.py ended with ${status}: ${stderr}`);
     const { holds, faults, claims } = JSON.parse(stdout) as {
       readonly holds: boolean;
-      readonly faults: readonly { readonly text: string }[];
+      readonly faults: readonly { readonly text: string; readonly positions: readonly number[] }[];
       readonly claims: readonly string[];
     };
     if (holds !== (status === 0)) throw new Error(`verify.py ended with ${status}, and says holds: ${holds}`);
-    return { holds, faults: faults.map(({ text }) => text), claims: claims.join('\n') };
+    // The same fault at several positions is told once, with all of them.
+    const told = faults.flatMap(({ text, positions }) => [text, ...positions.slice(1).map((one) => `Position ${one}`)]);
+    return { holds, faults: told, claims: claims.join('\n') };
   } finally {
     rmSync(kept, { recursive: true, force: true });
   }
