@@ -128,7 +128,7 @@ export const keyShapes: readonly Shape[] = [
     'the retired key beside the new one, and not in the policy': [signedBy(over('lost'), [OLD, NEW], [NEW]), 'policy'],
     'a wrong signature of the new key': [wrong(overlap(), 'events', 1), 'events/checkpoint'],
     'a wrong signature of the old key': [wrong(overlap(), 'journal', 0), 'journal/checkpoint'],
-    'a statement about the key that was forged': [forged(overlap()), 'statement 2'],
+    'a statement about the key that was forged': [forged(overlap()), 'statement 3'],
     'a statement about the key that was removed': [removed(overlap())],
     'a statement about a key that this log never had': [
       signedBy(announced({ old_vkeys: vkeysOf(THIEF) }, begunWith()), [NEW]),
@@ -136,7 +136,7 @@ export const keyShapes: readonly Shape[] = [
     ],
     'a statement about a key with another end than a time': [
       signedBy(announced({ old_signs_until: 'soon' }, begunWith()), [OLD, NEW]),
-      'statement 2',
+      'statement 3',
     ],
   }),
   shape('two keys, and a policy of the old one', overlap(), { policy: policyOf(OLD) }),
