@@ -64,7 +64,7 @@ const descriptions: Partial<Readonly<Record<SearchField, string>>> = {
 const flags: readonly SearchField[] = ['defects', 'changed'];
 
 type Options = Readonly<Record<string, string | boolean | number | undefined>> & {
-  readonly limit: number;
+  readonly limit?: number;
   readonly cursor?: string;
   readonly historyOf?: number;
   readonly bundle?: string;
@@ -93,7 +93,7 @@ export const searchCommand = (context: CliContext): Command => {
   return command
     .option('--history-of <position>', 'all changes of the resource of the event at this position', readPosition)
     .option('--bundle <dir>', 'write all matching events with their proofs to a folder that does not exist yet')
-    .option('--limit <number>', 'events per page', readLimit, DEFAULT_LIMIT)
+    .option('--limit <number>', `events per page (default: ${DEFAULT_LIMIT})`, readLimit)
     .option('--cursor <cursor>', 'continue with another page: the cursor from the last line or "next"')
     .option('--json', 'print a page as JSON')
     .option('--ndjson', 'print all matching events, one JSON object per line')
@@ -156,9 +156,9 @@ const readOptions = async (pool: Pool, options: Options, nowMs: number): Promise
   throw new OrgtrailError('usage', faults.map(({ field, reason }) => `${optionOf(field)} ${reason}`).join('; '));
 };
 
-const readPage = ({ cursor: text, ndjson, bundle }: Options): SearchCursor | undefined => {
-  if (bundle !== undefined && (text !== undefined || ndjson === true))
-    throw new OrgtrailError('usage', '--bundle has all events: it cannot be used with --cursor or --ndjson');
+const readPage = ({ cursor: text, limit, ndjson, bundle }: Options): SearchCursor | undefined => {
+  if (bundle !== undefined && (text !== undefined || limit !== undefined || ndjson === true))
+    throw new OrgtrailError('usage', '--bundle has all events: it cannot be used with --cursor, --limit or --ndjson');
   if (text === undefined) return undefined;
   if (ndjson === true) throw new OrgtrailError('usage', '--ndjson prints all events: it has no --cursor');
   const cursor = readCursor(text);
@@ -190,7 +190,7 @@ const writeHistory = async (
   const detail = await source.event({ position });
   // Before the events: what it calls collected must be stored by then.
   const coverage = detail && (await source.coverage(logOf(detail.event)));
-  const history = await source.history(position, { limit: options.limit, signal: context.signal });
+  const history = await source.history(position, { limit: options.limit ?? DEFAULT_LIMIT, signal: context.signal });
   if (history === undefined || coverage === undefined) {
     throw new OrgtrailError('usage', `no event has the position ${position}`, {
       hint: 'it may be of another database, or retention may have dropped it',
@@ -209,7 +209,7 @@ const writePage = async (
     context,
   }: { readonly cursor: SearchCursor | undefined; readonly options: Options; readonly context: CliContext },
 ): Promise<void> => {
-  const answer = await answerSearch(source, reading, { cursor, limit: options.limit });
+  const answer = await answerSearch(source, reading, { cursor, limit: options.limit ?? DEFAULT_LIMIT });
   if (options.json === true) for await (const text of searchJson(source, answer)) context.stdout.write(text);
   else context.stdout.write(searchText(answer));
 };
