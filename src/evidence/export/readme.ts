@@ -186,10 +186,11 @@ ${vkeys.map((vkey) => `       ${vkey}\n`).join('')}
    history. Take a checkpoint that you or a third party kept (a text like events/checkpoint: three lines, an empty line, a
    signature; the file events/checkpoint of an earlier bundle is one), not one from this folder:
 
-       python3 verify.py --anchor KEPT-CHECKPOINT
+       python3 verify.py --anchor KEPT-CHECKPOINT KEPT-CHECKPOINT-OF-THE-JOURNAL
 
-   Then everything up to that checkpoint is shown to be unchanged since it was kept. Keep events/checkpoint and
-   journal/checkpoint of this bundle for the next time.
+   Then the events up to a kept checkpoint of the events, and the statements up to one of the journal, are shown to be
+   unchanged since these were kept. Give both if you have both. Keep events/checkpoint and journal/checkpoint of this bundle
+   for the next time.
 
 4. Compare the files with the list at the end of this text (damage on the way; both verifiers do so as well). It prints
    nothing if all are the same:

@@ -1803,9 +1803,12 @@ def claim_anchors(trust, witnesses, anchors, packed, checkpoints, report):
         report.note('unanchored: that the history was not rewritten by a holder of the signing key. Give --anchor with a '
                     'checkpoint that you kept, or --policy or --witness with the key of a witness that you know.')
     elif anchors and not witnesses:
-        newest = max([anchor.size for _, anchor in anchors if anchor.origin == checkpoints[0].origin], default=0)
-        report.note('That the holder of the key did not rewrite what came after your newest checkpoint of the events: positions %s and later.'
-                    % format(newest + 1, ','))
+        position, statement = (max([anchor.size for _, anchor in anchors if anchor.origin == head.origin], default=0) for head in checkpoints)
+        if position < checkpoints[0].size:
+            report.note('That the holder of the key did not rewrite positions %s and later: no checkpoint with these was kept.' % format(position + 1, ','))
+        if statement < checkpoints[1].size:
+            report.note('That the holder of the key did not rewrite statements %s and later: no checkpoint of the journal with these was kept, '
+                        'so what they say of reading, gaps, drops, holds and keys is his word.' % format(statement + 1, ','))
     if not trust.given:
         report.note('That the keys are the right ones: they came with the bundle. Compare them with those you were given, or use --policy '
                     'or --key: %s.' % ', '.join(report.facts['keys']))

@@ -44,6 +44,40 @@ export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchor
   return told;
 };
 
+/**
+ * Says what no checkpoint that was kept covers: one of the events covers no statement, and one of the journal no event, and what came after
+ * them the holder of the key may have written anew.
+ */
+export const sayNotAnchored = (report: Report, anchors: readonly Anchor[], anchored: Anchored): void => {
+  const kept = anchors.flatMap(({ note }) => openedAnchor(note, anchored.policy));
+  const newestOf = (log: VerifiedLog): number =>
+    Math.max(
+      0,
+      ...kept
+        .filter((anchor) => anchor.origin === log.origin && hasTilesFor(log, anchor.size) && isBeginning(log, anchor))
+        .map(({ size }) => size),
+    );
+  const { events, journal } = anchored;
+  const [position, statement] = [newestOf(events), newestOf(journal)];
+  if (position < events.size)
+    report.note(
+      `that the holder of the key did not rewrite positions ${position + 1} and later: no checkpoint with these was kept`,
+    );
+  if (statement < journal.size)
+    report.note(
+      `that the holder of the key did not rewrite statements ${statement + 1} and later: no checkpoint of the journal with these was kept, so what they say of reading, gaps, drops, holds and keys is his word`,
+    );
+};
+
+const openedAnchor = (note: Uint8Array, policy: Policy): OpenCheckpoint[] => {
+  try {
+    return [openAnchor(note, policy)];
+  } catch (error) {
+    if (error instanceof EvidenceFault) return [];
+    throw error;
+  }
+};
+
 /** Those of the bundle. By a policy of the auditor's own, one that is signed by other keys is not a fault: it was not he who kept it. */
 export const verifyOwnAnchors = (
   report: Report,

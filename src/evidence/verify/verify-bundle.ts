@@ -7,7 +7,7 @@ import { Report } from './report.ts';
 import { verifyChanges } from './statements/verify-changes.ts';
 import { verifyFork } from './statements/verify-fork.ts';
 import { verifyKeys, withStatedKeys } from './statements/verify-keys.ts';
-import { type Anchor, verifyAnchors, verifyOwnAnchors } from './verify-anchors.ts';
+import { type Anchor, sayNotAnchored, verifyAnchors, verifyOwnAnchors } from './verify-anchors.ts';
 import { beginContent, type Content, endContent } from './verify-content.ts';
 import { verifyFiles } from './verify-files.ts';
 import type { VerifiedLogs } from './verify-journal.ts';
@@ -81,7 +81,9 @@ const verifyBeside = (
   verifyFork(report, statements, logs.events, policy);
   verifyKeys(report, reader, { ...logs, statements, policy });
   const anchored = { ...logs, policy: withStatedKeys(policy, statements), statements };
+  const isByWitness = report.isAnchored;
   if (verifyAnchors(report, anchors, anchored) > 0) report.isAnchored = true;
+  if (report.isAnchored && !isByWitness) sayNotAnchored(report, anchors, anchored);
   verifyOwnAnchors(report, reader, anchored, isPolicyOfBundle);
   sayUnanchored(report);
 };
