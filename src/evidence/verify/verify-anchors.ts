@@ -46,7 +46,7 @@ export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchor
 
 /**
  * Says what no checkpoint that was kept covers: one of the events covers no statement, and one of the journal no event, and what came after
- * them the holder of the key may have written anew.
+ * them the holder of the key may have written again, otherwise.
  */
 export const sayNotAnchored = (report: Report, anchors: readonly Anchor[], anchored: Anchored): void => {
   const kept = anchors.flatMap(({ note }) => openedAnchor(note, anchored.policy));
