@@ -45,8 +45,8 @@ export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchor
 };
 
 /**
- * Says what no checkpoint that was kept covers: one of the events covers no statement, and one of the journal no event, and what came after
- * them the holder of the key may have written again, otherwise.
+ * Says what no checkpoint that was kept covers, and the holder of the key may have rewritten: what came after them, and all statements if
+ * only checkpoints of the events were kept.
  */
 export const sayNotAnchored = (report: Report, anchors: readonly Anchor[], anchored: Anchored): void => {
   const kept = anchors.flatMap(({ note }) => openedAnchor(note, anchored.policy));
