@@ -85,7 +85,7 @@ const expectNoticed = async (
   expect(daemon.process.stdout()).toMatch(state);
   expect(await signedOn(restored)).toEqual(before);
   const [row] = await restored.sql(`select count(*)::integer as events from audit_events`, name);
-  await until('entries are stored all the same', async () => {
+  await until('entries are still stored', async () => {
     const [now] = await restored.sql(`select count(*)::integer as events from audit_events`, name);
     return Number(now?.['events']) > Number(row?.['events']);
   });

@@ -58,7 +58,7 @@ export interface ShownStatements {
 
 /** What pages for people show of the evidence, and give out. All methods only read, and reject if the database does not answer. */
 export interface ShownEvidence {
-  /** Whether this process is configured to build or serve a log. There may be one in the database all the same. */
+  /** Whether this process is configured to build or serve a log. There may still be one in the database. */
   readonly isConfigured: boolean;
   /** Undefined: there is no log. */
   status(): Promise<EvidenceStatus | undefined>;

@@ -13,7 +13,7 @@ What no bundle shows, whatever this file says of it:
                    out what came later. Ask him for a checkpoint of your own choosing of day, and compare with --anchor.
   signing time     A checkpoint has no time. The times in statements are the operator's word. Only a time stamp (--tsa-ca) or a
                    witness, by its own clock, says by when it existed.
-  unanchored       Without a checkpoint that somebody else kept, the holder of the key may have written all of it anew, also this
+  unanchored       Without a checkpoint that a third party kept, the holder of the key may have rewritten all of it, also this
                    file: then a bundle that holds shows no more than that it agrees with itself.
 
 What it does, in this order (`verify`, near the end of the file, calls it all):
@@ -1215,7 +1215,7 @@ def is_utf8(data):
 
 class Time:
     """The time that a bundle is of, `events/time`: an object with `since` and `before`, each an instant or null. Nothing signs it: it
-    says of which events the content must be here, no more. An event without a time is of every time."""
+    says which events must be here with their content, no more. An event without a time is of every time."""
 
     def __init__(self, data):
         value = strict_json(data)
@@ -1273,7 +1273,7 @@ def records_of_file(file, path, first, has_content, report):
 
 
 def shown(bundle, size, time, report):
-    """The events in order of position: those with content; in a bundle of a time also those of which the leaf is here without it."""
+    """The events in order of position: those with content; in a bundle of a time also those whose leaf is here without it."""
     before = 0
     withheld = records(bundle, size, 'withheld/%s.leaves', report) if time else ()
     for event in heapq.merge(records(bundle, size, 'payload/%s.oev', report), withheld, key=lambda one: one[0]):
