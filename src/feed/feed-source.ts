@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../errors.ts';
 import { coalesced } from '../limits/coalesced.ts';
@@ -6,20 +7,25 @@ import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import { createClient, type Pool } from '../postgres/pool.ts';
 import { compareTimeline } from '../postgres/position-jumps.ts';
+import { isRefusal } from '../postgres/sql-state.ts';
 import {
   hasFeedEvents,
+  isTimelineCompared,
   positionOfNth,
   readFeedHead,
   readMissedEvents,
   readOrganizationNames,
   readPositionCheck,
 } from './feed.sql.ts';
-import type { FeedSource } from './feed.ts';
+import type { FeedHead, FeedSource } from './feed.ts';
 import { readPieces } from './feed-pieces.ts';
 import { createFeedSignal, type FeedSignal } from './feed-signal.sql.ts';
 
 /** Each reader holds one for a chunk only, so many readers share them. */
 const CONNECTIONS = 4;
+/** So often, and so far apart, a reader looks whether another session has compared the timelines: 2 s in all. */
+const COMPARE_ATTEMPTS = 20;
+const COMPARE_AGAIN_MS = 100;
 
 export interface Feed {
   readonly source: FeedSource;
@@ -53,11 +59,7 @@ const createFeedSource = (pool: Pool, signal: FeedSignal, memory: PieceMemory): 
     head: async (after = 0) => {
       const head = await readHead();
       if (after <= head.position) return head;
-      let compared = await compareHead(pool);
-      // Promoted between the two statements: the timeline has not been compared yet.
-      if (head.isStandby && !compared.isStandby && after > compared.position) compared = await compareHead(pool);
-      if (after > compared.position && compared.isStandby) throw notArrived(after, compared.position);
-      return compared;
+      return await headBehindFailover(pool, after);
     },
     checkOf: (position) => readPositionCheck(pool, position),
     endOf: (range, limit) => positionOfNth(pool, range, limit),
@@ -68,12 +70,38 @@ const createFeedSource = (pool: Pool, signal: FeedSignal, memory: PieceMemory): 
   };
 };
 
-const compareHead = async (pool: Pool) => {
-  await pool.query(compareTimeline);
-  return await readFeedHead(pool);
+/**
+ * For a position that lies beyond the head. Before the position is said to belong to another database, the jump after a failover must have
+ * happened. A commit that holds the row compares as well, and usually ends in a moment.
+ */
+const headBehindFailover = async (pool: Pool, after: number): Promise<FeedHead> => {
+  for (let attempt = 1; ; attempt += 1) {
+    await pool.query(compareTimeline);
+    const isCompared = await hasTimelineCompared(pool);
+    const head = await readFeedHead(pool);
+    if (after <= head.position) return head;
+    if (head.isStandby) throw notArrived(after, head.position);
+    if (isCompared) return head;
+    if (attempt === COMPARE_ATTEMPTS) throw notCompared(after, head.position);
+    await setTimeout(COMPARE_AGAIN_MS);
+  }
 };
+
+/** A server that refuses to say its timeline has none that could be compared. */
+const hasTimelineCompared = (pool: Pool): Promise<boolean> =>
+  isTimelineCompared(pool).catch((error: unknown) => {
+    if (isRefusal(error)) return true;
+    throw error;
+  });
 
 const notArrived = (after: number, position: number): OrgtrailError =>
   new OrgtrailError('database_unreachable', `this standby is at position ${position} and does not have ${after} yet`, {
     hint: 'ask again, or ask the primary',
   });
+
+const notCompared = (after: number, position: number): OrgtrailError =>
+  new OrgtrailError(
+    'database_unreachable',
+    `the database has failed over, and whether position ${after} was lost is not known yet: it is at ${position}`,
+    { hint: 'ask again: the next commit, or the next start of `orgtrail serve`, settles it' },
+  );

@@ -36,6 +36,20 @@ export const readFeedHead = async (pool: Pool): Promise<ServerHead> => {
 };
 
 /**
+ * Whether the last jump that is due has happened: false after a failover until the first commit, or the first connection that may, has
+ * compared the timelines. True on a standby, and on a server that does not show its timeline. In the way of orgtrail_timeline(), which
+ * readers may not call.
+ */
+export const isTimelineCompared = async (pool: Pool): Promise<boolean> => {
+  const { rows } = await pool.query<{ compared: boolean | null }>(
+    `select case when not pg_is_in_recovery()
+       then timeline = substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || tableoid end as compared
+     from feed_head`,
+  );
+  return rows[0]?.compared ?? true;
+};
+
+/**
  * A short hash of the event at a position: a reader that sends it back shows that it knows this numbering; a restore that
  * went back in time changes it. Undefined if no event is there (position 0, or one that is not kept any more).
  */

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import { createLogin } from '../../support/accounts/login.ts';
 import { lastJump, loseCommits } from '../../support/postgres/lost-commits.ts';
 import { commit, commitAll, entryText, newSource, takeLease } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
@@ -8,9 +10,9 @@ import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync
 let world: SyncWorld;
 let run: SyncRun;
 let served: Served;
-/** What a reader kept that had come to position 8 before the failover. */
 /** What the 410 gives to go on with. */
 let gone: string;
+/** What a reader kept that had come to position 8 before the failover. */
 let ahead: { readonly feedId: string; readonly check: string };
 let to: number;
 
@@ -151,5 +153,41 @@ describe('the feed after a failover that lost commits', () => {
     const next = woken.headers.get('orgtrail-next-position');
     expect(woken.status === 410 || (woken.events.length === 0 && next === String(after))).toBe(true);
     expect((await get(`after=${after}`)).status).toBe(410);
+  });
+
+  test('while a commit that will compare is under way, no reader is told that this is another database', async () => {
+    const { pool } = world.database;
+    await commit(pool, await takeLease(pool, 'o'), ids(11, 12));
+    const { rows } = await pool.query<{ head: number }>('select position::float8 as head from feed_head');
+    const head = rows[0]?.head ?? 0;
+    await loseCommits(pool, head - 1);
+    const committing = await pool.connect();
+    try {
+      await committing.query('begin');
+      await committing.query('update feed_head set position = position');
+      const early = await get(`after=${head}`);
+      expect([early.status, early.body.reason]).toEqual([503, expect.stringContaining('the database has failed over')]);
+      const settled = get(`after=${head}`);
+      await committing.query('commit');
+      expect((await settled).status).toBe(410);
+    } finally {
+      committing.release();
+    }
+  });
+
+  test('an account that only reads is told to ask again until the timelines are compared', async () => {
+    const { pool } = world.database;
+    await commit(pool, await takeLease(pool, 'o'), ids(13, 14));
+    const { rows } = await pool.query<{ head: number }>('select position::float8 as head from feed_head');
+    const head = rows[0]?.head ?? 0;
+    await migrateDatabase(pool, { roles: true });
+    await using reader = await createLogin(world.database, ['orgtrail_reader']);
+    await loseCommits(pool, head - 1);
+    const early = await runInProcess(['feed', '--after', String(head)], { DATABASE_URL: reader.url });
+    expect([early.code, early.stderr]).toEqual([4, expect.stringContaining('the database has failed over')]);
+    await pool.query('select orgtrail_check_timeline()');
+    const settled = await runInProcess(['feed', '--after', String(head)], { DATABASE_URL: reader.url });
+    expect(settled.stderr).toContain('lost the events after position');
+    await pool.query('drop owned by orgtrail_ingest, orgtrail_reader');
   });
 });
