@@ -22,6 +22,7 @@ import { oneHost } from './local-requests.ts';
 import { describeApi, withToken } from './openapi.ts';
 import { schemaFault } from './schema-fault.ts';
 import { searchRoutes } from './search/routes.ts';
+import { summaryRoutes } from './search/summary-routes.ts';
 
 /** From the first byte of a request to the last one of its body. Node looks at open requests as often as the second one says. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -125,6 +126,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'), recentlySigned(servedEvidence));
   evidenceRoutes(server, servedEvidence, guard.requireScope('feed'));
   searchRoutes(server, options.search, options.streams, guard.requireScope('search'));
+  summaryRoutes(server, options.search, options.streams, guard.requireScope('search'));
   await consoleRoutes(server, { ...options, guard });
   const url = await server.listen({ host: options.host, port: options.port });
   return { url, routes, hiddenRoutes, close: () => server.close() };

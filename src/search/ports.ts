@@ -4,6 +4,7 @@ import type { ResourceHistory } from './history/resource-history.ts';
 import type { Search, SearchReading } from './search.ts';
 import type { EmptyReport } from './search-answer.ts';
 import type { SearchCursor } from './search-cursor.ts';
+import type { SearchSummary, SummaryDepth } from './summary/summary.ts';
 
 export type ExportFormat = 'ndjson' | 'csv';
 
@@ -60,6 +61,8 @@ export interface SearchSource {
   /** For suggestions: the first of them by name. */
   organizations(): Promise<readonly OrganizationName[]>;
   accounts(): Promise<readonly OrganizationName[]>;
+  /** How many events match, when they happened, and the top values of their fields. */
+  summary(search: Search, depth: SummaryDepth, signal?: AbortSignal): Promise<SearchSummary>;
   event(key: EventKey): Promise<EventDetail | undefined>;
   /** The newest events about the resource of the event at a position; undefined if there is no such event. */
   history(position: number, page: HistoryPage): Promise<ResourceHistory | undefined>;

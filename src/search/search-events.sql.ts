@@ -114,7 +114,8 @@ const readSlice = async (
   }
 };
 
-const explained = (error: unknown): never => {
+/** Throws what a search says of an error of its statement. */
+export const explained = (error: unknown): never => {
   if (isTimeout(error)) throw new SearchError('timeout', TOO_SLOW, { cause: error });
   if (isDataFault(error)) {
     throw new SearchError('refused', 'PostgreSQL does not take a value of this search', { cause: error });

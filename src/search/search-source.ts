@@ -23,6 +23,7 @@ import { type CollectionRules, readSearchCoverage, type SearchedPart } from './s
 import type { SearchCursor } from './search-cursor.ts';
 import { type SearchTimeLimit, searchEvents } from './search-events.sql.ts';
 import { readSearchHoles } from './search-holes.sql.ts';
+import { summarize } from './summary/search-summary.sql.ts';
 
 /** Searches may take seconds: with connections of their own, nothing else waits for them; nor do they wait for exports. */
 const CONNECTIONS = 3;
@@ -79,6 +80,7 @@ const createSearchSource = (
   account: (given) => lookUpAccount(pool, given),
   accounts: () => readAccountNames(pool, SUGGESTED_ORGANIZATIONS),
   organizations: () => readOrganizationNames(pool, SUGGESTED_ORGANIZATIONS),
+  summary: (search, depth, signal) => summarize(pool, queryOf(search, nowMs()), depth, nowMs(), signal),
   event: (key) => readEvent(pool, key),
   history: (position, page) => readResourceHistory(pool, { position, ...page }),
   native: async function* (events) {

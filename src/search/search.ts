@@ -2,6 +2,7 @@ import type { OrganizationName } from '../organizations/organization-name.ts';
 import { parseDurationMs } from '../time/duration.ts';
 import { parseDateOrInstantMs } from '../time/instant.ts';
 import { type Actor, printActor, readActor } from './conditions/actor.ts';
+import { printTerm, printTerms, readTerms, type Term, type TermField } from './terms/terms.ts';
 
 /** An end of the time searched, as it was written: `24h` (that long ago), `now`, or an instant. */
 export type TimeBound =
@@ -31,6 +32,8 @@ export interface Search {
   readonly text?: string;
   readonly defects: boolean;
   readonly changed: boolean;
+  /** What a query line says that no other field can: exclusions, lists, other fields. */
+  readonly terms?: readonly Term[];
 }
 
 /** The names of the parameters, in the order in which a link has them. A contract: people keep links, and new ones come last. */
@@ -50,6 +53,7 @@ export const searchFields = [
   'changed',
   'account',
   'zone',
+  'q',
 ] as const;
 export type SearchField = (typeof searchFields)[number];
 
@@ -84,6 +88,7 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
     if ('reason' in value) faults.push({ field, reason: value.reason });
     if (value.text !== '') given[field] = value.text;
   }
+  const terms = takeLine(given, faults);
   const usable = (field: SearchField) => (faults.some((fault) => fault.field === field) ? undefined : given[field]);
   const bounds: { since?: TimeBound; before?: TimeBound } = {};
   for (const field of TIME_FIELDS) {
@@ -104,8 +109,73 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
     if (!isYes(text)) faults.push({ field, reason: 'must be true or false' });
     return isYes(text);
   };
-  const search: Search = { ...bounds, ...readTexts(usable), defects: flag('defects'), changed: flag('changed') };
+  const search: Search = {
+    ...bounds,
+    ...readTexts(usable),
+    defects: flag('defects'),
+    changed: flag('changed'),
+    ...(terms.length > 0 && { terms }),
+  };
   return { search, faults, given };
+};
+
+/** Fields that say the same as a term with one value. */
+const plainFields = [
+  'organization',
+  'account',
+  'zone',
+  'actor',
+  'action',
+  'result',
+  'product',
+  'resource_type',
+  'resource',
+  'ray',
+  'text',
+] as const satisfies readonly (SearchField & TermField)[];
+const actorTerms: Readonly<Partial<Record<TermField, string>>> = {
+  email: 'email',
+  ip: 'ip',
+  token: 'token',
+  actor_id: 'id',
+};
+
+/**
+ * Moves what the query line says into the fields that say the same, so that a search has one link however it was written, and leaves the
+ * rest in the line. What a field already says holds as well.
+ */
+const takeLine = (given: Partial<Record<SearchField, string>>, faults: SearchFault[]): readonly Term[] => {
+  if (given.q === undefined || faults.some(({ field }) => field === 'q')) return [];
+  const reading = readTerms(given.q);
+  faults.push(...reading.faults.map((reason) => ({ field: 'q' as const, reason })));
+  if (reading.faults.length > 0) return [];
+  const settings = Object.entries(reading.settings) as [keyof typeof reading.settings, string][];
+  for (const [field, text] of settings) {
+    if (given[field] === undefined || given[field] === text) given[field] = text;
+    else faults.push({ field: 'q', reason: `has ${field}:${text}, but ${field} is ${given[field]} as well` });
+  }
+  const isSoleText = reading.terms.filter(({ field }) => field === 'text').length === 1;
+  const rest = reading.terms.filter((term) => {
+    const [field, text] = plainOf(term) ?? [];
+    if (field === undefined || text === undefined || given[field] !== undefined || (field === 'text' && !isSoleText))
+      return true;
+    given[field] = text;
+    return false;
+  });
+  if (rest.length > 0) given.q = printTerms(rest);
+  else delete given.q;
+  return rest;
+};
+
+const plainOf = ({ field, isNegated, values }: Term): [SearchField, string] | undefined => {
+  const [text = ''] = values;
+  if (isNegated || values.length !== 1) return undefined;
+  const kind = actorTerms[field];
+  if (kind !== undefined) return ['actor', `${kind}:${text}`];
+  const plain = plainFields.find((one) => one === field);
+  if (plain === undefined) return undefined;
+  // Beginnings are for actors alone; elsewhere a star is meant as it is.
+  return plain !== 'actor' && plain !== 'text' && text.endsWith('*') ? undefined : [plain, text];
 };
 
 const isYes = (text: string): boolean => ['true', '1', 'on', 'yes'].includes(text.toLowerCase());
@@ -171,6 +241,17 @@ export const fixTimes = (search: Search, nowMs: number): Search => {
   return { ...search, ...(since && { since: fixed(since) }), ...(before && { before: fixed(before) }) };
 };
 
+/** The whole search as one query line, which reads as the same search. */
+export const printLine = (search: Search): string => {
+  const { terms = [], ...rest } = search;
+  const words = [...printSearch({ ...rest })].map(([field, text]) =>
+    field === 'text' || plainFields.some((one) => one === field)
+      ? printTerm({ field: field as TermField, isNegated: false, values: [text] })
+      : `${field}:${/[\s,"]/.test(text) ? JSON.stringify(text) : text}`,
+  );
+  return [...words, ...terms.map(printTerm)].join(' ');
+};
+
 /** The parameters of a search, in a fixed order: the same search has the same link. */
 export const printSearch = (search: Search): URLSearchParams => {
   const { since, before, actor } = search;
@@ -190,6 +271,7 @@ export const printSearch = (search: Search): URLSearchParams => {
     text: search.text,
     defects: search.defects ? 'true' : undefined,
     changed: search.changed ? 'true' : undefined,
+    q: search.terms && printTerms(search.terms),
   };
   const parameters = new URLSearchParams();
   for (const field of searchFields) {

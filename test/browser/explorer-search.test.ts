@@ -65,7 +65,7 @@ describe('searching', () => {
     await console.open('/events?defects=true');
     expect(await console.rowIds()).toContain(`/events/${await console.positionOf('defective-entry')}`);
     await console.open('/events?text=needle');
-    await page.getByRole('link', { name: 'wanted@example.net' }).click();
+    await page.locator('a.narrow', { hasText: 'wanted@example.net' }).click();
     const parameters = new URL(page.url()).searchParams;
     expect(parameters.get('actor')).toBe('wanted@example.net');
     expect(parameters.get('text')).toBe('needle');

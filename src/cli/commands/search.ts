@@ -1,11 +1,14 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { OrgtrailError } from '../../errors.ts';
+import { coverageBody } from '../../http/search/routes.ts';
+import { summaryBody } from '../../http/search/summary-routes.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { logOf } from '../../search/history/resource-history.ts';
 import type { SearchSource } from '../../search/ports.ts';
 import { readSearch, type Search, type SearchField, type SearchReading, searchFields } from '../../search/search.ts';
 import { readCursor, type SearchCursor } from '../../search/search-cursor.ts';
 import { openExplorer } from '../../search/search-source.ts';
+import { type FacetField, facetFields } from '../../search/summary/summary.ts';
 import { collectionRulesOf } from '../../status/collection-rules.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';
 import { accountIds } from '../account-ids.ts';
@@ -13,6 +16,7 @@ import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { historyJson, historyText } from '../output/history-report.ts';
 import { answerSearch, searchJson, searchText, verdict } from '../output/search-report.ts';
+import { summaryText } from '../output/summary-report.ts';
 import { bundleJson, bundleSearch, bundleText } from '../search-bundle.ts';
 import { readTime, timeHelp } from '../time-options.ts';
 import { withDatabase } from '../with-database.ts';
@@ -31,12 +35,22 @@ first, one per line in the native format of the feed; stderr says whether they a
 --bundle writes all matching events to a folder for others: the question, the exact entries, what was not collected at the time and, if
 there is a log of evidence, the proof that each is in it. \`orgtrail evidence verify DIR\` verifies the folder without a database.
 
+A query line says the same and more in one argument: field:value terms that must all hold, a minus to exclude, commas between
+alternatives, * for any rest, quotes around values with spaces. Its fields are the options without their dashes, and email, ip, token,
+actor_id, actor_type, context, status, method, uri, agent and id. A word without a field is looked for in the text.
+A line that begins with a minus comes after --.
+
+--count prints how many events match and when they happened, --facet the most frequent values of a field: actor, action, result,
+resource_type, product, organization, account, zone, ip or token. Both count for up to 10 seconds, and say if that is not all.
+
 --history-of prints what became of the resource of one event, from all that is stored: every event about it, newest first, and
 the lines that each changed. It is exact if the entry names its resource by an id or a path.
 
 Examples:
   $ orgtrail search --since 7d --actor mira@example.com
   $ orgtrail search --since 24h --action delete --result failure --organization 'Acme Aerospace'
+  $ orgtrail search 'actor:mira* -action:view,login status:4xx since:7d'
+  $ orgtrail search --since 30d --count --facet actor --facet ip -- '-result:success'
   $ orgtrail search --ray 8f2c0d1e4b7a6c35
   $ orgtrail search --since 2026-01-01 --before 2026-02-01 --resource-type zone --ndjson > zones.ndjson
   $ orgtrail search --since 30d --text 'api.example.com' --json | jq '.events[].actor_email'
@@ -59,17 +73,20 @@ const descriptions: Partial<Readonly<Record<SearchField, string>>> = {
   text: "any part of the entry's own JSON text",
   defects: 'only entries that could not be read in full',
   changed: 'only entries that changed later',
+  q: 'a query line, as the argument',
 };
 
 const flags: readonly SearchField[] = ['defects', 'changed'];
 
-type Options = Readonly<Record<string, string | boolean | number | undefined>> & {
+type Options = Readonly<Record<string, string | boolean | number | undefined | readonly string[]>> & {
   readonly limit?: number;
   readonly cursor?: string;
   readonly historyOf?: number;
   readonly bundle?: string;
   readonly json?: boolean;
   readonly ndjson?: boolean;
+  readonly count?: boolean;
+  readonly facet?: readonly FacetField[];
 };
 
 const readLimit = (text: string): number => {
@@ -85,12 +102,16 @@ const readPosition = (text: string): number => {
 };
 
 export const searchCommand = (context: CliContext): Command => {
-  const command = new Command('search').description('Search stored events, newest first');
+  const command = new Command('search')
+    .description('Search stored events, newest first')
+    .argument('[query...]', 'a query line: actor:mira* -action:view status:4xx');
   for (const field of searchFields) {
     const value = flags.includes(field) ? '' : ' <value>';
     command.option(`${optionOf(field)}${value}`, descriptions[field] ?? field);
   }
   return command
+    .option('--count', 'print how many events match and when they happened, instead of the events')
+    .option('--facet <field>', 'print the most frequent values of a field; may be repeated', readFacet, [])
     .option('--history-of <position>', 'all changes of the resource of the event at this position', readPosition)
     .option('--bundle <dir>', 'write all matching events with their proofs to a folder that does not exist yet')
     .option('--limit <number>', `events per page (default: ${DEFAULT_LIMIT})`, readLimit)
@@ -98,8 +119,9 @@ export const searchCommand = (context: CliContext): Command => {
     .option('--json', 'print a page as JSON')
     .option('--ndjson', 'print all matching events, one JSON object per line')
     .addHelpText('after', help)
-    .action((options: Options) =>
-      withDatabase(context, async (pool, { config, url, logger }) => {
+    .action((query: readonly string[], given: Options) => {
+      const options = withLine(given, query);
+      return withDatabase(context, async (pool, { config, url, logger }) => {
         const nowMs = Date.now();
         if (options.historyOf !== undefined) refuseFilters(options);
         const reading = await readOptions(pool, options, nowMs);
@@ -113,13 +135,26 @@ export const searchCommand = (context: CliContext): Command => {
             await writeHistory(explorer.source, options.historyOf, { options, context });
           else if (options.bundle !== undefined)
             await writeBundle(pool, explorer.source, { folder: options.bundle, reading, nowMs, options, context });
+          else if (isSummary(options)) await writeSummary(explorer.source, reading, options, context);
           else if (options.ndjson === true) await writeAll(explorer.source, reading.search, context);
           else await writePage(explorer.source, reading, { cursor, options, context });
         } finally {
           await explorer.close();
         }
-      }),
-    );
+      });
+    });
+};
+
+/** The argument is a query line, beside the one of `--q`. */
+const withLine = (options: Options, query: readonly string[]): Options => {
+  const line = [...(options['q'] === undefined ? [] : [String(options['q'])]), ...query].join(' ');
+  return line === '' ? options : { ...options, q: line };
+};
+
+const readFacet = (text: string, others: readonly FacetField[]): readonly FacetField[] => {
+  const field = facetFields.find((one) => one === text);
+  if (field === undefined) throw new InvalidArgumentError(`It must be one of ${facetFields.join(', ')}.`);
+  return [...others, field];
 };
 
 /** `--resource-type`. */
@@ -156,7 +191,13 @@ const readOptions = async (pool: Pool, options: Options, nowMs: number): Promise
   throw new OrgtrailError('usage', faults.map(({ field, reason }) => `${optionOf(field)} ${reason}`).join('; '));
 };
 
-const readPage = ({ cursor: text, limit, ndjson, bundle }: Options): SearchCursor | undefined => {
+const readPage = (options: Options): SearchCursor | undefined => {
+  const { cursor: text, limit, ndjson, bundle } = options;
+  if (isSummary(options) && (text !== undefined || limit !== undefined || ndjson === true || bundle !== undefined))
+    throw new OrgtrailError(
+      'usage',
+      '--count and --facet look at all events: they cannot be used with --cursor, --limit, --ndjson or --bundle',
+    );
   if (bundle !== undefined && (text !== undefined || limit !== undefined || ndjson === true))
     throw new OrgtrailError('usage', '--bundle has all events: it cannot be used with --cursor, --limit or --ndjson');
   if (text === undefined) return undefined;
@@ -173,8 +214,10 @@ const refuseFilters = (options: Options): void => {
     ['--cursor', 'cursor'] as const,
     ['--ndjson', 'ndjson'] as const,
     ['--bundle', 'bundle'] as const,
+    ['--count', 'count'] as const,
   ];
-  const given = names.flatMap(([name, key]) => (options[key] === undefined ? [] : [name]));
+  const facets = options.facet?.length === 0 ? [] : ['--facet'];
+  const given = [...names.flatMap(([name, key]) => (options[key] === undefined ? [] : [name])), ...facets];
   if (given.length === 0) return;
   throw new OrgtrailError(
     'usage',
@@ -212,6 +255,25 @@ const writePage = async (
   const answer = await answerSearch(source, reading, { cursor, limit: options.limit ?? DEFAULT_LIMIT });
   if (options.json === true) for await (const text of searchJson(source, answer)) context.stdout.write(text);
   else context.stdout.write(searchText(answer));
+};
+
+const isSummary = ({ count, facet = [] }: Options): boolean => count === true || facet.length > 0;
+
+const writeSummary = async (
+  source: SearchSource,
+  { search }: SearchReading,
+  options: Options,
+  context: CliContext,
+): Promise<void> => {
+  // Before the events: what it calls collected must be stored by then.
+  const coverage = await source.coverage(search);
+  const summary = await source.summary(search, 'exact', context.signal);
+  const { facet = [] } = options;
+  context.stdout.write(
+    options.json === true
+      ? `${JSON.stringify({ ...summaryBody(summary, facet.length === 0 ? facetFields : facet), coverage: coverageBody(coverage) }, null, 2)}\n`
+      : summaryText(summary, { search, coverage, fields: facet, hasHistogram: options.count === true }),
+  );
 };
 
 const writeBundle = async (

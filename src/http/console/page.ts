@@ -52,8 +52,10 @@ const pageDocument = (request: FastifyRequest, frame: Frame, page: Page): Html =
 <link rel="stylesheet" href="/console/assets/console.css">
 <link rel="stylesheet" href="/console/assets/explorer.css">
 <link rel="stylesheet" href="/console/assets/overview.css">
+<link rel="stylesheet" href="/console/assets/summary.css">
 <script type="module" src="/console/assets/console.js"></script>
 <script type="module" src="/console/assets/explorer.js"></script>
+<script type="module" src="/console/assets/summary.js"></script>
 </head>
 <body${refreshAttribute(page)}>
 <a class="skip" href="#main">Skip to the content</a>

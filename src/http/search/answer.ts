@@ -1,8 +1,9 @@
 import { organizationFault } from '../../organizations/organization-name.ts';
 import type { SearchCoverage, SearchPage } from '../../search/found-event.ts';
 import type { SearchSource } from '../../search/ports.ts';
-import { fixTimes, type SearchReading } from '../../search/search.ts';
+import { fixTimes, type SearchFault, type SearchReading } from '../../search/search.ts';
 import { type EmptyReport, type IncompleteReason, incompleteBecause } from '../../search/search-answer.ts';
+import type { Term } from '../../search/terms/terms.ts';
 
 /** What a search gives, and what is known of what it may lack. */
 export interface SearchAnswer {
@@ -16,7 +17,31 @@ export interface SearchAnswer {
 
 /** The reading with the ids of the organization and the account that are named, or with faults that say which ones may have been meant. */
 export const withIds = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> =>
-  withAccount(source, await withOrganization(source, reading));
+  withTermIds(source, await withAccount(source, await withOrganization(source, reading)));
+
+/** The same in the terms of the query line. */
+const withTermIds = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> => {
+  const { search, faults } = reading;
+  if (search.terms === undefined) return reading;
+  const found: SearchFault[] = [];
+  const terms: Term[] = [];
+  for (const term of search.terms) {
+    if (term.field !== 'organization' && term.field !== 'account') {
+      terms.push(term);
+      continue;
+    }
+    const values: string[] = [];
+    for (const value of term.values) {
+      const lookup = await source[term.field](value);
+      const fault = organizationFault(value, lookup, `${term.field}s`);
+      if (lookup.kind === 'found') values.push(lookup.id);
+      else if (fault !== undefined)
+        found.push({ field: 'q', reason: `has an ${term.field} that is wrong: ${fault.reason}` });
+    }
+    terms.push({ ...term, values });
+  }
+  return { ...reading, search: { ...search, terms }, faults: [...faults, ...found] };
+};
 
 const withAccount = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> => {
   const { search, faults } = reading;
@@ -36,15 +61,16 @@ const withOrganization = async (source: SearchSource, reading: SearchReading): P
   return fault === undefined ? reading : { ...reading, faults: [...faults, { field: 'organization', ...fault }] };
 };
 
-/** A page of a search without faults, whose organization and account are ids. Rejects as the source does. */
+/** A page of a search without faults, whose organization and account are ids; so many gaps are named. Rejects as the source does. */
 export const answerSearch = async (
   source: SearchSource,
   { search: asked, given }: SearchReading,
   page: Parameters<SearchSource['search']>[1],
+  gaps?: number,
 ): Promise<SearchAnswer> => {
   // All of the answer is about the same moments.
   const search = fixTimes(asked, Date.now());
-  const coverage = await source.coverage(search);
+  const coverage = await source.coverage(search, gaps);
   const found = await source.search(search, page);
   const isFirst = page.cursor === undefined;
   const isWhole = found.reached === undefined;

@@ -84,7 +84,7 @@ export const searchRoutes = (
 export const faultsInWords = (faults: SearchReading['faults']): string =>
   faults.map(({ field, reason }) => `${field} ${reason}`).join('; ');
 
-const badRequest = (reply: FastifyReply, { faults }: SearchReading) =>
+export const badRequest = (reply: FastifyReply, { faults }: SearchReading) =>
   reply.code(400).send({
     status: 'bad request',
     reason: faultsInWords(faults),
@@ -130,7 +130,7 @@ export const pageEnd = (
   return `],${JSON.stringify(rest).slice(1)}\n`;
 };
 
-const coverageBody = (coverage: SearchCoverage) => ({
+export const coverageBody = (coverage: SearchCoverage) => ({
   organizations: coverage.organizations,
   accounts: coverage.accounts,
   incomplete: coverage.incomplete,

@@ -34,6 +34,9 @@ export const searchQuerySchema = {
     changed: text('true: only entries that changed later (their later content is kept).'),
     account: text('The name or the id of an account. Only events of account audit logs have one.'),
     zone: text('The name, case-insensitive, or the id of a zone. Only events of account audit logs have one.'),
+    q: text(
+      'A query line. All of its terms and the other parameters must hold: `action:create,delete -actor:ci* status:4xx uri:/accounts/* "some text"`. A minus excludes, commas separate alternatives, `*` at the end stands for any rest, quotes enclose values with spaces. docs/console.md lists the fields.',
+    ),
     limit: {
       type: 'integer',
       minimum: 1,

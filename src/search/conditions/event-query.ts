@@ -1,3 +1,4 @@
+import type { Term } from '../terms/terms.ts';
 import type { Actor } from './actor.ts';
 import type { SpelledColumn } from './spelled-columns.ts';
 
@@ -32,6 +33,8 @@ export interface EventQuery {
   readonly resource?: string | undefined;
   readonly ray?: string | undefined;
   readonly text?: string | undefined;
+  /** Organizations and accounts in it are ids. */
+  readonly terms?: readonly Term[] | undefined;
   /** Of the enumerations and the actor: how they are spelled in stored events (`withSpellings`). */
   readonly spellings?: Spellings | undefined;
   readonly defects: boolean;

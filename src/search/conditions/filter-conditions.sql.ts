@@ -51,7 +51,7 @@ export const filterConditions = (query: EventQuery, parameter: AddParameter): re
 };
 
 /** The second as the index of drizzle/0023 has it: a name whatever the case of its letters. */
-const zoneCondition = (value: string): string =>
+export const zoneCondition = (value: string): string =>
   `(zone_id = ${value} or (zone_name is not null and ${folded('zone_name')} = ${folded(value)}))`;
 
 /** An equality if it is one, as partial indexes want it. */
@@ -99,9 +99,14 @@ const startParts = ({ kind }: Actor, start: string, query: EventQuery, parameter
   if (kind === 'id') return [`actor_id like ${parameter(patternOf(start))}`];
   if (kind === 'token') return [`actor_token_id like ${parameter(patternOf(start))}`, ...begins('actor_token_name')];
   if (kind === 'any') return [...begins('actor_email'), ...begins('actor_token_name')];
+  return [addressStartPart(start, parameter)];
+};
+
+/** An address that begins so, whatever the case of its letters. */
+export const addressStartPart = (start: string, parameter: AddParameter): string => {
   const same = `lower(actor_ip_address) like lower(${parameter(patternOf(start))})`;
   const starts = startsInBothCases(start);
-  return [starts.length === 0 ? same : `(${beginsWith(starts, parameter)} and ${same})`];
+  return starts.length === 0 ? same : `(${beginsWith(starts, parameter)} and ${same})`;
 };
 
 /** What is in small letters by its index, the rest by its spellings if they are few, else by the index of those. */
@@ -121,7 +126,7 @@ const beginningParts = (
 };
 
 /** An address or a network. What an index has is text: it is asked for how such texts begin, and PostgreSQL reads those that it finds. */
-const addressParts = (value: string, parameter: AddParameter): readonly string[] => {
+export const addressParts = (value: string, parameter: AddParameter): readonly string[] => {
   const same = () => `actor_ip_address = ${parameter(value)}`;
   if (!isAddress(value)) return [same()];
   const texts = textsOfNetwork(value);

@@ -1,4 +1,5 @@
 import type { SearchCursor } from '../search-cursor.ts';
+import { termCondition } from '../terms/term-conditions.sql.ts';
 import type { EventQuery } from './event-query.ts';
 import { filterConditions } from './filter-conditions.sql.ts';
 
@@ -26,6 +27,7 @@ export const conditionsOf = (query: EventQuery, cursor: SearchCursor | undefined
   const { untilPosition } = query;
   const parts = timeConditions(query, cursor, slice, parameter);
   parts.push(...filterConditions(query, parameter).map(({ sql }) => sql));
+  parts.push(...(query.terms ?? []).map((term) => termCondition(term, parameter)));
   if (untilPosition !== undefined) parts.push(`position <= ${parameter(untilPosition)}::bigint`);
   return { sql: parts.length === 0 ? 'true' : parts.join(' and '), values };
 };

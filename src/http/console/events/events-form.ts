@@ -1,5 +1,6 @@
 import type { OrganizationName } from '../../../organizations/organization-name.ts';
 import { printSearch, type SearchFault, type SearchField, type SearchReading } from '../../../search/search.ts';
+import type { SearchSummary } from '../../../search/summary/summary.ts';
 import type { SearchAnswer } from '../../search/answer.ts';
 import type { PageCursors } from '../../search/routes.ts';
 import { type Html, html } from '../html.ts';
@@ -32,6 +33,12 @@ const when: readonly TextField[] = [
   { field: 'before', label: 'Before', hint: 'now', list: 'times' },
 ];
 
+const lineField: TextField = {
+  field: 'q',
+  label: 'Query',
+  hint: '-action:view status:4xx uri:/accounts/* "some text"',
+};
+
 const quickTimes = ['1h', '24h', '7d', '30d'] as const;
 
 /** The search as a form that is sent as a link, with what was written and what is wrong with it. */
@@ -43,6 +50,7 @@ ${textField(view, { field: 'text', label: 'Text', hint: 'anywhere in the origina
 ${who.map((field) => textField(view, field))}
 ${when.map((field) => textField(view, field))}
 </div>
+${textField(view, lineField)}
 <details id="more-filters"${usesMore(view) ? html` open` : null}><summary>More filters</summary>
 <div class="search-more">
 ${what.map((field) => textField(view, field))}
@@ -121,7 +129,9 @@ export interface EventsView {
   readonly nowMs: number;
   readonly organizations: readonly OrganizationName[];
   readonly accounts: readonly OrganizationName[];
-  readonly result?: PageCursors & SearchAnswer & { readonly isFirst: boolean };
+  readonly result?: PageCursors & SearchAnswer & { readonly isFirst: boolean; readonly summary: SearchSummary };
+  /** All is counted, if that takes up to 10 seconds. */
+  readonly isExact: boolean;
   /** Parameters of the link that are none, in words. */
   readonly unknown: readonly string[];
   /** Why there is no result, although the search can be read. */

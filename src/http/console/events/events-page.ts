@@ -1,6 +1,8 @@
 import type { FoundEvent, SearchPage } from '../../../search/found-event.ts';
 import { instantOfBound, printSearch, type Search } from '../../../search/search.ts';
 import { type Html, html } from '../html.ts';
+import { chipsOf } from '../summary/chips.ts';
+import { summaryPanel } from '../summary/summary-panel.ts';
 import { actorOf, filterLink, resourceOf, resultMark, timeOf } from './event-parts.ts';
 import { type EventsView, searchForm } from './events-form.ts';
 import { coverageOf, emptyState, explanationOf } from './search-verdict.ts';
@@ -17,7 +19,10 @@ type Result = NonNullable<EventsView['result']>;
 
 const resultOf = (view: EventsView, result: Result): Html => {
   const { events } = result.page;
-  return html`${coverageOf(result.coverage, view.reading.search, view.nowMs)}
+  const { search } = view.reading;
+  const { summary, coverage } = result;
+  return html`${coverageOf(coverage, search, view.nowMs)}
+${events.length === 0 && summary.count.events === 0 ? chipsOf(search) : summaryPanel({ ...view, search, summary, gaps: coverage.gaps })}
 <section class="panel" aria-label="Result">
 ${events.length === 0 ? nothingFound(view, result) : tableOf(view, events)}
 ${reachedOf(result.page)}

@@ -22,7 +22,9 @@ import { type HistoryView, historyBody } from './history-page.ts';
 const DEFAULT_LIMIT = 50;
 const HISTORY_LIMIT = 200;
 /** Of a page of events. */
-const parameters: readonly string[] = [...searchFields, 'limit', 'cursor'];
+const parameters: readonly string[] = [...searchFields, 'limit', 'cursor', 'exact'];
+/** What is hatched in the histogram. */
+const MAX_GAPS = 100;
 const exportFormats: readonly ExportFormat[] = ['csv', 'ndjson'];
 
 type Query = Readonly<Record<string, unknown>>;
@@ -147,18 +149,23 @@ const sendEvents = async (
   const limit = readLimit(query['limit']);
   // A form sends every field, empty ones included: what stands in the address bar should be the search and nothing else.
   const isClean = reading.faults.length === 0 && Object.keys(query).every((name) => parameters.includes(name));
-  if (isClean && searchFields.some((field) => query[field] === '')) {
-    const link = printSearch(reading.search);
+  const link = printSearch(reading.search);
+  const line = typeof query['q'] === 'string' ? query['q'] : undefined;
+  if (
+    isClean &&
+    (searchFields.some((field) => query[field] === '') || (line !== undefined && link.get('q') !== line))
+  ) {
     if (limit !== DEFAULT_LIMIT) link.set('limit', String(limit));
     const text = link.toString();
     return reply.redirect(text === '' ? '/events' : `/events?${text}`, 303);
   }
   const unknown = unknownIn(query, parameters);
   const named = await withIds(source, reading);
-  const view = await lookUp(source, named, unknown, { cursor, limit, signal: goneSignal(reply) });
+  const isExact = query['exact'] === 'true';
+  const view = await lookUp(source, named, unknown, { cursor, limit, signal: goneSignal(reply), isExact });
   beginsGiving(request, view.result?.page.events.length);
   // The links of the page go on with organization and account as they were written.
-  const shown: EventsView = { ...view, reading: { ...reading, faults: named.faults }, unknown, limit, nowMs };
+  const shown: EventsView = { ...view, reading: { ...reading, faults: named.faults }, unknown, limit, nowMs, isExact };
   if (view.failure !== undefined) reply.code(view.failure.code);
   else if (view.result === undefined) reply.code(400);
   return sendPage(request, reply, frame, { title: 'Events', current: '/events', body: eventsBody(shown) });
@@ -184,15 +191,18 @@ const lookUp = async (
   source: SearchSource,
   reading: SearchReading,
   unknown: readonly string[],
-  page: Parameters<SearchSource['search']>[1],
+  { isExact, ...page }: Parameters<SearchSource['search']>[1] & { readonly isExact: boolean },
 ): Promise<LookedUp> => {
   const known = { organizations: await source.organizations(), accounts: await source.accounts() };
   // Another search than the one that was asked for would only mislead.
   if (reading.faults.length > 0 || unknown.length > 0) return known;
   try {
-    const answer = await answerSearch(source, reading, page);
+    const [answer, summary] = await Promise.all([
+      answerSearch(source, reading, page, MAX_GAPS),
+      source.summary(reading.search, isExact ? 'exact' : 'page', page.signal),
+    ]);
     const isFirst = page.cursor === undefined;
-    return { ...known, result: { ...answer, ...cursorsOf(answer.page, page.cursor), isFirst } };
+    return { ...known, result: { ...answer, ...cursorsOf(answer.page, page.cursor), isFirst, summary } };
   } catch (error) {
     if (!(error instanceof SearchError)) throw error;
     return { ...known, failure: { code: error.reason === 'refused' ? 400 : 503, reason: error.message } };

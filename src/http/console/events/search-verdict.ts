@@ -6,11 +6,14 @@ import {
   incompleteReasons,
   type NearValue,
 } from '../../../search/search-answer.ts';
+import { printTerm } from '../../../search/terms/terms.ts';
 import { NOT_COLLECTED } from '../../../status/collection-words.ts';
 import { parseInstantMs } from '../../../time/instant.ts';
 import type { SearchAnswer } from '../../search/answer.ts';
 import { type Html, html } from '../html.ts';
 import { agoText, countText, spanText } from '../words.ts';
+
+const SHOWN_GAPS = 5;
 
 /** Whether what is not there may only not be collected: the first thing to know about a result. */
 export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: number): Html => {
@@ -33,10 +36,12 @@ export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: numb
       ? logName(gaps[0])
       : `${countText(incomplete)} of ${countText(organizations + accounts)} ${accounts === 0 ? 'organizations' : 'organizations and accounts'}`;
   return html`<details class="coverage coverage-incomplete" id="coverage"><summary><strong>${NOT_COLLECTED}: ${spanText(coverage.notCollectedSeconds)} of this time</strong>, in ${of}. Events of it may be missing here.${notes}</summary>
-<ul>${gaps.map(
-    (gap) =>
-      html`<li><span>${logName(gap)}</span> <span class="mono">${shortTime(gap.since)} to ${shortTime(gap.before)}</span></li>`,
-  )}</ul></details>`;
+<ul>${gaps
+    .slice(0, SHOWN_GAPS)
+    .map(
+      (gap) =>
+        html`<li><span>${logName(gap)}</span> <span class="mono">${shortTime(gap.since)} to ${shortTime(gap.before)}</span></li>`,
+    )}</ul></details>`;
 };
 
 /** Whose log lacks the time. */
@@ -96,11 +101,12 @@ const names: Partial<Record<SearchField, string>> = {
 
 const filterLine = (search: Search, filter: FilterReport): Html | undefined => {
   const { field, value, occurs, occursInRange, near } = filter;
-  const subject = html`<strong>${names[field] ?? field} “${value}”</strong>`;
+  const subject =
+    field === 'q' ? html`<strong>${value}</strong>` : html`<strong>${names[field] ?? field} “${value}”</strong>`;
   const hint =
     near.length === 0
       ? null
-      : html` Near: ${near.map((one, n) => html`${n === 0 ? '' : ', '}${nearLink(search, field, one)}`)}.`;
+      : html` Near: ${near.map((one, n) => html`${n === 0 ? '' : ', '}${nearLink(search, filter, one)}`)}.`;
   if (occurs === false) return html`<li>No stored event has ${subject}, of any time.${hint}</li>`;
   if (occurs === null) return html`<li>Whether any event has ${subject} could not be looked up in time.${hint}</li>`;
   if (occursInRange === false) {
@@ -109,8 +115,14 @@ const filterLine = (search: Search, filter: FilterReport): Html | undefined => {
   return undefined;
 };
 
-const nearLink = (search: Search, field: SearchField, { value, events, atLeast }: NearValue): Html => {
+/** `wrong`: what is replaced; of a query line, one term. */
+const nearLink = (
+  search: Search,
+  { field, value: wrong }: FilterReport,
+  { value, events, atLeast }: NearValue,
+): Html => {
   const parameters = printSearch(search);
-  parameters.set(field, value);
+  const line = search.terms?.map((term) => (printTerm(term) === wrong ? value : printTerm(term))).join(' ');
+  parameters.set(field, field === 'q' && line !== undefined ? line : value);
   return html`<a href="/events?${parameters.toString()}">${value}</a> <span class="muted">(${atLeast ? 'at least ' : ''}${countText(events)})</span>`;
 };

@@ -1,0 +1,188 @@
+import type { Pool } from 'pg';
+import { isTimeout, readOnly } from '../../postgres/read-only.ts';
+import { parseInstantMs } from '../../time/instant.ts';
+import type { EventQuery } from '../conditions/event-query.ts';
+import { conditionsOf, type TimeSlice } from '../conditions/search-conditions.sql.ts';
+import { BUCKET_ORIGIN, bucketMsOf, bucketStart } from './buckets.ts';
+import type { SummaryBucket, SummaryCount } from './summary.ts';
+
+const DAY_MS = 86_400_000;
+/** Nothing that has a right time is older. */
+const FIRST_MS = Date.parse(BUCKET_ORIGIN);
+const FIRST_SPAN_MS = DAY_MS;
+const GROWTH = 2;
+const SHRINK = 8;
+const LEAST_STATEMENT_MS = 20;
+
+export interface CountLimits {
+  /** Of counting all at once; 0: that is not tried. */
+  readonly firstMs: number;
+  /** Of all statements together. */
+  readonly totalMs: number;
+}
+
+interface CountRow {
+  /** Epoch milliseconds; null: no time, or one outside the histogram. */
+  readonly start: number | null;
+  readonly result: 'success' | 'failure' | 'other';
+  readonly events: number;
+}
+
+type Ask = (slice: TimeSlice, bucketMs: number, timeoutMs: number) => Promise<readonly CountRow[] | undefined>;
+
+/**
+ * How many events match, and in which stretches of time. All of the time at once if that is quick; else piece by piece, the newest first,
+ * until the time is over. `query` has its spellings. `clockMs` is what the limits are measured by.
+ */
+export const countEvents = async (
+  pool: Pool,
+  query: EventQuery,
+  limits: CountLimits,
+  nowMs: number,
+  {
+    signal,
+    clockMs = () => performance.now(),
+  }: { readonly signal?: AbortSignal | undefined; readonly clockMs?: () => number } = {},
+): Promise<SummaryCount> => {
+  const deadlineMs = clockMs() + limits.totalMs;
+  const ask: Ask = (slice, bucketMs, timeoutMs) =>
+    readCounts(pool, query, { slice, bucketMs, timeoutMs, nowMs, signal });
+  const range = rangeOf(query, nowMs);
+  const bucketMs = range.sinceMs === undefined ? DAY_MS : bucketMsOf(range.sinceMs, range.beforeMs);
+  const { firstMs } = limits;
+  const all = firstMs > 0 ? await ask({ low: undefined, high: undefined }, bucketMs, firstMs) : undefined;
+  if (all !== undefined) {
+    const counted = countOf(all, bucketMs, range, null);
+    if (range.sinceMs !== undefined) return counted;
+    // All of history, which may be a day: then its days say little.
+    const fitting = fittingBucketMs(counted.buckets, range.beforeMs);
+    const finer =
+      fitting < DAY_MS ? await ask({ low: undefined, high: undefined }, fitting, limits.totalMs) : undefined;
+    return finer === undefined
+      ? countOf(all, Math.max(fitting, DAY_MS), range, null)
+      : countOf(finer, fitting, range, null);
+  }
+  const { rows, countedSinceMs } = await countPieces(ask, bucketMs, range, () => deadlineMs - clockMs());
+  const sinceMs = countedSinceMs ?? range.sinceMs;
+  const shown = range.sinceMs === undefined && sinceMs !== undefined ? bucketMsOf(sinceMs, range.beforeMs) : bucketMs;
+  return countOf(rows, Math.max(shown, bucketMs), range, countedSinceMs);
+};
+
+interface Range {
+  /** Undefined: the search has no `since`. */
+  readonly sinceMs: number | undefined;
+  readonly beforeMs: number;
+}
+
+const rangeOf = (query: EventQuery, nowMs: number): Range => ({
+  sinceMs: query.since === undefined ? undefined : Math.max(FIRST_MS, parseInstantMs(query.since) ?? FIRST_MS),
+  beforeMs: query.before === undefined ? nowMs : Math.min(nowMs, parseInstantMs(query.before) ?? nowMs),
+});
+
+const fittingBucketMs = (buckets: readonly SummaryBucket[], beforeMs: number): number => {
+  const first = buckets.find(({ success, failure, other }) => success + failure + other > 0);
+  return first === undefined ? DAY_MS : bucketMsOf(first.startMs, beforeMs);
+};
+
+/** From the end on, as far as the time lasts. */
+const countPieces = async (
+  ask: Ask,
+  bucketMs: number,
+  { sinceMs = FIRST_MS, beforeMs }: Range,
+  remainingMs: () => number,
+): Promise<{ rows: readonly CountRow[]; countedSinceMs: number | null }> => {
+  const rows: CountRow[] = [];
+  let spanMs = FIRST_SPAN_MS;
+  let high: number | undefined;
+  for (;;) {
+    const leftMs = Math.floor(remainingMs());
+    const reached = high ?? beforeMs;
+    if (leftMs < LEAST_STATEMENT_MS) return { rows, countedSinceMs: reached };
+    const low = Math.floor(reached - spanMs);
+    const isLast = low <= sinceMs;
+    const slice = { low: isLast ? undefined : isoOf(low), high: high === undefined ? undefined : isoOf(high) };
+    const some = await ask(slice, bucketMs, leftMs);
+    if (some === undefined) {
+      spanMs /= SHRINK;
+      continue;
+    }
+    rows.push(...some);
+    if (isLast) return { rows, countedSinceMs: null };
+    high = low;
+    spanMs *= GROWTH;
+  }
+};
+
+const isoOf = (ms: number): string => new Date(ms).toISOString();
+
+const readCounts = async (
+  pool: Pool,
+  query: EventQuery,
+  {
+    slice,
+    bucketMs,
+    timeoutMs,
+    nowMs,
+    signal,
+  }: {
+    readonly slice: TimeSlice;
+    readonly bucketMs: number;
+    readonly timeoutMs: number;
+    readonly nowMs: number;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<readonly CountRow[] | undefined> => {
+  const { sql, values } = conditionsOf(query, undefined, slice);
+  const [length, now] = [`$${values.length + 1}`, `$${values.length + 2}`];
+  const isTimed = `action_time >= '${BUCKET_ORIGIN}' and action_time < ${now}::timestamptz + interval '1 day'`;
+  const statement = `
+    select case when ${isTimed} then (extract(epoch from
+        date_bin(make_interval(secs => ${length}::float8 / 1000), action_time, '${BUCKET_ORIGIN}')) * 1000)::float8 end as start,
+      case when action_result in ('success', 'failure') then action_result when lower(action_result) in ('success', 'failure')
+        then lower(action_result) else 'other' end as result, count(*)::float8 as events
+    from audit_events where ${sql} group by 1, 2`;
+  try {
+    const { rows } = await readOnly(
+      pool,
+      Math.max(1, Math.round(timeoutMs)),
+      (client) => client.query<CountRow>(statement, [...values, bucketMs, new Date(nowMs).toISOString()]),
+      signal,
+    );
+    return rows;
+  } catch (error) {
+    if (isTimeout(error)) return undefined;
+    throw error;
+  }
+};
+
+/** The rows in buckets of a length that theirs divides, or theirs. */
+const countOf = (
+  rows: readonly CountRow[],
+  bucketMs: number,
+  range: Range,
+  countedSinceMs: number | null,
+): SummaryCount => {
+  const byStart = new Map<number, { success: number; failure: number; other: number }>();
+  let [events, untimed] = [0, 0];
+  for (const { start, result, events: some } of rows) {
+    events += some;
+    if (start === null) {
+      untimed += some;
+      continue;
+    }
+    const startMs = bucketStart(start, bucketMs);
+    const bucket = byStart.get(startMs) ?? { success: 0, failure: 0, other: 0 };
+    bucket[result] += some;
+    byStart.set(startMs, bucket);
+  }
+  const starts = [...byStart.keys()];
+  const first = range.sinceMs ?? (starts.length === 0 ? undefined : Math.min(...starts));
+  const buckets: SummaryBucket[] = [];
+  if (first !== undefined) {
+    const lastMs = Math.max(bucketStart(range.beforeMs - 1, bucketMs), ...starts);
+    for (let startMs = bucketStart(first, bucketMs); startMs <= lastMs; startMs += bucketMs) {
+      buckets.push({ startMs, ...(byStart.get(startMs) ?? { success: 0, failure: 0, other: 0 }) });
+    }
+  }
+  return { events, isAtLeast: countedSinceMs !== null, countedSinceMs, untimed, bucketMs, buckets };
+};

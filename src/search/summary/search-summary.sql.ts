@@ -1,0 +1,39 @@
+import type { Pool } from 'pg';
+import type { EventQuery } from '../conditions/event-query.ts';
+import { withSpellings } from '../conditions/spellings.sql.ts';
+import { explained } from '../search-events.sql.ts';
+import { type CountLimits, countEvents } from './count.sql.ts';
+import { type FacetLimits, readFacets } from './facets.sql.ts';
+import type { SearchSummary, SummaryDepth } from './summary.ts';
+
+const limits: Readonly<Record<SummaryDepth, { readonly count: CountLimits; readonly facets: FacetLimits }>> = {
+  page: {
+    count: { firstMs: 500, totalMs: 1_000 },
+    facets: { maxEvents: 20_000, timeoutMs: 1_000, valuesPerField: 10 },
+  },
+  exact: {
+    count: { firstMs: 10_000, totalMs: 10_000 },
+    facets: { maxEvents: 5_000_000, timeoutMs: 10_000, valuesPerField: 100 },
+  },
+};
+
+/** Count, histogram and facets of a search. Rejects as the search itself does. */
+export const summarize = async (
+  pool: Pool,
+  query: EventQuery,
+  depth: SummaryDepth,
+  nowMs: number,
+  signal?: AbortSignal,
+): Promise<SearchSummary> => {
+  const { count, facets } = limits[depth];
+  try {
+    const spelled = await withSpellings(pool, query, count.totalMs);
+    const [counted, found] = await Promise.all([
+      countEvents(pool, spelled, count, nowMs, { signal }),
+      readFacets(pool, spelled, facets, signal),
+    ]);
+    return { count: counted, facets: found };
+  } catch (error) {
+    return explained(error);
+  }
+};

@@ -1,0 +1,72 @@
+/** Events of one stretch of time, by result. */
+export interface SummaryBucket {
+  readonly startMs: number;
+  readonly success: number;
+  readonly failure: number;
+  /** Another result, or none. */
+  readonly other: number;
+}
+
+/** How many events match, and when they happened. */
+export interface SummaryCount {
+  readonly events: number;
+  /** The counting timed out: there may be more, older than `countedSinceMs`. */
+  readonly isAtLeast: boolean;
+  /** Everything from here to the end is counted; null: everything is. */
+  readonly countedSinceMs: number | null;
+  /** Of these events, how many have no time, or one before 2001 or beyond the end of the histogram. They are in no bucket. */
+  readonly untimed: number;
+  readonly bucketMs: number;
+  /** In order, without gaps; empty if no event has a time. */
+  readonly buckets: readonly SummaryBucket[];
+}
+
+/** What values are counted of: the names are those of the fields of a query line. */
+export const facetFields = [
+  'actor',
+  'action',
+  'result',
+  'resource_type',
+  'product',
+  'organization',
+  'account',
+  'zone',
+  'ip',
+  'token',
+] as const;
+export type FacetField = (typeof facetFields)[number];
+
+export interface FacetValue {
+  readonly value: string;
+  /** Of an organization or account: its name; null if none is known, and of other fields. */
+  readonly name: string | null;
+  readonly events: number;
+}
+
+export interface Facet {
+  readonly field: FacetField;
+  /** The most frequent first. */
+  readonly values: readonly FacetValue[];
+  /** How many different values there are. */
+  readonly distinct: number;
+  /** Events without a value. */
+  readonly without: number;
+}
+
+/** The top values of the events that match. */
+export interface SummaryFacets {
+  readonly facets: readonly Facet[];
+  /** So many events were looked at. */
+  readonly looked: number;
+  /** There are more: these are the newest. */
+  readonly isSample: boolean;
+}
+
+export interface SearchSummary {
+  readonly count: SummaryCount;
+  /** Undefined: the looking timed out. */
+  readonly facets: SummaryFacets | undefined;
+}
+
+/** `page`: within about a second, beside a page of events. `exact`: what takes up to ten seconds. */
+export type SummaryDepth = 'page' | 'exact';

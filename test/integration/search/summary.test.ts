@@ -1,0 +1,142 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
+import { type CountLimits, countEvents } from '../../../src/search/summary/count.sql.ts';
+import { readFacets } from '../../../src/search/summary/facets.sql.ts';
+import type { FacetField, SummaryCount } from '../../../src/search/summary/summary.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const nowMs = T0 + 30 * DAY_MS;
+const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
+const patient: CountLimits = { firstMs: 600_000, totalMs: 600_000 };
+const at = (ms: number) => new Date(ms).toISOString();
+/** Of an event in each two hours of 20 days. */
+const TIMED = 240;
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  const texts = Array.from({ length: TIMED }, (_, n) =>
+    entryText(`e-${n}`, T0 + 2 * n * HOUR_MS, {
+      action: {
+        type: n % 3 === 0 ? 'Create' : 'create',
+        result: n % 10 === 0 ? 'failure' : n % 10 === 1 ? 'pending' : 'success',
+        time: at(T0 + 2 * n * HOUR_MS),
+      },
+      actor: n % 4 === 0 ? {} : { email: `user-${n % 7}@example.com`, ip_address: `192.0.2.${n % 5}` },
+      resource: { id: `r-${n}`, type: 'zone' },
+    }),
+  );
+  await commit(database.pool, await newSource(database.pool, 'one'), texts);
+  await commit(database.pool, await newSource(database.pool, 'two'), [
+    '{"id":"timeless"}',
+    entryText('ancient', Date.UTC(1990, 0, 1)),
+    entryText('future', nowMs + 40 * DAY_MS),
+  ]);
+  await database.pool.query(
+    "insert into organizations (id, name) values ('one', 'One Ltd.') on conflict (id) do update set name = excluded.name",
+  );
+});
+afterAll(async () => await database?.close());
+
+const count = (query: Partial<EventQuery>, limits = patient, clockMs?: () => number): Promise<SummaryCount> =>
+  countEvents(database.pool, { ...everything, ...query }, limits, nowMs, clockMs && { clockMs });
+const sumOf = ({ buckets }: SummaryCount) => {
+  const sum = { success: 0, failure: 0, other: 0 };
+  for (const bucket of buckets) for (const name of ['success', 'failure', 'other'] as const) sum[name] += bucket[name];
+  return sum;
+};
+
+describe('the count of a search', () => {
+  test('has every event once, by result, and those without a right time beside the histogram', async () => {
+    const all = await count({});
+    expect(all).toMatchObject({ events: TIMED + 3, isAtLeast: false, countedSinceMs: null, untimed: 3 });
+    expect(sumOf(all)).toEqual({ success: 192, failure: 24, other: 24 });
+    expect(all.buckets.length).toBeLessThanOrEqual(72);
+    for (const [index, { startMs }] of all.buckets.entries()) {
+      expect(startMs - (all.buckets[0]?.startMs ?? 0)).toBe(index * all.bucketMs);
+    }
+  });
+
+  test('of a time has buckets that fit it, also the empty ones', async () => {
+    const day = await count({ since: at(T0 + DAY_MS), before: at(T0 + 2 * DAY_MS) });
+    expect(day).toMatchObject({ events: 12, untimed: 0, bucketMs: HOUR_MS });
+    expect(day.buckets).toHaveLength(24);
+    expect(day.buckets.filter(({ success, failure, other }) => success + failure + other > 0)).toHaveLength(12);
+    const nothing = await count({ since: at(T0 + 25 * DAY_MS), before: at(nowMs) });
+    expect(nothing).toMatchObject({ events: 0, isAtLeast: false });
+    expect(nothing.buckets.length).toBeGreaterThan(30);
+  });
+
+  test('of all history that is one afternoon has buckets of minutes, not one day', async () => {
+    const few = await count({ resource: 'r-239' });
+    expect(few.events).toBe(1);
+    expect(few.buckets.length).toBeGreaterThan(10);
+  });
+
+  test('that takes too long has the newest events, says from when on, and each once', async () => {
+    /** Time for some pieces, whatever the machine. */
+    const clockOf = (looks: number) => {
+      let asked = 0;
+      return () => {
+        asked += 1;
+        return asked > looks ? 1_000_000 : 0;
+      };
+    };
+    const inPieces: CountLimits = { firstMs: 0, totalMs: 600_000 };
+    const whole = await count({}, inPieces, clockOf(1_000));
+    expect(whole).toMatchObject({ events: TIMED + 3, isAtLeast: false });
+    expect(sumOf(whole)).toEqual({ success: 192, failure: 24, other: 24 });
+    let before = -1;
+    for (const looks of [2, 3, 4, 5]) {
+      const part = await count({ since: at(T0) }, inPieces, clockOf(looks));
+      expect(part.isAtLeast, `${looks} looks`).toBe(true);
+      const sinceMs = part.countedSinceMs ?? 0;
+      const exact = await count({ since: at(sinceMs) });
+      expect(part.events).toBe(exact.events);
+      expect(part.events).toBeGreaterThanOrEqual(before);
+      before = part.events;
+    }
+    expect(before).toBeGreaterThan(3);
+  });
+});
+
+describe('the facets of a search', () => {
+  const read = (query: Partial<EventQuery>, maxEvents = 1_000) =>
+    readFacets(database.pool, { ...everything, ...query }, { maxEvents, timeoutMs: 600_000, valuesPerField: 3 });
+  const of = async (field: FacetField, query: Partial<EventQuery> = {}) => {
+    const found = await read(query);
+    const facet = found?.facets.find((one) => one.field === field);
+    if (facet === undefined) throw new Error(`no facet ${field}`);
+    return facet;
+  };
+
+  test('have the most frequent values, how many there are, and how many events have none', async () => {
+    const actor = await of('actor');
+    expect(actor).toMatchObject({ distinct: 8, without: 61 });
+    expect(actor.values).toHaveLength(3);
+    expect((await of('action', { organization: 'one' })).values).toEqual([
+      { value: 'create', name: null, events: TIMED },
+    ]);
+    expect((await of('organization', { organization: 'one' })).values).toEqual([
+      { value: 'one', name: 'One Ltd.', events: TIMED },
+    ]);
+  });
+
+  test('of a value that is listed, a search for it finds as many', async () => {
+    const found = await read({ organization: 'one' });
+    for (const { field, values } of found?.facets ?? []) {
+      for (const { value, events } of values) {
+        const terms = [{ field, isNegated: false, values: [value] }];
+        expect((await count({ organization: 'one', terms })).events, `${field}:${value}`).toBe(events);
+      }
+    }
+  });
+
+  test('are those of the newest events if there are too many, and say so', async () => {
+    expect(await read({ organization: 'one' }, TIMED)).toMatchObject({ looked: TIMED, isSample: false });
+    expect(await read({ organization: 'one' }, 10)).toMatchObject({ looked: 10, isSample: true });
+  });
+});
