@@ -3712,6 +3712,43 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_take_requests(p_credentials text[], p_spacing_ms double precision, p_tolerance_ms double precision, p_needed integer, p_ahead integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  -- In whole microseconds, as the times in the rows are.
+  tolerance_ms constant float8 := extract(epoch from make_interval(secs => p_tolerance_ms / 1000)) * 1000;
+  ahead_ms float8;
+  granted integer;
+  taken bigint;
+begin
+  -- Infinity if a row is blocked. The rows stay locked to the end.
+  with known as (
+    select b.next_free_at, b.blocked_until
+    from unnest(p_credentials) with ordinality as wanted (credential, place) join api_budget b using (credential)
+    order by place for update of b)
+  select coalesce(max(case when blocked_until > clock_timestamp() then 'infinity'
+    else extract(epoch from greatest(next_free_at, clock_timestamp()) - clock_timestamp())::float8 * 1000 end), 0)
+  into ahead_ms from known;
+  if ahead_ms > tolerance_ms then return 0; end if;
+  granted := least(p_needed, 1 + floor((tolerance_ms - ahead_ms) / p_spacing_ms)::integer);
+  if granted = p_needed then
+    granted := granted + greatest(0, least(p_ahead, floor((tolerance_ms / 2 - ahead_ms) / p_spacing_ms)::integer - granted));
+  end if;
+  insert into api_budget as b (credential, next_free_at)
+  select credential, clock_timestamp() + make_interval(secs => granted * p_spacing_ms / 1000) from unnest(p_credentials) credential
+  on conflict (credential) do update set
+    next_free_at = greatest(b.next_free_at, clock_timestamp()) + make_interval(secs => granted * p_spacing_ms / 1000)
+  -- Another process may have made a row that was not there.
+  where b.blocked_until <= clock_timestamp()
+    and b.next_free_at <= clock_timestamp() + make_interval(secs => (p_tolerance_ms - (granted - 1) * p_spacing_ms) / 1000);
+  get diagnostics taken = row_count;
+  return case when taken = cardinality(p_credentials) then granted else 0 end;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_thin_checkpoints()
  RETURNS bigint
  LANGUAGE plpgsql

@@ -4,7 +4,7 @@ import type { LiveSecrets } from '../config/live-secrets.ts';
 import { OrgtrailError } from '../errors.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from '../ingest/cloudflare/api-budget.sql.ts';
 import { type AuditApiOptions, connectAuditApi } from '../ingest/cloudflare/audit-api.ts';
-import type { Credential, LiveCredential } from '../ingest/cloudflare/credential.ts';
+import type { Credential, CredentialSource, LiveCredential } from '../ingest/cloudflare/credential.ts';
 import { type CredentialAccess, createApiByCredential } from '../ingest/cloudflare/credentials/by-credential.ts';
 import { createStoredFacts } from '../ingest/cloudflare/credentials/facts.sql.ts';
 import { createRefusals } from '../ingest/cloudflare/credentials/refusals.ts';
@@ -134,7 +134,7 @@ interface Shared {
 const openOne = (parts: AccessParts, { source }: LiveCredential, { limit, budgetOf }: Shared): OpenedAccess => {
   const { pool, metrics, logger, connection } = parts;
   const principal = createPrincipal(source, () => performance.now());
-  const fingerprint = () => fingerprintOf(source.current());
+  const fingerprint = fingerprintOfCurrent(source);
   const budget = createApiBudget({
     pool,
     fingerprint,
@@ -153,6 +153,16 @@ const openOne = (parts: AccessParts, { source }: LiveCredential, { limit, budget
     principal,
   });
   return { api, principal, budget, row: () => principal.current() ?? fingerprint(), close };
+};
+
+/** Asked for with every request; a credential is hashed once. */
+const fingerprintOfCurrent = (source: CredentialSource): (() => string) => {
+  let hashed: { readonly credential: Credential; readonly fingerprint: string } | undefined;
+  return () => {
+    const credential = source.current();
+    if (hashed?.credential !== credential) hashed = { credential, fingerprint: fingerprintOf(credential) };
+    return hashed.fingerprint;
+  };
 };
 
 const fingerprintOf = (credential: Credential): string =>

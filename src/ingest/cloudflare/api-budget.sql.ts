@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
+import { Permits, type Wait } from './permits.ts';
 
 /** Cloudflare counts requests over any 5 minutes; the seconds on top cover what delays a request on its way. */
 const WINDOW_MS = 300_000;
@@ -45,47 +46,28 @@ export const gcraOf = (requestsPerWindow: number) => {
 
 /**
  * The request budget (invariant 11): a rate limiter of one row (GCRA) that all replicas with the credentials of one principal share,
- * on the database's clock. Burst and rate are set so that no 5 minutes anywhere see more than the budget.
+ * on the database's clock. Burst and rate are set so that no 5 minutes anywhere see more than the budget. Requests that come close together
+ * are counted by one statement (permits.ts).
  */
 export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
   const { pool, requestsPerWindow } = options;
   const limits = () => gcraOf(typeof requestsPerWindow === 'number' ? requestsPerWindow : requestsPerWindow());
-  const credentialRow = followFingerprint(pool, options.fingerprint);
-  /** In the order in which they are locked. */
-  const rowKeys = async (): Promise<readonly string[]> => {
-    const credential = await credentialRow();
-    const principal = options.principal?.();
-    if (principal === undefined) return [credential];
-    if (principal !== lastPrincipal) {
-      lastPrincipal = principal;
-      await chargeQuestion(principal);
-    }
-    return [principal, credential];
-  };
-  let lastPrincipal: string | undefined;
-  /** The request that asked for the principal is the one that could not count for it. */
-  const chargeQuestion = async (principal: string): Promise<void> => {
-    await pool.query(
-      `insert into api_budget as b (credential, next_free_at)
-       values ($1, clock_timestamp() + make_interval(secs => $2::float8 / 1000))
-       on conflict (credential) do update set
-         next_free_at = greatest(b.next_free_at, clock_timestamp()) + make_interval(secs => $2::float8 / 1000)`,
-      [principal, limits().spacingMs],
-    );
-  };
+  const rowKeys = followRows(options, () => limits().spacingMs);
 
-  const take = async (): Promise<boolean> => {
+  const take = async (needed: number, ahead: number): Promise<number> => {
     const keys = await rowKeys();
     const { spacingMs, toleranceMs } = limits();
-    const { rows } = await pool.query<{ taken: boolean }>('select orgtrail_take_request($1, $2, $3) as taken', [
+    const { rows } = await pool.query<{ taken: number }>('select orgtrail_take_requests($1, $2, $3, $4, $5) as taken', [
       keys,
       spacingMs,
       toleranceMs,
+      needed,
+      ahead,
     ]);
-    return rows[0]?.taken === true;
+    return rows[0]?.taken ?? 0;
   };
 
-  const waitTime = async (): Promise<{ waitMs: number; because: string }> => {
+  const waitTime = async (): Promise<Wait> => {
     const { toleranceMs } = limits();
     const { rows } = await pool.query<{ blocked_ms: number; spaced_ms: number; blocked_because: string | null }>(
       // No infinite time is subtracted: before version 17 that is an error.
@@ -101,19 +83,20 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
     return { waitMs: row.spaced_ms, because: 'budget' };
   };
 
+  const fingerprint = followed(options.fingerprint);
+  const permits = new Permits({
+    take,
+    wait: waitTime,
+    name: () => `${options.principal?.() ?? ''} ${fingerprint()}`,
+    nowMs: () => performance.now(),
+    sleep: (durationMs, signal) => sleep(durationMs, undefined, { signal }),
+    onWait: ({ waitMs, because }) => options.onWait?.(waitMs, because),
+  });
+
   return {
-    acquire: async (signal) => {
-      for (;;) {
-        signal.throwIfAborted();
-        if (await take()) return;
-        const { waitMs, because } = await waitTime();
-        // At least a moment: a row that became free between the two statements needs no wait, and no busy loop.
-        const sleepMs = Math.max(5, waitMs);
-        options.onWait?.(sleepMs, because);
-        await sleep(sleepMs, undefined, { signal }).catch(() => signal.throwIfAborted());
-      }
-    },
+    acquire: (signal) => permits.acquire(signal),
     pause: async (durationMs, reason) => {
+      permits.drop();
       await pool.query(
         `insert into api_budget as b (credential, blocked_until, blocked_because)
          select credential, clock_timestamp() + make_interval(secs => $2::float8 / 1000), $3 from unnest($1::text[]) credential
@@ -142,12 +125,44 @@ export const readPauseMs = async (pool: Pool): Promise<number> => {
   return rows[0]?.ms ?? 0;
 };
 
+/** The rows that count a request, in the order in which they are locked. */
+const followRows = (
+  { pool, fingerprint, principal: currentPrincipal }: ApiBudgetOptions,
+  spacingMs: () => number,
+): (() => Promise<readonly string[]>) => {
+  const credentialRow = followFingerprint(pool, fingerprint);
+  let lastPrincipal: string | undefined;
+  /** The request that asked for the principal is the one that could not count for it. */
+  const chargeQuestion = async (principal: string): Promise<void> => {
+    await pool.query(
+      `insert into api_budget as b (credential, next_free_at)
+       values ($1, clock_timestamp() + make_interval(secs => $2::float8 / 1000))
+       on conflict (credential) do update set
+         next_free_at = greatest(b.next_free_at, clock_timestamp()) + make_interval(secs => $2::float8 / 1000)`,
+      [principal, spacingMs()],
+    );
+  };
+  return async () => {
+    const credential = await credentialRow();
+    const principal = currentPrincipal?.();
+    if (principal === undefined) return [credential];
+    if (principal !== lastPrincipal) {
+      lastPrincipal = principal;
+      await chargeQuestion(principal);
+    }
+    return [principal, credential];
+  };
+};
+
+const followed = (fingerprint: string | (() => string)): (() => string) =>
+  typeof fingerprint === 'string' ? () => fingerprint : fingerprint;
+
 /**
  * The row in force. A renewed credential is usually of the same user, whose requests Cloudflare counts together: its row
  * begins with what the old one has used, and with its pause.
  */
 const followFingerprint = (pool: Pool, fingerprint: string | (() => string)): (() => Promise<string>) => {
-  const current = typeof fingerprint === 'string' ? () => fingerprint : fingerprint;
+  const current = followed(fingerprint);
   let last = current();
   return async () => {
     const now = current();

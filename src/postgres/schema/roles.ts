@@ -81,6 +81,7 @@ const ingestCalls = [
   'orgtrail_commit_source_page',
   'orgtrail_claim_source',
   'orgtrail_take_request',
+  'orgtrail_take_requests',
   'orgtrail_fail_lane',
   'orgtrail_end_rests',
   'orgtrail_trim_coverage',

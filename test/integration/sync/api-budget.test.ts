@@ -112,6 +112,78 @@ describe('invariant 11: the API budget is held by all replicas together', () => 
     expect(admitted).toBeGreaterThanOrEqual(burst);
   });
 
+  test('requests that come close together are counted by few statements, each of them once', async () => {
+    const requests = 3_000;
+    const budget = budgetOf('together', requests);
+    let statements = 0;
+    const count = () => {
+      statements += 1;
+    };
+    const { signal } = new AbortController();
+    stillPool.on('acquire', count);
+    for (let round = 0; round < 20; round += 1) await Promise.all([1, 2, 3, 4].map(() => budget.acquire(signal)));
+    stillPool.off('acquire', count);
+    expect(statements).toBeLessThan(40);
+    // A permit that was taken ahead and not used is lost, and none is used twice.
+    const left = await budgetOf('together', requests).available();
+    expect(left).toBeLessThanOrEqual(300 - 80);
+    expect(left).toBeGreaterThanOrEqual(300 - 80 - 16);
+  });
+
+  test('none is taken ahead if less than half of the burst is left', async () => {
+    const requests = 300;
+    const budget = budgetOf('few are left', requests);
+    const { signal } = new AbortController();
+    for (let request = 0; request < 29; request += 1) await budget.acquire(signal);
+    // The row has whole microseconds.
+    await pass(1);
+    expect(await budgetOf('few are left', requests).available(), 'of 30').toBe(1);
+    await budget.acquire(signal);
+    expect(await attempt('few are left', requests)).toMatchObject({ because: 'budget' });
+  });
+
+  test('no 5 minutes see more than the budget, however many come at once in two replicas', async () => {
+    const requests = 900;
+    let admitted = 0;
+    /** Forty at once, until one of them would have to wait. */
+    const takeTogether = async (pool: Pool): Promise<void> => {
+      const stopped = new AbortController();
+      const onWait = () => stopped.abort(new Error('would wait'));
+      const budget = createApiBudget({ pool, fingerprint: 'two crowds', requestsPerWindow: requests, onWait });
+      const call = async () => {
+        for (;;) {
+          await budget.acquire(stopped.signal);
+          admitted += 1;
+        }
+      };
+      await Promise.allSettled(Array.from({ length: 40 }, call));
+    };
+    for (let step = 0; step <= 60; step += 1) {
+      await Promise.all([takeTogether(stillPool), takeTogether(otherPool)]);
+      if (step < 60) await pass(WINDOW_MS / 60);
+    }
+    expect(admitted).toBeLessThanOrEqual(requests);
+    expect(admitted, 'and the budget is used').toBeGreaterThanOrEqual(Math.floor(requests * 0.85));
+  });
+
+  test('a pause also stops what was taken ahead', async () => {
+    const waits: string[] = [];
+    const stopped = new AbortController();
+    const budget = createApiBudget({
+      pool: stillPool,
+      fingerprint: 'stopped ahead',
+      requestsPerWindow: 3_000,
+      onWait: (_, because) => {
+        waits.push(because);
+        stopped.abort(new Error('would wait'));
+      },
+    });
+    for (let request = 0; request < 6; request += 1) await budget.acquire(stopped.signal);
+    await budget.pause(60_000, 'retry_after');
+    await expect(budget.acquire(stopped.signal)).rejects.toThrow('would wait');
+    expect(waits).toEqual(['retry_after']);
+  });
+
   test('who has to wait is told how long, and is admitted after it', async () => {
     expect(await takeAll('spaced', 60)).toBe(6);
     const wait = await attempt('spaced');

@@ -197,6 +197,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_skip_events' },
     { role: 'orgtrail_ingest', function: 'orgtrail_skip_old_events' },
     { role: 'orgtrail_ingest', function: 'orgtrail_take_request' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_take_requests' },
     { role: 'orgtrail_ingest', function: 'orgtrail_trim_coverage' },
   ]);
   const { rows: builds } = await pool.query<{ function: string }>(

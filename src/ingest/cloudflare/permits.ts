@@ -1,0 +1,155 @@
+export interface Wait {
+  readonly waitMs: number;
+  readonly because: string;
+}
+
+export interface PermitsOptions {
+  /**
+   * Takes permits: as many of `needed` as there are now, and up to `ahead` beyond them if there are plenty. Resolves with how many it took. What
+   * is taken is spent, whether or not it is used.
+   */
+  readonly take: (needed: number, ahead: number) => Promise<number>;
+  /** For how long there is none. */
+  readonly wait: () => Promise<Wait>;
+  /** Names what permits are of: those of another name are worth nothing. */
+  readonly name: () => string;
+  /** Never goes back. */
+  readonly nowMs: () => number;
+  /** Rejects if the signal aborts. */
+  readonly sleep: (durationMs: number, signal: AbortSignal) => Promise<void>;
+  /** Called for each request that waits, each time. */
+  readonly onWait: (wait: Wait) => void;
+}
+
+/**
+ * A permit that was taken ahead is used within this time, or lost. So requests leave later than they were counted by this much at most, and as
+ * long after another process has learned that there is a block.
+ */
+const HELD_MS = 100;
+const MOST_AHEAD = 16;
+/** What became free between two statements needs no wait, and no busy loop. */
+const LEAST_WAIT_MS = 5;
+
+interface Waiting {
+  readonly admit: () => void;
+  readonly fail: (reason: unknown) => void;
+}
+
+/**
+ * Permits for the requests of one process, in the order of their coming. Those that wait at the same time take theirs together, and one
+ * that comes soon after others takes twice as many ahead as they were.
+ */
+export class Permits {
+  readonly #options: PermitsOptions;
+  readonly #waiting = new Set<Waiting>();
+  #held = 0;
+  #heldUntilMs = 0;
+  #name = '';
+  /** Since the last statement, which was sent then. */
+  #used = 0;
+  #sentAtMs = Number.NEGATIVE_INFINITY;
+  #dropped = 0;
+  #isTaking = false;
+  /** While there is none: what ends the wait, and until when it lasts. */
+  #sleep: { readonly end: AbortController; readonly untilMs: number; readonly because: string } | undefined;
+
+  constructor(options: PermitsOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when a request may go out. Rejects with the signal's reason, or with the error of a statement. */
+  async acquire(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#options.name() !== this.#name) {
+      this.drop();
+      this.#sleep?.end.abort();
+    }
+    if (this.#waiting.size === 0 && this.#use()) return;
+    await this.#join(signal);
+  }
+
+  /** What was taken ahead is not used: requests have to stop. */
+  drop(): void {
+    this.#held = 0;
+    this.#dropped += 1;
+  }
+
+  async #join(signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiting: Waiting = { admit: resolve, fail: reject };
+    const onAbort = (): void => {
+      this.#leave(waiting);
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#waiting.add(waiting);
+    if (this.#sleep !== undefined) this.#tell(this.#sleep);
+    else if (!this.#isTaking) void this.#takeAll();
+    try {
+      await promise;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #leave(waiting: Waiting): void {
+    this.#waiting.delete(waiting);
+    if (this.#waiting.size === 0) this.#sleep?.end.abort();
+  }
+
+  #tell({ untilMs, because }: { readonly untilMs: number; readonly because: string }): void {
+    this.#options.onWait({ waitMs: Math.max(0, untilMs - this.#options.nowMs()), because });
+  }
+
+  #use(): boolean {
+    if (this.#held === 0 || this.#options.nowMs() >= this.#heldUntilMs) return false;
+    this.#held -= 1;
+    this.#used += 1;
+    return true;
+  }
+
+  async #takeAll(): Promise<void> {
+    this.#isTaking = true;
+    try {
+      while (this.#waiting.size > 0) {
+        if ((await this.#takeSome()) === 0 && this.#waiting.size > 0) await this.#waitForMore();
+      }
+    } catch (error) {
+      for (const { fail } of this.#waiting) fail(error);
+      this.#waiting.clear();
+    }
+    this.#isTaking = false;
+  }
+
+  async #takeSome(): Promise<number> {
+    const { take, nowMs, name } = this.#options;
+    const sentAtMs = nowMs();
+    const ahead = sentAtMs - this.#sentAtMs < HELD_MS ? Math.min(MOST_AHEAD, 2 * this.#used) : 0;
+    const dropped = this.#dropped;
+    this.#name = name();
+    this.#used = 0;
+    this.#sentAtMs = sentAtMs;
+    const taken = await take(this.#waiting.size, ahead);
+    let left = taken;
+    for (const waiting of this.#waiting) {
+      if (left === 0) break;
+      left -= 1;
+      this.#used += 1;
+      this.#waiting.delete(waiting);
+      waiting.admit();
+    }
+    this.#held = dropped === this.#dropped && this.#name === name() ? left : 0;
+    this.#heldUntilMs = sentAtMs + HELD_MS;
+    return taken;
+  }
+
+  async #waitForMore(): Promise<void> {
+    const { waitMs, because } = await this.#options.wait();
+    const sleepMs = Math.max(LEAST_WAIT_MS, waitMs);
+    const end = new AbortController();
+    this.#sleep = { end, untilMs: this.#options.nowMs() + sleepMs, because };
+    for (const _ of [...this.#waiting]) this.#options.onWait({ waitMs: sleepMs, because });
+    if (this.#waiting.size > 0) await this.#options.sleep(sleepMs, end.signal).catch(() => {});
+    this.#sleep = undefined;
+  }
+}

@@ -1,0 +1,151 @@
+import { expect, test } from 'vitest';
+import { Permits } from '../../../../src/ingest/cloudflare/permits.ts';
+
+/** A budget with so many permits, which are added by the test; a clock that the test moves. */
+const open = (free: number) => {
+  const world = {
+    free,
+    plenty: true,
+    nowMs: 1_000,
+    name: 'one',
+    statements: [] as { readonly needed: number; readonly ahead: number }[],
+    waits: 0,
+    fail: undefined as Error | undefined,
+    /** Resolves what sleeps. */
+    wake: () => {},
+  };
+  const permits = new Permits({
+    take: async (needed, ahead) => {
+      world.statements.push({ needed, ahead });
+      await Promise.resolve();
+      if (world.fail !== undefined) throw world.fail;
+      const taken = Math.min(world.free, needed + (world.plenty ? ahead : 0));
+      world.free -= taken;
+      return taken;
+    },
+    wait: async () => ({ waitMs: 60_000, because: 'budget' }),
+    name: () => world.name,
+    nowMs: () => world.nowMs,
+    sleep: (_, signal) =>
+      new Promise((resolve, reject) => {
+        world.wake = resolve;
+        signal.addEventListener('abort', () => reject(signal.reason));
+      }),
+    onWait: () => {
+      world.waits += 1;
+    },
+  });
+  const { signal } = new AbortController();
+  return { world, permits, acquire: () => permits.acquire(signal) };
+};
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+test('requests that come at once take their permits in two statements, the first of them at once', async () => {
+  const { world, acquire } = open(100);
+  await Promise.all(Array.from({ length: 30 }, acquire));
+  expect(world.statements).toHaveLength(2);
+  expect(world.statements).toMatchObject([{ needed: 1, ahead: 0 }, { needed: 29 }]);
+  expect(world.free).toBeGreaterThanOrEqual(100 - 30 - 16);
+});
+
+test('requests one after the other take more and more ahead, and none after a pause', async () => {
+  const { world, acquire } = open(1_000);
+  for (let request = 0; request < 100; request += 1) {
+    await acquire();
+    world.nowMs += 1;
+  }
+  expect(world.statements.length).toBeLessThan(12);
+  expect(Math.max(...world.statements.map(({ ahead }) => ahead))).toBe(16);
+  world.nowMs += 100;
+  const [statements, free] = [world.statements.length, world.free];
+  await acquire();
+  expect(world.statements.slice(statements), 'what was left is lost').toEqual([{ needed: 1, ahead: 0 }]);
+  expect(world.free).toBe(free - 1);
+});
+
+test('a permit is used within a tenth of a second, or not at all', async () => {
+  const { world, acquire } = open(1_000);
+  await acquire();
+  await acquire();
+  expect(world.statements).toHaveLength(2);
+  world.nowMs += 99;
+  await acquire();
+  expect(world.statements, 'taken ahead').toHaveLength(2);
+  await acquire();
+  world.nowMs += 100;
+  await acquire();
+  expect(world.statements.at(-1)).toEqual({ needed: 1, ahead: 0 });
+});
+
+test('what was taken ahead is given up when requests have to stop, also while it is being taken', async () => {
+  const { world, permits, acquire } = open(1_000);
+  await acquire();
+  await acquire();
+  permits.drop();
+  await acquire();
+  expect(world.statements).toHaveLength(3);
+  permits.drop();
+  const under = acquire();
+  permits.drop();
+  await under;
+  await acquire();
+  expect(world.statements).toHaveLength(5);
+});
+
+test('permits of another credential are worth nothing', async () => {
+  const { world, acquire } = open(1_000);
+  await acquire();
+  await acquire();
+  world.name = 'another';
+  await acquire();
+  expect(world.statements).toHaveLength(3);
+});
+
+test('requests that wait are admitted in the order of their coming, as far as there is something', async () => {
+  const { world, acquire } = open(0);
+  const admitted: number[] = [];
+  const all = [0, 1, 2].map((number) => acquire().then(() => admitted.push(number)));
+  await settled();
+  expect(world.waits, 'each of them waits').toBe(3);
+  world.free = 2;
+  world.wake();
+  await settled();
+  expect(admitted).toEqual([0, 1]);
+  world.free = 5;
+  world.wake();
+  await Promise.all(all);
+  expect(admitted).toEqual([0, 1, 2]);
+});
+
+test('a request that is aborted while it waits leaves the others, and takes nothing', async () => {
+  const { world, permits, acquire } = open(0);
+  const stopped = new AbortController();
+  const leaving = permits.acquire(stopped.signal);
+  const staying = acquire();
+  await settled();
+  stopped.abort(new Error('stopped'));
+  await expect(leaving).rejects.toThrow('stopped');
+  world.free = 1;
+  world.wake();
+  await staying;
+  expect(world.free).toBe(0);
+});
+
+test('a renewed credential ends the wait for the old one', async () => {
+  const { world, acquire } = open(0);
+  const first = acquire();
+  await settled();
+  world.name = 'renewed';
+  world.free = 2;
+  await Promise.all([first, acquire()]);
+});
+
+test('the error of a statement is that of all that wait for it, and of none after it', async () => {
+  const { world, acquire } = open(10);
+  world.fail = new Error('the database is away');
+  const endings = await Promise.allSettled([acquire(), acquire(), acquire()]);
+  expect(endings.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+  world.fail = undefined;
+  await acquire();
+});
