@@ -218,7 +218,9 @@ create table evidence_coverage (
   filter_hash text not null,
   index bigint not null,
   wanted_since timestamp with time zone,
-  stated_at timestamp with time zone not null
+  stated_at timestamp with time zone not null,
+  reads_count bigint,
+  reads_after bigint
 );
 
 create table evidence_journal (
@@ -270,6 +272,26 @@ create table evidence_logs (
 create table evidence_month_keys (
   month text collate "C" not null,
   key bytea not null
+);
+
+create table evidence_reads (
+  source_kind text collate "C" not null,
+  source_id text collate "C" not null,
+  number bigint not null,
+  read_at timestamp with time zone not null,
+  lane text not null,
+  filter_hash text not null,
+  since timestamp with time zone not null,
+  before timestamp with time zone not null,
+  pages integer not null,
+  entries bigint not null,
+  answers integer not null,
+  first_date timestamp with time zone,
+  first_cf_ray text,
+  last_date timestamp with time zone,
+  last_cf_ray text,
+  bodies_sha256 bytea not null,
+  sha256 bytea not null
 );
 
 create table evidence_sources (
@@ -520,6 +542,10 @@ alter table evidence_logs add constraint evidence_logs_size_check CHECK ((size >
 alter table evidence_logs add constraint evidence_logs_state_check CHECK ((state = ANY (ARRAY['building'::text, 'ok'::text, 'behind'::text, 'forked'::text, 'halted'::text])));
 alter table evidence_month_keys add constraint evidence_month_keys_key_check CHECK ((octet_length(key) = 32));
 alter table evidence_month_keys add constraint evidence_month_keys_pkey PRIMARY KEY (month);
+alter table evidence_reads add constraint evidence_reads_bodies_sha256_check CHECK ((octet_length(bodies_sha256) = 32));
+alter table evidence_reads add constraint evidence_reads_number_check CHECK ((number >= 1));
+alter table evidence_reads add constraint evidence_reads_pkey PRIMARY KEY (source_kind, source_id, number);
+alter table evidence_reads add constraint evidence_reads_sha256_check CHECK ((octet_length(sha256) = 32));
 alter table evidence_sources add constraint evidence_sources_chain_check CHECK ((octet_length(chain) = 32));
 alter table evidence_sources add constraint evidence_sources_generation_source_kind_source_id_key UNIQUE (generation, source_kind, source_id);
 alter table evidence_sources add constraint evidence_sources_number_check CHECK (((number >= 1) AND (number <= 65535)));
@@ -1895,6 +1921,16 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_bounded_instant(p_ms text)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  -- From 1970 to 9999.
+  select to_timestamp(least(greatest(p_ms::float8, 0), 253370764800000) / 1000) where p_ms is not null
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_check_timeline()
  RETURNS void
  LANGUAGE plpgsql
@@ -2143,6 +2179,31 @@ begin
     (select max(position) from stored)
   into fence, entries, stored, changed, defective, lateness, covered, last_position;
   if last_position is not null then perform pg_notify('orgtrail_feed', last_position::text); end if;
+  return next;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_commit_page_2(p_kind text, p_source_id text, p_organization_id text, p_epoch bigint, p_owner text, p_commit_seq bigint, p_lease_ms double precision, p_lane text, p_filter_hash text, p_last_event_ms double precision, p_event_rate double precision, p_recent_event_rate double precision, p_claim_passes integer[], p_claim_ranges text[], p_known_from timestamp with time zone, p_known_to timestamp with time zone, p_state jsonb, p_holes jsonb, p_reading jsonb, p_page_entries integer, p_reads jsonb, p_raws json[], p_ids text[], p_times text[], p_firsts integer[], p_defects text[], p_action_type text[], p_action_result text[], p_action_description text[], p_actor_id text[], p_actor_type text[], p_actor_context text[], p_actor_email text[], p_actor_ip_address text[], p_actor_token_id text[], p_actor_token_name text[], p_raw_method text[], p_raw_uri text[], p_raw_user_agent text[], p_resource_id text[], p_resource_product text[], p_resource_type text[], p_resource_scope text[], p_account_id text[], p_account_name text[], p_zone_id text[], p_zone_name text[], p_raw_cf_ray_id text[], p_raw_status_code integer[])
+ RETURNS TABLE(fence integer, entries integer, stored integer, changed integer, defective integer, lateness double precision[], covered json)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET jit TO 'off'
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+begin
+  select * into fence, entries, stored, changed, defective, lateness, covered
+  from orgtrail_commit_source_page(
+      p_kind, p_source_id, p_organization_id, p_epoch, p_owner, p_commit_seq, p_lease_ms, p_lane, p_filter_hash, p_last_event_ms,
+      p_event_rate, p_recent_event_rate, p_claim_passes, p_claim_ranges, p_known_from, p_known_to, p_state, p_holes, p_reading,
+      p_page_entries, p_raws, p_ids, p_times, p_firsts, p_defects, p_action_type, p_action_result, p_action_description, p_actor_id,
+      p_actor_type, p_actor_context, p_actor_email, p_actor_ip_address, p_actor_token_id, p_actor_token_name, p_raw_method,
+      p_raw_uri, p_raw_user_agent, p_resource_id, p_resource_product, p_resource_type, p_resource_scope, p_account_id,
+      p_account_name, p_zone_id, p_zone_name, p_raw_cf_ray_id, p_raw_status_code);
+  if fence = 1 and p_reads is not null then
+    perform orgtrail_note_reads(p_kind, p_source_id, p_filter_hash, p_lane, p_reads);
+  end if;
   return next;
 end
 $function$;
@@ -3039,6 +3100,15 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_instant_text(p_at timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(to_json(to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text, 'null')
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_ip(p_text text)
  RETURNS inet
  LANGUAGE sql
@@ -3356,6 +3426,42 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_note_reads(p_kind text, p_source_id text, p_filter_hash text, p_lane text, p_reads jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  added evidence_reads;
+  was evidence_reads;
+begin
+  if not exists (select from evidence_logs l where l.name = 'events' and l.ended_at is null
+      and l.generation = (select max(g.generation) from evidence_logs g)) then
+    return;
+  end if;
+  select * into was from evidence_reads r where r.source_kind = p_kind and r.source_id = p_source_id order by r.number desc limit 1;
+  added.source_kind := p_kind;
+  added.source_id := p_source_id;
+  added.number := coalesce(was.number, 0) + 1;
+  added.read_at := clock_timestamp();
+  added.lane := left(p_lane, 64);
+  added.filter_hash := left(p_filter_hash, 200);
+  added.since := orgtrail_bounded_instant(p_reads ->> 'fromMs');
+  added.before := orgtrail_bounded_instant(p_reads ->> 'toMs');
+  added.pages := greatest((p_reads ->> 'pages')::integer, 0);
+  added.entries := least(greatest((p_reads ->> 'entries')::bigint, 0), 9007199254740991);
+  added.answers := greatest((p_reads ->> 'count')::integer, 0);
+  added.first_date := orgtrail_bounded_instant(p_reads ->> 'firstDateMs');
+  added.first_cf_ray := left(p_reads ->> 'firstCfRay', 64);
+  added.last_date := orgtrail_bounded_instant(p_reads ->> 'lastDateMs');
+  added.last_cf_ray := left(p_reads ->> 'lastCfRay', 64);
+  added.bodies_sha256 := decode(p_reads ->> 'sha256', 'hex');
+  added.sha256 := sha256(coalesce(was.sha256, decode(repeat('00', 32), 'hex')) || sha256(convert_to(orgtrail_read_text(added), 'UTF8')));
+  insert into evidence_reads values (added.*);
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_note_sink_failure(p_name text, p_reason text, p_rest_ms double precision)
  RETURNS void
  LANGUAGE sql
@@ -3376,11 +3482,13 @@ declare
   said jsonb := new.text::jsonb;
 begin
   if new.kind = 'coverage' then
-    insert into evidence_coverage as c (generation, source_kind, source_id, filter_hash, index, wanted_since, stated_at)
+    insert into evidence_coverage as c (generation, source_kind, source_id, filter_hash, index, wanted_since, stated_at, reads_count, reads_after)
     values (new.generation, said ->> 'source_kind', said ->> 'source_id', said #>> '{filter,hash}', new.index,
-      (said ->> 'wanted_since')::timestamptz, coalesce(said ->> 'as_of', said ->> 'at')::timestamptz)
+      (said ->> 'wanted_since')::timestamptz, coalesce(said ->> 'as_of', said ->> 'at')::timestamptz,
+      (said #>> '{reads,count}')::bigint, (said #>> '{reads,after,count}')::bigint)
     on conflict (generation, source_kind, source_id, filter_hash) do update
-      set index = excluded.index, wanted_since = excluded.wanted_since, stated_at = excluded.stated_at;
+      set index = excluded.index, wanted_since = excluded.wanted_since, stated_at = excluded.stated_at,
+        reads_count = excluded.reads_count, reads_after = excluded.reads_after;
   else
     update evidence_logs l set schema_version = case when new.kind = 'schema' then said ->> 'to_version' else orgtrail_schema_version() end
     where l.name = 'events' and l.generation = new.generation;
@@ -3455,6 +3563,20 @@ CREATE OR REPLACE FUNCTION public.orgtrail_payload(raw json, defects text[])
 AS $function$
   select case when defects && array['nul_character', 'lone_surrogate', 'number_out_of_range', 'nested_too_deeply', 'refused_by_database']
     then null else raw::jsonb end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_read_text(p_row evidence_reads)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select format('{"number":%s,"source_kind":%s,"source_id":%s,"read_at":%s,"lane":%s,"filter_hash":%s,"since":%s,"before":%s,'
+      '"pages":%s,"entries":%s,"answers":%s,"first_date":%s,"first_cf_ray":%s,"last_date":%s,"last_cf_ray":%s,"bodies_sha256":%s}',
+    p_row.number, to_json(p_row.source_kind), to_json(p_row.source_id), orgtrail_instant_text(p_row.read_at), to_json(p_row.lane),
+    to_json(p_row.filter_hash), orgtrail_instant_text(p_row.since), orgtrail_instant_text(p_row.before), p_row.pages, p_row.entries, p_row.answers,
+    orgtrail_instant_text(p_row.first_date), coalesce(to_json(p_row.first_cf_ray)::text, 'null'),
+    orgtrail_instant_text(p_row.last_date), coalesce(to_json(p_row.last_cf_ray)::text, 'null'), to_json(encode(p_row.bodies_sha256, 'hex')))
 $function$;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_refuse_row()
@@ -3766,6 +3888,27 @@ begin
     and not exists (
       select from evidence_anchors a
       where a.log = c.log and a.generation = c.generation and a.size = c.size and a.at is not null);
+  get diagnostics thinned = row_count;
+  return thinned;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_thin_reads()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  thinned bigint;
+begin
+  with stated as materialized (
+    select distinct on (c.source_kind, c.source_id) c.source_kind, c.source_id, c.reads_after
+    from evidence_coverage c join evidence_logs l on l.name = 'journal' and l.generation = c.generation
+    where c.generation = (select max(g.generation) from evidence_logs g) and c.index < l.signed_size and c.reads_after is not null
+    order by c.source_kind, c.source_id, c.index desc)
+  delete from evidence_reads r using stated s
+  where s.reads_after > 0 and r.source_kind = s.source_kind and r.source_id = s.source_id and r.number < s.reads_after;
   get diagnostics thinned = row_count;
   return thinned;
 end
@@ -4513,6 +4656,8 @@ comment on column evidence_coverage.filter_hash is 'Names the filter set that th
 comment on column evidence_coverage.index is 'Which statement of evidence_journal it is.';
 comment on column evidence_coverage.wanted_since is 'What it says of the horizon.';
 comment on column evidence_coverage.stated_at is 'As of when it states what is covered.';
+comment on column evidence_coverage.reads_count is 'How many rows of evidence_reads it counts.';
+comment on column evidence_coverage.reads_after is 'Rows up to this number are no longer promised.';
 comment on table evidence_journal is 'The statements.';
 comment on column evidence_journal.generation is 'As in evidence_logs.';
 comment on column evidence_journal.index is 'Which leaf of the journal it is, from 0.';
@@ -4556,6 +4701,24 @@ comment on column evidence_logs.old_key_until is 'Until when the key before sign
 comment on table evidence_month_keys is 'What salts the leaves of the events of a month: dropped with the month.';
 comment on column evidence_month_keys.month is 'By action_time in UTC, as 2026-01; -infinity for events without a time.';
 comment on column evidence_month_keys.key is '32 random bytes.';
+comment on table evidence_reads is 'The requests behind what is claimed as read, while there is evidence: one row for each walk that has come to its end, written with the claim.';
+comment on column evidence_reads.source_kind is 'As in audit_events.';
+comment on column evidence_reads.source_id is 'As in audit_events.';
+comment on column evidence_reads.number is 'From 1, for each source.';
+comment on column evidence_reads.read_at is 'When it was stored.';
+comment on column evidence_reads.lane is 'As in lanes.';
+comment on column evidence_reads.filter_hash is 'Names the filter set.';
+comment on column evidence_reads.since is 'Of the window, as it was asked for: more than is claimed.';
+comment on column evidence_reads.before is 'Its end.';
+comment on column evidence_reads.pages is 'Pages of the walk.';
+comment on column evidence_reads.entries is 'Entries on these.';
+comment on column evidence_reads.answers is 'So many answers are hashed: those pages, and those to questions that proved the end.';
+comment on column evidence_reads.first_date is 'The header Date of the first one; null: it had none.';
+comment on column evidence_reads.first_cf_ray is 'The header CF-Ray of the first one, by which Cloudflare knows the request.';
+comment on column evidence_reads.last_date is 'The header Date of the last one.';
+comment on column evidence_reads.last_cf_ray is 'The header CF-Ray of the last one.';
+comment on column evidence_reads.bodies_sha256 is 'SHA-256 of the one before and the SHA-256 of the body, over these answers, from 32 zero bytes on.';
+comment on column evidence_reads.sha256 is 'SHA-256 of that of the row before and the SHA-256 of this row as orgtrail_read_text has it.';
 comment on table evidence_sources is 'The numbers of sources, and for each the count and the chain of its leaves.';
 comment on column evidence_sources.generation is 'As in evidence_logs.';
 comment on column evidence_sources.number is 'In evidence_tiles.sources.';

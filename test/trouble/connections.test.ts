@@ -9,7 +9,7 @@ import { expectTroubleSaid, startTroubled } from '../support/process/trouble.ts'
 import { until } from '../support/process/until.ts';
 
 /** In the statement that commits a page, and in no other. */
-const PAGE_STATEMENT = 'orgtrail_commit_source_page(';
+const PAGE_STATEMENT = 'orgtrail_commit_page_2(';
 /** Stands in for the minute that a statement may take. */
 const STATEMENT_TIMEOUT_MS = 2_000;
 /** The daemon has few workers; without an end to abandoned statements, each second would add some. */

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { ApiError } from '../../errors.ts';
 import type { Page } from '../entries/page.ts';
 import { UnreadablePageError } from '../entries/page-envelope.ts';
@@ -105,6 +106,7 @@ const readOrThrow = (source: SourceKey, answer: ApiText, fastPath: boolean): Pag
   try {
     const page = kindOf(source).readPage(answer, { fastPath });
     page.servedAtMs = answer.dateMs;
+    page.answer = { dateMs: answer.dateMs, cfRay: answer.cfRay, bodySha256: hash('sha256', answer.bytes) };
     return page;
   } catch (error) {
     if (error instanceof UnreadablePageError) throw new ApiError('unreadable', error.message);

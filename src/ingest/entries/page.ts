@@ -31,6 +31,18 @@ interface PageText extends PageFacts {
   release?(): void;
   /** Set by who received it: the answer's own `Date`. */
   servedAtMs?: number | undefined;
+  /** Set by who received it. */
+  answer?: PageAnswer | undefined;
+}
+
+/** The answer that a page came in, by what tells it apart from all others. */
+export interface PageAnswer {
+  /** Its `Date` header, believed or not. */
+  readonly dateMs: number | undefined;
+  /** Its `CF-Ray` header. */
+  readonly cfRay: string | undefined;
+  /** Of the whole body, in hexadecimal digits. */
+  readonly bodySha256: string;
 }
 
 /** Every entry is plain and was read from its bytes, with columns that are sure (fast-path/). */

@@ -6,7 +6,7 @@ import type { Lane } from './lanes.ts';
 import type { CoveredEntries } from './late-entries.ts';
 import type { SourceProgress } from './planner.ts';
 import type { EventRate } from './polling/event-rate.ts';
-import type { Direction } from './walk.ts';
+import type { Direction, WalkAnswers } from './walk.ts';
 
 /** Which log: what kind of thing it belongs to, and that thing's id. All data is keyed by both. */
 export interface SourceKey {
@@ -68,6 +68,8 @@ export interface PageCommit {
   readonly holes?: readonly Hole[];
   /** The walk that ends with it: undefined if none does, or its end is no proof. */
   readonly reading?: Reading | undefined;
+  /** How the walk was read whose end is claimed. */
+  readonly reads?: ClaimedReads | undefined;
   /** The turn ends with it: the lease is given back by the same statement. A commit that is fenced, or fails, gives nothing back. */
   readonly endsTurn?: boolean;
 }
@@ -79,6 +81,17 @@ export interface Reading {
   /** Of the pass or of the round; 0 for the first reading. */
   readonly number: number;
   readonly direction: Direction;
+}
+
+/** The requests behind a claim: a row of `evidence_reads`, if there is evidence. */
+export interface ClaimedReads {
+  /** As it was asked for, which is more than is claimed. */
+  readonly window: Range;
+  /** Pages of the walk, and their entries. */
+  readonly pages: number;
+  readonly entries: number;
+  /** Of these pages, and of the questions that proved the walk's end. */
+  readonly answers: WalkAnswers;
 }
 
 /** What a commit did; `fenced`: nothing, since another process holds the lease. */

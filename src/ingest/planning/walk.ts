@@ -26,6 +26,18 @@ export const LIVE_LOOKBACK_MS = 120_000;
 
 export type Direction = 'asc' | 'desc';
 
+/** The answers that a walk has had, for the record of what was read (`evidence_reads`). Null: the answer did not say. */
+export interface WalkAnswers {
+  readonly count: number;
+  /** `Date` and `CF-Ray` of the first one and of the last one. */
+  readonly firstDateMs: number | null;
+  readonly firstCfRay: string | null;
+  readonly lastDateMs: number | null;
+  readonly lastCfRay: string | null;
+  /** SHA-256(before ‖ SHA-256(body)) over all of them, from 32 zero bytes on, in hexadecimal digits. */
+  readonly sha256: string;
+}
+
 /**
  * One cursor-paginated run over a frozen window. Persisted with every page (table `lanes`), so that a restart goes on
  * from the cursor. `claim` is the range that coverage grows by when the walk has been read to a credible end; the request asks for
@@ -68,6 +80,8 @@ export interface Walk {
   readonly failures: number;
   /** Of the scrub lane: the round that it counts for. */
   readonly round?: RoundStart | undefined;
+  /** Of its pages. Walks that an earlier version began have none, or only those of the rest of their pages. */
+  readonly answers?: WalkAnswers | undefined;
 }
 
 type WalkFault = 'cursor_repeated' | 'page_repeated' | 'count_differs';

@@ -79,6 +79,7 @@ const ingestCalls = [
   'orgtrail_commit_page',
   'orgtrail_commit_walk_page',
   'orgtrail_commit_source_page',
+  'orgtrail_commit_page_2',
   'orgtrail_claim_source',
   'orgtrail_take_request',
   'orgtrail_take_requests',
@@ -108,6 +109,8 @@ const internalFunctions = [
   'orgtrail_has_stored',
   'orgtrail_add_counts',
   'orgtrail_note_reading',
+  'orgtrail_note_reads',
+  'orgtrail_bounded_instant',
   'orgtrail_timeline',
   'orgtrail_wait_for_disk',
 ].join(', ');
@@ -123,6 +126,7 @@ const evidenceTables = [
   'evidence_sources',
   'evidence_asked',
   'evidence_key_orders',
+  'evidence_reads',
 ];
 /** With a key, the hash of an event can be tested against guesses after the event is dropped. */
 const SALTS = 'evidence_month_keys';
@@ -159,6 +163,9 @@ const evidenceCalls = [
   'orgtrail_note_evidence_settings',
   'orgtrail_continue_evidence',
   'orgtrail_thin_checkpoints',
+  'orgtrail_thin_reads',
+  'orgtrail_read_text',
+  'orgtrail_instant_text',
   'orgtrail_note_anchor',
   'orgtrail_is_evidence_here',
   'orgtrail_ask_coverage',

@@ -94,6 +94,29 @@ export const evidenceCoverage = pgTable('evidence_coverage', {
   index: integer64('index').notNull(),
   wantedSince: instant('wanted_since'),
   statedAt: instant('stated_at').notNull(),
+  readsCount: integer64('reads_count'),
+  readsAfter: integer64('reads_after'),
+});
+
+/** The requests behind what is claimed. */
+export const evidenceReads = pgTable('evidence_reads', {
+  sourceKind: text('source_kind').notNull(),
+  sourceId: text('source_id').notNull(),
+  number: integer64('number').notNull(),
+  readAt: instant('read_at').notNull(),
+  lane: text('lane').notNull(),
+  filterHash: text('filter_hash').notNull(),
+  since: instant('since').notNull(),
+  before: instant('before').notNull(),
+  pages: integer('pages').notNull(),
+  entries: integer64('entries').notNull(),
+  answers: integer('answers').notNull(),
+  firstDate: instant('first_date'),
+  firstCfRay: text('first_cf_ray'),
+  lastDate: instant('last_date'),
+  lastCfRay: text('last_cf_ray'),
+  bodiesSha256: bytea('bodies_sha256').notNull(),
+  sha256: bytea('sha256').notNull(),
 });
 
 /** When a coverage statement was asked for. */

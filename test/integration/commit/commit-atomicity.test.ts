@@ -207,6 +207,8 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
         'sinks/sinks.sql.ts',
       ],
       coverage_readings: [reading],
+      // By orgtrail_commit_page_2, which calls the function before it; and what is no longer promised is deleted.
+      evidence_reads: ['orgtrail_note_reads', 'orgtrail_thin_reads'],
       walks: [old],
       // The first one sets the position to what it is, for the trigger that compares timelines; the last one notes the time alone.
       feed_head: ['orgtrail_check_timeline', old, own, before, 'orgtrail_note_alive'],
@@ -220,6 +222,7 @@ const written = [
   'coverage',
   'lanes',
   'coverage_readings',
+  'evidence_reads',
   'sinks',
   'walks',
   'feed_head',

@@ -223,7 +223,7 @@ describe('who takes the password of the collector', () => {
 
   test('claims no time beyond a minute from now, however it is asked for: what it hides ends by then', async () => {
     const claim = hostileCalls(database.pool, 'orgtrail_test_daemon', known);
-    const honest = (await claim).find(({ what }) => what === 'call orgtrail_commit_source_page');
+    const honest = (await claim).find(({ what }) => what === 'call orgtrail_commit_page_2');
     if (honest === undefined) throw new Error('no such call');
     const { seen } = await attempt(honest);
     expect(seen?.ahead).toBeGreaterThan(0);

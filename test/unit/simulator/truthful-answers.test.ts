@@ -91,3 +91,17 @@ test('an id that no object could have is code 7003, whatever is asked about it',
     });
   }
 });
+
+test('every answer has a Date and a CF-Ray of its own, as those that pass through Cloudflare have', async () => {
+  const simulator = await simulate();
+  const answers = [
+    await get(simulator, '/organizations'),
+    await get(simulator, auditPath(organizationAt(simulator))),
+    await get(simulator, '/nowhere'),
+    await get(simulator, '/organizations', {}),
+  ];
+  const rays = answers.map(({ headers }) => headers.get('cf-ray') ?? '');
+  for (const ray of rays) expect(ray).toMatch(/^[0-9a-f]{16}-FRA$/);
+  expect(new Set(rays).size).toBe(answers.length);
+  expect(answers.every(({ headers }) => Number.isFinite(Date.parse(headers.get('date') ?? '')))).toBe(true);
+});

@@ -42,6 +42,8 @@ export interface ApiText {
   readonly rateLimits: readonly RateLimit[];
   /** Its `Date` header, in milliseconds since 1970: whole seconds. Undefined if it had none that can be read. */
   readonly dateMs: number | undefined;
+  /** Its `CF-Ray` header, by which Cloudflare knows the request. Undefined if it had none of that form. */
+  readonly cfRay: string | undefined;
 }
 
 /** The result of one attempt. A value even if it failed: a failure also tells about rate limits, and may be retried. */

@@ -133,8 +133,9 @@ async function readAnswer<T>(
     return { ok: false, error: new ApiError('too_large', message, { status: response.statusCode }), rateLimits };
   }
   const dateMs = parseHttpDate(header(response.headers, 'date'));
+  const cfRay = parseRay(header(response.headers, 'cf-ray'));
   try {
-    return { ok: true, value: request.decode(apiText({ rateLimits, dateMs }, body)), rateLimits };
+    return { ok: true, value: request.decode(apiText({ rateLimits, dateMs, cfRay }, body)), rateLimits };
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     return { ok: false, error, rateLimits };
@@ -142,7 +143,7 @@ async function readAnswer<T>(
 }
 
 /** Most bodies are read from their bytes: a page as text would be two bytes a character, for one accent in a name. */
-const apiText = (head: Pick<ApiText, 'rateLimits' | 'dateMs'>, { bytes, release }: Body): ApiText => {
+const apiText = (head: Pick<ApiText, 'rateLimits' | 'dateMs' | 'cfRay'>, { bytes, release }: Body): ApiText => {
   let text: string | undefined;
   return {
     ...head,
@@ -182,6 +183,11 @@ async function readFailure(
     redact,
   );
   return { ok: false, error, rateLimits: rateLimitsOf(headers) };
+}
+
+/** What is kept of a header is bounded, and no more than a name. */
+function parseRay(value: string | undefined): string | undefined {
+  return value !== undefined && /^[\w.-]{1,64}$/.test(value) ? value : undefined;
 }
 
 function rateLimitsOf(headers: Headers) {

@@ -40,7 +40,7 @@ export const contentDiffers = (a: string, b: string): string => `
     else ${a}.raw::jsonb <> ${b}.raw::jsonb end)`;
 
 /** Of the function's parameters, those that no page has. */
-const FIXED_PARAMETERS = 20;
+const FIXED_PARAMETERS = 21;
 const columnNames = [...Object.keys(textColumns), 'raw_cf_ray_id', 'raw_status_code'];
 const pageNames = ['raw', 'id', 'action_time', 'first_n', 'defects', ...columnNames];
 
@@ -50,7 +50,7 @@ const PAGE_PARAMETERS = FIXED_PARAMETERS + pageNames.length;
 const parameters = (first: number, last: number): string =>
   Array.from({ length: last - first + 1 }, (_, index) => `$${first + index}`).join(', ');
 
-const call = (page: string): string => `orgtrail_commit_source_page(${parameters(1, FIXED_PARAMETERS)}, ${page})`;
+const call = (page: string): string => `orgtrail_commit_page_2(${parameters(1, FIXED_PARAMETERS)}, ${page})`;
 
 /** PostgreSQL reads the page, whose text is the last parameter, and makes the arrays itself. */
 const ofJson = (form: PageForm): string => `
@@ -89,7 +89,7 @@ export const commitTogether = (pages: number): string => {
   const commitOne = (page: number): string => `
 select ${page + 1} as number, result.*
 from (select ${at(page, 1)}::text as kind from free where ${page + 1} = any(numbers) offset 0) as own,
-  orgtrail_commit_source_page(own.kind, ${parameters(page * PAGE_PARAMETERS + 2, (page + 1) * PAGE_PARAMETERS)}) as result`;
+  orgtrail_commit_page_2(own.kind, ${parameters(page * PAGE_PARAMETERS + 2, (page + 1) * PAGE_PARAMETERS)}) as result`;
   return `
 with free as materialized (
   select array_agg(number) as numbers

@@ -4,7 +4,7 @@ import { type PageRows, place, textColumns } from '../../entries/entry-columns.t
 import type { Page } from '../../entries/page.ts';
 import { toMultirange } from '../../planning/coverage.ts';
 import type { Hole } from '../../planning/lane.ts';
-import type { PageCommit } from '../../planning/source.ts';
+import type { ClaimedReads, PageCommit } from '../../planning/source.ts';
 import { integerArray, sizeOfArray, writeArray } from './binary-array.ts';
 
 const WIDE_DEDUPE_ENTRIES = 200;
@@ -50,7 +50,20 @@ const arrays = [
 
 /** What the function takes before the page, in its order. */
 export const fixedParameters = (
-  { lease, state, claims, page, lane, filterHash, eventRate, largestPage, holes = [], reading, endsTurn }: PageCommit,
+  {
+    lease,
+    state,
+    claims,
+    page,
+    lane,
+    filterHash,
+    eventRate,
+    largestPage,
+    holes = [],
+    reading,
+    reads,
+    endsTurn,
+  }: PageCommit,
   leaseMs: number,
 ): readonly PageParameter[] => {
   const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
@@ -75,8 +88,11 @@ export const fixedParameters = (
     holes.length === 0 ? null : JSON.stringify(holes.map(toHole)),
     reading === undefined ? null : JSON.stringify({ ...reading, ...reading.range }),
     largestPage ?? page.entries,
+    reads === undefined || claimed.length === 0 ? null : JSON.stringify(toReads(reads)),
   ];
 };
+
+const toReads = ({ window, pages, entries, answers }: ClaimedReads) => ({ ...window, pages, entries, ...answers });
 
 const toHole = ({ range, pass, reason, message }: Hole) => ({ ...range, pass, reason, message });
 

@@ -13,6 +13,7 @@ import { kindPolicyOf } from '../kind-policy.ts';
 import { noteAccess } from './note-access.ts';
 import { FencedError, PageRefusedError } from './turn-errors.ts';
 import { readingOf, type Turn } from './turn-state.ts';
+import { claimedReads } from './walk-answers.ts';
 
 export interface FetchOptions {
   readonly abort?: AbortSignal;
@@ -91,6 +92,7 @@ export const commitPart = async (
       largestPage,
       holes,
       reading,
+      reads: walk && claimedReads(walk, turn.asked),
       endsTurn,
     })
     .catch((error: unknown) => {

@@ -47,6 +47,7 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
     return heldPage?.during(answer) ?? answer;
   },
   take: async (page) => {
+    if (page.answer !== undefined) turn.asked.push(page.answer);
     if (heldPage === undefined || !isRepetition(page, heldPage.page)) {
       await heldPage?.store();
       return (await commitPart(turn, page, undefined)).stored;

@@ -105,6 +105,7 @@ const readPages = async (reading: Reading, filters: readonly Filter[]): Promise<
     }
     const step = afterPage(walk, page, suspicion(turn), windows.emptyPagesAllowed(turn.source.id));
     lastIds = mayBeCut(page.entries, pageLimit, suspicion(turn)) ? undefined : idsOf(page);
+    if (page.answer !== undefined) turn.asked.push(page.answer);
     await commitPart(turn, page, undefined);
     page.release?.();
     walk = step.walk;

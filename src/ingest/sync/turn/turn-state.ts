@@ -1,4 +1,5 @@
 import type { KeptLease } from '../../../postgres/leases/keep-lease.ts';
+import type { PageAnswer } from '../../entries/page.ts';
 import { isWithin, type Range } from '../../planning/coverage.ts';
 import type { LaneState } from '../../planning/lane.ts';
 import type { SourceProgress } from '../../planning/planner.ts';
@@ -55,4 +56,6 @@ export interface Turn {
   isReleased: boolean;
   /** What is being read. */
   window: Range | undefined;
+  /** Answers that are no pages of the walk: to questions that prove its end, or parts of a second. */
+  readonly asked: PageAnswer[];
 }

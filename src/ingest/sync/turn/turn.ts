@@ -82,6 +82,7 @@ const turnOf = (
   nowMs: job.nowMs,
   isReleased: false,
   window: undefined,
+  asked: [],
   state: source.lanes[job.lane] ?? idleLane,
   progress: source,
   eventRate: source.eventRate,

@@ -12,6 +12,7 @@ import { isMiscounted, isSentinelGone, prove } from './prove.ts';
 import { leaveHole, readSecond } from './read-second.ts';
 import { blameOf, PageRefusedError, RestError } from './turn-errors.ts';
 import { passOf, type Turn } from './turn-state.ts';
+import { withAnswer } from './walk-answers.ts';
 
 /** Long enough to be efficient, short enough that a long backfill does not make the others wait. */
 const PAGES_PER_TURN = 20;
@@ -42,7 +43,7 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
         pending = fetch(walk);
         continue;
       }
-      const step = afterPage(walk, page, suspicion(turn), windows.emptyPagesAllowed(turn.source.id));
+      const step = noted(afterPage(walk, page, suspicion(turn), windows.emptyPagesAllowed(turn.source.id)), page);
       if (walk.pages === 0) windows.served(walk.claim.toMs - walk.claim.fromMs, time.nowMs() - beganMs);
       turn.pages += 1;
       const spent = turn.pages >= PAGES_PER_TURN || time.nowMs() - beganMs >= TURN_MS || turn.options.stopping();
@@ -70,6 +71,12 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
     prefetch.abort();
   }
 };
+
+/** With the answer that the page came in. */
+const noted = (step: WalkStep, { answer }: Page): WalkStep => ({
+  ...step,
+  walk: { ...step.walk, answers: withAnswer(step.walk.answers, answer) },
+});
 
 /** The last page is as large as any: others usually follow. */
 const isFull = ({ largestPage }: Turn, { lastPageEntries }: Walk): boolean => lastPageEntries >= largestPage;

@@ -31,6 +31,26 @@ describe('a request', () => {
     expect(request?.headers).not.toHaveProperty('x-auth-key');
   });
 
+  it.each([
+    [
+      { date: DATE, 'cf-ray': '8f2b1c0d9e7a6b5c-FRA' },
+      { dateMs: Date.parse(DATE), cfRay: '8f2b1c0d9e7a6b5c-FRA' },
+    ],
+    [
+      { date: 'soon', 'cf-ray': 'a ray' },
+      { dateMs: undefined, cfRay: undefined },
+    ],
+    [
+      { date: DATE, 'cf-ray': 'x'.repeat(65) },
+      { dateMs: Date.parse(DATE), cfRay: undefined },
+    ],
+    [{ date: DATE }, { dateMs: Date.parse(DATE), cfRay: undefined }],
+  ])('gives what names the answer, if it has that: %o', async (headers, expected) => {
+    await using server = await startHttpServer(answer(200, {}, headers));
+    await using test = createTestClient(server.baseUrl);
+    expect(await getText(test.client)).toMatchObject(expected);
+  });
+
   it('carries email and key in headers of their own', async () => {
     await using server = await startHttpServer(answer(200));
     await using test = createTestClient(server.baseUrl, {
