@@ -252,6 +252,7 @@ const metricsOf = (
   goneAccounts: async () => (sources.includes('account') ? await countGoneAccounts(pool) : undefined),
   accountListings: async () => (sources.includes('account') ? await countAccountListings(pool) : undefined),
   evidence: async () => (evidence === undefined ? undefined : await readEvidenceStatus(pool)),
+  isEvidenceSet: evidence !== undefined,
   scrubRoundAge: async () => (scrub.share === 0 ? undefined : await readScrubAge(pool, kinds, organizationIds)),
   budgetAvailable: budget.available,
   blockedSeconds: budget.blockedSeconds,

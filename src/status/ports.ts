@@ -21,6 +21,8 @@ export interface MetricsSource {
   scrubRoundAge(): Promise<number | undefined>;
   /** Undefined if no evidence is configured, or there is none yet. */
   evidence(): Promise<EvidenceStatus | undefined>;
+  /** Evidence is configured for this process, also if there is none yet. */
+  readonly isEvidenceSet: boolean;
   budgetAvailable(): Promise<number>;
   blockedSeconds(): Promise<number>;
 }

@@ -96,7 +96,7 @@ export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSour
     source.blockedSeconds(),
     source.evidence(),
   ]);
-  showEvidence(gauges.evidence, evidence);
+  showEvidence(gauges.evidence, evidence, source.isEvidenceSet);
   for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
   gauges.vanished.set(vanished);
   showAccounts(gauges.perAccount, status.accounts, accountsGone);

@@ -121,7 +121,7 @@ const verifyHere = async (
   signal: AbortSignal,
 ): Promise<Judgement> => {
   const reader = await openFolder(folder, { signal });
-  const anchors = kept === undefined ? [] : [{ name: kept, note: readFileSync(kept) }];
+  const anchors = kept === undefined ? [] : [{ name: kept, note: readFileSync(kept), isKeptElsewhere: true }];
   const { holds, faults, isAnchored } = await verifyFolder(reader, { anchors, signal });
   const fault = faults[0]?.message;
   return { outcome: holds ? 'holds' : 'fails', events, isAnchored, ...(fault !== undefined && { fault }) };

@@ -51,7 +51,7 @@ export const verifyByPython = async (
   const python = await run(PROGRAM, ['-c', IS_NEW_ENOUGH], signal);
   if (python === undefined) return { outcome: 'skipped', why: `there is no ${PROGRAM} here` };
   if (python.code !== 0) return { outcome: 'skipped', why: `${PROGRAM} is older than 3.9, or does not run` };
-  const anchors = kept === undefined ? [] : ['--anchor', kept];
+  const anchors = kept === undefined ? [] : ['--kept-elsewhere', '--anchor', kept];
   const script = join(folder, bundleFiles.verifier);
   const ran = await run(PROGRAM, ['-B', script, folder, '--json', ...anchors], signal);
   return ran === undefined ? { outcome: 'skipped', why: `there is no ${PROGRAM} here` } : judgementOf(ran);

@@ -1,5 +1,5 @@
 import { type EvidenceStatus, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
-import type { Report } from '../../evidence/verify/report.ts';
+import { faultText, type Report } from '../../evidence/verify/report.ts';
 import { alignColumns } from '../output/terminal-table.ts';
 
 /** How the log stands, for people. */
@@ -46,14 +46,15 @@ const coverageText = ({ statedSecondsAgo, unstatedSources, overdueSources }: Evi
 };
 
 /** What a verification found, for people. */
-export const reportText = ({ subject, holds, faults, claims, notClaimed }: Report): string => {
+export const reportText = (report: Report): string => {
+  const { subject, unread, holds, isAnchored, faults, claims, notChecked, notClaimed } = report;
   const part = (title: string, lines: readonly string[]) =>
     lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}\n`).join('')}`;
-  const messages = faults.map(({ message }) => message);
   return [
-    subject === undefined ? '' : `${subject}\n`,
-    part('holds:', claims),
-    part('does not hold:', messages),
+    ...[subject, unread].map((line) => (line === undefined ? '' : `${line}\n`)),
+    part(isAnchored ? 'holds:' : 'holds, as far as the signer is believed (unanchored):', claims),
+    part('does not hold:', faults.map(faultText)),
+    part('not checked:', notChecked),
     part('not claimed:', notClaimed),
     `the evidence ${holds ? 'holds' : 'does not hold'}\n`,
   ].join('');
@@ -69,6 +70,7 @@ export const reportJson = ({
   faults,
   faultCounts,
   coverage,
+  notChecked,
   notClaimed,
 }: Report) => ({
   ...(isOfOneSource && { source: source ?? null }),
@@ -78,5 +80,6 @@ export const reportJson = ({
   faults,
   fault_counts: Object.fromEntries(faultCounts),
   coverage,
+  not_checked: notChecked,
   not_claimed: notClaimed,
 });

@@ -5,6 +5,7 @@ import { witnessesOf } from '../../evidence/anchors/anchor-targets.ts';
 import type { ExportedTime } from '../../evidence/export/copy-payload.sql.ts';
 import { type Exported, exportBundle } from '../../evidence/export/export-bundle.ts';
 import type { OneSource } from '../../evidence/export/part/disclosed-statements.sql.ts';
+import { faultText } from '../../evidence/verify/report.ts';
 import { version } from '../../package/package-files.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { accountIds } from '../account-ids.ts';
@@ -150,7 +151,7 @@ const exportedText = (
     ...(withheld === 0
       ? []
       : [`of ${withheld} other events it shows when they happened, their ids, and the SHA-256 of their content`]),
-    ...report.faults.map(({ message }) => `does not hold: ${message}`),
+    ...report.faults.map((fault) => `does not hold: ${faultText(fault)}`),
     ...(logs.state === 'ok' ? [] : [`the log is ${logs.state}`]),
     ...(anchored.length === 0
       ? ['unanchored: the owner of database and key could rewrite all of it. Keep its events/checkpoint elsewhere']

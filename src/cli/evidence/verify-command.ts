@@ -33,6 +33,7 @@ Examples:
 
 interface VerifyOptions {
   readonly anchor: readonly string[];
+  readonly keptElsewhere?: boolean;
   readonly policy?: string;
   readonly json?: boolean;
 }
@@ -49,13 +50,14 @@ export const verifyCommand = (context: CliContext, report: (exitCode: number) =>
     .description('Hash what is stored, or what is in a bundle, again, and compare it with the signed checkpoint')
     .argument('[dir]', 'a bundle, or a .tlog-proof beside its .json; without it the database is verified')
     .option('--anchor <file>', 'a checkpoint that was kept elsewhere; may be repeated', collect, [])
+    .option('--kept-elsewhere', 'each --anchor was kept or fetched elsewhere, also if the bundle has the same one')
     .option('--policy <file>', 'whose keys count: c2sp.org/tlog-policy')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
-    .action(async (dir: string | undefined, { anchor, policy, json }: VerifyOptions) => {
+    .action(async (dir: string | undefined, { anchor, keptElsewhere = false, policy, json }: VerifyOptions) => {
       if (dir !== undefined) refuseOwnAnchors(dir, anchor);
       const given = {
-        anchors: anchor.map((name) => ({ name, note: readInput(name) })),
+        anchors: anchor.map((name) => ({ name, note: readInput(name), isKeptElsewhere: keptElsewhere })),
         policy: policy === undefined ? undefined : readInput(policy),
       };
       const found =

@@ -33,7 +33,7 @@ export const mirrorTo = (name: string, files: WriteOnceFiles, intervalMs: number
     return { sizes: names.map(Number), read: (index) => files.read(`${folder}/${names[index]}`) };
   },
   keepCheckpoint: async ({ log, generation, size, note, tilesSize }) => {
-    const path = `${checkpointsOf(log, generation)}/${String(size).padStart(20, '0')}`;
+    const path = anchoredPath(log, generation, size);
     const { outcome, receipt } = await files.put(path, Buffer.from(note));
     if (outcome === 'other' && textOf(await files.read(path)) !== textOf(Buffer.from(note))) {
       throw new EvidenceFault(`${path} is another checkpoint of ${size} ${log}`);
@@ -53,6 +53,10 @@ export const mirrorTo = (name: string, files: WriteOnceFiles, intervalMs: number
 
 /** What a log signs, without the lines of signatures, which may be by several keys. */
 const textOf = (note: Buffer): string => note.toString('utf8').split('\n\n')[0] ?? '';
+
+/** The file or object of the checkpoint of so many leaves. */
+export const anchoredPath = (log: LogName, generation: number, size: number): string =>
+  `${checkpointsOf(log, generation)}/${String(size).padStart(20, '0')}`;
 
 const folderOf = (generation: number): string => (generation === 1 ? '' : `generation-${generation}/`);
 const checkpointsOf = (log: LogName, generation: number): string => `${folderOf(generation)}${log}/checkpoints`;

@@ -16,7 +16,7 @@ export interface BuildingOptions extends BuilderOptions {
   readonly onError: (reason: string) => void;
   /** Keeps checkpoints outside the database for as long as the lease is held. */
   readonly anchor?: (builder: Builder, generation: number, signal: AbortSignal) => Promise<void>;
-  /** Says what this process is set to; called with each lease. */
+  /** Says what this process is set to; called with each lease, until it succeeds. */
   readonly noteSettings?: (claim: Claim) => Promise<void>;
   readonly signal: AbortSignal;
 }
@@ -61,13 +61,13 @@ const holdLease = async (builder: Builder, options: BuildingOptions, onStep: () 
     release: (claim) => store.release(claim),
     run: async (claim, kept) => {
       const held: HeldClaim = { ...claim, throwIfLost: () => kept.throwIfLost() };
-      // What is shown of it is not worth a log that stands still.
-      await options.noteSettings?.(claim).catch((error: unknown) => options.onError(reasonOf(error)));
+      const noteSettings = untilNoted(options, claim);
+      await noteSettings();
       const ended = new AbortController();
       const over = AbortSignal.any([signal, kept.lost, ended.signal]);
       const anchoring = options.anchor?.(builder, generation, over);
       try {
-        await buildWhileHeld(builder, held, options, over, onStep);
+        await buildWhileHeld(builder, held, { ...options, noteSettings }, over, onStep);
       } finally {
         ended.abort();
         await anchoring;
@@ -76,10 +76,27 @@ const holdLease = async (builder: Builder, options: BuildingOptions, onStep: () 
   });
 };
 
+/** Notes the settings, once; after a failure again with the next call. What is shown of them is not worth a log that stands still. */
+const untilNoted = ({ noteSettings, onError }: BuildingOptions, claim: Claim): (() => Promise<void>) => {
+  let isNoted = noteSettings === undefined;
+  let told: string | undefined;
+  return async () => {
+    if (isNoted) return;
+    try {
+      await noteSettings?.(claim);
+      isNoted = true;
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (reason !== told) onError(reason);
+      told = reason;
+    }
+  };
+};
+
 const buildWhileHeld = async (
   builder: Builder,
   claim: HeldClaim,
-  options: BuildingOptions,
+  options: BuildingOptions & { readonly noteSettings: () => Promise<void> },
   over: AbortSignal,
   onStep: () => void,
 ): Promise<void> => {
@@ -88,6 +105,7 @@ const buildWhileHeld = async (
   while (!over.aborted) {
     const { startedMs, size, kind } = await buildUntilDone(builder, claim, options, over);
     onStep();
+    await options.noteSettings();
     // A process that has the next key carries out what was ordered; if there is none, this one goes on after the pause.
     if (builder.isToYield) return;
     // Another replica may have the next generation, or the key that fits.

@@ -11,7 +11,7 @@ import { verifierFile } from '../files/verifier-file.ts';
 import { verifyFolder } from '../files/verify-folder.ts';
 import { type KeyHistory, keyHistory } from '../growth/keys-in-force.ts';
 import type { Witness } from '../notes/policy.ts';
-import type { Report } from '../verify/report.ts';
+import { faultText, type Report } from '../verify/report.ts';
 import type { Anchor } from '../verify/verify-anchors.ts';
 import { bundlePolicy } from './bundle-policy.ts';
 import { copyAnchors, type ExportedAnchor } from './copy-anchors.sql.ts';
@@ -174,6 +174,7 @@ const doesNotHold = (report: Report, { state }: ExportedLogs): OrgtrailError =>
 
 const shownFaults = ({ faults, faultCounts }: Report): string[] => {
   const all = [...faultCounts.values()].reduce((sum, count) => sum + count, 0);
-  const shown = faults.slice(0, SHOWN_FAULTS).map(({ message }) => message);
-  return all > shown.length ? [...shown, `and ${all - shown.length} more`] : shown;
+  const shown = faults.slice(0, SHOWN_FAULTS);
+  const left = all - shown.reduce((sum, { count }) => sum + count, 0);
+  return [...shown.map(faultText), ...(left > 0 ? [`and ${left} more`] : [])];
 };

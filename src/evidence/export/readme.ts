@@ -1,8 +1,10 @@
+import { anchoredPath } from '../anchors/mirror.ts';
 import { writeManifestLines } from '../bundle/manifest.ts';
 import { bundleTimeText } from '../bundle/time-of-bundle.ts';
 import { type KeyHistory, keysInForce, stolenKeys } from '../growth/keys-in-force.ts';
 import type { ExportedAnchor } from './copy-anchors.sql.ts';
 import type { ExportedTime } from './copy-payload.sql.ts';
+import { describeFiles } from './readme-contents.ts';
 import type { ExportedLogs } from './snapshot.sql.ts';
 
 export interface ReadmeFacts {
@@ -48,7 +50,8 @@ This folder is a bundle of evidence. It was written by orgtrail, a program that 
 Cloudflare into a database as soon as Cloudflare serves them, and keeps a signed Merkle log of what it
 stored (the technique of certificate transparency, RFC 6962).
 
-What it shows:      this is what orgtrail stored, in this order, unchanged since the log was signed.
+What it shows:      this is what orgtrail stored, in this order, unchanged since the log was signed, as far as
+                    you believe the signer; and without believing him, since a checkpoint that was kept elsewhere.
 What it does not:   that Cloudflare told the truth, or everything; that the clock of the host was right;
                     who did something. The verifiers list what they do not claim.
 
@@ -58,17 +61,29 @@ Log of events       ${logs.events.origin}
 Log of statements   ${logs.journal.origin}
                     ${logs.journal.size} statements; signed at ${logs.journal.madeAt}
 State of the log    ${stateOf(logs)}
-Anchors             ${anchorsOf(anchored)}
+Anchors             ${anchorsOf(anchored, logs.generation)}
+
+Nothing signs this text: what stands above is what the operator's program wrote. The verifiers print what they found.
 `;
 
-const anchorsOf = (anchors: readonly ExportedAnchor[]): string => {
+const anchorsOf = (anchors: readonly ExportedAnchor[], generation: number): string => {
   if (anchors.length === 0) return 'none: this bundle is unanchored. See "3." below.';
-  const lines = anchors.map(
-    ({ anchor, size, at }) => `${anchor}: ${size === null ? 'the journal' : `${size} events`}, ${at}`,
-  );
-  return [...lines, 'This is what the operator says. Fetch the checkpoint from there yourself: "3." below.'].join(
-    `\n${' '.repeat(20)}`,
-  );
+  const lines = anchors.flatMap(({ anchor, size, at }, index) => [
+    `${index + 1}. ${anchor}: ${size === null ? 'the journal' : `${size} events`}, ${at}`,
+    `   ${howToFetch(anchor, size, generation)}`,
+  ]);
+  return [...lines, 'This is what the operator says: "3." below is how to compare.'].join(`\n${' '.repeat(20)}`);
+};
+
+/** A name of an anchor is that of the operator's settings: it may mean something to him alone. */
+const howToFetch = (anchor: string, size: number | null, generation: number): string => {
+  const path = size === null ? 'journal/checkpoints' : anchoredPath('events', generation, size);
+  if (anchor.startsWith('file:'))
+    return `a folder on a machine of the operator: you cannot fetch from it. Have those who administer it give you ${path}`;
+  if (anchor.startsWith('s3:')) return `an object store: ask those who administer it for ${path} below that prefix`;
+  if (anchor.startsWith('witness:')) return 'a witness, which signs what it has seen: ask its operator for its key';
+  if (anchor.startsWith('tsa:')) return 'an authority that signs the time: timestamps/, with its certificate';
+  return 'ask those who administer it for the checkpoint that it has';
 };
 
 /** Names are Cloudflare's: one must not begin a line of the list of files. */
@@ -189,8 +204,10 @@ ${vkeys.map((vkey) => `       ${vkey}\n`).join('')}
        python3 verify.py --anchor KEPT-CHECKPOINT KEPT-CHECKPOINT-OF-THE-JOURNAL
 
    Then the events up to a kept checkpoint of the events, and the statements up to one of the journal, are shown to be
-   unchanged since these were kept. Give both if you have both. Keep events/checkpoint and journal/checkpoint of this bundle
-   for the next time.
+   unchanged since these were kept. Give both if you have both. A checkpoint that this bundle has as well could be a copy
+   from it, which proves nothing, so it does not count, unless you say that you kept or fetched it elsewhere: add
+   --kept-elsewhere. Without any checkpoint the bundle is "unanchored": a result that holds means then that the bundle agrees
+   with itself. Keep events/checkpoint and journal/checkpoint of this bundle for the next time.
 
 4. Compare the files with the list at the end of this text (damage on the way; both verifiers do so as well). It prints
    nothing if all are the same:
@@ -207,20 +224,8 @@ ${vkeys.map((vkey) => `       ${vkey}\n`).join('')}
        openssl pkeyutl -verify -pubin -keyform DER -inkey $T/key -rawin -in $T/text -sigfile $T/signature
 `;
 
-const contents = ({ isPacked }: ReadmeFacts): string => `WHAT IS IN IT
-
-policy.txt              the keys of the two logs (c2sp.org/tlog-policy)
-verify.py               a verifier
-events/checkpoint       name, size and root of the log of events, signed (c2sp.org/tlog-checkpoint, signed-note)
-events/tile/...         its hashes, 256 in a file (c2sp.org/tlog-tiles)
-events/payload/...      the events, 65,536 positions in a file${isPacked ? ', packed by gzip' : ''}
-events/sources/...      the number of the source of each position (2 bytes, 0 for a hole), cut like the tiles of level 0
-journal/checkpoint      the same of the log of statements
-journal/tile/...        its hashes
-journal/entries.ndjson  the statements, one object of JSON a line: whose log it is (genesis), sources, months
-                        dropped by retention, legal holds, changed contents, what was read completely (coverage)
-changes.ndjson          later contents of events that Cloudflare served again with other content
-`;
+const contents = ({ isPacked, hashes }: ReadmeFacts): string =>
+  `WHAT IS IN IT\n\n${describeFiles([...hashes.keys()], isPacked)}`;
 
 const method = (_: ReadmeFacts): string => `HOW IT IS MADE
 

@@ -63,13 +63,18 @@ class CannotVerify(Exception):
 UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]')
 
 
+def number_of_things(count, thing):
+    return '%s %s%s' % (format(count, ',') if count else 'no', thing, '' if count < 2 else 's')
+
+
 class Report:
     """What holds, what does not, and what is not claimed. Every fault has an area; a claim needs its areas to be free of them."""
 
     SHOWN = 20  # causes of an area, and positions of a cause
 
     def __init__(self):
-        self.faults, self.count, self.notes, self.claims, self.facts = [], {}, [], [], {}
+        self.faults, self.count, self.notes, self.skipped, self.facts = [], {}, [], [], {}
+        self.made = []  # claims: (text, whether it is no more than the word of the signer)
         self.causes, self.more = {}, {}  # (area, text without its position): the fault; area: faults that are not kept
 
     def fault(self, area, text, position=None):
@@ -89,16 +94,37 @@ class Report:
     def note(self, text):
         self.notes.append(text)
 
-    def claim(self, areas, text):
+    def skip(self, text):
+        """A check that was not made, since what it needs was not given."""
+        self.skipped.append(text)
+
+    def claim(self, areas, text, believed=False):
+        """`believed`: it sounds absolute, and is so only as far as someone other than the signer has kept a checkpoint."""
         if not any(self.count.get(area) for area in areas):
-            self.claims.append(text)
+            self.made.append((text, believed))
+
+    @property
+    def claims(self):
+        unanchored = self.facts.get('unanchored', True)
+        return [text + ', as far as the signer is believed' if believed and unanchored else text for text, believed in self.made]
+
+    def unread(self):
+        """Before all else: that some time was not read."""
+        gaps = [(one['source'], gap) for one in self.facts.get('coverage', ()) for gap in one['gaps']]
+        holes = sum(len(one['holes']) for one in self.facts.get('coverage', ()))
+        if not gaps and not holes:
+            return []
+        first = ' The first gap: %s %s from %s to %s.' % (gaps[0][0]['kind'], gaps[0][0]['id'], gaps[0][1][0] or 'the beginning',
+                                                         gaps[0][1][1] or 'the end') if gaps else ''
+        return ['Not everything was read: %s and %s.%s All are named under "What is not claimed".' % (
+            number_of_things(len(gaps), 'gap'), number_of_things(holes, 'hole'), first)]
 
     def holds(self):
         return not self.count
 
     def as_json(self):
         return {'holds': self.holds(), **self.facts, 'claims': self.claims, 'faults': self.faults,
-                'fault_count': sum(self.count.values()), 'not_claimed': self.notes}
+                'fault_count': sum(self.count.values()), 'not_checked': self.skipped, 'not_claimed': self.notes}
 
     @staticmethod
     def others(fault):
@@ -112,10 +138,12 @@ class Report:
     def as_text(self):
         """A line each, whatever names the bundle has in it: a terminal obeys nothing of these."""
         lines = [self.facts['bundle']] if 'bundle' in self.facts else []
-        lines += ['What holds:'] + ['  + ' + text for text in self.claims or ['nothing']]
+        lines += self.unread()
+        lines += ['What holds, as far as the signer is believed (unanchored):' if self.facts.get('unanchored', True) else 'What holds:'] + ['  + ' + text for text in self.claims or ['nothing']]
         if self.faults:
             lines += ['What does not hold:'] + ['  ! ' + fault['text'] + self.others(fault) for fault in self.faults]
             lines += ['  ! … and %s more of the kind "%s"' % (format(count, ','), area) for area, count in self.more.items()]
+        lines += ['What was not checked:'] * bool(self.skipped) + ['  ? ' + text for text in self.skipped]
         lines += ['What is not claimed:'] + ['  - ' + text for text in self.notes]
         if self.holds() and (self.facts.get('unanchored') or not self.facts.get('keys_given')):
             lines += ['Against the operator it holds no further than this: %s.' % ', and '.join(
@@ -1483,7 +1511,7 @@ class Events:
                              'of that time may be.' % (format(self.unshown, ','), self.time.text))
         else:
             self.report.claim(held, 'These are all events %sthat happened from %s, or have no time, up to position %s, but for what was dropped: %s'
-                              % (of, self.time.text, format(self.until, ','), format(self.of_time, ',')))
+                              % (of, self.time.text, format(self.until, ','), format(self.of_time, ',')), believed=True)
         self.report.note('What %s other events say, which are not of that time. %s events without a time are here.'
                          % (format(self.withheld + self.unshown, ','), format(self.timeless, ',')))
         months = sorted({drop[2]['month'] for drop in self.journal.drops if self.time.has_some_of(drop[2]['month'])})
@@ -1545,9 +1573,9 @@ class OneSource(Events):
         listed = len(self.part.records) // 40
         count = sum(index < size for index, _ in self.part.leaves())
         report.claim(held + ['coverage'], 'These are all events of %s up to position %s: %s%s'
-                     % (who, format(size, ','), format(count, ','), ', some without their content' if self.time else ''))
+                     % (who, format(size, ','), format(count, ','), ', some without their content' if self.time else ''), believed=True)
         report.claim(held, 'Each of its %s positions is accounted for: %s with unchanged content, %s dropped as declared%s'
-                     % (*(format(number, ',') for number in (listed, self.present, self.dropped)), self.without_content()))
+                     % (*(format(number, ',') for number in (listed, self.present, self.dropped)), self.without_content()), believed=True)
         self.conclude_time(held + ['coverage'], 'of %s ' % who)
         if size < self.checkpoint.size:
             report.note('That none of the events of %s after position %s is left out: %s are here.'
@@ -1667,6 +1695,17 @@ def anchors_in(bundle, logs, keys, journal, report, kept):
         except Unreadable as problem:
             report.fault('anchors', str(problem))
     return found
+
+
+def as_in_bundle(bundle, note):
+    """The file of the bundle that is the same checkpoint as one that is said to be kept; its text decides, whoever signed it."""
+    for path in ['events/checkpoint', 'journal/checkpoint'] + [path for path in bundle.files('anchors') if not is_hidden(path)]:
+        try:
+            if bundle.bytes(path).rpartition(b'\n\n')[0] == note.rpartition(b'\n\n')[0]:
+                return path
+        except Unreadable:
+            pass
+    return None
 
 
 def check_fork(journal, events_head, roots, keys, report):
@@ -1829,25 +1868,33 @@ def name_holes(source, statement, report):
     """Time that could not be read, and what had no room in the statement."""
     for hole in statement.get('holes', ()):
         start, end = range_of_time(*hole['range'])
-        report.note('%s: a hole in pass %d from %s to %s, found at %s: %s.'
-                    % (named(source), hole['pass'], instant(start), instant(end), instant(microseconds(hole['found_at'])), hole['reason']))
+        report.note('%s: a hole in %s from %s to %s, found at %s: %s.'
+                    % (named(source), 'pass %d' % hole['pass'] if hole['pass'] else 'the first reading', instant(start), instant(end), instant(microseconds(hole['found_at'])), hole['reason']))
     left_out = statement.get('left_out', {})
     if any(left_out.get(name) for name in ('ranges', 'holes', 'readings')):
         report.note('%s: what had no room in its statement: %d ranges, %d holes, %d readings.'
                     % (named(source), left_out['ranges'], left_out['holes'], left_out['readings']))
 
 
-def name_readings(source, statement, needed, report):
-    """How and when time was read last, as stated: each way of reading once."""
+def way_of_reading(method, number):
+    return {'first reading': 'the first reading,', 'pass': 'pass %d over the same time, for what came late,' % number,
+            'scrub': 'round %d over all of history,' % number}.get(method, '%s %d,' % (method, number))
+
+
+def name_readings(source, statement, asked, needed, report):
+    """How and when the time that is asked for was read last, as stated: each way of reading once."""
     ways = {}
     for one in statement.get('readings', ()):
+        start, end = range_of_time(*one['range'])
+        if end <= asked[0] or start >= asked[1]:
+            continue
         way = ways.setdefault((one['method'], one['number']), [FOREVER, -FOREVER, 0])
         way[0] = min(way[0], microseconds(one['read_from']))
         way[1] = max(way[1], microseconds(one['read_to']))
         way[2] += one['found']
     if ways:
         report.claim(needed, '%s: read last, as stated at %s, by %s' % (named(source), instant(microseconds(statement['at'])), '; '.join(
-            '%s %d from %s to %s, which found %d' % (*way, instant(start), instant(end), found) for way, (start, end, found) in sorted(ways.items()))))
+            '%s made from %s to %s, which found %d new entries' % (way_of_reading(*way), instant(start), instant(end), found) for way, (start, end, found) in sorted(ways.items()))))
 
 
 def claim_coverage(journal, events, options, report):
@@ -1874,7 +1921,7 @@ def claim_coverage(journal, events, options, report):
             report.note('%s: %s.' % (named(source), reason))
         else:
             report.claim(needed, '%s: of its %s stored events up to position %s none is left out'
-                         % (named(source), format(count, ','), format(size, ',')))
+                         % (named(source), format(count, ','), format(size, ',')), believed=True)
         if text:
             report.note('%s: anything that the filter %s leaves out: it was not collected.' % (named(source), text))
         how = 'stated as read, of what the filter %s lets through,' % text if text else 'stated as read completely'
@@ -1883,7 +1930,7 @@ def claim_coverage(journal, events, options, report):
         for since, before in gaps:
             report.note('%s: a gap from %s to %s.' % (named(source), instant(since), instant(before)))
         name_holes(source, statement, report)
-        name_readings(source, statement, needed, report)
+        name_readings(source, statement, (start, end), needed, report)
     if asked and not chosen:
         report.note('Anything about %s: no statement of coverage is about it.' % asked)
     for source, count in sorted(events.of_organization.items()):
@@ -1958,15 +2005,37 @@ def verify(folder, options, report):
     check_changes(bundle, journal, events, not report.count.get('journal'), report)
     conclude(bundle, trust, journal, events, (events_head, journal_head), report)
     met = roots.met | journal_roots.met
-    claim_anchors(trust, witnesses, [pair for pair in anchors if pair[1] and pair[0] in met], sum(path in met for path in packed), (events_head, journal_head), report)
+    copies = set()
+    for path, note in options.anchor:
+        same = None if options.kept_elsewhere else as_in_bundle(bundle, note)
+        if same:
+            copies.add(path)
+            report.note('That %s was kept elsewhere: the bundle has the same checkpoint, %s, and a copy of that proves nothing. If you did '
+                        'keep or fetch it elsewhere, say so with --kept-elsewhere.' % (path, same))
+    claim_anchors(trust, witnesses, [pair for pair in anchors if pair[1] and pair[0] in met - copies], sum(path in met for path in packed), (events_head, journal_head), report)
     claim_coverage(journal, events, options, report)
     check_timestamps(bundle, ['journal/checkpoint'] + bundle.files('anchors'), options.tsa_ca, report)
+    name_skipped(trust, options, report)
     unread = sorted(set(bundle.files()) - bundle.read - {'verify.py'})
     for path in unread:
         if re.match('(events|journal)/tile/|events/(sources|withheld)/', path) and not is_hidden(path):
             report.fault('files', '%s belongs to no tree of this size' % path)
     if unread:
         report.note('%d files that this verifier does not read: %s.' % (len(unread), ', '.join(unread[:5]) + (', …' if unread[5:] else '')))
+
+
+def name_skipped(trust, options, report):
+    """The checks that an option would have made."""
+    if not trust.given:
+        report.skip('The keys against any that you were given: --policy or --key.')
+    if not options.anchor:
+        report.skip('Whether history was rewritten since you or others kept a checkpoint: --anchor.')
+    if not options.tsa_ca:
+        report.skip('Time stamps: --tsa-ca.')
+    if not options.organization:
+        report.skip('One organization or account by itself: --organization.')
+    if options.since is None and options.before is None:
+        report.skip('One stretch of time by itself: --since, --before.')
 
 
 def conclude(bundle, trust, journal, events, heads, report):
@@ -1977,7 +2046,7 @@ def conclude(bundle, trust, journal, events, heads, report):
     else:
         report.claim(held, 'Each of the %s positions is accounted for: %s with unchanged content, %s dropped as declared, %s dropped before they were hashed%s'
                      % (*(format(number, ',') for number in (heads[0].size, events.present, events.dropped, events.holes - events.jumped)),
-                        events.without_content()))
+                        events.without_content()), believed=True)
         events.conclude_time(held, '')
     if events.jumped:
         report.claim(held, '%s positions were left out after failovers, as stated' % format(events.jumped, ','))
@@ -2112,6 +2181,7 @@ examples:
     parser.add_argument('dir', metavar='DIR', nargs='?', help='the bundle (default: the folder of this file)')
     parser.add_argument('--proof', metavar='POSITION.tlog-proof', help='verify one event instead of a bundle: its .json must be beside it')
     parser.add_argument('--anchor', metavar='FILE', nargs='+', action='extend', default=[], help='checkpoints that you kept, of either log')
+    parser.add_argument('--kept-elsewhere', action='store_true', help='each --anchor was kept or fetched elsewhere, also if the bundle has the same one')
     parser.add_argument('--policy', metavar='FILE', help='your own policy, instead of the policy.txt of the bundle')
     parser.add_argument('--key', metavar='VKEY', action='append', default=[], help='a log\'s verifier key that you were given (one for each log)')
     parser.add_argument('--witness', metavar='VKEY', action='append', default=[], help='the verifier key of a witness that must have signed')
@@ -2160,6 +2230,9 @@ def main():
     options, report = arguments(), Report()
     try:
         report.facts['openssl'] = check_openssl()
+        if options.tsa_ca is not None and openssl('x509', '-in', options.tsa_ca, '-noout').returncode != 0:
+            print('verify: --tsa-ca: there is no certificate in %s, which must be PEM' % options.tsa_ca, file=sys.stderr)
+            return USAGE
         if options.proof is None:
             verify(options.dir, options, report)
         else:

@@ -28,17 +28,32 @@ export type FaultCode =
 /** Faults after which nothing else that a bundle says can be believed. */
 const fundamental = ['policy', 'checkpoint', 'root', 'tile'] as const satisfies readonly FaultCode[];
 
-/** Something that does not hold. */
+/** Something that does not hold, once or at several positions: faults that differ in their position alone are one. */
 export interface Fault {
   readonly code: FaultCode;
-  /** A sentence for the reader of a report. */
+  /** A sentence for the reader of a report: that of the first. */
   readonly message: string;
   /** Of the event that is meant, if it is one. */
   readonly position?: number;
+  /** How often. */
+  readonly count: number;
+  /** The first of them, in the order in which they were found. */
+  readonly positions: readonly number[];
 }
 
-/** So many faults of a code are kept: a rewritten history has millions. */
+/** So many faults of a code are kept, and so many positions of a fault: a rewritten history has millions. */
 const MAX_KEPT = 100;
+const MAX_POSITIONS = 20;
+/** So many further positions are for people. */
+const SHOWN_POSITIONS = 4;
+
+/** A fault for people, with the first of its further positions. */
+export const faultText = ({ message, count, positions }: Fault): string => {
+  if (count === 1) return message;
+  const others = positions.slice(1, SHOWN_POSITIONS + 1);
+  const more = count > others.length + 1 ? ', …' : '';
+  return `${message} (${count} times${others.length === 0 ? '' : `, also at ${others.join(', ')}${more}`})`;
+};
 
 /** What a verifier found. It holds if there are no faults; what it does not claim is said as well. */
 export class Report {
@@ -56,13 +71,28 @@ export class Report {
   readonly coverage: StatedCoverage[] = [];
   /** Sentences. */
   readonly notClaimed: string[] = [];
-  readonly #claims: { readonly needs: readonly FaultCode[]; readonly text: string }[] = [];
+  /** What was not tried, since what it takes was not given. */
+  readonly notChecked: string[] = [];
+  readonly #claims: Claim[] = [];
+  readonly #byCause = new Map<string, GrowingFault>();
 
   /** What holds: sentences. */
   get claims(): readonly string[] {
     return this.#claims
       .filter(({ needs }) => ![...fundamental, ...needs].some((code) => this.faultCounts.has(code)))
-      .map(({ text }) => text);
+      .map(({ text, isBelieved }) => (isBelieved && !this.isAnchored ? `${text}, ${AS_FAR_AS_BELIEVED}` : text));
+  }
+
+  /** Which time of all sources is not stated as read: said before all else. Undefined if none is known to be missing. */
+  get unread(): string | undefined {
+    const gaps = this.coverage.flatMap(({ source, gaps: ranges }) => ranges.map((range) => ({ source, range })));
+    const holes = this.coverage.reduce((sum, { holes: ones }) => sum + ones.length, 0);
+    if (gaps.length + holes === 0) return undefined;
+    const first =
+      gaps[0] && `the first gap: ${gaps[0].source.kind} ${gaps[0].source.id} ${textOfRange(gaps[0].range)}; `;
+    return onOneLine(
+      `not everything was read: ${countOf(gaps.length, 'gap')} and ${countOf(holes, 'hole')}; ${first ?? ''}all are named under "not claimed"`,
+    );
   }
 
   /** What is said before all else: what the bundle is of, if it is not of everything. */
@@ -82,7 +112,17 @@ export class Report {
 
   /** It holds unless there is a fault of these codes, or one after which nothing can be believed. */
   claim(needs: readonly FaultCode[], text: string): void {
-    this.#claims.push({ needs, text: onOneLine(text) });
+    this.#claims.push({ needs, text: onOneLine(text), isBelieved: false });
+  }
+
+  /** The same of what sounds absolute, and is the word of the signer unless something that was kept elsewhere says it too. */
+  claimAsBelieved(needs: readonly FaultCode[], text: string): void {
+    this.#claims.push({ needs, text: onOneLine(text), isBelieved: true });
+  }
+
+  /** Nothing that it takes was given. */
+  skip(text: string): void {
+    this.notChecked.push(onOneLine(text));
   }
 
   /** It is not claimed. */
@@ -91,10 +131,20 @@ export class Report {
   }
 
   fault(code: FaultCode, message: string, position?: number): void {
-    const before = this.faultCounts.get(code) ?? 0;
-    this.faultCounts.set(code, before + 1);
-    if (before < MAX_KEPT)
-      this.faults.push({ code, message: onOneLine(message), ...(position === undefined ? {} : { position }) });
+    this.faultCounts.set(code, (this.faultCounts.get(code) ?? 0) + 1);
+    const text = onOneLine(message);
+    const cause = `${code} ${position === undefined ? text : text.replace(String(position), '')}`;
+    const known = this.#byCause.get(cause);
+    if (known !== undefined) {
+      known.count += 1;
+      if (position !== undefined && known.positions.length < MAX_POSITIONS) known.positions.push(position);
+      return;
+    }
+    if (this.faults.filter((one) => one.code === code).length >= MAX_KEPT) return;
+    const positions = position === undefined ? [] : [position];
+    const fault = { code, message: text, ...(position !== undefined && { position }), count: 1, positions };
+    this.#byCause.set(cause, fault);
+    this.faults.push(fault);
   }
 
   /** What `read` gives; undefined and a fault if it throws an EvidenceFault. `where` names the file or line. */
@@ -108,6 +158,25 @@ export class Report {
     }
   }
 }
+
+interface Claim {
+  readonly needs: readonly FaultCode[];
+  readonly text: string;
+  readonly isBelieved: boolean;
+}
+
+interface GrowingFault extends Fault {
+  count: number;
+  readonly positions: number[];
+}
+
+const AS_FAR_AS_BELIEVED = 'as far as the signer is believed';
+
+const countOf = (count: number, word: string): string =>
+  count < 2 ? `${count === 0 ? 'no' : count} ${word}` : `${count} ${word}s`;
+
+const textOfRange = ([from, to]: readonly [string | null, string | null]): string =>
+  `from ${from ?? 'the beginning'} to ${to ?? 'the end'}`;
 
 /** Names in a bundle are those of its maker: a line break in one would begin a line of the report, and a terminal would obey others. */
 const onOneLine = (text: string): string => withoutControls(text).replaceAll(/[\n\t\u2028\u2029]/g, ' ');

@@ -1,4 +1,4 @@
-import { ANCHORS_FOLDER, type BundleReader, isHidden } from '../bundle/layout.ts';
+import { ANCHORS_FOLDER, type BundleReader, checkpointPath, isHidden } from '../bundle/layout.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
 import { isSameLog, originOf, policyOfGeneration } from '../notes/generations.ts';
 import { type OpenCheckpoint, openCheckpoint } from '../notes/open-checkpoint.ts';
@@ -14,6 +14,8 @@ export interface Anchor {
   /** Whose file it is, for messages. */
   readonly name: string;
   readonly note: Uint8Array;
+  /** The auditor says that it was kept or fetched elsewhere, also if the bundle has the same one. */
+  readonly isKeptElsewhere?: boolean;
 }
 
 /** Those that lie in the bundle. Where they were kept meanwhile, the bundle does not prove. */
@@ -21,6 +23,43 @@ const anchorsOf = (reader: BundleReader): Anchor[] =>
   reader.paths
     .filter((path) => path.startsWith(ANCHORS_FOLDER) && !isHidden(path))
     .map((path) => ({ name: path, note: reader.read(path) ?? Buffer.alloc(0) }));
+
+/**
+ * Those that may tell more than the bundle does. One that the bundle has as well may be a copy from it under another name, which agrees with the
+ * bundle whatever that is: so it is compared, and does not count, unless the auditor says where it is from.
+ */
+export const countingAnchors = (
+  report: Report,
+  reader: BundleReader,
+  anchors: readonly Anchor[],
+): readonly Anchor[] => {
+  const own = [
+    ...(['events', 'journal'] as const).map((log) => ({
+      name: checkpointPath(log),
+      note: reader.read(checkpointPath(log)),
+    })),
+    ...anchorsOf(reader),
+  ].map(({ name, note }) => ({ name, text: signedTextOf(note) }));
+  return anchors.filter(({ name, note, isKeptElsewhere }) => {
+    const text = signedTextOf(note);
+    const same = isKeptElsewhere === true ? undefined : own.find((one) => text !== undefined && one.text === text);
+    if (same !== undefined)
+      report.note(
+        `that ${name} was kept elsewhere: it is the same checkpoint as ${same.name} of the bundle, so a copy of that proves nothing. If you kept or fetched it elsewhere yourself, say so: --kept-elsewhere`,
+      );
+    return same === undefined;
+  });
+};
+
+/** Undefined if it is no note. */
+const signedTextOf = (note: Uint8Array | undefined): string | undefined => {
+  try {
+    return note && parseNote(note).text;
+  } catch (error) {
+    if (error instanceof EvidenceFault) return undefined;
+    throw error;
+  }
+};
 
 /** What anchors are held against. */
 export interface Anchored extends VerifiedLogs {

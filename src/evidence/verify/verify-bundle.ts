@@ -1,4 +1,4 @@
-import { type BundleReader, bundleFiles } from '../bundle/layout.ts';
+import { type BundleReader, bundleFiles, TIME_STAMPS_FOLDER } from '../bundle/layout.ts';
 import { type Policy, parsePolicy } from '../notes/policy.ts';
 import { openLogs } from './open-logs.ts';
 import { verifyTimeFile } from './part/of-a-time.ts';
@@ -7,7 +7,7 @@ import { Report } from './report.ts';
 import { verifyChanges } from './statements/verify-changes.ts';
 import { verifyFork } from './statements/verify-fork.ts';
 import { verifyKeys, withStatedKeys } from './statements/verify-keys.ts';
-import { type Anchor, sayNotAnchored, verifyAnchors, verifyOwnAnchors } from './verify-anchors.ts';
+import { type Anchor, countingAnchors, sayNotAnchored, verifyAnchors, verifyOwnAnchors } from './verify-anchors.ts';
 import { beginContent, type Content, endContent } from './verify-content.ts';
 import { verifyFiles } from './verify-files.ts';
 import type { VerifiedLogs } from './verify-journal.ts';
@@ -54,6 +54,7 @@ export function* verificationOf(
   yield* verifyPayload(report, reader, logs.events, content);
   endContent(report, reader, logs, content);
   verifyBeside(report, reader, { logs, content, policy, isPolicyOfBundle: own === undefined, anchors });
+  sayNotChecked(report, reader, { own, anchors });
   report.note('that this is the newest state of the log: the operator may have a longer one');
   report.note(
     'when it was signed: a checkpoint has no time. Only time stamps, and witnesses by their own clocks, say by when it existed',
@@ -61,6 +62,26 @@ export function* verificationOf(
   report.note('that Cloudflare told everything, and the truth; that the clock was right');
   return report;
 }
+
+/** What an auditor could have given, and did not; and what this verifier leaves to the other one. */
+const sayNotChecked = (
+  report: Report,
+  reader: BundleReader,
+  { own, anchors }: { readonly own: Uint8Array | undefined; readonly anchors: readonly Anchor[] },
+): void => {
+  if (own === undefined) report.skip('the keys: none that you were given elsewhere (--policy)');
+  if (anchors.length === 0) report.skip('whether history was rewritten: no checkpoint that you kept (--anchor)');
+  const stamps = reader.paths.some((path) => path.startsWith(TIME_STAMPS_FOLDER) && path.endsWith('.tsr'));
+  report.skip(
+    stamps
+      ? 'the time stamps: verify.py --tsa-ca does that, and `openssl ts -verify`'
+      : 'when it was signed: there is no time stamp in the bundle',
+  );
+  if (!report.isOfOneSource || report.time === undefined)
+    report.skip(
+      'whether one organization, account or time is complete by itself: verify.py --organization, --since, --before',
+    );
+};
 
 interface Beside {
   readonly logs: VerifiedLogs;
@@ -82,8 +103,11 @@ const verifyBeside = (
   verifyKeys(report, reader, { ...logs, statements, policy });
   const anchored = { ...logs, policy: withStatedKeys(policy, statements), statements };
   const isByWitness = report.isAnchored;
-  if (verifyAnchors(report, anchors, anchored) > 0) report.isAnchored = true;
-  if (report.isAnchored && !isByWitness) sayNotAnchored(report, anchors, anchored);
+  const counting = countingAnchors(report, reader, anchors);
+  const others = anchors.filter((anchor) => !counting.includes(anchor));
+  if (verifyAnchors(report, counting, anchored) > 0) report.isAnchored = true;
+  verifyAnchors(report, others, anchored);
+  if (report.isAnchored && !isByWitness) sayNotAnchored(report, counting, anchored);
   verifyOwnAnchors(report, reader, anchored, isPolicyOfBundle);
   sayUnanchored(report);
 };

@@ -70,7 +70,7 @@ const adoptedOf = (statements: SignedStatements): number =>
 /** That each leaf of the log is accounted for. */
 const concludeWhole = (report: Report, size: number, { statements, states, ofTime }: Content): void => {
   const leftOut = leftOutFrom(0, states, statements);
-  report.claim(
+  report.claimAsBelieved(
     ['missing'],
     `of ${size} events ${states.count('present')} are as they were hashed, ${states.count('dropped')} were dropped as ` +
       `stated, and ${states.count('hole') - leftOut} were dropped before they were hashed${withoutContent(report, states)}`,

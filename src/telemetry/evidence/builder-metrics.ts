@@ -16,7 +16,7 @@ export const createBuilderMetrics = (version: string): BuilderMetrics => {
   const gauges = createEvidenceGauges([registry]);
   return {
     scrape: async (evidence) => {
-      showEvidence(gauges, await evidence());
+      showEvidence(gauges, await evidence(), true);
       return await registry.metrics();
     },
   };

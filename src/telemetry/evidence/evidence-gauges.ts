@@ -3,6 +3,16 @@ import { type EvidenceStatus, evidenceStates, isUnanchored } from '../../evidenc
 
 /** Of the evidence; all NaN, and no state, if none is configured. */
 export const createEvidenceGauges = (registers: Registry[]) => ({
+  unbegun: new Gauge({
+    name: 'orgtrail_evidence_unbegun',
+    help: '1 if evidence is configured and no checkpoint of its newest generation was ever signed, else 0; NaN without evidence.',
+    registers,
+  }),
+  keyPending: new Gauge({
+    name: 'orgtrail_evidence_key_order_pending',
+    help: '1 if another key was ordered and no process has stated it yet, else 0; NaN without evidence.',
+    registers,
+  }),
   size: new Gauge({
     name: 'orgtrail_evidence_tree_size',
     help: 'Leaves of the log of events; NaN without evidence.',
@@ -52,11 +62,15 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
   }),
 });
 
-/** Sets them. */
+/** Sets them. `isSet`: evidence is configured for this process, also if there is no log yet. */
 export const showEvidence = (
-  { size, lag, age, anchorAge, unanchored, stated, unstated, overdue, state }: ReturnType<typeof createEvidenceGauges>,
+  gauges: ReturnType<typeof createEvidenceGauges>,
   evidence: EvidenceStatus | undefined,
+  isSet: boolean,
 ): void => {
+  const { size, lag, age, anchorAge, unanchored, stated, unstated, overdue, state } = gauges;
+  gauges.unbegun.set(isSet || evidence !== undefined ? Number(isUnbegun(evidence)) : Number.NaN);
+  gauges.keyPending.set(evidence === undefined ? Number.NaN : Number(evidence.keyOrdered !== null));
   size.set(evidence?.size ?? Number.NaN);
   lag.set(evidence?.lagEvents ?? Number.NaN);
   age.set(evidence?.signedSecondsAgo ?? Number.NaN);
@@ -73,3 +87,7 @@ export const showEvidence = (
   }
   for (const each of evidenceStates) state.labels(each).set(each === evidence.state ? 1 : 0);
 };
+
+/** Nothing was signed, and no operator has ended it. */
+const isUnbegun = (evidence: EvidenceStatus | undefined): boolean =>
+  evidence === undefined || (evidence.signedSecondsAgo === null && evidence.state !== 'ended');

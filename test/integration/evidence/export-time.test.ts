@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { BundleRoom, exportTo, judge } from '../../support/evidence/bundles/exported-bundle.ts';
+import { BundleRoom, exportTo, judge, unnamedFiles } from '../../support/evidence/bundles/exported-bundle.ts';
 import { stateOnce } from '../../support/evidence/stated-coverage.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { addSources, commit, entryText, seconds, T0, takeLease } from '../../support/postgres/store-fixture.ts';
@@ -69,6 +69,7 @@ test.each([false, true])(
     expect(python.claims).toContain(`These are all events ${within} 66, but for what was dropped: 32`);
     const readme = readFileSync(join(folder, 'README.txt'), 'utf8');
     expect(readme).toContain(`A BUNDLE OF A TIME: ${january.since} to ${january.before}`);
+    expect(unnamedFiles(folder)).toEqual([]);
     expect(readFileSync(join(folder, 'changes.ndjson'), 'utf8').split('\n')).toHaveLength(2);
   },
 );

@@ -12,7 +12,7 @@ import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/an
 import { startWitness } from '../../support/evidence/anchors/test-witness.ts';
 import { startAuthority } from '../../support/evidence/anchors/time-stamping-authority.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { BundleRoom, exportTo, judge } from '../../support/evidence/bundles/exported-bundle.ts';
+import { BundleRoom, exportTo, judge, unnamedFiles } from '../../support/evidence/bundles/exported-bundle.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
@@ -137,7 +137,10 @@ describe('what anchors have', () => {
       cwd: folder,
     });
     expect(verified.toString()).not.toContain('needs --tsa-ca');
-    expect(readFileSync(join(folder, 'README.txt'), 'utf8')).toContain('witness:test: 300 events');
+    const readme = readFileSync(join(folder, 'README.txt'), 'utf8');
+    expect(readme).toContain('3. witness:test: 300 events');
+    expect(readme).toMatch(/1\. file:.*\n.*you cannot fetch from it\. .* events\/checkpoints\/0{17}300$/m);
+    expect(unnamedFiles(folder)).toEqual([]);
   });
 });
 

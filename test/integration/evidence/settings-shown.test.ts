@@ -1,8 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { buildForever } from '../../../src/evidence/builder/build-forever.ts';
+import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import { noteBuilderSettings } from '../../../src/evidence/builder/note-settings.sql.ts';
 import {
   type EvidenceStatus,
@@ -12,6 +15,7 @@ import {
 import { createEvidenceGauges, showEvidence } from '../../../src/telemetry/evidence/evidence-gauges.ts';
 import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
 import { newSigner } from '../../support/evidence/builder-world.ts';
+import { orderNewKey } from '../../support/evidence/key-orders.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { addSources, commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
@@ -36,12 +40,21 @@ const status = async (): Promise<EvidenceStatus> => {
   return found;
 };
 
-const shown = async (evidence: EvidenceStatus | undefined): Promise<readonly string[]> => {
+const linesOf = async (
+  evidence: EvidenceStatus | undefined,
+  pattern: RegExp,
+  isSet = evidence !== undefined,
+): Promise<readonly string[]> => {
   const registry = new Registry();
-  showEvidence(createEvidenceGauges([registry]), evidence);
-  const lines = (await registry.metrics()).split('\n');
-  return lines.filter((line) => /^orgtrail_evidence_(anchor_age|unanchored|overdue)/.test(line));
+  showEvidence(createEvidenceGauges([registry]), evidence, isSet);
+  return (await registry.metrics()).split('\n').filter((line) => pattern.test(line));
 };
+
+const shown = (evidence: EvidenceStatus | undefined) =>
+  linesOf(evidence, /^orgtrail_evidence_(anchor_age|unanchored|overdue)/);
+
+const begun = (evidence: EvidenceStatus | undefined, isSet?: boolean) =>
+  linesOf(evidence, /^orgtrail_evidence_(unbegun|key_order)/, isSet);
 
 /** A log with an anchor that has a checkpoint, and the lease of the process that builds it. */
 const anchored = async () => {
@@ -127,4 +140,51 @@ test('a source is overdue if it is read, and not stated for twice as long as it 
 
 test('without evidence there is no figure', async () => {
   expect(await shown(undefined)).toEqual(['orgtrail_evidence_unanchored Nan', 'orgtrail_evidence_overdue_sources Nan']);
+});
+
+test('evidence that is configured and was never begun shows, as does a key that is ordered', async () => {
+  const { pool } = database;
+  expect(await begun(undefined, false)).toEqual([
+    'orgtrail_evidence_unbegun Nan',
+    'orgtrail_evidence_key_order_pending Nan',
+  ]);
+  expect(await begun(undefined, true)).toEqual([
+    'orgtrail_evidence_unbegun 1',
+    'orgtrail_evidence_key_order_pending Nan',
+  ]);
+  await anchored();
+  await orderNewKey(pool, newSigner(), 'rotation');
+  expect(await begun(await status())).toEqual(['orgtrail_evidence_unbegun 0', 'orgtrail_evidence_key_order_pending 1']);
+  await pool.query(`update evidence_logs set signed_size = null, signed_at = null, key_ordered = null`);
+  expect(await begun(await status())).toEqual(['orgtrail_evidence_unbegun 1', 'orgtrail_evidence_key_order_pending 0']);
+  await pool.query(`update evidence_logs set ended_at = now(), ended_reason = 'a test'`);
+  expect((await begun(await status()))[0]).toBe('orgtrail_evidence_unbegun 0');
+});
+
+test('settings that could not be noted are noted in the next round of the same lease', async () => {
+  const { pool } = database;
+  const stop = new AbortController();
+  const told: string[] = [];
+  const noted: number[] = [];
+  const ended = buildForever({
+    store: createEvidenceStore(pool, 'a process', 60_000),
+    signer,
+    base: 'audit.example.com/evidence',
+    version: '1',
+    observer: {},
+    noteSettings: async ({ epoch }) => {
+      noted.push(epoch);
+      if (noted.length < 3) throw new Error('the database is away');
+      stop.abort();
+    },
+    time: { nowMs: () => performance.now(), sleep: (ms, signal) => sleep(ms, undefined, { signal }) },
+    leaseMs: 60_000,
+    intervalMs: 1,
+    waitBeyond: async () => {},
+    onError: (reason) => told.push(reason),
+    signal: stop.signal,
+  });
+  await ended;
+  expect(noted).toEqual([noted[0], noted[0], noted[0]]);
+  expect(told).toEqual(['the database is away']);
 });

@@ -2,6 +2,8 @@ import { mkdirSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { vkeysOf } from '../../../src/evidence/builder/sign-log.ts';
+import { newSigner } from '../../support/evidence/builder-world.ts';
 import type { Scenario, WorldScenarios } from './scenarios.ts';
 import type { AlertWorld } from './world.ts';
 
@@ -141,5 +143,45 @@ const forked: WorldScenarios = {
   ],
 };
 
+const unbegun: WorldScenarios = {
+  healthyFirst: false,
+  plan: {
+    name: 'unbegun',
+    replicas: 1,
+    simulator: { organizations: 1, entries: 50 },
+    evidence: () => ({ ORGTRAIL_EVIDENCE_KEY_FILE: '' }),
+  },
+  scenarios: [
+    {
+      cause: 'no process has the key',
+      alerts: { OrgtrailEvidenceUnbegun: /no checkpoint of it was ever signed\.$/ },
+      provoke: () => {},
+    },
+  ],
+};
+
+const keyPending: WorldScenarios = {
+  healthyFirst: false,
+  plan: withAnchor('key-pending'),
+  scenarios: [
+    {
+      cause: 'a key is ordered that no process has',
+      alerts: { OrgtrailEvidenceKeyPending: /^Another key .* and no process signs with it\.$/ },
+      provoke: async (world) => {
+        await untilSigned(world);
+        const rows = await world.query('select origin from evidence_logs order by name');
+        const origins = (rows as { origin: string }[]).map(({ origin }) => origin);
+        const vkeys = vkeysOf(origins, newSigner()).map((vkey) => `'${vkey}'`);
+        await world.execute(
+          `select orgtrail_order_evidence_key(1, 'rotation', array[${vkeys}], 604800000, 'an operator')`,
+        );
+      },
+    },
+  ],
+};
+
 /** What goes wrong with the signed log, as the schedule has it. */
-export const evidenceWorlds: readonly (readonly WorldScenarios[])[] = [[unanchored, behind, forked], [inTrouble]];
+export const evidenceWorlds: readonly (readonly WorldScenarios[])[] = [
+  [unanchored, behind, forked, unbegun, keyPending],
+  [inTrouble],
+];

@@ -20,8 +20,12 @@ describe.skipIf(!hasPython())('both verifiers, of a part', () => {
 
   test('claim completeness of a source only as far as the last coverage statement', async () => {
     const { here, python } = await verifiers.judge({ files: cut() });
-    expect(here.claims).toContain('these are all events of organization o1 up to position 701: 233');
-    expect(python.claims).toContain('These are all events of organization o1 up to position 701: 233');
+    expect(here.claims).toContain(
+      'these are all events of organization o1 up to position 701: 233, as far as the signer is believed',
+    );
+    expect(python.claims).toContain(
+      'These are all events of organization o1 up to position 701: 233, as far as the signer is believed',
+    );
   });
 
   const within = 'that happened from 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z, or have no time, up to position';
@@ -30,9 +34,13 @@ describe.skipIf(!hasPython())('both verifiers, of a part', () => {
     const shown = await verifiers.judge({ files: cutToTime(whole) });
     const ofSource = await verifiers.judge({ files: cutToTime(cutToSource(whole, { source: 'o2' })) });
     for (const { claims } of [shown.here, shown.python].map(small))
-      expect(claims).toContain(`these are all events ${within} 40, but for what was dropped: 30`);
+      expect(claims).toContain(
+        `these are all events ${within} 40, but for what was dropped: 30, as far as the signer is believed`,
+      );
     for (const { claims } of [ofSource.here, ofSource.python].map(small))
-      expect(claims).toContain(`these are all events of organization o2 ${within} 30, but for what was dropped: 7`);
+      expect(claims).toContain(
+        `these are all events of organization o2 ${within} 30, but for what was dropped: 7, as far as the signer is believed`,
+      );
   });
 
   test('do not claim it if of others nothing but hashes is here, and say of how many', async () => {

@@ -39,5 +39,5 @@ test('every event is read once, also on both sides of where one statement ends a
     PIECE,
     PIECE + 1,
   ]);
-  expect((await verify()).faults.flatMap(({ position }) => position ?? [])).toEqual([PIECE, PIECE + 1]);
+  expect((await verify()).faults.flatMap(({ positions }) => positions)).toEqual([PIECE, PIECE + 1]);
 });

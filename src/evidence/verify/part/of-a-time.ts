@@ -67,7 +67,7 @@ export const concludeTime = (
       `that none of ${unshown} events that are here as hashes alone is of the time from ${from}: what is here is in the log, and more may be`,
     );
   else
-    report.claim(
+    report.claimAsBelieved(
       ['chain', 'coverage', 'journal', 'leaf', 'missing', 'payload', 'source', 'statement', 'time'],
       `these are all events ${name === '' ? '' : `of ${name} `}that happened from ${from}, or have no time, up to position ${until}, but for what was dropped: ${present}`,
     );

@@ -64,11 +64,11 @@ export const verifyCompleteness = (
   }
   const until = last.tree.size;
   const later = listed.count - listed.countBelow(until);
-  report.claim(
+  report.claimAsBelieved(
     ['chain', 'coverage', 'journal', 'leaf', 'missing', 'payload', 'source', 'statement'],
     `these are all events of ${name} up to position ${until}: ${last.events}${report.time === undefined ? '' : ', some without their content'}`,
   );
-  report.claim(
+  report.claimAsBelieved(
     ['leaf', 'missing', 'payload', 'source'],
     `of ${listed.count} events of ${name} ${states.count('present')} are as they were hashed, and ${states.count('dropped')} were dropped as stated${withoutContent(report, states)}`,
   );

@@ -42,7 +42,10 @@ const sayWhatIsCovered = (
 ): void => {
   const { filter, holes = [], left_out: leftOut, events, tree } = statement;
   if (isProven)
-    report.claim(needed, `${name}: of its ${events} stored events up to position ${tree.size} none is left out`);
+    report.claimAsBelieved(
+      needed,
+      `${name}: of its ${events} stored events up to position ${tree.size} none is left out`,
+    );
   else report.note(`${name}: its chain, since it is not known which dropped events were its own`);
   if (filter.text !== '') report.note(`${name}: what the filter ${filter.text} leaves out: it was not collected`);
   const how = filter.text === '' ? 'completely' : `, of what the filter ${filter.text} lets through,`;
@@ -50,7 +53,7 @@ const sayWhatIsCovered = (
   for (const gap of gaps) report.note(`${name}: a gap ${rangeText(gap)}`);
   for (const { pass, range, reason, found_at: foundAt } of holes)
     report.note(
-      `${name}: a hole in pass ${pass} ${rangeText(usOf(range))}, found at ${sameInstant(foundAt)}: ${reason}`,
+      `${name}: a hole in ${pass === 0 ? 'the first reading' : `pass ${pass}`} ${rangeText(usOf(range))}, found at ${sameInstant(foundAt)}: ${reason}`,
     );
   if (leftOut !== undefined && leftOut.ranges + leftOut.holes + leftOut.readings > 0)
     report.note(
@@ -61,21 +64,34 @@ const sayWhatIsCovered = (
 
 const sameInstant = (instant: string): string => instantText(microsecondsOf(instant) ?? 0n);
 
-/** Each way of reading once. */
+/** Each way of reading once; of the time of the bundle, if it is of one. */
 const sayReadings = (report: Report, name: string, { readings = [], at }: Coverage): void => {
-  const ways = Map.groupBy(readings, ({ method, number }) => `${method} ${number}`);
+  const [since, before] = report.time === undefined ? [-ALWAYS, ALWAYS] : boundsOf(report.time);
+  const asked = readings.filter(({ range }) => {
+    const [from, to] = usOf(range);
+    return from < before && to > since;
+  });
+  const ways = Map.groupBy(asked, ({ method, number }) => `${method} ${number}`);
   const texts = [...ways]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([way, ones]) => {
+    .map(([, ones]) => {
+      const [{ method, number } = { method: '', number: 0 }] = ones;
       const times = ones.flatMap((one) => [microsecondsOf(one.read_from) ?? 0n, microsecondsOf(one.read_to) ?? 0n]);
       const us = times.sort((a, b) => (a < b ? -1 : 1));
       const found = ones.reduce((sum, one) => sum + one.found, 0);
       const [from, to] = [us.at(0) ?? 0n, us.at(-1) ?? 0n];
-      return `${way} ${rangeText([from, to])}, which found ${found}`;
+      return `${wayOfReading(method, number)} made ${rangeText([from, to])}, which found ${found} new entries`;
     });
   if (texts.length > 0)
     report.claim(needed, `${name}: read last, as stated at ${sameInstant(at)}, by ${texts.join('; ')}`);
 };
+
+const wayOfReading = (method: string, number: number): string =>
+  ({
+    'first reading': 'the first reading,',
+    pass: `pass ${number}, which reads the same time again some time later,`,
+    scrub: `round ${number} of reading all of history again,`,
+  })[method] ?? `${method} ${number},`;
 
 /** From when to when is answered: the time of the bundle, or else what is wanted and read. */
 const boundsOfAnswer = (report: Report, { wanted_since: wanted }: Coverage, ranges: readonly RangeUs[]) => {

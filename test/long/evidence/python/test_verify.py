@@ -28,7 +28,7 @@ verify.ed25519_holds = functools.lru_cache(maxsize=None)(verify.ed25519_holds)
 
 def run(folder, anchors=(), **changed):
     """The report on a bundle, made in this process."""
-    options = dict(policy=None, key=[], witness=[], organization=None, since=None, before=None, tsa_ca=None,
+    options = dict(policy=None, key=[], witness=[], organization=None, since=None, before=None, tsa_ca=None, kept_elsewhere=False,
                    anchor=[('kept %d' % number, note) for number, note in enumerate(anchors, 1)])
     report = verify.Report()
     try:
@@ -307,7 +307,7 @@ class Statements(Case):
         self.notes(self.holds(report), r'a hole in pass 1 from 2026-01-02T00:00:00Z to 2026-01-03T00:00:00Z, found at 2026-02-01T00:00:00.500000Z: refused')
         self.notes(report, 'what had no room in its statement: 0 ranges, 7 holes, 0 readings')
         self.notes(report, 'a gap from 2025-12-01T00:00:00Z to 2026-01-01T00:00:00Z')
-        self.assertRegex('\n'.join(report.claims), 'read last, as stated at .*, by scrub 2 from 2026-02-01T00:00:00.500000Z to .*, which found 4')
+        self.assertRegex('\n'.join(report.claims), 'read last, as stated at .*, by round 2 over all of history, made from 2026-02-01T00:00:00.500000Z to .*, which found 4 new entries')
         stated = [one for one in report.facts['coverage'] if one['holes']]
         self.assertEqual([(one['holes'], one['readings'], one['left_out'], one['as_of']) for one in stated], [([hole], [reading], left_out, at)])
         for wrong in ({'holes': [{**hole, 'pass': 'x'}]}, {'holes': [{**hole, 'range': hole['range'][::-1]}]}, {'readings': [{**reading, 'direction': 'up'}]},
@@ -648,6 +648,54 @@ class Command(Case):
         self.assertEqual(code, 2)
         self.assertIn('is a file of the bundle', errors)
         self.assertIn('examples:', command('--help')[1])
+
+    def test_a_copy_of_a_checkpoint_of_the_bundle_is_not_one_that_was_kept(self):
+        history = History(20).standard()
+        history.write(self.path('bundle'), anchors=[history.checkpoint(12)])
+        for size, path in ((20, 'events/checkpoint'), (12, 'anchors/')):
+            copy = put(self.folder, 'copy', history.checkpoint(size))
+            code, out, _ = command(self.path('bundle'), '--anchor', copy)
+            self.assertEqual(code, 0)
+            self.assertRegex(out, 'That .*/copy was kept elsewhere: the bundle has the same checkpoint, ' + path)
+            self.assertIn('it is unanchored', out)
+            report = json.loads(command(self.path('bundle'), '--json', '--anchor', copy, '--kept-elsewhere')[1])
+            self.assertEqual((report['unanchored'], [note for note in report['not_claimed'] if 'was kept elsewhere' in note]), (False, []))
+
+    def test_what_sounds_absolute_and_what_was_not_checked(self):
+        History(20).standard().write(self.path('bundle'))
+        _, out, _ = command(self.path('bundle'))
+        self.assertIn('What holds, as far as the signer is believed (unanchored):', out)
+        self.assertEqual([line[4:line.index(':')] for line in out.split('\n') if line.startswith('  ? ')],
+                         ['The keys against any that you were given', 'Whether history was rewritten since you or others kept a checkpoint',
+                          'Time stamps', 'One organization or account by itself', 'One stretch of time by itself'])
+        kept = put(self.folder, 'kept', History(20).checkpoint(10))
+        _, out, _ = command(self.path('bundle'), '--anchor', kept, '--organization', '77aa', '--since', '2026-01-01T00:00:00Z')
+        self.assertNotIn('as far as the signer is believed', out)
+        self.assertEqual([line[4:line.index(':')] for line in out.split('\n') if line.startswith('  ? ')],
+                         ['The keys against any that you were given', 'Time stamps'])
+
+    def test_readings_of_the_time_that_is_asked_for_and_gaps_at_the_top(self):
+        def reading(day, method, number):
+            at = '2026-04-%02dT00:00:00Z' % day
+            return {'range': ['2026-%02d-01T00:00:00Z' % month for month in (day, day + 1)], 'method': method, 'number': number,
+                    'direction': 'asc', 'found': day, 'read_from': at, 'read_to': at}
+        history = History(20).standard()
+        history.state_coverage(numbers=(1,), wanted_since='2025-12-01T00:00:00Z',
+                               readings=[reading(1, 'first reading', 0), reading(2, 'pass', 2), reading(3, 'scrub', 1)])
+        history.write(self.path('bundle'))
+        _, out, _ = command(self.path('bundle'))
+        self.assertRegex(out, 'by the first reading, made from .* found 1 new entries; pass 2 over the same time, .* found 2 new entries; round 1 over all')
+        self.assertRegex(out.split('\n')[0], '^Not everything was read: 1 gap and no hole. The first gap: .* from 2025-12-01T00:00:00Z to ')
+        _, out, _ = command(self.path('bundle'), '--since', '2026-02-01T00:00:00Z', '--before', '2026-02-10T00:00:00Z')
+        self.assertRegex(out, r'read last, as stated at .*, by pass 2 over the same time, for what came late, made from \S+ to \S+, which found 2 new entries\n')
+        self.assertNotIn('Not everything was read', out)
+
+    def test_a_file_without_a_certificate_is_no_authority(self):
+        History(20).standard().write(self.path('bundle'))
+        for path in ('/dev/null', self.path('nothing'), self.path('bundle/policy.txt')):
+            code, out, errors = command(self.path('bundle'), '--tsa-ca', path)
+            self.assertEqual((code, out), (2, ''))
+            self.assertIn('there is no certificate in ' + path, errors)
 
     def test_what_is_asked_about(self):
         History(20).standard().write(self.folder)

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { Pool } from 'pg';
 import type { LogSigner } from '../../../../src/evidence/builder/ports.ts';
 import { type Exported, type ExportOptions, exportBundle } from '../../../../src/evidence/export/export-bundle.ts';
@@ -42,6 +42,19 @@ export const exportTo = async (
     ...more,
   });
 
+/** Files of a bundle that "WHAT IS IN IT" of its README.txt does not name. */
+export const unnamedFiles = (folder: string): readonly string[] => {
+  const readme = readFileSync(join(folder, 'README.txt'), 'utf8');
+  const [contents = ''] = /^WHAT IS IN IT\n[\s\S]*?^HOW IT IS MADE$/m.exec(readme) ?? [];
+  const names = [...contents.matchAll(/^(\S+) /gm)].map(([, name = '']) => name);
+  const isNamed = (path: string) =>
+    names.some((name) => (name.endsWith('...') ? path.startsWith(name.slice(0, -3)) : path === name));
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(folder, join(parentPath, name)))
+    .filter((path) => !isNamed(path));
+};
+
 /** What the two verifiers say of a bundle. */
 export interface Judgements {
   readonly node: { readonly holds: boolean; readonly faults: readonly string[]; readonly claims: string };
@@ -56,12 +69,15 @@ export const judge = async (folder: string, anchors: readonly string[] = []): Pr
   return {
     node: {
       holds: report.holds,
-      faults: report.faults.map(({ message }) => message),
+      faults: report.faults.flatMap(({ message, positions }) => [message, ...othersOf(positions)]),
       claims: report.claims.join('\n'),
     },
     python: judgeWithPython(folder, anchors),
   };
 };
+
+/** The same fault at several positions is told once, with all of them. */
+const othersOf = (positions: readonly number[]): string[] => positions.slice(1).map((one) => `Position ${one}`);
 
 const judgeWithPython = (folder: string, anchors: readonly string[]): Judgements['python'] => {
   const kept = mkdtempSync(join(tmpdir(), 'orgtrail-anchors-'));
@@ -84,8 +100,7 @@ const judgeWithPython = (folder: string, anchors: readonly string[]): Judgements
       readonly claims: readonly string[];
     };
     if (holds !== (status === 0)) throw new Error(`verify.py ended with ${status}, and says holds: ${holds}`);
-    // The same fault at several positions is told once, with all of them.
-    const told = faults.flatMap(({ text, positions }) => [text, ...positions.slice(1).map((one) => `Position ${one}`)]);
+    const told = faults.flatMap(({ text, positions }) => [text, ...othersOf(positions)]);
     return { holds, faults: told, claims: claims.join('\n') };
   } finally {
     rmSync(kept, { recursive: true, force: true });

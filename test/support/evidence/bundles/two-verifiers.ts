@@ -55,7 +55,7 @@ export class TwoVerifiers {
     const report = verifyBundle(readerOf(files), { anchors, ...(policy && { policy }) });
     const here = {
       holds: report.holds,
-      positions: report.faults.flatMap(({ position }) => (position === undefined ? [] : [position])),
+      positions: report.faults.flatMap(({ positions }) => positions),
       faults: report.faults.map(({ message }) => message),
       claims: report.claims,
       notClaimed: report.notClaimed,

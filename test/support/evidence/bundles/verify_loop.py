@@ -14,7 +14,7 @@ spec.loader.exec_module(verify)
 
 # The same signature is verified by hundreds of runs: one process of openssl is enough.
 verify.ed25519_holds = functools.lru_cache(maxsize=None)(verify.ed25519_holds)
-options = dict(policy=None, key=[], witness=[], organization=None, since=None, before=None, tsa_ca=None, anchor=[])
+options = dict(policy=None, key=[], witness=[], organization=None, since=None, before=None, tsa_ca=None, kept_elsewhere=False, anchor=[])
 
 for line in sys.stdin:
     report = verify.Report()

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { reportText } from '../../../../src/cli/evidence/evidence-report.ts';
 import { payloadPath } from '../../../../src/evidence/bundle/layout.ts';
 import { readManifest, writeManifest } from '../../../../src/evidence/bundle/manifest.ts';
 import { readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/payload.ts';
@@ -6,7 +7,7 @@ import { gapsOf } from '../../../../src/evidence/journal/time-ranges.ts';
 import { journalLeaf } from '../../../../src/evidence/leaves/leaf.ts';
 import { writePolicy } from '../../../../src/evidence/notes/policy.ts';
 import { leafHash } from '../../../../src/evidence/tree/merkle.ts';
-import type { Report } from '../../../../src/evidence/verify/report.ts';
+import { faultText, Report } from '../../../../src/evidence/verify/report.ts';
 import { type VerifierOptions, verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
 import { completenessOf } from '../../../../src/evidence/verify/verify-coverage.ts';
 import { coverageStatement } from '../../../support/evidence/statements.ts';
@@ -55,7 +56,7 @@ describe('a bundle holds', () => {
     const report = verify(usualHistory());
     expect(report.faults).toEqual([]);
     expect(report.claims).toContain(
-      'of 280 events 162 are as they were hashed, 116 were dropped as stated, and 2 were dropped before they were hashed',
+      'of 280 events 162 are as they were hashed, 116 were dropped as stated, and 2 were dropped before they were hashed, as far as the signer is believed',
     );
     expect(report.claims).toContain('4 coverage statements have the count and chain of their sources');
     expect(report.notClaimed).toContain('what happened to the first 20 events before they were hashed');
@@ -86,7 +87,7 @@ describe('a bundle holds', () => {
 describe('what the owner of the database changes is found, with its position:', () => {
   const history = small();
   const claimOf = (present: number) =>
-    `of 20 events ${present} are as they were hashed, 0 were dropped as stated, and 0 were dropped before they were hashed`;
+    `of 20 events ${present} are as they were hashed, 0 were dropped as stated, and 0 were dropped before they were hashed, as far as the signer is believed`;
 
   test('a payload', () => {
     const report = withPayload(history, (all) =>
@@ -141,7 +142,7 @@ describe('what the owner of the database changes is found, with its position:', 
   test('an event left out, first, last or between', () => {
     for (const position of [1, 7, 20]) {
       const report = withPayload(history, (all) => all.toSpliced(position - 1, 1));
-      expect(report.faults.slice(0, 1)).toEqual([
+      expect(report.faults.slice(0, 1)).toMatchObject([
         { code: 'missing', message: `event ${position} has no payload, and no drop says why`, position },
       ]);
     }
@@ -153,7 +154,7 @@ describe('what the owner of the database changes is found, with its position:', 
     expect(
       verify(silent)
         .faults.filter(({ code }) => code === 'missing')
-        .map(({ position }) => position),
+        .flatMap(({ positions }) => positions),
     ).toEqual([3, 4, 5]);
   });
 
@@ -447,11 +448,86 @@ test('a report claims nothing about leaves that another root is signed of', () =
   expect(wrongChain.claims.join()).not.toContain('have the count and chain');
 });
 
-test('a report keeps some faults of each kind, and counts all', () => {
+test('a report has faults of one cause as one, with the first of their positions', () => {
   const history = grown(begun(), 250).stateCoverage('o1');
   const report = withPayload(history, () => []);
   expect(report.faultCounts.get('missing')).toBe(250);
-  expect(report.faults.filter(({ code }) => code === 'missing')).toHaveLength(100);
+  const [fault, ...others] = report.faults.filter(({ code }) => code === 'missing');
+  expect(others).toEqual([]);
+  expect(fault).toMatchObject({
+    position: 1,
+    count: 250,
+    positions: Array.from({ length: 20 }, (_, index) => index + 1),
+  });
+  expect(fault && faultText(fault)).toBe(
+    'event 1 has no payload, and no drop says why (250 times, also at 2, 3, 4, 5, …)',
+  );
+});
+
+test('a report keeps some causes of each kind, and counts all faults', () => {
+  const report = new Report();
+  for (let number = 0; number < 250; number += 1) report.fault('manifest', `file-${number} is missing`);
+  report.fault('manifest', 'file-7 is missing');
+  expect(report.faultCounts.get('manifest')).toBe(251);
+  expect(report.faults).toHaveLength(100);
+  expect(report.faults[7] && faultText(report.faults[7])).toBe('file-7 is missing (2 times)');
+});
+
+describe('a checkpoint that the bundle has as well', () => {
+  const history = small();
+  const files = history.bundle().set('anchors/1-events', small(12).checkpoint('events'));
+  const kept = (size: number) => ({ name: 'kept', note: small(size).checkpoint('events') });
+  const noteOf = (path: string) =>
+    `that kept was kept elsewhere: it is the same checkpoint as ${path} of the bundle, so a copy of that proves nothing. If you kept or fetched it elsewhere yourself, say so: --kept-elsewhere`;
+
+  test.each([
+    [20, 'events/checkpoint'],
+    [12, 'anchors/1-events'],
+  ])('of %d events proves nothing new', (size, path) => {
+    const report = verifyBundle(readerOf(files), { anchors: [kept(size)] });
+    expect(report.faults).toEqual([]);
+    expect([report.isAnchored, report.notClaimed.includes(noteOf(path))]).toEqual([false, true]);
+  });
+
+  test('counts if the auditor says that he has it from elsewhere, as does another one', () => {
+    const elsewhere = verifyBundle(readerOf(files), { anchors: [{ ...kept(20), isKeptElsewhere: true }] });
+    expect([elsewhere.isAnchored, elsewhere.notClaimed.join().includes('kept was kept elsewhere')]).toEqual([
+      true,
+      false,
+    ]);
+    expect(verifyBundle(readerOf(files), { anchors: [kept(11)] }).isAnchored).toBe(true);
+  });
+});
+
+test('what sounds absolute is as far as the signer is believed, until a checkpoint that was kept says it', () => {
+  const history = small();
+  const believed = (options?: VerifierOptions) =>
+    verify(history, options).claims.filter((claim) => claim.endsWith('as far as the signer is believed')).length;
+  expect(believed()).toBe(2);
+  const note = small(11).checkpoint('events');
+  expect(believed({ anchors: [{ name: 'kept', note }] })).toBe(0);
+});
+
+test('what was not given is named as not checked', () => {
+  const of = (options?: VerifierOptions) => verify(small(), options).notChecked.map((text) => text.split(':')[0]);
+  const always = ['when it was signed', 'whether one organization, account or time is complete by itself'];
+  expect(of()).toEqual(['the keys', 'whether history was rewritten', ...always]);
+  const policy = small().bundle().get('policy.txt') as Buffer;
+  expect(of({ policy, anchors: anchorOf(small(11)) })).toEqual(always);
+});
+
+test('time that was not read is named first', () => {
+  const history = grown(begun(), 20).stateCoverage('o1', {
+    wanted_since: '2025-06-01T00:00:00Z',
+    passes: [{ pass: 0, ranges: [['2025-07-01T00:00:00Z', '2026-02-01T00:00:00Z']] }],
+  });
+  const text = reportText(verify(history));
+  expect(text.split('\n')[0]).toBe(
+    'not everything was read: 1 gap and no hole; the first gap: organization o1 from 2025-06-01T00:00:00Z to 2025-07-01T00:00:00Z; all are named under "not claimed"',
+  );
+  expect(text).toContain('\nholds, as far as the signer is believed (unanchored):\n');
+  expect(text).toContain('\nnot checked:\n');
+  expect(verify(small()).unread).toBeUndefined();
 });
 
 test('gaps are what ranges lack of a time', () => {
