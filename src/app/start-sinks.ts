@@ -10,6 +10,7 @@ import { createDeliveryStore } from '../sinks/delivery-store.sql.ts';
 import { createLiveSink } from '../sinks/live-sink.ts';
 import type { DeliveryContext, DeliveryObserver, SinkConfig } from '../sinks/ports.ts';
 import { redactorOf } from '../sinks/redaction.ts';
+import type { SinkSurroundings } from '../sinks/sink-kind.ts';
 import { registerSinks } from '../sinks/sinks.sql.ts';
 import { logDelivery } from '../telemetry/log-delivery.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -40,7 +41,7 @@ export interface SinkAppOptions extends DeliveryStop {
  */
 export const startSinks = async (config: Config, app: App, options: SinkAppOptions): Promise<RunningSinks> => {
   const { logger, metrics, secrets = fixedSecrets(config) } = options;
-  const sinkConfigs = config.sinks.map((sink) => configuredSink(sink, secrets));
+  const sinkConfigs = config.sinks.map((sink) => configuredSink(sink, secrets, { aws: config.aws }));
   if (sinkConfigs.length === 0) return { ended: Promise.resolve(), close: async () => {} };
   const registrations = config.sinks.map(({ name, settings: { type, start, max_age: maxAgeMs } }, index) => ({
     name,
@@ -79,14 +80,18 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
 
 type ConfiguredSink = SinkConfig & Pick<DeliveryContext, 'redact'>;
 
-const configuredSink = ({ name, settings }: NamedSink, secrets: LiveSecrets): ConfiguredSink => {
+const configuredSink = (
+  { name, settings }: NamedSink,
+  secrets: LiveSecrets,
+  surroundings: SinkSurroundings,
+): ConfiguredSink => {
   let latest = settings;
   const current = () => {
     const now = secrets.sink(name, settings);
     if (!isDeepStrictEqual(now, latest)) latest = now;
     return latest;
   };
-  const sink = createLiveSink({ settings: current, refresh: secrets.reload });
+  const sink = createLiveSink({ settings: current, refresh: secrets.reload, surroundings });
   const redact = (text: string) => redactorOf(current())(text);
   const { format, organizations, accounts, copies } = settings;
   const batchEvents = Math.min(settings.batch_events, sink.maxEvents ?? settings.batch_events);
@@ -96,7 +101,7 @@ const configuredSink = ({ name, settings }: NamedSink, secrets: LiveSecrets): Co
     maxIntervalMs: settings.max_interval,
   };
   const wanted = { organizationIds: organizations, accountIds: accounts, copies };
-  return { name, sink, format, batchEvents, ...wanted, ...limits, redact };
+  return { name, sink, format, batchEvents, maxBytes: sink.maxBytes, ...wanted, ...limits, redact };
 };
 
 /** Woken by the notification that comes with each commit. */

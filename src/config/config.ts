@@ -71,6 +71,8 @@ export interface Config {
   readonly evidence: EvidenceConfig | undefined;
   /** Where events are pushed to. */
   readonly sinks: readonly NamedSink[];
+  /** What Amazon's own variables say, for credentials of object storage. */
+  readonly aws: S3Settings['environment'];
   readonly log: { readonly level: LogLevel; readonly format: 'json' | 'pretty' };
   /** Warnings of variables that are probably misspelt: every command logs them. */
   readonly unknownSettings: readonly string[];
@@ -221,6 +223,7 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
       healthAccess: values.ORGTRAIL_HEALTH_ACCESS,
     },
     evidence: evidenceOf(values, env),
+    aws: awsOf(env),
     sinks,
     log: {
       level:
@@ -243,6 +246,8 @@ const nextKeyFaults = (values: Settings): string[] => [
     : []),
 ];
 
+const awsOf = (env: Record<string, string>) => Object.fromEntries(awsVariables.map((name) => [name, env[name]]));
+
 const evidenceOf = (values: Settings, env: Record<string, string>): EvidenceConfig | undefined =>
   values.ORGTRAIL_EVIDENCE_ORIGIN === undefined
     ? undefined
@@ -257,7 +262,7 @@ const evidenceOf = (values: Settings, env: Record<string, string>): EvidenceConf
         s3: {
           accessKey: values.ORGTRAIL_EVIDENCE_S3_ACCESS_KEY,
           secretKey: values.ORGTRAIL_EVIDENCE_S3_SECRET_KEY,
-          environment: Object.fromEntries(awsVariables.map((name) => [name, env[name]])),
+          environment: awsOf(env),
         },
         statementsMs: values.ORGTRAIL_EVIDENCE_STATEMENTS,
       };

@@ -30,7 +30,7 @@ export const parseS3Address = (text: string): S3Address | string => {
   if (url === undefined || url.protocol !== 's3:') return 'must be like s3://bucket/prefix';
   if (`${url.username}${url.password}` !== '') return 'must have no credential: set it beside the address';
   const bucket = url.hostname;
-  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket) || url.port !== '' || url.hash !== '') {
+  if (!isBucketName(bucket) || url.port !== '' || url.hash !== '') {
     return 'must be like s3://bucket/prefix, with the name of a bucket';
   }
   const prefix = prefixOf(url.pathname);
@@ -40,16 +40,22 @@ export const parseS3Address = (text: string): S3Address | string => {
   if (new Set(given).size !== given.length) return 'has a parameter twice';
   const read = readParameters(url.searchParams, bucket);
   if (typeof read === 'string') return read;
-  const path = prefix === '' ? '' : `/${prefix}`;
-  const name = `s3://${bucket}${path}${read.endpoint === undefined ? '' : `?endpoint=${read.endpoint}`}`;
-  return { name, bucket, prefix, ...read };
+  return { name: nameOfPlace({ bucket, prefix, endpoint: read.endpoint }), bucket, prefix, ...read };
 };
+
+/** What a place is called in messages. */
+export const nameOfPlace = ({ bucket, prefix, endpoint }: Pick<S3Address, 'bucket' | 'prefix' | 'endpoint'>): string =>
+  `s3://${bucket}${prefix === '' ? '' : `/${prefix}`}${endpoint === undefined ? '' : `?endpoint=${endpoint}`}`;
+
+export const isBucketName = (text: string): boolean => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(text);
+
+/** Printable, without empty parts, and without `/` at its begin and end. */
+export const isPrefix = (text: string): boolean => text === '' || /^[^\p{C}/]+(\/[^\p{C}/]+)*$/u.test(text);
 
 const prefixOf = (pathname: string): string | undefined => {
   try {
     const prefix = decodeURIComponent(pathname).replace(/^\//, '').replace(/\/$/, '');
-    if (prefix === '') return prefix;
-    return /^[^\p{C}/]+(\/[^\p{C}/]+)*$/u.test(prefix) ? prefix : undefined;
+    return isPrefix(prefix) ? prefix : undefined;
   } catch {
     return undefined;
   }
@@ -63,8 +69,8 @@ const readParameters = (given: URLSearchParams, bucket: string): Read | string =
   if (origin === '') return 'must have an endpoint that is an http or https URL without path and password';
   const style = given.get('path_style') ?? String(origin !== undefined || bucket.includes('.'));
   if (style !== 'true' && style !== 'false') return 'must have true or false as path_style';
-  const region = given.get('region') ?? (origin?.endsWith('.r2.cloudflarestorage.com') === true ? 'auto' : 'us-east-1');
-  if (!/^[a-z0-9-]{1,40}$/.test(region)) return 'must have a region such as eu-west-1';
+  const region = given.get('region') ?? defaultRegion(origin);
+  if (!isRegion(region)) return 'must have a region such as eu-west-1';
   const lock = given.get('lock');
   const lockMs = lock === null ? undefined : (parseDurationMs(lock) ?? 0);
   if (lockMs !== undefined && (lockMs < MIN_LOCK_MS || lockMs > MAX_LOCK_MS)) {
@@ -75,8 +81,19 @@ const readParameters = (given: URLSearchParams, bucket: string): Read | string =
   return { endpoint: origin, region, pathStyle: style === 'true', lockMs, credentialsFile, caFile };
 };
 
-/** Empty: it is none. */
-const originOf = (text: string): string => {
+export const isRegion = (text: string): boolean => /^[a-z0-9-]{1,40}$/.test(text);
+
+/** What requests to this endpoint are signed with if no region is said. */
+export const defaultRegion = (origin: string | undefined): string => {
+  const host = origin === undefined ? '' : new URL(origin).hostname;
+  if (isR2(origin) || host === 'storage.googleapis.com') return 'auto';
+  return /^s3[.-](?:dualstack\.)?([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$/.exec(host)?.[1] ?? 'us-east-1';
+};
+
+export const isR2 = (origin: string | undefined): boolean => origin?.endsWith('.r2.cloudflarestorage.com') === true;
+
+/** Scheme, host and port of an endpoint. Empty: it is none. */
+export const originOf = (text: string): string => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) return '';
   return url.pathname === '/' && `${url.username}${url.password}${url.search}${url.hash}` === '' ? url.origin : '';

@@ -17,9 +17,22 @@ interface StoredObject extends ObjectFacts {
   readonly bytes: Buffer;
 }
 
-interface PutOptions {
-  /** Neither the owner of the bucket nor its provider can change or delete it before: COMPLIANCE. */
+/** How the storage encrypts an object at rest. */
+interface ObjectEncryption {
+  readonly algorithm: 'AES256' | 'aws:kms';
+  /** Of `aws:kms`; undefined: the key that the storage has for the bucket. */
+  readonly kmsKeyId: string | undefined;
+}
+
+type LockMode = 'COMPLIANCE' | 'GOVERNANCE';
+
+export interface PutOptions {
+  /** It can be neither changed nor deleted before. */
   readonly lockedUntilMs?: number;
+  /** COMPLIANCE, the default: not by the owner of the bucket either, nor by its provider. */
+  readonly lockMode?: LockMode;
+  /** Default: as the bucket has it. */
+  readonly encryption?: ObjectEncryption;
   /** Asks the storage to refuse with `exists` if there is such an object. Some storages ignore that. */
   readonly once?: boolean;
   readonly contentType?: string;
@@ -136,18 +149,11 @@ const putObject = async (
   send: Send,
   key: string,
   bytes: Uint8Array,
-  { lockedUntilMs, once = false, contentType = 'application/octet-stream' }: PutOptions = {},
+  options: PutOptions = {},
   signal?: AbortSignal,
 ): Promise<{ readonly versionId: string | undefined }> => {
-  const headers = {
-    'content-type': contentType,
-    // A lock is refused without it, and bytes that were damaged on the way too.
-    'content-md5': createHash('md5').update(bytes).digest('base64'),
-    ...(lockedUntilMs !== undefined && {
-      'x-amz-object-lock-mode': 'COMPLIANCE',
-      'x-amz-object-lock-retain-until-date': new Date(lockedUntilMs).toISOString(),
-    }),
-  };
+  const { lockedUntilMs, once = false } = options;
+  const headers = headersOfPut(bytes, options);
   const request: S3Request = { method: 'PUT', key, headers, body: bytes };
   const sendPut = (put: S3Request) =>
     send(put, signal).catch((error: unknown) => Promise.reject(withLockHint(error, lockedUntilMs)));
@@ -161,6 +167,21 @@ const putObject = async (
     return versionOf(await sendPut(request));
   }
 };
+
+const headersOfPut = (
+  bytes: Uint8Array,
+  { lockedUntilMs, lockMode = 'COMPLIANCE', encryption, contentType = 'application/octet-stream' }: PutOptions,
+): Readonly<Record<string, string>> => ({
+  'content-type': contentType,
+  // A lock is refused without it, and bytes that were damaged on the way too.
+  'content-md5': createHash('md5').update(bytes).digest('base64'),
+  ...(lockedUntilMs !== undefined && {
+    'x-amz-object-lock-mode': lockMode,
+    'x-amz-object-lock-retain-until-date': new Date(lockedUntilMs).toISOString(),
+  }),
+  ...(encryption !== undefined && { 'x-amz-server-side-encryption': encryption.algorithm }),
+  ...(encryption?.kmsKeyId !== undefined && { 'x-amz-server-side-encryption-aws-kms-key-id': encryption.kmsKeyId }),
+});
 
 /** What storages say of a bucket that cannot lock is a code that says nothing. */
 const withLockHint = (error: unknown, lockedUntilMs: number | undefined): unknown =>

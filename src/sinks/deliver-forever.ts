@@ -8,13 +8,15 @@ import { type DeliverySizes, decideDelivery, firstSizes } from './delivery-decis
 import { createOutgoing, type Outgoing, outcomeOfAll } from './outgoing.ts';
 import type { DeliveryContext, DeliveryResult, SinkConfig, SinkTurn } from './ports.ts';
 
-/** Of the raw entries of one delivery: what a sink may hold of the memory. */
+/** Of the raw entries of one delivery, unless a sink says otherwise: what it may hold of the memory. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** If another replica delivers: how soon its end is noticed. */
 const MAX_WAIT_MS = 5_000;
 const MIN_WAIT_MS = 20;
 /** If there is no news, or a delivery waits to be filled: how soon a replay is noticed. */
 const MAX_IDLE_MS = 2_000;
+/** Of what waits to be filled, within the longest wait: all of it is read again each time. */
+const READINGS_AT_LEAST = 20;
 const DATABASE_PAUSE_MS = 1_000;
 const MAX_REASON = 500;
 
@@ -119,7 +121,7 @@ const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promis
     copies: config.copies,
     maxAgeMs: config.maxAgeMs,
     maxEvents: worker.sizes.ceiling,
-    maxBytes: MAX_BATCH_BYTES,
+    maxBytes: config.maxBytes ?? MAX_BATCH_BYTES,
   });
   if (part.events.length > 0) {
     const restMs = mayWaitMs(config, turn, part);
@@ -150,10 +152,16 @@ const mayWaitMs = ({ maxIntervalMs = 0 }: SinkConfig, turn: SinkTurn, part: Feed
 const waitForMore = async (worker: SinkWorker, turn: SinkTurn, restMs: number, kept: KeptLease): Promise<SinkTurn> => {
   const { context, stop } = worker;
   const over = AbortSignal.any([stop.asked, kept.lost]);
-  await context.time.sleep(Math.min(restMs, MAX_IDLE_MS), over).catch((error: unknown) => {
-    if (!over.aborted) throw error;
-  });
-  if (!stop.asked.aborted) requireHeld(await context.store.renew(turn));
+  const { maxIntervalMs = 0 } = worker.config;
+  let leftMs = Math.min(restMs, Math.max(MAX_IDLE_MS, maxIntervalMs / READINGS_AT_LEAST));
+  while (leftMs > 0 && !stop.asked.aborted) {
+    const pauseMs = Math.min(leftMs, MAX_IDLE_MS);
+    await context.time.sleep(pauseMs, over).catch((error: unknown) => {
+      if (!over.aborted) throw error;
+    });
+    if (!stop.asked.aborted) requireHeld(await context.store.renew(turn));
+    leftMs -= pauseMs;
+  }
   return turn;
 };
 

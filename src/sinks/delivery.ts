@@ -34,6 +34,8 @@ export interface Sink {
   readonly target: string;
   /** Most events of one delivery, whatever the settings say. Default: no limit of its own. */
   readonly maxEvents?: number | undefined;
+  /** Most bytes of entries, as Cloudflare sent them, of one delivery. Default: 4 MB. */
+  readonly maxBytes?: number | undefined;
   /** What an event takes as this sink writes it. Default: the bytes of its text. */
   eventBytes?(event: OutgoingEvent): number;
   /** Resolves with the outcome. May reject: that counts as `failed`. Ends early, by rejecting, when `signal` aborts. */

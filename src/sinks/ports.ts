@@ -12,6 +12,8 @@ export interface SinkConfig {
   readonly format: FormatName;
   /** Most events of one delivery. */
   readonly batchEvents: number;
+  /** Most bytes of raw entries of one delivery. Default: 4 MB. */
+  readonly maxBytes?: number | undefined;
   readonly organizationIds: readonly string[] | undefined;
   readonly accountIds?: readonly string[] | undefined;
   readonly copies?: Copies | undefined;

@@ -6,7 +6,8 @@ import { elasticsearch } from './elasticsearch/elasticsearch.ts';
 import { file } from './file/file.ts';
 import { http } from './http/http.ts';
 import { panther } from './panther/panther.ts';
-import type { SinkKind } from './sink-kind.ts';
+import { s3 } from './s3/s3.ts';
+import type { SinkKind, SinkSurroundings } from './sink-kind.ts';
 import { splunkHec } from './splunk-hec/splunk-hec.ts';
 import { sumo } from './sumo/sumo.ts';
 import { syslog } from './syslog/syslog.ts';
@@ -22,6 +23,7 @@ const registry = {
   elasticsearch,
   webhook,
   file,
+  s3,
   http,
   datadog,
   panther,
@@ -48,4 +50,5 @@ export const sinkSecrets: readonly string[] = [
 export const kindOf = ({ type }: SinkSettings): SinkKind => sinkKinds[type];
 
 /** The sink that the settings ask for. Opens nothing yet. Throws OrgtrailError `configuration` for what cannot be used. */
-export const createSink = (settings: SinkSettings): Sink => kindOf(settings).create(settings);
+export const createSink = (settings: SinkSettings, surroundings: SinkSurroundings = { aws: {} }): Sink =>
+  kindOf(settings).create(settings, surroundings);

@@ -46,16 +46,19 @@ export const maxAgeSetting = (fallback?: string) =>
 const MAX_INTERVAL_MS = 300_000;
 
 /** Milliseconds; undefined: at once. */
-const maxIntervalSetting = z
-  .string()
-  .transform((text, issue): number => {
-    const ms = parseDurationMs(text) ?? 0;
-    if (ms < 1_000 || ms > MAX_INTERVAL_MS) {
-      issue.addIssue({ code: 'custom', message: 'must be a duration from 1s to 5m' });
-    }
-    return ms;
-  })
-  .optional();
+export const maxIntervalSetting = (fallback?: string) =>
+  z
+    .string()
+    .optional()
+    .transform((given, issue): number | undefined => {
+      const text = given ?? fallback;
+      if (text === undefined) return undefined;
+      const ms = parseDurationMs(text) ?? 0;
+      if (ms < 1_000 || ms > MAX_INTERVAL_MS) {
+        issue.addIssue({ code: 'custom', message: 'must be a duration from 1s to 5m' });
+      }
+      return ms;
+    });
 
 /** Undefined: an event may have any size. */
 export const maxEventBytesSetting = (fallback?: number) =>
@@ -87,7 +90,7 @@ export const commonSettings = {
   /** An event that takes more, as it is sent, becomes a dead letter. */
   max_event_bytes: maxEventBytesSetting(),
   /** A delivery that is not full waits so long for more events. */
-  max_interval: maxIntervalSetting,
+  max_interval: maxIntervalSetting(),
   /** Only these organizations; all without it. */
   organizations: z.array(z.string().min(1)).min(1).optional(),
   /** Only these accounts, in the same way; with both, an event must meet both. */

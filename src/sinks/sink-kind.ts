@@ -24,10 +24,16 @@ export interface SinkKindSettings<S extends SinkSchema = SinkSchema> {
   exclusive(settings: z.infer<S>): { readonly setting: string; readonly value: string } | undefined;
 }
 
+/** What sinks take from the surroundings of the process. */
+export interface SinkSurroundings {
+  /** Variables that begin with `AWS_`, for credentials that Amazon gives. */
+  readonly aws: Readonly<Record<string, string | undefined>>;
+}
+
 /** A kind of sink, as a folder beside this file exports it and `registry.ts` lists it. */
 export interface SinkKind<S extends SinkSchema = SinkSchema> extends SinkKindSettings<S> {
   /** The sink that the settings ask for. Opens nothing yet. Throws OrgtrailError `configuration` for what cannot be used. */
-  create(settings: z.infer<S>): Sink;
+  create(settings: z.infer<S>, surroundings: SinkSurroundings): Sink;
 }
 
 const none = (): [] => [];

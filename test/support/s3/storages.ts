@@ -14,6 +14,8 @@ export interface Storage {
   readonly endpoint: string;
   readonly accessKey: string;
   readonly secretKey: string;
+  /** Ends it, and starts it again after so long with all that it had. Undefined: it would forget everything. */
+  readonly restart: ((signal: 'SIGTERM' | 'SIGKILL', pauseMs: number) => Promise<void>) | undefined;
   stop(): Promise<void>;
 }
 
@@ -44,14 +46,9 @@ const moto: StorageKind = {
   missing: missingMoto(),
   start: async () => {
     const [port = 0] = await freePorts(1);
-    const started = spawn(
-      PYTHON,
-      ['-c', 'from moto.server import main; main()', '-H', '127.0.0.1', '-p', String(port)],
-      {
-        stdio: 'ignore',
-      },
-    );
-    return await running(started, port, { accessKey: 'key', secretKey: 'secret' }, async () => {});
+    const main = ['-c', 'from moto.server import main; main()', '-H', '127.0.0.1', '-p', String(port)];
+    const server = await running(() => spawn(PYTHON, main, { stdio: 'ignore' }), port);
+    return { ...server, accessKey: 'key', secretKey: 'secret', restart: undefined };
   },
 };
 
@@ -68,8 +65,12 @@ const radosgw: StorageKind = {
     const { accessKey, secretKey } = radosgwKeys;
     const user = ['--uid=test', '--display-name=test', `--access-key=${accessKey}`, `--secret-key=${secretKey}`];
     await untilPrinted(spawn(`${RADOSGW}-admin`, [...common, 'user', 'create', ...user]), '"mfa_ids"');
-    const started = spawn(RADOSGW, [...common, '-f'], { stdio: 'ignore' });
-    return await running(started, port, radosgwKeys, () => rm(folder, { recursive: true, force: true }));
+    const server = await running(() => spawn(RADOSGW, [...common, '-f'], { stdio: 'ignore' }), port);
+    const stop = async () => {
+      await server.stop();
+      await rm(folder, { recursive: true, force: true });
+    };
+    return { ...server, ...radosgwKeys, stop };
   },
 };
 
@@ -104,22 +105,26 @@ for (const { name, missing } of storages) {
   if (missing !== undefined) console.warn(`Nothing is tested on ${name}: ${missing}.`);
 }
 
-const running = async (
-  started: ChildProcess,
-  port: number,
-  keys: Pick<Storage, 'accessKey' | 'secretKey'>,
-  clean: () => Promise<void>,
-): Promise<Storage> => {
+const running = async (start: () => ChildProcess, port: number) => {
   const endpoint = `http://127.0.0.1:${port}`;
-  const ended = new Promise<void>((resolve) => started.once('exit', () => resolve()));
-  while (started.exitCode === null && !(await answers(endpoint))) await sleep(50);
-  if (started.exitCode !== null) throw new Error(`the storage ended with ${started.exitCode}`);
-  const stop = async () => {
-    started.kill('SIGKILL');
-    await ended;
-    await clean();
+  const startAndWait = async () => {
+    const child = start();
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    while (child.exitCode === null && !(await answers(endpoint))) await sleep(50);
+    if (child.exitCode !== null) throw new Error(`the storage ended with ${child.exitCode}`);
+    return { child, ended };
   };
-  return { endpoint, ...keys, stop };
+  let current = await startAndWait();
+  const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
+    current.child.kill(signal);
+    await current.ended;
+  };
+  const restart = async (signal: 'SIGTERM' | 'SIGKILL', pauseMs: number) => {
+    await end(signal);
+    await sleep(pauseMs);
+    current = await startAndWait();
+  };
+  return { endpoint, restart, stop: () => end('SIGKILL') };
 };
 
 const answers = (endpoint: string): Promise<boolean> =>
@@ -149,16 +154,28 @@ export const testBucket = async (
 ): Promise<S3Bucket> => {
   const { endpoint, accessKey, secretKey } = storage;
   const address = addressOf(`s3://${bucket}/prefix?endpoint=${encodeURIComponent(endpoint)}${parameters}`);
-  const transport = createTransport({
+  const transport = signedRequests(storage, address);
+  const headers = canLock ? { headers: { 'x-amz-bucket-object-lock-enabled': 'true' } } : {};
+  const answer = await transport.send({ method: 'PUT', key: '', ...headers }, new AbortController().signal);
+  await transport.close();
+  if (answer.status !== 200 && answer.status !== 409) throw new Error(`HTTP ${answer.status}: ${answer.body}`);
+  return openBucket(address, { accessKey, secretKey, environment: {}, timeoutMs: 60_000, ...options });
+};
+
+const signedRequests = ({ accessKey, secretKey }: Storage, address: S3Address) =>
+  createTransport({
     address,
     keys: { keys: async () => ({ accessKey, secretKey }), forget: () => {} },
     timeoutMs: 60_000,
     maxBytes: 1_000_000,
     nowMs: Date.now,
   });
-  const headers = canLock ? { headers: { 'x-amz-bucket-object-lock-enabled': 'true' } } : {};
-  const answer = await transport.send({ method: 'PUT', key: '', ...headers }, new AbortController().signal);
+
+/** What the storage says of an object, whose key is below `prefix`: all its headers, by their names in lower case. */
+export const headersOf = async (storage: Storage, bucket: string, key: string) => {
+  const address = addressOf(`s3://${bucket}?endpoint=${encodeURIComponent(storage.endpoint)}`);
+  const transport = signedRequests(storage, address);
+  const answer = await transport.send({ method: 'HEAD', key: `prefix/${key}` }, new AbortController().signal);
   await transport.close();
-  if (answer.status !== 200 && answer.status !== 409) throw new Error(`HTTP ${answer.status}: ${answer.body}`);
-  return openBucket(address, { accessKey, secretKey, environment: {}, timeoutMs: 60_000, ...options });
+  return answer.header;
 };

@@ -47,6 +47,7 @@ describe('defaults', () => {
       fastPath: true,
       scrub: { share: 0.05, everyMs: 604_800_000 },
       leaseMs: 30_000,
+      aws: {},
       sinks: [],
       http: {
         host: '127.0.0.1',

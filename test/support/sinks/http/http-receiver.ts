@@ -174,7 +174,8 @@ const readRequest = async (message: IncomingMessage, cutAtBytes: number): Promis
     return undefined;
   }
   const body = Buffer.concat(chunks);
-  const text = message.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
+  const { 'content-encoding': encoding, 'content-type': type } = message.headers;
+  const text = encoding === 'gzip' || type === 'application/gzip' ? gunzipSync(body) : body;
   // Throws for what is not UTF-8.
   const decoded = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text);
   return { path: message.url ?? '', headers: message.headers, body: decoded };

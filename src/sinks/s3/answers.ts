@@ -1,0 +1,32 @@
+import { S3Fault, type S3FaultKind } from '../../s3/s3-fault.ts';
+import type { DeliveryOutcome } from '../delivery.ts';
+import type { S3SinkSettings } from './settings.ts';
+
+/** What the storage says of an object that is too large for it, or for a proxy before it. */
+const tooLarge = ['EntityTooLarge', 'HTTP 413'];
+
+export const isTooLarge = (error: unknown): error is S3Fault =>
+  error instanceof S3Fault && tooLarge.includes(error.code);
+
+/** What a request that failed means: the same delivery is to be retried. */
+export const outcomeOfFault = (fault: S3Fault, settings: S3SinkSettings): DeliveryOutcome => {
+  const todo = todos(settings)[fault.kind];
+  return { kind: 'failed', reason: todo === undefined ? fault.message : `${fault.message}; ${todo}` };
+};
+
+const todos = (settings: S3SinkSettings): Partial<Record<S3FaultKind, string>> => ({
+  wrong_secret: 'check access_key_id and secret_access_key',
+  expired: 'renew access_key_id and secret_access_key',
+  no_credentials: 'set access_key_id and secret_access_key, or give the machine a role',
+  no_bucket: 'create it, or check bucket and endpoint',
+  denied: `allow ${rightsOf(settings).join(' and ')} below s3://${settings.bucket}/${settings.prefix}`,
+  clock_skew: 'set the clock of this host',
+  full: 'raise the quota, or delete or expire what is not needed',
+});
+
+/** What a policy must allow, by Amazon's names. */
+const rightsOf = ({ object_lock: lock, sse }: S3SinkSettings): readonly string[] => [
+  's3:PutObject',
+  ...(lock === undefined ? [] : ['s3:PutObjectRetention']),
+  ...(sse === 'aws:kms' ? ['kms:GenerateDataKey of the key'] : []),
+];
