@@ -1,4 +1,5 @@
 import type { OrganizationLookup, OrganizationName } from '../organizations/organization-name.ts';
+import type { EntityReport } from './entity/entity.ts';
 import type { EventDetail, EventKey, FoundEvent, SearchCoverage, SearchPage } from './found-event.ts';
 import type { ResourceHistory } from './history/resource-history.ts';
 import type { Search, SearchReading } from './search.ts';
@@ -63,6 +64,8 @@ export interface SearchSource {
   accounts(): Promise<readonly OrganizationName[]>;
   /** How many events match, when they happened, and the top values of their fields. */
   summary(search: Search, depth: SummaryDepth, signal?: AbortSignal): Promise<SearchSummary>;
+  /** What the newest events of one actor, address, token or resource show. `search`: that for it (`entitySearch`), with a time. */
+  entity(search: Search, signal?: AbortSignal): Promise<EntityReport>;
   event(key: EventKey): Promise<EventDetail | undefined>;
   /** The newest events about the resource of the event at a position; undefined if there is no such event. */
   history(position: number, page: HistoryPage): Promise<ResourceHistory | undefined>;

@@ -12,6 +12,7 @@ import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { EventQuery } from './conditions/event-query.ts';
 import { explainEmpty } from './empty/explain-empty.sql.ts';
+import { readEntity } from './entity/entity.sql.ts';
 import { eventCsvHeader, eventCsvRecord } from './export/event-csv.ts';
 import type { FoundEvent, SearchPage } from './found-event.ts';
 import { readResourceHistory } from './history/resource-history.sql.ts';
@@ -81,6 +82,7 @@ const createSearchSource = (
   accounts: () => readAccountNames(pool, SUGGESTED_ORGANIZATIONS),
   organizations: () => readOrganizationNames(pool, SUGGESTED_ORGANIZATIONS),
   summary: (search, depth, signal) => summarize(pool, queryOf(search, nowMs()), depth, nowMs(), signal),
+  entity: (search, signal) => readEntity(pool, queryOf(search, nowMs()), nowMs(), signal),
   event: (key) => readEvent(pool, key),
   history: (position, page) => readResourceHistory(pool, { position, ...page }),
   native: async function* (events) {

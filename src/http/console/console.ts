@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { failureOf } from '../failure.ts';
 import { sendNotFound, wantsPage } from '../not-found.ts';
 import { assetRoutes } from './assets.ts';
+import { entityRoutes } from './entities/routes.ts';
 import { bundleRoute } from './events/bundle-route.ts';
 import { type ExplorerOptions, explorerRoutes } from './events/routes.ts';
 import { proofRoutes } from './evidence/proof-routes.ts';
@@ -49,6 +50,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       accountRoutes(pages, frame, options);
       evidencePages(pages, frame, options.shownEvidence);
       explorerRoutes(pages, frame, options);
+      entityRoutes(pages, frame, options);
       bundleRoute(pages, options);
       proofRoutes(pages, options.shownEvidence, options.streams, options.logger);
     });

@@ -1,10 +1,12 @@
 import type { EvidenceStatus } from '../../../evidence/stored/evidence-status.sql.ts';
 import { exactText } from '../../../ingest/entries/entry.ts';
+import type { EntityKind } from '../../../search/entity/entity.ts';
 import type { EventDetail, FoundEvent } from '../../../search/found-event.ts';
 import { printSearch, type Search } from '../../../search/search.ts';
 import { printCursor } from '../../../search/search-cursor.ts';
 import { proofPanel } from '../evidence/proof-panel.ts';
 import { type Html, html } from '../html.ts';
+import { entityHref } from '../summary/search-links.ts';
 import { changesOf } from './event-changes.ts';
 import { copiesOf } from './event-copies.ts';
 import { actorOf, resourceOf, resultMark, timeOf } from './event-parts.ts';
@@ -67,7 +69,22 @@ const aroundOf = (event: FoundEvent): Html => {
       : [
           html`<li><span class="muted">${name}</span> ${searchLink(filter, 'all')} ${searchLink(filter, 'earlier', event, 'older')} ${searchLink(filter, 'later', event, 'newer')}</li>`,
         ],
-  )}<li><span class="muted">What changed</span> <a href="/events/${event.position}/history">history of this resource</a></li></ul>`;
+  )}${entitiesOf(event)}<li><span class="muted">What changed</span> <a href="/events/${event.position}/history">history of this resource</a></li></ul>`;
+};
+
+/** The pages of what the event names. */
+const entitiesOf = (event: FoundEvent): readonly Html[] => {
+  const actor = event.actorEmail ?? event.actorId;
+  const all: readonly (readonly [EntityKind, string, string | null])[] = [
+    ['actors', 'actor', actor],
+    ['addresses', 'address', event.actorIpAddress],
+    ['tokens', 'token', event.actorTokenName ?? event.actorTokenId],
+    ['resources', 'resource', event.resourceId],
+  ];
+  const links = all.flatMap(([kind, name, value]) =>
+    value === null || value === '' ? [] : [html`<a href="${entityHref(kind, value)}">${name}</a> `],
+  );
+  return links.length === 0 ? [] : [html`<li><span class="muted">About the</span> ${links}</li>`];
 };
 
 const searchLink = (

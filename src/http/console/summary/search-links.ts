@@ -1,3 +1,4 @@
+import type { EntityKind } from '../../../search/entity/entity.ts';
 import { printSearch, type Search, type TimeBound } from '../../../search/search.ts';
 import type { Term, TermField } from '../../../search/terms/terms.ts';
 
@@ -6,6 +7,9 @@ export const linkOf = (search: Search): string => {
   const text = printSearch(search).toString();
   return text === '' ? '/events' : `/events?${text}`;
 };
+
+/** The page of one actor, address, token or resource. */
+export const entityHref = (kind: EntityKind, value: string): string => `/${kind}/${encodeURIComponent(value)}`;
 
 /** The search with one more term. The page moves what a field can say into the field. */
 export const withTerm = (search: Search, field: TermField, value: string, isNegated: boolean): Search => {

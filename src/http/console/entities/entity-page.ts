@@ -1,0 +1,105 @@
+import type { EntityKind, EntityReport, NewsField } from '../../../search/entity/entity.ts';
+import type { SearchCoverage } from '../../../search/found-event.ts';
+import type { Search } from '../../../search/search.ts';
+import type { SearchSummary } from '../../../search/summary/summary.ts';
+import type { TermField } from '../../../search/terms/terms.ts';
+import { formatDuration } from '../../../time/duration.ts';
+import { coverageOf } from '../events/search-verdict.ts';
+import { type Html, html } from '../html.ts';
+import { facetsPanel } from '../summary/facets-panel.ts';
+import { histogramOf } from '../summary/histogram.ts';
+import { entityHref, linkOf, withinTime, withTerm } from '../summary/search-links.ts';
+import { countOf, countText } from '../words.ts';
+import { hoursTable } from './hours-table.ts';
+
+export interface EntityView {
+  readonly kind: EntityKind;
+  readonly value: string;
+  /** The search for it, with the time shown. */
+  readonly search: Search;
+  readonly report: EntityReport;
+  readonly summary: SearchSummary;
+  readonly coverage: SearchCoverage;
+  readonly nowMs: number;
+}
+
+export const entityNames: Readonly<Record<EntityKind, string>> = {
+  actors: 'Actor',
+  addresses: 'Address',
+  tokens: 'Token',
+  resources: 'Resource',
+};
+
+const spans = ['7d', '30d', '90d', '365d'] as const;
+
+/** What is stored of one actor, address, token or resource, across all organizations and accounts. */
+export const entityBody = (view: EntityView): Html => {
+  const { kind, value, search, summary, report, coverage, nowMs } = view;
+  return html`<div class="stack entity">
+<p class="crumbs"><a href="/events">Events</a></p>
+<div class="row between"><h1>${value}</h1><p class="row"><span class="muted">Last</span> ${spans.map((span) => html`<a href="${entityHref(kind, value)}?since=${span}"${search.since?.text === span ? html` aria-current="true"` : null}>${span}</a> `)}<a class="quiet-button" href="${linkOf(search)}">All events</a></p></div>
+<p><span class="muted">${entityNames[kind]}</span> ${seenLine(report)}</p>
+${coverageOf(coverage, search, nowMs)}
+<section class="panel summary" aria-label="Summary">
+<p class="match-count"><strong>${summary.count.isAtLeast ? 'At least ' : ''}${countOf(summary.count.events, 'event')}</strong> in this time</p>
+${histogramOf({ search, count: summary.count, gaps: coverage.gaps })}
+${facetsPanel({ search, facets: summary.facets, organizations: [], accounts: [], exactLink: `${linkOf(search)}&exact=true`, isExact: false })}
+</section>
+${report.looked === 0 ? html`<p class="empty">No event of this time. Another time may have some.</p>` : rest(view)}
+</div>`;
+};
+
+const rest = (view: EntityView): Html => html`${sampleNote(view.report)}
+<div class="grid-main">${newsPanel(view)}${hoursTable(view.report.hours)}</div>
+${sessionsPanel(view)}`;
+
+const seenLine = ({ firstSeen, lastSeen }: EntityReport): Html =>
+  firstSeen === null || lastSeen === null
+    ? html``
+    : html`first seen <time class="mono" datetime="${firstSeen}">${shown(firstSeen)}</time>, last seen <time class="mono" datetime="${lastSeen}">${shown(lastSeen)}</time>, of all that is stored`;
+
+const shown = (time: string): string => time.slice(0, 19).replace('T', ' ');
+
+const sampleNote = ({ isSample, looked, lookedSince }: EntityReport): Html | null =>
+  isSample && lookedSince !== null
+    ? html`<p class="muted">What follows is about the newest ${countText(looked)} events, back to ${shown(lookedSince)}.</p>`
+    : null;
+
+const newsNames: Readonly<Record<NewsField, string>> = {
+  ip: 'address',
+  agent: 'user agent',
+  token: 'token',
+  actor: 'actor',
+  organization: 'organization',
+  account: 'account',
+  action: 'action',
+  resource_type: 'resource type',
+};
+
+const newsPanel = ({ kind, search, report }: EntityView): Html => {
+  const own: readonly NewsField[] =
+    kind === 'actors' ? ['actor'] : kind === 'addresses' ? ['ip'] : kind === 'tokens' ? ['token'] : [];
+  const news = report.news.filter(({ field }) => !own.includes(field));
+  const empty = report.canTellNews
+    ? html`<p class="muted">Nothing: every address, agent, organization and kind of action of the last 7 days also occurs before them.</p>`
+    : html`<p class="muted">What was looked at begins less than a week ago, so nothing can be told apart as new.</p>`;
+  return html`<section class="panel" aria-label="New in the last 7 days"><h2>New in the last 7 days</h2>
+${
+  news.length === 0
+    ? empty
+    : html`<ul class="news">${news.map(
+        ({ field, value, name, events, first }) =>
+          html`<li><span class="muted">${newsNames[field]}</span> <a href="${linkOf(withTerm(search, field as TermField, value, false))}">${cut(name ?? value)}</a> <span class="muted">${countOf(events, 'event')}, first ${shown(first)}</span></li>`,
+      )}</ul>`
+}</section>`;
+};
+
+const cut = (text: string): string => (text.length > 100 ? `${text.slice(0, 99).toWellFormed()}…` : text);
+
+const sessionsPanel = ({ search, report }: EntityView): Html =>
+  html`<section class="panel" aria-label="Sessions"><h2>Sessions</h2><p class="hint">Events without a pause of 30 minutes between them; the newest 20.</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of sessions"><table><thead><tr><th scope="col">Begins (UTC)</th><th scope="col">Lasts</th><th scope="col" class="number">Events</th><th scope="col" class="number">Failed</th><th scope="col">Addresses</th></tr></thead>
+<tbody>${report.sessions.map(({ first, last, events, failures, addresses }) => {
+    const [firstMs, lastMs] = [Date.parse(first), Date.parse(last)];
+    return html`<tr><th scope="row"><a class="nowrap" href="${linkOf(withinTime(search, firstMs, lastMs + 1_000))}">${shown(first)}</a></th><td class="nowrap">${lastMs === firstMs ? 'a moment' : formatDuration(lastMs - firstMs)}</td><td class="number">${countText(events)}</td><td class="number">${failures === 0 ? '–' : countText(failures)}</td><td>${addresses.join(', ')}</td></tr>`;
+  })}</tbody></table></div></section>`;

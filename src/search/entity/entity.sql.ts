@@ -1,0 +1,137 @@
+import type { Pool, PoolClient } from 'pg';
+import { isTimeout, readOnly } from '../../postgres/read-only.ts';
+import type { EventQuery } from '../conditions/event-query.ts';
+import { conditionsOf } from '../conditions/search-conditions.sql.ts';
+import { withSpellings } from '../conditions/spellings.sql.ts';
+import { explained } from '../search-events.sql.ts';
+import { type EntityNews, type EntityReport, type EntitySession, type NewsField, newsFields } from './entity.ts';
+
+/** Of the newest events of the time asked for. */
+const MAX_EVENTS = 20_000;
+const TIMEOUT_MS = 4_000;
+/** Of looking for the first event of all, which is worth no more. */
+const SEEN_MS = 400;
+const NEWS = "interval '7 days'";
+const MAX_SESSIONS = 20;
+const MAX_NEWS = 8;
+
+const utc = (expression: string): string => `to_char(${expression}, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`;
+
+const expressions: Readonly<Record<NewsField, string>> = {
+  ip: 'actor_ip_address',
+  agent: 'raw_user_agent',
+  token: 'coalesce(actor_token_name, actor_token_id)',
+  actor: 'lower(coalesce(actor_email, actor_token_name, actor_id))',
+  organization: 'organization_id',
+  account: 'account_id',
+  action: 'lower(action_type)',
+  resource_type: 'lower(resource_type)',
+};
+
+/** What the stored events of an entity show. `query`: the search for it, with a time. Rejects as a search does. */
+export const readEntity = async (
+  pool: Pool,
+  query: EventQuery,
+  nowMs: number,
+  signal?: AbortSignal,
+): Promise<EntityReport> => {
+  try {
+    const spelled = await withSpellings(pool, query, TIMEOUT_MS);
+    const seen = await readSeen(pool, { ...spelled, since: undefined, before: undefined }, signal);
+    const report = await readOnly(pool, TIMEOUT_MS, (client) => readReport(client, spelled, nowMs), signal);
+    return { ...report, ...seen };
+  } catch (error) {
+    return explained(error);
+  }
+};
+
+const readSeen = async (
+  pool: Pool,
+  query: EventQuery,
+  signal: AbortSignal | undefined,
+): Promise<Pick<EntityReport, 'firstSeen' | 'lastSeen'>> => {
+  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
+  try {
+    const { rows } = await readOnly(
+      pool,
+      SEEN_MS,
+      (client) =>
+        client.query<Pick<EntityReport, 'firstSeen' | 'lastSeen'>>(
+          `select ${utc('min(action_time)')} as "firstSeen", ${utc('max(action_time)')} as "lastSeen"
+           from audit_events where ${sql} and isfinite(action_time)`,
+          [...values],
+        ),
+      signal,
+    );
+    return rows[0] ?? { firstSeen: null, lastSeen: null };
+  } catch (error) {
+    if (isTimeout(error)) return { firstSeen: null, lastSeen: null };
+    throw error;
+  }
+};
+
+/** The report but for when the entity was first and last seen of all time. */
+type WindowReport = Omit<EntityReport, 'firstSeen' | 'lastSeen'>;
+
+const readReport = async (client: PoolClient, query: EventQuery, nowMs: number): Promise<WindowReport> => {
+  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
+  const now = `$${values.length + 1}::timestamptz`;
+  const statement = `
+    with mine as materialized (
+      select action_time, position, action_result, actor_ip_address,
+        ${newsFields.map((field) => `left(${expressions[field]}, 400) as of_${field}`).join(', ')}
+      from audit_events where ${sql} and isfinite(action_time)
+      order by action_time desc, position desc limit ${MAX_EVENTS + 1}),
+    marked as (
+      select *, case when action_time - lag(action_time) over (order by action_time, position) <= interval '30 minutes'
+        then 0 else 1 end as begins from mine),
+    grouped as (select *, sum(begins) over (order by action_time, position) as session from marked),
+    sessions as (
+      select min(action_time) as first, max(action_time) as last, count(*) as events,
+        count(*) filter (where lower(action_result) = 'failure') as failures,
+        (array_agg(distinct actor_ip_address) filter (where actor_ip_address is not null))[1:5] as addresses
+      from grouped group by session order by max(action_time) desc limit ${MAX_SESSIONS}),
+    hours as (
+      select extract(isodow from action_time at time zone 'UTC')::integer - 1 as day,
+        extract(hour from action_time at time zone 'UTC')::integer as hour, count(*) as events
+      from mine group by 1, 2),
+    found as (
+      select field, value, min(action_time) as first, count(*) as events
+      from mine cross join lateral (values ${newsFields.map((field) => `('${field}', of_${field})`).join(', ')}) as each (field, value)
+      where value is not null group by field, value having min(action_time) >= ${now} - ${NEWS}),
+    news as (
+      select f.*, coalesce(o.name, a.name) as name, row_number() over (partition by field order by events desc, value) as rank
+      from found f
+      left join organizations o on f.field = 'organization' and o.id = f.value
+      left join accounts a on f.field = 'account' and a.id = f.value)
+    select (select count(*) from mine)::integer as looked, (select ${utc('min(action_time)')} from mine) as "lookedSince",
+      coalesce((select min(action_time) from mine) < ${now} - ${NEWS}, false) as "canTellNews",
+      coalesce((select json_agg(json_build_object('first', ${utc('first')}, 'last', ${utc('last')}, 'events', events,
+        'failures', failures, 'addresses', coalesce(addresses, '{}')) order by last desc) from sessions), '[]') as sessions,
+      coalesce((select json_agg(json_build_array(day, hour, events)) from hours), '[]') as hours,
+      coalesce((select json_agg(json_build_object('field', field, 'value', value, 'name', name, 'events', events,
+        'first', ${utc('first')}) order by field, events desc, value) from news where rank <= ${MAX_NEWS}), '[]') as news`;
+  const { rows } = await client.query<ReportRow>(statement, [...values, new Date(nowMs).toISOString()]);
+  const { looked = 0, lookedSince = null, canTellNews = false, sessions = [], hours = [], news = [] } = rows[0] ?? {};
+  const byHour = Array.from({ length: 7 }, () => new Array<number>(24).fill(0));
+  for (const [day, hour, events] of hours) (byHour[day] as number[])[hour] = events;
+  const isSample = looked > MAX_EVENTS;
+  return {
+    looked: Math.min(looked, MAX_EVENTS),
+    isSample,
+    lookedSince,
+    sessions,
+    hours: byHour,
+    news: canTellNews ? news : [],
+    canTellNews,
+  };
+};
+
+interface ReportRow {
+  readonly looked: number;
+  readonly lookedSince: string | null;
+  readonly canTellNews: boolean;
+  readonly sessions: readonly EntitySession[];
+  readonly hours: readonly (readonly [day: number, hour: number, events: number])[];
+  readonly news: readonly EntityNews[];
+}
