@@ -38,3 +38,7 @@ end
 $function$;
 --> statement-breakpoint
 revoke execute on function orgtrail_take_requests(text[], float8, float8, integer, integer) from public;
+--> statement-breakpoint
+-- A first reading writes a row for each day that has entries, and each was looked up in sources. Only orgtrail_note_reading writes readings, in the
+-- transaction of a page, which holds the row of its source.
+alter table coverage_readings drop constraint if exists coverage_readings_source_kind_source_id_fkey;

@@ -522,7 +522,6 @@ alter table coverage_readings add constraint coverage_readings_direction_check C
 alter table coverage_readings add constraint coverage_readings_method_check CHECK ((method = ANY (ARRAY['first reading'::text, 'pass'::text, 'scrub'::text])));
 alter table coverage_readings add constraint coverage_readings_number_check CHECK ((number >= 0));
 alter table coverage_readings add constraint coverage_readings_pkey PRIMARY KEY (source_kind, source_id, filter_hash, since);
-alter table coverage_readings add constraint coverage_readings_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
 alter table discovery add constraint discovery_only_row_check CHECK (only_row);
 alter table discovery add constraint discovery_pkey PRIMARY KEY (only_row);
 alter table evidence_anchors add constraint evidence_anchors_log_check CHECK ((log = ANY (ARRAY['events'::text, 'journal'::text])));

@@ -69,7 +69,7 @@ const openDatabase = async (url: string, drop: () => Promise<unknown>): Promise<
   await admin.connect();
   // What breaks fails its statement; a server that is stopped need not be told twice.
   admin.on('error', () => {});
-  const forgotten = 'coverage, walks, sources, organizations, organization_changes';
+  const forgotten = 'coverage, coverage_readings, walks, sources, organizations, organization_changes';
   return {
     url,
     admin,
