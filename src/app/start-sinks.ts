@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
 import type { NamedSink } from '../config/sinks.ts';
+import { createSinkCheckpoints } from '../evidence/anchors/sink-checkpoints.sql.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import { type DeliveryStop, deliverForever } from '../sinks/deliver-forever.ts';
@@ -21,6 +22,8 @@ import type { App } from './open-app.ts';
 const MAX_CONNECTIONS = 6;
 /** If a notification is lost, this ends the wait. */
 const MAX_WAIT_MS = 30_000;
+/** As often as the other anchors. */
+const CHECKPOINTS_EVERY_MS = 300_000;
 
 export interface RunningSinks {
   /** Resolves once a stop was asked for and no delivery is under way any more. */
@@ -64,6 +67,7 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     ]),
     random: Math.random,
     waitForNews: (after, signal) => waitForNews(app.feed, after, signal),
+    checkpoints: createSinkCheckpoints(pool, CHECKPOINTS_EVERY_MS),
   };
   for (const { name, sink } of sinkConfigs) logger.info({ sink: name, target: sink.target }, 'sink started');
   const loops = sinkConfigs.map((sinkConfig) =>
@@ -100,7 +104,7 @@ const configuredSink = (
     maxEventBytes: settings.max_event_bytes,
     maxIntervalMs: settings.max_interval,
   };
-  const wanted = { organizationIds: organizations, accountIds: accounts, copies };
+  const wanted = { organizationIds: organizations, accountIds: accounts, copies, hasCheckpoints: settings.checkpoints };
   return { name, sink, format, batchEvents, maxBytes: sink.maxBytes, ...wanted, ...limits, redact };
 };
 
@@ -120,4 +124,6 @@ const deliveryEvents = [
   'lost',
   'caughtUp',
   'interrupted',
+  'checkpointDelivered',
+  'checkpointFailed',
 ] as const satisfies (keyof DeliveryObserver)[];

@@ -190,7 +190,7 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   if ((accessKey === undefined) !== (secretKey === undefined)) {
     faults.push('ORGTRAIL_EVIDENCE_S3_ACCESS_KEY and ORGTRAIL_EVIDENCE_S3_SECRET_KEY belong together: set both');
   }
-  if (parsed.data !== undefined) faults.push(...nextKeyFaults(parsed.data));
+  if (parsed.data !== undefined) faults.push(...nextKeyFaults(parsed.data), ...checkpointFaults(sinks, parsed.data));
   if (faults.length > 0 || !parsed.success) return undefined;
   const values = parsed.data;
   const unknown = unknownSettings(Object.keys(env));
@@ -236,6 +236,15 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
     warnings: [...unknown, ...warningsOf(env, values), ...sinkWarnings(sinks)],
   };
 };
+
+const checkpointFaults = (sinks: readonly NamedSink[], { ORGTRAIL_EVIDENCE_ORIGIN: origin }: Settings): string[] =>
+  origin !== undefined
+    ? []
+    : sinks
+        .filter(({ settings }) => settings.checkpoints === true)
+        .map(
+          ({ name }) => `ORGTRAIL_SINKS.${name}.checkpoints needs ORGTRAIL_EVIDENCE_ORIGIN: without it there are none`,
+        );
 
 const nextKeyFaults = (values: Settings): string[] => [
   ...(values.ORGTRAIL_EVIDENCE_NEXT_SIGNER !== undefined && values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE === undefined

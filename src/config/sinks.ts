@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import type { z } from 'zod';
+import { formats } from '../formats/formats.ts';
 import { kindOf, type SinkSettings, sinkKinds, sinkSecrets, sinkSettings, sinkTypes } from '../sinks/registry.ts';
 import { didYouMean, nearest } from '../text/nearest.ts';
 import { readSecretFile } from './secret-settings.ts';
@@ -151,7 +152,17 @@ const contradictions = (settings: SinkSettings): string[] => {
   const kind = kindOf(settings);
   const values: Raw = { ...settings };
   const unreadable = kind.files.filter((key) => typeof values[key] === 'string' && !isReadable(values[key]));
-  return [...kind.contradictions(settings), ...unreadable.map((key) => `.${key}: the file cannot be read`)];
+  const needsJson =
+    settings.checkpoints === true && !formats[settings.format].json
+      ? [
+          `.checkpoints sends records in JSON, and the format ${settings.format} is not JSON: use native or another that is`,
+        ]
+      : [];
+  return [
+    ...kind.contradictions(settings),
+    ...needsJson,
+    ...unreadable.map((key) => `.${key}: the file cannot be read`),
+  ];
 };
 
 const isReadable = (file: string): boolean => {

@@ -3,6 +3,7 @@ import type { FeedEvents } from '../feed/feed-events.sql.ts';
 import { type KeptLease, LeaseLostError } from '../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../postgres/leases/leased-run.ts';
 import { sinkBackoffMs } from '../time/backoff.ts';
+import { deliverCheckpoint } from './deliver-checkpoint.ts';
 import type { DeliveryOutcome } from './delivery.ts';
 import { type DeliverySizes, decideDelivery, firstSizes } from './delivery-decision.ts';
 import { createOutgoing, type Outgoing, outcomeOfAll } from './outgoing.ts';
@@ -36,7 +37,14 @@ export const deliverForever = async (
   config: SinkConfig,
   stop: DeliveryStop,
 ): Promise<void> => {
-  const worker: SinkWorker = { context, config, stop, sizes: firstSizes(config.batchEvents), refusals: 0 };
+  const worker: SinkWorker = {
+    context,
+    config,
+    stop,
+    sizes: firstSizes(config.batchEvents),
+    refusals: 0,
+    checkpointAtMs: 0,
+  };
   const pause = (ms: number) => context.time.sleep(ms, stop.asked).catch(() => {});
   while (!stop.asked.aborted) {
     try {
@@ -81,6 +89,8 @@ interface SinkWorker {
   sizes: DeliverySizes;
   /** In a row, of the statement that takes the turn. */
   refusals: number;
+  /** Not before then it is looked whether the sink lacks a checkpoint. */
+  checkpointAtMs: number;
   /** As it was claimed; undefined if the lease has not been acquired. */
   turn?: SinkTurn | undefined;
 }
@@ -113,6 +123,7 @@ const takeTurn = (worker: SinkWorker): Promise<undefined | LeaseRefused<number |
 /** One delivery, or a wait for something to deliver. The turn as it is then; undefined if it has ended. */
 const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promise<SinkTurn | undefined> => {
   const { context, config, stop } = worker;
+  await offerCheckpoint(worker, kept);
   const part = await context.store.read({
     after: turn.position,
     until: turn.batchUntil,
@@ -142,6 +153,17 @@ const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promis
   // A replay ends the turn: it is noticed here, even if there is nothing to deliver.
   if (!stop.asked.aborted && over.aborted) requireHeld(await context.store.renew(turn));
   return turn;
+};
+
+/** Between two deliveries, since a sink takes one at a time. */
+const offerCheckpoint = async (worker: SinkWorker, kept: KeptLease): Promise<void> => {
+  const { context, config, stop } = worker;
+  const { checkpoints, observer, time } = context;
+  if (checkpoints === undefined || config.hasCheckpoints !== true || time.nowMs() < worker.checkpointAtMs) return;
+  const signal = AbortSignal.any([stop.hard, kept.lost]);
+  const plain = (reason: string) => plainReason(context, reason);
+  const pauseMs = await deliverCheckpoint({ sink: config, checkpoints, signal, plainReason: plain, observer });
+  worker.checkpointAtMs = time.nowMs() + pauseMs;
 };
 
 /** How long these events may still wait for others; 0: they go. What was begun before has waited. */

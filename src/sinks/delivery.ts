@@ -17,6 +17,15 @@ export interface Delivery {
   /** Names just these events: the same at every attempt, also of another process. Up to 64 characters of [A-Za-z0-9_-]. */
   readonly id: string;
   readonly events: readonly OutgoingEvent[];
+  /** Its only event is the record of a checkpoint of the evidence, which is JSON whatever the format is. */
+  readonly checkpoint?: {
+    /** Of the log of events. */
+    readonly size: number;
+    /** In base64. */
+    readonly root: string;
+    /** What is under `orgtrail_checkpoint`, as JSON. */
+    readonly record: string;
+  };
 }
 
 /** What the receiver said. Only what it confirmed counts as delivered. */

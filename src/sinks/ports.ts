@@ -1,3 +1,4 @@
+import type { SinkCheckpoints } from '../evidence/anchors/sink-checkpoints.sql.ts';
 import type { Copies } from '../feed/copies.ts';
 import type { FeedEvents, FeedEventsRange } from '../feed/feed-events.sql.ts';
 import type { FormatName } from '../formats/formats.ts';
@@ -23,6 +24,8 @@ export interface SinkConfig {
   readonly maxEventBytes?: number | undefined;
   /** So long a delivery that is not full may wait for more, from when its first event was stored; at once without it. */
   readonly maxIntervalMs?: number | undefined;
+  /** It gets a record of each checkpoint of the evidence that is anchored. */
+  readonly hasCheckpoints?: boolean | undefined;
 }
 
 /** The right of this process to deliver to a sink, and where it is. */
@@ -91,6 +94,10 @@ export interface DeliveryObserver {
   caughtUp?(event: { readonly sink: string }): void;
   /** The database failed or refused a statement (or there is a bug): retried. */
   interrupted?(event: { readonly sink: string; readonly reason: string }): void;
+  /** The record of a checkpoint was taken. */
+  checkpointDelivered?(event: { readonly sink: string; readonly size: number }): void;
+  /** It was not taken, or could not be read: retried, while events go on. */
+  checkpointFailed?(event: { readonly sink: string; readonly reason: string }): void;
 }
 
 export interface DeliveryContext extends LeaseContext {
@@ -102,4 +109,6 @@ export interface DeliveryContext extends LeaseContext {
   waitForNews(after: number, signal: AbortSignal): Promise<void>;
   /** Takes out of what a receiver says the secrets that it was sent. */
   redact(text: string): string;
+  /** For sinks that get records of checkpoints. */
+  readonly checkpoints?: SinkCheckpoints | undefined;
 }

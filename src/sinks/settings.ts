@@ -101,4 +101,6 @@ export const commonSettings = {
   batch_events: batchEventsSetting(500, 10_000),
   timeout: durationMs('30s'),
   format: formatSetting('native'),
+  /** A record of each checkpoint of the evidence goes there, too. */
+  checkpoints: z.boolean().optional(),
 };

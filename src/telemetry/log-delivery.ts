@@ -10,6 +10,7 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
   const mayWarn = onceADay(nowMs);
   const maySaySkipped = onceADay(nowMs);
   const states = new Map<string, string>();
+  const failedCheckpoints = new Map<string, string>();
   /** True if that is news. */
   const enter = (sink: string, state: string): boolean => {
     const before = states.get(sink) ?? 'delivers';
@@ -51,6 +52,15 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
       const { sink } = facts;
       if (enter(sink, 'interrupted')) logger.error(facts, 'sink delivery interrupted; retrying');
       else logger.debug(facts, 'sink delivery interrupted');
+    },
+    checkpointDelivered: (facts) => {
+      if (failedCheckpoints.delete(facts.sink)) logger.info(facts, 'checkpoints of the evidence reach the sink again');
+      else logger.debug(facts, 'checkpoint of the evidence delivered');
+    },
+    checkpointFailed: ({ sink, reason }) => {
+      if (failedCheckpoints.get(sink) !== reason)
+        logger.warn({ sink, reason }, 'a checkpoint of the evidence was not delivered to the sink; retrying');
+      failedCheckpoints.set(sink, reason);
     },
   };
 };

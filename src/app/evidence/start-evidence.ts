@@ -4,6 +4,7 @@ import { anchorForever, bothLogs } from '../../evidence/anchors/anchor-forever.t
 import type { AnchorTarget } from '../../evidence/anchors/anchor-targets.ts';
 import { openAnchors, type S3Settings } from '../../evidence/anchors/open-anchors.ts';
 import { readAnchors } from '../../evidence/anchors/read-anchors.ts';
+import { anchorOfSink } from '../../evidence/anchors/sink-checkpoints.sql.ts';
 import { createAnchorStore, keysAtAnchors } from '../../evidence/anchors/stored-anchors.sql.ts';
 import { type BuildingOptions, buildForever } from '../../evidence/builder/build-forever.ts';
 import type { CoverageOptions } from '../../evidence/builder/coverage-turns.ts';
@@ -100,7 +101,7 @@ export const startEvidence = (
     logger.info('evidence is not built here: ORGTRAIL_EVIDENCE_KEY_FILE is not set');
     return nothing;
   }
-  if (evidence.anchors.length === 0) {
+  if (evidence.anchors.length === 0 && anchorsOfSinks(config).length === 0) {
     logger.warn(
       'evidence is unanchored: no checkpoint is kept outside this database, so its owner could rewrite all of it',
     );
@@ -125,7 +126,7 @@ export const startEvidence = (
     coverage: coverageOf(config, evidence.statementsMs),
     noteSettings: (claim) =>
       noteBuilderSettings(pool, claim, {
-        anchors: evidence.anchors.map(({ name }) => name),
+        anchors: [...evidence.anchors.map(({ name }) => name), ...anchorsOfSinks(config)],
         statementsMs: evidence.statementsMs,
       }),
     time: app.sync.time,
@@ -137,6 +138,10 @@ export const startEvidence = (
   });
   return { ended, close };
 };
+
+/** Sinks that get records of checkpoints. */
+const anchorsOfSinks = ({ sinks }: Config): string[] =>
+  sinks.filter(({ settings }) => settings.checkpoints === true).map(({ name }) => anchorOfSink(name));
 
 interface AnchoringParts {
   /** The public keys of this process. */

@@ -83,6 +83,8 @@ const howToFetch = (anchor: string, size: number | null, generation: number): st
   if (anchor.startsWith('s3:')) return `an object store: ask those who administer it for ${path} below that prefix`;
   if (anchor.startsWith('witness:')) return 'a witness, which signs what it has seen: ask its operator for its key';
   if (anchor.startsWith('tsa:')) return 'an authority that signs the time: timestamps/, with its certificate';
+  if (anchor.startsWith('sink:'))
+    return 'a receiver of events: ask those who administer it for the records "orgtrail_checkpoint", field "note"';
   return 'ask those who administer it for the checkpoint that it has';
 };
 

@@ -25,7 +25,7 @@ const create = (settings: WebhookSettings): Sink => {
     const body = write(delivery);
     const answer = await http.post(body, {
       signal,
-      headers: signedHeaders(delivery.id, body, settings.secret, Date.now()),
+      headers: { ...signedHeaders(delivery.id, body, settings.secret, Date.now()), ...checkpointHeader(delivery) },
     });
     return webhookOutcome(answer, http.reasonText);
   };
@@ -35,6 +35,10 @@ const create = (settings: WebhookSettings): Sink => {
     close: http.close,
   };
 };
+
+/** As answers of the feed have it. */
+const checkpointHeader = ({ checkpoint }: Delivery): Record<string, string> =>
+  checkpoint === undefined ? {} : { 'orgtrail-evidence': `${checkpoint.size} ${checkpoint.root}` };
 
 const signedHeaders = (id: string, body: string, secret: string, nowMs: number): Record<string, string> => {
   const timestamp = String(Math.floor(nowMs / 1_000));
@@ -46,11 +50,13 @@ const signedHeaders = (id: string, body: string, secret: string, nowMs: number):
 /** The same body for the same delivery, at every attempt. */
 const bodyWriter = (format: WebhookSettings['format']) => {
   const asJson = jsonSplicer(format);
-  return ({ events }: Delivery): string => {
+  return ({ events, checkpoint }: Delivery): string => {
+    const timestamp = JSON.stringify(events.at(-1)?.event.receivedAt);
+    if (checkpoint !== undefined)
+      return `{"type":"orgtrail.checkpoint","timestamp":${timestamp},"data":{"orgtrail_checkpoint":${checkpoint.record}}}`;
     const list = events.map(
       ({ key, event, text }) => `{"key":${JSON.stringify(key)},"position":${event.position},"event":${asJson(text)}}`,
     );
-    const timestamp = JSON.stringify(events.at(-1)?.event.receivedAt);
     return `{"type":"orgtrail.events","timestamp":${timestamp},"data":{"format":"${format}","events":[${list.join(',')}]}}`;
   };
 };

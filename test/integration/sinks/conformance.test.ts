@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import type { LogToAnchor } from '../../../src/evidence/anchors/ports.ts';
+import type { DueCheckpoints } from '../../../src/evidence/anchors/sink-checkpoints.sql.ts';
 import { formatNames } from '../../../src/formats/formats.ts';
+import { checkpointDelivery } from '../../../src/sinks/deliver-checkpoint.ts';
 import type { DeliveryOutcome, OutgoingEvent, Sink } from '../../../src/sinks/delivery.ts';
 import { secretsOfSink } from '../../../src/sinks/redaction.ts';
 import { createSink, type SinkSettings, sinkKinds, sinkSettings, sinkTypes } from '../../../src/sinks/registry.ts';
@@ -12,6 +15,23 @@ import { expectArrived, isPoison, poisonPadding, type Receiver, receiverKinds } 
 // What every kind of sink promises, with a receiver in this process. What one of them promises beside that is in its own file.
 
 const never = new AbortController().signal;
+const [eventsLog, journalLog] = (['events', 'journal'] as const).map((log) => ({
+  log,
+  generation: 1,
+  origin: `audit.example.com/evidence/1f2e3d4c-5b6a-4798-8192-a3b4c5d6e7f8.1/${log}`,
+  size: 4_711,
+  note: `audit.example.com/evidence/1f2e3d4c-5b6a-4798-8192-a3b4c5d6e7f8.1/${log}\n4711\n${'A'.repeat(43)}=\n\n\u2014 ${log} AAAA\n`,
+  keptSize: 0,
+  keptSecondsAgo: null,
+  tilesSize: 0,
+})) as [LogToAnchor, LogToAnchor];
+const dueCheckpoints: DueCheckpoints = {
+  feedId: '1f2e3d4c-5b6a-4798-8192-a3b4c5d6e7f8',
+  generation: 1,
+  signedAt: '2026-10-01T00:00:30.123456Z',
+  events: eventsLog,
+  journal: journalLog,
+};
 const delivered = { kind: 'delivered', refused: [] };
 /** As the configuration reads them; unless a test says otherwise, a receiver has time on a busy machine, too. */
 const settingsOf = (receiver: Receiver, more: object = {}) =>
@@ -58,6 +78,20 @@ describe.each(sinkTypes)('a sink of the kind %s', (type) => {
     const events = hostileEvents(format);
     expect(await attempt(world.sink, events)).toEqual(delivered);
     expect(expectArrived(await world.receiver.received(), events)).toBe(0);
+    expect(world.receiver.breaches()).toEqual([]);
+  });
+
+  // It comes to a webhook in a body of another type.
+  declared(type !== 'webhook')('the record of a checkpoint arrives as it is, among the events', async () => {
+    await using world = await open();
+    const [before, after] = [world.events(1), world.events(2).slice(1)];
+    const record = checkpointDelivery(dueCheckpoints);
+    expect(await attempt(world.sink, before)).toEqual(delivered);
+    expect(await world.sink.deliver(record, never)).toEqual(delivered);
+    expect(await attempt(world.sink, after)).toEqual(delivered);
+    const arrived = await world.receiver.received();
+    expect(arrived.map(({ text }) => text)).toEqual([...before, ...record.events, ...after].map(({ text }) => text));
+    expect(JSON.parse(arrived[1]?.text ?? '').orgtrail_checkpoint.events.note).toBe(dueCheckpoints.events.note);
     expect(world.receiver.breaches()).toEqual([]);
   });
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
+import type { SinkCheckpoints } from '../../../src/evidence/anchors/sink-checkpoints.sql.ts';
 import { readFeedHead } from '../../../src/feed/feed.sql.ts';
 import { deliverForever } from '../../../src/sinks/deliver-forever.ts';
 import type { Delivery, DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
@@ -51,12 +52,13 @@ export interface SinkWorkerOptions extends Partial<SinkConfig> {
   /** How many times shorter it sleeps than the daemon does: how many more renewals a lease sees. Default 1. */
   readonly speed?: number;
   readonly observer?: DeliveryObserver;
+  readonly checkpoints?: SinkCheckpoints;
 }
 
 /** The loop of one sink, as the daemon runs it, on a database of the test. */
 export const startSinkWorker = (pool: Pool, options: SinkWorkerOptions): SinkWorker => {
   const [asked, hard] = [new AbortController(), new AbortController()];
-  const { owner = 'host/1/worker', speed = 1, observer = {} } = options;
+  const { owner = 'host/1/worker', speed = 1, observer = {}, checkpoints } = options;
   const store = createDeliveryStore(pool, owner, LEASE_MS);
   const ended = deliverForever(
     {
@@ -67,6 +69,7 @@ export const startSinkWorker = (pool: Pool, options: SinkWorkerOptions): SinkWor
         sleep: (ms, signal) => sleep(ms / speed, undefined, { ref: false, ...(signal && { signal }) }),
       },
       leaseMs: LEASE_MS,
+      checkpoints,
       observer,
       random: () => 0,
       redact: (text) => text.replaceAll('s3cret', '[redacted]'),

@@ -108,6 +108,18 @@ describe('ORGTRAIL_SINKS', () => {
     ]);
   });
 
+  it('refuses checkpoints in a format that is not JSON, and without evidence', () => {
+    const file = { type: 'file', path: '/x', checkpoints: true };
+    const noEvidence = 'ORGTRAIL_SINKS.a.checkpoints needs ORGTRAIL_EVIDENCE_ORIGIN: without it there are none';
+    expect(faultsOf({ a: file })).toEqual([noEvidence]);
+    expect(faultsOf({ a: { ...file, format: 'cef' } })).toEqual([
+      'ORGTRAIL_SINKS.a.checkpoints sends records in JSON, and the format cef is not JSON: use native or another that is',
+      noEvidence,
+    ]);
+    const { sinks } = load({ a: file }, { ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' });
+    expect(sinks[0]?.settings).toMatchObject({ checkpoints: true });
+  });
+
   it.each<[string, unknown, string]>([
     [
       'api_key and username',
