@@ -30,7 +30,15 @@ const sinksExample = `
     token_file: /run/secrets/splunk-token
   archive:
     type: file
-    path: /var/lib/orgtrail/events.ndjson`;
+    path: /var/lib/orgtrail/events.ndjson
+  lake:
+    type: s3
+    endpoint: https://ACCOUNT_ID.r2.cloudflarestorage.com
+    bucket: audit
+    prefix: cloudflare
+    format: logpush
+    access_key_id_file: /run/secrets/r2-key-id
+    secret_access_key_file: /run/secrets/r2-secret`;
 
 const credentialsExample = `
     acme:

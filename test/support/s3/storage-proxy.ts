@@ -12,7 +12,7 @@ interface StoredPut {
 }
 
 /** What becomes of one PUT. */
-type PutFault =
+export type PutFault =
   /** The connection breaks before the storage has seen it. */
   | 'cut_before'
   /** The storage has it, and the connection breaks before the answer. */
@@ -37,7 +37,11 @@ export interface StorageProxy extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-export const startStorageProxy = async (target: string): Promise<StorageProxy> => {
+/** `nextFault` decides about PUTs for which `faults` has nothing. */
+export const startStorageProxy = async (
+  target: string,
+  nextFault: () => PutFault | undefined = () => undefined,
+): Promise<StorageProxy> => {
   const puts: StoredPut[] = [];
   const faults: PutFault[] = [];
   const sockets = new Set<Socket>();
@@ -49,7 +53,7 @@ export const startStorageProxy = async (target: string): Promise<StorageProxy> =
   };
   const pass = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
     const isPut = message.method === 'PUT';
-    const fault = isPut ? faults.shift() : undefined;
+    const fault = isPut ? (faults.shift() ?? nextFault()) : undefined;
     const body = await buffer(message);
     if (fault === 'cut_before') return cut(message);
     if (typeof fault === 'object') return answerWith(response, fault);

@@ -11,6 +11,7 @@ import { startBulkReceiver, startHecReceiver, startWebhookReceiver } from './htt
 import { basicAuthorization, bulkIndex, credentials } from './http/http-sinks.ts';
 import { startPlainReceiver } from './http/plain-receiver.ts';
 import { documentedKey } from './judge-received.ts';
+import { startObjectStorages } from './object-storages.ts';
 import { type SyslogReceiver, startRsyslog, startSyslogNg } from './syslog-receivers.ts';
 
 /** The receiver of one sink, and what can be done to it. */
@@ -33,7 +34,7 @@ const CUTS = 5;
 /** Small: many deliveries, and something to lose in each. */
 const common = { batch_events: 60, timeout: '5s' };
 
-/** One of each kind, under the name of its sink, all but the file over TLS; `stack` ends them. Without the first three where `withSyslog` is false. */
+/** One of each kind, under the name of its sink, all but files and objects over TLS; `stack` ends them. Without the first three where `withSyslog` is false. */
 export const startSinkReceivers = async (
   stack: AsyncDisposableStack,
   options: { readonly directory: string; readonly seed: number; readonly withSyslog: boolean },
@@ -69,6 +70,9 @@ export const startSinkReceivers = async (
   receivers.set('splunk', await splunk(stack, seed + 4));
   receivers.set('elasticsearch', await elasticsearch(stack, seed + 5));
   receivers.set('http', await plainHttp(stack, seed + 6));
+  for (const [name, receiver] of await startObjectStorages(stack, seed + 7, { ...common, cuts: CUTS, eventOfLine })) {
+    receivers.set(name, receiver);
+  }
   receivers.set('file', await file(join(directory, 'archive')));
   return receivers;
 };

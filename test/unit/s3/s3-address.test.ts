@@ -19,6 +19,11 @@ describe('the address of a bucket', () => {
     expect(urlOf(`s3://worm/a?endpoint=${r2}`)).toBe(`${r2}/worm/events/1`);
     expect(read(`s3://worm/a?endpoint=${r2}/`)).toMatchObject({ region: 'auto', endpoint: r2 });
     expect(read('s3://worm?endpoint=http://127.0.0.1:9000')).toMatchObject({ region: 'us-east-1', prefix: '' });
+    expect(read('s3://worm?endpoint=https://storage.googleapis.com')).toMatchObject({ region: 'auto' });
+    for (const host of ['s3.eu-west-1.amazonaws.com', 's3.dualstack.eu-west-1.amazonaws.com']) {
+      expect(read(`s3://worm?endpoint=https://${host}`)).toMatchObject({ region: 'eu-west-1' });
+    }
+    expect(read('s3://worm?endpoint=https://s3.amazonaws.com')).toMatchObject({ region: 'us-east-1' });
     expect(urlOf('s3://worm?endpoint=https://s3.example.com&path_style=false')).toBe(
       'https://worm.s3.example.com/events/1',
     );

@@ -42,6 +42,13 @@ describe.each(['gzip', 'zstd'] as const)('an object of %s', (compression: Compre
   });
 });
 
+test('objects of gzip may be joined: zcat reads them one after the other', async () => {
+  const events = ordinaryEvents(10, 'native');
+  const objects = await Promise.all([events.slice(0, 4), events.slice(4)].map((part) => packObject(part, 'gzip')));
+  const joined = Buffer.concat(objects.map(({ bytes }) => bytes));
+  expect(gunzipSync(joined).toString()).toBe(events.map(({ text }) => `${text}\n`).join(''));
+});
+
 test('an object of gzip names neither a time nor a system', async () => {
   const { bytes } = await packObject(ordinaryEvents(1, 'native'), 'gzip');
   expect([...bytes.subarray(0, 10)]).toEqual([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
