@@ -111,7 +111,7 @@ const buildWhileHeld = async (
     // Another replica may have the next generation, or the key that fits.
     if (kind === 'stopped') await time.sleep(intervalMs, over).catch(() => {});
     if (time.nowMs() - thinnedMs > THIN_EVERY_MS) {
-      await store.thinCheckpoints();
+      await store.thin();
       thinnedMs = time.nowMs();
     }
     await waitForWork(options, { size, startedMs, busyForMs: builder.busyForMs }, over);

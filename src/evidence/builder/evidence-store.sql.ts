@@ -73,8 +73,9 @@ export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number):
     const sql = 'select orgtrail_continue_evidence($1, $2) as done';
     return (await pool.query<{ done: boolean }>(sql, [generation, epoch])).rows[0]?.done === true;
   },
-  thinCheckpoints: async () => {
+  thin: async () => {
     await pool.query(longStatement('select orgtrail_thin_checkpoints()'));
+    await pool.query(longStatement('select orgtrail_thin_reads()'));
   },
 });
 

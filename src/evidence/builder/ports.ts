@@ -100,7 +100,8 @@ export interface EvidenceStore {
   noteState(claim: Claim, state: StoredLogs['state'], reason: string | undefined): Promise<void>;
   /** From here on, this server is the one of the log. */
   goOnHere(claim: Claim): Promise<boolean>;
-  thinCheckpoints(): Promise<void>;
+  /** Deletes checkpoints and rows of requests that are no longer kept. */
+  thin(): Promise<void>;
 }
 
 /** Signs as the two logs, with one key. */

@@ -7,6 +7,8 @@ import type { Claim, CoverageQuery } from './ports.ts';
 /** So many of each go into a statement. */
 const MAX_HOLES = 40;
 const MAX_READINGS = 60;
+/** So long the rows of `evidence_reads` are kept at least: as an auditor is told. */
+const READS_KEPT = "interval '31 days'";
 /** A horizon that moves on with the clock is written once an hour. */
 const HORIZON_SLACK = "interval '2 hours'";
 
@@ -21,10 +23,11 @@ const ofSource = (name: string): string =>
  * that has moved otherwise than the clock.
  */
 const due = `
-select s.kind, s.id, s.filter_hash, s.wanted_since, s.commit_seq, e.index
+select s.kind, s.id, s.filter_hash, s.wanted_since, s.commit_seq, e.index, latest.reads_count, latest.reads_after
 from sources s
   left join evidence_coverage e on e.generation = $1 and e.source_kind = s.kind and e.source_id = s.id and e.filter_hash = s.filter_hash
-  left join (select source_kind, source_id, max(stated_at) as at from evidence_coverage where generation = $1 group by 1, 2) as latest
+  left join (select source_kind, source_id, max(stated_at) as at, max(reads_count) as reads_count, max(reads_after) as reads_after
+      from evidence_coverage where generation = $1 group by 1, 2) as latest
     on latest.source_kind = s.kind and latest.source_id = s.id
   left join evidence_asked a on a.source_kind = s.kind and a.source_id = s.id
 where (s.kind, s.filter_hash) in (select u.kind, u.hash from unnest($2::text[], $3::text[]) as u (kind, hash))
@@ -48,9 +51,31 @@ select json_build_array(${start('r.since')}, ${instant('r.before')}) as range, r
   ${instant('r.read_from')} as read_from, ${instant('r.read_to')} as read_to, r.since
 from coverage_readings r where ${ofSource('r')} and isfinite(r.before) order by r.since desc limit ${MAX_READINGS}`;
 
+const rowOfReads = (columns: string, more: string): string =>
+  `select ${columns} from evidence_reads r where r.source_kind = d.kind and r.source_id = d.id ${more}`;
+const rows = (name: string): string =>
+  `'count', coalesce(${name}.number, 0), 'sha256', coalesce(encode(${name}.sha256, 'hex'), repeat('0', 64))`;
+
+/**
+ * The list of requests up to now, and from where on its rows are still promised: those of the last month, by a clock that is not believed if it
+ * is ahead of Cloudflare's, those that no statement of this log has counted yet, and the last one. Of rows that are gone, the last is kept.
+ */
+const reads = `
+select json_build_object(${rows('last')}, 'after', json_build_object(${rows('after')}))
+from (values (0)) as none (number)
+  left join lateral (${rowOfReads('r.number, r.sha256', 'order by r.number desc limit 1')}) last on true
+  left join lateral (${rowOfReads('r.number', 'order by r.number limit 1')}) first on true
+  left join lateral (${rowOfReads(
+    'r.number, r.sha256',
+    `and r.number = greatest(d.reads_after, nullif(first.number, 1), least(coalesce(d.reads_count, 0),
+      last.number - 1, coalesce((${rowOfReads('r.number', 'and r.read_at >= now.kept_since order by r.number limit 1')}), last.number) - 1))`,
+  )}) after on true`;
+
 /** One statement, which is one snapshot: coverage and positions are committed together. Its clock is read after the snapshot was made. */
 const snapshot = `
-with now as materialized (select date_trunc('milliseconds', clock_timestamp()) as at),
+with now as materialized (
+  select date_trunc('milliseconds', clock_timestamp()) as at,
+    least(clock_timestamp(), (select d.server_time from discovery d) + interval '2 days') - ${READS_KEPT} as kept_since),
 due as materialized (${due})
 select (select h.position from feed_head h)::float8 as head, ${instant('now.at')} as "asOf",
   (select ${instant('d.server_time')} from discovery d) as "serverTime",
@@ -60,6 +85,7 @@ select (select h.position from feed_head h)::float8 as head, ${instant('now.at')
       'holes', (select coalesce(json_agg(to_jsonb(h)), '[]') from (${holes}) h),
       'holeCount', (select count(*) from coverage_holes h where ${ofSource('h')}),
       'readings', (select coalesce(json_agg(to_jsonb(r) - 'since' order by r.since), '[]') from (${readings}) r),
+      'reads', (${reads}),
       'readingCount', (select count(*) from coverage_readings r where ${ofSource('r')}),
       'before', case when (select sum(range_count) from (
           select (select count(*) from unnest(c.proven)) as range_count from coverage c where ${ofSource('c')}) counts) > ${MAX_STATED_RANGES}

@@ -17,6 +17,7 @@ import { bundlePolicy } from './bundle-policy.ts';
 import { copyAnchors, type ExportedAnchor } from './copy-anchors.sql.ts';
 import { copyLogs, readKeys } from './copy-logs.sql.ts';
 import { copyPayload, type ExportedTime } from './copy-payload.sql.ts';
+import { copyReads } from './copy-reads.sql.ts';
 import { type CopiedPart, copyPart } from './part/copy-part.sql.ts';
 import type { OneSource } from './part/disclosed-statements.sql.ts';
 import { writeReadme } from './readme.ts';
@@ -122,6 +123,7 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       const { source, time } = options;
       const part = source && (await copyPart(client, logs, { ...options, source }, writer));
       if (part === undefined) await copyLogs(client, logs, writer, options);
+      await copyReads(client, logs, writer, options);
       if (time !== undefined) writer.write(BUNDLE_TIME_PATH, Buffer.from(writeBundleTime(time)));
       const { texts, monthKeys } = await readKeys(client, logs);
       const { publicKeys = [], isPacked, signal, observer, witnesses = [] } = options;

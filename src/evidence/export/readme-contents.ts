@@ -27,6 +27,11 @@ const kinds: readonly (readonly [prefix: string, shown: string, text: string])[]
     'the statements, one object of JSON a line: whose log it is (genesis), sources, months dropped by retention, legal holds, changed contents, what was read completely (coverage)',
   ],
   [
+    'journal/reads.ndjson',
+    'journal/reads.ndjson',
+    'the requests behind the statements of coverage: a line for each walk over a log that came to its end',
+  ],
+  [
     'changes.ndjson',
     'changes.ndjson',
     'later contents of events that Cloudflare served again with other content; empty if there are none',

@@ -249,7 +249,13 @@ statement is 32 zero bytes at first, then SHA-256(chain, hash of the leaf) for e
 A coverage statement says of one source, by the filter in force (everything, if its text is empty): which times were read
 completely ("passes": the first reading, and later ones for entries that came late), as of when ("as_of"); how many of the
 first "size" events of the log are of it, with their chain; how each time was read last, and how many new entries that
-reading found ("readings"); times that could not be read ("holes"); and how much had no room in the statement ("left_out").
+reading found ("readings"); times that could not be read ("holes"); how much had no room in the statement ("left_out"); how many
+pages were stored of the source so far ("commits"); and how many lines of journal/reads.ndjson there have been, and their hash ("reads").
+
+That hash is 32 zero bytes at first, then SHA-256(hash, SHA-256(line without its line feed)) for each line of the source in order of "number".
+Lines are kept for a month and more: those up to "after" are gone, and their hash is in "after". In a line, "since" and "before" are the window
+that was asked for, "first_cf_ray" and "last_cf_ray" name the first and the last request at Cloudflare, which may confirm it, and "bodies_sha256"
+is SHA-256(hash, SHA-256(body)) over all "answers", from 32 zero bytes on: no more than the word of orgtrail.
 
 A leaf of the log of statements is "orgtrail/journal/v1", a line feed, and the line of journal/entries.ndjson byte for byte.
 Each statement names the log of events as it was then (size and root).

@@ -20,6 +20,8 @@ interface CoveredSource {
   readonly holeCount: number;
   readonly readings: NonNullable<Coverage['readings']>;
   readonly readingCount: number;
+  /** The list of its requests. */
+  readonly reads: NonNullable<Coverage['reads']>;
   /** The text of the last statement with this filter, if there are so many ranges that it matters. */
   readonly before: string | null;
 }
@@ -59,8 +61,7 @@ export const coverageEntries = (
       chain: Buffer.from(chain).toString('hex'),
       commits: source.commits,
       server_time: serverTime,
-      // No list of requests is kept yet.
-      reads: null,
+      reads: source.reads,
     });
     return { kind: 'coverage', ref: `${source.kind}/${source.id}/${asOf}`, text };
   });

@@ -49,6 +49,9 @@ const reading = z.object({
   read_to: instant,
 });
 
+/** So many rows of the list of requests of a source, and their hash. */
+const rowsOfReads = z.object({ count, sha256: sha256Hex });
+
 /** Which time of a source is proven to be read, and how many leaves of it there are: also if nothing happened. */
 const coverage = z.object({
   type: z.literal('coverage'),
@@ -65,8 +68,13 @@ const coverage = z.object({
   commits: count,
   /** Cloudflare's clock, as the last answer had it. */
   server_time: instant.nullable(),
-  /** Which requests were made: their count, and the hash of their list. Null if no list is kept. */
-  reads: z.object({ count, sha256: sha256Hex }).nullable(),
+  /** Which requests were made: so many rows since the list began, and their hash. Null if no list is kept. */
+  reads: rowsOfReads
+    .extend({
+      /** Rows up to this one may be gone; none, if it is missing. */
+      after: rowsOfReads.optional(),
+    })
+    .nullable(),
   /** When all of this but the leaves was read, by the clock of the database: no range ends later. */
   as_of: instant.optional(),
   /** Time that cannot be had, with the reason: it is within no range of its pass. */

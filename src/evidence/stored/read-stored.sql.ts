@@ -1,7 +1,8 @@
 import type { Pool } from 'pg';
-import { longStatement } from '../../postgres/pool.ts';
+import { inTransaction, longStatement } from '../../postgres/pool.ts';
 import { type BundleReader, bundleFiles, checkpointPath, logTilePath, tileSourcesPath } from '../bundle/layout.ts';
 import { HASH_BYTES } from '../crypto/sha256.ts';
+import { readReads } from '../export/copy-reads.sql.ts';
 import { writeJournal } from '../journal/statement-text.ts';
 import type { LogName } from '../notes/origin.ts';
 import { widthOfTile } from '../tree/tiles.ts';
@@ -13,6 +14,8 @@ export interface StoredEvidence {
   readonly monthKeys: ReadonlyMap<string, Buffer>;
   /** The chains as they are stored; undefined if there are more leaves than the checkpoint has. */
   readonly chains: readonly StoredChain[] | undefined;
+  /** Hands over the lines of `journal/reads.ndjson`; one is valid only while it is handed over. */
+  copyReads(take: (line: Buffer) => void): Promise<void>;
 }
 
 export interface StoredChain {
@@ -60,6 +63,7 @@ export const readStored = async (pool: Pool): Promise<StoredEvidence | undefined
     origins: { events: events.origin, journal: journal.origin },
     monthKeys: new Map(keys.map(({ month, key }) => [month, key])),
     chains: await readChains(pool, generation, events.size),
+    copyReads: (take) => inTransaction(pool, (client) => readReads(client, { generation, size: journal.size }, take)),
   };
 };
 

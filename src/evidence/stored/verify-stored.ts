@@ -8,6 +8,7 @@ import { openLogs } from '../verify/open-logs.ts';
 import { Report } from '../verify/report.ts';
 import { verifyFork } from '../verify/statements/verify-fork.ts';
 import { verifyKeys, withStatedKeys } from '../verify/statements/verify-keys.ts';
+import { StatedReads } from '../verify/statements/verify-reads.ts';
 import { type Anchor, verifyAnchors } from '../verify/verify-anchors.ts';
 import { sayUnanchored } from '../verify/verify-bundle.ts';
 import { beginContent, type Content, endContent } from '../verify/verify-content.ts';
@@ -24,13 +25,16 @@ export interface StoredOptions {
 
 /** Hashes every stored event again, and compares it with the tree, which must be that of the last signed checkpoint. */
 export const verifyStored = async (
-  { reader, monthKeys, chains }: StoredEvidence,
+  { reader, monthKeys, chains, copyReads }: StoredEvidence,
   { policy, anchors, copyEvents }: StoredOptions,
 ): Promise<Report> => {
   const report = new Report();
   const logs = openLogs(report, reader, policy, false);
   if (logs === undefined) return report;
   const content = beginContent(report, reader, logs);
+  const reads = new StatedReads(report, content.statements.of('coverage'));
+  await copyReads((line) => reads.take(line, 'the list of reads'));
+  reads.end();
   await copyEvents(logs.events.size, (row) => judge(report, row, logs, content, monthKeys));
   endContent(report, reader, logs, content);
   verifyFork(report, content.statements, logs.events, policy);

@@ -857,7 +857,8 @@ FORMS = {  # the fields of each type of statement; a reader leaves alone the fie
     'coverage': with_optional(with_fields(
         source_kind=name_of, source_id=name_of, filter=with_fields(text=text_of, hash=text_of), wanted_since=maybe(microseconds),
         passes=each(with_fields(**{'pass': any_number, 'ranges': times_of})), events=count_of, chain=digest, commits=count_of,
-        server_time=maybe(microseconds), reads=maybe(with_fields(count=count_of, sha256=digest))),
+        server_time=maybe(microseconds), reads=maybe(with_optional(
+            with_fields(count=count_of, sha256=digest), after=with_fields(count=count_of, sha256=digest)))),
         as_of=microseconds, left_out=with_fields(ranges=count_of, holes=count_of, readings=count_of),
         holes=each(with_fields(**{'pass': any_number}, range=time_range, reason=text_of, attempts=count_of, found_at=microseconds)),
         readings=each(with_fields(range=time_range, method=text_of, number=count_of, direction=one_of('asc', 'desc'), found=count_of,
@@ -896,6 +897,7 @@ class Journal:
         self.sources = {}  # number: (kind, id)
         self.organizations = {}  # (kind, id): organization id
         self.coverage = {}  # (kind, id): (filter, merged ranges, size, events, statement): what was stated last
+        self.reads = {}  # (kind, id): Reads: what is stated of its list of requests
         self.chains = {}  # size: [(source, events, chain, who)]
         self.dropped, self.jumped = [], []  # half-open ranges of positions
         self.drops = []  # (who, at, statement, positions named)
@@ -995,6 +997,8 @@ class Journal:
                 self.report.fault('coverage', '%s no longer covers %s to %s of %s, under the same filter'
                                   % (who, instant(lost[0][0]), instant(lost[0][1]), named(source)))
         self.coverage[source] = (condition, ranges, size, statement['events'], statement)
+        if statement['reads'] is not None:
+            self.reads.setdefault(source, Reads(source, self.report)).state(statement['reads'], who)
 
     def read_change(self, statement, size, at, who):
         self.changes[statement['position'], digest(statement['raw_sha256'])] = statement
@@ -1617,6 +1621,94 @@ def check_listed_hashes(bundle, report):
         report.note('That no file was damaged by accident: README.txt lists no SHA-256 of files.')
 
 
+class Reads:
+    """The list of requests of one source. A row is a line of JSON, and the list is one hash: H(the hash before + H(the line)).
+
+    A statement has the number of rows so far and their hash. The rows up to `after` may be gone, so it has their hash as well."""
+
+    NONE = {'count': 0, 'sha256': '00' * 32}
+
+    def __init__(self, source, report):
+        self.source, self.report = source, report
+        self.hashes = {0: bytes(32)}  # so many rows: their hash, as stated
+        self.count, self.first = 0, 1  # as the last statement has it; the first row that it promises
+        self.next, self.hash, self.is_broken = None, None, False  # while rows are read
+
+    def state(self, reads, who):
+        after = reads.get('after', self.NONE)
+        if after['count'] > reads['count'] or reads['count'] < self.count:
+            self.report.fault('reads', '%s has fewer reads of %s than were stated before' % (who, named(self.source)))
+        for one in (after, reads):
+            if self.hashes.setdefault(one['count'], digest(one['sha256'])) != digest(one['sha256']):
+                self.report.fault('reads', '%s has another hash of the first %d reads of %s than was stated before'
+                                  % (who, one['count'], named(self.source)))
+            self.hashes[one['count']] = digest(one['sha256'])
+        self.count, self.first = reads['count'], after['count'] + 1
+
+    def begin(self):
+        self.next, self.hash = self.first, self.hashes[self.first - 1]
+
+    def take(self, number, line, who):
+        if self.is_broken:
+            return
+        if number != self.next or number > self.count:
+            self.is_broken = True
+            raise Unreadable('is row %d of %s, which does not belong there' % (number, named(self.source)))
+        self.hash = sha256(self.hash + sha256(line).digest()).digest()
+        self.next += 1
+        if self.hashes.get(number, self.hash) != self.hash:
+            self.is_broken = True
+            self.report.fault('reads', 'The reads of %s up to row %d are not those that were stated' % (named(self.source), number))
+
+    def end(self):
+        if not self.is_broken and (self.next or self.first) <= self.count:
+            self.report.fault('reads', 'Reads of %s are stated and not in the bundle, from row %d to %d'
+                              % (named(self.source), self.next or self.first, self.count))
+
+
+READ = with_fields(
+    number=number_of(1), source_kind=name_of, source_id=name_of, read_at=microseconds, lane=text_of, filter_hash=text_of,
+    since=microseconds, before=microseconds, pages=count_of, entries=count_of, answers=count_of, first_date=maybe(microseconds),
+    first_cf_ray=maybe(text_of), last_date=maybe(microseconds), last_cf_ray=maybe(text_of), bodies_sha256=digest)
+LONGEST_READ = 65_536
+
+
+def check_reads(bundle, journal, report):
+    """journal/reads.ndjson: the requests behind what is covered, those of one source after those of another, sorted by the bytes of kind
+    and id. Each row that the last statement of its source promises is there, and no other."""
+    path, rows, reads, last = 'journal/reads.ndjson', 0, None, None
+    if bundle.has(path):
+        with bundle.open(path) as file:
+            for rows, line in enumerate(iter(lambda: file.readline(LONGEST_READ), b''), 1):
+                try:
+                    if not line.endswith(b'\n'):
+                        report.fault('reads', '%s: line %d is too long, or has no end' % (path, rows))
+                        break
+                    row = strict_json(line[:-1])
+                    READ(row)
+                    source = row['source_kind'], row['source_id']
+                    key = tuple(part.encode() for part in source)
+                    if key != last:
+                        is_later, last, reads = last is None or key > last, key, journal.reads.get(source)
+                        if not is_later or reads is None:
+                            reads = None
+                            raise Unreadable('is a row of %s, which does not belong there' % named(source))
+                        reads.begin()
+                    if reads:
+                        reads.take(row['number'], line[:-1], rows)
+                except (Unreadable, ValueError, TypeError, AttributeError, RecursionError) as problem:
+                    report.fault('reads', 'Line %d of %s %s' % (rows, path, problem))
+                    if reads:
+                        reads.is_broken = True
+    for one in journal.reads.values():
+        one.end()
+    if rows:
+        report.claim(['signatures', 'journal', 'reads'], '%s reads are those that were stated' % format(rows, ','))
+    gone = [one.first - 1 for one in journal.reads.values() if one.first > 1]
+    if gone:
+        report.note('What %s earlier reads of %d sources were: their rows are no longer kept.' % (format(sum(gone), ','), len(gone)))
+
+
 def check_changes(bundle, journal, events, journal_holds, report):
     """changes.ndjson: the content that Cloudflare gave later, one object a line with `position` and `raw`, each stated. It may repeat
     `event_id` and `seen_at` of the statement."""
@@ -1861,7 +1953,11 @@ def stated_coverage(source, statement, ranges, gaps, is_proven):
             'stated_at': statement['at'], 'as_of': statement.get('as_of'), 'wanted_since': statement['wanted_since'],
             'size': statement['tree']['size'], 'events': statement['events'], 'chain_compared': is_proven, 'ranges': texts(ranges),
             'gaps': texts(gaps), 'holes': statement.get('holes', []), 'readings': statement.get('readings', []),
-            'left_out': statement.get('left_out')}
+            'left_out': statement.get('left_out'), 'reads': stated_reads(statement['reads'])}
+
+
+def stated_reads(reads):
+    return reads and {'count': reads['count'], 'from': reads.get('after', Reads.NONE)['count'] + 1}
 
 
 def name_holes(source, statement, report):
@@ -2002,6 +2098,7 @@ def verify(folder, options, report):
         events.check()
     except Unreadable as problem:
         report.fault('events', str(problem))
+    check_reads(bundle, journal, report)
     check_changes(bundle, journal, events, not report.count.get('journal'), report)
     conclude(bundle, trust, journal, events, (events_head, journal_head), report)
     met = roots.met | journal_roots.met

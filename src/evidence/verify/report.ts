@@ -20,6 +20,7 @@ export type FaultCode =
   | 'coverage' // shrank without a reason
   | 'drop' // of positions that cannot be dropped, too early, or of other events than it says
   | 'hold' // is added or released twice
+  | 'reads' // are not those that are stated, or are missing
   | 'change' // a later content is not the one that is stated, or is missing
   | 'fork' // says that it goes on from another log than it does
   | 'anchor' // says that the log was another one

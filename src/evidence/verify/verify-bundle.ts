@@ -7,6 +7,7 @@ import { Report } from './report.ts';
 import { verifyChanges } from './statements/verify-changes.ts';
 import { verifyFork } from './statements/verify-fork.ts';
 import { verifyKeys, withStatedKeys } from './statements/verify-keys.ts';
+import { verifyReads } from './statements/verify-reads.ts';
 import { type Anchor, countingAnchors, sayNotAnchored, verifyAnchors, verifyOwnAnchors } from './verify-anchors.ts';
 import { beginContent, type Content, endContent } from './verify-content.ts';
 import { verifyFiles } from './verify-files.ts';
@@ -51,6 +52,7 @@ export function* verificationOf(
   const logs = openLogs(report, reader, policy, own === undefined);
   if (logs === undefined) return report;
   const content = beginContent(report, reader, logs);
+  yield* verifyReads(report, reader, content.statements.of('coverage'));
   yield* verifyPayload(report, reader, logs.events, content);
   endContent(report, reader, logs, content);
   verifyBeside(report, reader, { logs, content, policy, isPolicyOfBundle: own === undefined, anchors });

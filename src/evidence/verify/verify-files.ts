@@ -50,6 +50,7 @@ const readNames = new Set<string>([
   bundleFiles.readme,
   bundleFiles.policy,
   bundleFiles.journalEntries,
+  bundleFiles.journalReads,
   ...changesPaths,
   leafListPath('events'),
   leafListPath('journal'),

@@ -86,7 +86,7 @@ test('each source is stated once, also one where nothing happened, with what the
       { pass: 1, ranges: [[at(0), at(10)]] },
     ],
     commits: 3,
-    reads: null,
+    reads: { count: 0, sha256: '0'.repeat(64), after: { count: 0, sha256: '0'.repeat(64) } },
     holes: [{ pass: 0, range: [at(10), at(11)], reason: 'poison', attempts: 1 }],
     readings: [{ range: [at(0), at(10)], method: 'scrub', number: 2, direction: 'desc', found: 0, read_from: at(100) }],
     left_out: { ranges: 0, holes: 0, readings: 0 },

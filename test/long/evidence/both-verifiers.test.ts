@@ -6,6 +6,7 @@ import { bundlesOfPython, hasPython, TwoVerifiers } from '../../support/evidence
 import { contentShapes } from '../../support/evidence/shapes/content.ts';
 import { dropShapes } from '../../support/evidence/shapes/drops.ts';
 import { keyShapes } from '../../support/evidence/shapes/keys.ts';
+import { readShapes } from '../../support/evidence/shapes/reads.ts';
 import { statementShapes } from '../../support/evidence/shapes/statements.ts';
 import { coverageShapes, trustShapes } from '../../support/evidence/shapes/trust.ts';
 import { readerOf } from '../../support/evidence/test-history.ts';
@@ -16,7 +17,15 @@ if (!isThere) console.warn('The two verifiers are not compared: there is no pyth
 describe.skipIf(!isThere)('both verifiers', () => {
   const verifiers = new TwoVerifiers();
   afterAll(() => verifiers.close());
-  const shapes = [...contentShapes, ...statementShapes, ...dropShapes, ...coverageShapes, ...trustShapes, ...keyShapes];
+  const shapes = [
+    ...contentShapes,
+    ...statementShapes,
+    ...dropShapes,
+    ...coverageShapes,
+    ...trustShapes,
+    ...keyShapes,
+    ...readShapes,
+  ];
 
   test('have bundles of different names', () => {
     expect(new Set(shapes.map(({ name }) => name)).size).toBe(shapes.length);

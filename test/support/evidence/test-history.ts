@@ -21,6 +21,7 @@ import { GrowingTree } from '../../../src/evidence/tree/growing-tree.ts';
 import { leafHash } from '../../../src/evidence/tree/merkle.ts';
 import { TILE_WIDTH, tilesOfLevel } from '../../../src/evidence/tree/tiles.ts';
 import { logSigner, type TestSigner, witnessSigner } from './test-keys.ts';
+import { TestReads } from './test-reads.ts';
 
 const originOf = (generation: number): string =>
   `audit.example.com/evidence/1f2e3d4c-5b6a-4798-8192-a3b4c5d6e7f8.${generation}`;
@@ -50,6 +51,7 @@ export class TestHistory {
   readonly leaves: Buffer[] = [];
   readonly dropped = new Set<number>();
   readonly statements: string[] = [];
+  readonly reads = new TestReads();
   readonly #tree = new GrowingTree();
   readonly #origin: string;
   readonly #signers: Readonly<Record<LogName, TestSigner>>;
@@ -111,7 +113,7 @@ export class TestHistory {
       chain: Buffer.from(chain.chain).toString('hex'),
       commits: 1,
       server_time: null,
-      reads: null,
+      reads: this.reads.stated(sourceId),
       ...other,
     });
   }
@@ -150,6 +152,8 @@ export class TestHistory {
         : [writePayloadRecord({ leaf: this.leaves[index] as Buffer, raw: Buffer.from(event.raw) })],
     );
     if (this.size > 0) files.set(payloadPath(0), Buffer.concat(records));
+    const reads = this.reads.text();
+    if (reads !== '') files.set(bundleFiles.journalReads, Buffer.from(reads));
     return files;
   }
 }

@@ -23,4 +23,6 @@ export interface StatedCoverage {
   readonly holes: NonNullable<Coverage['holes']>;
   readonly readings: NonNullable<Coverage['readings']>;
   readonly left_out: Coverage['left_out'] | null;
+  /** How many requests are stated, and from which one on they are in the bundle. */
+  readonly reads: { readonly count: number; readonly from: number } | null;
 }

@@ -124,4 +124,5 @@ const forPrograms = (
   holes: statement.holes ?? [],
   readings: statement.readings ?? [],
   left_out: statement.left_out ?? null,
+  reads: statement.reads && { count: statement.reads.count, from: (statement.reads.after?.count ?? 0) + 1 },
 });

@@ -118,7 +118,7 @@ describe('a directory as an anchor', () => {
       if (name === 'two') await builder.anchor();
     }
     await database.pool.query(`update evidence_checkpoints set made_at = '2026-01-01T10:10:00Z'`);
-    await builder.store.thinCheckpoints();
+    await builder.store.thin();
     const { rows } = await database.pool.query(
       `select size::integer from evidence_checkpoints where log = 'events' order by size`,
     );

@@ -18,6 +18,8 @@ const richHistory = (): TestHistory => {
   for (let number = 2; number < 300; number += 1) {
     const month = number % 90 === 7 ? undefined : number < 120 ? '2025-12' : '2026-01';
     history.append(testEvent(number, ['o1', 'o2', 'o3'][number % 3] ?? '', month));
+    if (number % 10 === 0) history.reads.add('o1', 1).add('o2', 1);
+    if (number === 150) history.reads.forget('o1', 4);
     if (number % 3 === 0) history.stateCoverage('o1');
   }
   history.append(undefined, undefined);

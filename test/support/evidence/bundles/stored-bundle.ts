@@ -23,7 +23,7 @@ export const storedBundle = async (
 ): Promise<Map<string, Buffer>> => {
   const stored = await readStored(pool);
   if (stored === undefined) throw new Error('nothing is signed');
-  const { reader, origins, monthKeys } = stored;
+  const { reader, origins, monthKeys, copyReads } = stored;
   const files = new Map(
     reader.paths.flatMap((path) => (path.startsWith('journal/') ? [] : [[path, reader.read(path) as Buffer]])),
   );
@@ -37,6 +37,9 @@ export const storedBundle = async (
   const keys = [origins.events, origins.journal].map((origin) => keyOfLog(origin, signer.publicKey));
   files.set(bundleFiles.policy, Buffer.from(writePolicy(keys, [], 0)));
   files.set(payloadPath(0), await payloadOf(pool, monthKeys));
+  const reads: Buffer[] = [];
+  await copyReads((line) => reads.push(Buffer.from(line), Buffer.from('\n')));
+  if (reads.length > 0) files.set(bundleFiles.journalReads, Buffer.concat(reads));
   return files;
 };
 

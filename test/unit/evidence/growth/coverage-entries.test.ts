@@ -27,6 +27,7 @@ const source: CoverageSnapshot['sources'][number] = {
     read_to: at(2),
   })),
   readingCount: 100,
+  reads: { count: 3, sha256: '11'.repeat(32), after: { count: 1, sha256: '22'.repeat(32) } },
   before: null,
 };
 const entriesOf = (more: Partial<typeof source>, filter = '') =>
