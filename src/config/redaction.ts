@@ -11,6 +11,12 @@ export const secretsOf = (config: Config): string[] => {
   for (const { settings } of config.sinks) secrets.push(...secretsOfSink(settings));
   const { secretKey, environment } = config.evidence?.s3 ?? {};
   secrets.push(secretKey, environment?.['AWS_SECRET_ACCESS_KEY'], environment?.['AWS_SESSION_TOKEN']);
+  const { s3: archive } = config.archive ?? {};
+  secrets.push(
+    archive?.secretKey,
+    archive?.environment['AWS_SECRET_ACCESS_KEY'],
+    archive?.environment['AWS_SESSION_TOKEN'],
+  );
   if (config.databaseUrl !== undefined) secrets.push(...databasePasswords(config.databaseUrl));
   return secrets.filter((secret): secret is string => secret !== undefined && secret !== '');
 };
