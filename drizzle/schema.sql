@@ -76,6 +76,39 @@ create table api_budget (
   blocked_because text
 );
 
+create table archive_objects (
+  id bigint not null generated always as identity,
+  archive text not null,
+  key text not null,
+  kind text not null,
+  month date not null,
+  feed_id uuid not null,
+  first_position bigint not null,
+  last_position bigint not null,
+  events bigint not null,
+  bytes bigint not null,
+  sha256 text not null,
+  ids_sha256 text not null,
+  raw_sha256 text not null,
+  columns_sha256 text not null,
+  organizations jsonb not null,
+  version_id text,
+  locked_until timestamp with time zone,
+  written_at timestamp with time zone not null default clock_timestamp(),
+  written_as text not null default SESSION_USER,
+  verified_at timestamp with time zone not null default clock_timestamp(),
+  fault text,
+  superseded_at timestamp with time zone,
+  dropped_at timestamp with time zone
+);
+
+create table archive_policy (
+  only_row boolean not null default true,
+  archive text not null,
+  set_at timestamp with time zone not null default clock_timestamp(),
+  set_as text not null default SESSION_USER
+);
+
 create table audit_event_changes (
   id bigint not null generated always as identity,
   source_kind text collate "C" not null,
@@ -505,6 +538,15 @@ alter table accounts add constraint accounts_organization_id_fkey FOREIGN KEY (o
 alter table accounts add constraint accounts_pkey PRIMARY KEY (id);
 alter table accounts add constraint accounts_state_check CHECK ((state = ANY (ARRAY['active'::text, 'gone'::text])));
 alter table api_budget add constraint api_budget_pkey PRIMARY KEY (credential);
+alter table archive_objects add constraint archive_objects_bytes_check CHECK ((bytes > 0));
+alter table archive_objects add constraint archive_objects_check CHECK ((last_position >= first_position));
+alter table archive_objects add constraint archive_objects_events_check CHECK ((events > 0));
+alter table archive_objects add constraint archive_objects_kind_check CHECK ((kind = ANY (ARRAY['events'::text, 'changes'::text])));
+alter table archive_objects add constraint archive_objects_pkey PRIMARY KEY (id);
+alter table archive_objects add constraint archive_objects_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text));
+alter table archive_policy add constraint archive_policy_archive_check CHECK ((archive <> ''::text));
+alter table archive_policy add constraint archive_policy_only_row_check CHECK (only_row);
+alter table archive_policy add constraint archive_policy_pkey PRIMARY KEY (only_row);
 alter table audit_event_changes add constraint audit_event_changes_pkey PRIMARY KEY (id);
 alter table audit_event_changes add constraint audit_event_changes_source_kind_source_id_event_id_raw_sha2_key UNIQUE (source_kind, source_id, event_id, raw_sha256);
 alter table collector_tokens add constraint collector_tokens_pkey PRIMARY KEY (token_id);
@@ -584,6 +626,8 @@ alter table walks add constraint walks_source_kind_source_id_fkey FOREIGN KEY (s
 
 CREATE INDEX access_log_at ON public.access_log USING btree (at);
 CREATE UNIQUE INDEX access_tokens_name ON public.access_tokens USING btree (name) WHERE (revoked_at IS NULL);
+CREATE INDEX archive_objects_last_position ON public.archive_objects USING btree (last_position) WHERE (dropped_at IS NOT NULL);
+CREATE INDEX archive_objects_month ON public.archive_objects USING btree (month, kind, first_position);
 CREATE INDEX audit_events_account ON ONLY public.audit_events USING btree (account_id, action_time, "position") WHERE (account_id IS NOT NULL);
 CREATE INDEX audit_events_action_result_case ON ONLY public.audit_events USING btree ("left"(lower(action_result), 400) COLLATE "C", md5(action_result)) WHERE (action_result <> lower(action_result));
 CREATE INDEX audit_events_action_type_case ON ONLY public.audit_events USING btree ("left"(lower(action_type), 400) COLLATE "C", md5(action_type)) WHERE (action_type <> lower(action_type));
@@ -1883,6 +1927,133 @@ AS $function$
     from (select key, value from jsonb_each_text(a) union all select key, value from jsonb_each_text(b)) both_of_them group by key) summed
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_archive_difference(p_month date, p_events bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  object archive_objects;
+  facts record;
+  changes bigint;
+begin
+  if coalesce(p_events, 0) = 0 or not exists (select from archive_policy) then return null; end if;
+  if orgtrail_archived(p_month, 'events') <> p_events then
+    return pg_catalog.format('the archive has %s of its %s events', orgtrail_archived(p_month, 'events'), p_events);
+  end if;
+  for object in select o.* from archive_objects o
+    where o.month = p_month and o.superseded_at is null and o.dropped_at is null
+      and o.archive = (select p.archive from archive_policy p) order by o.kind, o.first_position
+  loop
+    select * into facts from orgtrail_archive_facts(object.kind, p_month, object.first_position, object.last_position);
+    if (facts.events, facts.ids_sha256, facts.raw_sha256, facts.columns_sha256)
+      is distinct from (object.events, object.ids_sha256, object.raw_sha256, object.columns_sha256) then
+      return pg_catalog.format('the archive has other contents in %s', object.key);
+    end if;
+  end loop;
+  select facts_of.events into changes
+  from orgtrail_archive_facts('changes', p_month, 0, 9223372036854775807) as facts_of;
+  if changes <> orgtrail_archived(p_month, 'changes') then
+    return pg_catalog.format('the archive has %s of its %s later contents', orgtrail_archived(p_month, 'changes'), changes);
+  end if;
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_archive_facts(p_kind text, p_month date, p_first bigint, p_last bigint, OUT events bigint, OUT first_position bigint, OUT last_position bigint, OUT ids_sha256 text, OUT raw_sha256 text, OUT columns_sha256 text, OUT organizations jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  since timestamptz := pg_catalog.date_trunc('month', p_month::timestamp) at time zone 'UTC';
+  until timestamptz := (pg_catalog.date_trunc('month', p_month::timestamp) + interval '1 month') at time zone 'UTC';
+begin
+  if p_kind = 'changes' then
+    select count(*), min(e.position), max(e.position),
+      encode(sha256(convert_to(string_agg(c.source_kind || ' ' || c.source_id || ' ' || c.event_id || ' ' || c.raw_sha256, E'\n'
+        order by c.position, c.id), 'UTF8')), 'hex'),
+      encode(sha256(convert_to(string_agg(encode(sha256(convert_to(c.raw::text, 'UTF8')), 'hex'), E'\n' order by c.position, c.id), 'UTF8')), 'hex'),
+      encode(sha256(convert_to(string_agg(encode(sha256(convert_to(concat_ws(E'\x1f',
+        c.position, c.id, pg_catalog.floor(extract(epoch from c.seen_at) * 1000000)::bigint), 'UTF8')), 'hex'), E'\n'
+        order by c.position, c.id), 'UTF8')), 'hex'), '{}'::jsonb
+    into events, first_position, last_position, ids_sha256, raw_sha256, columns_sha256, organizations
+    from audit_event_changes c join audit_events e on e.position = c.position
+    where e.action_time >= since and e.action_time < until and c.position between p_first and p_last;
+    return;
+  end if;
+  select count(*), min(e.position), max(e.position),
+    encode(sha256(convert_to(string_agg(e.source_kind || ' ' || e.source_id || ' ' || e.id, E'\n' order by e.position), 'UTF8')), 'hex'),
+    encode(sha256(convert_to(string_agg(encode(sha256(convert_to(e.raw::text, 'UTF8')), 'hex'), E'\n' order by e.position), 'UTF8')), 'hex'),
+    encode(sha256(convert_to(string_agg(encode(sha256(convert_to(concat_ws(E'\x1f',
+      e.position, coalesce(e.source_kind, E'\x1e'), coalesce(e.source_id, E'\x1e'), coalesce(e.organization_id, E'\x1e'), coalesce(e.id, E'\x1e'),
+      pg_catalog.floor(extract(epoch from e.action_time) * 1000000)::bigint, pg_catalog.floor(extract(epoch from e.received_at) * 1000000)::bigint,
+      coalesce(e.action_type, E'\x1e'), coalesce(e.action_result, E'\x1e'), coalesce(e.action_description, E'\x1e'), coalesce(e.actor_id, E'\x1e'),
+      coalesce(e.actor_type, E'\x1e'), coalesce(e.actor_context, E'\x1e'), coalesce(e.actor_email, E'\x1e'), coalesce(e.actor_ip_address, E'\x1e'),
+      coalesce(e.actor_token_id, E'\x1e'), coalesce(e.actor_token_name, E'\x1e'), coalesce(e.raw_cf_ray_id, E'\x1e'), coalesce(e.raw_method, E'\x1e'),
+      coalesce(e.raw_status_code::text, E'\x1e'), coalesce(e.raw_uri, E'\x1e'), coalesce(e.raw_user_agent, E'\x1e'), coalesce(e.resource_id, E'\x1e'),
+      coalesce(e.resource_product, E'\x1e'), coalesce(e.resource_type, E'\x1e'), coalesce(e.resource_scope, E'\x1e'), coalesce(e.account_id, E'\x1e'),
+      coalesce(e.account_name, E'\x1e'), coalesce(e.zone_id, E'\x1e'), coalesce(e.zone_name, E'\x1e'),
+      coalesce(pg_catalog.array_to_string(e.defects, ','), E'\x1e')), 'UTF8')), 'hex'), E'\n'
+      order by e.position), 'UTF8')), 'hex')
+  into events, first_position, last_position, ids_sha256, raw_sha256, columns_sha256
+  from audit_events e
+  where e.action_time >= since and e.action_time < until and e.position between p_first and p_last;
+  select coalesce(jsonb_object_agg(o.organization, jsonb_build_object('events', o.events, 'from', o.earliest, 'to', o.latest)), '{}'::jsonb)
+  into organizations
+  from (select coalesce(e.organization_id, '') as organization, count(*) as events, min(e.action_time) as earliest, max(e.action_time) as latest
+    from audit_events e
+    where e.action_time >= since and e.action_time < until and e.position between p_first and p_last group by 1) as o;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_archive_obstacle(p_month date, p_highest bigint, p_events bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  found_up_to bigint;
+  bad record;
+begin
+  if p_highest is null or not exists (select from archive_policy) then return null; end if;
+  select max(o.last_position) into found_up_to from archive_objects o
+  where o.month = p_month and o.kind = 'events' and o.superseded_at is null and o.dropped_at is null
+    and o.archive = (select p.archive from archive_policy p);
+  if found_up_to is distinct from p_highest then
+    return pg_catalog.format('the archive has its events up to position %s, and still needs those up to %s',
+      coalesce(found_up_to, 0), p_highest);
+  end if;
+  select o.key, o.fault, o.verified_at into bad from archive_objects o
+  where o.month = p_month and o.superseded_at is null and o.dropped_at is null
+    and o.archive = (select p.archive from archive_policy p)
+    and (o.fault is not null or o.verified_at < clock_timestamp() - interval '1 hour')
+  order by o.fault is null, o.first_position limit 1;
+  if bad.fault is not null then return pg_catalog.format('the archive has a fault: %s: %s', bad.key, left(bad.fault, 200)); end if;
+  if bad.key is not null then
+    return pg_catalog.format('the archive was not read back within the last hour: %s', bad.key);
+  end if;
+  if p_events is not null and orgtrail_archived(p_month, 'events') <> p_events then
+    return pg_catalog.format('the archive has %s of its %s events', orgtrail_archived(p_month, 'events'), p_events);
+  end if;
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_archived(p_month date, p_kind text)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(sum(o.events), 0)::bigint from archive_objects o
+  where o.month = p_month and o.kind = p_kind and o.superseded_at is null and o.dropped_at is null
+    and o.archive = (select p.archive from archive_policy p)
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_ask_coverage(p_kinds text[], p_ids text[])
  RETURNS bigint
  LANGUAGE plpgsql
@@ -2742,6 +2913,7 @@ declare
   shortest interval;
   gone retention_drops;
   highest bigint;
+  changes_archived bigint;
   obstacle text;
 begin
   if retention < interval '1 day' then return 'a retention of less than a day'; end if;
@@ -2766,6 +2938,9 @@ begin
   if until > now_at_most - retention - interval '1 day' then return 'it is not old enough'; end if;
   obstacle := orgtrail_retention_obstacle(partition, month, until);
   if obstacle is not null then return obstacle; end if;
+  execute pg_catalog.format('select max(position) from %s', partition) into highest;
+  obstacle := orgtrail_archive_obstacle(of_month, highest, null);
+  if obstacle is not null then return obstacle; end if;
   -- All that takes long comes before the locks. Events are only ever added, at the end: one look there shows whether it still holds;
   -- if not, an error undoes what was done so far.
   execute pg_catalog.format('select count(*), min(position), max(position), pg_total_relation_size(%L) from %s', name, partition)
@@ -2781,19 +2956,32 @@ begin
       ' from (select position, position - row_number() over (order by position) as run from %s) as numbered group by run) as runs',
       partition) into gone.positions;
   end if;
+  obstacle := orgtrail_archive_difference(of_month, gone.events);
+  if obstacle is not null then return obstacle; end if;
+  changes_archived := orgtrail_archived(of_month, 'changes');
   execute pg_catalog.format('delete from audit_event_changes c using %s e where e.position = c.position', partition);
   get diagnostics gone.changes = row_count;
   lock table only audit_events in access exclusive mode;
   execute pg_catalog.format('lock table %s in access exclusive mode', partition);
-  lock table holds, sinks, sink_dead_letters in share mode;
+  lock table holds, sinks, sink_dead_letters, archive_policy in share mode;
   execute pg_catalog.format('select max(position) from %s', partition) into highest;
   if highest is distinct from gone.last_position then
     raise exception 'events were added to it at this moment' using errcode = 'lock_not_available';
   end if;
   obstacle := orgtrail_retention_obstacle(partition, month, until);
+  if obstacle is null then obstacle := orgtrail_archive_obstacle(of_month, highest, gone.events); end if;
   if obstacle is not null then raise exception '%', obstacle using errcode = 'lock_not_available'; end if;
+  if exists (select from archive_policy) then
+    if gone.changes is distinct from changes_archived then
+      raise exception 'later contents were added to it at this moment' using errcode = 'lock_not_available';
+    end if;
+    update archive_objects o set dropped_at = clock_timestamp()
+    where o.month = of_month and o.superseded_at is null and o.dropped_at is null
+      and o.archive = (select p.archive from archive_policy p);
+  else
+    delete from evidence_month_keys k where k.month = pg_catalog.to_char(of_month::timestamp, 'YYYY-MM'::text);
+  end if;
   execute pg_catalog.format('drop table %s', partition);
-  delete from evidence_month_keys k where k.month = pg_catalog.to_char(of_month::timestamp, 'YYYY-MM'::text);
   if gone.events > 0 then
     insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, ids_sha256, retention, positions)
     values (name, of_month, gone.events, gone.changes, gone.first_position, gone.last_position, gone.bytes,
@@ -2928,6 +3116,16 @@ begin
   update sinks set skipped = skipped + p_skipped where name = p_name;
   return true;
 end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_forget_archive_reads(p_month date)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  update archive_objects o set verified_at = '-infinity'
+  where o.month = p_month and o.superseded_at is null and o.dropped_at is null
 $function$;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_fork_evidence(p_generation integer, p_next integer, p_size bigint, p_root bytea, p_events_origin text, p_journal_origin text, p_journal_root bytea, p_tile_levels integer[], p_tile_ns bigint[], p_tile_hashes bytea[], p_kinds text[], p_refs text[], p_texts text[])
@@ -3249,6 +3447,57 @@ begin
   on conflict (log, generation, anchor, size) do update set
     at = coalesce(excluded.at, a.at), receipt = coalesce(excluded.receipt, a.receipt),
     tiles_size = greatest(excluded.tiles_size, a.tiles_size), error = excluded.error, failed_at = excluded.failed_at;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_note_archive_read(p_id bigint, p_sha256 text, p_fault text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update archive_objects o
+  set verified_at = case when p_fault is null then clock_timestamp() else o.verified_at end, fault = p_fault
+  where o.id = p_id and (p_fault is not null or o.sha256 = p_sha256);
+  return found;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_note_archived(p_archive text, p_key text, p_kind text, p_month date, p_first bigint, p_last bigint, p_events bigint, p_bytes bigint, p_sha256 text, p_ids_sha256 text, p_raw_sha256 text, p_columns_sha256 text, p_version_id text, p_locked_until timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  facts record;
+  noted bigint;
+begin
+  if not exists (select from archive_policy p where p.archive = p_archive) then
+    raise exception 'the database has another archive in use, or none' using errcode = 'check_violation';
+  end if;
+  select * into facts from orgtrail_archive_facts(p_kind, p_month, p_first, p_last);
+  if (facts.events, facts.first_position, facts.last_position, facts.ids_sha256, facts.raw_sha256, facts.columns_sha256)
+    is distinct from (p_events, p_first, p_last, p_ids_sha256, p_raw_sha256, p_columns_sha256) then
+    raise exception 'the object % does not hold what the database holds', p_key using errcode = 'check_violation';
+  end if;
+  perform pg_advisory_xact_lock(hashtext('orgtrail_note_archived'));
+  update archive_objects o set verified_at = clock_timestamp(), fault = null, version_id = p_version_id
+  where o.archive = p_archive and o.key = p_key and o.sha256 = p_sha256 and o.kind = p_kind and o.month = p_month
+    and o.first_position = p_first and o.last_position = p_last and o.superseded_at is null and o.dropped_at is null
+    and o.ids_sha256 = p_ids_sha256 and o.raw_sha256 = p_raw_sha256 and o.columns_sha256 = p_columns_sha256
+  returning o.id into noted;
+  if noted is not null then return noted; end if;
+  update archive_objects o set superseded_at = clock_timestamp()
+  where o.archive = p_archive and o.kind = p_kind and o.month = p_month and o.superseded_at is null and o.dropped_at is null
+    and o.first_position <= p_last and o.last_position >= p_first;
+  insert into archive_objects (archive, key, kind, month, feed_id, first_position, last_position, events, bytes, sha256, ids_sha256,
+    raw_sha256, columns_sha256, organizations, version_id, locked_until)
+  values (p_archive, p_key, p_kind, p_month, (select h.feed_id from feed_head h), p_first, p_last, p_events, p_bytes, p_sha256, p_ids_sha256,
+    p_raw_sha256, p_columns_sha256, facts.organizations, p_version_id, p_locked_until)
+  returning id into noted;
+  return noted;
 end
 $function$;
 
@@ -3952,6 +4201,19 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_use_archive(p_archive text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if exists (select from archive_policy p where p.archive = p_archive) then return; end if;
+  insert into archive_policy (archive) values (p_archive)
+  on conflict (only_row) do update set archive = excluded.archive, set_at = clock_timestamp(), set_as = session_user;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_wait_for_disk()
  RETURNS void
  LANGUAGE plpgsql
@@ -4035,6 +4297,35 @@ comment on column api_budget.credential is 'A hash that tells credentials apart,
 comment on column api_budget.next_free_at is 'When the next request may go out, if all of the burst is used.';
 comment on column api_budget.blocked_until is 'Until then Retry-After stops all requests.';
 comment on column api_budget.blocked_because is 'What Cloudflare said when it blocked.';
+comment on table archive_objects is 'The catalogue of the archive: what was written, read back and compared. Written by functions alone. What an object holds is decided by its hashes, never by its name.';
+comment on column archive_objects.id is 'Its number.';
+comment on column archive_objects.archive is 'Where it is: as archive_policy.archive.';
+comment on column archive_objects.key is 'Its name below the prefix.';
+comment on column archive_objects.kind is 'events, or changes: rows of audit_event_changes.';
+comment on column archive_objects.month is 'The first day of the month, UTC.';
+comment on column archive_objects.feed_id is 'Which numbering the positions belong to.';
+comment on column archive_objects.first_position is 'The lowest position in it.';
+comment on column archive_objects.last_position is 'The highest position in it. It has all of its month between the two.';
+comment on column archive_objects.events is 'How many rows it has.';
+comment on column archive_objects.bytes is 'Its size.';
+comment on column archive_objects.sha256 is 'SHA-256 of its bytes.';
+comment on column archive_objects.ids_sha256 is 'SHA-256 of the lines ''source_kind source_id id'' in order of position, as retention_drops.ids_sha256; of changes with raw_sha256 as well.';
+comment on column archive_objects.raw_sha256 is 'SHA-256 of lines, each the SHA-256 of the raw text of one row, in order of position.';
+comment on column archive_objects.columns_sha256 is 'The same of all other columns: docs/archive.md says how they are joined.';
+comment on column archive_objects.organizations is 'By organization, or the empty text for none: how many events, and the times of the first and the last action.';
+comment on column archive_objects.version_id is 'What the bucket called this version of it, if it has versions.';
+comment on column archive_objects.locked_until is 'Until when the bucket lets it be neither changed nor deleted, as was asked for. Null: it was not asked for.';
+comment on column archive_objects.written_at is 'When it was noted here, after it had been read back.';
+comment on column archive_objects.written_as is 'The account of the database that did it.';
+comment on column archive_objects.verified_at is 'When it was last read whole, with the bytes that it must have; -infinity: a round has begun that is to read it again.';
+comment on column archive_objects.fault is 'What was wrong when it was last read. Null: nothing.';
+comment on column archive_objects.superseded_at is 'When an object took its place; it counts no more.';
+comment on column archive_objects.dropped_at is 'When the events in it were dropped from this database. Null: they are here as well.';
+comment on table archive_policy is 'One row, or none: the archive in which a month must be before it is dropped. Written by orgtrail_use_archive; the owner alone can delete the row.';
+comment on column archive_policy.only_row is 'Always true: there is one row.';
+comment on column archive_policy.archive is 'Bucket, prefix and endpoint, or the directory.';
+comment on column archive_policy.set_at is 'When.';
+comment on column archive_policy.set_as is 'The account of the database that did it.';
 comment on table audit_event_changes is 'Later content of an id that was already stored with other content; position is that of the stored event.';
 comment on column audit_event_changes.id is 'A number of its own, in the order in which changes were seen.';
 comment on column audit_event_changes.source_kind is 'organization: the audit log of one.';
@@ -4697,7 +4988,7 @@ comment on column evidence_logs.anchors is 'The anchors that the process that bu
 comment on column evidence_logs.statements_every is 'How often it states the coverage of a source; null: none has said.';
 comment on column evidence_logs.key_ordered is 'Why another key is ordered that is not stated yet; null: none is.';
 comment on column evidence_logs.old_key_until is 'Until when the key before signs as well, by the last statement about keys.';
-comment on table evidence_month_keys is 'What salts the leaves of the events of a month: dropped with the month.';
+comment on table evidence_month_keys is 'What salts the leaves of the events of a month: dropped with the month, unless that is in an archive.';
 comment on column evidence_month_keys.month is 'By action_time in UTC, as 2026-01; -infinity for events without a time.';
 comment on column evidence_month_keys.key is '32 random bytes.';
 comment on table evidence_reads is 'The requests behind what is claimed as read, while there is evidence: one row for each walk that has come to its end, written with the claim.';

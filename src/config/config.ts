@@ -1,3 +1,5 @@
+import type { ArchiveTarget } from '../archive/archive-address.ts';
+import type { ArchiveKeys } from '../archive/store/object-store.ts';
 import { OrgtrailError } from '../errors.ts';
 import type { AnchorTarget } from '../evidence/anchors/anchor-targets.ts';
 import type { S3Settings } from '../evidence/anchors/open-anchors.ts';
@@ -39,6 +41,8 @@ export interface Config {
   readonly history: History;
   /** Whole months older than this are dropped; infinite: none ever is. */
   readonly retentionMs: number;
+  /** Where months are kept before they are dropped; undefined: nowhere. */
+  readonly archive: ArchiveConfig | undefined;
   readonly settleDelaysMs: readonly number[];
   readonly organizationIds: readonly string[] | undefined;
   /** The kinds of logs that are read. */
@@ -78,6 +82,12 @@ export interface Config {
   readonly unknownSettings: readonly string[];
   /** Settings that are allowed but probably not meant, those of `unknownSettings` included; logged at start. */
   readonly warnings: readonly string[];
+}
+
+interface ArchiveConfig {
+  readonly target: ArchiveTarget;
+  /** What signs the requests if it is object storage. */
+  readonly s3: ArchiveKeys;
 }
 
 /** The signed log of what is stored. */
@@ -186,11 +196,9 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   if (parsed.data?.ORGTRAIL_EVIDENCE_SIGNER !== undefined && parsed.data.ORGTRAIL_EVIDENCE_KEY_FILE === undefined) {
     faults.push('ORGTRAIL_EVIDENCE_SIGNER needs ORGTRAIL_EVIDENCE_KEY_FILE beside it, with the public key');
   }
-  const { ORGTRAIL_EVIDENCE_S3_ACCESS_KEY: accessKey, ORGTRAIL_EVIDENCE_S3_SECRET_KEY: secretKey } = parsed.data ?? {};
-  if ((accessKey === undefined) !== (secretKey === undefined)) {
-    faults.push('ORGTRAIL_EVIDENCE_S3_ACCESS_KEY and ORGTRAIL_EVIDENCE_S3_SECRET_KEY belong together: set both');
+  if (parsed.data !== undefined) {
+    faults.push(...halfKeyFaults(parsed.data), ...nextKeyFaults(parsed.data), ...checkpointFaults(sinks, parsed.data));
   }
-  if (parsed.data !== undefined) faults.push(...nextKeyFaults(parsed.data), ...checkpointFaults(sinks, parsed.data));
   if (faults.length > 0 || !parsed.success) return undefined;
   const values = parsed.data;
   const unknown = unknownSettings(Object.keys(env));
@@ -204,6 +212,7 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
     tickMs: tickIntervalMs(values.ORGTRAIL_SCHEDULE) ?? 0,
     history: values.ORGTRAIL_HISTORY,
     retentionMs: values.ORGTRAIL_RETENTION,
+    archive: archiveOf(values, env),
     settleDelaysMs: values.ORGTRAIL_SETTLE,
     organizationIds: values.ORGTRAIL_ORGANIZATIONS?.length ? values.ORGTRAIL_ORGANIZATIONS : undefined,
     sources: values.ORGTRAIL_SOURCES,
@@ -246,6 +255,13 @@ const checkpointFaults = (sinks: readonly NamedSink[], { ORGTRAIL_EVIDENCE_ORIGI
           ({ name }) => `ORGTRAIL_SINKS.${name}.checkpoints needs ORGTRAIL_EVIDENCE_ORIGIN: without it there are none`,
         );
 
+const halfKeyFaults = (values: Settings): string[] =>
+  (['EVIDENCE', 'ARCHIVE'] as const).flatMap((of) => {
+    const names = [`ORGTRAIL_${of}_S3_ACCESS_KEY`, `ORGTRAIL_${of}_S3_SECRET_KEY`] as const;
+    const given = names.filter((name) => values[name] !== undefined);
+    return given.length === 1 ? [`${names.join(' and ')} belong together: set both`] : [];
+  });
+
 const nextKeyFaults = (values: Settings): string[] => [
   ...(values.ORGTRAIL_EVIDENCE_NEXT_SIGNER !== undefined && values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE === undefined
     ? ['ORGTRAIL_EVIDENCE_NEXT_SIGNER needs ORGTRAIL_EVIDENCE_NEXT_KEY_FILE beside it, with the public key']
@@ -255,7 +271,20 @@ const nextKeyFaults = (values: Settings): string[] => [
     : []),
 ];
 
-const awsOf = (env: Record<string, string>) => Object.fromEntries(awsVariables.map((name) => [name, env[name]]));
+const awsOf = (env: Record<string, string>): ArchiveKeys['environment'] =>
+  Object.fromEntries(awsVariables.map((name) => [name, env[name]]));
+
+const archiveOf = (values: Settings, env: Record<string, string>): ArchiveConfig | undefined =>
+  values.ORGTRAIL_ARCHIVE === undefined
+    ? undefined
+    : {
+        target: values.ORGTRAIL_ARCHIVE,
+        s3: {
+          accessKey: values.ORGTRAIL_ARCHIVE_S3_ACCESS_KEY,
+          secretKey: values.ORGTRAIL_ARCHIVE_S3_SECRET_KEY,
+          environment: awsOf(env),
+        },
+      };
 
 const evidenceOf = (values: Settings, env: Record<string, string>): EvidenceConfig | undefined =>
   values.ORGTRAIL_EVIDENCE_ORIGIN === undefined
@@ -315,6 +344,11 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
   if (values.ORGTRAIL_EVIDENCE_ANCHORS !== undefined && (keyFile === undefined || origin === undefined)) {
     warnings.push(
       'ORGTRAIL_EVIDENCE_ANCHORS does nothing without ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE',
+    );
+  }
+  if (values.ORGTRAIL_ARCHIVE !== undefined && retentionMs === Number.POSITIVE_INFINITY) {
+    warnings.push(
+      'ORGTRAIL_ARCHIVE does nothing without ORGTRAIL_RETENTION: no month is old enough to leave the database',
     );
   }
   if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is none: entries that arrive late will be missed');

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseArchive } from '../archive/archive-address.ts';
 import { parseAnchors } from '../evidence/anchors/anchor-targets.ts';
 import { faultOfBase } from '../evidence/notes/origin.ts';
 import type { SourceKindName } from '../ingest/sources/registry.ts';
@@ -170,6 +171,17 @@ export const environmentSchema = z.object({
   ORGTRAIL_HEALTH_ACCESS: setting('open', '"open" or "token"', (text) =>
     text === 'open' || text === 'token' ? text : undefined,
   ),
+  ORGTRAIL_ARCHIVE: z
+    .string()
+    .transform((text, issue) => {
+      const target = parseArchive(text);
+      if (typeof target !== 'string') return target;
+      issue.addIssue({ code: 'custom', message: target });
+      return z.NEVER;
+    })
+    .optional(),
+  ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: s3Key,
+  ORGTRAIL_ARCHIVE_S3_SECRET_KEY: s3Key,
   /** Read by sink-config.ts. */
   ORGTRAIL_SINKS: z.string().optional(),
   ORGTRAIL_FAST_PATH: setting('on', '"on" or "off"', (text) =>

@@ -12,6 +12,8 @@ export const secretNames = [
   'ORGTRAIL_SINKS',
   'ORGTRAIL_EVIDENCE_S3_ACCESS_KEY',
   'ORGTRAIL_EVIDENCE_S3_SECRET_KEY',
+  'ORGTRAIL_ARCHIVE_S3_ACCESS_KEY',
+  'ORGTRAIL_ARCHIVE_S3_SECRET_KEY',
 ] as const;
 
 /** What is read from `NAME_FILE`: the secrets, and what is no secret but may be long. */

@@ -67,6 +67,17 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
   ORGTRAIL_SCHEDULE: { form: 'text', means: 'Cron pattern with seconds: when to look for new events.' },
   ORGTRAIL_HISTORY: { form: 'text', means: 'How far back to read: a duration or a date.' },
   ORGTRAIL_RETENTION: { form: 'text', means: 'Whole months of events that are older are dropped: 730d, or forever.' },
+  ORGTRAIL_ARCHIVE: {
+    form: 'text',
+    means: 'Where each month is kept as Parquet before it is dropped, object storage or a directory: docs/archive.md.',
+    example: 's3://audit-archive/orgtrail?region=eu-central-1',
+  },
+  ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: {
+    form: 'text',
+    means: 'The access key of that bucket; without it, what Amazon gives the machine or the container.',
+    example: 'the-access-key',
+  },
+  ORGTRAIL_ARCHIVE_S3_SECRET_KEY: { form: 'text', means: 'The secret key of that.', example: 'the-secret-key' },
   ORGTRAIL_SETTLE: { form: 'list', means: 'When the same time is read again for late entries; or none.' },
   ORGTRAIL_ORGANIZATIONS: {
     form: 'list',

@@ -3,7 +3,7 @@ import { reasonOf } from '../errors.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { Time } from '../time/clock.ts';
 import { formatDuration } from '../time/duration.ts';
-import { dropOldMonths, type RetentionResult } from './retention.sql.ts';
+import { type ArchiveMonth, dropOldMonths, type RetentionResult } from './retention.sql.ts';
 
 const DROP_INTERVAL_MS = 86_400_000;
 /** Retry delay for transient blockers (a long read, another replica, no listing yet). */
@@ -15,6 +15,8 @@ export interface RetentionOptions {
   readonly pool: Pool;
   /** Infinity: everything is kept. */
   readonly retentionMs: number;
+  /** Undefined: months are dropped as they are, if the database has no archive in use. */
+  readonly archiveMonth?: ArchiveMonth | undefined;
   readonly time: Pick<Time, 'sleep'>;
   readonly logger: Logger;
   /** Ends it; a month that is being dropped at that moment is finished. */
@@ -25,14 +27,15 @@ export interface RetentionOptions {
  * Drops what is older than ORGTRAIL_RETENTION, now and once a day, and says what it dropped and kept. Resolves after the
  * signal. Called by the daemon; does nothing if everything is kept.
  */
-export const startRetention = async ({ pool, retentionMs, time, logger, signal }: RetentionOptions): Promise<void> => {
+export const startRetention = async (options: RetentionOptions): Promise<void> => {
+  const { pool, retentionMs, archiveMonth, time, logger, signal } = options;
   if (retentionMs === Number.POSITIVE_INFINITY) return;
   const pause = (ms: number) => time.sleep(ms, signal).catch(() => {});
   await pause(STARTUP_DELAY_MS);
   while (!signal.aborted) {
     let again = true;
     try {
-      const result = await dropOldMonths(pool, retentionMs);
+      const result = await dropOldMonths(pool, retentionMs, archiveMonth);
       report(logger, result, retentionMs);
       again = result.again;
     } catch (error) {

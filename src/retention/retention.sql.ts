@@ -1,6 +1,6 @@
 import { desc, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { OrgtrailError } from '../errors.ts';
+import { OrgtrailError, reasonOf } from '../errors.ts';
 import type { Range } from '../ingest/planning/coverage.ts';
 import { db, type Row } from '../postgres/db.ts';
 import { longStatement } from '../postgres/pool.ts';
@@ -23,6 +23,12 @@ const columns = {
 /** A month of events that is gone, as `retention_drops` records it. */
 export type DroppedMonth = Row<typeof columns>;
 
+/** Brings a month into the archive, so that it may be dropped. */
+export type ArchiveMonth = (month: string) => Promise<unknown>;
+
+/** What the reasons of orgtrail_archive_obstacle and orgtrail_archive_difference begin with: archiving the month helps. */
+const OF_ARCHIVE = /^the archive /;
+
 export interface RetentionResult {
   readonly dropped: readonly DroppedMonth[];
   /** Months that are old enough, and why they are still there. */
@@ -34,22 +40,29 @@ export interface RetentionResult {
 /**
  * Drops the months of audit_events that have ended longer than `retentionMs` ago, the oldest first, each in a transaction of
  * its own: but for those that a hold or a sink still needs. The database decides, with its own clock and Cloudflare's.
- * Called once a day by each daemon; safe to call from many at once.
+ * With `archiveMonth`, a month that nothing else needs is archived first. Called once a day by each daemon; safe to call from many at once.
  */
-export const dropOldMonths = async (pool: Pool, retentionMs: number): Promise<RetentionResult> => {
-  const { rows: months } = await pool.query<{ month: string }>(
-    `select month from (
-       select replace(substring(c.relname from '^audit_events_(\\d{4}_\\d{2})$'), '_', '-') as month
-       from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'audit_events'::regclass) as months
-     where month is not null and (month || '-01')::timestamp + interval '1 month 1 day'
-       <= (clock_timestamp() - make_interval(secs => $1::float8 / 1000)) at time zone 'UTC' order by month`,
-    [retentionMs],
-  );
+export const dropOldMonths = async (
+  pool: Pool,
+  retentionMs: number,
+  archiveMonth?: ArchiveMonth,
+): Promise<RetentionResult> => {
+  const months = await readOldMonths(pool, retentionMs);
   const dropped: DroppedMonth[] = [];
   const kept: { month: string; reason: string }[] = [];
   let again = false;
-  for (const { month } of months) {
-    const outcome = await dropMonth(pool, month, retentionMs);
+  for (const month of months) {
+    // Objects may have been changed since they were read.
+    if (archiveMonth !== undefined) await pool.query('select orgtrail_forget_archive_reads($1)', [`${month}-01`]);
+    let outcome = await dropMonth(pool, month, retentionMs);
+    if (archiveMonth !== undefined && OF_ARCHIVE.test(outcome.reason ?? '')) {
+      const failure = await archiveMonth(month).then(
+        () => undefined,
+        (error: unknown) => reasonOf(error),
+      );
+      if (failure === undefined) outcome = await dropMonth(pool, month, retentionMs);
+      else outcome = { reason: `archiving it failed: ${failure}`, again: true };
+    }
     if (outcome.reason !== undefined) kept.push({ month, reason: outcome.reason });
     if (outcome.dropped !== undefined) dropped.push(outcome.dropped);
     again = outcome.again;
@@ -59,11 +72,26 @@ export const dropOldMonths = async (pool: Pool, retentionMs: number): Promise<Re
   return { dropped, kept, again };
 };
 
-const dropMonth = async (
-  pool: Pool,
-  month: string,
-  retentionMs: number,
-): Promise<{ dropped?: DroppedMonth | undefined; reason?: string; again: boolean }> => {
+/** Months that have a partition and ended longer than so ago, the oldest first. */
+export const readOldMonths = async (pool: Pool, retentionMs: number): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ month: string }>(
+    `select month from (
+       select replace(substring(c.relname from '^audit_events_(\\d{4}_\\d{2})$'), '_', '-') as month
+       from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'audit_events'::regclass) as months
+     where month is not null and (month || '-01')::timestamp + interval '1 month 1 day'
+       <= (clock_timestamp() - make_interval(secs => $1::float8 / 1000)) at time zone 'UTC' order by month`,
+    [retentionMs],
+  );
+  return rows.map(({ month }) => month);
+};
+
+interface DropOutcome {
+  readonly dropped?: DroppedMonth | undefined;
+  readonly reason?: string;
+  readonly again: boolean;
+}
+
+const dropMonth = async (pool: Pool, month: string, retentionMs: number): Promise<DropOutcome> => {
   try {
     const { rows } = await pool.query<{ obstacle: string | null }>(
       longStatement('select orgtrail_drop_month($1::date, make_interval(secs => $2::float8 / 1000)) as obstacle', [

@@ -31,6 +31,9 @@ const ingestMay: Readonly<Record<string, string>> = {
   holds: 'select',
   retention_policy: 'select',
   retention_drops: 'select',
+  // Written by functions alone, which compare with what is stored.
+  archive_policy: 'select',
+  archive_objects: 'select',
   // Written by the trigger of feed_head, with its owner's rights.
   position_jumps: 'select',
   // Written by functions alone, which only orgtrail_evidence may call: a stolen account of a collector can write no leaf.
@@ -102,6 +105,11 @@ const ingestCalls = [
   'orgtrail_skip_old_events',
   'orgtrail_finish_delivery_and_skip',
   'orgtrail_note_access',
+  'orgtrail_use_archive',
+  'orgtrail_archive_facts',
+  'orgtrail_note_archived',
+  'orgtrail_note_archive_read',
+  'orgtrail_forget_archive_reads',
 ].join(', ');
 /** What only those call; earlier versions gave it to the role. */
 const internalFunctions = [
@@ -113,6 +121,9 @@ const internalFunctions = [
   'orgtrail_bounded_instant',
   'orgtrail_timeline',
   'orgtrail_wait_for_disk',
+  'orgtrail_archived',
+  'orgtrail_archive_obstacle',
+  'orgtrail_archive_difference',
 ].join(', ');
 const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 

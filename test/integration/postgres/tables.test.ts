@@ -3,6 +3,7 @@ import { getTableConfig, getViewConfig, type PgColumn, PgDialect, PgTable, PgVie
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as access from '../../../src/postgres/tables/access.ts';
 import * as accounts from '../../../src/postgres/tables/accounts.ts';
+import * as archive from '../../../src/postgres/tables/archive.ts';
 import * as detections from '../../../src/postgres/tables/detections.ts';
 import * as events from '../../../src/postgres/tables/events.ts';
 import * as evidence from '../../../src/postgres/tables/evidence.ts';
@@ -12,9 +13,18 @@ import * as sinks from '../../../src/postgres/tables/sinks.ts';
 import * as sources from '../../../src/postgres/tables/sources.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 
-const declared = [access, detections, evidence, events, accounts, organizations, retention, sinks, sources].flatMap(
-  (subject) => Object.values(subject).flat(),
-);
+const declared = [
+  access,
+  archive,
+  detections,
+  evidence,
+  events,
+  accounts,
+  organizations,
+  retention,
+  sinks,
+  sources,
+].flatMap((subject) => Object.values(subject).flat());
 const tables = declared.filter((one) => is(one, PgTable)).map(getTableConfig);
 const views = declared.filter((one) => is(one, PgView)).map((view) => getViewConfig(view));
 

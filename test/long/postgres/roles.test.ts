@@ -67,6 +67,8 @@ const ingest: Readonly<Record<string, string>> = {
   retention_drops: 'SELECT',
   position_jumps: 'SELECT',
   retention_policy: 'SELECT',
+  archive_objects: 'SELECT',
+  archive_policy: 'SELECT',
   sink_dead_letters: 'SELECT',
   sinks: 'SELECT',
   sources: 'SELECT INSERT UPDATE',
@@ -171,6 +173,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
      order by 2`,
   );
   expect(functions, 'but for what only computes').toEqual([
+    { role: 'orgtrail_ingest', function: 'orgtrail_archive_facts' },
     { role: 'orgtrail_ingest', function: 'orgtrail_begin_delivery' },
     { role: 'orgtrail_ingest', function: 'orgtrail_check_timeline' },
     { role: 'orgtrail_ingest', function: 'orgtrail_claim_sink' },
@@ -186,11 +189,14 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_fail_lane' },
     { role: 'orgtrail_ingest', function: 'orgtrail_finish_delivery' },
     { role: 'orgtrail_ingest', function: 'orgtrail_finish_delivery_and_skip' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_forget_archive_reads' },
     // It reads as the account that calls it.
     { role: 'orgtrail_ingest', function: 'orgtrail_history_of' },
     { role: 'orgtrail_reader', function: 'orgtrail_history_of' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_access' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_alive' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_note_archive_read' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_note_archived' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_sink_failure' },
     { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks' },
     { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks_with_ages' },
@@ -202,6 +208,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_take_request' },
     { role: 'orgtrail_ingest', function: 'orgtrail_take_requests' },
     { role: 'orgtrail_ingest', function: 'orgtrail_trim_coverage' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_use_archive' },
   ]);
   const { rows: builds } = await pool.query<{ function: string }>(
     `select p.proname as function from pg_proc p where p.pronamespace = 'public'::regnamespace

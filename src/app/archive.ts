@@ -1,0 +1,39 @@
+import type { Logger } from 'pino';
+import { archiveMonth } from '../archive/archive-month.ts';
+import { useArchive } from '../archive/catalogue.sql.ts';
+import { loadDuck } from '../archive/parquet/duckdb.ts';
+import { openObjectStore } from '../archive/store/object-store.ts';
+import type { Config } from '../config/config.ts';
+import type { Pool } from '../postgres/pool.ts';
+import type { ArchiveMonth } from '../retention/retention.sql.ts';
+import { logArchive } from '../telemetry/archive/log-archive.ts';
+
+/** The archive of a daemon. */
+interface OpenedArchive {
+  readonly archiveMonth: ArchiveMonth;
+  close(): Promise<void>;
+}
+
+/** Throws OrgtrailError `configuration` if there is to be an archive and nothing that writes it: before anything is opened. */
+export const requireArchiveWriter = async ({ archive }: Pick<Config, 'archive'>): Promise<void> => {
+  if (archive !== undefined) await loadDuck();
+};
+
+/**
+ * From then on no replica drops a month that is not in the archive. Undefined: none is configured. The database may have one in use
+ * nevertheless; then months stay, and the log says why.
+ */
+export const openArchive = async (
+  { archive }: Pick<Config, 'archive'>,
+  pool: Pool,
+  { logger, signal }: { readonly logger: Logger; readonly signal: AbortSignal },
+): Promise<OpenedArchive | undefined> => {
+  if (archive === undefined) return undefined;
+  const store = openObjectStore(archive.target, archive.s3);
+  await useArchive(pool, store.name);
+  const observer = logArchive(logger);
+  return {
+    archiveMonth: (month) => archiveMonth({ pool, store, observer }, month, signal),
+    close: () => store.close(),
+  };
+};

@@ -1,0 +1,137 @@
+import { and, asc, eq, isNull, sql } from 'drizzle-orm';
+import type { Pool } from 'pg';
+import { db, type Row } from '../postgres/db.ts';
+import { longStatement } from '../postgres/pool.ts';
+import { archiveObjects, archivePolicy } from '../postgres/tables/archive.ts';
+import { feedHead } from '../postgres/tables/events.ts';
+import type { ObjectKind } from './columns.ts';
+import type { StretchFacts } from './facts.ts';
+import type { Month } from './month-rows.sql.ts';
+import type { PutReceipt } from './store/ports.ts';
+
+const columns = {
+  id: archiveObjects.id,
+  archive: archiveObjects.archive,
+  key: archiveObjects.key,
+  kind: sql<ObjectKind>`${archiveObjects.kind}`,
+  /** `2024-01`. */
+  month: sql<string>`to_char(${archiveObjects.month}, 'YYYY-MM')`,
+  firstPosition: archiveObjects.firstPosition,
+  lastPosition: archiveObjects.lastPosition,
+  events: archiveObjects.events,
+  bytes: archiveObjects.bytes,
+  sha256: archiveObjects.sha256,
+  idsSha256: archiveObjects.idsSha256,
+  rawSha256: archiveObjects.rawSha256,
+  columnsSha256: archiveObjects.columnsSha256,
+  versionId: archiveObjects.versionId,
+  lockedUntil: archiveObjects.lockedUntil,
+  writtenAt: archiveObjects.writtenAt,
+  /** Null: a round has begun that is to read it again. */
+  verifiedAt: sql<
+    string | null
+  >`case when isfinite(${archiveObjects.verifiedAt}) then to_char(${archiveObjects.verifiedAt} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') end`,
+  fault: archiveObjects.fault,
+  /** Null: its events are in the database as well. */
+  droppedAt: archiveObjects.droppedAt,
+};
+
+/** An object that counts, as `archive list --json` prints it. */
+export type CataloguedObject = Row<typeof columns>;
+
+/** Those that count, of all months or of one, in order of position within kind and month. */
+export const readCatalogue = async (pool: Pool, month?: Month): Promise<readonly CataloguedObject[]> =>
+  await db(pool)
+    .select(columns)
+    .from(archiveObjects)
+    .where(
+      and(
+        isNull(archiveObjects.supersededAt),
+        month === undefined ? undefined : eq(archiveObjects.month, `${month}-01`),
+      ),
+    )
+    .orderBy(asc(archiveObjects.month), sql`${archiveObjects.kind} desc`, asc(archiveObjects.firstPosition));
+
+/** The archive that the database has in use; undefined: none. */
+export const readArchivePolicy = async (pool: Pool): Promise<string | undefined> =>
+  (await db(pool).select({ archive: archivePolicy.archive }).from(archivePolicy))[0]?.archive;
+
+/** Which numbering positions belong to. */
+export const readFeedId = async (pool: Pool): Promise<string> => {
+  const [head] = await db(pool).select({ feedId: feedHead.feedId }).from(feedHead);
+  if (head === undefined) throw new Error('the database has no feed');
+  return head.feedId;
+};
+
+/** From its return on no month is dropped that is not in this archive, by any replica. */
+export const useArchive = async (pool: Pool, archive: string): Promise<void> => {
+  await pool.query('select orgtrail_use_archive($1)', [archive]);
+};
+
+/** Months are dropped without an archive again. Only the owner of the schema may. False: there was none in use. */
+export const endArchive = async (pool: Pool): Promise<boolean> =>
+  (await db(pool).delete(archivePolicy).returning({ archive: archivePolicy.archive })).length > 0;
+
+/** What the database holds of a month between two positions, both included. */
+export const readFacts = async (
+  pool: Pool,
+  stretch: { readonly kind: ObjectKind; readonly month: Month; readonly first: number; readonly last: number },
+): Promise<StretchFacts> => {
+  const { kind, month, first, last } = stretch;
+  const { rows } = await pool.query<StretchFacts>(
+    longStatement(
+      `select events::float8 as events, coalesce(first_position, 0)::float8 as "firstPosition", coalesce(last_position, 0)::float8 as "lastPosition",
+         ids_sha256 as "idsSha256", raw_sha256 as "rawSha256", columns_sha256 as "columnsSha256"
+       from orgtrail_archive_facts($1, $2, $3, $4)`,
+      [kind, `${month}-01`, first, last],
+    ),
+  );
+  if (rows[0] === undefined) throw new Error('orgtrail_archive_facts gave no row');
+  return rows[0];
+};
+
+/** An object that was written, and what was read back of it. */
+export interface ReadBackObject {
+  readonly archive: string;
+  readonly key: string;
+  readonly kind: ObjectKind;
+  readonly month: Month;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly facts: StretchFacts;
+  readonly receipt: PutReceipt;
+}
+
+/** Catalogues it. Rejects if the database holds anything else than what was read back. */
+export const noteArchived = async (pool: Pool, object: ReadBackObject): Promise<void> => {
+  const { facts, receipt } = object;
+  const { lockedUntilMs } = receipt;
+  await pool.query(
+    longStatement('select orgtrail_note_archived($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)', [
+      object.archive,
+      object.key,
+      object.kind,
+      `${object.month}-01`,
+      facts.firstPosition,
+      facts.lastPosition,
+      facts.events,
+      object.bytes,
+      object.sha256,
+      facts.idsSha256,
+      facts.rawSha256,
+      facts.columnsSha256,
+      receipt.versionId ?? null,
+      lockedUntilMs === undefined ? null : new Date(lockedUntilMs).toISOString(),
+    ]),
+  );
+};
+
+/** It was read again: with these bytes, or with a fault. */
+export const noteRead = async (
+  pool: Pool,
+  id: number,
+  outcome: { readonly sha256: string } | { readonly fault: string },
+): Promise<void> => {
+  const [sha256, fault] = 'fault' in outcome ? [null, outcome.fault] : [outcome.sha256, null];
+  await pool.query('select orgtrail_note_archive_read($1, $2, $3)', [id, sha256, fault]);
+};

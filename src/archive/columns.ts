@@ -1,0 +1,117 @@
+/** `changes` are later contents of events: rows of audit_event_changes. */
+export type ObjectKind = 'events' | 'changes';
+
+export const objectKinds: readonly ObjectKind[] = ['events', 'changes'];
+
+export interface ArchiveColumn {
+  readonly name: string;
+  /** What PostgreSQL sends, of `e`, or of `c` for changes. */
+  readonly sql: string;
+  /** How DuckDB reads that. */
+  readonly type: 'VARCHAR' | 'BIGINT' | 'INTEGER';
+  /** Sent in microseconds since 1970, kept as a time. */
+  readonly isTime?: true;
+}
+
+const microseconds = (column: string): string => `floor(extract(epoch from ${column}) * 1000000)::bigint`;
+const number = (name: string, sql: string): ArchiveColumn => ({ name, sql, type: 'BIGINT' });
+const time = (name: string, sql: string): ArchiveColumn => ({
+  name,
+  sql: microseconds(sql),
+  type: 'BIGINT',
+  isTime: true,
+});
+const text = (name: string, sql: string): ArchiveColumn => ({ name, sql, type: 'VARCHAR' });
+const own = (name: string): ArchiveColumn => text(name, `e.${name}`);
+
+const ofEntry = [
+  'action_type',
+  'action_result',
+  'action_description',
+  'actor_id',
+  'actor_type',
+  'actor_context',
+  'actor_email',
+  'actor_ip_address',
+  'actor_token_id',
+  'actor_token_name',
+  'raw_cf_ray_id',
+  'raw_method',
+  'raw_status_code',
+  'raw_uri',
+  'raw_user_agent',
+  'resource_id',
+  'resource_product',
+  'resource_type',
+  'resource_scope',
+] as const;
+const ofAccount = ['account_id', 'account_name', 'zone_id', 'zone_name'] as const;
+
+/** Those of the view audit_feed, in its order, and the key by which receivers know an event again. */
+const events: readonly ArchiveColumn[] = [
+  number('position', 'e.position'),
+  text('feed_id', '(select h.feed_id::text from feed_head h)'),
+  own('source_kind'),
+  own('source_id'),
+  own('organization_id'),
+  text('organization_name', '(select o.name from organizations o where o.id = e.organization_id)'),
+  own('id'),
+  time('action_time', 'e.action_time'),
+  time('received_at', 'e.received_at'),
+  ...ofEntry.map(
+    (name): ArchiveColumn => (name === 'raw_status_code' ? { name, sql: `e.${name}`, type: 'INTEGER' } : own(name)),
+  ),
+  text('raw', 'e.raw::text'),
+  text('defects', "array_to_string(e.defects, ',')"),
+  ...ofAccount.map(own),
+  text(
+    'key',
+    `translate(rtrim(encode(sha256(convert_to(e.source_kind, 'UTF8') || '\\x00'::bytea || convert_to(e.source_id, 'UTF8')
+      || '\\x00'::bytea || convert_to(e.id, 'UTF8')), 'base64'), '='), '+/', '-_')`,
+  ),
+];
+
+const changes: readonly ArchiveColumn[] = [
+  number('position', 'c.position'),
+  number('change_id', 'c.id'),
+  text('feed_id', '(select h.feed_id::text from feed_head h)'),
+  text('source_kind', 'c.source_kind'),
+  text('source_id', 'c.source_id'),
+  text('event_id', 'c.event_id'),
+  time('seen_at', 'c.seen_at'),
+  text('raw', 'c.raw::text'),
+  text('raw_sha256', 'c.raw_sha256'),
+];
+
+export const columnsOf: Readonly<Record<ObjectKind, readonly ArchiveColumn[]>> = { events, changes };
+
+/** The order of rows, and of the lines that hashes are of. */
+export const orderOf: Readonly<Record<ObjectKind, string>> = { events: 'position', changes: 'position, change_id' };
+
+const orNull = (name: string): string => `coalesce(${name}::varchar, chr(30))`;
+
+/**
+ * In the SQL of DuckDB, what orgtrail_archive_facts hashes of a row: the line of its ids, and all columns but the raw text, with U+001F between
+ * and U+001E for null.
+ */
+export const hashedOf: Readonly<Record<ObjectKind, { readonly ids: string; readonly columns: string }>> = {
+  events: {
+    ids: "source_kind || ' ' || source_id || ' ' || id",
+    columns: [
+      'position',
+      'source_kind',
+      'source_id',
+      orNull('organization_id'),
+      'id',
+      'epoch_us(action_time)',
+      'epoch_us(received_at)',
+      ...ofEntry.map(orNull),
+      ...ofAccount.map(orNull),
+      orNull('defects'),
+    ].join(', '),
+  },
+  changes: {
+    ids: "source_kind || ' ' || source_id || ' ' || event_id || ' ' || raw_sha256",
+    columns: 'position, change_id, epoch_us(seen_at)',
+  },
+};

@@ -1,0 +1,80 @@
+import { copyOut } from '../postgres/copy-out.ts';
+import type { Pool } from '../postgres/pool.ts';
+import { columnsOf, type ObjectKind } from './columns.ts';
+
+/** `2025-03`. Checked: it stands in SQL as it is. */
+export type Month = string;
+
+/** Throws for what is none. */
+const requireMonth = (month: Month): Month => {
+  if (!/^\d{4}-(0[1-9]|1[0-2])$/.test(month)) throw new Error(`${month} is not a month`);
+  return month;
+};
+
+/** Positions between two others, both exclusive. */
+export interface Between {
+  readonly after: number;
+  readonly before: number;
+}
+
+/** Some rows, in order of position, that fit into so many bytes; at least one row. */
+export interface Span {
+  readonly lastPosition: number;
+  readonly rows: number;
+}
+
+const tables: Readonly<Record<ObjectKind, string>> = {
+  events: 'audit_events e',
+  changes: 'audit_event_changes c join audit_events e on e.position = c.position',
+};
+const rawOf: Readonly<Record<ObjectKind, string>> = { events: 'e.raw', changes: 'c.raw' };
+const orderOf: Readonly<Record<ObjectKind, string>> = { events: 'e.position', changes: 'e.position, c.id' };
+
+const within = (month: Month): string => {
+  const begin = `timestamp '${requireMonth(month)}-01' at time zone 'UTC'`;
+  const end = `(timestamp '${month}-01' + interval '1 month') at time zone 'UTC'`;
+  return `e.action_time >= ${begin} and e.action_time < ${end}`;
+};
+
+/** The first rows between two positions; undefined: there are none. Rows of one position stay together. */
+export const nextSpan = async (
+  pool: Pool,
+  {
+    kind,
+    month,
+    between,
+    maxRows,
+    maxBytes,
+  }: { kind: ObjectKind; month: Month; between: Between; maxRows: number; maxBytes: number },
+): Promise<Span | undefined> => {
+  const { rows } = await pool.query<{ last: number | null; rows: number }>(
+    `select max(position)::float8 as last, count(*)::float8 as rows from (
+       select position, sum(bytes) over (order by position) as up_to, min(position) over () as first from (
+         select e.position, octet_length(${rawOf[kind]}::text) as bytes from ${tables[kind]}
+         where ${within(month)} and e.position > $1 and e.position < $2 order by ${orderOf[kind]} limit $3) as rows_of_batch) as summed
+     where up_to <= $4 or position = first`,
+    [between.after, between.before, maxRows, maxBytes],
+  );
+  const last = rows[0]?.last ?? null;
+  return last === null ? undefined : { lastPosition: last, rows: rows[0]?.rows ?? 0 };
+};
+
+/** Hands over each row up to and including a position as one line of JSON, without its end. The bytes are only good until `take` returns. */
+export const copyRows = async (
+  pool: Pool,
+  { kind, month, after, upTo }: { kind: ObjectKind; month: Month; after: number; upTo: number },
+  take: (line: Uint8Array) => void,
+  signal?: AbortSignal,
+): Promise<void> => {
+  const columns = columnsOf[kind].map(({ name, sql }) => `${sql} as "${name}"`).join(', ');
+  await copyOut(
+    pool,
+    `select row_to_json(r)::text from (select ${columns} from ${tables[kind]}
+       where ${within(month)} and e.position > ${Math.trunc(after)} and e.position <= ${Math.trunc(upTo)} order by ${orderOf[kind]}) as r`,
+    ({ bytes, starts, lengths }) => {
+      const start = starts[0] ?? 0;
+      take(bytes.subarray(start, start + (lengths[0] ?? 0)));
+    },
+    signal,
+  );
+};

@@ -1,0 +1,140 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { OrgtrailError } from '../errors.ts';
+import type { FeedEvent } from '../formats/feed-event.ts';
+import type { CataloguedObject } from './catalogue.sql.ts';
+import type { ObjectKind } from './columns.ts';
+import { rowsOfParquet } from './parquet/rows-of-parquet.ts';
+import { readObject } from './read-object.ts';
+import type { ObjectStore } from './store/ports.ts';
+import { withDirectory } from './temporary-directory.ts';
+
+/** A later content of an event, as `audit_event_changes` had it. */
+export interface ArchivedChange {
+  readonly position: number;
+  readonly sourceKind: string;
+  readonly sourceId: string;
+  readonly eventId: string;
+  readonly seenAt: string;
+  readonly rawText: string;
+  readonly rawSha256: string;
+}
+
+const eventColumns = [
+  'position',
+  'feed_id',
+  'source_kind',
+  'source_id',
+  'organization_id',
+  'organization_name',
+  'account_id',
+  'account_name',
+  'zone_id',
+  'zone_name',
+  'id',
+  'epoch_us(action_time)',
+  'epoch_us(received_at)',
+  'raw',
+  'defects',
+] as const;
+const changeColumns = [
+  'position',
+  'source_kind',
+  'source_id',
+  'event_id',
+  'epoch_us(seen_at)',
+  'raw',
+  'raw_sha256',
+] as const;
+
+/** Hands over the events of objects in order of position. Rejects with OrgtrailError before the first event of an object that is not what was written. */
+export const restoreEvents = async (
+  store: ObjectStore,
+  objects: readonly CataloguedObject[],
+  take: (events: readonly FeedEvent[]) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<void> =>
+  await restore({ store, objects, kind: 'events', select: eventColumns, signal }, (rows) => take(rows.map(eventOf)));
+
+/** As `restoreEvents`, later contents. */
+export const restoreChanges = async (
+  store: ObjectStore,
+  objects: readonly CataloguedObject[],
+  take: (changes: readonly ArchivedChange[]) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<void> =>
+  await restore({ store, objects, kind: 'changes', select: changeColumns, signal }, (rows) => take(rows.map(changeOf)));
+
+interface Restoring {
+  readonly store: ObjectStore;
+  readonly objects: readonly CataloguedObject[];
+  readonly kind: ObjectKind;
+  readonly select: readonly string[];
+  readonly signal: AbortSignal | undefined;
+}
+
+const restore = async (
+  { store, objects, kind, select, signal }: Restoring,
+  take: (rows: readonly (readonly unknown[])[]) => Promise<void>,
+): Promise<void> => {
+  for (const object of objects.filter((each) => each.kind === kind)) {
+    signal?.throwIfAborted();
+    const outcome = await readObject(store, object, signal);
+    if ('fault' in outcome) {
+      throw new OrgtrailError('verification_failed', `${object.key} in ${store.name}: ${outcome.fault}`, {
+        hint: 'an earlier version of the object may still be in the bucket: `orgtrail archive list --json` has its version and its SHA-256',
+      });
+    }
+    await withDirectory(async (directory) => {
+      const file = join(directory, 'object.parquet');
+      await writeFile(file, outcome.bytes);
+      await rowsOfParquet(file, { directory, select }, take);
+    });
+  }
+};
+
+const text = (value: unknown): string => String(value);
+const textOrNull = (value: unknown): string | null => (value === null ? null : String(value));
+
+const eventOf = (row: readonly unknown[]): FeedEvent => {
+  const [position, feedId, sourceKind, sourceId, organizationId, organizationName, ...more] = row;
+  const [accountId, accountName, zoneId, zoneName, id, actionTime, receivedAt, raw, defects] = more;
+  return {
+    position: Number(position),
+    feedId: text(feedId),
+    sourceKind: text(sourceKind),
+    sourceId: text(sourceId),
+    organizationId: textOrNull(organizationId),
+    organizationName: textOrNull(organizationName),
+    accountId: textOrNull(accountId),
+    accountName: textOrNull(accountName),
+    zoneId: textOrNull(zoneId),
+    zoneName: textOrNull(zoneName),
+    id: text(id),
+    actionTime: instantOf(actionTime),
+    receivedAt: instantOf(receivedAt),
+    rawText: text(raw),
+    defects: defects === null ? null : text(defects).split(','),
+  };
+};
+
+const changeOf = (row: readonly unknown[]): ArchivedChange => {
+  const [position, sourceKind, sourceId, eventId, seenAt, raw, rawSha256] = row;
+  return {
+    position: Number(position),
+    sourceKind: text(sourceKind),
+    sourceId: text(sourceId),
+    eventId: text(eventId),
+    seenAt: instantOf(seenAt),
+    rawText: text(raw),
+    rawSha256: text(rawSha256),
+  };
+};
+
+/** RFC 3339 with microseconds, as the feed has it. */
+const instantOf = (microseconds: unknown): string => {
+  const value = BigInt(text(microseconds));
+  const fraction = ((value % 1_000n) + 1_000n) % 1_000n;
+  const iso = new Date(Number((value - fraction) / 1_000n)).toISOString();
+  return `${iso.slice(0, -1)}${String(fraction).padStart(3, '0')}Z`;
+};

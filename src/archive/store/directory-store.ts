@@ -1,0 +1,48 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { ArchiveTarget } from '../archive-address.ts';
+import type { ObjectStore } from './ports.ts';
+
+type Directory = Extract<ArchiveTarget, { kind: 'file' }>;
+
+/** Files below a directory, which must exist: one that is not mounted must not be mistaken for an empty one. */
+export const objectsInDirectory = ({ name, directory }: Directory): ObjectStore => ({
+  name,
+  put: async (key, bytes) => {
+    await (await open(directory, 'r')).close();
+    const file = join(directory, key);
+    await mkdir(dirname(file), { recursive: true });
+    await replaceFile(file, bytes);
+    return { versionId: undefined, lockedUntilMs: undefined };
+  },
+  get: async (key) => {
+    await (await open(directory, 'r')).close();
+    try {
+      return await readFile(join(directory, key));
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      throw error;
+    }
+  },
+  close: async () => {},
+});
+
+/** Never half a file by its name: the name appears once all of it is on the disk. */
+const replaceFile = async (file: string, bytes: Uint8Array): Promise<void> => {
+  const temporary = `${file}.${randomUUID()}.tmp`;
+  try {
+    const handle = await open(temporary, 'wx');
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+    const folder = await open(dirname(file), 'r');
+    await folder.sync().finally(() => folder.close());
+  } finally {
+    await rm(temporary, { force: true });
+  }
+};

@@ -1,0 +1,59 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Pool } from '../postgres/pool.ts';
+import { type CataloguedObject, noteRead } from './catalogue.sql.ts';
+import { differenceOf } from './facts.ts';
+import { factsOfParquet } from './parquet/parquet-facts.ts';
+import { readObject } from './read-object.ts';
+import type { ObjectStore } from './store/ports.ts';
+import { withDirectory } from './temporary-directory.ts';
+
+/** What was found of an object. */
+export interface VerifiedObject {
+  readonly object: CataloguedObject;
+  /** Undefined: it is what was written. */
+  readonly fault: string | undefined;
+}
+
+export interface VerifyOptions {
+  /** Also hashes all rows again, which takes DuckDB: it shows that the file can still be read, too. */
+  readonly contents: boolean;
+  readonly onObject: (verified: VerifiedObject) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Reads every object whole, compares it with the catalogue, and notes there what was found. */
+export const verifyArchive = async (
+  pool: Pool,
+  store: ObjectStore,
+  objects: readonly CataloguedObject[],
+  { contents, onObject, signal }: VerifyOptions,
+): Promise<readonly VerifiedObject[]> => {
+  const verified: VerifiedObject[] = [];
+  for (const object of objects) {
+    signal?.throwIfAborted();
+    const fault = await faultOf(store, object, contents, signal);
+    await noteRead(pool, object.id, fault === undefined ? { sha256: object.sha256 } : { fault });
+    const found = { object, fault };
+    verified.push(found);
+    onObject(found);
+  }
+  return verified;
+};
+
+const faultOf = async (
+  store: ObjectStore,
+  object: CataloguedObject,
+  contents: boolean,
+  signal?: AbortSignal,
+): Promise<string | undefined> => {
+  const outcome = await readObject(store, object, signal);
+  if ('fault' in outcome) return outcome.fault;
+  if (!contents) return undefined;
+  return await withDirectory(async (directory) => {
+    const file = join(directory, 'object.parquet');
+    await writeFile(file, outcome.bytes);
+    const difference = differenceOf(await factsOfParquet(file, { kind: object.kind, directory }), object);
+    return difference === undefined ? undefined : `it ${difference}`;
+  });
+};

@@ -1,0 +1,119 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { type ArchivedMonth, archiveMonth } from '../../archive/archive-month.ts';
+import { useArchive } from '../../archive/catalogue.sql.ts';
+import { loadDuck } from '../../archive/parquet/duckdb.ts';
+import type { ArchiveContext, ArchiveObserver } from '../../archive/ports.ts';
+import { exitCodes, OrgtrailError } from '../../errors.ts';
+import {
+  type DroppedMonth,
+  dropOldMonths,
+  type RetentionResult,
+  readOldMonths,
+} from '../../retention/retention.sql.ts';
+import type { CliContext } from '../cli-context.ts';
+import { counted } from '../output/counted.ts';
+import { withArchive } from './with-archive.ts';
+
+const help = `
+Without --month it takes every month that is older than ORGTRAIL_RETENTION. What is in the archive already is read back; only what
+is missing is written. From the first run on no replica drops a month that is not in this archive: \`orgtrail archive end\`
+takes that back. With --drop it does what the daemon does once a day: it drops what nothing else needs.
+
+Examples:
+  $ ORGTRAIL_RETENTION=730d ORGTRAIL_ARCHIVE=s3://audit-archive/orgtrail orgtrail archive run
+  $ orgtrail archive run --month 2024-01 --month 2024-02
+  $ orgtrail archive run --drop --json`;
+
+interface Options {
+  readonly month?: readonly string[];
+  readonly drop?: boolean;
+  readonly json?: boolean;
+}
+
+/** `2024-01`. */
+export const readMonth = (text: string): string => {
+  if (/^\d{4}-(0[1-9]|1[0-2])$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be a month such as 2024-01.');
+};
+
+export const runCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
+  new Command('run')
+    .description('Bring months into the archive, and read back what is in it')
+    .option(
+      '--month <month>',
+      'this month, also if it is younger; repeatable',
+      (text, before: string[] | undefined) => [...(before ?? []), readMonth(text)],
+    )
+    .option('--drop', 'drop the months that are older than ORGTRAIL_RETENTION then')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', help)
+    .action(async (options: Options) => {
+      if (options.drop === true && options.month !== undefined) {
+        throw new OrgtrailError('usage', '--drop takes all months that are old enough: leave --month out');
+      }
+      await loadDuck();
+      const result = await withArchive(context, async ({ pool, store, config: { retentionMs } }) => {
+        if (options.month === undefined && retentionMs === Number.POSITIVE_INFINITY) {
+          throw new OrgtrailError('usage', 'no month is old enough: ORGTRAIL_RETENTION is not set', {
+            hint: 'set it, or name months with --month',
+          });
+        }
+        await useArchive(pool, store.name);
+        const observer = lines(context, options.json === true);
+        return await run({ pool, store, observer }, retentionMs, options, context.signal);
+      });
+      context.stdout.write(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : describe(result));
+      if (result.failed.length > 0) report(exitCodes.sourceFailed);
+    });
+
+interface Result {
+  readonly archived: readonly ArchivedMonth[];
+  readonly dropped: readonly DroppedMonth[];
+  /** Months that are still in the database although they are old enough. */
+  readonly kept: RetentionResult['kept'];
+  readonly failed: readonly string[];
+}
+
+const run = async (
+  archive: ArchiveContext,
+  retentionMs: number,
+  options: Options,
+  signal: AbortSignal,
+): Promise<Result> => {
+  const archived: ArchivedMonth[] = [];
+  const archiveOne = async (month: string) => {
+    archived.push(await archiveMonth(archive, month, signal));
+  };
+  if (options.drop === true) {
+    const { dropped, kept } = await dropOldMonths(archive.pool, retentionMs, archiveOne);
+    const failed = kept.filter(({ reason }) => reason.startsWith('archiving it failed')).map(({ month }) => month);
+    signal.throwIfAborted();
+    return { archived, dropped, kept, failed };
+  }
+  for (const month of options.month ?? (await readOldMonths(archive.pool, retentionMs))) await archiveOne(month);
+  return { archived, dropped: [], kept: [], failed: [] };
+};
+
+/** What is done, as it is done; on stderr if stdout is for a program. */
+const lines = ({ stdout, stderr }: CliContext, isJson: boolean): ArchiveObserver => {
+  const say = (line: string) => (isJson ? stderr : stdout).write(`${line}\n`);
+  return {
+    written: ({ month, kind, events, bytes, key }) =>
+      say(
+        `${month}: wrote ${counted(events, kind === 'events' ? 'event' : 'change')}, ${counted(bytes, 'byte')}: ${key}`,
+      ),
+    proven: ({ month, key }) => say(`${month}: read back ${key}`),
+    faulty: ({ month, key }, fault) => say(`${month}: ${key}: ${fault}; its events are written again`),
+  };
+};
+
+const describe = ({ archived, dropped, kept }: Result): string => {
+  const months = archived.map(
+    ({ month, written, proven }) =>
+      `${month} is in the archive: ${counted(written, 'object')} written, ${proven.toLocaleString('en')} read back`,
+  );
+  const gone = dropped.map(({ month, events }) => `${month} was dropped: ${counted(events, 'event')}`);
+  const left = kept.map(({ month, reason }) => `${month} was kept: ${reason}`);
+  const all = [...months, ...gone, ...left];
+  return `${all.length === 0 ? 'no month is old enough' : all.join('\n')}\n`;
+};

@@ -1,0 +1,104 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Pool } from 'pg';
+import type { ObjectLimits } from '../../../src/archive/ports.ts';
+import type { ObjectStore } from '../../../src/archive/store/ports.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
+import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
+import { commit, entryText, newSource, T0, takeLease } from '../postgres/store-fixture.ts';
+
+export const YEAR_MS = 365 * 86_400_000;
+const january = Date.UTC(2024, 0, 15);
+const february = Date.UTC(2024, 1, 15);
+
+/** So that a month of some events has several objects. */
+export const smallObjects: ObjectLimits = { maxRows: 40, maxTextBytes: 1_000_000 };
+
+/** Texts that have broken readers and writers of other formats. */
+const hostileTexts = [
+  '"a \\"quoted\\" \\\\ text"',
+  '"line\\nbreak \\u2028 \\u0000 \\ud800 \\u001f \\u001e"',
+  '"é 😀 \\u00e9 \u00e9 \u{1F600} \u2028"',
+  '{ "spaced" :\n\t[1.0, 1e400, -0, 12345678901234567890123] }',
+  '""',
+  '"\';--,\\t|"',
+];
+
+/** An entry whose exact text is unusual in more than one way. */
+const hostileEntry = (id: string, timeMs: number, index: number): string => {
+  const text = hostileTexts[index % hostileTexts.length];
+  const plain = entryText(id, timeMs, { resource: { id: '', type: 'NULL' } });
+  return `${plain.slice(0, -1)}, "request": ${text}}`;
+};
+
+/** A database with two old months and a young one, whose events are mixed in order of position. */
+export interface ArchiveWorld extends AsyncDisposable {
+  readonly database: TestDatabase;
+  /** As the owner, and as the daemon's account, which may drop what is a year old. */
+  readonly owner: Pool;
+  readonly daemon: Pool;
+  /** An empty directory. */
+  readonly directory: string;
+  /** Adds events to January 2024, as if they had been found late. */
+  addLate(count: number, named: string): Promise<void>;
+  /** Another content of an event of January. */
+  change(id: string): Promise<void>;
+  /** Every event of the month as the feed has it, by position. */
+  rowsOf(month: string): Promise<readonly ArchivedRow[]>;
+}
+
+interface ArchivedRow {
+  readonly position: number;
+  readonly id: string;
+  readonly raw: string;
+}
+
+export const openArchiveWorld = async (eventsOfJanuary = 100): Promise<ArchiveWorld> => {
+  const database = await createTestDatabase();
+  const { pool: owner } = database;
+  const daemon = createPool(database.daemonUrl, 4, () => {});
+  const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-archive-'));
+  await owner.query("select orgtrail_create_partitions('2024-01-01', '2024-02-28')");
+  await owner.query("select orgtrail_create_partitions('2026-01-01', '2026-01-02')");
+  await owner.query('update discovery set server_time = clock_timestamp()');
+  await setRetentionPolicy(owner, YEAR_MS);
+  const add = async (source: string, texts: readonly string[]) => {
+    const lease = await newSource(owner, source).catch(() => takeLease(owner, source));
+    await commit(owner, lease, texts);
+  };
+  await add(
+    'o',
+    Array.from({ length: eventsOfJanuary }, (_, index) => hostileEntry(`january-${index}`, january + index, index)),
+  );
+  await add('p', [entryText('february', february), entryText('young', T0), entryText('january-last', january + 5_000)]);
+  return {
+    database,
+    owner,
+    daemon,
+    directory,
+    addLate: (count, named) =>
+      add(
+        'late',
+        Array.from({ length: count }, (_, index) => hostileEntry(`${named}-${index}`, january + index, index)),
+      ),
+    change: (id) => add('o', [entryText(id, january, { other: true, request: '\n' })]),
+    rowsOf: async (month) =>
+      (
+        await owner.query<ArchivedRow>(
+          `select position::float8 as position, id, raw::text from audit_events
+           where to_char(action_time at time zone 'UTC', 'YYYY-MM') = $1 order by position`,
+          [month],
+        )
+      ).rows,
+    [Symbol.asyncDispose]: async () => {
+      await daemon.end();
+      await database.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+};
+
+/** A store that does what `change` makes of it. */
+export const storeWith = (store: ObjectStore, change: Partial<ObjectStore>): ObjectStore => ({ ...store, ...change });
