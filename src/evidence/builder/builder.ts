@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { AnchoredCheckpoint } from '../anchors/ports.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
-import { dueEntries, genesisEntry, type Moment, type NewEntry, sourceEntry } from '../growth/due-statements.ts';
+import {
+  clockEntry,
+  dueEntries,
+  genesisEntry,
+  type Moment,
+  type NewEntry,
+  sourceEntry,
+} from '../growth/due-statements.ts';
 import { readEventRow } from '../growth/event-row.ts';
 import { nextChunk, unexplainedHole } from '../growth/explained-holes.ts';
 import type { KeyOrder, KeyState } from '../growth/keys-in-force.ts';
@@ -78,7 +85,9 @@ export class Builder {
   constructor(options: BuilderOptions) {
     this.#options = options;
     this.#own = [options.signer, ...(options.nextSigner === undefined ? [] : [options.nextSigner])];
-    this.#coverage = options.coverage && new CoverageTurns(options.coverage);
+    this.#coverage =
+      options.coverage &&
+      new CoverageTurns(options.coverage, (sources) => options.observer.coverageHeldBack?.(sources));
   }
 
   /** Until there is more coverage to state, which waits for its turn; undefined if there is none. */
@@ -211,7 +220,10 @@ export class Builder {
     const { store, observer } = this.#options;
     const { origin, size, root } = logs.events;
     const moment: Moment = { at: logs.at, tree: { origin, size, root: root.toString('base64') } };
-    const entries = this.#coverage?.take(memory, moment) ?? [];
+    // What is stated with it must not come before it.
+    const clock = logs.journal.size > 0 ? logs.clock : undefined;
+    const entries = clock === undefined ? [] : [clockEntry(clock, moment)];
+    entries.push(...(this.#coverage?.take(memory, moment) ?? []));
     entries.push(...(await this.#dueEntries(logs, moment, signs)));
     await this.#appendEvents(logs, memory);
     entries.push(...(await this.#sourceEntries(memory, moment)));
@@ -229,6 +241,7 @@ export class Builder {
     const growth = { generation, epoch, from, to: { events: to('events'), journal: to('journal') } };
     const result = await store.grow({ ...growth, ...appended, entries });
     if (result === 'grown') observer.grown?.({ events: to('events').size - size, statements: entries.length });
+    if (result === 'grown' && clock !== undefined) observer.clockStated?.(clock);
     if (result === 'grown' && this.#stating !== undefined) observer.keyStated?.(this.#stating);
     // From here on other keys sign: all of it is read again before anything is signed.
     if (result !== 'grown' || this.#stating !== undefined) this.#memory = undefined;

@@ -1,4 +1,4 @@
-import { type CoverageSnapshot, coverageEntries } from '../growth/coverage-entries.ts';
+import { type CoverageSnapshot, coverageEntries, isShrunk } from '../growth/coverage-entries.ts';
 import type { Moment, NewEntry } from '../growth/due-statements.ts';
 import type { LogsInMemory } from '../growth/logs-in-memory.ts';
 import type { Claim, EvidenceStore, StoredLogs } from './ports.ts';
@@ -18,6 +18,8 @@ const BATCH = 50;
 const LOOK_MS = 10_000;
 /** While more sources are due than one commit has. */
 const BUSY_LOOK_MS = 500;
+/** What is read less than was stated is looked at again after this. */
+const HELD_BACK_MS = 600_000;
 /** A look takes no more than this part of the time. */
 const LOOK_SHARE = 0.02;
 
@@ -28,13 +30,22 @@ const LOOK_SHARE = 0.02;
  */
 export class CoverageTurns {
   readonly #options: CoverageOptions;
+  readonly #onHeldBack: (sources: number) => void;
   readonly #nowMs: () => number;
+  /** Sources that would be covered less than before, by their keys, and until when they are left out. */
+  readonly #heldBack = new Map<string, { readonly kind: string; readonly id: string; readonly untilMs: number }>();
   #pending: { readonly snapshot: CoverageSnapshot; readonly memory: LogsInMemory } | undefined;
   #nextLookMs = Number.NEGATIVE_INFINITY;
   #isBusy = false;
 
-  constructor(options: CoverageOptions, nowMs: () => number = () => performance.now()) {
+  /** `onHeldBack` hears how many sources are not stated, since less of them is read than was stated last. */
+  constructor(
+    options: CoverageOptions,
+    onHeldBack: (sources: number) => void = () => {},
+    nowMs: () => number = () => performance.now(),
+  ) {
     this.#options = options;
+    this.#onHeldBack = onHeldBack;
     this.#nowMs = nowMs;
   }
 
@@ -43,9 +54,11 @@ export class CoverageTurns {
     if (this.#pendingOf(memory) !== undefined || logs.journal.size === 0 || this.#nowMs() < this.#nextLookMs) return;
     const { filters, everyMs, batch = BATCH, lookMs = LOOK_MS } = this.#options;
     const startedMs = this.#nowMs();
-    const snapshot = await store.readCoverage(claim, { filters, everyMs, limit: batch });
+    for (const [key, { untilMs }] of this.#heldBack) if (untilMs <= startedMs) this.#heldBack.delete(key);
+    const query = { filters, everyMs, limit: batch, except: [...this.#heldBack.values()] };
+    const snapshot = withoutShrunk(await store.readCoverage(claim, query), (shrunk) => this.#holdBack(shrunk));
     const endedMs = this.#nowMs();
-    this.#isBusy = snapshot !== undefined && snapshot.sources.length >= batch;
+    this.#isBusy = snapshot !== undefined && snapshot.found >= batch;
     const restMs = this.#isBusy ? Math.min(BUSY_LOOK_MS, lookMs) : lookMs;
     this.#nextLookMs = restMs === 0 ? endedMs : endedMs + Math.max(restMs, (endedMs - startedMs) / LOOK_SHARE);
     this.#pending = snapshot !== undefined && snapshot.sources.length > 0 ? { snapshot, memory } : undefined;
@@ -74,7 +87,25 @@ export class CoverageTurns {
     return coverageEntries(snapshot, moment, (kind, id) => memory.chainOf(kind, id), texts);
   }
 
+  #holdBack(sources: readonly { readonly kind: string; readonly id: string }[]): void {
+    const untilMs = this.#nowMs() + HELD_BACK_MS;
+    for (const { kind, id } of sources) this.#heldBack.set(JSON.stringify([kind, id]), { kind, id, untilMs });
+    this.#onHeldBack(this.#heldBack.size);
+  }
+
   #pendingOf(memory: LogsInMemory): CoverageSnapshot | undefined {
     return this.#pending?.memory === memory ? this.#pending.snapshot : undefined;
   }
 }
+
+/** Without the sources that are read less than their last statement says: time that was stated as read stays so. */
+const withoutShrunk = (
+  snapshot: CoverageSnapshot | undefined,
+  onShrunk: (sources: CoverageSnapshot['sources']) => void,
+): (CoverageSnapshot & { readonly found: number }) | undefined => {
+  if (snapshot === undefined) return undefined;
+  const shrunk = snapshot.sources.filter(isShrunk);
+  if (shrunk.length > 0) onShrunk(shrunk);
+  const sources = snapshot.sources.filter((source) => !shrunk.includes(source));
+  return { ...snapshot, sources, found: snapshot.sources.length };
+};

@@ -6,6 +6,7 @@ import { sqlState } from '../../postgres/sql-state.ts';
 import { eventFields } from '../growth/event-row.ts';
 import type { HoleRange } from '../growth/explained-holes.ts';
 import { type LogName, writeOrigin } from '../notes/origin.ts';
+import { foundClock } from '../stored/found-clock.sql.ts';
 import { readKeyState } from '../stored/journal-keys.sql.ts';
 import type { TileId } from '../tree/tiles.ts';
 import { growLogs } from './grow-logs.sql.ts';
@@ -109,7 +110,7 @@ const readLogs = async (pool: Pool): Promise<StoredLogs | undefined> => {
        events.ended_at is not null as "isEnded",
        events.adopted_size::float8 as adopted, h.feed_id::text as "feedId", h.position::float8 as head,
        to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at,
-       orgtrail_is_evidence_here(events.timeline) as "isHere",
+       orgtrail_is_evidence_here(events.timeline) as "isHere", ${foundClock} as clock,
        (select justify_hours(p.shortest)::text from retention_policy p) as retention
      from feed_head h, evidence_logs events join evidence_logs journal on journal.generation = events.generation
      where events.name = 'events' and journal.name = 'journal' order by events.generation desc limit 1`,
@@ -130,6 +131,7 @@ const readLogs = async (pool: Pool): Promise<StoredLogs | undefined> => {
       root: row.journalRoot,
       signedSize: row.journalSignedSize ?? undefined,
     },
+    clock: row.clock ?? undefined,
     stateReason: row.stateReason ?? undefined,
     retention: row.retention ?? undefined,
   };

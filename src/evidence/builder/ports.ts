@@ -1,5 +1,5 @@
 import type { CoverageSnapshot } from '../growth/coverage-entries.ts';
-import type { DueFacts, NewEntry } from '../growth/due-statements.ts';
+import type { ClockFound, DueFacts, NewEntry } from '../growth/due-statements.ts';
 import type { BinaryFields } from '../growth/event-row.ts';
 import type { HoleRange } from '../growth/explained-holes.ts';
 import type { KeyOrder, KeyState } from '../growth/keys-in-force.ts';
@@ -31,6 +31,8 @@ export interface StoredLogs {
   readonly head: number;
   /** By the clock of the database, as statements have it. */
   readonly at: string;
+  /** That clock went back, or is no longer as far from Cloudflare's as was stated last; undefined: neither is so. */
+  readonly clock: ClockFound | undefined;
   /** False: the server has another timeline than the one that the log was last written on. */
   readonly isHere: boolean;
   /** The shortest retention that is allowed, as PostgreSQL writes an interval. */
@@ -68,6 +70,8 @@ export interface CoverageQuery {
   readonly filters: readonly { readonly kind: string; readonly hash: string }[];
   readonly everyMs: number;
   readonly limit: number;
+  /** These are not. */
+  readonly except: readonly { readonly kind: string; readonly id: string }[];
 }
 
 /** What building needs of the database. Every method is one statement, or reads alone. */
@@ -127,6 +131,10 @@ export interface EvidenceObserver {
   stopped?(state: StoredLogs['state'], reason: string): void;
   /** Another server, and everything that was signed holds there. */
   wentOn?(): void;
+  /** The journal says from now on that the clock of the database is another one. */
+  clockStated?(clock: ClockFound): void;
+  /** So many sources are not stated, since less of them is read than was stated last. */
+  coverageHeldBack?(sources: number): void;
   /** The journal says from now on that another key signs. */
   keyStated?(order: KeyOrder): void;
   /** A rotation is ordered, and this process has not the new key. */

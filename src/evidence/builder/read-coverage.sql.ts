@@ -1,7 +1,6 @@
 import type { Pool } from 'pg';
 import { inTransaction } from '../../postgres/pool.ts';
 import type { CoverageSnapshot } from '../growth/coverage-entries.ts';
-import { MAX_STATED_RANGES } from '../journal/stated-ranges.ts';
 import type { Claim, CoverageQuery } from './ports.ts';
 
 /** So many of each go into a statement. */
@@ -20,18 +19,21 @@ const ofSource = (name: string): string =>
 
 /**
  * Sources that are to be stated: never yet with these filters, too long ago, asked for since, with other filters since, or with a horizon
- * that has moved otherwise than the clock.
+ * that has moved otherwise than the clock. What lies in the future was noted before the clock of the database went back.
  */
 const due = `
 select s.kind, s.id, s.filter_hash, s.wanted_since, s.commit_seq, e.index, latest.reads_count, latest.reads_after
 from sources s
   left join evidence_coverage e on e.generation = $1 and e.source_kind = s.kind and e.source_id = s.id and e.filter_hash = s.filter_hash
-  left join (select source_kind, source_id, max(stated_at) as at, max(reads_count) as reads_count, max(reads_after) as reads_after
+  left join (select source_kind, source_id, max(index) as index, max(reads_count) as reads_count, max(reads_after) as reads_after
       from evidence_coverage where generation = $1 group by 1, 2) as latest
     on latest.source_kind = s.kind and latest.source_id = s.id
   left join evidence_asked a on a.source_kind = s.kind and a.source_id = s.id
 where (s.kind, s.filter_hash) in (select u.kind, u.hash from unnest($2::text[], $3::text[]) as u (kind, hash))
-  and (e.stated_at is null or e.stated_at < latest.at or a.asked_at > e.stated_at
+  and (s.kind, s.id) not in (select u.kind, u.id from unnest($6::text[], $7::text[]) as u (kind, id))
+  and (e.stated_at is null or e.index < latest.index or a.asked_at > e.stated_at and a.asked_at <= clock_timestamp()
+    -- The clock went back.
+    or e.stated_at > clock_timestamp() + interval '1 minute'
     or e.stated_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000) or e.wanted_since > s.wanted_since
     or s.wanted_since - e.wanted_since > clock_timestamp() - e.stated_at + ${HORIZON_SLACK})
 order by a.asked_at > e.stated_at desc nulls last, e.stated_at nulls first, s.kind, s.id limit $5`;
@@ -87,9 +89,7 @@ select (select h.position from feed_head h)::float8 as head, ${instant('now.at')
       'readings', (select coalesce(json_agg(to_jsonb(r) - 'since' order by r.since), '[]') from (${readings}) r),
       'reads', (${reads}),
       'readingCount', (select count(*) from coverage_readings r where ${ofSource('r')}),
-      'before', case when (select sum(range_count) from (
-          select (select count(*) from unnest(c.proven)) as range_count from coverage c where ${ofSource('c')}) counts) > ${MAX_STATED_RANGES}
-        then (select j.text from evidence_journal j where j.generation = $1 and j.index = d.index) end)), '[]') from due d) as sources
+      'before', (select j.text from evidence_journal j where j.generation = $1 and j.index = d.index))), '[]') from due d) as sources
 from now`;
 
 /**
@@ -99,13 +99,21 @@ from now`;
 export const readCoverage = async (
   pool: Pool,
   { generation, epoch }: Claim,
-  { filters, everyMs, limit }: CoverageQuery,
+  { filters, everyMs, limit, except }: CoverageQuery,
   leaseMs: number,
 ): Promise<CoverageSnapshot | undefined> =>
   await inTransaction(pool, async (client) => {
     const kinds = filters.map(({ kind }) => kind);
     const hashes = filters.map(({ hash }) => hash);
-    const { rows } = await client.query<CoverageSnapshot>(snapshot, [generation, kinds, hashes, everyMs, limit]);
+    const { rows } = await client.query<CoverageSnapshot>(snapshot, [
+      generation,
+      kinds,
+      hashes,
+      everyMs,
+      limit,
+      except.map(({ kind }) => kind),
+      except.map(({ id }) => id),
+    ]);
     const [found] = rows;
     if (found === undefined || found.sources.length === 0) return found;
     await client.query(`select set_config('synchronous_commit', 'on', true)

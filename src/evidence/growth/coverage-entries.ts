@@ -1,6 +1,7 @@
 import { type PassRanges, statedRanges } from '../journal/stated-ranges.ts';
 import type { StatementOf } from '../journal/statement.ts';
 import { MAX_STATEMENT_BYTES, readStatement, writeStatement } from '../journal/statement-text.ts';
+import { gapsOf } from '../journal/time-ranges.ts';
 import type { SourceChain } from '../leaves/source-chain.ts';
 import type { Moment, NewEntry } from './due-statements.ts';
 
@@ -22,7 +23,7 @@ interface CoveredSource {
   readonly readingCount: number;
   /** The list of its requests. */
   readonly reads: NonNullable<Coverage['reads']>;
-  /** The text of the last statement with this filter, if there are so many ranges that it matters. */
+  /** The text of the last statement with this filter; null before the first. */
   readonly before: string | null;
 }
 
@@ -65,6 +66,15 @@ export const coverageEntries = (
     });
     return { kind: 'coverage', ref: `${source.kind}/${source.id}/${asOf}`, text };
   });
+
+/**
+ * Whether less is read of a source than its last statement with the same filter says: after the clock of the database went back, until it has caught
+ * up. A statement of that would look as if coverage were lost.
+ */
+export const isShrunk = ({ passes, before }: CoveredSource): boolean => {
+  const ranges = passes.flatMap((pass) => pass.ranges);
+  return rangesOf(before).some((pass) => pass.ranges.some((range) => gapsOf(ranges, range).length > 0));
+};
 
 /** With as many holes and readings as there is room for; ranges always have theirs. */
 const fitted = (source: CoveredSource, rangesLeftOut: number, asOf: string, coverage: Coverage): string => {

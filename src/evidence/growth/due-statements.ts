@@ -18,6 +18,9 @@ export interface Moment {
 
 type Fields<T extends Statement['type']> = Omit<StatementOf<T>, 'type' | 'at' | 'tree'>;
 
+/** The clock of the database is not the one that it was. */
+export type ClockFound = Fields<'clock'> & { readonly ref: string };
+
 /** What has happened in the database and is not stated yet. */
 export interface DueFacts {
   readonly drops: readonly (Omit<Fields<'drop'>, 'positions' | 'part' | 'parts'> & {
@@ -65,6 +68,10 @@ export const forkEntry = (fork: Fields<'fork'>, moment: Moment): NewEntry =>
 
 export const endEntry = (end: Fields<'end'>, moment: Moment): NewEntry =>
   entry('1', { type: 'end', ...moment, ...end });
+
+/** `ref`: what was found, so that it is stated once. */
+export const clockEntry = ({ ref, ...found }: ClockFound, moment: Moment): NewEntry =>
+  entry(ref, { type: 'clock', ...moment, ...found });
 
 /** `id`: of the order. */
 export const keyEntry = (id: number, moment: Moment, key: Fields<'key'>): NewEntry =>

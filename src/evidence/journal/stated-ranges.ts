@@ -7,7 +7,7 @@ export interface PassRanges {
 }
 
 /** So many ranges go into one statement, over all passes. */
-export const MAX_STATED_RANGES = 500;
+const MAX_STATED_RANGES = 500;
 
 /**
  * The ranges that a statement has room for. They claim less, never more, and never less than the statement before with the same filter

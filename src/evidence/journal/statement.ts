@@ -131,6 +131,17 @@ const jump = z.object({
   found_at: instant,
 });
 
+/** The clock of the database is another one from here on: what statements say of when is as true as that. */
+const clock = z.object({
+  type: z.literal('clock'),
+  ...common,
+  /** It has shown this time before, which is later than `at`: it went back. Null: it did not. */
+  before: instant.nullable(),
+  /** How many seconds it was ahead of Cloudflare's when they were last compared, less than 0 if behind; null: they never were. */
+  ahead_seconds: z.int().nullable(),
+  compared_at: instant.nullable(),
+});
+
 /** A legal hold was added or released: its row. Names and reasons stay in the journal. */
 const hold = z.object({
   type: z.literal('hold'),
@@ -216,6 +227,7 @@ export const statement = z.discriminatedUnion('type', [
   change,
   drop,
   jump,
+  clock,
   hold,
   key,
   schema,

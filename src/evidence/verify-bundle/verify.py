@@ -868,6 +868,7 @@ FORMS = {  # the fields of each type of statement; a reader leaves alone the fie
         month=month_of, events=count_of, ids_sha256=maybe(digest), retention=text_of, account=text_of, holds=each(count_of),
         positions=positions_of, part=number_of(1), parts=number_of(1)),
     'jump': with_fields(id=count_of, positions=positions_of, old_timeline=text_of, new_timeline=text_of, found_at=microseconds),
+    'clock': with_fields(before=maybe(microseconds), ahead_seconds=maybe(any_number), compared_at=maybe(microseconds)),
     'hold': with_fields(
         action=one_of('added', 'released'), id=count_of, organization_id=maybe(text_of), account_id=maybe(text_of),
         since=maybe(microseconds), before=maybe(microseconds), reason=text_of, created_by=maybe(text_of), created_as=text_of,
@@ -1025,6 +1026,14 @@ class Journal:
 
     def read_jump(self, statement, size, at, who):
         self.jumped += positions_of(statement['positions'])
+
+    def read_clock(self, statement, size, at, who):
+        if statement['before'] is not None:
+            self.report.note('When things were stored and stated before %s: the clock of the database went back there, from %s (%s).'
+                             % (instant(at), instant(microseconds(statement['before'])), who))
+        if statement['ahead_seconds'] is not None:
+            self.report.note('That the clock of the database was right at %s: it was %d seconds ahead of Cloudflare\'s (%s).'
+                             % (instant(at), statement['ahead_seconds'], who))
 
     def finish(self):
         """What the drops say together. A drop goes in parts if it is long; each part has the number of events of all."""

@@ -48,11 +48,26 @@ export const endContent = (report: Report, reader: BundleReader, logs: VerifiedL
   verifyDrops(report, statements, { states, sources });
   if (events.listed === undefined) concludeWhole(report, events.size, content);
   else verifyCompleteness(report, logs, events.listed, content);
+  sayClock(report, statements);
   sayEnd(report, statements);
   const undropped = countUndropped(states, statements.of('drop'));
   if (undropped > 0) report.note(`that what was dropped is gone: ${undropped} events that drops name are here`);
   const adopted = adoptedOf(statements);
   if (adopted > 0) report.note(`what happened to the first ${adopted} events before they were hashed`);
+};
+
+/** What statements and events say of when is by the clock of the database. */
+const sayClock = (report: Report, statements: SignedStatements): void => {
+  for (const { at, before, ahead_seconds: ahead } of statements.of('clock')) {
+    if (before !== null)
+      report.note(
+        `when things were stored and stated before ${at}: the clock of the database went back there, from ${before}, as stated`,
+      );
+    if (ahead !== null)
+      report.note(
+        `that the clock of the database was right at ${at}: it was ${ahead} seconds ahead of Cloudflare's, as stated`,
+      );
+  }
 };
 
 /** Of what is dropped later, no statement can be signed: who drops and who deletes look alike. */

@@ -22,6 +22,13 @@ export const logEvidence = (logger: Logger): EvidenceObserver => {
         { reason },
         'another key of the evidence is ordered, and ORGTRAIL_EVIDENCE_NEXT_KEY_FILE does not name it here: this process goes on with the old key until another one has stated it, and then signs nothing',
       ),
+    clockStated: ({ before, ahead_seconds }) =>
+      logger.warn({ before, ahead_seconds }, 'the clock of the database has changed; the evidence states it'),
+    coverageHeldBack: (sources) =>
+      logger.warn(
+        { sources },
+        'less is read of some sources than the evidence has stated; they are stated again once that is read',
+      ),
     wentOn: () =>
       logger.warn('the database failed over; every checkpoint that was signed holds there, and evidence goes on'),
   };

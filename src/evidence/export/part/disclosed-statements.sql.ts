@@ -25,7 +25,7 @@ export interface Disclosed {
 }
 
 /** Statements about the log itself, or about all of its sources. All others are hidden, also those of later versions. */
-const common = ['genesis', 'fork', 'key', 'schema', 'timestamp', 'drop', 'jump', 'end'];
+const common = ['genesis', 'fork', 'key', 'schema', 'timestamp', 'drop', 'jump', 'clock', 'end'];
 const own = ['source', 'coverage', 'change', 'hold'];
 
 /** The signed statements that a bundle of this source has, in order. */

@@ -27,6 +27,14 @@ const last = (change: (text: string) => string): TestHistory => withText(small()
 const key = (history: TestHistory): TestHistory =>
   history.state({ type: 'key', reason: 'rotation', old_vkeys: ['a'], new_vkeys: ['b'], first_size: 5 });
 const later = (extra: string) => (text: string) => `${text.replace('"coverage"', '"later"').slice(0, -1)},${extra}}`;
+const clock = (fields: Record<string, unknown>): TestHistory =>
+  small().state({
+    type: 'clock',
+    before: '2026-04-01T00:00:00.5Z',
+    ahead_seconds: null,
+    compared_at: null,
+    ...fields,
+  } as never);
 const backInTime = (): TestHistory => {
   const history = small();
   history.at -= 86_400_000;
@@ -70,6 +78,12 @@ export const statementShapes: readonly Shape[] = [
     'a key': key(small()),
     'a schema': small().state({ type: 'schema', from_version: '1', to_version: '2', size_before: 20, size_after: 20 }),
     'statements back in time': backInTime(),
+    'a clock that went back': clock({}),
+    'a clock that is behind that of Cloudflare': clock({
+      before: null,
+      ahead_seconds: -4_000,
+      compared_at: '2026-03-01T00:00:00Z',
+    }),
     'a later content': changes(line(3, '{"a":1}'), changed(3, '{"a":1}')),
     'later contents of one event': changes(line(3, 'b') + line(3, 'a'), changed(3, 'a', 'b')),
     'a later content at the other place': changes(line(3, 'a'), changed(3, 'a'), 'journal/changes.ndjson'),
@@ -78,6 +92,9 @@ export const statementShapes: readonly Shape[] = [
   }),
   ...failing({
     'no genesis': [cut(0, 1), 'statement 1'],
+    'a clock that is ahead by a word': [clock({ ahead_seconds: 'much' }), 'statement 4'],
+    'a clock that went back from nowhere': [clock({ before: 'long ago' }), 'statement 4'],
+    'a clock that does not say what it was': [clock({ before: undefined }), 'statement 4'],
     'no statement': [cut(0, 3), 'genesis'],
     'two of genesis': [small().state(genesis), 'statement 4'],
     'genesis twice at the beginning': [grown(begun().state(genesis), 5), 'statement 2'],
