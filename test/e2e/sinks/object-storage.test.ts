@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { formats } from '../../../src/formats/formats.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
@@ -15,6 +16,8 @@ const ENTRIES = 3_000;
 const KILLS = 8;
 /** More than are stored in a second: an object ends where the feed did when it was begun. */
 const BATCH = 2_000;
+/** The least that may be set. */
+const MAX_BYTES = 65_536;
 
 const sinkAt = async (world: SyncWorld): Promise<number> => {
   const { rows } = await world.database.pool.query<{ position: number }>('select position::float8 from sinks');
@@ -94,7 +97,7 @@ test.each(storages.filter(({ missing }) => missing === undefined))(
 );
 
 test.runIf(storages.some(({ name, missing }) => name === 'radosgw' && missing === undefined))(
-  'a wrong secret shows everywhere without the secret, holds up nothing else, and loses nothing',
+  'a wrong secret shows everywhere without the secret, and loses nothing; objects are no larger than max_bytes',
   async () => {
     await using stack = new AsyncDisposableStack();
     const storage = await storages.find(({ name }) => name === 'radosgw')?.start();
@@ -121,12 +124,18 @@ test.runIf(storages.some(({ name, missing }) => name === 'radosgw' && missing ==
     expect(said).not.toContain(secret);
     expect(said).not.toContain(storage.accessKey);
 
-    await using right = await startDaemonProcess(sinks(settingsOf(storage, proxy)));
+    const small = settingsOf(storage, proxy, { max_bytes: MAX_BYTES });
+    await using right = await startDaemonProcess(sinks(small));
     await until('all is delivered', async () => (await sinkAt(world)) === 300);
     const objects = await readObjects(bucket, 'lake');
     expect(objects.flatMap(({ lines }) => lines.map((line) => JSON.parse(line).position))).toEqual(
       Array.from({ length: 300 }, (_, n) => n + 1),
     );
+    const sizes = objects.map(({ lines }) =>
+      lines.reduce((sum, line) => sum + Buffer.byteLength(formats.native.readLine(line).rawText ?? ''), 0),
+    );
+    expect(sizes.filter((bytes) => bytes > MAX_BYTES)).toEqual([]);
+    expect(sizes.length).toBeGreaterThan(2);
     expect(await right.stop()).toBe(143);
   },
 );

@@ -37,6 +37,8 @@ describe.each(storages)('a sink s3 on $name', ({ name, missing, start }) => {
       for (const sink of sinks) await sink.close();
       sinks = [];
       await proxy[Symbol.asyncDispose]();
+      // Its account may have no other right.
+      expect([...proxy.methods].filter((method) => method !== 'PUT')).toEqual([]);
     });
 
     const open = (folder: string, more: object = {}): Sink => {
@@ -85,6 +87,22 @@ describe.each(storages)('a sink s3 on $name', ({ name, missing, start }) => {
       expect(objects.map(({ lines }) => lines)).toEqual([linesOf(events)]);
       const stored = (await bucket.get(objects[0]?.name ?? ''))?.bytes ?? '';
       expect(createHash('sha256').update(stored).digest('hex')).toBe(proxy.puts[0]?.sha256);
+    });
+
+    test('events on both sides of midnight are two objects, in the folders of their days', async () => {
+      const events = ordinaryEvents(6, 'native').map((each, index) => ({
+        ...each,
+        event: { ...each.event, receivedAt: index < 2 ? '2026-01-31T23:59:59.999999Z' : '2026-02-01T00:00:00.000000Z' },
+      }));
+      proxy.faults.push({ status: 500, code: 'InternalError' });
+      expect((await put(open('midnight'), events)).kind).toBe('failed');
+      expect(await put(open('midnight'), events)).toEqual(delivered);
+      const objects = await readObjects(bucket, 'midnight');
+      expect(objects.map(({ name, lines }) => [name.slice(0, 17), lines.length])).toEqual([
+        ['midnight/20260131', 2],
+        ['midnight/20260201', 4],
+      ]);
+      expect(objects.flatMap(({ lines }) => lines)).toEqual(linesOf(events));
     });
 
     test('the same positions in another format never take the place of an object', async () => {

@@ -26,6 +26,8 @@ export type PutFault =
 export interface StorageProxy extends AsyncDisposable {
   readonly endpoint: string;
   readonly puts: readonly StoredPut[];
+  /** Methods of all requests. */
+  readonly methods: ReadonlySet<string>;
   /** Each meets one PUT, the first the next one. */
   readonly faults: PutFault[];
   /** Connections that it broke. */
@@ -43,6 +45,7 @@ export const startStorageProxy = async (
   nextFault: () => PutFault | undefined = () => undefined,
 ): Promise<StorageProxy> => {
   const puts: StoredPut[] = [];
+  const methods = new Set<string>();
   const faults: PutFault[] = [];
   const sockets = new Set<Socket>();
   let cuts = 0;
@@ -52,6 +55,7 @@ export const startStorageProxy = async (
     message.socket.destroy();
   };
   const pass = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
+    methods.add(message.method ?? '');
     const isPut = message.method === 'PUT';
     const fault = isPut ? (faults.shift() ?? nextFault()) : undefined;
     const body = await buffer(message);
@@ -89,6 +93,7 @@ export const startStorageProxy = async (
   return {
     endpoint: `http://127.0.0.1:${port}`,
     puts,
+    methods,
     faults,
     cuts: () => cuts,
     held: async () => {
