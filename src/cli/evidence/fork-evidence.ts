@@ -9,8 +9,7 @@ import { readConfiguredAnchors } from '../../evidence/generations/configured-anc
 import { type Fork, forkLog, requireStopped, rootAt } from '../../evidence/generations/fork-log.ts';
 import { createGenerationStore } from '../../evidence/generations/generation-store.sql.ts';
 import { type KnownNote, openKnownNote } from '../../evidence/generations/known-notes.ts';
-import { everyKey } from '../../evidence/growth/keys-in-force.ts';
-import { parseVerifierKey } from '../../evidence/notes/verifier-key.ts';
+import { bytesOfKeys, everyKey, everyKeySoFar, type KeyHistory } from '../../evidence/growth/keys-in-force.ts';
 import { readKeyHistory } from '../../evidence/stored/journal-keys.sql.ts';
 import { version } from '../../package/package-files.ts';
 import type { Pool } from '../../postgres/pool.ts';
@@ -80,8 +79,8 @@ const forkStored = async (
   const store = createEvidenceStore(pool, 'fork', 0);
   const logs = requireStopped(await store.readLogs());
   const { base } = evidence;
-  const { publicKey, oldKeys } = await keysOfFork(pool, logs, evidence);
-  const publicKeys = [publicKey, ...oldKeys];
+  const { publicKey, keys } = await keysOfFork(pool, logs, evidence);
+  const publicKeys = [publicKey, ...bytesOfKeys(everyKeySoFar(keys))];
   const given = anchor.map((file) => readKept(file, logs, base, publicKeys));
   const anchored = await readConfiguredAnchors(pool, evidence, withoutAnchor, {
     base,
@@ -99,7 +98,7 @@ const forkStored = async (
   };
   const generations = createGenerationStore(pool);
   try {
-    const fork = await forkLog({ store, generations, base, publicKey, oldKeys, version, reason, by, kept, onCopied });
+    const fork = await forkLog({ store, generations, base, publicKey, keys, version, reason, by, kept, onCopied });
     if (json !== true && fork.size > 0) finish();
     return fork;
   } catch (error) {
@@ -113,7 +112,7 @@ const keysOfFork = async (
   pool: Pool,
   { generation, events, journal, at }: StoredLogs,
   evidence: EvidenceWithKey,
-): Promise<{ readonly publicKey: Buffer; readonly oldKeys: readonly Uint8Array[] }> => {
+): Promise<{ readonly publicKey: Buffer; readonly keys: KeyHistory }> => {
   const history = await readKeyHistory(pool, generation);
   const own = publicKeysOf(evidence);
   const newest = history.changes.at(-1)?.new_vkeys ?? history.first;
@@ -131,7 +130,7 @@ const keysOfFork = async (
       },
     );
   }
-  return { publicKey, oldKeys: everyKey(history).map((vkey) => parseVerifierKey(vkey).publicKey) };
+  return { publicKey, keys: history };
 };
 
 const readKept = (

@@ -3,9 +3,11 @@ import type { EvidenceStore, StoredLogs } from '../builder/ports.ts';
 import { requireOrigin } from '../builder/require-origin.ts';
 import { vkeysOf } from '../builder/sign-log.ts';
 import { forkEntry, type NewEntry, sourceEntry } from '../growth/due-statements.ts';
+import { bytesOfKeys, everyKeySoFar, type KeyHistory, stolenKeys } from '../growth/keys-in-force.ts';
 import { among } from '../growth/logs-in-memory.ts';
 import { journalLeaf } from '../leaves/leaf.ts';
 import { type LogName, writeOrigin } from '../notes/origin.ts';
+import { parseVerifierKey } from '../notes/verifier-key.ts';
 import { GrowingTree } from '../tree/growing-tree.ts';
 import { leafHash } from '../tree/merkle.ts';
 import { rootOfPrefix, tilesOfRanges } from '../tree/proofs.ts';
@@ -20,8 +22,8 @@ export interface ForkOptions {
   readonly base: string;
   /** Of the key that signs. */
   readonly publicKey: Buffer;
-  /** Of those that signed before it. */
-  readonly oldKeys?: readonly Uint8Array[];
+  /** What the log says of its keys, so that those that signed before count. */
+  readonly keys?: KeyHistory;
   /** Of orgtrail. */
   readonly version: string;
   readonly reason: string;
@@ -79,7 +81,8 @@ export const requireStopped = (logs: StoredLogs | undefined): StoredLogs => {
  * Throws OrgtrailError `usage` if the log is not stopped, or another process was faster.
  */
 export const forkLog = async (options: ForkOptions): Promise<Fork> => {
-  const { store, generations, base, publicKey, oldKeys = [], kept } = options;
+  const { store, generations, base, publicKey, keys, kept } = options;
+  const oldKeys = keys === undefined ? [] : bytesOfKeys(everyKeySoFar(keys));
   const logs = requireStopped(await store.readLogs());
   requireOrigin(logs, base);
   const { generation, feedId, events } = logs;
@@ -142,15 +145,16 @@ const copyTiles = async (options: ForkOptions, generation: number, next: number)
 };
 
 const firstEntries = async (
-  { store, generations, version, reason, by }: ForkOptions,
+  options: ForkOptions,
   logs: StoredLogs,
   { origin, vkeys, common, lastNote }: Pick<Fork, 'origin' | 'vkeys' | 'common' | 'lastNote'>,
 ): Promise<NewEntry[]> => {
+  const { store, generations, version, reason, by } = options;
   const { at, generation, feedId, head, retention = null, events } = logs;
   // The fork itself speaks of the tree that both generations have.
   const tree = { origin, size: common.size, root: common.root.toString('base64') };
   const said = { last_note: lastNote, common_size: common.size, cause: reason, by };
-  const asGenesis = { version, feed_id: feedId, vkeys: [...vkeys], retention, adopted: head };
+  const asGenesis = { version, feed_id: feedId, vkeys: [...vkeys], retention, adopted: head, ...keysBefore(options) };
   const moment = { at, tree: { origin, size: events.size, root: events.root.toString('base64') } };
   const sources = await generations.readSources(generation);
   const organizations = await store.readOrganizations(sources);
@@ -160,6 +164,15 @@ const firstEntries = async (
       sourceEntry({ number, kind, id, organization_id: organizations[index] ?? null }, moment),
     ),
   ];
+};
+
+/** Those that do not sign any more: an auditor may have a checkpoint of theirs. */
+const keysBefore = ({ keys, publicKey }: ForkOptions): { old_vkeys?: string[]; stolen_vkeys?: string[] } => {
+  if (keys === undefined) return {};
+  const others = (vkeys: readonly string[]) =>
+    vkeys.filter((vkey) => Buffer.compare(parseVerifierKey(vkey).publicKey, publicKey) !== 0);
+  const [old, stolen] = [others(everyKeySoFar(keys)), others([...keys.earlierStolen, ...stolenKeys(keys)])];
+  return { ...(old.length > 0 && { old_vkeys: old }), ...(stolen.length > 0 && { stolen_vkeys: stolen }) };
 };
 
 const journalOf = (entries: readonly NewEntry[]): NewJournal => {

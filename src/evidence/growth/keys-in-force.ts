@@ -1,6 +1,7 @@
 import { EvidenceFault } from '../evidence-fault.ts';
 import type { Statement, StatementOf } from '../journal/statement.ts';
 import { readStatement } from '../journal/statement-text.ts';
+import { parseVerifierKey } from '../notes/verifier-key.ts';
 
 /** What the journal of a generation says of keys. */
 export interface KeyHistory {
@@ -10,6 +11,9 @@ export interface KeyHistory {
     StatementOf<'key'>,
     'reason' | 'old_vkeys' | 'new_vkeys' | 'first_size' | 'old_signs_until'
   >[];
+  /** Keys of earlier generations, as the fork names them, and those of them that were stolen. */
+  readonly earlier: readonly string[];
+  readonly earlierStolen: readonly string[];
 }
 
 /** What an operator has ordered, and what the journal does not have yet. */
@@ -38,7 +42,13 @@ export interface KeysInForce {
 export const keyHistory = (texts: readonly string[]): KeyHistory => {
   const statements = texts.flatMap(statementOf);
   const first = statements.flatMap((one) => (one.type === 'genesis' || one.type === 'fork' ? (one.vkeys ?? []) : []));
-  return { first: [...new Set(first)], changes: statements.filter((one) => one.type === 'key') };
+  const forks = statements.filter((one) => one.type === 'fork');
+  return {
+    first: [...new Set(first)],
+    changes: statements.filter((one) => one.type === 'key'),
+    earlier: forks.flatMap((one) => one.old_vkeys ?? []),
+    earlierStolen: forks.flatMap((one) => one.stolen_vkeys ?? []),
+  };
 };
 
 /** None of a text that cannot be read: that it was changed is for a verifier to say. */
@@ -65,6 +75,15 @@ export const keysInForce = ({ first, changes }: KeyHistory, at: string): KeysInF
 export const everyKey = ({ first, changes }: KeyHistory): string[] => [
   ...new Set([...first, ...changes.flatMap(({ old_vkeys, new_vkeys }) => [...old_vkeys, ...new_vkeys])]),
 ];
+
+/** Every key of this generation and of those before it. */
+export const everyKeySoFar = (history: KeyHistory): string[] => [
+  ...new Set([...history.earlier, ...everyKey(history)]),
+];
+
+/** The bytes of keys. */
+export const bytesOfKeys = (vkeys: readonly string[]): Uint8Array[] =>
+  vkeys.map((vkey) => parseVerifierKey(vkey).publicKey);
 
 /** Those that were stolen. */
 export const stolenKeys = ({ changes }: KeyHistory): string[] =>

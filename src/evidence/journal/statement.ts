@@ -204,6 +204,10 @@ const fork = z.object({
   retention: z.string().nullable().optional(),
   /** Of these positions, those after `common_size` were not under a checkpoint before the fork. */
   adopted: count.optional(),
+  /** Keys of earlier generations that this one does not begin with: what was kept under them can still be compared. */
+  old_vkeys: z.array(z.string()).optional(),
+  /** Those of them that were stolen. */
+  stolen_vkeys: z.array(z.string()).optional(),
 });
 
 /** The last statement of a log that an operator has ended. */

@@ -878,7 +878,8 @@ FORMS = {  # the fields of each type of statement; a reader leaves alone the fie
     'schema': with_fields(from_version=text_of, to_version=text_of, size_before=count_of, size_after=count_of),
     'fork': with_optional(  # it may say what genesis says
         with_fields(last_note=text_of, common_size=count_of, cause=text_of, by=text_of),
-        version=text_of, feed_id=text_of, vkeys=each(text_of), retention=maybe(text_of), adopted=count_of),
+        version=text_of, feed_id=text_of, vkeys=each(text_of), retention=maybe(text_of), adopted=count_of,
+        old_vkeys=each(text_of), stolen_vkeys=each(text_of)),
     'end': with_fields(reason=text_of, by=text_of),
     'timestamp': with_fields(anchor=text_of, token_sha256=digest, checkpoint=TREE),
 }
@@ -893,6 +894,7 @@ class Journal:
         self.journal_origin, self.journal_roots = journal_origin, journal_roots
         self.types, self.adopted, self.vkeys, self.fork, self.ended = {}, 0, set(), None, None
         self.new_keys = []  # (first size of the events that they sign, verifier keys)
+        self.earlier_vkeys = set()
         self.stolen = set()  # the bytes of keys that were compromised
         self.size, self.at, self.backwards = 0, -FOREVER, 0  # of the statement before
         self.sources = {}  # number: (kind, id)
@@ -975,6 +977,8 @@ class Journal:
         self.fork = self.fork or statement
         self.adopted = statement.get('adopted', self.adopted)
         self.vkeys.update(statement.get('vkeys', ()))
+        self.earlier_vkeys.update(statement.get('old_vkeys', ()))  # of earlier generations: a kept checkpoint may be by one
+        self.stolen.update(key.public for key in plain_keys(statement.get('stolen_vkeys', ())))
 
     def read_end(self, statement, size, at, who):
         self.ended = who, statement
@@ -2082,7 +2086,7 @@ def verify(folder, options, report):
         report.fault('journal', str(problem))
     # A checkpoint that was kept may be signed by a key that was replaced since: the signed statements name it.
     known = {key.vkey for key in trust.keys}
-    keys = trust.keys + [key for key in plain_keys(sorted(journal.vkeys)) if key.vkey not in known]
+    keys = trust.keys + [key for key in plain_keys(sorted(journal.vkeys | journal.earlier_vkeys)) if key.vkey not in known]
     anchors = [(path, expect_anchor(note, path, logs, keys, journal, report)) for path, note in options.anchor]
     packed = anchors_in(bundle, logs, keys, journal, report, not trust.given)
     check_fork(journal, events_head, roots, trust.keys, report)

@@ -49,9 +49,10 @@ const verifySuccession = (report: Report, statements: SignedStatements): void =>
   }
 };
 
-/** All keys that the journal names, those that are replaced too: a checkpoint that was kept may be by one of these. */
+/** All keys that the journal names, those that are replaced and those of earlier generations too: a checkpoint that was kept may be by one of these. */
 export const withStatedKeys = (policy: Policy, statements: SignedStatements): Policy => {
-  const stated = [...new Set(statedVkeys(statements))].flatMap(keyOf);
+  const earlier = statements.of('fork').flatMap((one) => one.old_vkeys ?? []);
+  const stated = [...new Set([...statedVkeys(statements), ...earlier])].flatMap(keyOf);
   const isNew = (key: VerifierKey) => !policy.logs.some(({ name, id }) => name === key.name && id === key.id);
   return { ...policy, logs: [...policy.logs, ...stated.filter(isNew)] };
 };
@@ -59,7 +60,10 @@ export const withStatedKeys = (policy: Policy, statements: SignedStatements): Po
 /** Whether no other key has signed than those that were stolen: it is worth no more than the time at which it was kept. */
 export const isByStolenKey = ({ signers }: Pick<OpenCheckpoint, 'signers'>, statements: SignedStatements): boolean => {
   const changes = statements.of('key');
-  const stolen = changes.filter(({ reason }) => reason === 'compromised').flatMap(({ old_vkeys }) => old_vkeys);
+  const stolen = [
+    ...changes.filter(({ reason }) => reason === 'compromised').flatMap(({ old_vkeys }) => old_vkeys),
+    ...statements.of('fork').flatMap((one) => one.stolen_vkeys ?? []),
+  ];
   const isStolen = ({ publicKey }: VerifierKey) =>
     stolen.flatMap(keyOf).some((key) => Buffer.compare(key.publicKey, publicKey) === 0);
   return signers.filter(({ atSeconds }) => atSeconds === undefined).every(({ key }) => isStolen(key));
