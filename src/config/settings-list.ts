@@ -30,7 +30,10 @@ const sinksExample = `
     token_file: /run/secrets/splunk-token
   archive:
     type: file
-    path: /var/lib/orgtrail/events.ndjson`;
+    path: /var/lib/orgtrail/events.ndjson
+  security:
+    type: slack
+    webhook_url_file: /run/secrets/slack-webhook`;
 
 const credentialsExample = `
     acme:

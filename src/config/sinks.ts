@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import type { z } from 'zod';
+import { findingFormats, isFindingFormat } from '../findings/finding-lines.ts';
 import { kindOf, type SinkSettings, sinkKinds, sinkSecrets, sinkSettings, sinkTypes } from '../sinks/registry.ts';
 import { didYouMean, nearest } from '../text/nearest.ts';
 import { readSecretFile } from './secret-settings.ts';
@@ -151,7 +152,17 @@ const contradictions = (settings: SinkSettings): string[] => {
   const kind = kindOf(settings);
   const values: Raw = { ...settings };
   const unreadable = kind.files.filter((key) => typeof values[key] === 'string' && !isReadable(values[key]));
-  return [...kind.contradictions(settings), ...unreadable.map((key) => `.${key}: the file cannot be read`)];
+  return [
+    ...ofStream(settings),
+    ...kind.contradictions(settings),
+    ...unreadable.map((key) => `.${key}: the file cannot be read`),
+  ];
+};
+
+/** What a sink cannot say of the events that it is sent. */
+const ofStream = ({ events, format, min_severity: minSeverity }: SinkSettings): string[] => {
+  if (events === 'entries') return minSeverity === undefined ? [] : ['.min_severity is for "events": "detections"'];
+  return isFindingFormat(format) ? [] : [`.format must be one of ${findingFormats.join(', ')} for these events`];
 };
 
 const isReadable = (file: string): boolean => {

@@ -1,12 +1,12 @@
 import { reasonOf } from '../errors.ts';
-import type { FeedEvents } from '../feed/feed-events.sql.ts';
 import { type KeptLease, LeaseLostError } from '../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../postgres/leases/leased-run.ts';
 import { sinkBackoffMs } from '../time/backoff.ts';
 import type { DeliveryOutcome } from './delivery.ts';
 import { type DeliverySizes, decideDelivery, firstSizes } from './delivery-decision.ts';
 import { createOutgoing, type Outgoing, outcomeOfAll } from './outgoing.ts';
-import type { DeliveryContext, DeliveryResult, SinkConfig, SinkTurn } from './ports.ts';
+import type { DeliveryContext, DeliveryResult, SinkConfig, SinkEvents, SinkTurn } from './ports.ts';
+import { deadLettersOf, deliverOneByOne, isIndivisible } from './stream/indivisible.ts';
 
 /** Of the raw entries of one delivery: what a sink may hold of the memory. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
@@ -120,6 +120,10 @@ const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promis
     maxAgeMs: config.maxAgeMs,
     maxEvents: worker.sizes.ceiling,
     maxBytes: MAX_BATCH_BYTES,
+    sink: config.name,
+    stream: config.stream ?? 'entries',
+    startsNow: config.startsNow === true,
+    minSeverity: config.minSeverity,
   });
   if (part.events.length > 0) {
     const restMs = mayWaitMs(config, turn, part);
@@ -143,7 +147,7 @@ const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promis
 };
 
 /** How long these events may still wait for others; 0: they go. What was begun before has waited. */
-const mayWaitMs = ({ maxIntervalMs = 0 }: SinkConfig, turn: SinkTurn, part: FeedEvents): number =>
+const mayWaitMs = ({ maxIntervalMs = 0 }: SinkConfig, turn: SinkTurn, part: SinkEvents): number =>
   turn.batchUntil !== undefined || part.isFull ? 0 : Math.max(0, maxIntervalMs - part.waitedMs);
 
 /** What is there by then is read again, so that each commit need not be. */
@@ -160,7 +164,7 @@ const waitForMore = async (worker: SinkWorker, turn: SinkTurn, restMs: number, k
 const deliver = async (
   worker: SinkWorker,
   turn: SinkTurn,
-  part: FeedEvents,
+  part: SinkEvents,
   kept: KeptLease,
 ): Promise<SinkTurn | undefined> => {
   const { context, config } = worker;
@@ -186,7 +190,9 @@ const attempt = async (
   let outcome: DeliveryOutcome;
   try {
     signal.throwIfAborted();
-    const all = outcomeOfAll(outgoing, await config.sink.deliver(delivery, signal));
+    const said = await config.sink.deliver(delivery, signal);
+    const alone = said.kind === 'refused' && isIndivisible(delivery.events);
+    const all = outcomeOfAll(outgoing, alone ? await deliverOneByOne(config.sink, delivery, signal) : said);
     outcome = withPlainReasons(context, outgoing, all);
   } catch (error) {
     outcome = { kind: 'failed', reason: plainReason(context, reasonOf(error)) };
@@ -226,7 +232,14 @@ const settle = async (
 ): Promise<SinkTurn | undefined> => {
   const { context, config, stop } = worker;
   const { observer, store } = context;
-  const facts = { ...turn, outcome, events: events.length, sizes: worker.sizes, batchEvents: config.batchEvents };
+  const facts = {
+    ...turn,
+    outcome,
+    events: events.length,
+    isIndivisible: isIndivisible(events),
+    sizes: worker.sizes,
+    batchEvents: config.batchEvents,
+  };
   const decision = decideDelivery(facts, context.random());
   if (decision.kind === 'retry') {
     // A delivery that was cut short by a stop is no failure of the sink.
@@ -241,10 +254,7 @@ const settle = async (
     return turn;
   }
   const { refusedInRow, accepted } = decision;
-  const deadLetters = decision.deadLetters.map(({ index, reason }) => ({
-    position: events[index]?.event.position ?? turn.batchUntil,
-    reason,
-  }));
+  const deadLetters = deadLettersOf(events, decision.deadLetters, turn.batchUntil);
   const result: DeliveryResult = { until: turn.batchUntil, accepted, deadLetters, refusedInRow, skipped };
   requireHeld(await store.finish(turn, result));
   if (skipped > 0) observer.skipped?.({ sink: config.name, events: skipped, position: result.until });

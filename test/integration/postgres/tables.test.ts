@@ -6,15 +6,25 @@ import * as accounts from '../../../src/postgres/tables/accounts.ts';
 import * as detections from '../../../src/postgres/tables/detections.ts';
 import * as events from '../../../src/postgres/tables/events.ts';
 import * as evidence from '../../../src/postgres/tables/evidence.ts';
+import * as findings from '../../../src/postgres/tables/findings.ts';
 import * as organizations from '../../../src/postgres/tables/organizations.ts';
 import * as retention from '../../../src/postgres/tables/retention.ts';
 import * as sinks from '../../../src/postgres/tables/sinks.ts';
 import * as sources from '../../../src/postgres/tables/sources.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 
-const declared = [access, detections, evidence, events, accounts, organizations, retention, sinks, sources].flatMap(
-  (subject) => Object.values(subject).flat(),
-);
+const declared = [
+  access,
+  detections,
+  evidence,
+  events,
+  accounts,
+  findings,
+  organizations,
+  retention,
+  sinks,
+  sources,
+].flatMap((subject) => Object.values(subject).flat());
 const tables = declared.filter((one) => is(one, PgTable)).map(getTableConfig);
 const views = declared.filter((one) => is(one, PgView)).map((view) => getViewConfig(view));
 

@@ -55,6 +55,8 @@ const ingest: Readonly<Record<string, string>> = {
   evidence_sources: '',
   evidence_tiles: '',
   feed_head: 'SELECT',
+  finding_head: 'SELECT',
+  findings: 'SELECT',
   holds: 'SELECT',
   lanes: 'SELECT',
   organization_changes: 'SELECT INSERT',
@@ -188,6 +190,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_reader', function: 'orgtrail_history_of' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_access' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_alive' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_note_detections' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_sink_failure' },
     { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks' },
     { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks_with_ages' },
@@ -198,6 +201,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_skip_old_events' },
     { role: 'orgtrail_ingest', function: 'orgtrail_take_request' },
     { role: 'orgtrail_ingest', function: 'orgtrail_trim_coverage' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_want_detections' },
   ]);
   const { rows: builds } = await pool.query<{ function: string }>(
     `select p.proname as function from pg_proc p where p.pronamespace = 'public'::regnamespace
