@@ -355,6 +355,41 @@ create table feed_head (
   paced_until timestamp with time zone
 );
 
+create table finding_head (
+  only_row boolean not null default true,
+  "position" bigint not null,
+  began_at bigint not null,
+  noted_at timestamp with time zone not null default clock_timestamp()
+);
+
+create table findings (
+  detection text not null,
+  source_kind text not null,
+  source_id text not null,
+  id text not null,
+  "position" bigint not null,
+  event_position bigint not null,
+  severity text not null,
+  action_time timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  organization_id text,
+  organization_name text,
+  account_id text,
+  account_name text,
+  zone_id text,
+  zone_name text,
+  actor text not null,
+  actor_ip_address text,
+  action_type text,
+  action_result text,
+  resource_type text,
+  resource_id text,
+  events integer not null,
+  first_time timestamp with time zone not null,
+  summary text not null,
+  noted_at timestamp with time zone not null default clock_timestamp()
+);
+
 create table holds (
   id bigint not null generated always as identity,
   organization_id text collate "C",
@@ -595,6 +630,10 @@ alter table evidence_tiles add constraint evidence_tiles_hashes_check CHECK ((((
 alter table evidence_tiles add constraint evidence_tiles_pkey PRIMARY KEY (log, generation, level, n);
 alter table feed_head add constraint feed_head_only_row_check CHECK (only_row);
 alter table feed_head add constraint feed_head_pkey PRIMARY KEY (only_row);
+alter table finding_head add constraint finding_head_only_row_check CHECK (only_row);
+alter table finding_head add constraint finding_head_pkey PRIMARY KEY (only_row);
+alter table finding_head add constraint finding_head_position_check CHECK (("position" >= 0));
+alter table findings add constraint findings_pkey PRIMARY KEY (detection, source_kind, source_id, id);
 alter table holds add constraint holds_check CHECK ((since < before));
 alter table holds add constraint holds_pkey PRIMARY KEY (id);
 alter table holds add constraint holds_reason_check CHECK ((reason <> ''::text));
@@ -672,6 +711,8 @@ CREATE INDEX audit_events_default_resource_id_idx ON public.audit_events_default
 CREATE INDEX audit_events_default_resource_type_action_type_action_time_idx ON public.audit_events_default USING btree (resource_type, action_type, action_time);
 CREATE UNIQUE INDEX audit_events_default_source_kind_source_id_id_action_time_idx ON public.audit_events_default USING btree (source_kind, source_id, id, action_time);
 CREATE INDEX audit_events_default_zone_id_idx ON public.audit_events_default USING btree (zone_id) WHERE (zone_id IS NOT NULL);
+CREATE INDEX findings_position ON public.findings USING btree ("position");
+CREATE INDEX findings_time ON public.findings USING btree (action_time);
 CREATE INDEX organization_changes_organization ON public.organization_changes USING btree (organization_id, changed_at);
 CREATE INDEX retention_drops_last_position ON public.retention_drops USING btree (last_position);
 
@@ -3128,6 +3169,20 @@ AS $function$
   where o.month = p_month and o.superseded_at is null and o.dropped_at is null
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_forget_findings()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  delete from findings f
+  where f.action_time >= new.month::timestamp at time zone 'UTC'
+    and f.action_time < (new.month::timestamp + interval '1 month') at time zone 'UTC';
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_fork_evidence(p_generation integer, p_next integer, p_size bigint, p_root bytea, p_events_origin text, p_journal_origin text, p_journal_root bytea, p_tile_levels integer[], p_tile_ns bigint[], p_tile_hashes bytea[], p_kinds text[], p_refs text[], p_texts text[])
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3525,6 +3580,49 @@ begin
   end if;
   update evidence_logs l set signed_size = p_size, signed_at = clock_timestamp() where l.name = p_log and l.generation = p_generation;
   return true;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_note_detections(p_most bigint)
+ RETURNS TABLE(noted_to bigint, feed_end bigint, noted bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  was bigint;
+  until bigint;
+  since timestamptz;
+begin
+  select h.position into was from finding_head h for update skip locked;
+  if not found then return; end if;
+  feed_end := (select f.position from feed_head f);
+  noted_to := was;
+  noted := 0;
+  if was < feed_end then
+    -- A jump of positions is passed at once.
+    until := least(feed_end, (select min(e.position) from audit_events e where e.position > was) - 1 + greatest(p_most, 1));
+    until := coalesce(until, feed_end);
+    select min(e.action_time) into since from audit_events e
+    where e.position > was and e.position <= until and e.action_time > '-infinity';
+    perform pg_catalog.set_config('orgtrail.bursts_since', greatest(since, now() - interval '31 days')::text, true);
+    -- Planned anew each time: how many positions there are decides about the indexes.
+    execute 'insert into findings (detection, source_kind, source_id, id, position, event_position, severity, action_time, received_at,'
+      '   organization_id, organization_name, account_id, account_name, zone_id, zone_name, actor, actor_ip_address,'
+      '   action_type, action_result, resource_type, resource_id, events, first_time, summary)'
+      ' select d.detection, d.source_kind, d.source_id, d.id, d.position, coalesce(e.position, d.position), d.severity, d.action_time, d.received_at,'
+      '   d.organization_id, d.organization_name, e.account_id, e.account_name, e.zone_id, e.zone_name, d.actor, d.actor_ip_address,'
+      '   d.action_type, d.action_result, d.resource_type, d.resource_id, d.events, d.first_time, d.summary'
+      ' from detections d left join lateral ('
+      '   select a.position, a.account_id, a.account_name, a.zone_id, a.zone_name from audit_events a'
+      '   where a.source_kind = d.source_kind and a.source_id = d.source_id and a.id = d.id and a.action_time = d.action_time) e on true'
+      ' where d.position > $1 and d.position <= $2'
+      ' on conflict do nothing' using was, until;
+    get diagnostics noted = row_count;
+    update finding_head set position = until, noted_at = clock_timestamp();
+    noted_to := until;
+  end if;
+  return next;
 end
 $function$;
 
@@ -4226,6 +4324,17 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_want_detections(p_from_beginning boolean)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  insert into finding_head (position, began_at)
+  select b.position, b.position from (select case when p_from_beginning then 0 else h.position end as position from feed_head h) b
+  on conflict do nothing
+$function$;
+
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.account_listings FOR EACH ROW WHEN (((new.next_at > (clock_timestamp() + '25:00:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_success_at > (clock_timestamp() + '00:01:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no listing rests for longer than a day');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.discovery FOR EACH ROW WHEN (((new.last_success_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.lease_until > (clock_timestamp() + '01:00:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no lease is longer than an hour');
 CREATE TRIGGER evidence_journal_key AFTER INSERT ON public.evidence_journal FOR EACH ROW WHEN ((new.kind = 'key'::text)) EXECUTE FUNCTION orgtrail_note_evidence_key();
@@ -4233,6 +4342,7 @@ CREATE TRIGGER statement_is_noted AFTER INSERT ON public.evidence_journal FOR EA
 CREATE TRIGGER evidence_logs_ended BEFORE UPDATE ON public.evidence_logs FOR EACH ROW WHEN (((old.ended_at IS NOT NULL) AND ((new.size <> old.size) OR (new.root <> old.root) OR (new.ended_at IS DISTINCT FROM old.ended_at)))) EXECUTE FUNCTION orgtrail_keep_evidence_ended();
 CREATE TRIGGER positions_are_paced BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN ((new."position" > old."position")) EXECUTE FUNCTION orgtrail_pace_positions();
 CREATE TRIGGER timeline_is_watched BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN ((old.timeline IS DISTINCT FROM orgtrail_timeline(old.tableoid))) EXECUTE FUNCTION orgtrail_jump_positions();
+CREATE TRIGGER forget_findings AFTER INSERT ON public.retention_drops FOR EACH ROW EXECUTE FUNCTION orgtrail_forget_findings();
 CREATE TRIGGER leases_end BEFORE INSERT OR UPDATE OF lease_until ON public.sources FOR EACH ROW WHEN ((new.lease_until > (clock_timestamp() + '01:00:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('no lease is longer than an hour');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE OF wanted_since, wanted_history ON public.sources FOR EACH ROW WHEN (((new.wanted_since > (clock_timestamp() - '00:04:00'::interval)) OR (new.wanted_history < '00:05:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('what is wanted begins five minutes ago or earlier: otherwise nothing would ever be missing');
 
@@ -5031,6 +5141,37 @@ comment on column feed_head.timeline is 'The timeline of the server (the first p
 comment on column feed_head.timeline_since is 'When timeline was last set.';
 comment on column feed_head.alive_at is 'When this row was last written under its lock, by a commit that stored events or by a daemon every few seconds. What a failover loses was given out later.';
 comment on column feed_head.paced_until is 'When all positions that were given out would have been at 20,000 in a second. It may be 25 seconds ago at the most: so many more may be given out at once.';
+comment on table finding_head is 'Up to which position of the feed the detections have been asked. No row: no sink has wanted them yet.';
+comment on column finding_head.only_row is 'True: there is one row.';
+comment on column finding_head."position" is 'All findings up to this position of the feed are noted.';
+comment on column finding_head.began_at is 'The position after which findings were noted first.';
+comment on column finding_head.noted_at is 'When the detections were last asked about new events.';
+comment on table findings is 'What the detections found, noted once each for the sinks of detections, from when the first such sink was known. The view detections has all of it, also of before.';
+comment on column findings.detection is 'Its name; the view detection_… has only this one.';
+comment on column findings.source_kind is 'organization: the audit log of one.';
+comment on column findings.source_id is 'Within the kind: the organization''s id.';
+comment on column findings.id is 'The id of the entry; unique within its source.';
+comment on column findings."position" is 'Up to which position of the feed the events must be known for it: a sink follows it.';
+comment on column findings.event_position is 'Of the event that names it: source_kind, source_id, id.';
+comment on column findings.severity is 'low, medium, high or critical, as the level of the Sigma rule.';
+comment on column findings.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column findings.received_at is 'When orgtrail stored it.';
+comment on column findings.organization_id is 'Cloudflare''s id of the organization.';
+comment on column findings.organization_name is 'As of the last listing.';
+comment on column findings.account_id is 'The account that the entry is about; of an accounts log always set.';
+comment on column findings.account_name is 'Its name, as the entry says.';
+comment on column findings.zone_id is 'The zone that the entry is about.';
+comment on column findings.zone_name is 'Its name, as the entry says.';
+comment on column findings.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column findings.actor_ip_address is 'actor.ip_address: from where.';
+comment on column findings.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column findings.action_result is 'action.result: success or failure; others may come.';
+comment on column findings.resource_type is 'resource.type.';
+comment on column findings.resource_id is 'resource.id: what it was done to.';
+comment on column findings.events is 'How many events it takes: 1, or for a burst its threshold.';
+comment on column findings.first_time is 'When the first of them happened.';
+comment on column findings.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column findings.noted_at is 'When it was noted.';
 comment on table holds is 'Legal holds: while one is in force, no partition that has events of its organization and time is dropped. Released ones stay, as evidence.';
 comment on column holds.id is 'Its number: orgtrail hold release takes it.';
 comment on column holds.organization_id is 'Whose events are held; null: those of every organization.';

@@ -6,6 +6,7 @@ import type { NamedSink } from '../config/sinks.ts';
 import { createSinkCheckpoints } from '../evidence/anchors/sink-checkpoints.sql.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import { openPool } from '../postgres/open-pool.ts';
+import type { Pool } from '../postgres/pool.ts';
 import { type DeliveryStop, deliverForever } from '../sinks/deliver-forever.ts';
 import { createDeliveryStore } from '../sinks/delivery-store.sql.ts';
 import { createLiveSink } from '../sinks/live-sink.ts';
@@ -17,6 +18,7 @@ import { logDelivery } from '../telemetry/log-delivery.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { teeObserver } from '../telemetry/tee-observer.ts';
 import type { App } from './open-app.ts';
+import { prepareFindings, startFindings, waitForFindings } from './start-findings.ts';
 
 /** Their statements are short: sinks share these, and none of them is one of the connections for pulling. */
 const MAX_CONNECTIONS = 6;
@@ -53,6 +55,7 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     maxAgeMs,
     target: sinkConfigs[index]?.sink.target ?? '',
   }));
+  await prepareFindings(app.database.pool, config.sinks);
   await registerSinks(app.database.pool, registrations);
   const size = Math.min(MAX_CONNECTIONS, sinkConfigs.length + 1);
   const { pool, close } = openPool({ url: app.database.latestUrl, size, logger });
@@ -71,8 +74,10 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
   };
   for (const { name, sink } of sinkConfigs) logger.info({ sink: name, target: sink.target }, 'sink started');
   const loops = sinkConfigs.map((sinkConfig) =>
-    deliverForever({ ...context, redact: sinkConfig.redact }, sinkConfig, options),
+    deliverForever({ ...contextFor(sinkConfig, context, pool), redact: sinkConfig.redact }, sinkConfig, options),
   );
+  const { waitForNews: waitBeyond, time } = context;
+  loops.push(startFindings(config.sinks, { pool, time, logger, signal: options.asked, waitBeyond }));
   return {
     ended: Promise.all(loops),
     close: async () => {
@@ -97,16 +102,30 @@ const configuredSink = (
   };
   const sink = createLiveSink({ settings: current, refresh: secrets.reload, surroundings });
   const redact = (text: string) => redactorOf(current())(text);
-  const { format, organizations, accounts, copies } = settings;
+  const { format, organizations, accounts, copies, events: stream, start } = settings;
   const batchEvents = Math.min(settings.batch_events, sink.maxEvents ?? settings.batch_events);
   const limits = {
     maxAgeMs: settings.max_age,
     maxEventBytes: settings.max_event_bytes,
     maxIntervalMs: settings.max_interval,
   };
-  const wanted = { organizationIds: organizations, accountIds: accounts, copies, hasCheckpoints: settings.checkpoints };
+  const wanted = {
+    organizationIds: organizations,
+    accountIds: accounts,
+    copies,
+    stream,
+    startsNow: start === 'now',
+    minSeverity: settings.min_severity,
+    hasCheckpoints: settings.checkpoints,
+  };
   return { name, sink, format, batchEvents, maxBytes: sink.maxBytes, ...wanted, ...limits, redact };
 };
+
+/** What a sink of findings waits for is not the feed but what was found in it. */
+const contextFor = <C extends Omit<DeliveryContext, 'redact'>>({ stream }: SinkConfig, context: C, pool: Pool): C =>
+  stream !== 'detections'
+    ? context
+    : { ...context, waitForNews: (after, signal) => waitForFindings(pool, context.time, after, signal) };
 
 /** Woken by the notification that comes with each commit. */
 const waitForNews = async (feed: FeedSource, after: number, signal: AbortSignal): Promise<void> => {

@@ -38,7 +38,10 @@ const sinksExample = `
     prefix: cloudflare
     format: logpush
     access_key_id_file: /run/secrets/r2-key-id
-    secret_access_key_file: /run/secrets/r2-secret`;
+    secret_access_key_file: /run/secrets/r2-secret
+  security:
+    type: slack
+    webhook_url_file: /run/secrets/slack-webhook`;
 
 const credentialsExample = `
     acme:

@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import type { z } from 'zod';
+import { findingFormats, isFindingFormat } from '../findings/finding-lines.ts';
 import { formats } from '../formats/formats.ts';
 import { kindOf, type SinkSettings, sinkKinds, sinkSecrets, sinkSettings, sinkTypes } from '../sinks/registry.ts';
 import { didYouMean, nearest } from '../text/nearest.ts';
@@ -152,17 +153,28 @@ const contradictions = (settings: SinkSettings): string[] => {
   const kind = kindOf(settings);
   const values: Raw = { ...settings };
   const unreadable = kind.files.filter((key) => typeof values[key] === 'string' && !isReadable(values[key]));
-  const needsJson =
-    settings.checkpoints === true && !formats[settings.format].json
-      ? [
-          `.checkpoints sends records in JSON, and the format ${settings.format} is not JSON: use native or another that is`,
-        ]
-      : [];
   return [
+    ...ofStream(settings),
+    ...ofCheckpoints(settings),
     ...kind.contradictions(settings),
-    ...needsJson,
     ...unreadable.map((key) => `.${key}: the file cannot be read`),
   ];
+};
+
+const ofCheckpoints = ({ type, checkpoints, events, format }: SinkSettings): string[] => {
+  if (checkpoints !== true) return [];
+  if (events !== 'entries') return ['.checkpoints go with entries: use a sink of entries for them'];
+  // An object is named by the positions that it has: a record among them would change its bytes.
+  if (type === 's3') return ['.checkpoints are not for s3: use ORGTRAIL_EVIDENCE_ANCHORS=s3://… for them'];
+  return formats[format].json
+    ? []
+    : [`.checkpoints sends records in JSON, and the format ${format} is not JSON: use native or another that is`];
+};
+
+/** What a sink cannot say of the events that it is sent. */
+const ofStream = ({ events, format, min_severity: minSeverity }: SinkSettings): string[] => {
+  if (events === 'entries') return minSeverity === undefined ? [] : ['.min_severity is for "events": "detections"'];
+  return isFindingFormat(format) ? [] : [`.format must be one of ${findingFormats.join(', ')} for these events`];
 };
 
 const isReadable = (file: string): boolean => {

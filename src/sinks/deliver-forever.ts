@@ -1,5 +1,4 @@
 import { reasonOf } from '../errors.ts';
-import type { FeedEvents } from '../feed/feed-events.sql.ts';
 import { type KeptLease, LeaseLostError } from '../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../postgres/leases/leased-run.ts';
 import { sinkBackoffMs } from '../time/backoff.ts';
@@ -7,7 +6,8 @@ import { deliverCheckpoint } from './deliver-checkpoint.ts';
 import type { DeliveryOutcome } from './delivery.ts';
 import { type DeliverySizes, decideDelivery, firstSizes } from './delivery-decision.ts';
 import { createOutgoing, type Outgoing, outcomeOfAll } from './outgoing.ts';
-import type { DeliveryContext, DeliveryResult, SinkConfig, SinkTurn } from './ports.ts';
+import type { DeliveryContext, DeliveryResult, SinkConfig, SinkEvents, SinkTurn } from './ports.ts';
+import { deadLettersOf, deliverOneByOne, isIndivisible } from './stream/indivisible.ts';
 
 /** Of the raw entries of one delivery, unless a sink says otherwise: what it may hold of the memory. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
@@ -133,6 +133,10 @@ const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promis
     maxAgeMs: config.maxAgeMs,
     maxEvents: worker.sizes.ceiling,
     maxBytes: config.maxBytes ?? MAX_BATCH_BYTES,
+    sink: config.name,
+    stream: config.stream ?? 'entries',
+    startsNow: config.startsNow === true,
+    minSeverity: config.minSeverity,
   });
   if (part.events.length > 0) {
     const restMs = mayWaitMs(config, turn, part);
@@ -167,7 +171,7 @@ const offerCheckpoint = async (worker: SinkWorker, kept: KeptLease): Promise<voi
 };
 
 /** How long these events may still wait for others; 0: they go. What was begun before has waited. */
-const mayWaitMs = ({ maxIntervalMs = 0 }: SinkConfig, turn: SinkTurn, part: FeedEvents): number =>
+const mayWaitMs = ({ maxIntervalMs = 0 }: SinkConfig, turn: SinkTurn, part: SinkEvents): number =>
   turn.batchUntil !== undefined || part.isFull ? 0 : Math.max(0, maxIntervalMs - part.waitedMs);
 
 /** What is there by then is read again, so that each commit need not be. */
@@ -190,7 +194,7 @@ const waitForMore = async (worker: SinkWorker, turn: SinkTurn, restMs: number, k
 const deliver = async (
   worker: SinkWorker,
   turn: SinkTurn,
-  part: FeedEvents,
+  part: SinkEvents,
   kept: KeptLease,
 ): Promise<SinkTurn | undefined> => {
   const { context, config } = worker;
@@ -216,7 +220,9 @@ const attempt = async (
   let outcome: DeliveryOutcome;
   try {
     signal.throwIfAborted();
-    const all = outcomeOfAll(outgoing, await config.sink.deliver(delivery, signal));
+    const said = await config.sink.deliver(delivery, signal);
+    const alone = said.kind === 'refused' && isIndivisible(delivery.events);
+    const all = outcomeOfAll(outgoing, alone ? await deliverOneByOne(config.sink, delivery, signal) : said);
     outcome = withPlainReasons(context, outgoing, all);
   } catch (error) {
     outcome = { kind: 'failed', reason: plainReason(context, reasonOf(error)) };
@@ -256,7 +262,14 @@ const settle = async (
 ): Promise<SinkTurn | undefined> => {
   const { context, config, stop } = worker;
   const { observer, store } = context;
-  const facts = { ...turn, outcome, events: events.length, sizes: worker.sizes, batchEvents: config.batchEvents };
+  const facts = {
+    ...turn,
+    outcome,
+    events: events.length,
+    isIndivisible: isIndivisible(events),
+    sizes: worker.sizes,
+    batchEvents: config.batchEvents,
+  };
   const decision = decideDelivery(facts, context.random());
   if (decision.kind === 'retry') {
     // A delivery that was cut short by a stop is no failure of the sink.
@@ -271,10 +284,7 @@ const settle = async (
     return turn;
   }
   const { refusedInRow, accepted } = decision;
-  const deadLetters = decision.deadLetters.map(({ index, reason }) => ({
-    position: events[index]?.event.position ?? turn.batchUntil,
-    reason,
-  }));
+  const deadLetters = deadLettersOf(events, decision.deadLetters, turn.batchUntil);
   const result: DeliveryResult = { until: turn.batchUntil, accepted, deadLetters, refusedInRow, skipped };
   requireHeld(await store.finish(turn, result));
   if (skipped > 0) observer.skipped?.({ sink: config.name, events: skipped, position: result.until });

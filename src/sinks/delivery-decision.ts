@@ -33,6 +33,8 @@ export interface DeliveryFacts {
   readonly outcome: DeliveryOutcome;
   /** In the delivery. */
   readonly events: number;
+  /** Smaller deliveries of them cannot be: they are one, or share a position. */
+  readonly isIndivisible?: boolean;
   /** Failures in a row before it. */
   readonly failures: number;
   /** Dead letters in a row before it. */
@@ -70,7 +72,7 @@ export const decideDelivery = (facts: DeliveryFacts, random: number): DeliveryDe
   }
   const refused = outcome.kind === 'delivered' ? outcome.refused : everyEvent(events, outcome.reason);
   if (refused.length < events) return advance(facts, refused);
-  if (events > 1) return { kind: 'split', sizes: smaller(events) };
+  if (events > 1 && facts.isIndivisible !== true) return { kind: 'split', sizes: smaller(events) };
   if (facts.refusedInRow < MAX_DEAD_LETTERS_IN_ROW) return advance(facts, refused);
   const reason = `${facts.refusedInRow} events in a row were refused, and so is the next: ${refused[0]?.reason}`;
   return { kind: 'retry', reason, afterMs: pauseMs, misconfigured: true };

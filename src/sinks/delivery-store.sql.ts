@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { readFeedEvents } from '../feed/feed-events.sql.ts';
+import { readFindings } from '../findings/read-findings.sql.ts';
 import { isDeadOwner } from '../postgres/leases/process-identity.ts';
 import { isRefusal } from '../postgres/sql-state.ts';
 import type { DeliveryStore } from './ports.ts';
@@ -27,7 +28,7 @@ export const createDeliveryStore = (pool: Pool, owner: string, leaseMs: number):
     return { waitMs: 0 };
   },
   renew: (turn) => renewSink(pool, turn, leaseMs),
-  read: (range) => readFeedEvents(pool, range),
+  read: (range) => (range.stream === 'entries' ? readFeedEvents(pool, range) : readFindings(pool, range)),
   begin: (turn, until) => beginDelivery(pool, turn, until, leaseMs),
   finish: (turn, result) => finishDelivery(pool, turn, result, leaseMs),
   skip: (turn, until, skipped) =>

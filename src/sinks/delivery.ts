@@ -1,8 +1,11 @@
+import type { Finding } from '../findings/finding.ts';
 import type { FeedEvent } from '../formats/feed-event.ts';
 
 /** One event on its way to a sink. */
 export interface OutgoingEvent {
   readonly event: FeedEvent;
+  /** What a detection found, if the sink is sent that; `event` then has its position, times and place. */
+  readonly finding?: Finding | undefined;
   /**
    * The idempotency key: of the entry itself (a hash of source and id, 43 characters of base64url), so that it is the same
    * whatever is restarted, replayed or restored.

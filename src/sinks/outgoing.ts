@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type FoundEvent, findingKeyParts } from '../findings/finding.ts';
+import { findingLine } from '../findings/finding-lines.ts';
 import type { FeedEvent } from '../formats/feed-event.ts';
 import { type FormatName, formats } from '../formats/formats.ts';
 import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from './delivery.ts';
@@ -12,6 +14,12 @@ const digest = (text: string): string => createHash('sha256').update(text).diges
 /** The idempotency key of an event: it never changes, whichever database the event is in. */
 const eventKey = (event: Pick<FeedEvent, 'sourceKind' | 'sourceId' | 'id'>): string =>
   digest(`${event.sourceKind}\0${event.sourceId}\0${event.id}`);
+
+const outgoingOf = (event: FeedEvent | FoundEvent, format: FormatName): OutgoingEvent => {
+  if (!('finding' in event)) return { event, key: eventKey(event), text: formats[format].format(event) };
+  const key = digest(findingKeyParts(event).join('\0'));
+  return { event, finding: event.finding, key, text: findingLine(event, key, format) };
+};
 
 /** What an event takes as it is formatted. */
 export const textBytes = ({ text }: OutgoingEvent): number => Buffer.byteLength(text, 'utf8');
@@ -38,11 +46,14 @@ export interface OutgoingOptions {
 }
 
 /** At least one event, as handed to a sink. */
-export const createOutgoing = async (events: readonly FeedEvent[], options: OutgoingOptions): Promise<Outgoing> => {
+export const createOutgoing = async (
+  events: readonly (FeedEvent | FoundEvent)[],
+  options: OutgoingOptions,
+): Promise<Outgoing> => {
   const outgoing: OutgoingEvent[] = [];
   const tooLarge: Refusal[] = [];
   for (const event of events) {
-    const next = { event, key: eventKey(event), text: formats[options.format].format(event) };
+    const next = outgoingOf(event, options.format);
     const reason = whyTooLarge(next, options);
     if (reason !== undefined) tooLarge.push({ index: outgoing.length, reason });
     outgoing.push(next);

@@ -1,9 +1,12 @@
 import type { SinkCheckpoints } from '../evidence/anchors/sink-checkpoints.sql.ts';
 import type { Copies } from '../feed/copies.ts';
 import type { FeedEvents, FeedEventsRange } from '../feed/feed-events.sql.ts';
+import type { FoundEvent, Severity } from '../findings/finding.ts';
+import type { FeedEvent } from '../formats/feed-event.ts';
 import type { FormatName } from '../formats/formats.ts';
 import type { LeaseContext } from '../postgres/leases/leased-run.ts';
 import type { Sink } from './delivery.ts';
+import type { SinkStream } from './stream/streams.ts';
 
 /** A sink as it is configured. */
 export interface SinkConfig {
@@ -24,8 +27,27 @@ export interface SinkConfig {
   readonly maxEventBytes?: number | undefined;
   /** So long a delivery that is not full may wait for more, from when its first event was stored; at once without it. */
   readonly maxIntervalMs?: number | undefined;
+  /** What it is sent; default: the entries of the logs. */
+  readonly stream?: SinkStream | undefined;
+  /** Of what detections find, only what happened since the sink was first known. */
+  readonly startsNow?: boolean | undefined;
+  /** Of what detections find, only what is of this severity and above. */
+  readonly minSeverity?: Severity | undefined;
   /** It gets a record of each checkpoint of the evidence that is anchored. */
   readonly hasCheckpoints?: boolean | undefined;
+}
+
+/** What is read for one sink. */
+interface SinkRange extends FeedEventsRange {
+  readonly sink: string;
+  readonly stream: SinkStream;
+  readonly startsNow: boolean;
+  readonly minSeverity?: Severity | undefined;
+}
+
+/** What was read: entries, or findings in their place. A position of findings may have more than one, which then come together. */
+export interface SinkEvents extends FeedEvents {
+  readonly events: readonly (FeedEvent | FoundEvent)[];
 }
 
 /** The right of this process to deliver to a sink, and where it is. */
@@ -55,7 +77,7 @@ export interface DeliveryStore {
   /** A turn; or how long to wait before the next claim, as far as that is known. */
   claim(name: string): Promise<SinkTurn | { readonly waitMs: number | undefined }>;
   renew(turn: SinkTurn): Promise<boolean>;
-  read(range: FeedEventsRange): Promise<FeedEvents>;
+  read(range: SinkRange): Promise<SinkEvents>;
   /** Before the first attempt: after a crash, the next worker sends exactly these events again, under the same id. */
   begin(turn: SinkTurn, until: number): Promise<boolean>;
   finish(turn: SinkTurn, result: DeliveryResult): Promise<boolean>;

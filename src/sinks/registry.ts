@@ -5,12 +5,15 @@ import type { Sink } from './delivery.ts';
 import { elasticsearch } from './elasticsearch/elasticsearch.ts';
 import { file } from './file/file.ts';
 import { http } from './http/http.ts';
+import { pagerduty } from './pagerduty/pagerduty.ts';
 import { panther } from './panther/panther.ts';
 import { s3 } from './s3/s3.ts';
 import type { SinkKind, SinkSurroundings } from './sink-kind.ts';
+import { slack } from './slack/slack.ts';
 import { splunkHec } from './splunk-hec/splunk-hec.ts';
 import { sumo } from './sumo/sumo.ts';
 import { syslog } from './syslog/syslog.ts';
+import { teams } from './teams/teams.ts';
 import { webhook } from './webhook/webhook.ts';
 
 /**
@@ -29,6 +32,9 @@ const registry = {
   panther,
   sumo,
   axiom,
+  slack,
+  teams,
+  pagerduty,
 };
 
 export type SinkType = keyof typeof registry;

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { copiesChoices } from '../feed/copies.ts';
+import { type Severity, severities } from '../findings/finding.ts';
 import { type FormatName, formatNames, formats } from '../formats/formats.ts';
 import { parseDurationMs } from '../time/duration.ts';
+import { type SinkStream, sinkStreams } from './stream/streams.ts';
 
 // What settings of sinks are made of. The settings of a kind are in its folder.
 
@@ -71,6 +73,17 @@ export const maxEventBytesSetting = (fallback?: number) =>
 /** Where a new sink begins: with all that is stored, or with what comes next. */
 export const startSetting = (fallback: 'beginning' | 'now') => z.enum(['beginning', 'now']).default(fallback);
 
+/** What a sink is sent. */
+export const streamSetting = (fallback: SinkStream, streams: readonly SinkStream[] = sinkStreams) =>
+  z.enum(streams).default(fallback);
+
+/** Undefined: all. */
+export const minSeveritySetting = (fallback?: Severity) =>
+  z
+    .enum(severities)
+    .optional()
+    .transform((given): Severity | undefined => given ?? fallback);
+
 export const batchEventsSetting = (fallback: number, most: number) => z.int().min(1).max(most).default(fallback);
 
 /** A URL without a user and a password, which would end up in logs. */
@@ -84,6 +97,9 @@ export const urlOf = (...protocols: readonly string[]) =>
 
 /** Settings of every kind. A kind may have other defaults, by the functions above. */
 export const commonSettings = {
+  events: streamSetting('entries'),
+  /** Of what detections find, only what is of this severity and above. */
+  min_severity: minSeveritySetting(),
   start: startSetting('beginning'),
   /** Events whose action is older when they would be sent are skipped. */
   max_age: maxAgeSetting(),

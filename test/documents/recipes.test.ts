@@ -96,7 +96,14 @@ describe('a sink from the recipe', () => {
       const config = load({ logs: ${JSON.stringify(settings)} });
       console.log(JSON.stringify({ sinks: config.sinks, warnings: config.warnings, secrets: secretsOf(config) }));
     `);
-    const common = { start: 'beginning', copies: 'all', batch_events: 500, timeout: 30_000, gzip: true };
+    const common = {
+      events: 'entries',
+      start: 'beginning',
+      copies: 'all',
+      batch_events: 500,
+      timeout: 30_000,
+      gzip: true,
+    };
     expect(found).toEqual({
       sinks: [{ name: 'logs', settings: { ...settings, ...common } }],
       warnings: ['ORGTRAIL_SINKS.logs.url sends its token over plain http to loki.example.com'],

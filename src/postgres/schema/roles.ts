@@ -40,6 +40,9 @@ const ingestMay: Readonly<Record<string, string>> = {
   evidence_logs: 'select',
   evidence_anchors: 'select',
   evidence_coverage: 'select',
+  // Written by orgtrail_note_detections alone.
+  findings: 'select',
+  finding_head: 'select',
   sinks: 'select',
   sink_dead_letters: 'select',
   // An attacker who holds the collector's account must neither create a token nor restore one.
@@ -104,6 +107,8 @@ const ingestCalls = [
   'orgtrail_register_sinks_with_ages',
   'orgtrail_skip_old_events',
   'orgtrail_finish_delivery_and_skip',
+  'orgtrail_want_detections',
+  'orgtrail_note_detections',
   'orgtrail_note_access',
   'orgtrail_use_archive',
   'orgtrail_archive_facts',

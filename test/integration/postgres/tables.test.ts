@@ -7,6 +7,7 @@ import * as archive from '../../../src/postgres/tables/archive.ts';
 import * as detections from '../../../src/postgres/tables/detections.ts';
 import * as events from '../../../src/postgres/tables/events.ts';
 import * as evidence from '../../../src/postgres/tables/evidence.ts';
+import * as findings from '../../../src/postgres/tables/findings.ts';
 import * as organizations from '../../../src/postgres/tables/organizations.ts';
 import * as retention from '../../../src/postgres/tables/retention.ts';
 import * as sinks from '../../../src/postgres/tables/sinks.ts';
@@ -20,6 +21,7 @@ const declared = [
   evidence,
   events,
   accounts,
+  findings,
   organizations,
   retention,
   sinks,

@@ -56,6 +56,8 @@ const ingest: Readonly<Record<string, string>> = {
   evidence_sources: '',
   evidence_tiles: '',
   feed_head: 'SELECT',
+  finding_head: 'SELECT',
+  findings: 'SELECT',
   holds: 'SELECT',
   lanes: 'SELECT',
   organization_changes: 'SELECT INSERT',
@@ -197,6 +199,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_note_alive' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_archive_read' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_archived' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_note_detections' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_sink_failure' },
     { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks' },
     { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks_with_ages' },
@@ -209,6 +212,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_take_requests' },
     { role: 'orgtrail_ingest', function: 'orgtrail_trim_coverage' },
     { role: 'orgtrail_ingest', function: 'orgtrail_use_archive' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_want_detections' },
   ]);
   const { rows: builds } = await pool.query<{ function: string }>(
     `select p.proname as function from pg_proc p where p.pronamespace = 'public'::regnamespace

@@ -6,8 +6,8 @@ import type { HttpReceiver } from './http/http-receiver.ts';
 
 /** An event as a receiver has it. */
 export interface Arrived {
-  /** To the byte. */
-  readonly text: string;
+  /** To the byte; undefined: the receiver gets a message, and its key. */
+  readonly text?: string;
   /** Undefined if the receiver is not told. */
   readonly key?: string;
   readonly position?: number;
@@ -49,6 +49,8 @@ export interface ReceiverKind<R extends Receiver = Receiver> {
   /** Lets it hang, and why a delivery then fails; undefined: it cannot hang. */
   readonly hang: ((receiver: R) => Hang) | undefined;
   readonly hangReason: RegExp;
+  /** What it is sent, if that is not entries. */
+  readonly events?: (count: number, padding: string) => OutgoingEvent[];
   /** False: it takes whatever an event holds. */
   readonly canRefuse: boolean;
   /** `kept`: an event that comes again stands there again. `none`: it drops repeats, or none are sent. */
@@ -78,13 +80,19 @@ export const receiverKinds = Object.fromEntries(
 /** Every event arrived, whole and in order but for repeats, under its own key and position; returns how many repeats there were. */
 export const expectArrived = (arrived: readonly Arrived[], events: readonly OutgoingEvent[]): number => {
   const sent = new Map(events.map((event) => [event.text, event]));
-  for (const { text, key, position } of arrived) {
+  const byKey = new Map(events.map(({ key, text }) => [key, text]));
+  const whole = arrived.map(({ text, key, ...rest }) => ({
+    text: text ?? byKey.get(key ?? '') ?? `${key}`,
+    key,
+    ...rest,
+  }));
+  for (const { text, key, position } of whole) {
     const event = sent.get(text);
     if (event === undefined) throw new Error(`this was never sent: ${text.slice(0, 500)}`);
     const as = { key: key ?? event.key, position: position ?? event.event.position };
     expect(as).toEqual({ key: event.key, position: event.event.position });
   }
-  const first = new Set(arrived.map(({ text }) => text));
+  const first = new Set(whole.map(({ text }) => text));
   expect([...first].map((text) => sent.get(text)?.event.position)).toEqual(events.map(({ event }) => event.position));
   return arrived.length - first.size;
 };

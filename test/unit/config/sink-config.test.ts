@@ -47,7 +47,14 @@ describe('ORGTRAIL_SINKS', () => {
 
   it('names sinks, with what is not said as documented', () => {
     const { sinks, warnings } = load({ archive: { type: 'file', path: '/var/log/a.ndjson', timeout: '5s' } });
-    const common = { start: 'beginning', copies: 'all', batch_events: 500, timeout: 5_000, format: 'native' };
+    const common = {
+      events: 'entries',
+      start: 'beginning',
+      copies: 'all',
+      batch_events: 500,
+      timeout: 5_000,
+      format: 'native',
+    };
     expect(sinks).toEqual([
       { name: 'archive', settings: { type: 'file', path: '/var/log/a.ndjson', max_bytes: 104_857_600, ...common } },
     ]);
@@ -161,6 +168,21 @@ describe('ORGTRAIL_SINKS', () => {
       'a header over two lines',
       { type: 'http', url: 'https://h', headers: { 'X-A': `${SECRET}\n` } },
       '.headers must have values of printable ASCII',
+    ],
+    [
+      'findings in a format of entries',
+      { type: 'http', url: 'https://h', events: 'detections', format: 'ocsf' },
+      '.format must be one of native, ecs for these events',
+    ],
+    [
+      'a severity of entries',
+      { type: 'http', url: 'https://h', min_severity: 'high' },
+      '.min_severity is for "events": "detections"',
+    ],
+    [
+      'a format of messages',
+      { type: 'slack', webhook_url: 'https://h', format: 'ecs' },
+      '.format does not apply: this kind writes messages of its own',
     ],
     [
       'a secret twice',

@@ -1,0 +1,89 @@
+import { eventInstant, receivedInstant } from '../formats/event-time.ts';
+import { ipVersion } from '../formats/ip-address.ts';
+import { toJsonLine, unlessEmpty } from '../formats/json-line.ts';
+import { type FoundEvent, titleOf } from './finding.ts';
+
+/** The formats that findings have: all others say nothing but what an entry of an audit log is. */
+export const findingFormats = ['native', 'ecs'] as const;
+export type FindingFormat = (typeof findingFormats)[number];
+
+/** One line of JSON, with the names of the columns of `detections`. */
+const nativeLine = (event: FoundEvent, key: string): string => {
+  const { finding } = event;
+  return toJsonLine({
+    kind: 'detection',
+    key,
+    position: event.position,
+    feed_id: event.feedId,
+    detection: finding.detection,
+    severity: finding.severity,
+    summary: finding.summary,
+    action_time: event.actionTime,
+    first_time: finding.firstTime,
+    received_at: event.receivedAt,
+    events: finding.events,
+    source_kind: event.sourceKind,
+    source_id: event.sourceId,
+    id: event.id,
+    event_position: finding.eventPosition,
+    organization_id: event.organizationId,
+    organization_name: event.organizationName,
+    account_id: event.accountId,
+    account_name: event.accountName,
+    zone_id: event.zoneId,
+    zone_name: event.zoneName,
+    actor: finding.actor,
+    actor_ip_address: finding.actorIpAddress,
+    action_type: finding.actionType,
+    action_result: finding.actionResult,
+    resource_type: finding.resourceType,
+    resource_id: finding.resourceId,
+  });
+};
+
+/** As Elastic writes its own alerts: 21 low, 47 medium, 73 high, 99 critical. */
+const scores: Readonly<Record<string, number>> = { low: 21, medium: 47, high: 73, critical: 99 };
+
+/** A document of ECS whose `event.kind` is `alert`. */
+const ecsLine = (event: FoundEvent, key: string): string => {
+  const { finding } = event;
+  const address = finding.actorIpAddress ?? undefined;
+  const ip = address === undefined || ipVersion(address) === undefined ? undefined : address;
+  return toJsonLine({
+    '@timestamp': eventInstant(event),
+    ecs: { version: '8.17.0' },
+    message: finding.summary,
+    event: {
+      kind: 'alert',
+      id: key,
+      action: finding.actionType ?? undefined,
+      severity: scores[finding.severity],
+      sequence: event.position,
+      created: receivedInstant(event),
+      module: 'cloudflare',
+      dataset: 'cloudflare.audit_detection',
+      provider: 'orgtrail',
+    },
+    rule: { name: titleOf(finding), id: finding.detection, category: finding.severity },
+    user: { name: finding.actor },
+    source: unlessEmpty({ address, ip }),
+    organization: unlessEmpty({ id: event.organizationId ?? undefined, name: event.organizationName ?? undefined }),
+    cloud: unlessEmpty({
+      account: unlessEmpty({ id: event.accountId ?? undefined, name: event.accountName ?? undefined }),
+    }),
+    related: unlessEmpty({ ip: ip === undefined ? undefined : [ip], user: [finding.actor] }),
+    labels: { event_id: event.id, event_position: String(finding.eventPosition) },
+  });
+};
+
+const writers: Readonly<Record<FindingFormat, (event: FoundEvent, key: string) => string>> = {
+  native: nativeLine,
+  ecs: ecsLine,
+};
+
+export const isFindingFormat = (format: string): format is FindingFormat =>
+  (findingFormats as readonly string[]).includes(format);
+
+/** A finding as one line of JSON. Pure, never throws. A format that findings do not have is `native`. */
+export const findingLine = (event: FoundEvent, key: string, format: string): string =>
+  writers[isFindingFormat(format) ? format : 'native'](event, key);

@@ -1,0 +1,158 @@
+import type { Pool } from 'pg';
+import type { FeedEvents, FeedEventsRange } from '../feed/feed-events.sql.ts';
+import { selectList } from '../postgres/db.ts';
+import { findings } from '../postgres/tables/findings.ts';
+import type { Severity } from './finding.ts';
+import { type Finding, type FoundEvent, severities } from './finding.ts';
+
+export interface FindingsRange extends Omit<FeedEventsRange, 'copies' | 'maxBytes'> {
+  /** Of the sink, for `startsNow`. */
+  readonly sink: string;
+  /** Only findings of actions since the sink was first known: what history brings later is none. */
+  readonly startsNow: boolean;
+  /** Only findings of this severity and above; all without it. */
+  readonly minSeverity?: Severity | undefined;
+}
+
+/** All wanted findings of a stretch. More than were asked for if one position has them. */
+export interface Findings extends FeedEvents {
+  readonly events: readonly FoundEvent[];
+}
+
+const {
+  position,
+  sourceKind,
+  sourceId,
+  id,
+  organizationId,
+  organizationName,
+  accountId,
+  accountName,
+  zoneId,
+  zoneName,
+  ...said
+} = findings;
+const place = {
+  position,
+  sourceKind,
+  sourceId,
+  id,
+  organizationId,
+  organizationName,
+  accountId,
+  accountName,
+  zoneId,
+  zoneName,
+};
+const { detection, severity, eventPosition, events, actor, actorIpAddress, actionType, actionResult } = said;
+const { resourceType, resourceId, summary } = said;
+const columns = {
+  detection,
+  severity,
+  eventPosition,
+  events,
+  actor,
+  actorIpAddress,
+  actionType,
+  actionResult,
+  resourceType,
+  resourceId,
+  summary,
+};
+
+const utc = (column: string): string =>
+  `case when isfinite(${column}) then to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end`;
+
+/** Of any age. */
+const wanted = `f.position > $1 and f.position <= least(h.position, coalesce($2, h.position))
+  and ($4::text[] is null or f.organization_id = any($4)) and ($5::text[] is null or f.account_id = any($5))
+  and coalesce(array_position('{${severities.join(',')}}'::text[], f.severity), 99) >= $9
+  and (not $7 or f.action_time = '-infinity' or f.action_time >= coalesce((select created_at from sinks where name = $8), '-infinity'))`;
+/** $6: seconds; null: none is too old. */
+const isOld = `($6::float8 is not null and f.action_time < now() - make_interval(secs => $6) and f.action_time > '-infinity')`;
+
+const statement = `
+with part as (
+  select f.* from findings f, finding_head h where ${wanted} and not ${isOld}
+  -- A position is dealt with as a whole.
+  order by f.position fetch first $3 rows with ties),
+reached as (
+  select greatest($1::bigint, case when (select count(*) from part) >= $3 then (select max(position) from part)
+    else least(h.position, coalesce($2, h.position)) end) as scanned_to,
+    (select count(*) from part) >= $3 as is_full, (select min(noted_at) from part) as first_at
+  from (select coalesce((select position from finding_head), $1) as position) h)
+select r.scanned_to::float8 as "scannedTo", r.is_full as "isFull",
+  coalesce(extract(epoch from clock_timestamp() - r.first_at) * 1000, 0)::float8 as "waitedMs",
+  (select count(distinct f.position) from findings f, finding_head h
+   where ${wanted} and f.position <= r.scanned_to and ${isOld})::float8 as "tooOld",
+  (select feed_id from feed_head) as "feedId",
+  ${selectList('s', place)}, ${selectList('s', columns)},
+  ${utc('s.action_time')} as "actionTime", ${utc('s.received_at')} as "receivedAt", ${utc('s.first_time')} as "firstTime"
+from reached r left join part s on true
+order by s.position, s.detection, s.source_kind, s.source_id, s.id`;
+
+type Row = Omit<FeedEvents, 'events'> &
+  Omit<FoundEvent, 'finding' | 'position' | 'rawText' | 'defects'> &
+  Finding & { readonly position: number | null };
+
+/** What comes after a position, in order: as `readFeedEvents`, of findings. */
+export const readFindings = async (pool: Pool, range: FindingsRange): Promise<Findings> => {
+  const { rows } = await pool.query<Row>(statement, [
+    range.after,
+    range.until ?? null,
+    range.maxEvents,
+    range.organizationIds ?? null,
+    range.accountIds ?? null,
+    range.maxAgeMs === undefined ? null : range.maxAgeMs / 1_000,
+    range.startsNow,
+    range.sink,
+    range.minSeverity === undefined ? 0 : severities.indexOf(range.minSeverity) + 1,
+  ]);
+  const [first] = rows;
+  return {
+    events: rows.flatMap((row) => (row.position === null ? [] : [foundEvent({ ...row, position: row.position })])),
+    scannedTo: first?.scannedTo ?? range.after,
+    isFull: first?.isFull ?? false,
+    waitedMs: first?.waitedMs ?? 0,
+    tooOld: first?.tooOld ?? 0,
+  };
+};
+
+const foundEvent = (row: Row & { readonly position: number }): FoundEvent => ({
+  position: row.position,
+  feedId: row.feedId,
+  sourceKind: row.sourceKind,
+  sourceId: row.sourceId,
+  organizationId: row.organizationId,
+  organizationName: row.organizationName,
+  accountId: row.accountId,
+  accountName: row.accountName,
+  zoneId: row.zoneId,
+  zoneName: row.zoneName,
+  id: row.id,
+  actionTime: row.actionTime,
+  receivedAt: row.receivedAt,
+  // What a finding is about stands in `finding`.
+  rawText: '{}',
+  defects: null,
+  finding: {
+    detection: row.detection,
+    severity: row.severity,
+    eventPosition: row.eventPosition,
+    events: row.events,
+    firstTime: row.firstTime,
+    actor: row.actor,
+    actorIpAddress: row.actorIpAddress,
+    actionType: row.actionType,
+    actionResult: row.actionResult,
+    resourceType: row.resourceType,
+    resourceId: row.resourceId,
+    summary: row.summary,
+  },
+});
+
+/** Up to which position of the feed the detections have been asked; undefined before a sink has wanted them. */
+export const readFindingHead = async (pool: Pool): Promise<number | undefined> => {
+  const { rows } = await pool.query<{ position: number }>('select position::float8 from finding_head');
+  return rows[0]?.position;
+};

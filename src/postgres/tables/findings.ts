@@ -1,0 +1,39 @@
+import { boolean, integer, pgTable, text } from 'drizzle-orm/pg-core';
+import { databaseTime, instant, integer64 } from './column-types.ts';
+
+/** What the detections found, once each, as sinks follow it. */
+export const findings = pgTable('findings', {
+  detection: text('detection').notNull(),
+  sourceKind: text('source_kind').notNull(),
+  sourceId: text('source_id').notNull(),
+  id: text('id').notNull(),
+  position: integer64('position').notNull(),
+  eventPosition: integer64('event_position').notNull(),
+  severity: text('severity').notNull(),
+  actionTime: instant('action_time').notNull(),
+  receivedAt: instant('received_at').notNull(),
+  organizationId: text('organization_id'),
+  organizationName: text('organization_name'),
+  accountId: text('account_id'),
+  accountName: text('account_name'),
+  zoneId: text('zone_id'),
+  zoneName: text('zone_name'),
+  actor: text('actor').notNull(),
+  actorIpAddress: text('actor_ip_address'),
+  actionType: text('action_type'),
+  actionResult: text('action_result'),
+  resourceType: text('resource_type'),
+  resourceId: text('resource_id'),
+  events: integer('events').notNull(),
+  firstTime: instant('first_time').notNull(),
+  summary: text('summary').notNull(),
+  notedAt: instant('noted_at').notNull().default(databaseTime),
+});
+
+/** One row, or none before a sink has wanted detections: up to which position of the feed they have been asked. */
+export const findingHead = pgTable('finding_head', {
+  onlyRow: boolean('only_row').notNull().default(true),
+  position: integer64('position').notNull(),
+  beganAt: integer64('began_at').notNull(),
+  notedAt: instant('noted_at').notNull().default(databaseTime),
+});

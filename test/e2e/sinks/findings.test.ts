@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest';
+import {
+  ATTACK_DETECTIONS,
+  appendAttack,
+  appendUsualSignIns,
+  attackedAccount,
+} from '../../../src/cli/demo/demo-attack.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { until } from '../../support/process/until.ts';
+import { messengerSettings, startMessenger } from '../../support/sinks/http/people-receivers.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
+
+test('an attack is told to Slack once for each finding, also through kill -9 and a restart; history tells no one', async () => {
+  await using world = await openWorld({ organizations: 2, accounts: 2, entries: 300, pageCap: 100 });
+  const { simulator } = world;
+  const { pool } = world.database;
+  await using slack = await startMessenger('slack', { oneIn: 900 });
+  const chat = {
+    ...messengerSettings('slack', slack.url),
+    pause: '1s',
+    batch_events: 2,
+    console_url: 'https://o.example',
+  };
+  const env = { ...world.env, ORGTRAIL_SOURCES: 'organizations,accounts', ORGTRAIL_SINKS: JSON.stringify({ chat }) };
+  const account = attackedAccount(simulator);
+  appendUsualSignIns(simulator, account, Date.now());
+  const stored = async () => (await world.compare()).missing === 0;
+  const caughtUp = async () =>
+    (
+      await pool.query(
+        'select from sinks s, feed_head h, finding_head f where s.position = h.position and f.position = h.position',
+      )
+    ).rowCount === 1;
+  const findings = async () =>
+    (
+      await pool.query<{ detection: string }>('select detection from findings where actor = $1 order by 1', [
+        'mira.petrov@demo-company.example',
+      ])
+    ).rows.map(({ detection }) => detection);
+
+  {
+    await using daemon = await startDaemonProcess(env);
+    await until('all of history is stored', stored);
+    await until('and dealt with', caughtUp);
+    expect(await pool.query('select from findings')).not.toMatchObject({ rowCount: 0 });
+    expect(slack.requests).toEqual([]);
+    // Takes the first message in, and the process is killed before it receives an answer.
+    slack.faults.push({ kind: 'stall', at: 'answer' });
+    appendAttack(simulator, account, Date.now());
+    await until('the first message has come', async () => slack.bodies.length > 0);
+    daemon.process.child.kill('SIGKILL');
+  }
+  expect(slack.bodies).toHaveLength(1);
+
+  await using daemon = await startDaemonProcess(env);
+  await until('the attack is stored', stored);
+  await until('and told', async () => new Set(slack.keys()).size >= ATTACK_DETECTIONS.length && (await caughtUp()));
+  expect(await findings()).toEqual([...ATTACK_DETECTIONS]);
+  const keys = slack.keys();
+  const repeated = keys.length - new Set(keys).size;
+  expect(new Set(keys).size).toBe(ATTACK_DETECTIONS.length);
+  // What was under way when the process was killed, and nothing else, has come again: under the same keys.
+  expect([slack.bodies[1], repeated > 0, repeated < ATTACK_DETECTIONS.length]).toEqual([slack.bodies[0], true, true]);
+  expect(slack.breaches).toEqual([]);
+  expect(slack.bodies[0]).toContain('<https://o.example/events/');
+  const health = JSON.parse((await daemon.get('/healthz')).text);
+  expect(health.sinks).toMatchObject([{ name: 'chat', type: 'slack', state: 'ok', lag_events: 0, dead_letters: 0 }]);
+  const list = await runInProcess(['sink', 'list'], world.ownerEnv);
+  expect(list.stdout).toMatch(/\nchat +ok +slack /);
+  expect(list.stdout).not.toContain('XXXXXXXX');
+});

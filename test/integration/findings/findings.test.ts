@@ -1,0 +1,197 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { noteFindings, wantDetections } from '../../../src/findings/note-findings.sql.ts';
+import { type FindingsRange, readFindingHead, readFindings } from '../../../src/findings/read-findings.sql.ts';
+import type { Lease } from '../../../src/ingest/planning/source.ts';
+import { readDeadLetters, readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
+import { registerSinks } from '../../../src/sinks/sinks.sql.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
+import { until } from '../../support/process/until.ts';
+import { createTestSink, startSinkWorker } from '../../support/sinks/delivery-fixture.ts';
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+const ALL = 50_000;
+
+let database: TestDatabase;
+let lease: Lease;
+let nowMs: number;
+beforeEach(async () => {
+  database = await createTestDatabase();
+  lease = await newSource(database.pool, 'org');
+  nowMs = Date.now();
+});
+afterEach(async () => {
+  await database?.close();
+});
+
+const store = async (...entries: readonly string[]): Promise<void> => {
+  const committed = await commitAll(database.pool, lease, [entries]);
+  lease = committed.at(-1)?.lease ?? lease;
+};
+const entry = (id: string, agoMs: number, action: object, more: object = {}): string =>
+  entryText(id, nowMs - agoMs, {
+    action: { result: 'success', time: new Date(nowMs - agoMs).toISOString(), ...action },
+    ...more,
+  });
+const harmless = (id: string, agoMs = MINUTE_MS): string => entry(id, agoMs, { type: 'view' });
+const deleted = (id: string, agoMs: number): string =>
+  entry(id, agoMs, { type: 'delete' }, { actor: { id: 'mira', email: 'mira@example.com' } });
+/** A token: of medium severity; for all zones: of high severity as well, at the same position. */
+const token = (id: string, agoMs = MINUTE_MS, isWide = false): string => {
+  const request = isWide ? { policies: [{ resources: { 'com.cloudflare.api.account.zone.*': '*' } }] } : {};
+  return entry(
+    id,
+    agoMs,
+    { type: 'create', description: 'Create API Token' },
+    { resource: { type: 'api_token', request } },
+  );
+};
+const note = async (most = ALL) => await noteFindings(database.pool, most);
+const noteAll = async (most: number): Promise<void> => {
+  for (let noted = await note(most); noted !== undefined && noted.position < noted.head; ) noted = await note(most);
+};
+const read = async (more: Partial<FindingsRange> = {}) =>
+  await readFindings(database.pool, {
+    after: 0,
+    until: undefined,
+    maxEvents: 100,
+    organizationIds: undefined,
+    sink: 'chat',
+    startsNow: false,
+    ...more,
+  });
+const named = async (more: Partial<FindingsRange> = {}) =>
+  (await read(more)).events.map(({ id, finding }) => `${id} ${finding.detection}`);
+
+describe('what the detections find is noted', () => {
+  test('never before a sink requires it; then from the end of the feed on, or from its beginning', async () => {
+    await store(token('before'));
+    expect(await note()).toBeUndefined();
+    await wantDetections(database.pool, false);
+    await store(token('after'));
+    expect(await note()).toEqual({ position: 2, head: 2, found: 1 });
+    expect(await named()).toEqual(['after api_token_changed']);
+    await database.pool.query('truncate findings, finding_head');
+    await wantDetections(database.pool, true);
+    // A later sink changes nothing.
+    await wantDetections(database.pool, false);
+    await note();
+    expect(await named()).toEqual(['before api_token_changed', 'after api_token_changed']);
+  });
+
+  test('once each, however often it is asked, and what comes late is found when it comes', async () => {
+    await wantDetections(database.pool, false);
+    await store(token('a'), harmless('b'));
+    expect(await note()).toEqual({ position: 2, head: 2, found: 1 });
+    expect(await note()).toEqual({ position: 2, head: 2, found: 0 });
+    // The collector was away for a week, and then a month of history came as well.
+    await store(token('a week ago', 7 * DAY_MS), token('a year ago', 365 * DAY_MS));
+    expect(await note()).toEqual({ position: 4, head: 4, found: 2 });
+    const found = ['a', 'a week ago', 'a year ago'].map((id) => `${id} api_token_changed`);
+    expect(await named()).toEqual(found);
+  });
+
+  test('a burst whose middle comes last, step by step', async () => {
+    await wantDetections(database.pool, false);
+    const deeds = Array.from({ length: 10 }, (_, n) => deleted(`delete-${n}`, 10 * MINUTE_MS - n * 10_000));
+    await store(...deeds.filter((_, n) => n !== 4));
+    await noteAll(2);
+    expect(await named()).toEqual([]);
+    await store(harmless('x'), deeds[4] ?? '', harmless('y'));
+    await noteAll(1);
+    const { rows } = await database.pool.query(
+      'select detection, id, position::integer, event_position::integer, events from findings',
+    );
+    expect(rows).toEqual([{ detection: 'delete_burst', id: 'delete-9', position: 11, event_position: 9, events: 10 }]);
+  });
+
+  test('by one replica at a time: another one does not wait for it', async () => {
+    await wantDetections(database.pool, false);
+    await store(token('a'));
+    const client = await database.pool.connect();
+    await client.query('begin');
+    await client.query('select from finding_head for update');
+    expect(await note()).toBeUndefined();
+    await client.query('rollback');
+    client.release();
+    expect(await note()).toMatchObject({ found: 1 });
+  });
+
+  test('and forgotten with its month', async () => {
+    await wantDetections(database.pool, false);
+    await store(token('old', 400 * DAY_MS), token('young'));
+    await note();
+    await database.pool.query(
+      `insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, retention)
+       values ('x', date_trunc('month', $1::timestamptz at time zone 'UTC')::date, 1, 0, 1, 1, 1, '1 year')`,
+      [new Date(nowMs - 400 * DAY_MS)],
+    );
+    expect(await named()).toEqual(['young api_token_changed']);
+  });
+});
+
+describe('a sink of findings', () => {
+  const register = (start: 'beginning' | 'now' = 'beginning') =>
+    registerSinks(database.pool, [{ name: 'chat', kind: 'slack', target: 'x', start }]);
+  const status = async () => (await readSinkStatus(database.pool, ['chat']))[0];
+
+  test('reads whole positions, in order, and no further than the detections have been asked', async () => {
+    await wantDetections(database.pool, false);
+    await store(token('a', MINUTE_MS, true), token('b'), harmless('c'));
+    await note();
+    await store(token('d'));
+    const first = await read({ maxEvents: 1 });
+    expect(first.events.map(({ finding }) => finding.detection)).toEqual(['api_token_changed', 'api_token_wide_scope']);
+    expect(first).toMatchObject({ scannedTo: 1, isFull: true });
+    expect(await read({ after: 1 })).toMatchObject({ scannedTo: 3, isFull: false, events: [{ id: 'b' }] });
+    expect(await read({ after: 3 })).toMatchObject({ scannedTo: 3, events: [] });
+    expect(await read({ after: 4 })).toMatchObject({ scannedTo: 4, events: [] });
+    expect(await read({ until: 1 })).toMatchObject({ scannedTo: 1, events: [{}, {}] });
+    expect(await named({ minSeverity: 'high' })).toEqual(['a api_token_wide_scope']);
+    expect(await named({ organizationIds: ['other'] })).toEqual([]);
+    expect(await named({ organizationIds: ['org'] })).toHaveLength(3);
+  });
+
+  test('is not sent what happened before it was known, nor what is too old, and counts the latter', async () => {
+    await wantDetections(database.pool, false);
+    await register('now');
+    await store(token('history', 20 * DAY_MS), token('new', -MINUTE_MS));
+    await note();
+    expect(await named({ startsNow: true })).toEqual(['new api_token_changed']);
+    // A sink that has been there for a month.
+    await database.pool.query("update sinks set created_at = now() - interval '1 month'");
+    const month = await read({ startsNow: true, maxAgeMs: 10 * DAY_MS });
+    expect(month).toMatchObject({ tooOld: 1, events: [{ id: 'new' }] });
+  });
+
+  test('gets each once, goes on after a stop, and the one of a position that is refused is a dead letter', async () => {
+    await wantDetections(database.pool, false);
+    await register();
+    await store(token('a', MINUTE_MS, true), token('b'));
+    await note();
+    const sink = createTestSink(({ events }) =>
+      events.some(({ finding }) => finding?.detection === 'api_token_wide_scope')
+        ? { kind: 'refused', reason: 'no such channel' }
+        : { kind: 'delivered', refused: [] },
+    );
+    const worker = { name: 'chat', sink, stream: 'detections' as const };
+    {
+      await using _ = startSinkWorker(database.pool, worker);
+      await until('two are dealt with', async () => (await status())?.position === 2);
+    }
+    await store(token('c'));
+    await note();
+    {
+      await using _ = startSinkWorker(database.pool, worker);
+      await until('all are dealt with', async () => (await status())?.position === 3);
+    }
+    expect(sink.received()).toEqual([1, 2, 3]);
+    expect(await readDeadLetters(database.pool, 'chat', 10)).toMatchObject([
+      { position: 1, reason: 'no such channel' },
+    ]);
+    expect(await readFindingHead(database.pool)).toBe(3);
+    const keys = sink.deliveries.flatMap(({ events }) => events.map(({ key }) => key));
+    expect(new Set(keys).size).toBe(4);
+  });
+});

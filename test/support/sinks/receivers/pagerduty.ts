@@ -1,0 +1,3 @@
+import { messengerKind } from '../messenger-kind.ts';
+
+export const receiver = messengerKind('pagerduty');
