@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { OrgtrailError } from '../../errors.ts';
+import { withIds } from '../../http/search/answer.ts';
 import { coverageBody } from '../../http/search/routes.ts';
 import { summaryBody } from '../../http/search/summary-routes.ts';
 import type { Pool } from '../../postgres/pool.ts';
@@ -124,13 +125,15 @@ export const searchCommand = (context: CliContext): Command => {
       return withDatabase(context, async (pool, { config, url, logger }) => {
         const nowMs = Date.now();
         if (options.historyOf !== undefined) refuseFilters(options);
-        const reading = await readOptions(pool, options, nowMs);
+        const read = await readOptions(pool, options, nowMs);
         const cursor = readPage(options);
         const explorer = openExplorer(url, logger, () => nowMs, {
           ...collectionRulesOf(config),
           accounts: config.accounts,
         });
         try {
+          // Names in the query line.
+          const reading = sound(await withIds(explorer.source, read));
           if (options.historyOf !== undefined)
             await writeHistory(explorer.source, options.historyOf, { options, context });
           else if (options.bundle !== undefined)
@@ -185,7 +188,11 @@ const readOptions = async (pool: Pool, options: Options, nowMs: number): Promise
     const [id = query.account] = await accountIds(pool, [query.account]);
     query.account = id;
   }
-  const reading = readSearch(query, nowMs);
+  return sound(readSearch(query, nowMs));
+};
+
+/** The reading, if it has no faults. */
+const sound = (reading: SearchReading): SearchReading => {
   const { faults } = reading;
   if (faults.length === 0) return reading;
   throw new OrgtrailError('usage', faults.map(({ field, reason }) => `${optionOf(field)} ${reason}`).join('; '));

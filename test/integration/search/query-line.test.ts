@@ -94,6 +94,13 @@ describe('the summary of a search', () => {
     const json = JSON.parse((await cli('--count', '--json', '--facet', 'action', '--', '-action:view')).stdout);
     expect(json.events).toBe(await countOf("coalesce(action_type, '') <> 'view'"));
     expect(Object.keys(json.facets.fields)).toEqual(['action']);
+    const { rows } = await world.database.pool.query('select id, name from organizations order by name limit 1');
+    for (const line of [`organization:"${rows[0].name}"`, `organization:"${rows[0].name}",nosuch`]) {
+      const { code, stdout, stderr } = await cli(line, '--count', '--json');
+      if (line.endsWith('nosuch'))
+        expect([code, stderr]).toEqual([2, expect.stringContaining('"nosuch" is not known')]);
+      else expect(JSON.parse(stdout).events).toBe(await countOf(`organization_id = '${rows[0].id}'`));
+    }
   });
 
   test.each([
