@@ -9,7 +9,9 @@ export const secretsOf = (config: Config): string[] => {
     secrets.push(...(credential.kind === 'token' ? [credential.token] : [credential.key, credential.email]));
   }
   for (const { settings } of config.sinks) secrets.push(...secretsOfSink(settings));
-  secrets.push(config.evidence?.s3.secretKey, config.aws['AWS_SECRET_ACCESS_KEY'], config.aws['AWS_SESSION_TOKEN']);
+  secrets.push(config.evidence?.s3.secretKey);
+  const signsForAmazon = config.evidence !== undefined || config.sinks.some(({ settings }) => settings.type === 's3');
+  if (signsForAmazon) secrets.push(config.aws['AWS_SECRET_ACCESS_KEY'], config.aws['AWS_SESSION_TOKEN']);
   if (config.databaseUrl !== undefined) secrets.push(...databasePasswords(config.databaseUrl));
   return secrets.filter((secret): secret is string => secret !== undefined && secret !== '');
 };
