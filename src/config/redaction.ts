@@ -10,7 +10,11 @@ export const secretsOf = (config: Config): string[] => {
   }
   for (const { settings } of config.sinks) secrets.push(...secretsOfSink(settings));
   secrets.push(config.evidence?.s3.secretKey, config.archive?.s3.secretKey);
-  secrets.push(config.aws['AWS_SECRET_ACCESS_KEY'], config.aws['AWS_SESSION_TOKEN']);
+  const signsForAmazon =
+    config.evidence !== undefined ||
+    config.archive !== undefined ||
+    config.sinks.some(({ settings }) => settings.type === 's3');
+  if (signsForAmazon) secrets.push(config.aws['AWS_SECRET_ACCESS_KEY'], config.aws['AWS_SESSION_TOKEN']);
   if (config.databaseUrl !== undefined) secrets.push(...databasePasswords(config.databaseUrl));
   return secrets.filter((secret): secret is string => secret !== undefined && secret !== '');
 };

@@ -253,6 +253,24 @@ describe('secrets of sinks', () => {
     ]);
   });
 
+  it("of Amazon's variables are among them if a sink may be signed with them", () => {
+    const aws = {
+      AWS_ACCESS_KEY_ID: 'id',
+      AWS_SECRET_ACCESS_KEY: `${SECRET}-aws`,
+      AWS_SESSION_TOKEN: `${SECRET}-session`,
+    };
+    const lake = { type: 's3', bucket: 'audit' };
+    expect(secretsOf(load({ lake }, aws))).toEqual([`${SECRET}-aws`, `${SECRET}-session`]);
+    expect(secretsOf(load({}, aws))).toEqual([]);
+    expect(load({ lake }, aws).aws).toMatchObject(aws);
+    const own = {
+      ...lake,
+      access_key_id: `${SECRET}-id`,
+      secret_access_key_file: file('s3-secret', `${SECRET}-own\n`),
+    };
+    expect(secretsOf(load({ own }))).toEqual([`${SECRET}-id`, `${SECRET}-own`]);
+  });
+
   it('are taken out of what a receiver says', () => {
     const es = load(sinks).sinks.find(({ name }) => name === 'es');
     expect(es && redactorOf(es.settings)(`no: Basic ${basic}, ${SECRET}-p`)).toBe('no: Basic [redacted], [redacted]');
