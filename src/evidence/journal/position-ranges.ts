@@ -10,3 +10,14 @@ export const unitedPositions = (ranges: readonly PositionRange[]): PositionRange
   }
   return all;
 };
+
+/** Whether a position is in one of these ranges, which are united: there may be as many as positions. */
+export const isInPositions = (ranges: readonly PositionRange[], position: number): boolean => {
+  let [low, high] = [0, ranges.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ranges[middle]?.[1] ?? 0) <= position) low = middle + 1;
+    else high = middle;
+  }
+  return (ranges[low]?.[0] ?? Number.POSITIVE_INFINITY) <= position;
+};

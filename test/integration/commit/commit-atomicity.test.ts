@@ -178,17 +178,17 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
       return texts.flatMap(([name, text]) => (bySql.test(text) || byBuilder.test(text) ? [name] : [])).sort();
     };
     // Earlier versions call these.
-    const [old, before] = ['orgtrail_commit_page', 'orgtrail_commit_walk_page'];
-    const own = 'orgtrail_commit_source_page';
-    // Called by the latter two alone.
+    const [old, before, last] = ['orgtrail_commit_page', 'orgtrail_commit_walk_page', 'orgtrail_commit_source_page'];
+    const own = 'orgtrail_commit_page_2';
+    // Called by the latter three alone.
     const reading = 'orgtrail_note_reading';
     expect(Object.fromEntries(written.map((table) => [table, writersOf(table)]))).toEqual({
-      audit_events: [old, own, before],
-      coverage_holes: [own, before],
+      audit_events: [old, own, last, before],
+      coverage_holes: [own, last, before],
       // Takes back what was claimed of the future.
-      coverage: [old, own, before, 'orgtrail_trim_coverage'],
+      coverage: [old, own, last, before, 'orgtrail_trim_coverage'],
       // A failure, under the fence; and the end of rests.
-      lanes: [own, before, 'orgtrail_end_rests', 'orgtrail_fail_lane', reading],
+      lanes: [own, last, before, 'orgtrail_end_rests', 'orgtrail_fail_lane', reading],
       sinks: [
         'orgtrail_begin_delivery',
         'orgtrail_claim_sink',
@@ -207,11 +207,11 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
         'sinks/sinks.sql.ts',
       ],
       coverage_readings: [reading],
-      // By orgtrail_commit_page_2, which calls the function before it; and what is no longer promised is deleted.
+      // Called by the last one alone; and what is no longer promised is deleted.
       evidence_reads: ['orgtrail_note_reads', 'orgtrail_thin_reads'],
       walks: [old],
       // The first one sets the position to what it is, for the trigger that compares timelines; the last one notes the time alone.
-      feed_head: ['orgtrail_check_timeline', old, own, before, 'orgtrail_note_alive'],
+      feed_head: ['orgtrail_check_timeline', old, own, last, before, 'orgtrail_note_alive'],
     });
   });
 });

@@ -24,7 +24,7 @@ export const coverageStatement: StatementOf<'coverage'> = {
   chain: sha256,
   commits: 3,
   server_time: at,
-  reads: null,
+  reads: { count: 3, sha256, after: { count: 1, sha256 } },
   as_of: at,
   holes: [{ pass: 0, range: ['2026-01-02T00:00:00Z', '2026-01-02T00:00:01Z'], reason: 'r', attempts: 1, found_at: at }],
   readings: [
@@ -76,7 +76,7 @@ export const statementTexts: readonly (readonly [Statement, string])[] = (() => 
       `{"type":"coverage",${head},"source_kind":"organization","source_id":"0193c4f5",` +
         '"filter":{"text":"actor_email=a%40example.com","hash":"f1"},"wanted_since":"2026-01-01T00:00:00Z",' +
         '"passes":[{"pass":0,"ranges":[["-infinity","2026-01-10T00:00:00Z"]]},{"pass":1,"ranges":[]}],' +
-        `"events":1,"chain":"${sha256}","commits":3,"server_time":"${at}","reads":null,"as_of":"${at}",` +
+        `"events":1,"chain":"${sha256}","commits":3,"server_time":"${at}","reads":{"count":3,"sha256":"${sha256}","after":{"count":1,"sha256":"${sha256}"}},"as_of":"${at}",` +
         `"holes":[{"pass":0,"range":["2026-01-02T00:00:00Z","2026-01-02T00:00:01Z"],"reason":"r","attempts":1,"found_at":"${at}"}],` +
         '"readings":[{"range":["-infinity","2026-01-02T00:00:00Z"],"method":"scrub","number":2,"direction":"desc","found":0,' +
         `"read_from":"${at}","read_to":"${at}"}],"left_out":{"ranges":1,"holes":2,"readings":3}}`,
@@ -93,6 +93,10 @@ export const statementTexts: readonly (readonly [Statement, string])[] = (() => 
     [
       { type: 'jump', ...common, id: 1_003, positions: [[44, 90]], old_timeline: 'a', new_timeline: 'b', found_at: at },
       `{"type":"jump",${head},"id":1003,"positions":[[44,90]],"old_timeline":"a","new_timeline":"b","found_at":"${at}"}`,
+    ],
+    [
+      { type: 'clock', ...common, before: null, ahead_seconds: -4_000, compared_at: at },
+      `{"type":"clock",${head},"before":null,"ahead_seconds":-4000,"compared_at":"${at}"}`,
     ],
     [
       {

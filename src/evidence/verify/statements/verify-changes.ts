@@ -3,7 +3,7 @@ import { textOf } from '../../bytes.ts';
 import { sha256 } from '../../crypto/sha256.ts';
 import { EvidenceFault } from '../../evidence-fault.ts';
 import { microsecondsOf } from '../../journal/instants.ts';
-import { unitedPositions } from '../../journal/position-ranges.ts';
+import { isInPositions, unitedPositions } from '../../journal/position-ranges.ts';
 import type { StatementOf } from '../../journal/statement.ts';
 import { readStrictJson } from '../../journal/strict-json.ts';
 import type { LeafStates } from '../leaf-states.ts';
@@ -41,7 +41,7 @@ export const verifyChanges = (
   for (const { position } of stated.values()) {
     // In a bundle of a time, the later content goes with the content.
     if (report.time !== undefined && ['withheld', 'unshown'].includes(states.stateOf(position - 1))) withheld += 1;
-    else if (dropped.some(([from, to]) => from <= position && position < to)) gone += 1;
+    else if (isInPositions(dropped, position)) gone += 1;
     else report.fault('change', `the later content of event ${position} is stated, and not in the bundle`, position);
   }
   if (withheld > 0) report.note(`what ${withheld} later contents are: their events are not of the time of the bundle`);
