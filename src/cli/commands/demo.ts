@@ -200,7 +200,7 @@ orgtrail demo: ${ORGANIZATIONS} organizations with ${ORGANIZATIONS * ACCOUNTS} a
   console   ${daemon.httpUrl}/
   health    curl -s ${daemon.httpUrl}/healthz
   metrics   curl -s ${daemon.httpUrl}/metrics | grep ^orgtrail
-  evidence  ${isSigned ? `curl -s ${daemon.httpUrl}/evidence/policy` : 'none: in a database of yours its key would be lost with the demo'}
+  evidence  ${isSigned ? `${daemon.httpUrl}/evidence-log\n            its keys: curl -s ${daemon.httpUrl}/evidence/policy` : 'none: in a database of yours its key would be lost with the demo'}
   SQL       psql '${daemon.app.database.url}' -c 'select * from audit_history order by position desc limit 10'
   Cloudflare (simulated)   ${simulatorUrl}
 

@@ -42,7 +42,9 @@ export const writeReadme = (facts: ReadmeFacts): string =>
     contents(facts),
     method(facts),
     list(facts),
-  ].join('\n');
+  ]
+    .filter((part) => part !== '')
+    .join('\n');
 
 const head = ({ logs, events, version, anchored }: ReadmeFacts): string => `EVIDENCE OF CLOUDFLARE AUDIT LOGS
 
@@ -181,7 +183,8 @@ Needed: Python 3.9 or later, and OpenSSL 3.0 or later. Open a terminal in this f
        python3 verify.py
 
    It ends with "Result: the evidence holds." and exit code 0, or with "does not hold" and exit code 5; the lines
-   above say what holds, what does not, and what is not claimed. Against the operator this alone proves little: he could
+   above say what holds, what does not, what was not checked (the option that would is named), and what is not claimed. The first
+   lines name time that was not read. "As far as the signer is believed" ends what the operator alone says. Against the operator this alone proves little: he could
    have signed another history, and have changed verify.py. That is what 2 and 3 are for. Anyone can write another
    verifier from "HOW IT IS MADE"; one, written apart from the first, is in orgtrail (npm package or container image).
    If you have it, it must come to the same result:

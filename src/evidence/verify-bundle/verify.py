@@ -74,6 +74,7 @@ class Report:
 
     def __init__(self):
         self.faults, self.count, self.notes, self.skipped, self.facts = [], {}, [], [], {}
+        self.anchored_to_the_end = False  # whether what was kept elsewhere covers all of both logs
         self.made = []  # claims: (text, whether it is no more than the word of the signer)
         self.causes, self.more = {}, {}  # (area, text without its position): the fault; area: faults that are not kept
 
@@ -105,19 +106,20 @@ class Report:
 
     @property
     def claims(self):
-        unanchored = self.facts.get('unanchored', True)
-        return [text + ', as far as the signer is believed' if believed and unanchored else text for text, believed in self.made]
+        return [text + ', as far as the signer is believed' if believed and not self.anchored_to_the_end else text for text, believed in self.made]
 
     def unread(self):
         """Before all else: that some time was not read."""
         gaps = [(one['source'], gap) for one in self.facts.get('coverage', ()) for gap in one['gaps']]
         holes = sum(len(one['holes']) for one in self.facts.get('coverage', ()))
-        if not gaps and not holes:
+        nothing = sum(not one['ranges'] for one in self.facts.get('coverage', ()))
+        if not gaps and not holes and not nothing:
             return []
         first = ' The first gap: %s %s from %s to %s.' % (gaps[0][0]['kind'], gaps[0][0]['id'], gaps[0][1][0] or 'the beginning',
                                                          gaps[0][1][1] or 'the end') if gaps else ''
-        return ['Not everything was read: %s and %s.%s All are named under "What is not claimed".' % (
-            number_of_things(len(gaps), 'gap'), number_of_things(holes, 'hole'), first)]
+        return ['Not everything was read: %s and %s%s.%s All are named under "What is not claimed".' % (
+            number_of_things(len(gaps), 'gap'), number_of_things(holes, 'hole'),
+            ', and nothing of %s' % number_of_things(nothing, 'source') if nothing else '', first)]
 
     def holds(self):
         return not self.count
@@ -1946,8 +1948,11 @@ def claim_anchors(trust, witnesses, anchors, packed, checkpoints, report):
     if not external:
         report.note('unanchored: that the history was not rewritten by a holder of the signing key. Give --anchor with a '
                     'checkpoint that you kept, or --policy or --witness with the key of a witness that you know.')
-    elif anchors and not witnesses:
+    elif witnesses and trust.witnesses_given:
+        report.anchored_to_the_end = True
+    elif anchors:
         position, statement = (max([anchor.size for _, anchor in anchors if anchor.origin == head.origin], default=0) for head in checkpoints)
+        report.anchored_to_the_end = position == checkpoints[0].size and statement == checkpoints[1].size
         if position < checkpoints[0].size:
             report.note('That the holder of the key did not rewrite positions %s and later: no checkpoint with these was kept.' % format(position + 1, ','))
         if statement < checkpoints[1].size:
@@ -2036,6 +2041,8 @@ def claim_coverage(journal, events, options, report):
         how = 'stated as read, of what the filter %s lets through,' % text if text else 'stated as read completely'
         for since, before in [(max(a, first), min(b, last)) for a, b in ranges if max(a, first) < min(b, last)]:
             report.claim(needed, '%s: %s from %s to %s' % (named(source), how, instant(since), instant(before)))
+        if not ranges:
+            report.note('%s: any time of it. Nothing is stated as read.' % named(source))
         for since, before in gaps:
             report.note('%s: a gap from %s to %s.' % (named(source), instant(since), instant(before)))
         name_holes(source, statement, report)

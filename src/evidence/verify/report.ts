@@ -63,6 +63,8 @@ export class Report {
   readonly faultCounts = new Map<FaultCode, number>();
   /** Whether something that the operator does not hold says that the log was this one: a checkpoint that was kept, a witness. */
   isAnchored = false;
+  /** Whether that covers all of the two logs, not only their beginnings. */
+  isAnchoredToTheEnd = false;
   /** Whether the bundle is of one source, and which, once that is known. */
   isOfOneSource = false;
   source: { readonly kind: string; readonly id: string } | undefined;
@@ -81,18 +83,22 @@ export class Report {
   get claims(): readonly string[] {
     return this.#claims
       .filter(({ needs }) => ![...fundamental, ...needs].some((code) => this.faultCounts.has(code)))
-      .map(({ text, isBelieved }) => (isBelieved && !this.isAnchored ? `${text}, ${AS_FAR_AS_BELIEVED}` : text));
+      .map(({ text, isBelieved }) =>
+        isBelieved && !this.isAnchoredToTheEnd ? `${text}, ${AS_FAR_AS_BELIEVED}` : text,
+      );
   }
 
   /** Which time of all sources is not stated as read: said before all else. Undefined if none is known to be missing. */
   get unread(): string | undefined {
     const gaps = this.coverage.flatMap(({ source, gaps: ranges }) => ranges.map((range) => ({ source, range })));
     const holes = this.coverage.reduce((sum, { holes: ones }) => sum + ones.length, 0);
-    if (gaps.length + holes === 0) return undefined;
+    const unread = this.coverage.filter(({ ranges }) => ranges.length === 0).length;
+    if (gaps.length + holes + unread === 0) return undefined;
     const first =
-      gaps[0] && `the first gap: ${gaps[0].source.kind} ${gaps[0].source.id} ${textOfRange(gaps[0].range)}; `;
+      gaps[0] && `; the first gap: ${gaps[0].source.kind} ${gaps[0].source.id} ${textOfRange(gaps[0].range)}`;
+    const nothing = unread === 0 ? '' : `, and of ${countOf(unread, 'source')} nothing is stated as read`;
     return onOneLine(
-      `not everything was read: ${countOf(gaps.length, 'gap')} and ${countOf(holes, 'hole')}; ${first ?? ''}all are named under "not claimed"`,
+      `not everything was read: ${countOf(gaps.length, 'gap')} and ${countOf(holes, 'hole')}${nothing}${first ?? ''}; all are named under "not claimed"`,
     );
   }
 

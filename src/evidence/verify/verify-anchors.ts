@@ -85,9 +85,9 @@ export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchor
 
 /**
  * Says what no checkpoint that was kept covers, and the holder of the key may have rewritten: what came after them, and all statements if
- * only checkpoints of the events were kept.
+ * only checkpoints of the events were kept. True: they cover all of it.
  */
-export const sayNotAnchored = (report: Report, anchors: readonly Anchor[], anchored: Anchored): void => {
+export const sayNotAnchored = (report: Report, anchors: readonly Anchor[], anchored: Anchored): boolean => {
   const kept = anchors.flatMap(({ note }) => openedAnchor(note, anchored.policy));
   const newestOf = (log: VerifiedLog): number =>
     Math.max(
@@ -106,6 +106,7 @@ export const sayNotAnchored = (report: Report, anchors: readonly Anchor[], ancho
     report.note(
       `that the holder of the key did not rewrite statements ${statement + 1} and later: no checkpoint of the journal with these was kept, so what they say of reading, gaps, drops, holds and keys is his word`,
     );
+  return position >= events.size && statement >= journal.size;
 };
 
 const openedAnchor = (note: Uint8Array, policy: Policy): OpenCheckpoint[] => {

@@ -109,7 +109,7 @@ const verifyBeside = (
   const others = anchors.filter((anchor) => !counting.includes(anchor));
   if (verifyAnchors(report, counting, anchored) > 0) report.isAnchored = true;
   verifyAnchors(report, others, anchored);
-  if (report.isAnchored && !isByWitness) sayNotAnchored(report, counting, anchored);
+  report.isAnchoredToTheEnd = isByWitness || (report.isAnchored && sayNotAnchored(report, counting, anchored));
   verifyOwnAnchors(report, reader, anchored, isPolicyOfBundle);
   sayUnanchored(report);
 };

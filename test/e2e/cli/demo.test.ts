@@ -71,6 +71,7 @@ describe.concurrent('demo', () => {
     await demo.waitFor('Cloudflare (simulated)');
     const consoleUrl = addressOf(demo, 'console');
     expect(consoleUrl).toBe(`http://127.0.0.1:${port}/`);
+    expect((await fetch(addressOf(demo, 'evidence'))).status).toBe(200);
     await until('everything is up to date', () => isUpToDate(consoleUrl));
 
     const statuses = await spendRequests(addressOf(demo, 'Cloudflare \\(simulated\\)'));

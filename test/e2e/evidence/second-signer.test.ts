@@ -10,6 +10,8 @@ import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
+const OPENSSL = 'openssl';
+
 let world: SyncWorld;
 let login: Login;
 let folder: string;
@@ -42,8 +44,8 @@ const secondKey = async () => {
     string,
     string,
   ];
-  execFileSync('openssl', ['genpkey', '-algorithm', 'ed25519', '-out', secret]);
-  execFileSync('openssl', ['pkey', '-in', secret, '-pubout', '-out', publicFile]);
+  execFileSync(OPENSSL, ['genpkey', '-algorithm', 'ed25519', '-out', secret]);
+  execFileSync(OPENSSL, ['pkey', '-in', secret, '-pubout', '-out', publicFile]);
   const lines = ['T=$(mktemp)', 'cat >$T', `openssl pkeyutl -sign -rawin -inkey ${secret} -in $T`, 'rm $T'];
   await writeFile(program, `${['set -e', ...lines].join('\n')}\n`);
   return { publicFile, command: `sh ${program}` };

@@ -23,7 +23,8 @@ interface StorageKind {
   readonly name: 'moto' | 'radosgw';
   /** Why it cannot be started; undefined: it can. */
   readonly missing: string | undefined;
-  start(): Promise<Storage>;
+  /** On this port, or on a free one. */
+  start(at?: number): Promise<Storage>;
 }
 
 const RADOSGW = '/usr/bin/radosgw';
@@ -44,8 +45,8 @@ const missingMoto = (): string | undefined => {
 const moto: StorageKind = {
   name: 'moto',
   missing: missingMoto(),
-  start: async () => {
-    const [port = 0] = await freePorts(1);
+  start: async (at) => {
+    const port = at ?? (await freePorts(1))[0] ?? 0;
     const main = ['-c', 'from moto.server import main; main()', '-H', '127.0.0.1', '-p', String(port)];
     const server = await running(() => spawn(PYTHON, main, { stdio: 'ignore' }), port);
     return { ...server, accessKey: 'key', secretKey: 'secret', restart: undefined };
@@ -56,8 +57,8 @@ const moto: StorageKind = {
 const radosgw: StorageKind = {
   name: 'radosgw',
   missing: existsSync(RADOSGW) ? undefined : 'there is no radosgw (radosgw of Debian)',
-  start: async () => {
-    const [port = 0] = await freePorts(1);
+  start: async (at) => {
+    const port = at ?? (await freePorts(1))[0] ?? 0;
     const folder = await mkdtemp(join(tmpdir(), 'orgtrail-radosgw-'));
     const settings = join(folder, 'ceph.conf');
     await writeFile(settings, radosgwSettings(folder, port));

@@ -50,6 +50,8 @@ const sayWhatIsCovered = (
   if (filter.text !== '') report.note(`${name}: what the filter ${filter.text} leaves out: it was not collected`);
   const how = filter.text === '' ? 'completely' : `, of what the filter ${filter.text} lets through,`;
   for (const range of ranges) report.claim(needed, `${name}: stated as read ${how} ${rangeText(range)}`);
+  if (statement.passes.every((pass) => pass.ranges.length === 0))
+    report.note(`${name}: any time of it: nothing is stated as read`);
   for (const gap of gaps) report.note(`${name}: a gap ${rangeText(gap)}`);
   for (const { pass, range, reason, found_at: foundAt } of holes)
     report.note(

@@ -2,11 +2,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { mirrorTo } from '../../../../src/evidence/anchors/mirror.ts';
 import { openAnchors } from '../../../../src/evidence/anchors/open-anchors.ts';
 import { objectsIn } from '../../../../src/evidence/anchors/write-once-objects.ts';
-import { readEvidenceStatus } from '../../../../src/evidence/stored/evidence-status.sql.ts';
 import type { S3Bucket } from '../../../../src/s3/s3-bucket.ts';
 import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
 import { newSigner } from '../../../support/evidence/builder-world.ts';
-import { rememberForRewind } from '../../../support/evidence/rewind.ts';
 import { createTestDatabase, type TestDatabase } from '../../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../../support/postgres/store-fixture.ts';
 import { type Storage, storages, testBucket } from '../../../support/s3/storages.ts';
@@ -49,7 +47,7 @@ describe.each(storages)('an anchor on $name', ({ name: kind, missing, start }) =
       await commit(database.pool, lease, texts);
     };
 
-    test('has checkpoints, tiles and statements; the version of an object is the receipt', async () => {
+    test('keeps the version of each object as the receipt, and locks it', async () => {
       const builder = open();
       await addEvents(700, 'first');
       await builder.build();
@@ -81,36 +79,6 @@ describe.each(storages)('an anchor on $name', ({ name: kind, missing, start }) =
         expect(lockedUntilMs).toBeGreaterThanOrEqual(Math.floor(before / 1_000) * 1_000 + 400 * DAY_MS);
         expect(lockedUntilMs).toBeLessThanOrEqual(Date.now() + 400 * DAY_MS);
       }
-    });
-
-    test('never overwrites: another checkpoint of this size is a failure that is shown', async () => {
-      const key = `events/checkpoints/${name(10)}`;
-      await bucket.put(key, Buffer.from('something else'));
-      const builder = open();
-      await addEvents(10, 'first');
-      await builder.build();
-      await builder.anchor();
-      expect(builder.failures).toEqual([`${key} is another checkpoint of 10 events`]);
-      expect((await bucket.get(key))?.bytes.toString()).toBe('something else');
-      expect((await readEvidenceStatus(database.pool))?.anchors).toMatchObject([
-        { anchor: bucket.address.name, size: null, error: `${key} is another checkpoint of 10 events` },
-      ]);
-    });
-
-    test('tells a database that went back that it is behind', async () => {
-      const first = open();
-      await addEvents(300, 'first');
-      await first.build();
-      const rewind = await rememberForRewind(database.pool);
-      await addEvents(300, 'second');
-      await first.build();
-      await first.anchor();
-      await rewind();
-      const second = open('other-host/2/y');
-      expect(await second.build()).toMatchObject({ kind: 'stopped' });
-      expect(second.signed).toEqual([]);
-      const at = bucket.address.name;
-      expect(second.stops).toEqual([`behind: a checkpoint of 600 events is kept at ${at}, and here are 300`]);
     });
 
     test.runIf(kind === 'radosgw')('that refuses the key holds nothing up, and says in words why', async () => {

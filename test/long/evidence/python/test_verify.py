@@ -670,9 +670,21 @@ class Command(Case):
                           'Time stamps', 'One organization or account by itself', 'One stretch of time by itself'])
         kept = put(self.folder, 'kept', History(20).checkpoint(10))
         _, out, _ = command(self.path('bundle'), '--anchor', kept, '--organization', '77aa', '--since', '2026-01-01T00:00:00Z')
-        self.assertNotIn('as far as the signer is believed', out)
+        self.assertIn('What holds:', out)  # of positions after the tenth, the signer alone says so
+        self.assertIn('none is left out, as far as the signer is believed', out)
         self.assertEqual([line[4:line.index(':')] for line in out.split('\n') if line.startswith('  ? ')],
                          ['The keys against any that you were given', 'Time stamps'])
+        both = [put(self.folder, log, verify.read_file(self.path('bundle/%s/checkpoint' % log))) for log in ('events', 'journal')]
+        _, out, _ = command(self.path('bundle'), '--kept-elsewhere', '--anchor', *both)
+        self.assertNotIn('as far as the signer is believed', out)
+
+    def test_a_source_of_which_nothing_is_read(self):
+        history = History(20).standard()
+        history.state_coverage(numbers=(1,), ranges=[])
+        history.state_coverage(numbers=(1,), ranges=[], filter={'text': 'x', 'hash': '1'})
+        _, out, _ = command(history.write(self.path('bundle')))
+        self.assertRegex(out.split('\n')[0], '^Not everything was read: no gap and no hole, and nothing of 1 source.')
+        self.assertIn('any time of it. Nothing is stated as read.', out)
 
     def test_readings_of_the_time_that_is_asked_for_and_gaps_at_the_top(self):
         def reading(day, method, number):

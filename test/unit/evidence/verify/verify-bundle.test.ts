@@ -499,13 +499,19 @@ describe('a checkpoint that the bundle has as well', () => {
   });
 });
 
-test('what sounds absolute is as far as the signer is believed, until a checkpoint that was kept says it', () => {
+test('what sounds absolute is as far as the signer is believed, until checkpoints that were kept say all of it', () => {
   const history = small();
   const believed = (options?: VerifierOptions) =>
     verify(history, options).claims.filter((claim) => claim.endsWith('as far as the signer is believed')).length;
   expect(believed()).toBe(2);
-  const note = small(11).checkpoint('events');
-  expect(believed({ anchors: [{ name: 'kept', note }] })).toBe(0);
+  const kept = (of: TestHistory, log: 'events' | 'journal') => ({
+    name: `kept ${log}`,
+    note: of.checkpoint(log),
+    isKeptElsewhere: true,
+  });
+  expect(believed({ anchors: [kept(small(11), 'events'), kept(history, 'journal')] })).toBe(2);
+  expect(believed({ anchors: [kept(history, 'events')] })).toBe(2);
+  expect(believed({ anchors: [kept(history, 'events'), kept(history, 'journal')] })).toBe(0);
 });
 
 test('what was not given is named as not checked', () => {
@@ -528,6 +534,9 @@ test('time that was not read is named first', () => {
   expect(text).toContain('\nholds, as far as the signer is believed (unanchored):\n');
   expect(text).toContain('\nnot checked:\n');
   expect(verify(small()).unread).toBeUndefined();
+  const never = verify(grown(begun(), 20).stateCoverage('o1', { passes: [{ pass: 0, ranges: [] }] }));
+  expect(never.unread).toContain('no gap and no hole, and of 1 source nothing is stated as read; all are');
+  expect(never.notClaimed).toContain('organization o1: any time of it: nothing is stated as read');
 });
 
 test('gaps are what ranges lack of a time', () => {
