@@ -125,6 +125,11 @@ describe('ORGTRAIL_SINKS', () => {
     ]);
     const { sinks } = load({ a: file }, { ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' });
     expect(sinks[0]?.settings).toMatchObject({ checkpoints: true });
+    const slack = { type: 'slack', webhook_url: 'https://hooks.slack.com/services/x', checkpoints: true };
+    expect(faultsOf({ a: slack }).join()).toContain('.checkpoints go with entries');
+    expect(faultsOf({ a: { type: 's3', bucket: 'audit', checkpoints: true } }).join()).toContain(
+      '.checkpoints are not for s3',
+    );
   });
 
   it.each<[string, unknown, string]>([
