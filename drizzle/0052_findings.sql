@@ -151,3 +151,128 @@ begin
   end loop;
 end
 $do$;
+--> statement-breakpoint
+-- What is wrong with orgtrail itself. An alarm is opened once its condition has lasted, and resolved when it is over; sinks are sent these changes.
+create table if not exists alarms (
+  alarm text collate "C" primary key,
+  severity text not null,
+  summary text not null,
+  seen_since timestamptz not null default clock_timestamp(),
+  opened bigint
+);
+--> statement-breakpoint
+create table if not exists alarm_changes (
+  number bigint generated always as identity primary key,
+  alarm text not null,
+  opened bigint,
+  state text not null check (state in ('open', 'resolved')),
+  severity text not null,
+  summary text not null,
+  changed_at timestamptz not null default clock_timestamp()
+);
+--> statement-breakpoint
+create table if not exists alarm_cursors (
+  sink text collate "C" primary key references sinks (name) on delete cascade,
+  number bigint not null
+);
+--> statement-breakpoint
+comment on table alarms is 'What is wrong with orgtrail itself at this moment, as the daemons see it for sinks of alarms.';
+--> statement-breakpoint
+comment on column alarms.alarm is 'Its name, with that of a sink if it is about one.';
+--> statement-breakpoint
+comment on column alarms.severity is 'medium, high or critical.';
+--> statement-breakpoint
+comment on column alarms.summary is 'For people.';
+--> statement-breakpoint
+comment on column alarms.seen_since is 'Since when its condition has been met without a break.';
+--> statement-breakpoint
+comment on column alarms.opened is 'The number of the change by which it was opened; null: its condition has not lasted long enough.';
+--> statement-breakpoint
+comment on table alarm_changes is 'Alarms opened and resolved, in order.';
+--> statement-breakpoint
+comment on column alarm_changes.number is 'Numbers the changes; in the order of their commits, with gaps.';
+--> statement-breakpoint
+comment on column alarm_changes.alarm is 'As in alarms.';
+--> statement-breakpoint
+comment on column alarm_changes.opened is 'The number by which the alarm was opened that this resolves; null: this opens it.';
+--> statement-breakpoint
+comment on column alarm_changes.state is 'open or resolved.';
+--> statement-breakpoint
+comment on column alarm_changes.severity is 'As in alarms.';
+--> statement-breakpoint
+comment on column alarm_changes.summary is 'For people; of a resolved alarm, what it was last.';
+--> statement-breakpoint
+comment on column alarm_changes.changed_at is 'When it was opened or resolved.';
+--> statement-breakpoint
+comment on table alarm_cursors is 'How far each sink of alarms is.';
+--> statement-breakpoint
+comment on column alarm_cursors.sink is 'Its name, as in sinks.';
+--> statement-breakpoint
+comment on column alarm_cursors.number is 'All changes up to this one are delivered.';
+--> statement-breakpoint
+-- At every start of a daemon: where new sinks of alarms begin.
+create or replace function orgtrail_register_alarm_sinks(p_names text[], p_starts text[]) returns void
+language sql as $function$
+  insert into alarm_cursors (sink, number)
+  select s.name, case when s.start = 'now' then coalesce((select max(c.number) from alarm_changes c), 0) else 0 end
+  from unnest(p_names, p_starts) as s (name, start)
+  on conflict do nothing
+$function$;
+--> statement-breakpoint
+-- All that is wrong at this moment. What has lasted so long is opened; what is not among it any more is resolved. False: another replica is
+-- doing it. Changes of more than a year ago are gone.
+create or replace function orgtrail_note_alarms(p_alarms text[], p_severities text[], p_summaries text[], p_after_ms float8) returns boolean
+language plpgsql as $function$
+declare
+  each record;
+  made bigint;
+begin
+  -- Until the commit, so that numbers follow the order of commits.
+  if not pg_try_advisory_xact_lock(hashtext('orgtrail_note_alarms')) then return false; end if;
+  insert into alarms as a (alarm, severity, summary)
+  select left(u.alarm, 200), u.severity, left(u.summary, 2000) from unnest(p_alarms, p_severities, p_summaries) as u (alarm, severity, summary)
+  on conflict (alarm) do update set severity = excluded.severity, summary = excluded.summary;
+  for each in select * from alarms a where a.alarm <> all (p_alarms) loop
+    if each.opened is not null then
+      insert into alarm_changes (alarm, opened, state, severity, summary)
+      values (each.alarm, each.opened, 'resolved', each.severity, each.summary);
+    end if;
+    delete from alarms a where a.alarm = each.alarm;
+  end loop;
+  for each in select * from alarms a where a.opened is null and a.seen_since <= clock_timestamp() - orgtrail_span(p_after_ms) order by a.alarm loop
+    insert into alarm_changes (alarm, state, severity, summary) values (each.alarm, 'open', each.severity, each.summary)
+    returning number into made;
+    update alarms a set opened = made where a.alarm = each.alarm;
+  end loop;
+  delete from alarm_changes c where c.changed_at < clock_timestamp() - interval '1 year';
+  return true;
+end
+$function$;
+--> statement-breakpoint
+-- As orgtrail_finish_delivery, of alarms. The position follows the feed, of which such a sink needs nothing.
+create or replace function orgtrail_finish_alarms(p_name text, p_epoch bigint, p_number bigint, p_accepted bigint, p_lease_ms float8)
+returns boolean
+language plpgsql as $function$
+begin
+  if not orgtrail_finish_delivery(p_name, p_epoch, (select h.position from feed_head h), p_accepted, 0, '{}', '{}', p_lease_ms) then
+    return false;
+  end if;
+  if p_number > (select coalesce(max(c.number), 0) from alarm_changes c) then
+    raise exception 'the sink % may not go to alarm %: there is none', p_name, p_number using errcode = 'check_violation';
+  end if;
+  update alarm_cursors c set number = greatest(c.number, p_number) where c.sink = p_name;
+  return true;
+end
+$function$;
+--> statement-breakpoint
+do $do$
+declare
+  each text;
+begin
+  foreach each in array array['orgtrail_register_alarm_sinks', 'orgtrail_note_alarms', 'orgtrail_finish_alarms'] loop
+    execute pg_catalog.format('alter function %s security definer set search_path = %I, pg_temp',
+      each::regproc::regprocedure, current_schema());
+    execute pg_catalog.format('revoke execute on function %s from public', each::regproc::regprocedure);
+  end loop;
+end
+$do$;

@@ -69,6 +69,29 @@ create table accounts (
   last_seen_at timestamp with time zone not null default clock_timestamp()
 );
 
+create table alarm_changes (
+  number bigint not null generated always as identity,
+  alarm text not null,
+  opened bigint,
+  state text not null,
+  severity text not null,
+  summary text not null,
+  changed_at timestamp with time zone not null default clock_timestamp()
+);
+
+create table alarm_cursors (
+  sink text collate "C" not null,
+  number bigint not null
+);
+
+create table alarms (
+  alarm text collate "C" not null,
+  severity text not null,
+  summary text not null,
+  seen_since timestamp with time zone not null default clock_timestamp(),
+  opened bigint
+);
+
 create table api_budget (
   credential text not null,
   next_free_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
@@ -572,6 +595,11 @@ alter table account_organizations add constraint account_organizations_scope_fke
 alter table accounts add constraint accounts_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id);
 alter table accounts add constraint accounts_pkey PRIMARY KEY (id);
 alter table accounts add constraint accounts_state_check CHECK ((state = ANY (ARRAY['active'::text, 'gone'::text])));
+alter table alarm_changes add constraint alarm_changes_pkey PRIMARY KEY (number);
+alter table alarm_changes add constraint alarm_changes_state_check CHECK ((state = ANY (ARRAY['open'::text, 'resolved'::text])));
+alter table alarm_cursors add constraint alarm_cursors_pkey PRIMARY KEY (sink);
+alter table alarm_cursors add constraint alarm_cursors_sink_fkey FOREIGN KEY (sink) REFERENCES sinks(name) ON DELETE CASCADE;
+alter table alarms add constraint alarms_pkey PRIMARY KEY (alarm);
 alter table api_budget add constraint api_budget_pkey PRIMARY KEY (credential);
 alter table archive_objects add constraint archive_objects_bytes_check CHECK ((bytes > 0));
 alter table archive_objects add constraint archive_objects_check CHECK ((last_position >= first_position));
@@ -3327,6 +3355,24 @@ AS $function$
     last_attempt_at = excluded.last_attempt_at
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_finish_alarms(p_name text, p_epoch bigint, p_number bigint, p_accepted bigint, p_lease_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if not orgtrail_finish_delivery(p_name, p_epoch, (select h.position from feed_head h), p_accepted, 0, '{}', '{}', p_lease_ms) then
+    return false;
+  end if;
+  if p_number > (select coalesce(max(c.number), 0) from alarm_changes c) then
+    raise exception 'the sink % may not go to alarm %: there is none', p_name, p_number using errcode = 'check_violation';
+  end if;
+  update alarm_cursors c set number = greatest(c.number, p_number) where c.sink = p_name;
+  return true;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_finish_delivery(p_name text, p_epoch bigint, p_until bigint, p_accepted bigint, p_refused_in_row integer, p_refused bigint[], p_reasons text[], p_lease_ms double precision)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3674,6 +3720,38 @@ begin
   from jsonb_array_elements(p_notes) as notes (note) limit 1000;
   delete from access_log where id in (
     select id from access_log where at < clock_timestamp() - interval '400 days' order by at limit 1000);
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_note_alarms(p_alarms text[], p_severities text[], p_summaries text[], p_after_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  each record;
+  made bigint;
+begin
+  -- Until the commit, so that numbers follow the order of commits.
+  if not pg_try_advisory_xact_lock(hashtext('orgtrail_note_alarms')) then return false; end if;
+  insert into alarms as a (alarm, severity, summary)
+  select left(u.alarm, 200), u.severity, left(u.summary, 2000) from unnest(p_alarms, p_severities, p_summaries) as u (alarm, severity, summary)
+  on conflict (alarm) do update set severity = excluded.severity, summary = excluded.summary;
+  for each in select * from alarms a where a.alarm <> all (p_alarms) loop
+    if each.opened is not null then
+      insert into alarm_changes (alarm, opened, state, severity, summary)
+      values (each.alarm, each.opened, 'resolved', each.severity, each.summary);
+    end if;
+    delete from alarms a where a.alarm = each.alarm;
+  end loop;
+  for each in select * from alarms a where a.opened is null and a.seen_since <= clock_timestamp() - orgtrail_span(p_after_ms) order by a.alarm loop
+    insert into alarm_changes (alarm, state, severity, summary) values (each.alarm, 'open', each.severity, each.summary)
+    returning number into made;
+    update alarms a set opened = made where a.alarm = each.alarm;
+  end loop;
+  delete from alarm_changes c where c.changed_at < clock_timestamp() - interval '1 year';
+  return true;
 end
 $function$;
 
@@ -4143,6 +4221,18 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_register_alarm_sinks(p_names text[], p_starts text[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  insert into alarm_cursors (sink, number)
+  select s.name, case when s.start = 'now' then coalesce((select max(c.number) from alarm_changes c), 0) else 0 end
+  from unnest(p_names, p_starts) as s (name, start)
+  on conflict do nothing
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_register_sinks(p_names text[], p_kinds text[], p_targets text[], p_starts text[])
  RETURNS void
  LANGUAGE sql
@@ -4609,6 +4699,23 @@ comment on column accounts.state is 'active; gone: no listing that ever showed i
 comment on column accounts.named_by_hand is 'Named in ORGTRAIL_ACCOUNTS: pulled whether or not a listing shows it.';
 comment on column accounts.first_seen_at is 'When it was first seen.';
 comment on column accounts.last_seen_at is 'When a listing last named it.';
+comment on table alarm_changes is 'Alarms opened and resolved, in order.';
+comment on column alarm_changes.number is 'Numbers the changes; in the order of their commits, with gaps.';
+comment on column alarm_changes.alarm is 'As in alarms.';
+comment on column alarm_changes.opened is 'The number by which the alarm was opened that this resolves; null: this opens it.';
+comment on column alarm_changes.state is 'open or resolved.';
+comment on column alarm_changes.severity is 'As in alarms.';
+comment on column alarm_changes.summary is 'For people; of a resolved alarm, what it was last.';
+comment on column alarm_changes.changed_at is 'When it was opened or resolved.';
+comment on table alarm_cursors is 'How far each sink of alarms is.';
+comment on column alarm_cursors.sink is 'Its name, as in sinks.';
+comment on column alarm_cursors.number is 'All changes up to this one are delivered.';
+comment on table alarms is 'What is wrong with orgtrail itself at this moment, as the daemons see it for sinks of alarms.';
+comment on column alarms.alarm is 'Its name, with that of a sink if it is about one.';
+comment on column alarms.severity is 'medium, high or critical.';
+comment on column alarms.summary is 'For people.';
+comment on column alarms.seen_since is 'Since when its condition has been met without a break.';
+comment on column alarms.opened is 'The number of the change by which it was opened; null: its condition has not lasted long enough.';
 comment on table api_budget is 'The request budget that all replicas share, one row per credential fingerprint (a truncated hash, not the credential).';
 comment on column api_budget.credential is 'A hash that tells credentials apart, and nothing about them.';
 comment on column api_budget.next_free_at is 'When the next request may go out, if all of the burst is used.';

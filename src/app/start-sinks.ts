@@ -14,11 +14,13 @@ import type { DeliveryContext, DeliveryObserver, SinkConfig } from '../sinks/por
 import { redactorOf } from '../sinks/redaction.ts';
 import type { SinkSurroundings } from '../sinks/sink-kind.ts';
 import { registerSinks } from '../sinks/sinks.sql.ts';
+import { createAlarmStore, neverRefused } from '../sinks/stream/alarm-store.sql.ts';
 import { logDelivery } from '../telemetry/log-delivery.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { teeObserver } from '../telemetry/tee-observer.ts';
+import { prepareAlarms, startAlarms, waitForAlarms } from './findings/start-alarms.ts';
+import { prepareFindings, startFindings, waitForFindings } from './findings/start-findings.ts';
 import type { App } from './open-app.ts';
-import { prepareFindings, startFindings, waitForFindings } from './start-findings.ts';
 
 /** Their statements are short: sinks share these, and none of them is one of the connections for pulling. */
 const MAX_CONNECTIONS = 6;
@@ -57,6 +59,7 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
   }));
   await prepareFindings(app.database.pool, config.sinks);
   await registerSinks(app.database.pool, registrations);
+  await prepareAlarms(app.database.pool, config.sinks);
   const size = Math.min(MAX_CONNECTIONS, sinkConfigs.length + 1);
   const { pool, close } = openPool({ url: app.database.latestUrl, size, logger });
   const context: Omit<DeliveryContext, 'redact'> = {
@@ -74,10 +77,21 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
   };
   for (const { name, sink } of sinkConfigs) logger.info({ sink: name, target: sink.target }, 'sink started');
   const loops = sinkConfigs.map((sinkConfig) =>
-    deliverForever({ ...contextFor(sinkConfig, context, pool), redact: sinkConfig.redact }, sinkConfig, options),
+    deliverForever(
+      { ...contextFor(sinkConfig, context, pool, config.leaseMs), redact: sinkConfig.redact },
+      sinkConfig,
+      options,
+    ),
   );
   const { waitForNews: waitBeyond, time } = context;
   loops.push(startFindings(config.sinks, { pool, time, logger, signal: options.asked, waitBeyond }));
+  const facts = async () => ({
+    status: await app.statusReader.read(config),
+    sinks: await app.sinks(),
+    evidence: await app.metricsSource.evidence(),
+    tickMs: config.tickMs,
+  });
+  loops.push(startAlarms(config.sinks, { pool, time, logger, signal: options.asked, facts }));
   return {
     ended: Promise.all(loops),
     close: async () => {
@@ -100,7 +114,8 @@ const configuredSink = (
     if (!isDeepStrictEqual(now, latest)) latest = now;
     return latest;
   };
-  const sink = createLiveSink({ settings: current, refresh: secrets.reload, surroundings });
+  const live = createLiveSink({ settings: current, refresh: secrets.reload, surroundings });
+  const sink = settings.events === 'alarms' ? neverRefused(live) : live;
   const redact = (text: string) => redactorOf(current())(text);
   const { format, organizations, accounts, copies, events: stream, start } = settings;
   const batchEvents = Math.min(settings.batch_events, sink.maxEvents ?? settings.batch_events);
@@ -122,10 +137,26 @@ const configuredSink = (
 };
 
 /** What a sink of findings waits for is not the feed but what was found in it. */
-const contextFor = <C extends Omit<DeliveryContext, 'redact'>>({ stream }: SinkConfig, context: C, pool: Pool): C =>
-  stream !== 'detections'
-    ? context
-    : { ...context, waitForNews: (after, signal) => waitForFindings(pool, context.time, after, signal) };
+const contextFor = <C extends Omit<DeliveryContext, 'redact'>>(
+  { stream }: SinkConfig,
+  context: C,
+  pool: Pool,
+  leaseMs: number,
+): C => {
+  const { store, time } = context;
+  switch (stream) {
+    case 'detections':
+      return { ...context, waitForNews: (after, signal) => waitForFindings(pool, time, after, signal) };
+    case 'alarms':
+      return {
+        ...context,
+        store: createAlarmStore(pool, store, leaseMs),
+        waitForNews: (after, signal) => waitForAlarms(pool, time, after, signal),
+      };
+    default:
+      return context;
+  }
+};
 
 /** Woken by the notification that comes with each commit. */
 const waitForNews = async (feed: FeedSource, after: number, signal: AbortSignal): Promise<void> => {

@@ -11,7 +11,8 @@ export type FindingFormat = (typeof findingFormats)[number];
 const nativeLine = (event: FoundEvent, key: string): string => {
   const { finding } = event;
   return toJsonLine({
-    kind: 'detection',
+    kind: finding.alarm === undefined ? 'detection' : 'alarm',
+    ...(finding.alarm !== undefined && { state: finding.alarm.state, opened: finding.alarm.opened }),
     key,
     position: event.position,
     feed_id: event.feedId,

@@ -4,6 +4,8 @@ import type { FeedEvent } from '../formats/feed-event.ts';
 export interface Finding {
   readonly detection: string;
   readonly severity: string;
+  /** Of an alarm of orgtrail itself, in the place of a detection: whether it is opened or resolved, and by which number it was opened. */
+  readonly alarm?: { readonly state: 'open' | 'resolved'; readonly opened: number } | undefined;
   /** Of the event that names it: where the console has it. */
   readonly eventPosition: number;
   /** How many events it takes. */
@@ -30,7 +32,7 @@ export type Severity = (typeof severities)[number];
 
 /** What its key is made of: the same for every replica, restart and replay. */
 export const findingKeyParts = ({ finding, sourceKind, sourceId, id }: FoundEvent): readonly string[] => [
-  'detection',
+  finding.alarm === undefined ? 'detection' : 'alarm',
   finding.detection,
   sourceKind,
   sourceId,
@@ -38,8 +40,9 @@ export const findingKeyParts = ({ finding, sourceKind, sourceId, id }: FoundEven
 ];
 
 /** `token_changed` as `Token changed`. */
-export const titleOf = ({ detection }: Finding): string => {
-  const words = detection.replaceAll('_', ' ').trim();
+export const titleOf = ({ detection, alarm }: Finding): string => {
+  const state = alarm?.state === 'resolved' ? 'resolved: ' : '';
+  const words = `${state}${detection.replaceAll('_', ' ').trim()}`;
   return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}`.replace(/\bapi\b/i, 'API').replace(/\bsso\b/i, 'SSO');
 };
 

@@ -28,7 +28,7 @@ export const createDeliveryStore = (pool: Pool, owner: string, leaseMs: number):
     return { waitMs: 0 };
   },
   renew: (turn) => renewSink(pool, turn, leaseMs),
-  read: (range) => (range.stream === 'entries' ? readFeedEvents(pool, range) : readFindings(pool, range)),
+  read: (range) => (range.stream === 'detections' ? readFindings(pool, range) : readFeedEvents(pool, range)),
   begin: (turn, until) => beginDelivery(pool, turn, until, leaseMs),
   finish: (turn, result) => finishDelivery(pool, turn, result, leaseMs),
   skip: (turn, until, skipped) =>

@@ -9,6 +9,7 @@ import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
 import { sinkTable } from '../output/sink-table.ts';
 import { alignColumns, printable } from '../output/terminal-table.ts';
+import { sinkTestCommand } from '../sinks/test-command.ts';
 import { withDatabase } from '../with-database.ts';
 
 const help = `
@@ -31,11 +32,12 @@ Examples:
 
 export const sinkCommand = (context: CliContext): Command =>
   new Command('sink')
-    .description('Show sinks, replay events, list dead letters')
+    .description('Show sinks, replay events, list dead letters, send a test')
     .addHelpText('after', help)
     .addCommand(listCommand(context))
     .addCommand(replayCommand(context))
-    .addCommand(deadLettersCommand(context));
+    .addCommand(deadLettersCommand(context))
+    .addCommand(sinkTestCommand(context));
 
 const listCommand = (context: CliContext): Command =>
   new Command('list')

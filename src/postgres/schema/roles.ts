@@ -43,6 +43,10 @@ const ingestMay: Readonly<Record<string, string>> = {
   // Written by orgtrail_note_detections alone.
   findings: 'select',
   finding_head: 'select',
+  // Written by orgtrail_note_alarms and orgtrail_finish_alarms alone.
+  alarms: 'select',
+  alarm_changes: 'select',
+  alarm_cursors: 'select',
   sinks: 'select',
   sink_dead_letters: 'select',
   // An attacker who holds the collector's account must neither create a token nor restore one.
@@ -109,6 +113,9 @@ const ingestCalls = [
   'orgtrail_finish_delivery_and_skip',
   'orgtrail_want_detections',
   'orgtrail_note_detections',
+  'orgtrail_register_alarm_sinks',
+  'orgtrail_note_alarms',
+  'orgtrail_finish_alarms',
   'orgtrail_note_access',
   'orgtrail_use_archive',
   'orgtrail_archive_facts',

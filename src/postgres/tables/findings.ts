@@ -37,3 +37,29 @@ export const findingHead = pgTable('finding_head', {
   beganAt: integer64('began_at').notNull(),
   notedAt: instant('noted_at').notNull().default(databaseTime),
 });
+
+/** What is wrong with orgtrail itself at this moment. */
+export const alarms = pgTable('alarms', {
+  alarm: text('alarm').notNull(),
+  severity: text('severity').notNull(),
+  summary: text('summary').notNull(),
+  seenSince: instant('seen_since').notNull().default(databaseTime),
+  opened: integer64('opened'),
+});
+
+/** Alarms opened and resolved, in order. */
+export const alarmChanges = pgTable('alarm_changes', {
+  number: integer64('number').notNull().generatedAlwaysAsIdentity(),
+  alarm: text('alarm').notNull(),
+  opened: integer64('opened'),
+  state: text('state').notNull(),
+  severity: text('severity').notNull(),
+  summary: text('summary').notNull(),
+  changedAt: instant('changed_at').notNull().default(databaseTime),
+});
+
+/** How far each sink of alarms is. */
+export const alarmCursors = pgTable('alarm_cursors', {
+  sink: text('sink').notNull(),
+  number: integer64('number').notNull(),
+});

@@ -26,11 +26,12 @@ const line = (text: string): string =>
 /** The same for every kind that writes to people. */
 export const messageOf = ({ event, finding, key }: OutgoingEvent, consoleUrl: string | undefined): Message => {
   const position = finding?.eventPosition ?? event.position;
+  const isAlarm = finding?.alarm !== undefined;
   const facts = [
     ['Time', eventInstant(event)],
-    ['Actor', finding?.actor ?? ''],
+    ['Actor', isAlarm ? '' : (finding?.actor ?? '')],
     ['Address', finding?.actorIpAddress ?? ''],
-    ['Position', String(position)],
+    ['Position', isAlarm ? '' : String(position)],
     ['Key', key],
   ] as const;
   return {
@@ -39,7 +40,10 @@ export const messageOf = ({ event, finding, key }: OutgoingEvent, consoleUrl: st
     place: line(placeOfFinding(event)) || line(event.sourceId) || 'Cloudflare',
     summary: line(finding?.summary ?? event.id),
     facts: facts.flatMap(([name, value]) => (value === '' ? [] : [[name, line(value)] as const])),
-    link: consoleUrl === undefined ? undefined : `${consoleUrl.replace(/\/+$/, '')}/events/${position}`,
+    link:
+      consoleUrl === undefined
+        ? undefined
+        : `${consoleUrl.replace(/\/+$/, '')}${isAlarm ? '/' : `/events/${position}`}`,
     key,
   };
 };

@@ -24,7 +24,7 @@ export const pauseSetting = (fallback: string) =>
  */
 export const peopleSettings = {
   ...commonSettings,
-  events: streamSetting('detections', ['detections']),
+  events: streamSetting('detections', ['detections', 'alarms']),
   start: startSetting('now'),
   max_age: maxAgeSetting('10d'),
   ca_file: z.string().optional(),

@@ -70,3 +70,32 @@ test('an attack is told to Slack once for each finding, also through kill -9 and
   expect(list.stdout).toMatch(/\nchat +ok +slack /);
   expect(list.stdout).not.toContain('XXXXXXXX');
 });
+
+test('an organization that refuses opens one incident by the account of the daemon, and resolves it once it answers', async () => {
+  await using world = await openWorld({ organizations: 2, entries: 100 });
+  const { simulator } = world;
+  const { pool } = world.database;
+  await using pagerduty = await startMessenger('pagerduty');
+  const oncall = { ...messengerSettings('pagerduty', pagerduty.url), events: 'alarms' };
+  const env = { ...world.env, ORGTRAIL_SINKS: JSON.stringify({ oncall }) };
+  await using daemon = await startDaemonProcess(env);
+  const sent = () =>
+    pagerduty.bodies
+      .map((body) => JSON.parse(body))
+      .map(({ event_action, dedup_key }) => ({ event_action, dedup_key }));
+  const [organization] = simulator.summary().organizations;
+  if (organization === undefined) throw new Error('no organization');
+  simulator.setRefused(organization.id, true);
+  // Two minutes have passed.
+  const age = "update alarms set seen_since = now() - interval '2 minutes' where alarm = 'access_lost'";
+  await until('it is seen', async () => ((await pool.query(age)).rowCount ?? 0) > 0);
+  await until('the incident is opened', async () => pagerduty.bodies.length === 1);
+  simulator.setRefused(organization.id, false);
+  await pool.query('update lanes set next_attempt_at = null');
+  await until('the incident is resolved', async () => pagerduty.bodies.length === 2);
+  const [opened, resolved] = sent();
+  expect(opened).toMatchObject({ event_action: 'trigger', dedup_key: expect.stringMatching(/ access_lost$/) });
+  expect(resolved).toEqual({ event_action: 'resolve', dedup_key: opened?.dedup_key });
+  const { sinks } = JSON.parse((await daemon.get('/healthz')).text);
+  expect(sinks).toMatchObject([{ name: 'oncall', type: 'pagerduty', state: 'ok', dead_letters: 0 }]);
+});

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { OutgoingEvent } from '../../../src/sinks/delivery.ts';
 import { createSink, sinkSettings } from '../../../src/sinks/registry.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
 import { foundEvents, outgoingFinding } from '../../support/sinks/found-events.ts';
 import { attempt } from '../../support/sinks/http/http-sink-checks.ts';
 import { type Messenger, messengerSettings, startMessenger } from '../../support/sinks/http/people-receivers.ts';
@@ -93,6 +94,24 @@ test('pagerduty: severities, and the same dedup_key at every attempt', async () 
   const said = world.receiver.bodies.map((body) => JSON.parse(body).payload.severity);
   expect(said.slice(0, 4)).toEqual(['critical', 'error', 'warning', 'info']);
   expect(world.receiver.keys().slice(4)).toEqual(world.receiver.keys().slice(0, 4));
+});
+
+test('orgtrail sink test sends one message, and says why it was not taken', async () => {
+  await using receiver = await startMessenger('slack');
+  const chat = messengerSettings('slack', receiver.url);
+  const siem = { type: 'file', path: '/nowhere/x' };
+  const run = (name: string, sinks: object) =>
+    runInProcess(['sink', 'test', name], { ORGTRAIL_SINKS: JSON.stringify(sinks) });
+  const sent = await run('chat', { chat });
+  expect(sent).toMatchObject({ code: 0, stdout: `chat: ${receiver.url} has taken the test message\n` });
+  expect(receiver.bodies).toHaveLength(1);
+  expect(receiver.bodies[0]).toContain('This is a test of orgtrail');
+  receiver.faults.push({ kind: 'answer', status: 403, body: 'action_prohibited' });
+  const refused = await run('chat', { chat });
+  expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining('check webhook_url: action_prohibited') });
+  expect(refused.stderr).not.toContain('XXXXXXXX');
+  expect((await run('siem', { siem })).code).toBe(2);
+  expect((await run('other', { chat })).code).toBe(2);
 });
 
 test.each([

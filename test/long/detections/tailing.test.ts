@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { noteFindings, wantDetections } from '../../../src/findings/note-findings.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, commitAll, newSource } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
@@ -49,7 +50,8 @@ const shuffled = <T>(list: readonly T[], random: () => number): readonly T[] =>
     .map(({ item }) => item);
 
 describe(`following the detections by position (seed ${SEED})`, () => {
-  test('a reader between commits of any size, of events in any order, meets each attack', async () => {
+  test('a reader between commits of any size, of events in any order, meets each attack, and so do the findings that are noted', async () => {
+    await wantDetections(pool, false);
     const random = seededRandom(SEED);
     const deeds = shuffled([...singleDeeds(startMs), ...burstDeeds(startMs)], random);
     let lease = await newSource(pool, 'organization of the reader');
@@ -60,6 +62,8 @@ describe(`following the detections by position (seed ${SEED})`, () => {
       if (result === undefined) throw new Error('not committed');
       lease = result.lease;
       seen.push(...(await alertsAfter(seen.at(-1)?.position ?? 0)));
+      // Asked no further back than the oldest of the new events.
+      await noteFindings(pool, 50_000);
       if (from % 8 > 0) continue;
       expect(new Set(seen.map(lineOf)), 'all that there is now').toEqual(
         new Set([...seen, ...(await alertsAfter(0))].map(lineOf)),
@@ -77,6 +81,10 @@ describe(`following the detections by position (seed ${SEED})`, () => {
       .filter((line) => line.includes('_burst'))
       .map((line) => line.replace(/ \d+(, later)?$/, '$1'));
     expect([...new Set(bursts)].sort()).toEqual(people.sort());
+    const { rows: noted } = await pool.query<Alert>('select detection, id from findings');
+    const named = (alerts: readonly Alert[]) =>
+      [...new Set(alerts.map(({ detection, id }) => `${detection}: ${id}`))].sort();
+    expect(named(noted)).toEqual(named(seen));
   });
 
   test('a burst stands at the position of that event of it which was stored last, whenever it happened', async () => {

@@ -2,10 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { SinkCheckpoints } from '../../../src/evidence/anchors/sink-checkpoints.sql.ts';
 import { readFeedHead } from '../../../src/feed/feed.sql.ts';
+import { hasAlarmChanges } from '../../../src/findings/alarms/alarms.sql.ts';
 import { deliverForever } from '../../../src/sinks/deliver-forever.ts';
 import type { Delivery, DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
 import { createDeliveryStore } from '../../../src/sinks/delivery-store.sql.ts';
 import type { DeliveryObserver, SinkConfig } from '../../../src/sinks/ports.ts';
+import { createAlarmStore } from '../../../src/sinks/stream/alarm-store.sql.ts';
 import { LEASE_MS } from '../postgres/store-fixture.ts';
 
 /** A receiver in this process: what it was sent, and what it says to each. */
@@ -59,7 +61,9 @@ export interface SinkWorkerOptions extends Partial<SinkConfig> {
 export const startSinkWorker = (pool: Pool, options: SinkWorkerOptions): SinkWorker => {
   const [asked, hard] = [new AbortController(), new AbortController()];
   const { owner = 'host/1/worker', speed = 1, observer = {}, checkpoints } = options;
-  const store = createDeliveryStore(pool, owner, LEASE_MS);
+  const entries = createDeliveryStore(pool, owner, LEASE_MS);
+  const isOfAlarms = options.stream === 'alarms';
+  const store = isOfAlarms ? createAlarmStore(pool, entries, LEASE_MS) : entries;
   const ended = deliverForever(
     {
       // A rest is as long as in the daemon, but for the scale.
@@ -74,7 +78,8 @@ export const startSinkWorker = (pool: Pool, options: SinkWorkerOptions): SinkWor
       random: () => 0,
       redact: (text) => text.replaceAll('s3cret', '[redacted]'),
       waitForNews: async (after, signal) => {
-        while ((await readFeedHead(pool)).position <= after) await sleep(20, undefined, { signal });
+        if (isOfAlarms) while (!(await hasAlarmChanges(pool, after))) await sleep(20, undefined, { signal });
+        else while ((await readFeedHead(pool)).position <= after) await sleep(20, undefined, { signal });
       },
     },
     { format: 'native', batchEvents: 100, organizationIds: undefined, ...options },

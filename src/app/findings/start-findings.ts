@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
-import type { NamedSink } from '../config/sinks.ts';
-import { noteFindings, wantDetections } from '../findings/note-findings.sql.ts';
-import { type NoteObserver, noteForever } from '../findings/note-forever.ts';
-import { readFindingHead } from '../findings/read-findings.sql.ts';
-import type { Pool } from '../postgres/pool.ts';
-import type { Time } from '../time/clock.ts';
+import type { NamedSink } from '../../config/sinks.ts';
+import { noteFindings, wantDetections } from '../../findings/note-findings.sql.ts';
+import { type NoteObserver, noteForever } from '../../findings/note-forever.ts';
+import { readFindingHead } from '../../findings/read-findings.sql.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import type { Time } from '../../time/clock.ts';
 
 /** How soon a sink receives what was noted. */
 const LOOK_EVERY_MS = 1_000;
