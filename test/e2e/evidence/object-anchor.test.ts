@@ -93,7 +93,9 @@ describe.skipIf(moto.missing !== undefined)('a daemon with a bucket as its ancho
     await second.process.waitFor('evidence anchor failed');
     await untilSigned();
     const anchors = async () => JSON.parse((await second.get('/healthz')).text).evidence.anchors;
-    await until('health has the reason', async () => (await anchors()).some(({ error }: { error?: string }) => error));
+    await until('health has the reason', async () =>
+      (await anchors()).some((one: { last_error?: string }) => one.last_error),
+    );
     const before = (await newestNote()).size;
     const again = await startStorage();
     await second.process.waitFor('evidence anchor recovered');
