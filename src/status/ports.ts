@@ -1,3 +1,4 @@
+import type { ArchiveStatus } from '../archive/archive-status.sql.ts';
 import type { EvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { StreamLoad } from '../limits/stream-limits.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
@@ -21,6 +22,8 @@ export interface MetricsSource {
   scrubRoundAge(): Promise<number | undefined>;
   /** Undefined if no evidence is configured, or there is none yet. */
   evidence(): Promise<EvidenceStatus | undefined>;
+  /** Undefined if no archive is configured. */
+  archive(): Promise<ArchiveStatus | undefined>;
   budgetAvailable(): Promise<number>;
   blockedSeconds(): Promise<number>;
 }
