@@ -7,11 +7,17 @@ import type { Config } from '../config/config.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { ArchiveMonth } from '../retention/retention.sql.ts';
 import { logArchive } from '../telemetry/archive/log-archive.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 
 /** The archive of a daemon. */
 interface OpenedArchive {
   readonly archiveMonth: ArchiveMonth;
   close(): Promise<void>;
+}
+
+interface ArchiveTelemetry {
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'archiveFailed'>;
 }
 
 /** Throws OrgtrailError `configuration` if there is to be an archive and nothing that writes it: before anything is opened. */
@@ -26,14 +32,21 @@ export const requireArchiveWriter = async ({ archive }: Pick<Config, 'archive'>)
 export const openArchive = async (
   { archive }: Pick<Config, 'archive'>,
   pool: Pool,
-  { logger, signal }: { readonly logger: Logger; readonly signal: AbortSignal },
+  { logger, metrics, signal }: ArchiveTelemetry & { readonly signal: AbortSignal },
 ): Promise<OpenedArchive | undefined> => {
   if (archive === undefined) return undefined;
   const store = openObjectStore(archive.target, archive.s3);
   await useArchive(pool, store.name);
   const observer = logArchive(logger);
   return {
-    archiveMonth: (month) => archiveMonth({ pool, store, observer }, month, signal),
+    archiveMonth: async (month) => {
+      try {
+        await archiveMonth({ pool, store, observer }, month, signal);
+      } catch (error) {
+        if (!signal.aborted) metrics.archiveFailed();
+        throw error;
+      }
+    },
     close: () => store.close(),
   };
 };

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { openAccess } from '../access/access-source.ts';
 import type { AccessSource } from '../access/ports.ts';
+import { readArchiveStatus } from '../archive/archive-status.sql.ts';
 import type { Config } from '../config/config.ts';
 import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
 import { reasonOf } from '../errors.ts';
@@ -238,7 +239,7 @@ const prepare = async (config: Config, pool: Pool, plainApi: AuditApi, options: 
 };
 
 const metricsOf = (
-  { scrub, sources, organizationIds, evidence }: Config,
+  { scrub, sources, organizationIds, evidence, archive, retentionMs }: Config,
   pool: Pool,
   budget: ApiAccess['budget'],
   kinds: readonly KindPolicy[],
@@ -253,6 +254,7 @@ const metricsOf = (
   accountListings: async () => (sources.includes('account') ? await countAccountListings(pool) : undefined),
   evidence: async () => (evidence === undefined ? undefined : await readEvidenceStatus(pool)),
   isEvidenceSet: evidence !== undefined,
+  archive: async () => (archive === undefined ? undefined : await readArchiveStatus(pool, retentionMs)),
   scrubRoundAge: async () => (scrub.share === 0 ? undefined : await readScrubAge(pool, kinds, organizationIds)),
   budgetAvailable: budget.available,
   blockedSeconds: budget.blockedSeconds,

@@ -74,7 +74,7 @@ export const startDaemon = async (
   );
   opened.defer(() => http.close());
   const { pool } = app.database;
-  const archive = await openArchive(config, pool, { logger, signal: stop.signal });
+  const archive = await openArchive(config, pool, { logger, metrics, signal: stop.signal });
   opened.defer(async () => await archive?.close());
   const retention = startRetention({
     pool,

@@ -21,6 +21,8 @@ export interface Between {
 export interface Span {
   readonly lastPosition: number;
   readonly rows: number;
+  /** Of their raw texts: more than was asked for if the first row alone has that. */
+  readonly bytes: number;
 }
 
 const tables: Readonly<Record<ObjectKind, string>> = {
@@ -47,8 +49,8 @@ export const nextSpan = async (
     maxBytes,
   }: { kind: ObjectKind; month: Month; between: Between; maxRows: number; maxBytes: number },
 ): Promise<Span | undefined> => {
-  const { rows } = await pool.query<{ last: number | null; rows: number }>(
-    `select max(position)::float8 as last, count(*)::float8 as rows from (
+  const { rows } = await pool.query<{ last: number | null; rows: number; bytes: number }>(
+    `select max(position)::float8 as last, count(*)::float8 as rows, max(up_to)::float8 as bytes from (
        select position, sum(bytes) over (order by position) as up_to, min(position) over () as first from (
          select e.position, octet_length(${rawOf[kind]}::text) as bytes from ${tables[kind]}
          where ${within(month)} and e.position > $1 and e.position < $2 order by ${orderOf[kind]} limit $3) as rows_of_batch) as summed
@@ -56,7 +58,7 @@ export const nextSpan = async (
     [between.after, between.before, maxRows, maxBytes],
   );
   const last = rows[0]?.last ?? null;
-  return last === null ? undefined : { lastPosition: last, rows: rows[0]?.rows ?? 0 };
+  return last === null ? undefined : { lastPosition: last, rows: rows[0]?.rows ?? 0, bytes: rows[0]?.bytes ?? 0 };
 };
 
 /** Hands over each row up to and including a position as one line of JSON, without its end. The bytes are only good until `take` returns. */

@@ -66,7 +66,7 @@ const writeLines = async (
     while (rows < limits.maxRows && out.bytes() < limits.maxTextBytes) {
       const [maxRows, maxBytes] = [Math.min(ROWS_OF_GROUP, limits.maxRows - rows), limits.maxTextBytes - out.bytes()];
       const span = await nextSpan(pool, { kind, month, between: { after, before: between.before }, maxRows, maxBytes });
-      if (span === undefined) break;
+      if (span === undefined || (rows > 0 && span.bytes > maxBytes)) break;
       await copyRows(pool, { kind, month, after, upTo: span.lastPosition }, out.line, signal);
       out.endGroup();
       rows += span.rows;

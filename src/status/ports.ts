@@ -1,3 +1,4 @@
+import type { ArchiveStatus } from '../archive/archive-status.sql.ts';
 import type { EvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { StreamLoad } from '../limits/stream-limits.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
@@ -23,6 +24,8 @@ export interface MetricsSource {
   evidence(): Promise<EvidenceStatus | undefined>;
   /** Evidence is configured for this process, also if there is none yet. */
   readonly isEvidenceSet: boolean;
+  /** Undefined if no archive is configured. */
+  archive(): Promise<ArchiveStatus | undefined>;
   budgetAvailable(): Promise<number>;
   blockedSeconds(): Promise<number>;
 }

@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { RequestObserver } from '../ingest/cloudflare/wire/middleware.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
 import type { MetricsSource } from '../status/ports.ts';
+import { createArchiveMetrics, showArchive } from './archive/archive-metrics.ts';
 import { createHttpMetrics, type HttpObserver } from './http-metrics.ts';
 import { createSinkMetrics, type SinkMetrics } from './sink-metrics.ts';
 import { createStatusGauges, readStatusGauges, type StatusGauges } from './status-gauges.ts';
@@ -14,6 +15,8 @@ export interface Metrics {
   readonly delivery: SinkMetrics['observer'];
   readonly streams: StreamMetrics['observer'];
   readonly http: HttpObserver;
+  /** A month could not be archived. */
+  archiveFailed(): void;
   throttled(waitMs: number): void;
   pageCommitSeconds(seconds: number): void;
   leaseTaken(): void;
@@ -30,6 +33,7 @@ export const createMetrics = (version: string): Metrics => {
   const gauges = createStatusGauges(registers);
   const sinks = createSinkMetrics(registers);
   const streams = createStreamMetrics(registers);
+  const archive = createArchiveMetrics(registers);
   createBuildInfo(version, registers);
   return {
     registry,
@@ -43,12 +47,18 @@ export const createMetrics = (version: string): Metrics => {
     delivery: sinks.observer,
     streams: streams.observer,
     http: createHttpMetrics(registers),
+    archiveFailed: () => archive.failures.inc(),
     throttled: (waitMs) => counters.throttled.inc(waitMs / 1_000),
     pageCommitSeconds: (seconds) => counters.commitSeconds.observe(seconds),
     leaseTaken: () => counters.leases.inc(),
     scrape: async (source) => {
-      const [sinkStatus] = await Promise.all([source.sinks(), readStatusGauges(gauges, source)]);
+      const [sinkStatus, archived] = await Promise.all([
+        source.sinks(),
+        source.archive(),
+        readStatusGauges(gauges, source),
+      ]);
       sinks.show(sinkStatus);
+      showArchive(archive, archived);
       streams.show(source.streamLoad());
       return await registry.metrics();
     },

@@ -11,12 +11,15 @@ import { readImports } from '../support/rooms/imports.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
+const optional = new Set(Object.keys(lock.packages[''].optionalDependencies));
+
 /** What src imports, but for types, and for what is found at run time. */
 const importedPackages = (): Set<string> =>
   new Set(
     readImports(sourceFolder)
       .filter(({ isPackage, typesOnly, to }) => isPackage && !typesOnly && !isBuiltin(to))
-      .map(({ to }) => /^(?:@[^/]+\/)?[^/]+/.exec(to)?.[0] ?? to),
+      .map(({ to }) => /^(?:@[^/]+\/)?[^/]+/.exec(to)?.[0] ?? to)
+      .filter((name) => !optional.has(name)),
   );
 
 test('the lock file has a SHA-512 of every package', () => {

@@ -13,6 +13,11 @@ export const studies: readonly Study[] = [
     runs: 'test/lab/bench/bench.ts',
     is: 'how fast it stores, beside COPY and the SDK (docs/benchmarks.md)',
   },
+  {
+    name: 'bench-archive',
+    runs: 'test/lab/bench/archive.ts',
+    is: 'what the archive takes: bytes of an event, events a second, memory (docs/archive.md)',
+  },
   { name: 'bench-feed', runs: 'test/lab/bench/feed.ts', is: 'how fast the feed is, by format' },
   {
     name: 'bench-history',
@@ -21,6 +26,11 @@ export const studies: readonly Study[] = [
   },
   { name: 'bundle', runs: 'test/lab/evidence/bundle.ts', is: 'export and both verifiers on a million events' },
   { name: 'chaos', runs: 'test/lab/chaos/chaos.ts', is: 'ten minutes of kills, stops and crashes (docs/chaos.md)' },
+  {
+    name: 'chaos-archive',
+    runs: 'test/lab/chaos-archive/chaos-archive.ts',
+    is: 'months archived and dropped by processes that are killed at every step, while objects are changed outside (docs/archive.md)',
+  },
   {
     name: 'chaos-evidence',
     runs: 'test/lab/chaos-evidence/chaos-evidence.ts',

@@ -51,6 +51,13 @@ from evidence_anchors a join evidence_checkpoints c using (log, generation, size
   join evidence_logs l on l.name = a.log and l.generation = a.generation
 where a.log = 'journal' and a.generation = $1 and a.anchor like 'tsa:%' and a.receipt is not null
   and not ${isStated('timestamp', `a.anchor || '/' || a.size`)} order by a.size limit 100`;
+
+const archived = `
+select o.id::float8 as id, o.kind, to_char(o.month, 'YYYY-MM') as month, o.first_position::float8 as first_position,
+  o.last_position::float8 as last_position, o.events::float8 as events, o.bytes::float8 as bytes, o.sha256, o.ids_sha256, o.raw_sha256,
+  ${utc('o.written_at')} as written_at
+from archive_objects o where not ${isStated('archive', 'o.id::text')} order by o.id limit 500`;
+
 const schemas = `
 select l.schema_version as from_version, orgtrail_schema_version() as to_version from evidence_logs l
 where l.name = 'events' and l.generation = $1 and l.schema_version <> orgtrail_schema_version()`;
@@ -65,6 +72,7 @@ export const readDue = async (pool: Pool, generation: number): Promise<DueFacts>
     holds: await read<'holds'>(holds),
     changes: await read<'changes'>(changes),
     timestamps: await read<'timestamps'>(timestamps),
+    archived: await read<'archived'>(archived),
     schemas: await read<'schemas'>(schemas),
   };
 };

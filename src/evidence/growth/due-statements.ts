@@ -31,6 +31,7 @@ export interface DueFacts {
   readonly holds: readonly Fields<'hold'>[];
   readonly changes: readonly (Fields<'change'> & { readonly id: number })[];
   readonly timestamps: readonly Fields<'timestamp'>[];
+  readonly archived: readonly Fields<'archive'>[];
   /** Migrations since the last statement: the tree is the same before and after them. */
   readonly schemas: readonly Pick<Fields<'schema'>, 'from_version' | 'to_version'>[];
 }
@@ -40,6 +41,7 @@ export const dueEntries = (due: DueFacts, moment: Moment): NewEntry[] => [
   ...due.schemas.map((schema) => schemaEntry(schema, moment)),
   ...due.jumps.map((jump) => entry(String(jump.id), { type: 'jump', ...moment, ...jump })),
   ...due.holds.map((hold) => entry(`${hold.id}/${hold.action}`, { type: 'hold', ...moment, ...hold })),
+  ...due.archived.map((object) => entry(String(object.id), { type: 'archive', ...moment, ...object })),
   ...due.drops.flatMap(({ id, positions, ...drop }) =>
     dropParts({ type: 'drop', ...moment, ...drop }, positions).map((part) => entry(`${id}/${part.part}`, part)),
   ),

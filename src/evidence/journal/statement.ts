@@ -223,6 +223,28 @@ const timestamp = z.object({
   checkpoint: tree,
 });
 
+/** An object of the archive was written, read back and entered in the catalogue: its row. */
+const archive = z.object({
+  type: z.literal('archive'),
+  ...common,
+  /** Of archive_objects. */
+  id: count,
+  /** events, or changes: later contents of events. */
+  kind: z.string().min(1),
+  month,
+  first_position: count,
+  last_position: count,
+  /** How many rows. */
+  events: count,
+  bytes: count,
+  /** Of its bytes. */
+  sha256: sha256Hex,
+  /** As the archive's footer has them. */
+  ids_sha256: sha256Hex,
+  raw_sha256: sha256Hex,
+  written_at: instant,
+});
+
 /** Any statement. */
 export const statement = z.discriminatedUnion('type', [
   genesis,
@@ -238,6 +260,7 @@ export const statement = z.discriminatedUnion('type', [
   fork,
   timestamp,
   end,
+  archive,
 ]);
 export type Statement = z.infer<typeof statement>;
 export type StatementOf<T extends Statement['type']> = Extract<Statement, { type: T }>;

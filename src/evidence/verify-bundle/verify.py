@@ -884,6 +884,9 @@ FORMS = {  # the fields of each type of statement; a reader leaves alone the fie
         old_vkeys=each(text_of), stolen_vkeys=each(text_of)),
     'end': with_fields(reason=text_of, by=text_of),
     'timestamp': with_fields(anchor=text_of, token_sha256=digest, checkpoint=TREE),
+    'archive': with_fields(
+        id=count_of, kind=name_of, month=month_of, first_position=count_of, last_position=count_of, events=count_of, bytes=count_of,
+        sha256=digest, ids_sha256=digest, raw_sha256=digest, written_at=microseconds),
 }
 LONGEST = 65_535 - len(b'orgtrail/journal/v1\n')  # a leaf has a length of two bytes in an entry bundle
 

@@ -161,6 +161,7 @@ const evidenceReads = [
   'holds',
   'retention_drops',
   'retention_policy',
+  'archive_objects',
   'position_jumps',
   'sources',
   'coverage',

@@ -237,3 +237,20 @@ test('two replicas that archive the same month write the same objects', async ()
   expect((await readCatalogue(world.owner)).map(({ events }) => events)).toEqual([40, 40, 21]);
   expect((await round()).dropped).toHaveLength(2);
 });
+
+test('events of megabytes go through as well, in objects of bounded size', async () => {
+  await world.owner.query(
+    `insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw)
+     select 'organization', 'o', 'o', 'large-' || n, 1000 + n, '2024-01-20T00:00:00Z',
+       json_build_object('id', n, 'text', (select string_agg(md5(n || ' ' || m), '"') from generate_series(1, 60000 * case n when 20 then 6 else 1 end) m))
+     from generate_series(1, 20) n`,
+  );
+  await world.owner.query('update feed_head set position = 1020');
+  const before = await world.rowsOf('2024-01');
+  const limits = { maxRows: 1_000_000, maxTextBytes: 20_000_000 };
+  const written = await archiveMonth({ pool: world.daemon, store, limits }, '2024-01');
+  expect(written.written).toBeGreaterThan(2);
+  expect((await dropOldMonths(world.daemon, YEAR_MS)).dropped).toMatchObject([{ month: '2024-01', events: 121 }]);
+  const rows = await rowsOfFiles('2024-01');
+  expect(rows.map(({ position, id, raw }) => ({ position: Number(position), id, raw }))).toEqual(before);
+});

@@ -95,6 +95,7 @@ const salts = 'evidence_month_keys';
 
 /** What orgtrail_evidence may select; it writes by functions alone. */
 const evidence = [
+  'archive_objects',
   'audit_event_changes',
   'audit_events',
   'coverage',

@@ -161,5 +161,24 @@ export const statementTexts: readonly (readonly [Statement, string])[] = (() => 
         `{"origin":"${tree.origin}","size":43,"root":"${tree.root}"}}`,
     ],
     [{ type: 'end', ...common, reason: 'over', by: 'dba' }, `{"type":"end",${head},"reason":"over","by":"dba"}`],
+    [
+      {
+        type: 'archive',
+        ...common,
+        id: 5,
+        kind: 'events',
+        month: '2024-01',
+        first_position: 3,
+        last_position: 40,
+        events: 30,
+        bytes: 4_711,
+        sha256,
+        ids_sha256: sha256,
+        raw_sha256: sha256,
+        written_at: '2026-03-01T00:00:00Z',
+      },
+      `{"type":"archive",${head},"id":5,"kind":"events","month":"2024-01","first_position":3,"last_position":40,"events":30,` +
+        `"bytes":4711,"sha256":"${sha256}","ids_sha256":"${sha256}","raw_sha256":"${sha256}","written_at":"2026-03-01T00:00:00Z"}`,
+    ],
   ];
 })();
