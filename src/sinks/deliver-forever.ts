@@ -2,11 +2,11 @@ import { reasonOf } from '../errors.ts';
 import { type KeptLease, LeaseLostError } from '../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../postgres/leases/leased-run.ts';
 import { sinkBackoffMs } from '../time/backoff.ts';
-import { deliverCheckpoint } from './deliver-checkpoint.ts';
 import type { DeliveryOutcome } from './delivery.ts';
 import { type DeliverySizes, decideDelivery, firstSizes } from './delivery-decision.ts';
 import { createOutgoing, type Outgoing, outcomeOfAll } from './outgoing.ts';
 import type { DeliveryContext, DeliveryResult, SinkConfig, SinkEvents, SinkTurn } from './ports.ts';
+import { deliverCheckpoint } from './stream/deliver-checkpoint.ts';
 import { deadLettersOf, deliverOneByOne, isIndivisible } from './stream/indivisible.ts';
 
 /** Of the raw entries of one delivery, unless a sink says otherwise: what it may hold of the memory. */

@@ -4,10 +4,10 @@ import { createSinkCheckpoints } from '../../../src/evidence/anchors/sink-checkp
 import { keyOfLog } from '../../../src/evidence/builder/sign-log.ts';
 import { parseNote, verifyNote } from '../../../src/evidence/notes/signed-note.ts';
 import { isUnanchored, readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
-import { checkpointDelivery } from '../../../src/sinks/deliver-checkpoint.ts';
 import type { Delivery, DeliveryOutcome } from '../../../src/sinks/delivery.ts';
 import { readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import { registerSinks } from '../../../src/sinks/sinks.sql.ts';
+import { checkpointDelivery } from '../../../src/sinks/stream/deliver-checkpoint.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { reasonOf } from '../errors.ts';
-import type { LogToAnchor } from '../evidence/anchors/ports.ts';
-import type { DueCheckpoints, SinkCheckpoints } from '../evidence/anchors/sink-checkpoints.sql.ts';
-import type { Delivery, Sink } from './delivery.ts';
+import { reasonOf } from '../../errors.ts';
+import type { LogToAnchor } from '../../evidence/anchors/ports.ts';
+import type { DueCheckpoints, SinkCheckpoints } from '../../evidence/anchors/sink-checkpoints.sql.ts';
+import type { Delivery, Sink } from '../delivery.ts';
 
 /** How soon a new checkpoint is noticed: so often the database is asked. */
 const LOOK_EVERY_MS = 10_000;
