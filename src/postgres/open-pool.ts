@@ -28,7 +28,11 @@ export interface OpenPool {
 
 /** Opens a pool that logs what happens to its connections. No connection is made yet. */
 export const openPool = ({ url, size, logger, sharedFor }: OpenPoolOptions): OpenPool => {
-  const onIdleError = ({ message: reason }: Error) => logger.warn({ reason }, 'lost an idle database connection');
+  let isClosing = false;
+  // A server of our own stops right behind the pool, and a connection that it has not seen ending yet is told so.
+  const onIdleError = ({ message: reason }: Error) => {
+    if (!isClosing) logger.warn({ reason }, 'lost an idle database connection');
+  };
   const onJump = (reason: string) =>
     logger.warn({ reason }, 'the database failed over or was restored; positions jump');
   const pool =
@@ -38,6 +42,7 @@ export const openPool = ({ url, size, logger, sharedFor }: OpenPoolOptions): Ope
   return {
     pool,
     close: async () => {
+      isClosing = true;
       await Promise.race([pool.end(), sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
     },
   };

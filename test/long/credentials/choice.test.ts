@@ -137,6 +137,8 @@ describe('each source is read by the best credential that may', () => {
   test('each request is charged to the user whose credential has sent it, and to no other', async () => {
     const REQUESTS = 600;
     const spacingMs = 305_000 / (REQUESTS * 0.9);
+    // What is taken ahead and expires leaves half the burst free.
+    const mostExpired = (REQUESTS * 0.1) / 2;
     await using world = await openCredentialsWorld(two, both, { ORGTRAIL_API_BUDGET: String(REQUESTS) });
     const [start] = await world.query<{ ms: number }>(
       'select extract(epoch from clock_timestamp())::float8 * 1000 as ms',
@@ -156,7 +158,7 @@ describe('each source is read by the best credential that may', () => {
     for (const [index, { ms }] of rows.entries()) {
       const charged = (sent[index] ?? 0) * spacingMs;
       expect(ms, 'every one').toBeGreaterThanOrEqual((start?.ms ?? 0) + charged - spacingMs / 2);
-      expect(ms, 'and no more').toBeLessThanOrEqual((end?.ms ?? 0) + charged + spacingMs);
+      expect(ms, 'and no more').toBeLessThanOrEqual((end?.ms ?? 0) + charged + (1 + mostExpired) * spacingMs);
     }
   });
 
