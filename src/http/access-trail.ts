@@ -22,7 +22,7 @@ declare module 'fastify' {
 const MAX_VALUE = 300;
 const refusals = [401, 403, 429];
 
-/** What the trail keeps of a query: the search, the form of the answer, the filter of a reader. Positions of readers change each time. */
+/** What the trail keeps of a query, beside what an address names: the search, the form of the answer, the filter of a reader. Positions of readers change each time. */
 const keptParameters = [...searchFields, 'format'];
 
 interface Watching {
@@ -116,9 +116,12 @@ const routeOf = (request: FastifyRequest): string =>
   request.is404 ? 'unmatched' : `${request.method} ${request.routeOptions.url ?? 'unmatched'}`;
 
 const parametersOf = (request: FastifyRequest): Record<string, unknown> => {
-  const given = { ...asRecord(request.query), ...asRecord(request.params) };
+  const { '*': value, ...params } = asRecord(request.params);
+  const given: Record<string, unknown> = { ...asRecord(request.query), ...params, value };
   return Object.fromEntries(
-    [...keptParameters, 'position'].flatMap((name) => (given[name] === undefined ? [] : [[name, short(given[name])]])),
+    [...keptParameters, 'position', 'value'].flatMap((name) =>
+      given[name] === undefined ? [] : [[name, short(given[name])]],
+    ),
   );
 };
 

@@ -77,6 +77,8 @@ describe('access_log', () => {
     await get('/events?result=failure&limit=5', { cookie });
     await get('/events/1', { cookie });
     await get('/events/1/original', { cookie });
+    for (const actor of ['mira@example.com', 'tom@example.com'])
+      await get(`/actors/${encodeURIComponent(actor)}?since=7d`, { cookie });
     await get('/events/export?format=csv', { cookie });
     await post('/console/sign-out', {}, cookie);
     await untilNoted(pool(), { kind: 'sign-out', outcome: 'ok', who });
@@ -89,6 +91,16 @@ describe('access_log', () => {
         events: 1,
       });
     }
+    await untilNoted(pool(), { route: 'GET /actors/*' });
+    await until('both actors are in the trail', async () => {
+      const looked = (await readAccessLog(pool())).filter(({ route }) => route === 'GET /actors/*');
+      return ['mira@example.com', 'tom@example.com'].every((value) =>
+        looked.some(
+          ({ who: by, kind, what }) =>
+            by === who && kind === 'search' && what['value'] === value && what['since'] === '7d',
+        ),
+      );
+    });
     const exported = await untilNoted(pool(), { kind: 'export', route: 'GET /events/export', outcome: 'ok' });
     expect(exported).toMatchObject({ who, what: { format: 'csv' }, events: EVENTS });
   });

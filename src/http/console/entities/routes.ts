@@ -3,7 +3,6 @@ import type { StreamLimits } from '../../../limits/stream-limits.ts';
 import { entityKinds, entitySearch } from '../../../search/entity/entity.ts';
 import type { SearchSource } from '../../../search/ports.ts';
 import { fixTimes, readSearch } from '../../../search/search.ts';
-import { beginsGiving } from '../../access-trail.ts';
 import { goneSignal } from '../../gone-signal.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { entityBody, entityNames } from './entity-page.ts';
@@ -33,7 +32,6 @@ export const entityRoutes = (
           if (value === '' || value.length > MAX_VALUE) throw mistake(404, `${entityNames[kind]} not found.`);
           const search = { ...entitySearch(kind, value), ...(time.since && { since: time.since }) };
           const view = await readView(source, search, goneSignal(reply));
-          beginsGiving(request, view.report.looked);
           const body = entityBody({ kind, value, search, nowMs, ...view });
           const title = `${value.slice(0, 60).toWellFormed()} (${entityNames[kind].toLowerCase()})`;
           return sendPage(request, reply, frame, { title, current: '/events', body });
