@@ -129,7 +129,8 @@ export interface EventsView {
   readonly nowMs: number;
   readonly organizations: readonly OrganizationName[];
   readonly accounts: readonly OrganizationName[];
-  readonly result?: PageCursors & SearchAnswer & { readonly isFirst: boolean; readonly summary: SearchSummary };
+  readonly result?: PageCursors &
+    SearchAnswer & { readonly isFirst: boolean; readonly summary: SearchSummary | undefined };
   /** All is counted, if that takes up to 10 seconds. */
   readonly isExact: boolean;
   /** Parameters of the link that are none, in words. */

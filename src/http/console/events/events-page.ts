@@ -20,14 +20,24 @@ type Result = NonNullable<EventsView['result']>;
 const resultOf = (view: EventsView, result: Result): Html => {
   const { events } = result.page;
   const { search } = view.reading;
-  const { summary, coverage } = result;
+  const { coverage } = result;
   return html`${coverageOf(coverage, search, view.nowMs)}
-${events.length === 0 && summary.count.events === 0 ? chipsOf(search) : summaryPanel({ ...view, search, summary, gaps: coverage.gaps })}
+${aboveOf(view, result)}
 <section class="panel" aria-label="Result">
 ${events.length === 0 ? nothingFound(view, result) : tableOf(view, events)}
 ${reachedOf(result.page)}
 ${pagerOf(view, result)}
 </section>`;
+};
+
+/** The filters, and as far as there are any, counts. */
+const aboveOf = (view: EventsView, { page, summary, coverage }: Result): Html | null => {
+  const { search } = view.reading;
+  if (summary === undefined) {
+    return html`${chipsOf(search)}<p class="muted" role="status">Not counted: other searches are using the database. Reload to count.</p>`;
+  }
+  if (page.events.length === 0 && summary.count.events === 0) return chipsOf(search);
+  return summaryPanel({ ...view, search, summary, gaps: coverage.gaps });
 };
 
 const exportLinks = ({ reading }: EventsView): Html => {

@@ -1,12 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { SearchError } from '../../../errors.ts';
+import { BusyError, SearchError } from '../../../errors.ts';
 import type { ShownEvidence } from '../../../evidence/shown/shown-evidence.ts';
 import { exactText } from '../../../ingest/entries/entry.ts';
 import type { StreamLimits } from '../../../limits/stream-limits.ts';
 import { logOf } from '../../../search/history/resource-history.ts';
 import type { ExportFormat, SearchSource } from '../../../search/ports.ts';
-import { printSearch, readSearch, type SearchReading, searchFields } from '../../../search/search.ts';
+import { printSearch, readSearch, type Search, type SearchReading, searchFields } from '../../../search/search.ts';
 import { readCursor, type SearchCursor } from '../../../search/search-cursor.ts';
+import type { SearchSummary } from '../../../search/summary/summary.ts';
 import { unknownParameter } from '../../../text/nearest.ts';
 import { beginsGiving } from '../../access-trail.ts';
 import { goneSignal } from '../../gone-signal.ts';
@@ -185,6 +186,21 @@ const readLimit = (text: unknown): number => {
   return limit;
 };
 
+/** Undefined if others need the connections: the list alone is worth more than an error. */
+const summaryUnlessBusy = async (
+  source: SearchSource,
+  search: Search,
+  isExact: boolean,
+  signal: AbortSignal | undefined,
+): Promise<SearchSummary | undefined> => {
+  try {
+    return await source.summary(search, isExact ? 'exact' : 'page', signal);
+  } catch (error) {
+    if ((error as Error) instanceof BusyError) return undefined;
+    throw error;
+  }
+};
+
 type LookedUp = Pick<EventsView, 'organizations' | 'accounts' | 'result' | 'failure'>;
 
 const lookUp = async (
@@ -199,7 +215,7 @@ const lookUp = async (
   try {
     const [answer, summary] = await Promise.all([
       answerSearch(source, reading, page, MAX_GAPS),
-      source.summary(reading.search, isExact ? 'exact' : 'page', page.signal),
+      summaryUnlessBusy(source, reading.search, isExact, page.signal),
     ]);
     const isFirst = page.cursor === undefined;
     return { ...known, result: { ...answer, ...cursorsOf(answer.page, page.cursor), isFirst, summary } };
