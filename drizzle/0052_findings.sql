@@ -249,7 +249,7 @@ begin
 end
 $function$;
 --> statement-breakpoint
--- As orgtrail_finish_delivery, of alarms. The position follows the feed, of which such a sink needs nothing.
+-- As orgtrail_finish_delivery, of alarms. The position follows the feed: such a sink needs nothing of it.
 create or replace function orgtrail_finish_alarms(p_name text, p_epoch bigint, p_number bigint, p_accepted bigint, p_lease_ms float8)
 returns boolean
 language plpgsql as $function$

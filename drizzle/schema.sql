@@ -2445,7 +2445,7 @@ declare
 begin
   -- Planned each time, since only with its times does the planner see which partitions it is about, and with their sizes how to read
   -- them: a plan from when a month was empty would read all of it later. All ids in one scan of each unique index: a join would ask
-  -- once per entry, which costs twice as much. Seen too early, it does no harm: whoever stores for this source moves commit_seq.
+  -- once per entry, which costs twice as much. Seen too early, it does no harm: any process that stores for this source moves commit_seq.
   -- Each partition's index is read in the order of the ids, and what is in order need not be sorted for each anew.
   if cardinality(p_ids) > 0 then
     sorted_ids := array(select id from unnest(p_ids) as given (id) order by id collate "C");

@@ -2,7 +2,8 @@ import type { OrganizationName } from '../organizations/organization-name.ts';
 import { parseDurationMs } from '../time/duration.ts';
 import { parseDateOrInstantMs } from '../time/instant.ts';
 import { type Actor, printActor, readActor } from './conditions/actor.ts';
-import { printTerm, printTerms, readTerms, type Term, type TermField } from './terms/terms.ts';
+import { plainFields, takeLine } from './query-line.ts';
+import { printTerm, printTerms, type Term, type TermField } from './terms/terms.ts';
 
 /** An end of the time searched, as it was written: `24h` (that long ago), `now`, or an instant. */
 export type TimeBound =
@@ -88,7 +89,8 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
     if ('reason' in value) faults.push({ field, reason: value.reason });
     if (value.text !== '') given[field] = value.text;
   }
-  const terms = takeLine(given, faults);
+  const { terms, faults: ofLine } = faults.some(({ field }) => field === 'q') ? noLine : takeLine(given);
+  faults.push(...ofLine.map((reason) => ({ field: 'q' as const, reason })));
   const usable = (field: SearchField) => (faults.some((fault) => fault.field === field) ? undefined : given[field]);
   const bounds: { since?: TimeBound; before?: TimeBound } = {};
   for (const field of TIME_FIELDS) {
@@ -119,65 +121,7 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
   return { search, faults, given };
 };
 
-/** Fields that say the same as a term with one value. */
-const plainFields = [
-  'organization',
-  'account',
-  'zone',
-  'actor',
-  'action',
-  'result',
-  'product',
-  'resource_type',
-  'resource',
-  'ray',
-  'text',
-] as const satisfies readonly (SearchField & TermField)[];
-const actorTerms: Readonly<Partial<Record<TermField, string>>> = {
-  email: 'email',
-  ip: 'ip',
-  token: 'token',
-  actor_id: 'id',
-};
-
-/**
- * Moves what the query line says into the fields that say the same, so that a search has one link however it was written, and leaves the
- * rest in the line. What a field already says holds as well.
- */
-const takeLine = (given: Partial<Record<SearchField, string>>, faults: SearchFault[]): readonly Term[] => {
-  if (given.q === undefined || faults.some(({ field }) => field === 'q')) return [];
-  const reading = readTerms(given.q);
-  faults.push(...reading.faults.map((reason) => ({ field: 'q' as const, reason })));
-  if (reading.faults.length > 0) return [];
-  const settings = Object.entries(reading.settings) as [keyof typeof reading.settings, string][];
-  for (const [field, text] of settings) {
-    if (given[field] === undefined || given[field] === text) given[field] = text;
-    else faults.push({ field: 'q', reason: `has ${field}:${text}, but ${field} is ${given[field]} as well` });
-  }
-  const isSoleText = reading.terms.filter(({ field }) => field === 'text').length === 1;
-  const rest = reading.terms.filter((term) => {
-    const [field, text] = plainOf(term) ?? [];
-    if (field === undefined || text === undefined || given[field] !== undefined || (field === 'text' && !isSoleText))
-      return true;
-    given[field] = text;
-    return false;
-  });
-  if (rest.length > 0) given.q = printTerms(rest);
-  else delete given.q;
-  return rest;
-};
-
-const plainOf = ({ field, isNegated, values }: Term): [SearchField, string] | undefined => {
-  const [text = ''] = values;
-  if (isNegated || values.length !== 1) return undefined;
-  const kind = actorTerms[field];
-  if (kind !== undefined) return ['actor', `${kind}:${text}`];
-  const plain = plainFields.find((one) => one === field);
-  if (plain === undefined) return undefined;
-  // Beginnings are for actors alone; elsewhere a star is meant as it is.
-  return plain !== 'actor' && plain !== 'text' && text.endsWith('*') ? undefined : [plain, text];
-};
-
+const noLine = { terms: [], faults: [] } as const;
 const isYes = (text: string): boolean => ['true', '1', 'on', 'yes'].includes(text.toLowerCase());
 const isNo = (text: string): boolean => ['false', '0', 'off', 'no'].includes(text.toLowerCase());
 

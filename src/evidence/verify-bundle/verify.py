@@ -1808,7 +1808,7 @@ def anchors_in(bundle, logs, keys, journal, report, kept):
 
 
 def as_in_bundle(bundle, note):
-    """The file of the bundle that is the same checkpoint as one that is said to be kept; its text decides, whoever signed it."""
+    """The file of the bundle that is the same checkpoint as one that is said to be kept; its text decides, and not who signed it."""
     for path in ['events/checkpoint', 'journal/checkpoint'] + [path for path in bundle.files('anchors') if not is_hidden(path)]:
         try:
             if bundle.bytes(path).rpartition(b'\n\n')[0] == note.rpartition(b'\n\n')[0]:
