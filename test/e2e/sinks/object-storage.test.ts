@@ -83,6 +83,8 @@ test.each(storages.filter(({ missing }) => missing === undefined))(
     await until('all of the history is stored', async () => (await head(world)) >= ENTRIES);
     const storedBy = await head(world);
     await until('and delivered', async () => (await sinkAt(world)) >= storedBy);
+    // The one before it may have delivered the last of it.
+    await daemon.waitFor('orgtrail started');
     daemon.child.kill('SIGTERM');
     expect(await daemon.ended).toBe(143);
 
