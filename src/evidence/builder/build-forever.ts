@@ -2,6 +2,7 @@ import { reasonOf } from '../../errors.ts';
 import { LeaseLostError } from '../../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../../postgres/leases/leased-run.ts';
 import type { Time } from '../../time/clock.ts';
+import { Pace } from '../growth/pace.ts';
 import { Builder, type BuilderOptions, type HeldClaim, type StepResult } from './builder.ts';
 import type { Claim } from './ports.ts';
 
@@ -101,9 +102,10 @@ const buildWhileHeld = async (
   onStep: () => void,
 ): Promise<void> => {
   const { store, time, intervalMs } = options;
+  const pace = new Pace();
   let thinnedMs = Number.NEGATIVE_INFINITY;
   while (!over.aborted) {
-    const { startedMs, size, kind } = await buildUntilDone(builder, claim, options, over);
+    const { startedMs, size, kind } = await buildUntilDone(builder, claim, { ...options, pace }, over);
     onStep();
     await options.noteSettings();
     // A process that has the next key carries out what was ordered; if there is none, this one goes on after the pause.
@@ -121,7 +123,7 @@ const buildWhileHeld = async (
 const buildUntilDone = async (
   builder: Builder,
   claim: HeldClaim,
-  { store, time, intervalMs }: BuildingOptions,
+  { store, time, intervalMs, pace }: BuildingOptions & { readonly pace: Pace },
   over: AbortSignal,
 ): Promise<StepResult & { readonly startedMs: number }> => {
   const startedMs = time.nowMs();
@@ -129,8 +131,11 @@ const buildUntilDone = async (
   for (;;) {
     claim.throwIfLost();
     const signs = time.nowMs() - signedMs >= intervalMs;
+    const stepMs = time.nowMs();
     const result = await builder.step(claim, signs);
     if (signs) signedMs = time.nowMs();
+    const pauseMs = pace.pauseAfter({ ...result, startedMs: stepMs, endedMs: time.nowMs() });
+    if (pauseMs > 0) await time.sleep(pauseMs, over).catch(() => {});
     if (result.kind === 'done' || result.kind === 'stopped' || over.aborted) return { ...result, startedMs };
     if (result.kind === 'stale') {
       if (!(await store.renew(claim))) throw new LeaseLostError();

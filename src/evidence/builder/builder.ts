@@ -62,6 +62,8 @@ export interface StepResult {
   readonly kind: 'more' | 'done' | 'stopped' | 'stale';
   /** Of `events`. */
   readonly size: number;
+  /** Of the feed, as the step began; undefined if the step was given up before it looked. */
+  readonly head?: number;
 }
 
 /**
@@ -159,7 +161,7 @@ export class Builder {
       if (!(await this.#sign(claim, memory))) return { kind: 'stale', size };
     }
     const isIdle = grown === undefined && isAtHead && this.#coverage?.isPending(memory) !== true;
-    return { kind: isIdle ? 'done' : 'more', size };
+    return { kind: isIdle ? 'done' : 'more', size, head: logs.head };
   }
 
   /** What is in memory if that is what is stored; else loads it, and compares it with all that is known. */

@@ -86,7 +86,7 @@ describe('a fork', () => {
     expect([made.oldOrigin, made.origin]).toEqual([`${BASE}/${id}.1/events`, `${BASE}/${id}.2/events`]);
     await addEvents('c', 50);
     const after = openBuilder(pool, signer);
-    expect(await after.build()).toEqual({ kind: 'done', size: 350 });
+    expect(await after.build()).toMatchObject({ kind: 'done', size: 350 });
     const journal = await journalOf(2);
     expect(journal.map(({ kind, ref }) => `${kind} ${ref}`)).toEqual([
       'fork 1',

@@ -117,7 +117,7 @@ describe('what is served of a log', () => {
     await addEvents(300, 'two');
     const held = await claim();
     if (held === undefined) throw new Error('another one has the lease');
-    expect(await builder.step(held, false)).toEqual({ kind: 'more', size: 250 });
+    expect(await builder.step(held, false)).toMatchObject({ kind: 'more', size: 250 });
     expect((await readLog('events')).checkpoint.size).toBe(150);
     const codeOf = async (path: string) => (await server.get(`${base}/events/${path}`)).code;
     expect(await codeOf('tile/0/000.p/151')).toBe(404);

@@ -39,7 +39,7 @@ describe('a directory as an anchor', () => {
     await rm(directory, { recursive: true });
     const builder = open();
     await addEvents(10, 'first');
-    expect(await builder.build()).toEqual({ kind: 'done', size: 10 });
+    expect(await builder.build()).toMatchObject({ kind: 'done', size: 10 });
     await builder.anchor();
     expect(builder.failures.join()).toContain('ENOENT');
     expect((await status()).anchors).toMatchObject([

@@ -72,9 +72,9 @@ test('a fork reads the anchors of the settings: what was given out and lost, and
   // Without the anchor it signs what is not of the old history: at 205, between what parts, and at 600.
   const blind = open('blind-host/1/x', false);
   await addEvents(5, 'other');
-  expect(await blind.build()).toEqual({ kind: 'done', size: 205 });
+  expect(await blind.build()).toMatchObject({ kind: 'done', size: 205 });
   await addEvents(395, 'more');
-  expect(await blind.build()).toEqual({ kind: 'done', size: 600 });
+  expect(await blind.build()).toMatchObject({ kind: 'done', size: 600 });
   await stop();
   const made = await fork();
   expect(made).toMatchObject({ code: 0, stderr: '' });
