@@ -58,7 +58,7 @@ const edgeOf = (size: number): TileId[] => {
   return tiles;
 };
 
-/** Tiles as they are stored, perhaps longer than asked for. Throws an EvidenceFault if one is missing. */
+/** Tiles as they are stored, perhaps longer than asked for, in the order in which they were. Throws an EvidenceFault if one is missing. */
 export const readTiles = async (
   pool: Pick<Pool, 'query'>,
   log: LogName,
@@ -66,8 +66,8 @@ export const readTiles = async (
   tiles: readonly TileId[],
 ): Promise<readonly Tile[]> => {
   const { rows } = await pool.query<{ level: number; n: number; hashes: Buffer | null }>(
-    `select u.level, u.n::float8 as n, t.hashes from unnest($3::integer[], $4::bigint[]) as u (level, n)
-     left join evidence_tiles t on t.log = $1 and t.generation = $2 and t.level = u.level and t.n = u.n`,
+    `select u.level, u.n::float8 as n, t.hashes from unnest($3::integer[], $4::bigint[]) with ordinality as u (level, n, place)
+     left join evidence_tiles t on t.log = $1 and t.generation = $2 and t.level = u.level and t.n = u.n order by u.place`,
     [log, generation, tiles.map(({ level }) => level), tiles.map(({ n }) => n)],
   );
   return rows.map(({ level, n, hashes }, index) => {
