@@ -8,6 +8,7 @@ import { http } from './http/http.ts';
 import { pagerduty } from './pagerduty/pagerduty.ts';
 import { panther } from './panther/panther.ts';
 import { s3 } from './s3/s3.ts';
+import { sentinel } from './sentinel/sentinel.ts';
 import type { SinkKind, SinkSurroundings } from './sink-kind.ts';
 import { slack } from './slack/slack.ts';
 import { splunkHec } from './splunk-hec/splunk-hec.ts';
@@ -32,6 +33,7 @@ const registry = {
   panther,
   sumo,
   axiom,
+  sentinel,
   slack,
   teams,
   pagerduty,

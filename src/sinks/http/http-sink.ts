@@ -20,9 +20,19 @@ export interface HttpSinkOptions extends HttpPostOptions {
   /** A larger body, before it is packed, is not sent: its events go out in halves. */
   readonly maxRequestBytes: number | undefined;
   readonly checks: Checks;
+  /** The token of each request, for the header `authorization`, or why there is none. No reason shows it. */
+  readonly authorize?: (signal: AbortSignal) => Promise<Authorization>;
+  /** What an answer that is not 2xx means, if that is another thing than usual. */
+  readonly readTrouble?: (answer: HttpAnswer, reasonText: ReasonText) => DeliveryOutcome | undefined;
+  /** What counts against `max_event_bytes`. Default: the bytes of what `write` gives. */
+  readonly eventBytes?: (event: OutgoingEvent) => number;
   /** What an answer with 2xx means for so many events. Default: all are delivered. */
   readonly readSuccess?: (answer: HttpAnswer, eventCount: number, reasonText: ReasonText) => DeliveryOutcome;
 }
+
+type Authorization =
+  | { readonly kind: 'authorized'; readonly secret: string }
+  | (DeliveryOutcome & { readonly kind: 'failed' });
 
 const delivered: DeliveryOutcome = { kind: 'delivered', refused: [] };
 
@@ -44,16 +54,21 @@ export const createHttpSink = (options: HttpSinkOptions): Sink => {
         reason: `not sent: it takes ${bytes} bytes, and max_request_bytes is ${maxRequestBytes}`,
       };
     }
-    const answer = await http.post(text, { signal, gzip: options.gzip, headers: { 'idempotency-key': id } });
+    const authorized = await options.authorize?.(signal);
+    if (authorized?.kind === 'failed') return authorized;
+    const authorization = authorized && { authorization: `Bearer ${authorized.secret}` };
+    const sent = { 'idempotency-key': id, ...authorization };
+    const answer = await http.post(text, { signal, gzip: options.gzip, headers: sent });
     const isSuccess = answer.status >= 200 && answer.status < 300;
-    return isSuccess
-      ? readSuccess(answer, events.length, http.reasonText)
-      : outcomeOfStatus(answer, options.checks, http.reasonText);
+    if (isSuccess) return readSuccess(answer, events.length, http.reasonText);
+    const reasonText: ReasonText = (said) =>
+      http.reasonText(authorized === undefined ? said : said.replaceAll(authorized.secret, '[redacted]'));
+    return options.readTrouble?.(answer, reasonText) ?? outcomeOfStatus(answer, options.checks, reasonText);
   };
   return {
     target: options.target,
     maxEvents: body === 'each' ? 1 : undefined,
-    eventBytes: (event) => Buffer.byteLength(write(event), 'utf8'),
+    eventBytes: options.eventBytes ?? ((event) => Buffer.byteLength(write(event), 'utf8')),
     deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
     close: http.close,
   };

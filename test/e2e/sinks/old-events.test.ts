@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import { startVendorReceiver, vendorSettings } from '../../support/sinks/http/vendor-receivers.ts';
+import { startVendorReceiver } from '../../support/sinks/http/vendor-receivers.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
 const ENTRIES = 400;
@@ -10,7 +10,7 @@ const ENTRIES = 400;
 test('the real daemon skips what Datadog would date as of now, and shows how many everywhere', async () => {
   await using world = await openWorld({ organizations: 2, entries: ENTRIES, pageCap: 100 });
   await using receiver = await startVendorReceiver('datadog', { limits: true });
-  const datadog = { ...vendorSettings('datadog', receiver.url), start: 'beginning' };
+  const datadog = { ...receiver.settings, start: 'beginning' };
   await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_SINKS: JSON.stringify({ datadog }) });
   const numberOf = async (sql: string): Promise<number> =>
     Number((await world.database.pool.query<{ n: string }>(`select (${sql})::text as n`)).rows[0]?.n ?? 0);

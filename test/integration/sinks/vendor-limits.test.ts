@@ -7,7 +7,7 @@ import { commitAll, entryText, newSource } from '../../support/postgres/store-fi
 import { until } from '../../support/process/until.ts';
 import { startSinkWorker } from '../../support/sinks/delivery-fixture.ts';
 import { attempt, attemptWith } from '../../support/sinks/http/http-sink-checks.ts';
-import { startVendorReceiver, type Vendor, vendorSettings } from '../../support/sinks/http/vendor-receivers.ts';
+import { startVendorReceiver, type Vendor } from '../../support/sinks/http/vendor-receivers.ts';
 import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
 // An event of 2 MB, one of three months ago and one of two years ago among ordinary ones go where the pages of the sinks say.
@@ -47,12 +47,13 @@ const expected: Readonly<
   panther: { skipped: [], starts: 'beginning' },
   sumo: { skipped: [TWO_YEARS_AGO], starts: 'beginning' },
   axiom: { skipped: [], starts: 'beginning' },
+  sentinel: { skipped: [TWO_YEARS_AGO, THREE_MONTHS_AGO], starts: 'now' },
 };
 
 describe.each(Object.keys(expected) as Vendor[])('%s', (vendor) => {
   test('nothing is cut, dated otherwise or refused on the way: what would be is skipped or a dead letter', async () => {
     await using receiver = await startVendorReceiver(vendor, { limits: true });
-    const given = { timeout: '10m', batch_events: 1_000, ...vendorSettings(vendor, receiver.url) };
+    const given = { timeout: '10m', batch_events: 1_000, ...receiver.settings };
     const settings = sinkSettings.parse(given);
     expect(settings.start).toBe(expected[vendor].starts);
     const { max_age: maxAgeMs, max_event_bytes: maxEventBytes, batch_events: batchEvents, format } = settings;
@@ -82,14 +83,14 @@ describe.each(Object.keys(expected) as Vendor[])('%s', (vendor) => {
 
   test('a wrong credential waits, and says what to check', async () => {
     await using receiver = await startVendorReceiver(vendor, { limits: true });
-    const wrong = JSON.stringify(vendorSettings(vendor, receiver.url)).replace(
-      /(dd-key|shared-secret|ZaVnC4dhaV1|xaat)/,
-      'wrong',
-    );
+    const wrong = JSON.stringify(receiver.settings).replace(/(dd-key|shared-secret|ZaVnC4dhaV1|xaat|Qx8)/, 'wrong');
     const sink = createSink(sinkSettings.parse({ timeout: '10m', ...JSON.parse(wrong) }));
     const outcome = await attempt(sink, ordinaryEvents(1, 'native'));
     await sink.close();
-    expect(outcome).toMatchObject({ kind: 'failed', reason: expect.stringMatching(/^HTTP 40[13]: check /) });
+    expect(outcome).toMatchObject({
+      kind: 'failed',
+      reason: expect.stringMatching(/^(HTTP 40[13]|no token of Microsoft Entra): check /),
+    });
     expect(receiver.events()).toEqual([]);
   });
 });
@@ -106,7 +107,7 @@ describe('axiom', () => {
     ['nothing', '', 'failed', /does not say that 3 events came/],
   ])('200 that speaks of %s is no success', async (_, said, kind, reason) => {
     await using receiver = await startVendorReceiver('axiom', { limits: true });
-    const sink = createSink(sinkSettings.parse({ timeout: '10m', ...vendorSettings('axiom', receiver.url) }));
+    const sink = createSink(sinkSettings.parse({ timeout: '10m', ...receiver.settings }));
     const body = said === '' ? '' : JSON.stringify(said);
     const outcome = await attemptWith(receiver, sink, { kind: 'answer', status: 200, body });
     await sink.close();

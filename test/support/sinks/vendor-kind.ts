@@ -1,4 +1,4 @@
-import { startVendorReceiver, type Vendor, vendorSettings } from './http/vendor-receivers.ts';
+import { startVendorReceiver, type Vendor } from './http/vendor-receivers.ts';
 import { isPoison, type ReceiverKind } from './receivers.ts';
 import { type OverHttp, overHttp, receiverOver } from './receivers-over-http.ts';
 
@@ -9,8 +9,10 @@ export const vendorKind = (vendor: Vendor): ReceiverKind<OverHttp> => ({
   ...overHttp,
   start: async ({ refusesPoison }) => {
     const http = await startVendorReceiver(vendor, { limits: false, refuses: refusesPoison ? isPoison : undefined });
-    const settings = { ...vendorSettings(vendor, http.url), ...(vendor !== 'axiom' && noLimit) };
+    const settings = { ...http.settings, ...(vendor !== 'axiom' && noLimit) };
     return { ...receiverOver(http, settings), received: async () => http.events() };
   },
+  // Azure does not judge events.
+  canRefuse: vendor !== 'sentinel',
   repeats: 'kept',
 });

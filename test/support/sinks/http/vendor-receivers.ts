@@ -1,4 +1,5 @@
 import { jsonMembers } from '../../feed/json-texts.ts';
+import { type EntraAuthority, entraApplication, startEntraAuthority } from './entra-authority.ts';
 import type { ReceivedRequest, ReceiverAnswer } from './http-receiver.ts';
 import { type PlainReceiver, type PlainReceiverOptions, startPlainReceiver } from './plain-receiver.ts';
 
@@ -13,12 +14,17 @@ const vendorSecrets = {
   panther: 'shared-secret-of-panther',
   sumo: 'ZaVnC4dhaV1-token-of-the-source',
   axiom: 'xaat-0123456789-axiom',
+  sentinel: entraApplication.client_secret,
 } as const;
 export type Vendor = keyof typeof vendorSecrets;
 
 export interface VendorReceiver extends PlainReceiver {
   /** What it took in otherwise than it was sent. */
   readonly altered: readonly string[];
+  /** Where its senders get their tokens, if that is not itself. */
+  readonly entra: EntraAuthority | undefined;
+  /** What a sink must be told to deliver to it. */
+  readonly settings: Readonly<Record<string, unknown>>;
 }
 
 interface VendorOptions {
@@ -26,6 +32,8 @@ interface VendorOptions {
   readonly limits: boolean;
   readonly refuses?: PlainReceiverOptions['refuses'];
 }
+
+const SENTINEL_RULE = 'dcr-0123456789abcdef0123456789abcdef';
 
 const bytesOf = (text: string): number => Buffer.byteLength(text, 'utf8');
 const parsed = (item: string) => JSON.parse(item) as Readonly<Record<string, unknown>>;
@@ -38,7 +46,7 @@ const eventOf = (item: string) => {
 
 interface VendorRules extends Pick<PlainReceiverOptions, 'body' | 'readItem' | 'success'> {
   /** Whether the request has the address and the credential that it must have. */
-  readonly admit: (request: ReceivedRequest) => ReceiverAnswer | undefined;
+  readonly admit: (request: ReceivedRequest, entra: EntraAuthority | undefined) => ReceiverAnswer | undefined;
   /** What is too large; undefined: nothing. */
   readonly refuse: (request: ReceivedRequest, items: readonly string[]) => ReceiverAnswer | undefined;
   /** Of an item that it takes in otherwise. */
@@ -98,34 +106,68 @@ const rules: Readonly<Record<Vendor, VendorRules>> = {
     readItem: eventOf,
     success: (count) => json(200, { ingested: count, failed: 0, failures: [], processedBytes: 0 }),
   },
+  sentinel: {
+    body: 'array',
+    admit: ({ path, headers }, entra) => {
+      const trouble = (status: number, code: string) =>
+        json(status, { error: { code, message: `${code} of the test` } });
+      if (!entra?.isValid(headers.authorization)) return trouble(401, 'AuthenticationFailed');
+      const [, rule, stream] =
+        /^\/dataCollectionRules\/([^/]+)\/streams\/([^?]+)\?api-version=2023-01-01$/.exec(path) ?? [];
+      if (rule !== SENTINEL_RULE) return trouble(404, 'NotFound');
+      return stream === 'Custom-CloudflareAudit' ? undefined : trouble(400, 'InvalidStream');
+    },
+    refuse: ({ body }) =>
+      bytesOf(body) > 1_000_000 ? json(413, { error: { code: 'ContentLengthLimitExceeded' } }) : undefined,
+    alter: (item) => {
+      const row = parsed(item);
+      if (Object.values(row).some((value) => bytesOf(String(value)) > 64 * KB)) return 'cut at 64 KB';
+      return ageMs(row['TimeGenerated']) > 2 * DAY_MS ? 'dated as of its receipt' : undefined;
+    },
+    readItem: (item) => {
+      const { Key, Position, Event } = parsed(item);
+      return { key: String(Key), position: Number(Position), text: String(Event) };
+    },
+    success: () => ({ status: 204 }),
+  },
 };
 
 /** The receiver of one vendor. */
 export const startVendorReceiver = async (vendor: Vendor, options: VendorOptions): Promise<VendorReceiver> => {
   const { admit, refuse, alter, ...form } = rules[vendor];
   const altered: string[] = [];
+  const entra = vendor === 'sentinel' ? await startEntraAuthority() : undefined;
   const server = await startPlainReceiver({
     ...form,
     refuses: options.refuses,
     check: (request, items) => {
-      const trouble = admit(request) ?? (options.limits ? refuse(request, items) : undefined);
+      const trouble = admit(request, entra) ?? (options.limits ? refuse(request, items) : undefined);
       if (trouble === undefined && options.limits) {
         altered.push(...items.flatMap((item) => alter?.(item) ?? []));
       }
       return trouble;
     },
   });
-  return { ...server, altered };
+  return {
+    ...server,
+    altered,
+    entra,
+    settings: { ...vendorSettings(vendor, server.url), ...entra?.settings },
+    [Symbol.asyncDispose]: async () => {
+      await server[Symbol.asyncDispose]();
+      await entra?.[Symbol.asyncDispose]();
+    },
+  };
 };
 
-/** What a sink must be told to deliver to it. */
-export const vendorSettings = (vendor: Vendor, url: string): Readonly<Record<string, unknown>> => {
+const vendorSettings = (vendor: Vendor, url: string): Readonly<Record<string, unknown>> => {
   const secret = vendorSecrets[vendor];
   const own = {
     datadog: { url, api_key: secret },
     panther: { url: `${url}/http/source`, secret },
     sumo: { url: `${url}/receiver/v1/http/${secret}`, category: 'cloudflare/audit' },
     axiom: { url, dataset: 'cloudflare-audit', token: secret },
+    sentinel: { url, rule: SENTINEL_RULE },
   };
   return { type: vendor, ...own[vendor] };
 };

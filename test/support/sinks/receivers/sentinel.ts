@@ -1,0 +1,3 @@
+import { vendorKind } from '../vendor-kind.ts';
+
+export const receiver = vendorKind('sentinel');
