@@ -4378,7 +4378,8 @@ begin
   execute pg_catalog.format('select pg_catalog.format(''hold %%s covers events in it: %%s'', h.id, left(h.reason, 200)) from holds h'
     ' where h.released_at is null and h.since < %L and h.before > %L and exists (select from %s e'
     ' where (h.organization_id is null or e.organization_id = h.organization_id)'
-    ' and (h.account_id is null or e.account_id = h.account_id) and e.action_time >= h.since and e.action_time < h.before)'
+    ' and (h.account_id is null or e.account_id = h.account_id or e.source_kind = ''account'' and e.source_id = h.account_id)'
+    ' and e.action_time >= h.since and e.action_time < h.before)'
     ' order by h.id limit 1', until, month, partition) into obstacle;
   if obstacle is not null then return obstacle; end if;
   select pg_catalog.format('the sink %s is at position %s, and still needs events up to %s', s.name, s.position, highest) into obstacle

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { DueFacts } from '../growth/due-statements.ts';
+import { type DueFacts, MAX_HOLDS } from '../growth/due-statements.ts';
 
 type Fact<K extends keyof DueFacts> = DueFacts[K][number];
 
@@ -36,7 +36,7 @@ select h.action, h.id::float8 as id, h.organization_id, h.account_id, ${utc('h.s
   case when h.action = 'released' then ${utc('h.released_at')} end as released_at
 from (
   select 'added' as action, * from holds union all select 'released', * from holds where released_at is not null) as h
-where not ${isStated('hold', `h.id || '/' || h.action`)} order by h.id, h.action limit 100`;
+where not ${isStated('hold', `h.id || '/' || h.action`)} order by h.id, h.action limit ${MAX_HOLDS}`;
 
 const changes = `
 select c.id::float8 as id, c.position::float8 as position, c.event_id,

@@ -96,7 +96,8 @@ const ofOneSource = ({ source, part }: ReadmeFacts): string =>
     ? ''
     : `A BUNDLE OF ONE SOURCE: ${source.kind} ${JSON.stringify(source.id)}
 
-It has the events of the audit log of this ${source.kind}, and of all others nothing but salted hashes.
+It has the events of the audit log of this ${source.kind}, and of all others nothing but salted hashes. Of statements about
+other sources it has hashes without a salt: one that is guessed to the byte, ids and times included, can be confirmed.
 It shows that these are all events that orgtrail stored of it up to position ${part.completeTo}: a signed statement ("coverage") has
 their number and a chain of their hashes. Of later positions it shows that what is here was stored, not that
 nothing is missing. ${part.leaves} positions are of this source; those that retention has dropped have no content any more.
@@ -127,8 +128,12 @@ So it shows that no event of that time is left out, but for those that retention
       }
 
 events/time             which time
-events/withheld/...     for each leaf without content its length (2 bytes) and its data; cut like events/payload
-Without events/time, this folder does not verify: events would be missing.
+${
+  time.isHashesOnly
+    ? ''
+    : `events/withheld/...     for each leaf without content its length (2 bytes) and its data; cut like events/payload
+`
+}Without events/time, this folder does not verify: events would be missing.
 `;
 /** Nothing, if there was one key from the beginning. */
 const ofKeys = ({ keys, logs: { at } }: ReadmeFacts): string => {

@@ -37,12 +37,17 @@ export interface DueFacts {
 }
 
 /** The statements about what has happened, in the order in which a reader understands them. */
+/** More are read with the next step. */
+export const MAX_HOLDS = 100;
+
+/** In the order in which they are stated. */
 export const dueEntries = (due: DueFacts, moment: Moment): NewEntry[] => [
   ...due.schemas.map((schema) => schemaEntry(schema, moment)),
   ...due.jumps.map((jump) => entry(String(jump.id), { type: 'jump', ...moment, ...jump })),
   ...due.holds.map((hold) => entry(`${hold.id}/${hold.action}`, { type: 'hold', ...moment, ...hold })),
   ...due.archived.map((object) => entry(String(object.id), { type: 'archive', ...moment, ...object })),
-  ...due.drops.flatMap(({ id, positions, ...drop }) =>
+  // A drop names holds: these are stated before it.
+  ...(due.holds.length < MAX_HOLDS ? due.drops : []).flatMap(({ id, positions, ...drop }) =>
     dropParts({ type: 'drop', ...moment, ...drop }, positions).map((part) => entry(`${id}/${part.part}`, part)),
   ),
   ...due.changes.map(({ id, ...change }) => entry(String(id), { type: 'change', ...moment, ...change })),

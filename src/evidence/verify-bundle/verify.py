@@ -1082,7 +1082,10 @@ class Journal:
             self.report.fault('retention', '%s dropped %s before the retention stated in it allowed that' % (who, month))
 
     def check_holds(self, who, at, drop):
-        """A hold of everything over all of the month had its events. One of an organization had those of its own source."""
+        """A hold of everything over all of the month had its events. One of an organization or an account had those of its own log."""
+        for identity in drop['holds']:
+            if identity not in self.holds:
+                self.report.fault('journal', '%s names the hold %d, which no statement adds' % (who, identity))
         if drop['month'] == '-infinity' or not drop['positions']:
             return
         start, end = month_times(drop['month'])
@@ -1097,8 +1100,9 @@ class Journal:
             if added <= dropped_at(drop) < released:
                 if is_of_all:
                     self.report.fault('retention', text)
-                elif account is None:
-                    for number in [number for number, one in self.sources.items() if one == ('organization', organization)]:
+                elif organization is None or account is None:
+                    log = ('organization', organization) if account is None else ('account', account)
+                    for number in [number for number, one in self.sources.items() if one == log]:
                         self.held.setdefault(number, []).append((merged(positions_of(drop['positions'])), text))
             elif is_of_all and added <= at < released:
                 self.report.note('That %s dropped %s before the hold %d was added, as it says.' % (who, drop['month'], identity))

@@ -31,6 +31,8 @@ const witness = { name: 'w1', ...witnessSigner('witness.example.com/w1') };
 /** What a database would have of an event: a payload, or none after a drop; nothing but a hole if it went before it was hashed. */
 export interface TestEvent {
   readonly sourceId: string;
+  /** Default: organization. */
+  readonly sourceKind?: 'organization' | 'account';
   readonly raw: string;
   readonly actionTimeUs: bigint | undefined;
   readonly receivedAtUs: bigint;
@@ -72,7 +74,7 @@ export class TestHistory {
 
   append(...events: readonly (TestEvent | undefined)[]): this {
     for (const event of events) {
-      if (event !== undefined && !this.#sources.has(event.sourceId)) this.#addSource(event.sourceId);
+      if (event !== undefined && !this.#sources.has(event.sourceId)) this.#addSource(event);
       this.events.push(event);
       const leaf = event === undefined ? holeLeaf(this.size) : leafOf(this.size, event);
       this.leaves.push(leaf);
@@ -81,10 +83,10 @@ export class TestHistory {
     return this;
   }
 
-  #addSource(id: string): void {
+  #addSource({ sourceId: id, sourceKind: kind = 'organization' }: TestEvent): void {
     const number = this.#sources.size + 1;
     this.#sources.set(id, number);
-    this.state({ type: 'source', number, kind: 'organization', id, organization_id: id });
+    this.state({ type: 'source', number, kind, id, organization_id: kind === 'organization' ? id : null });
   }
 
   /** Appends a statement about the tree as it is, also one that no builder makes. */
@@ -164,14 +166,17 @@ const journalTree = (texts: readonly string[]): GrowingTree => {
   return tree;
 };
 
-const leafOf = (position: number, { sourceId, raw, actionTimeUs, receivedAtUs, statedBytes }: TestEvent): Buffer => {
+const leafOf = (
+  position: number,
+  { sourceId, sourceKind = 'organization', raw, actionTimeUs, receivedAtUs, statedBytes }: TestEvent,
+): Buffer => {
   const monthKey = Buffer.alloc(32, monthOf(actionTimeUs));
   const leaf: EventLeaf = {
     salt: saltOf(monthKey, position),
     position,
     receivedAtUs,
     actionTimeUs,
-    sourceKind: 'organization',
+    sourceKind,
     sourceId,
     organizationId: sourceId,
     id: `id-${position}`,

@@ -8,7 +8,7 @@ import type { LeafStates } from '../leaf-states.ts';
 import type { Report } from '../report.ts';
 import type { SourceNumbers } from '../source-numbers.ts';
 import type { SignedStatements } from '../verify-journal.ts';
-import { droppedUs, type HoldInTime, heldOrganization, holdsOf, isHeld, isOfAll } from './verify-holds.ts';
+import { droppedUs, type HoldInTime, heldSource, holdsOf, isHeld, isOfAll } from './verify-holds.ts';
 
 type Drop = StatementOf<'drop'>;
 
@@ -62,6 +62,10 @@ const verifyHolds = (report: Report, drop: Drop, holds: readonly HoldInTime[], l
   const { month, at } = drop;
   const us = droppedUs(drop);
   const statedUs = microsecondsOf(at) ?? 0n;
+  for (const named of drop.holds) {
+    if (holds.every(({ hold }) => hold.id !== named))
+      report.fault('hold', `the drop of month ${month} names legal hold ${named}, and no statement adds it`);
+  }
   for (const hold of holds) {
     const { id } = hold.hold;
     if (isHeld(hold, month, us)) {
@@ -84,8 +88,8 @@ const heldPosition = (
   hold: HoldInTime,
   { states, sources }: DroppedLeaves,
 ): number | undefined => {
-  const id = heldOrganization(hold);
-  const number = id === undefined ? NO_SOURCE : sources.find('organization', id);
+  const source = heldSource(hold);
+  const number = source === undefined ? NO_SOURCE : sources.find(source.kind, source.id);
   if (number === NO_SOURCE) return undefined;
   for (const [from, to] of unitedPositions(positions)) {
     for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {

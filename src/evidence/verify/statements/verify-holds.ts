@@ -45,9 +45,10 @@ export const isHeld = ({ hold, fromUs, untilUs }: HoldInTime, month: string, atU
 /** Of everything, not of an organization or an account. */
 export const isOfAll = ({ hold }: HoldInTime): boolean => hold.organization_id === null && hold.account_id === null;
 
-/**
- * The organization whose own source a hold has as a whole; undefined if it is of something else. In the log of an account, an entry may name
- * another account, so a hold of an account need not have it.
- */
-export const heldOrganization = ({ hold }: HoldInTime): string | undefined =>
-  hold.account_id === null ? (hold.organization_id ?? undefined) : undefined;
+/** The log that a hold has as a whole; undefined if it is of something else, or of what an event was when it was stored. */
+export const heldSource = ({ hold }: HoldInTime): { readonly kind: string; readonly id: string } | undefined => {
+  const { organization_id: organization, account_id: account } = hold;
+  if (organization !== null && account !== null) return undefined;
+  if (account !== null) return { kind: 'account', id: account };
+  return organization === null ? undefined : { kind: 'organization', id: organization };
+};

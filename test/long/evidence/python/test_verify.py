@@ -357,9 +357,17 @@ class Statements(Case):
         self.fails(held(), against)
         self.fails(held(since='2026-02-01T00:00:00Z', before='2026-03-01T00:00:00Z'), against)
         self.fails(held('2026-04-02T00:00:00Z'), against)
+        for fields in (dict(organization_id='77aa'), dict(account_id='a1b2')):
+            self.fails(held(**fields), against)
         for fields in (dict(since='2026-02-02T00:00:00Z'), dict(before='2026-02-28T00:00:00Z'), dict(organization_id='77ab'),
+                       dict(account_id='77aa'), dict(organization_id='0319c4f6', account_id='a1b2'),
                        dict(created_at='2026-04-02T00:00:00Z'), dict(released_at='2026-03-02T00:00:00Z')):
             self.notes(self.holds(held(**fields)), 'no dropped event was under a legal hold of an organization')
+
+    def test_a_drop_names_holds(self):
+        history = History(60).standard()
+        history.drop(MONTHS[1], holds=[8])
+        self.fails(run(history.write(self.folder)), 'names the hold 8, which no statement adds')
 
     def test_a_drop_in_parts(self):
         def dropped(*parts, of=2):

@@ -350,9 +350,13 @@ describe('statements must agree with what is there:', () => {
   });
 
   test('drops and legal holds', () => {
-    const held = (hold: Record<string, unknown>, isReleased = false) => {
+    const held = (
+      hold: Record<string, unknown>,
+      isReleased = false,
+      sourceKind: 'organization' | 'account' = 'organization',
+    ) => {
       const history = begun();
-      history.append(testEvent(1, 'o1', '2025-12'));
+      history.append({ ...testEvent(1, 'o1', '2025-12'), sourceKind });
       const fields = {
         type: 'hold',
         action: 'added',
@@ -383,7 +387,19 @@ describe('statements must agree with what is there:', () => {
     expect(held({ before: '2025-12-01T00:00:00Z' })).toEqual([]);
     expect(held({ since: '2026-01-01T00:00:00Z' })).toEqual([]);
     expect(held({ organization_id: 'o2' })).toEqual([]);
+    expect(held({ organization_id: 'o1' })).toEqual(['drop']);
+    // Of a log, as a whole. Of an organization and an account together, it had what was of both when it was stored.
+    expect(held({ account_id: 'o1' }, false, 'account')).toEqual(['drop']);
+    expect(held({ account_id: 'o1' })).toEqual([]);
+    expect(held({ account_id: 'o2' }, false, 'account')).toEqual([]);
+    expect(held({ organization_id: 'o1', account_id: 'o1' }, false, 'account')).toEqual([]);
     expect(held({ created_at: '2026-03-02T00:00:00Z' })).toEqual([]);
+  });
+
+  test('a drop names no hold that no statement adds', () => {
+    const history = begun();
+    history.append(testEvent(1, 'o1', '2025-12'));
+    expect(codes(verify(dropDecember(history, { holds: [3] })))).toEqual(['hold']);
   });
 });
 
