@@ -1,13 +1,9 @@
-import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Pool } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.sql.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
+import { type OldRelease, unpackRelease } from '../support/process/old-release.ts';
 import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/process/orgtrail-process.ts';
 import { until } from '../support/process/until.ts';
 import { expectClaimedImpliesStored } from '../support/sync/claims.ts';
@@ -17,30 +13,17 @@ const OLD = '2d7b744';
 const ACCOUNT = 'orgtrail_daemon';
 const PASSWORD = 'password-of-the-test';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
 let cluster: PostgresCluster;
-let oldRoot: string;
-
-/** The source of that release, with the modules of this checkout. */
-const unpackOld = async (): Promise<string> => {
-  const directory = await mkdtemp(join(tmpdir(), 'orgtrail-old-'));
-  const archive = spawnSync('git', ['archive', OLD], { cwd: root, maxBuffer: 1 << 28 });
-  expect(archive.status, `needs the history of the repository: ${archive.stderr}`).toBe(0);
-  await mkdir(join(directory, 'checkout'));
-  const unpacked = spawnSync('tar', ['-x', '-C', join(directory, 'checkout')], { input: archive.stdout });
-  expect(unpacked.status, String(unpacked.stderr)).toBe(0);
-  await symlink(join(root, 'node_modules'), join(directory, 'checkout', 'node_modules'));
-  return directory;
-};
+let old: OldRelease;
 
 beforeAll(async () => {
   cluster = await startCluster();
-  oldRoot = await unpackOld();
+  old = await unpackRelease(OLD);
 });
 
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
-  if (oldRoot !== undefined) await rm(oldRoot, { recursive: true, force: true });
+  await old?.[Symbol.asyncDispose]();
 });
 
 test('a replica of 0.1 beside the new one, on one database: everything once, and what it claimed is not taken for proven', async () => {
@@ -48,7 +31,6 @@ test('a replica of 0.1 beside the new one, on one database: everything once, and
   const simulator = stack.adopt(await startSlowSimulator(), (each) => each.close());
   const { name, url } = await cluster.createDatabase();
   for (const role of ['orgtrail_ingest', 'orgtrail_reader']) await cluster.sql(`create role ${role}`);
-  const old = { root: join(oldRoot, 'checkout') };
   const ownerEnv = { DATABASE_URL: url };
   expect(await startOrgtrail(['migrate', '--roles'], ownerEnv, old).ended).toBe(0);
   const env = {

@@ -24,11 +24,11 @@ const changes = async (world: SyncWorld, accountId: string): Promise<readonly st
 };
 /** All listings of accounts are due again. */
 const endPauses = (world: SyncWorld) => query(world, 'update account_listings set next_at = null');
-const stored = async (world: SyncWorld, id: string): Promise<readonly string[]> => {
+const stored = async (world: SyncWorld, id: string, kind = 'account'): Promise<readonly string[]> => {
   const rows = await query<{ id: string }>(
     world,
-    "select id from audit_events where source_kind = 'account' and source_id = $1",
-    [id],
+    'select id from audit_events where source_kind = $1 and source_id = $2',
+    [kind, id],
   );
   return rows.map((row) => row.id).sort();
 };
@@ -231,13 +231,29 @@ describe('an account', () => {
     await using world = await openWorld(options, env);
     await using run = await world.open();
     await run.sync();
-    const shared = world.simulator
-      .summary()
-      .accounts.find(({ id }) =>
-        world.simulator.summary().organizations.some((organization) => organization.id === id),
-      );
-    if (shared !== undefined)
-      expect(await stored(world, shared.id)).toEqual(servedIds(world.simulator, 'account', shared.id));
+    const { accounts, organizations } = world.simulator.summary();
+    const shared = accounts.filter(({ id }) => organizations.some((organization) => organization.id === id));
+    expect(shared).toHaveLength(1);
+    const [{ id } = { id: '' }] = shared;
+    const logs = ['account', 'organization'] as const;
+    for (const kind of logs) expect(await stored(world, id, kind)).toEqual(servedIds(world.simulator, kind, id));
+    const [ofAccount = [], ofOrganization = []] = await Promise.all(logs.map((kind) => stored(world, id, kind)));
+    expect(Math.min(ofAccount.length, ofOrganization.length)).toBeGreaterThan(0);
+    expect(ofAccount.filter((entry) => ofOrganization.includes(entry))).toEqual([]);
+    // One that refuses is not the other one.
+    world.simulator.setRefused({ kind: 'account', id }, true);
+    for (const kind of logs) world.simulator.generate({ kind, id }, 2);
+    await world.setClocks(LATER_MS);
+    await run.sync();
+    expect(await query(world, "select kind, id from sources where access = 'refused'")).toEqual([
+      { kind: 'account', id },
+    ]);
+    expect(await query(world, "select from organizations where state <> 'active'")).toEqual([]);
+    expect(await stored(world, id, 'organization')).toEqual(servedIds(world.simulator, 'organization', id));
+    expect(await stored(world, id)).toEqual(ofAccount);
+    world.simulator.setRefused({ kind: 'account', id }, false);
+    await world.endRests();
+    await run.sync();
     await world.expectExactTruth();
   });
 });

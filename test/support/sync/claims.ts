@@ -4,11 +4,16 @@ import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import type { TrueEntry } from '../../../src/simulator/world/true-entry.ts';
 
 interface ClaimRow {
+  readonly source_kind: string;
   readonly source_id: string;
   readonly filter_hash: string;
   readonly from_ms: number;
   readonly to_ms: number;
 }
+
+/** An account and an organization may have one id. */
+const ofSource = (row: Pick<ClaimRow, 'source_kind' | 'source_id'>): string => `${row.source_kind} ${row.source_id}`;
+const sourceOf = (entry: TrueEntry): string => `${entry.sourceKind} ${entry.sourceId}`;
 
 /** Whether an entry passes the filters that this hash stands for. */
 export type Passes = (filterHash: string, entry: TrueEntry) => boolean;
@@ -23,24 +28,24 @@ export const expectClaimedImpliesStored = async (
   passes: Passes = () => true,
 ): Promise<number> => {
   const { rows: claims } = await pool.query<ClaimRow>(
-    `select source_id, filter_hash, (extract(epoch from lower(r)) * 1000)::float8 as from_ms,
+    `select source_kind, source_id, filter_hash, (extract(epoch from lower(r)) * 1000)::float8 as from_ms,
        (extract(epoch from upper(r)) * 1000)::float8 as to_ms
      from coverage, unnest(ranges) r where pass = 0`,
   );
   const { nowMs } = simulator.summary();
   const stored = await storedIds(pool);
-  const bySource = Map.groupBy(claims, (claim) => claim.source_id);
+  const bySource = Map.groupBy(claims, ofSource);
   const lost: string[] = [];
   let within = 0;
   for (const entry of simulator.truth()) {
     const claim = bySource
-      .get(entry.sourceId)
+      .get(sourceOf(entry))
       ?.find(
         (each) => each.from_ms <= entry.logTimeMs && entry.logTimeMs < each.to_ms && passes(each.filter_hash, entry),
       );
     if (claim === undefined) continue;
     within += 1;
-    if (!stored.has(`${entry.sourceId} ${entry.id}`))
+    if (!stored.has(`${sourceOf(entry)} ${entry.id}`))
       lost.push(`${entry.actionTime} ${entry.id} by ${claim.filter_hash}`);
   }
   expect(lost.slice(0, 5), `${lost.length} entries are claimed and not stored`).toEqual([]);
@@ -57,15 +62,15 @@ export const expectStoredOrVisible = async (
   simulator: Pick<Simulator, 'truth' | 'summary'>,
 ): Promise<number> => {
   const { rows: gaps } = await pool.query<Omit<ClaimRow, 'filter_hash'>>(
-    `select source_id, (extract(epoch from since) * 1000)::float8 as from_ms,
+    `select source_kind, source_id, (extract(epoch from since) * 1000)::float8 as from_ms,
        (extract(epoch from before) * 1000)::float8 as to_ms from coverage_gaps`,
   );
   const stored = await storedIds(pool);
-  const bySource = Map.groupBy(gaps, (gap) => gap.source_id);
-  const missing = [...simulator.truth()].filter(({ sourceId, id }) => !stored.has(`${sourceId} ${id}`));
+  const bySource = Map.groupBy(gaps, ofSource);
+  const missing = [...simulator.truth()].filter((entry) => !stored.has(`${sourceOf(entry)} ${entry.id}`));
   const unseen = missing.filter(
-    ({ sourceId, logTimeMs }) =>
-      !bySource.get(sourceId)?.some((gap) => gap.from_ms <= logTimeMs && logTimeMs < gap.to_ms),
+    (entry) =>
+      !bySource.get(sourceOf(entry))?.some((gap) => gap.from_ms <= entry.logTimeMs && entry.logTimeMs < gap.to_ms),
   );
   expect(
     unseen.map(({ actionTime }) => actionTime),
@@ -75,6 +80,8 @@ export const expectStoredOrVisible = async (
 };
 
 const storedIds = async (pool: Pool): Promise<ReadonlySet<string>> => {
-  const { rows } = await pool.query<{ key: string }>("select organization_id || ' ' || id as key from audit_events");
+  const { rows } = await pool.query<{ key: string }>(
+    "select source_kind || ' ' || source_id || ' ' || id as key from audit_events",
+  );
   return new Set(rows.map(({ key }) => key));
 };

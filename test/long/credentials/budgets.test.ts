@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import { openCredentialsWorld } from '../../support/sync/credentials-world.ts';
+
+// Sixty accounts of two users, with a budget so small that it is what limits the reading, against a Cloudflare that blocks a user who
+// sends more than that budget allows in any ten seconds.
+
+const BUDGET = 3_000;
+const BURST = BUDGET / 10;
+const WINDOW_MS = 10_000;
+/** A tenth at once, and the rest evenly over five minutes and a little more; a permit may be used a moment after it was given. */
+const MOST = BURST + Math.ceil(((BUDGET - BURST) / 305_000) * WINDOW_MS) + 10;
+
+const [alice, bob] = ['alice@example.com', 'bob@example.com'];
+const accounts = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => from + n);
+const ofAlice = { organizations: [0, 1, 2], accounts: accounts(0, 40) };
+const ofBob = { organizations: [2, 3], accounts: accounts(20, 60) };
+
+test('two users with two tokens and a key: everything once, no request too many, no user above its budget in any ten seconds', async () => {
+  await using world = await openCredentialsWorld(
+    {
+      organizations: 4,
+      entries: 1_000,
+      accounts: 10,
+      standaloneAccounts: 20,
+      accountEntries: 8_000,
+      subOrganizations: false,
+      pageCap: 10,
+      budget: { requests: MOST, windowMs: WINDOW_MS, blockMs: 60_000 },
+      credentials: [
+        { token: 'token-of-alice', user: alice, ...ofAlice },
+        { token: 'other-token-of-alice', user: alice, ...ofAlice },
+        { email: alice, key: 'key-of-alice', ...ofAlice },
+        { token: 'token-of-bob', user: bob, ...ofBob },
+      ],
+    },
+    {
+      a: { token: 'token-of-alice' },
+      b: { token: 'token-of-bob' },
+      second: { token: 'other-token-of-alice' },
+      key: { email: alice, key: 'key-of-alice' },
+    },
+    { ORGTRAIL_API_BUDGET: String(BUDGET), ORGTRAIL_CONCURRENCY: '16' },
+  );
+  await using run = await world.start();
+  expect(await run.sync()).toMatchObject({ sources: 64, failed: [] });
+  await world.expectExactTruth();
+  const { organizations, accounts: all } = world.simulator.summary();
+  for (const { id } of organizations) expect(world.ownersReading('organization', id), id).toHaveLength(1);
+  for (const { id } of all) expect(world.ownersReading('account', id), id).toHaveLength(1);
+
+  const requests = world.simulator.requests();
+  expect(requests.filter(({ status }) => status === 429)).toEqual([]);
+  const sent = Map.groupBy(requests, ({ owner }) => owner);
+  expect([...sent.keys()].toSorted()).toEqual([`user:${alice}`, `user:${bob}`]);
+  const counts = [...sent.values()].map(({ length }) => length);
+  expect(Math.max(...counts), 'the budget has limited it').toBeGreaterThan(MOST);
+  expect(Math.min(...counts)).toBeGreaterThan(BURST / 2);
+});
