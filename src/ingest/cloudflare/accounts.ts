@@ -69,6 +69,8 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
       const seen = new Set<string>();
       const totals = new Set<number | undefined>();
       let stale = 0;
+      // The size of a page is only asked for: how many have come tells where the end is.
+      let received = 0;
       for (let page = 1; page <= MAX_PAGES; page += 1) {
         const { result, totalCount } = await getItems(client, listing, [
           ['page', String(page)],
@@ -78,7 +80,8 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
         const accounts = readNew(result, seen);
         totals.add(totalCount);
         stale = accounts.length === 0 ? stale + 1 : 0;
-        const isLast = result.length === 0 || (totalCount !== undefined && page * PAGE_SIZE >= totalCount);
+        received += result.length;
+        const isLast = result.length === 0 || (totalCount !== undefined && received >= totalCount);
         const named = totalCount === undefined ? result.length === 0 : seen.size === totalCount;
         yield { accounts, complete: isLast && named && totals.size === 1 };
         if (isLast || stale === MAX_STALE_PAGES) return;

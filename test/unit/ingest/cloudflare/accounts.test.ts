@@ -1,0 +1,99 @@
+import type { RequestListener } from 'node:http';
+import { describe, expect, it } from 'vitest';
+import { createAccountsApi } from '../../../../src/ingest/cloudflare/accounts.ts';
+import type { AccountsPage } from '../../../../src/ingest/sync/ports.ts';
+import { type LocalServer, startHttpServer } from './local-server.ts';
+import { createTestClient } from './test-client.ts';
+
+const signal = new AbortController().signal;
+
+interface Served {
+  readonly ids: readonly string[];
+  /** On a page at most, whatever is asked for. */
+  readonly pageSize?: number;
+  /** What is said of all pages together; null: nothing. */
+  readonly total?: number | null;
+  /** Whatever page is asked for, the first one comes. */
+  readonly ignoresPage?: boolean;
+}
+
+const idsFrom = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `account-${from + n}`);
+
+/** GET /accounts, which has what `served` says at the n-th request, and then what it says last. */
+const listing = (...served: readonly Served[]): RequestListener => {
+  let requests = 0;
+  return (request, response) => {
+    const {
+      ids,
+      pageSize = 50,
+      total = ids.length,
+      ignoresPage = false,
+    } = served[Math.min(requests, served.length - 1)] as Served;
+    requests += 1;
+    const query = new URL(request.url ?? '', 'http://localhost').searchParams;
+    const page = ignoresPage ? 1 : Number(query.get('page'));
+    const size = Math.min(pageSize, Number(query.get('per_page')));
+    const result = ids.slice((page - 1) * size, page * size).map((id) => ({ id }));
+    const counts = { page, per_page: size, count: result.length, ...(total !== null && { total_count: total }) };
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ success: true, errors: [], messages: [], result, result_info: counts }));
+  };
+};
+
+const walk = async (server: LocalServer): Promise<readonly AccountsPage[]> => {
+  await using test = createTestClient(server.baseUrl);
+  const pages: AccountsPage[] = [];
+  for await (const page of createAccountsApi(test.client, () => {}).list(signal)) pages.push(page);
+  return pages;
+};
+const idsOf = (pages: readonly AccountsPage[]) => pages.flatMap(({ accounts }) => accounts.map(({ id }) => id));
+
+describe('GET /accounts', () => {
+  it('is walked in pages of 50 to its end, with no request more', async () => {
+    const ids = idsFrom(0, 120);
+    await using server = await startHttpServer(listing({ ids }));
+    const pages = await walk(server);
+    expect(idsOf(pages)).toEqual(ids);
+    expect(pages.map(({ complete }) => complete)).toEqual([false, false, true]);
+    expect(server.requests).toHaveLength(3);
+  });
+
+  it.each([1, 5, 20, 49])(
+    'is walked to its end also if Cloudflare serves %i at a time, whatever is asked for',
+    async (pageSize) => {
+      const ids = idsFrom(0, 77);
+      await using server = await startHttpServer(listing({ ids, pageSize }));
+      const pages = await walk(server);
+      expect(idsOf(pages)).toEqual(ids);
+      expect(pages.at(-1)?.complete).toBe(true);
+      expect(server.requests).toHaveLength(Math.ceil(ids.length / pageSize));
+    },
+  );
+
+  it('without a total ends at an empty page, and is complete', async () => {
+    const ids = idsFrom(0, 60);
+    await using server = await startHttpServer(listing({ ids, pageSize: 20, total: null }));
+    const pages = await walk(server);
+    expect(idsOf(pages)).toEqual(ids);
+    expect(pages.at(-1)).toEqual({ accounts: [], complete: true });
+  });
+
+  it.each([
+    ['the total is larger than what comes', { ids: idsFrom(0, 60), total: 61 }],
+    ['it is always the first page that comes', { ids: idsFrom(0, 60), ignoresPage: true }],
+  ] as const)('ends, and is not complete, if %s', async (_, served) => {
+    await using server = await startHttpServer(listing(served));
+    const pages = await walk(server);
+    expect(pages.map(({ complete }) => complete)).not.toContain(true);
+    expect(server.requests.length).toBeLessThanOrEqual(4);
+  });
+
+  it('is not complete if the total changes or pages shift meanwhile', async () => {
+    const ids = idsFrom(0, 80);
+    for (const later of [{ ids: idsFrom(1, 80) }, { ids: ['before', ...ids] }]) {
+      await using server = await startHttpServer(listing({ ids }, later));
+      const pages = await walk(server);
+      expect(pages.map(({ complete }) => complete)).not.toContain(true);
+    }
+  });
+});
