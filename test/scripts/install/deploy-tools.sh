@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets from Debian what checks deploy/: prometheus (with promtool), kustomize and systemd-analyze; and Go with golang.org/x/mod, which
-# reads the log of the evidence; and moto and radosgw, the storages that S3 is tested on. Does nothing where they are there, starts no service, and if they are not available says so in a line: tests
+# reads the log of the evidence; libfaketime, which moves clocks; and moto and radosgw, the storages that S3 is tested on. Does nothing where they are there, starts no service, and if they are not available says so in a line: tests
 # that need them are then skipped.
 set -euo pipefail
 
@@ -10,6 +10,7 @@ command -v kustomize >/dev/null || install+=(kustomize)
 command -v systemd-analyze >/dev/null || install+=(systemd)
 command -v go >/dev/null || install+=(golang-go)
 [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || install+=(golang-golang-x-mod-dev)
+ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || install+=(libfaketime)
 [ -x /usr/bin/radosgw ] || install+=(radosgw)
 /usr/bin/python3 -c 'import moto.server, flask_cors, boto3' 2>/dev/null || install+=(python3-moto python3-flask python3-flask-cors)
 [ "${#install[@]}" -gt 0 ] || exit 0

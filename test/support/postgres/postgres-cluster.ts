@@ -39,6 +39,8 @@ export interface ClusterOptions {
   readonly directory?: string;
   /** The write-ahead log is to be in a temporary directory, wherever the data is. */
   readonly walElsewhere?: boolean;
+  /** Variables of the server's own processes. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 const SUPERUSER = 'admin';
@@ -48,7 +50,8 @@ export const startCluster = async (options: ClusterOptions = {}): Promise<Postgr
   const base = await mkdtemp(join(tmpdir(), 'orgtrail-cluster-'));
   const directory = options.directory ?? join(base, 'data');
   // initdb gives what it makes to the account that it runs as; that one must be let in.
-  const { run, account } = await createRunner(await findBinaries(), directory);
+  const binaries = await findBinaries();
+  const { run, account } = await createRunner(binaries, directory);
   if (account !== undefined) await chown(base, account.uid, account.gid);
   const wal = options.walElsewhere === true ? ['-X', join(base, 'wal')] : [];
   await run('initdb', ['-D', directory, '-U', SUPERUSER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '-N', ...wal]);
@@ -59,9 +62,19 @@ export const startCluster = async (options: ClusterOptions = {}): Promise<Postgr
       .map(([name, value]) => `${name} = '${value}'\n`)
       .join(''),
   );
-  const cluster = clusterIn(run, directory, await freePort(), base);
+  const { environment } = options;
+  const program = environment === undefined ? [] : ['-p', await programWith(environment, binaries.postgres, base)];
+  const cluster = clusterIn(run, directory, await freePort(), base, program);
   await cluster.start();
   return cluster;
+};
+
+/** A script that starts the server with these variables: pg_ctl gets none of them. */
+const programWith = async (environment: Readonly<Record<string, string>>, postgres: string, folder: string) => {
+  const script = join(folder, 'postgres');
+  const variables = Object.entries(environment).map(([name, value]) => `export ${name}='${value}'\n`);
+  await writeFile(script, `#!/bin/sh\n${variables.join('')}exec '${postgres}' "$@"\n`, { mode: 0o755 });
+  return script;
 };
 
 /**
@@ -121,7 +134,13 @@ export const startCopy = async (base: string): Promise<PostgresCluster> => {
   return cluster;
 };
 
-const clusterIn = (run: Runner, directory: string, port: number, base: string): PostgresCluster => {
+const clusterIn = (
+  run: Runner,
+  directory: string,
+  port: number,
+  base: string,
+  program: readonly string[] = [],
+): PostgresCluster => {
   const host = '127.0.0.1';
   const logFile = join(directory, 'server.log');
   const url = (database = 'postgres', user = SUPERUSER) => `postgres://${user}@${host}:${port}/${database}`;
@@ -146,7 +165,7 @@ const clusterIn = (run: Runner, directory: string, port: number, base: string): 
     stop,
     sql,
     start: async () => {
-      await run('pg_ctl', ['start', '-D', directory, '-l', logFile, '-w', '-t', '60', '-o', options]);
+      await run('pg_ctl', ['start', '-D', directory, '-l', logFile, '-w', '-t', '60', '-o', options, ...program]);
     },
     createDatabase: async () => {
       const name = `trouble_${randomBytes(5).toString('hex')}`;
