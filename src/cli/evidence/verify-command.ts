@@ -24,17 +24,22 @@ settings. Without it, the database: hashes every stored event again and compares
 all events, and 32 bytes of memory for each. The keys are those of --policy; else of the bundle, or of ORGTRAIL_EVIDENCE_KEY_FILE; else the
 one that the database names is believed. The report says so. Exit code 5 if something does not hold.
 
+A signed leaf covers the payload of an event (the column raw), not the columns that are made of it, which searches go by. --columns makes
+them again of every payload, and compares.
+
 Examples:
   $ orgtrail evidence verify bundle-2026
   $ orgtrail evidence verify bundle-2026 --anchor checkpoint-of-june --policy policy.txt --json
   $ orgtrail evidence verify 4711.tlog-proof --policy policy.txt
   $ orgtrail evidence verify
+  $ orgtrail evidence verify --columns
   $ orgtrail evidence verify --policy policy.txt --anchor checkpoint-of-june --json`;
 
 interface VerifyOptions {
   readonly anchor: readonly string[];
   readonly keptElsewhere?: boolean;
   readonly policy?: string;
+  readonly columns?: boolean;
   readonly json?: boolean;
 }
 
@@ -52,10 +57,14 @@ export const verifyCommand = (context: CliContext, report: (exitCode: number) =>
     .option('--anchor <file>', 'a checkpoint that was kept elsewhere; may be repeated', collect, [])
     .option('--kept-elsewhere', 'each --anchor was kept or fetched elsewhere, also if the bundle has the same one')
     .option('--policy <file>', 'whose keys count: c2sp.org/tlog-policy')
+    .option('--columns', 'in the database, compare the columns of each event with its payload, too')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
-    .action(async (dir: string | undefined, { anchor, keptElsewhere = false, policy, json }: VerifyOptions) => {
+    .action(async (dir: string | undefined, options: VerifyOptions) => {
+      const { anchor, keptElsewhere = false, policy, columns: hasColumns = false, json } = options;
       if (dir !== undefined) refuseOwnAnchors(dir, anchor);
+      if (dir !== undefined && hasColumns)
+        throw new OrgtrailError('usage', '--columns is for the database: a bundle has none');
       const given = {
         anchors: anchor.map((name) => ({ name, note: readInput(name), isKeptElsewhere: keptElsewhere })),
         policy: policy === undefined ? undefined : readInput(policy),
@@ -63,7 +72,7 @@ export const verifyCommand = (context: CliContext, report: (exitCode: number) =>
       const found =
         dir === undefined
           ? await withDatabase(context, (pool, { config }) =>
-              verifyDatabase(pool, { ...given, evidence: config.evidence }),
+              verifyDatabase(pool, { ...given, hasColumns, evidence: config.evidence }),
             )
           : await verifyFiles(context, dir, given);
       context.stdout.write(json === true ? `${JSON.stringify(reportJson(found), null, 2)}\n` : reportText(found));

@@ -9,6 +9,7 @@ import { readJournal } from '../../evidence/journal/statement-text.ts';
 import { type Policy, parsePolicy } from '../../evidence/notes/policy.ts';
 import { parseVerifierKey, type VerifierKey } from '../../evidence/notes/verifier-key.ts';
 import { readStored } from '../../evidence/stored/read-stored.sql.ts';
+import { verifyColumns } from '../../evidence/stored/verify-columns.sql.ts';
 import { verifyStored } from '../../evidence/stored/verify-stored.ts';
 import type { Report } from '../../evidence/verify/report.ts';
 import type { Anchor } from '../../evidence/verify/verify-anchors.ts';
@@ -19,6 +20,8 @@ export interface VerifyDatabaseOptions {
   /** The text of a policy. */
   readonly policy: Buffer | undefined;
   readonly evidence: EvidenceConfig | undefined;
+  /** Whether the columns beside `raw` are compared with it. */
+  readonly hasColumns?: boolean;
 }
 
 /** One statement reads so many: it has a minute, in which a slow database gives some hundred thousand. */
@@ -27,7 +30,7 @@ const POSITIONS_AT_ONCE = 200_000;
 /** Verifies what is stored. Throws OrgtrailError `usage` if there is nothing to verify. */
 export const verifyDatabase = async (
   pool: Pool,
-  { anchors, policy, evidence }: VerifyDatabaseOptions,
+  { anchors, policy, evidence, hasColumns = false }: VerifyDatabaseOptions,
 ): Promise<Report> => {
   const stored = await readStored(pool);
   if (stored === undefined) {
@@ -38,14 +41,15 @@ export const verifyDatabase = async (
     for (let after = 0; after < until; after += POSITIONS_AT_ONCE)
       await store.copyEvents(after, Math.min(until, after + POSITIONS_AT_ONCE), take);
   };
-  if (policy !== undefined) return await verifyStored(stored, { policy: readPolicy(policy), anchors, copyEvents });
+  const compareColumns = hasColumns ? (report: Report, until: number) => verifyColumns(pool, report, until) : undefined;
+  const options = { anchors, copyEvents, compareColumns };
+  if (policy !== undefined) return await verifyStored(stored, { ...options, policy: readPolicy(policy) });
   const { events, journal } = stored.origins;
   const keys = publicKeysOf(evidence);
   const own = keys.flatMap((key) => [events, journal].map((origin) => keyOfLog(origin, key)));
   const report = await verifyStored(stored, {
+    ...options,
     policy: policyOf(own.length > 0 ? own : keysOfJournal(stored.reader)),
-    anchors,
-    copyEvents,
   });
   if (own.length === 0) report.notClaimed.push('whose keys these are: those that the database names are believed');
   return report;

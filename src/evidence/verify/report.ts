@@ -11,6 +11,7 @@ export type FaultCode =
   | 'root' // the leaves do not give the root that is signed
   | 'payload' // cannot be read, or is not what its leaf says
   | 'leaf' // is not the one in the tree
+  | 'column' // beside raw is not what raw says
   | 'missing' // an event has no payload, and no drop says why
   | 'statement' // cannot be read, or speaks of a tree that never was
   | 'journal' // has other statements than those that are signed

@@ -1,5 +1,5 @@
+import { columnExpressions } from '../../entries/column-expressions.ts';
 import { jsonbDefects, textDefects } from '../../entries/entry.ts';
-import { textColumns } from '../../entries/entry-columns.ts';
 
 /** Who takes the page apart for comparing: the database alone, or with what was read of each entry here. */
 export type PageForm = 'plain' | 'careful';
@@ -41,7 +41,7 @@ export const contentDiffers = (a: string, b: string): string => `
 
 /** Of the function's parameters, those that no page has. */
 const FIXED_PARAMETERS = 21;
-const columnNames = [...Object.keys(textColumns), 'raw_cf_ray_id', 'raw_status_code'];
+const columnNames = columnExpressions.map(([name]) => name);
 const pageNames = ['raw', 'id', 'action_time', 'first_n', 'defects', ...columnNames];
 
 /** How many parameters a page in columns has. */
@@ -56,11 +56,7 @@ const call = (page: string): string => `orgtrail_commit_page_2(${parameters(1, F
 const ofJson = (form: PageForm): string => `
 with page as (
   select n, raw, id, action_time::text, min(n) over (partition by id)::integer as first_n, defects::text,
-    ${Object.entries(textColumns)
-      .map(([name, path]) => `j #>> '{${path.join(',')}}' as ${name}`)
-      .join(', ')},
-    coalesce(j #>> '{raw,cf_ray_id}', j #>> '{raw,cf_rayid}') as raw_cf_ray_id,
-    case when j #>> '{raw,status_code}' ~ '^-?[0-9]{1,9}$' then (j #>> '{raw,status_code}')::integer end as raw_status_code
+    ${columnExpressions.map(([name, expression]) => `${expression} as ${name}`).join(', ')}
   from (${pageEntries(form, `$${FIXED_PARAMETERS + 1}`)}) as read),
 arrays as (select ${pageNames.map((name) => `array_agg(${name} order by n) as ${name}`).join(', ')} from page)
 select result.* from arrays, ${call(pageNames.map((name) => `arrays.${name}`).join(', '))} as result`;
