@@ -122,7 +122,8 @@ create table archive_objects (
   verified_at timestamp with time zone not null default clock_timestamp(),
   fault text,
   superseded_at timestamp with time zone,
-  dropped_at timestamp with time zone
+  dropped_at timestamp with time zone,
+  blocks_sha256 bytea
 );
 
 create table archive_policy (
@@ -3797,6 +3798,19 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_note_archive_blocks(p_id bigint, p_sha256 text, p_blocks bytea)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update archive_objects o set blocks_sha256 = p_blocks
+  where o.id = p_id and o.sha256 = p_sha256 and o.blocks_sha256 is null and octet_length(p_blocks) = 32 * ((o.bytes + 262143) / 262144);
+  return found;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_note_archive_read(p_id bigint, p_sha256 text, p_fault text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -4746,6 +4760,7 @@ comment on column archive_objects.verified_at is 'When it was last read whole, w
 comment on column archive_objects.fault is 'What was wrong when it was last read. Null: nothing.';
 comment on column archive_objects.superseded_at is 'When an object took its place; it counts no more.';
 comment on column archive_objects.dropped_at is 'When the events in it were dropped from this database. Null: they are here as well.';
+comment on column archive_objects.blocks_sha256 is 'The SHA-256 of each 262,144 bytes of it, one after the other. Null: it was written by an earlier version, and was not read whole since.';
 comment on table archive_policy is 'One row, or none: the archive in which a month must be before it is dropped. Written by orgtrail_use_archive; the owner alone can delete the row.';
 comment on column archive_policy.only_row is 'Always true: there is one row.';
 comment on column archive_policy.archive is 'Bucket, prefix and endpoint, or the directory.';

@@ -19,7 +19,8 @@ export type ErrorCode =
   | 'api_unauthorized'
   | 'source_failed'
   | 'verification_failed'
-  | 'evidence_fails';
+  | 'evidence_fails'
+  | 'archive_unreadable';
 
 const exitCodeOf: Record<ErrorCode, number> = {
   configuration: exitCodes.usage,
@@ -32,6 +33,7 @@ const exitCodeOf: Record<ErrorCode, number> = {
   source_failed: exitCodes.sourceFailed,
   verification_failed: exitCodes.sourceFailed,
   evidence_fails: exitCodes.evidenceFails,
+  archive_unreadable: exitCodes.unreachable,
 };
 
 /**

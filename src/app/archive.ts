@@ -1,9 +1,11 @@
 import type { Logger } from 'pino';
 import { archiveMonth } from '../archive/archive-month.ts';
 import { useArchive } from '../archive/catalogue.sql.ts';
+import { createArchivedEvents } from '../archive/history/archived-events.ts';
 import { loadDuck } from '../archive/parquet/duckdb.ts';
 import { openObjectStore } from '../archive/store/object-store.ts';
 import type { Config } from '../config/config.ts';
+import type { ArchivedEvents } from '../feed/archived/ports.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { ArchiveMonth } from '../retention/retention.sql.ts';
 import { logArchive } from '../telemetry/archive/log-archive.ts';
@@ -50,3 +52,7 @@ export const openArchive = async (
     close: () => store.close(),
   };
 };
+
+/** Opens what the feed reads dropped events from. Undefined: no archive is configured, and what was dropped is gone. */
+export const archivedEventsOf = ({ archive }: Pick<Config, 'archive'>): ((pool: Pool) => ArchivedEvents) | undefined =>
+  archive && ((pool) => createArchivedEvents(pool, openObjectStore(archive.target, archive.s3)));

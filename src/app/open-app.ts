@@ -35,6 +35,7 @@ import { statusScopeOf } from '../status/status-scope.sql.ts';
 import { migrateWithLog } from '../telemetry/log-migration.ts';
 import { logSync } from '../telemetry/log-sync.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { archivedEventsOf } from './archive.ts';
 import {
   type ApiAccess,
   apiObservers,
@@ -193,7 +194,7 @@ const openStatus = (pool: Pool, config: Config): Pick<App, 'status' | 'statusRea
 const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, logger }: Telemetry) => {
   const memory = new PieceMemory({ streams: MAX_FEED_STREAMS });
   const streams = createStreamLimits(config.http.stallTimeoutMs, metrics.streams);
-  const feed = openFeed(latestUrl, logger, memory);
+  const feed = openFeed(latestUrl, logger, { memory, openArchive: archivedEventsOf(config) });
   const explorer = openExplorer(latestUrl, logger, Date.now, {
     ...collectionRulesOf(config),
     accounts: config.accounts,

@@ -102,28 +102,42 @@ export interface ReadBackObject {
   readonly receipt: PutReceipt;
 }
 
-/** Catalogues it. Rejects if the database holds anything else than what was read back. */
-export const noteArchived = async (pool: Pool, object: ReadBackObject): Promise<void> => {
+/** Catalogues it, and returns its number. Rejects if the database holds anything else than what was read back. */
+export const noteArchived = async (pool: Pool, object: ReadBackObject): Promise<number> => {
   const { facts, receipt } = object;
   const { lockedUntilMs } = receipt;
-  await pool.query(
-    longStatement('select orgtrail_note_archived($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)', [
-      object.archive,
-      object.key,
-      object.kind,
-      `${object.month}-01`,
-      facts.firstPosition,
-      facts.lastPosition,
-      facts.events,
-      object.bytes,
-      object.sha256,
-      facts.idsSha256,
-      facts.rawSha256,
-      facts.columnsSha256,
-      receipt.versionId ?? null,
-      lockedUntilMs === undefined ? null : new Date(lockedUntilMs).toISOString(),
-    ]),
+  const { rows } = await pool.query<{ id: number }>(
+    longStatement(
+      'select orgtrail_note_archived($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)::float8 as id',
+      [
+        object.archive,
+        object.key,
+        object.kind,
+        `${object.month}-01`,
+        facts.firstPosition,
+        facts.lastPosition,
+        facts.events,
+        object.bytes,
+        object.sha256,
+        facts.idsSha256,
+        facts.rawSha256,
+        facts.columnsSha256,
+        receipt.versionId ?? null,
+        lockedUntilMs === undefined ? null : new Date(lockedUntilMs).toISOString(),
+      ],
+    ),
   );
+  if (rows[0] === undefined) throw new Error('orgtrail_note_archived gave no row');
+  return rows[0].id;
+};
+
+/** Notes the hashes of the blocks of an object whose bytes were those of its SHA-256, unless they are known. */
+export const noteBlocks = async (
+  pool: Pool,
+  { id, sha256 }: Pick<CataloguedObject, 'id' | 'sha256'>,
+  blocks: Buffer,
+): Promise<void> => {
+  await pool.query('select orgtrail_note_archive_blocks($1, $2, $3)', [id, sha256, blocks]);
 };
 
 /** It was read again: with these bytes, or with a fault. */

@@ -1,9 +1,10 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { noteArchived, readFacts, readFeedId } from './catalogue.sql.ts';
+import { noteArchived, noteBlocks, readFacts, readFeedId } from './catalogue.sql.ts';
 import type { ObjectKind } from './columns.ts';
 import { differenceOf, type StretchFacts } from './facts.ts';
+import { hashBlocks } from './history/blocks.ts';
 import { type Between, copyRows, type Month, nextSpan } from './month-rows.sql.ts';
 import { factsOfParquet } from './parquet/parquet-facts.ts';
 import { type LinesFile, ROWS_OF_GROUP, writeParquet } from './parquet/write-parquet.ts';
@@ -48,7 +49,17 @@ export const writeObject = async (
     const key = keyOf({ kind, month, feedId, facts, sha256 });
     const receipt = await store.put(key, bytes, signal);
     await readBack(context, { kind, key, sha256, facts, lines, directory }, signal);
-    await noteArchived(pool, { archive: store.name, key, kind, month, bytes: bytes.length, sha256, facts, receipt });
+    const id = await noteArchived(pool, {
+      archive: store.name,
+      key,
+      kind,
+      month,
+      bytes: bytes.length,
+      sha256,
+      facts,
+      receipt,
+    });
+    await noteBlocks(pool, { id, sha256 }, hashBlocks(bytes));
     return { month, kind, key, events: facts.events, bytes: bytes.length, lastPosition: facts.lastPosition };
   });
 

@@ -1,8 +1,11 @@
 import { OrgtrailError } from '../errors.ts';
 import { type FormatName, formats } from '../formats/formats.ts';
 import type { PieceMemory } from '../limits/piece-memory.ts';
+import type { BinaryRow } from '../postgres/copy-out.ts';
 import type { Pool } from '../postgres/pool.ts';
-import { eachFeedRow, readMissedEvents } from './feed.sql.ts';
+import { eachMergedRow } from './archived/merged-rows.ts';
+import type { ArchivedEvents } from './archived/ports.ts';
+import { type ChunkEnd, eachFeedRow, readMissedEvents } from './feed.sql.ts';
 import type { FeedPiece, FeedRange } from './feed.ts';
 import type { FeedContext } from './feed-row.ts';
 import { FormattedLines } from './formatted-lines.ts';
@@ -20,6 +23,7 @@ const FIRST_EVENT_BYTES = 2_048;
 export interface Reading {
   readonly pool: Pool;
   readonly memory: PieceMemory;
+  readonly archived: ArchivedEvents | undefined;
   readonly range: FeedRange;
   readonly format: FormatName;
   /** The names of all organizations by now. */
@@ -37,7 +41,8 @@ export async function* readPieces(
   reading: Reading,
   { feedId, lastDrop }: { readonly feedId: string; readonly lastDrop: number },
 ): AsyncGenerator<FeedPiece, void, void> {
-  const { pool, memory, range } = reading;
+  const { pool, memory, archived, range } = reading;
+  const hasArchive = archived !== undefined;
   if (range.until <= range.after) return;
   const over = new AbortController();
   const signal = reading.gone === undefined ? over.signal : AbortSignal.any([reading.gone, over.signal]);
@@ -53,7 +58,7 @@ export async function* readPieces(
       next?.catch(() => {});
       try {
         // Before it is handed on: a reader that has it continues after it, and would not learn what was dropped before it.
-        if ((await readMissedEvents(pool, after, lastDrop)) !== undefined) throw goneMeanwhile(after);
+        if ((await readMissedEvents(pool, after, lastDrop, { hasArchive })) !== undefined) throw goneMeanwhile(after);
         after = chunk.until;
         yield chunk;
       } finally {
@@ -71,13 +76,24 @@ export async function* readPieces(
 
 type ReadChunk = (range: FeedRange, maxEvents: number, bytesEach: number) => Promise<Chunk>;
 
-const chunkReader = ({ pool, memory, format }: Reading, context: FeedContext, signal: AbortSignal): ReadChunk => {
+const chunkReader = (
+  { pool, memory, archived, format }: Reading,
+  context: FeedContext,
+  signal: AbortSignal,
+): ReadChunk => {
   const isNative = format === 'native';
   const writer = isNative ? new NativeLines(context) : new FormattedLines(context, formats[format].format);
   const readInto = async (lent: Buffer, range: FeedRange, maxEvents: number) => {
     try {
-      writer.writeInto(lent);
-      const end = await eachFeedRow(pool, range, maxEvents, (row) => writer.add(row), signal);
+      let end: ChunkEnd | undefined;
+      while (end === undefined) {
+        writer.writeInto(lent);
+        const take = (row: BinaryRow) => writer.add(row);
+        const limits = { maxEvents, maxBytes: lent.length };
+        end = archived
+          ? await eachMergedRow({ pool, archived }, range, limits, take, signal)
+          : await eachFeedRow(pool, range, maxEvents, take, signal);
+      }
       return { ...end, lines: writer.written(), memory: lent };
     } catch (error) {
       memory.giveBack(lent);

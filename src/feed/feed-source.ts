@@ -8,6 +8,8 @@ import { openPool } from '../postgres/open-pool.ts';
 import { createClient, type Pool } from '../postgres/pool.ts';
 import { compareTimeline } from '../postgres/position-jumps.ts';
 import { isRefusal } from '../postgres/sql-state.ts';
+import { lookUpAll } from './archived/look-up.ts';
+import type { ArchivedEvents } from './archived/ports.ts';
 import {
   hasFeedEvents,
   isTimelineCompared,
@@ -17,7 +19,7 @@ import {
   readOrganizationNames,
   readPositionCheck,
 } from './feed.sql.ts';
-import type { FeedHead, FeedSource } from './feed.ts';
+import type { FeedHead, FeedSource, PositionLookup } from './feed.ts';
 import { readPieces } from './feed-pieces.ts';
 import { createFeedSignal, type FeedSignal } from './feed-signal.sql.ts';
 
@@ -32,8 +34,16 @@ export interface Feed {
   close(): Promise<void>;
 }
 
+export interface FeedOptions {
+  /** What all pieces share. */
+  readonly memory?: PieceMemory;
+  /** Where events are that retention has dropped; without it they are gone. */
+  readonly openArchive?: ((pool: Pool) => ArchivedEvents) | undefined;
+}
+
 /** Opens the feed of a database, on connections of its own: readers and ingestion do not wait for each other. */
-export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, memory = new PieceMemory()): Feed => {
+export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, options: FeedOptions = {}): Feed => {
+  const { memory = new PieceMemory(), openArchive } = options;
   const { pool, close } = openPool({ url: databaseUrl, size: CONNECTIONS, sharedFor: 'the feed', logger });
   const signal = createFeedSignal({
     createClient: () => createClient(databaseUrl),
@@ -41,17 +51,24 @@ export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, memory = new 
     headPosition: async () => (await readFeedHead(pool)).position,
     onFallback: (reason) => logger.info({ reason }, 'LISTEN/NOTIFY unavailable; polling for new events every second'),
   });
+  const archived = openArchive?.(pool);
   return {
-    source: createFeedSource(pool, signal, memory),
+    source: createFeedSource(pool, signal, memory, archived),
     close: async () => {
       signal.close();
+      await archived?.close();
       await close();
     },
   };
 };
 
 /** Joins the statements of the store and the formats to what the feed over HTTP and the command `feed` need. */
-const createFeedSource = (pool: Pool, signal: FeedSignal, memory: PieceMemory): FeedSource => {
+const createFeedSource = (
+  pool: Pool,
+  signal: FeedSignal,
+  memory: PieceMemory,
+  archived: ArchivedEvents | undefined,
+): FeedSource => {
   // Each commit wakes all that wait, and all of them ask.
   const readHead = coalesced(() => readFeedHead(pool));
   const readNames = coalesced(() => readOrganizationNames(pool));
@@ -61,14 +78,18 @@ const createFeedSource = (pool: Pool, signal: FeedSignal, memory: PieceMemory): 
       if (after <= head.position) return head;
       return await headBehindFailover(pool, after);
     },
-    checkOf: (position) => readPositionCheck(pool, position),
-    endOf: (range, limit) => positionOfNth(pool, range, limit),
-    hasEvents: (range) => hasFeedEvents(pool, range),
+    ...(archived === undefined ? lookUpHot(pool) : lookUpAll({ pool, archived })),
     waitBeyond: (position, timeoutMs, abort) => signal.waitBeyond(position, timeoutMs, abort),
-    missedBehind: (position, knownDrop) => readMissedEvents(pool, position, knownDrop),
-    pieces: (head, range, format, gone) => readPieces({ pool, memory, range, format, gone, readNames }, head),
+    pieces: (head, range, format, gone) => readPieces({ pool, memory, archived, range, format, gone, readNames }, head),
   };
 };
+
+const lookUpHot = (pool: Pool): PositionLookup => ({
+  checkOf: (position) => readPositionCheck(pool, position),
+  endOf: (range, limit) => positionOfNth(pool, range, limit),
+  hasEvents: (range) => hasFeedEvents(pool, range),
+  missedBehind: (position, knownDrop) => readMissedEvents(pool, position, knownDrop, { hasArchive: false }),
+});
 
 /**
  * For a position that lies beyond the head. Before the position is said to belong to another database, the jump after a failover must have

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { escapeLiteral, type Pool } from 'pg';
+import type { FeedEvent } from '../formats/feed-event.ts';
 import { type BinaryRow, copyOut } from '../postgres/copy-out.ts';
 import { leftOut } from '../postgres/position-jumps.ts';
 import { isFirstCopy } from './copies.ts';
@@ -21,7 +22,7 @@ export interface ChunkEnd {
 }
 
 /** If few match a filter, so many positions are looked through by one statement. */
-const FILTERED_SCAN_POSITIONS = 50_000;
+export const FILTERED_SCAN_POSITIONS = 50_000;
 
 /** Rejects if the database does not answer. */
 export const readFeedHead = async (pool: Pool): Promise<ServerHead> => {
@@ -59,14 +60,29 @@ export const readPositionCheck = async (pool: Pool, position: number): Promise<s
      from audit_events where position = $1`,
     [position],
   );
-  return rows[0] && createHash('sha256').update(rows[0].parts).digest('hex').slice(0, 16);
+  return rows[0] && checkOfParts(rows[0].parts);
 };
 
-/** What later drops and jumps than the one of this number have to do with a position; undefined if nothing. */
+/** Of an event that is not in the database any more; `receivedAt` is in RFC 3339 with microseconds. */
+export const checkOfEvent = async (
+  pool: Pool,
+  { sourceKind, sourceId, id, receivedAt }: Pick<FeedEvent, 'sourceKind' | 'sourceId' | 'id' | 'receivedAt'>,
+): Promise<string> => {
+  const { rows } = await pool.query<{ parts: string }>(
+    'select json_build_array($1::text, $2::text, $3::text, extract(epoch from $4::timestamptz))::text as parts',
+    [sourceKind, sourceId, id, receivedAt],
+  );
+  return checkOfParts(rows[0]?.parts ?? '');
+};
+
+const checkOfParts = (parts: string): string => createHash('sha256').update(parts).digest('hex').slice(0, 16);
+
+/** What later drops and jumps than the one of this number have to do with a position; undefined if nothing. With an archive, drops that are in it do not count. */
 export const readMissedEvents = async (
   pool: Pool,
   after: number,
   knownDrop: number,
+  options: { readonly hasArchive: boolean },
 ): Promise<MissedEvents | undefined> => {
   const { rows } = await pool.query<MissedEvents>(
     `select events::float8 as events, months, greatest(last, (jump ->> 'to')::bigint)::float8 as until, jump,
@@ -74,7 +90,7 @@ export const readMissedEvents = async (
      from (
        select coalesce(sum(events), 0) as events, coalesce(array_agg(distinct to_char(month, 'YYYY-MM')), '{}') as months,
          max(last_position) as last
-       from retention_drops where last_position > $1 and id > $2) drops
+       from retention_drops d where last_position > $1 and id > $2 and ${isGone('d', options)}) drops
      left join (
        select json_build_object('from', from_position, 'to', to_position) as jump
        from position_jumps where from_position < $1 and to_position > $1 and id > $2) jumps on true
@@ -94,10 +110,22 @@ export const countPositions = async (pool: Pool, from: number, to: number): Prom
   return rows[0]?.positions ?? 0;
 };
 
+/** SQL: whether a drop `d` is not in an archive that is read. Its objects have its positions, and all of its events. */
+const isGone = (d: string, { hasArchive }: { readonly hasArchive: boolean }): string =>
+  hasArchive
+    ? `${d}.events is distinct from (select sum(o.events) from archive_objects o
+        where o.kind = 'events' and o.month = ${d}.month and o.superseded_at is null and o.dropped_at is not null
+          and o.first_position between ${d}.first_position and ${d}.last_position)`
+    : 'true';
+
 /** Whether positions of the range are missing: only retention and jumps make such holes. */
-const hasHoles = async (pool: Pool, { after, until }: FeedRange): Promise<boolean> => {
+const hasHoles = async (
+  pool: Pool,
+  { after, until }: FeedRange,
+  options: { hasArchive: boolean },
+): Promise<boolean> => {
   const { rowCount } = await pool.query(
-    `select from retention_drops where last_position > $1 and first_position <= $2
+    `select from retention_drops d where last_position > $1 and first_position <= $2 and ${isGone('d', options)}
      union all select from position_jumps where to_position > $1 and from_position < $2 limit 1`,
     [after, until],
   );
@@ -137,10 +165,19 @@ export const eachFeedRow = async (
     events += 1;
     last = positionOf(row);
   };
-  await copyOut(pool, chunkQuery({ ...range, until: scanned }, maxEvents), read, signal);
+  await copyFeedRows(pool, { ...range, until: scanned }, maxEvents, read, signal);
   if (lackingBytes > 0 || events === maxEvents) return { until: last, events, lackingBytes };
   return { until: events === 0 ? await beforeNext(pool, scanned, until) : scanned, events, lackingBytes };
 };
+
+/** Up to so many rows of a range, in order; each is valid only in its moment. */
+export const copyFeedRows = (
+  pool: Pool,
+  range: FeedRange,
+  maxEvents: number,
+  take: (row: BinaryRow) => void,
+  signal?: AbortSignal,
+): Promise<void> => copyOut(pool, chunkQuery(range, maxEvents), take, signal);
 
 /** Organizations $3 and accounts $4; null: all. */
 const meetsIds = (row: string): string =>
@@ -151,7 +188,7 @@ const wantedOnly = ({ copies }: FeedRange): string =>
   copies === 'first' ? `${meetsIds('e')} and ${isFirstCopy('e', meetsIds)}` : meetsIds('e');
 
 /** The end of the stretch behind a position in which there is no event at all: a jump may have left out thousands of millions. */
-const beforeNext = async (pool: Pool, position: number, until: number): Promise<number> => {
+export const beforeNext = async (pool: Pool, position: number, until: number): Promise<number> => {
   if (position >= until) return until;
   const { rows } = await pool.query<{ next: number }>(
     'select position::float8 as next from audit_events where position > $1 order by position limit 1',
@@ -176,13 +213,32 @@ const chunkQuery = ({ after, until, organizationIds, accountIds, copies }: FeedR
   );
 };
 
+/** Whether each position of the range has an event that is wanted; with an archive, those in it count. */
+export const isDense = async (
+  pool: Pool,
+  range: FeedRange,
+  options: { readonly hasArchive: boolean },
+): Promise<boolean> => !isFiltered(range) && !(await hasHoles(pool, range, options));
+
+/** The positions of the first events of a range. */
+export const readPositions = async (pool: Pool, range: FeedRange, maxEvents: number): Promise<readonly number[]> => {
+  const { after, until, organizationIds, accountIds } = range;
+  const { rows } = await pool.query<{ positions: number[] }>(
+    `select coalesce(array_agg(position::float8 order by position), '{}') as positions from (
+       select position from audit_events e
+       where position > $1 and position <= $2 and ${wantedOnly(range)} order by position limit $5) as matching`,
+    [after, until, organizationIds ?? null, accountIds ?? null, maxEvents],
+  );
+  return rows[0]?.positions ?? [];
+};
+
 /**
  * The position of the `nth` event of the range, or the end of the range if it has fewer: what a request of that many
  * events covers. Without a filter that is arithmetic, since positions have no holes but those of retention and jumps.
  */
 export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): Promise<number> => {
   const { after, until, organizationIds, accountIds } = range;
-  if (!isFiltered(range) && !(await hasHoles(pool, range))) return Math.min(until, after + nth);
+  if (await isDense(pool, range, { hasArchive: false })) return Math.min(until, after + nth);
   let wanted = nth;
   let from = after;
   while (from < until) {

@@ -68,6 +68,9 @@ export interface FeedSource {
   ): AsyncIterable<FeedPiece>;
 }
 
+/** What is asked about positions. */
+export type PositionLookup = Pick<FeedSource, 'checkOf' | 'endOf' | 'hasEvents' | 'missedBehind'>;
+
 export interface FeedPiece {
   /** All of the range up to here has been given. */
   readonly until: number;

@@ -7,7 +7,7 @@ import { databaseTrouble } from '../postgres/database-trouble.ts';
 export interface Failure {
   /** 4xx: a mistake of the client. 503: not now. 500: an internal error. */
   readonly code: number;
-  readonly status: 'bad request' | 'not found' | 'unavailable' | 'busy' | 'slow' | 'error';
+  readonly status: 'bad request' | 'not found' | 'unavailable' | 'busy' | 'slow' | 'archive' | 'error';
   /** For the client: says nothing about internals. */
   readonly reason: string;
   /** When it makes sense to try again. */
@@ -15,6 +15,7 @@ export interface Failure {
 }
 
 const RETRY_AFTER_SECONDS = 5;
+const ARCHIVE_RETRY_AFTER_SECONDS = 60;
 
 const troubles = {
   unreachable: { status: 'unavailable', reason: 'the database does not answer' },
@@ -33,6 +34,9 @@ export const failureOf = (error: FastifyError, request: FastifyRequest, logger: 
     return { code: 503, status: 'busy', reason, retryAfterSeconds };
   }
   if ((error as Error) instanceof SearchError) return searchFailure(error as unknown as SearchError);
+  if (error instanceof OrgtrailError && error.code === 'archive_unreadable') {
+    return archiveFailure(error, request, logger);
+  }
   const facts = { requestId: request.id, method: request.method, path: request.url.split('?')[0] };
   const trouble = databaseTrouble(error);
   if (trouble === undefined) {
@@ -53,6 +57,16 @@ export const failureOf = (error: FastifyError, request: FastifyRequest, logger: 
     reason: known,
     ...(trouble !== 'unreachable' && { retryAfterSeconds: RETRY_AFTER_SECONDS }),
   };
+};
+
+/** It is for the operator: each request says it until the object or the storage is as it must be. */
+const archiveFailure = (
+  { message, hint }: OrgtrailError,
+  { id: requestId }: FastifyRequest,
+  logger: Logger,
+): Failure => {
+  logger.error({ requestId, reason: message, hint }, 'a request failed: the archive cannot be read');
+  return { code: 503, status: 'archive', reason: message, retryAfterSeconds: ARCHIVE_RETRY_AFTER_SECONDS };
 };
 
 const searchFailure = ({ reason, message }: SearchError): Failure =>

@@ -25,6 +25,18 @@ export const objectsInDirectory = ({ name, directory }: Directory): ObjectStore 
       throw error;
     }
   },
+  getRange: async (key, { from, to }) => {
+    await (await open(directory, 'r')).close();
+    const bytes = Buffer.allocUnsafeSlow(to - from);
+    try {
+      await using file = await open(join(directory, key), 'r');
+      const { bytesRead } = await file.read(bytes, 0, bytes.length, from);
+      return bytesRead === bytes.length ? bytes : undefined;
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      throw error;
+    }
+  },
   close: async () => {},
 });
 

@@ -1,4 +1,5 @@
 import { type BucketOptions, openBucket } from '../../s3/s3-bucket.ts';
+import { S3Fault } from '../../s3/s3-fault.ts';
 import type { ArchiveTarget } from '../archive-address.ts';
 import { objectsInDirectory } from './directory-store.ts';
 import type { ObjectStore } from './ports.ts';
@@ -24,6 +25,15 @@ export const openObjectStore = (target: ArchiveTarget, keys: ArchiveKeys): Objec
       return { versionId, lockedUntilMs };
     },
     get: async (key, signal) => (await bucket.get(key, undefined, signal))?.bytes,
+    getRange: async (key, range, signal) => {
+      try {
+        return (await bucket.get(key, range, signal))?.bytes;
+      } catch (error) {
+        // Of a bucket that is there and lets it be read: it is too short, or the storage has no ranges.
+        if (error instanceof S3Fault && error.kind === 'other') return undefined;
+        throw error;
+      }
+    },
     close: () => bucket.close(),
   };
 };

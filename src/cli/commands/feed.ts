@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
+import { archivedEventsOf } from '../../app/archive.ts';
 import { OrgtrailError, reasonOf } from '../../errors.ts';
 import { createServedStore } from '../../evidence/served/served-store.sql.ts';
 import { type Copies, copiesChoices } from '../../feed/copies.ts';
@@ -94,10 +95,10 @@ export const feedCommand = (context: CliContext): Command =>
     .addHelpText('after', help)
     .action(async (options: Options) => {
       const place = requirePlace(options);
-      await withDatabase(context, async (pool, { url, logger }) => {
+      await withDatabase(context, async (pool, { config, url, logger }) => {
         const organization = options.organization && (await organizationIds(pool, options.organization));
         const account = options.account && (await accountIds(pool, options.account));
-        const feed = openFeed(url, logger);
+        const feed = openFeed(url, logger, { openArchive: archivedEventsOf(config) });
         try {
           const named = { ...(organization && { organization }), ...(account && { account }) };
           const lastSigned = () => lastSignedIn(pool);

@@ -83,7 +83,7 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
   if (!(await replaySink(pool, name, after))) throw unknownSink(name, []);
   const again = Math.max(0, -skipped);
   const left = skipped > 0 ? `${skipped} will not be sent` : `${again} will be sent again`;
-  const missed = (await readMissedEvents(pool, after, 0))?.events ?? 0;
+  const missed = (await readMissedEvents(pool, after, 0, { hasArchive: false }))?.events ?? 0;
   const gone = missed === 0 ? '' : `; retention has dropped up to ${missed} of them`;
   const age = sink.maxAgeSeconds;
   const old = age === null ? '' : `; those older than ${formatDuration(age * 1_000)}, its max_age, will be skipped`;

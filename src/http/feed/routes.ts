@@ -4,6 +4,7 @@ import {
   conflictOf,
   type FeedCursor,
   type FeedHead,
+  type FeedPiece,
   type FeedRange,
   type FeedSource,
   goneBehind,
@@ -24,6 +25,8 @@ import { type FeedQuery, feedQuerySchema, feedResponses } from './schema.ts';
 import { encodingFor, streamFeed } from './stream.ts';
 
 const DEFAULT_LIMIT = 10_000;
+
+type FeedRequest = FastifyRequest<{ Querystring: FeedQuery }>;
 
 interface Answer {
   readonly range: FeedRange;
@@ -68,7 +71,14 @@ export const feedRoutes = (
       if (missed !== undefined) return reply.code(410).send(goneBody(head, presented, missed));
       const answer = await answerTo(source, query, presented, head, gone);
       const signed = await evidence();
-      await send(request, reply, source, { answer, gone, signed, place: await streams.enter('feed', gone) });
+      const place = await streams.enter('feed', gone);
+      const pieces = await begin(piecesOf(request, source, answer, gone)).catch((error: unknown) => {
+        place.leave();
+        if (gone.aborted) return undefined;
+        throw error;
+      });
+      if (pieces === undefined) return reply.hijack();
+      await send(request, reply, pieces, { answer, signed, place });
     },
   );
 };
@@ -141,29 +151,49 @@ const answerTo = async (
 const hasEvents = async (source: FeedSource, range: FeedRange): Promise<boolean> =>
   range.until > range.after && (!isFiltered(range) || (await source.hasEvents(range)));
 
+const piecesOf = (
+  { query }: FeedRequest,
+  source: FeedSource,
+  { range, cursor: { feedId }, lastDrop }: Answer,
+  gone: AbortSignal,
+): AsyncIterator<FeedPiece> =>
+  source.pieces({ feedId, lastDrop }, range, query.format ?? 'native', gone)[Symbol.asyncIterator]();
+
+/** With its first piece read: what cannot be read is an answer of its own then, and not a body that is cut off. */
+const begin = async (pieces: AsyncIterator<FeedPiece>): Promise<AsyncIterable<FeedPiece> & AsyncDisposable> => {
+  const first = await pieces.next();
+  return {
+    async *[Symbol.asyncIterator]() {
+      for (let next = first; next.done !== true; next = await pieces.next()) yield next.value;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await pieces.return?.();
+    },
+  };
+};
+
 interface Sending {
   readonly answer: Answer;
-  readonly gone: AbortSignal;
   /** The last signed checkpoint of the evidence. */
   readonly signed: SignedLog | undefined;
   readonly place: StreamPlace;
 }
 
-const send = (
-  request: FastifyRequest<{ Querystring: FeedQuery }>,
+const send = async (
+  request: FeedRequest,
   reply: FastifyReply,
-  source: FeedSource,
-  { answer, gone, signed, place }: Sending,
-) => {
+  begun: AsyncIterable<FeedPiece> & AsyncDisposable,
+  { answer, signed, place }: Sending,
+): Promise<void> => {
+  await using pieces = begun;
   const { query } = request;
-  const { range, cursor, head, lastDrop } = answer;
-  const format = query.format ?? 'native';
+  const { cursor, head } = answer;
   const encoding = encodingFor(request.headers['accept-encoding']);
   beginsGiving(request);
   // From here on the answer is a stream of our own.
   reply.hijack();
   reply.raw.writeHead(200, {
-    'content-type': formats[format].contentType,
+    'content-type': formats[query.format ?? 'native'].contentType,
     'cache-control': 'no-store',
     vary: 'accept-encoding',
     'orgtrail-feed-id': cursor.feedId,
@@ -174,6 +204,6 @@ const send = (
     ...(cursor.check !== undefined && { 'orgtrail-next-check': cursor.check }),
     ...(encoding !== undefined && { 'content-encoding': encoding }),
   });
-  const pieces = counted(request, source.pieces({ feedId: cursor.feedId, lastDrop }, range, format, gone));
-  return streamFeed(reply.raw, encoding, pieces, query.last_line === true ? lastLine(cursor, signed) : '', place);
+  const last = query.last_line === true ? lastLine(cursor, signed) : '';
+  await streamFeed(reply.raw, encoding, counted(request, pieces), last, place);
 };

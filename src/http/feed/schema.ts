@@ -134,11 +134,14 @@ export const feedResponses = {
   400: { description: 'The query is not valid.', ...problemSchema },
   ...refusals,
   409: { description: 'The position does not belong to this feed as it is now.', ...problemSchema },
-  410: { description: 'Retention has dropped unread events after the position.', ...problemSchema },
+  410: {
+    description: 'Retention has dropped unread events after the position, and they are not in an archive.',
+    ...problemSchema,
+  },
   500: { description: 'Internal error; the log has the details under the request id in `reason`.', ...problemSchema },
   503: {
     description:
-      'The database does not answer, is busy, or is a standby that is behind; or too many readers are served (Retry-After).',
+      'The database does not answer, is busy, or is a standby that is behind; or too many readers are served (Retry-After); or the archive cannot be read, or has a fault (`archive`).',
     ...problemSchema,
   },
 };

@@ -121,6 +121,7 @@ const ingestCalls = [
   'orgtrail_archive_facts',
   'orgtrail_note_archived',
   'orgtrail_note_archive_read',
+  'orgtrail_note_archive_blocks',
   'orgtrail_forget_archive_reads',
 ].join(', ');
 /** What only those call; earlier versions gave it to the role. */

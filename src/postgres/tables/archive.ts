@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { boolean, date, pgTable, text, uuid } from 'drizzle-orm/pg-core';
-import { databaseTime, instant, integer64, jsonb } from './column-types.ts';
+import { bytea, databaseTime, instant, integer64, jsonb } from './column-types.ts';
 
 const sessionUser = sql<string>`SESSION_USER`;
 
@@ -41,4 +41,6 @@ export const archiveObjects = pgTable('archive_objects', {
   supersededAt: instant('superseded_at'),
   /** Its rows are in the archive alone. */
   droppedAt: instant('dropped_at'),
+  /** Of each 262,144 bytes; null: not known. */
+  blocksSha256: bytea('blocks_sha256'),
 });

@@ -155,7 +155,7 @@ describe('pieces of a range', () => {
 
   test('are the same events, in smaller pieces, where there is little memory, and all of it is given back', async () => {
     const memory = new PieceMemory({ totalBytes: 4 * MIB, streams: 4 });
-    const frugal = openFeed(database.url, pino({ level: 'silent' }), memory);
+    const frugal = openFeed(database.url, pino({ level: 'silent' }), { memory });
     for (const format of ['native', 'ecs'] as const) {
       const { pieces, lines } = await linesOf(all(), format, frugal);
       expect(lines).toEqual((await linesOf(all(), format)).lines);
@@ -172,7 +172,7 @@ describe('pieces of a range', () => {
 
   test('of a reader that has gone end at once, and give back their memory', async () => {
     const memory = new PieceMemory();
-    const left = openFeed(database.url, pino({ level: 'silent' }), memory);
+    const left = openFeed(database.url, pino({ level: 'silent' }), { memory });
     const gone = new AbortController();
     await withLock(database.pool, 'lock table audit_events', async () => {
       const head = { feedId: 'feed', lastDrop: 0 };

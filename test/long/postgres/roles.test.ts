@@ -203,6 +203,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_note_access' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_alarms' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_alive' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_note_archive_blocks' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_archive_read' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_archived' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_detections' },

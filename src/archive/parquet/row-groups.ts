@@ -1,0 +1,138 @@
+import { setImmediate } from 'node:timers/promises';
+import { zstdDecompressSync } from 'node:zlib';
+import type { AsyncBuffer, FileMetaData, RowGroup } from 'hyparquet';
+
+/** Gives bytes of an object, from the first up to, not including, the second. */
+export type ReadRange = (from: number, to: number) => Promise<Buffer>;
+
+/** A row group, as the footer says where it is and which positions it has. */
+export interface GroupPlace {
+  readonly rowStart: number;
+  readonly rowEnd: number;
+  readonly firstPosition: number;
+  readonly lastPosition: number;
+  /** In microseconds since 1970. */
+  readonly firstActionTime: bigint;
+  readonly lastActionTime: bigint;
+  /** What it takes in memory. */
+  readonly bytes: number;
+}
+
+export interface ParquetFooter {
+  readonly metadata: FileMetaData;
+  readonly groups: readonly GroupPlace[];
+}
+
+/** Columns by name. Texts are bytes of UTF-8, times are microseconds since 1970, and null is null. */
+export type GroupColumns<Name extends string> = Readonly<Record<Name, ArrayLike<unknown>>>;
+
+/** Most footers are smaller. */
+const FOOTER_BYTES = 131_072;
+
+/** No value becomes a string or a Date: what is read goes on as bytes. */
+const parsers = {
+  stringFromBytes: (bytes: Uint8Array): Uint8Array => bytes,
+  timestampFromMicroseconds: (microseconds: bigint): bigint => microseconds,
+};
+const compressors = { ZSTD: (input: Uint8Array): Uint8Array => zstdDecompressSync(input) };
+
+/** Only who reads an archive needs it. */
+const loadReader = () => import('hyparquet');
+
+const fileOf = (byteLength: number, read: ReadRange): AsyncBuffer => ({
+  byteLength,
+  slice: async (from, to = byteLength) => exactBytes(await read(from, to)),
+});
+
+/** The package takes buffers that have nothing else in them. */
+const exactBytes = ({ buffer, byteOffset, byteLength }: Buffer): ArrayBuffer =>
+  byteOffset === 0 && byteLength === buffer.byteLength
+    ? (buffer as ArrayBuffer)
+    : (buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
+
+export const readFooter = async (sizeBytes: number, read: ReadRange): Promise<ParquetFooter> => {
+  const file = fileOf(sizeBytes, read);
+  const { parquetMetadataAsync } = await loadReader();
+  const metadata = await parquetMetadataAsync(file, { initialFetchSize: FOOTER_BYTES, geoparquet: false, parsers });
+  let rowStart = 0;
+  const groups = metadata.row_groups.map((group) => {
+    const place = placeOf(group, rowStart);
+    rowStart = place.rowEnd;
+    return place;
+  });
+  return { metadata, groups };
+};
+
+const placeOf = (group: RowGroup, rowStart: number): GroupPlace => {
+  const [firstPosition, lastPosition] = boundsOf(group, 'position');
+  const [firstActionTime, lastActionTime] = boundsOf(group, 'action_time');
+  return {
+    rowStart,
+    rowEnd: rowStart + Number(group.num_rows),
+    firstPosition: Number(firstPosition),
+    lastPosition: Number(lastPosition),
+    firstActionTime,
+    lastActionTime,
+    bytes: Number(group.total_byte_size),
+  };
+};
+
+/** By the statistics of the group. */
+const boundsOf = ({ columns }: RowGroup, name: string): readonly [bigint, bigint] => {
+  const column = columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === name)?.meta_data;
+  const { min_value: first, max_value: last } = column?.statistics ?? {};
+  if (typeof first === 'bigint' && typeof last === 'bigint') return [first, last];
+  throw new Error(`a row group does not say what its column ${name} has`);
+};
+
+interface GroupSource {
+  readonly footer: ParquetFooter;
+  readonly sizeBytes: number;
+  readonly read: ReadRange;
+}
+
+/** Some columns of a row group. Many columns are read with one request; the process is left to others between two of them. */
+export const readColumns = async <Name extends string>(
+  { footer: { metadata }, sizeBytes, read }: GroupSource,
+  { rowStart, rowEnd }: GroupPlace,
+  names: readonly Name[],
+  atOnce: boolean,
+): Promise<GroupColumns<Name>> => {
+  const { parquetScan } = await loadReader();
+  const index = metadata.row_groups.findIndex((_, n) => rowsBefore(metadata, n) === rowStart);
+  const file = fileOf(sizeBytes, atOnce ? await readAtOnce(metadata.row_groups[index], names, read) : read);
+  const scan = await parquetScan({
+    file,
+    metadata,
+    columns: [...names],
+    rowStart,
+    rowEnd,
+    parsers,
+    compressors,
+    useOffsetIndex: false,
+  });
+  const columns: Partial<Record<Name, ArrayLike<unknown>>> = {};
+  for (const name of names) {
+    columns[name] = await scan.readColumn({ column: name, rowStart, rowEnd });
+    await setImmediate();
+  }
+  return columns as GroupColumns<Name>;
+};
+
+const rowsBefore = ({ row_groups }: FileMetaData, index: number): number =>
+  row_groups.slice(0, index).reduce((sum, { num_rows }) => sum + Number(num_rows), 0);
+
+const readAtOnce = async (
+  group: RowGroup | undefined,
+  names: readonly string[],
+  read: ReadRange,
+): Promise<ReadRange> => {
+  const ranges = (group?.columns ?? []).flatMap(({ meta_data: column }) => {
+    if (column === undefined || !names.includes(column.path_in_schema[0] ?? '')) return [];
+    const from = Number(column.dictionary_page_offset ?? column.data_page_offset);
+    return [{ from, to: from + Number(column.total_compressed_size) }];
+  });
+  const begin = Math.min(...ranges.map(({ from }) => from));
+  const bytes = await read(begin, Math.max(...ranges.map(({ to }) => to)));
+  return async (from, to) => bytes.subarray(from - begin, to - begin);
+};
