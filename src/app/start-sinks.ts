@@ -18,6 +18,7 @@ import { createAlarmStore, neverRefused } from '../sinks/stream/alarm-store.sql.
 import { logDelivery } from '../telemetry/log-delivery.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { teeObserver } from '../telemetry/tee-observer.ts';
+import { archivedEventsOf } from './archive.ts';
 import { prepareAlarms, startAlarms, waitForAlarms } from './findings/start-alarms.ts';
 import { prepareFindings, startFindings, waitForFindings } from './findings/start-findings.ts';
 import type { App } from './open-app.ts';
@@ -62,8 +63,9 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
   await prepareAlarms(app.database.pool, config.sinks);
   const size = Math.min(MAX_CONNECTIONS, sinkConfigs.length + 1);
   const { pool, close } = openPool({ url: app.database.latestUrl, size, logger });
+  const archived = archivedEventsOf(config)?.(pool);
   const context: Omit<DeliveryContext, 'redact'> = {
-    store: createDeliveryStore(pool, app.owner, config.leaseMs),
+    store: createDeliveryStore(pool, app.owner, config.leaseMs, archived),
     time: app.sync.time,
     leaseMs: config.leaseMs,
     observer: teeObserver<DeliveryObserver>(deliveryEvents, [
@@ -96,6 +98,7 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     ended: Promise.all(loops),
     close: async () => {
       await Promise.all(sinkConfigs.map(({ sink }) => sink.close().catch(() => {})));
+      await archived?.close();
       await close();
     },
   };

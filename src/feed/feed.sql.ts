@@ -213,6 +213,15 @@ const chunkQuery = ({ after, until, organizationIds, accountIds, copies }: FeedR
   );
 };
 
+/** So long ago, by the clock of the database, in microseconds since 1970. */
+export const readTimeLimit = async (pool: Pool, agoMs: number): Promise<bigint> => {
+  const { rows } = await pool.query<{ at: string }>(
+    'select floor(extract(epoch from now() - make_interval(secs => $1)) * 1000000)::bigint::text as at',
+    [agoMs / 1_000],
+  );
+  return BigInt(rows[0]?.at ?? 0);
+};
+
 /** Whether each position of the range has an event that is wanted; with an archive, those in it count. */
 export const isDense = async (
   pool: Pool,

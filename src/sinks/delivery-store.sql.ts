@@ -1,4 +1,7 @@
 import type { Pool } from 'pg';
+import { OrgtrailError } from '../errors.ts';
+import { readMergedEvents } from '../feed/archived/merged-events.ts';
+import type { ArchivedEvents } from '../feed/archived/ports.ts';
 import { readFeedEvents } from '../feed/feed-events.sql.ts';
 import { readFindings } from '../findings/read-findings.sql.ts';
 import { isDeadOwner } from '../postgres/leases/process-identity.ts';
@@ -17,8 +20,13 @@ import {
   skipOldEvents,
 } from './sinks.sql.ts';
 
-/** Joins the statements of the store to the port that delivery declares. */
-export const createDeliveryStore = (pool: Pool, owner: string, leaseMs: number): DeliveryStore => ({
+/** Joins the statements of the store to the port that delivery declares. With an archive, sinks get what retention has dropped as well. */
+export const createDeliveryStore = (
+  pool: Pool,
+  owner: string,
+  leaseMs: number,
+  archived?: ArchivedEvents,
+): DeliveryStore => ({
   claim: async (name) => {
     const claimed = await claimSink(pool, name, owner, leaseMs);
     if ('epoch' in claimed) return claimed;
@@ -28,7 +36,10 @@ export const createDeliveryStore = (pool: Pool, owner: string, leaseMs: number):
     return { waitMs: 0 };
   },
   renew: (turn) => renewSink(pool, turn, leaseMs),
-  read: (range) => (range.stream === 'detections' ? readFindings(pool, range) : readFeedEvents(pool, range)),
+  read: (range) => {
+    if (range.stream === 'detections') return readFindings(pool, range);
+    return archived === undefined ? readFeedEvents(pool, range) : readMergedEvents({ pool, archived }, range);
+  },
   begin: (turn, until) => beginDelivery(pool, turn, until, leaseMs),
   finish: (turn, result) => finishDelivery(pool, turn, result, leaseMs),
   skip: (turn, until, skipped) =>
@@ -36,5 +47,5 @@ export const createDeliveryStore = (pool: Pool, owner: string, leaseMs: number):
   fail: (turn, failure) => failDelivery(pool, turn, failure),
   note: (name, failure) => noteSinkFailure(pool, name, failure),
   release: (turn) => releaseSink(pool, turn),
-  isRefusal,
+  isRefusal: (error) => isRefusal(error) || (error instanceof OrgtrailError && error.code === 'archive_unreadable'),
 });

@@ -88,7 +88,7 @@ export interface DeliveryStore {
   /** Notes a failure without a turn, and lets the sink rest; nothing while another replica delivers. */
   note(name: string, failure: { readonly reason: string; readonly afterMs: number }): Promise<void>;
   release(turn: SinkTurn): Promise<void>;
-  /** True for the error of a statement that the database will refuse the next time, too. */
+  /** True for the error of a statement that the database will refuse the next time, too, and of an archive that cannot be read. */
   isRefusal(error: unknown): boolean;
 }
 

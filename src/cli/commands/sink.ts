@@ -58,8 +58,9 @@ const replayCommand = (context: CliContext): Command =>
     .option('--skip', 'allow moving forward; events in between are not sent')
     .addHelpText('after', replayHelp)
     .action(async (name: string, options: { after: string; skip?: boolean }) => {
-      const words = await withDatabase(context, async (pool) => {
-        const replayed = await replay(pool, name, options);
+      const words = await withDatabase(context, async (pool, { config }) => {
+        const hasArchive = config.archive !== undefined;
+        const replayed = await replay(pool, name, { ...options, hasArchive });
         const what = { sink: name, after: Number(options.after), skip: options.skip === true };
         await noteCommand(pool, context, { kind: 'replay', command: 'sink replay', what });
         return replayed;
@@ -67,7 +68,11 @@ const replayCommand = (context: CliContext): Command =>
       context.stdout.write(`${words}\n`);
     });
 
-const replay = async (pool: Pool, name: string, options: { after: string; skip?: boolean }): Promise<string> => {
+const replay = async (
+  pool: Pool,
+  name: string,
+  options: { after: string; skip?: boolean; hasArchive: boolean },
+): Promise<string> => {
   const after = /^\d{1,15}$/.test(options.after) ? Number(options.after) : undefined;
   const sink = await requireSink(pool, name);
   const head = (await readFeedHead(pool)).position;
@@ -83,7 +88,7 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
   if (!(await replaySink(pool, name, after))) throw unknownSink(name, []);
   const again = Math.max(0, -skipped);
   const left = skipped > 0 ? `${skipped} will not be sent` : `${again} will be sent again`;
-  const missed = (await readMissedEvents(pool, after, 0, { hasArchive: false }))?.events ?? 0;
+  const missed = (await readMissedEvents(pool, after, 0, options))?.events ?? 0;
   const gone = missed === 0 ? '' : `; retention has dropped up to ${missed} of them`;
   const age = sink.maxAgeSeconds;
   const old = age === null ? '' : `; those older than ${formatDuration(age * 1_000)}, its max_age, will be skipped`;

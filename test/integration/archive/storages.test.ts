@@ -107,6 +107,30 @@ describe.each(storages)('an archive on $name', ({ name: kind, missing, start }) 
       }
     });
 
+    test('is read by orgtrail feed as it was before the drop', async () => {
+      const feed = (more: Readonly<Record<string, string>> = {}) =>
+        runInProcess(['feed', '--last-line'], {
+          DATABASE_URL: world.database.daemonUrl,
+          ORGTRAIL_ARCHIVE: address(),
+          ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: storage.accessKey,
+          ORGTRAIL_ARCHIVE_S3_SECRET_KEY: storage.secretKey,
+          ...more,
+        });
+      const before = await feed();
+      await orgtrail(['run', '--drop']);
+      expect(await feed()).toEqual(before);
+      const none = await feed({ ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: 'another-key' });
+      if (kind === 'radosgw')
+        expect(none).toMatchObject({ code: 4, stderr: expect.stringContaining('the archive cannot be read') });
+      const [january] = await readCatalogue(world.owner);
+      await bucket.put(january?.key ?? '', Buffer.from('PAR1 of another PAR1'));
+      expect(await feed()).toMatchObject({
+        code: 4,
+        stdout: '',
+        stderr: expect.stringContaining('it has other bytes (20 of them)'),
+      });
+    });
+
     test('shows what was lost or altered outside, and restores none of it', async () => {
       await orgtrail(['run', '--drop']);
       const [january, february] = await readCatalogue(world.owner);
