@@ -5,22 +5,16 @@ export const objectKinds: readonly ObjectKind[] = ['events', 'changes'];
 
 export interface ArchiveColumn {
   readonly name: string;
-  /** What PostgreSQL sends, of `e`, or of `c` for changes. */
+  /** What PostgreSQL sends, of `e`, or of `c` for changes, in its binary form: a text, json, bigint, integer or timestamptz. */
   readonly sql: string;
   /** How DuckDB reads that. */
   readonly type: 'VARCHAR' | 'BIGINT' | 'INTEGER';
-  /** Sent in microseconds since 1970, kept as a time. */
+  /** Given to DuckDB in microseconds since 1970, kept as a time. */
   readonly isTime?: true;
 }
 
-const microseconds = (column: string): string => `floor(extract(epoch from ${column}) * 1000000)::bigint`;
 const number = (name: string, sql: string): ArchiveColumn => ({ name, sql, type: 'BIGINT' });
-const time = (name: string, sql: string): ArchiveColumn => ({
-  name,
-  sql: microseconds(sql),
-  type: 'BIGINT',
-  isTime: true,
-});
+const time = (name: string, sql: string): ArchiveColumn => ({ name, sql, type: 'BIGINT', isTime: true });
 const text = (name: string, sql: string): ArchiveColumn => ({ name, sql, type: 'VARCHAR' });
 const own = (name: string): ArchiveColumn => text(name, `e.${name}`);
 
@@ -47,10 +41,12 @@ const ofEntry = [
 ] as const;
 const ofAccount = ['account_id', 'account_name', 'zone_id', 'zone_name'] as const;
 
-/** Those of the view audit_feed, in its order, and the key by which receivers know an event again. */
+/** The one that is the same in all rows of an object: PostgreSQL does not send it. It follows the first column. */
+export const FEED_ID = 'feed_id';
+
+/** Those of the view audit_feed, in its order, but for feed_id. The position is the first. */
 const events: readonly ArchiveColumn[] = [
   number('position', 'e.position'),
-  text('feed_id', '(select h.feed_id::text from feed_head h)'),
   own('source_kind'),
   own('source_id'),
   own('organization_id'),
@@ -61,25 +57,19 @@ const events: readonly ArchiveColumn[] = [
   ...ofEntry.map(
     (name): ArchiveColumn => (name === 'raw_status_code' ? { name, sql: `e.${name}`, type: 'INTEGER' } : own(name)),
   ),
-  text('raw', 'e.raw::text'),
+  text('raw', 'e.raw'),
   text('defects', "array_to_string(e.defects, ',')"),
   ...ofAccount.map(own),
-  text(
-    'key',
-    `translate(rtrim(encode(sha256(convert_to(e.source_kind, 'UTF8') || '\\x00'::bytea || convert_to(e.source_id, 'UTF8')
-      || '\\x00'::bytea || convert_to(e.id, 'UTF8')), 'base64'), '='), '+/', '-_')`,
-  ),
 ];
 
 const changes: readonly ArchiveColumn[] = [
   number('position', 'c.position'),
   number('change_id', 'c.id'),
-  text('feed_id', '(select h.feed_id::text from feed_head h)'),
   text('source_kind', 'c.source_kind'),
   text('source_id', 'c.source_id'),
   text('event_id', 'c.event_id'),
   time('seen_at', 'c.seen_at'),
-  text('raw', 'c.raw::text'),
+  text('raw', 'c.raw'),
   text('raw_sha256', 'c.raw_sha256'),
 ];
 

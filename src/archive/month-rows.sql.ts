@@ -1,4 +1,4 @@
-import { copyOut } from '../postgres/copy-out.ts';
+import { type BinaryRow, copyOut } from '../postgres/copy-out.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { columnsOf, type ObjectKind } from './columns.ts';
 
@@ -21,7 +21,7 @@ export interface Between {
 export interface Span {
   readonly lastPosition: number;
   readonly rows: number;
-  /** Of their raw texts: more than was asked for if the first row alone has that. */
+  /** Of their raw texts, or some more: more than was asked for if the first row alone has that. */
   readonly bytes: number;
 }
 
@@ -31,6 +31,10 @@ const tables: Readonly<Record<ObjectKind, string>> = {
 };
 const rawOf: Readonly<Record<ObjectKind, string>> = { events: 'e.raw', changes: 'c.raw' };
 const orderOf: Readonly<Record<ObjectKind, string>> = { events: 'e.position', changes: 'e.position, c.id' };
+
+/** What is stored as it is need not be read for its size, which has the bytes of its header then. */
+const sizeOf = (raw: string): string =>
+  `case when pg_column_compression(${raw}) is null then pg_column_size(${raw}) else octet_length(${raw}::text) end`;
 
 const within = (month: Month): string => {
   const begin = `timestamp '${requireMonth(month)}-01' at time zone 'UTC'`;
@@ -52,7 +56,7 @@ export const nextSpan = async (
   const { rows } = await pool.query<{ last: number | null; rows: number; bytes: number }>(
     `select max(position)::float8 as last, count(*)::float8 as rows, max(up_to)::float8 as bytes from (
        select position, sum(bytes) over (order by position) as up_to, min(position) over () as first from (
-         select e.position, octet_length(${rawOf[kind]}::text) as bytes from ${tables[kind]}
+         select e.position, ${sizeOf(rawOf[kind])} as bytes from ${tables[kind]}
          where ${within(month)} and e.position > $1 and e.position < $2 order by ${orderOf[kind]} limit $3) as rows_of_batch) as summed
      where up_to <= $4 or position = first`,
     [between.after, between.before, maxRows, maxBytes],
@@ -61,22 +65,18 @@ export const nextSpan = async (
   return last === null ? undefined : { lastPosition: last, rows: rows[0]?.rows ?? 0, bytes: rows[0]?.bytes ?? 0 };
 };
 
-/** Hands over each row up to and including a position as one line of JSON, without its end. The bytes are only good until `take` returns. */
+/** Hands over each row up to and including a position, with the fields of `columnsOf`. A row is only good until `take` returns. */
 export const copyRows = async (
   pool: Pool,
   { kind, month, after, upTo }: { kind: ObjectKind; month: Month; after: number; upTo: number },
-  take: (line: Uint8Array) => void,
+  take: (row: BinaryRow) => void,
   signal?: AbortSignal,
 ): Promise<void> => {
-  const columns = columnsOf[kind].map(({ name, sql }) => `${sql} as "${name}"`).join(', ');
   await copyOut(
     pool,
-    `select row_to_json(r)::text from (select ${columns} from ${tables[kind]}
-       where ${within(month)} and e.position > ${Math.trunc(after)} and e.position <= ${Math.trunc(upTo)} order by ${orderOf[kind]}) as r`,
-    ({ bytes, starts, lengths }) => {
-      const start = starts[0] ?? 0;
-      take(bytes.subarray(start, start + (lengths[0] ?? 0)));
-    },
+    `select ${columnsOf[kind].map(({ sql }) => sql).join(', ')} from ${tables[kind]}
+     where ${within(month)} and e.position > ${Math.trunc(after)} and e.position <= ${Math.trunc(upTo)} order by ${orderOf[kind]}`,
+    take,
     signal,
   );
 };

@@ -1,4 +1,4 @@
-import { columnsOf, type ObjectKind } from '../columns.ts';
+import { columnsOf, FEED_ID, type ObjectKind } from '../columns.ts';
 import { quoted, withDuck } from './duckdb.ts';
 
 /** Rows as lines of JSON, which DuckDB reads piece by piece. */
@@ -11,6 +11,8 @@ export interface LinesFile {
 
 export interface ParquetOptions {
   readonly kind: ObjectKind;
+  /** In every row. */
+  readonly feedId: string;
   /** For what does not fit into memory. */
   readonly directory: string;
   /** Into the footer, by name. */
@@ -31,6 +33,7 @@ export const writeParquet = async (lines: LinesFile, target: string, options: Pa
   const values = columns.map(({ name, isTime }) =>
     isTime === true ? `make_timestamptz("${name}") as "${name}"` : `"${name}"`,
   );
+  values.splice(1, 0, `${quoted(options.feedId)} as "${FEED_ID}"`);
   const metadata = Object.entries(options.metadata).map(([name, value]) => `${name}: ${quoted(value)}`);
   const objectBytes = Math.max(MEBIBYTE, lines.longestLineBytes + 1_024);
   await withDuck({ memoryMb: memoryFor(lines), directory: options.directory }, async (connection) => {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -172,7 +173,7 @@ const documented = async (): Promise<readonly string[]> => {
   return block.split('\n').filter((line) => line.startsWith('select'));
 };
 
-test('the three lines of docs/archive.md read an archive, and give the hashes of the catalogue', async () => {
+test('the lines of docs/archive.md read an archive, and give the hashes of the catalogue and the keys of sinks', async () => {
   await using world = await openArchiveWorld(EVENTS);
   const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-stranger-'));
   try {
@@ -182,7 +183,7 @@ test('the three lines of docs/archive.md read an archive, and give the hashes of
     const copy = join(directory, 'january/object.parquet');
     await mkdir(dirname(copy));
     await writeFile(copy, await readFile(join(world.directory, object?.key ?? '')));
-    const [events = '', ids = '', raws = ''] = await documented();
+    const [events = '', ids = '', raws = '', keys = ''] = await documented();
     await withDuck({ memoryMb: 200, directory }, async (connection) => {
       const run = async (sql: string) =>
         (
@@ -193,8 +194,10 @@ test('the three lines of docs/archive.md read an archive, and give the hashes of
       expect(await run(events.replace('mira@example.com', 'someone@example.com'))).toHaveLength(EVENTS + 1);
       expect(await run(ids)).toEqual([[object?.idsSha256]]);
       expect(await run(raws)).toEqual([[object?.rawSha256]]);
-      const footer = `select value::varchar from parquet_kv_metadata(${quoted(copy)}) where key::varchar = 'ids_sha256'`;
-      expect(await run(footer)).toEqual([[object?.idsSha256]]);
+      const keyOf = (id: string) => createHash('sha256').update(`organization\0o\0${id}`).digest('base64url');
+      expect(await run(keys)).toContainEqual([expect.anything(), keyOf('january-7')]);
+      const footer = `select value::varchar from parquet_kv_metadata(${quoted(copy)}) where key::varchar = 'last_position'`;
+      expect(await run(footer)).toEqual([[String(object?.lastPosition)]]);
     });
   } finally {
     await rm(directory, { recursive: true, force: true });
