@@ -142,7 +142,8 @@ const refusalOf = (answer: S3Answer, { bucket }: S3Address, { method, key }: S3R
   const body = answer.body.toString('utf8');
   if (status === 404 && method !== 'PUT' && key !== '' && textIn(body, 'Code') !== 'NoSuchBucket') return undefined;
   const region = answer.header('x-amz-bucket-region');
-  return faultOf({ status, body, region }, bucket, `${method} of ${key === '' ? 'the list' : key}`);
+  const retryAfter = answer.header('retry-after');
+  return faultOf({ status, body, region, retryAfter }, bucket, `${method} of ${key === '' ? 'the list' : key}`);
 };
 
 const putObject = async (

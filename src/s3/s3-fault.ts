@@ -20,11 +20,14 @@ export class S3Fault extends Error {
   readonly kind: S3FaultKind;
   /** As the storage names it; HTTP without a code has its status. */
   readonly code: string;
+  /** The `Retry-After` of the answer, as it is. */
+  readonly retryAfter: string | undefined;
 
-  constructor(kind: S3FaultKind, message: string, code = '') {
+  constructor(kind: S3FaultKind, message: string, code = '', retryAfter?: string) {
     super(message);
     this.kind = kind;
     this.code = code;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -34,6 +37,7 @@ export interface S3Refusal {
   readonly body: string;
   /** Of `x-amz-bucket-region`. */
   readonly region: string | undefined;
+  readonly retryAfter: string | undefined;
 }
 
 const kinds: Readonly<Record<string, S3FaultKind>> = {
@@ -77,7 +81,7 @@ const kindsByStatus: Readonly<Record<number, S3FaultKind>> = {
 export const faultOf = (refusal: S3Refusal, bucket: string, what: string): S3Fault => {
   const code = textIn(refusal.body, 'Code') ?? `HTTP ${refusal.status}`;
   const kind = kinds[code] ?? kindsByStatus[refusal.status] ?? 'other';
-  return new S3Fault(kind, `${words(kind, { ...refusal, code, bucket })}: ${what}`, code);
+  return new S3Fault(kind, `${words(kind, { ...refusal, code, bucket })}: ${what}`, code, refusal.retryAfter);
 };
 
 interface Told extends S3Refusal {

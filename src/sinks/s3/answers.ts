@@ -1,3 +1,4 @@
+import { parseRetryAfter } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
 import { S3Fault, type S3FaultKind } from '../../s3/s3-fault.ts';
 import type { DeliveryOutcome } from '../delivery.ts';
 import type { S3SinkSettings } from './settings.ts';
@@ -8,10 +9,15 @@ const tooLarge = ['EntityTooLarge', 'HTTP 413'];
 export const isTooLarge = (error: unknown): error is S3Fault =>
   error instanceof S3Fault && tooLarge.includes(error.code);
 
-/** What a request that failed means: the same delivery is to be retried. */
+/** What a request that failed means: the same delivery is to be retried, not before the storage says. */
 export const outcomeOfFault = (fault: S3Fault, settings: S3SinkSettings): DeliveryOutcome => {
   const todo = todos(settings)[fault.kind];
-  return { kind: 'failed', reason: todo === undefined ? fault.message : `${fault.message}; ${todo}` };
+  const retryAfterMs = parseRetryAfter(fault.retryAfter, Date.now());
+  return {
+    kind: 'failed',
+    reason: todo === undefined ? fault.message : `${fault.message}; ${todo}`,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  };
 };
 
 const todos = (settings: S3SinkSettings): Partial<Record<S3FaultKind, string>> => ({
