@@ -25,7 +25,7 @@ describe('deploy/prometheus/rules.yml', () => {
   });
 
   test('has, for each alert, a severity, a summary, what to do, and a section of its own in the runbook', () => {
-    expect(alerts).toHaveLength(30);
+    expect(alerts).toHaveLength(33);
     const sections = [...read('docs/operations/alerts.md').matchAll(/^## (\w+)$/gm)].map(([, name]) => name);
     for (const { alert, labels, annotations } of alerts) {
       expect(['critical', 'warning']).toContain(labels.severity);
@@ -51,7 +51,9 @@ describe('deploy/prometheus/rules.yml', () => {
   test('says what the live run of the alerts expects of each', () => {
     const scenarios = schedule.flat().flatMap((world) => world.scenarios);
     const expected = scenarios.flatMap((scenario) => Object.entries(scenario.alerts));
-    expect(expected.length).toBeGreaterThanOrEqual(alerts.length);
+    // An archive is tried once in ten minutes: its alerts have cases of promtool alone.
+    const provoked = alerts.filter(({ alert }) => !alert.startsWith('OrgtrailArchive'));
+    expect(expected.length).toBeGreaterThanOrEqual(provoked.length);
     for (const [name, pattern] of expected) {
       const summary = alerts.find(({ alert }) => alert === name)?.annotations.summary ?? '';
       const filledIn = ['1', '6', '1h '].map((value) =>
