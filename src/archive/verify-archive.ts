@@ -53,7 +53,8 @@ const faultOf = async (
   return await withDirectory(async (directory) => {
     const file = join(directory, 'object.parquet');
     await writeFile(file, outcome.bytes);
-    const difference = differenceOf(await factsOfParquet(file, { kind: object.kind, directory }), object);
+    const { kind, events } = object;
+    const difference = differenceOf(await factsOfParquet(file, { kind, events, directory }), object);
     return difference === undefined ? undefined : `it ${difference}`;
   });
 };

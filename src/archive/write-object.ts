@@ -11,10 +11,11 @@ import { factsOfParquet } from './parquet/parquet-facts.ts';
 import { type LinesFile, ROWS_OF_GROUP, writeParquet } from './parquet/write-parquet.ts';
 import type { ArchiveContext, ObjectLimits, WrittenObject } from './ports.ts';
 import { readObject, sha256Of } from './read-object.ts';
+import type { ObjectStore, PutReceipt } from './store/ports.ts';
 import { withDirectory } from './temporary-directory.ts';
 
 /** What is held in memory and in the temporary directory at once depends on it. */
-export const objectLimits: ObjectLimits = { maxRows: 1_000_000, maxTextBytes: 256 * 1_048_576 };
+export const objectLimits: ObjectLimits = { maxRows: 1_000_000, maxTextBytes: 128 * 1_048_576 };
 
 interface Wanted {
   readonly kind: ObjectKind;
@@ -48,25 +49,36 @@ export const writeObject = async (
     const feedId = await readFeedId(pool);
     await writeParquet(lines, file, { kind, feedId, directory, metadata: describe(wanted, feedId, lines) });
     await rm(lines.file);
-    const bytes = await readFile(file);
+    const sent = await sendFile(store, file, (sha256) => keyOf(wanted, { feedId, lines, sha256 }), signal);
     await rm(file);
-    const sha256 = sha256Of(bytes);
-    const key = keyOf(wanted, { feedId, lines, sha256 });
-    const receipt = await store.put(key, bytes, signal);
-    const facts = await readBack(context, { kind, key, sha256, lines, directory }, signal);
-    const id = await noteArchived(pool, {
-      archive: store.name,
-      key,
-      kind,
-      month,
-      bytes: bytes.length,
-      sha256,
-      facts,
-      receipt,
-    });
-    await noteBlocks(pool, { id, sha256 }, hashBlocks(bytes));
-    return { month, kind, key, events: facts.events, bytes: bytes.length, lastPosition: facts.lastPosition };
+    const facts = await readBack(context, { ...sent, kind, lines, directory }, signal);
+    const { key, bytes, sha256, receipt, blocks } = sent;
+    const id = await noteArchived(pool, { archive: store.name, key, kind, month, bytes, sha256, facts, receipt });
+    await noteBlocks(pool, { id, sha256 }, blocks);
+    return { month, kind, key, events: facts.events, bytes, lastPosition: facts.lastPosition };
   });
+
+interface SentObject {
+  readonly key: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly receipt: PutReceipt;
+  readonly blocks: ReturnType<typeof hashBlocks>;
+}
+
+/** A function of its own, so that the bytes are not in memory any more while those that the storage has are read. */
+const sendFile = async (
+  store: ObjectStore,
+  file: string,
+  keyFor: (sha256: string) => string,
+  signal?: AbortSignal,
+): Promise<SentObject> => {
+  const content = await readFile(file);
+  const sha256 = sha256Of(content);
+  const key = keyFor(sha256);
+  const receipt = await store.put(key, content, signal);
+  return { key, sha256, bytes: content.length, receipt, blocks: hashBlocks(content) };
+};
 
 /** The rows as a file; undefined: there are none. */
 const writeLines = async (
@@ -119,6 +131,18 @@ const keyOf = (
   return `v1/${kind}/feed=${feedId}/month=${month}/${first}-${last}-${sha256.slice(0, 12)}.parquet`;
 };
 
+/** Into a file. Its bytes leave the memory before they are read as rows. */
+const fetchObject = async (
+  store: ObjectStore,
+  { key, sha256 }: Pick<Expected, 'key' | 'sha256'>,
+  file: string,
+  signal?: AbortSignal,
+): Promise<void> => {
+  const outcome = await readObject(store, { key, sha256 }, signal);
+  if ('fault' in outcome) throw new Error(`${key} was written to ${store.name}, but ${outcome.fault}`);
+  await writeFile(file, outcome.bytes);
+};
+
 interface Expected {
   readonly kind: ObjectKind;
   readonly key: string;
@@ -128,15 +152,10 @@ interface Expected {
 }
 
 /** What counts is what the storage gives, not what was sent to it: the facts are of that. */
-const readBack = async (
-  { store }: ArchiveContext,
-  { kind, key, sha256, lines, directory }: Expected,
-  signal?: AbortSignal,
-): Promise<StretchFacts> => {
-  const outcome = await readObject(store, { key, sha256 }, signal);
-  if ('fault' in outcome) throw new Error(`${key} was written to ${store.name}, but ${outcome.fault}`);
+const readBack = async ({ store }: ArchiveContext, expected: Expected, signal?: AbortSignal): Promise<StretchFacts> => {
+  const { kind, lines, directory } = expected;
   const file = join(directory, 'read-back.parquet');
-  await writeFile(file, outcome.bytes);
+  await fetchObject(store, expected, file, signal);
   const moreMemoryMb = Math.ceil((8 * lines.longestLineBytes + 2 * lines.largestGroupBytes) / 1_048_576);
-  return await factsOfParquet(file, { kind, directory, moreMemoryMb });
+  return await factsOfParquet(file, { kind, events: lines.rows, directory, moreMemoryMb });
 };

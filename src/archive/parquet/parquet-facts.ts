@@ -2,11 +2,14 @@ import { hashedOf, type ObjectKind, orderOf } from '../columns.ts';
 import type { StretchFacts } from '../facts.ts';
 import { quoted, withDuck } from './duckdb.ts';
 
-/** Enough for the hashes of a million rows, which are texts of 65 MB each. */
-const MEMORY_MB = 256;
+const MEMORY_MB = 120;
+/** Its three hashes, as texts that wait to be joined. */
+const BYTES_OF_ROW = 136;
 
 export interface ReadOptions {
   readonly kind: ObjectKind;
+  /** How many rows it has, or should have. */
+  readonly events: number;
   readonly directory: string;
   /** What the largest row needs beside that. */
   readonly moreMemoryMb?: number;
@@ -17,7 +20,7 @@ export const factsOfParquet = async (file: string, options: ReadOptions): Promis
   const { ids, columns } = hashedOf[options.kind];
   const order = orderOf[options.kind];
   const lines = (value: string) => `sha256(string_agg(${value}, chr(10) order by ${order}))`;
-  const memoryMb = MEMORY_MB + (options.moreMemoryMb ?? 0);
+  const memoryMb = MEMORY_MB + Math.ceil((options.events * BYTES_OF_ROW) / 1_000_000) + (options.moreMemoryMb ?? 0);
   return await withDuck({ memoryMb, directory: options.directory }, async (connection) => {
     const reader = await connection.runAndReadAll(
       `with hashed as materialized (

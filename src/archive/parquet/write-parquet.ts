@@ -20,9 +20,9 @@ export interface ParquetOptions {
 }
 
 const MEBIBYTE = 1_048_576;
-const MEMORY_MB = 150;
+const MEMORY_MB = 128;
 /** A row group of ordinary events; what is larger takes memory beyond the usual. */
-const ORDINARY_GROUP_MB = 16;
+const ORDINARY_GROUP_MB = 20;
 /** DuckDB has groups of whole vectors of 2,048 rows: this is as near to 10,000 as it comes. */
 export const ROWS_OF_GROUP = 10_240;
 
