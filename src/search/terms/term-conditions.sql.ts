@@ -1,4 +1,4 @@
-import { actorPrefixOf, readActor } from '../conditions/actor.ts';
+import { type Actor, actorPrefixOf, readActor } from '../conditions/actor.ts';
 import {
   type AddParameter,
   addressParts,
@@ -34,6 +34,13 @@ const spelled =
       const isSmall = indexed(column, `${column} like lower(${pattern})`);
       return `(${isSmall} or (${hasOtherCase(column)} and ${folded(column)} like lower(${pattern})))`;
     }
+    return spelledExactly(column)(value, parameter);
+  };
+
+/** The same, of a value that is no beginning, whatever its end. */
+export const spelledExactly =
+  (column: SpelledColumn): ValueCondition =>
+  (value, parameter) => {
     const name = parameter(value);
     const isSame = `${folded(column)} = ${folded(name)} and lower(${column}) = lower(${name})`;
     return `(${indexed(column, `${column} = lower(${name})`)} or (${hasOtherCase(column)} and ${isSame}))`;
@@ -71,7 +78,7 @@ const email = spelled('actor_email');
 const token = either(exact('actor_token_id'), spelled('actor_token_name'));
 const actorId = exact('actor_id');
 
-const actorKinds: Readonly<Record<ReturnType<typeof readActor>['kind'], ValueCondition>> = {
+const actorKinds: Readonly<Record<Actor['kind'], ValueCondition>> = {
   email,
   ip: ofAddress,
   id: actorId,
@@ -82,14 +89,15 @@ const actorKinds: Readonly<Record<ReturnType<typeof readActor>['kind'], ValueCon
       : either(email, spelled('actor_token_name'))(value, parameter),
 };
 
+/** The condition of an actor, in all spellings without looking them up. */
+export const actorParts = ({ kind, value }: Actor, parameter: AddParameter): string =>
+  actorKinds[kind](value, parameter);
+
 const conditions: Readonly<Record<TermField, ValueCondition>> = {
   organization: exact('organization_id'),
   account: exact('account_id'),
   zone: (value, parameter) => zoneCondition(parameter(value)),
-  actor: (value, parameter) => {
-    const actor = readActor(value);
-    return actorKinds[actor.kind](actor.value, parameter);
-  },
+  actor: (value, parameter) => actorParts(readActor(value), parameter),
   email,
   ip: ofAddress,
   token,

@@ -35,22 +35,28 @@ document.addEventListener('keydown', (event) => {
   if (move(step)) event.preventDefault();
 });
 
-for (const button of document.querySelectorAll('[data-copy]')) {
+/** What a button copies: the text of an element, or the answer of an address. */
+const textOf = async ({ copyText, copy }) => {
+  if (copyText !== undefined) return document.getElementById(copyText).textContent;
+  const response = await fetch(copy, { redirect: 'error' });
+  if (!response.ok) throw new Error(response.statusText);
+  return await response.text();
+};
+
+for (const button of document.querySelectorAll('[data-copy], [data-copy-text]')) {
   // Browsers have a clipboard on https and loopback alone; the download always works.
   if (navigator.clipboard === undefined) continue;
   button.hidden = false;
-  const name = button.textContent;
+  const name = [...button.childNodes];
   const say = (text) => {
     button.textContent = text;
     setTimeout(() => {
-      button.textContent = name;
+      button.replaceChildren(...name);
     }, 2000);
   };
   button.addEventListener('click', async () => {
     try {
-      const response = await fetch(button.dataset.copy, { redirect: 'error' });
-      if (!response.ok) throw new Error(response.statusText);
-      await navigator.clipboard.writeText(await response.text());
+      await navigator.clipboard.writeText(await textOf(button.dataset));
       say('Copied');
     } catch {
       say('Could not copy');

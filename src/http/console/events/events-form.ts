@@ -4,6 +4,7 @@ import type { SearchSummary } from '../../../search/summary/summary.ts';
 import type { SearchAnswer } from '../../search/answer.ts';
 import type { PageCursors } from '../../search/routes.ts';
 import { type Html, html } from '../html.ts';
+import type { CopyAsView } from '../result/copy-as.ts';
 
 interface TextField {
   readonly field: SearchField;
@@ -135,6 +136,8 @@ export interface EventsView {
   readonly isExact: boolean;
   /** Parameters of the link that are none, in words. */
   readonly unknown: readonly string[];
+  /** What "Copy as" is made from. */
+  readonly copies?: CopyAsView;
   /** Why there is no result, although the search can be read. */
   readonly failure?: { readonly code: number; readonly reason: string };
 }

@@ -1,6 +1,7 @@
 import type { FoundEvent, SearchPage } from '../../../search/found-event.ts';
 import { instantOfBound, printSearch, type Search } from '../../../search/search.ts';
 import { type Html, html } from '../html.ts';
+import { copyAs } from '../result/copy-as.ts';
 import { chipsOf } from '../summary/chips.ts';
 import { summaryPanel } from '../summary/summary-panel.ts';
 import { actorOf, filterLink, resourceOf, resultMark, timeOf } from './event-parts.ts';
@@ -22,6 +23,7 @@ const resultOf = (view: EventsView, result: Result): Html => {
   const { search } = view.reading;
   const { coverage } = result;
   return html`${coverageOf(coverage, search, view.nowMs)}
+${view.copies === undefined ? null : copyAs(view.copies)}
 ${aboveOf(view, result)}
 <section class="panel" aria-label="Result">
 ${events.length === 0 ? nothingFound(view, result) : tableOf(view, events)}

@@ -15,6 +15,7 @@ import { answerSearch, withIds } from '../../search/answer.ts';
 import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
 import { MAX_LIMIT } from '../../search/schema.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
+import { originOf } from '../result/copy-as.ts';
 import { eventBody } from './event-page.ts';
 import type { EventsView } from './events-form.ts';
 import { eventsBody } from './events-page.ts';
@@ -166,7 +167,21 @@ const sendEvents = async (
   const view = await lookUp(source, named, unknown, { cursor, limit, signal: goneSignal(reply), isExact });
   beginsGiving(request, view.result?.page.events.length);
   // The links of the page go on with organization and account as they were written.
-  const shown: EventsView = { ...view, reading: { ...reading, faults: named.faults }, unknown, limit, nowMs, isExact };
+  const copies = {
+    search: reading.search,
+    withIds: named.search,
+    limit,
+    origin: originOf(request.protocol, request.host),
+  };
+  const shown: EventsView = {
+    ...view,
+    reading: { ...reading, faults: named.faults },
+    unknown,
+    limit,
+    nowMs,
+    isExact,
+    copies,
+  };
   if (view.failure !== undefined) reply.code(view.failure.code);
   else if (view.result === undefined) reply.code(400);
   return sendPage(request, reply, frame, { title: 'Events', current: '/events', body: eventsBody(shown) });

@@ -1,0 +1,163 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+let world: SyncWorld;
+let run: SyncRun;
+let served: Served;
+
+/** Columns of events of the test, with what is hard to quote. */
+const hostile = `'"; drop table x; --\\ $(touch /tmp/x) \`id\` $1 $2 \u202e\u0007 %_*`;
+const marks: Readonly<Record<string, string>> = {
+  resource_id: `${hostile} id`,
+  raw_cf_ray_id: '-ray-*',
+  actor_token_name: `Token ${hostile}`,
+  actor_ip_address: '2001:db8::25',
+  actor_email: "O'Hara+x@Example.net",
+  resource_product: 'Pro*',
+  raw_user_agent: `agent ${hostile}`,
+  raw_uri: '/zones/a%20b?c=d&e={f}[1-3]',
+  zone_name: 'Zone.Example',
+  zone_id: 'zone-of-it',
+  actor_type: 'User',
+  actor_context: 'dash',
+};
+
+beforeAll(async () => {
+  world = await openWorld({ organizations: 3, entries: 200 });
+  run = await world.open();
+  await run.cycle();
+  served = await serve(run);
+  const { pool } = world.database;
+  const set = Object.keys(marks).map((column, n) => `${column} = $${n + 1}`);
+  await pool.query(
+    `update audit_events set ${set.join(', ')} where position in (select position from audit_events order by position limit 7)`,
+    Object.values(marks),
+  );
+  await pool.query(
+    "update audit_events set action_type = 'DELETE', actor_email = upper(actor_email) where position % 5 = 0",
+  );
+  await pool.query("update audit_events set defects = '{raw.status_code}' where position % 11 = 0");
+  await pool.query("update audit_events set resource_product = 'pro-other' where position = 9");
+});
+afterAll(async () => {
+  await served?.[Symbol.asyncDispose]();
+  await run?.close();
+  await world?.[Symbol.asyncDispose]();
+});
+
+const unescaped = (html: string): string =>
+  html
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&#39;', "'")
+    .replaceAll('&amp;', '&');
+
+/** What the page of a search has to copy. */
+const copiesOf = async (query: string): Promise<{ curl: string; sql: string; command: string }> => {
+  const response = await fetch(`${served.server.url}/events?limit=500&${query}`);
+  const page = await response.text();
+  expect(response.status, page).toBe(200);
+  const [curl, sql, command] = [0, 1, 2].map((n) =>
+    unescaped(new RegExp(`<pre [^>]*id="copy-${n}"[^>]*>([^<]*)</pre>`).exec(page)?.[1] ?? ''),
+  ) as [string, string, string];
+  return { curl, sql, command };
+};
+
+/** The arguments as a shell gives them to a program. */
+const wordsOf = async (program: string, text: string): Promise<readonly string[]> => {
+  const script = `${program}() { printf '%s\\0' "$@"; }; ${text}`;
+  const { stdout } = await promisify(execFile)('bash', ['-c', script], { env: { ...process.env, TOKEN: 'a-token' } });
+  return stdout.split('\0').slice(0, -1);
+};
+
+type Found = { readonly events: readonly { readonly position: number }[] };
+const positionsOf = ({ events }: Found): readonly number[] => events.map(({ position }) => position);
+
+const byCurl = async (text: string): Promise<readonly number[]> => {
+  const words = await wordsOf('curl', text);
+  expect(words.slice(0, 3)).toEqual(['-sf', '-H', 'Authorization: Bearer a-token']);
+  const response = await fetch(words[3] ?? '');
+  return positionsOf((await response.json()) as Found);
+};
+const bySql = async (text: string): Promise<readonly number[]> => {
+  const { rows } = await world.database.pool.query<{ position: string }>(text);
+  return rows.map(({ position }) => Number(position));
+};
+const byCommand = async (text: string): Promise<readonly number[]> => {
+  const [verb = '', ...words] = await wordsOf('orgtrail', text);
+  const { code, stdout, stderr } = await runInProcess([verb, '--json', ...words], { DATABASE_URL: world.database.url });
+  expect(code, stderr).toBe(0);
+  return positionsOf(JSON.parse(stdout) as Found);
+};
+
+const of = (column: string): string => encodeURIComponent(marks[column] ?? '');
+const line = (text: string): string => `q=${encodeURIComponent(text)}`;
+const quoted = (text = ''): string => `"${text.replace(/["\\]/g, '\\$&')}"`;
+
+describe('curl, SQL and the command of a search give the same events', () => {
+  const searches: readonly (readonly [query: string, least: number])[] = [
+    ['', 200],
+    ['since=24h', 0],
+    ['since=90d&before=now', 200],
+    ['since=2026-01-01&before=2026-12-31T08:00:00.123456Z', 0],
+    ['action=delete', 40],
+    ['action=delete&result=success', 1],
+    [`resource=${of('resource_id')}`, 7],
+    [`ray=${of('raw_cf_ray_id')}`, 7],
+    ['product=Pro*', 7],
+    [line('product:pro*'), 8],
+    ['zone=zone.example', 7],
+    ['zone=zone-of-it', 7],
+    [`actor=${of('actor_email')}`, 7],
+    ["actor=o'hara*", 7],
+    [`actor=token:${of('actor_token_name')}`, 7],
+    ['actor=2001:db8::/32', 7],
+    ['actor=2001:DB8:0::25', 7],
+    ['actor=2001:d*', 7],
+    ['text=action', 200],
+    [`text=${encodeURIComponent('"result"')}`, 100],
+    ['defects=true', 10],
+    ['changed=true', 0],
+    [line('-action:delete,view'), 100],
+    [line('status:4xx,>=500'), 0],
+    [line('-status:200 method:p*'), 0],
+    [line(`agent:${quoted(marks['raw_user_agent'])}`), 7],
+    [line(`uri:${quoted(marks['raw_uri'])} context:d* actor_type:user`), 7],
+    [line('-actor:mira* -"some text" -ip:198.51.100.0/24,192.0.2.*'), 100],
+    [line(`token:${quoted(marks['actor_token_name'])} defects:false`), 7],
+    [`action=DELETE&${line('-result:success')}`, 0],
+  ];
+  test.each(searches)('%s', async (query, least) => {
+    const { curl, sql, command } = await copiesOf(query);
+    const expected = await byCurl(curl);
+    expect(expected.length).toBeGreaterThanOrEqual(least);
+    expect(await bySql(sql), sql).toEqual(expected);
+    expect(await byCommand(command), command).toEqual(expected);
+  });
+
+  test('for an organization by its name, in its field and in a line', async () => {
+    const { rows } = await world.database.pool.query('select id, name from organizations order by name');
+    const [one, two] = rows;
+    for (const query of [
+      `organization=${encodeURIComponent(one.name.toUpperCase())}`,
+      line(`organization:${quoted(one.name)},${two.id}`),
+    ]) {
+      const { curl, sql, command } = await copiesOf(query);
+      const expected = await byCurl(curl);
+      expect(expected.length).toBeGreaterThan(0);
+      expect(await bySql(sql)).toEqual(expected);
+      expect(await byCommand(command)).toEqual(expected);
+    }
+  });
+
+  test('have no token, and no host that a client made up', async () => {
+    const { curl, sql, command } = await copiesOf('');
+    expect(curl).toContain('Bearer $TOKEN');
+    expect(sql + command).not.toMatch(/bearer|token/i);
+  });
+});
