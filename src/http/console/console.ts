@@ -21,6 +21,8 @@ import { nextAddress } from './sign-in/next-address.ts';
 import { sameOrigin } from './sign-in/same-origin.ts';
 import { type ConsoleAccess, requireSession, signInRoutes } from './sign-in/sign-in.ts';
 import { themeRoutes } from './theme.ts';
+import { timesRoutes } from './times/choice.ts';
+import { keepZone } from './times/zone.ts';
 
 export interface ConsoleOptions extends ConsoleAccess, OverviewOptions, ExplorerOptions {
   readonly version: string;
@@ -39,9 +41,11 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
     await console.register(fastifyHelmet, securityHeaders);
     await console.register(fastifyRateLimit, { global: false });
     console.addHook('onRequest', sameOrigin);
+    console.addHook('onRequest', keepZone);
     showErrors(console, frame, options.logger);
     await assetRoutes(console);
     themeRoutes(console);
+    timesRoutes(console);
     signInRoutes(console, frame, options);
     await console.register(async (pages) => {
       pages.addHook('onRequest', requireSession(frame, options));

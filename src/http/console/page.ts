@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Html, html } from './html.ts';
+import { timesNote, timesSwitch } from './times/choice.ts';
 
 /** The pages that the menu names. */
 const menu = [
@@ -23,9 +24,6 @@ export interface Page {
   /** Fetches the page again so often and takes over what has changed, without losing scroll or focus. */
   readonly refreshSeconds?: number;
 }
-
-/** What every route of the console has as its schema: pages are no part of the API's description. */
-export const hidden = { hide: true };
 
 export const themes = ['auto', 'light', 'dark'] as const;
 type Theme = (typeof themes)[number];
@@ -63,12 +61,12 @@ const pageDocument = (request: FastifyRequest, frame: Frame, page: Page): Html =
 <header class="top"><div class="top-in">
 <a class="brand" href="/"><img src="/console/assets/mark.svg" alt="" width="22" height="22">orgtrail</a>
 ${identity === undefined ? null : menuOf(page)}
-<div class="tools">${themeSwitch(request, theme)}${identity?.session === true ? signOut : null}</div>
+<div class="tools">${timesSwitch(request)}${themeSwitch(request, theme)}${identity?.session === true ? signOut : null}</div>
 </div></header>
 <main id="main" tabindex="-1">
 ${page.body}
 </main>
-<footer class="foot"><p>orgtrail ${frame.version} · all times are UTC</p></footer>
+<footer class="foot"><p>orgtrail ${frame.version} · ${timesNote(Date.now())}</p></footer>
 </body>
 </html>`;
 };

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
-import { hidden, THEME_COOKIE, themes } from './page.ts';
+import { hidden } from './hidden.ts';
+import { THEME_COOKIE, themes } from './page.ts';
 import { nextAddress } from './sign-in/next-address.ts';
 
 const A_YEAR_SECONDS = 31_536_000;

@@ -1,12 +1,56 @@
 import { collectionSpan } from '../../status/collection-words.ts';
+import { parseInstantMs } from '../../time/instant.ts';
 import { type Html, html } from './html.ts';
+import { offsetMs, offsetText, pageZone, UTC } from './times/zone.ts';
 
-/** A time as `2026-03-01 12:30:05`, in UTC. */
-export const timeText = (at: Date | number): string => new Date(at).toISOString().slice(0, 19).replace('T', ' ');
+/** The clocks of the page's zone, as UTC would be written: `2026-03-01T12:30:05.000Z`. */
+const clockOf = (at: Date | number): string => {
+  const ms = Number(at);
+  return new Date(ms + offsetMs(pageZone(), ms)).toISOString();
+};
+
+/** A time as `2026-03-01 12:30:05`, in the zone of the page. */
+export const timeText = (at: Date | number): string => clockOf(at).slice(0, 19).replace('T', ' ');
+
+/** The same with the name of the zone, for a text that stands alone. */
+export const zonedText = (at: Date | number): string => `${timeText(at)} ${pageZone()}`;
+
+/** For the head of a column of times. */
+export const zoneLabel = (): string => (pageZone() === UTC ? UTC : 'local time');
 
 /** A time that machines can read, too. */
 export const timeOf = (at: Date | number): Html =>
-  html`<time datetime="${new Date(at).toISOString()}">${timeText(at)}</time>`;
+  html`<time datetime="${new Date(at).toISOString()}"${utcTitle(new Date(at).toISOString())}>${timeText(at)}</time>`;
+
+/** Beside a local time stands UTC: local times come twice when clocks are set back. */
+const utcTitle = (utc: string): Html | null => (pageZone() === UTC ? null : html` title="${utc}"`);
+
+/** An instant as the database and the API write it, to the second; what is no instant (`-infinity`) stays as it is. */
+export const instantOf = (text: string): Html => {
+  const ms = msOf(text);
+  return ms === undefined ? html`${text.slice(0, 19).replace('T', ' ')}` : timeOf(ms);
+};
+
+/** The same with all its digits: in UTC as it is written, else with the distance of the zone. */
+export const exactInstantOf = (text: string): Html => {
+  const ms = msOf(text);
+  if (ms === undefined || pageZone() === UTC) return html`<span class="time">${text}</span>`;
+  const fraction = fractionOf(text);
+  return html`<time datetime="${text}" title="${text}">${clockOf(ms).slice(0, 19)}${fraction}${offsetText(pageZone(), ms)}</time>`;
+};
+
+/** Date, time of day and fraction of an instant in the zone of the page. */
+export const partsOfInstant = (
+  text: string,
+): { readonly date: string; readonly clock: string; readonly fraction: string } => {
+  const ms = msOf(text);
+  const shown = ms === undefined || pageZone() === UTC ? text : clockOf(ms);
+  return { date: shown.slice(0, 10), clock: shown.slice(11, 19), fraction: fractionOf(text) };
+};
+
+const fractionOf = (text: string): string => /\.\d+/.exec(text)?.[0] ?? '';
+
+const msOf = (text: string): number | undefined => parseInstantMs(text.replace(/\+00$/, 'Z'));
 
 /** A span of time in two units at most. */
 export const spanText = collectionSpan;
@@ -17,7 +61,7 @@ export const agoText = (seconds: number): string => (seconds < 1 ? 'just now' : 
 /** How long ago it was; with the exact time as its title. */
 export const agoOf = (at: Date | null, nowMs: number): Html => {
   if (at === null) return html`<span class="muted">never</span>`;
-  return html`<time datetime="${at.toISOString()}" title="${timeText(at)} UTC">${agoText((nowMs - at.getTime()) / 1_000)}</time>`;
+  return html`<time datetime="${at.toISOString()}" title="${zonedText(at)}">${agoText((nowMs - at.getTime()) / 1_000)}</time>`;
 };
 
 /** With a comma at each thousand. */

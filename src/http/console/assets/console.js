@@ -51,6 +51,15 @@ if (seconds > 0) {
   document.addEventListener('visibilitychange', refresh);
 }
 
+// Only the browser knows its time zone.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+for (const button of document.querySelectorAll('[data-local-zone]')) {
+  if (!zone) continue;
+  button.hidden = false;
+  button.value = zone;
+  button.title = `Times of ${zone}`;
+}
+
 // Ctrl+K or ⌘K: to the search of the page.
 document.addEventListener('keydown', (event) => {
   if (event.key !== 'k' || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;

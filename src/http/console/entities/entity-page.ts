@@ -9,7 +9,7 @@ import { type Html, html } from '../html.ts';
 import { facetsPanel } from '../summary/facets-panel.ts';
 import { histogramOf } from '../summary/histogram.ts';
 import { entityHref, linkOf, withinTime, withTerm } from '../summary/search-links.ts';
-import { countOf, countText } from '../words.ts';
+import { countOf, countText, instantOf, zoneLabel } from '../words.ts';
 import { hoursTable } from './hours-table.ts';
 
 export interface EntityView {
@@ -56,13 +56,11 @@ ${sessionsPanel(view)}`;
 const seenLine = ({ firstSeen, lastSeen }: EntityReport): Html =>
   firstSeen === null || lastSeen === null
     ? html``
-    : html`first seen <time class="mono" datetime="${firstSeen}">${shown(firstSeen)}</time>, last seen <time class="mono" datetime="${lastSeen}">${shown(lastSeen)}</time>, of all that is stored`;
-
-const shown = (time: string): string => time.slice(0, 19).replace('T', ' ');
+    : html`first seen <span class="mono">${instantOf(firstSeen)}</span>, last seen <span class="mono">${instantOf(lastSeen)}</span>, of all that is stored`;
 
 const sampleNote = ({ isSample, looked, lookedSince }: EntityReport): Html | null =>
   isSample && lookedSince !== null
-    ? html`<p class="muted">What follows is about the newest ${countText(looked)} events, back to ${shown(lookedSince)}.</p>`
+    ? html`<p class="muted">What follows is about the newest ${countText(looked)} events, back to ${instantOf(lookedSince)}.</p>`
     : null;
 
 const newsNames: Readonly<Record<NewsField, string>> = {
@@ -89,7 +87,7 @@ ${
     ? empty
     : html`<ul class="news">${news.map(
         ({ field, value, name, events, first }) =>
-          html`<li><span class="muted">${newsNames[field]}</span> <a href="${linkOf(withTerm(search, field as TermField, value, false))}">${cut(name ?? value)}</a> <span class="muted">${countOf(events, 'event')}, first ${shown(first)}</span></li>`,
+          html`<li><span class="muted">${newsNames[field]}</span> <a href="${linkOf(withTerm(search, field as TermField, value, false))}">${cut(name ?? value)}</a> <span class="muted">${countOf(events, 'event')}, first ${instantOf(first)}</span></li>`,
       )}</ul>`
 }</section>`;
 };
@@ -98,8 +96,8 @@ const cut = (text: string): string => (text.length > 100 ? `${text.slice(0, 99).
 
 const sessionsPanel = ({ search, report }: EntityView): Html =>
   html`<section class="panel" aria-label="Sessions"><h2>Sessions</h2><p class="hint">Events without a pause of 30 minutes between them; the newest 20.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="Table of sessions"><table><thead><tr><th scope="col">Begins (UTC)</th><th scope="col">Lasts</th><th scope="col" class="number">Events</th><th scope="col" class="number">Failed</th><th scope="col">Addresses</th></tr></thead>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of sessions"><table><thead><tr><th scope="col">Begins (${zoneLabel()})</th><th scope="col">Lasts</th><th scope="col" class="number">Events</th><th scope="col" class="number">Failed</th><th scope="col">Addresses</th></tr></thead>
 <tbody>${report.sessions.map(({ first, last, events, failures, addresses }) => {
     const [firstMs, lastMs] = [Date.parse(first), Date.parse(last)];
-    return html`<tr><th scope="row"><a class="nowrap" href="${linkOf(withinTime(search, firstMs, lastMs + 1_000))}">${shown(first)}</a></th><td class="nowrap">${lastMs === firstMs ? 'a moment' : formatDuration(lastMs - firstMs)}</td><td class="number">${countText(events)}</td><td class="number">${failures === 0 ? '–' : countText(failures)}</td><td>${addresses.join(', ')}</td></tr>`;
+    return html`<tr><th scope="row"><a class="nowrap" href="${linkOf(withinTime(search, firstMs, lastMs + 1_000))}">${instantOf(first)}</a></th><td class="nowrap">${lastMs === firstMs ? 'a moment' : formatDuration(lastMs - firstMs)}</td><td class="number">${countText(events)}</td><td class="number">${failures === 0 ? '–' : countText(failures)}</td><td>${addresses.join(', ')}</td></tr>`;
   })}</tbody></table></div></section>`;

@@ -4,7 +4,8 @@ import { entityKinds, entitySearch } from '../../../search/entity/entity.ts';
 import type { SearchSource } from '../../../search/ports.ts';
 import { fixTimes, readSearch } from '../../../search/search.ts';
 import { goneSignal } from '../../gone-signal.ts';
-import { type Frame, hidden, sendPage } from '../page.ts';
+import { hidden } from '../hidden.ts';
+import { type Frame, sendPage } from '../page.ts';
 import { entityBody, entityNames } from './entity-page.ts';
 
 const DEFAULT_SINCE = '90d';

@@ -11,7 +11,7 @@ import { unknownParameter } from '../../../text/nearest.ts';
 import { goneSignal } from '../../gone-signal.ts';
 import { withIds } from '../../search/answer.ts';
 import { faultsInWords, sendPieces } from '../../search/routes.ts';
-import { hidden } from '../page.ts';
+import { hidden } from '../hidden.ts';
 import type { ExplorerOptions } from './routes.ts';
 
 /** All of it is in memory until the reader has it, in each of two places for exports. */

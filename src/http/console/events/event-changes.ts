@@ -1,6 +1,7 @@
 import { exactText } from '../../../ingest/entries/entry.ts';
 import type { EventDetail } from '../../../search/found-event.ts';
 import { type Html, html } from '../html.ts';
+import { instantOf } from '../words.ts';
 import { type DiffLine, differenceLines, layOut } from './difference.ts';
 
 /** For all changes of a page together: nothing else happens in the process meanwhile. */
@@ -21,7 +22,7 @@ ${changes.map((change, n) => {
   const after = layOut(laterText(change.rawText));
   const difference = differenceOf(before, after, deadlineMs);
   before = after;
-  return html`<h3>Content ${n + 2}, seen ${change.seenAt.slice(0, 19).replace('T', ' ')}</h3>${difference}`;
+  return html`<h3>Content ${n + 2}, seen ${instantOf(change.seenAt)}</h3>${difference}`;
 })}
 ${changesInAll > changes.length ? html`<p class="muted">${changesInAll - changes.length} more are in the table audit_event_changes.</p>` : null}
 </section>`;

@@ -7,6 +7,7 @@ import { printCursor } from '../../../search/search-cursor.ts';
 import { proofPanel } from '../evidence/proof-panel.ts';
 import { type Html, html } from '../html.ts';
 import { entityHref } from '../summary/search-links.ts';
+import { exactInstantOf } from '../words.ts';
 import { changesOf } from './event-changes.ts';
 import { copiesOf } from './event-copies.ts';
 import { actorOf, resourceOf, resultMark, timeOf } from './event-parts.ts';
@@ -213,7 +214,13 @@ const onlyThis = (filter: Partial<Search>, label: string): Html =>
 const isId = (label: string): boolean => /\bid$/i.test(label) || label === 'Feed' || label === 'Source';
 
 const shownValue = (label: string, value: string | number | null): Html =>
-  html`<span class="${isId(label) ? 'value mono' : 'value'}">${value === '' ? html`<span class="muted">(empty)</span>` : typeof value === 'string' ? cutValue(value) : value}</span>`;
+  html`<span class="${isId(label) ? 'value mono' : 'value'}">${value === '' ? html`<span class="muted">(empty)</span>` : typeof value !== 'string' ? value : isTime(label) ? exactInstantOf(value) : isAddress(label, value) ? html`<span class="address">${value}</span>` : cutValue(value)}</span>`;
+
+const isTime = (label: string): boolean => label === 'Time' || label === 'Received';
+
+/** Of a length that a narrow screen has room for: it stands in one line. */
+const isAddress = (label: string, value: string): boolean =>
+  label === 'IP address' ? value.length <= 39 : label === 'E-mail' && value.length <= 34;
 
 const cutValue = (text: string): string =>
   text.length > SHOWN_VALUE

@@ -3,6 +3,8 @@ import { printSearch, type Search } from '../../../search/search.ts';
 import { formatDuration } from '../../../time/duration.ts';
 import { parseInstantMs } from '../../../time/instant.ts';
 import { type Html, html } from '../html.ts';
+import { pageZone, UTC } from '../times/zone.ts';
+import { partsOfInstant } from '../words.ts';
 
 const MAX_SHOWN = 120;
 
@@ -49,7 +51,9 @@ export const timeOf = ({ actionTime, sortTime }: FoundEvent, nowMs: number): Htm
   if (actionTime === null) return html`${sortTime === '-infinity' ? 'no time' : sortTime}`;
   const timeMs = parseInstantMs(actionTime) ?? nowMs;
   const ago = timeMs > nowMs ? `in ${formatDuration(timeMs - nowMs)}` : `${formatDuration(nowMs - timeMs)} ago`;
-  return html`<time datetime="${actionTime}" title="${ago}">${actionTime.slice(0, 10)} <span class="clock">${actionTime.slice(11, 19)}<span class="fraction">${actionTime.slice(19, 23)}</span></span></time>`;
+  const { date, clock, fraction } = partsOfInstant(actionTime);
+  const title = pageZone() === UTC ? ago : `${ago}, ${actionTime}`;
+  return html`<time datetime="${actionTime}" title="${title}">${date} <span class="clock">${clock}<span class="fraction">${fraction.slice(0, 4)}</span></span></time>`;
 };
 
 /** A word in a colour: what went wrong should be seen. Words that are not known have the colour of neither. */

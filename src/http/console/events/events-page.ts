@@ -4,6 +4,7 @@ import { type Html, html } from '../html.ts';
 import { copyAs } from '../result/copy-as.ts';
 import { chipsOf } from '../summary/chips.ts';
 import { summaryPanel } from '../summary/summary-panel.ts';
+import { instantOf, zoneLabel } from '../words.ts';
 import { actorOf, filterLink, resourceOf, resultMark, timeOf } from './event-parts.ts';
 import { type EventsView, searchForm } from './events-form.ts';
 import { coverageOf, emptyState, explanationOf } from './search-verdict.ts';
@@ -76,7 +77,7 @@ const nothingFound = ({ reading: { search } }: EventsView, result: Result): Html
 
 const tableOf = (view: EventsView, events: readonly FoundEvent[]): Html => html`<table class="events">
 <caption class="unseen">Events, newest first</caption>
-<thead><tr><th scope="col">Time (UTC)</th><th scope="col">Organization</th><th scope="col">Actor</th><th scope="col">Action</th><th scope="col">Resource</th><th scope="col">Result</th></tr></thead>
+<thead><tr><th scope="col">Time (${zoneLabel()})</th><th scope="col">Organization</th><th scope="col">Actor</th><th scope="col">Action</th><th scope="col">Resource</th><th scope="col">Result</th></tr></thead>
 <tbody>${events.map((event) => rowOf(view, event))}</tbody>
 </table>`;
 
@@ -124,7 +125,7 @@ const reachedOf = ({ reached, events }: SearchPage): Html | null => {
   const where = reached.direction === 'older' ? 'back' : 'forward';
   return html`<p class="reached" role="status">Slow search (not indexed): ${
     events.length === 0 ? 'nothing found' : 'searched'
-  } ${where} to <span class="mono">${reached.time.slice(0, 19)}</span>. Keep searching below.</p>`;
+  } ${where} to <span class="mono">${instantOf(reached.time)}</span>. Keep searching below.</p>`;
 };
 
 const pagerOf = ({ reading, limit }: EventsView, { page, next, previous }: Result): Html => {

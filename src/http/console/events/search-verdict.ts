@@ -11,7 +11,7 @@ import { NOT_COLLECTED } from '../../../status/collection-words.ts';
 import { parseInstantMs } from '../../../time/instant.ts';
 import type { SearchAnswer } from '../../search/answer.ts';
 import { type Html, html } from '../html.ts';
-import { agoText, countText, spanText } from '../words.ts';
+import { agoText, countText, instantOf, spanText } from '../words.ts';
 
 const SHOWN_GAPS = 5;
 
@@ -40,7 +40,7 @@ export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: numb
     .slice(0, SHOWN_GAPS)
     .map(
       (gap) =>
-        html`<li><span>${logName(gap)}</span> <span class="mono">${shortTime(gap.since)} to ${shortTime(gap.before)}</span></li>`,
+        html`<li><span>${logName(gap)}</span> <span class="mono">${instantOf(gap.since)} to ${instantOf(gap.before)}</span></li>`,
     )}</ul></details>`;
 };
 
@@ -62,15 +62,13 @@ const subjectOf = ({ organizations, accounts }: SearchCoverage): string => {
 const untilNote = ({ collectedUntil }: SearchCoverage, nowMs: number): Html | null => {
   if (collectedUntil === null) return null;
   const untilMs = parseInstantMs(collectedUntil) ?? nowMs;
-  return html` up to ${shortTime(collectedUntil)} (${agoText((nowMs - untilMs) / 1_000)})`;
+  return html` up to ${instantOf(collectedUntil)} (${agoText((nowMs - untilMs) / 1_000)})`;
 };
 
 const olderNote = ({ beginsEarlier, collectedSince }: SearchCoverage): Html | null =>
   beginsEarlier && collectedSince !== null
-    ? html` Nothing older than ${shortTime(collectedSince)} is collected.`
+    ? html` Nothing older than ${instantOf(collectedSince)} is collected.`
     : null;
-
-const shortTime = (time: string): string => time.slice(0, 19).replace('T', ' ');
 
 /** Why there is no event, and whether that is the last word. */
 export const emptyState = ({ search, answer }: { readonly search: Search; readonly answer: SearchAnswer }): Html => {

@@ -2,7 +2,7 @@ import { type EvidenceStatus, isUnanchored } from '../../../evidence/stored/evid
 import type { FoundEvent } from '../../../search/found-event.ts';
 import { parseInstantMs } from '../../../time/instant.ts';
 import { type Html, html } from '../html.ts';
-import { agoText, countText } from '../words.ts';
+import { agoText, countText, exactInstantOf } from '../words.ts';
 import { EVIDENCE_PATH } from './evidence-view.ts';
 import { isStopped } from './evidence-words.ts';
 
@@ -29,7 +29,7 @@ const signed = (
 
 const unsigned = ({ receivedAt }: FoundEvent, status: EvidenceStatus, nowMs: number): Html => {
   const sinceMs = parseInstantMs(receivedAt);
-  const since = sinceMs === undefined ? receivedAt : `${agoText((nowMs - sinceMs) / 1_000)}, ${receivedAt}`;
+  const since = html`${sinceMs === undefined ? null : `${agoText((nowMs - sinceMs) / 1_000)}, `}${exactInstantOf(receivedAt)}`;
   if (status.state === 'ended') return html`<p><strong>Not signed</strong>: the log was ended before.</p>`;
   return html`<p><strong>Not yet signed</strong>, since it was stored ${since}. ${
     status.signedSize === null

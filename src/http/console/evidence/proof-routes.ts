@@ -6,7 +6,7 @@ import type { ShownEvidence } from '../../../evidence/shown/shown-evidence.ts';
 import type { StreamLimits } from '../../../limits/stream-limits.ts';
 import { beginsGiving } from '../../access-trail.ts';
 import { goneSignal } from '../../gone-signal.ts';
-import { hidden } from '../page.ts';
+import { hidden } from '../hidden.ts';
 
 interface ProofParameters {
   readonly position: string;

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { ShownEvidence } from '../../../evidence/shown/shown-evidence.ts';
-import { type Frame, hidden, sendPage } from '../page.ts';
+import { hidden } from '../hidden.ts';
+import { type Frame, sendPage } from '../page.ts';
 import { evidenceBody, noEvidenceBody } from './evidence-page.ts';
 import { EVIDENCE_PATH, type EvidenceView } from './evidence-view.ts';
 

@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import { keyOf } from '../../../ingest/sync/work-pool.ts';
 import { type AccountWithState, isAccount } from '../../../status/sources/source-owner.ts';
+import { hidden } from '../hidden.ts';
 import { type Html, html } from '../html.ts';
-import { type Frame, hidden, sendPage } from '../page.ts';
+import { type Frame, sendPage } from '../page.ts';
 import { accountName } from './accounts-panel.ts';
 import { holesPanel } from './holes-panel.ts';
 import { organizationHref, stateMark } from './organizations.ts';

@@ -1,7 +1,7 @@
 import { addRange, type Coverage, gapsIn } from '../../../ingest/planning/coverage.ts';
 import type { SourceCoverage, TimeRange } from '../../../status/overview/overview.ts';
 import { type Html, html } from '../html.ts';
-import { countOf, spanText, timeText } from '../words.ts';
+import { countOf, spanText, timeText, zonedText } from '../words.ts';
 
 /** The drawing is this wide, in units of its own; it is stretched to the space there is. */
 const WIDTH = 1_000;
@@ -108,7 +108,7 @@ const timelineWords = (coverage: SourceCoverage, span: Span, tail: Tail): string
   const lacking = holes === 0 ? '' : `. Not available: ${countOf(holes, 'hole')}`;
   const walks =
     coverage.walks.length > 0 ? `. Being collected: ${coverage.walks.map(({ lane }) => lane).join(', ')}` : '';
-  return `${timeText(span.fromMs)} to ${timeText(span.toMs)} UTC: ${inside.length === 0 ? 'collected' : `not collected: ${countOf(inside.length, 'stretch', 'stretches')}`}${more}${lacking}${walks}.`;
+  return `${timeText(span.fromMs)} to ${zonedText(span.toMs)}: ${inside.length === 0 ? 'collected' : `not collected: ${countOf(inside.length, 'stretch', 'stretches')}`}${more}${lacking}${walks}.`;
 };
 
 const gapWords = ([fromMs, toMs]: TimeRange): string =>

@@ -1,6 +1,6 @@
 import type { Activity } from '../../../status/overview/overview.ts';
 import { type Html, html } from '../html.ts';
-import { countOf, countText, timeText } from '../words.ts';
+import { countOf, countText, timeText, zonedText, zoneLabel } from '../words.ts';
 
 const BAR = 10;
 const GAP = 2;
@@ -14,7 +14,7 @@ export const hoursChart = ({ hours }: Activity): Html => {
   if (first === undefined || last === undefined) return html`<p class="muted">No hours yet.</p>`;
   return html`<figure class="chart"><div class="chart-area"><span class="chart-most" aria-hidden="true">${countText(most)}</span>
 <svg class="bars" viewBox="0 0 ${hours.length * BAR} ${HEIGHT}" preserveAspectRatio="none" role="img"
- aria-label="Events per hour since ${timeText(first.startMs)} UTC: ${countText(total)} in all, ${countText(most)} in the busiest hour. The table below has each hour.">
+ aria-label="Events per hour since ${zonedText(first.startMs)}: ${countText(total)} in all, ${countText(most)} in the busiest hour. The table below has each hour.">
 <rect class="bars-half" x="0" y="${HEIGHT / 2}" width="${hours.length * BAR}" height="0.5"></rect>
 ${hours.map(({ startMs, events }, index) => hourBar(startMs, events, index, most, index === hours.length - 1))}
 </svg></div>
@@ -23,14 +23,14 @@ ${hours.map(({ startMs, events }, index) => hourBar(startMs, events, index, most
   )}</span><span>this hour</span></div>
 <figcaption>${countOf(total, 'event')} in ${hours.length} hours, by the time of the action</figcaption>
 <details id="hours-table"><summary>As a table</summary><div class="scroll tall" tabindex="0" role="region" aria-label="Table of events per hour"><table>
-<thead><tr><th scope="col">Hour (UTC)</th><th scope="col" class="number">Events</th></tr></thead>
+<thead><tr><th scope="col">Hour (${zoneLabel()})</th><th scope="col" class="number">Events</th></tr></thead>
 <tbody>${[...hours].reverse().map(({ startMs, events }) => html`<tr><td>${hourText(startMs)}</td><td class="number">${countText(events)}</td></tr>`)}</tbody>
 </table></div></details></figure>`;
 };
 
 const hourBar = (startMs: number, events: number, index: number, most: number, isLast: boolean): Html => {
   const height = events === 0 ? 0 : Math.max(1.5, (events / most) * HEIGHT);
-  return html`<rect class="${isLast ? 'hour hour-now' : 'hour'}" x="${index * BAR + GAP / 2}" y="${round(HEIGHT - height)}" width="${BAR - GAP}" height="${round(height)}"><title>${hourText(startMs)} UTC: ${countOf(events, 'event')}</title></rect>`;
+  return html`<rect class="${isLast ? 'hour hour-now' : 'hour'}" x="${index * BAR + GAP / 2}" y="${round(HEIGHT - height)}" width="${BAR - GAP}" height="${round(height)}"><title>${hourText(startMs)} ${zoneLabel()}: ${countOf(events, 'event')}</title></rect>`;
 };
 
 const round = (value: number): number => Math.round(value * 100) / 100;

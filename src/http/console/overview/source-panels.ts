@@ -3,7 +3,7 @@ import { laneTroubleText, type SourceHealth } from '../../../status/health.ts';
 import type { SourceCoverage, TimeRange } from '../../../status/overview/overview.ts';
 import type { SourceWithState } from '../../../status/sources/source-owner.ts';
 import { type Html, html } from '../html.ts';
-import { agoOf, countOf, countText, spanText, timeOf } from '../words.ts';
+import { agoOf, countOf, countText, spanText, timeOf, zoneLabel } from '../words.ts';
 import { coverageTimeline, type Span, type Tail } from './coverage-timeline.ts';
 import { slackText } from './organizations.ts';
 
@@ -77,7 +77,7 @@ const gapTable = (coverage: SourceCoverage, tail: Tail): Html => {
   if (gaps.length === 0) return html`<p class="muted">All of it is collected.</p>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of time that is not collected"><table>
 ${gaps.length > MAX_GAPS ? html`<caption>The newest ${MAX_GAPS}</caption>` : null}
-<thead><tr><th scope="col">From (UTC)</th><th scope="col">To</th><th scope="col"><span class="unseen">Why</span></th><th scope="col" class="number">Length</th></tr></thead>
+<thead><tr><th scope="col">From (${zoneLabel()})</th><th scope="col">To</th><th scope="col"><span class="unseen">Why</span></th><th scope="col" class="number">Length</th></tr></thead>
 <tbody>${gaps.slice(0, MAX_GAPS).map((gap) => html`<tr><td>${timeOf(gap[0])}</td><td>${timeOf(gap[1])}</td><td class="muted">${reasonOf(coverage, tail, gap)}</td><td class="number">${spanText((gap[1] - gap[0]) / 1_000)}</td></tr>`)}</tbody></table></div>`;
 };
 

@@ -2,8 +2,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { AccessSource } from '../../../access/ports.ts';
 import { FAILURES_PER_MINUTE } from '../../failure-throttle.ts';
 import { FEED_TOKEN_NAME, type FeedToken, type Guard, latestToken } from '../../guard.ts';
+import { hidden } from '../hidden.ts';
 import { type Html, html } from '../html.ts';
-import { type Frame, hidden, sendPage } from '../page.ts';
+import { type Frame, sendPage } from '../page.ts';
 import { nextAddress } from './next-address.ts';
 import { createSessionId, SESSION_COOKIE, SESSION_SECONDS, sessionKey, sessionKeys } from './session.ts';
 

@@ -4,7 +4,7 @@ import type { SummaryBucket, SummaryCount } from '../../../search/summary/summar
 import { formatDuration } from '../../../time/duration.ts';
 import { parseInstantMs } from '../../../time/instant.ts';
 import { type Html, html } from '../html.ts';
-import { countOf, countText, timeText } from '../words.ts';
+import { countOf, countText, timeOf, timeText, zonedText, zoneLabel } from '../words.ts';
 import { linkOf, withinTime } from './search-links.ts';
 
 const BAR = 10;
@@ -56,8 +56,8 @@ ${buckets.map((bucket, index) => barOf(search, bucket, { index, bucketMs, most }
 <div class="chart-axis" aria-hidden="true"><span>${axisText(first.startMs)}</span><span>${axisText(first.startMs + Math.floor(buckets.length / 2) * bucketMs)}</span><span>${axisText(last.startMs + bucketMs)}</span></div>
 <figcaption class="muted">each bar is ${formatDuration(bucketMs)} · <span class="legend legend-failure">failure</span> <span class="legend legend-other">other</span> <span class="legend legend-success">success</span>${gaps.length > 0 ? html` <span class="legend legend-unread">not collected</span>` : null} · a bar leads to its time</figcaption>
 <details id="histogram-table"><summary>As a table</summary><div class="scroll tall" tabindex="0" role="region" aria-label="Table of matching events over time"><table>
-<thead><tr><th scope="col">From (UTC)</th><th scope="col" class="number">Success</th><th scope="col" class="number">Failure</th><th scope="col" class="number">Other</th></tr></thead>
-<tbody>${[...buckets].reverse().map((bucket) => html`<tr><td><a href="${linkOf(bucketSearch(search, bucket, bucketMs))}">${timeText(bucket.startMs)}</a></td><td class="number">${countText(bucket.success)}</td><td class="number">${countText(bucket.failure)}</td><td class="number">${countText(bucket.other)}</td></tr>`)}</tbody>
+<thead><tr><th scope="col">From (${zoneLabel()})</th><th scope="col" class="number">Success</th><th scope="col" class="number">Failure</th><th scope="col" class="number">Other</th></tr></thead>
+<tbody>${[...buckets].reverse().map((bucket) => html`<tr><td><a href="${linkOf(bucketSearch(search, bucket, bucketMs))}">${timeOf(bucket.startMs)}</a></td><td class="number">${countText(bucket.success)}</td><td class="number">${countText(bucket.failure)}</td><td class="number">${countText(bucket.other)}</td></tr>`)}</tbody>
 </table></div></details></figure>`;
 };
 
@@ -80,7 +80,7 @@ const barOf = (
     top -= height;
     return html`<rect class="bar-${result}" x="${index * BAR + GAP / 2}" y="${round(top)}" width="${BAR - GAP}" height="${round(height)}"></rect>`;
   });
-  const words = `${timeText(bucket.startMs)} UTC: ${countOf(total, 'event')}${bucket.failure > 0 ? `, ${countText(bucket.failure)} failed` : ''}`;
+  const words = `${zonedText(bucket.startMs)}: ${countOf(total, 'event')}${bucket.failure > 0 ? `, ${countText(bucket.failure)} failed` : ''}`;
   // The Tab key leads to the same links in the table.
   return html`<a href="${linkOf(bucketSearch(search, bucket, bucketMs))}" tabindex="-1" aria-label="${words}"><title>${words}</title><rect class="bar-whole" x="${index * BAR}" y="0" width="${BAR}" height="${HEIGHT}"></rect>${parts}</a>`;
 };

@@ -3,7 +3,7 @@ import type { SearchCoverage } from '../../../search/found-event.ts';
 import type { Search } from '../../../search/search.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import { type Html, html } from '../html.ts';
-import { countOf, countText, timeText } from '../words.ts';
+import { countOf, countText, timeOf } from '../words.ts';
 import { chipsOf } from './chips.ts';
 import { facetsPanel } from './facets-panel.ts';
 import { histogramOf } from './histogram.ts';
@@ -38,5 +38,5 @@ const countLine = ({ count }: SearchSummary, exactLink: string, isExact: boolean
   if (!isAtLeast || countedSinceMs === null) {
     return html`<p class="match-count"><strong>${countOf(events, 'event')}</strong> ${events === 1 ? 'matches' : 'match'}${without}</p>`;
   }
-  return html`<p class="match-count"><strong>At least ${countOf(events, 'event')}</strong> match: counted back to <span class="mono">${timeText(countedSinceMs)}</span>${without}. ${isExact ? null : html`<a href="${exactLink}">Count for up to 10 seconds</a>`}</p>`;
+  return html`<p class="match-count"><strong>At least ${countOf(events, 'event')}</strong> match: counted back to <span class="mono">${timeOf(countedSinceMs)}</span>${without}. ${isExact ? null : html`<a href="${exactLink}">Count for up to 10 seconds</a>`}</p>`;
 };
