@@ -119,7 +119,8 @@ describe('the page of an event', () => {
     simulator.faults.set({ preset: 'none' });
     await console.open('/events?changed=true');
     await page.locator('.mark-changed').first().waitFor();
-    await Promise.all([page.waitForEvent('load'), page.locator('[data-row]').first().click()]);
+    await page.locator('[data-row]').first().click();
+    await Promise.all([page.waitForEvent('load'), page.getByRole('link', { name: 'Open page' }).click()]);
     await page.getByRole('heading', { name: 'Changed later' }).waitFor();
     const diff = page.getByRole('region', { name: 'Differences' }).first();
     expect(await diff.locator('.line-added').count()).toBeGreaterThan(0);

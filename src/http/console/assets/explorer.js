@@ -9,7 +9,9 @@ const rows = () => [...document.querySelectorAll('[data-row]')];
 const move = (step) => {
   const all = rows();
   if (all.length === 0) return false;
-  const current = all.indexOf(document.activeElement?.closest('tr')?.querySelector('[data-row]'));
+  const focused = document.activeElement?.closest('tr')?.querySelector('[data-row]');
+  // With the focus elsewhere, from the row whose event stands beside the list.
+  const current = all.indexOf(focused ?? document.querySelector('[data-row][aria-current]'));
   const wanted = current < 0 ? (step > 0 ? 0 : all.length - 1) : current + step;
   const row = all[Math.max(0, Math.min(all.length - 1, wanted))];
   row.focus({ preventScroll: true });
@@ -43,23 +45,27 @@ const textOf = async ({ copyText, copy }) => {
   return await response.text();
 };
 
-for (const button of document.querySelectorAll('[data-copy], [data-copy-text]')) {
-  // Browsers have a clipboard on https and loopback alone; the download always works.
-  if (navigator.clipboard === undefined) continue;
-  button.hidden = false;
-  const name = [...button.childNodes];
-  const say = (text) => {
-    button.textContent = text;
-    setTimeout(() => {
-      button.replaceChildren(...name);
-    }, 2000);
-  };
-  button.addEventListener('click', async () => {
-    try {
-      await navigator.clipboard.writeText(await textOf(button.dataset));
-      say('Copied');
-    } catch {
-      say('Could not copy');
-    }
-  });
-}
+/** Gives the buttons that copy their work. For what comes into the page later, too. */
+export const readyToCopy = (root) => {
+  for (const button of root.querySelectorAll('[data-copy], [data-copy-text]')) {
+    // Browsers have a clipboard on https and loopback alone; the download always works.
+    if (navigator.clipboard === undefined) continue;
+    button.hidden = false;
+    const name = [...button.childNodes];
+    const say = (text) => {
+      button.textContent = text;
+      setTimeout(() => {
+        button.replaceChildren(...name);
+      }, 2000);
+    };
+    button.addEventListener('click', async () => {
+      try {
+        await navigator.clipboard.writeText(await textOf(button.dataset));
+        say('Copied');
+      } catch {
+        say('Could not copy');
+      }
+    });
+  }
+};
+readyToCopy(document);

@@ -4,9 +4,10 @@ import type { EntityKind } from '../../../search/entity/entity.ts';
 import type { EventDetail, FoundEvent } from '../../../search/found-event.ts';
 import { printSearch, type Search } from '../../../search/search.ts';
 import { printCursor } from '../../../search/search-cursor.ts';
+import { parseInstantMs } from '../../../time/instant.ts';
 import { proofPanel } from '../evidence/proof-panel.ts';
 import { type Html, html } from '../html.ts';
-import { entityHref } from '../summary/search-links.ts';
+import { entityHref, linkOf, withinTime } from '../summary/search-links.ts';
 import { exactInstantOf } from '../words.ts';
 import { changesOf } from './event-changes.ts';
 import { copiesOf } from './event-copies.ts';
@@ -70,7 +71,22 @@ const aroundOf = (event: FoundEvent): Html => {
       : [
           html`<li><span class="muted">${name}</span> ${searchLink(filter, 'all')} ${searchLink(filter, 'earlier', event, 'older')} ${searchLink(filter, 'later', event, 'newer')}</li>`,
         ],
-  )}${entitiesOf(event)}<li><span class="muted">What changed</span> <a href="/events/${event.position}/history">history of this resource</a></li></ul>`;
+  )}${nearbyOf(event)}${entitiesOf(event)}<li><span class="muted">What changed</span> <a href="/events/${event.position}/history">history of this resource</a></li></ul>`;
+};
+
+const NEARBY_MINUTES = 15;
+
+/** What else happened then: in the same log, and by the same actor. */
+const nearbyOf = (event: FoundEvent): Html | null => {
+  const timeMs = event.actionTime === null ? undefined : parseInstantMs(event.actionTime);
+  if (timeMs === undefined) return null;
+  const spanMs = NEARBY_MINUTES * 60_000;
+  const link = (filter: Partial<Search> | false | undefined, text: string): Html | null =>
+    filter
+      ? html` <a href="${linkOf(withinTime({ defects: false, changed: false, ...filter }, timeMs - spanMs, timeMs + spanMs))}">${text}</a>`
+      : null;
+  const actor = actorOf(event);
+  return html`<li><span class="muted">Around this event, ${NEARBY_MINUTES} minutes each way</span>${link(event.accountId === null ? event.organizationId !== null && { organization: event.organizationId } : { account: event.accountId }, event.accountId === null ? 'same organization' : 'same account')}${link(actor && { actor: actor.filter }, 'same actor')}</li>`;
 };
 
 /** The pages of what the event names. */

@@ -65,7 +65,7 @@ ${view.limit === 50 ? null : html`<input type="hidden" name="limit" value="${vie
 <button class="primary" type="submit">Search</button>
 <a class="button" href="/events">Clear</a>
 <p class="quick-times"><span class="muted">Last</span>${quickTimes.map((time) => quickTime(view, time))}</p>
-<p class="keys muted"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> rows <kbd>Enter</kbd> open</p>
+<p class="keys muted"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> rows <kbd>Enter</kbd> open <kbd>Esc</kbd> close</p>
 </div>
 ${namesOf('organizations', view.organizations)}
 ${namesOf('accounts', view.accounts)}
