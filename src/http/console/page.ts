@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Html, html } from './html.ts';
+import { keysButton, keysList } from './keys-list.ts';
 import { timesNote, timesSwitch } from './times/choice.ts';
 
 /** The pages that the menu names. */
@@ -67,7 +68,8 @@ ${identity === undefined ? null : menuOf(page)}
 <main id="main" tabindex="-1">
 ${page.body}
 </main>
-<footer class="foot"><p>orgtrail ${frame.version} · ${timesNote(Date.now())}</p></footer>
+<footer class="foot"><p>orgtrail ${frame.version} · ${timesNote(Date.now())}</p>${identity === undefined ? null : keysButton}</footer>
+${identity === undefined ? null : keysList}
 </body>
 </html>`;
 };

@@ -60,6 +60,19 @@ for (const button of document.querySelectorAll('[data-local-zone]')) {
   button.title = `Times of ${zone}`;
 }
 
+// The list of keys.
+const keys = document.querySelector('#keys');
+for (const button of document.querySelectorAll('[data-keys]')) {
+  button.hidden = false;
+  button.addEventListener('click', () => keys.showModal());
+}
+document.addEventListener('keydown', (event) => {
+  const isTyping = event.target instanceof Element && event.target.closest('input, textarea, select') !== null;
+  if (event.key !== '?' || event.ctrlKey || event.metaKey || event.altKey || isTyping || !keys || keys.open) return;
+  event.preventDefault();
+  keys.showModal();
+});
+
 // Ctrl+K or ⌘K: to the search of the page.
 document.addEventListener('keydown', (event) => {
   if (event.key !== 'k' || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;

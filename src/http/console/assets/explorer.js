@@ -23,6 +23,7 @@ const steps = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 };
 
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  if (document.querySelector('dialog[open]') !== null) return;
   const search = document.querySelector('[data-search]');
   if (event.key === '/' && search !== null) {
     event.preventDefault();

@@ -140,7 +140,9 @@ if (list !== null) {
     else history.replaceState({ row: target.getAttribute('href'), isOpen: false }, '');
   });
   document.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape' && aside !== undefined && !event.defaultPrevented) close();
+    const isElsewhere =
+      document.querySelector('dialog[open]') !== null || event.target.closest?.('input, select') != null;
+    if (event.key === 'Escape' && aside !== undefined && !event.defaultPrevented && !isElsewhere) close();
   });
   wide.addEventListener('change', () => {
     if (!wide.matches) close();
