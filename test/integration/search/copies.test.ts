@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createLogin, type Login } from '../../support/accounts/login.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
@@ -8,6 +9,8 @@ import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync
 let world: SyncWorld;
 let run: SyncRun;
 let served: Served;
+/** Of an account that may read, and nothing else. */
+let reader: Login;
 
 /** Columns of events of the test, with what is hard to quote. */
 const hostile = `'"; drop table x; --\\ $(touch /tmp/x) \`id\` $1 $2 \u202e\u0007 %_*`;
@@ -32,6 +35,7 @@ beforeAll(async () => {
   await run.cycle();
   served = await serve(run);
   const { pool } = world.database;
+  reader = await createLogin(world.database, ['orgtrail_reader']);
   const set = Object.keys(marks).map((column, n) => `${column} = $${n + 1}`);
   await pool.query(
     `update audit_events set ${set.join(', ')} where position in (select position from audit_events order by position limit 7)`,
@@ -44,6 +48,7 @@ beforeAll(async () => {
   await pool.query("update audit_events set resource_product = 'pro-other' where position = 9");
 });
 afterAll(async () => {
+  await reader?.[Symbol.asyncDispose]();
   await served?.[Symbol.asyncDispose]();
   await run?.close();
   await world?.[Symbol.asyncDispose]();
@@ -85,7 +90,7 @@ const byCurl = async (text: string): Promise<readonly number[]> => {
   return positionsOf((await response.json()) as Found);
 };
 const bySql = async (text: string): Promise<readonly number[]> => {
-  const { rows } = await world.database.pool.query<{ position: string }>(text);
+  const { rows } = await reader.pool.query<{ position: string }>(text);
   return rows.map(({ position }) => Number(position));
 };
 const byCommand = async (text: string): Promise<readonly number[]> => {
@@ -103,7 +108,7 @@ describe('curl, SQL and the command of a search give the same events', () => {
   const searches: readonly (readonly [query: string, least: number])[] = [
     ['', 200],
     ['since=24h', 0],
-    ['since=90d&before=now', 200],
+    ['since=90d&before=now', 1],
     ['since=2026-01-01&before=2026-12-31T08:00:00.123456Z', 0],
     ['action=delete', 40],
     ['action=delete&result=success', 1],
@@ -120,15 +125,15 @@ describe('curl, SQL and the command of a search give the same events', () => {
     ['actor=2001:DB8:0::25', 7],
     ['actor=2001:d*', 7],
     ['text=action', 200],
-    [`text=${encodeURIComponent('"result"')}`, 100],
+    [`text=${encodeURIComponent('"result"')}`, 10],
     ['defects=true', 10],
     ['changed=true', 0],
-    [line('-action:delete,view'), 100],
+    [line('-action:delete,view'), 10],
     [line('status:4xx,>=500'), 0],
     [line('-status:200 method:p*'), 0],
     [line(`agent:${quoted(marks['raw_user_agent'])}`), 7],
     [line(`uri:${quoted(marks['raw_uri'])} context:d* actor_type:user`), 7],
-    [line('-actor:mira* -"some text" -ip:198.51.100.0/24,192.0.2.*'), 100],
+    [line('-actor:mira* -"some text" -ip:198.51.100.0/24,192.0.2.*'), 10],
     [line(`token:${quoted(marks['actor_token_name'])} defects:false`), 7],
     [`action=DELETE&${line('-result:success')}`, 0],
   ];
