@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'database_outdated'
   | 'database_unreachable'
   | 'api_unreachable'
+  | 'daemon_unreachable'
   | 'api_unauthorized'
   | 'source_failed'
   | 'verification_failed'
@@ -29,6 +30,7 @@ const exitCodeOf: Record<ErrorCode, number> = {
   database_outdated: exitCodes.unreachable,
   database_unreachable: exitCodes.unreachable,
   api_unreachable: exitCodes.unreachable,
+  daemon_unreachable: exitCodes.unreachable,
   api_unauthorized: exitCodes.usage,
   source_failed: exitCodes.sourceFailed,
   verification_failed: exitCodes.sourceFailed,

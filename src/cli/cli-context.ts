@@ -7,7 +7,8 @@ export interface CliContext {
   readonly settingsFile?: string | undefined;
   /** The settings that are from it. */
   readonly namesOfFile?: readonly string[];
-  readonly stdout: Writable;
+  /** `columns`: of a terminal. */
+  readonly stdout: Writable & { readonly columns?: number };
   readonly stderr: Writable;
   /** True when stdout is a terminal: progress is drawn there, plain lines elsewhere. */
   readonly interactive: boolean;

@@ -13,7 +13,6 @@ import { feedCommand } from './commands/feed.ts';
 import { holdCommand } from './commands/hold.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { runCommand } from './commands/run.ts';
-import { searchCommand } from './commands/search.ts';
 import { simulateCommand } from './commands/simulate.ts';
 import { sinkCommand } from './commands/sink.ts';
 import { statusCommand } from './commands/status.ts';
@@ -21,6 +20,7 @@ import { syncCommand } from './commands/sync.ts';
 import { tokenCommand } from './commands/token.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { evidenceCommand } from './evidence/evidence-command.ts';
+import { searchCommand } from './search/search-command.ts';
 
 const examples = `
 Examples:

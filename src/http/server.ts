@@ -21,6 +21,7 @@ import { aboutHealth, type HealthOptions, healthRoutes } from './health/routes.t
 import { oneHost } from './local-requests.ts';
 import { describeApi, withToken } from './openapi.ts';
 import { schemaFault } from './schema-fault.ts';
+import { arrivalsRoutes } from './search/arrivals-routes.ts';
 import { searchRoutes } from './search/routes.ts';
 import { summaryRoutes } from './search/summary-routes.ts';
 
@@ -127,6 +128,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   evidenceRoutes(server, servedEvidence, guard.requireScope('feed'));
   searchRoutes(server, options.search, options.streams, guard.requireScope('search'));
   summaryRoutes(server, options.search, options.streams, guard.requireScope('search'));
+  arrivalsRoutes(server, options.search, options.streams, guard.requireScope('search'));
   await consoleRoutes(server, { ...options, guard });
   const url = await server.listen({ host: options.host, port: options.port });
   return { url, routes, hiddenRoutes, close: () => server.close() };

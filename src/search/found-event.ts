@@ -72,6 +72,26 @@ export interface SearchPage {
   readonly reached: SearchCursor | undefined;
 }
 
+/** Which events of a search are asked for, by the order in which they were stored. */
+export interface ArrivalsPage {
+  /** The position behind which to begin. Default: the end, so that there are none yet. */
+  readonly after?: number | undefined;
+  readonly limit: number;
+  /** When it aborts, the statement is cancelled. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Events of a search that were stored behind a position. */
+export interface Arrivals {
+  readonly feedId: string;
+  /** The last position that is stored. Below the one that was asked for: that is of another database, or of a time that was lost. */
+  readonly head: number;
+  /** All positions up to here have been looked at: where to go on. */
+  readonly until: number;
+  /** In the order of their positions. */
+  readonly events: readonly FoundEvent[];
+}
+
 /** How much of the time that a search looked at is collected. */
 export interface SearchCoverage {
   /** Of the organizations searched, of how many the log is collected. */

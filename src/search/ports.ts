@@ -1,6 +1,14 @@
 import type { OrganizationLookup, OrganizationName } from '../organizations/organization-name.ts';
 import type { EntityReport } from './entity/entity.ts';
-import type { EventDetail, EventKey, FoundEvent, SearchCoverage, SearchPage } from './found-event.ts';
+import type {
+  Arrivals,
+  ArrivalsPage,
+  EventDetail,
+  EventKey,
+  FoundEvent,
+  SearchCoverage,
+  SearchPage,
+} from './found-event.ts';
 import type { ResourceHistory } from './history/resource-history.ts';
 import type { Search, SearchReading } from './search.ts';
 import type { EmptyReport } from './search-answer.ts';
@@ -49,6 +57,8 @@ export interface SearchSource {
     search: Search,
     page: { readonly cursor: SearchCursor | undefined; readonly limit: number; readonly signal?: AbortSignal },
   ): Promise<SearchPage>;
+  /** What a search finds of the events that were stored behind a position. */
+  arrivals(search: Search, page: ArrivalsPage): Promise<Arrivals>;
   /** To be read before the search: what it calls collected must be stored by then. */
   coverage(search: Search, gaps?: number): Promise<SearchCoverage>;
   /** Time within that of the search that could not be read, so many at most, the newest first. */

@@ -10,6 +10,7 @@ import {
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
+import { readArrivals } from './arrivals.sql.ts';
 import type { EventQuery } from './conditions/event-query.ts';
 import { explainEmpty } from './empty/explain-empty.sql.ts';
 import { readEntity } from './entity/entity.sql.ts';
@@ -73,6 +74,7 @@ const createSearchSource = (
   rules: CollectionRules,
 ): SearchSource => ({
   search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, PAGE_TIME_LIMIT),
+  arrivals: (search, page) => readArrivals(pool, queryOf(search, nowMs()), page),
   coverage: (search, gaps) => readSearchCoverage(pool, partOf(search, nowMs()), rules, gaps),
   holes: (search, limit) => readSearchHoles(pool, partOf(search, nowMs()), rules, limit),
   explain: (search, given, nothing) =>

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
@@ -24,6 +23,7 @@ import type { Pool } from '../../postgres/pool.ts';
 import { accountIds } from '../account-ids.ts';
 import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
+import { written } from '../output/written.ts';
 import { withDatabase } from '../with-database.ts';
 
 /** How long one wait may be: a notification ends it, and if one is lost, this does. */
@@ -232,8 +232,3 @@ const requireAllThere = async (
     })}`,
   });
 };
-
-const written = (stdout: Writable, lines: Buffer): Promise<void> =>
-  new Promise((resolve, reject) => {
-    stdout.write(lines, (error) => (error ? reject(error) : resolve()));
-  });

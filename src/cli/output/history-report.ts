@@ -9,7 +9,8 @@ import {
 } from '../../search/history/resource-history.ts';
 import type { SearchSource } from '../../search/ports.ts';
 import { counted } from './counted.ts';
-import { actorOf, resourceOf, timeOf, verdict } from './search-report.ts';
+import { actorOf, resourceOf, timeOf } from './event-table.ts';
+import { verdict } from './search-report.ts';
 import { printable } from './terminal-table.ts';
 
 const COMPARE_MS = 2_000;

@@ -1,28 +1,10 @@
-import { type SearchAnswer as Answer, answerSearch as answer } from '../../http/search/answer.ts';
-import { cursorsOf, pageEnd } from '../../http/search/routes.ts';
-import type { FoundEvent, SearchCoverage, SearchPage } from '../../search/found-event.ts';
-import type { SearchSource } from '../../search/ports.ts';
-import type { Search, SearchReading } from '../../search/search.ts';
+import type { SearchCoverage } from '../../search/found-event.ts';
+import type { Search } from '../../search/search.ts';
 import { incompleteReasons } from '../../search/search-answer.ts';
-import type { SearchCursor } from '../../search/search-cursor.ts';
+import type { ShownAnswer } from '../search/shown-event.ts';
 import { counted } from './counted.ts';
-import { alignColumns, printable } from './terminal-table.ts';
-
-/** A page, and what is known of what it may lack. */
-export interface SearchAnswer extends Answer {
-  readonly search: Search;
-  readonly cursor: SearchCursor | undefined;
-}
-
-export const answerSearch = async (
-  source: SearchSource,
-  reading: SearchReading,
-  page: { readonly cursor: SearchCursor | undefined; readonly limit: number },
-): Promise<SearchAnswer> => ({
-  ...(await answer(source, reading, page)),
-  search: reading.search,
-  cursor: page.cursor,
-});
+import { eventLines } from './event-table.ts';
+import { printable } from './terminal-table.ts';
 
 /** Whether the time searched is collected, in one sentence. `looked`: all of it was looked at. */
 export const verdict = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
@@ -31,8 +13,8 @@ export const verdict = (search: Search, coverage: SearchCoverage, looked: boolea
   if (!looked) return 'This is incomplete: the search timed out; continue with --cursor.';
   if (incomplete > 0) {
     const names = gaps.map((gap) => printable(logName(gap), 40));
-    const which = [...new Set(names)].join(', ');
-    return `This may be incomplete: part of this time range has not been collected yet (${incomplete} of ${logsInWords(coverage)}: ${which}).`;
+    const which = names.length === 0 ? '' : `: ${[...new Set(names)].join(', ')}`;
+    return `This may be incomplete: part of this time range has not been collected yet (${incomplete} of ${logsInWords(coverage)}${which}).`;
   }
   if (search.since !== undefined && beginsEarlier) {
     return `This may be incomplete: nothing before ${collectedSince} is collected.`;
@@ -56,17 +38,16 @@ const logsInWords = ({ organizations, accounts }: SearchCoverage): string => {
   return `${counted(organizations, 'organization')} and ${counted(accounts, 'account')}`;
 };
 
-/** A table of the events, how to go on, and whether that is complete. */
-export const searchText = (answer: SearchAnswer): string => {
-  const { search, page, coverage, cursor } = answer;
-  const { next } = cursorsOf(page, cursor);
-  const lines = page.events.length === 0 ? ['No events match.', ...emptyLines(answer)] : table(page);
+/** A table of the events, how to go on, and whether that is complete. `width`: of the terminal. */
+export const searchText = (answer: ShownAnswer, width: number | undefined): string => {
+  const { search, events, coverage, next, incomplete } = answer;
+  const lines = events.length === 0 ? ['No events match.', ...emptyLines(answer)] : eventLines(events, width);
   const more = next === null ? [] : [`older events: --cursor ${next}`];
-  return `${[...lines, '', ...more, verdict(search, coverage, page.reached === undefined)].join('\n')}\n`;
+  return `${[...lines, '', ...more, verdict(search, coverage, !incomplete.includes('search_unfinished'))].join('\n')}\n`;
 };
 
 /** Of each value that was searched for and never occurs, what is near; and which filter alone leaves nothing of the time searched. */
-const emptyLines = ({ empty, incomplete }: SearchAnswer): readonly string[] => {
+const emptyLines = ({ empty, incomplete }: ShownAnswer): readonly string[] => {
   const filters = (empty?.filters ?? []).flatMap(({ field, value, occurs, occursInRange, near }) => {
     const named = `${field} ${printable(value, 60)}`;
     const nearest = near.map((one) => `${printable(one.value, 60)} (${one.atLeast ? 'at least ' : ''}${one.events})`);
@@ -76,45 +57,3 @@ const emptyLines = ({ empty, incomplete }: SearchAnswer): readonly string[] => {
   });
   return incomplete.includes('value_not_checked') ? [...filters, incompleteReasons.value_not_checked] : filters;
 };
-
-/** With a column of accounts if an event of the page has one. */
-const table = ({ events }: SearchPage): string[] => {
-  const hasAccounts = events.some(({ accountId }) => accountId !== null);
-  const account = ({ accountName, accountId }: FoundEvent): string[] =>
-    hasAccounts ? [printable(accountName ?? accountId ?? '-', 28)] : [];
-  return alignColumns([
-    ['TIME', 'ORGANIZATION', ...(hasAccounts ? ['ACCOUNT'] : []), 'ACTOR', 'ACTION', 'RESULT', 'RESOURCE', 'POSITION'],
-    ...events.map((event) => [
-      timeOf(event),
-      printable(event.organizationName ?? event.organizationId ?? '-', 28),
-      ...account(event),
-      printable(actorOf(event), 40),
-      printable(event.actionType ?? '-', 20),
-      printable(event.actionResult ?? '-', 12),
-      printable(resourceOf(event), 60),
-      String(event.position),
-    ]),
-  ]);
-};
-
-/** To the second. */
-export const timeOf = ({ actionTime }: FoundEvent): string =>
-  actionTime === null ? '-' : actionTime.replace(/\.\d+Z$/, 'Z');
-
-export const actorOf = ({ actorEmail, actorTokenName, actorId, actorIpAddress, actorType }: FoundEvent): string =>
-  actorEmail ?? actorTokenName ?? actorId ?? actorIpAddress ?? actorType ?? '-';
-
-export const resourceOf = ({ resourceProduct, resourceType, resourceId }: FoundEvent): string =>
-  [resourceProduct, resourceType, resourceId].filter((part) => part !== null).join(' ') || '-';
-
-/** The page as GET /v1/search has it. Some events at a time: 500 entries may be large ones. */
-export async function* searchJson(source: SearchSource, answer: SearchAnswer): AsyncGenerator<string, void, void> {
-  const { page, cursor } = answer;
-  yield '{"events":[';
-  let separator = '\n';
-  for await (const texts of source.native(page.events)) {
-    yield `${separator}${texts.join(',\n')}`;
-    separator = ',\n';
-  }
-  yield pageEnd(answer, cursor);
-}

@@ -1,14 +1,22 @@
-import type { SearchField } from '../search/search.ts';
-import { timeHelp } from './time-options.ts';
+import type { SearchField } from '../../search/search.ts';
+import { timeHelp } from '../time-options.ts';
 
 /** What `orgtrail search --help` says below its options. */
 export const searchHelp = `
-Runs the same searches as GET /v1/search and the console, on the database alone. An event must meet all conditions. The
-answer says whether it is complete: whether all of the time searched has been collected. --actor takes an e-mail address, an IP
-address or network, the name or id of a token, an id, or a beginning (mira*); --text any part of an entry.
+Runs the same searches as GET /v1/search and the console, on the database alone; with --url, it asks a daemon over HTTP, and needs no
+database. An event must meet all conditions. The answer says whether it is complete: whether all of the time searched has been
+collected. --actor takes an e-mail address, an IP address or network, the name or id of a token, an id, or a beginning (mira*); --text any
+part of an entry. On a terminal the table is as wide as the terminal: long names are cut, times and positions never.
 
 --json prints a page as GET /v1/search does; continue with --cursor and its "next". --ndjson prints all matching events, newest
-first, one per line in the native format of the feed; stderr says whether they are complete.
+first, one per line in the native format of the feed, and --csv the same as CSV (RFC 4180, the columns of the console's export; a text
+that a spreadsheet would run as a formula begins with an apostrophe). stderr says whether they are complete.
+
+--follow prints new matches in the order in which they are stored, from now on, or from --after POSITION on. An entry may be stored
+long after it happened. With --ndjson, each line has its position, to continue from.
+
+--url needs a token with the scope search, unless the daemon is open on loopback: from --token-file, else ORGTRAIL_FEED_TOKEN.
+--bundle and --history-of need the database.
 
 --bundle writes all matching events to a folder for others: the question, the exact entries, what was not collected at the time and, if
 there is a log of evidence, the proof that each is in it. \`orgtrail evidence verify DIR\` verifies the folder without a database.
@@ -31,7 +39,10 @@ Examples:
   $ orgtrail search --since 30d --count --facet actor --facet ip -- '-result:success'
   $ orgtrail search --ray 8f2c0d1e4b7a6c35
   $ orgtrail search --since 2026-01-01 --before 2026-02-01 --resource-type zone --ndjson > zones.ndjson
-  $ orgtrail search --since 30d --text 'api.example.com' --json | jq '.events[].actor_email'
+  $ orgtrail search --since 30d --text 'api.example.com' --json | jq '.events[].raw.actor.email'
+  $ orgtrail search --since 90d --csv 'action:delete' > deletions.csv
+  $ orgtrail search --follow 'result:failure -actor:ci*'
+  $ orgtrail search --url https://orgtrail.example.com --token-file token --since 24h 'action:delete'
   $ orgtrail search --since 2026-01-01 --before 2026-02-01 --result failure --bundle failures-january
   $ orgtrail search --history-of 48213`;
 

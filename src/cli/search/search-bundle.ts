@@ -1,17 +1,17 @@
-import { OrgtrailError } from '../errors.ts';
-import { foundInFolder } from '../evidence/files/file-lines.ts';
-import { openFolder } from '../evidence/files/folder-reader.ts';
-import { FolderWriter } from '../evidence/files/folder-writer.ts';
-import { createShownEvidence } from '../evidence/shown/shown-evidence.sql.ts';
-import { verifyFound } from '../evidence/verify/found/verify-found.ts';
-import { version } from '../package/package-files.ts';
-import type { Pool } from '../postgres/pool.ts';
-import { completenessJson } from '../search/bundle/completeness.ts';
-import type { SearchBundle } from '../search/bundle/search-bundle.ts';
-import { writeSearchBundle } from '../search/bundle/write-search-bundle.ts';
-import type { SearchSource } from '../search/ports.ts';
-import type { SearchReading } from '../search/search.ts';
-import { counted } from './output/counted.ts';
+import { OrgtrailError } from '../../errors.ts';
+import { foundInFolder } from '../../evidence/files/file-lines.ts';
+import { openFolder } from '../../evidence/files/folder-reader.ts';
+import { FolderWriter } from '../../evidence/files/folder-writer.ts';
+import { createShownEvidence } from '../../evidence/shown/shown-evidence.sql.ts';
+import { verifyFound } from '../../evidence/verify/found/verify-found.ts';
+import { version } from '../../package/package-files.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { completenessJson } from '../../search/bundle/completeness.ts';
+import type { SearchBundle } from '../../search/bundle/search-bundle.ts';
+import { writeSearchBundle } from '../../search/bundle/write-search-bundle.ts';
+import type { SearchSource } from '../../search/ports.ts';
+import type { SearchReading } from '../../search/search.ts';
+import { counted } from '../output/counted.ts';
 
 /** Eight bytes of memory for each. */
 const MAX_EVENTS = 1_000_000;

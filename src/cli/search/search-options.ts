@@ -1,0 +1,166 @@
+import { readFileSync } from 'node:fs';
+import { InvalidArgumentError } from 'commander';
+import { OrgtrailError, reasonOf } from '../../errors.ts';
+import { readSearch, type SearchField, type SearchReading, searchFields } from '../../search/search.ts';
+import { readCursor, type SearchCursor } from '../../search/search-cursor.ts';
+import { type FacetField, facetFields } from '../../search/summary/summary.ts';
+import { parseDateOrInstantMs } from '../../time/instant.ts';
+import { readTime } from '../time-options.ts';
+
+const MAX_LIMIT = 500;
+
+/** The options of `orgtrail search`, beside those that are fields of the search. */
+export type SearchOptions = Readonly<Record<string, string | boolean | number | undefined | readonly string[]>> & {
+  readonly limit?: number;
+  readonly cursor?: string;
+  readonly historyOf?: number;
+  readonly bundle?: string;
+  readonly json?: boolean;
+  readonly ndjson?: boolean;
+  readonly csv?: boolean;
+  readonly follow?: boolean;
+  readonly after?: number;
+  readonly count?: boolean;
+  readonly facet?: readonly FacetField[];
+  readonly url?: string;
+  readonly tokenFile?: string;
+};
+
+export const readLimit = (text: string): number => {
+  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= MAX_LIMIT) return limit;
+  throw new InvalidArgumentError(`It must be an integer between 1 and ${MAX_LIMIT}.`);
+};
+
+export const readPosition = (text: string): number => {
+  const position = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : 0;
+  if (Number.isSafeInteger(position) && position > 0) return position;
+  throw new InvalidArgumentError('It must be the position of an event, such as 48213: the last column of a search.');
+};
+
+export const readAfter = (text: string): number => (text === '0' ? 0 : readPosition(text));
+
+export const readFacet = (text: string, others: readonly FacetField[]): readonly FacetField[] => {
+  const field = facetFields.find((one) => one === text);
+  if (field === undefined) throw new InvalidArgumentError(`It must be one of ${facetFields.join(', ')}.`);
+  return [...others, field];
+};
+
+/** The argument is a query line, beside the one of `--q`. */
+export const withLine = (options: SearchOptions, query: readonly string[]): SearchOptions => {
+  const line = [...(options['q'] === undefined ? [] : [String(options['q'])]), ...query].join(' ');
+  return line === '' ? options : { ...options, q: line };
+};
+
+/** `--resource-type`. */
+export const optionOf = (field: SearchField): string => `--${field.replaceAll('_', '-')}`;
+
+const keyOf = (field: SearchField): string => field.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+/** The parameters of the search, with relative times made out. Throws OrgtrailError `usage`. */
+export const queryOf = (options: SearchOptions, nowMs: number): Partial<Record<SearchField, string>> => {
+  const query: Partial<Record<SearchField, string>> = {};
+  for (const field of searchFields) {
+    const value = options[keyOf(field)];
+    if (value !== undefined) query[field] = String(value);
+  }
+  for (const field of ['since', 'before'] as const) {
+    const text = query[field];
+    // What is collected a moment later is no gap of a search up to now.
+    if (field === 'before' && text === 'now') delete query[field];
+    if (query[field] === undefined) continue;
+    // What the search reads by itself keeps its microseconds.
+    if (text === undefined || parseDateOrInstantMs(text) !== undefined) continue;
+    query[field] = new Date(readTime(optionOf(field), text, nowMs)).toISOString();
+  }
+  return query;
+};
+
+/** The reading of a query. Throws OrgtrailError `usage` if it has faults. */
+export const soundReading = (query: Partial<Record<SearchField, string>>, nowMs: number): SearchReading =>
+  sound(readSearch(query, nowMs));
+
+export const sound = (reading: SearchReading): SearchReading => {
+  const { faults } = reading;
+  if (faults.length === 0) return reading;
+  throw new OrgtrailError('usage', faults.map(({ field, reason }) => `${optionOf(field)} ${reason}`).join('; '));
+};
+
+/** Undefined without one. Throws OrgtrailError `usage`. */
+export const requireCursor = (text: string | undefined): SearchCursor | undefined => {
+  if (text === undefined) return undefined;
+  const cursor = readCursor(text);
+  if (cursor === undefined) throw new OrgtrailError('usage', '--cursor is not a cursor of a search');
+  return cursor;
+};
+
+export const isSummary = ({ count, facet = [] }: SearchOptions): boolean => count === true || facet.length > 0;
+
+/** Options that a form of the answer has no use for. One that does nothing would make the answer look like another one. */
+export const refuseConflicts = (options: SearchOptions): void => {
+  if (options.historyOf !== undefined) {
+    const fields = searchFields.map((field) => [optionOf(field), keyOf(field)] as const);
+    refuse('--history-of has all events of one resource: it cannot be used with', options, [
+      ...fields,
+      ...named('cursor', 'ndjson', 'csv', 'follow', 'after', 'bundle', 'count', 'facet', 'url'),
+    ]);
+  }
+  if (options.url !== undefined)
+    refuse('--bundle reads the database: it cannot be used with', options, urlConflicts(options));
+  if (options.tokenFile !== undefined && options.url === undefined)
+    throw new OrgtrailError('usage', '--token-file is the token for --url');
+  if (options.after !== undefined && options.follow !== true)
+    throw new OrgtrailError('usage', '--after says where --follow begins: it cannot be used without it');
+  if (options.follow === true)
+    refuse(
+      '--follow prints lines as they come: it cannot be used with',
+      options,
+      named('cursor', 'limit', 'json', 'csv', 'count', 'facet', 'bundle'),
+    );
+  if (isSummary(options))
+    refuse(
+      '--count and --facet look at all events: they cannot be used with',
+      options,
+      named('cursor', 'limit', 'ndjson', 'csv', 'bundle'),
+    );
+  if (options.bundle !== undefined)
+    refuse('--bundle has all events: it cannot be used with', options, named('cursor', 'limit', 'ndjson', 'csv'));
+  if (options.csv === true)
+    refuse('--csv prints all events: it cannot be used with', options, named('cursor', 'limit', 'json', 'ndjson'));
+  if (options.ndjson === true)
+    refuse('--ndjson prints all events: it cannot be used with', options, named('cursor', 'limit', 'json'));
+};
+
+const urlConflicts = ({ bundle }: SearchOptions) => (bundle === undefined ? [] : [['--url', 'url'] as const]);
+
+const named = (...keys: readonly string[]) => keys.map((key) => [`--${key}`, key] as const);
+
+const refuse = (why: string, options: SearchOptions, names: readonly (readonly [string, string])[]): void => {
+  const isGiven = (value: unknown): boolean => value !== undefined && !(Array.isArray(value) && value.length === 0);
+  const given = names.flatMap(([name, key]) => (isGiven(options[key]) ? [name] : []));
+  if (given.length > 0) throw new OrgtrailError('usage', `${why} ${given.join(', ')}`);
+};
+
+/** The address of a daemon. Throws OrgtrailError `usage`. */
+export const readUrl = (text: string): URL => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.search !== '' || url.hash !== '')
+    throw new OrgtrailError('usage', '--url must be the address of a daemon, such as https://orgtrail.example.com');
+  if (url.username !== '' || url.password !== '')
+    throw new OrgtrailError(
+      'usage',
+      '--url must not have a password: the token is in --token-file or ORGTRAIL_FEED_TOKEN',
+    );
+  return url;
+};
+
+/** The token in a file. Throws OrgtrailError `configuration`; no message has any of its content. */
+export const readTokenFile = (path: string): string => {
+  try {
+    const token = readFileSync(path, 'utf8').trim();
+    if (/^[\x21-\x7e]+$/.test(token)) return token;
+  } catch (error) {
+    throw new OrgtrailError('configuration', `--token-file cannot be read: ${reasonOf(error)}`);
+  }
+  throw new OrgtrailError('configuration', '--token-file must have one token and nothing else');
+};

@@ -1,0 +1,206 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runCli } from '../../../src/cli/cli.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+/** Fixed: what moves with the clock may lose an event between two questions. */
+const since = new Date(Date.now() - 36 * 3_600_000).toISOString();
+const feedToken = 'feed-token-of-the-search-command';
+
+let world: SyncWorld;
+let run: SyncRun;
+let served: Served;
+let folder: string;
+
+beforeAll(async () => {
+  world = await openWorld({ organizations: 3, entries: 400 });
+  const formula = { id: 'formula', action: { time: new Date(Date.now() - 300_000).toISOString(), type: '=1+1' } };
+  world.simulator.append(world.simulator.summary().organizations[0]?.id ?? '', [JSON.stringify(formula)]);
+  run = await world.open();
+  await run.cycle();
+  served = await serve(run, { feedToken });
+  folder = mkdtempSync(join(tmpdir(), 'orgtrail-search-'));
+});
+afterAll(async () => {
+  await served?.[Symbol.asyncDispose]();
+  await run?.close();
+  await world?.[Symbol.asyncDispose]();
+  if (folder !== undefined) rmSync(folder, { recursive: true });
+});
+
+const byDatabase = (...args: string[]) => runInProcess(['search', ...args], { DATABASE_URL: world.database.url });
+const byUrl = (...args: string[]) =>
+  runInProcess(['search', '--url', served.server.url, ...args], { ORGTRAIL_FEED_TOKEN: feedToken });
+
+/** Positions on the first page of the console. */
+const onConsole = async (query: Readonly<Record<string, string>>): Promise<number[]> => {
+  const form = new URLSearchParams({ token: feedToken, next: '/' });
+  const headers = { origin: served.server.url };
+  const signIn = await fetch(`${served.server.url}/console/sign-in`, {
+    method: 'POST',
+    body: form,
+    redirect: 'manual',
+    headers,
+  });
+  const cookie = signIn.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+  const response = await fetch(`${served.server.url}/events?${new URLSearchParams(query)}`, { headers: { cookie } });
+  expect(response.status).toBe(200);
+  return [...(await response.text()).matchAll(/href="\/events\/(\d+)" data-row/g)].map(([, digits]) => Number(digits));
+};
+
+const questions: readonly (readonly [line: string, ...options: string[]])[] = [
+  ['result:failure'],
+  ['-action:create,update'],
+  ['action:delete -actor:m*', '--since', since],
+  ['status:2xx method:DELETE'],
+  [`ip:198.51.0.0/16,203.0.113.0/24 since:${since}`],
+  ['"example.com" -result:failure'],
+];
+
+describe('the same search through the database, --url and the console', () => {
+  test.each(questions)('%s finds the same events', async (line, ...more) => {
+    const local = await byDatabase('--json', ...more, '--', line);
+    const remote = await byUrl('--json', ...more, '--', line);
+    expect([local.code, remote.code]).toEqual([0, 0]);
+    const positionsOf = (text: string): number[] =>
+      JSON.parse(text).events.map(({ position }: { position: number }) => position);
+    const positions = positionsOf(local.stdout);
+    expect(positionsOf(remote.stdout)).toEqual(positions);
+    const time = more.length > 0 ? { since } : line.includes('since:') ? {} : { since: '2000-01-01' };
+    expect(await onConsole({ q: line, ...time, limit: '50' })).toEqual(positions);
+    const tables = [await byDatabase(...more, '--', line), await byUrl(...more, '--', line)];
+    // The horizon moves on.
+    const [one, other] = tables.map(({ stdout }) => stdout.replace(/since \S+Z\.\n$/, ''));
+    expect(other).toBe(one);
+    expect(positions.length).toBeGreaterThan(0);
+  });
+
+  test('counts the same, with the same top values', async () => {
+    for (const form of [[], ['--json']]) {
+      const args = ['--count', '--facet', 'actor', '--facet', 'result', ...form, `since:${since} -action:create`];
+      const [local, remote] = [await byDatabase(...args), await byUrl(...args)];
+      const moments = /"(read_until|collected_since)": "[^"]+"|"not_collected_seconds": [\d.]+/g;
+      expect(remote.stdout.replaceAll(moments, '')).toBe(local.stdout.replaceAll(moments, ''));
+      expect(local.stdout).toMatch(form.length === 0 ? /^\d+ events match/ : /^\{\n {2}"events": \d+/);
+    }
+  });
+
+  test.each(['--csv', '--ndjson'])('%s is the same to the byte, and says whether it is whole', async (form) => {
+    const [local, remote] = [await byDatabase(form, '--since', since), await byUrl(form, '--since', since)];
+    expect(remote.stdout).toBe(local.stdout);
+    expect([local.stderr, remote.stderr]).toEqual(
+      Array(2).fill('All 3 organizations are fully collected for this time range.\n'),
+    );
+    const { rows } = await world.database.pool.query('select 1 from audit_events where action_time >= $1', [since]);
+    const lines = local.stdout.trimEnd().split(form === '--csv' ? '\r\n' : '\n');
+    expect(lines.length - (form === '--csv' ? 1 : 0)).toBe(rows.length);
+  });
+
+  test('a cell that a spreadsheet would run is none any more', async () => {
+    const { stdout } = await byDatabase('--csv', 'action:"=1+1"');
+    const [header, record] = stdout.split('\r\n');
+    expect(header).toMatch(/^"position","action_time",/);
+    expect(record).toContain(`,"'=1+1",`);
+  });
+});
+
+describe('a terminal', () => {
+  const onTerminal = async (columns: number, ...args: string[]) => {
+    const out: string[] = [];
+    const write = (chunk: Buffer, _encoding: string, done: () => void) => {
+      out.push(chunk.toString('utf8'));
+      done();
+    };
+    const code = await runCli(['search', ...args], {
+      env: { DATABASE_URL: world.database.url },
+      stdout: Object.assign(new Writable({ write }), { columns }),
+      stderr: new Writable({ write: (_chunk, _encoding, done) => done() }),
+      interactive: true,
+      signal: new AbortController().signal,
+    });
+    expect(code).toBe(0);
+    return out.join('').split('\n');
+  };
+
+  test.each([78, 100, 140, 400])(
+    'of %d columns has no line of the table that is longer, and times and positions whole',
+    async (columns) => {
+      const lines = await onTerminal(columns, '--limit', '100');
+      const rows = lines.slice(0, lines.indexOf(''));
+      expect(rows).toHaveLength(101);
+      const { stdout } = await byDatabase('--limit', '100');
+      const whole = stdout.split('\n');
+      for (const [index, row] of rows.entries()) {
+        expect(row.length).toBeLessThanOrEqual(columns);
+        expect(row.split(' ')[0]).toBe(whole[index]?.split(' ')[0]);
+        expect(row.split(' ').at(-1)).toBe(whole[index]?.split(' ').at(-1));
+      }
+      if (columns === 400) expect(rows).toEqual(whole.slice(0, 101));
+    },
+  );
+});
+
+describe('what cannot be asked', () => {
+  test.each([
+    [['--csv', '--ndjson'], '--csv prints all events: it cannot be used with --ndjson'],
+    [['--csv', '--limit', '3'], '--csv prints all events: it cannot be used with --limit'],
+    [['--follow', '--json'], '--follow prints lines as they come: it cannot be used with --json'],
+    [['--follow', '--count'], '--follow prints lines as they come: it cannot be used with --count'],
+    [['--after', '3'], '--after says where --follow begins'],
+    [['--count', '--csv'], '--count and --facet look at all events: they cannot be used with --csv'],
+    [['--history-of', '3', '--csv'], '--history-of has all events of one resource: it cannot be used with --csv'],
+    [['--bundle', 'x', '--url', 'http://localhost'], '--bundle reads the database'],
+    [['--token-file', 'x'], '--token-file is the token for --url'],
+    [['--url', 'ftp://localhost'], '--url must be the address of a daemon'],
+    [['--url', 'http://me:secret@localhost'], '--url must not have a password'],
+    [['--url', 'http://localhost', '--since', 'yesterday'], '"yesterday" is not a time'],
+  ])('%j', async (args, reason) => {
+    const { code, stdout, stderr } = await byDatabase(...args);
+    expect(stderr).toContain(reason);
+    expect(stderr).not.toContain('secret');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  });
+});
+
+describe('--url', () => {
+  test('takes a token from a file; a wrong one and an unknown organization are refused in the words of the daemon', async () => {
+    const file = join(folder, 'token');
+    writeFileSync(file, `${feedToken}\n`);
+    const asked = (...args: string[]) => runInProcess(['search', '--url', `${served.server.url}/`, ...args], {});
+    expect(await asked('--token-file', file, '--limit', '1')).toMatchObject({ code: 0, stderr: '' });
+    writeFileSync(file, 'wrong');
+    const wrong = await asked('--token-file', file);
+    expect([wrong.code, wrong.stdout]).toEqual([2, '']);
+    expect(wrong.stderr).toMatch(/answered 401: .*\nTry: give a token with the scope search/);
+    const none = await byUrl('--organization', 'nosuch');
+    expect([none.code, none.stdout]).toEqual([2, '']);
+    expect(none.stderr).toContain('"nosuch" is not known');
+  });
+
+  test('that nothing answers at is exit code 4; what is no daemon is said to be none, and a redirection is not followed', async () => {
+    const asked: string[] = [];
+    const other = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      if (request.url?.startsWith('/moved')) response.writeHead(302, { location: '/followed' }).end();
+      else response.end('{"events":[{}],"hello":1}');
+    });
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
+    const ask = (at: string) => runInProcess(['search', '--url', at], { ORGTRAIL_FEED_TOKEN: feedToken });
+    const strange = await ask(url);
+    expect([strange.code, strange.stderr]).toEqual([2, expect.stringContaining('does not answer as orgtrail does')]);
+    const moved = await ask(`${url}/moved`);
+    expect([moved.code, moved.stderr]).toEqual([2, expect.stringContaining('answered 302')]);
+    expect(asked.some((path) => path.includes('followed'))).toBe(false);
+    await new Promise((resolve) => other.close(resolve));
+    const gone = await ask(url);
+    expect([gone.code, gone.stderr]).toEqual([4, expect.stringContaining('check that the daemon runs')]);
+  });
+});
