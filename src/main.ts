@@ -37,6 +37,10 @@ process.exitCode = await runCli(process.argv.slice(2), {
   env: environment,
   settingsFile: file,
   namesOfFile: names,
+  // Looked at only by commands that read it.
+  get stdin() {
+    return process.stdin;
+  },
   stdout: process.stdout,
   stderr: process.stderr,
   interactive: process.stdout.isTTY === true,

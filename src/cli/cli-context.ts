@@ -1,4 +1,4 @@
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 
 /** What a command sees of the process. Built by main.ts, the only file that touches `process`; by tests, too. */
 export interface CliContext {
@@ -7,6 +7,8 @@ export interface CliContext {
   readonly settingsFile?: string | undefined;
   /** The settings that are from it. */
   readonly namesOfFile?: readonly string[];
+  /** For commands that speak a protocol. */
+  readonly stdin?: Readable;
   /** `columns`: of a terminal. */
   readonly stdout: Writable & { readonly columns?: number };
   readonly stderr: Writable;

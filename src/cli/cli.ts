@@ -20,6 +20,7 @@ import { syncCommand } from './commands/sync.ts';
 import { tokenCommand } from './commands/token.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { evidenceCommand } from './evidence/evidence-command.ts';
+import { mcpCommand } from './mcp/mcp-command.ts';
 import { searchCommand } from './search/search-command.ts';
 
 const examples = `
@@ -60,6 +61,7 @@ export const createProgram = (context: CliContext, report: (exitCode: number) =>
     evidenceCommand(context, report),
     archiveCommand(context, report),
     searchCommand(context),
+    mcpCommand(context),
     simulateCommand(context),
     demoCommand(context, report),
   ];

@@ -16,6 +16,7 @@ const commands = [
   'migrate',
   'feed',
   'search',
+  'mcp',
   'simulate',
   'demo',
 ];

@@ -1,0 +1,30 @@
+import { Command } from 'commander';
+import type { CliContext } from '../cli-context.ts';
+import { withDatabase } from '../with-database.ts';
+
+const help = `
+For programs that let a language model ask questions: they start this command and speak the Model Context Protocol over its stdin and
+stdout. Its tools search events, count them, show one event, one actor, address, token or resource, the status of collection, what of a
+time is not collected, and what the detections found. Each answer says what it may lack.
+
+Nothing can be changed by it: its sessions are read-only, whatever the account of DATABASE_URL may do. Use an account that may read
+alone all the same: docs/mcp.md. What is asked is kept in access_log, under the name of --by, if the account may write there.
+
+The texts of events come from those who acted. A model may take them for instructions: give it no tools beside these that change things.
+
+Examples:
+  $ DATABASE_URL=postgres://mcp:...@db/orgtrail orgtrail mcp --by jane.doe
+  $ claude mcp add orgtrail -e DATABASE_URL=postgres://mcp:...@db/orgtrail -- orgtrail mcp --by jane.doe`;
+
+export const mcpCommand = (context: CliContext): Command =>
+  new Command('mcp')
+    .description('Serve read-only tools for language models over stdin and stdout (MCP)')
+    .option('--by <name>', 'who asks, for the trail of access')
+    .addHelpText('after', help)
+    .action(({ by }: { readonly by?: string }) =>
+      withDatabase(context, async (_pool, opened) => {
+        // Loaded only now: no other command needs it.
+        const { serveMcp } = await import('./serve-mcp.ts');
+        await serveMcp(context, opened, by);
+      }),
+    );
