@@ -4512,7 +4512,12 @@ begin
   select coalesce(max(case when blocked_until > clock_timestamp() then 'infinity'
     else extract(epoch from greatest(next_free_at, clock_timestamp()) - clock_timestamp())::float8 * 1000 end), 0)
   into ahead_ms from known;
-  if ahead_ms > tolerance_ms then return 0; end if;
+  if ahead_ms > tolerance_ms then
+    -- No budget is used up for so long: the clock of the database went back. The burst counts as used, so that no more goes out than may.
+    update api_budget b set next_free_at = clock_timestamp() + make_interval(secs => p_tolerance_ms / 1000)
+    where b.credential = any(p_credentials) and b.next_free_at > clock_timestamp() + interval '10 minutes';
+    return 0;
+  end if;
   granted := least(p_needed, 1 + floor((tolerance_ms - ahead_ms) / p_spacing_ms)::integer);
   if granted = p_needed then
     granted := granted + greatest(0, least(p_ahead, floor((tolerance_ms / 2 - ahead_ms) / p_spacing_ms)::integer - granted));

@@ -4,6 +4,7 @@ import {
   type ApiBudget,
   createApiBudget,
   credentialFingerprint,
+  gcraOf,
 } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
@@ -67,6 +68,28 @@ const takeAll = async (fingerprint: string, requestsPerWindow: number): Promise<
 };
 
 describe('invariant 11: the API budget is held by all replicas together', () => {
+  test.each([10, 60, 900])(
+    'a clock of the database that goes back stops nothing for longer (%i requests)',
+    async (requests) => {
+      const fingerprint = `back ${requests}`;
+      const { spacingMs } = gcraOf(requests);
+      await takeAll(fingerprint, requests);
+      await pass(-3_600_000);
+      // The burst counts as used: what goes out comes one by one.
+      const wait = await attempt(fingerprint, requests);
+      expect(wait).toMatchObject({ because: 'budget' });
+      expect((wait as { waitMs: number }).waitMs).toBeLessThanOrEqual(spacingMs + 1);
+      let admitted = 0;
+      for (let step = 0; step < 60; step += 1) {
+        await pass(WINDOW_MS / 60);
+        admitted += await takeAll(fingerprint, requests);
+      }
+      expect(admitted).toBeGreaterThan(requests / 2);
+      expect(admitted).toBeLessThanOrEqual(requests);
+      await pass(3_600_000);
+    },
+  );
+
   for (const requests of [10, 60, 900]) {
     test(`no 5 minutes see more than ${requests} requests, however greedy the callers are`, async () => {
       const fingerprint = `greedy ${requests}`;
