@@ -84,7 +84,9 @@ describe('the proof of an event', () => {
     const { rows } = await world.database.pool.query<{ at: string }>(
       `select to_char(received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI') as at from audit_events where position = 7`,
     );
-    expect(await pageOf(7)).toMatch(new RegExp(`Not yet signed</strong>, since it was stored [^<]*<span class="time">${rows[0]?.at}`));
+    expect(await pageOf(7)).toMatch(
+      new RegExp(`Not yet signed</strong>, since it was stored [^<]*<span class="time">${rows[0]?.at}`),
+    );
     expect(await reasonOf('/events/7/proof/tlog-proof')).toMatch(/^409 There is no proof: no checkpoint is signed yet/);
   });
 
