@@ -144,11 +144,14 @@ const ofKeys = ({ keys, logs: { at } }: ReadmeFacts): string => {
     `From ${first_size} events on (${reason}):`,
     ...new_vkeys.map((vkey) => `       ${vkey}`),
   ]);
-  const overlap = until === undefined ? [] : [`Until ${until} the key before signs as well.`];
+  const overlap =
+    until === undefined
+      ? []
+      : [`Until ${until} the key before signs beside the new one, for those who do not have the new one yet.`];
   return `THE KEY OF THE LOG HAS CHANGED
 
-Signed statements ("key") say so. The new key signs what is later; checkpoints that you kept by an older key are
-still compared.
+Signed statements ("key") say so. From the size below on, a checkpoint must have a signature by the new key. A checkpoint that
+you kept by an older key is still compared.
 ${[...lines, ...overlap, ...ofTheft(stolenKeys(keys))].join('\n')}
 `;
 };
@@ -189,8 +192,9 @@ Needed: Python 3.9 or later, and OpenSSL 3.0 or later. Open a terminal in this f
 
    It ends with "Result: the evidence holds." and exit code 0, or with "does not hold" and exit code 5; the lines
    above say what holds, what does not, what was not checked (the option that would is named), and what is not claimed. The first
-   lines name time that was not read. "As far as the signer is believed" ends what the operator alone says. Against the operator this alone proves little: he could
-   have signed another history, and have changed verify.py. That is what 2 and 3 are for. Anyone can write another
+   line names the first time that was not read, if there is one. What stands below "as far as the signer is believed" is the
+   word of the operator until you do 3. Against the operator this alone proves little: he could have signed another history,
+   and have changed verify.py. That is what 2 and 3 are for. Anyone can write another
    verifier from "HOW IT IS MADE"; one, written apart from the first, is in orgtrail (npm package or container image).
    If you have it, it must come to the same result:
 
@@ -224,7 +228,9 @@ ${vkeys.map((vkey) => `       ${vkey}\n`).join('')}
 
        grep -E '^[0-9a-f]{64}  ' README.txt | sha256sum --check --quiet
 
-5. Without any program of ours, the signature of the log of events (it prints "Signature Verified Successfully"):
+5. Without any program of ours, the signature of the log of events by the first key in policy.txt (it prints "Signature
+   Verified Successfully"; with journal in place of events it is that of the log of statements). It speaks of the root alone:
+   that the contents lead to this root is for a program to find out, by "HOW IT IS MADE".
 
        T=$(mktemp -d)
        head -n 3 events/checkpoint > $T/text
@@ -242,10 +248,11 @@ const method = (_: ReadmeFacts): string => `HOW IT IS MADE
 Each event has one position, from 1 on, without gaps. Leaf i of the log of events belongs to position i + 1. The data of a
 leaf are, one after the other (integers big-endian, text in UTF-8): the 18 bytes "orgtrail/event/v1" and a line feed, a
 salt of 16 bytes, the position (8 bytes), when it was received and when it happened (8 bytes each, microseconds since
-1970), then kind of source, id of source, id of organization, id of the event and its defects, each after its length
+1970, with a sign; the smallest number if the event has no time), then kind of source, id of source, id of organization, id of the event and its defects, each after its length
 (2 bytes), the length of the content (4 bytes) and the SHA-256 of the content (32 bytes). The content is the text of
 JSON that Cloudflare sent. A record of events/payload is the length of the leaf (2 bytes), the leaf, the length of the content
-(4 bytes), the content. The hash of a leaf is SHA-256(0x00, data), of a node SHA-256(0x01, left, right).
+(4 bytes), the content. The hash of a leaf is SHA-256(0x00, data), of a node SHA-256(0x01, left, right). Of n leaves, those on the left of the root
+are as many as the largest power of two below n (RFC 6962, 2.1).
 
 An event that retention dropped is left out of events/payload; its hash stays in the tiles, and a statement "drop" names
 its position. Its salt is gone, so the hash cannot be tested against guesses. A position that never had an event, or lost it before
@@ -264,6 +271,15 @@ That hash is 32 zero bytes at first, then SHA-256(hash, SHA-256(line without its
 Lines are kept for a month and more: those up to "after" are gone, and their hash is in "after". In a line, "since" and "before" are the window
 that was asked for, "first_cf_ray" and "last_cf_ray" name the first and the last request at Cloudflare, which may confirm it, and "bodies_sha256"
 is SHA-256(hash, SHA-256(body)) over all "answers", from 32 zero bytes on: no more than the word of orgtrail.
+
+The other statements, by "type": "genesis" or "fork" comes first and names the feed, the keys and the retention that the owner
+of the database had allowed. "source" gives a source its number, by which events/sources names it; nothing signs
+events/sources but the leaves themselves. "drop" says that retention dropped a month: "positions" from the first number up
+to the second, that one not included; "events", how many they are; "retention", the rule; "holds", the legal holds in force
+by "id"; "dropped_at", when; "ids_sha256", SHA-256 of a line "kind of source, id of source, id of event" for each event, in
+order of position, with spaces between the three and line feeds between the lines. A long one goes in "parts". "hold" adds or
+releases a legal hold, "key" changes the key, "jump" names positions that never had an event, "change" the SHA-256 of a
+later content, "clock" that the clock of the database went back or away from Cloudflare's.
 
 A leaf of the log of statements is "orgtrail/journal/v1", a line feed, and the line of journal/entries.ndjson byte for byte.
 Each statement names the log of events as it was then (size and root).
