@@ -55,7 +55,10 @@ interface ArchivedRow {
   readonly raw: string;
 }
 
-export const openArchiveWorld = async (eventsOfJanuary = 100): Promise<ArchiveWorld> => {
+export const openArchiveWorld = async (
+  eventsOfJanuary = 100,
+  idOf = (index: number): string => `january-${index}`,
+): Promise<ArchiveWorld> => {
   const database = await createTestDatabase();
   const { pool: owner } = database;
   const daemon = createPool(database.daemonUrl, 4, () => {});
@@ -70,7 +73,7 @@ export const openArchiveWorld = async (eventsOfJanuary = 100): Promise<ArchiveWo
   };
   await add(
     'o',
-    Array.from({ length: eventsOfJanuary }, (_, index) => hostileEntry(`january-${index}`, january + index, index)),
+    Array.from({ length: eventsOfJanuary }, (_, index) => hostileEntry(idOf(index), january + index, index)),
   );
   await add('p', [entryText('february', february), entryText('young', T0), entryText('january-last', january + 5_000)]);
   return {
