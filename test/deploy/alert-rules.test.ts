@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
-import { schedule } from '../lab/alerts/scenarios.ts';
+import { isOfPromtoolAlone, schedule } from '../lab/alerts/scenarios.ts';
 import { metricsAsked, readRules } from '../support/deploy/prometheus-rules.ts';
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../deploy/prometheus/${name}`, import.meta.url));
@@ -51,8 +51,7 @@ describe('deploy/prometheus/rules.yml', () => {
   test('says what the live run of the alerts expects of each', () => {
     const scenarios = schedule.flat().flatMap((world) => world.scenarios);
     const expected = scenarios.flatMap((scenario) => Object.entries(scenario.alerts));
-    // An archive is tried once in ten minutes: its alerts have cases of promtool alone.
-    const provoked = alerts.filter(({ alert }) => !alert.startsWith('OrgtrailArchive'));
+    const provoked = alerts.filter(({ alert }) => !isOfPromtoolAlone(alert));
     expect(expected.length).toBeGreaterThanOrEqual(provoked.length);
     for (const [name, pattern] of expected) {
       const summary = alerts.find(({ alert }) => alert === name)?.annotations.summary ?? '';

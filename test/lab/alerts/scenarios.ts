@@ -229,3 +229,6 @@ export const schedule: readonly (readonly WorldScenarios[])[] = [
   [daemonsInTrouble],
   ...evidenceWorlds,
 ];
+
+/** An archive is tried once in ten minutes, whatever the clock of the rules is: its alerts have cases of promtool alone. */
+export const isOfPromtoolAlone = (alert: string): boolean => alert.startsWith('OrgtrailArchive');
