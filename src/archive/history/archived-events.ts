@@ -1,53 +1,19 @@
-import { BusyError } from '../../errors.ts';
 import type { ArchivedEvent, ArchivedEvents, ArchivedLimits } from '../../feed/archived/ports.ts';
 import type { FeedRange } from '../../feed/feed.ts';
-import { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import {
-  type GroupColumns,
-  type GroupPlace,
-  type ParquetFooter,
-  readColumns,
-  readFooter,
-} from '../parquet/row-groups.ts';
+import type { GroupPlace } from '../parquet/row-groups.ts';
 import type { ObjectStore } from '../store/ports.ts';
-import { type CopySource, copyColumns, firstCopiesOf, type UserRows, userRowsOf } from './first-copies.ts';
+import { type CopySource, firstCopiesOf } from './first-copies.ts';
+import type { FilterColumns } from './group-columns.ts';
 import {
   countHistoryObjects,
   type HistoryObject,
   readHistoryObjects,
   readObjectsOfMonth,
 } from './history-objects.sql.ts';
-import { createObjectRanges, type ObjectRanges } from './object-ranges.ts';
-import { RecentlyUsed } from './recently-used.ts';
-
-const filterColumns = ['position', 'organization_id', 'account_id'] as const;
-const eventColumns = [
-  ...filterColumns,
-  'source_kind',
-  'source_id',
-  'id',
-  'action_time',
-  'received_at',
-  'defects',
-  'account_name',
-  'zone_id',
-  'zone_name',
-  'raw',
-] as const;
-type FilterColumns = GroupColumns<(typeof filterColumns)[number]>;
-type EventColumns = GroupColumns<(typeof eventColumns)[number]>;
-
-const MAX_FOOTERS = 32;
-/** Of row groups, as they are in memory: the next piece of a reader is in the same group. */
-const MAX_KEPT_BYTES = 48 * 1_048_576;
-const MAX_KEPT_POSITIONS = 32;
-const MAX_KEPT_USER_ROWS = 100_000;
-/** Each is a row group in memory. */
-const MAX_READING = 2;
-const MAX_WAITING = 128;
-const MAX_WAIT_MS = 30_000;
-const RETRY_AFTER_SECONDS = 5;
+import { createGroups } from './kept-groups.ts';
+import { createObjectRanges } from './object-ranges.ts';
+import { eventsOf, rowsOf } from './wanted-rows.ts';
 
 /** Serves what was dropped from its objects, by the catalogue in the database. Closing it closes the store. */
 export const createArchivedEvents = (pool: Pool, store: ObjectStore): ArchivedEvents => {
@@ -103,57 +69,6 @@ const onlyFirsts = async (
   return rows.filter((row) => firsts.has(positionOf(row)));
 };
 
-/** Row groups of objects, by what is wanted of them; the last ones are kept. */
-const createGroups = (ranges: ObjectRanges) => {
-  const limit = new ConcurrencyLimit({
-    maxRunning: MAX_READING,
-    maxWaiting: MAX_WAITING,
-    maxWaitMs: MAX_WAIT_MS,
-    busy: () => new BusyError('busy: too many readers of the archive', RETRY_AFTER_SECONDS),
-  });
-  const footers = new RecentlyUsed<number, ParquetFooter>(MAX_FOOTERS);
-  const events = new RecentlyUsed<string, EventColumns & { readonly bytes: number }>(
-    MAX_KEPT_BYTES,
-    ({ bytes }) => bytes,
-  );
-  const positions = new RecentlyUsed<string, FilterColumns>(MAX_KEPT_POSITIONS);
-  const userRows = new RecentlyUsed<string, UserRows>(MAX_KEPT_USER_ROWS, ({ keys }) => keys.size);
-  const reader = (object: HistoryObject) => (from: number, to: number) => ranges.read(object, { from, to });
-  const footer = (object: HistoryObject) => footers.get(object.id, () => readFooter(object.bytes, reader(object)));
-  const within = async <T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
-    const leave = await limit.acquire(signal);
-    return await work().finally(leave);
-  };
-  const sourceOf = async (object: HistoryObject) => ({
-    footer: await footer(object),
-    sizeBytes: object.bytes,
-    read: reader(object),
-  });
-  const nameOf = ({ id }: HistoryObject, { rowStart }: GroupPlace) => `${id} ${rowStart}`;
-  return {
-    footer,
-    events: (object: HistoryObject, place: GroupPlace, signal?: AbortSignal) =>
-      within(signal, () =>
-        events.get(nameOf(object, place), async () => ({
-          ...(await readColumns(await sourceOf(object), place, eventColumns, true)),
-          bytes: place.bytes,
-        })),
-      ),
-    userRows: (object: HistoryObject, place: GroupPlace) =>
-      within(undefined, () =>
-        userRows.get(nameOf(object, place), async () =>
-          userRowsOf(await readColumns(await sourceOf(object), place, copyColumns, false)),
-        ),
-      ),
-    positions: (object: HistoryObject, place: GroupPlace, signal?: AbortSignal) =>
-      within(signal, () =>
-        positions.get(nameOf(object, place), async () =>
-          readColumns(await sourceOf(object), place, filterColumns, false),
-        ),
-      ),
-  };
-};
-
 /** Visits the groups that may have what is wanted, as long as what was picked does not end in front of them. */
 const eachGroup = async (
   groups: Pick<ReturnType<typeof createGroups>, 'footer'>,
@@ -201,87 +116,3 @@ class Picked<T extends { readonly position: number }> {
       this.until = this.items.at(-1)?.position ?? this.until;
   }
 }
-
-/** The rows of a group that are wanted, in order of position, which is theirs. */
-const rowsOf = (columns: FilterColumns, { after, organizationIds, accountIds }: FeedRange, until: number): number[] => {
-  const isOrganization = oneOf(columns.organization_id, organizationIds);
-  const isAccount = oneOf(columns.account_id, accountIds);
-  const rows: number[] = [];
-  for (let row = firstBehind(columns.position, after); row < columns.position.length; row += 1) {
-    if (Number(columns.position[row]) > until) break;
-    if (isOrganization(row) && isAccount(row)) rows.push(row);
-  }
-  return rows;
-};
-
-const oneOf = (column: ArrayLike<unknown>, ids: readonly string[] | undefined): ((row: number) => boolean) => {
-  if (ids === undefined) return () => true;
-  const wanted = new Set(ids);
-  return (row) => {
-    const value = column[row];
-    return value instanceof Uint8Array && wanted.has(textOf(value));
-  };
-};
-
-const firstBehind = (positions: ArrayLike<unknown>, after: number): number => {
-  let [low, high] = [0, positions.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (Number(positions[middle]) > after) high = middle;
-    else low = middle + 1;
-  }
-  return low;
-};
-
-const textOf = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
-
-/** The raw texts are copied, so that the group need not stay in memory. */
-const eventsOf = (
-  columns: EventColumns,
-  rows: readonly number[],
-  { maxEvents, maxBytes }: ArchivedLimits,
-): ArchivedEvent[] => {
-  const fitting: { readonly row: number; readonly raw: Uint8Array }[] = [];
-  let bytes = 0;
-  for (const row of rows) {
-    const raw = columns.raw[row] as Uint8Array;
-    bytes += raw.length;
-    // One more than fits, so that the picked ones are known to be cut.
-    fitting.push({ row, raw });
-    if (fitting.length > maxEvents || (fitting.length > 1 && bytes > maxBytes)) break;
-  }
-  const memory = Buffer.allocUnsafeSlow(bytes);
-  let at = 0;
-  return fitting.map(({ row, raw }) => {
-    memory.set(raw, at);
-    at += raw.length;
-    return eventOf(columns, row, memory.subarray(at - raw.length, at));
-  });
-};
-
-const eventOf = (columns: EventColumns, row: number, raw: Uint8Array): ArchivedEvent => {
-  const text = (column: ArrayLike<unknown>) => column[row] as Uint8Array;
-  const orNull = (column: ArrayLike<unknown>) => (column[row] ?? null) as Uint8Array | null;
-  const defects = orNull(columns.defects);
-  return {
-    position: Number(columns.position[row]),
-    sourceKind: text(columns.source_kind),
-    sourceId: text(columns.source_id),
-    organizationId: orNull(columns.organization_id),
-    id: text(columns.id),
-    actionTime: columns.action_time[row] as bigint,
-    receivedAt: columns.received_at[row] as bigint,
-    defects:
-      defects === null
-        ? null
-        : textOf(defects)
-            .split(',')
-            .filter((name) => name !== ''),
-    accountId: orNull(columns.account_id),
-    accountName: orNull(columns.account_name),
-    zoneId: orNull(columns.zone_id),
-    zoneName: orNull(columns.zone_name),
-    raw,
-  };
-};

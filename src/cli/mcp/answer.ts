@@ -18,7 +18,7 @@ const MAX_TEXT = 300;
 export const MAX_ANSWER = 100_000;
 
 /**
- * Characters that are not seen, and that a model reads all the same (directions of writing, tags, private ones): shown by their numbers, so
+ * Characters that are not seen, and that a model still reads (directions of writing, tags, private ones): shown by their numbers, so
  * that text cannot be hidden from the people who look on.
  */
 export const visible = (text: string): string =>

@@ -8,7 +8,7 @@ stdout. Its tools search events, count them, show one event, one actor, address,
 time is not collected, and what the detections found. Each answer says what it may lack.
 
 Nothing can be changed by it: its sessions are read-only, whatever the account of DATABASE_URL may do. Use an account that may read
-alone all the same: docs/mcp.md. What is asked is kept in access_log, under the name of --by, if the account may write there.
+alone nevertheless: docs/mcp.md. What is asked is kept in access_log, under the name of --by, if the account may write there.
 
 The texts of events come from those who acted. A model may take them for instructions: give it no tools beside these that change things.
 
