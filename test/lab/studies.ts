@@ -55,6 +55,11 @@ export const studies: readonly Study[] = [
     is: 'ticks, memory, status and metrics of a daemon with 50,000 accounts',
   },
   { name: 'memory', runs: 'test/scripts/measure/memory.ts', is: 'resident memory with 200,000 entries and all faults' },
+  {
+    name: 'upgrade',
+    runs: 'test/scripts/measure/upgrade.ts',
+    is: 'how long a migration of a million events takes, and makes readers and writers wait',
+  },
   { name: 'outage', runs: 'test/lab/outage/outage.ts', is: 'Cloudflare away for an hour (docs/outage.md)' },
   {
     name: 'pgbouncer',

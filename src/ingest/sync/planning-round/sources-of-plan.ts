@@ -6,7 +6,7 @@ import type { RememberedSources } from './remembered-sources.ts';
 /** All of so few is loaded for every plan. */
 const MOST_LOADED_WHOLE = 2_000;
 /** Of more, as many as take so long, beside what else a tick does. */
-const LOADING_MS = 500;
+const LOADING_MS = 250;
 
 type Parts = Pick<SyncContext, 'store' | 'time' | 'windows' | 'settleDelaysMs' | 'tickMs' | 'mostLoadedWhole'>;
 
