@@ -1,10 +1,10 @@
 import { type CataloguedObject, noteRead, readCatalogue, readFacts } from './catalogue.sql.ts';
-import { type ObjectKind, objectKinds } from './columns.ts';
+import { objectKinds } from './columns.ts';
 import { differenceOf } from './facts.ts';
 import type { Between, Month } from './month-rows.sql.ts';
 import type { ArchiveContext } from './ports.ts';
 import { readObject } from './read-object.ts';
-import { objectLimits, writeObject } from './write-object.ts';
+import { writeObjects } from './writing/write-objects.ts';
 
 export interface ArchivedMonth {
   readonly month: Month;
@@ -34,7 +34,9 @@ export const archiveMonth = async (
       if (await prove(context, object, signal)) kept.push(object);
     }
     proven += kept.length;
-    for (const gap of gapsBetween(kept)) written += await fill(context, { kind, month, gap }, signal);
+    for (const gap of gapsBetween(kept)) {
+      written += await writeObjects(context, { kind, month, between: gap }, signal);
+    }
   }
   return { month, written, proven };
 };
@@ -65,21 +67,4 @@ export const gapsBetween = (kept: readonly Pick<CataloguedObject, 'firstPosition
     after = lastPosition;
   }
   return [...gaps, { after, before: Number.MAX_SAFE_INTEGER }];
-};
-
-const fill = async (
-  context: ArchiveContext,
-  { kind, month, gap }: { kind: ObjectKind; month: Month; gap: Between },
-  signal?: AbortSignal,
-): Promise<number> => {
-  const limits = context.limits ?? objectLimits;
-  let [written, after] = [0, gap.after];
-  while (true) {
-    signal?.throwIfAborted();
-    const object = await writeObject(context, { kind, month, between: { after, before: gap.before }, limits }, signal);
-    if (object === undefined) return written;
-    context.observer?.written?.(object);
-    written += 1;
-    after = object.lastPosition;
-  }
 };

@@ -20,7 +20,7 @@ export interface ArchiveObserver {
   faulty?(object: CataloguedObject, fault: string): void;
 }
 
-export interface WrittenObject {
+interface WrittenObject {
   readonly month: Month;
   readonly kind: ObjectKind;
   readonly key: string;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { columnsOf } from '../../../src/archive/columns.ts';
-import { linesOfRows } from '../../../src/archive/lines-of-rows.ts';
+import { linesOfRows } from '../../../src/archive/writing/lines-of-rows.ts';
 import type { BinaryRow } from '../../../src/postgres/copy-out.ts';
 
 let directory: string;
