@@ -7,6 +7,8 @@ import { openTruth, type Truth } from './truth.ts';
 
 /** How many processes of a seed are killed at most. */
 const KILLS = 6;
+/** How often there are small objects. */
+const SMALL = 0.7;
 
 /** What a seed showed. */
 export interface SeedResult {
@@ -38,10 +40,15 @@ export const runSeed = async (servers: ArchiveServers, seed: number): Promise<Se
   };
   for (let round = 0; round < KILLS && faults.length === 0; round += 1) {
     const moment = moments[Math.floor(random() * moments.length)] ?? 'any time';
-    const run = { moment, nth: 1 + Math.floor(random() * 4), afterMs: 300 + random() * 2_000 };
-    const { isKilled, output } = await runAndKill(servers, world, run);
-    log.push(`${isKilled ? 'killed' : 'ended'} at ${moment} ${run.nth}: ${output.trim().replaceAll('\n', ' | ')}`);
-    if (isKilled) kills[moment] = (kills[moment] ?? 0) + 1;
+    const hasSmallObjects = random() < SMALL;
+    const nth = 1 + Math.floor(random() * (hasSmallObjects ? 10 : 4));
+    const afterMs = 300 + random() * (hasSmallObjects ? 6_000 : 2_000);
+    const { isKilled, output } = await runAndKill(servers, world, { moment, nth, hasSmallObjects, afterMs });
+    log.push(
+      `${isKilled ? 'killed' : 'ended'} at ${moment} ${nth}${hasSmallObjects ? ' of small objects' : ''}: ${output.trim().replaceAll('\n', ' | ')}`,
+    );
+    const name = hasSmallObjects ? `${moment} (small)` : moment;
+    if (isKilled) kills[name] = (kills[name] ?? 0) + 1;
     faults.push(...(await lostIn(truth)));
     if (random() < 0.6) tampered += noteDone(await tamper(world, random));
     if (random() < 0.5) late += noteDone(await addLate(world.owner, random, `${seed}-${round}`));

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { Pool, PoolClient } from 'pg';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { until } from '../../support/process/until.ts';
@@ -14,19 +15,25 @@ const isOfStorage = (moment: Moment): moment is StorageMoment => storageMoments.
 
 export interface KilledRun {
   readonly moment: Moment;
+  /** Of the requests for objects, and of the objects that come into the catalogue. */
   readonly nth: number;
+  /** So that a month has several. Default: the command itself, for which it has one. */
+  readonly hasSmallObjects: boolean;
   /** For `any time`. */
   readonly afterMs: number;
 }
 
-/** Runs `orgtrail archive run --drop` and kills it there; says whether it came so far. Resolves when nothing of it is at work any more. */
+const smallObjects = fileURLToPath(new URL('small-objects.ts', import.meta.url));
+
+/** Runs `orgtrail archive run --drop`, or the same with small objects, and kills it there; says whether it came so far. Resolves when nothing of it is at work any more. */
 export const runAndKill = async (
   { proxy }: ArchiveServers,
   world: SeedWorld,
-  { moment, nth, afterMs }: KilledRun,
+  { moment, nth, hasSmallObjects, afterMs }: KilledRun,
 ): Promise<{ readonly isKilled: boolean; readonly output: string }> => {
   const held = await hold(world.owner, moment);
-  const running = startOrgtrail(['archive', 'run', '--drop'], world.env);
+  const within = hasSmallObjects ? [process.execPath, smallObjects] : [];
+  const running = startOrgtrail(['archive', 'run', '--drop'], world.env, { within });
   let isKilled = false;
   const kill = () => {
     isKilled = running.child.exitCode === null;
@@ -34,7 +41,7 @@ export const runAndKill = async (
   };
   if (isOfStorage(moment)) proxy.stopAt(moment, nth, kill);
   else if (moment === 'any time') setTimeout(kill, afterMs).unref();
-  else killOnce(world.owner, moment, running, kill).catch(() => kill());
+  else killOnce(world.owner, moment, moment === 'catalogued' ? nth : 1, running, kill).catch(() => kill());
   await running.ended;
   proxy.clear();
   await held?.release();
@@ -62,10 +69,16 @@ const hold = async (owner: Pool, moment: Moment): Promise<{ release(): Promise<v
   };
 };
 
-const killOnce = async (owner: Pool, moment: Moment, running: OrgtrailProcess, kill: () => void): Promise<void> => {
+const killOnce = async (
+  owner: Pool,
+  moment: Moment,
+  nth: number,
+  running: OrgtrailProcess,
+  kill: () => void,
+): Promise<void> => {
   const before = await countOf(owner, moment);
   while (running.child.exitCode === null && running.child.signalCode === null) {
-    if ((await countOf(owner, moment)) > before) return kill();
+    if ((await countOf(owner, moment)) >= before + nth) return kill();
     await sleep(2);
   }
 };
