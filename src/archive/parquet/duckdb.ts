@@ -46,7 +46,7 @@ export const loadDuck = async (): Promise<typeof import('@duckdb/node-api')> => 
       'configuration',
       `the archive needs DuckDB, which is not installed here: ${reasonOf(error)}`,
       {
-        hint: 'install the package @duckdb/node-api beside orgtrail; docs/archive.md says how for npm and for the image',
+        hint: 'install the package @duckdb/node-api beside orgtrail; docs/archive.md says how',
         cause: error,
       },
     );

@@ -74,6 +74,11 @@ check 'holds one node, and no package manager' same \
   "$(as_root find / -xdev '(' -name node -o -name npm -o -name yarn -o -name corepack ')' '!' -type d)" /usr/local/bin/node
 check 'holds no tests, no .env, no lock file' finds_nothing \
   as_root find /app -path /app/node_modules -prune -o '(' -name '*.test.*' -o -name '.env*' -o -name '*lock*.json' ')' -print
+packages="$(as_root sh -c 'cd /app/node_modules && echo @*/* [!@]*')"
+check 'holds DuckDB for this processor, and no other package' same "${packages/-x64/-arm64}" \
+  '@duckdb/node-api @duckdb/node-bindings @duckdb/node-bindings-linux-arm64 detect-libc'
+check 'DuckDB loads in it' one_off "${confined[@]}" --entrypoint node "$image" \
+  -e "import('/app/node_modules/@duckdb/node-api/lib/index.js').then((duck) => console.log(duck.version()))"
 check 'runs as uid 1000 unasked' same "$(one_off --entrypoint node "$image" -p 'process.getuid()')" 1000
 check 'its user is a number' holds "$(docker image inspect -f '{{.Config.User}}' "$image")" 1000
 check 'its user can write nothing in /app' finds_nothing one_off --entrypoint find "$image" /app -writable

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import manifest from '../../../package.json' with { type: 'json' };
+import lock from '../../../package-lock.json' with { type: 'json' };
 
 const checkout = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -18,12 +19,35 @@ export interface Sbom {
 export const bundledPackages = (): ReadonlySet<string> =>
   new Set(JSON.parse(readFileSync(join(checkout, 'dist', 'packages.json'), 'utf8')));
 
-/** What `npm sbom` says, by the lock file, of the packages whose code is in the bundle. */
+interface LockedPackage {
+  readonly version: string;
+  readonly os?: readonly string[];
+  readonly libc?: readonly string[];
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+/** `NAME@VERSION` of each package that the image has beside the bundle: DuckDB, for all processors that the image can be built for. */
+export const packagesOfImage = (): ReadonlySet<string> => {
+  const locked: Readonly<Record<string, LockedPackage>> = lock.packages;
+  const found = new Set<string>();
+  const add = (name: string): void => {
+    const { version, os, libc, dependencies, optionalDependencies } = locked[`node_modules/${name}`] ?? {};
+    if (version === undefined) throw new Error(`the lock file does not have ${name}`);
+    if (os?.includes('linux') === false || libc?.includes('glibc') === false) return;
+    found.add(`${name}@${version}`);
+    for (const each of Object.keys({ ...dependencies, ...optionalDependencies })) add(each);
+  };
+  add('@duckdb/node-api');
+  return found;
+};
+
+/** What `npm sbom` says, by the lock file, of the packages whose code is in the bundle or beside it in the image. */
 export const makeSbom = (): Sbom => {
   const args = ['sbom', '--sbom-format', 'cyclonedx', '--sbom-type', 'application', '--package-lock-only'];
   const text = execFileSync('npm', args, { cwd: checkout, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
   const sbom: Sbom = JSON.parse(text);
-  const kept = new Set([...bundledPackages(), sbom.metadata.component['bom-ref']]);
+  const kept = new Set([...bundledPackages(), ...packagesOfImage(), sbom.metadata.component['bom-ref']]);
   return {
     ...sbom,
     // npm takes the name from the folder.
