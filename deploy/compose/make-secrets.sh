@@ -20,4 +20,6 @@ for name in owner_password daemon_password reader_password feed_token grafana_ad
 # Plain text is meant: the network `database` is of these containers alone.
 make owner_url "postgres://orgtrail:$(cat secrets/owner_password)@postgres:5432/orgtrail?sslmode=disable"
 make daemon_url "postgres://orgtrail_daemon:$(cat secrets/daemon_password)@postgres:5432/orgtrail?sslmode=disable"
+# Of the bucket that archive.yaml brings to try it. For a bucket of yours, put its keys into these files.
+for name in archive_access_key archive_secret_key; do make "$name" "$(random)"; done
 make cloudflare_api_token replace-me-by-your-API-token

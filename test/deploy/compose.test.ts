@@ -15,7 +15,8 @@ const servicesOf = (name: string) => {
   return (parse(readFileSync(file, 'utf8'), { merge: true }) as { services: Record<string, Service> }).services;
 };
 const { orgtrail: changed, ...added } = servicesOf('evidence-process.yaml');
-const services = { ...servicesOf('compose.yaml'), ...added };
+const { bucket } = servicesOf('archive.yaml');
+const services = { ...servicesOf('compose.yaml'), ...added, ...(bucket && { bucket }) };
 
 test('the key of the evidence is for its container alone', () => {
   expect(Object.keys(added)).toEqual(['evidence']);

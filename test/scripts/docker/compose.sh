@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# deploy/compose as a whole: built, brought up with the simulator instead of Cloudflare, watched by a real Prometheus with
+# deploy/compose as a whole: built, brought up with the simulator instead of Cloudflare, archived into its bucket, watched by a real Prometheus with
 # the configuration and the rules of deploy/prometheus, and asked every query of the Grafana dashboards. Leaves nothing
 # behind but Docker's build cache.
 #
@@ -30,6 +30,7 @@ prometheus_pid=
 clean_up() {
   [ -z "$prometheus_pid" ] || kill "$prometheus_pid" 2>/dev/null
   "${compose[@]}" --profile '*' down -v --rmi local --timeout 5 >/dev/null 2>&1
+  docker image rm "$id" "$id-bucket" >/dev/null 2>&1
 }
 # shellcheck source=test/scripts/checks.sh
 source test/scripts/checks.sh
@@ -135,6 +136,11 @@ new_feed() {
     [ "$(in_restored 'select feed_id from feed_head')" != "$(sql 'select feed_id from feed_head')" ]
 }
 check 'a copy can be given a feed id of its own' new_feed
+
+## The archive, in a bucket of its own
+
+# shellcheck source=test/scripts/docker/compose-archive.sh
+source test/scripts/docker/compose-archive.sh
 
 ## Grafana's queries of the history, as its account
 

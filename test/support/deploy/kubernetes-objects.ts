@@ -97,8 +97,12 @@ export interface KubernetesObject {
   };
 }
 
-/** Renders an overlay of deploy/kubernetes in a copy, with secrets that its script makes where it has one. */
-export const renderOverlay = (name: string, components: readonly string[] = []): readonly KubernetesObject[] => {
+/** Renders an overlay of deploy/kubernetes in a copy, with secrets that its script makes where it has one, and with further components and patches. */
+export const renderOverlay = (
+  name: string,
+  components: readonly string[] = [],
+  patches: readonly unknown[] = [],
+): readonly KubernetesObject[] => {
   const copy = mkdtempSync(join(tmpdir(), 'orgtrail-kustomize-'));
   try {
     cpSync(fileURLToPath(new URL('../../../deploy/kubernetes', import.meta.url)), copy, {
@@ -107,7 +111,7 @@ export const renderOverlay = (name: string, components: readonly string[] = []):
     });
     const overlay = join(copy, 'overlays', name);
     if (name === 'try') execFileSync('bash', [join(overlay, 'make-secrets.sh')]);
-    addComponents(join(overlay, 'kustomization.yaml'), components);
+    extend(join(overlay, 'kustomization.yaml'), components, patches);
     const text = execFileSync(KUSTOMIZE, ['build', overlay], { encoding: 'utf8' });
     return parseAllDocuments(text).map((document) => withWholeSecrets(document.toJS() as KubernetesObject));
   } finally {
@@ -115,11 +119,14 @@ export const renderOverlay = (name: string, components: readonly string[] = []):
   }
 };
 
-const addComponents = (file: string, names: readonly string[]): void => {
-  if (names.length === 0) return;
-  const before = parse(readFileSync(file, 'utf8')) as { readonly components?: readonly string[] };
+const extend = (file: string, names: readonly string[], morePatches: readonly unknown[]): void => {
+  const before = parse(readFileSync(file, 'utf8')) as {
+    readonly components?: readonly string[];
+    readonly patches?: readonly unknown[];
+  };
   const components = [...(before.components ?? []), ...names.map((name) => `../../components/${name}`)];
-  writeFileSync(file, stringify({ ...before, components }));
+  const patches = [...(before.patches ?? []), ...morePatches];
+  writeFileSync(file, stringify({ ...before, components, patches }));
 };
 
 /** kustomize breaks the base64 of secrets into lines, which Kubernetes takes and its schema does not. */
