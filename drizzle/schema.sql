@@ -503,6 +503,17 @@ create table retention_policy (
   set_at timestamp with time zone not null default clock_timestamp()
 );
 
+create table saved_searches (
+  id bigint not null generated always as identity,
+  name text collate "C" not null,
+  search text not null,
+  saved_by text,
+  saved_as text not null default SESSION_USER,
+  saved_at timestamp with time zone not null default clock_timestamp(),
+  renamed_by text,
+  renamed_at timestamp with time zone
+);
+
 create table sink_dead_letters (
   sink text collate "C" not null,
   "position" bigint not null,
@@ -679,6 +690,9 @@ alter table retention_drops add constraint retention_drops_pkey PRIMARY KEY (id)
 alter table retention_policy add constraint retention_policy_only_row_check CHECK (only_row);
 alter table retention_policy add constraint retention_policy_pkey PRIMARY KEY (only_row);
 alter table retention_policy add constraint retention_policy_shortest_check CHECK ((shortest >= '1 day'::interval));
+alter table saved_searches add constraint saved_searches_name_check CHECK ((((length(name) >= 1) AND (length(name) <= 100)) AND (name = btrim(name))));
+alter table saved_searches add constraint saved_searches_pkey PRIMARY KEY (id);
+alter table saved_searches add constraint saved_searches_search_check CHECK ((length(search) <= 8000));
 alter table sink_dead_letters add constraint sink_dead_letters_pkey PRIMARY KEY (sink, "position");
 alter table sink_dead_letters add constraint sink_dead_letters_sink_fkey FOREIGN KEY (sink) REFERENCES sinks(name) ON DELETE CASCADE;
 alter table sinks add constraint sinks_pkey PRIMARY KEY (name);
@@ -744,6 +758,7 @@ CREATE INDEX findings_position ON public.findings USING btree ("position");
 CREATE INDEX findings_time ON public.findings USING btree (action_time);
 CREATE INDEX organization_changes_organization ON public.organization_changes USING btree (organization_id, changed_at);
 CREATE INDEX retention_drops_last_position ON public.retention_drops USING btree (last_position);
+CREATE UNIQUE INDEX saved_searches_name ON public.saved_searches USING btree (lower(name));
 
 create view audit_event_traits as
  SELECT e."position",
@@ -3180,6 +3195,18 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_delete_search(p_id bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  delete from saved_searches s where s.id = p_id;
+  return found;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_drop_month(of_month date, retention interval)
  RETURNS text
  LANGUAGE plpgsql
@@ -4310,6 +4337,20 @@ AS $function$
   update sinks set lease_until = null where lease_owner = p_owner
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_rename_search(p_id bigint, p_name text, p_by text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update saved_searches s set name = p_name, renamed_by = left(p_by, 200), renamed_at = clock_timestamp() where s.id = p_id;
+  return case when found then 'renamed' else 'unknown' end;
+exception when unique_violation then
+  return 'name taken';
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_renew_evidence(p_generation integer, p_epoch bigint, p_lease_ms double precision)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -4411,6 +4452,26 @@ begin
   where l.name = 'events' and l.generation = (select max(generation) from evidence_logs) and l.ended_at is null
     and (l.size < highest or l.state in ('behind', 'forked', 'halted'));
   return obstacle;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_save_search(p_name text, p_search text, p_by text, OUT outcome text, OUT saved_id bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  -- One at a time: else two could both be the last one that fits.
+  lock table saved_searches in share row exclusive mode;
+  if exists (select from saved_searches s where lower(s.name) collate "C" = lower(p_name) collate "C") then
+    outcome := 'name taken';
+  elsif (select count(*) from saved_searches) >= 500 then
+    outcome := 'full';
+  else
+    insert into saved_searches (name, search, saved_by) values (p_name, p_search, left(p_by, 200)) returning id into saved_id;
+    outcome := 'saved';
+  end if;
 end
 $function$;
 
@@ -5582,6 +5643,15 @@ comment on table retention_policy is 'The shortest retention that accounts other
 comment on column retention_policy.only_row is 'There is one row or none.';
 comment on column retention_policy.shortest is 'Nothing younger may be dropped.';
 comment on column retention_policy.set_at is 'When it was set.';
+comment on table saved_searches is 'Searches that people keep under a name. Written by orgtrail_save_search, orgtrail_rename_search and orgtrail_delete_search alone.';
+comment on column saved_searches.id is 'Its number.';
+comment on column saved_searches.name is 'Unique, whatever the case of its letters.';
+comment on column saved_searches.search is 'The parameters of its link, as they stand behind /events?. Relative times are kept as they were written.';
+comment on column saved_searches.saved_by is 'The name of the token, or ORGTRAIL_FEED_TOKEN; null: open on loopback, or saved by a command.';
+comment on column saved_searches.saved_as is 'The database account that saved it: that of the daemon, or of who ran the command.';
+comment on column saved_searches.saved_at is 'When it was saved.';
+comment on column saved_searches.renamed_by is 'Who renamed it last, as saved_by; null: not known, or it was not renamed.';
+comment on column saved_searches.renamed_at is 'When it was renamed last; null: it was not.';
 comment on table sink_dead_letters is 'Events that a sink refuses for good, and why. The event itself is in audit_events, by its position.';
 comment on column sink_dead_letters.sink is 'The name of the sink.';
 comment on column sink_dead_letters."position" is 'The event that is refused.';

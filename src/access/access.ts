@@ -17,6 +17,8 @@ export type AccessKind =
   | 'export'
   | 'event'
   | 'feed'
+  // In the console, or by a command.
+  | 'saved-search'
   // By a command.
   | 'evidence'
   | 'hold'

@@ -11,6 +11,7 @@ import { syncForever } from '../ingest/sync/sync-forever.ts';
 import { version } from '../package/package-files.ts';
 import { readSchemaState } from '../postgres/schema/migrate.ts';
 import { startRetention } from '../retention/retention-loop.ts';
+import { savedSearchesIn } from '../search/saved/saved-searches.sql.ts';
 import { createOverviewSource } from '../status/overview/overview-source.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { openArchive, requireArchiveWriter } from './archive.ts';
@@ -139,6 +140,7 @@ const startHttp = async ({ config, secrets, app, metrics, trouble, logger, ...ev
     logger,
     metrics: () => metrics.scrape(app.metricsSource),
     search: app.search,
+    savedSearches: savedSearchesIn(app.database.pool),
     streams: app.streams,
     access: app.access,
     observer: metrics.http,

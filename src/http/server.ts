@@ -8,6 +8,7 @@ import type { ShownEvidence } from '../evidence/shown/shown-evidence.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import type { StreamLimits } from '../limits/stream-limits.ts';
 import type { SearchSource } from '../search/ports.ts';
+import type { SavedSearches } from '../search/saved/saved-search.ts';
 import type { OverviewSource } from '../status/overview/overview.ts';
 import { totalsOf } from '../status/sources/source-groups.ts';
 import { watchAnswers } from './access-trail.ts';
@@ -47,6 +48,8 @@ export interface HttpOptions extends HealthOptions {
   readonly logger: Logger;
   readonly feed: FeedSource;
   readonly search: SearchSource;
+  /** Searches that are kept under a name. */
+  readonly savedSearches: SavedSearches;
   /** The logs of the evidence; undefined if none is configured. */
   readonly servedEvidence?: ServedStore | undefined;
   /** What the console shows of the evidence, also if none is configured. */

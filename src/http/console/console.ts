@@ -17,6 +17,8 @@ import { accountRoutes } from './overview/account.ts';
 import { organizationRoutes } from './overview/organization.ts';
 import { type OverviewOptions, overviewRoutes } from './overview/overview.ts';
 import { type Frame, sendPage } from './page.ts';
+import type { SavedOptions } from './saved/change-routes.ts';
+import { savedRoutes } from './saved/routes.ts';
 import { nextAddress } from './sign-in/next-address.ts';
 import { sameOrigin } from './sign-in/same-origin.ts';
 import { type ConsoleAccess, requireSession, signInRoutes } from './sign-in/sign-in.ts';
@@ -24,7 +26,7 @@ import { themeRoutes } from './theme.ts';
 import { timesRoutes } from './times/choice.ts';
 import { keepZone } from './times/zone.ts';
 
-export interface ConsoleOptions extends ConsoleAccess, OverviewOptions, ExplorerOptions {
+export interface ConsoleOptions extends ConsoleAccess, OverviewOptions, ExplorerOptions, SavedOptions {
   readonly version: string;
   readonly logger: Logger;
 }
@@ -55,6 +57,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       evidencePages(pages, frame, options.shownEvidence);
       explorerRoutes(pages, frame, options);
       entityRoutes(pages, frame, options);
+      savedRoutes(pages, frame, options);
       bundleRoute(pages, options);
       proofRoutes(pages, options.shownEvidence, options.streams, options.logger);
     });
@@ -114,4 +117,6 @@ const tryAgain = ({ url }: FastifyRequest): Html => html`<a href="${nextAddress(
 
 /** What is not there, or was asked for in a wrong way, is so the next time, too. */
 const wayBack = ({ url }: FastifyRequest): Html =>
-  url.startsWith('/events') ? html`<a href="/events">Back to events</a>` : html`<a href="/">To the overview</a>`;
+  /^\/(?:events|searches)/.test(url)
+    ? html`<a href="/events">Back to events</a>`
+    : html`<a href="/">To the overview</a>`;

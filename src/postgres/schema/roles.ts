@@ -52,6 +52,8 @@ const ingestMay: Readonly<Record<string, string>> = {
   // An attacker who holds the collector's account must neither create a token nor restore one.
   access_tokens: 'select',
   console_sessions: 'select, insert, delete',
+  // Written by functions alone, which bound how many there are.
+  saved_searches: 'select',
   // Written by orgtrail_note_access, which adds and changes nothing: the trail of access is evidence.
   access_log: '',
   'drizzle.__drizzle_migrations': 'select',
@@ -117,6 +119,9 @@ const ingestCalls = [
   'orgtrail_note_alarms',
   'orgtrail_finish_alarms',
   'orgtrail_note_access',
+  'orgtrail_save_search',
+  'orgtrail_rename_search',
+  'orgtrail_delete_search',
   'orgtrail_use_archive',
   'orgtrail_archive_facts',
   'orgtrail_note_archived',

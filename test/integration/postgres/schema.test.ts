@@ -52,6 +52,7 @@ const contract: Readonly<Record<string, string>> = {
   access_log: 'id at kind outcome who account address route status what events requests',
   access_tokens: 'id name hash scopes expires_at created_at created_as revoked_at revoked_as',
   console_sessions: 'key token_id created_at expires_at',
+  saved_searches: 'id name search saved_by saved_as saved_at renamed_by renamed_at',
   api_budget: 'credential',
   audit_history:
     'position action_time organization_id organization_name action_type actor_email request response payload defects',

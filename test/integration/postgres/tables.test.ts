@@ -10,6 +10,7 @@ import * as evidence from '../../../src/postgres/tables/evidence.ts';
 import * as findings from '../../../src/postgres/tables/findings.ts';
 import * as organizations from '../../../src/postgres/tables/organizations.ts';
 import * as retention from '../../../src/postgres/tables/retention.ts';
+import * as savedSearches from '../../../src/postgres/tables/saved-searches.ts';
 import * as sinks from '../../../src/postgres/tables/sinks.ts';
 import * as sources from '../../../src/postgres/tables/sources.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
@@ -24,6 +25,7 @@ const declared = [
   findings,
   organizations,
   retention,
+  savedSearches,
   sinks,
   sources,
 ].flatMap((subject) => Object.values(subject).flat());

@@ -1,6 +1,7 @@
 import { createShownEvidence } from '../../../src/evidence/shown/shown-evidence.sql.ts';
 import { type HttpServer, startHttpServer } from '../../../src/http/server.ts';
 import { readSchemaState } from '../../../src/postgres/schema/migrate.ts';
+import { savedSearchesIn } from '../../../src/search/saved/saved-searches.sql.ts';
 import { createOverviewSource } from '../../../src/status/overview/overview-source.ts';
 import { createStatusReader } from '../../../src/status/status-reader.ts';
 import { statusScopeOf } from '../../../src/status/status-scope.sql.ts';
@@ -47,6 +48,7 @@ export const serve = async (
     metrics: () => run.metrics.scrape(run.app.metricsSource),
     feed: run.app.feed,
     search: run.app.search,
+    savedSearches: savedSearchesIn(run.app.database.pool),
     streams: run.app.streams,
     access: run.app.access,
     observer: run.metrics.http,

@@ -2,6 +2,7 @@ import type { FoundEvent, SearchPage } from '../../../search/found-event.ts';
 import { instantOfBound, printSearch, type Search } from '../../../search/search.ts';
 import { type Html, html } from '../html.ts';
 import { copyAs } from '../result/copy-as.ts';
+import { saveThis } from '../saved/save-form.ts';
 import { chipsOf } from '../summary/chips.ts';
 import { summaryPanel } from '../summary/summary-panel.ts';
 import { instantOf, zoneLabel } from '../words.ts';
@@ -24,7 +25,12 @@ const resultOf = (view: EventsView, result: Result): Html => {
   const { search } = view.reading;
   const { coverage } = result;
   return html`${coverageOf(coverage, search, view.nowMs)}
-${view.copies === undefined ? null : copyAs(view.copies)}
+${
+  view.copies === undefined
+    ? null
+    : html`${copyAs(view.copies)}
+${saveThis(view.copies.search)}`
+}
 ${aboveOf(view, result)}
 <section class="panel" aria-label="Result">
 ${events.length === 0 ? nothingFound(view, result) : tableOf(view, events)}
