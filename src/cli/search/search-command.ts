@@ -17,6 +17,7 @@ import { historyJson, historyText } from '../output/history-report.ts';
 import { withDatabase } from '../with-database.ts';
 import { daemonClient } from './daemon-client.ts';
 import { databaseClient } from './database-client.ts';
+import { isAboutSaved, runSaved, withSaved } from './saved-searches.ts';
 import { bundleJson, bundleSearch, bundleText } from './search-bundle.ts';
 import { searchDescriptions, searchHelp } from './search-help.ts';
 import {
@@ -52,6 +53,10 @@ export const searchCommand = (context: CliContext): Command => {
     .option('--follow', 'print new matches as they are stored, until stopped')
     .option('--after <position>', 'with --follow, begin behind this position instead of at the end', readAfter)
     .option('--history-of <position>', 'all changes of the resource of the event at this position', readPosition)
+    .option('--saved <name>', 'a saved search; other options replace what it says, a query line adds to it')
+    .option('--save <name>', 'save this search under a name, instead of searching')
+    .option('--list-saved', 'show the saved searches')
+    .option('--delete-saved <name>', 'delete a saved search')
     .option('--bundle <dir>', 'write all matching events with their proofs to a folder that does not exist yet')
     .option('--limit <number>', `events per page (default: ${DEFAULT_LIMIT})`, readLimit)
     .option('--cursor <cursor>', 'continue with another page: the cursor from the last line or "next"')
@@ -63,6 +68,7 @@ export const searchCommand = (context: CliContext): Command => {
     .addHelpText('after', searchHelp)
     .action((query: readonly string[], given: SearchOptions) => {
       const options = withLine(given, query);
+      if (isAboutSaved(options)) return runSaved(options, context);
       refuseConflicts(options);
       return options.url === undefined
         ? searchDatabase(options, context)
@@ -80,9 +86,10 @@ const searchDaemon = async (url: URL, options: SearchOptions, context: CliContex
   await writeAnswer(daemonClient({ url, token }, search, context.signal), options, context);
 };
 
-const searchDatabase = (options: SearchOptions, context: CliContext): Promise<void> =>
+const searchDatabase = (given: SearchOptions, context: CliContext): Promise<void> =>
   withDatabase(context, async (pool, { config, url, logger }) => {
     const nowMs = Date.now();
+    const options = await withSaved(pool, given);
     const read = await readingIn(pool, options, nowMs);
     const explorer = openExplorer(url, logger, () => nowMs, {
       ...collectionRulesOf(config),

@@ -21,6 +21,10 @@ long after it happened. With --ndjson, each line has its position, to continue f
 --bundle writes all matching events to a folder for others: the question, the exact entries, what was not collected at the time and, if
 there is a log of evidence, the proof that each is in it. \`orgtrail evidence verify DIR\` verifies the folder without a database.
 
+--save NAME keeps this search for all who may search, as the console does: its relative times stay relative. --saved NAME searches with
+it. --list-saved, with --json or without, shows all of them, --delete-saved NAME removes one. Saving and deleting need an account with the
+role orgtrail_ingest, or the owner of the schema.
+
 A query line says the same and more in one argument: field:value terms that must all hold, a minus to exclude, commas between
 alternatives, * for any rest, quotes around values with spaces. Its fields are the options without their dashes, and email, ip, token,
 actor_id, actor_type, context, status, method, uri, agent and id. A word without a field is looked for in the text.
@@ -44,6 +48,8 @@ Examples:
   $ orgtrail search --follow 'result:failure -actor:ci*'
   $ orgtrail search --url https://orgtrail.example.com --token-file token --since 24h 'action:delete'
   $ orgtrail search --since 2026-01-01 --before 2026-02-01 --result failure --bundle failures-january
+  $ orgtrail search --since 24h 'result:failure -actor:ci*' --save 'Failures of people'
+  $ orgtrail search --saved 'Failures of people' --since 7d --count --facet actor
   $ orgtrail search --history-of 48213`;
 
 /** Of the options that are fields of a search. */

@@ -24,6 +24,10 @@ export type SearchOptions = Readonly<Record<string, string | boolean | number | 
   readonly facet?: readonly FacetField[];
   readonly url?: string;
   readonly tokenFile?: string;
+  readonly saved?: string;
+  readonly save?: string;
+  readonly listSaved?: boolean;
+  readonly deleteSaved?: string;
 };
 
 export const readLimit = (text: string): number => {
@@ -55,15 +59,22 @@ export const withLine = (options: SearchOptions, query: readonly string[]): Sear
 /** `--resource-type`. */
 export const optionOf = (field: SearchField): string => `--${field.replaceAll('_', '-')}`;
 
-const keyOf = (field: SearchField): string => field.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+/** Its name among the options. */
+export const keyOf = (field: string): string => field.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
-/** The parameters of the search, with relative times made out. Throws OrgtrailError `usage`. */
-export const queryOf = (options: SearchOptions, nowMs: number): Partial<Record<SearchField, string>> => {
+/** The parameters of the search, as they were given. */
+export const givenFields = (options: SearchOptions): Partial<Record<SearchField, string>> => {
   const query: Partial<Record<SearchField, string>> = {};
   for (const field of searchFields) {
     const value = options[keyOf(field)];
     if (value !== undefined) query[field] = String(value);
   }
+  return query;
+};
+
+/** The same with relative times made out. Throws OrgtrailError `usage`. */
+export const queryOf = (options: SearchOptions, nowMs: number): Partial<Record<SearchField, string>> => {
+  const query = givenFields(options);
   for (const field of ['since', 'before'] as const) {
     const text = query[field];
     // What is collected a moment later is no gap of a search up to now.
@@ -133,9 +144,12 @@ export const refuseConflicts = (options: SearchOptions): void => {
 
 const urlConflicts = ({ bundle }: SearchOptions) => (bundle === undefined ? [] : [['--url', 'url'] as const]);
 
-const named = (...keys: readonly string[]) => keys.map((key) => [`--${key}`, key] as const);
+/** Options and their names on the command line. */
+export const named = (...keys: readonly string[]) =>
+  keys.map((key) => [`--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, key] as const);
 
-const refuse = (why: string, options: SearchOptions, names: readonly (readonly [string, string])[]): void => {
+/** Throws OrgtrailError `usage` if one of the options is given. */
+export const refuse = (why: string, options: SearchOptions, names: readonly (readonly [string, string])[]): void => {
   const isGiven = (value: unknown): boolean => value !== undefined && !(Array.isArray(value) && value.length === 0);
   const given = names.flatMap(([name, key]) => (isGiven(options[key]) ? [name] : []));
   if (given.length > 0) throw new OrgtrailError('usage', `${why} ${given.join(', ')}`);

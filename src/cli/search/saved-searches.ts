@@ -1,0 +1,133 @@
+import { OrgtrailError } from '../../errors.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { isSavable, readSavedName, type SavedSearch, savedFaults } from '../../search/saved/saved-search.ts';
+import { savedSearchesIn } from '../../search/saved/saved-searches.sql.ts';
+import { printLine, printSearch, readSearch, searchFields } from '../../search/search.ts';
+import { didYouMean, nearest } from '../../text/nearest.ts';
+import type { CliContext } from '../cli-context.ts';
+import { noteCommand } from '../note-command.ts';
+import { alignColumns, printable } from '../output/terminal-table.ts';
+import { withDatabase } from '../with-database.ts';
+import { givenFields, keyOf, named, optionOf, refuse, type SearchOptions, sound } from './search-options.ts';
+
+const MAX_LINE = 120;
+/** Of events and their form: what changes saved searches has no use for them. */
+const ofEvents = named(
+  ...[
+    'limit',
+    'cursor',
+    'ndjson',
+    'csv',
+    'follow',
+    'after',
+    'count',
+    'facet',
+    'url',
+    'tokenFile',
+    'historyOf',
+    'bundle',
+  ],
+);
+
+/** Whether the options are about saved searches themselves, and not about events. Throws OrgtrailError `usage` for options that contradict that. */
+export const isAboutSaved = (options: SearchOptions): boolean => {
+  const { save, listSaved, deleteSaved, saved } = options;
+  if (save !== undefined)
+    refuse('--save keeps a search: it cannot be used with', options, [
+      ...named('saved', 'listSaved', 'deleteSaved', 'json'),
+      ...ofEvents,
+    ]);
+  const fields = searchFields.map((field) => [optionOf(field), keyOf(field)] as const);
+  if (listSaved === true)
+    refuse('--list-saved cannot be used with', options, [...named('saved', 'deleteSaved'), ...fields, ...ofEvents]);
+  if (deleteSaved !== undefined)
+    refuse('--delete-saved cannot be used with', options, [...named('saved', 'json'), ...fields, ...ofEvents]);
+  if (saved !== undefined)
+    refuse('--saved reads the database: it cannot be used with', options, named('url', 'historyOf'));
+  return save !== undefined || listSaved === true || deleteSaved !== undefined;
+};
+
+/** Saves, lists or deletes. */
+export const runSaved = (options: SearchOptions, context: CliContext): Promise<void> =>
+  withDatabase(context, async (pool) => {
+    if (options.save !== undefined) await save(pool, options.save, options, context);
+    else if (options.deleteSaved !== undefined) await remove(pool, options.deleteSaved, context);
+    else await list(pool, options, context);
+  });
+
+/** The options with what the saved search of `--saved` says. A field that is given replaces its own, and a line is added to its line. */
+export const withSaved = async (pool: Pool, options: SearchOptions): Promise<SearchOptions> => {
+  if (options.saved === undefined) return options;
+  const { search } = await findByName(pool, options.saved);
+  const kept = Object.fromEntries([...new URLSearchParams(search)].map(([name, text]) => [keyOf(name), text] as const));
+  const line = [kept['q'], options['q']].filter((one) => one !== undefined).join(' ');
+  return { ...kept, ...options, ...(line !== '' && { q: line }) };
+};
+
+const findByName = async (pool: Pool, name: string): Promise<SavedSearch> => {
+  const all = await savedSearchesIn(pool).list();
+  const lower = name.toLowerCase();
+  const found = all.find((one) => one.name === name) ?? all.find((one) => one.name.toLowerCase() === lower);
+  if (found !== undefined) return found;
+  const near = nearest(
+    name,
+    all.map((one) => one.name),
+    3,
+  );
+  throw new OrgtrailError(
+    'usage',
+    `no search is saved as "${printable(name, 100)}"${didYouMean(near.map((one) => printable(one, 100)))}`,
+    {
+      hint: '`orgtrail search --list-saved` shows all',
+    },
+  );
+};
+
+const save = async (pool: Pool, given: string, options: SearchOptions, context: CliContext): Promise<void> => {
+  const reading = readSavedName(given);
+  if ('fault' in reading) throw new OrgtrailError('usage', `--save: the name ${reading.fault}`);
+  const { name } = reading;
+  const search = printSearch(sound(readSearch(givenFields(options), Date.now())).search).toString();
+  if (!isSavable(search)) throw new OrgtrailError('usage', 'this search is too long to be kept');
+  const saved = await savedSearchesIn(pool).save({ name, search, by: undefined });
+  if ('refused' in saved) throw new OrgtrailError('usage', `--save: the name ${savedFaults[saved.refused]}`);
+  await noteCommand(pool, context, {
+    kind: 'saved-search',
+    command: 'search --save',
+    what: { id: saved.id, name, search },
+  });
+  context.stdout.write(`saved as "${printable(name, 100)}": ${printable(lineOf(search), MAX_LINE)}\n`);
+};
+
+const remove = async (pool: Pool, given: string, context: CliContext): Promise<void> => {
+  const { id, name, search } = await findByName(pool, given);
+  await savedSearchesIn(pool).remove(id);
+  await noteCommand(pool, context, {
+    kind: 'saved-search',
+    command: 'search --delete-saved',
+    what: { id, name, search },
+  });
+  context.stdout.write(`deleted "${printable(name, 100)}": ${printable(lineOf(search), MAX_LINE)}\n`);
+};
+
+const list = async (pool: Pool, options: SearchOptions, context: CliContext): Promise<void> => {
+  const all = await savedSearchesIn(pool).list();
+  if (options.json === true) context.stdout.write(`${JSON.stringify(all, null, 2)}\n`);
+  else if (all.length === 0) context.stdout.write('no saved searches\n');
+  else {
+    const rows = all.map(({ name, search, savedBy, savedAs, savedAt }) => [
+      printable(name, 60),
+      savedAt.toISOString(),
+      printable(savedBy ?? savedAs, 32),
+      printable(lineOf(search), MAX_LINE),
+    ]);
+    context.stdout.write(`${alignColumns([['NAME', 'SAVED', 'BY', 'SEARCH'], ...rows]).join('\n')}\n`);
+  }
+};
+
+/** As a query line. What this version cannot read stays as it is. */
+const lineOf = (search: string): string => {
+  const { search: read, faults } = readSearch(Object.fromEntries(new URLSearchParams(search)), Date.now());
+  const line = faults.length > 0 ? search : printLine(read);
+  return line === '' ? 'all events' : line;
+};
