@@ -17,6 +17,7 @@ import { accountRoutes } from './overview/account.ts';
 import { organizationRoutes } from './overview/organization.ts';
 import { type OverviewOptions, overviewRoutes } from './overview/overview.ts';
 import { type Frame, sendPage } from './page.ts';
+import { viewRoutes } from './result/view-choice.ts';
 import type { SavedOptions } from './saved/change-routes.ts';
 import { savedRoutes } from './saved/routes.ts';
 import { nextAddress } from './sign-in/next-address.ts';
@@ -48,6 +49,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
     await assetRoutes(console);
     themeRoutes(console);
     timesRoutes(console);
+    viewRoutes(console);
     signInRoutes(console, frame, options);
     await console.register(async (pages) => {
       pages.addHook('onRequest', requireSession(frame, options));

@@ -53,6 +53,7 @@ const pageDocument = (request: FastifyRequest, frame: Frame, page: Page): Html =
 <link rel="stylesheet" href="/console/assets/overview.css">
 <link rel="stylesheet" href="/console/assets/summary.css">
 <link rel="stylesheet" href="/console/assets/result.css">
+<link rel="stylesheet" href="/console/assets/working.css">
 <script type="module" src="/console/assets/console.js"></script>
 <script type="module" src="/console/assets/explorer.js"></script>
 <script type="module" src="/console/assets/summary.js"></script>

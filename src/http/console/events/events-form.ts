@@ -5,6 +5,7 @@ import type { SearchAnswer } from '../../search/answer.ts';
 import type { PageCursors } from '../../search/routes.ts';
 import { type Html, html } from '../html.ts';
 import type { CopyAsView } from '../result/copy-as.ts';
+import type { ResultView } from '../result/result-view.ts';
 
 interface TextField {
   readonly field: SearchField;
@@ -137,6 +138,9 @@ export interface EventsView {
   readonly isExact: boolean;
   /** Parameters of the link that are none, in words. */
   readonly unknown: readonly string[];
+  readonly resultView: ResultView;
+  /** Of this page, with its view. */
+  readonly address: string;
   /** What "Copy as" is made from. */
   readonly copies?: CopyAsView;
   /** Why there is no result, although the search can be read. */

@@ -2,6 +2,9 @@ import type { FoundEvent, SearchPage } from '../../../search/found-event.ts';
 import { instantOfBound, printSearch, type Search } from '../../../search/search.ts';
 import { type Html, html } from '../html.ts';
 import { copyAs } from '../result/copy-as.ts';
+import { extraCells, extraHeads, tableClasses } from '../result/extra-columns.ts';
+import { printHead, printLineOf } from '../result/print-head.ts';
+import { viewChoice } from '../result/view-choice.ts';
 import { saveThis } from '../saved/save-form.ts';
 import { chipsOf } from '../summary/chips.ts';
 import { summaryPanel } from '../summary/summary-panel.ts';
@@ -24,7 +27,8 @@ const resultOf = (view: EventsView, result: Result): Html => {
   const { events } = result.page;
   const { search } = view.reading;
   const { coverage } = result;
-  return html`${coverageOf(coverage, search, view.nowMs)}
+  return html`${printHead({ search, answer: result, summary: result.summary, isPart: result.next !== null || result.previous !== null, nowMs: view.nowMs })}
+${coverageOf(coverage, search, view.nowMs)}
 ${
   view.copies === undefined
     ? null
@@ -33,7 +37,8 @@ ${saveThis(view.copies.search)}`
 }
 ${aboveOf(view, result)}
 <section class="panel" aria-label="Result">
-${events.length === 0 ? nothingFound(view, result) : tableOf(view, events)}
+${viewChoice(view.resultView, view.address)}
+${events.length === 0 ? nothingFound(view, result) : tableOf(view, result)}
 ${reachedOf(result.page)}
 ${pagerOf(view, result)}
 </section>`;
@@ -81,11 +86,15 @@ const nothingFound = ({ reading: { search } }: EventsView, result: Result): Html
   return html`<p class="empty">Nothing found so far.</p>${result.empty === undefined ? null : explanationOf(search, result.empty)}`;
 };
 
-const tableOf = (view: EventsView, events: readonly FoundEvent[]): Html => html`<table class="events">
+const tableOf = (
+  view: EventsView,
+  result: Result,
+): Html => html`<div class="scroll"><table class="${tableClasses(view.resultView)}">
 <caption class="unseen">Events, newest first</caption>
-<thead><tr><th scope="col">Time (${zoneLabel()})</th><th scope="col">Organization</th><th scope="col">Actor</th><th scope="col">Action</th><th scope="col">Resource</th><th scope="col">Result</th></tr></thead>
-<tbody>${events.map((event) => rowOf(view, event))}</tbody>
-</table>`;
+<thead>${printLineOf(view.reading.search, result, view.resultView.columns.length + 1)}
+<tr><th scope="col">Time (${zoneLabel()})</th><th scope="col" class="cell-organization">Organization</th><th scope="col" class="cell-actor">Actor</th><th scope="col" class="cell-action">Action</th><th scope="col" class="cell-resource">Resource</th><th scope="col" class="cell-result">Result</th>${extraHeads(view.resultView)}</tr></thead>
+<tbody>${result.page.events.map((event) => rowOf(view, event))}</tbody>
+</table></div>`;
 
 /** By its name, which people know, if no other has it. */
 const filterBy = (known: EventsView['organizations'], id: string, name: string | null): string =>
@@ -119,7 +128,7 @@ const rowOf = (view: EventsView, event: FoundEvent): Html => {
 <td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${cutText(event.actionDescription)}</span>`}</td>
 <td class="cell-resource" data-label="Resource">${resource === undefined ? none : filterLink(search, resource.filter, resource.text)}${event.resourceId === null ? null : html`<span class="second mono">${filterLink(search, { resource: event.resourceId }, event.resourceId)}</span>`}</td>
 <td class="cell-result" data-label="Result">${event.actionResult === null ? none : resultMark(event)}${event.changed ? html` <span class="mark mark-changed" title="Cloudflare later sent this entry with other content">changed</span>` : null}${event.defects === null ? null : html` <span class="mark mark-defect" title="${event.defects.join(', ')}">defect</span>`}</td>
-</tr>`;
+${extraCells(view.resultView, search, event)}</tr>`;
 };
 
 const none = html`<span class="muted" title="the entry does not say">–</span>`;

@@ -17,6 +17,9 @@ import { MAX_LIMIT } from '../../search/schema.ts';
 import { hidden } from '../hidden.ts';
 import { type Frame, sendPage } from '../page.ts';
 import { originOf } from '../result/copy-as.ts';
+import { printView, readView, viewFields } from '../result/result-view.ts';
+import { rememberedView } from '../result/view-choice.ts';
+import { keepView } from '../result/view-links.ts';
 import { eventBody } from './event-page.ts';
 import type { EventsView } from './events-form.ts';
 import { eventsBody } from './events-page.ts';
@@ -25,7 +28,7 @@ import { type HistoryView, historyBody } from './history-page.ts';
 const DEFAULT_LIMIT = 50;
 const HISTORY_LIMIT = 200;
 /** Of a page of events. */
-const parameters: readonly string[] = [...searchFields, 'limit', 'cursor', 'exact'];
+const parameters: readonly string[] = [...searchFields, 'limit', 'cursor', 'exact', ...viewFields];
 /** What is hatched in the histogram. */
 const MAX_GAPS = 100;
 const exportFormats: readonly ExportFormat[] = ['csv', 'ndjson'];
@@ -146,8 +149,11 @@ const sendEvents = async (
   source: SearchSource,
 ): Promise<FastifyReply> => {
   const { query } = request;
+  const remembered = rememberedView(request);
+  if (remembered !== undefined) return reply.redirect(remembered, 303);
   const nowMs = Date.now();
   const reading = readSearch(query, nowMs);
+  const { view: resultView, faults: faultsOfView } = readView(query);
   const cursor = readPage(query['cursor']);
   const limit = readLimit(query['limit']);
   // A form sends every field, empty ones included: what stands in the address bar should be the search and nothing else.
@@ -159,10 +165,11 @@ const sendEvents = async (
     (searchFields.some((field) => query[field] === '') || (line !== undefined && link.get('q') !== line))
   ) {
     if (limit !== DEFAULT_LIMIT) link.set('limit', String(limit));
+    for (const [name, value] of printView(resultView)) link.set(name, value);
     const text = link.toString();
     return reply.redirect(text === '' ? '/events' : `/events?${text}`, 303);
   }
-  const unknown = unknownIn(query, parameters);
+  const unknown = [...unknownIn(query, parameters), ...faultsOfView];
   const named = await withIds(source, reading);
   const isExact = query['exact'] === 'true';
   const view = await lookUp(source, named, unknown, { cursor, limit, signal: goneSignal(reply), isExact });
@@ -178,6 +185,8 @@ const sendEvents = async (
     ...view,
     reading: { ...reading, faults: named.faults },
     unknown,
+    resultView,
+    address: request.url,
     limit,
     nowMs,
     isExact,
@@ -185,7 +194,11 @@ const sendEvents = async (
   };
   if (view.failure !== undefined) reply.code(view.failure.code);
   else if (view.result === undefined) reply.code(400);
-  return sendPage(request, reply, frame, { title: 'Events', current: '/events', body: eventsBody(shown) });
+  return sendPage(request, reply, frame, {
+    title: 'Events',
+    current: '/events',
+    body: keepView(eventsBody(shown), resultView),
+  });
 };
 
 const readPage = (text: unknown): SearchCursor | undefined => {

@@ -1,0 +1,175 @@
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { accessibilityFaults } from '../support/console/accessibility.ts';
+import { expectNoFaults } from '../support/console/console-fixture.ts';
+import { type ExplorerFixture, openExplorerConsole } from '../support/search/search-fixture.ts';
+
+let console: ExplorerFixture;
+let page: Page;
+
+beforeAll(async () => {
+  console = await openExplorerConsole();
+  page = console.page;
+});
+afterAll(async () => await console?.[Symbol.asyncDispose]());
+
+const heads = (of: Page = page) => of.locator('table.events thead th:visible').allTextContents();
+const parameters = (): URLSearchParams => new URL(page.url()).searchParams;
+const everything =
+  'organization,actor,action,resource,result,address,token,actor_type,context,zone,method,uri,status,agent,ray,received,position,id';
+
+/** Opens the choice and takes some columns away and adds others, all without a script. */
+const choose = async (of: Page, path: string, columns: readonly string[]): Promise<void> => {
+  await of.goto(`${console.url}${path}`);
+  await of.getByText('Columns and density').click();
+  for (const name of columns) await of.locator('.view-choice').getByLabel(name, { exact: true }).click();
+};
+const asUsual = async (): Promise<void> => {
+  await choose(page, '/events', []);
+  await page.getByRole('button', { name: 'As usual' }).click();
+  await page.waitForURL((url) => !url.searchParams.has('columns') && !url.searchParams.has('density'));
+};
+
+describe('columns and density', () => {
+  test('are chosen, stand in the address, and every link of the page and a new visit keep them', async () => {
+    await choose(page, '/events?action=rotate', ['Organization', 'Resource', 'User agent', 'Ray id']);
+    await page.getByRole('button', { name: 'Show', exact: true }).click();
+    await page.waitForURL(/columns=/);
+    expect(await heads()).toEqual(['Time (UTC)', 'Actor', 'Action', 'Result', 'User agent', 'Ray id']);
+    expect([parameters().get('action'), parameters().get('columns')]).toEqual([
+      'rotate',
+      'actor,action,result,agent,ray',
+    ]);
+    await page.getByRole('link', { name: 'ray-of-it', exact: true }).click();
+    await page.waitForURL(/ray=ray-of-it/);
+    expect(await heads()).toContain('Ray id');
+    await page.getByRole('button', { name: 'Search', exact: true }).click();
+    await page.waitForLoadState();
+    expect(parameters().get('columns')).toBe('actor,action,result,agent,ray');
+    // From elsewhere, and in the address again.
+    await console.open('/');
+    await page.getByRole('link', { name: 'Events', exact: true }).click();
+    await page.waitForURL(/columns=actor/);
+    await asUsual();
+    expect(await heads()).toEqual(['Time (UTC)', 'Organization', 'Actor', 'Action', 'Resource', 'Result']);
+    await console.open('/events');
+    expect(page.url()).toBe(`${console.url}/events`);
+  });
+
+  test('of a link are the same for another browser without a script, and stay when it goes on', async () => {
+    const { page: other } = await console.newPage({ javaScriptEnabled: false });
+    await other.goto(`${console.url}/events?columns=actor,method&density=compact&limit=10`);
+    expect(await heads(other)).toEqual(['Time (UTC)', 'Actor', 'Method']);
+    await other.getByRole('link', { name: 'Older' }).click();
+    expect(await heads(other)).toEqual(['Time (UTC)', 'Actor', 'Method']);
+    // It was not its own choice.
+    await other.goto(`${console.url}/events`);
+    expect(await heads(other)).toContain('Organization');
+    await choose(other, '/events', ['Status']);
+    await other.getByLabel('compact: one line for each event').check();
+    await other.getByRole('button', { name: 'Show', exact: true }).click();
+    await other.goto(`${console.url}/events?since=2d`);
+    expect(await heads(other)).toContain('Status');
+    expect(new URL(other.url()).search).toMatch(/^\?since=2d&columns=.*status&density=compact$/);
+  });
+
+  test('that are none are refused by name', async () => {
+    const response = await console.open('/events?columns=actr&density=%3Cb%3E');
+    expect(response?.status()).toBe(400);
+    await page.getByText('“actr” is not a column; did you mean "actor"?').waitFor();
+    const posted = await fetch(`${console.url}/console/result-view`, {
+      method: 'POST',
+      body: new URLSearchParams({ columns: '"><script>', next: '//elsewhere.example' }),
+      headers: { origin: console.url },
+      redirect: 'manual',
+    });
+    expect([posted.status, posted.headers.get('location')]).toEqual([303, '/']);
+    const shown = await fetch(`${console.url}/events`, {
+      headers: { cookie: 'orgtrail_result=columns%3D%22%3E%3Cb%3E' },
+    });
+    expect(shown.status).toBe(200);
+  });
+
+  test('compact rows are a line high, and rows with everything scroll in their box', async () => {
+    const heights = () =>
+      page.evaluate<number[]>(
+        `[...document.querySelectorAll('table.events tbody tr')].map((row) => row.getBoundingClientRect().height)`,
+      );
+    await console.open('/events?limit=20');
+    const usual = await heights();
+    await console.open('/events?limit=20&density=compact');
+    const compact = await heights();
+    expect(Math.max(...compact)).toBeLessThan(34);
+    expect(Math.max(...compact)).toBeLessThan(Math.min(...usual));
+    for (const width of [360, 768, 1280, 2560]) {
+      await page.setViewportSize({ width, height: 800 });
+      for (const path of [`/events?columns=${everything}`, `/events?columns=${everything}&density=compact`]) {
+        await console.open(path);
+        const scrolled = await page.evaluate('document.documentElement.scrollWidth');
+        expect(scrolled, `${path} at ${width}`).toBeLessThanOrEqual(width);
+      }
+    }
+    await page.setViewportSize({ width: 1280, height: 800 });
+  });
+
+  test.each(['light', 'dark'] as const)('show hostile text as text, and axe finds nothing: %s', async (scheme) => {
+    await page.emulateMedia({ colorScheme: scheme });
+    for (const density of ['comfortable', 'compact']) {
+      await console.open(`/events?columns=${everything}&density=${density}&limit=12`);
+      await page.getByText('Columns and density').click();
+      await page.locator('.extra-agent').getByText('<img src=x onerror=alert(1)>').first().waitFor();
+      await page.locator('.extra-uri').getByText('javascript:alert(3)').first().waitFor();
+      expect(await page.locator('.scroll img, .scroll script, .scroll svg, a[href^="javascript"]').count()).toBe(0);
+      expect(await accessibilityFaults(page), density).toEqual([]);
+    }
+  });
+});
+
+describe('on paper', () => {
+  const printed = async (path: string): Promise<void> => {
+    await console.open(path);
+    await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+  };
+
+  test('stand the query, whether that is all, and the events, and nothing that can only be clicked', async () => {
+    await printed('/events?action=rotate&since=2020-01-01');
+    const head = page.locator('.print-head');
+    expect(await head.textContent()).toMatch(/since:2020-01-01T00:00:00Z action:rotate/);
+    expect(await head.textContent()).toMatch(/Incomplete\. The time searched begins before anything is collected\./);
+    expect(await head.textContent()).toMatch(/1 event here, 1 match/);
+    for (const gone of ['nav.menu', 'form.search', '.copy-as', '.exports', '.result-pager a', '.foot', 'button']) {
+      expect(await page.locator(gone).locator('visible=true').count(), gone).toBe(0);
+    }
+    expect(await page.locator('.print-line').textContent()).toMatch(/action:rotate · incomplete/i);
+    expect(await page.locator('table.events time').isVisible()).toBe(true);
+    expect(await page.evaluate('getComputedStyle(document.querySelector(".print-head")).color')).toBe(
+      'rgb(24, 32, 43)',
+    );
+    await page.emulateMedia({ media: 'screen', colorScheme: 'light' });
+    expect(await head.isVisible()).toBe(false);
+  });
+
+  test('an answer without a gap is called complete, and a part of the result a part', async () => {
+    await printed('/events?limit=10');
+    expect(await page.locator('.print-head').textContent()).toMatch(/all events/);
+    expect(await page.locator('.print-head').textContent()).toMatch(
+      /Complete: all of the time searched is collected\./,
+    );
+    expect(await page.locator('.print-head').textContent()).toMatch(
+      /A part of the result: 10 events here, 304 matches/,
+    );
+    await page.emulateMedia({ media: 'screen' });
+  });
+
+  test('hostile text is text, also in the query, and everything can be printed', async () => {
+    await console.open(
+      `/events?limit=500&columns=${everything}&q=${encodeURIComponent('agent:"<img src=x onerror*"')}`,
+    );
+    const paper = await page.pdf({ format: 'A4', landscape: true });
+    expect(paper.subarray(0, 5).toString()).toBe('%PDF-');
+    await console.open(`/events?q=${encodeURIComponent('action:"<script>alert(9)</script>"')}`);
+    expect(await page.locator('.print-head').innerHTML()).toContain('&lt;script&gt;alert(9)');
+  });
+});
+
+test('no page did what it may not', () => expectNoFaults(console.faults));
