@@ -8,6 +8,7 @@ import { reasonOf } from '../errors.ts';
 import { readEvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import { openFeed } from '../feed/feed-source.ts';
+import type { OperationsSource } from '../http/console/operations/operations-source.ts';
 import type { Timeouts } from '../ingest/cloudflare/wire/connection-failure.ts';
 import { createServerClock } from '../ingest/cloudflare/wire/server-clock.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
@@ -45,6 +46,7 @@ import {
 } from './cloudflare-access.ts';
 import { kindPolicies } from './collection-window.ts';
 import { type Database, type DatabaseWait, openDatabase } from './open-database.ts';
+import { openOperations } from './operations.ts';
 import { createSyncContext } from './sync-context.ts';
 
 export interface App {
@@ -65,6 +67,8 @@ export interface App {
   readonly statusReader: StatusReader;
   /** How the configured sinks stand. */
   sinks(): Promise<readonly SinkStatus[]>;
+  /** What the console's pages of operation show. */
+  readonly operations: OperationsSource;
   /** What goes wrong with them in this process. */
   readonly sinkTroubles: SinkTroubles;
   /** Closes everything, the database last. */
@@ -175,6 +179,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
     access: readers.access,
     ...stored,
     sinks,
+    operations: openOperations({ config, pool, sinks }),
     sinkTroubles,
     close: async () => {
       await access.close();

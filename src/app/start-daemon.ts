@@ -145,6 +145,7 @@ const startHttp = async ({ config, secrets, app, metrics, trouble, logger, ...ev
     access: app.access,
     observer: metrics.http,
     feed: app.feed,
+    operations: app.operations,
     ...evidence,
     overview: createOverviewSource(app.database.pool, config, app.metricsSource, metrics.registry),
   }).catch((error: unknown) => {

@@ -13,6 +13,7 @@ import type { OverviewSource } from '../status/overview/overview.ts';
 import { totalsOf } from '../status/sources/source-groups.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
+import type { OperationsSource } from './console/operations/operations-source.ts';
 import { evidenceRoutes } from './evidence/routes.ts';
 import { recentlySigned } from './evidence/signed-header.ts';
 import { failureOf } from './failure.ts';
@@ -58,6 +59,8 @@ export interface HttpOptions extends HealthOptions {
   readonly streams: StreamLimits;
   /** What the console shows beside the status. */
   readonly overview: OverviewSource;
+  /** What the console's pages of operation show. */
+  readonly operations: OperationsSource;
 }
 
 /** Declared here: edges do not import each other. */

@@ -13,6 +13,7 @@ import { type ExplorerOptions, explorerRoutes } from './events/routes.ts';
 import { proofRoutes } from './evidence/proof-routes.ts';
 import { evidencePages } from './evidence/routes.ts';
 import { type Html, html } from './html.ts';
+import type { OperationsSource } from './operations/operations-source.ts';
 import { accountRoutes } from './overview/account.ts';
 import { organizationRoutes } from './overview/organization.ts';
 import { type OverviewOptions, overviewRoutes } from './overview/overview.ts';
@@ -23,6 +24,7 @@ import { savedRoutes } from './saved/routes.ts';
 import { nextAddress } from './sign-in/next-address.ts';
 import { sameOrigin } from './sign-in/same-origin.ts';
 import { type ConsoleAccess, requireSession, signInRoutes } from './sign-in/sign-in.ts';
+import { sinkPages } from './sinks/routes.ts';
 import { themeRoutes } from './theme.ts';
 import { timesRoutes } from './times/choice.ts';
 import { keepZone } from './times/zone.ts';
@@ -30,6 +32,8 @@ import { keepZone } from './times/zone.ts';
 export interface ConsoleOptions extends ConsoleAccess, OverviewOptions, ExplorerOptions, SavedOptions {
   readonly version: string;
   readonly logger: Logger;
+  /** What the pages of operation show. */
+  readonly operations: OperationsSource;
 }
 
 /**
@@ -57,6 +61,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       organizationRoutes(pages, frame, options);
       accountRoutes(pages, frame, options);
       evidencePages(pages, frame, options.shownEvidence);
+      sinkPages(pages, frame, options.operations);
       explorerRoutes(pages, frame, options);
       entityRoutes(pages, frame, options);
       savedRoutes(pages, frame, options);

@@ -8,6 +8,7 @@ const menu = [
   { href: '/', name: 'Overview' },
   { href: '/events', name: 'Events' },
   { href: '/evidence-log', name: 'Evidence' },
+  { href: '/sinks', name: 'Operation' },
 ] as const;
 
 /** What all pages of a console share. Made once by `consoleRoutes`. */

@@ -51,6 +51,7 @@ export const serve = async (
     savedSearches: savedSearchesIn(run.app.database.pool),
     streams: run.app.streams,
     access: run.app.access,
+    operations: run.app.operations,
     observer: run.metrics.http,
     evidence: run.app.metricsSource.evidence,
     shownEvidence: createShownEvidence(run.app.database.pool, run.config.evidence !== undefined),

@@ -2,6 +2,7 @@ import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import type { OrganizationChange, ProcessFigures } from '../../../status/overview/overview.ts';
 import { sinkState } from '../../../status/sources/source-state.ts';
 import { type Html, html } from '../html.ts';
+import { sinkHref } from '../sinks/sinks-page.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
 import { nameOf, organizationHref, stateMark } from './organizations.ts';
 
@@ -42,7 +43,7 @@ const shareRow = (name: string, share: number): Html => {
 export const sinksPanel = (
   sinks: readonly SinkStatus[],
   nowMs: number,
-): Html => html`<section class="panel" aria-labelledby="sinks"><h2 id="sinks">Sinks</h2>
+): Html => html`<section class="panel" aria-labelledby="sinks"><h2 id="sinks"><a href="/sinks">Sinks</a></h2>
 ${
   sinks.length === 0
     ? html`<p class="muted">No sinks configured. Events can also be read from the feed and by SQL.</p>`
@@ -54,7 +55,7 @@ ${
 const sinkRow = (
   sink: SinkStatus,
   nowMs: number,
-): Html => html`<tr><th scope="row">${sink.name}<p class="sub">${sink.type} to ${sink.target}</p>
+): Html => html`<tr><th scope="row"><a href="${sinkHref(sink.name)}">${sink.name}</a><p class="sub">${sink.type} to ${sink.target}</p>
 ${sink.lastError === null ? null : html`<p class="error-text">${countOf(sink.failures, 'failure')} in a row: ${sink.lastError}</p>`}</th>
 <td>${stateMark(sinkState(sink))}</td><td class="number">${countOf(sink.lagEvents, 'event')}<p class="sub">${spanText(sink.lagSeconds)}</p></td>
 <td class="number">${countText(sink.deadLetters)}${sink.skipped === 0 ? null : html`<p class="sub">${countOf(sink.skipped, 'event')} skipped as too old</p>`}</td><td class="number">${agoOf(sink.lastSuccessAt, nowMs)}</td></tr>`;

@@ -28,7 +28,7 @@ export const stateLine = (status: StatusWithStates, sinks: readonly SinkStatus[]
   const known = worst(statesOf(status, sinks));
   const state = troubles.length > 0 && known === 'ok' ? 'failing' : known;
   return html`<section class="verdict verdict-${state}" aria-label="State of everything"><span class="state state-${state}">${state}</span>
-${troubles.length === 0 ? html`<p>${allIsWell(status)}</p>` : html`<p>${troubles.join(' · ')}</p>`}</section>`;
+${troubles.length === 0 ? html`<p>${allIsWell(status)}</p>` : html`<p>${troubles.map((trouble, index) => html`${index === 0 ? null : ' · '}${trouble}`)}</p>`}</section>`;
 };
 
 const allIsWell = ({ groups }: StatusWithStates): string => {
@@ -47,17 +47,26 @@ const words: Partial<Record<SourceHealth, string>> = { failing: 'failing', refus
 /** Of the organizations that vanished, and of the accounts. */
 const NAMED = 3;
 
+type Trouble = Html | string;
+
+/** Organizations are filtered on the overview; accounts in trouble are all in its table of them. */
+const sourcesTrouble = (counts: SourceCounts, state: string, word: string): Html => {
+  const href = counts.organizations > 0 ? `/?state=${state}#organizations` : '#accounts';
+  return html`<a href="${href}">${countOfSources(counts)} ${word}</a>`;
+};
+
 const vanishedTrouble = (what: string, names: readonly string[]): string[] => {
   if (names.length === 0) return [];
   const more = names.length > NAMED ? ' and others' : '';
   return [`${countOf(names.length, what)} vanished from Cloudflare: ${names.slice(0, NAMED).join(', ')}${more}`];
 };
 
-const troublesOf = (status: StatusWithStates, sinks: readonly SinkStatus[], options: Troubled): readonly string[] => {
-  const troubles: string[] = [];
+/** Each leads to what it is about, if that is not on this page alone. */
+const troublesOf = (status: StatusWithStates, sinks: readonly SinkStatus[], options: Troubled): readonly Trouble[] => {
+  const troubles: Trouble[] = [];
   const syncing = options.trouble?.();
   if (syncing !== undefined) troubles.push(`Syncing fails: ${syncing}`);
-  if (options.stopped !== undefined) troubles.push(`Evidence ${options.stopped}`);
+  if (options.stopped !== undefined) troubles.push(html`<a href="/evidence-log">Evidence ${options.stopped}</a>`);
   const { ageSeconds, lastError } = status.discovery;
   const because = lastError === null ? '' : `: ${lastError}`;
   if (ageSeconds === null) troubles.push(`The organizations have not been listed yet${because}`);
@@ -73,7 +82,7 @@ const troublesOf = (status: StatusWithStates, sinks: readonly SinkStatus[], opti
   }
   for (const [state, word] of Object.entries(words)) {
     const these = groups.filter((group) => group.state === state);
-    if (these.length > 0) troubles.push(`${countOfSources(countsOf(these))} ${word}`);
+    if (these.length > 0) troubles.push(sourcesTrouble(countsOf(these), state, word));
   }
   const holes = sumOf(groups, 'holes');
   if (holes > 0) {
@@ -89,7 +98,7 @@ const troublesOf = (status: StatusWithStates, sinks: readonly SinkStatus[], opti
   troubles.push(...vanishedTrouble('organization', organizations), ...vanishedTrouble('account', accounts));
   for (const state of ['failing', 'behind']) {
     const count = sinks.filter((sink) => sinkState(sink) === state).length;
-    if (count > 0) troubles.push(`${countOf(count, 'sink')} ${state}`);
+    if (count > 0) troubles.push(html`<a href="/sinks">${countOf(count, 'sink')} ${state}</a>`);
   }
   return troubles;
 };

@@ -5,7 +5,7 @@ import { behindAfterSeconds, nearsLoss, pausesOf } from '../../../status/health.
 import type { OverviewSource } from '../../../status/overview/overview.ts';
 import { sumOf } from '../../../status/sources/source-groups.ts';
 import { isAccount, isOrganization } from '../../../status/sources/source-owner.ts';
-import type { StatusWithStates } from '../../../status/sources/source-state.ts';
+import { type StatusWithStates, sinkState } from '../../../status/sources/source-state.ts';
 import type { StatusReader } from '../../../status/status-reader.ts';
 import { evidenceLine } from '../evidence/evidence-line.ts';
 import { isStopped } from '../evidence/evidence-words.ts';
@@ -62,6 +62,8 @@ const overviewBody = async (options: OverviewOptions, query: Record<string, unkn
   ]);
   const nowMs = Date.now();
   const organizations = await organizationsOf(status, options, query);
+  // Else it would be below fifty organizations.
+  const isInTrouble = sinks.some((sink) => sinkState(sink) !== 'ok');
   return html`<div class="stack">
 <div class="row between"><h1>Overview</h1><p class="muted live" data-connection-note role="status"></p></div>
 ${stateLine(status, sinks, { ...options, stopped: evidence && isStopped(evidence) ? evidence.state : undefined })}
@@ -69,9 +71,10 @@ ${evidence === undefined ? null : evidenceLine(evidence)}
 ${summary({ status, budget, figures, changedEntries })}
 <div class="grid-main"><section class="panel" aria-labelledby="activity"><h2 id="activity">Events per hour</h2>${hoursChart(activity)}</section>
 ${latenessPanel(figures)}</div>
+${isInTrouble ? sinksPanel(sinks, nowMs) : null}
 ${organizationsPanel({ ...organizations, activity, nowMs })}
 ${accountsPanel(shownAccounts(status), activity, nowMs, { title: 'Accounts in trouble or of no organization', all: countShownAccounts(status) })}
-<div class="grid-2">${sinksPanel(sinks, nowMs)}${changesPanel(changes, nowMs)}</div>
+<div class="grid-2">${isInTrouble ? null : sinksPanel(sinks, nowMs)}${changesPanel(changes, nowMs)}</div>
 </div>`;
 };
 

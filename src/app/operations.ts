@@ -1,0 +1,34 @@
+import type { Config } from '../config/config.ts';
+import type { OperationsSource, ShownSink } from '../http/console/operations/operations-source.ts';
+import type { Pool } from '../postgres/pool.ts';
+import { isRefusal } from '../postgres/sql-state.ts';
+import { readDeadLetterPage } from '../sinks/dead-letter-page.sql.ts';
+import { readSinkStatus, type SinkStatus } from '../sinks/sink-status.sql.ts';
+
+interface OperationsParts {
+  readonly config: Config;
+  readonly pool: Pool;
+  /** How the configured sinks stand. */
+  sinks(): Promise<readonly SinkStatus[]>;
+}
+
+/** Joins what the rooms know to what the console's pages of operation show. */
+export const openOperations = ({ config, pool, sinks }: OperationsParts): OperationsSource => ({
+  sinks: async () => [...(await configuredSinks(config, sinks)), ...(await formerSinks(config, pool))],
+  deadLetters: (sink, page) => readDeadLetterPage(pool, sink, page),
+});
+
+const configuredSinks = async (config: Config, sinks: OperationsParts['sinks']): Promise<readonly ShownSink[]> => {
+  const streams = new Map(config.sinks.map(({ name, settings }) => [name, settings.events]));
+  return (await sinks()).map((sink) => ({ ...sink, sends: streams.get(sink.name) ?? 'entries' }));
+};
+
+/** What the database refuses to tell shows at those that are configured. */
+const formerSinks = async (config: Config, pool: Pool): Promise<readonly ShownSink[]> => {
+  const configured = new Set(config.sinks.map(({ name }) => name));
+  const all = await readSinkStatus(pool, undefined).catch((error: unknown) => {
+    if (isRefusal(error)) return [];
+    throw error;
+  });
+  return all.filter(({ name }) => !configured.has(name)).map((sink) => ({ ...sink, sends: undefined }));
+};
