@@ -112,6 +112,8 @@ export interface SearchCoverage {
   readonly collectedUntil: string | null;
   /** Only entries that meet ORGTRAIL_FILTERS are collected. */
   readonly filtered: boolean;
+  /** Months of the time searched whose events are in the archive alone, such as `2024-01`: the oldest first. */
+  readonly archivedMonths: readonly string[];
 }
 
 interface SearchGap {

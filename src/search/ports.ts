@@ -61,6 +61,8 @@ export interface SearchSource {
   arrivals(search: Search, page: ArrivalsPage): Promise<Arrivals>;
   /** To be read before the search: what it calls collected must be stored by then. */
   coverage(search: Search, gaps?: number): Promise<SearchCoverage>;
+  /** As `archivedMonths` of the coverage. To be read after the search as well: a month may have been dropped meanwhile. */
+  archivedMonths(search: Search): Promise<readonly string[]>;
   /** Time within that of the search that could not be read, so many at most, the newest first. */
   holes(search: Search, limit: number): Promise<readonly SearchHole[]>;
   /** Why a search found nothing, with its values as they were written. `nothing`: the search looked at all events. Takes 2 s at most. */

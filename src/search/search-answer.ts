@@ -35,6 +35,7 @@ export const incompleteReasons = {
   no_organization_collected: 'None of the organizations and accounts searched is collected.',
   time_not_collected: 'Part of the time searched has not been collected.',
   begins_before_collection: 'The time searched begins before anything is collected.',
+  archive_not_searched: 'Months of the time searched are in the archive alone, and were not searched.',
   value_never_occurs: 'A value searched for occurs in no stored event: it may be misspelt.',
   value_not_checked: 'Whether a value searched for occurs in any stored event could not be looked up in time.',
 } as const;
@@ -56,6 +57,7 @@ export const incompleteBecause = (
     no_organization_collected: coverage.organizations + coverage.accounts === 0,
     time_not_collected: coverage.incomplete > 0,
     begins_before_collection: search.since !== undefined && coverage.beginsEarlier,
+    archive_not_searched: coverage.archivedMonths.length > 0,
     value_never_occurs: filters.some(({ occurs }) => occurs === false),
     value_not_checked: filters.some(({ occurs }) => occurs === null),
   };

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { readOnly } from '../postgres/read-only.ts';
+import { readArchivedMonths } from './archived/archived-months.sql.ts';
 import type { SearchCoverage } from './found-event.ts';
 
 const TIMEOUT_MS = 3_000;
@@ -48,7 +49,7 @@ export const readSearchCoverage = (
   readOnly(pool, TIMEOUT_MS, async (client) => {
     const allowed = [organizationIds ?? null, Array.isArray(accounts) ? accounts : null];
     const all = await client.query<{ count: number }>(`select count(*)::integer as count from ${collected}`, allowed);
-    const { rows } = await client.query<SearchCoverage>(statement, [
+    const { rows } = await client.query<Omit<SearchCoverage, 'archivedMonths'>>(statement, [
       ...allowed,
       organization ?? null,
       account ?? null,
@@ -57,7 +58,8 @@ export const readSearchCoverage = (
       behindAfterSeconds(all.rows[0]?.count ?? 0),
       gaps,
     ]);
-    return rows[0] as SearchCoverage;
+    const archivedMonths = await readArchivedMonths(client, { since, before, organization });
+    return { ...(rows[0] as (typeof rows)[number]), archivedMonths };
   });
 
 /**

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { SearchError } from '../errors.ts';
 import { readFeedHead } from '../feed/feed.sql.ts';
 import { formatNative } from '../formats/native/native.ts';
 import {
@@ -10,6 +11,7 @@ import {
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
+import { readArchivedMonths } from './archived/archived-months.sql.ts';
 import { readArrivals } from './arrivals.sql.ts';
 import type { EventQuery } from './conditions/event-query.ts';
 import { explainEmpty } from './empty/explain-empty.sql.ts';
@@ -76,6 +78,7 @@ const createSearchSource = (
   search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, PAGE_TIME_LIMIT),
   arrivals: (search, page) => readArrivals(pool, queryOf(search, nowMs()), page),
   coverage: (search, gaps) => readSearchCoverage(pool, partOf(search, nowMs()), rules, gaps),
+  archivedMonths: (search) => readArchivedMonths(pool, partOf(search, nowMs())),
   holes: (search, limit) => readSearchHoles(pool, partOf(search, nowMs()), rules, limit),
   explain: (search, given, nothing) =>
     explainEmpty(pool, queryOf(search, nowMs()), given, { totalMs: EXPLAIN_MS, nothing }),
@@ -163,7 +166,7 @@ async function* exportPieces(
 ): AsyncGenerator<ExportPiece, void, void> {
   const head = await readFeedHead(pool);
   if (format === 'csv') yield { lines: Buffer.from(eventCsvHeader()) };
-  for await (const events of exportPages(pool, { ...query, untilPosition: head.position }, signal)) {
+  for await (const events of wholePages(pool, { ...query, untilPosition: head.position }, signal)) {
     // Also with nothing in it: only by writing does it show that the reader has gone.
     if (events.length === 0) yield { lines: Buffer.alloc(0) };
     if (format === 'csv') yield* csvPieces(events);
@@ -183,12 +186,25 @@ async function* foundPieces(
 ): AsyncGenerator<FoundPiece, void, void> {
   const { feedId, position: untilPosition } = await readFeedHead(pool);
   yield { feedId, untilPosition, events: [] };
-  for await (const page of exportPages(pool, { ...query, untilPosition }, signal)) {
+  for await (const page of wholePages(pool, { ...query, untilPosition }, signal)) {
     for await (const events of withTexts(pool, page, signal)) yield { feedId, untilPosition, events };
   }
 }
 
-/** The pages of an export; some may be empty. */
+/** The pages of an export. Throws if a month was dropped meanwhile: its events may be missing. */
+async function* wholePages(
+  pool: Pool,
+  query: EventQuery,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<readonly FoundEvent[], void, void> {
+  const before = await readArchivedMonths(pool, query);
+  yield* exportPages(pool, query, signal);
+  const dropped = (await readArchivedMonths(pool, query)).filter((month) => !before.includes(month));
+  if (dropped.length > 0)
+    throw new SearchError('timeout', `${dropped.join(', ')} went into the archive while it was read: try again`);
+}
+
+/** Some may be empty. */
 async function* exportPages(
   pool: Pool,
   query: EventQuery,

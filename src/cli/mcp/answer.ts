@@ -56,10 +56,17 @@ export const completenessOf = (
   },
 });
 
-const reasonsOf = ({ organizations, accounts, incomplete, beginsEarlier }: SearchCoverage): IncompleteReason[] => [
+const reasonsOf = ({
+  organizations,
+  accounts,
+  incomplete,
+  beginsEarlier,
+  archivedMonths,
+}: SearchCoverage): IncompleteReason[] => [
   ...(organizations + accounts === 0 ? ['no_organization_collected' as const] : []),
   ...(incomplete > 0 ? ['time_not_collected' as const] : []),
   ...(beginsEarlier ? ['begins_before_collection' as const] : []),
+  ...(archivedMonths.length > 0 ? ['archive_not_searched' as const] : []),
 ];
 
 export const answered = (value: unknown): ToolAnswer => {

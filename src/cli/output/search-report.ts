@@ -1,3 +1,4 @@
+import { archivedMonthsSentence } from '../../search/archived/months-in-words.ts';
 import type { SearchCoverage } from '../../search/found-event.ts';
 import type { Search } from '../../search/search.ts';
 import { incompleteReasons } from '../../search/search-answer.ts';
@@ -6,8 +7,16 @@ import { counted } from './counted.ts';
 import { eventLines } from './event-table.ts';
 import { printable } from './terminal-table.ts';
 
-/** Whether the time searched is collected, in one sentence. `looked`: all of it was looked at. */
+/** Whether the time searched is collected, in one sentence, and what is in the archive alone. `looked`: all of it was looked at. */
 export const verdict = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
+  const { archivedMonths } = coverage;
+  const collected = collectedInWords(search, coverage, looked);
+  return archivedMonths.length === 0
+    ? collected
+    : `${collected}\n${archivedMonthsSentence(archivedMonths, 'not searched')}`;
+};
+
+const collectedInWords = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
   const { organizations, accounts, incomplete, collectedSince, beginsEarlier, gaps } = coverage;
   if (organizations + accounts === 0) return 'This result proves nothing: no organization is collected.';
   if (!looked) return 'This is incomplete: the search timed out; continue with --cursor.';

@@ -14,6 +14,8 @@ const coverageBody = z.object({
   read_until: z.string().nullable(),
   collected_since: z.string().nullable(),
   filtered: z.boolean(),
+  // Daemons of earlier versions do not say it.
+  archived_months: z.array(z.string()).default([]),
 });
 
 const nearBody = z.object({ value: z.string(), events: z.number(), at_least: z.boolean() });
@@ -102,6 +104,7 @@ const coverageOf = (body: z.infer<typeof coverageBody>, { since }: Search, nowMs
     beginsEarlier: collectedSince !== null && sinceMs < Date.parse(collectedSince),
     collectedUntil: body.read_until,
     filtered: body.filtered,
+    archivedMonths: body.archived_months,
   };
 };
 

@@ -70,8 +70,9 @@ export const answerSearch = async (
 ): Promise<SearchAnswer> => {
   // All of the answer is about the same moments.
   const search = fixTimes(asked, Date.now());
-  const coverage = await source.coverage(search, gaps);
+  const collected = await source.coverage(search, gaps);
   const found = await source.search(search, page);
+  const coverage = { ...collected, archivedMonths: await source.archivedMonths(search) };
   const isFirst = page.cursor === undefined;
   const isWhole = found.reached === undefined;
   const explained = found.events.length === 0 && (isFirst || isWhole);

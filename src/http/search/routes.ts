@@ -138,6 +138,7 @@ export const coverageBody = (coverage: SearchCoverage) => ({
   read_until: coverage.collectedUntil,
   collected_since: coverage.collectedSince,
   filtered: coverage.filtered,
+  archived_months: coverage.archivedMonths,
 });
 
 const emptyBody = ({ anyInRange, filters }: EmptyReport) => ({

@@ -71,6 +71,11 @@ const coverageSchema = {
     read_until: nullable('string', 'All of them are collected up to this time, apart from that.'),
     collected_since: nullable('string', 'Nothing before this time is collected.'),
     filtered: { type: 'boolean', description: 'Only entries that meet ORGTRAIL_FILTERS are collected.' },
+    archived_months: {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'Months of the time searched, such as 2024-01, whose events are in the archive alone.',
+    },
   },
 };
 

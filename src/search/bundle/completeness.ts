@@ -25,6 +25,7 @@ export const completenessJson = ({ coverage, holes, empty, incomplete }: Complet
   collected_since: coverage.collectedSince,
   begins_before_collection: coverage.beginsEarlier,
   filtered: coverage.filtered,
+  archived_months: coverage.archivedMonths,
   gaps: coverage.gaps.map((gap) => ({
     organization_id: gap.organizationId,
     organization_name: gap.organizationName,

@@ -1,3 +1,4 @@
+import { archivedMonthsSentence } from '../../../search/archived/months-in-words.ts';
 import type { SearchCoverage } from '../../../search/found-event.ts';
 import { printSearch, type Search, type SearchField } from '../../../search/search.ts';
 import {
@@ -18,7 +19,7 @@ const SHOWN_GAPS = 5;
 /** Whether what is not there may only not be collected: the first thing to know about a result. */
 export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: number): Html => {
   const { organizations, accounts, incomplete, gaps } = coverage;
-  const notes = html`${olderNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}`;
+  const notes = html`${olderNote(coverage)}${archiveNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}`;
   if (organizations + accounts === 0) {
     return html`<p class="coverage coverage-incomplete">${
       search.account !== undefined
@@ -69,6 +70,11 @@ const olderNote = ({ beginsEarlier, collectedSince }: SearchCoverage): Html | nu
   beginsEarlier && collectedSince !== null
     ? html` Nothing older than ${instantOf(collectedSince)} is collected.`
     : null;
+
+const archiveNote = ({ archivedMonths }: SearchCoverage): Html | null =>
+  archivedMonths.length === 0
+    ? null
+    : html` <strong>${archivedMonthsSentence(archivedMonths, 'not searched')}</strong>`;
 
 /** Why there is no event, and whether that is the last word. */
 export const emptyState = ({ search, answer }: { readonly search: Search; readonly answer: SearchAnswer }): Html => {
