@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { objectLimits } from '../../src/archive/write-object.ts';
+import { objectLimits } from '../../src/archive/writing/write-objects.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { KUSTOMIZE, renderOverlay, schemaTrouble } from '../support/deploy/kubernetes-objects.ts';
 
