@@ -15,8 +15,8 @@ export const studies: readonly Study[] = [
   },
   {
     name: 'bench-archive',
-    runs: 'test/lab/bench/archive.ts',
-    is: 'what the archive takes: bytes of an event, events a second, memory (docs/archive.md)',
+    runs: 'test/lab/bench/archive/archive-bench.ts',
+    is: 'what the archive takes: bytes of an event, events a second, memory, the feed behind it (docs/benchmarks.md)',
   },
   { name: 'bench-feed', runs: 'test/lab/bench/feed.ts', is: 'how fast the feed is, by format' },
   {

@@ -95,14 +95,15 @@ export const renderCase = ({ name, title, lines, notes }: CaseResult): string =>
   ].join('\n');
 };
 
-/** Puts each table in the place of the one before, between comments that name it; adds it where there is none yet. */
+/** Puts each table in the place of the one before, between comments that name it; adds it where there is none yet. No `machine`: it stays. */
 export const writeReport = async (
   file: string,
-  machine: string,
+  machine: string | undefined,
   tables: readonly { readonly name: string; readonly text: string }[],
 ): Promise<void> => {
   let text = await readFile(file, 'utf8').catch(() => '');
-  for (const table of [{ name: 'machine', text: `${machine}.` }, ...tables]) {
+  const ofMachine = machine === undefined ? [] : [{ name: 'machine', text: `${machine}.` }];
+  for (const table of [...ofMachine, ...tables]) {
     const [begin, end] = [`<!-- bench ${table.name} -->`, `<!-- bench ${table.name} end -->`];
     const place = `${begin}\n${table.text}\n${end}`;
     const at = text.indexOf(begin);
