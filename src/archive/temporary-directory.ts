@@ -1,20 +1,43 @@
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { OrgtrailError, reasonOf } from '../errors.ts';
 
 const PREFIX = 'orgtrail-archive-';
 const LEFT_OVER_MS = 86_400_000;
 
-/** Lends a directory for the time of `use`. What processes that were killed have left there is removed a day later. */
+/**
+ * Lends a directory for the time of `use`. What processes that were killed have left there is removed a day later. Rejects with OrgtrailError
+ * `configuration` if there is none to write to, or no room is left while it is used.
+ */
 export const withDirectory = async <T>(use: (directory: string) => Promise<T>): Promise<T> => {
-  await removeLeftOvers();
-  const directory = await mkdtemp(join(tmpdir(), PREFIX));
+  const directory = await makeDirectory();
   try {
     return await use(directory);
+  } catch (error) {
+    throw isFull(error) ? unusable('no room is left for it', error) : error;
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 };
+
+const makeDirectory = async (): Promise<string> => {
+  try {
+    await removeLeftOvers();
+    return await mkdtemp(join(tmpdir(), PREFIX));
+  } catch (error) {
+    throw unusable('the archive cannot write there', error);
+  }
+};
+
+const unusable = (what: string, cause: unknown): OrgtrailError =>
+  new OrgtrailError('configuration', `the temporary directory ${tmpdir()}: ${what}: ${reasonOf(cause)}`, {
+    hint: 'TMPDIR must be a directory with 400 MB of room that orgtrail may write to; nothing was dropped',
+    cause,
+  });
+
+/** DuckDB has no codes. An archive in a directory can be what is full, too: the reason has the path if the system says it. */
+const isFull = (error: unknown): boolean => /ENOSPC|EDQUOT|No space left on device/.test(reasonOf(error));
 
 const removeLeftOvers = async (): Promise<void> => {
   const names = (await readdir(tmpdir())).filter((name) => name.startsWith(PREFIX));

@@ -1,7 +1,8 @@
+import type { ArchiveTarget } from '../../archive/archive-address.ts';
 import { openObjectStore } from '../../archive/store/object-store.ts';
 import type { ObjectStore } from '../../archive/store/ports.ts';
 import { loadConfig } from '../../config/config.ts';
-import { OrgtrailError } from '../../errors.ts';
+import { OrgtrailError, reasonOf } from '../../errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { S3Fault } from '../../s3/s3-fault.ts';
 import type { CliContext } from '../cli-context.ts';
@@ -26,12 +27,20 @@ export const withArchive = async <T>(context: CliContext, use: (opened: OpenedAr
   try {
     return await withDatabase(context, (pool, opened) => use({ ...opened, pool, store }));
   } catch (error) {
-    if (!(error instanceof S3Fault)) throw error;
-    throw new OrgtrailError('api_unreachable', `${store.name}: ${error.message}`, {
-      hint: 'docs/archive.md says which rights the key needs; nothing was dropped',
+    if (!(error instanceof S3Fault) && !isOfDirectory(error, archive.target)) throw error;
+    throw new OrgtrailError('api_unreachable', `${store.name}: ${reasonOf(error)}`, {
+      hint: 'docs/operations/troubleshooting.md says what each reason means; nothing was dropped',
       cause: error,
     });
   } finally {
     await store.close();
   }
 };
+
+/** An archive in a directory that is not mounted, say. */
+const isOfDirectory = (error: unknown, target: ArchiveTarget): boolean =>
+  target.kind === 'file' &&
+  error instanceof Error &&
+  'path' in error &&
+  typeof error.path === 'string' &&
+  error.path.startsWith(target.directory);
