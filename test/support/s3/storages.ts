@@ -23,8 +23,8 @@ interface StorageKind {
   readonly name: 'moto' | 'radosgw';
   /** Why it cannot be started; undefined: it can. */
   readonly missing: string | undefined;
-  /** On this port, or on a free one. */
-  start(at?: number): Promise<Storage>;
+  /** On this port, or on a free one. `before` is Python that moto runs first. */
+  start(at?: number, before?: string): Promise<Storage>;
 }
 
 const RADOSGW = '/usr/bin/radosgw';
@@ -45,9 +45,9 @@ const missingMoto = (): string | undefined => {
 const moto: StorageKind = {
   name: 'moto',
   missing: missingMoto(),
-  start: async (at) => {
+  start: async (at, before = '') => {
     const port = at ?? (await freePorts(1))[0] ?? 0;
-    const main = ['-c', 'from moto.server import main; main()', '-H', '127.0.0.1', '-p', String(port)];
+    const main = ['-c', `${before}from moto.server import main; main()`, '-H', '127.0.0.1', '-p', String(port)];
     const server = await running(() => spawn(PYTHON, main, { stdio: 'ignore' }), port);
     return { ...server, accessKey: 'key', secretKey: 'secret', restart: undefined };
   },
