@@ -21,6 +21,7 @@ import { tokenCommand } from './commands/token.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { evidenceCommand } from './evidence/evidence-command.ts';
 import { mcpCommand } from './mcp/mcp-command.ts';
+import { queryCommand } from './query/query-command.ts';
 import { searchCommand } from './search/search-command.ts';
 
 const examples = `
@@ -61,6 +62,7 @@ export const createProgram = (context: CliContext, report: (exitCode: number) =>
     evidenceCommand(context, report),
     archiveCommand(context, report),
     searchCommand(context),
+    queryCommand(context),
     mcpCommand(context),
     simulateCommand(context),
     demoCommand(context, report),

@@ -111,7 +111,7 @@ export const countPositions = async (pool: Pool, from: number, to: number): Prom
 };
 
 /** SQL: whether a drop `d` is not in an archive that is read. Its objects have its positions, and all of its events. */
-const isGone = (d: string, { hasArchive }: { readonly hasArchive: boolean }): string =>
+export const isGone = (d: string, { hasArchive }: { readonly hasArchive: boolean }): string =>
   hasArchive
     ? `${d}.events is distinct from (select sum(o.events) from archive_objects o
         where o.kind = 'events' and o.month = ${d}.month and o.superseded_at is null and o.dropped_at is not null

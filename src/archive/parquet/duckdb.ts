@@ -5,6 +5,8 @@ export interface DuckOptions {
   /** What DuckDB takes at most, as far as it counts that; what does not fit goes to `directory`. */
   readonly memoryMb: number;
   readonly directory: string;
+  /** Settings that others do not have. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -12,7 +14,7 @@ export interface DuckOptions {
  * it is not installed.
  */
 export const withDuck = async <T>(
-  { memoryMb, directory }: DuckOptions,
+  { memoryMb, directory, settings }: DuckOptions,
   use: (connection: DuckDBConnection) => Promise<T>,
 ): Promise<T> => {
   const { DuckDBInstance } = await loadDuck();
@@ -23,6 +25,7 @@ export const withDuck = async <T>(
     // Nothing is loaded from elsewhere.
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
+    ...settings,
   });
   try {
     const connection = await instance.connect();
@@ -37,19 +40,15 @@ export const withDuck = async <T>(
   }
 };
 
-/** Also asked at start, so that what is missing is said before there is work. */
-export const loadDuck = async (): Promise<typeof import('@duckdb/node-api')> => {
+/** Also asked at start, so that what is missing is said before there is work. `asker` is what needs it. */
+export const loadDuck = async (asker = 'the archive'): Promise<typeof import('@duckdb/node-api')> => {
   try {
     return await import('@duckdb/node-api');
   } catch (error) {
-    throw new OrgtrailError(
-      'configuration',
-      `the archive needs DuckDB, which is not installed here: ${reasonOf(error)}`,
-      {
-        hint: 'install the package @duckdb/node-api beside orgtrail; docs/archive.md says how',
-        cause: error,
-      },
-    );
+    throw new OrgtrailError('configuration', `${asker} needs DuckDB, which is not installed here: ${reasonOf(error)}`, {
+      hint: 'install the package @duckdb/node-api beside orgtrail; docs/archive.md says how',
+      cause: error,
+    });
   }
 };
 

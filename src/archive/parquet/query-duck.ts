@@ -1,0 +1,148 @@
+import { availableParallelism } from 'node:os';
+import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBResult } from '@duckdb/node-api';
+import { OrgtrailError, reasonOf } from '../../errors.ts';
+import { loadDuck, quoted, withDuck } from './duckdb.ts';
+import { type QueryValue, queryValueConverter } from './query-values.ts';
+
+interface QueryColumn {
+  readonly name: string;
+  /** In the words of DuckDB. */
+  readonly type: string;
+}
+
+/** What a statement gives, some rows at a time. */
+export interface QueryResult {
+  readonly columns: readonly QueryColumn[];
+  rows(): AsyncIterable<readonly (readonly QueryValue[])[]>;
+}
+
+export interface QueryDuckOptions {
+  readonly directory: string;
+  readonly memoryMb: number;
+  /** What may be written into the directory for lack of memory. */
+  readonly spillMb: number;
+  /** What `audit_events` is, in the SQL of DuckDB. */
+  readonly view: string;
+  /** Files that the view reads: nothing else can be opened. */
+  readonly files: readonly string[];
+}
+
+const MAX_THREADS = 4;
+const LONGEST_REASON = 500;
+const INTERRUPT_EVERY_MS = 50;
+const NO_WORDS = 'Error in native callback';
+
+/**
+ * Runs one SQL statement of a user, who can read the view `audit_events` and nothing else: no other file, no network, no setting. Rejects with
+ * OrgtrailError `usage` for what DuckDB refuses, and if it is not one statement that only reads. On abort it stops.
+ */
+export const runUserQuery = async <T>(
+  sql: string,
+  options: QueryDuckOptions,
+  take: (result: QueryResult) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> =>
+  await withUserConnection(options, async (connection) => {
+    const release = stopsOnAbort(connection, signal);
+    try {
+      const statement = await prepareOne(connection, sql);
+      signal?.throwIfAborted();
+      const result = await inWords(statement.stream());
+      return await take(await resultOf(result, signal));
+    } finally {
+      release();
+    }
+  });
+
+/** An interrupt between two steps of a statement is lost: it is repeated. Returns what ends that. */
+const stopsOnAbort = (connection: DuckDBConnection, signal: AbortSignal | undefined): (() => void) => {
+  let timer: NodeJS.Timeout | undefined;
+  const stop = () => {
+    connection.interrupt();
+    timer = setInterval(() => connection.interrupt(), INTERRUPT_EVERY_MS);
+  };
+  signal?.throwIfAborted();
+  signal?.addEventListener('abort', stop, { once: true });
+  return () => {
+    signal?.removeEventListener('abort', stop);
+    clearInterval(timer);
+  };
+};
+
+/** Rejects as `runUserQuery` would before it reads anything: of the view only the columns must be there. */
+export const checkUserQuery = async (sql: string, options: QueryDuckOptions): Promise<void> =>
+  await withUserConnection(options, async (connection) => {
+    await prepareOne(connection, sql);
+  });
+
+const withUserConnection = async <T>(
+  { directory, memoryMb, spillMb, view, files }: QueryDuckOptions,
+  use: (connection: DuckDBConnection) => Promise<T>,
+): Promise<T> => {
+  const settings = {
+    threads: String(Math.min(MAX_THREADS, availableParallelism())),
+    max_temp_directory_size: `${spillMb}MB`,
+    allow_community_extensions: 'false',
+  };
+  return await withDuck({ memoryMb, directory, settings }, async (connection) => {
+    await connection.run("set timezone = 'UTC'");
+    await connection.run(`create view audit_events as ${view}`);
+    await connection.run(`set allowed_paths = [${files.map(quoted).join(', ')}]`);
+    await connection.run('set enable_external_access = false');
+    await connection.run('set lock_configuration = true');
+    return await use(connection);
+  });
+};
+
+const prepareOne = async (connection: DuckDBConnection, sql: string): Promise<DuckDBPreparedStatement> => {
+  const { StatementType } = await loadDuck();
+  // The package has no words for a text without any.
+  const statements = await inWords(connection.extractStatements(`${sql}\n;`), 'there is no statement');
+  if (statements.count !== 1) throw refused(`there are ${statements.count} statements, not one`);
+  const statement = await inWords(statements.prepare(0));
+  const { statementType, parameterCount } = statement;
+  if (statementType !== StatementType.SELECT && statementType !== StatementType.EXPLAIN) {
+    throw refused('only a statement that reads is run: select, with, from, describe, summarize, explain');
+  }
+  if (parameterCount > 0) throw refused('it has parameters, which have no values');
+  return statement;
+};
+
+const resultOf = async (result: DuckDBResult, signal: AbortSignal | undefined): Promise<QueryResult> => {
+  const names = result.deduplicatedColumnNames();
+  const types = result.columnTypes();
+  const convert = queryValueConverter(await loadDuck());
+  return {
+    columns: names.map((name, index) => ({ name, type: String(types[index]) })),
+    rows: async function* () {
+      const rows = result.yieldConvertedRows(convert)[Symbol.asyncIterator]();
+      while (true) {
+        signal?.throwIfAborted();
+        const next = await inWords(rows.next());
+        if (next.done === true) return;
+        yield next.value;
+      }
+    },
+  };
+};
+
+const refused = (reason: string, hint?: string): OrgtrailError =>
+  new OrgtrailError('usage', `the query: ${reason}`, {
+    hint: hint ?? "`orgtrail query 'describe audit_events'` lists the columns; docs/query.md has examples",
+  });
+
+/** One line of what DuckDB says of a statement. */
+const inWords = async <T>(work: Promise<T>, instead?: string): Promise<T> => {
+  try {
+    return await work;
+  } catch (error) {
+    const [words = ''] = reasonOf(error).split(/\n\s*\n/);
+    const line = words.replaceAll(/\s+/g, ' ').trim().slice(0, LONGEST_REASON);
+    if (line.startsWith('Out of Memory Error'))
+      throw refused(
+        `it takes more memory or disk than it may: ${line}`,
+        'a larger --memory, a shorter time, or a limit',
+      );
+    throw refused(line === NO_WORDS && instead !== undefined ? instead : line);
+  }
+};

@@ -1,0 +1,152 @@
+import { OrgtrailError } from '../../errors.ts';
+import { readFeedHead } from '../../feed/feed.sql.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { type CataloguedObject, readCatalogue } from '../catalogue.sql.ts';
+import { checkUserQuery, type QueryDuckOptions, type QueryResult, runUserQuery } from '../parquet/query-duck.ts';
+import type { ObjectStore } from '../store/ports.ts';
+import { withDirectory } from '../temporary-directory.ts';
+import { fetchObjects, requireRoom, usableBytes } from './fetch-objects.ts';
+import { emptyView, meetsRange, type TimeRange, viewOf } from './query-view.ts';
+import { copyStoredRows, type GoneMonth, readGoneMonths } from './stored-rows.sql.ts';
+
+export interface HistoryQuery {
+  /** In the SQL of DuckDB, over `audit_events`. */
+  readonly sql: string;
+  readonly range: TimeRange;
+  readonly memoryMb: number;
+}
+
+export interface QueryContext {
+  readonly pool: Pool;
+  /** Undefined: no archive is configured. */
+  readonly store: ObjectStore | undefined;
+  readonly observer?: QueryObserver | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Is called while a query reads what it is over. */
+interface QueryObserver {
+  fetched?(bytes: number, ofAll: number): void;
+  /** It is waited for. */
+  copied?(rows: number): void | Promise<void>;
+  /** All is read; the statement begins. */
+  read?(history: QueriedHistory): void;
+}
+
+/** What a query was over. */
+export interface QueriedHistory {
+  /** Months that are in the archive alone, in order. */
+  readonly months: readonly string[];
+  readonly objects: number;
+  readonly bytes: number;
+  /** Of these objects, also outside of the time. */
+  readonly archivedEvents: number;
+  readonly storedEvents: number;
+  /** Events behind this position were left out. */
+  readonly upTo: number;
+  /** Neither in the database nor in the archive. */
+  readonly gone: readonly GoneMonth[];
+}
+
+const MEGABYTE = 1_000_000;
+
+/**
+ * Runs one statement over all events of a time, those of the archive and those of the database, each once, as of one position. Nothing is
+ * written but to a temporary directory. Rejects with OrgtrailError for a statement that is refused, and if something of the time cannot be
+ * read: a result never silently lacks a month.
+ */
+export const queryHistory = async <T>(
+  context: QueryContext,
+  { sql, range, memoryMb }: HistoryQuery,
+  take: (result: QueryResult, history: QueriedHistory) => Promise<T>,
+): Promise<T> =>
+  await withDirectory(async (directory) => {
+    const duck = { directory, memoryMb, spillMb: 1, view: emptyView(), files: [] };
+    await checkUserQuery(sql, duck);
+    const { view, files, history } = await readHistory(context, range, directory);
+    const spillMb = Math.max(1, Math.floor((await usableBytes(directory)) / MEGABYTE));
+    context.observer?.read?.(history);
+    const full: QueryDuckOptions = { ...duck, spillMb, view, files };
+    return await runUserQuery(sql, full, (result) => take(result, history), context.signal);
+  });
+
+interface ReadHistory {
+  readonly view: string;
+  readonly files: readonly string[];
+  readonly history: QueriedHistory;
+}
+
+/**
+ * The position comes first: what is committed later is left out on both sides. A month that is dropped while rows are copied is in the catalogue
+ * by then, and is read from there.
+ */
+const readHistory = async (context: QueryContext, range: TimeRange, directory: string): Promise<ReadHistory> => {
+  const { pool, observer, signal } = context;
+  const { position: upTo, feedId } = await readFeedHead(pool);
+  const goneBefore = await readGoneMonths(pool, range);
+  const known = await readDropped(context, range);
+  const archived = [...(await fetch(context, known, directory))];
+  const stored = await copyStoredRows(pool, {
+    range,
+    upTo,
+    feedId,
+    directory,
+    onRows: async (rows) => {
+      await requireRoom(directory, MEGABYTE, 'rows of PostgreSQL');
+      await observer?.copied?.(rows);
+    },
+    signal,
+  });
+  const objects = await readDropped(context, range);
+  const twice = objects.filter(({ id }) => !known.some((object) => object.id === id));
+  archived.push(...(await fetch(context, twice, directory)));
+  const gone = await readGoneMonths(pool, range);
+  requireSame(goneBefore, gone);
+  return {
+    view: viewOf({ archived, stored: stored.files, range, upTo, twice }),
+    files: [...archived, ...stored.files],
+    history: { ...summaryOf(objects), storedEvents: stored.rows, upTo, gone },
+  };
+};
+
+/** Objects of events that are in the archive alone. Rejects if they are not in the archive that is configured. */
+const readDropped = async ({ pool, store }: QueryContext, range: TimeRange): Promise<readonly CataloguedObject[]> => {
+  const objects = (await readCatalogue(pool)).filter(
+    ({ kind, droppedAt, month }) => kind === 'events' && droppedAt !== null && meetsRange(month, range),
+  );
+  const elsewhere = objects.find(({ archive }) => archive !== store?.name);
+  if (elsewhere === undefined) return objects;
+  const setting = store === undefined ? 'ORGTRAIL_ARCHIVE is not set' : `ORGTRAIL_ARCHIVE is ${store.name}`;
+  throw new OrgtrailError('usage', `${elsewhere.month} is in the archive ${elsewhere.archive}, and ${setting}`, {
+    hint: 'set it as the daemon has it, or leave that month out with --since and --before',
+  });
+};
+
+const fetch = async (
+  { store, observer, signal }: QueryContext,
+  objects: readonly CataloguedObject[],
+  directory: string,
+): Promise<readonly string[]> => {
+  if (store === undefined || objects.length === 0) return [];
+  const all = sumOf(objects, 'bytes');
+  await requireRoom(directory, all, `${objects.length} objects of the archive`);
+  return await fetchObjects(store, objects, { directory, onBytes: (bytes) => observer?.fetched?.(bytes, all), signal });
+};
+
+const requireSame = (before: readonly GoneMonth[], after: readonly GoneMonth[]): void => {
+  const lost = after.find(({ month, events }) => events !== before.find((gone) => gone.month === month)?.events);
+  if (lost === undefined) return;
+  throw new OrgtrailError('source_failed', `${lost.month} was dropped without an archive while it was read`, {
+    hint: 'repeat the query',
+  });
+};
+
+const summaryOf = (objects: readonly CataloguedObject[]) => ({
+  months: [...new Set(objects.map(({ month }) => month))],
+  objects: objects.length,
+  bytes: sumOf(objects, 'bytes'),
+  archivedEvents: sumOf(objects, 'events'),
+});
+
+const sumOf = (objects: readonly CataloguedObject[], field: 'bytes' | 'events'): number =>
+  objects.reduce((sum, object) => sum + object[field], 0);
