@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { type CataloguedObject, endArchive, readArchivePolicy, readCatalogue } from '../../archive/catalogue.sql.ts';
 import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
@@ -30,20 +30,28 @@ export const archiveCommand = (context: CliContext, report: (exitCode: number) =
 
 const listHelp = `
 Objects that others have taken the place of are not listed; they are still in the bucket and in the table archive_objects.
+With --addresses it prints where each object of events is, for other query engines: docs/query.md.
 
 Examples:
   $ orgtrail archive list
-  $ orgtrail archive list --json | jq -r '.objects[] | [.month, .key, .sha256] | @tsv'`;
+  $ orgtrail archive list --json | jq -r '.objects[] | [.month, .key, .sha256] | @tsv'
+  $ orgtrail archive list --addresses > objects.txt`;
 
 const listCommand = (context: CliContext): Command =>
   new Command('list')
     .description('Show the catalogue: every object, what it holds, and when it was last read')
     .option('--json', 'print JSON')
+    .addOption(new Option('--addresses', 'print the address of each object of events, one per line').conflicts('json'))
     .addHelpText('after', listHelp)
-    .action(async (options: { json?: boolean }) => {
+    .action(async (options: { json?: boolean; addresses?: boolean }) => {
       const [archive, objects] = await withDatabase(context, (pool) =>
         Promise.all([readArchivePolicy(pool), readCatalogue(pool)]),
       );
+      if (options.addresses === true) {
+        const events = objects.filter(({ kind }) => kind === 'events');
+        context.stdout.write(events.map((object) => `${addressOf(object)}\n`).join(''));
+        return;
+      }
       if (options.json === true) {
         context.stdout.write(`${JSON.stringify({ archive: archive ?? null, objects }, null, 2)}\n`);
         return;
@@ -51,6 +59,10 @@ const listCommand = (context: CliContext): Command =>
       context.stdout.write(`archive in use: ${archive ?? 'none, so months are dropped without one'}\n`);
       context.stdout.write(objects.length === 0 ? 'no objects\n' : objectTable(objects));
     });
+
+/** As other programs name it: a path, or bucket and key without the endpoint. */
+const addressOf = ({ archive, key }: CataloguedObject): string =>
+  `${archive.replace(/^file:\/\//, '').replace(/\?endpoint=.*$/, '')}/${key}`;
 
 const objectTable = (objects: readonly CataloguedObject[]): string => {
   const rows = objects.map((object) => [

@@ -8,6 +8,7 @@ import { quoted, withDuck } from '../../../src/archive/parquet/duckdb.ts';
 import type { S3Bucket } from '../../../src/s3/s3-bucket.ts';
 import { type ArchiveWorld, openArchiveWorld } from '../../support/archive/archive-world.ts';
 import { rowsOfParquet } from '../../support/archive/read-objects.ts';
+import { queryWith, storedEvents } from '../../support/archive/run-query.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Storage, storages, testBucket } from '../../support/s3/storages.ts';
 
@@ -106,6 +107,31 @@ describe.each(storages)('an archive on $name', ({ name: kind, missing, start }) 
         expect(row['raw']).toBe(raw_text ?? line.slice(line.indexOf(',"raw":') + 7, -1));
         expect(JSON.parse(line)).toMatchObject({ id: row['id'], organization_name: row['organization_name'] });
       }
+    });
+
+    test('is queried together with the database, and not with a wrong key', async () => {
+      const before = await storedEvents(world.owner);
+      await orgtrail(['run', '--drop']);
+      const env = {
+        DATABASE_URL: world.database.daemonUrl,
+        ORGTRAIL_ARCHIVE: address(),
+        ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: storage.accessKey,
+        ORGTRAIL_ARCHIVE_S3_SECRET_KEY: storage.secretKey,
+      };
+      const { rows, read } = await queryWith(env)('from audit_events order by position');
+      expect(rows).toEqual(before);
+      expect(read).toMatchObject({ archived_months: ['2024-01', '2024-02'], stored_events: 1 });
+      const elsewhere = { ...env, ORGTRAIL_ARCHIVE: address().replace('/prefix', '/other') };
+      expect(await queryWith(elsewhere)('select 1')).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining(`2024-01 is in the archive ${bucket.address.name}`),
+      });
+      // moto lets every key in.
+      if (kind === 'moto') return;
+      expect(await queryWith({ ...env, ORGTRAIL_ARCHIVE_S3_SECRET_KEY: 'wrong' })('select 1')).toMatchObject({
+        code: 4,
+        stderr: expect.stringContaining('the archive cannot be read: v1/events/'),
+      });
     });
 
     test('is read by orgtrail feed as it was before the drop', async () => {

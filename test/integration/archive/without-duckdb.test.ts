@@ -23,7 +23,12 @@ test('a package without DuckDB says what is missing, and works but for that', as
     const missing = await run('archive', 'run', '--month', '2024-01');
     expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('the archive needs DuckDB') });
     expect(missing.stderr).toContain('install the package @duckdb/node-api beside orgtrail');
+    expect(await run('query', 'select 1')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('orgtrail: orgtrail query needs DuckDB, which is not installed here'),
+    });
     expect((await run('archive', 'list', '--help')).code).toBe(0);
+    expect((await run('query', '--help')).code).toBe(0);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -6,3 +6,13 @@ export const rowsOfParquet = async (bytes: Buffer): Promise<readonly Readonly<Re
   const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
   return await parquetReadObjects({ file, compressors });
 };
+
+/** The same with texts as bytes, and times in microseconds since 1970. */
+export const bytesOfParquet = async (bytes: Buffer): Promise<readonly Readonly<Record<string, unknown>>[]> => {
+  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+  const parsers = {
+    stringFromBytes: (text: Uint8Array): Uint8Array => text,
+    timestampFromMicroseconds: (microseconds: bigint): bigint => microseconds,
+  };
+  return await parquetReadObjects({ file, compressors, parsers });
+};
