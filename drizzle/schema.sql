@@ -720,10 +720,12 @@ CREATE INDEX audit_events_actor_ip_address ON ONLY public.audit_events USING btr
 CREATE INDEX audit_events_actor_token_id ON ONLY public.audit_events USING btree (actor_token_id text_pattern_ops) WHERE (actor_token_id IS NOT NULL);
 CREATE INDEX audit_events_actor_token_name ON ONLY public.audit_events USING btree (actor_token_name text_pattern_ops) WHERE (octet_length(actor_token_name) <= 600);
 CREATE INDEX audit_events_actor_token_name_case ON ONLY public.audit_events USING btree ("left"(lower(actor_token_name), 400) COLLATE "C", md5(actor_token_name)) WHERE ((actor_token_name <> lower(actor_token_name)) OR (octet_length(actor_token_name) > 600));
+CREATE INDEX audit_events_defects ON ONLY public.audit_events USING btree (action_time, "position") WHERE (defects IS NOT NULL);
 CREATE INDEX audit_events_failures ON ONLY public.audit_events USING btree (action_time, "position") INCLUDE (organization_id, actor_email, actor_ip_address) WHERE (action_result = 'failure'::text);
 CREATE UNIQUE INDEX audit_events_once ON ONLY public.audit_events USING btree (source_kind, source_id, id, action_time);
 CREATE INDEX audit_events_organization ON ONLY public.audit_events USING btree (organization_id, action_time, "position");
 CREATE INDEX audit_events_position ON ONLY public.audit_events USING btree ("position");
+CREATE INDEX audit_events_ray ON ONLY public.audit_events USING brin (raw_cf_ray_id text_bloom_ops (n_distinct_per_range='2000', false_positive_rate='0.01')) WITH (pages_per_range='128', autosummarize='on');
 CREATE INDEX audit_events_resource_id ON ONLY public.audit_events USING btree (resource_id);
 CREATE INDEX audit_events_resource_product_case ON ONLY public.audit_events USING btree ("left"(lower(resource_product), 400) COLLATE "C", md5(resource_product)) WHERE (resource_product <> lower(resource_product));
 CREATE INDEX audit_events_resource_type ON ONLY public.audit_events USING btree (resource_type, action_type, action_time);
@@ -734,6 +736,7 @@ CREATE INDEX audit_events_zone ON ONLY public.audit_events USING btree (zone_id)
 CREATE INDEX audit_events_zone_name ON ONLY public.audit_events USING btree ("left"(lower(zone_name), 400) COLLATE "C") WHERE (zone_name IS NOT NULL);
 CREATE INDEX audit_events_default_account_id_action_time_position_idx ON public.audit_events_default USING btree (account_id, action_time, "position") WHERE (account_id IS NOT NULL);
 CREATE INDEX audit_events_default_action_time_position_idx ON public.audit_events_default USING btree (action_time, "position");
+CREATE INDEX audit_events_default_action_time_position_idx1 ON public.audit_events_default USING btree (action_time, "position") WHERE (defects IS NOT NULL);
 CREATE INDEX audit_events_default_action_time_position_organization_id_a_idx ON public.audit_events_default USING btree (action_time, "position") INCLUDE (organization_id, actor_email, actor_ip_address) WHERE (action_result = 'failure'::text);
 CREATE INDEX audit_events_default_actor_email_idx1 ON public.audit_events_default USING btree (actor_email text_pattern_ops);
 CREATE INDEX audit_events_default_actor_id_idx ON public.audit_events_default USING btree (actor_id);
@@ -750,6 +753,7 @@ CREATE INDEX audit_events_default_left_md5_idx4 ON public.audit_events_default U
 CREATE INDEX audit_events_default_left_md5_idx5 ON public.audit_events_default USING btree ("left"(lower(actor_token_name), 400) COLLATE "C", md5(actor_token_name)) WHERE ((actor_token_name <> lower(actor_token_name)) OR (octet_length(actor_token_name) > 600));
 CREATE INDEX audit_events_default_organization_id_action_time_position_idx ON public.audit_events_default USING btree (organization_id, action_time, "position");
 CREATE INDEX audit_events_default_position_idx ON public.audit_events_default USING btree ("position");
+CREATE INDEX audit_events_default_raw_cf_ray_id_idx ON public.audit_events_default USING brin (raw_cf_ray_id text_bloom_ops (n_distinct_per_range='2000', false_positive_rate='0.01')) WITH (pages_per_range='128', autosummarize='on');
 CREATE INDEX audit_events_default_resource_id_idx ON public.audit_events_default USING btree (resource_id);
 CREATE INDEX audit_events_default_resource_type_action_type_action_time_idx ON public.audit_events_default USING btree (resource_type, action_type, action_time);
 CREATE UNIQUE INDEX audit_events_default_source_kind_source_id_id_action_time_idx ON public.audit_events_default USING btree (source_kind, source_id, id, action_time);

@@ -37,6 +37,8 @@ export interface EventQuery {
   readonly terms?: readonly Term[] | undefined;
   /** Of the enumerations and the actor: how they are spelled in stored events (`withSpellings`). */
   readonly spellings?: Spellings | undefined;
+  /** Of all events with the ray id, if they are few (`withSpellings`). */
+  readonly rayPositions?: readonly number[] | undefined;
   readonly defects: boolean;
   readonly changed: boolean;
   /** Only events up to here: what an export sees, however long it takes. */

@@ -41,7 +41,7 @@ export const filterConditions = (query: EventQuery, parameter: AddParameter): re
   add('product', query.product, spelled('resource_product'));
   add('resource_type', query.resourceType, spelled('resource_type'));
   add('resource', query.resource, (value) => `resource_id = ${parameter(value)}`);
-  add('ray', query.ray, (value) => `raw_cf_ray_id = ${parameter(value)}`);
+  add('ray', query.ray, (value) => rayCondition(value, query.rayPositions, parameter));
   add('text', query.text, (value) => `raw::text ilike ${parameter(`%${likeText(value)}%`)}`);
   if (query.defects) parts.push({ field: 'defects', sql: 'defects is not null' });
   if (query.changed) {
@@ -49,6 +49,10 @@ export const filterConditions = (query: EventQuery, parameter: AddParameter): re
   }
   return parts;
 };
+
+/** By position, if it is known which events have it. */
+const rayCondition = (value: string, positions: readonly number[] | undefined, parameter: AddParameter): string =>
+  positions === undefined ? `raw_cf_ray_id = ${parameter(value)}` : `position = any(${parameter(positions)}::bigint[])`;
 
 /** The second as the index of drizzle/0023 has it: a name whatever the case of its letters. */
 export const zoneCondition = (value: string): string =>

@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import { readOnly } from '../../postgres/read-only.ts';
 import { actorPrefixOf } from './actor.ts';
 import { type Enumeration, type EventQuery, enumerations } from './event-query.ts';
+import { rayPositions } from './ray-positions.sql.ts';
 import { folded, hasOtherCase, patternOf, type SpelledColumn } from './spelled-columns.ts';
 
 /** Runs a statement that only reads; undefined if its time was over. */
@@ -11,11 +12,13 @@ type Ask = <T extends object>(sql: string, values: readonly unknown[]) => Promis
 const MAX_BEGINNING = 64;
 
 /**
- * The query with all spellings of its enumerations, e-mail address or name of a token: the one in small letters, which nearly all
+ * The query with the positions of its ray id and with all spellings of its enumerations, e-mail address or name of a token: the one in small letters, which nearly all
  * events have, and the others that are stored. Looked up, so that the conditions stay equalities, with the indexes and statistics
  * of the columns.
  */
-export const withSpellings = async (pool: Pool, query: EventQuery, timeoutMs: number): Promise<EventQuery> => {
+export const withSpellings = async (pool: Pool, asked: EventQuery, timeoutMs: number): Promise<EventQuery> => {
+  const { ray } = asked;
+  const query = ray === undefined ? asked : { ...asked, rayPositions: await rayPositions(pool, ray, timeoutMs) };
   if (valuesOf(query).length === 0) return query;
   const spelled = await readOnly(pool, timeoutMs, (client) =>
     addSpellings(query, async <T extends object>(sql: string, values: readonly unknown[]) => {

@@ -51,7 +51,8 @@ export const explainEmpty = async (
       filters.push({ field, value, occurs: true, occursInRange: anyInRange, near: [] });
       continue;
     }
-    const alone = { ...everything, spellings: query.spellings, [valueFields[field]]: query[valueFields[field]] };
+    const { spellings, rayPositions } = query;
+    const alone = { ...everything, spellings, rayPositions, [valueFields[field]]: query[valueFields[field]] };
     const isAll =
       nothing && isWholeRange && fields.length === 1 && !query.defects && !query.changed && terms.length === 0;
     const occurs = isAll ? false : await exists(look, alone);
