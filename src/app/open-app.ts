@@ -179,7 +179,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
     access: readers.access,
     ...stored,
     sinks,
-    operations: openOperations({ config, pool, sinks }),
+    operations: openOperations({ config, pool, slowPool: readers.slowPool, sinks }),
     sinkTroubles,
     close: async () => {
       await access.close();
@@ -208,6 +208,7 @@ const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, l
   return {
     feed: feed.source,
     search: explorer.source,
+    slowPool: explorer.pool,
     access: access.source,
     streams,
     streamLoad: () => ({ streams: streams.load(), memoryBytes: memory.lentBytes }),

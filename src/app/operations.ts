@@ -1,4 +1,6 @@
 import type { Config } from '../config/config.ts';
+import { readEventMarks } from '../findings/event-marks.sql.ts';
+import { listFindings } from '../findings/list-findings.sql.ts';
 import type { OperationsSource, ShownSink } from '../http/console/operations/operations-source.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { isRefusal } from '../postgres/sql-state.ts';
@@ -8,12 +10,16 @@ import { readSinkStatus, type SinkStatus } from '../sinks/sink-status.sql.ts';
 interface OperationsParts {
   readonly config: Config;
   readonly pool: Pool;
+  /** What may take seconds. */
+  readonly slowPool: Pool;
   /** How the configured sinks stand. */
   sinks(): Promise<readonly SinkStatus[]>;
 }
 
 /** Joins what the rooms know to what the console's pages of operation show. */
-export const openOperations = ({ config, pool, sinks }: OperationsParts): OperationsSource => ({
+export const openOperations = ({ config, pool, slowPool, sinks }: OperationsParts): OperationsSource => ({
+  findings: (asked, signal) => listFindings(slowPool, asked, signal),
+  marks: (events) => readEventMarks(slowPool, events),
   sinks: async () => [...(await configuredSinks(config, sinks)), ...(await formerSinks(config, pool))],
   deadLetters: (sink, page) => readDeadLetterPage(pool, sink, page),
 });

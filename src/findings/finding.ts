@@ -39,10 +39,13 @@ export const findingKeyParts = ({ finding, sourceKind, sourceId, id }: FoundEven
   id,
 ];
 
+/** With the state of an alarm that is over. */
+export const titleOf = ({ detection, alarm }: Finding): string =>
+  detectionTitle(`${alarm?.state === 'resolved' ? 'resolved: ' : ''}${detection}`);
+
 /** `token_changed` as `Token changed`. */
-export const titleOf = ({ detection, alarm }: Finding): string => {
-  const state = alarm?.state === 'resolved' ? 'resolved: ' : '';
-  const words = `${state}${detection.replaceAll('_', ' ').trim()}`;
+export const detectionTitle = (detection: string): string => {
+  const words = detection.replaceAll('_', ' ').trim();
   return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}`.replace(/\bapi\b/i, 'API').replace(/\bsso\b/i, 'SSO');
 };
 

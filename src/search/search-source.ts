@@ -49,6 +49,8 @@ const EXPLAIN_MS = 2_000;
 
 export interface Explorer {
   readonly source: SearchSource;
+  /** The connections of its pages, for what else may take seconds. */
+  readonly pool: Pool;
   close(): Promise<void>;
 }
 
@@ -64,6 +66,7 @@ export const openExplorer = (
   const exports = openPool({ url, size: EXPORT_CONNECTIONS, sharedFor: 'exports', logger });
   return {
     source: createSearchSource({ pages: pages.pool, exports: exports.pool }, nowMs, rules),
+    pool: pages.pool,
     close: async () => {
       await Promise.all([pages.close(), exports.close()]);
     },

@@ -7,6 +7,7 @@ import { timesNote, timesSwitch } from './times/choice.ts';
 const menu = [
   { href: '/', name: 'Overview' },
   { href: '/events', name: 'Events' },
+  { href: '/detections', name: 'Detections' },
   { href: '/evidence-log', name: 'Evidence' },
   { href: '/sinks', name: 'Operation' },
 ] as const;

@@ -5,6 +5,7 @@ import type { EventDetail, FoundEvent } from '../../../search/found-event.ts';
 import { printSearch, type Search } from '../../../search/search.ts';
 import { printCursor } from '../../../search/search-cursor.ts';
 import { parseInstantMs } from '../../../time/instant.ts';
+import type { EventMarks } from '../detections/event-marks.ts';
 import { proofPanel } from '../evidence/proof-panel.ts';
 import { type Html, html } from '../html.ts';
 import { entityHref, linkOf, withinTime } from '../summary/search-links.ts';
@@ -21,6 +22,7 @@ export interface EventView {
   readonly nowMs: number;
   /** How the evidence stands; undefined without a log. */
   readonly evidence: EvidenceStatus | undefined;
+  readonly marks: EventMarks;
 }
 
 /** What a page bears at once; the rest on demand. */
@@ -40,7 +42,7 @@ ${originalOf(detail, view)}
 </div>`;
 };
 
-const headOf = ({ event, previousPosition, nextPosition }: EventDetail, { nowMs }: EventView): Html => {
+const headOf = ({ event, previousPosition, nextPosition }: EventDetail, { nowMs, marks }: EventView): Html => {
   const kind = [event.actionType, resourceOf(event)?.text].filter((part) => part !== null && part !== undefined);
   const title = event.actionDescription ?? kind.join(' ');
   const step = (position: number | null, name: string, rel: string): Html =>
@@ -50,7 +52,7 @@ const headOf = ({ event, previousPosition, nextPosition }: EventDetail, { nowMs 
   return html`<div class="row between"><p class="trail"><a href="/events">Events</a> <span class="muted">/ ${event.position}</span></p>
 <nav class="row" aria-label="Neighbours in the feed">${step(previousPosition, '← Previous stored', 'prev')}${step(nextPosition, 'Next stored →', 'next')}</nav></div>
 <header class="event-head"><h1>${title === '' ? `Event ${event.position}` : cutValue(title)}</h1>
-<p class="row">${event.actionResult === null ? null : resultMark(event)}${event.changed ? html`<a class="mark mark-changed" href="#changes">changed later</a>` : null}${event.defects === null ? null : html`<span class="mark mark-defect">defect</span>`}
+<p class="row">${event.actionResult === null ? null : resultMark(event)}${event.changed ? html`<a class="mark mark-changed" href="#changes">changed later</a>` : null}${event.defects === null ? null : html`<span class="mark mark-defect">defect</span>`}${marks.of(event.position).map((mark) => html` ${mark}`)}
 <span class="mono">${timeOf(event, nowMs)}</span><span>${event.organizationName ?? event.organizationId ?? event.accountName ?? event.accountId}</span></p>
 ${event.actionDescription === null ? null : html`<p class="muted">${cutValue(kind.join(' · '))}</p>`}
 ${aroundOf(event)}</header>`;

@@ -3,6 +3,7 @@ import { printSearch, type SearchFault, type SearchField, type SearchReading } f
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import type { SearchAnswer } from '../../search/answer.ts';
 import type { PageCursors } from '../../search/routes.ts';
+import type { EventMarks } from '../detections/event-marks.ts';
 import { type Html, html } from '../html.ts';
 import type { CopyAsView } from '../result/copy-as.ts';
 import type { ResultView } from '../result/result-view.ts';
@@ -132,6 +133,8 @@ export interface EventsView {
   readonly nowMs: number;
   readonly organizations: readonly OrganizationName[];
   readonly accounts: readonly OrganizationName[];
+  /** Of the events of the result. */
+  readonly marks?: EventMarks | undefined;
   readonly result?: PageCursors &
     SearchAnswer & { readonly isFirst: boolean; readonly summary: SearchSummary | undefined };
   /** All is counted, if that takes up to 10 seconds. */

@@ -39,6 +39,7 @@ ${aboveOf(view, result)}
 <section class="panel" aria-label="Result">
 ${viewChoice(view.resultView, view.address)}
 ${events.length === 0 ? nothingFound(view, result) : tableOf(view, result)}
+${view.marks?.isKnown === false ? html`<p class="hint" role="status">Marks of detections are missing here: looking them up took too long.</p>` : null}
 ${reachedOf(result.page)}
 ${pagerOf(view, result)}
 </section>`;
@@ -127,7 +128,7 @@ const rowOf = (view: EventsView, event: FoundEvent): Html => {
 <td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${cutText(actor.more)}</span>`}</td>
 <td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${cutText(event.actionDescription)}</span>`}</td>
 <td class="cell-resource" data-label="Resource">${resource === undefined ? none : filterLink(search, resource.filter, resource.text)}${event.resourceId === null ? null : html`<span class="second mono">${filterLink(search, { resource: event.resourceId }, event.resourceId)}</span>`}</td>
-<td class="cell-result" data-label="Result">${event.actionResult === null ? none : resultMark(event)}${event.changed ? html` <span class="mark mark-changed" title="Cloudflare later sent this entry with other content">changed</span>` : null}${event.defects === null ? null : html` <span class="mark mark-defect" title="${event.defects.join(', ')}">defect</span>`}</td>
+<td class="cell-result" data-label="Result">${event.actionResult === null ? none : resultMark(event)}${event.changed ? html` <span class="mark mark-changed" title="Cloudflare later sent this entry with other content">changed</span>` : null}${event.defects === null ? null : html` <span class="mark mark-defect" title="${event.defects.join(', ')}">defect</span>`}${view.marks?.of(event.position).map((mark) => html` ${mark}`)}</td>
 ${extraCells(view.resultView, search, event)}</tr>`;
 };
 

@@ -14,7 +14,9 @@ import { goneSignal } from '../../gone-signal.ts';
 import { answerSearch, withIds } from '../../search/answer.ts';
 import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
 import { MAX_LIMIT } from '../../search/schema.ts';
+import { readMarks } from '../detections/event-marks.ts';
 import { hidden } from '../hidden.ts';
+import type { OperationsSource } from '../operations/operations-source.ts';
 import { type Frame, sendPage } from '../page.ts';
 import { originOf } from '../result/copy-as.ts';
 import { printView, readView, viewFields } from '../result/result-view.ts';
@@ -41,6 +43,8 @@ const mistake = (statusCode: number, reason: string): Error => Object.assign(new
 export interface ExplorerOptions {
   readonly search: SearchSource;
   readonly streams: StreamLimits;
+  /** Knows what detections say of events. */
+  readonly operations: OperationsSource;
   /** Undefined: no evidence is shown. */
   readonly shownEvidence?: ShownEvidence | undefined;
 }
@@ -49,10 +53,10 @@ export interface ExplorerOptions {
 export const explorerRoutes = (
   pages: FastifyInstance,
   frame: Frame,
-  { search: source, streams, shownEvidence }: ExplorerOptions,
+  { search: source, streams, shownEvidence, operations }: ExplorerOptions,
 ): void => {
   pages.get<{ Querystring: Query }>('/events', { schema: hidden, config: { trail: 'search' } }, (request, reply) =>
-    streams.aheadOfExports(() => sendEvents(request, reply, frame, source)),
+    streams.aheadOfExports(() => sendEvents(request, reply, frame, { source, operations })),
   );
   pages.get<{ Querystring: Query }>(
     '/events/export',
@@ -84,7 +88,8 @@ export const explorerRoutes = (
       const whole = request.query['whole'] === 'true';
       const { position } = detail.event;
       const evidence = await shownEvidence?.status();
-      const body = eventBody(detail, { whole, nowMs: Date.now(), evidence });
+      const marks = await readMarks(operations, [detail.event]);
+      const body = eventBody(detail, { whole, nowMs: Date.now(), evidence, marks });
       return sendPage(request, reply, frame, { title: `Event ${position}`, current: '/events', body });
     },
   );
@@ -146,7 +151,7 @@ const sendEvents = async (
   request: FastifyRequest<{ Querystring: Query }>,
   reply: FastifyReply,
   frame: Frame,
-  source: SearchSource,
+  { source, operations }: { readonly source: SearchSource; readonly operations: OperationsSource },
 ): Promise<FastifyReply> => {
   const { query } = request;
   const remembered = rememberedView(request);
@@ -181,8 +186,10 @@ const sendEvents = async (
     limit,
     origin: originOf(request.protocol, request.host),
   };
+  const marks = view.result && (await readMarks(operations, view.result.page.events));
   const shown: EventsView = {
     ...view,
+    marks,
     reading: { ...reading, faults: named.faults },
     unknown,
     resultView,

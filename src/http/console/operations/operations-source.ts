@@ -1,3 +1,5 @@
+import type { EventMark } from '../../../findings/event-marks.sql.ts';
+import type { AskedFindings, FindingList } from '../../../findings/list-findings.sql.ts';
 import type { DeadLetterPage } from '../../../sinks/dead-letter-page.sql.ts';
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import type { SinkStream } from '../../../sinks/stream/streams.ts';
@@ -10,6 +12,12 @@ export interface ShownSink extends SinkStatus {
 
 /** What the pages of operation are made from. Each rejects if the database does not answer. */
 export interface OperationsSource {
+  /** What the detections find. Rejects with SearchError `timeout` if that takes too long. */
+  findings(asked: AskedFindings, signal: AbortSignal): Promise<FindingList>;
+  /** Which of the events detections name. Undefined: it could not be looked up in time. */
+  marks(
+    events: readonly { readonly position: number; readonly sortTime: string }[],
+  ): Promise<readonly EventMark[] | undefined>;
   /** All that there have been; those that are configured first. */
   sinks(): Promise<readonly ShownSink[]>;
   deadLetters(

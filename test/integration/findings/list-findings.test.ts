@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readEventMarks } from '../../../src/findings/event-marks.sql.ts';
+import { type AskedFindings, listFindings } from '../../../src/findings/list-findings.sql.ts';
+import { detectionRules } from '../../../src/findings/rules.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+
+let database: TestDatabase;
+let nowMs: number;
+
+const entry = (id: string, agoMs: number, action: object, more: object = {}): string =>
+  entryText(id, nowMs - agoMs, {
+    action: { result: 'success', time: new Date(nowMs - agoMs).toISOString(), ...action },
+    ...more,
+  });
+const created = { type: 'create', description: 'Create API Token' };
+const wide = { policies: [{ resources: { 'com.cloudflare.api.account.zone.*': '*' } }] };
+const mira = { actor: { id: 'mira', email: 'mira@example.com' } };
+
+/** A token for all zones an hour ago, one of another kind two months ago, a burst of deletes then and one within the last hour, and nothing. */
+beforeAll(async () => {
+  database = await createTestDatabase();
+  nowMs = Date.now();
+  const lease = await newSource(database.pool, 'org');
+  const burst = (name: string, agoMs: number) =>
+    Array.from({ length: 12 }, (_, n) => entry(`${name}-${n}`, agoMs - n * 1_000, { type: 'delete' }, mira));
+  await commitAll(database.pool, lease, [
+    [
+      entry('wide', 60 * MINUTE_MS, created, { resource: { type: 'api_token', request: wide }, ...mira }),
+      entry('old', 60 * DAY_MS, created, { resource: { type: 'api_token', request: {} } }),
+      ...burst('old-burst', 61 * DAY_MS),
+      ...burst('burst', 30 * MINUTE_MS),
+      entry('harmless', 5 * MINUTE_MS, { type: 'view' }),
+    ],
+  ]);
+});
+afterAll(async () => await database?.close());
+
+const ago = (ms: number): string => new Date(nowMs - ms).toISOString();
+const list = (more: Partial<AskedFindings> = {}) =>
+  listFindings(database.pool, {
+    since: ago(DAY_MS),
+    before: undefined,
+    organization: undefined,
+    severity: undefined,
+    detection: undefined,
+    limit: 50,
+    offset: 0,
+    ...more,
+  });
+const named = async (more: Partial<AskedFindings> = {}) =>
+  (await list(more)).findings.map(({ id, detection }) => `${id} ${detection}`);
+
+describe('findings are listed', () => {
+  test('newest first, counted by rule whatever rule and severity are asked for', async () => {
+    const { counts, findings } = await list();
+    expect(findings.map(({ id, detection }) => `${id} ${detection}`)).toEqual([
+      'burst-9 delete_burst',
+      'wide api_token_changed',
+      'wide api_token_wide_scope',
+    ]);
+    expect(findings[0]).toMatchObject({
+      events: 10,
+      actor: 'mira@example.com',
+      ownerName: 'Name of org',
+      severity: 'high',
+    });
+    expect(Date.parse(findings[0]?.actionTime ?? '') - Date.parse(findings[0]?.firstTime ?? '')).toBe(9_000);
+    const found = [...counts].sort((a, b) => a.detection.localeCompare(b.detection));
+    expect(found.map(({ detection, found: number }) => `${detection} ${number}`)).toEqual([
+      'api_token_changed 1',
+      'api_token_wide_scope 1',
+      'delete_burst 1',
+    ]);
+    const high = await list({ severity: 'medium', detection: 'api_token_changed' });
+    expect(high.findings.map(({ id }) => id)).toEqual(['wide']);
+    expect(high.counts).toHaveLength(3);
+  });
+
+  test('a page at a time, by organization, and none of another', async () => {
+    expect(await named({ limit: 1, offset: 1 })).toEqual(['wide api_token_changed']);
+    expect(await named({ offset: 3 })).toEqual([]);
+    expect(await named({ organization: 'org' })).toHaveLength(3);
+    expect(await named({ organization: 'other' })).toEqual([]);
+  });
+
+  test('of any time, bursts older than a month too', async () => {
+    expect(await named({ since: ago(62 * DAY_MS), before: ago(59 * DAY_MS) })).toEqual([
+      'old api_token_changed',
+      'old-burst-9 delete_burst',
+    ]);
+  });
+});
+
+describe('the marks of events', () => {
+  test('are those of the view detections, but for what looks at many events', async () => {
+    const { rows: events } = await database.pool.query(
+      'select position::float8 as position, action_time::text as "sortTime" from audit_events order by position',
+    );
+    const { rows: all } = await database.pool.query(
+      `select position::float8 as position, detection, severity from detections
+       where detection !~ '_burst$|^sign_in_' order by position, detection`,
+    );
+    const marks = await readEventMarks(database.pool, events);
+    expect(all.length).toBeGreaterThan(2);
+    expect(marks).toEqual(all);
+    expect(await readEventMarks(database.pool, [])).toEqual([]);
+    const some = await readEventMarks(database.pool, events.slice(1, 2));
+    expect(some).toEqual(all.filter(({ position }) => position === events[1].position));
+  });
+});
+
+test('each rule that is described has a view, and each view is described', async () => {
+  const { rows } = await database.pool.query<{ name: string }>(
+    `select substr(viewname, 11) as name from pg_views where viewname like 'detection\\_%' order by 1`,
+  );
+  expect(rows.map(({ name }) => name)).toEqual(detectionRules.map(({ name }) => name).sort());
+});
