@@ -230,6 +230,20 @@ create table coverage_readings (
   read_to timestamp with time zone not null
 );
 
+create table detection_mutes (
+  id bigint not null generated always as identity,
+  detection text not null,
+  actor text,
+  reason text not null,
+  muted_until timestamp with time zone,
+  created_by text not null,
+  created_as text not null default SESSION_USER,
+  created_at timestamp with time zone not null default clock_timestamp(),
+  ended_by text,
+  ended_as text,
+  ended_at timestamp with time zone
+);
+
 create table discovery (
   only_row boolean not null default true,
   last_attempt_at timestamp with time zone,
@@ -639,6 +653,7 @@ alter table coverage_readings add constraint coverage_readings_direction_check C
 alter table coverage_readings add constraint coverage_readings_method_check CHECK ((method = ANY (ARRAY['first reading'::text, 'pass'::text, 'scrub'::text])));
 alter table coverage_readings add constraint coverage_readings_number_check CHECK ((number >= 0));
 alter table coverage_readings add constraint coverage_readings_pkey PRIMARY KEY (source_kind, source_id, filter_hash, since);
+alter table detection_mutes add constraint detection_mutes_pkey PRIMARY KEY (id);
 alter table discovery add constraint discovery_only_row_check CHECK (only_row);
 alter table discovery add constraint discovery_pkey PRIMARY KEY (only_row);
 alter table evidence_anchors add constraint evidence_anchors_log_check CHECK ((log = ANY (ARRAY['events'::text, 'journal'::text])));
@@ -758,6 +773,7 @@ CREATE INDEX audit_events_default_resource_id_idx ON public.audit_events_default
 CREATE INDEX audit_events_default_resource_type_action_type_action_time_idx ON public.audit_events_default USING btree (resource_type, action_type, action_time);
 CREATE UNIQUE INDEX audit_events_default_source_kind_source_id_id_action_time_idx ON public.audit_events_default USING btree (source_kind, source_id, id, action_time);
 CREATE INDEX audit_events_default_zone_id_idx ON public.audit_events_default USING btree (zone_id) WHERE (zone_id IS NOT NULL);
+CREATE INDEX detection_mutes_in_force ON public.detection_mutes USING btree (detection) WHERE (ended_at IS NULL);
 CREATE INDEX findings_position ON public.findings USING btree ("position");
 CREATE INDEX findings_time ON public.findings USING btree (action_time);
 CREATE INDEX organization_changes_organization ON public.organization_changes USING btree (organization_id, changed_at);
@@ -3737,6 +3753,37 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_mute_detection(p_detection text, p_actor text, p_reason text, p_until timestamp with time zone, p_by text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  made bigint;
+begin
+  if p_detection is null or p_detection !~ '^[a-z0-9_]{1,100}$' or p_detection = 'collector_token' then
+    raise exception 'the detection % cannot be muted', left(p_detection, 100) using errcode = 'check_violation';
+  end if;
+  if coalesce(p_reason, '') !~ '\S' or coalesce(p_by, '') !~ '\S' or length(p_reason) > 1000 or length(p_by) > 200 or length(p_actor) > 1000
+    or p_until <= clock_timestamp() then
+    raise exception 'a mute needs a reason, a person and an end that is to come' using errcode = 'check_violation';
+  end if;
+  -- One at a time, so that the limit holds.
+  perform pg_advisory_xact_lock(hashtext('orgtrail_mute_detection'));
+  if exists (select from detection_mutes m where m.detection = p_detection and m.actor is not distinct from p_actor
+    and m.ended_at is null and coalesce(m.muted_until, 'infinity') > clock_timestamp()) then
+    return null;
+  end if;
+  if (select count(*) from detection_mutes m where m.ended_at is null and coalesce(m.muted_until, 'infinity') > clock_timestamp()) >= 1000 then
+    raise exception 'a thousand mutes are in force: end some of them first' using errcode = 'check_violation';
+  end if;
+  insert into detection_mutes (detection, actor, reason, muted_until, created_by)
+  values (p_detection, p_actor, p_reason, p_until, p_by) returning id into made;
+  return made;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_note_access(p_notes jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -4681,6 +4728,22 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_unmute_detection(p_id bigint, p_by text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if coalesce(p_by, '') !~ '\S' or length(p_by) > 200 then
+    raise exception 'to end a mute needs a person' using errcode = 'check_violation';
+  end if;
+  update detection_mutes m set ended_by = p_by, ended_as = session_user, ended_at = clock_timestamp()
+  where m.id = p_id and m.ended_at is null and coalesce(m.muted_until, 'infinity') > clock_timestamp();
+  return found;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_use_archive(p_archive text)
  RETURNS void
  LANGUAGE plpgsql
@@ -5250,6 +5313,18 @@ comment on column detection_member_added.summary is 'For people: texts of the en
 comment on column detection_member_added.source_kind is 'organization: the audit log of one.';
 comment on column detection_member_added.source_id is 'Within the kind: the organization''s id.';
 comment on column detection_member_added.id is 'The id of the entry; unique within its source.';
+comment on table detection_mutes is 'Findings that the console leaves out of its list, by whom and why. The views, the feed, sinks and Sigma know nothing of it (docs/detections.md).';
+comment on column detection_mutes.id is 'Its number.';
+comment on column detection_mutes.detection is 'The detection, as in detections.';
+comment on column detection_mutes.actor is 'Only findings of this actor, as in detections; null: of all.';
+comment on column detection_mutes.reason is 'Why, in the words of who did it.';
+comment on column detection_mutes.muted_until is 'Until when; null: until it is ended.';
+comment on column detection_mutes.created_by is 'The name of the token of the session that muted it.';
+comment on column detection_mutes.created_as is 'The database account that did it: that of the daemon..';
+comment on column detection_mutes.created_at is 'When, by the clock of the database.';
+comment on column detection_mutes.ended_by is 'The name of the token of the session that ended it.';
+comment on column detection_mutes.ended_as is 'The database account that ended it.';
+comment on column detection_mutes.ended_at is 'When it was ended; null: it is in force, or its time is over.';
 comment on view detection_protection_removed is 'A firewall or WAF rule, a ruleset, a rate limit, a Gateway rule, or an Access application, policy or group was deleted.';
 comment on column detection_protection_removed.detection is 'Its name; the view detection_… has only this one.';
 comment on column detection_protection_removed.severity is 'low, medium, high or critical.';

@@ -19,6 +19,7 @@ export type AccessKind =
   | 'feed'
   // In the console, or by a command.
   | 'saved-search'
+  | 'mute'
   // By a command.
   | 'evidence'
   | 'hold'

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { readEventMarks } from '../findings/event-marks.sql.ts';
 import { listFindings } from '../findings/list-findings.sql.ts';
+import { muteDetection, readMutes, unmuteDetection } from '../findings/mutes.sql.ts';
 import type { OperationsSource, ShownSink } from '../http/console/operations/operations-source.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { isRefusal } from '../postgres/sql-state.ts';
@@ -19,6 +20,9 @@ interface OperationsParts {
 /** Joins what the rooms know to what the console's pages of operation show. */
 export const openOperations = ({ config, pool, slowPool, sinks }: OperationsParts): OperationsSource => ({
   findings: (asked, signal) => listFindings(slowPool, asked, signal),
+  mutes: () => readMutes(pool),
+  mute: (wanted) => muteDetection(pool, wanted),
+  unmute: (id, by) => unmuteDetection(pool, id, by),
   marks: (events) => readEventMarks(slowPool, events),
   sinks: async () => [...(await configuredSinks(config, sinks)), ...(await formerSinks(config, pool))],
   deadLetters: (sink, page) => readDeadLetterPage(pool, sink, page),

@@ -15,6 +15,8 @@ export interface AskedFindings {
   readonly organization: string | undefined;
   readonly severity: string | undefined;
   readonly detection: string | undefined;
+  /** List muted ones, too. */
+  readonly showMuted: boolean;
   readonly limit: number;
   readonly offset: number;
 }
@@ -36,6 +38,7 @@ export interface ListedFinding {
   readonly sourceKind: string;
   readonly sourceId: string;
   readonly id: string;
+  readonly muted: boolean;
 }
 
 /** How many a rule has found in the time and the organization, whatever else is asked for. */
@@ -43,6 +46,8 @@ export interface FindingCount {
   readonly detection: string;
   readonly severity: string;
   readonly found: number;
+  /** Of these. */
+  readonly muted: number;
 }
 
 export interface FindingList {
@@ -64,6 +69,7 @@ export const listFindings = async (pool: Pool, asked: AskedFindings, signal?: Ab
       asked.detection ?? null,
       asked.limit,
       asked.offset,
+      asked.showMuted,
     ]);
     return rows[0] ?? { counts: [], findings: [] };
   };
@@ -80,19 +86,23 @@ const utc = (column: string): string => `to_char(${column} at time zone 'UTC', '
 
 const statement = `
   with found as materialized (
-    select d.* from detections d
+    select d.*, exists (select from detection_mutes m where m.detection = d.detection and (m.actor is null or m.actor = d.actor)
+      and m.ended_at is null and coalesce(m.muted_until, 'infinity') > now()) as muted
+    from detections d
     where d.action_time >= $1 and d.action_time < coalesce($2::timestamptz, 'infinity')
       and ($3::text is null or d.organization_id = $3)),
   listed as (
     select * from found f where ($4::text is null or f.severity = $4) and ($5::text is null or f.detection = $5)
+      and ($8 or not f.muted)
     order by f.action_time desc, f.position desc, f.detection limit $6 offset $7)
   select
     (select coalesce(json_agg(c), '[]') from (
-       select f.detection, f.severity, count(*)::integer as found from found f group by f.detection, f.severity) c) as counts,
+       select f.detection, f.severity, count(*)::integer as found,
+         count(*) filter (where f.muted)::integer as muted from found f group by f.detection, f.severity) c) as counts,
     (select coalesce(json_agg(json_build_object(
          'detection', l.detection, 'severity', l.severity, 'actionTime', ${utc('l.action_time')}, 'firstTime', ${utc('l.first_time')},
          'events', l.events, 'organizationId', l.organization_id,
          'ownerName', coalesce(l.organization_name, l.organization_id, (select a.name from accounts a where a.id = l.source_id), l.source_id),
          'actor', l.actor, 'actorIpAddress', l.actor_ip_address, 'summary', l.summary,
-         'sourceKind', l.source_kind, 'sourceId', l.source_id, 'id', l.id)
+         'sourceKind', l.source_kind, 'sourceId', l.source_id, 'id', l.id, 'muted', l.muted)
        order by l.action_time desc, l.position desc, l.detection), '[]') from listed l) as findings`;

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { failureOf } from '../failure.ts';
 import { sendNotFound, wantsPage } from '../not-found.ts';
 import { assetRoutes } from './assets.ts';
+import { mutePages } from './detections/mute-routes.ts';
 import { detectionPages } from './detections/routes.ts';
 import { entityRoutes } from './entities/routes.ts';
 import { bundleRoute } from './events/bundle-route.ts';
@@ -63,6 +64,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       accountRoutes(pages, frame, options);
       evidencePages(pages, frame, options.shownEvidence);
       detectionPages(pages, frame, options);
+      mutePages(pages, frame, options);
       sinkPages(pages, frame, options.operations);
       explorerRoutes(pages, frame, options);
       entityRoutes(pages, frame, options);

@@ -43,6 +43,8 @@ const ingestMay: Readonly<Record<string, string>> = {
   // Written by orgtrail_note_detections alone.
   findings: 'select',
   finding_head: 'select',
+  // Written by orgtrail_mute_detection and orgtrail_unmute_detection alone, which keep every row.
+  detection_mutes: 'select',
   // Written by orgtrail_note_alarms and orgtrail_finish_alarms alone.
   alarms: 'select',
   alarm_changes: 'select',
@@ -115,6 +117,8 @@ const ingestCalls = [
   'orgtrail_finish_delivery_and_skip',
   'orgtrail_want_detections',
   'orgtrail_note_detections',
+  'orgtrail_mute_detection',
+  'orgtrail_unmute_detection',
   'orgtrail_register_alarm_sinks',
   'orgtrail_note_alarms',
   'orgtrail_finish_alarms',

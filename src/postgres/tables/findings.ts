@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm';
 import { boolean, integer, pgTable, text } from 'drizzle-orm/pg-core';
 import { databaseTime, instant, integer64 } from './column-types.ts';
 
@@ -36,6 +37,21 @@ export const findingHead = pgTable('finding_head', {
   position: integer64('position').notNull(),
   beganAt: integer64('began_at').notNull(),
   notedAt: instant('noted_at').notNull().default(databaseTime),
+});
+
+/** Findings that the console leaves out of its list. Written by functions alone. */
+export const detectionMutes = pgTable('detection_mutes', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  detection: text('detection').notNull(),
+  actor: text('actor'),
+  reason: text('reason').notNull(),
+  mutedUntil: instant('muted_until'),
+  createdBy: text('created_by').notNull(),
+  createdAs: text('created_as').notNull().default(sql`SESSION_USER`),
+  createdAt: instant('created_at').notNull().default(databaseTime),
+  endedBy: text('ended_by'),
+  endedAs: text('ended_as'),
+  endedAt: instant('ended_at'),
 });
 
 /** What is wrong with orgtrail itself at this moment. */

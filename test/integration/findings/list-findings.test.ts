@@ -47,6 +47,7 @@ const list = (more: Partial<AskedFindings> = {}) =>
     organization: undefined,
     severity: undefined,
     detection: undefined,
+    showMuted: false,
     limit: 50,
     offset: 0,
     ...more,

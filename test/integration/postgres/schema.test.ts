@@ -49,6 +49,7 @@ const contract: Readonly<Record<string, string>> = {
   archive_policy: 'archive set_at set_as',
   archive_objects: `archive key kind month feed_id first_position last_position events bytes sha256 ids_sha256 raw_sha256 columns_sha256
     organizations version_id locked_until written_at verified_at fault superseded_at dropped_at blocks_sha256`,
+  detection_mutes: `id detection actor reason muted_until created_by created_as created_at ended_by ended_as ended_at`,
   access_log: 'id at kind outcome who account address route status what events requests',
   access_tokens: 'id name hash scopes expires_at created_at created_as revoked_at revoked_as',
   console_sessions: 'key token_id created_at expires_at',

@@ -42,6 +42,7 @@ const ingest: Readonly<Record<string, string>> = {
   detection_super_administrator_added: 'SELECT',
   detection_worker_secret_or_route_changed: 'SELECT',
   detections: 'SELECT',
+  detection_mutes: 'SELECT',
   discovery: 'SELECT UPDATE',
   'drizzle.__drizzle_migrations': 'SELECT',
   evidence_anchors: 'SELECT',
@@ -202,6 +203,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     // It reads as the account that calls it.
     { role: 'orgtrail_ingest', function: 'orgtrail_history_of' },
     { role: 'orgtrail_reader', function: 'orgtrail_history_of' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_mute_detection' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_access' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_alarms' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_alive' },
@@ -223,6 +225,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_take_request' },
     { role: 'orgtrail_ingest', function: 'orgtrail_take_requests' },
     { role: 'orgtrail_ingest', function: 'orgtrail_trim_coverage' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_unmute_detection' },
     { role: 'orgtrail_ingest', function: 'orgtrail_use_archive' },
     { role: 'orgtrail_ingest', function: 'orgtrail_want_detections' },
   ]);

@@ -1,10 +1,12 @@
 import { detectionTitle, severities } from '../../../findings/finding.ts';
 import type { FindingCount, FindingList, ListedFinding } from '../../../findings/list-findings.sql.ts';
+import { canBeMuted } from '../../../findings/mutes.sql.ts';
 import { detectionRules } from '../../../findings/rules.ts';
 import { type Html, html } from '../html.ts';
 import { countOf, countText, instantOf, zoneLabel } from '../words.ts';
 import { ruleLink, severityMark } from './detection-words.ts';
 import { type DetectionsGiven, type DetectionsView, detectionsHref, MAX_PAGE, PAGE_SIZE } from './detections-view.ts';
+import { muteHref, mutesPanel } from './mute-pages.ts';
 import { rulesPanel } from './rules-panel.ts';
 
 /** What the detections find: by severity, as a list, and by rule with what each means. */
@@ -13,6 +15,7 @@ export const detectionsBody = (view: DetectionsView): Html => html`<div class="s
 ${form(view)}
 ${view.failure === undefined ? null : html`<p class="fault" role="alert">${view.failure}.</p>`}
 ${view.list === undefined ? null : html`${severityTiles(view.given, view.list.counts)}${listPanel(view, view.list)}`}
+${mutesPanel(view.mutes)}
 ${rulesPanel(view.given, view.list?.counts)}
 </div>`;
 
@@ -61,26 +64,45 @@ const choice = (
 
 const severityTiles = (given: DetectionsGiven, counts: readonly FindingCount[]): Html =>
   html`<dl class="tiles">${[...severities].reverse().map((severity) => {
-    const found = counts.filter((count) => count.severity === severity).reduce((sum, count) => sum + count.found, 0);
+    const found = shownOf(
+      given,
+      counts.filter((count) => count.severity === severity),
+    );
     const isChosen = given.severity === severity;
     return html`<div class="tile"><dt>${severity}</dt><dd class="tile-value">${countText(found)}</dd><dd class="tile-note">${found === 0 && !isChosen ? 'none in this time' : html`<a href="${detectionsHref(given, { severity: isChosen ? '' : severity })}">${isChosen ? 'show all' : 'show these'}<span class="unseen"> of severity ${severity}</span></a>`}</dd></div>`;
   })}</dl>`;
 
 const listPanel = (view: DetectionsView, { findings, counts }: FindingList): Html => {
   const { given } = view;
-  const all = counts
+  const asked = counts
     .filter(({ severity }) => given.severity === '' || given.severity === severity)
-    .filter(({ detection }) => given.detection === '' || given.detection === detection)
-    .reduce((sum, { found }) => sum + found, 0);
+    .filter(({ detection }) => given.detection === '' || given.detection === detection);
+  const all = shownOf(given, asked);
   return html`<section class="panel" aria-labelledby="findings"><h2 id="findings">${countOf(all, 'finding')}</h2>
-${findings.length === 0 ? empty(view, all) : table(findings)}
+${mutedNote(given, asked)}
+${findings.length === 0 ? empty(view, all, asked) : table(findings)}
 ${pager(view, all)}</section>`;
 };
 
-const empty = ({ given }: DetectionsView, all: number): Html =>
-  all > 0
-    ? html`<p class="muted">No more of them. <a href="${detectionsHref(given, {})}">To the newest</a></p>`
+/** How many of them are listed: all, or those that are not muted. */
+const shownOf = (given: DetectionsGiven, counts: readonly FindingCount[]): number =>
+  counts.reduce((sum, { found, muted }) => sum + found - (given.muted === 'shown' ? 0 : muted), 0);
+
+const mutedNote = (given: DetectionsGiven, counts: readonly FindingCount[]): Html | null => {
+  const muted = counts.reduce((sum, count) => sum + count.muted, 0);
+  if (muted === 0) return null;
+  return given.muted === 'shown'
+    ? html`<p class="hint">Of these, ${countText(muted)} muted. <a href="${detectionsHref(given, { muted: '' })}">Leave muted ones out</a></p>`
+    : html`<p class="hint">${countOf(muted, 'more finding')} muted. <a href="${detectionsHref(given, { muted: 'shown' })}">Show muted ones, too</a></p>`;
+};
+
+const empty = ({ given }: DetectionsView, all: number, counts: readonly FindingCount[]): Html => {
+  if (all > 0)
+    return html`<p class="muted">No more of them. <a href="${detectionsHref(given, {})}">To the newest</a></p>`;
+  return counts.length > 0
+    ? html`<p class="empty">All that the rules found in this time is muted.</p>`
     : html`<p class="empty">The rules found nothing in what is stored of this time. What is not collected cannot be found: the <a href="/">overview</a> says whether all of it is.</p>`;
+};
 
 const table = (
   findings: readonly ListedFinding[],
@@ -91,8 +113,8 @@ const table = (
 const row = (
   finding: ListedFinding,
 ): Html => html`<tr><th scope="row"><a href="${eventHref(finding)}">${instantOf(finding.actionTime)}</a></th>
-<td>${severityMark(finding.severity)}</td>
-<td>${ruleLink(finding.detection)}<p class="sub">${finding.summary}</p>${finding.events > 1 ? html`<p class="sub"><a href="${burstHref(finding)}">its events</a>, since ${instantOf(finding.firstTime)}</p>` : null}</td>
+<td>${severityMark(finding.severity)}${finding.muted || !canBeMuted(finding.detection) ? null : html`<p class="sub"><a href="${muteHref(finding.detection, finding.actor ?? undefined)}" aria-label="Mute ${detectionTitle(finding.detection)} by this actor">Mute</a></p>`}</td>
+<td>${ruleLink(finding.detection)}${finding.muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${finding.summary}</p>${finding.events > 1 ? html`<p class="sub"><a href="${burstHref(finding)}">its events</a>, since ${instantOf(finding.firstTime)}</p>` : null}</td>
 <td>${finding.actor === null ? null : html`<a href="/actors/${encodeURIComponent(finding.actor)}">${finding.actor}</a>`}${finding.actorIpAddress === null ? null : html`<p class="sub address">${finding.actorIpAddress}</p>`}</td>
 <td>${finding.organizationId === null ? finding.ownerName : html`<a href="/organizations/${encodeURIComponent(finding.organizationId)}">${finding.ownerName}</a>`}</td></tr>`;
 

@@ -1,4 +1,5 @@
 import type { FindingList } from '../../../findings/list-findings.sql.ts';
+import type { DetectionMute } from '../../../findings/mutes.sql.ts';
 import type { OrganizationName } from '../../../organizations/organization-name.ts';
 import type { SearchFault } from '../../../search/search.ts';
 
@@ -13,6 +14,8 @@ export interface DetectionsGiven {
   readonly organization: string;
   readonly severity: string;
   readonly detection: string;
+  /** `shown`: muted ones are listed and counted, too. */
+  readonly muted: string;
 }
 
 export interface DetectionsView {
@@ -22,6 +25,7 @@ export interface DetectionsView {
   readonly organizations: readonly OrganizationName[];
   /** Undefined: there are faults, or they could not be looked for. */
   readonly list: FindingList | undefined;
+  readonly mutes: readonly DetectionMute[];
   /** Why they could not. */
   readonly failure: string | undefined;
   readonly nowMs: number;

@@ -18,7 +18,7 @@ import { type DetectionsGiven, type DetectionsView, MAX_PAGE, PAGE_SIZE } from '
 
 /** The views look through all of their time. */
 const DEFAULT_SINCE = '24h';
-const parameters = ['since', 'before', 'organization', 'severity', 'detection', 'page'];
+const parameters = ['since', 'before', 'organization', 'severity', 'detection', 'muted', 'page'];
 
 type Query = Readonly<Record<string, unknown>>;
 
@@ -58,7 +58,13 @@ const readView = async (
   const bounds = { since: since === '' ? DEFAULT_SINCE : since, before, organization };
   const reading = await withIds(source, readSearch(bounds, nowMs));
   const page = readPage(query['page']);
-  const view = { given: { ...given, since: bounds.since }, page, nowMs, organizations: await source.organizations() };
+  const view = {
+    given: { ...given, since: bounds.since },
+    page,
+    nowMs,
+    organizations: await source.organizations(),
+    mutes: await operations.mutes(),
+  };
   const { search, faults } = reading;
   if (faults.length > 0 || search.since === undefined) return { ...view, faults, list: undefined, failure: undefined };
   try {
@@ -68,6 +74,7 @@ const readView = async (
       organization: search.organization,
       severity: given.severity === '' ? undefined : given.severity,
       detection: given.detection === '' ? undefined : given.detection,
+      showMuted: given.muted === 'shown',
       limit: PAGE_SIZE,
       offset: (page - 1) * PAGE_SIZE,
     };
@@ -88,7 +95,14 @@ const readGiven = (query: Query): DetectionsGiven => {
     throw mistake(`severity must be one of ${severities.join(', ')}.`);
   }
   if (detection !== '' && ruleNamed(detection) === undefined) throw mistake('There is no such detection.');
-  return { since: text('since'), before: text('before'), organization: text('organization'), severity, detection };
+  return {
+    since: text('since'),
+    before: text('before'),
+    organization: text('organization'),
+    severity,
+    detection,
+    muted: text('muted') === 'shown' ? 'shown' : '',
+  };
 };
 
 const readPage = (text: unknown): number => {

@@ -1,10 +1,12 @@
 import { detectionTitle } from '../../../findings/finding.ts';
 import type { FindingCount } from '../../../findings/list-findings.sql.ts';
+import { canBeMuted } from '../../../findings/mutes.sql.ts';
 import { type DetectionRule, detectionRules } from '../../../findings/rules.ts';
 import { type Html, html } from '../html.ts';
 import { countText } from '../words.ts';
 import { severityMark } from './detection-words.ts';
 import { type DetectionsGiven, detectionsHref } from './detections-view.ts';
+import { muteHref } from './mute-pages.ts';
 
 /** Each rule with what it means, what else it finds, and how many there are. The one that is asked for is all there is then. */
 export const rulesPanel = (given: DetectionsGiven, counts: readonly FindingCount[] | undefined): Html => {
@@ -21,8 +23,9 @@ const row = (
   given: DetectionsGiven,
   counts: readonly FindingCount[] | undefined,
 ): Html => {
-  const found = counts?.find(({ detection }) => detection === name)?.found ?? 0;
-  return html`<tr id="rule-${name}"><th scope="row">${detectionTitle(name)}<p class="sub mono">detection_${name}</p></th><td>${severityMark(severity)}</td>
+  const count = counts?.find(({ detection }) => detection === name);
+  const found = (count?.found ?? 0) - (given.muted === 'shown' ? 0 : (count?.muted ?? 0));
+  return html`<tr id="rule-${name}"><th scope="row">${detectionTitle(name)}<p class="sub mono">detection_${name}</p>${canBeMuted(name) ? html`<p class="sub"><a href="${muteHref(name, undefined)}" aria-label="Mute ${detectionTitle(name)}">Mute</a></p>` : null}</th><td>${severityMark(severity)}</td>
 <td class="number">${counts === undefined ? html`<span class="muted">–</span>` : found === 0 ? '0' : html`<a href="${detectionsHref(given, { detection: name })}">${countText(found)}</a>`}</td>
 <td>${what}.<p class="sub">${sigma === undefined ? 'No Sigma rule: Sigma cannot ask for what was not there before.' : html`Sigma: <span class="mono">${sigma}</span>`}</p></td><td>${alsoFinds}</td></tr>`;
 };

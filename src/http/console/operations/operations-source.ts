@@ -1,5 +1,6 @@
 import type { EventMark } from '../../../findings/event-marks.sql.ts';
 import type { AskedFindings, FindingList } from '../../../findings/list-findings.sql.ts';
+import type { DetectionMute, WantedMute } from '../../../findings/mutes.sql.ts';
 import type { DeadLetterPage } from '../../../sinks/dead-letter-page.sql.ts';
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import type { SinkStream } from '../../../sinks/stream/streams.ts';
@@ -14,6 +15,12 @@ export interface ShownSink extends SinkStatus {
 export interface OperationsSource {
   /** What the detections find. Rejects with SearchError `timeout` if that takes too long. */
   findings(asked: AskedFindings, signal: AbortSignal): Promise<FindingList>;
+  /** Those in force, the newest first. */
+  mutes(): Promise<readonly DetectionMute[]>;
+  /** Its number; undefined if the same is muted already. */
+  mute(wanted: WantedMute): Promise<number | undefined>;
+  /** False if there is none of this number in force. */
+  unmute(id: number, by: string): Promise<boolean>;
   /** Which of the events detections name. Undefined: it could not be looked up in time. */
   marks(
     events: readonly { readonly position: number; readonly sortTime: string }[],
