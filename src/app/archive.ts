@@ -3,11 +3,14 @@ import { archiveMonth } from '../archive/archive-month.ts';
 import { useArchive } from '../archive/catalogue.sql.ts';
 import { createArchivedEvents } from '../archive/history/archived-events.ts';
 import { loadDuck } from '../archive/parquet/duckdb.ts';
+import { createArchivedMonths } from '../archive/search/archived-months.ts';
+import { createMatchMemory } from '../archive/search/match-memory.ts';
 import { openObjectStore } from '../archive/store/object-store.ts';
 import type { Config } from '../config/config.ts';
 import type { ArchivedEvents } from '../feed/archived/ports.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { ArchiveMonth } from '../retention/retention.sql.ts';
+import type { SearchedArchive } from '../search/search-source.ts';
 import { logArchive } from '../telemetry/archive/log-archive.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
@@ -52,6 +55,16 @@ export const openArchive = async (
     close: () => store.close(),
   };
 };
+
+/** Opens what searches read archived months from. Undefined: no archive is configured. */
+export const searchedArchiveOf = ({
+  archive,
+}: Pick<Config, 'archive'>): ((pool: Pool) => SearchedArchive) | undefined =>
+  archive &&
+  ((pool) => ({
+    months: createArchivedMonths(pool, openObjectStore(archive.target, archive.s3)),
+    memory: createMatchMemory(),
+  }));
 
 /** Opens what the feed reads dropped events from. Undefined: no archive is configured, and what was dropped is gone. */
 export const archivedEventsOf = ({ archive }: Pick<Config, 'archive'>): ((pool: Pool) => ArchivedEvents) | undefined =>

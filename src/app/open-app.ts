@@ -36,7 +36,7 @@ import { statusScopeOf } from '../status/status-scope.sql.ts';
 import { migrateWithLog } from '../telemetry/log-migration.ts';
 import { logSync } from '../telemetry/log-sync.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { archivedEventsOf } from './archive.ts';
+import { archivedEventsOf, searchedArchiveOf } from './archive.ts';
 import {
   type ApiAccess,
   apiObservers,
@@ -200,10 +200,8 @@ const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, l
   const memory = new PieceMemory({ streams: MAX_FEED_STREAMS });
   const streams = createStreamLimits(config.http.stallTimeoutMs, metrics.streams);
   const feed = openFeed(latestUrl, logger, { memory, openArchive: archivedEventsOf(config) });
-  const explorer = openExplorer(latestUrl, logger, Date.now, {
-    ...collectionRulesOf(config),
-    accounts: config.accounts,
-  });
+  const rules = { ...collectionRulesOf(config), accounts: config.accounts };
+  const explorer = openExplorer(latestUrl, logger, Date.now, rules, searchedArchiveOf(config));
   const access = openAccess({ pool, logger, onLost: metrics.http.accessNotesLost });
   return {
     feed: feed.source,

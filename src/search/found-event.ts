@@ -70,6 +70,8 @@ export interface SearchPage {
   readonly more: boolean;
   /** Where the search timed out: everything up to here was searched. Undefined if it looked at all it had to. */
   readonly reached: SearchCursor | undefined;
+  /** The months that were read from the archive for it; undefined: none was to be. */
+  readonly archivedMonths?: readonly string[];
 }
 
 /** Which events of a search are asked for, by the order in which they were stored. */

@@ -37,9 +37,23 @@ export const incompleteReasons = {
   begins_before_collection: 'The time searched begins before anything is collected.',
   archive_not_searched: 'Months of the time searched are in the archive alone, and were not searched.',
   value_never_occurs: 'A value searched for occurs in no stored event: it may be misspelt.',
-  value_not_checked: 'Whether a value searched for occurs in any stored event could not be looked up in time.',
+  value_not_checked:
+    'Whether a value searched for occurs in any event could not be looked up in time, or in the archive.',
 } as const;
 export type IncompleteReason = keyof typeof incompleteReasons;
+
+/** What is known of values if months that were searched are in the archive alone: what the database does not have may be there. */
+export const withArchivedValues = ({ anyInRange, filters }: EmptyReport): EmptyReport => {
+  const orUnknown = (occurs: boolean | null) => (occurs === false ? null : occurs);
+  return {
+    anyInRange: orUnknown(anyInRange),
+    filters: filters.map((filter) => ({
+      ...filter,
+      occurs: orUnknown(filter.occurs),
+      occursInRange: orUnknown(filter.occursInRange),
+    })),
+  };
+};
 
 /**
  * Why events that match may be missing from a page; empty if none can be. A page without events is only complete if every
@@ -57,7 +71,7 @@ export const incompleteBecause = (
     no_organization_collected: coverage.organizations + coverage.accounts === 0,
     time_not_collected: coverage.incomplete > 0,
     begins_before_collection: search.since !== undefined && coverage.beginsEarlier,
-    archive_not_searched: coverage.archivedMonths.length > 0,
+    archive_not_searched: page.archivedMonths === undefined && coverage.archivedMonths.length > 0,
     value_never_occurs: filters.some(({ occurs }) => occurs === false),
     value_not_checked: filters.some(({ occurs }) => occurs === null),
   };

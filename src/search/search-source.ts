@@ -11,7 +11,10 @@ import {
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
+import { readArchivedEvent } from './archived/archived-event.sql.ts';
 import { readArchivedMonths } from './archived/archived-months.sql.ts';
+import { type ArchivedParts, withArchive } from './archived/archived-search.sql.ts';
+import { archivedTextOf } from './archived/found-rows.sql.ts';
 import { readArrivals } from './arrivals.sql.ts';
 import type { EventQuery } from './conditions/event-query.ts';
 import { explainEmpty } from './empty/explain-empty.sql.ts';
@@ -25,7 +28,7 @@ import { readEvent } from './read-event.sql.ts';
 import { instantOfBound, type Search } from './search.ts';
 import { type CollectionRules, readSearchCoverage, type SearchedPart } from './search-coverage.sql.ts';
 import type { SearchCursor } from './search-cursor.ts';
-import { type SearchTimeLimit, searchEvents } from './search-events.sql.ts';
+import { type AskedPage, type SearchTimeLimit, searchEvents } from './search-events.sql.ts';
 import { readSearchHoles } from './search-holes.sql.ts';
 import { summarize } from './summary/search-summary.sql.ts';
 
@@ -33,9 +36,9 @@ import { summarize } from './summary/search-summary.sql.ts';
 const CONNECTIONS = 3;
 const EXPORT_CONNECTIONS = 2;
 /** People wait for a page. */
-const PAGE_TIME_LIMIT: SearchTimeLimit = { firstMs: 800, totalMs: 4_000 };
+const PAGE_TIME_LIMIT = { firstMs: 800, totalMs: 4_000, archiveMs: 10_000 };
 /** An export is not interactive, and it has to be whole. */
-const EXPORT_TIME_LIMIT: SearchTimeLimit = { firstMs: 2_000, totalMs: 30_000 };
+const EXPORT_TIME_LIMIT = { firstMs: 2_000, totalMs: 30_000, archiveMs: 30_000 };
 const FIRST_EXPORT_EVENTS = 500;
 const MAX_EXPORT_EVENTS = 1_000;
 /** Formatted at once: meanwhile the process answers no request. */
@@ -46,6 +49,12 @@ const BATCH_BYTES = 524_288;
 const SUGGESTED_ORGANIZATIONS = 1_000;
 /** Of looking up why a search found nothing. */
 const EXPLAIN_MS = 2_000;
+
+const NO_ARCHIVE = 'the archive cannot be searched here: ORGTRAIL_ARCHIVE is not set';
+
+/** What a search of archived months needs. */
+export type SearchedArchive = Pick<ArchivedParts, 'months' | 'memory'>;
+type OpenArchive = ((pool: Pool) => SearchedArchive) | undefined;
 
 export interface Explorer {
   readonly source: SearchSource;
@@ -60,14 +69,17 @@ export const openExplorer = (
   logger: Logger,
   nowMs: () => number,
   rules: CollectionRules,
+  openArchive?: OpenArchive,
 ): Explorer => {
   const url = databaseUrl;
   const pages = openPool({ url, size: CONNECTIONS, sharedFor: 'searches', logger });
   const exports = openPool({ url, size: EXPORT_CONNECTIONS, sharedFor: 'exports', logger });
+  const archive = openArchive?.(pages.pool);
   return {
-    source: createSearchSource({ pages: pages.pool, exports: exports.pool }, nowMs, rules),
+    source: createSearchSource({ pages: pages.pool, exports: exports.pool }, nowMs, rules, archive),
     pool: pages.pool,
     close: async () => {
+      await archive?.months.close();
       await Promise.all([pages.close(), exports.close()]);
     },
   };
@@ -77,8 +89,9 @@ const createSearchSource = (
   { pages: pool, exports }: { readonly pages: Pool; readonly exports: Pool },
   nowMs: () => number,
   rules: CollectionRules,
+  archive: SearchedArchive | undefined,
 ): SearchSource => ({
-  search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, PAGE_TIME_LIMIT),
+  search: (search, page) => readPage({ pool, archive }, queryOf(search, nowMs()), page, PAGE_TIME_LIMIT),
   arrivals: (search, page) => readArrivals(pool, queryOf(search, nowMs()), page),
   coverage: (search, gaps) => readSearchCoverage(pool, partOf(search, nowMs()), rules, gaps),
   archivedMonths: (search) => readArchivedMonths(pool, partOf(search, nowMs())),
@@ -91,15 +104,37 @@ const createSearchSource = (
   organizations: () => readOrganizationNames(pool, SUGGESTED_ORGANIZATIONS),
   summary: (search, depth, signal) => summarize(pool, queryOf(search, nowMs()), depth, nowMs(), signal),
   entity: (search, signal) => readEntity(pool, queryOf(search, nowMs()), nowMs(), signal),
-  event: (key) => readEvent(pool, key),
+  event: async (key) =>
+    (await readEvent(pool, key)) ??
+    (archive && 'position' in key ? await readArchivedEvent({ pool, ...archive }, key.position) : undefined),
   history: (position, page) => readResourceHistory(pool, { position, ...page }),
   native: async function* (events) {
     const { feedId } = await readFeedHead(pool);
     yield* nativeTexts(pool, feedId, events);
   },
-  found: (search, signal) => foundPieces(exports, queryOf(search, nowMs()), signal),
-  export: (search, format, signal) => exportPieces(exports, queryOf(search, nowMs()), format, signal),
+  found: (search, signal) => foundPieces({ pool: exports, archive }, queryOf(search, nowMs()), signal),
+  export: (search, format, signal) =>
+    exportPieces({ pool: exports, archive }, queryOf(search, nowMs()), format, signal),
 });
+
+/** What history is read from. */
+interface Parts {
+  readonly pool: Pool;
+  readonly archive: SearchedArchive | undefined;
+}
+
+/** A page of the database, and of the archive if the query asks for that. Throws SearchError `refused` if there is none. */
+const readPage = async (
+  { pool, archive }: Parts,
+  query: EventQuery,
+  page: AskedPage,
+  limit: SearchTimeLimit & { readonly archiveMs: number },
+): Promise<SearchPage> => {
+  if (query.archive === true && archive === undefined) throw new SearchError('refused', NO_ARCHIVE);
+  const hot = await searchEvents(pool, query, page, limit);
+  if (query.archive !== true || archive === undefined) return hot;
+  return await withArchive({ pool, ...archive }, query, page, hot, limit.archiveMs);
+};
 
 /** What coverage is asked of. */
 const partOf = (search: Search, nowMs: number): SearchedPart => {
@@ -134,9 +169,10 @@ async function* withTexts(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FoundPiece['events'], void, void> {
   for (const batch of batchesOf(events)) {
-    const raws = await readRawTexts(pool, batch, signal);
+    const stored = batch.filter((event) => archivedTextOf(event) === undefined);
+    const raws = stored.length === 0 ? undefined : await readRawTexts(pool, stored, signal);
     yield batch.map((event) => {
-      const rawText = raws.get(event.position);
+      const rawText = archivedTextOf(event) ?? raws?.get(event.position);
       if (rawText === undefined) throw new Error(`event ${event.position} was removed while it was read`);
       return { event, rawText };
     });
@@ -162,19 +198,19 @@ const batchesOf = (events: readonly FoundEvent[]): FoundEvent[][] => {
  * on its way. Never ends early: what cannot be read is thrown.
  */
 async function* exportPieces(
-  pool: Pool,
+  parts: Parts,
   query: EventQuery,
   format: ExportFormat,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ExportPiece, void, void> {
-  const head = await readFeedHead(pool);
+  const head = await readFeedHead(parts.pool);
   if (format === 'csv') yield { lines: Buffer.from(eventCsvHeader()) };
-  for await (const events of wholePages(pool, { ...query, untilPosition: head.position }, signal)) {
+  for await (const events of wholePages(parts, { ...query, untilPosition: head.position }, signal)) {
     // Also with nothing in it: only by writing does it show that the reader has gone.
     if (events.length === 0) yield { lines: Buffer.alloc(0) };
     if (format === 'csv') yield* csvPieces(events);
     else {
-      for await (const texts of nativeTexts(pool, head.feedId, events, signal)) {
+      for await (const texts of nativeTexts(parts.pool, head.feedId, events, signal)) {
         yield { lines: Buffer.from(texts.map((text) => `${text}\n`).join('')), events: texts.length };
       }
     }
@@ -183,40 +219,41 @@ async function* exportPieces(
 
 /** The same with their texts. */
 async function* foundPieces(
-  pool: Pool,
+  parts: Parts,
   query: EventQuery,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FoundPiece, void, void> {
-  const { feedId, position: untilPosition } = await readFeedHead(pool);
+  const { feedId, position: untilPosition } = await readFeedHead(parts.pool);
   yield { feedId, untilPosition, events: [] };
-  for await (const page of wholePages(pool, { ...query, untilPosition }, signal)) {
-    for await (const events of withTexts(pool, page, signal)) yield { feedId, untilPosition, events };
+  for await (const page of wholePages(parts, { ...query, untilPosition }, signal)) {
+    for await (const events of withTexts(parts.pool, page, signal)) yield { feedId, untilPosition, events };
   }
 }
 
 /** The pages of an export. Throws if a month was dropped meanwhile: its events may be missing. */
 async function* wholePages(
-  pool: Pool,
+  parts: Parts,
   query: EventQuery,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly FoundEvent[], void, void> {
-  const before = await readArchivedMonths(pool, query);
-  yield* exportPages(pool, query, signal);
-  const dropped = (await readArchivedMonths(pool, query)).filter((month) => !before.includes(month));
+  const before = await readArchivedMonths(parts.pool, query);
+  yield* exportPages(parts, query, signal);
+  if (query.archive === true) return;
+  const dropped = (await readArchivedMonths(parts.pool, query)).filter((month) => !before.includes(month));
   if (dropped.length > 0)
     throw new SearchError('timeout', `${dropped.join(', ')} went into the archive while it was read: try again`);
 }
 
 /** Some may be empty. */
 async function* exportPages(
-  pool: Pool,
+  parts: Parts,
   query: EventQuery,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly FoundEvent[], void, void> {
   let cursor: SearchCursor | undefined;
   let limit = FIRST_EXPORT_EVENTS;
   do {
-    const page: SearchPage = await searchEvents(pool, query, { cursor, limit, signal }, EXPORT_TIME_LIMIT);
+    const page: SearchPage = await readPage(parts, query, { cursor, limit, signal }, EXPORT_TIME_LIMIT);
     cursor = nextCursor(page);
     limit = fittingEvents(page.events) ?? limit;
     yield page.events;

@@ -33,6 +33,8 @@ export interface Search {
   readonly text?: string;
   readonly defects: boolean;
   readonly changed: boolean;
+  /** Months that are in the archive alone are searched as well. */
+  readonly archive?: boolean;
   /** What a query line says that no other field can: exclusions, lists, other fields. */
   readonly terms?: readonly Term[];
 }
@@ -55,6 +57,7 @@ export const searchFields = [
   'account',
   'zone',
   'q',
+  'archive',
 ] as const;
 export type SearchField = (typeof searchFields)[number];
 
@@ -105,7 +108,7 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
   if (since !== undefined && before !== undefined && boundMs(since, nowMs) >= boundMs(before, nowMs)) {
     faults.push({ field: 'before', reason: 'must be later than since' });
   }
-  const flag = (field: 'defects' | 'changed'): boolean => {
+  const flag = (field: 'defects' | 'changed' | 'archive'): boolean => {
     const text = usable(field);
     if (text === undefined || isNo(text)) return false;
     if (!isYes(text)) faults.push({ field, reason: 'must be true or false' });
@@ -116,6 +119,7 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
     ...readTexts(usable),
     defects: flag('defects'),
     changed: flag('changed'),
+    ...(flag('archive') && { archive: true }),
     ...(terms.length > 0 && { terms }),
   };
   return { search, faults, given };
@@ -216,6 +220,7 @@ export const printSearch = (search: Search): URLSearchParams => {
     defects: search.defects ? 'true' : undefined,
     changed: search.changed ? 'true' : undefined,
     q: search.terms && printTerms(search.terms),
+    archive: search.archive ? 'true' : undefined,
   };
   const parameters = new URLSearchParams();
   for (const field of searchFields) {

@@ -7,6 +7,8 @@ export type ReadRange = (from: number, to: number) => Promise<Buffer>;
 
 /** A row group, as the footer says where it is and which positions it has. */
 export interface GroupPlace {
+  /** Which it is of those of its object, from 0 on. */
+  readonly index: number;
   readonly rowStart: number;
   readonly rowEnd: number;
   readonly firstPosition: number;
@@ -50,22 +52,23 @@ const exactBytes = ({ buffer, byteOffset, byteLength }: Buffer): ArrayBuffer =>
     ? (buffer as ArrayBuffer)
     : (buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
 
-export const readFooter = async (sizeBytes: number, read: ReadRange): Promise<ParquetFooter> => {
+/** `time`: the column whose statistics are `firstActionTime` and `lastActionTime`. */
+export const readFooter = async (sizeBytes: number, read: ReadRange, time = 'action_time'): Promise<ParquetFooter> => {
   const file = fileOf(sizeBytes, read);
   const { parquetMetadataAsync } = await loadReader();
   const metadata = await parquetMetadataAsync(file, { initialFetchSize: FOOTER_BYTES, geoparquet: false, parsers });
   let rowStart = 0;
-  const groups = metadata.row_groups.map((group) => {
-    const place = placeOf(group, rowStart);
+  const groups = metadata.row_groups.map((group, index) => {
+    const place = { index, ...placeOf(group, rowStart, time) };
     rowStart = place.rowEnd;
     return place;
   });
   return { metadata, groups };
 };
 
-const placeOf = (group: RowGroup, rowStart: number): GroupPlace => {
+const placeOf = (group: RowGroup, rowStart: number, time: string): Omit<GroupPlace, 'index'> => {
   const [firstPosition, lastPosition] = boundsOf(group, 'position');
-  const [firstActionTime, lastActionTime] = boundsOf(group, 'action_time');
+  const [firstActionTime, lastActionTime] = boundsOf(group, time);
   return {
     rowStart,
     rowEnd: rowStart + Number(group.num_rows),

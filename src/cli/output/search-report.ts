@@ -13,7 +13,7 @@ export const verdict = (search: Search, coverage: SearchCoverage, looked: boolea
   const collected = collectedInWords(search, coverage, looked);
   return archivedMonths.length === 0
     ? collected
-    : `${collected}\n${archivedMonthsSentence(archivedMonths, 'not searched')}`;
+    : `${collected}\n${archivedMonthsSentence(archivedMonths, search.archive ? 'searched as well' : 'not searched')}`;
 };
 
 const collectedInWords = (search: Search, coverage: SearchCoverage, looked: boolean): string => {

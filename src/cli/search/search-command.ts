@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { searchedArchiveOf } from '../../app/archive.ts';
 import { loadConfig } from '../../config/config.ts';
 import { OrgtrailError } from '../../errors.ts';
 import { openFeed } from '../../feed/feed-source.ts';
@@ -37,7 +38,7 @@ import {
 } from './search-options.ts';
 import { DEFAULT_LIMIT, writeAnswer } from './write-answer.ts';
 
-const flags: readonly SearchField[] = ['defects', 'changed'];
+const flags: readonly SearchField[] = ['defects', 'changed', 'archive'];
 
 export const searchCommand = (context: CliContext): Command => {
   const command = new Command('search')
@@ -91,10 +92,8 @@ const searchDatabase = (given: SearchOptions, context: CliContext): Promise<void
     const nowMs = Date.now();
     const options = await withSaved(pool, given);
     const read = await readingIn(pool, options, nowMs);
-    const explorer = openExplorer(url, logger, () => nowMs, {
-      ...collectionRulesOf(config),
-      accounts: config.accounts,
-    });
+    const rules = { ...collectionRulesOf(config), accounts: config.accounts };
+    const explorer = openExplorer(url, logger, () => nowMs, rules, searchedArchiveOf(config));
     const feed = options.follow === true ? openFeed(url, logger) : undefined;
     const { source } = explorer;
     try {

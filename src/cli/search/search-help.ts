@@ -70,4 +70,5 @@ export const searchDescriptions: Partial<Readonly<Record<SearchField, string>>> 
   defects: 'only entries that could not be read in full',
   changed: 'only entries that changed later',
   q: 'a query line, as the argument',
+  archive: 'search months that are in the archive alone as well',
 };

@@ -2,7 +2,12 @@ import { organizationFault } from '../../organizations/organization-name.ts';
 import type { SearchCoverage, SearchPage } from '../../search/found-event.ts';
 import type { SearchSource } from '../../search/ports.ts';
 import { fixTimes, type SearchFault, type SearchReading } from '../../search/search.ts';
-import { type EmptyReport, type IncompleteReason, incompleteBecause } from '../../search/search-answer.ts';
+import {
+  type EmptyReport,
+  type IncompleteReason,
+  incompleteBecause,
+  withArchivedValues,
+} from '../../search/search-answer.ts';
 import type { Term } from '../../search/terms/terms.ts';
 
 /** What a search gives, and what is known of what it may lack. */
@@ -76,6 +81,7 @@ export const answerSearch = async (
   const isFirst = page.cursor === undefined;
   const isWhole = found.reached === undefined;
   const explained = found.events.length === 0 && (isFirst || isWhole);
-  const empty = explained ? await source.explain(search, given, isFirst && isWhole) : undefined;
+  const stored = explained ? await source.explain(search, given, isFirst && isWhole) : undefined;
+  const empty = stored && found.archivedMonths?.length ? withArchivedValues(stored) : stored;
   return { page: found, coverage, empty, incomplete: incompleteBecause(search, found, coverage, empty) };
 };

@@ -124,6 +124,7 @@ export const pageEnd = (
     complete: incomplete.length === 0,
     incomplete_because: incomplete,
     searched_to: page.reached === undefined ? null : page.reached.time.replace(' ', 'T').replace('+00', 'Z'),
+    archived_months_read: page.archivedMonths ?? null,
     coverage: coverageBody(coverage),
     empty: empty === undefined ? null : emptyBody(empty),
   };

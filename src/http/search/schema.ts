@@ -37,6 +37,7 @@ export const searchQuerySchema = {
     q: text(
       'A query line. All of its terms and the other parameters must hold: `action:create,delete -actor:ci* status:4xx uri:/accounts/* "some text"`. A minus excludes, commas separate alternatives, `*` at the end stands for any rest, quotes enclose values with spaces. docs/console.md lists the fields.',
     ),
+    archive: text('true: months that are in the archive alone are searched as well, which takes longer.'),
     limit: {
       type: 'integer',
       minimum: 1,
@@ -136,6 +137,11 @@ export const searchResponses = {
                 .join(' '),
             },
             searched_to: nullable('string', 'How far the search came before it timed out.'),
+            archived_months_read: {
+              type: ['array', 'null'],
+              items: { type: 'string' },
+              description: 'With archive=true, the months that were read from the archive for this page.',
+            },
             coverage: coverageSchema,
             empty: emptySchema,
           },

@@ -17,6 +17,7 @@ import type { SearchBundle, SearchBundleParts } from './search-bundle.ts';
 export const writeSearchBundle = async (files: BundleFiles, parts: SearchBundleParts): Promise<SearchBundle> => {
   const { source, reading, nowMs } = parts;
   const search = fixTimes(reading.search, nowMs);
+  if (search.archive === true) throw new SearchError('refused', NO_ARCHIVED);
   // Before the events: what it calls collected must be stored by then.
   const coverage = await source.coverage(search, MAX_NAMED);
   const holes = await source.holes(search, MAX_NAMED);
@@ -68,6 +69,8 @@ const writeEvents = async (
   file.end();
   return { positions, ...head };
 };
+
+const NO_ARCHIVED = 'a bundle has no events that are in the archive alone: leave out archive';
 
 const tooMany = (events: number): string =>
   `more than ${events.toLocaleString('en')} events match, which is too many for a bundle: search less time, or write it to a folder with orgtrail search … --bundle DIR`;

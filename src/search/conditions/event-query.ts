@@ -41,6 +41,8 @@ export interface EventQuery {
   readonly rayPositions?: readonly number[] | undefined;
   readonly defects: boolean;
   readonly changed: boolean;
+  /** Months that are in the archive alone are searched as well. */
+  readonly archive?: boolean | undefined;
   /** Only events up to here: what an export sees, however long it takes. */
   readonly untilPosition?: number | undefined;
 }

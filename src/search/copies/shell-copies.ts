@@ -38,7 +38,7 @@ export const commandOf = (search: Search, limit: number | undefined): string => 
   return [...words, ...options].join(' ');
 };
 
-const flags: readonly SearchField[] = ['defects', 'changed'];
+const flags: readonly SearchField[] = ['defects', 'changed', 'archive'];
 
 /** In a line, a star at the end of a value means a beginning: in a field of its own it is meant as it is. */
 const saysTheSame = (line: string, search: Search): boolean => {

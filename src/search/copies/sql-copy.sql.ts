@@ -1,7 +1,6 @@
-import { type Enumeration, enumerations } from '../conditions/event-query.ts';
-import { type AddParameter, filterConditions } from '../conditions/filter-conditions.sql.ts';
+import type { AddParameter } from '../conditions/filter-conditions.sql.ts';
 import type { Search, TimeBound } from '../search.ts';
-import { actorParts, spelledExactly, termCondition } from '../terms/term-conditions.sql.ts';
+import { plainConditions } from '../terms/plain-conditions.sql.ts';
 import { misleading } from './shell-copies.ts';
 
 const columns =
@@ -21,18 +20,8 @@ export const sqlOf = (search: Search, limit: number): string => {
   return `select ${columns}\nfrom audit_events${where}\norder by action_time desc, position desc\nlimit ${limit};`;
 };
 
-const partsOf = (search: Search, parameter: AddParameter): readonly string[] => {
-  const { since, before, actor, terms = [], action, result, product, resourceType, ...plain } = search;
-  const spelled = Object.entries({ action, result, product, resourceType }).flatMap(([field, value]) =>
-    value === undefined ? [] : [spelledExactly(enumerations[field as Enumeration])(value, parameter)],
-  );
-  return [
-    ...filterConditions({ ...plain, since: undefined, before: undefined }, parameter).map(({ sql }) => sql),
-    ...(actor === undefined ? [] : [actorParts(actor, parameter)]),
-    ...spelled,
-    ...terms.map((term) => termCondition(term, parameter)),
-  ];
-};
+const partsOf = ({ since: _since, before: _before, ...query }: Search, parameter: AddParameter): readonly string[] =>
+  plainConditions(query, parameter).map(({ sql }) => sql);
 
 const timesOf = ({ since, before }: Search): readonly string[] => [
   ...(since === undefined ? [] : [`action_time >= ${instantOf(since)}`]),

@@ -61,6 +61,7 @@ ${what.map((field) => textField(view, field))}
 ${flag(view, 'changed', 'entries changed later')}
 ${flag(view, 'defects', 'entries with defects')}
 </div>
+<div class="flags">${flag(view, 'archive', 'Search archived months too')}</div>
 </div></details>
 ${view.limit === 50 ? null : html`<input type="hidden" name="limit" value="${view.limit}">`}
 <div class="row">
@@ -86,7 +87,7 @@ const suggestions = (id: string, values: readonly string[]): Html =>
   html`<datalist id="${id}">${values.map((value) => html`<option value="${value}"></option>`)}</datalist>`;
 
 const usesMore = ({ reading }: EventsView): boolean =>
-  [...what.map(({ field }) => field), 'changed' as const, 'defects' as const].some(
+  [...what.map(({ field }) => field), 'changed' as const, 'defects' as const, 'archive' as const].some(
     (field) => reading.given[field] !== undefined,
   );
 
@@ -111,7 +112,7 @@ const textField = (view: EventsView, { field, label, hint, list }: TextField, is
 ${fault === undefined ? null : faultText(view, label, fault)}</div>`;
 };
 
-const flag = (view: EventsView, field: 'changed' | 'defects', label: string): Html => {
+const flag = (view: EventsView, field: 'changed' | 'defects' | 'archive', label: string): Html => {
   const fault = faultOf(view, field);
   const isSet = view.reading.search[field];
   return html`<label class="flag"><input type="checkbox" name="${field}" value="true"${isSet ? html` checked` : null}> ${label}</label>

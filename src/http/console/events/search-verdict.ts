@@ -19,7 +19,7 @@ const SHOWN_GAPS = 5;
 /** Whether what is not there may only not be collected: the first thing to know about a result. */
 export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: number): Html => {
   const { organizations, accounts, incomplete, gaps } = coverage;
-  const notes = html`${olderNote(coverage)}${archiveNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}`;
+  const notes = html`${olderNote(coverage)}${archiveNote(coverage, search)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}`;
   if (organizations + accounts === 0) {
     return html`<p class="coverage coverage-incomplete">${
       search.account !== undefined
@@ -71,10 +71,14 @@ const olderNote = ({ beginsEarlier, collectedSince }: SearchCoverage): Html | nu
     ? html` Nothing older than ${instantOf(collectedSince)} is collected.`
     : null;
 
-const archiveNote = ({ archivedMonths }: SearchCoverage): Html | null =>
-  archivedMonths.length === 0
-    ? null
-    : html` <strong>${archivedMonthsSentence(archivedMonths, 'not searched')}</strong>`;
+/** With a link to the search that looks there as well. Counts never do. */
+const archiveNote = ({ archivedMonths }: SearchCoverage, search: Search): Html | null => {
+  if (archivedMonths.length === 0) return null;
+  if (search.archive === true)
+    return html` ${archivedMonthsSentence(archivedMonths, 'searched as well')} The counts are without them.`;
+  const link = printSearch({ ...search, archive: true }).toString();
+  return html` <strong>${archivedMonthsSentence(archivedMonths, 'not searched')}</strong> <a href="/events?${link}">Search them too</a>`;
+};
 
 /** Why there is no event, and whether that is the last word. */
 export const emptyState = ({ search, answer }: { readonly search: Search; readonly answer: SearchAnswer }): Html => {

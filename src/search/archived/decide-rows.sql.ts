@@ -1,0 +1,142 @@
+import type { Pool } from 'pg';
+import { readOnly } from '../../postgres/read-only.ts';
+import { explained } from '../search-events.sql.ts';
+import { type ArchivedColumn, archivedColumns, jsonOf } from './archived-columns.ts';
+import type { ArchivedCondition } from './archived-conditions.ts';
+import type { ArchivedColumns } from './ports.ts';
+import { mayContain } from './text-screen.ts';
+
+/** What a statement may hold of rows at once. */
+const MAX_STATEMENT_BYTES = 4 * 1_048_576;
+const TIMEOUT_MS = 30_000;
+/** Of the answers that are remembered: what is in one row group is often in the next. */
+const MAX_KNOWN = 50_000;
+/** More values of one row group than ids may have do not exist. */
+const ID_SPAN = 2 ** 20;
+
+/** Which of these rows meet the condition. */
+export type Decide = (columns: ArchivedColumns<ArchivedColumn>, rows: readonly number[]) => Promise<readonly number[]>;
+
+/** Says of rows whether they meet a condition. PostgreSQL is asked once for each combination of values: it alone decides. */
+export const createDecide = (pool: Pool, condition: ArchivedCondition): Decide =>
+  condition.texts === undefined ? decideByValues(pool, condition) : decideByText(pool, condition, condition.texts);
+
+const decideByValues = (pool: Pool, condition: ArchivedCondition): Decide => {
+  const known = new Map<string, boolean>();
+  return async (columns, rows) => {
+    const { ids, firstRows } = combinationsOf(columns, condition.columns, rows);
+    const values = firstRows.map((row) => condition.columns.map((name) => jsonOf(name, columns[name][row])));
+    const keys = values.map((value) => JSON.stringify(value));
+    const unknown = [...keys.keys()].filter((n) => !known.has(keys[n] ?? ''));
+    const met = await ask(
+      pool,
+      condition,
+      unknown.map((n) => values[n] ?? []),
+    );
+    const meets = keys.map((key) => known.get(key) ?? false);
+    unknown.forEach((n, asked) => {
+      meets[n] = met.has(asked);
+      if (known.size < MAX_KNOWN) known.set(keys[n] ?? '', met.has(asked));
+    });
+    return rows.filter((_, n) => meets[ids[n] ?? 0]);
+  };
+};
+
+/** Only what may contain the text goes to PostgreSQL. */
+const decideByText = (
+  pool: Pool,
+  condition: ArchivedCondition,
+  { values, isNegated }: NonNullable<ArchivedCondition['texts']>,
+): Decide => {
+  const screens = values.map(mayContain);
+  return async (columns, rows) => {
+    const doubtful = rows.filter((row) => screens.some((may) => may(columns.raw[row] as Uint8Array)));
+    const met = await ask(
+      pool,
+      condition,
+      doubtful.map((row) => [jsonOf('raw', columns.raw[row])]),
+    );
+    const answers = new Map(doubtful.map((row, n) => [row, met.has(n)]));
+    return rows.filter((row) => answers.get(row) ?? isNegated);
+  };
+};
+
+/** For each row which combination of values it has, and a row for each of these. */
+const combinationsOf = (
+  columns: ArchivedColumns<ArchivedColumn>,
+  names: readonly ArchivedColumn[],
+  rows: readonly number[],
+) => {
+  let ids: number[] = rows.map(() => 0);
+  let firstRows: readonly number[] = rows.slice(0, 1);
+  for (const name of names) {
+    const column = columns[name];
+    const known = new Map<unknown, number>();
+    const combined = new Map<number, number>();
+    const firsts: number[] = [];
+    ids = rows.map((row, n) => {
+      const value = valueIdOf(known, column[row]);
+      const pair = (ids[n] ?? 0) * ID_SPAN + value;
+      const id = combined.get(pair) ?? combined.size;
+      if (id === combined.size) {
+        combined.set(pair, id);
+        firsts.push(row);
+      }
+      return id;
+    });
+    firstRows = firsts;
+  }
+  return { ids, firstRows };
+};
+
+/** Values of a dictionary are one object each, so most are found by that. */
+const valueIdOf = (known: Map<unknown, number>, value: unknown): number => {
+  const found = known.get(value);
+  if (found !== undefined) return found;
+  const text = value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value;
+  const id = known.get(text) ?? known.size;
+  known.set(text, id);
+  if (text !== value) known.set(value, id);
+  return id;
+};
+
+/** Which of these combinations of values meet the condition, by their place in the list. */
+const ask = async (
+  pool: Pool,
+  { sql, values, columns }: ArchivedCondition,
+  all: readonly (readonly unknown[])[],
+): Promise<ReadonlySet<number>> => {
+  const met = new Set<number>();
+  // The name of the table is that of the conditions of a search.
+  const statement = `with audit_events as (select ${columns.map((name, n) => `${columnOf(name, n + 1)} as ${name}, `).join('')}(r.value ->> 0)::integer as place from json_array_elements($1::json) as r (value))
+    select place from audit_events where ${sql}`;
+  for (const lines of batchesOf(all)) {
+    const { rows } = await readOnly(pool, TIMEOUT_MS, (client) =>
+      client.query<{ place: number }>(statement, [`[${lines.join(',')}]`, ...values]),
+    ).catch(explained);
+    for (const { place } of rows) met.add(place);
+  }
+  return met;
+};
+
+/** Of defects, no condition asks more than whether there are any. */
+const columnOf = (name: ArchivedColumn, place: number): string =>
+  name === 'defects'
+    ? `case when r.value ->> ${place} is not null then '{}'::text[] end`
+    : `(r.value ->> ${place})::${archivedColumns[name]}`;
+
+function* batchesOf(all: readonly (readonly unknown[])[]): Generator<readonly string[], void, void> {
+  let lines: string[] = [];
+  let bytes = 0;
+  for (const [place, values] of all.entries()) {
+    const line = JSON.stringify([place, ...values]);
+    if (bytes + line.length > MAX_STATEMENT_BYTES && lines.length > 0) {
+      yield lines;
+      lines = [];
+      bytes = 0;
+    }
+    lines.push(line);
+    bytes += line.length;
+  }
+  if (lines.length > 0) yield lines;
+}
