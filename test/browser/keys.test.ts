@@ -32,7 +32,7 @@ describe('the list of keys', () => {
     await console.open('/events');
     await page.keyboard.press('/');
     await page.keyboard.type('a?b');
-    expect(await page.getByLabel('Text').inputValue()).toBe('a?b');
+    expect(await page.getByRole('searchbox', { name: 'Text' }).inputValue()).toBe('a?b');
     expect(await page.getByRole('dialog').count()).toBe(0);
     await page.locator('[data-row]').first().click();
     await page.locator('aside.side .event').waitFor();

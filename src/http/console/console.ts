@@ -9,6 +9,7 @@ import { sendNotFound, wantsPage } from '../not-found.ts';
 import { assetRoutes } from './assets.ts';
 import { mutePages } from './detections/mute-routes.ts';
 import { detectionPages } from './detections/routes.ts';
+import { newsRoute } from './entities/news-page.ts';
 import { entityRoutes } from './entities/routes.ts';
 import { bundleRoute } from './events/bundle-route.ts';
 import { type ExplorerOptions, explorerRoutes } from './events/routes.ts';
@@ -69,6 +70,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       explorerRoutes(pages, frame, options);
       entityRoutes(pages, frame, options);
       savedRoutes(pages, frame, options);
+      newsRoute(pages, frame, options);
       bundleRoute(pages, options);
       proofRoutes(pages, options.shownEvidence, options.streams, options.logger);
     });

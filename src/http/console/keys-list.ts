@@ -8,6 +8,7 @@ const keys: readonly (readonly [keys: readonly string[], does: string])[] = [
   [['k', '↑'], 'row before, and the event beside the list'],
   [['Enter'], 'open the event of the row; again: go into it'],
   [['Esc'], 'close the event beside the list, or this'],
+  [['l'], 'start or pause the live list'],
   [['?'], 'show this list'],
 ];
 

@@ -60,6 +60,7 @@ const pageDocument = (request: FastifyRequest, frame: Frame, page: Page): Html =
 <script type="module" src="/console/assets/explorer.js"></script>
 <script type="module" src="/console/assets/summary.js"></script>
 <script type="module" src="/console/assets/side-panel.js"></script>
+<script type="module" src="/console/assets/live-tail.js"></script>
 </head>
 <body${refreshAttribute(page)}>
 <a class="skip" href="#main">Skip to the content</a>

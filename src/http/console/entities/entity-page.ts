@@ -58,7 +58,8 @@ const seenLine = ({ firstSeen, lastSeen }: EntityReport): Html =>
     ? html``
     : html`first seen <span class="mono">${instantOf(firstSeen)}</span>, last seen <span class="mono">${instantOf(lastSeen)}</span>, of all that is stored`;
 
-const sampleNote = ({ isSample, looked, lookedSince }: EntityReport): Html | null =>
+/** How much was looked at, if not all. */
+export const sampleNote = ({ isSample, looked, lookedSince }: EntityReport): Html | null =>
   isSample && lookedSince !== null
     ? html`<p class="muted">What follows is about the newest ${countText(looked)} events, back to ${instantOf(lookedSince)}.</p>`
     : null;
@@ -74,7 +75,12 @@ const newsNames: Readonly<Record<NewsField, string>> = {
   resource_type: 'resource type',
 };
 
-const newsPanel = ({ kind, search, report }: EntityView): Html => {
+/** What the last week has that the time before has not. `kind`: of the page of one entity, which is no news itself. */
+export const newsPanel = ({
+  kind,
+  search,
+  report,
+}: Pick<EntityView, 'search' | 'report'> & { readonly kind?: EntityKind }): Html => {
   const own: readonly NewsField[] =
     kind === 'actors' ? ['actor'] : kind === 'addresses' ? ['ip'] : kind === 'tokens' ? ['token'] : [];
   const news = report.news.filter(({ field }) => !own.includes(field));

@@ -6,6 +6,7 @@ import type { PageCursors } from '../../search/routes.ts';
 import type { EventMarks } from '../detections/event-marks.ts';
 import { type Html, html } from '../html.ts';
 import type { CopyAsView } from '../result/copy-as.ts';
+import type { LiveStart } from '../result/live-bar.ts';
 import type { ResultView } from '../result/result-view.ts';
 
 interface TextField {
@@ -137,7 +138,11 @@ export interface EventsView {
   /** Of the events of the result. */
   readonly marks?: EventMarks | undefined;
   readonly result?: PageCursors &
-    SearchAnswer & { readonly isFirst: boolean; readonly summary: SearchSummary | undefined };
+    SearchAnswer & {
+      readonly isFirst: boolean;
+      readonly summary: SearchSummary | undefined;
+      readonly live: LiveStart | undefined;
+    };
   /** All is counted, if that takes up to 10 seconds. */
   readonly isExact: boolean;
   /** Parameters of the link that are none, in words. */

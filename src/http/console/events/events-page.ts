@@ -1,8 +1,10 @@
 import type { FoundEvent, SearchPage } from '../../../search/found-event.ts';
 import { instantOfBound, printSearch, type Search } from '../../../search/search.ts';
+import { newsLink } from '../entities/news-page.ts';
 import { type Html, html } from '../html.ts';
 import { copyAs } from '../result/copy-as.ts';
 import { extraCells, extraHeads, tableClasses } from '../result/extra-columns.ts';
+import { liveBar } from '../result/live-bar.ts';
 import { printHead, printLineOf } from '../result/print-head.ts';
 import { viewChoice } from '../result/view-choice.ts';
 import { saveThis } from '../saved/save-form.ts';
@@ -37,6 +39,7 @@ ${saveThis(view.copies.search)}`
 }
 ${aboveOf(view, result)}
 <section class="panel" aria-label="Result">
+${liveBar(search, view.resultView, result.live)}
 ${viewChoice(view.resultView, view.address)}
 ${events.length === 0 ? nothingFound(view, result) : tableOf(view, result)}
 ${view.marks?.isKnown === false ? html`<p class="hint" role="status">Marks of detections are missing here: looking them up took too long.</p>` : null}
@@ -65,7 +68,7 @@ const exportLinks = ({ reading }: EventsView): Html => {
 <a class="quiet-button" href="${link('csv')}" download title="The columns, without limit; a download that breaks off is not whole">CSV</a>
 <a class="quiet-button" href="${link('ndjson')}" download title="The exact originals, without limit; a download that breaks off is not whole">NDJSON</a>
 <a class="quiet-button" href="/events/bundle?${printSearch(reading.search).toString()}" download title="The exact originals with question, proofs and what is not collected, as a tar that verifies offline; up to 10,000 events">Evidence bundle</a>
-${fixedLink(reading.search)}</p>`;
+${fixedLink(reading.search)}${newsLink(reading.search)}</p>`;
 };
 
 /** `since=24h` is another day tomorrow. */
@@ -87,14 +90,22 @@ const nothingFound = ({ reading: { search } }: EventsView, result: Result): Html
   return html`<p class="empty">Nothing found so far.</p>${result.empty === undefined ? null : explanationOf(search, result.empty)}`;
 };
 
-const tableOf = (
-  view: EventsView,
-  result: Result,
+const tableOf = (view: EventsView, result: Result): Html =>
+  eventsTable(view, result.page.events, printLineOf(view.reading.search, result, view.resultView.columns.length + 1));
+
+/** What a row is made from. */
+type RowsView = Pick<EventsView, 'reading' | 'organizations' | 'accounts' | 'nowMs' | 'resultView'>;
+
+/** Also of the live list. `above`: a row of the head for paper alone. */
+export const eventsTable = (
+  view: RowsView,
+  events: readonly FoundEvent[],
+  above: Html | null,
 ): Html => html`<div class="scroll"><table class="${tableClasses(view.resultView)}">
 <caption class="unseen">Events, newest first</caption>
-<thead>${printLineOf(view.reading.search, result, view.resultView.columns.length + 1)}
+<thead>${above}
 <tr><th scope="col">Time (${zoneLabel()})</th><th scope="col" class="cell-organization">Organization</th><th scope="col" class="cell-actor">Actor</th><th scope="col" class="cell-action">Action</th><th scope="col" class="cell-resource">Resource</th><th scope="col" class="cell-result">Result</th>${extraHeads(view.resultView)}</tr></thead>
-<tbody>${result.page.events.map((event) => rowOf(view, event))}</tbody>
+<tbody>${events.map((event) => rowOf(view, event))}</tbody>
 </table></div>`;
 
 /** By its name, which people know, if no other has it. */
@@ -102,7 +113,7 @@ const filterBy = (known: EventsView['organizations'], id: string, name: string |
   name !== null && known.filter((one) => one.name === name).length === 1 ? name : id;
 
 /** Organization and account, each as far as the event has one. */
-const ownersOf = ({ organizations, accounts, reading: { search } }: EventsView, event: FoundEvent): Html => {
+const ownersOf = ({ organizations, accounts, reading: { search } }: RowsView, event: FoundEvent): Html => {
   const { organizationId, organizationName, accountId, accountName } = event;
   const organization =
     organizationId === null
@@ -117,7 +128,7 @@ const ownersOf = ({ organizations, accounts, reading: { search } }: EventsView, 
   return html`${organization}<span class="second">${account}</span>`;
 };
 
-const rowOf = (view: EventsView, event: FoundEvent): Html => {
+const rowOf = (view: RowsView, event: FoundEvent): Html => {
   const { search } = view.reading;
   const { nowMs } = view;
   const actor = actorOf(event);

@@ -19,6 +19,7 @@ import { hidden } from '../hidden.ts';
 import type { OperationsSource } from '../operations/operations-source.ts';
 import { type Frame, sendPage } from '../page.ts';
 import { originOf } from '../result/copy-as.ts';
+import { arrivalsRoute, startOfLive } from '../result/live.ts';
 import { printView, readView, viewFields } from '../result/result-view.ts';
 import { rememberedView } from '../result/view-choice.ts';
 import { keepView } from '../result/view-links.ts';
@@ -71,6 +72,7 @@ export const explorerRoutes = (
       await sendExport(request, reply, source, streams, { search, format });
     },
   );
+  arrivalsRoute(pages, source, streams);
   pages.get<{ Querystring: Query }>('/events/entry', { schema: hidden }, async (request, reply) => {
     const { kind, source: sourceId, id } = request.query;
     if (![kind, sourceId, id].every((part) => typeof part === 'string' && !part.includes('\0'))) throw notFound();
@@ -249,12 +251,13 @@ const lookUp = async (
   // Another search than the one that was asked for would only mislead.
   if (reading.faults.length > 0 || unknown.length > 0) return known;
   try {
+    const isFirst = page.cursor === undefined;
+    const live = await startOfLive(source, reading.search, isFirst);
     const [answer, summary] = await Promise.all([
       answerSearch(source, reading, page, MAX_GAPS),
       summaryUnlessBusy(source, reading.search, isExact, page.signal),
     ]);
-    const isFirst = page.cursor === undefined;
-    return { ...known, result: { ...answer, ...cursorsOf(answer.page, page.cursor), isFirst, summary } };
+    return { ...known, result: { ...answer, ...cursorsOf(answer.page, page.cursor), isFirst, summary, live } };
   } catch (error) {
     if (!(error instanceof SearchError)) throw error;
     return { ...known, failure: { code: error.reason === 'refused' ? 400 : 503, reason: error.message } };

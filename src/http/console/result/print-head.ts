@@ -1,5 +1,5 @@
 import { printLine, type Search } from '../../../search/search.ts';
-import { incompleteReasons } from '../../../search/search-answer.ts';
+import type { IncompleteReason } from '../../../search/search-answer.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import type { SearchAnswer } from '../../search/answer.ts';
 import { type Html, html } from '../html.ts';
@@ -36,5 +36,15 @@ const queryOf = (search: Search): string => printLine(search) || 'all events';
 
 const completeness = ({ incomplete }: SearchAnswer): Html =>
   incomplete.length === 0
-    ? html`<strong>Complete</strong>: all of the time searched is collected.`
-    : html`<strong>Incomplete.</strong> ${incomplete.map((reason) => html`${incompleteReasons[reason]} `)}`;
+    ? html`<strong>Complete</strong>: no time searched is missing.`
+    : html`<strong>Incomplete</strong>: ${incomplete.map((reason) => reasons[reason]).join('; ')}.`;
+
+/** Shorter than on the screen, where they lead somewhere. */
+const reasons: Readonly<Record<IncompleteReason, string>> = {
+  search_unfinished: 'the search timed out before its end',
+  no_organization_collected: 'no log that was searched is collected',
+  time_not_collected: 'some of the time searched is not collected yet',
+  begins_before_collection: 'the search begins earlier than what is collected',
+  value_never_occurs: 'no stored event has one of the values, which may be misspelt',
+  value_not_checked: 'one of the values could not be looked up in time',
+};

@@ -60,7 +60,7 @@ export const viewChoice = (
 <form class="stack" method="post" action="/console/result-view"><input type="hidden" name="next" value="${address}">
 <fieldset><legend>Columns, beside the time</legend><div class="choices">${columnNames.map(
   (name) =>
-    html`<label class="flag"><input type="checkbox" name="columns" value="${name}"${view.columns.includes(name) ? html` checked` : null}> ${labelOfColumn(name)}</label>`,
+    html`<label class="flag"><input type="checkbox" name="columns" value="${name}"${view.columns.includes(name) ? html` checked` : null}> <span><span class="unseen">Column </span>${labelOfColumn(name)}</span></label>`,
 )}</div></fieldset>
 <fieldset><legend>Density</legend><div class="choices">${densities.map(
   (name) =>
