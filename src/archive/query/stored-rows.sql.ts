@@ -5,8 +5,8 @@ import { isGone } from '../../feed/feed.sql.ts';
 import { copyOut } from '../../postgres/copy-out.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { columnsOf } from '../columns.ts';
-import { linesOfRows } from '../lines-of-rows.ts';
 import { ROWS_OF_GROUP, writeParquet } from '../parquet/write-parquet.ts';
+import { linesOfRows } from '../writing/lines-of-rows.ts';
 import type { TimeRange } from './query-view.ts';
 
 const FILE_TEXT_BYTES = 128 * 1_048_576;

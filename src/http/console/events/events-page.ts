@@ -94,7 +94,7 @@ const tableOf = (view: EventsView, result: Result): Html =>
   eventsTable(view, result.page.events, printLineOf(view.reading.search, result, view.resultView.columns.length + 1));
 
 /** What a row is made from. */
-type RowsView = Pick<EventsView, 'reading' | 'organizations' | 'accounts' | 'nowMs' | 'resultView'>;
+type RowsView = Pick<EventsView, 'reading' | 'organizations' | 'accounts' | 'nowMs' | 'resultView' | 'marks'>;
 
 /** Also of the live list. `above`: a row of the head for paper alone. */
 export const eventsTable = (

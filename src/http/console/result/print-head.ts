@@ -42,6 +42,7 @@ const completeness = ({ incomplete }: SearchAnswer): Html =>
 /** Shorter than on the screen, where they lead somewhere. */
 const reasons: Readonly<Record<IncompleteReason, string>> = {
   search_unfinished: 'the search timed out before its end',
+  archive_not_searched: 'months of the time searched are in the archive alone, and were not searched',
   no_organization_collected: 'no log that was searched is collected',
   time_not_collected: 'some of the time searched is not collected yet',
   begins_before_collection: 'the search begins earlier than what is collected',
