@@ -22,6 +22,9 @@ export const withDuck = async <T>(
     threads: '1',
     memory_limit: `${memoryMb}MB`,
     temp_directory: directory,
+    // What it does not use any more goes back to the system: by default it keeps tens of megabytes.
+    allocator_flush_threshold: '8MB',
+    allocator_bulk_deallocation_flush_threshold: '16MB',
     // Nothing is loaded from elsewhere.
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',

@@ -18,7 +18,7 @@ const help = `Usage: npm run lab bench-archive -- [--events 10000000] [--report 
 
 Makes events of the 18 months before today, archives and drops the oldest 15 into a directory, verifies, restores a month, and reads the feed
 from its beginning. Prints progress on stderr, and a table on stdout; --report puts that into a file, in the place of the one before.
-It needs 4 kB of disk for an event below TMPDIR: 40 GB for 10,000,000, which take about an hour; 2 GB at least.
+It needs some 30 GB of disk below TMPDIR for 10,000,000 events, 5 GB of it for WAL.
 `;
 const { values } = parseArgs({
   options: {
