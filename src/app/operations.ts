@@ -5,6 +5,7 @@ import { muteDetection, readMutes, unmuteDetection } from '../findings/mutes.sql
 import type { OperationsSource, ShownSink } from '../http/console/operations/operations-source.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { isRefusal } from '../postgres/sql-state.ts';
+import { readHolds } from '../retention/holds.sql.ts';
 import { readDeadLetterPage } from '../sinks/dead-letter-page.sql.ts';
 import { readSinkStatus, type SinkStatus } from '../sinks/sink-status.sql.ts';
 
@@ -25,6 +26,7 @@ export const openOperations = ({ config, pool, slowPool, sinks }: OperationsPart
   unmute: (id, by) => unmuteDetection(pool, id, by),
   marks: (events) => readEventMarks(slowPool, events),
   sinks: async () => [...(await configuredSinks(config, sinks)), ...(await formerSinks(config, pool))],
+  holds: () => readHolds(pool),
   deadLetters: (sink, page) => readDeadLetterPage(pool, sink, page),
 });
 

@@ -15,6 +15,7 @@ import { bundleRoute } from './events/bundle-route.ts';
 import { type ExplorerOptions, explorerRoutes } from './events/routes.ts';
 import { proofRoutes } from './evidence/proof-routes.ts';
 import { evidencePages } from './evidence/routes.ts';
+import { holdPages } from './holds/routes.ts';
 import { type Html, html } from './html.ts';
 import type { OperationsSource } from './operations/operations-source.ts';
 import { accountRoutes } from './overview/account.ts';
@@ -66,6 +67,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       evidencePages(pages, frame, options.shownEvidence);
       detectionPages(pages, frame, options);
       mutePages(pages, frame, options);
+      holdPages(pages, frame, options.operations);
       sinkPages(pages, frame, options.operations);
       explorerRoutes(pages, frame, options);
       entityRoutes(pages, frame, options);

@@ -3,7 +3,10 @@ import { type Html, html } from '../html.ts';
 /** The entry of the menu that leads to the pages of operation. */
 export const OPERATIONS_PATH = '/sinks';
 
-const pages = [{ href: '/sinks', name: 'Sinks' }] as const;
+const pages = [
+  { href: '/sinks', name: 'Sinks' },
+  { href: '/holds', name: 'Legal holds' },
+] as const;
 
 export type OperationsPath = (typeof pages)[number]['href'];
 

@@ -1,6 +1,7 @@
 import type { EventMark } from '../../../findings/event-marks.sql.ts';
 import type { AskedFindings, FindingList } from '../../../findings/list-findings.sql.ts';
 import type { DetectionMute, WantedMute } from '../../../findings/mutes.sql.ts';
+import type { Hold } from '../../../retention/holds.sql.ts';
 import type { DeadLetterPage } from '../../../sinks/dead-letter-page.sql.ts';
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import type { SinkStream } from '../../../sinks/stream/streams.ts';
@@ -25,6 +26,8 @@ export interface OperationsSource {
   marks(
     events: readonly { readonly position: number; readonly sortTime: string }[],
   ): Promise<readonly EventMark[] | undefined>;
+  /** Legal holds, released ones too, oldest first. */
+  holds(): Promise<readonly Hold[]>;
   /** All that there have been; those that are configured first. */
   sinks(): Promise<readonly ShownSink[]>;
   deadLetters(
