@@ -100,7 +100,7 @@ describe('the page of the evidence', () => {
     expect(text).toMatch(/state-failing">halted[\s\S]*<code>orgtrail evidence verify<\/code> names each position/);
     expect(text).toMatch(/file:\/mnt\/worm[\s\S]*state-fresh">ok[\s\S]*40 events[\s\S]*2h ago/);
     expect(text).not.toContain('unanchored</span>');
-    expect(await overview()).toMatch(/state-failing">failing<\/span>\s*<p>Evidence halted/);
+    expect(await overview()).toMatch(/state-failing">failing<\/span>\s*<p><a href="\/evidence-log">Evidence halted/);
     for (const state of ['behind', 'forked']) {
       await pool.query(`update evidence_logs set state = $1 where name = 'events'`, [state]);
       expect(await page()).toContain('<code>orgtrail evidence fork --reason');

@@ -129,7 +129,7 @@ describe.concurrent('the status of accounts', () => {
     await using served = await serve(run);
     await run.sync();
     const overview = await served.text('/');
-    expect(overview).toContain('<p>1 account refused</p>');
+    expect(overview).toContain('<p><a href="#accounts">1 account refused</a></p>');
     expect(overview).toContain(`<a href="/accounts/${refused.id}">`);
     expect(overview).not.toContain(`/accounts/${foreign?.id}`);
     const organization = await served.text(`/organizations/${refused.organizationId}`);

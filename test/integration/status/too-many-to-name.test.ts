@@ -39,7 +39,7 @@ test('health, status and console name the worst, and count all', async () => {
     );
   }
   const overview = await few.text('/');
-  expect(overview).toContain('<p>1 account refused</p>');
+  expect(overview).toContain('<p><a href="#accounts">1 account refused</a></p>');
   expect(overview).toContain(`<a href="/accounts/${refused.id}">`);
   for (const { id } of world.simulator.summary().organizations) expect(overview).toContain(`/organizations/${id}`);
   expect(overview).toContain('<dt>Accounts</dt><dd class="tile-value">4</dd>');
