@@ -10,6 +10,7 @@ import type { ObjectStore } from '../store/ports.ts';
 import { readObjectsAt, readObjectsOf, type SearchedObject } from './searched-objects.sql.ts';
 
 const MAX_FOOTERS = 64;
+const FEW_COLUMNS = 8;
 /** Positions that are kept of events with later contents. */
 const MAX_CHANGED = 200_000;
 /** Each is columns of a row group in memory. */
@@ -39,7 +40,8 @@ export const createArchivedMonths = (pool: Pool, store: ObjectStore): ArchivedMo
     const leave = await limit.acquire(signal);
     try {
       const source = { footer: await footerOf(object), sizeBytes: object.bytes, read: reader(object) };
-      return await readColumns(source, place, names, false);
+      // They lie one behind the other.
+      return await readColumns(source, place, names, names.length > FEW_COLUMNS);
     } finally {
       leave();
     }

@@ -126,16 +126,20 @@ export const refuseConflicts = (options: SearchOptions): void => {
     refuse(
       '--follow prints lines as they come: it cannot be used with',
       options,
-      named('cursor', 'limit', 'json', 'csv', 'count', 'facet', 'bundle'),
+      named('cursor', 'limit', 'json', 'csv', 'count', 'facet', 'bundle', 'archive'),
     );
   if (isSummary(options))
     refuse(
-      '--count and --facet look at all events: they cannot be used with',
+      '--count and --facet look at all events of the database: they cannot be used with',
       options,
-      named('cursor', 'limit', 'ndjson', 'csv', 'bundle'),
+      named('cursor', 'limit', 'ndjson', 'csv', 'bundle', 'archive'),
     );
   if (options.bundle !== undefined)
-    refuse('--bundle has all events: it cannot be used with', options, named('cursor', 'limit', 'ndjson', 'csv'));
+    refuse(
+      '--bundle has all events of the database: it cannot be used with',
+      options,
+      named('cursor', 'limit', 'ndjson', 'csv', 'archive'),
+    );
   if (options.csv === true)
     refuse('--csv prints all events: it cannot be used with', options, named('cursor', 'limit', 'json', 'ndjson'));
   if (options.ndjson === true)

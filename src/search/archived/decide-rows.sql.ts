@@ -18,8 +18,20 @@ const ID_SPAN = 2 ** 20;
 export type Decide = (columns: ArchivedColumns<ArchivedColumn>, rows: readonly number[]) => Promise<readonly number[]>;
 
 /** Says of rows whether they meet a condition. PostgreSQL is asked once for each combination of values: it alone decides. */
-export const createDecide = (pool: Pool, condition: ArchivedCondition): Decide =>
-  condition.texts === undefined ? decideByValues(pool, condition) : decideByText(pool, condition, condition.texts);
+export const createDecide = (pool: Pool, condition: ArchivedCondition): Decide => {
+  if (condition.texts !== undefined) return decideByText(pool, condition, condition.texts);
+  const decide = decideByValues(pool, condition);
+  if (condition.exactly === undefined) return decide;
+  const { column, value } = condition.exactly;
+  const bytes = Buffer.from(value);
+  // Texts with other bytes are never equal: the collation of a database is deterministic.
+  const maybe = (found: unknown) => found instanceof Uint8Array && found.length === bytes.length && bytes.equals(found);
+  return (columns, rows) =>
+    decide(
+      columns,
+      rows.filter((row) => maybe(columns[column][row])),
+    );
+};
 
 const decideByValues = (pool: Pool, condition: ArchivedCondition): Decide => {
   const known = new Map<string, boolean>();

@@ -154,7 +154,7 @@ describe('what cannot be asked', () => {
     [['--follow', '--json'], '--follow prints lines as they come: it cannot be used with --json'],
     [['--follow', '--count'], '--follow prints lines as they come: it cannot be used with --count'],
     [['--after', '3'], '--after says where --follow begins'],
-    [['--count', '--csv'], '--count and --facet look at all events: they cannot be used with --csv'],
+    [['--count', '--csv'], '--count and --facet look at all events of the database: they cannot be used with --csv'],
     [['--history-of', '3', '--csv'], '--history-of has all events of one resource: it cannot be used with --csv'],
     [['--bundle', 'x', '--url', 'http://localhost'], '--bundle reads the database'],
     [['--token-file', 'x'], '--token-file is the token for --url'],
