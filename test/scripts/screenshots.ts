@@ -25,6 +25,8 @@ interface Picture {
   readonly path: (world: World) => string;
   /** Of the picture, in pixels; 800 without it. */
   readonly height?: number;
+  /** Of the guides, which show no dark ones. */
+  readonly lightOnly?: boolean;
   /** What to do on the page before the picture is taken. */
   readonly prepare?: (page: Page, world: World) => Promise<void>;
 }
@@ -59,6 +61,41 @@ const pictures: readonly Picture[] = [
   { name: 'organization', path: (world) => `/organizations/${organizationId(world, 2)}` },
   { name: 'explorer', path: () => '/events?since=30d&result=failure' },
   { name: 'detail', path: () => '/events?changed=true', height: 1_340, prepare: openChanged },
+];
+
+/** The list itself, with what stands right above it. */
+const showList = (page: Page): Promise<void> =>
+  page.evaluate("document.querySelector('[aria-label=Result]').scrollIntoView()");
+
+/** For docs/guide/investigate.md. */
+const guidePictures: readonly Picture[] = [
+  {
+    name: 'investigate-event',
+    path: () => '/events?since=30d&q=resource_type:sso_connector+-action:view',
+    height: 640,
+    lightOnly: true,
+    prepare: async (page) => {
+      await page.locator('[data-row]').first().click();
+      await page.locator('aside.side .facts').waitFor();
+      await showList(page);
+    },
+  },
+  {
+    name: 'investigate-news',
+    path: (world) => `/events/news?organization=${organizationId(world, 16)}`,
+    height: 560,
+    lightOnly: true,
+  },
+  {
+    name: 'investigate-columns',
+    path: () => '/events?columns=actor,action,result,address,agent,ray&density=compact&limit=12&q=result:failure',
+    height: 460,
+    lightOnly: true,
+    prepare: async (page) => {
+      await page.getByRole('button', { name: 'Live', exact: true }).click();
+      await showList(page);
+    },
+  },
 ];
 
 const images = fileURLToPath(new URL('../../docs/images/', import.meta.url));
@@ -109,8 +146,8 @@ const take = async (world: World, wanted: readonly string[]): Promise<void> => {
   try {
     for (const colorScheme of ['light', 'dark'] as const) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme });
-      for (const { name, path, prepare, height = 800 } of pictures) {
-        if (wanted.length > 0 && !wanted.includes(name)) continue;
+      for (const { name, path, prepare, height = 800, lightOnly = false } of [...pictures, ...guidePictures]) {
+        if ((wanted.length > 0 && !wanted.includes(name)) || (lightOnly && colorScheme === 'dark')) continue;
         const page = await context.newPage();
         await page.setViewportSize({ width: 1280, height });
         await page.goto(`${world.daemon.httpUrl}${path(world)}`);

@@ -1,0 +1,307 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Locator } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { accessibilityFaults } from '../../support/console/accessibility.ts';
+import { factsOf, openCaseConsole } from '../../support/console/case-world.ts';
+import { type ConsoleFixture, expectNoFaults } from '../../support/console/console-fixture.ts';
+import { Investigator, type TaskCost } from '../../support/console/investigator.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+
+let console: ConsoleFixture;
+const costs: TaskCost[] = [];
+
+beforeAll(async () => {
+  console = await openCaseConsole();
+});
+afterAll(async () => {
+  const lines = costs.map(
+    ({ task, clicks, keys, characters, seconds }) =>
+      `${task}: ${clicks} clicks, ${keys} keys, ${characters} characters typed, ${seconds} s`,
+  );
+  process.stdout.write(`\n${lines.join('\n')}\n`);
+  await console?.[Symbol.asyncDispose]();
+});
+
+/** Each task begins at the overview. `atMost`: clicks, and keys other than text. */
+const begin = async (): Promise<Investigator> => {
+  await console.page.goto(`${console.url}/`);
+  return new Investigator(console.page);
+};
+const end = (person: Investigator, task: string, atMost: { readonly clicks: number; readonly keys: number }): void => {
+  const cost = person.cost(task);
+  costs.push(cost);
+  expect(cost.clicks, 'clicks').toBeLessThanOrEqual(atMost.clicks);
+  expect(cost.keys, 'keys').toBeLessThanOrEqual(atMost.keys);
+};
+const link = (name: string): Locator => console.page.getByRole('link', { name, exact: true });
+const rows = () => console.page.locator('table.events [data-row]');
+const matches = async (): Promise<number> => {
+  const text = await console.page.locator('.match-count').first().textContent();
+  return Number(/([\d,]+) events?/.exec(text ?? '')?.[1]?.replaceAll(',', ''));
+};
+const counted = (where: string) => factsOf(console, `select count(*)::text as events from audit_events where ${where}`);
+/** Two clicks and a line: to the events, and into the line. */
+const ask = async (person: Investigator, line: string): Promise<void> => {
+  await person.click(link('Events'));
+  await person.click(console.page.getByRole('textbox', { name: 'Query' }));
+  await person.type(line);
+  await person.press('Enter');
+  await console.page.waitForURL(/\?/);
+  await console.page.locator('.coverage').waitFor();
+};
+const facet = (name: string) =>
+  console.page.locator('.facet').filter({ has: console.page.getByRole('heading', { name, exact: true }) });
+/** The lines of what is new of one kind. */
+const news = (kind: string) => console.page.locator('.news li').filter({ hasText: new RegExp(`^${kind} `) });
+const side = () => console.page.locator('aside.side');
+
+describe('ten tasks of an investigation, by mouse and line', () => {
+  test('who deleted this DNS record', async () => {
+    const { resource = '', actor = '' } = await factsOf(
+      console,
+      `select resource_id as resource, coalesce(actor_email, actor_token_name) as actor from audit_events
+       where resource_type = 'dns_record' and action_type = 'delete' and resource_id is not null
+         and coalesce(actor_email, actor_token_name) is not null order by position limit 1`,
+    );
+    const person = await begin();
+    await ask(person, `resource:${resource} action:delete`);
+    await person.click(rows().first());
+    await side().getByText(actor).first().waitFor();
+    end(person, 'who deleted this DNS record', { clicks: 3, keys: 1 });
+  });
+
+  test('everything a token did', async () => {
+    const { token = '', events } = await factsOf(
+      console,
+      `select actor_token_name as token, count(*)::text as events from audit_events where actor_token_name is not null
+       group by 1 order by count(*) desc, 1 limit 1`,
+    );
+    const person = await begin();
+    await person.click(link('Events'));
+    await person.click(facet('Token').getByRole('link', { name: token, exact: true }));
+    await console.page.waitForURL(/token/);
+    expect(await matches()).toBe(Number(events));
+    await person.click(rows().first());
+    await person.click(side().getByRole('link', { name: 'token', exact: true }));
+    await console.page.getByRole('heading', { name: token, level: 1 }).waitFor();
+    await console.page.getByRole('region', { name: 'Sessions', exact: true }).waitFor();
+    end(person, 'everything a token did', { clicks: 4, keys: 0 });
+  });
+
+  test('what was new last week', async () => {
+    const { value = '' } = await factsOf(
+      console,
+      `select coalesce(actor_token_name, actor_token_id) as value from audit_events
+       where coalesce(actor_token_name, actor_token_id) is not null
+       group by 1 having min(action_time) > now() - interval '7 days' order by count(*) desc, 1 limit 1`,
+    );
+    const person = await begin();
+    await person.click(link('Events'));
+    await person.click(link('What is new'));
+    await console.page.getByRole('heading', { name: 'New in the last 7 days' }).waitFor();
+    await person.click(news('token').getByRole('link', { name: value, exact: true }));
+    await console.page.waitForURL(/since=7d/);
+    expect(await rows().count()).toBeGreaterThan(0);
+    end(person, 'what was new last week', { clicks: 3, keys: 0 });
+  });
+
+  test('what a leaver did in the last 30 days', async () => {
+    const { actor = '', events } = await factsOf(
+      console,
+      `select actor_email as actor, count(*)::text as events from audit_events
+       where actor_email is not null and action_time > now() - interval '30 days' group by 1 order by count(*) desc, 1 limit 1`,
+    );
+    const person = await begin();
+    await ask(person, `actor:${actor} since:30d`);
+    expect(await matches()).toBe(Number(events));
+    const [download] = await Promise.all([console.page.waitForEvent('download'), person.click(link('CSV'))]);
+    expect(download.suggestedFilename()).toMatch(/\.csv$/);
+    end(person, 'what a leaver did in the last 30 days', { clicks: 3, keys: 1 });
+  });
+
+  test('all failed sign-ins from one network', async () => {
+    const { network = '', events } = await factsOf(
+      console,
+      `select set_masklen(actor_ip_address::inet, 24)::cidr::text as network, count(*)::text as events from audit_events
+       where action_type = 'login' and action_result = 'failure' and actor_ip_address like '%.%.%.%'
+       group by 1 order by count(*) desc, 1 limit 1`,
+    );
+    const person = await begin();
+    await ask(person, `action:login result:failure ip:${network}`);
+    expect([await matches(), events]).toEqual([5, '5']);
+    await facet('Actor').getByText('user5@example.com').waitFor();
+    end(person, 'all failed sign-ins from one network', { clicks: 2, keys: 1 });
+  });
+
+  test('which accounts changed SSO', async () => {
+    const { account = '' } = await factsOf(
+      console,
+      `select account_name as account from audit_events where resource_type in ('identity_provider', 'sso_connector')
+       and account_name is not null group by 1 order by count(*) desc, 1 limit 1`,
+    );
+    const { events } = await counted(
+      `resource_type in ('identity_provider', 'sso_connector') and action_type <> 'view'`,
+    );
+    const person = await begin();
+    await ask(person, 'resource_type:identity_provider,sso_connector -action:view');
+    expect(await matches()).toBe(Number(events));
+    await facet('Account').getByText(account).first().waitFor();
+    await facet('Organization').waitFor();
+    end(person, 'which accounts changed SSO', { clicks: 2, keys: 1 });
+  });
+
+  test('what happened around this ray id', async () => {
+    const { ray = '', position = '' } = await factsOf(
+      console,
+      `select raw_cf_ray_id as ray, position::text as position from audit_events
+       where raw_cf_ray_id is not null and organization_id is not null and account_id is null order by position limit 1`,
+    );
+    const person = await begin();
+    await ask(person, `ray:${ray}`);
+    await person.click(rows().first());
+    await person.click(side().getByRole('link', { name: 'same organization', exact: true }));
+    await console.page.waitForURL(/before=/);
+    await console.page.locator(`[data-row][href="/events/${position}"]`).waitFor();
+    end(person, 'what happened around this ray id', { clicks: 4, keys: 1 });
+  });
+
+  test('prove it to a third party', async () => {
+    const person = await begin();
+    await ask(person, 'resource_type:dns_record action:delete since:30d');
+    const found = await matches();
+    const folder = await mkdtemp(join(tmpdir(), 'orgtrail-task-'));
+    const [download] = await Promise.all([
+      console.page.waitForEvent('download'),
+      person.click(console.page.getByRole('link', { name: 'Evidence bundle' })),
+    ]);
+    end(person, 'prove it to a third party', { clicks: 3, keys: 1 });
+    const name = download.suggestedFilename();
+    await download.saveAs(join(folder, name));
+    execFileSync('tar', ['-xf', name], { cwd: folder });
+    const verified = await runInProcess(['evidence', 'verify', join(folder, name.replace('.tar', ''))], {});
+    await rm(folder, { recursive: true });
+    expect(verified.code).toBe(0);
+    expect(verified.stdout).toContain(`${found} events are in audit.example.com/`);
+  });
+
+  test('is anything missing', async () => {
+    const [organization] = console.simulator.summary().organizations;
+    const { pool } = console.database;
+    // Held by another replica, which does nothing.
+    await pool.query(
+      `update sources set lease_owner = 'elsewhere', lease_epoch = lease_epoch + 1, lease_until = clock_timestamp() + interval '1 hour'
+       where id = $1`,
+      [organization?.id],
+    );
+    await pool.query(
+      `update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '9 days', now() - interval '8 days'))
+       where source_id = $1`,
+      [organization?.id],
+    );
+    const person = await begin();
+    await console.page.getByLabel('State of everything').getByText('behind').first().waitFor();
+    await person.click(link(organization?.name ?? '').first());
+    await console.page.getByRole('heading', { name: organization?.name ?? '', level: 1 }).waitFor();
+    await console.page
+      .getByText(/^1d( |$)/)
+      .first()
+      .waitFor();
+    end(person, 'is anything missing', { clicks: 1, keys: 0 });
+  });
+
+  test('what a sink is not taking', async () => {
+    const person = await begin();
+    await console.page.getByLabel('State of everything').getByText('1 sink failing').waitFor();
+    const row = console.page.locator('table.sinks tr').filter({ hasText: 'siem' });
+    expect(await row.textContent()).toMatch(/in a row: .*127\.0\.0\.1:9/s);
+    expect(await row.textContent()).toMatch(/[\d,]+ events/);
+    end(person, 'what a sink is not taking', { clicks: 0, keys: 0 });
+  });
+});
+
+describe('three of them by keyboard alone', () => {
+  /** From the overview to the line, by Tab. */
+  const toLine = async (person: Investigator): Promise<void> => {
+    await person.tabTo(link('Events'));
+    await person.press('Enter');
+    await console.page.waitForURL(/\/events$/);
+    await person.press('/');
+    await person.tabTo(console.page.getByRole('textbox', { name: 'Query' }));
+  };
+
+  test('who deleted this DNS record', async () => {
+    const { resource = '', actor = '' } = await factsOf(
+      console,
+      `select resource_id as resource, actor_email as actor from audit_events
+       where resource_type = 'dns_record' and action_type = 'delete' and resource_id is not null and actor_email is not null
+       order by position desc limit 1`,
+    );
+    const person = await begin();
+    await toLine(person);
+    await person.type(`resource:${resource} action:delete`);
+    await person.press('Enter');
+    await console.page.waitForURL(/resource=/);
+    await person.press('j');
+    await person.press('Enter');
+    await side().getByText(actor).first().waitFor();
+    end(person, 'keyboard: who deleted this DNS record', { clicks: 0, keys: 15 });
+  });
+
+  test('all failed sign-ins from one network', async () => {
+    const person = await begin();
+    await toLine(person);
+    await person.type('action:login result:failure ip:203.0.113.0/24');
+    await person.press('Enter');
+    await console.page.waitForURL(/result=failure/);
+    expect(await matches()).toBe(5);
+    end(person, 'keyboard: all failed sign-ins from one network', { clicks: 0, keys: 15 });
+  });
+
+  test('prove it to a third party', async () => {
+    const person = await begin();
+    await toLine(person);
+    await person.type('action:delete since:7d');
+    await person.press('Enter');
+    await console.page.waitForURL(/since=7d/);
+    await person.tabTo(console.page.getByRole('link', { name: 'Evidence bundle' }));
+    const [download] = await Promise.all([console.page.waitForEvent('download'), person.press('Enter')]);
+    expect(download.suggestedFilename()).toMatch(/^orgtrail-search-.*\.tar$/);
+    end(person, 'keyboard: prove it to a third party', { clicks: 0, keys: 30 });
+  });
+});
+
+describe('the page of what is new', () => {
+  test('keeps the search, refuses what is none, and works without a script', async () => {
+    const { page } = await console.newPage({ javaScriptEnabled: false });
+    await page.goto(`${console.url}/events?result=failure&since=24h&before=now`);
+    await page.getByRole('link', { name: 'What is new', exact: true }).click();
+    expect(new URL(page.url()).search).toBe('?result=failure');
+    await page.getByText('result: failure').waitFor();
+    expect(await page.locator('.news li').filter({ hasText: 'ci-of-the-case' }).count()).toBe(0);
+    await page.locator('.news li').filter({ hasText: 'user1@example.com' }).waitFor();
+    const response = await page.goto(`${console.url}/events/news?organization=none-of-this-name`);
+    expect(response?.status()).toBe(400);
+    await page.getByText(/none-of-this-name/).waitFor();
+  });
+
+  test.each(['light', 'dark'] as const)(
+    'shows hostile text as text, and axe finds nothing: %s',
+    async (colorScheme) => {
+      const { page, faults } = await console.newPage({ colorScheme });
+      await page.goto(`${console.url}/events/news?q=${encodeURIComponent('-action:"<b>"')}`);
+      await page.locator('.news').getByText('<img src=x onerror=alert(1)>').first().waitFor();
+      expect(await page.locator('main img, main script, main b').count()).toBe(0);
+      expect(await accessibilityFaults(page)).toEqual([]);
+      for (const width of [360, 768, 2560]) {
+        await page.setViewportSize({ width, height: 800 });
+        expect(await page.evaluate('document.documentElement.scrollWidth'), `${width}`).toBeLessThanOrEqual(width);
+      }
+      expectNoFaults(faults);
+    },
+  );
+});
+
+test('no page did what it may not', () => expectNoFaults(console.faults));
