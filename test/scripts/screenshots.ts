@@ -81,12 +81,6 @@ const guidePictures: readonly Picture[] = [
     },
   },
   {
-    name: 'investigate-news',
-    path: (world) => `/events/news?organization=${organizationId(world, 16)}`,
-    height: 560,
-    lightOnly: true,
-  },
-  {
     name: 'investigate-columns',
     path: () => '/events?columns=actor,action,result,address,agent,ray&density=compact&limit=12&q=result:failure',
     height: 460,
