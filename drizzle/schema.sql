@@ -3767,7 +3767,7 @@ begin
   end if;
   if coalesce(p_reason, '') !~ '\S' or coalesce(p_by, '') !~ '\S' or length(p_reason) > 1000 or length(p_by) > 200 or length(p_actor) > 1000
     or p_until <= clock_timestamp() then
-    raise exception 'a mute needs a reason, a person and an end that is to come' using errcode = 'check_violation';
+    raise exception 'a mute needs a reason, a person, and an end in the future' using errcode = 'check_violation';
   end if;
   -- One at a time, so that the limit holds.
   perform pg_advisory_xact_lock(hashtext('orgtrail_mute_detection'));
@@ -4736,7 +4736,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_unmute_detection(p_id bigint, p_by te
 AS $function$
 begin
   if coalesce(p_by, '') !~ '\S' or length(p_by) > 200 then
-    raise exception 'to end a mute needs a person' using errcode = 'check_violation';
+    raise exception 'the person who ends a mute must be named' using errcode = 'check_violation';
   end if;
   update detection_mutes m set ended_by = p_by, ended_as = session_user, ended_at = clock_timestamp()
   where m.id = p_id and m.ended_at is null and coalesce(m.muted_until, 'infinity') > clock_timestamp();
@@ -5320,7 +5320,7 @@ comment on column detection_mutes.actor is 'Only findings of this actor, as in d
 comment on column detection_mutes.reason is 'Why, in the words of who did it.';
 comment on column detection_mutes.muted_until is 'Until when; null: until it is ended.';
 comment on column detection_mutes.created_by is 'The name of the token of the session that muted it.';
-comment on column detection_mutes.created_as is 'The database account that did it: that of the daemon..';
+comment on column detection_mutes.created_as is 'The database account that did it: that of the daemon.';
 comment on column detection_mutes.created_at is 'When, by the clock of the database.';
 comment on column detection_mutes.ended_by is 'The name of the token of the session that ended it.';
 comment on column detection_mutes.ended_as is 'The database account that ended it.';
