@@ -42,7 +42,7 @@ export const viewOf = ({ archived, stored, range, upTo, twice }: ViewFiles): str
   const names = queryColumns.map(({ name }) => `"${name}"`).join(', ');
   const none = `select ${queryColumns.map(({ name, type }) => `null::${type} as "${name}"`).join(', ')} where false`;
   const within = [...timeConditions(range), `position <= ${Math.trunc(upTo)}`];
-  const others = twice.map((stretch) => `not (${coveredBy(stretch)})`);
+  const others = twice.map((stretch) => `(${coveredBy(stretch)}) is not true`);
   const parts = [
     { files: archived, conditions: within },
     { files: stored, conditions: [...within, ...others] },
@@ -64,7 +64,8 @@ const instant = (ms: number): string => `make_timestamptz(${Math.trunc(ms * 1_00
 
 const timeConditions = ({ sinceMs, beforeMs }: TimeRange): string[] => [
   ...(sinceMs === undefined ? [] : [`action_time >= ${instant(sinceMs)}`]),
-  ...(beforeMs === undefined ? [] : [`action_time < ${instant(beforeMs)}`]),
+  // An entry without a time is before all others, as in a search.
+  ...(beforeMs === undefined ? [] : [`coalesce(action_time < ${instant(beforeMs)}, true)`]),
 ];
 
 const coveredBy = ({ month, firstPosition, lastPosition }: Stretch): string => {

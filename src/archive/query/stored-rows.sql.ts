@@ -102,9 +102,13 @@ const pieceOf = ({ sinceMs, beforeMs }: TimeRange, after: number, upTo: number):
     ...(sinceMs === undefined ? [] : [`e.action_time >= ${instant(sinceMs)}`]),
     ...(beforeMs === undefined ? [] : [`e.action_time < ${instant(beforeMs)}`]),
   ];
-  return `select ${columnsOf.events.map(({ sql }) => sql).join(', ')} from audit_events e
+  return `select ${columnsOf.events.map(sqlOf).join(', ')} from audit_events e
     where ${conditions.join(' and ')} order by e.position limit ${ROWS_OF_GROUP}`;
 };
+
+/** An entry without a time is at -infinity, which no archived month has and no file can say: it becomes null. */
+const sqlOf = ({ name, sql }: (typeof columnsOf.events)[number]): string =>
+  name === 'action_time' ? `nullif(${sql}, '-infinity')` : sql;
 
 /** A month of events that are neither in the database nor in an archive. */
 export interface GoneMonth {

@@ -92,7 +92,7 @@ const lineEncoder = (columns: readonly ArchiveColumn[]): LineEncoder => {
         if (length < 0) continue;
         at = copyBytes(names[field] ?? out, out, at);
         if (isText[field] === true) at = writeText(bytes, from, length, out, at);
-        else at += out.write(String(integerAt(bytes, from, length) + (offsets[field] ?? 0)), at, 'latin1');
+        else at += out.write(numberAt(bytes, from, length, offsets[field] ?? 0), at, 'latin1');
       }
       out[at] = 0x7d;
       out[at + 1] = 0x0a;
@@ -101,13 +101,25 @@ const lineEncoder = (columns: readonly ArchiveColumn[]): LineEncoder => {
   };
 };
 
-/** A bigint, an integer or a time. None of them is beyond what a number has to the unit. */
+/** In digits. Times before 1715 and after 2285 are beyond what a number has to the unit. */
+const numberAt = (bytes: Buffer, at: number, length: number, offset: number): string => {
+  const value = wholeAt(bytes, at, length);
+  if (Number.isSafeInteger(value)) return String(value + offset);
+  return String(bytes.readBigInt64BE(at) + BigInt(offset));
+};
+
+/** A position, which is never beyond what a number has to the unit. */
 const integerAt = (bytes: Buffer, at: number, length: number): number => {
-  if (length === 4) return bytes.readInt32BE(at);
-  if (length !== 8) throw new Error(`a number of ${length} bytes`);
-  const value = bytes.readInt32BE(at) * 0x1_0000_0000 + bytes.readUInt32BE(at + 4);
+  const value = wholeAt(bytes, at, length);
   if (!Number.isSafeInteger(value)) throw new Error('a number that is too large for an archive');
   return value;
+};
+
+/** A bigint, an integer or a time: not exact if it is no safe integer. */
+const wholeAt = (bytes: Buffer, at: number, length: number): number => {
+  if (length === 4) return bytes.readInt32BE(at);
+  if (length !== 8) throw new Error(`a number of ${length} bytes`);
+  return bytes.readInt32BE(at) * 0x1_0000_0000 + bytes.readUInt32BE(at + 4);
 };
 
 /** Faster than `set` for some bytes. */

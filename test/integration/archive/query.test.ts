@@ -21,6 +21,7 @@ import {
 } from '../../support/archive/archive-world.ts';
 import { createMixedMonths } from '../../support/archive/mixed-months.ts';
 import { queryWith, storedEvents } from '../../support/archive/run-query.ts';
+import { commit, newSource } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
@@ -89,6 +90,21 @@ describe('orgtrail query', () => {
       code: 4,
       stderr: expect.stringMatching(/an object of the archive cannot be believed: v1\/events.*: it is not there\n/),
     });
+  });
+
+  test('has entries without a time, and those of times that are far off', async () => {
+    const times = ['0001-01-01T00:00:00Z', '1600-05-05T00:00:00Z', '2300-01-01T00:00:00Z', '9999-12-31T23:59:59Z'];
+    const texts = times.map((time) => JSON.stringify({ id: time, action: { time } }));
+    await commit(world.owner, await newSource(world.owner, 'odd'), ['{"id":"timeless"}', ...texts]);
+    await drop();
+    const sql = "select id, action_time from audit_events where source_id = 'odd' order by position";
+    const expected = [null, ...times].map((time) => ({
+      id: time ?? 'timeless',
+      action_time: time?.replace('Z', '.000000Z') ?? null,
+    }));
+    expect((await query(sql)).rows).toEqual(expected);
+    expect((await query(sql, '--before', '2000-01-01')).rows).toEqual(expected.slice(0, 3));
+    expect((await query(sql, '--since', '2000-01-01')).rows).toEqual(expected.slice(3));
   });
 
   test('says when the time is complete, and when it is not', async () => {
