@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,11 +13,15 @@ const LEFT_OVER_MS = 86_400_000;
  */
 export const withDirectory = async <T>(use: (directory: string) => Promise<T>): Promise<T> => {
   const directory = await makeDirectory();
+  // A second signal, or a reader of the output that went away, ends the process at once.
+  const removeAtExit = () => rmSync(directory, { recursive: true, force: true });
+  process.once('exit', removeAtExit);
   try {
     return await use(directory);
   } catch (error) {
     throw isFull(error) ? unusable('no room is left for it', error) : error;
   } finally {
+    process.off('exit', removeAtExit);
     await rm(directory, { recursive: true, force: true });
   }
 };

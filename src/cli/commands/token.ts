@@ -60,6 +60,10 @@ const createCommand = (context: CliContext): Command =>
       if (!/^[\w.@-]{1,64}$/.test(name)) {
         throw new OrgtrailError('usage', 'a name has 1 to 64 letters, digits and . _ @ -');
       }
+      // By its name it may change what other tokens saved, and is told from them in the trail of access.
+      if (name === 'ORGTRAIL_FEED_TOKEN') {
+        throw new OrgtrailError('usage', 'ORGTRAIL_FEED_TOKEN is the name of the token of the environment');
+      }
       const wanted = { name, scopes: readScopes(options.scope), expiresAt: readEnd(options.expires, Date.now()) };
       const made = await withDatabase(context, async (pool) => {
         const created = await createAccessToken(pool, wanted);

@@ -81,6 +81,7 @@ describe('orgtrail token', () => {
   test.each([
     [['create', 'x', '--scope', 'everything'], /--scope is a list of feed, search, metrics/],
     [['create', 'x y', '--scope', 'feed'], /a name has 1 to 64 letters/],
+    [['create', 'ORGTRAIL_FEED_TOKEN', '--scope', 'search'], /is the name of the token of the environment/],
     [['create', 'x', '--scope', 'feed', '--expires', '2020-01-01'], /must be in the future/],
     [['create', 'x', '--scope', 'feed', '--expires', 'soon'], /--expires is a duration such as 90d/],
     [['revoke', 'unknown'], /there is no token "unknown" that could be revoked/],

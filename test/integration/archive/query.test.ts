@@ -332,7 +332,9 @@ describe('the process itself', () => {
     const env = { ...environment(), TMPDIR: temporary };
     const child = spawn(process.execPath, [join(checkout, 'dist/orgtrail.js'), 'query', ...args], { env });
     const ended = once(child, 'close');
-    return { child, output: text(child.stdout), ended: async () => (await ended)[0] as number };
+    const output = text(child.stdout);
+    output.catch(() => {});
+    return { child, output, ended: async () => (await ended)[0] as number };
   };
 
   test('leaves nothing in its temporary directory', async () => {
@@ -340,6 +342,14 @@ describe('the process itself', () => {
     const { output, ended } = start('--csv', positions);
     expect(await ended()).toBe(0);
     expect(await output).toBe('"events","positions"\r\n103,103\r\n');
+    expect(await readdir(temporary)).toEqual([]);
+  });
+
+  test('leaves nothing if the reader of its output goes away', async () => {
+    await drop();
+    const { child, ended } = start('--csv', "select r, repeat('a', 1000) from range(3000000) as t (r)");
+    child.stdout.once('data', () => child.stdout.destroy());
+    expect(await ended()).toBe(0);
     expect(await readdir(temporary)).toEqual([]);
   });
 
