@@ -53,7 +53,7 @@ const EXPLAIN_MS = 2_000;
 const NO_ARCHIVE = 'the archive cannot be searched here: ORGTRAIL_ARCHIVE is not set';
 
 /** What a search of archived months needs. */
-export type SearchedArchive = Pick<ArchivedParts, 'months' | 'memory'>;
+export type SearchedArchive = Pick<ArchivedParts, 'months' | 'memory' | 'limitMs'>;
 type OpenArchive = ((pool: Pool) => SearchedArchive) | undefined;
 
 export interface Explorer {
@@ -133,7 +133,7 @@ const readPage = async (
   if (query.archive === true && archive === undefined) throw new SearchError('refused', NO_ARCHIVE);
   const hot = await searchEvents(pool, query, page, limit);
   if (query.archive !== true || archive === undefined) return hot;
-  return await withArchive({ pool, ...archive }, query, page, hot, limit.archiveMs);
+  return await withArchive({ pool, ...archive }, query, page, hot, archive.limitMs ?? limit.archiveMs);
 };
 
 /** What coverage is asked of. */

@@ -36,7 +36,8 @@ const TOGETHER = 2;
 
 /**
  * The first rows behind the cursor that match, at most `most`, of these months. Groups are looked at in the order of the nearest time that each
- * may have, until none can have anything nearer than what was found, or until `isOver`.
+ * may have, until none can have anything nearer than what was found, or until `isOver` and what was looked at reaches further than the cursor: a
+ * page without rows goes on as well, whatever is remembered.
  */
 export const pickRows = async (
   source: Pick<ArchivedMonths, 'groups'>,
@@ -84,9 +85,8 @@ export const pickRows = async (
       const next = groups.slice(n, n + TOGETHER);
       const [first] = next;
       if (first === undefined || isBehind(first)) break;
-      // At least one is looked at, so that a search goes on.
-      if (visited > 0 && isOver()) {
-        const reached = nearest(first);
+      const reached = nearest(first);
+      if (visited > 0 && isOver() && isFurther(reached, bounds)) {
         return { rows: picked.filter(({ time }) => isNearer(time, reached)), reached, months: looked };
       }
       visited += next.length;
@@ -95,6 +95,21 @@ export const pickRows = async (
     }
   }
   return { rows: picked, reached: undefined, months: looked };
+};
+
+/** Up to here, in the direction, all is known if nothing at or behind the time was looked at. */
+export const endBefore = (
+  time: bigint,
+  direction: SearchCursor['direction'],
+): Pick<PickedRow, 'time' | 'position'> => ({
+  time: direction === 'older' ? time + 1n : time,
+  position: 0,
+});
+
+/** Whether a page that ends before the time ends behind its beginning. */
+const isFurther = (time: bigint, { direction, cursor }: PageBounds): boolean => {
+  const end = endBefore(time, direction);
+  return cursor === undefined || (direction === 'older' ? older : newer)(end, cursor) > 0;
 };
 
 const newer = (a: Pick<PickedRow, 'time' | 'position'>, b: Pick<PickedRow, 'time' | 'position'>): number =>

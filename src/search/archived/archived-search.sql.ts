@@ -7,7 +7,7 @@ import { type AskedPage, explained } from '../search-events.sql.ts';
 import { instantOf } from './archived-columns.ts';
 import { archivedConditions } from './archived-conditions.ts';
 import { readArchivedMonths } from './archived-months.sql.ts';
-import { type PageBounds, type PickedRow, pickRows } from './archived-page.ts';
+import { endBefore, type PageBounds, type PickedRow, pickRows } from './archived-page.ts';
 import { readFoundRows } from './found-rows.sql.ts';
 import { createMatcher, type MatchMemory } from './matching-rows.ts';
 import { mergeParts, orderOf, type PagePart, type Place, placeOf } from './merge-pages.ts';
@@ -17,6 +17,8 @@ export interface ArchivedParts {
   readonly pool: Pool;
   readonly months: ArchivedMonths;
   readonly memory: MatchMemory;
+  /** For the archive's part of each page; undefined: as long as the kind of reader has. */
+  readonly limitMs?: number;
 }
 
 const TIMEOUT_MS = 3_000;
@@ -77,7 +79,7 @@ const endOfCold = (
 ): Place | undefined => {
   if (rows.length > limit) return rows.at(-1);
   if (reached === undefined) return undefined;
-  return { time: direction === 'older' ? reached + 1n : reached, position: 0 };
+  return endBefore(reached, direction);
 };
 
 /** Never in front of where the page began. */
