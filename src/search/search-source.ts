@@ -51,6 +51,7 @@ const SUGGESTED_ORGANIZATIONS = 1_000;
 const EXPLAIN_MS = 2_000;
 
 const NO_ARCHIVE = 'the archive cannot be searched here: ORGTRAIL_ARCHIVE is not set';
+const NO_COUNTS = 'counts and top values are of the database alone: leave out archive';
 
 /** What a search of archived months needs. */
 export type SearchedArchive = Pick<ArchivedParts, 'months' | 'memory' | 'limitMs'>;
@@ -102,7 +103,10 @@ const createSearchSource = (
   account: (given) => lookUpAccount(pool, given),
   accounts: () => readAccountNames(pool, SUGGESTED_ORGANIZATIONS),
   organizations: () => readOrganizationNames(pool, SUGGESTED_ORGANIZATIONS),
-  summary: (search, depth, signal) => summarize(pool, queryOf(search, nowMs()), depth, nowMs(), signal),
+  summary: async (search, depth, signal) => {
+    if (search.archive === true) throw new SearchError('refused', NO_COUNTS);
+    return await summarize(pool, queryOf(search, nowMs()), depth, nowMs(), signal);
+  },
   entity: (search, signal) => readEntity(pool, queryOf(search, nowMs()), nowMs(), signal),
   event: async (key) =>
     (await readEvent(pool, key)) ??
@@ -204,8 +208,11 @@ async function* exportPieces(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ExportPiece, void, void> {
   const head = await readFeedHead(parts.pool);
-  if (format === 'csv') yield { lines: Buffer.from(eventCsvHeader()) };
+  let isFirst = true;
   for await (const events of wholePages(parts, { ...query, untilPosition: head.position }, signal)) {
+    // Behind the first page, so that a search that cannot begin gives nothing.
+    if (isFirst && format === 'csv') yield { lines: Buffer.from(eventCsvHeader()) };
+    isFirst = false;
     // Also with nothing in it: only by writing does it show that the reader has gone.
     if (events.length === 0) yield { lines: Buffer.alloc(0) };
     if (format === 'csv') yield* csvPieces(events);

@@ -11,6 +11,7 @@ export const summaryQuerySchema = {
   additionalProperties: false,
   properties: {
     ...fields,
+    archive: { type: 'string', description: 'true is refused: counts and top values are of the database alone.' },
     exact: {
       type: 'boolean',
       description:

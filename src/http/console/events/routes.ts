@@ -224,10 +224,10 @@ const readLimit = (text: unknown): number => {
   return limit;
 };
 
-/** Undefined if others need the connections: the list alone is worth more than an error. */
+/** Of the database alone, as the page says. Undefined if others need the connections: the list alone is worth more than an error. */
 const summaryUnlessBusy = async (
   source: SearchSource,
-  search: Search,
+  { archive: _archive, ...search }: Search,
   isExact: boolean,
   signal: AbortSignal | undefined,
 ): Promise<SearchSummary | undefined> => {
