@@ -15,7 +15,7 @@ import { readSearch } from '../../../src/search/search.ts';
 import { readCursor } from '../../../src/search/search-cursor.ts';
 import { type Explorer, openExplorer } from '../../../src/search/search-source.ts';
 import { type ArchiveWorld, openArchiveWorld, smallObjects, YEAR_MS } from '../../support/archive/archive-world.ts';
-import { createSearchedMonths, searchesOf } from '../../support/archive/searched-months.ts';
+import { createSearchedMonths } from '../../support/archive/searched-months.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 let world: ArchiveWorld;
@@ -60,35 +60,7 @@ const pageOf = async (query: Query, cursorText: string | null | undefined, limit
   return { events: page.events, texts, ...cursorsOf(page, cursor) };
 };
 
-/** The pages of a search to its end, and back. */
-const walk = async (query: Query, limit: number, isBothWays: boolean) => {
-  const pages = [await pageOf(query, undefined, limit)];
-  for (let last = pages.at(-1); last?.next; last = pages.at(-1)) pages.push(await pageOf(query, last.next, limit));
-  for (let last = pages.at(-1); isBothWays && last?.previous; last = pages.at(-1))
-    pages.push(await pageOf(query, last.previous, limit));
-  return pages;
-};
-
 describe('a search of archived months with those of the database', () => {
-  test.each([1, 2])('finds what it found before they were dropped, by every filter (seed %i)', async (seed) => {
-    const random = seededRandom(seed);
-    const add = await createSearchedMonths(world.owner, random);
-    await add(9);
-    const maxRows = 20 + Math.floor(random() * 40);
-    await archive('2024-01', maxRows);
-    // So that the month gets further objects.
-    await add(5);
-    const limit = 20 + Math.floor(random() * 30);
-    const searches = searchesOf(random);
-    const before = [];
-    const isBothWays = (n: number) => n % 4 === seed;
-    for (const [n, query] of searches.entries()) before.push(await walk(query, limit, isBothWays(n)));
-    expect((await drop(maxRows)).dropped).toHaveLength(2);
-    for (const [n, query] of searches.entries())
-      expect(await walk({ ...query, archive: 'true' }, limit, isBothWays(n)), JSON.stringify(query)).toEqual(before[n]);
-    expect(before.filter((pages) => (pages[0]?.events.length ?? 0) > 0).length).toBeGreaterThan(searches.length - 12);
-  });
-
   test('finds what was dropped between its two parts, and says which months it read', async () => {
     const add = await createSearchedMonths(world.owner, seededRandom(7));
     await add(6);
