@@ -213,12 +213,21 @@ describe('ten tasks of an investigation, by mouse and line', () => {
   });
 
   test('what a sink is not taking', async () => {
+    const { position = '' } = await factsOf(
+      console,
+      `insert into sink_dead_letters (sink, position, reason)
+       select 'siem', min(position), 'the receiver answered 400: too large' from audit_events returning position::text`,
+    );
     const person = await begin();
-    await console.page.getByLabel('State of everything').getByText('1 sink failing').waitFor();
-    const row = console.page.locator('table.sinks tr').filter({ hasText: 'siem' });
-    expect(await row.textContent()).toMatch(/in a row: .*127\.0\.0\.1:9/s);
-    expect(await row.textContent()).toMatch(/[\d,]+ events/);
-    end(person, 'what a sink is not taking', { clicks: 0, keys: 0 });
+    await person.click(console.page.getByLabel('State of everything').getByRole('link', { name: '1 sink failing' }));
+    const row = console.page.getByRole('region', { name: 'Table of sinks' }).locator('tbody tr');
+    expect(await row.textContent()).toMatch(/in a row: .*127\.0\.0\.1:9.*[\d,]+ positions/s);
+    await person.click(link('siem'));
+    const letter = console.page.getByRole('region', { name: 'Table of dead letters' }).locator('tbody tr');
+    expect(await letter.textContent()).toContain('the receiver answered 400: too large');
+    await person.click(letter.getByRole('link'));
+    await console.page.waitForURL(`${console.url}/events/${position}`);
+    end(person, 'what a sink is not taking', { clicks: 3, keys: 0 });
   });
 });
 
