@@ -2,14 +2,14 @@ import { type Html, html } from './html.ts';
 
 /** What each key does, in the order of the list. The scripts of the console have them. */
 const keys: readonly (readonly [keys: readonly string[], does: string])[] = [
-  [['/'], 'go to the text of the search'],
-  [['Ctrl+K', '⌘K'], 'go to the search of the page'],
-  [['j', '↓'], 'next row, and the event beside the list'],
-  [['k', '↑'], 'row before, and the event beside the list'],
-  [['Enter'], 'open the event of the row; again: go into it'],
-  [['Esc'], 'close the event beside the list, or this'],
-  [['l'], 'start or pause the live list'],
-  [['?'], 'show this list'],
+  [['/'], 'go to the text of the search, or to the filter of organizations'],
+  [['Ctrl+K', '⌘K'], 'the same, also while you write'],
+  [['j', 'k'], 'events: next row, row before; the event beside the list goes with it'],
+  [['↓', '↑'], 'the same, once the focus is in the list'],
+  [['Enter'], 'open the event of the row; again: go into the event beside the list'],
+  [['Esc'], 'close the event beside the list, or this list'],
+  [['l'], 'start or pause the live list of a search'],
+  [['?'], 'show this list, on every page'],
 ];
 
 /** Opened by the script alone: without it there are no keys but those of the browser. */

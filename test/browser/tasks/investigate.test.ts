@@ -275,6 +275,8 @@ describe('three of them by keyboard alone', () => {
     await person.type('action:delete since:7d');
     await person.press('Enter');
     await console.page.waitForURL(/since=7d/);
+    await person.tabTo(link('Skip to the content'));
+    await person.press('Enter');
     await person.tabTo(console.page.getByRole('link', { name: 'Evidence bundle' }));
     const [download] = await Promise.all([console.page.waitForEvent('download'), person.press('Enter')]);
     expect(download.suggestedFilename()).toMatch(/^orgtrail-search-.*\.tar$/);

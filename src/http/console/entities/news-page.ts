@@ -12,8 +12,8 @@ import { coverageOf } from '../events/search-verdict.ts';
 import { hidden } from '../hidden.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, sendPage } from '../page.ts';
+import { searchesMenu } from '../saved/searches-menu.ts';
 import { chipsOf } from '../summary/chips.ts';
-import { linkOf } from '../summary/search-links.ts';
 import { newsPanel, sampleNote } from './entity-page.ts';
 
 /** What the last week is compared with, and the week itself. */
@@ -51,12 +51,6 @@ export const newsRoute = (
   );
 };
 
-/** To it, from a search. */
-export const newsLink = (search: Search): Html => {
-  const { since: _since, before: _before, ...rest } = search;
-  return html`<a class="quiet-button" href="${linkOf(rest).replace('/events', '/events/news')}" title="Values that the last 7 days have and the 90 days before have not">What is new</a>`;
-};
-
 interface NewsView {
   /** Without a time. */
   readonly search: Search;
@@ -66,7 +60,7 @@ interface NewsView {
 }
 
 const newsBody = ({ search, report, coverage, nowMs }: NewsView): Html => html`<div class="stack entity">
-<p class="crumbs"><a href="${linkOf(search)}">Events</a></p>
+${searchesMenu('/events/news', search)}
 <h1>What is new</h1>
 <p class="hint">Addresses, user agents, tokens, actors, organizations, accounts, actions and types of resources that occur in the last 7 days of this search and not in the 90 days before, as far as it is stored.</p>
 ${chipsOf(search)}

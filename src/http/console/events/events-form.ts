@@ -68,7 +68,6 @@ ${view.limit === 50 ? null : html`<input type="hidden" name="limit" value="${vie
 <div class="row">
 <button class="primary" type="submit">Search</button>
 <a class="button" href="/events">Clear</a>
-<a class="button" href="/searches">Saved searches</a>
 <p class="quick-times"><span class="muted">Last</span>${quickTimes.map((time) => quickTime(view, time))}</p>
 <p class="keys muted"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> rows <kbd>Enter</kbd> open <kbd>Esc</kbd> close</p>
 </div>

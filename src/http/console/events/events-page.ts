@@ -1,6 +1,5 @@
 import type { FoundEvent, SearchPage } from '../../../search/found-event.ts';
 import { instantOfBound, printSearch, type Search } from '../../../search/search.ts';
-import { newsLink } from '../entities/news-page.ts';
 import { type Html, html } from '../html.ts';
 import { copyAs } from '../result/copy-as.ts';
 import { extraCells, extraHeads, tableClasses } from '../result/extra-columns.ts';
@@ -8,6 +7,7 @@ import { liveBar } from '../result/live-bar.ts';
 import { printHead, printLineOf } from '../result/print-head.ts';
 import { viewChoice } from '../result/view-choice.ts';
 import { saveThis } from '../saved/save-form.ts';
+import { searchesMenu } from '../saved/searches-menu.ts';
 import { chipsOf } from '../summary/chips.ts';
 import { summaryPanel } from '../summary/summary-panel.ts';
 import { instantOf, zoneLabel } from '../words.ts';
@@ -16,6 +16,7 @@ import { type EventsView, searchForm } from './events-form.ts';
 import { coverageOf, emptyState, explanationOf } from './search-verdict.ts';
 
 export const eventsBody = (view: EventsView): Html => html`<div class="stack explorer">
+${searchesMenu('/events', view.reading.search)}
 <div class="row between"><h1>Events</h1>${view.result === undefined ? null : exportLinks(view)}</div>
 ${searchForm(view)}
 ${view.unknown.map((words) => html`<p class="fault" role="alert">${words}</p>`)}
@@ -68,7 +69,7 @@ const exportLinks = ({ reading }: EventsView): Html => {
 <a class="quiet-button" href="${link('csv')}" download title="The columns, without limit; a download that breaks off is not whole">CSV</a>
 <a class="quiet-button" href="${link('ndjson')}" download title="The exact originals, without limit; a download that breaks off is not whole">NDJSON</a>
 <a class="quiet-button" href="/events/bundle?${printSearch(reading.search).toString()}" download title="The exact originals with question, proofs and what is not collected, as a tar that verifies offline; up to 10,000 events">Evidence bundle</a>
-${fixedLink(reading.search)}${newsLink(reading.search)}</p>`;
+${fixedLink(reading.search)}</p>`;
 };
 
 /** `since=24h` is another day tomorrow. */

@@ -1,4 +1,5 @@
 import { type Html, html } from '../html.ts';
+import { pagesBeside } from '../pages-beside.ts';
 
 /** The entry of the menu that leads to the pages of operation. */
 export const OPERATIONS_PATH = '/sinks';
@@ -12,10 +13,10 @@ export type OperationsPath = (typeof pages)[number]['href'];
 
 /** The pages of operation beside one another, above the heading of each. */
 export const operationsMenu = (current: OperationsPath): Html =>
-  html`<nav class="menu" aria-label="Operation"><ul>${pages.map(
-    ({ href, name }) =>
-      html`<li><a href="${href}"${current === href ? html` aria-current="page"` : null}>${name}</a></li>`,
-  )}</ul></nav>`;
+  pagesBeside(
+    'Operation',
+    pages.map(({ href, name }) => ({ href, name, isCurrent: current === href })),
+  );
 
 /** The head of such a page. */
 export const operationsHead = (current: OperationsPath, title: string): Html =>

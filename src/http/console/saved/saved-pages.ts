@@ -3,6 +3,7 @@ import { printLine, readSearch } from '../../../search/search.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, timeOf } from '../words.ts';
 import { nameField } from './save-form.ts';
+import { searchesMenu } from './searches-menu.ts';
 
 interface SavedRow {
   readonly saved: SavedSearch;
@@ -20,7 +21,7 @@ const MAX_LINE = 300;
 
 /** The list. */
 export const savedListBody = (rows: readonly SavedRow[], nowMs: number): Html => html`<div class="stack saved">
-<p class="crumbs"><a href="/events">Events</a></p>
+${searchesMenu('/searches')}
 <h1>Saved searches</h1>
 <section class="panel" aria-label="Saved searches">
 ${rows.length === 0 ? html`<p class="empty">No search is saved. “Save this search” above a result of <a href="/events">Events</a> keeps it here, for all who may sign in.</p>` : tableOf(rows, nowMs)}
@@ -44,7 +45,8 @@ const rowOf = ({ saved, mayChange }: SavedRow, nowMs: number): Html => html`<tr 
 export const savedBody = (view: SavedView): Html => {
   const { saved, mayChange } = view;
   return html`<div class="stack saved">
-<p class="crumbs"><a href="/events">Events</a> · <a href="/searches">Saved searches</a></p>
+${searchesMenu('/searches')}
+<p class="crumbs"><a href="/searches">All saved searches</a></p>
 <div class="row between"><h1>${saved.name}</h1><a class="button" href="${hrefOf(saved)}">Open</a></div>
 <section class="panel stack" aria-label="Search">
 <p class="mono">${lineOf(saved)}</p>
