@@ -92,7 +92,7 @@ test('what lacks a reason, is muted already or may not be muted is refused', asy
       maxRedirects: 0,
     });
   const wanted = { detection: 'member_added', reason: 'new colleagues', days: '7' };
-  expect((await post({ ...wanted, reason: '  ' })).status()).toBe(400);
+  for (const reason of ['  ', '\u200b', '\u0001']) expect((await post({ ...wanted, reason })).status()).toBe(400);
   expect((await post({ ...wanted, days: '8' })).status()).toBe(400);
   expect((await post({ ...wanted, detection: 'nosuch' })).status()).toBe(404);
   expect((await post({ ...wanted, detection: 'collector_token' })).status()).toBe(400);

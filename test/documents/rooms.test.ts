@@ -23,7 +23,7 @@ describe('a planted violation is found:', () => {
     ['of a type alone', 'feed/x.ts', "import type { SyncContext } from '../http/feed/routes.ts';"],
     ['of a type in place', 'feed/x.ts', "let x: import('../http/server.ts').HttpServer;"],
     ['at run time', 'status/x.ts', "await import('../cli/cli.ts');"],
-    ['handed on', 'sinks/x.ts', "export { openApp } from '../app/open-app.ts';"],
+    ['handed on', 'sinks/planted/x.ts', "export { openApp } from '../../app/open-app.ts';"],
   ])('%s', (_what, file, text) => {
     expect(planted(file, text)).toEqual([expect.stringContaining('is above')]);
   });
@@ -33,7 +33,7 @@ describe('a planted violation is found:', () => {
     ['types of pg outside of SQL', 'search/x.ts', "import type { Pool } from 'pg';", 'imports pg'],
     ['fastify outside of http', 'status/x.ts', "import fastify from 'fastify';", 'imports fastify'],
     ['a plugin of it', 'status/x.ts', "import cookie from '@fastify/cookie';", 'imports @fastify/cookie'],
-    ['commander outside of cli', 'app/x.ts', "import { Command } from 'commander';", 'imports commander'],
+    ['commander outside of cli', 'app/planted/x.ts', "import { Command } from 'commander';", 'imports commander'],
     ['a part of a package', 'feed/x.ts', "import { Agent } from 'undici/x';", 'imports undici/x'],
     ['files in a pure room', 'ingest/planning/x.ts', "import { readFileSync } from 'node:fs';", 'is pure'],
     ['the network in a pure room', 'formats/ocsf/x.ts', "import net from 'net';", 'is pure'],

@@ -1,3 +1,5 @@
+import { isVisible } from '../../text/visible.ts';
+
 /** A search that is kept under a name, for all who may search. */
 export interface SavedSearch {
   readonly id: number;
@@ -23,14 +25,13 @@ export type NameReading = { readonly name: string } | { readonly fault: string }
 
 /** Characters that are not seen, or that turn the direction of text: two names could look alike. */
 const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
-const seen = /[[\p{L}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\u2800]]/v;
 
 /** Reads a name as people write it. Runs of blanks are one, and letters with marks are composed: what looks alike is the same. */
 export const readSavedName = (given: unknown): NameReading => {
   const name = typeof given === 'string' ? given.trim().replace(/\s+/g, ' ').normalize('NFC') : '';
   if (name === '') return { fault: 'must not be empty' };
   if (unseen.test(name)) return { fault: 'must not have control characters, or others that are not seen' };
-  if (!seen.test(name)) return { fault: 'must have a character that is seen' };
+  if (!isVisible(name)) return { fault: 'must have a character that is seen' };
   if ([...name].length > MAX_NAME_LENGTH) return { fault: `must not be longer than ${MAX_NAME_LENGTH} characters` };
   return { name };
 };

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { AccessSource } from '../../../access/ports.ts';
 import { canBeMuted, type WantedMute } from '../../../findings/mutes.sql.ts';
 import { ruleNamed } from '../../../findings/rules.ts';
+import { isVisible } from '../../../text/visible.ts';
 import { hidden } from '../hidden.ts';
 import type { OperationsSource } from '../operations/operations-source.ts';
 import { type Frame, sendPage } from '../page.ts';
@@ -51,7 +52,8 @@ export const mutePages = (pages: FastifyInstance, frame: Frame, { operations, ac
           current,
           body: muteBody({ ...scope, who: by, reason, fault }),
         });
-      if (reason === '' || reason.length > MAX_REASON) return refuse('A reason is needed, of up to 1,000 characters.');
+      if (!isVisible(reason) || reason.length > MAX_REASON)
+        return refuse('A reason is needed, of up to 1,000 characters.');
       const wanted: WantedMute = { ...scope, reason, forDays, by };
       const id = await operations.mute(wanted);
       if (id === undefined) return refuse('The same findings are muted already.');

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { isSavable, readSavedName, savedFaults } from '../../../search/saved/saved-search.ts';
-import { printSearch, readSearch } from '../../../search/search.ts';
+import { printSearch, readSearch, searchFields } from '../../../search/search.ts';
 import { hidden } from '../hidden.ts';
 import { type Frame, sendPage } from '../page.ts';
 import { changeRoutes, mayChange, type SavedOptions } from './change-routes.ts';
@@ -41,8 +41,14 @@ export const savedRoutes = (pages: FastifyInstance, frame: Frame, options: Saved
 
 /** The search of a form, as its link has it: what cannot be searched for is not kept. */
 const readLink = (given: unknown): string => {
-  const parameters = Object.fromEntries(new URLSearchParams(typeof given === 'string' ? given : ''));
-  const { search, faults } = readSearch(parameters, Date.now());
+  const parameters = [...new URLSearchParams(typeof given === 'string' ? given : '')];
+  const known: ReadonlySet<string> = new Set(searchFields);
+  const { search, faults: unreadable } = readSearch(Object.fromEntries(parameters), Date.now());
+  // As for a page of events: what is unknown, or said twice, would make another search of it.
+  const isWhole = parameters.every(
+    ([name], at) => known.has(name) && parameters.findIndex(([one]) => one === name) === at,
+  );
+  const faults = isWhole ? unreadable : [...unreadable, 'parameters'];
   const link = printSearch(search).toString();
   if (faults.length === 0 && isSavable(link)) return link;
   const reason = faults.length > 0 ? 'cannot be read. Open it again, and save it from there' : 'is too long to be kept';
