@@ -43,7 +43,7 @@ comment on column detection_mutes.ended_at is 'When it was ended; null: it is in
 --> statement-breakpoint
 -- Mutes findings from now on. Null: the same ones are muted already. The misuse of the collector's own token cannot be muted: a stolen account
 -- of the collector may call this.
-create or replace function orgtrail_mute_detection(p_detection text, p_actor text, p_reason text, p_until timestamptz, p_by text) returns bigint
+create or replace function orgtrail_mute_detection(p_detection text, p_actor text, p_reason text, p_muted_until timestamptz, p_by text) returns bigint
 language plpgsql as $function$
 declare
   made bigint;
@@ -52,7 +52,7 @@ begin
     raise exception 'the detection % cannot be muted', left(p_detection, 100) using errcode = 'check_violation';
   end if;
   if coalesce(p_reason, '') !~ '\S' or coalesce(p_by, '') !~ '\S' or length(p_reason) > 1000 or length(p_by) > 200 or length(p_actor) > 1000
-    or p_until <= clock_timestamp() then
+    or p_muted_until <= clock_timestamp() then
     raise exception 'a mute needs a reason, a person, and an end in the future' using errcode = 'check_violation';
   end if;
   -- One at a time, so that the limit holds.
@@ -65,7 +65,7 @@ begin
     raise exception 'a thousand mutes are in force: end some of them first' using errcode = 'check_violation';
   end if;
   insert into detection_mutes (detection, actor, reason, muted_until, created_by)
-  values (p_detection, p_actor, p_reason, p_until, p_by) returning id into made;
+  values (p_detection, p_actor, p_reason, p_muted_until, p_by) returning id into made;
   return made;
 end
 $function$;

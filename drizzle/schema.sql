@@ -3753,7 +3753,7 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION public.orgtrail_mute_detection(p_detection text, p_actor text, p_reason text, p_until timestamp with time zone, p_by text)
+CREATE OR REPLACE FUNCTION public.orgtrail_mute_detection(p_detection text, p_actor text, p_reason text, p_muted_until timestamp with time zone, p_by text)
  RETURNS bigint
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -3766,7 +3766,7 @@ begin
     raise exception 'the detection % cannot be muted', left(p_detection, 100) using errcode = 'check_violation';
   end if;
   if coalesce(p_reason, '') !~ '\S' or coalesce(p_by, '') !~ '\S' or length(p_reason) > 1000 or length(p_by) > 200 or length(p_actor) > 1000
-    or p_until <= clock_timestamp() then
+    or p_muted_until <= clock_timestamp() then
     raise exception 'a mute needs a reason, a person, and an end in the future' using errcode = 'check_violation';
   end if;
   -- One at a time, so that the limit holds.
@@ -3779,7 +3779,7 @@ begin
     raise exception 'a thousand mutes are in force: end some of them first' using errcode = 'check_violation';
   end if;
   insert into detection_mutes (detection, actor, reason, muted_until, created_by)
-  values (p_detection, p_actor, p_reason, p_until, p_by) returning id into made;
+  values (p_detection, p_actor, p_reason, p_muted_until, p_by) returning id into made;
   return made;
 end
 $function$;

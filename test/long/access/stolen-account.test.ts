@@ -60,6 +60,9 @@ beforeAll(async () => {
     p_known_to: "'infinity'",
     p_name: "'siem'",
     p_until: String(EVENTS),
+    p_detection: "'member_added'",
+    p_reason: "'harm'",
+    p_by: "'thief'",
     // Of both kinds of turn: each function looks at its own.
     p_epoch: 'epoch' in turn ? String(turn.epoch) : '0',
     p_state: 'null',
