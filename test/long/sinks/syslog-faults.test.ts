@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CertificateFiles, createCa, createCertificate } from '../../support/network/certificates.ts';
 import { startCuttingProxy } from '../../support/network/cutting-proxy.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
+import { until } from '../../support/process/until.ts';
 import { deliverInOrder, expectAtLeastOnce } from '../../support/sinks/deliver-in-order.ts';
 import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
 import {
@@ -91,6 +92,21 @@ describe.skipIf(missing !== undefined).each(Object.entries(kinds))('%s', (name, 
       `${name}, ${how}: ${events.length} events, ${repeated} deliveries repeated, ${received.length - events.length} events twice, seed ${SEED}`,
     );
     expectAtLeastOnce(received, events);
+  });
+
+  test('a line that a kill has torn is not taken for one that was received, nor is what comes after it lost', async () => {
+    await using receiver = await kind.start();
+    const sink = sinkTo(receiver.port);
+    const events = outgoingEvents(4, { textLength: 1_000 });
+    await deliverInOrder(sink, events.slice(0, 2), { batchEvents: 2 });
+    await until('both lines are written', async () => (await receiver.received()).length === 2);
+    await receiver.kill();
+    const written = await readFile(receiver.outputFile);
+    await writeFile(receiver.outputFile, written.subarray(0, -300));
+    await receiver.restart();
+    await deliverInOrder(sink, events.slice(1), { batchEvents: 3 });
+    await until('three more lines are written', async () => (await receiver.received()).length === 4);
+    expectAtLeastOnce(await receiver.received(), events);
   });
 
   test('a network that resets connections after any number of bytes: has everything', async () => {

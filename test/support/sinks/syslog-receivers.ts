@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,7 +46,7 @@ export interface SyslogReceiver extends AsyncDisposable {
   stop(): Promise<void>;
   /** SIGKILL, and waits for its end. */
   kill(): Promise<void>;
-  /** Starts it again on the same port, with the same file. */
+  /** Starts it again on the same port, with the same file, without a line that its end has torn. */
   restart(): Promise<void>;
   /** For faults: SIGSTOP and SIGCONT. */
   signal(signal: NodeJS.Signals): void;
@@ -117,6 +117,7 @@ const startReceiver = async (
     kill: () => end('SIGKILL'),
     restart: async () => {
       await end('SIGTERM');
+      await dropTornLine(outputFile);
       child = await launch(command, port, said);
     },
     signal: (signal) => {
@@ -128,6 +129,16 @@ const startReceiver = async (
       await rm(directory, { recursive: true, force: true });
     },
   };
+};
+
+/**
+ * Cuts the file after its last line end. Linux ends a write() in its middle when the process is killed, and the receiver appends
+ * to the half line after its restart: without this, the half line and the first one after it are read as one.
+ */
+const dropTornLine = async (file: string): Promise<void> => {
+  const written = await readFile(file).catch(() => Buffer.alloc(0));
+  const end = written.lastIndexOf('\n') + 1;
+  if (end < written.length) await truncate(file, end);
 };
 
 const launch = async ({ command, args, env }: Command, port: number, said: string[]): Promise<ChildProcess> => {
