@@ -1,3 +1,4 @@
+-- own transaction
 -- The three indexes of 0017 that had an entry for each event cost a quarter of the rate of a first load. What they were for is found by
 -- indexes that were there before, in another operator class, and by small ones. 0019 drops them.
 -- text_pattern_ops serves equality, as before, and what a text begins with, in every locale.

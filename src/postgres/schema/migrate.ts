@@ -5,6 +5,7 @@ import { OrgtrailError } from '../../errors.ts';
 import { packageFile } from '../../package/package-files.ts';
 import { inTransaction, longStatement } from '../pool.ts';
 import { sqlState } from '../sql-state.ts';
+import { buildIndexOnline, IMPATIENT, isInTheWay, readEventIndex } from './online-index.ts';
 import { areRolesInUse, grantRoles } from './roles.ts';
 
 const migrationsFolder = packageFile('drizzle');
@@ -16,11 +17,10 @@ const MIGRATION_TIMEOUT_MS = 1_800_000;
 const WAIT_BETWEEN_LOOKS_MS = 200;
 /** What a file begins with that locks readers out: applied by itself, as the first of a transaction. */
 const OWN_TRANSACTION = '-- own transaction';
-/** Shorter than a server waits until it looks for a deadlock (1 s): a reader that waits for it in a circle is not the one that is ended. */
-const IMPATIENT = "set local lock_timeout = '800ms'";
+/** Shorter than the time after which the server takes a transaction for abandoned (`inTransaction`). */
+const TOUCH_EVERY_MS = 20_000;
 const INSUFFICIENT_PRIVILEGE = '42501';
 const LOCK_NOT_AVAILABLE = '55P03';
-const DEADLOCK_DETECTED = '40P01';
 const OLDEST_SUPPORTED = 150_000;
 
 export interface SchemaState {
@@ -78,8 +78,7 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
       if (reached.state === 'current') return reached;
     } catch (error) {
       // Only what has a transaction of its own is impatient: all readers wait behind it. Those lock views first, and migrations tables.
-      const isInTheWay = [LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED].includes(sqlState(error) ?? '');
-      if (!isInTheWay || performance.now() > giveUpAt) throw error;
+      if (!isInTheWay(error) || performance.now() > giveUpAt) throw error;
       await sleep(WAIT_BETWEEN_LOOKS_MS);
     }
   }
@@ -89,6 +88,8 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
 const migrateSome = async (pool: Pool, options: MigrateOptions): Promise<SchemaState> => {
   const found = await readSchemaState(pool);
   return await inTransaction(pool, async (client) => {
+    // Otherwise it would keep a snapshot that an index built beside it waits for.
+    await client.query('set transaction isolation level read committed');
     // drizzle's own migrator takes no lock: we take its files and its bookkeeping, and apply them in one transaction, whose lock also
     // holds behind a pooler in transaction mode.
     await lockMigrations(client, found, options.onWait ?? (() => {}));
@@ -96,7 +97,7 @@ const migrateSome = async (pool: Pool, options: MigrateOptions): Promise<SchemaS
     const before = await readSchemaState(client);
     refuseNewer(before);
     const outdated = before.state !== 'current';
-    if (outdated) await applyMissing(client, before.newest, options.onStep).catch(explainForbidden);
+    if (outdated) await applyMissing(pool, client, before.newest, options.onStep).catch(explainForbidden);
     const reached = await readSchemaState(client);
     // The rights are those of the last migration: they name tables that earlier ones lack.
     const isLast = reached.state === 'current';
@@ -166,6 +167,7 @@ export interface MigrationStep {
 }
 
 const applyMissing = async (
+  pool: Pool,
   client: PoolClient,
   newest: number,
   onStep: (step: MigrationStep) => void = () => {},
@@ -179,7 +181,12 @@ const applyMissing = async (
   // On an empty database there is nothing to wait for, and nothing that would wait.
   const end = newest === 0 ? -1 : missing.findIndex((migration, index) => index > 0 && isAlone(migration));
   const batch = missing.slice(0, end === -1 ? undefined : end);
-  if (newest !== 0 && batch.length > 0 && batch.slice(0, 1).some(isAlone)) await client.query(IMPATIENT);
+  const [first] = batch;
+  if (newest !== 0 && first !== undefined && isAlone(first)) {
+    onStep({ number: 1, of: missing.length });
+    await buildIndexes(pool, client, first.sql);
+    await client.query(IMPATIENT);
+  }
   for (const [index, migration] of batch.entries()) {
     onStep({ number: index + 1, of: missing.length });
     for (const statement of migration.sql) await client.query(longStatement(statement));
@@ -187,6 +194,25 @@ const applyMissing = async (
       migration.hash,
       migration.folderMillis,
     ]);
+  }
+};
+
+/**
+ * Builds the indexes of a migration before it is applied, by other connections, so that entries are stored meanwhile: the migration then
+ * finds them there. `client` holds the lock of migrations, and no snapshot that they would wait for.
+ */
+const buildIndexes = async (pool: Pool, client: PoolClient, statements: readonly string[]): Promise<void> => {
+  const indexes = statements.map(readEventIndex).filter((index) => index !== undefined);
+  if (indexes.length === 0) return;
+  let touched: Promise<unknown> = Promise.resolve();
+  const timer = setInterval(() => {
+    touched = client.query('select').catch(() => {});
+  }, TOUCH_EVERY_MS);
+  try {
+    for (const index of indexes) await buildIndexOnline(pool, index);
+  } finally {
+    clearInterval(timer);
+    await touched;
   }
 };
 

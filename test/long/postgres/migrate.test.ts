@@ -1,12 +1,11 @@
-import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OrgtrailError } from '../../../src/errors.ts';
-import { packageFile } from '../../../src/package/package-files.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { migrateDatabase, readSchemaState } from '../../../src/postgres/schema/migrate.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
+import { hasOwnTransaction, migrateUpTo } from '../../support/postgres/migrate-up-to.ts';
 import { until } from '../../support/process/until.ts';
 
 const REPLICAS = 8;
@@ -35,22 +34,7 @@ const asOutdated = () =>
   );
 
 /** As before the first migration that has a transaction of its own. */
-const migrateUpToOwnTransaction = async () => {
-  const files = readMigrationFiles({ migrationsFolder: packageFile('drizzle') });
-  const end = files.findIndex(({ sql: [first = ''] }) => first.startsWith('-- own transaction'));
-  expect(end).toBeGreaterThan(0);
-  await database.pool.query(
-    `create schema drizzle;
-     create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`,
-  );
-  for (const { sql, hash, folderMillis } of files.slice(0, end)) {
-    for (const statement of sql) await database.pool.query(statement);
-    await database.pool.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
-      hash,
-      folderMillis,
-    ]);
-  }
-};
+const migrateUpToOwnTransaction = () => migrateUpTo(database.pool, hasOwnTransaction);
 
 const migrations = async () =>
   (await database.pool.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')).rows;

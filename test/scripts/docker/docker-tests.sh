@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All that needs Docker: the image, built and run locked down against a PostgreSQL container (container.sh), the stack of
-# deploy/compose (compose.sh), and the integration tests on a PostgreSQL that testcontainers starts. Called by rest.sh.
+# deploy/compose (compose.sh), and the tests of what the server does, on a PostgreSQL that testcontainers starts. Called by rest.sh.
 #
 # Where no Docker engine answers or has the images, ../shared/docker-lab/up brings both, if it is there. Where there is
 # none, this says so loudly, adds a line to the file that ORGTRAIL_SKIPS_FILE names, and exits 0; once there is one, what
@@ -34,5 +34,7 @@ fi
 
 bash test/scripts/docker/container.sh
 bash test/scripts/docker/compose.sh
+# The folders of `long` whose subject is SQL. The others have run on the embedded server, and would do nothing else here.
+on_server=(test/integration test/long/{access,archive,commit,feed,history,postgres,retention,search})
 # Ryuk, which removes what a killed run leaves behind, is an image of its own that need not be here.
-TESTCONTAINERS_RYUK_DISABLED="${TESTCONTAINERS_RYUK_DISABLED:-true}" TEST_POSTGRES=container npx vitest run --project integration --project long
+TESTCONTAINERS_RYUK_DISABLED="${TESTCONTAINERS_RYUK_DISABLED:-true}" TEST_POSTGRES=container npx vitest run "${on_server[@]}"

@@ -1,6 +1,7 @@
 // Migrates a database of an earlier release that has many events, and measures for how long its readers and writers wait meanwhile. Not a test: figures
 // depend on the machine. Needs the history of the repository.
 // npm run lab upgrade -- --from 2714ca88 --events 1000000
+import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Client, Pool } from 'pg';
 import { startCluster } from '../../support/postgres/postgres-cluster.ts';
@@ -29,15 +30,16 @@ const read = `select count(*) from audit_events where action_time > now() - inte
 const repeat = async (url: string, text: string, signal: AbortSignal) => {
   const client = new Client(url);
   await client.connect();
-  let [longestMs, count] = [0, 0];
+  const beganMs = performance.now();
+  const tookMs: [atMs: number, ms: number][] = [];
   while (!signal.aborted) {
     const startedMs = performance.now();
-    await client.query(text, [`measured ${count}`]);
-    longestMs = Math.max(longestMs, performance.now() - startedMs);
-    count += 1;
+    await client.query(text, [`measured ${tookMs.length}`]);
+    tookMs.push([startedMs - beganMs, performance.now() - startedMs]);
   }
   await client.end();
-  return `${count} times, at most ${seconds(longestMs)}`;
+  const longest = tookMs.sort((a, b) => b[1] - a[1]).slice(0, 5);
+  return `${tookMs.length} times; the longest: ${longest.map(([atMs, ms]) => `${seconds(ms)} (after ${seconds(atMs)})`).join(', ')}`;
 };
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
@@ -62,7 +64,8 @@ await makeLargeHistory(pool, { events, organizations: 200, untilMs, onProgress }
 const stop = new AbortController();
 const reader = repeat(url, read, stop.signal);
 const writer = repeat(url, write, stop.signal);
-console.log(`${events} events of ${values.from}: migrated in ${await migrate(env)}`);
+const migrated = await migrate(env);
+console.log(`${events} events of ${values.from}: migrated in ${migrated}, load ${loadavg()[0]?.toFixed(1)}`);
 stop.abort();
 console.log(`reader: ${await reader}\nwriter: ${await writer}`);
 await pool.end();
