@@ -1,3 +1,4 @@
+import { readTokenOverview } from '../access/token-overview.sql.ts';
 import type { Config } from '../config/config.ts';
 import { readEventMarks } from '../findings/event-marks.sql.ts';
 import { listFindings } from '../findings/list-findings.sql.ts';
@@ -27,6 +28,7 @@ export const openOperations = ({ config, pool, slowPool, sinks }: OperationsPart
   marks: (events) => readEventMarks(slowPool, events),
   sinks: async () => [...(await configuredSinks(config, sinks)), ...(await formerSinks(config, pool))],
   holds: () => readHolds(pool),
+  tokens: () => readTokenOverview(pool),
   deadLetters: (sink, page) => readDeadLetterPage(pool, sink, page),
 });
 

@@ -32,6 +32,7 @@ import { sinkPages } from './sinks/routes.ts';
 import { themeRoutes } from './theme.ts';
 import { timesRoutes } from './times/choice.ts';
 import { keepZone } from './times/zone.ts';
+import { tokenPages } from './tokens/routes.ts';
 
 export interface ConsoleOptions extends ConsoleAccess, OverviewOptions, ExplorerOptions, SavedOptions {
   readonly version: string;
@@ -69,6 +70,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       mutePages(pages, frame, options);
       holdPages(pages, frame, options.operations);
       sinkPages(pages, frame, options.operations);
+      tokenPages(pages, frame, options);
       explorerRoutes(pages, frame, options);
       entityRoutes(pages, frame, options);
       savedRoutes(pages, frame, options);

@@ -7,6 +7,7 @@ export const OPERATIONS_PATH = '/sinks';
 const pages = [
   { href: '/sinks', name: 'Sinks' },
   { href: '/holds', name: 'Legal holds' },
+  { href: '/access-tokens', name: 'Tokens' },
 ] as const;
 
 export type OperationsPath = (typeof pages)[number]['href'];

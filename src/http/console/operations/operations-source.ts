@@ -1,3 +1,4 @@
+import type { TokenOverview } from '../../../access/token-overview.sql.ts';
 import type { EventMark } from '../../../findings/event-marks.sql.ts';
 import type { AskedFindings, FindingList } from '../../../findings/list-findings.sql.ts';
 import type { DetectionMute, WantedMute } from '../../../findings/mutes.sql.ts';
@@ -26,6 +27,8 @@ export interface OperationsSource {
   marks(
     events: readonly { readonly position: number; readonly sortTime: string }[],
   ): Promise<readonly EventMark[] | undefined>;
+  /** Every token of the database, and the sessions that they began. */
+  tokens(): Promise<TokenOverview>;
   /** Legal holds, released ones too, oldest first. */
   holds(): Promise<readonly Hold[]>;
   /** All that there have been; those that are configured first. */
