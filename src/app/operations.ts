@@ -1,4 +1,5 @@
 import { readTokenOverview } from '../access/token-overview.sql.ts';
+import { readArchiveOverview } from '../archive/archive-overview.sql.ts';
 import type { Config } from '../config/config.ts';
 import { readEventMarks } from '../findings/event-marks.sql.ts';
 import { listFindings } from '../findings/list-findings.sql.ts';
@@ -29,6 +30,11 @@ export const openOperations = ({ config, pool, slowPool, sinks }: OperationsPart
   sinks: async () => [...(await configuredSinks(config, sinks)), ...(await formerSinks(config, pool))],
   holds: () => readHolds(pool),
   tokens: () => readTokenOverview(pool),
+  archive: async () => ({
+    ...(await readArchiveOverview(pool, config.retentionMs)),
+    configured: config.archive?.target.name,
+    retentionMs: config.retentionMs,
+  }),
   deadLetters: (sink, page) => readDeadLetterPage(pool, sink, page),
 });
 

@@ -12,6 +12,7 @@ const pages = [
   { path: '/evidence-log', entry: 'Evidence', beside: [] },
   { path: '/sinks', entry: 'Operation', beside: ['Sinks'] },
   { path: '/holds', entry: 'Operation', beside: ['Legal holds'] },
+  { path: '/archive', entry: 'Operation', beside: ['Archive'] },
   { path: '/access-tokens', entry: 'Operation', beside: ['Tokens'] },
 ] as const;
 

@@ -6,6 +6,7 @@ import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { failureOf } from '../failure.ts';
 import { sendNotFound, wantsPage } from '../not-found.ts';
+import { archivePages } from './archive/routes.ts';
 import { assetRoutes } from './assets.ts';
 import { mutePages } from './detections/mute-routes.ts';
 import { detectionPages } from './detections/routes.ts';
@@ -69,6 +70,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       detectionPages(pages, frame, options);
       mutePages(pages, frame, options);
       holdPages(pages, frame, options.operations);
+      archivePages(pages, frame, options.operations);
       sinkPages(pages, frame, options.operations);
       tokenPages(pages, frame, options);
       explorerRoutes(pages, frame, options);

@@ -7,6 +7,7 @@ export const OPERATIONS_PATH = '/sinks';
 const pages = [
   { href: '/sinks', name: 'Sinks' },
   { href: '/holds', name: 'Legal holds' },
+  { href: '/archive', name: 'Archive' },
   { href: '/access-tokens', name: 'Tokens' },
 ] as const;
 

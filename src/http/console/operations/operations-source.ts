@@ -1,4 +1,5 @@
 import type { TokenOverview } from '../../../access/token-overview.sql.ts';
+import type { ArchiveOverview } from '../../../archive/archive-overview.sql.ts';
 import type { EventMark } from '../../../findings/event-marks.sql.ts';
 import type { AskedFindings, FindingList } from '../../../findings/list-findings.sql.ts';
 import type { DetectionMute, WantedMute } from '../../../findings/mutes.sql.ts';
@@ -11,6 +12,14 @@ import type { SinkStream } from '../../../sinks/stream/streams.ts';
 export interface ShownSink extends SinkStatus {
   /** Undefined: it is not configured any more, and nothing delivers to it. */
   readonly sends: SinkStream | undefined;
+}
+
+/** The archive with what this process is set to. */
+export interface ShownArchive extends ArchiveOverview {
+  /** Undefined: none. */
+  readonly configured: string | undefined;
+  /** Infinity: everything is kept. */
+  readonly retentionMs: number;
 }
 
 /** What the pages of operation are made from. Each rejects if the database does not answer. */
@@ -27,6 +36,8 @@ export interface OperationsSource {
   marks(
     events: readonly { readonly position: number; readonly sortTime: string }[],
   ): Promise<readonly EventMark[] | undefined>;
+  /** Its months, and those that are due. */
+  archive(): Promise<ShownArchive>;
   /** Every token of the database, and the sessions that they began. */
   tokens(): Promise<TokenOverview>;
   /** Legal holds, released ones too, oldest first. */
