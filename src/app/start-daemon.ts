@@ -147,7 +147,7 @@ const startHttp = async ({ config, secrets, app, metrics, trouble, logger, ...ev
     feed: app.feed,
     operations: app.operations,
     ...evidence,
-    overview: createOverviewSource(app.database.pool, config, app.metricsSource, metrics.registry),
+    overview: createOverviewSource(app.database.pool, config, app.metricsSource, metrics),
   }).catch((error: unknown) => {
     throw cannotListen(error, config.http, 'the console, the API and metrics');
   });

@@ -11,8 +11,9 @@ const joined = (name: string): SQL =>
     `${name}.source_kind = sources.kind and ${name}.source_id = sources.id and ${name}.filter_hash = sources.filter_hash`,
   );
 
-/** How far coverage reaches, of any pass. */
-const reach = (keys: Keys) => sql`(select source_kind, source_id, filter_hash, max(upper(ranges)) as read_until
+/** How far coverage reaches, of any pass, and where that of the first reading begins. */
+const reach = (keys: Keys) => sql`(select source_kind, source_id, filter_hash, max(upper(ranges)) as read_until,
+    min(lower(ranges)) filter (where pass = 0) as read_since
   from coverage where ${mayBeAmong(keys, 'coverage')} group by source_kind, source_id, filter_hash) reach`;
 
 const worked = (
@@ -47,6 +48,10 @@ export const failureJoins = {
       from coverage where upper(ranges) > clock_timestamp() group by source_kind, source_id, filter_hash) ahead`,
     on: joined('ahead'),
   },
+  first: {
+    table: sql`(select source_kind, source_id, filter_hash, lower(ranges) as read_since from coverage where pass = 0) first`,
+    on: joined('first'),
+  },
   failed: {
     table: sql`(select source_kind, source_id, filter_hash, max(failures) as failures,
         (array_agg(last_failure order by failures desc, last_attempt_at desc))[1] as last_failure
@@ -57,6 +62,13 @@ export const failureJoins = {
 
 const instantOrNull = (time: SQL): SQL<Date | null> => time.mapWith(syncStatus.lastSuccessAt);
 
+/** The oldest time that is wanted of a source. */
+const horizon = sql.raw('least(now(), greatest(sources.wanted_since, now() - sources.wanted_history))');
+
+/** Seconds from the horizon to what is collected first, as of `readSince`: all that is wanted if that is null. */
+export const unreadHistory = (readSince: SQL): SQL<number> =>
+  sql`extract(epoch from least(now(), greatest(coalesce(${readSince}, now()), ${horizon})) - ${horizon})::float8`;
+
 export const laneColumns = {
   failures: sql<number>`coalesce(troubled.failures, 0)`,
   lastSuccessAt: instantOrNull(sql`worked.last_success_at`),
@@ -66,6 +78,10 @@ export const laneColumns = {
   openWalks: sql<number>`coalesce(worked.open_walks, 0)`,
   /** How far its coverage, of any pass, reaches beyond now. */
   futureSeconds: sql<number | null>`extract(epoch from reach.read_until - clock_timestamp())::float8`,
+  /** From the horizon to now. */
+  wantedSeconds: sql<number>`extract(epoch from now() - ${horizon})::float8`,
+  /** From the horizon to the oldest time that is collected. */
+  unreadHistorySeconds: unreadHistory(sql`reach.read_since`),
   /** The lanes that are failing, the most urgent first; before them `coverage`, if it claims what cannot be. */
   failingLanes: sql<readonly LaneTrouble[]>`coalesce(troubled.failing_lanes, '[]')`,
 };

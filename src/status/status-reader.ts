@@ -91,7 +91,7 @@ const readMany = async (pool: Pool, scope: StatusScope, options: SummaryOptions)
   const sources = worst.flatMap((named) => {
     const source = byKey.get(keyOf(named));
     // One that has gone since is no longer there; all others are in the state in which they were counted.
-    return source === undefined ? [] : [{ ...source, state: named.state }];
+    return source === undefined ? [] : [{ ...source, state: named.state, firstReading: named.firstReading }];
   });
   const total = groups.reduce((sum, group) => sum + group.sources, 0);
   return { ...rest, vanished: vanishedOf(gone, total), sources, isWhole: false, groups };

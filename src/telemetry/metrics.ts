@@ -2,8 +2,10 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { RequestObserver } from '../ingest/cloudflare/wire/middleware.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
 import type { MetricsSource } from '../status/ports.ts';
+import { RecentCount } from '../time/recent-count.ts';
 import { createArchiveMetrics, showArchive } from './archive/archive-metrics.ts';
 import { createHttpMetrics, type HttpObserver } from './http-metrics.ts';
+
 import { createSinkMetrics, type SinkMetrics } from './sink-metrics.ts';
 import { createStatusGauges, readStatusGauges, type StatusGauges } from './status-gauges.ts';
 import { createStreamMetrics, type StreamMetrics } from './stream-metrics.ts';
@@ -20,9 +22,14 @@ export interface Metrics {
   throttled(waitMs: number): void;
   pageCommitSeconds(seconds: number): void;
   leaseTaken(): void;
+  /** Requests to Cloudflare in the last five minutes: what its limit is counted in. */
+  recentRequests(): number;
   /** The exposition text; reads the gauges from `source` first. Rejects if the database does not answer. */
   scrape(source: MetricsSource): Promise<string>;
 }
+
+/** Cloudflare counts requests in any five minutes. */
+const REQUEST_WINDOW_MS = 300_000;
 
 /** All metrics of the process, on a registry of its own. Names and labels are a contract (docs/reference/metrics.md). */
 export const createMetrics = (version: string): Metrics => {
@@ -35,11 +42,13 @@ export const createMetrics = (version: string): Metrics => {
   const streams = createStreamMetrics(registers);
   const archive = createArchiveMetrics(registers);
   createBuildInfo(version, registers);
+  const recent = new RecentCount(REQUEST_WINDOW_MS, () => performance.now());
   return {
     registry,
     sync: syncObserver(counters, gauges),
     requests: {
       onAttempt: ({ endpoint, status, durationMs }) => {
+        recent.add();
         counters.requests.labels(endpoint, String(status)).inc();
         counters.requestSeconds.labels(endpoint).observe(durationMs / 1_000);
       },
@@ -51,6 +60,7 @@ export const createMetrics = (version: string): Metrics => {
     throttled: (waitMs) => counters.throttled.inc(waitMs / 1_000),
     pageCommitSeconds: (seconds) => counters.commitSeconds.observe(seconds),
     leaseTaken: () => counters.leases.inc(),
+    recentRequests: () => recent.total(),
     scrape: async (source) => {
       const [sinkStatus, archived] = await Promise.all([
         source.sinks(),

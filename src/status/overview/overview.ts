@@ -41,17 +41,27 @@ export interface OrganizationChange extends Readonly<Omit<typeof organizationCha
 
 /** What this process has counted since it started. */
 export interface ProcessFigures {
-  readonly throttledSeconds: number;
+  /** Requests to Cloudflare in the last five minutes. */
+  readonly recentRequests: number;
   readonly defectiveEntries: number;
   /** How late events were seen first, live lane: how many came within `seconds`, those of smaller ones included. */
   readonly lateness: readonly { readonly seconds: number; readonly events: number }[];
 }
 
 export interface ApiBudgetFigures {
+  /** That could go out at once, of all replicas together. */
   readonly available: number;
-  /** Of all replicas together. */
-  readonly per5Minutes: number;
+  /** Of all replicas together. Undefined with several credentials: each user of Cloudflare has a limit of its own. */
+  readonly per5Minutes: number | undefined;
   readonly blockedSeconds: number;
+}
+
+/** How much of a source was read lately, from which the time left is estimated. */
+export interface ReadingPace extends SourceKey {
+  /** Seconds of history that were read in the last `overSeconds`. */
+  readonly readSeconds: number;
+  /** `PACE_MINUTES`, or less if the reading began less than that ago. */
+  readonly overSeconds: number;
 }
 
 /** All of these reject if the database does not answer. */
@@ -59,6 +69,8 @@ export interface OverviewSource {
   /** How long after the first reading each settle pass comes, in milliseconds: those of pass 1, 2 and so on. */
   readonly settleDelaysMs: readonly number[];
   coverage(keys: readonly SourceKey[]): Promise<readonly SourceCoverage[]>;
+  /** Of these sources; a source without anything read yet has none. */
+  pace(keys: readonly SourceKey[]): Promise<readonly ReadingPace[]>;
   /** May be up to a minute old. */
   activity(): Promise<Activity>;
   changes(limit: number, organizationId?: string): Promise<readonly OrganizationChange[]>;

@@ -20,6 +20,11 @@ export interface SourceGroup {
   readonly unproven: number;
   /** Of how many Cloudflare will soon delete time that is not collected. */
   readonly nearLoss: number;
+  /** How many of the sources are read for the first time; the figures below are of these. */
+  readonly firstReading: number;
+  readonly firstReadingNearLoss: number;
+  readonly firstReadingWantedSeconds: number;
+  readonly firstReadingGapSeconds: number;
 }
 
 /** The groups of these sources, as `readSummary` has them of all that are stored. */
@@ -49,6 +54,10 @@ const groupOf = (sources: readonly SourceWithState[]): SourceGroup => {
     unprovenSeconds: sum(({ unprovenSeconds }) => unprovenSeconds),
     unproven: sum(({ unprovenSeconds }) => Number(unprovenSeconds > 0)),
     nearLoss: sum((source) => Number(nearsLoss(source))),
+    firstReading: sum(({ firstReading }) => Number(firstReading)),
+    firstReadingNearLoss: sum((source) => Number(source.firstReading && nearsLoss(source))),
+    firstReadingWantedSeconds: sum(({ firstReading, wantedSeconds }) => (firstReading ? wantedSeconds : 0)),
+    firstReadingGapSeconds: sum(({ firstReading, gapSeconds }) => (firstReading ? gapSeconds : 0)),
   };
 };
 
@@ -58,7 +67,17 @@ export interface SourceCounts {
   readonly accounts: number;
 }
 
-type Figure = 'sources' | 'holes' | 'withHoles' | 'unprovenSeconds' | 'unproven' | 'nearLoss';
+type Figure =
+  | 'sources'
+  | 'holes'
+  | 'withHoles'
+  | 'unprovenSeconds'
+  | 'unproven'
+  | 'nearLoss'
+  | 'firstReading'
+  | 'firstReadingNearLoss'
+  | 'firstReadingWantedSeconds'
+  | 'firstReadingGapSeconds';
 
 /** The sum of a figure of the groups, of organizations and of accounts. */
 export const countsOf = (groups: readonly SourceGroup[], figure: Figure = 'sources'): SourceCounts => {

@@ -1,7 +1,11 @@
 import type { SourceHealth } from '../health.ts';
 import type { AccountStatus, OrganizationStatus, SourceStatus } from '../status.sql.ts';
 
-export type SourceWithState = SourceStatus & { readonly state: SourceHealth };
+export type SourceWithState = SourceStatus & {
+  readonly state: SourceHealth;
+  /** Its history is being read for the first time, and it lacks nothing else: see `isFirstReading`. */
+  readonly firstReading: boolean;
+};
 export type OrganizationWithState = Extract<SourceWithState, OrganizationStatus>;
 export type AccountWithState = Extract<SourceWithState, AccountStatus>;
 

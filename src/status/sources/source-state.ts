@@ -1,6 +1,7 @@
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { type Pauses, pausesOf, type SourceHealth, sourceHealth, vanishedOf } from '../health.ts';
+import { behindAfterSeconds, type Pauses, pausesOf, type SourceHealth, sourceHealth, vanishedOf } from '../health.ts';
 import type { SourceStatus, Status } from '../status.sql.ts';
+import { isFirstReading } from './first-reading.ts';
 import { groupsOf, type SourceGroup } from './source-groups.ts';
 import type { SourceWithState } from './source-owner.ts';
 
@@ -27,10 +28,10 @@ export interface StatusWithStates extends Omit<Status, 'gone' | 'sources'> {
 /** The states that name what has to be mended, the most urgent first, and then the healthy ones. */
 export const urgency: readonly SourceHealth[] = ['refused', 'failing', 'incomplete', 'behind', 'fresh', 'quiet'];
 
-export const withState = (source: SourceStatus, pauses: Pauses): SourceWithState => ({
-  ...source,
-  state: sourceHealth(source, pauses),
-});
+export const withState = (source: SourceStatus, pauses: Pauses): SourceWithState => {
+  const state = sourceHealth(source, pauses);
+  return { ...source, state, firstReading: isFirstReading({ ...source, state }, behindAfterSeconds(pauses)) };
+};
 
 /** The status with the state of each source, and the organizations and accounts that vanished. */
 export const withStates = (status: Status, pace: AskingPace): StatusWithStates => {

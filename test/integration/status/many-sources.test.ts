@@ -65,6 +65,7 @@ const troubles = [
   `insert into coverage_holes (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
    select 'organization', id, 'none', 0, now() - interval '1 day', now() - interval '23 hours', 'server', 'a hole', now()
    from organizations where id like 'o%' and id = any($1) on conflict do nothing`,
+  `update coverage set ranges = ranges * tstzmultirange(tstzrange(now() - interval '3 days', null)) where source_id = any($1) and pass = 0`,
   `update organizations set state = 'refused' where id = any($1)`,
   `update organizations set state = 'gone' where id = any($1) and id > 'o8'`,
 ];
@@ -100,7 +101,7 @@ const worstFirst = (sources: readonly SourceWithState[]): readonly SourceWithSta
   );
 };
 
-const stateOf = (source: SourceWithState): string => `${keyOf(source)} ${source.state}`;
+const stateOf = (source: SourceWithState): string => `${keyOf(source)} ${source.state} ${source.firstReading}`;
 const sorted = (groups: readonly SourceGroup[]) => groups.toSorted((a, b) => (groupKey(a) < groupKey(b) ? -1 : 1));
 const groupKey = ({ owner, organizationId, state }: SourceGroup) => `${owner} ${organizationId} ${state}`;
 
@@ -143,10 +144,11 @@ test(`of many sources, totals and the worst are those of all of them (seed ${SEE
     expect(chosen.sources.map(stateOf), `round ${round}`).toEqual(wanted.slice(0, NAMED).map(stateOf));
     for (const { state } of whole.sources) seen.add(state);
     if (whole.sources.some(nearsLoss)) seen.add('near loss');
+    if (whole.sources.some(({ firstReading }) => firstReading)) seen.add('first reading');
     if (whole.sources.some(({ unprovenSeconds }) => unprovenSeconds > 0)) seen.add('unproven');
     if (whole.sources.some(({ lastFailure }) => lastFailure === 'coverage')) seen.add('future');
   }
-  expect([...seen].sort()).toEqual([...sourceStates, 'future', 'near loss', 'unproven'].sort());
+  expect([...seen].sort()).toEqual([...sourceStates, 'first reading', 'future', 'near loss', 'unproven'].sort());
 });
 
 test('metrics of many accounts are what those of each add up to, and all organizations are there', async () => {

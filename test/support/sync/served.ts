@@ -55,7 +55,7 @@ export const serve = async (
     observer: run.metrics.http,
     evidence: run.app.metricsSource.evidence,
     shownEvidence: createShownEvidence(run.app.database.pool, run.config.evidence !== undefined),
-    overview: createOverviewSource(run.app.database.pool, run.config, run.app.metricsSource, run.metrics.registry),
+    overview: createOverviewSource(run.app.database.pool, run.config, run.app.metricsSource, run.metrics),
   });
   const base = server.url.replace('0.0.0.0', '127.0.0.1');
   return {

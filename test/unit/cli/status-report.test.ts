@@ -28,6 +28,9 @@ const source = (name: string, state: SourceHealth, more: Partial<SourceRow> = {}
   firstHoles: [],
   unprovenSeconds: 0,
   futureSeconds: null,
+  wantedSeconds: 47_000_000,
+  unreadHistorySeconds: 0,
+  firstReading: false,
   state,
   ...more,
 });

@@ -32,6 +32,8 @@ const account = (id: string, organizationId: string | null, more: Partial<Accoun
   firstHoles: [],
   unprovenSeconds: 0,
   futureSeconds: null,
+  wantedSeconds: 47_000_000,
+  unreadHistorySeconds: 0,
   ...more,
 });
 
@@ -52,7 +54,11 @@ test('accounts have a series each; of too many there is one for each organizatio
 
   const refused = account('refused', 'o2', { refused: true, lagSeconds: 9_999 });
   const groups = groupsOf(
-    [...many, late, refused, alone].map((one) => ({ ...one, state: one.refused ? 'refused' : 'fresh' })),
+    [...many, late, refused, alone].map((one) => ({
+      ...one,
+      state: one.refused ? 'refused' : 'fresh',
+      firstReading: false,
+    })),
   );
   const grouped = await shown({ groups });
   expect([...grouped.keys()].filter((name) => name.startsWith('orgtrail_account_lag_seconds{'))).toHaveLength(3);

@@ -5,6 +5,7 @@ import { hidden } from '../hidden.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, sendPage } from '../page.ts';
 import { accountName } from './accounts-panel.ts';
+import { pacesOf, shownState } from './first-reading.ts';
 import { holesPanel } from './holes-panel.ts';
 import { organizationHref, stateMark } from './organizations.ts';
 import { type OverviewOptions, ordinaryTail } from './overview.ts';
@@ -21,15 +22,16 @@ export const accountRoutes = (pages: FastifyInstance, frame: Frame, options: Ove
     if (source === undefined) {
       throw Object.assign(new Error('Account not found. It may be gone, or not be collected.'), { statusCode: 404 });
     }
-    const [[coverage], activity] = await Promise.all([
+    const [[coverage], activity, paces] = await Promise.all([
       options.overview.coverage([source]),
       options.overview.activity(),
+      options.overview.pace(source.firstReading ? [source] : []).then(pacesOf),
     ]);
     const tail = ordinaryTail(options, among);
     const body = html`<div class="stack">
 <p class="crumbs"><a href="/">Overview</a>${organizationLink(source)}</p>
-<div class="row"><h1>${accountName(source)}</h1>${stateMark(source.state)}<span class="mono muted">account ${id}</span></div>
-${explanation(source)}
+<div class="row"><h1>${accountName(source)}</h1>${stateMark(shownState(source))}<span class="mono muted">account ${id}</span></div>
+${explanation(source, paces)}
 ${facts(source, activity.bySource.get(keyOf(source)) ?? 0, Date.now())}
 ${coverage === undefined ? null : coveragePanels(source, coverage, tail, options.overview.settleDelaysMs)}
 ${coverage === undefined ? null : holesPanel(coverage, source.holes)}

@@ -21,7 +21,13 @@ export interface Span {
 /** What may be unread at both ends without being a gap to speak of: the next turn reads it, or the horizon passes it. Milliseconds. */
 export interface Tail {
   readonly ordinaryMs: number;
+  /** The history is read for the first time: what is older than all that is collected is not skipped, but comes next. */
+  readonly readsHistory?: boolean;
 }
+
+/** Whether a gap is history that is not read yet. */
+export const isAhead = ({ sinceMs }: SourceCoverage, { readsHistory = false }: Tail, [fromMs]: TimeRange): boolean =>
+  readsHistory && fromMs <= sinceMs;
 
 /** The gaps that an operator should know of, without holes. */
 export const notableGaps = (
@@ -47,7 +53,7 @@ export const coverageTimeline = (coverage: SourceCoverage, span: Span, tail: Tai
  aria-label="${timelineWords(coverage, span, tail)}">
 <rect class="tl-ground" x="0" y="${READING_TOP}" width="${WIDTH}" height="${READING_HEIGHT}"></rect>
 ${whole && bar('tl-read', whole, READING_TOP, READING_HEIGHT)}
-${notableGaps(coverage, tail).map((gap) => tallBar('tl-gap', place(gap)))}
+${notableGaps(coverage, tail).map((gap) => gapBar(isAhead(coverage, tail, gap), place(gap)))}
 ${coverage.holes.map(({ range }) => tallBar('tl-hole', place(range)))}
 ${Array.from({ length: passes }, (_, index) => passTrack(coverage, index, place))}
 ${coverage.walks.map((walk) => walkBar(place(walk.range)))}
@@ -72,6 +78,9 @@ const bar = (name: string, { x, width }: Place, y: number, height: number): Html
   html`<rect class="${name}" x="${rounded(x)}" y="${y}" width="${rounded(width)}" height="${height}"></rect>`;
 
 const rounded = (value: number): number => Math.round(value * 100) / 100;
+
+const gapBar = (ahead: boolean, place: Place | null): Html | null =>
+  ahead ? place && bar('tl-ahead', place, READING_TOP, READING_HEIGHT) : tallBar('tl-gap', place);
 
 /** Taller than the track: it can be told without seeing its colour. */
 const tallBar = (name: 'tl-gap' | 'tl-hole', place: Place | null): Html | null => {
@@ -100,7 +109,9 @@ const walkBar = (place: Place | null): Html | null => {
 
 /** The same in words. */
 const timelineWords = (coverage: SourceCoverage, span: Span, tail: Tail): string => {
-  const inside = notableGaps(coverage, tail).filter(([from, to]) => to > span.fromMs && from < span.toMs);
+  const shown = notableGaps(coverage, tail).filter(([from, to]) => to > span.fromMs && from < span.toMs);
+  const inside = shown.filter((gap) => !isAhead(coverage, tail, gap));
+  const ahead = shown.find((gap) => isAhead(coverage, tail, gap));
   const named = inside.slice(-3).map((gap) => gapWords(gap));
   const more =
     inside.length > 3 ? `, the newest: ${named.join('; ')}` : named.length > 0 ? `: ${named.join('; ')}` : '';
@@ -108,7 +119,7 @@ const timelineWords = (coverage: SourceCoverage, span: Span, tail: Tail): string
   const lacking = holes === 0 ? '' : `. Not available: ${countOf(holes, 'hole')}`;
   const walks =
     coverage.walks.length > 0 ? `. Being collected: ${coverage.walks.map(({ lane }) => lane).join(', ')}` : '';
-  return `${timeText(span.fromMs)} to ${zonedText(span.toMs)}: ${inside.length === 0 ? 'collected' : `not collected: ${countOf(inside.length, 'stretch', 'stretches')}`}${more}${lacking}${walks}.`;
+  return `${timeText(span.fromMs)} to ${zonedText(span.toMs)}: ${inside.length === 0 ? 'collected' : `not collected: ${countOf(inside.length, 'stretch', 'stretches')}`}${more}${ahead ? `. Not read yet: ${gapWords(ahead)}` : ''}${lacking}${walks}.`;
 };
 
 const gapWords = ([fromMs, toMs]: TimeRange): string =>

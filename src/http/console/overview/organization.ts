@@ -5,6 +5,7 @@ import { hidden } from '../hidden.ts';
 import { html } from '../html.ts';
 import { type Frame, sendPage } from '../page.ts';
 import { accountsPanel } from './accounts-panel.ts';
+import { pacesOf, shownState } from './first-reading.ts';
 import { holesPanel } from './holes-panel.ts';
 import { nameOf, stateMark } from './organizations.ts';
 import { type OverviewOptions, ordinaryTail } from './overview.ts';
@@ -25,21 +26,22 @@ export const organizationRoutes = (pages: FastifyInstance, frame: Frame, options
         statusCode: 404,
       });
     }
-    const [[coverage], activity, changes] = await Promise.all([
+    const [[coverage], activity, changes, paces] = await Promise.all([
       options.overview.coverage([source]),
       options.overview.activity(),
       options.overview.changes(CHANGES, id),
+      options.overview.pace(sources.filter(({ firstReading }) => firstReading)).then(pacesOf),
     ]);
     const nowMs = Date.now();
     const tail = ordinaryTail(options, among);
     const body = html`<div class="stack">
 <p class="crumbs"><a href="/">Overview</a></p>
-<div class="row"><h1>${nameOf(source)}</h1>${stateMark(source.state)}<span class="mono muted">${id}</span></div>
-${explanation(source)}
+<div class="row"><h1>${nameOf(source)}</h1>${stateMark(shownState(source))}<span class="mono muted">${id}</span></div>
+${explanation(source, paces)}
 ${facts(source, activity.bySource.get(keyOf(source)) ?? 0, nowMs)}
 ${coverage === undefined ? null : coveragePanels(source, coverage, tail, options.overview.settleDelaysMs)}
 ${coverage === undefined ? null : holesPanel(coverage, source.holes)}
-${accountsPanel(sources.filter(isAccount), activity, nowMs)}
+${accountsPanel(sources.filter(isAccount), { activity, paces, nowMs })}
 ${changesPanel(changes, nowMs)}
 </div>`;
     const page = { title: nameOf(source), current: '/', refreshSeconds: REFRESH_SECONDS, body };

@@ -1,20 +1,28 @@
 import { keyOf } from '../../../ingest/sync/work-pool.ts';
 import { DELAY, NOT_COLLECTED } from '../../../status/collection-words.ts';
-import { laneTroubleText, nearsLoss, type SourceHealth, sourceStates } from '../../../status/health.ts';
+import { laneTroubleText } from '../../../status/health.ts';
 import type { Activity, SourceCoverage } from '../../../status/overview/overview.ts';
 import { type OrganizationWithState, ownerName, type SourceWithState } from '../../../status/sources/source-owner.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
 import { coverageTimeline, type Tail } from './coverage-timeline.ts';
+import {
+  isLosing,
+  type Paces,
+  progressText,
+  type ShownState,
+  shownState,
+  shownStates,
+  stateName,
+} from './first-reading.ts';
 
 const PAGE_SIZE = 50;
-const MAX_ERROR = 80;
 
 /** The filter and page of organizations that was requested. */
 export interface OrganizationFilter {
   /** Part of the name or id. */
   readonly text: string;
-  readonly state: SourceHealth | undefined;
+  readonly state: ShownState | undefined;
   /** From 1 on. */
   readonly page: number;
 }
@@ -23,7 +31,7 @@ export interface OrganizationFilter {
 export const readFilter = (query: Readonly<Record<string, unknown>>): OrganizationFilter => {
   const text = (name: string): string => (typeof query[name] === 'string' ? query[name].trim() : '');
   const page = /^[1-9]\d{0,5}$/.test(text('page')) ? Number(text('page')) : 1;
-  return { text: text('q').slice(0, 200), state: sourceStates.find((state) => state === text('state')), page };
+  return { text: text('q').slice(0, 200), state: shownStates.find((state) => state === text('state')), page };
 };
 
 export interface OrganizationPage {
@@ -41,9 +49,9 @@ export const selectOrganizations = (
 ): OrganizationPage => {
   const wanted = filter.text.toLowerCase();
   const matching = sources.filter(
-    ({ state, organizationId, organizationName }) =>
-      (filter.state === undefined || state === filter.state) &&
-      (wanted === '' || `${organizationName ?? ''}\n${organizationId}`.toLowerCase().includes(wanted)),
+    (source) =>
+      (filter.state === undefined || shownState(source) === filter.state) &&
+      (wanted === '' || `${source.organizationName ?? ''}\n${source.organizationId}`.toLowerCase().includes(wanted)),
   );
   const sorted = [...matching].sort(byTrouble);
   const pages = Math.max(1, Math.ceil(sorted.length / PAGE_SIZE));
@@ -56,17 +64,17 @@ export const selectOrganizations = (
   };
 };
 
-const urgency: readonly SourceHealth[] = ['failing', 'refused', 'incomplete', 'behind', 'fresh', 'quiet'];
+const urgency: readonly ShownState[] = ['failing', 'refused', 'incomplete', 'behind', 'reading', 'fresh', 'quiet'];
 
 /** The order of sources in which those that need attention come first. */
 export const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
-  Number(nearsLoss(b)) - Number(nearsLoss(a)) ||
-  urgency.indexOf(a.state) - urgency.indexOf(b.state) ||
+  Number(isLosing(b)) - Number(isLosing(a)) ||
+  urgency.indexOf(shownState(a)) - urgency.indexOf(shownState(b)) ||
   (a.state === 'fresh' || a.state === 'quiet' ? 0 : b.gapSeconds - a.gapSeconds) ||
   (ownerName(a) ?? '').localeCompare(ownerName(b) ?? '', 'en') ||
   (a.id < b.id ? -1 : 1);
 
-export const stateMark = (state: string): Html => html`<span class="state state-${state}">${state}</span>`;
+export const stateMark = (state: string): Html => html`<span class="state state-${state}">${stateName(state)}</span>`;
 
 export const nameOf = (source: { readonly organizationName: string | null; readonly organizationId: string }): string =>
   source.organizationName ?? source.organizationId;
@@ -80,6 +88,8 @@ export interface OrganizationsView {
   readonly selected: OrganizationPage;
   readonly coverage: ReadonlyMap<string, SourceCoverage>;
   readonly activity: Activity;
+  /** Of those that are read for the first time. */
+  readonly paces: Paces;
   readonly tail: Tail;
   readonly passes: number;
   readonly nowMs: number;
@@ -101,9 +111,9 @@ const filterForm = ({
 <label class="unseen" for="q">Name or id</label>
 <input id="q" name="q" type="search" value="${filter.text}" placeholder="Name or id" data-search>
 <label class="unseen" for="state">State</label>
-<select id="state" name="state"><option value="">All states</option>${sourceStates.map(
+<select id="state" name="state"><option value="">All states</option>${shownStates.map(
   (state) =>
-    html`<option value="${state}"${filter.state === state ? html` selected` : null}>${state} (${all.filter((source) => source.state === state).length})</option>`,
+    html`<option value="${state}"${filter.state === state ? html` selected` : null}>${stateName(state)} (${all.filter((source) => shownState(source) === state).length})</option>`,
 )}</select>
 <button class="button" type="submit">Filter</button>
 </form>`;
@@ -119,13 +129,14 @@ const table = (view: OrganizationsView): Html => {
 
 const row = (source: OrganizationWithState, view: OrganizationsView): Html => {
   const coverage = view.coverage.get(source.organizationId);
-  const { nowMs, tail, passes } = view;
+  const { nowMs, passes, paces } = view;
+  const tail = { ...view.tail, readsHistory: source.firstReading };
   const drawing =
     coverage && coverageTimeline(coverage, { fromMs: coverage.sinceMs, toMs: coverage.nowMs }, tail, passes);
   return html`<tr id="o-${source.organizationId}"><th scope="row"><a href="${organizationHref(source.organizationId)}">${nameOf(source)}</a>
-${source.failingLanes.map((trouble) => html`<p class="error-text">${shortened(laneTroubleText(trouble))}</p>`)}
+${source.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleText(trouble)}</p>`)}
 ${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes, 'hole')}: time that could not be collected</p>`}</th>
-<td>${stateMark(source.state)}</td><td class="wide">${drawing}</td>
+<td>${stateMark(shownState(source))}</td><td class="wide">${drawing}${source.firstReading ? html`<p class="sub">${progressText(source, paces)}</p>` : null}</td>
 <td class="number">${spanText(source.lagSeconds)}</td><td class="number">${spanText(source.gapSeconds)}</td>
 <td class="number optional">${countText(view.activity.bySource.get(keyOf(source)) ?? 0)}</td>
 <td class="number optional">${agoOf(source.lastSuccessAt, nowMs)}</td>
@@ -134,12 +145,9 @@ ${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes,
 
 /** How long until the oldest time that is not collected leaves Cloudflare's retention. */
 export const slackText = (source: SourceWithState): Html =>
-  nearsLoss(source)
+  isLosing(source)
     ? html`<strong class="loss">lost in ${spanText(source.retentionSlackSeconds)}</strong>`
     : html`${spanText(source.retentionSlackSeconds)}`;
-
-/** A message as far as a table has room for it. */
-export const shortened = (text: string): string => (text.length > MAX_ERROR ? `${text.slice(0, MAX_ERROR)}…` : text);
 
 const pager = ({ selected, filter }: OrganizationsView): Html | null => {
   const { page, pages, matching } = selected;

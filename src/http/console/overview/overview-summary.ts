@@ -1,9 +1,8 @@
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { NOT_COLLECTED } from '../../../status/collection-words.ts';
-import { discoveryTooOldSeconds, type SourceHealth, sourceStates } from '../../../status/health.ts';
+import { discoveryTooOldSeconds, type SourceHealth } from '../../../status/health.ts';
 import type { ApiBudgetFigures, ProcessFigures } from '../../../status/overview/overview.ts';
 import {
-  countsByState,
   countsOf,
   mostGapSeconds,
   type SourceCounts,
@@ -13,11 +12,14 @@ import {
 import { type StatusWithStates, sinkState, statesOf, worst } from '../../../status/sources/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { agoText, countOf, countText, spanText } from '../words.ts';
+import { shownCounts, shownStates, stateName } from './first-reading.ts';
 
 /** What else is known to go wrong. */
 interface Troubled {
   readonly tickMs: number;
   readonly trouble?: () => string | undefined;
+  /** What is said of first readings; null if none is under way. */
+  readonly reading: Html | null;
   /** The state of the evidence, if nothing is signed. */
   readonly stopped?: string | undefined;
 }
@@ -25,11 +27,17 @@ interface Troubled {
 /** How everything is, in one line. */
 export const stateLine = (status: StatusWithStates, sinks: readonly SinkStatus[], options: Troubled): Html => {
   const troubles = troublesOf(status, sinks, options);
-  const known = worst(statesOf(status, sinks));
+  const groups = status.groups.filter(({ sources, firstReading }) => sources > firstReading);
+  const known = worst(statesOf({ ...status, groups }, sinks));
+  const { reading } = options;
+  if (troubles.length === 0 && reading !== null) return readingSection(reading, 'State of everything');
   const state = troubles.length > 0 && known === 'ok' ? 'failing' : known;
-  return html`<section class="verdict verdict-${state}" aria-label="State of everything"><span class="state state-${state}">${state}</span>
+  return html`${reading === null ? null : readingSection(reading, 'First reading')}<section class="verdict verdict-${state}" aria-label="State of everything"><span class="state state-${state}">${state}</span>
 ${troubles.length === 0 ? html`<p>${allIsWell(status)}</p>` : html`<p>${troubles.map((trouble, index) => html`${index === 0 ? null : ' · '}${trouble}`)}</p>`}</section>`;
 };
+
+const readingSection = (reading: Html, name: string): Html =>
+  html`<section class="verdict verdict-reading" aria-label="${name}"><span class="state state-reading">${stateName('reading')}</span><p>${reading}</p></section>`;
 
 const allIsWell = ({ groups }: StatusWithStates): string => {
   const counts = countsOf(groups);
@@ -55,6 +63,12 @@ const sourcesTrouble = (counts: SourceCounts, state: string, word: string): Html
   return html`<a href="${href}">${countOfSources(counts)} ${word}</a>`;
 };
 
+/** Those that are only read for the first time are no trouble. */
+const less = (all: SourceCounts, reading: SourceCounts): SourceCounts => ({
+  organizations: all.organizations - reading.organizations,
+  accounts: all.accounts - reading.accounts,
+});
+
 const vanishedTrouble = (what: string, names: readonly string[]): string[] => {
   if (names.length === 0) return [];
   const more = names.length > NAMED ? ' and others' : '';
@@ -77,12 +91,14 @@ const troublesOf = (status: StatusWithStates, sinks: readonly SinkStatus[], opti
   if (accountsRefused !== undefined)
     troubles.push(`Accounts may not be listed, so none of them is collected: ${accountsRefused}`);
   const { groups } = status;
-  if (sumOf(groups, 'nearLoss') > 0) {
-    troubles.push(`${countOfSources(countsOf(groups, 'nearLoss'))} about to lose uncollected history permanently`);
+  const losing = less(countsOf(groups, 'nearLoss'), countsOf(groups, 'firstReadingNearLoss'));
+  if (losing.organizations + losing.accounts > 0) {
+    troubles.push(`${countOfSources(losing)} about to lose uncollected history permanently`);
   }
   for (const [state, word] of Object.entries(words)) {
     const these = groups.filter((group) => group.state === state);
-    if (these.length > 0) troubles.push(sourcesTrouble(countsOf(these), state, word));
+    const counts = less(countsOf(these), countsOf(these, 'firstReading'));
+    if (counts.organizations + counts.accounts > 0) troubles.push(sourcesTrouble(counts, state, word));
   }
   const holes = sumOf(groups, 'holes');
   if (holes > 0) {
@@ -117,7 +133,7 @@ ${accountsTile(status)}
 ${unprovenTile(status)}
 ${tile('Feed position', countText(status.position), html`of the newest event`)}
 ${tile('Organizations last listed', listedText(status), html`all of them`)}
-${tile('API budget', budgetText(budget), budgetNote(budget, figures))}
+${tile('API requests', budgetText(budget, figures), budgetNote(budget))}
 ${tile('Changed entries', countText(changedEntries), html`sent again with other content`)}
 ${tile('Malformed entries', countText(figures.defectiveEntries), html`since start, stored unchanged`)}
 </dl>`;
@@ -133,7 +149,7 @@ const unprovenTile = ({ groups }: StatusWithStates): Html | null => {
 };
 
 /** `2 organizations, 3 accounts`; without accounts organizations alone. */
-const countOfSources = ({ organizations, accounts }: SourceCounts, between = ', '): string => {
+export const countOfSources = ({ organizations, accounts }: SourceCounts, between = ', '): string => {
   if (accounts === 0) return countOf(organizations, 'organization');
   const both = organizations === 0 ? '' : `${countOf(organizations, 'organization')}${between}`;
   return `${both}${countOf(accounts, 'account')}`;
@@ -142,21 +158,21 @@ const countOfSources = ({ organizations, accounts }: SourceCounts, between = ', 
 const accountsTile = ({ groups }: StatusWithStates): Html | null => {
   const { accounts } = countsOf(groups);
   if (accounts === 0) return null;
-  const parts = stateParts(groups, 'account').map(({ state, count }) => `${count} ${state}`);
+  const parts = stateParts(groups, 'account').map(({ state, count }) => `${count} ${stateName(state)}`);
   return tile('Accounts', countText(accounts), html`${parts.join(', ')}`);
 };
 
 const stateParts = (groups: readonly SourceGroup[], owner: SourceGroup['owner']) => {
-  const counts = countsByState(groups.filter((group) => group.owner === owner));
-  return sourceStates.flatMap((state) => {
-    const count = counts[state] ?? 0;
+  const counts = shownCounts(groups.filter((group) => group.owner === owner));
+  return shownStates.flatMap((state) => {
+    const count = counts.get(state) ?? 0;
     return count > 0 ? [{ state, count }] : [];
   });
 };
 
 const stateCounts = ({ groups }: StatusWithStates): Html => {
   const parts = stateParts(groups, 'organization').map(
-    ({ state, count }) => html`<a href="/?state=${state}">${count} ${state}</a>`,
+    ({ state, count }) => html`<a href="/?state=${state}">${count} ${stateName(state)}</a>`,
   );
   return html`${parts.map((part, index) => (index === 0 ? part : html`, ${part}`))}`;
 };
@@ -164,8 +180,17 @@ const stateCounts = ({ groups }: StatusWithStates): Html => {
 const listedText = ({ discovery }: StatusWithStates): string =>
   discovery.ageSeconds === null ? 'never' : agoText(discovery.ageSeconds);
 
-const budgetText = ({ available, blockedSeconds }: ApiBudgetFigures): string =>
-  blockedSeconds > 0 ? `blocked, ${spanText(blockedSeconds)}` : countText(available);
+const budgetText = ({ per5Minutes, blockedSeconds }: ApiBudgetFigures, { recentRequests }: ProcessFigures): string => {
+  if (blockedSeconds > 0) return `paused, ${spanText(blockedSeconds)}`;
+  const used = countText(recentRequests);
+  return per5Minutes === undefined ? used : `${used} of ${countText(per5Minutes)}`;
+};
 
-const budgetNote = ({ per5Minutes }: ApiBudgetFigures, { throttledSeconds }: ProcessFigures): Html =>
-  html`requests free now, of ${countText(per5Minutes)} in 5 minutes${throttledSeconds < 1 ? null : `; requests of this process have waited ${spanText(throttledSeconds)}`}`;
+/** The limit holds for all replicas together; what each has sent, it alone knows. */
+const budgetNote = ({ available, per5Minutes, blockedSeconds }: ApiBudgetFigures): Html => {
+  if (blockedSeconds > 0) return html`Cloudflare asked for it (429, Retry-After): requests wait until then`;
+  const limit =
+    per5Minutes === undefined ? 'each user of Cloudflare has its own limit' : 'the limit is for all replicas';
+  const now = available < 1 ? 'none can go out now: requests wait' : `${countText(available)} can go out at once`;
+  return html`requests of this process in the last 5 minutes; ${limit}; ${now}`;
+};

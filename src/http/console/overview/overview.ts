@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { EvidenceStatus } from '../../../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
-import { behindAfterSeconds, nearsLoss, pausesOf } from '../../../status/health.ts';
+import { behindAfterSeconds, pausesOf } from '../../../status/health.ts';
 import type { OverviewSource } from '../../../status/overview/overview.ts';
 import { sumOf } from '../../../status/sources/source-groups.ts';
 import { isAccount, isOrganization } from '../../../status/sources/source-owner.ts';
@@ -14,10 +14,11 @@ import { type Html, html } from '../html.ts';
 import { type Frame, sendPage } from '../page.ts';
 import { accountsPanel } from './accounts-panel.ts';
 import type { Tail } from './coverage-timeline.ts';
+import { isLosing, type Paces, pacesOf, readingLine } from './first-reading.ts';
 import { hoursChart } from './hours-chart.ts';
 import { organizationsPanel, readFilter, selectOrganizations } from './organizations.ts';
 import { changesPanel, latenessPanel, sinksPanel } from './overview-panels.ts';
-import { stateLine, summary } from './overview-summary.ts';
+import { countOfSources, stateLine, summary } from './overview-summary.ts';
 
 const REFRESH_SECONDS = 10;
 const CHANGES = 8;
@@ -62,35 +63,50 @@ const overviewBody = async (options: OverviewOptions, query: Record<string, unkn
   ]);
   const nowMs = Date.now();
   const organizations = await organizationsOf(status, options, query);
+  const shown = status.isWhole ? status.sources : organizations.selected.rows;
+  const paces = pacesOf(await overview.pace(shown.filter(({ firstReading }) => firstReading)));
   // Else it would be below fifty organizations.
   const isInTrouble = sinks.some((sink) => sinkState(sink) !== 'ok');
   return html`<div class="stack">
 <div class="row between"><h1>Overview</h1><p class="muted live" data-connection-note role="status"></p></div>
-${stateLine(status, sinks, { ...options, stopped: evidence && isStopped(evidence) ? evidence.state : undefined })}
+${stateLine(status, sinks, { ...options, reading: readingOf(status, paces), stopped: evidence && isStopped(evidence) ? evidence.state : undefined })}
 ${evidence === undefined ? null : evidenceLine(evidence)}
 ${summary({ status, budget, figures, changedEntries })}
 <div class="grid-main"><section class="panel" aria-labelledby="activity"><h2 id="activity">Events per hour</h2>${hoursChart(activity)}</section>
 ${latenessPanel(figures)}</div>
 ${isInTrouble ? sinksPanel(sinks, nowMs) : null}
-${organizationsPanel({ ...organizations, activity, nowMs })}
-${accountsPanel(shownAccounts(status), activity, nowMs, { title: 'Accounts in trouble or of no organization', all: countShownAccounts(status) })}
+${organizationsPanel({ ...organizations, activity, paces, nowMs })}
+${accountsPanel(shownAccounts(status), { activity, paces, nowMs }, { title: 'Accounts in trouble or of no organization', all: countShownAccounts(status) })}
 <div class="grid-2">${isInTrouble ? null : sinksPanel(sinks, nowMs)}${changesPanel(changes, nowMs)}</div>
 </div>`;
 };
+
+const readingOf = ({ groups, sources, isWhole }: StatusWithStates, paces: Paces): Html | null =>
+  readingLine({
+    groups,
+    sources: isWhole ? sources : undefined,
+    paces,
+    words: (counts) => countOfSources(counts, ' and '),
+  });
 
 /** Accounts in trouble, and those that no page of an organization lists. */
 const shownAccounts = ({ sources }: StatusWithStates) =>
   sources
     .filter(isAccount)
-    .filter((account) => account.organizationId === null || !healthy.includes(account.state) || nearsLoss(account));
+    .filter(
+      (account) =>
+        account.organizationId === null ||
+        (!healthy.includes(account.state) && !account.firstReading) ||
+        isLosing(account),
+    );
 
 /** How many of them there are, named or not. */
 const countShownAccounts = ({ groups }: StatusWithStates): number =>
   groups
     .filter(({ owner }) => owner === 'account')
-    .reduce((sum, { organizationId, state, sources, nearLoss }) => {
-      const isShown = organizationId === null || !healthy.includes(state);
-      return sum + (isShown ? sources : nearLoss);
+    .reduce((sum, { organizationId, state, sources, nearLoss, firstReading }) => {
+      if (organizationId === null) return sum + sources;
+      return sum + (healthy.includes(state) ? nearLoss : sources - firstReading);
     }, 0);
 
 const healthy: readonly string[] = ['fresh', 'quiet'];

@@ -4,7 +4,8 @@ import type { SourceCoverage, TimeRange } from '../../../status/overview/overvie
 import type { SourceWithState } from '../../../status/sources/source-owner.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText, timeOf, zoneLabel } from '../words.ts';
-import { coverageTimeline, type Span, type Tail } from './coverage-timeline.ts';
+import { coverageTimeline, isAhead, type Span, type Tail } from './coverage-timeline.ts';
+import { type Paces, readingSentence, shownState } from './first-reading.ts';
 import { slackText } from './organizations.ts';
 
 /** The newest of them are listed. */
@@ -24,7 +25,8 @@ const meanings: Record<SourceHealth, string> = {
 /** What its state means, and what fails. */
 export const explanation = (
   source: SourceWithState,
-): Html => html`<section class="verdict verdict-${source.state}" aria-label="State"><p>${meanings[source.state]} ${notCollectedSentence(source)}</p>
+  paces: Paces,
+): Html => html`<section class="verdict verdict-${shownState(source)}" aria-label="State"><p>${source.firstReading ? readingSentence(source, paces) : html`${meanings[source.state]} ${notCollectedSentence(source)}`}</p>
 ${source.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleText(trouble)} (${countOf(trouble.failures, 'failure')} in a row${trouble.lastFailure === null ? null : `, the last: ${trouble.lastFailure}`})</p>`)}</section>`;
 
 /** The figures of one source. */
@@ -46,9 +48,10 @@ const fact = (name: string, value: Html | string): Html =>
 export const coveragePanels = (
   source: SourceWithState,
   coverage: SourceCoverage,
-  tail: Tail,
+  ordinary: Tail,
   settleDelaysMs: readonly number[],
 ): Html => {
+  const tail = { ...ordinary, readsHistory: source.firstReading };
   const { sinceMs, nowMs } = coverage;
   const spans = [
     { name: 'All of it', fromMs: sinceMs },
@@ -57,7 +60,7 @@ export const coveragePanels = (
   ].filter(({ fromMs }, index) => index === 0 || fromMs > sinceMs);
   return html`<section class="panel" aria-labelledby="coverage"><h2 id="coverage">Coverage</h2>
 ${spans.map(({ name, fromMs }) => largeTimeline(name, coverage, { fromMs, toMs: nowMs }, tail, settleDelaysMs.length))}
-<ul class="legend"><li><span class="key key-read"></span>collected</li><li><span class="key key-gap"></span>not collected</li>${coverage.holes.length === 0 ? null : html`<li><span class="key key-hole"></span>not available</li>`}<li><span class="key key-walk"></span>being collected</li>
+<ul class="legend"><li><span class="key key-read"></span>collected</li><li><span class="key key-gap"></span>not collected</li>${source.firstReading ? html`<li><span class="key key-ahead"></span>not read yet</li>` : null}${coverage.holes.length === 0 ? null : html`<li><span class="key key-hole"></span>not available</li>`}<li><span class="key key-walk"></span>being collected</li>
 ${settleDelaysMs.map((delayMs, index) => html`<li><span class="key key-pass"></span>${index === 0 ? 'upper' : 'next'} thin track: re-checked after ${spanText(delayMs / 1_000)} for late entries</li>`)}</ul></section>
 <section class="panel" aria-labelledby="gaps"><h2 id="gaps">${NOT_COLLECTED}: ${spanText(source.gapSeconds)}</h2>${gapTable(coverage, tail)}
 ${walks(coverage)}</section>`;
@@ -81,8 +84,11 @@ ${gaps.length > MAX_GAPS ? html`<caption>The newest ${MAX_GAPS}</caption>` : nul
 <tbody>${gaps.slice(0, MAX_GAPS).map((gap) => html`<tr><td>${timeOf(gap[0])}</td><td>${timeOf(gap[1])}</td><td class="muted">${reasonOf(coverage, tail, gap)}</td><td class="number">${spanText((gap[1] - gap[0]) / 1_000)}</td></tr>`)}</tbody></table></div>`;
 };
 
-const reasonOf = ({ nowMs, holes }: SourceCoverage, tail: Tail, [fromMs, toMs]: TimeRange): string | null => {
+const reasonOf = (coverage: SourceCoverage, tail: Tail, gap: TimeRange): string | null => {
+  const { nowMs, holes } = coverage;
+  const [fromMs, toMs] = gap;
   if (holes.some(({ range }) => range[0] <= fromMs && range[1] >= toMs)) return 'not available';
+  if (isAhead(coverage, tail, gap)) return 'history: read next, the newest of it first';
   return toMs >= nowMs && toMs - fromMs <= tail.ordinaryMs ? 'the newest: collected next' : null;
 };
 

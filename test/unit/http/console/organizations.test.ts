@@ -27,6 +27,9 @@ const source = (name: string, more: Partial<OrganizationWithState> = {}): Organi
   firstHoles: [],
   unprovenSeconds: 0,
   futureSeconds: null,
+  wantedSeconds: 47_000_000,
+  unreadHistorySeconds: 0,
+  firstReading: false,
   ...more,
 });
 const everything = { text: '', state: undefined, page: 1 };
