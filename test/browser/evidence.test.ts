@@ -105,17 +105,21 @@ describe('the proof of an event', () => {
 });
 
 describe('a search', () => {
-  test('is exported as a bundle that tar unpacks and the command verifies', async () => {
-    const { page, faults } = await console.newPage();
-    await page.goto(`${console.url}/events?since=30d`);
+  test('is exported as one file, by keyboard and without a script, that both verifiers hold for whole', async () => {
+    const { page, faults } = await console.newPage({ javaScriptEnabled: false });
+    await page.goto(`${console.url}/events?since=30d&q=${encodeURIComponent(`-text:${JSON.stringify(hostile)}`)}`);
     const folder = await mkdtemp(join(tmpdir(), 'orgtrail-bundle-'));
     await page.getByRole('link', { name: 'Evidence bundle' }).focus();
     const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
-    expect(download.suggestedFilename()).toMatch(/^orgtrail-search-[\dTZ-]+\.tar$/);
+    expect(download.suggestedFilename()).toMatch(/^orgtrail-search-[\dTZ-]+\.zip$/);
     await download.saveAs(join(folder, download.suggestedFilename()));
-    execFileSync('tar', ['-xf', download.suggestedFilename()], { cwd: folder });
-    const bundle = join(folder, download.suggestedFilename().replace('.tar', ''));
+    execFileSync('python3', ['-m', 'zipfile', '-e', download.suggestedFilename(), '.'], { cwd: folder });
+    const bundle = join(folder, download.suggestedFilename().replace('.zip', ''));
     const verified = await runInProcess(['evidence', 'verify', bundle], {});
+    const byPython = execFileSync('python3', ['-B', join(bundle, 'verify.py')], { encoding: 'utf8' });
+    expect(byPython).toContain('200 events are in audit.example.com/');
+    const question = await readFile(join(bundle, 'query.json'), 'utf8');
+    expect(JSON.parse(question).words).toContain(`the entry does not contain ${JSON.stringify(hostile)}`);
     await rm(folder, { recursive: true });
     expect(verified.stdout).toContain('200 events are in audit.example.com/');
     expect(verified.code).toBe(0);

@@ -58,7 +58,7 @@ export const searchCommand = (context: CliContext): Command => {
     .option('--save <name>', 'save this search under a name, instead of searching')
     .option('--list-saved', 'show the saved searches')
     .option('--delete-saved <name>', 'delete a saved search')
-    .option('--bundle <dir>', 'write all matching events with their proofs to a folder that does not exist yet')
+    .option('--bundle <path>', 'write all matching events with their proofs to a new folder, or to a new file *.zip')
     .option('--limit <number>', `events per page (default: ${DEFAULT_LIMIT})`, readLimit)
     .option('--cursor <cursor>', 'continue with another page: the cursor from the last line or "next"')
     .option('--json', 'print a page as JSON')
@@ -147,13 +147,13 @@ const writeHistory = async (
 
 const writeBundle = async (
   pool: Pool,
-  folder: string,
+  target: string,
   asked: { readonly source: SearchSource; readonly reading: SearchReading; readonly nowMs: number },
   options: SearchOptions,
   context: CliContext,
 ): Promise<void> => {
-  const bundle = await bundleSearch(pool, folder, { ...asked, signal: context.signal });
+  const bundle = await bundleSearch(pool, target, { ...asked, signal: context.signal });
   context.stdout.write(
-    options.json === true ? `${JSON.stringify(bundleJson(folder, bundle), null, 2)}\n` : bundleText(folder, bundle),
+    options.json === true ? `${JSON.stringify(bundleJson(target, bundle), null, 2)}\n` : bundleText(target, bundle),
   );
 };

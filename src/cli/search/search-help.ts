@@ -18,8 +18,9 @@ long after it happened. With --ndjson, each line has its position, to continue f
 --url needs a token with the scope search, unless the daemon is open on loopback: from --token-file, else ORGTRAIL_FEED_TOKEN.
 --bundle and --history-of need the database.
 
---bundle writes all matching events to a folder for others: the question, the exact entries, what was not collected at the time and, if
-there is a log of evidence, the proof that each is in it. \`orgtrail evidence verify DIR\` verifies the folder without a database.
+--bundle writes the matching events, the newest million at most, for others: the question, the exact entries, what was not collected at
+the time and, if there is a log of evidence, the proof that each is in it. It is a folder, or one file if the name ends in .zip.
+\`python3 verify.py\` in the folder, or \`orgtrail evidence verify DIR\`, verifies it without a database.
 
 --save NAME keeps this search for all who may search, as the console does: its relative times stay relative. --saved NAME searches with
 it. --list-saved, with --json or without, shows all of them, --delete-saved NAME removes one. Saving and deleting need an account with the
@@ -47,7 +48,7 @@ Examples:
   $ orgtrail search --since 90d --csv 'action:delete' > deletions.csv
   $ orgtrail search --follow 'result:failure -actor:ci*'
   $ orgtrail search --url https://orgtrail.example.com --token-file token --since 24h 'action:delete'
-  $ orgtrail search --since 2026-01-01 --before 2026-02-01 --result failure --bundle failures-january
+  $ orgtrail search --since 2026-01-01 --before 2026-02-01 --result failure --bundle failures-january.zip
   $ orgtrail search --since 24h 'result:failure -actor:ci*' --save 'Failures of people'
   $ orgtrail search --saved 'Failures of people' --since 7d --count --facet actor
   $ orgtrail search --history-of 48213`;

@@ -18,6 +18,8 @@ export const foundFiles = {
   proofs: 'proofs.ndjson',
   checkpoint: 'checkpoint',
   policy: 'policy.txt',
+  /** The second verifier. */
+  verifier: 'verify.py',
 } as const;
 
 /** What a line of `events.ndjson` says beside the content: all of it is in the leaf as well. */

@@ -25,6 +25,7 @@ What it does, in this order (`verify`, near the end of the file, calls it all):
   4. the rest            later contents, time stamps, coverage and its gaps, and the list of what is not claimed
 
 A bundle of a time (`Time`) has the content of the events of that time; of others it may have the leaf, which shows when they happened.
+A bundle of a search (`verify_found`) has events that a question found, and for each its leaf and the hashes from there to the signed root.
 A bundle of one source (`OneSource`) has some leaves of the two logs, and the tiles that lead from these to the signed roots (`Part`).
 """
 import argparse
@@ -2287,6 +2288,146 @@ def long_instant(value):
         return '%d microseconds since 1970' % value
 
 
+# ------------------------------------------------------------------------------------------------- a bundle of a search
+
+FOUND_LINE = 1 << 28  # an event has 64 MiB at most, and may stand in its line twice
+
+
+def is_found(bundle):
+    return bundle.has('query.json') and not bundle.has('events/checkpoint')
+
+
+def verify_found(bundle, options, report):
+    """Events that a question found: line k of proofs.ndjson has the leaf of line k of events.ndjson and the hashes up to the root."""
+    bundle.files()
+    for path in sorted(bundle.others):
+        report.fault('files', '%s is a link, or no file: what it leads to is not in the bundle' % path)
+    check_listed_hashes(bundle, report)
+    report.facts['bundle'], report.facts['unanchored'] = 'This is a bundle of a search.', True
+    trust = checkpoint = None
+    if any(bundle.has(path) for path in ('checkpoint', 'policy.txt', 'proofs.ndjson')):
+        trust = Trust(bundle, options)
+        report.facts['keys'], report.facts['keys_given'] = [key.vkey for key in trust.policy.logs], trust.given
+        try:
+            checkpoint = Checkpoint(bundle.bytes('checkpoint'))
+        except Unreadable as problem:
+            raise Unreadable('checkpoint %s' % problem)
+        trust.judge(checkpoint, 'events', 'checkpoint', report)
+        report.facts['events'] = {'origin': checkpoint.origin, 'size': checkpoint.size, 'root': base64.b64encode(checkpoint.root).decode()}
+    events, unsigned = found_events(bundle, checkpoint, report)
+    query, complete = (said_in(bundle, path, report) for path in ('query.json', 'completeness.json'))
+    if query.get('events') != events:
+        report.fault('files', 'query.json speaks of %r events, and %d are here' % (query.get('events'), events))
+    if checkpoint:
+        report.claim(['files', 'signatures', 'events'], '%s events are in %s, as it was when it had %s positions, each with the content that is here'
+                     % (format(events - unsigned, ','), checkpoint.origin, format(checkpoint.size, ',')))
+        if unsigned:
+            report.note('That all %d events are in the log: %d of them were not signed yet.' % (events, unsigned))
+        report.note('unanchored: that the log was not rewritten by a holder of the signing key. Compare its checkpoint with one of the same size that was kept.')
+    else:
+        report.note('That anything here is what was stored: nothing is signed.')
+    name_found(trust, complete, report)
+
+
+def name_found(trust, complete, report):
+    reasons = complete.get('incomplete_because')
+    counts = ['%s: %d' % (name, len(complete[name]) if isinstance(complete.get(name), list) else 0) for name in ('gaps', 'holes')]
+    report.note('That these are all events that match, which no proof of single events can show. completeness.json says %s; %s seconds not collected, %s.' % (
+        'complete up to %s' % complete.get('read_until') if complete.get('complete') is True
+        else 'not complete (%s)' % ', '.join(map(str, reasons if isinstance(reasons, list) else [])),
+        complete.get('not_collected_seconds'), ', '.join(counts)))
+    report.note('That nothing is left out of a log: a bundle of that log alone proves it.')
+    report.note('Who asked, when and for what (query.json), and that the events match it: read them.')
+    if trust and not trust.given:
+        report.skip('The keys against any that you were given: --policy or --key.')
+
+
+def found_events(bundle, checkpoint, report):
+    """How many events there are, and how many of them are not signed."""
+    count, unsigned, seen = 0, 0, set()
+    with bundle.open('events.ndjson') as events, bundle.open('proofs.ndjson') if checkpoint else io.BytesIO() as proofs:
+        for line in iter(lambda: events.readline(FOUND_LINE), b''):
+            count += 1
+            if not checkpoint:
+                continue
+            try:
+                unsigned += not check_found(line, proofs.readline(1 << 20), checkpoint, seen, report)
+            except (Unreadable, ValueError, RecursionError) as problem:
+                report.fault('events', 'events.ndjson, line %d: %s' % (count, problem))
+        if checkpoint and proofs.read(1):
+            report.fault('files', 'proofs.ndjson has more lines than there are events')
+    return count, unsigned
+
+
+def check_found(line, proof, checkpoint, seen, report):
+    """Whether the event of a line is signed; faults if it is not the one that was."""
+    if not line.endswith(b'\n') or not proof.endswith(b'\n'):
+        raise Unreadable('it, or its proof, is no whole line')
+    proof = strict_json(proof)
+    position = field(proof, 'position')
+    if type(position) is not int or position < 1:
+        raise Unreadable('its proof has no position')
+    if position in seen:
+        raise Unreadable('event %d is here twice' % position)
+    seen.add(position)
+    if field(proof, 'leaf') is None:
+        # What came after the checkpoint alone: else an event that was changed would only have to be called unsigned.
+        if position <= checkpoint.size or not line.startswith(b'{"position":%d,' % position):
+            raise Unreadable('event %d has no proof, and is within the signed log, or is another one' % position)
+        return False
+    leaf, hashes = strict_base64(text_of(proof['leaf'])), field(proof, 'hashes')
+    each(text_of)(hashes)
+    hashes = [strict_base64(one) for one in hashes]
+    if not leaf.startswith(EVENT) or len(leaf) < 104 or source_in(leaf) is None or any(len(one) != 32 for one in hashes):
+        raise Unreadable('its proof is not that of an event')
+    if int.from_bytes(leaf[34:42], 'big') != position:
+        raise Unreadable('the leaf is of another position')
+    if included(position - 1, checkpoint.size, sha256(b'\x00' + leaf).digest(), hashes) != checkpoint.root:
+        report.fault('events', 'Position %d is not in the log by this proof' % position, position)
+    raw = raw_in(line[:-1], leaf)
+    if leaf[-36:] != len(raw).to_bytes(4, 'big') + sha256(raw).digest():
+        report.fault('events', 'Position %d: the content is not that of its leaf' % position, position)
+    return True
+
+
+def raw_in(line, leaf):
+    """The content of a line, which must say beside it what the leaf says, to the byte."""
+    said = words_of(leaf, b'')
+    words = {name: said[name] for name in ('position', 'received_at', 'action_time', 'source_kind', 'source_id', 'organization_id', 'id', 'defects')}
+    if words['action_time'] and not re.match(r'\d{4}-', words['action_time']):
+        words['action_time'] = None
+    head = json.dumps(words, ensure_ascii=False, separators=(',', ':')).encode()[:-1]
+    rest = line[len(head):]
+    if not line.startswith(head) or not rest.endswith(b'}'):
+        raise Unreadable('it says something else than its leaf')
+    if rest.startswith(b',"raw":'):
+        raw, broken = rest[7:-1], False
+    elif rest.startswith(b',"raw_text":'):
+        raw, broken = text_of(json.JSONDecoder().raw_decode(rest[12:].decode())[0]).encode(), True
+    else:
+        raise Unreadable('it has no content')
+    plain = re.sub(rb'[\r\n]', b' ', raw)
+    text = b',"raw_text":' + json.dumps(raw.decode(), ensure_ascii=False).encode() if broken else b''
+    if broken != (plain != raw) or rest != text + b',"raw":' + plain + b'}':
+        raise Unreadable('it is not as it is written')
+    return raw
+
+
+def said_in(bundle, path, report):
+    """An object of JSON that nothing signs."""
+    try:
+        value = json.loads(bundle.bytes(path, 1 << 26))
+        if isinstance(value, dict):
+            return value
+    except (ValueError, RecursionError):
+        pass
+    except Unreadable as problem:
+        report.fault('files', str(problem))
+        return {}
+    report.fault('files', '%s is no object of JSON' % path)
+    return {}
+
+
 # ----------------------------------------------------------------------------------------------------------- command line
 
 def arguments():
@@ -2337,6 +2478,9 @@ examples:
     options.dir = options.dir or os.path.dirname(os.path.abspath(__file__))
     if not os.path.isdir(options.dir):
         parser.error('%s is no folder' % options.dir)
+    unused = [name for name in ('anchor', 'organization', 'since', 'before', 'tsa_ca') if getattr(options, name) not in (None, [])]
+    if unused and is_found(Bundle(options.dir)):
+        parser.error('--%s is for a bundle of a log: a bundle of a search does not show what else is in the log' % unused[0].replace('_', '-'))
     inside = os.path.join(os.path.realpath(options.dir), '')
     for path, _ in options.anchor:
         if os.path.realpath(path).startswith(inside):
@@ -2357,10 +2501,12 @@ def main():
         if options.tsa_ca is not None and openssl('x509', '-in', options.tsa_ca, '-noout').returncode != 0:
             print('verify: --tsa-ca: there is no certificate in %s, which must be PEM' % options.tsa_ca, file=sys.stderr)
             return USAGE
-        if options.proof is None:
-            verify(options.dir, options, report)
-        else:
+        if options.proof is not None:
             verify_proof(options.proof, options, report)
+        elif is_found(Bundle(options.dir)):
+            verify_found(Bundle(options.dir), options, report)
+        else:
+            verify(options.dir, options, report)
     except Unreadable as problem:
         report.fault('files', str(problem))
     except (CannotVerify, OSError) as problem:

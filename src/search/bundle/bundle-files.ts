@@ -68,4 +68,4 @@ export class MemoryFiles implements BundleFiles {
 }
 
 const tooLarge = (bytes: number): string =>
-  `the bundle would be larger than ${Math.floor(bytes / 1_048_576)} MB: search less, or write it to a folder with orgtrail search … --bundle DIR`;
+  `the bundle would be larger than ${Math.floor(bytes / 1_048_576)} MB: search less, or write it with orgtrail search … --bundle FILE.zip`;

@@ -1,13 +1,13 @@
 import { foundFiles } from '../../evidence/bundle/found-events.ts';
 import { writeManifestLines } from '../../evidence/bundle/manifest.ts';
+import { reasonsOf } from './completeness.ts';
+import { inOneLine, type Question } from './question.ts';
 import type { SearchBundle, SearchBundleParts } from './search-bundle.ts';
 
-/** README.txt of a bundle of a search: what it shows, the commands that verify it, and the list of files. No text of others is in it. */
-export const bundleReadme = (
-  bundle: SearchBundle,
-  parts: Pick<SearchBundleParts, 'version' | 'nowMs'>,
-  hashes: ReadonlyMap<string, string>,
-): string =>
+type ReadmeParts = Pick<SearchBundleParts, 'version' | 'nowMs'> & { readonly question: Question };
+
+/** README.txt of a bundle of a search: what was asked, what it shows, the commands that verify it, and the list of files. */
+export const bundleReadme = (bundle: SearchBundle, parts: ReadmeParts, hashes: ReadonlyMap<string, string>): string =>
   [
     head(bundle, parts),
     bundle.under === undefined ? unsignedText : verifyText,
@@ -17,21 +17,24 @@ export const bundleReadme = (
 
 const head = (
   { events, unsigned, completeness, under }: SearchBundle,
-  { version, nowMs }: Pick<SearchBundleParts, 'version' | 'nowMs'>,
-): string => `A SEARCH OF CLOUDFLARE AUDIT LOGS
+  { version, nowMs, question }: ReadmeParts,
+): string => {
+  const reasons = reasonsOf(completeness);
+  return `A SEARCH OF CLOUDFLARE AUDIT LOGS
 
 This folder is the answer of orgtrail, a program that copies the audit logs of Cloudflare into a database, to one
-question. The question, and who asked, is in ${foundFiles.query}.
+question. ${foundFiles.query} has the question to the letter, and who asked.
 
+${asked(question)}
 Asked at            ${new Date(nowMs).toISOString()}, of orgtrail ${version}
-Events found        ${events}
+Events              ${events}${leftOutText(completeness)}
 Signed              ${
-  under === undefined
-    ? 'nothing: there is no signed log'
-    : `${events - unsigned} of them, under the checkpoint of ${under.size} positions of
+    under === undefined
+      ? 'nothing: there is no signed log'
+      : `${events - unsigned} of them, under the checkpoint of ${under.size} positions of
                     ${under.origin}${under.state === 'ok' || under.state === 'building' ? '' : `\nState of the log    ${under.state}: nothing is signed any more`}`
-}
-Complete            ${completeness.incomplete.length === 0 ? 'yes' : `no: ${completeness.incomplete.join(', ')}`}, as orgtrail says; ${foundFiles.completeness} has the gaps and holes
+  }
+Complete            ${reasons.length === 0 ? 'yes' : `no: ${reasons.join(', ')}`}, as orgtrail says; ${foundFiles.completeness} has the gaps and holes
 
 What it shows:      ${under === undefined ? 'nothing that a signature proves. The list below shows damage on the way.' : 'each of these events is what orgtrail stored, unchanged since the checkpoint was signed.'}
 What it does not:   that these are all events that match. That is what orgtrail answered, of what had been collected
@@ -39,22 +42,46 @@ What it does not:   that these are all events that match. That is what orgtrail 
                     of that log proves: orgtrail evidence export DIR --organization NAME.
                     That Cloudflare told the truth or everything, or who did something.
 `;
+};
+
+/** Texts of others: each in a line that begins with words of this page, so that none can look like something else. */
+const asked = ({ words, line, address, command }: Question): string =>
+  [
+    ...words.map((word, at) => `${at === 0 ? 'Question            ' : '                and '}${inOneLine(word)}`),
+    `As a query line     ${line === '' ? '(none: it asks for everything)' : inOneLine(line)}`,
+    `In the console      ${inOneLine(address)}`,
+    `In a terminal       ${inOneLine(command)}`,
+    '',
+  ].join('\n');
+
+const leftOutText = ({ leftOut }: SearchBundle['completeness']): string =>
+  leftOut === undefined
+    ? ''
+    : `, the newest that match. Older ones are LEFT OUT, since the bundle is full: from ${
+        leftOut.action_time ?? 'those without a time'
+      } (position ${leftOut.position}) on`;
 
 const unsignedText = `HOW TO CHECK IT
 
 The files are as they were written, unless this prints something:
 
+       python3 verify.py
        grep -E '^[0-9a-f]{64}  ' README.txt | sha256sum --check --quiet
 `;
 
 /** The program is RFC 9162, 2.1.3.2, in so few lines that they can be read. */
 const verifyText = `HOW TO VERIFY IT (offline, in this folder)
 
-1. With orgtrail (npm package or container image), without a database; exit code 5 if something does not hold:
+1. With Python 3.9 or later and openssl. It says what holds, what does not, and what is not claimed; exit code 5 if something
+   does not hold. It came with this folder: take a verify.py from elsewhere if you do not trust the sender.
+
+       python3 verify.py
+
+   Or with orgtrail (npm package or container image), a second verifier, without a database:
 
        orgtrail evidence verify .
 
-2. Or with Python 3 and what is here. It prints how many events are in the log, or stops at the first that is not:
+2. Or with some lines of Python that can be read at once. They print how many events are in the log, or stops at the first that is not:
 
        sed -n '/^#begin$/,/^#end$/p' README.txt > /tmp/check.py && python3 /tmp/check.py
 
@@ -106,7 +133,8 @@ print(found, "events are in", name, "as it was among", size)
 
 const contents = ({ under }: SearchBundle): string => `WHAT IS IN IT
 
-${foundFiles.query}          the question with its times made out, as it was written, when, by whom
+${foundFiles.query}          the question with its times made out, as it was written, in words, as a query line, an address of the
+                    console and a command; when, by whom
 ${foundFiles.events}       the events, newest first, one a line: words of the leaf, and the content as it is stored: to the
                     byte what Cloudflare sent, or, if the defects name a text that PostgreSQL cannot hold, that as a string of JSON
 ${foundFiles.completeness}   what had been read of the time that was asked for, gaps, holes
@@ -117,4 +145,5 @@ ${
 ${foundFiles.checkpoint}          name, size and root of the log, signed (c2sp.org/tlog-checkpoint)
 ${foundFiles.policy}          its key (c2sp.org/tlog-policy)
 `
-}`;
+}${foundFiles.verifier}           the first verifier
+`;

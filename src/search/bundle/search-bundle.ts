@@ -19,7 +19,11 @@ export interface SearchBundleParts {
   readonly askedBy: AskedBy;
   /** Of orgtrail. */
   readonly version: string;
+  /** The newest so many events, and so many bytes of them, are in it; it says if older ones are left out. */
   readonly maxEvents: number;
+  readonly maxEventBytes: number;
+  /** Of the console that was asked, as `https://audit.example.com`. */
+  readonly origin?: string;
   readonly nowMs: number;
   readonly signal?: AbortSignal | undefined;
 }

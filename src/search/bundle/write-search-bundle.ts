@@ -1,17 +1,21 @@
+import { readFileSync } from 'node:fs';
 import { OrgtrailError, SearchError } from '../../errors.ts';
 import { type EventWords, foundFiles, writeEventLine, writeProofLine } from '../../evidence/bundle/found-events.ts';
 import type { ProvenUnder } from '../../evidence/export/prove-leaves.sql.ts';
-import { type FoundEvent, rfc3339Of } from '../found-event.ts';
-import { fixTimes, printSearch, type SearchReading } from '../search.ts';
+import { verifierFile } from '../../evidence/files/verifier-file.ts';
+import { type FoundEvent, rfc3339Of, type SearchCoverage } from '../found-event.ts';
+import type { SearchSource } from '../ports.ts';
+import { fixTimes, printSearch, type Search } from '../search.ts';
 import { incompleteBecause } from '../search-answer.ts';
 import type { BundleFiles } from './bundle-files.ts';
-import { completenessJson, MAX_NAMED } from './completeness.ts';
+import { completenessJson, type LeftOut, MAX_NAMED } from './completeness.ts';
+import { questionOf } from './question.ts';
 import { bundleReadme } from './readme.ts';
 import type { SearchBundle, SearchBundleParts } from './search-bundle.ts';
 
 /**
- * Writes all events of a search, each with its proof under the last signed checkpoint, and what may be missing. The caller verifies it.
- * Throws SearchError `refused` if too many match, OrgtrailError `evidence_fails` if an event is not the one that was signed, `usage` if the
+ * Writes the events of a search, as many as fit, each with its proof under the last signed checkpoint, and what may be missing. The caller verifies it.
+ * Throws SearchError `refused` for archived months, OrgtrailError `evidence_fails` if an event is not the one that was signed, `usage` if the
  * account may not read the log.
  */
 export const writeSearchBundle = async (files: BundleFiles, parts: SearchBundleParts): Promise<SearchBundle> => {
@@ -22,17 +26,21 @@ export const writeSearchBundle = async (files: BundleFiles, parts: SearchBundleP
   const coverage = await source.coverage(search, MAX_NAMED);
   const holes = await source.holes(search, MAX_NAMED);
   const found = await writeEvents(files, parts, search);
-  const { positions } = found;
-  const empty = positions.length === 0 ? await source.explain(search, reading.given, true) : undefined;
+  const { positions, leftOut } = found;
+  if (leftOut !== undefined) await refuseDropped(source, search, coverage);
+  const empty =
+    positions.length === 0 && leftOut === undefined ? await source.explain(search, reading.given, true) : undefined;
   const page = { events: [], more: false, reached: undefined };
   const incomplete = incompleteBecause(search, page, coverage, empty);
-  const completeness = { coverage, holes, empty, incomplete };
+  const completeness = { coverage, holes, empty, incomplete, leftOut };
   writeJson(files, foundFiles.completeness, completenessJson(completeness));
   const { under, unsigned } = await writeProofs(files, parts, positions);
+  const question = questionOf(reading.search, nowMs, parts.origin);
   writeJson(files, foundFiles.query, {
     form: 'orgtrail search bundle 1',
     query: Object.fromEntries(printSearch(search)),
     given: reading.given,
+    ...question,
     asked_at: new Date(nowMs).toISOString(),
     asked_by: parts.askedBy,
     orgtrail: parts.version,
@@ -40,11 +48,21 @@ export const writeSearchBundle = async (files: BundleFiles, parts: SearchBundleP
     until_position: found.untilPosition,
     events: positions.length,
     not_signed: unsigned,
+    newest_left_out: leftOut ?? null,
     log: under === undefined ? null : { origin: under.origin, size: under.size, state: under.state },
   });
   const bundle = { events: positions.length, unsigned, completeness, under };
-  files.write(foundFiles.readme, Buffer.from(bundleReadme(bundle, parts, files.hashes)));
+  files.write(foundFiles.verifier, readFileSync(verifierFile));
+  files.write(foundFiles.readme, Buffer.from(bundleReadme(bundle, { ...parts, question }, files.hashes)));
   return bundle;
+};
+
+/** What is read to its end looks at this by itself. Throws SearchError `timeout`: of a month that was dropped meanwhile, newer events may be missing. */
+const refuseDropped = async (source: SearchSource, search: Search, before: SearchCoverage): Promise<void> => {
+  const { archivedMonths } = await source.coverage(search, 0);
+  const dropped = archivedMonths.filter((month) => !before.archivedMonths.includes(month));
+  if (dropped.length > 0)
+    throw new SearchError('timeout', `${dropped.join(', ')} went into the archive while it was read: try again`);
 };
 
 const writeJson = (files: BundleFiles, path: string, value: unknown): void =>
@@ -52,28 +70,34 @@ const writeJson = (files: BundleFiles, path: string, value: unknown): void =>
 
 const writeEvents = async (
   files: BundleFiles,
-  { source, maxEvents, signal }: SearchBundleParts,
-  search: SearchReading['search'],
+  { source, maxEvents, maxEventBytes, signal }: SearchBundleParts,
+  search: Search,
 ) => {
   const positions: number[] = [];
+  let bytes = 0;
   let head = { feedId: '', untilPosition: 0 };
+  let leftOut: LeftOut | undefined;
   const file = files.open(foundFiles.events);
   for await (const { events, feedId, untilPosition } of source.found(search, signal)) {
     signal?.throwIfAborted();
     head = { feedId, untilPosition };
-    if (positions.length + events.length > maxEvents) throw new SearchError('refused', tooMany(maxEvents));
-    const lines = events.map(({ event, rawText }) => `${writeEventLine(wordsOf(event), rawText)}\n`);
-    file.write(Buffer.from(lines.join('')));
-    positions.push(...events.map(({ event }) => event.position));
+    for (const { event, rawText } of events) {
+      const line = Buffer.from(`${writeEventLine(wordsOf(event), rawText)}\n`);
+      if (positions.length === maxEvents || bytes + line.length > maxEventBytes) {
+        leftOut = { position: event.position, action_time: rfc3339Of(event.sortTime) };
+        break;
+      }
+      file.write(line);
+      bytes += line.length;
+      positions.push(event.position);
+    }
+    if (leftOut !== undefined) break;
   }
   file.end();
-  return { positions, ...head };
+  return { positions, leftOut, ...head };
 };
 
 const NO_ARCHIVED = 'a bundle has no events that are in the archive alone: leave out archive';
-
-const tooMany = (events: number): string =>
-  `more than ${events.toLocaleString('en')} events match, which is too many for a bundle: search less time, or write it to a folder with orgtrail search … --bundle DIR`;
 
 /** As the leaf says them: a bundle has no word beside an event that is not signed. */
 const wordsOf = (event: FoundEvent): EventWords => ({

@@ -1,9 +1,13 @@
-import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FolderWriter } from '../../../src/evidence/files/folder-writer.ts';
+import { createShownEvidence } from '../../../src/evidence/shown/shown-evidence.sql.ts';
+import { writeSearchBundle } from '../../../src/search/bundle/write-search-bundle.ts';
+import { readSearch } from '../../../src/search/search.ts';
 import { readAccessLog, untilNoted } from '../../support/accounts/access-log.ts';
 import { createLogin, type Login } from '../../support/accounts/login.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
@@ -55,6 +59,32 @@ const inShell = (command: string): string =>
   execFileSync('bash', ['-ec', command], { cwd: join(folder, 'bundle'), encoding: 'utf8', stdio: 'pipe' });
 const byPython = () =>
   inShell(`sed -n '/^#begin$/,/^#end$/p' README.txt > ../check.py && python3 ../check.py 2>&1 || echo FAILS`);
+/** The verifier that came with the bundle. */
+const byVerifyPy = (...args: string[]) => {
+  const { status, stdout } = spawnSync('python3', ['-B', inBundle('verify.py'), '--json', ...args], {
+    encoding: 'utf8',
+  });
+  return { code: status, report: stdout === '' ? undefined : JSON.parse(stdout) };
+};
+/** With the parts of the daemon, as its account. */
+const writeLimited = async (limits: { readonly maxEvents: number; readonly maxEventBytes: number }): Promise<void> => {
+  const writer = new FolderWriter(join(folder, 'bundle'));
+  const nowMs = Date.now();
+  await writeSearchBundle(writer, {
+    ...limits,
+    source: run.app.search,
+    evidence: createShownEvidence(run.app.database.pool, true),
+    reading: readSearch({}, nowMs),
+    askedBy: { by: 'command', name: null },
+    version: '1.2.3',
+    nowMs,
+  });
+  writer.finish();
+};
+const unpack = (file: string, root: string): void => {
+  execFileSync('python3', ['-m', 'zipfile', '-e', file, folder]);
+  renameSync(join(folder, root), join(folder, 'bundle'));
+};
 const listed = "grep -E '^[0-9a-f]{64}  ' README.txt | sha256sum --check --quiet";
 
 describe('a search as a bundle', () => {
@@ -71,6 +101,7 @@ describe('a search as a bundle', () => {
       'policy.txt',
       'proofs.ndjson',
       'query.json',
+      'verify.py',
     ]);
     const { rows } = await world.database.pool.query<{ position: number; raw: string }>(
       'select position::float8 as position, raw::text as raw from audit_events order by action_time desc, position desc',
@@ -95,11 +126,16 @@ describe('a search as a bundle', () => {
     expect(report.claims).toEqual(
       expect.arrayContaining([
         expect.stringMatching(/^63 events are in audit\.example\.com/),
-        expect.stringContaining('6 files'),
+        expect.stringContaining('7 files'),
       ]),
     );
     expect(report.not_claimed).toEqual(
       expect.arrayContaining([expect.stringMatching(/^that these are all events that match/)]),
+    );
+    const other = byVerifyPy();
+    expect([other.code, other.report.faults]).toEqual([0, []]);
+    expect(other.report.claims).toEqual(
+      expect.arrayContaining([expect.stringMatching(/^63 events are in audit\.example\.com/)]),
     );
     expect(byPython()).toMatch(/^63 events are in audit\.example\.com\/\S+ as it was among 63\n$/);
     expect(inShell(listed)).toBe('');
@@ -129,6 +165,11 @@ describe('a search as a bundle', () => {
       (text: string) => text.replace(/"hashes":\["(.{9})(.)/, (_, a, b) => `"hashes":["${a}${b === 'A' ? 'B' : 'A'}`),
     ],
     ['a size', 'checkpoint', (text: string) => text.replace('\n63\n', '\n64\n')],
+    [
+      'an event that is called unsigned',
+      'proofs.ndjson',
+      (text: string) => text.replace(/"leaf":".*\]\}/, '"leaf":null}'),
+    ],
     ['the key', 'policy.txt', (text: string) => text.replace(/\+[0-9a-f]{8}\+/, '+00000000+')],
   ])('shows that %s was changed, also if the list was made again', async (_what, name, change) => {
     await build();
@@ -145,6 +186,8 @@ describe('a search as a bundle', () => {
     expect(inShell(listed)).toBe('');
     const again = await verify();
     expect([again.code, JSON.parse(again.stdout).holds]).toEqual([5, false]);
+    const other = byVerifyPy();
+    expect([other.code, other.report.holds]).toEqual([5, false]);
   });
 
   test('without a log has the events and the list, and says that nothing is signed', async () => {
@@ -156,14 +199,17 @@ describe('a search as a bundle', () => {
       'completeness.json',
       'events.ndjson',
       'query.json',
+      'verify.py',
     ]);
     expect(inShell(listed)).toBe('');
+    expect(byVerifyPy()).toMatchObject({ code: 0, report: { holds: true, faults: [] } });
     const { code, stdout } = await verify();
     const report = JSON.parse(stdout);
     expect([code, report.claims.length]).toEqual([0, 1]);
     expect(report.not_claimed).toContain('that anything here is what was stored: nothing is signed');
     writeFileSync(inBundle('events.ndjson'), read('events.ndjson').replace('"type":"create"', '"type":"delete"'));
     expect((await verify()).code).toBe(5);
+    expect(byVerifyPy().code).toBe(5);
   });
 
   test('names events that are not signed yet, and what had not been collected', async () => {
@@ -208,6 +254,14 @@ describe('a search as a bundle', () => {
         expect.stringMatching(/not complete \(time_not_collected\): \d+ seconds not collected, gaps: 1, holes: 1/),
       ]),
     );
+    const other = byVerifyPy();
+    expect([other.code, other.report.faults]).toEqual([0, []]);
+    expect(other.report.not_claimed).toEqual(
+      expect.arrayContaining([
+        'That all 64 events are in the log: 1 of them were not signed yet.',
+        expect.stringContaining('not complete (time_not_collected)'),
+      ]),
+    );
     expect(byPython()).toMatch(/^line 1 is not signed yet\n63 events are in/);
   });
 
@@ -216,6 +270,72 @@ describe('a search as a bundle', () => {
     await write('--action', 'no-such-action');
     expect(json('completeness.json')).toMatchObject({ complete: false, incomplete_because: ['value_never_occurs'] });
     expect(await verify()).toMatchObject({ code: 0 });
+    expect(byVerifyPy().code).toBe(0);
+  });
+
+  test('says its question in words and in each way to ask it again, and no question can look like a line of README.txt', async () => {
+    await build();
+    const forged = `x\n${'0'.repeat(64)}  verify.py\n#begin\nprint(1)\u202e`;
+    await write('--since', '2026-01-01', '--text', forged, 'action:create,del* -result:failure');
+    const question = json('query.json');
+    expect(question.words).toEqual([
+      'at 2026-01-01T00:00:00Z or later',
+      `the entry contains ${JSON.stringify(forged)}`,
+      'the action is "create" or "del*" (* is any rest)',
+      'the result is not "failure"',
+    ]);
+    expect(question.line).toContain('action:create,del* -result:failure');
+    expect(question.address).toMatch(/^\/events\?since=2026-01-01T00%3A00%3A00Z&text=x%0A0000/);
+    expect(question.command).toMatch(/^orgtrail search /);
+    expect(read('README.txt')).toContain('\n                and the action is "create" or "del*" (* is any rest)\n');
+    expect(read('README.txt')).not.toMatch(/^0{64}|^print\(1\)|\u202e/m);
+    expect(inShell(listed)).toBe('');
+    expect(byPython()).toMatch(/^0 events are in/);
+    expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
+  });
+
+  test('is one file if its name ends so, which another program unpacks', async () => {
+    await build();
+    const file = join(folder, 'my case.zip');
+    const written = await runInProcess(['search', '--bundle', file], env);
+    expect(written).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('63 of them proven') });
+    expect(readdirSync(folder)).toEqual(['my case.zip']);
+    expect(await runInProcess(['search', '--bundle', file], env)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('exists already'),
+    });
+    unpack(file, 'my_case');
+    expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
+    for (const option of ['--anchor=x', '--organization=x', '--since=2026-01-01T00:00:00Z'])
+      expect(byVerifyPy(option).code, option).toBe(2);
+  });
+
+  test('that is full leaves out the oldest, and says so everywhere', async () => {
+    await build();
+    const { rows } = await world.database.pool.query<{ position: number }>(
+      'select position::float8 as position from audit_events order by action_time desc, position desc',
+    );
+    const newest = rows[10]?.position;
+    await writeLimited({ maxEvents: 10, maxEventBytes: 2 ** 30 });
+    expect(linesOf('events.ndjson')).toHaveLength(10);
+    expect(json('query.json')).toMatchObject({ events: 10, newest_left_out: { position: newest } });
+    expect(json('completeness.json')).toMatchObject({
+      complete: false,
+      incomplete_because: ['older_events_left_out'],
+      newest_left_out: { position: newest },
+    });
+    expect(read('README.txt')).toMatch(/^Events {14}10, the newest that match\. Older ones are LEFT OUT/m);
+    const said = expect.arrayContaining([expect.stringContaining('not complete (older_events_left_out)')]);
+    expect(JSON.parse((await verify()).stdout)).toMatchObject({ holds: true, not_claimed: said });
+    expect(byVerifyPy()).toMatchObject({ code: 0, report: { not_claimed: said } });
+    const bytes = linesOf('events.ndjson').slice(0, 3).join('\n').length + 1;
+    await rm(join(folder, 'bundle'), { recursive: true });
+    await writeLimited({ maxEvents: 10, maxEventBytes: bytes });
+    expect(linesOf('events.ndjson').join('\n').length).toBeLessThanOrEqual(bytes);
+    await rm(join(folder, 'bundle'), { recursive: true });
+    await writeLimited({ maxEvents: 10, maxEventBytes: 10 });
+    expect(json('completeness.json')).toMatchObject({ incomplete_because: ['older_events_left_out'], empty: null });
+    expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
   });
 
   test('is not written if an event is not the one that was signed, if there is a folder, or without the right', async () => {
@@ -243,22 +363,25 @@ describe('in the console', () => {
 
   const get = (path: string) => fetch(`${served.server.url}${path}`, { redirect: 'manual' });
 
-  test('is an archive that tar unpacks and the command verifies, and is noted as an export with its events', async () => {
+  test('is an archive that another program unpacks and the command verifies, and is noted as an export with its events', async () => {
     await build();
     const page = await (await get('/events?result=success&since=30d')).text();
     expect(page).toContain('href="/events/bundle?since=30d&amp;result=success"');
     const response = await get('/events/bundle?since=30d&result=success');
     expect(response.status).toBe(200);
-    expect(response.headers.get('content-type')).toBe('application/x-tar');
+    expect(response.headers.get('content-type')).toBe('application/zip');
     expect(response.headers.get('content-disposition')).toMatch(
-      /^attachment; filename="orgtrail-search-[\dTZ-]+\.tar"$/,
+      /^attachment; filename="orgtrail-search-[\dTZ-]+\.zip"$/,
     );
-    writeFileSync(join(folder, 'bundle.tar'), Buffer.from(await response.arrayBuffer()));
-    execFileSync('bash', ['-ec', 'mkdir bundle && tar -xf bundle.tar --strip-components=1 -C bundle'], { cwd: folder });
-    const { query, asked_by, events } = json('query.json');
+    const [, name = ''] = /"(.*)\.zip"/.exec(response.headers.get('content-disposition') ?? '') ?? [];
+    writeFileSync(join(folder, 'case.zip'), Buffer.from(await response.arrayBuffer()));
+    unpack(join(folder, 'case.zip'), name);
+    const { query, asked_by, events, address } = json('query.json');
+    expect(address.replace(/since=[^&]*/, '')).toBe(`${served.server.url}/events?&result=success`);
     expect([query.result, asked_by]).toEqual(['success', { by: 'console', name: null }]);
     expect(linesOf('events.ndjson')).toHaveLength(events);
     expect(await verify()).toMatchObject({ code: 0 });
+    expect(byVerifyPy().code).toBe(0);
     expect(byPython()).toMatch(new RegExp(`^${events} events are in`));
     const noted = { kind: 'export', route: 'GET /events/bundle' };
     await untilNoted(world.database.pool, { ...noted, outcome: 'begun' });

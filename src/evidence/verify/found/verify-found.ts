@@ -96,13 +96,22 @@ const verifyEvents = async (
       const proof = readProofLine(proofLine.value.toString());
       if (seen.has(proof.position)) throw new EvidenceFault(`event ${proof.position} is here twice`);
       seen.add(proof.position);
-      if (proof.signed === undefined) counts.unsigned += 1;
-      else verifyEvent(report, line.toString(), proof.position, proof.signed, checkpoint);
+      if (proof.signed === undefined) {
+        verifyUnsigned(line, proof.position, checkpoint);
+        counts.unsigned += 1;
+      } else verifyEvent(report, line.toString(), proof.position, proof.signed, checkpoint);
     });
   }
   if (proofs !== undefined && (await proofs.next()).done !== true)
     report.fault('missing', `${foundFiles.proofs} has more lines than there are events`);
   return counts;
+};
+
+/** What came after the checkpoint, and nothing else, has no proof: else an event that was changed would only have to be called unsigned. */
+const verifyUnsigned = (line: Buffer, position: number, { size }: OpenCheckpoint): void => {
+  if (position <= size) throw new EvidenceFault(`event ${position} has no proof, and is within the signed log`);
+  if (!line.toString().startsWith(`{"position":${position},`))
+    throw new EvidenceFault('its proof is of another position');
 };
 
 const verifyEvent = (

@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import { OrgtrailError } from '../../../errors.ts';
 import { verifyFound } from '../../../evidence/verify/found/verify-found.ts';
 import { MemoryFiles } from '../../../search/bundle/bundle-files.ts';
-import { writeTar } from '../../../search/bundle/tar.ts';
 import { writeSearchBundle } from '../../../search/bundle/write-search-bundle.ts';
+import { writeZip } from '../../../search/bundle/zip.ts';
 import type { ExportPiece } from '../../../search/ports.ts';
 import { readSearch, type SearchReading, searchFields } from '../../../search/search.ts';
 import { unknownParameter } from '../../../text/nearest.ts';
@@ -12,10 +12,13 @@ import { goneSignal } from '../../gone-signal.ts';
 import { withIds } from '../../search/answer.ts';
 import { faultsInWords, sendPieces } from '../../search/routes.ts';
 import { hidden } from '../hidden.ts';
+import { originOf } from '../result/copy-as.ts';
 import type { ExplorerOptions } from './routes.ts';
 
-/** All of it is in memory until the reader has it, in each of two places for exports. */
+/** All of it is in memory until the reader has it, in each of two places for exports: older events are left out, and it says so. */
 const MAX_EVENTS = 10_000;
+const MAX_EVENT_BYTES = 16_777_216;
+/** Proofs of so many events have up to 15 MB. */
 const MAX_BYTES = 33_554_432;
 
 export interface BundleOptions extends ExplorerOptions {
@@ -59,8 +62,8 @@ const sendBundle = async (
     const files = new MemoryFiles(MAX_BYTES);
     const { events } = await write(files, request, options, reading, nowMs, gone);
     const name = `orgtrail-search-${new Date(nowMs).toISOString().slice(0, 19).replaceAll(':', '')}Z`;
-    await sendPieces(request, reply, 'application/x-tar', archive(files, name, nowMs, events), {
-      disposition: `attachment; filename="${name}.tar"`,
+    await sendPieces(request, reply, 'application/zip', archive(files, name, nowMs, events), {
+      disposition: `attachment; filename="${name}.zip"`,
       isPlain: true,
       place,
     });
@@ -79,7 +82,9 @@ const write = async (
 ) => {
   const askedBy = { by: 'console', name: request.identity?.who ?? null } as const;
   try {
-    const parts = { source, evidence, reading, askedBy, version, maxEvents: MAX_EVENTS, nowMs, signal };
+    const limits = { maxEvents: MAX_EVENTS, maxEventBytes: MAX_EVENT_BYTES };
+    const origin = originOf(request.protocol, request.host);
+    const parts = { source, evidence, reading, askedBy, version, origin, nowMs, signal, ...limits };
     const bundle = await writeSearchBundle(files, parts);
     const { faults } = await verifyFound(files.reader());
     if (faults[0] !== undefined) throw new OrgtrailError('evidence_fails', faults[0].message);
@@ -101,6 +106,6 @@ async function* archive(
   events: number,
 ): AsyncGenerator<ExportPiece, void, void> {
   const entries = [...files].map(([name, pieces]) => ({ name: `${folder}/${name}`, pieces }));
-  for (const lines of writeTar(entries, nowMs / 1_000)) yield { lines };
+  for await (const lines of writeZip(entries, nowMs)) yield { lines };
   yield { lines: Buffer.alloc(0), events };
 }

@@ -68,7 +68,7 @@ const exportLinks = ({ reading }: EventsView): Html => {
   return html`<p class="row exports"><span class="muted">Export all matches:</span>
 <a class="quiet-button" href="${link('csv')}" download title="The columns, without limit; a download that breaks off is not whole">CSV</a>
 <a class="quiet-button" href="${link('ndjson')}" download title="The exact originals, without limit; a download that breaks off is not whole">NDJSON</a>
-<a class="quiet-button" href="/events/bundle?${printSearch(reading.search).toString()}" download title="The exact originals with question, proofs and what is not collected, as a tar that verifies offline; up to 10,000 events">Evidence bundle</a>
+<a class="quiet-button" href="/events/bundle?${printSearch(reading.search).toString()}" download title="The exact originals with question, proofs and what is not collected, as a zip that verifies offline; the newest 10,000 events at most">Evidence bundle</a>
 ${fixedLink(reading.search)}</p>`;
 };
 
