@@ -7,7 +7,7 @@ import { entityKinds, entitySearch } from '../../search/entity/entity.ts';
 import type { EventDetail } from '../../search/found-event.ts';
 import { logOf } from '../../search/history/resource-history.ts';
 import type { SearchSource } from '../../search/ports.ts';
-import { readCursor } from '../../search/search-cursor.ts';
+import { MAX_CURSOR_LENGTH, readCursor } from '../../search/search-cursor.ts';
 import { facetFields } from '../../search/summary/summary.ts';
 import { completenessOf, MAX_ANSWER, shortened, visible } from './answer.ts';
 import { eventBody, question, readQuestion, timeOfQuestion } from './questions.ts';
@@ -31,7 +31,7 @@ const searchEvents = tool({
   input: z.strictObject({
     ...question,
     limit: z.number().int().min(1).max(MAX_EVENTS).default(20),
-    cursor: z.string().max(200).optional().describe('"next" of an answer to the same question.'),
+    cursor: z.string().max(MAX_CURSOR_LENGTH).optional().describe('"next" of an answer to the same question.'),
   }),
   answer: async ({ source }, { limit, cursor: text, ...rest }, signal) => {
     const cursor = text === undefined ? undefined : readCursor(text);

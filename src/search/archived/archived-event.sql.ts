@@ -19,7 +19,10 @@ export const readArchivedEvent = async (
     const row = Array.from(positions, Number).indexOf(position);
     if (row === -1) continue;
     const picked = { group, row, time: group.firstTime, position };
-    const [found] = await readFoundRows({ pool, months }, [picked], Number.POSITIVE_INFINITY, undefined);
+    const [found] = await readFoundRows({ pool, months }, [picked], {
+      maxBytes: Number.POSITIVE_INFINITY,
+      signal: undefined,
+    });
     if (found === undefined) continue;
     const changes = found.event.changed ? await months.changesOf(group.month, position) : [];
     const { rows } = await pool.query<{ previous: number | null; next: number | null }>(

@@ -7,7 +7,7 @@ import { type AskedPage, explained } from '../search-events.sql.ts';
 import { instantOf } from './archived-columns.ts';
 import { archivedConditions } from './archived-conditions.ts';
 import { readArchivedMonths } from './archived-months.sql.ts';
-import { endBefore, type PageBounds, type PickedRow, pickRows } from './archived-page.ts';
+import { type PageBounds, type PickedPage, type PickedRow, pickRows } from './archived-page.ts';
 import { readFoundRows } from './found-rows.sql.ts';
 import { createMatcher, type MatchMemory } from './matching-rows.ts';
 import { mergeParts, orderOf, type PagePart, type Place, placeOf } from './merge-pages.ts';
@@ -22,6 +22,8 @@ export interface ArchivedParts {
 }
 
 const TIMEOUT_MS = 3_000;
+/** Of the time of a page; the rest is for reading what it shows. */
+const LOOKING_SHARE = 0.8;
 /** Texts of archived events that are in memory for a page, but for a single larger one. */
 const MAX_PAGE_BYTES = 16 * 1_048_576;
 
@@ -38,24 +40,25 @@ export const withArchive = async (
 ): Promise<SearchPage> => {
   const direction = asked.cursor?.direction ?? 'older';
   const bounds = await boundsOf(parts.pool, query, asked.cursor);
-  const deadlineMs = performance.now() + totalMs;
-  const isBeyond = direction === 'older' && asked.cursor !== undefined && bounds.cursor === undefined;
-  const match = createMatcher(parts, { conditions: archivedConditions(query), isChanged: query.changed });
+  const beganMs = performance.now();
+  const isOver = (share: number) => performance.now() > beganMs + totalMs * share;
+  const isBeyond = direction === 'older' && asked.cursor !== undefined && placeOf(asked.cursor).time === undefined;
+  const matcher = createMatcher(parts, { conditions: archivedConditions(query), isChanged: query.changed });
   const picked = await pickRows(parts.months, isBeyond ? [] : await readArchivedMonths(parts.pool, query), bounds, {
-    match,
+    matcher,
     most: asked.limit + 1,
-    isOver: () => performance.now() > deadlineMs,
+    isOver: () => isOver(LOOKING_SHARE),
     signal: asked.signal,
   });
   const cold: PagePart<FoundEvent | PickedRow> = {
     items: picked.rows.map((row) => ({ value: row, place: row })),
-    end: endOfCold(picked, asked.limit, direction),
+    end: picked.rows.length > asked.limit ? picked.rows.at(-1) : picked.reached,
   };
   const merged = mergeParts([hotPart(hot, direction), cold], { direction, limit: asked.limit });
-  const events = await found(parts, merged.items, asked.signal);
+  const events = await found(parts, merged.items, { signal: asked.signal, isOver: () => isOver(1) });
   const isWhole = events.length === merged.items.length;
   const reached =
-    isWhole && merged.reached !== undefined ? cursorAt(merged.reached, direction, asked.cursor) : undefined;
+    isWhole && merged.reached !== undefined ? cursorAt(merged.reached, direction, asked.cursor, picked) : undefined;
   if (direction === 'newer') events.reverse();
   return { events, more: merged.more || !isWhole, reached, archivedMonths: [...picked.months].sort() };
 };
@@ -72,35 +75,27 @@ const hotPart = (
   return { items, end: reached === undefined ? (more ? items.at(-1)?.place : undefined) : placeOf(reached) };
 };
 
-const endOfCold = (
-  { rows, reached }: Awaited<ReturnType<typeof pickRows>>,
-  limit: number,
-  direction: SearchCursor['direction'],
-): Place | undefined => {
-  if (rows.length > limit) return rows.at(-1);
-  if (reached === undefined) return undefined;
-  return endBefore(reached, direction);
-};
-
-/** Never in front of where the page began. */
+/** Never in front of where the page began, with what is known of the groups that were looked at. */
 const cursorAt = (
   place: Place,
   direction: SearchCursor['direction'],
   begun: SearchCursor | undefined,
+  { known: print }: PickedPage,
 ): SearchCursor => {
   if (begun !== undefined && orderOf(direction)(place, placeOf(begun)) < 0) return begun;
+  const known = place.time === undefined ? undefined : print?.({ time: place.time, position: place.position });
   const written = place.time === undefined ? '-infinity' : `${instantOf(place.time).slice(0, -1).replace('T', ' ')}+00`;
-  return { direction, time: place.text ?? written, position: place.position };
+  return { direction, time: place.text ?? written, position: place.position, ...(known !== undefined && { known }) };
 };
 
-/** The events of a page in its order, as far as their texts fit. */
+/** The events of a page in its order, as far as their texts fit and there is time: one at least. */
 const found = async (
   parts: ArchivedParts,
   items: readonly { readonly value: FoundEvent | PickedRow }[],
-  signal: AbortSignal | undefined,
+  reading: { readonly signal: AbortSignal | undefined; readonly isOver: () => boolean },
 ): Promise<FoundEvent[]> => {
   const picked = items.flatMap(({ value }) => ('group' in value ? [value] : []));
-  const read = await readFoundRows(parts, picked, MAX_PAGE_BYTES, signal);
+  const read = await readFoundRows(parts, picked, { maxBytes: MAX_PAGE_BYTES, ...reading });
   const byPosition = new Map(read.map(({ event }) => [event.position, event]));
   const events: FoundEvent[] = [];
   for (const { value } of items) {
@@ -131,6 +126,7 @@ const boundsOf = async (
     since: number(rows[0]?.since),
     before: number(rows[0]?.before),
     cursor: place?.time === undefined ? undefined : { time: place.time, position: place.position },
+    known: cursor?.known,
     untilPosition,
     organization,
   };

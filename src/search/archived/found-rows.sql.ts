@@ -21,14 +21,21 @@ export const archivedTextOf = (event: FoundEvent): string | undefined => texts.g
 const TIMEOUT_MS = 10_000;
 const plainColumns = archivedColumnNames.filter((name) => name !== 'raw');
 
-/** The events of rows, in their order; fewer, but one, if their texts would take more than `maxBytes` together. */
+interface Reading {
+  /** Of their texts together. */
+  readonly maxBytes: number;
+  /** Whether the time of the reader is over; undefined: it never is. */
+  readonly isOver?: () => boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The events of rows, in their order; fewer, but one, if their texts would take too much or the time is over. */
 export const readFoundRows = async (
   { pool, months }: { readonly pool: Pool; readonly months: ArchivedMonths },
   picked: readonly PickedRow[],
-  maxBytes: number,
-  signal: AbortSignal | undefined,
+  { maxBytes, isOver, signal }: Reading,
 ): Promise<readonly ArchivedFound[]> => {
-  const read = await readColumnsOf(picked, signal);
+  const { read, isWhole } = await readColumnsOf(picked, isOver, signal);
   const changed = new Map<string, ReadonlySet<number>>();
   for (const { group } of picked)
     if (!changed.has(group.month)) changed.set(group.month, await months.changed(group.month));
@@ -37,6 +44,7 @@ export const readFoundRows = async (
   let bytes = 0;
   for (const { position, group } of picked) {
     const one = read.get(position);
+    if (one === undefined && !isWhole) break;
     if (one === undefined) throw new Error(`the archive gave no event ${position}`);
     bytes += one.bytes;
     if (bytes > maxBytes && fitting.length > 0) break;
@@ -55,13 +63,18 @@ export const readFoundRows = async (
   });
 };
 
-/** Group by group, so that only one is in memory. */
-const readColumnsOf = async (picked: readonly PickedRow[], signal: AbortSignal | undefined) => {
+/** Group by group, so that only one is in memory: that of the first row at least. */
+const readColumnsOf = async (
+  picked: readonly PickedRow[],
+  isOver: (() => boolean) | undefined,
+  signal: AbortSignal | undefined,
+) => {
   const groups = Map.groupBy(picked, ({ group }) => group.name);
   const read = new Map<number, { row: Readonly<Record<string, unknown>>; raw: string; bytes: number }>();
   for (const rows of groups.values()) {
     const [first] = rows;
     if (first === undefined) continue;
+    if (read.size > 0 && isOver?.() === true) return { read, isWhole: false };
     const columns = await first.group.columns<ArchivedColumn>(archivedColumnNames, signal);
     for (const { row, position } of rows) {
       const raw = columns.raw[row] as Uint8Array;
@@ -69,7 +82,7 @@ const readColumnsOf = async (picked: readonly PickedRow[], signal: AbortSignal |
       read.set(position, { row: Object.fromEntries(values), raw: textOf(raw) ?? '', bytes: raw.length });
     }
   }
-  return read;
+  return { read, isWhole: true };
 };
 
 /** As a search of the database gives them: by the same columns, of tables that have the same names. */

@@ -19,11 +19,18 @@ export interface MatchMemory {
 
 const nothing: MatchedRows = { rows: [], times: [], positions: [] };
 
+/** Looks for the rows of one search. */
+export interface Matcher {
+  /** Another text for each other set of conditions. */
+  readonly question: string;
+  match(group: ArchivedGroup): Promise<MatchedRows>;
+}
+
 /** Looks for the rows of one search, group by group. What it began for one reader may be for others as well, so no signal ends it. */
 export const createMatcher = (
   { pool, months, memory }: { readonly pool: Pool; readonly months: ArchivedMonths; readonly memory: MatchMemory },
   { conditions, isChanged }: { readonly conditions: readonly ArchivedCondition[]; readonly isChanged: boolean },
-): ((group: ArchivedGroup) => Promise<MatchedRows>) => {
+): Matcher => {
   const decisions = conditions.map((condition) => ({ condition, decide: createDecide(pool, condition) }));
   const question = JSON.stringify([conditions.map(({ sql, values }) => [sql, values]), isChanged]);
   const changed = new Map<string, ReadonlySet<number>>();
@@ -52,5 +59,5 @@ export const createMatcher = (
       positions: rows.map((row) => Number(position[row])),
     };
   };
-  return (group) => memory.get(`${group.name} ${question}`, () => look(group));
+  return { question, match: (group) => memory.get(`${group.name} ${question}`, () => look(group)) };
 };
