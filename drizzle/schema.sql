@@ -25,7 +25,9 @@ create table access_tokens (
   created_at timestamp with time zone not null default clock_timestamp(),
   created_as text not null default SESSION_USER,
   revoked_at timestamp with time zone,
-  revoked_as text
+  revoked_as text,
+  access_log_proof bytea,
+  sees_access_log boolean not null default false
 );
 
 create table account_changes (
@@ -183,6 +185,12 @@ create table collector_tokens (
   token_id text not null,
   note text,
   added_at timestamp with time zone not null default clock_timestamp()
+);
+
+create table console_session_proofs (
+  key bytea not null,
+  token_id bigint not null,
+  proof bytea not null
 );
 
 create table console_sessions (
@@ -607,6 +615,7 @@ create table walks (
 create table audit_events_default partition of audit_events DEFAULT;
 
 alter table access_log add constraint access_log_pkey PRIMARY KEY (id);
+alter table access_tokens add constraint access_tokens_access_log_proof_check CHECK ((octet_length(access_log_proof) = 32));
 alter table access_tokens add constraint access_tokens_hash_check CHECK ((octet_length(hash) = 32));
 alter table access_tokens add constraint access_tokens_hash_key UNIQUE (hash);
 alter table access_tokens add constraint access_tokens_pkey PRIMARY KEY (id);
@@ -639,6 +648,11 @@ alter table archive_policy add constraint archive_policy_pkey PRIMARY KEY (only_
 alter table audit_event_changes add constraint audit_event_changes_pkey PRIMARY KEY (id);
 alter table audit_event_changes add constraint audit_event_changes_source_kind_source_id_event_id_raw_sha2_key UNIQUE (source_kind, source_id, event_id, raw_sha256);
 alter table collector_tokens add constraint collector_tokens_pkey PRIMARY KEY (token_id);
+alter table console_session_proofs add constraint console_session_proofs_key_fkey FOREIGN KEY (key) REFERENCES console_sessions(key) ON DELETE CASCADE;
+alter table console_session_proofs add constraint console_session_proofs_pkey PRIMARY KEY (key);
+alter table console_session_proofs add constraint console_session_proofs_proof_check CHECK ((octet_length(proof) = 32));
+alter table console_session_proofs add constraint console_session_proofs_proof_key UNIQUE (proof);
+alter table console_session_proofs add constraint console_session_proofs_token_id_fkey FOREIGN KEY (token_id) REFERENCES access_tokens(id);
 alter table console_sessions add constraint console_sessions_key_check CHECK ((octet_length(key) = 32));
 alter table console_sessions add constraint console_sessions_pkey PRIMARY KEY (key);
 alter table console_sessions add constraint console_sessions_token_id_fkey FOREIGN KEY (token_id) REFERENCES access_tokens(id);
@@ -722,6 +736,7 @@ alter table walks add constraint walks_pkey PRIMARY KEY (source_kind, source_id,
 alter table walks add constraint walks_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
 
 CREATE INDEX access_log_at ON public.access_log USING btree (at);
+CREATE INDEX access_log_who ON public.access_log USING btree (who, at, id);
 CREATE UNIQUE INDEX access_tokens_name ON public.access_tokens USING btree (name) WHERE (revoked_at IS NULL);
 CREATE INDEX archive_objects_last_position ON public.archive_objects USING btree (last_position) WHERE (dropped_at IS NOT NULL);
 CREATE INDEX archive_objects_month ON public.archive_objects USING btree (month, kind, first_position);
@@ -2021,6 +2036,30 @@ create view sync_status as
           WHERE coverage_holes.source_kind = s.kind AND coverage_holes.source_id = s.id AND coverage_holes.filter_hash = s.filter_hash AND coverage_holes.pass = 0 AND coverage_holes.before > horizon.since) h ON true
      LEFT JOIN LATERAL ( SELECT sum(EXTRACT(epoch FROM upper(part.part) - lower(part.part)))::double precision AS unproven_seconds
            FROM unnest((c.ranges - c.proven) * tstzmultirange(tstzrange(horizon.since, now()))) part(part)) u ON true;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_access_log_shown(p_session_proof bytea, p_token text, OUT shown text, OUT token text, OUT since timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  select case when t.sees_access_log then 'all' else 'own' end, t.name, t.created_at into shown, token, since
+  from console_session_proofs p join console_sessions s on s.key = p.key join access_tokens t on t.id = p.token_id
+  where p.proof = sha256(p_session_proof) and s.expires_at > clock_timestamp() and s.token_id = t.id
+    and t.revoked_at is null and coalesce(t.expires_at, 'infinity'::timestamptz) > clock_timestamp();
+  if shown is not null then return; end if;
+  shown := 'none';
+  if not has_table_privilege(session_user, 'access_log'::regclass, 'select'::text) then return; end if;
+  if p_token is null then
+    shown := 'all';
+    return;
+  end if;
+  select case when t.sees_access_log then 'all' else 'own' end, t.name, t.created_at into shown, token, since
+  from access_tokens t where t.name = p_token and t.revoked_at is null;
+  shown := coalesce(shown, 'none');
+end
+$function$;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_add_counts(a jsonb, b jsonb)
  RETURNS jsonb
@@ -4289,6 +4328,48 @@ AS $function$
     then null else raw::jsonb end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_prove_session(p_key bytea, p_token_proof bytea, p_session_proof bytea)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  proven bigint;
+begin
+  select t.id into proven from access_tokens t join console_sessions s on s.token_id = t.id
+  where t.access_log_proof = sha256(p_token_proof) and t.revoked_at is null and coalesce(t.expires_at, 'infinity'::timestamptz) > clock_timestamp()
+    and s.key = p_key and s.expires_at > clock_timestamp();
+  if proven is null then return false; end if;
+  insert into console_session_proofs (key, token_id, proof) values (p_key, proven, sha256(p_session_proof)) on conflict do nothing;
+  return true;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_read_access_log(p_session_proof bytea, p_token text, p_who text, p_kind text, p_since timestamp with time zone, p_before timestamp with time zone, p_at timestamp with time zone, p_id bigint, p_limit integer)
+ RETURNS SETOF access_log
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  may record;
+  condition text := '';
+begin
+  select * into may from orgtrail_access_log_shown(p_session_proof, p_token);
+  if may.shown = 'none' then return; end if;
+  -- A plan for what is asked for: none of the values is in the text.
+  if may.shown = 'own' then condition := condition || ' and l.who = $1 and l.at >= $2'; end if;
+  if p_who is not null then condition := condition || ' and l.who = $3'; end if;
+  if p_kind is not null then condition := condition || ' and l.kind = $4'; end if;
+  if p_since is not null then condition := condition || ' and l.at >= $5'; end if;
+  if p_before is not null then condition := condition || ' and l.at < $6'; end if;
+  if p_at is not null and p_id is not null then condition := condition || ' and l.at <= $7 and (l.at < $7 or l.id < $8)'; end if;
+  return query execute 'select l.* from access_log l where true' || condition || ' order by l.at desc, l.id desc limit $9'
+    using may.token, may.since, p_who, p_kind, p_since, p_before, p_at, p_id, least(greatest(coalesce(p_limit, 1), 1), 201);
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_read_text(p_row evidence_reads)
  RETURNS text
  LANGUAGE sql
@@ -4702,6 +4783,17 @@ exception when others then
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_token_use()
+ RETURNS TABLE(token_id bigint, used_on date)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select t.id, (used.at at time zone 'UTC')::date from access_tokens t cross join lateral (
+    select l.at from access_log l where l.who = t.name and l.at >= t.created_at and l.at <= coalesce(t.revoked_at, 'infinity'::timestamptz)
+      and l.address is not null and l.outcome <> 'refused' order by l.at desc limit 1) as used
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_trim_coverage(p_delays_ms double precision[])
  RETURNS integer
  LANGUAGE plpgsql
@@ -4794,7 +4886,7 @@ CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE OF wanted_since, wa
 comment on table access_log is 'Who was given what, and who was refused: written by orgtrail_note_access alone, which keeps a row for 400 days. The sums of events and requests over rows are what was given in total (docs/access.md).';
 comment on column access_log.id is 'Its number.';
 comment on column access_log.at is 'When the row was written, by the clock of the database.';
-comment on column access_log.kind is 'sign-in, sign-out, refusal, search, export, event, feed; by a command: evidence, hold, replay, token.';
+comment on column access_log.kind is 'sign-in, sign-out, refusal, search, export, event, feed, access-log; saved-search, mute; by a command: evidence, hold, replay, token.';
 comment on column access_log.outcome is 'begun (the end is another row), ok, refused, failed, cut off (the connection ended before the answer did).';
 comment on column access_log.who is 'The name of the token, or ORGTRAIL_FEED_TOKEN; of a command what --by says; null: open on loopback, or not known.';
 comment on column access_log.account is 'The database account that wrote the row: that of the daemon, or of who ran the command. Nobody can choose it.';
@@ -4814,6 +4906,8 @@ comment on column access_tokens.created_at is 'When it was made.';
 comment on column access_tokens.created_as is 'The database account that made it.';
 comment on column access_tokens.revoked_at is 'When it was revoked; null: it was not.';
 comment on column access_tokens.revoked_as is 'The database account that revoked it.';
+comment on column access_tokens.access_log_proof is 'SHA-256 of what a daemon makes of the token itself at a sign-in, to read access_log for it; null: made before migration 0061, and reads nothing of it.';
+comment on column access_tokens.sees_access_log is 'Its sessions of the console read all of access_log; else the rows of the token alone.';
 comment on table account_changes is 'What became of accounts, as orgtrail saw it: appeared, gone, refused, restored, renamed, moved.';
 comment on column account_changes.id is 'Counts changes.';
 comment on column account_changes.account_id is 'The account.';
@@ -5059,6 +5153,10 @@ comment on table collector_tokens is 'The ids (no secrets) of the API tokens tha
 comment on column collector_tokens.token_id is 'The id of the API token, which is no secret.';
 comment on column collector_tokens.note is 'For people.';
 comment on column collector_tokens.added_at is 'When it was added.';
+comment on table console_session_proofs is 'Sessions of the console that have proven their token, and so read access_log. Written by orgtrail_prove_session alone.';
+comment on column console_session_proofs.key is 'That of the session.';
+comment on column console_session_proofs.token_id is 'The token that was proven.';
+comment on column console_session_proofs.proof is 'SHA-256 of what a daemon makes of the cookie of the session, to read access_log for it.';
 comment on table console_sessions is 'Who is signed in to the console. Signing out deletes the row, which ends the session on every replica.';
 comment on column console_sessions.key is 'A hash of what the cookie holds: nobody can sign in with it. Keyed with ORGTRAIL_FEED_TOKEN for its sessions, so that another token ends them.';
 comment on column console_sessions.token_id is 'The token that it was begun with; null: ORGTRAIL_FEED_TOKEN.';

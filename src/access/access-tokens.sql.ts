@@ -6,6 +6,7 @@ import { sqlState } from '../postgres/sql-state.ts';
 import { accessTokens } from '../postgres/tables/access.ts';
 import { databaseTime } from '../postgres/tables/column-types.ts';
 import type { Scope } from './access.ts';
+import { keptOfProof, tokenProof } from './access-log-proof.ts';
 
 /** Lets people and secret scanners recognise a token. */
 export const TOKEN_PREFIX = 'orgtrail_';
@@ -24,6 +25,7 @@ const columns = {
   createdAs: accessTokens.createdAs,
   revokedAt,
   revokedAs: accessTokens.revokedAs,
+  seesAccessLog: accessTokens.seesAccessLog,
 };
 
 /** A token as `token list --json` prints it: nothing of it opens anything. */
@@ -48,13 +50,24 @@ export const hashOfToken = (token: string): string => createHash('sha256').updat
 /** Makes a token and returns it once: only its hash is stored. Undefined if there is one of this name that is not revoked. */
 export const createAccessToken = async (
   pool: Pool,
-  wanted: { readonly name: string; readonly scopes: readonly Scope[]; readonly expiresAt: Date | undefined },
+  wanted: {
+    readonly name: string;
+    readonly scopes: readonly Scope[];
+    readonly expiresAt: Date | undefined;
+    /** Its sessions see all of the trail of access. */
+    readonly seesAccessLog?: boolean;
+  },
 ): Promise<(AccessToken & { readonly token: string }) | undefined> => {
   const token = `${TOKEN_PREFIX}${randomBytes(32).toString('base64url')}`;
   try {
     const [created] = await db(pool)
       .insert(accessTokens)
-      .values({ ...wanted, scopes: [...wanted.scopes], hash: Buffer.from(hashOfToken(token), 'hex') })
+      .values({
+        ...wanted,
+        scopes: [...wanted.scopes],
+        hash: Buffer.from(hashOfToken(token), 'hex'),
+        accessLogProof: keptOfProof(tokenProof(token)),
+      })
       .returning(columns);
     return created && { ...created, token };
   } catch (error) {

@@ -17,6 +17,7 @@ export type AccessKind =
   | 'export'
   | 'event'
   | 'feed'
+  | 'access-log'
   // In the console, or by a command.
   | 'saved-search'
   | 'mute'

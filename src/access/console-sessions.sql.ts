@@ -3,6 +3,7 @@ import type { Pool } from 'pg';
 import { db } from '../postgres/db.ts';
 import { accessTokens, consoleSessions } from '../postgres/tables/access.ts';
 import { databaseTime } from '../postgres/tables/column-types.ts';
+import type { SessionProof } from './ports.ts';
 
 /** Of one token at a time; the oldest ones end. It bounds the table. */
 const MAX_SESSIONS = 1_000;
@@ -16,7 +17,12 @@ export interface ConsoleSession {
 /** Begins a session of the token, or of ORGTRAIL_FEED_TOKEN, and removes those that have expired. */
 export const startSession = async (
   pool: Pool,
-  session: { readonly key: Buffer; readonly tokenId: number | undefined; readonly seconds: number },
+  session: {
+    readonly key: Buffer;
+    readonly tokenId: number | undefined;
+    readonly seconds: number;
+    readonly proof: SessionProof | undefined;
+  },
 ): Promise<void> => {
   await pool.query(
     `with ended as (
@@ -27,6 +33,11 @@ export const startSession = async (
      values ($1, $2::bigint, clock_timestamp() + make_interval(secs => $3))`,
     [session.key, session.tokenId ?? null, session.seconds],
   );
+  const { key, proof } = session;
+  // A token of an earlier version proves nothing, and signs in all the same.
+  if (proof !== undefined) {
+    await pool.query('select orgtrail_prove_session($1, $2, $3)', [key, proof.token, proof.session]);
+  }
 };
 
 /** The session of one of these keys, if it has not ended and its token still opens the console. */

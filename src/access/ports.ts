@@ -15,6 +15,12 @@ interface NamedToken {
   readonly scopes: readonly Scope[];
 }
 
+/** Proves to the database that a session began with its token: `access-log-proof.ts` makes both. */
+export interface SessionProof {
+  readonly token: Buffer;
+  readonly session: Buffer;
+}
+
 /** What decides who gets in, and keeps what they got. Declared here: edges do not import each other. */
 export interface AccessSource {
   /** The token of this text; undefined if there is none. A revoked one is none 10 s later. Rejects if the database does not answer. */
@@ -27,6 +33,8 @@ export interface AccessSource {
       readonly key: Buffer;
       readonly tokenId: number | undefined;
       readonly seconds: number;
+      /** What lets it read the trail of access; undefined: of the token of the environment, which has none. */
+      readonly proof: SessionProof | undefined;
     }): Promise<void>;
     /** The session of one of these keys; undefined if it has ended, by itself or with its token. */
     find(keys: readonly Buffer[]): Promise<{ readonly tokenName: string | null } | undefined>;

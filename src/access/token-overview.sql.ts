@@ -17,6 +17,10 @@ export interface ShownToken {
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
   readonly revokedAs: string | null;
+  /** Its sessions see all of the trail of access. */
+  readonly seesAccessLog: boolean;
+  /** `2026-11-27`, in UTC, by the trail of access, which has 400 days; null: not in that time. */
+  readonly usedOn: string | null;
   /** Of the console, in force now. */
   readonly sessions: number;
   /** When the newest of these sessions began. */
@@ -48,10 +52,12 @@ export const readTokenOverview = async (pool: Pool): Promise<TokenOverview> =>
   });
 
 const statement = `select t.id::float8 as id, t.name, t.scopes, s.state, t.created_at as "createdAt", t.created_as as "createdAs",
-    t.expires_at as "expiresAt", t.revoked_at as "revokedAt", t.revoked_as as "revokedAs", c.sessions, c.last as "lastSignInAt"
+    t.expires_at as "expiresAt", t.revoked_at as "revokedAt", t.revoked_as as "revokedAs",
+    t.sees_access_log as "seesAccessLog", u.used_on::text as "usedOn", c.sessions, c.last as "lastSignInAt"
   from access_tokens t
   cross join lateral (select case when t.revoked_at is not null then 'revoked'
     when t.expires_at <= clock_timestamp() then 'expired' else 'active' end as state) s
   cross join lateral (select count(*)::integer as sessions, max(created_at) as last from console_sessions
     where token_id = t.id and expires_at > clock_timestamp() and s.state = 'active') c
+  left join orgtrail_token_use() u on u.token_id = t.id
   order by s.state <> 'active', t.id desc limit $1`;

@@ -1,3 +1,4 @@
+import { readAccessPage } from '../access/access-log-page.sql.ts';
 import { readTokenOverview } from '../access/token-overview.sql.ts';
 import { readArchiveOverview } from '../archive/archive-overview.sql.ts';
 import type { Config } from '../config/config.ts';
@@ -29,6 +30,7 @@ export const openOperations = ({ config, pool, slowPool, sinks }: OperationsPart
   marks: (events) => readEventMarks(slowPool, events),
   sinks: async () => [...(await configuredSinks(config, sinks)), ...(await formerSinks(config, pool))],
   holds: () => readHolds(pool),
+  accessLog: (asked) => readAccessPage(slowPool, asked),
   tokens: () => readTokenOverview(pool),
   archive: async () => ({
     ...(await readArchiveOverview(pool, config.retentionMs)),

@@ -23,7 +23,7 @@ const MAX_VALUE = 300;
 const refusals = [401, 403, 429];
 
 /** What the trail keeps of a query, beside what an address names: the search, the form of the answer, the filter of a reader. Positions of readers change each time. */
-const keptParameters = [...searchFields, 'format', 'detection', 'severity'];
+const keptParameters = [...searchFields, 'format', 'detection', 'severity', 'who', 'kind'];
 
 interface Watching {
   note(note: AccessNote): void;

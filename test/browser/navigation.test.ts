@@ -14,6 +14,7 @@ const pages = [
   { path: '/holds', entry: 'Operation', beside: ['Legal holds'] },
   { path: '/archive', entry: 'Operation', beside: ['Archive'] },
   { path: '/access-tokens', entry: 'Operation', beside: ['Tokens'] },
+  { path: '/access-log', entry: 'Operation', beside: ['Access log'] },
 ] as const;
 
 let console: ConsoleFixture;

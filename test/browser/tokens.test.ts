@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { noteAccess } from '../../src/access/access-log.sql.ts';
 import { createAccessToken, revokeAccessToken } from '../../src/access/access-tokens.sql.ts';
 import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/console/console-fixture.ts';
 import { expectInert, expectLooks, hostileText, schemes } from '../support/console/page-looks.ts';
@@ -45,6 +46,8 @@ const beginSession = async (name: string | null): Promise<void> => {
 
 test('each token has its name, scopes, beginning and end, with its sessions, and nothing that opens anything', async () => {
   await beginSession('jane.doe');
+  const note = { kind: 'feed', outcome: 'ok', address: '::1', route: 'GET /v1/events', what: {}, requests: 1 } as const;
+  await noteAccess(console.database.pool, [{ ...note, who: 'siem' }]);
   await beginSession(null);
   const { page, faults } = await console.newPage({ javaScriptEnabled: false });
   await page.goto(`${console.url}/sinks`);
@@ -53,13 +56,13 @@ test('each token has its name, scopes, beginning and end, with its sessions, and
   const rows = (name: string) => page.getByRole('region', { name }).locator('tbody tr').allTextContents();
   const [noor, jane, siem, ...others] = await rows('Table of tokens in force');
   expect(others).toEqual([]);
-  expect(noor).toMatch(/noor\s+search[\s\S]*no end\s+none now/);
+  expect(noor).toMatch(/noor\s+search[\s\S]*no end\s+not in 400 days\s+none now/);
   expect(jane).toMatch(/jane\.doe\s+feed, search|jane\.doe\s+search, feed/);
   expect(jane).toMatch(/in 89d[\s\S]*1 session now\s*the last began 2\d{3}-/);
-  expect(siem).toMatch(/siem\s+feed[\s\S]*no end\s+it cannot sign in/);
+  expect(siem).toMatch(/siem\s+feed[\s\S]*no end\s+2\d{3}-\d\d-\d\d\s+it cannot sign in/);
   const ended = await rows('Table of ended tokens');
   expect(ended.map((row) => /window\.hacked|former/.exec(row)?.[0])).toEqual(['window.hacked', 'former']);
-  expect(ended[0]).toMatch(/expired\s+ended with it/);
+  expect(ended[0]).toMatch(/expired\s+not in 400 days\s+ended with it/);
   expect(ended[1]).toMatch(/revoked 2\d{3}-[\s\S]*by the database account \w/);
 
   const content = await page.content();

@@ -32,6 +32,7 @@ ORGTRAIL_HEALTH_ACCESS=token). Each of them opens /v1/status. The token is print
 Examples:
   $ orgtrail token create siem --scope feed
   $ orgtrail token create jane.doe --scope search --expires 90d
+  $ orgtrail token create auditor --scope search --access-log
   $ orgtrail token create audit-2026 --scope feed,search --expires 2026-12-31 --json | jq -r .token`;
 
 export const tokenCommand = (context: CliContext): Command =>
@@ -45,6 +46,7 @@ export const tokenCommand = (context: CliContext): Command =>
 interface CreateOptions {
   readonly scope: string;
   readonly expires?: string;
+  readonly accessLog?: boolean;
   readonly json?: boolean;
 }
 
@@ -54,6 +56,10 @@ const createCommand = (context: CliContext): Command =>
     .argument('<name>', 'name of the token: letters, digits and . _ @ -')
     .requiredOption('--scope <list>', `what it gives access to: ${scopes.join(', ')}, separated by commas`)
     .option('--expires <time>', 'when it expires: after a duration (90d), at a date (UTC) or RFC 3339 time')
+    .option(
+      '--access-log',
+      'its sessions of the console see the whole trail of access, not only the rows of this token',
+    )
     .option('--json', 'print JSON')
     .addHelpText('after', createHelp)
     .action(async (name: string, options: CreateOptions) => {
@@ -64,7 +70,12 @@ const createCommand = (context: CliContext): Command =>
       if (name === 'ORGTRAIL_FEED_TOKEN') {
         throw new OrgtrailError('usage', 'ORGTRAIL_FEED_TOKEN is the name of the token of the environment');
       }
-      const wanted = { name, scopes: readScopes(options.scope), expiresAt: readEnd(options.expires, Date.now()) };
+      const seesAccessLog = options.accessLog === true;
+      const scopesOf = readScopes(options.scope);
+      if (seesAccessLog && !scopesOf.includes('search')) {
+        throw new OrgtrailError('usage', '--access-log needs the scope search, which opens the console');
+      }
+      const wanted = { name, scopes: scopesOf, expiresAt: readEnd(options.expires, Date.now()), seesAccessLog };
       const made = await withDatabase(context, async (pool) => {
         const created = await createAccessToken(pool, wanted);
         if (created !== undefined) {
@@ -72,7 +83,7 @@ const createCommand = (context: CliContext): Command =>
           await noteCommand(pool, context, {
             kind: 'token',
             command: 'token create',
-            what: { name, scopes, expiresAt },
+            what: { name, scopes, expiresAt, ...(seesAccessLog && { accessLog: true }) },
           });
         }
         return created;
@@ -107,9 +118,10 @@ const readEnd = (text: string | undefined, nowMs: number): Date | undefined => {
   return new Date(endMs);
 };
 
-const describe = ({ name, scopes: has, expiresAt }: AccessToken): string => {
+const describe = ({ name, scopes: has, expiresAt, seesAccessLog }: AccessToken): string => {
   const end = expiresAt === null ? 'does not expire' : `expires in ${formatDuration(expiresAt.getTime() - Date.now())}`;
-  return `the token ${name} has the scope ${has.join(', ')} and ${end}`;
+  const sees = seesAccessLog ? ', sees the whole trail of access' : '';
+  return `the token ${name} has the scope ${has.join(', ')}${sees} and ${end}`;
 };
 
 const listCommand = (context: CliContext): Command =>
@@ -128,7 +140,7 @@ const tokenTable = (tokens: readonly AccessToken[]): string => {
     token.revokedAt === null
       ? token.state
       : `revoked ${token.revokedAt.toISOString()} by ${printable(token.revokedAs ?? '-', 32)}`,
-    token.scopes.join(','),
+    `${token.scopes.join(',')}${token.seesAccessLog ? ' +access-log' : ''}`,
     token.expiresAt?.toISOString() ?? 'never',
     `${token.createdAt.toISOString()} by ${printable(token.createdAs, 32)}`,
   ]);

@@ -6,6 +6,7 @@ import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { failureOf } from '../failure.ts';
 import { sendNotFound, wantsPage } from '../not-found.ts';
+import { accessLogPages } from './access-log/routes.ts';
 import { archivePages } from './archive/routes.ts';
 import { assetRoutes } from './assets.ts';
 import { mutePages } from './detections/mute-routes.ts';
@@ -73,6 +74,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       archivePages(pages, frame, options.operations);
       sinkPages(pages, frame, options.operations);
       tokenPages(pages, frame, options);
+      accessLogPages(pages, frame, options.operations);
       explorerRoutes(pages, frame, options);
       entityRoutes(pages, frame, options);
       savedRoutes(pages, frame, options);

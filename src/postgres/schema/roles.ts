@@ -54,9 +54,11 @@ const ingestMay: Readonly<Record<string, string>> = {
   // An attacker who holds the collector's account must neither create a token nor restore one.
   access_tokens: 'select',
   console_sessions: 'select, insert, delete',
+  // Written by orgtrail_prove_session alone, and read by functions: a session that a stolen account makes proves nothing.
+  console_session_proofs: '',
   // Written by functions alone, which bound how many there are.
   saved_searches: 'select',
-  // Written by orgtrail_note_access, which adds and changes nothing: the trail of access is evidence.
+  // Written by orgtrail_note_access, which adds and changes nothing: the trail of access is evidence. Read by orgtrail_read_access_log for a proven session.
   access_log: '',
   'drizzle.__drizzle_migrations': 'select',
 };
@@ -123,6 +125,10 @@ const ingestCalls = [
   'orgtrail_note_alarms',
   'orgtrail_finish_alarms',
   'orgtrail_note_access',
+  'orgtrail_prove_session',
+  'orgtrail_access_log_shown',
+  'orgtrail_read_access_log',
+  'orgtrail_token_use',
   'orgtrail_save_search',
   'orgtrail_rename_search',
   'orgtrail_delete_search',

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { integer, pgTable, text } from 'drizzle-orm/pg-core';
+import { boolean, integer, pgTable, text } from 'drizzle-orm/pg-core';
 import { bytea, databaseTime, instant, integer64, jsonb } from './column-types.ts';
 
 const sessionUser = sql<string>`SESSION_USER`;
@@ -17,6 +17,10 @@ export const accessTokens = pgTable('access_tokens', {
   createdAs: text('created_as').notNull().default(sessionUser),
   revokedAt: instant('revoked_at'),
   revokedAs: text('revoked_as'),
+  /** SHA-256 of `accessLogProof` of the token; null: made before there was one. */
+  accessLogProof: bytea('access_log_proof'),
+  /** Its sessions of the console see all rows of access_log, not only those of the token. */
+  seesAccessLog: boolean('sees_access_log').notNull().default(false),
 });
 
 /** Sessions of the console. */
@@ -25,6 +29,13 @@ export const consoleSessions = pgTable('console_sessions', {
   tokenId: integer64('token_id'),
   createdAt: instant('created_at').notNull().default(databaseTime),
   expiresAt: instant('expires_at').notNull(),
+});
+
+/** Sessions that have proven their token. Written by the function orgtrail_prove_session. */
+export const consoleSessionProofs = pgTable('console_session_proofs', {
+  key: bytea('key').notNull(),
+  tokenId: integer64('token_id').notNull(),
+  proof: bytea('proof').notNull(),
 });
 
 /** Who read what of the history, and who was refused. Written by the function orgtrail_note_access. */

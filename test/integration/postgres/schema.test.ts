@@ -51,8 +51,10 @@ const contract: Readonly<Record<string, string>> = {
     organizations version_id locked_until written_at verified_at fault superseded_at dropped_at blocks_sha256`,
   detection_mutes: `id detection actor reason muted_until created_by created_as created_at ended_by ended_as ended_at`,
   access_log: 'id at kind outcome who account address route status what events requests',
-  access_tokens: 'id name hash scopes expires_at created_at created_as revoked_at revoked_as',
+  access_tokens:
+    'id name hash scopes expires_at created_at created_as revoked_at revoked_as access_log_proof sees_access_log',
   console_sessions: 'key token_id created_at expires_at',
+  console_session_proofs: 'key token_id proof',
   saved_searches: 'id name search saved_by saved_as saved_at renamed_by renamed_at',
   api_budget: 'credential',
   audit_history:

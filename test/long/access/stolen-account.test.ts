@@ -1,5 +1,7 @@
 import { Client, type Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { noteAccess } from '../../../src/access/access-log.sql.ts';
+import { createAccessToken } from '../../../src/access/access-tokens.sql.ts';
 import { sqlState } from '../../../src/postgres/sql-state.ts';
 import { readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import { claimSink, registerSinks } from '../../../src/sinks/sinks.sql.ts';
@@ -189,6 +191,39 @@ describe('who takes the password of the collector', () => {
     const names = new Set(calls.map(({ what }) => what));
     expect([...names].filter((name) => !done.has(name))).toEqual(['call orgtrail_note_archived']);
     expect(names.size).toBeGreaterThan(15);
+  });
+
+  test('reads nothing of the trail of access, and of tokens no more than the day on which each was last used', async () => {
+    await createAccessToken(database.pool, {
+      name: 'jane',
+      scopes: ['search'],
+      expiresAt: undefined,
+      seesAccessLog: true,
+    });
+    const note = { kind: 'search', outcome: 'ok', address: '::1', route: 'GET /events', requests: 1 } as const;
+    await noteAccess(database.pool, [{ ...note, who: 'jane', what: { actor: 'thief@example.com' } }]);
+    const learned: string[] = [];
+    const calls = await hostileCalls(database.pool, 'orgtrail_test_daemon', {
+      ...known,
+      p_token: "'jane'",
+      p_who: "'jane'",
+    });
+    const reads = calls.filter(({ what }) => /access_log|token_use|prove_session/.test(what));
+    expect(new Set(reads.map(({ what }) => what)).size).toBe(4);
+    for (const { sql } of reads) {
+      await thief.query('begin');
+      await thief.query(
+        "insert into console_sessions (key, token_id, expires_at) select sha256('x'), id, now() + interval '1 hour' from access_tokens",
+      );
+      const { rows } = await thief.query(sql).catch(() => ({ rows: [] }));
+      await thief.query('rollback');
+      learned.push(...rows.map((row) => JSON.stringify(Object.values(row).filter((value) => value !== null))));
+    }
+    expect([...new Set(learned)].map((row) => row.replace(/\d{4}-[^)"]*/, 'DAY')).sort()).toEqual([
+      '["1","DAY"]',
+      '["none"]',
+      '[false]',
+    ]);
   });
 
   test('a sink goes back by no call, and no further than the feed', async () => {

@@ -15,6 +15,7 @@ const hostileValues: Readonly<Record<string, readonly string[]>> = {
   'double precision': ["'Infinity'", "'-Infinity'", "'NaN'", '1e300', '9e14', '-1e15', 'null'],
   text: ["''", "'gone'", "'infinity'", "repeat('x', 100000)", 'null'],
   boolean: ['true', 'false', 'null'],
+  bytea: ["''", "sha256('x')", 'null'],
   jsonb: [
     "'{}'",
     "'null'",

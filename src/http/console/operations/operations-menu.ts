@@ -9,6 +9,7 @@ const pages = [
   { href: '/holds', name: 'Legal holds' },
   { href: '/archive', name: 'Archive' },
   { href: '/access-tokens', name: 'Tokens' },
+  { href: '/access-log', name: 'Access log' },
 ] as const;
 
 export type OperationsPath = (typeof pages)[number]['href'];

@@ -1,3 +1,4 @@
+import type { AccessPage, AskedAccess } from '../../../access/access-log-page.sql.ts';
 import type { TokenOverview } from '../../../access/token-overview.sql.ts';
 import type { ArchiveOverview } from '../../../archive/archive-overview.sql.ts';
 import type { EventMark } from '../../../findings/event-marks.sql.ts';
@@ -38,6 +39,8 @@ export interface OperationsSource {
   ): Promise<readonly EventMark[] | undefined>;
   /** Its months, and those that are due. */
   archive(): Promise<ShownArchive>;
+  /** What of the trail of access the session may see. Rejects with SearchError `timeout` if that takes too long. */
+  accessLog(asked: AskedAccess): Promise<AccessPage>;
   /** Every token of the database, and the sessions that they began. */
   tokens(): Promise<TokenOverview>;
   /** Legal holds, released ones too, oldest first. */

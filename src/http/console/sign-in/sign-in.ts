@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { sessionProof, tokenProof } from '../../../access/access-log-proof.ts';
 import type { AccessSource } from '../../../access/ports.ts';
 import { FAILURES_PER_MINUTE } from '../../failure-throttle.ts';
 import { FEED_TOKEN_NAME, type FeedToken, type Guard, latestToken } from '../../guard.ts';
@@ -71,13 +72,16 @@ export const signInRoutes = (console: FastifyInstance, frame: Frame, options: Co
       const next = nextAddress(request.body?.next);
       const given = request.body?.token;
       if (guard.isOpen(request)) return reply.redirect(next, 303);
-      const presented = typeof given === 'string' ? await guard.present(given.trim()) : undefined;
-      if (presented === undefined) return sendSignIn(request, reply.code(403), frame, next, wrongToken);
+      const token = typeof given === 'string' ? given.trim() : undefined;
+      const presented = token === undefined ? undefined : await guard.present(token);
+      if (token === undefined || presented === undefined)
+        return sendSignIn(request, reply.code(403), frame, next, wrongToken);
       if (!presented.scopes.includes('search')) return sendSignIn(request, reply.code(403), frame, next, noSearch);
       const id = createSessionId();
       const { who, tokenId } = presented;
       const key = sessionKey(id, tokenId === undefined ? latestToken(feedToken) : undefined);
-      await access.sessions.start({ key, tokenId, seconds: SESSION_SECONDS });
+      const proof = tokenId === undefined ? undefined : { token: tokenProof(token), session: sessionProof(id) };
+      await access.sessions.start({ key, tokenId, seconds: SESSION_SECONDS, proof });
       request.identity = { who, session: true };
       return reply.setCookie(SESSION_COOKIE, id, { ...cookieOf(request), maxAge: SESSION_SECONDS }).redirect(next, 303);
     },

@@ -19,7 +19,7 @@ ${operationsHead('/access-tokens', 'Tokens')}
 ${environmentPanel(view)}
 <section class="panel" aria-labelledby="active"><h2 id="active">${countOf(active.length, 'token')} in force</h2>
 ${active.length === 0 ? html`<p class="empty">None in the database.</p>` : table(active, view, 'Table of tokens in force')}
-<p class="hint">A token opens all organizations and accounts: scopes say which parts of orgtrail it opens, and nothing narrows it to some organizations. Its secret is stored nowhere, and shown once, when it is made.</p></section>
+<p class="hint">A token opens all organizations and accounts: scopes say which parts of orgtrail it opens, and nothing narrows it to some organizations. Its secret is stored nowhere, and shown once, when it is made. When it was last used is the day of its last row in the trail of access that was no refusal: a replica adds some rows up to an hour late.</p></section>
 ${ended.length === 0 ? null : html`<section class="panel" aria-labelledby="ended"><h2 id="ended">Revoked and expired</h2>${table(ended, view, 'Table of ended tokens')}</section>`}
 ${view.isCut ? html`<p class="muted">There are more: <code>orgtrail token list</code> has all of them.</p>` : null}
 ${commandsPanel}
@@ -37,13 +37,14 @@ const table = (
   { nowMs }: TokensView,
   name: string,
 ): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="${name}"><table class="sinks">
-<thead><tr><th scope="col">Token</th><th scope="col">Opens</th><th scope="col">Created (${zoneLabel()})</th><th scope="col">Ends (${zoneLabel()})</th><th scope="col">Sessions of the console</th></tr></thead>
+<thead><tr><th scope="col">Token</th><th scope="col">Opens</th><th scope="col">Created (${zoneLabel()})</th><th scope="col">Ends (${zoneLabel()})</th><th scope="col">Last used (UTC)</th><th scope="col">Sessions of the console</th></tr></thead>
 <tbody>${tokens.map((token) => row(token, nowMs))}</tbody></table></div>`;
 
 const row = (token: ShownToken, nowMs: number): Html => html`<tr><th scope="row">${token.name}</th>
-<td>${token.scopes.join(', ')}</td>
+<td>${token.scopes.join(', ')}${token.seesAccessLog ? html`<p class="sub">sees the whole access log</p>` : null}</td>
 <td>${timeOf(token.createdAt)}<p class="sub">by the database account ${token.createdAs}</p></td>
 <td>${endOf(token, nowMs)}</td>
+<td>${token.usedOn ?? html`<span class="muted">not in 400 days</span>`}</td>
 <td>${sessionsOf(token)}</td></tr>`;
 
 const endOf = ({ state, expiresAt, revokedAt, revokedAs }: ShownToken, nowMs: number): Html => {
@@ -65,5 +66,6 @@ const sessionsOf = ({ state, scopes, sessions, lastSignInAt }: ShownToken): Html
 const commandsPanel = html`<section class="panel" aria-labelledby="change"><h2 id="change">To make and to revoke one</h2><div class="stack">
 <p>Tokens are changed by commands, with an account that owns the schema: the account of the daemon can neither make one nor revoke one. Each command is a row <code>token</code> in the trail of access. The first prints the token, once.</p>
 ${commandBlock('command-create', 'the command that makes a token', 'orgtrail token create NAME --scope search --expires 90d')}
+${commandBlock('command-create-auditor', 'the command that makes a token for the whole access log', 'orgtrail token create NAME --scope search --access-log')}
 ${commandBlock('command-revoke', 'the command that revokes a token', 'orgtrail token revoke NAME')}
-<p>Scopes: <code>feed</code> (the feed), <code>search</code> (searching and this console), <code>metrics</code>; several with commas. A revoked token opens nothing within 10 seconds, and its sessions end at once.</p></div></section>`;
+<p>Scopes: <code>feed</code> (the feed), <code>search</code> (searching and this console), <code>metrics</code>; several with commas. With <code>--access-log</code> its sessions see what all do, not only its own. A revoked token opens nothing within 10 seconds, and its sessions end at once.</p></div></section>`;

@@ -1,0 +1,92 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { AccessCursor, AccessPage } from '../../../access/access-log-page.sql.ts';
+import { sessionProof } from '../../../access/access-log-proof.ts';
+import { SearchError } from '../../../errors.ts';
+import { instantOfBound, readSearch } from '../../../search/search.ts';
+import { unknownParameter } from '../../../text/nearest.ts';
+import { FEED_TOKEN_NAME } from '../../guard.ts';
+import { hidden } from '../hidden.ts';
+import { OPERATIONS_PATH } from '../operations/operations-menu.ts';
+import type { OperationsSource } from '../operations/operations-source.ts';
+import { type Frame, sendPage } from '../page.ts';
+import { SESSION_COOKIE } from '../sign-in/session.ts';
+import { accessLogBody } from './access-log-page.ts';
+import { ACCESS_LOG_PATH, type AccessLogView, accessKinds, type GivenAccess } from './access-log-view.ts';
+
+const DEFAULT_SINCE = '7d';
+const LIMIT = 50;
+const parameters = ['since', 'before', 'who', 'kind', 'from'];
+
+type Query = Readonly<Record<string, unknown>>;
+
+const mistake = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
+
+/** `/access-log`: who searched, opened and exported what, and who was refused. Opening it is a row of its own. */
+export const accessLogPages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
+  pages.get<{ Querystring: Query }>(
+    ACCESS_LOG_PATH,
+    { schema: hidden, config: { trail: 'access-log' } },
+    async (request, reply) => {
+      const view = await readView(operations, request);
+      if (view.faults.length > 0) reply.code(400);
+      else if (view.failure !== undefined) reply.code(503);
+      const body = accessLogBody(view);
+      return sendPage(request, reply, frame, { title: 'Access log', current: OPERATIONS_PATH, body });
+    },
+  );
+};
+
+const readView = async (
+  operations: OperationsSource,
+  request: FastifyRequest<{ Querystring: Query }>,
+): Promise<AccessLogView> => {
+  const given = readGiven(request.query);
+  const nowMs = Date.now();
+  const { search, faults } = readSearch({ since: given.since, before: given.before }, nowMs);
+  const who = request.identity?.who;
+  const view = { given, who, faults: faults.map(({ field, reason }) => `${field} ${reason}`) };
+  if (faults.length > 0 || search.since === undefined) return { ...view, page: undefined, failure: undefined };
+  const cookie = request.cookies[SESSION_COOKIE];
+  try {
+    const page: AccessPage = await operations.accessLog({
+      session: request.identity?.session === true && cookie !== undefined ? sessionProof(cookie) : undefined,
+      token: who === FEED_TOKEN_NAME ? undefined : who,
+      who: given.who === '' ? undefined : given.who,
+      kind: given.kind === '' ? undefined : given.kind,
+      since: instantOfBound(search.since, nowMs),
+      before: search.before && instantOfBound(search.before, nowMs),
+      from: given.from,
+      limit: LIMIT,
+    });
+    return { ...view, page, failure: undefined };
+  } catch (error) {
+    if (!(error instanceof SearchError)) throw error;
+    return { ...view, page: undefined, failure: error.message };
+  }
+};
+
+/** Throws for what is misspelt: it would mean all of them. */
+const readGiven = (query: Query): GivenAccess => {
+  const unknown = Object.keys(query).find((name) => !parameters.includes(name));
+  if (unknown !== undefined) throw mistake(`${unknownParameter(unknown, parameters)}.`);
+  const text = (name: string): string => (typeof query[name] === 'string' ? query[name].trim().slice(0, 200) : '');
+  const kind = text('kind');
+  if (kind !== '' && !accessKinds.some((known) => known === kind)) {
+    throw mistake(`kind must be one of ${accessKinds.join(', ')}.`);
+  }
+  const since = text('since');
+  return {
+    since: since === '' ? DEFAULT_SINCE : since,
+    before: text('before'),
+    who: text('who').replaceAll('\0', '\ufffd'),
+    kind,
+    from: readCursor(text('from')),
+  };
+};
+
+/** As `accessLogHref` writes it; what is none is as if it were not there. */
+const readCursor = (text: string): AccessCursor | undefined => {
+  const [, at, id] = /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?\+00)~(\d{1,15})$/.exec(text) ?? [];
+  if (at === undefined || Number.isNaN(Date.parse(at.replace(' ', 'T').replace('+00', 'Z')))) return undefined;
+  return { at, id: Number(id) };
+};
