@@ -71,7 +71,11 @@ export const studies: readonly Study[] = [
     runs: 'test/scripts/measure/readers.ts',
     is: 'many readers, also such that read nothing (docs/security.md)',
   },
-  { name: 'screenshots', runs: 'test/scripts/screenshots.ts', is: 'the pictures in docs/images; needs Chromium' },
+  {
+    name: 'screenshots',
+    runs: 'test/scripts/screenshots/screenshots.ts',
+    is: 'the pictures in docs/images; needs Chromium',
+  },
   {
     name: 'simulation',
     runs: 'test/scripts/simulate-seeds.ts',

@@ -54,7 +54,7 @@ ${uncounted}${unread}
 ${buckets.map((bucket, index) => barOf(search, bucket, { index, bucketMs, most }))}
 </svg></div>
 <div class="chart-axis" aria-hidden="true"><span>${axisText(first.startMs)}</span><span>${axisText(first.startMs + Math.floor(buckets.length / 2) * bucketMs)}</span><span>${axisText(last.startMs + bucketMs)}</span></div>
-<figcaption class="muted">each bar is ${formatDuration(bucketMs)} · <span class="legend legend-failure">failure</span> <span class="legend legend-other">other</span> <span class="legend legend-success">success</span>${gaps.length > 0 ? html` <span class="legend legend-unread">not collected</span>` : null} · a bar leads to its time</figcaption>
+<figcaption class="muted">each bar is ${formatDuration(bucketMs)} · <span class="series series-failure">failure</span> <span class="series series-other">other</span> <span class="series series-success">success</span>${gaps.length > 0 ? html` <span class="series series-unread">not collected</span>` : null} · a bar leads to its time</figcaption>
 <details id="histogram-table"><summary>As a table</summary><div class="scroll tall" tabindex="0" role="region" aria-label="Table of matching events over time"><table>
 <thead><tr><th scope="col">From (${zoneLabel()})</th><th scope="col" class="number">Success</th><th scope="col" class="number">Failure</th><th scope="col" class="number">Other</th></tr></thead>
 <tbody>${[...buckets].reverse().map((bucket) => html`<tr><td><a href="${linkOf(bucketSearch(search, bucket, bucketMs))}">${timeOf(bucket.startMs)}</a></td><td class="number">${countText(bucket.success)}</td><td class="number">${countText(bucket.failure)}</td><td class="number">${countText(bucket.other)}</td></tr>`)}</tbody>
