@@ -105,7 +105,23 @@ const prepareOne = async (connection: DuckDBConnection, sql: string): Promise<Du
     throw refused('only a statement that reads is run: select, with, from, describe, summarize, explain');
   }
   if (parameterCount > 0) throw refused('it has parameters, which have no values');
+  if (statementType === StatementType.EXPLAIN) await requireReading(connection, sql);
   return statement;
+};
+
+const explain =
+  /^\s*explain(?:\s+analyze\b)?\s*(?:\(\s*(?:analyze|format\s+\w+)(?:\s*,\s*(?:analyze|format\s+\w+))*\s*\))?(?![\w"])\s*(\S[\s\S]*)$/i;
+
+/** `explain analyze` runs what it explains. The package does not say what that is, so it is prepared for itself. */
+const requireReading = async (connection: DuckDBConnection, sql: string): Promise<void> => {
+  const { StatementType } = await loadDuck();
+  const [, explained] = explain.exec(sql) ?? [];
+  if (explained === undefined) throw refused('explain must be its first word, with the statement behind it');
+  const statements = await inWords(connection.extractStatements(`${explained}\n;`), 'there is nothing to explain');
+  const [first] = statements.count === 1 ? [await inWords(statements.prepare(0))] : [];
+  if (first?.statementType !== StatementType.SELECT) {
+    throw refused('explain takes a statement that reads: select, with, from');
+  }
 };
 
 const resultOf = async (result: DuckDBResult, signal: AbortSignal | undefined): Promise<QueryResult> => {
