@@ -116,6 +116,8 @@ export interface SearchCoverage {
   readonly filtered: boolean;
   /** Months of the time searched whose events are in the archive alone, such as `2024-01`: the oldest first. */
   readonly archivedMonths: readonly string[];
+  /** Months of the time searched whose events were dropped without an archive, of whatever organization: the oldest first. */
+  readonly droppedMonths: readonly string[];
 }
 
 interface SearchGap {

@@ -63,6 +63,8 @@ export interface SearchSource {
   coverage(search: Search, gaps?: number): Promise<SearchCoverage>;
   /** As `archivedMonths` of the coverage. To be read after the search as well: a month may have been dropped meanwhile. */
   archivedMonths(search: Search): Promise<readonly string[]>;
+  /** The same of `droppedMonths`. */
+  droppedMonths(search: Search): Promise<readonly string[]>;
   /** Time within that of the search that could not be read, so many at most, the newest first. */
   holes(search: Search, limit: number): Promise<readonly SearchHole[]>;
   /** Why a search found nothing, with its values as they were written. `nothing`: the search looked at all events. Takes 2 s at most. */

@@ -36,6 +36,7 @@ export const incompleteReasons = {
   time_not_collected: 'Part of the time searched has not been collected.',
   begins_before_collection: 'The time searched begins before anything is collected.',
   archive_not_searched: 'Months of the time searched are in the archive alone, and were not searched.',
+  months_dropped: 'Months of the time searched were dropped without an archive: what was in them is gone.',
   value_never_occurs: 'A value searched for occurs in no stored event: it may be misspelt.',
   value_not_checked:
     'Whether a value searched for occurs in any event could not be looked up in time, or in the archive.',
@@ -72,6 +73,7 @@ export const incompleteBecause = (
     time_not_collected: coverage.incomplete > 0,
     begins_before_collection: search.since !== undefined && coverage.beginsEarlier,
     archive_not_searched: page.archivedMonths === undefined && coverage.archivedMonths.length > 0,
+    months_dropped: coverage.droppedMonths.length > 0,
     value_never_occurs: filters.some(({ occurs }) => occurs === false),
     value_not_checked: filters.some(({ occurs }) => occurs === null),
   };

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { readOnly } from '../postgres/read-only.ts';
 import { readArchivedMonths } from './archived/archived-months.sql.ts';
+import { readDroppedMonths } from './archived/dropped-months.sql.ts';
 import type { SearchCoverage } from './found-event.ts';
 
 const TIMEOUT_MS = 3_000;
@@ -49,7 +50,7 @@ export const readSearchCoverage = (
   readOnly(pool, TIMEOUT_MS, async (client) => {
     const allowed = [organizationIds ?? null, Array.isArray(accounts) ? accounts : null];
     const all = await client.query<{ count: number }>(`select count(*)::integer as count from ${collected}`, allowed);
-    const { rows } = await client.query<Omit<SearchCoverage, 'archivedMonths'>>(statement, [
+    const { rows } = await client.query<Omit<SearchCoverage, 'archivedMonths' | 'droppedMonths'>>(statement, [
       ...allowed,
       organization ?? null,
       account ?? null,
@@ -59,7 +60,9 @@ export const readSearchCoverage = (
       gaps,
     ]);
     const archivedMonths = await readArchivedMonths(client, { since, before, organization });
-    return { ...(rows[0] as (typeof rows)[number]), archivedMonths };
+    const dropped = await readDroppedMonths(client, { since, before });
+    const droppedMonths = dropped.map(({ month }) => month);
+    return { ...(rows[0] as (typeof rows)[number]), archivedMonths, droppedMonths };
   });
 
 /**

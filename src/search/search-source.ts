@@ -14,6 +14,7 @@ import type { Pool } from '../postgres/pool.ts';
 import { readArchivedEvent } from './archived/archived-event.sql.ts';
 import { readArchivedMonths } from './archived/archived-months.sql.ts';
 import { type ArchivedParts, withArchive } from './archived/archived-search.sql.ts';
+import { readDroppedMonths } from './archived/dropped-months.sql.ts';
 import { archivedTextOf } from './archived/found-rows.sql.ts';
 import { readArrivals } from './arrivals.sql.ts';
 import type { EventQuery } from './conditions/event-query.ts';
@@ -96,6 +97,7 @@ const createSearchSource = (
   arrivals: (search, page) => readArrivals(pool, queryOf(search, nowMs()), page),
   coverage: (search, gaps) => readSearchCoverage(pool, partOf(search, nowMs()), rules, gaps),
   archivedMonths: (search) => readArchivedMonths(pool, partOf(search, nowMs())),
+  droppedMonths: async (search) => (await readDroppedMonths(pool, partOf(search, nowMs()))).map(({ month }) => month),
   holes: (search, limit) => readSearchHoles(pool, partOf(search, nowMs()), rules, limit),
   explain: (search, given, nothing) =>
     explainEmpty(pool, queryOf(search, nowMs()), given, { totalMs: EXPLAIN_MS, nothing }),
@@ -244,7 +246,15 @@ async function* wholePages(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly FoundEvent[], void, void> {
   const before = await readArchivedMonths(parts.pool, query);
+  const goneBefore = await readDroppedMonths(parts.pool, query);
   yield* exportPages(parts, query, signal);
+  const gone = (await readDroppedMonths(parts.pool, query)).filter(
+    ({ month, events }) => events !== goneBefore.find((one) => one.month === month)?.events,
+  );
+  if (gone.length > 0) {
+    const names = gone.map(({ month }) => month).join(', ');
+    throw new SearchError('timeout', `${names} was dropped without an archive while it was read: try again`);
+  }
   if (query.archive === true) return;
   const dropped = (await readArchivedMonths(parts.pool, query)).filter((month) => !before.includes(month));
   if (dropped.length > 0)

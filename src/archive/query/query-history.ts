@@ -1,13 +1,14 @@
 import { OrgtrailError } from '../../errors.ts';
 import { readFeedHead } from '../../feed/feed.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
+import { type DroppedMonth, readDroppedMonths } from '../../search/archived/dropped-months.sql.ts';
 import { type CataloguedObject, readCatalogue } from '../catalogue.sql.ts';
 import { checkUserQuery, type QueryDuckOptions, type QueryResult, runUserQuery } from '../parquet/query-duck.ts';
 import type { ObjectStore } from '../store/ports.ts';
 import { withDirectory } from '../temporary-directory.ts';
 import { fetchObjects, requireRoom, usableBytes } from './fetch-objects.ts';
 import { emptyView, meetsRange, type TimeRange, viewOf } from './query-view.ts';
-import { copyStoredRows, type GoneMonth, readGoneMonths } from './stored-rows.sql.ts';
+import { copyStoredRows } from './stored-rows.sql.ts';
 
 export interface HistoryQuery {
   /** In the SQL of DuckDB, over `audit_events`. */
@@ -45,7 +46,7 @@ export interface QueriedHistory {
   /** Events behind this position were left out. */
   readonly upTo: number;
   /** Neither in the database nor in the archive. */
-  readonly gone: readonly GoneMonth[];
+  readonly gone: readonly DroppedMonth[];
 }
 
 const MEGABYTE = 1_000_000;
@@ -83,7 +84,7 @@ interface ReadHistory {
 const readHistory = async (context: QueryContext, range: TimeRange, directory: string): Promise<ReadHistory> => {
   const { pool, observer, signal } = context;
   const { position: upTo, feedId } = await readFeedHead(pool);
-  const goneBefore = await readGoneMonths(pool, range);
+  const goneBefore = await readDroppedMonths(pool, timesOf(range));
   const known = await readDropped(context, range);
   const archived = [...(await fetch(context, known, directory))];
   const stored = await copyStoredRows(pool, {
@@ -100,7 +101,7 @@ const readHistory = async (context: QueryContext, range: TimeRange, directory: s
   const objects = await readDropped(context, range);
   const twice = objects.filter(({ id }) => !known.some((object) => object.id === id));
   archived.push(...(await fetch(context, twice, directory)));
-  const gone = await readGoneMonths(pool, range);
+  const gone = await readDroppedMonths(pool, timesOf(range));
   requireSame(goneBefore, gone);
   return {
     view: viewOf({ archived, stored: stored.files, range, upTo, twice }),
@@ -133,7 +134,12 @@ const fetch = async (
   return await fetchObjects(store, objects, { directory, onBytes: (bytes) => observer?.fetched?.(bytes, all), signal });
 };
 
-const requireSame = (before: readonly GoneMonth[], after: readonly GoneMonth[]): void => {
+const timesOf = ({ sinceMs, beforeMs }: TimeRange) => {
+  const instant = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
+  return { since: instant(sinceMs), before: instant(beforeMs) };
+};
+
+const requireSame = (before: readonly DroppedMonth[], after: readonly DroppedMonth[]): void => {
   const lost = after.find(({ month, events }) => events !== before.find((gone) => gone.month === month)?.events);
   if (lost === undefined) return;
   throw new OrgtrailError('source_failed', `${lost.month} was dropped without an archive while it was read`, {

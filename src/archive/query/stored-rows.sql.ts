@@ -1,7 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isGone } from '../../feed/feed.sql.ts';
 import { copyOut } from '../../postgres/copy-out.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { columnsOf } from '../columns.ts';
@@ -109,23 +108,3 @@ const pieceOf = ({ sinceMs, beforeMs }: TimeRange, after: number, upTo: number):
 /** An entry without a time is at -infinity, which no archived month has and no file can say: it becomes null. */
 const sqlOf = ({ name, sql }: (typeof columnsOf.events)[number]): string =>
   name === 'action_time' ? `nullif(${sql}, '-infinity')` : sql;
-
-/** A month of events that are neither in the database nor in an archive. */
-export interface GoneMonth {
-  readonly month: string;
-  readonly events: number;
-}
-
-/** Those that meet a stretch of time, in order. */
-export const readGoneMonths = async (pool: Pool, { sinceMs, beforeMs }: TimeRange): Promise<readonly GoneMonth[]> => {
-  const instant = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString());
-  const { rows } = await pool.query<GoneMonth>(
-    `select to_char(month, 'YYYY-MM') as month, sum(events)::float8 as events from retention_drops d
-     where events > 0 and ${isGone('d', { hasArchive: true })}
-       and ($1::timestamptz is null or (month + interval '1 month') at time zone 'UTC' > $1)
-       and ($2::timestamptz is null or month::timestamp at time zone 'UTC' < $2)
-     group by 1 order by 1`,
-    [instant(sinceMs), instant(beforeMs)],
-  );
-  return rows;
-};

@@ -62,11 +62,13 @@ const reasonsOf = ({
   incomplete,
   beginsEarlier,
   archivedMonths,
+  droppedMonths,
 }: SearchCoverage): IncompleteReason[] => [
   ...(organizations + accounts === 0 ? ['no_organization_collected' as const] : []),
   ...(incomplete > 0 ? ['time_not_collected' as const] : []),
   ...(beginsEarlier ? ['begins_before_collection' as const] : []),
   ...(archivedMonths.length > 0 ? ['archive_not_searched' as const] : []),
+  ...(droppedMonths.length > 0 ? ['months_dropped' as const] : []),
 ];
 
 export const answered = (value: unknown): ToolAnswer => {

@@ -1,4 +1,4 @@
-import { archivedMonthsSentence } from '../../search/archived/months-in-words.ts';
+import { archivedMonthsSentence, droppedMonthsSentence } from '../../search/archived/months-in-words.ts';
 import type { SearchCoverage } from '../../search/found-event.ts';
 import type { Search } from '../../search/search.ts';
 import { incompleteReasons } from '../../search/search-answer.ts';
@@ -7,13 +7,16 @@ import { counted } from './counted.ts';
 import { eventLines } from './event-table.ts';
 import { printable } from './terminal-table.ts';
 
-/** Whether the time searched is collected, in one sentence, and what is in the archive alone. `looked`: all of it was looked at. */
+/** Whether the time searched is collected, in one sentence, what is in the archive alone, and what is gone. `looked`: all of it was looked at. */
 export const verdict = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
-  const { archivedMonths } = coverage;
-  const collected = collectedInWords(search, coverage, looked);
-  return archivedMonths.length === 0
-    ? collected
-    : `${collected}\n${archivedMonthsSentence(archivedMonths, search.archive ? 'searched as well' : 'not searched')}`;
+  const { archivedMonths, droppedMonths } = coverage;
+  return [
+    collectedInWords(search, coverage, looked),
+    ...(archivedMonths.length === 0
+      ? []
+      : [archivedMonthsSentence(archivedMonths, search.archive ? 'searched as well' : 'not searched')]),
+    ...(droppedMonths.length === 0 ? [] : [droppedMonthsSentence(droppedMonths)]),
+  ].join('\n');
 };
 
 const collectedInWords = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
@@ -31,7 +34,8 @@ const collectedInWords = (search: Search, coverage: SearchCoverage, looked: bool
   const range = beginsEarlier ? `since ${collectedSince}` : 'for this time range';
   const one = organizations + accounts === 1;
   const subject = one ? `The ${accounts === 1 ? 'account' : 'organization'} is` : `All ${logsInWords(coverage)} are`;
-  return `${subject} fully collected ${range}.`;
+  const but = coverage.droppedMonths.length === 0 ? '' : ', but for months that were dropped';
+  return `${subject} fully collected ${range}${but}.`;
 };
 
 const logName = ({

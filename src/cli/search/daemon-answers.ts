@@ -16,6 +16,7 @@ const coverageBody = z.object({
   filtered: z.boolean(),
   // Daemons of earlier versions do not say it.
   archived_months: z.array(z.string()).default([]),
+  dropped_months: z.array(z.string()).default([]),
 });
 
 const nearBody = z.object({ value: z.string(), events: z.number(), at_least: z.boolean() });
@@ -105,6 +106,7 @@ const coverageOf = (body: z.infer<typeof coverageBody>, { since }: Search, nowMs
     collectedUntil: body.read_until,
     filtered: body.filtered,
     archivedMonths: body.archived_months,
+    droppedMonths: body.dropped_months,
   };
 };
 

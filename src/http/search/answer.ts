@@ -77,7 +77,11 @@ export const answerSearch = async (
   const search = fixTimes(asked, Date.now());
   const collected = await source.coverage(search, gaps);
   const found = await source.search(search, page);
-  const coverage = { ...collected, archivedMonths: await source.archivedMonths(search) };
+  const coverage = {
+    ...collected,
+    archivedMonths: await source.archivedMonths(search),
+    droppedMonths: await source.droppedMonths(search),
+  };
   const isFirst = page.cursor === undefined;
   const isWhole = found.reached === undefined;
   const explained = found.events.length === 0 && (isFirst || isWhole);

@@ -140,6 +140,7 @@ export const coverageBody = (coverage: SearchCoverage) => ({
   collected_since: coverage.collectedSince,
   filtered: coverage.filtered,
   archived_months: coverage.archivedMonths,
+  dropped_months: coverage.droppedMonths,
 });
 
 const emptyBody = ({ anyInRange, filters }: EmptyReport) => ({

@@ -77,6 +77,11 @@ const coverageSchema = {
       items: { type: 'string' },
       description: 'Months of the time searched, such as 2024-01, whose events are in the archive alone.',
     },
+    dropped_months: {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'Months of the time searched whose events were dropped without an archive: of all organizations.',
+    },
   },
 };
 

@@ -45,6 +45,7 @@ export const completenessJson = (completeness: Completeness) => {
     begins_before_collection: coverage.beginsEarlier,
     filtered: coverage.filtered,
     archived_months: coverage.archivedMonths,
+    dropped_months: coverage.droppedMonths,
     gaps: coverage.gaps.map((gap) => ({
       organization_id: gap.organizationId,
       organization_name: gap.organizationName,

@@ -1,4 +1,4 @@
-import { archivedMonthsSentence } from '../../../search/archived/months-in-words.ts';
+import { archivedMonthsSentence, droppedMonthsSentence } from '../../../search/archived/months-in-words.ts';
 import type { SearchCoverage } from '../../../search/found-event.ts';
 import { printSearch, type Search, type SearchField } from '../../../search/search.ts';
 import {
@@ -19,7 +19,7 @@ const SHOWN_GAPS = 5;
 /** Whether what is not there may only not be collected: the first thing to know about a result. */
 export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: number): Html => {
   const { organizations, accounts, incomplete, gaps } = coverage;
-  const notes = html`${olderNote(coverage)}${archiveNote(coverage, search)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}`;
+  const notes = html`${olderNote(coverage)}${archiveNote(coverage, search)}${droppedNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}`;
   if (organizations + accounts === 0) {
     return html`<p class="coverage coverage-incomplete">${
       search.account !== undefined
@@ -30,7 +30,8 @@ export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: numb
     }</p>`;
   }
   if (incomplete === 0) {
-    return html`<p class="coverage coverage-complete"><strong>${subjectOf(coverage)} collected</strong>${untilNote(coverage, nowMs)}.${notes}</p>`;
+    const state = coverage.droppedMonths.length === 0 ? 'coverage-complete' : 'coverage-incomplete';
+    return html`<p class="coverage ${state}"><strong>${subjectOf(coverage)} collected</strong>${untilNote(coverage, nowMs)}.${notes}</p>`;
   }
   const of =
     incomplete === 1 && gaps[0] !== undefined
@@ -79,6 +80,9 @@ const archiveNote = ({ archivedMonths }: SearchCoverage, search: Search): Html |
   const link = printSearch({ ...search, archive: true }).toString();
   return html` <strong>${archivedMonthsSentence(archivedMonths, 'not searched')}</strong> <a href="/events?${link}">Search them too</a>`;
 };
+
+const droppedNote = ({ droppedMonths }: SearchCoverage): Html | null =>
+  droppedMonths.length === 0 ? null : html` <strong>${droppedMonthsSentence(droppedMonths)}</strong>`;
 
 /** Why there is no event, and whether that is the last word. */
 export const emptyState = ({ search, answer }: { readonly search: Search; readonly answer: SearchAnswer }): Html => {

@@ -43,6 +43,7 @@ const completeness = ({ incomplete }: SearchAnswer): Html =>
 const reasons: Readonly<Record<IncompleteReason, string>> = {
   search_unfinished: 'the search timed out before its end',
   archive_not_searched: 'months of the time searched are in the archive alone, and were not searched',
+  months_dropped: 'months of the time searched were dropped without an archive',
   no_organization_collected: 'no log that was searched is collected',
   time_not_collected: 'some of the time searched is not collected yet',
   begins_before_collection: 'the search begins earlier than what is collected',
