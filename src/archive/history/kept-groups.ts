@@ -50,20 +50,20 @@ export const createGroups = (ranges: ObjectRanges) => {
     events: (object: HistoryObject, place: GroupPlace, signal?: AbortSignal) =>
       within(signal, () =>
         events.get(nameOf(object, place), async () => ({
-          ...(await readColumns(await sourceOf(object), place, eventColumns, true)),
+          ...(await readColumns(await sourceOf(object), place, { names: eventColumns, atOnce: true })),
           bytes: place.bytes,
         })),
       ),
     userRows: (object: HistoryObject, place: GroupPlace) =>
       within(undefined, () =>
         userRows.get(nameOf(object, place), async () =>
-          userRowsOf(await readColumns(await sourceOf(object), place, copyColumns, false)),
+          userRowsOf(await readColumns(await sourceOf(object), place, { names: copyColumns, atOnce: false })),
         ),
       ),
     positions: (object: HistoryObject, place: GroupPlace, signal?: AbortSignal) =>
       within(signal, () =>
         positions.get(nameOf(object, place), async () =>
-          readColumns(await sourceOf(object), place, filterColumns, false),
+          readColumns(await sourceOf(object), place, { names: filterColumns, atOnce: false }),
         ),
       ),
   };

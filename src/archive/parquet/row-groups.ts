@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
-import { zstdDecompressSync } from 'node:zlib';
-import type { AsyncBuffer, FileMetaData, RowGroup } from 'hyparquet';
+import type { AsyncBuffer, ColumnMetaData, FileMetaData, RowGroup } from 'hyparquet';
+import { decompressZstd } from './column-pages.ts';
+import { readValues } from './column-values.ts';
 
 /** Gives bytes of an object, from the first up to, not including, the second. */
 export type ReadRange = (from: number, to: number) => Promise<Buffer>;
@@ -36,7 +37,7 @@ const parsers = {
   stringFromBytes: (bytes: Uint8Array): Uint8Array => bytes,
   timestampFromMicroseconds: (microseconds: bigint): bigint => microseconds,
 };
-const compressors = { ZSTD: (input: Uint8Array): Uint8Array => zstdDecompressSync(input) };
+const compressors = { ZSTD: decompressZstd };
 
 /** Only who reads an archive needs it. */
 const loadReader = () => import('hyparquet');
@@ -94,47 +95,76 @@ interface GroupSource {
   readonly read: ReadRange;
 }
 
-/** Some columns of a row group. Many columns are read with one request; the process is left to others between two of them. */
+export interface WantedColumns<Name extends string> {
+  readonly names: readonly Name[];
+  /** They lie one behind the other, and are read with one request. */
+  readonly atOnce: boolean;
+  /** In ascending order. Only these rows have values then, in this order; undefined: all have. */
+  readonly rows?: readonly number[];
+}
+
+/** Some columns of a row group. The process is left to others between two of them. */
 export const readColumns = async <Name extends string>(
+  source: GroupSource,
+  place: GroupPlace,
+  { names, atOnce, rows }: WantedColumns<Name>,
+): Promise<GroupColumns<Name>> => {
+  const { metadata } = source.footer;
+  const group = metadata.row_groups[place.index];
+  const read = atOnce ? await readAtOnce(group, names, source.read) : source.read;
+  const columns: Partial<Record<Name, ArrayLike<unknown>>> = {};
+  for (const name of names) {
+    const column = columnOf(group, name);
+    const { from, to } = rangeOf(column);
+    const element = metadata.schema.find((each) => each.name === name);
+    const values = element && readValues(await read(from, to), column, element, rows);
+    columns[name] = values ?? (await readByPackage({ ...source, read }, place, name, rows));
+    await setImmediate();
+  }
+  return columns as GroupColumns<Name>;
+};
+
+/** What is written in another way than DuckDB wrote it until now. */
+const readByPackage = async (
   { footer: { metadata }, sizeBytes, read }: GroupSource,
   { rowStart, rowEnd }: GroupPlace,
-  names: readonly Name[],
-  atOnce: boolean,
-): Promise<GroupColumns<Name>> => {
+  column: string,
+  rows: readonly number[] | undefined,
+): Promise<ArrayLike<unknown>> => {
   const { parquetScan } = await loadReader();
-  const index = metadata.row_groups.findIndex((_, n) => rowsBefore(metadata, n) === rowStart);
-  const file = fileOf(sizeBytes, atOnce ? await readAtOnce(metadata.row_groups[index], names, read) : read);
+  const file = fileOf(sizeBytes, read);
+  const columns = [column];
   const scan = await parquetScan({
     file,
     metadata,
-    columns: [...names],
+    columns,
     rowStart,
     rowEnd,
     parsers,
     compressors,
     useOffsetIndex: false,
   });
-  const columns: Partial<Record<Name, ArrayLike<unknown>>> = {};
-  for (const name of names) {
-    columns[name] = await scan.readColumn({ column: name, rowStart, rowEnd });
-    await setImmediate();
-  }
-  return columns as GroupColumns<Name>;
+  const values = await scan.readColumn({ column, rowStart, rowEnd });
+  return rows === undefined ? values : rows.map((row) => values[row]);
 };
 
-const rowsBefore = ({ row_groups }: FileMetaData, index: number): number =>
-  row_groups.slice(0, index).reduce((sum, { num_rows }) => sum + Number(num_rows), 0);
+const columnOf = (group: RowGroup | undefined, name: string): ColumnMetaData => {
+  const found = group?.columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === name)?.meta_data;
+  if (found === undefined) throw new Error(`a row group has no column ${name}`);
+  return found;
+};
+
+const rangeOf = ({ dictionary_page_offset, data_page_offset, total_compressed_size }: ColumnMetaData) => {
+  const from = Number(dictionary_page_offset ?? data_page_offset);
+  return { from, to: from + Number(total_compressed_size) };
+};
 
 const readAtOnce = async (
   group: RowGroup | undefined,
   names: readonly string[],
   read: ReadRange,
 ): Promise<ReadRange> => {
-  const ranges = (group?.columns ?? []).flatMap(({ meta_data: column }) => {
-    if (column === undefined || !names.includes(column.path_in_schema[0] ?? '')) return [];
-    const from = Number(column.dictionary_page_offset ?? column.data_page_offset);
-    return [{ from, to: from + Number(column.total_compressed_size) }];
-  });
+  const ranges = names.map((name) => rangeOf(columnOf(group, name)));
   const begin = Math.min(...ranges.map(({ from }) => from));
   const bytes = await read(begin, Math.max(...ranges.map(({ to }) => to)));
   return async (from, to) => bytes.subarray(from - begin, to - begin);

@@ -4,7 +4,13 @@ import type { Pool } from '../../postgres/pool.ts';
 import type { ArchivedGroup, ArchivedMonths } from '../../search/archived/ports.ts';
 import { createObjectRanges } from '../history/object-ranges.ts';
 import { RecentlyUsed } from '../history/recently-used.ts';
-import { type GroupPlace, type ParquetFooter, readColumns, readFooter } from '../parquet/row-groups.ts';
+import {
+  type GroupPlace,
+  type ParquetFooter,
+  readColumns,
+  readFooter,
+  type WantedColumns,
+} from '../parquet/row-groups.ts';
 import { mayHaveValue } from '../parquet/text-bounds.ts';
 import type { ObjectStore } from '../store/ports.ts';
 import { readObjectsAt, readObjectsOf, type SearchedObject } from './searched-objects.sql.ts';
@@ -34,14 +40,13 @@ export const createArchivedMonths = (pool: Pool, store: ObjectStore): ArchivedMo
   const columnsOf = async <Name extends string>(
     object: SearchedObject,
     place: GroupPlace,
-    names: readonly Name[],
+    wanted: Omit<WantedColumns<Name>, 'atOnce'>,
     signal?: AbortSignal,
   ) => {
     const leave = await limit.acquire(signal);
     try {
       const source = { footer: await footerOf(object), sizeBytes: object.bytes, read: reader(object) };
-      // They lie one behind the other.
-      return await readColumns(source, place, names, names.length > FEW_COLUMNS);
+      return await readColumns(source, place, { ...wanted, atOnce: wanted.names.length > FEW_COLUMNS });
     } finally {
       leave();
     }
@@ -57,7 +62,8 @@ export const createArchivedMonths = (pool: Pool, store: ObjectStore): ArchivedMo
       firstTime: place.firstActionTime,
       lastTime: place.lastActionTime,
       mayHave: (column, value) => mayHaveValue(metadata, place, column, value),
-      columns: (names, signal) => columnsOf(object, place, names, signal),
+      columns: (names, signal) => columnsOf(object, place, { names }, signal),
+      columnsOfRows: (names, rows, signal) => columnsOf(object, place, { names, rows }, signal),
     }));
   };
   const allGroups = async (objects: readonly SearchedObject[]): Promise<readonly ArchivedGroup[]> => {
@@ -87,7 +93,9 @@ const changesFrom = (
       const reading = (from: number, to: number) => ranges.read(object, { from, to });
       const footer = await readFooter(object.bytes, reading, 'seen_at');
       for (const place of footer.groups)
-        read.push(await readColumns({ footer, sizeBytes: object.bytes, read: reading }, place, names, false));
+        read.push(
+          await readColumns({ footer, sizeBytes: object.bytes, read: reading }, place, { names, atOnce: false }),
+        );
     }
     return read;
   };

@@ -79,6 +79,8 @@ const combinationsOf = (
   names: readonly ArchivedColumn[],
   rows: readonly number[],
 ) => {
+  const [only, ...others] = names;
+  if (only !== undefined && others.length === 0) return valuesOf(columns[only], rows);
   let ids: number[] = rows.map(() => 0);
   let firstRows: readonly number[] = rows.slice(0, 1);
   for (const name of names) {
@@ -97,6 +99,28 @@ const combinationsOf = (
       return id;
     });
     firstRows = firsts;
+  }
+  return { ids, firstRows };
+};
+
+/** As `combinationsOf`, of one column. */
+const valuesOf = (column: ArrayLike<unknown>, rows: readonly number[]) => {
+  const known = new Map<unknown, number>();
+  const byText = new Map<unknown, number>();
+  const ids: number[] = new Array(rows.length);
+  const firstRows: number[] = [];
+  for (let n = 0; n < rows.length; n += 1) {
+    const row = rows[n] ?? 0;
+    const value = column[row];
+    let id = known.get(value);
+    if (id === undefined) {
+      const text = value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value;
+      id = byText.get(text) ?? firstRows.length;
+      if (id === firstRows.length) firstRows.push(row);
+      byText.set(text, id);
+      known.set(value, id);
+    }
+    ids[n] = id;
   }
   return { ids, firstRows };
 };

@@ -75,10 +75,15 @@ const readColumnsOf = async (
     const [first] = rows;
     if (first === undefined) continue;
     if (read.size > 0 && isOver?.() === true) return { read, isWhole: false };
-    const columns = await first.group.columns<ArchivedColumn>(archivedColumnNames, signal);
-    for (const { row, position } of rows) {
-      const raw = columns.raw[row] as Uint8Array;
-      const values = plainColumns.map((name) => [name, jsonOf(name, columns[name][row])]);
+    const inOrder = rows.toSorted((a, b) => a.row - b.row);
+    const columns = await first.group.columnsOfRows<ArchivedColumn>(
+      archivedColumnNames,
+      inOrder.map(({ row }) => row),
+      signal,
+    );
+    for (const [n, { position }] of inOrder.entries()) {
+      const raw = columns.raw[n] as Uint8Array;
+      const values = plainColumns.map((name) => [name, jsonOf(name, columns[name][n])]);
       read.set(position, { row: Object.fromEntries(values), raw: textOf(raw) ?? '', bytes: raw.length });
     }
   }

@@ -42,7 +42,7 @@ export const createMatcher = (
   const look = async (group: ArchivedGroup): Promise<MatchedRows> => {
     if (conditions.some(({ exactly }) => exactly !== undefined && !group.mayHave(exactly.column, exactly.value)))
       return nothing;
-    let rows: readonly number[] = Array.from({ length: group.rows }, (_, row) => row);
+    let rows: readonly number[] = [...Array(group.rows).keys()];
     if (isChanged) {
       const [known, { position }] = [await changedIn(group.month), await group.columns(['position'])];
       rows = rows.filter((row) => known.has(Number(position[row])));

@@ -15,6 +15,12 @@ export interface ArchivedGroup {
   /** False only if no row has exactly this value, as statistics say. */
   mayHave(column: string, value: string): boolean;
   columns<Name extends string>(names: readonly Name[], signal?: AbortSignal): Promise<ArchivedColumns<Name>>;
+  /** Values for these rows alone, in their order, which must be ascending: it takes less time and memory. */
+  columnsOfRows<Name extends string>(
+    names: readonly Name[],
+    rows: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<ArchivedColumns<Name>>;
 }
 
 /** A later content of an archived event. */

@@ -1,0 +1,147 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ColumnMetaData, FileMetaData } from 'hyparquet';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { columnsOf } from '../../../src/archive/columns.ts';
+import { readValues } from '../../../src/archive/parquet/column-values.ts';
+import { readColumns, readFooter } from '../../../src/archive/parquet/row-groups.ts';
+import { ROWS_OF_GROUP, writeParquet } from '../../../src/archive/parquet/write-parquet.ts';
+import { seededRandom } from '../../support/process/seeded-random.ts';
+
+type Value = string | number | null;
+type Row = Readonly<Record<string, Value>>;
+
+const EVENTS = 2 * ROWS_OF_GROUP + 1_234;
+const random = seededRandom(17);
+const among = (count: number) => Math.floor(random() * count);
+const letters = ['a', 'é', '😀', '', '"', '\\', '\n', '\u0001'];
+
+/** How a column of texts may look: with few values, many or one, with nulls here and there, in runs, everywhere or nowhere. */
+const shapes: readonly ((row: number) => Value)[] = [
+  () => null,
+  () => 'always the same',
+  () => `one of some ${among(3)}`,
+  () => (random() < 0.5 ? null : `sometimes ${among(20)}`),
+  () => (random() < 0.01 ? `seldom ${among(1_000_000)}` : null),
+  (row) => (row % 5_000 < 2_500 ? null : `in runs ${Math.floor(row / 700)}`),
+  () => `of many ${among(3_000)}`,
+  (row) => `each another ${row} ${among(1_000_000)}`,
+  () => (random() < 0.3 ? null : Array.from({ length: among(40) }, () => letters[among(letters.length)]).join('')),
+  (row) => (row === ROWS_OF_GROUP - 1 ? 'x'.repeat(300_000) : `short ${row}`),
+  (row) => (row < ROWS_OF_GROUP ? null : 'only later'),
+];
+const numbers: readonly ((row: number) => Value)[] = [
+  () => among(2_000_000_000) - 1_000_000_000,
+  () => (random() < 0.4 ? null : 200 + among(4)),
+];
+
+const columns = columnsOf.events.filter(({ name }) => name !== 'position');
+const rowOf = (row: number): Row => ({
+  position: row + 1,
+  ...Object.fromEntries(
+    columns.map(({ name, type, isTime }, n) => {
+      if (isTime === true) return [name, 1_700_000_000_000_000 + row * 1_001];
+      const kinds = type === 'VARCHAR' ? shapes : numbers;
+      return [name, kinds[n % kinds.length]?.(row) ?? null];
+    }),
+  ),
+});
+
+let directory: string;
+let bytes: Buffer;
+let footer: Awaited<ReturnType<typeof readFooter>>;
+const rows = Array.from({ length: EVENTS }, (_, row) => rowOf(row));
+const read = async (from: number, to: number) => bytes.subarray(from, to);
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-columns-'));
+  const lines = rows.map((row) => JSON.stringify(row));
+  const file = join(directory, 'rows.ndjson');
+  await writeFile(file, lines.map((line) => `${line}\n`).join(''));
+  const longestLineBytes = Math.max(...lines.map((line) => Buffer.byteLength(line)));
+  const written = { file, longestLineBytes, largestGroupBytes: 20_000_000 };
+  const target = join(directory, 'object.parquet');
+  await writeParquet(written, target, { kind: 'events', feedId: 'a feed', directory, metadata: { kind: 'events' } });
+  bytes = await readFile(target);
+  footer = await readFooter(bytes.length, read);
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const plain = (value: unknown): Value => {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
+  return typeof value === 'bigint' ? Number(value) : ((value ?? null) as Value);
+};
+const names = ['position', ...columns.map(({ name }) => name)];
+const groupsOf = ({ metadata, groups }: typeof footer) =>
+  groups.map((place) => ({ place, group: (metadata as FileMetaData).row_groups[place.index] }));
+
+describe('the values of a column, as DuckDB writes it', () => {
+  test('are those that were written, without another reader', () => {
+    expect(footer.groups).toHaveLength(3);
+    const encodings = new Set<string>();
+    for (const { place, group } of groupsOf(footer)) {
+      for (const name of names) {
+        const column = group?.columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === name)
+          ?.meta_data as ColumnMetaData;
+        const element = footer.metadata.schema.find((each) => each.name === name);
+        const from = Number(column.dictionary_page_offset ?? column.data_page_offset);
+        const chunk = bytes.subarray(from, from + Number(column.total_compressed_size));
+        const values = readValues(chunk, column, element ?? {});
+        const written = rows.slice(place.rowStart, place.rowEnd).map((row) => row[name]);
+        expect(values === undefined ? undefined : Array.from(values, plain), name).toEqual(written);
+        for (const encoding of column.encodings) encodings.add(encoding);
+      }
+    }
+    expect([...encodings].sort()).toEqual(['PLAIN', 'PLAIN_DICTIONARY']);
+  });
+
+  test('are read of some rows alone, with one request, and keep nothing of the others in memory', async () => {
+    for (const { place } of groupsOf(footer)) {
+      const count = place.rowEnd - place.rowStart;
+      for (const wanted of [[0], [count - 1], [...new Set(Array.from({ length: 25 }, () => among(count)))]]) {
+        wanted.sort((a, b) => a - b);
+        let requests = 0;
+        const counted = (from: number, to: number) => {
+          requests += 1;
+          return read(from, to);
+        };
+        const source = { footer, sizeBytes: bytes.length, read: counted };
+        const found = await readColumns(source, place, { names, atOnce: true, rows: wanted });
+        expect(requests).toBe(1);
+        for (const name of names) {
+          const written = wanted.map((row) => rows[place.rowStart + row]?.[name]);
+          expect(Array.from(found[name] as ArrayLike<unknown>, plain), name).toEqual(written);
+          for (const value of Array.from(found[name] as ArrayLike<unknown>)) {
+            if (value instanceof Uint8Array) expect(value.buffer.byteLength).toBe(value.length);
+          }
+        }
+      }
+    }
+  });
+
+  test('are of several pages; and are left to another reader if they are written in another way', async () => {
+    const column = footer.metadata.row_groups[0]?.columns[0]?.meta_data as ColumnMetaData;
+    const from = Number(column.data_page_offset);
+    const chunk = bytes.subarray(from, from + Number(column.total_compressed_size));
+    const optional = { repetition_type: 'OPTIONAL' } as const;
+    expect(readValues(chunk, column, optional)).toHaveLength(ROWS_OF_GROUP);
+    const twice = Buffer.concat([chunk, chunk]);
+    const pages = Array.from(readValues(twice, column, optional) ?? [], plain);
+    expect([pages.length, pages[7], pages[ROWS_OF_GROUP + 7]]).toEqual([2 * ROWS_OF_GROUP, 8, 8]);
+    const some = readValues(twice, column, optional, [3, ROWS_OF_GROUP, 2 * ROWS_OF_GROUP - 1]);
+    expect(Array.from(some ?? [], plain)).toEqual([4, 1, ROWS_OF_GROUP]);
+    expect(readValues(chunk, { ...column, codec: 'SNAPPY' }, optional)).toBeUndefined();
+    expect(readValues(chunk, { ...column, type: 'DOUBLE' }, optional)).toBeUndefined();
+    expect(readValues(chunk, column, { repetition_type: 'REPEATED' })).toBeUndefined();
+    expect(() => readValues(chunk.subarray(0, -1), column, optional)).toThrow('ends behind its column');
+    // As if it were compressed in another way: the package reads it, and rejects.
+    const [place] = footer.groups;
+    if (place === undefined) throw new Error('no row group');
+    const other = structuredClone(footer);
+    const changed = other.metadata.row_groups[0]?.columns[0]?.meta_data;
+    if (changed !== undefined) changed.codec = 'SNAPPY';
+    const source = { footer: other, sizeBytes: bytes.length, read };
+    await expect(readColumns(source, place, { names: ['position'], atOnce: false })).rejects.toThrow();
+  });
+});
