@@ -90,8 +90,9 @@ $function$;
 create or replace function orgtrail_token_use() returns table (token_id bigint, used_on date)
 language sql stable as $function$
   select t.id, (used.at at time zone 'UTC')::date from access_tokens t cross join lateral (
-    select l.at from access_log l where l.who = t.name and l.at >= t.created_at and l.at <= coalesce(t.revoked_at, 'infinity'::timestamptz)
-      and l.address is not null and l.outcome <> 'refused' order by l.at desc limit 1) as used
+    -- Bounds, an order and a collation that only access_log_who has: by the times alone, a token that is not used would be looked for in all rows.
+    select l.at from access_log l where l.who >= t.name collate "default" and l.who <= t.name collate "default" and l.at >= t.created_at and l.at <= coalesce(t.revoked_at, 'infinity'::timestamptz)
+      and l.address is not null and l.outcome <> 'refused' order by l.who desc, l.at desc limit 1) as used
 $function$;
 --> statement-breakpoint
 do $do$

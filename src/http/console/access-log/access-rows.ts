@@ -13,7 +13,7 @@ export const accessRows = (
 const row = (access: ShownAccess): Html => html`<tr><th scope="row">${instantOf(access.at)}</th>
 <td>${access.who ?? html`<span class="muted">no token</span>`}<p class="sub">${access.address ?? html`database account ${access.account}`}</p></td>
 <td>${access.kind}${access.outcome === 'ok' ? null : html` <strong>${access.outcome}</strong>`}<p class="sub">${access.route}${access.status === null ? null : html` · ${access.status}`}</p></td>
-<td class="error-text">${askedOf(access)}</td>
+<td>${askedOf(access)}</td>
 <td class="number">${access.events === null ? null : countOf(access.events, 'event')}<p class="sub">${countOf(access.requests, 'request')}</p></td></tr>`;
 
 /** Texts as they are, so that a search can be read; all else as JSON. */

@@ -44,7 +44,7 @@ const faultsPanel = (
 <thead><tr><th scope="col">Month</th><th scope="col">Object</th><th scope="col">Fault</th></tr></thead>
 <tbody>${faults.map(
   ({ month, archive, key, fault, isDropped }) =>
-    html`<tr><th scope="row">${month}<p class="sub">${isDropped ? 'in the archive alone' : 'in the database as well'}</p></th><td class="error-text">${key}<p class="sub">${archive}</p></td><td class="error-text">${fault}</td></tr>`,
+    html`<tr><th scope="row">${month}<p class="sub">${isDropped ? 'in the archive alone' : 'in the database as well'}</p></th><td>${key}<p class="sub">${archive}</p></td><td class="error-text">${fault}</td></tr>`,
 )}</tbody></table></div></section>`;
 
 const duePanel = (archive: ShownArchive): Html => {
