@@ -181,6 +181,33 @@ create table audit_events (
   zone_name text
 ) partition by RANGE (action_time);
 
+create table checks (
+  id bigint not null generated always as identity,
+  kind text not null,
+  source_kind text,
+  source_id text,
+  filter_hash text,
+  round integer,
+  since timestamp with time zone not null,
+  before timestamp with time zone not null,
+  began_at timestamp with time zone not null,
+  last_read_at timestamp with time zone not null default clock_timestamp(),
+  ended_at timestamp with time zone,
+  read_seconds double precision not null default 0,
+  sources integer not null default 1,
+  compared bigint not null default 0,
+  missing bigint not null default 0,
+  extra bigint not null default 0,
+  changed bigint not null default 0,
+  fixed_missing bigint not null default 0,
+  fixed_changed bigint not null default 0,
+  failed integer not null default 0,
+  fixes boolean not null,
+  findings jsonb not null default '[]'::jsonb,
+  done_by text,
+  done_as text not null default SESSION_USER
+);
+
 create table collector_tokens (
   token_id text not null,
   note text,
@@ -647,6 +674,8 @@ alter table archive_policy add constraint archive_policy_only_row_check CHECK (o
 alter table archive_policy add constraint archive_policy_pkey PRIMARY KEY (only_row);
 alter table audit_event_changes add constraint audit_event_changes_pkey PRIMARY KEY (id);
 alter table audit_event_changes add constraint audit_event_changes_source_kind_source_id_event_id_raw_sha2_key UNIQUE (source_kind, source_id, event_id, raw_sha256);
+alter table checks add constraint checks_kind CHECK ((kind = ANY (ARRAY['verify'::text, 'scrub'::text])));
+alter table checks add constraint checks_pkey PRIMARY KEY (id);
 alter table collector_tokens add constraint collector_tokens_pkey PRIMARY KEY (token_id);
 alter table console_session_proofs add constraint console_session_proofs_key_fkey FOREIGN KEY (key) REFERENCES console_sessions(key) ON DELETE CASCADE;
 alter table console_session_proofs add constraint console_session_proofs_pkey PRIMARY KEY (key);
@@ -788,6 +817,7 @@ CREATE INDEX audit_events_default_resource_id_idx ON public.audit_events_default
 CREATE INDEX audit_events_default_resource_type_action_type_action_time_idx ON public.audit_events_default USING btree (resource_type, action_type, action_time);
 CREATE UNIQUE INDEX audit_events_default_source_kind_source_id_id_action_time_idx ON public.audit_events_default USING btree (source_kind, source_id, id, action_time);
 CREATE INDEX audit_events_default_zone_id_idx ON public.audit_events_default USING btree (zone_id) WHERE (zone_id IS NOT NULL);
+CREATE UNIQUE INDEX checks_rounds ON public.checks USING btree (source_kind, source_id, filter_hash, round, began_at) WHERE (kind = 'scrub'::text);
 CREATE INDEX detection_mutes_in_force ON public.detection_mutes USING btree (detection) WHERE (ended_at IS NULL);
 CREATE INDEX findings_position ON public.findings USING btree ("position");
 CREATE INDEX findings_time ON public.findings USING btree (action_time);
@@ -4225,6 +4255,47 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_note_scrub(p_kind text, p_source_id text, p_filter_hash text, p_owner text, p_part jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  is_new boolean;
+  now_at constant timestamptz := clock_timestamp();
+  long_ago constant timestamptz := timestamptz '2009-01-01 00:00:00+00';
+  entries constant bigint := greatest(0, least(100000, coalesce((p_part ->> 'entries')::bigint, 0)));
+  missing_now constant bigint := greatest(0, least(entries, coalesce((p_part ->> 'missing')::bigint, 0)));
+  changed_now constant bigint := greatest(0, least(entries, coalesce((p_part ->> 'changed')::bigint, 0)));
+  seconds constant double precision := greatest(0, least(1e9, coalesce((p_part ->> 'seconds')::double precision, 0)));
+  ended constant timestamptz := case when (p_part ->> 'ended')::boolean then now_at end;
+begin
+  if not exists (select from sources s where s.kind = p_kind and s.id = p_source_id) then
+    raise exception 'there is no such source' using errcode = 'check_violation';
+  end if;
+  insert into checks as c (kind, source_kind, source_id, filter_hash, round, since, before, began_at, last_read_at, ended_at, read_seconds,
+    compared, missing, changed, fixed_missing, fixed_changed, fixes, done_by)
+  values ('scrub', p_kind, p_source_id, left(p_filter_hash, 100), greatest(1, coalesce((p_part ->> 'round')::integer, 1)),
+    greatest(long_ago, coalesce(to_timestamp((p_part ->> 'sinceMs')::float8 / 1000), long_ago)),
+    least(now_at, greatest(long_ago, coalesce(to_timestamp((p_part ->> 'beforeMs')::float8 / 1000), now_at))),
+    -- Cloudflare's clock may be ahead; the same number gives the same time.
+    least(now_at + interval '1 hour', greatest(long_ago, coalesce(to_timestamp((p_part ->> 'beganMs')::float8 / 1000), long_ago))),
+    now_at, ended, seconds, entries, missing_now, changed_now, missing_now, changed_now, true, left(p_owner, 200))
+  on conflict (source_kind, source_id, filter_hash, round, began_at) where kind = 'scrub' do update set
+    last_read_at = excluded.last_read_at, ended_at = coalesce(excluded.ended_at, c.ended_at), read_seconds = c.read_seconds + excluded.read_seconds,
+    compared = c.compared + excluded.compared, missing = c.missing + excluded.missing, changed = c.changed + excluded.changed,
+    fixed_missing = c.fixed_missing + excluded.missing, fixed_changed = c.fixed_changed + excluded.changed, done_by = excluded.done_by
+  returning c.xmax = 0 into is_new;
+  if is_new then
+    delete from checks c using (
+      select k.id, k.missing + k.changed > 0 as found, row_number() over (partition by k.missing + k.changed > 0 order by k.id desc) as number
+      from checks k where k.kind = 'scrub' and k.source_kind = p_kind and k.source_id = p_source_id) old
+    where c.id = old.id and old.number > case when old.found then 20 else 3 end;
+  end if;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_note_sink_failure(p_name text, p_reason text, p_rest_ms double precision)
  RETURNS void
  LANGUAGE sql
@@ -4257,6 +4328,40 @@ begin
     where l.name = 'events' and l.generation = new.generation;
   end if;
   return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_note_verification(p_run jsonb)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  made bigint;
+  now_at constant timestamptz := clock_timestamp();
+  long_ago constant timestamptz := timestamptz '2009-01-01 00:00:00+00';
+  count_of constant jsonb := case when jsonb_typeof(p_run -> 'counts') = 'object' then p_run -> 'counts' else '{}' end;
+  began constant timestamptz := least(now_at, greatest(long_ago, coalesce((p_run ->> 'beganAt')::timestamptz, now_at)));
+begin
+  -- One at a time, so that the limit holds.
+  perform pg_advisory_xact_lock(hashtext('orgtrail_note_verification'));
+  insert into checks (kind, since, before, began_at, last_read_at, ended_at, sources, compared, missing, extra, changed, fixed_missing,
+    fixed_changed, failed, fixes, findings, done_by)
+  values ('verify',
+    greatest(long_ago, coalesce((p_run ->> 'since')::timestamptz, long_ago)), least(now_at, coalesce((p_run ->> 'before')::timestamptz, now_at)),
+    began, now_at, now_at,
+    coalesce((count_of ->> 'sources')::integer, 0), coalesce((count_of ->> 'compared')::bigint, 0), coalesce((count_of ->> 'missing')::bigint, 0),
+    coalesce((count_of ->> 'extra')::bigint, 0), coalesce((count_of ->> 'changed')::bigint, 0), coalesce((count_of ->> 'fixedMissing')::bigint, 0),
+    coalesce((count_of ->> 'fixedChanged')::bigint, 0), coalesce((count_of ->> 'failed')::integer, 0),
+    coalesce((p_run ->> 'fixes')::boolean, false),
+    case when jsonb_typeof(p_run -> 'findings') = 'array' and jsonb_array_length(p_run -> 'findings') <= 100
+      and length(p_run ->> 'findings') <= 200000 then p_run -> 'findings' else '[]' end,
+    left(p_run ->> 'by', 200))
+  returning id into made;
+  delete from checks c where c.kind = 'verify' and c.id <= (
+    select k.id from checks k where k.kind = 'verify' order by k.id desc offset 1000 limit 1);
+  return made;
 end
 $function$;
 
@@ -5150,6 +5255,31 @@ comment on column audit_history.account_name is 'Its name, as the entry says.';
 comment on column audit_history.zone_id is 'The zone that the entry is about.';
 comment on column audit_history.zone_name is 'Its name, as the entry says.';
 comment on column audit_history.copies_of_position is 'Of an entry about a user''s own profile, which stands in the log of every account that the user may use: the position of the first of these copies. Null of the first, and of every other entry.';
+comment on table checks is 'Runs of orgtrail verify, and rounds of the scrub lane with one row for each source and round: what was compared, when, by whom and with what result. The newest are kept: 1,000 runs; of each source 3 rounds, and 20 that found something.';
+comment on column checks.id is 'Its number: the higher, the later it was noted first.';
+comment on column checks.kind is 'verify: a run of the command; scrub: a round of the daemon.';
+comment on column checks.source_kind is 'Of a round: the kind of log that it reads. Null for a run, which may read many.';
+comment on column checks.source_id is 'Of a round: which log.';
+comment on column checks.filter_hash is 'Of a round: the filter set that it reads under.';
+comment on column checks.round is 'Of a round: its number for this source, as in coverage_proof.';
+comment on column checks.since is 'The time that is compared begins here.';
+comment on column checks.before is 'And ends before this.';
+comment on column checks.began_at is 'When it began.';
+comment on column checks.last_read_at is 'When it read last.';
+comment on column checks.ended_at is 'When it ended; null: it is under way, or was left for a later round.';
+comment on column checks.read_seconds is 'Of a round: how much time it has read to a credible end.';
+comment on column checks.sources is 'How many logs were compared.';
+comment on column checks.compared is 'Entries that Cloudflare served and that were held against the store. A round counts those of each page: in pages that overlap or come again they count again.';
+comment on column checks.missing is 'Entries that were served and not stored.';
+comment on column checks.extra is 'Of a run: entries that are stored and were not served, not even when they were asked for once more.';
+comment on column checks.changed is 'Entries that were served with other content than all that is stored of them.';
+comment on column checks.fixed_missing is 'Of those missing, how many were stored then.';
+comment on column checks.fixed_changed is 'Of those changed, for how many the other content was recorded then.';
+comment on column checks.failed is 'Of a run: how many logs were not compared to the end.';
+comment on column checks.fixes is 'Whether it stores what it finds missing: a round always does, a run with --fix.';
+comment on column checks.findings is 'Of a run: what differs in each log, no more than 100 of them, with some of the ids.';
+comment on column checks.done_by is 'Of a run: who is said to have made it (--by). Of a round: the process that read last.';
+comment on column checks.done_as is 'The account of the database.';
 comment on table collector_tokens is 'The ids (no secrets) of the API tokens that the collector reads with: GET /user/tokens/verify tells them. Written by the owner alone; detection_collector_token watches them.';
 comment on column collector_tokens.token_id is 'The id of the API token, which is no secret.';
 comment on column collector_tokens.note is 'For people.';

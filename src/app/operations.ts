@@ -11,6 +11,7 @@ import { isRefusal } from '../postgres/sql-state.ts';
 import { readHolds } from '../retention/holds.sql.ts';
 import { readDeadLetterPage } from '../sinks/dead-letter-page.sql.ts';
 import { readSinkStatus, type SinkStatus } from '../sinks/sink-status.sql.ts';
+import { readScrubRounds, readScrubTotals, readVerifyRuns } from '../status/checks/checks.sql.ts';
 
 interface OperationsParts {
   readonly config: Config;
@@ -37,6 +38,9 @@ export const openOperations = ({ config, pool, slowPool, sinks }: OperationsPart
     configured: config.archive?.target.name,
     retentionMs: config.retentionMs,
   }),
+  verifyRuns: (asked) => readVerifyRuns(pool, asked),
+  scrubRounds: (asked) => readScrubRounds(pool, asked),
+  scrubTotals: () => readScrubTotals(pool),
   deadLetters: (sink, page) => readDeadLetterPage(pool, sink, page),
 });
 

@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts';
 import { exitCodes } from '../../errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { readSinkStatus } from '../../sinks/sink-status.sql.ts';
+import { readScrubTotals, readVerifyRuns } from '../../status/checks/checks.sql.ts';
 import { sourceStates } from '../../status/health.ts';
 import { createStatusReader } from '../../status/status-reader.ts';
 import { statusScopeOf } from '../../status/status-scope.sql.ts';
@@ -31,6 +32,8 @@ Organizations and accounts that vanished within a day have a line of their own.
 Of more than 1,000 organizations and accounts, totals count all, and those are named that most need attention: first what is
 about to be lost, then by state, then by how much is not collected. --json names 1,000 of them, or as many as --limit says, and has
 totals; with --state it names those in these states. --all reads and names every one, which takes longer.
+
+--json also has what was read a second time (checks): the last run of verify, and what the rounds of the daemon found.
 
 Exit code 0 in any state, unless --fail-on is given. With --fail-on failing: 1 if an organization is failing or
 refused or has vanished, a sink is failing, or the listing of organizations failed or was never made. With --fail-on behind:
@@ -106,5 +109,10 @@ const readReport = async (pool: Pool, config: Config, options: Options, { states
   const selection = { all: options.all, most: Number.isFinite(most) ? most : undefined, states };
   const status = await createStatusReader(pool, scope).read(pace, selection);
   const configured = config.sinks.map(({ name }) => name);
-  return { ...status, sinks: await readSinkStatus(pool, configured.length > 0 ? configured : undefined) };
+  const [sinks, runs, scrub] = await Promise.all([
+    readSinkStatus(pool, configured.length > 0 ? configured : undefined),
+    readVerifyRuns(pool, { before: undefined, limit: 1, found: false }),
+    readScrubTotals(pool),
+  ]);
+  return { ...status, sinks, checks: { lastVerify: runs.rows[0] ?? null, scrub } };
 };

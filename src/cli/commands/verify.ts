@@ -4,14 +4,16 @@ import { openApp } from '../../app/open-app.ts';
 import { openSecrets } from '../../app/reread-secrets.ts';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { secretsOf } from '../../config/redaction.ts';
-import { OrgtrailError } from '../../errors.ts';
+import { OrgtrailError, reasonOf } from '../../errors.ts';
 import { isEmpty, type Range } from '../../ingest/planning/coverage.ts';
 import { RETENTION_MS } from '../../ingest/planning/upstream-retention.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
 import { keyOf } from '../../ingest/sync/work-pool.ts';
+import { noteVerification, type VerificationRun } from '../../ingest/verify/note-verification.sql.ts';
 import { findScope, type VerifyScope, verifySources } from '../../ingest/verify/verify.ts';
 import { createVerifyStore } from '../../ingest/verify/verify-store.sql.ts';
 import { version } from '../../package/package-files.ts';
+import type { Pool } from '../../postgres/pool.ts';
 import { requireKept } from '../../retention/retention.sql.ts';
 import type { Status } from '../../status/status.sql.ts';
 import { createLogger } from '../../telemetry/log.ts';
@@ -36,7 +38,7 @@ Reads the range again and compares every entry with the database, by id and cont
   missing   served by Cloudflare, not stored
   changed   stored under the same id with other content, which audit_event_changes does not have either
   extra     stored, but no longer served (entries without a readable time are not judged)
-Writes nothing without --fix. With it, missing entries are stored and other content is recorded, through the statement that
+Writes nothing without --fix but its result, which the console shows (table checks). With it, missing entries are stored and other content is recorded, through the statement that
 the daemon uses; stored entries are never changed or deleted. Works beside a running daemon and shares its API budget.
 Entries may appear late: the daemon still finds what is missing in time that the last pass of ORGTRAIL_SETTLE has not read yet.
 With ORGTRAIL_FILTERS it applies these filters, and does not report as extra what may have been stored under others.
@@ -46,7 +48,7 @@ Exit code 0: nothing is missing or changed, or all of it was fixed; 1: something
 Examples:
   $ orgtrail verify --since 7d --before now
   $ orgtrail verify --since 2026-01-01 --before 2026-02-01
-  $ orgtrail verify --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 'Acme Aerospace' --fix
+  $ orgtrail verify --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 'Acme Aerospace' --fix --by jane.doe
   $ orgtrail verify --since 2026-01-01 --before 2026-02-01 --json | jq .missing`;
 
 interface Options {
@@ -55,6 +57,7 @@ interface Options {
   readonly organization?: string[];
   readonly account?: string[];
   readonly fix?: boolean;
+  readonly by?: string;
   readonly all?: boolean;
   readonly json?: boolean;
 }
@@ -67,6 +70,7 @@ export const verifyCommand = (context: CliContext, report: (code: number) => voi
     .option('--organization <name or id...>', 'these organizations only')
     .option('--account <name or id...>', 'these accounts only')
     .option('--fix', 'store what is missing and record what has changed')
+    .option('--by <name>', 'who makes this run, for the result that is kept')
     .option('--all', 'show a row for every organization, also for those without a difference')
     .option('--json', 'print the result as JSON, and no progress')
     .addHelpText('after', help)
@@ -106,6 +110,7 @@ const runVerify = async (context: CliContext, options: Options, asked: Range): P
       options.json === true ? { ...context, stdout: nowhere(context) } : context,
       scope.sources,
     );
+    const beganAt = new Date();
     const results = await verifySources({ ...app.sync, verifyStore }, scope.sources, {
       window,
       nowMs: scope.nowMs,
@@ -118,11 +123,22 @@ const runVerify = async (context: CliContext, options: Options, asked: Range): P
       onSource: progress.onSource,
     });
     progress.finish();
+    const run = { window, beganAt, fix: options.fix === true, by: options.by, results };
+    await keepResult(app.database.pool, context, run);
     const settledUntilMs = scope.nowMs - (config.settleDelaysMs.at(-1) ?? 0);
     const shown = { fix: options.fix === true, all: options.all === true };
     return { window, scope, results, settledUntilMs, names: await readNames(app.status), ...shown };
   } finally {
     await app.close();
+  }
+};
+
+/** What was compared stays so: a result that cannot be kept is a warning on stderr. */
+const keepResult = async (pool: Pool, { stderr }: CliContext, run: VerificationRun): Promise<void> => {
+  try {
+    await noteVerification(pool, run);
+  } catch (error) {
+    stderr.write(`orgtrail: the result could not be kept in the database: ${reasonOf(error)}\n`);
   }
 };
 

@@ -1,5 +1,6 @@
 import { RETENTION_NEAR_MS } from '../../ingest/planning/upstream-retention.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
+import type { ScrubTotals, VerifyRun } from '../../status/checks/checks.sql.ts';
 import { collectionSpan, DELAY, NOT_COLLECTED } from '../../status/collection-words.ts';
 import { laneTroubleText } from '../../status/health.ts';
 import { countsByState, countsOf, type SourceGroup, sumOf, totalsOf } from '../../status/sources/source-groups.ts';
@@ -16,6 +17,8 @@ export type SourceRow = SourceWithState;
 /** How everything stands, with the state of each organization. */
 export interface Report extends StatusWithStates {
   readonly sinks: readonly SinkStatus[];
+  /** What was read a second time: the last run of `verify`, and the rounds of the scrub lane that are kept. */
+  readonly checks?: { readonly lastVerify: VerifyRun | null; readonly scrub: ScrubTotals };
 }
 
 /** What of a report is shown. */

@@ -9,6 +9,7 @@ import { sendNotFound, wantsPage } from '../not-found.ts';
 import { accessLogPages } from './access-log/routes.ts';
 import { archivePages } from './archive/routes.ts';
 import { assetRoutes } from './assets.ts';
+import { checkPages } from './checks/routes.ts';
 import { mutePages } from './detections/mute-routes.ts';
 import { detectionPages } from './detections/routes.ts';
 import { newsRoute } from './entities/news-page.ts';
@@ -72,6 +73,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       mutePages(pages, frame, options);
       holdPages(pages, frame, options.operations);
       archivePages(pages, frame, options.operations);
+      checkPages(pages, frame, options.operations);
       sinkPages(pages, frame, options.operations);
       tokenPages(pages, frame, options);
       accessLogPages(pages, frame, options.operations);

@@ -85,6 +85,11 @@ export const scrubIdleUntilMs = (
   return Math.min(urgentMs, Math.max(round.beganMs + everyMs, reachedMs(firstRead)));
 };
 
+/** Whether nothing is left of the round: all of its time that was ever read has been read again, or is a hole. */
+export const isRoundThrough = ({ round, firstRead, holes }: ScrubFacts, horizonMs: number): boolean =>
+  round !== undefined &&
+  newest({ fromMs: horizonMs, toMs: round.untilMs }, holes.reduce(addRange, round.read), firstRead) === undefined;
+
 /** The round after one of its windows has been read. */
 export const afterScrub = (before: ScrubRound | undefined, of: RoundStart, claim: Range): ScrubRound => ({
   ...startOf(of),

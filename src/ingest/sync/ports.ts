@@ -21,6 +21,7 @@ import type {
   SourceState,
 } from '../planning/source.ts';
 import type { Direction, Walk } from '../planning/walk.ts';
+import type { ScrubPart } from './commit/note-scrub.sql.ts';
 import type { DiscoveryPace } from './discovery/discovery-pace.ts';
 import type { SourceSurvey } from './planning-round/planned-source.ts';
 import type { WindowLimit } from './window-limit.ts';
@@ -104,6 +105,8 @@ export interface SyncStore {
   renew(lease: Lease): Promise<boolean>;
   commit(commit: PageCommit): Promise<CommitResult>;
   release(lease: Lease): Promise<void>;
+  /** Keeps what a page of the scrub lane showed, with the result of its round. */
+  noteScrub(part: ScrubPart): Promise<void>;
   recordFailure(lease: Lease, failure: LaneFailure): Promise<void>;
   /** True if that is news. */
   recordAccess(source: SourceKey, access: 'refused' | 'restored'): Promise<boolean>;

@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import { isDeadOwner } from '../../postgres/leases/process-identity.ts';
 import type { KindPolicy, SourceKey } from '../planning/source.ts';
 import { kindOf } from '../sources/registry.ts';
+import { noteScrub } from './commit/note-scrub.sql.ts';
 import { createPageCommits } from './commit/page-commits.sql.ts';
 import {
   countAccounts,
@@ -112,6 +113,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
       return result;
     },
     release: (lease) => releaseSource(pool, lease),
+    noteScrub: (part) => noteScrub(pool, owner, part),
     recordFailure: (lease, failure) => recordFailure(pool, lease, failure),
     recordAccess: (source, access) =>
       kindOf(source).owner === 'account'

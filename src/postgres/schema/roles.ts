@@ -45,6 +45,8 @@ const ingestMay: Readonly<Record<string, string>> = {
   finding_head: 'select',
   // Written by orgtrail_mute_detection and orgtrail_unmute_detection alone, which keep every row.
   detection_mutes: 'select',
+  // Written by orgtrail_note_verification and orgtrail_note_scrub alone, which keep a bounded number of rows.
+  checks: 'select',
   // Written by orgtrail_note_alarms and orgtrail_finish_alarms alone.
   alarms: 'select',
   alarm_changes: 'select',
@@ -121,6 +123,8 @@ const ingestCalls = [
   'orgtrail_note_detections',
   'orgtrail_mute_detection',
   'orgtrail_unmute_detection',
+  'orgtrail_note_verification',
+  'orgtrail_note_scrub',
   'orgtrail_register_alarm_sinks',
   'orgtrail_note_alarms',
   'orgtrail_finish_alarms',

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as access from '../../../src/postgres/tables/access.ts';
 import * as accounts from '../../../src/postgres/tables/accounts.ts';
 import * as archive from '../../../src/postgres/tables/archive.ts';
+import * as checks from '../../../src/postgres/tables/checks.ts';
 import * as detections from '../../../src/postgres/tables/detections.ts';
 import * as events from '../../../src/postgres/tables/events.ts';
 import * as evidence from '../../../src/postgres/tables/evidence.ts';
@@ -18,6 +19,7 @@ import { createTestDatabase, type TestDatabase } from '../../support/postgres/da
 const declared = [
   access,
   archive,
+  checks,
   detections,
   evidence,
   events,

@@ -79,6 +79,8 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
     renew: (lease) => statement('renew', () => database.renewSource(lease, leaseMs)),
     commit: (commit) => statement('commit', () => simulation.commit(commit)),
     release: (lease) => statement('release', () => database.releaseSource(lease)),
+    // The results of rounds are no part of what is simulated.
+    noteScrub: async () => {},
     recordFailure: (lease, failure) => statement('failure', () => database.recordFailure(lease, failure)),
     recordAccess: ({ id }, access) =>
       statement('access', () => {

@@ -10,6 +10,7 @@ const pages = [
   { href: '/archive', name: 'Archive' },
   { href: '/access-tokens', name: 'Tokens' },
   { href: '/access-log', name: 'Access log' },
+  { href: '/checks', name: 'Checks' },
 ] as const;
 
 export type OperationsPath = (typeof pages)[number]['href'];

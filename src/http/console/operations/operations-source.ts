@@ -8,6 +8,13 @@ import type { Hold } from '../../../retention/holds.sql.ts';
 import type { DeadLetterPage } from '../../../sinks/dead-letter-page.sql.ts';
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import type { SinkStream } from '../../../sinks/stream/streams.ts';
+import type {
+  AskedChecks,
+  CheckPage,
+  ScrubRoundResult,
+  ScrubTotals,
+  VerifyRun,
+} from '../../../status/checks/checks.sql.ts';
 
 /** A sink with what of its settings people ask for. */
 export interface ShownSink extends SinkStatus {
@@ -43,6 +50,11 @@ export interface OperationsSource {
   accessLog(asked: AskedAccess): Promise<AccessPage>;
   /** Every token of the database, and the sessions that they began. */
   tokens(): Promise<TokenOverview>;
+  /** Runs of `verify`, newest first. */
+  verifyRuns(asked: AskedChecks): Promise<CheckPage<VerifyRun>>;
+  /** Rounds of the scrub lane, newest first. */
+  scrubRounds(asked: AskedChecks): Promise<CheckPage<ScrubRoundResult>>;
+  scrubTotals(): Promise<ScrubTotals>;
   /** Legal holds, released ones too, oldest first. */
   holds(): Promise<readonly Hold[]>;
   /** All that there have been; those that are configured first. */

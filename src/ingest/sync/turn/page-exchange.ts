@@ -11,6 +11,7 @@ import type { PageCounts } from '../../planning/source.ts';
 import { claimForPass, suspectedFrom, type Walk } from '../../planning/walk.ts';
 import { kindPolicyOf } from '../kind-policy.ts';
 import { noteAccess } from './note-access.ts';
+import { noteRound } from './note-round.ts';
 import { FencedError, PageRefusedError } from './turn-errors.ts';
 import { readingOf, type Turn } from './turn-state.ts';
 import { claimedReads } from './walk-answers.ts';
@@ -112,6 +113,7 @@ export const commitPart = async (
     context.observer.scrubFound?.({ source, ...found, window: turn.window });
   }
   if (source.refused) await noteAccess(context, source, 'restored');
+  await noteRound(turn, page.entries, result, { state, claims });
   return result;
 };
 
