@@ -2,7 +2,7 @@
 """Verifies an evidence bundle of orgtrail, offline.
 
 It needs Python 3.9 or later, its standard library, and the command `openssl` (3.0 or later) for Ed25519. It was written from
-the specification alone, apart from orgtrail's own verifier. It reads the bundle as a stream and writes nothing.
+the specification alone, apart from orgtrail's own verifier (but for `verify_found`, whose author knew that one). It reads the bundle as a stream and writes nothing.
 
 Terms: H is SHA-256. A log is a Merkle tree of RFC 6962. The log `events` has one leaf per position of the feed, the log
 `journal` one leaf per signed statement. A checkpoint is a signed line "log L has size N and root R". Rewriting an event

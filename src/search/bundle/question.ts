@@ -56,14 +56,16 @@ const ofField = (field: SearchField, value: string): string => {
   if (field === 'text') return `the entry contains ${JSON.stringify(value)}`;
   if (field === 'defects') return 'the entry could not be read in full';
   if (field === 'changed') return 'the entry changed later';
-  return `the ${names[field] ?? field} is ${JSON.stringify(value)}`;
+  return `the ${names[field] ?? field} is ${JSON.stringify(value)}${field === 'actor' && hasStar([value]) ? ANY_REST : ''}`;
 };
 
 const ofTerm = ({ field, isNegated, values }: Term): string => {
   const list = values.map((value) => JSON.stringify(value)).join(' or ');
   if (field === 'text') return `the entry ${isNegated ? 'does not contain' : 'contains'} ${list}`;
-  return `the ${names[field] ?? field} is ${isNegated ? 'not ' : ''}${list}${hasStar(values) ? ' (* is any rest)' : ''}`;
+  return `the ${names[field] ?? field} is ${isNegated ? 'not ' : ''}${list}${hasStar(values) ? ANY_REST : ''}`;
 };
+
+const ANY_REST = ' (* is any rest)';
 
 const hasStar = (values: readonly string[]): boolean => values.some((value) => value.includes('*'));
 

@@ -81,7 +81,7 @@ const verifyText = `HOW TO VERIFY IT (offline, in this folder)
 
        orgtrail evidence verify .
 
-2. Or with some lines of Python that can be read at once. They print how many events are in the log, or stops at the first that is not:
+2. Or with some lines of Python that can be read at once. They print how many events are in the log, or stop at the first that is not:
 
        sed -n '/^#begin$/,/^#end$/p' README.txt > /tmp/check.py && python3 /tmp/check.py
 
