@@ -3,6 +3,7 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
 import { RepeatedAccess } from '../../access/access.ts';
 import { noteAccess } from '../../access/access-log.sql.ts';
+import { searchedArchiveOf } from '../../app/archive.ts';
 import { reasonOf } from '../../errors.ts';
 import { version } from '../../package/package-files.ts';
 import { openPool } from '../../postgres/open-pool.ts';
@@ -24,10 +25,8 @@ export const serveMcp = async (
   by: string | undefined,
 ): Promise<void> => {
   const readOnly = readOnlyUrl(url);
-  const explorer = openExplorer(readOnly, logger, Date.now, {
-    ...collectionRulesOf(config),
-    accounts: config.accounts,
-  });
+  const rules = { ...collectionRulesOf(config), accounts: config.accounts };
+  const explorer = openExplorer(readOnly, logger, Date.now, rules, searchedArchiveOf(config));
   const reading = openPool({ url: readOnly, size: CONNECTIONS, sharedFor: 'the status', logger });
   // The one thing that is written, by the function that appends to the trail and does nothing else.
   const trail = openTrail(url, by, { logger, stderr });
