@@ -29,7 +29,9 @@ const [DATA_PAGE, DICTIONARY_PAGE] = [0, 2];
 export const pagesOf = (chunk: Buffer, codec: PageCodec): readonly ColumnPage[] | undefined => {
   const pages: ColumnPage[] = [];
   for (let at = 0; at < chunk.length; ) {
-    const { fields, end } = readStruct(chunk, at);
+    const read = readStruct(chunk, at);
+    if (read === undefined) return undefined;
+    const { fields, end } = read;
     const [type, size, compressedSize] = [1, 2, 3].map((id) => fields.get(id));
     const isDictionary = type === DICTIONARY_PAGE;
     const header = fields.get(isDictionary ? 7 : 5);
@@ -48,13 +50,13 @@ export const pagesOf = (chunk: Buffer, codec: PageCodec): readonly ColumnPage[] 
   return pages;
 };
 
-type Fields = ReadonlyMap<number, number | boolean | Fields | undefined>;
+type Fields = ReadonlyMap<number, number | boolean | Fields>;
 
-const [TRUE, FALSE, BYTE, I64, BINARY, STRUCT] = [1, 2, 3, 6, 8, 12];
+const [TRUE, FALSE, I16, I64, BINARY, STRUCT] = [1, 2, 4, 6, 8, 12];
 
-/** A struct in Thrift's compact protocol: numbers, and structs of them; texts are passed over. */
-const readStruct = (bytes: Buffer, start: number): { readonly fields: Fields; readonly end: number } => {
-  const fields = new Map<number, number | boolean | Fields | undefined>();
+/** A struct in Thrift's compact protocol: numbers, and structs of them; texts are passed over. Undefined: it has something else. */
+const readStruct = (bytes: Buffer, start: number): { readonly fields: Fields; readonly end: number } | undefined => {
+  const fields = new Map<number, number | boolean | Fields>();
   let [at, id] = [start, 0];
   const number = (): number => {
     let [value, factor] = [0, 1];
@@ -70,23 +72,20 @@ const readStruct = (bytes: Buffer, start: number): { readonly fields: Fields; re
     const value = number();
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   };
-  const fieldOf = (type: number): number | boolean | Fields | undefined => {
-    if (type === TRUE || type === FALSE) return type === TRUE;
-    if (type > BYTE && type <= I64) return signed();
-    if (type === BINARY) {
-      at += number();
-      return undefined;
-    }
-    if (type !== STRUCT) throw new Error(`the header of a page has a field of type ${type}`);
-    const inner = readStruct(bytes, at);
-    at = inner.end;
-    return inner.fields;
-  };
   for (;;) {
     const head = bytes.readUInt8(at);
+    const type = head & 0x0f;
     at += 1;
     if (head === 0) return { fields, end: at };
     id = head >> 4 === 0 ? signed() : id + (head >> 4);
-    fields.set(id, fieldOf(head & 0x0f));
+    if (type === TRUE || type === FALSE) fields.set(id, type === TRUE);
+    else if (type >= I16 && type <= I64) fields.set(id, signed());
+    else if (type === BINARY) at += number();
+    else if (type === STRUCT) {
+      const inner = readStruct(bytes, at);
+      if (inner === undefined) return undefined;
+      at = inner.end;
+      fields.set(id, inner.fields);
+    } else return undefined;
   }
 };

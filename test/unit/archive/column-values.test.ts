@@ -135,6 +135,8 @@ describe('the values of a column, as DuckDB writes it', () => {
     expect(readValues(chunk, { ...column, type: 'DOUBLE' }, optional)).toBeUndefined();
     expect(readValues(chunk, column, { repetition_type: 'REPEATED' })).toBeUndefined();
     expect(() => readValues(chunk.subarray(0, -1), column, optional)).toThrow('ends behind its column');
+    // The header of a page begins with a field that is a list.
+    expect(readValues(Buffer.from([0x19, ...chunk]), column, optional)).toBeUndefined();
     // As if it were compressed in another way: the package reads it, and rejects.
     const [place] = footer.groups;
     if (place === undefined) throw new Error('no row group');
