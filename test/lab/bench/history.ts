@@ -1,5 +1,7 @@
 // How long the questions take that people ask of the history: `npm run lab bench-history` makes 10,000,000 events and asks each
-// over 90 days. `--events 500000` is a small one; `--keep DIR` keeps the data, and a second run with it does not load again.
+// over 90 days, and then the same as the pages of the console do, with count, histogram and facets. `--events 500000` is a small one;
+// `--days 219.2 --events 4000000` are so many days as dense as 10,000,000 over 18 months. `--keep DIR` keeps the data, and a second run
+// with it does not load again; `--only console` (or `sql`) asks one kind alone; `--report FILE` puts the tables into a file.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,23 +20,31 @@ import {
   searchesUntil,
 } from '../../support/search/history-questions.ts';
 import { makeLargeHistory } from '../../support/search/large-history.ts';
+import { writeReport } from './bench-report.ts';
+import { askConsole } from './console/ask-console.ts';
+import { renderConsole } from './console/console-table.ts';
 
 const { values } = parseArgs({
   options: {
     events: { type: 'string', default: '10000000' },
     organizations: { type: 'string', default: '200' },
+    days: { type: 'string', default: '548' },
+    until: { type: 'string', default: '2026-11-01T00:00:00Z' },
     keep: { type: 'string' },
     rounds: { type: 'string', default: '9' },
     'search-index': { type: 'string', default: '' },
     memory: { type: 'string', default: '2GB' },
+    only: { type: 'string' },
+    report: { type: 'string' },
   },
 });
 const events = Number(values.events);
 const organizations = Number(values.organizations);
 const rounds = Number(values.rounds);
 const DATABASE = 'orgtrail_bench_history';
-/** The same whenever it runs, so that data that was kept is asked the same. */
-const UNTIL = '2026-11-01T00:00:00Z';
+/** How long the history is, and its end: the same whenever it runs, so that data that was kept is asked the same. */
+const days = Number(values.days);
+const UNTIL = values.until;
 
 interface Server {
   readonly url: string;
@@ -93,6 +103,8 @@ const load = async (pool: Pool): Promise<void> => {
     events,
     organizations,
     untilMs: Date.parse(UNTIL),
+    days,
+    withAccounts: true,
     onProgress: (done) => {
       if (done % 500_000 === 0) console.error(`${done} of ${events} events, ${seconds()} s`);
     },
@@ -123,24 +135,35 @@ const ask = async (client: Client, { sql }: Question, names: ReadonlyMap<string,
   return { medianMs: at(0.5), p95Ms: at(0.95), rows, indexes: indexesIn(text, names) };
 };
 
-const report = async (client: Client, questions: readonly Question[]): Promise<void> => {
+/** One line: what there is, on what. */
+const describe = async (client: Client): Promise<string> => {
   const { rows } = await client.query(
     `select pg_size_pretty(sum(pg_table_size(inhrelid))) as heap, pg_size_pretty(sum(pg_indexes_size(inhrelid))) as indexes,
        current_setting('server_version') as version, current_setting('shared_buffers') as memory
      from pg_inherits where inhparent = 'audit_events'::regclass`,
   );
   const { heap, indexes, version, memory } = rows[0];
-  const names = await indexNames(client);
-  console.log(
-    `${events.toLocaleString('en')} events of ${organizations} organizations over 18 months: ${heap}, indexes ${indexes}. PostgreSQL ${version}, ` +
-      `shared_buffers ${memory}, ${cpus().length} × ${cpus()[0]?.model}, load ${loadavg()[0]?.toFixed(1)}. Warm, ${rounds} times each.\n`,
+  return (
+    `${events.toLocaleString('en')} events of ${organizations} organizations over ${days} days: ${heap}, indexes ${indexes}. PostgreSQL ${version}, ` +
+    `shared_buffers ${memory}, ${cpus().length} × ${cpus()[0]?.model}, load ${loadavg()[0]?.toFixed(1)}. Warm, ${rounds} times each.`
   );
-  console.log('| question, over 90 days | median ms | p95 ms | rows | index |\n|---|---|---|---|---|');
+};
+
+const askQuestions = async (client: Client, questions: readonly Question[]): Promise<string> => {
+  const names = await indexNames(client);
+  const lines = ['| question, over 90 days | median ms | p95 ms | rows | index |', '|---|---|---|---|---|'];
   for (const question of questions) {
     const { medianMs, p95Ms, rows, indexes } = await ask(client, question, names);
     const used = indexes.map((index) => `\`${index}\``).join(', ') || 'none';
-    console.log(`| ${question.name} | ${medianMs.toFixed(1)} | ${p95Ms.toFixed(1)} | ${rows} | ${used} |`);
+    lines.push(`| ${question.name} | ${medianMs.toFixed(1)} | ${p95Ms.toFixed(1)} | ${rows} | ${used} |`);
   }
+  return lines.join('\n');
+};
+
+/** Prints a table as soon as there is one, and puts it into the report. */
+const publish = async (name: string, text: string): Promise<void> => {
+  console.log(`${text}\n`);
+  if (values.report !== undefined) await writeReport(values.report, undefined, [{ name, text }]);
 };
 
 const server = await openServer();
@@ -157,7 +180,14 @@ try {
     console.error(`search index ${kind}: ${Math.round((performance.now() - startedAt) / 1_000)} s`);
   }
   await client.connect();
-  await report(client, [...questionsUntil(UNTIL), ...(kinds.length > 0 ? searchesUntil(UNTIL) : [])]);
+  if (values.only !== 'console') {
+    const questions = [...questionsUntil(UNTIL), ...(kinds.length > 0 ? searchesUntil(UNTIL) : [])];
+    await publish('history', `${await describe(client)}\n\n${await askQuestions(client, questions)}`);
+  }
+  if (values.only !== 'sql') {
+    const figures = await askConsole(server.url, client, { rounds, untilMs: Date.parse(UNTIL), events });
+    await publish('console', `${await describe(client)}\n\n${renderConsole(figures)}`);
+  }
 } finally {
   await client.end();
   await pool.end();

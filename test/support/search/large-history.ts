@@ -5,8 +5,11 @@ import { createPartitions } from '../../../src/ingest/sync/partitions.sql.ts';
 export interface LargeHistory {
   readonly events: number;
   readonly organizations: number;
-  /** The end of the history, in milliseconds since 1970; it begins 18 months before. */
+  /** The end of the history, in milliseconds since 1970; it begins 18 months before, or so many days. */
   readonly untilMs: number;
+  readonly days?: number;
+  /** Events that are about an account or a zone name it: four accounts in each organization. */
+  readonly withAccounts?: boolean;
   readonly onProgress?: (events: number) => void;
 }
 
@@ -45,15 +48,19 @@ const stories = `(values
   (15, 'Update SSO Connector', 'update', 'PATCH', 'sso', 'sso_connector', '/organizations/%s/sso_connectors/')
 ) as story (number, description, action_type, method, product, resource_type, path)`;
 
-/** Rows $1 to $2 of $3 events of $4 organizations; the history ends at $5 (seconds) and lasts $6. 0.8 kB of raw text each. */
+/** Rows $1 to $2 of $3 events of $4 organizations; the history ends at $5 (seconds) and lasts $6. $7: accounts and zones are said. 0.8 kB of raw text each. */
 const rows = `
 insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, received_at, action_type,
   action_result, action_description, actor_id, actor_type, actor_context, actor_email, actor_ip_address, actor_token_id,
   actor_token_name, raw_cf_ray_id, raw_method, raw_status_code, raw_uri, raw_user_agent, resource_id, resource_product,
-  resource_type, resource_scope, raw)
+  resource_type, resource_scope, account_id, account_name, zone_id, zone_name, raw)
 select 'organization', organization, organization, md5('event ' || n), n, at, at + interval '20 seconds', action_type, result,
   description, actor, case when by_token then 'account' else 'user' end, case when by_token then 'api_token' else 'dash' end,
   email, address, token, token_name, ray, method, status, uri, agent, resource, product, resource_type, 'accounts',
+  case when of_account then md5(concat('account ', organization_rank, ' ', resource_rank % 4)) end,
+  case when of_account then format('Account %s of %s', resource_rank % 4, organization_rank) end,
+  case when of_zone then md5(concat('zone ', organization_rank, ' ', resource_rank % 500)) end,
+  case when of_zone then format('zone-%s.org-%s.example', resource_rank % 500, organization_rank) end,
   format('{"id":"%s","action":{"description":"%s","result":"%s","time":"%s","type":"%s"},"actor":{"context":"%s",%s"id":"%s",'
     '"ip_address":"%s",%s"type":"%s"},"organization":{"id":"%s"},"raw":{"cf_ray_id":"%s","method":"%s","status_code":%s,'
     '"uri":"%s","user_agent":"%s"},"resource":{"id":"%s","product":"%s","request":{"name":"host-%s.example.com","type":"A",'
@@ -71,6 +78,7 @@ from (
     format('198.%s.%s.%s', 18 + organization_rank % 2, actor_rank % 250, 1 + address_number) as address,
     case when by_token then md5(concat('token ', organization_rank, ' ', actor_rank)) end as token,
     case when by_token then format('ci-%s', actor_rank) end as token_name,
+    $7::boolean and path not like '/organizations%' as of_account, $7::boolean and path like '/zones%' as of_zone,
     left(md5('ray ' || n), 16) as ray, case when failed then 'failure' else 'success' end as result,
     case when failed then 403 else 200 end as status,
     format(path, md5(concat('zone ', organization_rank, ' ', resource_rank % 500))) || md5(concat('resource ', organization_rank, ' ', resource_rank)) as uri,
@@ -89,8 +97,8 @@ from (
  * end, which is several times as fast.
  */
 export const makeLargeHistory = async (pool: Pool, history: LargeHistory): Promise<void> => {
-  const { events, organizations, untilMs, onProgress } = history;
-  const sinceMs = untilMs - HISTORY_DAYS * 86_400_000;
+  const { events, organizations, untilMs, days = HISTORY_DAYS, withAccounts = false, onProgress } = history;
+  const sinceMs = untilMs - days * 86_400_000;
   await createPartitions(pool, sinceMs);
   await pool.query(
     `insert into organizations (id, name) select md5('organization ' || n), 'Organization ' || n from generate_series(1, $1::integer) n`,
@@ -104,7 +112,8 @@ export const makeLargeHistory = async (pool: Pool, history: LargeHistory): Promi
       const from = next;
       const to = Math.min(events, from + CHUNK_EVENTS - 1);
       next = to + 1;
-      await pool.query(rows, [from, to, events, organizations, untilMs / 1_000, HISTORY_DAYS * 86_400]);
+      const time = [untilMs / 1_000, days * 86_400];
+      await pool.query(rows, [from, to, events, organizations, ...time, withAccounts]);
       done += to - from + 1;
       onProgress?.(done);
     }
