@@ -783,6 +783,7 @@ CREATE INDEX audit_events_defects ON ONLY public.audit_events USING btree (actio
 CREATE INDEX audit_events_failures ON ONLY public.audit_events USING btree (action_time, "position") INCLUDE (organization_id, actor_email, actor_ip_address) WHERE (action_result = 'failure'::text);
 CREATE UNIQUE INDEX audit_events_once ON ONLY public.audit_events USING btree (source_kind, source_id, id, action_time);
 CREATE INDEX audit_events_organization ON ONLY public.audit_events USING btree (organization_id, action_time, "position");
+CREATE INDEX audit_events_other_results ON ONLY public.audit_events USING btree (action_time, "position") INCLUDE (organization_id, action_result) WHERE ((action_result IS DISTINCT FROM 'success'::text) AND (action_result IS DISTINCT FROM 'failure'::text));
 CREATE INDEX audit_events_position ON ONLY public.audit_events USING btree ("position");
 CREATE INDEX audit_events_ray ON ONLY public.audit_events USING brin (raw_cf_ray_id text_bloom_ops (n_distinct_per_range='2000', false_positive_rate='0.01')) WITH (pages_per_range='128', autosummarize='on');
 CREATE INDEX audit_events_resource_id ON ONLY public.audit_events USING btree (resource_id);
@@ -796,6 +797,7 @@ CREATE INDEX audit_events_zone_name ON ONLY public.audit_events USING btree ("le
 CREATE INDEX audit_events_default_account_id_action_time_position_idx ON public.audit_events_default USING btree (account_id, action_time, "position") WHERE (account_id IS NOT NULL);
 CREATE INDEX audit_events_default_action_time_position_idx ON public.audit_events_default USING btree (action_time, "position");
 CREATE INDEX audit_events_default_action_time_position_idx1 ON public.audit_events_default USING btree (action_time, "position") WHERE (defects IS NOT NULL);
+CREATE INDEX audit_events_default_action_time_position_organization_id__idx1 ON public.audit_events_default USING btree (action_time, "position") INCLUDE (organization_id, action_result) WHERE ((action_result IS DISTINCT FROM 'success'::text) AND (action_result IS DISTINCT FROM 'failure'::text));
 CREATE INDEX audit_events_default_action_time_position_organization_id_a_idx ON public.audit_events_default USING btree (action_time, "position") INCLUDE (organization_id, actor_email, actor_ip_address) WHERE (action_result = 'failure'::text);
 CREATE INDEX audit_events_default_actor_email_idx1 ON public.audit_events_default USING btree (actor_email text_pattern_ops);
 CREATE INDEX audit_events_default_actor_id_idx ON public.audit_events_default USING btree (actor_id);

@@ -33,10 +33,12 @@ export const readEventMarks = async (
   if (events.length === 0) return [];
   try {
     return await readOnly(pool, TIMEOUT_MS, async (client) => {
-      const { rows } = await client.query<EventMark>(statement, [
-        events.map(({ position }) => position),
-        events.map(({ sortTime }) => sortTime),
-      ]);
+      const { rows: times } = await client.query<{ first: string; last: string }>(
+        'select min(t)::text as first, max(t)::text as last from unnest($1::timestamptz[]) t',
+        [events.map(({ sortTime }) => sortTime)],
+      );
+      const positions = events.map(({ position }) => position);
+      const { rows } = await client.query<EventMark>(marksStatement, [positions, times[0]?.first, times[0]?.last]);
       return rows;
     });
   } catch (error) {
@@ -45,13 +47,12 @@ export const readEventMarks = async (
   }
 };
 
-/** The times choose the months. */
-const statement = `
+/** Positions $1, times from $2 to $3, which choose the months: as values, so that no more than these are planned, in each of ten views. */
+export const marksStatement = `
   ${ofOneEvent
     .map(
       (name) => `select d.position::float8 as position, d.detection, d.severity from detection_${name} d
-  where d.position = any ($1::bigint[]) and d.action_time >= (select min(t) from unnest($2::timestamptz[]) t)
-    and d.action_time <= (select max(t) from unnest($2::timestamptz[]) t)`,
+  where d.position = any ($1::bigint[]) and d.action_time >= $2::timestamptz and d.action_time <= $3::timestamptz`,
     )
     .join('\n  union all ')}
   order by 1, 2`;

@@ -5,7 +5,6 @@ import type { MetricsSource } from '../status/ports.ts';
 import { RecentCount } from '../time/recent-count.ts';
 import { createArchiveMetrics, showArchive } from './archive/archive-metrics.ts';
 import { createHttpMetrics, type HttpObserver } from './http-metrics.ts';
-
 import { createSinkMetrics, type SinkMetrics } from './sink-metrics.ts';
 import { createStatusGauges, readStatusGauges, type StatusGauges } from './status-gauges.ts';
 import { createStreamMetrics, type StreamMetrics } from './stream-metrics.ts';

@@ -3,6 +3,7 @@ import { isTimeout, readOnly } from '../../postgres/read-only.ts';
 import type { EventQuery } from '../conditions/event-query.ts';
 import { conditionsOf } from '../conditions/search-conditions.sql.ts';
 import { withSpellings } from '../conditions/spellings.sql.ts';
+import { groupingOf } from '../grouping.ts';
 import { explained } from '../search-events.sql.ts';
 import { type EntityNews, type EntityReport, type EntitySession, type NewsField, newsFields } from './entity.ts';
 
@@ -76,6 +77,7 @@ type WindowReport = Omit<EntityReport, 'firstSeen' | 'lastSeen'>;
 const readReport = async (client: PoolClient, query: EventQuery, nowMs: number): Promise<WindowReport> => {
   const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
   const now = `$${values.length + 1}::timestamptz`;
+  const columns = newsFields.map((field) => `of_${field}`).join(', ');
   const statement = `
     with mine as materialized (
       select action_time, position, action_result, actor_ip_address,
@@ -96,9 +98,10 @@ const readReport = async (client: PoolClient, query: EventQuery, nowMs: number):
         extract(hour from action_time at time zone 'UTC')::integer as hour, count(*) as events
       from mine group by 1, 2),
     found as (
-      select field, value, min(action_time) as first, count(*) as events
-      from mine cross join lateral (values ${newsFields.map((field) => `('${field}', of_${field})`).join(', ')}) as each (field, value)
-      where value is not null group by field, value having min(action_time) >= ${now} - ${NEWS}),
+      select case grouping(${columns}) ${newsFields.map((field, at) => `when ${groupingOf(at, newsFields.length)} then '${field}'`).join(' ')} end as field,
+        coalesce(${columns}) as value, min(action_time) as first, count(*) as events
+      from mine group by grouping sets (${newsFields.map((field) => `(of_${field})`).join(', ')})
+      having coalesce(${columns}) is not null and min(action_time) >= ${now} - ${NEWS}),
     news as (
       select f.*, coalesce(o.name, a.name) as name, row_number() over (partition by field order by events desc, value) as rank
       from found f

@@ -4,6 +4,7 @@ import { parseInstantMs } from '../../time/instant.ts';
 import type { EventQuery } from '../conditions/event-query.ts';
 import { conditionsOf, type TimeSlice } from '../conditions/search-conditions.sql.ts';
 import { BUCKET_ORIGIN, bucketMsOf, bucketStart } from './buckets.ts';
+import { byIndexes, byRows, isInIndexes } from './count-statement.ts';
 import type { SummaryBucket, SummaryCount } from './summary.ts';
 
 const DAY_MS = 86_400_000;
@@ -135,12 +136,8 @@ const readCounts = async (
   const { sql, values } = conditionsOf(query, undefined, slice);
   const [length, now] = [`$${values.length + 1}`, `$${values.length + 2}`];
   const isTimed = `action_time >= '${BUCKET_ORIGIN}' and action_time < ${now}::timestamptz + interval '1 day'`;
-  const statement = `
-    select case when ${isTimed} then (extract(epoch from
-        date_bin(make_interval(secs => ${length}::float8 / 1000), action_time, '${BUCKET_ORIGIN}')) * 1000)::float8 end as start,
-      case when action_result in ('success', 'failure') then action_result when lower(action_result) in ('success', 'failure')
-        then lower(action_result) else 'other' end as result, count(*)::float8 as events
-    from audit_events where ${sql} group by 1, 2`;
+  const bin = `case when ${isTimed} then date_bin(make_interval(secs => ${length}::float8 / 1000), action_time, '${BUCKET_ORIGIN}') end`;
+  const statement = (isInIndexes(query) ? byIndexes : byRows)(bin, sql);
   try {
     const { rows } = await readOnly(
       pool,

@@ -2,11 +2,12 @@ import type { Pool } from 'pg';
 import { isTimeout, readOnly } from '../../postgres/read-only.ts';
 import type { EventQuery } from '../conditions/event-query.ts';
 import { conditionsOf } from '../conditions/search-conditions.sql.ts';
+import { groupingOf } from '../grouping.ts';
 import { type FacetField, facetFields, type SummaryFacets } from './summary.ts';
 
 export interface FacetLimits {
-  /** Of the newest events that match, so many are looked at. */
-  readonly maxEvents: number;
+  /** Of the newest events that match, so many are looked at; undefined: all are. */
+  readonly maxEvents: number | undefined;
   readonly timeoutMs: number;
   readonly valuesPerField: number;
 }
@@ -27,8 +28,48 @@ const expressions: Readonly<Record<FacetField, string>> = {
 /** Whatever the case of letters, as searches compare them. */
 const folded: readonly FacetField[] = ['actor', 'action', 'result', 'resource_type', 'product', 'zone', 'token'];
 
-const comparedValue = (field: FacetField): string =>
-  folded.includes(field) ? `lower(${expressions[field]})` : expressions[field];
+/** A value as it is stored, without what no facet shows of a long one: values are folded when they are counted, not in each row. */
+const storedValue = (field: FacetField): string => {
+  const value = expressions[field];
+  return `case when octet_length(${value}) <= ${STORED_LENGTH} then ${value} else left(${value}, ${STORED_LENGTH}) end as ${field}`;
+};
+const STORED_LENGTH = 1_000;
+
+/** By a table in memory for each field. `matching` must hide what the planner knows of the columns: else it sorts all rows for some. */
+const statementOf = (matching: string, top: string): string => `
+  with counted as (
+    select case grouping(${facetFields.join(', ')})
+        ${facetFields.map((field, at) => `when ${groupingOf(at, facetFields.length)} then '${field}'`).join(' ')} end as field,
+      coalesce(${facetFields.join(', ')}) as value, count(*) as events
+    from (${matching}) as matching group by grouping sets (${facetFields.map((field) => `(${field})`).join(', ')}, ())),
+  folded as (
+    select field, left(case when field = any('{${folded.join(',')}}') then lower(value) else value end, 400) as value, sum(events)::integer as events
+    from counted where field is not null group by 1, 2),
+  ranked as (
+    select *, row_number() over (partition by field order by value is null, events desc, value) as rank,
+      count(value) over (partition by field) as distinct_values
+    from folded)
+  select r.field, r.value, r.events, r.distinct_values::integer as "distinctValues", coalesce(o.name, a.name) as name,
+    (select events::integer from counted where field is null) as looked
+  from ranked r
+  left join organizations o on r.field = 'organization' and o.id = r.value
+  left join accounts a on r.field = 'account' and a.id = r.value
+  where r.rank <= ${top} or r.value is null
+  order by r.field, r.value is null, r.events desc, r.value`;
+
+/** Of the newest events, or of all: see `FacetLimits`. */
+export const facetsStatement = (
+  query: EventQuery,
+  maxEvents: number | undefined,
+  valuesPerField: number,
+): { readonly text: string; readonly values: readonly unknown[] } => {
+  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
+  const [top, limit] = [`$${values.length + 1}`, `$${values.length + 2}`];
+  const newest = maxEvents === undefined ? 'offset 0' : `order by action_time desc, position desc limit ${limit} + 1`;
+  const matching = `select ${facetFields.map(storedValue).join(', ')} from audit_events where ${sql} ${newest}`;
+  const given = [...values, valuesPerField, ...(maxEvents === undefined ? [] : [maxEvents])];
+  return { text: statementOf(matching, top), values: given };
+};
 
 /** The top values of the newest events that match; undefined if the time was over. `query` has its spellings. */
 export const readFacets = async (
@@ -37,35 +78,9 @@ export const readFacets = async (
   { maxEvents, timeoutMs, valuesPerField }: FacetLimits,
   signal?: AbortSignal,
 ): Promise<SummaryFacets | undefined> => {
-  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
-  const limit = `$${values.length + 1}`;
-  const top = `$${values.length + 2}`;
-  const statement = `
-    with newest as (
-      select ${facetFields.map((field) => `left(${comparedValue(field)}, 400) as ${field}`).join(', ')} from audit_events
-      where ${sql} order by action_time desc, position desc limit ${limit} + 1),
-    counted as (
-      select field, value, count(*)::integer as events
-      from newest cross join lateral (values ${facetFields.map((field) => `('${field}', ${field})`).join(', ')}) as each (field, value)
-      group by field, value),
-    ranked as (
-      select *, row_number() over (partition by field order by value is null, events desc, value) as rank,
-        count(value) over (partition by field) as distinct_values
-      from counted)
-    select r.field, r.value, r.events, r.distinct_values::integer as "distinctValues", coalesce(o.name, a.name) as name,
-      (select count(*)::integer from newest) as looked
-    from ranked r
-    left join organizations o on r.field = 'organization' and o.id = r.value
-    left join accounts a on r.field = 'account' and a.id = r.value
-    where r.rank <= ${top} or r.value is null
-    order by r.field, r.value is null, r.events desc, r.value`;
+  const { text, values } = facetsStatement(query, maxEvents, valuesPerField);
   try {
-    const { rows } = await readOnly(
-      pool,
-      timeoutMs,
-      (client) => client.query<FacetRow>(statement, [...values, maxEvents, valuesPerField]),
-      signal,
-    );
+    const { rows } = await readOnly(pool, timeoutMs, (client) => client.query<FacetRow>(text, [...values]), signal);
     return facetsOf(rows, maxEvents);
   } catch (error) {
     if (isTimeout(error)) return undefined;
@@ -82,7 +97,7 @@ interface FacetRow {
   readonly looked: number;
 }
 
-const facetsOf = (rows: readonly FacetRow[], maxEvents: number): SummaryFacets => {
+const facetsOf = (rows: readonly FacetRow[], maxEvents = Number.POSITIVE_INFINITY): SummaryFacets => {
   const looked = rows[0]?.looked ?? 0;
   const facets = facetFields.map((field) => {
     const own = rows.filter((row) => row.field === field);

@@ -8,12 +8,12 @@ import type { SearchSummary, SummaryDepth } from './summary.ts';
 
 const limits: Readonly<Record<SummaryDepth, { readonly count: CountLimits; readonly facets: FacetLimits }>> = {
   page: {
-    count: { firstMs: 500, totalMs: 1_000 },
-    facets: { maxEvents: 20_000, timeoutMs: 1_000, valuesPerField: 10 },
+    count: { firstMs: 400, totalMs: 800 },
+    facets: { maxEvents: 20_000, timeoutMs: 800, valuesPerField: 10 },
   },
   exact: {
     count: { firstMs: 10_000, totalMs: 10_000 },
-    facets: { maxEvents: 5_000_000, timeoutMs: 10_000, valuesPerField: 100 },
+    facets: { maxEvents: undefined, timeoutMs: 10_000, valuesPerField: 100 },
   },
 };
 

@@ -37,6 +37,7 @@ const createHistory = (rows: readonly Row[], most: number) => {
       lastTime: times.at(-1) ?? 0n,
       mayHave: () => true,
       columns: () => Promise.reject(new Error('nothing reads columns here')),
+      columnsOfRows: () => Promise.reject(new Error('nothing reads columns here')),
     };
     groups.set(name, { group, rows: some });
   };

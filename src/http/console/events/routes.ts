@@ -179,7 +179,8 @@ const sendEvents = async (
   const unknown = [...unknownIn(query, parameters), ...faultsOfView];
   const named = await withIds(source, reading);
   const isExact = query['exact'] === 'true';
-  const view = await lookUp(source, named, unknown, { cursor, limit, signal: goneSignal(reply), isExact });
+  const page = { cursor, limit, signal: goneSignal(reply), isExact };
+  const view = await lookUp({ source, operations }, named, unknown, page);
   beginsGiving(request, view.result?.page.events.length);
   // The links of the page go on with organization and account as they were written.
   const copies = {
@@ -188,10 +189,8 @@ const sendEvents = async (
     limit,
     origin: originOf(request.protocol, request.host),
   };
-  const marks = view.result && (await readMarks(operations, view.result.page.events));
   const shown: EventsView = {
     ...view,
-    marks,
     reading: { ...reading, faults: named.faults },
     unknown,
     resultView,
@@ -239,10 +238,10 @@ const summaryUnlessBusy = async (
   }
 };
 
-type LookedUp = Pick<EventsView, 'organizations' | 'accounts' | 'result' | 'failure'>;
+type LookedUp = Pick<EventsView, 'organizations' | 'accounts' | 'result' | 'marks' | 'failure'>;
 
 const lookUp = async (
-  source: SearchSource,
+  { source, operations }: { readonly source: SearchSource; readonly operations: OperationsSource },
   reading: SearchReading,
   unknown: readonly string[],
   { isExact, ...page }: Parameters<SearchSource['search']>[1] & { readonly isExact: boolean },
@@ -253,11 +252,15 @@ const lookUp = async (
   try {
     const isFirst = page.cursor === undefined;
     const live = await startOfLive(source, reading.search, isFirst);
-    const [answer, summary] = await Promise.all([
-      answerSearch(source, reading, page, MAX_GAPS),
+    const withMarks = async () => {
+      const answer = await answerSearch(source, reading, page, MAX_GAPS);
+      return { answer, marks: await readMarks(operations, answer.page.events) };
+    };
+    const [{ answer, marks }, summary] = await Promise.all([
+      withMarks(),
       summaryUnlessBusy(source, reading.search, isExact, page.signal),
     ]);
-    return { ...known, result: { ...answer, ...cursorsOf(answer.page, page.cursor), isFirst, summary, live } };
+    return { ...known, marks, result: { ...answer, ...cursorsOf(answer.page, page.cursor), isFirst, summary, live } };
   } catch (error) {
     if (!(error instanceof SearchError)) throw error;
     return { ...known, failure: { code: error.reason === 'refused' ? 400 : 503, reason: error.message } };
