@@ -74,7 +74,7 @@ describe.concurrent('migrate and status', () => {
     const report = JSON.parse(json.stdout);
     expect(report).toMatchObject({ position: 600, sources: [{}, {}, {}] });
     expect(Object.keys(report).sort()).toEqual(
-      ['discovery', 'feedId', 'position', 'positionJumps', 'sinks', 'sources', 'vanished'].sort(),
+      ['checks', 'discovery', 'feedId', 'position', 'positionJumps', 'sinks', 'sources', 'vanished'].sort(),
     );
     expect(world.simulator.requestCount).toBe(asked);
   });

@@ -3,8 +3,8 @@ import { isTimeout, readOnly } from '../../postgres/read-only.ts';
 import type { EventQuery } from '../conditions/event-query.ts';
 import { conditionsOf } from '../conditions/search-conditions.sql.ts';
 import { withSpellings } from '../conditions/spellings.sql.ts';
-import { groupingOf } from '../grouping.ts';
 import { explained } from '../search-events.sql.ts';
+import { groupingOf } from '../summary/grouping.ts';
 import { type EntityNews, type EntityReport, type EntitySession, type NewsField, newsFields } from './entity.ts';
 
 /** Of the newest events of the time asked for. */

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { isTimeout, readOnly } from '../../postgres/read-only.ts';
 import type { EventQuery } from '../conditions/event-query.ts';
 import { conditionsOf } from '../conditions/search-conditions.sql.ts';
-import { groupingOf } from '../grouping.ts';
+import { groupingOf } from './grouping.ts';
 import { type FacetField, facetFields, type SummaryFacets } from './summary.ts';
 
 export interface FacetLimits {
