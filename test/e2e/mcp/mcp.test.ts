@@ -216,7 +216,12 @@ describe('orgtrail mcp with the account that may read alone', () => {
       );
       if (rows.length === 0) return false;
       expect(rows).toEqual([
-        { kind: 'search', who: 'jane.doe', account: reader.name, what: { query: 'action:asked-once', limit: '20' } },
+        {
+          kind: 'search',
+          who: 'jane.doe',
+          account: reader.name,
+          what: { query: 'action:asked-once', archive: 'false', limit: '20' },
+        },
       ]);
       return true;
     });
