@@ -12,6 +12,7 @@ const pages = [
   { path: '/evidence-log', entry: 'Evidence', beside: [] },
   { path: '/sinks', entry: 'Operation', beside: ['Sinks'] },
   { path: '/holds', entry: 'Operation', beside: ['Legal holds'] },
+  { path: '/checks', entry: 'Operation', beside: ['Checks'] },
   { path: '/archive', entry: 'Operation', beside: ['Archive'] },
   { path: '/access-tokens', entry: 'Operation', beside: ['Tokens'] },
   { path: '/access-log', entry: 'Operation', beside: ['Access log'] },
