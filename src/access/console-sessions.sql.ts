@@ -34,7 +34,7 @@ export const startSession = async (
     [session.key, session.tokenId ?? null, session.seconds],
   );
   const { key, proof } = session;
-  // A token of an earlier version proves nothing, and signs in all the same.
+  // A token of an earlier version proves nothing, but still signs in.
   if (proof !== undefined) {
     await pool.query('select orgtrail_prove_session($1, $2, $3)', [key, proof.token, proof.session]);
   }

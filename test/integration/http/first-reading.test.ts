@@ -107,7 +107,7 @@ test('time that was skipped is trouble as before: in between, or the newest, als
   expect(await text(`/organizations/${ids[0]}`)).toContain('Being collected, and not up to date yet.');
 });
 
-test('with too many sources to name each, first readings are counted all the same', async () => {
+test('with too many sources to name each, first readings are still counted', async () => {
   await readOnly(ids[0], 0.75);
   await using grouped = await serve(run, { mostEach: 1 });
   const overview = textOf(await grouped.text('/'));

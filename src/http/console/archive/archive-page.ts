@@ -53,7 +53,7 @@ const duePanel = (archive: ShownArchive): Html => {
   return html`<section class="panel" aria-labelledby="due"><h2 id="due">Due next</h2><div class="stack">
 ${
   retentionMs === Number.POSITIVE_INFINITY
-    ? html`<p>Nothing: without <code>ORGTRAIL_RETENTION</code> everything stays in the database. <code>orgtrail archive run --month</code> archives a month all the same.</p>`
+    ? html`<p>Nothing: without <code>ORGTRAIL_RETENTION</code> everything stays in the database. <code>orgtrail archive run --month</code> still archives a month.</p>`
     : html`<p>Months leave the database ${formatDuration(retentionMs)} after they ended (<code>ORGTRAIL_RETENTION</code>). A daemon looks once a day, and again ten minutes after it failed.</p>
 <p>${due.length === 0 ? 'No month is old enough now.' : html`<strong>${countOf(due.length, 'month')}</strong> old enough and still in the database: ${due.map(({ month }) => month).join(', ')}.`}
 ${nextDueAt === null ? null : html`${nextDueMonth} is old enough from ${timeOf(nextDueAt)} (${zoneLabel()}) on.`}</p>`
