@@ -20,6 +20,7 @@ import {
   searchesUntil,
 } from '../../support/search/history-questions.ts';
 import { makeLargeHistory } from '../../support/search/large-history.ts';
+import { HISTORY_DATABASE } from './archive/bench-server.ts';
 import { writeReport } from './bench-report.ts';
 import { askConsole } from './console/ask-console.ts';
 import { renderConsole } from './console/console-table.ts';
@@ -41,7 +42,7 @@ const { values } = parseArgs({
 const events = Number(values.events);
 const organizations = Number(values.organizations);
 const rounds = Number(values.rounds);
-const DATABASE = 'orgtrail_bench_history';
+const DATABASE = HISTORY_DATABASE;
 /** How long the history is, and its end: the same whenever it runs, so that data that was kept is asked the same. */
 const days = Number(values.days);
 const UNTIL = values.until;

@@ -6,23 +6,27 @@ import { parseArgs } from 'node:util';
 import { Client, type Pool } from 'pg';
 import { createPool } from '../../../../src/postgres/pool.ts';
 import { migrateDatabase } from '../../../../src/postgres/schema/migrate.ts';
-import { startCluster } from '../../../support/postgres/postgres-cluster.ts';
 import { makeLargeHistory } from '../../../support/search/large-history.ts';
 import { writeReport } from '../bench-report.ts';
 import { findPostmaster } from '../measure.ts';
 import { type ArchiveFigures, renderArchive } from './archive-table.ts';
+import { openBenchServer } from './bench-server.ts';
 import { runMeasured } from './command-cost.ts';
 import { readWholeFeed } from './read-feed.ts';
+import { chooseWanted, searchArchive } from './search-archive.ts';
 
-const help = `Usage: npm run lab bench-archive -- [--events 10000000] [--report docs/benchmarks.md]
+const help = `Usage: npm run lab bench-archive -- [--events 10000000] [--data DIR] [--report docs/benchmarks.md]
 
-Makes events of the 18 months before today, archives and drops the oldest 15 into a directory, verifies, restores a month, and reads the feed
-from its beginning. Prints progress on stderr, and a table on stdout; --report puts that into a file, in the place of the one before.
-It needs some 30 GB of disk below TMPDIR for 10,000,000 events, 5 GB of it for WAL.
+Makes events of the 18 months before today, archives and drops the oldest 15 into a directory, verifies, restores a month, reads the feed
+from its beginning, and searches one archived month. Prints progress on stderr, and a table on stdout; --report puts that into a file, in the
+place of the one before. It needs some 30 GB of disk below TMPDIR for 10,000,000 events, 5 GB of it for WAL.
+
+--data DIR uses the events that \`npm run lab bench-history -- --keep DIR\` has made, and drops its oldest months.
 `;
 const { values } = parseArgs({
   options: {
     events: { type: 'string', default: '10000000' },
+    data: { type: 'string' },
     report: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -41,6 +45,8 @@ const progress = (line: string) =>
 
 const makeEvents = async (pool: Pool): Promise<void> => {
   await migrateDatabase(pool);
+  await pool.query('update discovery set server_time = clock_timestamp()');
+  if (values.data !== undefined) return;
   const step = Math.max(50_000, Math.floor(events / 20));
   let told = 0;
   await makeLargeHistory(pool, {
@@ -53,15 +59,20 @@ const makeEvents = async (pool: Pool): Promise<void> => {
       progress(done < events ? `${done} of ${events} events made` : 'all events made; indexes are built');
     },
   });
-  await pool.query('update discovery set server_time = clock_timestamp()');
 };
 
-const readNumbers = async (pool: Pool): Promise<{ readonly raw: number; readonly bytes: number }> => {
-  const { rows } = await pool.query<{ raw: number; bytes: number }>(
-    `select (select avg(octet_length(raw::text))::float8 from (select raw from audit_events limit 100000) as sample) as raw,
+interface Numbers {
+  readonly events: number;
+  readonly raw: number;
+  readonly bytes: number;
+}
+
+const readNumbers = async (pool: Pool): Promise<Numbers> => {
+  const { rows } = await pool.query<Numbers>(
+    `select (select position::float8 from feed_head) as events, (select avg(octet_length(raw::text))::float8 from (select raw from audit_events limit 100000) as sample) as raw,
        (select sum(pg_total_relation_size(inhrelid))::float8 from pg_inherits where inhparent = 'audit_events'::regclass) as bytes`,
   );
-  return rows[0] ?? { raw: 0, bytes: 0 };
+  return rows[0] ?? { events: 0, raw: 0, bytes: 0 };
 };
 
 const readArchived = async (pool: Pool) => {
@@ -103,12 +114,14 @@ const measure = async (url: string, pool: Pool, directory: string): Promise<Arch
   const restored = join(directory, 'restored.ndjson');
   const restore = await run('archive', 'restore', month, '--out', restored);
   await rm(restored);
+  const wanted = await chooseWanted(pool);
   const drop = await run('archive', 'run', '--drop');
   const after = await readNumbers(pool);
   progress('orgtrail feed');
-  const feed = await readWholeFeed(env, postmaster, { lastCold: archived.last, last: events });
+  const feed = await readWholeFeed(env, postmaster, { lastCold: archived.last, last: before.events });
+  const searches = await searchArchive(wanted, run);
   return {
-    events,
+    events: before.events,
     rawBytes: before.raw,
     bytesBefore: before.bytes,
     bytesAfter: after.bytes,
@@ -118,17 +131,17 @@ const measure = async (url: string, pool: Pool, directory: string): Promise<Arch
     restore: { ...restore, month, events: ofMonth },
     drop,
     feed,
+    searches,
   };
 };
 
 const directory = await mkdtemp(join(tmpdir(), 'orgtrail-bench-archive-'));
-const settings = { shared_buffers: '512MB', max_wal_size: '4GB', checkpoint_timeout: '30min', fsync: 'on' };
-await using cluster = await startCluster({ settings });
-const pool = createPool(cluster.url(), 4, () => {});
+await using server = await openBenchServer(values.data);
+const pool = createPool(server.url, 4, () => {});
 try {
-  progress(`${events} events are made`);
+  progress(values.data === undefined ? `${events} events are made` : `the events in ${values.data} are used`);
   await makeEvents(pool);
-  const text = renderArchive(await measure(cluster.url(), pool, directory));
+  const text = renderArchive(await measure(server.url, pool, directory));
   process.stdout.write(`${text}\n`);
   if (values.report !== undefined) await writeReport(values.report, undefined, [{ name: 'archive', text }]);
 } finally {
