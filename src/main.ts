@@ -4,8 +4,10 @@ import { withSettingsFile } from './config/settings-file.ts';
 import { OrgtrailError } from './errors.ts';
 
 // V8 lets the heap grow to several times of what lives before it collects; pages are large and short-lived. With this it
-// collects early: the peak falls by half, for about no time (npm run lab memory).
+// collects early: the peak falls by half (npm run lab memory). Of its own accord it would then collect at each third that the heap grows,
+// which takes half of the time of a plan with 50,000 sources.
 setFlagsFromString('--optimize-for-size');
+setFlagsFromString('--heap-growing-percent=60');
 
 const stop = handleStopSignals();
 
