@@ -31,6 +31,10 @@ export const gapsIn = (wanted: Range, covered: Coverage): Range[] => {
   return gaps;
 };
 
+/** Where the first gap begins at or after `fromMs`: `fromMs` itself if that is not covered. */
+export const endOfReadFrom = (fromMs: number, covered: Coverage): number =>
+  covered.find((range) => range.fromMs <= fromMs && range.toMs > fromMs)?.toMs ?? fromMs;
+
 /** What `covered` lacks of `wanted` and `among` has, in ascending order. */
 export const gapsAmong = (wanted: Range, covered: Coverage, among: Coverage): Range[] =>
   gapsIn(wanted, covered).flatMap((gap) =>

@@ -1,5 +1,3 @@
-import { type Coverage, gapsIn } from './coverage.ts';
-
 const DAY_MS = 86_400_000;
 
 /** Cloudflare keeps audit logs for 18 months; older time is empty. The view sync_status has the same constant. */
@@ -10,11 +8,16 @@ export const RETENTION_NEAR_MS = 30 * DAY_MS;
 export const RETENTION_URGENT_MS = 7 * DAY_MS;
 
 /**
- * How long until the oldest time that is wanted and unread leaves Cloudflare's retention, as of Cloudflare's time `nowMs`:
- * 0 while it does so at this moment, all of the retention if nothing is unread.
+ * How long until the oldest time that is wanted and unread leaves Cloudflare's retention, as of Cloudflare's time `nowMs`: 0 while it does so
+ * at this moment, all of the retention if nothing is unread. `readUpTo`: where the first reading ends that has read everything from a time on.
  */
-export const retentionSlackMs = (firstReading: Coverage, horizonMs: number, nowMs: number): number => {
+export const retentionSlackMs = (
+  readUpTo: (fromMs: number) => number | undefined,
+  horizonMs: number,
+  nowMs: number,
+): number | undefined => {
   const oldestKeptMs = nowMs - RETENTION_MS;
-  const [oldest] = gapsIn({ fromMs: Math.max(horizonMs, oldestKeptMs), toMs: nowMs }, firstReading);
-  return oldest === undefined ? RETENTION_MS : oldest.fromMs - oldestKeptMs;
+  const unreadMs = readUpTo(Math.max(horizonMs, oldestKeptMs));
+  if (unreadMs === undefined) return undefined;
+  return unreadMs >= nowMs ? RETENTION_MS : unreadMs - oldestKeptMs;
 };

@@ -50,14 +50,16 @@ export const planJobs = async (
 type PolicyOf = (source: Pick<SourceKey, 'kind'>) => PlanPolicy;
 
 const nearRetentionOf = (
-  { source, firstRead }: PlannedSource,
+  planned: PlannedSource,
   { horizonMs }: PlanPolicy,
   nowMs: number,
 ): readonly NearRetention[] => {
-  if (firstRead === undefined) return [];
-  const slackMs = retentionSlackMs(firstRead, horizonMs, nowMs);
-  return slackMs < RETENTION_NEAR_MS ? [{ source, slackMs }] : [];
+  const slackMs = retentionSlackMs((fromMs) => planned.readUpTo(fromMs), horizonMs, nowMs);
+  return slackMs !== undefined && slackMs < RETENTION_NEAR_MS ? [{ source: planned.source, slackMs }] : nothing;
 };
+
+/** Of tens of thousands of sources hardly one has something: an array for each is what a collector has to do with. */
+const nothing: readonly never[] = [];
 
 const jobsOf = (
   planned: PlannedSource,
@@ -66,14 +68,22 @@ const jobsOf = (
   among: readonly Lane[] = withoutScrub,
 ): readonly Job[] => {
   const { source } = planned;
-  return among
-    .filter((lane) => progressWithWork(planned, lane, nowMs, policy) !== undefined)
-    .map((lane) => ({ source, lane, nowMs, clock, policy }));
+  let jobs: Job[] | undefined;
+  for (const lane of among) {
+    if (progressWithWork(planned, lane, nowMs, policy) === undefined) continue;
+    jobs ??= [];
+    jobs.push({ source, lane, nowMs, clock, policy });
+  }
+  return jobs ?? nothing;
 };
 
 /** What the scrub lane has to do is planned by itself. */
 const withoutScrub = lanes.filter((lane) => lane !== 'scrub');
 const withoutLive = withoutScrub.filter((lane) => lane !== 'live');
+
+/** Without those that rest. */
+const readyLanes = (restMs: PlannedSource['restMs'], among: readonly Lane[]): readonly Lane[] =>
+  among.some((lane) => (restMs[lane] ?? 0) > 0) ? among.filter((lane) => (restMs[lane] ?? 0) === 0) : among;
 
 /** Each budget by itself, and the jobs of all in turn: who has a small one does not come after all of another one. */
 const jobsWithinBudgets = (
@@ -103,36 +113,48 @@ const jobsWithinBudget = (
   policies: PolicyOf,
   budget: PollBudget,
 ): readonly Job[] => {
-  const polled = sources.map((planned) => ({
-    planned,
-    id: keyOf(planned),
-    eventRate: planned.eventRate,
-    unreadMs: time.nowMs - OVERLAP_MS - planned.readUntilMs,
-    walking: planned.walking,
-  }));
   const dueAfterMs = new Map(
-    duePolls(polled, budget)
-      .filter(({ source: { planned } }) => !planned.heldElsewhere && (planned.restMs.live ?? 0) === 0)
-      .map(({ source, dueAfterMs }) => [source.planned, dueAfterMs]),
+    duePolls(sources, budget, time.nowMs - OVERLAP_MS)
+      .filter(({ source }) => !source.heldElsewhere && (source.restMs.live ?? 0) === 0)
+      .map(({ source, dueAfterMs }) => [source, dueAfterMs]),
   );
-  const plan = (planned: PlannedSource, liveMs: number, among: readonly Lane[]) => {
-    const policy = policies(planned);
-    const ready = among.filter((lane) => (planned.restMs[lane] ?? 0) === 0);
-    return jobsOf(planned, time, { ...policy, intervals: { ...policy.intervals, liveMs } }, ready);
-  };
+  const plan = (planned: PlannedSource, policy: PlanPolicy, among: readonly Lane[]) =>
+    jobsOf(planned, time, policy, readyLanes(planned.restMs, among));
+  const notDue = policyWithLive(policies, Number.POSITIVE_INFINITY);
   // Of a tail that is not due, only a walk that is open goes on.
   const planOthers = (planned: PlannedSource) =>
-    plan(planned, Number.POSITIVE_INFINITY, planned.walking ? withoutScrub : withoutLive);
+    plan(planned, notDue(planned), planned.walking ? withoutScrub : withoutLive);
   const planDue = (due: readonly PlannedSource[]) => {
     const within = new Set(due);
-    const first = due.flatMap((planned) => plan(planned, dueAfterMs.get(planned) ?? 0, withoutScrub));
-    const others = sources.filter((planned) => !planned.heldElsewhere && !within.has(planned));
-    return [...first, ...others.flatMap(planOthers)];
+    const first = due.flatMap((planned) =>
+      plan(planned, policyWithLive(policies, dueAfterMs.get(planned) ?? 0)(planned), withoutScrub),
+    );
+    const others = sources.flatMap((planned) =>
+      planned.heldElsewhere || within.has(planned) ? nothing : planOthers(planned),
+    );
+    return [...first, ...others];
   };
   const due = [...dueAfterMs.keys()];
   const most = pollsPerTick(sources.length, budget);
   const jobs = planDue(due.slice(0, most));
   return due.length <= most || jobs.some(({ lane }) => lane !== 'live') ? jobs : planDue(due);
+};
+
+/** The policies with another pause of live tails; each is made once, and not for each source. */
+const policyWithLive = (policies: PolicyOf, liveMs: number): PolicyOf =>
+  derived(policies, (policy) => ({
+    ...policy,
+    intervals: { ...policy.intervals, liveMs },
+  }));
+
+const derived = (policies: PolicyOf, change: (policy: PlanPolicy) => PlanPolicy): PolicyOf => {
+  const changed = new Map<PlanPolicy, PlanPolicy>();
+  return (source) => {
+    const policy = policies(source);
+    const made = changed.get(policy) ?? change(policy);
+    changed.set(policy, made);
+    return made;
+  };
 };
 
 /**
@@ -147,19 +169,14 @@ const withScrub = async (
   jobs: readonly Job[],
 ): Promise<readonly Job[]> => {
   if (scrub === undefined || window !== undefined) return jobs;
-  const withRounds = (planned: PlannedSource): PlanPolicy => ({
-    ...policies(planned),
-    scrub: { everyMs: scrub.everyMs },
-  });
+  const withRounds = derived(policies, (policy) => ({ ...policy, scrub: { everyMs: scrub.everyMs } }));
   const busy = new Set(jobs.filter(({ lane }) => lane === 'backfill').map(({ source }) => source));
   const due = sources
-    .filter(
-      ({ source, heldElsewhere, refused, restMs }) =>
-        !heldElsewhere && !refused && (restMs.scrub ?? 0) === 0 && !busy.has(source),
-    )
-    .flatMap((planned) => {
+    .flatMap((planned): readonly { readonly planned: PlannedSource; readonly urgency: number }[] => {
+      const { source, heldElsewhere, refused, restMs } = planned;
+      if (heldElsewhere || refused || (restMs.scrub ?? 0) > 0 || busy.has(source)) return nothing;
       const progress = progressWithWork(planned, 'scrub', nowMs, withRounds(planned));
-      if (progress === undefined) return [];
+      if (progress === undefined) return nothing;
       const walking = progress.lanes.scrub?.walk !== undefined;
       return [{ planned, urgency: scrubUrgency({ ...scrubFacts(progress), walking }) }];
     })

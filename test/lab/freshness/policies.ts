@@ -1,5 +1,6 @@
 import { laneIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
 import { duePolls, longestPauseMs, pollsPerTick } from '../../../src/ingest/planning/polling/poll-interval.ts';
+import { OVERLAP_MS } from '../../../src/ingest/planning/walk.ts';
 import { type Activity, type Arrivals, drawArrivals } from './arrivals.ts';
 import { type Choose, type Outcome, type Run, runTicks, Tally } from './virtual-time.ts';
 
@@ -30,7 +31,7 @@ export const comparePolicies = (activity: Activity, seed: number): Comparison =>
   return {
     outcomes: {
       'round-robin': runTicks(run, inTurn(equalMs)),
-      orgtrail: runTicks(run, (listed) => duePolls(listed, budget)),
+      orgtrail: runTicks(run, (listed, nowMs) => duePolls(listed, budget, nowMs - OVERLAP_MS)),
       'static √rate': runTicks(run, byTrueRate(arrivals, equalMs)),
       oracle: runOracle(run),
     },

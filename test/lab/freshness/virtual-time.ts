@@ -6,6 +6,7 @@ import {
   observationOf,
   observed,
 } from '../../../src/ingest/planning/polling/event-rate.ts';
+import { spreadOf } from '../../../src/ingest/planning/polling/poll-interval.ts';
 import { afterPage, OVERLAP_MS } from '../../../src/ingest/planning/walk.ts';
 import type { Arrivals } from './arrivals.ts';
 
@@ -17,6 +18,7 @@ const START_MS = Date.UTC(2026, 0, 1);
 
 interface PolledOrganization {
   readonly id: string;
+  readonly spread: number;
   readonly times: Float64Array;
   /** When its history begins. */
   readonly horizonMs: number;
@@ -132,6 +134,7 @@ const newOrganization = (
   horizonMs: number,
 ): PolledOrganization => ({
   id: `organization-${index}`,
+  spread: spreadOf({ kind: 'organization', id: `organization-${index}` }),
   times,
   horizonMs,
   walking: false,

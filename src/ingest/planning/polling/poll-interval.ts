@@ -1,15 +1,16 @@
+import type { SourceKey } from '../source.ts';
 import { type EventRate, expectedPerHour } from './event-rate.ts';
 
 /** What decides when the live tail of a source is asked for. */
 export interface PolledSource {
   /** Undefined if it has never been asked. */
   readonly eventRate: EventRate | undefined;
-  /** How much of its live tail is unread; infinite if it was never read. */
-  readonly unreadMs: number;
+  /** The end of what has been read of its live tail; `-Infinity` if it was never read. */
+  readonly readUntilMs: number;
   /** A walk of its live tail is open: it goes on. */
   readonly walking: boolean;
-  /** Spreads sources that are alike. */
-  readonly id: string;
+  /** Tells sources apart that are alike: `spreadOf` it. */
+  readonly spread: number;
 }
 
 export interface PollBudget {
@@ -63,7 +64,7 @@ export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudg
   const { equalMs, tickMs } = budget;
   if (equalMs <= tickMs || sources.length === 0) return new Float64Array(sources.length).fill(equalMs);
   const expected = expectedPerHour(sources.map(({ eventRate }) => eventRate));
-  const spread = sources.map(({ id }) => 1 - JITTER * fraction(id));
+  const spread = Float64Array.from(sources, (source) => 1 - JITTER * source.spread);
   // Break ties among equally quiet sources so that some can exceed the bound.
   const ranked = expected.map((perHour, n) => perHour / (spread[n] ?? 1));
   const silentBelow = silenceOf(ranked, LATE_SHARE * Math.min(1, LATE_SHARE_TURN_MS / equalMs));
@@ -76,8 +77,15 @@ export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudg
   return scaled(wanted, longest, shortestMs, (PLANNED_BUDGET * sources.length) / equalMs);
 };
 
-/** The live tails that are due, the most overdue by their own pause first. Pure; used by plan-jobs. */
-export const duePolls = <T extends PolledSource>(sources: readonly T[], budget: PollBudget): readonly DuePoll<T>[] => {
+/**
+ * The live tails that are due, the most overdue by their own pause first. `liveEndMs`: up to where they could be read now. Pure; used by
+ * plan-jobs.
+ */
+export const duePolls = <T extends PolledSource>(
+  sources: readonly T[],
+  budget: PollBudget,
+  liveEndMs: number,
+): readonly DuePoll<T>[] => {
   const intervals = pollIntervals(sources, budget);
   // To the nearest tick: on average a pause is as long as it should be.
   const roundingMs = budget.equalMs <= budget.tickMs ? 0 : budget.tickMs / 2;
@@ -86,8 +94,9 @@ export const duePolls = <T extends PolledSource>(sources: readonly T[], budget: 
   sources.forEach((source, n) => {
     const intervalMs = intervals[n] ?? 0;
     const dueAfterMs = intervalMs - roundingMs;
-    if (!source.walking && source.unreadMs < dueAfterMs) return;
-    const overdue = source.walking ? Number.POSITIVE_INFINITY : urgency(source.unreadMs, intervalMs, boundMs);
+    const unreadMs = liveEndMs - source.readUntilMs;
+    if (!source.walking && unreadMs < dueAfterMs) return;
+    const overdue = source.walking ? Number.POSITIVE_INFINITY : urgency(unreadMs, intervalMs, boundMs);
     due.push({ source, dueAfterMs, overdue });
   });
   return due.sort((a, b) => (a.overdue === b.overdue ? 0 : b.overdue - a.overdue));
@@ -134,9 +143,10 @@ const scaled = (wanted: Float64Array, longest: Float64Array, shortestMs: number,
   return wanted.map((_, n) => at(scale, n));
 };
 
-/** In [0, 1), by the text alone (FNV-1a). */
-const fraction = (text: string): number => {
+/** In [0, 1), by its key alone (FNV-1a): the same for every process. */
+export const spreadOf = ({ kind, id }: SourceKey): number => {
+  const key = `${kind}/${id}`;
   let hash = 0x811c9dc5;
-  for (let n = 0; n < text.length; n += 1) hash = Math.imul(hash ^ text.charCodeAt(n), 0x01000193);
+  for (let n = 0; n < key.length; n += 1) hash = Math.imul(hash ^ key.charCodeAt(n), 0x01000193);
   return (hash >>> 0) / 0x1_0000_0000;
 };

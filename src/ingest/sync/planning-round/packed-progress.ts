@@ -1,4 +1,4 @@
-import type { Coverage } from '../../planning/coverage.ts';
+import { type Coverage, endOfReadFrom } from '../../planning/coverage.ts';
 import { idleLane, type KnownHole, type LaneState, type OlderTurn } from '../../planning/lane.ts';
 import type { Lane } from '../../planning/lanes.ts';
 import type { SourceProgress } from '../../planning/planner.ts';
@@ -59,12 +59,21 @@ export const unpacked = (progress: PackedProgress): SourceProgress => {
   return { coverage, unproven, holes, lanes: lanesWith(round, older), largestPage: 0 };
 };
 
-/** The coverage of the first reading alone: every plan looks at that of all sources. */
-export const unpackedFirstRead = (progress: PackedProgress): Coverage => {
-  if (!isNumbers(progress)) return progress.coverage[0] ?? [];
-  const numbers = new Numbers(progress);
-  return numbers.next() === 0 ? [] : numbers.ranges();
+/** `endOfReadFrom` of the first reading, without unpacking it: every plan asks that of all sources. */
+export const readUpTo = (progress: PackedProgress, fromMs: number): number => {
+  if (!isNumbers(progress)) return endOfReadFrom(fromMs, progress.coverage[0] ?? []);
+  const [passes = 0, ranges = 0] = progress;
+  // What follows is the first pass: two numbers for each range.
+  const endAt = passes === 0 ? 0 : FIRST_RANGE_AT + 2 * ranges;
+  for (let at = FIRST_RANGE_AT; at < endAt; at += 2) {
+    const toMs = progress[at + 1] ?? 0;
+    if (toMs > fromMs) return (progress[at] ?? 0) <= fromMs ? toMs : fromMs;
+  }
+  return fromMs;
 };
+
+/** Before it: the number of passes, and the number of ranges of the first one. */
+const FIRST_RANGE_AT = 2;
 
 const isNumbers = (progress: PackedProgress): progress is readonly number[] => Array.isArray(progress);
 

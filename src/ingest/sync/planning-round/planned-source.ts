@@ -1,6 +1,7 @@
-import type { Coverage, Range } from '../../planning/coverage.ts';
+import { endOfReadFrom, type Range } from '../../planning/coverage.ts';
 import type { Lane } from '../../planning/lanes.ts';
 import { type PlanPolicy, planLane, type SourceProgress } from '../../planning/planner.ts';
+import { type PolledSource, spreadOf } from '../../planning/polling/poll-interval.ts';
 import type { SourceKey, SourceState } from '../../planning/source.ts';
 
 /** What a statement over all sources says of each: as much as tells when its live tail is due, and whether anything else has changed. */
@@ -18,15 +19,12 @@ export interface SourceSurvey
 /** A source as a plan takes it, whether all of it was loaded or it is remembered. */
 export interface PlannedSource
   extends SourceKey,
-    Pick<SourceState, 'refused' | 'heldElsewhere' | 'restMs' | 'eventRate'> {
+    PolledSource,
+    Pick<SourceState, 'refused' | 'heldElsewhere' | 'restMs'> {
   /** What names it in jobs. */
   readonly source: SourceKey;
-  /** Of the first reading; undefined while it is not known. */
-  readonly firstRead: Coverage | undefined;
-  /** The end of what the live lane has read. */
-  readonly readUntilMs: number;
-  /** A walk of its live tail is open. */
-  readonly walking: boolean;
+  /** Up to where the first reading has read everything from `fromMs` on; undefined while that is not known. */
+  readUpTo(fromMs: number): number | undefined;
   /** All that is known of it; undefined if the lane is known to have nothing to do, or cannot be planned before more of the source is known. */
   progressFor(lane: Lane, nowMs: number, policy: PlanPolicy): SourceProgress | undefined;
   /** Such a lane has nothing to do as of `nowMs`. */
@@ -56,7 +54,8 @@ export const fromState = (state: SourceState): PlannedSource => ({
   eventRate: state.eventRate,
   walking: state.lanes.live?.walk !== undefined,
   source: state,
-  firstRead: state.coverage[0] ?? [],
+  spread: spreadOf(state),
+  readUpTo: (fromMs) => endOfReadFrom(fromMs, state.coverage[0] ?? []),
   readUntilMs: state.coverage[0]?.at(-1)?.toMs ?? Number.NEGATIVE_INFINITY,
   progressFor: () => state,
   noteIdle: () => {},

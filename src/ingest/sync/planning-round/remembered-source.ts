@@ -1,9 +1,10 @@
-import type { Coverage, Range } from '../../planning/coverage.ts';
+import type { Range } from '../../planning/coverage.ts';
 import type { Lane } from '../../planning/lanes.ts';
 import type { PlanPolicy, SourceProgress } from '../../planning/planner.ts';
 import { idleUntilMs } from '../../planning/polling/idle-lanes.ts';
+import { spreadOf } from '../../planning/polling/poll-interval.ts';
 import type { SourceState } from '../../planning/source.ts';
-import { type PackedProgress, packed, unpacked, unpackedFirstRead } from './packed-progress.ts';
+import { type PackedProgress, packed, readUpTo, unpacked } from './packed-progress.ts';
 import type { PlannedSource, SourceSurvey } from './planned-source.ts';
 
 /** Until when a lane has nothing to do, and with which pause between settle passes this was found. */
@@ -26,6 +27,7 @@ interface Loaded {
 export class RememberedSource implements PlannedSource {
   readonly kind: string;
   readonly id: string;
+  readonly spread: number;
   refused = false;
   heldElsewhere = false;
   walking = false;
@@ -43,6 +45,7 @@ export class RememberedSource implements PlannedSource {
   constructor({ kind, id }: SourceSurvey) {
     this.kind = kind;
     this.id = id;
+    this.spread = spreadOf(this);
   }
 
   get source(): this {
@@ -54,8 +57,8 @@ export class RememberedSource implements PlannedSource {
   }
 
   /** Also if it has changed since. */
-  get firstRead(): Coverage | undefined {
-    return this.#loaded && unpackedFirstRead(this.#loaded.progress);
+  readUpTo(fromMs: number): number | undefined {
+    return this.#loaded && readUpTo(this.#loaded.progress, fromMs);
   }
 
   get version(): string {

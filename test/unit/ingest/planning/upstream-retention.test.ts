@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { endOfReadFrom } from '../../../../src/ingest/planning/coverage.ts';
 import { RETENTION_MS, retentionSlackMs } from '../../../../src/ingest/planning/upstream-retention.ts';
 
 const dayMs = 86_400_000;
@@ -15,7 +16,13 @@ describe('the retention slack', () => {
     ['a gap reaches behind the retention', [{ fromMs: daysAgo(540), toMs: nowMs }], 700, 0],
     ['a gap lies behind the retention', [{ fromMs: daysAgo(548), toMs: nowMs }], 700, 548],
   ])('%s', (_what, coverage, horizonDays, slackDays) => {
-    expect(retentionSlackMs(coverage, daysAgo(horizonDays), nowMs) / dayMs).toBe(slackDays);
+    expect(retentionSlackMs((fromMs) => endOfReadFrom(fromMs, coverage), daysAgo(horizonDays), nowMs)).toBe(
+      slackDays * dayMs,
+    );
+  });
+
+  test('is not known while the first reading is not', () => {
+    expect(retentionSlackMs(() => undefined, daysAgo(548), nowMs)).toBeUndefined();
   });
 
   test('is counted from 18 months', () => {

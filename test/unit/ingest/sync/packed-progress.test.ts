@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { endOfReadFrom, gapsIn } from '../../../../src/ingest/planning/coverage.ts';
 import { lanes } from '../../../../src/ingest/planning/lanes.ts';
 import { planLane, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
-import { packed, unpacked, unpackedFirstRead } from '../../../../src/ingest/sync/planning-round/packed-progress.ts';
+import { packed, readUpTo, unpacked } from '../../../../src/ingest/sync/planning-round/packed-progress.ts';
 import { anyPolicy, anyProgress, DAY_MS, NOW_MS, policyAt } from '../../../support/sync/any-progress.ts';
 
 test('what is remembered in numbers has work in the same lanes at all times', () => {
@@ -15,7 +16,19 @@ test('what is remembered in numbers has work in the same lanes at all times', ()
     expect(withWork(again)).toEqual(withWork(progress));
     expect(again.coverage).toEqual(progress.coverage);
     expect(again.lanes.scrub?.round).toEqual(progress.lanes.scrub?.round);
-    expect(unpackedFirstRead(packed(progress))).toEqual(progress.coverage[0] ?? []);
   });
   fc.assert(property, { seed: 20_261_126, numRuns: 3_000 });
+});
+
+test('what is remembered in numbers has been read up to the same time, from any time on', () => {
+  const property = fc.property(anyProgress, fc.nat(600 * DAY_MS), (progress, agoMs) => {
+    const covered = progress.coverage[0] ?? [];
+    // At random, and at each end of what has been read.
+    for (const fromMs of [NOW_MS - agoMs, ...covered.flatMap(({ fromMs, toMs }) => [fromMs, toMs])]) {
+      const [gap] = gapsIn({ fromMs, toMs: Number.POSITIVE_INFINITY }, covered);
+      expect(readUpTo(packed(progress), fromMs)).toBe(gap?.fromMs);
+      expect(endOfReadFrom(fromMs, covered)).toBe(gap?.fromMs);
+    }
+  });
+  fc.assert(property, { seed: 20_261_128, numRuns: 3_000 });
 });

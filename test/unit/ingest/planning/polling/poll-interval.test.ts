@@ -6,6 +6,7 @@ import {
   type PolledSource,
   pollIntervals,
   pollsPerTick,
+  spreadOf,
 } from '../../../../../src/ingest/planning/polling/poll-interval.ts';
 
 const TICK_MS = 30_000;
@@ -13,10 +14,21 @@ const EQUAL_MS = 2_380_952;
 const budget = { equalMs: EQUAL_MS, tickMs: TICK_MS };
 const property = { seed: 1, numRuns: 300 };
 
-const source = (perHour: number, more: Partial<PolledSource> = {}): PolledSource => ({
-  id: 'o',
+/** Live tails end at 0: what is unread began so long before. */
+const LIVE_END_MS = 0;
+
+interface Named extends PolledSource {
+  readonly id: string;
+}
+
+const source = (
+  perHour: number,
+  { id = 'o', unreadMs = 0, ...more }: Partial<Named & { unreadMs: number }> = {},
+): Named => ({
+  id,
+  spread: spreadOf({ kind: 'organization', id }),
   eventRate: { perHour, recentPerHour: 0 },
-  unreadMs: 0,
+  readUntilMs: LIVE_END_MS - unreadMs,
   walking: false,
   ...more,
 });
@@ -27,9 +39,12 @@ const perHour = fc.oneof(
 );
 const eventRate = fc.option(fc.record({ perHour, recentPerHour: perHour }), { nil: undefined, freq: 10 });
 const polled = fc.record({
-  id: fc.string(),
+  spread: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
   eventRate,
-  unreadMs: fc.oneof(fc.constant(Number.POSITIVE_INFINITY), fc.double({ min: -1_000, max: 3 * EQUAL_MS, noNaN: true })),
+  readUntilMs: fc.oneof(
+    fc.constant(Number.NEGATIVE_INFINITY),
+    fc.double({ min: -3 * EQUAL_MS, max: 1_000, noNaN: true }),
+  ),
   walking: fc.boolean(),
 });
 const many = fc.array(polled, { maxLength: 60 });
@@ -137,8 +152,8 @@ describe('where the budget lets all be asked at every tick', () => {
     fc.assert(
       fc.property(many, (sources) => {
         const small = { equalMs: 12_000, tickMs: TICK_MS };
-        const ticked = sources.map((each) => ({ ...each, unreadMs: TICK_MS }));
-        expect(duePolls(ticked, small)).toHaveLength(sources.length);
+        const ticked = sources.map((each) => ({ ...each, readUntilMs: LIVE_END_MS - TICK_MS }));
+        expect(duePolls(ticked, small, LIVE_END_MS)).toHaveLength(sources.length);
         expect(pollsPerTick(sources.length, small)).toBe(sources.length);
       }),
       property,
@@ -151,10 +166,10 @@ describe('what is due', () => {
     fc.assert(
       fc.property(many, budgets, (sources, by) => {
         const intervals = pollIntervals(sources, by);
-        const due = new Map(duePolls(sources, by).map((each) => [each.source, each.dueAfterMs]));
+        const due = new Map(duePolls(sources, by, LIVE_END_MS).map((each) => [each.source, each.dueAfterMs]));
         sources.forEach((each, n) => {
           const rounding = by.equalMs <= by.tickMs ? 0 : by.tickMs / 2;
-          expect(due.has(each)).toBe(each.walking || each.unreadMs >= (intervals[n] ?? 0) - rounding);
+          expect(due.has(each)).toBe(each.walking || LIVE_END_MS - each.readUntilMs >= (intervals[n] ?? 0) - rounding);
         });
       }),
       property,
@@ -170,7 +185,7 @@ describe('what is due', () => {
       source(0.0001, { id: 'walking', walking: true }),
       source(0.0001, { id: 'read just now' }),
     ];
-    const ids = duePolls([...silent, ...few], budget).map((each) => each.source.id);
+    const ids = duePolls([...silent, ...few], budget, LIVE_END_MS).map((each) => each.source.id);
     expect(ids).toEqual(['walking', 'new', 'busy, long over', 'silent, a little over']);
   });
 
@@ -183,9 +198,9 @@ describe('what is due', () => {
     const order = (silentUnreadMs: number, busyUnreadMs: number) => {
       const all = [
         ...silent.with(n, source(0.0001, { id: silentId, unreadMs: silentUnreadMs })),
-        { ...busy, unreadMs: busyUnreadMs },
+        { ...busy, readUntilMs: LIVE_END_MS - busyUnreadMs },
       ];
-      return duePolls(all, budget).map((each) => each.source.id);
+      return duePolls(all, budget, LIVE_END_MS).map((each) => each.source.id);
     };
     const busyMs = intervals.at(-1) ?? 0;
     expect(order(2 * EQUAL_MS - 1_000, 1.5 * busyMs)).toEqual([silentId, 'busy']);
