@@ -3,6 +3,7 @@ import { type Actor, actorPrefixOf, isAddress } from './actor.ts';
 import { startsInBothCases, textsOfNetwork } from './address-starts.ts';
 import type { EventQuery } from './event-query.ts';
 import {
+  beginsWholly,
   folded,
   hasOtherCase,
   indexed,
@@ -92,7 +93,9 @@ const equalParts = (
   const spellings = query.spellings?.[column] ?? [value];
   const parts = [indexed(column, anyOf(column, spellings, parameter))];
   if (spellings.some((spelling) => isTooLong(column, spelling))) {
-    parts.push(`(${hasOtherCase(column)} and ${folded(column)} = ${folded(parameter(value))})`);
+    const name = parameter(value);
+    const isSame = `${folded(column)} = ${folded(name)} and lower(${column}) = lower(${name})`;
+    parts.push(`(${hasOtherCase(column)} and ${isSame})`);
   }
   return parts;
 };
@@ -100,15 +103,21 @@ const equalParts = (
 const startParts = ({ kind }: Actor, start: string, query: EventQuery, parameter: AddParameter): readonly string[] => {
   const begins = (column: SpelledColumn) => beginningParts(column, start, query, parameter);
   if (kind === 'email') return begins('actor_email');
-  if (kind === 'id') return [`actor_id like ${parameter(patternOf(start))}`];
-  if (kind === 'token') return [`actor_token_id like ${parameter(patternOf(start))}`, ...begins('actor_token_name')];
+  if (kind === 'id') return [exactBeginning('actor_id', start, parameter)];
+  if (kind === 'token') return [exactBeginning('actor_token_id', start, parameter), ...begins('actor_token_name')];
   if (kind === 'any') return [...begins('actor_email'), ...begins('actor_token_name')];
   return [addressStartPart(start, parameter)];
 };
 
+/** A column that begins so, with the same letters. */
+export const exactBeginning = (column: string, start: string, parameter: AddParameter): string =>
+  beginsWholly(`${column} like ${parameter(patternOf(start))}`, { text: column, start, lower: false }, parameter);
+
 /** An address that begins so, whatever the case of its letters. */
 export const addressStartPart = (start: string, parameter: AddParameter): string => {
-  const same = `lower(actor_ip_address) like lower(${parameter(patternOf(start))})`;
+  const text = 'actor_ip_address';
+  const like = `lower(${text}) like lower(${parameter(patternOf(start))})`;
+  const same = beginsWholly(like, { text, start, lower: true }, parameter);
   const starts = startsInBothCases(start);
   return starts.length === 0 ? same : `(${beginsWith(starts, parameter)} and ${same})`;
 };
@@ -126,7 +135,7 @@ const beginningParts = (
   if (others === undefined || others.some((value) => isTooLong(column, value))) {
     parts.push(`(${hasOtherCase(column)} and ${folded(column)} like lower(${pattern}))`);
   } else if (others.length > 0) parts.push(indexed(column, anyOf(column, others, parameter)));
-  return parts;
+  return parts.map((part) => beginsWholly(part, { text: column, start, lower: true }, parameter));
 };
 
 /** An address or a network. What an index has is text: it is asked for how such texts begin, and PostgreSQL reads those that it finds. */

@@ -29,8 +29,22 @@ export const indexed = (column: SpelledColumn, comparison: string): string =>
 export const isTooLong = (column: SpelledColumn, value: string): boolean =>
   column === 'actor_token_name' && Buffer.byteLength(value) > INDEXED_BYTES;
 
-/** The pattern of `like` for what begins so. As much of it as an index has. */
-export const patternOf = (start: string): string => `${likeText(start.slice(0, FOLDED_LENGTH / 2))}%`;
+const PATTERN_LENGTH = FOLDED_LENGTH / 2;
+
+/** The pattern of `like` for what begins so. As much of it as an index has: `beginsWholly` compares the rest. Never half of a character. */
+export const patternOf = (start: string): string =>
+  `${likeText(start.slice(0, PATTERN_LENGTH).replace(/[\ud800-\udbff]$/, ''))}%`;
+
+/** A comparison with `patternOf`, true only of texts that begin with all of `start`. `lower`: whatever the case of letters. */
+export const beginsWholly = (
+  comparison: string,
+  { text, start, lower }: { readonly text: string; readonly start: string; readonly lower: boolean },
+  parameter: (value: unknown) => string,
+): string => {
+  if (start.length <= PATTERN_LENGTH) return comparison;
+  const whole = parameter(start);
+  return `(${comparison} and ${lower ? `starts_with(lower(${text}), lower(${whole}))` : `starts_with(${text}, ${whole})`})`;
+};
 
 /** A text that `like` takes for no pattern. */
 export const likeText = (text: string): string => text.replace(/[\\%_]/g, '\\$&');

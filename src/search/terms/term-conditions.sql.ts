@@ -3,9 +3,11 @@ import {
   type AddParameter,
   addressParts,
   addressStartPart,
+  exactBeginning,
   zoneCondition,
 } from '../conditions/filter-conditions.sql.ts';
 import {
+  beginsWholly,
   folded,
   hasOtherCase,
   indexed,
@@ -32,7 +34,8 @@ const spelled =
     if (start !== undefined) {
       const pattern = parameter(patternOf(start));
       const isSmall = indexed(column, `${column} like lower(${pattern})`);
-      return `(${isSmall} or (${hasOtherCase(column)} and ${folded(column)} like lower(${pattern})))`;
+      const isOther = `(${hasOtherCase(column)} and ${folded(column)} like lower(${pattern}))`;
+      return beginsWholly(`(${isSmall} or ${isOther})`, { text: column, start, lower: true }, parameter);
     }
     return spelledExactly(column)(value, parameter);
   };
@@ -51,7 +54,7 @@ const exact =
   (column: string): ValueCondition =>
   (value, parameter) => {
     const start = actorPrefixOf(value);
-    return start === undefined ? `${column} = ${parameter(value)}` : `${column} like ${parameter(patternOf(start))}`;
+    return start === undefined ? `${column} = ${parameter(value)}` : exactBeginning(column, start, parameter);
   };
 
 /** Whatever the case of letters, with `*` at either end. No index has it. */
