@@ -87,9 +87,10 @@ const changesFrom = (
   pool: Pool,
   ranges: ReturnType<typeof createObjectRanges>,
 ): Pick<ArchivedMonths, 'changed' | 'changesOf'> => {
-  const readAll = async <Name extends string>(month: string, names: readonly Name[]) => {
+  const objectsOf = (month: string) => readObjectsOf(pool, month, undefined, 'changes');
+  const readAll = async <Name extends string>(objects: readonly SearchedObject[], names: readonly Name[]) => {
     const read = [];
-    for (const object of await readObjectsOf(pool, month, undefined, 'changes')) {
+    for (const object of objects) {
       const reading = (from: number, to: number) => ranges.read(object, { from, to });
       const footer = await readFooter(object.bytes, reading, 'seen_at');
       for (const place of footer.groups)
@@ -100,18 +101,28 @@ const changesFrom = (
     return read;
   };
   const known = new RecentlyUsed<string, ReadonlySet<number>>(MAX_CHANGED, (positions) => positions.size + 1);
-  const changed = async (month: string) =>
-    new Set((await readAll(month, ['position'])).flatMap(({ position }) => Array.from(position, Number)));
+  const changed = async (objects: readonly SearchedObject[]) =>
+    new Set((await readAll(objects, ['position'])).flatMap(({ position }) => Array.from(position, Number)));
   return {
-    // What was dropped changes no more.
-    changed: (month) => known.get(month, () => changed(month)),
+    // What was dropped changes no more. But a month can be dropped again, if more of it was stored meanwhile: then it has more objects.
+    changed: async (month) => {
+      const objects = await objectsOf(month);
+      return await known.get(objects.map(({ id }) => id).join(' '), () => changed(objects));
+    },
     changesOf: async (month, wanted) =>
-      (await readAll(month, ['position', 'seen_at', 'raw'])).flatMap(({ position, seen_at: seenAt, raw }) =>
-        Array.from(position, Number).flatMap((at, row) =>
-          at === wanted
-            ? [{ position: at, seenAt: seenAt[row] as bigint, rawText: Buffer.from(raw[row] as Uint8Array).toString() }]
-            : [],
-        ),
+      (await readAll(await objectsOf(month), ['position', 'seen_at', 'raw'])).flatMap(
+        ({ position, seen_at: seenAt, raw }) =>
+          Array.from(position, Number).flatMap((at, row) =>
+            at === wanted
+              ? [
+                  {
+                    position: at,
+                    seenAt: seenAt[row] as bigint,
+                    rawText: Buffer.from(raw[row] as Uint8Array).toString(),
+                  },
+                ]
+              : [],
+          ),
       ),
   };
 };

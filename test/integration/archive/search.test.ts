@@ -16,6 +16,7 @@ import { readCursor } from '../../../src/search/search-cursor.ts';
 import { type Explorer, openExplorer } from '../../../src/search/search-source.ts';
 import { type ArchiveWorld, openArchiveWorld, smallObjects, YEAR_MS } from '../../support/archive/archive-world.ts';
 import { createSearchedMonths } from '../../support/archive/searched-months.ts';
+import { commit, entryText, takeLease } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 let world: ArchiveWorld;
@@ -100,6 +101,20 @@ describe('a search of archived months with those of the database', () => {
       nextPosition: expect.any(Number),
     });
     expect(await explorer.source.event({ position: 4_000 })).toBeUndefined();
+  });
+
+  test('knows the later contents of a month that is dropped a second time', async () => {
+    await world.change('january-3');
+    await drop();
+    const changed = async () =>
+      (await pageOf({ archive: 'true', changed: 'true' }, undefined, 500)).events.map(({ id }) => id);
+    expect(await changed()).toEqual(['january-3']);
+    await world.owner.query("select orgtrail_create_partitions('2024-01-01', '2024-01-02')");
+    await world.addLate(2, 'late');
+    const again = entryText('late-1', Date.UTC(2024, 0, 15), { other: true });
+    await commit(world.owner, await takeLease(world.owner, 'late'), [again]);
+    expect((await drop()).dropped).toHaveLength(1);
+    expect(await changed()).toEqual(['january-3', 'late-1']);
   });
 
   test.each(['is missing', 'was altered'])('ends with a reason if an object %s', async (fault) => {
