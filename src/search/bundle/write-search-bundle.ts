@@ -59,7 +59,10 @@ export const writeSearchBundle = async (files: BundleFiles, parts: SearchBundleP
 
 /** What is read to its end looks at this by itself. Throws SearchError `timeout`: of a month that was dropped meanwhile, newer events may be missing. */
 const refuseDropped = async (source: SearchSource, search: Search, before: SearchCoverage): Promise<void> => {
-  const { archivedMonths } = await source.coverage(search, 0);
+  const gone = (await source.droppedMonths(search)).filter((month) => !before.droppedMonths.includes(month));
+  if (gone.length > 0)
+    throw new SearchError('timeout', `${gone.join(', ')} was dropped without an archive while it was read: try again`);
+  const archivedMonths = await source.archivedMonths(search);
   const dropped = archivedMonths.filter((month) => !before.archivedMonths.includes(month));
   if (dropped.length > 0)
     throw new SearchError('timeout', `${dropped.join(', ')} went into the archive while it was read: try again`);

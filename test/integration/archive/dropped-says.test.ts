@@ -5,6 +5,9 @@ import { coverageOf } from '../../../src/http/console/events/search-verdict.ts';
 import { answerSearch } from '../../../src/http/search/answer.ts';
 import { pageEnd } from '../../../src/http/search/routes.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
+import { MemoryFiles } from '../../../src/search/bundle/bundle-files.ts';
+import { writeSearchBundle } from '../../../src/search/bundle/write-search-bundle.ts';
+import type { SearchSource } from '../../../src/search/ports.ts';
 import { readSearch } from '../../../src/search/search.ts';
 import { openExplorer } from '../../../src/search/search-source.ts';
 import { openArchiveWorld, YEAR_MS } from '../../support/archive/archive-world.ts';
@@ -57,4 +60,31 @@ test('a search says which months of its time were dropped without an archive, an
   const shown = String(coverageOf(coverage, search, Date.now()));
   expect(shown).toContain('class="coverage coverage-incomplete"');
   expect(shown).toContain('2 months (2024-01, 2024-02) were dropped without an archive');
+});
+
+test('a bundle that is full is not written if a month was dropped without an archive while it was read', async () => {
+  await using world = await openArchiveWorld(3);
+  const rules = { organizationIds: undefined, behindAfterSeconds: () => 60 };
+  const explorer = openExplorer(world.database.daemonUrl, pino({ level: 'silent' }), Date.now, rules);
+  await using _ = { [Symbol.asyncDispose]: () => explorer.close() };
+  const dropping: SearchSource = {
+    ...explorer.source,
+    async *found(...asked) {
+      for await (const piece of explorer.source.found(...asked)) {
+        if (piece.events.length > 0) await dropOldMonths(world.daemon, YEAR_MS);
+        yield piece;
+      }
+    },
+  };
+  const written = writeSearchBundle(new MemoryFiles(2 ** 30), {
+    source: dropping,
+    evidence: undefined,
+    reading: readSearch({}, Date.now()),
+    askedBy: { by: 'console', name: null },
+    version: '1.2.3',
+    maxEvents: 1,
+    maxEventBytes: 2 ** 30,
+    nowMs: Date.now(),
+  });
+  await expect(written).rejects.toThrow('2024-01, 2024-02 was dropped without an archive while it was read');
 });
