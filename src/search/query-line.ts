@@ -55,7 +55,8 @@ export const takeLine = (given: Given): Pick<TermsReading, 'terms' | 'faults'> =
 
 const plainOf = ({ field, isNegated, values }: Term): [PlainField, string] | undefined => {
   const [text = ''] = values;
-  if (isNegated || values.length !== 1) return undefined;
+  // Blanks at the ends of a parameter are taken away when its link is read.
+  if (isNegated || values.length !== 1 || text !== text.trim()) return undefined;
   const kind = actorTerms[field];
   if (kind !== undefined) return ['actor', `${kind}:${text}`];
   const plain = plainFields.find((one) => one === field);

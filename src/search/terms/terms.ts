@@ -88,7 +88,12 @@ export const readTerms = (line: string): TermsReading => {
 
 const readTerm = ([all, minus, name, list]: RegExpExecArray): Term | string => {
   if (list === undefined) return `has ${quoted(all)}, which is no term: write field:value, or "text in quotes"`;
-  if (name === undefined && /^[A-Za-z_]+:$/.test(list)) return `has ${quoted(all)} without a value`;
+  if (name === undefined && /^[A-Za-z_]+:(?:$|,)/.test(list)) return `has ${quoted(all)} without a value`;
+  if (name === undefined && minus === '-' && list.startsWith('-'))
+    return `has ${quoted(all)}, which is excluded twice: put quotes around text that begins with a minus`;
+  const meant = name === undefined ? fieldMeantBy(list) : [];
+  if (meant.length > 0)
+    return `has ${quoted(all)}, whose field is unknown${didYouMean(meant)}; put quotes around text that has a colon`;
   const field = name === undefined ? 'text' : termFields.find((one) => one === name.toLowerCase());
   if (field === undefined) {
     const near = nearest(name ?? '', [...termFields, ...settingFields], 2).map((one) => `${one}:`);
@@ -100,6 +105,14 @@ const readTerm = ([all, minus, name, list]: RegExpExecArray): Term | string => {
   const wrong = field === 'status' ? values.find((one) => statusRange(one) === undefined) : undefined;
   if (wrong !== undefined) return `has status:${wrong}, which must be such as 403, 4xx, 400-499 or >=500`;
   return { field, isNegated: minus === '-', values };
+};
+
+/** Of a word such as `resource-type:zone` or `actor.email:mira`, which looks like a field of another program: those that may be meant. */
+const fieldMeantBy = (word: string): readonly string[] => {
+  const [, name = ''] = /^([A-Za-z_]+(?:[.-][A-Za-z_]+)+):/.exec(word) ?? [];
+  const whole = nearest(name.replace(/[.-]/g, '_'), termFields, 1);
+  const near = whole.length > 0 ? whole : nearest(name.slice(name.search(/[^.-]+$/)), termFields, 1);
+  return near.map((one) => `${one}:`);
 };
 
 const quoted = (text: string): string => JSON.stringify(text.slice(0, 100).toWellFormed());
@@ -120,7 +133,7 @@ export const printTerm = ({ field, isNegated, values }: Term): string => {
 
 /** A word that has no field must not look like one, nor like an exclusion. */
 const printValue = (text: string, isBare: boolean): string =>
-  /[\s,"]/.test(text) || text === '' || (isBare && (/^[A-Za-z_]+:/.test(text) || text.startsWith('-')))
+  /[\s,"]/.test(text) || text === '' || (isBare && (/^[A-Za-z_.-]+:/.test(text) || text.startsWith('-')))
     ? `"${text.replace(/["\\]/g, '\\$&')}"`
     : text;
 

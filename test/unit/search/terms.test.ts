@@ -29,6 +29,11 @@ describe('a query line', () => {
     ['acton:delete', 'has the unknown field "acton:"; did you mean "action:" or "actor:"?'],
     ['action:', 'has "action:" without a value'],
     ['action:a,,b', 'has "action:a,,b", which is no term'],
+    ['action:,login', 'has "action:,login" without a value'],
+    ['-action:,login', 'has "-action:,login" without a value'],
+    ['--action:view', 'has "--action:view", which is excluded twice'],
+    ['-resource-type:zone', 'has "-resource-type:zone", whose field is unknown; did you mean "resource_type:"?'],
+    ['actor.email:mira*', 'whose field is unknown; did you mean "email:"?'],
     ['"open', 'has "\\"open", which is no term'],
     ['status:40', 'has status:40, which must be such as 403, 4xx, 400-499 or >=500'],
     ['action:*', 'has an empty value for action:'],
@@ -37,6 +42,15 @@ describe('a query line', () => {
     const { faults } = readTerms(line);
     expect(faults).toHaveLength(1);
     expect(faults[0]).toContain(reason);
+  });
+
+  it('takes words with a colon that are like no field for text', () => {
+    expect(readTerms('2001:db8::1 example.com:443 -"--x" "resource-type:zone"').terms).toEqual([
+      term('text', ['2001:db8::1']),
+      term('text', ['example.com:443']),
+      term('text', ['--x'], true),
+      term('text', ['resource-type:zone']),
+    ]);
   });
 
   it('is printed as a line that reads as the same terms', () => {
@@ -76,6 +90,13 @@ describe('a search by a query line', () => {
     expect(
       new URLSearchParams(linkOf({ q: 'action:create,delete -actor:x result:failure a b action:cre*' })).get('q'),
     ).toBe('action:create,delete -actor:x a b action:cre*');
+  });
+
+  it('has the same blanks in its link', () => {
+    for (const q of ['" foo"', '"foo "', 'actor:" x"', 'action:"\u00a0view"']) {
+      const { search } = readSearch({ q }, nowMs);
+      expect(readSearch(Object.fromEntries(printSearch(search)), nowMs).search, q).toEqual(search);
+    }
   });
 
   it('has both what a field says and what the line says', () => {
