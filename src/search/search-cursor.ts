@@ -11,7 +11,7 @@ export interface SearchCursor {
 }
 
 const instant =
-  /^(?:\d{4,6}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]) (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?\+00(?: BC)?|-infinity)$/;
+  /^(?:\d{4,5}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]) (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?\+00(?: BC)?|-infinity)$/;
 /** Of the texts that are cursors. */
 export const MAX_CURSOR_LENGTH = 700;
 

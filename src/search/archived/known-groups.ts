@@ -131,7 +131,7 @@ const printKnown = (key: string, bounds: readonly Bound[], inOrder: (a: RowPlace
 };
 
 const known =
-  /^([0-9a-f]+):(\d{1,6}):((?:-?\d{1,19}\/\d{1,16})?):((?:\d{1,6}\/-?\d{1,19}\/\d{1,16}(?:,\d{1,6}\/-?\d{1,19}\/\d{1,16})*)?)$/;
+  /^([0-9a-f]+):(\d{1,6}):((?:-?\d{1,18}\/\d{1,15})?):((?:\d{1,6}\/-?\d{1,18}\/\d{1,15}(?:,\d{1,6}\/-?\d{1,18}\/\d{1,15})*)?)$/;
 
 /** What was said of the group with an index. */
 const readKnown = (text: string | undefined, key: string, groups: number): ((index: number) => Bound | undefined) => {

@@ -100,6 +100,8 @@ test('filters by who, action and time, in pages without an overlap', async () =>
   await pool().query("update access_log set at = at - interval '30 days' where who = 'paged'");
   expect((await open(cookie, '?who=paged')).text).toContain('No row matches.');
   expect((await open(cookie, '?who=paged&since=31d&before=29d')).text).toContain('row 119.');
+  for (const at of ['2026-02-31 00:00:00+00', '0000-01-01 00:00:00+00', '2026-01-01 24:00:00+00'])
+    expect((await open(cookie, `?from=${encodeURIComponent(`${at}~5`)}`)).code, at).toBe(200);
   expect((await open(cookie, '?kind=searches')).code).toBe(400);
   expect((await open(cookie, '?whom=x')).code).toBe(400);
   expect((await open(cookie, '?since=yesterday-ish')).text).toMatch(/role="alert">since /);

@@ -4,6 +4,7 @@ import { sessionProof } from '../../../access/access-log-proof.ts';
 import { SearchError } from '../../../errors.ts';
 import { instantOfBound, readSearch } from '../../../search/search.ts';
 import { unknownParameter } from '../../../text/nearest.ts';
+import { parseInstantMs } from '../../../time/instant.ts';
 import { FEED_TOKEN_NAME } from '../../guard.ts';
 import { hidden } from '../hidden.ts';
 import { OPERATIONS_PATH } from '../operations/operations-menu.ts';
@@ -87,6 +88,6 @@ const readGiven = (query: Query): GivenAccess => {
 /** As `accessLogHref` writes it; what is none is as if it were not there. */
 const readCursor = (text: string): AccessCursor | undefined => {
   const [, at, id] = /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?\+00)~(\d{1,15})$/.exec(text) ?? [];
-  if (at === undefined || Number.isNaN(Date.parse(at.replace(' ', 'T').replace('+00', 'Z')))) return undefined;
+  if (at === undefined || parseInstantMs(at.replace('+00', 'Z')) === undefined) return undefined;
   return { at, id: Number(id) };
 };
