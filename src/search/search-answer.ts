@@ -43,7 +43,7 @@ export const incompleteReasons = {
 } as const;
 export type IncompleteReason = keyof typeof incompleteReasons;
 
-/** What is known of values if months that were searched are in the archive alone: what the database does not have may be there. */
+/** What is known of values if months of the time searched are in the archive alone: what the database does not have may be there. */
 export const withArchivedValues = ({ anyInRange, filters }: EmptyReport): EmptyReport => {
   const orUnknown = (occurs: boolean | null) => (occurs === false ? null : occurs);
   return {

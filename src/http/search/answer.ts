@@ -86,6 +86,6 @@ export const answerSearch = async (
   const isWhole = found.reached === undefined;
   const explained = found.events.length === 0 && (isFirst || isWhole);
   const stored = explained ? await source.explain(search, given, isFirst && isWhole) : undefined;
-  const empty = stored && found.archivedMonths?.length ? withArchivedValues(stored) : stored;
+  const empty = stored && coverage.archivedMonths.length > 0 ? withArchivedValues(stored) : stored;
   return { page: found, coverage, empty, incomplete: incompleteBecause(search, found, coverage, empty) };
 };

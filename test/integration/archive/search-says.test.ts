@@ -66,6 +66,15 @@ describe('a search over months that are in the archive alone', () => {
     }
   });
 
+  test('does not say of a value that it never occurs: it may in the archive', async () => {
+    await drop();
+    const { incomplete, empty } = await answer({ resource: 'none', since: '2024-01-01' });
+    expect(incomplete).toContain('value_not_checked');
+    expect(incomplete).not.toContain('value_never_occurs');
+    expect(empty?.filters).toMatchObject([{ field: 'resource', occurs: null, occursInRange: null }]);
+    expect((await answer({ resource: 'none', since: '2024-03-01' })).incomplete).toContain('value_never_occurs');
+  });
+
   test('says so on a terminal', async () => {
     await drop();
     const { search, page, coverage, empty, incomplete } = await answer();
