@@ -2,11 +2,13 @@ import type { Logger } from 'pino';
 import { archiveMonth } from '../archive/archive-month.ts';
 import { useArchive } from '../archive/catalogue.sql.ts';
 import { createArchivedEvents } from '../archive/history/archived-events.ts';
+import { writeManifest } from '../archive/manifest.ts';
 import { loadDuck } from '../archive/parquet/duckdb.ts';
 import { createArchivedMonths } from '../archive/search/archived-months.ts';
 import { createMatchMemory } from '../archive/search/match-memory.ts';
 import { openObjectStore } from '../archive/store/object-store.ts';
 import type { Config } from '../config/config.ts';
+import { reasonOf } from '../errors.ts';
 import type { ArchivedEvents } from '../feed/archived/ports.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { ArchiveMonth } from '../retention/retention.sql.ts';
@@ -51,6 +53,11 @@ export const openArchive = async (
         if (!signal.aborted) metrics.archiveFailed();
         throw error;
       }
+      // It is for readers without a database: a month may be dropped without it.
+      await writeManifest({ pool, store }, signal).catch((error: unknown) => {
+        if (!signal.aborted)
+          logger.warn({ month, reason: reasonOf(error) }, 'the manifest of the archive was not written');
+      });
     },
     close: () => store.close(),
   };

@@ -52,6 +52,15 @@ export const readCatalogue = async (pool: Pool, month?: Month): Promise<readonly
     )
     .orderBy(asc(archiveObjects.month), sql`${archiveObjects.kind} desc`, asc(archiveObjects.firstPosition));
 
+/** The keys of all objects that were ever entered for an archive, those that lost their place included. */
+export const readEnteredKeys = async (pool: Pool, archive: string): Promise<ReadonlySet<string>> => {
+  const rows = await db(pool)
+    .select({ key: archiveObjects.key })
+    .from(archiveObjects)
+    .where(eq(archiveObjects.archive, archive));
+  return new Set(rows.map(({ key }) => key));
+};
+
 /** The archive that the database has in use; undefined: none. */
 export const readArchivePolicy = async (pool: Pool): Promise<string | undefined> =>
   (await db(pool).select({ archive: archivePolicy.archive }).from(archivePolicy))[0]?.archive;

@@ -1,9 +1,10 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { type ArchivedMonth, archiveMonth } from '../../archive/archive-month.ts';
 import { useArchive } from '../../archive/catalogue.sql.ts';
+import { type WrittenManifest, writeManifest } from '../../archive/manifest.ts';
 import { loadDuck } from '../../archive/parquet/duckdb.ts';
 import type { ArchiveContext, ArchiveObserver } from '../../archive/ports.ts';
-import { exitCodes, OrgtrailError } from '../../errors.ts';
+import { exitCodes, OrgtrailError, reasonOf } from '../../errors.ts';
 import {
   type DroppedMonth,
   dropOldMonths,
@@ -17,7 +18,8 @@ import { withArchive } from './with-archive.ts';
 const help = `
 Without --month it takes every month that is older than ORGTRAIL_RETENTION. What is in the archive already is read back; only what
 is missing is written. From the first run on no replica drops a month that is not in this archive: \`orgtrail archive end\`
-takes that back. With --drop it does what the daemon does once a day: it drops what nothing else needs.
+takes that back. With --drop it does what the daemon does once a day: it drops what nothing else needs. The last thing that it
+writes is the manifest, a list of the objects for readers that have no database.
 
 Examples:
   $ ORGTRAIL_RETENTION=730d ORGTRAIL_ARCHIVE=s3://audit-archive/orgtrail orgtrail archive run
@@ -63,7 +65,7 @@ export const runCommand = (context: CliContext, report: (exitCode: number) => vo
         return await run({ pool, store, observer }, retentionMs, options, context.signal);
       });
       context.stdout.write(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : describe(result));
-      if (result.failed.length > 0) report(exitCodes.sourceFailed);
+      if (result.failed.length > 0 || 'fault' in result.manifest) report(exitCodes.sourceFailed);
     });
 
 interface Result {
@@ -72,7 +74,14 @@ interface Result {
   /** Months that are still in the database although they are old enough. */
   readonly kept: RetentionResult['kept'];
   readonly failed: readonly string[];
+  readonly manifest: WrittenManifest | { readonly fault: string };
 }
+
+/** What was archived and dropped is told nevertheless. */
+const faultOf = (error: unknown, signal: AbortSignal): { readonly fault: string } => {
+  signal.throwIfAborted();
+  return { fault: reasonOf(error) };
+};
 
 const run = async (
   archive: ArchiveContext,
@@ -84,14 +93,15 @@ const run = async (
   const archiveOne = async (month: string) => {
     archived.push(await archiveMonth(archive, month, signal));
   };
+  const manifest = () => writeManifest(archive, signal).catch((error: unknown) => faultOf(error, signal));
   if (options.drop === true) {
     const { dropped, kept } = await dropOldMonths(archive.pool, retentionMs, archiveOne);
     const failed = kept.filter(({ reason }) => reason.startsWith('archiving it failed')).map(({ month }) => month);
     signal.throwIfAborted();
-    return { archived, dropped, kept, failed };
+    return { archived, dropped, kept, failed, manifest: await manifest() };
   }
   for (const month of options.month ?? (await readOldMonths(archive.pool, retentionMs))) await archiveOne(month);
-  return { archived, dropped: [], kept: [], failed: [] };
+  return { archived, dropped: [], kept: [], failed: [], manifest: await manifest() };
 };
 
 /** What is done, as it is done; on stderr if stdout is for a program. */
@@ -107,7 +117,7 @@ const lines = ({ stdout, stderr }: CliContext, isJson: boolean): ArchiveObserver
   };
 };
 
-const describe = ({ archived, dropped, kept }: Result): string => {
+const describe = ({ archived, dropped, kept, manifest }: Result): string => {
   const months = archived.map(
     ({ month, written, proven }) =>
       `${month} is in the archive: ${counted(written, 'object')} written, ${proven.toLocaleString('en')} read back`,
@@ -115,5 +125,12 @@ const describe = ({ archived, dropped, kept }: Result): string => {
   const gone = dropped.map(({ month, events }) => `${month} was dropped: ${counted(events, 'event')}`);
   const left = kept.map(({ month, reason }) => `${month} was kept: ${reason}`);
   const all = [...months, ...gone, ...left];
-  return `${all.length === 0 ? 'no month is old enough' : all.join('\n')}\n`;
+  return `${[...(all.length === 0 ? ['no month is old enough'] : all), ...describeManifest(manifest)].join('\n')}\n`;
+};
+
+const describeManifest = (manifest: Result['manifest']): readonly string[] => {
+  if ('fault' in manifest) return [`the manifest is not written: ${manifest.fault}`];
+  const { key, isWritten, keptAs } = manifest;
+  const kept = `the manifest that was there has objects that this database never had: it is kept as ${keptAs}`;
+  return [...(keptAs === undefined ? [] : [kept]), ...(isWritten ? [`the manifest is written: ${key}`] : [])];
 };

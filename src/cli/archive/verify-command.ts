@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { readCatalogue } from '../../archive/catalogue.sql.ts';
+import { type ManifestFound, type ManifestState, readManifest } from '../../archive/manifest.ts';
 import { loadDuck } from '../../archive/parquet/duckdb.ts';
 import { verifyArchive } from '../../archive/verify-archive.ts';
 import { exitCodes } from '../../errors.ts';
@@ -12,7 +13,9 @@ import { withArchive } from './with-archive.ts';
 const help = `
 Reads every object of the catalogue from the bucket and compares its SHA-256. What is wrong is printed, noted in the catalogue,
 and makes the exit code 1. With --contents all rows are hashed again as well, which shows that the Parquet can still be read.
-Objects of an archive at another address are counted, and not read. Needs the account of the daemon, or the owner of the schema.
+Objects of an archive at another address are counted, and not read. A manifest that is not that of the catalogue is said, and
+leaves the exit code as it is: it proves nothing, and \`orgtrail archive run\` writes it again. Needs the account of the daemon,
+or the owner of the schema.
 
 Examples:
   $ orgtrail archive verify
@@ -51,7 +54,15 @@ export const verifyCommand = (context: CliContext, report: (exitCode: number) =>
         const faults = verified.flatMap(({ object: { month, key }, fault }) =>
           fault === undefined ? [] : [{ month, key, fault }],
         );
-        return { archive: store.name, objects: own.length, bytes, elsewhere: all.length - own.length, faults };
+        const manifest = await readManifest(pool, store, context.signal);
+        return {
+          archive: store.name,
+          objects: own.length,
+          bytes,
+          elsewhere: all.length - own.length,
+          faults,
+          manifest,
+        };
       }).finally(() => work.finish());
       context.stdout.write(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : describe(result));
       if (result.faults.length > 0) report(exitCodes.sourceFailed);
@@ -62,11 +73,23 @@ interface Result {
   readonly bytes: number;
   readonly elsewhere: number;
   readonly faults: readonly { readonly month: string; readonly key: string; readonly fault: string }[];
+  readonly manifest: ManifestFound;
 }
 
-const describe = ({ objects, bytes, elsewhere, faults }: Result): string => {
+const manifestLines: Readonly<Record<ManifestState, string | undefined>> = {
+  current: undefined,
+  none: undefined,
+  missing: 'is not there: `orgtrail archive run` writes it',
+  stale: 'is not that of the catalogue: `orgtrail archive run` writes it again',
+  unknown:
+    'has objects that the catalogue never had: this database may be older than the bucket (docs/operations/backup.md)',
+};
+
+const describe = ({ objects, bytes, elsewhere, faults, manifest }: Result): string => {
   const lines = faults.map(({ month, key, fault }) => `${month}: ${key}: ${fault}`);
   if (elsewhere > 0) lines.push(`${counted(elsewhere, 'object')} of an archive at another address: not read`);
+  const ofManifest = manifestLines[manifest.state];
+  if (ofManifest !== undefined) lines.push(`the manifest ${manifest.key} ${ofManifest}`);
   const read = `${counted(objects, 'object')}, ${counted(bytes, 'byte')} read`;
   return `${[...lines, faults.length === 0 ? `${read}: all as they were written` : `${read}: ${counted(faults.length, 'fault')}`].join('\n')}\n`;
 };

@@ -1,8 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { readCatalogue } from '../../../src/archive/catalogue.sql.ts';
+import { readCatalogue, readFeedId } from '../../../src/archive/catalogue.sql.ts';
 import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
@@ -36,6 +36,7 @@ test('a daemon archives and drops by itself, holds back replicas without an arch
     expect(daemon.process.stdout()).toContain('wrote an object of the archive, and read it back');
     expect(daemon.process.stdout()).toContain('dropped a month of events older than ORGTRAIL_RETENTION');
     expect(await readCatalogue(pool)).toMatchObject([{ month: '2024-01', events: 1, droppedAt: expect.any(Date) }]);
+    expect(await readdir(join(directory, 'v1/manifest'))).toEqual([`feed=${await readFeedId(pool)}.json`]);
     const { text } = await daemon.get('/metrics');
     expect(text).toMatch(/^orgtrail_archive_waiting_months 1$/m);
     expect(text).toMatch(/^orgtrail_archive_faulty_objects 0$/m);

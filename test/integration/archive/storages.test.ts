@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { readCatalogue } from '../../../src/archive/catalogue.sql.ts';
+import { readCatalogue, readFeedId } from '../../../src/archive/catalogue.sql.ts';
+import { keyOfManifest } from '../../../src/archive/manifest.ts';
 import { quoted, withDuck } from '../../../src/archive/parquet/duckdb.ts';
 import type { S3Bucket } from '../../../src/s3/s3-bucket.ts';
 import { type ArchiveWorld, openArchiveWorld } from '../../support/archive/archive-world.ts';
@@ -71,6 +72,8 @@ describe.each(storages)('an archive on $name', ({ name: kind, missing, start }) 
         { month: '2024-02', events: 1 },
       ]);
       expect((await orgtrail(['list'])).stdout).toContain('in the archive alone');
+      const manifest = await bucket.get(keyOfManifest(await readFeedId(world.owner)));
+      expect(JSON.parse(String(manifest?.bytes)).objects).toHaveLength(3);
       expect(await orgtrail(['verify', '--contents'])).toMatchObject({
         code: 0,
         stdout: expect.stringMatching(/3 objects, [\d,]+ bytes read: all as they were written/),

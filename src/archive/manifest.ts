@@ -1,0 +1,132 @@
+import type { Pool } from '../postgres/pool.ts';
+import { S3Fault } from '../s3/s3-fault.ts';
+import { type CataloguedObject, readCatalogue, readEnteredKeys, readFeedId } from './catalogue.sql.ts';
+import { sha256Of } from './read-object.ts';
+import type { ObjectStore } from './store/ports.ts';
+
+/**
+ * `none`: the archive has no object. `unknown`: it names objects that the catalogue never had, as one of a newer database does. `stale`: it is
+ * any other text than that of the catalogue.
+ */
+export type ManifestState = 'current' | 'missing' | 'stale' | 'unknown' | 'none';
+
+/** What the bucket has beside its objects. */
+export interface ManifestFound {
+  readonly key: string;
+  readonly state: ManifestState;
+  /** Keys that the catalogue never had. */
+  readonly unknownKeys: readonly string[];
+}
+
+export interface WrittenManifest {
+  readonly key: string;
+  readonly isWritten: boolean;
+  /** Where the text that it took the place of is, if that named objects that the catalogue never had. */
+  readonly keptAs: string | undefined;
+}
+
+/** So often it is written while other replicas write it, too. */
+const MOST_ATTEMPTS = 5;
+
+/** Compares the manifest in the bucket with the catalogue. */
+export const readManifest = async (pool: Pool, store: ObjectStore, signal?: AbortSignal): Promise<ManifestFound> =>
+  (await compare(pool, store, signal)).result;
+
+/**
+ * Writes which objects count, for readers that have no database. Nothing here ever reads it to decide anything. It is not written if the bucket
+ * has the same text, so that versions and locks are not made for nothing. The catalogue is read again after writing: the last of several writers
+ * leaves the newest text. Rejects if the storage gives back anything else than what was written.
+ */
+export const writeManifest = async (
+  { pool, store }: { readonly pool: Pool; readonly store: ObjectStore },
+  signal?: AbortSignal,
+): Promise<WrittenManifest> => {
+  let keptAs: string | undefined;
+  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
+    const { result, bytes, found } = await compare(pool, store, signal);
+    const { key, state } = result;
+    if (state === 'current' || state === 'none') return { key, isWritten: attempt > 0, keptAs };
+    if (found !== undefined && state === 'unknown') {
+      keptAs = key.replace(/\.json$/, `-before-${sha256Of(found).slice(0, 12)}.json`);
+      await store.put(keptAs, found, signal);
+    }
+    await store.put(key, bytes, signal);
+  }
+  throw new Error(`the manifest was written to ${store.name}, which gives other bytes`);
+};
+
+interface Compared {
+  readonly result: ManifestFound;
+  readonly bytes: Buffer;
+  readonly found: Buffer | undefined;
+}
+
+const compare = async (pool: Pool, store: ObjectStore, signal: AbortSignal | undefined): Promise<Compared> => {
+  const feedId = await readFeedId(pool);
+  const objects = (await readCatalogue(pool)).filter(({ archive }) => archive === store.name);
+  const key = keyOfManifest(feedId);
+  const bytes = Buffer.from(manifestText(feedId, objects));
+  const found = objects.length === 0 ? undefined : await find(store, key, signal);
+  // Read after the manifest: what another replica has entered meanwhile is known.
+  const entered = found === undefined ? new Set<string>() : await readEnteredKeys(pool, store.name);
+  const unknownKeys = found === undefined ? [] : keysIn(found).filter((each) => !entered.has(each));
+  return { result: { key, state: stateOf(objects, bytes, found, unknownKeys), unknownKeys }, bytes, found };
+};
+
+/** Amazon refuses what is missing to a key that may not list the bucket: then it is not there either. */
+const find = async (store: ObjectStore, key: string, signal?: AbortSignal): Promise<Buffer | undefined> => {
+  try {
+    return await store.get(key, signal);
+  } catch (error) {
+    if (error instanceof S3Fault && error.kind === 'denied') return undefined;
+    throw error;
+  }
+};
+
+const stateOf = (
+  objects: readonly CataloguedObject[],
+  bytes: Buffer,
+  found: Buffer | undefined,
+  unknownKeys: readonly string[],
+): ManifestState => {
+  if (objects.length === 0) return 'none';
+  if (found === undefined) return 'missing';
+  if (found.equals(bytes)) return 'current';
+  return unknownKeys.length > 0 ? 'unknown' : 'stale';
+};
+
+export const keyOfManifest = (feedId: string): string => `v1/manifest/feed=${feedId}.json`;
+
+/** One object a line, in order of month, kind and position. The same catalogue gives the same bytes. */
+const manifestText = (feedId: string, objects: readonly CataloguedObject[]): string => {
+  const lines = objects.map((object) =>
+    JSON.stringify({
+      key: object.key,
+      kind: object.kind,
+      month: object.month,
+      first_position: object.firstPosition,
+      last_position: object.lastPosition,
+      rows: object.events,
+      bytes: object.bytes,
+      sha256: object.sha256,
+      ids_sha256: object.idsSha256,
+      raw_sha256: object.rawSha256,
+      columns_sha256: object.columnsSha256,
+    }),
+  );
+  return `{"version":1,"feed_id":${JSON.stringify(feedId)},"objects":[\n${lines.join(',\n')}\n]}\n`;
+};
+
+/** Of a text that may be anything. */
+const keysIn = (bytes: Buffer): readonly string[] => {
+  try {
+    const parsed: unknown = JSON.parse(bytes.toString());
+    const objects = typeof parsed === 'object' && parsed !== null && 'objects' in parsed ? parsed.objects : [];
+    if (!Array.isArray(objects)) return [];
+    return objects.flatMap((each: unknown) =>
+      typeof each === 'object' && each !== null && 'key' in each && typeof each.key === 'string' ? [each.key] : [],
+    );
+  } catch {
+    return [];
+  }
+};
