@@ -7,6 +7,7 @@ import { readManifest, writeManifest } from '../../../src/archive/manifest.ts';
 import { quoted, withDuck } from '../../../src/archive/parquet/duckdb.ts';
 import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import type { ObjectStore } from '../../../src/archive/store/ports.ts';
+import { S3Fault } from '../../../src/s3/s3-fault.ts';
 import { type ArchiveWorld, openArchiveWorld, smallObjects, storeWith } from '../../support/archive/archive-world.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 
@@ -86,6 +87,32 @@ test('fails if the storage gives back something else', async () => {
   await archive('2024-02');
   const forgetful = storeWith(store, { get: async () => Buffer.from('{}') });
   await expect(write(forgetful)).rejects.toThrow('which gives other bytes');
+});
+
+test('is missing for a key that may not list the bucket, which Amazon refuses what is not there', async () => {
+  await archive('2024-02');
+  const denying = storeWith(store, {
+    get: async (key, signal) => {
+      const found = await store.get(key, signal);
+      if (found === undefined) throw new S3Fault('denied', 'AccessDenied');
+      return found;
+    },
+  });
+  expect(await readManifest(world.daemon, denying)).toMatchObject({ state: 'missing' });
+  expect(await write(denying)).toMatchObject({ isWritten: true });
+  expect(await state()).toBe('current');
+});
+
+test('that cannot be written is said, beside what was archived', async () => {
+  await orgtrail('run');
+  await rm(folder(), { recursive: true });
+  await writeFile(folder(), 'a file in its place');
+  const { code, stdout } = await orgtrail('run', '--json');
+  expect(code).toBe(1);
+  expect(JSON.parse(stdout)).toMatchObject({
+    archived: [{ month: '2024-01' }, { month: '2024-02' }],
+    manifest: { fault: expect.stringMatching(/EEXIST|ENOTDIR/) },
+  });
 });
 
 test('of a newer database is kept under another name', async () => {
