@@ -28,19 +28,36 @@ export const ROWS_OF_GROUP = 10_240;
 
 /** Writes one Parquet file, in the order of the lines, with zstd. The file is not synchronized to the disk: it is for reading at once. */
 export const writeParquet = async (lines: LinesFile, target: string, options: ParquetOptions): Promise<void> => {
-  const columns = columnsOf[options.kind];
-  const types = columns.map(({ name, type }) => `${quoted(name)}: ${quoted(type)}`).join(', ');
-  const values = columns.map(({ name, isTime }) =>
+  const { kind, feedId, directory, metadata } = options;
+  const columns = columnsOf[kind];
+  const select = columns.map(({ name, isTime }) =>
     isTime === true ? `make_timestamptz("${name}") as "${name}"` : `"${name}"`,
   );
-  values.splice(1, 0, `${quoted(options.feedId)} as "${FEED_ID}"`);
-  const metadata = Object.entries(options.metadata).map(([name, value]) => `${name}: ${quoted(value)}`);
+  select.splice(1, 0, `${quoted(feedId)} as "${FEED_ID}"`);
+  await copyLines(lines, target, { columns, select, directory, metadata });
+};
+
+interface CopyOptions extends Pick<ParquetOptions, 'directory' | 'metadata'> {
+  /** Of the lines; types in the words of DuckDB. */
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  /** Of the Parquet, in the SQL of DuckDB. */
+  readonly select: readonly string[];
+}
+
+/** The same of lines with any columns. */
+export const copyLines = async (
+  lines: LinesFile,
+  target: string,
+  { columns, select, directory, metadata }: CopyOptions,
+): Promise<void> => {
+  const types = columns.map(({ name, type }) => `${quoted(name)}: ${quoted(type)}`).join(', ');
+  const facts = Object.entries(metadata).map(([name, value]) => `${name}: ${quoted(value)}`);
   const objectBytes = Math.max(MEBIBYTE, lines.longestLineBytes + 1_024);
-  await withDuck({ memoryMb: memoryFor(lines), directory: options.directory }, async (connection) => {
+  await withDuck({ memoryMb: memoryFor(lines), directory }, async (connection) => {
     await connection.run(
-      `copy (select ${values.join(', ')} from read_json(${quoted(lines.file)}, format = 'newline_delimited',
+      `copy (select ${select.join(', ')} from read_json(${quoted(lines.file)}, format = 'newline_delimited',
          maximum_object_size = ${objectBytes}, columns = {${types}}))
-       to ${quoted(target)} (format parquet, compression zstd, row_group_size ${ROWS_OF_GROUP}, kv_metadata {${metadata.join(', ')}})`,
+       to ${quoted(target)} (format parquet, compression zstd, row_group_size ${ROWS_OF_GROUP}, kv_metadata {${facts.join(', ')}})`,
     );
   });
 };
