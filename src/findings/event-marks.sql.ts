@@ -1,5 +1,7 @@
 import type { Pool } from 'pg';
+import { copiesOf } from '../feed/copies.ts';
 import { isTimeout, readOnly } from '../postgres/read-only.ts';
+import { ruleRows, severityOfRule } from './single-event-rules.sql.ts';
 
 /** A page is not held up by its marks. */
 const TIMEOUT_MS = 1_500;
@@ -10,20 +12,6 @@ export interface EventMark {
   readonly detection: string;
   readonly severity: string;
 }
-
-/** The views that look at each event by itself. The others look through weeks, which no page of results has time for. */
-const ofOneEvent = [
-  'api_token_changed',
-  'member_added',
-  'super_administrator_added',
-  'sso_or_mfa_changed',
-  'api_token_wide_scope',
-  'protection_removed',
-  'dns_records_deleted',
-  'worker_secret_or_route_changed',
-  'cloudflare_staff',
-  'collector_token',
-] as const;
 
 /** Which of the events a detection names, by their positions. Undefined: it could not be looked up in time. */
 export const readEventMarks = async (
@@ -47,12 +35,14 @@ export const readEventMarks = async (
   }
 };
 
-/** Positions $1, times from $2 to $3, which choose the months: as values, so that no more than these are planned, in each of ten views. */
+/**
+ * Positions $1, times from $2 to $3, which choose the months: as values, so that no more than these are planned. A copy has the time of its
+ * original, so that this is looked for in the same months.
+ */
 export const marksStatement = `
-  ${ofOneEvent
-    .map(
-      (name) => `select d.position::float8 as position, d.detection, d.severity from detection_${name} d
-  where d.position = any ($1::bigint[]) and d.action_time >= $2::timestamptz and d.action_time <= $3::timestamptz`,
-    )
-    .join('\n  union all ')}
+  select t.position::float8 as position, rule.detection, ${severityOfRule} as severity
+  from audit_event_traits t cross join lateral ${ruleRows}
+  where t.position = any ($1::bigint[]) and t.action_time >= $2::timestamptz and t.action_time <= $3::timestamptz
+    and not (t.about_user and exists (select from audit_events f where ${copiesOf('t', 'f')} and f.position < t.position
+      and f.action_time >= $2::timestamptz and f.action_time <= $3::timestamptz))
   order by 1, 2`;

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { readEventMarks } from '../../../src/findings/event-marks.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitAll } from '../../support/postgres/store-fixture.ts';
 import { newAccountSource, userEntryText } from '../../support/sync/account-source.ts';
@@ -53,6 +54,12 @@ const attempts = (from: number, to: number, accountId: string, more?: object) =>
 test('a token of a user that stands in three accounts is found once, where it was stored first', async () => {
   for (const account of ['b', 'a', 'c']) await store(account, [token(account)]);
   expect(await found()).toEqual([{ detection: 'api_token_changed', account: 'b', id: 'token', position: 1 }]);
+  const { rows } = await database.pool.query(
+    'select position::float8 as position, action_time::text as "sortTime" from audit_events',
+  );
+  expect(rows).toHaveLength(3);
+  const mark = { position: 1, detection: 'api_token_changed', severity: 'medium' };
+  expect(await readEventMarks(database.pool, rows)).toEqual([mark]);
 });
 
 test('a burst that stands in three accounts is found once, at the position at which it was whole in one of them', async () => {

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readEventMarks } from '../../../src/findings/event-marks.sql.ts';
 import { type AskedFindings, listFindings } from '../../../src/findings/list-findings.sql.ts';
-import { detectionRules } from '../../../src/findings/rules.ts';
+import { detectionRules, ruleNamed } from '../../../src/findings/rules.ts';
+import { singleEventRules } from '../../../src/findings/single-event-rules.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
 
@@ -112,6 +113,22 @@ describe('the marks of events', () => {
     const some = await readEventMarks(database.pool, events.slice(1, 2));
     expect(some).toEqual(all.filter(({ position }) => position === events[1].position));
   });
+});
+
+test.each(singleEventRules)('the condition of $name is that of its view', async ({ name, severity, condition }) => {
+  const defined = async (view: string) =>
+    (await database.pool.query(`select pg_get_viewdef('${view}'::regclass) as text`)).rows[0].text.split(
+      /\bWHERE\b/,
+    )[1];
+  await database.pool.query(
+    `create view same_condition as select from audit_event_traits t where ${condition} and t.copies_of_position is null`,
+  );
+  try {
+    expect(await defined('same_condition')).toBe(await defined(`detection_${name}`));
+  } finally {
+    await database.pool.query('drop view same_condition');
+  }
+  expect(ruleNamed(name)?.severity).toBe(severity);
 });
 
 test('each rule that is described has a view, and each view is described', async () => {
