@@ -1,9 +1,24 @@
 import type { Pool, PoolClient } from 'pg';
 import { SearchError } from '../errors.ts';
 import { isTimeout, readOnly } from '../postgres/read-only.ts';
+import { parseInstantMs } from '../time/instant.ts';
+import { ruleRows, severityOfRule } from './single-event-rules.sql.ts';
 
-/** The views look through all of their time. */
-const TIMEOUT_MS = 20_000;
+/** This much of the end of the time is always asked about, in one statement. */
+const FIRST_SPAN_MS = 86_400_000;
+const GROWTH = 4;
+/** A statement for less time than that is mostly planning. */
+const LEAST_SPAN_MS = 3_600_000;
+/** A statement may take a little longer than was expected. */
+const LENIENCY_MS = 500;
+
+export interface FindingLimits {
+  /** Of the first statement. */
+  readonly firstMs: number;
+  /** So long it may take to look at more than the first one did: people wait for the page. */
+  readonly lookMs: number;
+}
+const pageLimits: FindingLimits = { firstMs: 20_000, lookMs: 1_500 };
 
 /** Which findings are asked for. */
 export interface AskedFindings {
@@ -54,47 +69,125 @@ export interface FindingList {
   readonly counts: readonly FindingCount[];
   /** The newest first. */
   readonly findings: readonly ListedFinding[];
+  /** RFC 3339. Nothing older was looked at, since that takes longer: counts and findings are of the time from here on. Null: all of the time was looked at. */
+  readonly lookedSince: string | null;
 }
 
-/** What the detections find in a time. Rejects with SearchError `timeout` if that takes too long. */
-export const listFindings = async (pool: Pool, asked: AskedFindings, signal?: AbortSignal): Promise<FindingList> => {
+type Part = Omit<FindingList, 'lookedSince'>;
+
+/**
+ * What the detections find in a time: its last day, and as much of what is before as there is time for, the newest first. Rejects with
+ * SearchError `timeout` if not even a day can be looked at.
+ */
+export const listFindings = async (
+  pool: Pool,
+  asked: AskedFindings,
+  signal?: AbortSignal,
+  { firstMs, lookMs }: FindingLimits = pageLimits,
+): Promise<FindingList> => {
+  const beganMs = performance.now();
+  const sinceMs = parseInstantMs(asked.since) ?? Number.NEGATIVE_INFINITY;
+  const parts: Part[] = [];
+  let before = asked.before;
+  let spanMs = FIRST_SPAN_MS;
+  for (;;) {
+    const startedMs = performance.now();
+    const nowMs = Date.now();
+    const lowMs = Math.min(nowMs, (before && parseInstantMs(before)) || nowMs) - spanMs;
+    // A rest that is not worth a statement goes along: a day that was asked for has begun a moment before now.
+    const isLast = lowMs - LEAST_SPAN_MS <= sinceMs;
+    const since = isLast ? asked.since : new Date(lowMs).toISOString();
+    const listed = parts.reduce((sum, { findings }) => sum + findings.length, 0);
+    const piece = { ...asked, since, before, offset: 0, limit: asked.offset + asked.limit - listed };
+    const timeoutMs = parts.length === 0 ? firstMs : Math.round(lookMs - (startedMs - beganMs)) + LENIENCY_MS;
+    const part = await readPart(pool, piece, timeoutMs, signal);
+    if (part === undefined && parts.length === 0) {
+      throw new SearchError('timeout', 'the detections take too long: ask about less time');
+    }
+    if (part !== undefined) parts.push(part);
+    if (part === undefined || isLast) return joined(parts, asked, part === undefined ? (before ?? null) : null);
+    before = since;
+    const tookMs = performance.now() - startedMs;
+    // As much as the rest of the time should do for.
+    const fittingMs = (spanMs / tookMs) * (lookMs - (performance.now() - beganMs));
+    spanMs = Math.floor(Math.min(spanMs * GROWTH, fittingMs));
+    if (spanMs < LEAST_SPAN_MS) return joined(parts, asked, since);
+  }
+};
+
+const joined = (parts: readonly Part[], { offset }: AskedFindings, lookedSince: string | null): FindingList => {
+  const counts = new Map<string, FindingCount>();
+  for (const count of parts.flatMap((part) => part.counts)) {
+    const { found = 0, muted = 0 } = counts.get(count.detection) ?? {};
+    counts.set(count.detection, { ...count, found: count.found + found, muted: count.muted + muted });
+  }
+  return {
+    counts: [...counts.values()],
+    findings: parts.flatMap(({ findings }) => findings).slice(offset),
+    lookedSince,
+  };
+};
+
+/** Undefined: its time was over. */
+const readPart = async (
+  pool: Pool,
+  asked: AskedFindings,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<Part | undefined> => {
   const read = async (client: PoolClient) => {
     // Else bursts and sign-ins are looked for in the last 31 days, whatever the time is.
     await client.query("select set_config('orgtrail.bursts_since', $1, true)", [asked.since]);
-    const { rows } = await client.query<FindingList>(statement, [
+    const { rows } = await client.query<Part>(statement, [
       asked.since,
       asked.before ?? null,
       asked.organization ?? null,
       asked.severity ?? null,
       asked.detection ?? null,
       asked.limit,
-      asked.offset,
       asked.showMuted,
     ]);
     return rows[0] ?? { counts: [], findings: [] };
   };
   try {
-    return await readOnly(pool, TIMEOUT_MS, read, signal);
+    return await readOnly(pool, timeoutMs, read, signal);
   } catch (error) {
-    if (isTimeout(error))
-      throw new SearchError('timeout', 'the detections take too long: ask about less time', { cause: error });
+    if (isTimeout(error)) return undefined;
     throw error;
   }
 };
 
 const utc = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
+const isInTime = (row: string): string =>
+  `${row}.action_time >= $1::timestamptz and ${row}.action_time < coalesce($2::timestamptz, 'infinity')
+      and ($3::text is null or ${row}.organization_id = $3)`;
+
+const shared =
+  'action_time, position, organization_id, organization_name, actor, actor_ip_address, source_kind, source_id, id';
+/** Those that look at many events, by their views. */
+const views = ['delete_burst', 'failure_burst', 'sign_in_without_sso', 'sign_in_from_new_network'];
+
+/** What the view `detections` has, reading once what ten of its views read ten times. */
 const statement = `
-  with found as materialized (
+  with seen as (
+    select rule.detection, ${severityOfRule} as severity, ${shared}, t.action_time as first_time, 1 as events, t.summary
+    from audit_event_traits t cross join lateral ${ruleRows}
+    where ${isInTime('t')} and t.copies_of_position is null
+    ${views
+      .map(
+        (view) => `union all select d.detection, d.severity, ${shared}, d.first_time, d.events, d.summary
+    from detection_${view} d where ${isInTime('d')}`,
+      )
+      .join('\n    ')}),
+  found as materialized (
     select d.*, exists (select from detection_mutes m where m.detection = d.detection and (m.actor is null or m.actor = d.actor)
       and m.ended_at is null and coalesce(m.muted_until, 'infinity') > now()) as muted
-    from detections d
-    where d.action_time >= $1 and d.action_time < coalesce($2::timestamptz, 'infinity')
-      and ($3::text is null or d.organization_id = $3)),
+    from seen d),
   listed as (
     select * from found f where ($4::text is null or f.severity = $4) and ($5::text is null or f.detection = $5)
-      and ($8 or not f.muted)
-    order by f.action_time desc, f.position desc, f.detection limit $6 offset $7)
+      and ($7 or not f.muted)
+    order by f.action_time desc, f.position desc, f.detection limit $6)
   select
     (select coalesce(json_agg(c), '[]') from (
        select f.detection, f.severity, count(*)::integer as found,

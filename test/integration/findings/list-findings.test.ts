@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readEventMarks } from '../../../src/findings/event-marks.sql.ts';
-import { type AskedFindings, listFindings } from '../../../src/findings/list-findings.sql.ts';
+import { type AskedFindings, type FindingLimits, listFindings } from '../../../src/findings/list-findings.sql.ts';
 import { detectionRules, ruleNamed } from '../../../src/findings/rules.ts';
 import { singleEventRules } from '../../../src/findings/single-event-rules.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
@@ -41,18 +41,24 @@ beforeAll(async () => {
 afterAll(async () => await database?.close());
 
 const ago = (ms: number): string => new Date(nowMs - ms).toISOString();
-const list = (more: Partial<AskedFindings> = {}) =>
-  listFindings(database.pool, {
-    since: ago(DAY_MS),
-    before: undefined,
-    organization: undefined,
-    severity: undefined,
-    detection: undefined,
-    showMuted: false,
-    limit: 50,
-    offset: 0,
-    ...more,
-  });
+const patient: FindingLimits = { firstMs: 600_000, lookMs: 600_000 };
+const list = (more: Partial<AskedFindings> = {}, limits = patient) =>
+  listFindings(
+    database.pool,
+    {
+      since: ago(DAY_MS),
+      before: undefined,
+      organization: undefined,
+      severity: undefined,
+      detection: undefined,
+      showMuted: false,
+      limit: 50,
+      offset: 0,
+      ...more,
+    },
+    undefined,
+    limits,
+  );
 const named = async (more: Partial<AskedFindings> = {}) =>
   (await list(more)).findings.map(({ id, detection }) => `${id} ${detection}`);
 
@@ -94,6 +100,43 @@ describe('findings are listed', () => {
       'old api_token_changed',
       'old-burst-9 delete_burst',
     ]);
+  });
+});
+
+describe('of more time than a page waits for', () => {
+  test('all pieces together have what the view has', async () => {
+    const { rows } = await database.pool.query<{ id: string; detection: string }>(
+      `with s as materialized (select set_config('orgtrail.bursts_since', $1, false)) select d.id, d.detection from s, detections d
+       where d.action_time >= $1::timestamptz order by d.action_time desc, d.position desc, d.detection`,
+      [ago(70 * DAY_MS)],
+    );
+    const all = await list({ since: ago(70 * DAY_MS) });
+    expect(rows.length).toBeGreaterThan(4);
+    expect(all.findings.map(({ id, detection }) => `${id} ${detection}`)).toEqual(
+      rows.map(({ id, detection }) => `${id} ${detection}`),
+    );
+    expect(all.counts.reduce((sum, { found }) => sum + found, 0)).toBe(rows.length);
+    expect(all.lookedSince).toBeNull();
+    expect(await named({ since: ago(70 * DAY_MS), limit: 2, offset: 2 })).toEqual(
+      rows.slice(2, 4).map(({ id, detection }) => `${id} ${detection}`),
+    );
+  });
+
+  test('the last day is looked at, and the list says so', async () => {
+    const { counts, findings, lookedSince } = await list({ since: ago(70 * DAY_MS) }, { ...patient, lookMs: 0 });
+    expect(findings).toEqual((await list()).findings);
+    expect(counts.map(({ detection, found }) => `${detection} ${found}`).sort()).toEqual([
+      'api_token_changed 1',
+      'api_token_wide_scope 1',
+      'delete_burst 1',
+    ]);
+    expect(Math.round((Date.now() - Date.parse(lookedSince ?? '')) / DAY_MS)).toBe(1);
+    const before = lookedSince ?? undefined;
+    expect(await named({ since: ago(70 * DAY_MS), before })).toEqual([
+      'old api_token_changed',
+      'old-burst-9 delete_burst',
+    ]);
+    expect((await list({}, { ...patient, lookMs: 0 })).lookedSince).toBeNull();
   });
 });
 

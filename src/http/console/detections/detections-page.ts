@@ -14,7 +14,7 @@ export const detectionsBody = (view: DetectionsView): Html => html`<div class="s
 <div class="row between"><h1>Detections</h1><p class="muted">What to look at first among all that is stored. <a href="#rules">What each rule means</a></p></div>
 ${form(view)}
 ${view.failure === undefined ? null : html`<p class="fault" role="alert">${view.failure}.</p>`}
-${view.list === undefined ? null : html`${severityTiles(view.given, view.list.counts)}${listPanel(view, view.list)}`}
+${view.list === undefined ? null : html`${severityTiles(view.given, view.list)}${listPanel(view, view.list)}`}
 ${mutesPanel(view.mutes)}
 ${rulesPanel(view.given, view.list?.counts)}
 </div>`;
@@ -62,27 +62,34 @@ const choice = (
 ): Html => html`<div class="field"><label for="d-${name}">${label}</label>
 <select id="d-${name}" name="${name}"><option value="">All</option>${values.map((value) => html`<option value="${value}"${value === chosen ? html` selected` : null}>${titleOf(value)}</option>`)}</select></div>`;
 
-const severityTiles = (given: DetectionsGiven, counts: readonly FindingCount[]): Html =>
+const severityTiles = (given: DetectionsGiven, { counts, lookedSince }: FindingList): Html =>
   html`<dl class="tiles">${[...severities].reverse().map((severity) => {
     const found = shownOf(
       given,
       counts.filter((count) => count.severity === severity),
     );
     const isChosen = given.severity === severity;
-    return html`<div class="tile"><dt>${severity}</dt><dd class="tile-value">${countText(found)}</dd><dd class="tile-note">${found === 0 && !isChosen ? 'none in this time' : html`<a href="${detectionsHref(given, { severity: isChosen ? '' : severity })}">${isChosen ? 'show all' : 'show these'}<span class="unseen"> of severity ${severity}</span></a>`}</dd></div>`;
+    return html`<div class="tile"><dt>${severity}</dt><dd class="tile-value">${countText(found)}</dd><dd class="tile-note">${found === 0 && !isChosen ? (lookedSince === null ? 'none in this time' : 'none so far') : html`<a href="${detectionsHref(given, { severity: isChosen ? '' : severity })}">${isChosen ? 'show all' : 'show these'}<span class="unseen"> of severity ${severity}</span></a>`}</dd></div>`;
   })}</dl>`;
 
-const listPanel = (view: DetectionsView, { findings, counts }: FindingList): Html => {
+const listPanel = (view: DetectionsView, { findings, counts, lookedSince }: FindingList): Html => {
   const { given } = view;
   const asked = counts
     .filter(({ severity }) => given.severity === '' || given.severity === severity)
     .filter(({ detection }) => given.detection === '' || given.detection === detection);
   const all = shownOf(given, asked);
-  return html`<section class="panel" aria-labelledby="findings"><h2 id="findings">${countOf(all, 'finding')}</h2>
+  return html`<section class="panel" aria-labelledby="findings"><h2 id="findings">${lookedSince === null || all === 0 ? null : 'At least '}${countOf(all, 'finding')}</h2>
+${lookedNote(given, lookedSince)}
 ${mutedNote(given, asked)}
 ${findings.length === 0 ? empty(view, all, asked) : table(findings)}
 ${pager(view, all)}</section>`;
 };
+
+/** What is older was not looked at. */
+const lookedNote = (given: DetectionsGiven, lookedSince: string | null): Html | null =>
+  lookedSince === null
+    ? null
+    : html`<p class="hint" role="status">The rules were asked about the time since ${instantOf(lookedSince)} only: all of it would take longer. <a href="${detectionsHref(given, { before: lookedSince })}">Look at the time before</a></p>`;
 
 /** How many of them are listed: all, or those that are not muted. */
 const shownOf = (given: DetectionsGiven, counts: readonly FindingCount[]): number =>
@@ -96,12 +103,12 @@ const mutedNote = (given: DetectionsGiven, counts: readonly FindingCount[]): Htm
     : html`<p class="hint">${countOf(muted, 'more finding')} muted. <a href="${detectionsHref(given, { muted: 'shown' })}">Show muted ones, too</a></p>`;
 };
 
-const empty = ({ given }: DetectionsView, all: number, counts: readonly FindingCount[]): Html => {
+const empty = ({ given, list }: DetectionsView, all: number, counts: readonly FindingCount[]): Html => {
   if (all > 0)
     return html`<p class="muted">No more of them. <a href="${detectionsHref(given, {})}">To the newest</a></p>`;
   return counts.length > 0
-    ? html`<p class="empty">All that the rules found in this time is muted.</p>`
-    : html`<p class="empty">The rules found nothing in what is stored of this time. What is not collected cannot be found: the <a href="/">overview</a> says whether all of it is.</p>`;
+    ? html`<p class="empty">All that the rules found in ${(list?.lookedSince ?? null) === null ? 'this time' : 'the time that was looked at'} is muted.</p>`
+    : html`<p class="empty">The rules found nothing in what is stored of ${(list?.lookedSince ?? null) === null ? 'this time' : 'the time that was looked at'}. What is not collected cannot be found: the <a href="/">overview</a> says whether all of it is.</p>`;
 };
 
 const table = (
