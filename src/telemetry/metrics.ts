@@ -124,7 +124,7 @@ const createCounters = (registers: Registry[]) => ({
   }),
   lateness: new Histogram({
     name: 'orgtrail_event_lateness_seconds',
-    help: 'Seconds from action time to first seen, live lane.',
+    help: 'Seconds from action time to first seen, live lane; without what the first walk of a source finds, which is history.',
     buckets: [1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 21_600, 86_400],
     registers,
   }),

@@ -28,7 +28,7 @@ export const latenessPanel = ({ lateness }: ProcessFigures): Html => {
 ${
   total === 0
     ? html`<p class="muted">No new event yet since this process started.</p>`
-    : html`<table class="lateness"><caption>How long after the action events arrived: ${countOf(total, 'event')} since this process started, the first reading included</caption>
+    : html`<table class="lateness"><caption>How long after the action events arrived: ${countOf(total, 'event')} since this process started, without history</caption>
 <thead class="unseen"><tr><th scope="col">Within</th><th scope="col">Share, drawn</th><th scope="col">Share</th></tr></thead>
 <tbody>${shares.map(({ name, share }) => shareRow(name, share))}</tbody></table>`
 }</section>`;

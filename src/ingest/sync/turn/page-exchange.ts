@@ -106,8 +106,8 @@ export const commitPart = async (
   turn.lease = result.lease;
   turn.eventRate = eventRate ?? turn.eventRate;
   turn.state = state ?? turn.state;
-  turn.progress = advance(turn, claims, holes);
   notePage(turn, page, result);
+  turn.progress = advance(turn, claims, holes);
   const found = foundByScrub(result.covered, lane);
   if (found !== undefined && turn.window !== undefined) {
     context.observer.scrubFound?.({ source, ...found, window: turn.window });
@@ -117,10 +117,14 @@ export const commitPart = async (
   return result;
 };
 
-/** Tells what became of a page. */
-export const notePage = ({ context, source, job: { lane } }: Turn, page: Page, counts: PageCounts): void => {
+/** Tells what became of a page, before the turn knows what it claims: what the first walk of a source finds is history, and not late. */
+export const notePage = (turn: Turn, page: Page, counts: PageCounts): void => {
+  const { context, source, job, progress } = turn;
+  const { lane } = job;
   const late = sortLateEntries(counts.covered, lane, context.settleDelaysMs.length);
-  context.observer.pageCommitted?.({ ...counts, source, lane, entries: page.entries, late });
+  const isFirstWalk = (progress.coverage[0] ?? []).length === 0;
+  const latenessSeconds = isFirstWalk ? [] : counts.latenessSeconds;
+  context.observer.pageCommitted?.({ ...counts, latenessSeconds, source, lane, entries: page.entries, late });
 };
 
 /** Of a page whose entries are all stored already. */
