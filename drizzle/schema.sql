@@ -27,7 +27,8 @@ create table access_tokens (
   revoked_at timestamp with time zone,
   revoked_as text,
   access_log_proof bytea,
-  sees_access_log boolean not null default false
+  sees_access_log boolean not null default false,
+  replays_sinks boolean not null default false
 );
 
 create table account_changes (
@@ -4615,6 +4616,33 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_replay_sink(p_session_proof bytea, p_name text, p_after bigint, p_address text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  replayer constant text := orgtrail_session_replays(p_session_proof);
+  was bigint;
+begin
+  if replayer is null and (p_session_proof is not null or not has_table_privilege(session_user, 'sinks'::regclass, 'update'::text)) then
+    raise exception 'this account or session may not set a sink to another position' using errcode = 'insufficient_privilege';
+  end if;
+  select s.position into was from sinks s where s.name = p_name for update;
+  update sinks s set position = p_after, batch_until = null, lease_epoch = s.lease_epoch + 1, lease_until = null, failures = 0, refused_in_row = 0,
+    next_attempt_at = null, last_error = null
+  where s.name = p_name and p_after between 0 and (select h.position from feed_head h) and (replayer is null or p_after <= s.position);
+  if not found then return false; end if;
+  if replayer is not null then
+    insert into access_log (kind, outcome, who, address, route, status, what, requests)
+    values ('replay', 'ok', replayer, left(p_address, 100), 'POST /sinks/:name/replay', 303,
+      jsonb_build_object('sink', p_name, 'after', p_after, 'from', was), 1);
+  end if;
+  return true;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_require_position(p_name text, p_from bigint, p_to bigint)
  RETURNS void
  LANGUAGE plpgsql
@@ -4721,6 +4749,17 @@ CREATE OR REPLACE FUNCTION public.orgtrail_schema_version()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select to_char(max(m.created_at) - 1795550000000, 'FM0000') from drizzle.__drizzle_migrations m
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_session_replays(p_session_proof bytea)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select t.name from console_session_proofs p join console_sessions s on s.key = p.key join access_tokens t on t.id = p.token_id
+  where p.proof = sha256(p_session_proof) and s.expires_at > clock_timestamp() and s.token_id = t.id and t.replays_sinks and 'search' = any (t.scopes)
+    and t.revoked_at is null and coalesce(t.expires_at, 'infinity'::timestamptz) > clock_timestamp()
 $function$;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_skip_events(p_name text, p_epoch bigint, p_until bigint, p_lease_ms double precision)
@@ -4994,7 +5033,7 @@ CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE OF wanted_since, wa
 comment on table access_log is 'Who was given what, and who was refused: written by orgtrail_note_access alone, which keeps a row for 400 days. The sums of events and requests over rows are what was given in total (docs/access.md).';
 comment on column access_log.id is 'Its number.';
 comment on column access_log.at is 'When the row was written, by the clock of the database.';
-comment on column access_log.kind is 'sign-in, sign-out, refusal, search, export, event, feed, access-log; saved-search, mute; by a command: evidence, hold, replay, token.';
+comment on column access_log.kind is 'sign-in, sign-out, refusal, search, export, event, feed, access-log; saved-search, mute, replay; by a command: evidence, hold, replay, token.';
 comment on column access_log.outcome is 'begun (the end is another row), ok, refused, failed, cut off (the connection ended before the answer did).';
 comment on column access_log.who is 'The name of the token, or ORGTRAIL_FEED_TOKEN; of a command what --by says; null: open on loopback, or not known.';
 comment on column access_log.account is 'The database account that wrote the row: that of the daemon, or of who ran the command. Nobody can choose it.';
@@ -5014,8 +5053,9 @@ comment on column access_tokens.created_at is 'When it was made.';
 comment on column access_tokens.created_as is 'The database account that made it.';
 comment on column access_tokens.revoked_at is 'When it was revoked; null: it was not.';
 comment on column access_tokens.revoked_as is 'The database account that revoked it.';
-comment on column access_tokens.access_log_proof is 'SHA-256 of what a daemon makes of the token itself at a sign-in, to read access_log for it; null: made before migration 0061, and reads nothing of it.';
+comment on column access_tokens.access_log_proof is 'SHA-256 of what a daemon makes of the token itself at a sign-in, to read access_log and to set sinks back for it; null: made before migration 0061, and does neither.';
 comment on column access_tokens.sees_access_log is 'Its sessions of the console read all of access_log; else the rows of the token alone.';
+comment on column access_tokens.replays_sinks is 'Its sessions of the console may set a sink back.';
 comment on table account_changes is 'What became of accounts, as orgtrail saw it: appeared, gone, refused, restored, renamed, moved.';
 comment on column account_changes.id is 'Counts changes.';
 comment on column account_changes.account_id is 'The account.';
@@ -5286,10 +5326,10 @@ comment on table collector_tokens is 'The ids (no secrets) of the API tokens tha
 comment on column collector_tokens.token_id is 'The id of the API token, which is no secret.';
 comment on column collector_tokens.note is 'For people.';
 comment on column collector_tokens.added_at is 'When it was added.';
-comment on table console_session_proofs is 'Sessions of the console that have proven their token, and so read access_log. Written by orgtrail_prove_session alone.';
+comment on table console_session_proofs is 'Sessions of the console that have proven their token, and so read access_log, or set sinks back. Written by orgtrail_prove_session alone.';
 comment on column console_session_proofs.key is 'That of the session.';
 comment on column console_session_proofs.token_id is 'The token that was proven.';
-comment on column console_session_proofs.proof is 'SHA-256 of what a daemon makes of the cookie of the session, to read access_log for it.';
+comment on column console_session_proofs.proof is 'SHA-256 of what a daemon makes of the cookie of the session, to read access_log and to set sinks back for it.';
 comment on table console_sessions is 'Who is signed in to the console. Signing out deletes the row, which ends the session on every replica.';
 comment on column console_sessions.key is 'A hash of what the cookie holds: nobody can sign in with it. Keyed with ORGTRAIL_FEED_TOKEN for its sessions, so that another token ends them.';
 comment on column console_sessions.token_id is 'The token that it was begun with; null: ORGTRAIL_FEED_TOKEN.';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** What proves a token to the database, for access_log alone: it opens nothing over HTTP, and the token cannot be derived from it. */
+/** What proves a token to the database, to read access_log and to set sinks back: it opens nothing over HTTP, and the token cannot be derived from it. */
 export const tokenProof = (token: string): Buffer => digest(`orgtrail access log ${token}`);
 
 /** What proves a session of the console in the same way, made of its cookie. */

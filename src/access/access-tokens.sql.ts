@@ -26,6 +26,7 @@ const columns = {
   revokedAt,
   revokedAs: accessTokens.revokedAs,
   seesAccessLog: accessTokens.seesAccessLog,
+  replaysSinks: accessTokens.replaysSinks,
 };
 
 /** A token as `token list --json` prints it: nothing of it opens anything. */
@@ -56,6 +57,8 @@ export const createAccessToken = async (
     readonly expiresAt: Date | undefined;
     /** Its sessions see all of the trail of access. */
     readonly seesAccessLog?: boolean;
+    /** Its sessions may set a sink back. */
+    readonly replaysSinks?: boolean;
   },
 ): Promise<(AccessToken & { readonly token: string }) | undefined> => {
   const token = `${TOKEN_PREFIX}${randomBytes(32).toString('base64url')}`;

@@ -21,10 +21,10 @@ export type AccessKind =
   // In the console, or by a command.
   | 'saved-search'
   | 'mute'
+  | 'replay'
   // By a command.
   | 'evidence'
   | 'hold'
-  | 'replay'
   | 'token';
 
 /** A row of the trail of access, as `access_log` keeps it and the log says it. */

@@ -33,7 +33,7 @@ export interface AccessSource {
       readonly key: Buffer;
       readonly tokenId: number | undefined;
       readonly seconds: number;
-      /** What lets it read the trail of access; undefined: of the token of the environment, which has none. */
+      /** What lets it read the trail of access, and set sinks back; undefined: of the token of the environment, which has none. */
       readonly proof: SessionProof | undefined;
     }): Promise<void>;
     /** The session of one of these keys; undefined if it has ended, by itself or with its token. */

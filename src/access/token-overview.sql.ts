@@ -19,6 +19,8 @@ export interface ShownToken {
   readonly revokedAs: string | null;
   /** Its sessions see all of the trail of access. */
   readonly seesAccessLog: boolean;
+  /** Its sessions may set a sink back. */
+  readonly replaysSinks: boolean;
   /** `2026-11-27`, in UTC, by the trail of access, which has 400 days; null: not in that time. */
   readonly usedOn: string | null;
   /** Of the console, in force now. */
@@ -53,7 +55,7 @@ export const readTokenOverview = async (pool: Pool): Promise<TokenOverview> =>
 
 const statement = `select t.id::float8 as id, t.name, t.scopes, s.state, t.created_at as "createdAt", t.created_as as "createdAs",
     t.expires_at as "expiresAt", t.revoked_at as "revokedAt", t.revoked_as as "revokedAs",
-    t.sees_access_log as "seesAccessLog", u.used_on::text as "usedOn", c.sessions, c.last as "lastSignInAt"
+    t.sees_access_log as "seesAccessLog", t.replays_sinks as "replaysSinks", u.used_on::text as "usedOn", c.sessions, c.last as "lastSignInAt"
   from access_tokens t
   cross join lateral (select case when t.revoked_at is not null then 'revoked'
     when t.expires_at <= clock_timestamp() then 'expired' else 'active' end as state) s

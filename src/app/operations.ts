@@ -10,6 +10,8 @@ import type { Pool } from '../postgres/pool.ts';
 import { isRefusal } from '../postgres/sql-state.ts';
 import { readHolds } from '../retention/holds.sql.ts';
 import { readDeadLetterPage } from '../sinks/dead-letter-page.sql.ts';
+import { planReplay } from '../sinks/replay/plan-replay.ts';
+import { readReplayer, replaySink } from '../sinks/replay/replay-sink.sql.ts';
 import { readSinkStatus, type SinkStatus } from '../sinks/sink-status.sql.ts';
 import { readScrubRounds, readScrubTotals, readVerifyRuns } from '../status/checks/checks.sql.ts';
 
@@ -42,6 +44,9 @@ export const openOperations = ({ config, pool, slowPool, sinks }: OperationsPart
   scrubRounds: (asked) => readScrubRounds(pool, asked),
   scrubTotals: () => readScrubTotals(pool),
   deadLetters: (sink, page) => readDeadLetterPage(pool, sink, page),
+  planReplay: (sink, after) => planReplay(pool, sink, { after, hasArchive: config.archive !== undefined }),
+  replayer: (proof) => readReplayer(pool, proof),
+  replay: (sink, after, session) => replaySink(pool, sink, after, session),
 });
 
 const configuredSinks = async (config: Config, sinks: OperationsParts['sinks']): Promise<readonly ShownSink[]> => {

@@ -1,8 +1,6 @@
-import { and, eq, sql } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { OrgtrailError } from '../errors.ts';
 import { db } from '../postgres/db.ts';
-import { sqlState } from '../postgres/sql-state.ts';
 import { sinks } from '../postgres/tables/sinks.ts';
 
 /** A sink as it is configured. */
@@ -161,32 +159,4 @@ export const noteSinkFailure = async (
 /** Gives the turn back, so that no process has to wait for it to run out. Does nothing if it is over. */
 export const releaseSink = async (pool: Pool, { name, epoch }: Turn): Promise<void> => {
   await pool.query('select orgtrail_release_sink($1, $2)', [name, epoch]);
-};
-
-/**
- * Sets a sink to a position: all after it goes out again. The new epoch keeps a delivery under way from undoing that. Only
- * for the owner of the schema: throws OrgtrailError `configuration` for others. False if there is no such sink, or no such position yet.
- */
-export const replaySink = async (pool: Pool, name: string, after: number): Promise<boolean> => {
-  const update = db(pool)
-    .update(sinks)
-    .set({
-      position: after,
-      batchUntil: null,
-      leaseEpoch: sql`${sinks.leaseEpoch} + 1`,
-      leaseUntil: null,
-      failures: 0,
-      refusedInRow: 0,
-      nextAttemptAt: null,
-      lastError: null,
-    })
-    .where(and(eq(sinks.name, name), sql`${after}::bigint between 0 and (select position from feed_head)`));
-  const { rowCount } = await update.catch((error: unknown) => {
-    if (sqlState(error) !== '42501') throw error;
-    throw new OrgtrailError('configuration', 'this account may not set a sink to another position', {
-      hint: 'run it with a DATABASE_URL of the account that owns the schema',
-      cause: error,
-    });
-  });
-  return rowCount === 1;
 };

@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import { OrgtrailError } from '../../errors.ts';
-import { countPositions, readFeedHead, readMissedEvents } from '../../feed/feed.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
+import { planReplay } from '../../sinks/replay/plan-replay.ts';
+import { replaySink } from '../../sinks/replay/replay-sink.sql.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { replaySink } from '../../sinks/sinks.sql.ts';
 import { formatDuration } from '../../time/duration.ts';
 import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
@@ -24,7 +24,8 @@ const replayHelp = `
 The daemon continues from there within a few seconds; a delivery in progress does not undo it. Receivers that use the
 idempotency keys store no event twice. Dead letters in that range are retried, too, and are removed once accepted.
 Events that are older than max_age of the sink are skipped again: raise it first to send them.
-Needs a DATABASE_URL of the account that owns the schema: the account of the daemon may not reset a sink.
+Needs a DATABASE_URL of the account that owns the schema: the account of the daemon may not reset a sink. In the console
+it needs a token that was made with --replay.
 
 Examples:
   $ orgtrail sink replay siem --after 120000
@@ -74,25 +75,23 @@ const replay = async (
   options: { after: string; skip?: boolean; hasArchive: boolean },
 ): Promise<string> => {
   const after = /^\d{1,15}$/.test(options.after) ? Number(options.after) : undefined;
-  const sink = await requireSink(pool, name);
-  const head = (await readFeedHead(pool)).position;
-  if (after === undefined || after > head) {
-    throw new OrgtrailError('usage', `--after must be a position from 0 to ${head}, the end of the feed`);
+  const plan = await planReplay(pool, name, { after, hasArchive: options.hasArchive });
+  if ('kind' in plan) {
+    if (plan.kind === 'no sink') throw unknownSink(name, plan.sinks);
+    throw new OrgtrailError('usage', `--after must be a position from 0 to ${plan.head}, the end of the feed`);
   }
-  const skipped = await countPositions(pool, sink.position, after);
-  if (skipped > 0 && options.skip !== true) {
-    throw new OrgtrailError('usage', `${name} is at ${sink.position}: ${skipped} events would never be sent`, {
+  const { sink, left, again, gone } = plan;
+  if (left > 0 && options.skip !== true) {
+    throw new OrgtrailError('usage', `${name} is at ${sink.position}: ${left} events would never be sent`, {
       hint: 'add --skip if that is intended',
     });
   }
-  if (!(await replaySink(pool, name, after))) throw unknownSink(name, []);
-  const again = Math.max(0, -skipped);
-  const left = skipped > 0 ? `${skipped} will not be sent` : `${again} will be sent again`;
-  const missed = (await readMissedEvents(pool, after, 0, options))?.events ?? 0;
-  const gone = missed === 0 ? '' : `; retention has dropped up to ${missed} of them`;
+  if (!(await replaySink(pool, name, plan.after))) throw unknownSink(name, []);
+  const moved = left > 0 ? `${left} will not be sent` : `${again} will be sent again`;
+  const missed = gone === 0 ? '' : `; retention has dropped up to ${gone} of them`;
   const age = sink.maxAgeSeconds;
   const old = age === null ? '' : `; those older than ${formatDuration(age * 1_000)}, its max_age, will be skipped`;
-  return `${name} continues after ${after}: of ${await countPositions(pool, after, head)} events to send, ${left}${gone}${old}`;
+  return `${name} continues after ${plan.after}: of ${plan.toSend} events to send, ${moved}${missed}${old}`;
 };
 
 const deadLettersCommand = (context: CliContext): Command =>

@@ -33,6 +33,7 @@ Examples:
   $ orgtrail token create siem --scope feed
   $ orgtrail token create jane.doe --scope search --expires 90d
   $ orgtrail token create auditor --scope search --access-log
+  $ orgtrail token create on-call --scope search --replay
   $ orgtrail token create audit-2026 --scope feed,search --expires 2026-12-31 --json | jq -r .token`;
 
 export const tokenCommand = (context: CliContext): Command =>
@@ -47,6 +48,7 @@ interface CreateOptions {
   readonly scope: string;
   readonly expires?: string;
   readonly accessLog?: boolean;
+  readonly replay?: boolean;
   readonly json?: boolean;
 }
 
@@ -60,6 +62,7 @@ const createCommand = (context: CliContext): Command =>
       '--access-log',
       'its sessions of the console see the whole trail of access, not only the rows of this token',
     )
+    .option('--replay', 'its sessions of the console may replay sinks')
     .option('--json', 'print JSON')
     .addHelpText('after', createHelp)
     .action(async (name: string, options: CreateOptions) => {
@@ -70,12 +73,9 @@ const createCommand = (context: CliContext): Command =>
       if (name === 'ORGTRAIL_FEED_TOKEN') {
         throw new OrgtrailError('usage', 'ORGTRAIL_FEED_TOKEN is the name of the token of the environment');
       }
-      const seesAccessLog = options.accessLog === true;
       const scopesOf = readScopes(options.scope);
-      if (seesAccessLog && !scopesOf.includes('search')) {
-        throw new OrgtrailError('usage', '--access-log needs the scope search, which opens the console');
-      }
-      const wanted = { name, scopes: scopesOf, expiresAt: readEnd(options.expires, Date.now()), seesAccessLog };
+      const rights = readRights(options, scopesOf);
+      const wanted = { name, scopes: scopesOf, expiresAt: readEnd(options.expires, Date.now()), ...rights };
       const made = await withDatabase(context, async (pool) => {
         const created = await createAccessToken(pool, wanted);
         if (created !== undefined) {
@@ -83,7 +83,13 @@ const createCommand = (context: CliContext): Command =>
           await noteCommand(pool, context, {
             kind: 'token',
             command: 'token create',
-            what: { name, scopes, expiresAt, ...(seesAccessLog && { accessLog: true }) },
+            what: {
+              name,
+              scopes,
+              expiresAt,
+              ...(rights.seesAccessLog && { accessLog: true }),
+              ...(rights.replaysSinks && { replay: true }),
+            },
           });
         }
         return created;
@@ -103,6 +109,15 @@ const readScopes = (text: string): readonly Scope[] => {
   throw new OrgtrailError('usage', `--scope is a list of ${scopes.join(', ')}, not ${JSON.stringify(text)}`);
 };
 
+/** What its sessions of the console may do beside searching. */
+const readRights = ({ accessLog = false, replay = false }: CreateOptions, has: readonly Scope[]) => {
+  const option = accessLog ? '--access-log' : '--replay';
+  if ((accessLog || replay) && !has.includes('search')) {
+    throw new OrgtrailError('usage', `${option} needs the scope search, which opens the console`);
+  }
+  return { seesAccessLog: accessLog, replaysSinks: replay };
+};
+
 /** A duration counts from now on. */
 const readEnd = (text: string | undefined, nowMs: number): Date | undefined => {
   if (text === undefined) return undefined;
@@ -118,10 +133,11 @@ const readEnd = (text: string | undefined, nowMs: number): Date | undefined => {
   return new Date(endMs);
 };
 
-const describe = ({ name, scopes: has, expiresAt, seesAccessLog }: AccessToken): string => {
+const describe = ({ name, scopes: has, expiresAt, seesAccessLog, replaysSinks }: AccessToken): string => {
   const end = expiresAt === null ? 'does not expire' : `expires in ${formatDuration(expiresAt.getTime() - Date.now())}`;
   const sees = seesAccessLog ? ', sees the whole trail of access' : '';
-  return `the token ${name} has the scope ${has.join(', ')}${sees} and ${end}`;
+  const replays = replaysSinks ? ', may replay sinks' : '';
+  return `the token ${name} has the scope ${has.join(', ')}${sees}${replays} and ${end}`;
 };
 
 const listCommand = (context: CliContext): Command =>
@@ -140,7 +156,7 @@ const tokenTable = (tokens: readonly AccessToken[]): string => {
     token.revokedAt === null
       ? token.state
       : `revoked ${token.revokedAt.toISOString()} by ${printable(token.revokedAs ?? '-', 32)}`,
-    `${token.scopes.join(',')}${token.seesAccessLog ? ' +access-log' : ''}`,
+    `${token.scopes.join(',')}${token.seesAccessLog ? ' +access-log' : ''}${token.replaysSinks ? ' +replay' : ''}`,
     token.expiresAt?.toISOString() ?? 'never',
     `${token.createdAt.toISOString()} by ${printable(token.createdAs, 32)}`,
   ]);

@@ -31,6 +31,7 @@ import { savedRoutes } from './saved/routes.ts';
 import { nextAddress } from './sign-in/next-address.ts';
 import { sameOrigin } from './sign-in/same-origin.ts';
 import { type ConsoleAccess, requireSession, signInRoutes } from './sign-in/sign-in.ts';
+import { replayPages } from './sinks/replay-routes.ts';
 import { sinkPages } from './sinks/routes.ts';
 import { themeRoutes } from './theme.ts';
 import { timesRoutes } from './times/choice.ts';
@@ -75,6 +76,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       archivePages(pages, frame, options.operations);
       checkPages(pages, frame, options.operations);
       sinkPages(pages, frame, options.operations);
+      replayPages(pages, frame, options);
       tokenPages(pages, frame, options);
       accessLogPages(pages, frame, options.operations);
       explorerRoutes(pages, frame, options);

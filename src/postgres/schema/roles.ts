@@ -133,6 +133,8 @@ const ingestCalls = [
   'orgtrail_access_log_shown',
   'orgtrail_read_access_log',
   'orgtrail_token_use',
+  'orgtrail_session_replays',
+  'orgtrail_replay_sink',
   'orgtrail_save_search',
   'orgtrail_rename_search',
   'orgtrail_delete_search',

@@ -21,6 +21,8 @@ export const accessTokens = pgTable('access_tokens', {
   accessLogProof: bytea('access_log_proof'),
   /** Its sessions of the console see all rows of access_log, not only those of the token. */
   seesAccessLog: boolean('sees_access_log').notNull().default(false),
+  /** Its sessions of the console may set a sink back. */
+  replaysSinks: boolean('replays_sinks').notNull().default(false),
 });
 
 /** Sessions of the console. */

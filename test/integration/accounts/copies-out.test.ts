@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startSinks } from '../../../src/app/start-sinks.ts';
 import { formatNames } from '../../../src/formats/formats.ts';
 import type { TrueEntry } from '../../../src/simulator/world/true-entry.ts';
-import { replaySink } from '../../../src/sinks/sinks.sql.ts';
+import { replaySink } from '../../../src/sinks/replay/replay-sink.sql.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
 import { startWebhookReceiver } from '../../support/sinks/http/http-receivers.ts';

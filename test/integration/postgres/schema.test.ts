@@ -54,7 +54,7 @@ const contract: Readonly<Record<string, string>> = {
     changed fixed_missing fixed_changed failed fixes findings done_by done_as`,
   access_log: 'id at kind outcome who account address route status what events requests',
   access_tokens:
-    'id name hash scopes expires_at created_at created_as revoked_at revoked_as access_log_proof sees_access_log',
+    'id name hash scopes expires_at created_at created_as revoked_at revoked_as access_log_proof sees_access_log replays_sinks',
   console_sessions: 'key token_id created_at expires_at',
   console_session_proofs: 'key token_id proof',
   saved_searches: 'id name search saved_by saved_as saved_at renamed_by renamed_at',

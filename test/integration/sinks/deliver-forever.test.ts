@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Delivery } from '../../../src/sinks/delivery.ts';
+import { replaySink } from '../../../src/sinks/replay/replay-sink.sql.ts';
 import { readDeadLetters, readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
-import { registerSinks, replaySink } from '../../../src/sinks/sinks.sql.ts';
+import { registerSinks } from '../../../src/sinks/sinks.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitAll, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { replaySink } from '../../../src/sinks/replay/replay-sink.sql.ts';
 import { readDeadLetters, readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
-import { claimSink, finishDelivery, registerSinks, replaySink, skipOldEvents } from '../../../src/sinks/sinks.sql.ts';
+import { claimSink, finishDelivery, registerSinks, skipOldEvents } from '../../../src/sinks/sinks.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitAll, entryText, LEASE_MS, newSource } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';

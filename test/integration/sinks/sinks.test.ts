@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { replaySink } from '../../../src/sinks/replay/replay-sink.sql.ts';
 import { readDeadLetters, readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import {
   beginDelivery,
@@ -10,7 +11,6 @@ import {
   releaseDeadSinks,
   releaseSink,
   renewSink,
-  replaySink,
   skipEvents,
 } from '../../../src/sinks/sinks.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';

@@ -226,7 +226,10 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_release_sinks_of' },
     { role: 'orgtrail_ingest', function: 'orgtrail_rename_search' },
     { role: 'orgtrail_ingest', function: 'orgtrail_renew_sink' },
+    // For a proven session of a token made for it; without one, it refuses.
+    { role: 'orgtrail_ingest', function: 'orgtrail_replay_sink' },
     { role: 'orgtrail_ingest', function: 'orgtrail_save_search' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_session_replays' },
     { role: 'orgtrail_ingest', function: 'orgtrail_skip_events' },
     { role: 'orgtrail_ingest', function: 'orgtrail_skip_old_events' },
     { role: 'orgtrail_ingest', function: 'orgtrail_take_request' },
@@ -447,6 +450,7 @@ describe('orgtrail_ingest', () => {
       ['update access_tokens set revoked_at = null, expires_at = null', 'table access_tokens'],
       ['delete from access_tokens', 'table access_tokens'],
       ['update access_tokens set sees_access_log = true', 'table access_tokens'],
+      ['update access_tokens set replays_sinks = true', 'table access_tokens'],
       ["insert into console_session_proofs values ('', 1, '')", 'table console_session_proofs'],
       ['select from console_session_proofs', 'table console_session_proofs'],
       ['update console_sessions set expires_at = null', 'table console_sessions'],

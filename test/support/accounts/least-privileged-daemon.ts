@@ -13,12 +13,15 @@ export interface LeastPrivilegedRun extends AsyncDisposable {
   open(): Promise<SyncRun>;
 }
 
-export const openLeastPrivilegedRun = async (options: SimulatorOptions = {}): Promise<LeastPrivilegedRun> => {
+export const openLeastPrivilegedRun = async (
+  options: SimulatorOptions = {},
+  env: Readonly<Record<string, string>> = {},
+): Promise<LeastPrivilegedRun> => {
   const stack = new AsyncDisposableStack();
   const world = stack.use(await openWorld(options));
   await migrateDatabase(world.database.pool, { roles: true });
   const login = stack.use(await createLogin(world.database, ['orgtrail_ingest']));
-  const open = async () => stack.use(await world.open({ DATABASE_URL: login.url }));
+  const open = async () => stack.use(await world.open({ DATABASE_URL: login.url, ...env }));
   const run = await open();
   await run.cycle();
   return { world, run, open, ownerEnv: world.ownerEnv, [Symbol.asyncDispose]: () => stack.disposeAsync() };

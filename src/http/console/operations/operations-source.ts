@@ -6,6 +6,8 @@ import type { AskedFindings, FindingList } from '../../../findings/list-findings
 import type { DetectionMute, WantedMute } from '../../../findings/mutes.sql.ts';
 import type { Hold } from '../../../retention/holds.sql.ts';
 import type { DeadLetterPage } from '../../../sinks/dead-letter-page.sql.ts';
+import type { NoReplay, ReplayPlan } from '../../../sinks/replay/plan-replay.ts';
+import type { ReplaySession } from '../../../sinks/replay/replay-sink.sql.ts';
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import type { SinkStream } from '../../../sinks/stream/streams.ts';
 import type {
@@ -63,4 +65,10 @@ export interface OperationsSource {
     sink: string,
     page: { readonly before: number | undefined; readonly limit: number },
   ): Promise<DeadLetterPage>;
+  /** What a replay after this position would do; undefined: what was asked for is no position. */
+  planReplay(sink: string, after: number | undefined): Promise<ReplayPlan | NoReplay>;
+  /** The name of the token by which the session of this proof may replay sinks; undefined: it may not. */
+  replayer(proof: Buffer): Promise<string | undefined>;
+  /** Sets a sink back. False, with nothing changed, if it would go forward. Rejects with OrgtrailError `configuration` if the session may not. */
+  replay(sink: string, after: number, session: ReplaySession): Promise<boolean>;
 }

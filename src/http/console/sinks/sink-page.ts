@@ -4,6 +4,7 @@ import { operationsMenu } from '../operations/operations-menu.ts';
 import type { ShownSink } from '../operations/operations-source.ts';
 import { agoOf, countOf, countText, spanText, timeOf } from '../words.ts';
 import { deadLettersPanel } from './dead-letters-panel.ts';
+import { replayPanel } from './replay-page.ts';
 import type { SinkView } from './sink-view.ts';
 import { streamNames } from './sinks-page.ts';
 
@@ -18,7 +19,7 @@ ${verdict(sink)}
 ${sink.lastError === null ? null : html`<section class="panel" aria-labelledby="error"><h2 id="error">Last error</h2><pre class="text" tabindex="0" role="region" aria-label="Text of the last error">${sink.lastError}</pre></section>`}
 ${facts(view)}
 ${deadLettersPanel(view)}
-${replayPanel(view)}
+${replayPanel(sink, view.page.oldest)}
 </div>`;
 };
 
@@ -53,19 +54,3 @@ ${fact('Delivering', sink.heldBy === null ? 'no process at this moment' : html`<
 </dl></section>`;
 
 const fact = (name: string, value: Html | string): Html => html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
-
-/** Names have letters, digits, `_` and `-` alone, but a table may hold any text. */
-const quoted = (name: string): string => (/^[\w-]+$/.test(name) ? name : `'${name.replaceAll("'", String.raw`'\''`)}'`);
-
-const replayPanel = ({ sink, page: { oldest } }: SinkView): Html => {
-  const name = quoted(sink.name);
-  const retry =
-    oldest === undefined || sink.sends === 'alarms'
-      ? ''
-      : `\norgtrail sink replay ${name} --after ${oldest - 1}   # all from the oldest dead letter on, which are retried with it`;
-  return html`<section class="panel" aria-labelledby="replay"><h2 id="replay">Send again</h2><div class="stack">
-<p>A replay sets the sink back: all events after a position go out once more, under the same keys. It needs an account that owns the schema, which the daemon is not; so it is a command, and no button. The command writes a row <code>replay</code> to the trail of access.</p>
-<pre class="text" tabindex="0" role="region" aria-label="Commands">orgtrail sink dead-letters ${name} --json | jq -r .reason
-orgtrail sink replay ${name} --after POSITION   # events after it; 0: everything${retry}</pre>
-<p class="hint">Repair what the reasons name first, or the same events are rejected again. A dead letter that is accepted is removed from the list.</p></div></section>`;
-};

@@ -41,7 +41,7 @@ const table = (
 <tbody>${tokens.map((token) => row(token, nowMs))}</tbody></table></div>`;
 
 const row = (token: ShownToken, nowMs: number): Html => html`<tr><th scope="row">${token.name}</th>
-<td>${token.scopes.join(', ')}${token.seesAccessLog ? html`<p class="sub">sees the whole access log</p>` : null}</td>
+<td>${token.scopes.join(', ')}${token.seesAccessLog ? html`<p class="sub">sees the whole access log</p>` : null}${token.replaysSinks ? html`<p class="sub">may replay sinks</p>` : null}</td>
 <td>${timeOf(token.createdAt)}<p class="sub">by the database account ${token.createdAs}</p></td>
 <td>${endOf(token, nowMs)}</td>
 <td>${token.usedOn ?? html`<span class="muted">not in 400 days</span>`}</td>
@@ -67,5 +67,6 @@ const commandsPanel = html`<section class="panel" aria-labelledby="change"><h2 i
 <p>Tokens are changed by commands, with an account that owns the schema: the account of the daemon can neither make one nor revoke one. Each command is a row <code>token</code> in the trail of access. The first prints the token, once.</p>
 ${commandBlock('command-create', 'the command that makes a token', 'orgtrail token create NAME --scope search --expires 90d')}
 ${commandBlock('command-create-auditor', 'the command that makes a token for the whole access log', 'orgtrail token create NAME --scope search --access-log')}
+${commandBlock('command-create-operator', 'the command that makes a token that replays sinks', 'orgtrail token create NAME --scope search --replay')}
 ${commandBlock('command-revoke', 'the command that revokes a token', 'orgtrail token revoke NAME')}
-<p>Scopes: <code>feed</code> (the feed), <code>search</code> (searching and this console), <code>metrics</code>; several with commas. With <code>--access-log</code> its sessions see what all do, not only its own. A revoked token opens nothing within 10 seconds, and its sessions end at once.</p></div></section>`;
+<p>Scopes: <code>feed</code> (the feed), <code>search</code> (searching and this console), <code>metrics</code>; several with commas. With <code>--access-log</code> its sessions see what all do, not only its own; with <code>--replay</code> they may set a <a href="/sinks">sink</a> back. A revoked token opens nothing within 10 seconds, and its sessions end at once.</p></div></section>`;
