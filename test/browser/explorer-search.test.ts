@@ -75,6 +75,7 @@ describe('searching', () => {
     await console.open('/events?since=yesterday&actor=unknown-actor');
     await page.getByText('is not a time').waitFor();
     expect(await page.getByLabel('Since').inputValue()).toBe('yesterday');
+    expect(await page.evaluate('document.activeElement.name'), 'what is to be mended has the focus').toBe('since');
     expect(await page.getByRole('textbox', { name: 'Actor' }).inputValue()).toBe('unknown-actor');
     expect(await page.locator('table.events').count()).toBe(0);
     const heights = await page.evaluate<number[]>(
@@ -99,6 +100,12 @@ describe('searching', () => {
     await page.getByRole('link', { name: 'rotate', exact: true }).click();
     await page.getByText('1 event on this page').waitFor();
     expect(new URL(page.url()).searchParams.get('action')).toBe('rotate');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to the result');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.closest("#result") !== null')).toBe(true);
     // A gap is filled soon; the page of that moment is what counts.
     await until('the page tells of time that is not collected', async () => {
       await console.database.pool.query(

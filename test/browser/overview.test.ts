@@ -155,6 +155,41 @@ test('refreshes by itself, and what has the focus keeps it', async () => {
   expectNoFaults(faults);
 });
 
+test('the page of an organization leads to its events, and to what detections found', async () => {
+  const { page, faults } = await console.newPage({ javaScriptEnabled: false });
+  await page.goto(`${console.url}/organizations/${ids[0]}`);
+  const links = page.getByRole('navigation', { name: 'Its events' });
+  await links.getByRole('link', { name: 'failures, 7 days' }).click();
+  await page.getByRole('heading', { name: 'Events', level: 1 }).waitFor();
+  expect(Object.fromEntries(new URL(page.url()).searchParams)).toEqual({
+    organization: ids[0],
+    since: '7d',
+    result: 'failure',
+  });
+  expect(await page.locator('.fault').count()).toBe(0);
+  await page.goBack();
+  await links.getByRole('link', { name: 'detections, 7 days' }).click();
+  await page.getByRole('heading', { name: 'Detections', level: 1 }).waitFor();
+  expect(await page.locator('.fault').count()).toBe(0);
+  expectNoFaults(faults);
+});
+
+test('an hour leads to its events', async () => {
+  const { page, faults } = await console.newPage({ javaScriptEnabled: false });
+  await page.goto(`${console.url}/`);
+  const hour = page.locator('.bars a').nth(40);
+  const href = (await hour.getAttribute('href')) ?? '';
+  expect(await page.locator(`#hours-table a[href="${href}"]`).count()).toBe(1);
+  const number = Number(
+    /: ([\d,]+) events?$/.exec((await hour.getAttribute('aria-label')) ?? '')?.[1]?.replaceAll(',', ''),
+  );
+  await page.goto(`${console.url}${href}`);
+  const { searchParams } = new URL(page.url());
+  expect(Date.parse(searchParams.get('before') ?? '') - Date.parse(searchParams.get('since') ?? '')).toBe(3_600_000);
+  expect(await page.locator('[data-row]').count()).toBe(Math.min(50, number));
+  expectNoFaults(faults);
+});
+
 test('goes by keyboard alone: skip link, menu, filter, organization', async () => {
   const { page } = await console.newPage();
   await page.goto(`${console.url}/`);

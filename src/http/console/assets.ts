@@ -23,7 +23,7 @@ export const assetRoutes = async (console: FastifyInstance): Promise<void> => {
     schemaHide: true,
     // Of the library, one file.
     allowedPath: (path) =>
-      /^\/(?:console\.css|overview\.css|explorer\.css|explorer\.js|summary\.css|summary\.js|result\.css|working\.css|side-panel\.js|live-tail\.js|mark\.svg|console\.js|idiomorph\.esm\.js)$/.test(
+      /^\/(?:console\.css|overview\.css|explorer\.css|explorer\.js|summary\.css|summary\.js|result\.css|working\.css|side-panel\.js|live-tail\.js|keep-searching\.js|mark\.svg|console\.js|idiomorph\.esm\.js)$/.test(
         path,
       ),
     setHeaders: (reply) => void reply.header('cache-control', 'no-cache'),

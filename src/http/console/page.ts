@@ -24,6 +24,8 @@ export interface Page {
   readonly current?: string;
   /** What stands in `<main>`; it has the page's one `<h1>`. */
   readonly body: Html;
+  /** It has a place `#result`, which a link before all else leads to. */
+  readonly hasResult?: boolean;
   /** Fetches the page again so often and takes over what has changed, without losing scroll or focus. */
   readonly refreshSeconds?: number;
 }
@@ -61,9 +63,11 @@ const pageDocument = (request: FastifyRequest, frame: Frame, page: Page): Html =
 <script type="module" src="/console/assets/summary.js"></script>
 <script type="module" src="/console/assets/side-panel.js"></script>
 <script type="module" src="/console/assets/live-tail.js"></script>
+<script type="module" src="/console/assets/keep-searching.js"></script>
 </head>
 <body${refreshAttribute(page)}>
 <a class="skip" href="#main">Skip to the content</a>
+${page.hasResult === true ? html`<a class="skip" href="#result">Skip to the result</a>` : null}
 <header class="top"><div class="top-in">
 <a class="brand" href="/"><img src="/console/assets/mark.svg" alt="" width="22" height="22">orgtrail</a>
 ${identity === undefined ? null : menuOf(page)}
@@ -72,7 +76,7 @@ ${identity === undefined ? null : menuOf(page)}
 <main id="main" tabindex="-1">
 ${page.body}
 </main>
-<footer class="foot"><p>orgtrail ${frame.version} · ${timesNote(Date.now())}</p>${identity === undefined ? null : keysButton}</footer>
+<footer class="foot"><p>orgtrail ${frame.version} · ${timesNote(Date.now())}</p>${page.refreshSeconds === undefined ? null : refreshSwitch}${identity === undefined ? null : keysButton}</footer>
 ${identity === undefined ? null : keysList}
 </body>
 </html>`;
@@ -97,5 +101,8 @@ const themeSwitch = (
   (name) =>
     html`<button type="submit" name="theme" value="${name}" aria-pressed="${name === theme ? 'true' : 'false'}">${name}</button>`,
 )}</fieldset></form>`;
+
+/** Pages that change by themselves can be stopped. Without a script they do not change. */
+const refreshSwitch = html`<button class="quiet-button" type="button" data-refresh-switch aria-pressed="false" hidden>Pause refreshing</button>`;
 
 const signOut = html`<form method="post" action="/console/sign-out"><button class="quiet-button" type="submit">Sign out</button></form>`;

@@ -9,7 +9,11 @@ export const schemes = ['light', 'dark'] as const;
 /** Text that would run, lead away or read in another direction if a page took it for markup. */
 export const hostileText = `</title><script>window.hacked=1</script><img src="https://evil.example/x" onerror="window.hacked=1">"'\u202egnp.exe`;
 
-/** No page is wider than the screen, at any width; axe finds nothing at the smallest and at an ordinary one. */
+/** Times and addresses that do not stand in one line. */
+const brokenLines = `[...document.querySelectorAll('main time, main .address')]
+  .filter((one) => new Set([...one.getClientRects()].map(({ bottom }) => Math.round(bottom / 4))).size > 1).map((one) => one.textContent)`;
+
+/** No page is wider than the screen, at any width, and none breaks a time or an address; axe finds nothing at the smallest and at an ordinary one. */
 export const expectLooks = async (
   console: ConsoleFixture,
   colorScheme: (typeof schemes)[number],
@@ -21,6 +25,7 @@ export const expectLooks = async (
     for (const width of widths) {
       await page.setViewportSize({ width, height: 800 });
       expect(await page.evaluate('document.documentElement.scrollWidth'), `${path} at ${width}`).toBe(width);
+      expect(await page.evaluate(brokenLines), `${path} at ${width}`).toEqual([]);
       if (width === 360 || width === 1280) expect(await accessibilityFaults(page), `${path} at ${width}`).toEqual([]);
     }
   }

@@ -29,8 +29,10 @@ const fetchPage = async () => {
   }
 };
 
+let isPaused = false;
+
 const refresh = async () => {
-  if (document.hidden) return;
+  if (document.hidden || isPaused) return;
   const text = await fetchPage();
   if (text !== undefined) takeOver(text);
   mark(text === undefined ? 'stale' : 'live');
@@ -49,6 +51,13 @@ if (seconds > 0) {
   };
   setTimeout(loop, seconds * 1000);
   document.addEventListener('visibilitychange', refresh);
+  const pause = document.querySelector('[data-refresh-switch]');
+  pause.hidden = false;
+  pause.addEventListener('click', () => {
+    isPaused = !isPaused;
+    pause.setAttribute('aria-pressed', String(isPaused));
+    void refresh();
+  });
 }
 
 // Only the browser knows its time zone.

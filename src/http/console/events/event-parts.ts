@@ -59,6 +59,9 @@ export const timeOf = ({ actionTime, sortTime }: FoundEvent, nowMs: number): Htm
 /** A word in a colour: what went wrong should be seen. Words that are not known have the colour of neither. */
 export const resultMark = ({ actionResult, statusCode }: FoundEvent): Html => {
   const word = actionResult?.toLowerCase();
-  const kind = word === 'success' ? 'ok' : word === 'failure' || word === 'failed' ? 'failing' : 'unknown';
-  return html`<span class="state state-${kind}">${short(actionResult ?? 'unknown')}${statusCode === null ? null : html` ${statusCode}`}</span>`;
+  const text = html`${short(actionResult ?? 'unknown')}${statusCode === null ? null : html` ${statusCode}`}`;
+  // What is usual has no colour: the eye goes to the rest.
+  if (word === 'success') return html`<span class="muted">${text}</span>`;
+  const kind = word === 'failure' || word === 'failed' ? 'failing' : 'unknown';
+  return html`<span class="state state-${kind}">${text}</span>`;
 };

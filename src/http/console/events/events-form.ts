@@ -17,7 +17,7 @@ interface TextField {
 }
 
 const who: readonly TextField[] = [
-  { field: 'actor', label: 'Actor', hint: 'e-mail, token, IP address, id; mira*' },
+  { field: 'actor', label: 'Actor', hint: 'e-mail, IP, token; mira*' },
   { field: 'organization', label: 'Organization', hint: 'name or id', list: 'organizations' },
 ];
 
@@ -33,7 +33,7 @@ const what: readonly TextField[] = [
 ];
 
 const when: readonly TextField[] = [
-  { field: 'since', label: 'Since', hint: '24h, 2026-01-31, 2026-01-31T08:00Z', list: 'times' },
+  { field: 'since', label: 'Since', hint: '24h, 2026-01-31', list: 'times' },
   { field: 'before', label: 'Before', hint: 'now', list: 'times' },
 ];
 
@@ -94,6 +94,12 @@ const usesMore = ({ reading }: EventsView): boolean =>
 const faultOf = ({ reading }: EventsView, field: SearchField): SearchFault | undefined =>
   reading.faults.find((fault) => fault.field === field);
 
+/** What is to be mended first, in the order of the form: it has the focus. */
+const firstFault = (view: EventsView): SearchField | undefined =>
+  ['text' as const, ...[...who, ...when, lineField, ...what].map(({ field }) => field)].find(
+    (field) => faultOf(view, field) !== undefined,
+  );
+
 /** With links to what may have been meant. */
 const faultText = ({ reading }: EventsView, label: string, { field, reason, suggestions = [] }: SearchFault): Html => {
   const link = ({ id, name }: OrganizationName): Html => {
@@ -108,7 +114,7 @@ const textField = (view: EventsView, { field, label, hint, list }: TextField, is
   const fault = faultOf(view, field);
   return html`<div class="field field-${field}"><label for="f-${field}">${label}</label>
 <input id="f-${field}" name="${field}" type="${isSearch ? 'search' : 'text'}" value="${view.reading.given[field] ?? ''}"
- autocomplete="off" spellcheck="false" autocapitalize="off"${isSearch ? html` data-search` : null}${hint === undefined ? null : html` placeholder="${hint}"`}${list === undefined ? null : html` list="${list}"`}${fault === undefined ? null : html` aria-invalid="true" aria-describedby="fault-${field}"`}>
+ autocomplete="off" spellcheck="false" autocapitalize="off"${isSearch ? html` data-search` : null}${hint === undefined ? null : html` placeholder="${hint}"`}${list === undefined ? null : html` list="${list}"`}${fault === undefined ? null : html` aria-invalid="true" aria-describedby="fault-${field}"${field === firstFault(view) ? html` autofocus` : null}`}>
 ${fault === undefined ? null : faultText(view, label, fault)}</div>`;
 };
 

@@ -39,12 +39,12 @@ ${
 ${saveThis(view.copies.search)}`
 }
 ${aboveOf(view, result)}
-<section class="panel" aria-label="Result">
+<section class="panel" id="result" aria-label="Result" tabindex="-1">
 ${liveBar(search, view.resultView, result.live)}
 ${viewChoice(view.resultView, view.address)}
 ${events.length === 0 ? nothingFound(view, result) : tableOf(view, result)}
 ${view.marks?.isKnown === false ? html`<p class="hint" role="status">Marks of detections are missing here: looking them up took too long.</p>` : null}
-${reachedOf(result.page)}
+${reachedOf(view, result.page)}
 ${pagerOf(view, result)}
 </section>`;
 };
@@ -148,12 +148,17 @@ const none = html`<span class="muted" title="the entry does not say">–</span>`
 
 const cutText = (text: string): string => (text.length > 120 ? `${text.slice(0, 119).toWellFormed()}…` : text);
 
-const reachedOf = ({ reached, events }: SearchPage): Html | null => {
+/** How far a slow search has come. One that goes back in time goes on by a script until its page is full. */
+const reachedOf = ({ reading: { search }, limit, nowMs }: EventsView, { reached, events }: SearchPage): Html | null => {
   if (reached === undefined) return null;
-  const where = reached.direction === 'older' ? 'back' : 'forward';
-  return html`<p class="reached" role="status">Slow search (not indexed): ${
-    events.length === 0 ? 'nothing found' : 'searched'
-  } ${where} to <span class="mono">${instantOf(reached.time)}</span>. Keep searching below.</p>`;
+  const isBack = reached.direction === 'older';
+  const words = html`Slow search (not indexed): ${events.length === 0 ? 'nothing found' : 'searched'} ${isBack ? 'back' : 'forward'} to <span class="mono" data-reached-text>${instantOf(reached.time)}</span>. Keep searching below.`;
+  if (!isBack) return html`<p class="reached" role="status">${words}</p>`;
+  const msOf = (bound: Search['since']) =>
+    bound === undefined ? '' : String(Date.parse(instantOfBound(bound, nowMs)));
+  return html`<div class="reached stack" data-go-on data-limit="${limit}" data-since-ms="${msOf(search.since)}" data-from-ms="${msOf(search.before) || nowMs}" data-reached-ms="${Date.parse(reached.time)}">
+<p role="status">${words}</p>
+<div data-go-on-tools hidden><p class="row"><progress max="1" aria-label="Part of the time that is searched"></progress> <button class="quiet-button" type="button">Stop</button></p></div></div>`;
 };
 
 const pagerOf = ({ reading, limit }: EventsView, { page, next, previous }: Result): Html => {

@@ -205,6 +205,7 @@ const sendEvents = async (
   return sendPage(request, reply, frame, {
     title: 'Events',
     current: '/events',
+    hasResult: view.result !== undefined,
     body: keepView(eventsBody(shown), resultView),
   });
 };

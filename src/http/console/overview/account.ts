@@ -5,6 +5,7 @@ import { hidden } from '../hidden.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, sendPage } from '../page.ts';
 import { accountName } from './accounts-panel.ts';
+import { eventsLinks } from './events-links.ts';
 import { pacesOf, shownState } from './first-reading.ts';
 import { holesPanel } from './holes-panel.ts';
 import { organizationHref, stateMark } from './organizations.ts';
@@ -31,6 +32,7 @@ export const accountRoutes = (pages: FastifyInstance, frame: Frame, options: Ove
     const body = html`<div class="stack">
 <p class="crumbs"><a href="/">Overview</a>${organizationLink(source)}</p>
 <div class="row"><h1>${accountName(source)}</h1>${stateMark(shownState(source))}<span class="mono muted">account ${id}</span></div>
+${eventsLinks('account', id)}
 ${explanation(source, paces)}
 ${facts(source, activity.bySource.get(keyOf(source)) ?? 0, Date.now())}
 ${coverage === undefined ? null : coveragePanels(source, coverage, tail, options.overview.settleDelaysMs)}

@@ -5,6 +5,7 @@ import { hidden } from '../hidden.ts';
 import { html } from '../html.ts';
 import { type Frame, sendPage } from '../page.ts';
 import { accountsPanel } from './accounts-panel.ts';
+import { eventsLinks } from './events-links.ts';
 import { pacesOf, shownState } from './first-reading.ts';
 import { holesPanel } from './holes-panel.ts';
 import { nameOf, stateMark } from './organizations.ts';
@@ -37,6 +38,7 @@ export const organizationRoutes = (pages: FastifyInstance, frame: Frame, options
     const body = html`<div class="stack">
 <p class="crumbs"><a href="/">Overview</a></p>
 <div class="row"><h1>${nameOf(source)}</h1>${stateMark(shownState(source))}<span class="mono muted">${id}</span></div>
+${eventsLinks('organization', id)}
 ${explanation(source, paces)}
 ${facts(source, activity.bySource.get(keyOf(source)) ?? 0, nowMs)}
 ${coverage === undefined ? null : coveragePanels(source, coverage, tail, options.overview.settleDelaysMs)}
