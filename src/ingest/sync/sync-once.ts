@@ -52,7 +52,7 @@ export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): 
   }
   const outcome = await workOff(context, time, options);
   if (outcome.sources === 0 && discoveryError !== undefined) throw discoveryError;
-  if (!options.stopping()) await readProfiles(context, ALL, options.signal);
+  if (!options.stopping()) await readProfiles(context, ALL, options.signal, context.concurrency);
   return { ...outcome, discoveryError, accountsError, finished: !options.stopping() };
 };
 

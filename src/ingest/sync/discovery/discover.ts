@@ -150,18 +150,38 @@ const recordingSources = async (
 };
 
 /**
- * Reads profiles that have never been read, or not for a day. One that fails is left for the next time. If the credential may read none, which is
- * documented for API tokens, one request a day finds that out.
+ * Reads profiles that have never been read, or not for a day, up to `atOnce` at the same time. One that fails is left for the next time. If the
+ * credential may read none, which is documented for API tokens, one request a day finds that out: the first one is sent alone.
  */
-export const readProfiles = async (context: SyncContext, limit: number, signal: AbortSignal): Promise<void> => {
-  for (const id of await context.store.withoutProfile(limit)) {
-    if (signal.aborted) return;
-    try {
-      await context.store.recordProfile(id, await context.api.getProfile(id, signal));
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      // Noted as asked for: a profile that is refused must not be asked for at every tick.
-      if (error.failure === 'refused' && (await context.store.recordProfileRefused(id)) === 'all') return;
+export const readProfiles = async (
+  context: SyncContext,
+  limit: number,
+  signal: AbortSignal,
+  atOnce = 1,
+): Promise<void> => {
+  const waiting = [...(await context.store.withoutProfile(limit))];
+  const first = waiting.shift();
+  if (first === undefined || signal.aborted || !(await readProfile(context, first, signal))) return;
+  const worker = async (): Promise<void> => {
+    for (let id = waiting.shift(); id !== undefined && !signal.aborted; id = waiting.shift()) {
+      const goesOn = await readProfile(context, id, signal).catch((error: unknown) => {
+        waiting.length = 0;
+        throw error;
+      });
+      if (!goesOn) waiting.length = 0;
     }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+};
+
+/** False if the credential may read no profile at all. */
+const readProfile = async ({ api, store }: SyncContext, id: string, signal: AbortSignal): Promise<boolean> => {
+  try {
+    await store.recordProfile(id, await api.getProfile(id, signal));
+    return true;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    // Noted as asked for: a profile that is refused must not be asked for at every tick.
+    return error.failure !== 'refused' || (await store.recordProfileRefused(id)) === 'one';
   }
 };
