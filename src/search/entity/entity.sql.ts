@@ -38,8 +38,10 @@ export const readEntity = async (
 ): Promise<EntityReport> => {
   try {
     const spelled = await withSpellings(pool, query, TIMEOUT_MS);
-    const seen = await readSeen(pool, { ...spelled, since: undefined, before: undefined }, signal);
-    const report = await readOnly(pool, TIMEOUT_MS, (client) => readReport(client, spelled, nowMs), signal);
+    const [seen, report] = await Promise.all([
+      readSeen(pool, { ...spelled, since: undefined, before: undefined }, signal),
+      readOnly(pool, TIMEOUT_MS, (client) => readReport(client, spelled, nowMs), signal),
+    ]);
     return { ...report, ...seen };
   } catch (error) {
     return explained(error);
