@@ -125,6 +125,16 @@ describe('the facets of a search', () => {
     ]);
   });
 
+  test.each<Partial<EventQuery>>([{}, { organization: 'one' }, { result: 'failure' }, { text: 'create' }])(
+    'of all events, by two connections, are those of the newest if these are all: %j',
+    async (query) => {
+      const limits = { timeoutMs: 600_000, valuesPerField: 3 };
+      const all = await readFacets(database.pool, { ...everything, ...query }, { ...limits, maxEvents: undefined });
+      expect(all?.looked).toBeGreaterThan(0);
+      expect(all).toEqual(await read(query, 1_000_000));
+    },
+  );
+
   test('of a value that is listed, a search for it finds as many', async () => {
     const found = await read({ organization: 'one' });
     for (const { field, values } of found?.facets ?? []) {
