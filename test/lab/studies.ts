@@ -37,6 +37,11 @@ export const studies: readonly Study[] = [
     is: 'three builders, the same disruptions, and a failover that loses signed checkpoints (docs/chaos.md)',
   },
   { name: 'compose', runs: 'test/scripts/docker/compose.sh', is: 'the stack of deploy/compose; needs Docker' },
+  {
+    name: 'console-beside',
+    runs: 'test/lab/bench/console/console-beside.ts',
+    is: 'ingestion with a person at the console beside it and without, in turn (docs/benchmarks.md)',
+  },
   { name: 'container', runs: 'test/scripts/docker/container.sh', is: 'the image, locked down; needs Docker' },
   { name: 'demo', runs: 'test/scripts/docker/hold-demo.ts', is: 'the demo, open for ten minutes on a busy machine' },
   {

@@ -2,17 +2,18 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
 import { createPool, type Pool } from '../../../src/postgres/pool.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import { asDaemon, prepareForDaemon } from '../../support/accounts/daemon-account.ts';
 import { startCluster } from '../../support/postgres/postgres-cluster.ts';
-import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { newSource } from '../../support/postgres/store-fixture.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
+import { API_PAGES_A_SECOND, commitPages, nextPage, PAGE } from '../bench/beside/paced-pages.ts';
+import { pairsOf, quantile, type Round, summary } from '../bench/beside/paired-rounds.ts';
 
 const help = `npm run lab evidence-beside -- [--pairs 6] [--pages 8] [--json]
 
@@ -28,46 +29,8 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-const PAGE = 1_000;
 const CONNECTIONS = 2;
-const API_PAGES_A_SECOND = 4;
 const API_ROUND_PAGES = 24;
-
-/** Some 1.1 kB, as an entry of Cloudflare's is. */
-const entry = (id: string, index: number): string =>
-  entryText(id, T0 + index, {
-    raw: { cf_ray_id: `9a${index}-FRA`, method: 'PATCH', status_code: 200, uri: `/client/v4/zones/${index}/settings` },
-    resource: { id: `zone-${index}`, product: 'zones', type: 'zone_settings', scope: { id: 'account-7' } },
-    request: {
-      changes: Array.from({ length: 12 }, (_, at) => ({ key: `setting_${at}_${index}`, old: 'off', new: 'on' })),
-    },
-  });
-
-let pagesMade = 0;
-const nextPage = (): string[] => {
-  pagesMade += 1;
-  return Array.from({ length: PAGE }, (_, index) => entry(`p${pagesMade}-${index}`, pagesMade * PAGE + index));
-};
-
-/** Commits these pages under one lease; how long each commit took. */
-const commitPages = async (pool: Pool, first: Lease, pages: readonly string[][], pauseMs: number) => {
-  const tookMs: number[] = [];
-  let lease = first;
-  const beganAt = performance.now();
-  for (const [index, page] of pages.entries()) {
-    const waitMs = beganAt + index * pauseMs - performance.now();
-    if (waitMs > 0) await sleep(waitMs);
-    const at = performance.now();
-    const result = await commit(pool, lease, page);
-    if (result.kind !== 'committed') throw new Error('the lease is lost');
-    lease = result.lease;
-    tookMs.push(performance.now() - at);
-  }
-  return { lease, tookMs };
-};
-
-const quantile = (numbers: readonly number[], share: number): number =>
-  numbers.toSorted((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(numbers.length * share))] ?? Number.NaN;
 
 const isSigned = async (pool: Pool): Promise<boolean> =>
   (
@@ -77,11 +40,6 @@ const isSigned = async (pool: Pool): Promise<boolean> =>
   ).rows[0]?.done === true;
 
 const untilSigned = async (pool: Pool): Promise<void> => await until('all is signed', () => isSigned(pool));
-
-interface Round {
-  readonly entriesPerSecond: number;
-  readonly tookMs: readonly number[];
-}
 
 const run = async (stack: AsyncDisposableStack) => {
   const folder = await mkdtemp(join(tmpdir(), 'orgtrail-beside-'));
@@ -123,43 +81,6 @@ const run = async (stack: AsyncDisposableStack) => {
     return { entriesPerSecond: (connections * pages * PAGE) / seconds, tookMs: done.flatMap(({ tookMs }) => tookMs) };
   };
   return { pool, round };
-};
-
-const pairsOf = async (
-  round: (beside: boolean) => Promise<Round>,
-  count: number,
-): Promise<readonly { readonly beside: Round; readonly alone: Round }[]> => {
-  const pairs = [];
-  for (let pair = 0; pair < count; pair += 1) {
-    // In turn which one comes first.
-    const first = await round(pair % 2 === 0);
-    const second = await round(pair % 2 === 1);
-    const [beside, alone] = pair % 2 === 0 ? [first, second] : [second, first];
-    pairs.push({ beside, alone });
-    const rates = [beside, alone].map(({ entriesPerSecond }) => Math.round(entriesPerSecond)).join(' and ');
-    process.stderr.write(
-      `pair ${pair + 1}: ${rates} entries/s with and without it, load ${loadavg()[0]?.toFixed(1)}\n`,
-    );
-  }
-  return pairs;
-};
-
-const summary = (pairs: readonly { readonly beside: Round; readonly alone: Round }[]) => {
-  const ratios = pairs.map(({ beside, alone }) => beside.entriesPerSecond / alone.entriesPerSecond);
-  const ms = (which: 'beside' | 'alone', share: number) =>
-    Math.round(
-      quantile(
-        pairs.flatMap((pair) => [...pair[which].tookMs]),
-        share,
-      ),
-    );
-  return {
-    ratio: { median: quantile(ratios, 0.5), least: Math.min(...ratios), most: Math.max(...ratios) },
-    commitMs: {
-      beside: { p50: ms('beside', 0.5), p95: ms('beside', 0.95) },
-      alone: { p50: ms('alone', 0.5), p95: ms('alone', 0.95) },
-    },
-  };
 };
 
 /** From the moment that the newest event of a checkpoint was stored until the checkpoint was. */
