@@ -35,23 +35,39 @@ export const createDecide = (pool: Pool, condition: ArchivedCondition): Decide =
 
 const decideByValues = (pool: Pool, condition: ArchivedCondition): Decide => {
   const known = new Map<string, boolean>();
+  const mayMeet = screenOf(condition);
   return async (columns, rows) => {
     const { ids, firstRows } = combinationsOf(columns, condition.columns, rows);
-    const values = firstRows.map((row) => condition.columns.map((name) => jsonOf(name, columns[name][row])));
-    const keys = values.map((value) => JSON.stringify(value));
-    const unknown = [...keys.keys()].filter((n) => !known.has(keys[n] ?? ''));
+    const meets = new Array<boolean>(firstRows.length).fill(false);
+    const doubtful = firstRows.flatMap((row, id) => {
+      if (!mayMeet(columns, row)) return [];
+      const values = condition.columns.map((name) => jsonOf(name, columns[name][row]));
+      return [{ id, values, key: JSON.stringify(values) }];
+    });
+    const unknown = doubtful.filter(({ key }) => !known.has(key));
+    for (const { id, key } of doubtful) meets[id] = known.get(key) ?? false;
     const met = await ask(
       pool,
       condition,
-      unknown.map((n) => values[n] ?? []),
+      unknown.map(({ values }) => values),
     );
-    const meets = keys.map((key) => known.get(key) ?? false);
-    unknown.forEach((n, asked) => {
-      meets[n] = met.has(asked);
-      if (known.size < MAX_KNOWN) known.set(keys[n] ?? '', met.has(asked));
+    unknown.forEach(({ id, key }, asked) => {
+      meets[id] = met.has(asked);
+      if (known.size < MAX_KNOWN) known.set(key, met.has(asked));
     });
     return rows.filter((_, n) => meets[ids[n] ?? 0]);
   };
+};
+
+/** False of rows of which no column contains what one must contain: they need not be asked about. */
+const screenOf = ({ contains, columns: names }: ArchivedCondition) => {
+  const screens = contains?.map(mayContain);
+  return (columns: ArchivedColumns<ArchivedColumn>, row: number): boolean =>
+    screens === undefined ||
+    names.some((name) => {
+      const value = columns[name][row];
+      return value instanceof Uint8Array && screens.some((may) => may(value));
+    });
 };
 
 /** Only what may contain the text goes to PostgreSQL. */
