@@ -59,7 +59,7 @@ const decideByValues = (pool: Pool, condition: ArchivedCondition): Decide => {
   };
 };
 
-/** False of rows of which no column contains what one must contain: they need not be asked about. */
+/** False if no column of a row contains what one must contain: it need not be asked about. */
 const screenOf = ({ contains, columns: names }: ArchivedCondition) => {
   const screens = contains?.map(mayContain);
   return (columns: ArchivedColumns<ArchivedColumn>, row: number): boolean =>
