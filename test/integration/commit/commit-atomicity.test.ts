@@ -201,10 +201,10 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
         'orgtrail_release_sink',
         'orgtrail_release_sinks_of',
         'orgtrail_renew_sink',
+        // The owner's, and that of a session that has proven its token (drizzle/0065).
+        'orgtrail_replay_sink',
         'orgtrail_skip_events',
         'orgtrail_skip_old_events',
-        // The owner's alone.
-        'sinks/sinks.sql.ts',
       ],
       coverage_readings: [reading],
       // Called by the last one alone; and what is no longer promised is deleted.
