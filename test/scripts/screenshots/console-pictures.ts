@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import type { Daemon } from '../../../src/app/start-daemon.ts';
+import type { Pool } from '../../../src/postgres/pool.ts';
+import { addHold, releaseHold } from '../../../src/retention/holds.sql.ts';
+import { savedSearchesIn } from '../../../src/search/saved/saved-searches.sql.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import { startDaemonOver } from '../../support/console/console-daemon.ts';
 import { until } from '../../support/process/until.ts';
@@ -33,11 +36,42 @@ const openChanged = async (page: Page, world: World): Promise<void> => {
   await page.goto(`${world.daemon.httpUrl}/events/${rows[0].position}`);
 };
 
+/** Reloads the page with what was added, once for all colours. */
+const addedOnce = async (page: Page, { daemon }: World, table: string, add: (pool: Pool) => Promise<unknown>) => {
+  const { pool } = daemon.app.database;
+  const { rows } = await pool.query<{ count: number }>(`select count(*)::integer as count from ${table}`);
+  if (rows[0]?.count === 0) await add(pool);
+  await page.reload();
+};
+
+const saveSome = (page: Page, world: World): Promise<void> =>
+  addedOnce(page, world, 'saved_searches', async (pool) => {
+    for (const [name, search, by] of [
+      ['Failures of the last day', 'since=24h&result=failure', 'noor.haddad'],
+      ['DNS records deleted', 'since=30d&action=delete&resource_type=dns_record', 'jonas.okafor'],
+      ['Tokens, without Terraform', 'q=resource_type%3Aapi_token%20-token%3Aterraform*', 'noor.haddad'],
+    ] as const) {
+      await savedSearchesIn(pool).save({ name, search, by });
+    }
+  });
+
+const addHolds = (page: Page, world: World): Promise<void> =>
+  addedOnce(page, world, 'holds', async (pool) => {
+    const hold = { organizationId: undefined, sinceMs: undefined, beforeMs: undefined, by: 'noor.haddad' };
+    await addHold(pool, { ...hold, organizationId: organizationId(world, 0), reason: 'Case 2026-114, sign-ins' });
+    await addHold(pool, { ...hold, sinceMs: Date.now() - 40 * 24 * HOUR_MS, reason: 'Notice of the regulator' });
+    const { id } = await addHold(pool, { ...hold, organizationId: organizationId(world, 1), reason: 'Case 2025-031' });
+    await releaseHold(pool, id, 'jonas.okafor');
+  });
+
 /** For docs/console.md, README.md and the guides. */
 export const consolePictures: readonly Picture[] = [
   { name: 'overview', path: () => '/', height: 1_180 },
   { name: 'organization', path: (world) => `/organizations/${organizationId(world, 2)}` },
   { name: 'explorer', path: () => '/events?since=30d&q=-result:success', height: 1_560 },
+  { name: 'detections', path: () => '/detections?since=30d', height: 1_000 },
+  { name: 'saved-searches', path: () => '/searches', height: 460, prepare: saveSome },
+  { name: 'holds', path: () => '/holds', height: 560, prepare: addHolds },
   { name: 'detail', path: () => '/events?changed=true', height: 1_340, prepare: openChanged },
 ];
 

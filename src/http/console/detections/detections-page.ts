@@ -122,7 +122,7 @@ const row = (
 ): Html => html`<tr><th scope="row"><a href="${eventHref(finding)}">${instantOf(finding.actionTime)}</a></th>
 <td>${severityMark(finding.severity)}${finding.muted || !canBeMuted(finding.detection) ? null : html`<p class="sub"><a href="${muteHref(finding.detection, finding.actor ?? undefined)}" aria-label="Mute ${detectionTitle(finding.detection)} by this actor">Mute</a></p>`}</td>
 <td>${ruleLink(finding.detection)}${finding.muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${finding.summary}</p>${finding.events > 1 ? html`<p class="sub"><a href="${burstHref(finding)}">its events</a>, since ${instantOf(finding.firstTime)}</p>` : null}</td>
-<td>${finding.actor === null ? null : html`<a href="/actors/${encodeURIComponent(finding.actor)}">${finding.actor}</a>`}${finding.actorIpAddress === null ? null : html`<p class="sub address">${finding.actorIpAddress}</p>`}</td>
+<td class="actor">${finding.actor === null ? null : html`<a href="/actors/${encodeURIComponent(finding.actor)}">${finding.actor}</a>`}${finding.actorIpAddress === null ? null : html`<p class="sub address">${finding.actorIpAddress}</p>`}</td>
 <td>${finding.organizationId === null ? finding.ownerName : html`<a href="/organizations/${encodeURIComponent(finding.organizationId)}">${finding.ownerName}</a>`}</td></tr>`;
 
 /** By what names it in any database: the position of a burst is that of another event. */
