@@ -100,7 +100,7 @@ const readReport = async (client: PoolClient, query: EventQuery, nowMs: number):
         extract(hour from action_time at time zone 'UTC')::integer as hour, count(*) as events
       from mine group by 1, 2),
     found as (
-      select case grouping(${columns}) ${newsFields.map((field, at) => `when ${groupingOf(at, newsFields.length)} then '${field}'`).join(' ')} end as field,
+      select case grouping(${columns}) ${newsFields.map((field, at) => `when ${groupingOf([at], newsFields.length)} then '${field}'`).join(' ')} end as field,
         coalesce(${columns}) as value, min(action_time) as first, count(*) as events
       from mine group by grouping sets (${newsFields.map((field) => `(of_${field})`).join(', ')})
       having coalesce(${columns}) is not null and min(action_time) >= ${now} - ${NEWS}),

@@ -1,7 +1,32 @@
 import type { EventQuery } from '../conditions/event-query.ts';
+import { BUCKET_ORIGIN } from './buckets.ts';
+
+/** Of all events with one `start` and `result`; there may be several rows of both, which add up. */
+export interface CountRow {
+  /** Epoch milliseconds; null: no time, or one outside the histogram. */
+  readonly start: number | null;
+  readonly result: 'success' | 'failure' | 'other';
+  readonly events: number;
+}
+
+/** What decides which bar of a histogram a time is in. */
+export interface BarTimes {
+  readonly bucketMs: number;
+  /** What is more than a day later than this is in no bar. */
+  readonly nowMs: number;
+}
+
+/** The start of the bar that a row's time is in, or null. `parameter` adds a value and gives its name. */
+export const binOf = ({ bucketMs, nowMs }: BarTimes, parameter: (value: unknown) => string): string => {
+  const [length, now] = [parameter(bucketMs), parameter(new Date(nowMs).toISOString())];
+  const isTimed = `action_time >= '${BUCKET_ORIGIN}' and action_time < ${now}::timestamptz + interval '1 day'`;
+  return `case when ${isTimed} then date_bin(make_interval(secs => ${length}::float8 / 1000), action_time, '${BUCKET_ORIGIN}') end`;
+};
 
 /** Whatever the case of letters, and all else as one. */
-const resultName = `case when lower(action_result) in ('success', 'failure') then lower(action_result) else 'other' end`;
+export const resultOf = (value: string): string =>
+  `case when lower(${value}) in ('success', 'failure') then lower(${value}) else 'other' end`;
+const resultName = resultOf('action_result');
 
 /** As the index of drizzle/0060 has it. */
 const hasOtherResult = `action_result is distinct from 'success' and action_result is distinct from 'failure'`;
@@ -32,4 +57,4 @@ export const byIndexes = (bin: string, condition: string): string => `
   select ${milliseconds('bin')} as start, result, events::float8 as events from counted`;
 
 /** Of a group: of each row, it would take longer than all the rest. */
-const milliseconds = (time: string): string => `(extract(epoch from ${time}) * 1000)::float8`;
+export const milliseconds = (time: string): string => `(extract(epoch from ${time}) * 1000)::float8`;

@@ -4,7 +4,7 @@ import { parseInstantMs } from '../../time/instant.ts';
 import type { EventQuery } from '../conditions/event-query.ts';
 import { conditionsOf, type TimeSlice } from '../conditions/search-conditions.sql.ts';
 import { BUCKET_ORIGIN, bucketMsOf, bucketStart } from './buckets.ts';
-import { byIndexes, byRows, isInIndexes } from './count-statement.ts';
+import { type BarTimes, binOf, byIndexes, byRows, type CountRow, isInIndexes } from './count-statement.ts';
 import type { SummaryBucket, SummaryCount } from './summary.ts';
 
 const DAY_MS = 86_400_000;
@@ -20,13 +20,6 @@ export interface CountLimits {
   readonly firstMs: number;
   /** Of all statements together. */
   readonly totalMs: number;
-}
-
-interface CountRow {
-  /** Epoch milliseconds; null: no time, or one outside the histogram. */
-  readonly start: number | null;
-  readonly result: 'success' | 'failure' | 'other';
-  readonly events: number;
 }
 
 type Ask = (slice: TimeSlice, bucketMs: number, timeoutMs: number) => Promise<readonly CountRow[] | undefined>;
@@ -46,28 +39,64 @@ export const countEvents = async (
   }: { readonly signal?: AbortSignal | undefined; readonly clockMs?: () => number } = {},
 ): Promise<SummaryCount> => {
   const deadlineMs = clockMs() + limits.totalMs;
-  const ask: Ask = (slice, bucketMs, timeoutMs) =>
-    readCounts(pool, query, { slice, bucketMs, timeoutMs, nowMs, signal });
+  const ask = askerOf(pool, query, nowMs, signal);
   const range = rangeOf(query, nowMs);
-  const bucketMs = range.sinceMs === undefined ? DAY_MS : bucketMsOf(range.sinceMs, range.beforeMs);
+  const { bucketMs } = barTimesOf(query, nowMs);
   const { firstMs } = limits;
   const all = firstMs > 0 ? await ask({ low: undefined, high: undefined }, bucketMs, firstMs) : undefined;
-  if (all !== undefined) {
-    const counted = countOf(all, bucketMs, range, null);
-    if (range.sinceMs !== undefined) return counted;
-    // All of history, which may be a day: then its days say little.
-    const fitting = fittingBucketMs(counted.buckets, range.beforeMs);
-    const finer =
-      fitting < DAY_MS ? await ask({ low: undefined, high: undefined }, fitting, limits.totalMs) : undefined;
-    return finer === undefined
-      ? countOf(all, Math.max(fitting, DAY_MS), range, null)
-      : countOf(finer, fitting, range, null);
-  }
+  if (all !== undefined)
+    return await wholeCount(all, range, bucketMs, (finerMs) => askAll(ask, finerMs, limits.totalMs));
   const { rows, countedSinceMs } = await countPieces(ask, bucketMs, range, () => deadlineMs - clockMs());
   const sinceMs = countedSinceMs ?? range.sinceMs;
   const shown = range.sinceMs === undefined && sinceMs !== undefined ? bucketMsOf(sinceMs, range.beforeMs) : bucketMs;
   return countOf(rows, Math.max(shown, bucketMs), range, countedSinceMs);
 };
+
+/** The bars of a search: days, if it has no beginning. */
+export const barTimesOf = (query: EventQuery, nowMs: number): BarTimes => {
+  const { sinceMs, beforeMs } = rangeOf(query, nowMs);
+  return { bucketMs: sinceMs === undefined ? DAY_MS : bucketMsOf(sinceMs, beforeMs), nowMs };
+};
+
+/** What all rows that match come to, if they were counted for the bars of `barTimesOf`. Asks again for shorter ones if all of history is a few weeks. */
+export const countOfRows = async (
+  pool: Pool,
+  query: EventQuery,
+  rows: readonly CountRow[],
+  {
+    nowMs,
+    timeoutMs,
+    signal,
+  }: { readonly nowMs: number; readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+): Promise<SummaryCount> => {
+  const ask = askerOf(pool, query, nowMs, signal);
+  const { bucketMs } = barTimesOf(query, nowMs);
+  return await wholeCount(rows, rangeOf(query, nowMs), bucketMs, (finerMs) => askAll(ask, finerMs, timeoutMs));
+};
+
+const wholeCount = async (
+  all: readonly CountRow[],
+  range: Range,
+  bucketMs: number,
+  askFiner: (bucketMs: number) => Promise<readonly CountRow[] | undefined>,
+): Promise<SummaryCount> => {
+  const counted = countOf(all, bucketMs, range, null);
+  if (range.sinceMs !== undefined) return counted;
+  // All of history, which may be a day: then its days say little.
+  const fitting = fittingBucketMs(counted.buckets, range.beforeMs);
+  const finer = fitting < DAY_MS ? await askFiner(fitting) : undefined;
+  return finer === undefined
+    ? countOf(all, Math.max(fitting, DAY_MS), range, null)
+    : countOf(finer, fitting, range, null);
+};
+
+const askerOf =
+  (pool: Pool, query: EventQuery, nowMs: number, signal: AbortSignal | undefined): Ask =>
+  (slice, bucketMs, timeoutMs) =>
+    readCounts(pool, query, { slice, bucketMs, timeoutMs, nowMs, signal });
+
+const askAll = (ask: Ask, bucketMs: number, timeoutMs: number) =>
+  ask({ low: undefined, high: undefined }, bucketMs, timeoutMs);
 
 interface Range {
   /** Undefined: the search has no `since`. */
@@ -134,15 +163,14 @@ const readCounts = async (
   },
 ): Promise<readonly CountRow[] | undefined> => {
   const { sql, values } = conditionsOf(query, undefined, slice);
-  const [length, now] = [`$${values.length + 1}`, `$${values.length + 2}`];
-  const isTimed = `action_time >= '${BUCKET_ORIGIN}' and action_time < ${now}::timestamptz + interval '1 day'`;
-  const bin = `case when ${isTimed} then date_bin(make_interval(secs => ${length}::float8 / 1000), action_time, '${BUCKET_ORIGIN}') end`;
+  const given = [...values];
+  const bin = binOf({ bucketMs, nowMs }, (value) => `$${given.push(value)}`);
   const statement = (isInIndexes(query) ? byIndexes : byRows)(bin, sql);
   try {
     const { rows } = await readOnly(
       pool,
       Math.max(1, Math.round(timeoutMs)),
-      (client) => client.query<CountRow>(statement, [...values, bucketMs, new Date(nowMs).toISOString()]),
+      (client) => client.query<CountRow>(statement, given),
       signal,
     );
     return rows;

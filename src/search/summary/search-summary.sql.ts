@@ -3,19 +3,13 @@ import type { EventQuery } from '../conditions/event-query.ts';
 import { withSpellings } from '../conditions/spellings.sql.ts';
 import { explained } from '../search-events.sql.ts';
 import { type CountLimits, countEvents } from './count.sql.ts';
+import { summarizeExactly } from './exact-summary.sql.ts';
 import { type FacetLimits, readFacets } from './facets.sql.ts';
 import type { SearchSummary, SummaryDepth } from './summary.ts';
 
-const limits: Readonly<Record<SummaryDepth, { readonly count: CountLimits; readonly facets: FacetLimits }>> = {
-  page: {
-    count: { firstMs: 400, totalMs: 800 },
-    facets: { maxEvents: 20_000, timeoutMs: 800, valuesPerField: 10 },
-  },
-  exact: {
-    count: { firstMs: 10_000, totalMs: 10_000 },
-    facets: { maxEvents: undefined, timeoutMs: 10_000, valuesPerField: 100 },
-  },
-};
+const countOfPage: CountLimits = { firstMs: 400, totalMs: 800 };
+const facetsOfPage: FacetLimits = { maxEvents: 20_000, timeoutMs: 800, valuesPerField: 10 };
+const SPELLINGS_MS = 10_000;
 
 /** The page of one organization is to be there in 0.3 s: what cannot be counted by then is "at least". */
 const countOfOrganization: CountLimits = { firstMs: 100, totalMs: 230 };
@@ -32,15 +26,15 @@ export const summarize = async (
   nowMs: number,
   signal?: AbortSignal,
 ): Promise<SearchSummary> => {
-  const { count, facets } = limits[depth];
   try {
-    const spelled = await withSpellings(pool, query, count.totalMs);
-    const counting = depth === 'page' && isOfOneOrganization(query) ? countOfOrganization : count;
-    const [counted, found] = await Promise.all([
-      countEvents(pool, spelled, counting, nowMs, { signal }),
-      readFacets(pool, spelled, facets, signal),
+    const spelled = await withSpellings(pool, query, depth === 'page' ? countOfPage.totalMs : SPELLINGS_MS);
+    if (depth === 'exact') return await summarizeExactly(pool, spelled, nowMs, signal);
+    const limits = isOfOneOrganization(query) ? countOfOrganization : countOfPage;
+    const [count, facets] = await Promise.all([
+      countEvents(pool, spelled, limits, nowMs, { signal }),
+      readFacets(pool, spelled, facetsOfPage, signal),
     ]);
-    return { count: counted, facets: found };
+    return { count, facets };
   } catch (error) {
     return explained(error);
   }

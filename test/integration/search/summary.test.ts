@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
+import { withSpellings } from '../../../src/search/conditions/spellings.sql.ts';
 import { type CountLimits, countEvents } from '../../../src/search/summary/count.sql.ts';
 import { readFacets } from '../../../src/search/summary/facets.sql.ts';
+import { summarize } from '../../../src/search/summary/search-summary.sql.ts';
 import type { FacetField, SummaryCount } from '../../../src/search/summary/summary.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
@@ -134,6 +136,25 @@ describe('the facets of a search', () => {
       expect(all).toEqual(await read(query, 1_000_000));
     },
   );
+
+  test.each<Partial<EventQuery>>([
+    {},
+    { organization: 'one' },
+    { result: 'failure' },
+    { text: 'create' },
+    { text: 'create', since: at(T0 + DAY_MS), before: at(T0 + 9 * DAY_MS) },
+    { terms: [{ field: 'action', isNegated: true, values: ['no such action'] }] },
+    { terms: [{ field: 'action', isNegated: true, values: ['create'] }] },
+    { actor: { kind: 'any', value: 'user-1@example.com' }, since: at(T0) },
+    { text: 'nothing has this' },
+  ])('an exact answer has the count, the bars and the values that are asked for alone: %j', async (some) => {
+    const query = { ...everything, ...some };
+    const exact = await summarize(database.pool, query, 'exact', nowMs);
+    const spelled = await withSpellings(database.pool, query, 600_000);
+    expect(exact.count).toEqual(await countEvents(database.pool, spelled, patient, nowMs));
+    const limits = { timeoutMs: 600_000, valuesPerField: 100, maxEvents: 1_000_000 };
+    expect(exact.facets).toEqual(await readFacets(database.pool, spelled, limits));
+  });
 
   test('of a value that is listed, a search for it finds as many', async () => {
     const found = await read({ organization: 'one' });

@@ -4,7 +4,7 @@ import { marksStatement } from '../../../src/findings/event-marks.sql.ts';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import { conditionsOf } from '../../../src/search/conditions/search-conditions.sql.ts';
 import { byIndexes } from '../../../src/search/summary/count-statement.ts';
-import { facetsStatement } from '../../../src/search/summary/facets.sql.ts';
+import { facetsStatement } from '../../../src/search/summary/facets-statement.ts';
 import { facetFields } from '../../../src/search/summary/summary.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { makeLargeHistory } from '../../support/search/large-history.ts';
@@ -43,7 +43,7 @@ test.each([
   ['the newest', 1_000],
   ['all', undefined],
 ])('values of %s are counted in memory, without sorting the rows for each field', async (_, maxEvents) => {
-  const { text, values } = facetsStatement(all, maxEvents, 10);
+  const { text, values } = facetsStatement(all, { maxEvents, valuesPerField: 10, fields: facetFields });
   const plan = await planOf(text, values, 'costs on');
   expect(plan.match(/Hash Key: /g), plan).toHaveLength(facetFields.length);
   // 200 of each: what PostgreSQL expects of a column that it knows nothing of. With what it knows it sorts if there are many events.
