@@ -49,7 +49,11 @@ describe('the event beside the list', () => {
     await console.open('/events?limit=10&before=now');
     const rows = await console.rowIds();
     // In a corner of the cell: in its middle there may stand a mark, which is a link.
-    await page.locator('table.events tbody tr').nth(9).locator('.cell-result').click({ position: { x: 2, y: 2 } });
+    await page
+      .locator('table.events tbody tr')
+      .nth(9)
+      .locator('.cell-result')
+      .click({ position: { x: 2, y: 2 } });
     await shows(10, rows[9]);
     await side().getByRole('button', { name: 'Older' }).click();
     await page.waitForURL(/cursor=/);

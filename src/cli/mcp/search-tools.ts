@@ -143,7 +143,7 @@ const describeEntity = tool({
     const coverage = await source.coverage(search);
     const [report, summary] = await Promise.all([
       source.entity(search, signal),
-      source.summary(search, 'page', signal),
+      source.summary(search, 'entity', signal),
     ]);
     const { hours, ...rest } = report;
     const few = summary.facets?.facets.map((facet) => ({ ...facet, values: facet.values.slice(0, MAX_VALUES) }));

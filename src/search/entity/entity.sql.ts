@@ -1,7 +1,8 @@
 import type { Pool, PoolClient } from 'pg';
 import { isTimeout, readOnly } from '../../postgres/read-only.ts';
 import type { EventQuery } from '../conditions/event-query.ts';
-import { conditionsOf } from '../conditions/search-conditions.sql.ts';
+import { readNewest } from '../conditions/newest-part.ts';
+import { conditionsOf, type TimeSlice } from '../conditions/search-conditions.sql.ts';
 import { withSpellings } from '../conditions/spellings.sql.ts';
 import { explained } from '../search-events.sql.ts';
 import { groupingOf } from '../summary/grouping.ts';
@@ -40,7 +41,7 @@ export const readEntity = async (
     const spelled = await withSpellings(pool, query, TIMEOUT_MS);
     const [seen, report] = await Promise.all([
       readSeen(pool, { ...spelled, since: undefined, before: undefined }, signal),
-      readOnly(pool, TIMEOUT_MS, (client) => readReport(client, spelled, nowMs), signal),
+      readNewestReport(pool, spelled, nowMs, signal),
     ]);
     return { ...report, ...seen };
   } catch (error) {
@@ -76,8 +77,32 @@ const readSeen = async (
 /** The report but for when the entity was first and last seen of all time. */
 type WindowReport = Omit<EntityReport, 'firstSeen' | 'lastSeen'>;
 
-const readReport = async (client: PoolClient, query: EventQuery, nowMs: number): Promise<WindowReport> => {
-  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
+const readNewestReport = async (
+  pool: Pool,
+  query: EventQuery,
+  nowMs: number,
+  signal: AbortSignal | undefined,
+): Promise<WindowReport> => {
+  const deadlineMs = performance.now() + TIMEOUT_MS;
+  const read = (slice: TimeSlice) => {
+    const remainingMs = Math.max(1, Math.round(deadlineMs - performance.now()));
+    return readOnly(pool, remainingMs, (client) => readReport(client, query, slice, nowMs), signal);
+  };
+  return await readNewest(
+    query,
+    { wanted: MAX_EVENTS + 1, nowMs },
+    read,
+    ({ looked, isSample }) => looked + Number(isSample),
+  );
+};
+
+const readReport = async (
+  client: PoolClient,
+  query: EventQuery,
+  slice: TimeSlice,
+  nowMs: number,
+): Promise<WindowReport> => {
+  const { sql, values } = conditionsOf(query, undefined, slice);
   const now = `$${values.length + 1}::timestamptz`;
   const columns = newsFields.map((field) => `of_${field}`).join(', ');
   const statement = `

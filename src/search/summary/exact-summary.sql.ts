@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { EventQuery } from '../conditions/event-query.ts';
 import { barTimesOf, countEvents, countOfRows } from './count.sql.ts';
 import { isInIndexes } from './count-statement.ts';
-import { readFacets, readFacetsAndBars } from './facets.sql.ts';
+import { readAllFacets } from './facets.sql.ts';
 import type { SearchSummary } from './summary.ts';
 
 const TIMEOUT_MS = 10_000;
@@ -20,13 +20,13 @@ export const summarizeExactly = async (
   const limits = { timeoutMs: TIMEOUT_MS, valuesPerField: VALUES_PER_FIELD };
   if (isInIndexes(query)) {
     const whole = { firstMs: TIMEOUT_MS, totalMs: TIMEOUT_MS };
-    const [count, facets] = await Promise.all([
+    const [count, found] = await Promise.all([
       countEvents(pool, query, whole, nowMs, { signal }),
-      readFacets(pool, query, { ...limits, maxEvents: undefined }, signal),
+      readAllFacets(pool, query, limits, undefined, signal),
     ]);
-    return { count, facets };
+    return { count, facets: found?.facets };
   }
-  const found = await readFacetsAndBars(pool, query, limits, barTimesOf(query, nowMs), signal);
+  const found = await readAllFacets(pool, query, limits, barTimesOf(query, nowMs), signal);
   if (found === undefined) {
     const part = { firstMs: 0, totalMs: PART_MS };
     return { count: await countEvents(pool, query, part, nowMs, { signal }), facets: undefined };

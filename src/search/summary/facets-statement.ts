@@ -1,5 +1,5 @@
 import type { EventQuery } from '../conditions/event-query.ts';
-import { conditionsOf } from '../conditions/search-conditions.sql.ts';
+import { conditionsOf, type TimeSlice } from '../conditions/search-conditions.sql.ts';
 import { type BarTimes, binOf, milliseconds, resultOf } from './count-statement.ts';
 import { groupingOf } from './grouping.ts';
 import type { FacetField } from './summary.ts';
@@ -71,13 +71,15 @@ export interface FacetsQuestion {
   readonly fields: readonly FacetField[];
   /** Counts the bars of a histogram, too; `fields` must have the result then. */
   readonly bar?: BarTimes | undefined;
+  /** All of the time, if it is left out. */
+  readonly slice?: TimeSlice;
 }
 
 export const facetsStatement = (
   query: EventQuery,
-  { maxEvents, valuesPerField, fields, bar }: FacetsQuestion,
+  { maxEvents, valuesPerField, fields, bar, slice = { low: undefined, high: undefined } }: FacetsQuestion,
 ): { readonly text: string; readonly values: readonly unknown[] } => {
-  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
+  const { sql, values } = conditionsOf(query, undefined, slice);
   const [top, limit] = [`$${values.length + 1}`, `$${values.length + 2}`];
   const newest = maxEvents === undefined ? 'offset 0' : `order by action_time desc, position desc limit ${limit} + 1`;
   const given = [...values, valuesPerField, ...(maxEvents === undefined ? [] : [maxEvents])];

@@ -1,13 +1,15 @@
 import type { Pool, PoolClient } from 'pg';
 import { isTimeout, readOnly } from '../../postgres/read-only.ts';
 import type { EventQuery } from '../conditions/event-query.ts';
+import { readNewest } from '../conditions/newest-part.ts';
+import type { TimeSlice } from '../conditions/search-conditions.sql.ts';
 import type { BarTimes, CountRow } from './count-statement.ts';
-import { BARS, facetsStatement } from './facets-statement.ts';
+import { BARS, type FacetsQuestion, facetsStatement } from './facets-statement.ts';
 import { type FacetField, facetFields, type SummaryFacets } from './summary.ts';
 
 export interface FacetLimits {
-  /** Of the newest events that match, so many are looked at; undefined: all are. */
-  readonly maxEvents: number | undefined;
+  /** Of the newest events that match, so many are looked at. */
+  readonly maxEvents: number;
   readonly timeoutMs: number;
   readonly valuesPerField: number;
 }
@@ -16,52 +18,61 @@ export interface FacetLimits {
 export const readFacets = async (
   pool: Pool,
   query: EventQuery,
-  limits: FacetLimits,
+  { maxEvents, timeoutMs, valuesPerField }: FacetLimits,
+  nowMs: number,
   signal?: AbortSignal,
 ): Promise<SummaryFacets | undefined> => {
-  const parts = limits.maxEvents === undefined && !looksForText(query) ? halves : [facetFields];
-  const rows = await readParts(pool, query, limits, { parts, bar: undefined, signal });
-  return rows && facetsOf(rows, limits.maxEvents);
+  const deadlineMs = performance.now() + timeoutMs;
+  const read = async (slice: TimeSlice) => {
+    const question = { maxEvents, valuesPerField, fields: facetFields, slice };
+    return facetsOf(await ask(pool, query, question, deadlineMs - performance.now(), signal), maxEvents);
+  };
+  // Looking for a text takes most of the time, and is done once.
+  if (looksForText(query)) return await inTime(() => read({ low: undefined, high: undefined }));
+  const wanted = { wanted: maxEvents + 1, nowMs };
+  return await inTime(() => readNewest(query, wanted, read, ({ looked, isSample }) => looked + Number(isSample)));
 };
 
-/** The same of all events that match, with their count in each bar: that takes less than looking twice. */
-export const readFacetsAndBars = async (
-  pool: Pool,
-  query: EventQuery,
-  limits: Omit<FacetLimits, 'maxEvents'>,
-  bar: BarTimes,
-  signal?: AbortSignal,
-): Promise<{ readonly facets: SummaryFacets; readonly bars: readonly CountRow[] } | undefined> => {
-  const parts = looksForText(query) ? [facetFields] : halves;
-  const rows = await readParts(pool, query, { ...limits, maxEvents: undefined }, { parts, bar, signal });
-  return rows && { facets: facetsOf(rows), bars: barsOf(rows) };
-};
-
-interface Parts {
-  /** Fields that are counted together. */
-  readonly parts: readonly (readonly FacetField[])[];
-  readonly bar: BarTimes | undefined;
-  readonly signal: AbortSignal | undefined;
+/** What all events that match come to. */
+interface AllFacets {
+  readonly facets: SummaryFacets;
+  /** How many are in each bar. */
+  readonly bars: readonly CountRow[];
 }
 
-/** Each part by a statement of its own, all at once; undefined if the time was over. The bars come with the results. */
-const readParts = async (
+/** The same of all events that match, with their count in each bar: that takes less than looking twice. */
+export const readAllFacets = async (
   pool: Pool,
   query: EventQuery,
-  { timeoutMs, ...limits }: FacetLimits,
-  { parts, bar, signal }: Parts,
-): Promise<readonly FacetRow[] | undefined> => {
-  const read = async (fields: readonly FacetField[]): Promise<readonly FacetRow[]> => {
-    const { text, values } = facetsStatement(query, {
-      ...limits,
-      fields,
-      bar: fields.includes('result') ? bar : undefined,
-    });
-    const ask = (client: PoolClient) => client.query<FacetRow>(text, [...values]);
-    return (await readOnly(pool, timeoutMs, ask, signal)).rows;
+  { timeoutMs, valuesPerField }: Omit<FacetLimits, 'maxEvents'>,
+  bar: BarTimes | undefined,
+  signal?: AbortSignal,
+): Promise<AllFacets | undefined> => {
+  const read = (fields: readonly FacetField[]) => {
+    // The bars need the results.
+    const question = { maxEvents: undefined, valuesPerField, fields, bar: fields.includes('result') ? bar : undefined };
+    return ask(pool, query, question, timeoutMs, signal);
   };
+  const parts = looksForText(query) ? [facetFields] : halves;
+  const rows = await inTime(() => Promise.all(parts.map(read)));
+  return rows && { facets: facetsOf(rows.flat()), bars: barsOf(rows.flat()) };
+};
+
+const ask = async (
+  pool: Pool,
+  query: EventQuery,
+  question: FacetsQuestion,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<readonly FacetRow[]> => {
+  const { text, values } = facetsStatement(query, question);
+  const run = (client: PoolClient) => client.query<FacetRow>(text, [...values]);
+  return (await readOnly(pool, Math.max(1, Math.round(timeoutMs)), run, signal)).rows;
+};
+
+const inTime = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
   try {
-    return (await Promise.all(parts.map(read))).flat();
+    return await read();
   } catch (error) {
     if (isTimeout(error)) return undefined;
     throw error;
@@ -71,7 +82,6 @@ const readParts = async (
 /** All events are grouped by two connections at once: grouping takes most of the time, and PostgreSQL does it in one process. */
 const halves = [0, 1].map((half) => facetFields.filter((_, at) => at % 2 === half));
 
-/** Then looking takes most of the time, and is done once. */
 const looksForText = ({ text, terms = [] }: EventQuery): boolean =>
   text !== undefined || terms.some(({ field }) => field === 'text');
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import { withSpellings } from '../../../src/search/conditions/spellings.sql.ts';
 import { type CountLimits, countEvents } from '../../../src/search/summary/count.sql.ts';
-import { readFacets } from '../../../src/search/summary/facets.sql.ts';
+import { readAllFacets, readFacets } from '../../../src/search/summary/facets.sql.ts';
 import { summarize } from '../../../src/search/summary/search-summary.sql.ts';
 import type { FacetField, SummaryCount } from '../../../src/search/summary/summary.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
@@ -107,7 +107,7 @@ describe('the count of a search', () => {
 
 describe('the facets of a search', () => {
   const read = (query: Partial<EventQuery>, maxEvents = 1_000) =>
-    readFacets(database.pool, { ...everything, ...query }, { maxEvents, timeoutMs: 600_000, valuesPerField: 3 });
+    readFacets(database.pool, { ...everything, ...query }, { maxEvents, timeoutMs: 600_000, valuesPerField: 3 }, nowMs);
   const of = async (field: FacetField, query: Partial<EventQuery> = {}) => {
     const found = await read(query);
     const facet = found?.facets.find((one) => one.field === field);
@@ -131,7 +131,7 @@ describe('the facets of a search', () => {
     'of all events, by two connections, are those of the newest if these are all: %j',
     async (query) => {
       const limits = { timeoutMs: 600_000, valuesPerField: 3 };
-      const all = await readFacets(database.pool, { ...everything, ...query }, { ...limits, maxEvents: undefined });
+      const all = (await readAllFacets(database.pool, { ...everything, ...query }, limits, undefined))?.facets;
       expect(all?.looked).toBeGreaterThan(0);
       expect(all).toEqual(await read(query, 1_000_000));
     },
@@ -153,7 +153,7 @@ describe('the facets of a search', () => {
     const spelled = await withSpellings(database.pool, query, 600_000);
     expect(exact.count).toEqual(await countEvents(database.pool, spelled, patient, nowMs));
     const limits = { timeoutMs: 600_000, valuesPerField: 100, maxEvents: 1_000_000 };
-    expect(exact.facets).toEqual(await readFacets(database.pool, spelled, limits));
+    expect(exact.facets).toEqual(await readFacets(database.pool, spelled, limits, nowMs));
   });
 
   test('of a value that is listed, a search for it finds as many', async () => {

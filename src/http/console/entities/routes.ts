@@ -47,6 +47,9 @@ const readView = async (source: SearchSource, asked: ReturnType<typeof entitySea
   const search = fixTimes(asked, Date.now());
   // Before the events: what it calls collected must be stored by then.
   const coverage = await source.coverage(search, MAX_GAPS);
-  const [report, summary] = await Promise.all([source.entity(search, signal), source.summary(search, 'page', signal)]);
+  const [report, summary] = await Promise.all([
+    source.entity(search, signal),
+    source.summary(search, 'entity', signal),
+  ]);
   return { coverage, report, summary };
 };

@@ -83,7 +83,7 @@ const askEntity = async ({ source }: Explorer, question: ConsoleQuestion, asked:
   const { search } = question;
   const page = async () => {
     await source.coverage(search, 100);
-    const [, summary] = await Promise.all([source.entity(search), source.summary(search, 'page')]);
+    const [, summary] = await Promise.all([source.entity(search), source.summary(search, 'entity')]);
     return summary;
   };
   return await timed(question, page, asked);

@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
+import { readNewest } from '../../../src/search/conditions/newest-part.ts';
+import type { TimeSlice } from '../../../src/search/conditions/search-conditions.sql.ts';
+
+const DAY_MS = 86_400_000;
+const nowMs = Date.parse('2026-11-01T00:00:00Z');
+const query = (days: number | undefined): EventQuery => ({
+  since: days === undefined ? undefined : new Date(nowMs - days * DAY_MS).toISOString(),
+  before: new Date(nowMs).toISOString(),
+  defects: false,
+  changed: false,
+});
+
+/** Reads events that happened so many milliseconds before now, and says which parts were read, in days. */
+const readOf = async (agesMs: readonly number[], days: number | undefined, wanted: number) => {
+  const parts: (number | 'all')[] = [];
+  const read = async ({ low }: TimeSlice) => {
+    const spanMs = low === undefined ? Number.POSITIVE_INFINITY : nowMs - Date.parse(low);
+    parts.push(low === undefined ? 'all' : spanMs / DAY_MS);
+    return [...agesMs]
+      .sort((a, b) => a - b)
+      .filter((age) => age <= spanMs)
+      .slice(0, wanted);
+  };
+  const found = await readNewest(query(days), { wanted, nowMs }, read, (answer) => answer.length);
+  return { parts, found };
+};
+const evenly = (count: number, days: number) =>
+  Array.from({ length: count }, (_, n) => ((n + 0.5) * days * DAY_MS) / count);
+
+test('of many events the end of the time is enough', async () => {
+  const { parts, found } = await readOf(evenly(160_000, 80), 80, 5_000);
+  expect(parts).toEqual([5]);
+  expect(found).toHaveLength(5_000);
+});
+
+test('what has too few of them is followed by a part that has enough', async () => {
+  const { parts } = await readOf(evenly(16_000, 80), 80, 2_000);
+  expect(parts).toEqual([5, 12.5]);
+});
+
+test('few events are read in all of the time at the second look', async () => {
+  for (const count of [0, 1, 7, 40]) expect((await readOf(evenly(count, 80), 80, 2_000)).parts).toEqual([5, 'all']);
+});
+
+test('a short time is read at once, and a time without a beginning by its last week first', async () => {
+  expect((await readOf(evenly(100, 1), 1, 10)).parts).toEqual(['all']);
+  expect((await readOf(evenly(100_000, 800), undefined, 500)).parts).toEqual([7]);
+});
+
+test('whatever the events, the newest ones are found, by few looks', async () => {
+  let seed = 4_711;
+  const random = () => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return seed / 2_147_483_648;
+  };
+  for (let world = 0; world < 300; world += 1) {
+    const skew = 1 + 8 * random();
+    const agesMs = Array.from({ length: Math.floor(400 * random()) }, () => random() ** skew * 90 * DAY_MS);
+    const wanted = 1 + Math.floor(100 * random());
+    const { parts, found } = await readOf(agesMs, 90, wanted);
+    expect(found, `world ${world}`).toEqual([...agesMs].sort((a, b) => a - b).slice(0, wanted));
+    expect(parts.length, `world ${world}: ${parts.join(', ')}`).toBeLessThanOrEqual(5);
+  }
+});
