@@ -5,7 +5,7 @@ import { type Wanted, writeLines } from './object-lines.ts';
 import { catalogueObject, type ObjectFile, storeObject, writeObject } from './write-object.ts';
 
 /** What is held in memory and in the temporary directory at once depends on it. */
-export const objectLimits: ObjectLimits = { maxRows: 1_000_000, maxTextBytes: 128 * 1_048_576 };
+export const objectLimits: ObjectLimits = { maxRows: 1_000_000, maxTextBytes: 112 * 1_048_576 };
 
 /**
  * Writes all rows between two positions as objects, in order, reads each back from the storage, and catalogues it, whereby the database

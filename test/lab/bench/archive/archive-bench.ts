@@ -15,18 +15,20 @@ import { runMeasured } from './command-cost.ts';
 import { readWholeFeed } from './read-feed.ts';
 import { chooseWanted, searchArchive } from './search-archive.ts';
 
-const help = `Usage: npm run lab bench-archive -- [--events 10000000] [--data DIR] [--report docs/benchmarks.md]
+const help = `Usage: npm run lab bench-archive -- [--events 10000000] [--data DIR] [--archive DIR] [--report docs/benchmarks.md]
 
 Makes events of the 18 months before today, archives and drops the oldest 15 into a directory, verifies, restores a month, reads the feed
 from its beginning, and searches one archived month. Prints progress on stderr, and a table on stdout; --report puts that into a file, in the
 place of the one before. It needs some 30 GB of disk below TMPDIR for 10,000,000 events, 5 GB of it for WAL.
 
---data DIR uses the events that \`npm run lab bench-history -- --keep DIR\` has made, and drops its oldest months.
+--data DIR uses the events that \`npm run lab bench-history -- --keep DIR\` has made, and drops its oldest months. --archive DIR keeps the
+archive there, so that it can be searched afterwards.
 `;
 const { values } = parseArgs({
   options: {
     events: { type: 'string', default: '10000000' },
     data: { type: 'string' },
+    archive: { type: 'string' },
     report: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -135,7 +137,7 @@ const measure = async (url: string, pool: Pool, directory: string): Promise<Arch
   };
 };
 
-const directory = await mkdtemp(join(tmpdir(), 'orgtrail-bench-archive-'));
+const directory = values.archive ?? (await mkdtemp(join(tmpdir(), 'orgtrail-bench-archive-')));
 await using server = await openBenchServer(values.data);
 const pool = createPool(server.url, 4, () => {});
 try {
@@ -146,5 +148,5 @@ try {
   if (values.report !== undefined) await writeReport(values.report, undefined, [{ name: 'archive', text }]);
 } finally {
   await pool.end();
-  await rm(directory, { recursive: true, force: true });
+  if (values.archive === undefined) await rm(directory, { recursive: true, force: true });
 }
