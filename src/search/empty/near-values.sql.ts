@@ -11,6 +11,8 @@ import type { Look } from './look.sql.ts';
 const MAX_NEAR = 5;
 /** Of the newest events: what people look for is in use. */
 const SAMPLED_EVENTS = 20_000;
+/** Of fields whose values are nearly all different: comparing them takes longer than finding them, and one that is near is most likely new. */
+const SAMPLED_OF_UNIQUE = 2_000;
 const MAX_COUNTED = 1_000;
 
 const sampledColumns: Partial<Record<SearchField, readonly string[]>> = {
@@ -35,7 +37,7 @@ export const nearValues = async (
   const columns = sampledColumns[field];
   if (columns === undefined || wanted === undefined) return [];
   if (typeof wanted !== 'string') return await nearActors(look, wanted, columns);
-  const { counts, isPart } = await sample(look, columns);
+  const { counts, isPart } = await sample(look, columns, field === 'ray' ? SAMPLED_OF_UNIQUE : SAMPLED_EVENTS);
   const known = [...counts.keys()];
   const near = nearest(wanted, known, MAX_NEAR);
   const shown = near.length > 0 || !enumerated.includes(field) ? near : known.slice(0, MAX_NEAR);
@@ -43,10 +45,10 @@ export const nearValues = async (
 };
 
 /** The values of the newest events, the most frequent first. */
-const sample = async (look: Look, columns: readonly string[]) => {
+const sample = async (look: Look, columns: readonly string[], events = SAMPLED_EVENTS) => {
   const rows = await look<{ value: string | null; events: number }>(
     `select value, count(*)::integer as events
-     from (select ${columns.join(', ')} from audit_events order by action_time desc, position desc limit ${SAMPLED_EVENTS}) newest
+     from (select ${columns.join(', ')} from audit_events order by action_time desc, position desc limit ${events}) newest
        cross join lateral (values ${columns.map((column) => `(${column})`).join(', ')}) as of (value)
      group by value order by events desc, value`,
     [],
@@ -55,7 +57,7 @@ const sample = async (look: Look, columns: readonly string[]) => {
   const sampled = (rows ?? []).reduce((sum, { events }) => sum + events, 0) / columns.length;
   return {
     counts: new Map(named.map(({ value, events }) => [value as string, events])),
-    isPart: sampled >= SAMPLED_EVENTS,
+    isPart: sampled >= events,
   };
 };
 
