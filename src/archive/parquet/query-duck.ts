@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBResult } from '@duckdb/node-api';
 import { OrgtrailError, reasonOf } from '../../errors.ts';
 import { loadDuck, quoted, withDuck } from './duckdb.ts';
+import { type Reading, readingOf } from './plain-reads.ts';
 import { type QueryValue, queryValueConverter } from './query-values.ts';
 
 interface QueryColumn {
@@ -34,7 +35,7 @@ const NO_WORDS = 'Error in native callback';
 
 /**
  * Runs one SQL statement of a user, who can read the view `audit_events` and nothing else: no other file, no network, no setting. Rejects with
- * OrgtrailError `usage` for what DuckDB refuses, and if it is not one statement that only reads. On abort it stops.
+ * OrgtrailError `usage` for what DuckDB refuses, and if it is not one statement that only reads (`readingOf`). On abort it stops.
  */
 export const runUserQuery = async <T>(
   sql: string,
@@ -99,29 +100,26 @@ const prepareOne = async (connection: DuckDBConnection, sql: string): Promise<Du
   // The package has no words for a text without any.
   const statements = await inWords(connection.extractStatements(`${sql}\n;`), 'there is no statement');
   if (statements.count !== 1) throw refused(`there are ${statements.count} statements, not one`);
+  const [, explained] = explain.exec(sql) ?? [];
+  const reading = await readingOf(connection, explained ?? sql);
+  if (reading.kind === 'fault') throw refused(reading.reason, 'docs/query.md lists the functions that give rows');
   const statement = await inWords(statements.prepare(0));
   const { statementType, parameterCount } = statement;
-  if (statementType !== StatementType.SELECT && statementType !== StatementType.EXPLAIN) {
+  if (statementType === StatementType.EXPLAIN) requireExplained(explained, reading);
+  else if (statementType !== StatementType.SELECT || reading.kind === 'other') {
     throw refused('only a statement that reads is run: select, with, from, describe, summarize, explain');
   }
   if (parameterCount > 0) throw refused('it has parameters, which have no values');
-  if (statementType === StatementType.EXPLAIN) await requireReading(connection, sql);
   return statement;
 };
 
 const explain =
   /^\s*explain(?:\s+analyze\b)?\s*(?:\(\s*(?:analyze|format\s+\w+)(?:\s*,\s*(?:analyze|format\s+\w+))*\s*\))?(?![\w"])\s*(\S[\s\S]*)$/i;
 
-/** `explain analyze` runs what it explains. The package does not say what that is, so it is prepared for itself. */
-const requireReading = async (connection: DuckDBConnection, sql: string): Promise<void> => {
-  const { StatementType } = await loadDuck();
-  const [, explained] = explain.exec(sql) ?? [];
+/** `explain analyze` runs what it explains. */
+const requireExplained = (explained: string | undefined, { kind }: Reading): void => {
   if (explained === undefined) throw refused('explain must be its first word, with the statement behind it');
-  const statements = await inWords(connection.extractStatements(`${explained}\n;`), 'there is nothing to explain');
-  const [first] = statements.count === 1 ? [await inWords(statements.prepare(0))] : [];
-  if (first?.statementType !== StatementType.SELECT) {
-    throw refused('explain takes a statement that reads: select, with, from');
-  }
+  if (kind === 'other') throw refused('explain takes a statement that reads: select, with, from');
 };
 
 const resultOf = async (result: DuckDBResult, signal: AbortSignal | undefined): Promise<QueryResult> => {
