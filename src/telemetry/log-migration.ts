@@ -1,9 +1,12 @@
 import type { Logger } from 'pino';
 import type { Pool } from '../postgres/pool.ts';
+import type { OnBlocked } from '../postgres/schema/blockers.ts';
 import { type MigrationStep, migrateDatabase, type SchemaState } from '../postgres/schema/migrate.ts';
 
 /** Most migrations take a moment; one that builds an index over all events takes minutes, and must not look like a start that hangs. */
 const TELL_EVERY_MS = 10_000;
+/** Those that stay in the way are named again. */
+const NAME_AGAIN_MS = 60_000;
 
 /**
  * Migrates as `migrateDatabase` does, and logs what it does: that it begins, every ten seconds which step it is at and for how long,
@@ -29,10 +32,24 @@ export const migrateWithLog = async (
       roles: options.roles === true,
       onStep,
       onWait: () => logger.info('waiting for another migration'),
+      onBlocked: logBlocked(logger),
     });
     if (step !== undefined) logger.info({ migrations: step.of, seconds: seconds() }, 'schema migrated');
     return schema;
   } finally {
     clearInterval(timer);
   }
+};
+
+/** Names the sessions that a statement waits for: at once, if others are in the way, and each minute. */
+export const logBlocked = (logger: Logger): OnBlocked => {
+  let named = '';
+  let againAt = 0;
+  return ({ statement, blockers }) => {
+    const names = `${statement} ${blockers.map(({ pid }) => pid).join(' ')}`;
+    if (names === named && performance.now() < againAt) return;
+    named = names;
+    againAt = performance.now() + NAME_AGAIN_MS;
+    logger.warn({ statement: statement.replaceAll(/\s+/g, ' ').slice(0, 200), blockers }, 'waiting for other sessions');
+  };
 };

@@ -7,7 +7,7 @@ import { createPublications } from '../../postgres/schema/publication.ts';
 import { createSearchIndex, type SearchIndexKind, searchIndexes } from '../../postgres/schema/search-index.ts';
 import { setRetentionPolicy } from '../../retention/retention.sql.ts';
 import { createLogger } from '../../telemetry/log.ts';
-import { migrateWithLog } from '../../telemetry/log-migration.ts';
+import { logBlocked, migrateWithLog } from '../../telemetry/log-migration.ts';
 import { formatDuration } from '../../time/duration.ts';
 import type { CliContext } from '../cli-context.ts';
 
@@ -65,7 +65,10 @@ export const migrateCommand = (context: CliContext): Command =>
           context.stdout.write(describeRoles(config.retentionMs));
         }
         for (const kind of kinds) {
-          await createSearchIndex(database.pool, kind, (partition) => context.stdout.write(`indexing ${partition}\n`));
+          await createSearchIndex(database.pool, kind, {
+            onPartition: (partition) => context.stdout.write(`indexing ${partition}\n`),
+            onBlocked: logBlocked(logger),
+          });
           context.stdout.write(`the search index for ${kind} is ready: docs/cookbook.md shows how to query it\n`);
         }
         if (options.publication === true) {

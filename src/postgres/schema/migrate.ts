@@ -5,7 +5,8 @@ import { OrgtrailError } from '../../errors.ts';
 import { packageFile } from '../../package/package-files.ts';
 import { inTransaction, longStatement } from '../pool.ts';
 import { sqlState } from '../sql-state.ts';
-import { buildIndexOnline, IMPATIENT, isInTheWay, readEventIndex } from './online-index.ts';
+import { type OnBlocked, tellBlockers } from './blockers.ts';
+import { buildIndexOnline, IMPATIENT, isInTheWay, pauseAfterTryMs, readEventIndex } from './online-index.ts';
 import { areRolesInUse, grantRoles } from './roles.ts';
 
 const migrationsFolder = packageFile('drizzle');
@@ -57,6 +58,8 @@ export interface MigrateOptions {
   readonly onWait?: () => void;
   /** Called for each migration before it is applied. */
   readonly onStep?: (step: MigrationStep) => void;
+  /** Hears again and again whom a statement waits for. */
+  readonly onBlocked?: OnBlocked;
 }
 
 /**
@@ -72,14 +75,14 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
   }
   refuseNewer(found);
   const giveUpAt = performance.now() + MIGRATION_TIMEOUT_MS;
-  for (;;) {
+  for (let tries = 1; ; tries += 1) {
     try {
       const reached = await migrateSome(pool, options);
       if (reached.state === 'current') return reached;
     } catch (error) {
       // Only what has a transaction of its own is impatient: all readers wait behind it. Those lock views first, and migrations tables.
       if (!isInTheWay(error) || performance.now() > giveUpAt) throw error;
-      await sleep(WAIT_BETWEEN_LOOKS_MS);
+      await sleep(pauseAfterTryMs(tries));
     }
   }
 };
@@ -97,7 +100,7 @@ const migrateSome = async (pool: Pool, options: MigrateOptions): Promise<SchemaS
     const before = await readSchemaState(client);
     refuseNewer(before);
     const outdated = before.state !== 'current';
-    if (outdated) await applyMissing(pool, client, before.newest, options.onStep).catch(explainForbidden);
+    if (outdated) await applyMissing(pool, client, before.newest, options).catch(explainForbidden);
     const reached = await readSchemaState(client);
     // The rights are those of the last migration: they name tables that earlier ones lack.
     const isLast = reached.state === 'current';
@@ -170,7 +173,7 @@ const applyMissing = async (
   pool: Pool,
   client: PoolClient,
   newest: number,
-  onStep: (step: MigrationStep) => void = () => {},
+  { onStep = () => {}, onBlocked = () => {} }: MigrateOptions,
 ): Promise<void> => {
   await client.query('create schema if not exists drizzle');
   await client.query(
@@ -184,12 +187,14 @@ const applyMissing = async (
   const [first] = batch;
   if (newest !== 0 && first !== undefined && isAlone(first)) {
     onStep({ number: 1, of: missing.length });
-    await buildIndexes(pool, client, first.sql);
+    await buildIndexes(pool, client, first.sql, onBlocked);
     await client.query(IMPATIENT);
   }
   for (const [index, migration] of batch.entries()) {
     onStep({ number: index + 1, of: missing.length });
-    for (const statement of migration.sql) await client.query(longStatement(statement));
+    for (const statement of migration.sql) {
+      await tellBlockers(pool, statement, onBlocked, () => client.query(longStatement(statement)));
+    }
     await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
       migration.hash,
       migration.folderMillis,
@@ -201,7 +206,12 @@ const applyMissing = async (
  * Builds the indexes of a migration before it is applied, by other connections, so that entries are stored meanwhile: the migration then
  * finds them there. `client` holds the lock of migrations, and no snapshot that they would wait for.
  */
-const buildIndexes = async (pool: Pool, client: PoolClient, statements: readonly string[]): Promise<void> => {
+const buildIndexes = async (
+  pool: Pool,
+  client: PoolClient,
+  statements: readonly string[],
+  onBlocked: OnBlocked,
+): Promise<void> => {
   const indexes = statements.map(readEventIndex).filter((index) => index !== undefined);
   if (indexes.length === 0) return;
   let touched: Promise<unknown> = Promise.resolve();
@@ -209,7 +219,7 @@ const buildIndexes = async (pool: Pool, client: PoolClient, statements: readonly
     touched = client.query('select').catch(() => {});
   }, TOUCH_EVERY_MS);
   try {
-    for (const index of indexes) await buildIndexOnline(pool, index);
+    for (const index of indexes) await buildIndexOnline(pool, index, { onBlocked });
   } finally {
     clearInterval(timer);
     await touched;

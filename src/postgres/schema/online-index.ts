@@ -2,10 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import { inTransaction, longStatement } from '../pool.ts';
 import { sqlState } from '../sql-state.ts';
+import { type OnBlocked, tellBlockers } from './blockers.ts';
 
 /** Shorter than a server waits until it looks for a deadlock (1 s): a reader that waits for it in a circle is not the one that is ended. */
 export const IMPATIENT = "set local lock_timeout = '800ms'";
-const WAIT_BETWEEN_TRIES_MS = 200;
+const FIRST_PAUSE_MS = 200;
+/** Six times as long as a try: behind a reader that does not end, writers get most of the time. */
+const LONGEST_PAUSE_MS = 5_000;
 const UNDEFINED_TABLE = '42P01';
 const LOCK_NOT_AVAILABLE = '55P03';
 const DEADLOCK_DETECTED = '40P01';
@@ -28,23 +31,35 @@ export const readEventIndex = (statement: string): EventIndex | undefined => {
 export const isInTheWay = (error: unknown): boolean =>
   [LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED].includes(sqlState(error) ?? '');
 
+/** How long the `tries`-th try for a lock (1, 2, …) is waited after, so that those pass that have come to wait behind it. */
+export const pauseAfterTryMs = (tries: number): number =>
+  Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(20, tries - 1));
+
+export interface IndexObserver {
+  readonly onPartition?: ((partition: string) => void) | undefined;
+  /** Hears again and again whom a statement waits for. */
+  readonly onBlocked?: OnBlocked | undefined;
+}
+
 /**
  * Makes an index on every partition, one after the other and without blocking writes, and then has it on the parent, so that new
  * partitions have it, too. What is there already is left alone; an attempt that was cut off is begun again. It waits for transactions that
- * began before it, such as a dump. One process at a time may call it: another one would take what this one is building for what was cut off.
+ * began before it, such as a dump, however long they last; writers do not wait for them with it. One process at a time may call it: another one
+ * would take what this one is building for what was cut off.
  */
 export const buildIndexOnline = async (
   pool: Pool,
-  { name, definition }: EventIndex,
-  onPartition: (partition: string) => void = () => {},
+  index: EventIndex,
+  { onPartition, onBlocked = () => {} }: IndexObserver = {},
 ): Promise<void> => {
-  await impatiently(pool, `create index if not exists ${name} on only audit_events ${definition}`);
+  const { name, definition } = index;
+  await impatiently(pool, `create index if not exists ${name} on only audit_events ${definition}`, onBlocked);
   for (;;) {
     const next = await findPartitionWithout(pool, name);
     if (next === undefined) return;
-    onPartition(next.partition);
+    onPartition?.(next.partition);
     try {
-      await buildOnPartition(pool, name, definition, next);
+      await buildOnPartition(pool, index, next, onBlocked);
     } catch (error) {
       // Retention has dropped it meanwhile.
       if (sqlState(error) !== UNDEFINED_TABLE) throw error;
@@ -76,27 +91,33 @@ const findPartitionWithout = async (pool: Pool, name: string): Promise<Unindexed
 
 const buildOnPartition = async (
   pool: Pool,
-  name: string,
-  definition: string,
+  { name, definition }: EventIndex,
   { partition, index, isValid }: UnindexedPartition,
+  onBlocked: OnBlocked,
 ): Promise<void> => {
-  if (isValid === false) await pool.query(longStatement(`drop index concurrently if exists ${index}`));
-  await pool.query(longStatement(`create index concurrently if not exists ${index} on ${partition} ${definition}`));
-  await impatiently(pool, `alter index ${name} attach partition ${index}`);
+  // What it waits with holds up no reader and no writer.
+  const concurrently = (statement: string) =>
+    tellBlockers(pool, statement, onBlocked, () => pool.query(longStatement(statement)));
+  if (isValid === false) await concurrently(`drop index concurrently if exists ${index}`);
+  await concurrently(`create index concurrently if not exists ${index} on ${partition} ${definition}`);
+  await impatiently(pool, `alter index ${name} attach partition ${index}`, onBlocked);
 };
 
 /** Until it has its locks: it lets those pass that have come to wait behind it. */
-const impatiently = async (pool: Pool, statement: string): Promise<void> => {
-  for (;;) {
+const impatiently = async (pool: Pool, statement: string, onBlocked: OnBlocked): Promise<void> => {
+  for (let tries = 1; ; tries += 1) {
     try {
-      await inTransaction(pool, async (client: PoolClient) => {
-        await client.query(IMPATIENT);
-        await client.query(statement);
-      });
+      await tellBlockers(pool, statement, onBlocked, () => tryOnce(pool, statement));
       return;
     } catch (error) {
       if (!isInTheWay(error)) throw error;
-      await sleep(WAIT_BETWEEN_TRIES_MS);
+      await sleep(pauseAfterTryMs(tries));
     }
   }
 };
+
+const tryOnce = async (pool: Pool, statement: string): Promise<void> =>
+  await inTransaction(pool, async (client: PoolClient) => {
+    await client.query(IMPATIENT);
+    await client.query(statement);
+  });

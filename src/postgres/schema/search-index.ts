@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { OrgtrailError } from '../../errors.ts';
 import { sqlState } from '../sql-state.ts';
-import { buildIndexOnline } from './online-index.ts';
+import { buildIndexOnline, type IndexObserver } from './online-index.ts';
 
 /** What can be made searchable: the payload by containment, and the whole text of an entry by any part of it. */
 export const searchIndexes = {
@@ -20,11 +20,11 @@ const NOT_TO_BE_HAD = ['0A000', '58P01', '42501', '42704'];
 export const createSearchIndex = async (
   pool: Pool,
   kind: SearchIndexKind,
-  onPartition: (partition: string) => void,
+  observer: IndexObserver = {},
 ): Promise<void> => {
   const { name, method } = searchIndexes[kind];
   if (kind === 'text') await createTrigrams(pool);
-  await buildIndexOnline(pool, { name, definition: `using ${method}` }, onPartition);
+  await buildIndexOnline(pool, { name, definition: `using ${method}` }, observer);
 };
 
 const createTrigrams = async (pool: Pool): Promise<void> => {

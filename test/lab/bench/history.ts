@@ -177,7 +177,7 @@ try {
     .filter((kind): kind is SearchIndexKind => kind === 'json' || kind === 'text');
   for (const kind of kinds) {
     const startedAt = performance.now();
-    await createSearchIndex(pool, kind, () => {});
+    await createSearchIndex(pool, kind);
     console.error(`search index ${kind}: ${Math.round((performance.now() - startedAt) / 1_000)} s`);
   }
   await client.connect();

@@ -1,9 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
+import type { BlockedStatement } from '../../../src/postgres/schema/blockers.ts';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import { buildIndexOnline } from '../../../src/postgres/schema/online-index.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import { hasOwnTransaction, migrateUpTo } from '../../support/postgres/migrate-up-to.ts';
+import { until } from '../../support/process/until.ts';
 
 const MONTHS = 3;
 
@@ -38,6 +41,20 @@ const holdSnapshot = async () => {
       holder.release();
     },
   };
+};
+
+/** A reader that has planned with all indexes that there are now, and does not end by itself. */
+const holdReader = async () => {
+  const reader = await database.pool.connect();
+  await reader.query('begin');
+  await reader.query('select count(*) from audit_events -- does not end');
+  const { rows } = await reader.query<{ pid: number }>('select pg_backend_pid() as pid');
+  await reader.query('select max(position) from audit_events -- its last words');
+  const end = async () => {
+    await reader.query('rollback');
+    reader.release();
+  };
+  return { pid: rows[0]?.pid, end };
 };
 
 /** The indexes of audit_events, on how many partitions each is, and whether all of it is valid. */
@@ -116,5 +133,45 @@ describe('an upgrade that builds indexes over all events', () => {
       await other.end();
     }
     await expectAllIndexes();
+  });
+
+  test('tells whom it waits for, and lets writers pass, behind a reader that does not end', async () => {
+    const index = { name: 'audit_events_slow', definition: '(position, id)' };
+    const { rows } = await database.pool.query<{ partition: string }>(
+      "select min(inhrelid::regclass::text) as partition from pg_inherits where inhparent = 'audit_events'::regclass",
+    );
+    const partition = rows[0]?.partition ?? '';
+    // Its index is made already, as if the build had been cut off before it was attached.
+    await database.pool.query(`create index ${partition}_slow on ${partition} ${index.definition}`);
+    const reader = await holdReader();
+    const told: BlockedStatement[] = [];
+    const building = buildIndexOnline(database.pool, index, { onBlocked: (blocked) => told.push(blocked) });
+    await until('it tells twice', async () => told.length > 1);
+    expect(told[1]).toMatchObject({
+      statement: `alter index audit_events_slow attach partition ${partition}_slow`,
+      blockers: [{ pid: reader.pid, state: 'idle in transaction', query: expect.stringContaining('its last words') }],
+    });
+    await insert('behind');
+    expect(await indexesOf(database)).toContainEqual(expect.objectContaining({ name: index.name, valid: false }));
+    await reader.end();
+    await building;
+    const [built] = (await indexesOf(database)).filter(({ name }) => name === index.name);
+    expect(built).toMatchObject({ valid: true, partitions: await partitions() });
+  });
+
+  test('tells whom a build waits for that an older snapshot holds up', async () => {
+    const told: BlockedStatement[] = [];
+    let migrated: Promise<unknown>;
+    {
+      await using _snapshot = await holdSnapshot();
+      migrated = migrateDatabase(database.pool, { onBlocked: (blocked) => told.push(blocked) });
+      await until('it tells', async () => told.length > 0);
+      await insert('meanwhile');
+    }
+    await migrated;
+    expect(told[0]).toMatchObject({
+      statement: expect.stringMatching(/^create index concurrently /),
+      blockers: [{ query: expect.stringContaining('begin isolation level repeatable read') }],
+    });
   });
 });
