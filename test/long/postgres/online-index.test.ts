@@ -50,11 +50,13 @@ const holdReader = async () => {
   await reader.query('select count(*) from audit_events -- does not end');
   const { rows } = await reader.query<{ pid: number }>('select pg_backend_pid() as pid');
   await reader.query('select max(position) from audit_events -- its last words');
-  const end = async () => {
-    await reader.query('rollback');
-    reader.release();
+  return {
+    pid: rows[0]?.pid,
+    async [Symbol.asyncDispose]() {
+      await reader.query('rollback');
+      reader.release();
+    },
   };
-  return { pid: rows[0]?.pid, end };
 };
 
 /** The indexes of audit_events, on how many partitions each is, and whether all of it is valid. */
@@ -143,17 +145,19 @@ describe('an upgrade that builds indexes over all events', () => {
     const partition = rows[0]?.partition ?? '';
     // Its index is made already, as if the build had been cut off before it was attached.
     await database.pool.query(`create index ${partition}_slow on ${partition} ${index.definition}`);
-    const reader = await holdReader();
     const told: BlockedStatement[] = [];
-    const building = buildIndexOnline(database.pool, index, { onBlocked: (blocked) => told.push(blocked) });
-    await until('it tells twice', async () => told.length > 1);
-    expect(told[1]).toMatchObject({
-      statement: `alter index audit_events_slow attach partition ${partition}_slow`,
-      blockers: [{ pid: reader.pid, state: 'idle in transaction', query: expect.stringContaining('its last words') }],
-    });
-    await insert('behind');
-    expect(await indexesOf(database)).toContainEqual(expect.objectContaining({ name: index.name, valid: false }));
-    await reader.end();
+    let building: Promise<unknown>;
+    {
+      await using reader = await holdReader();
+      building = buildIndexOnline(database.pool, index, { onBlocked: (blocked) => told.push(blocked) });
+      await until('it tells twice', async () => told.length > 1);
+      expect(told[1]).toMatchObject({
+        statement: `alter index audit_events_slow attach partition ${partition}_slow`,
+        blockers: [{ pid: reader.pid, state: 'idle in transaction', query: expect.stringContaining('its last words') }],
+      });
+      await insert('behind');
+      expect(await indexesOf(database)).toContainEqual(expect.objectContaining({ name: index.name, valid: false }));
+    }
     await building;
     const [built] = (await indexesOf(database)).filter(({ name }) => name === index.name);
     expect(built).toMatchObject({ valid: true, partitions: await partitions() });
