@@ -117,7 +117,7 @@ const showErrors = (console: FastifyInstance, frame: Frame, logger: Logger): voi
   console.setErrorHandler((error: FastifyError, request, reply) => {
     const { code, status, reason, retryAfterSeconds } = failureOf(error, request, logger);
     if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
-    const text = `${reason.charAt(0).toUpperCase()}${reason.slice(1)}${reason.endsWith('.') ? '' : '.'}`;
+    const text = `${reason.charAt(0).toUpperCase()}${reason.slice(1)}${/[.?]$/.test(reason) ? '' : '.'}`;
     const title = titles[code] ?? (code < 500 ? 'Invalid request' : 'Temporarily unavailable');
     const link = code >= 500 || code === 429 ? tryAgain(request) : wayBack(request);
     const more = status === 'unavailable' ? ' Collection resumes by itself as soon as it does.' : '';

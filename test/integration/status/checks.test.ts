@@ -38,6 +38,11 @@ test('a round of the scrub lane leaves its result for each log, once, and the pa
   await using run = await world.open();
   await using served = await serve(run);
   expect(await checksOf(served)).toContain('None yet. The daemon begins one');
+  const misspelt = await fetch(`${served.server.url}/checks?fuond=true`);
+  expect([misspelt.status, await misspelt.text()]).toEqual([
+    400,
+    expect.stringContaining('<p>Unknown parameter &quot;fuond&quot;; did you mean &quot;found&quot;?</p>'),
+  ]);
   await run.sync();
   const removed = await removeByHand(world);
   expect(removed).toBeGreaterThan(5);

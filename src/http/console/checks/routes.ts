@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { unknownParameter } from '../../../text/nearest.ts';
 import { hidden } from '../hidden.ts';
 import { OPERATIONS_PATH } from '../operations/operations-menu.ts';
 import type { OperationsSource } from '../operations/operations-source.ts';
@@ -6,8 +7,16 @@ import { type Frame, sendPage } from '../page.ts';
 import { checksBody } from './checks-page.ts';
 
 const PAGE_SIZE = 25;
+const parameters = ['runs_before', 'rounds_before', 'found'];
 
 type Query = Readonly<Record<string, unknown>>;
+
+/** Throws for what is misspelt: it would mean all of them. */
+const refuseUnknown = (query: Query): void => {
+  const unknown = Object.keys(query).find((name) => !parameters.includes(name));
+  if (unknown === undefined) return;
+  throw Object.assign(new Error(unknownParameter(unknown, parameters)), { statusCode: 400 });
+};
 
 /** What is no number of a row is as if it were not there. */
 const numberIn = (query: Query, name: string): number | undefined => {
@@ -19,6 +28,7 @@ const numberIn = (query: Query, name: string): number | undefined => {
 export const checkPages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
   pages.get<{ Querystring: Query }>('/checks', { schema: hidden }, async (request, reply) => {
     const { query } = request;
+    refuseUnknown(query);
     const asked = { runsBefore: numberIn(query, 'runs_before'), roundsBefore: numberIn(query, 'rounds_before') };
     const found = query['found'] === 'true';
     const [runs, rounds, totals] = await Promise.all([
