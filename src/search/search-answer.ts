@@ -14,7 +14,7 @@ export interface FilterReport {
   readonly field: SearchField;
   /** As it was written. */
   readonly value: string;
-  /** Whether any stored event has it, of any time. */
+  /** Whether any event that is in PostgreSQL has it, of any time. */
   readonly occurs: boolean | null;
   /** Whether any has it of the time and organization searched, whatever the other filters are. */
   readonly occursInRange: boolean | null;
@@ -37,7 +37,7 @@ export const incompleteReasons = {
   begins_before_collection: 'The time searched begins before anything is collected.',
   archive_not_searched: 'Months of the time searched are in the archive alone, and were not searched.',
   months_dropped: 'Months of the time searched were dropped without an archive: what was in them is gone.',
-  value_never_occurs: 'A value searched for occurs in no stored event: it may be misspelt.',
+  value_never_occurs: 'A value searched for occurs in no event that is in PostgreSQL: it may be misspelt.',
   value_not_checked:
     'Whether a value searched for occurs in any event could not be looked up in time, or in the archive.',
 } as const;

@@ -94,7 +94,7 @@ describe('searching', () => {
     await page.getByText('All of the time searched is collected, and every value searched for occurs').waitFor();
     await page.getByText('Each of these filters alone has events; no event meets all of them.').waitFor();
     await console.open('/events?since=24h&action=rotaet');
-    await page.getByText('No stored event has action “rotaet”, of any time.').waitFor();
+    await page.getByText('No event that is in PostgreSQL has action “rotaet”, of any time.').waitFor();
     expect(await page.getByText('every value searched for occurs').count()).toBe(0);
     expect(await accessibilityFaults(page)).toEqual([]);
     await page.getByRole('link', { name: 'rotate', exact: true }).click();

@@ -65,7 +65,9 @@ const emptyLines = ({ empty, incomplete }: ShownAnswer): readonly string[] => {
     const named = `${field} ${printable(value, 60)}`;
     const nearest = near.map((one) => `${printable(one.value, 60)} (${one.atLeast ? 'at least ' : ''}${one.events})`);
     if (occurs === false)
-      return [`${named} occurs in no stored event${nearest.length === 0 ? '' : `; near: ${nearest.join(', ')}`}`];
+      return [
+        `${named} occurs in no event that is in PostgreSQL${nearest.length === 0 ? '' : `; near: ${nearest.join(', ')}`}`,
+      ];
     return occursInRange === false ? [`${named} occurs, but not in the time and organizations searched`] : [];
   });
   return incomplete.includes('value_not_checked') ? [...filters, incompleteReasons.value_not_checked] : filters;

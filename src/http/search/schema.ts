@@ -97,7 +97,7 @@ const emptySchema = {
         properties: {
           field: { type: 'string', enum: searchFields },
           value: { type: 'string' },
-          occurs: nullable('boolean', 'Whether any stored event has it, of any time.'),
+          occurs: nullable('boolean', 'Whether any event that is in PostgreSQL has it, of any time.'),
           occurs_in_range: nullable('boolean', 'Whether any has it of the time and organization searched.'),
           near: {
             type: 'array',

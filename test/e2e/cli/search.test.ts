@@ -94,7 +94,7 @@ describe('search', () => {
 
   test('an empty answer does not claim more than is known', async () => {
     const { stdout } = await search('--since', '2d', '--actor', 'mira');
-    expect(stdout).toMatch(/^No events match\.\nactor mira occurs in no stored event/);
+    expect(stdout).toMatch(/^No events match\.\nactor mira occurs in no event that is in PostgreSQL/);
     expect(await jsonOf('--since', '2d', '--actor', 'mira')).toMatchObject({ events: [], complete: false });
     expect(await jsonOf('--since', '2d')).toMatchObject({ complete: true });
     const database = await createTestDatabase();

@@ -9,6 +9,7 @@ import { answerSearch } from '../../../src/http/search/answer.ts';
 import { pageEnd } from '../../../src/http/search/routes.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
 import { readSearch } from '../../../src/search/search.ts';
+import { incompleteReasons } from '../../../src/search/search-answer.ts';
 import { type Explorer, openExplorer } from '../../../src/search/search-source.ts';
 import { type ArchiveWorld, openArchiveWorld, smallObjects, YEAR_MS } from '../../support/archive/archive-world.ts';
 
@@ -73,6 +74,15 @@ describe('a search over months that are in the archive alone', () => {
     expect(incomplete).not.toContain('value_never_occurs');
     expect(empty?.filters).toMatchObject([{ field: 'resource', occurs: null, occursInRange: null }]);
     expect((await answer({ resource: 'none', since: '2024-03-01' })).incomplete).toContain('value_never_occurs');
+  });
+
+  test('of a later time says of a value of the archive only that PostgreSQL does not have it', async () => {
+    await drop();
+    const { search, page, coverage, empty, incomplete } = await answer({ q: 'id:february', since: '2024-03-01' });
+    expect(incomplete).toContain('value_never_occurs');
+    expect(incompleteReasons.value_never_occurs).toContain('occurs in no event that is in PostgreSQL');
+    const shown = { search, events: page.events, coverage, empty, incomplete, next: null };
+    expect(searchText(shown, undefined)).toContain('id:february occurs in no event that is in PostgreSQL');
   });
 
   test('says so on a terminal', async () => {

@@ -119,7 +119,7 @@ const filterLine = (search: Search, filter: FilterReport): Html | undefined => {
     near.length === 0
       ? null
       : html` Near: ${near.map((one, n) => html`${n === 0 ? '' : ', '}${nearLink(search, filter, one)}`)}.`;
-  if (occurs === false) return html`<li>No stored event has ${subject}, of any time.${hint}</li>`;
+  if (occurs === false) return html`<li>No event that is in PostgreSQL has ${subject}, of any time.${hint}</li>`;
   if (occurs === null) return html`<li>Whether any event has ${subject} could not be looked up in time.${hint}</li>`;
   if (occursInRange === false) {
     return html`<li>${subject} alone has no event in the time and organization searched, but has some elsewhere.</li>`;
