@@ -1,5 +1,4 @@
-import type { SourceKey } from '../ingest/planning/source.ts';
-import { keyOf } from '../ingest/sync/work-pool.ts';
+import { keyOf, type SourceKey } from '../ingest/planning/source.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { behindAfterSeconds, pausesOf, vanishedOf } from './health.ts';
 import type { SourceGroup } from './sources/source-groups.ts';

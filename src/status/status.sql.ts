@@ -1,9 +1,8 @@
 import { and, count, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import type { SourceKey } from '../ingest/planning/source.ts';
+import { keyOf, type SourceKey } from '../ingest/planning/source.ts';
 import type { CoverageHole } from '../ingest/sync/coverage-holes.sql.ts';
 import { REFUSED_LISTINGS } from '../ingest/sync/discovery/accounts.sql.ts';
-import { keyOf } from '../ingest/sync/work-pool.ts';
 import { db, type Row } from '../postgres/db.ts';
 import { feedHead } from '../postgres/tables/events.ts';
 import { discovery, organizations } from '../postgres/tables/organizations.ts';

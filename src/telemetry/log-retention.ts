@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
+import { keyOf } from '../ingest/planning/source.ts';
 import { RETENTION_URGENT_MS } from '../ingest/planning/upstream-retention.ts';
 import { kindOf } from '../ingest/sources/registry.ts';
 import type { NearRetention } from '../ingest/sync/ports.ts';
-import { keyOf } from '../ingest/sync/work-pool.ts';
 import { formatDuration } from '../time/duration.ts';
 import { onceADay } from './once-a-day.ts';
 

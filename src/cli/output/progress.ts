@@ -1,7 +1,6 @@
-import type { SourceKey } from '../../ingest/planning/source.ts';
+import { keyOf, type SourceKey } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
 import type { SyncObserver } from '../../ingest/sync/ports.ts';
-import { keyOf } from '../../ingest/sync/work-pool.ts';
 import { formatDuration } from '../../time/duration.ts';
 import type { CliContext } from '../cli-context.ts';
 import { counted, countedSources } from './counted.ts';

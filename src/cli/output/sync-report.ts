@@ -1,9 +1,9 @@
 import { exitCodes } from '../../errors.ts';
+import { keyOf } from '../../ingest/planning/source.ts';
 import { RETENTION_NEAR_MS } from '../../ingest/planning/upstream-retention.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
 import type { WantedHoles } from '../../ingest/sync/coverage-holes.sql.ts';
 import type { SyncReport } from '../../ingest/sync/sync-once.ts';
-import { keyOf } from '../../ingest/sync/work-pool.ts';
 import { isAccount, ownerName } from '../../status/sources/source-owner.ts';
 import type { SourceStatus, Status } from '../../status/status.sql.ts';
 import { formatDuration } from '../../time/duration.ts';

@@ -1,7 +1,7 @@
 import { exitCodes } from '../../errors.ts';
 import type { Range } from '../../ingest/planning/coverage.ts';
+import { keyOf } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
-import { keyOf } from '../../ingest/sync/work-pool.ts';
 import type { SourceVerification } from '../../ingest/verify/ports.ts';
 import type { VerifyScope } from '../../ingest/verify/verify.ts';
 import { formatDuration } from '../../time/duration.ts';

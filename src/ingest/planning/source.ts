@@ -14,6 +14,9 @@ export interface SourceKey {
   readonly id: string;
 }
 
+/** Names a source within this process. */
+export const keyOf = (source: SourceKey): string => `${source.kind}/${source.id}`;
+
 /** How the sources of one kind are read. */
 export interface KindPolicy {
   readonly kind: string;

@@ -3,7 +3,7 @@ import { type PlanPolicy, scrubFacts } from '../planning/planner.ts';
 import { noIntervals } from '../planning/polling/lane-intervals.ts';
 import { duePolls, type PollBudget, pollsPerTick } from '../planning/polling/poll-interval.ts';
 import { scrubUrgency } from '../planning/scrub.ts';
-import type { SourceKey } from '../planning/source.ts';
+import { keyOf, type SourceKey } from '../planning/source.ts';
 import { RETENTION_NEAR_MS, retentionSlackMs } from '../planning/upstream-retention.ts';
 import { OVERLAP_MS } from '../planning/walk.ts';
 import { planPolicies } from './kind-policy.ts';
@@ -12,7 +12,7 @@ import { RememberedSources } from './planning-round/remembered-sources.ts';
 import { sourcesOfPlan } from './planning-round/sources-of-plan.ts';
 import type { PlanningTime } from './planning-time.ts';
 import type { NearRetention, SyncContext } from './ports.ts';
-import { type Job, keyOf } from './work-pool.ts';
+import type { Job } from './work-pool.ts';
 
 export interface JobPlan {
   readonly sources: number;

@@ -1,12 +1,12 @@
 import { ApiError } from '../../errors.ts';
-import type { SourceKey } from '../planning/source.ts';
+import { keyOf, type SourceKey } from '../planning/source.ts';
 import { createDaemon, type SyncDaemon } from './daemon.ts';
 import { type Discovered, discoverInTurn, readProfiles } from './discovery/discover.ts';
 import { findSubOrganizations } from './discovery/sub-organizations.ts';
 import { type PlanningTime, planningTime } from './planning-time.ts';
 import type { SyncContext } from './ports.ts';
 import type { TurnResult } from './turn/turn.ts';
-import { type Job, keyOf } from './work-pool.ts';
+import type { Job } from './work-pool.ts';
 
 /** Between two attempts at what failed. */
 const MAX_RETRY_WAIT_MS = 10_000;

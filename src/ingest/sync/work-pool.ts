@@ -1,6 +1,6 @@
 import { type Lane, lanes } from '../planning/lanes.ts';
 import type { PlanPolicy } from '../planning/planner.ts';
-import type { SourceKey } from '../planning/source.ts';
+import { keyOf, type SourceKey } from '../planning/source.ts';
 import { LaneShares } from './lane-shares.ts';
 import type { JobClock } from './planning-time.ts';
 
@@ -165,6 +165,3 @@ export class WorkPool {
     }
   }
 }
-
-/** Names a source within this process. */
-export const keyOf = (source: SourceKey): string => `${source.kind}/${source.id}`;

@@ -1,6 +1,6 @@
 import { desc, eq } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { keyOf } from '../../ingest/sync/work-pool.ts';
+import { keyOf } from '../../ingest/planning/source.ts';
 import { db } from '../../postgres/db.ts';
 import { longStatement } from '../../postgres/pool.ts';
 import { organizationChanges, organizations } from '../../postgres/tables/organizations.ts';

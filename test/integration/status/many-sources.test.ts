@@ -1,7 +1,7 @@
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { laneIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
-import { keyOf } from '../../../src/ingest/sync/work-pool.ts';
+import { keyOf } from '../../../src/ingest/planning/source.ts';
 import { nearsLoss, sourceStates } from '../../../src/status/health.ts';
 import { groupsOf, type SourceGroup, totalsOf } from '../../../src/status/sources/source-groups.ts';
 import { isAccount, type SourceWithState } from '../../../src/status/sources/source-owner.ts';

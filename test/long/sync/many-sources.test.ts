@@ -1,13 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { laneIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
-import type { SourceKey } from '../../../src/ingest/planning/source.ts';
+import { keyOf, type SourceKey } from '../../../src/ingest/planning/source.ts';
 import { kindOf } from '../../../src/ingest/sources/registry.ts';
 import { planJobs } from '../../../src/ingest/sync/plan-jobs.ts';
 import { RememberedSources } from '../../../src/ingest/sync/planning-round/remembered-sources.ts';
 import type { SyncContext, SyncObserver } from '../../../src/ingest/sync/ports.ts';
 import { createSyncStore } from '../../../src/ingest/sync/sync-store.sql.ts';
 import { WindowLimit } from '../../../src/ingest/sync/window-limit.ts';
-import { keyOf } from '../../../src/ingest/sync/work-pool.ts';
 import { readStatus } from '../../../src/status/status.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';

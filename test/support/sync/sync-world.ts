@@ -5,14 +5,14 @@ import { type App, type AppOptions, openApp } from '../../../src/app/open-app.ts
 import { type Comparison, compareWithTruth } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import { type Config, loadConfig } from '../../../src/config/config.ts';
 import { ApiError } from '../../../src/errors.ts';
-import type { SourceKey } from '../../../src/ingest/planning/source.ts';
+import { keyOf, type SourceKey } from '../../../src/ingest/planning/source.ts';
 import { discover } from '../../../src/ingest/sync/discovery/discover.ts';
 import { planJobs } from '../../../src/ingest/sync/plan-jobs.ts';
 import { planningTime } from '../../../src/ingest/sync/planning-time.ts';
 import type { SyncContext, SyncObserver } from '../../../src/ingest/sync/ports.ts';
 import { type SyncOnceOptions, type SyncReport, syncOnce } from '../../../src/ingest/sync/sync-once.ts';
 import { takeTurn } from '../../../src/ingest/sync/turn/turn.ts';
-import { type Job, keyOf, type WorkLeft, WorkPool } from '../../../src/ingest/sync/work-pool.ts';
+import { type Job, type WorkLeft, WorkPool } from '../../../src/ingest/sync/work-pool.ts';
 import { version } from '../../../src/package/package-files.ts';
 import type { RequestRecord } from '../../../src/simulator/api/request-log.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';

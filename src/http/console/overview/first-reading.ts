@@ -1,4 +1,4 @@
-import { keyOf } from '../../../ingest/sync/work-pool.ts';
+import { keyOf } from '../../../ingest/planning/source.ts';
 import { nearsLoss, type SourceHealth, sourceStates } from '../../../status/health.ts';
 import type { ReadingPace } from '../../../status/overview/overview.ts';
 import { PACE_MINUTES } from '../../../status/overview/reading-pace.sql.ts';

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { keyOf } from '../../../ingest/sync/work-pool.ts';
+import { keyOf } from '../../../ingest/planning/source.ts';
 import { isAccount, isOrganization } from '../../../status/sources/source-owner.ts';
 import { hidden } from '../hidden.ts';
 import { html } from '../html.ts';

@@ -1,4 +1,4 @@
-import { keyOf } from '../../../ingest/sync/work-pool.ts';
+import { keyOf } from '../../../ingest/planning/source.ts';
 import { DELAY, NOT_COLLECTED } from '../../../status/collection-words.ts';
 import { laneTroubleText } from '../../../status/health.ts';
 import type { Activity, SourceCoverage } from '../../../status/overview/overview.ts';

@@ -1,8 +1,7 @@
 import { DatabaseError, type Pool } from 'pg';
 import { pageQuery } from '../../../postgres/page-query.ts';
 import { isRefusal, sqlState } from '../../../postgres/sql-state.ts';
-import type { CommitResult, PageCommit } from '../../planning/source.ts';
-import { keyOf } from '../work-pool.ts';
+import { type CommitResult, keyOf, type PageCommit } from '../../planning/source.ts';
 import { type CommitRow, commitPage, resultOf, rowsOf } from './commit-page.sql.ts';
 import { commitTogether } from './commit-statement.sql.ts';
 import { Gathering, type Outcome } from './gathering.ts';

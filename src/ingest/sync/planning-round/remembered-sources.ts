@@ -1,6 +1,6 @@
 import type { Time } from '../../../time/clock.ts';
+import { keyOf } from '../../planning/source.ts';
 import type { SyncStore } from '../ports.ts';
-import { keyOf } from '../work-pool.ts';
 import type { SourceSurvey } from './planned-source.ts';
 import { RememberedSource } from './remembered-source.ts';
 
