@@ -45,7 +45,7 @@ export const countEvents = async (
   const { firstMs } = limits;
   const all = firstMs > 0 ? await ask({ low: undefined, high: undefined }, bucketMs, firstMs) : undefined;
   if (all !== undefined)
-    return await wholeCount(all, range, bucketMs, (finerMs) => askAll(ask, finerMs, limits.totalMs));
+    return await wholeCount(all, range, bucketMs, (finerMs) => askAll(ask, finerMs, deadlineMs - clockMs()));
   const { rows, countedSinceMs } = await countPieces(ask, bucketMs, range, () => deadlineMs - clockMs());
   const sinceMs = countedSinceMs ?? range.sinceMs;
   const shown = range.sinceMs === undefined && sinceMs !== undefined ? bucketMsOf(sinceMs, range.beforeMs) : bucketMs;
@@ -95,8 +95,8 @@ const askerOf =
   (slice, bucketMs, timeoutMs) =>
     readCounts(pool, query, { slice, bucketMs, timeoutMs, nowMs, signal });
 
-const askAll = (ask: Ask, bucketMs: number, timeoutMs: number) =>
-  ask({ low: undefined, high: undefined }, bucketMs, timeoutMs);
+const askAll = async (ask: Ask, bucketMs: number, timeoutMs: number): Promise<readonly CountRow[] | undefined> =>
+  timeoutMs < LEAST_STATEMENT_MS ? undefined : await ask({ low: undefined, high: undefined }, bucketMs, timeoutMs);
 
 interface Range {
   /** Undefined: the search has no `since`. */
