@@ -1,16 +1,13 @@
 import type { ArchiveTarget } from '../archive/archive-address.ts';
 import type { ArchiveKeys } from '../archive/store/object-store.ts';
-import { OrgtrailError } from '../errors.ts';
 import type { AnchorTarget } from '../evidence/anchors/anchor-targets.ts';
 import type { S3Settings } from '../evidence/anchors/open-anchors.ts';
 import type { Credential, NamedCredential } from '../ingest/cloudflare/credential.ts';
 import type { Filter } from '../ingest/planning/filters.ts';
 import type { SourceKindName } from '../ingest/sources/registry.ts';
 import { tickIntervalMs } from '../ingest/sync/scheduler.ts';
-import { databaseUrlWarning } from '../postgres/database-url.ts';
-import { isLoopbackHost } from '../postgres/loopback.ts';
 import { awsVariables } from '../s3/aws-credentials.ts';
-import { formatDuration } from '../time/duration.ts';
+import { contradictionsOf, warningsOf } from './contradictions.ts';
 import { DEFAULT_CREDENTIAL, readCredentials } from './credentials.ts';
 import {
   type AccountsWanted,
@@ -19,7 +16,7 @@ import {
   type LogLevel,
   type Settings,
 } from './environment-schema.ts';
-import { describeFault, type Fault, inOrder, locateFault } from './faults.ts';
+import { configurationError, describeFault, type Fault, inOrder, locateFault } from './faults.ts';
 import { readFilters } from './filter-settings.ts';
 import { unknownSettings } from './known-settings.ts';
 import { readCredential, withSecretFiles } from './secret-settings.ts';
@@ -188,17 +185,7 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
     faults.push(`CLOUDFLARE_CREDENTIALS.${DEFAULT_CREDENTIAL} is the name of the credential that is set by itself`);
   }
   const sinks = readSinks(env['ORGTRAIL_SINKS'], faults);
-  if (parsed.success && (parsed.data.ORGTRAIL_SETTLE.at(-1) ?? 0) >= parsed.data.ORGTRAIL_RETENTION) {
-    faults.push(
-      'ORGTRAIL_RETENTION must be longer than the last delay of ORGTRAIL_SETTLE, which still reads that time again',
-    );
-  }
-  if (parsed.data?.ORGTRAIL_EVIDENCE_SIGNER !== undefined && parsed.data.ORGTRAIL_EVIDENCE_KEY_FILE === undefined) {
-    faults.push('ORGTRAIL_EVIDENCE_SIGNER needs ORGTRAIL_EVIDENCE_KEY_FILE beside it, with the public key');
-  }
-  if (parsed.data !== undefined) {
-    faults.push(...halfKeyFaults(parsed.data), ...nextKeyFaults(parsed.data), ...checkpointFaults(sinks, parsed.data));
-  }
+  if (parsed.data !== undefined) faults.push(...contradictionsOf(parsed.data, sinks));
   if (faults.length > 0 || !parsed.success) return undefined;
   const values = parsed.data;
   const unknown = unknownSettings(Object.keys(env));
@@ -245,31 +232,6 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
     warnings: [...unknown, ...warningsOf(env, values), ...sinkWarnings(sinks)],
   };
 };
-
-const checkpointFaults = (sinks: readonly NamedSink[], { ORGTRAIL_EVIDENCE_ORIGIN: origin }: Settings): string[] =>
-  origin !== undefined
-    ? []
-    : sinks
-        .filter(({ settings }) => settings.checkpoints === true)
-        .map(
-          ({ name }) => `ORGTRAIL_SINKS.${name}.checkpoints needs ORGTRAIL_EVIDENCE_ORIGIN: without it there are none`,
-        );
-
-const halfKeyFaults = (values: Settings): string[] =>
-  (['EVIDENCE', 'ARCHIVE'] as const).flatMap((of) => {
-    const names = [`ORGTRAIL_${of}_S3_ACCESS_KEY`, `ORGTRAIL_${of}_S3_SECRET_KEY`] as const;
-    const given = names.filter((name) => values[name] !== undefined);
-    return given.length === 1 ? [`${names.join(' and ')} belong together: set both`] : [];
-  });
-
-const nextKeyFaults = (values: Settings): string[] => [
-  ...(values.ORGTRAIL_EVIDENCE_NEXT_SIGNER !== undefined && values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE === undefined
-    ? ['ORGTRAIL_EVIDENCE_NEXT_SIGNER needs ORGTRAIL_EVIDENCE_NEXT_KEY_FILE beside it, with the public key']
-    : []),
-  ...(values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE !== undefined && values.ORGTRAIL_EVIDENCE_KEY_FILE === undefined
-    ? ['ORGTRAIL_EVIDENCE_NEXT_KEY_FILE needs ORGTRAIL_EVIDENCE_KEY_FILE beside it: a single key is that one']
-    : []),
-];
 
 const awsOf = (env: Record<string, string>): ArchiveKeys['environment'] =>
   Object.fromEntries(awsVariables.map((name) => [name, env[name]]));
@@ -321,53 +283,6 @@ const withDefault = (credential: Credential | undefined, budget: number): readon
 const withoutEmpty = (environment: Environment): Record<string, string> =>
   Object.fromEntries(
     Object.entries(environment).filter((pair): pair is [string, string] => pair[1] !== undefined && pair[1] !== ''),
-  );
-
-const warningsOf = (env: Record<string, string>, values: Settings): string[] => {
-  const warnings: string[] = [];
-  const settleDelaysMs = values.ORGTRAIL_SETTLE;
-  const { protocol, hostname } = new URL(env['CLOUDFLARE_BASE_URL'] ?? 'https://x');
-  if (protocol === 'http:' && !isLoopbackHost(hostname)) {
-    warnings.push(`CLOUDFLARE_BASE_URL sends the credential over plain http to ${hostname}`);
-  }
-  const plainDatabase = databaseUrlWarning(values.DATABASE_URL ?? '');
-  if (plainDatabase !== undefined) warnings.push(plainDatabase);
-  const { ORGTRAIL_HISTORY: wanted, ORGTRAIL_RETENTION: retentionMs } = values;
-  // Only one that was set: the default is all that Cloudflare has.
-  if (env['ORGTRAIL_HISTORY'] !== undefined && 'durationMs' in wanted && wanted.durationMs > retentionMs) {
-    warnings.push('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps: only that much is read');
-  }
-  const { ORGTRAIL_EVIDENCE_ORIGIN: origin, ORGTRAIL_EVIDENCE_KEY_FILE: keyFile } = values;
-  if (keyFile !== undefined && origin === undefined) {
-    warnings.push('ORGTRAIL_EVIDENCE_KEY_FILE does nothing without ORGTRAIL_EVIDENCE_ORIGIN');
-  }
-  if (values.ORGTRAIL_EVIDENCE_ANCHORS !== undefined && (keyFile === undefined || origin === undefined)) {
-    warnings.push(
-      'ORGTRAIL_EVIDENCE_ANCHORS does nothing without ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE',
-    );
-  }
-  if (values.ORGTRAIL_ARCHIVE !== undefined && retentionMs === Number.POSITIVE_INFINITY) {
-    warnings.push(
-      'ORGTRAIL_ARCHIVE does nothing without ORGTRAIL_RETENTION: no month is old enough to leave the database',
-    );
-  }
-  if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is none: entries that arrive late will be missed');
-  const longest = settleDelaysMs.at(-1) ?? 0;
-  if (longest > 0 && longest < 60_000) {
-    warnings.push(
-      `the last settle pass comes after ${formatDuration(longest)}: entries later than that will be missed`,
-    );
-  }
-  return warnings;
-};
-
-const configurationError = (faults: readonly string[]): OrgtrailError =>
-  new OrgtrailError(
-    'configuration',
-    `${faults.length === 1 ? 'configuration error' : `${faults.length} configuration errors`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
-    {
-      hint: 'settings come from the environment, from .env and from the file of ORGTRAIL_CONFIG; docs/reference/settings.md lists them all',
-    },
   );
 
 const deepFreeze = <T>(value: T): T => {

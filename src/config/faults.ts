@@ -1,3 +1,4 @@
+import { OrgtrailError } from '../errors.ts';
 import { keyOf } from './settings-list.ts';
 
 /** Where something stands in a file of settings; lines and columns count from 1. */
@@ -51,3 +52,13 @@ const pathsTo = (path: readonly string[]): string[] => [
   path.join('.'),
   `${path.join('.')}_${path.length > 1 ? 'file' : 'FILE'}`,
 ];
+
+/** All faults, one a line. */
+export const configurationError = (faults: readonly string[]): OrgtrailError =>
+  new OrgtrailError(
+    'configuration',
+    `${faults.length === 1 ? 'configuration error' : `${faults.length} configuration errors`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    {
+      hint: 'settings come from the environment, from .env and from the file of ORGTRAIL_CONFIG; docs/reference/settings.md lists them all',
+    },
+  );
