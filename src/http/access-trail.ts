@@ -22,8 +22,8 @@ declare module 'fastify' {
 const MAX_VALUE = 300;
 const refusals = [401, 403, 429];
 
-/** What the trail keeps of a query, beside what an address names: the search, the form of the answer, the filter of a reader. Positions of readers change each time. */
-const keptParameters = [...searchFields, 'format', 'detection', 'severity', 'who', 'kind'];
+/** What the trail keeps of a query, beside what an address names: the search (of an event that was opened from one: in `search`), the form of the answer, the filter of a reader. Positions of readers change each time. */
+const keptParameters = [...searchFields, 'search', 'format', 'detection', 'severity', 'who', 'kind'];
 
 interface Watching {
   note(note: AccessNote): void;

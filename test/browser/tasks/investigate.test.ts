@@ -164,7 +164,7 @@ describe('ten tasks of an investigation, by mouse and line', () => {
     await person.click(rows().first());
     await person.click(side().getByRole('link', { name: 'same organization', exact: true }));
     await console.page.waitForURL(/before=/);
-    await console.page.locator(`[data-row][href="/events/${position}"]`).waitFor();
+    await console.page.locator(`[data-row][href^="/events/${position}?"]`).waitFor();
     end(person, 'what happened around this ray id', { clicks: 4, keys: 1 });
   });
 

@@ -75,7 +75,7 @@ describe('access_log', () => {
     const cookie = signedIn.headers.getSetCookie()[0]?.split(';')[0] ?? '';
     await untilNoted(pool(), { kind: 'sign-in', outcome: 'ok', who, address: '127.0.0.1' });
     await get('/events?result=failure&limit=5', { cookie });
-    await get('/events/1', { cookie });
+    await get('/events/1?search=result%3Dfailure', { cookie });
     await get('/events/1/original', { cookie });
     for (const actor of ['mira@example.com', 'tom@example.com'])
       await get(`/actors/${encodeURIComponent(actor)}?since=7d`, { cookie });
@@ -84,12 +84,11 @@ describe('access_log', () => {
     await untilNoted(pool(), { kind: 'sign-out', outcome: 'ok', who });
     const search = await untilNoted(pool(), { kind: 'search', route: 'GET /events' });
     expect(search).toMatchObject({ who, status: 200, what: { result: 'failure' } });
-    for (const route of ['GET /events/:position', 'GET /events/:position/original']) {
-      expect(await untilNoted(pool(), { kind: 'event', route })).toMatchObject({
-        who,
-        what: { position: '1' },
-        events: 1,
-      });
+    for (const [route, what] of [
+      ['GET /events/:position', { position: '1', search: 'result=failure' }],
+      ['GET /events/:position/original', { position: '1' }],
+    ] as const) {
+      expect(await untilNoted(pool(), { kind: 'event', route })).toMatchObject({ who, what, events: 1 });
     }
     await untilNoted(pool(), { route: 'GET /actors/*' });
     await until('both actors are in the trail', async () => {

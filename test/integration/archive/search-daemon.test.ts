@@ -96,6 +96,9 @@ test('a daemon and the command search archived months on request, and say so if 
     expect(searched).toMatch(/<input type="checkbox" name="archive"[^>]* checked/);
     expect(searched).toContain(`/events/${archived.position}`);
     expect(plain).not.toContain(`/events/${archived.position}"`);
+    // The archived event leads on through a search that reaches the archive.
+    const inSearch = await daemon.get(`/events/${archived.position}?search=archive%3Dtrue`);
+    expect(inSearch.text).toMatch(/<a [^>]*href="\/events\/\d+\?search=archive%3Dtrue">← Newer in this search/);
 
     // What was read before is remembered by this process.
     await rename(directory, away);

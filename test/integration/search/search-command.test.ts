@@ -52,7 +52,9 @@ const onConsole = async (query: Readonly<Record<string, string>>): Promise<numbe
   const cookie = signIn.headers.getSetCookie()[0]?.split(';')[0] ?? '';
   const response = await fetch(`${served.server.url}/events?${new URLSearchParams(query)}`, { headers: { cookie } });
   expect(response.status).toBe(200);
-  return [...(await response.text()).matchAll(/href="\/events\/(\d+)" data-row/g)].map(([, digits]) => Number(digits));
+  return [...(await response.text()).matchAll(/href="\/events\/(\d+)(?:\?[^"]*)?" data-row/g)].map(([, digits]) =>
+    Number(digits),
+  );
 };
 
 const questions: readonly (readonly [line: string, ...options: string[]])[] = [

@@ -6,7 +6,7 @@ import { defectiveText, hostileText, largeText, wantedEntry } from './search-ent
 export interface ExplorerFixture extends ConsoleFixture {
   /** Goes to a path of the console with the first page. */
   open(path: string): Promise<Response | null>;
-  /** Where the rows of the first page lead to, in order. */
+  /** Where the rows of the first page lead to, in order, without the search that they carry. */
   rowIds(): Promise<string[]>;
   /** Of the stored event with this id. */
   positionOf(id: string): Promise<number>;
@@ -22,8 +22,7 @@ export const openExplorerConsole = async (): Promise<ExplorerFixture> => {
   return {
     ...console,
     open: (path) => page.goto(`${url}${path}`),
-    rowIds: () =>
-      page.evaluate<string[]>('[...document.querySelectorAll("[data-row]")].map((link) => link.getAttribute("href"))'),
+    rowIds: () => page.evaluate<string[]>('[...document.querySelectorAll("[data-row]")].map((link) => link.pathname)'),
     positionOf: async (id) => {
       const { rows } = await database.pool.query('select position::integer from audit_events where id = $1', [id]);
       return rows[0].position;

@@ -77,9 +77,9 @@ const frameOf = () => {
   return made;
 };
 
-/** The page of the event without its frame. It stands below the heading of the list. */
-const contentOf = async (href, signal) => {
-  const response = await fetch(href, { headers: { accept: 'text/html' }, redirect: 'manual', signal });
+/** The page of the event without its frame and the search, as the steps of the panel go through that. It stands below the heading of the list. */
+const contentOf = async (path, signal) => {
+  const response = await fetch(path, { headers: { accept: 'text/html' }, redirect: 'manual', signal });
   // The session has ended: the browser goes to the sign-in page.
   if (response.type === 'opaqueredirect') location.reload();
   const page = new DOMParser().parseFromString(await response.text(), 'text/html');
@@ -108,7 +108,7 @@ const show = async (row) => {
   aside.querySelector('.side-bar a').href = row.href;
   const content = aside.querySelector('.side-content');
   try {
-    const nodes = await contentOf(row.getAttribute('href'), signal);
+    const nodes = await contentOf(row.pathname, signal);
     if (signal.aborted) return;
     content.replaceChildren(...nodes);
     aside.scrollTop = 0;

@@ -8,6 +8,7 @@ import { parseInstantMs } from '../../../time/instant.ts';
 import type { EventMarks } from '../detections/event-marks.ts';
 import { proofPanel } from '../evidence/proof-panel.ts';
 import { type Html, html } from '../html.ts';
+import { eventHref, resultLink, type SearchSteps, searchStepsOf, stepsFault } from '../result/search-steps.ts';
 import { entityHref, linkOf, withinTime } from '../summary/search-links.ts';
 import { exactInstantOf } from '../words.ts';
 import { changesOf } from './event-changes.ts';
@@ -23,6 +24,8 @@ export interface EventView {
   /** How the evidence stands; undefined without a log. */
   readonly evidence: EvidenceStatus | undefined;
   readonly marks: EventMarks;
+  /** Of the search that it was opened from. */
+  readonly steps: SearchSteps | undefined;
 }
 
 /** What a page bears at once; the rest on demand. */
@@ -34,7 +37,7 @@ export const eventBody = (detail: EventDetail, view: EventView): Html => {
   return html`<div class="stack event">
 ${headOf(detail, view)}
 ${event.defects === null ? null : defectsOf(event.defects)}
-<div class="grid-3 facts">${groupsOf(detail).map(groupOf)}</div>
+<div class="grid-3 facts">${groupsOf(detail).map((group) => groupOf(group, view.steps?.kind === 'steps' && group.name === 'Stored' ? storedSteps(detail) : null))}</div>
 ${copiesOf(detail)}
 ${changesOf(detail)}
 ${proofPanel(event, view.evidence, view.nowMs)}
@@ -42,20 +45,27 @@ ${originalOf(detail, view)}
 </div>`;
 };
 
-const headOf = ({ event, previousPosition, nextPosition }: EventDetail, { nowMs, marks }: EventView): Html => {
+const headOf = (detail: EventDetail, { nowMs, marks, steps }: EventView): Html => {
+  const { event } = detail;
   const kind = [event.actionType, resourceOf(event)?.text].filter((part) => part !== null && part !== undefined);
   const title = event.actionDescription ?? kind.join(' ');
-  const step = (position: number | null, name: string, rel: string): Html =>
-    position === null
-      ? html`<span class="muted">${name}</span>`
-      : html`<a class="quiet-button" rel="${rel}" href="/events/${position}">${name}</a>`;
-  return html`<div class="row between"><p class="trail"><a href="/events">Events</a> <span class="muted">/ ${event.position}</span></p>
-<nav class="row" aria-label="Neighbours in the feed">${step(previousPosition, '← Previous stored', 'prev')}${step(nextPosition, 'Next stored →', 'next')}</nav></div>
+  return html`<div class="row between"><p class="trail">${resultLink(steps)} <span class="muted">/ ${event.position}</span></p>
+${searchStepsOf(steps) ?? storedSteps(detail)}</div>
+${stepsFault(steps)}
 <header class="event-head"><h1>${title === '' ? `Event ${event.position}` : cutValue(title)}</h1>
 <p class="row">${event.actionResult === null ? null : resultMark(event)}${event.changed ? html`<a class="mark mark-changed" href="#changes">changed later</a>` : null}${event.defects === null ? null : html`<span class="mark mark-defect">defect</span>`}${marks.of(event.position).map((mark) => html` ${mark}`)}
 <span class="mono">${timeOf(event, nowMs)}</span><span>${event.organizationName ?? event.organizationId ?? event.accountName ?? event.accountId}</span></p>
 ${event.actionDescription === null ? null : html`<p class="muted">${cutValue(kind.join(' · '))}</p>`}
 ${aroundOf(event)}</header>`;
+};
+
+/** The events beside it in the order in which they were stored. */
+const storedSteps = ({ previousPosition, nextPosition }: EventDetail): Html => {
+  const step = (position: number | null, name: string, rel: string): Html =>
+    position === null
+      ? html`<span class="muted">${name}</span>`
+      : html`<a class="quiet-button" rel="${rel}" href="/events/${position}">${name}</a>`;
+  return html`<nav class="row" aria-label="Neighbours in the feed">${step(previousPosition, '← Previous stored', 'prev')}${step(nextPosition, 'Next stored →', 'next')}</nav>`;
 };
 
 /** All events of the same actor or resource, and from this one on in both directions: searches, which cost nothing here. */
@@ -213,7 +223,7 @@ const groupsOf = ({ event, feedId }: EventDetail): readonly Group[] => {
   ];
 };
 
-const groupOf = ({ name, facts }: Group): Html => {
+const groupOf = ({ name, facts }: Group, more: Html | null): Html => {
   const given = facts.filter(([, value]) => value !== null);
   return html`<section class="panel"><h2>${name}</h2>${
     given.length === 0
@@ -222,7 +232,7 @@ const groupOf = ({ name, facts }: Group): Html => {
           ([label, value, filter]) =>
             html`<div><dt>${label}</dt><dd>${shownValue(label, value)}${filter === undefined || value === '' ? null : html` ${onlyThis(filter, label)}`}</dd></div>`,
         )}</dl>`
-  }</section>`;
+  }${more}</section>`;
 };
 
 const onlyThis = (filter: Partial<Search>, label: string): Html =>
@@ -245,7 +255,8 @@ const cutValue = (text: string): string =>
     ? `${text.slice(0, SHOWN_VALUE).toWellFormed()}… (${text.length} characters, whole in the original)`
     : text;
 
-const originalOf = ({ event, rawText }: EventDetail, { whole }: EventView): Html => {
+const originalOf = ({ event, rawText }: EventDetail, { whole, steps }: EventView): Html => {
+  const wholeHref = whole ? undefined : `${eventHref(event.position, steps?.search, { whole: 'true' })}#original`;
   const exact = exactText(rawText, event.defects);
   const entry = new URLSearchParams({ kind: event.sourceKind, source: event.sourceId, id: event.id });
   return html`<section class="panel original" id="original"><div class="row between"><h2>Original entry</h2>
@@ -253,16 +264,17 @@ const originalOf = ({ event, rawText }: EventDetail, { whole }: EventView): Html
 <a class="quiet-button" href="/events/${event.position}/original" download>Download</a>
 <a class="quiet-button" href="/events/entry?${entry.toString()}" title="By the entry's own id: the same in another database">Permanent link</a></p></div>
 <p class="hint">Exactly as received from Cloudflare (${Buffer.byteLength(exact)} bytes). Formatted for display; Copy and Download give the original bytes. Misleading characters are shown as escapes.</p>
-${textBox(prettyJson(exact), whole, event.position, 'Original entry, formatted')}
-<details id="as-is"><summary>Raw bytes</summary>${textBox(exact, whole, event.position, 'Original entry, raw')}</details>
+${textBox(prettyJson(exact), wholeHref, 'Original entry, formatted')}
+<details id="as-is"><summary>Raw bytes</summary>${textBox(exact, wholeHref, 'Original entry, raw')}</details>
 </section>`;
 };
 
-const textBox = (text: string, whole: boolean, position: number, name: string): Html => {
-  const isCut = !whole && text.length > SHOWN_CHARACTERS;
+/** `wholeHref`: where all of it is shown; undefined: here. */
+const textBox = (text: string, wholeHref: string | undefined, name: string): Html => {
+  const isCut = wholeHref !== undefined && text.length > SHOWN_CHARACTERS;
   const shown = isCut ? text.slice(0, SHOWN_CHARACTERS).toWellFormed() : text;
-  return html`<pre class="text" tabindex="0" role="region" aria-label="${name}">${whole ? shown : withKeys(shown)}</pre>
-${isCut ? html`<p class="cut">${SHOWN_CHARACTERS} of ${text.length} characters. <a href="/events/${position}?whole=true#original">Show all</a></p>` : null}`;
+  return html`<pre class="text" tabindex="0" role="region" aria-label="${name}">${wholeHref === undefined ? shown : withKeys(shown)}</pre>
+${isCut ? html`<p class="cut">${SHOWN_CHARACTERS} of ${text.length} characters. <a href="${wholeHref}">Show all</a></p>` : null}`;
 };
 
 /** With the names of members in another colour. For a text that is not large: each is an element of its own. */

@@ -5,6 +5,7 @@ import { copyAs } from '../result/copy-as.ts';
 import { extraCells, extraHeads, tableClasses } from '../result/extra-columns.ts';
 import { liveBar } from '../result/live-bar.ts';
 import { printHead, printLineOf } from '../result/print-head.ts';
+import { eventHref } from '../result/search-steps.ts';
 import { viewChoice } from '../result/view-choice.ts';
 import { saveThis } from '../saved/save-form.ts';
 import { searchesMenu } from '../saved/searches-menu.ts';
@@ -135,7 +136,7 @@ const rowOf = (view: RowsView, event: FoundEvent): Html => {
   const actor = actorOf(event);
   const resource = resourceOf(event);
   return html`<tr>
-<th scope="row" class="cell-time"><a href="/events/${event.position}" data-row>${timeOf(event, nowMs)}</a></th>
+<th scope="row" class="cell-time"><a href="${eventHref(event.position, search)}" data-row>${timeOf(event, nowMs)}</a></th>
 <td class="cell-organization" data-label="Organization">${ownersOf(view, event)}</td>
 <td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${cutText(actor.more)}</span>`}</td>
 <td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${cutText(event.actionDescription)}</span>`}</td>

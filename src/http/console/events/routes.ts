@@ -21,6 +21,7 @@ import { type Frame, sendPage } from '../page.ts';
 import { originOf } from '../result/copy-as.ts';
 import { arrivalsRoute, startOfLive } from '../result/live.ts';
 import { printView, readView, viewFields } from '../result/result-view.ts';
+import { readSteps } from '../result/search-steps.ts';
 import { rememberedView } from '../result/view-choice.ts';
 import { keepView } from '../result/view-links.ts';
 import { eventBody } from './event-page.ts';
@@ -85,13 +86,17 @@ export const explorerRoutes = (
     '/events/:position',
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
-      const detail = await streams.aheadOfExports(() => readDetail(source, request.params));
+      const { whole: wholeText, search } = request.query;
+      const { detail, steps } = await streams.aheadOfExports(async () => {
+        const found = await readDetail(source, request.params);
+        return { detail: found, steps: await readSteps(source, found.event, search, goneSignal(reply)) };
+      });
       beginsGiving(request, 1);
-      const whole = request.query['whole'] === 'true';
+      const whole = wholeText === 'true';
       const { position } = detail.event;
       const evidence = await shownEvidence?.status();
       const marks = await readMarks(operations, [detail.event]);
-      const body = eventBody(detail, { whole, nowMs: Date.now(), evidence, marks });
+      const body = eventBody(detail, { whole, nowMs: Date.now(), evidence, marks, steps });
       return sendPage(request, reply, frame, { title: `Event ${position}`, current: '/events', body });
     },
   );

@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import { BusyError, SearchError } from '../../../../src/errors.ts';
+import {
+  eventHref,
+  readSteps,
+  resultLink,
+  searchStepsOf,
+  stepsFault,
+} from '../../../../src/http/console/result/search-steps.ts';
+import type { FoundEvent, SearchPage } from '../../../../src/search/found-event.ts';
+import type { SearchSource } from '../../../../src/search/ports.ts';
+import { readSearch } from '../../../../src/search/search.ts';
+
+const event = { sortTime: '2026-11-25 10:00:00+00', position: 7 } as FoundEvent;
+const reached = { direction: 'older', time: '2026-11-01 00:00:00+00', position: 0 } as const;
+
+/** A source whose every search ends with this. */
+const stepsIn = async (carried: unknown, search: () => SearchPage) => {
+  const source = { search: async () => search() } as unknown as SearchSource;
+  return await readSteps(source, event, carried, new AbortController().signal);
+};
+
+test('where a slow search did not come to a neighbour, the list goes on from there', async () => {
+  const steps = await stepsIn('text=needle', () => ({ events: [], more: true, reached }));
+  const links = String(searchStepsOf(steps));
+  expect(links).toContain(
+    'href="/events?text=needle&amp;cursor=PDAgMjAyNi0xMS0wMSAwMDowMDowMCswMA">Older: keep searching →',
+  );
+  expect(String(resultLink(steps))).toContain('href="/events?text=needle"');
+});
+
+test.each([
+  [new SearchError('timeout', 'the search takes too long'), 'the search takes too long.'],
+  [new SearchError('refused', 'the archive cannot be searched here'), 'the archive cannot be searched here.'],
+  [new BusyError('all connections are in use', 1), 'other searches are using the database.'],
+])('a search that fails is said, and is no error of the page: %s', async (error, words) => {
+  const steps = await stepsIn('text=needle', () => {
+    throw error;
+  });
+  expect(searchStepsOf(steps)).toBeUndefined();
+  expect(String(stepsFault(steps))).toContain(words);
+});
+
+test('any other error is one', async () => {
+  const fails = stepsIn('text=needle', () => {
+    throw new Error('a bug');
+  });
+  await expect(fails).rejects.toThrow('a bug');
+});
+
+test('a link to an event carries a search that says something, and nothing for all events', () => {
+  const { search } = readSearch({ text: 'a&b=c', since: '7d' }, Date.now());
+  expect(eventHref(7, search)).toBe('/events/7?search=since%3D7d%26text%3Da%2526b%253Dc');
+  expect(eventHref(7, readSearch({}, 0).search)).toBe('/events/7');
+  expect(eventHref(7, undefined, { whole: 'true' })).toBe('/events/7?whole=true');
+});
