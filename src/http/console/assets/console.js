@@ -82,12 +82,19 @@ document.addEventListener('keydown', (event) => {
   keys.showModal();
 });
 
-// Ctrl+K or ⌘K: to the search of the page.
-document.addEventListener('keydown', (event) => {
-  if (event.key !== 'k' || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+/** To the search of the page, out of its fold on a narrow screen. False if the page has none. */
+export const toSearch = () => {
   const search = document.querySelector('[data-search]');
-  if (search === null) return;
-  event.preventDefault();
+  if (search === null) return false;
+  const fold = document.getElementById('search-fold');
+  if (fold !== null && search.offsetParent === null) fold.open = true;
   search.focus();
   search.select();
+  return true;
+};
+
+// Ctrl+K or ⌘K.
+document.addEventListener('keydown', (event) => {
+  if (event.key !== 'k' || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+  if (toSearch()) event.preventDefault();
 });

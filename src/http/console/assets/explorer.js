@@ -1,4 +1,5 @@
 // Keys for the explorer, and copying. Its pages work without.
+import { toSearch } from './console.js';
 
 const isTyping = (target) =>
   target instanceof HTMLElement && target.closest('input, textarea, select, [contenteditable]');
@@ -24,13 +25,7 @@ const steps = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 };
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   if (document.querySelector('dialog[open]') !== null) return;
-  const search = document.querySelector('[data-search]');
-  if (event.key === '/' && search !== null) {
-    event.preventDefault();
-    search.focus();
-    search.select();
-    return;
-  }
+  if (event.key === '/' && toSearch()) return void event.preventDefault();
   const step = steps[event.key];
   if (step === undefined) return;
   // Arrows scroll, unless one is in the list already.

@@ -8,6 +8,7 @@ import { type Html, html } from '../html.ts';
 import type { CopyAsView } from '../result/copy-as.ts';
 import type { LiveStart } from '../result/live-bar.ts';
 import type { ResultView } from '../result/result-view.ts';
+import { countFilters } from '../summary/chips.ts';
 
 interface TextField {
   readonly field: SearchField;
@@ -45,10 +46,11 @@ const lineField: TextField = {
 
 const quickTimes = ['1h', '24h', '7d', '30d'] as const;
 
-/** The search as a form that is sent as a link, with what was written and what is wrong with it. */
+/** The search as a form that is sent as a link, with what was written and what is wrong with it. On narrow screens it is behind a fold, which is before it rather than around it: a closed one would hide it on wide screens, too. */
 export const searchForm = (
   view: EventsView,
-): Html => html`<form class="search panel" method="get" action="/events" role="search" aria-label="Events">
+): Html => html`<details class="search-fold" id="search-fold"${view.reading.faults.length > 0 ? html` open` : null}><summary class="button" aria-controls="search-form">Filters${filtersOf(view)}</summary></details>
+<form class="search panel" id="search-form" method="get" action="/events" role="search" aria-label="Events">
 <div class="search-main">
 ${textField(view, { field: 'text', label: 'Text', hint: 'anywhere in the original' }, true)}
 ${who.map((field) => textField(view, field))}
@@ -77,6 +79,12 @@ ${suggestions('actions', ['create', 'delete', 'update', 'view', 'login'])}
 ${suggestions('results', ['success', 'failure'])}
 ${suggestions('times', ['now', ...quickTimes, '90d'])}
 </form>`;
+
+/** How many are in force. */
+const filtersOf = ({ reading }: EventsView): string | null => {
+  const filters = countFilters(reading.search);
+  return filters === 0 ? null : ` (${filters})`;
+};
 
 const namesOf = (id: string, known: readonly OrganizationName[]): Html =>
   html`<datalist id="${id}">${known.map(

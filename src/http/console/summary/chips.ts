@@ -26,5 +26,8 @@ export const chipsOf = (search: Search): Html | null => {
   return html`<ul class="chips" aria-label="Filters">${all}${all.length > 1 ? html`<li><a class="chip-clear" href="/events">Clear all</a></li>` : null}</ul>`;
 };
 
+/** How many chips there are. */
+export const countFilters = ({ terms = [], ...fields }: Search): number => printSearch(fields).size + terms.length;
+
 const chip = (text: string, without: string, isNegated = false): Html =>
   html`<li class="chip${isNegated ? ' chip-not' : ''}"><span>${text.length > 80 ? `${text.slice(0, 79).toWellFormed()}…` : text}</span> <a href="${without}" title="Remove this filter" aria-label="Remove ${text}">×</a></li>`;
