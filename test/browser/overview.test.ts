@@ -177,16 +177,48 @@ test('the page of an organization leads to its events, and to what detections fo
 test('an hour leads to its events', async () => {
   const { page, faults } = await console.newPage({ javaScriptEnabled: false });
   await page.goto(`${console.url}/`);
-  const hour = page.locator('.bars a').nth(40);
+  const hour = page.locator('.bars a').nth(20);
   const href = (await hour.getAttribute('href')) ?? '';
   expect(await page.locator(`#hours-table a[href="${href}"]`).count()).toBe(1);
   const number = Number(
-    /: ([\d,]+) events?$/.exec((await hour.getAttribute('aria-label')) ?? '')?.[1]?.replaceAll(',', ''),
+    /: ([\d,]+) events?(?:, [\d,]+ failed)?$/
+      .exec((await hour.getAttribute('aria-label')) ?? '')?.[1]
+      ?.replaceAll(',', ''),
   );
   await page.goto(`${console.url}${href}`);
   const { searchParams } = new URL(page.url());
   expect(Date.parse(searchParams.get('before') ?? '') - Date.parse(searchParams.get('since') ?? '')).toBe(3_600_000);
   expect(await page.locator('[data-row]').count()).toBe(Math.min(50, number));
+  expectNoFaults(faults);
+});
+
+test('the page of an organization has its hours by result, and hatches what is not collected of them', async () => {
+  const { page, faults } = await console.newPage({ javaScriptEnabled: false });
+  await page.goto(`${console.url}/organizations/${ids[1]}`);
+  const panel = page.getByRole('region', { name: 'Events per hour' });
+  const { rows } = await console.database.pool.query<{ failures: string; all: string }>(
+    `select count(*) filter (where action_result = 'failure') as failures, count(*) as all from audit_events
+     where organization_id = $1 and action_time >= date_bin('1 hour', now(), 'epoch') - interval '47 hours' and action_time < now()`,
+    [ids[1]],
+  );
+  await panel.getByText(`${rows[0]?.all} events in 48 hours`).waitFor();
+  const cells = (column: number) => panel.locator(`tbody td:nth-child(${column})`).allTextContents();
+  const sum = (texts: readonly string[]) => texts.reduce((all, text) => all + Number(text.replaceAll(',', '')), 0);
+  expect(sum(await cells(3))).toBe(Number(rows[0]?.failures));
+  expect(await panel.locator('.bar-failure').count()).toBeGreaterThan(0);
+  // Half an hour of 48 hours, which began 20 hours ago; and what is not collected since the organization fails.
+  const widths = await panel
+    .locator('.hatch-unread')
+    .evaluateAll((all) => all.map((one) => Number(one.getAttribute('width'))));
+  expect(widths).toContain(5);
+  await panel.locator('summary').click();
+  await panel.locator('tbody a').nth(30).click();
+  await page.waitForURL(/\/events\?/);
+  expect(new URL(page.url()).searchParams.get('organization')).toBe(ids[1]);
+  // Another one lacks nothing of these hours.
+  await page.goto(`${console.url}/organizations/${ids[3]}`);
+  await panel.getByText('in 48 hours').waitFor();
+  expect(await panel.locator('.hatch-unread').count()).toBe(0);
   expectNoFaults(faults);
 });
 

@@ -26,10 +26,10 @@ export const binOf = ({ bucketMs, nowMs }: BarTimes, parameter: (value: unknown)
 /** Whatever the case of letters, and all else as one. */
 export const resultOf = (value: string): string =>
   `case when lower(${value}) in ('success', 'failure') then lower(${value}) else 'other' end`;
-const resultName = resultOf('action_result');
+export const resultName = resultOf('action_result');
 
 /** As the index of drizzle/0060 has it. */
-const hasOtherResult = `action_result is distinct from 'success' and action_result is distinct from 'failure'`;
+export const hasOtherResult = `action_result is distinct from 'success' and action_result is distinct from 'failure'`;
 
 /** True of a search for nothing but a time and an organization: what is counted of it is in indexes. */
 export const isInIndexes = ({ since, before, organization, defects, changed, ...others }: EventQuery): boolean =>

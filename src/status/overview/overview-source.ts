@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { Pool } from '../../postgres/pool.ts';
 import type { MetricsSource } from '../ports.ts';
-import { countChangedEntries, readActivity, readOrganizationChanges } from './activity.sql.ts';
+import { countChangedEntries, readActivity, readOrganizationChanges, readOrganizationHours } from './activity.sql.ts';
 import { readCoverage } from './coverage-status.sql.ts';
 import type { OverviewSource, ProcessFigures } from './overview.ts';
 import { readPace } from './reading-pace.sql.ts';
@@ -36,6 +36,7 @@ export const createOverviewSource = (
   coverage: (keys) => readCoverage(pool, keys),
   pace: (keys) => readPace(pool, keys),
   activity: keptFor(KEEP_ACTIVITY_MS, () => readActivity(pool, ACTIVITY_HOURS)),
+  hours: (organizationId) => readOrganizationHours(pool, ACTIVITY_HOURS, organizationId),
   changes: (limit, organizationId) => readOrganizationChanges(pool, limit, organizationId),
   changedEntries: () => countChangedEntries(pool, MAX_CHANGED_COUNTED),
   budget: async () => {

@@ -1,5 +1,6 @@
 import type { SourceKey } from '../../ingest/planning/source.ts';
 import type { organizationChanges } from '../../postgres/tables/organizations.ts';
+import type { SummaryBucket } from '../../search/summary/summary.ts';
 
 /** Milliseconds since 1970. */
 export type TimeRange = readonly [fromMs: number, toMs: number];
@@ -30,7 +31,7 @@ export interface SourceCoverage extends SourceKey {
 /** How many events there were, by their action time. */
 export interface Activity {
   /** Whole hours, oldest first; those without events are there, too. */
-  readonly hours: readonly { readonly startMs: number; readonly events: number }[];
+  readonly hours: readonly SummaryBucket[];
   /** In all these hours, by the key of the source. */
   readonly bySource: ReadonlyMap<string, number>;
 }
@@ -73,6 +74,8 @@ export interface OverviewSource {
   pace(keys: readonly SourceKey[]): Promise<readonly ReadingPace[]>;
   /** May be up to a minute old. */
   activity(): Promise<Activity>;
+  /** The same hours of one organization with its accounts; undefined if counting them takes too long for a page. */
+  hours(organizationId: string): Promise<Activity['hours'] | undefined>;
   changes(limit: number, organizationId?: string): Promise<readonly OrganizationChange[]>;
   changedEntries(): Promise<number>;
   budget(): Promise<ApiBudgetFigures>;

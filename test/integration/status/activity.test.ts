@@ -3,8 +3,10 @@ import {
   countChangedEntries,
   readActivity,
   readOrganizationChanges,
+  readOrganizationHours,
 } from '../../../src/status/overview/activity.sql.ts';
 import { readCoverage } from '../../../src/status/overview/coverage-status.sql.ts';
+import type { Activity } from '../../../src/status/overview/overview.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const HOUR_MS = 3_600_000;
@@ -19,24 +21,53 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-test('events per hour, by action time: each hour is there, this one the last, and both ways of counting agree', async () => {
-  const { hours, bySource } = await readActivity(world.database.pool, 24);
-  expect(hours).toHaveLength(24);
-  expect(Date.now() - (hours.at(-1)?.startMs ?? 0)).toBeLessThan(HOUR_MS + 5_000);
-  const truth = [...world.simulator.truth()].length;
-  const counted = hours.reduce((sum, { events }) => sum + events, 0);
-  expect(counted).toBeGreaterThan(truth / 4);
-  expect(counted).toBeLessThan(truth);
-  expect([...bySource.values()].reduce((sum, events) => sum + events, 0)).toBe(counted);
-  expect([...bySource.keys()].sort()).toEqual(ids.map((id) => `organization/${id}`).sort());
-  for (const { startMs, events } of hours) {
-    const { rows } = await world.database.pool.query(
-      `select count(*)::integer as events from audit_events
-       where action_time >= to_timestamp($1::float8 / 1000) and action_time < to_timestamp($1::float8 / 1000) + interval '1 hour'`,
-      [startMs],
-    );
-    expect(rows[0].events, new Date(startMs).toISOString()).toBe(events);
+const totalOf = ({ success, failure, other }: Activity['hours'][number]): number => success + failure + other;
+
+test('events per hour and result, by action time: each hour is there, this one the last, and both ways of counting agree', async () => {
+  const { pool } = world.database;
+  await pool.query(
+    `update audit_events e set action_result = r.result
+     from (select position, (array['Success', 'FAILURE', 'denied', null])[1 + row_number() over (order by action_time desc) % 4] as result
+       from audit_events where action_time < now() order by action_time desc limit 8) r where r.position = e.position`,
+  );
+  for (const organizationId of [undefined, ids[0]]) {
+    const { hours, bySource } = await readActivity(pool, 24, organizationId);
+    expect(hours).toHaveLength(24);
+    expect(Date.now() - (hours.at(-1)?.startMs ?? 0)).toBeLessThan(HOUR_MS + 5_000);
+    const counted = hours.reduce((sum, hour) => sum + totalOf(hour), 0);
+    for (const { startMs, success, failure, other } of hours) {
+      const { rows } = await pool.query(
+        `select count(*) filter (where lower(action_result) = 'success')::integer as success,
+           count(*) filter (where lower(action_result) = 'failure')::integer as failure,
+           count(*) filter (where lower(action_result) not in ('success', 'failure') or action_result is null)::integer as other
+         from audit_events where action_time >= to_timestamp($1::float8 / 1000)
+           and action_time < to_timestamp($1::float8 / 1000) + interval '1 hour' and ($2::text is null or organization_id = $2)`,
+        [startMs, organizationId ?? null],
+      );
+      expect({ success, failure, other }, new Date(startMs).toISOString()).toEqual(rows[0]);
+    }
+    if (organizationId === undefined) {
+      expect([...bySource.values()].reduce((sum, events) => sum + events, 0)).toBe(counted);
+      expect([...bySource.keys()].sort()).toEqual(ids.map((id) => `organization/${id}`).sort());
+      const truth = [...world.simulator.truth()].length;
+      expect(counted).toBeGreaterThan(truth / 4);
+      expect(counted).toBeLessThan(truth);
+      expect(hours.some(({ other }) => other > 0)).toBe(true);
+    } else expect(await readOrganizationHours(pool, 24, organizationId)).toEqual(hours);
   }
+});
+
+test('the hours of an organization that cannot be counted in time are left out', async () => {
+  const { pool } = world.database;
+  const client = await pool.connect();
+  try {
+    await client.query('begin; lock table audit_events in access exclusive mode');
+    expect(await readOrganizationHours(pool, 24, ids[0] ?? '')).toBeUndefined();
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+  expect(await readOrganizationHours(pool, 24, ids[0] ?? '')).toHaveLength(24);
 });
 
 test('coverage has the gaps of the view, the settle passes and the walks, of the organizations asked for', async () => {

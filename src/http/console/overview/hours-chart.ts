@@ -1,44 +1,43 @@
-import type { Activity } from '../../../status/overview/overview.ts';
+import type { Search } from '../../../search/search.ts';
+import type { Activity, SourceCoverage, TimeRange } from '../../../status/overview/overview.ts';
 import { type Html, html } from '../html.ts';
-import { countOf, countText, timeText, zonedText, zoneLabel } from '../words.ts';
+import { histogramOf } from '../summary/histogram.ts';
+import { countOf } from '../words.ts';
+import { notableGaps, type Tail } from './coverage-timeline.ts';
 
-const BAR = 10;
-const GAP = 2;
-const HEIGHT = 100;
 const HOUR_MS = 3_600_000;
+/** The longest of them are hatched. */
+const MAX_GAPS = 100;
 
-/** Events per hour as bars that lead to their events, with the same numbers in a table for readers who cannot see the bars. */
-export const hoursChart = ({ hours }: Activity): Html => {
-  const most = Math.max(1, ...hours.map(({ events }) => events));
-  const total = hours.reduce((sum, { events }) => sum + events, 0);
-  const [first, last] = [hours[0], hours.at(-1)];
-  if (first === undefined || last === undefined) return html`<p class="muted">No hours yet.</p>`;
-  return html`<figure class="chart"><div class="chart-area"><span class="chart-most" aria-hidden="true">${countText(most)}</span>
-<svg class="bars" viewBox="0 0 ${hours.length * BAR} ${HEIGHT}" preserveAspectRatio="none" role="group"
- aria-label="Events per hour since ${zonedText(first.startMs)}: ${countText(total)} in all, ${countText(most)} in the busiest hour. The table below has each hour.">
-<rect class="bars-half" x="0" y="${HEIGHT / 2}" width="${hours.length * BAR}" height="0.5"></rect>
-${hours.map(({ startMs, events }, index) => hourBar(startMs, events, index, most, index === hours.length - 1))}
-</svg></div>
-<div class="chart-axis" aria-hidden="true"><span>${hourText(first.startMs)}</span><span>${hourText(
-    hours[Math.floor(hours.length / 2)]?.startMs ?? first.startMs,
-  )}</span><span>this hour</span></div>
-<figcaption>${countOf(total, 'event')} in ${hours.length} hours, by the time of the action</figcaption>
-<details id="hours-table"><summary>As a table</summary><div class="scroll tall" tabindex="0" role="region" aria-label="Table of events per hour"><table>
-<thead><tr><th scope="col">Hour (${zoneLabel()})</th><th scope="col" class="number">Events</th></tr></thead>
-<tbody>${[...hours].reverse().map(({ startMs, events }) => html`<tr><td><a href="${hourHref(startMs)}">${hourText(startMs)}</a></td><td class="number">${countText(events)}</td></tr>`)}</tbody>
-</table></div></details></figure>`;
+/** Events per hour by result as bars that lead to their events. `gaps`: what is hatched. */
+export const hoursChart = (
+  hours: Activity['hours'],
+  { organization, gaps = [] }: { readonly organization?: string; readonly gaps?: readonly TimeRange[] } = {},
+): Html => {
+  const total = hours.reduce((sum, { success, failure, other }) => sum + success + failure + other, 0);
+  const search: Search = { defects: false, changed: false, ...(organization !== undefined && { organization }) };
+  const chart = histogramOf({
+    search,
+    count: { buckets: hours, bucketMs: HOUR_MS, countedSinceMs: null },
+    gaps: gaps.map(([fromMs, toMs]) => ({ since: instantOf(fromMs), before: instantOf(toMs) })),
+    isOfHours: true,
+  });
+  if (chart === null) return html`<p class="muted">No hours yet.</p>`;
+  return html`<p class="muted">${countOf(total, 'event')} in ${hours.length} hours, by the time of the action</p>${chart}`;
 };
 
-const hourBar = (startMs: number, events: number, index: number, most: number, isLast: boolean): Html => {
-  const height = events === 0 ? 0 : Math.max(1.5, (events / most) * HEIGHT);
-  const words = `${hourText(startMs)} ${zoneLabel()}: ${countOf(events, 'event')}`;
-  return html`<a href="${hourHref(startMs)}" tabindex="-1" aria-label="${words}"><title>${words}</title><rect class="bar-whole" x="${index * BAR}" y="0" width="${BAR}" height="${HEIGHT}"></rect><rect class="${isLast ? 'hour hour-now' : 'hour'}" x="${index * BAR + GAP / 2}" y="${round(HEIGHT - height)}" width="${BAR - GAP}" height="${round(height)}"></rect></a>`;
+const instantOf = (ms: number): string => new Date(ms).toISOString();
+
+/** What is not collected of these hours in any of these logs, holes included. */
+export const gapsOfHours = (
+  hours: Activity['hours'],
+  coverage: readonly SourceCoverage[],
+  tail: Tail,
+): readonly TimeRange[] => {
+  const sinceMs = hours[0]?.startMs ?? Number.POSITIVE_INFINITY;
+  return coverage
+    .flatMap((one) => [...notableGaps(one, tail), ...one.holes.map(({ range }) => range)])
+    .flatMap(([fromMs, toMs]): TimeRange[] => (toMs > sinceMs ? [[Math.max(fromMs, sinceMs), toMs]] : []))
+    .sort((a, b) => b[1] - b[0] - (a[1] - a[0]))
+    .slice(0, MAX_GAPS);
 };
-
-/** The events of this hour. */
-const hourHref = (startMs: number): string =>
-  `/events?since=${new Date(startMs).toISOString()}&before=${new Date(startMs + HOUR_MS).toISOString()}`;
-
-const round = (value: number): number => Math.round(value * 100) / 100;
-
-const hourText = (startMs: number): string => timeText(startMs).slice(5, 16);

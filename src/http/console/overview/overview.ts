@@ -72,7 +72,7 @@ const overviewBody = async (options: OverviewOptions, query: Record<string, unkn
 ${stateLine(status, sinks, { ...options, reading: readingOf(status, paces), stopped: evidence && isStopped(evidence) ? evidence.state : undefined })}
 ${evidence === undefined ? null : evidenceLine(evidence)}
 ${summary({ status, budget, figures, changedEntries })}
-<div class="grid-main"><section class="panel" aria-labelledby="activity"><h2 id="activity">Events per hour</h2>${hoursChart(activity)}</section>
+<div class="grid-main"><section class="panel" aria-labelledby="activity"><h2 id="activity">Events per hour</h2>${hoursChart(activity.hours)}</section>
 ${latenessPanel(figures)}</div>
 ${isInTrouble ? sinksPanel(sinks, nowMs) : null}
 ${organizationsPanel({ ...organizations, activity, paces, nowMs })}

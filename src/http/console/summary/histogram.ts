@@ -16,15 +16,18 @@ const results = ['failure', 'other', 'success'] as const;
 
 export interface HistogramView {
   readonly search: Search;
-  readonly count: SummaryCount;
-  readonly gaps: SearchCoverage['gaps'];
+  readonly count: Pick<SummaryCount, 'buckets' | 'bucketMs' | 'countedSinceMs'>;
+  readonly gaps: readonly Pick<SearchCoverage['gaps'][number], 'since' | 'before'>[];
+  /** Hours of a page that is not of a search: without zooming, and their table has another name. */
+  readonly isOfHours?: boolean;
 }
 
 /** The matches over time as bars that lead to their time, stacked by result; what is not collected or not counted is hatched. */
-export const histogramOf = ({ search, count, gaps }: HistogramView): Html | null => {
+export const histogramOf = ({ search, count, gaps, isOfHours = false }: HistogramView): Html | null => {
   const { buckets, bucketMs } = count;
   const [first, last] = [buckets[0], buckets.at(-1)];
   if (first === undefined || last === undefined || buckets.length < 2) return null;
+  const what = isOfHours ? 'Events' : 'Matching events';
   const most = Math.max(1, ...buckets.map(totalOf));
   const width = buckets.length * BAR;
   const place = (ms: number) => Math.min(width, Math.max(0, ((ms - first.startMs) / bucketMs) * BAR));
@@ -46,16 +49,16 @@ export const histogramOf = ({ search, count, gaps }: HistogramView): Html | null
     count.countedSinceMs === null
       ? null
       : hatch(first.startMs, count.countedSinceMs, 'hatch-uncounted', 'Not counted yet');
-  return html`<figure class="histogram" data-histogram data-first="${first.startMs}" data-bucket="${bucketMs}" data-buckets="${buckets.length}">
+  return html`<figure class="histogram"${isOfHours ? null : html` data-histogram data-first="${first.startMs}" data-bucket="${bucketMs}" data-buckets="${buckets.length}"`}>
 <div class="chart-area"><span class="chart-most" aria-hidden="true">${countText(most)}</span>
-<svg class="bars" viewBox="0 0 ${width} ${HEIGHT}" preserveAspectRatio="none" role="group" aria-label="Matching events over time, in steps of ${formatDuration(bucketMs)}. The table below has each step.">
+<svg class="bars" viewBox="0 0 ${width} ${HEIGHT}" preserveAspectRatio="none" role="group" aria-label="${what} over time, in steps of ${formatDuration(bucketMs)}. The table below has each step.">
 <defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="hatch-line" width="2" height="6"></rect></pattern></defs>
 ${uncounted}${unread}
 ${buckets.map((bucket, index) => barOf(search, bucket, { index, bucketMs, most }))}
 </svg></div>
 <div class="chart-axis" aria-hidden="true"><span>${axisText(first.startMs)}</span><span>${axisText(first.startMs + Math.floor(buckets.length / 2) * bucketMs)}</span><span>${axisText(last.startMs + bucketMs)}</span></div>
 <figcaption class="muted">each bar is ${formatDuration(bucketMs)} · <span class="series series-failure">failure</span> <span class="series series-other">other</span> <span class="series series-success">success</span>${gaps.length > 0 ? html` <span class="series series-unread">not collected</span>` : null} · a bar leads to its time</figcaption>
-<details id="histogram-table"><summary>As a table</summary><div class="scroll tall" tabindex="0" role="region" aria-label="Table of matching events over time"><table>
+<details id="${isOfHours ? 'hours' : 'histogram'}-table"><summary>As a table</summary><div class="scroll tall" tabindex="0" role="region" aria-label="Table of ${what.toLowerCase()} over time"><table>
 <thead><tr><th scope="col">From (${zoneLabel()})</th><th scope="col" class="number">Success</th><th scope="col" class="number">Failure</th><th scope="col" class="number">Other</th></tr></thead>
 <tbody>${[...buckets].reverse().map((bucket) => html`<tr><td><a href="${linkOf(bucketSearch(search, bucket, bucketMs))}">${timeOf(bucket.startMs)}</a></td><td class="number">${countText(bucket.success)}</td><td class="number">${countText(bucket.failure)}</td><td class="number">${countText(bucket.other)}</td></tr>`)}</tbody>
 </table></div></details></figure>`;
