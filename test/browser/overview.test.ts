@@ -126,6 +126,30 @@ test('draws the gaps that the database has, where they are', async () => {
   expect(words).toContain(inside[0]?.since.toISOString().slice(0, 19).replace('T', ' '));
 });
 
+test('draws only what lacks something, over 30 days at most, and says the rest in words', async () => {
+  const { page, faults } = await console.newPage({ javaScriptEnabled: false });
+  // History back to 90 days ago. Twelve hours before the last 30 days are missing.
+  await console.database.pool.query(
+    "update sources set wanted_since = now() - interval '90 days', wanted_history = interval '90 days' where id = $1",
+    [ids[1]],
+  );
+  await console.database.pool.query(
+    `update coverage set ranges = ranges + tstzmultirange(tstzrange(now() - interval '91 days', now() - interval '70 hours'))
+       - tstzmultirange(tstzrange(now() - interval '80 days', now() - interval '79 days 12 hours')) where source_id = $1 and pass = 0`,
+    [ids[1]],
+  );
+  await page.goto(`${console.url}/`);
+  const lacking = rowOf(page, ids[1]);
+  await lacking.getByText('The 60d before: 12h not collected.').waitFor();
+  const drawn = await drawnIn(page, `tr[id="o-${ids[1]}"] .timeline`, 'tl-gap');
+  expect(drawn[0]?.x).toBeCloseTo(1 - 60 / 720, 2);
+  expect(drawn[0]?.width).toBeCloseTo(10 / 720, 2);
+  const whole = rowOf(page, ids[3]);
+  await whole.getByText('up to the delay').waitFor();
+  expect(await whole.locator('.timeline').count()).toBe(0);
+  expectNoFaults(faults);
+});
+
 test('hostile text is inert: no script of it runs, nothing leaves, the policy has nothing to stop', async () => {
   const { page, faults } = await console.newPage();
   const paths = ['/', `/?q=${encodeURIComponent(hostile)}`, `/organizations/${ids[1]}`, `/organizations/${ids[2]}`];

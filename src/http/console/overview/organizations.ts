@@ -5,7 +5,8 @@ import type { Activity, SourceCoverage } from '../../../status/overview/overview
 import { type OrganizationWithState, ownerName, type SourceWithState } from '../../../status/sources/source-owner.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
-import { coverageTimeline, type Tail } from './coverage-timeline.ts';
+import { coverageCell } from './coverage-cell.ts';
+import type { Tail } from './coverage-timeline.ts';
 import {
   isLosing,
   type Paces,
@@ -131,12 +132,10 @@ const row = (source: OrganizationWithState, view: OrganizationsView): Html => {
   const coverage = view.coverage.get(source.organizationId);
   const { nowMs, passes, paces } = view;
   const tail = { ...view.tail, readsHistory: source.firstReading };
-  const drawing =
-    coverage && coverageTimeline(coverage, { fromMs: coverage.sinceMs, toMs: coverage.nowMs }, tail, passes);
   return html`<tr id="o-${source.organizationId}"><th scope="row"><a href="${organizationHref(source.organizationId)}">${nameOf(source)}</a>
 ${source.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleText(trouble)}</p>`)}
 ${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes, 'hole')}: time that could not be collected</p>`}</th>
-<td>${stateMark(shownState(source))}</td><td class="wide">${drawing}${source.firstReading ? html`<p class="sub">${progressText(source, paces)}</p>` : null}</td>
+<td>${stateMark(shownState(source))}</td><td class="wide">${coverage && coverageCell(coverage, tail, passes)}${source.firstReading ? html`<p class="sub">${progressText(source, paces)}</p>` : null}</td>
 <td class="number">${spanText(source.lagSeconds)}</td><td class="number">${spanText(source.gapSeconds)}</td>
 <td class="number optional">${countText(view.activity.bySource.get(keyOf(source)) ?? 0)}</td>
 <td class="number optional">${agoOf(source.lastSuccessAt, nowMs)}</td>
