@@ -65,3 +65,15 @@ export const readyToCopy = (root) => {
   }
 };
 readyToCopy(document);
+
+// A calendar for the fields of time, which are UTC.
+const absolute = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::\d\d(?:\.\d+)?)?Z?)?$/i;
+for (const picker of document.querySelectorAll('[data-pick-times] [data-into]')) {
+  const field = document.getElementById(picker.dataset.into);
+  const [, date, minutes = '00:00'] = absolute.exec(field.value.trim()) ?? [];
+  if (date !== undefined) picker.value = `${date}T${minutes}`;
+  picker.addEventListener('input', () => {
+    if (picker.value !== '') field.value = picker.value;
+  });
+  picker.closest('[data-pick-times]').hidden = false;
+}

@@ -44,6 +44,9 @@ const lineField: TextField = {
   hint: '-action:view status:4xx uri:/accounts/* "some text"',
 };
 
+/** The browser's own calendar, which a script lets write into the two fields of time. It has no zone, and the fields are UTC. */
+const calendar = html`<p class="pick-times" data-pick-times hidden><label>From <input type="datetime-local" data-into="f-since"></label> <label>to <input type="datetime-local" data-into="f-before"></label> <span class="muted">UTC</span></p>`;
+
 const quickTimes = ['1h', '24h', '7d', '30d'] as const;
 
 /** The search as a form that is sent as a link, with what was written and what is wrong with it. On narrow screens it is behind a fold, which is before it rather than around it: a closed one would hide it on wide screens, too. */
@@ -71,6 +74,7 @@ ${view.limit === 50 ? null : html`<input type="hidden" name="limit" value="${vie
 <button class="primary" type="submit">Search</button>
 <a class="button" href="/events">Clear</a>
 <p class="quick-times"><span class="muted">Last</span>${quickTimes.map((time) => quickTime(view, time))}</p>
+${calendar}
 <p class="keys muted"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> rows <kbd>Enter</kbd> open <kbd>Esc</kbd> close</p>
 </div>
 ${namesOf('organizations', view.organizations)}
