@@ -85,15 +85,14 @@ const readNewestReport = async (
 ): Promise<WindowReport> => {
   const deadlineMs = performance.now() + TIMEOUT_MS;
   const read = (slice: TimeSlice) => {
-    const remainingMs = Math.max(1, Math.round(deadlineMs - performance.now()));
-    return readOnly(pool, remainingMs, (client) => readReport(client, query, slice, nowMs), signal);
+    const timeoutMs = Math.max(1, Math.round(deadlineMs - performance.now()));
+    return readOnly(pool, timeoutMs, (client) => readReport(client, query, slice, nowMs), signal);
   };
-  return await readNewest(
-    query,
-    { wanted: MAX_EVENTS + 1, nowMs },
-    read,
-    ({ looked, isSample }) => looked + Number(isSample),
-  );
+  // Its time limit is that of the statements: what is not of all events, nor of the newest that it may look at, is no report.
+  const options = { wanted: MAX_EVENTS + 1, nowMs, remainingMs: () => TIMEOUT_MS };
+  const found = await readNewest(query, options, read, ({ looked, isSample }) => looked + Number(isSample));
+  if (found === undefined) throw new Error('a part of the time was left out');
+  return found.answer;
 };
 
 const readReport = async (

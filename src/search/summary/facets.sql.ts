@@ -23,14 +23,15 @@ export const readFacets = async (
   signal?: AbortSignal,
 ): Promise<SummaryFacets | undefined> => {
   const deadlineMs = performance.now() + timeoutMs;
-  const read = async (slice: TimeSlice) => {
+  const read = (slice: TimeSlice, leftMs: number) => {
     const question = { maxEvents, valuesPerField, fields: facetFields, slice };
-    return facetsOf(await ask(pool, query, question, deadlineMs - performance.now(), signal), maxEvents);
+    return inTime(async () => facetsOf(await ask(pool, query, question, leftMs, signal), maxEvents));
   };
-  // Looking for a text takes most of the time, and is done once.
-  if (looksForText(query)) return await inTime(() => read({ low: undefined, high: undefined }));
-  const wanted = { wanted: maxEvents + 1, nowMs };
-  return await inTime(() => readNewest(query, wanted, read, ({ looked, isSample }) => looked + Number(isSample)));
+  const options = { wanted: maxEvents + 1, nowMs, remainingMs: () => deadlineMs - performance.now() };
+  const found = await readNewest(query, options, read, ({ looked, isSample }) => looked + Number(isSample));
+  if (found === undefined || found.isWhole) return found?.answer;
+  // Of what is older than the part that was looked at, nothing is known.
+  return found.answer.looked === 0 ? undefined : { ...found.answer, isSample: true };
 };
 
 /** What all events that match come to. */
@@ -45,7 +46,7 @@ export const readAllFacets = async (
   pool: Pool,
   query: EventQuery,
   { timeoutMs, valuesPerField }: Omit<FacetLimits, 'maxEvents'>,
-  bar: BarTimes | undefined,
+  bar: BarTimes,
   signal?: AbortSignal,
 ): Promise<AllFacets | undefined> => {
   const read = (fields: readonly FacetField[]) => {

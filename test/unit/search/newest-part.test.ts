@@ -13,18 +13,25 @@ const query = (days: number | undefined): EventQuery => ({
 });
 
 /** Reads events that happened so many milliseconds before now, and says which parts were read, in days. */
-const readOf = async (agesMs: readonly number[], days: number | undefined, wanted: number) => {
+const readOf = async (
+  agesMs: readonly number[],
+  days: number | undefined,
+  wanted: number,
+  isInTime = (_: number) => true,
+) => {
   const parts: (number | 'all')[] = [];
   const read = async ({ low }: TimeSlice) => {
     const spanMs = low === undefined ? Number.POSITIVE_INFINITY : nowMs - Date.parse(low);
     parts.push(low === undefined ? 'all' : spanMs / DAY_MS);
+    if (!isInTime(spanMs / DAY_MS)) return undefined;
     return [...agesMs]
       .sort((a, b) => a - b)
       .filter((age) => age <= spanMs)
       .slice(0, wanted);
   };
-  const found = await readNewest(query(days), { wanted, nowMs }, read, (answer) => answer.length);
-  return { parts, found };
+  const remainingMs = () => (parts.length < 12 ? 1_000 : 0);
+  const found = await readNewest(query(days), { wanted, nowMs, remainingMs }, read, (answer) => answer.length);
+  return { parts, found: found?.answer, isWhole: found?.isWhole };
 };
 const evenly = (count: number, days: number) =>
   Array.from({ length: count }, (_, n) => ((n + 0.5) * days * DAY_MS) / count);
@@ -47,6 +54,17 @@ test('few events are read in all of the time at the second look', async () => {
 test('a short time is read at once, and a time without a beginning by its last week first', async () => {
   expect((await readOf(evenly(100, 1), 1, 10)).parts).toEqual(['all']);
   expect((await readOf(evenly(100_000, 800), undefined, 500)).parts).toEqual([7]);
+});
+
+test('a part that takes too long is followed by a shorter one, and its answer is what there is', async () => {
+  const slow = await readOf(evenly(160_000, 80), 80, 90_000, (days) => days < 1);
+  expect(slow.parts).toEqual([5, 0.625, 'all']);
+  expect([slow.found?.length, slow.isWhole]).toEqual([1_250, false]);
+  expect(await readOf(evenly(10, 1), 1, 90, (days) => days <= 0.125)).toMatchObject({
+    parts: ['all', 0.125, expect.anything()],
+  });
+  const never = await readOf(evenly(10, 80), 80, 90, () => false);
+  expect([never.found, never.parts.length]).toEqual([undefined, 12]);
 });
 
 test('whatever the events, the newest ones are found, by few looks', async () => {
