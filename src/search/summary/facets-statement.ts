@@ -46,19 +46,17 @@ const statementOf = (matching: string, fields: readonly FacetField[], top: strin
   folded as (
     select field, left(case when field = any('{${folded.join(',')}}') then lower(value) else value end, 400) as value, sum(events)::integer as events
     from counted where field <> '${BARS}' group by 1, 2),
-  ranked as (
-    select *, row_number() over (partition by field order by value is null, events desc, value) as rank,
-      count(value) over (partition by field) as distinct_values
-    from folded)
-  select r.field, r.value, r.events, r.distinct_values::integer as "distinctValues", coalesce(o.name, a.name) as name,
-    (select events::integer from counted where field is null) as looked, null::float8 as start, r.rank
-  from ranked r
+  totals as (select field, count(value)::integer as distinct_values from folded group by field)
+  select r.field, r.value, r.events, t.distinct_values as "distinctValues", coalesce(o.name, a.name) as name,
+    (select events::integer from counted where field is null) as looked, null::float8 as start, r.value is null as without
+  from totals t cross join lateral (
+    (select * from folded f where f.field = t.field and f.value is not null order by f.events desc, f.value limit ${top})
+    union all select * from folded f where f.field = t.field and f.value is null) r
   left join organizations o on r.field = 'organization' and o.id = r.value
   left join accounts a on r.field = 'account' and a.id = r.value
-  where r.rank <= ${top} or r.value is null
   union all
-  select field, ${resultOf('value')}, events::integer, 0, null, 0, ${milliseconds('bar')}, 0 from counted where field = '${BARS}'
-  order by field, rank`;
+  select field, ${resultOf('value')}, events::integer, 0, null, 0, ${milliseconds('bar')}, false from counted where field = '${BARS}'
+  order by field, without, events desc, value`;
 };
 /** In place of the name of a field. */
 export const BARS = 'bar';

@@ -25,7 +25,7 @@ export const readFacets = async (
   const deadlineMs = performance.now() + timeoutMs;
   const read = (slice: TimeSlice, leftMs: number) => {
     const question = { maxEvents, valuesPerField, fields: facetFields, slice };
-    return inTime(async () => facetsOf(await ask(pool, query, question, leftMs, signal), maxEvents));
+    return inTime(async () => facetsOf(await ask(pool, query, question, { timeoutMs: leftMs, signal }), maxEvents));
   };
   const options = { wanted: maxEvents + 1, nowMs, remainingMs: () => deadlineMs - performance.now() };
   const found = await readNewest(query, options, read, ({ looked, isSample }) => looked + Number(isSample));
@@ -41,7 +41,10 @@ interface AllFacets {
   readonly bars: readonly CountRow[];
 }
 
-/** The same of all events that match, with their count in each bar: that takes less than looking twice. */
+/**
+ * The same of all events that match, with their count in each bar: that takes less than looking twice. PostgreSQL groups in one process, and
+ * others bring it the rows, if it is told that this costs little; one is enough unless a text is looked for.
+ */
 export const readAllFacets = async (
   pool: Pool,
   query: EventQuery,
@@ -49,25 +52,31 @@ export const readAllFacets = async (
   bar: BarTimes,
   signal?: AbortSignal,
 ): Promise<AllFacets | undefined> => {
-  const read = (fields: readonly FacetField[]) => {
-    // The bars need the results.
-    const question = { maxEvents: undefined, valuesPerField, fields, bar: fields.includes('result') ? bar : undefined };
-    return ask(pool, query, question, timeoutMs, signal);
-  };
-  const parts = looksForText(query) ? [facetFields] : halves;
-  const rows = await inTime(() => Promise.all(parts.map(read)));
-  return rows && { facets: facetsOf(rows.flat()), bars: barsOf(rows.flat()) };
+  const question = { maxEvents: undefined, valuesPerField, fields: facetFields, bar };
+  const settings = looksForText(query) ? withWorkers : `${withWorkers}; ${oneWorker}`;
+  const rows = await inTime(() => ask(pool, query, question, { timeoutMs, signal, settings }));
+  return rows && { facets: facetsOf(rows), bars: barsOf(rows) };
 };
+
+const withWorkers = 'set local parallel_tuple_cost = 0.0001';
+const oneWorker =
+  "select set_config('max_parallel_workers_per_gather', least(current_setting('max_parallel_workers_per_gather')::integer, 1)::text, true)";
 
 const ask = async (
   pool: Pool,
   query: EventQuery,
   question: FacetsQuestion,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
+  {
+    timeoutMs,
+    signal,
+    settings,
+  }: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined; readonly settings?: string },
 ): Promise<readonly FacetRow[]> => {
   const { text, values } = facetsStatement(query, question);
-  const run = (client: PoolClient) => client.query<FacetRow>(text, [...values]);
+  const run = async (client: PoolClient) => {
+    if (settings !== undefined) await client.query(settings);
+    return await client.query<FacetRow>(text, [...values]);
+  };
   return (await readOnly(pool, Math.max(1, Math.round(timeoutMs)), run, signal)).rows;
 };
 
@@ -79,9 +88,6 @@ const inTime = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
     throw error;
   }
 };
-
-/** All events are grouped by two connections at once: grouping takes most of the time, and PostgreSQL does it in one process. */
-const halves = [0, 1].map((half) => facetFields.filter((_, at) => at % 2 === half));
 
 const looksForText = ({ text, terms = [] }: EventQuery): boolean =>
   text !== undefined || terms.some(({ field }) => field === 'text');
@@ -103,8 +109,7 @@ const barsOf = (rows: readonly FacetRow[]): readonly CountRow[] =>
   );
 
 const facetsOf = (rows: readonly FacetRow[], maxEvents = Number.POSITIVE_INFINITY): SummaryFacets => {
-  // Of two statements, the later one may have seen more.
-  const looked = rows.reduce((most, row) => Math.max(most, row.looked), 0);
+  const looked = rows.find(({ field }) => field !== BARS)?.looked ?? 0;
   const facets = facetFields.map((field) => {
     const own = rows.filter((row) => row.field === field);
     return {
