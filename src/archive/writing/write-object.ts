@@ -8,6 +8,7 @@ import { writeParquet } from '../parquet/write-parquet.ts';
 import type { ArchiveContext } from '../ports.ts';
 import { readObject, sha256Of } from '../read-object.ts';
 import type { ObjectStore, PutReceipt } from '../store/ports.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import type { ObjectLines } from './object-lines.ts';
 
 /** An object that is only here yet. */
@@ -39,6 +40,7 @@ export const writeObject = async (
 ): Promise<ObjectFile> => {
   const file = join(directory, 'object.parquet');
   const feedId = await readFeedId(pool);
+  collectGarbage();
   await writeParquet(lines, file, { kind: lines.kind, feedId, directory, metadata: describe(feedId, lines) });
   await rm(lines.file);
   return { file, feedId, lines };
