@@ -41,7 +41,8 @@ export const readNewest = async <T>(
 ): Promise<{ readonly answer: T; readonly isWhole: boolean } | undefined> => {
   const { since, before } = query;
   const beforeMs = Math.min(nowMs, (before === undefined ? undefined : parseInstantMs(before)) ?? nowMs);
-  const timeMs = beforeMs - ((since === undefined ? undefined : parseInstantMs(since)) ?? 0);
+  // Of one that has not begun, or ends before 1970, nothing.
+  const timeMs = Math.max(0, beforeMs - ((since === undefined ? undefined : parseInstantMs(since)) ?? 0));
   let spanMs = timeMs < LEAST_TIME_MS ? timeMs : Math.min(FIRST_MOST_MS, timeMs / FIRST_SHARE);
   let last: { readonly answer: T; readonly isWhole: boolean } | undefined;
   for (;;) {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import { withSpellings } from '../../../src/search/conditions/spellings.sql.ts';
+import { readEntity } from '../../../src/search/entity/entity.sql.ts';
 import { type CountLimits, countEvents } from '../../../src/search/summary/count.sql.ts';
 import { readAllFacets, readFacets } from '../../../src/search/summary/facets.sql.ts';
 import { summarize } from '../../../src/search/summary/search-summary.sql.ts';
@@ -171,4 +172,19 @@ describe('the facets of a search', () => {
     expect(await read({ organization: 'one' }, TIMED)).toMatchObject({ looked: TIMED, isSample: false });
     expect(await read({ organization: 'one' }, 10)).toMatchObject({ looked: 10, isSample: true });
   });
+});
+
+test.each([
+  ['that has not begun', { since: at(nowMs + HOUR_MS) }, 1],
+  ['that begins in two months', { since: at(nowMs + 60 * DAY_MS) }, 0],
+  ['that ends before 1970', { before: '1960-01-01T00:00:00Z' }, 1],
+] as const)('a search of a time %s has an answer', async (_of, time, events) => {
+  const query = { ...everything, ...time };
+  for (const depth of ['page', 'entity', 'exact'] as const) {
+    expect(await summarize(database.pool, query, depth, nowMs), depth).toMatchObject({
+      count: { events, isAtLeast: false },
+      facets: { looked: events, isSample: false },
+    });
+  }
+  expect(await readEntity(database.pool, query, nowMs)).toMatchObject({ isSample: false });
 });

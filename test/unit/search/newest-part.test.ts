@@ -56,6 +56,10 @@ test('a short time is read at once, and a time without a beginning by its last w
   expect((await readOf(evenly(100_000, 800), undefined, 500)).parts).toEqual([7]);
 });
 
+test('a time that has not begun is read at once', async () => {
+  for (const days of [0, -0.01, -3, -30_000]) expect((await readOf([], days, 10)).parts).toEqual(['all']);
+});
+
 test('a part that takes too long is followed by a shorter one, and its answer is what there is', async () => {
   const slow = await readOf(evenly(160_000, 80), 80, 90_000, (days) => days < 1);
   expect(slow.parts).toEqual([5, 0.625, 'all']);
