@@ -20,6 +20,10 @@ declare module 'fastify' {
 
 /** Of a value that a request brings. */
 const MAX_VALUE = 300;
+/** A search that an event was opened from has many values. */
+const SEARCH_VALUES = 7;
+/** Of all values, as JSON. With the blanks of PostgreSQL that is less than 8,000 characters: of more, the database would keep nothing. */
+const MAX_VALUES = 5_500;
 const refusals = [401, 403, 429];
 
 /** What the trail keeps of a query, beside what an address names: the search (of an event that was opened from one: in `search`), the form of the answer, the filter of a reader. Positions of readers change each time. */
@@ -115,18 +119,27 @@ const trailOf = (request: FastifyRequest): AccessKind | undefined => request.rou
 const routeOf = (request: FastifyRequest): string =>
   request.is404 ? 'unmatched' : `${request.method} ${request.routeOptions.url ?? 'unmatched'}`;
 
+/** What names an event or another page is kept whatever stands beside it, which is cut as far as it must be. */
 const parametersOf = (request: FastifyRequest): Record<string, unknown> => {
   const { '*': value, ...params } = asRecord(request.params);
   const given: Record<string, unknown> = { ...asRecord(request.query), ...params, value };
-  return Object.fromEntries(
-    [...keptParameters, 'position', 'value'].flatMap((name) =>
-      given[name] === undefined ? [] : [[name, short(given[name])]],
-    ),
-  );
+  const cut = (names: readonly string[], most: number): Record<string, unknown> =>
+    Object.fromEntries(
+      names.flatMap((name) =>
+        given[name] === undefined ? [] : [[name, short(given[name], name === 'search' ? SEARCH_VALUES * most : most)]],
+      ),
+    );
+  const address = cut(['position', 'value'], MAX_VALUE);
+  for (let most = MAX_VALUE; ; most = Math.floor(most / 2)) {
+    const what = { ...cut(keptParameters, most), ...address };
+    if (most === 0 || JSON.stringify(what).length <= MAX_VALUES) return what;
+  }
 };
 
 const asRecord = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
-const short = (value: unknown): unknown =>
-  Array.isArray(value) ? value.map(short).slice(0, 100) : String(value).slice(0, MAX_VALUE);
+const short = (value: unknown, most: number): unknown =>
+  Array.isArray(value)
+    ? value.slice(0, Math.min(100, most)).map((one) => short(one, most))
+    : String(value).slice(0, most);

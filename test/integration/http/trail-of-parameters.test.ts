@@ -1,0 +1,45 @@
+import Fastify from 'fastify';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { AccessNote } from '../../../src/access/access.ts';
+import { noteAccess } from '../../../src/access/access-log.sql.ts';
+import { watchAnswers } from '../../../src/http/access-trail.ts';
+import { searchFields } from '../../../src/search/search.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(async () => await database?.close());
+
+/** What the database keeps of a request for an event with these parameters. */
+const keptOf = async (query: URLSearchParams): Promise<Record<string, unknown>> => {
+  const notes: AccessNote[] = [];
+  const server = Fastify();
+  watchAnswers(server, { note: (note) => notes.push(note), answered: () => {}, signInFailed: () => {} });
+  server.get('/events/:position', { config: { trail: 'event' } }, async () => 'an event');
+  await server.inject(`/events/1234567890123?${query}`);
+  await server.close();
+  await noteAccess(database.pool, notes);
+  const { rows } = await database.pool.query('select what from access_log order by id desc limit 1');
+  return rows[0]?.what;
+};
+
+const names = [...searchFields, 'search', 'format', 'detection', 'severity', 'who', 'kind'];
+const often = (name: string, value: string, times = 100) => Array.from({ length: times }, () => [name, value]);
+
+test.each([
+  ['a search that is given often', often('search', 'x'.repeat(300), 30)],
+  ['a filter that is given often', often('text', 'x'.repeat(300), 30)],
+  ['control characters in all filters', names.map((name) => [name, '\u0001'.repeat(3_000)])],
+  ['all filters, each without a value and often', names.flatMap((name) => often(name, ''))],
+  ['all filters, each given often', names.flatMap((name) => often(name, '"'.repeat(300)))],
+])('an event that was opened is named, whatever stands beside it: %s', async (_of, pairs) => {
+  expect(await keptOf(new URLSearchParams(pairs as [string, string][]))).toMatchObject({ position: '1234567890123' });
+});
+
+test('the search that an event was opened from is kept with all of its values', async () => {
+  const parts = { since: '2026-11-01T00:00:00Z', q: `-action:${'x'.repeat(300)}`, text: 'what is looked for' };
+  const search = new URLSearchParams(parts).toString();
+  expect(await keptOf(new URLSearchParams({ search }))).toEqual({ search, position: '1234567890123' });
+});
