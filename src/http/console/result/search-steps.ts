@@ -42,14 +42,14 @@ export const readSteps = async (
   const unknown = Object.keys(query).filter((name) => !searchFields.some((field) => field === name));
   if (unknown.length > 0) return fault(unknown.map((name) => unknownParameter(name, searchFields)).join('; '));
   const reading = readSearch(query, Date.now());
-  const { search, faults } = await withIds(source, reading);
-  if (faults.length > 0) return fault(faultsInWords(faults));
-  const beside = async (direction: SearchCursor['direction']): Promise<Step> => {
-    const cursor = { direction, time: event.sortTime, position: event.position };
-    const { events, reached } = await source.search(search, { cursor, limit: 1, signal });
-    return events[0] ?? (reached === undefined ? null : { reached });
-  };
   try {
+    const { search, faults } = await withIds(source, reading);
+    if (faults.length > 0) return fault(faultsInWords(faults));
+    const beside = async (direction: SearchCursor['direction']): Promise<Step> => {
+      const cursor = { direction, time: event.sortTime, position: event.position };
+      const { events, reached } = await source.search(search, { cursor, limit: 1, signal });
+      return events[0] ?? (reached === undefined ? null : { reached });
+    };
     const [newer, older] = await Promise.all([beside('newer'), beside('older')]);
     return { kind: 'steps', search: reading.search, newer, older };
   } catch (error) {

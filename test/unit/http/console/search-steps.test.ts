@@ -41,6 +41,16 @@ test.each([
   expect(String(stepsFault(steps))).toContain(words);
 });
 
+test('a name that cannot be looked up is said, and is no error of the page', async () => {
+  const source = {
+    organization: async () => {
+      throw new BusyError('all connections are in use', 1);
+    },
+  } as unknown as SearchSource;
+  const steps = await readSteps(source, event, 'organization=one', new AbortController().signal);
+  expect(String(stepsFault(steps))).toContain('other searches are using the database.');
+});
+
 test('any other error is one', async () => {
   const fails = stepsIn('text=needle', () => {
     throw new Error('a bug');
