@@ -44,10 +44,20 @@ export const readingOf = async (connection: DuckDBConnection, sql: string): Prom
   const parse = await connection.prepare('select json_serialize_sql($1::varchar)');
   parse.bindVarchar(1, sql);
   const [[text] = []] = (await parse.runAndReadAll()).getRows();
-  const parsed: unknown = JSON.parse(String(text));
+  const parsed = parsedJson(String(text));
+  if (parsed === undefined) return { kind: 'fault', reason: 'it has a number that no double can hold' };
   if (!isObject(parsed) || parsed['error'] !== false) return { kind: 'other' };
   const reason = firstFault(parsed['statements']);
   return reason === undefined ? { kind: 'plain' } : { kind: 'fault', reason };
+};
+
+/** Undefined for what is no JSON: DuckDB writes the infinity that `1e400` is as it is. */
+const parsedJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 };
 
 const firstFault = (tree: unknown): string | undefined => {

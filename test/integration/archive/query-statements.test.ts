@@ -90,6 +90,8 @@ describe('a statement that is refused', () => {
     ['selec 1', /Parser Error: syntax error at or near "selec"/],
     ['select nosuch from audit_events', /Binder Error: Referenced column "nosuch" not found in FROM clause! Candidate/],
     ['select $1', /it has parameters/],
+    ['select 1e400', /a number that no double can hold/],
+    ["select 1e400 from read_text('/etc/passwd')", /a number that no double can hold/],
     ['select cast(id as integer) from audit_events', /Conversion Error/],
   ])('%s', async (sql, reason) => {
     const { code, stderr, stdout } = await query(sql);
