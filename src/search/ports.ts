@@ -55,7 +55,13 @@ export interface SearchHole {
 export interface SearchSource {
   search(
     search: Search,
-    page: { readonly cursor: SearchCursor | undefined; readonly limit: number; readonly signal?: AbortSignal },
+    page: {
+      readonly cursor: SearchCursor | undefined;
+      readonly limit: number;
+      readonly signal?: AbortSignal;
+      /** It ends after about a second: for what stands beside something else. */
+      readonly isQuick?: boolean;
+    },
   ): Promise<SearchPage>;
   /** What a search finds of the events that were stored behind a position. */
   arrivals(search: Search, page: ArrivalsPage): Promise<Arrivals>;

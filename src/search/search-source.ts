@@ -38,6 +38,7 @@ const CONNECTIONS = 3;
 const EXPORT_CONNECTIONS = 2;
 /** People wait for a page. */
 const PAGE_TIME_LIMIT = { firstMs: 800, totalMs: 4_000, archiveMs: 10_000 };
+const QUICK_TIME_LIMIT = { firstMs: 500, totalMs: 1_000, archiveMs: 2_000 };
 /** An export is not interactive, and it has to be whole. */
 const EXPORT_TIME_LIMIT = { firstMs: 2_000, totalMs: 30_000, archiveMs: 30_000 };
 const FIRST_EXPORT_EVENTS = 500;
@@ -93,7 +94,13 @@ const createSearchSource = (
   rules: CollectionRules,
   archive: SearchedArchive | undefined,
 ): SearchSource => ({
-  search: (search, page) => readPage({ pool, archive }, queryOf(search, nowMs()), page, PAGE_TIME_LIMIT),
+  search: (search, page) =>
+    readPage(
+      { pool, archive },
+      queryOf(search, nowMs()),
+      page,
+      page.isQuick === true ? QUICK_TIME_LIMIT : PAGE_TIME_LIMIT,
+    ),
   arrivals: (search, page) => readArrivals(pool, queryOf(search, nowMs()), page),
   coverage: (search, gaps) => readSearchCoverage(pool, partOf(search, nowMs()), rules, gaps),
   archivedMonths: (search) => readArchivedMonths(pool, partOf(search, nowMs())),

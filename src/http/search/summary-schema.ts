@@ -74,7 +74,7 @@ export const summaryResponses = {
               description: 'Null: looking for them timed out.',
               properties: {
                 events: integer('Events that were looked at, the newest.'),
-                sample: { type: 'boolean', description: 'There are more events.' },
+                sample: { type: 'boolean', description: 'There may be more events.' },
                 fields: {
                   type: 'object',
                   properties: Object.fromEntries(facetFields.map((field) => [field, facetSchema])),

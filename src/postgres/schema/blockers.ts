@@ -8,7 +8,7 @@ interface Blocker {
   readonly state: string | null;
   /** How old its transaction is. */
   readonly seconds: number | null;
-  /** Its last statement, or the beginning of it. */
+  /** How its last statement begins: what stands further on may be a secret. */
   readonly query: string | null;
 }
 
@@ -58,7 +58,7 @@ const findBlockers = async (pool: Pool, statement: string): Promise<readonly Blo
   const { rows } = await pool.query<Blocker>(
     `select distinct on (b.pid) b.pid, a.application_name as application, a.state,
        extract(epoch from clock_timestamp() - a.xact_start)::integer as seconds,
-       left(regexp_replace(a.query, '\\s+', ' ', 'g'), 200) as query
+       left(regexp_replace(a.query, '\\s+', ' ', 'g'), 40) as query
      from pg_stat_activity w cross join unnest(pg_blocking_pids(w.pid)) b (pid) left join pg_stat_activity a on a.pid = b.pid
      where w.datname = current_database() and w.state = 'active' and w.wait_event_type = 'Lock'
        and left(w.query, 200) = left($1, 200) order by b.pid`,

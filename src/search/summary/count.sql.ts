@@ -183,10 +183,14 @@ const readCounts = async (
 /** The rows in buckets of a length that theirs divides, or theirs. */
 const countOf = (
   rows: readonly CountRow[],
-  bucketMs: number,
+  askedBucketMs: number,
   range: Range,
   countedSinceMs: number | null,
 ): SummaryCount => {
+  // Events up to a day behind the end may need longer bars than its time does.
+  const latest = rows.reduce((last, { start }) => Math.max(last, start ?? 0), range.beforeMs - 1);
+  const sinceMs = range.sinceMs ?? latest;
+  const bucketMs = Math.max(askedBucketMs, bucketMsOf(Math.min(sinceMs, latest), latest + 1));
   const byStart = new Map<number, { success: number; failure: number; other: number }>();
   let [events, untimed] = [0, 0];
   for (const { start, result, events: some } of rows) {

@@ -1,4 +1,5 @@
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
+import { readOnly } from '../../postgres/read-only.ts';
 import type { EventQuery } from '../conditions/event-query.ts';
 import { barTimesOf, countEvents, countOfRows } from './count.sql.ts';
 import { isInIndexes } from './count-statement.ts';
@@ -18,13 +19,24 @@ export const summarizeExactly = async (
   nowMs: number,
   signal?: AbortSignal,
 ): Promise<SearchSummary> => {
-  const limits = { timeoutMs: TIMEOUT_MS, valuesPerField: VALUES_PER_FIELD };
-  const found = await readAllFacets(pool, query, limits, barTimesOf(query, nowMs), signal);
+  const deadlineMs = performance.now() + TIMEOUT_MS;
+  const leftMs = () => Math.max(1, Math.round(deadlineMs - performance.now()));
+  // Statements at different moments are about the same events.
+  const fixed = { ...query, untilPosition: query.untilPosition ?? (await readLastPosition(pool, signal)) };
+  const limits = { timeoutMs: leftMs(), valuesPerField: VALUES_PER_FIELD };
+  const found = await readAllFacets(pool, fixed, limits, barTimesOf(query, nowMs), signal);
   if (found !== undefined) {
-    const count = await countOfRows(pool, query, found.bars, { nowMs, timeoutMs: TIMEOUT_MS, signal });
+    const count = await countOfRows(pool, fixed, found.bars, { nowMs, timeoutMs: leftMs(), signal });
     return { count, facets: found.facets };
   }
   const firstMs = isInIndexes(query) ? INDEXES_MS : 0;
   const count = await countEvents(pool, query, { firstMs, totalMs: firstMs + PART_MS }, nowMs, { signal });
   return { count, facets: undefined };
+};
+
+const readLastPosition = async (pool: Pool, signal: AbortSignal | undefined): Promise<number> => {
+  const read = (client: PoolClient) =>
+    client.query<{ position: number }>('select position::float8 as position from feed_head');
+  const { rows } = await readOnly(pool, TIMEOUT_MS, read, signal);
+  return rows[0]?.position ?? 0;
 };

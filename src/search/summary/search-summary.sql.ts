@@ -5,7 +5,7 @@ import { explained } from '../search-events.sql.ts';
 import { type CountLimits, countEvents } from './count.sql.ts';
 import { summarizeExactly } from './exact-summary.sql.ts';
 import { type FacetLimits, readFacets } from './facets.sql.ts';
-import type { SearchSummary, SummaryDepth } from './summary.ts';
+import type { SearchSummary, SummaryCount, SummaryDepth, SummaryFacets } from './summary.ts';
 
 /** What a page waits for: what cannot be counted in time is "at least". */
 interface PageLimits {
@@ -51,8 +51,12 @@ export const summarize = async (
       countEvents(pool, spelled, limits.count, nowMs, { signal }),
       readFacets(pool, spelled, limits.facets, nowMs, signal),
     ]);
-    return { count, facets };
+    return { count, facets: facets && withoutDoubt(facets, count) };
   } catch (error) {
     return explained(error);
   }
 };
+
+/** Values of a part of the time are of all events if there are no others. */
+const withoutDoubt = (facets: SummaryFacets, { events, isAtLeast }: SummaryCount): SummaryFacets =>
+  !isAtLeast && events <= facets.looked ? { ...facets, isSample: false } : facets;

@@ -58,7 +58,7 @@ export interface SummaryFacets {
   readonly facets: readonly Facet[];
   /** So many events were looked at. */
   readonly looked: number;
-  /** There are more: these are the newest. */
+  /** There may be more: these are the newest. */
   readonly isSample: boolean;
 }
 

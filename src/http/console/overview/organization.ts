@@ -23,10 +23,10 @@ const MAX_LACKING = 50;
 
 const tooSlow = html`<p class="muted" role="status">Counting them takes too long for this page. The links to its events count longer.</p>`;
 
-/** The accounts that lack more than the last moments: the longest. */
+/** The accounts that lack more than the last moments, or time that could not be collected: the longest. */
 const lacking = (accounts: readonly AccountWithState[], { ordinaryMs }: Tail): readonly AccountWithState[] =>
   accounts
-    .filter(({ gapSeconds }) => gapSeconds * 1_000 > ordinaryMs)
+    .filter(({ gapSeconds, holes }) => holes > 0 || gapSeconds * 1_000 > ordinaryMs)
     .sort((a, b) => b.gapSeconds - a.gapSeconds)
     .slice(0, MAX_LACKING);
 

@@ -9,6 +9,9 @@ import { faultsInWords } from '../../search/routes.ts';
 import { type Html, html } from '../html.ts';
 import { linkOf } from '../summary/search-links.ts';
 
+/** Node.js refuses an address of some 16,000 bytes, and others do earlier. */
+const LONGEST_CARRIED = 4_000;
+
 /** The page of an event. With the search whose result it is opened from, if that is not for everything. */
 export const eventHref = (
   position: number,
@@ -16,7 +19,8 @@ export const eventHref = (
   more: Readonly<Record<string, string>> = {},
 ) => {
   const text = search === undefined ? '' : printSearch(search).toString();
-  const parameters = new URLSearchParams({ ...(text !== '' && { search: text }), ...more }).toString();
+  const carried = text !== '' && encodeURIComponent(text).length <= LONGEST_CARRIED;
+  const parameters = new URLSearchParams({ ...(carried && { search: text }), ...more }).toString();
   return parameters === '' ? `/events/${position}` : `/events/${position}?${parameters}`;
 };
 
@@ -25,7 +29,14 @@ type Step = { readonly position: number } | { readonly reached: SearchCursor } |
 
 /** What the page of an event says of the search that its link carries. */
 export type SearchSteps =
-  | { readonly kind: 'steps'; readonly search: Search; readonly newer: Step; readonly older: Step }
+  | {
+      readonly kind: 'steps';
+      readonly search: Search;
+      readonly newer: Step;
+      readonly older: Step;
+      /** False: the search does not find the event. Undefined: that could not be looked up in time. */
+      readonly isFound: boolean | undefined;
+    }
   | { readonly kind: 'fault'; readonly search: Search | undefined; readonly reason: string };
 
 /** The events beside one in a search, as its pages have them. Undefined without a search; one that cannot be read or answered is a fault, never an error. */
@@ -45,19 +56,31 @@ export const readSteps = async (
   try {
     const { search, faults } = await withIds(source, reading);
     if (faults.length > 0) return fault(faultsInWords(faults));
-    const beside = async (direction: SearchCursor['direction']): Promise<Step> => {
-      const cursor = { direction, time: event.sortTime, position: event.position };
-      const { events, reached } = await source.search(search, { cursor, limit: 1, signal });
-      return events[0] ?? (reached === undefined ? null : { reached });
+    const { sortTime: time, position } = event;
+    const ask = (cursor: SearchCursor, limit: number) =>
+      source.search(search, { cursor, limit, signal, isQuick: true });
+    // From the event itself on, so that it is known whether the search finds it.
+    const [newer, fromHere] = await Promise.all([
+      ask({ direction: 'newer', time, position }, 1),
+      ask({ direction: 'older', time, position: position + 1 }, 2),
+    ]);
+    const isFound = fromHere.events[0]?.position === position;
+    return {
+      kind: 'steps',
+      search: reading.search,
+      newer: stepTo(newer.events[0], newer.reached),
+      older: stepTo(fromHere.events[isFound ? 1 : 0], fromHere.reached),
+      isFound: isFound || fromHere.events.length > 0 || fromHere.reached === undefined ? isFound : undefined,
     };
-    const [newer, older] = await Promise.all([beside('newer'), beside('older')]);
-    return { kind: 'steps', search: reading.search, newer, older };
   } catch (error) {
     if (error instanceof SearchError) return fault(error.message, reading.search);
     if (error instanceof BusyError) return fault('other searches are using the database', reading.search);
     throw error;
   }
 };
+
+const stepTo = (event: FoundEvent | undefined, reached: SearchCursor | undefined): Step =>
+  event ?? (reached === undefined ? null : { reached });
 
 /** As the query of a request is read: a name that is given twice has both values. */
 const queryOf = (text: string): Readonly<Record<string, readonly string[]>> => {
@@ -68,8 +91,9 @@ const queryOf = (text: string): Readonly<Record<string, readonly string[]>> => {
 /** Links through the search; undefined if there are none. */
 export const searchStepsOf = (steps: SearchSteps | undefined): Html | undefined => {
   if (steps?.kind !== 'steps') return undefined;
-  const { search, newer, older } = steps;
-  return html`<nav class="row" aria-label="Neighbours in this search">${stepOf(search, newer, 'newer')}${stepOf(search, older, 'older')}</nav>`;
+  const { newer, older, isFound } = steps;
+  const note = isFound === false ? html`<span class="muted">Not in the result of this search</span>` : null;
+  return html`<nav class="row" aria-label="Neighbours in this search">${note}${stepOf(steps, newer, 'newer')}${stepOf(steps, older, 'older')}</nav>`;
 };
 
 const names = {
@@ -77,9 +101,14 @@ const names = {
   older: { word: 'Older', end: 'Oldest', rel: 'next', before: '', after: ' →' },
 } as const;
 
-const stepOf = (search: Search, step: Step, direction: SearchCursor['direction']): Html => {
+const stepOf = (
+  { search, isFound }: { readonly search: Search; readonly isFound: boolean | undefined },
+  step: Step,
+  direction: SearchCursor['direction'],
+): Html => {
   const { word, end, rel, before, after } = names[direction];
-  if (step === null) return html`<span class="muted">${end} in this search</span>`;
+  if (step === null)
+    return html`<span class="muted">${isFound === true ? end : `Nothing ${word.toLowerCase()}`} in this search</span>`;
   const link = (href: string, text: string) =>
     html`<a class="quiet-button" rel="${rel}" href="${href}">${before}${text}${after}</a>`;
   if ('position' in step) return link(eventHref(step.position, search), `${word} in this search`);

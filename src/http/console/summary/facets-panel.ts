@@ -39,7 +39,7 @@ export const facetsPanel = (view: FacetsView): Html | null => {
   return html`<details class="facets" id="facets" open><summary>Top values${
     facets.isSample ? html` of the newest ${countText(facets.looked)} matches` : null
   }</summary>
-${facets.isSample ? html`<p class="muted facets-note">There are more matches. <a href="${exactLink}">Count all values</a> (up to 10 seconds)</p>` : null}
+${facets.isSample ? html`<p class="muted facets-note">There may be more matches. <a href="${exactLink}">Count all values</a> (up to 10 seconds)</p>` : null}
 <div class="facet-grid">${shown.map((facet) => facetOf(view, facet))}</div></details>`;
 };
 

@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { readSteps, searchStepsOf } from '../../../src/http/console/result/search-steps.ts';
+import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
+import type { FoundEvent } from '../../../src/search/found-event.ts';
+import type { SearchSource } from '../../../src/search/ports.ts';
+import { summarize } from '../../../src/search/summary/search-summary.sql.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+
+const nowMs = T0 + 3_600_000;
+const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  await commit(database.pool, await newSource(database.pool, 'one'), [entryText('a', T0), entryText('b', T0 + 60_000)]);
+});
+afterAll(async () => await database?.close());
+
+test('top values of a part are not called a sample if no other event matches', async () => {
+  let looks = 0;
+  // The first part takes more than half of the time.
+  const spy = vi.spyOn(performance, 'now').mockImplementation(() => (looks++ < 3 ? 0 : 500));
+  try {
+    const query = { ...everything, since: new Date(nowMs - 90 * 86_400_000).toISOString() };
+    const { count, facets } = await summarize(database.pool, query, 'page', nowMs);
+    expect([count.events, facets?.looked, facets?.isSample]).toEqual([2, 2, false]);
+  } finally {
+    spy.mockRestore();
+  }
+});
+
+test('an exact answer is about the same events, whatever is stored while it is counted', async () => {
+  const source = await newSource(database.pool, 'two');
+  const appeared: number[] = [];
+  const pool = new Proxy(database.pool, {
+    get: (target, name) => {
+      if (name !== 'connect') return Reflect.get(target, name);
+      return async () => {
+        appeared.push(appeared.length);
+        await commit(target, source, [entryText(`c-${appeared.length}`, T0 + 120_000)]);
+        return await target.connect();
+      };
+    },
+  });
+  const { count, facets } = await summarize(pool, everything, 'exact', nowMs);
+  expect(appeared.length).toBeGreaterThan(2);
+  expect(facets?.looked).toBe(count.events);
+});
+
+test('bars of a short time are few also if an event is a day ahead', async () => {
+  await commit(database.pool, await newSource(database.pool, 'three'), [entryText('ahead', nowMs + 19 * 3_600_000)]);
+  const query = { ...everything, since: new Date(nowMs - 60_000).toISOString() };
+  for (const depth of ['page', 'exact'] as const) {
+    const { count } = await summarize(database.pool, query, depth, nowMs);
+    expect(count.events).toBe(1);
+    expect(count.buckets.length).toBeLessThanOrEqual(73);
+  }
+});
+
+test('an event that a search does not find is called neither its newest nor its oldest', async () => {
+  const source = { search: async () => ({ events: [], more: false, reached: undefined }) } as unknown as SearchSource;
+  const event = { sortTime: '2026-11-25 10:00:00+00', position: 7 } as FoundEvent;
+  const steps = await readSteps(source, event, 'action=nothing-has-this', new AbortController().signal);
+  const words = String(searchStepsOf(steps)?.toString());
+  expect(words).toContain('Not in the result of this search');
+  expect(words).not.toMatch(/Newest|Oldest/);
+});
