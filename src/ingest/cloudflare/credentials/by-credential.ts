@@ -39,11 +39,16 @@ export const createApiByCredential = (options: ByCredentialOptions): AuditApi =>
   return {
     fetchPage: async (source, walk, signal, attemptMs) =>
       await (alone()?.fetchPage(source, walk, signal, attemptMs) ??
-        chooser.first(source, 'log', async ({ name, api }) => {
-          const page = await api.fetchPage(source, walk, signal, attemptMs);
-          await facts.hasRead(name, source);
-          return page;
-        })),
+        chooser.first(
+          source,
+          'log',
+          async ({ name, api }) => {
+            const page = await api.fetchPage(source, walk, signal, attemptMs);
+            await facts.hasRead(name, source);
+            return page;
+          },
+          ({ failure }) => failure === 'not_found' && walk.cursor !== undefined,
+        )),
     probeAuditLog: async (source, signal) =>
       await (alone()?.probeAuditLog(source, signal) ?? probeWithEach(await chooser.candidates(source), source, signal)),
     listOrganizations: (filter, signal) =>
@@ -77,7 +82,13 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
   };
   return {
     candidates,
-    first: async <T>(source: SourceKey, what: string, call: (access: CredentialAccess) => Promise<T>): Promise<T> => {
+    /** `isOfRequest`: an error that says nothing of the credential, such as that of a cursor that has expired. */
+    first: async <T>(
+      source: SourceKey,
+      what: string,
+      call: (access: CredentialAccess) => Promise<T>,
+      isOfRequest: (error: ApiError) => boolean = () => false,
+    ): Promise<T> => {
       const ranked = await candidates(source);
       const key = `${what} ${source.kind}/${source.id}`;
       const skipped = ranked.flatMap((access) => refusals.why(access, key) ?? []);
@@ -90,7 +101,7 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
           refusals.answered(access, key);
           return answer;
         } catch (error) {
-          if (!movesOn(error)) throw error;
+          if (!movesOn(error) || isOfRequest(error)) throw error;
           note(access, key, error);
           errors.push(error);
         }

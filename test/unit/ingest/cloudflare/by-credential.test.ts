@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import { ApiError, type ApiFailure } from '../../../../src/errors.ts';
+import {
+  type ByCredentialOptions,
+  type CredentialAccess,
+  createApiByCredential,
+} from '../../../../src/ingest/cloudflare/credentials/by-credential.ts';
+import { createRefusals } from '../../../../src/ingest/cloudflare/credentials/refusals.ts';
+import type { AuditApi } from '../../../../src/ingest/sync/ports.ts';
+
+const source = { kind: 'account', id: 'a' } as const;
+type Walk = Parameters<AuditApi['fetchPage']>[1];
+
+/** Two credentials: the first one answers a page with a failure. Says which of them were asked. */
+const fetchWith = async (failure: ApiFailure, cursor: string | undefined) => {
+  const asked: string[] = [];
+  const accessOf = (name: string, answer: () => unknown): CredentialAccess =>
+    ({
+      name,
+      accounts: true,
+      organizations: true,
+      isUser: true,
+      source: { current: () => name },
+      api: {
+        fetchPage: async () => {
+          asked.push(name);
+          return answer();
+        },
+      },
+    }) as unknown as CredentialAccess;
+  const fail = () => {
+    throw new ApiError(failure, failure);
+  };
+  const refusals = createRefusals(() => 0);
+  const facts = {
+    refresh: async () => {},
+    hasRead: async () => {},
+    lists: () => true,
+    onlyAccount: () => undefined,
+    reader: () => 'first',
+  };
+  const current = [accessOf('first', fail), accessOf('second', () => 'page')];
+  const options = { current: () => current, facts, refusals, onListingFailed: () => {} };
+  const api = createApiByCredential(options as unknown as ByCredentialOptions);
+  const page = api.fetchPage(source, { cursor } as Walk, new AbortController().signal, 1_000);
+  const answer = await page.catch((error: ApiError) => error.failure);
+  const isSetAside = refusals.why(current[0] as CredentialAccess, 'log account/a') !== undefined;
+  return { answer, asked, isSetAside };
+};
+
+test('a cursor that is gone says nothing of the credential: no other is asked, and it is not set aside', async () => {
+  expect(await fetchWith('not_found', 'expired')).toEqual({ answer: 'not_found', asked: ['first'], isSetAside: false });
+});
+
+test('a log that one credential does not find, or may not read, is read with another', async () => {
+  for (const [failure, cursor] of [
+    ['not_found', undefined],
+    ['refused', undefined],
+    ['refused', 'cursor'],
+  ] as const) {
+    const read = await fetchWith(failure, cursor);
+    expect(read, `${failure} ${cursor}`).toEqual({ answer: 'page', asked: ['first', 'second'], isSetAside: true });
+  }
+});
