@@ -22,7 +22,9 @@ export interface Principal {
 
 /** An API that does not answer this does not answer anything else either, for as long. */
 const ASK_MS = 10_000;
-const RETRY_MS = 60_000;
+/** A single failure is soon made good; what goes on failing is not asked for much. */
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 60_000;
 
 /** `nowMs` never goes back. */
 export const createPrincipal = (source: CredentialSource, nowMs: () => number): Principal => {
@@ -30,13 +32,16 @@ export const createPrincipal = (source: CredentialSource, nowMs: () => number): 
   let known: Credential | undefined;
   let tried: Credential | undefined;
   let retryAtMs = Number.NEGATIVE_INFINITY;
+  let retryMs = FIRST_RETRY_MS;
   let asking: Promise<void> | undefined;
 
   const ask = async (client: Pick<CloudflareClient, 'get'>): Promise<void> => {
     const credential = source.current();
     const answer = await askForUser(client);
+    if (tried !== credential) retryMs = FIRST_RETRY_MS;
     tried = credential;
-    retryAtMs = nowMs() + RETRY_MS;
+    retryAtMs = nowMs() + retryMs;
+    retryMs = Math.min(LONGEST_RETRY_MS, 2 * retryMs);
     // The answer to a request during which the credential was renewed may be about either.
     if (answer.kind === 'unknown' || source.current() !== credential) return;
     known = credential;

@@ -61,13 +61,13 @@ describe('whom Cloudflare counts', () => {
     ['a page of HTML', answer(200, '<html>')],
     ['no id', ofUser(7)],
     ['an id that no row could be named by', ofUser('x'.repeat(1_000))],
-  ])('is not known after %s: requests go out, and it is asked again a minute later, beside them', async (_, broken) => {
+  ])('is not known after %s: requests go out, and it is asked again a second later, beside them', async (_, broken) => {
     await using server = await startHttpServer(broken, listing, listing, ofUser('u1'), ofUser('u1'));
     const { source, principal, pass } = changing();
     await using test = createTestClient(server.baseUrl, { credential: source });
     const client = withPrincipal(test.client, principal);
     await getText(client);
-    pass(59_999);
+    pass(999);
     await getText(client);
     expect(paths(server)).toEqual(['/user', '/organizations', '/organizations']);
     expect(principal.current()).toBeUndefined();
@@ -79,6 +79,30 @@ describe('whom Cloudflare counts', () => {
       test.log.filter((line) => line.startsWith('sleep')),
       'the question is not repeated at once',
     ).toEqual([]);
+  });
+
+  it('is asked again after twice as long each time, up to a minute, while the question fails', async () => {
+    await using server = await startHttpServer(({ url }, response) => {
+      response.writeHead(url?.startsWith('/user') ? 502 : 200, { 'content-type': 'application/json' });
+      response.end('{"success":true,"result":[],"errors":[],"messages":[]}');
+    });
+    const { source, principal, pass } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source });
+    const client = withPrincipal(test.client, principal);
+    const questions = () => paths(server).filter((path) => path === '/user').length;
+    await getText(client);
+    let asked = 1;
+    for (const seconds of [1, 2, 4, 8, 16, 32, 60, 60]) {
+      pass(1_000 * seconds - 1);
+      await getText(client);
+      expect(questions(), `before ${seconds} s`).toBe(asked);
+      pass(1);
+      await getText(client);
+      asked += 1;
+      await expect.poll(questions).toBe(asked);
+      // Its answer has been read when the next request is sent.
+      await expect.poll(() => test.observed.filter((line) => line.startsWith('user')).length).toBe(asked);
+    }
   });
 
   it('stops all requests for as long as a 429 to the question says', async () => {
