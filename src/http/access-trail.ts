@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { AccessKind, AccessNote } from '../access/access.ts';
 import type { Identity } from '../access/ports.ts';
@@ -20,6 +21,9 @@ declare module 'fastify' {
 
 /** Of a value that a request brings. */
 const MAX_VALUE = 300;
+/** A hash takes more than what is kept of a text then. */
+const LEAST_HASHED = 60;
+const HASH_DIGITS = 16;
 /** A search that an event was opened from has many values. */
 const SEARCH_VALUES = 7;
 /** Of all values, as JSON. With the blanks of PostgreSQL that is less than 8,000 characters: of more, the database would keep nothing. */
@@ -142,4 +146,11 @@ const asRecord = (value: unknown): Readonly<Record<string, unknown>> =>
 const short = (value: unknown, most: number): unknown =>
   Array.isArray(value)
     ? value.slice(0, Math.min(100, most)).map((one) => short(one, most))
-    : String(value).slice(0, most);
+    : cutText(String(value), most);
+
+/** With a hash of the whole, so that what is cut off can be told from another text, and compared with a log of requests. */
+const cutText = (text: string, most: number): string => {
+  if (text.length <= most || most < LEAST_HASHED) return text.slice(0, most);
+  const hash = createHash('sha256').update(text).digest('hex').slice(0, HASH_DIGITS);
+  return `${text.slice(0, most)}… (${text.length} characters, SHA-256 ${hash})`;
+};

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import Fastify from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { AccessNote } from '../../../src/access/access.ts';
@@ -42,4 +43,11 @@ test('the search that an event was opened from is kept with all of its values', 
   const parts = { since: '2026-11-01T00:00:00Z', q: `-action:${'x'.repeat(300)}`, text: 'what is looked for' };
   const search = new URLSearchParams(parts).toString();
   expect(await keptOf(new URLSearchParams({ search }))).toEqual({ search, position: '1234567890123' });
+});
+
+test('of a text that is too long the beginning is kept, with its length and a hash of all of it', async () => {
+  const text = `${'filler '.repeat(80)}what is looked for`;
+  const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
+  const { text: kept } = await keptOf(new URLSearchParams({ text }));
+  expect(kept).toBe(`${text.slice(0, 300)}… (${text.length} characters, SHA-256 ${hash})`);
 });
