@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { handleStopSignals } from './app/stop-signals.ts';
+import { giveBackLargeMemory } from './archive/writing/malloc-threshold.ts';
 import { withSettingsFile } from './config/settings-file.ts';
 import { OrgtrailError } from './errors.ts';
 
@@ -23,7 +24,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 const readSettings = () => {
   try {
     // biome-ignore lint/style/noProcessEnv: the one place where the environment enters
-    return withSettingsFile(process.env, '.env', process.geteuid?.());
+    const given = process.env;
+    const settings = withSettingsFile(given, '.env', process.geteuid?.());
+    giveBackLargeMemory(settings.environment, given);
+    return settings;
   } catch (error) {
     if (!(error instanceof OrgtrailError)) throw error;
     process.stderr.write(`orgtrail: ${error.message}\nTry: ${error.hint}\n`);

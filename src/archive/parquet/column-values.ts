@@ -1,12 +1,15 @@
 import type { ColumnMetaData, SchemaElement } from 'hyparquet';
 import { type ColumnPage, type PageCodec, pagesOf } from './column-pages.ts';
+import { readDeltas } from './delta-numbers.ts';
 import { readRuns } from './number-runs.ts';
 
 /** A value for each row: bytes of UTF-8, a number, or null. */
 export type ColumnValues = ArrayLike<unknown>;
 
-const [PLAIN, PLAIN_DICTIONARY, RLE_DICTIONARY] = [0, 2, 8];
+const [PLAIN, PLAIN_DICTIONARY, DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY, RLE_DICTIONARY] = [0, 2, 5, 6, 8];
+const ofPage: readonly number[] = [DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY, RLE_DICTIONARY];
 const MAX_BITS = 24;
+const LENGTH_BYTES = 4;
 const codecs: readonly string[] = ['ZSTD', 'UNCOMPRESSED'] satisfies readonly PageCodec[];
 const types: readonly string[] = ['BYTE_ARRAY', 'INT64', 'INT32'];
 
@@ -29,7 +32,8 @@ export const readValues = (
   const parts: ColumnValues[] = [];
   for (const page of pages) {
     if (page.isDictionary) {
-      dictionary = entriesOf(type, page.content(), 0, page.values, rows !== undefined);
+      const where = { start: 0, count: page.values, areCopied: rows !== undefined };
+      dictionary = entriesOf(type, page.content(), where);
       continue;
     }
     const end = first + page.values;
@@ -45,7 +49,7 @@ export const readValues = (
 };
 
 const isRead = ({ isDictionary, encoding }: ColumnPage): boolean =>
-  encoding === PLAIN || encoding === PLAIN_DICTIONARY || (encoding === RLE_DICTIONARY && !isDictionary);
+  encoding === PLAIN || encoding === PLAIN_DICTIONARY || (ofPage.includes(encoding) && !isDictionary);
 
 /** Values one behind the other, without nulls. */
 interface Entries {
@@ -63,11 +67,8 @@ const valuesOf = (
   const content = page.content();
   const levelBytes = content.readUInt32LE(0);
   const places = placesOf(readRuns(content, 4, 1, page.values));
-  const start = 4 + levelBytes;
-  const entries =
-    page.encoding === PLAIN
-      ? entriesOf(type, content, start, places.count, rows !== undefined)
-      : dictionary && referencesOf(dictionary, content, start, places.count);
+  const where = { start: 4 + levelBytes, count: places.count, areCopied: rows !== undefined };
+  const entries = entriesOfPage(type, page.encoding, content, where, dictionary);
   if (entries === undefined) return undefined;
   const at = places.of;
   if (rows !== undefined) return rows.map((row) => valueAt(entries, at === undefined ? row : at[row]));
@@ -98,15 +99,38 @@ const placesOf = (levels: Uint32Array): { readonly of: Int32Array | undefined; r
   return { of: places, count };
 };
 
-const referencesOf = (dictionary: Entries, content: Buffer, start: number, count: number): Entries | undefined => {
+/** Where the values of a page are, and whether what is made of them keeps none of its memory. */
+interface Where {
+  readonly start: number;
+  readonly count: number;
+  readonly areCopied: boolean;
+}
+
+const entriesOfPage = (
+  type: string,
+  encoding: number,
+  content: Buffer,
+  where: Where,
+  dictionary: Entries | undefined,
+): Entries | undefined => {
+  if (encoding === PLAIN) return entriesOf(type, content, where);
+  if (encoding === RLE_DICTIONARY || encoding === PLAIN_DICTIONARY) {
+    return dictionary && referencesOf(dictionary, content, where);
+  }
+  const isText = type === 'BYTE_ARRAY';
+  if (isText !== (encoding === DELTA_LENGTH_BYTE_ARRAY)) return undefined;
+  return isText ? measuredTextsOf(content, where) : deltasOf(type, content, where);
+};
+
+const referencesOf = (dictionary: Entries, content: Buffer, { start, count }: Where): Entries | undefined => {
   const width = count === 0 ? 0 : content.readUInt8(start);
   if (width > MAX_BITS) return undefined;
   const numbers = readRuns(content, start + 1, width, count);
   return { at: (index) => dictionary.at(numbers[index] ?? 0) };
 };
 
-const entriesOf = (type: string, content: Buffer, start: number, count: number, areCopied: boolean): Entries => {
-  if (type === 'BYTE_ARRAY') return textsOf(content, start, count, areCopied);
+const entriesOf = (type: string, content: Buffer, { start, count, areCopied }: Where): Entries => {
+  if (type === 'BYTE_ARRAY') return prefixedTextsOf(content, { start, count, areCopied });
   const bytesEach = type === 'INT64' ? 8 : 4;
   const end = start + count * bytesEach;
   if (end > content.length) throw new Error('a page has less numbers than it says');
@@ -115,24 +139,56 @@ const entriesOf = (type: string, content: Buffer, start: number, count: number, 
   return { at: (index) => view[index], all: view };
 };
 
-/** The same object for the same entry. */
-const textsOf = (content: Buffer, start: number, count: number, areCopied: boolean): Entries => {
-  const { buffer, byteOffset, length } = content;
+/** Numbers as their differences; there are none in a page of nulls alone. */
+const deltasOf = (type: string, content: Buffer, { start, count }: Where): Entries | undefined => {
+  const numbers = count === 0 ? new Float64Array() : readDeltas(content, start, count)?.numbers;
+  if (numbers === undefined) return undefined;
+  if (type === 'INT32') return { at: (index) => numbers[index] };
+  const all = new BigInt64Array(count);
+  for (let index = 0; index < count; index += 1) all[index] = BigInt(numbers[index] ?? 0);
+  return { at: (index) => all[index], all };
+};
+
+/** Each behind its length. */
+const prefixedTextsOf = (content: Buffer, { start, count, areCopied }: Where): Entries => {
   const ends = new Uint32Array(count);
-  const view = new DataView(buffer, byteOffset, length);
+  const view = new DataView(content.buffer, content.byteOffset, content.length);
   let at = start;
   for (let index = 0; index < count; index += 1) {
-    at += 4 + view.getUint32(at, true);
+    at += LENGTH_BYTES + view.getUint32(at, true);
     ends[index] = at;
   }
-  if (at > length) throw new Error('a text ends behind its page');
-  const made: unknown[] = new Array(count);
+  return textsOf(content, ends, { start, between: LENGTH_BYTES, areCopied });
+};
+
+/** Behind all lengths. */
+const measuredTextsOf = (content: Buffer, { start, count, areCopied }: Where): Entries | undefined => {
+  const lengths = count === 0 ? { numbers: new Float64Array(), end: start } : readDeltas(content, start, count);
+  if (lengths === undefined) return undefined;
+  const ends = new Uint32Array(count);
+  let at = lengths.end;
+  for (let index = 0; index < count; index += 1) {
+    at += lengths.numbers[index] ?? 0;
+    ends[index] = at;
+  }
+  return textsOf(content, ends, { start: lengths.end, between: 0, areCopied });
+};
+
+/** Texts one behind the other, with so many bytes before each. The same object for the same entry. */
+const textsOf = (
+  content: Buffer,
+  ends: Uint32Array,
+  { start, between, areCopied }: { readonly start: number; readonly between: number; readonly areCopied: boolean },
+): Entries => {
+  if ((ends.at(-1) ?? start) > content.length) throw new Error('a text ends behind its page');
+  const made: unknown[] = new Array(ends.length);
   return {
     at: (index) => {
       const known = made[index];
       if (known !== undefined) return known;
-      const from = 4 + (index === 0 ? start : (ends[index - 1] ?? 0));
-      const bytes = new Uint8Array(buffer, byteOffset + from, (ends[index] ?? from) - from);
+      const from = between + (index === 0 ? start : (ends[index - 1] ?? 0));
+      const length = (ends[index] ?? from) - from;
+      const bytes = new Uint8Array(content.buffer, content.byteOffset + from, length);
       const value = areCopied ? bytes.slice() : bytes;
       made[index] = value;
       return value;

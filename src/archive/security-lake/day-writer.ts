@@ -6,6 +6,9 @@ import type { ObjectLimits } from '../ports.ts';
 import type { ObjectStore } from '../store/ports.ts';
 import { type LakeClass, ocsfColumns, writtenColumns } from './ocsf-columns.ts';
 
+/** What every reader of Parquet knows: these objects are for services of others. */
+const lakeFormat = { version: 'v1', zstdLevel: 6 } as const;
+
 /** Where objects go. Only events of the classes that have a store are written. */
 export interface LakePlace {
   readonly stores: ReadonlyMap<LakeClass, ObjectStore>;
@@ -113,6 +116,7 @@ const storePart = async (
     columns: ocsfColumns(classUid),
     select: writtenColumns(classUid),
     metadata: { class_uid: String(classUid), events: String(part.rows) },
+    format: lakeFormat,
   });
   await rm(part.file);
   const bytes = await readFile(target);

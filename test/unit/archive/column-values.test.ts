@@ -5,6 +5,7 @@ import type { ColumnMetaData, FileMetaData } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { columnsOf } from '../../../src/archive/columns.ts';
 import { readValues } from '../../../src/archive/parquet/column-values.ts';
+import { quoted, withDuck } from '../../../src/archive/parquet/duckdb.ts';
 import { readColumns, readFooter } from '../../../src/archive/parquet/row-groups.ts';
 import { ROWS_OF_GROUP, writeParquet } from '../../../src/archive/parquet/write-parquet.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
@@ -36,24 +37,53 @@ const numbers: readonly ((row: number) => Value)[] = [
   () => (random() < 0.4 ? null : 200 + among(4)),
 ];
 
+/** At even steps, and at steps of up to two hours, backwards as well. */
+const times: readonly ((row: number) => Value)[] = [
+  (row) => 1_700_000_000_000_000 + row * 1_001,
+  (row) => 1_700_000_000_000_000 + row * 1_000_000 + among(7_200_000_000),
+];
+
 const columns = columnsOf.events.filter(({ name }) => name !== 'position');
 const rowOf = (row: number): Row => ({
   position: row + 1,
   ...Object.fromEntries(
     columns.map(({ name, type, isTime }, n) => {
-      if (isTime === true) return [name, 1_700_000_000_000_000 + row * 1_001];
+      if (isTime === true) return [name, times[n % times.length]?.(row) ?? null];
       const kinds = type === 'VARCHAR' ? shapes : numbers;
       return [name, kinds[n % kinds.length]?.(row) ?? null];
     }),
   ),
 });
 
-let directory: string;
-let bytes: Buffer;
-let footer: Awaited<ReturnType<typeof readFooter>>;
-const rows = Array.from({ length: EVENTS }, (_, row) => rowOf(row));
-const read = async (from: number, to: number) => bytes.subarray(from, to);
+interface ParquetObject {
+  readonly bytes: Buffer;
+  readonly footer: Awaited<ReturnType<typeof readFooter>>;
+  readonly read: (from: number, to: number) => Promise<Buffer>;
+}
 
+const versions = ['v2', 'v1'] as const;
+type Version = (typeof versions)[number];
+const encodingsOf: Readonly<Record<Version, readonly string[]>> = {
+  v2: ['DELTA_BINARY_PACKED', 'DELTA_LENGTH_BYTE_ARRAY', 'RLE_DICTIONARY'],
+  v1: ['PLAIN', 'PLAIN_DICTIONARY'],
+};
+
+let directory: string;
+const objects = new Map<Version, ParquetObject>();
+const rows = Array.from({ length: EVENTS }, (_, row) => rowOf(row));
+
+const openObject = async (file: string): Promise<ParquetObject> => {
+  const bytes = await readFile(file);
+  const read = async (from: number, to: number) => bytes.subarray(from, to);
+  return { bytes, read, footer: await readFooter(bytes.length, read) };
+};
+const objectOf = (version: Version): ParquetObject => {
+  const object = objects.get(version);
+  if (object === undefined) throw new Error(`no object of ${version}`);
+  return object;
+};
+
+/** As it is written, and as it was written before decision 84. */
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-columns-'));
   const lines = rows.map((row) => JSON.stringify(row));
@@ -61,10 +91,15 @@ beforeAll(async () => {
   await writeFile(file, lines.map((line) => `${line}\n`).join(''));
   const longestLineBytes = Math.max(...lines.map((line) => Buffer.byteLength(line)));
   const written = { file, longestLineBytes, largestGroupBytes: 20_000_000 };
-  const target = join(directory, 'object.parquet');
-  await writeParquet(written, target, { kind: 'events', feedId: 'a feed', directory, metadata: { kind: 'events' } });
-  bytes = await readFile(target);
-  footer = await readFooter(bytes.length, read);
+  const [v2, v1] = versions.map((version) => join(directory, `${version}.parquet`)) as [string, string];
+  await writeParquet(written, v2, { kind: 'events', feedId: 'a feed', directory, metadata: { kind: 'events' } });
+  await withDuck({ memoryMb: 512, directory }, (connection) =>
+    connection.run(
+      `copy (select * from read_parquet(${quoted(v2)})) to ${quoted(v1)}
+       (format parquet, parquet_version v1, compression zstd, row_group_size ${ROWS_OF_GROUP})`,
+    ),
+  );
+  objects.set('v2', await openObject(v2)).set('v1', await openObject(v1));
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -73,11 +108,12 @@ const plain = (value: unknown): Value => {
   return typeof value === 'bigint' ? Number(value) : ((value ?? null) as Value);
 };
 const names = ['position', ...columns.map(({ name }) => name)];
-const groupsOf = ({ metadata, groups }: typeof footer) =>
+const groupsOf = ({ metadata, groups }: ParquetObject['footer']) =>
   groups.map((place) => ({ place, group: (metadata as FileMetaData).row_groups[place.index] }));
 
-describe('the values of a column, as DuckDB writes it', () => {
+describe.each(versions)('the values of a column, as DuckDB writes it in %s', (version) => {
   test('are those that were written, without another reader', () => {
+    const { bytes, footer } = objectOf(version);
     expect(footer.groups).toHaveLength(3);
     const encodings = new Set<string>();
     for (const { place, group } of groupsOf(footer)) {
@@ -93,10 +129,11 @@ describe('the values of a column, as DuckDB writes it', () => {
         for (const encoding of column.encodings) encodings.add(encoding);
       }
     }
-    expect([...encodings].sort()).toEqual(['PLAIN', 'PLAIN_DICTIONARY']);
+    expect([...encodings].sort()).toEqual(encodingsOf[version]);
   });
 
   test('are read of some rows alone, with one request, and keep nothing of the others in memory', async () => {
+    const { bytes, footer, read } = objectOf(version);
     for (const { place } of groupsOf(footer)) {
       const count = place.rowEnd - place.rowStart;
       for (const wanted of [[0], [count - 1], [...new Set(Array.from({ length: 25 }, () => among(count)))]]) {
@@ -121,6 +158,7 @@ describe('the values of a column, as DuckDB writes it', () => {
   });
 
   test('are of several pages; and are left to another reader if they are written in another way', async () => {
+    const { bytes, footer, read } = objectOf(version);
     const column = footer.metadata.row_groups[0]?.columns[0]?.meta_data as ColumnMetaData;
     const from = Number(column.data_page_offset);
     const chunk = bytes.subarray(from, from + Number(column.total_compressed_size));
