@@ -8,13 +8,12 @@ import { quoted, withDuck } from '../../../src/archive/parquet/duckdb.ts';
 import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import { type ArchiveWorld, openArchiveWorld } from '../../support/archive/archive-world.ts';
 import { bytesOfParquet } from '../../support/archive/read-objects.ts';
+import { sqlBlock, statementsOf } from '../../support/documents/page-sql.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 const EVENTS = 1_300;
-const page = await readFile(new URL('../../../docs/query.md', import.meta.url), 'utf8');
-const blocks = [...page.matchAll(/```sql\n([^`]*(?:`[^`]+`[^`]*)*?)```/g)].map(([, sql = '']) => sql);
-const blockWith = (words: string): string => blocks.find((sql) => sql.includes(words)) ?? expect.fail(words);
+const blockWith = (words: string): string => sqlBlock('docs/query.md', words);
 
 type Kind = 'BIGINT' | 'INTEGER' | 'VARCHAR' | 'TIME';
 interface Column {
@@ -47,13 +46,6 @@ const rowsOf = (sql: readonly string[]) =>
     for (const statement of sql.slice(0, -1)) await connection.run(statement);
     return (await connection.runAndReadAll(sql.at(-1) ?? '')).getRowsJson();
   });
-const statementsOf = (sql: string): string[] =>
-  sql
-    .replaceAll(/^--.*$/gm, '')
-    .split(';')
-    .map((each) => each.trim())
-    .filter((each) => each !== '');
-
 test('the lines for DuckDB read what is catalogued, whatever else is in the bucket; those with a glob have no event twice', async () => {
   const january = await pathOf('2024-01');
   await copyFile(january, january.replace('.parquet', '-again.parquet'));
