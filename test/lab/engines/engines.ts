@@ -21,7 +21,7 @@ const help = `Usage: npm run lab engines -- [--events 60000] [--seed 1] [--packa
 Installs ClickHouse (chdb), the Rust reader of Arrow (parquet-wasm) and Polars from npm into a temporary directory, or into --packages DIR
 (600 MB; Linux on x64 with glibc). Archives months of a real PostgreSQL into a directory and a bucket, writes objects by the sink s3 and
 OCSF for Security Lake, runs the statements of docs/query.md and docs/sinks-s3.md in these engines, and compares every row, column and
-byte with PostgreSQL. It does the same with a copy of an object in version 2 of Parquet and at level 9 of zstd.
+byte with PostgreSQL. It does the same with copies of an object in both versions of Parquet, at two levels of zstd.
 
 Needs moto (python3-moto of Debian) and some 2 GB of memory. Prints progress on stderr and a table on stdout; --report puts that into a
 file, in the place of the one before.

@@ -50,12 +50,12 @@ export const compareArchive = async (
   return compared;
 };
 
-/** How an object may be written. The first one is how it is. */
+/** How an object may be written. The last one is how it is, the first one how it was before decision 84. */
 const variants = [
   { version: 'v1', level: 6 },
-  { version: 'v1', level: 9 },
+  { version: 'v1', level: 10 },
   { version: 'v2', level: 6 },
-  { version: 'v2', level: 9 },
+  { version: 'v2', level: 10 },
 ] as const;
 
 /** What it takes to read every value once. */
