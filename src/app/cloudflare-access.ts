@@ -4,12 +4,13 @@ import type { LiveSecrets } from '../config/live-secrets.ts';
 import { OrgtrailError } from '../errors.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from '../ingest/cloudflare/api-budget.sql.ts';
 import { type AuditApiOptions, connectAuditApi } from '../ingest/cloudflare/audit-api.ts';
+import { UNNAMED_USERS } from '../ingest/cloudflare/budget-rows.sql.ts';
 import type { Credential, CredentialSource, LiveCredential } from '../ingest/cloudflare/credential.ts';
 import { type CredentialAccess, createApiByCredential } from '../ingest/cloudflare/credentials/by-credential.ts';
 import { createStoredFacts } from '../ingest/cloudflare/credentials/facts.sql.ts';
 import { createRefusals } from '../ingest/cloudflare/credentials/refusals.ts';
 import { type CountedAccess, createSourceBudgets } from '../ingest/cloudflare/credentials/source-budgets.ts';
-import { createPrincipal, type Principal } from '../ingest/cloudflare/principal.ts';
+import { createPrincipal, type Principal, sharesBudgetOf } from '../ingest/cloudflare/principal.ts';
 import { createProcessLimit, type ProcessLimit, withProcessLimit } from '../ingest/cloudflare/process-limit.ts';
 import { createScrubBudget } from '../ingest/cloudflare/scrub-budget.sql.ts';
 import type { AuditApi, ScrubLeave, SyncContext } from '../ingest/sync/ports.ts';
@@ -60,22 +61,25 @@ export const openAccessToApi = (parts: AccessParts): ApiAccess => {
   const nowMs = () => performance.now();
   const limit = createProcessLimit({ requestsPerWindow: largestBudget(config), nowMs });
   const opened = new Map<string, OpenedAccess>();
-  const open = (credential: LiveCredential): OpenedAccess => {
-    const known = opened.get(credential.name);
-    if (known !== undefined) return known;
-    const access = openOne(parts, credential, { limit, budgetOf: (principal) => budgetOf(principal) });
-    opened.set(credential.name, access);
-    return access;
-  };
+  const knownUsers = (): readonly string[] =>
+    [...new Set(Array.from(opened.values(), ({ principal }) => principal.current()))]
+      .filter((name) => name !== undefined)
+      .toSorted();
   /** Of several credentials of one user the smallest counts. */
   const budgetOf = (principal: Principal): number => {
-    const name = principal.current();
     const all = secrets.credentials();
     const same = all.filter((each) => {
       const other = opened.get(each.name)?.principal;
-      return other === principal || (name !== undefined && other?.current() === name);
+      return other !== undefined && sharesBudgetOf(principal, other);
     });
     return Math.min(...(same.length > 0 ? same : all).map(({ budget }) => budget));
+  };
+  const open = (credential: LiveCredential): OpenedAccess => {
+    const known = opened.get(credential.name);
+    if (known !== undefined) return known;
+    const access = openOne(parts, credential, { limit, budgetOf, knownUsers });
+    opened.set(credential.name, access);
+    return access;
   };
   const current = (): readonly (CredentialAccess & CountedAccess)[] =>
     secrets.credentials().map((credential) => {
@@ -121,7 +125,7 @@ interface OpenedAccess {
   readonly api: AuditApi;
   readonly principal: Principal;
   readonly budget: ApiBudget;
-  /** The row of the budget that it counts in. */
+  /** The row of the budget that it counts in before others. */
   readonly row: () => string;
   close(): Promise<void>;
 }
@@ -129,17 +133,29 @@ interface OpenedAccess {
 interface Shared {
   readonly limit: ProcessLimit;
   readonly budgetOf: (principal: Principal) => number;
+  /** Those that credentials are known to be of, sorted. */
+  readonly knownUsers: () => readonly string[];
 }
 
-const openOne = (parts: AccessParts, { source }: LiveCredential, { limit, budgetOf }: Shared): OpenedAccess => {
-  const { pool, metrics, logger, connection } = parts;
-  const principal = createPrincipal(source, () => performance.now());
+const openOne = (parts: AccessParts, { name, source }: LiveCredential, shared: Shared): OpenedAccess => {
+  const { pool, metrics, logger, secrets, connection } = parts;
+  const warnUnsure = () =>
+    logger.warn(
+      { credential: name },
+      'Cloudflare does not say which user this credential is of: it shares the budget of each user that the others are of; "User Details Read" mends it',
+    );
+  const principal = createPrincipal(
+    source,
+    () => performance.now(),
+    () => secrets.credentials().length > 1 && warnUnsure(),
+  );
   const fingerprint = fingerprintOfCurrent(source);
+  const principals = () => principalsOf(principal, shared.knownUsers);
   const budget = createApiBudget({
     pool,
     fingerprint,
-    principal: principal.current,
-    requestsPerWindow: () => budgetOf(principal),
+    principals,
+    requestsPerWindow: () => shared.budgetOf(principal),
     onWait: (waitMs, because) => {
       metrics.throttled(waitMs);
       if (waitMs > 10_000)
@@ -149,10 +165,17 @@ const openOne = (parts: AccessParts, { source }: LiveCredential, { limit, budget
   const { api, close } = connectAuditApi({
     ...connection,
     credential: source,
-    budget: withProcessLimit(budget, limit),
+    budget: withProcessLimit(budget, shared.limit),
     principal,
   });
-  return { api, principal, budget, row: () => principal.current() ?? fingerprint(), close };
+  return { api, principal, budget, row: () => principals().at(-1) ?? fingerprint(), close };
+};
+
+/** The row of a user that is known is the last one. */
+const principalsOf = (principal: Principal, knownUsers: () => readonly string[]): readonly string[] => {
+  const name = principal.current();
+  if (name !== undefined) return [name];
+  return principal.isUnsure() ? [UNNAMED_USERS, ...knownUsers()] : [];
 };
 
 /** Asked for with every request; a credential is hashed once. */

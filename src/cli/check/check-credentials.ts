@@ -1,6 +1,7 @@
 import type { Config } from '../../config/config.ts';
 import { ApiError, exitCodes } from '../../errors.ts';
 import { isBroken, isRefusal, mayUse } from '../../ingest/cloudflare/credentials/choice.ts';
+import { sharesBudgetOf } from '../../ingest/cloudflare/principal.ts';
 import { counted } from '../output/counted.ts';
 import type { OpenedCredential } from './open-credentials.ts';
 import type { Check } from './probe-logs.ts';
@@ -46,20 +47,21 @@ export const describeBudget = (credential: OpenedCredential): Check => ({
 });
 
 const principalOf = ({ principal }: OpenedCredential): string =>
-  principal.current()?.replace(':', ' ') ?? 'counted by itself';
+  principal.current()?.replace(':', ' ') ?? (principal.isUnsure() ? 'a user that is not known' : 'counted by itself');
 
-const ofSameUser = (credential: OpenedCredential, all: readonly OpenedCredential[]): readonly OpenedCredential[] => {
-  const user = credential.principal.current();
-  return all.filter((other) => other === credential || (user !== undefined && other.principal.current() === user));
-};
+const withBudgetOf = (credential: OpenedCredential, all: readonly OpenedCredential[]): readonly OpenedCredential[] =>
+  all.filter((other) => sharesBudgetOf(credential.principal, other.principal));
 
 const budgetOf = (credential: OpenedCredential, all: readonly OpenedCredential[]): number =>
-  Math.min(...ofSameUser(credential, all).map(({ budget }) => budget));
+  Math.min(...withBudgetOf(credential, all).map(({ budget }) => budget));
 
 const sameUser = (credential: OpenedCredential, all: readonly OpenedCredential[]): readonly string[] => {
-  const others = ofSameUser(credential, all).filter((other) => other !== credential);
+  const others = withBudgetOf(credential, all).filter((other) => other !== credential);
   if (others.length === 0) return [];
-  return [`${others.map(({ name }) => name).join(', ')}: of the same user, and so of one budget, the smallest`];
+  const names = others.map(({ name }) => name).join(', ');
+  return credential.principal.isUnsure()
+    ? [`${names}: perhaps of the same user, and so of one budget; with "User Details Read" its user is known`]
+    : [`${names}: of the same user, and so of one budget, the smallest`];
 };
 
 interface Found {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
+import { type CountedRows, followed, followRows } from './budget-rows.sql.ts';
 import { Permits, type Wait } from './permits.ts';
 
 /** Cloudflare counts requests over any 5 minutes; the seconds on top cover what delays a request on its way. */
@@ -9,15 +10,7 @@ const WINDOW_SLACK_MS = 5_000;
 /** The share of the budget that may go out at once. */
 const BURST_SHARE = 0.1;
 
-export interface ApiBudgetOptions {
-  readonly pool: Pool;
-  /** Names the row; see `credentialFingerprint`. A function when the credential may be renewed. */
-  readonly fingerprint: string | (() => string);
-  /**
-   * Whom Cloudflare counts for (principal.ts), if that is not the credential by itself. A request counts in both rows, and both must have room:
-   * that of the principal is shared by its other credentials, that of the credential by replicas of versions that know no principal.
-   */
-  readonly principal?: () => string | undefined;
+export interface ApiBudgetOptions extends CountedRows {
   /** Requests in any 5 minutes, of all replicas together. At least 10. A function if other credentials of the same user may lower it. */
   readonly requestsPerWindow: number | (() => number);
   /** Called for every wait, in milliseconds, with its reason. */
@@ -87,7 +80,7 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
   const permits = new Permits({
     take,
     wait: waitTime,
-    name: () => `${options.principal?.() ?? ''} ${fingerprint()}`,
+    name: () => [...(options.principals?.() ?? []), fingerprint()].join(' '),
     nowMs: () => performance.now(),
     sleep: (durationMs, signal) => sleep(durationMs, undefined, { signal }),
     onWait: ({ waitMs, because }) => options.onWait?.(waitMs, because),
@@ -123,61 +116,4 @@ export const readPauseMs = async (pool: Pool): Promise<number> => {
     'select coalesce(max(extract(epoch from greatest(blocked_until, now()) - now())), 0)::float8 * 1000 as ms from api_budget',
   );
   return rows[0]?.ms ?? 0;
-};
-
-/** The rows that count a request, in the order in which they are locked. */
-const followRows = (
-  { pool, fingerprint, principal: currentPrincipal }: ApiBudgetOptions,
-  spacingMs: () => number,
-): (() => Promise<readonly string[]>) => {
-  const credentialRow = followFingerprint(pool, fingerprint);
-  let lastPrincipal: string | undefined;
-  /** The request that asked for the principal is the one that could not count for it. */
-  const chargeQuestion = async (principal: string): Promise<void> => {
-    await pool.query(
-      `insert into api_budget as b (credential, next_free_at)
-       values ($1, clock_timestamp() + make_interval(secs => $2::float8 / 1000))
-       on conflict (credential) do update set
-         next_free_at = greatest(b.next_free_at, clock_timestamp()) + make_interval(secs => $2::float8 / 1000)`,
-      [principal, spacingMs()],
-    );
-  };
-  return async () => {
-    const credential = await credentialRow();
-    const principal = currentPrincipal?.();
-    if (principal === undefined) return [credential];
-    if (principal !== lastPrincipal) {
-      lastPrincipal = principal;
-      await chargeQuestion(principal);
-    }
-    return [principal, credential];
-  };
-};
-
-const followed = (fingerprint: string | (() => string)): (() => string) =>
-  typeof fingerprint === 'string' ? () => fingerprint : fingerprint;
-
-/**
- * The row in force. A renewed credential is usually of the same user, whose requests Cloudflare counts together: its row
- * begins with what the old one has used, and with its pause.
- */
-const followFingerprint = (pool: Pool, fingerprint: string | (() => string)): (() => Promise<string>) => {
-  const current = followed(fingerprint);
-  let last = current();
-  return async () => {
-    const now = current();
-    if (now === last) return now;
-    await pool.query(
-      `insert into api_budget as b (credential, next_free_at, blocked_until, blocked_because)
-       select $2, next_free_at, blocked_until, blocked_because from api_budget where credential = $1
-       on conflict (credential) do update set
-         next_free_at = greatest(b.next_free_at, excluded.next_free_at),
-         blocked_until = greatest(b.blocked_until, excluded.blocked_until),
-         blocked_because = case when excluded.blocked_until > b.blocked_until
-           then excluded.blocked_because else b.blocked_because end`,
-      [last, now],
-    );
-    last = now;
-    return now;
-  };
 };

@@ -1,21 +1,24 @@
 import { ApiError } from '../../errors.ts';
 import type { CloudflareClient } from './client.ts';
 import type { Credential, CredentialSource } from './credential.ts';
+import { isBroken } from './credentials/choice.ts';
 import { getEnvelope } from './envelope.ts';
 import { isUsableId } from './listing-walk.ts';
 
 /** Whom Cloudflare counts the requests of a credential for: all tokens and the key of a user are counted together. */
 export interface Principal {
   /**
-   * `user:ID`; undefined: the credential is counted by itself, as the token of an account is, or its user is not known yet. A credential that
-   * was renewed is taken for one of the same user until that is known.
+   * `user:ID`; undefined: the credential is counted by itself, as the token of an account is, or its user is not known. A credential that was
+   * renewed is taken for one of the same user until that is known.
    */
   current(): string | undefined;
-  /** True once it is known that the credential is counted by itself. */
+  /** True once it is known that the credential is no user's, and so is counted by itself. */
   isItself(): boolean;
+  /** True if it has been refused to say whose the credential is, and it may be any user's. */
+  isUnsure(): boolean;
   /**
-   * Asks once for each credential; the first question is waited for, so that nothing else is sent before it. One without an answer is repeated
-   * later, beside other requests. Rejects only with the signal's reason.
+   * Asks for each credential; the first question is waited for, so that nothing else is sent before it. One without an answer is repeated
+   * later, beside other requests, and so is, after an hour, one that was refused: permissions may be granted. Rejects only with the signal's reason.
    */
   identify(client: Pick<CloudflareClient, 'get'>, signal: AbortSignal): Promise<void>;
 }
@@ -25,27 +28,45 @@ const ASK_MS = 10_000;
 /** A single failure is soon made good; what goes on failing is not asked for much. */
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;
+const REFUSED_RETRY_MS = 3_600_000;
 
-/** `nowMs` never goes back. */
-export const createPrincipal = (source: CredentialSource, nowMs: () => number): Principal => {
+/** `nowMs` never goes back. `onUnsure` is called once for a credential that may be any user's. */
+export const createPrincipal = (
+  source: CredentialSource,
+  nowMs: () => number,
+  onUnsure: () => void = () => {},
+): Principal => {
   let name: string | undefined;
-  let known: Credential | undefined;
+  let countedByItself: Credential | undefined;
+  let refused: Credential | undefined;
   let tried: Credential | undefined;
-  let retryAtMs = Number.NEGATIVE_INFINITY;
+  let againAtMs = Number.POSITIVE_INFINITY;
   let retryMs = FIRST_RETRY_MS;
   let asking: Promise<void> | undefined;
 
+  const isItself = (): boolean => countedByItself === source.current();
+  const isUnsure = (): boolean => name === undefined && refused === source.current() && !isItself();
+
   const ask = async (client: Pick<CloudflareClient, 'get'>): Promise<void> => {
     const credential = source.current();
-    const answer = await askForUser(client);
+    const wasUnsure = isUnsure();
+    take(credential, await askForUser(client, credential));
+    if (isUnsure() && !wasUnsure) onUnsure();
+  };
+
+  const take = (credential: Credential, answer: Answer): void => {
     if (tried !== credential) retryMs = FIRST_RETRY_MS;
     tried = credential;
-    retryAtMs = nowMs() + retryMs;
-    retryMs = Math.min(LONGEST_RETRY_MS, 2 * retryMs);
+    againAtMs = nowMs() + (answer.kind === 'failed' ? retryMs : REFUSED_RETRY_MS);
+    if (answer.kind === 'failed') retryMs = Math.min(LONGEST_RETRY_MS, 2 * retryMs);
+    if (answer.kind === 'refused' || answer.kind === 'unnamed') refused = credential;
     // The answer to a request during which the credential was renewed may be about either.
-    if (answer.kind === 'unknown' || source.current() !== credential) return;
-    known = credential;
-    name = answer.kind === 'user' ? `user:${answer.id}` : undefined;
+    if (answer.kind === 'failed' || answer.kind === 'refused' || source.current() !== credential) return;
+    countedByItself = answer.kind === 'itself' ? credential : undefined;
+    if (answer.kind === 'itself') name = undefined;
+    if (answer.kind !== 'user') return;
+    name = `user:${answer.id}`;
+    againAtMs = Number.POSITIVE_INFINITY;
   };
 
   const begin = (client: Pick<CloudflareClient, 'get'>): Promise<void> => {
@@ -57,14 +78,20 @@ export const createPrincipal = (source: CredentialSource, nowMs: () => number): 
 
   return {
     current: () => name,
-    isItself: () => name === undefined && known === source.current(),
+    isItself,
+    isUnsure,
     identify: async (client, signal) => {
       while (tried !== source.current()) await untilAborted(begin(client), signal);
-      // Meanwhile requests count for the credential alone. All that use it share its row, so they exceed the budget only together with another
-      // credential of the same user, while this one question fails and others are answered.
-      if (known !== source.current() && nowMs() >= retryAtMs) void begin(client);
+      if (nowMs() >= againAtMs) void begin(client);
     },
   };
+};
+
+/** Whether the budget of the other one holds for this one, too, which may be of any user if that is not known. */
+export const sharesBudgetOf = (one: Principal, other: Principal): boolean => {
+  if (one === other) return true;
+  if (one.isUnsure()) return other.isUnsure() || other.current() !== undefined;
+  return one.current() !== undefined && one.current() === other.current();
 };
 
 /** Sends nothing before it has asked whose credential it is. */
@@ -79,23 +106,50 @@ export const withPrincipal = (client: CloudflareClient, principal: Principal | u
   };
 };
 
-type Answer = { readonly kind: 'user'; readonly id: string } | { readonly kind: 'itself' | 'unknown' };
+/**
+ * - itself: no user's
+ * - unnamed: a user's, which is not said
+ * - refused: neither is said
+ */
+type Answer =
+  | { readonly kind: 'user'; readonly id: string }
+  | { readonly kind: 'itself' | 'unnamed' | 'refused' | 'failed' };
 
-/** Cloudflare refuses this to the tokens of accounts, and to those of users that lack "User Details Read". */
+/** Cloudflare refuses `GET /user` to the tokens of accounts, and to those of users that lack "User Details Read". */
 const refusals: readonly string[] = ['unauthorized', 'refused', 'not_found', 'bad_request'];
 
 /** Never rejects: whatever is wrong shows in the requests that follow. */
-const askForUser = async (client: Pick<CloudflareClient, 'get'>): Promise<Answer> => {
+const askForUser = async (client: Pick<CloudflareClient, 'get'>, { kind }: Credential): Promise<Answer> => {
+  const answer = await askFor(client, '/user', (result): Answer => {
+    const id = typeof result === 'object' && result !== null && 'id' in result ? result.id : undefined;
+    if (typeof id === 'string' && isUsableId(id)) return { kind: 'user', id };
+    throw new ApiError('unreadable', 'GET /user: the result has no id');
+  });
+  if (!(answer instanceof ApiError)) return answer;
+  if (!refusals.includes(answer.failure)) return { kind: 'failed' };
+  // A key is always a user's.
+  return kind === 'key' ? { kind: 'unnamed' } : await askForToken(client);
+};
+
+/** A user's token is verified whatever it may do. That of an account is none here (401), and whatever else is refused says nothing of it. */
+const askForToken = async (client: Pick<CloudflareClient, 'get'>): Promise<Answer> => {
+  const answer = await askFor(client, '/user/tokens/verify', (): Answer => ({ kind: 'unnamed' }));
+  if (!(answer instanceof ApiError)) return answer;
+  if (isBroken(answer)) return { kind: 'itself' };
+  return { kind: refusals.includes(answer.failure) ? 'refused' : 'failed' };
+};
+
+const askFor = async (
+  client: Pick<CloudflareClient, 'get'>,
+  path: '/user' | '/user/tokens/verify',
+  read: (result: unknown) => Answer,
+): Promise<Answer | ApiError> => {
   const signal = AbortSignal.timeout(ASK_MS);
-  const request = { endpoint: 'user', path: '/user', query: new URLSearchParams(), signal, once: true } as const;
+  const request = { endpoint: 'user', path, query: new URLSearchParams(), signal, once: true } as const;
   try {
-    return await getEnvelope(client, request, ({ result }): Answer => {
-      const id = typeof result === 'object' && result !== null && 'id' in result ? result.id : undefined;
-      if (typeof id === 'string' && isUsableId(id)) return { kind: 'user', id };
-      throw new ApiError('unreadable', 'GET /user: the result has no id');
-    });
+    return await getEnvelope(client, request, ({ result }) => read(result));
   } catch (error) {
-    return { kind: error instanceof ApiError && refusals.includes(error.failure) ? 'itself' : 'unknown' };
+    return error instanceof ApiError ? error : { kind: 'failed' };
   }
 };
 

@@ -31,6 +31,7 @@ export class Access {
       return refusal(403);
     }
     if (caller.kind === 'account' && operation === 'user') return refusal(401);
+    if (operation === 'user' && !caller.mayReadUser) return notOfTheCaller();
     if (this.#options.keysOnly && !caller.hasKey && byKeyOnly.includes(operation)) return refusal(403);
     if (source === undefined) return undefined;
     if (source.kind === 'organization') {
@@ -41,7 +42,7 @@ export class Access {
     if (account !== undefined && this.seesAccount(caller, account) && !hasLateAccess(this.#world.faults, account)) {
       return undefined;
     }
-    return operation === 'account' ? errorReply(403, 9109, 'Unauthorized to access requested resource') : refusal(403);
+    return operation === 'account' ? notOfTheCaller() : refusal(403);
   }
 
   seesOrganization({ kind, reach }: Caller, { id, seq }: Organization): boolean {
@@ -59,6 +60,10 @@ export class Access {
     const organization = organizations.get(organizationIdOf(faults, account, organizations) ?? '');
     return organization !== undefined && this.seesOrganization(caller, organization);
   }
+}
+
+function notOfTheCaller(): Reply {
+  return errorReply(403, 9109, 'Unauthorized to access requested resource');
 }
 
 function contains(list: Reach['accounts'], id: string, seq: number): boolean {

@@ -12,10 +12,10 @@ export interface Reach {
 /**
  * A credential that the simulator takes: a user's API token, a user's e-mail address with the Global API key, or a token that an
  * account owns (its id, or its place in the listing). All credentials of one user share one budget; absent, the user is
- * `admin@example.com`.
+ * `admin@example.com`. `mayReadUser` false: a token without "User Details Read".
  */
 export type AcceptedCredential =
-  | ({ readonly token: string; readonly user?: string } & Reach)
+  | ({ readonly token: string; readonly user?: string; readonly mayReadUser?: boolean } & Reach)
   | ({ readonly email: string; readonly key: string } & Reach)
   | { readonly token: string; readonly account: string | number };
 
@@ -28,6 +28,8 @@ export interface Caller {
   readonly kind: 'user' | 'account';
   /** True: e-mail address and Global API key. */
   readonly hasKey: boolean;
+  /** False: `GET /user` is refused. */
+  readonly mayReadUser: boolean;
   /** Id of the token, 32 hexadecimal digits. */
   readonly tokenId: string;
   /** The user's id and e-mail address; of an account's token: the id of the account, and no address. */
@@ -54,16 +56,18 @@ interface Facts {
   readonly email: string;
   readonly hasKey: boolean;
   readonly reach: Reach;
+  readonly mayReadUser?: boolean | undefined;
   /** Absent: the user with this address. */
   readonly owner?: string;
 }
 
-function userCaller({ secret, email, hasKey, reach, owner = `user:${email}` }: Facts): Caller {
+function userCaller(facts: Facts): Caller {
+  const { secret, email, hasKey, reach, mayReadUser = true, owner = `user:${email}` } = facts;
   const [fingerprint, tokenId, id] = [digitsOf(secret, 12), digitsOf(secret, 32), digitsOf(owner, 32)];
   const names = hasKey ? {} : { token_id: tokenId, token_name: 'simulated' };
   const context = hasKey ? 'api_key' : 'api_token';
   const actor = { id, context, email, ip_address: '127.0.0.1', ...names, type: 'user' };
-  return { fingerprint, owner, kind: 'user', hasKey, tokenId, id, email, reach, actor };
+  return { fingerprint, owner, kind: 'user', hasKey, mayReadUser, tokenId, id, email, reach, actor };
 }
 
 function accountCaller(secret: string, id: string): Caller {
@@ -76,6 +80,7 @@ function accountCaller(secret: string, id: string): Caller {
     owner,
     kind: 'account',
     hasKey: false,
+    mayReadUser: false,
     tokenId,
     id,
     email: '',
@@ -126,7 +131,8 @@ function admitToken(
     return { caller: userCaller(stranger), refusal: errorReply(403, 9109, 'Invalid access token') };
   }
   if (!('account' in known)) {
-    return { caller: userCaller({ secret, email: known.user ?? standardUser, hasKey: false, reach: known }) };
+    const { user: email = standardUser, mayReadUser } = known;
+    return { caller: userCaller({ secret, email, hasKey: false, reach: known, mayReadUser }) };
   }
   const account = accounts
     .all()

@@ -19,6 +19,7 @@ beforeAll(async () => {
       key,
       { token: 'the-token-of-b', user: 'b@example.com', organizations: [1], accounts: [1] },
       { token: 'cfat_of_the_first', account: 0 },
+      { token: 'the-token-that-is-quiet', user: 'b@example.com', organizations: [], accounts: [1], mayReadUser: false },
       { token: 'the-token-of-none', user: 'c@example.com', organizations: [], accounts: [] },
     ],
   });
@@ -74,6 +75,22 @@ test('two users and the token of an account: what each may list, and that it can
   expect(stdout).toMatch(/^ok {4}organizations +1 organization$/m);
   expect(stdout).toMatch(/^ok {4}account logs +readable \(2 tried\)$/m);
   expect(code).toBe(0);
+});
+
+test("a user's token that may not say whose it is: not counted by itself, and which permission mends it", async () => {
+  const quiet = { quiet: { token: 'the-token-that-is-quiet', accounts: true, budget: 500 } };
+  const { code, stdout } = await check({
+    a: { token: 'the-token-of-a' },
+    own: { token: 'cfat_of_the_first' },
+    ...quiet,
+  });
+  expect(stdout).toMatch(/^ok {4}credential quiet +a user that is not known, 500 requests per 5 minutes; 1 account$/m);
+  expect(stdout).toMatch(/^note {2}credential quiet +a: perhaps of the same user, .* "User Details Read"/m);
+  expect(stdout).toMatch(new RegExp(`^ok {4}credential a +${user}, 900 requests`, 'm'));
+  expect(stdout).not.toMatch(/^note {2}credential (a|own)/m);
+  expect(code).toBe(0);
+  const alone = await check(quiet, { ORGTRAIL_SOURCES: 'accounts' });
+  expect(alone.stdout).toMatch(/^ok {4}budget +a user that is not known, 500 requests per 5 minutes$/m);
 });
 
 test('the token of an account where organizations are read: which setting it takes; with it, all is well', async () => {

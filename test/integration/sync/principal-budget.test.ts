@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ApiBudget, createApiBudget } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
+import { UNNAMED_USERS } from '../../../src/ingest/cloudflare/budget-rows.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { openRun, openWorld } from '../../support/sync/sync-world.ts';
@@ -50,12 +51,12 @@ const takeAll = async (...budgets: readonly ((onWait: () => void) => ApiBudget)[
 };
 
 /** One process with a credential; of an old version if it knows no principal. */
-const processOf = (fingerprint: string, principal?: string) => {
+const processOf = (fingerprint: string, ...principals: readonly string[]) => {
   let warn = () => {};
   const budget = createApiBudget({
     pool: stillPool,
     fingerprint,
-    ...(principal !== undefined && { principal: () => principal }),
+    principals: () => principals,
     requestsPerWindow: REQUESTS,
     onWait: () => warn(),
   });
@@ -120,6 +121,33 @@ describe('invariant 11: the budget is that of a principal', () => {
     expect(await takeAll(b), 'the questions are long ago').toBe(6);
   });
 
+  test('what may be of any user counts for each that is known, and takes nothing from the token of an account', async () => {
+    await pass(WINDOW_MS);
+    const [alice, account] = [processOf('of alice', 'user:alice'), processOf('cfat beside')];
+    const unnamed = processOf('quiet', UNNAMED_USERS, 'user:alice');
+    let admitted = await takeAll(alice, unnamed);
+    for (let step = 0; step < 60; step += 1) {
+      await pass(WINDOW_MS / 60);
+      admitted += await takeAll(alice, unnamed);
+    }
+    expect(admitted).toBeLessThanOrEqual(REQUESTS);
+    expect(admitted).toBeGreaterThanOrEqual(Math.floor(REQUESTS * 0.9) - 3);
+    expect(await takeAll(account)).toBe(6);
+  });
+
+  test('a user that becomes known has used what unnamed users have, and they what any user has', async () => {
+    await pass(WINDOW_MS);
+    const [quiet, silent] = [processOf('a quiet one', UNNAMED_USERS), processOf('a silent one', UNNAMED_USERS)];
+    expect(await takeAll(quiet, silent), 'together, and the questions').toBe(6 - 2);
+    expect(await takeAll(processOf('a quiet one', 'user:quiet'))).toBe(0);
+    await pass(WINDOW_MS);
+    expect(await takeAll(processOf('a loud one', 'user:loud'))).toBe(5);
+    await processOf('a loud one', 'user:loud')(() => {}).pause(60_000, 'retry_after');
+    expect(await takeAll(processOf('just restarted', UNNAMED_USERS))).toBe(0);
+    expect(await processOf('just restarted', UNNAMED_USERS)(() => {}).blockedSeconds()).toBe(60);
+    await pass(WINDOW_MS);
+  });
+
   test('in real time, six callers of three credentials are admitted as often as one budget allows, and no caller is left waiting', async () => {
     const [burst, perSecond] = [300, 2_700 / 305];
     const enough = new AbortController();
@@ -129,7 +157,7 @@ describe('invariant 11: the budget is that of a principal', () => {
       const budget = createApiBudget({
         pool: database.pool,
         fingerprint,
-        principal: () => 'user:crowd',
+        principals: () => ['user:crowd'],
         requestsPerWindow: 3_000,
       });
       for (;;) {

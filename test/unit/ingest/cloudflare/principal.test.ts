@@ -39,21 +39,95 @@ describe('whom Cloudflare counts', () => {
     expect(test.observed[0]).toBe('user 200');
   });
 
-  it.each([
-    [401, {}],
-    [403, { errors: [{ code: 9109, message: 'Unauthorized to access requested resource' }] }],
-    [404, {}],
-    [400, { errors: [{ code: 6003, message: 'Invalid request headers' }] }],
-  ])('is the credential by itself if the question is refused with %i, and is not asked again', async (status, body) => {
-    await using server = await startHttpServer(answer(status, body), listing);
+  const refusals = [
+    answer(401, {}),
+    answer(403, { errors: [{ code: 9109, message: 'Unauthorized to access requested resource' }] }),
+    answer(404, {}),
+    answer(400, { errors: [{ code: 6003, message: 'Invalid request headers' }] }),
+  ] as const;
+
+  it.each(refusals)(
+    'is the credential by itself if the question is refused and it is no token of a user (%#)',
+    async (refused) => {
+      await using server = await startHttpServer(refused, answer(401), listing);
+      const { source, principal, pass } = changing();
+      await using test = createTestClient(server.baseUrl, { credential: source });
+      const client = withPrincipal(test.client, principal);
+      await getText(client);
+      pass(3_599_999);
+      await getText(client);
+      expect(paths(server)).toEqual(['/user', '/user/tokens/verify', '/organizations', '/organizations']);
+      expect([principal.current(), principal.isItself(), principal.isUnsure()]).toEqual([undefined, true, false]);
+    },
+  );
+
+  it.each(refusals)(
+    'may be any user if the question is refused and it is the token of a user (%#)',
+    async (refused) => {
+      const verified = answer(200, { success: true, result: { id: 'a-token', status: 'active' } });
+      await using server = await startHttpServer(refused, verified, listing);
+      const { source, principal } = changing();
+      await using test = createTestClient(server.baseUrl, { credential: source });
+      await getText(withPrincipal(test.client, principal));
+      expect(paths(server)).toEqual(['/user', '/user/tokens/verify', '/organizations']);
+      expect([principal.current(), principal.isItself(), principal.isUnsure()]).toEqual([undefined, false, true]);
+    },
+  );
+
+  it.each([answer(403), answer(404)])('may be any user if neither question says anything (%#)', async (refused) => {
+    await using server = await startHttpServer(answer(401), refused, listing);
+    const { source, principal } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source });
+    await getText(withPrincipal(test.client, principal));
+    expect([principal.isItself(), principal.isUnsure()]).toEqual([false, true]);
+  });
+
+  it.each([200, 401, 403])(
+    'is asked again after an hour, when a permission may have been granted (%i)',
+    async (verified) => {
+      let granted = false;
+      await using server = await startHttpServer((request, response) => {
+        if (request.url?.endsWith('/verify')) answer(verified, { success: true, result: {} })(request, response);
+        else if (request.url?.endsWith('/user')) (granted ? ofUser('u1') : answer(403))(request, response);
+        else listing(request, response);
+      });
+      const { source, principal, pass } = changing();
+      await using test = createTestClient(server.baseUrl, { credential: source });
+      const client = withPrincipal(test.client, principal);
+      await getText(client);
+      granted = true;
+      pass(3_600_000);
+      await getText(client);
+      await expect.poll(() => principal.current()).toBe('user:u1');
+      expect([principal.isItself(), principal.isUnsure()]).toEqual([false, false]);
+    },
+  );
+
+  it('stays the credential by itself if a later question says nothing', async () => {
+    await using server = await startHttpServer(({ url }, response) => {
+      const asked = paths(server).filter((path) => path === url?.replace('/client/v4', '')).length;
+      const status = url?.endsWith('/verify') ? (asked === 1 ? 401 : 403) : url?.endsWith('/user') ? 403 : 200;
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end('{"success":true,"result":[],"errors":[],"messages":[]}');
+    });
     const { source, principal, pass } = changing();
     await using test = createTestClient(server.baseUrl, { credential: source });
     const client = withPrincipal(test.client, principal);
     await getText(client);
     pass(3_600_000);
     await getText(client);
-    expect(paths(server)).toEqual(['/user', '/organizations', '/organizations']);
-    expect(principal.current()).toBeUndefined();
+    await expect.poll(() => test.observed.filter((line) => line === 'user 403')).toHaveLength(3);
+    expect([principal.isItself(), principal.isUnsure()]).toEqual([true, false]);
+  });
+
+  it('is never a key by itself: a key is always of a user', async () => {
+    await using server = await startHttpServer(answer(403), listing);
+    const key = { kind: 'key', email: 'a@example.com', key: 'a-key' } as const;
+    const principal = createPrincipal({ current: () => key, refresh: () => false }, () => 0);
+    await using test = createTestClient(server.baseUrl, { credential: key });
+    await getText(withPrincipal(test.client, principal));
+    expect(paths(server)).toEqual(['/user', '/organizations']);
+    expect([principal.isItself(), principal.isUnsure()]).toEqual([false, true]);
   });
 
   it.each([
@@ -129,7 +203,7 @@ describe('whom Cloudflare counts', () => {
   });
 
   it('is the credential by itself if that was renewed by one of an account', async () => {
-    await using server = await startHttpServer(ofUser('u1'), listing, answer(401), listing);
+    await using server = await startHttpServer(ofUser('u1'), listing, answer(401), answer(401), listing);
     const { source, principal, renew } = changing();
     await using test = createTestClient(server.baseUrl, { credential: source });
     const client = withPrincipal(test.client, principal);
@@ -152,7 +226,7 @@ describe('whom Cloudflare counts', () => {
   });
 
   it('hides no failure of the requests themselves', async () => {
-    await using server = await startHttpServer(answer(401), answer(403));
+    await using server = await startHttpServer(answer(401), answer(401), answer(403));
     const { source, principal } = changing();
     await using test = createTestClient(server.baseUrl, { credential: source });
     expect((await apiErrorOf(getText(withPrincipal(test.client, principal)))).failure).toBe('refused');
