@@ -142,7 +142,7 @@ const openOne = (parts: AccessParts, { name, source }: LiveCredential, shared: S
   const warnUnsure = () =>
     logger.warn(
       { credential: name },
-      'Cloudflare does not say which user this credential is of: it shares the budget of each user that the others are of; "User Details Read" mends it',
+      'Cloudflare does not say which user this credential is of: it shares the budget of each user that the others are of; GET /user takes "User Details Read"',
     );
   const principal = createPrincipal(
     source,

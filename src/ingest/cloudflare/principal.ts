@@ -14,7 +14,7 @@ export interface Principal {
   current(): string | undefined;
   /** True once it is known that the credential is no user's, and so is counted by itself. */
   isItself(): boolean;
-  /** True if it has been refused to say whose the credential is, and it may be any user's. */
+  /** True if it has been asked whose the credential is, and no answer names a user or rules all of them out: it may be any user's. */
   isUnsure(): boolean;
   /**
    * Asks for each credential; the first question is waited for, so that nothing else is sent before it. One without an answer is repeated
@@ -30,7 +30,7 @@ const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;
 const REFUSED_RETRY_MS = 3_600_000;
 
-/** `nowMs` never goes back. `onUnsure` is called once for a credential that may be any user's. */
+/** `nowMs` never goes back. `onUnsure` is called once for a credential that may be any user's for longer than some failures last. */
 export const createPrincipal = (
   source: CredentialSource,
   nowMs: () => number,
@@ -38,20 +38,22 @@ export const createPrincipal = (
 ): Principal => {
   let name: string | undefined;
   let countedByItself: Credential | undefined;
-  let refused: Credential | undefined;
+  let told: Credential | undefined;
   let tried: Credential | undefined;
   let againAtMs = Number.POSITIVE_INFINITY;
   let retryMs = FIRST_RETRY_MS;
   let asking: Promise<void> | undefined;
 
   const isItself = (): boolean => countedByItself === source.current();
-  const isUnsure = (): boolean => name === undefined && refused === source.current() && !isItself();
+  const isUnsure = (): boolean => name === undefined && tried === source.current() && !isItself();
 
   const ask = async (client: Pick<CloudflareClient, 'get'>): Promise<void> => {
     const credential = source.current();
-    const wasUnsure = isUnsure();
-    take(credential, await askForUser(client, credential));
-    if (isUnsure() && !wasUnsure) onUnsure();
+    const answer = await askForUser(client, credential);
+    take(credential, answer);
+    if (!isUnsure() || told === credential || (answer.kind === 'failed' && retryMs < LONGEST_RETRY_MS)) return;
+    told = credential;
+    onUnsure();
   };
 
   const take = (credential: Credential, answer: Answer): void => {
@@ -59,7 +61,6 @@ export const createPrincipal = (
     tried = credential;
     againAtMs = nowMs() + (answer.kind === 'failed' ? retryMs : REFUSED_RETRY_MS);
     if (answer.kind === 'failed') retryMs = Math.min(LONGEST_RETRY_MS, 2 * retryMs);
-    if (answer.kind === 'refused' || answer.kind === 'unnamed') refused = credential;
     // The answer to a request during which the credential was renewed may be about either.
     if (answer.kind === 'failed' || answer.kind === 'refused' || source.current() !== credential) return;
     countedByItself = answer.kind === 'itself' ? credential : undefined;

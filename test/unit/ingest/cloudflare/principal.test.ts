@@ -13,10 +13,18 @@ const paths = (server: { readonly requests: readonly { readonly url?: string | u
 const changing = () => {
   let credential: Credential = { kind: 'token', token: 'first-token' };
   let now = 0;
+  let told = 0;
   const source = { current: () => credential, refresh: () => false };
   return {
     source,
-    principal: createPrincipal(source, () => now),
+    told: () => told,
+    principal: createPrincipal(
+      source,
+      () => now,
+      () => {
+        told += 1;
+      },
+    ),
     renew: (token: string) => {
       credential = { kind: 'token', token };
     },
@@ -135,32 +143,37 @@ describe('whom Cloudflare counts', () => {
     ['a page of HTML', answer(200, '<html>')],
     ['no id', ofUser(7)],
     ['an id that no row could be named by', ofUser('x'.repeat(1_000))],
-  ])('is not known after %s: requests go out, and it is asked again a second later, beside them', async (_, broken) => {
-    await using server = await startHttpServer(broken, listing, listing, ofUser('u1'), ofUser('u1'));
-    const { source, principal, pass } = changing();
-    await using test = createTestClient(server.baseUrl, { credential: source });
-    const client = withPrincipal(test.client, principal);
-    await getText(client);
-    pass(999);
-    await getText(client);
-    expect(paths(server)).toEqual(['/user', '/organizations', '/organizations']);
-    expect(principal.current()).toBeUndefined();
-    pass(1);
-    await getText(client);
-    await expect.poll(() => principal.current()).toBe('user:u1');
-    expect(paths(server).filter((path) => path === '/user')).toHaveLength(2);
-    expect(
-      test.log.filter((line) => line.startsWith('sleep')),
-      'the question is not repeated at once',
-    ).toEqual([]);
-  });
+  ])(
+    'may be any user after %s: requests go out, and it is asked again a second later, beside them',
+    async (_, broken) => {
+      await using server = await startHttpServer(broken, listing, listing, ofUser('u1'), ofUser('u1'));
+      const { source, principal, pass } = changing();
+      await using test = createTestClient(server.baseUrl, { credential: source });
+      const client = withPrincipal(test.client, principal);
+      expect(principal.isUnsure(), 'while it is asked, nothing else is sent').toBe(false);
+      await getText(client);
+      pass(999);
+      await getText(client);
+      expect(paths(server)).toEqual(['/user', '/organizations', '/organizations']);
+      expect([principal.current(), principal.isItself(), principal.isUnsure()]).toEqual([undefined, false, true]);
+      pass(1);
+      await getText(client);
+      await expect.poll(() => principal.current()).toBe('user:u1');
+      expect(principal.isUnsure()).toBe(false);
+      expect(paths(server).filter((path) => path === '/user')).toHaveLength(2);
+      expect(
+        test.log.filter((line) => line.startsWith('sleep')),
+        'the question is not repeated at once',
+      ).toEqual([]);
+    },
+  );
 
   it('is asked again after twice as long each time, up to a minute, while the question fails', async () => {
     await using server = await startHttpServer(({ url }, response) => {
       response.writeHead(url?.startsWith('/user') ? 502 : 200, { 'content-type': 'application/json' });
       response.end('{"success":true,"result":[],"errors":[],"messages":[]}');
     });
-    const { source, principal, pass } = changing();
+    const { source, principal, pass, told } = changing();
     await using test = createTestClient(server.baseUrl, { credential: source });
     const client = withPrincipal(test.client, principal);
     const questions = () => paths(server).filter((path) => path === '/user').length;
@@ -176,7 +189,9 @@ describe('whom Cloudflare counts', () => {
       await expect.poll(questions).toBe(asked);
       // Its answer has been read when the next request is sent.
       await expect.poll(() => test.observed.filter((line) => line.startsWith('user')).length).toBe(asked);
+      if (seconds < 16) expect(told(), `after ${seconds} s`).toBe(0);
     }
+    expect(told(), 'once').toBe(1);
   });
 
   it('stops all requests for as long as a 429 to the question says', async () => {
@@ -195,7 +210,7 @@ describe('whom Cloudflare counts', () => {
     await getText(client);
     renew('second-token');
     await getText(client);
-    expect(principal.current()).toBe('user:u1');
+    expect([principal.current(), principal.isUnsure()]).toEqual(['user:u1', false]);
     pass(60_000);
     await getText(client);
     await expect.poll(() => principal.current()).toBe('user:u2');
