@@ -81,6 +81,7 @@ const syncEvents = [
   'organizationChanged',
   'accountChanged',
   'accountsListed',
+  'accountListingEmpty',
   'accountListingFailed',
   'missedButOpen',
   'discoveryFailed',

@@ -72,7 +72,7 @@ export const showAccounts = (gauges: AccountGauges, accounts: AccountFigures, go
 
 /** After `showAccounts`. Undefined: logs of accounts are not read. */
 export const showListings = ({ accountListings }: AccountGauges, listings: AccountListings | undefined): void => {
-  for (const state of ['listed', 'refused', 'failed', 'waiting'] as const) {
+  for (const state of ['listed', 'empty', 'refused', 'failed', 'waiting'] as const) {
     if (listings !== undefined) accountListings.set({ state }, listings[state]);
   }
 };

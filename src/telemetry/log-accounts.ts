@@ -10,8 +10,9 @@ export const logAccounts = (
   logger: Logger,
   nowMs: () => number,
   nameOf: (accountId: string) => string | undefined,
-): Pick<SyncObserver, 'accountChanged' | 'accountListingFailed' | 'accountsListed'> => {
+): Pick<SyncObserver, 'accountChanged' | 'accountListingEmpty' | 'accountListingFailed' | 'accountsListed'> => {
   let appeared: string[] = [];
+  let empty: string[] = [];
   const mayWarn = onceADay(nowMs);
   const named = (accountId: string) => ({ accountId, name: nameOf(accountId) });
   return {
@@ -22,6 +23,13 @@ export const logAccounts = (
     accountsListed: ({ appeared: news, accounts }) => {
       const ids = appeared;
       appeared = [];
+      if (empty.length > 0) {
+        logger.warn(
+          { listings: empty.length, first: empty.slice(0, MAX_LINES) },
+          'listings of accounts are empty: nothing is missed by them until they are empty again, after a pause',
+        );
+      }
+      empty = [];
       if (ids.length > 0 && news === accounts) {
         logger.info(
           { accounts, requestsAtLeast: accounts },
@@ -34,6 +42,10 @@ export const logAccounts = (
           `${ids.length} accounts appeared`,
         );
       } else for (const accountId of ids) logger.info(named(accountId), 'account appeared');
+    },
+    accountListingEmpty: ({ scope, again }) => {
+      if (again) logger.debug({ scope }, 'a listing of accounts is empty again');
+      else if (mayWarn(`${scope} empty`)) empty.push(scope);
     },
     accountListingFailed: ({ scope, error }) => {
       const facts = { scope, failure: error.failure, reason: error.message };

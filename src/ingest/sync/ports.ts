@@ -74,8 +74,8 @@ export interface AuditApi {
 
 /** How a listing of accounts ended. */
 export type AccountListingEnd =
-  /** It was complete, and named these. */
-  | { readonly seen: ReadonlySet<string>; readonly restMs: number }
+  /** It was complete, and named these. If that is none, it rests for `emptyRestMs` only, until it has been empty twice in a row. */
+  | { readonly seen: ReadonlySet<string>; readonly restMs: number; readonly emptyRestMs: number }
   | { readonly failure: string; readonly message: string; readonly restMs: number };
 
 /** What sync needs of the store. All of it is safe to repeat. */
@@ -131,8 +131,11 @@ export interface SyncStore {
   dueAccountListings(limit: number, mostOfOrganizations: number): Promise<readonly DueListing[]>;
   /** Stores what a page of a listing names, and what changed. */
   recordAccounts(scope: string, accounts: readonly FoundAccount[]): Promise<readonly AccountChange[]>;
-  /** `complete`: what was seen is all there is, and others of the scope are counted as missed. Rests for `restMs`. */
-  endAccountListing(scope: string, end: AccountListingEnd): Promise<void>;
+  /**
+   * Of a complete listing, others of the scope are counted as missed. False if that was not done, since the listing is empty and was not before:
+   * that is believed when it comes again.
+   */
+  endAccountListing(scope: string, end: AccountListingEnd): Promise<boolean>;
   /** Why accounts may not be listed: what refuses all listings, as of their last attempts; undefined if one of them works. */
   refusedAccountListings(): Promise<string | undefined>;
   /** Makes known the accounts that the configuration names. */
@@ -180,6 +183,8 @@ export interface SyncObserver {
   accountsListed?(event: { readonly listings: number; readonly appeared: number; readonly accounts: number }): void;
   /** A listing of accounts failed; it is retried after a while. */
   accountListingFailed?(event: { readonly scope: string; readonly error: ApiError }): void;
+  /** A listing of accounts named none, and did so before only if `again`: then it is believed. */
+  accountListingEmpty?(event: { readonly scope: string; readonly again: boolean }): void;
   /** Listings miss it repeatedly, but its audit log answers: collection continues. */
   missedButOpen?(event: { readonly organizationId: string }): void;
   discoveryFailed?(event: { readonly error: unknown }): void;

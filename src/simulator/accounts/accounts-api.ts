@@ -1,7 +1,7 @@
 import type { Access } from '../api/access.ts';
 import type { ApiCall } from '../api/api-call.ts';
 import { BadRequest, errorReply, type Reply, successReply } from '../api/reply.ts';
-import { accountListingInterruption, organizationIdOf } from '../faults/account-faults.ts';
+import { accountListingInterruption, isListingEmpty, organizationIdOf } from '../faults/account-faults.ts';
 import type { World } from '../world/world.ts';
 import { listAccounts, listOrganizationAccounts, viewOf } from './account-listing.ts';
 import type { Account } from './account-registry.ts';
@@ -63,7 +63,9 @@ export class AccountsApi {
     const reached = this.#world.accounts
       .all()
       .filter((account) => shows(account) && this.#access.seesAccount(caller, account));
-    return accountListingInterruption(this.#world.faults, occasion) ?? listAccounts(this.#world, call, reached);
+    const { faults } = this.#world;
+    const interruption = accountListingInterruption(faults, occasion);
+    return interruption ?? listAccounts(this.#world, call, isListingEmpty(faults, occasion, caller) ? [] : reached);
   }
 
   #ofOrganization(call: ApiCall): Reply {
@@ -74,7 +76,8 @@ export class AccountsApi {
       .all()
       .filter((account) => organizationIdOf(faults, account, organizations) === id)
       .filter((account) => this.#access.seesAccount(call.caller, account));
-    return accountListingInterruption(faults, call.occasion) ?? listOrganizationAccounts(this.#world, call, inside);
+    const shown = isListingEmpty(faults, call.occasion, call.caller) ? [] : inside;
+    return accountListingInterruption(faults, call.occasion) ?? listOrganizationAccounts(this.#world, call, shown);
   }
 }
 

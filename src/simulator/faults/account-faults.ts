@@ -17,6 +17,11 @@ export function accountListingInterruption(faults: FaultPlan, occasion: Occasion
     : { ...refusal(403), fault: 'account_listing_403' };
 }
 
+/** True: a listing of accounts shows the caller none. */
+export function isListingEmpty(faults: FaultPlan, occasion: Occasion, caller: Caller): boolean {
+  return faults.meets('empty_account_listing', occasion, ({ credential }) => isMeant(credential, caller)) !== undefined;
+}
+
 /** True: the audit log of the account answers 403. */
 export function isAccountRefused(faults: FaultPlan, account: Account): boolean {
   return faults.meets('account_refused', occasionOf(account)) !== undefined;
@@ -28,10 +33,14 @@ export function hasLateAccess(faults: FaultPlan, account: Account): boolean {
 }
 
 /** True: the caller no longer reaches the account. */
-export function hasLostAccess(faults: FaultPlan, account: Account, { owner, email, fingerprint }: Caller): boolean {
-  const isMeant = ({ credential }: { readonly credential: string | undefined }): boolean =>
-    credential === undefined || [owner, email, fingerprint].includes(credential);
-  return faults.meets('lost_access', occasionOf(account), isMeant) !== undefined;
+export function hasLostAccess(faults: FaultPlan, account: Account, caller: Caller): boolean {
+  return (
+    faults.meets('lost_access', occasionOf(account), ({ credential }) => isMeant(credential, caller)) !== undefined
+  );
+}
+
+function isMeant(credential: string | undefined, { owner, email, fingerprint }: Caller): boolean {
+  return credential === undefined || [owner, email, fingerprint].includes(credential);
 }
 
 /** The organization that an account is in: its own, or the next one in the listing while the account is moved. */

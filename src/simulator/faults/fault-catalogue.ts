@@ -154,6 +154,10 @@ export const faultCatalogue = {
     'GET /accounts and the accounts of an organization answer 403 code 10000 (operation: one of the two)',
     {},
   ),
+  empty_account_listing: misbehaviour(
+    'GET /accounts and the accounts of an organization are empty (operation: one of the two), for all or for one credential',
+    { credential: word() },
+  ),
   shifted_account_page: misbehaviour(
     'each later page of GET /accounts begins so many accounts further on (negative: back)',
     { by: whole(1, -1_000_000, 1_000_000) },

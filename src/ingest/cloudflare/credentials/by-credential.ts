@@ -55,11 +55,19 @@ export const createApiByCredential = (options: ByCredentialOptions): AuditApi =>
       alone()?.listOrganizations(filter, signal) ??
       (filter.parentId === undefined
         ? listWithEach(options, filter, signal)
-        : chooser.firstListing(organizationOf(filter.parentId), ({ api }) => api.listOrganizations(filter, signal))),
+        : chooser.firstListing(
+            organizationOf(filter.parentId),
+            ({ api }) => api.listOrganizations(filter, signal),
+            (page) => page.length > 0,
+          )),
     listAccounts: (signal, credential) => alone()?.listAccounts(signal) ?? listAccounts(options, signal, credential),
     listAccountsOf: (id, signal) =>
       alone()?.listAccountsOf(id, signal) ??
-      chooser.firstListing(organizationOf(id), ({ api }) => api.listAccountsOf(id, signal)),
+      chooser.firstListing(
+        organizationOf(id),
+        ({ api }) => api.listAccountsOf(id, signal),
+        ({ accounts }) => accounts.length > 0,
+      ),
     getOrganization: async (id, signal) =>
       await (alone()?.getOrganization(id, signal) ??
         chooser.first(organizationOf(id), 'organization', ({ api }) => api.getOrganization(id, signal))),
@@ -108,29 +116,43 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
       }
       throw oneOf(errors, source);
     },
-    /** Of the first one that is answered with a page. */
+    /**
+     * Of the first one that is shown something. One that is answered and shown nothing may just not see what is there: those that list the source or
+     * have read it are asked as well, and only if none of them is shown anything, it is empty.
+     */
     firstListing: async function* <T>(
       source: SourceKey,
       list: (access: CredentialAccess) => AsyncIterable<T>,
+      showsSomething: (page: T) => boolean,
     ): AsyncIterable<T> {
       const errors: ApiError[] = [];
+      let empty: readonly T[] | undefined;
       for (const access of await candidates(source)) {
+        if (empty !== undefined && !sees(facts, access, source)) continue;
         let begun = false;
+        const held: T[] = [];
         try {
           for await (const page of list(access)) {
-            begun = true;
-            yield page;
+            held.push(page);
+            begun ||= showsSomething(page);
+            if (begun) yield* held.splice(0);
           }
-          return;
+          if (begun) return;
+          empty ??= held;
         } catch (error) {
           if (begun || !movesOn(error)) throw error;
           errors.push(error);
         }
       }
-      throw oneOf(errors, source);
+      if (empty === undefined) throw oneOf(errors, source);
+      yield* empty;
     },
   };
 };
+
+/** Whether it is known to see the source. */
+const sees = (facts: StoredFacts, { name }: CredentialAccess, source: SourceKey): boolean =>
+  facts.lists(name, source) || facts.reader(source) === name;
 
 /** Open if it is for one of them; refused only if it is for all. */
 const probeWithEach = async (

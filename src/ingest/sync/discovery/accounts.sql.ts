@@ -212,31 +212,40 @@ const toRows = (found: readonly FoundAccount[]): string =>
     })),
   );
 
-/** Notes how a listing ended, and counts what a complete one has missed. `credentials` are all: of a single one it is known who has listed. */
+/**
+ * Notes how a listing ended, and counts what a complete one has missed; see `SyncStore.endAccountListing`. `credentials` are all: of a single one it
+ * is known who has listed.
+ */
 export const endListing = async (
   pool: Pool,
   scope: string,
   end: AccountListingEnd,
   credentials: readonly string[],
-): Promise<void> => {
+): Promise<boolean> => {
   if ('failure' in end) {
     await pool.query(
       `update account_listings set last_attempt_at = clock_timestamp(), last_failure = $2, last_error = left($3, 2000),
          next_at = clock_timestamp() + make_interval(secs => $4::float8 / 1000) where scope = $1`,
       [scope, end.failure, end.message, end.restMs],
     );
-    return;
+    return true;
   }
   const [first, ...others] = credentials;
   const only = others.length === 0 ? first : undefined;
-  await pool.query(
-    `with missed as (
-       update account_organizations set missed = least(missed, 1000000) + 1 where scope = $1 and account_id <> all($2))
+  const { rows } = await pool.query<{ believed: boolean }>(
+    `with before as materialized (
+       select cardinality($2::text[]) > 0 or accounts = 0 and last_success_at is not null and last_failure is null as believed
+       from account_listings where scope = $1 for update),
+     missed as (
+       update account_organizations set missed = least(missed, 1000000) + 1
+       from before where before.believed and scope = $1 and account_id <> all($2))
      update account_listings set last_attempt_at = clock_timestamp(), last_failure = null, last_error = null, credential = $4,
        last_success_at = clock_timestamp(), accounts = cardinality($2::text[]),
-       next_at = clock_timestamp() + make_interval(secs => $3::float8 / 1000) where scope = $1`,
-    [scope, [...end.seen], end.restMs, afterPrefix(scope, CREDENTIAL_SCOPE) ?? only ?? null],
+       next_at = clock_timestamp() + make_interval(secs => case when before.believed then $3 else $5 end::float8 / 1000)
+     from before where scope = $1 returning before.believed`,
+    [scope, [...end.seen], end.restMs, afterPrefix(scope, CREDENTIAL_SCOPE) ?? only ?? null, end.emptyRestMs],
   );
+  return rows[0]?.believed ?? true;
 };
 
 /** Makes those gone that no listing shows any more and whose log refuses. */

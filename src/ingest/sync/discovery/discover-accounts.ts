@@ -10,6 +10,8 @@ const COMPLETE_REST_MS = 900_000;
 const REFUSED_REST_MS = 3_600_000;
 /** One that failed is retried after a minute. */
 const FAILED_REST_MS = 60_000;
+/** One that is empty is not believed before it is empty again after this. */
+const EMPTY_REST_MS = 60_000;
 /** One that did not name all accounts that it counts: it costs as many requests as there are pages. */
 const INCOMPLETE_REST_MS = 300_000;
 /** So long no page may be missing: one organization whose accounts are never answered for holds up the listings of the others. */
@@ -117,8 +119,10 @@ const listOne = async (
         appeared += tell(context, await store.recordAccounts(scope, page.accounts));
       });
       if (!complete) throw new ApiError('unreadable', 'the listing did not name all accounts that it counts');
-      await store.endAccountListing(scope, { seen, restMs: await restMs(COMPLETE_REST_MS) });
-      return { appeared };
+      const rests = { restMs: await restMs(COMPLETE_REST_MS), emptyRestMs: await restMs(EMPTY_REST_MS) };
+      const believed = await store.endAccountListing(scope, { seen, ...rests });
+      if (seen.size === 0) observer.accountListingEmpty?.({ scope, again: believed });
+      if (believed || attempts === 1) return { appeared };
     } catch (thrown) {
       const error = stall.reasonOf(thrown);
       if (!(error instanceof ApiError) || signal.aborted) throw error;

@@ -62,3 +62,65 @@ test('a log that one credential does not find, or may not read, is read with ano
     expect(read, `${failure} ${cursor}`).toEqual({ answer: 'page', asked: ['first', 'second'], isSetAside: true });
   }
 });
+
+type Answer = readonly string[] | ApiFailure;
+
+/** What the accounts of an organization are, by the answers of several credentials: those of two pages each, or a failure. Says which were asked. */
+const listWith = async (
+  answers: Readonly<Record<string, Answer>>,
+  seeing: readonly string[] = Object.keys(answers),
+) => {
+  const asked: string[] = [];
+  const current = Object.entries(answers).map(([name, answer]) => ({
+    name,
+    accounts: true,
+    organizations: true,
+    isUser: true,
+    api: {
+      listAccountsOf: async function* () {
+        asked.push(name);
+        if (typeof answer === 'string') throw new ApiError(answer, answer);
+        yield { accounts: [], complete: false };
+        yield { accounts: answer.map((id) => ({ id })), complete: true };
+      },
+    },
+  }));
+  const facts = {
+    refresh: async () => {},
+    lists: (name: string) => seeing.includes(name),
+    onlyAccount: () => undefined,
+    reader: () => undefined,
+  };
+  const api = createApiByCredential({ current: () => current, facts } as unknown as ByCredentialOptions);
+  const ids: string[] = [];
+  let complete = false;
+  try {
+    for await (const page of api.listAccountsOf('o', new AbortController().signal)) {
+      ids.push(...page.accounts.map(({ id }) => id));
+      complete = page.complete;
+    }
+    return { ids, complete, asked };
+  } catch (error) {
+    return { failure: error instanceof ApiError ? error.failure : error, asked };
+  }
+};
+
+test('accounts that one credential is shown none of are listed with the next that sees the organization', async () => {
+  expect(await listWith({ a: ['x'], b: ['y'] })).toEqual({ ids: ['x'], complete: true, asked: ['a'] });
+  expect(await listWith({ a: [], b: ['y'], c: ['z'] })).toEqual({ ids: ['y'], complete: true, asked: ['a', 'b'] });
+  expect(await listWith({ a: 'refused', b: [], c: 'refused' })).toEqual({
+    ids: [],
+    complete: true,
+    asked: ['a', 'b', 'c'],
+  });
+  expect(await listWith({ a: [], b: ['y'], c: ['z'] }, ['a', 'c'])).toEqual({
+    ids: ['z'],
+    complete: true,
+    asked: ['a', 'c'],
+  });
+});
+
+test('an empty listing is none if the next credential fails for another reason than a refusal', async () => {
+  expect(await listWith({ a: [], b: 'server' })).toEqual({ failure: 'server', asked: ['a', 'b'] });
+  expect(await listWith({ a: 'refused', b: 'refused' })).toEqual({ failure: 'refused', asked: ['a', 'b'] });
+});
