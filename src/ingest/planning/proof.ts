@@ -9,14 +9,23 @@ import { type Direction, mayBeCut, nextFullSecond, requestWindow, startWalk, typ
  * - reversed: the window of the walk, whose only page must come again in the other order. The same order says nothing.
  * - edge: what lies beside the entries seen, and the first or the last of them. Its first page says enough.
  * - rest: what lies beside the entries seen. It must be read to an end that is beyond doubt.
+ * - last: as rest, from within the second of the last entry seen. That entry may come again, on the first page (isLastInItsSecond).
  * - tail: what lies beside the entries seen. Nothing new may come, for a few pages if they are empty and have cursors.
  */
 export interface ProofQuestion {
-  readonly about: 'sentinel' | 'whole' | 'reversed' | 'edge' | 'rest' | 'tail';
+  readonly about: 'sentinel' | 'whole' | 'reversed' | 'edge' | 'rest' | 'last' | 'tail';
   readonly window: Range;
   readonly direction: Direction;
   readonly limit: number;
 }
+
+/**
+ * What comes of a question.
+ * - count_differs: nothing new has come, and nothing but the count speaks against its end
+ * - nothing_said: nothing new has come, but not in a way that proves anything
+ * - earlier: only known entries have come, whose times as they are printed are before the window
+ */
+export type Answer = 'nothing_new' | 'count_differs' | 'nothing_said' | 'earlier' | 'unproven';
 
 /** Not the limit of an ordinary walk: a cut that depends on the limit then falls elsewhere. */
 export const OTHER_LIMIT = 997;
@@ -54,6 +63,34 @@ export const proofQuestions = (walk: Walk): readonly ProofQuestion[] | undefined
     ...ask('rest', window.fromMs, oldestMs - 1),
     ...ask('rest', newestMs + 1, window.toMs),
   ];
+};
+
+/**
+ * Whether nothing lies behind the last entry seen, if what lies beside it is answered with entries from before: an API that prints less of a time than
+ * it filters by shows them again. How far into its second it does is found by halves: from one millisecond on nothing may come. An API that
+ * reads the bounds of a window to the second shows them to the end of it, and nothing is proven.
+ */
+export const isLastInItsSecond = async (
+  question: ProofQuestion,
+  ask: (question: ProofQuestion) => Promise<Answer>,
+): Promise<boolean> => {
+  const { fromMs, toMs } = question.window;
+  const from = (atMs: number, about: ProofQuestion['about']) =>
+    ask({ ...question, about, window: { fromMs: atMs, toMs } });
+  let knownMs = fromMs;
+  let emptyMs = Math.min(nextFullSecond(fromMs), toMs);
+  let isFound = false;
+  if (emptyMs < toMs && (await from(emptyMs, 'rest')) !== 'nothing_new') return false;
+  while (emptyMs - knownMs > 1) {
+    const middleMs = Math.floor((knownMs + emptyMs) / 2);
+    const answer = await from(middleMs, 'last');
+    if (answer === 'earlier') knownMs = middleMs;
+    else if (answer === 'nothing_new') {
+      emptyMs = middleMs;
+      isFound = true;
+    } else return false;
+  }
+  return isFound;
 };
 
 /**

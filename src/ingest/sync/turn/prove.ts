@@ -1,6 +1,9 @@
 import { ApiError } from '../../../errors.ts';
 import { idsOf, isRepetition, type Page } from '../../entries/page.ts';
+import type { Range } from '../../planning/coverage.ts';
 import {
+  type Answer,
+  isLastInItsSecond,
   isReversed,
   type ProofQuestion,
   proofQuestions,
@@ -9,7 +12,14 @@ import {
   sentinelQuestion,
   walkOf,
 } from '../../planning/proof.ts';
-import { afterPage, isBeyondClaim, isOnlyMiscounted, missesSentinel, type Walk } from '../../planning/walk.ts';
+import {
+  afterPage,
+  isBeyondClaim,
+  isOnlyMiscounted,
+  mayBeCut,
+  missesSentinel,
+  type Walk,
+} from '../../planning/walk.ts';
 import { FEW_EMPTY_PAGES } from '../window-limit.ts';
 import type { HeldPage } from './held-page.ts';
 import { commitPart, fetchPage, notePage, nothingNew, suspicion } from './page-exchange.ts';
@@ -93,17 +103,13 @@ export const proveWith = async (prover: Prover, walk: Walk, lastIds?: ReadonlySe
   // Of pages that are all empty and all have a cursor, nothing says that they are the truth.
   if (isTail && walk.entries === 0 && walk.cursor !== undefined && !prover.hasEndlessTails) return false;
   if (questions === undefined || (walk.cursor !== undefined && lastIds === undefined && !isTail)) return false;
+  const ask = (question: ProofQuestion) => answerTo(prover, question, walk, lastIds ?? new Set());
   for (const question of questions) {
-    if ((await answerTo(prover, question, walk, lastIds ?? new Set())) !== 'nothing_new') return false;
+    const answer = await ask(question);
+    if (answer === 'earlier' ? !(await isLastInItsSecond(question, ask)) : answer !== 'nothing_new') return false;
   }
   return true;
 };
-
-/**
- * `count_differs`: nothing new has come, and nothing but the count speaks against its end. `nothing_said`: nothing new has come, but not in a
- * way that proves anything.
- */
-type Answer = 'nothing_new' | 'count_differs' | 'nothing_said' | 'unproven';
 
 const answerTo = async (
   prover: Prover,
@@ -113,10 +119,13 @@ const answerTo = async (
 ): Promise<Answer> => {
   let walk = walkOf(question, about);
   const seen = new Set<string>();
+  // Of a walk without a cursor, what has been seen lies in the window and must come again.
+  let isEarlier = about.cursor !== undefined && (question.about === 'rest' || question.about === 'last');
   for (;;) {
     const page = await prover.fetch(walk);
     if (page instanceof ApiError) {
       if (blameOf(page, walk) === 'all') throw page;
+      if (walk.entries > 0 && isEarlier) return 'earlier';
       return question.about === 'reversed' ? 'nothing_said' : 'unproven';
     }
     if (question.about === 'whole') for (const id of idsOf(page)) seen.add(id);
@@ -125,6 +134,7 @@ const answerTo = async (
     if (isNew || (question.about === 'sentinel' && page.timesMs.some((timeMs) => isBeyondClaim(about, timeMs)))) {
       return 'unproven';
     }
+    isEarlier &&= isBefore(question.window, page) && !mayBeCut(page.entries, walk.pageLimit, prover.suspectedFrom);
     if (question.about === 'edge') return 'nothing_new';
     if (question.about === 'reversed') return isReversed(page, about) ? 'nothing_new' : 'nothing_said';
     // If pages are not in order, what fails may be in the middle: from the other side, it fails before all has come again.
@@ -137,8 +147,13 @@ const answerTo = async (
       return about.entries > 0 && step.walk.entries === 0 ? 'unproven' : 'nothing_new';
     }
     if (step.kind === 'done') return 'nothing_new';
+    if (question.about === 'last' && isEarlier && page.entries > 0) return 'earlier';
     if (isOnlyMiscounted(step, page, prover.suspectedFrom)) return 'count_differs';
     if (step.kind !== 'next') return 'unproven';
     walk = step.walk;
   }
 };
+
+/** Whether all entries of a page have a time, and it is before the window. */
+const isBefore = ({ fromMs }: Range, { timesMs, entries }: Page): boolean =>
+  timesMs.length === entries && timesMs.every((timeMs) => timeMs < fromMs);

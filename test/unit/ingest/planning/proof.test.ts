@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import type { PageFacts } from '../../../../src/ingest/entries/page.ts';
 import type { Range } from '../../../../src/ingest/planning/coverage.ts';
 import {
+  type Answer,
+  isLastInItsSecond,
   isReversed,
   OTHER_LIMIT,
   type ProofQuestion,
@@ -33,7 +35,9 @@ interface Api {
   /** Of entries of one time, whether `desc` shows the last first. */
   readonly tiesTurn: boolean;
   /** To what the bounds of a window are rounded down. */
-  readonly precisionMs: 1 | 1_000;
+  readonly precisionMs: 1 | 10 | 1_000;
+  /** To what the times of entries are rounded down when they are printed; default: they are printed as they are. */
+  readonly printedMs?: 1 | 1_000;
   readonly inclusive: boolean;
 }
 
@@ -112,19 +116,26 @@ const apis: fc.Arbitrary<Api> = fc.record({
   inclusive: fc.boolean(),
 });
 
-/** The same, of an API whose pages all have a cursor, but empty ones, and that refuses every cursor. */
-const isTakenForWholeByRefusal = (api: Api, largestPage: number, seen: Set<Entry>): boolean => {
+/** The same, of an API whose pages all have a cursor, but empty ones, and that refuses every cursor; as src/sync/turn/prove.ts asks. */
+const isTakenForWholeByRefusal = async (api: Api, largestPage: number, seen: Set<Entry>): Promise<boolean> => {
   const page = shown(api, begun);
   for (const entry of page) seen.add(entry);
   if (page.length === 0 || mayBeCut(page.length, begun.pageLimit, largestPage)) return false;
-  const { walk } = afterPage(begun, factsOf(page, 'refused'), largestPage);
-  const holds = (question: ProofQuestion): boolean => {
+  const printed = (timeMs: number) => Math.floor(timeMs / (api.printedMs ?? 1)) * (api.printedMs ?? 1);
+  const facts = factsOf(page, 'refused');
+  const { walk } = afterPage(begun, { ...facts, timesMs: facts.timesMs.map(printed) }, largestPage);
+  const ask = async (question: ProofQuestion): Promise<Answer> => {
     const answer = shown(api, walkOf(question, walk));
-    if (answer.some((entry) => !seen.has(entry))) return false;
-    if (question.about === 'edge') return true;
-    return question.about === 'whole' ? page.every((entry) => answer.includes(entry)) : answer.length === 0;
+    if (answer.some((entry) => !seen.has(entry))) return 'unproven';
+    if (question.about === 'edge' || answer.length === 0) return 'nothing_new';
+    if (question.about === 'whole') return page.every((entry) => answer.includes(entry)) ? 'nothing_new' : 'unproven';
+    return answer.every(({ timeMs }) => printed(timeMs) < question.window.fromMs) ? 'earlier' : 'unproven';
   };
-  return proofQuestions(walk)?.every(holds) === true;
+  for (const question of proofQuestions(walk) ?? []) {
+    const answer = await ask(question);
+    if (answer === 'earlier' ? !(await isLastInItsSecond(question, ask)) : answer !== 'nothing_new') return false;
+  }
+  return true;
 };
 
 describe('an API that cuts pages and says nothing, whatever it sorts by', () => {
@@ -160,35 +171,89 @@ describe('an API that cuts pages and says nothing, whatever it sorts by', () => 
   });
 });
 
+/** Times that are printed as they are, or to the second and filtered to the millisecond, to ten of them, or to the second. */
+const printing: readonly Partial<Api>[] = [
+  {},
+  { printedMs: 1_000, precisionMs: 1 },
+  { printedMs: 1_000, precisionMs: 10 },
+  { printedMs: 1_000, precisionMs: 1_000 },
+];
+
 describe('an API that refuses all cursors', () => {
-  test('and goes in the direction that it is asked for: what is taken for whole is whole, whatever the size of pages', () => {
-    let proven = 0;
-    fc.assert(
-      fc.property(apis, fc.integer({ min: 1, max: 40 }), (of, cap) => {
-        const api: Api = { ...of, cap, cut: 'direction', tiesTurn: true };
-        const seen = new Set<Entry>();
-        if (!isTakenForWholeByRefusal(api, 1_000, seen)) return;
-        proven += 1;
-        expect(matching(api, begun).filter((entry) => !seen.has(entry))).toEqual([]);
-      }),
-      { seed: 1, numRuns: 5_000 },
-    );
-    expect(proven).toBeGreaterThan(500);
+  test.each(printing)(
+    'and goes in the direction that it is asked for: what is taken for whole is whole, whatever the size of pages (%o)',
+    async (how) => {
+      let proven = 0;
+      await fc.assert(
+        fc.asyncProperty(apis, fc.integer({ min: 1, max: 40 }), async (of, cap) => {
+          const api: Api = { ...of, ...how, cap, cut: 'direction', tiesTurn: true };
+          const seen = new Set<Entry>();
+          if (!(await isTakenForWholeByRefusal(api, 1_000, seen))) return;
+          proven += 1;
+          expect(matching(api, begun).filter((entry) => !seen.has(entry))).toEqual([]);
+        }),
+        { seed: 1, numRuns: 5_000 },
+      );
+      expect(proven).toBeGreaterThan(200);
+    },
+  );
+
+  test.each(printing)(
+    'whatever it sorts by: a page is only taken for whole if it is smaller than pages that are cut (%o)',
+    async (how) => {
+      let proven = 0;
+      await fc.assert(
+        fc.asyncProperty(apis, fc.nat(50), async (of, largestBefore) => {
+          const api: Api = { ...of, ...how };
+          const seen = new Set<Entry>();
+          const largestPage = Math.max(shown(api, begun).length, Math.min(largestBefore, api.cap));
+          if (!(await isTakenForWholeByRefusal(api, largestPage, seen))) return;
+          proven += 1;
+          expect(matching(api, begun).filter((entry) => !seen.has(entry))).toEqual([]);
+        }),
+        { seed: 1, numRuns: 5_000 },
+      );
+      expect(proven).toBeGreaterThan(100);
+    },
+  );
+});
+
+describe('isLastInItsSecond', () => {
+  const question: ProofQuestion = {
+    about: 'rest',
+    window: { fromMs: FROM_MS + 1, toMs: FROM_MS + 60_000 },
+    direction: 'desc',
+    limit: OTHER_LIMIT,
+  };
+  /** Of an API whose last entry is printed as of FROM_MS and lies so many milliseconds behind it; the bounds of a window are read to `precisionMs`. */
+  const proves = async (lastMs: number, precisionMs = 1, more: readonly number[] = []) => {
+    const asked: ProofQuestion[] = [];
+    const result = await isLastInItsSecond(question, async (one) => {
+      asked.push(one);
+      const fromMs = Math.floor((one.window.fromMs - FROM_MS) / precisionMs) * precisionMs;
+      if (more.some((ms) => ms >= fromMs)) return 'unproven';
+      return lastMs >= fromMs ? 'earlier' : 'nothing_new';
+    });
+    return { result, asked: asked.length, first: asked[0]?.window.fromMs };
+  };
+
+  test.each([1, 2, 499, 500, 700, 998])(
+    'finds the entry at %i ms by halves, after what lies behind its second',
+    async (lastMs) => {
+      const { result, asked, first } = await proves(lastMs);
+      expect([result, first]).toEqual([true, FROM_MS + 1_000]);
+      expect(asked).toBeLessThanOrEqual(11);
+    },
+  );
+
+  test('proves nothing if something else comes, within the second or behind it', async () => {
+    for (const other of [701, 999, 1_000, 30_000])
+      expect((await proves(700, 1, [other])).result, `${other}`).toBe(false);
   });
 
-  test('whatever it sorts by: a page is only taken for whole if it is smaller than pages that are cut', () => {
-    let proven = 0;
-    fc.assert(
-      fc.property(apis, fc.nat(50), (api, largestBefore) => {
-        const seen = new Set<Entry>();
-        const largestPage = Math.max(shown(api, begun).length, Math.min(largestBefore, api.cap));
-        if (!isTakenForWholeByRefusal(api, largestPage, seen)) return;
-        proven += 1;
-        expect(matching(api, begun).filter((entry) => !seen.has(entry))).toEqual([]);
-      }),
-      { seed: 1, numRuns: 5_000 },
-    );
-    expect(proven).toBeGreaterThan(100);
+  test('proves nothing if the entry is shown to the end of its second: perhaps the bounds are read to the second', async () => {
+    expect((await proves(0, 1_000)).result).toBe(false);
+    expect((await proves(999)).result).toBe(false);
   });
 });
 
