@@ -11,7 +11,9 @@ afterAll(async () => {
   await database?.close();
 });
 
-const publish = (url: string) => runInProcess(['migrate', '--publication'], { DATABASE_URL: url });
+/** Without the warnings that migrations are still in progress, which a slow machine gets. */
+const publish = (url: string) =>
+  runInProcess(['migrate', '--publication'], { DATABASE_URL: url, ORGTRAIL_LOG_LEVEL: 'error' });
 
 const published = async () =>
   (
