@@ -56,7 +56,9 @@ export const openAuditedWorld = async (seed: number): Promise<AuditedWorld> => {
 
   const later = Array.from({ length: 150 }, (_, index) => entryText(`later-${index}`, Date.now() - index * 1_000));
   await commit(pool, await newSource(pool, 'a-later-source'), later);
-  await pool.query(`insert into holds (reason, created_by, since) values ('case 17', 'J. Doe', '2026-11-01')`);
+  await pool.query(
+    `insert into holds (reason, created_by, since) values ('case 17', 'J. Doe', date_trunc('month', now(), 'UTC'))`,
+  );
   await pool.query(
     `insert into audit_event_changes (source_kind, source_id, event_id, position, raw, raw_sha256)
      select source_kind, source_id, id, position, '{"later": "content"}', encode(sha256('{"later": "content"}'), 'hex')
