@@ -7,6 +7,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { expect, test } from 'vitest';
 import { createLogin } from '../../support/accounts/login.ts';
 import { openArchiveWorld } from '../../support/archive/archive-world.ts';
+import { RETENTION_DAYS } from '../../support/postgres/store-fixture.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 
 const bundle = fileURLToPath(new URL('../../../dist/orgtrail.js', import.meta.url));
@@ -30,7 +31,7 @@ test('search_events reaches archived months if it is asked to, with an account t
   await using reader = await createLogin(world.database, ['orgtrail_reader']);
   try {
     const archived = { ORGTRAIL_ARCHIVE: `file://${directory}` };
-    const env = { DATABASE_URL: world.database.daemonUrl, ORGTRAIL_RETENTION: '365d', ...archived };
+    const env = { DATABASE_URL: world.database.daemonUrl, ORGTRAIL_RETENTION: `${RETENTION_DAYS}d`, ...archived };
     const asked = { since: '2024-01-01', limit: 50 };
     const readerEnv = { DATABASE_URL: reader.url };
     const idsOf = ({ body }: Awaited<ReturnType<typeof ask>>) => body.events.map(({ id }: { id: string }) => id);

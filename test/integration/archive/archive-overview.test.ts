@@ -5,7 +5,8 @@ import { readCatalogue, useArchive } from '../../../src/archive/catalogue.sql.ts
 import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import { addHold, releaseHold } from '../../../src/retention/holds.sql.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
-import { type ArchiveWorld, openArchiveWorld, smallObjects, YEAR_MS } from '../../support/archive/archive-world.ts';
+import { type ArchiveWorld, openArchiveWorld, smallObjects } from '../../support/archive/archive-world.ts';
+import { RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 
 let world: ArchiveWorld;
 
@@ -14,7 +15,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await world?.[Symbol.asyncDispose]());
 
-const overview = () => readArchiveOverview(world.daemon, YEAR_MS);
+const overview = () => readArchiveOverview(world.daemon, RETENTION_MS);
 
 test('a month goes from old enough over the archive to the archive alone, as its objects and the drop say', async () => {
   const [february, january, ...earlier] = (await overview()).months;
@@ -43,7 +44,7 @@ test('a month goes from old enough over the archive to the archive alone, as its
   const read = catalogue.map(({ verifiedAt }) => Date.parse(verifiedAt ?? ''));
   expect(Math.floor((archived?.provenAt?.getTime() ?? 0) / 1_000) * 1_000).toBe(Math.min(...read));
 
-  const { dropped } = await dropOldMonths(world.daemon, YEAR_MS, archive);
+  const { dropped } = await dropOldMonths(world.daemon, RETENTION_MS, archive);
   expect(dropped.map(({ month }) => month)).toEqual(['2024-01', '2024-02']);
   const after = await overview();
   expect(after.inUse).toBe(store.name);

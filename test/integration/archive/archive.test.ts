@@ -7,14 +7,9 @@ import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import type { ObjectStore } from '../../../src/archive/store/ports.ts';
 import { addHold } from '../../../src/retention/holds.sql.ts';
 import { dropOldMonths, type RetentionResult } from '../../../src/retention/retention.sql.ts';
-import {
-  type ArchiveWorld,
-  openArchiveWorld,
-  smallObjects,
-  storeWith,
-  YEAR_MS,
-} from '../../support/archive/archive-world.ts';
+import { type ArchiveWorld, openArchiveWorld, smallObjects, storeWith } from '../../support/archive/archive-world.ts';
 import { rowsOfParquet } from '../../support/archive/read-objects.ts';
+import { RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 
 let world: ArchiveWorld;
 let store: ObjectStore;
@@ -35,7 +30,7 @@ const archive = (month = '2024-01', into = store) =>
 
 /** As the daemon's round does. */
 const round = (into = store): Promise<RetentionResult> =>
-  dropOldMonths(world.daemon, YEAR_MS, (month) => archive(month, into));
+  dropOldMonths(world.daemon, RETENTION_MS, (month) => archive(month, into));
 
 const files = async (): Promise<readonly string[]> =>
   (await readdir(world.directory, { recursive: true })).filter((name) => name.endsWith('.parquet')).sort();
@@ -59,7 +54,7 @@ const monthsHere = async () =>
 describe('a month', () => {
   test('leaves the database only once the archive has it, to the byte', async () => {
     const before = await world.rowsOf('2024-01');
-    expect(await dropOldMonths(world.daemon, YEAR_MS)).toMatchObject({
+    expect(await dropOldMonths(world.daemon, RETENTION_MS)).toMatchObject({
       dropped: [],
       kept: [
         { month: '2024-01', reason: 'the archive has its events up to position 0, and still needs those up to 103' },
@@ -85,7 +80,7 @@ describe('a month', () => {
 
   test('has the hash of its ids in retention_drops as in the catalogue', async () => {
     await archiveMonth({ pool: world.daemon, store }, '2024-01');
-    await dropOldMonths(world.daemon, YEAR_MS);
+    await dropOldMonths(world.daemon, RETENTION_MS);
     const { rows } = await world.owner.query(
       `select d.ids_sha256 = o.ids_sha256 as same, o.organizations from retention_drops d join archive_objects o using (month)`,
     );
@@ -95,7 +90,7 @@ describe('a month', () => {
   test('gets a delta for events that come after it was archived', async () => {
     await archive();
     await world.addLate(3, 'late');
-    expect((await dropOldMonths(world.daemon, YEAR_MS)).kept[0]?.reason).toBe(
+    expect((await dropOldMonths(world.daemon, RETENTION_MS)).kept[0]?.reason).toBe(
       'the archive has its events up to position 103, and still needs those up to 106',
     );
     expect(await archive()).toEqual({ month: '2024-01', written: 1, proven: 3 });
@@ -107,7 +102,7 @@ describe('a month', () => {
     await world.change('january-7');
     await archive();
     await world.change('january-3');
-    expect((await dropOldMonths(world.daemon, YEAR_MS)).kept[0]?.reason).toBe(
+    expect((await dropOldMonths(world.daemon, RETENTION_MS)).kept[0]?.reason).toBe(
       'the archive has 1 of its 2 later contents',
     );
     expect((await round()).dropped[0]).toMatchObject({ month: '2024-01', changes: 2 });
@@ -140,7 +135,7 @@ describe('a month', () => {
   test('is dropped without an archive again once the owner ends it; the account of a daemon cannot', async () => {
     await expect(world.daemon.query('delete from archive_policy')).rejects.toThrow('permission denied');
     expect(await endArchive(world.owner)).toBe(true);
-    expect((await dropOldMonths(world.daemon, YEAR_MS)).dropped).toHaveLength(2);
+    expect((await dropOldMonths(world.daemon, RETENTION_MS)).dropped).toHaveLength(2);
   });
 });
 
@@ -167,7 +162,7 @@ describe('an object', () => {
     await damage(paths[0] ?? '', paths);
     const faults: string[] = [];
     const observer = { faulty: (_object: unknown, text: string) => void faults.push(text) };
-    const result = await dropOldMonths(world.daemon, YEAR_MS, (month) =>
+    const result = await dropOldMonths(world.daemon, RETENTION_MS, (month) =>
       archiveMonth({ pool: world.daemon, store, observer, limits: smallObjects }, month),
     );
     expect(faults).toEqual([expect.stringContaining(fault)]);
@@ -209,7 +204,7 @@ describe('an object', () => {
   test('that was read back long ago does not let its month go', async () => {
     await archive();
     await world.owner.query("update archive_objects set verified_at = clock_timestamp() - interval '61 minutes'");
-    expect((await dropOldMonths(world.daemon, YEAR_MS)).kept[0]?.reason).toMatch(
+    expect((await dropOldMonths(world.daemon, RETENTION_MS)).kept[0]?.reason).toMatch(
       /^the archive was not read back within the last hour/,
     );
   });
@@ -217,13 +212,15 @@ describe('an object', () => {
   test('is not what the database holds once an event was altered there', async () => {
     await archive();
     await world.owner.query(`update audit_events set raw = '{"id":"january-5"}' where id = 'january-5'`);
-    expect((await dropOldMonths(world.daemon, YEAR_MS)).kept[0]?.reason).toMatch(/^the archive has other contents in/);
+    expect((await dropOldMonths(world.daemon, RETENTION_MS)).kept[0]?.reason).toMatch(
+      /^the archive has other contents in/,
+    );
   });
 
   test('of another archive does not count', async () => {
     await archive();
     await useArchive(world.daemon, 's3://elsewhere');
-    expect((await dropOldMonths(world.daemon, YEAR_MS)).kept[0]?.reason).toMatch(
+    expect((await dropOldMonths(world.daemon, RETENTION_MS)).kept[0]?.reason).toMatch(
       /^the archive has its events up to position 0/,
     );
     await world.addLate(1, 'late');
@@ -250,7 +247,7 @@ test('events of megabytes go through as well, in objects of bounded size', async
   const limits = { maxRows: 1_000_000, maxTextBytes: 20_000_000 };
   const written = await archiveMonth({ pool: world.daemon, store, limits }, '2024-01');
   expect(written.written).toBeGreaterThan(2);
-  expect((await dropOldMonths(world.daemon, YEAR_MS)).dropped).toMatchObject([{ month: '2024-01', events: 121 }]);
+  expect((await dropOldMonths(world.daemon, RETENTION_MS)).dropped).toMatchObject([{ month: '2024-01', events: 121 }]);
   const rows = await rowsOfFiles('2024-01');
   expect(rows.map(({ position, id, raw }) => ({ position: Number(position), id, raw }))).toEqual(before);
 });

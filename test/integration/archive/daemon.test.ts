@@ -4,11 +4,17 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readCatalogue, readFeedId } from '../../../src/archive/catalogue.sql.ts';
 import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
-import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import {
+  commit,
+  entryText,
+  newSource,
+  RETENTION_DAYS,
+  RETENTION_MS,
+  T0,
+} from '../../support/postgres/store-fixture.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const YEAR_MS = 365 * 86_400_000;
 const january = Date.UTC(2024, 0, 15);
 
 test('a daemon archives and drops by itself, holds back replicas without an archive, and shows how it stands', async () => {
@@ -16,7 +22,7 @@ test('a daemon archives and drops by itself, holds back replicas without an arch
   const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-archive-'));
   try {
     const { pool } = world.database;
-    await setRetentionPolicy(pool, YEAR_MS);
+    await setRetentionPolicy(pool, RETENTION_MS);
     await pool.query('update discovery set server_time = clock_timestamp()');
     await pool.query("select orgtrail_create_partitions('2024-01-01', '2024-02-02')");
     await commit(pool, await newSource(pool, 'o'), [
@@ -28,7 +34,7 @@ test('a daemon archives and drops by itself, holds back replicas without an arch
     const env = {
       ...world.env,
       DATABASE_URL: world.database.daemonUrl,
-      ORGTRAIL_RETENTION: '365d',
+      ORGTRAIL_RETENTION: `${RETENTION_DAYS}d`,
       ORGTRAIL_ARCHIVE: `file://${directory}`,
     };
     await using daemon = await startDaemonProcess(env);

@@ -10,7 +10,8 @@ import { writeSearchBundle } from '../../../src/search/bundle/write-search-bundl
 import type { SearchSource } from '../../../src/search/ports.ts';
 import { readSearch } from '../../../src/search/search.ts';
 import { openExplorer } from '../../../src/search/search-source.ts';
-import { openArchiveWorld, YEAR_MS } from '../../support/archive/archive-world.ts';
+import { openArchiveWorld } from '../../support/archive/archive-world.ts';
+import { RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 
 test('a search says which months of its time were dropped without an archive, and is never complete then', async () => {
   await using world = await openArchiveWorld(3);
@@ -29,7 +30,7 @@ test('a search says which months of its time were dropped without an archive, an
   expect((await answer({})).incomplete).toEqual([]);
   const exported = explorer.source.export(readSearch({}, Date.now()).search, 'ndjson')[Symbol.asyncIterator]();
   await exported.next();
-  const { dropped } = await dropOldMonths(world.daemon, YEAR_MS);
+  const { dropped } = await dropOldMonths(world.daemon, RETENTION_MS);
   expect(dropped).toHaveLength(2);
   const rest = async () => {
     for (let next = await exported.next(); next.done !== true; next = await exported.next());
@@ -71,7 +72,7 @@ test('a bundle that is full is not written if a month was dropped without an arc
     ...explorer.source,
     async *found(...asked) {
       for await (const piece of explorer.source.found(...asked)) {
-        if (piece.events.length > 0) await dropOldMonths(world.daemon, YEAR_MS);
+        if (piece.events.length > 0) await dropOldMonths(world.daemon, RETENTION_MS);
         yield piece;
       }
     },

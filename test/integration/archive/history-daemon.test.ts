@@ -3,12 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
-import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import {
+  commit,
+  entryText,
+  newSource,
+  RETENTION_DAYS,
+  RETENTION_MS,
+  T0,
+} from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const YEAR_MS = 365 * 86_400_000;
 const january = Date.UTC(2024, 0, 15);
 
 test('a daemon serves what it has dropped from the archive, as it was, and says so if it cannot', async () => {
@@ -16,7 +22,7 @@ test('a daemon serves what it has dropped from the archive, as it was, and says 
   const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-archive-'));
   try {
     const { pool } = world.database;
-    await setRetentionPolicy(pool, YEAR_MS);
+    await setRetentionPolicy(pool, RETENTION_MS);
     await pool.query('update discovery set server_time = clock_timestamp()');
     await pool.query("select orgtrail_create_partitions('2024-01-01', '2024-01-02')");
     const text = (n: number) => entryText(`e-${n}`, n % 3 === 0 ? T0 + n : january + n, { request: `\n${n}` });
@@ -26,7 +32,7 @@ test('a daemon serves what it has dropped from the archive, as it was, and says 
       Array.from({ length: 60 }, (_, n) => text(n)),
     );
     const env = { ...world.env, DATABASE_URL: world.database.daemonUrl };
-    const archiving = { ...env, ORGTRAIL_RETENTION: '365d', ORGTRAIL_ARCHIVE: `file://${directory}` };
+    const archiving = { ...env, ORGTRAIL_RETENTION: `${RETENTION_DAYS}d`, ORGTRAIL_ARCHIVE: `file://${directory}` };
     const names = ['orgtrail-next-cursor', 'orgtrail-next-position', 'orgtrail-next-check'];
     const answers = async (daemon: Awaited<ReturnType<typeof startDaemonProcess>>) => {
       const queries = ['limit=7', 'after=20&limit=11&format=ocsf', 'after=0&last_line=true', 'after=31&organization=o'];

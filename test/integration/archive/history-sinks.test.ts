@@ -10,9 +10,16 @@ import { readMergedEvents } from '../../../src/feed/archived/merged-events.ts';
 import { type FeedEventsRange, readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
 import type { FeedEvent } from '../../../src/formats/feed-event.ts';
 import { dropOldMonths, setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
-import { openArchiveWorld, smallObjects, YEAR_MS } from '../../support/archive/archive-world.ts';
+import { openArchiveWorld, smallObjects } from '../../support/archive/archive-world.ts';
 import { createMixedMonths } from '../../support/archive/mixed-months.ts';
-import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import {
+  commit,
+  entryText,
+  newSource,
+  RETENTION_DAYS,
+  RETENTION_MS,
+  T0,
+} from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
@@ -57,7 +64,7 @@ test.each([1, 2])('a sink reads from the archive what it would have read before 
   for (const filter of filters) before.push(await all(hot, filter));
   expect(before[3]?.tooOld).toBeGreaterThan(100);
   const archive = (month: string) => archiveMonth({ pool: world.daemon, store, limits: smallObjects }, month);
-  expect((await dropOldMonths(world.daemon, YEAR_MS, archive)).dropped).toHaveLength(2);
+  expect((await dropOldMonths(world.daemon, RETENTION_MS, archive)).dropped).toHaveLength(2);
   for (const [index, filter] of filters.entries()) expect(await all(both, filter)).toEqual(before[index]);
 });
 
@@ -67,7 +74,7 @@ test('a daemon replays a sink through dropped months, and says what holds it up'
   const out = join(directory, 'out');
   try {
     const { pool } = world.database;
-    await setRetentionPolicy(pool, YEAR_MS);
+    await setRetentionPolicy(pool, RETENTION_MS);
     await pool.query('update discovery set server_time = clock_timestamp()');
     await pool.query("select orgtrail_create_partitions('2024-01-01', '2024-01-02')");
     const text = (n: number) =>
@@ -80,7 +87,7 @@ test('a daemon replays a sink through dropped months, and says what holds it up'
     const env = {
       ...world.env,
       DATABASE_URL: world.database.daemonUrl,
-      ORGTRAIL_RETENTION: '365d',
+      ORGTRAIL_RETENTION: `${RETENTION_DAYS}d`,
       ORGTRAIL_ARCHIVE: `file://${directory}`,
       ORGTRAIL_SINKS: JSON.stringify({ disk: { type: 'file', path: out } }),
     };

@@ -11,14 +11,9 @@ import type { FeedRange } from '../../../src/feed/feed.ts';
 import { type Feed, openFeed } from '../../../src/feed/feed-source.ts';
 import { type FormatName, formatNames } from '../../../src/formats/formats.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
-import {
-  type ArchiveWorld,
-  openArchiveWorld,
-  smallObjects,
-  storeWith,
-  YEAR_MS,
-} from '../../support/archive/archive-world.ts';
+import { type ArchiveWorld, openArchiveWorld, smallObjects, storeWith } from '../../support/archive/archive-world.ts';
 import { createMixedMonths } from '../../support/archive/mixed-months.ts';
+import { RETENTION_DAYS, RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 let world: ArchiveWorld;
@@ -48,7 +43,7 @@ afterEach(async () => {
 
 const archive = (month: string, maxRows = smallObjects.maxRows) =>
   archiveMonth({ pool: world.daemon, store, limits: { ...smallObjects, maxRows } }, month);
-const drop = (maxRows?: number) => dropOldMonths(world.daemon, YEAR_MS, (month) => archive(month, maxRows));
+const drop = (maxRows?: number) => dropOldMonths(world.daemon, RETENTION_MS, (month) => archive(month, maxRows));
 
 type Filter = Pick<FeedRange, 'organizationIds' | 'accountIds' | 'copies'>;
 const everything: Filter = { organizationIds: undefined };
@@ -140,9 +135,9 @@ describe('the feed of dropped months that are in the archive', () => {
 
   test('says what is gone of a month that was dropped without an archive, and gives the others', async () => {
     await archive('2024-01');
-    await world.daemon.query("select orgtrail_drop_month('2024-01-01', '365 days')");
+    await world.daemon.query(`select orgtrail_drop_month('2024-01-01', '${RETENTION_DAYS} days')`);
     await endArchive(world.owner);
-    await world.daemon.query("select orgtrail_drop_month('2024-02-01', '365 days')");
+    await world.daemon.query(`select orgtrail_drop_month('2024-02-01', '${RETENTION_DAYS} days')`);
     expect(await feed.source.missedBehind(0, 0)).toMatchObject({ months: ['2024-02'], events: 1, firstPosition: 1 });
     expect(await feed.source.missedBehind(101, 0)).toBeUndefined();
     const head = await feed.source.head();

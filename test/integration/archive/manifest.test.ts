@@ -9,6 +9,7 @@ import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import type { ObjectStore } from '../../../src/archive/store/ports.ts';
 import { S3Fault } from '../../../src/s3/s3-fault.ts';
 import { type ArchiveWorld, openArchiveWorld, smallObjects, storeWith } from '../../support/archive/archive-world.ts';
+import { RETENTION_DAYS } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 
 let world: ArchiveWorld;
@@ -29,7 +30,7 @@ const state = async () => (await readManifest(world.daemon, store)).state;
 const orgtrail = (...args: readonly string[]) =>
   runInProcess(['archive', ...args], {
     DATABASE_URL: world.database.daemonUrl,
-    ORGTRAIL_RETENTION: '365d',
+    ORGTRAIL_RETENTION: `${RETENTION_DAYS}d`,
     ORGTRAIL_ARCHIVE: store.name,
   });
 const folder = () => join(world.directory, 'v1/manifest');

@@ -7,13 +7,8 @@ import { readCatalogue, useArchive } from '../../../src/archive/catalogue.sql.ts
 import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import type { ObjectStore } from '../../../src/archive/store/ports.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
-import {
-  type ArchiveWorld,
-  openArchiveWorld,
-  smallObjects,
-  storeWith,
-  YEAR_MS,
-} from '../../support/archive/archive-world.ts';
+import { type ArchiveWorld, openArchiveWorld, smallObjects, storeWith } from '../../support/archive/archive-world.ts';
+import { RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
 
 const usualTmpdir = process.env['TMPDIR'];
@@ -83,7 +78,7 @@ test('an object that is altered before it is read back is not in the catalogue, 
   expect(await catalogued()).toEqual([40]);
   expect(await temporaryFiles()).toEqual([]);
   expect(await archive(store)).toEqual({ month: '2024-01', written: 2, proven: 1 });
-  const { dropped } = await dropOldMonths(world.daemon, YEAR_MS);
+  const { dropped } = await dropOldMonths(world.daemon, RETENTION_MS);
   expect(dropped).toMatchObject([{ month: '2024-01', events: before.length }]);
 });
 

@@ -5,8 +5,9 @@ import { useArchive } from '../../../src/archive/catalogue.sql.ts';
 import { effects, rowFunctions } from '../../../src/archive/parquet/plain-reads.ts';
 import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
-import { type ArchiveWorld, openArchiveWorld, smallObjects, YEAR_MS } from '../../support/archive/archive-world.ts';
+import { type ArchiveWorld, openArchiveWorld, smallObjects } from '../../support/archive/archive-world.ts';
 import { queryWith } from '../../support/archive/run-query.ts';
+import { RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 
 let world: ArchiveWorld;
 let query: ReturnType<typeof queryWith>;
@@ -20,7 +21,9 @@ beforeAll(async () => {
   );
   await useArchive(world.daemon, name);
   const limits = smallObjects;
-  await dropOldMonths(world.daemon, YEAR_MS, (month) => archiveMonth({ pool: world.daemon, store, limits }, month));
+  await dropOldMonths(world.daemon, RETENTION_MS, (month) =>
+    archiveMonth({ pool: world.daemon, store, limits }, month),
+  );
   query = queryWith({ DATABASE_URL: world.database.daemonUrl, ORGTRAIL_ARCHIVE: name });
 });
 afterAll(() => world[Symbol.asyncDispose]());

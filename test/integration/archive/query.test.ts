@@ -12,16 +12,10 @@ import { queryHistory } from '../../../src/archive/query/query-history.ts';
 import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import type { ObjectStore } from '../../../src/archive/store/ports.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
-import {
-  type ArchiveWorld,
-  openArchiveWorld,
-  smallObjects,
-  storeWith,
-  YEAR_MS,
-} from '../../support/archive/archive-world.ts';
+import { type ArchiveWorld, openArchiveWorld, smallObjects, storeWith } from '../../support/archive/archive-world.ts';
 import { createMixedMonths } from '../../support/archive/mixed-months.ts';
 import { queryWith, storedEvents } from '../../support/archive/run-query.ts';
-import { commit, newSource } from '../../support/postgres/store-fixture.ts';
+import { commit, newSource, RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
@@ -47,7 +41,7 @@ afterEach(() => world[Symbol.asyncDispose]());
 const archive = (month: string) => archiveMonth({ pool: world.daemon, store, limits: smallObjects }, month);
 const drop = async () => {
   await useArchive(world.daemon, store.name);
-  return await dropOldMonths(world.daemon, YEAR_MS, archive);
+  return await dropOldMonths(world.daemon, RETENTION_MS, archive);
 };
 const everything = 'from audit_events order by position';
 const positions = 'select count(*) as events, count(distinct position) as positions from audit_events';
@@ -115,7 +109,7 @@ describe('orgtrail query', () => {
     expect((await query(positions)).stderr).toContain('This result proves nothing: no organization is collected.');
     // Without an archive.
     await endArchive(world.owner);
-    expect((await dropOldMonths(world.daemon, YEAR_MS)).dropped).toHaveLength(2);
+    expect((await dropOldMonths(world.daemon, RETENTION_MS)).dropped).toHaveLength(2);
     const gone = await query(positions, '--since', '2024-01-01');
     expect(gone.stderr).toContain(
       'This is incomplete: 102 events of 2024-01 to 2024-02 were dropped without an archive.',
@@ -178,7 +172,7 @@ describe('a query over a history that changes meanwhile', () => {
   test('has each event once if a month is dropped before its rows are read, and after the catalogue was', async () => {
     const before = await expected();
     await useArchive(world.daemon, store.name);
-    await dropOldMonths(world.daemon, YEAR_MS, async (month) => {
+    await dropOldMonths(world.daemon, RETENTION_MS, async (month) => {
       if (month === '2024-02') throw new Error('not yet');
       await archive(month);
     });
@@ -197,7 +191,7 @@ describe('a query over a history that changes meanwhile', () => {
 
   test('is refused if a month is dropped without an archive', async () => {
     const dropped = run(store, async () => {
-      await dropOldMonths(world.daemon, YEAR_MS);
+      await dropOldMonths(world.daemon, RETENTION_MS);
     });
     await expect(dropped).rejects.toMatchObject({
       exitCode: 1,

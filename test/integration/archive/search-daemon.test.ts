@@ -3,12 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
-import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import {
+  commit,
+  entryText,
+  newSource,
+  RETENTION_DAYS,
+  RETENTION_MS,
+  T0,
+} from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type RunningDaemon, startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const YEAR_MS = 365 * 86_400_000;
 const january = Date.UTC(2024, 0, 15);
 const idsOf = (events: readonly { readonly id: string }[]) => events.map(({ id }) => id);
 
@@ -35,13 +41,13 @@ test('a daemon and the command search archived months on request, and say so if 
   const away = `${directory}-away`;
   try {
     const { pool } = world.database;
-    await setRetentionPolicy(pool, YEAR_MS);
+    await setRetentionPolicy(pool, RETENTION_MS);
     await pool.query('update discovery set server_time = clock_timestamp()');
     await pool.query("select orgtrail_create_partitions('2024-01-01', '2024-01-02')");
     const texts = Array.from({ length: 40 }, (_, n) => entryText(`e-${n}`, n % 4 === 0 ? T0 + n : january + n));
     await commit(pool, await newSource(pool, 'o'), texts);
     const env = { ...world.env, DATABASE_URL: world.database.daemonUrl };
-    const archiving = { ...env, ORGTRAIL_RETENTION: '365d', ORGTRAIL_ARCHIVE: `file://${directory}` };
+    const archiving = { ...env, ORGTRAIL_RETENTION: `${RETENTION_DAYS}d`, ORGTRAIL_ARCHIVE: `file://${directory}` };
     const command = (...args: string[]) => runInProcess(['search', '--archive', ...args], archiving);
     const before = await (async () => {
       await using daemon = await startDaemonProcess(env);

@@ -11,7 +11,8 @@ import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
 import { readSearch } from '../../../src/search/search.ts';
 import { incompleteReasons } from '../../../src/search/search-answer.ts';
 import { type Explorer, openExplorer } from '../../../src/search/search-source.ts';
-import { type ArchiveWorld, openArchiveWorld, smallObjects, YEAR_MS } from '../../support/archive/archive-world.ts';
+import { type ArchiveWorld, openArchiveWorld, smallObjects } from '../../support/archive/archive-world.ts';
+import { RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 
 let world: ArchiveWorld;
 let store: ObjectStore;
@@ -31,7 +32,7 @@ afterEach(async () => {
 });
 
 const drop = () =>
-  dropOldMonths(world.daemon, YEAR_MS, (month) =>
+  dropOldMonths(world.daemon, RETENTION_MS, (month) =>
     archiveMonth({ pool: world.daemon, store, limits: smallObjects }, month),
   );
 const answer = async (query: Readonly<Record<string, string>> = {}) => {

@@ -14,9 +14,9 @@ import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
 import { readSearch } from '../../../src/search/search.ts';
 import { readCursor } from '../../../src/search/search-cursor.ts';
 import { type Explorer, openExplorer } from '../../../src/search/search-source.ts';
-import { type ArchiveWorld, openArchiveWorld, smallObjects, YEAR_MS } from '../../support/archive/archive-world.ts';
+import { type ArchiveWorld, openArchiveWorld, smallObjects } from '../../support/archive/archive-world.ts';
 import { createSearchedMonths } from '../../support/archive/searched-months.ts';
-import { commit, entryText, takeLease } from '../../support/postgres/store-fixture.ts';
+import { commit, entryText, RETENTION_MS, takeLease } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 let world: ArchiveWorld;
@@ -48,7 +48,7 @@ afterEach(async () => {
 
 const archive = (month: string, maxRows = smallObjects.maxRows) =>
   archiveMonth({ pool: world.daemon, store, limits: { ...smallObjects, maxRows } }, month);
-const drop = (maxRows?: number) => dropOldMonths(world.daemon, YEAR_MS, (month) => archive(month, maxRows));
+const drop = (maxRows?: number) => dropOldMonths(world.daemon, RETENTION_MS, (month) => archive(month, maxRows));
 
 type Query = Readonly<Record<string, string>>;
 

@@ -8,9 +8,9 @@ import { endArchive, readFeedId, useArchive } from '../../../src/archive/catalog
 import { quoted, withDuck } from '../../../src/archive/parquet/duckdb.ts';
 import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
-import { type ArchiveWorld, openArchiveWorld, smallObjects, YEAR_MS } from '../../support/archive/archive-world.ts';
+import { type ArchiveWorld, openArchiveWorld, smallObjects } from '../../support/archive/archive-world.ts';
 import { asRead, withoutNulls } from '../../support/archive/lake-rows.ts';
-import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
+import { commit, entryText, newSource, RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 import { startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
@@ -77,7 +77,7 @@ const drop = async () => {
   const store = openObjectStore(target, { accessKey: undefined, secretKey: undefined, environment: {} });
   await useArchive(world.daemon, store.name);
   const archive = (month: string) => archiveMonth({ pool: world.daemon, store, limits: smallObjects }, month);
-  expect((await dropOldMonths(world.daemon, YEAR_MS, archive)).dropped).toHaveLength(2);
+  expect((await dropOldMonths(world.daemon, RETENTION_MS, archive)).dropped).toHaveLength(2);
 };
 
 describe('orgtrail archive security-lake', () => {
@@ -157,7 +157,7 @@ describe('orgtrail archive security-lake', () => {
     await exportTo('kept');
     const before = await hashesOf('kept');
     await endArchive(world.owner);
-    expect((await dropOldMonths(world.daemon, YEAR_MS)).dropped).toHaveLength(2);
+    expect((await dropOldMonths(world.daemon, RETENTION_MS)).dropped).toHaveLength(2);
     await world.owner.query("select orgtrail_create_partitions('2024-01-01', '2024-01-02')");
     await world.addLate(1, 'late');
     const again = await exportTo('kept');

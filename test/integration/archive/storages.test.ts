@@ -10,6 +10,7 @@ import type { S3Bucket } from '../../../src/s3/s3-bucket.ts';
 import { type ArchiveWorld, openArchiveWorld } from '../../support/archive/archive-world.ts';
 import { rowsOfParquet } from '../../support/archive/read-objects.ts';
 import { queryWith, storedEvents } from '../../support/archive/run-query.ts';
+import { RETENTION_DAYS } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Storage, storages, testBucket } from '../../support/s3/storages.ts';
 
@@ -43,7 +44,7 @@ describe.each(storages)('an archive on $name', ({ name: kind, missing, start }) 
     const orgtrail = (args: readonly string[], more: Readonly<Record<string, string>> = {}) =>
       runInProcess(['archive', ...args], {
         DATABASE_URL: world.database.daemonUrl,
-        ORGTRAIL_RETENTION: '365d',
+        ORGTRAIL_RETENTION: `${RETENTION_DAYS}d`,
         ORGTRAIL_ARCHIVE: address(),
         ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: storage.accessKey,
         ORGTRAIL_ARCHIVE_S3_SECRET_KEY: storage.secretKey,

@@ -9,9 +9,7 @@ import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts'
 import { BundleRoom, exportTo, judge } from '../../support/evidence/bundles/exported-bundle.ts';
 import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
-import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
-
-const YEAR_MS = 365 * 86_400_000;
+import { commit, entryText, newSource, RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 
 test('objects of an archive are stated, and the key that salts the leaves of a month stays with its payload', async () => {
   const database = await createTestDatabase();
@@ -30,10 +28,12 @@ test('objects of an archive are stated, and the key that salts the leaves of a m
     const store = openObjectStore(target, { accessKey: undefined, secretKey: undefined, environment: {} });
     await useArchive(pool, store.name);
     const archive = (month: string) => archiveMonth({ pool, store }, month);
-    const waiting = await dropOldMonths(pool, YEAR_MS, archive);
+    const waiting = await dropOldMonths(pool, RETENTION_MS, archive);
     expect(waiting.kept[0]?.reason).toBe('the evidence is at position 0, and still needs events up to 20');
     await build();
-    expect((await dropOldMonths(pool, YEAR_MS, archive)).dropped).toMatchObject([{ month: '2024-01', events: 20 }]);
+    expect((await dropOldMonths(pool, RETENTION_MS, archive)).dropped).toMatchObject([
+      { month: '2024-01', events: 20 },
+    ]);
     await build();
     const { rows } = await pool.query<{ kind: string; text: string }>(
       `select kind, text from evidence_journal where kind in ('archive', 'drop') order by index`,

@@ -2,19 +2,18 @@ import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openFeed } from '../../../src/feed/feed-source.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
-import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { commit, entryText, newSource, RETENTION_MS, T0 } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const YEAR_MS = 365 * 86_400_000;
 const january = Date.UTC(2024, 0, 15);
 
 let world: SyncWorld;
 let run: SyncRun;
 let served: Served;
 
-const drop = () => dropOldMonths(world.database.pool, YEAR_MS);
+const drop = () => dropOldMonths(world.database.pool, RETENTION_MS);
 const get = async (query: string) => {
   const response = await fetch(`${served.server.url}/v1/events?${query}`);
   const text = await response.text();

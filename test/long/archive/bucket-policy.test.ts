@@ -3,6 +3,7 @@ import { AwsClient } from 'aws4fetch';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readCatalogue } from '../../../src/archive/catalogue.sql.ts';
 import { type ArchiveWorld, openArchiveWorld } from '../../support/archive/archive-world.ts';
+import { RETENTION_DAYS } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Storage, storages, testBucket } from '../../support/s3/storages.ts';
 
@@ -74,7 +75,7 @@ describe.skipIf(moto?.missing !== undefined)('the policies of docs/operations/se
   const orgtrail = (keys: Keys, args: readonly string[], prefix = 'orgtrail') =>
     runInProcess(args, {
       DATABASE_URL: world.database.daemonUrl,
-      ORGTRAIL_RETENTION: '365d',
+      ORGTRAIL_RETENTION: `${RETENTION_DAYS}d`,
       ORGTRAIL_ARCHIVE: `s3://audit-archive/${prefix}?endpoint=${storage.endpoint}`,
       ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: keys.accessKeyId,
       ORGTRAIL_ARCHIVE_S3_SECRET_KEY: keys.secretAccessKey,

@@ -7,7 +7,8 @@ import { createArchivedEvents } from '../../../src/archive/history/archived-even
 import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import { openFeed } from '../../../src/feed/feed-source.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
-import { openArchiveWorld, storeWith, YEAR_MS } from '../../support/archive/archive-world.ts';
+import { openArchiveWorld, storeWith } from '../../support/archive/archive-world.ts';
+import { RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 
 const EVENTS = 25_000;
 /** What does not get smaller: else all of the object is one block. */
@@ -42,7 +43,7 @@ test('an object of several row groups is read group by group, by any number of r
       return hash.digest('hex');
     };
     const hot = await read(10_000);
-    await dropOldMonths(world.daemon, YEAR_MS, (month) => archiveMonth({ pool: world.daemon, store }, month));
+    await dropOldMonths(world.daemon, RETENTION_MS, (month) => archiveMonth({ pool: world.daemon, store }, month));
     const cold = [await read(10_000), await read(3_001)];
     const both = await Promise.all([read(10_000), read(7_000)]);
     for (const sha256 of [...cold, ...both]) expect(sha256).toBe(hot);

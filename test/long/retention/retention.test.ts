@@ -7,10 +7,9 @@ import { finishDelivery, registerSinks } from '../../../src/sinks/sinks.sql.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { commit, entryText, newSource, RETENTION_MS, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
 
-const YEAR_MS = 365 * 86_400_000;
 const january = Date.UTC(2024, 0, 15);
 const february = Date.UTC(2024, 1, 15);
 
@@ -40,7 +39,7 @@ afterEach(async () => {
 const ids = async (): Promise<readonly string[]> =>
   (await pool.query<{ id: string }>('select id from audit_events order by position')).rows.map(({ id }) => id);
 
-const drop = (from: Pool = pool) => dropOldMonths(from, YEAR_MS);
+const drop = (from: Pool = pool) => dropOldMonths(from, RETENTION_MS);
 
 /** A server says what failed a moment before it gives back its locks, and the next call may come on another connection. */
 const dropOnceFree = async (): Promise<RetentionResult> => {
@@ -252,12 +251,12 @@ describe('the account of the daemon (orgtrail_ingest)', () => {
       expect.stringMatching(/may not drop anything: the owner of the schema has not set a retention_policy/),
       expect.stringMatching(/may not drop anything/),
     ]);
-    await setRetentionPolicy(pool, 2 * YEAR_MS);
+    await setRetentionPolicy(pool, 2 * RETENTION_MS);
     expect(await reasons()).toEqual([
       expect.stringMatching(/may not drop what is younger than \S+, as retention_policy says/),
       expect.stringMatching(/may not drop/),
     ]);
-    await setRetentionPolicy(pool, YEAR_MS);
+    await setRetentionPolicy(pool, RETENTION_MS);
     for (const statement of [
       "update retention_policy set shortest = '1 day'",
       'update holds set released_at = now()',

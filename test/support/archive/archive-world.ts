@@ -7,9 +7,8 @@ import type { ObjectStore } from '../../../src/archive/store/ports.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../postgres/store-fixture.ts';
+import { commit, entryText, newSource, RETENTION_MS, T0, takeLease } from '../postgres/store-fixture.ts';
 
-export const YEAR_MS = 365 * 86_400_000;
 const january = Date.UTC(2024, 0, 15);
 const february = Date.UTC(2024, 1, 15);
 
@@ -36,7 +35,7 @@ const hostileEntry = (id: string, timeMs: number, index: number): string => {
 /** A database with two old months and a young one, whose events are mixed in order of position. */
 export interface ArchiveWorld extends AsyncDisposable {
   readonly database: TestDatabase;
-  /** As the owner, and as the daemon's account, which may drop what is a year old. */
+  /** As the owner, and as the daemon's account, which may drop what is older than RETENTION_MS. */
   readonly owner: Pool;
   readonly daemon: Pool;
   /** An empty directory. */
@@ -66,7 +65,7 @@ export const openArchiveWorld = async (
   await owner.query("select orgtrail_create_partitions('2024-01-01', '2024-02-28')");
   await owner.query("select orgtrail_create_partitions('2026-01-01', '2026-01-02')");
   await owner.query('update discovery set server_time = clock_timestamp()');
-  await setRetentionPolicy(owner, YEAR_MS);
+  await setRetentionPolicy(owner, RETENTION_MS);
   const add = async (source: string, texts: readonly string[]) => {
     const lease = await newSource(owner, source).catch(() => takeLease(owner, source));
     await commit(owner, lease, texts);

@@ -10,7 +10,8 @@ import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
 import { readSearch } from '../../../src/search/search.ts';
 import { readCursor } from '../../../src/search/search-cursor.ts';
 import { openExplorer, type SearchedArchive } from '../../../src/search/search-source.ts';
-import { openArchiveWorld, smallObjects, YEAR_MS } from './archive-world.ts';
+import { RETENTION_MS } from '../postgres/store-fixture.ts';
+import { openArchiveWorld, smallObjects } from './archive-world.ts';
 
 export type Query = Readonly<Record<string, string>>;
 const rules = { organizationIds: undefined, behindAfterSeconds: () => 60 };
@@ -44,7 +45,7 @@ export const openSearchedArchive = async (archive: false | Partial<SearchedArchi
     ...world,
     source: explorer.source,
     archive: into,
-    drop: (maxRows?: number) => dropOldMonths(world.daemon, YEAR_MS, (month) => into(month, maxRows)),
+    drop: (maxRows?: number) => dropOldMonths(world.daemon, RETENTION_MS, (month) => into(month, maxRows)),
     page,
     /** The pages of a search to its end, and back. Throws if a cursor leads to itself. */
     walk: async (query: Query, limit: number, isBothWays: boolean) => {

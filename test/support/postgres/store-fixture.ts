@@ -18,6 +18,9 @@ export const T0 = Date.UTC(2026, 0, 10);
 export const HORIZON = Date.UTC(2025, 6, 1);
 /** More than lies between the two and today. */
 export const HISTORY_MS = 5_000 * 86_400_000;
+/** A retention that keeps T0 and drops what is of 2024, on whatever day a test runs. */
+export const RETENTION_DAYS = Math.ceil((Date.now() - Date.UTC(2025, 0, 1)) / 86_400_000);
+export const RETENTION_MS = RETENTION_DAYS * 86_400_000;
 const OWNER = 'host/1/test';
 
 /** The logs of organizations, as they are read under these filters. */
