@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
  * Tests judge by progress, which ends them as soon as it is made. These limits end a test that has stopped, on a machine
  * that is thirty times slower than usual, too.
  */
-const patient = { testTimeout: 900_000, hookTimeout: 600_000 };
+const patient = { testTimeout: 900_000, hookTimeout: 600_000, expect: { poll: { timeout: 600_000 } } };
 
 // A project is a folder, never a list of files: a new test file cannot be forgotten.
 export default defineConfig({

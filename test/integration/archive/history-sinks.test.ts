@@ -97,14 +97,14 @@ test('a daemon replays a sink through dropped months, and says what holds it up'
       (await pool.query("select position::float8 as at from sinks where name = 'disk'")).rows[0]?.at;
     {
       await using _daemon = await startDaemonProcess({ ...env, ORGTRAIL_RETENTION: '' });
-      await expect.poll(position, { timeout: 60_000 }).toBe(60);
+      await expect.poll(position).toBe(60);
     }
     const first = await readFile(out, 'utf8');
     {
       await using daemon = await startDaemonProcess(env);
       await daemon.process.waitFor('dropped a month of events older than ORGTRAIL_RETENTION');
       expect((await replay()).stdout).toBe('disk continues after 0: of 60 events to send, 60 will be sent again\n');
-      await expect.poll(async () => (await readFile(out, 'utf8')).length, { timeout: 60_000 }).toBe(2 * first.length);
+      await expect.poll(async () => (await readFile(out, 'utf8')).length).toBe(2 * first.length);
       expect(await readFile(out, 'utf8')).toBe(first + first);
     }
     const name = (await readdir(directory, { recursive: true })).find((file) => file.endsWith('.parquet')) ?? '';

@@ -42,7 +42,7 @@ describe.concurrent('the only page of a window of history, whose end is in doubt
       return await real(...asked);
     });
     const synced = run.sync();
-    await vi.waitFor(async () => expect(await storedRows(world)).toBeGreaterThanOrEqual(50), { timeout: 30_000 });
+    await expect.poll(() => storedRows(world)).toBeGreaterThanOrEqual(50);
     expect(commitsOf(commit.mock.calls)).toContainEqual(expect.objectContaining({ claims: false }));
     late.resolve();
     expect(await synced).toMatchObject({ failed: [], finished: true });

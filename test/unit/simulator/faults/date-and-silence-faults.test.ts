@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
 import { auditPath, get, getInVain, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
-const polling = { timeout: 60_000, interval: 5 };
+const polling = { interval: 5 };
 
 /** How far the Date of an answer is from the time. Seconds. */
 async function offset(simulator: Simulator, path: string, headers?: Record<string, string>): Promise<number> {
