@@ -172,7 +172,7 @@ test('refreshes by itself, and what has the focus keeps it', async () => {
   await page.locator('#hours-table summary').click();
   await search.focus();
   await console.database.pool.query("update organizations set name = 'Renamed meanwhile' where id = $1", [ids[3]]);
-  await rowOf(page, ids[3]).getByRole('link', { name: 'Renamed meanwhile' }).waitFor({ timeout: 60_000 });
+  await rowOf(page, ids[3]).getByRole('link', { name: 'Renamed meanwhile' }).waitFor();
   expect(await search.inputValue()).toBe('half of a na');
   expect(await page.evaluate('document.activeElement.id')).toBe('q');
   expect(await page.locator('#hours-table').getAttribute('open')).not.toBeNull();

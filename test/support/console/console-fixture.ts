@@ -40,6 +40,9 @@ export interface ConsoleFixture extends AsyncDisposable {
   untilStored(): Promise<void>;
 }
 
+/** Ends only a wait for what does not come, also on a machine with very much else to do. */
+const PATIENCE_MS = 300_000;
+
 interface ConsoleOptions {
   readonly simulator?: SimulatorOptions;
   readonly env?: Readonly<Record<string, string>>;
@@ -85,8 +88,8 @@ export const openConsole = async (options: ConsoleOptions = {}): Promise<Console
 
 const watchedPage = async (browser: Browser, url: string, options: BrowserContextOptions): Promise<WatchedPage> => {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
   const faults = { foreignRequests: [] as string[], errors: [] as string[], dialogs: [] as string[] };
   context.on('request', (request) => {
     if (new URL(request.url()).origin !== url) faults.foreignRequests.push(request.url());
