@@ -60,7 +60,7 @@ beforeAll(async () => {
     `select actor_email as email, resource_id as resource, organization_id as organization, actor_token_id as token, position::text as position,
        substring(raw_uri from '/accounts/([^/]+)/') as account, (action_time at time zone 'Europe/Berlin')::date::text as day
      from audit_events where actor_token_id is not null and raw_uri like '%/accounts/%/%' and action_result = 'success'
-       and action_type <> 'view' order by position limit 1`,
+       and action_type <> 'view' and actor_email is not null and resource_id is not null order by position limit 1`,
   );
   const since = new Date(Date.now() - 4 * DAY_MS).toISOString();
   variables = { ...rows[0], since, before: new Date().toISOString(), text: 'api-TOKEN'.replace('-', '_') };
