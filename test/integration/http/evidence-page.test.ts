@@ -98,7 +98,7 @@ describe('the page of the evidence', () => {
     }
     const text = await page();
     expect(text).toMatch(/state-failing">halted[\s\S]*<code>orgtrail evidence verify<\/code> names each position/);
-    expect(text).toMatch(/file:\/mnt\/worm[\s\S]*state-fresh">ok[\s\S]*40 events[\s\S]*2h ago/);
+    expect(text).toMatch(/file:\/mnt\/worm[\s\S]*state-fresh">ok[\s\S]*40 events[\s\S]*2h( \d+[ms])* ago/);
     expect(text).not.toContain('unanchored</span>');
     expect(await overview()).toMatch(/state-failing">failing<\/span>\s*<p><a href="\/evidence-log">Evidence halted/);
     for (const state of ['behind', 'forked']) {
