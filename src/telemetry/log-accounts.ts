@@ -24,7 +24,7 @@ export const logAccounts = (
       const ids = appeared;
       appeared = [];
       if (empty.length > 0) {
-        logger.warn(
+        logger.info(
           { listings: empty.length, first: empty.slice(0, MAX_LINES) },
           'listings of accounts are empty: nothing is missed by them until they are empty again, after a pause',
         );
