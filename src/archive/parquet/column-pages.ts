@@ -1,4 +1,5 @@
 import { zstdDecompressSync } from 'node:zlib';
+import { NumberCursor } from './number-cursor.ts';
 
 /** A page of a column of a row group. */
 export interface ColumnPage {
@@ -57,34 +58,21 @@ const [TRUE, FALSE, I16, I64, BINARY, STRUCT] = [1, 2, 4, 6, 8, 12];
 /** A struct in Thrift's compact protocol: numbers, and structs of them; texts are passed over. Undefined: it has something else. */
 const readStruct = (bytes: Buffer, start: number): { readonly fields: Fields; readonly end: number } | undefined => {
   const fields = new Map<number, number | boolean | Fields>();
-  let [at, id] = [start, 0];
-  const number = (): number => {
-    let [value, factor] = [0, 1];
-    for (;;) {
-      const byte = bytes.readUInt8(at);
-      at += 1;
-      value += (byte & 0x7f) * factor;
-      if (byte < 0x80) return value;
-      factor *= 0x80;
-    }
-  };
-  const signed = (): number => {
-    const value = number();
-    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
-  };
+  const cursor = new NumberCursor(bytes, start);
+  let id = 0;
   for (;;) {
-    const head = bytes.readUInt8(at);
+    const head = bytes.readUInt8(cursor.at);
     const type = head & 0x0f;
-    at += 1;
-    if (head === 0) return { fields, end: at };
-    id = head >> 4 === 0 ? signed() : id + (head >> 4);
+    cursor.at += 1;
+    if (head === 0) return { fields, end: cursor.at };
+    id = head >> 4 === 0 ? cursor.signed() : id + (head >> 4);
     if (type === TRUE || type === FALSE) fields.set(id, type === TRUE);
-    else if (type >= I16 && type <= I64) fields.set(id, signed());
-    else if (type === BINARY) at += number();
+    else if (type >= I16 && type <= I64) fields.set(id, cursor.signed());
+    else if (type === BINARY) cursor.skip(cursor.unsigned());
     else if (type === STRUCT) {
-      const inner = readStruct(bytes, at);
+      const inner = readStruct(bytes, cursor.at);
       if (inner === undefined) return undefined;
-      at = inner.end;
+      cursor.at = inner.end;
       fields.set(id, inner.fields);
     } else return undefined;
   }

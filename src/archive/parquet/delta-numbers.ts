@@ -1,3 +1,5 @@
+import { NumberCursor } from './number-cursor.ts';
+
 /** Numbers that were written as differences, and where the bytes behind them begin. */
 export interface DeltaNumbers {
   readonly numbers: Float64Array;
@@ -12,48 +14,34 @@ const MAX_BITS = 45;
  * each part of a block needs. Undefined: a number, or a difference, is too large to be read exactly here. Throws if there are not `count` of them.
  */
 export const readDeltas = (bytes: Buffer, start: number, count: number): DeltaNumbers | undefined => {
-  let at = start;
-  const unsigned = (): number => {
-    let [value, factor] = [0, 1];
-    for (;;) {
-      const byte = bytes.readUInt8(at);
-      at += 1;
-      value += (byte & 0x7f) * factor;
-      if (byte < 0x80) return value;
-      factor *= 0x80;
-    }
-  };
-  const signed = (): number => {
-    const value = unsigned();
-    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
-  };
-  const blockSize = unsigned();
-  const parts = unsigned();
-  const total = unsigned();
+  const cursor = new NumberCursor(bytes, start);
+  const blockSize = cursor.unsigned();
+  const parts = cursor.unsigned();
+  const total = cursor.unsigned();
   if (total !== count) throw new Error(`a page has ${total} numbers, and says ${count}`);
   const numbers = new Float64Array(count);
-  let value = signed();
+  let value = cursor.signed();
   if (count > 0) numbers[0] = value;
   const partSize = blockSize / parts;
   if (!(partSize >= 1)) throw new Error('a block of no numbers');
   for (let done = 1; done < count; ) {
-    const least = signed();
-    const widths = bytes.subarray(at, at + parts);
-    at += parts;
+    const least = cursor.signed();
+    const widths = bytes.subarray(cursor.at, cursor.at + parts);
+    cursor.skip(parts);
     if (!Number.isSafeInteger(least) || widths.some((width) => width > MAX_BITS)) return undefined;
     for (let part = 0; part < parts && done < count; part += 1) {
       const width = widths[part] ?? 0;
       const size = (width * partSize) / 8;
       const end = Math.min(count, done + partSize);
-      unpack(bytes.subarray(at, at + size), width, numbers.subarray(done, end));
-      at += size;
+      unpack(bytes.subarray(cursor.at, cursor.at + size), width, numbers.subarray(done, end));
+      cursor.skip(size);
       for (; done < end; done += 1) {
         value += least + (numbers[done] ?? 0);
         numbers[done] = value;
       }
     }
   }
-  return numbers.every(Number.isSafeInteger) ? { numbers, end: at } : undefined;
+  return numbers.every(Number.isSafeInteger) ? { numbers, end: cursor.at } : undefined;
 };
 
 /** In place of the numbers. Arithmetic, since the operators of bits know 32 of them. */
