@@ -34,8 +34,13 @@ fi
 
 bash test/scripts/docker/container.sh
 bash test/scripts/docker/compose.sh
-# The folders of `long` whose subject is SQL. The others have run on the embedded server, and would do nothing else here. Left out is
-# test/long/access: it holds there as well, and takes nine minutes.
-on_server=(test/integration test/long/{archive,commit,feed,history,postgres,retention,search})
+# What has SQL for a subject. The rest has run on the embedded server, and would do nothing else here: receivers, buckets, files of Parquet, keys.
+# Left out is test/long/access: it holds there as well, and takes nine minutes.
+on_server=(
+  test/integration/{accounts,commit,credentials,detections,discovery,feed,findings,history,hostile,postgres,retention,search,status,sync}/
+  test/integration/archive/{archive,archive-overview,overlap,history,query-statements}.test.ts
+  test/integration/evidence/{archived,builder,clock,columns,coverage-statements,dropped-bytes,fork,prove,reads,rotated}.test.ts
+  test/long/{commit,feed,history,postgres,retention,search}/
+)
 # Ryuk, which removes what a killed run leaves behind, is an image of its own that need not be here.
 TESTCONTAINERS_RYUK_DISABLED="${TESTCONTAINERS_RYUK_DISABLED:-true}" TEST_POSTGRES=container npx vitest run "${on_server[@]}"
