@@ -62,13 +62,31 @@ const readDistantInstant = (sinceEpoch: bigint): ReturnType<typeof readInstant> 
   return day >= FIRST_DAY && day <= LAST_DAY ? { day, microseconds: Number(microseconds) } : null;
 };
 
+const twoDigits = Array.from({ length: 100 }, (_, number) => String(number).padStart(2, '0'));
+
+const MOST_DATES = 10_000;
+/** The beginnings of instants, by day. */
+const dates = new Map<number, string>();
+
+const dateOf = (day: number): string => {
+  let date = dates.get(day);
+  if (date === undefined) {
+    date = new Date(day * 86_400_000).toISOString().slice(0, 11);
+    if (dates.size === MOST_DATES) dates.clear();
+    dates.set(day, date);
+  }
+  return date;
+};
+
 /** RFC 3339 with microseconds. */
 const instantOf = (row: BinaryRow, index: number): string | null => {
   const instant = readInstant(row, index);
   if (instant === null) return null;
-  const milliseconds = Math.floor(instant.microseconds / 1_000);
-  const iso = new Date(instant.day * 86_400_000 + milliseconds).toISOString();
-  return `${iso.slice(0, -1)}${String(instant.microseconds - milliseconds * 1_000).padStart(3, '0')}Z`;
+  const seconds = Math.floor(instant.microseconds / 1_000_000);
+  const minutes = Math.floor(seconds / 60);
+  const fraction = String(1_000_000 + instant.microseconds - seconds * 1_000_000).slice(1);
+  const time = `${twoDigits[Math.floor(minutes / 60)]}:${twoDigits[minutes % 60]}:${twoDigits[seconds % 60]}`;
+  return `${dateOf(instant.day)}${time}.${fraction}Z`;
 };
 
 /** The row as the formats take it. */

@@ -1,6 +1,6 @@
 import { textDefects } from '../ingest/entries/entry.ts';
 import { type FeedEvent, isOfAccount } from './feed-event.ts';
-import { cleanJson, cleanText } from './json-line.ts';
+import { cleanJson, cleanText, isPlain } from './json-line.ts';
 
 /** Where in an entry its documented fields are. The Ray id has an older name, too. */
 const paths = {
@@ -31,6 +31,7 @@ const paths = {
 } as const satisfies Record<string, readonly [string, string, string?]>;
 
 type TextName = keyof typeof paths;
+export const textNames = Object.keys(paths) as readonly TextName[];
 type JsonObject = Readonly<Record<string, unknown>>;
 
 /** What formats read of an entry: clean (see json-line.ts), each part undefined if it is missing or something else. */
@@ -40,8 +41,10 @@ export interface AuditEntry {
   /** The whole entry; undefined if the text is no JSON. */
   readonly value: unknown;
   readonly isObject: boolean;
-  /** The documented texts, without those that are empty or no text. */
-  readonly texts: { readonly [name in TextName]?: string };
+  /** No text of the entry or of its event needs an escape in a line (json-line.ts). */
+  readonly isPlain: boolean;
+  /** The documented texts; undefined if it is missing, empty or no text. */
+  readonly texts: { readonly [name in TextName]: string | undefined };
   /** An HTTP status, 100 to 599. */
   readonly statusCode: number | undefined;
   readonly request: unknown;
@@ -90,8 +93,13 @@ const sections: readonly { readonly section: string; readonly fields: readonly D
   fields: members.map(([name, [, ...keys]]) => ({ name: name as TextName, keys })),
 }));
 
+/** All texts in one order: engines read objects of one shape quickly. */
+const noTexts = Object.fromEntries(textNames.map((name) => [name, undefined])) as {
+  readonly [name in TextName]: undefined;
+};
+
 const readTexts = (value: unknown): AuditEntry['texts'] => {
-  const texts: { [name in TextName]?: string } = {};
+  const texts: { [name in TextName]: string | undefined } = { ...noTexts };
   for (const { section, fields } of sections) {
     const part = member(value, section);
     if (!isJsonObject(part)) continue;
@@ -104,22 +112,29 @@ const readTexts = (value: unknown): AuditEntry['texts'] => {
 };
 
 /** The first of the keys under which there is a text. */
-const keyOf = (part: unknown, keys: readonly string[]): string | undefined => {
+const keyOf = (part: JsonObject, keys: readonly string[]): string | undefined => {
   for (const key of keys) if (textMember(part, key) !== undefined) return key;
   return undefined;
 };
+
+/** What an event says beside its entry, one text after the other. */
+const textsBeside = (event: FeedEvent): string =>
+  `${event.id}${event.feedId}${event.sourceKind}${event.sourceId}${event.organizationId}${event.organizationName}` +
+  `${event.accountId}${event.accountName}${event.zoneId}${event.zoneName}${event.actionTime}${event.receivedAt}${event.defects}`;
 
 /** Reads what a format needs of the event's entry. */
 export const readAuditEntry = (event: FeedEvent): AuditEntry => {
   const exactText = exactTextOf(event);
   const shownText = cleanText(exactText);
-  const value = cleanJson(parsed(exactText), shownText === exactText && !exactText.includes('\\u'));
+  const isUnescaped = shownText === exactText && !exactText.includes('\\u');
+  const value = cleanJson(parsed(exactText), isUnescaped);
   const status = member(member(value, 'raw'), 'status_code');
   const resource = member(value, 'resource');
   return {
     exactText: shownText,
     value,
     isObject: isJsonObject(value),
+    isPlain: isUnescaped && isPlain(exactText) && isPlain(textsBeside(event)),
     texts: readTexts(value),
     statusCode: Number.isInteger(status) && Number(status) >= 100 && Number(status) <= 599 ? Number(status) : undefined,
     request: member(resource, 'request'),
@@ -127,15 +142,19 @@ export const readAuditEntry = (event: FeedEvent): AuditEntry => {
   };
 };
 
-/** Texts, or a part by its path (`raw.status_code`), that an output has in full elsewhere. */
-export type MappedName =
-  | TextName
-  | 'id'
-  | 'raw.status_code'
-  | 'resource.scope'
-  | 'resource.request'
-  | 'resource.response';
-export type Mapped = ReadonlySet<MappedName>;
+/** Parts of any type that an output may have in full, by their paths. */
+const wholeParts = ['raw.status_code', 'resource.scope', 'resource.request', 'resource.response'] as const;
+
+/** What an output may have in full elsewhere: texts, or a part by its path. */
+export type MappedName = TextName | 'id' | (typeof wholeParts)[number];
+
+/** A set of names, as a sum of `bitOf`: one is made for each event, and a `Set` takes several times as long. */
+export type Mapped = number;
+
+/** The bit that stands for a name. */
+export const bitOf: Readonly<Record<MappedName, Mapped>> = Object.fromEntries(
+  [...textNames, 'id', ...wholeParts].map((name, index) => [name, 1 << index]),
+) as Record<MappedName, Mapped>;
 
 /** Of an account and a zone, which only events of accounts have as fields. */
 const ofAccounts = ['accountId', 'accountName', 'zoneId', 'zoneName'] as const;
@@ -148,53 +167,66 @@ export const isEventField = ({ texts }: AuditEntry, event: FeedEvent, name: Text
   return isOfAccount(event) && texts[name] === event[name as OfAccount];
 };
 
-/** Documented texts by section and key. */
-const fieldsByKey: ReadonlyMap<string, ReadonlyMap<string, DocumentedField>> = new Map(
-  sections.map(({ section, fields }) => [
-    section,
-    new Map(fields.flatMap((field) => field.keys.map((key) => [key, field] as const))),
-  ]),
+/** What may be mapped under a key of a section. */
+interface Mappable {
+  /** Of the part as a whole, whatever its type is; 0 if no output has it. */
+  readonly whole: Mapped;
+  readonly text: Mapped;
+  readonly keys: readonly string[];
+}
+
+const nothingMappable: Mappable = { whole: 0, text: 0, keys: [] };
+
+const mappableIn = (section: string, fields: readonly DocumentedField[]): ReadonlyMap<string, Mappable> => {
+  const found = new Map<string, Mappable>();
+  for (const { name, keys } of fields) for (const key of keys) found.set(key, { whole: 0, text: bitOf[name], keys });
+  for (const path of wholeParts) {
+    const key = path.startsWith(`${section}.`) ? path.slice(section.length + 1) : undefined;
+    if (key !== undefined) found.set(key, { ...(found.get(key) ?? nothingMappable), whole: bitOf[path] });
+  }
+  return found;
+};
+
+/** By section and key. */
+const mappable: ReadonlyMap<string, ReadonlyMap<string, Mappable>> = new Map(
+  sections.map(({ section, fields }) => [section, mappableIn(section, fields)]),
 );
 
-/** Parts that an output may have in full, of any type, by section and key. */
-const partsByKey: ReadonlyMap<string, ReadonlyMap<string, MappedName>> = new Map<
-  string,
-  ReadonlyMap<string, MappedName>
->([
-  ['raw', new Map([['status_code', 'raw.status_code']])],
-  [
-    'resource',
-    new Map([
-      ['scope', 'resource.scope'],
-      ['request', 'resource.request'],
-      ['response', 'resource.response'],
-    ]),
-  ],
-]);
+const isMapped = (part: JsonObject, key: string, { whole, text, keys }: Mappable, mapped: Mapped): boolean =>
+  (whole & mapped) !== 0 || ((text & mapped) !== 0 && keyOf(part, keys) === key);
 
-const isMapped = (section: string, part: JsonObject, key: string, mapped: Mapped): boolean => {
-  const path = partsByKey.get(section)?.get(key);
-  if (path !== undefined && mapped.has(path)) return true;
-  const field = fieldsByKey.get(section)?.get(key);
-  return field !== undefined && mapped.has(field.name) && keyOf(part, field.keys) === key;
+/** Sets a member; an assignment to `__proto__` would lose it. */
+const setMember = (object: Record<string, unknown>, key: string, value: unknown): void => {
+  if (key !== '__proto__') object[key] = value;
+  else Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
 };
 
 /** What is left of a part of the entry; undefined if that is nothing. */
 const unmappedPart = (section: string, part: JsonObject, mapped: Mapped): JsonObject | undefined => {
-  const left: [string, unknown][] = [];
-  for (const key of Object.keys(part)) if (!isMapped(section, part, key, mapped)) left.push([key, part[key]]);
-  return left.length === 0 ? undefined : Object.fromEntries(left);
+  const keys = mappable.get(section);
+  if (keys === undefined) return Object.keys(part).length === 0 ? undefined : part;
+  let left: Record<string, unknown> | undefined;
+  for (const key of Object.keys(part)) {
+    const known = keys.get(key);
+    if (known === undefined || !isMapped(part, key, known, mapped)) {
+      left ??= {};
+      setMember(left, key, part[key]);
+    }
+  }
+  return left;
 };
 
 /** What is left of the entry without what is mapped; undefined if that is nothing. */
 export const unmappedRest = ({ value }: AuditEntry, mapped: Mapped): unknown => {
   if (!isJsonObject(value)) return value;
-  const rest: [string, unknown][] = [];
+  let rest: Record<string, unknown> | undefined;
   for (const section of Object.keys(value)) {
-    if (section === 'id' && mapped.has('id')) continue;
+    if (section === 'id' && (mapped & bitOf.id) !== 0) continue;
     const part = value[section];
     const left = isJsonObject(part) ? unmappedPart(section, part, mapped) : part;
-    if (left !== undefined) rest.push([section, left]);
+    if (left === undefined) continue;
+    rest ??= {};
+    setMember(rest, section, left);
   }
-  return rest.length === 0 ? undefined : Object.fromEntries(rest);
+  return rest;
 };

@@ -19,7 +19,8 @@ const isFlat = (value: unknown, depth: number): boolean => {
   if (typeof value !== 'object' || value === null) return true;
   if (depth === MAX_DEPTH) return false;
   if (Array.isArray(value)) return value.every((element) => isFlat(element, depth + 1));
-  for (const inner of Object.values(value)) if (!isFlat(inner, depth + 1)) return false;
+  // Of a value that was parsed, this walks over its own members, and makes no list of them.
+  for (const key in value) if (!isFlat((value as Readonly<Record<string, unknown>>)[key], depth + 1)) return false;
   return true;
 };
 
@@ -43,12 +44,24 @@ export const cleanJson = (value: unknown, hasCleanTexts: boolean): unknown => {
 
 /** Legal in JSON, but some readers and terminals treat them as line ends or commands. */
 const risky = /[\u007f-\u009f\u2028\u2029]/g;
+const anyRisky = new RegExp(risky.source);
 
 const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
-/** JSON text on one line, also for readers that take U+2028 or U+0085 for a line end. */
-export const toJsonLine = (value: object): string => JSON.stringify(value).replace(risky, escaped);
+/** Whether a line needs no escape for what is in this text. */
+export const isPlain = (text: string): boolean => !anyRisky.test(text);
+
+/**
+ * JSON text on one line, also for readers that take U+2028 or U+0085 for a line end. `isPlainValue`: all of its texts are known to be plain, so the
+ * line, which is several times as long, need not be looked through.
+ */
+export const toJsonLine = (value: object, isPlainValue = false): string => {
+  const line = JSON.stringify(value);
+  return isPlainValue ? line : line.replace(risky, escaped);
+};
 
 /** The object, or undefined if none of its members has a value: JSON then leaves it out. */
-export const unlessEmpty = <T extends object>(object: T): T | undefined =>
-  Object.values(object).some((value) => value !== undefined) ? object : undefined;
+export const unlessEmpty = <T extends object>(object: T): T | undefined => {
+  for (const key in object) if (object[key] !== undefined) return object;
+  return undefined;
+};

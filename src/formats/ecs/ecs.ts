@@ -1,13 +1,14 @@
 import {
   type AuditEntry,
+  bitOf,
   isEventField,
   type Mapped,
-  type MappedName,
   member,
   readAuditEntry,
+  textNames,
   unmappedRest,
 } from '../audit-entry.ts';
-import { type Classification, classify, eventKind, targetUser } from '../classification.ts';
+import { type Classification, classify, eventKind, type TargetUser, targetUser } from '../classification.ts';
 import { eventInstant, receivedInstant } from '../event-time.ts';
 import { type FeedEvent, isOfAccount } from '../feed-event.ts';
 import { type Format, jsonFacts, jsonLines } from '../format.ts';
@@ -42,9 +43,8 @@ const eventFields = (entry: AuditEntry, event: FeedEvent, kinds: Classification,
   original: entry.exactText,
 });
 
-const userFields = (entry: AuditEntry, kinds: Classification): object | undefined => {
-  const { actorId, actorEmail } = entry.texts;
-  const target = kinds.subject === 'user' ? targetUser(entry) : undefined;
+const userFields = ({ texts }: AuditEntry, target: TargetUser | undefined): object | undefined => {
+  const { actorId, actorEmail } = texts;
   return unlessEmpty({
     id: actorId,
     name: actorEmail,
@@ -68,9 +68,8 @@ const urlFields = (uri: string | undefined): object | undefined => {
   return { original: uri, full: scheme === undefined ? undefined : uri, scheme, domain: host, path, query };
 };
 
-const relatedFields = (entry: AuditEntry, kinds: Classification): object | undefined => {
-  const { actorId, actorEmail, actorIpAddress } = entry.texts;
-  const target = kinds.subject === 'user' ? targetUser(entry) : undefined;
+const relatedFields = ({ texts }: AuditEntry, target: TargetUser | undefined): object | undefined => {
+  const { actorId, actorEmail, actorIpAddress } = texts;
   const users = [actorId, actorEmail, target?.id, target?.email].filter((user) => user !== undefined);
   const hasIp = actorIpAddress !== undefined && ipVersion(actorIpAddress) !== undefined;
   return unlessEmpty({
@@ -83,14 +82,14 @@ const relatedFields = (entry: AuditEntry, kinds: Classification): object | undef
 const mapped = (entry: AuditEntry, event: FeedEvent): Mapped => {
   const { texts, statusCode, value } = entry;
   const scope = member(member(value, 'resource'), 'scope');
-  const names = new Set<MappedName>(['resource.request', 'resource.response']);
-  for (const name of Object.keys(texts) as (keyof typeof texts)[]) {
-    if (isEventField(entry, event, name)) names.add(name);
+  let bits = bitOf['resource.request'] | bitOf['resource.response'];
+  for (const name of textNames) {
+    if (texts[name] !== undefined && isEventField(entry, event, name)) bits |= bitOf[name];
   }
-  if (member(value, 'id') === event.id) names.add('id');
-  if (statusCode !== undefined) names.add('raw.status_code');
-  if (scope !== undefined && scope !== null) names.add('resource.scope');
-  return names;
+  if (member(value, 'id') === event.id) bits |= bitOf.id;
+  if (statusCode !== undefined) bits |= bitOf['raw.status_code'];
+  if (scope !== undefined && scope !== null) bits |= bitOf['resource.scope'];
+  return bits;
 };
 
 /** Cloudflare's own, under names of its own as ECS asks for custom fields. All texts, or lists of texts. */
@@ -135,8 +134,9 @@ export const formatEcs = (event: FeedEvent): string => {
   const entry = readAuditEntry(event);
   const kinds = classify(entry);
   const { texts } = entry;
+  const target = kinds.subject === 'user' ? targetUser(entry) : undefined;
   const organization = namedOf(event.organizationId, event.organizationName);
-  return toJsonLine({
+  const line = {
     '@timestamp': eventInstant(event),
     ecs: { version: ECS_VERSION },
     message: texts.actionDescription,
@@ -147,14 +147,15 @@ export const formatEcs = (event: FeedEvent): string => {
       account: isOfAccount(event) ? namedOf(event.accountId, event.accountName) : organization,
       service: texts.resourceProduct === undefined ? undefined : { name: texts.resourceProduct },
     },
-    user: userFields(entry, kinds),
+    user: userFields(entry, target),
     source: sourceFields(texts.actorIpAddress),
     user_agent: texts.userAgent === undefined ? undefined : { original: texts.userAgent },
     http: httpFields(entry),
     url: urlFields(texts.uri),
-    related: relatedFields(entry, kinds),
+    related: relatedFields(entry, target),
     cloudflare: { audit: cloudflareFields(entry, event) },
-  });
+  };
+  return toJsonLine(line, entry.isPlain);
 };
 
 export const ecs: Format = {

@@ -22,7 +22,7 @@ const formatLogpush = (event: FeedEvent): string => {
   const entry = readAuditEntry(event);
   const { texts, value } = entry;
   const [account, zone, raw] = [member(value, 'account'), member(value, 'zone'), member(value, 'raw')];
-  return toJsonLine({
+  const line = {
     AccountID: textMember(account, 'id') ?? ((isOfAccount(event) && event.accountId) || ''),
     AccountName: textMember(account, 'name') ?? '',
     ActionDescription: texts.actionDescription ?? '',
@@ -52,7 +52,8 @@ const formatLogpush = (event: FeedEvent): string => {
     FeedPosition: event.position,
     ReceivedAt: receivedInstant(event),
     Defects: event.defects ?? [],
-  });
+  };
+  return toJsonLine(line, entry.isPlain);
 };
 
 export const logpush: Format = {

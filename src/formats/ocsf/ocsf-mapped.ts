@@ -1,11 +1,13 @@
-import { type AuditEntry, isEventField, type Mapped, type MappedName, member } from '../audit-entry.ts';
+import { type AuditEntry, bitOf, isEventField, type Mapped, type MappedName, member } from '../audit-entry.ts';
 import type { Classification } from '../classification.ts';
 import type { FeedEvent } from '../feed-event.ts';
 import { readUri } from '../request-uri.ts';
 import type { OcsfClass } from './ocsf-class.ts';
 import { isOcsfMethod, isOtherEntity } from './ocsf-parts.ts';
 
-const always: readonly MappedName[] = [
+const bitsOf = (...names: readonly MappedName[]): Mapped => names.reduce((bits, name) => bits | bitOf[name], 0);
+
+const always = bitsOf(
   'actionDescription',
   'actionTime',
   'actorIpAddress',
@@ -15,7 +17,8 @@ const always: readonly MappedName[] = [
   'userAgent',
   'resourceId',
   'resourceProduct',
-];
+);
+const ofUser = bitsOf('actorId', 'actorEmail', 'actorType');
 const ofEvent = ['organizationId', 'accountId', 'accountName'] as const;
 
 /**
@@ -28,22 +31,22 @@ export const ocsfMapped = (entry: AuditEntry, event: FeedEvent, found: OcsfClass
   const hasUser = texts.actorId !== undefined || texts.actorEmail !== undefined;
   const isActivity = found.name === 'api_activity';
   const inResources = isActivity && (texts.resourceId ?? texts.resourceType) !== undefined;
-  const mapped = new Set<MappedName>(always);
-  const add = (isMapped: boolean, ...names: readonly MappedName[]): void => {
-    if (isMapped) for (const name of names) mapped.add(name);
+  let mapped = always;
+  const add = (isMapped: boolean, bits: Mapped): void => {
+    if (isMapped) mapped |= bits;
   };
-  add(member(entry.value, 'id') === event.id, 'id');
-  for (const name of ofEvent) add(isEventField(entry, event, name), name);
-  add(action === 'other' || action === texts.actionType, 'actionType');
-  add(outcome === 'other' || outcome === texts.actionResult, 'actionResult');
-  add(hasUser, 'actorId', 'actorEmail', 'actorType');
-  add(texts.actorTokenName === undefined, 'actorContext');
-  add(isOcsfMethod(texts.method), 'method');
-  add(texts.uri !== undefined && readUri(texts.uri).isWhole, 'uri');
-  add(entry.statusCode !== undefined, 'raw.status_code');
-  add(inResources || (found.name === 'entity_management' && isOtherEntity(subject)), 'resourceType');
-  add(inResources, 'resourceScope');
-  add(request !== undefined && request !== null, 'resource.request');
-  add(response !== undefined && response !== null, 'resource.response');
+  add(member(entry.value, 'id') === event.id, bitOf.id);
+  for (const name of ofEvent) add(isEventField(entry, event, name), bitOf[name]);
+  add(action === 'other' || action === texts.actionType, bitOf.actionType);
+  add(outcome === 'other' || outcome === texts.actionResult, bitOf.actionResult);
+  add(hasUser, ofUser);
+  add(texts.actorTokenName === undefined, bitOf.actorContext);
+  add(isOcsfMethod(texts.method), bitOf.method);
+  add(texts.uri !== undefined && readUri(texts.uri).isWhole, bitOf.uri);
+  add(entry.statusCode !== undefined, bitOf['raw.status_code']);
+  add(inResources || (found.name === 'entity_management' && isOtherEntity(subject)), bitOf.resourceType);
+  add(inResources, bitOf.resourceScope);
+  add(request !== undefined && request !== null, bitOf['resource.request']);
+  add(response !== undefined && response !== null, bitOf['resource.response']);
   return mapped;
 };

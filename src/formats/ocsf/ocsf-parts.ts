@@ -113,22 +113,31 @@ export const ocsfSource = ({ texts }: AuditEntry): object => {
 const severities = { informational: [1, 'Informational'], low: [2, 'Low'], medium: [3, 'Medium'] } as const;
 const statuses = { unknown: [0, 'Unknown'], success: [1, 'Success'], failure: [2, 'Failure'] } as const;
 
+interface OcsfGrades {
+  readonly severityId: number;
+  readonly severity: string;
+  readonly statusId: number;
+  readonly status: string | undefined;
+}
+
 /** Severity and status, by number and name. */
-export const ocsfGrades = (entry: AuditEntry, { severity, outcome }: Classification): object => {
+export const ocsfGrades = (entry: AuditEntry, { severity, outcome }: Classification): OcsfGrades => {
   const [severityId, severityName] = severities[severity];
   const [statusId, status] = outcome === 'other' ? [99, entry.texts.actionResult] : statuses[outcome];
-  return { severity_id: severityId, severity: severityName, status_id: statusId, status };
+  return { severityId, severity: severityName, statusId, status };
 };
 
 /** The values that analysts pivot on, each with the attribute that holds it. */
 export const ocsfObservables = ({ texts }: AuditEntry): object[] | undefined => {
-  const address = texts.actorIpAddress;
-  const found = [
-    { name: 'src_endpoint.ip', type_id: 2, type: 'IP Address', value: address && ipVersion(address) ? address : '' },
-    { name: 'actor.user.email_addr', type_id: 5, type: 'Email Address', value: emailOf(texts.actorEmail) ?? '' },
-    { name: 'actor.user.uid', type_id: 31, type: 'User Object: uid', value: texts.actorId ?? '' },
-    { name: 'http_request.user_agent', type_id: 16, type: 'HTTP User-Agent', value: texts.userAgent ?? '' },
-  ].filter(({ value }) => value !== '');
+  const { actorIpAddress: address, actorEmail, actorId, userAgent } = texts;
+  const found: object[] = [];
+  const add = (name: string, typeId: number, type: string, value: string | undefined): void => {
+    if (value !== undefined) found.push({ name, type_id: typeId, type, value });
+  };
+  add('src_endpoint.ip', 2, 'IP Address', address !== undefined && ipVersion(address) ? address : undefined);
+  add('actor.user.email_addr', 5, 'Email Address', emailOf(actorEmail));
+  add('actor.user.uid', 31, 'User Object: uid', actorId);
+  add('http_request.user_agent', 16, 'HTTP User-Agent', userAgent);
   return found.length === 0 ? undefined : found;
 };
 

@@ -7,7 +7,7 @@ import { formatNames, formats } from '../../../src/formats/formats.ts';
 import { cleanText } from '../../../src/formats/json-line.ts';
 import { anyEvent, anyEventRuns } from './any-event.ts';
 import { sampleEvents } from './sample-events.ts';
-import { seed, simulatedEvents } from './simulated-events.ts';
+import { seed, simulatedEvents, storedEvents } from './simulated-events.ts';
 
 const root = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 const events = [...sampleEvents, ...simulatedEvents(1_000)];
@@ -37,6 +37,16 @@ describe.each(formatNames)('the format %s', { timeout: 60_000 }, (name) => {
     expect(contentType).toBe(json ? 'application/x-ndjson' : 'text/plain; charset=utf-8');
     expect(fileExtension).toMatch(/^\.[a-z]+$/);
   });
+
+  test.each(['organizationName', 'accountName', 'zoneName'] as const)(
+    'writes one line if the entry is plain, and %s has what some readers take for a line end',
+    (name) => {
+      const [plain] = storedEvents([JSON.stringify({ id: 'a', zone: { id: 'z' } })], 'o');
+      const account = { sourceKind: 'account', sourceId: 'b', accountId: 'b', zoneId: 'z' };
+      const event = { ...(plain as FeedEvent), ...account, [name]: 'a\u2028b\u0085c\u007fd' };
+      expectLine(event, format(event));
+    },
+  );
 
   test(`writes one line for each event, which says which event it is (seed ${seed})`, () => {
     const lines = events.map((event) => {
