@@ -45,7 +45,7 @@ test('what is not collected is one number under one name: overview, organization
   const shown = {
     overview: secondsIn(numbers[1]),
     organization: secondsIn(/Not collected: ((?:\d+[dhms] )+)From/.exec(page)?.[1]),
-    sentence: secondsIn(/Not collected: ([^,]*), \d+s of it the newest\./.exec(page)?.[1]),
+    sentence: secondsIn(/Not collected: ([^,]*), (?:\d+[dhms] )+of it the newest\./.exec(page)?.[1]),
     events: secondsIn(/Not collected: ([^,]*) of this time/.exec(await text(`/events?organization=${id}`))?.[1]),
     status: secondsIn(lines.find((line) => line.startsWith(id))?.slice(at, at + 'NOT COLLECTED'.length)),
     health: health.sources.find((source) => source['organization_id'] === id)?.['gap_seconds'],
@@ -66,7 +66,7 @@ test('the events are amber about all of it when the overview is, and say up to w
   await using served = await serve(run);
   await run.cycle();
   const text = async (path: string) => textOf(await served.text(path));
-  expect(await text('/events')).toMatch(/All 3 organizations are collected up to [\d: -]+\((\d+s ago|just now)\)/);
+  expect(await text('/events')).toMatch(/All 3 organizations are collected up to [\d: -]+\(((?:\d+[dhms] )+ago|just now)\)/);
   await world.database.pool.query(
     `update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '4 minutes', null)) where pass = 0`,
   );
