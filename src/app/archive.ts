@@ -48,7 +48,7 @@ export const openArchive = async (
   return {
     archiveMonth: async (month) => {
       try {
-        await archiveMonth({ pool, store, observer }, month, signal);
+        await archiveMonth({ pool, store, observer, parquetVersion: archive.parquetVersion }, month, signal);
       } catch (error) {
         if (!signal.aborted) metrics.archiveFailed();
         throw error;

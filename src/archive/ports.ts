@@ -2,6 +2,7 @@ import type { Pool } from '../postgres/pool.ts';
 import type { CataloguedObject } from './catalogue.sql.ts';
 import type { ObjectKind } from './columns.ts';
 import type { Month } from './month-rows.sql.ts';
+import type { ParquetVersion } from './parquet/write-parquet.ts';
 import type { ObjectStore } from './store/ports.ts';
 
 /** How much goes into one object. */
@@ -33,4 +34,6 @@ export interface ArchiveContext {
   readonly store: ObjectStore;
   readonly observer?: ArchiveObserver;
   readonly limits?: ObjectLimits;
+  /** Of objects that are written. Default 2. */
+  readonly parquetVersion?: ParquetVersion;
 }

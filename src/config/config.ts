@@ -1,4 +1,5 @@
 import type { ArchiveTarget } from '../archive/archive-address.ts';
+import type { ParquetVersion } from '../archive/parquet/write-parquet.ts';
 import type { ArchiveKeys } from '../archive/store/object-store.ts';
 import type { AnchorTarget } from '../evidence/anchors/anchor-targets.ts';
 import type { S3Settings } from '../evidence/anchors/open-anchors.ts';
@@ -85,6 +86,8 @@ interface ArchiveConfig {
   readonly target: ArchiveTarget;
   /** What signs the requests if it is object storage. */
   readonly s3: ArchiveKeys;
+  /** Of objects that are written. */
+  readonly parquetVersion: ParquetVersion;
 }
 
 /** The signed log of what is stored. */
@@ -241,6 +244,7 @@ const archiveOf = (values: Settings, env: Record<string, string>): ArchiveConfig
     ? undefined
     : {
         target: values.ORGTRAIL_ARCHIVE,
+        parquetVersion: values.ORGTRAIL_ARCHIVE_PARQUET,
         s3: {
           accessKey: values.ORGTRAIL_ARCHIVE_S3_ACCESS_KEY,
           secretKey: values.ORGTRAIL_ARCHIVE_S3_SECRET_KEY,

@@ -180,6 +180,7 @@ export const environmentSchema = z.object({
       return z.NEVER;
     })
     .optional(),
+  ORGTRAIL_ARCHIVE_PARQUET: setting('2', '1 or 2', (text) => (text === '1' ? 1 : text === '2' ? 2 : undefined)),
   ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: s3Key,
   ORGTRAIL_ARCHIVE_S3_SECRET_KEY: s3Key,
   /** Read by sink-config.ts. */

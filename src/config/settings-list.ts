@@ -75,6 +75,10 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
     means: 'Where each month is kept as Parquet before it is dropped, object storage or a directory: docs/archive.md.',
     example: 's3://audit-archive/orgtrail?region=eu-central-1',
   },
+  ORGTRAIL_ARCHIVE_PARQUET: {
+    form: 'number',
+    means: 'The version of the encodings of objects that are written: 1 for readers that refuse 2, 6 % larger.',
+  },
   ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: {
     form: 'text',
     means: 'The access key of that bucket; without it, what Amazon gives the machine or the container.',

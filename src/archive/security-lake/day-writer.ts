@@ -7,7 +7,7 @@ import type { ObjectStore } from '../store/ports.ts';
 import { type LakeClass, ocsfColumns, writtenColumns } from './ocsf-columns.ts';
 
 /** What every reader of Parquet knows: these objects are for services of others. */
-const lakeFormat = { version: 'v1', zstdLevel: 6 } as const;
+const lakeFormat = { version: 1, zstdLevel: 6 } as const;
 
 /** Where objects go. Only events of the classes that have a store are written. */
 export interface LakePlace {

@@ -34,14 +34,21 @@ export interface StoredObject extends SentObject {
 
 /** The first step: lines become Parquet, and their file is gone. */
 export const writeObject = async (
-  { pool }: ArchiveContext,
+  { pool, parquetVersion }: ArchiveContext,
   lines: ObjectLines,
   directory: string,
 ): Promise<ObjectFile> => {
   const file = join(directory, 'object.parquet');
   const feedId = await readFeedId(pool);
   collectGarbage();
-  await writeParquet(lines, file, { kind: lines.kind, feedId, directory, metadata: describe(feedId, lines) });
+  const { kind } = lines;
+  await writeParquet(lines, file, {
+    kind,
+    feedId,
+    directory,
+    metadata: describe(feedId, lines),
+    version: parquetVersion,
+  });
   await rm(lines.file);
   return { file, feedId, lines };
 };

@@ -54,7 +54,7 @@ export const runCommand = (context: CliContext, report: (exitCode: number) => vo
         throw new OrgtrailError('usage', '--drop takes all months that are old enough: leave --month out');
       }
       await loadDuck();
-      const result = await withArchive(context, async ({ pool, store, config: { retentionMs } }) => {
+      const result = await withArchive(context, async ({ pool, store, parquetVersion, config: { retentionMs } }) => {
         if (options.month === undefined && retentionMs === Number.POSITIVE_INFINITY) {
           throw new OrgtrailError('usage', 'no month is old enough: ORGTRAIL_RETENTION is not set', {
             hint: 'set it, or name months with --month',
@@ -62,7 +62,7 @@ export const runCommand = (context: CliContext, report: (exitCode: number) => vo
         }
         await useArchive(pool, store.name);
         const observer = lines(context, options.json === true);
-        return await run({ pool, store, observer }, retentionMs, options, context.signal);
+        return await run({ pool, store, observer, parquetVersion }, retentionMs, options, context.signal);
       });
       context.stdout.write(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : describe(result));
       if (result.failed.length > 0 || 'fault' in result.manifest) report(exitCodes.sourceFailed);

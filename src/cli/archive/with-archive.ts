@@ -1,4 +1,5 @@
 import type { ArchiveTarget } from '../../archive/archive-address.ts';
+import type { ParquetVersion } from '../../archive/parquet/write-parquet.ts';
 import { openObjectStore } from '../../archive/store/object-store.ts';
 import type { ObjectStore } from '../../archive/store/ports.ts';
 import { loadConfig } from '../../config/config.ts';
@@ -12,6 +13,7 @@ import { type OpenedDatabase, withDatabase } from '../with-database.ts';
 interface OpenedArchive extends OpenedDatabase {
   readonly pool: Pool;
   readonly store: ObjectStore;
+  readonly parquetVersion: ParquetVersion;
 }
 
 /** Opens the database and the archive that is configured, and closes both. Throws OrgtrailError, also for what the storage refuses. */
@@ -23,9 +25,10 @@ export const withArchive = async <T>(context: CliContext, use: (opened: OpenedAr
       hint: 'set it to where the archive is, such as s3://bucket/prefix; docs/archive.md',
     });
   }
+  const { parquetVersion } = archive;
   const store = openObjectStore(archive.target, archive.s3);
   try {
-    return await withDatabase(context, (pool, opened) => use({ ...opened, pool, store }));
+    return await withDatabase(context, (pool, opened) => use({ ...opened, pool, store, parquetVersion }));
   } catch (error) {
     if (!(error instanceof S3Fault) && !isOfDirectory(error, archive.target)) throw error;
     throw new OrgtrailError('api_unreachable', `${store.name}: ${reasonOf(error)}`, {

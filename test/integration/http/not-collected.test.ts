@@ -66,7 +66,9 @@ test('the events are amber about all of it when the overview is, and say up to w
   await using served = await serve(run);
   await run.cycle();
   const text = async (path: string) => textOf(await served.text(path));
-  expect(await text('/events')).toMatch(/All 3 organizations are collected up to [\d: -]+\(((?:\d+[dhms] )+ago|just now)\)/);
+  expect(await text('/events')).toMatch(
+    /All 3 organizations are collected up to [\d: -]+\(((?:\d+[dhms] )+ago|just now)\)/,
+  );
   await world.database.pool.query(
     `update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '4 minutes', null)) where pass = 0`,
   );

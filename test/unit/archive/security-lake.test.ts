@@ -31,7 +31,7 @@ test('the columns of a class hold all that the format gives an event of it, what
       await writeFile(file, own.map((line) => `${line}\n`).join(''));
       const sizes = { longestLineBytes: 1_000_000, largestGroupBytes: 1_000_000 };
       const columns = { columns: ocsfColumns(classUid), select: writtenColumns(classUid), metadata: { a: 'b' } };
-      const format = { version: 'v1', zstdLevel: 1 } as const;
+      const format = { version: 1, zstdLevel: 1 } as const;
       await copyLines({ file, ...sizes }, target, { directory, ...columns, format });
       const rows = await withDuck({ memoryMb: 200, directory }, async (connection) =>
         (
