@@ -108,7 +108,8 @@ export class SeenCheckpoints {
   async #lookAtAnchor(): Promise<void> {
     const entries = await readdir(this.#sights.anchor, { recursive: true, withFileTypes: true });
     for (const entry of entries) {
-      if (!entry.isFile() || !entry.parentPath.endsWith('/checkpoints') || entry.name.startsWith('.')) continue;
+      // What is being written has another name, and is not there to be read.
+      if (!entry.isFile() || !entry.parentPath.endsWith('/checkpoints') || !/^\d{20}$/.test(entry.name)) continue;
       this.#add(await readFile(join(entry.parentPath, entry.name), 'utf8'), 'anchor');
     }
   }
