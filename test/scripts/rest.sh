@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 npx vitest run --project long --project e2e --project simulation
-npm run lab simulation -- --seeds 1000 --from 5001
+npm run lab simulation -- --seeds 500 --from 5001
 npx vitest run --project trouble
 npx vitest run --project sinks
 bash test/scripts/browser-tests.sh
