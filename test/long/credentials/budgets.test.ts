@@ -7,8 +7,12 @@ import { openCredentialsWorld } from '../../support/sync/credentials-world.ts';
 const BUDGET = 3_000;
 const BURST = BUDGET / 10;
 const WINDOW_MS = 10_000;
-/** A tenth at once, and the rest evenly over five minutes and a little more; a permit may be used a moment after it was given. */
-const MOST = BURST + Math.ceil(((BUDGET - BURST) / 305_000) * WINDOW_MS) + 10;
+const CONCURRENCY = 16;
+/**
+ * A tenth at once, and the rest evenly over five minutes and a little more. A permit may be used a moment after it was given; and if a busy
+ * machine stands still, those of all workers are used after it.
+ */
+const MOST = BURST + Math.ceil(((BUDGET - BURST) / 305_000) * WINDOW_MS) + 10 + CONCURRENCY;
 
 const [alice, bob] = ['alice@example.com', 'bob@example.com'];
 const accounts = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => from + n);
@@ -39,7 +43,7 @@ test('two users with two tokens and a key: everything once, no request too many,
       second: { token: 'other-token-of-alice' },
       key: { email: alice, key: 'key-of-alice' },
     },
-    { ORGTRAIL_API_BUDGET: String(BUDGET), ORGTRAIL_CONCURRENCY: '16' },
+    { ORGTRAIL_API_BUDGET: String(BUDGET), ORGTRAIL_CONCURRENCY: String(CONCURRENCY) },
   );
   await using run = await world.start();
   expect(await run.sync()).toMatchObject({ sources: 64, failed: [] });
