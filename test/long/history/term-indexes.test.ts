@@ -34,8 +34,9 @@ afterAll(async () => {
   await database?.close();
 });
 
-/** Of these a plan may read all there is. */
-const empty = ['2026_11', '2026_12', '2027_01', 'default'];
+/** Of the months behind it, however many there are by now, a plan may read all there is. */
+let lastFilled = '2026_10';
+const isEmpty = (month: string): boolean => month === 'default' || month > lastFilled;
 
 const queryOf = (line: string): EventQuery => {
   const { search, faults } = readSearch({ q: line }, Date.now());
@@ -85,9 +86,9 @@ const expectIndexes = (plan: string, indexes: readonly string[]): void => {
   const used = indexesIn(plan, names).map((name) => name.replace(/_case$/, ''));
   expect(used.length, plan).toBeGreaterThan(0);
   for (const index of used) expect(indexes, plan).toContain(index);
-  const scanned = [...plan.matchAll(/Seq Scan on audit_events_(\S+)/g)].map(([, month]) => month);
+  const scanned = [...plan.matchAll(/Seq Scan on audit_events_(\S+)/g)].map(([, month]) => month ?? '');
   expect(
-    scanned.filter((month) => !empty.includes(month ?? '')),
+    scanned.filter((month) => !isEmpty(month)),
     plan,
   ).toEqual([]);
 };
@@ -108,7 +109,7 @@ describe('each term that has an index is served by it', () => {
 
 describe('in a month that was empty when it was looked at last, too', () => {
   beforeAll(async () => {
-    empty.splice(0, 1);
+    lastFilled = '2026_11';
     await client.query(
       `create temp table later as select * from audit_events where action_time >= '${UNTIL}'::timestamptz - interval '300 days'`,
     );
