@@ -190,7 +190,7 @@ describe.skipIf(!available)('TLS to PostgreSQL', () => {
         });
         await watching.end();
         await pool.end();
-        expect(wire.beginnings().length).toBeGreaterThanOrEqual(2);
+        await until('the way has seen both connections', async () => wire.beginnings().length >= 2);
         for (const beginning of wire.beginnings()) expect(isEncrypted(beginning)).toBe(true);
       },
     );
