@@ -9,6 +9,8 @@ import { newAccountSource } from '../../support/sync/account-source.ts';
 
 const SEED = 82;
 const LINES = 110;
+/** A search that is over its time gives a part of a page. */
+const PATIENT_MS = 600_000;
 /** A search of the archive takes longer: one line in so many is asked there as well. */
 const ARCHIVED_SHARE = 6;
 const random = seededRandom(SEED);
@@ -175,7 +177,7 @@ const searchOf = (query: Readonly<Record<string, string>>) => {
 };
 
 test('a query line finds what a plain reading of each event finds, in the database and in the archive', async () => {
-  await using world = await openSearchedArchive();
+  await using world = await openSearchedArchive({ limitMs: PATIENT_MS });
   await world.owner.query("select orgtrail_create_partitions('2024-01-01', '2024-02-28')");
   await addEvents(world.owner);
   const { rows } = await world.owner.query<Row>(
