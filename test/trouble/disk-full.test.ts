@@ -51,6 +51,8 @@ describe.skipIf(disk.reason !== undefined)('the disk of PostgreSQL', () => {
     await until('the backfill is under way', async () => (await troubled.storedBy(url)) > 200);
     const ballast = join(disk.directory, 'ballast');
     await fill(ballast);
+    // Something to write, also if the whole backfill was read while the disk was being filled.
+    troubled.generate(30);
     await expectTroubleSaid(troubled, /No space left on device/);
     troubled.generate(30);
     await rm(ballast);
