@@ -67,8 +67,8 @@ describe.concurrent('connections to PostgreSQL', () => {
     proxy.fallSilent();
     troubled.daemon.child.kill('SIGTERM');
     const left = troubled.daemon.ended.then(() => true);
-    // A third of what a statement has.
-    const tooLong = sleep(20_000, false, { ref: false });
+    // Two thirds of what a statement has.
+    const tooLong = sleep(40_000, false, { ref: false });
     expect(await Promise.race([left, tooLong])).toBe(true);
     await troubled.stop();
   });

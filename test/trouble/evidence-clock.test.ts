@@ -78,14 +78,16 @@ const expectHolds = async (
 ): Promise<readonly StatementOf<'clock'>[]> => {
   expect((await runOrgtrail(['evidence', 'statement', '--all'], env)).code).toBe(0);
   const checkpoints = join(folder, 'worm/events/checkpoints');
-  const files = (await readdir(checkpoints)).map((file) => join(checkpoints, file));
+  // What is being written has another name.
+  const kept = (await readdir(checkpoints)).filter((file) => /^\d{20}$/.test(file));
+  const files = kept.map((file) => join(checkpoints, file));
   expect(files.length).toBeGreaterThan(0);
   const stored = await runOrgtrail(['evidence', 'verify', ...files.flatMap((file) => ['--anchor', file])], env);
   expect(stored).toMatchObject({ code: 0, stderr: '' });
   const bundle = join(folder, to);
   expect((await runOrgtrail(['evidence', 'export', bundle], env)).code).toBe(0);
-  const kept = await Promise.all(files.map((file) => readFile(file, 'utf8')));
-  const { node, python } = await judge(bundle, kept);
+  const notes = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+  const { node, python } = await judge(bundle, notes);
   expect([node.faults, python.faults]).toEqual([[], []]);
   const rows = await server.sql(`select text from evidence_journal where kind = 'clock' order by index`, name);
   return rows.map(({ text }) => JSON.parse(String(text)));

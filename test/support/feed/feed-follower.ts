@@ -29,6 +29,11 @@ export class FeedFollower {
     return await this.#process.ended;
   }
 
+  /** What the process that runs, or that ran last, has said beside the events. */
+  stderr(): string {
+    return this.#process.stderr();
+  }
+
   #start(): OrgtrailProcess {
     const after = String(this.events.at(-1)?.position ?? 0);
     const started = startOrgtrail(['feed', '--follow', '--after', after], this.#env);
