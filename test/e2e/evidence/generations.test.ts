@@ -39,12 +39,13 @@ afterEach(async () => {
 
 const orders = ['--reason', 'restored from a backup', '--by', 'J. Doe'];
 
-const untilSigned = async (generation: number) =>
-  await until('all that is stored is signed', async () => {
+/** Nothing more comes then: what is read afterwards stays as it is. */
+const untilSigned = async (generation: number, events: number) =>
+  await until('all that is served is signed', async () => {
     const { rows } = await world.database.pool.query<{ isSigned: boolean }>(
-      `select l.signed_size = h.position and l.signed_size > 0 as "isSigned"
+      `select l.signed_size = h.position and h.position = $2 as "isSigned"
        from evidence_logs l, feed_head h where l.name = 'events' and l.generation = $1`,
-      [generation],
+      [generation, events],
     );
     return rows[0]?.isSigned === true;
   });
@@ -52,7 +53,7 @@ const untilSigned = async (generation: number) =>
 test('beside a daemon an operator forks a log that cannot go on; the daemon signs the next one; an operator ends that', async () => {
   const { pool } = world.database;
   await using daemon = await startDaemonProcess(env);
-  await untilSigned(1);
+  await untilSigned(1, 300);
   const refused = await runOrgtrail(['evidence', 'fork', ...orders], operator);
   expect(refused).toMatchObject({ code: 2, stdout: '' });
   expect(refused.stderr).toContain('only one that is behind, forked or ended is followed by another');
@@ -89,7 +90,7 @@ test('beside a daemon an operator forks a log that cannot go on; the daemon sign
   expect(shown.vkeys[0]).toMatch(/\.2\/events\+[0-9a-f]{8}\+/);
   const { organizations } = world.simulator.summary();
   for (const { id } of organizations) world.simulator.generate(id, 50);
-  await untilSigned(2);
+  await untilSigned(2, 450);
   expect((await runOrgtrail(['evidence', 'verify'], env)).code).toBe(0);
   expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^state +ok$/m);
 
@@ -125,7 +126,7 @@ test('beside a daemon an operator forks a log that cannot go on; the daemon sign
 
 test('a log whose settings are gone is ended without a key', async () => {
   await using daemon = await startDaemonProcess(env);
-  await untilSigned(1);
+  await untilSigned(1, 300);
   await daemon[Symbol.asyncDispose]();
   const bare = Object.fromEntries(Object.entries(operator).filter(([name]) => !name.startsWith('ORGTRAIL_EVIDENCE')));
   const said = ['--reason', 'the key is lost', '--by', 'J. Doe'];

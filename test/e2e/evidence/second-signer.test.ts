@@ -51,12 +51,14 @@ const secondKey = async () => {
   return { publicFile, command: `sh ${program}` };
 };
 
-const untilSignedBy = async (keys: number) =>
-  await until('all that is stored is signed', async () => {
+/** So many events are stored, and signed by so many keys. */
+const untilSignedBy = async (keys: number, events: number) =>
+  await until('all that is served is signed', async () => {
     const { rows } = await world.database.pool.query<{ isSigned: boolean; note: string }>(
-      `select l.signed_size = h.position and h.position > 0 as "isSigned", c.note from feed_head h, evidence_logs l
+      `select l.signed_size = h.position and h.position = $1 as "isSigned", c.note from feed_head h, evidence_logs l
          join evidence_checkpoints c on c.log = l.name and c.generation = l.generation and c.size = l.signed_size
        where l.name = 'events' order by l.generation desc limit 1`,
+      [events],
     );
     return rows[0]?.isSigned === true && rows[0].note.match(/^— /gm)?.length === keys;
   });
@@ -69,13 +71,13 @@ test('the next key is one that a command signs with: both sign, then it alone; a
   const kept = join(folder, 'kept');
   {
     await using daemon = await startDaemonProcess({ ...env, ...both });
-    await untilSignedBy(1);
+    await untilSignedBy(1, 100);
     await writeFile(kept, (await runOrgtrail(['evidence', 'checkpoint', '--log', 'events'], env)).stdout);
     const rotate = ['evidence', 'key', '--rotate', '--reason', 'rotation', '--by', 'J. Doe', '--new-key', publicFile];
     expect(await runOrgtrail(rotate, operator)).toMatchObject({ code: 0, stderr: '' });
     await daemon.process.waitFor('the evidence has another key from now on');
     for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 20);
-    await untilSignedBy(2);
+    await untilSignedBy(2, 140);
     expect((await daemon.get('/metrics')).text).toMatch(/^orgtrail_evidence_key_order_pending 0$/m);
   }
   // The time of both is over.
@@ -96,7 +98,7 @@ test('the next key is one that a command signs with: both sign, then it alone; a
       );
       return rows.length > 0;
     });
-    await untilSignedBy(1);
+    await untilSignedBy(1, 180);
   }
   const bundle = join(folder, 'bundle');
   expect(await runOrgtrail(['evidence', 'export', bundle], { ...env, ...alone })).toMatchObject({ code: 0 });
@@ -113,7 +115,7 @@ test('a command that fails says so in the log of the daemon, and nothing is sign
     ORGTRAIL_EVIDENCE_NEXT_SIGNER: 'echo the token of the HSM has expired >&2; exit 3',
   };
   await using daemon = await startDaemonProcess({ ...env, ...failing });
-  await untilSignedBy(1);
+  await untilSignedBy(1, 100);
   const rotate = ['evidence', 'key', '--rotate', '--reason', 'rotation', '--by', 'J. Doe', '--new-key', publicFile];
   await runOrgtrail([...rotate, '--no-wait'], { ...env, DATABASE_URL: world.database.url });
   await daemon.process.waitFor(
