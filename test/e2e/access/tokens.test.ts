@@ -143,16 +143,20 @@ test('a revoked token and an expired one open nothing, on any replica, and their
     "update access_tokens set expires_at = clock_timestamp() where name = 'for-a-while'",
   );
   for (const cookie of sessions) for (const of of [served, other]) expect(await pageStatus(cookie, of)).toBe(303);
-  const fromMs = performance.now();
+  const endedAtMs = performance.now();
   for (const secret of [revoked, expiring]) {
     for (const of of [served, other]) {
-      await until('the token opens nothing', async () => (await statusOf('/v1/events?limit=1', secret, of)) !== 200);
+      await until('the token opens nothing', async () => {
+        const sentAfterMs = performance.now() - endedAtMs;
+        const opens = (await statusOf('/v1/events?limit=1', secret, of)) === 200;
+        if (opens) expect(sentAfterMs, 'a request that was sent later than is promised').toBeLessThan(10_000);
+        return !opens;
+      });
       // 429: too many wrong ones within a minute.
       expect([401, 429]).toContain(await statusOf('/v1/search?limit=1', secret, of));
       expect((await post('/console/sign-in', { token: secret }, '', of)).status).toBe(403);
     }
   }
-  expect(performance.now() - fromMs, 'the time that is promised, and some for a busy machine').toBeLessThan(30_000);
   expect((await token('list')).stdout).toMatch(/\nleaves +revoked \S+ by \S+ +feed,search/);
   expect((await token('list')).stdout).toMatch(/\nfor-a-while +expired/);
 });
