@@ -51,7 +51,7 @@ test('an outage with the backlog of an hour, then a block: alive, quiet, says so
     await gate.setMode(mode);
     await sleep(seconds * 1_000);
     expect((await daemon.get('/livez')).code).toBe(200);
-    expect([mode, (await daemon.get('/readyz')).code], 'what is stored can be read').toEqual([mode, 200]);
+    await until(`what is stored can be read (${mode})`, async () => (await daemon.get('/readyz')).code === 200);
     const { status, discovery } = JSON.parse((await daemon.get('/healthz')).text);
     expect(status).not.toBe('ok');
     expect(discovery).toMatchObject({
@@ -96,9 +96,9 @@ const blockForAWhile = async (world: SyncWorld, metrics: () => Promise<ReadonlyM
   await first.promise;
   for (const { id } of simulator.summary().organizations) simulator.generate(id, 10);
   await sleep(BLOCK_SECONDS * 500);
-  const during = await metrics();
-  expect(sumOf(during, 'orgtrail_api_blocked_seconds')).toBeGreaterThan(0);
-  expect(sumOf(during, 'orgtrail_api_requests_total', 'status="429"')).toBeGreaterThan(0);
+  // All answers block, so it is blocked nearly always; a busy machine may ask between two blocks.
+  await until('it is blocked', async () => sumOf(await metrics(), 'orgtrail_api_blocked_seconds') > 0);
+  expect(sumOf(await metrics(), 'orgtrail_api_requests_total', 'status="429"')).toBeGreaterThan(0);
   await sleep(BLOCK_SECONDS * 500);
   simulator.faults.set({ throttled: null });
   end();
