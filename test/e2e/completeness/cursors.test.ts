@@ -29,7 +29,8 @@ describe.concurrent('D2: cursors that are dead', () => {
   test.each([404, 410, 500])(
     'those of the first seconds, with %i, as after a restart of the API: the walk begins again',
     async (status) => {
-      const faults: FaultPatch = { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 100 };
+      // Longer than a look at the table takes: the first 200 are seen while cursors of the others are still to come.
+      const faults: FaultPatch = { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 300 };
       await using world = await openLeastPrivileged({ organizations: 2, entries: 1_200, faults });
       await using daemon = await world.run();
       await world.untilStored(200);
