@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+import { freePorts } from './free-ports.ts';
 
 /** A way to a server that can be cut and given back: a database that restarts, seen from its clients. */
 export interface TcpProxy extends AsyncDisposable {
@@ -31,8 +32,12 @@ export const startTcpProxy = async (
     }
     near.pipe(far).pipe(near);
   });
-  await listen(server, 0);
-  const { port } = server.address() as AddressInfo;
+  const [port = 0] = await freePorts(1);
+  const listen = async () => {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+  };
+  await listen();
   const cut = async () => {
     if (!server.listening) return;
     server.close();
@@ -40,12 +45,7 @@ export const startTcpProxy = async (
     await once(server, 'close');
   };
   if (options.cut === true) await cut();
-  return { port, cut, restore: () => listen(server, port), [Symbol.asyncDispose]: cut };
-};
-
-const listen = async (server: Server, port: number): Promise<void> => {
-  server.listen(port, '127.0.0.1');
-  await once(server, 'listening');
+  return { port, cut, restore: listen, [Symbol.asyncDispose]: cut };
 };
 
 /** The same database by way of the proxy. */
