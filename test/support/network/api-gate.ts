@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+import { freePorts } from './free-ports.ts';
 
 /** `refused`: the port is closed. `silent`: takes connections and requests, never answers. `reset`: breaks off at the first byte. */
 type GateMode = 'open' | 'refused' | 'silent' | 'reset';
@@ -32,12 +33,12 @@ export const startApiGate = async (targetPort: number): Promise<ApiGate> => {
       near.pipe(far).pipe(near);
     }
   });
-  const listen = async (port: number) => {
+  const [port = 0] = await freePorts(1);
+  const listen = async () => {
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
   };
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
+  await listen();
   const setMode = async (next: GateMode) => {
     mode = next;
     if (next === 'refused' && server.listening) {
@@ -46,7 +47,7 @@ export const startApiGate = async (targetPort: number): Promise<ApiGate> => {
       await once(server, 'close');
     }
     for (const socket of sockets) socket.destroy();
-    if (next !== 'refused' && !server.listening) await listen(port);
+    if (next !== 'refused' && !server.listening) await listen();
   };
   return { port, setMode, [Symbol.asyncDispose]: () => setMode('refused') };
 };
