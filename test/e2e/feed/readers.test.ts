@@ -65,7 +65,8 @@ const openDaemon = async (env: Readonly<Record<string, string>> = {}) => {
 };
 
 test('50 readers and 50 exports that read nothing fit into 350 MB, and pages of search are served beside them', async () => {
-  const { start, pid, metric, expectHealthy } = await openDaemon();
+  // A busy machine may take more than a minute for all this: none of them is to be cut meanwhile.
+  const { start, pid, metric, expectHealthy } = await openDaemon({ ORGTRAIL_STALL_TIMEOUT: '1h' });
   const readers = start('stalled readers');
   await until('all are answered', async () => readers.counts().statuses[200] === 50);
   await idle(pid);
@@ -87,7 +88,7 @@ test('readers that take nothing for ORGTRAIL_STALL_TIMEOUT are cut off, and thei
   await until('all are cut', async () => (await metric('orgtrail_streams_stalled_total{kind="feed"}')) >= 50);
   readers.stop();
   await until('nothing is lent', async () => (await metric('orgtrail_stream_memory_bytes')) === 0);
-  expect(await metric('orgtrail_streams_open{kind="feed"}')).toBe(0);
+  await until('no stream is open', async () => (await metric('orgtrail_streams_open{kind="feed"}')) === 0);
 });
 
 test('50 fast readers fit into 350 MB, and each gets whole answers', async () => {
