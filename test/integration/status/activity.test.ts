@@ -7,6 +7,8 @@ import {
 } from '../../../src/status/overview/activity.sql.ts';
 import { readCoverage } from '../../../src/status/overview/coverage-status.sql.ts';
 import type { Activity } from '../../../src/status/overview/overview.ts';
+import { until } from '../../support/process/until.ts';
+import { withinHour } from '../../support/process/within-hour.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const HOUR_MS = 3_600_000;
@@ -21,6 +23,16 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
+/** Of one organization, once they are counted in the time of a page: a busy machine may need longer at first. */
+const hoursInTime = async (organizationId = ''): Promise<Activity['hours']> => {
+  let hours: Activity['hours'] | undefined;
+  await until('the hours are counted in time', async () => {
+    hours = await readOrganizationHours(world.database.pool, 24, organizationId);
+    return hours !== undefined;
+  });
+  return hours ?? [];
+};
+
 const totalOf = ({ success, failure, other }: Activity['hours'][number]): number => success + failure + other;
 
 test('events per hour and result, by action time: each hour is there, this one the last, and both ways of counting agree', async () => {
@@ -31,9 +43,14 @@ test('events per hour and result, by action time: each hour is there, this one t
        from audit_events where action_time < now() order by action_time desc limit 8) r where r.position = e.position`,
   );
   for (const organizationId of [undefined, ids[0]]) {
-    const { hours, bySource } = await readActivity(pool, 24, organizationId);
+    const { beganMs, activity, ofOrganization } = await withinHour(async () => ({
+      beganMs: Date.now(),
+      activity: await readActivity(pool, 24, organizationId),
+      ofOrganization: organizationId === undefined ? undefined : await hoursInTime(organizationId),
+    }));
+    const { hours, bySource } = activity;
     expect(hours).toHaveLength(24);
-    expect(Date.now() - (hours.at(-1)?.startMs ?? 0)).toBeLessThan(HOUR_MS + 5_000);
+    expect(beganMs - (hours.at(-1)?.startMs ?? 0)).toBeLessThan(HOUR_MS);
     const counted = hours.reduce((sum, hour) => sum + totalOf(hour), 0);
     for (const { startMs, success, failure, other } of hours) {
       const { rows } = await pool.query(
@@ -53,7 +70,7 @@ test('events per hour and result, by action time: each hour is there, this one t
       expect(counted).toBeGreaterThan(truth / 4);
       expect(counted).toBeLessThan(truth);
       expect(hours.some(({ other }) => other > 0)).toBe(true);
-    } else expect(await readOrganizationHours(pool, 24, organizationId)).toEqual(hours);
+    } else expect(ofOrganization).toEqual(hours);
   }
 });
 
@@ -67,7 +84,7 @@ test('the hours of an organization that cannot be counted in time are left out',
     await client.query('rollback');
     client.release();
   }
-  expect(await readOrganizationHours(pool, 24, ids[0] ?? '')).toHaveLength(24);
+  expect(await hoursInTime(ids[0])).toHaveLength(24);
 });
 
 test('coverage has the gaps of the view, the settle passes and the walks, of the organizations asked for', async () => {
