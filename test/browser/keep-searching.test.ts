@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core';
+import type { Page, Request } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { accessibilityFaults } from '../support/console/accessibility.ts';
 import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/console/console-fixture.ts';
@@ -35,11 +35,25 @@ const holdMonth = async (): Promise<() => Promise<void>> => {
   };
 };
 
+/** Requests for more of a search that are under way. */
+const countRequests = (page: Page) => {
+  const underWay = new Set<Request>();
+  const counts = { most: 0 };
+  page.on('request', (request) => {
+    if (request.resourceType() === 'fetch' && request.url().includes('/events?')) underWay.add(request);
+    counts.most = Math.max(counts.most, underWay.size);
+  });
+  page.on('requestfinished', (request) => underWay.delete(request));
+  page.on('requestfailed', (request) => underWay.delete(request));
+  return counts;
+};
+
 const search = (page: Page, line: string) =>
   page.goto(`${console.url}/events?${new URLSearchParams({ q: line, since: '89d' })}`);
 
 test('a slow search goes on by itself, says how far it is, stops on request, and ends with what it found', async () => {
   const { page, faults } = await console.newPage();
+  const requests = countRequests(page);
   const release = await holdMonth();
   try {
     await search(page, 'text:needle');
@@ -51,6 +65,8 @@ test('a slow search goes on by itself, says how far it is, stops on request, and
     expect(share).toBeGreaterThan(0);
     expect(share).toBeLessThan(1);
     expect(await accessibilityFaults(page)).toEqual([]);
+    // While an answer is on its way: it must not count beside those of the search that goes on.
+    await page.waitForRequest(/\/events\?/);
     await page.getByRole('button', { name: 'Stop', exact: true }).focus();
     await page.keyboard.press('Enter');
     await page.getByText('Stopped.').waitFor();
@@ -60,6 +76,7 @@ test('a slow search goes on by itself, says how far it is, stops on request, and
     await page.getByRole('button', { name: 'Go on', exact: true }).click();
     await release();
     await status.getByText(/to the end/).waitFor();
+    expect(requests.most, 'requests at once').toBe(1);
     expect(await page.locator('[data-row]').count()).toBe(1);
     await page.getByText('1 event on this page').waitFor();
     expect(await page.evaluate('window.hacked')).toBeUndefined();

@@ -13,6 +13,8 @@ const rowsOf = (root) => [...root.querySelectorAll('[data-row]')].map((row) => r
 const nextOf = (root) => root.querySelector('.result-pager [rel=next]');
 
 let isRunning = false;
+/** What is under way since the last start: an answer to it must not come after a stop, nor after a start that follows. */
+let underWay = new AbortController();
 let timer;
 
 const say = (words) => {
@@ -28,6 +30,7 @@ const showShare = ({ fromMs, sinceMs, reachedMs }) => {
 
 const stop = (words) => {
   isRunning = false;
+  underWay.abort();
   clearTimeout(timer);
   button.textContent = 'Go on';
   say(words);
@@ -76,14 +79,14 @@ const take = (came) => {
   loop(0);
 };
 
-const step = async () => {
+const step = async (signal) => {
   if (document.hidden) return loop(WHILE_HIDDEN_MS);
   const asked = nextOf(document).href;
-  const response = await fetch(asked, { headers: { accept: 'text/html' }, redirect: 'manual' });
+  const response = await fetch(asked, { headers: { accept: 'text/html' }, redirect: 'manual', signal });
   // The session has ended: the browser goes to the sign-in page.
   if (response.type === 'opaqueredirect') return location.reload();
   const text = await response.text();
-  if (!isRunning) return;
+  if (signal.aborted) return;
   if (response.status >= 400 && response.status < 500 && response.status !== 429) {
     return stop('Stopped: this search is refused. Reload the page.');
   }
@@ -91,12 +94,14 @@ const step = async () => {
   take(new DOMParser().parseFromString(text, 'text/html'));
 };
 
-const run = () =>
-  step().catch(() => {
-    if (!isRunning) return;
+const run = () => {
+  const { signal } = underWay;
+  return step(signal).catch(() => {
+    if (signal.aborted) return;
     say('No answer in time; trying again.');
     loop(AFTER_TROUBLE_MS);
   });
+};
 
 const loop = (waitMs) => {
   timer = setTimeout(run, waitMs);
@@ -104,6 +109,7 @@ const loop = (waitMs) => {
 
 const start = () => {
   isRunning = true;
+  underWay = new AbortController();
   button.textContent = 'Stop';
   loop(0);
 };
