@@ -208,26 +208,24 @@ describe.concurrent('the one daemon', () => {
       faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 250 },
     });
     await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_LEASE: '2s' });
-    const leaseIsOver = async () => {
-      const { rows } = await world.database.pool.query<{ over: boolean | null }>(
-        'select lease_until < clock_timestamp() as over from sources',
+    const leaseNow = async () => {
+      const { rows } = await world.database.pool.query<{ epoch: number; over: boolean | null }>(
+        'select lease_epoch::integer as epoch, lease_until < clock_timestamp() as over from sources',
       );
-      return rows[0]?.over ?? undefined;
+      return rows[0] ?? { epoch: 0, over: null };
     };
-    const isInWalk = async () => auditRequests(world.simulator).length >= 4 && (await leaseIsOver()) === false;
-    let isOver: boolean | undefined;
-    while (isOver !== true) {
-      // Where it was stopped while it gave the lease back, there is none to run out: once more.
-      daemon.process.child.kill('SIGCONT');
-      await until('it is in its walk', isInWalk);
-      daemon.process.child.kill('SIGSTOP');
-      await until('its lease has run out, or is given back', async () => {
-        isOver = await leaseIsOver();
-        return isOver !== false;
+    const hasSaidSo = () => daemon.process.stdout().includes('lease expired');
+    // Stopped while it took the lease or gave it back, it has nothing to say: once more.
+    while (!hasSaidSo()) {
+      await until('it is in its walk', async () => {
+        return auditRequests(world.simulator).length >= 4 && (await leaseNow()).over === false;
       });
+      daemon.process.child.kill('SIGSTOP');
+      await until('its lease has run out, or is given back', async () => (await leaseNow()).over !== false);
+      const { epoch } = await leaseNow();
+      daemon.process.child.kill('SIGCONT');
+      await until('it has said so, or has another lease', async () => hasSaidSo() || (await leaseNow()).epoch > epoch);
     }
-    daemon.process.child.kill('SIGCONT');
-    await daemon.process.waitFor('lease expired');
     await until('all of it is stored', isStored(world, 600));
     await world.expectExactTruth();
     expect(await daemon.stop()).toBe(143);
