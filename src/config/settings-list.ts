@@ -77,7 +77,7 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
   },
   ORGTRAIL_ARCHIVE_PARQUET: {
     form: 'number',
-    means: 'The version of the encodings of objects that are written: 1 for readers that refuse 2, 6 % larger.',
+    means: 'The version of the encodings of objects that are written: 1 for readers that refuse 2, up to 6 % larger.',
   },
   ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: {
     form: 'text',

@@ -13,8 +13,8 @@ import { NativeLines } from './native-lines.ts';
 
 /** Enough that what a statement costs by itself does not show. */
 const CHUNK_EVENTS = 5_000;
-/** Made in JavaScript at some 35,000 a second (ocsf): nothing else happens in the process meanwhile. */
-const FORMATTED_EVENTS = 1_000;
+/** Made in JavaScript at some 25,000 a second (ocsf): nothing else happens in the process meanwhile. */
+const FORMATTED_EVENTS = 750;
 /** A first one tells how large the events are, which are usually about a kilobyte. */
 const FIRST_CHUNK_EVENTS = 500;
 const FIRST_EVENT_BYTES = 2_048;
