@@ -90,16 +90,19 @@ const instantOf = (row: BinaryRow, index: number): string | null => {
 };
 
 /** The row as the formats take it. */
-export const eventOf = (row: BinaryRow, { feedId, organizationNames }: FeedContext): FeedEvent => {
+export const eventOf = (row: BinaryRow, { feedId, organizationNames }: FeedContext): FeedEvent =>
+  namedEventOf(row, feedId, organizationNames.get(textOf(row, field.organizationId) ?? '') ?? null);
+
+/** The same, if the name of the organization is known already. */
+export const namedEventOf = (row: BinaryRow, feedId: string, organizationName: string | null): FeedEvent => {
   const defects = textOf(row, field.defects);
-  const organizationId = textOf(row, field.organizationId);
   return {
     position: positionOf(row),
     feedId,
     sourceKind: textOf(row, field.sourceKind) ?? '',
     sourceId: textOf(row, field.sourceId) ?? '',
-    organizationId,
-    organizationName: organizationNames.get(organizationId ?? '') ?? null,
+    organizationId: textOf(row, field.organizationId),
+    organizationName,
     accountId: textOf(row, field.accountId),
     accountName: textOf(row, field.accountName),
     zoneId: textOf(row, field.zoneId),

@@ -22,6 +22,7 @@ import {
 import type { FeedHead, FeedSource, PositionLookup } from './feed.ts';
 import { readPieces } from './feed-pieces.ts';
 import { createFeedSignal, type FeedSignal } from './feed-signal.sql.ts';
+import { FormatThreads } from './formatting/format-threads.ts';
 
 /** Each reader holds one for a chunk only, so many readers share them. */
 const CONNECTIONS = 4;
@@ -52,23 +53,32 @@ export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, options: Feed
     onFallback: (reason) => logger.info({ reason }, 'LISTEN/NOTIFY unavailable; polling for new events every second'),
   });
   const archived = openArchive?.(pool);
+  const threads = new FormatThreads({
+    onFailure: (error) =>
+      logger.error({ err: error }, 'a thread that formats events has failed; its readers are cut off'),
+  });
   return {
-    source: createFeedSource(pool, signal, memory, archived),
+    source: createFeedSource({ pool, signal, memory, archived, threads }),
     close: async () => {
       signal.close();
+      await threads.close();
       await archived?.close();
       await close();
     },
   };
 };
 
+interface FeedParts {
+  readonly pool: Pool;
+  readonly signal: FeedSignal;
+  readonly memory: PieceMemory;
+  readonly archived: ArchivedEvents | undefined;
+  readonly threads: FormatThreads;
+}
+
 /** Joins the statements of the store and the formats to what the feed over HTTP and the command `feed` need. */
-const createFeedSource = (
-  pool: Pool,
-  signal: FeedSignal,
-  memory: PieceMemory,
-  archived: ArchivedEvents | undefined,
-): FeedSource => {
+const createFeedSource = (parts: FeedParts): FeedSource => {
+  const { pool, signal, archived } = parts;
   // Each commit wakes all that wait, and all of them ask.
   const readHead = coalesced(() => readFeedHead(pool));
   const readNames = coalesced(() => readOrganizationNames(pool));
@@ -80,7 +90,7 @@ const createFeedSource = (
     },
     ...(archived === undefined ? lookUpHot(pool) : lookUpAll({ pool, archived })),
     waitBeyond: (position, timeoutMs, abort) => signal.waitBeyond(position, timeoutMs, abort),
-    pieces: (head, range, format, gone) => readPieces({ pool, memory, archived, range, format, gone, readNames }, head),
+    pieces: (head, range, format, gone) => readPieces({ ...parts, range, format, gone, readNames }, head),
   };
 };
 

@@ -43,9 +43,15 @@ export class PieceMemory {
   lend(atMostBytes: number): Buffer {
     const free = this.#waiting.size > 0 ? 0 : (this.#extraBytes - this.#extraLent) / SHARE;
     const wanted = Math.min(atMostBytes, MIN_PIECE_BYTES + free, MAX_PIECE_BYTES);
-    let size = MIN_PIECE_BYTES;
-    while (size * 2 <= wanted) size *= 2;
-    return this.#take(size);
+    return this.#take(largestWithin(wanted));
+  }
+
+  /** For a piece more than the two of each stream: undefined if little is left. */
+  lendSpare(atMostBytes: number): Buffer | undefined {
+    const free = (this.#extraBytes - this.#extraLent) / SHARE;
+    if (this.#waiting.size > 0 || free < MIN_PIECE_BYTES) return undefined;
+    const size = largestWithin(Math.min(atMostBytes, free, MAX_PIECE_BYTES));
+    return this.#take(size, size);
   }
 
   /**
@@ -82,10 +88,9 @@ export class PieceMemory {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  #take(bytes: number): Buffer {
+  #take(bytes: number, extra = this.#extraOf(bytes)): Buffer {
     const index = this.#unused.findLastIndex(({ length }) => length === bytes);
-    const buffer = index === -1 ? Buffer.allocUnsafeSlow(bytes) : (this.#unused.splice(index, 1)[0] as Buffer);
-    const extra = this.#extraOf(bytes);
+    const buffer = index === -1 ? sharedBuffer(bytes) : (this.#unused.splice(index, 1)[0] as Buffer);
     this.#lent.set(buffer, extra);
     this.#extraLent += extra;
     this.#lentBytes += bytes;
@@ -115,3 +120,12 @@ const sizeFor = (bytes: number): number => {
   while (size < bytes) size *= 2;
   return size;
 };
+
+const largestWithin = (bytes: number): number => {
+  let size = MIN_PIECE_BYTES;
+  while (size * 2 <= bytes) size *= 2;
+  return size;
+};
+
+/** Shared with the threads that format events. */
+const sharedBuffer = (bytes: number): Buffer => Buffer.from(new SharedArrayBuffer(bytes));

@@ -13,6 +13,7 @@ export interface BinaryRow {
 /** The signature, the flags and the length of a header extension that no version has. */
 const HEADER_BYTES = 19;
 const END_OF_DATA = -1;
+const LENGTH_BYTES = 4;
 
 /** What the driver's queries have beside what its types say; also what the stream library of its author builds on. */
 interface CopyQuery {
@@ -85,17 +86,23 @@ const rowReader = (take: (row: BinaryRow) => void): ((chunk: Buffer) => void) =>
     const fields = bytes.length > offset ? bytes.readInt16BE(offset) : END_OF_DATA;
     if (fields !== END_OF_DATA) {
       if (starts.length !== fields) [starts, lengths] = [new Int32Array(fields), new Int32Array(fields)];
-      let at = offset + 2;
-      for (let field = 0; field < fields; field += 1) {
-        const length = bytes.readInt32BE(at);
-        at += 4;
-        starts[field] = at;
-        lengths[field] = length;
-        if (length > 0) at += length;
-      }
+      const at = fieldsAt(bytes, offset + 2, starts, lengths);
       if (at !== bytes.length) throw new Error('a row of COPY does not end with its message');
       take({ bytes, starts, lengths });
     }
     offset = 0;
   };
+};
+
+/** Finds as many fields as the arrays have room for, the first one's length at `start`. Returns where the last one ends. */
+export const fieldsAt = (bytes: Buffer, start: number, starts: Int32Array, lengths: Int32Array): number => {
+  let at = start;
+  for (let field = 0; field < starts.length; field += 1) {
+    const length = bytes.readInt32BE(at);
+    at += LENGTH_BYTES;
+    starts[field] = at;
+    lengths[field] = length;
+    if (length > 0) at += length;
+  }
+  return at;
 };

@@ -11,6 +11,7 @@ import { eventOf } from '../../../src/feed/feed-row.ts';
 import { type Feed, openFeed } from '../../../src/feed/feed-source.ts';
 import { NativeLines } from '../../../src/feed/native-lines.ts';
 import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import { type FormatName, formatNames, formats } from '../../../src/formats/formats.ts';
 import { formatNative } from '../../../src/formats/native/native.ts';
 import { PieceMemory } from '../../../src/limits/piece-memory.ts';
 import { AbandonedError } from '../../../src/postgres/abandon.ts';
@@ -59,6 +60,8 @@ beforeAll(async () => {
   await commit(pool, await takeLease(pool, 'large'), [
     ...Array.from({ length: 30 }, (_, n) => entryText(`l-${n}`, T0, bulk)),
     entryText('l-single', T0, { blob: 'y'.repeat(4_000_000) }),
+    // Each of these characters is one byte here, and six of JSON in a line that holds the entry twice.
+    ...Array.from({ length: 40 }, (_, n) => entryText(`l-longer-${n}`, T0, { blob: '\x7f'.repeat(50_000) })),
     entryText('l-last'),
   ]);
   end = (await readFeedHead(pool)).position;
@@ -84,7 +87,7 @@ const all = () => ({ after: 0, until: end, organizationIds: undefined });
 
 const linesOf = async (
   range: Parameters<Feed['source']['pieces']>[1],
-  format: 'native' | 'ecs' = 'native',
+  format: FormatName = 'native',
   { source } = feed,
 ) => {
   const pieces: { until: number; events: number; text: string }[] = [];
@@ -156,17 +159,19 @@ describe('pieces of a range', () => {
   test('are the same events, in smaller pieces, where there is little memory, and all of it is given back', async () => {
     const memory = new PieceMemory({ totalBytes: 4 * MIB, streams: 4 });
     const frugal = openFeed(database.url, pino({ level: 'silent' }), { memory });
-    for (const format of ['native', 'ecs'] as const) {
+    for (const format of ['native', 'ecs', 'ocsf'] as const) {
       const { pieces, lines } = await linesOf(all(), format, frugal);
       expect(lines).toEqual((await linesOf(all(), format)).lines);
       for (const { text, events } of pieces) expect(text.length <= MIB || events === 1).toBe(true);
       expect(memory.lentBytes).toBe(0);
     }
-    const some = frugal.source.pieces({ feedId: 'feed', lastDrop: 0 }, all(), 'native')[Symbol.asyncIterator]();
-    await some.next();
-    expect(memory.lentBytes).toBeGreaterThan(0);
-    await some.return?.();
-    expect(memory.lentBytes).toBe(0);
+    for (const format of ['native', 'ocsf'] as const) {
+      const some = frugal.source.pieces({ feedId: 'feed', lastDrop: 0 }, all(), format)[Symbol.asyncIterator]();
+      await some.next();
+      expect(memory.lentBytes).toBeGreaterThan(0);
+      await some.return?.();
+      expect(memory.lentBytes).toBe(0);
+    }
     await frugal.close();
   });
 
@@ -187,10 +192,12 @@ describe('pieces of a range', () => {
     await left.close();
   });
 
-  test('in another format are the same events', async () => {
-    const { pieces, lines } = await linesOf(all(), 'ecs');
-    expect(lines.length).toBe(end);
+  test.each(formatNames)('in the format %s are the same events, each as the format writes it', async (format) => {
+    const { pieces, lines } = await linesOf(all(), format);
     expect(pieces.at(-1)?.until).toBe(end);
+    expect(pieces.map(({ events }) => events).reduce((a, b) => a + b)).toBe(end);
+    const { list } = await listOf(all());
+    expect(lines).toEqual(list.map((event) => formats[format].format(event)));
   });
 
   test('with a filter have only the events of these organizations, and end where the range ends', async () => {

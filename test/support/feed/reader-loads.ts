@@ -42,6 +42,7 @@ export const behaviours = (head: number, ids: readonly string[]) =>
       reads: true,
       follows: true,
     },
+    'readers of OCSF': { readers: 2, path: () => '/v1/events?after=0&limit=60000&format=ocsf', reads: true },
     exports: { readers: 20, path: () => '/v1/search?format=csv', reads: true },
   }) satisfies Record<string, Behaviour>;
 

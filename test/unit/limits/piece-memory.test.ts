@@ -35,20 +35,44 @@ describe('the memory of pieces', () => {
   });
 
   test('whatever is lent and given back, two of the smallest pieces for each stream are always available', () => {
-    const step = fc.record({ give: fc.boolean(), bytes: fc.integer({ min: 1, max: 20 * MIB }), which: fc.nat() });
+    const step = fc.record({
+      do: fc.constantFrom('give', 'lend', 'spare'),
+      bytes: fc.integer({ min: 1, max: 20 * MIB }),
+      which: fc.nat(),
+    });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
         const memory = new PieceMemory({ totalBytes: 16 * MIB, streams: 8 });
         const lent: Buffer[] = [];
-        for (const { give, bytes, which } of steps) {
-          const [buffer] = give ? lent.splice(which % Math.max(1, lent.length), 1) : [];
+        const spare: Buffer[] = [];
+        for (const { do: action, bytes, which } of steps) {
+          const from = which % 2 === 0 ? lent : spare;
+          const [buffer] = action === 'give' ? from.splice(which % Math.max(1, from.length), 1) : [];
+          const more = action === 'spare' ? memory.lendSpare(bytes) : undefined;
           if (buffer !== undefined) memory.giveBack(buffer);
-          else if (lent.length < 16) lent.push(memory.lend(bytes));
+          if (more !== undefined) spare.push(more);
+          if (action === 'lend' && lent.length < 16) lent.push(memory.lend(bytes));
           expect(memory.lentBytes + (16 - lent.length) * SMALLEST).toBeLessThanOrEqual(16 * MIB);
         }
       }),
       { numRuns: 200 },
     );
+  });
+
+  test('lends more than two to a stream while there is much, and none of it while a large event waits', async () => {
+    const memory = new PieceMemory({ totalBytes: 16 * MIB, streams: 8 });
+    const first = memory.lendSpare(100 * MIB);
+    expect(first?.length).toBe(2 * MIB);
+    const more: Buffer[] = [];
+    for (let next = memory.lendSpare(MIB); next !== undefined; next = memory.lendSpare(MIB)) more.push(next);
+    expect(more.length).toBeGreaterThan(3);
+    const waiting = memory.lendLarge(11 * MIB, never);
+    expect(memory.lendSpare(1)).toBeUndefined();
+    for (const buffer of more) memory.giveBack(buffer);
+    await Promise.resolve();
+    expect(memory.lendSpare(1)).toBeUndefined();
+    memory.giveBack(first as Buffer);
+    expect((await waiting).length).toBe(11 * MIB);
   });
 
   test('a single event that is larger waits until so much is free; meanwhile others get the smallest pieces', async () => {

@@ -1,0 +1,153 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { packageFile } from '../../package/package-files.ts';
+import { type FormatJob, type FormattedPart, formatRows } from './format-rows.ts';
+
+/** More make one reader no faster: then the rest of the process is at work all the time. */
+const MAX_THREADS = 2;
+/** The others are for PostgreSQL and the rest of the process. */
+const CORES_PER_THREAD = 2;
+/** What lives for one line only. With four times as much a thread takes 10 MB more, and is no faster. */
+const YOUNG_GENERATION_MB = 4;
+/** Of so few, the way to another thread and back takes longer than they do. New events come in such pieces. */
+const MAX_ROWS_AT_ONCE = 10;
+/** A thread that is kept for a next reader has about 10 MB. */
+const IDLE_MS = 60_000;
+
+/** What a thread is sent. */
+export interface FormatRequest {
+  readonly id: number;
+  /** Its memory arrives as a plain array of the same shared bytes. */
+  readonly job: FormatJob;
+}
+
+/** What it answers. */
+export interface FormatResponse {
+  readonly id: number;
+  readonly part: FormattedPart;
+}
+
+interface Pending {
+  readonly resolve: (part: FormattedPart) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly pending: Map<number, Pending>;
+}
+
+export interface FormatThreadsOptions {
+  /** Told why a thread has ended by itself, which only a defect or a lack of memory does. */
+  readonly onFailure: (error: unknown) => void;
+  /** Default: one, or two if there are four cores. */
+  readonly maxThreads?: number;
+}
+
+/**
+ * Formats rows in threads of their own, so that a reader of history takes nothing from the rest of the process. They start with the first
+ * long piece, and end when they have had nothing to do for a minute.
+ */
+export class FormatThreads {
+  readonly #onFailure: (error: unknown) => void;
+  readonly #maxThreads: number;
+  readonly #threads = new Set<Thread>();
+  #lastId = 0;
+  #idle: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor({ onFailure, maxThreads = threadsFor(availableParallelism()) }: FormatThreadsOptions) {
+    this.#onFailure = onFailure;
+    this.#maxThreads = maxThreads;
+  }
+
+  /** How many pieces are formatted at once. */
+  get width(): number {
+    return this.#maxThreads;
+  }
+
+  /** Running at present. */
+  get threads(): number {
+    return this.#threads.size;
+  }
+
+  /**
+   * Formats these rows; `rows` is how many there are. Rejects if the thread ends, which is when nothing is written to the memory any
+   * more. The memory must be shared.
+   */
+  async format(job: FormatJob, rows: number): Promise<FormattedPart> {
+    if (rows <= MAX_ROWS_AT_ONCE) return formatRows(job);
+    if (this.#isClosed) throw new Error('the feed is closed');
+    clearTimeout(this.#idle);
+    const thread = this.#leastBusy();
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const request: FormatRequest = { id, job };
+    try {
+      return await new Promise<FormattedPart>((resolve, reject) => {
+        thread.pending.set(id, { resolve, reject });
+        thread.worker.ref();
+        thread.worker.postMessage(request);
+      });
+    } finally {
+      thread.pending.delete(id);
+      if (thread.pending.size === 0) thread.worker.unref();
+      this.#endWhenIdle();
+    }
+  }
+
+  /** Ends all threads; what is under way rejects. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#idle);
+    await this.#end();
+  }
+
+  #leastBusy(): Thread {
+    const [least] = [...this.#threads].sort((a, b) => a.pending.size - b.pending.size);
+    if (least !== undefined && (least.pending.size === 0 || this.#threads.size === this.#maxThreads)) return least;
+    return this.#start();
+  }
+
+  #start(): Thread {
+    const worker = new Worker(threadFile(), {
+      name: 'format',
+      execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
+    const thread: Thread = { worker, pending: new Map() };
+    let failure: unknown;
+    worker.unref();
+    worker.on('message', ({ id, part }: FormatResponse) => thread.pending.get(id)?.resolve(part));
+    worker.on('error', (error: unknown) => {
+      failure = error;
+      this.#onFailure(error);
+    });
+    worker.on('exit', () => {
+      this.#threads.delete(thread);
+      const error = new Error('the thread that formats events has ended', { cause: failure });
+      for (const { reject } of thread.pending.values()) reject(error);
+    });
+    this.#threads.add(thread);
+    return thread;
+  }
+
+  #endWhenIdle(): void {
+    if (this.#isClosed || [...this.#threads].some(({ pending }) => pending.size > 0)) return;
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => void this.#end(), IDLE_MS).unref();
+  }
+
+  async #end(): Promise<void> {
+    const ending = [...this.#threads];
+    // None is given work any more.
+    this.#threads.clear();
+    await Promise.all(ending.map(({ worker }) => worker.terminate()));
+  }
+}
+
+/** The code runs from src/ in a checkout, and from a bundle in an installed package. */
+const threadFile = (): string =>
+  packageFile(import.meta.filename.endsWith('.ts') ? 'src/feed/formatting/format-thread.ts' : 'dist/format-thread.js');
+
+const threadsFor = (cores: number): number => Math.max(1, Math.min(MAX_THREADS, Math.floor(cores / CORES_PER_THREAD)));

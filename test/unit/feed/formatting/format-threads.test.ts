@@ -1,0 +1,121 @@
+import fc from 'fast-check';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { namedEventOf } from '../../../../src/feed/feed-row.ts';
+import type { FormatJob } from '../../../../src/feed/formatting/format-rows.ts';
+import { FormatThreads } from '../../../../src/feed/formatting/format-threads.ts';
+import { PackedRows } from '../../../../src/feed/formatting/packed-rows.ts';
+import { type FormatName, formatNames, formats } from '../../../../src/formats/formats.ts';
+import { organizationNames, rowOf, someRow } from './some-rows.ts';
+
+const failures: unknown[] = [];
+let threads = new FormatThreads({ onFailure: (error) => failures.push(error), maxThreads: 2 });
+afterEach(async () => {
+  await threads.close();
+  threads = new FormatThreads({ onFailure: (error) => failures.push(error), maxThreads: 2 });
+  failures.length = 0;
+});
+
+const ROWS = 500;
+const events = fc.sample(someRow, { seed: 20261128, numRuns: ROWS });
+
+/** All rows in shared memory with so much room for lines. */
+const packed = (format: FormatName, linesBytes: number): FormatJob => {
+  const memory = Buffer.from(new SharedArrayBuffer(1_000_000 + linesBytes));
+  const rows = new PackedRows(organizationNames, memory, 1_000_000);
+  for (const event of events) expect(rows.add(rowOf(event))).toBe(0);
+  return { format, feedId: 'feed', memory: memory.subarray(0, rows.end + linesBytes), rowsEnd: rows.end, from: 0 };
+};
+
+const expected = (format: FormatName): string =>
+  events
+    .map((event) => {
+      const name = organizationNames.get(event.organizationId ?? '') ?? null;
+      return `${formats[format].format(namedEventOf(rowOf(event), 'feed', name))}\n`;
+    })
+    .join('');
+
+describe('rows that are formatted in a thread', () => {
+  test.each(formatNames)('are lines of %s, to the byte', async (format) => {
+    const job = packed(format, 4_000_000);
+    const part = await threads.format(job, ROWS);
+    expect(part).toMatchObject({ events: ROWS, until: events.at(-1)?.position, next: job.rowsEnd, lackingBytes: 0 });
+    expect(job.memory.toString('utf8', job.rowsEnd, part.linesEnd)).toBe(expected(format));
+    expect(threads.threads).toBe(1);
+  });
+
+  test('are as many lines as have room, and go on from there', async () => {
+    const job = packed('ocsf', 100_000);
+    const texts: string[] = [];
+    let from = 0;
+    while (from < job.rowsEnd) {
+      const part = await threads.format({ ...job, from }, ROWS);
+      expect(part.events).toBeGreaterThan(0);
+      expect(part.linesEnd).toBeLessThanOrEqual(job.memory.length);
+      texts.push(job.memory.toString('utf8', job.rowsEnd, part.linesEnd));
+      from = part.next;
+    }
+    expect(texts.length).toBeGreaterThan(3);
+    expect(texts.join('')).toBe(expected('ocsf'));
+  });
+
+  test('say what the first one needs if it has no room by itself', async () => {
+    const job = packed('ocsf', 100);
+    const { events, next, lackingBytes } = await threads.format(job, ROWS);
+    expect({ events, next }).toEqual({ events: 0, next: 0 });
+    const [first = ''] = expected('ocsf').split('\n');
+    expect(lackingBytes).toBeGreaterThan(Buffer.byteLength(first));
+    expect(lackingBytes).toBeLessThan(Buffer.byteLength(first) + 1_000);
+  });
+});
+
+describe('the threads', () => {
+  test('are as many as there is work for at once, two at most, and none for a few rows', async () => {
+    const job = packed('ecs', 4_000_000);
+    const [row = events[0]] = events;
+    const few = new PackedRows(organizationNames, job.memory, 10_000);
+    if (row !== undefined) few.add(rowOf(row));
+    expect(await threads.format({ ...job, rowsEnd: few.end }, 1)).toMatchObject({ events: 1 });
+    expect(threads.threads).toBe(0);
+    await Promise.all([1, 2, 3, 4, 5].map(() => threads.format(packed('ecs', 4_000_000), ROWS)));
+    expect(threads.threads).toBe(2);
+  });
+
+  test('that fail are told of, fail what they had, and are replaced', async () => {
+    const broken = packed('unknown' as FormatName, 4_000_000);
+    const both = await Promise.allSettled([
+      threads.format(broken, ROWS),
+      threads.format(packed('cef', 4_000_000), ROWS),
+    ]);
+    expect(both[0]).toMatchObject({ status: 'rejected', reason: { message: expect.stringContaining('has ended') } });
+    expect(both[1]).toMatchObject({ status: 'fulfilled', value: { events: ROWS } });
+    expect(failures).toEqual([expect.objectContaining({ message: expect.stringContaining('format') })]);
+    expect(threads.threads).toBe(1);
+    await Promise.all([1, 2].map(() => threads.format(packed('cef', 4_000_000), ROWS)));
+    expect(threads.threads).toBe(2);
+  });
+
+  test('end after a minute without work, and start again', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      await threads.format(packed('leef', 4_000_000), ROWS);
+      await vi.advanceTimersByTimeAsync(59_000);
+      await threads.format(packed('leef', 4_000_000), ROWS);
+      await vi.advanceTimersByTimeAsync(59_000);
+      expect(threads.threads).toBe(1);
+      const next = vi.advanceTimersByTimeAsync(1_000).then(() => threads.format(packed('leef', 4_000_000), ROWS));
+      expect(await next).toMatchObject({ events: ROWS });
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(threads.threads).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('fail what is under way when they are closed, and take no more', async () => {
+    const under = threads.format(packed('ocsf', 4_000_000), ROWS);
+    const fails = expect(under).rejects.toThrow('has ended');
+    await threads.close();
+    await fails;
+    await expect(threads.format(packed('ocsf', 4_000_000), ROWS)).rejects.toThrow('closed');
+  });
+});
