@@ -1,3 +1,4 @@
+import type { MemoryKind } from '../limits/piece-memory.ts';
 import type { ChunkEnd } from './feed.sql.ts';
 import type { FeedPiece, FeedRange } from './feed.ts';
 
@@ -17,6 +18,10 @@ export interface ChunkReader {
   readonly maxEvents: number;
   /** So many times what `bytes` of a chunk are is the memory that its events need. */
   readonly share: number;
+  /** What memory it reads into. */
+  readonly memory: MemoryKind;
+  /** What the events of the last chunk took each; undefined before the first. */
+  readonly bytesEach: number | undefined;
   /** How many chunks may be on their way behind the one that is handed out. */
   readonly ahead: number;
   /** Reads the next events of the range, up to `maxEvents`, into the memory. On abort the statement is cancelled. */

@@ -26,7 +26,6 @@ export class ChunksAhead {
   readonly #queue: Lent[] = [];
   #current: Lent | undefined;
   #last: Promise<Chunk | undefined> | undefined;
-  #bytesEach: number | undefined;
   #isAtEnd = false;
 
   constructor(reader: ChunkReader, memory: PieceMemory, range: FeedRange, gone: AbortSignal) {
@@ -62,7 +61,7 @@ export class ChunksAhead {
   }
 
   #fill(): void {
-    const ahead = this.#bytesEach === undefined ? 1 : this.#reader.ahead;
+    const ahead = this.#reader.bytesEach === undefined ? 1 : this.#reader.ahead;
     while (!this.#isAtEnd && this.#queue.length < ahead) {
       const memory = this.#lend();
       if (memory === undefined) return;
@@ -75,32 +74,33 @@ export class ChunksAhead {
   }
 
   #lend(): Buffer | undefined {
-    const { maxEvents, share } = this.#reader;
-    const events = this.#bytesEach === undefined ? FIRST_CHUNK_EVENTS : maxEvents;
-    const wanted = 2 * share * Math.min(events, this.#range.until - this.#range.after) * this.#estimate();
+    const { share, memory } = this.#reader;
+    const wanted = 2 * share * Math.min(this.#mostEvents(), this.#range.until - this.#range.after) * this.#estimate();
     const held = this.#queue.length + (this.#current === undefined ? 0 : 1);
-    return held < SURE_CHUNKS ? this.#memory.lend(wanted) : this.#memory.lendSpare(wanted);
+    return held < SURE_CHUNKS ? this.#memory.lend(wanted, memory) : this.#memory.lendSpare(wanted, memory);
   }
 
   async #readBehind(before: Promise<Chunk | undefined> | undefined, memory: Buffer): Promise<Chunk | undefined> {
     const last = await before;
     if (this.#isAtEnd) return undefined;
     const after = last?.until ?? this.#range.after;
-    const { maxEvents, share } = this.#reader;
+    const { share } = this.#reader;
     const fitting = Math.floor((FILLED_SHARE * memory.length) / (share * this.#estimate()));
-    const most = last === undefined ? FIRST_CHUNK_EVENTS : maxEvents;
-    const events = Math.max(1, Math.min(fitting, most, this.#range.until - after));
+    const events = Math.max(1, Math.min(fitting, this.#mostEvents(), this.#range.until - after));
     const chunk = await this.#reader.read(memory, { ...this.#range, after }, events, {
       signal: this.#signal,
       isAlone: false,
     });
-    if (chunk.events > 0) this.#bytesEach = chunk.bytes / chunk.events;
     const lacks = chunk.events === 0 && chunk.lackingBytes > 0;
     this.#isAtEnd ||= lacks || chunk.until >= this.#range.until;
     return chunk;
   }
 
+  #mostEvents(): number {
+    return this.#reader.bytesEach === undefined ? FIRST_CHUNK_EVENTS : this.#reader.maxEvents;
+  }
+
   #estimate(): number {
-    return this.#bytesEach ?? FIRST_EVENT_BYTES;
+    return this.#reader.bytesEach ?? FIRST_EVENT_BYTES;
   }
 }

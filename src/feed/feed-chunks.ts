@@ -27,13 +27,31 @@ export interface ChunkSource {
 }
 
 export const chunkReader = (source: ChunkSource, context: FeedContext, format: FormatName): ChunkReader =>
-  format === 'native' ? nativeChunks(source, context) : formattedChunks(source, context, format);
+  noting(format === 'native' ? nativeChunks(source, context) : formattedChunks(source, context, format));
 
-const nativeChunks = (source: ChunkSource, context: FeedContext): ChunkReader => {
+type Chunks = Omit<ChunkReader, 'bytesEach'>;
+
+const noting = (chunks: Chunks): ChunkReader => {
+  let bytesEach: number | undefined;
+  return {
+    ...chunks,
+    get bytesEach() {
+      return bytesEach;
+    },
+    read: async (...how) => {
+      const chunk = await chunks.read(...how);
+      if (chunk.events > 0) bytesEach = chunk.bytes / chunk.events;
+      return chunk;
+    },
+  };
+};
+
+const nativeChunks = (source: ChunkSource, context: FeedContext): Chunks => {
   const writer = new NativeLines(context);
   return {
     maxEvents: NATIVE_EVENTS,
     share: 1,
+    memory: 'own',
     ahead: 1,
     read: async (memory, range, maxEvents, { signal }) => {
       const start = () => {
@@ -53,9 +71,10 @@ async function* onePiece(end: ChunkEnd, lines: Buffer): AsyncGenerator<FeedPiece
   return 0;
 }
 
-const formattedChunks = (source: ChunkSource, context: FeedContext, format: FormatName): ChunkReader => ({
+const formattedChunks = (source: ChunkSource, context: FeedContext, format: FormatName): Chunks => ({
   maxEvents: FORMATTED_EVENTS,
   share: ROWS_SHARE,
+  memory: 'shared',
   ahead: 1 + source.threads.width,
   read: async (memory, range, maxEvents, { signal, isAlone }) => {
     const maxBytes = isAlone ? memory.length : Math.floor(memory.length / ROWS_SHARE);

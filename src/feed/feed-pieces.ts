@@ -82,7 +82,7 @@ async function* alone(
   range: FeedRange,
   lackingBytes: number,
 ): AsyncGenerator<FeedPiece, number, void> {
-  const lent = await memory.lendLarge(lackingBytes, gone);
+  const lent = await memory.lendLarge(lackingBytes, gone, reader.memory);
   let chunk: Chunk | undefined;
   try {
     chunk = await reader.read(lent, range, 1, { signal: gone, isAlone: true });

@@ -7,6 +7,9 @@ const SHARE = 4;
 /** Kept for the next pieces: a new buffer for each would keep the garbage collector busy. */
 const MAX_UNUSED_BYTES = 24 * MIB;
 
+/** `shared`: other threads may read and write it. Copying into it takes longer. */
+export type MemoryKind = 'own' | 'shared';
+
 export interface PieceMemoryOptions {
   /** Of all pieces together, but for a single larger event. Default 64 MiB. */
   readonly totalBytes?: number;
@@ -40,25 +43,25 @@ export class PieceMemory {
   }
 
   /** At most so large, and never smaller than the smallest piece. Its content is whatever was in it. */
-  lend(atMostBytes: number): Buffer {
+  lend(atMostBytes: number, kind: MemoryKind = 'own'): Buffer {
     const free = this.#waiting.size > 0 ? 0 : (this.#extraBytes - this.#extraLent) / SHARE;
     const wanted = Math.min(atMostBytes, MIN_PIECE_BYTES + free, MAX_PIECE_BYTES);
-    return this.#take(largestWithin(wanted));
+    return this.#take(largestWithin(wanted), kind);
   }
 
   /** For a piece more than the two of each stream: undefined if little is left. */
-  lendSpare(atMostBytes: number): Buffer | undefined {
+  lendSpare(atMostBytes: number, kind: MemoryKind = 'own'): Buffer | undefined {
     const free = (this.#extraBytes - this.#extraLent) / SHARE;
     if (this.#waiting.size > 0 || free < MIN_PIECE_BYTES) return undefined;
     const size = largestWithin(Math.min(atMostBytes, free, MAX_PIECE_BYTES));
-    return this.#take(size, size);
+    return this.#take(size, kind, size);
   }
 
   /**
    * For an event that no piece holds. Waits until so much is free; one that is larger than everything is lent when nothing else is
    * lent beyond the smallest pieces. Rejects with the signal's reason on abort.
    */
-  async lendLarge(bytes: number, signal: AbortSignal): Promise<Buffer> {
+  async lendLarge(bytes: number, signal: AbortSignal, kind: MemoryKind = 'own'): Promise<Buffer> {
     const size = sizeFor(bytes);
     const extra = this.#extraOf(size);
     while (this.#extraLent + extra > this.#extraBytes) {
@@ -73,7 +76,7 @@ export class PieceMemory {
         signal.addEventListener('abort', wake, { once: true });
       });
     }
-    return this.#take(size);
+    return this.#take(size, kind);
   }
 
   /** Only what is not read or written any more. */
@@ -88,9 +91,9 @@ export class PieceMemory {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  #take(bytes: number, extra = this.#extraOf(bytes)): Buffer {
-    const index = this.#unused.findLastIndex(({ length }) => length === bytes);
-    const buffer = index === -1 ? sharedBuffer(bytes) : (this.#unused.splice(index, 1)[0] as Buffer);
+  #take(bytes: number, kind: MemoryKind, extra = this.#extraOf(bytes)): Buffer {
+    const index = this.#unused.findLastIndex((unused) => unused.length === bytes && kindOf(unused) === kind);
+    const buffer = index === -1 ? newBuffer(bytes, kind) : (this.#unused.splice(index, 1)[0] as Buffer);
     this.#lent.set(buffer, extra);
     this.#extraLent += extra;
     this.#lentBytes += bytes;
@@ -127,5 +130,7 @@ const largestWithin = (bytes: number): number => {
   return size;
 };
 
-/** Shared with the threads that format events. */
-const sharedBuffer = (bytes: number): Buffer => Buffer.from(new SharedArrayBuffer(bytes));
+const newBuffer = (bytes: number, kind: MemoryKind): Buffer =>
+  kind === 'shared' ? Buffer.from(new SharedArrayBuffer(bytes)) : Buffer.allocUnsafeSlow(bytes);
+
+const kindOf = ({ buffer }: Buffer): MemoryKind => (buffer instanceof SharedArrayBuffer ? 'shared' : 'own');

@@ -121,6 +121,7 @@ export class FormatThreads {
     worker.on('message', ({ id, part }: FormatResponse) => thread.pending.get(id)?.resolve(part));
     worker.on('error', (error: unknown) => {
       failure = error;
+      this.#threads.delete(thread);
       this.#onFailure(error);
     });
     worker.on('exit', () => {

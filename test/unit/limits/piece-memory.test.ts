@@ -31,6 +31,11 @@ describe('the memory of pieces', () => {
     memory.giveBack(lent);
     expect(memory.lentBytes).toBe(0);
     expect(memory.lend(MIB)).toBe(lent);
+    const shared = memory.lend(MIB, 'shared');
+    expect(shared.buffer).toBeInstanceOf(SharedArrayBuffer);
+    memory.giveBack(shared);
+    expect(memory.lend(MIB).buffer).not.toBeInstanceOf(SharedArrayBuffer);
+    expect(memory.lend(MIB, 'shared')).toBe(shared);
     expect(() => memory.giveBack(Buffer.alloc(1))).toThrow('not lent');
   });
 
