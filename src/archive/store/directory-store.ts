@@ -10,35 +10,46 @@ type Directory = Extract<ArchiveTarget, { kind: 'file' }>;
 export const objectsInDirectory = ({ name, directory }: Directory): ObjectStore => ({
   name,
   put: async (key, bytes) => {
-    await (await open(directory, 'r')).close();
+    await requireDirectory(directory);
     const file = join(directory, key);
     await mkdir(dirname(file), { recursive: true });
     await replaceFile(file, bytes);
     return { versionId: undefined, lockedUntilMs: undefined };
   },
   get: async (key) => {
-    await (await open(directory, 'r')).close();
+    await requireDirectory(directory);
     try {
       return await readFile(join(directory, key));
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      if (isMissing(error)) return undefined;
       throw error;
     }
   },
   getRange: async (key, { from, to }) => {
-    await (await open(directory, 'r')).close();
+    await requireDirectory(directory);
     const bytes = Buffer.allocUnsafeSlow(to - from);
     try {
       await using file = await open(join(directory, key), 'r');
       const { bytesRead } = await file.read(bytes, 0, bytes.length, from);
       return bytesRead === bytes.length ? bytes : undefined;
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      if (isMissing(error)) return undefined;
       throw error;
     }
   },
   close: async () => {},
 });
+
+const requireDirectory = async (directory: string): Promise<void> => {
+  try {
+    await (await open(directory, 'r')).close();
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    throw new Error('the directory does not exist: make it, or mount the disk that it is on', { cause: error });
+  }
+};
+
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
 
 /** Never half a file by its name: the name appears once all of it is on the disk. */
 const replaceFile = async (file: string, bytes: Uint8Array): Promise<void> => {
