@@ -11,6 +11,7 @@ import type { FormatThreads } from './formatting/format-threads.ts';
 import { FormattedChunk } from './formatting/formatted-chunk.ts';
 import { PackedRows } from './formatting/packed-rows.ts';
 import { NativeLines } from './native-lines.ts';
+import { retryWhileBusy } from './retry-while-busy.ts';
 
 /** Enough that what a statement costs by itself does not show. */
 const NATIVE_EVENTS = 5_000;
@@ -38,8 +39,10 @@ const noting = (chunks: Chunks): ChunkReader => {
     get bytesEach() {
       return bytesEach;
     },
-    read: async (...how) => {
-      const chunk = await chunks.read(...how);
+    read: async (memory, range, maxEvents, options) => {
+      const read = () => chunks.read(memory, range, maxEvents, options);
+      // Only the first one can be refused: then the answer has not begun.
+      const chunk = await (bytesEach === undefined ? read() : retryWhileBusy(read, options.signal));
       if (chunk.events > 0) bytesEach = chunk.bytes / chunk.events;
       return chunk;
     },

@@ -10,6 +10,7 @@ import type { FeedPiece, FeedRange } from './feed.ts';
 import { chunkReader } from './feed-chunks.ts';
 import type { FeedContext } from './feed-row.ts';
 import type { FormatThreads } from './formatting/format-threads.ts';
+import { retryWhileBusy } from './retry-while-busy.ts';
 
 /** One reading of a range. */
 export interface Reading {
@@ -36,7 +37,9 @@ export async function* readPieces(
   const context = { feedId, organizationNames: await reading.readNames() };
   const gone = reading.gone ?? new AbortController().signal;
   const parts = { reader: chunkReader(reading, context, reading.format), memory, gone };
+  const missed = () => readMissedEvents(pool, after, lastDrop, { hasArchive });
   let after = range.after;
+  let isBegun = false;
   let lackingBytes = 0;
   while (after < range.until) {
     const rest = { ...range, after };
@@ -45,7 +48,8 @@ export async function* readPieces(
       let step = await pieces.next();
       for (; step.done !== true; step = await pieces.next()) {
         // Before it is handed on: a reader that has it continues after it, and would not learn what was dropped before it.
-        if ((await readMissedEvents(pool, after, lastDrop, { hasArchive })) !== undefined) throw goneMeanwhile(after);
+        if ((await (isBegun ? retryWhileBusy(missed, gone) : missed())) !== undefined) throw goneMeanwhile(after);
+        isBegun = true;
         after = step.value.until;
         yield step.value;
       }

@@ -1,5 +1,6 @@
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BusyError } from '../../../src/errors.ts';
 import {
   eachFeedRow,
   positionOfNth,
@@ -7,14 +8,18 @@ import {
   readOrganizationNames,
   readPositionCheck,
 } from '../../../src/feed/feed.sql.ts';
+import { readPieces } from '../../../src/feed/feed-pieces.ts';
 import { eventOf } from '../../../src/feed/feed-row.ts';
 import { type Feed, openFeed } from '../../../src/feed/feed-source.ts';
+import { FormatThreads } from '../../../src/feed/formatting/format-threads.ts';
 import { NativeLines } from '../../../src/feed/native-lines.ts';
+import { retryWhileBusy } from '../../../src/feed/retry-while-busy.ts';
 import type { FeedEvent } from '../../../src/formats/feed-event.ts';
 import { type FormatName, formatNames, formats } from '../../../src/formats/formats.ts';
 import { formatNative } from '../../../src/formats/native/native.ts';
 import { PieceMemory } from '../../../src/limits/piece-memory.ts';
 import { AbandonedError } from '../../../src/postgres/abandon.ts';
+import { createSharedPool } from '../../../src/postgres/shared-pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
 import { addSources, commit, entryText, pageOf, T0, takeLease } from '../../support/postgres/store-fixture.ts';
@@ -61,7 +66,7 @@ beforeAll(async () => {
     ...Array.from({ length: 30 }, (_, n) => entryText(`l-${n}`, T0, bulk)),
     entryText('l-single', T0, { blob: 'y'.repeat(4_000_000) }),
     // Each of these characters is one byte here, and six of JSON in a line that holds the entry twice.
-    ...Array.from({ length: 40 }, (_, n) => entryText(`l-longer-${n}`, T0, { blob: '\x7f'.repeat(50_000) })),
+    ...Array.from({ length: 12 }, (_, n) => entryText(`l-longer-${n}`, T0, { blob: '\x7f'.repeat(50_000) })),
     entryText('l-last'),
   ]);
   end = (await readFeedHead(pool)).position;
@@ -205,6 +210,29 @@ describe('pieces of a range', () => {
     expect(lines.map((line) => JSON.parse(line).organization_id)).toEqual(Array.from({ length: 8 }, () => 'odd'));
     expect(pieces.at(-1)?.until).toBe(end);
     expect((await linesOf({ ...all(), organizationIds: ['unknown'] })).lines).toEqual([]);
+  });
+
+  test('of a reader whose answer has begun wait while others have all connections; the first one is refused', async () => {
+    const shared = { max: 1, what: 'a test', maxWaitMs: 50 };
+    const pool = createSharedPool(database.url, shared, () => {});
+    const threads = new FormatThreads({ onFailure: () => {} });
+    const readNames = () => readOrganizationNames(database.pool);
+    const parts = { pool, threads, memory: new PieceMemory(), archived: undefined, gone: undefined, readNames };
+    const pieces = () => readPieces({ ...parts, range: all(), format: 'ocsf' }, { feedId: 'feed', lastDrop: 0 });
+    const others = await pool.connect();
+    await expect(pieces().next()).rejects.toBeInstanceOf(BusyError);
+    others.release();
+    const begun = pieces();
+    let events = (await begun.next()).value?.events ?? 0;
+    const more = await retryWhileBusy(() => pool.connect(), new AbortController().signal);
+    const next = begun.next();
+    await expect(pool.query('select')).rejects.toBeInstanceOf(BusyError);
+    more.release();
+    for (let piece = await next; piece.done !== true; piece = await begun.next()) events += piece.value.events;
+    expect(events).toBe(end);
+    expect(parts.memory.lentBytes).toBe(0);
+    await threads.close();
+    await pool.end();
   });
 
   test('of nothing are none', async () => {
