@@ -41,8 +41,9 @@ export class ArchivedRow {
   }
 
   #text(index: number, value: Uint8Array | null): void {
-    if (value === null) this.#begin(index, -1, 0);
-    else this.#bytes.set(value, this.#begin(index, value.length, value.length));
+    const start = this.#begin(index, value?.length ?? -1, value?.length ?? 0);
+    // Only now: a large value has other bytes.
+    if (value !== null) this.#bytes.set(value, start);
   }
 
   /** Writes the length, and returns where the value goes. */
