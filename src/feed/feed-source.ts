@@ -54,8 +54,7 @@ export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, options: Feed
   });
   const archived = openArchive?.(pool);
   const threads = new FormatThreads({
-    onFailure: (error) =>
-      logger.error({ err: error }, 'a thread that formats events has failed; its readers are cut off'),
+    onFailure: (error) => logger.error({ err: error }, 'events could not be formatted; their readers are cut off'),
   });
   return {
     source: createFeedSource({ pool, signal, memory, archived, threads }),

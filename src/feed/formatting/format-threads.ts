@@ -11,6 +11,8 @@ const CORES_PER_THREAD = 2;
 const YOUNG_GENERATION_MB = 4;
 /** Of so few, the way to another thread and back takes longer than they do. New events come in such pieces. */
 const MAX_ROWS_AT_ONCE = 10;
+/** Larger ones may take more than a moment, even if they are few. */
+const MAX_BYTES_AT_ONCE = 65_536;
 /** A thread that is kept for a next reader has about 10 MB. */
 const IDLE_MS = 60_000;
 
@@ -21,15 +23,12 @@ export interface FormatRequest {
   readonly job: FormatJob;
 }
 
-/** What it answers. */
-export interface FormatResponse {
-  readonly id: number;
-  readonly part: FormattedPart;
-}
+/** What it answers; `error`: the rows cannot be formatted. */
+export type FormatResponse = { readonly id: number } & ({ readonly part: FormattedPart } | { readonly error: unknown });
 
 interface Pending {
   readonly resolve: (part: FormattedPart) => void;
-  readonly reject: (error: Error) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 interface Thread {
@@ -38,7 +37,7 @@ interface Thread {
 }
 
 export interface FormatThreadsOptions {
-  /** Told why a thread has ended by itself, which only a defect or a lack of memory does. */
+  /** Told why rows could not be formatted, or why a thread has ended by itself: only a defect or a lack of memory does that. */
   readonly onFailure: (error: unknown) => void;
   /** Default: one, or two if there are four cores. */
   readonly maxThreads?: number;
@@ -72,11 +71,11 @@ export class FormatThreads {
   }
 
   /**
-   * Formats these rows; `rows` is how many there are. Rejects if the thread ends, which is when nothing is written to the memory any
-   * more. The memory must be shared.
+   * Formats these rows; `rows` is how many there are. Rejects if they cannot be formatted or the thread ends, which is when nothing is
+   * written to the memory any more. The memory must be shared.
    */
   async format(job: FormatJob, rows: number): Promise<FormattedPart> {
-    if (rows <= MAX_ROWS_AT_ONCE) return formatRows(job);
+    if (rows <= MAX_ROWS_AT_ONCE && job.rowsEnd - job.from <= MAX_BYTES_AT_ONCE) return formatRows(job);
     if (this.#isClosed) throw new Error('the feed is closed');
     clearTimeout(this.#idle);
     const thread = this.#leastBusy();
@@ -118,7 +117,7 @@ export class FormatThreads {
     const thread: Thread = { worker, pending: new Map() };
     let failure: unknown;
     worker.unref();
-    worker.on('message', ({ id, part }: FormatResponse) => thread.pending.get(id)?.resolve(part));
+    worker.on('message', (response: FormatResponse) => this.#answer(thread.pending.get(response.id), response));
     worker.on('error', (error: unknown) => {
       failure = error;
       this.#threads.delete(thread);
@@ -131,6 +130,14 @@ export class FormatThreads {
     });
     this.#threads.add(thread);
     return thread;
+  }
+
+  #answer(pending: Pending | undefined, response: FormatResponse): void {
+    if ('part' in response) pending?.resolve(response.part);
+    else {
+      this.#onFailure(response.error);
+      pending?.reject(response.error);
+    }
   }
 
   #endWhenIdle(): void {

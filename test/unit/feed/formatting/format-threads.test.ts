@@ -80,15 +80,40 @@ describe('the threads', () => {
     expect(threads.threads).toBe(2);
   });
 
-  test('that fail are told of, fail what they had, and are replaced', async () => {
+  test('also format a single large event', async () => {
+    const event = events[0] as (typeof events)[number];
+    const large = rowOf({ ...event, raw: JSON.stringify({ blob: 'x'.repeat(500_000) }) });
+    const memory = Buffer.from(new SharedArrayBuffer(4_000_000));
+    const rows = new PackedRows(organizationNames, memory, 1_000_000);
+    expect(rows.add(large)).toBe(0);
+    const job = { format: 'ocsf', feedId: 'feed', memory, rowsEnd: rows.end, from: 0 } as const;
+    expect(await threads.format(job, 1)).toMatchObject({ events: 1, next: rows.end });
+    expect(threads.threads).toBe(1);
+  });
+
+  test('go on with the rest if an event cannot be formatted: that one alone fails', async () => {
     const broken = packed('unknown' as FormatName, 4_000_000);
+    const one = new FormatThreads({ onFailure: (error) => failures.push(error), maxThreads: 1 });
+    const [fails, other] = await Promise.allSettled([
+      one.format(broken, ROWS),
+      one.format(packed('cef', 4_000_000), ROWS),
+    ]);
+    expect(fails).toMatchObject({ status: 'rejected', reason: expect.any(TypeError) });
+    expect(other).toMatchObject({ status: 'fulfilled', value: { events: ROWS } });
+    expect(failures).toEqual([fails.status === 'rejected' && fails.reason]);
+    expect(one.threads).toBe(1);
+    await one.close();
+  });
+
+  test('that fail are told of, fail what they had, and are replaced', async () => {
+    const broken = { ...packed('cef', 4_000_000), memory: undefined as unknown as Buffer };
     const both = await Promise.allSettled([
       threads.format(broken, ROWS),
       threads.format(packed('cef', 4_000_000), ROWS),
     ]);
     expect(both[0]).toMatchObject({ status: 'rejected', reason: { message: expect.stringContaining('has ended') } });
     expect(both[1]).toMatchObject({ status: 'fulfilled', value: { events: ROWS } });
-    expect(failures).toEqual([expect.objectContaining({ message: expect.stringContaining('format') })]);
+    expect(failures).toEqual([expect.objectContaining({ message: expect.stringContaining('buffer') })]);
     expect(threads.threads).toBe(1);
     await Promise.all([1, 2].map(() => threads.format(packed('cef', 4_000_000), ROWS)));
     expect(threads.threads).toBe(2);
