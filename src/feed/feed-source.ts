@@ -40,11 +40,13 @@ export interface FeedOptions {
   readonly memory?: PieceMemory;
   /** Where events are that retention has dropped; without it they are gone. */
   readonly openArchive?: ((pool: Pool) => ArchivedEvents) | undefined;
+  /** What makes the formats other than `native`. Default: threads of its own, in a bundle. */
+  readonly threads?: FormatThreads;
 }
 
 /** Opens the feed of a database, on connections of its own: readers and ingestion do not wait for each other. */
 export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, options: FeedOptions = {}): Feed => {
-  const { memory = new PieceMemory(), openArchive } = options;
+  const { memory = new PieceMemory(), openArchive, threads = formatThreads(logger) } = options;
   const { pool, close } = openPool({ url: databaseUrl, size: CONNECTIONS, sharedFor: 'the feed', logger });
   const signal = createFeedSignal({
     createClient: () => createClient(databaseUrl),
@@ -53,9 +55,6 @@ export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, options: Feed
     onFallback: (reason) => logger.info({ reason }, 'LISTEN/NOTIFY unavailable; polling for new events every second'),
   });
   const archived = openArchive?.(pool);
-  const threads = new FormatThreads({
-    onFailure: (error) => logger.error({ err: error }, 'events could not be formatted; their readers are cut off'),
-  });
   return {
     source: createFeedSource({ pool, signal, memory, archived, threads }),
     close: async () => {
@@ -66,6 +65,11 @@ export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, options: Feed
     },
   };
 };
+
+const formatThreads = (logger: Logger): FormatThreads =>
+  new FormatThreads({
+    onFailure: (error) => logger.error({ err: error }, 'events could not be formatted; their readers are cut off'),
+  });
 
 interface FeedParts {
   readonly pool: Pool;

@@ -45,11 +45,15 @@ const requireDirectory = async (directory: string): Promise<void> => {
     await (await open(directory, 'r')).close();
   } catch (error) {
     if (!isMissing(error)) throw error;
-    throw new Error('the directory does not exist: make it, or mount the disk that it is on', { cause: error });
+    // It stays what it is to others: a fault of the disk.
+    throw Object.assign(error, {
+      message: 'the directory does not exist (ENOENT): make it, or mount the disk that it is on',
+    });
   }
 };
 
-const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
+const isMissing = (error: unknown): error is Error =>
+  error instanceof Error && 'code' in error && error.code === 'ENOENT';
 
 /** Never half a file by its name: the name appears once all of it is on the disk. */
 const replaceFile = async (file: string, bytes: Uint8Array): Promise<void> => {

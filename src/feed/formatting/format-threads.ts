@@ -16,6 +16,9 @@ const MAX_BYTES_AT_ONCE = 65_536;
 /** A thread that is kept for a next reader has about 10 MB. */
 const IDLE_MS = 60_000;
 
+/** From the root of the package. */
+export const THREAD_FILE = 'dist/format-thread.js';
+
 /** What a thread is sent. */
 export interface FormatRequest {
   readonly id: number;
@@ -41,6 +44,8 @@ export interface FormatThreadsOptions {
   readonly onFailure: (error: unknown) => void;
   /** Default: one, or two if there are four cores. */
   readonly maxThreads?: number;
+  /** What a thread runs. Default: that of the bundle; undefined, as when this is not a bundle: rows are formatted in this thread. */
+  readonly file?: string | undefined;
 }
 
 /**
@@ -50,19 +55,25 @@ export interface FormatThreadsOptions {
 export class FormatThreads {
   readonly #onFailure: (error: unknown) => void;
   readonly #maxThreads: number;
+  readonly #file: string | undefined;
   readonly #threads = new Set<Thread>();
   #lastId = 0;
   #idle: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  constructor({ onFailure, maxThreads = threadsFor(availableParallelism()) }: FormatThreadsOptions) {
+  constructor({
+    onFailure,
+    maxThreads = threadsFor(availableParallelism()),
+    file = bundledThread(),
+  }: FormatThreadsOptions) {
     this.#onFailure = onFailure;
     this.#maxThreads = maxThreads;
+    this.#file = file;
   }
 
-  /** How many pieces are formatted at once. */
+  /** How many pieces are formatted while others are read. */
   get width(): number {
-    return this.#maxThreads;
+    return this.#file === undefined ? 0 : this.#maxThreads;
   }
 
   /** Running at present. */
@@ -75,10 +86,11 @@ export class FormatThreads {
    * written to the memory any more. The memory must be shared.
    */
   async format(job: FormatJob, rows: number): Promise<FormattedPart> {
-    if (rows <= MAX_ROWS_AT_ONCE && job.rowsEnd - job.from <= MAX_BYTES_AT_ONCE) return formatRows(job);
+    const isShort = rows <= MAX_ROWS_AT_ONCE && job.rowsEnd - job.from <= MAX_BYTES_AT_ONCE;
+    if (isShort || this.#file === undefined) return formatRows(job);
     if (this.#isClosed) throw new Error('the feed is closed');
     clearTimeout(this.#idle);
-    const thread = this.#leastBusy();
+    const thread = this.#leastBusy(this.#file);
     this.#lastId += 1;
     const id = this.#lastId;
     const request: FormatRequest = { id, job };
@@ -102,14 +114,14 @@ export class FormatThreads {
     await this.#end();
   }
 
-  #leastBusy(): Thread {
+  #leastBusy(file: string): Thread {
     const [least] = [...this.#threads].sort((a, b) => a.pending.size - b.pending.size);
     if (least !== undefined && (least.pending.size === 0 || this.#threads.size === this.#maxThreads)) return least;
-    return this.#start();
+    return this.#start(file);
   }
 
-  #start(): Thread {
-    const worker = new Worker(threadFile(), {
+  #start(file: string): Thread {
+    const worker = new Worker(file, {
       name: 'format',
       execArgv: [],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
@@ -154,8 +166,11 @@ export class FormatThreads {
   }
 }
 
-/** The code runs from src/ in a checkout, and from a bundle in an installed package. */
-const threadFile = (): string =>
-  packageFile(import.meta.filename.endsWith('.ts') ? 'src/feed/formatting/format-thread.ts' : 'dist/format-thread.js');
+/**
+ * The thread of the bundle. Undefined where the code runs from src/: Node removes the types by WebAssembly, and two threads that do so can
+ * end the process ("Check failed: jit_page.has_value()", https://github.com/nodejs/node/issues/64500). The bundle's thread has none.
+ */
+const bundledThread = (): string | undefined =>
+  import.meta.filename.endsWith('.ts') ? undefined : packageFile(THREAD_FILE);
 
 const threadsFor = (cores: number): number => Math.max(1, Math.min(MAX_THREADS, Math.floor(cores / CORES_PER_THREAD)));

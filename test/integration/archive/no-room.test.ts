@@ -47,6 +47,6 @@ test('an archive whose directory is not there is unreachable', async () => {
   const missing = join(world.directory, 'not-mounted');
   const { code, stderr } = await run(`file://${missing}`);
   expect(code).toBe(4);
-  expect(stderr).toMatch(`orgtrail: file://${missing}: ENOENT`);
+  expect(stderr).toMatch(`orgtrail: file://${missing}: the directory does not exist (ENOENT): make it`);
   expect(stderr).toContain('nothing was dropped');
 });

@@ -11,13 +11,14 @@ import {
 import { readPieces } from '../../../src/feed/feed-pieces.ts';
 import { eventOf } from '../../../src/feed/feed-row.ts';
 import { type Feed, openFeed } from '../../../src/feed/feed-source.ts';
-import { FormatThreads } from '../../../src/feed/formatting/format-threads.ts';
+import { FormatThreads, THREAD_FILE } from '../../../src/feed/formatting/format-threads.ts';
 import { NativeLines } from '../../../src/feed/native-lines.ts';
 import { retryWhileBusy } from '../../../src/feed/retry-while-busy.ts';
 import type { FeedEvent } from '../../../src/formats/feed-event.ts';
 import { type FormatName, formatNames, formats } from '../../../src/formats/formats.ts';
 import { formatNative } from '../../../src/formats/native/native.ts';
 import { PieceMemory } from '../../../src/limits/piece-memory.ts';
+import { packageFile } from '../../../src/package/package-files.ts';
 import { AbandonedError } from '../../../src/postgres/abandon.ts';
 import { createSharedPool } from '../../../src/postgres/shared-pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
@@ -29,6 +30,9 @@ const ODD_NAME = 'Ünïcode "quoted" \\ \u2028 and\ttab';
 const PLAIN = 40;
 const MAX_EVENTS = 1_000_000;
 const MIB = 1_048_576;
+
+/** As in the bundle. */
+const bundledThreads = () => new FormatThreads({ onFailure: () => {}, maxThreads: 2, file: packageFile(THREAD_FILE) });
 
 let database: TestDatabase;
 let feed: Feed;
@@ -70,7 +74,7 @@ beforeAll(async () => {
     entryText('l-last'),
   ]);
   end = (await readFeedHead(pool)).position;
-  feed = openFeed(database.url, pino({ level: 'silent' }));
+  feed = openFeed(database.url, pino({ level: 'silent' }), { threads: bundledThreads() });
 });
 afterAll(async () => {
   await feed?.close();
@@ -163,7 +167,7 @@ describe('pieces of a range', () => {
 
   test('are the same events, in smaller pieces, where there is little memory, and all of it is given back', async () => {
     const memory = new PieceMemory({ totalBytes: 4 * MIB, streams: 4 });
-    const frugal = openFeed(database.url, pino({ level: 'silent' }), { memory });
+    const frugal = openFeed(database.url, pino({ level: 'silent' }), { memory, threads: bundledThreads() });
     for (const format of ['native', 'ecs', 'ocsf'] as const) {
       const { pieces, lines } = await linesOf(all(), format, frugal);
       expect(lines).toEqual((await linesOf(all(), format)).lines);
@@ -182,7 +186,7 @@ describe('pieces of a range', () => {
 
   test('of a reader that has gone end at once, and give back their memory', async () => {
     const memory = new PieceMemory();
-    const left = openFeed(database.url, pino({ level: 'silent' }), { memory });
+    const left = openFeed(database.url, pino({ level: 'silent' }), { memory, threads: bundledThreads() });
     const gone = new AbortController();
     await withLock(database.pool, 'lock table audit_events', async () => {
       const head = { feedId: 'feed', lastDrop: 0 };
@@ -215,7 +219,7 @@ describe('pieces of a range', () => {
   test('of a reader whose answer has begun wait while others have all connections; the first one is refused', async () => {
     const shared = { max: 1, what: 'a test', maxWaitMs: 50 };
     const pool = createSharedPool(database.url, shared, () => {});
-    const threads = new FormatThreads({ onFailure: () => {} });
+    const threads = bundledThreads();
     const readNames = () => readOrganizationNames(database.pool);
     const parts = { pool, threads, memory: new PieceMemory(), archived: undefined, gone: undefined, readNames };
     const pieces = () => readPieces({ ...parts, range: all(), format: 'ocsf' }, { feedId: 'feed', lastDrop: 0 });

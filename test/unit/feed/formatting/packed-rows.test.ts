@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { field, positionOf, textOf } from '../../../../src/feed/feed-row.ts';
 import { PackedRows, packedRowReader } from '../../../../src/feed/formatting/packed-rows.ts';
-import { organizationNames, rowOf, someRow } from './some-rows.ts';
+import { organizationNames, rowOf, someRow } from '../../../support/feed/some-rows.ts';
 
 test('rows and the names of their organizations come back as they were, until there is no room', () => {
   fc.assert(

@@ -1,17 +1,20 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { namedEventOf } from '../../../../src/feed/feed-row.ts';
-import type { FormatJob } from '../../../../src/feed/formatting/format-rows.ts';
-import { FormatThreads } from '../../../../src/feed/formatting/format-threads.ts';
-import { PackedRows } from '../../../../src/feed/formatting/packed-rows.ts';
-import { type FormatName, formatNames, formats } from '../../../../src/formats/formats.ts';
-import { organizationNames, rowOf, someRow } from './some-rows.ts';
+import { namedEventOf } from '../../../src/feed/feed-row.ts';
+import type { FormatJob } from '../../../src/feed/formatting/format-rows.ts';
+import { FormatThreads, THREAD_FILE } from '../../../src/feed/formatting/format-threads.ts';
+import { PackedRows } from '../../../src/feed/formatting/packed-rows.ts';
+import { type FormatName, formatNames, formats } from '../../../src/formats/formats.ts';
+import { packageFile } from '../../../src/package/package-files.ts';
+import { organizationNames, rowOf, someRow } from '../../support/feed/some-rows.ts';
 
 const failures: unknown[] = [];
-let threads = new FormatThreads({ onFailure: (error) => failures.push(error), maxThreads: 2 });
+const onFailure = (error: unknown) => failures.push(error);
+const open = (maxThreads = 2) => new FormatThreads({ onFailure, maxThreads, file: packageFile(THREAD_FILE) });
+let threads = open();
 afterEach(async () => {
   await threads.close();
-  threads = new FormatThreads({ onFailure: (error) => failures.push(error), maxThreads: 2 });
+  threads = open();
   failures.length = 0;
 });
 
@@ -68,6 +71,15 @@ describe('rows that are formatted in a thread', () => {
   });
 });
 
+test('rows are formatted in this thread where the code is not that of the bundle', async () => {
+  const none = new FormatThreads({ onFailure, maxThreads: 2 });
+  const job = packed('ocsf', 4_000_000);
+  const part = await none.format(job, ROWS);
+  expect(job.memory.toString('utf8', job.rowsEnd, part.linesEnd)).toBe(expected('ocsf'));
+  expect(none).toMatchObject({ threads: 0, width: 0 });
+  await none.close();
+});
+
 describe('the threads', () => {
   test('are as many as there is work for at once, two at most, and none for a few rows', async () => {
     const job = packed('ecs', 4_000_000);
@@ -93,7 +105,7 @@ describe('the threads', () => {
 
   test('go on with the rest if an event cannot be formatted: that one alone fails', async () => {
     const broken = packed('unknown' as FormatName, 4_000_000);
-    const one = new FormatThreads({ onFailure: (error) => failures.push(error), maxThreads: 1 });
+    const one = open(1);
     const [fails, other] = await Promise.allSettled([
       one.format(broken, ROWS),
       one.format(packed('cef', 4_000_000), ROWS),
