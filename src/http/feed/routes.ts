@@ -72,13 +72,17 @@ export const feedRoutes = (
       const answer = await answerTo(source, query, presented, head, gone);
       const signed = await evidence();
       const place = await streams.enter('feed', gone);
-      const pieces = await begin(piecesOf(request, source, answer, gone)).catch((error: unknown) => {
+      try {
+        await using pieces = await begin(piecesOf(request, source, answer, gone)).catch((error: unknown) => {
+          if (gone.aborted) return undefined;
+          throw error;
+        });
+        if (pieces === undefined) return reply.hijack();
+        await send(request, reply, pieces, { answer, signed, place });
+      } finally {
+        // Not before all memory is given back: the next reader has that of this one.
         place.leave();
-        if (gone.aborted) return undefined;
-        throw error;
-      });
-      if (pieces === undefined) return reply.hijack();
-      await send(request, reply, pieces, { answer, signed, place });
+      }
     },
   );
 };
@@ -182,10 +186,9 @@ interface Sending {
 const send = async (
   request: FeedRequest,
   reply: FastifyReply,
-  begun: AsyncIterable<FeedPiece> & AsyncDisposable,
+  pieces: AsyncIterable<FeedPiece>,
   { answer, signed, place }: Sending,
 ): Promise<void> => {
-  await using pieces = begun;
   const { query } = request;
   const { cursor, head } = answer;
   const encoding = encodingFor(request.headers['accept-encoding']);

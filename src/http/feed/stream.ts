@@ -21,18 +21,18 @@ export const encodingFor = (header: string | undefined): Encoding | undefined =>
 /**
  * Writes the pieces as the body of a response whose head is written already. One piece is on its way at a time: a reader
  * that stalls stops the reading, costs the memory of two pieces, and is cut off when it has taken nothing for the time that its
- * place allows. If reading fails, the connection is cut, so that the reader sees that the body is not whole. Always resolves,
- * and leaves the place.
+ * place allows. If reading fails, the connection is cut, so that the reader sees that the body is not whole. Always resolves.
+ * Who has the place leaves it when what the pieces hold is given back.
  */
 export const streamFeed = async (
   response: ServerResponse,
   encoding: Encoding | undefined,
   pieces: AsyncIterable<{ readonly lines: Buffer }>,
   last: string,
-  place: StreamPlace,
+  place: Omit<StreamPlace, 'leave'>,
 ): Promise<void> => {
   // No event would tell it any more, and a compressor whose output is not read never finishes.
-  if (response.destroyed) return place.leave();
+  if (response.destroyed) return;
   const compressor = encoding && compressors[encoding]();
   compressor?.pipe(response);
   const body = new BodyWriter(response, compressor ?? response, place);
@@ -42,8 +42,6 @@ export const streamFeed = async (
   } catch {
     response.destroy();
     compressor?.destroy();
-  } finally {
-    place.leave();
   }
 };
 
@@ -51,10 +49,10 @@ export const streamFeed = async (
 class BodyWriter {
   readonly #response: ServerResponse;
   readonly #body: Writable;
-  readonly #place: StreamPlace;
+  readonly #place: Omit<StreamPlace, 'leave'>;
   #fail: (error: Error) => void = () => {};
 
-  constructor(response: ServerResponse, body: Writable, place: StreamPlace) {
+  constructor(response: ServerResponse, body: Writable, place: Omit<StreamPlace, 'leave'>) {
     this.#response = response;
     this.#body = body;
     this.#place = place;

@@ -211,7 +211,7 @@ async function* resumed(
   }
 }
 
-/** Sends pieces as the body of an answer: `isPlain`: never packed on the way. Leaves the place at the end. */
+/** Sends pieces as the body of an answer: `isPlain`: never packed on the way. The place is left by its owner. */
 export const sendPieces = (
   request: FastifyRequest,
   reply: FastifyReply,
