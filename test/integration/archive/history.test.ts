@@ -10,10 +10,11 @@ import type { ObjectStore } from '../../../src/archive/store/ports.ts';
 import type { FeedRange } from '../../../src/feed/feed.ts';
 import { type Feed, openFeed } from '../../../src/feed/feed-source.ts';
 import { type FormatName, formatNames } from '../../../src/formats/formats.ts';
+import { PieceMemory } from '../../../src/limits/piece-memory.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
 import { type ArchiveWorld, openArchiveWorld, smallObjects, storeWith } from '../../support/archive/archive-world.ts';
 import { createMixedMonths } from '../../support/archive/mixed-months.ts';
-import { RETENTION_DAYS, RETENTION_MS } from '../../support/postgres/store-fixture.ts';
+import { commit, entryText, newSource, RETENTION_DAYS, RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 let world: ArchiveWorld;
@@ -21,8 +22,9 @@ let store: ObjectStore;
 let feed: Feed;
 const opened: Feed[] = [];
 
-const openFeedWith = (from = store): Feed => {
+const openFeedWith = (from = store, memory = new PieceMemory()): Feed => {
   const made = openFeed(world.database.daemonUrl, pino({ level: 'silent' }), {
+    memory,
     openArchive: (pool) => createArchivedEvents(pool, from),
   });
   opened.push(made);
@@ -89,6 +91,26 @@ describe('the feed of dropped months that are in the archive', () => {
     expect((await drop()).dropped).toHaveLength(2);
     expect(await pagesOf({ format })).toEqual(before);
     expect(await allOf({ format })).toBe(before.map(({ lines }) => lines).join(''));
+  });
+
+  test('is so for large events between small ones, and in pieces in which they just have room, while the month is dropped', async () => {
+    const sizes = [80_000, 10, 200_000, 10, 10, 500_000, 70_000, 10];
+    const texts = sizes.map((size, n) =>
+      entryText(`large-${n}`, Date.UTC(2024, n % 2, 15), { blob: '\x7f'.repeat(size) }),
+    );
+    await commit(world.owner, await newSource(world.owner, 'large'), texts);
+    const before = await allOf({ format: 'ocsf' });
+    const memory = new PieceMemory({ totalBytes: 2_097_152, streams: 2 });
+    const from = openFeedWith(store, memory);
+    const head = await from.source.head();
+    let lines = '';
+    for await (const piece of from.source.pieces(head, { after: 0, until: head.position, ...everything }, 'ocsf')) {
+      if (lines === '') expect((await drop()).dropped).toHaveLength(2);
+      lines += piece.lines;
+    }
+    expect(lines === before).toBe(true);
+    expect((await allOf({ format: 'ocsf', from })) === before).toBe(true);
+    expect(memory.lentBytes).toBe(0);
   });
 
   test.each([1, 2, 3])('is so however months, deltas and pages lie, with every filter (seed %i)', async (seed) => {
