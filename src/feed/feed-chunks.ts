@@ -34,6 +34,7 @@ type Chunks = Omit<ChunkReader, 'bytesEach'>;
 
 const noting = (chunks: Chunks): ChunkReader => {
   let bytesEach: number | undefined;
+  let isBegun = false;
   return {
     ...chunks,
     get bytesEach() {
@@ -42,7 +43,8 @@ const noting = (chunks: Chunks): ChunkReader => {
     read: async (memory, range, maxEvents, options) => {
       const read = () => chunks.read(memory, range, maxEvents, options);
       // Only the first one can be refused: then the answer has not begun.
-      const chunk = await (bytesEach === undefined ? read() : retryWhileBusy(read, options.signal));
+      const chunk = await (isBegun ? retryWhileBusy(read, options.signal) : read());
+      isBegun ||= chunk.events > 0 || chunk.lackingBytes === 0;
       if (chunk.events > 0) bytesEach = chunk.bytes / chunk.events;
       return chunk;
     },
