@@ -158,15 +158,22 @@ const putObject = async (
   const request: S3Request = { method: 'PUT', key, headers, body: bytes };
   const sendPut = (put: S3Request) =>
     send(put, signal).catch((error: unknown) => Promise.reject(withLockHint(error, lockedUntilMs)));
-  const versionOf = (answer: S3Answer) => ({ versionId: versionOfAnswer(answer) });
-  if (!once) return versionOf(await sendPut(request));
+  if (!once) return receiptOf(await sendPut(request), key);
   try {
-    return versionOf(await sendPut({ ...request, headers: { ...headers, 'if-none-match': '*' } }));
+    return receiptOf(await sendPut({ ...request, headers: { ...headers, 'if-none-match': '*' } }), key);
   } catch (error) {
     // Storages that do not have the condition refuse it.
     if (!(error instanceof S3Fault) || error.code !== 'NotImplemented') throw error;
-    return versionOf(await sendPut(request));
+    return receiptOf(await sendPut(request), key);
   }
+};
+
+/** Every storage names what it has taken. A success without that is of a proxy, a portal or a web server, which have kept nothing. */
+const receiptOf = (answer: S3Answer, key: string): { readonly versionId: string | undefined } => {
+  if (answer.header('etag') !== undefined) return { versionId: versionOfAnswer(answer) };
+  const code = `HTTP ${answer.status}`;
+  const words = `the answer is not that of an S3 storage, check endpoint (${code} without an ETag)`;
+  throw new S3Fault('other', `${words}: PUT of ${key}`, code);
 };
 
 const headersOfPut = (

@@ -31,7 +31,9 @@ beforeEach(async () => {
     const [path] = (request.url ?? '').split('?');
     const all = says[`${request.method} ${path}`] ?? says['*'] ?? [];
     const { status, body = '', headers = {} } = (all.length > 1 ? all.shift() : all[0]) ?? { status: 404 };
-    response.writeHead(status, headers).end(body);
+    // As every storage says what it has taken.
+    const taken = request.method === 'PUT' && status === 200 ? { etag: '"9dd4e461268c8034f5c8564e155c67a6"' } : {};
+    response.writeHead(status, { ...taken, ...headers }).end(body);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -93,6 +95,20 @@ describe('what a storage answers', () => {
       kind: 'network',
       message: expect.stringContaining(`${new URL(endpoint).host} does not answer`),
     });
+  });
+
+  test.each(['', '<html>Sign in</html>'])('a success of something that is no storage is none: "%s"', async (body) => {
+    const portal = createServer((request, response) => {
+      request.resume().on('end', () => response.writeHead(200).end(body));
+    }).listen(0, '127.0.0.1');
+    await once(portal, 'listening');
+    endpoint = `http://127.0.0.1:${(portal.address() as AddressInfo).port}`;
+    expect(await putWith()).toMatchObject({
+      kind: 'other',
+      message: 'the answer is not that of an S3 storage, check endpoint (HTTP 200 without an ETag): PUT of a/one',
+    });
+    portal.closeAllConnections();
+    portal.close();
   });
 
   test('a storage without conditions is asked once more without', async () => {
