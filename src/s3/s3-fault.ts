@@ -10,7 +10,7 @@ export type S3FaultKind =
   | 'full'
   | 'slow_down'
   | 'no_lock' // the bucket does not lock objects, or the lock is not one that it takes
-  | 'exists' // an object that was to be written once
+  | 'exists' // an object that was to be written once, or that the bucket does not let be replaced
   | 'network' // no complete answer
   | 'other';
 
@@ -64,6 +64,10 @@ const kinds: Readonly<Record<string, S3FaultKind>> = {
   RequestLimitExceeded: 'slow_down',
   ServiceUnavailable: 'slow_down',
   PreconditionFailed: 'exists',
+  // R2's lock rules, and Google's retention policies and holds: they refuse a PUT of an object that is there.
+  ObjectLockedByBucketPolicy: 'exists',
+  RetentionPolicyNotMet: 'exists',
+  ObjectUnderActiveHold: 'exists',
 };
 
 /** For answers without a body, as those to HEAD are, and for codes that are not known. */

@@ -1,5 +1,6 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { S3Fault } from '../../s3/s3-fault.ts';
 import { noteArchived, noteBlocks, readFeedId } from '../catalogue.sql.ts';
 import type { StretchFacts } from '../facts.ts';
 import { hashBlocks } from '../history/blocks.ts';
@@ -93,8 +94,18 @@ const sendFile = async (store: ObjectStore, object: ObjectFile, signal?: AbortSi
   const content = await readFile(object.file);
   const sha256 = sha256Of(content);
   const key = keyOf(object, sha256);
-  const receipt = await store.put(key, content, signal);
+  const receipt = await receiptOf(store.put(key, content, signal));
   return { key, sha256, bytes: content.length, receipt, blocks: hashBlocks(content) };
+};
+
+/** A bucket may refuse to replace an object that an attempt before has left there. Whether it is the same shows when it is read back. */
+const receiptOf = async (put: Promise<PutReceipt>): Promise<PutReceipt> => {
+  try {
+    return await put;
+  } catch (error) {
+    if (!(error instanceof S3Fault && error.kind === 'exists')) throw error;
+    return { versionId: undefined, lockedUntilMs: undefined };
+  }
 };
 
 const DIGITS = 16;

@@ -24,7 +24,12 @@ const create = (settings: S3SinkSettings, { aws }: SinkSurroundings): Sink => {
   const putOne = async (events: Run, signal: AbortSignal): Promise<void> => {
     signal.throwIfAborted();
     const { name, contentType, bytes } = await packObject(events, settings.compression);
-    await bucket.put(name, bytes, { contentType, ...putOptions(settings, Date.now()) }, signal);
+    try {
+      await bucket.put(name, bytes, { contentType, ...putOptions(settings, Date.now()) }, signal);
+    } catch (error) {
+      // Its name says its content: an earlier attempt has put it, and the bucket does not let it be replaced.
+      if (!(error instanceof S3Fault && error.kind === 'exists')) throw error;
+    }
   };
   const put = (run: Run, signal: AbortSignal) => putInHalves(run, (part) => putOne(part, signal));
   return {

@@ -7,6 +7,7 @@ import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import type { ObjectStore } from '../../../src/archive/store/ports.ts';
 import { addHold } from '../../../src/retention/holds.sql.ts';
 import { dropOldMonths, type RetentionResult } from '../../../src/retention/retention.sql.ts';
+import { S3Fault } from '../../../src/s3/s3-fault.ts';
 import { type ArchiveWorld, openArchiveWorld, smallObjects, storeWith } from '../../support/archive/archive-world.ts';
 import { rowsOfParquet } from '../../support/archive/read-objects.ts';
 import { RETENTION_MS } from '../../support/postgres/store-fixture.ts';
@@ -182,6 +183,20 @@ describe('an object', () => {
     expect(result.kept[0]?.reason).toMatch(/^archiving it failed: .* it has other bytes/);
     expect(await readCatalogue(world.owner)).toEqual([]);
     expect((await round()).dropped).toHaveLength(2);
+  });
+
+  test('that an attempt before has left in a bucket that lets none be replaced is catalogued as it is', async () => {
+    const unreadable = storeWith(store, { get: async () => Promise.reject(new Error('killed')) });
+    await expect(archive('2024-01', unreadable)).rejects.toThrow('killed');
+    const locked = storeWith(store, {
+      put: async (key, bytes) => {
+        if ((await store.get(key)) !== undefined) throw new S3Fault('exists', 'there is such an object already');
+        return await store.put(key, bytes);
+      },
+    });
+    await archive('2024-01', locked);
+    expect((await readCatalogue(world.owner)).length).toBeGreaterThan(0);
+    expect((await round(locked)).dropped).toHaveLength(2);
   });
 
   test('with other contents than the database cannot be catalogued by the account of a daemon', async () => {

@@ -141,6 +141,18 @@ describe.each(storages)('a sink s3 on $name', ({ name, missing, start }) => {
       expect(await readObjects(bucket, 'full')).toHaveLength(1);
     });
 
+    test.each(['ObjectLockedByBucketPolicy', 'RetentionPolicyNotMet', 'ObjectUnderActiveHold'])(
+      'a bucket that lets no object be replaced has it already: %s',
+      async (code) => {
+        const sink = open(`kept-${code}`);
+        const events = ordinaryEvents(5, 'native');
+        proxy.faults.push('cut_after', { status: 403, code });
+        expect((await put(sink, events)).kind).toBe('failed');
+        expect(await put(sink, events)).toEqual(delivered);
+        expect((await readObjects(bucket, `kept-${code}`)).map(({ lines }) => lines)).toEqual([linesOf(events)]);
+      },
+    );
+
     test('an object that is too large becomes several; an event that is, is refused by itself', async () => {
       const sink = open('large');
       const events = ordinaryEvents(8, 'native');
