@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OrgtrailError, reasonOf } from '../errors.ts';
+import { DirectoryFault } from './store/directory-store.ts';
 
 const PREFIX = 'orgtrail-archive-';
 const LEFT_OVER_MS = 86_400_000;
@@ -41,8 +42,9 @@ const unusable = (what: string, cause: unknown): OrgtrailError =>
     cause,
   });
 
-/** DuckDB has no codes. An archive in a directory can be what is full, too: the reason has the path if the system says it. */
-const isFull = (error: unknown): boolean => /ENOSPC|EDQUOT|No space left on device/.test(reasonOf(error));
+/** DuckDB has no codes. An archive in a directory that is full says so itself. */
+const isFull = (error: unknown): boolean =>
+  !(error instanceof DirectoryFault) && /ENOSPC|EDQUOT|No space left on device/.test(reasonOf(error));
 
 const removeLeftOvers = async (): Promise<void> => {
   const names = (await readdir(tmpdir())).filter((name) => name.startsWith(PREFIX));

@@ -1,8 +1,8 @@
 import { OrgtrailError, reasonOf } from '../../errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { S3Fault } from '../../s3/s3-fault.ts';
 import { noteBlocks, noteRead } from '../catalogue.sql.ts';
 import { readObject } from '../read-object.ts';
+import { isStorageFault } from '../store/object-store.ts';
 import type { ByteRange, ObjectStore } from '../store/ports.ts';
 import { blocksAround, hashBlocks, haveHashes } from './blocks.ts';
 import { type HistoryObject, readBlocks } from './history-objects.sql.ts';
@@ -76,8 +76,7 @@ const unreadable = (what: string): OrgtrailError =>
 
 /** What the storage or the disk refuses. What the database refuses is left as it is. */
 const inWords = (error: unknown, store: ObjectStore, { key }: HistoryObject): unknown => {
-  const isOfDisk = error instanceof Error && 'syscall' in error && 'path' in error;
-  if (!(error instanceof S3Fault) && !isOfDisk) return error;
+  if (!isStorageFault(error)) return error;
   return new OrgtrailError(
     'archive_unreadable',
     `the archive cannot be read: ${key} in ${store.name}: ${reasonOf(error)}`,

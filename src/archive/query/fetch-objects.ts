@@ -1,9 +1,9 @@
 import { statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OrgtrailError, reasonOf } from '../../errors.ts';
-import { S3Fault } from '../../s3/s3-fault.ts';
 import type { CataloguedObject } from '../catalogue.sql.ts';
 import { readObject } from '../read-object.ts';
+import { isStorageFault } from '../store/object-store.ts';
 import type { ObjectStore } from '../store/ports.ts';
 
 export interface FetchOptions {
@@ -43,8 +43,7 @@ const fetchOne = async (
 ): Promise<void> => {
   const outcome = await readObject(store, object, signal).catch((error: unknown) => {
     signal?.throwIfAborted();
-    const isOfStorage = error instanceof S3Fault || (error instanceof Error && 'syscall' in error);
-    if (!isOfStorage) throw error;
+    if (!isStorageFault(error)) throw error;
     throw new OrgtrailError(
       'archive_unreadable',
       `the archive cannot be read: ${object.key} in ${store.name}: ${reasonOf(error)}`,

@@ -1,59 +1,67 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { reasonOf } from '../../errors.ts';
 import type { ArchiveTarget } from '../archive-address.ts';
 import type { ObjectStore } from './ports.ts';
 
 type Directory = Extract<ArchiveTarget, { kind: 'file' }>;
 
-/** Files below a directory, which must exist: one that is not mounted must not be mistaken for an empty one. */
+/** A directory is not there, full, read-only, or of another account. The message says which. */
+export class DirectoryFault extends Error {
+  override readonly name = 'DirectoryFault';
+}
+
+/** Files below a directory, which must exist: one that is not mounted must not be mistaken for an empty one. Rejects with DirectoryFault. */
 export const objectsInDirectory = ({ name, directory }: Directory): ObjectStore => ({
   name,
-  put: async (key, bytes) => {
-    await requireDirectory(directory);
-    const file = join(directory, key);
-    await mkdir(dirname(file), { recursive: true });
-    await replaceFile(file, bytes);
-    return { versionId: undefined, lockedUntilMs: undefined };
-  },
-  get: async (key) => {
-    await requireDirectory(directory);
-    try {
-      return await readFile(join(directory, key));
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
-  },
-  getRange: async (key, { from, to }) => {
-    await requireDirectory(directory);
-    const bytes = Buffer.allocUnsafeSlow(to - from);
-    try {
-      await using file = await open(join(directory, key), 'r');
-      const { bytesRead } = await file.read(bytes, 0, bytes.length, from);
-      return bytesRead === bytes.length ? bytes : undefined;
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
-  },
+  put: (key, bytes) =>
+    inDirectory(directory, async () => {
+      // Of a disk that is read-only `mkdir` says that something is missing.
+      await access(directory, constants.W_OK);
+      const file = join(directory, key);
+      await mkdir(dirname(file), { recursive: true });
+      await replaceFile(file, bytes);
+      return { versionId: undefined, lockedUntilMs: undefined };
+    }),
+  get: (key) => inDirectory(directory, () => ifThere(() => readFile(join(directory, key)))),
+  getRange: (key, { from, to }) =>
+    inDirectory(directory, () =>
+      ifThere(async () => {
+        const bytes = Buffer.allocUnsafeSlow(to - from);
+        await using file = await open(join(directory, key), 'r');
+        const { bytesRead } = await file.read(bytes, 0, bytes.length, from);
+        return bytesRead === bytes.length ? bytes : undefined;
+      }),
+    ),
   close: async () => {},
 });
 
-const requireDirectory = async (directory: string): Promise<void> => {
+const inDirectory = async <T>(directory: string, use: () => Promise<T>): Promise<T> => {
   try {
     await (await open(directory, 'r')).close();
+    return await use();
   } catch (error) {
-    if (!isMissing(error)) throw error;
-    // It stays what it is to others: a fault of the disk.
-    throw Object.assign(error, {
-      message: 'the directory does not exist (ENOENT): make it, or mount the disk that it is on',
-    });
+    throw new DirectoryFault(wordsOf(codeOf(error), reasonOf(error)), { cause: error });
   }
 };
 
-const isMissing = (error: unknown): error is Error =>
-  error instanceof Error && 'code' in error && error.code === 'ENOENT';
+const wordsOf = (code: unknown, reason: string): string => {
+  if (code === 'ENOENT') return 'the directory does not exist: make it, or mount the disk that it is on';
+  return code === 'ENOSPC' || code === 'EDQUOT' ? `the disk or the quota of the directory is full: ${reason}` : reason;
+};
+
+const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
+
+const ifThere = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
+  try {
+    return await read();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+};
 
 /** Never half a file by its name: the name appears once all of it is on the disk. */
 const replaceFile = async (file: string, bytes: Uint8Array): Promise<void> => {

@@ -1,7 +1,7 @@
 import { type BucketOptions, openBucket } from '../../s3/s3-bucket.ts';
 import { S3Fault } from '../../s3/s3-fault.ts';
 import type { ArchiveTarget } from '../archive-address.ts';
-import { objectsInDirectory } from './directory-store.ts';
+import { DirectoryFault, objectsInDirectory } from './directory-store.ts';
 import type { ObjectStore } from './ports.ts';
 
 /** What signs the requests, unless the address of the bucket names a file. */
@@ -10,6 +10,10 @@ export type ArchiveKeys = Pick<BucketOptions, 'accessKey' | 'secretKey' | 'envir
 /** An object has tens of megabytes; a slow line takes its time. */
 const TIMEOUT_MS = 300_000;
 const MAX_BYTES = 1_073_741_824;
+
+/** What the bucket or the directory says: for the operator, and no fault of orgtrail's. */
+export const isStorageFault = (error: unknown): error is S3Fault | DirectoryFault =>
+  error instanceof S3Fault || error instanceof DirectoryFault;
 
 /** Nothing is connected or read yet. Throws OrgtrailError `configuration` for a ca_file that cannot be read. */
 export const openObjectStore = (target: ArchiveTarget, keys: ArchiveKeys): ObjectStore => {

@@ -2,11 +2,10 @@ import { mkdir } from 'node:fs/promises';
 import { type ArchiveTarget, parseArchive } from '../../archive/archive-address.ts';
 import type { LakePlace } from '../../archive/security-lake/day-writer.ts';
 import type { LakeClass } from '../../archive/security-lake/ocsf-columns.ts';
-import { type ArchiveKeys, openObjectStore } from '../../archive/store/object-store.ts';
+import { type ArchiveKeys, isStorageFault, openObjectStore } from '../../archive/store/object-store.ts';
 import type { ObjectStore } from '../../archive/store/ports.ts';
 import { OrgtrailError, reasonOf } from '../../errors.ts';
 import { isRegion } from '../../s3/s3-address.ts';
-import { S3Fault } from '../../s3/s3-fault.ts';
 
 interface WantedPlace {
   /** With `{class}` where the number of a class belongs. */
@@ -32,7 +31,7 @@ export const withLakePlace = async <T>(wanted: WantedPlace, use: (place: LakePla
     }
     return await use({ stores, region, accountId: wanted.accountId });
   } catch (error) {
-    if (!(error instanceof S3Fault)) throw error;
+    if (!isStorageFault(error)) throw error;
     throw new OrgtrailError('api_unreachable', `the lake: ${reasonOf(error)}`, {
       hint: 'docs/security-lake.md says which rights the key needs; what was written is whole, and the same command replaces it',
       cause: error,

@@ -1,11 +1,9 @@
-import type { ArchiveTarget } from '../../archive/archive-address.ts';
 import type { ParquetVersion } from '../../archive/parquet/write-parquet.ts';
-import { openObjectStore } from '../../archive/store/object-store.ts';
+import { isStorageFault, openObjectStore } from '../../archive/store/object-store.ts';
 import type { ObjectStore } from '../../archive/store/ports.ts';
 import { loadConfig } from '../../config/config.ts';
 import { OrgtrailError, reasonOf } from '../../errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { S3Fault } from '../../s3/s3-fault.ts';
 import type { CliContext } from '../cli-context.ts';
 import { type OpenedDatabase, withDatabase } from '../with-database.ts';
 
@@ -30,7 +28,7 @@ export const withArchive = async <T>(context: CliContext, use: (opened: OpenedAr
   try {
     return await withDatabase(context, (pool, opened) => use({ ...opened, pool, store, parquetVersion }));
   } catch (error) {
-    if (!(error instanceof S3Fault) && !isOfDirectory(error, archive.target)) throw error;
+    if (!isStorageFault(error)) throw error;
     throw new OrgtrailError('api_unreachable', `${store.name}: ${reasonOf(error)}`, {
       hint: 'docs/operations/troubleshooting.md says what each reason means; nothing was dropped',
       cause: error,
@@ -39,11 +37,3 @@ export const withArchive = async <T>(context: CliContext, use: (opened: OpenedAr
     await store.close();
   }
 };
-
-/** An archive in a directory that is not mounted, say. */
-const isOfDirectory = (error: unknown, target: ArchiveTarget): boolean =>
-  target.kind === 'file' &&
-  error instanceof Error &&
-  'path' in error &&
-  typeof error.path === 'string' &&
-  error.path.startsWith(target.directory);

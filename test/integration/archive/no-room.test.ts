@@ -1,8 +1,10 @@
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { DirectoryFault } from '../../../src/archive/store/directory-store.ts';
 import { withDirectory } from '../../../src/archive/temporary-directory.ts';
 import { type ArchiveWorld, openArchiveWorld } from '../../support/archive/archive-world.ts';
+import { RETENTION_DAYS } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 
 let world: ArchiveWorld;
@@ -43,10 +45,36 @@ test('so is one that gets full, whether the system or DuckDB says it', async () 
   await expect(withDirectory(() => Promise.reject(other))).rejects.toBe(other);
 });
 
-test('an archive whose directory is not there is unreachable', async () => {
-  const missing = join(world.directory, 'not-mounted');
-  const { code, stderr } = await run(`file://${missing}`);
-  expect(code).toBe(4);
-  expect(stderr).toMatch(`orgtrail: file://${missing}: the directory does not exist (ENOENT): make it`);
-  expect(stderr).toContain('nothing was dropped');
+test('an archive in a directory that is full is not taken for a full temporary directory', async () => {
+  const full = new DirectoryFault(
+    'the disk or the quota of the directory is full: ENOSPC: no space left on device, write',
+  );
+  await expect(withDirectory(() => Promise.reject(full))).rejects.toBe(full);
+});
+
+test('an archive whose directory is not there is unreachable, for all that writes or reads it', async () => {
+  const archive = `file://${world.directory}`;
+  const env = {
+    DATABASE_URL: world.database.daemonUrl,
+    ORGTRAIL_ARCHIVE: archive,
+    ORGTRAIL_RETENTION: `${RETENTION_DAYS}d`,
+  };
+  const commands = [
+    ['archive', 'verify'],
+    ['archive', 'restore', '2024-01'],
+    ['query', 'select count(*) from audit_events'],
+    ['feed'],
+  ];
+  const isAway = async (command: readonly string[]) => {
+    await rename(world.directory, `${world.directory}-away`);
+    const { code, stderr } = await runInProcess(command, env);
+    await rename(`${world.directory}-away`, world.directory);
+    expect({ command, code }).toEqual({ command, code: 4 });
+    expect(stderr).toContain(`${archive}: the directory does not exist: make it, or mount the disk that it is on`);
+    expect(stderr).not.toContain('please report');
+  };
+  await isAway(['archive', 'run', '--month', '2024-01']);
+  expect(await runInProcess(['archive', 'run', '--drop'], env)).toMatchObject({ code: 0 });
+  for (const command of commands) await isAway(command);
+  for (const command of commands) expect(await runInProcess(command, env)).toMatchObject({ code: 0 });
 });
