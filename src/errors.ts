@@ -109,6 +109,18 @@ export const reasonOf = (error: unknown): string => {
   return words === 'Query read timeout' ? 'PostgreSQL did not answer a statement in time' : words;
 };
 
+/** What OpenSSL says of a chain that ends in an authority that is not known. */
+const untrusted = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+/** The code of an error of TLS that a `ca_file` would mend. */
+export const isUntrustedCertificate = (code: string | undefined): boolean => code !== undefined && untrusted.has(code);
+
 /** A search that could not be made: not in its time, or not with these values. The message is for the user who searches. */
 export class SearchError extends Error {
   override readonly name = 'SearchError';

@@ -143,7 +143,13 @@ const refusalOf = (answer: S3Answer, { bucket }: S3Address, { method, key }: S3R
   if (status === 404 && method !== 'PUT' && key !== '' && textIn(body, 'Code') !== 'NoSuchBucket') return undefined;
   const region = answer.header('x-amz-bucket-region');
   const retryAfter = answer.header('retry-after');
-  return faultOf({ status, body, region, retryAfter }, bucket, `${method} of ${key === '' ? 'the list' : key}`);
+  const location = answer.header('location') ?? '';
+  const redirectHost = URL.canParse(location) ? new URL(location).host : undefined;
+  return faultOf(
+    { status, body, region, retryAfter, redirectHost },
+    bucket,
+    `${method} of ${key === '' ? 'the list' : key}`,
+  );
 };
 
 const putObject = async (

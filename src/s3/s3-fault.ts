@@ -38,11 +38,14 @@ export interface S3Refusal {
   /** Of `x-amz-bucket-region`. */
   readonly region: string | undefined;
   readonly retryAfter: string | undefined;
+  /** Where it sends the request to, which is not followed. */
+  readonly redirectHost: string | undefined;
 }
 
 const kinds: Readonly<Record<string, S3FaultKind>> = {
   InvalidAccessKeyId: 'wrong_secret',
   SignatureDoesNotMatch: 'wrong_secret',
+  Unauthorized: 'wrong_secret',
   ExpiredToken: 'expired',
   TokenRefreshRequired: 'expired',
   InvalidToken: 'expired',
@@ -55,6 +58,7 @@ const kinds: Readonly<Record<string, S3FaultKind>> = {
   AuthorizationHeaderMalformed: 'wrong_region',
   IllegalLocationConstraintException: 'wrong_region',
   RequestTimeTooSkewed: 'clock_skew',
+  ExpiredRequest: 'clock_skew',
   QuotaExceeded: 'full',
   InsufficientCapacity: 'full',
   XMinioStorageFull: 'full',
@@ -74,6 +78,7 @@ const kinds: Readonly<Record<string, S3FaultKind>> = {
 const kindsByStatus: Readonly<Record<number, S3FaultKind>> = {
   301: 'wrong_region',
   307: 'wrong_region',
+  401: 'wrong_secret',
   403: 'denied',
   412: 'exists',
   429: 'slow_down',
@@ -93,12 +98,13 @@ interface Told extends S3Refusal {
   readonly bucket: string;
 }
 
-const words = (kind: S3FaultKind, { code, bucket, body, region }: Told): string => {
+const words = (kind: S3FaultKind, told: Told): string => {
+  const { code, bucket, body, region, redirectHost } = told;
   switch (kind) {
     case 'wrong_secret':
-      return code === 'InvalidAccessKeyId'
-        ? `the storage does not know the access key (${code})`
-        : `the secret key is not that of the access key (${code})`;
+      return code === 'SignatureDoesNotMatch'
+        ? `the secret key is not that of the access key (${code})`
+        : `the storage does not know the access key (${code})`;
     case 'expired':
       return `the credentials have expired (${code})`;
     case 'no_bucket':
@@ -107,7 +113,8 @@ const words = (kind: S3FaultKind, { code, bucket, body, region }: Told): string 
       return `the access key is not allowed to do this (${code})`;
     case 'wrong_region': {
       const right = region ?? textIn(body, 'Region');
-      const hint = right === undefined ? 'check region and endpoint' : `it is in ${right}: set region=${right}`;
+      const to = redirectHost === undefined ? '' : `, which redirects to ${redirectHost}`;
+      const hint = right === undefined ? `check region and endpoint${to}` : `it is in ${right}: set region=${right}`;
       return `the bucket ${bucket} is not in this region, ${hint} (${code})`;
     }
     case 'clock_skew':
@@ -119,13 +126,18 @@ const words = (kind: S3FaultKind, { code, bucket, body, region }: Told): string 
     case 'exists':
       return `there is such an object already (${code})`;
     default:
-      return otherWords(code, body);
+      return otherWords(told);
   }
 };
 
 const MAX_MESSAGE = 200;
 
-const otherWords = (code: string, body: string): string => {
+const otherWords = ({ code, body, status, redirectHost }: Told): string => {
+  if (status >= 300 && status < 400) {
+    return `${code}: redirects${redirectHost === undefined ? '' : ` to ${redirectHost}`}, which is not followed; check endpoint`;
+  }
+  // Every storage has a code for these.
+  if (code === 'HTTP 404' || code === 'HTTP 405') return `${code}, and no code of S3: check endpoint and bucket`;
   const message = textIn(body, 'Message')?.slice(0, MAX_MESSAGE);
   return message === undefined || message === '' ? code : `${code} (${message})`;
 };

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { AwsV4Signer } from 'aws4fetch';
-import { Agent, type Dispatcher } from 'undici';
-import { OrgtrailError, reasonOf } from '../errors.ts';
+import { Agent, type Dispatcher, errors } from 'undici';
+import { isUntrustedCertificate, OrgtrailError, reasonOf } from '../errors.ts';
 import { encoded, type S3Address, urlOfObject } from './s3-address.ts';
 import type { KeySource } from './s3-credentials.ts';
 import { S3Fault } from './s3-fault.ts';
@@ -136,7 +136,12 @@ const answerOf = async (response: Dispatcher.ResponseData, maxBytes: number): Pr
 };
 
 const whyNoAnswer = (error: unknown): string => {
+  // The one error of undici's that comes without a code.
+  if (error instanceof errors.HTTPParserError) return 'the answer is not HTTP: check scheme and port of endpoint';
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER')
+    return `the answer is not TLS: check scheme and port of endpoint (${code})`;
   const words = reasonOf(error);
-  return code === undefined || words.includes(code) ? words : `${code} (${words})`;
+  const text = code === undefined || words.includes(code) ? words : `${code} (${words})`;
+  return isUntrustedCertificate(code) ? `${text}: name the certificate's authority in ca_file` : text;
 };

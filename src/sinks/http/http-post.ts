@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { Agent, type Dispatcher, errors } from 'undici';
-import { OrgtrailError } from '../../errors.ts';
+import { isUntrustedCertificate, OrgtrailError } from '../../errors.ts';
 import { parseRetryAfter } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
 import { createReasonText, type ReasonText } from './reason-text.ts';
 
@@ -130,23 +130,15 @@ const readAnswer = async (response: Dispatcher.ResponseData, target: URL): Promi
 
 const timedOut = (timeoutMs: number): string => `no complete answer within ${timeoutMs} ms`;
 
-/** What OpenSSL says of a chain that ends in an authority that is not known. */
-const untrusted = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-]);
-
 const whyNoAnswer = (error: unknown, timeoutMs: number): string => {
   if (!(error instanceof Error)) return 'no answer';
   // The one error of undici's that comes without a code: an answer that is not HTTP.
   if (error instanceof errors.HTTPParserError) return 'the answer is not HTTP: check scheme and port of url';
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return `the answer is not TLS: check scheme and port of url (${code})`;
   if (code === 'UND_ERR_CONNECT_TIMEOUT') return `no connection within ${CONNECT_TIMEOUT_MS} ms`;
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return timedOut(timeoutMs);
   // Happy Eyeballs fails with an AggregateError that has a code and no message.
   const text = code === undefined ? error.message : error.message === '' ? code : `${code} (${error.message})`;
-  return code !== undefined && untrusted.has(code) ? `${text}: name the certificate's authority in ca_file` : text;
+  return isUntrustedCertificate(code) ? `${text}: name the certificate's authority in ca_file` : text;
 };

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -85,6 +85,39 @@ describe('what a storage answers', () => {
     expect(String(await putWith())).toContain('Strange (a <b> & c): PUT of a/one');
     says['*'] = [{ status: 500, body: 'oops' }];
     expect(String(await putWith())).toContain('HTTP 500: PUT of a/one');
+  });
+
+  test.each([
+    [
+      302,
+      { location: 'https://login.example.com/?to=a' },
+      '',
+      'HTTP 302: redirects to login.example.com, which is not followed; check endpoint',
+    ],
+    [
+      307,
+      { location: 'https://b.example.com/' },
+      refusal('TemporaryRedirect'),
+      'check region and endpoint, which redirects to b.example.com',
+    ],
+    [404, {}, '<h1>Not found</h1>', 'HTTP 404, and no code of S3: check endpoint and bucket'],
+    [401, {}, 'no', 'the storage does not know the access key (HTTP 401)'],
+    [401, {}, refusal('Unauthorized'), 'the storage does not know the access key (Unauthorized)'],
+  ])('%i says what to check', async (status, headers, body, words) => {
+    says['*'] = [{ status, body, headers }];
+    expect(String(await putWith())).toContain(words);
+  });
+
+  test.each(['http', 'https'])('of a port that does not speak %s is one, too', async (scheme) => {
+    const other = createTcpServer((socket) =>
+      socket.on('error', () => {}).once('data', () => socket.end('SSH-2.0-x\r\n')),
+    );
+    other.listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    endpoint = `${scheme}://127.0.0.1:${(other.address() as AddressInfo).port}`;
+    const what = scheme === 'http' ? 'the answer is not HTTP' : 'the answer is not TLS';
+    expect(String(await putWith())).toContain(`${what}: check scheme and port of endpoint`);
+    other.close();
   });
 
   test('none at all is a fault of the network, with the host', async () => {
