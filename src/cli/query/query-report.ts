@@ -38,9 +38,11 @@ export const completeness = (
   return verdict(searchOf(sinceMs), coverage, true);
 };
 
+/** Months that are in the archive alone were read, or the query would not have run. */
 const searchOf = (sinceMs: number | undefined): Search => ({
   defects: false,
   changed: false,
+  archive: true,
   ...(sinceMs !== undefined && { since: { kind: 'at', text: new Date(sinceMs).toISOString(), ms: sinceMs } }),
 });
 

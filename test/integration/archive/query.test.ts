@@ -62,6 +62,8 @@ describe('orgtrail query', () => {
     expect(dropped.stderr).toMatch(
       /^read: 2 archived months \(2024-01 to 2024-02: \d+ objects, [\d,]+ events, [\d,]+ bytes\), \d+ rows of PostgreSQL, up to position \d+$/m,
     );
+    expect(dropped.stderr).not.toContain('not searched');
+    expect(dropped.stderr).toContain('2 archived months (2024-01, 2024-02) were searched as well.');
     await world.owner.query("select orgtrail_create_partitions('2024-01-01', '2024-02-28')");
     await world.addLate(3, 'late');
     const late = await query(everything);
