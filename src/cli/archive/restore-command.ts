@@ -8,7 +8,7 @@ import { type CataloguedObject, readCatalogue } from '../../archive/catalogue.sq
 import { loadDuck } from '../../archive/parquet/duckdb.ts';
 import { restoreChanges, restoreEvents } from '../../archive/restore-month.ts';
 import type { ObjectStore } from '../../archive/store/ports.ts';
-import { OrgtrailError } from '../../errors.ts';
+import { OrgtrailError, reasonOf } from '../../errors.ts';
 import { type FormatName, formatNames, formats } from '../../formats/formats.ts';
 import type { CliContext } from '../cli-context.ts';
 import { showWork } from '../evidence/work-line.ts';
@@ -114,11 +114,17 @@ const restore = async (
 const writeFileWhole = async <T>(file: string, write: (to: Writable) => Promise<T>): Promise<T> => {
   const unfinished = `${file}.unfinished`;
   const to = createWriteStream(unfinished, { mode: 0o600 });
+  const failed = new Promise<never>((_resolve, reject) => {
+    to.on('error', (error) => reject(unwritable(file, error)));
+  });
+  failed.catch(() => {});
+  const orFailed = <R>(step: Promise<R>): Promise<R> => Promise.race([step, failed]);
   try {
-    const result = await write(to);
+    await orFailed(once(to, 'open'));
+    const result = await orFailed(write(to));
     to.end();
-    await finished(to);
-    await rename(unfinished, file);
+    await orFailed(finished(to));
+    await rename(unfinished, file).catch((error: unknown) => Promise.reject(unwritable(file, error)));
     return result;
   } catch (error) {
     to.destroy();
@@ -126,3 +132,6 @@ const writeFileWhole = async <T>(file: string, write: (to: Writable) => Promise<
     throw error;
   }
 };
+
+const unwritable = (file: string, cause: unknown): OrgtrailError =>
+  new OrgtrailError('usage', `--out: ${file} cannot be written: ${reasonOf(cause)}`, { cause });

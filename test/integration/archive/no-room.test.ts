@@ -1,4 +1,4 @@
-import { rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { DirectoryFault } from '../../../src/archive/store/directory-store.ts';
@@ -77,4 +77,19 @@ test('an archive whose directory is not there is unreachable, for all that write
   expect(await runInProcess(['archive', 'run', '--drop'], env)).toMatchObject({ code: 0 });
   for (const command of commands) await isAway(command);
   for (const command of commands) expect(await runInProcess(command, env)).toMatchObject({ code: 0 });
+});
+
+test('a file that restore cannot write is named, and leaves nothing behind', async () => {
+  const env = { DATABASE_URL: world.database.daemonUrl, ORGTRAIL_ARCHIVE: `file://${world.directory}` };
+  const folder = join(world.directory, 'folder');
+  await mkdir(folder);
+  for (const [file, reason] of [
+    [join(world.directory, 'nowhere/january'), 'ENOENT'],
+    [folder, 'EISDIR'],
+  ] as const) {
+    const { code, stderr } = await runInProcess(['archive', 'restore', '2024-01', '--out', file], env);
+    expect(stderr).toMatch(`orgtrail: --out: ${file} cannot be written: ${reason}`);
+    expect(code).toBe(2);
+  }
+  expect((await readdir(world.directory)).filter((name) => name.endsWith('.unfinished'))).toEqual([]);
 });
