@@ -118,9 +118,10 @@ const lines = ({ stdout, stderr }: CliContext, isJson: boolean): ArchiveObserver
 };
 
 const describe = ({ archived, dropped, kept, manifest }: Result): string => {
-  const months = archived.map(
-    ({ month, written, proven }) =>
-      `${month} is in the archive: ${counted(written, 'object')} written, ${proven.toLocaleString('en')} read back`,
+  const months = archived.map(({ month, written, proven }) =>
+    written + proven === 0
+      ? `${month}: the database has no event of it, so nothing was written or read back`
+      : `${month} is in the archive: ${counted(written, 'object')} written, ${proven.toLocaleString('en')} read back`,
   );
   const gone = dropped.map(({ month, events }) => `${month} was dropped: ${counted(events, 'event')}`);
   const left = kept.map(({ month, reason }) => `${month} was kept: ${reason}`);

@@ -69,6 +69,7 @@ export const verifyCommand = (context: CliContext, report: (exitCode: number) =>
     });
 
 interface Result {
+  readonly archive: string;
   readonly objects: number;
   readonly bytes: number;
   readonly elsewhere: number;
@@ -85,11 +86,12 @@ const manifestLines: Readonly<Record<ManifestState, string | undefined>> = {
     'has objects that the catalogue never had: this database may be older than the bucket (docs/operations/backup.md)',
 };
 
-const describe = ({ objects, bytes, elsewhere, faults, manifest }: Result): string => {
+const describe = ({ archive, objects, bytes, elsewhere, faults, manifest }: Result): string => {
   const lines = faults.map(({ month, key, fault }) => `${month}: ${key}: ${fault}`);
   if (elsewhere > 0) lines.push(`${counted(elsewhere, 'object')} of an archive at another address: not read`);
   const ofManifest = manifestLines[manifest.state];
   if (ofManifest !== undefined) lines.push(`the manifest ${manifest.key} ${ofManifest}`);
+  if (objects === 0) return `${[...lines, `nothing was read: the catalogue has no object in ${archive}`].join('\n')}\n`;
   const read = `${counted(objects, 'object')}, ${counted(bytes, 'byte')} read`;
   return `${[...lines, faults.length === 0 ? `${read}: all as they were written` : `${read}: ${counted(faults.length, 'fault')}`].join('\n')}\n`;
 };

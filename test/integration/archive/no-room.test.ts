@@ -52,6 +52,18 @@ test('an archive in a directory that is full is not taken for a full temporary d
   await expect(withDirectory(() => Promise.reject(full))).rejects.toBe(full);
 });
 
+test('what is empty is not said to be whole', async () => {
+  const env = { DATABASE_URL: world.database.daemonUrl, ORGTRAIL_ARCHIVE: `file://${world.directory}` };
+  expect(await runInProcess(['archive', 'verify'], env)).toMatchObject({
+    code: 0,
+    stdout: `nothing was read: the catalogue has no object in file://${world.directory}\n`,
+  });
+  expect(await runInProcess(['archive', 'run', '--month', '2031-01'], env)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^2031-01: the database has no event of it, so nothing was written or read back\n/),
+  });
+});
+
 test('an archive whose directory is not there is unreachable, for all that writes or reads it', async () => {
   const archive = `file://${world.directory}`;
   const env = {
