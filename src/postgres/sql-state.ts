@@ -24,6 +24,16 @@ export const explainForbidden = (error: unknown): OrgtrailError | undefined => {
   });
 };
 
+/** For what only the owner of the schema may do: an account without that right is told so, and not to get the rights of a daemon. */
+export const asOwner = <T>(what: string, asked: Promise<T>): Promise<T> =>
+  asked.catch((error: unknown) => {
+    if (sqlState(error) !== '42501') throw error;
+    throw new OrgtrailError('configuration', `this account may not ${what}`, {
+      hint: 'run it with a DATABASE_URL of the account that owns the schema',
+      cause: error,
+    });
+  });
+
 /** What a server says that goes away, comes up, is read-only or full, or that lost a race: the same statement may work in a moment. */
 const PASSING_STATES = /^(08|40|57P)|^(25006|53300|55P03)$/;
 

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { type CataloguedObject, endArchive, readArchivePolicy, readCatalogue } from '../../archive/catalogue.sql.ts';
+import { asOwner } from '../../postgres/sql-state.ts';
 import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
 import { alignColumns, printable } from '../output/terminal-table.ts';
@@ -100,7 +101,7 @@ const endCommand = (context: CliContext): Command =>
     .addHelpText('after', endHelp)
     .action(async () => {
       const ended = await withDatabase(context, async (pool) => {
-        const wasInUse = await endArchive(pool);
+        const wasInUse = await asOwner('end the archive', endArchive(pool));
         if (wasInUse) await noteCommand(pool, context, { kind: 'hold', command: 'archive end', what: {} });
         return wasInUse;
       });

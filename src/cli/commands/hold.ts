@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { OrgtrailError } from '../../errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
+import { asOwner } from '../../postgres/sql-state.ts';
 import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../../retention/holds.sql.ts';
 import { readDroppedMonths } from '../../retention/retention.sql.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';
@@ -72,7 +73,8 @@ const addCommand = (context: CliContext): Command =>
         const { organization, account } = wanted;
         const [wantedId] = organization === undefined ? [] : await organizationIds(pool, [organization]);
         const [wantedAccount] = account === undefined ? [] : await accountIds(pool, [account]);
-        const added = await addHold(pool, { ...wanted, organizationId: wantedId, accountId: wantedAccount });
+        const hold = { ...wanted, organizationId: wantedId, accountId: wantedAccount };
+        const added = await asOwner('add a hold', addHold(pool, hold));
         const { id, organizationId, accountId, since, before, reason } = added;
         const what = { id, organizationId, ...(accountId !== null && { accountId }), since, before, reason };
         await noteCommand(pool, context, { kind: 'hold', command: 'hold add', by: wanted.by, what });
@@ -166,7 +168,7 @@ const releaseCommand = (context: CliContext): Command =>
       if (!/^\d{1,15}$/.test(text))
         throw new OrgtrailError('usage', `ID must be the number of a hold, not ${JSON.stringify(text)}`);
       const hold = await withDatabase(context, async (pool) => {
-        const released = await releaseHold(pool, Number(text), options.by);
+        const released = await asOwner('release a hold', releaseHold(pool, Number(text), options.by));
         if (released !== undefined) {
           const what = { id: released.id };
           await noteCommand(pool, context, { kind: 'hold', command: 'hold release', by: options.by, what });

@@ -105,3 +105,18 @@ test('a file that restore cannot write is named, and leaves nothing behind', asy
   }
   expect((await readdir(world.directory)).filter((name) => name.endsWith('.unfinished'))).toEqual([]);
 });
+
+test('what only the owner of the schema may do says so to the account of a daemon', async () => {
+  const env = { DATABASE_URL: world.database.daemonUrl, ORGTRAIL_ARCHIVE: `file://${world.directory}` };
+  for (const [command, what] of [
+    [['archive', 'end'], 'end the archive'],
+    [['hold', 'add', '--organization', 'o', '--reason', 'case 7'], 'add a hold'],
+    [['hold', 'release', '1'], 'release a hold'],
+  ] as const) {
+    const { code, stderr } = await runInProcess(command, env);
+    expect(stderr).toBe(
+      `orgtrail: this account may not ${what}\nTry: run it with a DATABASE_URL of the account that owns the schema\n`,
+    );
+    expect(code).toBe(2);
+  }
+});
