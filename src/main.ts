@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { handleStopSignals } from './app/stop-signals.ts';
 import { giveBackLargeMemory } from './archive/writing/malloc-threshold.ts';
 import { withSettingsFile } from './config/settings-file.ts';
-import { OrgtrailError } from './errors.ts';
+import { exitCodes, OrgtrailError } from './errors.ts';
 
 // V8 lets the heap grow to several times of what lives before it collects; pages are large and short-lived. With this it
 // collects early: the peak falls by half (npm run lab memory). Of its own accord it would then collect at each third that the heap grows,
@@ -14,13 +14,17 @@ if (process.argv[2] !== 'search') {
 
 const stop = handleStopSignals();
 
+/** Their stdout is a log: they go on without it. */
+const isLog = ['run', 'sync', 'simulate', 'demo', 'evidence'].includes(process.argv[2] ?? '');
 let leaving = false;
-// A reader that went away (`orgtrail status | head`) is no error of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE' && !leaving) {
-    leaving = true;
-    stop.leave(0);
-  }
+  // A reader that went away (`orgtrail status | head`) is no error of ours.
+  const isOver = error.code === 'EPIPE';
+  if (leaving || (!isOver && isLog)) return;
+  leaving = true;
+  if (!isOver)
+    process.stderr.write(`orgtrail: stdout cannot be written, so what is there is not all: ${error.message}\n`);
+  stop.leave(isOver ? exitCodes.done : exitCodes.usage);
 });
 
 const readSettings = () => {
