@@ -1,4 +1,5 @@
-import { type BinaryRow, copyOut } from '../postgres/copy-out.ts';
+import type { BinaryRow } from '../postgres/binary-row.ts';
+import { copyOut } from '../postgres/copy-out.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { columnsOf, type ObjectKind } from './columns.ts';
 

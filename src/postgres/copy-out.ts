@@ -1,19 +1,11 @@
 import { type Pool, type PoolClient, Query } from 'pg';
 import { abandonOnAbort, acquire } from './abandon.ts';
+import { type BinaryRow, fieldsAt } from './binary-row.ts';
 import { LONG_STATEMENT_TIMEOUT_MS } from './pool.ts';
-
-/** One row of `COPY … TO STDOUT (FORMAT binary)`. Valid only while it is handed over: the driver uses its buffer again. */
-export interface BinaryRow {
-  readonly bytes: Buffer;
-  /** Per field where its value starts in `bytes`, and how long it is: -1 for null. */
-  readonly starts: Int32Array;
-  readonly lengths: Int32Array;
-}
 
 /** The signature, the flags and the length of a header extension that no version has. */
 const HEADER_BYTES = 19;
 const END_OF_DATA = -1;
-const LENGTH_BYTES = 4;
 
 /** What the driver's queries have beside what its types say; also what the stream library of its author builds on. */
 interface CopyQuery {
@@ -92,17 +84,4 @@ const rowReader = (take: (row: BinaryRow) => void): ((chunk: Buffer) => void) =>
     }
     offset = 0;
   };
-};
-
-/** Finds as many fields as the arrays have room for, the first one's length at `start`. Returns where the last one ends. */
-export const fieldsAt = (bytes: Buffer, start: number, starts: Int32Array, lengths: Int32Array): number => {
-  let at = start;
-  for (let field = 0; field < starts.length; field += 1) {
-    const length = bytes.readInt32BE(at);
-    at += LENGTH_BYTES;
-    starts[field] = at;
-    lengths[field] = length;
-    if (length > 0) at += length;
-  }
-  return at;
 };

@@ -26,7 +26,7 @@ describe('objects below a directory', () => {
 
   test('are not looked for, nor written, where the directory is not mounted', async () => {
     const store = storeIn(join(root, 'not-mounted'));
-    const says = 'the directory does not exist (ENOENT): make it, or mount the disk that it is on';
+    const says = 'the directory does not exist: make it, or mount the disk that it is on';
     await expect(store.put('a', Buffer.from('x'))).rejects.toThrow(says);
     await expect(store.get('a')).rejects.toThrow(says);
     await expect(store.getRange('a', { from: 0, to: 1 })).rejects.toThrow(says);
