@@ -1,5 +1,5 @@
-import type { BinaryRow } from '../postgres/binary-row.ts';
-import { copyOut } from '../postgres/copy-out.ts';
+import type { BinaryRow } from '../postgres/copy/binary-row.ts';
+import { copyOut } from '../postgres/copy/copy-out.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { columnsOf, type ObjectKind } from './columns.ts';
 

@@ -1,5 +1,5 @@
 import type { FormatName } from '../formats/formats.ts';
-import type { BinaryRow } from '../postgres/binary-row.ts';
+import type { BinaryRow } from '../postgres/copy/binary-row.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { eachMergedRow } from './archived/merged-rows.ts';
 import type { ArchivedEvents } from './archived/ports.ts';

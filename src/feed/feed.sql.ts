@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { escapeLiteral, type Pool } from 'pg';
 import type { FeedEvent } from '../formats/feed-event.ts';
-import type { BinaryRow } from '../postgres/binary-row.ts';
-import { copyOut } from '../postgres/copy-out.ts';
+import type { BinaryRow } from '../postgres/copy/binary-row.ts';
+import { copyOut } from '../postgres/copy/copy-out.ts';
 import { leftOut } from '../postgres/position-jumps.ts';
 import { isFirstCopy } from './copies.ts';
 import { type FeedHead, type FeedRange, isFiltered, type MissedEvents } from './feed.ts';

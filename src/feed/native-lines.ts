@@ -1,6 +1,6 @@
 import { isOfAccount } from '../formats/feed-event.ts';
 import { formatNative } from '../formats/native/native.ts';
-import type { BinaryRow } from '../postgres/binary-row.ts';
+import type { BinaryRow } from '../postgres/copy/binary-row.ts';
 import { LineBuffer } from '../postgres/line-buffer.ts';
 import { eventOf, type FeedContext, field, positionOf, readInstant, textOf } from './feed-row.ts';
 

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { copyOut } from '../../postgres/copy-out.ts';
+import { copyOut } from '../../postgres/copy/copy-out.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { columnsOf } from '../columns.ts';
 import { ROWS_OF_GROUP, writeParquet } from '../parquet/write-parquet.ts';

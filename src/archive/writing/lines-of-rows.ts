@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import type { BinaryRow } from '../../postgres/binary-row.ts';
+import type { BinaryRow } from '../../postgres/copy/binary-row.ts';
 import type { ArchiveColumn } from '../columns.ts';
 
 /** PostgreSQL counts from 2000. */

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { copyOut } from '../../postgres/copy-out.ts';
+import { copyOut } from '../../postgres/copy/copy-out.ts';
 import { isDeadOwner } from '../../postgres/leases/process-identity.ts';
 import { longStatement } from '../../postgres/pool.ts';
 import { sqlState } from '../../postgres/sql-state.ts';

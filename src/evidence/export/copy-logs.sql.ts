@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
-import type { BinaryRow } from '../../postgres/binary-row.ts';
-import { copyWithin } from '../../postgres/copy-out.ts';
+import type { BinaryRow } from '../../postgres/copy/binary-row.ts';
+import { copyWithin } from '../../postgres/copy/copy-out.ts';
 import { longStatement } from '../../postgres/pool.ts';
 import { bundleFiles, checkpointPath, logTilePath, tileSourcesPath } from '../bundle/layout.ts';
 import type { BundleTime } from '../bundle/time-of-bundle.ts';

@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
-import type { BinaryRow } from '../../postgres/binary-row.ts';
-import { copyWithin } from '../../postgres/copy-out.ts';
+import type { BinaryRow } from '../../postgres/copy/binary-row.ts';
+import { copyWithin } from '../../postgres/copy/copy-out.ts';
 import { LEAVES_PER_PAYLOAD, payloadPath } from '../bundle/layout.ts';
 import { writePayloadRecord, writeWithheldRecord } from '../bundle/payload.ts';
 import { type BundleTime, isOfTime, withheldPath } from '../bundle/time-of-bundle.ts';

@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg';
-import { copyWithin } from '../../postgres/copy-out.ts';
+import { copyWithin } from '../../postgres/copy/copy-out.ts';
 import { bundleFiles } from '../bundle/layout.ts';
 import type { FileWriter, FolderWriter } from '../files/folder-writer.ts';
 import { field, integer } from './copy-logs.sql.ts';

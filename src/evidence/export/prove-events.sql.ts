@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../../errors.ts';
-import { copyWithin } from '../../postgres/copy-out.ts';
+import { copyWithin } from '../../postgres/copy/copy-out.ts';
 import { readTiles } from '../builder/load-logs.sql.ts';
 import { keyOfLog } from '../builder/sign-log.ts';
 import { type ProvenEvent, writeProvenEvent } from '../bundle/proven-event.ts';

@@ -1,4 +1,4 @@
-import type { BinaryRow } from '../../postgres/binary-row.ts';
+import type { BinaryRow } from '../../postgres/copy/binary-row.ts';
 import { field } from '../feed-row.ts';
 import type { ArchivedEvent } from './ports.ts';
 

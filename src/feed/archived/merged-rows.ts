@@ -1,4 +1,4 @@
-import type { BinaryRow } from '../../postgres/binary-row.ts';
+import type { BinaryRow } from '../../postgres/copy/binary-row.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { beforeNext, type ChunkEnd, copyFeedRows, FILTERED_SCAN_POSITIONS } from '../feed.sql.ts';
 import { type FeedRange, isFiltered } from '../feed.ts';

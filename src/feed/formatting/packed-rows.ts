@@ -1,4 +1,4 @@
-import { type BinaryRow, fieldsAt } from '../../postgres/binary-row.ts';
+import { type BinaryRow, fieldsAt } from '../../postgres/copy/binary-row.ts';
 import { type FeedContext, field, textOf } from '../feed-row.ts';
 
 /** The fields of the feed, and behind them the name of the organization. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { copyOut } from '../../../src/postgres/copy-out.ts';
+import { copyOut } from '../../../src/postgres/copy/copy-out.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { addressOf, byWayOf, startTcpProxy } from '../../support/network/tcp-proxy.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';

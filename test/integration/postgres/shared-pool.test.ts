@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BusyError } from '../../../src/errors.ts';
 import { AbandonedError } from '../../../src/postgres/abandon.ts';
-import { copyOut } from '../../../src/postgres/copy-out.ts';
+import { copyOut } from '../../../src/postgres/copy/copy-out.ts';
 import { readOnly } from '../../../src/postgres/read-only.ts';
 import { createSharedPool } from '../../../src/postgres/shared-pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';

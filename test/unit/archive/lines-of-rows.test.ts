@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { columnsOf } from '../../../src/archive/columns.ts';
 import { linesOfRows } from '../../../src/archive/writing/lines-of-rows.ts';
-import type { BinaryRow } from '../../../src/postgres/binary-row.ts';
+import type { BinaryRow } from '../../../src/postgres/copy/binary-row.ts';
 
 let directory: string;
 beforeEach(() => {

@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import { OrgtrailError } from '../../../errors.ts';
-import { copyWithin } from '../../../postgres/copy-out.ts';
+import { copyWithin } from '../../../postgres/copy/copy-out.ts';
 import { readTiles } from '../../builder/load-logs.sql.ts';
 import { bundleFiles, checkpointPath, logTilePath } from '../../bundle/layout.ts';
 import { leafListPath, writeListedLeaf } from '../../bundle/leaf-list.ts';

@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg';
-import { copyWithin } from '../../../postgres/copy-out.ts';
+import { copyWithin } from '../../../postgres/copy/copy-out.ts';
 import { EvidenceFault } from '../../evidence-fault.ts';
 import type { Statement, StatementOf } from '../../journal/statement.ts';
 import { readStatement } from '../../journal/statement-text.ts';

@@ -1,7 +1,7 @@
 import { type Pool, type PoolClient, Query } from 'pg';
-import { abandonOnAbort, acquire } from './abandon.ts';
+import { abandonOnAbort, acquire } from '../abandon.ts';
+import { LONG_STATEMENT_TIMEOUT_MS } from '../pool.ts';
 import { type BinaryRow, fieldsAt } from './binary-row.ts';
-import { LONG_STATEMENT_TIMEOUT_MS } from './pool.ts';
 
 /** The signature, the flags and the length of a header extension that no version has. */
 const HEADER_BYTES = 19;
