@@ -18,14 +18,16 @@ beforeEach(async () => {
     { ORGTRAIL_SETTLE: 'none' },
   );
   const run = await world.open();
-  // What the faults let through at first is a matter of draws.
+  // What the faults let through at first, and which entries are defective, is a matter of draws: in one of fifty histories none is.
+  const [one] = world.simulator.summary().organizations;
   await until('most of it is stored, a defective entry too', async () => {
     await world.endRests();
     await run.cycle().catch(() => {});
     const { rows } = await world.database.pool.query(
-      'select count(*) >= 300 and count(defects) > 0 as enough from audit_events',
+      'select count(*) >= 300 as most, count(defects) > 0 as defective from audit_events',
     );
-    return rows[0].enough;
+    if (rows[0].most && !rows[0].defective && one !== undefined) world.simulator.generate(one.id, 20);
+    return rows[0].most && rows[0].defective;
   });
   await run.close();
   await openBuilder(world.database.pool, signer).build();
