@@ -1,35 +1,27 @@
-import { setTimeout } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { OrgtrailError } from '../errors.ts';
 import { coalesced } from '../limits/coalesced.ts';
 import { PieceMemory } from '../limits/piece-memory.ts';
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import { createClient, type Pool } from '../postgres/pool.ts';
-import { compareTimeline } from '../postgres/position-jumps.ts';
-import { isRefusal } from '../postgres/sql-state.ts';
 import { lookUpAll } from './archived/look-up.ts';
 import type { ArchivedEvents } from './archived/ports.ts';
 import {
   hasFeedEvents,
-  isTimelineCompared,
   positionOfNth,
   readFeedHead,
   readMissedEvents,
   readOrganizationNames,
   readPositionCheck,
 } from './feed.sql.ts';
-import type { FeedHead, FeedSource, PositionLookup } from './feed.ts';
+import type { FeedSource, PositionLookup } from './feed.ts';
 import { readPieces } from './feed-pieces.ts';
 import { createFeedSignal, type FeedSignal } from './feed-signal.sql.ts';
 import { FormatThreads } from './formatting/format-threads.ts';
+import { headBehindFailover } from './head-behind-failover.ts';
 
 /** Each reader holds one for a chunk only, so many readers share them. */
 const CONNECTIONS = 4;
-/** So often, and so far apart, a reader looks whether another session has compared the timelines: 2 s in all. */
-const COMPARE_ATTEMPTS = 20;
-const COMPARE_AGAIN_MS = 100;
-
 export interface Feed {
   readonly source: FeedSource;
   close(): Promise<void>;
@@ -103,39 +95,3 @@ const lookUpHot = (pool: Pool): PositionLookup => ({
   hasEvents: (range) => hasFeedEvents(pool, range),
   missedBehind: (position, knownDrop) => readMissedEvents(pool, position, knownDrop, { hasArchive: false }),
 });
-
-/**
- * For a position that lies beyond the head. Before the position is said to belong to another database, the jump after a failover must have
- * happened. A commit that holds the row compares as well, and usually ends in a moment.
- */
-const headBehindFailover = async (pool: Pool, after: number): Promise<FeedHead> => {
-  for (let attempt = 1; ; attempt += 1) {
-    await pool.query(compareTimeline);
-    const isCompared = await hasTimelineCompared(pool);
-    const head = await readFeedHead(pool);
-    if (after <= head.position) return head;
-    if (head.isStandby) throw notArrived(after, head.position);
-    if (isCompared) return head;
-    if (attempt === COMPARE_ATTEMPTS) throw notCompared(after, head.position);
-    await setTimeout(COMPARE_AGAIN_MS);
-  }
-};
-
-/** A server that refuses to say its timeline has none that could be compared. */
-const hasTimelineCompared = (pool: Pool): Promise<boolean> =>
-  isTimelineCompared(pool).catch((error: unknown) => {
-    if (isRefusal(error)) return true;
-    throw error;
-  });
-
-const notArrived = (after: number, position: number): OrgtrailError =>
-  new OrgtrailError('database_unreachable', `this standby is at position ${position} and does not have ${after} yet`, {
-    hint: 'ask again, or ask the primary',
-  });
-
-const notCompared = (after: number, position: number): OrgtrailError =>
-  new OrgtrailError(
-    'database_unreachable',
-    `the database has failed over, and whether position ${after} was lost is not known yet: it is at ${position}`,
-    { hint: 'ask again: the next commit, or the next start of `orgtrail serve`, settles it' },
-  );
