@@ -9,7 +9,6 @@ import type { ArchivedEvents } from './archived/ports.ts';
 import {
   hasFeedEvents,
   positionOfNth,
-  readFeedHead,
   readMissedEvents,
   readOrganizationNames,
   readPositionCheck,
@@ -18,7 +17,8 @@ import type { FeedSource, PositionLookup } from './feed.ts';
 import { readPieces } from './feed-pieces.ts';
 import { createFeedSignal, type FeedSignal } from './feed-signal.sql.ts';
 import { FormatThreads } from './formatting/format-threads.ts';
-import { headBehindFailover } from './head-behind-failover.ts';
+import { readFeedHead } from './head/feed-head.sql.ts';
+import { headBehindFailover } from './head/head-behind-failover.ts';
 
 /** Each reader holds one for a chunk only, so many readers share them. */
 const CONNECTIONS = 4;

@@ -5,14 +5,8 @@ import type { BinaryRow } from '../postgres/copy/binary-row.ts';
 import { copyOut } from '../postgres/copy/copy-out.ts';
 import { leftOut } from '../postgres/position-jumps.ts';
 import { isFirstCopy } from './copies.ts';
-import { type FeedHead, type FeedRange, isFiltered, type MissedEvents } from './feed.ts';
+import { type FeedRange, isFiltered, type MissedEvents } from './feed.ts';
 import { type FeedContext, positionOf } from './feed-row.ts';
-
-/** The head as this server has it. */
-export interface ServerHead extends FeedHead {
-  /** The server follows another one: what it lacks may still arrive. */
-  readonly isStandby: boolean;
-}
 
 /** What a chunk came to: all of the range up to `until` is in it. */
 export interface ChunkEnd {
@@ -24,37 +18,6 @@ export interface ChunkEnd {
 
 /** If few match a filter, so many positions are looked through by one statement. */
 export const FILTERED_SCAN_POSITIONS = 50_000;
-
-/** Rejects if the database does not answer. */
-export const readFeedHead = (pool: Pool): Promise<ServerHead> => readHeadWith<ServerHead>(pool, '');
-
-const readHeadWith = async <Head extends ServerHead>(pool: Pool, more: string): Promise<Head> => {
-  const { rows } = await pool.query<Head>(
-    `select feed_id as "feedId", position::float8 as position,
-       greatest(0, (select max(id) from retention_drops), (select max(id) from position_jumps))::float8 as "lastDrop",
-       pg_is_in_recovery() as "isStandby"${more}
-     from feed_head`,
-  );
-  if (rows[0] === undefined) throw new Error('the table feed_head is empty');
-  return rows[0];
-};
-
-/** A head, and whether the last jump that was due before it has happened. */
-export interface ComparedHead extends ServerHead {
-  /** False after a failover until the first commit, or the first connection that may, has compared the timelines. Null on a standby. */
-  readonly isCompared: boolean | null;
-}
-
-/**
- * Both in one statement: between two of them a standby may be promoted, or another server answer. In the way of orgtrail_timeline(), which
- * readers may not call. Rejects if the server does not show its timeline.
- */
-export const readComparedHead = async (pool: Pool): Promise<ComparedHead> =>
-  await readHeadWith<ComparedHead>(
-    pool,
-    `, case when not pg_is_in_recovery()
-       then timeline = substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || tableoid end as "isCompared"`,
-  );
 
 /**
  * A short hash of the event at a position: a reader that sends it back shows that it knows this numbering; a restore that

@@ -1,5 +1,5 @@
 import type { Pool, PoolClient } from 'pg';
-import { readFeedHead } from '../feed/feed.sql.ts';
+import { readFeedHead } from '../feed/head/feed-head.sql.ts';
 import { readOnly } from '../postgres/read-only.ts';
 import type { EventQuery } from './conditions/event-query.ts';
 import { conditionsOf } from './conditions/search-conditions.sql.ts';

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { SearchError } from '../errors.ts';
-import { readFeedHead } from '../feed/feed.sql.ts';
+import { readFeedHead } from '../feed/head/feed-head.sql.ts';
 import { formatNative } from '../formats/native/native.ts';
 import {
   lookUpAccount,

@@ -1,5 +1,5 @@
 import { OrgtrailError } from '../../errors.ts';
-import { readFeedHead } from '../../feed/feed.sql.ts';
+import { readFeedHead } from '../../feed/head/feed-head.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type DroppedMonth, readDroppedMonths } from '../../search/archived/dropped-months.sql.ts';
 import { type CataloguedObject, readCatalogue } from '../catalogue.sql.ts';

@@ -1,7 +1,8 @@
 import type { FeedEvent } from '../../formats/feed-event.ts';
-import { FILTERED_SCAN_POSITIONS, readFeedHead, readOrganizationNames, readTimeLimit } from '../feed.sql.ts';
+import { FILTERED_SCAN_POSITIONS, readOrganizationNames, readTimeLimit } from '../feed.sql.ts';
 import { type FeedEvents, type FeedEventsRange, readFeedEvents } from '../feed-events.sql.ts';
 import { eventOf } from '../feed-row.ts';
+import { readFeedHead } from '../head/feed-head.sql.ts';
 import { ArchivedRow } from './archived-row.ts';
 import { type BothParts, beforeNextOf } from './merged-rows.ts';
 import type { ArchivedEvent } from './ports.ts';

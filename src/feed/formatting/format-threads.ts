@@ -13,7 +13,7 @@ const YOUNG_GENERATION_MB = 4;
 const MAX_ROWS_AT_ONCE = 10;
 /** Larger ones may take more than a moment, even if they are few. */
 const MAX_BYTES_AT_ONCE = 65_536;
-/** A thread that is kept for a next reader has about 10 MB. */
+/** A thread that is kept for a next reader has 20 MB and more. */
 const IDLE_MS = 60_000;
 
 /** From the root of the package. */

@@ -1,4 +1,4 @@
-import { readFeedHead } from '../../feed/feed.sql.ts';
+import { readFeedHead } from '../../feed/head/feed-head.sql.ts';
 import type { EventDetail } from '../found-event.ts';
 import { instantOf } from './archived-columns.ts';
 import type { ArchivedParts } from './archived-search.sql.ts';

@@ -1,4 +1,5 @@
-import { countPositions, readFeedHead, readMissedEvents } from '../../feed/feed.sql.ts';
+import { countPositions, readMissedEvents } from '../../feed/feed.sql.ts';
+import { readFeedHead } from '../../feed/head/feed-head.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { readSinkStatus, type SinkStatus } from '../sink-status.sql.ts';
 

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { readFeedHead } from '../../feed/feed.sql.ts';
+import { readFeedHead } from '../../feed/head/feed-head.sql.ts';
 import { finishAlarms, readAlarmChanges, readAlarmCursor } from '../../findings/alarms/alarms.sql.ts';
 import { type Severity, severities } from '../../findings/finding.ts';
 import type { Sink } from '../delivery.ts';

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isFirstCopy } from '../../../src/feed/copies.ts';
-import { eachFeedRow, hasFeedEvents, positionOfNth, readFeedHead } from '../../../src/feed/feed.sql.ts';
+import { eachFeedRow, hasFeedEvents, positionOfNth } from '../../../src/feed/feed.sql.ts';
 import { type FeedEventsRange, readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
 import { positionOf } from '../../../src/feed/feed-row.ts';
+import { readFeedHead } from '../../../src/feed/head/feed-head.sql.ts';
 import { readEvent } from '../../../src/search/read-event.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { addSources, commitAll, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';

@@ -1,8 +1,8 @@
 import pino from 'pino';
 import { expect, test } from 'vitest';
-import { readFeedHead } from '../../../src/feed/feed.sql.ts';
 import { openFeed } from '../../../src/feed/feed-source.ts';
 import { FormatThreads, THREAD_FILE } from '../../../src/feed/formatting/format-threads.ts';
+import { readFeedHead } from '../../../src/feed/head/feed-head.sql.ts';
 import { PieceMemory } from '../../../src/limits/piece-memory.ts';
 import { packageFile } from '../../../src/package/package-files.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { readFeedHead } from '../../../src/feed/feed.sql.ts';
+import { readFeedHead } from '../../../src/feed/head/feed-head.sql.ts';
 import type { FormatName } from '../../../src/formats/formats.ts';
 import { createPool, type Pool } from '../../../src/postgres/pool.ts';
 import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';

@@ -1,17 +1,12 @@
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BusyError } from '../../../src/errors.ts';
-import {
-  eachFeedRow,
-  positionOfNth,
-  readFeedHead,
-  readOrganizationNames,
-  readPositionCheck,
-} from '../../../src/feed/feed.sql.ts';
+import { eachFeedRow, positionOfNth, readOrganizationNames, readPositionCheck } from '../../../src/feed/feed.sql.ts';
 import { readPieces } from '../../../src/feed/feed-pieces.ts';
 import { eventOf } from '../../../src/feed/feed-row.ts';
 import { type Feed, openFeed } from '../../../src/feed/feed-source.ts';
 import { FormatThreads, THREAD_FILE } from '../../../src/feed/formatting/format-threads.ts';
+import { readFeedHead } from '../../../src/feed/head/feed-head.sql.ts';
 import { NativeLines } from '../../../src/feed/native-lines.ts';
 import { retryWhileBusy } from '../../../src/feed/retry-while-busy.ts';
 import type { FeedEvent } from '../../../src/formats/feed-event.ts';

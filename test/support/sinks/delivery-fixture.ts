@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { SinkCheckpoints } from '../../../src/evidence/anchors/sink-checkpoints.sql.ts';
-import { readFeedHead } from '../../../src/feed/feed.sql.ts';
+import { readFeedHead } from '../../../src/feed/head/feed-head.sql.ts';
 import { hasAlarmChanges } from '../../../src/findings/alarms/alarms.sql.ts';
 import { deliverForever } from '../../../src/sinks/deliver-forever.ts';
 import type { Delivery, DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';

@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
-import { OrgtrailError } from '../errors.ts';
-import type { Pool } from '../postgres/pool.ts';
-import { compareTimeline } from '../postgres/position-jumps.ts';
-import { isRefusal } from '../postgres/sql-state.ts';
-import { type ComparedHead, readComparedHead, readFeedHead } from './feed.sql.ts';
-import type { FeedHead } from './feed.ts';
+import { OrgtrailError } from '../../errors.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { compareTimeline } from '../../postgres/position-jumps.ts';
+import { isRefusal } from '../../postgres/sql-state.ts';
+import type { FeedHead } from '../feed.ts';
+import { type ComparedHead, readComparedHead, readFeedHead } from './feed-head.sql.ts';
 
 /** So often, and so far apart, a reader looks whether another session has compared the timelines: 2 s in all. */
 const COMPARE_ATTEMPTS = 20;
