@@ -234,7 +234,11 @@ create table coverage (
   filter_hash text not null,
   pass integer not null,
   ranges tstzmultirange not null default '{}'::tstzmultirange,
-  proven tstzmultirange not null default '{}'::tstzmultirange
+  proven tstzmultirange not null default '{}'::tstzmultirange,
+  read_before tstzmultirange not null default '{}'::tstzmultirange,
+  noted tstzmultirange not null default '{}'::tstzmultirange,
+  noted_at timestamp with time zone,
+  read_again tstzmultirange not null default '{}'::tstzmultirange
 );
 
 create table coverage_holes (
@@ -2042,7 +2046,8 @@ create view sync_status as
     a.state AS account_state,
     s.access,
     s.refused_since,
-    s.credential
+    s.credential,
+    COALESCE(u.read_once_seconds, 0::double precision) AS read_once_seconds
    FROM sources s
      LEFT JOIN accounts a ON a.id = s.account_id
      LEFT JOIN organizations o ON o.id = COALESCE(s.organization_id, a.organization_id)
@@ -2067,8 +2072,10 @@ create view sync_status as
      LEFT JOIN LATERAL ( SELECT count(*)::integer AS holes
            FROM coverage_holes
           WHERE coverage_holes.source_kind = s.kind AND coverage_holes.source_id = s.id AND coverage_holes.filter_hash = s.filter_hash AND coverage_holes.pass = 0 AND coverage_holes.before > horizon.since) h ON true
-     LEFT JOIN LATERAL ( SELECT sum(EXTRACT(epoch FROM upper(part.part) - lower(part.part)))::double precision AS unproven_seconds
-           FROM unnest((c.ranges - c.proven) * tstzmultirange(tstzrange(horizon.since, now()))) part(part)) u ON true;
+     LEFT JOIN LATERAL ( SELECT ( SELECT sum(EXTRACT(epoch FROM upper(part.part) - lower(part.part)))::double precision AS sum
+                   FROM unnest((c.ranges - c.proven) * tstzmultirange(tstzrange(horizon.since, now()))) part(part)) AS unproven_seconds,
+            ( SELECT sum(EXTRACT(epoch FROM upper(part.part) - lower(part.part)))::double precision AS sum
+                   FROM unnest((c.ranges - c.read_again) * tstzmultirange(tstzrange(horizon.since, now()))) part(part)) AS read_once_seconds) u ON true;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_access_log_shown(p_session_proof bytea, p_token text, OUT shown text, OUT token text, OUT since timestamp with time zone)
  RETURNS record
@@ -2356,6 +2363,9 @@ begin
       (select json_agg(json_build_array((extract(epoch from lower(r)) * 1000), (extract(epoch from upper(r)) * 1000)) order by r)
         from coverage c cross join lateral unnest(c.ranges - c.proven) r
         where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = p_filter_hash and c.pass = 0) as unproven,
+      (select json_agg(json_build_array((extract(epoch from lower(r)) * 1000), (extract(epoch from upper(r)) * 1000)) order by r)
+        from coverage c cross join lateral unnest(c.read_before) r
+        where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = p_filter_hash and c.pass = 0) as "readBefore",
       coalesce((select json_agg(json_build_object('lane', l.lane, 'state', l.state,
           'rest_ms', greatest(0, (extract(epoch from l.next_attempt_at - clock_timestamp()) * 1000))))
         from lanes l
@@ -4129,6 +4139,33 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_note_read_again(p_kind text, p_source_id text, p_filter_hash text, p_lane text, p_since timestamp with time zone, p_before timestamp with time zone, p_after_ms double precision)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare
+  held coverage;
+  is_noted boolean := false;
+  again tstzmultirange;
+begin
+  select * into held from coverage c
+  where c.source_kind = p_kind and c.source_id = p_source_id and c.filter_hash = p_filter_hash and c.pass = 0;
+  if not found then return; end if;
+  if held.noted_at is null or isempty(held.read_before) and p_lane = 'backfill' then
+    is_noted := true;
+  elsif held.noted_at <= clock_timestamp() - make_interval(secs => p_after_ms / 1000) then
+    held.read_before := held.noted;
+    is_noted := true;
+  end if;
+  again := tstzmultirange(tstzrange(p_since, p_before)) * held.read_before * held.ranges - held.read_again;
+  if not is_noted and isempty(again) then return; end if;
+  update coverage c set read_before = held.read_before, read_again = held.read_again + again,
+    noted = case when is_noted then held.ranges else held.noted end,
+    noted_at = case when is_noted then clock_timestamp() else held.noted_at end
+  where c.source_kind = p_kind and c.source_id = p_source_id and c.filter_hash = p_filter_hash and c.pass = 0;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_note_reading(p_kind text, p_source_id text, p_filter_hash text, p_lane text, p_reading jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -4148,6 +4185,8 @@ declare
   neighbour coverage_readings;
 begin
   if last_time <= first_time then return; end if;
+  perform orgtrail_note_read_again(p_kind, p_source_id, p_filter_hash, p_lane, first_time, last_time,
+    coalesce((p_reading ->> 'againAfterMs')::float8, 86400000));
   select l.found into by_day from lanes l
   where l.source_kind = p_kind and l.source_id = p_source_id and l.filter_hash = p_filter_hash and l.lane = p_lane;
   by_day := coalesce(by_day, '{}');
@@ -4959,7 +4998,8 @@ begin
     from coverage c join latest on latest.pass = c.pass
     where upper(c.ranges) > latest.before
     order by c.source_kind, c.source_id, c.filter_hash, c.pass for update of c)
-  update coverage c set ranges = c.ranges * ahead.past, proven = c.proven * ahead.past
+  update coverage c set ranges = c.ranges * ahead.past, proven = c.proven * ahead.past, read_before = c.read_before * ahead.past,
+    noted = c.noted * ahead.past, read_again = c.read_again * ahead.past
   from ahead where c.source_kind = ahead.source_kind and c.source_id = ahead.source_id
     and c.filter_hash = ahead.filter_hash and c.pass = ahead.pass;
   get diagnostics trimmed = row_count;
@@ -5342,6 +5382,10 @@ comment on column coverage.filter_hash is 'Names the filter set that it was read
 comment on column coverage.pass is '0: read for the first time; 1, 2, …: read again after that settle delay.';
 comment on column coverage.ranges is 'What has been read, as ranges [since, before).';
 comment on column coverage.proven is 'The part of ranges that was read to a credible end. The rest was claimed by version 0.1, which trusted order and caps; the scrub lane proves it first.';
+comment on column coverage.read_before is 'Of pass 0: the part of ranges that had been read a day ago, or earlier. A reading of it counts as a second one.';
+comment on column coverage.noted is 'Of pass 0: ranges as of noted_at; becomes read_before a day later.';
+comment on column coverage.noted_at is 'When noted was taken; null before the first reading.';
+comment on column coverage.read_again is 'Of pass 0: the part of ranges that has been read again at least a day after it was first read. The rest was read once.';
 comment on view coverage_gaps is 'The time ranges, from the horizon to now, that have not been read. The last seconds before now are always one.';
 comment on column coverage_gaps.source_kind is 'organization: the audit log of one.';
 comment on column coverage_gaps.source_id is 'Within the kind: the organization''s id.';
@@ -6083,6 +6127,7 @@ comment on column sync_status.account_state is 'active or gone; null for the log
 comment on column sync_status.access is 'granted, or refused while Cloudflare answers 403 for this log.';
 comment on column sync_status.refused_since is 'Since when it is refused.';
 comment on column sync_status.credential is 'The credential that reads it.';
+comment on column sync_status.read_once_seconds is 'Time that has been read, and not a second time at least a day later.';
 comment on table walks is 'The open walks: a restart goes on from the cursor. [since, before) is what coverage grows by at the end; requests ask for more at both ends: lookback_ms before it, a second after it.';
 comment on column walks.source_kind is 'organization: the audit log of one.';
 comment on column walks.source_id is 'Within the kind: the organization''s id.';

@@ -125,7 +125,8 @@ export const drawWorld = (dice: Dice): World => {
   const horizonMs = Math.floor((startMs - dice.pick([HOUR_MS, 3 * HOUR_MS, DAY_MS, 12 * DAY_MS])) / 1_000) * 1_000;
   const drawn = drawApiTraits(dice, { startMs, faultsUntilMs });
   // Where no cursor works, an order that changes with every request can deceive each question alike: that is not proven (completeness.md).
-  const api = drawn.deadCursors ? { ...drawn, displaceRate: 0 } : drawn;
+  // So can pages without entries whose cursors are dead.
+  const api = drawn.deadCursors ? { ...drawn, displaceRate: 0, emptyPageRate: 0 } : drawn;
   const dense = api.cursors === 'none' || api.order === 'newest' ? dice.chance(0.8) : dice.chance(0.03);
   const base = { startMs, faultsUntilMs, horizonMs, settleDelaysMs };
   const replicas = dice.pick([1, 1, 1, 2, 2, 2, 3, 4]);

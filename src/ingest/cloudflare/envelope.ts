@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { ApiError } from '../../errors.ts';
+import { faultIn } from '../entries/page-envelope.ts';
 import type { CloudflareClient } from './client.ts';
 import type { ApiRequest } from './wire/request.ts';
 
-/** Cloudflare's envelope. Everything in it is optional by one schema or another; only `success: false` is a refusal. */
+/** Cloudflare's envelope, of a success that names no error. */
 export interface Envelope {
   readonly result: unknown;
   /** The token of the next page; undefined at the end, which is spelled in three ways. */
@@ -13,7 +14,9 @@ export interface Envelope {
 }
 
 const schema = z.object({
-  success: z.boolean().nullish(),
+  success: z.unknown().optional(),
+  errors: z.unknown().optional(),
+  error: z.unknown().optional(),
   result: z.unknown().optional(),
   result_info: z
     .object({ next_page_token: z.string().nullish(), total_count: z.number().optional().catch(undefined) })
@@ -43,9 +46,8 @@ function readEnvelope(text: string, path: string): Envelope {
   }
   const envelope = schema.safeParse(json);
   if (!envelope.success) throw new ApiError('unreadable', `GET ${path}: the response has no envelope of Cloudflare's`);
-  if (envelope.data.success === false) {
-    throw new ApiError('unreadable', `GET ${path}: the response says success: false with a 2xx status`);
-  }
+  const fault = faultIn(envelope.data);
+  if (fault !== undefined) throw new ApiError('unreadable', `GET ${path}: the response ${fault}`);
   const nextPageToken = envelope.data.result_info?.next_page_token || undefined;
   return { result: envelope.data.result, nextPageToken, totalCount: envelope.data.result_info?.total_count };
 }

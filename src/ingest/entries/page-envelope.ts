@@ -10,8 +10,10 @@ export class UnreadablePageError extends Error {
 
 /** Every key is optional in the published schema, and `count` a string there but a number in the field. */
 const envelopeSchema = z.looseObject({
-  success: z.boolean().nullish(),
-  errors: z.array(z.unknown()).nullish().catch(undefined),
+  success: z.unknown().optional(),
+  errors: z.unknown().optional(),
+  error: z.unknown().optional(),
+  messages: z.unknown().optional(),
   result: z.array(z.unknown()).nullish(),
   result_info: z
     .looseObject({
@@ -27,11 +29,17 @@ export interface PageEnvelope {
   readonly result: readonly unknown[] | undefined;
   readonly nextCursor: string | undefined;
   readonly count: number | undefined;
-  readonly hasErrors: boolean;
+  /** Why the answer is not believed, although it brings entries: it names an error, or does not say that it is a success. */
+  readonly fault: string | undefined;
+  /** Its messages speak of a part or of a limit. */
+  readonly isPartial: boolean;
 }
 
-/** Reads the envelope of a response. Throws UnreadablePageError for anything but a success. */
-export const readEnvelope = (text: string): PageEnvelope => {
+/**
+ * Reads the envelope of a response. Throws UnreadablePageError for what brings no entries and is not a success. `entriesReadBefore`: entries that
+ * were taken out of the text.
+ */
+export const readEnvelope = (text: string, entriesReadBefore = 0): PageEnvelope => {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -43,8 +51,10 @@ export const readEnvelope = (text: string): PageEnvelope => {
     const fault = envelope.error.issues[0];
     throw new UnreadablePageError(`the envelope is not as documented: ${fault?.path.join('.')} ${fault?.message}`);
   }
-  const { success, result, errors, result_info: info } = envelope.data;
-  if (success === false) throw new UnreadablePageError('the body says success: false');
+  const { success, result, result_info: info, messages } = envelope.data;
+  const fault = faultIn(envelope.data);
+  if (success === false || (fault !== undefined && (result?.length ?? 0) + entriesReadBefore === 0))
+    throw new UnreadablePageError(`the body ${fault}`);
   // Not Number(count): it takes an empty text for 0, and the window would count as read.
   const nothing = String(info?.count) === '0';
   if (!Array.isArray(result) && !nothing) throw new UnreadablePageError('the envelope has no result');
@@ -52,9 +62,28 @@ export const readEnvelope = (text: string): PageEnvelope => {
     result: result ?? undefined,
     nextCursor: readCursor(info?.cursor || info?.cursors?.after),
     count: readCount(info?.count),
-    hasErrors: (errors?.length ?? 0) > 0,
+    fault,
+    isPartial: !isNothing(messages) && partialWords.test(JSON.stringify(messages)),
   };
 };
+
+/** Why an envelope is not that of a success. Undefined: it is. Used for listings as well. */
+export const faultIn = (envelope: { success?: unknown; errors?: unknown; error?: unknown }): string | undefined => {
+  const { success, errors, error } = envelope;
+  if (success !== true) return success === undefined ? 'has no success: true' : `says success: ${String(success)}`;
+  const named = isNothing(errors) ? error : errors;
+  return isNothing(named) ? undefined : `says success: true and names an error: ${excerpt(JSON.stringify(named))}`;
+};
+
+const isNothing = (value: unknown): boolean =>
+  value === undefined ||
+  value === null ||
+  value === '' ||
+  (typeof value === 'object' && Object.keys(value).length === 0);
+
+/** Of an answer that has only some of what was asked for. */
+const partialWords =
+  /partial|\bparts?\b|incomplete|truncat|limit|shard|time[d]?[ -]?out|degraded|unavailable|omitted|missing|some results/i;
 
 /** Undefined for what is no number of entries: it then says nothing. */
 const readCount = (count: string | number | null | undefined): number | undefined => {

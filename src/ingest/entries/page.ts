@@ -119,9 +119,8 @@ export const readPageBody = (body: PageBody, { fastPath = true } = {}): Page => 
  */
 export const readPage = (text: string, validUtf8 = true): Page => {
   const envelope = readEnvelope(text);
-  const { nextCursor, count } = envelope;
-  if (envelope.hasErrors && (envelope.result ?? []).length === 0) throw new UnreadablePageError(EMPTY_WITH_ERRORS);
-  if (envelope.result === undefined) return { ...emptyPage, nextCursor, count };
+  const { nextCursor, count, fault, isPartial } = envelope;
+  if (envelope.result === undefined) return { ...emptyPage, nextCursor, count, isPartial: isPartial || undefined };
   const array = findArray(text, 'result');
   if (array === undefined || array.elements.length !== envelope.result.length) {
     throw new UnreadablePageError('the result array could not be found in the text of the response');
@@ -133,7 +132,8 @@ export const readPage = (text: string, validUtf8 = true): Page => {
     timesMs: readings.flatMap((reading) => (reading.timeMs === undefined ? [] : [reading.timeMs])),
     nextCursor,
     count,
-    hasErrors: envelope.hasErrors || undefined,
+    fault,
+    isPartial: isPartial || undefined,
     fingerprint: fingerprintOf(readings.length, readings[0]?.id, readings.at(-1)?.id),
     entriesText: text.slice(array.start, array.end),
     sizeBytes: array.end - array.start,
@@ -205,10 +205,9 @@ const readEntries = (text: string, array: ArraySpan, entries: readonly unknown[]
 };
 
 /** Of a page whose entries have been read from the bytes: its envelope has an empty array in their place. */
-const readResultInfo = ({ envelopeText, rows }: PlainPage): Pick<PageFacts, 'nextCursor' | 'count' | 'hasErrors'> => {
-  const { nextCursor, count, hasErrors } = readEnvelope(envelopeText);
-  if (hasErrors && rows.firsts.length === 0) throw new UnreadablePageError(EMPTY_WITH_ERRORS);
-  return { nextCursor, count, hasErrors: hasErrors || undefined };
+const readResultInfo = ({ envelopeText, rows }: PlainPage): Omit<PageFacts, 'entries' | 'timesMs'> => {
+  const { nextCursor, count, fault, isPartial } = readEnvelope(envelopeText, rows.firsts.length);
+  return { nextCursor, count, fault, isPartial: isPartial || undefined };
 };
 
 /** It is kept with the walk. */
@@ -234,8 +233,6 @@ const idAt = ({ bytes, spans, replaced }: PageRows, row: number): string | undef
   return start < 0 ? replaced.get(at) : bytes.toString('utf8', start, spans[at + 1]);
 };
 
-const EMPTY_WITH_ERRORS = 'the body says success: true, has errors and no entries';
-
 /** What the decision needs to know of a page. */
 export interface PageFacts {
   readonly entries: number;
@@ -246,8 +243,12 @@ export interface PageFacts {
   readonly count?: number | undefined;
   /** The answer's own `Date`, as far as it can be believed. */
   readonly servedAtMs?: number | undefined;
+  /** Of its entries. Set by who received it for a walk that looks for one of them. */
+  ids?: ReadonlySet<string> | undefined;
   /** Tells pages apart by what is on them; undefined if that cannot be said cheaply. */
   readonly fingerprint?: string | undefined;
-  /** The answer says that it is a success, and names errors: it may be a part of what there is. */
-  readonly hasErrors?: boolean | undefined;
+  /** The answer names an error, or does not say that it is a success: it may be a part of what there is. */
+  readonly fault?: string | undefined;
+  /** Its messages speak of a part or of a limit. */
+  readonly isPartial?: boolean | undefined;
 }

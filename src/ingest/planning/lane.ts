@@ -1,6 +1,6 @@
 import type { Coverage, Range } from './coverage.ts';
 import { afterScrub, type ScrubRound } from './scrub.ts';
-import { LIVE_LOOKBACK_MS, MAX_PAGE_LIMIT, type Walk } from './walk.ts';
+import { isLookBack, LIVE_LOOKBACK_MS, MAX_PAGE_LIMIT, type Walk } from './walk.ts';
 
 /**
  * All that is known of one lane of one source under one filter set: a row of the table `lanes`, and the only state machine that
@@ -23,6 +23,10 @@ export interface LaneState {
   readonly pageLimit: number;
   /** In a row: what brought something or read a window to its end ends the row. */
   readonly failures: number;
+  /** The window to come is the first one beside a hole. */
+  readonly besideHole?: boolean | undefined;
+  /** Of the live lane: when it first read, and when it last looked far back. */
+  readonly lookBack?: { readonly sinceMs: number; readonly lastMs: number } | undefined;
   /** Of the scrub lane: the round under way, or the last one. */
   readonly round?: ScrubRound | undefined;
 }
@@ -83,15 +87,34 @@ export const afterDone = (state: LaneState, walk: Walk): LaneState => {
   const grownMs = state.widthMs === undefined || !(passed || beyond) ? state.widthMs : 2 * state.widthMs;
   return {
     walk: undefined,
-    widthMs: grownMs !== undefined && grownMs > WIDEST_MS ? undefined : grownMs,
+    widthMs: state.besideHole === true || (grownMs !== undefined && grownMs > WIDEST_MS) ? undefined : grownMs,
     trouble: over ? undefined : trouble,
     older: over ? undefined : state.older,
     ...densityOf(state, walk),
+    ...(lane === 'live' && { lookBack: lookBackAfter(state, walk) }),
     pageLimit: Math.min(MAX_PAGE_LIMIT, 2 * state.pageLimit),
     failures: 0,
     ...(round && { round: afterScrub(state.round, round, claim) }),
   };
 };
+
+const lookBackAfter = ({ lookBack }: LaneState, walk: Walk): LaneState['lookBack'] => {
+  const { sinceMs, lastMs } = lookBack ?? { sinceMs: walk.readAtMs, lastMs: walk.readAtMs };
+  return { sinceMs, lastMs: isLookBack(walk) ? walk.readAtMs : lastMs };
+};
+
+/** Whether the live lane should look far back: after twice the time that it did last, counted from its first reading, and every day. */
+export const isLookBackDue = ({ lookBack, trouble }: LaneState, nowMs: number): boolean =>
+  lookBack !== undefined &&
+  trouble === undefined &&
+  nowMs - lookBack.lastMs >= Math.min(DAY_MS, lookBack.lastMs - lookBack.sinceMs);
+
+/** The lane after a look far back that was refused, or short. */
+export const withoutLookBack = (state: LaneState, nowMs: number): LaneState => ({
+  ...state,
+  walk: undefined,
+  lookBack: state.lookBack && { ...state.lookBack, lastMs: nowMs },
+});
 
 const densityOf = (
   state: LaneState,
@@ -126,6 +149,7 @@ export const narrowed = (state: LaneState, { lane, claim }: Walk): LaneState | u
     walk: undefined,
     widthMs: Math.ceil(widthMs / 2 / NARROWEST_MS) * NARROWEST_MS,
     trouble: claim,
+    besideHole: undefined,
     ...(lane === 'backfill' && { older: olderTurn(true, claim, state.older) }),
     failures: state.failures + 1,
   };
@@ -139,42 +163,36 @@ export const withSmallerPages = (state: LaneState): LaneState | undefined => {
 };
 
 /**
- * What was in the way has been read around, and what failed is the hole's trouble from here on. The next window may be as wide as any, but
- * beside a hole that is one of several, or was miscounted, there is usually more of it.
+ * What was in the way has been read around, and what failed is the hole's trouble from here on. Beside a hole there is usually more of it: the next
+ * window is not much wider, and if that is read, the one after it may be as wide as any.
  */
-export const afterHole = (
-  state: LaneState,
-  hole: Pick<Hole, 'reason' | 'range'>,
-  others: readonly KnownHole[],
-): LaneState => {
-  const isOneOfMany = hole.reason === 'count_differs' || others.some((other) => touches(other, hole.range));
-  return {
-    ...state,
-    walk: undefined,
-    widthMs: isOneOfMany ? HOLE_GROWTH * widthOf(hole.range) : undefined,
-    trouble: undefined,
-    older: undefined,
-    failures: 0,
-  };
-};
+export const afterHole = (state: LaneState, { range }: Pick<Hole, 'range'>): LaneState => ({
+  ...state,
+  walk: undefined,
+  widthMs: HOLE_GROWTH * widthOf(range),
+  besideHole: true,
+  trouble: undefined,
+  older: undefined,
+  failures: 0,
+});
 
 const touches = ({ range }: KnownHole, { fromMs, toMs }: Range): boolean =>
   range.fromMs <= toMs && range.toMs >= fromMs;
 
-/** How much wider than the widest hole the next one may be. */
-const HOLE_GROWTH = 2;
+/** How much wider than the hole beside it a window may be that joins it. */
+const HOLE_GROWTH = 4;
 
 /**
- * The hole that a window becomes as a whole if nothing but its count speaks against it, with those that it touches. The source has one
- * already that is not much narrower: so an API that always counts wrong makes one hole that grows, not one for each second. Undefined if
- * it has none.
+ * The hole that a window becomes together with those that it touches, if it fails as a whole: so time that cannot be read makes one hole that
+ * grows, not one for each second. Undefined if there is none beside it, or none that is not much narrower.
  */
 export const grownHole = (holes: readonly KnownHole[], pass: number, claim: Range): Range | undefined => {
-  const miscounted = holes.filter((hole) => hole.pass === pass && hole.reason === 'count_differs');
-  const widestMs = Math.max(0, ...miscounted.map(({ range }) => widthOf(range)));
+  const beside = holes.filter((hole) => hole.pass === pass && touches(hole, claim));
+  const widestMs = Math.max(0, ...beside.map(({ range }) => widthOf(range)));
   if (widthOf(claim) > HOLE_GROWTH * widestMs) return undefined;
-  return miscounted
-    .filter((hole) => touches(hole, claim))
+  // One that is retried becomes no smaller than what fails of it.
+  return beside
+    .filter(({ due }) => !due)
     .reduce(
       (all, { range }) => ({ fromMs: Math.min(all.fromMs, range.fromMs), toMs: Math.max(all.toMs, range.toMs) }),
       claim,

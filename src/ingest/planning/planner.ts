@@ -13,6 +13,8 @@ export interface SourceProgress {
   readonly coverage: readonly Coverage[];
   /** The part of the first reading that was claimed without proof; none unless version 0.1 has claimed some. */
   readonly unproven?: Coverage | undefined;
+  /** The part of the first reading that is a day old or older. */
+  readonly readBefore?: Coverage | undefined;
   /** A lane that has never done anything is missing. */
   readonly lanes: Partial<Readonly<Record<Lane, LaneState>>>;
   /** Time that could not be read. */
@@ -34,6 +36,8 @@ export interface PlanPolicy {
   readonly untilMs?: number | undefined;
   /** The API has refused wider windows to every source; undefined if it has not. */
   readonly widestMs?: number | undefined;
+  /** The widest window that the API has answered with entries from all over it: of a source of which nothing is stored, no wider one is asked for. */
+  readonly shownMs?: number | undefined;
   /** When a new round of reading all of history again may begin: so long after the beginning of the last one. Undefined: none is planned. */
   readonly scrub?: { readonly everyMs: number } | undefined;
 }
@@ -45,6 +49,10 @@ const RECOVERY_MS = 7 * DAY_MS;
 export const FIRST_LOOK_MS = 3_600_000;
 /** A window holds so many pages, as far as can be told: little enough to lose, and its last page, which is seldom full, costs little. */
 const PAGES_PER_WINDOW = 20;
+/** Of a source of which nothing is stored, a window is no wider than so many times what has been read of it: an hour, a day, 5, 31, 188 days, the rest. */
+const SILENCE_GROWTH = 5;
+/** The same for reading it again. */
+const SILENT_SCRUB_MS = 31 * DAY_MS;
 
 /** What there is to do in each lane, the most urgent first; empty if there is nothing until `nowMs` moves on. `nowMs` is Cloudflare's own time. */
 export const planLanes = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): readonly Walk[] =>
@@ -92,7 +100,8 @@ const scrubWalk = (state: LaneState, progress: SourceProgress, nowMs: number, po
   if (next === undefined) return undefined;
   const { widthMs = Number.POSITIVE_INFINITY } = state;
   const { widestMs = Number.POSITIVE_INFINITY } = policy;
-  const claim = newestPart(next.gap, Math.max(NARROWEST_MS, Math.min(widthMs, widestMs, WIDEST_SCRUB_MS)));
+  const silentMs = progress.largestPage > 0 ? WIDEST_SCRUB_MS : Math.max(SILENT_SCRUB_MS, policy.shownMs ?? 0);
+  const claim = newestPart(next.gap, Math.max(NARROWEST_MS, Math.min(widthMs, widestMs, WIDEST_SCRUB_MS, silentMs)));
   return startWalk('scrub', claim, {
     readAtMs: nowMs,
     direction: 'desc',
@@ -106,16 +115,16 @@ const scrubGap = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): 
   policy.scrub && nextScrub(scrubFacts(progress), nowMs, { horizonMs: policy.horizonMs, ...policy.scrub });
 
 /** What decides about the next window of the scrub lane. */
-export const scrubFacts = ({ coverage, lanes: states, unproven = [], holes }: SourceProgress): ScrubFacts => ({
+export const scrubFacts = ({ readBefore = [], lanes: states, unproven = [], holes }: SourceProgress): ScrubFacts => ({
   round: states.scrub?.round,
-  firstRead: coverage[0] ?? [],
+  readBefore,
   unproven,
   holes: holesOfPass(holes, SCRUB_PASS).reduce(addRange, []),
 });
 
-/** It has brought nothing yet, and the API has refused what is narrower to other sources. */
-const isHopeless = ({ pages, claim }: Walk, { widestMs = Number.POSITIVE_INFINITY }: PlanPolicy): boolean =>
-  pages === 0 && claim.toMs - claim.fromMs > widestMs;
+/** It has brought nothing yet, and the API has refused what is narrower to other sources; or version 0.2 has begun it, which believed more. */
+const isHopeless = ({ pages, claim, inside }: Walk, { widestMs = Number.POSITIVE_INFINITY }: PlanPolicy): boolean =>
+  inside === undefined || (pages === 0 && claim.toMs - claim.fromMs > widestMs);
 
 /** As wide as nothing speaks against: what failed, what the API refuses to all, how much it will hold. */
 const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, policy: PlanPolicy): number => {
@@ -125,8 +134,24 @@ const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, po
   const pageEntries = state.entriesPerPage ?? MAX_PAGE_LIMIT;
   // Nothing is known of it: the first page tells.
   const fullMs = perDay === undefined ? DAY_MS : (PAGES_PER_WINDOW * pageEntries * DAY_MS) / perDay;
-  const limits = [fullMs, state.widthMs, policy.widestMs, lane === 'live' ? RECOVERY_MS : undefined];
+  const limits = [
+    fullMs,
+    state.widthMs,
+    policy.widestMs,
+    lane === 'live' ? RECOVERY_MS : undefined,
+    silenceLimit(progress, policy),
+  ];
   return Math.max(NARROWEST_MS, Math.min(...limits.filter((limit) => limit !== undefined)));
+};
+
+/**
+ * A window that is answered with nothing may have been too wide for the API to find anything in it. So a source of which nothing is stored is read
+ * in windows that grow. What is found in one is missed in the next one if that is answered with nothing (sentinel.ts).
+ */
+const silenceLimit = ({ largestPage, coverage }: SourceProgress, { shownMs = 0 }: PlanPolicy): number | undefined => {
+  if (largestPage > 0) return undefined;
+  const readMs = (coverage[0] ?? []).reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+  return Math.max(DAY_MS, shownMs, SILENCE_GROWTH * readMs);
 };
 
 /** On whole seconds, so that halving ends at one. */

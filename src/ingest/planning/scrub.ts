@@ -19,8 +19,8 @@ export interface ScrubRound extends RoundStart {
 export interface ScrubFacts {
   /** Undefined before the first round. */
   readonly round: ScrubRound | undefined;
-  /** What the first reading has claimed: nothing else is read again. */
-  readonly firstRead: Coverage;
+  /** What was first read a day ago or earlier: nothing else is read again. */
+  readonly readBefore: Coverage;
   /** The part of it that was claimed without proof. */
   readonly unproven: Coverage;
   /** Holes that are not due for a retry. */
@@ -33,10 +33,11 @@ export interface ScrubGap {
   readonly round: RoundStart;
 }
 
+const DAY_MS = 86_400_000;
 /** A round ends this long before its beginning: younger time is read by the live lane and the first settle passes. */
 const YOUNGEST_MS = 3_600_000;
 /** Wider windows are not asked for, however little they hold. */
-export const WIDEST_SCRUB_MS = 90 * 86_400_000;
+export const WIDEST_SCRUB_MS = 90 * DAY_MS;
 /** A window is made to hold so many stored entries: one page of the limit that the lane asks for, with room for what is missing. */
 export const SCRUB_WINDOW_ENTRIES = 800;
 /** What this lane cannot read has usually been read by the first pass: it is a hole of its own, beyond those of all passes. */
@@ -51,16 +52,17 @@ export const nextScrub = (
   nowMs: number,
   { horizonMs, everyMs }: { readonly horizonMs: number; readonly everyMs: number },
 ): ScrubGap | undefined => {
-  const { round, firstRead, unproven, holes } = facts;
-  const youngestMs = youngestAt(nowMs);
+  const { round, readBefore, unproven, holes } = facts;
+  // To the end of what may be read again now: so a round gets through.
+  const youngestMs = Math.min(youngestAt(nowMs), readBefore.at(-1)?.toMs ?? Number.POSITIVE_INFINITY);
   const begun = round ?? { number: 1, beganMs: nowMs, untilMs: youngestMs, read: [] };
   const urgent = newest({ fromMs: horizonMs, toMs: youngestMs }, holes, unproven);
   if (urgent !== undefined) return { gap: urgent, round: startOf(begun) };
-  const left = newest({ fromMs: horizonMs, toMs: begun.untilMs }, holes.reduce(addRange, begun.read), firstRead);
+  const left = newest({ fromMs: horizonMs, toMs: begun.untilMs }, holes.reduce(addRange, begun.read), readBefore);
   if (left !== undefined) return { gap: left, round: startOf(begun) };
   if (round === undefined || nowMs - round.beganMs < everyMs) return undefined;
   const next = { number: round.number + 1, beganMs: nowMs, untilMs: youngestMs };
-  const gap = newest({ fromMs: horizonMs, toMs: next.untilMs }, holes, firstRead);
+  const gap = newest({ fromMs: horizonMs, toMs: next.untilMs }, holes, readBefore);
   return gap && { gap, round: next };
 };
 
@@ -68,7 +70,7 @@ const youngestAt = (nowMs: number): number => Math.floor((nowMs - YOUNGEST_MS) /
 
 /** Before this time `nextScrub` gives nothing for the same facts, if it gives nothing as of `nowMs`. Infinite: it never will. */
 export const scrubIdleUntilMs = (
-  { round, firstRead, unproven, holes }: ScrubFacts,
+  { round, readBefore, unproven, holes }: ScrubFacts,
   nowMs: number,
   { horizonMs, everyMs }: { readonly horizonMs: number; readonly everyMs: number },
 ): number => {
@@ -79,16 +81,16 @@ export const scrubIdleUntilMs = (
     return part === undefined ? Number.POSITIVE_INFINITY : (Math.floor(part.fromMs / 1_000) + 1) * 1_000 + YOUNGEST_MS;
   };
   const urgentMs = reachedMs(unproven);
-  if (round === undefined) return Math.min(urgentMs, reachedMs(firstRead));
-  const left = newest({ fromMs: horizonMs, toMs: round.untilMs }, holes.reduce(addRange, round.read), firstRead);
+  if (round === undefined) return Math.min(urgentMs, reachedMs(readBefore));
+  const left = newest({ fromMs: horizonMs, toMs: round.untilMs }, holes.reduce(addRange, round.read), readBefore);
   if (left !== undefined) return nowMs;
-  return Math.min(urgentMs, Math.max(round.beganMs + everyMs, reachedMs(firstRead)));
+  return Math.min(urgentMs, Math.max(round.beganMs + everyMs, reachedMs(readBefore)));
 };
 
 /** Whether nothing is left of the round: all of its time that was ever read has been read again, or is a hole. */
-export const isRoundThrough = ({ round, firstRead, holes }: ScrubFacts, horizonMs: number): boolean =>
+export const isRoundThrough = ({ round, readBefore, holes }: ScrubFacts, horizonMs: number): boolean =>
   round !== undefined &&
-  newest({ fromMs: horizonMs, toMs: round.untilMs }, holes.reduce(addRange, round.read), firstRead) === undefined;
+  newest({ fromMs: horizonMs, toMs: round.untilMs }, holes.reduce(addRange, round.read), readBefore) === undefined;
 
 /** The round after one of its windows has been read. */
 export const afterScrub = (before: ScrubRound | undefined, of: RoundStart, claim: Range): ScrubRound => ({
@@ -96,7 +98,7 @@ export const afterScrub = (before: ScrubRound | undefined, of: RoundStart, claim
   read: addRange(before?.number === of.number ? before.read : [], claim),
 });
 
-/** Which of two sources is read again first: unproven time, then an open walk, whose cursor ages, then the round that began first. */
+/** Which of two sources is read again first: unproven time, an open walk, whose cursor ages, what was read once, the round that began first. */
 export const scrubUrgency = ({
   unproven,
   walking,
@@ -104,8 +106,11 @@ export const scrubUrgency = ({
 }: Pick<ScrubFacts, 'unproven' | 'round'> & { readonly walking: boolean }): number => {
   if (unproven.length > 0) return Number.NEGATIVE_INFINITY;
   if (walking) return -Number.MAX_VALUE;
-  return round?.beganMs ?? 0;
+  return round === undefined || round.number === 1 ? 0 : round.beganMs;
 };
+
+/** How long after the first reading a second one counts. A day; less where rounds may begin sooner. */
+export const readAgainAfterMs = (everyMs = DAY_MS): number => Math.min(DAY_MS, everyMs);
 
 const startOf = ({ number, beganMs, untilMs }: RoundStart): RoundStart => ({ number, beganMs, untilMs });
 

@@ -1,12 +1,12 @@
 import { gapsIn, isEmpty, type Range } from './coverage.ts';
 import type { KnownHole } from './lane.ts';
 import { WIDEST_SCRUB_MS } from './scrub.ts';
-import { NARROW_OVERLAP_MS, OVERLAP_MS, type Walk } from './walk.ts';
+import { NARROW_OVERLAP_MS, OVERLAP_MS, type Sentinel, type Walk } from './walk.ts';
 
 /** Why a second is a hole whose answers end before an entry that is known. It can be asked for: what is beside it may reach over it. */
 export const SHORT_ANSWER = 'short_answer';
 /** Cloudflare may delete what is as near to the horizon while it is waited for. */
-const RETENTION_MARGIN_MS = 3_600_000;
+export const RETENTION_MARGIN_MS = 3_600_000;
 
 /**
  * Where to look for a sentinel: a stored entry just beyond the end of the claim that the walk reads last. An answer that ends without it was cut
@@ -37,16 +37,15 @@ export const sentinelRange = (
 };
 
 /**
- * The walk with a request that reaches over a stored entry of this time. `limited`: wider windows are refused, so that the claim makes room
- * for it.
+ * The walk with a request that reaches over this stored entry. `limited`: wider windows are refused, so that the claim makes room for it.
  */
-export const withSentinel = (walk: Walk, timeMs: number, limited: boolean): Walk => {
+export const withSentinel = (walk: Walk, sentinel: Sentinel, limited: boolean): Walk => {
   const { claim, direction, lookbackMs } = walk;
   if (direction === 'asc') {
-    const moreMs = timeMs - claim.toMs;
+    const moreMs = sentinel.timeMs - claim.toMs;
     const roomMs = limited ? Math.min(moreMs, (claim.toMs - claim.fromMs) / 2) : 0;
     const fromMs = claim.fromMs + Math.floor(roomMs / 1_000) * 1_000;
-    return { ...walk, claim: { ...claim, fromMs }, overlapMs: moreMs + OVERLAP_MS, hasSentinel: true };
+    return { ...walk, claim: { ...claim, fromMs }, overlapMs: moreMs + OVERLAP_MS, sentinel };
   }
-  return { ...walk, lookbackMs: Math.max(lookbackMs, claim.fromMs - timeMs + OVERLAP_MS), hasSentinel: true };
+  return { ...walk, lookbackMs: Math.max(lookbackMs, claim.fromMs - sentinel.timeMs + OVERLAP_MS), sentinel };
 };

@@ -84,6 +84,8 @@ export interface Reading {
   /** Of the pass or of the round; 0 for the first reading. */
   readonly number: number;
   readonly direction: Direction;
+  /** So long after the first reading it counts as a second one. */
+  readonly againAfterMs: number;
 }
 
 /** The requests behind a claim: a row of `evidence_reads`, if there is evidence. */

@@ -11,10 +11,17 @@ const SUSPECTED_CAP = 100;
  * be smaller, and most pages are. */
 const LEAST_SUSPECTED = 50;
 const LEAST_SUSPECTED_OF_ALL = 10;
-/** An empty page with a fresh cursor is followed, but not without end. */
-export const MAX_EMPTY_PAGES = 200;
-/** Of fewer entries, two pages may be alike. */
-const LEAST_TOLD_APART = 2;
+/** So many empty pages in a row with cursors are followed before it is doubted that anything comes behind them. */
+export const MAX_EMPTY_PAGES = 10;
+/** A page of one entry may come again once by chance: an entry that is served twice. */
+const MOST_REPEATS_OF_ONE = 1;
+/** An entry lies outside of the window that was asked for if it is further away: APIs round the bounds. */
+const WINDOW_SLACK_MS = 60_000;
+/** Times that are not between these say nothing about the window: no log of Cloudflare is older, none ends tomorrow. */
+const EARLIEST_TOLD_MS = Date.UTC(2009, 0, 1);
+const LATEST_TOLD_MS = 86_400_000;
+/** Pages are in order if no step goes further the other way. */
+const ORDER_SLACK_MS = 60_000;
 /** Cloudflare does not say whether `since` and `before` are inclusive, nor to what precision it reads them: every walk
  * asks for this much more at both ends than its coverage will claim. */
 export const OVERLAP_MS = 1_000;
@@ -49,8 +56,8 @@ export interface Walk {
   /** How much earlier than its claim, and how much later, the request reaches. */
   readonly lookbackMs: number;
   readonly overlapMs: number;
-  /** The request reaches over a stored entry beyond the end of the claim that is read last: it must come, or the answer was short (sentinel.ts). */
-  readonly hasSentinel?: boolean;
+  /** A stored entry that the request reaches over, beyond the end of the claim that is read last: it must come, or the answer was short. */
+  readonly sentinel?: Sentinel | undefined;
   readonly direction: Direction;
   readonly pageLimit: number;
   /** Beside the configured ones: a part of what happened in one second. */
@@ -61,8 +68,9 @@ export interface Walk {
   readonly cursor: string | undefined;
   /** A cursor of before, replaced when `pages` is a power of two: one that comes again closes a cycle of any length (Brent). */
   readonly savedCursor: string | undefined;
-  /** What told that page apart: pages that come again under fresh cursors are a cycle as well. */
+  /** What told that page apart, and how often it has come again: pages that do so under fresh cursors are a cycle as well. */
   readonly savedPage?: string | undefined;
+  readonly repeats: number;
   /** Pages committed, empty ones in a row, and entries. */
   readonly pages: number;
   readonly emptyPages: number;
@@ -74,6 +82,16 @@ export interface Walk {
   /** The first and the last time seen inside the window. */
   readonly oldestMs: number | undefined;
   readonly newestMs: number | undefined;
+  /** How many entries have lain inside the window that was asked for, and how many outside. Undefined: version 0.2 began it. */
+  readonly inside?: number;
+  readonly outside: number;
+  /** In which order entries came: the time of the first one and of the last one, and the largest step to a later and to an earlier one. */
+  readonly firstMs: number | undefined;
+  readonly lastMs: number | undefined;
+  readonly mostUpMs: number;
+  readonly mostDownMs: number;
+  /** Messages of an answer spoke of a part or of a limit. */
+  readonly isPartial: boolean;
   /** What `count` said if it was not the number of elements: then it can only be that of the whole walk. */
   readonly countedInAll: number | undefined;
   /** How often in a row the current page could not be read. */
@@ -84,18 +102,41 @@ export interface Walk {
   readonly answers?: WalkAnswers | undefined;
 }
 
-type WalkFault = 'cursor_repeated' | 'page_repeated' | 'count_differs';
+/** A stored entry, and whether it has come. */
+export interface Sentinel {
+  readonly id: string;
+  readonly timeMs: number;
+  readonly hasCome?: boolean | undefined;
+}
+
+/**
+ * Why an answer is not to be believed.
+ * - names_error: it names an error beside its success, or does not say that it is one
+ * - outside_window: most of its entries are not of the time that was asked for
+ */
+export type WalkFault = 'cursor_repeated' | 'page_repeated' | 'count_differs' | 'names_error' | 'outside_window';
+
+/**
+ * Why an end is not believed by itself.
+ * - size: its last page is as large as pages that are cut
+ * - cursor: it ended behind a cursor: with nothing, again and again, or because the cursor was refused
+ * - order: entries did not come in the order that was asked for
+ * - window: some entries are not of the time that was asked for
+ * - message: an answer spoke of a part or of a limit
+ */
+export type Doubt = 'size' | 'cursor' | 'order' | 'window' | 'message';
 
 /**
  * What happens to the walk after a page.
  * - next: goes on with the page's cursor
  * - done: read to a credible end; coverage may claim it
- * - short: its end is credible by itself, and what is known to lie behind it has not come
- * - doubtful: it ended at a size at which pages are cut, behind a cursor with nothing, or beside errors; it counts once it is proven (proof.ts)
+ * - doubtful: it counts once the doubts have been answered (proof.ts)
+ * - short: its end is credible by itself, and the sentinel has not come
  * - broken: nothing of it may be claimed; its window must be halved
  */
 export type WalkStep =
-  | { readonly kind: 'next' | 'done' | 'short' | 'doubtful'; readonly walk: Walk }
+  | { readonly kind: 'next' | 'done' | 'short'; readonly walk: Walk }
+  | { readonly kind: 'doubtful'; readonly walk: Walk; readonly doubts: readonly Doubt[] }
   | { readonly kind: 'broken'; readonly walk: Walk; readonly fault: WalkFault };
 
 export interface WalkOptions {
@@ -125,6 +166,7 @@ export const startWalk = (lane: Lane, claim: Range, options: WalkOptions): Walk 
     readAtMs,
     cursor: undefined,
     savedCursor: undefined,
+    repeats: 0,
     pages: 0,
     emptyPages: 0,
     entries: 0,
@@ -132,11 +174,22 @@ export const startWalk = (lane: Lane, claim: Range, options: WalkOptions): Walk 
     lastPageEntries: 0,
     oldestMs: undefined,
     newestMs: undefined,
+    inside: 0,
+    outside: 0,
+    firstMs: undefined,
+    lastMs: undefined,
+    mostUpMs: 0,
+    mostDownMs: 0,
+    isPartial: false,
     countedInAll: undefined,
     failures: 0,
     ...(options.round && { round: options.round }),
   };
 };
+
+/** Whether a walk of the live lane looks further back than it usually does. */
+export const isLookBack = ({ lane, lookbackMs }: Pick<Walk, 'lane' | 'lookbackMs'>): boolean =>
+  lane === 'live' && lookbackMs > LIVE_LOOKBACK_MS;
 
 /** The window as it is asked for. A narrow one ends behind a full second: an API that drops digits would cut it short. */
 export const requestWindow = ({ claim, lookbackMs, overlapMs }: Walk): Range => ({
@@ -161,58 +214,52 @@ export const suspectedFrom = (largestOfSource: number, largestOfAll: number): nu
 export const mayBeCut = (entries: number, pageLimit: number, suspectedFromEntries: number): boolean =>
   entries >= pageLimit || entries === SUSPECTED_CAP || entries >= suspectedFromEntries;
 
-/**
- * Decides after a page. `suspectedFromEntries`: by the pages before it (suspectedFrom). `emptyPagesAllowed`: in a row, before it is doubted that
- * anything comes behind them.
- */
-export const afterPage = (
-  before: Walk,
-  page: PageFacts,
-  suspectedFromEntries: number,
-  emptyPagesAllowed = MAX_EMPTY_PAGES,
-): WalkStep => {
+/** Decides after a page. `suspectedFromEntries`: by the pages before it (suspectedFrom). */
+export const afterPage = (before: Walk, page: PageFacts, suspectedFromEntries: number): WalkStep => {
   const walk = withPage(before, page);
   const { nextCursor } = page;
-  if (nextCursor !== undefined) {
-    if (nextCursor === before.cursor || nextCursor === before.savedCursor) {
-      return { kind: 'broken', walk, fault: 'cursor_repeated' };
-    }
-    if (isSamePage(before, page)) return { kind: 'broken', walk, fault: 'page_repeated' };
-    if (walk.emptyPages > emptyPagesAllowed) return { kind: 'doubtful', walk };
-    const saved = isPowerOfTwo(walk.pages) ? { savedCursor: nextCursor, savedPage: page.fingerprint } : {};
-    return { kind: 'next', walk: { ...walk, ...saved, cursor: nextCursor } };
+  if (page.fault !== undefined) return { kind: 'broken', walk, fault: 'names_error' };
+  if (nextCursor === undefined) return afterEnd({ ...walk, cursor: undefined }, suspectedFromEntries);
+  if (nextCursor === before.cursor || nextCursor === before.savedCursor) {
+    return { kind: 'broken', walk, fault: 'cursor_repeated' };
   }
-  if (walk.countedInAll !== undefined && walk.countedInAll !== walk.entries) {
-    return { kind: 'broken', walk, fault: 'count_differs' };
+  if (walk.repeats > (page.entries > 1 ? 0 : MOST_REPEATS_OF_ONE)) {
+    return { kind: 'broken', walk, fault: 'page_repeated' };
   }
-  const isDoubtful =
-    mayBeCut(page.entries, before.pageLimit, suspectedFromEntries) ||
-    // A cursor that is dead may be answered like that.
-    (page.entries === 0 && walk.pages > 1) ||
-    page.hasErrors === true;
-  // Without it, what is asked next is not about a cursor that leads nowhere (proof.ts).
-  const ended = page.entries === 0 ? { ...walk, cursor: undefined } : walk;
-  return { kind: isDoubtful ? 'doubtful' : missesSentinel(ended) ? 'short' : 'done', walk: ended };
+  if (walk.emptyPages >= MAX_EMPTY_PAGES) return afterEnd({ ...walk, cursor: nextCursor }, suspectedFromEntries);
+  const saved = isPowerOfTwo(walk.pages) ? { savedCursor: nextCursor, savedPage: page.fingerprint, repeats: 0 } : {};
+  return { kind: 'next', walk: { ...walk, ...saved, cursor: nextCursor } };
 };
 
-/** Whether the walk has a sentinel and nothing has come from beyond its claim. */
-export const missesSentinel = (walk: Walk): boolean => {
-  const lastMs = walk.direction === 'asc' ? walk.newestMs : walk.oldestMs;
-  return walk.hasSentinel === true && (lastMs === undefined || !isBeyondClaim(walk, lastMs));
+/** Judges a walk that has ended; one that still has a cursor did so because that leads nowhere. */
+export const afterEnd = (walk: Walk, suspectedFromEntries: number): Exclude<WalkStep, { kind: 'next' }> => {
+  const { countedInAll, entries, inside = 0, outside, cursor, lastPageEntries, pages, pageLimit } = walk;
+  if (countedInAll !== undefined && countedInAll !== entries) return { kind: 'broken', walk, fault: 'count_differs' };
+  if (outside > inside) return { kind: 'broken', walk, fault: 'outside_window' };
+  const order = orderOf(walk);
+  const found: Readonly<Record<Doubt, boolean>> = {
+    size: mayBeCut(lastPageEntries, pageLimit, suspectedFromEntries),
+    // A cursor that is dead may be answered with nothing.
+    cursor: cursor !== undefined || (lastPageEntries === 0 && pages > 1),
+    order: order !== undefined && order !== walk.direction,
+    window: outside > 0,
+    message: walk.isPartial,
+  };
+  const doubts = (Object.keys(found) as Doubt[]).filter((doubt) => found[doubt]);
+  if (doubts.length > 0) return { kind: 'doubtful', walk, doubts };
+  return { kind: missesSentinel(walk) ? 'short' : 'done', walk };
 };
 
-/** Whether this time lies beyond the end of the claim that the walk reads last. */
-export const isBeyondClaim = ({ claim, direction }: Pick<Walk, 'claim' | 'direction'>, timeMs: number): boolean =>
-  direction === 'asc' ? timeMs >= claim.toMs : timeMs < claim.fromMs;
+/** In which order the entries of a walk have come; undefined if they are all of one time, or none. */
+export const orderOf = ({ firstMs, lastMs, mostUpMs, mostDownMs }: Walk): Direction | 'mixed' | undefined => {
+  if (Math.min(mostUpMs, mostDownMs) > ORDER_SLACK_MS) return 'mixed';
+  if (Math.max(mostUpMs, mostDownMs) > ORDER_SLACK_MS) return mostUpMs > mostDownMs ? 'asc' : 'desc';
+  if (firstMs === undefined || lastMs === undefined || firstMs === lastMs) return undefined;
+  return firstMs < lastMs ? 'asc' : 'desc';
+};
 
-const isSamePage = ({ savedPage }: Walk, { fingerprint, entries }: PageFacts): boolean =>
-  fingerprint !== undefined && fingerprint === savedPage && entries >= LEAST_TOLD_APART;
-
-/** Whether a walk has ended at a page that cannot have been cut, and only its count says otherwise. */
-export const isOnlyMiscounted = (step: WalkStep, { entries }: PageFacts, suspectedFromEntries: number): boolean =>
-  step.kind === 'broken' &&
-  step.fault === 'count_differs' &&
-  !mayBeCut(entries, step.walk.pageLimit, suspectedFromEntries);
+/** Whether the walk has a sentinel and it has not come. */
+export const missesSentinel = ({ sentinel }: Walk): boolean => sentinel !== undefined && sentinel.hasCome !== true;
 
 /** What pass `delayMs` may count of a walk: what was at least its delay old when it was read. */
 export const claimForPass = ({ claim, readAtMs }: Pick<Walk, 'claim' | 'readAtMs'>, delayMs: number): Coverage => {
@@ -222,20 +269,45 @@ export const claimForPass = ({ claim, readAtMs }: Pick<Walk, 'claim' | 'readAtMs
 
 const withPage = (walk: Walk, page: PageFacts): Walk => {
   const { fromMs, toMs } = requestWindow(walk);
-  let { oldestMs, newestMs, claimEntries } = walk;
+  let { oldestMs, newestMs, claimEntries, inside = 0, outside, firstMs, lastMs, mostUpMs, mostDownMs } = walk;
+  // An entry whose time cannot be read may be of any.
+  inside += page.entries - page.timesMs.length;
   for (const timeMs of page.timesMs) {
     if (timeMs >= walk.claim.fromMs && timeMs < walk.claim.toMs) claimEntries += 1;
-    // A time far outside the window says nothing about where the walk has been.
-    if (timeMs < fromMs - OVERLAP_MS || timeMs > toMs + OVERLAP_MS) continue;
+    if (timeMs < EARLIEST_TOLD_MS || timeMs > walk.readAtMs + LATEST_TOLD_MS) {
+      inside += 1;
+      continue;
+    }
+    firstMs ??= timeMs;
+    if (lastMs !== undefined) {
+      mostUpMs = Math.max(mostUpMs, timeMs - lastMs);
+      mostDownMs = Math.max(mostDownMs, lastMs - timeMs);
+    }
+    lastMs = timeMs;
+    if (timeMs < fromMs - WINDOW_SLACK_MS || timeMs > toMs + WINDOW_SLACK_MS) {
+      outside += 1;
+      continue;
+    }
+    inside += 1;
     if (oldestMs === undefined || timeMs < oldestMs) oldestMs = timeMs;
     if (newestMs === undefined || timeMs > newestMs) newestMs = timeMs;
   }
   const differs = page.count !== undefined && page.count !== page.entries;
+  const isRepeated = page.fingerprint !== undefined && page.fingerprint === walk.savedPage;
   return {
     ...walk,
     oldestMs,
     newestMs,
     claimEntries,
+    inside,
+    outside,
+    firstMs,
+    lastMs,
+    mostUpMs,
+    mostDownMs,
+    isPartial: walk.isPartial || page.isPartial === true,
+    sentinel: walk.sentinel && { ...walk.sentinel, hasCome: walk.sentinel.hasCome || page.ids?.has(walk.sentinel.id) },
+    repeats: isRepeated ? walk.repeats + 1 : walk.repeats,
     pages: walk.pages + 1,
     emptyPages: page.entries === 0 ? walk.emptyPages + 1 : 0,
     entries: walk.entries + page.entries,

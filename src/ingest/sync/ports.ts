@@ -20,7 +20,7 @@ import type {
   SourceKey,
   SourceState,
 } from '../planning/source.ts';
-import type { Direction, Walk } from '../planning/walk.ts';
+import type { Direction, Sentinel, Walk } from '../planning/walk.ts';
 import type { ScrubPart } from './commit/note-scrub.sql.ts';
 import type { DiscoveryPace } from './discovery/discovery-pace.ts';
 import type { SourceSurvey } from './planning-round/planned-source.ts';
@@ -95,10 +95,10 @@ export interface SyncStore {
   /** Where the newest part of a range begins that holds so many stored events of the source; all of it if it holds fewer. Whole seconds. */
   newestPart(source: SourceState, range: Range, entries: number): Promise<number>;
   /**
-   * The time of the first stored event in a range, or of the last one (`desc`), in milliseconds, rounded down. Undefined if there is none, and
-   * if other filter sets have stored what those in force may not match.
+   * The first stored event in a range, or the last one (`desc`). Undefined if there is none, and if other filter sets have stored what those in
+   * force may not match.
    */
-  nearestStored(source: SourceState, range: Range, direction: Direction): Promise<number | undefined>;
+  nearestStored(source: SourceState, range: Range, direction: Direction): Promise<Sentinel | undefined>;
   /** Undefined if another process holds the source. */
   claim(source: SourceKey): Promise<{ readonly lease: Lease; readonly source: SourceState } | undefined>;
   /** False if the lease has gone to another process. */

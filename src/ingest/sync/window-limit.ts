@@ -1,6 +1,6 @@
 import type { Time } from '../../time/clock.ts';
 import { intersect, isEmpty, type Range } from '../planning/coverage.ts';
-import { MAX_EMPTY_PAGES } from '../planning/walk.ts';
+import type { Walk } from '../planning/walk.ts';
 
 /** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
 const REMEMBERED_MS = 600_000;
@@ -10,8 +10,6 @@ const NARROWEST_LIMIT_MS = 60_000;
 const MIN_TIMEOUT_MS = 2_500;
 const TIMEOUT_FACTOR = 4;
 const PART_TIMEOUT_MS = 5_000;
-/** Behind so many, no entries are expected of an API that gives a cursor with every page. */
-export const FEW_EMPTY_PAGES = 3;
 
 /**
  * What this process has seen the API serve: if windows wider than any that it has served were refused, no source tries as wide a one
@@ -22,8 +20,7 @@ export class WindowLimit {
   #servedMs = 0;
   #slowestMs = 0;
   #largestPage = 0;
-  /** Sources whose last page has a cursor as well, which leads to empty pages without end. */
-  readonly #endless = new Set<string>();
+  #shownMs = 0;
   /** The narrowest for a while. */
   #suspected: { readonly source: string; readonly range: Range; readonly atMs: number } | undefined;
   #refused: { readonly widthMs: number; readonly atMs: number } | undefined;
@@ -42,20 +39,15 @@ export class WindowLimit {
     return this.#largestPage;
   }
 
-  /** How many empty pages in a row are followed before the end of a walk is doubted. */
-  emptyPagesAllowed(source: string): number {
-    return this.hasEndlessTails(source) ? FEW_EMPTY_PAGES : MAX_EMPTY_PAGES;
+  /** The widest window that was answered with entries more than half of it apart: as wide a one that is answered with nothing may be believed. */
+  get shownMs(): number {
+    return this.#shownMs;
   }
 
-  /** Whether the last page of this source is known to have a cursor, which leads to empty pages without end. */
-  hasEndlessTails(source: string): boolean {
-    return this.#endless.has(source);
-  }
-
-  /** Whether nothing came behind empty pages that had cursors. */
-  endedWithEmptyPages(source: string, isProven: boolean): void {
-    if (isProven) this.#endless.add(source);
-    else this.#endless.delete(source);
+  /** A walk has been read to its end. */
+  ended({ claim, oldestMs, newestMs }: Pick<Walk, 'claim' | 'oldestMs' | 'newestMs'>): void {
+    if (oldestMs === undefined || newestMs === undefined) return;
+    if (newestMs - oldestMs > widthOf(claim) / 2) this.#shownMs = Math.max(this.#shownMs, widthOf(claim));
   }
 
   /** How long to wait for a part of a second that could not be read as a whole: its source's live tail waits as long. */

@@ -4,8 +4,8 @@ import { idsOf, type Page } from '../entries/page.ts';
 import { gapsIn, type Range } from '../planning/coverage.ts';
 import { OTHER_LIMIT } from '../planning/proof.ts';
 import type { SourceState } from '../planning/source.ts';
-import { afterPage, mayBeCut, startWalk, suspectedFrom, type Walk } from '../planning/walk.ts';
-import { proveWith } from '../sync/turn/prove.ts';
+import { afterEnd, afterPage, startWalk, suspectedFrom, type Walk } from '../planning/walk.ts';
+import { type DoubtfulWalk, proveWith } from '../sync/turn/prove.ts';
 import { blameOf, UnprovenError } from '../sync/turn/turn-errors.ts';
 import type { SourceVerification, VerifyContext, VerifyOptions } from './ports.ts';
 import { repairPage, SourceHeldError } from './repair-page.ts';
@@ -14,6 +14,8 @@ import { Findings } from './verification.ts';
 /** A section with so many times what it should hold is given up, and half of it is read. */
 const OVERFULL = 5;
 const MIN_SECTION_MS = 1_000;
+/** An API may find nothing in a wider window, if it has not been seen to. */
+const WIDEST_SECTION_MS = 31 * 86_400_000;
 const MAX_RETRY_WAIT_MS = 10_000;
 
 type MutableVerification = { -readonly [Key in keyof SourceVerification]: SourceVerification[Key] };
@@ -93,7 +95,8 @@ const sectionLengthMs = async (
   const stored = await context.verifyStore.countStored(source, window);
   const wholeMs = window.toMs - window.fromMs;
   const sections = Math.max(1, stored / sectionEntries);
-  return Math.max(MIN_SECTION_MS, Math.ceil(wholeMs / sections));
+  const widestMs = Math.max(WIDEST_SECTION_MS, context.windows.shownMs);
+  return Math.max(MIN_SECTION_MS, Math.min(widestMs, Math.ceil(wholeMs / sections)));
 };
 
 const verifySection = async (
@@ -156,20 +159,25 @@ const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stoppe
     if (page instanceof ApiError) {
       const again = afterFailedPage(walk, page);
       if (again === undefined) {
-        return (await isWhole(reading, walk, lastIds)) ? 'done' : unproven(walk, 'its cursor is refused');
+        const end = afterEnd(walk, suspicion(reading));
+        const isRead = end.kind === 'doubtful' && (await isWhole(reading, { ...end, lastIds }));
+        return isRead ? 'done' : unproven(walk, 'its cursor is refused');
       }
       walk = again;
       continue;
     }
-    const step = afterPage(walk, page, suspicion(reading), context.windows.emptyPagesAllowed(result.source.id));
-    lastIds = mayBeCut(page.entries, walk.pageLimit, suspicion(reading)) ? undefined : idsOf(page);
+    const step = afterPage(walk, page, suspicion(reading));
+    if (page.entries > 0) lastIds = idsOf(page);
     await comparePage(reading, page);
     reading.largestPage = Math.max(reading.largestPage, page.entries);
     context.windows.sawPage(page.entries);
-    if (step.kind === 'done') return 'done';
+    if (step.kind === 'done') {
+      context.windows.ended(step.walk);
+      return 'done';
+    }
     if (step.kind === 'broken') throw new UnprovenError(step.walk, step.fault.replaceAll('_', ' '));
     if (step.kind === 'doubtful') {
-      return (await isWhole(reading, step.walk)) ? 'done' : unproven(step.walk, 'it is cut');
+      return (await isWhole(reading, { ...step, lastIds })) ? 'done' : unproven(step.walk, 'its end is in doubt');
     }
     if (result.findings.compared - comparedBefore > reading.mostEntries) return 'too_large';
     walk = step.walk;
@@ -189,7 +197,7 @@ const afterFailedPage = (walk: Walk, error: ApiError): Walk | undefined => {
 };
 
 /** Whether other questions about the same time bring nothing that has not been compared. */
-const isWhole = async (reading: Reading, walk: Walk, lastIds?: ReadonlySet<string>): Promise<boolean> => {
+const isWhole = async (reading: Reading, doubtful: DoubtfulWalk): Promise<boolean> => {
   const { context, options, result } = reading;
   const take = async (page: Page): Promise<number> => {
     const before = result.findings.compared;
@@ -202,9 +210,8 @@ const isWhole = async (reading: Reading, walk: Walk, lastIds?: ReadonlySet<strin
     take,
     suspectedFrom: suspicion(reading),
     largestOfAll: context.windows.largestPage,
-    hasEndlessTails: context.windows.hasEndlessTails(result.source.id),
   };
-  return await proveWith(prover, walk, lastIds);
+  return await proveWith(prover, doubtful);
 };
 
 const fetchPage = async (

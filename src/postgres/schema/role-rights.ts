@@ -149,6 +149,7 @@ export const internalFunctions = [
   'orgtrail_has_stored',
   'orgtrail_add_counts',
   'orgtrail_note_reading',
+  'orgtrail_note_read_again',
   'orgtrail_note_reads',
   'orgtrail_bounded_instant',
   'orgtrail_timeline',

@@ -89,6 +89,11 @@ export const coverage = pgTable('coverage', {
   pass: integer('pass').notNull(),
   ranges: multirange('ranges').notNull().default(noTime),
   proven: multirange('proven').notNull().default(noTime),
+  /** What had been read a day ago or earlier, what will have been, as of when, and what was read again since. */
+  readBefore: multirange('read_before').notNull().default(noTime),
+  noted: multirange('noted').notNull().default(noTime),
+  notedAt: instant('noted_at'),
+  readAgain: multirange('read_again').notNull().default(noTime),
 });
 
 /** Time that the API serves neither by itself nor in parts. */
@@ -180,4 +185,5 @@ export const syncStatus = pgView('sync_status', {
   failingLanes: text('failing_lanes'),
   holes: integer('holes').notNull(),
   unprovenSeconds: doublePrecision('unproven_seconds').notNull(),
+  readOnceSeconds: doublePrecision('read_once_seconds').notNull(),
 }).existing();

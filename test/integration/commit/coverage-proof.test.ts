@@ -60,15 +60,28 @@ const mustCommit = async (lease: Lease, texts: readonly string[], more: Partial<
 };
 
 /** The commit of the last page of a walk, with entries of these times. */
-const read = async (lease: Lease, reading: Reading, timesMs: readonly number[] = []): Promise<Lease> => {
+const read = async (
+  lease: Lease,
+  reading: Omit<Reading, 'againAfterMs'>,
+  timesMs: readonly number[] = [],
+): Promise<Lease> => {
   const entries = timesMs.map((timeMs, index) => entryText(`${timeMs}-${index}-${lease.commitSeq}`, timeMs));
-  const more = { lane: laneOf(reading), state: idleLane, claims: [[reading.range]], reading };
+  const more = {
+    lane: laneOf(reading),
+    state: idleLane,
+    claims: [[reading.range]],
+    reading: { ...reading, againAfterMs: DAY_MS },
+  };
   return await mustCommit(lease, entries, more);
 };
 
 const hours = (from: number, to: number): Range => ({ fromMs: DAY0 + from * HOUR_MS, toMs: DAY0 + to * HOUR_MS });
-const first: Omit<Reading, 'range'> = { method: 'first reading', number: 0, direction: 'asc' };
-const scrub = (number: number): Omit<Reading, 'range'> => ({ method: 'scrub', number, direction: 'desc' });
+const first: Omit<Reading, 'range' | 'againAfterMs'> = { method: 'first reading', number: 0, direction: 'asc' };
+const scrub = (number: number): Omit<Reading, 'range' | 'againAfterMs'> => ({
+  method: 'scrub',
+  number,
+  direction: 'desc',
+});
 
 describe('coverage_proof', () => {
   test('the live tail of a day is one row, with all that it found', async () => {
@@ -141,7 +154,10 @@ describe('coverage_proof', () => {
     const range = hours(0, 1);
     await mustCommit(lease, [], { state: idleLane, claims: [[range]] });
     expect(await rowsOf('fenced')).toEqual([]);
-    const late = await commit(database.pool, lease, [], { claims: [[range]], reading: { ...first, range } });
+    const late = await commit(database.pool, lease, [], {
+      claims: [[range]],
+      reading: { ...first, range, againAfterMs: DAY_MS },
+    });
     expect(late.kind).toBe('fenced');
     expect(await rowsOf('fenced')).toEqual([]);
   });
@@ -162,7 +178,7 @@ describe('coverage_proof', () => {
       const whole = random() < 0.2 ? 24 * 60 : 1;
       const from = Math.floor((random() * (minutes.length - length)) / whole) * whole;
       const to = Math.min(minutes.length, Math.ceil((from + length) / whole) * whole);
-      const kinds = [first, { method: 'pass', number: 1 + (step % 3), direction: 'asc' } as const, scrub(1), scrub(2)];
+      const kinds = [first, { ...first, method: 'pass', number: 1 + (step % 3) } as const, scrub(1), scrub(2)];
       const kind = kinds[Math.floor(random() * kinds.length)] ?? first;
       const range = { fromMs: DAY0 + from * MINUTE_MS, toMs: DAY0 + to * MINUTE_MS };
       const timesMs = random() < 0.3 ? [range.fromMs, range.toMs - 1] : [];

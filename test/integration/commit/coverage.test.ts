@@ -275,6 +275,17 @@ describe('loading sources', () => {
     lastPageEntries: fc.nat({ max: 1_000 }),
     oldestMs: time,
     newestMs: time,
+    sentinel: fc.option(fc.record({ id: fc.string({ minLength: 1 }), timeMs: ms, hasCome: fc.boolean() }), {
+      nil: undefined,
+    }),
+    repeats: fc.nat(),
+    inside: fc.nat(),
+    outside: fc.nat(),
+    firstMs: time,
+    lastMs: time,
+    mostUpMs: fc.nat(),
+    mostDownMs: fc.nat(),
+    isPartial: fc.boolean(),
     failures: fc.nat({ max: 2 }),
     countedInAll: fc.option(fc.integer({ min: -1, max: 100_000 }), { nil: undefined }),
   });

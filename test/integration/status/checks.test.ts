@@ -5,7 +5,7 @@ import { createTestDatabase } from '../../support/postgres/database.ts';
 import { newSource } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
-import { auditRequests, openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { afterADay, auditRequests, openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const all = { before: undefined, limit: 100, found: false };
 const textOf = (page: string): string =>
@@ -44,6 +44,7 @@ test('a round of the scrub lane leaves its result for each log, once, and the pa
     expect.stringContaining('<p>Unknown parameter &quot;fuond&quot;; did you mean &quot;found&quot;?</p>'),
   ]);
   await run.sync();
+  await afterADay(world);
   const removed = await removeByHand(world);
   expect(removed).toBeGreaterThan(5);
   const { rows: before } = await world.database.pool.query('select count(*)::integer as stored from audit_events');

@@ -117,6 +117,7 @@ class Waiting {
 }
 
 const progressOf = ({ coverage, state }: Scrubbed): SourceProgress => ({
+  readBefore: coverage,
   coverage: [coverage],
   lanes: state === undefined ? {} : { scrub: state },
   holes: [],

@@ -40,6 +40,8 @@ export interface FilteredRow {
   readonly lanes: Map<Lane, LaneRow>;
   coverage: Coverage[];
   holes: HoleRow[];
+  readBefore: Coverage;
+  noted: { readonly ranges: Coverage; readonly atMs: number } | undefined;
 }
 
 interface SourceRow {
@@ -113,6 +115,9 @@ export class SimulatedDatabase {
     let trimmed = 0;
     for (const row of this.sources.values()) {
       for (const filtered of row.filtered.values()) {
+        const pastMs = this.nowMs() + MAX_AHEAD_MS + 1_000;
+        filtered.readBefore = until(filtered.readBefore, pastMs);
+        if (filtered.noted) filtered.noted = { ...filtered.noted, ranges: until(filtered.noted.ranges, pastMs) };
         filtered.coverage = filtered.coverage.map((ranges, pass) => {
           const untilMs = this.nowMs() + MAX_AHEAD_MS + 1_000 - (delaysMs[pass] ?? 0);
           if ((ranges.at(-1)?.toMs ?? Number.NEGATIVE_INFINITY) <= untilMs) return ranges;
@@ -206,6 +211,7 @@ export class SimulatedDatabase {
       return !read.some((each) => isWithin(range, each));
     });
     for (const hole of holes) this.#noteHole(filtered, hole);
+    if (commit.reading !== undefined) this.#noteReadBefore(filtered, lane, commit.reading.againAfterMs);
     const stored = this.#store(row, page.entriesText);
     return {
       kind: 'committed',
@@ -217,6 +223,17 @@ export class SimulatedDatabase {
       latenessSeconds: [],
       covered: [],
     };
+  }
+
+  #noteReadBefore(filtered: FilteredRow, lane: Lane, afterMs: number): void {
+    const nowMs = this.nowMs();
+    const { noted, readBefore } = filtered;
+    const isOfHistory = readBefore.length === 0 && lane === 'backfill';
+    if (noted !== undefined && !isOfHistory) {
+      if (noted.atMs > nowMs - afterMs) return;
+      filtered.readBefore = noted.ranges;
+    }
+    filtered.noted = { ranges: filtered.coverage[0] ?? [], atMs: nowMs };
   }
 
   #noteHole(filtered: FilteredRow, { range, pass, reason }: NonNullable<PageCommit['holes']>[number]): void {
@@ -261,7 +278,7 @@ export class SimulatedDatabase {
 
   #stateOf(row: SourceRow, filterHash: string, heldElsewhere: boolean): SourceState {
     const nowMs = this.nowMs();
-    const { lanes, coverage, holes } = filteredOf(row, filterHash);
+    const { lanes, coverage, holes, readBefore } = filteredOf(row, filterHash);
     return {
       kind: 'organization',
       id: row.id,
@@ -271,6 +288,7 @@ export class SimulatedDatabase {
       eventRate: row.eventRate,
       largestPage: row.largestPage,
       coverage: [...coverage],
+      readBefore,
       lanes: Object.fromEntries([...lanes].map(([lane, { state }]) => [lane, state])),
       restMs: Object.fromEntries(
         [...lanes].map(([lane, { nextAttemptAtMs }]) => [lane, Math.max(0, (nextAttemptAtMs ?? 0) - nowMs)]),
@@ -284,7 +302,13 @@ export class SimulatedDatabase {
 export const filteredOf = (row: Pick<SourceRow, 'filtered'>, filterHash: string): FilteredRow => {
   const known = row.filtered.get(filterHash);
   if (known !== undefined) return known;
-  const fresh: FilteredRow = { lanes: new Map(), coverage: [], holes: [] };
+  const fresh: FilteredRow = {
+    lanes: new Map(),
+    coverage: [],
+    holes: [],
+    readBefore: [],
+    noted: undefined,
+  };
   row.filtered.set(filterHash, fresh);
   return fresh;
 };

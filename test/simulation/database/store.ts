@@ -58,7 +58,8 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
     nearestStored: (source, range, direction) =>
       statement('nearest', () => {
         const within = simulation.storedIn(source.id, range, process.filterHash);
-        return (direction === 'asc' ? within[0] : within.at(-1))?.timeMs;
+        const found = direction === 'asc' ? within[0] : within.at(-1);
+        return found && { id: found.id, timeMs: found.timeMs };
       }),
     scrub: world.scrub && {
       everyMs: world.scrub.everyMs,

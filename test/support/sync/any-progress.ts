@@ -52,6 +52,7 @@ export const anyProgress: fc.Arbitrary<SourceProgress> = fc
   .record({
     coverage: fc.array(coverage, { maxLength: DELAYS_MS.length + 1 }),
     unproven: sometimes(ranges),
+    readBefore: sometimes(coverage),
     holes,
     round: fc.option(round, { freq: 2, nil: undefined }),
     older: sometimes(older),
@@ -61,6 +62,7 @@ export const anyProgress: fc.Arbitrary<SourceProgress> = fc
     ({
       coverage: read,
       unproven,
+      readBefore,
       holes: lacking,
       round: begun,
       older: before,
@@ -68,6 +70,7 @@ export const anyProgress: fc.Arbitrary<SourceProgress> = fc
     }) => ({
       coverage: read,
       unproven,
+      readBefore,
       holes: lacking,
       largestPage: 100,
       lanes: {

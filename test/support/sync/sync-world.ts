@@ -67,6 +67,11 @@ export interface SyncWorld extends AsyncDisposable {
 /** So young that the first look of the live lane, at an hour, reads all of it in one walk. */
 export const youngHistory = { historyMs: 50 * 60_000 } as const;
 
+/** As if a day had passed since all that has been read was read first: the scrub lane may read it again. */
+export const afterADay = async ({ database }: Pick<SyncWorld, 'database'>): Promise<void> => {
+  await database.pool.query('update coverage set read_before = ranges where pass = 0');
+};
+
 /**
  * Three organizations with a history of two days that ends a minute ago, all of it within ORGTRAIL_HISTORY, in pages of 40: a walk of the
  * newest hour, and some of the rest. With a `clock` that stands still, time passes by `setClocks` alone, for the

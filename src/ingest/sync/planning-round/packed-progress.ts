@@ -15,14 +15,15 @@ const isOpen = (progress: SourceProgress): boolean =>
 
 /** `unpacked` gives it back. Used to remember what a process has loaded. */
 export const packed = (progress: SourceProgress): PackedProgress => {
-  const { coverage, unproven = [], lanes, holes, largestPage } = progress;
-  if (isOpen(progress)) return { coverage, unproven, lanes, holes, largestPage };
+  const { coverage, unproven = [], readBefore = [], lanes, holes, largestPage } = progress;
+  if (isOpen(progress)) return { coverage, unproven, readBefore, lanes, holes, largestPage };
   const round = lanes.scrub?.round;
   const older = lanes.backfill?.older;
   return [
     coverage.length,
     ...coverage.flatMap(packedRanges),
     ...packedRanges(unproven),
+    ...packedRanges(readBefore),
     holes.length,
     ...holes.flatMap(({ pass, due, range }) => [pass, Number(due), range.fromMs, range.toMs]),
     ...(round === undefined ? [0] : [1, round.number, round.beganMs, round.untilMs, ...packedRanges(round.read)]),
@@ -41,6 +42,7 @@ export const unpacked = (progress: PackedProgress): SourceProgress => {
   const numbers = new Numbers(progress);
   const coverage = numbers.list(() => numbers.ranges());
   const unproven = numbers.ranges();
+  const readBefore = numbers.ranges();
   const holes = numbers.list((): KnownHole => {
     const pass = numbers.next();
     const due = numbers.next() === 1;
@@ -56,7 +58,7 @@ export const unpacked = (progress: PackedProgress): SourceProgress => {
     const due = numbers.next() === 1;
     return { due, beforeMs: numbers.next() };
   });
-  return { coverage, unproven, holes, lanes: lanesWith(round, older), largestPage: 0 };
+  return { coverage, unproven, readBefore, holes, lanes: lanesWith(round, older), largestPage: 0 };
 };
 
 /** `endOfReadFrom` of the first reading, without unpacking it: every plan asks that of all sources. */

@@ -17,6 +17,7 @@ export interface SourceRow extends Row<typeof plainColumns> {
   readonly heldElsewhere: boolean;
   readonly coverage: readonly (readonly [pass: number, ranges: readonly RangeRow[] | null])[];
   readonly unproven: readonly RangeRow[] | null;
+  readonly readBefore: readonly RangeRow[] | null;
   readonly lanes: readonly { readonly lane: Lane; readonly state: LaneState; readonly rest_ms: number }[];
   readonly holes: readonly (Omit<KnownHole, 'range'> & { readonly range: RangeRow })[];
 }
@@ -38,6 +39,9 @@ export const sourceColumns = (filterHash: string): string => `
   (select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r)
     from coverage c cross join lateral unnest(c.ranges - c.proven) r
     where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = ${filterHash} and c.pass = 0) as unproven,
+  (select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r)
+    from coverage c cross join lateral unnest(c.read_before) r
+    where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = ${filterHash} and c.pass = 0) as "readBefore",
   coalesce((select json_agg(json_build_object('lane', l.lane, 'state', l.state,
       'rest_ms', greatest(0, ${ms('l.next_attempt_at - clock_timestamp()')})))
     from lanes l
@@ -55,7 +59,16 @@ const toRange = ([fromMs, toMs]: RangeRow): Range => ({ fromMs, toMs });
 
 /** What a row says, as planning takes it. */
 export const toSource = (stored: SourceRow): SourceState => {
-  const { coverage: read, unproven, lanes, holes, eventRate: perHour, recentEventRate: recentPerHour, ...row } = stored;
+  const {
+    coverage: read,
+    unproven,
+    readBefore,
+    lanes,
+    holes,
+    eventRate: perHour,
+    recentEventRate: recentPerHour,
+    ...row
+  } = stored;
   const coverage: Coverage[] = [];
   for (const [pass, ranges] of read) coverage[pass] = (ranges ?? []).map(toRange);
   return {
@@ -63,6 +76,7 @@ export const toSource = (stored: SourceRow): SourceState => {
     eventRate: perHour === null || recentPerHour === null ? undefined : { perHour, recentPerHour },
     coverage: Array.from(coverage, (ranges) => ranges ?? []),
     unproven: unproven?.map(toRange),
+    readBefore: readBefore?.map(toRange),
     lanes: Object.fromEntries(lanes.map(({ lane, state }) => [lane, state])),
     restMs: Object.fromEntries(lanes.map(({ lane, rest_ms }) => [lane, rest_ms])),
     holes: holes.map(({ range, ...hole }) => ({ ...hole, range: toRange(range) })),

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { Range } from '../../planning/coverage.ts';
 import type { SourceKey } from '../../planning/source.ts';
-import type { Direction } from '../../planning/walk.ts';
+import type { Direction, Sentinel } from '../../planning/walk.ts';
 import { kindOf } from '../../sources/registry.ts';
 import { ms } from './source-row.sql.ts';
 
@@ -45,22 +45,24 @@ export const newestPart = async (
 };
 
 /**
- * The time of the first stored event of the source in a range, or of the last one (`desc`), in milliseconds, rounded down. Undefined if there is
- * none, and if another filter set has read some of the source.
+ * The first stored event of the source in a range, or the last one (`desc`), with its time in milliseconds, rounded down. Undefined if there is none, and
+ * if another filter set has read some of the source. Not one that has no id of its own: it is told by its text alone.
  */
 export const nearestStored = async (
   pool: Pool,
   { kind, id }: SourceKey,
   { fromMs, toMs }: Range,
   { direction, filterHash }: { readonly direction: Direction; readonly filterHash: string },
-): Promise<number | undefined> => {
-  const { rows } = await pool.query<{ time_ms: number }>(
-    `select floor(${ms('action_time')})::float8 as time_ms from audit_events
+): Promise<Sentinel | undefined> => {
+  const { rows } = await pool.query<{ id: string; time_ms: number }>(
+    `select id, floor(${ms('action_time')})::float8 as time_ms from audit_events
      where source_kind = $1 and source_id = $2 and ${ownerColumn(kind)} = $2
        and action_time >= to_timestamp($3::float8 / 1000) and action_time < to_timestamp($4::float8 / 1000)
+       and id not like 'sha256:%'
        and not exists (select from coverage c where c.source_kind = $1 and c.source_id = $2 and c.filter_hash <> $5)
      order by action_time ${direction === 'asc' ? 'asc' : 'desc'} limit 1`,
     [kind, id, fromMs, toMs, filterHash],
   );
-  return rows[0]?.time_ms;
+  const [found] = rows;
+  return found && { id: found.id, timeMs: found.time_ms };
 };

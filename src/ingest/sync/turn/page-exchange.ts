@@ -8,13 +8,16 @@ import { FIRST_LOOK_MS } from '../../planning/planner.ts';
 import { historyObservationOf, type Observation, observationOf, observed } from '../../planning/polling/event-rate.ts';
 import { credibleNow } from '../../planning/server-time.ts';
 import type { PageCounts } from '../../planning/source.ts';
-import { claimForPass, suspectedFrom, type Walk } from '../../planning/walk.ts';
+import { claimForPass, isLookBack, missesSentinel, suspectedFrom, type Walk } from '../../planning/walk.ts';
 import { kindPolicyOf } from '../kind-policy.ts';
 import { noteAccess } from './note-access.ts';
 import { noteRound } from './note-round.ts';
 import { FencedError, PageRefusedError } from './turn-errors.ts';
 import { readingOf, type Turn } from './turn-state.ts';
 import { claimedReads } from './walk-answers.ts';
+
+/** The live tail waits as long. */
+const LOOK_BACK_TIMEOUT_MS = 5_000;
 
 export interface FetchOptions {
   readonly abort?: AbortSignal;
@@ -34,6 +37,7 @@ export const fetchPage = async (
   const signal = AbortSignal.any([options.signal, kept.lost, ...(abort === undefined ? [] : [abort])]);
   try {
     const page = await context.api.fetchPage(source, walk, signal, attemptMs);
+    if (missesSentinel(walk)) page.ids = idsOf(page);
     const { databaseMs, atMs } = job.clock;
     const serverMs = page.servedAtMs ?? context.api.nowMs();
     if (serverMs !== undefined) page.servedAtMs = credibleNow(serverMs, databaseMs + context.time.nowMs() - atMs);
@@ -46,8 +50,11 @@ export const fetchPage = async (
 };
 
 /** How long an answer is waited for; undefined: as long as the client allows. */
-const timeoutMs = ({ context }: Turn, { lane, pages, claim }: Walk): number | undefined =>
-  lane !== 'live' && pages === 0 ? context.windows.timeoutMs(claim.toMs - claim.fromMs) : undefined;
+const timeoutMs = ({ context }: Turn, walk: Walk): number | undefined => {
+  const { lane, pages, claim } = walk;
+  if (isLookBack(walk)) return LOOK_BACK_TIMEOUT_MS;
+  return lane !== 'live' && pages === 0 ? context.windows.timeoutMs(claim.toMs - claim.fromMs) : undefined;
+};
 
 /** From which size a page of the turn's source may have been cut, by the pages before. */
 export const suspicion = ({ largestPage, context }: Turn): number =>
@@ -176,6 +183,7 @@ const advance = (
 /** Claims what has been read to its end, together with the last page. Nothing is committed in its turn afterwards. */
 export const finish = async (turn: Turn, walk: Walk, page: Page, result: 'done' | 'proven' = 'done'): Promise<void> => {
   const { context, job, source } = turn;
+  context.windows.ended(walk);
   const claims = [0, ...context.settleDelaysMs].map((delayMs) => claimForPass(walk, delayMs));
   await commitPart(turn, page, afterDone(turn.state, walk), { claims, walk, endsTurn: true });
   context.observer.walkEnded?.({ source, lane: job.lane, result });

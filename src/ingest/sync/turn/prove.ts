@@ -1,26 +1,25 @@
 import { ApiError } from '../../../errors.ts';
 import { idsOf, isRepetition, type Page } from '../../entries/page.ts';
-import type { Range } from '../../planning/coverage.ts';
 import {
-  type Answer,
-  isLastInItsSecond,
-  isReversed,
+  besideOf,
+  halvesOf,
+  otherSide,
   type ProofQuestion,
-  proofQuestions,
-  recountQuestions,
-  reversedQuestion,
+  partsOf,
+  secondsOf,
   sentinelQuestion,
   walkOf,
 } from '../../planning/proof.ts';
 import {
   afterPage,
-  isBeyondClaim,
-  isOnlyMiscounted,
+  type Doubt,
   mayBeCut,
   missesSentinel,
+  orderOf,
   type Walk,
+  type WalkFault,
+  type WalkStep,
 } from '../../planning/walk.ts';
-import { FEW_EMPTY_PAGES } from '../window-limit.ts';
 import type { HeldPage } from './held-page.ts';
 import { commitPart, fetchPage, notePage, nothingNew, suspicion } from './page-exchange.ts';
 import { blameOf } from './turn-errors.ts';
@@ -35,21 +34,19 @@ export interface Prover {
   readonly suspectedFrom: number;
   /** The largest page that any source has sent. */
   readonly largestOfAll: number;
-  /** Whether the last page of this source is known to have a cursor, which leads to empty pages without end. */
-  readonly hasEndlessTails: boolean;
 }
 
-/** What a turn knows of the walk that it asks about. */
-export interface WalkMemory {
-  /** Of its last page; undefined: not known. */
-  readonly lastIds?: ReadonlySet<string> | undefined;
-  /** Its only page, which this turn has in memory: what comes of it again need not go to the database. */
-  readonly heldPage?: HeldPage | undefined;
+/** A walk that has come to an end that is not credible by itself. */
+export interface DoubtfulWalk {
+  readonly walk: Walk;
+  readonly doubts: readonly Doubt[];
+  /** The entries of the last page that had any; undefined: not known. */
+  readonly lastIds: ReadonlySet<string> | undefined;
 }
 
-/** In a turn of the daemon: what comes is stored, but for a page that is held. */
-export const prove = async (turn: Turn, walk: Walk, { lastIds, heldPage }: WalkMemory = {}): Promise<boolean> =>
-  await proveWith(proverOf(turn, heldPage), walk, lastIds);
+/** In a turn of the daemon: what comes is stored, but for a page that is held, which need not go to the database if it comes again. */
+export const prove = async (turn: Turn, doubtful: DoubtfulWalk, heldPage?: HeldPage): Promise<boolean> =>
+  await proveWith(proverOf(turn, heldPage), doubtful);
 
 const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
   fetch: (asked) => {
@@ -67,93 +64,114 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
   },
   suspectedFrom: suspicion(turn),
   largestOfAll: turn.context.windows.largestPage,
-  hasEndlessTails: turn.context.windows.hasEndlessTails(turn.source.id),
 });
-
-/**
- * Whether nothing but the count speaks against a walk, and in both halves of its window: then halving brings nothing, and no half can be
- * claimed. What comes is stored. Throws ApiError if the API refuses to answer at all.
- */
-export const isMiscounted = async (turn: Turn, walk: Walk): Promise<boolean> => {
-  for (const question of recountQuestions(walk)) {
-    if ((await answerTo(proverOf(turn), question, walk, new Set())) !== 'count_differs') return false;
-  }
-  return true;
-};
 
 /** Whether what a walk has missed is no longer available: its end is as credible as without. Throws ApiError as `prove`. */
 export const isSentinelGone = async (turn: Turn, walk: Walk): Promise<boolean> => await isGone(proverOf(turn), walk);
 
-const isGone = async (prover: Prover, walk: Walk): Promise<boolean> =>
-  (await answerTo(prover, sentinelQuestion(walk), walk, new Set())) === 'nothing_new';
+const isGone = async (prover: Prover, walk: Walk): Promise<boolean> => {
+  const { sentinel } = walk;
+  if (sentinel === undefined) return true;
+  const reply = await ask(prover, sentinelQuestion(walk, sentinel), walk);
+  if (reply === undefined || reply.end === 'broken' || reply.ids.has(sentinel.id)) return false;
+  return !reply.doubts.some((doubt) => doubt === 'size' || doubt === 'cursor');
+};
 
 /**
- * Whether a walk whose end is in doubt has been read to its end after all: asks about its window in other ways (proof.ts). `lastIds`: the
- * entries of its last page, which a refused cursor stands behind. Throws ApiError if the API refuses to answer at all.
+ * Whether a walk whose end is in doubt has been read to its end after all. All of its window is asked for from the other side: all of its entries
+ * must come again, those of its last page among them, in the other order, and nothing new. If the order does not turn, or its last page is
+ * as large as the largest of all, both halves must have all of it. Throws ApiError if the API refuses to answer at all.
  */
-export const proveWith = async (prover: Prover, walk: Walk, lastIds?: ReadonlySet<string>): Promise<boolean> => {
+export const proveWith = async (prover: Prover, { walk, doubts, lastIds }: DoubtfulWalk): Promise<boolean> => {
   if (missesSentinel(walk) && !(await isGone(prover, walk))) return false;
-  const first = reversedQuestion(walk, prover.largestOfAll);
-  if (first !== undefined) {
-    const answer = await answerTo(prover, first, walk, new Set());
-    if (answer !== 'nothing_said') return answer === 'nothing_new';
+  const isAsLargeAsAny = doubts.includes('size') && mayBeCut(walk.lastPageEntries, walk.pageLimit, prover.largestOfAll);
+  if (!isAsLargeAsAny) {
+    const reply = await ask(prover, otherSide(walk), walk);
+    if (reply === undefined || reply.end === 'broken') return false;
+    if (walk.entries === 0) return reply.walk.entries === 0;
+    if (lastIds === undefined || reply.ids.size < walk.entries || ![...lastIds].every((id) => reply.ids.has(id))) {
+      return false;
+    }
+    const orders = [orderOf(walk), orderOf(reply.walk)];
+    if (orders.includes('asc') && orders.includes('desc')) return true;
   }
-  const questions = proofQuestions(walk);
-  const isTail = walk.lastPageEntries === 0;
-  // Of pages that are all empty and all have a cursor, nothing says that they are the truth.
-  if (isTail && walk.entries === 0 && walk.cursor !== undefined && !prover.hasEndlessTails) return false;
-  if (questions === undefined || (walk.cursor !== undefined && lastIds === undefined && !isTail)) return false;
-  const ask = (question: ProofQuestion) => answerTo(prover, question, walk, lastIds ?? new Set());
-  for (const question of questions) {
-    const answer = await ask(question);
-    if (answer === 'earlier' ? !(await isLastInItsSecond(question, ask)) : answer !== 'nothing_new') return false;
+  const halves = halvesOf(walk);
+  if (halves === undefined) {
+    return !doubts.some((doubt) => doubt === 'size' || doubt === 'order') && (await isAlone(prover, walk));
+  }
+  const ids = new Set<string>();
+  for (const half of halves) {
+    const reply = await ask(prover, half, walk);
+    if (reply === undefined || reply.end === 'broken' || reply.doubts.includes('size')) return false;
+    for (const id of reply.ids) ids.add(id);
+  }
+  return ids.size >= walk.entries;
+};
+
+/** Whether nothing lies beside the second of entries that are all of one. */
+const isAlone = async (prover: Prover, walk: Walk): Promise<boolean> => {
+  for (const question of besideOf(walk)) {
+    const reply = await ask(prover, question, walk);
+    if (reply === undefined || reply.end === 'broken' || reply.walk.entries > 0) return false;
   }
   return true;
 };
 
-const answerTo = async (
+/**
+ * Whether a window beside a hole fails as a whole, so that halving it brings nothing: by a fault of its answer in both halves, or by a failure of
+ * its request in its first, its middle and its last second. What comes is stored. Throws ApiError if the API refuses to answer at all.
+ */
+export const failsThroughout = async (turn: Turn, walk: Walk, reason: string): Promise<boolean> => {
+  const prover = proverOf(turn);
+  const isOfAnswer = answerFaults.has(reason);
+  for (const question of isOfAnswer ? partsOf(walk) : secondsOf(walk)) {
+    const reply = await ask(prover, question, walk, true);
+    if (reply === undefined ? isOfAnswer : reply.fault !== reason) return false;
+  }
+  return true;
+};
+
+const answerFaults: ReadonlySet<string> = new Set<WalkFault>(['count_differs', 'names_error', 'outside_window']);
+
+interface Reply {
+  readonly walk: Walk;
+  readonly ids: ReadonlySet<string>;
+  readonly end: Exclude<WalkStep['kind'], 'next'>;
+  readonly doubts: readonly Doubt[];
+  readonly fault: WalkFault | undefined;
+}
+
+/** Reads what a question is about to its end. Undefined if it was not answered, or something new has come, which `takesNew` allows. */
+const ask = async (
   prover: Prover,
   question: ProofQuestion,
   about: Walk,
-  lastIds: ReadonlySet<string>,
-): Promise<Answer> => {
+  takesNew = false,
+): Promise<Reply | undefined> => {
   let walk = walkOf(question, about);
-  const seen = new Set<string>();
-  // Of a walk without a cursor, what has been seen lies in the window and must come again.
-  let isEarlier = about.cursor !== undefined && (question.about === 'rest' || question.about === 'last');
+  const ids = new Set<string>();
   for (;;) {
     const page = await prover.fetch(walk);
     if (page instanceof ApiError) {
       if (blameOf(page, walk) === 'all') throw page;
-      if (walk.entries > 0 && isEarlier) return 'earlier';
-      return question.about === 'reversed' ? 'nothing_said' : 'unproven';
+      // Its last page has a cursor, too. If nothing has come, that must be what is wrong.
+      const isEnd = walk.pages > 0 && (ids.size > 0 || blameOf(page, walk) === 'walk');
+      return isEnd ? { walk, ids, end: 'doubtful', doubts: ['cursor'], fault: undefined } : undefined;
     }
-    if (question.about === 'whole') for (const id of idsOf(page)) seen.add(id);
+    for (const id of idsOf(page)) ids.add(id);
     const isNew = (await prover.take(page)) > 0;
     page.release?.();
-    if (isNew || (question.about === 'sentinel' && page.timesMs.some((timeMs) => isBeyondClaim(about, timeMs)))) {
-      return 'unproven';
+    if (isNew && !takesNew) return undefined;
+    const step = afterPage(walk, page, prover.suspectedFrom);
+    if (step.kind === 'next') walk = step.walk;
+    else {
+      return {
+        walk: step.walk,
+        ids,
+        end: step.kind,
+        doubts: step.kind === 'doubtful' ? step.doubts : [],
+        fault: step.kind === 'broken' ? step.fault : undefined,
+      };
     }
-    isEarlier &&= isBefore(question.window, page) && !mayBeCut(page.entries, walk.pageLimit, prover.suspectedFrom);
-    if (question.about === 'edge') return 'nothing_new';
-    if (question.about === 'reversed') return isReversed(page, about) ? 'nothing_new' : 'nothing_said';
-    // If pages are not in order, what fails may be in the middle: from the other side, it fails before all has come again.
-    if (question.about === 'whole' && seen.size >= about.entries) {
-      return [...lastIds].every((id) => seen.has(id)) ? 'nothing_new' : 'unproven';
-    }
-    const step = afterPage(walk, page, prover.suspectedFrom, FEW_EMPTY_PAGES);
-    if (question.about === 'tail' && page.entries === 0 && step.kind !== 'next') {
-      // What stands at the edge must have come again, or the answers are empty for another reason.
-      return about.entries > 0 && step.walk.entries === 0 ? 'unproven' : 'nothing_new';
-    }
-    if (step.kind === 'done') return 'nothing_new';
-    if (question.about === 'last' && isEarlier && page.entries > 0) return 'earlier';
-    if (isOnlyMiscounted(step, page, prover.suspectedFrom)) return 'count_differs';
-    if (step.kind !== 'next') return 'unproven';
-    walk = step.walk;
   }
 };
-
-/** Whether all entries of a page have a time, and it is before the window. */
-const isBefore = ({ fromMs }: Range, { timesMs, entries }: Page): boolean =>
-  timesMs.length === entries && timesMs.every((timeMs) => timeMs < fromMs);

@@ -4,7 +4,7 @@ import type { Range } from '../../planning/coverage.ts';
 import type { Filter } from '../../planning/filters.ts';
 import { afterHole, type Hole } from '../../planning/lane.ts';
 import { splitsOfSecond } from '../../planning/second.ts';
-import { afterPage, mayBeCut, startWalk, type Walk } from '../../planning/walk.ts';
+import { afterEnd, afterPage, startWalk, type Walk } from '../../planning/walk.ts';
 import { kindPolicyOf } from '../kind-policy.ts';
 import { commitPart, fetchPage, finish, suspicion } from './page-exchange.ts';
 import { prove } from './prove.ts';
@@ -52,7 +52,7 @@ export const readSecond = async (turn: Turn, walk: Walk, because: string): Promi
 /** Goes on beside it. `claim`: the part of it that has been read now. */
 export const leaveHole = async (turn: Turn, hole: Hole, claim: Range): Promise<void> => {
   const { context, job, source } = turn;
-  await commitPart(turn, emptyPage, afterHole(turn.state, { ...hole, range: claim }, turn.progress.holes), {
+  await commitPart(turn, emptyPage, afterHole(turn.state, { range: claim }), {
     holes: [hole],
   });
   context.observer.walkEnded?.({ source, lane: job.lane, result: 'hole' });
@@ -101,10 +101,12 @@ const readPages = async (reading: Reading, filters: readonly Filter[]): Promise<
     if (page instanceof ApiError) {
       if (blameOf(page, walk) === 'all') throw page;
       if (page.failure === 'timeout') reading.timeouts += 1;
-      return (await prove(turn, walk, { lastIds })) ? undefined : page.failure;
+      const end = walk.pages === 0 ? undefined : afterEnd(walk, suspicion(turn));
+      const isWhole = end?.kind === 'doubtful' && (await prove(turn, { ...end, lastIds }));
+      return isWhole ? undefined : page.failure;
     }
-    const step = afterPage(walk, page, suspicion(turn), windows.emptyPagesAllowed(turn.source.id));
-    lastIds = mayBeCut(page.entries, pageLimit, suspicion(turn)) ? undefined : idsOf(page);
+    const step = afterPage(walk, page, suspicion(turn));
+    if (page.entries > 0) lastIds = idsOf(page);
     if (page.answer !== undefined) turn.asked.push(page.answer);
     await commitPart(turn, page, undefined);
     page.release?.();
@@ -112,7 +114,7 @@ const readPages = async (reading: Reading, filters: readonly Filter[]): Promise<
     reading.readAtMs = Math.min(reading.readAtMs, walk.readAtMs);
     if (step.kind === 'broken') return step.fault;
     if (step.kind === 'done') return undefined;
-    if (step.kind === 'doubtful') return (await prove(turn, walk)) ? undefined : 'cut';
+    if (step.kind === 'doubtful') return (await prove(turn, { ...step, lastIds })) ? undefined : 'cut';
   }
   return 'too_many_pages';
 };

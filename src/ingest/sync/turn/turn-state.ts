@@ -4,7 +4,7 @@ import { isWithin, type Range } from '../../planning/coverage.ts';
 import type { LaneState } from '../../planning/lane.ts';
 import type { SourceProgress } from '../../planning/planner.ts';
 import type { EventRate } from '../../planning/polling/event-rate.ts';
-import { SCRUB_PASS } from '../../planning/scrub.ts';
+import { readAgainAfterMs, SCRUB_PASS } from '../../planning/scrub.ts';
 import type { Lease, Reading, SourceState } from '../../planning/source.ts';
 import type { Walk } from '../../planning/walk.ts';
 import type { SyncContext } from '../ports.ts';
@@ -21,10 +21,14 @@ export const passOf = ({ job, progress }: Pick<Turn, 'job' | 'progress'>, claim:
 };
 
 /** The record of a walk that has been read to its end: when and how its time was proven. */
-export const readingOf = (turn: Pick<Turn, 'job' | 'progress'>, { claim, direction, round }: Walk): Reading => {
-  if (round !== undefined) return { range: claim, direction, method: 'scrub', number: round.number };
+export const readingOf = (
+  turn: Pick<Turn, 'context' | 'job' | 'progress'>,
+  { claim, direction, round }: Walk,
+): Reading => {
+  const how = { range: claim, direction, againAfterMs: readAgainAfterMs(turn.context.scrub?.everyMs) };
+  if (round !== undefined) return { ...how, method: 'scrub', number: round.number };
   const pass = passOf(turn, claim);
-  return { range: claim, direction, method: pass === 0 ? 'first reading' : 'pass', number: pass };
+  return { ...how, method: pass === 0 ? 'first reading' : 'pass', number: pass };
 };
 
 export interface TurnOptions {

@@ -2,20 +2,25 @@ import { ApiError } from '../../../errors.ts';
 import { type KeptLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts';
 import { laneBackoffMs } from '../../../time/backoff.ts';
-import { idleLane } from '../../planning/lane.ts';
+import { idleLane, isLookBackDue } from '../../planning/lane.ts';
 import type { Lane } from '../../planning/lanes.ts';
 import { planLane, planLanes } from '../../planning/planner.ts';
+import { OTHER_LIMIT } from '../../planning/proof.ts';
 import { SCRUB_WINDOW_ENTRIES } from '../../planning/scrub.ts';
-import { sentinelRange, withSentinel } from '../../planning/sentinel.ts';
-import type { Walk } from '../../planning/walk.ts';
+import { RETENTION_MARGIN_MS, sentinelRange, withSentinel } from '../../planning/sentinel.ts';
+import { LIVE_LOOKBACK_MS, type Walk } from '../../planning/walk.ts';
 import { kindOf } from '../../sources/registry.ts';
 import { kindPolicyOf } from '../kind-policy.ts';
 import type { SyncContext } from '../ports.ts';
 import type { Job } from '../work-pool.ts';
 import { noteAccess } from './note-access.ts';
+import { suspicion } from './page-exchange.ts';
 import { FencedError, lastingFailures, RestError } from './turn-errors.ts';
 import type { Turn, TurnOptions } from './turn-state.ts';
 import { walkPages } from './walk-pages.ts';
+
+/** A look far back reaches over all stored entries if they are no more than this; else over so few that their page cannot have been cut. */
+const LOOK_BACK_ENTRIES = 200;
 
 /** How a turn ended: with more to do in some lanes, with nothing to do, because another process holds the source, or failed. */
 export type TurnResult =
@@ -92,7 +97,8 @@ const turnOf = (
 const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
   const { context, job, source } = turn;
   try {
-    const walk = planLane(job.lane, turn.progress, job.nowMs, job.policy);
+    const { shownMs } = context.windows;
+    const walk = planLane(job.lane, turn.progress, job.nowMs, { ...job.policy, shownMs });
     if (walk !== undefined) {
       const begun = await prepared(turn, walk);
       turn.window = begun.claim;
@@ -125,7 +131,9 @@ const hasNothingStored = ({ largestPage, progress: { unproven = [] } }: Turn): b
 
 /** A new walk as it is asked for: cut to size, and over a stored entry that must come at its end. */
 const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
-  if (planned.pages > 0 || planned.hasSentinel === true) return planned;
+  if (planned.pages > 0 || planned.failures > 0 || planned.sentinel !== undefined) return planned;
+  if (planned.lane === 'live')
+    return isLookBackDue(turn.state, turn.nowMs) ? await lookingBack(turn, planned) : planned;
   const walk = await sized(turn, planned);
   if (hasNothingStored(turn)) return walk;
   const { nowMs, job, progress, source, context } = turn;
@@ -133,8 +141,31 @@ const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
   const limited = turn.state.widthMs !== undefined || widestMs !== undefined;
   if (limited && walk.direction === 'desc') return walk;
   const range = sentinelRange(walk, { nowMs, horizonMs, holes: progress.holes });
-  const timeMs = range && (await context.store.nearestStored(source, range, walk.direction));
-  return timeMs === undefined ? walk : withSentinel(walk, timeMs, limited);
+  const sentinel = range && (await context.store.nearestStored(source, range, walk.direction));
+  return sentinel === undefined ? walk : withSentinel(walk, sentinel, limited);
+};
+
+/**
+ * The live tail is asked for anyway, so that a look at what lies before it costs no request: over the newest entries that are stored, or all of
+ * history if there are few, from the other side. What the API did not show when that was read first comes now.
+ */
+const lookingBack = async (turn: Turn, walk: Walk): Promise<Walk> => {
+  const { job, progress, source, context } = turn;
+  const { claim } = walk;
+  const read = progress.coverage[0]?.find(({ fromMs, toMs }) => fromMs < claim.fromMs && toMs >= claim.fromMs);
+  if (read === undefined) return walk;
+  const holeMs = progress.holes.reduce((latest, { range }) => Math.max(latest, range.toMs), Number.NEGATIVE_INFINITY);
+  const earliestMs = Math.max(read.fromMs, job.policy.horizonMs + RETENTION_MARGIN_MS, holeMs);
+  const { widestMs = Number.POSITIVE_INFINITY } = job.policy;
+  const within = { fromMs: Math.max(earliestMs, claim.toMs - widestMs), toMs: claim.fromMs };
+  if (within.toMs - within.fromMs <= LIVE_LOOKBACK_MS) return walk;
+  let fromMs = await context.store.newestPart(source, within, LOOK_BACK_ENTRIES);
+  if (fromMs > within.fromMs)
+    fromMs = await context.store.newestPart(source, within, Math.floor(0.8 * suspicion(turn)));
+  if (claim.fromMs - fromMs <= LIVE_LOOKBACK_MS) return walk;
+  const sentinel = await context.store.nearestStored(source, { ...within, fromMs }, 'asc');
+  const pageLimit = Math.min(OTHER_LIMIT, turn.state.pageLimit);
+  return { ...walk, direction: 'desc', pageLimit, lookbackMs: claim.fromMs - fromMs, sentinel };
 };
 
 /**

@@ -1,14 +1,22 @@
 import { ApiError } from '../../../errors.ts';
 import { SECOND_ATTEMPT_MS } from '../../../time/backoff.ts';
 import { emptyPage, idsOf, type Page } from '../../entries/page.ts';
-import { grownHole, narrowed, withSmallerPages } from '../../planning/lane.ts';
-import { SCRUB_PASS } from '../../planning/scrub.ts';
+import { grownHole, narrowed, withoutLookBack, withSmallerPages } from '../../planning/lane.ts';
 import { SHORT_ANSWER } from '../../planning/sentinel.ts';
-import { afterPage, isOnlyMiscounted, mayBeCut, startWalk, type Walk, type WalkStep } from '../../planning/walk.ts';
-import { FEW_EMPTY_PAGES } from '../window-limit.ts';
+import {
+  afterEnd,
+  afterPage,
+  isLookBack,
+  mayBeCut,
+  orderOf,
+  requestWindow,
+  startWalk,
+  type Walk,
+  type WalkStep,
+} from '../../planning/walk.ts';
 import { type HeldPage, holdPage } from './held-page.ts';
 import { commitPart, fetchPage, finish, suspicion } from './page-exchange.ts';
-import { isMiscounted, isSentinelGone, prove } from './prove.ts';
+import { type DoubtfulWalk, failsThroughout, isSentinelGone, prove } from './prove.ts';
 import { leaveHole, readSecond } from './read-second.ts';
 import { blameOf, PageRefusedError, RestError } from './turn-errors.ts';
 import { passOf, type Turn } from './turn-state.ts';
@@ -32,32 +40,34 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
   const beganMs = time.nowMs();
   let walk = begin;
   let lastIds: ReadonlySet<string> | undefined;
+  /** The page before is smaller than pages that are cut. */
+  let mayEnd = false;
   let pending = fetch(walk);
   try {
     for (;;) {
       const page = await pending;
       if (page instanceof ApiError) {
-        const again = await afterFailure(turn, walk, page, lastIds);
+        const again = await afterFailure(turn, walk, page, { lastIds, mayEnd });
         if (again === undefined) return;
         walk = again;
         pending = fetch(walk);
         continue;
       }
-      const step = noted(afterPage(walk, page, suspicion(turn), windows.emptyPagesAllowed(turn.source.id)), page);
+      const step = noted(afterPage(walk, page, suspicion(turn)), page);
       if (walk.pages === 0) windows.served(walk.claim.toMs - walk.claim.fromMs, time.nowMs() - beganMs);
       turn.pages += 1;
       const spent = turn.pages >= PAGES_PER_TURN || time.nowMs() - beganMs >= TURN_MS || turn.options.stopping();
       // The next page is fetched while this one is written. If the write is fenced, it is dropped: nothing is lost.
       const large = page.sizeBytes > LARGE_PAGE_BYTES;
-      if (step.kind !== 'next') return await endWalk(turn, walk, page, step);
+      if (step.kind !== 'next') return await endWalk(turn, walk, page, step, lastIds);
       if (!spent && !large) {
         pending = fetch(step.walk);
         pending.catch(() => {});
       }
-      // It may turn out to be the last. In an ordinary walk all pages but the last are as large as pages are.
-      lastIds = mayBeCut(page.entries, walk.pageLimit, suspicion(turn)) ? undefined : idsOf(page);
+      if (page.entries > 0) lastIds = idsOf(page);
+      mayEnd = !mayBeCut(page.entries, walk.pageLimit, suspicion(turn));
       // Behind a page that may be the last, the next one is asked for in the same turn.
-      const endsTurn = spent && (lastIds === undefined || isFull(turn, step.walk) || turn.options.stopping());
+      const endsTurn = spent && (!mayEnd || isFull(turn, step.walk) || turn.options.stopping());
       await commitPart(turn, page, { ...turn.state, walk: step.walk }, { endsTurn });
       page.release?.();
       if (endsTurn) return;
@@ -81,14 +91,21 @@ const noted = (step: WalkStep, { answer }: Page): WalkStep => ({
 /** The last page is as large as any: others usually follow. */
 const isFull = ({ largestPage }: Turn, { lastPageEntries }: Walk): boolean => lastPageEntries >= largestPage;
 
-/** The last page of a walk, or one after which it cannot go on. */
-const endWalk = async (turn: Turn, before: Walk, page: Page, step: WalkStep): Promise<void> => {
+/** The last page of a walk, or one after which it cannot go on. `idsBefore`: of the last page before it that had entries. */
+const endWalk = async (
+  turn: Turn,
+  before: Walk,
+  page: Page,
+  step: Exclude<WalkStep, { kind: 'next' }>,
+  idsBefore: ReadonlySet<string> | undefined,
+): Promise<void> => {
   if (step.kind === 'done') {
     await finish(turn, step.walk, page);
     page.release?.();
     return;
   }
   const { kind } = step;
+  const lastIds = page.entries > 0 ? idsOf(page) : idsBefore;
   const state = { ...turn.state, walk: before };
   // Its only page comes again when it is proven.
   const isHeld = kind === 'doubtful' && step.walk.pages === 1 && page.sizeBytes <= LARGE_PAGE_BYTES;
@@ -100,23 +117,22 @@ const endWalk = async (turn: Turn, before: Walk, page: Page, step: WalkStep): Pr
   // What is new is not held back.
   const heldPage = isHeld ? holdPage(turn, page, state, turn.job.lane === 'live' ? 0 : undefined) : undefined;
   const isCredible =
-    (kind === 'doubtful' && (await isProven(turn, step.walk, heldPage))) ||
+    (kind === 'doubtful' && (await isProven(turn, { ...step, lastIds }, heldPage))) ||
     (kind === 'short' && (await isSentinelGone(turn, step.walk)));
   if (isCredible) await finish(turn, step.walk, heldPage?.isStored === false ? page : emptyPage, 'proven');
   heldPage?.page.release?.();
-  if (isCredible) return;
-  if (isOnlyMiscounted(step, page, suspicion(turn))) await recount(turn, step.walk);
-  else await narrow(turn, step.walk, step.kind === 'broken' ? step.fault : doubtOf(step));
+  if (!isCredible) await narrow(turn, step.walk, reasonOf(step));
 };
 
-const doubtOf = ({ kind, walk }: WalkStep): string =>
-  kind === 'short' ? SHORT_ANSWER : walk.emptyPages > 1 ? 'too_many_empty_pages' : 'cut';
+const reasonOf = (step: WalkStep): string => {
+  if (step.kind === 'broken') return step.fault;
+  return step.kind === 'short' ? SHORT_ANSWER : step.walk.emptyPages > 1 ? 'too_many_empty_pages' : 'cut';
+};
 
 /** A page that is held is stored unless what it proves may be claimed together with it. */
-const isProven = async (turn: Turn, walk: Walk, heldPage: HeldPage | undefined): Promise<boolean> => {
+const isProven = async (turn: Turn, doubtful: DoubtfulWalk, heldPage: HeldPage | undefined): Promise<boolean> => {
   try {
-    const result = await prove(turn, walk, { heldPage });
-    if (walk.emptyPages > FEW_EMPTY_PAGES) turn.context.windows.endedWithEmptyPages(turn.source.id, result);
+    const result = await prove(turn, doubtful, heldPage);
     if (!result) await heldPage?.store();
     return result;
   } catch (error) {
@@ -125,16 +141,24 @@ const isProven = async (turn: Turn, walk: Walk, heldPage: HeldPage | undefined):
   }
 };
 
+/** What is known of the page before the one that could not be read. */
+interface PageBefore {
+  readonly lastIds: ReadonlySet<string> | undefined;
+  readonly mayEnd: boolean;
+}
+
+/** The live tail is asked for by itself from now on. */
+const dropLookBack = async (turn: Turn, walk: Walk, reason: string): Promise<void> => {
+  const { context, job, source } = turn;
+  await commitPart(turn, emptyPage, withoutLookBack(turn.state, turn.nowMs));
+  context.observer.windowNarrowed?.({ source, lane: job.lane, claim: requestWindow(walk), reason });
+};
+
 /**
  * Decides after a page that could not be read: the walk to request again at once, or undefined if the walk ended here. A page gets
  * two failures; then its cursor is dropped and its window halved. Throws RestError.
  */
-const afterFailure = async (
-  turn: Turn,
-  walk: Walk,
-  error: ApiError,
-  lastIds: ReadonlySet<string> | undefined,
-): Promise<Walk | undefined> => {
+const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: PageBefore): Promise<Walk | undefined> => {
   const blame = blameOf(error, walk);
   const begun = walk.pages > 0 ? walk : turn.state.walk;
   if (blame === 'all') throw new RestError(error, { ...turn.state, walk: begun });
@@ -144,16 +168,17 @@ const afterFailure = async (
     else await commitPart(turn, emptyPage, smaller);
     return undefined;
   }
+  if (isLookBack(walk)) return void (await dropLookBack(turn, walk, error.failure));
   const failed = { ...walk, failures: walk.failures + 1 };
   if (failed.failures < 2) {
     // While it is known which page the cursor stands behind.
-    if (walk.cursor !== undefined && (blame === 'walk' || lastIds !== undefined)) return failed;
+    if (walk.cursor !== undefined && (blame === 'walk' || before.mayEnd)) return failed;
     throw new RestError(error, { ...turn.state, walk: failed }, SECOND_ATTEMPT_MS);
   }
   if (blame === 'unsure' && !(await answersElsewhere(turn, walk))) {
     throw new RestError(error, { ...turn.state, walk: { ...walk, failures: 1 } });
   }
-  await giveUp(turn, walk, error, lastIds);
+  await giveUp(turn, walk, error, before.lastIds);
   return undefined;
 };
 
@@ -165,43 +190,40 @@ const giveUp = async (
   lastIds: ReadonlySet<string> | undefined,
 ): Promise<void> => {
   const { pages, lastPageEntries } = walk;
-  if (pages > 0 && lastPageEntries > 0 && !mayBeCut(lastPageEntries, walk.pageLimit, suspicion(turn))) {
+  const end = pages === 0 ? undefined : afterEnd(walk, suspicion(turn));
+  // Of entries of one time, as many as pages have, more may lie behind a cursor that fails.
+  const isTold = orderOf(walk) !== undefined || blameOf(error, walk) === 'walk' || !isFull(turn, walk);
+  if (end?.kind === 'doubtful' && !end.doubts.includes('size') && isTold) {
     // Of another turn: the window is read once more from its beginning, unless that would end at the same page.
-    if (lastIds === undefined && !isFull(turn, walk)) {
+    if (lastIds === undefined && walk.entries > 0 && lastPageEntries > 0 && !isFull(turn, walk)) {
       return void (await commitPart(turn, emptyPage, { ...turn.state, walk: undefined }));
     }
-    if (await prove(turn, walk, { lastIds })) return await finish(turn, walk, emptyPage, 'proven');
+    if (await prove(turn, { ...end, lastIds })) return await finish(turn, walk, emptyPage, 'proven');
   }
   if (pages === 0) turn.context.windows.refused(turn.source.id, walk.claim);
-  await narrow(turn, walk, error.failure, error);
+  await narrow(turn, walk, end?.kind === 'broken' ? end.fault : error.failure, error);
 };
 
-/** Asks for half of the window from now on, and inside a second for what happened in it part by part. */
+/** Asks for half of the window from now on, and inside a second for what happened in it part by part. Beside a hole, all of it may join that. */
 const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError): Promise<void> => {
+  if (isLookBack(walk)) return await dropLookBack(turn, walk, reason);
   const { context, job, source } = turn;
+  const pass = passOf(turn, walk.claim);
+  const message = error?.message ?? reason.replaceAll('_', ' ');
+  const range = grownHole(turn.progress.holes, pass, walk.claim);
+  if (range !== undefined && (await failsThroughout(turn, walk, reason))) {
+    return await leaveHole(turn, { range, pass, reason, message }, walk.claim);
+  }
   const state = narrowed(turn.state, walk);
   if (state === undefined && reason === SHORT_ANSWER) {
     // Its parts would look as whole, and have no sentinel.
-    const hole = {
-      range: walk.claim,
-      pass: passOf(turn, walk.claim),
-      reason,
-      message: 'the answer ends before a known entry',
-    };
+    const hole = { range: walk.claim, pass, reason, message: 'the answer ends before a known entry' };
     return await leaveHole(turn, hole, walk.claim);
   }
-  if (state === undefined) return await readSecond(turn, walk, error?.message ?? reason.replaceAll('_', ' '));
+  if (state === undefined) return await readSecond(turn, walk, message);
   await commitPart(turn, emptyPage, state);
   context.observer.walkEnded?.({ source, lane: job.lane, result: 'narrowed' });
   context.observer.windowNarrowed?.({ source, lane: job.lane, claim: walk.claim, reason });
-};
-
-/** Of a source that was miscounted before, a window in which each half is as well becomes a hole as a whole. */
-const recount = async (turn: Turn, walk: Walk): Promise<void> => {
-  const pass = passOf(turn, walk.claim);
-  const range = pass === SCRUB_PASS ? undefined : grownHole(turn.progress.holes, pass, walk.claim);
-  if (range === undefined || !(await isMiscounted(turn, walk))) return await narrow(turn, walk, 'count_differs');
-  await leaveHole(turn, { range, pass, reason: 'count_differs', message: 'count differs' }, walk.claim);
 };
 
 /**

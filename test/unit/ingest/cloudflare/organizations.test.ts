@@ -97,14 +97,19 @@ describe('list', () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  it('takes an envelope that has only the result', async () => {
+  it('takes an envelope that has only the result beside its success, and none that names an error or has no success', async () => {
     await using server = await startHttpServer(
-      answer(200, { result: [{ id: 'a' }] }),
-      answer(200, { success: null, result: [], result_info: null }),
+      answer(200, { success: true, result: [{ id: 'a' }] }),
+      answer(200, { success: true, result: [], errors: [], result_info: null }),
+    );
+    await using failing = await startHttpServer(
+      ...Array(9).fill(answer(200, { success: true, result: [], errors: 'no' })),
     );
     await using test = createTestClient(server.baseUrl);
     expect(await idsOf(createOrganizationsApi(test.client))).toEqual([['a']]);
     expect(await idsOf(createOrganizationsApi(test.client))).toEqual([[]]);
+    await using other = createTestClient(failing.baseUrl);
+    await expect(idsOf(createOrganizationsApi(other.client))).rejects.toThrow('names an error');
   });
 });
 

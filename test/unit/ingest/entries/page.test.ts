@@ -101,10 +101,9 @@ describe('readPage', () => {
   });
 
   it.each([
-    '{"result":null,"result_info":{"count":0}}',
-    '{"result_info":{"count":"0"}}',
+    '{"success":true,"result":null,"result_info":{"count":0}}',
+    '{"success":true,"result_info":{"count":"0"}}',
     '{"success":true,"result":[]}',
-    '{"success":null,"result":[]}',
     '{"success":true,"errors":[],"result":[]}',
   ])('%s is an empty page', (text) => {
     expect({ ...readPage(text), count: undefined }).toEqual({ ...emptyPage, count: undefined });
@@ -118,13 +117,43 @@ describe('readPage', () => {
     expect(readPageBody(of()).fingerprint).toBeUndefined();
   });
 
-  it('says of a success that it names errors', () => {
-    const text = `{"success":true,"errors":[{"code":7}],"result":[${plain('a')}]}`;
-    expect([readPage(text).hasErrors, readPageBody(bodyOf(text)).hasErrors]).toEqual([true, true]);
+  it.each([
+    ['"success":true,"errors":[{"code":7}]', 'names an error'],
+    ['"success":true,"errors":"upstream timed out"', 'names an error'],
+    ['"success":true,"errors":{"code":7003}', 'names an error'],
+    ['"success":true,"errors":7', 'names an error'],
+    ['"success":true,"error":"Authentication error"', 'names an error'],
+    ['"success":"true"', 'says success: true'],
+    ['"success":null', 'says success: null'],
+    ['"code":10000', 'has no success: true'],
+  ])('an answer with %s brings its entries, and is not believed; without any it cannot be read', (envelope, fault) => {
+    const text = `{${envelope},"result":[${plain('a')}]}`;
+    for (const page of [readPage(text), readPageBody(bodyOf(text))]) {
+      expect([page.entries, page.fault?.includes(fault)]).toEqual([1, true]);
+    }
+    const empty = `{${envelope},"result":[]}`;
+    expect(() => readPage(empty)).toThrow(UnreadablePageError);
+    expect(() => readPageBody(bodyOf(empty))).toThrow(UnreadablePageError);
+  });
+
+  it.each(['[]', '{}', '""', 'null'])('errors that are %s are none', (errors) => {
+    const text = `{"success":true,"errors":${errors},"error":null,"messages":${errors},"result":[${plain('a')}]}`;
+    expect([readPage(text), readPageBody(bodyOf(text))].map((page) => [page.fault, page.isPartial])).toEqual([
+      [undefined, undefined],
+      [undefined, undefined],
+    ]);
+  });
+
+  it('notes messages that speak of a part or a limit', () => {
+    const isPartial = (messages: unknown) =>
+      readPage(JSON.stringify({ success: true, messages, result: [] })).isPartial === true;
+    for (const said of ['partial result', 'results truncated', 'one shard timed out', 'limit reached', 'incomplete'])
+      expect([isPartial([{ message: said }]), isPartial([said]), isPartial(said)], said).toEqual([true, true, true]);
+    expect(isPartial(['ok'])).toBe(false);
   });
 
   it('follows the cursor of a page without a result that says it has no entries', () => {
-    expect(readPage('{"result":null,"result_info":{"count":0,"cursor":"c"}}')).toMatchObject({
+    expect(readPage('{"success":true,"result":null,"result_info":{"count":0,"cursor":"c"}}')).toMatchObject({
       entries: 0,
       nextCursor: 'c',
     });

@@ -7,10 +7,12 @@ import {
   grownHole,
   holesOfPass,
   idleLane,
+  isLookBackDue,
   type KnownHole,
   type LaneState,
   NARROWEST_MS,
   narrowed,
+  withoutLookBack,
   withSmallerPages,
 } from '../../../../src/ingest/planning/lane.ts';
 import { planLanes, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
@@ -123,47 +125,81 @@ describe('withSmallerPages', () => {
   });
 });
 
-test('behind a hole windows are as wide as any unless there are several, nothing fails any more, and the rest stays as it is', () => {
+test('the window beside a hole is not much wider, and the one after it as wide as any; nothing else fails any more', () => {
   const before = state({ widthMs: SECOND_MS, trouble: walkOf(0, SECOND_MS).claim, entriesPerDay: 9, failures: 3 });
-  const hole = { range: walkOf(0, SECOND_MS).claim, reason: 'server' };
-  const after = { ...before, widthMs: undefined, trouble: undefined, older: undefined, failures: 0 };
-  expect(afterHole(before, hole, [])).toEqual(after);
-  const narrow = { ...after, widthMs: 2 * SECOND_MS };
-  expect(afterHole(before, { ...hole, reason: 'count_differs' }, [])).toEqual(narrow);
-  const beside = walkOf(SECOND_MS, 2 * SECOND_MS).claim;
-  expect(afterHole(before, hole, [holeOf(beside)])).toEqual(narrow);
-  expect(afterHole(before, hole, [holeOf(walkOf(2 * SECOND_MS, 3 * SECOND_MS).claim)])).toEqual(after);
+  const range = walkOf(0, SECOND_MS).claim;
+  const after = afterHole(before, { range });
+  expect(after).toEqual({
+    ...before,
+    widthMs: 4 * SECOND_MS,
+    besideHole: true,
+    trouble: undefined,
+    older: undefined,
+    failures: 0,
+  });
+  expect(afterDone(after, walkOf(-4 * SECOND_MS, 0))).toMatchObject({ widthMs: undefined });
+  expect(narrowed(after, walkOf(-4 * SECOND_MS, 0)), 'it fails in part').toMatchObject({ widthMs: 2 * SECOND_MS });
 });
 
 describe('a hole that grows', () => {
   const { range } = holeOf(walkOf(0, 3 * SECOND_MS).claim);
-  const miscounted = holeOf(range, { reason: 'count_differs' });
-  const claim = walkOf(3 * SECOND_MS, 9 * SECOND_MS).claim;
+  const known = holeOf(range);
+  const claim = walkOf(3 * SECOND_MS, 15 * SECOND_MS).claim;
 
-  test('takes in a window beside it that is up to twice as wide as any', () => {
-    expect(grownHole([miscounted], 0, claim)).toEqual(walkOf(0, 9 * SECOND_MS).claim);
-    expect(grownHole([miscounted], 0, walkOf(3 * SECOND_MS, 10 * SECOND_MS).claim)).toBeUndefined();
-    expect(grownHole([miscounted], 0, walkOf(-2 * SECOND_MS, 0).claim)).toEqual(
-      walkOf(-2 * SECOND_MS, 3 * SECOND_MS).claim,
-    );
+  test('takes in a window beside it that is up to four times as wide', () => {
+    expect(grownHole([known], 0, claim)).toEqual(walkOf(0, 15 * SECOND_MS).claim);
+    expect(grownHole([known], 0, walkOf(3 * SECOND_MS, 16 * SECOND_MS).claim)).toBeUndefined();
+    expect(grownHole([known], 0, walkOf(-2 * SECOND_MS, 0).claim)).toEqual(walkOf(-2 * SECOND_MS, 3 * SECOND_MS).claim);
   });
 
-  test('takes in those on both sides, and one that it lies in', () => {
-    const behind = holeOf(walkOf(9 * SECOND_MS, 10 * SECOND_MS).claim, { reason: 'count_differs' });
-    expect(grownHole([miscounted, behind], 0, claim)).toEqual(walkOf(0, 10 * SECOND_MS).claim);
-    const around = holeOf(walkOf(0, HOUR_MS).claim, { reason: 'count_differs', due: true });
-    expect(grownHole([around], 0, claim)).toEqual(around.range);
+  test('takes in those on both sides', () => {
+    const behind = holeOf(walkOf(15 * SECOND_MS, 16 * SECOND_MS).claim);
+    expect(grownHole([known, behind], 0, claim)).toEqual(walkOf(0, 16 * SECOND_MS).claim);
   });
 
-  test('takes none in that is elsewhere', () => {
-    const elsewhere = walkOf(4 * SECOND_MS, 5 * SECOND_MS).claim;
-    expect(grownHole([miscounted], 0, elsewhere)).toEqual(elsewhere);
+  test('one that is retried is left as it is if all of it fails, and what fails of it becomes one of its own', () => {
+    const due = holeOf(walkOf(0, HOUR_MS).claim, { due: true });
+    expect(grownHole([due], 0, due.range)).toEqual(due.range);
+    expect(grownHole([due], 0, claim)).toEqual(claim);
   });
 
-  test('there is none unless one of the same pass was miscounted as well', () => {
-    expect(grownHole([holeOf(range)], 0, claim)).toBeUndefined();
-    expect(grownHole([miscounted], 1, claim)).toBeUndefined();
+  test('there is none unless there is one of the same pass beside the window', () => {
+    expect(grownHole([known], 0, walkOf(4 * SECOND_MS, 5 * SECOND_MS).claim)).toBeUndefined();
+    expect(grownHole([known], 1, claim)).toBeUndefined();
     expect(grownHole([], 0, claim)).toBeUndefined();
+  });
+});
+
+describe('a look far back', () => {
+  const lived = (lookBack: LaneState['lookBack']) => state({ lookBack });
+  const live = (readAtMs: number, lookbackMs: number): Walk => ({
+    ...walkOf(0, SECOND_MS),
+    lane: 'live',
+    readAtMs,
+    lookbackMs,
+  });
+
+  test('is due at once, then each time that twice as much has passed since the first reading, and every day', () => {
+    let current = afterDone(idleLane, live(NOW_MS, 120_000));
+    const dueAfter: number[] = [];
+    for (let ms = 0; ms < 4 * DAY_MS; ms += 10_000) {
+      if (!isLookBackDue(current, NOW_MS + ms)) continue;
+      dueAfter.push(ms / 10_000);
+      current = afterDone(current, live(NOW_MS + ms, DAY_MS));
+    }
+    expect(dueAfter.slice(0, 5)).toEqual([0, 1, 2, 4, 8]);
+    expect(dueAfter.length).toBeLessThan(20);
+    expect(dueAfter.slice(-2).map((each, n, all) => each - (all[n - 1] ?? 0))[1]).toBe(DAY_MS / 10_000);
+  });
+
+  test('is not due before the first reading, nor while there is trouble; one that is refused waits as long as one that is not', () => {
+    expect(isLookBackDue(idleLane, NOW_MS)).toBe(false);
+    const due = { sinceMs: NOW_MS, lastMs: NOW_MS };
+    expect(isLookBackDue(state({ lookBack: due, trouble: walkOf(0, SECOND_MS).claim }), NOW_MS)).toBe(false);
+    const refused = withoutLookBack(lived(due), NOW_MS + 60_000);
+    expect(refused.lookBack).toEqual({ sinceMs: NOW_MS, lastMs: NOW_MS + 60_000 });
+    expect(isLookBackDue(refused, NOW_MS + 119_999)).toBe(false);
+    expect(isLookBackDue(refused, NOW_MS + 120_000)).toBe(true);
   });
 });
 
@@ -206,7 +242,7 @@ describe('whatever seconds are poison', () => {
         ...progress,
         coverage: failed ? progress.coverage : [addRange(progress.coverage[0] ?? [], claim)],
         holes: next === undefined ? [...progress.holes, holeOf(claim)] : progress.holes,
-        lanes: { ...progress.lanes, [lane]: next ?? afterHole(before, holeOf(claim), progress.holes) },
+        lanes: { ...progress.lanes, [lane]: next ?? afterHole(before, holeOf(claim)) },
       };
     }
   };

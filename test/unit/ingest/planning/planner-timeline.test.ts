@@ -52,7 +52,7 @@ describe('an idle source over three days of ticks', () => {
       }
     }
     expect(count.live).toBe(ticks);
-    expect(count.backfill).toBe(2);
+    expect(count.backfill).toBe(5);
     const batches = DELAYS_MS.reduce((sum, delayMs) => sum + Math.floor((3 * DAY_MS) / delayMs), 0);
     expect(count.settle).toBeGreaterThan(batches / 2);
     expect(count.settle).toBeLessThanOrEqual(batches);

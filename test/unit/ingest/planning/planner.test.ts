@@ -121,13 +121,16 @@ describe('planLanes with a frozen now', () => {
     );
   });
 
-  it('reads a first history in a few windows that get wider, from the newest hour back', () => {
+  it('reads the history of a source of which nothing is stored in six windows that get wider, from the newest hour back', () => {
     const { walks, progress: end } = settle(idle, policy);
     const read = walks.filter(({ lane }) => lane !== 'settle');
     expect(read.map(({ lane, claim }) => [lane, Math.round(widthOf(claim) / HOUR_MS)])).toEqual([
       ['live', 1],
       ['backfill', 24],
-      ['backfill', 548 * 24 - 25],
+      ['backfill', 125],
+      ['backfill', 750],
+      ['backfill', 4_500],
+      ['backfill', 548 * 24 - 5_400],
     ]);
     expect(end.coverage[0]).toEqual([{ fromMs: HORIZON_MS, toMs: END_MS }]);
   });
@@ -240,7 +243,10 @@ describe('an open walk', () => {
 describe('the width of a window', () => {
   const read: Coverage = [ago(DAY_MS, SECOND_MS)];
   const backfillWidth = (state: Partial<LaneState>, more: Partial<SourceProgress> = {}, by = policy): number =>
-    widthOf(plannedIn('backfill', withLane('backfill', state, { coverage: [read], ...more }), by)?.claim ?? ago(0, 0));
+    widthOf(
+      plannedIn('backfill', withLane('backfill', state, { coverage: [read], largestPage: 1_000, ...more }), by)
+        ?.claim ?? ago(0, 0),
+    );
   /** Windows begin on whole seconds. */
   const about = (expectedMs: number, widthMs: number) => expect(Math.abs(widthMs - expectedMs)).toBeLessThan(SECOND_MS);
 
@@ -352,7 +358,7 @@ describe('the look-back of the live lane', () => {
     const walk = { ...startWalk('live', ago(31 * SECOND_MS, SECOND_MS), { readAtMs: NOW_MS }) };
     const after = afterDone({ ...idleLane, trouble: ago(4 * MINUTE_MS, 3 * MINUTE_MS), widthMs: SECOND_MS }, walk);
     expect(reach(after)).toBe(2 * MINUTE_MS);
-    expect(reach(afterHole({ ...idleLane, trouble }, holeOf(trouble), []))).toBe(2 * MINUTE_MS);
+    expect(reach(afterHole({ ...idleLane, trouble }, holeOf(trouble)))).toBe(2 * MINUTE_MS);
   });
 
   it('ends at the horizon', () => {

@@ -1,19 +1,27 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { PageFacts } from '../../../../src/ingest/entries/page.ts';
+import { ApiError } from '../../../../src/errors.ts';
+import { idsOf, type Page, readPage } from '../../../../src/ingest/entries/page.ts';
 import type { Range } from '../../../../src/ingest/planning/coverage.ts';
 import {
-  type Answer,
-  isLastInItsSecond,
-  isReversed,
+  besideOf,
+  halvesOf,
   OTHER_LIMIT,
-  type ProofQuestion,
-  proofQuestions,
-  recountQuestions,
-  reversedQuestion,
+  otherSide,
+  partsOf,
+  secondsOf,
+  sentinelQuestion,
   walkOf,
 } from '../../../../src/ingest/planning/proof.ts';
-import { afterPage, mayBeCut, requestWindow, startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
+import {
+  afterEnd,
+  afterPage,
+  requestWindow,
+  startWalk,
+  suspectedFrom,
+  type Walk,
+} from '../../../../src/ingest/planning/walk.ts';
+import { proveWith } from '../../../../src/ingest/sync/turn/prove.ts';
 
 const FROM_MS = Date.UTC(2026, 5, 1);
 const CLAIM: Range = { fromMs: FROM_MS, toMs: FROM_MS + 60_000 };
@@ -36,9 +44,9 @@ interface Api {
   readonly tiesTurn: boolean;
   /** To what the bounds of a window are rounded down. */
   readonly precisionMs: 1 | 10 | 1_000;
-  /** To what the times of entries are rounded down when they are printed; default: they are printed as they are. */
-  readonly printedMs?: 1 | 1_000;
   readonly inclusive: boolean;
+  /** Every page that has entries has a cursor, which is refused. */
+  readonly refusesCursors: boolean;
 }
 
 const matching = ({ entries, precisionMs, inclusive }: Api, walk: Walk): Entry[] => {
@@ -70,27 +78,50 @@ const shown = (api: Api, walk: Walk): readonly Entry[] => {
   }
 };
 
-const factsOf = (entries: readonly Entry[], nextCursor?: string): PageFacts => ({
-  entries: entries.length,
-  timesMs: entries.map(({ timeMs }) => timeMs),
-  nextCursor,
-});
+const pageOf = (shownNow: readonly Entry[], nextCursor?: string): Page =>
+  readPage(
+    JSON.stringify({
+      success: true,
+      result: shownNow.map(({ id, timeMs }) => ({ id: `${id}`, action: { time: new Date(timeMs).toISOString() } })),
+      result_info: { cursor: nextCursor },
+    }),
+  );
 
-/** Whether what a walk brought counts as all that there is, as src/sync decides it. Fills `seen`. */
-const isTakenForWhole = (api: Api, largestBefore: number, seen: Set<Entry>): 'done' | 'proven' | 'unproven' => {
-  const page = shown(api, begun);
-  for (const entry of page) seen.add(entry);
-  const step = afterPage(begun, factsOf(page), largestBefore);
-  if (step.kind === 'done') return 'done';
-  const largestPage = Math.max(largestBefore, page.length);
-  const proven = proofQuestions(step.walk)?.every((question) => {
-    const walk = walkOf(question, step.walk);
-    const answer = shown(api, walk);
-    if (answer.some((entry) => !seen.has(entry))) return false;
-    return afterPage(walk, factsOf(answer), largestPage).kind === 'done';
-  });
-  return proven === true ? 'proven' : 'unproven';
+/** Whether what a walk brought counts as all that there is, as a turn decides it. Fills `seen` with the ids of what came. */
+const isTakenForWhole = async (
+  api: Api,
+  { largestBefore, largestOfAll }: { readonly largestBefore: number; readonly largestOfAll: number },
+  seen: Set<string>,
+): Promise<'done' | 'proven' | 'unproven'> => {
+  const ask = (walk: Walk): Page => {
+    const entries = shown(api, walk);
+    return pageOf(entries, api.refusesCursors && entries.length > 0 ? `${requestWindow(walk).fromMs}` : undefined);
+  };
+  const page = ask(begun);
+  for (const id of idsOf(page)) seen.add(id);
+  const largestOfSource = Math.max(largestBefore, page.entries);
+  let step = afterPage(begun, page, suspectedFrom(largestBefore, largestOfAll));
+  if (step.kind === 'next') step = afterEnd(step.walk, suspectedFrom(largestOfSource, largestOfAll));
+  if (step.kind !== 'doubtful') return step.kind === 'done' ? 'done' : 'unproven';
+  // A page that may have been cut is not the last one because its cursor is refused (walk-pages.ts).
+  if (api.refusesCursors && step.doubts.includes('size')) return 'unproven';
+  const prover = {
+    fetch: async (walk: Walk) =>
+      walk.cursor === undefined ? ask(walk) : new ApiError('bad_request', 'the cursor is refused'),
+    take: async (taken: Page) => {
+      const before = seen.size;
+      for (const id of idsOf(taken)) seen.add(id);
+      return seen.size - before;
+    },
+    suspectedFrom: suspectedFrom(largestOfSource, largestOfAll),
+    largestOfAll: Math.max(largestOfSource, largestOfAll),
+  };
+  const lastIds = page.entries > 0 ? idsOf(page) : undefined;
+  return (await proveWith(prover, { ...step, lastIds })) ? 'proven' : 'unproven';
 };
+
+const missingIn = (api: Api, seen: ReadonlySet<string>): readonly Entry[] =>
+  matching(api, begun).filter(({ id }) => !seen.has(`${id}`));
 
 const times = fc.array(
   fc.record({
@@ -114,217 +145,96 @@ const apis: fc.Arbitrary<Api> = fc.record({
   tiesTurn: fc.boolean(),
   precisionMs: fc.constantFrom(1, 1_000),
   inclusive: fc.boolean(),
+  refusesCursors: fc.constant(false),
 });
 
-/** The same, of an API whose pages all have a cursor, but empty ones, and that refuses every cursor; as src/sync/turn/prove.ts asks. */
-const isTakenForWholeByRefusal = async (api: Api, largestPage: number, seen: Set<Entry>): Promise<boolean> => {
-  const page = shown(api, begun);
-  for (const entry of page) seen.add(entry);
-  if (page.length === 0 || mayBeCut(page.length, begun.pageLimit, largestPage)) return false;
-  const printed = (timeMs: number) => Math.floor(timeMs / (api.printedMs ?? 1)) * (api.printedMs ?? 1);
-  const facts = factsOf(page, 'refused');
-  const { walk } = afterPage(begun, { ...facts, timesMs: facts.timesMs.map(printed) }, largestPage);
-  const ask = async (question: ProofQuestion): Promise<Answer> => {
-    const answer = shown(api, walkOf(question, walk));
-    if (answer.some((entry) => !seen.has(entry))) return 'unproven';
-    if (question.about === 'edge' || answer.length === 0) return 'nothing_new';
-    if (question.about === 'whole') return page.every((entry) => answer.includes(entry)) ? 'nothing_new' : 'unproven';
-    return answer.every(({ timeMs }) => printed(timeMs) < question.window.fromMs) ? 'earlier' : 'unproven';
-  };
-  for (const question of proofQuestions(walk) ?? []) {
-    const answer = await ask(question);
-    if (answer === 'earlier' ? !(await isLastInItsSecond(question, ask)) : answer !== 'nothing_new') return false;
-  }
-  return true;
+/** What is taken for whole is whole, in each of these APIs; and each outcome is reached. */
+const holds = async (
+  drawn: fc.Arbitrary<Api>,
+  numRuns: number,
+  largestOf: (api: Api, drawn: number) => { readonly largestBefore: number; readonly largestOfAll: number },
+): Promise<void> => {
+  const counts = { done: 0, proven: 0, unproven: 0, cut: 0 };
+  await fc.assert(
+    fc.asyncProperty(drawn, fc.nat(50), async (api, size) => {
+      const seen = new Set<string>();
+      const shownFirst = new Set(shown(api, begun).map(({ id }) => `${id}`));
+      if (missingIn(api, shownFirst).length > 0) counts.cut += 1;
+      const taken = await isTakenForWhole(api, largestOf(api, size), seen);
+      counts[taken] += 1;
+      if (taken !== 'unproven') expect(missingIn(api, seen)).toEqual([]);
+    }),
+    { seed: 1, numRuns },
+  );
+  for (const what of ['proven', 'unproven', 'cut'] as const) expect(counts[what], what).toBeGreaterThan(numRuns / 50);
 };
 
-describe('an API that cuts pages and says nothing, whatever it sorts by', () => {
-  test('at any size from 50: what is taken for whole is whole', () => {
-    const counts = { done: 0, proven: 0, unproven: 0, cut: 0 };
-    fc.assert(
-      fc.property(apis, fc.nat(50), (api, largestBefore) => {
-        const seen = new Set<Entry>();
-        const taken = isTakenForWhole(api, Math.min(largestBefore, api.cap), seen);
-        const missing = matching(api, begun).filter((entry) => !seen.has(entry));
-        counts[taken] += 1;
-        if (missing.length > 0) counts.cut += 1;
-        if (taken !== 'unproven') expect(missing).toEqual([]);
-      }),
-      { seed: 1, numRuns: 10_000 },
-    );
-    for (const [what, count] of Object.entries(counts)) expect(count, what).toBeGreaterThan(500);
+describe('an API that cuts pages and says nothing', () => {
+  test('whatever it sorts by, at any size from 50: what is taken for whole is whole', async () => {
+    await holds(apis, 3_000, (api, size) => ({ largestBefore: Math.min(size, api.cap), largestOfAll: 0 }));
   });
 
-  test('and a whole page of a suspicious size is proven, if it holds more than two seconds', () => {
+  test('from one source alone, by the direction or without regard to it', async () => {
+    const directed = apis.map((of): Api => ({ ...of, cut: of.cut === 'oldest' ? 'oldest' : 'direction' }));
+    await holds(
+      directed.filter(({ cap }) => cap !== 100),
+      2_000,
+      () => ({ largestBefore: 0, largestOfAll: 1_000 }),
+    );
+  });
+
+  test('at a size below those that are suspected: what does not come in the order that was asked for is not whole', async () => {
+    const drawn = fc.tuple(apis, fc.integer({ min: 12, max: 49 }));
+    let cut = 0;
+    await fc.assert(
+      fc.asyncProperty(drawn, async ([of, cap]) => {
+        const api: Api = { ...of, cap, cut: 'newest' };
+        const ascending = shown(api, begun);
+        const order = [ascending[0]?.timeMs ?? 0, ascending.at(-1)?.timeMs ?? 0];
+        fc.pre((order[0] ?? 0) > (order[1] ?? 0));
+        const seen = new Set<string>();
+        const taken = await isTakenForWhole(api, { largestBefore: 0, largestOfAll: 1_000 }, seen);
+        if (matching(api, begun).length > cap) cut += 1;
+        if (taken !== 'unproven') expect(missingIn(api, seen)).toEqual([]);
+      }),
+      { seed: 1, numRuns: 1_000 },
+    );
+    expect(cut).toBeGreaterThan(200);
+  });
+
+  test('and a whole page of a suspicious size is proven, if it holds more than two seconds', async () => {
     const spread = apis.filter(({ entries: all }) => {
       const timesMs = all.map(({ timeMs }) => timeMs);
       return all.length >= 50 && Math.max(...timesMs) - Math.min(...timesMs) > 2_000;
     });
-    fc.assert(
-      fc.property(spread, (of) => {
-        const api = { ...of, cap: 1_000 };
+    await fc.assert(
+      fc.asyncProperty(spread, async (of) => {
+        const api: Api = { ...of, cap: 1_000, cut: 'direction' };
         fc.pre(matching(api, begun).length === api.entries.length);
-        expect(isTakenForWhole(api, 0, new Set())).toBe('proven');
+        expect(await isTakenForWhole(api, { largestBefore: 0, largestOfAll: 0 }, new Set())).toBe('proven');
       }),
-      { seed: 1, numRuns: 2_000 },
+      { seed: 1, numRuns: 500 },
     );
   });
 });
-
-/** Times that are printed as they are, or to the second and filtered to the millisecond, to ten of them, or to the second. */
-const printing: readonly Partial<Api>[] = [
-  {},
-  { printedMs: 1_000, precisionMs: 1 },
-  { printedMs: 1_000, precisionMs: 10 },
-  { printedMs: 1_000, precisionMs: 1_000 },
-];
 
 describe('an API that refuses all cursors', () => {
-  test.each(printing)(
-    'and goes in the direction that it is asked for: what is taken for whole is whole, whatever the size of pages (%o)',
-    async (how) => {
-      let proven = 0;
-      await fc.assert(
-        fc.asyncProperty(apis, fc.integer({ min: 1, max: 40 }), async (of, cap) => {
-          const api: Api = { ...of, ...how, cap, cut: 'direction', tiesTurn: true };
-          const seen = new Set<Entry>();
-          if (!(await isTakenForWholeByRefusal(api, 1_000, seen))) return;
-          proven += 1;
-          expect(matching(api, begun).filter((entry) => !seen.has(entry))).toEqual([]);
-        }),
-        { seed: 1, numRuns: 5_000 },
-      );
-      expect(proven).toBeGreaterThan(200);
-    },
-  );
+  const refusing = apis.map((of): Api => ({ ...of, refusesCursors: true }));
 
-  test.each(printing)(
-    'whatever it sorts by: a page is only taken for whole if it is smaller than pages that are cut (%o)',
-    async (how) => {
-      let proven = 0;
-      await fc.assert(
-        fc.asyncProperty(apis, fc.nat(50), async (of, largestBefore) => {
-          const api: Api = { ...of, ...how };
-          const seen = new Set<Entry>();
-          const largestPage = Math.max(shown(api, begun).length, Math.min(largestBefore, api.cap));
-          if (!(await isTakenForWholeByRefusal(api, largestPage, seen))) return;
-          proven += 1;
-          expect(matching(api, begun).filter((entry) => !seen.has(entry))).toEqual([]);
-        }),
-        { seed: 1, numRuns: 5_000 },
-      );
-      expect(proven).toBeGreaterThan(100);
-    },
-  );
-});
-
-describe('isLastInItsSecond', () => {
-  const question: ProofQuestion = {
-    about: 'rest',
-    window: { fromMs: FROM_MS + 1, toMs: FROM_MS + 60_000 },
-    direction: 'desc',
-    limit: OTHER_LIMIT,
-  };
-  /** Of an API whose last entry is printed as of FROM_MS and lies so many milliseconds behind it; the bounds of a window are read to `precisionMs`. */
-  const proves = async (lastMs: number, precisionMs = 1, more: readonly number[] = []) => {
-    const asked: ProofQuestion[] = [];
-    const result = await isLastInItsSecond(question, async (one) => {
-      asked.push(one);
-      const fromMs = Math.floor((one.window.fromMs - FROM_MS) / precisionMs) * precisionMs;
-      if (more.some((ms) => ms >= fromMs)) return 'unproven';
-      return lastMs >= fromMs ? 'earlier' : 'nothing_new';
-    });
-    return { result, asked: asked.length, first: asked[0]?.window.fromMs };
-  };
-
-  test.each([1, 2, 499, 500, 700, 998])(
-    'finds the entry at %i ms by halves, after what lies behind its second',
-    async (lastMs) => {
-      const { result, asked, first } = await proves(lastMs);
-      expect([result, first]).toEqual([true, FROM_MS + 1_000]);
-      expect(asked).toBeLessThanOrEqual(11);
-    },
-  );
-
-  test('proves nothing if something else comes, within the second or behind it', async () => {
-    for (const other of [701, 999, 1_000, 30_000])
-      expect((await proves(700, 1, [other])).result, `${other}`).toBe(false);
+  test('and goes in the direction that it is asked for: what is taken for whole is whole, whatever the size of pages', async () => {
+    const drawn = fc
+      .tuple(refusing, fc.integer({ min: 1, max: 40 }))
+      .map(([of, cap]): Api => ({ ...of, cap, cut: 'direction', tiesTurn: true }));
+    await holds(drawn, 2_000, () => ({ largestBefore: 0, largestOfAll: 1_000 }));
   });
 
-  test('proves nothing if the entry is shown to the end of its second: perhaps the bounds are read to the second', async () => {
-    expect((await proves(0, 1_000)).result).toBe(false);
-    expect((await proves(999)).result).toBe(false);
+  test('whatever it sorts by: a page is only taken for whole if it is smaller than pages that are cut', async () => {
+    await holds(refusing, 2_000, (api, size) => ({ largestBefore: Math.min(size, api.cap), largestOfAll: 0 }));
   });
 });
 
-describe('a source that has a cap for itself, while others have sent larger pages', () => {
-  test('the one question is enough if the cap goes by the direction, or the direction is ignored', () => {
-    const counts = { proven: 0, cut: 0 };
-    const directed = apis.map((of): Api => ({ ...of, cut: of.cut === 'oldest' ? 'oldest' : 'direction' }));
-    fc.assert(
-      fc.property(directed, (api) => {
-        const page = shown(api, begun);
-        const { walk } = afterPage(begun, factsOf(page), 50);
-        const question = reversedQuestion(walk, 1_000);
-        if (page.length === 100 || question === undefined) return;
-        const answer = shown(api, walkOf(question, walk));
-        // What brings anything new has proven the opposite; see prove.ts.
-        const isNew = answer.some((entry) => !page.includes(entry));
-        const whole = matching(api, begun).length === page.length;
-        if (!whole) counts.cut += 1;
-        if (isNew || !isReversed(factsOf(answer), walk)) return;
-        counts.proven += 1;
-        expect(whole).toBe(true);
-      }),
-      { seed: 1, numRuns: 5_000 },
-    );
-    for (const [what, count] of Object.entries(counts)) expect(count, what).toBeGreaterThan(200);
-  });
-
-  test.each<[string, Partial<Walk>, number]>([
-    ['as large as any page', { entries: 250 }, 250],
-    ['as large as was asked for', { entries: 100, pageLimit: 100 }, 1_000],
-    ['as large as a known cap', { entries: 100 }, 1_000],
-    ['the last of several', { entries: 60, pages: 2 }, 1_000],
-    ['with a cursor that was refused', { entries: 60, cursor: 'refused' }, 1_000],
-  ])('a page %s needs more than that question', (_, more, largestOfAll) => {
-    expect(reversedQuestion({ ...begun, pages: 1, entries: 60, ...more }, largestOfAll)).toBeUndefined();
-  });
-
-  test.each<[string, Partial<PageFacts>, boolean]>([
-    ['in reverse', {}, true],
-    ['in reverse, with equal times', { timesMs: [3, 3, 1] }, true],
-    ['in the same order', { timesMs: [1, 2, 3] }, false],
-    ['of one time: no order shows', { timesMs: [2, 2, 2] }, false],
-    ['fewer', { entries: 2, timesMs: [3, 2] }, false],
-    ['with more to come', { nextCursor: 'next' }, false],
-    ['counted otherwise', { count: 4 }, false],
-  ])('an answer %s: %s', (_, more, expected) => {
-    const page: PageFacts = { entries: 3, timesMs: [3, 2, 1], nextCursor: undefined, ...more };
-    expect(isReversed(page, { ...begun, pages: 1, entries: 3 })).toBe(expected);
-  });
-});
-
-describe('recountQuestions', () => {
-  test('ask for both halves, which meet on a full second and overlap', () => {
-    const splitMs = FROM_MS + 30_000;
-    const { fromMs, toMs } = requestWindow(begun);
-    expect(recountQuestions(begun).map(({ window }) => window)).toEqual([
-      { fromMs, toMs: splitMs },
-      { fromMs: splitMs - 1, toMs },
-    ]);
-  });
-
-  test('ask for a second as a whole, from its other side', () => {
-    const claim = { fromMs: FROM_MS, toMs: FROM_MS + 1_000 };
-    const second = startWalk('live', claim, { readAtMs: claim.toMs, narrow: true });
-    const question = { about: 'rest', window: requestWindow(second), direction: 'desc', limit: OTHER_LIMIT };
-    expect(recountQuestions(second)).toEqual([question]);
-  });
-});
-
-describe('proofQuestions', () => {
-  const read = (more: Partial<Walk>): Walk => ({
+describe('what is asked', () => {
+  const read = (more: Partial<Walk> = {}): Walk => ({
     ...begun,
     pages: 1,
     entries: 12,
@@ -335,46 +245,47 @@ describe('proofQuestions', () => {
   });
   const window = requestWindow(begun);
 
-  test('ask for both halves of the window from the other side, which overlap', () => {
-    const splitMs = FROM_MS + 16_000;
-    expect(proofQuestions(read({}))).toEqual([
-      { about: 'rest', window: { ...window, toMs: splitMs }, direction: 'desc', limit: OTHER_LIMIT },
-      { about: 'rest', window: { ...window, fromMs: splitMs - 1 }, direction: 'desc', limit: OTHER_LIMIT },
-    ]);
-  });
-
-  test('behind a refused cursor ask for the window again, for its edges, and for what lies beside the entries seen', () => {
-    expect(proofQuestions(read({ cursor: 'refused' }))).toMatchObject([
-      { about: 'whole', window },
-      { about: 'edge', window: { fromMs: window.fromMs, toMs: FROM_MS + 6_000 } },
-      { about: 'edge', window: { fromMs: FROM_MS + 25_699, toMs: window.toMs } },
-      { about: 'rest', window: { fromMs: window.fromMs, toMs: FROM_MS + 5_199 } },
-      { about: 'rest', window: { fromMs: FROM_MS + 25_701, toMs: window.toMs } },
-    ]);
-    const toTheEdge = read({ cursor: 'refused', newestMs: window.toMs });
-    expect(proofQuestions(toTheEdge)?.filter(({ about }) => about === 'rest')).toHaveLength(1);
-  });
-
-  test.each<[string, Partial<Walk>, number]>([
-    ['a walk of small pages', { pageLimit: 125 }, 124],
-    ['a walk of the smallest pages', { pageLimit: 1 }, 1],
-  ])('use another limit than %s', (_, more, limit) => {
-    expect(proofQuestions(read(more))?.[0]).toMatchObject({ limit });
-  });
-
-  test('go in the other direction, with the same filters', () => {
+  test('all of the window, from the other side, with another limit and the same filters', () => {
+    expect(otherSide(read())).toEqual({ window, direction: 'desc', limit: OTHER_LIMIT });
+    expect(otherSide(read({ pageLimit: 125 })).limit).toBe(124);
+    expect(otherSide(read({ pageLimit: 1 })).limit).toBe(1);
     const walk = read({ direction: 'desc', filters: [['action_type', 'view']] });
-    const [question] = proofQuestions(walk) ?? [];
-    if (question === undefined) throw new Error('nothing was asked');
-    expect(walkOf(question, walk)).toMatchObject({ direction: 'asc', pageLimit: OTHER_LIMIT, filters: walk.filters });
-    expect(requestWindow(walkOf(question, walk)), 'and no wider').toEqual(question.window);
+    const asked = walkOf(otherSide(walk), walk);
+    expect(asked).toMatchObject({ direction: 'asc', pageLimit: OTHER_LIMIT, filters: walk.filters });
+    expect(requestWindow(asked), 'and no wider').toEqual(window);
   });
 
-  test.each<[string, Partial<Walk>]>([
-    ['an empty last page', { lastPageEntries: 0 }],
-    ['entries without any time in the window', { oldestMs: undefined, newestMs: undefined }],
-    ['entries of one second', { oldestMs: FROM_MS + 5_000, newestMs: FROM_MS + 5_999 }],
-  ])('there are none behind %s', (_, more) => {
-    expect(proofQuestions(read(more))).toBeUndefined();
+  test('both halves between the entries, which overlap; none of entries of one second', () => {
+    const splitMs = FROM_MS + 16_000;
+    expect(halvesOf(read())?.map((half) => half.window)).toEqual([
+      { ...window, toMs: splitMs - 1 },
+      { ...window, fromMs: splitMs - 1_001 },
+    ]);
+    expect(halvesOf(read({ oldestMs: FROM_MS + 5_000, newestMs: FROM_MS + 5_999 }))).toBeUndefined();
+    expect(halvesOf(read({ oldestMs: undefined, newestMs: undefined }))).toBeUndefined();
+  });
+
+  test('what lies beside the second of entries of one time', () => {
+    const atMs = FROM_MS + 5_200;
+    expect(besideOf(read({ oldestMs: atMs, newestMs: atMs })).map((beside) => beside.window)).toEqual([
+      { ...window, toMs: FROM_MS + 5_000 },
+      { ...window, fromMs: FROM_MS + 6_000 },
+    ]);
+  });
+
+  test('the second of a sentinel, and what is beside it', () => {
+    const sentinel = { id: 'a', timeMs: FROM_MS + 90_700 };
+    expect(sentinelQuestion(begun, sentinel).window).toEqual({ fromMs: FROM_MS + 89_000, toMs: FROM_MS + 92_000 });
+  });
+
+  test('halves and seconds of a window that fails', () => {
+    expect(partsOf(begun).map((part) => part.window)).toEqual([
+      { ...window, toMs: FROM_MS + 30_000 },
+      { ...window, fromMs: FROM_MS + 29_999 },
+    ]);
+    const second = startWalk('live', { fromMs: FROM_MS, toMs: FROM_MS + 1_000 }, { readAtMs: FROM_MS, narrow: true });
+    expect(partsOf(second).map((part) => part.window)).toEqual([requestWindow(second)]);
+    expect(secondsOf(begun).map((each) => each.window.fromMs - FROM_MS)).toEqual([0, 30_000, 59_000]);
+    expect(secondsOf(second)).toHaveLength(1);
   });
 });

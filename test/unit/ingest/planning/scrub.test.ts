@@ -23,6 +23,7 @@ const policy: PlanPolicy = {
 };
 
 const progressOf = (scrub: LaneState | undefined, more: Partial<SourceProgress> = {}): SourceProgress => ({
+  readBefore: [{ fromMs: HORIZON_MS, toMs: READ_UNTIL_MS }],
   coverage: [[{ fromMs: HORIZON_MS, toMs: READ_UNTIL_MS }]],
   lanes: scrub === undefined ? {} : { scrub },
   holes: [],
@@ -74,7 +75,7 @@ describe('a round of the scrub lane', () => {
   test('is followed by the next one after its interval, counted from its beginning, and no sooner', () => {
     const { state } = readRound(progressOf(undefined));
     const later = { fromMs: HORIZON_MS, toMs: NOW_MS + 8 * DAY_MS };
-    const after = progressOf(state, { coverage: [[later]] });
+    const after = progressOf(state, { readBefore: [later] });
     expect(plan(after, NOW_MS + WEEK_MS - 1)).toBeUndefined();
     const next = plan(after, NOW_MS + WEEK_MS);
     expect(next).toMatchObject({ round: { number: 2, beganMs: NOW_MS + WEEK_MS } });
@@ -92,15 +93,30 @@ describe('a round of the scrub lane', () => {
     expect(walk?.claim.toMs).toBe(first.claim.fromMs);
   });
 
+  test('reads nothing that was first read less than a day ago, and ends where that begins', () => {
+    expect(plan(progressOf(undefined, { readBefore: [] }))).toBeUndefined();
+    const readBefore = [{ fromMs: HORIZON_MS, toMs: NOW_MS - 30 * HOUR_MS }];
+    const { windows, state } = readRound(progressOf(undefined, { readBefore }));
+    expect(windows[0]?.toMs).toBe(NOW_MS - 30 * HOUR_MS);
+    expect(state?.round?.untilMs).toBe(NOW_MS - 30 * HOUR_MS);
+  });
+
+  test('of a source of which nothing is stored, in windows of a month unless the API has shown what is in wider ones', () => {
+    const silent = progressOf(undefined, { largestPage: 0 });
+    const width = (shownMs?: number) => {
+      const claim = planLane('scrub', silent, NOW_MS, { ...policy, shownMs })?.claim;
+      return claim && (claim.toMs - claim.fromMs) / DAY_MS;
+    };
+    expect([width(), width(60 * DAY_MS), width(500 * DAY_MS)]).toEqual([31, 60, 90]);
+  });
+
   test('leaves out what was never read, and holes', () => {
     const hole = { fromMs: NOW_MS - 10 * DAY_MS, toMs: NOW_MS - 10 * DAY_MS + 1_000 };
     const unread = { fromMs: NOW_MS - 300 * DAY_MS, toMs: NOW_MS - 200 * DAY_MS };
     const progress = progressOf(undefined, {
-      coverage: [
-        [
-          { fromMs: HORIZON_MS, toMs: unread.fromMs },
-          { fromMs: unread.toMs, toMs: READ_UNTIL_MS },
-        ],
+      readBefore: [
+        { fromMs: HORIZON_MS, toMs: unread.fromMs },
+        { fromMs: unread.toMs, toMs: READ_UNTIL_MS },
       ],
       holes: [holeOf(hole, { pass: SCRUB_PASS })],
     });
@@ -134,7 +150,7 @@ describe('a round of the scrub lane', () => {
       fromMs: second.claim.toMs - 45 * DAY_MS,
       toMs: second.claim.toMs,
     });
-    expect(afterHole(begun, holeOf(second.claim), []).round).toEqual(begun.round);
+    expect(afterHole(begun, holeOf(second.claim)).round).toEqual(begun.round);
   });
 
   test('goes on with an open walk, and neither that nor anything else where the lane is off', () => {
@@ -147,12 +163,12 @@ describe('a round of the scrub lane', () => {
   });
 });
 
-test('first what is unproven, then open walks, then who has waited longest', () => {
-  const round = (beganMs: number) => ({ number: 1, beganMs, untilMs: beganMs, read: [] });
+test('first what is unproven, then open walks, then what was read once, then who has waited longest', () => {
+  const round = (beganMs: number, number = 2) => ({ number, beganMs, untilMs: beganMs, read: [] });
   const ordered = [
     { name: 'unproven', unproven: [{ fromMs: 0, toMs: 1 }], walking: false, round: round(9) },
     { name: 'walking', unproven: [], walking: true, round: round(9) },
-    { name: 'never', unproven: [], walking: false, round: undefined },
+    { name: 'read once', unproven: [], walking: false, round: round(9, 1) },
     { name: 'long ago', unproven: [], walking: false, round: round(5) },
     { name: 'lately', unproven: [], walking: false, round: round(7) },
   ];

@@ -5,7 +5,6 @@ import { sentinelQuestion, walkOf } from '../../../../src/ingest/planning/proof.
 import { SHORT_ANSWER, sentinelRange, withSentinel } from '../../../../src/ingest/planning/sentinel.ts';
 import {
   afterPage,
-  isBeyondClaim,
   missesSentinel,
   requestWindow,
   startWalk,
@@ -75,56 +74,62 @@ describe('where a stored entry is looked for that must come', () => {
 
 describe('a walk with a sentinel', () => {
   const timeMs = CLAIM.toMs + 600_000;
-  const walk = withSentinel(ascending, timeMs, false);
+  const sentinel = { id: 'known', timeMs };
+  const walk = withSentinel(ascending, sentinel, false);
+  const before = { id: 'before', timeMs: CLAIM.fromMs - 7_000 };
+  const known1 = { ids: new Set(['known']) };
 
   test('asks for a second more than the known entry, and claims as much as before', () => {
     expect(walk.claim).toEqual(CLAIM);
     expect(requestWindow(walk)).toEqual({ fromMs: CLAIM.fromMs - 1_000, toMs: timeMs + 1_000 });
-    const before = withSentinel(descending, CLAIM.fromMs - 7_000, false);
-    expect(before.claim).toEqual(CLAIM);
-    expect(requestWindow(before)).toEqual({ fromMs: CLAIM.fromMs - 8_000, toMs: CLAIM.toMs + 1_000 });
+    const scrub = withSentinel(descending, before, false);
+    expect(scrub.claim).toEqual(CLAIM);
+    expect(requestWindow(scrub)).toEqual({ fromMs: CLAIM.fromMs - 8_000, toMs: CLAIM.toMs + 1_000 });
   });
 
   test('claims less where wider windows are refused, so that the request is as wide as before, and at least half', () => {
-    const limited = withSentinel(ascending, timeMs, true);
+    const limited = withSentinel(ascending, sentinel, true);
     expect(limited.claim).toEqual({ ...CLAIM, fromMs: CLAIM.fromMs + 600_000 });
-    expect(withSentinel(ascending, CLAIM.toMs + HOUR_MS - 1, true).claim.fromMs).toBe(CLAIM.fromMs + HOUR_MS / 2);
+    const far = { id: 'far', timeMs: CLAIM.toMs + HOUR_MS - 1 };
+    expect(withSentinel(ascending, far, true).claim.fromMs).toBe(CLAIM.fromMs + HOUR_MS / 2);
     const second = startWalk('backfill', { fromMs: T0, toMs: T0 + 1_000 }, { readAtMs: known.nowMs });
-    expect(withSentinel(second, T0 + 1_999, true).claim, 'a second stays one').toEqual(second.claim);
+    expect(withSentinel(second, { id: 'a', timeMs: T0 + 1_999 }, true).claim, 'a second stays one').toEqual(
+      second.claim,
+    );
   });
 
-  test('has come to its end with an entry from beyond its claim, and has been cut short without', () => {
-    expect(kindOf(walk, page([CLAIM.fromMs, CLAIM.fromMs + 1, timeMs]))).toBe('done');
+  test('has come to its end with that entry, and has been cut short without', () => {
+    expect(kindOf(walk, page([CLAIM.fromMs, CLAIM.fromMs + 1, timeMs], known1))).toBe('done');
     expect(kindOf(walk, page([CLAIM.fromMs, CLAIM.toMs - 1]))).toBe('short');
     expect(kindOf(walk, page([]))).toBe('short');
     expect(kindOf(ascending, page([])), 'without one it is believed').toBe('done');
-    expect(kindOf(walk, page([CLAIM.fromMs, CLAIM.toMs])), 'another entry from beyond says as much').toBe('done');
+    const other = page([CLAIM.fromMs, timeMs], { ids: new Set(['another']) });
+    expect(kindOf(walk, other), 'another entry of its time says nothing').toBe('short');
   });
 
-  test('the same on the last of several pages, and from the other side', () => {
+  test('the same on any of several pages, and from the other side', () => {
     const first = afterPage(walk, page([CLAIM.fromMs], { nextCursor: 'a' }), 1_000).walk;
     expect(kindOf(first, page([CLAIM.toMs - 1]))).toBe('short');
-    expect(kindOf(first, page([timeMs]))).toBe('done');
-    const scrub = withSentinel(descending, CLAIM.fromMs - 7_000, false);
+    expect(kindOf(first, page([timeMs], known1))).toBe('done');
+    const early = afterPage(walk, page([timeMs], { ...known1, nextCursor: 'a' }), 1_000).walk;
+    expect(kindOf(early, page([timeMs + 1]))).toBe('done');
+    const scrub = withSentinel(descending, before, false);
     expect(kindOf(scrub, page([CLAIM.toMs - 1, CLAIM.fromMs]))).toBe('short');
-    expect(kindOf(scrub, page([CLAIM.toMs - 1, CLAIM.fromMs - 7_000]))).toBe('done');
+    expect(kindOf(scrub, page([CLAIM.toMs - 1, before.timeMs], { ids: new Set(['before']) }))).toBe('done');
   });
 
-  test('is doubtful for the reasons of any other, whether or not it has come', () => {
-    expect(afterPage(walk, page([timeMs], { hasErrors: true }), 1_000).kind).toBe('doubtful');
+  test('is in doubt for the reasons of any other, whether or not it has come', () => {
+    expect(afterPage(walk, page([timeMs], { ...known1, fault: 'names an error' }), 1_000).kind).toBe('broken');
+    expect(afterPage(walk, page([timeMs], { ...known1, isPartial: true }), 1_000).kind).toBe('doubtful');
     const { kind, walk: cut } = afterPage(walk, page(Array<number>(100).fill(CLAIM.fromMs)), 1_000);
     expect(kind).toBe('doubtful');
     expect(missesSentinel(cut)).toBe(true);
   });
 
-  test('is asked about by what lies beyond the claim alone, from the other side', () => {
-    const asked = walkOf(sentinelQuestion(walk), walk);
-    expect(requestWindow(asked)).toEqual({ fromMs: CLAIM.toMs, toMs: timeMs + 1_000 });
+  test('is asked for by itself, from the other side', () => {
+    const asked = walkOf(sentinelQuestion(walk, sentinel), walk);
+    expect(requestWindow(asked)).toEqual({ fromMs: timeMs - 1_000, toMs: timeMs + 2_000 });
     expect(asked).toMatchObject({ direction: 'desc', pageLimit: 997 });
-    expect(asked.hasSentinel).toBeUndefined();
-    expect([CLAIM.toMs - 1, CLAIM.toMs].map((each) => isBeyondClaim(walk, each))).toEqual([false, true]);
-    const scrub = withSentinel(descending, CLAIM.fromMs - 7_000, false);
-    expect(sentinelQuestion(scrub).window).toEqual({ fromMs: CLAIM.fromMs - 8_000, toMs: CLAIM.fromMs });
-    expect([CLAIM.fromMs - 1, CLAIM.fromMs].map((each) => isBeyondClaim(scrub, each))).toEqual([true, false]);
+    expect(asked.sentinel).toBeUndefined();
   });
 });

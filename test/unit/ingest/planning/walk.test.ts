@@ -14,8 +14,10 @@ import {
   type WalkStep,
 } from '../../../../src/ingest/planning/walk.ts';
 
-const CLAIM: Range = { fromMs: 1_000_000, toMs: 2_000_000 };
-const READ_AT_MS = 2_001_000;
+const T0 = Date.UTC(2026, 0, 1);
+const CLAIM: Range = { fromMs: T0 + 1_000_000, toMs: T0 + 2_000_000 };
+const READ_AT_MS = T0 + 2_001_000;
+const OUTSIDE_MS = CLAIM.toMs + 120_000;
 const begun = startWalk('live', CLAIM, { readAtMs: READ_AT_MS });
 const walkWith = (more: Partial<Walk>): Walk => ({ ...begun, ...more });
 const times = (count: number, fromMs = CLAIM.fromMs): number[] => Array.from({ length: count }, (_, n) => fromMs + n);
@@ -59,11 +61,11 @@ describe('startWalk and requestWindow', () => {
 
   it('ask for as little more as possible next to a hole, up to a full second', () => {
     const narrow = (toMs: number) =>
-      requestWindow(startWalk('live', { fromMs: 1_000_000, toMs }, { readAtMs: READ_AT_MS, narrow: true }));
-    expect(narrow(1_001_000)).toEqual({ fromMs: 999_999, toMs: 1_001_001 });
-    expect(narrow(1_000_400), 'an API that drops the milliseconds would cut it short').toEqual({
-      fromMs: 999_999,
-      toMs: 1_001_001,
+      requestWindow(startWalk('live', { fromMs: T0 + 1_000_000, toMs }, { readAtMs: READ_AT_MS, narrow: true }));
+    expect(narrow(T0 + 1_001_000)).toEqual({ fromMs: T0 + 999_999, toMs: T0 + 1_001_001 });
+    expect(narrow(T0 + 1_000_400), 'an API that drops the milliseconds would cut it short').toEqual({
+      fromMs: T0 + 999_999,
+      toMs: T0 + 1_001_001,
     });
   });
 });
@@ -101,7 +103,34 @@ describe('afterPage', () => {
   it.each<[string, string, Walk, PageFacts, number?]>([
     ['an empty page without a cursor is the end', 'done', begun, page([])],
     ['a short page without a cursor is the end', 'done', begun, page(times(99))],
-    ['a short page is the end, whatever its order', 'done', begun, page([1_500_000, 1_400_000])],
+    [
+      'a short page in another order than was asked for is doubtful',
+      'doubtful',
+      begun,
+      page([T0 + 1_500_000, T0 + 1_400_000]),
+    ],
+    ['entries of one time have no order', 'done', begun, page([T0 + 1_500_000, T0 + 1_500_000])],
+    ['a page that names an error is a fault', 'names_error', begun, page(times(7), { fault: 'names an error' })],
+    [
+      'the same in the middle of a walk',
+      'names_error',
+      begun,
+      page(times(7), { fault: 'names an error', nextCursor: 'b' }),
+    ],
+    ['a page that speaks of a part is doubtful', 'doubtful', begun, page(times(7), { isPartial: true })],
+    [
+      'a page that lies mostly outside is a fault',
+      'outside_window',
+      begun,
+      page([T0 + 1_500_000, OUTSIDE_MS, OUTSIDE_MS]),
+    ],
+    [
+      'a page that lies outside in part is doubtful',
+      'doubtful',
+      begun,
+      page([T0 + 1_500_000, T0 + 1_500_001, OUTSIDE_MS]),
+    ],
+    ['a time that no log can have says nothing', 'done', begun, page([T0 + 1_500_000, 7, 9e15])],
     ['the last page of a long walk is the end', 'done', walkWith({ cursor: 'z', pages: 9 }), page(times(3))],
     ['a full page without a cursor is doubtful', 'doubtful', begun, page(times(1_000))],
     ['a page of 100 is taken for a cap', 'doubtful', begun, page(times(100))],
@@ -113,17 +142,16 @@ describe('afterPage', () => {
     [
       'an empty page with a fresh cursor is followed',
       'next',
-      walkWith({ cursor: 'a', emptyPages: 199 }),
+      walkWith({ cursor: 'a', emptyPages: 8 }),
       page([], { nextCursor: 'b' }),
     ],
     [
       'too many empty pages in a row are doubtful',
       'doubtful',
-      walkWith({ cursor: 'a', emptyPages: 200 }),
+      walkWith({ cursor: 'a', emptyPages: 9 }),
       page([], { nextCursor: 'b' }),
     ],
     ['an empty page behind a cursor is doubtful', 'doubtful', walkWith({ cursor: 'a', pages: 2 }), page([])],
-    ['a page beside errors is doubtful', 'doubtful', begun, page(times(7), { hasErrors: true })],
     [
       'the page that was kept, under a fresh cursor, is a fault',
       'page_repeated',
@@ -161,9 +189,19 @@ describe('afterPage', () => {
   it('keeps what lay within the claim apart from what lay beside it, and the first and the last time', () => {
     const around = [CLAIM.toMs, CLAIM.fromMs, CLAIM.fromMs - 1, CLAIM.toMs - 1, CLAIM.fromMs - 2 * OVERLAP_MS - 1];
     const { walk } = afterPage(begun, page([...around, 7, CLAIM.toMs + 3 * OVERLAP_MS], { nextCursor: 'b' }), LARGEST);
-    expect(walk).toMatchObject({ entries: 7, claimEntries: 2, oldestMs: CLAIM.fromMs - 1, newestMs: CLAIM.toMs });
+    expect(walk).toMatchObject({
+      entries: 7,
+      claimEntries: 2,
+      oldestMs: CLAIM.fromMs - 2_001,
+      newestMs: CLAIM.toMs + 3_000,
+    });
     const { walk: after } = afterPage(walk, page([CLAIM.fromMs + 5]), LARGEST);
-    expect(after).toMatchObject({ entries: 8, claimEntries: 3, oldestMs: CLAIM.fromMs - 1, newestMs: CLAIM.toMs });
+    expect(after).toMatchObject({
+      entries: 8,
+      claimEntries: 3,
+      oldestMs: CLAIM.fromMs - 2_001,
+      newestMs: CLAIM.toMs + 3_000,
+    });
   });
 
   it('was read when its earliest answer was served', () => {
@@ -296,17 +334,17 @@ describe('count', () => {
 describe('claimForPass', () => {
   it.each<[string, number, Coverage]>([
     ['all that is older than the delay', 1_000, [CLAIM]],
-    ['the part that is older than the delay', 501_000, [{ fromMs: CLAIM.fromMs, toMs: 1_500_000 }]],
-    ['nothing that is younger', 1_001_000, []],
+    ['the part that is older than the delay', 501_000, [{ fromMs: CLAIM.fromMs, toMs: T0 + 1_500_000 }]],
+    ['nothing that is younger', T0 + 1_001_000, []],
     ['nothing where all is much younger', 86_400_000, []],
   ])('counts %s', (_, delayMs, expected) => {
     expect(claimForPass(begun, delayMs)).toEqual(expected);
   });
 
   it('goes by the earliest answer: nothing that had not happened by then, in no pass', () => {
-    const early = { ...begun, readAtMs: 1_700_000 };
-    expect(claimForPass(early, 0)).toEqual([{ fromMs: CLAIM.fromMs, toMs: 1_700_000 }]);
-    expect(claimForPass(early, 300_000)).toEqual([{ fromMs: CLAIM.fromMs, toMs: 1_400_000 }]);
+    const early = { ...begun, readAtMs: T0 + 1_700_000 };
+    expect(claimForPass(early, 0)).toEqual([{ fromMs: CLAIM.fromMs, toMs: T0 + 1_700_000 }]);
+    expect(claimForPass(early, 300_000)).toEqual([{ fromMs: CLAIM.fromMs, toMs: T0 + 1_400_000 }]);
     expect(claimForPass({ ...begun, readAtMs: 500_000 }, 0)).toEqual([]);
   });
 });

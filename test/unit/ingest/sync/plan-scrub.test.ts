@@ -18,6 +18,7 @@ const source = (id: string, more: Partial<SourceState> = {}): SourceState => ({
   restMs: {},
   heldElsewhere: false,
   coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 1_000 }]],
+  readBefore: [{ fromMs: HORIZON_MS, toMs: NOW_MS - 1_000 }],
   lanes: {},
   holes: [],
   largestPage: 0,
@@ -58,7 +59,7 @@ const planned = async (
 const round = (beganMs: number) => ({
   scrub: {
     ...idleLane,
-    round: { number: 1, beganMs, untilMs: beganMs, read: [{ fromMs: beganMs - 1, toMs: beganMs }] },
+    round: { number: 2, beganMs, untilMs: beganMs, read: [{ fromMs: beganMs - 1, toMs: beganMs }] },
   },
 });
 
