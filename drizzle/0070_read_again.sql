@@ -284,3 +284,14 @@ create or replace view sync_status as
 comment on column sync_status.read_once_seconds is 'Time that has been read, and not a second time at least a day later.';
 --> statement-breakpoint
 revoke execute on function orgtrail_note_read_again(text, text, text, text, timestamptz, timestamptz, double precision) from public;
+--> statement-breakpoint
+-- For readers, who do not see whose budgets these are.
+create view requests_blocked as
+select max(blocked_until) as blocked_until, (array_agg(blocked_because order by blocked_until desc))[1] as because
+from api_budget where blocked_until > now();
+--> statement-breakpoint
+comment on view requests_blocked is 'Until when requests to Cloudflare wait, of the credential that waits longest, and why; null if none does.';
+--> statement-breakpoint
+comment on column requests_blocked.blocked_until is 'No request is sent before this.';
+--> statement-breakpoint
+comment on column requests_blocked.because is 'retry_after: Cloudflare has answered 429; ratelimit: it has said that little is left.';

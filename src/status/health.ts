@@ -1,6 +1,7 @@
 import { laneIntervals } from '../ingest/planning/polling/lane-intervals.ts';
 import { longestPauseMs } from '../ingest/planning/polling/poll-interval.ts';
 import { RETENTION_NEAR_MS } from '../ingest/planning/upstream-retention.ts';
+import { formatDuration } from '../time/duration.ts';
 
 /** What a source is doing, in one word. Quiet is healthy: an organization without changes. */
 export const sourceStates = ['fresh', 'quiet', 'behind', 'incomplete', 'failing', 'refused'] as const;
@@ -91,6 +92,37 @@ export interface LaneTrouble {
 /** `backfill fails: …`; what a lane fails by says nothing about the others. */
 export const laneTroubleText = ({ lane, lastFailure, lastError }: LaneTrouble): string =>
   `${lane} fails: ${lastError ?? lastFailure ?? 'its windows cannot be read, and are being halved'}`;
+
+/** The facts of the API that every source depends on. */
+export interface ApiFacts {
+  /** By how much Cloudflare's clock is ahead of the database's; null before the first listing. */
+  readonly clockAheadSeconds: number | null;
+  /** Null: requests are sent. */
+  readonly requestsBlocked: { readonly seconds: number; readonly because: string } | null;
+}
+
+/** Shorter waits, and smaller differences, delay nothing that anyone would notice. */
+const NOTICED_SECONDS = 60;
+
+/** What is wrong with the clock and with the budget, and what to do. Used by /healthz and `status`. */
+export const apiTroubles = ({ clockAheadSeconds, requestsBlocked }: ApiFacts): readonly string[] => {
+  const troubles: string[] = [];
+  if (clockAheadSeconds !== null && Math.abs(clockAheadSeconds) > NOTICED_SECONDS) {
+    const by = formatDuration(Math.abs(clockAheadSeconds) * 1_000);
+    troubles.push(
+      clockAheadSeconds > 0
+        ? `clocks differ: the database is ${by} behind Cloudflare, so entries are read that much late; set the clock of its host`
+        : `clocks differ: the database is ${by} ahead of Cloudflare, so delays look that much longer; set the clock of its host`,
+    );
+  }
+  if (requestsBlocked !== null && requestsBlocked.seconds > NOTICED_SECONDS) {
+    const wait = formatDuration(requestsBlocked.seconds * 1_000);
+    troubles.push(
+      `requests wait: ${wait} more, because Cloudflare limits them (${requestsBlocked.because}); lower ORGTRAIL_API_BUDGET if other programs use the same user`,
+    );
+  }
+  return troubles;
+};
 
 /** An organization or account that is gone, and for how long; null: not known. */
 export interface GoneFacts {

@@ -63,6 +63,7 @@ const FIRST = sql`first_reading`;
 const groups = sql`select owner, case owner when 'account' then organization_id end as "organizationId", state, count(*)::integer as sources,
     max(lag_seconds) as "mostLagSeconds", max(gap_seconds) as "mostGapSeconds", min(retention_slack_seconds) as "leastRetentionSlackSeconds",
     sum(holes)::float8 as holes, count(*) filter (where holes > 0)::integer as "withHoles",
+    sum(read_once_seconds) as "readOnceSeconds", count(*) filter (where read_once_seconds > 0)::integer as "readOnce",
     sum(unproven_seconds) as "unprovenSeconds", count(*) filter (where unproven_seconds > 0)::integer as unproven,
     count(*) filter (where near_loss)::integer as "nearLoss",
     count(*) filter (where ${FIRST})::integer as "firstReading", count(*) filter (where ${FIRST} and near_loss)::integer as "firstReadingNearLoss",
@@ -89,14 +90,14 @@ const worst = ({
  */
 export const readSummary = async (pool: Pool, scope: StatusScope, options: SummaryOptions): Promise<Summary> => {
   const { sourceKind, sourceId, accountId, accountName, organizationId, organizationName } = syncStatus;
-  const { lagSeconds, gapSeconds, retentionSlackSeconds, holes, unprovenSeconds } = syncStatus;
+  const { lagSeconds, gapSeconds, retentionSlackSeconds, holes, unprovenSeconds, readOnceSeconds } = syncStatus;
   const { ahead, failed, first } = failureJoins;
   const unread = unreadHistory(sql`first.read_since`);
   const { rows } = await db(pool).execute<{ groups: SourceGroup[] | null; worst: NamedSource[] | null }>(
     sql`with known as (
       select ${sourceKind}, ${sourceId}, ${organizationId}, ${organizationName}, ${accountId}, ${accountName},
         case when ${accountId} is null then 'organization' else 'account' end as owner,
-        ${lagSeconds}, ${gapSeconds}, ${retentionSlackSeconds}, ${holes}, ${unprovenSeconds},
+        ${lagSeconds}, ${gapSeconds}, ${retentionSlackSeconds}, ${holes}, ${unprovenSeconds}, ${readOnceSeconds},
         ${retentionSlackSeconds} < ${sql.raw(String(RETENTION_NEAR_MS / 1_000))} as near_loss,
         ${stateOf(options.behindAfterSeconds)} as state, ${unread} as unread_seconds,
         extract(epoch from now() - least(now(), greatest(${sources.wantedSince}, now() - ${sources.wantedHistory})))::float8 as wanted_seconds

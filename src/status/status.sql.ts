@@ -47,6 +47,8 @@ const columns = {
       order by since limit ${FIRST_HOLES}) oldest), '[]') end`,
   /** What version 0.1 claimed as read and has not been proven since. */
   unprovenSeconds: syncStatus.unprovenSeconds,
+  /** What was read, and not a second time at least a day later. */
+  readOnceSeconds: syncStatus.readOnceSeconds,
   accountId: syncStatus.accountId,
   accountName: syncStatus.accountName,
 };
@@ -97,6 +99,14 @@ type GoneOwner = GoneOrganization | GoneAccount;
 const headColumns = {
   feedId: feedHead.feedId,
   position: feedHead.position,
+  /** By how much Cloudflare's clock was ahead of the database's at the last listing; null before the first. */
+  clockAheadSeconds: sql<
+    number | null
+  >`extract(epoch from ${discovery.serverTime} - ${discovery.lastSuccessAt})::float8`,
+  /** For how long no request is sent, and why; null: requests are sent. */
+  requestsBlocked: sql<{ readonly seconds: number; readonly because: string } | null>`(
+    select json_build_object('seconds', extract(epoch from blocked_until - clock_timestamp()), 'because', because)
+    from requests_blocked where blocked_until is not null)`,
   /** How often positions jumped because a failover or a restore may have lost commits. */
   positionJumps: sql<number>`(select count(*) from position_jumps)::integer`,
   discovery: {

@@ -2,7 +2,7 @@ import { RETENTION_NEAR_MS } from '../../ingest/planning/upstream-retention.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import type { ScrubTotals, VerifyRun } from '../../status/checks/checks.sql.ts';
 import { collectionSpan, DELAY, NOT_COLLECTED } from '../../status/collection-words.ts';
-import { laneTroubleText } from '../../status/health.ts';
+import { apiTroubles, laneTroubleText } from '../../status/health.ts';
 import { countsByState, countsOf, type SourceGroup, sumOf, totalsOf } from '../../status/sources/source-groups.ts';
 import { isAccount, ownerName, type SourceWithState } from '../../status/sources/source-owner.ts';
 import { type StatusWithStates, sinkState, urgency } from '../../status/sources/source-state.ts';
@@ -49,6 +49,7 @@ export const fails = (report: Report, level: (typeof failLevels)[number]): boole
   const { groups, sinks, vanished, discovery } = report;
   if (vanished.length > 0 || discovery.lastError !== null || discovery.ageSeconds === null) return true;
   if (discovery.accountsRefused !== undefined) return true;
+  if (level === 'behind' && apiTroubles(report).length > 0) return true;
   const states = [...groups.map(({ state }) => state), ...sinks.map(sinkState)];
   return states.some((state) => (level === 'failing' ? failing.includes(state) : !healthy.includes(state)));
 };
@@ -66,7 +67,9 @@ export const statusText = (report: Report, { states, most }: Shown): string => {
     [
       ...rows.flatMap(failureLine),
       ...holeLines(rows),
+      ...apiTroubles(report),
       ...unprovenLine(report.groups),
+      ...readOnceLine(report.groups),
       ...report.vanished.map(vanishedLine),
       ...refusedAccountsLine(report),
     ],
@@ -175,6 +178,15 @@ const unprovenLine = (groups: readonly SourceGroup[]): readonly string[] => {
   if (sumOf(groups, 'unproven') === 0) return [];
   const span = formatDuration(sumOf(groups, 'unprovenSeconds') * 1_000);
   return [`not proven: ${span} of ${countedOwners(countsOf(groups, 'unproven'))}, claimed as read by version 0.1`];
+};
+
+/** History counts as read once until a second reading, a day later, has confirmed it. */
+const readOnceLine = (groups: readonly SourceGroup[]): readonly string[] => {
+  if (sumOf(groups, 'readOnce') === 0) return [];
+  const span = formatDuration(sumOf(groups, 'readOnceSeconds') * 1_000);
+  return [
+    `read once: ${span} of ${countedOwners(countsOf(groups, 'readOnce'))}; it is read again a day later, with spare requests`,
+  ];
 };
 
 /** The time that is not collected, the holes, and how soon Cloudflare will delete some of that time, if within a month. */

@@ -1,6 +1,6 @@
 import { type EvidenceStatus, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { discoveryTooOldSeconds, type LaneTrouble } from '../../status/health.ts';
+import { apiTroubles, discoveryTooOldSeconds, type LaneTrouble } from '../../status/health.ts';
 import { totalsOf } from '../../status/sources/source-groups.ts';
 import { isAccount } from '../../status/sources/source-owner.ts';
 import { type StatusWithStates, sinkState, statesOf, worst } from '../../status/sources/source-state.ts';
@@ -21,6 +21,7 @@ export const healthOf = (
     retention_slack_seconds: source.retentionSlackSeconds,
     holes: source.holes,
     unproven_seconds: source.unprovenSeconds,
+    read_once_seconds: source.readOnceSeconds,
     failures: source.failures,
     held_by: source.leaseOwner,
     ...(source.lastError === null ? {} : { last_failure: source.lastFailure, last_error: source.lastError }),
@@ -40,6 +41,13 @@ export const healthOf = (
     held_by: leaseOwner,
     ...(accountsRefused === undefined ? {} : { accounts_refused: accountsRefused }),
   };
+  const troubles = apiTroubles(status);
+  const api = {
+    state: troubles.length === 0 ? 'ok' : 'behind',
+    clock_ahead_seconds: status.clockAheadSeconds,
+    requests_blocked_seconds: status.requestsBlocked?.seconds ?? 0,
+    ...(troubles.length === 0 ? {} : { troubles }),
+  };
   const sinks = shownSinks.map(sinkHealth);
   const vanished = status.vanished.map((gone) => ({
     organization_id: gone.organizationId,
@@ -51,7 +59,7 @@ export const healthOf = (
   const feed = { feed_position: status.position, position_jumps: status.positionJumps };
   const totals = status.isWhole ? {} : { totals: totalHealth(totalsOf(status.groups, sources.length)) };
   const more = evidence === undefined ? {} : { evidence: evidenceHealth(evidence) };
-  return { status: state, ...feed, discovery, sources, ...totals, vanished, sinks, ...more };
+  return { status: state, ...feed, api, discovery, sources, ...totals, vanished, sinks, ...more };
 };
 
 /** Of all sources, if there are too many to name each. */
@@ -65,6 +73,7 @@ const totalHealth = (totals: ReturnType<typeof totalsOf>) => ({
   least_retention_slack_seconds: totals.leastRetentionSlackSeconds,
   holes: totals.holes,
   unproven_seconds: totals.unprovenSeconds,
+  read_once_seconds: totals.readOnceSeconds,
 });
 
 /** Nothing is signed until an operator acts. */

@@ -68,6 +68,7 @@ export const views = [
   'coverage_gaps',
   'coverage_proof',
   'sync_status',
+  'requests_blocked',
   'audit_event_traits',
   'detections',
   'detection_api_token_changed',

@@ -14,6 +14,10 @@ export interface SourceGroup {
   readonly holes: number;
   /** How many of the sources have holes. */
   readonly withHoles: number;
+  /** What was read, and not a second time at least a day later. */
+  readonly readOnceSeconds: number;
+  /** How many of the sources have some of it. */
+  readonly readOnce: number;
   /** What version 0.1 claimed as read and has not been proven since. */
   readonly unprovenSeconds: number;
   /** How many of the sources have some of it. */
@@ -51,6 +55,8 @@ const groupOf = (sources: readonly SourceWithState[]): SourceGroup => {
     leastRetentionSlackSeconds: -most(({ retentionSlackSeconds }) => -retentionSlackSeconds),
     holes: sum(({ holes }) => holes),
     withHoles: sum(({ holes }) => Number(holes > 0)),
+    readOnceSeconds: sum(({ readOnceSeconds }) => readOnceSeconds),
+    readOnce: sum(({ readOnceSeconds }) => Number(readOnceSeconds > 0)),
     unprovenSeconds: sum(({ unprovenSeconds }) => unprovenSeconds),
     unproven: sum(({ unprovenSeconds }) => Number(unprovenSeconds > 0)),
     nearLoss: sum((source) => Number(nearsLoss(source))),
@@ -71,6 +77,8 @@ type Figure =
   | 'sources'
   | 'holes'
   | 'withHoles'
+  | 'readOnceSeconds'
+  | 'readOnce'
   | 'unprovenSeconds'
   | 'unproven'
   | 'nearLoss'
@@ -122,6 +130,7 @@ export const totalsOf = (groups: readonly SourceGroup[], shown: number) => {
       Number.POSITIVE_INFINITY,
     ),
     holes: sumOf(groups, 'holes'),
+    readOnceSeconds: sumOf(groups, 'readOnceSeconds'),
     unprovenSeconds: sumOf(groups, 'unprovenSeconds'),
   };
 };

@@ -1,5 +1,14 @@
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { behindAfterSeconds, type Pauses, pausesOf, type SourceHealth, sourceHealth, vanishedOf } from '../health.ts';
+import {
+  type ApiFacts,
+  apiTroubles,
+  behindAfterSeconds,
+  type Pauses,
+  pausesOf,
+  type SourceHealth,
+  sourceHealth,
+  vanishedOf,
+} from '../health.ts';
 import type { SourceStatus, Status } from '../status.sql.ts';
 import { isFirstReading } from './first-reading.ts';
 import { groupsOf, type SourceGroup } from './source-groups.ts';
@@ -54,9 +63,10 @@ export const worst = (states: readonly string[]): string =>
 
 /** The states of all that can need attention: sources, sinks, what vanished, and accounts that may not be listed. */
 export const statesOf = (
-  { groups, vanished, discovery }: Pick<StatusWithStates, 'groups' | 'vanished' | 'discovery'>,
+  { groups, vanished, discovery, ...api }: Pick<StatusWithStates, 'groups' | 'vanished' | 'discovery'> & ApiFacts,
   sinks: readonly SinkStatus[],
 ): readonly string[] => [
+  ...(apiTroubles(api).length === 0 ? [] : ['behind']),
   ...groups.map(({ state }) => state),
   ...sinks.map(sinkState),
   ...(vanished.length === 0 ? [] : ['vanished']),

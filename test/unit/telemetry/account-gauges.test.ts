@@ -31,6 +31,7 @@ const account = (id: string, organizationId: string | null, more: Partial<Accoun
   failingLanes: [],
   firstHoles: [],
   unprovenSeconds: 0,
+  readOnceSeconds: 0,
   futureSeconds: null,
   wantedSeconds: 47_000_000,
   unreadHistorySeconds: 0,

@@ -131,6 +131,7 @@ export const summary = ({ status, budget, figures, changedEntries }: SummaryView
 ${tile('Organizations', countText(countsOf(status.groups).organizations), stateCounts(status))}
 ${accountsTile(status)}
 ${unprovenTile(status)}
+${readOnceTile(status)}
 ${tile('Feed position', countText(status.position), html`of the newest event`)}
 ${tile('Organizations last listed', listedText(status), html`all of them`)}
 ${tile('API requests', budgetText(budget, figures), budgetNote(budget))}
@@ -140,6 +141,13 @@ ${tile('Malformed entries', countText(figures.defectiveEntries), html`since star
 
 const tile = (name: string, value: string, note: Html): Html =>
   html`<div class="tile"><dt>${name}</dt><dd class="tile-value">${value}</dd><dd class="tile-note">${note}</dd></div>`;
+
+/** What no second reading has confirmed. */
+const readOnceTile = ({ groups }: StatusWithStates): Html | null => {
+  if (sumOf(groups, 'readOnce') === 0) return null;
+  const of = countOfSources(countsOf(groups, 'readOnce'));
+  return tile('Read once', spanText(sumOf(groups, 'readOnceSeconds')), html`of ${of}, read again a day later`);
+};
 
 /** What the claims of version 0.1 leave to be proven. */
 const unprovenTile = ({ groups }: StatusWithStates): Html | null => {

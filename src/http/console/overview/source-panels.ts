@@ -35,6 +35,7 @@ ${fact(DELAY, spanText(source.lagSeconds))}
 ${fact(NOT_COLLECTED, spanText(source.gapSeconds))}
 ${source.holes === 0 ? null : fact('Not available', countOf(source.holes, 'hole'))}
 ${source.unprovenSeconds === 0 ? null : fact('Not proven yet', html`${spanText(source.unprovenSeconds)} <span class="sub">claimed by version 0.1</span>`)}
+${source.readOnceSeconds === 0 ? null : fact('Read once', html`${spanText(source.readOnceSeconds)} <span class="sub">read again a day later</span>`)}
 ${fact('Until Cloudflare deletes it', slackText(source))}
 ${fact('Events, 48 h', countText(events))}
 ${fact('Last success', agoOf(source.lastSuccessAt, nowMs))}

@@ -26,6 +26,7 @@ const source = (name: string, more: Partial<OrganizationWithState> = {}): Organi
   holes: 0,
   firstHoles: [],
   unprovenSeconds: 0,
+  readOnceSeconds: 0,
   futureSeconds: null,
   wantedSeconds: 47_000_000,
   unreadHistorySeconds: 0,
