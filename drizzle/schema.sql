@@ -2012,6 +2012,12 @@ UNION ALL
     detection_sign_in_from_new_network.id
    FROM detection_sign_in_from_new_network;
 
+create view requests_blocked as
+ SELECT max(blocked_until) AS blocked_until,
+    (array_agg(blocked_because ORDER BY api_budget.blocked_until DESC))[1] AS because
+   FROM api_budget
+  WHERE blocked_until > now();
+
 create view sync_status as
  SELECT s.kind AS source_kind,
     s.id AS source_id,
@@ -6019,6 +6025,9 @@ comment on column position_jumps.to_position is 'The last position that is left 
 comment on column position_jumps.old_timeline is 'What feed_head.timeline was before.';
 comment on column position_jumps.new_timeline is 'What feed_head.timeline became.';
 comment on column position_jumps.found_at is 'When the first position was asked for on the new timeline.';
+comment on view requests_blocked is 'Until when requests to Cloudflare wait, of the credential that waits longest, and why; null if none does.';
+comment on column requests_blocked.blocked_until is 'No request is sent before this.';
+comment on column requests_blocked.because is 'retry_after: Cloudflare has answered 429; ratelimit: it has said that little is left.';
 comment on table retention_drops is 'What ORGTRAIL_RETENTION has dropped, one row per month that had events. A reader of the feed that is behind last_position has missed some of them.';
 comment on column retention_drops.id is 'Its number: a reader of the feed that knows of it says dropped=….';
 comment on column retention_drops.partition is 'The table that held the month.';

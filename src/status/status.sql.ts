@@ -6,7 +6,7 @@ import { REFUSED_LISTINGS } from '../ingest/sync/discovery/accounts.sql.ts';
 import { db, type Row } from '../postgres/db.ts';
 import { feedHead } from '../postgres/tables/events.ts';
 import { discovery, organizations } from '../postgres/tables/organizations.ts';
-import { sources, syncStatus } from '../postgres/tables/sources.ts';
+import { requestsBlocked, sources, syncStatus } from '../postgres/tables/sources.ts';
 import { claimsFuture, type GoneFacts, type LaneTrouble, laneTroubleText, VANISHED_SECONDS } from './health.ts';
 import { laneColumns, laneJoins } from './lane-status.sql.ts';
 import { mayBeAmong } from './sources/source-keys.sql.ts';
@@ -106,7 +106,7 @@ const headColumns = {
   /** For how long no request is sent, and why; null: requests are sent. */
   requestsBlocked: sql<{ readonly seconds: number; readonly because: string } | null>`(
     select json_build_object('seconds', extract(epoch from blocked_until - clock_timestamp()), 'because', because)
-    from requests_blocked where blocked_until is not null)`,
+    from ${requestsBlocked} where blocked_until is not null)`,
   /** How often positions jumped because a failover or a restore may have lost commits. */
   positionJumps: sql<number>`(select count(*) from position_jumps)::integer`,
   discovery: {

@@ -133,6 +133,12 @@ export const apiBudget = pgTable('api_budget', {
   blockedBecause: text('blocked_because'),
 });
 
+/** Until when requests wait, and why; its one row has nulls if they do not. */
+export const requestsBlocked = pgView('requests_blocked', {
+  blockedUntil: instant('blocked_until'),
+  because: text('because'),
+}).existing();
+
 /** Time that is wanted and has not been read. */
 export const coverageGaps = pgView('coverage_gaps', {
   ...sourceKey,

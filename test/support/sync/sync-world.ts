@@ -67,9 +67,13 @@ export interface SyncWorld extends AsyncDisposable {
 /** So young that the first look of the live lane, at an hour, reads all of it in one walk. */
 export const youngHistory = { historyMs: 50 * 60_000 } as const;
 
-/** As if a day had passed since all that has been read was read first: the scrub lane may read it again. */
+/** As if a day had passed since all that has been read was read first: the scrub lane may read it again, and the live lane has looked far back. */
 export const afterADay = async ({ database }: Pick<SyncWorld, 'database'>): Promise<void> => {
   await database.pool.query('update coverage set read_before = ranges where pass = 0');
+  await database.pool.query(
+    `update lanes set state = jsonb_set(state, '{lookBack}', jsonb_build_object('lastMs', ms, 'sinceMs', ms - 86400000))
+     from (select extract(epoch from now()) * 1000 as ms) now where lane = 'live'`,
+  );
 };
 
 /**
