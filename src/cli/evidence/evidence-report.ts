@@ -50,8 +50,12 @@ export const reportText = (report: Report): string => {
   const { subject, unread, holds, isAnchored, faults, claims, notChecked, notClaimed } = report;
   const part = (title: string, lines: readonly string[]) =>
     lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+  // What an auditor has kept himself comes before what the bundle says of itself.
+  const kept = faults.find(({ code }) => code === 'anchor');
   return [
-    ...[subject, unread].map((line) => (line === undefined ? '' : `${line}\n`)),
+    ...[kept && `it does not hold: ${faultText(kept)}`, subject, unread].map((line) =>
+      line === undefined ? '' : `${line}\n`,
+    ),
     part(isAnchored ? 'holds:' : 'holds, as far as the signer is believed (unanchored):', claims),
     part('does not hold:', faults.map(faultText)),
     part('not checked:', notChecked),
