@@ -4543,6 +4543,23 @@ AS $function$
     orgtrail_instant_text(p_row.last_date), coalesce(pg_catalog.to_json(p_row.last_cf_ray)::text, 'null'), pg_catalog.to_json(pg_catalog.encode(p_row.bodies_sha256, 'hex')))
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_refuse_evidence(p_generation integer, p_reason text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  -- In the order of all others.
+  perform from evidence_logs l where l.generation = p_generation order by l.name for update;
+  update evidence_logs l set state = 'halted', state_reason = left(p_reason, 1000)
+  where l.generation = p_generation and l.generation = (select max(g.generation) from evidence_logs g)
+    and l.ended_at is null and l.state in ('ok', 'building') and not exists (select from evidence_logs s
+      where s.generation = p_generation and greatest(s.lease_until, s.signed_at) > clock_timestamp() - interval '1 minute');
+  return found;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_refuse_row()
  RETURNS trigger
  LANGUAGE plpgsql

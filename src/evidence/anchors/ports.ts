@@ -70,6 +70,8 @@ export interface Anchor {
 export interface AnchoredCheckpoint {
   readonly anchor: string;
   readonly checkpoint: Checkpoint;
+  /** The same base and key, and another feed: the database began it anew, or another one has this anchor. */
+  readonly isOfOtherFeed?: boolean;
 }
 
 export interface AnchorObserver {

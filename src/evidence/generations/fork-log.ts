@@ -69,8 +69,9 @@ export const requireStopped = (logs: StoredLogs | undefined): StoredLogs => {
   }
   const state = logs.isEnded ? 'ended' : logs.state;
   if (states.includes(state)) return logs;
-  const hint =
-    state === 'halted'
+  const hint = !logs.isHere
+    ? 'a process that has the key compares it first. If a restore took the database back to before this key, order that once more: `orgtrail evidence key --rotate --reason lost`'
+    : state === 'halted'
       ? 'find out what it says, or end the log: `orgtrail evidence end`. Another generation would hide it'
       : 'a log that can go on keeps its name: `orgtrail evidence status`';
   throw new OrgtrailError(

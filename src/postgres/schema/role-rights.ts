@@ -214,6 +214,7 @@ export const evidenceCalls = [
   'orgtrail_note_checkpoint',
   'orgtrail_note_evidence',
   'orgtrail_note_evidence_settings',
+  'orgtrail_refuse_evidence',
   'orgtrail_continue_evidence',
   'orgtrail_thin_checkpoints',
   'orgtrail_thin_reads',

@@ -1,5 +1,5 @@
 import { execFile as execFileWithCallback } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -192,4 +192,85 @@ test('a first start, and the next one, wait for nothing', async () => {
   }
   await look(world.database, env, 'dropped');
   expect(await januaryIn(world.database)).toBe(0);
+});
+
+test('an anchor that has this log under another feed stops a log that was begun anew', async () => {
+  const { pool } = world.database;
+  {
+    await using _ = await startDaemonProcess(env);
+    await until('all is signed', () => isTrue(world.database, SIGNED));
+  }
+  {
+    await using _ = await startDaemonProcess(env);
+    await until('it is at the anchor', async () => {
+      const kept = await readdir(join(folder, 'worm/events/checkpoints')).catch(() => []);
+      return kept.length > 0;
+    });
+  }
+  await pool.query('update feed_head set feed_id = gen_random_uuid()');
+  await pool.query(
+    `truncate evidence_logs, evidence_tiles, evidence_checkpoints, evidence_journal, evidence_sources, evidence_month_keys,
+     evidence_anchors, evidence_coverage, evidence_reads`,
+  );
+  await pool.query(`update audit_events set actor_email = 'mallory@example.com' where position = 1`);
+  {
+    await using daemon = await startDaemonProcess(env);
+    await daemon.process.waitFor('nothing is signed');
+    expect(daemon.process.stdout()).toMatch(
+      /worm has a checkpoint of \d+ that this key signed as \S+, of another feed/,
+    );
+    expect((await pool.query('select from evidence_checkpoints')).rowCount).toBe(0);
+    expect((await runOrgtrail(['evidence', 'status'], env)).code).toBe(5);
+  }
+  await mkdir(join(folder, 'other'));
+  await using _ = await startDaemonProcess({ ...env, ORGTRAIL_EVIDENCE_ANCHORS: `file:${join(folder, 'other')}` });
+  await until('with an anchor of its own it is signed', () => isTrue(world.database, SIGNED));
+});
+
+test('restored to before a rotation of the key, the state is not ok, and what it says leads to the next generation', async () => {
+  const newKey = join(folder, 'key-2.pem');
+  {
+    await using _ = await startDaemonProcess(env);
+    await until('all is signed', () => isTrue(world.database, SIGNED));
+  }
+  await using restored = { ...(await restore('pg_restore')), [Symbol.asyncDispose]: () => restored.close() };
+  const rotate = ['evidence', 'key', '--rotate', '--by', 'J. Doe', '--new-key', newKey];
+  const original = { ...env, DATABASE_URL: world.database.url };
+  expect(await runOrgtrail([...rotate, '--reason', 'rotation'], original)).toMatchObject({ code: 0 });
+  {
+    await using _ = await startDaemonProcess({ ...env, ORGTRAIL_EVIDENCE_NEXT_KEY_FILE: newKey });
+    const stated = `exists (select from evidence_journal j join evidence_logs l on l.name = 'journal' where j.kind = 'key' and j.index < l.signed_size)`;
+    await until('the rotation is stated', () => isTrue(world.database, stated));
+  }
+  const withNew = { ...env, ORGTRAIL_EVIDENCE_KEY_FILE: newKey, DATABASE_URL: at(restored, login) };
+  const owner = { ...withNew, DATABASE_URL: restored.url };
+  {
+    await using daemon = await startDaemonProcess(withNew);
+    await daemon.process.waitFor('order it once more');
+    expect((await runOrgtrail(['evidence', 'status'], withNew)).stdout).toMatch(
+      /^state +halted: the database failed over or/m,
+    );
+    // As a minute after the last signature.
+    await restored.pool.query(`update evidence_logs set signed_at = signed_at - interval '1 hour', lease_until = null`);
+    await until('the state says what to do', async () => {
+      const { code, stdout } = await runOrgtrail(['evidence', 'status'], withNew);
+      return code === 5 && stdout.includes('orgtrail evidence key --rotate --reason lost');
+    });
+    expect(await runOrgtrail([...rotate, '--reason', 'lost'], owner)).toMatchObject({ code: 0 });
+    await daemon.process.waitFor('nothing is signed');
+  }
+  const fork = ['evidence', 'fork', '--reason', 'restored', '--by', 'J. Doe'];
+  expect(await runOrgtrail(fork, owner)).toMatchObject({ code: 0 });
+  await using _ = await startDaemonProcess(withNew);
+  await until('generation 2 is signed', () => isTrue(restored, SIGNED));
+});
+
+test('a key file that is not there stops signing and no collection, and is looked for again', async () => {
+  const key = join(folder, 'key.pem');
+  await rename(key, `${key}.away`);
+  await using daemon = await startDaemonProcess(env);
+  await daemon.process.waitFor('the evidence cannot be signed here');
+  await until('all is collected', async () => (await world.compare()).missing === 0);
+  await rename(`${key}.away`, key);
+  await until('all is signed', () => isTrue(world.database, SIGNED));
 });
