@@ -45,6 +45,10 @@ const coverageText = ({ statedSecondsAgo, unstatedSources, overdueSources }: Evi
   return `${last}${never}${overdueSources ? `; ${overdueSources} sources are overdue` : ''}`;
 };
 
+/** No key and no checkpoint proves it: said before what holds. */
+const OPERATORS_WORD =
+  "the operator's word, whatever else holds: that orgtrail was given all that Cloudflare had, and stored it. To test it, ask Cloudflare for some days with a credential of your own, and compare the ids";
+
 /** What a verification found, for people. */
 export const reportText = (report: Report): string => {
   const { subject, unread, holds, isAnchored, faults, claims, notChecked, notClaimed } = report;
@@ -53,7 +57,7 @@ export const reportText = (report: Report): string => {
   // What an auditor has kept himself comes before what the bundle says of itself.
   const kept = faults.find(({ code }) => code === 'anchor');
   return [
-    ...[kept && `it does not hold: ${faultText(kept)}`, subject, unread].map((line) =>
+    ...[kept && `it does not hold: ${faultText(kept)}`, subject, unread, OPERATORS_WORD].map((line) =>
       line === undefined ? '' : `${line}\n`,
     ),
     part(isAnchored ? 'holds:' : 'holds, as far as the signer is believed (unanchored):', claims),

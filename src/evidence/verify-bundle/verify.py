@@ -143,6 +143,8 @@ class Report:
         lines = ['It does not hold: ' + fault['text'] + self.others(fault) for fault in self.faults if fault['area'] == 'anchors'][:1]
         lines += [self.facts['bundle']] if 'bundle' in self.facts else []
         lines += self.unread()
+        lines += ["The operator's word, whatever else holds: that orgtrail was given all that Cloudflare had, and stored it. "
+                  'To test it, ask Cloudflare for some days with a credential of your own, and compare the ids.']
         lines += ['What holds, as far as the signer is believed (unanchored):' if self.facts.get('unanchored', True) else 'What holds:'] + ['  + ' + text for text in self.claims or ['nothing']]
         if self.faults:
             lines += ['What does not hold:'] + ['  ! ' + fault['text'] + self.others(fault) for fault in self.faults]
@@ -459,10 +461,10 @@ class Bundle:
         for folder, folders, names in os.walk(os.path.join(self.folder, under)):
             for path in [os.path.join(folder, name) for name in folders + names]:
                 kind, inside = os.lstat(path).st_mode, os.path.relpath(path, self.folder).replace(os.sep, '/')
-                if stat.S_ISREG(kind):
+                if stat.S_ISREG(kind) and not re.search('[\ud800-\udfff\ufffd]', inside):  # a name that is no UTF-8 leads to no file elsewhere
                     found.append(inside)
                 elif not stat.S_ISDIR(kind):
-                    self.others.add(inside)
+                    self.others.add(inside.encode('utf-8', 'replace').decode())
         return sorted(found)
 
 
@@ -1354,6 +1356,8 @@ def records(bundle, size, name, report):
             try:
                 if packed and not os.fstat(plain.fileno()).st_size:
                     raise Unreadable('is empty, and no packed file')
+                if packed and any(flags & 0xe2 for flags in plain.peek(4)[3:4]):  # a checksum of the header, and what is reserved: unpackers differ
+                    raise Unreadable('has a header that not everything unpacks')
                 yield from records_of_file(file, path, number * FILE_LEAVES, name.startswith('payload'), report)
             except (Unreadable, EOFError, OSError, gzip.zlib.error) as problem:
                 report.fault('events', '%s cannot be read to its end: %s' % (path, problem))

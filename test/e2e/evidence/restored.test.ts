@@ -234,7 +234,7 @@ test('restored to before a rotation of the key, the state is not ok, and what it
     await until('all is signed', () => isTrue(world.database, SIGNED));
   }
   await using restored = { ...(await restore('pg_restore')), [Symbol.asyncDispose]: () => restored.close() };
-  const rotate = ['evidence', 'key', '--rotate', '--by', 'J. Doe', '--new-key', newKey];
+  const rotate = ['evidence', 'key', '--rotate', '--by', 'J. Doe', '--new-key', newKey, '--no-wait'];
   const original = { ...env, DATABASE_URL: world.database.url };
   expect(await runOrgtrail([...rotate, '--reason', 'rotation'], original)).toMatchObject({ code: 0 });
   {

@@ -674,6 +674,7 @@ class Command(Case):
         History(20).standard().write(self.path('bundle'))
         _, out, _ = command(self.path('bundle'))
         self.assertIn('What holds, as far as the signer is believed (unanchored):', out)
+        self.assertRegex(out.split('What holds')[0], "The operator's word, whatever else holds: that orgtrail was given all that Cloudflare had")
         self.assertEqual([line[4:line.index(':')] for line in out.split('\n') if line.startswith('  ? ')],
                          ['The keys against any that you were given', 'Whether history was rewritten since you or others kept a checkpoint',
                           'Time stamps', 'One organization or account by itself', 'One stretch of time by itself'])
