@@ -17,6 +17,7 @@ import { openWorld } from '../../support/sync/sync-world.ts';
  * started as well.
  */
 
+const OPENSSL = 'openssl';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const pages = ['README.md', ...readdirSync(root, { recursive: true, encoding: 'utf8' })]
   .filter((path) => /^(docs|deploy|src)\/.*\.md$|^README\.md$/.test(path) && !path.startsWith('docs/decisions/'))
@@ -79,7 +80,7 @@ beforeAll(() => {
   const { x = '' } = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
   const key = verifierKey('witness.example.com/w', signatureTypes.cosignature, Buffer.from(x, 'base64url'));
   vkey = printVerifierKey(key);
-  execFileSync('openssl', [
+  execFileSync(OPENSSL, [
     ...[
       'req',
       '-x509',
