@@ -70,7 +70,7 @@ export interface Anchor {
 export interface AnchoredCheckpoint {
   readonly anchor: string;
   readonly checkpoint: Checkpoint;
-  /** The same base and key, and another feed: the database began it anew, or another one has this anchor. */
+  /** The same base and key, and another feed: the database began it a second time, or another one has this anchor. */
   readonly isOfOtherFeed?: boolean;
 }
 

@@ -59,7 +59,7 @@ export class KnownCheckpoints {
     const foreign = [...this.#anchored.values()].find(({ isOfOtherFeed }) => isOfOtherFeed === true);
     if (foreign !== undefined) {
       const { anchor, checkpoint } = foreign;
-      const reason = `${anchor} has a checkpoint of ${checkpoint.size} that this key signed as ${checkpoint.origin}, of another feed: if this log is to begin anew, give it an anchor of its own`;
+      const reason = `${anchor} has a checkpoint of ${checkpoint.size} that this key signed as ${checkpoint.origin}, of another feed: if this log is to begin again, give it an anchor of its own`;
       return { state: 'halted', reason };
     }
     for (const [log, { origin, size }] of [

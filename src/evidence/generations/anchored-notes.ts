@@ -50,7 +50,7 @@ export const readAnchored = async (anchor: Anchor, log: StoppedLog): Promise<Anc
   return { notes: found, statements };
 };
 
-/** The statements up to the newest checkpoint of the journal of which all lie there: tiles come after their checkpoint. */
+/** The statements up to the newest checkpoint of the journal whose statements all lie there: they come after their checkpoint. */
 const statementsAt = async (anchor: Anchor, log: StoppedLog): Promise<readonly string[]> => {
   const history = await anchor.history?.({ log: 'journal', generation: log.generation });
   if (history === undefined || anchor.statements === undefined) return [];

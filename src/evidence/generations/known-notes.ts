@@ -14,7 +14,7 @@ export interface KnownNote extends Checkpoint {
 /** Fits into the statement of a fork beside the rest, with a hundred witnesses. */
 const MAX_NOTE_BYTES = 20_000;
 
-/** Of which feed and log a checkpoint is to be; without `log`, of the events. */
+/** The feed and the log that a checkpoint is to be of; without `log`, the events. */
 type Wanted = Omit<LogOrigin, 'log'> & { readonly log?: LogName };
 
 /**

@@ -194,7 +194,7 @@ test('a first start, and the next one, wait for nothing', async () => {
   expect(await januaryIn(world.database)).toBe(0);
 });
 
-test('an anchor that has this log under another feed stops a log that was begun anew', async () => {
+test('an anchor that has this log under another feed stops a log that was begun a second time', async () => {
   const { pool } = world.database;
   {
     await using _ = await startDaemonProcess(env);
