@@ -430,7 +430,8 @@ create table feed_head (
   timeline text,
   timeline_since timestamp with time zone,
   alive_at timestamp with time zone,
-  paced_until timestamp with time zone
+  paced_until timestamp with time zone,
+  database_oid oid
 );
 
 create table finding_head (
@@ -557,6 +558,16 @@ create table retention_policy (
   set_at timestamp with time zone not null default clock_timestamp()
 );
 
+create table retention_waits (
+  id bigint not null generated always as identity,
+  reason text not null,
+  since timestamp with time zone not null default clock_timestamp(),
+  ends_at timestamp with time zone not null default (clock_timestamp() + '1 day'::interval),
+  confirmed_at timestamp with time zone,
+  confirmed_by text,
+  confirmed_as text
+);
+
 create table saved_searches (
   id bigint not null generated always as identity,
   name text collate "C" not null,
@@ -679,6 +690,8 @@ alter table archive_policy add constraint archive_policy_only_row_check CHECK (o
 alter table archive_policy add constraint archive_policy_pkey PRIMARY KEY (only_row);
 alter table audit_event_changes add constraint audit_event_changes_pkey PRIMARY KEY (id);
 alter table audit_event_changes add constraint audit_event_changes_source_kind_source_id_event_id_raw_sha2_key UNIQUE (source_kind, source_id, event_id, raw_sha256);
+alter table audit_events add constraint audit_events_position_from_1 CHECK (("position" > 0)) NOT VALID;
+alter table audit_events_default add constraint audit_events_position_from_1 CHECK (("position" > 0)) NOT VALID;
 alter table checks add constraint checks_kind CHECK ((kind = ANY (ARRAY['verify'::text, 'scrub'::text])));
 alter table checks add constraint checks_pkey PRIMARY KEY (id);
 alter table collector_tokens add constraint collector_tokens_pkey PRIMARY KEY (token_id);
@@ -753,6 +766,7 @@ alter table retention_drops add constraint retention_drops_pkey PRIMARY KEY (id)
 alter table retention_policy add constraint retention_policy_only_row_check CHECK (only_row);
 alter table retention_policy add constraint retention_policy_pkey PRIMARY KEY (only_row);
 alter table retention_policy add constraint retention_policy_shortest_check CHECK ((shortest >= '1 day'::interval));
+alter table retention_waits add constraint retention_waits_pkey PRIMARY KEY (id);
 alter table saved_searches add constraint saved_searches_name_check CHECK ((((length(name) >= 1) AND (length(name) <= 100)) AND (name = btrim(name))));
 alter table saved_searches add constraint saved_searches_pkey PRIMARY KEY (id);
 alter table saved_searches add constraint saved_searches_search_check CHECK ((length(search) <= 8000));
@@ -2300,6 +2314,7 @@ begin
   if pg_is_in_recovery() or current_setting('transaction_read_only')::boolean then return; end if;
   update feed_head set position = position
   where only_row in (select only_row from feed_head where timeline <> orgtrail_timeline(tableoid) for update skip locked);
+  perform orgtrail_compare_server();
 end
 $function$;
 
@@ -3226,6 +3241,32 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_compare_server()
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  here constant oid := (select d.oid from pg_database d where d.datname = current_database());
+  started constant timestamptz := pg_postmaster_start_time();
+  head feed_head;
+begin
+  select h.* into head from feed_head h
+  where h.position > 0 and h.timeline is not distinct from coalesce(orgtrail_timeline(h.tableoid), h.timeline)
+    and (h.database_oid is distinct from here or h.alive_at < started - interval '15 minutes')
+  for update skip locked;
+  if not found then return; end if;
+  if head.database_oid <> here then
+    insert into retention_waits (reason) values ('the database is a copy of another one');
+  elsif head.alive_at < started - interval '15 minutes' then
+    insert into retention_waits (reason) values (pg_catalog.format(
+      'the server was started %s after orgtrail was last at work, and may have an older state', date_trunc('second', started - head.alive_at)));
+  end if;
+  update feed_head h set database_oid = here, alive_at = clock_timestamp() where h.only_row = head.only_row;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_continue_evidence(p_generation integer, p_epoch bigint)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3345,9 +3386,17 @@ begin
       return pg_catalog.format('%s may not drop what is younger than %s, as retention_policy says', session_user, shortest);
     end if;
   end if;
-  if not pg_try_advisory_xact_lock(hashtext('orgtrail_drop_month')) then
+  begin
+    lock table retention_drops in share row exclusive mode nowait;
+  exception when lock_not_available then
     raise exception 'another replica is dropping one' using errcode = 'lock_not_available';
+  end;
+  perform orgtrail_check_timeline();
+  if exists (select from feed_head h where h.timeline <> orgtrail_timeline(h.tableoid)) then
+    raise exception 'whether the database failed over is being found out' using errcode = 'lock_not_available';
   end if;
+  obstacle := orgtrail_retention_wait();
+  if obstacle is not null then return obstacle; end if;
   if partition is null or not exists (select from pg_inherits where inhrelid = partition and inhparent = 'audit_events'::regclass) then
     return 'there is no such partition';
   end if;
@@ -3805,11 +3854,13 @@ begin
     -- Numbered with the drops, so that readers acknowledge both alike; beyond the number of any drop that was lost.
     insert into position_jumps (id, from_position, to_position, old_timeline, new_timeline)
     values (pg_catalog.setval(numbers, pg_catalog.nextval(numbers) + 1000), old.position, old.position + jump, old.timeline, current);
+    insert into retention_waits (reason) values ('the database failed over or was restored');
     raise warning 'positions go on after % instead of %: the timeline changed from % to %, and commits may have been lost',
       old.position + jump, old.position, old.timeline, current using errcode = 'OT001';
     -- Nothing is given out at once behind a jump: another standby may not know of it.
     new.paced_until := clock_timestamp();
   end if;
+  new.database_oid := (select d.oid from pg_database d where d.datname = current_database());
   new.alive_at := clock_timestamp();
   new.timeline := current;
   new.timeline_since := clock_timestamp();
@@ -3932,6 +3983,7 @@ begin
   if pg_is_in_recovery() or current_setting('transaction_read_only')::boolean then return; end if;
   -- While it waits for a standby, nothing could be committed. What follows it in the log is lost with it.
   perform set_config('synchronous_commit', 'off', true);
+  perform orgtrail_compare_server();
   update feed_head h set alive_at = clock_timestamp() where h.only_row in (
     select f.only_row from feed_head f
     where f.timeline = orgtrail_timeline(f.tableoid) and f.alive_at not between clock_timestamp() - interval '4 s' and clock_timestamp()
@@ -4536,6 +4588,23 @@ AS $function$
     orgtrail_instant_text(p_row.last_date), coalesce(pg_catalog.to_json(p_row.last_cf_ray)::text, 'null'), pg_catalog.to_json(pg_catalog.encode(p_row.bodies_sha256, 'hex')))
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_refuse_evidence(p_generation integer, p_reason text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  -- In the order of all others.
+  perform from evidence_logs l where l.generation = p_generation order by l.name for update;
+  update evidence_logs l set state = 'halted', state_reason = left(p_reason, 1000)
+  where l.generation = p_generation and l.generation = (select max(g.generation) from evidence_logs g)
+    and l.ended_at is null and l.state in ('ok', 'building') and not exists (select from evidence_logs s
+      where s.generation = p_generation and greatest(s.lease_until, s.signed_at) > clock_timestamp() - interval '1 minute');
+  return found;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_refuse_row()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -4765,6 +4834,26 @@ begin
     and (l.size < highest or l.state in ('behind', 'forked', 'halted'));
   return obstacle;
 end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_retention_wait()
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select pg_catalog.format('nothing is dropped before %s: %s; `orgtrail hold confirm` ends that, once all holds are there',
+    pg_catalog.to_char(w.ends_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'::text), w.reason)
+  from (select x.reason, x.ends_at from retention_waits x where x.confirmed_at is null and x.ends_at > clock_timestamp()
+    order by x.ends_at desc limit 1) w
+  union all
+  select 'nothing is dropped: the evidence has not been compared with its anchors on this server; a process that has its key does that'
+  from evidence_logs l
+  where l.name = 'events' and l.generation = (select max(g.generation) from evidence_logs g) and l.ended_at is null
+    and l.state not in ('behind', 'forked')
+    and (not orgtrail_is_evidence_here(l.timeline) or (select max(w.since) from retention_waits w)
+      > (select coalesce(max(s.signed_at), '-infinity') from evidence_logs s where s.generation = l.generation))
+  limit 1
 $function$;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_save_search(p_name text, p_search text, p_by text, OUT outcome text, OUT saved_id bigint)
@@ -5937,6 +6026,7 @@ comment on column feed_head.timeline is 'The timeline of the server (the first p
 comment on column feed_head.timeline_since is 'When timeline was last set.';
 comment on column feed_head.alive_at is 'When this row was last written under its lock, by a commit that stored events or by a daemon every few seconds. What a failover loses was given out later.';
 comment on column feed_head.paced_until is 'When all positions that were given out would have been at 20,000 in a second. It may be 25 seconds ago at the most: so many more may be given out at once.';
+comment on column feed_head.database_oid is 'The oid of the database that this row was last compared in: a copy of the database has another one. Null: nothing was stored yet.';
 comment on table finding_head is 'Up to which position of the feed the detections have been asked. No row: no sink has wanted them yet.';
 comment on column finding_head.only_row is 'True: there is one row.';
 comment on column finding_head."position" is 'All findings up to this position of the feed are noted.';
@@ -6046,6 +6136,14 @@ comment on table retention_policy is 'The shortest retention that accounts other
 comment on column retention_policy.only_row is 'There is one row or none.';
 comment on column retention_policy.shortest is 'Nothing younger may be dropped.';
 comment on column retention_policy.set_at is 'When it was set.';
+comment on table retention_waits is 'Times from which retention drops nothing, because the database may be an older state. Written by functions alone, and confirmed by the owner: orgtrail hold confirm.';
+comment on column retention_waits.id is 'A number of its own.';
+comment on column retention_waits.reason is 'What was found.';
+comment on column retention_waits.since is 'When it was found.';
+comment on column retention_waits.ends_at is 'From then on months are dropped again.';
+comment on column retention_waits.confirmed_at is 'When an operator ended the wait; null: it ended by itself, or has not ended.';
+comment on column retention_waits.confirmed_by is 'Who is said to have confirmed.';
+comment on column retention_waits.confirmed_as is 'The account of the database that did.';
 comment on table saved_searches is 'Searches that people keep under a name. Written by orgtrail_save_search, orgtrail_rename_search and orgtrail_delete_search alone.';
 comment on column saved_searches.id is 'Its number.';
 comment on column saved_searches.name is 'Unique, whatever the case of its letters.';

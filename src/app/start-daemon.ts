@@ -16,7 +16,7 @@ import { createOverviewSource } from '../status/overview/overview-source.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { openArchive, requireArchiveWriter } from './archive.ts';
 import { cannotListen } from './cannot-listen.ts';
-import { nextSignerOf, serveEvidence, signerOf, startEvidence } from './evidence/start-evidence.ts';
+import { serveEvidence, startEvidenceOnceUsable } from './evidence/start-evidence.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { noteAliveForever } from './note-alive.ts';
 import { type App, openApp } from './open-app.ts';
@@ -44,8 +44,6 @@ export const startDaemon = async (
   starting: AbortSignal,
   secrets: LiveSecrets = fixedSecrets(config),
 ): Promise<Daemon> => {
-  const signer = signerOf(config.evidence);
-  const nextSigner = nextSignerOf(config.evidence);
   await requireArchiveWriter(config);
   const metrics = createMetrics(version);
   const app = await openApp(config, {
@@ -61,7 +59,7 @@ export const startDaemon = async (
   const { stopping, signal: hardStop } = gracefulStop(stop.signal);
   const sinks = await startSinks(config, app, { logger, metrics, secrets, asked: stop.signal, hard: hardStop });
   opened.defer(() => sinks.close());
-  const evidence = startEvidence(config, app, { signer, nextSigner, logger, signal: stop.signal });
+  const evidence = startEvidenceOnceUsable(config, app, { logger, signal: stop.signal });
   opened.defer(() => evidence.close());
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
   const served = serveEvidence(config, app, logger);

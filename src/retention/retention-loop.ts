@@ -32,11 +32,12 @@ export const startRetention = async (options: RetentionOptions): Promise<void> =
   if (retentionMs === Number.POSITIVE_INFINITY) return;
   const pause = (ms: number) => time.sleep(ms, signal).catch(() => {});
   await pause(STARTUP_DELAY_MS);
+  let told: readonly string[] = [];
   while (!signal.aborted) {
     let again = true;
     try {
       const result = await dropOldMonths(pool, retentionMs, archiveMonth);
-      report(logger, result, retentionMs);
+      told = report(logger, result, retentionMs, told);
       again = result.again;
     } catch (error) {
       logger.error({ reason: reasonOf(error) }, 'dropping events older than ORGTRAIL_RETENTION failed; retrying later');
@@ -45,12 +46,20 @@ export const startRetention = async (options: RetentionOptions): Promise<void> =
   }
 };
 
-const report = (logger: Logger, { dropped, kept }: RetentionResult, retentionMs: number): void => {
+/** A look that comes again soon says why a month is kept once, until the reason is another one. */
+const report = (
+  logger: Logger,
+  { dropped, kept, again }: RetentionResult,
+  retentionMs: number,
+  told: readonly string[],
+): readonly string[] => {
   const retention = formatDuration(retentionMs);
   for (const month of dropped) {
     logger.info({ ...month, retention }, 'dropped a month of events older than ORGTRAIL_RETENTION');
   }
   for (const { month, reason } of kept) {
+    if (again && told.includes(`${month} ${reason}`)) continue;
     logger.info({ month, reason, retention }, 'kept a month of events older than ORGTRAIL_RETENTION');
   }
+  return kept.map(({ month, reason }) => `${month} ${reason}`);
 };

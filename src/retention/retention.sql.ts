@@ -1,4 +1,4 @@
-import { desc, eq, sql } from 'drizzle-orm';
+import { and, desc, eq, gt, isNull, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import type { Range } from '../ingest/planning/coverage.ts';
@@ -6,7 +6,7 @@ import { db, type Row } from '../postgres/db.ts';
 import { longStatement } from '../postgres/pool.ts';
 import { sqlState } from '../postgres/sql-state.ts';
 import { databaseTime } from '../postgres/tables/column-types.ts';
-import { retentionDrops, retentionPolicy } from '../postgres/tables/retention.ts';
+import { retentionDrops, retentionPolicy, retentionWaits } from '../postgres/tables/retention.ts';
 
 const LOCK_NOT_AVAILABLE = '55P03';
 
@@ -28,6 +28,8 @@ export type ArchiveMonth = (month: string) => Promise<unknown>;
 
 /** What the reasons of orgtrail_archive_obstacle and orgtrail_archive_difference begin with: archiving the month helps. */
 const OF_ARCHIVE = /^the archive /;
+/** Of orgtrail_retention_wait: an operator or a process with the key may end it at any time. */
+const OF_WAIT = /^nothing is dropped/;
 
 export interface RetentionResult {
   readonly dropped: readonly DroppedMonth[];
@@ -100,7 +102,7 @@ const dropMonth = async (pool: Pool, month: string, retentionMs: number): Promis
       ]),
     );
     const obstacle = rows[0]?.obstacle;
-    if (obstacle != null) return { reason: obstacle, again: false };
+    if (obstacle != null) return { reason: obstacle, again: OF_WAIT.test(obstacle) };
   } catch (error) {
     if (sqlState(error) !== LOCK_NOT_AVAILABLE || !(error instanceof Error)) throw error;
     const reading = /lock timeout/.test(error.message);
@@ -151,4 +153,16 @@ export const setRetentionPolicy = async (pool: Pool, retentionMs: number): Promi
     .insert(retentionPolicy)
     .values({ shortest })
     .onConflictDoUpdate({ target: retentionPolicy.onlyRow, set: { shortest, setAt: databaseTime } });
+};
+
+/** Ends the wait behind a failover or a restore; returns why it was. None: nothing waits. Called by `hold confirm`, as the owner. */
+export const confirmRetention = async (pool: Pool, by: string | undefined): Promise<readonly string[]> => {
+  // The connection that asks may be the first one on this server.
+  await pool.query('select orgtrail_check_timeline()');
+  const ended = await db(pool)
+    .update(retentionWaits)
+    .set({ confirmedAt: databaseTime, confirmedAs: sql`session_user`, confirmedBy: by })
+    .where(and(isNull(retentionWaits.confirmedAt), gt(retentionWaits.endsAt, databaseTime)))
+    .returning({ reason: retentionWaits.reason });
+  return ended.map(({ reason }) => reason);
 };

@@ -96,6 +96,16 @@ interface GoneAccount extends GoneFacts {
 
 type GoneOwner = GoneOrganization | GoneAccount;
 
+interface RetentionWait {
+  readonly reason: string;
+  /** RFC 3339. */
+  readonly until: string;
+  /** What ends it, once all holds are there. */
+  readonly command: string;
+}
+
+const UNTIL = `to_char(w.ends_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`;
+
 const headColumns = {
   feedId: feedHead.feedId,
   position: feedHead.position,
@@ -109,6 +119,10 @@ const headColumns = {
     from ${requestsBlocked} where blocked_until is not null)`,
   /** How often positions jumped because a failover or a restore may have lost commits. */
   positionJumps: sql<number>`(select count(*) from position_jumps)::integer`,
+  /** Why retention drops nothing, and until when: behind a failover or a restore. Null: it does not wait. */
+  retentionWait: sql<RetentionWait | null>`(select json_build_object('reason', w.reason, 'until', ${sql.raw(UNTIL)},
+    'command', 'orgtrail hold confirm') from retention_waits w where w.confirmed_at is null and w.ends_at > clock_timestamp()
+    order by w.ends_at desc limit 1)`,
   discovery: {
     lastSuccessAt: discovery.lastSuccessAt,
     /** Null if there has never been one. */
@@ -126,7 +140,8 @@ const headColumns = {
 
 type Head = Row<typeof headColumns>;
 
-export interface Status extends Omit<Head, 'discovery'> {
+export interface Status extends Omit<Head, 'discovery' | 'retentionWait'> {
+  readonly retentionWait?: RetentionWait;
   readonly discovery: Omit<Head['discovery'], 'accountsRefused'> & {
     /** Why no credential may list accounts, if they are to be read. */
     readonly accountsRefused?: string;
@@ -165,10 +180,12 @@ export const readFrame = async (pool: Pool, scope: StatusScope): Promise<Omit<St
     readGoneAccounts(pool, scope),
   ]);
   if (head === undefined) throw new Error('the tables feed_head and discovery have lost their row');
-  const { accountsRefused, ...discoveryFacts } = head.discovery;
+  const { retentionWait, ...rest } = head;
+  const { accountsRefused, ...discoveryFacts } = rest.discovery;
   const mayListNone = accountsRefused !== null && listsAccounts(scope);
   return {
-    ...head,
+    ...rest,
+    ...(retentionWait !== null && { retentionWait }),
     discovery: mayListNone ? { ...discoveryFacts, accountsRefused } : discoveryFacts,
     gone: [...gone.rows, ...goneAccounts],
   };

@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
 import type { Config, EvidenceConfig } from '../../config/config.ts';
+import { OrgtrailError } from '../../errors.ts';
 import { anchorForever, bothLogs } from '../../evidence/anchors/anchor-forever.ts';
 import type { AnchorTarget } from '../../evidence/anchors/anchor-targets.ts';
 import { openAnchors, type S3Settings } from '../../evidence/anchors/open-anchors.ts';
 import { readAnchors } from '../../evidence/anchors/read-anchors.ts';
 import { anchorOfSink } from '../../evidence/anchors/sink-checkpoints.sql.ts';
 import { createAnchorStore, keysAtAnchors } from '../../evidence/anchors/stored-anchors.sql.ts';
-import { type BuildingOptions, buildForever } from '../../evidence/builder/build-forever.ts';
+import { type BuildingOptions, buildForever, refuse } from '../../evidence/builder/build-forever.ts';
 import type { CoverageOptions } from '../../evidence/builder/coverage-turns.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import { noteBuilderSettings } from '../../evidence/builder/note-settings.sql.ts';
@@ -44,12 +45,17 @@ interface EvidenceHost {
   readonly sync: { readonly time: Time };
 }
 
-interface EvidenceParts {
-  /** Of `signerOf`. */
-  readonly signer: LogSigner | undefined;
-  readonly nextSigner: LogSigner | undefined;
+interface EvidenceParts extends Signers {
   readonly logger: Logger;
   readonly signal: AbortSignal;
+}
+
+const NOTHING: RunningEvidence = { ended: Promise.resolve(), close: async () => {} };
+
+/** Of `signerOf` and `nextSignerOf`. */
+interface Signers {
+  readonly signer: LogSigner | undefined;
+  readonly nextSigner: LogSigner | undefined;
 }
 
 const NEXT_KEY_FILE = 'ORGTRAIL_EVIDENCE_NEXT_KEY_FILE';
@@ -94,12 +100,11 @@ export const startEvidence = (
   app: EvidenceHost,
   { signer, nextSigner, logger, signal }: EvidenceParts,
 ): RunningEvidence => {
-  const nothing = { ended: Promise.resolve(), close: async () => {} };
   const { evidence, leaseMs } = config;
-  if (evidence === undefined) return nothing;
+  if (evidence === undefined) return NOTHING;
   if (signer === undefined) {
     logger.info('evidence is not built here: ORGTRAIL_EVIDENCE_KEY_FILE is not set');
-    return nothing;
+    return NOTHING;
   }
   if (evidence.anchors.length === 0 && anchorsOfSinks(config).length === 0) {
     logger.warn(
@@ -137,6 +142,45 @@ export const startEvidence = (
     signal,
   });
   return { ended, close };
+};
+
+/** The same beside ingestion, which a key that cannot be used does not stop: it is looked for again after each interval. */
+export const startEvidenceOnceUsable = (
+  config: Config,
+  app: EvidenceHost,
+  { logger, signal }: Pick<EvidenceParts, 'logger' | 'signal'>,
+): RunningEvidence => {
+  const { evidence } = config;
+  let running: RunningEvidence | undefined;
+  const start = (): string | undefined => {
+    try {
+      const signers = { signer: signerOf(evidence), nextSigner: nextSignerOf(evidence) };
+      running = startEvidence(config, app, { ...signers, logger, signal });
+      return undefined;
+    } catch (error) {
+      if (error instanceof OrgtrailError) return error.message;
+      throw error;
+    }
+  };
+  const told = start();
+  if (told === undefined || evidence === undefined) return running ?? NOTHING;
+  logger.error({ reason: told }, 'the evidence cannot be signed here; events are collected all the same');
+  const { pool, close } = openPool({ url: app.database.latestUrl, size: 1, logger });
+  const store = createEvidenceStore(pool, app.owner, config.leaseMs);
+  const waiting = async (): Promise<void> => {
+    for (let reason: string | undefined = told; reason !== undefined; reason = signal.aborted ? undefined : start()) {
+      await refuse(store, reason).catch(() => {});
+      await app.sync.time.sleep(evidence.intervalMs, signal).catch(() => {});
+    }
+    await running?.ended;
+  };
+  return {
+    ended: waiting(),
+    close: async () => {
+      await running?.close();
+      await close();
+    },
+  };
 };
 
 /** Sinks that get records of checkpoints. */

@@ -3,7 +3,7 @@ import { OrgtrailError } from '../../errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
 import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../../retention/holds.sql.ts';
-import { readDroppedMonths } from '../../retention/retention.sql.ts';
+import { confirmRetention, readDroppedMonths } from '../../retention/retention.sql.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';
 import { accountIds } from '../account-ids.ts';
 import type { CliContext } from '../cli-context.ts';
@@ -42,7 +42,8 @@ export const holdCommand = (context: CliContext): Command =>
     .addHelpText('after', help)
     .addCommand(addCommand(context))
     .addCommand(listCommand(context))
-    .addCommand(releaseCommand(context));
+    .addCommand(releaseCommand(context))
+    .addCommand(confirmCommand(context));
 
 interface AddOptions {
   readonly organization?: string;
@@ -182,4 +183,29 @@ const releaseCommand = (context: CliContext): Command =>
       }
       if (options.json === true) context.stdout.write(`${JSON.stringify(hold, null, 2)}\n`);
       else context.stdout.write(`hold ${hold.id} is released: the retention applies to ${describeScope(hold)} again\n`);
+    });
+
+const confirmHelp = `
+Behind a failover or a restore, ORGTRAIL_RETENTION drops nothing for a day: a hold may be lost. Compare \`orgtrail hold list\` with
+your records, add what is missing, then confirm. Evidence, if there is some, must also be compared on this server: a process that has its key does that.
+
+Example:
+  $ orgtrail hold confirm --by 'J. Doe, Legal'`;
+
+const confirmCommand = (context: CliContext): Command =>
+  new Command('confirm')
+    .description('Confirm that all holds are there, so that retention goes on behind a failover or a restore')
+    .option('--by <name>', 'who confirms, for the record (the database user is always recorded)')
+    .addHelpText('after', confirmHelp)
+    .action(async ({ by }: { by?: string }) => {
+      const reasons = await withDatabase(context, async (pool) => {
+        const ended = await asOwner('confirm the holds', confirmRetention(pool, by));
+        if (ended.length > 0) {
+          await noteCommand(pool, context, { kind: 'hold', command: 'hold confirm', by, what: { reasons: ended } });
+        }
+        return ended;
+      });
+      if (reasons.length === 0)
+        throw new OrgtrailError('usage', 'retention does not wait: there is nothing to confirm');
+      context.stdout.write(`retention goes on; it waited: ${reasons.join('; ')}\n`);
     });

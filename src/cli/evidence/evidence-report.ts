@@ -45,13 +45,21 @@ const coverageText = ({ statedSecondsAgo, unstatedSources, overdueSources }: Evi
   return `${last}${never}${overdueSources ? `; ${overdueSources} sources are overdue` : ''}`;
 };
 
+/** No key and no checkpoint proves it: said before what holds. */
+const OPERATORS_WORD =
+  "the operator's word, whatever else holds: that orgtrail was given all that Cloudflare had, and stored it. To test it, ask Cloudflare for some days with a credential of your own, and compare the ids";
+
 /** What a verification found, for people. */
 export const reportText = (report: Report): string => {
   const { subject, unread, holds, isAnchored, faults, claims, notChecked, notClaimed } = report;
   const part = (title: string, lines: readonly string[]) =>
     lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+  // What an auditor has kept himself comes before what the bundle says of itself.
+  const kept = faults.find(({ code }) => code === 'anchor');
   return [
-    ...[subject, unread].map((line) => (line === undefined ? '' : `${line}\n`)),
+    ...[kept && `it does not hold: ${faultText(kept)}`, subject, unread, OPERATORS_WORD].map((line) =>
+      line === undefined ? '' : `${line}\n`,
+    ),
     part(isAnchored ? 'holds:' : 'holds, as far as the signer is believed (unanchored):', claims),
     part('does not hold:', faults.map(faultText)),
     part('not checked:', notChecked),

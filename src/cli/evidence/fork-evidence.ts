@@ -26,6 +26,8 @@ For a log that is behind or forked, and for one that was ended: it signs nothing
 under the next name. Its journal begins with the fork: the reason, who ordered it, the last known checkpoint of the old log, and how many
 leaves are certain to be the same. That is what the largest known checkpoint says: the anchors of the settings are read; give each other one that
 was kept outside the database with --anchor. An anchor that cannot be read stops the command, unless --without-anchor names it.
+Legal holds that the old journal has, in the database or at an anchor, and that are not here stop it as well: add them again, or go on
+without them (--without-holds).
 The daemon then states what happened before once more, and signs. Nothing is hashed again and nothing is deleted. If the command is
 interrupted, repeat it. Needs an account that owns the schema.
 
@@ -38,6 +40,7 @@ interface Options {
   readonly by: string;
   readonly anchor: readonly string[];
   readonly withoutAnchor: readonly string[];
+  readonly withoutHolds?: boolean;
   readonly json?: boolean;
 }
 
@@ -53,6 +56,7 @@ export const forkCommand = (context: CliContext): Command =>
       collect,
       [],
     )
+    .option('--without-holds', 'go on although legal holds of the old log are not here')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
     .action(async (options: Options) => {
@@ -60,7 +64,13 @@ export const forkCommand = (context: CliContext): Command =>
       const fork = await withDatabase(context, async (pool, { config }) => {
         const evidence = requireEvidence(config.evidence);
         const made = await forkStored(pool, context, evidence, { ...options, reason, by });
-        const what = { generation: made.generation, reason, common_size: made.common.size };
+        const lost = made.lostHolds.map(({ id, created_at }) => ({ id, created_at }));
+        const what = {
+          generation: made.generation,
+          reason,
+          common_size: made.common.size,
+          ...(lost.length > 0 && { without_holds: lost }),
+        };
         await noteCommand(pool, context, { kind: 'evidence', command: 'evidence fork', by, what });
         return made;
       });
@@ -74,7 +84,7 @@ const forkStored = async (
   pool: Pool,
   context: CliContext,
   evidence: EvidenceWithKey,
-  { reason, by, anchor, withoutAnchor, json }: Options,
+  { reason, by, anchor, withoutAnchor, withoutHolds = false, json }: Options,
 ): Promise<Fork> => {
   const store = createEvidenceStore(pool, 'fork', 0);
   const logs = requireStopped(await store.readLogs());
@@ -89,7 +99,8 @@ const forkStored = async (
     publicKeys,
     isHeld: async ({ size, root }) => size <= logs.events.size && (await rootAt(store, logs, size)).equals(root),
   });
-  const kept = [...given, ...anchored];
+  const kept = [...given, ...anchored.notes];
+  const { statements } = anchored;
   let copied = '';
   const { draw, finish } = drawLine({ ...context, stdout: context.stderr }, () => copied);
   const onCopied = (tiles: number, of: number) => {
@@ -98,7 +109,8 @@ const forkStored = async (
   };
   const generations = createGenerationStore(pool);
   try {
-    const fork = await forkLog({ store, generations, base, publicKey, keys, version, reason, by, kept, onCopied });
+    const options = { store, generations, base, publicKey, keys, version, reason, by, kept, statements, withoutHolds };
+    const fork = await forkLog({ ...options, onCopied });
     if (json !== true && fork.size > 0) finish();
     return fork;
   } catch (error) {
@@ -161,6 +173,7 @@ const shown = (fork: Fork) => ({
   known_size: fork.knownSize,
   lost_leaves: lostOf(fork),
   last_note: fork.lastNote,
+  lost_holds: fork.lostHolds.map(({ id, reason, created_at }) => ({ id, reason, created_at })),
   tell_auditors: auditorsNeed(fork),
 });
 

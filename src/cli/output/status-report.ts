@@ -72,6 +72,7 @@ export const statusText = (report: Report, { states, most }: Shown): string => {
       ...readOnceLine(report.groups),
       ...report.vanished.map(vanishedLine),
       ...refusedAccountsLine(report),
+      ...retentionLine(report),
     ],
     report.sinks.length === 0 ? [] : [sinkTable(report.sinks).trimEnd()],
   ];
@@ -161,6 +162,13 @@ const refusedAccountsLine = ({ discovery: { accountsRefused } }: Report): readon
     ? []
     : [
         `refused: accounts may not be listed, so none of them is read: ${printable(accountsRefused, 300)}; ORGTRAIL_SOURCES=organizations reads none`,
+      ];
+
+const retentionLine = ({ retentionWait: wait }: Report): readonly string[] =>
+  wait === undefined
+    ? []
+    : [
+        `retention drops nothing before ${wait.until}: ${wait.reason}; \`${wait.command}\` ends that, once all holds are there`,
       ];
 
 /** The holes of each organization, the oldest first. */

@@ -2,7 +2,7 @@ import { logTilePath } from '../bundle/layout.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
 import { journalLeaf } from '../leaves/leaf.ts';
 import type { LogName } from '../notes/origin.ts';
-import { writeEntryBundle } from '../tree/entry-bundle.ts';
+import { readEntryBundle, writeEntryBundle } from '../tree/entry-bundle.ts';
 import { entryBundlePath, TILE_WIDTH, type TileId, widthOfTile } from '../tree/tiles.ts';
 import type { Anchor, AnchorStore, LogToAnchor } from './ports.ts';
 import type { WriteOnceFiles } from './write-once-files.ts';
@@ -31,6 +31,14 @@ export const mirrorTo = (name: string, files: WriteOnceFiles, intervalMs: number
     const folder = checkpointsOf(log, generation);
     const names = (await files.allNumbers(folder)).toSorted();
     return { sizes: names.map(Number), read: (index) => files.read(`${folder}/${names[index]}`) };
+  },
+  statements: async (generation, size) => {
+    const leaves: Buffer[] = [];
+    for (let n = 0; n * TILE_WIDTH < size; n += 1) {
+      const path = entryBundlePath({ n, width: widthOfTile(size, 0, n) });
+      leaves.push(...readEntryBundle(await files.read(`${folderOf(generation)}journal/${path}`)));
+    }
+    return leaves;
   },
   keepCheckpoint: async ({ log, generation, size, note, tilesSize }) => {
     const path = anchoredPath(log, generation, size);

@@ -55,6 +55,8 @@ export interface Anchor {
   newest(log: Pick<LogToAnchor, 'log' | 'generation'>): Promise<readonly Buffer[]>;
   /** All checkpoints that it has of a log, for an operator who can wait; absent: it keeps none that can be read. */
   history?(log: Pick<LogToAnchor, 'log' | 'generation'>): Promise<AnchorHistory>;
+  /** The data of the first leaves of a journal, so many, as they lie there; absent: it keeps none. Rejects if one is not there. */
+  statements?(generation: number, size: number): Promise<readonly Buffer[]>;
   /**
    * Keeps the checkpoint; does nothing if it is there. Resolves with undefined if it is not time yet. Throws an EvidenceFault if another one of
    * this size is there.
@@ -68,6 +70,8 @@ export interface Anchor {
 export interface AnchoredCheckpoint {
   readonly anchor: string;
   readonly checkpoint: Checkpoint;
+  /** The same base and key, and another feed: the database began it a second time, or another one has this anchor. */
+  readonly isOfOtherFeed?: boolean;
 }
 
 export interface AnchorObserver {

@@ -1,8 +1,9 @@
 import { reasonOf } from '../../errors.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
+import { originOf } from '../notes/generations.ts';
 import { openCheckpoint } from '../notes/open-checkpoint.ts';
 import type { LogName } from '../notes/origin.ts';
-import type { VerifierKey } from '../notes/verifier-key.ts';
+import { signatureTypes, type VerifierKey, verifierKey } from '../notes/verifier-key.ts';
 import type { Anchor, AnchoredCheckpoint, AnchorObserver } from './ports.ts';
 
 /** What an anchor may take before it counts as one that cannot be read. */
@@ -47,12 +48,24 @@ export const readAnchor = async (
   for (const { log, origin } of logs) {
     for (const note of await anchor.newest({ log, generation })) {
       const checkpoint = signedBy(keys, note);
-      if (checkpoint?.origin !== origin) continue;
-      found.push({ anchor: anchor.name, checkpoint });
-      break;
+      if (checkpoint?.origin === origin) {
+        found.push({ anchor: anchor.name, checkpoint });
+        break;
+      }
+      const other = ofOtherFeed(origin, keys, note);
+      if (other !== undefined) found.push({ anchor: anchor.name, checkpoint: other, isOfOtherFeed: true });
     }
   }
   return found;
+};
+
+/** A checkpoint by one of the keys under the same base and the name of another feed. */
+const ofOtherFeed = (origin: string, keys: readonly VerifierKey[], note: Buffer) => {
+  const named = note.toString('utf8', 0, Math.max(0, note.indexOf('\n')));
+  const [ours, theirs] = [originOf(origin), originOf(named)];
+  if (ours?.base !== theirs?.base || ours?.log !== theirs?.log || ours?.feedId === theirs?.feedId) return undefined;
+  const renamed = keys.map(({ publicKey }) => verifierKey(named, signatureTypes.note, publicKey));
+  return signedBy(renamed, note);
 };
 
 /** Undefined: the log has not signed it. An account that can write to the anchor must not be able to stop the log by that. */

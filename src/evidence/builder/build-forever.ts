@@ -1,10 +1,10 @@
-import { reasonOf } from '../../errors.ts';
+import { OrgtrailError, reasonOf } from '../../errors.ts';
 import { LeaseLostError } from '../../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../../postgres/leases/leased-run.ts';
 import type { Time } from '../../time/clock.ts';
 import { Pace } from '../growth/pace.ts';
 import { Builder, type BuilderOptions, type HeldClaim, type StepResult } from './builder.ts';
-import type { Claim } from './ports.ts';
+import type { Claim, EvidenceStore } from './ports.ts';
 
 export interface BuildingOptions extends BuilderOptions {
   readonly time: Time;
@@ -45,9 +45,16 @@ export const buildForever = async (options: BuildingOptions): Promise<void> => {
       const reason = reasonOf(error);
       if (!signal.aborted && reason !== told) onError(reason);
       told = reason;
+      if (error instanceof OrgtrailError) await refuse(options.store, error.message).catch(() => {});
     }
     await time.sleep(intervalMs, signal).catch(() => {});
   }
+};
+
+/** Says beside the log that this process cannot sign it; the database knows whether another one does. */
+export const refuse = async (store: EvidenceStore, reason: string): Promise<void> => {
+  const logs = await store.readLogs();
+  if (logs !== undefined) await store.refuse(logs.generation, reason);
 };
 
 const holdLease = async (builder: Builder, options: BuildingOptions, onStep: () => void): Promise<void> => {

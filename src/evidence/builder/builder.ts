@@ -16,7 +16,7 @@ import { LogsInMemory } from '../growth/logs-in-memory.ts';
 import type { Checkpoint } from '../notes/checkpoint.ts';
 import type { LogName } from '../notes/origin.ts';
 import { type CoverageOptions, CoverageTurns } from './coverage-turns.ts';
-import { KnownCheckpoints } from './known-checkpoints.ts';
+import { type Contradiction, KnownCheckpoints } from './known-checkpoints.ts';
 import type { Claim, EvidenceObserver, EvidenceStore, GrowthResult, LogSigner, StoredLogs } from './ports.ts';
 import { requireOrigin } from './require-origin.ts';
 import { signCheckpoint, vkeysOf } from './sign-log.ts';
@@ -183,7 +183,7 @@ export class Builder {
     if (this.#signing(logs).signers.length === 0 && wasComplete)
       this.learn((await this.#options.readAnchors?.(logs)) ?? []);
     const contradiction = await this.#known.contradiction(logs, store.readTiles);
-    if (contradiction !== undefined) return await this.#stop(claim, contradiction.continuity, contradiction.reason);
+    if (contradiction !== undefined) return await this.#stop(claim, contradiction.state, contradiction.reason);
     if (!logs.isHere && !(await this.#goOn(claim, wasComplete))) {
       const reason =
         'the database failed over or was restored, and a checkpoint that was signed before may be lost with what was lost';
@@ -326,7 +326,7 @@ export class Builder {
     return isKept;
   }
 
-  async #stop(claim: Claim, state: 'behind' | 'forked' | 'halted', reason: string): Promise<StepResult> {
+  async #stop(claim: Claim, state: Contradiction['state'] | 'halted', reason: string): Promise<StepResult> {
     await this.#options.store.noteState(claim, state, reason);
     this.#options.observer.stopped?.(state, reason);
     return { kind: 'stopped', size: 0 };

@@ -67,6 +67,9 @@ export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number):
     );
     return rows[0]?.noted === true;
   },
+  refuse: async (generation, reason) => {
+    await pool.query('select orgtrail_refuse_evidence($1, $2)', [generation, reason]);
+  },
   noteState: async ({ generation, epoch }, state, reason) => {
     await pool.query('select orgtrail_note_evidence($1, $2, $3, $4)', [generation, epoch, state, reason ?? null]);
   },

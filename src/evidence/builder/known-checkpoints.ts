@@ -6,7 +6,7 @@ import type { Claim, EvidenceStore, StoredLogs } from './ports.ts';
 
 /** A checkpoint that is known, and what the stored logs are against it. */
 export interface Contradiction {
-  readonly continuity: Exclude<Continuity, 'consistent'>;
+  readonly state: Exclude<Continuity, 'consistent'> | 'halted';
   readonly reason: string;
 }
 
@@ -56,6 +56,12 @@ export class KnownCheckpoints {
     { generation, events, journal }: Pick<StoredLogs, 'generation' | 'events' | 'journal'>,
     readTiles: EvidenceStore['readTiles'],
   ): Promise<Contradiction | undefined> {
+    const foreign = [...this.#anchored.values()].find(({ isOfOtherFeed }) => isOfOtherFeed === true);
+    if (foreign !== undefined) {
+      const { anchor, checkpoint } = foreign;
+      const reason = `${anchor} has a checkpoint of ${checkpoint.size} that this key signed as ${checkpoint.origin}, of another feed: if this log is to begin again, give it an anchor of its own`;
+      return { state: 'halted', reason };
+    }
     for (const [log, { origin, size }] of [
       ['events', events],
       ['journal', journal],
@@ -64,7 +70,7 @@ export class KnownCheckpoints {
         const tiles = await readTiles(log, generation, tilesForContinuity(checkpoint, size));
         const continuity = continuityOf(checkpoint, size, among(tiles));
         if (continuity === 'consistent') continue;
-        return { continuity, reason: reasonFor(continuity, checkpoint.size, { log, size, anchor }) };
+        return { state: continuity, reason: reasonFor(continuity, checkpoint.size, { log, size, anchor }) };
       }
     }
     this.#hasNews = false;
@@ -79,7 +85,7 @@ export class KnownCheckpoints {
 }
 
 const reasonFor = (
-  continuity: Contradiction['continuity'],
+  continuity: Contradiction['state'],
   known: number,
   { log, size, anchor }: { readonly log: string; readonly size: number; readonly anchor: string | undefined },
 ): string => {

@@ -101,6 +101,8 @@ export interface EvidenceStore {
   grow(growth: Growth): Promise<GrowthResult>;
   /** False: it must not be given out. */
   noteCheckpoint(claim: Claim, log: LogName, checkpoint: Checkpoint, note: string): Promise<boolean>;
+  /** This process cannot sign, and no other does. */
+  refuse(generation: number, reason: string): Promise<void>;
   noteState(claim: Claim, state: StoredLogs['state'], reason: string | undefined): Promise<void>;
   /** From here on, this server is the one of the log. */
   goOnHere(claim: Claim): Promise<boolean>;

@@ -66,7 +66,7 @@ const missingKeys = (
   return refused(
     isOld
       ? `the key of the evidence was replaced, and this process has only the old one: ${idsOf(missing)} is missing`
-      : 'the key is not the one that the journal of the evidence names',
+      : `the key is not the one that the journal of the evidence names, ${idsOf(missing)}. If the database was restored to before this key, order it once more: \`orgtrail evidence key --rotate --reason lost\`; then the log is compared, and \`orgtrail evidence fork\` goes on`,
   );
 };
 

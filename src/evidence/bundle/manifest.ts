@@ -10,8 +10,10 @@ export const writeManifestLines = (files: Iterable<readonly [path: string, sha25
 
 /** The path and the SHA-256 of each file that a README.txt lists. All other lines are for the reader. */
 export const readManifest = (readme: Uint8Array): [path: string, sha256: string][] => {
-  const lines = Buffer.from(readme)
-    .toString()
-    .matchAll(/^([0-9a-f]{64}) {2}(.+)$/gm);
-  return [...lines].map(([, hash = '', path = '']) => [path, hash]);
+  // A carriage return is a part of the name: sha256sum takes it so.
+  const lines = Buffer.from(readme).toString().split('\n');
+  return lines.flatMap((line): [path: string, sha256: string][] => {
+    const [, hash, path] = /^([0-9a-f]{64}) {2}(.+)$/s.exec(line) ?? [];
+    return hash === undefined || path === undefined ? [] : [[path, hash]];
+  });
 };

@@ -55,8 +55,11 @@ stored (the technique of certificate transparency, RFC 6962).
 
 What it shows:      this is what orgtrail stored, in this order, unchanged since the log was signed, as far as
                     you believe the signer; and without believing him, since a checkpoint that was kept elsewhere.
-What it does not:   that Cloudflare told the truth, or everything; that the clock of the host was right;
-                    who did something. The verifiers list what they do not claim.
+What it does not:   that orgtrail was given all that Cloudflare had, and stored it: that is the operator's word, and no key
+                    and no checkpoint changes it. To test it, ask Cloudflare for the audit log of some days with a
+                    credential of your own, and compare the ids.
+                    Nor that Cloudflare told the truth, that the clock of the host was right, or who did something.
+                    The verifiers list what they do not claim.
 
 Written at          ${logs.at}, by orgtrail ${version}, from PostgreSQL ${logs.serverVersion}
 Log of events       ${logs.events.origin}
@@ -193,8 +196,8 @@ Needed: Python 3.9 or later, and OpenSSL 3.0 or later. Open a terminal in this f
 
    It ends with "Result: the evidence holds." and exit code 0, or with "does not hold" and exit code 5; the lines
    above say what holds, what does not, what was not checked (the option that would is named), and what is not claimed. The first
-   line names the first time that was not read, if there is one. What stands below "as far as the signer is believed" is the
-   word of the operator until you do 3. Against the operator this alone proves little: he could have signed another history,
+   lines name a kept checkpoint that does not agree, the first time that was not read, if there is one, and what stays the word
+   of the operator. What stands below "as far as the signer is believed" is not rewritten if you do 3. Against the operator this alone proves little: he could have signed another history,
    and have changed verify.py. That is what 2 and 3 are for. Anyone can write another
    verifier from "HOW IT IS MADE"; one, written apart from the first, is in orgtrail (npm package or container image).
    If you have it, it must come to the same result:

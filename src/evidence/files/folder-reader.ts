@@ -47,9 +47,11 @@ const contentsOf = (folder: string): { readonly names: ReadonlySet<string>; read
     const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
     const namesOf = (some: readonly Dirent[]): string[] =>
       some.map(({ parentPath, name }) => relative(folder, join(parentPath, name)).replaceAll(sep, '/')).sort();
+    // A name that is no UTF-8 has this in place of what it is, and leads to no file.
+    const isFile = (entry: Dirent): boolean => entry.isFile() && !entry.name.includes('\u{fffd}');
     return {
-      names: new Set(namesOf(entries.filter((entry) => entry.isFile()))),
-      others: namesOf(entries.filter((entry) => !entry.isFile() && !entry.isDirectory())),
+      names: new Set(namesOf(entries.filter(isFile))),
+      others: namesOf(entries.filter((entry) => !isFile(entry) && !entry.isDirectory())),
     };
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';

@@ -59,6 +59,9 @@ async function* plainPieces(file: string): AsyncGenerator<Buffer> {
 }
 
 async function* unpackedPieces(file: string): AsyncGenerator<Buffer> {
+  await using handle = await open(file);
+  const { buffer: header } = await handle.read(Buffer.alloc(4), 0, 4, 0);
+  if (((header[3] ?? 0) & UNLIKE_FLAGS) !== 0) throw new NotUnpacked();
   const plain = createReadStream(file, { highWaterMark: PIECE_BYTES });
   const gunzip = createGunzip({ chunkSize: PIECE_BYTES });
   try {
@@ -68,13 +71,16 @@ async function* unpackedPieces(file: string): AsyncGenerator<Buffer> {
   }
   // zlib stops at a zero behind a member, and leaves alone what follows.
   for await (const rest of createReadStream(file, { start: gunzip.bytesWritten }) as AsyncIterable<Buffer>) {
-    if (rest.some((byte) => byte !== 0)) throw new TrailingBytes();
+    if (rest.some((byte) => byte !== 0)) throw new NotUnpacked();
   }
 }
 
-/** Padding of zeros is no part of a packed file; anything else is not what was packed. */
-class TrailingBytes extends Error {
-  readonly code = 'Z_TRAILING_BYTES';
+/** Flags of gzip that unpackers do not treat alike: a checksum of the header, and those that are reserved. */
+const UNLIKE_FLAGS = 0xe2;
+
+/** Padding of zeros behind a packed file is no part of it; anything else is not what was packed. */
+class NotUnpacked extends Error {
+  readonly code = 'Z_NOT_UNPACKED';
 }
 
 const isUnpackingError = (error: unknown): boolean =>

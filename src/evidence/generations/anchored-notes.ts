@@ -1,4 +1,8 @@
 import type { Anchor, AnchorHistory } from '../anchors/ports.ts';
+import { tags } from '../leaves/leaf.ts';
+import type { LogName } from '../notes/origin.ts';
+import { GrowingTree } from '../tree/growing-tree.ts';
+import { leafHash } from '../tree/merkle.ts';
 import { believed, type KnownNote } from './known-notes.ts';
 
 /** The log that stopped, and what its stored tree is. */
@@ -12,6 +16,13 @@ export interface StoppedLog {
   readonly isHeld: (known: KnownNote) => Promise<boolean>;
 }
 
+/** What an anchor has of a log that stopped. */
+export interface Anchored {
+  readonly notes: readonly KnownNote[];
+  /** The statements of its journals, of this generation and of later ones. */
+  readonly statements: readonly string[];
+}
+
 /** So many generations without a checkpoint may lie between two that have one. */
 const MAX_MISSING = 10;
 /** Files that the log has not signed are passed over, so many in a row at most. */
@@ -19,12 +30,13 @@ const MAX_UNSIGNED = 20;
 
 /**
  * What an anchor has that a fork must know: the newest checkpoint of this generation and of each later one, whose number must not be given
- * again; and of this one the largest that the stored tree holds beside the smallest that it contradicts, which give the common size. Rejects
- * if the anchor cannot be read.
+ * again; of this one the largest that the stored tree holds beside the smallest that it contradicts, which give the common size; and what
+ * was stated. Rejects if the anchor cannot be read.
  */
-export const readAnchoredNotes = async (anchor: Anchor, log: StoppedLog): Promise<readonly KnownNote[]> => {
-  if (anchor.history === undefined) return [];
+export const readAnchored = async (anchor: Anchor, log: StoppedLog): Promise<Anchored> => {
+  if (anchor.history === undefined) return { notes: [], statements: [] };
   const found: KnownNote[] = [];
+  const statements: string[] = [];
   for (let generation = log.generation, missing = 0; missing < MAX_MISSING; generation += 1) {
     const history = await anchor.history({ log: 'events', generation });
     const notes = new SignedNotes(history, { ...log, generation });
@@ -32,9 +44,33 @@ export const readAnchoredNotes = async (anchor: Anchor, log: StoppedLog): Promis
     missing = newest === undefined ? missing + 1 : 0;
     if (newest === undefined) continue;
     found.push(newest.known);
+    statements.push(...(await statementsAt(anchor, { ...log, generation })));
     if (generation === log.generation) found.push(...(await whereTheyPart(notes, newest.index, log.isHeld)));
   }
-  return found;
+  return { notes: found, statements };
+};
+
+/** The statements up to the newest checkpoint of the journal whose statements all lie there: they come after their checkpoint. */
+const statementsAt = async (anchor: Anchor, log: StoppedLog): Promise<readonly string[]> => {
+  const history = await anchor.history?.({ log: 'journal', generation: log.generation });
+  if (history === undefined || anchor.statements === undefined) return [];
+  const notes = new SignedNotes(history, { ...log, log: 'journal' });
+  let at = await notes.before(history.sizes.length);
+  if (at === undefined) return [];
+  let failure: unknown;
+  for (let tried = 0; at !== undefined && tried < MAX_UNSIGNED; tried += 1) {
+    try {
+      const leaves = await anchor.statements(log.generation, at.known.size);
+      const tree = new GrowingTree();
+      for (const leaf of leaves) tree.append(leafHash(leaf));
+      if (tree.root().equals(at.known.root)) return leaves.map((leaf) => leaf.toString('utf8', tags.journal.length));
+      failure = new Error(`its ${at.known.size} statements are not those that were signed`);
+    } catch (error) {
+      failure = error;
+    }
+    at = await notes.before(at.index);
+  }
+  throw failure;
 };
 
 /** Both ends of the step at which the stored tree and what was given out part: up to there each checkpoint is held, and none after it. */
@@ -65,9 +101,9 @@ const whereTheyPart = async (
 /** Those of a history that the log has signed. */
 class SignedNotes {
   readonly #history: AnchorHistory;
-  readonly #of: Omit<StoppedLog, 'isHeld'>;
+  readonly #of: Omit<StoppedLog, 'isHeld'> & { readonly log?: LogName };
 
-  constructor(history: AnchorHistory, of: Omit<StoppedLog, 'isHeld'>) {
+  constructor(history: AnchorHistory, of: Omit<StoppedLog, 'isHeld'> & { readonly log?: LogName }) {
     this.#history = history;
     this.#of = of;
   }

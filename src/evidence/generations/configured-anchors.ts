@@ -4,8 +4,7 @@ import type { AnchorTarget } from '../anchors/anchor-targets.ts';
 import { openAnchors, type S3Settings } from '../anchors/open-anchors.ts';
 import type { Anchor } from '../anchors/ports.ts';
 import { readAnchorStatus } from '../stored/anchor-status.sql.ts';
-import { readAnchoredNotes, type StoppedLog } from './anchored-notes.ts';
-import type { KnownNote } from './known-notes.ts';
+import { type Anchored, readAnchored, type StoppedLog } from './anchored-notes.ts';
 
 /** ORGTRAIL_EVIDENCE_ANCHORS, and what signs the requests of those that are object storage. */
 interface ConfiguredAnchors {
@@ -25,7 +24,7 @@ export const readConfiguredAnchors = async (
   { anchors: targets, s3 }: ConfiguredAnchors,
   without: readonly string[],
   log: StoppedLog,
-): Promise<readonly KnownNote[]> => {
+): Promise<Anchored> => {
   const anchors = openAnchors(targets, s3);
   const ofDaemon = await anchorsOfDaemon(pool, log.generation);
   const names = [...new Set([...anchors.map(({ name }) => name), ...ofDaemon])];
@@ -44,11 +43,11 @@ export const readConfiguredAnchors = async (
       },
     );
   }
-  const notes: KnownNote[] = [];
+  const read: Anchored[] = [];
   for (const anchor of anchors) {
-    if (!without.includes(anchor.name)) notes.push(...(await readOne(anchor, log)));
+    if (!without.includes(anchor.name)) read.push(await readOne(anchor, log));
   }
-  return notes;
+  return { notes: read.flatMap(({ notes }) => notes), statements: read.flatMap(({ statements }) => statements) };
 };
 
 const anchorsOfDaemon = async (pool: Pool, generation: number): Promise<string[]> => {
@@ -56,12 +55,12 @@ const anchorsOfDaemon = async (pool: Pool, generation: number): Promise<string[]
   return known.flatMap(({ anchor, isConfigured }) => (isConfigured && readable.test(anchor) ? [anchor] : []));
 };
 
-const readOne = async (anchor: Anchor, log: StoppedLog): Promise<readonly KnownNote[]> => {
+const readOne = async (anchor: Anchor, log: StoppedLog): Promise<Anchored> => {
   try {
-    return await readAnchoredNotes(anchor, log);
+    return await readAnchored(anchor, log);
   } catch (error) {
     throw new OrgtrailError('usage', `the anchor ${anchor.name} cannot be read: ${reasonOf(error)}`, {
-      hint: `what it has decides about the number of the generation and the common size; if it is lost, leave it out: --without-anchor ${anchor.name}`,
+      hint: `what it has decides about the number of the generation, the common size and the holds; if it is lost, leave it out: --without-anchor ${anchor.name}`,
       cause: error,
     });
   }

@@ -3,8 +3,9 @@ import type { EvidenceStore, StoredLogs } from '../builder/ports.ts';
 import { requireOrigin } from '../builder/require-origin.ts';
 import { vkeysOf } from '../builder/sign-log.ts';
 import { forkEntry, type NewEntry, sourceEntry } from '../growth/due-statements.ts';
-import { bytesOfKeys, everyKeySoFar, type KeyHistory, stolenKeys } from '../growth/keys-in-force.ts';
+import { bytesOfKeys, everyKeySoFar, type KeyHistory, statementsOf, stolenKeys } from '../growth/keys-in-force.ts';
 import { among } from '../growth/logs-in-memory.ts';
+import type { StatementOf } from '../journal/statement.ts';
 import { journalLeaf } from '../leaves/leaf.ts';
 import { type LogName, writeOrigin } from '../notes/origin.ts';
 import { parseVerifierKey } from '../notes/verifier-key.ts';
@@ -30,6 +31,10 @@ export interface ForkOptions {
   readonly by: string;
   /** Checkpoints that were kept elsewhere. */
   readonly kept: readonly KnownNote[];
+  /** Statements that were kept elsewhere: holds of theirs may be lost here. */
+  readonly statements?: readonly string[];
+  /** Goes on although holds are lost. */
+  readonly withoutHolds?: boolean;
   readonly onCopied?: (tiles: number, of: number) => void;
   /** So many tiles are copied by one transaction. */
   readonly tilesAtOnce?: number;
@@ -49,6 +54,8 @@ export interface Fork {
   /** Of the largest checkpoint of the old log that is known. */
   readonly knownSize: number;
   readonly lastNote: string;
+  /** Those that the old log had in force, and that nothing here covers. */
+  readonly lostHolds: readonly StatementOf<'hold'>[];
 }
 
 /** 9 MB: some tenths of a second. */
@@ -62,8 +69,9 @@ export const requireStopped = (logs: StoredLogs | undefined): StoredLogs => {
   }
   const state = logs.isEnded ? 'ended' : logs.state;
   if (states.includes(state)) return logs;
-  const hint =
-    state === 'halted'
+  const hint = !logs.isHere
+    ? 'a process that has the key compares it first. If a restore took the database back to before this key, order that once more: `orgtrail evidence key --rotate --reason lost`'
+    : state === 'halted'
       ? 'find out what it says, or end the log: `orgtrail evidence end`. Another generation would hide it'
       : 'a log that can go on keeps its name: `orgtrail evidence status`';
   throw new OrgtrailError(
@@ -78,7 +86,7 @@ export const requireStopped = (logs: StoredLogs | undefined): StoredLogs => {
 /**
  * Begins the next generation of a log that cannot go on: with its tree, so that nothing is hashed again, and a journal that begins with the
  * fork and the sources. The process that builds states the rest, and signs. May end between any two statements, and be called again.
- * Throws OrgtrailError `usage` if the log is not stopped, or another process was faster.
+ * Throws OrgtrailError `usage` if the log is not stopped, if a hold is lost, or another process was faster.
  */
 export const forkLog = async (options: ForkOptions): Promise<Fork> => {
   const { store, generations, base, publicKey, keys, kept } = options;
@@ -86,6 +94,7 @@ export const forkLog = async (options: ForkOptions): Promise<Fork> => {
   const logs = requireStopped(await store.readLogs());
   requireOrigin(logs, base);
   const { generation, feedId, events } = logs;
+  const lostHolds = await findLostHolds(options, generation);
   const stored = notesOf(await generations.readNotes(generation), (note) =>
     believed(Buffer.from(note), { base, feedId, generation }, publicKey, ...oldKeys),
   );
@@ -111,7 +120,33 @@ export const forkLog = async (options: ForkOptions): Promise<Fork> => {
     size: events.size,
     knownSize: Math.max(0, ...known.map(({ size }) => size)),
     lastNote: last?.note ?? '',
+    lostHolds,
   };
+};
+
+const findLostHolds = async (
+  { generations, statements = [], withoutHolds = false }: ForkOptions,
+  generation: number,
+): Promise<Fork['lostHolds']> => {
+  const lost = await generations.uncovered(holdsInForce([...(await generations.readHolds(generation)), ...statements]));
+  if (lost.length === 0 || withoutHolds) return lost;
+  const named = lost.map(
+    ({ id, organization_id, account_id, since, before, reason, created_at }) =>
+      `\n  hold ${id} of ${created_at}, ${account_id ?? organization_id ?? 'all organizations'}, ` +
+      `from ${since ?? 'the beginning'} to ${before ?? 'the end'}: ${reason}`,
+  );
+  throw new OrgtrailError('usage', `holds of the old log are not here:${named.join('')}`, {
+    hint: 'add each again (`orgtrail hold add`) and repeat this, or leave them out: --without-holds',
+  });
+};
+
+/** A hold is stated once in each generation; it has its id again only if an earlier one was lost. */
+const holdsInForce = (texts: readonly string[]): StatementOf<'hold'>[] => {
+  const keyOf = ({ id, created_at }: StatementOf<'hold'>) => `${id} ${created_at}`;
+  const stated = statementsOf(texts).filter((one) => one.type === 'hold');
+  const released = new Set(stated.filter(({ action }) => action === 'released').map(keyOf));
+  const added = new Map(stated.map((hold) => [keyOf(hold), hold]));
+  return [...added.values()].filter((hold) => !released.has(keyOf(hold)));
 };
 
 /** Those that are believed, read one after the other: most are never needed. */

@@ -3,6 +3,7 @@ import { longStatement } from '../../postgres/pool.ts';
 import { sqlState } from '../../postgres/sql-state.ts';
 import type { StoredLogs } from '../builder/ports.ts';
 import type { NewEntry } from '../growth/due-statements.ts';
+import type { StatementOf } from '../journal/statement.ts';
 import type { Tile } from '../tree/growing-tree.ts';
 
 /** The journal that another generation begins with, and the end of one: statements, and the tiles that these change. */
@@ -29,6 +30,10 @@ export interface GenerationStore {
   readSources(
     generation: number,
   ): Promise<readonly { readonly number: number; readonly kind: string; readonly id: string }[]>;
+  /** The statements of holds in the journal of a generation. */
+  readHolds(generation: number): Promise<readonly string[]>;
+  /** Of these holds, those that the database does not have and that no hold in force covers. */
+  uncovered(holds: readonly StatementOf<'hold'>[]): Promise<readonly StatementOf<'hold'>[]>;
   /** Copies the tiles after some to another generation, a few at a time; undefined: all are there. */
   copyTiles(
     between: { readonly generation: number; readonly next: number },
@@ -61,6 +66,11 @@ export const createGenerationStore = (pool: Pool): GenerationStore => ({
     const sql = `select number, source_kind as kind, source_id as id from evidence_sources where generation = $1 order by number`;
     return (await pool.query<{ number: number; kind: string; id: string }>(sql, [generation])).rows;
   },
+  readHolds: async (generation) => {
+    const sql = `select text from evidence_journal where generation = $1 and kind = 'hold' order by index`;
+    return (await pool.query<{ text: string }>(sql, [generation])).rows.map(({ text }) => text);
+  },
+  uncovered: (stated) => uncovered(pool, stated),
   copyTiles: async ({ generation, next }, after, limit) => {
     const { rows } = await pool.query<CopiedTiles>(
       'select level, n::float8 as n, tiles::float8 as tiles from orgtrail_copy_evidence($1, $2, $3, $4, $5)',
@@ -108,6 +118,22 @@ export const createGenerationStore = (pool: Pool): GenerationStore => ({
     }
   },
 });
+
+const uncovered = async (pool: Pool, stated: readonly StatementOf<'hold'>[]) => {
+  const { rows } = await pool.query<{ place: number }>(
+    `select s.place::integer as place from unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
+       with ordinality as s (id, organization_id, account_id, since, before, created_at, place)
+     where not exists (select from holds h where h.id = s.id and h.created_at = s.created_at) and not exists (
+       select from holds h where h.released_at is null
+         and (h.organization_id is null or h.organization_id = s.organization_id) and (h.account_id is null or h.account_id = s.account_id)
+         and h.since <= coalesce(s.since, '-infinity') and h.before >= coalesce(s.before, 'infinity'))
+     order by s.place`,
+    (['id', 'organization_id', 'account_id', 'since', 'before', 'created_at'] as const).map((name) =>
+      stated.map((hold) => hold[name]),
+    ),
+  );
+  return rows.flatMap(({ place }) => stated[place - 1] ?? []);
+};
 
 const tileColumns = (tiles: readonly Tile[]) => [
   tiles.map(({ level }) => level),

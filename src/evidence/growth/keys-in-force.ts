@@ -40,7 +40,7 @@ export interface KeysInForce {
 
 /** Reads statements `genesis`, `fork` and `key` in their order; others say nothing of keys. */
 export const keyHistory = (texts: readonly string[]): KeyHistory => {
-  const statements = texts.flatMap(statementOf);
+  const statements = statementsOf(texts);
   const first = statements.flatMap((one) => (one.type === 'genesis' || one.type === 'fork' ? (one.vkeys ?? []) : []));
   const forks = statements.filter((one) => one.type === 'fork');
   return {
@@ -52,6 +52,8 @@ export const keyHistory = (texts: readonly string[]): KeyHistory => {
 };
 
 /** None of a text that cannot be read: that it was changed is for a verifier to say. */
+export const statementsOf = (texts: readonly string[]): Statement[] => texts.flatMap(statementOf);
+
 const statementOf = (text: string): Statement[] => {
   try {
     const read = readStatement(text);

@@ -9,15 +9,19 @@ export const evidenceStates = ['building', 'ok', 'behind', 'forked', 'halted', '
 const secondsSince = (column: typeof evidenceLogs.signedAt) =>
   sql<number | null>`extract(epoch from clock_timestamp() - ${column})::float8`;
 
+/** Restored or failed over since it was last written: whether it can go on is not known. */
+const isElsewhere = sql`evidence_logs.state in ('ok', 'building') and evidence_logs.timeline <> (select h.timeline from feed_head h)`;
+const NOT_COMPARED =
+  'the database failed over or was restored, and no process that has the key of the log has compared it since';
+
 const columns = {
   generation: evidenceLogs.generation,
   origin: evidenceLogs.origin,
   state: sql<
     (typeof evidenceStates)[number]
-  >`case when ${evidenceLogs.endedAt} is null then ${evidenceLogs.state} else 'ended' end`,
-  stateReason: sql<
-    string | null
-  >`case when ${evidenceLogs.endedAt} is null then ${evidenceLogs.stateReason} else ${evidenceLogs.endedReason} end`,
+  >`case when ${evidenceLogs.endedAt} is not null then 'ended' when ${isElsewhere} then 'halted' else ${evidenceLogs.state} end`,
+  stateReason: sql<string | null>`case when ${evidenceLogs.endedAt} is not null then ${evidenceLogs.endedReason}
+    when ${isElsewhere} then ${NOT_COMPARED} else ${evidenceLogs.stateReason} end`,
   size: evidenceLogs.size,
   root: evidenceLogs.root,
   /** Events that have no leaf yet. */

@@ -16,6 +16,8 @@ export interface StoredEvidence {
   readonly chains: readonly StoredChain[] | undefined;
   /** Hands over the lines of `journal/reads.ndjson`; one is valid only while it is handed over. */
   copyReads(take: (line: Buffer) => void): Promise<void>;
+  /** Events at positions that were never given out: how many there are, and the first of them. */
+  readonly outside: { readonly count: number; readonly positions: readonly number[] };
 }
 
 export interface StoredChain {
@@ -63,6 +65,7 @@ export const readStored = async (pool: Pool): Promise<StoredEvidence | undefined
     origins: { events: events.origin, journal: journal.origin },
     monthKeys: new Map(keys.map(({ month, key }) => [month, key])),
     chains: await readChains(pool, generation, events.size),
+    outside: await readOutside(pool),
     copyReads: (take) => inTransaction(pool, (client) => readReads(client, { generation, size: journal.size }, take)),
   };
 };
@@ -83,6 +86,14 @@ const addLog = async (pool: Pool, files: Map<string, Buffer>, { log, generation,
     files.set(logTilePath(log, tile), hashes.subarray(0, width * HASH_BYTES));
     if (sources !== null) files.set(tileSourcesPath(tile), sources.subarray(0, 2 * width));
   }
+};
+
+const readOutside = async (pool: Pool): Promise<StoredEvidence['outside']> => {
+  const { rows } = await pool.query<StoredEvidence['outside']>(
+    longStatement(`select count(*)::float8 as count, coalesce((array_agg(position::float8 order by position))[:20], '{}') as positions
+      from audit_events where position < 1 or position > (select h.position from feed_head h)`),
+  );
+  return rows[0] ?? { count: 0, positions: [] };
 };
 
 const readChains = async (pool: Pool, generation: number, size: number): Promise<StoredEvidence['chains']> => {

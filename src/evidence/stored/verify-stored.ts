@@ -27,7 +27,7 @@ export interface StoredOptions {
 
 /** Hashes every stored event again, and compares it with the tree, which must be that of the last signed checkpoint. */
 export const verifyStored = async (
-  { reader, monthKeys, chains, copyReads }: StoredEvidence,
+  { reader, monthKeys, chains, copyReads, outside }: StoredEvidence,
   { policy, anchors, copyEvents, compareColumns }: StoredOptions,
 ): Promise<Report> => {
   const report = new Report();
@@ -38,6 +38,10 @@ export const verifyStored = async (
   await copyReads((line) => reads.take(line, 'the list of reads'));
   reads.end();
   await copyEvents(logs.events.size, (row) => judge(report, row, logs, content, monthKeys));
+  if (outside.count > 0) {
+    const named = `${outside.positions.join(', ')}${outside.count > outside.positions.length ? ', …' : ''}`;
+    report.fault('leaf', `${outside.count} events stand at positions that were never given out: ${named}`);
+  }
   endContent(report, reader, logs, content);
   verifyFork(report, content.statements, logs.events, policy);
   verifyKeys(report, reader, { ...logs, statements: content.statements, policy });

@@ -140,8 +140,11 @@ class Report:
 
     def as_text(self):
         """A line each, whatever names the bundle has in it: a terminal obeys nothing of these."""
-        lines = [self.facts['bundle']] if 'bundle' in self.facts else []
+        lines = ['It does not hold: ' + fault['text'] + self.others(fault) for fault in self.faults if fault['area'] == 'anchors'][:1]
+        lines += [self.facts['bundle']] if 'bundle' in self.facts else []
         lines += self.unread()
+        lines += ["The operator's word, whatever else holds: that orgtrail was given all that Cloudflare had, and stored it. "
+                  'To test it, ask Cloudflare for some days with a credential of your own, and compare the ids.']
         lines += ['What holds, as far as the signer is believed (unanchored):' if self.facts.get('unanchored', True) else 'What holds:'] + ['  + ' + text for text in self.claims or ['nothing']]
         if self.faults:
             lines += ['What does not hold:'] + ['  ! ' + fault['text'] + self.others(fault) for fault in self.faults]
@@ -458,10 +461,10 @@ class Bundle:
         for folder, folders, names in os.walk(os.path.join(self.folder, under)):
             for path in [os.path.join(folder, name) for name in folders + names]:
                 kind, inside = os.lstat(path).st_mode, os.path.relpath(path, self.folder).replace(os.sep, '/')
-                if stat.S_ISREG(kind):
+                if stat.S_ISREG(kind) and not re.search('[\ud800-\udfff\ufffd]', inside):  # a name that is no UTF-8 leads to no file elsewhere
                     found.append(inside)
                 elif not stat.S_ISDIR(kind):
-                    self.others.add(inside)
+                    self.others.add(inside.encode('utf-8', 'replace').decode())
         return sorted(found)
 
 
@@ -500,26 +503,21 @@ class Roots:
     def __init__(self):
         self.sizes, self.met = {}, set()
 
-    def expect(self, size, root, area, who, otherwise=None):
-        """`otherwise`: what is not claimed if it is another root; without it that is a fault."""
-        self.sizes.setdefault(size, []).append((root, area, who, otherwise))
+    def expect(self, size, root, area, who, lost=None):
+        """`lost`: the fault if it is another root, in place of the usual one."""
+        self.sizes.setdefault(size, []).append((root, area, who, lost))
 
     def check(self, tree, report):
-        for root, area, who, otherwise in self.sizes.pop(tree.size, ()):
+        for root, area, who, lost in self.sizes.pop(tree.size, ()):
             if tree.root() == root:
                 self.met.add(who)
-            elif otherwise:
-                report.note(otherwise)
             else:
-                report.fault(area, '%s has another root for the first %s leaves: history was rewritten' % (who, format(tree.size, ',')))
+                report.fault(area, lost or '%s has another root for the first %s leaves: history was rewritten' % (who, format(tree.size, ',')))
 
     def check_rest(self, size, report):
         for beyond, claims in sorted(self.sizes.items()):
-            for _, area, who, otherwise in claims:
-                if otherwise:
-                    report.note(otherwise)
-                    continue
-                report.fault(area, '%s has %s leaves and this log only %s: leaves are missing at the end'
+            for _, area, who, lost in claims:
+                report.fault(area, lost or '%s has %s leaves and this log only %s: leaves are missing at the end'
                              % (who, format(beyond, ','), format(size, ',')))
 
 
@@ -1001,6 +999,9 @@ class Journal:
         self.chains.setdefault(size, []).append((source, statement['events'], digest(statement['chain']), who))
         ranges = merged([pair for one in statement['passes'] for pair in times_of(one['ranges'])])
         condition = (statement['filter']['text'], statement['filter']['hash'])
+        over = microseconds(statement['as_of']) if 'as_of' in statement else at + 3600 * 1000000  # the first version did not say as of when
+        if ranges and ranges[-1][1] > over:
+            self.report.fault('coverage', '%s: %s is stated as read from %s to %s, before that was over' % (who, named(source), instant(over), instant(ranges[-1][1])))
         before = self.coverage.get(source)
         if before and before[0] == condition:
             lost = [gap for start, end in before[1] for gap in missing_from(ranges, start, end)]
@@ -1355,6 +1356,8 @@ def records(bundle, size, name, report):
             try:
                 if packed and not os.fstat(plain.fileno()).st_size:
                     raise Unreadable('is empty, and no packed file')
+                if packed and any(flags & 0xe2 for flags in plain.peek(4)[3:4]):  # a checksum of the header, and what is reserved: unpackers differ
+                    raise Unreadable('has a header that not everything unpacks')
                 yield from records_of_file(file, path, number * FILE_LEAVES, name.startswith('payload'), report)
             except (Unreadable, EOFError, OSError, gzip.zlib.error) as problem:
                 report.fault('events', '%s cannot be read to its end: %s' % (path, problem))
@@ -1784,18 +1787,19 @@ def expect_anchor(note, who, logs, keys, journal, report, kept=True):
         origin = next((one for one in logs if one == checkpoint.origin or same_log(one, checkpoint.origin)), None)
         if origin is None:
             raise Unreadable('is of another log: %s' % checkpoint.origin)
-        otherwise = None
+        lost = None
         if checkpoint.origin != origin:
             theirs, ours = generation(checkpoint.origin), generation(origin)
-            otherwise = 'That generation %d goes on here: %s has %s leaves of it.' % (theirs, who, format(checkpoint.size, ','))
             if origin.endswith('/journal') and theirs < ours:  # each generation has a journal of its own
-                report.note(otherwise)
+                report.note('That generation %d goes on here: %s has %s leaves of it.' % (theirs, who, format(checkpoint.size, ',')))
                 return None
             if origin.endswith('/journal'):
                 raise Unreadable('is of generation %d, and this is generation %d' % (theirs, ours))
             is_common = theirs == ours - 1 and checkpoint.size <= (journal.fork['common_size'] if journal.fork else 0)
-            otherwise = None if theirs > ours or is_common else otherwise
-        logs[origin].expect(checkpoint.size, checkpoint.root, 'anchors', who, otherwise)
+            if theirs < ours and not is_common:
+                lost = '%s has %s leaves of generation %d, and generation %d does not go on from them: behind the fork they are lost or rewritten' % (
+                    who, format(checkpoint.size, ','), theirs, ours)
+        logs[origin].expect(checkpoint.size, checkpoint.root, 'anchors', who, lost)
         return checkpoint
     except Unreadable as problem:
         report.fault('anchors', '%s %s' % (who, problem))

@@ -200,5 +200,10 @@ const compareGenerations = (
   if (theirs > ours) report.fault('anchor', `${name} is of generation ${theirs}, and this is generation ${ours}`);
   else if (log.log === 'events' && theirs === ours - 1 && size <= common)
     report.fault('anchor', `${name} has another tree of ${size} leaves than the fork says is common: it was rewritten`);
+  else if (log.log === 'events')
+    report.fault(
+      'anchor',
+      `${name} has ${size} leaves of generation ${theirs}, and generation ${ours} does not go on from them: behind the fork they are lost or rewritten`,
+    );
   else report.note(`that generation ${theirs} goes on here: ${name} has ${size} leaves of ${origin}`);
 };

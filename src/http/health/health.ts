@@ -57,9 +57,10 @@ export const healthOf = (
   }));
   const state = worst([...statesOf(status, shownSinks), listing, ...(isStopped(evidence) ? ['failing'] : [])]);
   const feed = { feed_position: status.position, position_jumps: status.positionJumps };
+  const wait = status.retentionWait === undefined ? {} : { retention_wait: status.retentionWait };
   const totals = status.isWhole ? {} : { totals: totalHealth(totalsOf(status.groups, sources.length)) };
   const more = evidence === undefined ? {} : { evidence: evidenceHealth(evidence) };
-  return { status: state, ...feed, api, discovery, sources, ...totals, vanished, sinks, ...more };
+  return { status: state, ...feed, ...wait, api, discovery, sources, ...totals, vanished, sinks, ...more };
 };
 
 /** Of all sources, if there are too many to name each. */

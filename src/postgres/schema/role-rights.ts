@@ -27,6 +27,8 @@ export const ingestMay: Readonly<Record<string, string>> = {
   holds: 'select',
   retention_policy: 'select',
   retention_drops: 'select',
+  // Nor must it end the wait behind a restore.
+  retention_waits: 'select',
   // Written by functions alone, which compare with what is stored.
   archive_policy: 'select',
   archive_objects: 'select',
@@ -214,6 +216,7 @@ export const evidenceCalls = [
   'orgtrail_note_checkpoint',
   'orgtrail_note_evidence',
   'orgtrail_note_evidence_settings',
+  'orgtrail_refuse_evidence',
   'orgtrail_continue_evidence',
   'orgtrail_thin_checkpoints',
   'orgtrail_thin_reads',

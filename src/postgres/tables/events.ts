@@ -73,6 +73,7 @@ export const feedHead = pgTable('feed_head', {
   timelineSince: instant('timeline_since'),
   aliveAt: instant('alive_at'),
   pacedUntil: instant('paced_until'),
+  databaseOid: integer64('database_oid'),
 });
 
 /** Where positions were left out after a failover or a restore. */

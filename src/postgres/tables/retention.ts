@@ -47,3 +47,14 @@ export const retentionPolicy = pgTable('retention_policy', {
   shortest: interval('shortest').notNull(),
   setAt: instant('set_at').notNull().default(databaseTime),
 });
+
+/** From when on nothing is dropped, since the database may be an older state; null in confirmedAt: not ended by an operator. */
+export const retentionWaits = pgTable('retention_waits', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  reason: text('reason').notNull(),
+  since: instant('since').notNull().default(databaseTime),
+  endsAt: instant('ends_at').notNull(),
+  confirmedAt: instant('confirmed_at'),
+  confirmedBy: text('confirmed_by'),
+  confirmedAs: text('confirmed_as'),
+});

@@ -15,6 +15,12 @@ export interface TimeSlice {
   readonly high: string | undefined;
 }
 
+/**
+ * Other positions were never given out: no verification and no reader of the feed meets them. In this form no index is asked for it, and
+ * PostgreSQL expects most rows to meet it.
+ */
+const GIVEN_OUT = '(position < 1) is not true and (position > (select h.position from feed_head h)) is not true';
+
 /** Conditions on `audit_events`, and the values of their parameters from $1 on. All input goes into values. */
 export interface Conditions {
   readonly sql: string;
@@ -25,11 +31,11 @@ export const conditionsOf = (query: EventQuery, cursor: SearchCursor | undefined
   const values: unknown[] = [];
   const parameter = (value: unknown): string => `$${values.push(value)}`;
   const { untilPosition } = query;
-  const parts = timeConditions(query, cursor, slice, parameter);
+  const parts = [...timeConditions(query, cursor, slice, parameter), GIVEN_OUT];
   parts.push(...filterConditions(query, parameter).map(({ sql }) => sql));
   parts.push(...(query.terms ?? []).map((term) => termCondition(term, parameter)));
   if (untilPosition !== undefined) parts.push(`position <= ${parameter(untilPosition)}::bigint`);
-  return { sql: parts.length === 0 ? 'true' : parts.join(' and '), values };
+  return { sql: parts.join(' and '), values };
 };
 
 /**

@@ -1,7 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { verifyDatabase } from '../../../src/cli/evidence/verify-evidence.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { commit, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
@@ -140,4 +144,37 @@ test('entries that PostgreSQL does not take as they are have the columns that we
     ]),
   );
   expect((await verify(true)).faults).toEqual([]);
+});
+
+test('events at positions that were never given out are refused or not found, and a verification names them', async () => {
+  const { pool } = world.database;
+  const { rows } = await pool.query<{ names: string }>(
+    `select string_agg(quote_ident(column_name), ', ') as names from information_schema.columns
+     where table_name = 'audit_events' and column_name not in ('position', 'id', 'actor_email')`,
+  );
+  const names = rows[0]?.names ?? '';
+  const copyTo = (position: number) =>
+    pool.query(
+      `insert into audit_events (position, id, actor_email, ${names}) select $1::bigint, 'copy-' || $1, 'mallory@example.com', ${names}
+       from audit_events where position = 1`,
+      [position],
+    );
+  await expect(copyTo(0)).rejects.toThrow('audit_events_position_from_1');
+  // As before there was this rule.
+  await pool.query('alter table audit_events drop constraint audit_events_position_from_1');
+  for (const position of [-5, 0, 100_000]) await copyTo(position);
+  expect((await verify(true)).faults).toEqual([
+    expect.objectContaining({
+      code: 'leaf',
+      message: '3 events stand at positions that were never given out: -5, 0, 100000',
+    }),
+  ]);
+  const search = (...more: string[]) =>
+    runInProcess(['search', 'actor:mallory@example.com', '--since', '2000-01-01', ...more], world.ownerEnv);
+  expect(JSON.parse((await search('--json')).stdout).events).toEqual([]);
+  const folder = await mkdtemp(join(tmpdir(), 'orgtrail-outside-'));
+  const bundle = await search('--bundle', join(folder, 'found.zip'));
+  await rm(folder, { recursive: true });
+  expect(`${bundle.stdout}${bundle.stderr}`).not.toMatch(/^ +at /m);
+  expect(`${bundle.stdout}${bundle.stderr}`).toMatch(/\b(0|no) events/);
 });

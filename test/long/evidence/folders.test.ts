@@ -58,6 +58,11 @@ describe.skipIf(!hasPython())('both verifiers, of a folder', () => {
   const plain = usualHistory().bundle().get(payload) as Buffer;
   const packed = gzipSync(plain);
   const cut = [plain.subarray(0, 9_000), plain.subarray(9_000)].map((part) => gzipSync(part));
+  const withFlags = (flags: number): Buffer => {
+    const bytes = Buffer.from(packed);
+    bytes[3] = flags;
+    return bytes;
+  };
   const endless = (): Buffer => {
     const bytes = Buffer.from(plain);
     bytes.writeUInt32BE(2 ** 32 - 1, 2 + bytes.readUInt16BE(0));
@@ -72,6 +77,8 @@ describe.skipIf(!hasPython())('both verifiers, of a folder', () => {
     ['the beginning of a member behind it', Buffer.concat([packed, packed.subarray(0, 9)]), false],
     ['no end', packed.subarray(0, -8), false],
     ['another length at its end', Buffer.concat([packed.subarray(0, -4), Buffer.alloc(4)]), false],
+    ['reserved flags in its header', withFlags(0x20), false],
+    ['a checksum of its header', withFlags(0x02), false],
     ['nothing', Buffer.alloc(0), false],
     ['what is not packed', plain, false],
     ['an event of four gigabytes', gzipSync(endless()), false],
@@ -80,6 +87,21 @@ describe.skipIf(!hasPython())('both verifiers, of a folder', () => {
     writeFileSync(at(`${payload}.gz`), bytes);
     const { node, python } = await judge(folder);
     expect([node.holds, python.holds]).toEqual([holds, holds]);
+  });
+
+  test('judge a list of files alike that has the line ends of Windows, and a name that is no text', async () => {
+    const list = execFileSync(
+      'bash',
+      ['-c', 'cd "$0" && find . -type f -printf "%P\\0" | xargs -0 sha256sum', folder],
+      { encoding: 'utf8' },
+    ).replaceAll('\n', '\r\n');
+    writeFileSync(at('README.txt'), list);
+    const crlf = await judge(folder);
+    expect([crlf.node.holds, crlf.python.holds]).toEqual([false, false]);
+    rmSync(at('README.txt'));
+    writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0x61, 0xff])]), 'x');
+    const unnamed = await judge(folder);
+    expect([unnamed.node.holds, unnamed.python.holds]).toEqual([false, false]);
   });
 
   test('judge alike an event that is said to have four gigabytes', async () => {

@@ -2,7 +2,12 @@ import type { Pool } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
 import { addHold, releaseHold } from '../../../src/retention/holds.sql.ts';
-import { dropOldMonths, type RetentionResult, setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
+import {
+  confirmRetention,
+  dropOldMonths,
+  type RetentionResult,
+  setRetentionPolicy,
+} from '../../../src/retention/retention.sql.ts';
 import { finishDelivery, registerSinks } from '../../../src/sinks/sinks.sql.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
@@ -131,12 +136,45 @@ describe('retention', () => {
   });
 
   test('is done by one replica at a time', async () => {
-    const result = await withLock(pool, "select pg_advisory_xact_lock(hashtext('orgtrail_drop_month'))", () => drop());
+    const result = await withLock(pool, 'lock table retention_drops in share row exclusive mode', () => drop());
     expect(result).toEqual({
       dropped: [],
       again: true,
       kept: [{ month: '2024-01', reason: 'another replica is dropping one' }],
     });
+  });
+
+  test('is not stopped by an account that may only connect and read', async () => {
+    await using reader = await createLogin(database, ['orgtrail_reader']);
+    const locks = `select pg_advisory_xact_lock(hashtext('orgtrail_drop_month'))`;
+    expect((await withLock(reader.pool, locks, () => drop())).dropped).toHaveLength(2);
+    const table = reader.pool.query('begin; lock table retention_drops in share mode');
+    await expect(table).rejects.toThrow('permission denied');
+  });
+
+  test.each([
+    ['a copy of the database', `database_oid = 1`, 'the database is a copy of another one'],
+    ['a failover or a restore', `timeline = 'of the lost server'`, 'the database failed over or was restored'],
+    [
+      'a state of the disk from long before the start',
+      `alive_at = pg_postmaster_start_time() - interval '20 minutes'`,
+      'the server was started 00:20:00 after orgtrail was last at work, and may have an older state',
+    ],
+  ])('waits a day behind %s, or for an operator', async (_, found, reason) => {
+    await pool.query(`update feed_head set ${found}`);
+    const result = await drop();
+    expect(result).toMatchObject({ dropped: [], again: true });
+    expect(result.kept[0]?.reason).toContain(`: ${reason}; `);
+    const { rows } = await pool.query(`select ends_at - since > interval '23 hours' as "isDay" from retention_waits`);
+    expect(rows).toEqual([{ isDay: true }]);
+    if (reason.startsWith('the database')) expect(await confirmRetention(pool, 'J. Doe')).toEqual([reason]);
+    else await pool.query('update retention_waits set ends_at = clock_timestamp()');
+    expect((await drop()).dropped).toHaveLength(2);
+  });
+
+  test('does not wait behind a restart of the server', async () => {
+    await pool.query(`update feed_head set alive_at = pg_postmaster_start_time() - interval '10 minutes'`);
+    expect((await drop()).dropped).toHaveLength(2);
   });
 
   test('sees what is committed while it waits for the lock', async () => {

@@ -303,15 +303,16 @@ class Statements(Case):
             history = History(300).standard()
             history.state_coverage(numbers=(1,), wanted_since='2025-12-01T00:00:00Z', **fields)
             return run(history.write(self.folder))
-        report = covered(holes=[hole], readings=[reading], left_out=left_out, as_of=at)
+        as_of = '2026-04-01T00:00:00.5Z'
+        report = covered(holes=[hole], readings=[reading], left_out=left_out, as_of=as_of)
         self.notes(self.holds(report), r'a hole in pass 1 from 2026-01-02T00:00:00Z to 2026-01-03T00:00:00Z, found at 2026-02-01T00:00:00.500000Z: refused')
         self.notes(report, 'what had no room in its statement: 0 ranges, 7 holes, 0 readings')
         self.notes(report, 'a gap from 2025-12-01T00:00:00Z to 2026-01-01T00:00:00Z')
         self.assertRegex('\n'.join(report.claims), 'read last, as stated at .*, by round 2 over all of history, made from 2026-02-01T00:00:00.500000Z to .*, which found 4 new entries')
         stated = [one for one in report.facts['coverage'] if one['holes']]
-        self.assertEqual([(one['holes'], one['readings'], one['left_out'], one['as_of']) for one in stated], [([hole], [reading], left_out, at)])
+        self.assertEqual([(one['holes'], one['readings'], one['left_out'], one['as_of']) for one in stated], [([hole], [reading], left_out, as_of)])
         for wrong in ({'holes': [{**hole, 'pass': 'x'}]}, {'holes': [{**hole, 'range': hole['range'][::-1]}]}, {'readings': [{**reading, 'direction': 'up'}]},
-                      {'left_out': {'ranges': 0}}, {'as_of': 'now'}):
+                      {'left_out': {'ranges': 0}}, {'as_of': 'now'}, {'as_of': at}):
             shutil.rmtree(self.folder)
             self.fails(covered(**wrong), 'coverage')
 
@@ -673,6 +674,7 @@ class Command(Case):
         History(20).standard().write(self.path('bundle'))
         _, out, _ = command(self.path('bundle'))
         self.assertIn('What holds, as far as the signer is believed (unanchored):', out)
+        self.assertRegex(out.split('What holds')[0], "The operator's word, whatever else holds: that orgtrail was given all that Cloudflare had")
         self.assertEqual([line[4:line.index(':')] for line in out.split('\n') if line.startswith('  ? ')],
                          ['The keys against any that you were given', 'Whether history was rewritten since you or others kept a checkpoint',
                           'Time stamps', 'One organization or account by itself', 'One stretch of time by itself'])

@@ -44,10 +44,6 @@ const far: StatementOf<'coverage'>['passes'] = [
 /** Coverage of a source. */
 export const coverageShapes: readonly Shape[] = [
   ...holding({
-    'coverage up to a year of five digits, twice': grown(begun(), 3)
-      .stateCoverage('o1', { passes: far })
-      .stateCoverage('o1', { passes: far }),
-
     'coverage again': wide().stateCoverage('o1', passes(['-infinity', half])),
     'coverage in parts': wide().stateCoverage('o1', passes([start, end], ['-infinity', start])),
     'coverage of another filter': wide().stateCoverage('o1', { ...other, passes: [] }),
@@ -63,6 +59,14 @@ export const coverageShapes: readonly Shape[] = [
     'coverage of a moment': beginning().stateCoverage('o1', passes([start, start])),
   }),
   ...failing({
+    'coverage up to a year of five digits': [
+      grown(begun(), 3).stateCoverage('o1', { passes: far }),
+      'before that was over',
+    ],
+    'coverage beyond as of when it was read': [
+      wide().stateCoverage('o1', { ...passes(['-infinity', half]), as_of: '2026-04-01T00:00:00.49Z' }),
+      'before that was over',
+    ],
     'coverage less at the end': [wide().stateCoverage('o1', passes(['-infinity', '2026-04-01T00:00:00.49Z'])), 'o1'],
     'coverage less at the beginning': [wide().stateCoverage('o1', passes([start, end])), 'o1'],
     'coverage of nothing any more': [wide().stateCoverage('o1', { passes: [] }), 'o1'],
@@ -201,6 +205,11 @@ export const trustShapes: readonly Shape[] = [
   shape('an anchor of the generation before', forked().bundle(), { anchors: kept(small(15)) }),
   shape('an anchor of the generation before, behind the fork', forked(20).bundle(), {
     anchors: kept(rewritten(25, 22)),
+    ...word('lost or rewritten'),
+  }),
+  shape('an anchor of the generation before, larger than this one', forked(20).bundle(), {
+    anchors: kept(small(40)),
+    ...word('lost or rewritten'),
   }),
   shape('an anchor of the journal before', forked().bundle(), { anchors: kept(small(), 'journal') }),
   shape('an anchor of the generation before, of another tree', forked().bundle(), {
@@ -209,6 +218,7 @@ export const trustShapes: readonly Shape[] = [
   }),
   shape('an anchor of the generation before that', grown(generation(3, '', 10), 30).bundle(), {
     anchors: kept(rewritten(15, 3)),
+    ...word('lost or rewritten'),
   }),
   shape('an anchor of a later generation', small().bundle(), {
     anchors: kept(grown(generation(2, '', 0), 30, 'o2')),

@@ -16,7 +16,7 @@ import {
   dropDecember,
   eventsOrigin,
   readerOf,
-  type TestHistory,
+  TestHistory,
   testEvent,
   usualHistory,
 } from '../../../support/evidence/test-history.ts';
@@ -553,6 +553,18 @@ test('time that was not read is named first', () => {
   const never = verify(grown(begun(), 20).stateCoverage('o1', { passes: [{ pass: 0, ranges: [] }] }));
   expect(never.unread).toContain('no gap and no hole, and of 1 source nothing is stated as read; all are');
   expect(never.notClaimed).toContain('organization o1: any time of it: nothing is stated as read');
+});
+
+test('a kept checkpoint that a fork does not go on from is named before all else, then what stays the word of the operator', () => {
+  const text = (common_size: number) => {
+    const last_note = small().checkpoint('events').toString();
+    const forked = new TestHistory(2).state({ type: 'fork', last_note, common_size, cause: 'restore', by: 'dba' });
+    return reportText(verify(grown(forked, 30), { anchors: [{ name: 'kept', note: small(40).checkpoint('events') }] }));
+  };
+  expect(text(20).split('\n').slice(0, 2)).toEqual([
+    'it does not hold: kept has 40 leaves of generation 1, and generation 2 does not go on from them: behind the fork they are lost or rewritten',
+    expect.stringMatching(/^the operator's word, whatever else holds: that orgtrail was given all that Cloudflare had/),
+  ]);
 });
 
 test('gaps are what ranges lack of a time', () => {

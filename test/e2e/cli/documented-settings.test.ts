@@ -1,0 +1,164 @@
+import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { keyOf, settingNames } from '../../../src/config/settings-list.ts';
+import { printVerifierKey, signatureTypes, verifierKey } from '../../../src/evidence/notes/verifier-key.ts';
+import { sinkTypes } from '../../../src/sinks/registry.ts';
+import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
+
+/*
+ * From each example of a setting with a structure, as the pages have it, to a daemon that runs. What is looked for are forms: a new example is
+ * started as well.
+ */
+
+const OPENSSL = 'openssl';
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const pages = ['README.md', ...readdirSync(root, { recursive: true, encoding: 'utf8' })]
+  .filter((path) => /^(docs|deploy|src)\/.*\.md$|^README\.md$/.test(path) && !path.startsWith('docs/decisions/'))
+  .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+
+interface Example {
+  readonly name: string;
+  readonly value: string;
+  readonly from: string;
+}
+
+const STRUCTURED =
+  /^(?:ORGTRAIL_(?:SINKS|EVIDENCE_ANCHORS|ARCHIVE|FILTERS\w*|SETTLE|SOURCES|ACCOUNTS|ORGANIZATIONS|TRUSTED_PROXIES)|CLOUDFLARE_CREDENTIALS)$/;
+
+/** `NAME=value`, in a shell, a file of settings or a sentence. */
+const assigned = pages.flatMap(({ path, text }): Example[] =>
+  [...text.matchAll(/\b((?:ORGTRAIL|CLOUDFLARE)_[A-Z_]+)=(?:'([^']*)'|"([^"]*)"|([^\s'"`…]+))/g)].flatMap(
+    ([, name = '', ...values]) => {
+      const value = values.find((one) => one !== undefined) ?? '';
+      return STRUCTURED.test(name) ? [{ name, value, from: path }] : [];
+    },
+  ),
+);
+
+/** Blocks of JSON in which each member has the type of a sink. */
+const sinks = pages.flatMap(({ path, text }): Example[] =>
+  [...text.matchAll(/^```json\n(.*?)^```/gms)].flatMap(([, value = '']) => {
+    const types = [...value.matchAll(/"type": ?"([^"]*)"/g)].map(([, type = '']) => type);
+    const isSinks = types.length > 0 && types.every((type) => (sinkTypes as readonly string[]).includes(type));
+    return isSinks ? [{ name: 'ORGTRAIL_SINKS', value, from: path }] : [];
+  }),
+);
+
+/** Anchors in sentences. */
+const anchors = pages.flatMap(({ path, text }): Example[] =>
+  [...text.matchAll(/`((?:witness|tsa):https:[^`\s…]+)`/g)].map(([, value = '']) => ({
+    name: 'ORGTRAIL_EVIDENCE_ANCHORS',
+    value,
+    from: path,
+  })),
+);
+
+const yaml = readFileSync(join(root, 'docs/orgtrail.example.yaml'), 'utf8')
+  .split('\n\n')
+  .slice(1)
+  .map((block) => ({ key: /^ *#(\w+):/m.exec(block)?.[1] ?? '', block }))
+  .filter(({ key, block }) => block.includes(`#${key}: [`) || /^ *#(credentials|sinks|archive):/m.test(block))
+  .map(({ key, block }) => {
+    const isOfGroup = /^ {2}#/m.test(block);
+    // Only the example itself: a file that holds the same is for the tests of files.
+    const lines = block.split('\n').filter((line) => /^ *#(?! \S)/.test(line) && !line.includes(`#${key}_file:`));
+    const text = lines.map((line) => line.replace('#', '')).join('\n');
+    return { key: isOfGroup ? `cloudflare.${key}` : key, text: isOfGroup ? `cloudflare:\n${text}` : text };
+  });
+
+let folder: string;
+let vkey: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'orgtrail-documented-'));
+  const { x = '' } = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
+  const key = verifierKey('witness.example.com/w', signatureTypes.cosignature, Buffer.from(x, 'base64url'));
+  vkey = printVerifierKey(key);
+  execFileSync(OPENSSL, [
+    ...[
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=test',
+    ],
+    ...['-keyout', join(folder, 'cert-key'), '-out', join(folder, 'cert')],
+  ]);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const secretIn = (path: string): string => {
+  if (path.includes('webhook')) return 'https://hooks.example.com/services/secret-of-the-test';
+  if (path.includes('headers')) return 'x-api-key: secret-of-the-test';
+  return 'secret-of-the-test-0123456789';
+};
+
+/** With the placeholders of the pages filled in, and files and directories of this machine in place of theirs. */
+const filledIn = (text: string): string =>
+  text
+    .replaceAll('VKEY', vkey)
+    .replaceAll('…', 'x'.repeat(20))
+    .replaceAll(/\/(?:run\/secrets|etc\/orgtrail|mnt|var\/(?:log|lib)\/orgtrail)\/[^\s"',?&#\]}]*/g, (path) => {
+      const here = join(folder, path);
+      mkdirSync(dirname(here), { recursive: true });
+      if (path.startsWith('/mnt/')) mkdirSync(here, { recursive: true });
+      else if (/ca.*\.pem$/.test(path)) cpSync(join(folder, 'cert'), here);
+      else if (!path.startsWith('/var/')) writeFileSync(here, secretIn(path), { mode: 0o600 });
+      return here;
+    });
+
+/** The daemon runs with these settings, without those of the world that they take the place of. */
+const expectRuns = async (name: string, settings: Readonly<Record<string, string>>): Promise<void> => {
+  await using world = await openWorld({ organizations: 1, entries: 1 });
+  const env: Record<string, string> = { ...world.env };
+  delete env[name];
+  if (name.includes('EVIDENCE') || JSON.stringify(settings).includes('checkpoints')) {
+    env['ORGTRAIL_EVIDENCE_ORIGIN'] = 'audit.example.com/evidence';
+    env['ORGTRAIL_EVIDENCE_KEY_FILE'] = join(folder, 'evidence-key.pem');
+    await runOrgtrail(['evidence', 'init'], { ...env, DATABASE_URL: world.database.url });
+  }
+  await using daemon = await startDaemonProcess({ ...env, ...settings });
+  expect((await daemon.get('/livez')).code).toBe(200);
+  expect(`${daemon.process.stdout()}${daemon.process.stderr()}`).not.toMatch(/TypeError|unexpected error/);
+};
+
+describe('each example of a setting with a structure starts', () => {
+  const examples = [
+    ...new Map([...assigned, ...sinks, ...anchors].map((one) => [`${one.name}=${one.value}`, one])).values(),
+  ];
+
+  test('and there are some of each', () => {
+    const names = [...new Set(examples.map(({ name }) => name))];
+    for (const name of ['ORGTRAIL_SINKS', 'CLOUDFLARE_CREDENTIALS', 'ORGTRAIL_ARCHIVE', 'ORGTRAIL_EVIDENCE_ANCHORS'])
+      expect(names).toContain(name);
+    const of = examples
+      .filter(({ name }) => name === 'ORGTRAIL_EVIDENCE_ANCHORS')
+      .map(({ value }) => value.split(':')[0]);
+    expect([...new Set(of)].toSorted()).toEqual(['file', 's3', 'tsa', 'witness']);
+    expect(yaml.map(({ key }) => key)).toEqual(
+      expect.arrayContaining(['sinks', 'cloudflare.credentials', 'filters', 'archive']),
+    );
+  });
+
+  test.for(
+    examples.map((one) => [`${one.from}: ${one.name}=${one.value.slice(0, 60).replaceAll(/\s+/g, ' ')}`, one] as const),
+  )('%s', async ([, { name, value }]) => await expectRuns(name, { [name]: filledIn(value) }));
+
+  test.for(yaml.map(({ key, text }) => [key, text] as const))('docs/orgtrail.example.yaml: %s', async ([key, text]) => {
+    const file = join(folder, `${key}.yaml`);
+    writeFileSync(file, filledIn(text), { mode: 0o600 });
+    await expectRuns(settingNames.find((name) => keyOf(name) === key) ?? key, { ORGTRAIL_CONFIG: file });
+  });
+});

@@ -1,0 +1,276 @@
+import { execFile as execFileWithCallback } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
+import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
+import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { until } from '../../support/process/until.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+const execFile = promisify(execFileWithCallback);
+const RETENTION_MS = 365 * 86_400_000;
+const january = Date.UTC(2024, 0, 15);
+
+let world: SyncWorld;
+let login: Login;
+let folder: string;
+let env: Readonly<Record<string, string>>;
+
+/** Three events of January 2024 are old enough to be dropped. */
+beforeEach(async () => {
+  world = await openWorld({ organizations: 2, entries: 50 }, { ORGTRAIL_SETTLE: 'none' });
+  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
+  folder = await mkdtemp(join(tmpdir(), 'orgtrail-restored-'));
+  await mkdir(join(folder, 'worm'));
+  const { pool } = world.database;
+  await setRetentionPolicy(pool, RETENTION_MS);
+  await pool.query("select orgtrail_create_partitions('2024-01-01', '2024-01-02')");
+  await commit(
+    pool,
+    await newSource(pool, 'o'),
+    [0, 1, 2].map((minute) => entryText(`old-${minute}`, january + minute * 60_000)),
+  );
+  env = {
+    ...world.env,
+    DATABASE_URL: login.url,
+    ORGTRAIL_LEASE: '2s',
+    ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
+    ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
+    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
+    ORGTRAIL_EVIDENCE_ANCHORS: `file:${join(folder, 'worm')}`,
+  };
+  await runOrgtrail(['evidence', 'init'], env);
+});
+
+afterEach(async () => {
+  await login?.[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** As docs/operations/backup.md restores it. What pg_dump of this machine is too old for is a copy with other tables, as that makes it. */
+const restore = async (how: 'pg_restore' | 'copy'): Promise<TestDatabase> => {
+  if (how === 'copy') return await createTestDatabase({ copyOf: world.database });
+  const dump = join(folder, 'orgtrail.dump');
+  const dumped = await execFile('pg_dump', ['-Fc', '-f', dump, '-d', world.database.url]).catch(() => undefined);
+  if (dumped === undefined) {
+    const copy = await createTestDatabase({ copyOf: world.database });
+    await copy.pool.query(`update feed_head set timeline = 'of the lost tables'`);
+    await copy.pool.query(`update evidence_logs set timeline = 'of the lost tables'`);
+    return copy;
+  }
+  const restored = await createTestDatabase({ empty: true });
+  await execFile('pg_restore', ['-d', restored.url, '--exit-on-error', dump]);
+  return restored;
+};
+
+const at = (database: TestDatabase, account?: Login): string => {
+  const url = new URL(database.url);
+  if (account !== undefined) {
+    const { username, password } = new URL(account.url);
+    Object.assign(url, { username, password });
+  }
+  return url.href;
+};
+
+const isTrue = async ({ pool }: TestDatabase, condition: string): Promise<boolean> =>
+  (await pool.query<{ met: boolean }>(`select (${condition}) as met`)).rows[0]?.met === true;
+
+const SIGNED = `select bool_and(l.signed_size = l.size) and (select e.size from evidence_logs e where e.name = 'events'
+  order by e.generation desc limit 1) = (select h.position from feed_head h) from evidence_logs l
+  where l.generation = (select max(generation) from evidence_logs)`;
+const januaryIn = async ({ pool }: TestDatabase): Promise<number> =>
+  (await pool.query(`select from audit_events where action_time < '2024-02-01' and action_time > '2024-01-01'`))
+    .rowCount ?? 0;
+
+/** One start of the daemon with a retention: what it says of January, which it keeps or drops. */
+const look = async (database: TestDatabase, of: Readonly<Record<string, string>>, word: 'kept' | 'dropped') => {
+  await using daemon = await startDaemonProcess({
+    ...of,
+    DATABASE_URL: at(database, login),
+    ORGTRAIL_RETENTION: '365d',
+  });
+  await daemon.process.waitFor(`${word} a month`);
+  const line = daemon.process
+    .stdout()
+    .split('\n')
+    .find((each) => each.includes(`${word} a month`));
+  return { reason: JSON.parse(line ?? '{}').reason, health: JSON.parse((await daemon.get('/healthz')).text) };
+};
+
+/** The hold is stated, signed and at the anchor, which gets what is signed as a daemon starts. */
+const holdInOriginal = async (): Promise<void> => {
+  const owner = { ...env, DATABASE_URL: world.database.url };
+  const hold = ['hold', 'add', '--all-organizations', '--before', '2024-02-01', '--reason', 'case 17'];
+  expect(await runOrgtrail(hold, owner)).toMatchObject({ code: 0 });
+  {
+    await using _ = await startDaemonProcess(env);
+    await until('the hold is signed', () =>
+      isTrue(
+        world.database,
+        `exists (select from evidence_journal j join evidence_logs l on l.name = 'journal' where j.kind = 'hold' and j.index < l.signed_size)`,
+      ),
+    );
+  }
+  await using _ = await startDaemonProcess(env);
+  const { rows } = await world.database.pool.query(`select index from evidence_journal where kind = 'hold'`);
+  await until('the hold is at the anchor', async () => {
+    const kept = await readdir(join(folder, 'worm/journal/checkpoints'));
+    return kept.some((size) => Number(size) > Number(rows[0]?.index));
+  });
+};
+
+describe.each(['pg_restore', 'copy'] as const)(
+  'behind a restore by %s of a backup that is older than a hold',
+  (how) => {
+    test('nothing is dropped before the holds are confirmed, and the evidence is compared and forked', async () => {
+      {
+        await using _ = await startDaemonProcess(env);
+        await until('all is signed', () => isTrue(world.database, SIGNED));
+      }
+      await using restored = { ...(await restore(how)), [Symbol.asyncDispose]: () => restored.close() };
+      await holdInOriginal();
+      const owner = { ...env, DATABASE_URL: restored.url };
+      const bare = Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('ORGTRAIL_EVIDENCE')));
+
+      const withoutKey = await look(restored, bare, 'kept');
+      expect(withoutKey.reason).toMatch(
+        /^nothing is dropped before \S+: the database .*`orgtrail hold confirm` ends that/,
+      );
+      expect(withoutKey.health.retention_wait).toMatchObject({
+        command: 'orgtrail hold confirm',
+        until: expect.any(String),
+      });
+      expect((await runOrgtrail(['status'], owner)).stdout).toMatch(
+        /^retention drops nothing before \S+: the database/m,
+      );
+      const mine = await runOrgtrail(['hold', 'confirm'], { ...env, DATABASE_URL: at(restored, login) });
+      expect(mine.code).not.toBe(0);
+      expect(await runOrgtrail(['hold', 'confirm', '--by', 'J. Doe'], owner)).toMatchObject({ code: 0 });
+      expect((await runOrgtrail(['hold', 'confirm'], owner)).stderr).toContain('there is nothing to confirm');
+      const { rows: trail } = await restored.pool.query(`select who, route from access_log where kind = 'hold'`);
+      expect(trail).toEqual([{ who: 'J. Doe', route: 'hold confirm' }]);
+      expect((await look(restored, bare, 'kept')).reason).toMatch(
+        /^nothing is dropped: the evidence has not been compared/,
+      );
+
+      {
+        await using daemon = await startDaemonProcess({ ...env, DATABASE_URL: at(restored, login) });
+        await daemon.process.waitFor('nothing is signed');
+      }
+      expect((await look(restored, env, 'kept')).reason).toMatch(/^the evidence is (behind|forked)/);
+      const fork = ['evidence', 'fork', '--reason', 'restored', '--by', 'J. Doe', '--json'];
+      const refused = await runOrgtrail(fork, owner);
+      expect(refused).toMatchObject({ code: 2, stdout: '' });
+      expect(refused.stderr).toMatch(
+        /holds of the old log are not here:\n {2}hold 1 of \S+, all organizations, .*: case 17/,
+      );
+      const forked = await runOrgtrail([...fork, '--without-holds'], owner);
+      expect(JSON.parse(forked.stdout)).toMatchObject({ generation: 2, lost_holds: [{ id: 1, reason: 'case 17' }] });
+      expect((await look(restored, bare, 'kept')).reason).toMatch(/^nothing is dropped: the evidence/);
+      expect(await januaryIn(restored)).toBe(3);
+      {
+        await using _ = await startDaemonProcess({ ...env, DATABASE_URL: at(restored, login) });
+        await until('generation 2 is signed', () => isTrue(restored, SIGNED));
+      }
+      await look(restored, env, 'dropped');
+      expect(await januaryIn(restored)).toBe(0);
+    });
+  },
+);
+
+test('a first start, and the next one, wait for nothing', async () => {
+  {
+    await using _ = await startDaemonProcess(env);
+    await until('all is signed', () => isTrue(world.database, SIGNED));
+  }
+  await look(world.database, env, 'dropped');
+  expect(await januaryIn(world.database)).toBe(0);
+});
+
+test('an anchor that has this log under another feed stops a log that was begun a second time', async () => {
+  const { pool } = world.database;
+  {
+    await using _ = await startDaemonProcess(env);
+    await until('all is signed', () => isTrue(world.database, SIGNED));
+  }
+  {
+    await using _ = await startDaemonProcess(env);
+    await until('it is at the anchor', async () => {
+      const kept = await readdir(join(folder, 'worm/events/checkpoints')).catch(() => []);
+      return kept.length > 0;
+    });
+  }
+  await pool.query('update feed_head set feed_id = gen_random_uuid()');
+  await pool.query(
+    `truncate evidence_logs, evidence_tiles, evidence_checkpoints, evidence_journal, evidence_sources, evidence_month_keys,
+     evidence_anchors, evidence_coverage, evidence_reads`,
+  );
+  await pool.query(`update audit_events set actor_email = 'mallory@example.com' where position = 1`);
+  {
+    await using daemon = await startDaemonProcess(env);
+    await daemon.process.waitFor('nothing is signed');
+    expect(daemon.process.stdout()).toMatch(
+      /worm has a checkpoint of \d+ that this key signed as \S+, of another feed/,
+    );
+    expect((await pool.query('select from evidence_checkpoints')).rowCount).toBe(0);
+    expect((await runOrgtrail(['evidence', 'status'], env)).code).toBe(5);
+  }
+  await mkdir(join(folder, 'other'));
+  await using _ = await startDaemonProcess({ ...env, ORGTRAIL_EVIDENCE_ANCHORS: `file:${join(folder, 'other')}` });
+  await until('with an anchor of its own it is signed', () => isTrue(world.database, SIGNED));
+});
+
+test('restored to before a rotation of the key, the state is not ok, and what it says leads to the next generation', async () => {
+  const newKey = join(folder, 'key-2.pem');
+  {
+    await using _ = await startDaemonProcess(env);
+    await until('all is signed', () => isTrue(world.database, SIGNED));
+  }
+  await using restored = { ...(await restore('pg_restore')), [Symbol.asyncDispose]: () => restored.close() };
+  const rotate = ['evidence', 'key', '--rotate', '--by', 'J. Doe', '--new-key', newKey, '--no-wait'];
+  const original = { ...env, DATABASE_URL: world.database.url };
+  expect(await runOrgtrail([...rotate, '--reason', 'rotation'], original)).toMatchObject({ code: 0 });
+  {
+    await using _ = await startDaemonProcess({ ...env, ORGTRAIL_EVIDENCE_NEXT_KEY_FILE: newKey });
+    const stated = `exists (select from evidence_journal j join evidence_logs l on l.name = 'journal' where j.kind = 'key' and j.index < l.signed_size)`;
+    await until('the rotation is stated', () => isTrue(world.database, stated));
+  }
+  const withNew = { ...env, ORGTRAIL_EVIDENCE_KEY_FILE: newKey, DATABASE_URL: at(restored, login) };
+  const owner = { ...withNew, DATABASE_URL: restored.url };
+  {
+    await using daemon = await startDaemonProcess(withNew);
+    await daemon.process.waitFor('order it once more');
+    expect((await runOrgtrail(['evidence', 'status'], withNew)).stdout).toMatch(
+      /^state +halted: the database failed over or/m,
+    );
+    // As a minute after the last signature.
+    await restored.pool.query(`update evidence_logs set signed_at = signed_at - interval '1 hour', lease_until = null`);
+    await until('the state says what to do', async () => {
+      const { code, stdout } = await runOrgtrail(['evidence', 'status'], withNew);
+      return code === 5 && stdout.includes('orgtrail evidence key --rotate --reason lost');
+    });
+    expect(await runOrgtrail([...rotate, '--reason', 'lost'], owner)).toMatchObject({ code: 0 });
+    await daemon.process.waitFor('nothing is signed');
+  }
+  const fork = ['evidence', 'fork', '--reason', 'restored', '--by', 'J. Doe'];
+  expect(await runOrgtrail(fork, owner)).toMatchObject({ code: 0 });
+  await using _ = await startDaemonProcess(withNew);
+  await until('generation 2 is signed', () => isTrue(restored, SIGNED));
+});
+
+test('a key file that is not there stops signing and no collection, and is looked for again', async () => {
+  const key = join(folder, 'key.pem');
+  await rename(key, `${key}.away`);
+  await using daemon = await startDaemonProcess(env);
+  await daemon.process.waitFor('the evidence cannot be signed here');
+  await until('all is collected', async () => (await world.compare()).missing === 0);
+  await rename(`${key}.away`, key);
+  await until('all is signed', () => isTrue(world.database, SIGNED));
+});
