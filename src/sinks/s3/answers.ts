@@ -33,6 +33,8 @@ export const outcomeOfFault = (fault: S3Fault, settings: S3SinkSettings): Delive
     kind: 'failed',
     reason: todo === undefined ? fault.message : `${fault.message}; ${todo}`,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
+    // What the storage names here is the same for every object.
+    ...((fault.kind === 'slow_down' || (todo !== undefined && fault.kind !== 'denied')) && { because: 'receiver' }),
   };
 };
 

@@ -53,8 +53,10 @@ export const neverRefused = (sink: Sink): Sink => ({
   eventBytes: (event) => sink.eventBytes?.(event) ?? Buffer.byteLength(event.text, 'utf8'),
   deliver: async (delivery, signal) => {
     const outcome = await sink.deliver(delivery, signal);
-    if (outcome.kind === 'failed') return outcome;
+    if (outcome.kind === 'failed') return { ...outcome, because: 'receiver' };
     const refusal = outcome.kind === 'refused' ? outcome.reason : outcome.refused[0]?.reason;
-    return refusal === undefined ? outcome : { kind: 'failed', reason: `an alarm was refused: ${refusal}` };
+    return refusal === undefined
+      ? outcome
+      : { kind: 'failed', reason: `an alarm was refused: ${refusal}`, because: 'receiver' };
   },
 });
