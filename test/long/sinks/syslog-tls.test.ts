@@ -43,7 +43,7 @@ describe.skipIf(missing !== undefined)('over TLS', () => {
   ])('a receiver with a certificate %s gets nothing', async (_, settings, reason) => {
     await using receiver = await startRsyslog({ tls: server });
     const outcome = await tlsSink(receiver.port, settings()).deliver(delivery(3), never());
-    expect(outcome).toEqual({ kind: 'failed', reason: expect.stringMatching(reason) });
+    expect(outcome).toMatchObject({ kind: 'failed', reason: expect.stringMatching(reason) });
     expect(await receiver.received()).toEqual([]);
   });
 
@@ -96,7 +96,7 @@ describe.skipIf(missing !== undefined)('over TLS', () => {
       delivery(1),
       never(),
     );
-    expect(outcome).toEqual({ kind: 'failed', reason: expect.stringMatching(/key values mismatch/) });
+    expect(outcome).toMatchObject({ kind: 'failed', reason: expect.stringMatching(/key values mismatch/) });
   });
 
   test('an end without close_notify proves nothing: rsyslog with gtls, unless tcp_close is said', async () => {
@@ -116,7 +116,7 @@ describe.skipIf(missing !== undefined)('over TLS', () => {
     receiver.signal('SIGSTOP');
     const outcome = await tlsSink(receiver.port, { timeout: '1s' }).deliver(delivery(3), never());
     receiver.signal('SIGCONT');
-    expect(outcome).toEqual({ kind: 'failed', reason: 'no connection within 1s' });
+    expect(outcome).toMatchObject({ kind: 'failed', reason: 'no connection within 1s' });
     expect(await tlsSink(receiver.port).deliver(delivery(3), never())).toEqual({ kind: 'delivered', refused: [] });
     expect(await receiver.received()).toHaveLength(3);
   });
