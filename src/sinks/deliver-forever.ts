@@ -4,6 +4,7 @@ import { LeaseRefused, leasedRun } from '../postgres/leases/leased-run.ts';
 import { sinkBackoffMs } from '../time/backoff.ts';
 import type { DeliveryOutcome } from './delivery.ts';
 import {
+  askedPauseMs,
   type DeliveryFacts,
   type DeliverySizes,
   decideDelivery,
@@ -236,7 +237,9 @@ const deliver = async (
     sizes: worker.sizes,
     batchEvents: config.batchEvents,
   };
-  const othersTaken = needsAnother(facts) ? await tryAnother(worker, begun, kept) : 0;
+  // An alarm is never given up.
+  const mayGiveUp = config.stream !== 'alarms';
+  const othersTaken = mayGiveUp && needsAnother(facts) ? await tryAnother(worker, begun, askedPauseMs(facts), kept) : 0;
   const isOfSeveral = othersTaken >= OTHERS_UNTIL_BLAMED && events.length > 1;
   const last = isOfSeveral ? await attempt(worker, outgoing, kept, true) : outcome;
   return await settle(worker, begun, { ...outgoing, skipped: part.tooOld }, { ...facts, outcome: last, othersTaken });
@@ -249,6 +252,7 @@ const deliver = async (
 const tryAnother = async (
   worker: SinkWorker,
   { batchUntil, failures }: SinkTurn & { readonly batchUntil: number },
+  askedMs: number,
   kept: KeptLease,
 ): Promise<number> => {
   const { context, config, stop, suspect } = worker;
@@ -256,7 +260,9 @@ const tryAnother = async (
   const { events } = await readEvents(worker, batchUntil, undefined, 2 ** (failures % MAX_DISTANCE_POWER));
   const other = events.at(-1);
   if (other === undefined) return 0;
-  await context.time.sleep(BESIDE_PAUSE_MS, AbortSignal.any([stop.asked, kept.lost])).catch(() => {});
+  await context.time
+    .sleep(Math.max(BESIDE_PAUSE_MS, askedMs), AbortSignal.any([stop.asked, kept.lost]))
+    .catch(() => {});
   if (stop.asked.aborted) return 0;
   const outgoing = await createOutgoing([other], config);
   const said = await attempt(worker, outgoing, kept);

@@ -80,6 +80,10 @@ const notTaken = ({ outcome, events }: DeliveryFacts): readonly DeadLetter[] | u
   return outcome.refused.length < events ? undefined : outcome.refused;
 };
 
+/** How long the receiver asks to be left alone; 0 if it does not. */
+export const askedPauseMs = ({ outcome }: DeliveryFacts): number =>
+  Math.min(MAX_PAUSE_MS, outcome.kind === 'failed' ? (outcome.retryAfterMs ?? 0) : 0);
+
 /** Whether it may be the event, or the receiver takes nothing at all: another event will tell. */
 export const needsAnother = (facts: DeliveryFacts): boolean => {
   const { outcome, failures, refusedInRow } = facts;
@@ -107,8 +111,7 @@ export const decideDelivery = (facts: DeliveryFacts, random: number): DeliveryDe
       letters.map(({ index }) => ({ index, reason })),
     );
   }
-  const askedMs = Math.min(MAX_PAUSE_MS, (isFailed && outcome.retryAfterMs) || 0);
-  const afterMs = Math.max(askedMs, sinkBackoffMs(failures + 1, random));
+  const afterMs = Math.max(askedPauseMs(facts), sinkBackoffMs(failures + 1, random));
   const retry = { kind: 'retry', afterMs, sizes: isFailed ? sizesAfterFailure(facts) : sizes } as const;
   if (othersTaken > 0) {
     const waits = `a dead letter after attempt ${OTHERS_UNTIL_BLAMED}, this is ${othersTaken}`;

@@ -53,10 +53,8 @@ export const neverRefused = (sink: Sink): Sink => ({
   eventBytes: (event) => sink.eventBytes?.(event) ?? Buffer.byteLength(event.text, 'utf8'),
   deliver: async (delivery, signal) => {
     const outcome = await sink.deliver(delivery, signal);
-    if (outcome.kind === 'failed') return { ...outcome, because: 'receiver' };
+    if (outcome.kind === 'failed') return outcome;
     const refusal = outcome.kind === 'refused' ? outcome.reason : outcome.refused[0]?.reason;
-    return refusal === undefined
-      ? outcome
-      : { kind: 'failed', reason: `an alarm was refused: ${refusal}`, because: 'receiver' };
+    return refusal === undefined ? outcome : { kind: 'failed', reason: `an alarm was refused: ${refusal}` };
   },
 });

@@ -1,10 +1,11 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { closeSync, constants, createReadStream, openSync, writeSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createProgram } from '../../../src/cli/cli.ts';
@@ -131,8 +132,8 @@ afterAll(async () => {
 });
 
 /** A pipe that is full, whose reader sleeps. */
-const openFullPipe = (path: string) => {
-  execFileSync('mkfifo', [path]);
+const openFullPipe = async (path: string) => {
+  await promisify(execFile)('mkfifo', [path]);
   const both = openSync(path, constants.O_RDWR);
   writeSync(both, Buffer.alloc(PIPE_BYTES));
   return {
@@ -151,7 +152,7 @@ const openFullPipe = (path: string) => {
 /** Runs a command with both ends of its output full; they are read once it does nothing any more. Whether it still was there then. */
 const runBeforeSleepers = async (name: string, args: readonly string[]) => {
   const place = join(folder, name.replaceAll(' ', '-'));
-  const [out, err] = [openFullPipe(`${place}.out`), openFullPipe(`${place}.err`)];
+  const [out, err] = [await openFullPipe(`${place}.out`), await openFullPipe(`${place}.err`)];
   const input = openSync(join(folder, 'stdin'), constants.O_RDONLY);
   const child = spawn(process.execPath, [bundle, ...args], {
     env: { PATH: process.env['PATH'], ...env },
