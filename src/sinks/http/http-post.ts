@@ -141,7 +141,8 @@ const timedOut = (timeoutMs: number): string => `no complete answer within ${tim
 
 const timeoutCodes = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
 
-const unconnectedCodes = new Set([
+/** Of errors that come before anything is sent. */
+export const unconnectedCodes: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
   'EAI_AGAIN',

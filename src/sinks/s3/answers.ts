@@ -1,6 +1,7 @@
 import { parseRetryAfter } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
 import { S3Fault, type S3FaultKind } from '../../s3/s3-fault.ts';
 import type { DeliveryOutcome } from '../delivery.ts';
+import { unconnectedCodes } from '../http/http-post.ts';
 import type { S3SinkSettings } from './settings.ts';
 
 /** What the storage says of an object that is too large for it, or for a proxy before it. */
@@ -33,10 +34,13 @@ export const outcomeOfFault = (fault: S3Fault, settings: S3SinkSettings): Delive
     kind: 'failed',
     reason: todo === undefined ? fault.message : `${fault.message}; ${todo}`,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
-    // What the storage names here is the same for every object.
-    ...((fault.kind === 'slow_down' || (todo !== undefined && fault.kind !== 'denied')) && { because: 'receiver' }),
+    ...(isOfStorage(fault, todo) && { because: 'receiver' }),
   };
 };
+
+/** The same for every object. */
+const isOfStorage = ({ kind, code }: S3Fault, todo: string | undefined): boolean =>
+  kind === 'slow_down' || unconnectedCodes.has(code) || (todo !== undefined && kind !== 'denied');
 
 const todos = (settings: S3SinkSettings): Partial<Record<S3FaultKind, string>> => ({
   wrong_secret: 'check access_key_id and secret_access_key',

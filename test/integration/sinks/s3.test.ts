@@ -247,6 +247,7 @@ test('a host that does not answer is named', async () => {
   const outcome = await sink.deliver(delivery(ordinaryEvents(1, 'native')), never);
   expect(outcome).toEqual({
     kind: 'failed',
+    because: 'receiver',
     reason: expect.stringMatching(/^127\.0\.0\.1:9 does not answer: .*ECONNREFUSED/),
   });
   await sink.close();
