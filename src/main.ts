@@ -22,12 +22,14 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   const isOver = error.code === 'EPIPE';
   if (leaving || (!isOver && isLog)) return;
   leaving = true;
-  if (!isOver)
-    process.stderr.write(`orgtrail: stdout cannot be written, so what is there is not all: ${error.message}\n`);
-  stop.leave(isOver ? exitCodes.done : exitCodes.usage);
+  if (isOver) return stop.leave(exitCodes.done);
+  const said = `orgtrail: stdout cannot be written, so what is there is not all: ${error.message}\n`;
+  process.stderr.write(said, () => stop.leave(exitCodes.usage));
 });
+// What a command says beside its output: it goes on without it.
+process.stderr.on('error', () => {});
 
-const readSettings = () => {
+const readSettings = async () => {
   try {
     // biome-ignore lint/style/noProcessEnv: the one place where the environment enters
     const given = process.env;
@@ -36,11 +38,12 @@ const readSettings = () => {
     return settings;
   } catch (error) {
     if (!(error instanceof OrgtrailError)) throw error;
-    process.stderr.write(`orgtrail: ${error.message}\nTry: ${error.hint}\n`);
-    process.exit(error.exitCode);
+    const { message, hint, exitCode } = error;
+    await new Promise((resolve) => process.stderr.write(`orgtrail: ${message}\nTry: ${hint}\n`, resolve));
+    process.exit(exitCode);
   }
 };
-const { environment, file, names } = readSettings();
+const { environment, file, names } = await readSettings();
 // Loaded only now: as pid 1, a signal that comes before the handlers above is lost.
 const { runCli } = await import('./cli/cli.ts');
 // What a command waits for may be a pause alone, whose timer does not keep the process alive.
@@ -61,6 +64,15 @@ process.exitCode = await runCli(process.argv.slice(2), {
   // On a terminal it says that the terminal was closed.
   ...(process.stdout.isTTY !== true && { onReloadAsked: (listener) => void process.on('SIGHUP', listener) }),
 });
+// What was printed waits in this process until its reader takes it; a signal ends the wait.
+const taken = [process.stdout, process.stderr].map(
+  (stream) => new Promise<void>((resolve) => stream.write('', () => resolve())),
+);
+const stopped = new Promise<void>((resolve) => {
+  if (stop.signal.aborted) resolve();
+  stop.signal.addEventListener('abort', () => resolve());
+});
+await Promise.race([Promise.all(taken), stopped]);
 clearInterval(alive);
 if (stop.signal.aborted && !stop.isTakenOver()) process.exitCode = Number(stop.signal.reason);
 // What is still open by now (a keep-alive socket of a client) must not hold the process.

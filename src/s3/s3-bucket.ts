@@ -13,6 +13,14 @@ interface ObjectFacts {
   readonly lockedUntil: string | undefined;
 }
 
+/** Of the answer to HEAD. */
+interface ObjectHead extends ObjectFacts {
+  /** In hexadecimal: of the object's bytes, unless the storage encrypts them by a key of KMS. */
+  readonly etag: string | undefined;
+  /** As `put` was told it. */
+  readonly sha256: string | undefined;
+}
+
 interface StoredObject extends ObjectFacts {
   readonly bytes: Buffer;
 }
@@ -36,6 +44,8 @@ export interface PutOptions {
   /** Asks the storage to refuse with `exists` if there is such an object. Some storages ignore that. */
   readonly once?: boolean;
   readonly contentType?: string;
+  /** Of the bytes, in hexadecimal: kept beside them as metadata. */
+  readonly sha256?: string;
 }
 
 interface ListOptions {
@@ -69,7 +79,7 @@ export interface S3Bucket {
     signal?: AbortSignal,
   ): Promise<StoredObject | undefined>;
   /** Undefined: there is none, or the whole bucket is missing, which the answer to HEAD does not tell apart. */
-  head(key: string, signal?: AbortSignal): Promise<ObjectFacts | undefined>;
+  head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined>;
   list(options: ListOptions, signal?: AbortSignal): Promise<ListedKeys>;
   close(): Promise<void>;
 }
@@ -82,6 +92,7 @@ export interface BucketOptions extends Omit<S3KeySettings, 'credentialsFile'> {
 
 const TIMEOUT_MS = 10_000;
 const MAX_BYTES = 64 * 1024 * 1024;
+const SHA256_METADATA = 'x-amz-meta-sha256';
 const never = new AbortController().signal;
 
 /** Nothing is connected or read yet. Throws OrgtrailError `configuration` for a ca_file that cannot be read. */
@@ -99,7 +110,12 @@ export const openBucket = (address: S3Address, options: BucketOptions): S3Bucket
       const answer = await send({ method: 'HEAD', key: keyOf(key) }, signal);
       return answer.status === 404
         ? undefined
-        : { ...factsOf(answer), sizeBytes: Number(answer.header('content-length')) };
+        : {
+            ...factsOf(answer),
+            sizeBytes: Number(answer.header('content-length')),
+            etag: answer.header('etag')?.replaceAll('"', ''),
+            sha256: answer.header(SHA256_METADATA),
+          };
     },
     list: async ({ folder, after, limit = 1_000 }, signal) => {
       const start = keyOf('');
@@ -184,11 +200,12 @@ const receiptOf = (answer: S3Answer, key: string): { readonly versionId: string 
 
 const headersOfPut = (
   bytes: Uint8Array,
-  { lockedUntilMs, lockMode = 'COMPLIANCE', encryption, contentType = 'application/octet-stream' }: PutOptions,
+  { lockedUntilMs, lockMode = 'COMPLIANCE', encryption, contentType = 'application/octet-stream', sha256 }: PutOptions,
 ): Readonly<Record<string, string>> => ({
   'content-type': contentType,
   // A lock is refused without it, and bytes that were damaged on the way too.
   'content-md5': createHash('md5').update(bytes).digest('base64'),
+  ...(sha256 !== undefined && { [SHA256_METADATA]: sha256 }),
   ...(lockedUntilMs !== undefined && {
     'x-amz-object-lock-mode': lockMode,
     'x-amz-object-lock-retain-until-date': new Date(lockedUntilMs).toISOString(),

@@ -18,7 +18,7 @@ export type S3FaultKind =
 export class S3Fault extends Error {
   override readonly name = 'S3Fault';
   readonly kind: S3FaultKind;
-  /** As the storage names it; HTTP without a code has its status. */
+  /** As the storage names it; HTTP without a code has its status, no answer the code of the error. */
   readonly code: string;
   /** The `Retry-After` of the answer, as it is. */
   readonly retryAfter: string | undefined;

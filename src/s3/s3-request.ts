@@ -68,7 +68,7 @@ export const createTransport = ({ address, keys, timeoutMs, maxBytes, nowMs }: T
         signal.throwIfAborted();
         if (error instanceof S3Fault) throw error;
         const reason = timeout.aborted ? `no complete answer within ${timeoutMs} ms` : whyNoAnswer(error);
-        throw new S3Fault('network', `${urlOfObject(address, '').host} does not answer: ${reason}`);
+        throw new S3Fault('network', `${urlOfObject(address, '').host} does not answer: ${reason}`, codeOf(error));
       }
     },
     close: () => agent.destroy(),
@@ -135,10 +135,13 @@ const answerOf = async (response: Dispatcher.ResponseData, maxBytes: number): Pr
   };
 };
 
+const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
 const whyNoAnswer = (error: unknown): string => {
   // The one error of undici's that comes without a code.
   if (error instanceof errors.HTTPParserError) return 'the answer is not HTTP: check scheme and port of endpoint';
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  const code = codeOf(error);
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER')
     return `the answer is not TLS: check scheme and port of endpoint (${code})`;
   const words = reasonOf(error);

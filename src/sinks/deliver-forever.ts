@@ -3,7 +3,15 @@ import { type KeptLease, LeaseLostError } from '../postgres/leases/keep-lease.ts
 import { LeaseRefused, leasedRun } from '../postgres/leases/leased-run.ts';
 import { sinkBackoffMs } from '../time/backoff.ts';
 import type { DeliveryOutcome } from './delivery.ts';
-import { type DeliverySizes, decideDelivery, firstSizes } from './delivery-decision.ts';
+import {
+  askedPauseMs,
+  type DeliveryFacts,
+  type DeliverySizes,
+  decideDelivery,
+  firstSizes,
+  needsAnother,
+  OTHERS_UNTIL_BLAMED,
+} from './delivery-decision.ts';
 import { createOutgoing, type Outgoing, outcomeOfAll } from './outgoing.ts';
 import type { DeliveryContext, DeliveryResult, SinkConfig, SinkEvents, SinkTurn } from './ports.ts';
 import { deliverCheckpoint } from './stream/deliver-checkpoint.ts';
@@ -19,6 +27,10 @@ const MAX_IDLE_MS = 2_000;
 /** Of what waits to be filled, within the longest wait: all of it is read again each time. */
 const READINGS_AT_LEAST = 20;
 const DATABASE_PAUSE_MS = 1_000;
+/** Before another event is tried beside one that is not taken: a receiver that it has ended is back by then. */
+const BESIDE_PAUSE_MS = 1_000;
+/** The other one is up to 2 to the power of this many events behind it. */
+const MAX_DISTANCE_POWER = 12;
 const MAX_REASON = 500;
 
 export interface DeliveryStop {
@@ -91,6 +103,8 @@ interface SinkWorker {
   refusals: number;
   /** Not before then it is looked whether the sink lacks a checkpoint. */
   checkpointAtMs: number;
+  /** An event that is not taken alone, and after how many attempts at it in a row another one was. */
+  suspect?: { readonly position: number; readonly othersTaken: number } | undefined;
   /** As it was claimed; undefined if the lease has not been acquired. */
   turn?: SinkTurn | undefined;
 }
@@ -124,20 +138,7 @@ const takeTurn = (worker: SinkWorker): Promise<undefined | LeaseRefused<number |
 const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promise<SinkTurn | undefined> => {
   const { context, config, stop } = worker;
   await offerCheckpoint(worker, kept);
-  const part = await context.store.read({
-    after: turn.position,
-    until: turn.batchUntil,
-    organizationIds: config.organizationIds,
-    accountIds: config.accountIds,
-    copies: config.copies,
-    maxAgeMs: config.maxAgeMs,
-    maxEvents: worker.sizes.ceiling,
-    maxBytes: config.maxBytes ?? MAX_BATCH_BYTES,
-    sink: config.name,
-    stream: config.stream ?? 'entries',
-    startsNow: config.startsNow === true,
-    minSeverity: config.minSeverity,
-  });
+  const part = await readEvents(worker, turn.position, turn.batchUntil, worker.sizes.ceiling);
   if (part.events.length > 0) {
     const restMs = mayWaitMs(config, turn, part);
     return restMs > 0 ? await waitForMore(worker, turn, restMs, kept) : await deliver(worker, turn, part, kept);
@@ -158,6 +159,27 @@ const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promis
   if (!stop.asked.aborted && over.aborted) requireHeld(await context.store.renew(turn));
   return turn;
 };
+
+const readEvents = (
+  { context, config }: SinkWorker,
+  after: number,
+  until: number | undefined,
+  maxEvents: number,
+): Promise<SinkEvents> =>
+  context.store.read({
+    after,
+    until,
+    organizationIds: config.organizationIds,
+    accountIds: config.accountIds,
+    copies: config.copies,
+    maxAgeMs: config.maxAgeMs,
+    maxEvents,
+    maxBytes: config.maxBytes ?? MAX_BATCH_BYTES,
+    sink: config.name,
+    stream: config.stream ?? 'entries',
+    startsNow: config.startsNow === true,
+    minSeverity: config.minSeverity,
+  });
 
 /** Between two deliveries, since a sink takes one at a time. */
 const offerCheckpoint = async (worker: SinkWorker, kept: KeptLease): Promise<void> => {
@@ -205,7 +227,49 @@ const deliver = async (
   kept.renewed(sentAtMs);
   const outcome = await attempt(worker, outgoing, kept);
   const begun = { ...turn, batchUntil: part.scannedTo };
-  return await settle(worker, begun, { ...outgoing, skipped: part.tooOld }, outcome);
+  const { events } = outgoing;
+  const facts = {
+    ...turn,
+    outcome,
+    events: events.length,
+    position: events[0]?.event.position,
+    isIndivisible: isIndivisible(events),
+    sizes: worker.sizes,
+    batchEvents: config.batchEvents,
+  };
+  // An alarm is never given up.
+  const mayGiveUp = config.stream !== 'alarms';
+  const othersTaken = mayGiveUp && needsAnother(facts) ? await tryAnother(worker, begun, askedPauseMs(facts), kept) : 0;
+  const isOfSeveral = othersTaken >= OTHERS_UNTIL_BLAMED && events.length > 1;
+  const last = isOfSeveral ? await attempt(worker, outgoing, kept, true) : outcome;
+  return await settle(worker, begun, { ...outgoing, skipped: part.tooOld }, { ...facts, outcome: last, othersTaken });
+};
+
+/**
+ * Sends one of the events behind the one that is not taken, each time another: its neighbours may be of its kind. It is sent again in its
+ * turn. After how many attempts in a row the receiver took such a one.
+ */
+const tryAnother = async (
+  worker: SinkWorker,
+  { batchUntil, failures }: SinkTurn & { readonly batchUntil: number },
+  askedMs: number,
+  kept: KeptLease,
+): Promise<number> => {
+  const { context, config, stop, suspect } = worker;
+  worker.suspect = undefined;
+  const { events } = await readEvents(worker, batchUntil, undefined, 2 ** (failures % MAX_DISTANCE_POWER));
+  const other = events.at(-1);
+  if (other === undefined) return 0;
+  await context.time
+    .sleep(Math.max(BESIDE_PAUSE_MS, askedMs), AbortSignal.any([stop.asked, kept.lost]))
+    .catch(() => {});
+  if (stop.asked.aborted) return 0;
+  const outgoing = await createOutgoing([other], config);
+  const said = await attempt(worker, outgoing, kept);
+  if (outgoing.delivery === undefined || said.kind !== 'delivered' || said.refused.length > 0) return 0;
+  const othersTaken = (suspect?.position === batchUntil ? suspect.othersTaken : 0) + 1;
+  worker.suspect = { position: batchUntil, othersTaken };
+  return othersTaken;
 };
 
 /** What a sink makes of it. Throws LeaseLostError if the lease has gone meanwhile. */
@@ -213,6 +277,7 @@ const attempt = async (
   { context, config, stop }: SinkWorker,
   outgoing: Outgoing,
   kept: KeptLease,
+  isFailedRefused = false,
 ): Promise<DeliveryOutcome> => {
   const { delivery } = outgoing;
   if (delivery === undefined) return outcomeOfAll(outgoing, { kind: 'delivered', refused: [] });
@@ -220,9 +285,10 @@ const attempt = async (
   let outcome: DeliveryOutcome;
   try {
     signal.throwIfAborted();
-    const said = await config.sink.deliver(delivery, signal);
-    const alone = said.kind === 'refused' && isIndivisible(delivery.events);
-    const all = outcomeOfAll(outgoing, alone ? await deliverOneByOne(config.sink, delivery, signal) : said);
+    const said = isFailedRefused ? undefined : await config.sink.deliver(delivery, signal);
+    const isOneByOne = said === undefined || (said.kind === 'refused' && isIndivisible(delivery.events));
+    const told = isOneByOne ? await deliverOneByOne(config.sink, delivery, signal, isFailedRefused) : said;
+    const all = outcomeOfAll(outgoing, told);
     outcome = withPlainReasons(context, outgoing, all);
   } catch (error) {
     outcome = { kind: 'failed', reason: plainReason(context, reasonOf(error)) };
@@ -258,27 +324,19 @@ const settle = async (
   worker: SinkWorker,
   turn: SinkTurn & { readonly batchUntil: number },
   { events, skipped }: Outgoing & { readonly skipped: number },
-  outcome: DeliveryOutcome,
+  facts: DeliveryFacts,
 ): Promise<SinkTurn | undefined> => {
   const { context, config, stop } = worker;
   const { observer, store } = context;
-  const facts = {
-    ...turn,
-    outcome,
-    events: events.length,
-    isIndivisible: isIndivisible(events),
-    sizes: worker.sizes,
-    batchEvents: config.batchEvents,
-  };
   const decision = decideDelivery(facts, context.random());
+  // A delivery that was cut short by a stop is no failure of the sink.
+  if (decision.kind === 'retry' && stop.hard.aborted) return undefined;
+  worker.sizes = decision.sizes;
   if (decision.kind === 'retry') {
-    // A delivery that was cut short by a stop is no failure of the sink.
-    if (stop.hard.aborted) return undefined;
     requireHeld(await store.fail(turn, decision));
     observer.failed?.({ sink: config.name, ...decision });
     return undefined;
   }
-  worker.sizes = decision.sizes;
   if (decision.kind === 'split') {
     observer.split?.({ sink: config.name, events: events.length });
     return turn;

@@ -37,8 +37,13 @@ export type DeliveryOutcome =
   | { readonly kind: 'delivered'; readonly refused: readonly { readonly index: number; readonly reason: string }[] }
   /** It refuses the delivery as a whole for what is in it, and has none of it: smaller ones may be taken. */
   | { readonly kind: 'refused'; readonly reason: string }
-  /** Nothing is certain; the same delivery is to be retried. */
-  | { readonly kind: 'failed'; readonly reason: string; readonly retryAfterMs?: number };
+  /** Nothing is certain; it is to be retried. Slow: it took too long. Receiver: it cannot be for what is in it. */
+  | {
+      readonly kind: 'failed';
+      readonly reason: string;
+      readonly retryAfterMs?: number;
+      readonly because?: 'slow' | 'receiver';
+    };
 
 /** A place that events are pushed to. One delivery at a time. */
 export interface Sink {

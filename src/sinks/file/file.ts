@@ -64,7 +64,7 @@ export const createFileSink = (settings: Pick<FileSettings, 'path' | 'max_bytes'
       } catch (error) {
         // Opened again, it is cut back to its last whole line.
         await close().catch(() => {});
-        return { kind: 'failed', reason: reasonFor(error) };
+        return { kind: 'failed', reason: reasonFor(error), because: 'receiver' };
       }
     },
     close,

@@ -41,7 +41,8 @@ export const failedWithoutAnswer = async (outcome: Promise<DeliveryOutcome>): Pr
   try {
     return await outcome;
   } catch (error) {
-    if (error instanceof NoAnswer) return { kind: 'failed', reason: error.message };
+    if (error instanceof NoAnswer)
+      return { kind: 'failed', reason: error.message, ...(error.because !== undefined && { because: error.because }) };
     throw error;
   }
 };

@@ -37,6 +37,13 @@ export interface HttpAnswer {
 /** No complete answer came: whether the request took effect is unknown. The message can be shown as a reason. */
 export class NoAnswer extends Error {
   override readonly name = 'NoAnswer';
+  /** Receiver: nothing was sent, since there is no connection. */
+  readonly because: 'slow' | 'receiver' | undefined;
+
+  constructor(message: string, because: 'slow' | 'receiver' | undefined) {
+    super(message);
+    this.because = because;
+  }
 }
 
 /** Posts to one receiver, over a connection that is kept. Follows no redirect. Used by the sinks that speak HTTP. */
@@ -94,7 +101,9 @@ export const createHttpPost = (given: HttpPostOptions): HttpPost => {
         return await readAnswer(response, target);
       } catch (error) {
         options.signal.throwIfAborted();
-        throw new NoAnswer(reasonText(timeout.aborted ? timedOut(timeoutMs) : whyNoAnswer(error, timeoutMs)));
+        const code = codeOf(error) ?? '';
+        if (timeout.aborted || timeoutCodes.has(code)) throw new NoAnswer(reasonText(timedOut(timeoutMs)), 'slow');
+        throw new NoAnswer(reasonText(whyNoAnswer(error)), unconnectedCodes.has(code) ? 'receiver' : undefined);
       }
     },
     close: () => agent.destroy(),
@@ -130,14 +139,28 @@ const readAnswer = async (response: Dispatcher.ResponseData, target: URL): Promi
 
 const timedOut = (timeoutMs: number): string => `no complete answer within ${timeoutMs} ms`;
 
-const whyNoAnswer = (error: unknown, timeoutMs: number): string => {
+const timeoutCodes = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
+
+/** Of errors that come before anything is sent. */
+export const unconnectedCodes: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+const whyNoAnswer = (error: unknown): string => {
   if (!(error instanceof Error)) return 'no answer';
   // The one error of undici's that comes without a code: an answer that is not HTTP.
   if (error instanceof errors.HTTPParserError) return 'the answer is not HTTP: check scheme and port of url';
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  const code = codeOf(error);
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return `the answer is not TLS: check scheme and port of url (${code})`;
   if (code === 'UND_ERR_CONNECT_TIMEOUT') return `no connection within ${CONNECT_TIMEOUT_MS} ms`;
-  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return timedOut(timeoutMs);
   // Happy Eyeballs fails with an AggregateError that has a code and no message.
   const text = code === undefined ? error.message : error.message === '' ? code : `${code} (${error.message})`;
   return isUntrustedCertificate(code) ? `${text}: name the certificate's authority in ca_file` : text;

@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto';
 import { defaultRegion, nameOfPlace, type S3Address } from '../../s3/s3-address.ts';
 import { openBucket, type PutOptions } from '../../s3/s3-bucket.ts';
 import { S3Fault } from '../../s3/s3-fault.ts';
 import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../delivery.ts';
 import type { SinkKind, SinkSurroundings } from '../sink-kind.ts';
-import { isTooLarge, outcomeOfFault } from './answers.ts';
+import { isTooLarge, outcomeOfFault, unproven } from './answers.ts';
 import { packObject, runsByDay } from './pack-object.ts';
 import { type S3SinkSettings, s3SinkSettings } from './settings.ts';
 
@@ -24,11 +25,23 @@ const create = (settings: S3SinkSettings, { aws }: SinkSurroundings): Sink => {
   const putOne = async (events: Run, signal: AbortSignal): Promise<void> => {
     signal.throwIfAborted();
     const { name, contentType, bytes } = await packObject(events, settings.compression);
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
     try {
-      await bucket.put(name, bytes, { contentType, ...putOptions(settings, Date.now()) }, signal);
+      await bucket.put(name, bytes, { contentType, sha256, ...putOptions(settings, Date.now()) }, signal);
     } catch (error) {
-      // Its name says its content: an earlier attempt has put it, and the bucket does not let it be replaced.
       if (!(error instanceof S3Fault && error.kind === 'exists')) throw error;
+      // An earlier attempt may have put it, if the bucket does not let it be replaced. Proxies and policies say the same of what is not there.
+      const found = await bucket.head(name, signal).catch((fault: unknown) => {
+        if (fault instanceof S3Fault) return fault;
+        throw fault;
+      });
+      const md5 = createHash('md5').update(bytes).digest('hex');
+      const isThere =
+        found !== undefined &&
+        !(found instanceof S3Fault) &&
+        found.sizeBytes === bytes.length &&
+        (found.sha256 === sha256 || found.etag === md5);
+      if (!isThere) throw unproven(error, found);
     }
   };
   const put = (run: Run, signal: AbortSignal) => putInHalves(run, (part) => putOne(part, signal));

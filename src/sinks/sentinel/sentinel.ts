@@ -29,7 +29,7 @@ const create = (settings: SentinelSettings): Sink => {
       try {
         return { kind: 'authorized', secret: await tokens.get(signal) };
       } catch (error) {
-        if (error instanceof NoToken) return { kind: 'failed', reason: error.message };
+        if (error instanceof NoToken) return { kind: 'failed', reason: error.message, because: 'receiver' };
         throw error;
       }
     },

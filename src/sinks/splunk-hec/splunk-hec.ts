@@ -92,7 +92,7 @@ const sendWithoutRefused = async (hec: Hec, { events }: Delivery, signal: AbortS
     if (verdict.kind === 'outcome') return verdict.outcome;
     if (verdict.kind === 'taken') {
       const lost = hec.settings.ack ? await whyNotIndexed(hec, verdict.ackId, signal) : undefined;
-      if (lost !== undefined) return { kind: 'failed', reason: lost };
+      if (lost !== undefined) return { kind: 'failed', reason: lost, because: 'slow' };
       break;
     }
     refused.push({ index: rest[verdict.eventNumber] ?? 0, reason: verdict.reason });

@@ -10,17 +10,18 @@ interface Refusal {
 export const isIndivisible = (events: readonly OutgoingEvent[]): boolean =>
   events.every(({ event }) => event.position === events[0]?.event.position);
 
-/** Finds out which of them is refused, by sending each alone. What failed is sent again later, with all others. */
+/** Finds out which of them is refused, by sending each alone. What failed is sent again later, with all others, or is refused as well. */
 export const deliverOneByOne = async (
   sink: Sink,
   delivery: Delivery,
   signal: AbortSignal,
+  isFailedRefused = false,
 ): Promise<DeliveryOutcome> => {
   const refused: Refusal[] = [];
   for (const [index, event] of delivery.events.entries()) {
     const outcome = await sink.deliver({ id: event.key, events: [event] }, signal);
-    if (outcome.kind === 'failed') return outcome;
-    if (outcome.kind === 'refused') refused.push({ index, reason: outcome.reason });
+    if (outcome.kind === 'failed' && !isFailedRefused) return outcome;
+    if (outcome.kind !== 'delivered') refused.push({ index, reason: outcome.reason });
     else refused.push(...outcome.refused.map(({ reason }) => ({ index, reason })));
   }
   return { kind: 'delivered', refused };

@@ -16,7 +16,7 @@ export const tooLate = (timeoutMs: number, isConnected: boolean): Error =>
   );
 
 /** A certificate that is refused is part of the reason: whatever it says, it stays on one line. */
-export const failed = (error: unknown): DeliveryOutcome => ({
+export const failed = (error: unknown): DeliveryOutcome & { readonly kind: 'failed' } => ({
   kind: 'failed',
   reason: cut(oneLine(reasonOf(error)), REASON_LENGTH),
 });

@@ -43,7 +43,10 @@ const create = (settings: SyslogSettings): Sink => {
         return { kind: 'delivered', refused };
       } catch (error) {
         signal.throwIfAborted();
-        return failed(timeout.aborted ? tooLate(settings.timeout, connection !== undefined) : error);
+        const isConnected = connection !== undefined;
+        const outcome = failed(timeout.aborted ? tooLate(settings.timeout, isConnected) : error);
+        if (!isConnected) return { ...outcome, because: 'receiver' };
+        return timeout.aborted ? { ...outcome, because: 'slow' } : outcome;
       } finally {
         connection?.destroy();
       }

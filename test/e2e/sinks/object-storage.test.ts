@@ -6,7 +6,7 @@ import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { until } from '../../support/process/until.ts';
 import { readObjects } from '../../support/s3/read-objects.ts';
-import { type StorageProxy, startStorageProxy } from '../../support/s3/storage-proxy.ts';
+import { type PutFault, type StorageProxy, startStorageProxy } from '../../support/s3/storage-proxy.ts';
 import { type Storage, storages, testBucket } from '../../support/s3/storages.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
@@ -139,5 +139,43 @@ test.runIf(storages.some(({ name, missing }) => name === 'radosgw' && missing ==
     expect(sizes.filter((bytes) => bytes > MAX_BYTES)).toEqual([]);
     expect(sizes.length).toBeGreaterThan(2);
     expect(await right.stop()).toBe(143);
+  },
+);
+
+test.runIf(storages.some(({ name, missing }) => name === 'radosgw' && missing === undefined))(
+  'a 412 is no delivery, whatever it means; a lock is one only of what is there: nothing is lost',
+  async () => {
+    await using stack = new AsyncDisposableStack();
+    const storage = await storages.find(({ name }) => name === 'radosgw')?.start();
+    if (storage === undefined) throw new Error('no radosgw');
+    stack.defer(storage.stop);
+    const bucket = await testBucket(storage, 'orgtrail-e2e');
+    stack.defer(bucket.close);
+    let refused = 0;
+    let isRefusing = true;
+    const nextFault = (): PutFault | undefined => {
+      if (!isRefusing) return undefined;
+      refused += 1;
+      return { status: 412, code: 'PreconditionFailed' };
+    };
+    const proxy = stack.use(await startStorageProxy(storage.endpoint, nextFault));
+    const world = stack.use(await openWorld({ organizations: 1, entries: 200, pageCap: 100 }));
+    const sinks = JSON.stringify({ lake: settingsOf(storage, proxy) });
+    await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_SINKS: sinks });
+    await until('it is refused again and again', async () => refused >= 3);
+    const health = JSON.parse((await daemon.get('/healthz')).text);
+    expect(health.sinks).toMatchObject([{ state: 'failing', position: 0, dead_letters: 0 }]);
+    expect(health.sinks[0].last_error).toMatch(
+      /^the storage did not take the object \(PreconditionFailed\), and does not/,
+    );
+    expect(await readObjects(bucket, 'lake')).toEqual([]);
+    proxy.faults.push('cut_after', { status: 403, code: 'ObjectLockedByBucketPolicy' });
+    isRefusing = false;
+    await until('all is delivered', async () => (await sinkAt(world)) === 200);
+    const positions = (await readObjects(bucket, 'lake')).flatMap(({ lines }) =>
+      lines.map((line) => JSON.parse(line).position),
+    );
+    expect(positions).toEqual(Array.from({ length: 200 }, (_, n) => n + 1));
+    expect(await daemon.stop()).toBe(143);
   },
 );

@@ -107,8 +107,8 @@ describe.each(sinkTypes)('a sink of the kind %s', (type) => {
     // The first may only notice that a connection has ended.
     const first = await attempt(world.sink, events.slice(3));
     const second = await attempt(world.sink, events.slice(3));
-    expect(first).toEqual({ kind: 'failed', reason: expect.stringMatching(/./) });
-    expect(second).toEqual({ kind: 'failed', reason: expect.stringMatching(kind.awayReason) });
+    expect(first).toMatchObject({ kind: 'failed', reason: expect.stringMatching(/./) });
+    expect(second).toMatchObject({ kind: 'failed', reason: expect.stringMatching(kind.awayReason) });
     expectNoSecret(world.settings, [world.sink.target, reasonOf(first), reasonOf(second)]);
     await world.receiver.restart();
     expect(await attempt(world.sink, events.slice(3))).toEqual(delivered);
@@ -120,7 +120,7 @@ describe.each(sinkTypes)('a sink of the kind %s', (type) => {
     const events = world.events(3);
     const hanging = hang?.(world.receiver);
     const outcome = await attempt(world.sink, events);
-    expect(outcome).toEqual({ kind: 'failed', reason: expect.stringMatching(kind.hangReason) });
+    expect(outcome).toMatchObject({ kind: 'failed', reason: expect.stringMatching(kind.hangReason) });
     hanging?.end();
     const patient = createSink(settingsOf(world.receiver));
     expect(await attempt(patient, events)).toEqual(delivered);

@@ -3,10 +3,12 @@ import type { Delivery } from '../../../src/sinks/delivery.ts';
 import { replaySink } from '../../../src/sinks/replay/replay-sink.sql.ts';
 import { readDeadLetters, readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import { registerSinks } from '../../../src/sinks/sinks.sql.ts';
+import { deliverOneByOne } from '../../../src/sinks/stream/indivisible.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitAll, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
 import { createTestSink, startSinkWorker } from '../../support/sinks/delivery-fixture.ts';
+import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
 const EVENTS = 250;
 
@@ -142,16 +144,95 @@ describe('what fails', () => {
     const sink = createTestSink(() => {
       attempts += 1;
       if (attempts === 2) throw new Error('reset');
-      return attempts < 4 ? { kind: 'failed', reason: 's3cret away' } : { kind: 'delivered', refused: [] };
+      return attempts < 3 ? { kind: 'failed', reason: 's3cret away' } : { kind: 'delivered', refused: [] };
     });
     const observer = { failed: ({ reason }: { reason: string }) => void reasons.push(reason) };
     const reasons: string[] = [];
     await using _one = startSinkWorker(database.pool, { name: 'flaky', sink, observer, owner: 'a/1/x' });
     await using _two = startSinkWorker(database.pool, { name: 'flaky', sink, observer, owner: 'b/2/y' });
     await reaches('flaky');
-    expect(reasons).toEqual(['[redacted] away', 'reset', '[redacted] away']);
-    expect(new Set(sink.deliveries.slice(0, 4).map(({ id }) => id)).size).toBe(1);
+    expect(reasons).toEqual(['[redacted] away', 'reset']);
+    expect(new Set(sink.deliveries.slice(0, 3).map(({ id }) => id)).size).toBe(1);
     expect(sink.received()).toEqual(all());
+  });
+
+  test('a receiver that fails for some events alone: they are dead letters, and all others arrive in order', async () => {
+    await register('blind');
+    const bad = new Set([1, 77, 78, 201]);
+    const sink = createTestSink((delivery) =>
+      positionsOf(delivery).some((position) => bad.has(position))
+        ? { kind: 'failed', reason: 'HTTP 403: check the token' }
+        : { kind: 'delivered', refused: [] },
+    );
+    const reasons: string[] = [];
+    const observer = { failed: ({ reason }: { reason: string }) => void reasons.push(reason) };
+    await using _ = startSinkWorker(database.pool, { name: 'blind', sink, observer, speed: 50 });
+    await reaches('blind');
+    const letters = await readDeadLetters(database.pool, 'blind', 100);
+    expect(letters.map(({ position }) => position)).toEqual([...bad]);
+    expect(letters[0]?.reason).toBe(
+      'it alone is not taken, others are, so look at what is in it: HTTP 403: check the token',
+    );
+    expect(reasons).toContain(
+      'one event is not taken, others are: position 77 (a dead letter after attempt 3, this is 2): HTTP 403: check the token',
+    );
+    const probes = sink.deliveries.filter(({ events }) => events.length === 1).flatMap(positionsOf);
+    expect(new Set(sink.received())).toEqual(new Set(all().filter((position) => !bad.has(position))));
+    // What tells whether others are taken comes before its turn, and again in it.
+    expect(sink.received().length - (HEAD - bad.size)).toBe(3 * bad.size);
+    expect(probes.filter((position) => bad.has(position)).length).toBeLessThanOrEqual(6 * bad.size);
+    expect(sink.deliveries.length).toBeLessThan(100);
+  });
+
+  test('a receiver that fails for all: one event an attempt, none is given up, and all arrive when it is back', async () => {
+    await register('away');
+    let isBack = false;
+    const sink = createTestSink(() =>
+      isBack ? { kind: 'delivered', refused: [] } : { kind: 'failed', reason: 'HTTP 403' },
+    );
+    const reasons: string[] = [];
+    const observer = { failed: ({ reason }: { reason: string }) => void reasons.push(reason) };
+    await using _ = startSinkWorker(database.pool, { name: 'away', sink, observer, speed: 50 });
+    await until('it has failed often', async () => reasons.length >= 8);
+    isBack = true;
+    await reaches('away');
+    expect(new Set(reasons)).toEqual(new Set(['HTTP 403']));
+    expect(await status('away')).toMatchObject({ delivered: HEAD, deadLetters: 0 });
+    const sizes = sink.deliveries.map(({ events }) => events.length);
+    expect(sizes.slice(0, 12)).toEqual([100, 100, 100, ...Array(9).fill(1)]);
+    expect(new Set(sink.received())).toEqual(new Set(all()));
+    // It is asked by the next event, and by one behind it: the second one may be the first that it takes.
+    expect(sink.received().length - HEAD).toBeLessThanOrEqual(1);
+  });
+
+  test('a receiver that is slower than its time: smaller deliveries, until they pass', async () => {
+    await register('slow');
+    const sink = createTestSink(({ events }) =>
+      events.length > 20 ? { kind: 'failed', reason: 'too slow', because: 'slow' } : { kind: 'delivered', refused: [] },
+    );
+    await using _ = startSinkWorker(database.pool, { name: 'slow', sink, speed: 50 });
+    await reaches('slow');
+    expect(sink.received()).toEqual(all());
+    const sizes = sink.deliveries.map(({ events }) => events.length);
+    expect(sizes.slice(0, 9)).toEqual([100, 50, 25, 1, 2, 4, 8, 16, 32]);
+    expect(sizes.filter((size) => size > 20).length).toBeLessThanOrEqual(4);
+  });
+
+  test('of several findings at one position, those that are taken are no part of the dead letter', async () => {
+    const taken: string[] = [];
+    const sink = createTestSink(({ events }) => {
+      if (events.some(({ key }) => key === 'b')) return { kind: 'failed', reason: 'no b' };
+      taken.push(...events.map(({ key }) => key));
+      return { kind: 'delivered', refused: [] };
+    });
+    const [event] = ordinaryEvents(1, 'native');
+    const events = ['a', 'b', 'c'].flatMap((key) => (event === undefined ? [] : [{ ...event, key }]));
+    const signal = new AbortController().signal;
+    const outcome = await deliverOneByOne(sink, { id: 'x', events }, signal, true);
+    expect({ outcome, taken }).toEqual({
+      outcome: { kind: 'delivered', refused: [{ index: 1, reason: 'no b' }] },
+      taken: ['a', 'c'],
+    });
   });
 
   test('a process that dies in a delivery: the next one sends the same events under the same id, though there are news', async () => {

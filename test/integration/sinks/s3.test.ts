@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { S3Bucket } from '../../../src/s3/s3-bucket.ts';
 import type { DeliveryOutcome, OutgoingEvent, Sink } from '../../../src/sinks/delivery.ts';
@@ -22,6 +25,7 @@ describe.each(storages)('a sink s3 on $name', ({ name, missing, start }) => {
     let bucket: S3Bucket;
     let proxy: StorageProxy;
     let sinks: Sink[] = [];
+    let alsoAsks: string[] = [];
     beforeAll(async () => {
       storage = await start();
       bucket = await testBucket(storage, 'orgtrail-lake');
@@ -38,7 +42,8 @@ describe.each(storages)('a sink s3 on $name', ({ name, missing, start }) => {
       sinks = [];
       await proxy[Symbol.asyncDispose]();
       // Its account may have no other right.
-      expect([...proxy.methods].filter((method) => method !== 'PUT')).toEqual([]);
+      expect([...proxy.methods].filter((method) => method !== 'PUT')).toEqual(alsoAsks);
+      alsoAsks = [];
     });
 
     const open = (folder: string, more: object = {}): Sink => {
@@ -119,6 +124,7 @@ describe.each(storages)('a sink s3 on $name', ({ name, missing, start }) => {
       const events = ordinaryEvents(5, 'native');
       expect(await put(sink, events)).toEqual({
         kind: 'failed',
+        because: 'receiver',
         reason: expect.stringMatching(
           `^there is no bucket not-yet-${name} \\(NoSuchBucket\\): PUT of prefix/early/.*; create it, or check bucket and endpoint$`,
         ),
@@ -141,12 +147,20 @@ describe.each(storages)('a sink s3 on $name', ({ name, missing, start }) => {
       expect(await readObjects(bucket, 'full')).toHaveLength(1);
     });
 
-    test.each(['ObjectLockedByBucketPolicy', 'RetentionPolicyNotMet', 'ObjectUnderActiveHold'])(
-      'a bucket that lets no object be replaced has it already: %s',
+    test.each(['ObjectLockedByBucketPolicy', 'RetentionPolicyNotMet', 'ObjectUnderActiveHold', 'PreconditionFailed'])(
+      'a bucket that lets no object be replaced: it counts as put once HEAD shows that it is there: %s',
       async (code) => {
+        alsoAsks = ['HEAD'];
         const sink = open(`kept-${code}`);
         const events = ordinaryEvents(5, 'native');
-        proxy.faults.push('cut_after', { status: 403, code });
+        const refusal = { status: code === 'PreconditionFailed' ? 412 : 403, code };
+        proxy.faults.push(refusal, 'cut_after', refusal);
+        expect(await put(sink, events)).toEqual({
+          kind: 'failed',
+          reason: expect.stringMatching(
+            `^the storage did not take the object \\(${code}\\), and does not have it: check .* \\(proxy, WAF\\), its policies and locks$`,
+          ),
+        });
         expect((await put(sink, events)).kind).toBe('failed');
         expect(await put(sink, events)).toEqual(delivered);
         expect((await readObjects(bucket, `kept-${code}`)).map(({ lines }) => lines)).toEqual([linesOf(events)]);
@@ -233,7 +247,37 @@ test('a host that does not answer is named', async () => {
   const outcome = await sink.deliver(delivery(ordinaryEvents(1, 'native')), never);
   expect(outcome).toEqual({
     kind: 'failed',
+    because: 'receiver',
     reason: expect.stringMatching(/^127\.0\.0\.1:9 does not answer: .*ECONNREFUSED/),
   });
   await sink.close();
+});
+
+test.each<[{ readonly status: number; readonly headers?: Record<string, string> }, RegExp]>([
+  [
+    { status: 403 },
+    /not take the object \(HTTP 412\), and whether .* cannot be asked: .*HEAD of .*; allow s3:GetObject below/,
+  ],
+  [
+    { status: 200, headers: { 'content-length': '7' } },
+    /not take the object \(HTTP 412\), and has another one .* of 7 bytes: check locks/,
+  ],
+  [{ status: 503, headers: { 'retry-after': '9' } }, /cannot be asked: the storage is busy/],
+])('a 412 without a condition is no success, if HEAD answers %j', async ({ status, headers = {} }, reason) => {
+  const methods: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    methods.push(request.method);
+    const isPut = request.method === 'PUT';
+    request.resume().on('end', () => response.writeHead(isPut ? 412 : status, isPut ? {} : headers).end());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const settings = { type: 's3', endpoint, bucket: 'audit', access_key_id: 'k', secret_access_key: 's' };
+  const sink = createSink(sinkSettings.parse(settings));
+  const outcome = await sink.deliver(delivery(ordinaryEvents(1, 'native')), never);
+  expect(outcome).toMatchObject({ kind: 'failed', ...(status === 503 && { retryAfterMs: 9_000 }) });
+  expect(reasonOf(outcome)).toMatch(reason);
+  expect(methods).toEqual(['PUT', 'HEAD']);
+  await sink.close();
+  server.close();
 });

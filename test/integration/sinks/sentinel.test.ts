@@ -93,7 +93,7 @@ test.each([
   ],
 ])('%s: the events wait, none becomes a dead letter', async (_, wrong, reason) => {
   await using sink = open(wrong);
-  expect(await attempt(sink, events)).toEqual({ kind: 'failed', reason: expect.stringMatching(reason) });
+  expect(await attempt(sink, events)).toMatchObject({ kind: 'failed', reason: expect.stringMatching(reason) });
   expect(receiver.events()).toEqual([]);
 });
 

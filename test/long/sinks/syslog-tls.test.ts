@@ -43,7 +43,7 @@ describe.skipIf(missing !== undefined)('over TLS', () => {
   ])('a receiver with a certificate %s gets nothing', async (_, settings, reason) => {
     await using receiver = await startRsyslog({ tls: server });
     const outcome = await tlsSink(receiver.port, settings()).deliver(delivery(3), never());
-    expect(outcome).toEqual({ kind: 'failed', reason: expect.stringMatching(reason) });
+    expect(outcome).toMatchObject({ kind: 'failed', reason: expect.stringMatching(reason) });
     expect(await receiver.received()).toEqual([]);
   });
 
@@ -51,7 +51,7 @@ describe.skipIf(missing !== undefined)('over TLS', () => {
     const other = await createCertificate(directory, ca, 'other.example.com');
     await using receiver = await startSyslogNg({ tls: other });
     const outcome = await tlsSink(receiver.port).deliver(delivery(3), never());
-    expect(outcome).toEqual({
+    expect(outcome).toMatchObject({
       kind: 'failed',
       reason: expect.stringContaining("does not match certificate's altnames"),
     });
@@ -78,7 +78,7 @@ describe.skipIf(missing !== undefined)('over TLS', () => {
       expect(outcome.kind).toBe('failed');
       const [cert_file, key_file] = [join(directory, `${name}.crt`), join(directory, `${name}.key`)];
       const sink = tlsSink(receiver.port, { cert_file, key_file });
-      expect(await sink.deliver(delivery(3), never())).toEqual({
+      expect(await sink.deliver(delivery(3), never())).toMatchObject({
         kind: 'failed',
         reason: expect.stringMatching(/^cert_file: ENOENT/),
       });
@@ -96,12 +96,12 @@ describe.skipIf(missing !== undefined)('over TLS', () => {
       delivery(1),
       never(),
     );
-    expect(outcome).toEqual({ kind: 'failed', reason: expect.stringMatching(/key values mismatch/) });
+    expect(outcome).toMatchObject({ kind: 'failed', reason: expect.stringMatching(/key values mismatch/) });
   });
 
   test('an end without close_notify proves nothing: rsyslog with gtls, unless tcp_close is said', async () => {
     await using receiver = await startRsyslog({ tls: server, driver: 'gtls' });
-    expect(await tlsSink(receiver.port).deliver(delivery(3), never())).toEqual({
+    expect(await tlsSink(receiver.port).deliver(delivery(3), never())).toMatchObject({
       kind: 'failed',
       reason: expect.stringContaining('without TLS close_notify'),
     });
@@ -116,7 +116,7 @@ describe.skipIf(missing !== undefined)('over TLS', () => {
     receiver.signal('SIGSTOP');
     const outcome = await tlsSink(receiver.port, { timeout: '1s' }).deliver(delivery(3), never());
     receiver.signal('SIGCONT');
-    expect(outcome).toEqual({ kind: 'failed', reason: 'no connection within 1s' });
+    expect(outcome).toMatchObject({ kind: 'failed', reason: 'no connection within 1s' });
     expect(await tlsSink(receiver.port).deliver(delivery(3), never())).toEqual({ kind: 'delivered', refused: [] });
     expect(await receiver.received()).toHaveLength(3);
   });

@@ -58,7 +58,8 @@ describe('what follows from an attempt at a delivery', () => {
         facts({ kind: 'failed', reason: 'away', ...(retryAfterMs !== undefined && { retryAfterMs }) }, { failures }),
         0,
       );
-    expect(failed()).toEqual({ kind: 'retry', reason: 'away', afterMs: 1_000, misconfigured: false });
+    const again = { kind: 'retry', reason: 'away', misconfigured: false };
+    expect(failed()).toEqual({ ...again, afterMs: 1_000, sizes: firstSizes(500) });
     expect(failed(30_000)).toMatchObject({ afterMs: 30_000 });
     expect(failed(30_000, 20)).toMatchObject({ afterMs: 60_000 });
     expect(failed(86_400_000)).toMatchObject({ afterMs: 3_600_000 });

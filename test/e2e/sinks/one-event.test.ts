@@ -1,0 +1,171 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createServer as createTlsServer } from 'node:tls';
+import { expect, test } from 'vitest';
+import { makeCertificates } from '../../support/network/server-certificates.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { until } from '../../support/process/until.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
+
+const ENTRIES = 700;
+/** Not taken by the receivers that take all others. */
+const BAD = 190;
+const EVENT_MS = 20;
+
+const positionsIn = (text: string): number[] =>
+  [...text.matchAll(/"position":(\d+),/g)].map(([, position]) => Number(position));
+const isBad = (text: string): boolean => positionsIn(text).includes(BAD);
+
+/** Each once, by when it came last: what was tried before its turn comes again in it. */
+const inLastOrder = (stored: readonly number[]): number[] =>
+  stored.filter((position, index) => stored.lastIndexOf(position) === index);
+
+interface Receiver extends AsyncDisposable {
+  readonly port: number;
+  /** Positions, as they came. */
+  readonly stored: number[];
+  /** Requests or connections. */
+  attempts: number;
+}
+
+const listening = async (
+  server: Server,
+  open: Set<Socket>,
+  facts: Omit<Receiver, 'port' | typeof Symbol.asyncDispose>,
+) => {
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.on('error', () => {}).on('close', () => open.delete(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return Object.assign(facts, {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of open) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  });
+};
+
+type Answer = (text: string, response: ServerResponse, request: IncomingMessage) => boolean | Promise<boolean>;
+
+/** `answer` says whether it stores what came; if it has not answered, that is a 200. */
+const startHttp = async (answer: Answer): Promise<Receiver> => {
+  const facts = { stored: [] as number[], attempts: 0 };
+  const server = createServer(async (request, response) => {
+    facts.attempts += 1;
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const text = Buffer.concat(chunks).toString('utf8');
+    if (!(await answer(text, response, request))) return;
+    facts.stored.push(...positionsIn(text));
+    if (!response.destroyed) response.end('{}');
+  });
+  return await listening(server, new Set(), facts);
+};
+
+/** Reads to the end and closes; but of a stream with the bad event no further than to there. */
+const onSyslog =
+  (facts: { stored: number[]; attempts: number }) =>
+  (socket: Socket): void => {
+    facts.attempts += 1;
+    let text = '';
+    socket.on('error', () => {});
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+      if (isBad(text)) socket.pause().removeAllListeners('data');
+    });
+    socket.on('end', () => {
+      if (isBad(text)) return;
+      facts.stored.push(...positionsIn(text));
+      socket.end();
+    });
+  };
+
+const refusing =
+  (status: number): Answer =>
+  (text, response) => {
+    if (!isBad(text)) return true;
+    response.writeHead(status).end('blocked');
+    return false;
+  };
+
+test('one event that a receiver does not take, one slow receiver, one that is away: each has all the others', async () => {
+  await using certificates = await makeCertificates();
+  const { authorityFile, good } = certificates;
+  await using forbidden = await startHttp(refusing(403));
+  await using broken = await startHttp(refusing(500));
+  await using resets = await startHttp((text, _, request) => {
+    if (isBad(text)) request.socket.resetAndDestroy();
+    return !isBad(text);
+  });
+  await using slow = await startHttp(async (text) => {
+    await sleep(EVENT_MS * positionsIn(text).length);
+    return true;
+  });
+  let isOpen = false;
+  await using closed = await startHttp((_, response) => {
+    if (!isOpen) response.writeHead(403).end('who are you');
+    return isOpen;
+  });
+  const tcpFacts = { stored: [] as number[], attempts: 0 };
+  await using tcp = await listening(createTcpServer({ allowHalfOpen: true }, onSyslog(tcpFacts)), new Set(), tcpFacts);
+  const tlsFacts = { stored: [] as number[], attempts: 0 };
+  const tlsServer = createTlsServer({ ...good, allowHalfOpen: true }, onSyslog(tlsFacts));
+  await using tls = await listening(tlsServer, new Set(), tlsFacts);
+
+  const http = (receiver: Receiver) => ({
+    type: 'http',
+    url: `http://127.0.0.1:${receiver.port}/`,
+    gzip: false,
+    timeout: '5s',
+  });
+  const syslog = { type: 'syslog', timeout: '2s' };
+  const bad = { forbidden, broken, resets, tcp, tls };
+  const sinks = {
+    ...Object.fromEntries(
+      Object.entries({ forbidden, broken, resets, slow, closed }).map(([name, each]) => [name, http(each)]),
+    ),
+    tcp: { ...syslog, url: `tcp://127.0.0.1:${tcp.port}` },
+    tls: { ...syslog, url: `tls://localhost:${tls.port}`, ca_file: authorityFile },
+  };
+  await using world = await openWorld({ organizations: 1, entries: ENTRIES, pageCap: 700 });
+  await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_SINKS: JSON.stringify(sinks) });
+  const shown = async () =>
+    JSON.parse((await daemon.get('/healthz')).text).sinks as { name: string; position: number }[];
+  const isAtEnd = (names: readonly string[]) => async () =>
+    (await shown()).filter(({ name, position }) => names.includes(name) && position === ENTRIES).length ===
+    names.length;
+
+  await until('the one that is closed has been asked for a while', async () => closed.attempts >= 7);
+  expect(closed.stored).toEqual([]);
+  isOpen = true;
+  await until('the others have all', isAtEnd(Object.keys(sinks)));
+
+  const all = Array.from({ length: ENTRIES }, (_, n) => n + 1);
+  for (const [name, { stored, attempts }] of Object.entries(bad)) {
+    expect(inLastOrder(stored), name).toEqual(all.filter((position) => position !== BAD));
+    // Three come before their turn and again in it.
+    expect([name, stored.length - ENTRIES + 1 <= 6, attempts < 60]).toEqual([name, true, true]);
+  }
+  expect(inLastOrder(slow.stored)).toEqual(all);
+  expect(slow.stored.length).toBeLessThan(3 * ENTRIES);
+  expect(inLastOrder(closed.stored)).toEqual(all);
+  expect(closed.stored.length).toBeLessThanOrEqual(ENTRIES + 1);
+  const { rows } = await world.database.pool.query<{ sink: string; position: number; reason: string }>(
+    'select sink, position::float8, reason from sink_dead_letters order by sink collate "C"',
+  );
+  const alone = (said: string) => expect.stringMatching(new RegExp(`^it alone is not taken, others are, .*: ${said}`));
+  expect(rows).toEqual([
+    { sink: 'broken', position: BAD, reason: alone('HTTP 500: blocked') },
+    { sink: 'forbidden', position: BAD, reason: alone('HTTP 403: check ') },
+    { sink: 'resets', position: BAD, reason: alone('') },
+    { sink: 'tcp', position: BAD, reason: alone('the receiver has not read everything') },
+    { sink: 'tls', position: BAD, reason: alone('the receiver has not read everything') },
+  ]);
+  const listed = await runInProcess(['sink', 'dead-letters', 'forbidden'], world.ownerEnv);
+  expect(listed.stdout).toContain('it alone is not taken');
+  expect(await daemon.stop()).toBe(143);
+});
