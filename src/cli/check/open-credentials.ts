@@ -36,7 +36,7 @@ export const openCredentials = (credentials: readonly NamedCredential[], connect
   return {
     each: opened,
     api: createApiByCredential({
-      current: () => opened.map((one) => ({ ...one, isUser: !one.principal.isItself() })),
+      current: () => opened.map((one) => ({ ...one, key: one.name, isUser: !one.principal.isItself() })),
       facts: factsOfListings(),
       refusals: createRefusals(nowMs),
       onListingFailed: () => {},

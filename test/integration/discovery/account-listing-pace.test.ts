@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { discoverInTurn } from '../../../src/ingest/sync/discovery/discover.ts';
+import { discoverAccounts } from '../../../src/ingest/sync/discovery/discover-accounts.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
 const env = { ORGTRAIL_SOURCES: 'organizations,accounts' };
@@ -14,7 +15,9 @@ test('once all accounts have been listed, a discovery lists those of a few organ
     world.database.pool.query(`update account_listings set ${set} where scope like $1`, [`${of}:%`]);
   const listed = async (everyMs: number | undefined): Promise<readonly string[]> => {
     const from = world.simulator.requestCount;
-    await discoverInTurn(sync, 0, new AbortController().signal, { accountsForMs: 30_000, ...(everyMs && { everyMs }) });
+    const { signal } = new AbortController();
+    await discoverInTurn(sync, 0, signal);
+    await discoverAccounts(sync, signal, everyMs === undefined ? {} : { forMs: everyMs });
     return world.simulator
       .requests()
       .slice(from)
