@@ -9,7 +9,7 @@ import type { Credential, CredentialSource, LiveCredential } from '../ingest/clo
 import { type CredentialAccess, createApiByCredential } from '../ingest/cloudflare/credentials/by-credential.ts';
 import { createStoredFacts } from '../ingest/cloudflare/credentials/facts.sql.ts';
 import { createRefusals } from '../ingest/cloudflare/credentials/refusals.ts';
-import { type CountedAccess, createSourceBudgets } from '../ingest/cloudflare/credentials/source-budgets.ts';
+import { createSourceBudgets } from '../ingest/cloudflare/credentials/source-budgets.ts';
 import { createPrincipal, type Principal, sharesBudgetOf } from '../ingest/cloudflare/principal.ts';
 import { createProcessLimit, type ProcessLimit, withProcessLimit } from '../ingest/cloudflare/process-limit.ts';
 import { createScrubBudget } from '../ingest/cloudflare/scrub-budget.sql.ts';
@@ -82,7 +82,7 @@ export const openAccessToApi = (parts: AccessParts): ApiAccess => {
     opened.set(credential.name, access);
     return access;
   };
-  const current = (): readonly (CredentialAccess & CountedAccess)[] =>
+  const current = (): readonly CredentialAccess[] =>
     secrets.credentials().map((credential) => {
       const { api, principal, row, key } = open(credential);
       return {

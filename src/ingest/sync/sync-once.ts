@@ -166,7 +166,9 @@ const discoverUntilNothingIsNew = async (
     const last = attempt >= options.retries;
     try {
       const { appeared } = await listWhenFree(context, options);
-      const ofAccounts = options.stopping() ? { appeared: 0, error: undefined } : await discoverAccounts(context, options.signal);
+      const ofAccounts = options.stopping()
+        ? { appeared: 0, error: undefined }
+        : await discoverAccounts(context, options.signal);
       accounts = ofAccounts.error ?? accounts;
       const below = await findSubOrganizations(context, ALL, options.signal);
       if (appeared + ofAccounts.appeared + below === 0 || last) return { organizations: undefined, accounts };

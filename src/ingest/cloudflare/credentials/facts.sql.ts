@@ -27,6 +27,7 @@ export const createStoredFacts = (
   names: () => ReadonlyMap<string, string>,
 ): StoredFacts => {
   let readers = new Map<string, string>();
+  let reads = new Map<string, number>();
   let readerKeys = new Map<string, string | null>();
   let organizationReaders: ReadonlySet<string> = new Set();
   let accounts = new Map<string, Set<string>>();
@@ -37,6 +38,8 @@ export const createStoredFacts = (
     const startMs = nowMs();
     const stored = await readFacts(pool);
     readers = new Map(stored.readers.map((row) => [keyOf(row), row.credential]));
+    reads = new Map();
+    for (const { credential } of stored.readers) reads.set(credential, (reads.get(credential) ?? 0) + 1);
     readerKeys = new Map(stored.readers.map((row) => [keyOf(row), row.reader]));
     organizationReaders = new Set(stored.readers.flatMap((row) => (row.of_organization ? [row.credential] : [])));
     accounts = new Map();
@@ -60,6 +63,7 @@ export const createStoredFacts = (
       return others.length === 0 ? first : undefined;
     },
     reader: (source) => readers.get(keyOf(source)),
+    reads: (name) => reads.get(name) ?? 0,
     hasRead: async ({ name, key }, source) => {
       if (readAtMs === Number.NEGATIVE_INFINITY) await read();
       const known = keyOf(source);
@@ -70,7 +74,9 @@ export const createStoredFacts = (
         [source.kind, source.id, name ?? null, key],
       );
       readerKeys.set(known, key);
-      if (name !== undefined) readers.set(known, name);
+      if (name === undefined) return;
+      if (!readers.has(known)) reads.set(name, (reads.get(name) ?? 0) + 1);
+      readers.set(known, name);
     },
     hasListed: (name, owner, ids) => {
       const listed = setOf(owner === 'account' ? accounts : organizations, name);
