@@ -66,7 +66,10 @@ export interface ReadingCredential {
 /** A daemon that reads sends a request at least every four minutes: to list organizations. */
 export const READER_RESTS_MS = 600_000;
 
-/** Which of these are read with a credential that none of `keys` is, and that has lately been used: what these are refused says nothing of them. */
+/**
+ * Which of these are read, or not read yet and listed, with a credential that none of `keys` is, and that has lately been used: what these are
+ * refused says nothing of them.
+ */
 export const readElsewhere = async (
   pool: Pool,
   sources: readonly SourceKey[],
@@ -74,8 +77,13 @@ export const readElsewhere = async (
 ): Promise<readonly SourceKey[]> => {
   const { rows } = await pool.query<SourceKey>(
     `select s.kind, s.id from unnest($1::text[], $2::text[]) as asked (kind, id) join sources s using (kind, id)
-       join api_budget b on b.credential = s.reader
-     where s.reader <> all($3) and b.next_free_at > clock_timestamp() - make_interval(secs => $4::float8 / 1000)`,
+     where exists (
+       select from api_budget b
+       where b.credential <> all($3) and b.next_free_at > clock_timestamp() - make_interval(secs => $4::float8 / 1000)
+         and (b.credential = s.reader or s.reader is null and (
+           exists (select from organizations o where o.id = s.organization_id and o.listed_by = b.credential)
+           or exists (select from account_organizations l
+             where l.account_id = s.account_id and l.scope = 'credential:' || b.credential and l.missed = 0))))`,
     [sources.map(({ kind }) => kind), sources.map(({ id }) => id), keys, READER_RESTS_MS],
   );
   return rows;
