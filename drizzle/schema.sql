@@ -48,7 +48,11 @@ create table account_listings (
   last_success_at timestamp with time zone,
   last_failure text,
   last_error text,
-  accounts integer
+  accounts integer,
+  lease_owner text,
+  lease_until timestamp with time zone,
+  walk_began_at timestamp with time zone,
+  walk_page text
 );
 
 create table account_organizations (
@@ -69,7 +73,8 @@ create table accounts (
   state text not null default 'active'::text,
   named_by_hand boolean not null default false,
   first_seen_at timestamp with time zone not null default clock_timestamp(),
-  last_seen_at timestamp with time zone not null default clock_timestamp()
+  last_seen_at timestamp with time zone not null default clock_timestamp(),
+  left_at timestamp with time zone
 );
 
 create table alarm_changes (
@@ -524,7 +529,9 @@ create table organizations (
   first_seen_at timestamp with time zone not null default clock_timestamp(),
   last_seen_at timestamp with time zone not null default clock_timestamp(),
   log_asked_at timestamp with time zone,
-  log_open_at_misses integer
+  log_open_at_misses integer,
+  listed_by text collate "C",
+  left_at timestamp with time zone
 );
 
 create table position_jumps (
@@ -631,7 +638,8 @@ create table sources (
   account_id text collate "C",
   access text not null default 'granted'::text,
   refused_since timestamp with time zone,
-  credential text
+  credential text,
+  reader text collate "C"
 );
 
 create table walks (
@@ -664,7 +672,7 @@ alter table access_tokens add constraint access_tokens_hash_key UNIQUE (hash);
 alter table access_tokens add constraint access_tokens_pkey PRIMARY KEY (id);
 alter table access_tokens add constraint access_tokens_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['feed'::text, 'search'::text, 'metrics'::text])));
 alter table account_changes add constraint account_changes_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id);
-alter table account_changes add constraint account_changes_change_check CHECK ((change = ANY (ARRAY['appeared'::text, 'gone'::text, 'refused'::text, 'restored'::text, 'renamed'::text, 'moved'::text])));
+alter table account_changes add constraint account_changes_change_check CHECK ((change = ANY (ARRAY['appeared'::text, 'gone'::text, 'refused'::text, 'restored'::text, 'renamed'::text, 'moved'::text, 'left'::text])));
 alter table account_changes add constraint account_changes_pkey PRIMARY KEY (id);
 alter table account_listings add constraint account_listings_pkey PRIMARY KEY (scope);
 alter table account_organizations add constraint account_organizations_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id);
@@ -756,7 +764,7 @@ alter table holds add constraint holds_reason_check CHECK ((reason <> ''::text))
 alter table lanes add constraint lanes_lane_check CHECK ((lane = ANY (ARRAY['live'::text, 'settle'::text, 'backfill'::text, 'scrub'::text])));
 alter table lanes add constraint lanes_pkey PRIMARY KEY (source_kind, source_id, filter_hash, lane);
 alter table lanes add constraint lanes_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
-alter table organization_changes add constraint organization_changes_change_check CHECK ((change = ANY (ARRAY['appeared'::text, 'gone'::text, 'refused'::text, 'restored'::text, 'renamed'::text, 'moved'::text])));
+alter table organization_changes add constraint organization_changes_change_check CHECK ((change = ANY (ARRAY['appeared'::text, 'gone'::text, 'refused'::text, 'restored'::text, 'renamed'::text, 'moved'::text, 'left'::text])));
 alter table organization_changes add constraint organization_changes_pkey PRIMARY KEY (id);
 alter table organizations add constraint organizations_pkey PRIMARY KEY (id);
 alter table organizations add constraint organizations_state_check CHECK ((state = ANY (ARRAY['active'::text, 'refused'::text, 'gone'::text])));
@@ -5154,7 +5162,7 @@ AS $function$
   on conflict do nothing
 $function$;
 
-CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.account_listings FOR EACH ROW WHEN (((new.next_at > (clock_timestamp() + '25:00:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_success_at > (clock_timestamp() + '00:01:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no listing rests for longer than a day');
+CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.account_listings FOR EACH ROW WHEN (((new.next_at > (clock_timestamp() + '25:00:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_success_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.lease_until > (clock_timestamp() + '01:00:00'::interval)) OR (new.walk_began_at > (clock_timestamp() + '00:01:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no listing rests for longer than a day');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.discovery FOR EACH ROW WHEN (((new.last_success_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.lease_until > (clock_timestamp() + '01:00:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no lease is longer than an hour');
 CREATE TRIGGER evidence_journal_key AFTER INSERT ON public.evidence_journal FOR EACH ROW WHEN ((new.kind = 'key'::text)) EXECUTE FUNCTION orgtrail_note_evidence_key();
 CREATE TRIGGER statement_is_noted AFTER INSERT ON public.evidence_journal FOR EACH ROW WHEN ((new.kind = ANY (ARRAY['coverage'::text, 'schema'::text, 'genesis'::text, 'fork'::text]))) EXECUTE FUNCTION orgtrail_note_statement();
@@ -5191,7 +5199,7 @@ comment on column access_tokens.revoked_as is 'The database account that revoked
 comment on column access_tokens.access_log_proof is 'SHA-256 of what a daemon makes of the token itself at a sign-in, to read access_log and to set sinks back for it; null: made before migration 0061, and does neither.';
 comment on column access_tokens.sees_access_log is 'Its sessions of the console read all of access_log; else the rows of the token alone.';
 comment on column access_tokens.replays_sinks is 'Its sessions of the console may set a sink back.';
-comment on table account_changes is 'What became of accounts, as orgtrail saw it: appeared, gone, refused, restored, renamed, moved.';
+comment on table account_changes is 'What became of accounts, as orgtrail saw it: appeared, gone, refused, restored, renamed, moved, left.';
 comment on column account_changes.id is 'Counts changes.';
 comment on column account_changes.account_id is 'The account.';
 comment on column account_changes.change is 'What happened.';
@@ -5199,7 +5207,7 @@ comment on column account_changes.old_value is 'The name before, or the organiza
 comment on column account_changes.new_value is 'The name since, or the organization since.';
 comment on column account_changes.changed_at is 'When orgtrail saw it.';
 comment on table account_listings is 'Each listing that accounts are found by, with its own pause.';
-comment on column account_listings.scope is 'organization:ID (GET /organizations/{id}/accounts) or credential:NAME (GET /accounts).';
+comment on column account_listings.scope is 'organization:ID (GET /organizations/{id}/accounts) or credential:KEY (GET /accounts): the credential as api_budget names it. Until version 0.2: by its configured name.';
 comment on column account_listings.credential is 'The credential that it was last listed with.';
 comment on column account_listings.next_at is 'It is listed again from then on; null: at once.';
 comment on column account_listings.last_attempt_at is 'When it was last tried.';
@@ -5207,6 +5215,10 @@ comment on column account_listings.last_success_at is 'When it last reached its 
 comment on column account_listings.last_failure is 'The kind of the last failure; null after a success.';
 comment on column account_listings.last_error is 'The same in words.';
 comment on column account_listings.accounts is 'How many accounts its last complete listing named.';
+comment on column account_listings.lease_owner is 'The process that walks it, while lease_until is to come.';
+comment on column account_listings.lease_until is 'When the lease ends, unless it is renewed.';
+comment on column account_listings.walk_began_at is 'When the walk under way began; null: there is none.';
+comment on column account_listings.walk_page is 'Where the walk under way goes on; null: at its first page.';
 comment on table account_organizations is 'Which listing shows which account, and what it says of its organization.';
 comment on column account_organizations.account_id is 'The account.';
 comment on column account_organizations.scope is 'The listing that shows it.';
@@ -5224,6 +5236,7 @@ comment on column accounts.state is 'active; gone: no listing that ever showed i
 comment on column accounts.named_by_hand is 'Named in ORGTRAIL_ACCOUNTS: pulled whether or not a listing shows it.';
 comment on column accounts.first_seen_at is 'When it was first seen.';
 comment on column accounts.last_seen_at is 'When a listing last named it.';
+comment on column accounts.left_at is 'Since when no listing that is read shows it although its audit log answers: it is read on. Null: it is listed, or gone.';
 comment on table alarm_changes is 'Alarms opened and resolved, in order.';
 comment on column alarm_changes.number is 'Numbers the changes; in the order of their commits, with gaps.';
 comment on column alarm_changes.alarm is 'As in alarms.';
@@ -6084,10 +6097,10 @@ comment on column lanes.last_success_at is 'When it last made progress: stored s
 comment on column lanes.last_failure is 'The kind of the last failure, while it is failing.';
 comment on column lanes.last_error is 'The same in words.';
 comment on column lanes.found is 'By UTC day: the entries that it has stored and whose time it has not read to its end yet. With that they go to coverage_readings.found.';
-comment on table organization_changes is 'What became of organizations, as orgtrail saw it: appeared, gone, refused, restored, renamed, moved.';
+comment on table organization_changes is 'What became of organizations, as orgtrail saw it: appeared, gone, refused, restored, renamed, moved, left.';
 comment on column organization_changes.id is 'A number of its own, in the order in which changes were seen.';
 comment on column organization_changes.organization_id is 'Cloudflare''s id of the organization.';
-comment on column organization_changes.change is 'appeared, gone, refused, restored, renamed or moved.';
+comment on column organization_changes.change is 'appeared, gone, refused, restored, renamed, moved or left.';
 comment on column organization_changes.old_value is 'The name or parent before.';
 comment on column organization_changes.new_value is 'The name or parent after.';
 comment on column organization_changes.changed_at is 'When orgtrail saw it; it may have happened earlier.';
@@ -6108,6 +6121,8 @@ comment on column organizations.first_seen_at is 'When a listing first named it.
 comment on column organizations.last_seen_at is 'When a listing last named it.';
 comment on column organizations.log_asked_at is 'When its audit log was last asked whether it still answers, since listings miss the organization.';
 comment on column organizations.log_open_at_misses is 'How many listings had missed it when its audit log last answered; the next question waits for twice as many, or a day.';
+comment on column organizations.listed_by is 'A credential of the process whose listing named it last, as api_budget names it; null: not known. While it sends requests, the listings of others do not miss it.';
+comment on column organizations.left_at is 'Since when no listing shows it although its audit log answers: it is read on. Null: it is listed, or gone.';
 comment on table position_jumps is 'Where positions were left out after a failover or a restore, which may have lost commits: a lost position is never given to another event. A reader whose position lies between from_position and to_position has read events that were lost; they come again, behind to_position.';
 comment on column position_jumps.id is 'A number of its own, from the same series as retention_drops.id. Readers acknowledge it with dropped=.';
 comment on column position_jumps.from_position is 'The last position before the jump.';
@@ -6202,6 +6217,7 @@ comment on column sources.account_id is 'The account whose log it is; null for t
 comment on column sources.access is 'granted; refused: Cloudflare answers 403 for this log.';
 comment on column sources.refused_since is 'Since when it is refused.';
 comment on column sources.credential is 'The credential that reads it.';
+comment on column sources.reader is 'The credential that has read it last, as api_budget names it; null: not known. While it sends requests, what others are refused does not count.';
 comment on view sync_status is 'One row per source: how far behind, what is missing, who holds it, what went wrong last.';
 comment on column sync_status.source_kind is 'organization: the audit log of one.';
 comment on column sync_status.source_id is 'Within the kind: the organization''s id.';

@@ -9,11 +9,12 @@ import type { Credential, CredentialSource, LiveCredential } from '../ingest/clo
 import { type CredentialAccess, createApiByCredential } from '../ingest/cloudflare/credentials/by-credential.ts';
 import { createStoredFacts } from '../ingest/cloudflare/credentials/facts.sql.ts';
 import { createRefusals } from '../ingest/cloudflare/credentials/refusals.ts';
-import { type CountedAccess, createSourceBudgets } from '../ingest/cloudflare/credentials/source-budgets.ts';
+import { createSourceBudgets } from '../ingest/cloudflare/credentials/source-budgets.ts';
 import { createPrincipal, type Principal, sharesBudgetOf } from '../ingest/cloudflare/principal.ts';
 import { createProcessLimit, type ProcessLimit, withProcessLimit } from '../ingest/cloudflare/process-limit.ts';
 import { createScrubBudget } from '../ingest/cloudflare/scrub-budget.sql.ts';
 import type { AuditApi, ScrubLeave, SyncContext } from '../ingest/sync/ports.ts';
+import type { ReadingCredential } from '../ingest/sync/stored-sources/source-leases.sql.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
@@ -40,8 +41,8 @@ export interface ApiAccess {
   /** Undefined: history is not read a second time. */
   readonly scrub: ScrubLeave | undefined;
   readonly budgets: SyncContext['budgets'];
-  /** The names of the credentials that accounts are read with now. */
-  readonly credentials: () => readonly string[];
+  /** Those that are read with now. */
+  readonly credentials: () => readonly ReadingCredential[];
   close(): Promise<void>;
 }
 
@@ -81,13 +82,21 @@ export const openAccessToApi = (parts: AccessParts): ApiAccess => {
     opened.set(credential.name, access);
     return access;
   };
-  const current = (): readonly (CredentialAccess & CountedAccess)[] =>
+  const current = (): readonly CredentialAccess[] =>
     secrets.credentials().map((credential) => {
-      const { api, principal, row } = open(credential);
-      return { ...credential, api, isUser: !principal.isItself(), countedFor: row(), budget: budgetOf(principal) };
+      const { api, principal, row, key } = open(credential);
+      return {
+        ...credential,
+        api,
+        key: key(),
+        isUser: !principal.isItself(),
+        countedFor: row(),
+        budget: budgetOf(principal),
+      };
     });
   const inUse = () => secrets.credentials().map((credential) => open(credential).budget);
-  const facts = createStoredFacts(pool, nowMs);
+  const names = () => new Map(secrets.credentials().map((credential) => [open(credential).key(), credential.name]));
+  const facts = createStoredFacts(pool, nowMs, names);
   return {
     budgets: createSourceBudgets(current, facts),
     api: createApiByCredential({
@@ -105,7 +114,11 @@ export const openAccessToApi = (parts: AccessParts): ApiAccess => {
       blockedSeconds: async () => Math.max(0, ...(await Promise.all(inUse().map((budget) => budget.blockedSeconds())))),
     },
     scrub: openScrub(config, pool, secrets.credentials().map(open)),
-    credentials: () => secrets.credentials().flatMap(({ name, accounts }) => (accounts === false ? [] : [name])),
+    credentials: () =>
+      secrets.credentials().map((credential) => {
+        const { name, accounts } = credential;
+        return { name, key: open(credential).key(), listsAccounts: accounts !== false };
+      }),
     close: async () => {
       await Promise.all(Array.from(opened.values(), (access) => access.close()));
     },
@@ -127,6 +140,8 @@ interface OpenedAccess {
   readonly budget: ApiBudget;
   /** The row of the budget that it counts in before others. */
   readonly row: () => string;
+  /** Its own row. */
+  readonly key: () => string;
   close(): Promise<void>;
 }
 
@@ -168,7 +183,7 @@ const openOne = (parts: AccessParts, { name, source }: LiveCredential, shared: S
     budget: withProcessLimit(budget, shared.limit),
     principal,
   });
-  return { api, principal, budget, row: () => principals().at(-1) ?? fingerprint(), close };
+  return { api, principal, budget, row: () => principals().at(-1) ?? fingerprint(), key: fingerprint, close };
 };
 
 /** The row of a user that is known is the last one. */

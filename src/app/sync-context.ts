@@ -4,6 +4,7 @@ import { laneIntervals } from '../ingest/planning/polling/lane-intervals.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
 import { discoveryPace } from '../ingest/sync/discovery/discovery-pace.ts';
 import type { AuditApi, ScrubLeave, SyncContext, SyncObserver } from '../ingest/sync/ports.ts';
+import type { ReadingCredential } from '../ingest/sync/stored-sources/source-leases.sql.ts';
 import { createSyncStore, type SyncStoreObserver } from '../ingest/sync/sync-store.sql.ts';
 import { WindowLimit } from '../ingest/sync/window-limit.ts';
 import type { Pool } from '../postgres/pool.ts';
@@ -18,8 +19,8 @@ export interface SyncParts {
   readonly kinds: readonly KindPolicy[];
   /** Made known whether or not a listing shows them. */
   readonly namedAccounts: readonly string[];
-  /** The names of the credentials that accounts are read with now. */
-  readonly credentials: () => readonly string[];
+  /** Those that are read with now. */
+  readonly credentials: () => readonly ReadingCredential[];
   /** Of one credential, the smallest: requests in any 5 minutes. */
   readonly smallestBudget: number;
   readonly budgets: SyncContext['budgets'];

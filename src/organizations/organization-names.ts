@@ -44,8 +44,8 @@ export const watchNames = (pool: Pool, api: AuditApi): { names: Names; api: Audi
           yield page;
         }
       },
-      listAccounts: (signal, credential) => seen(api.listAccounts(signal, credential)),
-      listAccountsOf: (organizationId, signal) => seen(api.listAccountsOf(organizationId, signal)),
+      listAccounts: (...asked) => seen(api.listAccounts(...asked)),
+      listAccountsOf: (...asked) => seen(api.listAccountsOf(...asked)),
     },
   };
 };

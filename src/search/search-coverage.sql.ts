@@ -30,7 +30,7 @@ export const collected = `sources s
     when s.account_id is null then $1::text[] is null or s.organization_id = any($1)
     when $2::text[] is not null then s.account_id = any($2)
     else $1 is null or a.organization_id = any($1) or exists (select from account_organizations shown
-      where shown.account_id = a.id and shown.missed = 0 and shown.organization_id = any($1)) end`;
+      where shown.account_id = a.id and shown.organization_id = any($1)) end`;
 
 /** What a search may ask coverage of. */
 export type SearchedPart = Readonly<Record<'since' | 'before' | 'organization', string | undefined>> & {

@@ -98,7 +98,7 @@ const discoveryAlarms = ({ status, tickMs }: AlarmFacts): readonly Alarm[] => {
     ...(accountsRefused === undefined ? [] : [alarm('accounts_refused', 'high', 'Accounts may not be listed')]),
     ...(gone.length === 0
       ? []
-      : [alarm('vanished', 'critical', `Organizations or accounts are gone: ${listOf(gone)}`)]),
+      : [alarm('vanished', 'critical', `Organizations or accounts are gone, or no longer listed: ${listOf(gone)}`)]),
   ];
 };
 

@@ -101,7 +101,7 @@ export interface ApiFacts {
   readonly requestsBlocked: { readonly seconds: number; readonly because: string } | null;
 }
 
-/** Shorter waits, and smaller differences, delay nothing that anyone would notice. */
+/** Shorter waits, and smaller differences, are not noticed. */
 const NOTICED_SECONDS = 60;
 
 /** What is wrong with the clock and with the budget, and what to do. Used by /healthz and `status`. */
@@ -124,7 +124,7 @@ export const apiTroubles = ({ clockAheadSeconds, requestsBlocked }: ApiFacts): r
   return troubles;
 };
 
-/** An organization or account that is gone, and for how long; null: not known. */
+/** An organization or account that is gone, or that no listing shows any more, and for how long; null: not known. */
 export interface GoneFacts {
   readonly goneSeconds: number | null;
 }
@@ -133,8 +133,8 @@ export interface GoneFacts {
 export const VANISHED_SECONDS = 86_400;
 
 /**
- * Which of the organizations and accounts that are gone need attention: those that vanished within a day, and all of them if nothing is
- * left to pull. A pure function of the facts, as `sourceHealth` is; used by /healthz, `status` and the console.
+ * Which of the organizations and accounts that are gone, or have left the listings, need attention: those that did within a day, and all of them if
+ * nothing is left to pull. A pure function of the facts, as `sourceHealth` is; used by /healthz, `status` and the console.
  */
 export const vanishedOf = <T extends GoneFacts>(gone: readonly T[], sources: number): readonly T[] =>
   sources === 0 ? gone : gone.filter(({ goneSeconds }) => goneSeconds !== null && goneSeconds <= VANISHED_SECONDS);

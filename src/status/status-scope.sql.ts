@@ -26,7 +26,7 @@ export const isShown = ({ kinds, organizationIds, accounts = 'all' }: StatusScop
   const { sourceKind, organizationId, accountId, organizationState, accountState } = syncStatus;
   const among = (ids: readonly string[]) => sql`any(${sql.param(ids)}::text[])`;
   const ofOrganization = organizationIds === undefined ? sql`true` : sql`${organizationId} = ${among(organizationIds)}`;
-  const listed = sql`exists (select from account_organizations shown where shown.account_id = ${accountId} and shown.missed = 0
+  const listed = sql`exists (select from account_organizations shown where shown.account_id = ${accountId}
     and shown.organization_id is not null
     and ${organizationIds === undefined ? sql`true` : sql`shown.organization_id = ${among(organizationIds)}`})`;
   const ofAccount =

@@ -78,6 +78,8 @@ export interface AccountStatus extends LogStatus {
 export type SourceStatus = OrganizationStatus | AccountStatus;
 
 interface GoneOrganization extends GoneFacts {
+  /** Its log answers, and is read on. */
+  readonly isReadOn: boolean;
   readonly organizationId: string;
   readonly organizationName: string | null;
   readonly goneAt: Date | null;
@@ -86,6 +88,7 @@ interface GoneOrganization extends GoneFacts {
 
 /** JSON for people and programs has the keys of accounts for accounts alone. */
 interface GoneAccount extends GoneFacts {
+  readonly isReadOn: boolean;
   /** The organization that it belonged to last. */
   readonly organizationId: string | null;
   readonly organizationName: string | null;
@@ -147,7 +150,7 @@ export interface Status extends Omit<Head, 'discovery' | 'retentionWait'> {
     readonly accountsRefused?: string;
   };
   readonly sources: readonly SourceStatus[];
-  /** The organizations that went gone last, newest first, no more than 100 of them; then the accounts likewise. */
+  /** The organizations that went gone last or have left the listings, newest first, no more than 100 of them; then the accounts likewise. */
   readonly gone: readonly GoneOwner[];
 }
 
@@ -170,11 +173,12 @@ export const readFrame = async (pool: Pool, scope: StatusScope): Promise<Omit<St
   const [[head], gone, goneAccounts] = await Promise.all([
     db(pool).select(headColumns).from(feedHead).crossJoin(discovery),
     pool.query<GoneOrganization>(
-      `select o.id as "organizationId", o.name as "organizationName", c.changed_at as "goneAt",
-         extract(epoch from clock_timestamp() - c.changed_at)::float8 as "goneSeconds"
+      `select o.id as "organizationId", o.name as "organizationName", o.left_at is not null as "isReadOn",
+         coalesce(o.left_at, c.changed_at) as "goneAt",
+         extract(epoch from clock_timestamp() - coalesce(o.left_at, c.changed_at))::float8 as "goneSeconds"
        from organizations o ${lastGone}
-       where o.state = 'gone' and ($1::text[] is null or o.id = any($1)) and ($2::text[] is null or 'organization' = any($2))
-       order by c.changed_at desc nulls last, o.id limit ${MAX_GONE}`,
+       where (o.state = 'gone' or o.left_at is not null) and ($1::text[] is null or o.id = any($1)) and ($2::text[] is null or 'organization' = any($2))
+       order by 4 desc nulls last, o.id limit ${MAX_GONE}`,
       [scope.organizationIds ?? null, scope.kinds ?? null],
     ),
     readGoneAccounts(pool, scope),
@@ -225,11 +229,12 @@ const readGoneAccounts = async (pool: Pool, scope: StatusScope): Promise<readonl
   if (!listsAccounts(scope)) return [];
   const { rows } = await pool.query<GoneAccount>(
     `select a.id as "accountId", a.name as "accountName", o.id as "organizationId", o.name as "organizationName",
-       c.changed_at as "goneAt", extract(epoch from clock_timestamp() - c.changed_at)::float8 as "goneSeconds"
+       a.left_at is not null as "isReadOn", coalesce(a.left_at, c.changed_at) as "goneAt",
+       extract(epoch from clock_timestamp() - coalesce(a.left_at, c.changed_at))::float8 as "goneSeconds"
      from accounts a left join organizations o on o.id = a.organization_id left join lateral (
        select max(changed_at) as changed_at from account_changes where account_id = a.id and change = 'gone') c on true
-     where a.state = 'gone' and ($1::text[] is null or a.organization_id = any($1))
-     order by c.changed_at desc nulls last, a.id limit ${MAX_GONE}`,
+     where (a.state = 'gone' or a.left_at is not null) and ($1::text[] is null or a.organization_id = any($1))
+     order by 6 desc nulls last, a.id limit ${MAX_GONE}`,
     [scope.organizationIds ?? null],
   );
   return rows;
@@ -263,11 +268,11 @@ const asHole = ({ sinceMs, beforeMs, reason, message }: SourceRow['firstHoles'][
   message,
 });
 
-/** How many organizations vanished within a day and have not come back. From the tables: the same for every replica. */
+/** How many organizations vanished, or left the listings, within a day and have not come back. From the tables: the same for every replica. */
 export const countVanished = async (pool: Pool): Promise<number> => {
   const { rows } = await pool.query<{ count: number }>(
     `select count(*)::integer as count from organizations o ${lastGone}
-     where o.state = 'gone' and c.changed_at >= clock_timestamp() - make_interval(secs => $1)`,
+     where (o.state = 'gone' or o.left_at is not null) and coalesce(o.left_at, c.changed_at) >= clock_timestamp() - make_interval(secs => $1)`,
     [VANISHED_SECONDS],
   );
   return rows[0]?.count ?? 0;
@@ -283,16 +288,16 @@ export const countOrganizations = async (pool: Pool): Promise<Readonly<Record<st
 export interface GoneAccounts {
   /** How many accounts no listing shows any more and refuse. */
   readonly gone: number;
-  /** How many of them have become so within a day. */
+  /** How many have become so, or have left the listings, within a day. */
   readonly vanished: number;
 }
 
 export const countGoneAccounts = async (pool: Pool): Promise<GoneAccounts> => {
   const { rows } = await pool.query<GoneAccounts>(
-    `select count(*)::integer as gone, (count(*) filter (where (
+    `select (count(*) filter (where a.state = 'gone'))::integer as gone, (count(*) filter (where coalesce(a.left_at, (
          select max(c.changed_at) from account_changes c where c.account_id = a.id and c.change = 'gone'
-       ) >= clock_timestamp() - make_interval(secs => $1)))::integer as vanished
-     from accounts a where a.state = 'gone'`,
+       )) >= clock_timestamp() - make_interval(secs => $1)))::integer as vanished
+     from accounts a where a.state = 'gone' or a.left_at is not null`,
     [VANISHED_SECONDS],
   );
   return rows[0] ?? { gone: 0, vanished: 0 };

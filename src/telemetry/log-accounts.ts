@@ -2,6 +2,10 @@ import type { Logger } from 'pino';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
 import { onceADay } from './once-a-day.ts';
 
+const worrying: readonly string[] = ['gone', 'refused', 'left'];
+const what: Readonly<Record<string, string>> = {
+  left: ': no listing that is read shows it any more; its audit log answers, and is read on',
+};
 /** More new accounts than this in one tick are one line: at the first start all of them are new. */
 const MAX_LINES = 5;
 
@@ -18,7 +22,8 @@ export const logAccounts = (
   return {
     accountChanged: ({ accountId, change }) => {
       if (change === 'appeared') appeared.push(accountId);
-      else logger[change === 'gone' || change === 'refused' ? 'warn' : 'info'](named(accountId), `account ${change}`);
+      else
+        logger[worrying.includes(change) ? 'warn' : 'info'](named(accountId), `account ${change}${what[change] ?? ''}`);
     },
     accountsListed: ({ appeared: news, accounts }) => {
       const ids = appeared;
@@ -43,9 +48,8 @@ export const logAccounts = (
         );
       } else for (const accountId of ids) logger.info(named(accountId), 'account appeared');
     },
-    accountListingEmpty: ({ scope, again }) => {
-      if (again) logger.debug({ scope }, 'a listing of accounts is empty again');
-      else if (mayWarn(`${scope} empty`)) empty.push(scope);
+    accountListingEmpty: ({ scope }) => {
+      if (mayWarn(`${scope} empty`)) empty.push(scope);
     },
     accountListingFailed: ({ scope, error }) => {
       const facts = { scope, failure: error.failure, reason: error.message };

@@ -36,7 +36,8 @@ export const openCredentials = (credentials: readonly NamedCredential[], connect
   return {
     each: opened,
     api: createApiByCredential({
-      current: () => opened.map((one) => ({ ...one, isUser: !one.principal.isItself() })),
+      current: () =>
+        opened.map((one) => ({ ...one, key: one.name, countedFor: one.name, isUser: !one.principal.isItself() })),
       facts: factsOfListings(),
       refusals: createRefusals(nowMs),
       onListingFailed: () => {},
@@ -60,6 +61,7 @@ const factsOfListings = (): StoredFacts => {
     refresh: async () => {},
     hasRead: async () => {},
     reader: () => undefined,
+    reads: () => 0,
     readsOrganizations: () => false,
     lists: (name, source) => idsOf(name, kindOf(source).owner).has(source.id),
     onlyAccount: (name) => {

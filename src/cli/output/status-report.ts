@@ -154,7 +154,9 @@ const vanishedLine = (gone: Status['gone'][number]): string => {
     gone.accountId === undefined
       ? named(gone.organizationId, gone.organizationName)
       : `account ${named(gone.accountId, gone.accountName)}`;
-  return `vanished${when}: ${owner}: it is no longer listed, and its audit log refuses access`;
+  return gone.isReadOn
+    ? `left${when}: ${owner}: no listing that is read shows it any more; its audit log answers, and is read on`
+    : `vanished${when}: ${owner}: it is no longer listed, and its audit log refuses access`;
 };
 
 const refusedAccountsLine = ({ discovery: { accountsRefused } }: Report): readonly string[] =>

@@ -53,6 +53,7 @@ export const healthOf = (
     organization_id: gone.organizationId,
     organization_name: gone.organizationName,
     gone_at: gone.goneAt,
+    ...(gone.isReadOn ? { read_on: true } : {}),
     ...(gone.accountId === undefined ? {} : { account_id: gone.accountId, account_name: gone.accountName }),
   }));
   const state = worst([...statesOf(status, shownSinks), listing, ...(isStopped(evidence) ? ['failing'] : [])]);

@@ -7,12 +7,12 @@ import { pathSegment } from './wire/request.ts';
 
 export interface AccountsApi {
   /**
-   * GET /accounts: what the credential reaches, each account once. The listing is by page numbers, which shift when an account comes or goes
-   * meanwhile: it is complete only if the total that every page says is the same, and as many came.
+   * GET /accounts: what the credential reaches, each account once. The listing is by page numbers, which shift when an account goes meanwhile: the
+   * total, which every page says, tells how far to go back.
    */
-  list(signal: AbortSignal): AsyncGenerator<AccountsPage, void, void>;
+  list(signal: AbortSignal, from?: string): AsyncGenerator<AccountsPage, void, void>;
   /** The accounts of an organization, by page token. */
-  listOf(organizationId: string, signal: AbortSignal): AsyncGenerator<AccountsPage, void, void>;
+  listOf(organizationId: string, signal: AbortSignal, from?: string): AsyncGenerator<AccountsPage, void, void>;
 }
 
 /** The largest page that GET /accounts takes. */
@@ -51,7 +51,7 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
       ];
     });
   return {
-    async *listOf(organizationId, signal) {
+    async *listOf(organizationId, signal, from) {
       const path = `/organizations/${pathSegment(organizationId)}/accounts`;
       const listing: Listing = {
         endpoint: 'organization_accounts',
@@ -60,32 +60,54 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
         signal,
       };
       const seen = new Set<string>();
-      for await (const { items, isLast } of walkByToken(client, listing)) {
-        yield { accounts: readNew(items, seen, organizationId), complete: isLast };
+      for await (const { items, next } of walkByToken(client, listing, from)) {
+        const accounts = readNew(items, seen, organizationId);
+        yield { accounts, next, total: undefined, complete: next === undefined };
       }
     },
-    async *list(signal) {
+    async *list(signal, from) {
       const listing: Listing = { endpoint: 'accounts', path: '/accounts', filters: [], signal };
       const seen = new Set<string>();
-      const totals = new Set<number | undefined>();
       let stale = 0;
-      // The size of a page is only asked for: how many have come tells where the end is.
-      let received = 0;
-      for (let page = 1; page <= MAX_PAGES; page += 1) {
+      let at = readPlace(from);
+      for (let pages = 0; pages < MAX_PAGES; pages += 1) {
         const { result, totalCount } = await getItems(client, listing, [
-          ['page', String(page)],
+          ['page', String(at.page)],
           ['per_page', String(PAGE_SIZE)],
           ['direction', 'asc'],
         ]);
         const accounts = readNew(result, seen);
-        totals.add(totalCount);
-        stale = accounts.length === 0 ? stale + 1 : 0;
-        received += result.length;
-        const isLast = result.length === 0 || (totalCount !== undefined && received >= totalCount);
-        const named = totalCount === undefined ? result.length === 0 : seen.size === totalCount;
-        yield { accounts, complete: isLast && named && totals.size === 1 };
-        if (isLast || stale === MAX_STALE_PAGES) return;
+        const before = at;
+        at = placeBehind(at, result.length, totalCount);
+        stale = accounts.length > 0 || at.page <= before.page ? 0 : stale + 1;
+        const named = from === undefined ? seen.size : at.received;
+        const isEnd = totalCount !== undefined && at.received >= totalCount;
+        const complete = totalCount === undefined ? result.length === 0 : isEnd && named >= totalCount;
+        const isLast = isEnd || result.length === 0 || stale === MAX_STALE_PAGES;
+        yield { accounts, next: isLast ? undefined : JSON.stringify(at), total: totalCount, complete };
+        if (isLast) return;
       }
     },
   };
+};
+
+/** Where a listing by page numbers goes on. The size of a page is only asked for: how many have come tells where the end is. */
+const placeSchema = z.object({ page: z.int().positive(), received: z.int().nonnegative(), total: z.int().optional() });
+type Place = z.infer<typeof placeSchema>;
+
+const readPlace = (from: string | undefined): Place => {
+  const { data } = placeSchema.safeParse(from === undefined ? undefined : JSON.parse(from));
+  return data ?? { page: 1, received: 0 };
+};
+
+/**
+ * If so many accounts have gone since the pages before, as many of those that follow have come to stand on pages that have been read. Each goes back
+ * once: only below the lowest total so far.
+ */
+const placeBehind = ({ page, received, total }: Place, items: number, totalCount = total): Place => {
+  const gone = total === undefined || totalCount === undefined ? 0 : total - totalCount;
+  if (gone <= 0) return { page: page + 1, received: received + items, total: total ?? totalCount };
+  const perPage = Math.max(1, Math.round(received / Math.max(1, page - 1)));
+  const back = Math.min(page - 1, Math.ceil(gone / perPage));
+  return { page: page - back, received: Math.max(0, received - back * perPage), total: totalCount };
 };

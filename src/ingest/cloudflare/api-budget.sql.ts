@@ -18,7 +18,7 @@ export interface ApiBudgetOptions extends CountedRows {
 }
 
 export interface ApiBudget {
-  acquire(signal: AbortSignal): Promise<void>;
+  acquire(signal: AbortSignal, isListing?: boolean): Promise<void>;
   pause(durationMs: number, reason: 'retry_after' | 'ratelimit'): Promise<void>;
   /** Requests that could go out at once now. For the metric. */
   available(): Promise<number>;
@@ -87,7 +87,7 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
   });
 
   return {
-    acquire: (signal) => permits.acquire(signal),
+    acquire: (signal, isListing) => permits.acquire(signal, isListing),
     pause: async (durationMs, reason) => {
       permits.drop();
       await pool.query(

@@ -89,8 +89,8 @@ export const connectAuditApi = ({
     listOrganizations: async function* (filter, signal) {
       for await (const page of organizations.list({ ...filter, signal })) yield page.map(toFound);
     },
-    listAccounts: (signal) => accounts.list(signal),
-    listAccountsOf: (organizationId, signal) => accounts.listOf(organizationId, signal),
+    listAccounts: (signal, _, from) => accounts.list(signal, from),
+    listAccountsOf: (organizationId, signal, from) => accounts.listOf(organizationId, signal, from),
     getOrganization: async (id, signal) => {
       const organization = await organizations.get(id, signal);
       return organization === undefined ? { id } : toFound(organization);

@@ -31,12 +31,14 @@ const MOST_AHEAD = 16;
 const LEAST_WAIT_MS = 5;
 
 interface Waiting {
+  readonly isListing: boolean;
   readonly admit: () => void;
   readonly fail: (reason: unknown) => void;
 }
 
 /**
- * Permits for the requests of one process, in the order of their coming. Those that wait at the same time take theirs together, and one
+ * Permits for the requests of one process, in the order of their coming; but a listing that waits has every second one, however many others wait:
+ * what it finds would else be read hours later. Those that wait at the same time take theirs together, and one
  * that comes soon after others takes twice as many ahead as they were.
  */
 export class Permits {
@@ -49,6 +51,7 @@ export class Permits {
   #used = 0;
   #sentAtMs = Number.NEGATIVE_INFINITY;
   #dropped = 0;
+  #lastWasListing = false;
   #isTaking = false;
   /** While there is none: what ends the wait, and until when it lasts. */
   #sleep: { readonly end: AbortController; readonly untilMs: number; readonly because: string } | undefined;
@@ -58,14 +61,14 @@ export class Permits {
   }
 
   /** Resolves when a request may go out. Rejects with the signal's reason, or with the error of a statement. */
-  async acquire(signal: AbortSignal): Promise<void> {
+  async acquire(signal: AbortSignal, isListing = false): Promise<void> {
     signal.throwIfAborted();
     if (this.#options.name() !== this.#name) {
       this.drop();
       this.#sleep?.end.abort();
     }
     if (this.#waiting.size === 0 && this.#use()) return;
-    await this.#join(signal);
+    await this.#join(signal, isListing);
   }
 
   /** What was taken ahead is not used: requests have to stop. */
@@ -74,9 +77,9 @@ export class Permits {
     this.#dropped += 1;
   }
 
-  async #join(signal: AbortSignal): Promise<void> {
+  async #join(signal: AbortSignal, isListing: boolean): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiting: Waiting = { admit: resolve, fail: reject };
+    const waiting: Waiting = { isListing, admit: resolve, fail: reject };
     const onAbort = (): void => {
       this.#leave(waiting);
       reject(signal.reason);
@@ -131,16 +134,22 @@ export class Permits {
     this.#sentAtMs = sentAtMs;
     const taken = await take(this.#waiting.size, ahead);
     let left = taken;
-    for (const waiting of this.#waiting) {
-      if (left === 0) break;
-      left -= 1;
+    for (; left > 0 && this.#waiting.size > 0; left -= 1) {
       this.#used += 1;
-      this.#waiting.delete(waiting);
-      waiting.admit();
+      this.#admitNext();
     }
     this.#held = dropped === this.#dropped && this.#name === name() ? left : 0;
     this.#heldUntilMs = sentAtMs + HELD_MS;
     return taken;
+  }
+
+  #admitNext(): void {
+    const [first] = this.#waiting;
+    const inTurn = [...this.#waiting].find(({ isListing }) => isListing !== this.#lastWasListing) ?? first;
+    if (inTurn === undefined) return;
+    this.#lastWasListing = inTurn.isListing;
+    this.#waiting.delete(inTurn);
+    inTurn.admit();
   }
 
   async #waitForMore(): Promise<void> {

@@ -36,8 +36,8 @@ export const createProcessLimit = (options: ProcessLimitOptions): ProcessLimit =
 /** The budget of a principal, below the limit of the process. */
 export const withProcessLimit = <Budget extends RequestBudget>(budget: Budget, limit: ProcessLimit): Budget => ({
   ...budget,
-  acquire: async (signal) => {
-    await budget.acquire(signal);
+  acquire: async (signal, isListing) => {
+    await budget.acquire(signal, isListing);
     await limit(signal);
   },
 });

@@ -151,7 +151,7 @@ export interface FoundAccount {
 }
 
 /** What a listing changed, or the answer of a log, for logs and metrics. */
-type Change = 'appeared' | 'gone' | 'refused' | 'restored' | 'renamed' | 'moved';
+type Change = 'appeared' | 'gone' | 'refused' | 'restored' | 'renamed' | 'moved' | 'left';
 
 export interface OrganizationChange {
   readonly organizationId: string;

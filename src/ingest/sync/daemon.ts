@@ -1,5 +1,6 @@
 import { ApiError } from '../../errors.ts';
 import { discoverInTurn, readProfiles } from './discovery/discover.ts';
+import { discoverAccounts } from './discovery/discover-accounts.ts';
 import { findSubOrganizations } from './discovery/sub-organizations.ts';
 import { type JobPlan, planJobs } from './plan-jobs.ts';
 import { RememberedSources } from './planning-round/remembered-sources.ts';
@@ -10,6 +11,8 @@ import { type Job, type WorkLeft, WorkPool } from './work-pool.ts';
 
 /** A lane that rests for no longer goes on by itself; the others wait for a tick. */
 const SHORT_REST_MS = 10_000;
+/** What pages of a long listing bring is planned so often. */
+const PLAN_FOUND_MS = 5_000;
 /** After a listing, so many organizations are asked about, for each kind of detail: nothing is less urgent. */
 const DETAILS_AT_ONCE = 5;
 
@@ -38,7 +41,7 @@ export interface SyncDaemon {
 }
 
 /**
- * At every tick one replica lists the organizations; each plans what is due, and its pool works it off. A tick replaces
+ * At every tick one replica lists the organizations, and accounts are listed beside that; each plans what is due, and its pool works it off. A tick replaces
  * what waits in the pool, so that live comes first again, and leaves alone what is under way. Pulling never waits for the
  * listing, unless nothing is known yet; organizations that it finds are planned as soon as it has ended.
  */
@@ -71,11 +74,16 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
     const { jobs } = await planJobs(context, time, false, remembered);
     if (!stopping()) pool.refill(jobs);
   };
-  const listing = createListing(context, options, plan);
+  const accounts = createAccountListing(context, options, plan);
+  const listing = createListing(context, options, async () => {
+    accounts.begin();
+    await plan();
+  });
   return {
     tick: async () => {
       ticking = true;
       const organizationsListed = listing.begin();
+      accounts.begin();
       if ((await planningTime(context)) === undefined) await organizationsListed;
       await plan();
     },
@@ -93,6 +101,7 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
     },
     idle: async () => {
       await listing.idle();
+      await accounts.idle();
       await pool.idle();
     },
   };
@@ -102,22 +111,17 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
 const remainingLanes = (result: TurnResult): WorkLeft['lanes'] =>
   result.kind === 'idle' ? [] : result.kind === 'held' ? undefined : result.lanes;
 
-/** Keeps one listing under way; what it finds is planned at once. */
-const createListing = (context: SyncContext, options: DaemonOptions, plan: () => Promise<void>) => {
+/** Keeps one listing of organizations under way; what it finds is planned at once. */
+const createListing = (context: SyncContext, options: DaemonOptions, found: () => Promise<void>) => {
   const { signal, stopping, onError, tickMs } = options;
   let underWay: Promise<void> | undefined;
-  let organizations = Promise.withResolvers<void>();
   let details: Promise<void> | undefined;
   const list = async (): Promise<void> => {
     try {
       const paceMs = context.discoveryPace.organizationsMs(context.organizationListing.requests);
-      const result = await discoverInTurn(context, paceMs <= tickMs ? tickMs / 2 : paceMs, signal, {
-        accountsForMs: tickMs,
-        everyMs: Math.max(1, Math.ceil(paceMs / tickMs)) * tickMs,
-        organizationsListed: organizations.resolve,
-      });
+      const result = await discoverInTurn(context, paceMs <= tickMs ? tickMs / 2 : paceMs, signal);
       if (!('appeared' in result) || stopping()) return;
-      if (result.appeared > 0) await plan();
+      if (result.appeared > 0) await found();
       details ??= readDetails(context, signal)
         .catch(onError)
         .finally(() => {
@@ -131,18 +135,56 @@ const createListing = (context: SyncContext, options: DaemonOptions, plan: () =>
   return {
     /** Resolves when organizations are known, or when the listing has ended without. */
     begin: (): Promise<void> => {
-      if (underWay === undefined) {
-        organizations = Promise.withResolvers();
-        underWay = list().finally(() => {
-          underWay = undefined;
-          organizations.resolve();
-        });
-      }
-      return organizations.promise;
+      underWay ??= list().finally(() => {
+        underWay = undefined;
+      });
+      return underWay;
     },
     idle: async (): Promise<void> => {
       await underWay;
       await details;
+    },
+  };
+};
+
+/** Keeps the listings of accounts under way while some are due; what a page of them brings is planned within seconds. */
+const createAccountListing = (context: SyncContext, options: DaemonOptions, plan: () => Promise<void>) => {
+  const { signal, stopping, onError, tickMs } = options;
+  const { time } = context;
+  let underWay: Promise<void> | undefined;
+  let planning: Promise<void> | undefined;
+  let plannedAtMs = Number.NEGATIVE_INFINITY;
+  const planSoon = async (): Promise<void> => {
+    await time.sleep(Math.max(0, plannedAtMs + PLAN_FOUND_MS - time.nowMs()), signal);
+    plannedAtMs = time.nowMs();
+    if (!stopping()) await plan();
+  };
+  const found = (): void => {
+    planning ??= planSoon()
+      .catch((error: unknown) => {
+        if (!signal.aborted) onError(error);
+      })
+      .finally(() => {
+        planning = undefined;
+      });
+  };
+  const list = async (): Promise<void> => {
+    try {
+      for (let more = true; more && !stopping(); )
+        ({ more } = await discoverAccounts(context, signal, { forMs: tickMs, found }));
+    } catch (error) {
+      if (!(error instanceof ApiError)) onError(error);
+    }
+  };
+  return {
+    begin: (): void => {
+      underWay ??= list().finally(() => {
+        underWay = undefined;
+      });
+    },
+    idle: async (): Promise<void> => {
+      await underWay;
+      await planning;
     },
   };
 };

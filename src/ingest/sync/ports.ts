@@ -35,7 +35,11 @@ export interface ListingFilter {
 
 export interface AccountsPage {
   readonly accounts: readonly FoundAccount[];
-  /** True on the last page of a listing that has certainly named all there are. */
+  /** Where the listing goes on, for this process or another one; undefined: this was its last page. */
+  readonly next: string | undefined;
+  /** How many accounts the listing counts; undefined: it does not say, or some are left out. */
+  readonly total: number | undefined;
+  /** False on a last page that is not the end: the pages ran in a circle. */
   readonly complete: boolean;
 }
 
@@ -45,6 +49,12 @@ export interface DueListing {
   readonly organizationId: string | undefined;
   /** The one whose accounts are listed. */
   readonly credential: string | undefined;
+  /** Another process walks it now. */
+  readonly holder: string | undefined;
+  /** Who walked it and is known to be dead. */
+  readonly dead?: string | undefined;
+  /** When it was tried last, as the database says it. */
+  readonly lastAttempt: string | undefined;
 }
 
 /** What sync needs of Cloudflare. Failures are ApiError; an abort throws the signal's reason. */
@@ -57,12 +67,12 @@ export interface AuditApi {
   /** The listing, page by page: all of it, these ids only, or what is below an organization. */
   listOrganizations(filter: ListingFilter, signal: AbortSignal): AsyncIterable<readonly FoundOrganization[]>;
   /**
-   * The accounts that a credential reaches (GET /accounts), page by page; the last page says whether the listing is known to be complete.
+   * The accounts that a credential reaches (GET /accounts), page by page, or from where an earlier page said that it goes on.
    * `credential` names one of several.
    */
-  listAccounts(signal: AbortSignal, credential?: string): AsyncIterable<AccountsPage>;
+  listAccounts(signal: AbortSignal, credential?: string, from?: string): AsyncIterable<AccountsPage>;
   /** The accounts of an organization. */
-  listAccountsOf(organizationId: string, signal: AbortSignal): AsyncIterable<AccountsPage>;
+  listAccountsOf(organizationId: string, signal: AbortSignal, from?: string): AsyncIterable<AccountsPage>;
   getOrganization(id: string, signal: AbortSignal): Promise<FoundOrganization>;
   /** Whether the log still answers: `refused` is 403, and that there is no such organization. Any other failure throws. */
   probeAuditLog(source: SourceKey, signal: AbortSignal): Promise<'open' | 'refused'>;
@@ -74,8 +84,8 @@ export interface AuditApi {
 
 /** How a listing of accounts ended. */
 export type AccountListingEnd =
-  /** It was complete, and named these. If that is none, it rests for `emptyRestMs` only, until it has been empty twice in a row. */
-  | { readonly seen: ReadonlySet<string>; readonly restMs: number; readonly emptyRestMs: number }
+  /** It was complete. If it named none, it rests for `emptyRestMs` only, until it has been empty twice in a row. */
+  | { readonly restMs: number; readonly emptyRestMs: number }
   | { readonly failure: string; readonly message: string; readonly restMs: number };
 
 /** What sync needs of the store. All of it is safe to repeat. */
@@ -129,13 +139,20 @@ export interface SyncStore {
    * listed all accounts that it reaches, of single organizations no more than so many, beside those whose own logs tell of accounts.
    */
   dueAccountListings(limit: number, mostOfOrganizations: number): Promise<readonly DueListing[]>;
-  /** Stores what a page of a listing names, and what changed. */
-  recordAccounts(scope: string, accounts: readonly FoundAccount[]): Promise<readonly AccountChange[]>;
+  /** Undefined if another process walks it, or has since it was due. `from`: where its walk goes on. */
+  claimAccountListing(listing: DueListing): Promise<{ readonly from: string | undefined } | undefined>;
+  renewAccountListing(listing: DueListing): Promise<boolean>;
+  /** Gives it back; its walk goes on where it is, after the others that are due. */
+  pauseAccountListing(listing: DueListing): Promise<void>;
+  /** How many accounts its walk has named so far. */
+  countWalkedAccounts(listing: DueListing): Promise<number>;
+  /** Stores what a page of a listing names, what changed, and where its walk goes on. */
+  recordAccounts(listing: DueListing, page: Pick<AccountsPage, 'accounts' | 'next'>): Promise<readonly AccountChange[]>;
   /**
-   * Of a complete listing, others of the scope are counted as missed. False if that was not done, since the listing is empty and was not before:
+   * Gives the listing back. Of a complete listing, others of the scope are counted as missed. False if that was not done, since the listing is empty and was not before:
    * that is believed when it comes again.
    */
-  endAccountListing(scope: string, end: AccountListingEnd): Promise<boolean>;
+  endAccountListing(listing: DueListing, end: AccountListingEnd): Promise<boolean>;
   /** Why accounts may not be listed: what refuses all listings, as of their last attempts; undefined if one of them works. */
   refusedAccountListings(): Promise<string | undefined>;
   /** Makes known the accounts that the configuration names. */
@@ -144,7 +161,7 @@ export interface SyncStore {
   countAccountListings(): Promise<number>;
   /** Those whose logs are there to be read. */
   countAccounts(): Promise<number>;
-  /** Accounts that no listing shows any more and whose log refuses. */
+  /** Accounts that no listing shows any more: gone if their logs refuse, and left if they answer. */
   takeGoneAccounts(): Promise<readonly AccountChange[]>;
   /**
    * Takes the right to list; not `mine` while another process lists, nor for `restMs` after another one's last attempt.
@@ -183,8 +200,8 @@ export interface SyncObserver {
   accountsListed?(event: { readonly listings: number; readonly appeared: number; readonly accounts: number }): void;
   /** A listing of accounts failed; it is retried after a while. */
   accountListingFailed?(event: { readonly scope: string; readonly error: ApiError }): void;
-  /** A listing of accounts named none, and did so before only if `again`: then it is believed. */
-  accountListingEmpty?(event: { readonly scope: string; readonly again: boolean }): void;
+  /** A listing of accounts named none, and did not so before: that is not believed yet. */
+  accountListingEmpty?(event: { readonly scope: string }): void;
   /** Listings miss it repeatedly, but its audit log answers: collection continues. */
   missedButOpen?(event: { readonly organizationId: string }): void;
   discoveryFailed?(event: { readonly error: unknown }): void;

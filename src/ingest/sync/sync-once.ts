@@ -2,6 +2,7 @@ import { ApiError } from '../../errors.ts';
 import { keyOf, type SourceKey } from '../planning/source.ts';
 import { createDaemon, type SyncDaemon } from './daemon.ts';
 import { type Discovered, discoverInTurn, readProfiles } from './discovery/discover.ts';
+import { discoverAccounts } from './discovery/discover-accounts.ts';
 import { findSubOrganizations } from './discovery/sub-organizations.ts';
 import { type PlanningTime, planningTime } from './planning-time.ts';
 import type { SyncContext } from './ports.ts';
@@ -164,10 +165,13 @@ const discoverUntilNothingIsNew = async (
   for (let attempt = 0; ; attempt += 1) {
     const last = attempt >= options.retries;
     try {
-      const { appeared, error } = await listWhenFree(context, options);
-      accounts = error ?? accounts;
+      const { appeared } = await listWhenFree(context, options);
+      const ofAccounts = options.stopping()
+        ? { appeared: 0, error: undefined }
+        : await discoverAccounts(context, options.signal);
+      accounts = ofAccounts.error ?? accounts;
       const below = await findSubOrganizations(context, ALL, options.signal);
-      if (appeared + below === 0 || last) return { organizations: undefined, accounts };
+      if (appeared + ofAccounts.appeared + below === 0 || last) return { organizations: undefined, accounts };
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       // The client has already retried what passes by itself.

@@ -1,18 +1,22 @@
 import type { Pool } from 'pg';
 import { isDeadOwner } from '../../postgres/leases/process-identity.ts';
-import type { KindPolicy, SourceKey } from '../planning/source.ts';
+import { type KindPolicy, keyOf, type SourceKey } from '../planning/source.ts';
 import { kindOf } from '../sources/registry.ts';
 import { noteScrub } from './commit/note-scrub.sql.ts';
 import { createPageCommits } from './commit/page-commits.sql.ts';
 import {
+  claimListing,
   countAccounts,
   countListings,
+  countWalked,
   dueListings,
   endListing,
   nameAccounts,
+  pauseListing,
   recordAccountAccess,
   recordAccounts,
   refusedListings,
+  renewListing,
   takeGone,
 } from './discovery/accounts.sql.ts';
 import {
@@ -38,6 +42,9 @@ import type { SyncStore } from './ports.ts';
 import { hasMoreSources, loadSources, readTime, type SourceScope } from './stored-sources/load-sources.sql.ts';
 import {
   claimSource,
+  READER_RESTS_MS,
+  type ReadingCredential,
+  readElsewhere,
   recordFailure,
   releaseDead,
   releaseSource,
@@ -47,6 +54,9 @@ import { nearestStored, newestPart, readResourceTypes } from './stored-sources/s
 import { surveySources } from './stored-sources/survey-sources.sql.ts';
 import { syncSources, trimFuture } from './stored-sources/sync-sources.sql.ts';
 
+/** What another credential is refused: then that process leaves the source to its reader. */
+const REFUSALS: readonly string[] = ['refused', 'unauthorized', 'not_found'];
+const LATER_REFUSAL_RESTS_MS = 3_600_000;
 /** Partitions are made this far ahead of need; the check costs one statement. */
 const PARTITION_CHECK_MS = 3_600_000;
 
@@ -67,31 +77,31 @@ export interface SyncStoreOptions {
   readonly scope: SourceScope;
   /** Named in the configuration: they are pulled whether or not a listing shows them. */
   readonly accountIds: readonly string[];
-  /** The names of the credentials that accounts are read with now. Default: the one without a name of its own. */
-  readonly credentials?: () => readonly string[];
+  /** Those that this process reads with now. Default: one. */
+  readonly credentials?: () => readonly ReadingCredential[];
   readonly observer: SyncStoreObserver;
 }
 
 /** Joins the statements of the store to the port that sync declares. */
 export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStore => {
   const { owner, leaseMs, kinds, settleDelaysMs, historyMs, scope, observer } = options;
-  const { organizationIds } = scope;
   const hashOf = (source: SourceKey) => kindPolicyOf(options, source).filterHash;
   const isDead = (other: string) => isDeadOwner(other, owner);
   const commitPage = createPageCommits(pool, leaseMs);
   let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
+  const elsewhere = createElsewhere(pool, options);
   const load = async () => {
     await releaseDead(pool, isDead);
-    return await loadSources(pool, owner, kinds, scope);
+    return (await loadSources(pool, owner, kinds, scope)).map(elsewhere.mark);
   };
   return {
     loadSources: load,
     loadFewSources: async (most) => ((await hasMoreSources(pool, kinds, scope, most)) ? undefined : await load()),
     surveySources: async (take) => {
       await releaseDead(pool, isDead);
-      await surveySources(pool, owner, kinds, scope, take);
+      await surveySources(pool, owner, kinds, scope, (survey) => take(elsewhere.mark(survey)));
     },
-    loadSourcesOf: (keys) => loadSources(pool, owner, kinds, scope, keys),
+    loadSourcesOf: async (keys) => (await loadSources(pool, owner, kinds, scope, keys)).map(elsewhere.mark),
     readTime: async () => {
       const trimmed = await trimFuture(pool, [0, ...settleDelaysMs]);
       return { ...(await readTime(pool)), trimmed };
@@ -114,16 +124,17 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     },
     release: (lease) => releaseSource(pool, lease),
     noteScrub: (part) => noteScrub(pool, owner, part),
-    recordFailure: (lease, failure) => recordFailure(pool, lease, failure),
-    recordAccess: (source, access) =>
-      kindOf(source).owner === 'account'
-        ? recordAccountAccess(pool, source, access)
-        : recordAccess(pool, source.id, access),
-    recordListing: (found, listing) => recordListing(pool, found, { ...listing, within: organizationIds }),
-    takeMissed: (limit) => takeMissed(pool, limit),
-    recordLogAnswer: (organizationId, answer) => recordLogAnswer(pool, organizationId, answer),
-    withoutChildrenListed: (limit) => withoutChildrenListed(pool, limit),
-    recordChildrenListed: (organizationId) => recordChildrenListed(pool, organizationId),
+    recordFailure: async (lease, failure) => {
+      if (!REFUSALS.includes(failure.failure) || !(await elsewhere.leave(lease)))
+        await recordFailure(pool, lease, failure);
+    },
+    recordAccess: async (source, access) => {
+      if (access === 'refused' && (await elsewhere.isRead(source))) return false;
+      return kindOf(source).owner === 'account'
+        ? await recordAccountAccess(pool, source, access)
+        : await recordAccess(pool, source.id, access);
+    },
+    ...organizationsOf(pool, scope, elsewhere.keys),
     ...accountsOf(pool, options),
     claimDiscovery: async (restMs) => {
       const turn = await claimDiscovery(pool, owner, leaseMs, restMs);
@@ -139,14 +150,60 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
       }
       await syncSources(pool, kinds, nowMs, historyMs);
     },
-    withoutProfile: (limit) => withoutProfile(pool, limit),
-    recordProfile: (organizationId, profile) => recordProfile(pool, organizationId, profile),
-    recordProfileRefused: (organizationId) => recordProfileRefused(pool, organizationId),
   };
 };
 
+const organizationsOf = (pool: Pool, { organizationIds }: SourceScope, keys: () => readonly string[]) =>
+  ({
+    recordListing: (found, listing) =>
+      recordListing(pool, found, { ...listing, within: organizationIds, keys: keys() }),
+    takeMissed: (limit) => takeMissed(pool, limit),
+    recordLogAnswer: (organizationId, answer) => recordLogAnswer(pool, organizationId, answer),
+    withoutChildrenListed: (limit) => withoutChildrenListed(pool, limit),
+    recordChildrenListed: (organizationId) => recordChildrenListed(pool, organizationId),
+    withoutProfile: (limit) => withoutProfile(pool, limit),
+    recordProfile: (organizationId, profile) => recordProfile(pool, organizationId, profile),
+    recordProfileRefused: (organizationId) => recordProfileRefused(pool, organizationId),
+  }) satisfies Partial<SyncStore>;
+
+/** What another process reads with another credential: what this one is refused is left to that one, and does not count. */
+const createElsewhere = (pool: Pool, { credentials = oneCredential }: Pick<SyncStoreOptions, 'credentials'>) => {
+  const known = new Set<string>();
+  const left = new Map<string, { readonly untilMs: number; readonly times: number }>();
+  /** With those that were renewed meanwhile: they were this process's own. */
+  const keys = (): readonly string[] => {
+    for (const { key } of credentials()) known.add(key);
+    return [...known];
+  };
+  const isRead = async (source: SourceKey) => (await readElsewhere(pool, [source], keys())).length > 0;
+  return {
+    keys,
+    isRead,
+    leave: async (source: SourceKey): Promise<boolean> => {
+      if (!(await isRead(source))) {
+        left.delete(keyOf(source));
+        return false;
+      }
+      const times = (left.get(keyOf(source))?.times ?? 0) + 1;
+      const restMs = times === 1 ? READER_RESTS_MS : LATER_REFUSAL_RESTS_MS;
+      left.set(keyOf(source), { untilMs: performance.now() + restMs, times });
+      return true;
+    },
+    mark: <S extends SourceKey & { readonly heldElsewhere: boolean }>(source: S): S => {
+      if (left.size === 0 || performance.now() >= (left.get(keyOf(source))?.untilMs ?? 0)) return source;
+      return { ...source, heldElsewhere: true };
+    },
+  };
+};
+
+const oneCredential = (): readonly ReadingCredential[] => [{ name: 'default', key: 'default', listsAccounts: true }];
+
 type AccountStatements =
   | 'dueAccountListings'
+  | 'claimAccountListing'
+  | 'renewAccountListing'
+  | 'pauseAccountListing'
+  | 'countWalkedAccounts'
   | 'recordAccounts'
   | 'endAccountListing'
   | 'countAccountListings'
@@ -156,17 +213,31 @@ type AccountStatements =
   | 'takeGoneAccounts';
 
 const accountsOf = (pool: Pool, options: SyncStoreOptions): Pick<SyncStore, AccountStatements> => {
-  const { scope, accountIds, credentials = () => ['default'] } = options;
+  const { owner, leaseMs, scope, accountIds, credentials = oneCredential } = options;
   const { organizationIds, accounts: wanted } = scope;
+  const listings = () => ({ organizationIds, wanted, credentials: credentials() });
   return {
-    dueAccountListings: (limit, mostOfOrganizations) =>
-      dueListings(pool, { limit, mostOfOrganizations, organizationIds, wanted, credentials: credentials() }),
-    recordAccounts: (listing, accounts) => recordAccounts(pool, listing, accounts),
-    endAccountListing: (listing, end) => endListing(pool, listing, end, credentials()),
+    dueAccountListings: async (limit, mostOfOrganizations) =>
+      (await dueListings(pool, listings(), { limit, mostOfOrganizations, owner })).map((listing) =>
+        listing.holder !== undefined && isDeadOwner(listing.holder, owner)
+          ? { ...listing, holder: undefined, dead: listing.holder }
+          : listing,
+      ),
+    claimAccountListing: (listing) => claimListing(pool, listing, owner, leaseMs),
+    renewAccountListing: ({ scope }) => renewListing(pool, scope, owner, leaseMs),
+    pauseAccountListing: ({ scope }) => pauseListing(pool, scope, owner),
+    countWalkedAccounts: ({ scope }) => countWalked(pool, scope),
+    recordAccounts: (listing, page) => recordAccounts(pool, listing.scope, page),
+    endAccountListing: (listing, end) => {
+      const [first, ...others] = credentials();
+      // Of a single credential it is known who has listed.
+      const only = others.length === 0 ? first?.name : undefined;
+      return endListing(pool, { scope: listing.scope, credential: listing.credential ?? only }, end);
+    },
     countAccountListings: () => countListings(pool),
     countAccounts: () => countAccounts(pool),
     refusedAccountListings: async () => (typeof wanted === 'string' ? await refusedListings(pool) : undefined),
     nameAccounts: () => nameAccounts(pool, accountIds),
-    takeGoneAccounts: () => takeGone(pool),
+    takeGoneAccounts: () => takeGone(pool, listings(), accountIds),
   };
 };

@@ -16,6 +16,7 @@ export const accounts = pgTable('accounts', {
   namedByHand: boolean('named_by_hand').notNull().default(false),
   firstSeenAt: instant('first_seen_at').notNull().default(databaseTime),
   lastSeenAt: instant('last_seen_at').notNull().default(databaseTime),
+  leftAt: instant('left_at'),
 });
 
 /** Each listing that accounts are found by, with its own pause. */
@@ -28,6 +29,10 @@ export const accountListings = pgTable('account_listings', {
   lastFailure: text('last_failure'),
   lastError: text('last_error'),
   accounts: integer('accounts'),
+  leaseOwner: text('lease_owner'),
+  leaseUntil: instant('lease_until'),
+  walkBeganAt: instant('walk_began_at'),
+  walkPage: text('walk_page'),
 });
 
 /** Which listing shows which account. */
@@ -43,7 +48,7 @@ export const accountOrganizations = pgTable('account_organizations', {
 export const accountChanges = pgTable('account_changes', {
   id: integer64('id').notNull().generatedAlwaysAsIdentity(),
   accountId: text('account_id').notNull(),
-  change: text('change', { enum: ['appeared', 'gone', 'refused', 'restored', 'renamed', 'moved'] }).notNull(),
+  change: text('change', { enum: ['appeared', 'gone', 'refused', 'restored', 'renamed', 'moved', 'left'] }).notNull(),
   oldValue: text('old_value'),
   newValue: text('new_value'),
   changedAt: instant('changed_at').notNull().default(databaseTime),

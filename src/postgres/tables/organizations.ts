@@ -21,13 +21,15 @@ export const organizations = pgTable('organizations', {
   lastSeenAt: instant('last_seen_at').notNull().default(databaseTime),
   logAskedAt: instant('log_asked_at'),
   logOpenAtMisses: integer('log_open_at_misses'),
+  listedBy: text('listed_by'),
+  leftAt: instant('left_at'),
 });
 
 /** What became of organizations, as orgtrail saw it. */
 export const organizationChanges = pgTable('organization_changes', {
   id: integer64('id').notNull().generatedAlwaysAsIdentity(),
   organizationId: text('organization_id').notNull(),
-  change: text('change', { enum: ['appeared', 'gone', 'refused', 'restored', 'renamed', 'moved'] }).notNull(),
+  change: text('change', { enum: ['appeared', 'gone', 'refused', 'restored', 'renamed', 'moved', 'left'] }).notNull(),
   oldValue: text('old_value'),
   newValue: text('new_value'),
   changedAt: instant('changed_at').notNull().default(databaseTime),

@@ -44,6 +44,7 @@ export const sources = pgTable('sources', {
     .default('granted'),
   refusedSince: instant('refused_since'),
   credential: text('credential'),
+  reader: text('reader'),
 });
 
 /** What a source is read for (live, settle, backfill, scrub), each with what a restart goes on from. */

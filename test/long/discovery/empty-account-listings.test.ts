@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { discoverInTurn } from '../../../src/ingest/sync/discovery/discover.ts';
+import { discoverAccounts } from '../../../src/ingest/sync/discovery/discover-accounts.ts';
 import { type CredentialsWorld, openCredentialsWorld } from '../../support/sync/credentials-world.ts';
 import type { SyncRun } from '../../support/sync/sync-world.ts';
 
@@ -21,8 +22,11 @@ const both = { a: { token: 'token-of-alice' }, b: { email: bob, key: 'key-of-bob
 const ALL = 4;
 
 /** One discovery of the daemon. */
-const discoverOnce = (run: SyncRun) =>
-  discoverInTurn(run.app.sync, 0, new AbortController().signal, { accountsForMs: 30_000, everyMs: 30_000 });
+const discoverOnce = async (run: SyncRun) => {
+  const { signal } = new AbortController();
+  await discoverInTurn(run.app.sync, 0, signal);
+  await discoverAccounts(run.app.sync, signal, { forMs: 30_000 });
+};
 /** What rests for two minutes at most is due. */
 const passTwoMinutes = (world: CredentialsWorld) =>
   world.query("update account_listings set next_at = next_at - interval '2 minutes'");

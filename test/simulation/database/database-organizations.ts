@@ -71,14 +71,16 @@ export class SimulatedOrganizations {
       row.logAskedAtMs = undefined;
       row.logOpenAtMisses = undefined;
     }
-    if (complete) this.#miss(ids, within);
+    if (complete) this.#miss(ids, within, under);
     return changes;
   }
 
-  #miss(found: ReadonlySet<string>, within: readonly string[] | undefined): void {
+  #miss(found: ReadonlySet<string>, within: readonly string[] | undefined, under: string | undefined): void {
     for (const row of this.rows.values()) {
       const { id, state, listedUnder } = row;
-      if (found.has(id) || state === 'gone' || listedUnder !== undefined || within?.includes(id) === false) continue;
+      if (found.has(id) || state === 'gone' || within?.includes(id) === false) continue;
+      const isBelowGone = under === undefined && this.stateOf(listedUnder ?? '') === 'gone';
+      if (listedUnder !== under && !isBelowGone) continue;
       row.missedListings += 1;
     }
   }
@@ -87,8 +89,8 @@ export class SimulatedOrganizations {
     const nowMs = this.#nowMs();
     const askedAt = (row: OrganizationRow) => row.logAskedAtMs ?? Number.NEGATIVE_INFINITY;
     const due = [...this.rows.values()]
-      .filter(({ state, listedUnder, missedListings, logOpenAtMisses, logAskedAtMs }) => {
-        if (state === 'gone' || listedUnder !== undefined || missedListings < MISSES_UNTIL_ASKED) return false;
+      .filter(({ state, missedListings, logOpenAtMisses, logAskedAtMs }) => {
+        if (state === 'gone' || missedListings < MISSES_UNTIL_ASKED) return false;
         if (logOpenAtMisses === undefined || logOpenAtMisses > missedListings) return true;
         return missedListings >= 2 * logOpenAtMisses || (logAskedAtMs !== undefined && logAskedAtMs < nowMs - DAY_MS);
       })

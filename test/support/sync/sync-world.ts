@@ -7,6 +7,7 @@ import { type Config, loadConfig } from '../../../src/config/config.ts';
 import { ApiError } from '../../../src/errors.ts';
 import { keyOf, type SourceKey } from '../../../src/ingest/planning/source.ts';
 import { discover } from '../../../src/ingest/sync/discovery/discover.ts';
+import { discoverAccounts } from '../../../src/ingest/sync/discovery/discover-accounts.ts';
 import { planJobs } from '../../../src/ingest/sync/plan-jobs.ts';
 import { planningTime } from '../../../src/ingest/sync/planning-time.ts';
 import type { SyncContext, SyncObserver } from '../../../src/ingest/sync/ports.ts';
@@ -196,6 +197,7 @@ const oneTick = async (context: SyncContext, options: SyncOnceOptions): Promise<
       throw error;
     },
   );
+  await discoverAccounts(context, options.signal);
   const time = await planningTime(context);
   if (time === undefined) throw discoveryError;
   const resting = (await context.store.loadSources()).filter(({ restMs }) =>

@@ -69,11 +69,19 @@ const less = (all: SourceCounts, reading: SourceCounts): SourceCounts => ({
   accounts: all.accounts - reading.accounts,
 });
 
-const vanishedTrouble = (what: string, names: readonly string[]): string[] => {
-  if (names.length === 0) return [];
-  const more = names.length > NAMED ? ' and others' : '';
-  return [`${countOf(names.length, what)} vanished from Cloudflare: ${names.slice(0, NAMED).join(', ')}${more}`];
-};
+const vanishedTrouble = (what: string, vanished: StatusWithStates['vanished']): string[] =>
+  Array.from(
+    Map.groupBy(vanished, ({ isReadOn }) => isReadOn),
+    ([isReadOn, these]) => {
+      const names = these.map((gone) =>
+        gone.accountId === undefined
+          ? (gone.organizationName ?? gone.organizationId)
+          : (gone.accountName ?? gone.accountId),
+      );
+      const how = isReadOn ? 'left the listings, and is read on' : 'vanished from Cloudflare';
+      return `${countOf(names.length, what)} ${how}: ${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? ' and others' : ''}`;
+    },
+  );
 
 /** Each leads to what it is about, if that is not on this page alone. */
 const troublesOf = (status: StatusWithStates, sinks: readonly SinkStatus[], options: Troubled): readonly Trouble[] => {
@@ -105,11 +113,8 @@ const troublesOf = (status: StatusWithStates, sinks: readonly SinkStatus[], opti
     const where = countOfSources(countsOf(groups, 'withHoles'));
     troubles.push(`${countOf(holes, 'hole')} in ${where}: time that could not be collected`);
   }
-  const organizations = status.vanished.flatMap((gone) =>
-    gone.accountId === undefined ? [gone.organizationName ?? gone.organizationId] : [],
-  );
-  const accounts = status.vanished.flatMap((gone) =>
-    gone.accountId === undefined ? [] : [gone.accountName ?? gone.accountId],
+  const [organizations = [], accounts = []] = [true, false].map((ofOrganizations) =>
+    status.vanished.filter(({ accountId }) => (accountId === undefined) === ofOrganizations),
   );
   troubles.push(...vanishedTrouble('organization', organizations), ...vanishedTrouble('account', accounts));
   for (const state of ['failing', 'behind']) {

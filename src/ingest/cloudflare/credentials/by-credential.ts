@@ -10,6 +10,8 @@ import type { Refusals } from './refusals.ts';
 /** The API with one of the credentials. */
 export interface CredentialAccess extends LiveCredential, Candidate {
   readonly api: AuditApi;
+  /** As api_budget names it, whatever the configuration does. */
+  readonly key: string;
 }
 
 export interface ByCredentialOptions {
@@ -29,26 +31,29 @@ const organizationOf = (id: string): SourceKey => ({ kind: 'organization', id })
  */
 export const createApiByCredential = (options: ByCredentialOptions): AuditApi => {
   const { current, facts } = options;
-  const alone = (): AuditApi | undefined => {
+  const only = (): CredentialAccess | undefined => {
     const [first, ...others] = current();
-    return first !== undefined && others.length === 0 && first.accounts === true && first.organizations === true
-      ? first.api
-      : undefined;
+    return others.length === 0 && first?.accounts === true && first.organizations === true ? first : undefined;
   };
+  const alone = (): AuditApi | undefined => only()?.api;
   const chooser = createChooser(options);
   return {
-    fetchPage: async (source, walk, signal, attemptMs) =>
-      await (alone()?.fetchPage(source, walk, signal, attemptMs) ??
-        chooser.first(
-          source,
-          'log',
-          async ({ name, api }) => {
-            const page = await api.fetchPage(source, walk, signal, attemptMs);
-            await facts.hasRead(name, source);
-            return page;
-          },
-          ({ failure }) => failure === 'not_found' && walk.cursor !== undefined,
-        )),
+    fetchPage: async (source, walk, signal, attemptMs) => {
+      const first = only();
+      const read = async ({ name, key, api }: CredentialAccess) => {
+        const page = await api.fetchPage(source, walk, signal, attemptMs);
+        await facts.hasRead(first === undefined ? { name, key } : { key }, source);
+        return page;
+      };
+      return first !== undefined
+        ? await read(first)
+        : await chooser.first(
+            source,
+            'log',
+            read,
+            ({ failure }) => failure === 'not_found' && walk.cursor !== undefined,
+          );
+    },
     probeAuditLog: async (source, signal) =>
       await (alone()?.probeAuditLog(source, signal) ?? probeWithEach(await chooser.candidates(source), source, signal)),
     listOrganizations: (filter, signal) =>
@@ -60,12 +65,13 @@ export const createApiByCredential = (options: ByCredentialOptions): AuditApi =>
             ({ api }) => api.listOrganizations(filter, signal),
             (page) => page.length > 0,
           )),
-    listAccounts: (signal, credential) => alone()?.listAccounts(signal) ?? listAccounts(options, signal, credential),
-    listAccountsOf: (id, signal) =>
-      alone()?.listAccountsOf(id, signal) ??
+    listAccounts: (signal, credential, from) =>
+      alone()?.listAccounts(signal, credential, from) ?? listAccounts(options, signal, credential, from),
+    listAccountsOf: (id, signal, from) =>
+      alone()?.listAccountsOf(id, signal, from) ??
       chooser.firstListing(
         organizationOf(id),
-        ({ api }) => api.listAccountsOf(id, signal),
+        ({ api }) => api.listAccountsOf(id, signal, from),
         ({ accounts }) => accounts.length > 0,
       ),
     getOrganization: async (id, signal) =>
@@ -178,17 +184,18 @@ const listAccounts = async function* (
   { current, facts }: ByCredentialOptions,
   signal: AbortSignal,
   credential: string | undefined,
+  from: string | undefined,
 ): AsyncIterable<AccountsPage> {
   const access = current().find(({ name }) => credential === undefined || name === credential);
   if (access === undefined) throw new ApiError('refused', `the credential ${credential} is not configured any more`);
-  for await (const { accounts, complete } of access.api.listAccounts(signal)) {
+  for await (const { accounts, total, ...page } of access.api.listAccounts(signal, credential, from)) {
     const mine = accounts.filter(({ id }) => mayUse(access, { kind: 'account', id }));
     facts.hasListed(
       access.name,
       'account',
       mine.map(({ id }) => id),
     );
-    yield { accounts: mine, complete };
+    yield { ...page, accounts: mine, total: typeof access.accounts === 'boolean' ? total : undefined };
   }
 };
 

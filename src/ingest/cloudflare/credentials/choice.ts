@@ -4,9 +4,11 @@ import { kindOf } from '../../sources/registry.ts';
 import type { LiveCredential } from '../credential.ts';
 
 /** A credential that a source may be read with. */
-export interface Candidate extends Pick<LiveCredential, 'name' | 'accounts' | 'organizations'> {
+export interface Candidate extends Pick<LiveCredential, 'name' | 'accounts' | 'organizations' | 'budget'> {
   /** It is not known to be counted by itself, as the token of an account is. */
   readonly isUser: boolean;
+  /** Whom it is counted for: the same for all credentials of a user. */
+  readonly countedFor: string;
 }
 
 /** What listings and earlier reading say of credentials and sources. */
@@ -17,7 +19,27 @@ export interface CredentialFacts {
   onlyAccount(name: string): string | undefined;
   /** The credential that has read it last. */
   reader(source: SourceKey): string | undefined;
+  /** How many sources it has read last. */
+  reads(name: string): number;
 }
+
+/** A source that is asked at each tick takes so many requests of a budget. */
+const REQUESTS_AT_EACH_TICK = 10;
+
+/**
+ * How much each has to read, for what has not been read yet: 1 while it has room, which is for so many sources as its budget lasts for at each tick,
+ * and then in proportion to its budget. `more`: by whom it is counted for, what is about to be added.
+ */
+export const loadsOf = (
+  candidates: readonly Candidate[],
+  facts: Pick<CredentialFacts, 'reads'>,
+  more: ReadonlyMap<string, number> = new Map(),
+): ((of: Candidate) => number) => {
+  const reads = new Map(more);
+  for (const { name, countedFor } of candidates)
+    reads.set(countedFor, (reads.get(countedFor) ?? 0) + facts.reads(name));
+  return ({ countedFor, budget }) => Math.max(1, ((reads.get(countedFor) ?? 0) * REQUESTS_AT_EACH_TICK) / budget);
+};
 
 /** Whether the configuration lets it be used for what the source belongs to. */
 export const mayUse = (credential: Pick<LiveCredential, 'accounts' | 'organizations'>, source: SourceKey): boolean => {
@@ -31,7 +53,8 @@ const UNKNOWN = 2;
 
 /**
  * The credentials that a source may be read with, the best first: the account's own token, the one that has read it last, one whose listing
- * shows it, any other; among equals in the order of the configuration. The token of another account is none of them.
+ * shows it, any other; among those that show it the one that has room, else in the order of the configuration. The token of another account is none
+ * of them.
  */
 export const rankCandidates = <C extends Candidate>(
   candidates: readonly C[],
@@ -51,8 +74,10 @@ export const rankCandidates = <C extends Candidate>(
   const may = candidates.filter((each) => mayUse(each, source));
   const likely = may.filter((each) => !isOfAnother(each));
   const order = (each: C): number => 2 * rankOf(each) - (each.name === reader ? 1 : 0);
+  const loadOf = loadsOf(candidates, facts);
+  const byLoad = (a: C, b: C): number => (rankOf(a) === KNOWN ? loadOf(a) - loadOf(b) : 0);
   // Without any other, the tokens of other accounts say why it cannot be read.
-  return (likely.length > 0 ? likely : may.slice(0, 1)).toSorted((a, b) => order(a) - order(b));
+  return (likely.length > 0 ? likely : may.slice(0, 1)).toSorted((a, b) => order(a) - order(b) || byLoad(a, b));
 };
 
 /** Cloudflare's codes of a 400 for a token of a wrong form or without a meaning. */

@@ -39,12 +39,15 @@ function statusOf(outcome: Outcome<unknown>): number | ApiFailure {
   return failure === 'too_large' || failure === 'unreadable' ? failure : (status ?? failure);
 }
 
+/** What finds sources, and says whom requests are counted for. */
+const listings: ReadonlySet<ApiEndpoint> = new Set(['organizations', 'accounts', 'organization_accounts', 'user']);
+
 /** Waits for the right to send before every attempt; slows all requests down while Cloudflare says that little is left. */
 export function withBudget(send: Send, budget: RequestBudget): Send {
   return async <T>(request: ApiRequest<T>) => {
     request.signal.throwIfAborted();
     try {
-      await budget.acquire(request.signal);
+      await budget.acquire(request.signal, listings.has(request.endpoint));
     } catch (error) {
       request.signal.throwIfAborted();
       throw error;

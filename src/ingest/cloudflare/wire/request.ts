@@ -59,8 +59,11 @@ export type Send = <T>(request: ApiRequest<T>) => Promise<Outcome<T>>;
  * (api-budget.sql.ts); asked by the client before every single attempt, retries included.
  */
 export interface RequestBudget {
-  /** Resolves when one request may be sent now. Rejects when the signal aborts or the database is unreachable. */
-  acquire(signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when one request may be sent now; a listing waits for no more than one other. Rejects when the signal aborts or the database is
+   * unreachable.
+   */
+  acquire(signal: AbortSignal, isListing?: boolean): Promise<void>;
   /** Sends nothing, from any replica, for this long: `Retry-After` of a 429, or a `Ratelimit` nearly spent. */
   pause(durationMs: number, reason: 'retry_after' | 'ratelimit'): Promise<void>;
 }

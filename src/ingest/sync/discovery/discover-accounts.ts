@@ -1,6 +1,8 @@
 import { ApiError } from '../../../errors.ts';
-import type { KeptLease } from '../../../postgres/leases/keep-lease.ts';
+import { type KeptLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
+import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts';
 import { kindOf } from '../../sources/registry.ts';
+import { credibleNowMs } from '../planning-time.ts';
 import type { AccountsPage, DueListing, SyncContext } from '../ports.ts';
 import { StallGuard } from './stall-guard.ts';
 
@@ -20,51 +22,67 @@ const STALL_MS = 60_000;
 const ATTEMPTS_OF_COMMAND = 5;
 /** Asked for at once: what is due changes meanwhile. */
 const LISTINGS_AT_ONCE = 20;
+/** Of GET /accounts, at most. */
+const ACCOUNTS_PER_PAGE = 50;
+/** A command waits for a listing that another process walks. */
+const HELD_POLL_MS = 500;
 
 export interface AccountsDiscovery {
-  /** Listings are begun for so long; infinite: until none is due. */
-  readonly forMs: number;
-  /** So often discoveries come; undefined: it is the only one. */
-  readonly everyMs?: number | undefined;
+  /** Pages are asked for so long, and a listing that is under way goes on afterwards; undefined: until none is due. */
+  readonly forMs?: number;
+  /** Called when accounts are new, or are there again, and have their sources. */
+  readonly found?: () => void;
+}
+
+export interface AccountsFound {
+  /** How many accounts are new, or are there again. */
+  readonly appeared: number;
+  /** Why a listing failed, if one did and was not refused, or all were. */
+  readonly error?: ApiError | undefined;
+  /** The time was over before all that was due was listed. */
+  readonly more: boolean;
 }
 
 /**
- * Walks the listings of accounts that are due, for `forMs` at most, and makes known those that the configuration names. Each listing is for itself: one that fails
- * rests, and the others go on. Returns how many accounts are new, or are there again, and why a listing failed, if one did and was not refused, or all were. Throws when the database fails, the signal aborts or the lease is lost.
+ * Walks the listings of accounts that are due, for `forMs` at most, and makes known those that the configuration names. Each listing has a lease of its
+ * own and is for itself: one that fails rests, and the others go on. Throws when the database fails or the signal aborts.
  */
 export const discoverAccounts = async (
   context: SyncContext,
   signal: AbortSignal,
-  lease: Pick<KeptLease, 'throwIfLost'>,
-  { forMs, everyMs }: AccountsDiscovery,
-): Promise<{ readonly appeared: number; readonly error?: ApiError }> => {
+  { forMs, found }: AccountsDiscovery = {},
+): Promise<AccountsFound> => {
   const { store, kinds, observer, time, discoveryPace } = context;
-  if (!kinds.some((each) => kindOf(each).owner === 'account')) return { appeared: 0 };
-  let appeared = tell(context, await store.nameAccounts());
-  const untilMs = time.nowMs() + forMs;
+  if (!kinds.some((each) => kindOf(each).owner === 'account')) return { appeared: 0, more: false };
+  let appeared = await tell(context, await store.nameAccounts(), found);
+  const untilMs = time.nowMs() + (forMs ?? Number.POSITIVE_INFINITY);
+  const isOver = (): boolean => time.nowMs() >= untilMs;
   let listings = 0;
   let failure: ApiError | undefined;
-  const attempts = Number.isFinite(forMs) ? 1 : ATTEMPTS_OF_COMMAND;
+  let more = false;
+  const attempts = forMs === undefined ? ATTEMPTS_OF_COMMAND : 1;
   const most =
-    everyMs === undefined
+    forMs === undefined
       ? Number.POSITIVE_INFINITY
-      : discoveryPace.accountsOfAtOnce(everyMs, await store.countAccountListings());
+      : discoveryPace.accountsOfAtOnce(forMs, await store.countAccountListings());
   const nextDue = () => store.dueAccountListings(LISTINGS_AT_ONCE, Math.max(0, most - listings));
-  for (let due = await nextDue(); due.length > 0; ) {
-    for (const listing of due) {
-      lease.throwIfLost();
-      const ended = await listOne(context, listing, { signal, lease, attempts });
+  for (let due = await nextDue(); due.length > 0 && !more; due = await nextDue()) {
+    const free = due.filter(({ holder }) => holder === undefined);
+    if (free.length === 0 && forMs !== undefined) break;
+    if (free.length === 0) await time.sleep(HELD_POLL_MS, signal);
+    for (const listing of free) {
+      const ended = await listOne(context, listing, { signal, attempts, isOver, found });
       appeared += ended.appeared;
       failure = ended.error ?? failure;
       listings += 1;
+      more = isOver();
+      if (more) break;
     }
-    due = time.nowMs() < untilMs ? await nextDue() : [];
   }
-  tell(context, await store.takeGoneAccounts());
+  await tell(context, await store.takeGoneAccounts(), found);
   const accounts = appeared === 0 ? 0 : await store.countAccounts();
   observer.accountsListed?.({ listings, appeared, accounts });
-  const error = failure ?? (await refusalOfAll(context));
-  return error === undefined ? { appeared } : { appeared, error };
+  return { appeared, error: failure ?? (await refusalOfAll(context)), more };
 };
 
 /** One listing that is refused is nothing unusual, since others show the same accounts. */
@@ -73,82 +91,116 @@ const refusalOfAll = async ({ store }: SyncContext): Promise<ApiError | undefine
   return reason === undefined ? undefined : new ApiError('refused', `no credential may list accounts: ${reason}`);
 };
 
-/** Returns how many of the accounts are new or restored. */
-const tell = (
-  { observer }: SyncContext,
+/** What is new has its source at once. Returns how many of the accounts are new or restored. */
+const tell = async (
+  context: SyncContext,
   changes: Awaited<ReturnType<SyncContext['store']['nameAccounts']>>,
-): number => {
+  found: AccountsDiscovery['found'],
+): Promise<number> => {
+  const { observer, store, window } = context;
   for (const change of changes) observer.accountChanged?.(change);
-  return changes.filter(({ change }) => change === 'appeared' || change === 'restored').length;
+  const { length } = changes.filter(({ change }) => change === 'appeared' || change === 'restored');
+  // Before the first answer of all, Cloudflare's time is not known: the listing of organizations makes them then.
+  if (length === 0 || context.api.nowMs() === undefined) return length;
+  await store.syncSources(await credibleNowMs(context), window?.sinceMs);
+  found?.();
+  return length;
 };
 
 interface Listing {
   readonly signal: AbortSignal;
-  readonly lease: Pick<KeptLease, 'throwIfLost'>;
   readonly attempts: number;
+  readonly isOver: () => boolean;
+  readonly found: AccountsDiscovery['found'];
 }
 
-/** `error`: why it failed, unless it was refused. */
-const listOne = async (
+interface ListingResult {
+  readonly appeared: number;
+  /** Why it failed, unless it was refused. */
+  readonly error?: ApiError;
+}
+
+const nothing: ListingResult = { appeared: 0 };
+
+const listOne = async (context: SyncContext, listing: DueListing, options: Listing): Promise<ListingResult> => {
+  const { store } = context;
+  const ended = await leasedRun(context, {
+    claim: async () => (await store.claimAccountListing(listing)) ?? new LeaseRefused(undefined),
+    renew: () => store.renewAccountListing(listing),
+    run: ({ from }, lease) =>
+      walkOne(context, listing, from, { ...options, lease, signal: AbortSignal.any([options.signal, lease.lost]) }),
+  });
+  return ended instanceof LeaseRefused || ended instanceof LeaseLostError ? nothing : ended;
+};
+
+const walkOne = async (
   context: SyncContext,
-  { scope, organizationId, credential }: DueListing,
-  { signal, lease, attempts }: Listing,
-): Promise<{ readonly appeared: number; readonly error?: ApiError }> => {
-  const { api, store, observer, discoveryPace } = context;
-  const seen = new Set<string>();
+  listing: DueListing,
+  first: string | undefined,
+  { signal, lease, attempts, isOver, found }: Listing & { readonly lease: Pick<KeptLease, 'throwIfLost'> },
+): Promise<ListingResult> => {
+  const { store, observer, discoveryPace } = context;
+  const { scope, organizationId } = listing;
   let appeared = 0;
   let requests = 0;
   const restMs = async (leastMs: number): Promise<number> => {
     const sent = Math.max(1, requests);
-    if (organizationId === undefined) return Math.max(leastMs, discoveryPace.accountsMs(sent));
-    return Math.max(leastMs, discoveryPace.accountsOfMs(sent, await store.countAccountListings()));
+    if (organizationId !== undefined)
+      return Math.max(leastMs, discoveryPace.accountsOfMs(sent, await store.countAccountListings()));
+    // With those of its earlier parts.
+    const all = Math.ceil((await store.countWalkedAccounts(listing)) / ACCOUNTS_PER_PAGE);
+    return Math.max(leastMs, discoveryPace.accountsMs(Math.max(sent, all)));
   };
+  let from = first;
   for (let attempt = 1; ; attempt += 1) {
     const stall = new StallGuard(signal, STALL_MS);
     try {
-      const pages =
-        organizationId === undefined
-          ? api.listAccounts(stall.signal, credential)
-          : api.listAccountsOf(organizationId, stall.signal);
-      const complete = await walk(pages, async (page) => {
+      for await (const page of pagesOf(context, listing, stall.signal, from)) {
         stall.progress();
         requests += 1;
         // Right after a pause of the process an old page must not be stored over a newer one.
         lease.throwIfLost();
-        for (const { id } of page.accounts) seen.add(id);
-        appeared += tell(context, await store.recordAccounts(scope, page.accounts));
-      });
-      if (!complete) throw new ApiError('unreadable', 'the listing did not name all accounts that it counts');
+        appeared += await tell(context, await store.recordAccounts(listing, page), found);
+        if (page.next === undefined) await expectWhole(context, listing, page);
+        else if (isOver()) {
+          await store.pauseAccountListing(listing);
+          return { appeared };
+        }
+      }
       const rests = { restMs: await restMs(COMPLETE_REST_MS), emptyRestMs: await restMs(EMPTY_REST_MS) };
-      const believed = await store.endAccountListing(scope, { seen, ...rests });
-      if (seen.size === 0) observer.accountListingEmpty?.({ scope, again: believed });
+      const believed = await store.endAccountListing(listing, rests);
+      if (!believed) observer.accountListingEmpty?.({ scope });
       if (believed || attempts === 1) return { appeared };
     } catch (thrown) {
       const error = stall.reasonOf(thrown);
       if (!(error instanceof ApiError) || signal.aborted) throw error;
       const isRefused = ['refused', 'unauthorized', 'not_found'].includes(error.failure);
-      // The client has already retried what passes by itself.
-      if (error.failure === 'unreadable' && attempt < attempts) continue;
-      observer.accountListingFailed?.({ scope, error });
+      const isAgain = error.failure === 'unreadable' && attempt < attempts;
+      if (!isAgain) observer.accountListingFailed?.({ scope, error });
       const failedMs = error.failure === 'unreadable' ? INCOMPLETE_REST_MS : FAILED_REST_MS;
-      const rest = await restMs(isRefused ? REFUSED_REST_MS : failedMs);
-      await store.endAccountListing(scope, { failure: error.failure, message: error.message, restMs: rest });
-      return isRefused ? { appeared } : { appeared, error };
+      const rest = isAgain ? 0 : await restMs(isRefused ? REFUSED_REST_MS : failedMs);
+      await store.endAccountListing(listing, { failure: error.failure, message: error.message, restMs: rest });
+      // The client has already retried what passes by itself.
+      if (!isAgain) return isRefused ? { appeared } : { appeared, error };
     } finally {
       stall.end();
     }
+    from = (await store.claimAccountListing({ ...listing, lastAttempt: undefined }))?.from;
   }
 };
 
-/** Whether the last page said that the listing is complete. */
-const walk = async (
-  pages: AsyncIterable<AccountsPage>,
-  store: (page: AccountsPage) => Promise<void>,
-): Promise<boolean> => {
-  let complete = false;
-  for await (const page of pages) {
-    await store(page);
-    complete = page.complete;
-  }
-  return complete;
+const pagesOf = (
+  { api }: SyncContext,
+  { organizationId, credential }: DueListing,
+  signal: AbortSignal,
+  from: string | undefined,
+): AsyncIterable<AccountsPage> =>
+  organizationId === undefined
+    ? api.listAccounts(signal, credential, from)
+    : api.listAccountsOf(organizationId, signal, from);
+
+/** Throws ApiError `unreadable` if the walk that ends with this page has not named all there are. */
+const expectWhole = async ({ store }: SyncContext, listing: DueListing, page: AccountsPage): Promise<void> => {
+  if (page.complete && (page.total === undefined || (await store.countWalkedAccounts(listing)) >= page.total)) return;
+  throw new ApiError('unreadable', 'the listing did not name all accounts that it counts');
 };

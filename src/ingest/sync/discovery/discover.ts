@@ -5,25 +5,13 @@ import { kindOf } from '../../sources/registry.ts';
 import { credibleNowMs, knownNowMs } from '../planning-time.ts';
 import type { SyncContext } from '../ports.ts';
 import { confirmGone } from './confirm-gone.ts';
-import { discoverAccounts } from './discover-accounts.ts';
 import { discoverByName } from './discover-by-name.ts';
 import { createRecorder, type Lease, type Recorder } from './listing-recorder.ts';
 import { PartialListingError } from './partial-listing.ts';
 
 export interface Discovered {
-  /** How many organizations and accounts are new, or there again. */
+  /** How many organizations are new, or there again. */
   readonly appeared: number;
-  /** Why a listing of accounts failed, if one did and was not refused, or all were. */
-  readonly error?: ApiError;
-}
-
-export interface DiscoveryOptions {
-  /** Listings of accounts are begun for so long; if it is undefined, until none is due. */
-  readonly accountsForMs?: number;
-  /** So often discoveries come, so that the accounts of so many organizations are listed by each; if it is undefined, it is the only one. */
-  readonly everyMs?: number;
-  /** Called when the organizations are known, before accounts are listed, which may take much longer. */
-  readonly organizationsListed?: () => void;
 }
 
 /**
@@ -34,7 +22,6 @@ export const discoverInTurn = async (
   context: SyncContext,
   restMs: number,
   signal: AbortSignal,
-  options: DiscoveryOptions = {},
 ): Promise<Discovered | { readonly serverTimeMs: number | undefined }> => {
   const { store } = context;
   // `recordDiscovery` releases the lease.
@@ -44,7 +31,7 @@ export const discoverInTurn = async (
       return mine ? undefined : new LeaseRefused(serverTimeMs);
     },
     renew: () => store.renewDiscovery(),
-    run: (_, kept) => discover(context, AbortSignal.any([signal, kept.lost]), kept, options),
+    run: (_, kept) => discover(context, AbortSignal.any([signal, kept.lost]), kept),
   });
   if (ended instanceof LeaseRefused) return { serverTimeMs: ended.answer };
   return ended instanceof LeaseLostError ? { serverTimeMs: undefined } : ended;
@@ -61,7 +48,6 @@ export const discover = async (
   context: SyncContext,
   signal: AbortSignal,
   lease: Pick<KeptLease, 'throwIfLost'>,
-  { accountsForMs = Number.POSITIVE_INFINITY, everyMs, organizationsListed }: DiscoveryOptions = {},
 ): Promise<Discovered> => {
   const { store, observer } = context;
   const recorder = createRecorder(context, lease);
@@ -70,14 +56,12 @@ export const discover = async (
     const listed = await listIfAllowed(context, async () => {
       complete = await listOrganizations(context, recorder, lease, signal);
     });
-    organizationsListed?.();
     const { ids, appeared } = recorder;
-    const accounts = await recordingSources(context, listed, () =>
-      discoverAccounts(context, signal, lease, { forMs: accountsForMs, everyMs }),
-    );
+    // Without a listing, too, all sources have what is in force.
+    if (!listed) await store.syncSources(await credibleNowMs(context), context.window?.sinceMs);
     await store.recordDiscovery({ organizations: ids.size, serverTimeMs: knownNowMs(context) });
     observer.discovered?.({ organizations: ids.size, complete });
-    return { ...accounts, appeared: appeared() + accounts.appeared };
+    return { appeared: appeared() };
   } catch (error) {
     if (signal.aborted || error instanceof LeaseLostError) throw error;
     await store.recordDiscovery({ error: error instanceof Error ? error.message : String(error) });
@@ -135,18 +119,6 @@ const listIfAllowed = async (context: SyncContext, list: () => Promise<void>): P
     organizationListing.restsUntilMs = time.nowMs() + REFUSED_REST_MS;
     return false;
   }
-};
-
-/** What is new has its source at once; without a listing of organizations, all sources have what is in force. */
-const recordingSources = async (
-  context: SyncContext,
-  listed: boolean,
-  work: () => Promise<Discovered>,
-): Promise<Discovered> => {
-  const found = await work();
-  if (found.appeared > 0 || !listed)
-    await context.store.syncSources(await credibleNowMs(context), context.window?.sinceMs);
-  return found;
 };
 
 /**

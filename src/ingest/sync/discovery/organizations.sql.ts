@@ -12,15 +12,22 @@ import type { FoundOrganization, OrganizationChange } from '../../planning/sourc
 /** From the second complete listing in a row that does not name it, the audit log of an organization is asked. */
 const MISSES_UNTIL_ASKED = 2;
 
-/** $1 what was found, $2 whether that is all, $3 the allow-list, $4 the parent that was asked about. */
+/** A listing that misses it for less may be a short one by mistake. */
+const LEFT_AFTER = "interval '15 minutes'";
+
+/** SQL: one of these credentials listed it last, or one that has not been used for two days: of what others list nothing is missed. */
+const LISTED_HERE = `(o.listed_by is null or o.listed_by = any($5) or not exists (select from api_budget b
+    where b.credential = o.listed_by and b.next_free_at > clock_timestamp() - interval '2 days'))`;
+
+/** $1 what was found, $2 whether that is all, $3 the allow-list, $4 the parent that was asked about, $5 the credentials of this process. */
 const recordStatement = `
 with found as materialized (
   select * from jsonb_to_recordset($1::jsonb)
     as f (id text, name text, parent_id text, managed_by text, create_time timestamptz, meta jsonb, profile jsonb)),
 upserted as (
-  insert into organizations as o (id, name, parent_id, managed_by, create_time, meta, profile, profile_read_at, listed_under)
+  insert into organizations as o (id, name, parent_id, managed_by, create_time, meta, profile, profile_read_at, listed_under, listed_by)
   select id, name, parent_id, managed_by, create_time, meta, profile,
-    case when profile is not null then clock_timestamp() end, $4 from found
+    case when profile is not null then clock_timestamp() end, $4, ($5::text[])[1] from found
   on conflict (id) do update set
     name = coalesce(excluded.name, o.name),
     -- Without a name, nothing but the id is known: that it has no parent is not.
@@ -31,7 +38,8 @@ upserted as (
     profile_read_at = coalesce(excluded.profile_read_at, o.profile_read_at),
     state = case o.state when 'gone' then 'active' else o.state end,
     listed_under = case when $4 is null then null else o.listed_under end,
-    missed_listings = 0, log_asked_at = null, log_open_at_misses = null, last_seen_at = clock_timestamp()
+    missed_listings = 0, log_asked_at = null, log_open_at_misses = null, left_at = null, listed_by = excluded.listed_by,
+    last_seen_at = clock_timestamp()
   -- An idle organization's row is not rewritten at every listing.
   where o.last_seen_at < clock_timestamp() - interval '5 minutes' or o.missed_listings > 0 or o.state = 'gone'
     or (o.name, o.parent_id, o.managed_by) is distinct from (excluded.name, excluded.parent_id, excluded.managed_by)
@@ -42,11 +50,15 @@ upserted as (
     or o.profile is null and excluded.profile is not null),
 missed as (
   update organizations o set missed_listings = missed_listings + 1
-  where $2 and state <> 'gone' and listed_under is null and ($3::text[] is null or id = any($3))
+  where $2 and state <> 'gone' and ($3::text[] is null or id = any($3)) and ${LISTED_HERE}
+    -- What was found below one that is gone is not asked for there any more.
+    and (listed_under is not distinct from $4 or $4 is null and exists (
+      select from organizations p where p.id = o.listed_under and p.state = 'gone'))
     and not exists (select from found f where f.id = o.id)),
 changes (organization_id, change, old_value, new_value) as (
   select f.id, 'appeared', null, f.name from found f where not exists (select from organizations o where o.id = f.id)
-  union all select f.id, 'restored', null, null from found f join organizations o using (id) where o.state = 'gone'
+  union all select f.id, 'restored', null, null from found f join organizations o using (id)
+    where o.state = 'gone' or o.left_at is not null
   union all select f.id, 'renamed', o.name, f.name from found f join organizations o using (id)
     where f.name <> o.name
   union all select f.id, 'moved', o.parent_id, f.parent_id from found f join organizations o using (id)
@@ -64,10 +76,11 @@ export const recordListing = async (
   found: readonly FoundOrganization[],
   options: ListingOptions,
 ): Promise<readonly OrganizationChange[]> => {
-  const parameters = [toRows(found), options.complete, options.within ?? null, options.under ?? null];
+  const { complete, within, under, keys = [] } = options;
+  const parameters = [toRows(found), complete, within ?? null, under ?? null, keys];
   return await inTransaction(pool, async (client) => {
-    // Replicas list at the same moments: one after the other, each sees what the one before it changed.
-    await client.query("select pg_advisory_xact_lock(hashtext('orgtrail_record_listing'))");
+    // Replicas list at the same moments: each sees what the one before it changed. Only who may write can lock it so.
+    await client.query('lock table organizations in share row exclusive mode');
     const { rows } = await client.query<OrganizationChange>(recordStatement, parameters);
     return rows;
   });
@@ -78,6 +91,8 @@ export interface ListingOptions {
   readonly within: readonly string[] | undefined;
   /** What was listed is what is below this organization, which the listing without a filter may not show. */
   readonly under?: string | undefined;
+  /** The credentials of this process, as api_budget names them. */
+  readonly keys?: readonly string[] | undefined;
 }
 
 const toRows = (found: readonly FoundOrganization[]): string =>
@@ -119,7 +134,7 @@ export const takeMissed = async (pool: Pool, limit: number): Promise<readonly st
     // An answer at more misses than there are is of an earlier absence: version 0.1 does not clear it.
     `with due as (
        select id from organizations
-       where state <> 'gone' and listed_under is null and missed_listings >= $2
+       where state <> 'gone' and missed_listings >= $2
          and (log_open_at_misses is null or log_open_at_misses > missed_listings
            or missed_listings >= 2 * log_open_at_misses or log_asked_at < clock_timestamp() - interval '1 day')
        order by log_asked_at nulls first, id limit $1
@@ -141,10 +156,14 @@ export const recordLogAnswer = async (
 ): Promise<boolean> => {
   const { rowCount } = await pool.query(
     answer === 'open'
-      ? `update organizations set log_open_at_misses = missed_listings
-         where id = $1 and state <> 'gone' and missed_listings >= $2`
+      ? `with before as materialized (
+           select id, left_at is null and last_seen_at < clock_timestamp() - ${LEFT_AFTER} as has_left
+           from organizations where id = $1 and state <> 'gone' and missed_listings >= $2 for update),
+         noted as (insert into organization_changes (organization_id, change) select id, 'left' from before where has_left)
+         update organizations o set log_open_at_misses = missed_listings, left_at = case when has_left then clock_timestamp() else left_at end
+         from before where o.id = before.id`
       : `with gone as (
-           update organizations set state = 'gone' where id = $1 and state <> 'gone' and missed_listings >= $2 returning id)
+           update organizations set state = 'gone', left_at = null where id = $1 and state <> 'gone' and missed_listings >= $2 returning id)
          insert into organization_changes (organization_id, change) select id, 'gone' from gone`,
     [organizationId, MISSES_UNTIL_ASKED],
   );

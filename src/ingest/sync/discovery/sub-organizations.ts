@@ -1,4 +1,5 @@
 import { ApiError } from '../../../errors.ts';
+import type { FoundOrganization } from '../../planning/source.ts';
 import type { SyncContext } from '../ports.ts';
 
 /**
@@ -16,12 +17,22 @@ export const findSubOrganizations = async (
   let appeared = 0;
   for (const parentId of await store.withoutChildrenListed(limit)) {
     if (signal.aborted) break;
+    const ids = new Set<string>();
+    const record = async (found: readonly FoundOrganization[], complete: boolean): Promise<void> => {
+      const changes = await store.recordListing(found, { complete, under: parentId });
+      for (const change of changes) observer.organizationChanged?.(change);
+      appeared += changes.filter((change) => change.change === 'appeared').length;
+    };
     try {
       for await (const found of api.listOrganizations({ parentId }, signal)) {
-        const changes = await store.recordListing(found, { complete: false, under: parentId });
-        for (const change of changes) observer.organizationChanged?.(change);
-        appeared += changes.filter((change) => change.change === 'appeared').length;
+        for (const { id } of found) ids.add(id);
+        await record(found, false);
       }
+      // What is no longer below it is missed, as by the listing of all.
+      await record(
+        Array.from(ids, (id) => ({ id })),
+        true,
+      );
     } catch (error) {
       // Not worth a second try today: the listing itself tells of a credential or a network that is broken.
       if (!(error instanceof ApiError)) throw error;

@@ -23,7 +23,8 @@ export const wantedSources = (joins = ''): string => `sources s
      join unnest($2::text[], $3::text[]) as k (kind, filter_hash) on k.kind = s.kind ${SOURCE_OWNERS} ${joins}
      where coalesce(a.state, o.state) <> 'gone' and case when s.account_id is null then $4::text[] is null or o.id = any($4)
        when $5::text[] is not null then a.id = any($5)
-       else not $6 or exists (select from account_organizations shown where shown.account_id = a.id and shown.missed = 0
+       -- What a listing has missed is read until it is gone.
+       else not $6 or exists (select from account_organizations shown where shown.account_id = a.id
          and shown.organization_id is not null and ($4 is null or shown.organization_id = any($4))) end`;
 
 /** SQL: the order in which sources are planned that are alike. */

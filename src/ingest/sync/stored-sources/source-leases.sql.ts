@@ -54,6 +54,41 @@ export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean
   );
 };
 
+/** A credential that this process reads with. */
+export interface ReadingCredential {
+  /** As the configuration names it. */
+  readonly name: string;
+  /** As api_budget names it: the same in every process that has it, whatever its name there. */
+  readonly key: string;
+  readonly listsAccounts: boolean;
+}
+
+/** A daemon that reads sends a request at least every four minutes: to list organizations. */
+export const READER_RESTS_MS = 600_000;
+
+/**
+ * Which of these are read, or not read yet and listed, with a credential that none of `keys` is, and that has lately been used: what these are
+ * refused says nothing of them.
+ */
+export const readElsewhere = async (
+  pool: Pool,
+  sources: readonly SourceKey[],
+  keys: readonly string[],
+): Promise<readonly SourceKey[]> => {
+  const { rows } = await pool.query<SourceKey>(
+    `select s.kind, s.id from unnest($1::text[], $2::text[]) as asked (kind, id) join sources s using (kind, id)
+     where exists (
+       select from api_budget b
+       where b.credential <> all($3) and b.next_free_at > clock_timestamp() - make_interval(secs => $4::float8 / 1000)
+         and (b.credential = s.reader or s.reader is null and (
+           exists (select from organizations o where o.id = s.organization_id and o.listed_by = b.credential)
+           or exists (select from account_organizations l
+             where l.account_id = s.account_id and l.scope = 'credential:' || b.credential and l.missed = 0))))`,
+    [sources.map(({ kind }) => kind), sources.map(({ id }) => id), keys, READER_RESTS_MS],
+  );
+  return rows;
+};
+
 const ofLease = (lease: Lease) =>
   and(eq(sources.kind, lease.kind), eq(sources.id, lease.id), eq(sources.leaseEpoch, lease.epoch));
 

@@ -7,7 +7,7 @@ const KINDS = `unnest($1::text[], $2::text[], $3::float8[], $4::text[]) as k (ki
 
 /**
  * Gives every known organization and account its sources, one of each kind in force, and all sources of these kinds the horizon and filter
- * set in force, for the views. `historyMs`: how much is wanted as of any moment. Called by discovery.
+ * set in force, for the views. `historyMs`: how much is wanted as of any moment. Called by discovery, after each page that brings something.
  */
 export const syncSources = async (
   pool: Pool,
@@ -27,7 +27,8 @@ export const syncSources = async (
      insert into sources (kind, id, organization_id, account_id, filter_hash, wanted_since, wanted_history)
      select k.kind, owners.id, case owner when 'organization' then owners.id end, case owner when 'account' then owners.id end,
        k.filter_hash, to_timestamp(k.horizon_ms / 1000), make_interval(secs => $5::float8 / 1000)
-     from owners join ${KINDS} using (owner) order by k.kind, owners.id
+     from owners join ${KINDS} using (owner)
+     where not exists (select from sources s where s.kind = k.kind and s.id = owners.id) order by k.kind, owners.id
      on conflict (kind, id) do nothing`,
     parameters,
   );

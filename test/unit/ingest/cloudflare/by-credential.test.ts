@@ -38,6 +38,7 @@ const fetchWith = async (failure: ApiFailure, cursor: string | undefined) => {
     lists: () => true,
     onlyAccount: () => undefined,
     reader: () => 'first',
+    reads: () => 0,
   };
   const current = [accessOf('first', fail), accessOf('second', () => 'page')];
   const options = { current: () => current, facts, refusals, onListingFailed: () => {} };
@@ -90,6 +91,7 @@ const listWith = async (
     lists: (name: string) => seeing.includes(name),
     onlyAccount: () => undefined,
     reader: () => undefined,
+    reads: () => 0,
   };
   const api = createApiByCredential({ current: () => current, facts } as unknown as ByCredentialOptions);
   const ids: string[] = [];

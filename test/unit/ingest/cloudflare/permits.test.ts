@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { gcraOf } from '../../../../src/ingest/cloudflare/api-budget.sql.ts';
 import { Permits } from '../../../../src/ingest/cloudflare/permits.ts';
 
 /** A budget with so many permits, which are added by the test; a clock that the test moves. */
@@ -148,4 +149,66 @@ test('the error of a statement is that of all that wait for it, and of none afte
   expect(endings.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
   world.fail = undefined;
   await acquire();
+});
+
+/** A clock on which only what sleeps passes. */
+const openTimeline = () => {
+  let nowMs = 0;
+  const timers: { readonly atMs: number; readonly wake: () => void }[] = [];
+  return {
+    nowMs: () => nowMs,
+    sleep: (ms: number) =>
+      new Promise<void>((wake) => {
+        timers.push({ atMs: nowMs + ms, wake });
+        timers.sort((a, b) => a.atMs - b.atMs);
+      }),
+    runUntil: async (isOver: () => boolean) => {
+      for (await settled(); !isOver(); await settled()) {
+        const next = timers.shift();
+        if (next === undefined) throw new Error('nothing goes on');
+        nowMs = next.atMs;
+        next.wake();
+      }
+    },
+  };
+};
+
+test('50,000 accounts are listed within 15 minutes beside a full pool, and the pool has every second request', async () => {
+  const { spacingMs, toleranceMs } = gcraOf(900);
+  const time = openTimeline();
+  let nextFreeMs = 0;
+  const permits = new Permits({
+    take: async (needed) => {
+      const aheadMs = Math.max(0, nextFreeMs - time.nowMs());
+      const granted = aheadMs > toleranceMs ? 0 : Math.min(needed, 1 + Math.floor((toleranceMs - aheadMs) / spacingMs));
+      nextFreeMs = Math.max(nextFreeMs, time.nowMs()) + granted * spacingMs;
+      return granted;
+    },
+    wait: async () => ({ waitMs: nextFreeMs - time.nowMs() - toleranceMs, because: 'budget' }),
+    name: () => 'one',
+    nowMs: time.nowMs,
+    sleep: time.sleep,
+    onWait: () => {},
+  });
+  const { signal } = new AbortController();
+  const answerMs = 300;
+  let [pages, others] = [0, 0];
+  const worker = async (): Promise<never> => {
+    for (;;) {
+      await permits.acquire(signal);
+      others += 1;
+      await time.sleep(answerMs);
+    }
+  };
+  const list = async (): Promise<void> => {
+    for (; pages < 50_000 / 50; pages += 1) {
+      await permits.acquire(signal, true);
+      await time.sleep(answerMs);
+    }
+  };
+  for (let n = 0; n < 16; n += 1) void worker();
+  void list();
+  await time.runUntil(() => pages === 1_000);
+  expect(time.nowMs() / 60_000).toBeLessThanOrEqual(15);
+  expect(others).toBeGreaterThanOrEqual(1_000);
 });

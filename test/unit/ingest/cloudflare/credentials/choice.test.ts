@@ -16,12 +16,19 @@ const candidate = (name: string, more: Partial<Candidate> = {}): Candidate => ({
   accounts: true,
   organizations: true,
   isUser: true,
+  budget: 900,
+  countedFor: name,
   ...more,
 });
-const facts = (listed: Readonly<Record<string, readonly string[]>>, reader?: string): CredentialFacts => ({
+const facts = (
+  listed: Readonly<Record<string, readonly string[]>>,
+  reader?: string,
+  reads: Readonly<Record<string, number>> = {},
+): CredentialFacts => ({
   lists: (name, { id }) => listed[name]?.includes(id) === true,
   onlyAccount: (name) => (listed[name]?.length === 1 ? listed[name][0] : undefined),
   reader: () => reader,
+  reads: (name) => reads[name] ?? 0,
 });
 const order = (candidates: readonly Candidate[], known: CredentialFacts, source = account) =>
   rankCandidates(candidates, source, known).map(({ name }) => name);
@@ -34,6 +41,20 @@ describe('the order of credentials', () => {
     expect(order([a, b, own], facts({ b: ['x', 'y'] }))).toEqual(['b', 'a', 'own']);
     expect(order([a, b, own], facts({ a: ['x', 'y'], b: ['x'] }, 'b'))).toEqual(['b', 'a', 'own']);
     expect(order([a, b, own], facts({ own: ['x'], a: ['x'] }, 'b'))).toEqual(['own', 'b', 'a']);
+  });
+
+  test('is among those that list an unread source the one with room, and of a source that is read its reader', () => {
+    const listed = { a: ['x', 'y'], b: ['x', 'y'] };
+    expect(order([a, b], facts(listed, undefined, { a: 90, b: 0 })), 'asked at each tick').toEqual(['a', 'b']);
+    expect(order([a, b], facts(listed, undefined, { a: 91, b: 0 }))).toEqual(['b', 'a']);
+    expect(order([a, b], facts(listed, undefined, { a: 200, b: 201 }))).toEqual(['a', 'b']);
+    expect(order([a, b], facts(listed, 'a', { a: 200, b: 0 }))).toEqual(['a', 'b']);
+    const same = candidate('same user', { countedFor: 'a' });
+    expect(order([a, same, b], facts({ ...listed, 'same user': ['x', 'y'] }, undefined, { a: 91 }))).toEqual([
+      'b',
+      'a',
+      'same user',
+    ]);
   });
 
   test('leaves out the token of another account, unless it has read the source or there is no other', () => {

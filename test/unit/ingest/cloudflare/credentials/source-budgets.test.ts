@@ -1,11 +1,9 @@
 import { expect, test } from 'vitest';
-import {
-  type CountedAccess,
-  createSourceBudgets,
-} from '../../../../../src/ingest/cloudflare/credentials/source-budgets.ts';
+import type { Candidate } from '../../../../../src/ingest/cloudflare/credentials/choice.ts';
+import { createSourceBudgets } from '../../../../../src/ingest/cloudflare/credentials/source-budgets.ts';
 
 const user = { accounts: true, organizations: true, isUser: true, budget: 900 } as const;
-const all: readonly CountedAccess[] = [
+const all: readonly Candidate[] = [
   { ...user, name: 'a', countedFor: 'user:1' },
   { ...user, name: 'a again', countedFor: 'user:1' },
   { ...user, name: 'b', countedFor: 'user:2', budget: 300 },
@@ -21,6 +19,8 @@ const readers: Readonly<Record<string, string>> = {
 const budgets = createSourceBudgets(() => all, {
   reader: ({ kind, id }) => readers[`${kind}/${id}`],
   onlyAccount: (name) => (name === 'own' ? 'account-1' : undefined),
+  lists: (name, { id }) => id.startsWith('shared') && ['a', 'b'].includes(name),
+  reads: () => 0,
 });
 
 test.each([
@@ -35,11 +35,20 @@ test.each([
   expect(budgets()({ kind, id })).toEqual({ name, requests });
 });
 
+test('what is unread and listed by several is planned by their budgets, once one of them has no room', () => {
+  const budgetOf = budgets();
+  const names = Array.from({ length: 400 }, (_, n) => budgetOf({ kind: 'account', id: `shared ${n}` }).name);
+  expect(names.slice(0, 90)).not.toContain('user:2');
+  expect(names.filter((name) => name === 'user:1').length).toBeCloseTo(300, -1);
+});
+
 test('with one credential all sources have its budget', () => {
   const [only] = all;
   const one = createSourceBudgets(() => (only === undefined ? [] : [only]), {
     reader: () => 'default',
     onlyAccount: () => undefined,
+    lists: () => false,
+    reads: () => 0,
   });
   expect(one()({ kind: 'account', id: 'x' })).toEqual({ name: 'user:1', requests: 900 });
 });
