@@ -903,7 +903,8 @@ create view audit_event_traits as
                 END AS response) p
      CROSS JOIN LATERAL ( SELECT e.source_kind = 'account'::text AND COALESCE(e.resource_scope = ANY (ARRAY['user'::text, 'memberships'::text]), false) AND e.action_time > '-infinity'::timestamp with time zone AS about_user) u
      CROSS JOIN LATERAL ( SELECT ARRAY( SELECT collector_tokens.token_id
-                   FROM collector_tokens) AS tokens) c;
+                   FROM collector_tokens) AS tokens) c
+  WHERE orgtrail_without_jit();
 
 create view audit_feed as
  SELECT "position",
@@ -5037,6 +5038,17 @@ AS $function$
   insert into finding_head (position, began_at)
   select b.position, b.position from (select case when p_from_beginning then 0 else h.position end as position from feed_head h) b
   on conflict do nothing
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_without_jit()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+AS $function$
+begin
+  perform pg_catalog.set_config('jit', 'off', true);
+  return true;
+end
 $function$;
 
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.account_listings FOR EACH ROW WHEN (((new.next_at > (clock_timestamp() + '25:00:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_success_at > (clock_timestamp() + '00:01:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no listing rests for longer than a day');
