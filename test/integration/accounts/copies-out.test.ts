@@ -257,3 +257,21 @@ test('the page of an event in the console links its copies in both directions', 
   const own = [...byId().values()].find((group) => group.length === 1) ?? [];
   expect(await served.text(`/events/${own[0]?.position}`)).not.toContain('id="copies"');
 });
+
+test('the table of a search names the account of an entry that does not name it, as the listing does', async () => {
+  const { pool } = world.database;
+  const [last] = all.filter(({ source_id }) => world.simulator.summary().accounts.some(({ id }) => id === source_id));
+  await pool.query('update audit_events set account_name = null where position = $1', [last?.position]);
+  const { rows } = await pool.query('select name from accounts where id = $1', [last?.source_id]);
+  const { stdout } = await runInProcess(['search', `id:${last?.id} account:${last?.source_id}`], {
+    DATABASE_URL: world.database.url,
+  });
+  expect(stdout).toContain(rows[0].name);
+  expect(stdout).not.toContain(last?.source_id.slice(0, 12));
+  const page = await (await fetch(`${served.server.url}/events?q=id:${last?.id}&account=${last?.source_id}`)).text();
+  expect(page).toMatch(new RegExp(`>${rows[0].name}<`));
+  const json = await runInProcess(['search', '--ndjson', `id:${last?.id} account:${last?.source_id}`], {
+    DATABASE_URL: world.database.url,
+  });
+  expect(JSON.parse(json.stdout).account_name, 'lines are those of the feed').toBeNull();
+});
