@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { Pool } from 'pg';
 import type { Config } from '../config/config.ts';
 import { canonicalFilters, type Filter } from '../ingest/planning/filters.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
@@ -7,6 +6,7 @@ import { RETENTION_MS } from '../ingest/planning/upstream-retention.ts';
 import { kindOf } from '../ingest/sources/registry.ts';
 import { readUnreadMonths } from '../ingest/sync/partitions.sql.ts';
 import type { SourceScope } from '../ingest/sync/stored-sources/load-sources.sql.ts';
+import type { Pool } from '../postgres/pool.ts';
 import { readDroppedUnderOthers } from '../retention/retention.sql.ts';
 import { formatDuration } from '../time/duration.ts';
 
