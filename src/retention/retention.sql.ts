@@ -41,8 +41,8 @@ export interface RetentionResult {
 /**
  * Drops the months of audit_events that have ended longer than `retentionMs` ago, the oldest first, each in a transaction of
  * its own: but for those that a hold or a sink still needs. The database decides, with its own clock and Cloudflare's.
- * With `archiveMonth`, a month that nothing else needs is archived first. `readUnread`: the months of which something may still be read, or read
- * again: they stay. Called once a day by each daemon; safe to call from many at once.
+ * With `archiveMonth`, a month that nothing else needs is archived first. `readUnread`: the months that are not read in full: they stay, since
+ * more of them would be read, or the same again. Called once a day by each daemon; safe to call from many at once.
  */
 export const dropOldMonths = async (
   pool: Pool,
