@@ -471,7 +471,8 @@ create table findings (
   events integer not null,
   first_time timestamp with time zone not null,
   summary text not null,
-  noted_at timestamp with time zone not null default clock_timestamp()
+  noted_at timestamp with time zone not null default clock_timestamp(),
+  copies_of_position bigint
 );
 
 create table holds (
@@ -928,7 +929,8 @@ create view audit_event_traits as
                 END AS response) p
      CROSS JOIN LATERAL ( SELECT e.source_kind = 'account'::text AND COALESCE(e.resource_scope = ANY (ARRAY['user'::text, 'memberships'::text]), false) AND e.action_time > '-infinity'::timestamp with time zone AS about_user) u
      CROSS JOIN LATERAL ( SELECT ARRAY( SELECT collector_tokens.token_id
-                   FROM collector_tokens) AS tokens) c;
+                   FROM collector_tokens) AS tokens) c
+  WHERE orgtrail_without_jit();
 
 create view audit_feed as
  SELECT "position",
@@ -4151,6 +4153,25 @@ begin
       ' where d.position > $1 and d.position <= $2'
       ' on conflict do nothing' using was, until;
     get diagnostics noted = row_count;
+    -- The same of each copy of an entry about a user, which may come long after the first: of findings since, and of entries since.
+    execute 'insert into findings (detection, source_kind, source_id, id, position, event_position, severity, action_time, received_at,'
+      '   organization_id, organization_name, account_id, account_name, zone_id, zone_name, actor, actor_ip_address,'
+      '   action_type, action_result, resource_type, resource_id, events, first_time, summary, copies_of_position)'
+      ' select f.detection, c.source_kind, c.source_id, c.id, greatest(f.position, c.position), c.position, f.severity, f.action_time, c.received_at,'
+      '   c.organization_id, o.name, c.account_id, c.account_name, c.zone_id, c.zone_name, f.actor, f.actor_ip_address,'
+      '   f.action_type, f.action_result, f.resource_type, f.resource_id, f.events, f.first_time, f.summary, f.event_position'
+      ' from ('
+      '   select f.detection, f.source_id as of_source, c.* from findings f join audit_events c on c.id = f.id and c.action_time = f.action_time'
+      '   where f.position > $1 and f.position <= $2 and f.copies_of_position is null and f.source_kind = ''account'' and f.action_time > ''-infinity'''
+      '     and c.source_kind = ''account'' and c.resource_scope in (''user'', ''memberships'') and c.position <= $2'
+      '   union all'
+      '   select f.detection, f.source_id, c.* from audit_events c join findings f on f.id = c.id and f.action_time = c.action_time'
+      '   where c.position > $1 and c.position <= $2 and c.source_kind = ''account'' and c.resource_scope in (''user'', ''memberships'')'
+      '     and c.action_time > ''-infinity'' and f.position <= $1 and f.copies_of_position is null and f.source_kind = ''account'') c'
+      ' join findings f on f.detection = c.detection and f.source_kind = ''account'' and f.source_id = c.of_source and f.id = c.id'
+      ' left join organizations o on o.id = c.organization_id'
+      ' where c.source_id <> c.of_source'
+      ' on conflict do nothing' using was, until;
     update finding_head set position = until, noted_at = clock_timestamp();
     noted_to := until;
   end if;
@@ -6071,6 +6092,7 @@ comment on column findings.events is 'How many events it takes: 1, or for a burs
 comment on column findings.first_time is 'When the first of them happened.';
 comment on column findings.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
 comment on column findings.noted_at is 'When it was noted.';
+comment on column findings.copies_of_position is 'Of a copy of the finding in the log of another account that the user may use: the event_position of the finding. Null: it was found here. A sink is told of one of them.';
 comment on table holds is 'Legal holds: while one is in force, no partition that has events of its organization and time is dropped. Released ones stay, as evidence.';
 comment on column holds.id is 'Its number: orgtrail hold release takes it.';
 comment on column holds.organization_id is 'Whose events are held; null: those of every organization.';

@@ -44,7 +44,7 @@ import {
   requireCredential,
   smallestBudget,
 } from './cloudflare-access.ts';
-import { kindPolicies } from './collection-window.ts';
+import { kindPolicies, kindPoliciesWithDrops } from './collection-window.ts';
 import { type Database, type DatabaseWait, openDatabase } from './open-database.ts';
 import { openOperations } from './operations.ts';
 import { createSyncContext } from './sync-context.ts';
@@ -149,7 +149,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
       throw error;
     },
   );
-  const kinds = kindPolicies(config);
+  const kinds = await kindPoliciesWithDrops(config, pool);
   const owner = createProcessIdentity();
   const readers = openReaders(config, database, { metrics, logger });
   const stored = openStatus(pool, config);

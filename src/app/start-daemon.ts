@@ -16,6 +16,7 @@ import { createOverviewSource } from '../status/overview/overview-source.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { openArchive, requireArchiveWriter } from './archive.ts';
 import { cannotListen } from './cannot-listen.ts';
+import { describeNotRead, unreadMonthsOf } from './collection-window.ts';
 import { serveEvidence, startEvidenceOnceUsable } from './evidence/start-evidence.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { noteAliveForever } from './note-alive.ts';
@@ -78,6 +79,8 @@ export const startDaemon = async (
   const retention = startRetention({
     pool,
     archiveMonth: archive?.archiveMonth,
+    readUnread: archive && (() => unreadMonthsOf(config, pool, app.sync.kinds)),
+    notRead: () => describeNotRead(config, pool),
     retentionMs: config.retentionMs,
     time: app.sync.time,
     logger,

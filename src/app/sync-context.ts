@@ -9,7 +9,7 @@ import { createSyncStore, type SyncStoreObserver } from '../ingest/sync/sync-sto
 import { WindowLimit } from '../ingest/sync/window-limit.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { teeObserver } from '../telemetry/tee-observer.ts';
-import { historyOf } from './collection-window.ts';
+import { historyOf, sourceScopeOf } from './collection-window.ts';
 
 export interface SyncParts {
   readonly pool: Pool;
@@ -35,8 +35,6 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
   const { leaseMs, organizationIds, settleDelaysMs, concurrency, tickMs } = config;
   const { pool, api, owner, kinds, scrub } = parts;
   const historyMs = historyOf(config);
-  // Named organizations are all that is asked for: an account must belong to one of them.
-  const accounts = config.accounts === 'all' && organizationIds !== undefined ? 'organizations' : config.accounts;
   return {
     api,
     leaseMs,
@@ -52,7 +50,7 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
       kinds,
       settleDelaysMs,
       historyMs,
-      scope: { organizationIds, accounts },
+      scope: sourceScopeOf(config),
       accountIds: parts.namedAccounts,
       credentials: parts.credentials,
       observer: parts.storeObserver,

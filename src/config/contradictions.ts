@@ -52,9 +52,10 @@ export const warningsOf = (env: Record<string, string>, values: Settings): strin
   }
   const plainDatabase = databaseUrlWarning(values.DATABASE_URL ?? '');
   if (plainDatabase !== undefined) warnings.push(plainDatabase);
-  const { ORGTRAIL_HISTORY: wanted, ORGTRAIL_RETENTION: retentionMs } = values;
+  const { ORGTRAIL_HISTORY: wanted, ORGTRAIL_RETENTION: retentionMs, ORGTRAIL_ARCHIVE: archive } = values;
   // Only one that was set: the default is all that Cloudflare has.
-  if (env['ORGTRAIL_HISTORY'] !== undefined && 'durationMs' in wanted && wanted.durationMs > retentionMs) {
+  const isDeep = env['ORGTRAIL_HISTORY'] !== undefined && 'durationMs' in wanted && wanted.durationMs > retentionMs;
+  if (isDeep && archive === undefined) {
     warnings.push('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps: only that much is read');
   }
   const { ORGTRAIL_EVIDENCE_ORIGIN: origin, ORGTRAIL_EVIDENCE_KEY_FILE: keyFile } = values;
@@ -66,7 +67,7 @@ export const warningsOf = (env: Record<string, string>, values: Settings): strin
       'ORGTRAIL_EVIDENCE_ANCHORS does nothing without ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE',
     );
   }
-  if (values.ORGTRAIL_ARCHIVE !== undefined && retentionMs === Number.POSITIVE_INFINITY) {
+  if (archive !== undefined && retentionMs === Number.POSITIVE_INFINITY) {
     warnings.push(
       'ORGTRAIL_ARCHIVE does nothing without ORGTRAIL_RETENTION: no month is old enough to leave the database',
     );

@@ -68,8 +68,15 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
   },
   ORGTRAIL_DATA_DIR: { form: 'text', means: 'Directory for the data of the embedded PostgreSQL.' },
   ORGTRAIL_SCHEDULE: { form: 'text', means: 'Cron pattern with seconds: when to look for new events.' },
-  ORGTRAIL_HISTORY: { form: 'text', means: 'How far back to read: a duration or a date.' },
-  ORGTRAIL_RETENTION: { form: 'text', means: 'Whole months of events that are older are dropped: 730d, or forever.' },
+  ORGTRAIL_HISTORY: {
+    form: 'text',
+    means: 'How far back to read: a duration or a date. With ORGTRAIL_RETENTION alone, no further than that.',
+  },
+  ORGTRAIL_RETENTION: {
+    form: 'text',
+    means:
+      'Whole months of events that are older are dropped: 730d, or forever. With ORGTRAIL_ARCHIVE they go there first.',
+  },
   ORGTRAIL_ARCHIVE: {
     form: 'text',
     means: 'Where each month is kept as Parquet before it is dropped, object storage or a directory: docs/archive.md.',

@@ -13,6 +13,10 @@ export const copiesOf = (e: string, f: string): string =>
 /** SQL: whether an event may have copies. An entry without a time that can be read has none. */
 export const mayHaveCopies = (e: string): string => `${aboutUser(e)} and ${e}.action_time > '-infinity'`;
 
+/** SQL: whether a row with the source, id and time of an event has a copy that is wanted, itself included. */
+export const hasCopy = (e: string, wanted: (row: string) => string): string =>
+  `${e}.source_kind = 'account' and exists (select from audit_events f where ${copiesOf(e, 'f')} and ${wanted('f')})`;
+
 /**
  * SQL: whether a row `e` of `audit_events` is no copy of one with a lower position that a reader gets as well. `wanted` is the
  * condition that this one meets. What a position is given to is settled, so the answer for a row is always the same.

@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { SearchError } from '../errors.ts';
+import { hasCopy } from '../feed/copies.ts';
 import { isTimeout, readOnly } from '../postgres/read-only.ts';
 import { parseInstantMs } from '../time/instant.ts';
 import { ruleRows, severityOfRule } from './single-event-rules.sql.ts';
@@ -161,7 +162,7 @@ const utc = (column: string): string => `to_char(${column} at time zone 'UTC', '
 
 const isInTime = (row: string): string =>
   `${row}.action_time >= $1::timestamptz and ${row}.action_time < coalesce($2::timestamptz, 'infinity')
-      and ($3::text is null or ${row}.organization_id = $3)`;
+      and ($3::text is null or ${row}.organization_id = $3 or ${hasCopy(row, (copy) => `${copy}.organization_id = $3`)})`;
 
 const shared =
   'action_time, position, organization_id, organization_name, actor, actor_ip_address, source_kind, source_id, id';

@@ -63,9 +63,17 @@ const columns = {
 const utc = (column: string): string =>
   `case when isfinite(${column}) then to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end`;
 
+const meetsIds = (row: string): string =>
+  `($4::text[] is null or ${row}.organization_id = any($4)) and ($5::text[] is null or ${row}.account_id = any($5))`;
+
+/** Where it was found; of its copies, the first that is wanted, if that one is not. */
+const isFirst = `(f.copies_of_position is null or not exists (select from findings g
+  where g.detection = f.detection and g.source_kind = f.source_kind and g.id = f.id and g.action_time = f.action_time and ${meetsIds('g')}
+    and (g.copies_of_position is null or (g.position, g.event_position) < (f.position, f.event_position))))`;
+
 /** Of any age. */
 const wanted = `f.position > $1 and f.position <= least(h.position, coalesce($2, h.position))
-  and ($4::text[] is null or f.organization_id = any($4)) and ($5::text[] is null or f.account_id = any($5))
+  and ${meetsIds('f')} and ${isFirst}
   and coalesce(array_position('{${severities.join(',')}}'::text[], f.severity), 99) >= $9
   and (not $7 or f.action_time = '-infinity' or f.action_time >= coalesce((select created_at from sinks where name = $8), '-infinity'))`;
 /** $6: seconds; null: none is too old. */

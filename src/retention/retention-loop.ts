@@ -17,6 +17,10 @@ export interface RetentionOptions {
   readonly retentionMs: number;
   /** Undefined: months are dropped as they are, if the database has no archive in use. */
   readonly archiveMonth?: ArchiveMonth | undefined;
+  /** The months that are not read in full: they stay. */
+  readonly readUnread?: (() => Promise<ReadonlyMap<string, string>>) | undefined;
+  /** Says what is not read because of the retention; undefined: nothing. */
+  readonly notRead?: (() => Promise<string | undefined>) | undefined;
   readonly time: Pick<Time, 'sleep'>;
   readonly logger: Logger;
   /** Ends it; a month that is being dropped at that moment is finished. */
@@ -28,7 +32,7 @@ export interface RetentionOptions {
  * signal. Called by the daemon; does nothing if everything is kept.
  */
 export const startRetention = async (options: RetentionOptions): Promise<void> => {
-  const { pool, retentionMs, archiveMonth, time, logger, signal } = options;
+  const { pool, retentionMs, archiveMonth, readUnread, notRead, time, logger, signal } = options;
   if (retentionMs === Number.POSITIVE_INFINITY) return;
   const pause = (ms: number) => time.sleep(ms, signal).catch(() => {});
   await pause(STARTUP_DELAY_MS);
@@ -36,7 +40,9 @@ export const startRetention = async (options: RetentionOptions): Promise<void> =
   while (!signal.aborted) {
     let again = true;
     try {
-      const result = await dropOldMonths(pool, retentionMs, archiveMonth);
+      const missed = await notRead?.();
+      if (missed !== undefined) logger.warn(missed);
+      const result = await dropOldMonths(pool, retentionMs, archiveMonth, readUnread);
       told = report(logger, result, retentionMs, told);
       again = result.again;
     } catch (error) {

@@ -2,6 +2,7 @@ import { and, desc, eq, gt, isNull, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import type { Range } from '../ingest/planning/coverage.ts';
+import type { KindPolicy } from '../ingest/planning/source.ts';
 import { db, type Row } from '../postgres/db.ts';
 import { longStatement } from '../postgres/pool.ts';
 import { sqlState } from '../postgres/sql-state.ts';
@@ -42,18 +43,28 @@ export interface RetentionResult {
 /**
  * Drops the months of audit_events that have ended longer than `retentionMs` ago, the oldest first, each in a transaction of
  * its own: but for those that a hold or a sink still needs. The database decides, with its own clock and Cloudflare's.
- * With `archiveMonth`, a month that nothing else needs is archived first. Called once a day by each daemon; safe to call from many at once.
+ * With `archiveMonth`, a month that nothing else needs is archived first. `readUnread`: the months that are not read in full: they stay, since
+ * more of them would be read, or the same again. Called once a day by each daemon; safe to call from many at once.
  */
 export const dropOldMonths = async (
   pool: Pool,
   retentionMs: number,
   archiveMonth?: ArchiveMonth,
+  readUnread?: () => Promise<ReadonlyMap<string, string>>,
 ): Promise<RetentionResult> => {
   const months = await readOldMonths(pool, retentionMs);
+  const unread = await readUnread?.();
   const dropped: DroppedMonth[] = [];
   const kept: { month: string; reason: string }[] = [];
   let again = false;
+  let reading = false;
   for (const month of months) {
+    const source = unread?.get(month);
+    if (source !== undefined) {
+      kept.push({ month, reason: `it is not read in full: ${source}` });
+      reading = true;
+      continue;
+    }
     // Objects may have been changed since they were read.
     if (archiveMonth !== undefined) await pool.query('select orgtrail_forget_archive_reads($1)', [`${month}-01`]);
     let outcome = await dropMonth(pool, month, retentionMs);
@@ -71,7 +82,7 @@ export const dropOldMonths = async (
     // A statement that waits for the lock blocks all others: do not repeat that month after month.
     if (again) break;
   }
-  return { dropped, kept, again };
+  return { dropped, kept, again: again || reading };
 };
 
 /** Months that have a partition and ended longer than so ago, the oldest first. */
@@ -128,6 +139,29 @@ export const readDroppedMonths = async (pool: Pool, { fromMs, toMs }: Range): Pr
         and (${month} + interval '1 month') at time zone 'UTC' > to_timestamp(${fromMs}::float8 / 1000)`,
     )
     .orderBy(month, id);
+};
+
+/**
+ * Of each kind that has them, the end of the months that were dropped and that sources had been read for under other filters alone, and a day
+ * more: what a walk asks for beside its claim.
+ */
+export const readDroppedUnderOthers = async (
+  pool: Pool,
+  kinds: readonly Pick<KindPolicy, 'kind' | 'filterHash'>[],
+): Promise<ReadonlyMap<string, number>> => {
+  const { rows } = await pool.query<{ kind: string; until_ms: number }>(
+    `with dropped as (select distinct tstzrange(month::timestamp at time zone 'UTC', (month + interval '1 month') at time zone 'UTC') as time
+       from retention_drops)
+     select k.kind, (extract(epoch from max(upper(d.time)) + interval '1 day') * 1000)::float8 as until_ms
+     from unnest($1::text[], $2::text[]) as k (kind, filter_hash)
+       join coverage c on c.source_kind = k.kind and c.filter_hash <> k.filter_hash and c.pass = 0
+       join dropped d on c.ranges && d.time
+     where not exists (select from coverage own where own.source_kind = k.kind and own.source_id = c.source_id
+       and own.filter_hash = k.filter_hash and own.pass = 0 and own.ranges && d.time)
+     group by k.kind`,
+    [kinds.map(({ kind }) => kind), kinds.map(({ filterHash }) => filterHash)],
+  );
+  return new Map(rows.map(({ kind, until_ms: untilMs }) => [kind, untilMs]));
 };
 
 /** Throws OrgtrailError `usage` if a part of the window has been dropped. Called by verify and backfill. */

@@ -11,6 +11,8 @@ export interface FoundEvent extends Omit<StoredEvent, 'actionTime' | 'receivedAt
   readonly actionTime: string | null;
   readonly receivedAt: string;
   readonly organizationName: string | null;
+  /** As of the last listing, where the entry does not name its account. */
+  readonly listedAccountName?: string | null;
   readonly rayId: StoredEvent['rawCfRayId'];
   readonly method: StoredEvent['rawMethod'];
   readonly statusCode: StoredEvent['rawStatusCode'];

@@ -1,3 +1,4 @@
+import { copiesChoices } from '../feed/copies.ts';
 import type { OrganizationName } from '../organizations/organization-name.ts';
 import { parseDurationMs } from '../time/duration.ts';
 import { parseDateOrInstantMs } from '../time/instant.ts';
@@ -35,6 +36,8 @@ export interface Search {
   readonly changed: boolean;
   /** Months that are in the archive alone are searched as well. */
   readonly archive?: boolean;
+  /** Of an entry about a user, which stands in the logs of several accounts, the first that matches. */
+  readonly copies?: 'first';
   /** What a query line says that no other field can: exclusions, lists, other fields. */
   readonly terms?: readonly Term[];
 }
@@ -58,6 +61,7 @@ export const searchFields = [
   'zone',
   'q',
   'archive',
+  'copies',
 ] as const;
 export type SearchField = (typeof searchFields)[number];
 
@@ -114,12 +118,23 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
     if (!isYes(text)) faults.push({ field, reason: 'must be true or false' });
     return isYes(text);
   };
+  const archive = flag('archive');
+  const copies = usable('copies');
+  if (copies !== undefined && !copiesChoices.some((choice) => choice === copies)) {
+    faults.push({ field: 'copies', reason: `must be ${copiesChoices.join(' or ')}` });
+  } else if (copies === 'first' && archive) {
+    faults.push({
+      field: 'copies',
+      reason: 'cannot be first with archive: copies are looked for in the database alone',
+    });
+  }
   const search: Search = {
     ...bounds,
     ...readTexts(usable),
     defects: flag('defects'),
     changed: flag('changed'),
-    ...(flag('archive') && { archive: true }),
+    ...(archive && { archive: true }),
+    ...(usable('copies') === 'first' && { copies: 'first' as const }),
     ...(terms.length > 0 && { terms }),
   };
   return { search, faults, given };
@@ -221,6 +236,7 @@ export const printSearch = (search: Search): URLSearchParams => {
     changed: search.changed ? 'true' : undefined,
     q: search.terms && printTerms(search.terms),
     archive: search.archive ? 'true' : undefined,
+    copies: search.copies,
   };
   const parameters = new URLSearchParams();
   for (const field of searchFields) {

@@ -1,9 +1,11 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { kindPoliciesWithDrops, unreadMonthsOf } from '../../app/collection-window.ts';
 import { type ArchivedMonth, archiveMonth } from '../../archive/archive-month.ts';
 import { useArchive } from '../../archive/catalogue.sql.ts';
 import { type WrittenManifest, writeManifest } from '../../archive/manifest.ts';
 import { loadDuck } from '../../archive/parquet/duckdb.ts';
 import type { ArchiveContext, ArchiveObserver } from '../../archive/ports.ts';
+import type { Config } from '../../config/config.ts';
 import { exitCodes, OrgtrailError, reasonOf } from '../../errors.ts';
 import {
   type DroppedMonth,
@@ -54,7 +56,8 @@ export const runCommand = (context: CliContext, report: (exitCode: number) => vo
         throw new OrgtrailError('usage', '--drop takes all months that are old enough: leave --month out');
       }
       await loadDuck();
-      const result = await withArchive(context, async ({ pool, store, parquetVersion, config: { retentionMs } }) => {
+      const result = await withArchive(context, async ({ pool, store, parquetVersion, config }) => {
+        const { retentionMs } = config;
         if (options.month === undefined && retentionMs === Number.POSITIVE_INFINITY) {
           throw new OrgtrailError('usage', 'no month is old enough: ORGTRAIL_RETENTION is not set', {
             hint: 'set it, or name months with --month',
@@ -62,7 +65,7 @@ export const runCommand = (context: CliContext, report: (exitCode: number) => vo
         }
         await useArchive(pool, store.name);
         const observer = lines(context, options.json === true);
-        return await run({ pool, store, observer, parquetVersion }, retentionMs, options, context.signal);
+        return await run({ pool, store, observer, parquetVersion }, config, options, context.signal);
       });
       context.stdout.write(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : describe(result));
       if (result.failed.length > 0 || 'fault' in result.manifest) report(exitCodes.sourceFailed);
@@ -83,19 +86,17 @@ const faultOf = (error: unknown, signal: AbortSignal): { readonly fault: string 
   return { fault: reasonOf(error) };
 };
 
-const run = async (
-  archive: ArchiveContext,
-  retentionMs: number,
-  options: Options,
-  signal: AbortSignal,
-): Promise<Result> => {
+const run = async (archive: ArchiveContext, config: Config, options: Options, signal: AbortSignal): Promise<Result> => {
+  const { retentionMs } = config;
   const archived: ArchivedMonth[] = [];
   const archiveOne = async (month: string) => {
     archived.push(await archiveMonth(archive, month, signal));
   };
   const manifest = () => writeManifest(archive, signal).catch((error: unknown) => faultOf(error, signal));
   if (options.drop === true) {
-    const { dropped, kept } = await dropOldMonths(archive.pool, retentionMs, archiveOne);
+    const { pool } = archive;
+    const readUnread = async () => unreadMonthsOf(config, pool, await kindPoliciesWithDrops(config, pool));
+    const { dropped, kept } = await dropOldMonths(pool, retentionMs, archiveOne, readUnread);
     const failed = kept.filter(({ reason }) => reason.startsWith('archiving it failed')).map(({ month }) => month);
     signal.throwIfAborted();
     return { archived, dropped, kept, failed, manifest: await manifest() };

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { horizonOf } from '../../app/collection-window.ts';
 import type { Config } from '../../config/config.ts';
 import { OrgtrailError } from '../../errors.ts';
 import { formatDuration } from '../../time/duration.ts';
@@ -46,8 +47,10 @@ export const backfillCommand = (context: CliContext, report: (code: number) => v
     });
 
 /** Here by the host's clock: the daemon drops by Cloudflare's. */
-const requireWithinRetention = ({ retentionMs }: Config, sinceMs: number): void => {
-  if (sinceMs >= Date.now() - retentionMs) return;
+const requireWithinRetention = (config: Config, sinceMs: number): void => {
+  const { retentionMs, archive } = config;
+  const nowMs = Date.now();
+  if (sinceMs >= nowMs - retentionMs || (archive !== undefined && sinceMs >= horizonOf(config, nowMs))) return;
   throw new OrgtrailError(
     'usage',
     `--since is further back than ORGTRAIL_RETENTION keeps (${formatDuration(retentionMs)})`,

@@ -7,7 +7,13 @@ import { exitCodes, OrgtrailError } from '../../errors.ts';
 import type { SourceKindName } from '../../ingest/sources/registry.ts';
 import { hasEmbeddedData } from '../../postgres/embedded-server.ts';
 import { describeUrl, type Pool } from '../../postgres/pool.ts';
-import { readSchemaState, refuseNewer, requireSupportedServer } from '../../postgres/schema/migrate.ts';
+import {
+  type LockRoom,
+  readLockRoom,
+  readSchemaState,
+  refuseNewer,
+  requireSupportedServer,
+} from '../../postgres/schema/migrate.ts';
 import { closeSchemas, describeOpen, readOpenSchemas } from '../../postgres/schema/roles.ts';
 import { explainForbidden } from '../../postgres/sql-state.ts';
 import { createLogger } from '../../telemetry/log.ts';
@@ -90,7 +96,13 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
         newer: 'newer',
       }[schema.state];
       return [
-        { name: 'database', ok: true, message: server, exitCode: exitCodes.done },
+        {
+          name: 'database',
+          ok: true,
+          message: server,
+          notes: lockNotes(await readLockRoom(database.pool)),
+          exitCode: exitCodes.done,
+        },
         { name: 'schema', ok: true, message: state, exitCode: exitCodes.done },
         ...(await checkSchemaRights(database.pool)),
       ];
@@ -103,6 +115,19 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
     const name = error.code === 'database_too_new' ? 'schema' : 'database';
     return [{ name, ok: false, message: error.message, hint: error.hint, exitCode: error.exitCode }];
   }
+};
+
+/** So many statements may look at all of history at once: searches, exports and readers of the views. */
+const WHOLE_HISTORY_STATEMENTS = 10;
+
+/** Such a statement locks every month with all of its indexes. PostgreSQL makes room for two holders of each lock that it counts with. */
+export const lockNotes = ({ months, relations, perTransaction, connections }: LockRoom): readonly string[] => {
+  const needed = (WHOLE_HISTORY_STATEMENTS * relations) / 2 / connections;
+  if (needed <= perTransaction) return [];
+  const enough = 2 ** Math.ceil(Math.log2(needed));
+  return [
+    `max_locks_per_transaction (${perTransaction}) is too small for ${months} months, ${relations} tables and indexes, if ${WHOLE_HISTORY_STATEMENTS} statements look at all of them at once: set it to ${enough}`,
+  ];
 };
 
 /** No line unless there is something to say. */

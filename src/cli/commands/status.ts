@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { describeNotRead } from '../../app/collection-window.ts';
 import type { Config } from '../../config/config.ts';
 import { exitCodes } from '../../errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
@@ -109,10 +110,11 @@ const readReport = async (pool: Pool, config: Config, options: Options, { states
   const selection = { all: options.all, most: Number.isFinite(most) ? most : undefined, states };
   const status = await createStatusReader(pool, scope).read(pace, selection);
   const configured = config.sinks.map(({ name }) => name);
-  const [sinks, runs, scrub] = await Promise.all([
+  const [sinks, runs, scrub, notRead] = await Promise.all([
     readSinkStatus(pool, configured.length > 0 ? configured : undefined),
     readVerifyRuns(pool, { before: undefined, limit: 1, found: false }),
     readScrubTotals(pool),
+    describeNotRead(config, pool),
   ]);
-  return { ...status, sinks, checks: { lastVerify: runs.rows[0] ?? null, scrub } };
+  return { ...status, sinks, ...(notRead && { notRead }), checks: { lastVerify: runs.rows[0] ?? null, scrub } };
 };

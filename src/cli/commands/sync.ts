@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { describeNotRead } from '../../app/collection-window.ts';
 import { gracefulStop } from '../../app/graceful-stop.ts';
 import { openApp } from '../../app/open-app.ts';
 import { openSecrets } from '../../app/reread-secrets.ts';
@@ -78,7 +79,8 @@ export const runSync = async (context: CliContext, options: RunSyncOptions): Pro
     const { accounts } = app.scope;
     const accountIds = typeof accounts === 'string' ? undefined : accounts;
     const wanted = await readHoles(app.database.pool, { kinds, organizationIds, accountIds, window });
-    return describeOutcome(await app.status(), report, progress.stored(), wanted);
+    const notRead = await describeNotRead(config, app.database.pool);
+    return describeOutcome(await app.status(), report, progress.stored(), wanted, notRead);
   } finally {
     await app.close();
   }

@@ -26,7 +26,7 @@ const accountColumn: Column = {
   usual: 18,
   least: 7,
   most: 28,
-  of: ({ accountName, accountId }) => accountName ?? accountId ?? '-',
+  of: ({ accountName, listedAccountName, accountId }) => accountName ?? listedAccountName ?? accountId ?? '-',
 };
 const columns: readonly Column[] = [
   { title: 'TIME', usual: 20, least: 20, most: 30, of: timeOf },

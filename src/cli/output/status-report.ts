@@ -17,6 +17,8 @@ export type SourceRow = SourceWithState;
 /** How everything stands, with the state of each organization. */
 export interface Report extends StatusWithStates {
   readonly sinks: readonly SinkStatus[];
+  /** Which months are not read because of the retention, in words. */
+  readonly notRead?: string | undefined;
   /** What was read a second time: the last run of `verify`, and the rounds of the scrub lane that are kept. */
   readonly checks?: { readonly lastVerify: VerifyRun | null; readonly scrub: ScrubTotals };
 }
@@ -73,6 +75,7 @@ export const statusText = (report: Report, { states, most }: Shown): string => {
       ...report.vanished.map(vanishedLine),
       ...refusedAccountsLine(report),
       ...retentionLine(report),
+      ...(report.notRead === undefined ? [] : [report.notRead]),
     ],
     report.sinks.length === 0 ? [] : [sinkTable(report.sinks).trimEnd()],
   ];

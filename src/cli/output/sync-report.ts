@@ -20,12 +20,13 @@ export interface SyncOutcome {
 /** So many holes are named. */
 const NAMED_HOLES = 5;
 
-/** Says what a sync did, and what it could not do. `wanted`: the holes that are left in the time that was asked for. */
+/** Says what a sync did, and what it could not do. `wanted`: the holes that are left in the time that was asked for. `notRead`: what is never asked for. */
 export const describeOutcome = (
   status: Status,
   report: SyncReport,
   stored: number,
   wanted: WantedHoles,
+  notRead?: string,
 ): SyncOutcome => {
   const failedKeys = new Set(report.failed.map(keyOf));
   const failing = status.sources.filter((source) => failedKeys.has(keyOf(source)));
@@ -37,6 +38,7 @@ export const describeOutcome = (
     ...troubleLines(status, report),
     ...failing.map(failedLine),
     ...(wanted.holes.length === 0 ? [] : [holesLine(wanted)]),
+    ...(notRead === undefined ? [] : [notRead]),
   ];
   return {
     exitCode: failed ? exitCodes.sourceFailed : exitCodes.done,

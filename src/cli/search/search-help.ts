@@ -72,4 +72,5 @@ export const searchDescriptions: Partial<Readonly<Record<SearchField, string>>> 
   changed: 'only entries that changed later',
   q: 'a query line, as the argument',
   archive: 'search months that are in the archive alone as well',
+  copies: 'first: of an entry in the logs of several accounts, only the first that matches; all is the default',
 };

@@ -10,6 +10,7 @@ export type ShownEvent = Pick<
   | 'actionTime'
   | 'organizationId'
   | 'organizationName'
+  | 'listedAccountName'
   | 'accountId'
   | 'accountName'
   | 'actorEmail'

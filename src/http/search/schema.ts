@@ -38,6 +38,9 @@ export const searchQuerySchema = {
       'A query line. All of its terms and the other parameters must hold: `action:create,delete -actor:ci* status:4xx uri:/accounts/* "some text"`. A minus excludes, commas separate alternatives, `*` at the end stands for any rest, quotes enclose values with spaces. docs/console.md lists the fields.',
     ),
     archive: text('true: months that are in the archive alone are searched as well, which takes longer.'),
+    copies: text(
+      'first: of an entry about a user, which stands in the log of every account that the user may use, only the first copy that matches. Not with archive.',
+    ),
     limit: {
       type: 'integer',
       minimum: 1,

@@ -28,6 +28,8 @@ export interface SourceProgress {
 export interface PlanPolicy {
   /** Nothing before this is wanted: the configured start, or Cloudflare's retention, whichever is later. */
   readonly horizonMs: number;
+  /** Nothing before this is read a second time, for late entries or as a check: retention may have dropped it. Undefined: that is the horizon. */
+  readonly keptSinceMs?: number | undefined;
   /** The delays of passes 1, 2, …: the time after which the same time is read again for late entries. */
   readonly settleDelaysMs: readonly number[];
   /** The live tail is asked for once this much of it is unread; settle gaps wait in the same way. */
@@ -53,6 +55,10 @@ const PAGES_PER_WINDOW = 20;
 const SILENCE_GROWTH = 5;
 /** The same for reading it again. */
 const SILENT_SCRUB_MS = 31 * DAY_MS;
+
+/** Nothing before this is read a second time. */
+export const againSinceMs = ({ horizonMs, keptSinceMs = horizonMs }: PlanPolicy): number =>
+  Math.max(horizonMs, keptSinceMs);
 
 /** What there is to do in each lane, the most urgent first; empty if there is nothing until `nowMs` moves on. `nowMs` is Cloudflare's own time. */
 export const planLanes = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): readonly Walk[] =>
@@ -112,7 +118,7 @@ const scrubWalk = (state: LaneState, progress: SourceProgress, nowMs: number, po
 };
 
 const scrubGap = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): ScrubGap | undefined =>
-  policy.scrub && nextScrub(scrubFacts(progress), nowMs, { horizonMs: policy.horizonMs, ...policy.scrub });
+  policy.scrub && nextScrub(scrubFacts(progress), nowMs, { horizonMs: againSinceMs(policy), ...policy.scrub });
 
 /** What decides about the next window of the scrub lane. */
 export const scrubFacts = ({ readBefore = [], lanes: states, unproven = [], holes }: SourceProgress): ScrubFacts => ({
@@ -195,14 +201,15 @@ const nextGap: Record<Exclude<Lane, 'scrub'>, NextGap> = {
       .at(-1);
   },
   settle: (progress, nowMs, policy) => {
+    const sinceMs = againSinceMs(policy);
     for (const [index, delayMs] of policy.settleDelaysMs.entries()) {
-      const wanted = { fromMs: policy.horizonMs, toMs: Math.min(nowMs - delayMs, newestClaimable(nowMs)) };
+      const wanted = { fromMs: sinceMs, toMs: Math.min(nowMs - delayMs, newestClaimable(nowMs)) };
       if (isEmpty(wanted)) continue;
       // In batches: one request settles at least a whole delay's time.
       const { settleMs } = policy.intervals;
       const batchBeforeMs = nowMs - delayMs - Math.max(delayMs, settleMs);
       // But before it leaves the horizon: of a history that is hardly longer than the delay there never is a whole one.
-      const leavingBeforeMs = Math.min(policy.horizonMs + settleMs, nowMs - delayMs - settleMs);
+      const leavingBeforeMs = Math.min(sinceMs + settleMs, nowMs - delayMs - settleMs);
       const oldestPartBeforeMs = Math.max(batchBeforeMs, leavingBeforeMs);
       // What was never read is for the other lanes.
       const gap = gapsAmong(wanted, withHoles(progress, index + 1), progress.coverage[0] ?? [])

@@ -26,6 +26,8 @@ export interface KindPolicy {
   readonly filterHash: string;
   /** Nothing before this is wanted, as of Cloudflare's now. */
   readonly horizonMs: (nowMs: number) => number;
+  /** Nothing before this is read a second time: retention may have dropped it. Undefined: that is the horizon. */
+  readonly keptSinceMs?: ((nowMs: number) => number) | undefined;
 }
 
 /** A source as the store knows it, for planning. */

@@ -13,12 +13,12 @@ export const kindPolicyOf = ({ kinds }: Pick<SyncContext, 'kinds'>, { kind }: Pi
 export const planPolicies = (
   context: Pick<SyncContext, 'kinds' | 'window'>,
   nowMs: number,
-  common: Omit<PlanPolicy, 'horizonMs'>,
+  common: Omit<PlanPolicy, 'horizonMs' | 'keptSinceMs'>,
 ): ((source: Pick<SourceKey, 'kind'>) => PlanPolicy) => {
   const policies = new Map(
-    context.kinds.map(({ kind, horizonMs }) => [
+    context.kinds.map(({ kind, horizonMs, keptSinceMs }) => [
       kind,
-      { ...common, horizonMs: context.window?.sinceMs ?? horizonMs(nowMs) },
+      { ...common, horizonMs: context.window?.sinceMs ?? horizonMs(nowMs), keptSinceMs: keptSinceMs?.(nowMs) },
     ]),
   );
   return ({ kind }) => {

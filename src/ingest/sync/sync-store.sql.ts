@@ -37,7 +37,7 @@ import {
   withoutProfile,
 } from './discovery/organizations.sql.ts';
 import { kindPolicyOf } from './kind-policy.ts';
-import { createPartitions } from './partitions.sql.ts';
+import { createPartitions, readUnreadMonths } from './partitions.sql.ts';
 import type { SyncStore } from './ports.ts';
 import { hasMoreSources, loadSources, readTime, type SourceScope } from './stored-sources/load-sources.sql.ts';
 import {
@@ -84,11 +84,10 @@ export interface SyncStoreOptions {
 
 /** Joins the statements of the store to the port that sync declares. */
 export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStore => {
-  const { owner, leaseMs, kinds, settleDelaysMs, historyMs, scope, observer } = options;
+  const { owner, leaseMs, kinds, settleDelaysMs, scope, observer } = options;
   const hashOf = (source: SourceKey) => kindPolicyOf(options, source).filterHash;
   const isDead = (other: string) => isDeadOwner(other, owner);
   const commitPage = createPageCommits(pool, leaseMs);
-  let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
   const elsewhere = createElsewhere(pool, options);
   const load = async () => {
     await releaseDead(pool, isDead);
@@ -143,13 +142,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     },
     renewDiscovery: () => renewDiscovery(pool, owner, leaseMs),
     recordDiscovery: (result) => recordDiscovery(pool, owner, result),
-    syncSources: async (nowMs, oldestMs = nowMs) => {
-      if (performance.now() - partitionsCheckedAtMs > PARTITION_CHECK_MS) {
-        await createPartitions(pool, Math.min(oldestMs, ...kinds.map(({ horizonMs }) => horizonMs(nowMs))));
-        partitionsCheckedAtMs = performance.now();
-      }
-      await syncSources(pool, kinds, nowMs, historyMs);
-    },
+    syncSources: syncWithMonths(pool, options),
   };
 };
 
@@ -197,6 +190,33 @@ const createElsewhere = (pool: Pool, { credentials = oneCredential }: Pick<SyncS
 };
 
 const oneCredential = (): readonly ReadingCredential[] => [{ name: 'default', key: 'default', listsAccounts: true }];
+/** Syncs the sources, and makes the months that they are read into. */
+const syncWithMonths = (pool: Pool, options: SyncStoreOptions): SyncStore['syncSources'] => {
+  const { kinds, historyMs } = options;
+  const isDeep = kinds.some(({ keptSinceMs }) => keptSinceMs !== undefined);
+  let checkedAtMs = Number.NEGATIVE_INFINITY;
+  return async (nowMs, oldestMs = nowMs) => {
+    const added = await syncSources(pool, kinds, nowMs, historyMs);
+    if (performance.now() - checkedAtMs <= PARTITION_CHECK_MS && !(isDeep && added > 0)) return;
+    await makeMonths(pool, options, nowMs, oldestMs);
+    checkedAtMs = performance.now();
+  };
+};
+
+/** Of what retention may drop, the months that are not read: the others were dropped, or have no events. */
+const makeMonths = async (
+  pool: Pool,
+  { kinds, scope }: SyncStoreOptions,
+  nowMs: number,
+  oldestMs: number,
+): Promise<void> => {
+  const keptMs = Math.min(...kinds.map(({ keptSinceMs, horizonMs }) => (keptSinceMs ?? horizonMs)(nowMs)));
+  await createPartitions(pool, Math.min(oldestMs, keptMs));
+  if (kinds.every(({ keptSinceMs }) => keptSinceMs === undefined)) return;
+  for (const month of (await readUnreadMonths(pool, kinds, scope, { nowMs, untilMs: keptMs })).keys()) {
+    await createPartitions(pool, Date.parse(month), Date.parse(month));
+  }
+};
 
 type AccountStatements =
   | 'dueAccountListings'

@@ -262,3 +262,25 @@ export const requireSupportedServer = async (client: Pool | PoolClient): Promise
     hint: 'orgtrail needs PostgreSQL 15 or later',
   });
 };
+
+/** How many locks there is room for, and what a statement about all of history locks. */
+export interface LockRoom {
+  readonly months: number;
+  /** Of all months, tables and indexes. */
+  readonly relations: number;
+  readonly perTransaction: number;
+  /** And prepared transactions. */
+  readonly connections: number;
+}
+
+export const readLockRoom = async (pool: Pool): Promise<LockRoom> => {
+  const { rows } = await pool.query<LockRoom>(
+    `select count(distinct i.inhrelid)::integer as months, (count(distinct i.inhrelid) + count(x.indexrelid))::integer as relations,
+       current_setting('max_locks_per_transaction')::integer as "perTransaction",
+       current_setting('max_connections')::integer + current_setting('max_prepared_transactions')::integer as connections
+     from pg_inherits i left join pg_index x on x.indrelid = i.inhrelid where i.inhparent = to_regclass('audit_events')`,
+  );
+  const [room] = rows;
+  if (room === undefined) throw new Error('PostgreSQL does not say how many locks it has room for');
+  return room;
+};

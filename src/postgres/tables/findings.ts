@@ -29,6 +29,8 @@ export const findings = pgTable('findings', {
   firstTime: instant('first_time').notNull(),
   summary: text('summary').notNull(),
   notedAt: instant('noted_at').notNull().default(databaseTime),
+  /** Of a copy in the log of another account: the position of the event that was found. */
+  copiesOfPosition: integer64('copies_of_position'),
 });
 
 /** One row, or none before a sink has wanted detections: up to which position of the feed they have been asked. */

@@ -55,6 +55,7 @@ const ofField = (field: SearchField, value: string): string => {
   if (field === 'before') return value === 'now' ? 'up to now' : `before ${value}`;
   if (field === 'text') return `the entry contains ${JSON.stringify(value)}`;
   if (field === 'defects') return 'the entry could not be read in full';
+  if (field === 'copies') return 'of an entry in the logs of several accounts, the first that matches';
   if (field === 'changed') return 'the entry changed later';
   return `the ${names[field] ?? field} is ${JSON.stringify(value)}${field === 'actor' && hasStar([value]) ? ANY_REST : ''}`;
 };

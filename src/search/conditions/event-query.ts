@@ -43,6 +43,8 @@ export interface EventQuery {
   readonly changed: boolean;
   /** Months that are in the archive alone are searched as well. */
   readonly archive?: boolean | undefined;
+  /** Of an entry in the logs of several accounts, the first that matches. */
+  readonly copies?: 'first' | undefined;
   /** Only events up to here: what an export sees, however long it takes. */
   readonly untilPosition?: number | undefined;
 }

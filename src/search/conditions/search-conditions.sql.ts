@@ -1,3 +1,4 @@
+import { isFirstCopy } from '../../feed/copies.ts';
 import type { SearchCursor } from '../search-cursor.ts';
 import { termCondition } from '../terms/term-conditions.sql.ts';
 import type { EventQuery } from './event-query.ts';
@@ -32,11 +33,17 @@ export const conditionsOf = (query: EventQuery, cursor: SearchCursor | undefined
   const parameter = (value: unknown): string => `$${values.push(value)}`;
   const { untilPosition } = query;
   const parts = [...timeConditions(query, cursor, slice, parameter), GIVEN_OUT];
-  parts.push(...filterConditions(query, parameter).map(({ sql }) => sql));
-  parts.push(...(query.terms ?? []).map((term) => termCondition(term, parameter)));
-  if (untilPosition !== undefined) parts.push(`position <= ${parameter(untilPosition)}::bigint`);
+  const wanted = filterConditions(query, parameter).map(({ sql }) => sql);
+  wanted.push(...(query.terms ?? []).map((term) => termCondition(term, parameter)));
+  if (untilPosition !== undefined) wanted.push(`position <= ${parameter(untilPosition)}::bigint`);
+  parts.push(...wanted);
+  if (query.copies === 'first') parts.push(isFirstMatch(wanted));
   return { sql: parts.join(' and '), values };
 };
+
+/** SQL: no copy of a row of `audit_events`, which has its time, meets the same conditions at a lower position. In it, a bare column is that of the copy. */
+export const isFirstMatch = (wanted: readonly string[]): string =>
+  `(${isFirstCopy('audit_events', () => `(${['true', ...wanted].join(' and ')})`)})`;
 
 /**
  * No index may be asked for what is below a pair (action_time, position) and below an earlier time as well. PostgreSQL 17 can forget the

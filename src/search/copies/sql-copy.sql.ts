@@ -1,4 +1,5 @@
 import type { AddParameter } from '../conditions/filter-conditions.sql.ts';
+import { isFirstMatch } from '../conditions/search-conditions.sql.ts';
 import type { Search, TimeBound } from '../search.ts';
 import { plainConditions } from '../terms/plain-conditions.sql.ts';
 import { misleading } from './shell-copies.ts';
@@ -13,7 +14,9 @@ const columns =
 export const sqlOf = (search: Search, limit: number): string => {
   const values: unknown[] = [];
   const parameter: AddParameter = (value) => `$${values.push(value)}`;
-  const parts = [...timesOf(search), ...partsOf(search, parameter)].map((part) =>
+  const wanted = partsOf(search, parameter);
+  const first = search.copies === 'first' ? [isFirstMatch(wanted)] : [];
+  const parts = [...timesOf(search), ...wanted, ...first].map((part) =>
     part.replace(/\$(\d+)/g, (_, n: string) => literal(values[Number(n) - 1])),
   );
   const where = parts.length === 0 ? '' : `\nwhere ${parts.join('\n  and ')}`;

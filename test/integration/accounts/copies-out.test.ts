@@ -117,6 +117,73 @@ test('orgtrail feed --copies', async () => {
   expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('--copies') });
 });
 
+describe('a search with copies=first', () => {
+  const env = () => ({ DATABASE_URL: world.database.url });
+  const found = async (query: string) =>
+    linesOf(await (await fetch(`${served.server.url}/v1/search?format=ndjson&${query}`)).text());
+  const sorted = (lines: readonly { readonly position: number }[]) => positions(lines).sort((a, b) => a - b);
+
+  test('has each entry once: the first that meets the rest of it', async () => {
+    const firsts = firstsOf(all);
+    expect(firsts.length).toBeLessThan(all.length);
+    expect(sorted(await found('copies=first'))).toEqual(positions(firsts));
+    expect(await found('copies=all')).toHaveLength(all.length);
+    expect(sorted(await found(`q=${encodeURIComponent('copies:first')}`))).toEqual(positions(firsts));
+    const [one, two] = world.simulator.summary().accounts.map(({ id }) => id);
+    const both = all.filter(({ source_id }) => source_id === one || source_id === two);
+    expect(sorted(await found(`copies=first&q=account:${one},${two}`))).toEqual(positions(firstsOf(both)));
+    for (const query of ['action=login', 'text=login', '-action:login -actor:x*']) {
+      const asked = query.includes('=') ? query : `q=${encodeURIComponent(query)}`;
+      const every = (await found(asked)).toSorted((a, b) => a.position - b.position);
+      expect(sorted(await found(`copies=first&${asked}`)), query).toEqual(positions(firstsOf(every)));
+    }
+    const command = await runInProcess(['search', '--copies', 'first', '--ndjson'], env());
+    expect(sorted(linesOf(command.stdout))).toEqual(positions(firsts));
+    const pages = await runInProcess(['search', '--copies', 'first', '--json', '--limit', '500'], env());
+    expect(JSON.parse(pages.stdout).events.length).toBe(Math.min(500, firsts.length));
+  });
+
+  test('counts, facets and the histogram are of these', async () => {
+    const firsts = firstsOf(all).length;
+    for (const query of [
+      'copies=first',
+      'copies=first&defects=false',
+      `copies=first&q=${encodeURIComponent('-text:zzzz')}`,
+    ]) {
+      const response = await fetch(`${served.server.url}/v1/search/summary?${query}`);
+      const body = (await response.json()) as {
+        readonly histogram: readonly Readonly<Record<'success' | 'failure' | 'other', number>>[];
+      };
+      expect(body, query).toMatchObject({ events: firsts, at_least: false });
+      const bars = body.histogram.reduce((sum, { success, failure, other }) => sum + success + failure + other, 0);
+      expect(bars, query).toBe(firsts);
+    }
+    const { stdout } = await runInProcess(
+      ['search', '--copies', 'first', '--count', '--facet', 'result', '--json'],
+      env(),
+    );
+    const summary = JSON.parse(stdout);
+    expect(summary.events).toBe(firsts);
+    const values: readonly { readonly events: number }[] = summary.facets.fields.result.values;
+    expect(values.reduce((sum, { events }) => sum + events, 0)).toBe(firsts);
+  });
+
+  test('is on the page, with a statement of SQL that has the same, and cannot be had with archived months', async () => {
+    const page = await (await fetch(`${served.server.url}/events?copies=first&limit=500`)).text();
+    expect(page).toMatch(/name="copies" value="first" checked/);
+    const sql = />(select position[^<]*)<\/pre>/.exec(page)?.[1] ?? '';
+    const plain = sql
+      .replaceAll('&#39;', "'")
+      .replaceAll('&gt;', '>')
+      .replaceAll('&lt;', '<')
+      .replaceAll('&quot;', '"');
+    const { rows } = await world.database.pool.query<{ position: string }>(plain);
+    expect(rows.length).toBe(Math.min(500, firstsOf(all).length));
+    expect((await served.get('/v1/search?copies=first&archive=true')).code).toBe(400);
+    expect((await served.get('/v1/search?copies=some')).code).toBe(400);
+  });
+});
+
 describe('a sink', () => {
   /** Starts these sinks as the daemon does, until all of them have caught up and `meanwhile` is over. */
   const deliver = async (settings: Readonly<Record<string, object>>, meanwhile = async () => {}) => {
@@ -189,4 +256,22 @@ test('the page of an event in the console links its copies in both directions', 
   expect(copy).toContain(`<a href="/events/${third}">`);
   const own = [...byId().values()].find((group) => group.length === 1) ?? [];
   expect(await served.text(`/events/${own[0]?.position}`)).not.toContain('id="copies"');
+});
+
+test('the table of a search names the account of an entry that does not name it, as the listing does', async () => {
+  const { pool } = world.database;
+  const [last] = all.filter(({ source_id }) => world.simulator.summary().accounts.some(({ id }) => id === source_id));
+  await pool.query('update audit_events set account_name = null where position = $1', [last?.position]);
+  const { rows } = await pool.query('select name from accounts where id = $1', [last?.source_id]);
+  const { stdout } = await runInProcess(['search', `id:${last?.id} account:${last?.source_id}`], {
+    DATABASE_URL: world.database.url,
+  });
+  expect(stdout).toContain(rows[0].name);
+  expect(stdout).not.toContain(last?.source_id.slice(0, 12));
+  const page = await (await fetch(`${served.server.url}/events?q=id:${last?.id}&account=${last?.source_id}`)).text();
+  expect(page).toMatch(new RegExp(`>${rows[0].name}<`));
+  const json = await runInProcess(['search', '--ndjson', `id:${last?.id} account:${last?.source_id}`], {
+    DATABASE_URL: world.database.url,
+  });
+  expect(JSON.parse(json.stdout).account_name, 'lines are those of the feed').toBeNull();
 });

@@ -1,5 +1,8 @@
+import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { readEventMarks } from '../../../src/findings/event-marks.sql.ts';
+import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import { createLogin } from '../../support/accounts/login.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitAll } from '../../support/postgres/store-fixture.ts';
 import { newAccountSource, userEntryText } from '../../support/sync/account-source.ts';
@@ -86,4 +89,31 @@ test('bursts of entries that are of the accounts themselves are found in each of
   const own = { resource: { scope: 'accounts' } };
   for (const account of ['a', 'b']) await store(account, attempts(1, 10, account, own));
   expect((await found()).map(({ account }) => account)).toEqual(['a', 'b']);
+});
+
+test('a client of its own gets them without jit, which would compile for half a minute, and with its conditions', async () => {
+  await migrateDatabase(database.pool, { roles: true });
+  await using reader = await createLogin(database, ['orgtrail_reader']);
+  for (const url of [database.url, reader.url]) {
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    try {
+      await client.query('set jit = on; set jit_above_cost = 0');
+      const jit = async () => (await client.query<{ jit: string }>('show jit')).rows[0]?.jit;
+      await client.query('begin');
+      const { rows } = await client.query<{ 'QUERY PLAN': string }>(
+        "explain (analyze, verbose) select * from detections where position > 7 and action_time > '2026-01-01'",
+      );
+      const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+      expect(await jit(), 'before the planner decides').toBe('off');
+      expect(plan).not.toMatch(/JIT|orgtrail_without_jit/);
+      // Each of its views gets the conditions: nothing is read and then left out.
+      expect(plan).not.toMatch(/Subquery Scan on detections/);
+      expect(plan).toMatch(/Cond: .*action_time > '2026-01-01/);
+      await client.query('commit');
+      expect(await jit(), 'for that transaction alone').toBe('on');
+    } finally {
+      await client.end();
+    }
+  }
 });

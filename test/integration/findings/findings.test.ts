@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { listFindings } from '../../../src/findings/list-findings.sql.ts';
 import { noteFindings, wantDetections } from '../../../src/findings/note-findings.sql.ts';
 import { type FindingsRange, readFindingHead, readFindings } from '../../../src/findings/read-findings.sql.ts';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
@@ -8,6 +9,7 @@ import { createTestDatabase, type TestDatabase } from '../../support/postgres/da
 import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
 import { createTestSink, startSinkWorker } from '../../support/sinks/delivery-fixture.ts';
+import { newAccountSource, userEntryText } from '../../support/sync/account-source.ts';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
@@ -194,4 +196,101 @@ describe('a sink of findings', () => {
     const keys = sink.deliveries.flatMap(({ events }) => events.map(({ key }) => key));
     expect(new Set(keys).size).toBe(4);
   });
+});
+
+test('a finding about a user reaches a sink of any account that has a copy, once for each sink, also if the copy comes later', async () => {
+  await wantDetections(database.pool, false);
+  const signIn = (account: string) =>
+    userEntryText(
+      'token',
+      account,
+      { resource: { scope: 'user', type: 'api_token' }, raw: { method: 'POST', uri: '/user/tokens' } },
+      nowMs - MINUTE_MS,
+    );
+  const storeIn = async (account: string, text: string, organization?: string) => {
+    await commitAll(database.pool, await newAccountSource(database.pool, account, organization), [[text]]);
+  };
+  const ofEach = async () => {
+    const filters: Partial<FindingsRange>[] = [
+      {},
+      { accountIds: ['a'] },
+      { accountIds: ['b'] },
+      { accountIds: ['c'] },
+      { accountIds: ['a', 'c'] },
+      { accountIds: ['b', 'c'] },
+      { organizationIds: ['org'] },
+    ];
+    const found = await Promise.all(filters.map((filter) => read(filter)));
+    return found.map(({ events }) => events.map(({ position, accountId }) => `${accountId}@${position}`).join(' '));
+  };
+  await storeIn('a', signIn('a'));
+  await storeIn('b', signIn('b'));
+  // An entry of the account itself is no copy of anything.
+  await storeIn('b', userEntryText('own', 'b', { resource: { scope: 'accounts' } }, nowMs - MINUTE_MS));
+  await note();
+  expect(await ofEach()).toEqual(['a@1', 'a@1', 'b@2', '', 'a@1', 'b@2', '']);
+  await store(harmless('between'));
+  await storeIn('c', signIn('c'), 'org');
+  await noteAll(1);
+  expect(await ofEach()).toEqual(['a@1', 'a@1', 'b@2', 'c@5', 'a@1', 'b@2', 'c@5']);
+  expect(await note(), 'noted once').toMatchObject({ found: 0 });
+  const { rows } = await database.pool.query(
+    'select count(*)::integer as n from findings where copies_of_position is null',
+  );
+  expect(rows).toEqual([{ n: 1 }]);
+
+  const sinks = {
+    b: createTestSink(() => ({ kind: 'delivered', refused: [] })),
+    all: createTestSink(() => ({ kind: 'delivered', refused: [] })),
+  };
+  await registerSinks(database.pool, [
+    { name: 'b', kind: 'slack', target: 'x', start: 'beginning' },
+    { name: 'all', kind: 'slack', target: 'x', start: 'beginning' },
+  ]);
+  await using _b = startSinkWorker(database.pool, {
+    name: 'b',
+    sink: sinks.b,
+    stream: 'detections',
+    accountIds: ['b'],
+  });
+  await using _all = startSinkWorker(database.pool, { name: 'all', sink: sinks.all, stream: 'detections' });
+  await until('both are at the end', async () => {
+    const status = await readSinkStatus(database.pool, undefined);
+    return status.every(({ position }) => position === 5);
+  });
+  expect([sinks.b.received(), sinks.all.received()]).toEqual([[2], [1]]);
+});
+
+test('the list of the console has a finding for each organization with a copy of its entry', async () => {
+  await newSource(database.pool, 'other');
+  const text = (account: string) =>
+    userEntryText(
+      'token',
+      account,
+      { resource: { scope: 'user', type: 'api_token' }, raw: { method: 'POST', uri: '/user/tokens' } },
+      nowMs - MINUTE_MS,
+    );
+  for (const [account, organization] of [
+    ['a', 'org'],
+    ['b', 'other'],
+  ] as const) {
+    await commitAll(database.pool, await newAccountSource(database.pool, account, organization), [[text(account)]]);
+  }
+  const list = async (organization: string | undefined) =>
+    (
+      await listFindings(database.pool, {
+        since: new Date(nowMs - DAY_MS).toISOString(),
+        before: undefined,
+        organization,
+        severity: undefined,
+        detection: undefined,
+        showMuted: false,
+        limit: 10,
+        offset: 0,
+      })
+    ).findings.map(({ id }) => id);
+  expect(await list(undefined)).toEqual(['token']);
+  expect(await list('org')).toEqual(['token']);
+  expect(await list('other')).toEqual(['token']);
+  expect(await list('third')).toEqual([]);
 });

@@ -15,7 +15,7 @@ export const copiesOf = ({ event, copies, copiesInAll, copyNumber }: EventDetail
   }</h2>
 <p class="hint">This entry is about a user, and stands in the log of every account that the user may use. ${
     copyNumber === 1 ? null : html`This is copy ${countText(copyNumber)} of ${countText(copiesInAll)}. `
-  }A feed or a sink with <code>copies=first</code> gives it once.</p>
+  }A search, a feed or a sink with <code>copies=first</code> gives it once.</p>
 <ul>${others.map(copyLink)}${beyond === 0 ? null : html`<li class="muted">and ${countText(beyond)} more</li>`}</ul></section>`;
 };
 

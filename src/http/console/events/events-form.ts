@@ -67,7 +67,7 @@ ${what.map((field) => textField(view, field))}
 ${flag(view, 'changed', 'entries changed later')}
 ${flag(view, 'defects', 'entries with defects')}
 </div>
-<div class="flags">${flag(view, 'archive', 'Search archived months too')}</div>
+<div class="flags">${flag(view, 'archive', 'Search archived months too')}${flag(view, 'copies', 'Copies in several accounts once', 'first')}</div>
 </div></details>
 ${view.limit === 50 ? null : html`<input type="hidden" name="limit" value="${view.limit}">`}
 <div class="row">
@@ -99,9 +99,13 @@ const suggestions = (id: string, values: readonly string[]): Html =>
   html`<datalist id="${id}">${values.map((value) => html`<option value="${value}"></option>`)}</datalist>`;
 
 const usesMore = ({ reading }: EventsView): boolean =>
-  [...what.map(({ field }) => field), 'changed' as const, 'defects' as const, 'archive' as const].some(
-    (field) => reading.given[field] !== undefined,
-  );
+  [
+    ...what.map(({ field }) => field),
+    'changed' as const,
+    'defects' as const,
+    'archive' as const,
+    'copies' as const,
+  ].some((field) => reading.given[field] !== undefined);
 
 const faultOf = ({ reading }: EventsView, field: SearchField): SearchFault | undefined =>
   reading.faults.find((fault) => fault.field === field);
@@ -130,10 +134,15 @@ const textField = (view: EventsView, { field, label, hint, list }: TextField, is
 ${fault === undefined ? null : faultText(view, label, fault)}</div>`;
 };
 
-const flag = (view: EventsView, field: 'changed' | 'defects' | 'archive', label: string): Html => {
+const flag = (
+  view: EventsView,
+  field: 'changed' | 'defects' | 'archive' | 'copies',
+  label: string,
+  value = 'true',
+): Html => {
   const fault = faultOf(view, field);
   const isSet = view.reading.search[field];
-  return html`<label class="flag"><input type="checkbox" name="${field}" value="true"${isSet ? html` checked` : null}> ${label}</label>
+  return html`<label class="flag"><input type="checkbox" name="${field}" value="${value}"${isSet ? html` checked` : null}> ${label}</label>
 ${fault === undefined ? null : faultText(view, label, fault)}`;
 };
 

@@ -116,7 +116,8 @@ const filterBy = (known: EventsView['organizations'], id: string, name: string |
 
 /** Organization and account, each as far as the event has one. */
 const ownersOf = ({ organizations, accounts, reading: { search } }: RowsView, event: FoundEvent): Html => {
-  const { organizationId, organizationName, accountId, accountName } = event;
+  const { organizationId, organizationName, accountId } = event;
+  const accountName = event.accountName ?? event.listedAccountName ?? null;
   const organization =
     organizationId === null
       ? none

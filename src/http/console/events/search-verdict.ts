@@ -73,7 +73,7 @@ const olderNote = ({ beginsEarlier, collectedSince }: SearchCoverage): Html | nu
     : null;
 
 /** With a link to the search that looks there as well. Counts never do. */
-const archiveNote = ({ archivedMonths }: SearchCoverage, search: Search): Html | null => {
+const archiveNote = ({ archivedMonths }: SearchCoverage, { copies: _, ...search }: Search): Html | null => {
   if (archivedMonths.length === 0) return null;
   if (search.archive === true)
     return html` ${archivedMonthsSentence(archivedMonths, 'searched as well')} The counts are without them.`;

@@ -1,7 +1,7 @@
 import { addRange, type Coverage, gapsAmong, gapsIn } from '../coverage.ts';
 import { holesOfPass } from '../lane.ts';
 import type { Lane } from '../lanes.ts';
-import { type PlanPolicy, type SourceProgress, scrubFacts } from '../planner.ts';
+import { againSinceMs, type PlanPolicy, type SourceProgress, scrubFacts } from '../planner.ts';
 import { scrubIdleUntilMs } from '../scrub.ts';
 import { OVERLAP_MS } from '../walk.ts';
 
@@ -31,7 +31,10 @@ const readOrHoles = ({ coverage, holes }: SourceProgress, pass: number): Coverag
   holesOfPass(holes, pass).reduce(addRange, coverage[pass] ?? []);
 
 const idleUntil: Record<Exclude<Lane, 'live'>, IdleUntil> = {
-  settle: (progress, nowMs, { horizonMs, settleDelaysMs, intervals: { settleMs } }) => {
+  settle: (progress, nowMs, policy) => {
+    const { settleDelaysMs, intervals } = policy;
+    const { settleMs } = intervals;
+    const horizonMs = againSinceMs(policy);
     const times = settleDelaysMs.map((delayMs, index) => {
       const [gap] = gapsAmong(everAfter(horizonMs), readOrHoles(progress, index + 1), progress.coverage[0] ?? []);
       if (gap === undefined) return Number.POSITIVE_INFINITY;
@@ -51,8 +54,8 @@ const idleUntil: Record<Exclude<Lane, 'live'>, IdleUntil> = {
     const asOlderMs = older?.due && first.fromMs < older.beforeMs ? first.fromMs + OVERLAP_MS + 1 : asGapMs;
     return Math.min(asGapMs, asOlderMs);
   },
-  scrub: (progress, nowMs, { horizonMs, scrub }) =>
-    scrub === undefined
+  scrub: (progress, nowMs, policy) =>
+    policy.scrub === undefined
       ? Number.POSITIVE_INFINITY
-      : scrubIdleUntilMs(scrubFacts(progress), nowMs, { horizonMs, everyMs: scrub.everyMs }),
+      : scrubIdleUntilMs(scrubFacts(progress), nowMs, { horizonMs: againSinceMs(policy), ...policy.scrub }),
 };

@@ -46,7 +46,8 @@ export const newestPart = async (
 
 /**
  * The first stored event of the source in a range, or the last one (`desc`), with its time in milliseconds, rounded down. Undefined if there is none, and
- * if another filter set has read some of the source. Not one that has no id of its own: it is told by its text alone.
+ * if another filter set has read some of the source. Not one that has no id of its own: it is told by its text alone. Never beyond a month that
+ * retention has dropped: what is read on the way to it would be stored again.
  */
 export const nearestStored = async (
   pool: Pool,
@@ -59,6 +60,12 @@ export const nearestStored = async (
      where source_kind = $1 and source_id = $2 and ${ownerColumn(kind)} = $2
        and action_time >= to_timestamp($3::float8 / 1000) and action_time < to_timestamp($4::float8 / 1000)
        and id not like 'sha256:%'
+       and not exists (select from retention_drops d where tstzrange(d.month::timestamp at time zone 'UTC',
+           (d.month + interval '1 month') at time zone 'UTC') && ${
+             direction === 'asc'
+               ? `tstzrange(to_timestamp($3::float8 / 1000), action_time, '[]')`
+               : `tstzrange(action_time, to_timestamp($4::float8 / 1000))`
+           })
        and not exists (select from coverage c where c.source_kind = $1 and c.source_id = $2 and c.filter_hash <> $5)
      order by action_time ${direction === 'asc' ? 'asc' : 'desc'} limit 1`,
     [kind, id, fromMs, toMs, filterHash],

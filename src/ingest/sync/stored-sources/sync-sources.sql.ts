@@ -7,14 +7,14 @@ const KINDS = `unnest($1::text[], $2::text[], $3::float8[], $4::text[]) as k (ki
 
 /**
  * Gives every known organization and account its sources, one of each kind in force, and all sources of these kinds the horizon and filter
- * set in force, for the views. `historyMs`: how much is wanted as of any moment. Called by discovery, after each page that brings something.
+ * set in force, for the views. `historyMs`: how much is wanted as of any moment. Returns how many sources are new. Called by discovery, after each page that brings something.
  */
 export const syncSources = async (
   pool: Pool,
   kinds: readonly KindPolicy[],
   nowMs: number,
   historyMs: number,
-): Promise<void> => {
+): Promise<number> => {
   const parameters = [
     kinds.map(({ kind }) => kind),
     kinds.map(({ filterHash }) => filterHash),
@@ -22,7 +22,7 @@ export const syncSources = async (
     kinds.map((each) => kindOf(each).owner),
     historyMs,
   ];
-  await pool.query(
+  const { rowCount } = await pool.query(
     `with owners (owner, id) as (select 'organization', id from organizations union all select 'account', id from accounts)
      insert into sources (kind, id, organization_id, account_id, filter_hash, wanted_since, wanted_history)
      select k.kind, owners.id, case owner when 'organization' then owners.id end, case owner when 'account' then owners.id end,
@@ -44,6 +44,7 @@ export const syncSources = async (
      from old where s.kind = old.kind and s.id = old.id`,
     parameters,
   );
+  return rowCount ?? 0;
 };
 
 /**

@@ -1,6 +1,6 @@
 import type { Coverage } from '../../planning/coverage.ts';
 import type { LaneState } from '../../planning/lane.ts';
-import { scrubFacts } from '../../planning/planner.ts';
+import { againSinceMs, scrubFacts } from '../../planning/planner.ts';
 import { isRoundThrough } from '../../planning/scrub.ts';
 import type { PageCounts } from '../../planning/source.ts';
 import { kindPolicyOf } from '../kind-policy.ts';
@@ -17,7 +17,7 @@ export const noteRound = async (
   if (job.lane !== 'scrub' || round === undefined) return;
   const [read = []] = claims;
   if (entries === 0 && read.length === 0) return;
-  const { horizonMs } = job.policy;
+  const horizonMs = againSinceMs(job.policy);
   await context.store.noteScrub({
     source: { kind: source.kind, id: source.id },
     filterHash: kindPolicyOf(context, source).filterHash,

@@ -4,7 +4,7 @@ import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts'
 import { laneBackoffMs } from '../../../time/backoff.ts';
 import { idleLane, isLookBackDue } from '../../planning/lane.ts';
 import type { Lane } from '../../planning/lanes.ts';
-import { planLane, planLanes } from '../../planning/planner.ts';
+import { againSinceMs, planLane, planLanes } from '../../planning/planner.ts';
 import { OTHER_LIMIT } from '../../planning/proof.ts';
 import { SCRUB_WINDOW_ENTRIES } from '../../planning/scrub.ts';
 import { RETENTION_MARGIN_MS, sentinelRange, withSentinel } from '../../planning/sentinel.ts';
@@ -155,7 +155,7 @@ const lookingBack = async (turn: Turn, walk: Walk): Promise<Walk> => {
   const read = progress.coverage[0]?.find(({ fromMs, toMs }) => fromMs < claim.fromMs && toMs >= claim.fromMs);
   if (read === undefined) return walk;
   const holeMs = progress.holes.reduce((latest, { range }) => Math.max(latest, range.toMs), Number.NEGATIVE_INFINITY);
-  const earliestMs = Math.max(read.fromMs, job.policy.horizonMs + RETENTION_MARGIN_MS, holeMs);
+  const earliestMs = Math.max(read.fromMs, againSinceMs(job.policy) + RETENTION_MARGIN_MS, holeMs);
   const { widestMs = Number.POSITIVE_INFINITY } = job.policy;
   const within = { fromMs: Math.max(earliestMs, claim.toMs - widestMs), toMs: claim.fromMs };
   if (within.toMs - within.fromMs <= LIVE_LOOKBACK_MS) return walk;
