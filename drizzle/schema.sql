@@ -5183,6 +5183,17 @@ AS $function$
   on conflict do nothing
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_without_jit()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+AS $function$
+begin
+  perform pg_catalog.set_config('jit', 'off', true);
+  return true;
+end
+$function$;
+
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.account_listings FOR EACH ROW WHEN (((new.next_at > (clock_timestamp() + '25:00:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_success_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.lease_until > (clock_timestamp() + '01:00:00'::interval)) OR (new.walk_began_at > (clock_timestamp() + '00:01:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no listing rests for longer than a day');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.discovery FOR EACH ROW WHEN (((new.last_success_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.lease_until > (clock_timestamp() + '01:00:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no lease is longer than an hour');
 CREATE TRIGGER evidence_journal_key AFTER INSERT ON public.evidence_journal FOR EACH ROW WHEN ((new.kind = 'key'::text)) EXECUTE FUNCTION orgtrail_note_evidence_key();
