@@ -202,7 +202,12 @@ const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, l
   const feed = openFeed(latestUrl, logger, { memory, openArchive: archivedEventsOf(config) });
   const rules = { ...collectionRulesOf(config), accounts: config.accounts };
   const explorer = openExplorer(latestUrl, logger, Date.now, rules, searchedArchiveOf(config));
-  const access = openAccess({ pool, logger, onLost: metrics.http.accessNotesLost });
+  const access = openAccess({
+    pool,
+    logger,
+    onLost: metrics.http.accessNotesLost,
+    onLimit: metrics.http.accessLimitReached,
+  });
   return {
     feed: feed.source,
     search: explorer.source,
