@@ -201,7 +201,7 @@ const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, l
   const streams = createStreamLimits(config.http.stallTimeoutMs, metrics.streams);
   const feed = openFeed(latestUrl, logger, { memory, openArchive: archivedEventsOf(config) });
   const rules = { ...collectionRulesOf(config), accounts: config.accounts };
-  const explorer = openExplorer(latestUrl, logger, Date.now, rules, searchedArchiveOf(config));
+  const explorer = openExplorer(latestUrl, logger, Date.now, rules, searchedArchiveOf(config), streams.bytes);
   const access = openAccess({
     pool,
     logger,

@@ -17,6 +17,7 @@ import { evidenceRoutes } from './evidence/routes.ts';
 import { recentlySigned } from './evidence/signed-header.ts';
 import { failureOf } from './failure.ts';
 import { feedRoutes } from './feed/routes.ts';
+import { cutStalled } from './gone-signal.ts';
 import { createGuard, type FeedToken } from './guard.ts';
 import { accessHealth } from './health/health.ts';
 import { aboutHealth, type HealthOptions, healthRoutes } from './health/routes.ts';
@@ -105,6 +106,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   });
   const guard = createGuard(options);
   watchAnswers(server, { ...options.observer, note: options.access.note });
+  cutStalled(server, options.streams);
   server.addHook('onRequest', oneHost);
   refuseNul(server);
   await describeApi(server, options.version, guard.requireLocalOrToken);
