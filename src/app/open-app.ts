@@ -199,7 +199,7 @@ const openStatus = (pool: Pool, config: Config): Pick<App, 'status' | 'statusRea
 const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, logger }: Telemetry) => {
   const memory = new PieceMemory({ streams: MAX_FEED_STREAMS });
   const streams = createStreamLimits(config.http.stallTimeoutMs, metrics.streams);
-  const feed = openFeed(latestUrl, logger, { memory, openArchive: archivedEventsOf(config) });
+  const feed = openFeed(latestUrl, logger, { memory, bytes: streams.bytes, openArchive: archivedEventsOf(config) });
   const rules = { ...collectionRulesOf(config), accounts: config.accounts };
   const explorer = openExplorer(latestUrl, logger, Date.now, rules, searchedArchiveOf(config), streams.bytes);
   const access = openAccess({

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { BusyError } from '../errors.ts';
 
 const MIB = 1_048_576;
@@ -8,6 +10,18 @@ const TOTAL_BYTES = 24 * MIB;
 /** A request that has not been answered yet waits so long. */
 const MAX_WAIT_MS = 10_000;
 const RETRY_AFTER_SECONDS = 30;
+
+/** From so many bytes on, what the one before has left is collected first: V8 would let several of that size lie. */
+const COLLECT_BYTES = 8 * MIB;
+
+let collector: (() => void) | undefined;
+const collect = (): void => {
+  if (collector === undefined) {
+    setFlagsFromString('--expose-gc');
+    collector = runInNewContext('gc') as () => void;
+  }
+  collector();
+};
 
 /**
  * Bounds the bytes of large entries that are in memory for all readers together: so many at once, or a single one that is larger. First come,
@@ -28,6 +42,7 @@ export class ByteBudget {
     if (this.#waiting.length > 0 || !fits()) await this.#wait(fits, signal, maxWaitMs);
     this.#lent += bytes;
     this.#wakeNext();
+    if (bytes >= COLLECT_BYTES) collect();
     let isHeld = true;
     return () => {
       if (!isHeld) return;

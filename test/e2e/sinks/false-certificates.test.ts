@@ -49,7 +49,11 @@ test('with NODE_TLS_REJECT_UNAUTHORIZED=0 no library sends a secret to a server 
     };
     for (const name of Object.keys(sinks)) {
       const { code, stderr } = await runOrgtrail(['sink', 'test', name], env);
-      expect([name, code, stderr]).toEqual([name, 4, expect.stringMatching(/self.signed|Amazon gives none/i)]);
+      expect([name, code, stderr]).toEqual([
+        name,
+        4,
+        expect.stringMatching(/self.signed|Amazon gives none|endpoints_resolution_error/i),
+      ]);
     }
     expect(taken).toEqual([]);
   } finally {
