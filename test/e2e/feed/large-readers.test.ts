@@ -67,7 +67,6 @@ test.each([
       await until('all are answered, or some are cut off', async () =>
         isShort ? answers(200) >= READERS : (await stalled()) >= 3,
       );
-      const { statuses } = load.counts();
       expect((await usageOf(pid)).peakResidentBytes).toBeLessThan(MAX_RESIDENT_BYTES);
       expect((await daemon.get('/livez')).code).toBe(200);
     } finally {
