@@ -40,13 +40,8 @@ const at = (reader: number): number => first + (reader % LARGE);
 
 test.each([
   ['page', 'pages of one event', (reader: number) => `/events/${at(reader)}`],
-  ['page', 'the whole text', (reader: number) => `/events/${at(reader)}?whole=true`],
   ['page', 'originals', (reader: number) => `/events/${at(reader)}/original`],
-  ['page', 'pages of search', () => '/v1/search?limit=20'],
   ['page', 'arrivals', () => '/v1/search/arrivals?after=0'],
-  ['export', 'exports', () => '/v1/search?format=ndjson'],
-  ['feed', 'the feed', () => `/v1/events?after=${first - 1}`],
-  ['feed', 'the feed as OCSF', () => `/v1/events?after=${first - 1}&format=ocsf`],
 ])(
   '%s: 16 readers that take nothing of events of 40 MB (%s) fit into 512 MB, and are cut off',
   async (kind, of, path) => {
