@@ -89,7 +89,8 @@ create table alarm_changes (
 
 create table alarm_cursors (
   sink text collate "C" not null,
-  number bigint not null
+  number bigint not null,
+  noted_at timestamp with time zone
 );
 
 create table alarms (
@@ -3332,15 +3333,17 @@ begin
   elsif until > since + interval '240 months' then
     raise exception 'no more than 240 months at once, not from % to %', since, until using errcode = 'invalid_parameter_value';
   end if;
-  perform pg_advisory_xact_lock(hashtext('orgtrail_create_partitions'));
   while month <= until at time zone 'UTC' loop
     partition := pg_catalog.format('audit_events_%s', pg_catalog.to_char(month, 'YYYY_MM'::text));
     if to_regclass(partition) is null then
-      lower_bound := month at time zone 'UTC';
-      upper_bound := (month + interval '1 month') at time zone 'UTC';
       -- Page commits and readers wait here, before they look up the partitions: what they add is moved, what was moved they find.
       lock table only audit_events in access exclusive mode;
       lock table audit_events_default in access exclusive mode;
+    end if;
+    -- Another replica may have made it meanwhile.
+    if to_regclass(partition) is null then
+      lower_bound := month at time zone 'UTC';
+      upper_bound := (month + interval '1 month') at time zone 'UTC';
       execute pg_catalog.format('create table %I (like audit_events including defaults including constraints)', partition);
       execute pg_catalog.format('with moved as (delete from audit_events_default where action_time >= %L and action_time < %L returning *)'
         ' insert into %I select * from moved', lower_bound, upper_bound, partition);
@@ -3919,7 +3922,7 @@ begin
     raise exception 'a mute needs a reason, a person, and an end in the future' using errcode = 'check_violation';
   end if;
   -- One at a time, so that the limit holds.
-  perform pg_advisory_xact_lock(hashtext('orgtrail_mute_detection'));
+  lock table detection_mutes in share row exclusive mode;
   if exists (select from detection_mutes m where m.detection = p_detection and m.actor is not distinct from p_actor
     and m.ended_at is null and coalesce(m.muted_until, 'infinity') > clock_timestamp()) then
     return null;
@@ -3943,7 +3946,7 @@ begin
   insert into access_log (kind, outcome, who, address, route, status, what, events, requests)
   select coalesce(left(note ->> 'kind', 40), 'unknown'), coalesce(left(note ->> 'outcome', 40), 'unknown'),
     left(note ->> 'who', 200), left(note ->> 'address', 100), left(note ->> 'route', 200), (note ->> 'status')::integer,
-    case when length(note ->> 'what') <= 8000 then note -> 'what' else '{}'::jsonb end,
+    case when length(note ->> 'what') <= 8000 then note -> 'what' else jsonb_build_object('cut', left(note ->> 'what', 8000)) end,
     (note ->> 'events')::bigint, coalesce((note ->> 'requests')::bigint, 1::bigint)
   from jsonb_array_elements(p_notes) as notes (note) limit 1000;
   delete from access_log where id in (
@@ -3956,13 +3959,14 @@ CREATE OR REPLACE FUNCTION public.orgtrail_note_alarms(p_alarms text[], p_severi
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'public', 'pg_temp'
+ SET lock_timeout TO '10s'
 AS $function$
 declare
   each record;
   made bigint;
 begin
   -- Until the commit, so that numbers follow the order of commits.
-  if not pg_try_advisory_xact_lock(hashtext('orgtrail_note_alarms')) then return false; end if;
+  lock table alarms in share row exclusive mode;
   insert into alarms as a (alarm, severity, summary)
   select left(u.alarm, 200), u.severity, left(u.summary, 2000) from unnest(p_alarms, p_severities, p_summaries) as u (alarm, severity, summary)
   on conflict (alarm) do update set severity = excluded.severity, summary = excluded.summary;
@@ -3979,6 +3983,7 @@ begin
     update alarms a set opened = made where a.alarm = each.alarm;
   end loop;
   delete from alarm_changes c where c.changed_at < clock_timestamp() - interval '1 year';
+  update alarm_cursors set noted_at = clock_timestamp() where noted_at is not null;
   return true;
 end
 $function$;
@@ -4071,7 +4076,8 @@ begin
     is distinct from (p_events, p_first, p_last, p_ids_sha256, p_raw_sha256, p_columns_sha256) then
     raise exception 'the object % does not hold what the database holds', p_key using errcode = 'check_violation';
   end if;
-  perform pg_advisory_xact_lock(hashtext('orgtrail_note_archived'));
+  -- One at a time, under the archive that is in use now.
+  perform from archive_policy p where p.archive = p_archive for update;
   update archive_objects o set verified_at = clock_timestamp(), fault = null, version_id = p_version_id
   where o.archive = p_archive and o.key = p_key and o.sha256 = p_sha256 and o.kind = p_kind and o.month = p_month
     and o.first_position = p_first and o.last_position = p_last and o.superseded_at is null and o.dropped_at is null
@@ -4473,8 +4479,6 @@ declare
   count_of constant jsonb := case when jsonb_typeof(p_run -> 'counts') = 'object' then p_run -> 'counts' else '{}' end;
   began constant timestamptz := least(now_at, greatest(long_ago, coalesce((p_run ->> 'beganAt')::timestamptz, now_at)));
 begin
-  -- One at a time, so that the limit holds.
-  perform pg_advisory_xact_lock(hashtext('orgtrail_note_verification'));
   insert into checks (kind, since, before, began_at, last_read_at, ended_at, sources, compared, missing, extra, changed, fixed_missing,
     fixed_changed, failed, fixes, findings, done_by)
   values ('verify',
@@ -4654,7 +4658,9 @@ AS $function$
   insert into alarm_cursors (sink, number)
   select s.name, case when s.start = 'now' then coalesce((select max(c.number) from alarm_changes c), 0) else 0 end
   from unnest(p_names, p_starts) as s (name, start)
-  on conflict do nothing
+  on conflict do nothing;
+  update alarm_cursors set noted_at = case when sink = any(p_names) then clock_timestamp() end
+  where sink = any(p_names) or noted_at is not null;
 $function$;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_register_sinks(p_names text[], p_kinds text[], p_targets text[], p_starts text[])
@@ -5280,6 +5286,7 @@ comment on column alarm_changes.changed_at is 'When it was opened or resolved.';
 comment on table alarm_cursors is 'How far each sink of alarms is.';
 comment on column alarm_cursors.sink is 'Its name, as in sinks.';
 comment on column alarm_cursors.number is 'All changes up to this one are delivered.';
+comment on column alarm_cursors.noted_at is 'When the daemon noted alarms for this sink last; null: the sink is sent something else now, or was registered by an earlier version.';
 comment on table alarms is 'What is wrong with orgtrail itself at this moment, as the daemons see it for sinks of alarms.';
 comment on column alarms.alarm is 'Its name, with that of a sink if it is about one.';
 comment on column alarms.severity is 'medium, high or critical.';

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { reasonOf } from '../errors.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { sqlState } from '../postgres/sql-state.ts';
-import { type AccessNote, RepeatedAccess } from './access.ts';
+import { type AccessLimit, type AccessNote, RepeatedAccess } from './access.ts';
 import { noteAccess } from './access-log.sql.ts';
 import { type ActiveToken, hashOfToken, readActiveTokens, TOKEN_PREFIX } from './access-tokens.sql.ts';
 import { endSession, findSession, startSession } from './console-sessions.sql.ts';
@@ -17,6 +17,8 @@ const BETWEEN_READS_MS = 250;
 const SWEEP_MS = 5_000;
 /** Most rows that wait for a database that does not answer. */
 const MAX_WAITING = 10_000;
+/** So long rows may wait before that is a trouble. */
+const WAIT_MS = 180_000;
 /** Of one statement. */
 const MAX_AT_ONCE = 500;
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -32,12 +34,14 @@ export interface AccessOptions {
   readonly logger: Logger;
   /** Called for rows that could not be written to `access_log`. */
   readonly onLost: (count: number) => void;
+  /** Called for each access beyond what is kept at a time. */
+  readonly onLimit: (limit: AccessLimit) => void;
 }
 
 /** Joins tokens, sessions and the trail of a database to what the HTTP server needs. Reads and writes nothing before it is asked. */
-export const openAccess = ({ pool, logger, onLost }: AccessOptions): Access => {
+export const openAccess = ({ pool, logger, onLost, onLimit }: AccessOptions): Access => {
   const tokens = new ActiveTokens(() => readActiveTokens(pool));
-  const trail = new AccessTrail(pool, logger, onLost);
+  const trail = new AccessTrail(pool, logger, onLost, onLimit);
   return {
     source: {
       // Only text that looks like a token is looked up in the database.
@@ -49,6 +53,7 @@ export const openAccess = ({ pool, logger, onLost }: AccessOptions): Access => {
         end: (keys) => endSession(pool, keys),
       },
       note: (note) => trail.note(note),
+      trouble: () => trail.trouble(performance.now()),
     },
     close: () => trail.close(),
   };
@@ -115,21 +120,27 @@ class AccessTrail {
   readonly #pool: Pool;
   readonly #logger: Logger;
   readonly #onLost: (count: number) => void;
-  readonly #repeated = new RepeatedAccess();
+  readonly #repeated: RepeatedAccess;
   readonly #timer: NodeJS.Timeout;
   #waiting: AccessNote[] = [];
   #writing: Promise<void> | undefined;
+  /** Since when nothing was written, and why. */
+  #trouble: { readonly sinceMs: number; readonly reason: string } | undefined;
 
-  constructor(pool: Pool, logger: Logger, onLost: (count: number) => void) {
+  constructor(pool: Pool, logger: Logger, onLost: (count: number) => void, onLimit: (limit: AccessLimit) => void) {
     this.#pool = pool;
     this.#logger = logger;
     this.#onLost = onLost;
+    this.#repeated = new RepeatedAccess(onLimit);
     this.#timer = setInterval(() => this.#sweep(performance.now()), SWEEP_MS).unref();
   }
 
   note(note: AccessNote): void {
-    const first = this.#repeated.add(note, performance.now());
-    if (first !== undefined) this.#keep([first]);
+    this.#keep(this.#repeated.add(note, performance.now()));
+  }
+
+  trouble(nowMs: number): string | undefined {
+    return this.#trouble !== undefined && nowMs - this.#trouble.sinceMs >= WAIT_MS ? this.#trouble.reason : undefined;
   }
 
   async close(): Promise<void> {
@@ -145,7 +156,7 @@ class AccessTrail {
 
   #keep(notes: readonly AccessNote[]): void {
     for (const note of notes) this.#logger.info({ access: note }, `access: ${note.kind} ${note.outcome}`);
-    this.#waiting.push(...notes);
+    this.#waiting.push(...notes.map(({ whole: _whole, ...row }) => row));
     if (this.#waiting.length > MAX_WAITING) {
       this.#lose(this.#waiting.splice(MAX_WAITING), 'too many rows wait for the database');
     }
@@ -165,7 +176,9 @@ class AccessTrail {
       const batch = this.#waiting.splice(0, MAX_AT_ONCE);
       try {
         await noteAccess(this.#pool, batch);
+        this.#trouble = undefined;
       } catch (error) {
+        this.#trouble = { sinceMs: this.#trouble?.sinceMs ?? performance.now(), reason: reasonOf(error) };
         if (isRefusal(error)) this.#lose(batch, reasonOf(error));
         else {
           this.#waiting.unshift(...batch);

@@ -39,6 +39,8 @@ export interface AccessNote {
   readonly status?: number | undefined;
   /** Parameters without secrets. */
   readonly what: Readonly<Record<string, unknown>>;
+  /** The same, if `what` is cut: for the log alone. */
+  readonly whole?: Readonly<Record<string, unknown>>;
   readonly events?: number | undefined;
   /** How many requests it stands for; 0 if it has only begun. */
   readonly requests: number;
@@ -53,44 +55,72 @@ interface Repeated {
 
 /** The same access within this time is one row with a count. */
 export const REPEAT_MS = 3_600_000;
-/** Beyond so many different ones at a time, those that follow are told apart by neither address nor parameters. */
-export const MAX_REPEATED = 2_000;
+/** So many different ones are kept at a time of those who got in. Beyond them the sums of the oldest are noted before its hour is over. */
+export const MAX_READERS = 2_000;
+/** The same of strangers who were refused. Those beyond are told apart by no address: they may have as many as they like. */
+export const MAX_STRANGERS = 500;
+
+/** Whose share of the memory is used up. */
+export type AccessLimit = 'readers' | 'strangers';
 
 /**
  * Bounds the trail: an access of its kind is noted at once, and what repeats it within an hour is one note at the end of
- * the hour, with the sums. The sums over all notes are what happened.
+ * the hour, with the sums. The sums over all notes are what happened. What strangers cause takes no room from those who got in.
  */
 export class RepeatedAccess {
-  readonly #seen = new Map<string, Repeated>();
+  readonly #readers = new Map<string, Repeated>();
+  readonly #strangers = new Map<string, Repeated>();
+  readonly #onLimit: (limit: AccessLimit) => void;
+
+  constructor(onLimit: (limit: AccessLimit) => void = () => {}) {
+    this.#onLimit = onLimit;
+  }
 
   /** What is to be noted now. */
-  add(note: AccessNote, nowMs: number): AccessNote | undefined {
-    let { key, kept } = this.#find(note);
-    if (kept === undefined && this.#seen.size >= MAX_REPEATED) {
-      ({ key, kept } = this.#find({ ...note, address: undefined, what: {} }));
-    }
-    if (kept === undefined) {
-      const first = this.#seen.size >= MAX_REPEATED ? { ...note, address: undefined, what: {} } : note;
-      this.#seen.set(key, { sinceMs: nowMs, note: first, requests: 0, events: undefined });
-      return first;
-    }
-    kept.requests += note.requests;
-    if (note.events !== undefined) kept.events = (kept.events ?? 0) + note.events;
-    return undefined;
+  add(note: AccessNote, nowMs: number): readonly AccessNote[] {
+    const isStranger = note.who === undefined && note.outcome === 'refused';
+    const seen = isStranger ? this.#strangers : this.#readers;
+    if (count(seen, note)) return [];
+    const isFull = seen.size >= (isStranger ? MAX_STRANGERS : MAX_READERS);
+    if (isFull) this.#onLimit(isStranger ? 'strangers' : 'readers');
+    const first = isFull && isStranger ? { ...note, address: undefined } : note;
+    if (first !== note && count(seen, first)) return [];
+    const [oldest] = isFull && !isStranger ? seen.keys() : [];
+    const before = oldest === undefined ? [] : sumsOf(seen, [oldest]);
+    const { whole: _whole, ...kept } = first;
+    seen.set(keyOf(first), { sinceMs: nowMs, note: kept, requests: 0, events: undefined });
+    return [...before, first];
   }
 
   /** The sums of what has been kept for an hour, or of everything; they are forgotten. */
   take(nowMs: number): readonly AccessNote[] {
-    const due = [...this.#seen].filter(([, { sinceMs }]) => nowMs - sinceMs >= REPEAT_MS);
-    for (const [key] of due) this.#seen.delete(key);
-    return due
-      .filter(([, { requests }]) => requests > 0)
-      .map(([, { note, requests, events }]) => ({ ...note, requests, events }));
-  }
-
-  #find(note: AccessNote): { key: string; kept: Repeated | undefined } {
-    const { kind, outcome, who, address, route, status, what } = note;
-    const key = JSON.stringify([kind, outcome, who, address, route, status, what]);
-    return { key, kept: this.#seen.get(key) };
+    return [this.#readers, this.#strangers].flatMap((seen) => {
+      const due = [...seen].filter(([, { sinceMs }]) => nowMs - sinceMs >= REPEAT_MS);
+      return sumsOf(
+        seen,
+        due.map(([key]) => key),
+      );
+    });
   }
 }
+
+const keyOf = ({ kind, outcome, who, address, route, status, what }: AccessNote): string =>
+  JSON.stringify([kind, outcome, who, address, route, status, what]);
+
+/** Adds to what it repeats. False if there is none. */
+const count = (seen: ReadonlyMap<string, Repeated>, note: AccessNote): boolean => {
+  const kept = seen.get(keyOf(note));
+  if (kept === undefined) return false;
+  kept.requests += note.requests;
+  if (note.events !== undefined) kept.events = (kept.events ?? 0) + note.events;
+  return true;
+};
+
+const sumsOf = (seen: Map<string, Repeated>, keys: readonly string[]): readonly AccessNote[] =>
+  keys.flatMap((key) => {
+    const kept = seen.get(key);
+    seen.delete(key);
+    return kept === undefined || kept.requests === 0
+      ? []
+      : [{ ...kept.note, requests: kept.requests, events: kept.events }];
+  });

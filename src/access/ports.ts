@@ -42,4 +42,6 @@ export interface AccessSource {
   };
   /** Appends to the trail of access. Neither throws nor waits. */
   note(note: AccessNote): void;
+  /** Why no row of the trail could be written for minutes. */
+  trouble(): string | undefined;
 }

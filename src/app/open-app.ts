@@ -199,10 +199,15 @@ const openStatus = (pool: Pool, config: Config): Pick<App, 'status' | 'statusRea
 const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, logger }: Telemetry) => {
   const memory = new PieceMemory({ streams: MAX_FEED_STREAMS });
   const streams = createStreamLimits(config.http.stallTimeoutMs, metrics.streams);
-  const feed = openFeed(latestUrl, logger, { memory, openArchive: archivedEventsOf(config) });
+  const feed = openFeed(latestUrl, logger, { memory, bytes: streams.bytes, openArchive: archivedEventsOf(config) });
   const rules = { ...collectionRulesOf(config), accounts: config.accounts };
-  const explorer = openExplorer(latestUrl, logger, Date.now, rules, searchedArchiveOf(config));
-  const access = openAccess({ pool, logger, onLost: metrics.http.accessNotesLost });
+  const explorer = openExplorer(latestUrl, logger, Date.now, rules, searchedArchiveOf(config), streams.bytes);
+  const access = openAccess({
+    pool,
+    logger,
+    onLost: metrics.http.accessNotesLost,
+    onLimit: metrics.http.accessLimitReached,
+  });
   return {
     feed: feed.source,
     search: explorer.source,

@@ -1,5 +1,6 @@
 import { OrgtrailError } from '../errors.ts';
 import type { FormatName } from '../formats/formats.ts';
+import { ByteBudget } from '../limits/byte-budget.ts';
 import type { PieceMemory } from '../limits/piece-memory.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { ArchivedEvents } from './archived/ports.ts';
@@ -16,6 +17,8 @@ import { retryWhileBusy } from './retry-while-busy.ts';
 export interface Reading {
   readonly pool: Pool;
   readonly memory: PieceMemory;
+  /** What large events of all readers share, of whichever route. Default: this reading alone. */
+  readonly bytes?: ByteBudget | undefined;
   readonly threads: FormatThreads;
   readonly archived: ArchivedEvents | undefined;
   readonly range: FeedRange;
@@ -31,12 +34,12 @@ export async function* readPieces(
   reading: Reading,
   { feedId, lastDrop }: { readonly feedId: string; readonly lastDrop: number },
 ): AsyncGenerator<FeedPiece, void, void> {
-  const { pool, archived, range, memory } = reading;
+  const { pool, archived, range, memory, bytes = new ByteBudget() } = reading;
   const hasArchive = archived !== undefined;
   if (range.until <= range.after) return;
   const context = { feedId, organizationNames: await reading.readNames() };
   const gone = reading.gone ?? new AbortController().signal;
-  const parts = { reader: chunkReader(reading, context, reading.format), memory, gone };
+  const parts = { reader: chunkReader(reading, context, reading.format), memory, bytes, gone };
   const missed = () => readMissedEvents(pool, after, lastDrop, { hasArchive });
   let after = range.after;
   let isBegun = false;
@@ -63,6 +66,7 @@ export async function* readPieces(
 interface Parts {
   readonly reader: ChunkReader;
   readonly memory: PieceMemory;
+  readonly bytes: ByteBudget;
   readonly gone: AbortSignal;
 }
 
@@ -82,18 +86,21 @@ async function* inChunks({ reader, memory, gone }: Parts, range: FeedRange): Asy
 
 /** The first event of a range, in memory of its own. Returns how much more it lacks: how long a line gets may only show when it is made. */
 async function* alone(
-  { reader, memory, gone }: Parts,
+  { reader, memory, bytes, gone }: Parts,
   range: FeedRange,
   lackingBytes: number,
 ): AsyncGenerator<FeedPiece, number, void> {
-  const lent = await memory.lendLarge(lackingBytes, gone, reader.memory);
+  const giveBack = await bytes.acquire(lackingBytes, gone, Number.POSITIVE_INFINITY);
+  let lent: Buffer | undefined;
   let chunk: Chunk | undefined;
   try {
+    lent = await memory.lendLarge(lackingBytes, gone, reader.memory);
     chunk = await reader.read(lent, range, 1, { signal: gone, isAlone: true });
     return yield* chunk.pieces();
   } finally {
     await chunk?.settled();
-    memory.giveBack(lent);
+    if (lent !== undefined) memory.giveBack(lent);
+    giveBack();
   }
 }
 

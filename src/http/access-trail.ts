@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { AccessKind, AccessNote } from '../access/access.ts';
 import type { Identity } from '../access/ports.ts';
 import { searchFields } from '../search/search.ts';
+import { addressGroup } from './failure-throttle.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -105,13 +106,19 @@ const noteOf = (
   kind: kindOf(request, trail),
   outcome,
   who: request.identity?.who,
-  address: request.ip,
+  address: outcome === 'refused' && request.identity === undefined ? strangersAddress(request.ip) : request.ip,
   route: routeOf(request),
   status: outcome === 'begun' ? undefined : raw.statusCode,
-  what: trail === 'refusal' || trail === 'sign-in' || trail === 'sign-out' ? {} : parametersOf(request),
+  ...(trail === 'refusal' || trail === 'sign-in' || trail === 'sign-out' ? { what: {} } : parametersOf(request)),
   events: outcome === 'begun' ? undefined : request.eventsGiven,
   requests: outcome === 'begun' ? 0 : 1,
 });
+
+/** Who has one address of IPv6 has 2^64 of them. */
+const strangersAddress = (address: string): string => {
+  const group = addressGroup(address);
+  return group.includes(':') ? `${group}::/64` : group;
+};
 
 const kindOf = (request: FastifyRequest, trail: AccessKind): AccessKind => {
   const format = asRecord(request.query)['format'];
@@ -124,7 +131,7 @@ const routeOf = (request: FastifyRequest): string =>
   request.is404 ? 'unmatched' : `${request.method} ${request.routeOptions.url ?? 'unmatched'}`;
 
 /** What names an event or another page is kept whatever stands beside it, which is cut as far as it must be. */
-const parametersOf = (request: FastifyRequest): Record<string, unknown> => {
+const parametersOf = (request: FastifyRequest): Pick<AccessNote, 'what' | 'whole'> => {
   const { '*': value, ...params } = asRecord(request.params);
   const given: Record<string, unknown> = { ...asRecord(request.query), ...params, value };
   const cut = (names: readonly string[], most: number): Record<string, unknown> =>
@@ -133,10 +140,16 @@ const parametersOf = (request: FastifyRequest): Record<string, unknown> => {
         given[name] === undefined ? [] : [[name, short(given[name], name === 'search' ? SEARCH_VALUES * most : most)]],
       ),
     );
-  const address = cut(['position', 'value'], MAX_VALUE);
+  const named = ['position', 'value'];
+  const address = cut(named, MAX_VALUE);
+  const whole = cut([...keptParameters, ...named], Number.POSITIVE_INFINITY);
+  const wholeText = JSON.stringify(whole);
   for (let most = MAX_VALUE; ; most = Math.floor(most / 2)) {
     const what = { ...cut(keptParameters, most), ...address };
-    if (most === 0 || JSON.stringify(what).length <= MAX_VALUES) return what;
+    const text = JSON.stringify(what);
+    if (text === wholeText) return { what };
+    // What differs only in what is cut off is told apart by it.
+    if (most === 0 || text.length <= MAX_VALUES) return { what: { ...what, cut: hashOf(wholeText) }, whole };
   }
 };
 
@@ -144,13 +157,12 @@ const asRecord = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 const short = (value: unknown, most: number): unknown =>
-  Array.isArray(value)
-    ? value.slice(0, Math.min(100, most)).map((one) => short(one, most))
-    : cutText(String(value), most);
+  Array.isArray(value) ? value.slice(0, most).map((one) => short(one, most)) : cutText(String(value), most);
 
 /** With a hash of the whole, so that what is cut off can be told from another text, and compared with a log of requests. */
 const cutText = (text: string, most: number): string => {
   if (text.length <= most || most < LEAST_HASHED) return text.slice(0, most);
-  const hash = createHash('sha256').update(text).digest('hex').slice(0, HASH_DIGITS);
-  return `${text.slice(0, most)}… (${text.length} characters, SHA-256 ${hash})`;
+  return `${text.slice(0, most)}… (${text.length} characters, SHA-256 ${hashOf(text)})`;
 };
+
+const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, HASH_DIGITS);

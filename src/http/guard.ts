@@ -2,8 +2,9 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Scope, scopes } from '../access/access.ts';
 import type { AccessSource, Identity } from '../access/ports.ts';
+import { isLoopbackHost } from '../postgres/loopback.ts';
 import { FailureThrottle } from './failure-throttle.ts';
-import { isLocalRequest, isLoopback, notLocalReason } from './local-requests.ts';
+import { isLocalRequest, notLocalReason } from './local-requests.ts';
 
 /** How the trail calls the holder of the token of the environment. */
 export const FEED_TOKEN_NAME = 'ORGTRAIL_FEED_TOKEN';
@@ -47,7 +48,7 @@ export interface Guard {
 
 export const createGuard = (options: GuardOptions): Guard => {
   const { host, access } = options;
-  const onLoopback = isLoopback(host);
+  const onLoopback = isLoopbackHost(host);
   const isSet = () => latestToken(options.feedToken) !== undefined;
   const { throttled, refuseWithout } = createRefusals(options);
   const isOpen = (request: FastifyRequest) => !isSet() && onLoopback && isLocalRequest(request);
@@ -98,7 +99,7 @@ const createRefusals = ({ host, feedToken }: GuardOptions) => {
     refuseWithout: async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
       if (await throttled(request, reply)) return;
       if (latestToken(feedToken) !== undefined) return await refuse(reply, 401, tokenNeeded);
-      if (!isLoopback(host)) return await refuse(reply, 401, openOutside);
+      if (!isLoopbackHost(host)) return await refuse(reply, 401, openOutside);
       await refuse(reply, bearerOf(request) === undefined ? 403 : 401, notLocalReason);
     },
   };

@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 /** What a program on this machine calls this server, with or without a port. */
@@ -13,10 +12,6 @@ const forwardingHeaders = [
   'x-real-ip',
   'via',
 ] as const;
-
-/** Whether a server that listens on this address or name is reachable from this machine only. */
-export const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 
 /**
  * Whether a request to a loopback address was sent by a program on this machine for itself: it names a loopback name, and

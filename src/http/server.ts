@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { scopes } from '../access/access.ts';
-import type { AccessSource } from '../access/ports.ts';
 import type { ServedStore } from '../evidence/served/served-evidence.ts';
 import type { ShownEvidence } from '../evidence/shown/shown-evidence.ts';
 import type { FeedSource } from '../feed/feed.ts';
@@ -18,7 +17,9 @@ import { evidenceRoutes } from './evidence/routes.ts';
 import { recentlySigned } from './evidence/signed-header.ts';
 import { failureOf } from './failure.ts';
 import { feedRoutes } from './feed/routes.ts';
+import { cutStalled } from './gone-signal.ts';
 import { createGuard, type FeedToken } from './guard.ts';
+import { accessHealth } from './health/health.ts';
 import { aboutHealth, type HealthOptions, healthRoutes } from './health/routes.ts';
 import { oneHost } from './local-requests.ts';
 import { describeApi, withToken } from './openapi.ts';
@@ -36,8 +37,6 @@ export interface HttpOptions extends HealthOptions {
   readonly port: number;
   /** A token with every scope. Outside loopback this one or one of `access` is needed for everything but health and metrics. */
   readonly feedToken: FeedToken;
-  /** Tokens and sessions of the database, and the trail of access. */
-  readonly access: AccessSource;
   /** Called for every answer and every failed attempt to sign in. */
   readonly observer: HttpObserver;
   /** Addresses and subnets of proxies whose X-Forwarded headers are believed. */
@@ -107,6 +106,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   });
   const guard = createGuard(options);
   watchAnswers(server, { ...options.observer, note: options.access.note });
+  cutStalled(server, options.streams);
   server.addHook('onRequest', oneHost);
   refuseNul(server);
   await describeApi(server, options.version, guard.requireLocalOrToken);
@@ -126,7 +126,13 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     async () => {
       const { groups, isWhole, ...status } = await options.status.read(options);
       const totals = isWhole ? {} : { totals: totalsOf(groups, status.sources.length) };
-      return { version: options.version, ...status, ...totals, sinks: await options.sinks() };
+      return {
+        version: options.version,
+        ...status,
+        ...totals,
+        sinks: await options.sinks(),
+        ...accessHealth(options.access.trouble()),
+      };
     },
   );
   const { servedEvidence } = options;

@@ -1,4 +1,5 @@
 import { BusyError } from '../errors.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { ConcurrencyLimit } from './concurrency-limit.ts';
 
 /** What is sent as a stream: events of the feed, a page of search, an export of all events of a search. */
@@ -27,8 +28,12 @@ export interface StreamLimits {
    * with the signal's reason on abort.
    */
   enter(kind: StreamKind, signal: AbortSignal): Promise<StreamPlace>;
-  /** Runs what makes a page that is no stream, and takes no place: exports stand back for it, too. */
-  aheadOfExports<T>(work: () => Promise<T>): Promise<T>;
+  /** Of large entries that are in memory at once. */
+  readonly bytes: ByteBudget;
+  /** How long any reader may take nothing. */
+  readonly stallTimeoutMs: number;
+  /** To be called when the reader of an answer that is no stream has taken nothing for so long. */
+  stalled(): void;
   /** Resolves when no page is wanted or sent, at the latest after a moment: people wait for pages, and exports stand back. */
   afterPages(): Promise<void>;
   /** How many of each kind are sent, and how many wait to be. */
@@ -82,14 +87,9 @@ export const createStreamLimits = (stallTimeoutMs: number, observer: StreamObser
         throw error;
       }
     },
-    aheadOfExports: async (work) => {
-      const passed = pages.enter();
-      try {
-        return await work();
-      } finally {
-        passed();
-      }
-    },
+    bytes: new ByteBudget(),
+    stallTimeoutMs,
+    stalled: () => observer.stalled('page'),
     afterPages: pages.empty,
     load: () => ({ feed: loadOf('feed'), page: loadOf('page'), export: loadOf('export') }),
   };

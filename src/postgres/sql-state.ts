@@ -1,5 +1,6 @@
 import { DatabaseError } from 'pg';
 import { OrgtrailError } from '../errors.ts';
+import { EVIDENCE_ROLE, evidenceCalls, evidenceTables, SALTS } from './schema/role-rights.ts';
 
 const dataFaultClasses = ['22', '54'];
 
@@ -18,8 +19,11 @@ const isTooMuchForOneValue = (error: unknown): boolean =>
 /** What to do if the account lacks a right (SQLSTATE 42501); undefined for any other error. */
 export const explainForbidden = (error: unknown): OrgtrailError | undefined => {
   if (sqlState(error) !== '42501' || !(error instanceof Error)) return undefined;
+  const [, name = ''] = /(?:table|function|view) (?:public\.)?"?([a-z0-9_]+)/.exec(error.message) ?? [];
+  const ofEvidence = `${evidenceCalls}, ${evidenceTables.join(', ')}, ${SALTS}`.split(', ').includes(name);
+  const role = ofEvidence ? EVIDENCE_ROLE : 'orgtrail_ingest (or for reading orgtrail_reader)';
   return new OrgtrailError('configuration', `the database account may not do this: ${error.message}`, {
-    hint: 'as the owner run `orgtrail migrate --roles`, then grant orgtrail_ingest (or for reading orgtrail_reader) to the account',
+    hint: `as the owner run \`orgtrail migrate --roles\`, then grant ${role} to the account`,
     cause: error,
   });
 };

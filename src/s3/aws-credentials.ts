@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { reasonOf } from '../errors.ts';
 import { S3Fault, textIn } from './s3-fault.ts';
 import type { S3Keys } from './s3-keys.ts';
@@ -110,7 +111,11 @@ const containerHosts = ['169.254.170.2', '169.254.170.23', '[fd00:ec2::23]', 'lo
 const ofContainer = async (url: string, environment: Environment, signal: AbortSignal): Promise<S3Keys> => {
   const { protocol, hostname } = new URL(url);
   // The token must not go over the network in the clear.
-  if (protocol !== 'https:' && !containerHosts.includes(hostname) && !hostname.startsWith('127.')) {
+  if (
+    protocol !== 'https:' &&
+    !containerHosts.includes(hostname) &&
+    !(isIP(hostname) === 4 && hostname.startsWith('127.'))
+  ) {
     throw new Error(`${hostname} is not an address of a container's credentials`);
   }
   const file = environment['AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE'];

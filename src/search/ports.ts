@@ -87,10 +87,12 @@ export interface SearchSource {
   /** What the newest events of one actor, address, token or resource show. `search`: that for it (`entitySearch`), with a time. */
   entity(search: Search, signal?: AbortSignal): Promise<EntityReport>;
   event(key: EventKey): Promise<EventDetail | undefined>;
+  /** How many bytes the texts of that event have; 0 without one in the database. */
+  bytesOf(key: EventKey): Promise<number>;
   /** The newest events about the resource of the event at a position; undefined if there is no such event. */
   history(position: number, page: HistoryPage): Promise<ResourceHistory | undefined>;
   /** The events in the feed's native format, some at a time. */
-  native(events: readonly FoundEvent[]): AsyncIterable<readonly string[]>;
+  native(events: readonly FoundEvent[], signal?: AbortSignal): AsyncIterable<readonly string[]>;
   /** All events of the search with their exact texts, newest first, as of the moment of the first piece. Throws as `export` does. */
   found(search: Search, signal?: AbortSignal): AsyncIterable<FoundPiece>;
   /** All events of the search. Throws if it cannot go on: an export that ends is whole. */

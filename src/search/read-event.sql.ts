@@ -11,13 +11,29 @@ const TIMEOUT_MS = 10_000;
 const MAX_CHANGES = 20;
 const MAX_COPIES = 20;
 
+const whereOf = (key: EventKey): readonly [where: string, values: unknown[]] =>
+  'position' in key
+    ? ['e.position = $1', [key.position]]
+    : ['e.source_kind = $1 and e.source_id = $2 and e.id = $3', [key.sourceKind, key.sourceId, key.id]];
+
+/** How many bytes the texts of an event have, with its later contents. */
+export const readEventBytes = (pool: Pool, key: EventKey): Promise<number> =>
+  readOnly(pool, TIMEOUT_MS, async (client) => {
+    const [where, values] = whereOf(key);
+    const { rows } = await client.query<{ bytes: number }>(
+      `select octet_length(e.raw::text)::float8 + coalesce((select sum(octet_length(c.raw::text)) from (
+           select c.raw from audit_event_changes c where c.source_kind = e.source_kind and c.source_id = e.source_id and c.event_id = e.id
+           order by c.id limit ${MAX_CHANGES}) c), 0)::float8 as bytes
+       from audit_events e where ${where} order by e.position limit 1`,
+      values,
+    );
+    return rows[0]?.bytes ?? 0;
+  });
+
 /** One event with all that is kept of it; undefined if there is none. Rejects if the database does not answer. */
 export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | undefined> =>
   readOnly(pool, TIMEOUT_MS, async (client) => {
-    const [where, values] =
-      'position' in key
-        ? ['e.position = $1', [key.position]]
-        : ['e.source_kind = $1 and e.source_id = $2 and e.id = $3', [key.sourceKind, key.sourceId, key.id]];
+    const [where, values] = whereOf(key);
     const { rows } = await client.query<FoundRow & { rawText: string; feedId: string }>(
       `select ${foundColumns}, e.raw::text as "rawText", (select feed_id::text from feed_head) as "feedId"
        from audit_events e left join organizations o on o.id = e.organization_id

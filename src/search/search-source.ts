@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { SearchError } from '../errors.ts';
 import { readFeedHead } from '../feed/head/feed-head.sql.ts';
 import { formatNative } from '../formats/native/native.ts';
+import { ByteBudget } from '../limits/byte-budget.ts';
 import {
   lookUpAccount,
   lookUpOrganization,
@@ -25,7 +26,7 @@ import type { FoundEvent, SearchPage } from './found-event.ts';
 import { readResourceHistory } from './history/resource-history.sql.ts';
 import type { ExportFormat, ExportPiece, FoundPiece, SearchSource } from './ports.ts';
 import { readRawTexts } from './raw-texts.sql.ts';
-import { readEvent } from './read-event.sql.ts';
+import { readEvent, readEventBytes } from './read-event.sql.ts';
 import { instantOfBound, type Search } from './search.ts';
 import { type CollectionRules, readSearchCoverage, type SearchedPart } from './search-coverage.sql.ts';
 import type { SearchCursor } from './search-cursor.ts';
@@ -73,13 +74,14 @@ export const openExplorer = (
   nowMs: () => number,
   rules: CollectionRules,
   openArchive?: OpenArchive,
+  bytes = new ByteBudget(),
 ): Explorer => {
   const url = databaseUrl;
   const pages = openPool({ url, size: CONNECTIONS, sharedFor: 'searches', logger });
   const exports = openPool({ url, size: EXPORT_CONNECTIONS, sharedFor: 'exports', logger });
   const archive = openArchive?.(pages.pool);
   return {
-    source: createSearchSource({ pages: pages.pool, exports: exports.pool }, nowMs, rules, archive),
+    source: createSearchSource({ pages: pages.pool, exports: exports.pool, bytes }, nowMs, rules, archive),
     pool: pages.pool,
     close: async () => {
       await archive?.months.close();
@@ -89,7 +91,7 @@ export const openExplorer = (
 };
 
 const createSearchSource = (
-  { pages: pool, exports }: { readonly pages: Pool; readonly exports: Pool },
+  { pages: pool, exports, bytes }: { readonly pages: Pool; readonly exports: Pool; readonly bytes: ByteBudget },
   nowMs: () => number,
   rules: CollectionRules,
   archive: SearchedArchive | undefined,
@@ -120,25 +122,27 @@ const createSearchSource = (
   event: async (key) =>
     (await readEvent(pool, key)) ??
     (archive && 'position' in key ? await readArchivedEvent({ pool, ...archive }, key.position) : undefined),
+  bytesOf: (key) => readEventBytes(pool, key),
   history: (position, page) => readResourceHistory(pool, { position, ...page }),
-  native: async function* (events) {
+  native: async function* (events, signal) {
     const { feedId } = await readFeedHead(pool);
-    yield* nativeTexts(pool, feedId, events);
+    yield* nativeTexts({ pool, bytes }, feedId, events, signal);
   },
-  found: (search, signal) => foundPieces({ pool: exports, archive }, queryOf(search, nowMs()), signal),
+  found: (search, signal) => foundPieces({ pool: exports, archive, bytes }, queryOf(search, nowMs()), signal),
   export: (search, format, signal) =>
-    exportPieces({ pool: exports, archive }, queryOf(search, nowMs()), format, signal),
+    exportPieces({ pool: exports, archive, bytes }, queryOf(search, nowMs()), format, signal),
 });
 
 /** What history is read from. */
 interface Parts {
   readonly pool: Pool;
   readonly archive: SearchedArchive | undefined;
+  readonly bytes: ByteBudget;
 }
 
 /** A page of the database, and of the archive if the query asks for that. Throws SearchError `refused` if there is none. */
 const readPage = async (
-  { pool, archive }: Parts,
+  { pool, archive }: Omit<Parts, 'bytes'>,
   query: EventQuery,
   page: AskedPage,
   limit: SearchTimeLimit & { readonly archiveMs: number },
@@ -165,30 +169,36 @@ const queryOf = ({ since, before, ...rest }: Search, nowMs: number): EventQuery 
 
 /** The envelopes of the feed's native format, in the order of the events, some at a time. */
 async function* nativeTexts(
-  pool: Pool,
+  parts: Pick<Parts, 'pool' | 'bytes'>,
   feedId: string,
   events: readonly FoundEvent[],
-  signal?: AbortSignal,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly string[], void, void> {
-  for await (const batch of withTexts(pool, events, signal)) {
+  for await (const batch of withTexts(parts, events, signal)) {
     yield batch.map(({ event, rawText }) => formatNative({ ...event, feedId, rawText }));
   }
 }
 
-/** The events with their exact texts, some at a time. */
+/** The events with their exact texts, some at a time. Waits for the memory of large ones, which others may have until their readers are cut off. */
 async function* withTexts(
-  pool: Pool,
+  { pool, bytes }: Pick<Parts, 'pool' | 'bytes'>,
   events: readonly FoundEvent[],
-  signal: AbortSignal | undefined,
+  signal = new AbortController().signal,
 ): AsyncGenerator<FoundPiece['events'], void, void> {
   for (const batch of batchesOf(events)) {
     const stored = batch.filter((event) => archivedTextOf(event) === undefined);
-    const raws = stored.length === 0 ? undefined : await readRawTexts(pool, stored, signal);
-    yield batch.map((event) => {
-      const rawText = archivedTextOf(event) ?? raws?.get(event.position);
-      if (rawText === undefined) throw new Error(`event ${event.position} was removed while it was read`);
-      return { event, rawText };
-    });
+    const size = batch.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
+    const giveBack = await bytes.acquire(size, signal, Number.POSITIVE_INFINITY);
+    try {
+      const raws = stored.length === 0 ? undefined : await readRawTexts(pool, stored, signal);
+      yield batch.map((event) => {
+        const rawText = archivedTextOf(event) ?? raws?.get(event.position);
+        if (rawText === undefined) throw new Error(`event ${event.position} was removed while it was read`);
+        return { event, rawText };
+      });
+    } finally {
+      giveBack();
+    }
   }
 }
 
@@ -226,7 +236,7 @@ async function* exportPieces(
     if (events.length === 0) yield { lines: Buffer.alloc(0) };
     if (format === 'csv') yield* csvPieces(events);
     else {
-      for await (const texts of nativeTexts(parts.pool, head.feedId, events, signal)) {
+      for await (const texts of nativeTexts(parts, head.feedId, events, signal)) {
         yield { lines: Buffer.from(texts.map((text) => `${text}\n`).join('')), events: texts.length };
       }
     }
@@ -242,7 +252,7 @@ async function* foundPieces(
   const { feedId, position: untilPosition } = await readFeedHead(parts.pool);
   yield { feedId, untilPosition, events: [] };
   for await (const page of wholePages(parts, { ...query, untilPosition }, signal)) {
-    for await (const events of withTexts(parts.pool, page, signal)) yield { feedId, untilPosition, events };
+    for await (const events of withTexts(parts, page, signal)) yield { feedId, untilPosition, events };
   }
 }
 

@@ -3,7 +3,13 @@ import type { Pool } from 'pg';
 import { db, type Row } from '../postgres/db.ts';
 import { leftOut } from '../postgres/position-jumps.ts';
 import { auditEvents, feedHead } from '../postgres/tables/events.ts';
+import { alarmCursors, findingHead } from '../postgres/tables/findings.ts';
 import { sinkDeadLetters, sinks } from '../postgres/tables/sinks.ts';
+
+/** What a sink is sent must be noted first. Alarms are noted every 15 s. */
+const ALARMS_WITHIN_SECONDS = 180;
+/** Between two steps of the detections there are up to 5 minutes. */
+const DETECTIONS_WITHIN_SECONDS = 600;
 
 const columns = {
   name: sinks.name,
@@ -38,13 +44,33 @@ export const readSinkStatus = async (
   names: readonly string[] | undefined,
 ): Promise<readonly SinkStatus[]> => {
   const rows = await db(pool)
-    .select({ head: feedHead.position, ...columns })
+    .select({
+      head: feedHead.position,
+      alarmsNotedAgo: sql<number | null>`extract(epoch from clock_timestamp() - ${alarmCursors.notedAt})::float8`,
+      // Of a sink that has all that the detections have found.
+      detectionsNotedAgo: sql<number | null>`extract(epoch from clock_timestamp() - ${findingHead.notedAt})::float8`,
+      ...columns,
+    })
     .from(sinks)
     .crossJoin(feedHead)
+    .leftJoin(alarmCursors, eq(alarmCursors.sink, sinks.name))
+    .leftJoin(findingHead, eq(findingHead.position, sinks.position))
     .where(names && inArray(sinks.name, names))
     .orderBy(sinks.name);
-  return rows.map(({ head, ...sink }) => (sink.position > head ? beyondEnd(sink, head) : sink));
+  return rows.map(({ head, alarmsNotedAgo, detectionsNotedAgo, ...sink }) => {
+    if (sink.position > head) return beyondEnd(sink, head);
+    if ((alarmsNotedAgo ?? 0) > ALARMS_WITHIN_SECONDS) return notNoted(sink, 'alarms', alarmsNotedAgo);
+    const detectionsLate = Math.min(detectionsNotedAgo ?? 0, sink.lagSeconds);
+    return detectionsLate > DETECTIONS_WITHIN_SECONDS ? notNoted(sink, 'detections', detectionsLate) : sink;
+  });
 };
+
+/** It would be sent nothing, and wait without a failure of its own. */
+const notNoted = (sink: SinkStatus, what: string, seconds: number | null): SinkStatus => ({
+  ...sink,
+  failures: Math.max(1, sink.failures),
+  lastError: `${what} have not been noted for ${Math.floor(seconds ?? 0)} seconds: the log of the daemon has the reason`,
+});
 
 /** No delivery brings a sink there, and it would wait there until the feed has caught up: as long as it stands there, it fails. */
 const beyondEnd = (sink: SinkStatus, head: number): SinkStatus => ({

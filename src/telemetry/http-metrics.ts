@@ -1,4 +1,5 @@
 import { Counter, type Registry } from 'prom-client';
+import type { AccessLimit } from '../access/access.ts';
 
 /** What the HTTP server and the trail of access tell the metrics. */
 export interface HttpObserver {
@@ -7,6 +8,8 @@ export interface HttpObserver {
   signInFailed(): void;
   /** Rows of the trail that did not get into the database. */
   accessNotesLost(count: number): void;
+  /** More different requests than are kept at a time. */
+  accessLimitReached(limit: AccessLimit): void;
 }
 
 /** The labels are bounded: a route is its pattern, and what has none is `unmatched`. */
@@ -27,9 +30,17 @@ export const createHttpMetrics = (registers: Registry[]): HttpObserver => {
     help: 'Rows that could not be written to access_log; the log has them.',
     registers,
   });
+  const limits = new Counter({
+    name: 'orgtrail_access_log_limit_total',
+    help: 'Requests beyond the different ones that the trail of access keeps within an hour. limit="strangers": refused without a name, and noted without an address; "readers": noted in full, and the sums of others sooner.',
+    labelNames: ['limit'],
+    registers,
+  });
+  for (const limit of ['readers', 'strangers']) limits.labels(limit).inc(0);
   return {
     answered: (route, status) => requests.labels(route, status).inc(),
     signInFailed: () => signInFailures.inc(),
     accessNotesLost: (count) => lost.inc(count),
+    accessLimitReached: (limit) => limits.labels(limit).inc(),
   };
 };

@@ -17,13 +17,8 @@ const ofAlarms = (sinks: readonly NamedSink[]): readonly NamedSink[] =>
 
 /** Once the sinks are registered: says where those of alarms begin. */
 export const prepareAlarms = async (pool: Pool, sinks: readonly NamedSink[]): Promise<void> => {
-  const wanted = ofAlarms(sinks);
-  if (wanted.length > 0) {
-    await registerAlarmSinks(
-      pool,
-      wanted.map(({ name, settings }) => ({ name, start: settings.start })),
-    );
-  }
+  const wanted = ofAlarms(sinks).map(({ name, settings }) => ({ name, start: settings.start }));
+  await registerAlarmSinks(pool, wanted);
 };
 
 export interface AlarmOptions {
@@ -42,12 +37,17 @@ export interface AlarmOptions {
 export const startAlarms = async (sinks: readonly NamedSink[], options: AlarmOptions): Promise<void> => {
   if (ofAlarms(sinks).length === 0) return;
   const { pool, time, logger, signal, facts, openAfterMs = OPEN_AFTER_MS } = options;
+  let failures = 0;
   while (!signal.aborted) {
     try {
       await noteAlarms(pool, alarmsOf(await facts()), openAfterMs);
+      if (failures > 0) logger.info({ failures }, 'alarms are noted again');
+      failures = 0;
     } catch (error) {
-      // A database that is away is told of by all else.
-      logger.debug({ reason: reasonOf(error) }, 'alarms could not be noted; retrying');
+      if (signal.aborted) return;
+      failures += 1;
+      const level = failures === 1 ? 'error' : 'debug';
+      logger[level]({ reason: reasonOf(error), failures }, 'alarms could not be noted; retrying');
     }
     await time.sleep(LOOK_EVERY_MS, signal).catch(() => {});
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { access, type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { reasonOf } from '../../errors.ts';
 import type { ArchiveTarget } from '../archive-address.ts';
@@ -25,12 +25,18 @@ export const objectsInDirectory = ({ name, directory }: Directory): ObjectStore 
       await replaceFile(file, bytes);
       return { versionId: undefined, lockedUntilMs: undefined };
     }),
-  get: (key) => inDirectory(directory, () => ifThere(() => readFile(join(directory, key)))),
+  get: (key) =>
+    inDirectory(directory, () =>
+      ifThere(async () => {
+        await using file = await openFile(join(directory, key));
+        return await file.readFile();
+      }),
+    ),
   getRange: (key, { from, to }) =>
     inDirectory(directory, () =>
       ifThere(async () => {
         const bytes = Buffer.allocUnsafeSlow(to - from);
-        await using file = await open(join(directory, key), 'r');
+        await using file = await openFile(join(directory, key));
         const { bytesRead } = await file.read(bytes, 0, bytes.length, from);
         return bytesRead === bytes.length ? bytes : undefined;
       }),
@@ -61,6 +67,14 @@ const ifThere = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
+};
+
+/** A pipe or a device in its place would let a reader wait without end. */
+const openFile = async (path: string): Promise<FileHandle> => {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw new Error(`${path} is not a file`);
 };
 
 /** Never half a file by its name: the name appears once all of it is on the disk. */

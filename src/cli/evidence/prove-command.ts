@@ -62,8 +62,8 @@ const positionOf = (text: string): number => {
 const write = (out: string, { position, json, tlogProof }: EventProof): string[] => {
   const files = [join(out, `${position}.json`), join(out, `${position}.tlog-proof`)] as const;
   try {
-    writeFileSync(files[0], json, { flag: 'wx' });
-    writeFileSync(files[1], tlogProof, { flag: 'wx' });
+    writeFileSync(files[0], json, { flag: 'wx', mode: 0o600 });
+    writeFileSync(files[1], tlogProof, { flag: 'wx', mode: 0o600 });
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     throw new OrgtrailError('usage', `${files[0]} or ${files[1]} cannot be written (${code})`, {

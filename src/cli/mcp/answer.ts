@@ -18,13 +18,16 @@ const MAX_TEXT = 300;
 export const MAX_ANSWER = 100_000;
 
 /**
- * Characters that are not seen, and that a model still reads (directions of writing, tags, private ones): shown by their numbers, so
+ * Characters that are not seen, and that a model still reads (directions of writing, tags, fillers, variation selectors, private ones): shown by their numbers, so
  * that text cannot be hidden from the people who look on.
  */
 export const visible = (text: string): string =>
   text
     .toWellFormed()
-    .replaceAll(/[\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu, (unseen) => `\\u{${(unseen.codePointAt(0) ?? 0).toString(16)}}`);
+    .replaceAll(
+      /[\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu,
+      (unseen) => `\\u{${(unseen.codePointAt(0) ?? 0).toString(16)}}`,
+    );
 
 /** A text within an event, cut to what an answer may have of it. */
 export const short = (text: string | null, most = MAX_TEXT): string | null =>

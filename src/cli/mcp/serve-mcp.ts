@@ -63,6 +63,7 @@ const openTrail = (
   let writing = Promise.resolve();
   let isSaid = false;
   const write = (notes: Parameters<typeof noteAccess>[1]) => {
+    if (notes.length === 0) return;
     writing = writing
       .then(() => noteAccess(pool, notes))
       .catch((error: unknown) => {
@@ -71,18 +72,11 @@ const openTrail = (
         stderr.write(`orgtrail: what is asked cannot be recorded in access_log: ${reasonOf(error)}\n`);
       });
   };
-  const writeSums = (nowMs: number) => {
-    const sums = repeated.take(nowMs);
-    if (sums.length > 0) write(sums);
-  };
+  const writeSums = (nowMs: number) => write(repeated.take(nowMs));
   const timer = setInterval(() => writeSums(Date.now()), LOOK_EVERY_MS).unref();
   const note: NoteCall = (tool, what, events) => {
     const kind = tool === 'get_event' ? 'event' : 'search';
-    const first = repeated.add(
-      { kind, outcome: 'ok', who: by, route: `mcp ${tool}`, what, events, requests: 1 },
-      Date.now(),
-    );
-    if (first !== undefined) write([first]);
+    write(repeated.add({ kind, outcome: 'ok', who: by, route: `mcp ${tool}`, what, events, requests: 1 }, Date.now()));
   };
   return {
     note,

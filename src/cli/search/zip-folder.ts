@@ -35,7 +35,7 @@ export const zipFolder = async (folder: string, file: string, atMs: number, sign
     pieces: { [Symbol.asyncIterator]: () => createReadStream(join(folder, name))[Symbol.asyncIterator]() },
   }));
   try {
-    await pipeline(writeZip(entries, atMs), createWriteStream(unfinished, { flags: 'wx' }), { signal });
+    await pipeline(writeZip(entries, atMs), createWriteStream(unfinished, { flags: 'wx', mode: 0o600 }), { signal });
     requireNoFile(target);
     renameSync(unfinished, target);
   } finally {

@@ -31,7 +31,7 @@ export const sinkTestCommand = (context: CliContext): Command =>
         const hint = 'an entry that never happened would stand among the others';
         throw new OrgtrailError('usage', `${name} is sent entries of audit logs, and no test`, { hint });
       }
-      const sink = createSink(settings);
+      const sink = createSink(settings, { aws: config.aws });
       try {
         const { delivery } = await createOutgoing([testEvent(new Date())], { format: settings.format, sink });
         if (delivery === undefined) throw new Error('nothing to send');

@@ -6,6 +6,9 @@ import { sha256 } from '../crypto/sha256.ts';
 import { GzipBlocks } from './gzip-blocks.ts';
 
 const BLOCK_BYTES = 1_048_576;
+/** All events are in it: for its owner alone, whatever the umask. */
+const FOLDER_MODE = 0o700;
+const FILE_MODE = 0o600;
 
 /**
  * Writes a folder under another name beside it. It gets its own name at the end: what is interrupted leaves nothing that looks whole.
@@ -27,7 +30,10 @@ export class FolderWriter {
       dirname(this.#target),
       `.${basename(this.#target)}.unfinished-${randomBytes(4).toString('hex')}`,
     );
-    inFolder(this.folder, () => mkdirSync(this.folder, { recursive: true }));
+    inFolder(this.folder, () => {
+      mkdirSync(dirname(this.folder), { recursive: true });
+      mkdirSync(this.folder, { mode: FOLDER_MODE });
+    });
   }
 
   /** By path, in hexadecimal digits. */
@@ -41,7 +47,7 @@ export class FolderWriter {
   }
 
   write(path: string, bytes: Uint8Array): void {
-    writeFileSync(this.#fileOf(path), bytes);
+    writeFileSync(this.#fileOf(path), bytes, { mode: FILE_MODE });
     this.#note(path, sha256(bytes).toString('hex'), bytes.length);
   }
 
@@ -63,7 +69,7 @@ export class FolderWriter {
   #fileOf(path: string): string {
     const file = join(this.folder, path);
     const folder = dirname(file);
-    if (!this.#folders.has(folder)) mkdirSync(folder, { recursive: true });
+    if (!this.#folders.has(folder)) mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
     this.#folders.add(folder);
     return file;
   }
@@ -85,7 +91,7 @@ export class FileWriter {
   #bytes = 0;
 
   constructor(file: string, isPacked: boolean, onEnd: (hash: string, bytes: number) => void) {
-    this.#descriptor = openSync(file, 'wx');
+    this.#descriptor = openSync(file, 'wx', FILE_MODE);
     this.#gzip = isPacked ? new GzipBlocks() : undefined;
     this.#onEnd = onEnd;
   }

@@ -9,7 +9,7 @@ export interface Alarm {
   readonly summary: string;
 }
 
-/** Where new sinks of alarms begin. The sinks must be registered. */
+/** Where new sinks of alarms begin, and that no others are sent alarms. The sinks must be registered. */
 export const registerAlarmSinks = async (
   pool: Pool,
   sinks: readonly { readonly name: string; readonly start: 'beginning' | 'now' }[],

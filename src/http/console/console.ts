@@ -84,7 +84,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       savedRoutes(pages, frame, options);
       newsRoute(pages, frame, options);
       bundleRoute(pages, options);
-      proofRoutes(pages, options.shownEvidence, options.streams, options.logger);
+      proofRoutes(pages, options);
     });
   });
 };

@@ -29,6 +29,7 @@ const noTokens: AccessSource = {
   hasTokens: async () => false,
   sessions: { start: async () => {}, find: async () => undefined, end: async () => {} },
   note: () => {},
+  trouble: () => undefined,
 };
 
 /** Serves `/livez`, `/readyz`, `/healthz` and `/metrics` of a process that builds evidence alone. Rejects if the port is taken. */

@@ -10,7 +10,10 @@ export const healthOf = (
   status: StatusWithStates,
   shownSinks: readonly SinkStatus[],
   tickMs: number,
-  evidence?: EvidenceStatus,
+  {
+    evidence,
+    accessTrouble,
+  }: { readonly evidence?: EvidenceStatus | undefined; readonly accessTrouble?: string | undefined } = {},
 ) => {
   const sources = status.sources.map((source) => ({
     organization_id: source.organizationId,
@@ -56,13 +59,33 @@ export const healthOf = (
     ...(gone.isReadOn ? { read_on: true } : {}),
     ...(gone.accountId === undefined ? {} : { account_id: gone.accountId, account_name: gone.accountName }),
   }));
-  const state = worst([...statesOf(status, shownSinks), listing, ...(isStopped(evidence) ? ['failing'] : [])]);
+  const state = worst([
+    ...statesOf(status, shownSinks),
+    listing,
+    ...(isStopped(evidence) || accessTrouble !== undefined ? ['failing'] : []),
+  ]);
   const feed = { feed_position: status.position, position_jumps: status.positionJumps };
   const wait = status.retentionWait === undefined ? {} : { retention_wait: status.retentionWait };
   const totals = status.isWhole ? {} : { totals: totalHealth(totalsOf(status.groups, sources.length)) };
   const more = evidence === undefined ? {} : { evidence: evidenceHealth(evidence) };
-  return { status: state, ...feed, ...wait, api, discovery, sources, ...totals, vanished, sinks, ...more };
+  return {
+    status: state,
+    ...feed,
+    ...wait,
+    api,
+    discovery,
+    sources,
+    ...totals,
+    vanished,
+    sinks,
+    ...more,
+    ...accessHealth(accessTrouble),
+  };
 };
+
+/** Only if no row can be written. */
+export const accessHealth = (trouble: string | undefined) =>
+  trouble === undefined ? {} : { access_log: { state: 'failing', last_error: trouble } };
 
 /** Of all sources, if there are too many to name each. */
 const totalHealth = (totals: ReturnType<typeof totalsOf>) => ({

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import type { AccessSource } from '../../access/ports.ts';
 import type { EvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import type { StatusReader } from '../../status/status-reader.ts';
@@ -20,6 +21,8 @@ export interface HealthOptions extends ReadinessOptions {
   /** How the evidence stands; undefined if there is none. Rejects as `status` does. */
   readonly evidence?: () => Promise<EvidenceStatus | undefined>;
   readonly metrics: () => Promise<string>;
+  /** Tokens and sessions of the database, and the trail of access. */
+  readonly access: AccessSource;
 }
 
 /** The description of a route about health: its summary, and what its answer is. */
@@ -58,7 +61,10 @@ export const healthRoutes = (server: FastifyInstance, options: HealthOptions, gu
     },
     async () => {
       const status = await options.status.read(options);
-      return healthOf(status, await options.sinks(), options.tickMs, await options.evidence?.());
+      return healthOf(status, await options.sinks(), options.tickMs, {
+        evidence: await options.evidence?.(),
+        accessTrouble: options.access.trouble(),
+      });
     },
   );
   server.get('/metrics', { onRequest, schema: metricsAnswer }, async (_request, reply) =>

@@ -68,7 +68,7 @@ export const arrivalsRoutes = (
       try {
         const found = await source.arrivals(fixTimes(reading.search, nowMs), { after, limit, signal });
         const last = { next_position: found.until, head: found.head, feed_id: found.feedId };
-        await sendPieces(request, reply, 'application/x-ndjson', linesOf(source, found.events), {
+        await sendPieces(request, reply, 'application/x-ndjson', linesOf(source, found.events, signal), {
           last: `${JSON.stringify(last)}\n`,
           place,
         });
@@ -80,8 +80,12 @@ export const arrivalsRoutes = (
   );
 };
 
-async function* linesOf(source: SearchSource, events: readonly FoundEvent[]): AsyncGenerator<ExportPiece, void, void> {
-  for await (const texts of source.native(events)) {
+async function* linesOf(
+  source: SearchSource,
+  events: readonly FoundEvent[],
+  signal: AbortSignal,
+): AsyncGenerator<ExportPiece, void, void> {
+  for await (const texts of source.native(events, signal)) {
     yield { lines: Buffer.from(texts.map((text) => `${text}\n`).join('')), events: texts.length };
   }
 }

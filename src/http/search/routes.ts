@@ -103,7 +103,7 @@ const sendPage = async (
   try {
     const { cursor, limit } = asked;
     const answer = await answerSearch(source, asked.reading, { cursor, limit, signal });
-    await sendPieces(request, reply, 'application/json; charset=utf-8', pageBody(source, answer.page.events), {
+    await sendPieces(request, reply, 'application/json; charset=utf-8', pageBody(source, answer.page.events, signal), {
       last: pageEnd(answer, cursor),
       place,
     });
@@ -155,10 +155,14 @@ const emptyBody = ({ anyInRange, filters }: EmptyReport) => ({
 });
 
 /** As a stream: 500 entries may be large ones. */
-async function* pageBody(source: SearchSource, events: readonly FoundEvent[]): AsyncGenerator<ExportPiece, void, void> {
+async function* pageBody(
+  source: SearchSource,
+  events: readonly FoundEvent[],
+  signal: AbortSignal,
+): AsyncGenerator<ExportPiece, void, void> {
   yield { lines: Buffer.from('{"events":[') };
   let separator = '\n';
-  for await (const texts of source.native(events)) {
+  for await (const texts of source.native(events, signal)) {
     yield { lines: Buffer.from(`${separator}${texts.join(',\n')}`), events: texts.length };
     separator = ',\n';
   }

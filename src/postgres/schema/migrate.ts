@@ -10,9 +10,9 @@ import { buildIndexOnline, IMPATIENT, isInTheWay, pauseAfterTryMs, readEventInde
 import { areRolesInUse, grantRoles } from './roles.ts';
 
 const migrationsFolder = packageFile('drizzle');
-/** Any number that no other program is likely to lock: for a database in which there is nothing to lock yet. */
-const MIGRATION_LOCK = 7_045_662_113;
-const LOCK_TABLE = 'lock table drizzle.__drizzle_migrations in share row exclusive mode';
+export const LOCK_TABLE = 'lock table drizzle.__drizzle_migrations in share row exclusive mode';
+const MAKE_TABLE = `create schema if not exists drizzle;
+  create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`;
 /** As long as a statement of a migration may take. */
 const MIGRATION_TIMEOUT_MS = 1_800_000;
 const WAIT_BETWEEN_LOOKS_MS = 200;
@@ -22,6 +22,9 @@ const OWN_TRANSACTION = '-- own transaction';
 const TOUCH_EVERY_MS = 20_000;
 const INSUFFICIENT_PRIVILEGE = '42501';
 const LOCK_NOT_AVAILABLE = '55P03';
+/** Unique violation of a catalog, duplicate schema, duplicate table. */
+const MADE_MEANWHILE = ['23505', '42P06', '42P07'];
+const IMPATIENT_LOCK_MS = 50;
 const OLDEST_SUPPORTED = 150_000;
 
 export interface SchemaState {
@@ -111,28 +114,29 @@ const migrateSome = async (pool: Pool, options: MigrateOptions): Promise<SchemaS
 };
 
 /**
- * Only an account that may write to the table of migrations can lock it so. On a database without one, any account could hold the advisory lock, but such a
- * database has nothing to collect yet.
+ * Only an account that may write to the table of migrations can lock it so. Making it waits for another process that is making it, which only
+ * an account that may create can be.
  */
 const lockMigrations = async (client: PoolClient, { state }: SchemaState, onWait: () => void): Promise<void> => {
-  if (state === 'empty') {
-    const { rows } = await client.query<{ locked: boolean }>('select pg_try_advisory_xact_lock($1) as locked', [
-      MIGRATION_LOCK,
-    ]);
-    if (rows[0]?.locked === true) return;
-    onWait();
-    await client.query(longStatement('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]));
-    return;
-  }
   await client.query('savepoint before_lock');
-  try {
-    await client.query(`${LOCK_TABLE} nowait`);
-  } catch (error) {
-    if (sqlState(error) === INSUFFICIENT_PRIVILEGE) return await waitForMigration(client, error, onWait);
-    if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
-    await client.query('rollback to savepoint before_lock');
-    onWait();
-    await client.query(longStatement(LOCK_TABLE));
+  let waits = false;
+  for (;;) {
+    try {
+      await client.query(`set local lock_timeout = ${waits ? MIGRATION_TIMEOUT_MS : IMPATIENT_LOCK_MS}`);
+      if (state === 'empty') await client.query(longStatement(MAKE_TABLE));
+      await client.query(longStatement(LOCK_TABLE));
+      await client.query('set local lock_timeout to default');
+      return;
+    } catch (error) {
+      const code = sqlState(error);
+      if (code === INSUFFICIENT_PRIVILEGE) return await waitForMigration(client, error, onWait);
+      // Another process made the same and has committed it.
+      const isMade = state === 'empty' && MADE_MEANWHILE.includes(code ?? '');
+      if (!isMade && (waits || code !== LOCK_NOT_AVAILABLE)) throw error;
+      await client.query('rollback to savepoint before_lock');
+      if (!waits) onWait();
+      waits = true;
+    }
   }
 };
 
@@ -143,8 +147,11 @@ const waitForMigration = async (client: PoolClient, refusal: unknown, onWait: ()
   let told = false;
   while ((await readSchemaState(client)).state !== 'current') {
     const { rowCount } = await client.query(
-      `select from pg_locks where relation = to_regclass('drizzle.__drizzle_migrations') and granted
-         and mode = 'ShareRowExclusiveLock' and database = (select oid from pg_database where datname = current_database())`,
+      `select from pg_locks l where granted and database = (select oid from pg_database where datname = current_database())
+         and case when to_regclass('drizzle.__drizzle_migrations') is null
+           -- A table that is not committed yet.
+           then mode = 'AccessExclusiveLock' and not exists (select from pg_class c where c.oid = l.relation)
+           else relation = to_regclass('drizzle.__drizzle_migrations') and mode = 'ShareRowExclusiveLock' end`,
     );
     if (rowCount === 0 && (await readSchemaState(client)).state === 'current') return;
     if (rowCount === 0 || performance.now() > giveUpAt) explainForbidden(refusal);
@@ -175,10 +182,6 @@ const applyMissing = async (
   newest: number,
   { onStep = () => {}, onBlocked = () => {} }: MigrateOptions,
 ): Promise<void> => {
-  await client.query('create schema if not exists drizzle');
-  await client.query(
-    'create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)',
-  );
   const missing = readMigrationFiles({ migrationsFolder }).filter(({ folderMillis }) => folderMillis > newest);
   const isAlone = ({ sql: [first = ''] }: (typeof missing)[number]) => first.startsWith(OWN_TRANSACTION);
   // On an empty database there is nothing to wait for, and nothing that would wait.

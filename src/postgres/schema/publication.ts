@@ -2,6 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../../errors.ts';
 import { inTransaction } from '../pool.ts';
 import { sqlState } from '../sql-state.ts';
+import { LOCK_TABLE } from './migrate.ts';
 
 interface Publication {
   readonly name: string;
@@ -44,7 +45,7 @@ const publications: readonly Publication[] = [
 export const createPublications = async (pool: Pool): Promise<{ readonly walLevel: string }> => {
   try {
     return await inTransaction(pool, async (client) => {
-      await client.query("select pg_advisory_xact_lock(hashtext('orgtrail_create_publications'))");
+      await client.query(LOCK_TABLE);
       for (const publication of publications) await createPublication(client, publication);
       const { rows } = await client.query<{ level: string }>("select current_setting('wal_level') as level");
       return { walLevel: rows[0]?.level ?? 'unknown' };

@@ -184,6 +184,8 @@ export const SALTS = 'evidence_month_keys';
 
 /** What the builder hashes and states. */
 export const evidenceReads = [
+  'accounts',
+  'organizations',
   'audit_events',
   'audit_event_changes',
   'feed_head',

@@ -80,4 +80,5 @@ export const alarmChanges = pgTable('alarm_changes', {
 export const alarmCursors = pgTable('alarm_cursors', {
   sink: text('sink').notNull(),
   number: integer64('number').notNull(),
+  notedAt: instant('noted_at'),
 });

@@ -7,7 +7,7 @@ import type { HistoryEvent, ResourceHistory } from './resource-history.ts';
 
 const TIMEOUT_MS = 10_000;
 /** A larger request or response is not given out: a page of events has to fit into memory. */
-const MAX_STATE_BYTES = 131_072;
+export const MAX_STATE_BYTES = 131_072;
 
 const TOO_SLOW = 'the history takes too long: the database is busy, or very many events are of this kind; try again';
 

@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -63,6 +63,23 @@ test('what a daemon has signed is exported beside it by the account of the daemo
     'is not signed yet',
   );
   expect((await runOrgtrail(['evidence', 'prove', '--out', folder], env)).code).toBe(2);
+  // With the documented role alone, for its owner alone, and with the name of the role that lacks.
+  await using exporter = await createLogin(world.database, ['orgtrail_evidence']);
+  const alone = join(folder, 'alone');
+  const byExporter = await runOrgtrail(['evidence', 'export', alone], { DATABASE_URL: exporter.url });
+  expect(byExporter).toMatchObject({ code: 0, stderr: onlyWork });
+  const names = await readdir(alone, { recursive: true, withFileTypes: true });
+  for (const each of names) {
+    const { mode } = await stat(join(each.parentPath, each.name));
+    expect([each.name, (mode & 0o777).toString(8)]).toEqual([each.name, each.isDirectory() ? '700' : '600']);
+  }
+  expect(((await stat(alone)).mode & 0o777).toString(8)).toBe('700');
+  await using reader = await createLogin(world.database, ['orgtrail_reader']);
+  const refused = await runOrgtrail(['evidence', 'export', join(folder, 'none')], { DATABASE_URL: reader.url });
+  expect(refused).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('then grant orgtrail_evidence to the account'),
+  });
   daemon.process.child.kill('SIGKILL');
   await daemon.process.ended;
 

@@ -5,6 +5,8 @@ import {
   appendUsualSignIns,
   attackedAccount,
 } from '../../../src/cli/demo/demo-attack.ts';
+import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import { createLogin } from '../../support/accounts/login.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
@@ -98,4 +100,64 @@ test('an organization that refuses opens one incident by the account of the daem
   expect(resolved).toEqual({ event_action: 'resolve', dedup_key: opened?.dedup_key });
   const { sinks } = JSON.parse((await daemon.get('/healthz')).text);
   expect(sinks).toMatchObject([{ name: 'oncall', type: 'pagerduty', state: 'ok', dead_letters: 0 }]);
+});
+
+test('no lock that a stranger or a reader may take keeps an alarm from being sent; what keeps it is a failure of the sink', async () => {
+  await using world = await openWorld({ organizations: 2, entries: 100 });
+  const { simulator, database } = world;
+  const { pool } = database;
+  await migrateDatabase(pool, { roles: true });
+  await using pagerduty = await startMessenger('pagerduty');
+  const oncall = { ...messengerSettings('pagerduty', pagerduty.url), events: 'alarms' };
+  const env = { ...world.env, ORGTRAIL_SINKS: JSON.stringify({ oncall }) };
+  await using daemon = await startDaemonProcess(env);
+  await using stranger = await createLogin(database);
+  await using reader = await createLogin(database, ['orgtrail_reader']);
+  const [advisory, locks] = [await stranger.pool.connect(), await reader.pool.connect()];
+  try {
+    await advisory.query(
+      `select pg_advisory_lock(7045662113), pg_advisory_lock(hashtext('orgtrail_create_publications'))`,
+    );
+    await advisory.query("select pg_advisory_lock(hashtext(proname)) from pg_proc where proname like 'orgtrail%'");
+    const { rows } = await pool.query<{ name: string }>(`select c.oid::regclass::text as name from pg_class c
+      where c.relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace) and c.relkind in ('r', 'p')`);
+    await locks.query('begin');
+    const modes = ['access exclusive', 'share row exclusive', 'share update exclusive', 'row share', 'access share'];
+    const taken = new Set<string>();
+    for (const attempt of rows.flatMap(({ name }) => [
+      ...modes.map((mode) => ({ mode, sql: `lock table ${name} in ${mode} mode nowait` })),
+      { mode: 'row', sql: `select from ${name} for key share` },
+    ])) {
+      await locks.query('savepoint one');
+      await locks.query(attempt.sql).then(
+        () => taken.add(attempt.mode),
+        () => locks.query('rollback to savepoint one'),
+      );
+    }
+    expect([...taken]).toEqual(['access share']);
+    const [organization] = simulator.summary().organizations;
+    simulator.setRefused(organization?.id ?? '', true);
+    const age = "update alarms set seen_since = now() - interval '2 minutes' where alarm = 'access_lost'";
+    await until('it is seen', async () => ((await pool.query(age)).rowCount ?? 0) > 0);
+    await until('the incident is opened', async () => pagerduty.bodies.length === 1);
+  } finally {
+    advisory.release(true);
+    locks.release(true);
+  }
+  const failing = async () => {
+    const health = JSON.parse((await daemon.get('/healthz')).text);
+    return { status: health.status, ...health.sinks[0] };
+  };
+  const old = "update alarm_cursors set noted_at = now() - interval '4 minutes'";
+  await pool.query(old);
+  await until('it is noted again', async () => (await failing()).state === 'ok');
+  await pool.query('alter function orgtrail_note_alarms rename to orgtrail_note_no_alarms');
+  await daemon.process.waitFor('alarms could not be noted');
+  await pool.query(old);
+  expect(await failing()).toMatchObject({
+    status: 'failing',
+    state: 'failing',
+    last_error: expect.stringContaining('alarms have not been noted'),
+  });
+  expect((await runInProcess(['status'], { ...world.ownerEnv, ...env })).stdout).toMatch(/oncall +failing/);
 });

@@ -203,6 +203,10 @@ describe('keys', () => {
     expect(String(await putWith({ ...none, environment: far }))).toContain(
       '192.0.2.1 is not an address of a container',
     );
+    const named = { AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://127.attacker.example/' };
+    expect(String(await putWith({ ...none, environment: named }))).toContain(
+      '127.attacker.example is not an address of a container',
+    );
   });
 
   test('of a machine are asked for by IMDSv2, and again before they end', async () => {

@@ -177,17 +177,27 @@ describe('migrating', () => {
     }
   });
 
-  test('an empty database: waiting for another migration is said', async () => {
-    const other = await database.pool.connect();
-    try {
-      await other.query('begin; select pg_advisory_xact_lock(7045662113)');
-      const waits: string[] = [];
-      const start = migrateDatabase(database.pool, { onWait: () => waits.push('waited') });
-      await until('it waits', async () => waits.length === 1);
-      await other.query('rollback');
-      expect(await start).toMatchObject({ state: 'current' });
-    } finally {
-      other.release(true);
-    }
-  });
+  test.each(['rollback', 'commit'])(
+    'an empty database: waiting for another migration (%s) is said, and no account without rights is waited for',
+    async (end) => {
+      await using stranger = await createLogin(database, []);
+      const [held, other] = [await stranger.pool.connect(), await database.pool.connect()];
+      try {
+        await held.query('select pg_advisory_lock(7045662113)');
+        await other.query('begin; create schema drizzle');
+        await other.query(
+          'create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)',
+        );
+        const waits: string[] = [];
+        const start = migrateDatabase(database.pool, { onWait: () => waits.push('waited') });
+        await until('it waits', async () => waits.length === 1);
+        await other.query(end);
+        expect(await start).toMatchObject({ state: 'current' });
+        expect(waits).toEqual(['waited']);
+      } finally {
+        other.release(true);
+        held.release(true);
+      }
+    },
+  );
 });

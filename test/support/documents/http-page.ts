@@ -1,4 +1,5 @@
 import { startHttpServer } from '../../../src/http/server.ts';
+import { createStreamLimits } from '../../../src/limits/stream-limits.ts';
 import { createLogger } from '../../../src/telemetry/log.ts';
 
 interface Parameter {
@@ -30,7 +31,8 @@ export const openApi = async (): Promise<OpenApi & object> => {
     apiBudget: 900,
     observer: { answered: () => {}, signInFailed: () => {} },
     logger: createLogger({ level: 'silent', format: 'json', destination: process.stdout, secrets: [] }),
-    ...Object.fromEntries(['access', 'feed', 'search', 'streams', 'overview'].map((source) => [source, nothing])),
+    streams: createStreamLimits(60_000, { refused: () => {}, stalled: () => {} }),
+    ...Object.fromEntries(['access', 'feed', 'search', 'overview'].map((source) => [source, nothing])),
     ...Object.fromEntries(['status', 'sinks', 'schemaState', 'metrics'].map((read) => [read, async () => ''])),
   } as unknown as Parameters<typeof startHttpServer>[0]);
   try {

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { type AccessNote, MAX_REPEATED, parseScopes, REPEAT_MS, RepeatedAccess } from '../../../src/access/access.ts';
+import {
+  type AccessNote,
+  MAX_READERS,
+  MAX_STRANGERS,
+  parseScopes,
+  REPEAT_MS,
+  RepeatedAccess,
+} from '../../../src/access/access.ts';
 import { addressGroup, FAILURES_PER_MINUTE, FailureThrottle } from '../../../src/http/failure-throttle.ts';
 
 const note = (more: Partial<AccessNote> = {}): AccessNote => ({
@@ -18,12 +25,12 @@ const note = (more: Partial<AccessNote> = {}): AccessNote => ({
 describe('repeated access', () => {
   test('the first is noted at once, what repeats it is one note an hour later, and the sums are what happened', () => {
     const repeated = new RepeatedAccess();
-    expect(repeated.add(note(), 0)).toEqual(note());
-    for (let count = 1; count <= 99; count += 1) expect(repeated.add(note({ events: count }), count)).toBeUndefined();
+    expect(repeated.add(note(), 0)).toEqual([note()]);
+    for (let count = 1; count <= 99; count += 1) expect(repeated.add(note({ events: count }), count)).toEqual([]);
     expect(repeated.take(REPEAT_MS - 1)).toEqual([]);
     expect(repeated.take(REPEAT_MS)).toEqual([note({ requests: 99, events: 4_950 })]);
     expect(repeated.take(REPEAT_MS * 3)).toEqual([]);
-    expect(repeated.add(note(), REPEAT_MS * 3), 'a new hour').toEqual(note());
+    expect(repeated.add(note(), REPEAT_MS * 3), 'a new hour').toEqual([note()]);
   });
 
   test('what differs in anything but the counts is another one', () => {
@@ -37,23 +44,36 @@ describe('repeated access', () => {
       note({ what: { organization: 'o1' } }),
       note({ kind: 'export' }),
     ];
-    for (const each of all) expect(repeated.add(each, 0)).toEqual(each);
+    for (const each of all) expect(repeated.add(each, 0)).toEqual([each]);
     expect(repeated.take(REPEAT_MS), 'nothing was repeated').toEqual([]);
   });
 
-  test('very many at a time are told apart no more, but still counted', () => {
-    const repeated = new RepeatedAccess();
+  test('however many strangers and searches there are, each reader is noted in full, and nothing is counted twice', () => {
+    const limits: string[] = [];
+    const repeated = new RepeatedAccess((limit) => limits.push(limit));
     const noted: AccessNote[] = [];
-    const total = MAX_REPEATED * 3;
-    for (let index = 0; index < total; index += 1) {
-      const first = repeated.add(note({ address: `192.0.2.${index}`, what: { text: String(index) } }), 0);
-      if (first !== undefined) noted.push(first);
+    const ask = (asked: AccessNote) => noted.push(...repeated.add(asked, 0));
+    const strangers = MAX_STRANGERS * 5;
+    const searches = MAX_READERS * 3;
+    for (let index = 0; index < strangers; index += 1) {
+      ask(
+        note({ kind: 'refusal', outcome: 'refused', who: undefined, address: `host ${index}`, status: 401, events: 0 }),
+      );
     }
-    expect(noted.length).toBe(MAX_REPEATED + 1);
-    expect(noted.at(-1)).toMatchObject({ address: undefined, what: {} });
-    const all = [...noted, ...repeated.take(REPEAT_MS)];
-    expect(all.reduce((sum, { requests }) => sum + requests, 0)).toBe(total);
-    expect(all.reduce((sum, { events }) => sum + (events ?? 0), 0)).toBe(total * 5);
+    expect(noted).toHaveLength(MAX_STRANGERS + 1);
+    expect(noted.at(-1)).toMatchObject({ address: undefined });
+    for (let index = 0; index < searches; index += 1) {
+      for (let times = 0; times < 2; times += 1) ask(note({ kind: 'search', what: { text: String(index) } }));
+    }
+    const named = new Set(noted.map(({ what }) => what['text']).filter((text) => text !== undefined));
+    expect(named.size).toBe(searches);
+    const sizes = repeated.take(REPEAT_MS);
+    expect(sizes.length).toBeLessThanOrEqual(MAX_READERS + MAX_STRANGERS + 1);
+    const all = [...noted, ...sizes];
+    expect(all.reduce((sum, { requests }) => sum + requests, 0)).toBe(strangers + 2 * searches);
+    expect(all.reduce((sum, { events }) => sum + (events ?? 0), 0)).toBe(2 * searches * 5);
+    expect(limits.filter((limit) => limit === 'strangers')).toHaveLength(strangers - MAX_STRANGERS);
+    expect(limits.filter((limit) => limit === 'readers')).toHaveLength(searches - MAX_READERS);
   });
 });
 

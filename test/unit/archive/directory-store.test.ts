@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,5 +32,12 @@ describe('objects below a directory', () => {
     await expect(store.get('a')).rejects.toThrow(says);
     await expect(store.getRange('a', { from: 0, to: 1 })).rejects.toThrow(says);
     expect(await readdir(root)).not.toContain('not-mounted');
+  });
+
+  test('are not waited for where a pipe stands in the place of one', async () => {
+    execFileSync('sh', ['-c', 'mkfifo "$0"', join(root, 'pipe')]);
+    const store = storeIn(root);
+    await expect(store.get('pipe')).rejects.toThrow('is not a file');
+    await expect(store.getRange('pipe', { from: 0, to: 1 })).rejects.toThrow('is not a file');
   });
 });

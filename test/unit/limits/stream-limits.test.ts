@@ -35,16 +35,21 @@ test('an export stands back until the last page has left, and for no other expor
   other.leave();
 });
 
-test('an export stands back for a page of the console, whatever becomes of it', async () => {
-  const page = Promise.withResolvers<void>();
-  const made = streams.aheadOfExports(() => page.promise);
-  const asked = askToGoOn();
-  await vi.advanceTimersByTimeAsync(100);
-  expect(asked.goesOn).toBe(false);
-  page.reject(new Error('of the test'));
-  await expect(made).rejects.toThrow('of the test');
-  await vi.advanceTimersByTimeAsync(0);
-  expect(asked.goesOn).toBe(true);
+test('one large entry is in memory at a time; small ones wait for none, and who has waited for long is refused', async () => {
+  const { bytes } = streams;
+  const large = 40_000_000;
+  const giveBack = await bytes.acquire(large, signal);
+  (await bytes.acquire(1_000_000, signal))();
+  const refused = expect(bytes.acquire(large, signal)).rejects.toMatchObject({ name: 'BusyError', statusCode: 503 });
+  const gone = expect(bytes.acquire(large, AbortSignal.timeout(1))).rejects.toThrow();
+  const waiting = bytes.acquire(large, signal, Number.POSITIVE_INFINITY);
+  await vi.advanceTimersByTimeAsync(10_000);
+  await Promise.all([refused, gone]);
+  giveBack();
+  giveBack();
+  const last = bytes.acquire(large, signal);
+  (await waiting)();
+  (await last)();
 });
 
 test('pages that are refused hold up nothing', async () => {

@@ -7,7 +7,7 @@ import type { SearchSource } from '../../../search/ports.ts';
 import { instantOfBound, readSearch } from '../../../search/search.ts';
 import { unknownParameter } from '../../../text/nearest.ts';
 import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal } from '../../gone-signal.ts';
+import { goneSignal, inPlace } from '../../gone-signal.ts';
 import { withIds } from '../../search/answer.ts';
 import { hidden } from '../hidden.ts';
 import type { OperationsSource } from '../operations/operations-source.ts';
@@ -36,7 +36,7 @@ export const detectionPages = (pages: FastifyInstance, frame: Frame, options: De
     DETECTIONS_PATH,
     { schema: hidden, config: { trail: 'search' } },
     (request, reply) =>
-      options.streams.aheadOfExports(async () => {
+      inPlace(options.streams, reply, async () => {
         const view = await readView(options, request.query, goneSignal(reply));
         beginsGiving(request, view.list?.findings.length);
         if (view.faults.length > 0) reply.code(400);

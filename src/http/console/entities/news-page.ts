@@ -5,7 +5,7 @@ import type { SearchCoverage } from '../../../search/found-event.ts';
 import type { SearchSource } from '../../../search/ports.ts';
 import { fixTimes, readSearch, type Search, searchFields } from '../../../search/search.ts';
 import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal } from '../../gone-signal.ts';
+import { goneSignal, inPlace } from '../../gone-signal.ts';
 import { withIds } from '../../search/answer.ts';
 import { faultsInWords } from '../../search/routes.ts';
 import { coverageOf } from '../events/search-verdict.ts';
@@ -31,7 +31,7 @@ export const newsRoute = (
     '/events/news',
     { schema: hidden, config: { trail: 'search' } },
     (request, reply) =>
-      streams.aheadOfExports(async () => {
+      inPlace(streams, reply, async () => {
         const nowMs = Date.now();
         const query = Object.fromEntries(searchFields.map((field) => [field, request.query[field]]));
         const reading = readSearch({ ...query, since: undefined, before: undefined }, nowMs);

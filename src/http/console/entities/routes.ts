@@ -3,7 +3,7 @@ import type { StreamLimits } from '../../../limits/stream-limits.ts';
 import { entityKinds, entitySearch } from '../../../search/entity/entity.ts';
 import type { SearchSource } from '../../../search/ports.ts';
 import { fixTimes, readSearch } from '../../../search/search.ts';
-import { goneSignal } from '../../gone-signal.ts';
+import { goneSignal, inPlace } from '../../gone-signal.ts';
 import { hidden } from '../hidden.ts';
 import { type Frame, sendPage } from '../page.ts';
 import { entityBody, entityNames } from './entity-page.ts';
@@ -23,7 +23,7 @@ export const entityRoutes = (
       `/${kind}/*`,
       { schema: hidden, config: { trail: 'search' } },
       (request, reply) =>
-        streams.aheadOfExports(async () => {
+        inPlace(streams, reply, async () => {
           const value = request.params['*'];
           const { since = DEFAULT_SINCE } = request.query;
           const nowMs = Date.now();

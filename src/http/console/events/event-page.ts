@@ -30,6 +30,8 @@ export interface EventView {
 
 /** What a page bears at once; the rest on demand. */
 const SHOWN_CHARACTERS = 40_000;
+/** And on demand: in a page a text is several times as large as in a file, and a browser shows no more in reasonable time. */
+const MOST_CHARACTERS = 2_000_000;
 const SHOWN_VALUE = 2_000;
 
 export const eventBody = (detail: EventDetail, view: EventView): Html => {
@@ -271,10 +273,11 @@ ${textBox(prettyJson(exact), wholeHref, 'Original entry, formatted')}
 
 /** `wholeHref`: where all of it is shown; undefined: here. */
 const textBox = (text: string, wholeHref: string | undefined, name: string): Html => {
-  const isCut = wholeHref !== undefined && text.length > SHOWN_CHARACTERS;
-  const shown = isCut ? text.slice(0, SHOWN_CHARACTERS).toWellFormed() : text;
+  const most = wholeHref === undefined ? MOST_CHARACTERS : SHOWN_CHARACTERS;
+  const isCut = text.length > most;
+  const shown = isCut ? text.slice(0, most).toWellFormed() : text;
   return html`<pre class="text" tabindex="0" role="region" aria-label="${name}">${wholeHref === undefined ? shown : withKeys(shown)}</pre>
-${isCut ? html`<p class="cut">${SHOWN_CHARACTERS} of ${text.length} characters. <a href="${wholeHref}">Show all</a></p>` : null}`;
+${isCut ? html`<p class="cut">${most} of ${text.length} characters. ${wholeHref === undefined ? 'The download has all of them.' : html`<a href="${wholeHref}">Show all</a>`}</p>` : null}`;
 };
 
 /** With the names of members in another colour. For a text that is not large: each is an element of its own. */

@@ -3,6 +3,7 @@ import { BusyError, SearchError } from '../../../errors.ts';
 import type { ShownEvidence } from '../../../evidence/shown/shown-evidence.ts';
 import { exactText } from '../../../ingest/entries/entry.ts';
 import type { StreamLimits } from '../../../limits/stream-limits.ts';
+import { MAX_STATE_BYTES } from '../../../search/history/resource-history.sql.ts';
 import { logOf } from '../../../search/history/resource-history.ts';
 import type { ExportFormat, SearchSource } from '../../../search/ports.ts';
 import { printSearch, readSearch, type Search, type SearchReading, searchFields } from '../../../search/search.ts';
@@ -10,7 +11,7 @@ import { readCursor, type SearchCursor } from '../../../search/search-cursor.ts'
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import { unknownParameter } from '../../../text/nearest.ts';
 import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal } from '../../gone-signal.ts';
+import { goneSignal, inPlace, type Lend } from '../../gone-signal.ts';
 import { answerSearch, withIds } from '../../search/answer.ts';
 import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
 import { MAX_LIMIT } from '../../search/schema.ts';
@@ -31,6 +32,8 @@ import { type HistoryView, historyBody } from './history-page.ts';
 
 const DEFAULT_LIMIT = 50;
 const HISTORY_LIMIT = 200;
+/** Of the request and the response of an event. */
+const MAX_STATES_BYTES = 2 * MAX_STATE_BYTES;
 /** Of a page of events. */
 const parameters: readonly string[] = [...searchFields, 'limit', 'cursor', 'exact', ...viewFields];
 /** What is hatched in the histogram. */
@@ -58,7 +61,7 @@ export const explorerRoutes = (
   { search: source, streams, shownEvidence, operations }: ExplorerOptions,
 ): void => {
   pages.get<{ Querystring: Query }>('/events', { schema: hidden, config: { trail: 'search' } }, (request, reply) =>
-    streams.aheadOfExports(() => sendEvents(request, reply, frame, { source, operations })),
+    inPlace(streams, reply, () => sendEvents(request, reply, frame, { source, operations })),
   );
   pages.get<{ Querystring: Query }>(
     '/events/export',
@@ -78,17 +81,20 @@ export const explorerRoutes = (
     const { kind, source: sourceId, id } = request.query;
     if (![kind, sourceId, id].every((part) => typeof part === 'string' && !part.includes('\0'))) throw notFound();
     const key = { sourceKind: String(kind), sourceId: String(sourceId), id: String(id) };
-    const found = await source.event(key);
-    if (found === undefined) throw notFound();
-    return reply.redirect(`/events/${found.event.position}`, 303);
+    return await inPlace(streams, reply, async (lend) => {
+      await lend(await source.bytesOf(key));
+      const found = await source.event(key);
+      if (found === undefined) throw notFound();
+      return reply.redirect(`/events/${found.event.position}`, 303);
+    });
   });
   pages.get<{ Params: Position; Querystring: Query }>(
     '/events/:position',
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
       const { whole: wholeText, search } = request.query;
-      const { detail, steps } = await streams.aheadOfExports(async () => {
-        const found = await readDetail(source, request.params);
+      const { detail, steps } = await inPlace(streams, reply, async (lend) => {
+        const found = await readDetail(source, request.params, lend);
         return { detail: found, steps: await readSteps(source, found.event, search, goneSignal(reply)) };
       });
       beginsGiving(request, 1);
@@ -104,7 +110,9 @@ export const explorerRoutes = (
     '/events/:position/history',
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
-      const view = await streams.aheadOfExports(() => readHistory(source, request.params, goneSignal(reply)));
+      const view = await inPlace(streams, reply, (lend) =>
+        readHistory(source, request.params, goneSignal(reply), lend),
+      );
       beginsGiving(request, view.history.events.length);
       const title = `History of event ${view.history.subject.position}`;
       return sendPage(request, reply, frame, { title, current: '/events', body: historyBody(view) });
@@ -114,7 +122,7 @@ export const explorerRoutes = (
     '/events/:position/original',
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
-      const { event, rawText } = await readDetail(source, request.params);
+      const { event, rawText } = await inPlace(streams, reply, (lend) => readDetail(source, request.params, lend));
       beginsGiving(request, 1);
       return reply
         .header('content-type', 'text/plain; charset=utf-8')
@@ -132,20 +140,33 @@ interface Position {
 const notFound = (): Error =>
   mistake(404, 'Event not found. It may belong to another database or have been removed by retention.');
 
-const readDetail = async (source: SearchSource, { position }: Position) => {
-  const number = /^[1-9]\d{0,15}$/.test(position) ? Number(position) : Number.NaN;
-  const detail = Number.isSafeInteger(number) ? await source.event({ position: number }) : undefined;
+const readDetail = async (source: SearchSource, { position: text }: Position, lend: Lend) => {
+  const position = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(position)) throw notFound();
+  await lend(await source.bytesOf({ position }));
+  const detail = await source.event({ position });
   if (detail === undefined) throw notFound();
   return detail;
 };
 
-const readHistory = async (source: SearchSource, params: Position, signal: AbortSignal): Promise<HistoryView> => {
-  const { event } = await readDetail(source, params);
+const readHistory = async (
+  source: SearchSource,
+  params: Position,
+  signal: AbortSignal,
+  lend: Lend,
+): Promise<HistoryView> => {
+  const { event } = await readDetail(source, params, lend);
   const search = logOf(event);
   // Before the events: what it calls collected must be stored by then.
   const coverage = await source.coverage(search);
+  const giveBack = await lend(HISTORY_LIMIT * MAX_STATES_BYTES);
   const history = await source.history(event.position, { limit: HISTORY_LIMIT, signal });
   if (history === undefined) throw notFound();
+  const characters = history.events.reduce(
+    (sum, { request, response }) => sum + (request?.length ?? 0) + (response?.length ?? 0),
+    0,
+  );
+  if (characters < MAX_STATES_BYTES) giveBack();
   return { history, coverage, search, nowMs: Date.now() };
 };
 

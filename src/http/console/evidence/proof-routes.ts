@@ -4,8 +4,9 @@ import { OrgtrailError } from '../../../errors.ts';
 import type { EventProof } from '../../../evidence/export/prove-events.sql.ts';
 import type { ShownEvidence } from '../../../evidence/shown/shown-evidence.ts';
 import type { StreamLimits } from '../../../limits/stream-limits.ts';
+import type { SearchSource } from '../../../search/ports.ts';
 import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal } from '../../gone-signal.ts';
+import { goneSignal, inPlace } from '../../gone-signal.ts';
 import { hidden } from '../hidden.ts';
 
 interface ProofParameters {
@@ -26,9 +27,17 @@ const formats = {
  */
 export const proofRoutes = (
   pages: FastifyInstance,
-  evidence: ShownEvidence | undefined,
-  streams: StreamLimits,
-  logger: Logger,
+  {
+    shownEvidence: evidence,
+    search,
+    streams,
+    logger,
+  }: {
+    readonly shownEvidence?: ShownEvidence | undefined;
+    readonly search: SearchSource;
+    readonly streams: StreamLimits;
+    readonly logger: Logger;
+  },
 ): void => {
   pages.get<{ Params: ProofParameters }>(
     '/events/:position/proof/:format',
@@ -38,8 +47,10 @@ export const proofRoutes = (
       const form = format === 'json' || format === 'tlog-proof' ? formats[format] : undefined;
       if (form === undefined || !/^[1-9]\d{0,14}$/.test(position)) throw refusal(404, 'There is no such proof.');
       if (evidence === undefined) throw refusal(404, 'There is no evidence in this database.');
-      const prove = () => evidence.prove(Number(position), goneSignal(reply));
-      const proof = await streams.aheadOfExports(prove).catch((error: unknown) => explain(error, request, logger));
+      const proof = await inPlace(streams, reply, async (lend) => {
+        await lend(await search.bytesOf({ position: Number(position) }));
+        return await evidence.prove(Number(position), goneSignal(reply));
+      }).catch((error: unknown) => explain(error, request, logger));
       if (proof === undefined) throw refusal(409, mayNotRead);
       beginsGiving(request, 1);
       return sendFile(reply, `${position}.${format}`, form.type, form.of(proof));

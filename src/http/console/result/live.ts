@@ -3,7 +3,7 @@ import type { StreamLimits } from '../../../limits/stream-limits.ts';
 import type { SearchSource } from '../../../search/ports.ts';
 import { fixTimes, readSearch, type Search } from '../../../search/search.ts';
 import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal } from '../../gone-signal.ts';
+import { goneSignal, inPlace } from '../../gone-signal.ts';
 import { withIds } from '../../search/answer.ts';
 import { faultsInWords } from '../../search/routes.ts';
 import { eventsTable } from '../events/events-page.ts';
@@ -26,7 +26,7 @@ export const arrivalsRoute = (pages: FastifyInstance, source: SearchSource, stre
     '/events/arrivals',
     { schema: hidden, config: { trail: 'search' } },
     (request, reply) =>
-      streams.aheadOfExports(async () => {
+      inPlace(streams, reply, async () => {
         const nowMs = Date.now();
         const reading = readSearch(request.query, nowMs);
         const named = await withIds(source, reading);

@@ -1,0 +1,71 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { syncOnce } from '../../../src/ingest/sync/sync-once.ts';
+import { parseMetrics } from '../../support/deploy/metrics-text.ts';
+import { startLoad } from '../../support/feed/reader-loads.ts';
+import { usageOf } from '../../support/process/process-usage.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { until } from '../../support/process/until.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+/** What all manifests give the daemon. */
+const MAX_RESIDENT_BYTES = 512 * 1_048_576;
+const LARGE = 6;
+const LARGE_BYTES = 40_000_000;
+const READERS = 16;
+
+let world: SyncWorld;
+let first: number;
+beforeAll(async () => {
+  world = await openWorld({ organizations: 1, entries: 20 });
+  const run = await world.open();
+  await syncOnce(run.app.sync, { signal: new AbortController().signal, stopping: () => false, retries: 3 });
+  await run.close();
+  const { pool } = world.database;
+  const { rows } = await pool.query<{ position: number; columns: string }>(`select h.position::float8 as position,
+    (select string_agg(quote_ident(attname), ', ') from pg_attribute where attrelid = 'audit_events'::regclass and attnum > 0
+      and not attisdropped and attname not in ('id', 'position', 'raw')) as columns from feed_head h`);
+  const { position = 0, columns } = rows[0] ?? {};
+  first = position + 1;
+  await pool.query(
+    `insert into audit_events (id, position, raw, ${columns})
+     select id || '-' || n, $1 + n, (regexp_replace(raw::text, '}\\s*$', '') || ',"large":"' || repeat('<', $2) || '"}')::json, ${columns}
+     from audit_events, generate_series(1, ${LARGE}) n where position = $1`,
+    [position, LARGE_BYTES],
+  );
+  await pool.query('update feed_head set position = position + $1', [LARGE]);
+});
+afterAll(async () => await world?.[Symbol.asyncDispose]());
+
+const at = (reader: number): number => first + (reader % LARGE);
+
+test.each([
+  ['page', 'pages of one event', (reader: number) => `/events/${at(reader)}`],
+  ['page', 'originals', (reader: number) => `/events/${at(reader)}/original`],
+  ['page', 'arrivals', () => '/v1/search/arrivals?after=0'],
+])(
+  '%s: 16 readers that take nothing of events of 40 MB (%s) fit into 512 MB, and are cut off',
+  async (kind, of, path) => {
+    await using daemon = await startDaemonProcess({
+      ...world.env,
+      ORGTRAIL_SCHEDULE: '0 0 0 1 1 *',
+      ORGTRAIL_STALL_TIMEOUT: '3s',
+    });
+    const url = /"url":"([^"]+)"/.exec(daemon.process.stdout())?.[1] ?? '';
+    const { pid = 0 } = daemon.process.child;
+    const load = startLoad(url, { readers: READERS, path, reads: false });
+    try {
+      const stalled = async () =>
+        parseMetrics((await daemon.get('/metrics')).text).get(`orgtrail_streams_stalled_total{kind="${kind}"}`) ?? 0;
+      const answers = (status: number) => load.counts().statuses[status] ?? 0;
+      // It is taken by the connection, also if the reader takes nothing.
+      const isShort = of === 'pages of one event';
+      await until('all are answered, or some are cut off', async () =>
+        isShort ? answers(200) >= READERS : (await stalled()) >= 3,
+      );
+      expect((await usageOf(pid)).peakResidentBytes).toBeLessThan(MAX_RESIDENT_BYTES);
+      expect((await daemon.get('/livez')).code).toBe(200);
+    } finally {
+      load.stop();
+    }
+  },
+);
