@@ -44,13 +44,6 @@ export const healthOf = (
     held_by: leaseOwner,
     ...(accountsRefused === undefined ? {} : { accounts_refused: accountsRefused }),
   };
-  const troubles = apiTroubles(status);
-  const api = {
-    state: troubles.length === 0 ? 'ok' : 'behind',
-    clock_ahead_seconds: status.clockAheadSeconds,
-    requests_blocked_seconds: status.requestsBlocked?.seconds ?? 0,
-    ...(troubles.length === 0 ? {} : { troubles }),
-  };
   const sinks = shownSinks.map(sinkHealth);
   const vanished = status.vanished.map((gone) => ({
     organization_id: gone.organizationId,
@@ -72,7 +65,7 @@ export const healthOf = (
     status: state,
     ...feed,
     ...wait,
-    api,
+    api: apiHealth(status),
     discovery,
     sources,
     ...totals,
@@ -80,6 +73,16 @@ export const healthOf = (
     sinks,
     ...more,
     ...accessHealth(accessTrouble),
+  };
+};
+
+const apiHealth = (status: StatusWithStates) => {
+  const troubles = apiTroubles(status);
+  return {
+    state: troubles.length === 0 ? 'ok' : 'behind',
+    clock_ahead_seconds: status.clockAheadSeconds,
+    requests_blocked_seconds: status.requestsBlocked?.seconds ?? 0,
+    ...(troubles.length === 0 ? {} : { troubles }),
   };
 };
 
