@@ -38,7 +38,7 @@ export interface PlanPolicy {
   readonly untilMs?: number | undefined;
   /** The API has refused wider windows to every source; undefined if it has not. */
   readonly widestMs?: number | undefined;
-  /** The widest window that the API has answered with entries from all over it: of a source of which nothing is stored, no wider one is asked for. */
+  /** The widest window that the API has answered with entries from all over it: of a source without a stored entry, no wider one is asked for. */
   readonly shownMs?: number | undefined;
   /** When a new round of reading all of history again may begin: so long after the beginning of the last one. Undefined: none is planned. */
   readonly scrub?: { readonly everyMs: number } | undefined;
@@ -51,7 +51,7 @@ const RECOVERY_MS = 7 * DAY_MS;
 export const FIRST_LOOK_MS = 3_600_000;
 /** A window holds so many pages, as far as can be told: little enough to lose, and its last page, which is seldom full, costs little. */
 const PAGES_PER_WINDOW = 20;
-/** Of a source of which nothing is stored, a window is no wider than so many times what has been read of it: an hour, a day, 5, 31, 188 days, the rest. */
+/** Of a source without a stored entry, a window is no wider than so many times what has been read of it: an hour, a day, 5, 31, 188 days, the rest. */
 const SILENCE_GROWTH = 5;
 /** The same for reading it again. */
 const SILENT_SCRUB_MS = 31 * DAY_MS;
@@ -151,7 +151,7 @@ const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, po
 };
 
 /**
- * A window that is answered with nothing may have been too wide for the API to find anything in it. So a source of which nothing is stored is read
+ * A window that is answered with nothing may have been too wide for the API to find anything in it. So a source without a stored entry is read
  * in windows that grow. What is found in one is missed in the next one if that is answered with nothing (sentinel.ts).
  */
 const silenceLimit = ({ largestPage, coverage }: SourceProgress, { shownMs = 0 }: PlanPolicy): number | undefined => {

@@ -121,7 +121,7 @@ describe('planLanes with a frozen now', () => {
     );
   });
 
-  it('reads the history of a source of which nothing is stored in six windows that get wider, from the newest hour back', () => {
+  it('reads the history of a source without a stored entry in six windows that get wider, from the newest hour back', () => {
     const { walks, progress: end } = settle(idle, policy);
     const read = walks.filter(({ lane }) => lane !== 'settle');
     expect(read.map(({ lane, claim }) => [lane, Math.round(widthOf(claim) / HOUR_MS)])).toEqual([

@@ -101,7 +101,7 @@ describe('a round of the scrub lane', () => {
     expect(state?.round?.untilMs).toBe(NOW_MS - 30 * HOUR_MS);
   });
 
-  test('of a source of which nothing is stored, in windows of a month unless the API has shown what is in wider ones', () => {
+  test('of a source without a stored entry, in windows of a month unless the API has shown what is in wider ones', () => {
     const silent = progressOf(undefined, { largestPage: 0 });
     const width = (shownMs?: number) => {
       const claim = planLane('scrub', silent, NOW_MS, { ...policy, shownMs })?.claim;
