@@ -132,8 +132,9 @@ const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, po
   // A poll of seconds says little.
   const perDay = lane === 'live' ? usually : (state.entriesPerDay ?? usually);
   const pageEntries = state.entriesPerPage ?? MAX_PAGE_LIMIT;
-  // Nothing is known of it: the first page tells.
-  const fullMs = perDay === undefined ? DAY_MS : (PAGES_PER_WINDOW * pageEntries * DAY_MS) / perDay;
+  // Nothing is known of it: the first page tells. Beside a hole, none has: what is in the way may be wider than any day.
+  const unknownMs = state.besideHole === true ? undefined : DAY_MS;
+  const fullMs = perDay === undefined ? unknownMs : (PAGES_PER_WINDOW * pageEntries * DAY_MS) / perDay;
   const limits = [
     fullMs,
     state.widthMs,
