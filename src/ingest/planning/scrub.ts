@@ -56,7 +56,7 @@ export const nextScrub = (
   // To the end of what may be read again now: so a round gets through.
   const youngestMs = Math.min(youngestAt(nowMs), readBefore.at(-1)?.toMs ?? Number.POSITIVE_INFINITY);
   const begun = round ?? { number: 1, beganMs: nowMs, untilMs: youngestMs, read: [] };
-  const urgent = newest({ fromMs: horizonMs, toMs: youngestMs }, holes, unproven);
+  const urgent = newest({ fromMs: horizonMs, toMs: youngestAt(nowMs) }, holes, unproven);
   if (urgent !== undefined) return { gap: urgent, round: startOf(begun) };
   const left = newest({ fromMs: horizonMs, toMs: begun.untilMs }, holes.reduce(addRange, begun.read), readBefore);
   if (left !== undefined) return { gap: left, round: startOf(begun) };
