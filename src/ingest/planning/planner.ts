@@ -106,7 +106,8 @@ const scrubWalk = (state: LaneState, progress: SourceProgress, nowMs: number, po
   if (next === undefined) return undefined;
   const { widthMs = Number.POSITIVE_INFINITY } = state;
   const { widestMs = Number.POSITIVE_INFINITY } = policy;
-  const silentMs = progress.largestPage > 0 ? WIDEST_SCRUB_MS : Math.max(SILENT_SCRUB_MS, policy.shownMs ?? 0);
+  // Whatever other logs have shown: it shares no assumption with the first reading.
+  const silentMs = progress.largestPage > 0 ? WIDEST_SCRUB_MS : SILENT_SCRUB_MS;
   const claim = newestPart(next.gap, Math.max(NARROWEST_MS, Math.min(widthMs, widestMs, WIDEST_SCRUB_MS, silentMs)));
   return startWalk('scrub', claim, {
     readAtMs: nowMs,
@@ -138,8 +139,9 @@ const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, po
   // A poll of seconds says little.
   const perDay = lane === 'live' ? usually : (state.entriesPerDay ?? usually);
   const pageEntries = state.entriesPerPage ?? MAX_PAGE_LIMIT;
-  // Nothing is known of it: the first page tells.
-  const fullMs = perDay === undefined ? DAY_MS : (PAGES_PER_WINDOW * pageEntries * DAY_MS) / perDay;
+  // Nothing is known of it: the first page tells. Beside a hole, none has: what is in the way may be wider than any day.
+  const unknownMs = state.besideHole === true ? undefined : DAY_MS;
+  const fullMs = perDay === undefined ? unknownMs : (PAGES_PER_WINDOW * pageEntries * DAY_MS) / perDay;
   const limits = [
     fullMs,
     state.widthMs,

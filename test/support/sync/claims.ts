@@ -1,6 +1,5 @@
 import type { Pool } from 'pg';
 import { expect } from 'vitest';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import type { TrueEntry } from '../../../src/simulator/world/true-entry.ts';
 
 interface ClaimRow {
@@ -11,21 +10,29 @@ interface ClaimRow {
   readonly to_ms: number;
 }
 
+type ServedEntry = Pick<TrueEntry, 'sourceKind' | 'sourceId' | 'id' | 'logTimeMs' | 'actionTime'>;
+
+/** What an API has in truth, as far as claims are judged by it. */
+interface ServedTruth<Entry extends ServedEntry = ServedEntry> {
+  truth(): Iterable<Entry>;
+  summary(): { readonly nowMs: number };
+}
+
 /** An account and an organization may have one id. */
 const ofSource = (row: Pick<ClaimRow, 'source_kind' | 'source_id'>): string => `${row.source_kind} ${row.source_id}`;
-const sourceOf = (entry: TrueEntry): string => `${entry.sourceKind} ${entry.sourceId}`;
+const sourceOf = (entry: ServedEntry): string => `${entry.sourceKind} ${entry.sourceId}`;
 
 /** Whether an entry passes the filters that this hash stands for. */
-export type Passes = (filterHash: string, entry: TrueEntry) => boolean;
+type Passes<Entry> = (filterHash: string, entry: Entry) => boolean;
 
 /**
  * Claimed implies stored (invariant 8): every entry that the simulator serves with a time inside the coverage of pass 0 is in
  * audit_events, under each filter set, and nothing after the simulator's now is claimed. Returns how many entries lie within.
  */
-export const expectClaimedImpliesStored = async (
+export const expectClaimedImpliesStored = async <Entry extends ServedEntry>(
   pool: Pool,
-  simulator: Pick<Simulator, 'truth' | 'summary'>,
-  passes: Passes = () => true,
+  simulator: ServedTruth<Entry>,
+  passes: Passes<Entry> = () => true,
 ): Promise<number> => {
   const { rows: claims } = await pool.query<ClaimRow>(
     `select source_kind, source_id, filter_hash, (extract(epoch from lower(r)) * 1000)::float8 as from_ms,
@@ -57,10 +64,7 @@ export const expectClaimedImpliesStored = async (
 };
 
 /** Each entry that the simulator serves is stored, or lies in a visible gap: the view coverage_gaps has its time. Returns how many are missing. */
-export const expectStoredOrVisible = async (
-  pool: Pool,
-  simulator: Pick<Simulator, 'truth' | 'summary'>,
-): Promise<number> => {
+export const expectStoredOrVisible = async (pool: Pool, simulator: ServedTruth): Promise<number> => {
   const { rows: gaps } = await pool.query<Omit<ClaimRow, 'filter_hash'>>(
     `select source_kind, source_id, (extract(epoch from since) * 1000)::float8 as from_ms,
        (extract(epoch from before) * 1000)::float8 as to_ms from coverage_gaps`,
