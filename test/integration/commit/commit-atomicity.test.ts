@@ -182,11 +182,13 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
     const own = 'orgtrail_commit_page_2';
     // Called by the latter three alone.
     const reading = 'orgtrail_note_reading';
+    // Called by that one alone.
+    const again = 'orgtrail_note_read_again';
     expect(Object.fromEntries(written.map((table) => [table, writersOf(table)]))).toEqual({
       audit_events: [old, own, last, before],
       coverage_holes: [own, last, before],
       // Takes back what was claimed of the future.
-      coverage: [old, own, last, before, 'orgtrail_trim_coverage'],
+      coverage: [old, own, last, before, again, 'orgtrail_trim_coverage'],
       // A failure, under the fence; and the end of rests.
       lanes: [own, last, before, 'orgtrail_end_rests', 'orgtrail_fail_lane', reading],
       sinks: [
@@ -210,8 +212,8 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
       // Called by the last one alone; and what is no longer promised is deleted.
       evidence_reads: ['orgtrail_note_reads', 'orgtrail_thin_reads'],
       walks: [old],
-      // The first one sets the position to what it is, for the trigger that compares timelines; the last one notes the time alone.
-      feed_head: ['orgtrail_check_timeline', old, own, last, before, 'orgtrail_note_alive'],
+      // The first one sets the position to what it is, for the trigger that compares timelines; the last two note the server and the time alone.
+      feed_head: ['orgtrail_check_timeline', old, own, last, before, 'orgtrail_compare_server', 'orgtrail_note_alive'],
     });
   });
 });

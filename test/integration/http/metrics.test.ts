@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { serve } from '../../support/sync/served.ts';
-import { auditRequests, openWorld, stillClock } from '../../support/sync/sync-world.ts';
+import { afterADay, auditRequests, openWorld, stillClock } from '../../support/sync/sync-world.ts';
 
 /** The contract: every metric, and its kind. */
 const contract = {
@@ -165,6 +165,7 @@ describe.concurrent('/metrics', () => {
       world.simulator.append(id, [JSON.stringify({ id: name, action: { time } })], { visibleAfterMs });
     };
     await run.cycle();
+    await afterADay(world);
     append('at the next look back', 20, 0);
     append('by the first pass', 30, 200_000);
     append('by the last pass', 40, 600_000);
