@@ -33,6 +33,7 @@ export const runSeed = async (seed: number, tracing = false): Promise<SeedResult
   simulation.begin();
   await runFaults(simulation);
   if (checker.violation === undefined) await runUntilRead(simulation);
+  if (checker.violation === undefined) await runUntilFilled(simulation);
   if (checker.violation === undefined) await runUntilFound(simulation);
   if (checker.violation === undefined) await runSomeTicks(simulation);
   if (checker.violation === undefined) await stopAll(simulation);
@@ -64,6 +65,21 @@ const runUntilRead = async (simulation: Simulation): Promise<void> => {
     const missing = checker.missing(database);
     if (missing !== undefined && scheduler.nowMs > deadlineMs) checker.fail(`not in time: ${missing}`);
     return missing === undefined || checker.violation !== undefined;
+  };
+  if (!(await scheduler.runUntil(done))) checker.fail('too many events, or none');
+};
+
+/** A look far back is due after twice the time that the last one was. */
+const runUntilFilled = async (simulation: Simulation): Promise<void> => {
+  const { scheduler, world, checker, database } = simulation;
+  const deadlineMs = scheduler.nowMs + 2 * (scheduler.nowMs - world.startMs) + 20 * simulation.tickMs;
+  let nextLookMs = 0;
+  const done = () => {
+    if (checker.violation !== undefined) return true;
+    if (scheduler.nowMs < nextLookMs) return false;
+    nextLookMs = scheduler.nowMs + world.tickMs;
+    // What is still missing is found at the end.
+    return scheduler.nowMs > deadlineMs || checker.isFilled(database);
   };
   if (!(await scheduler.runUntil(done))) checker.fail('too many events, or none');
 };
