@@ -70,6 +70,7 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
       horizonMs,
       organizations,
       redactions: 0,
+      filtersVary: false,
       scrub: scrub && { ...scrub, removed: 0 },
     };
   },
