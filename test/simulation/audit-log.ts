@@ -93,7 +93,7 @@ export class SimulatedAuditLog {
       return this.#pageOf(kept, undefined, api.counts === 'none' ? undefined : kept.length);
     }
     if (entries.length === 0 && nextCursor !== undefined && !empty)
-      this.#checker.reached('empty page with a refused cursor');
+      this.#checker.reached('empty page with a cursor that leads nowhere');
     const namesError = this.#oddity('names_error');
     if (faulty && namesError !== undefined && dice.chance(namesError.rate)) {
       this.#checker.reached('answer names an error');
@@ -138,6 +138,7 @@ export class SimulatedAuditLog {
     const first = this.#matching(walk, filters).slice(0, 1);
     if (first.length === 0) return walk.cursor === undefined ? undefined : this.#pageOf([], undefined, undefined);
     if (walk.cursor !== undefined) this.#checker.reached('page of one entry comes again');
+    if (walk.pages > MAX_PAGES) this.#checker.fail('a walk without end');
     this.#again += 1;
     return this.#pageOf(first, `again${this.#again}`, undefined);
   }
@@ -264,7 +265,8 @@ export class SimulatedAuditLog {
     }
     const expired = this.#scheduler.nowMs - cursor.issuedAtMs > api.cursorLifeMs;
     const refused = faulty && (expired || this.#scheduler.dice.chance(api.refuseCursorRate));
-    const end = cursor.behindLastPage && api.lastPage === 'refused';
+    const isEndless = this.#oddity('empty_has_cursor')?.endless === true;
+    const end = cursor.behindLastPage && api.lastPage === 'refused' && !isEndless;
     if (end || refused || api.deadCursors) {
       if (!end) this.#checker.reached('cursor lost');
       throw new ApiError(api.cursorFailure, 'the cursor is refused', { status: 400 });

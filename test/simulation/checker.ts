@@ -24,6 +24,10 @@ interface SentRequest {
 const MAX_CALLS_PER_MINUTE = 6_000;
 /** A look far back reaches over more stored entries in part only. */
 const MOST_LOOKED_BACK_OVER = 200;
+/** The live lanes of all replicas ask every 15 to 30 seconds. */
+const MAX_PAGES_PER_HOUR = 3_000;
+/** A second that cannot be read is halved down to, and read part by part. */
+const MAX_PAGES_PER_ENTRY = 150;
 /** What the product believes a clock that is ahead. */
 const MAX_AHEAD_MS = 61_000;
 
@@ -38,6 +42,7 @@ export class Checker {
   readonly #underWay = new Set<SentRequest>();
   readonly #holders = new Map<string, { readonly owner: string; readonly epoch: number }>();
   #minute = 0;
+  readonly #pagesInHour = new Map<string, number>();
   #callsInMinute = 0;
   readonly #tail: StoredEvent[] = [];
   readonly #removed: {
@@ -82,6 +87,17 @@ export class Checker {
     const ahead = this.#clocksMayBeAhead ? MAX_AHEAD_MS + 5_000 : 0;
     if (beyondMs > ahead)
       this.fail(`a request reaches ${beyondMs} ms into the future (an overlap is ${OVERLAP_MS} ms)`);
+  }
+
+  /** Where an API does not end, no more than so many pages of an organization are asked for in an hour. */
+  pageOf(organizationId: string): void {
+    const kind = this.#world.oddity?.kind;
+    if (kind !== 'empty_has_cursor' && kind !== 'one_entry_again') return;
+    const hour = `${organizationId}/${Math.floor(this.#scheduler.nowMs / 3_600_000)}`;
+    const pages = (this.#pagesInHour.get(hour) ?? 0) + 1;
+    this.#pagesInHour.set(hour, pages);
+    const most = MAX_PAGES_PER_HOUR + MAX_PAGES_PER_ENTRY * this.#entriesOf(organizationId, 'none').length;
+    if (pages > most) this.fail(`${pages} pages of ${organizationId} in an hour`);
   }
 
   /** One request for a source at a time, and one listing; but a process that is paused cannot take back its own. */
@@ -307,7 +323,8 @@ export class Checker {
   #isLookedFor(source: SourceRow, { timeMs, visibleAtMs }: Entry): boolean {
     const { oddity, horizonMs, api } = this.#world;
     if (oddity?.kind !== 'fills_late' || visibleAtMs !== oddity.filledAtMs) return false;
-    if (api.windowLimit !== undefined || this.hasLastingTrouble(source.id)) return false;
+    // A clock that was off tells the wrong time since the last look.
+    if (api.windowLimit !== undefined || this.#clocksMayBeAhead || this.hasLastingTrouble(source.id)) return false;
     const isFew = this.#entriesOf(source.id, 'none').length <= MOST_LOOKED_BACK_OVER;
     return isFew && timeMs > horizonMs + 3_700_000 && filteredOf(source, 'none').holes.length === 0;
   }

@@ -74,11 +74,11 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
       scrub: scrub && { ...scrub, removed: 0 },
     };
   },
-  (world) => {
+  (world, dice) => {
     const { cursors } = world.api;
     return withApi(
       world,
-      { kind: 'empty_has_cursor' },
+      { kind: 'empty_has_cursor', endless: dice.chance(0.4) },
       {
         cursors: cursors === 'none' ? 'snapshot' : cursors,
         order: 'honest',

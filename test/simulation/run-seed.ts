@@ -1,3 +1,4 @@
+import { MAX_EMPTY_PAGES } from '../../src/ingest/planning/walk.ts';
 import { Simulation } from './simulation.ts';
 import type { Sometimes } from './sometimes.ts';
 
@@ -112,7 +113,9 @@ const runSomeTicks = async (simulation: Simulation): Promise<void> => {
   if (!(await scheduler.runUntil(done))) checker.fail('too many events, or none');
   const walks = (LAST_TICKS + 1) * daemons.length * world.organizations.length * (3 + world.settleDelaysMs.length);
   const asked = checker.pagesAsked - before;
-  const pagesPerWalk = 4 + mostEntries(simulation);
+  // Empty pages whose cursors lead to others are followed, from both sides.
+  const emptyPages = world.oddity?.kind === 'empty_has_cursor' ? 2 * MAX_EMPTY_PAGES : 0;
+  const pagesPerWalk = 4 + emptyPages + mostEntries(simulation);
   const trouble =
     world.api.windowLimit !== undefined || world.organizations.some(({ id }) => checker.hasLastingTrouble(id));
   if (!trouble && asked > walks * pagesPerWalk) checker.fail(`${asked} pages were asked for where nothing happens`);

@@ -43,7 +43,7 @@ export const sometimes = [
   'window ignored',
   'direction ignored',
   'wide window answered with nothing',
-  'empty page with a refused cursor',
+  'empty page with a cursor that leads nowhere',
   'page of one entry comes again',
   'sync completed',
   'backfill completed',
