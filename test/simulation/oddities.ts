@@ -87,10 +87,11 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
         cursorFailure: 'bad_request',
         deadCursors: false,
         miscountBy: 0,
+        windowLimit: undefined,
       },
     );
   },
-  (world) => ({ ...withApi(world, { kind: 'one_entry_again' }), readsText: true }),
+  (world) => ({ ...withApi(world, { kind: 'one_entry_again' }, { windowLimit: undefined }), readsText: true }),
 ];
 
 const withEntries = (
