@@ -4,8 +4,9 @@ import type { Filter } from '../../src/ingest/planning/filters.ts';
 import { requestWindow, type Walk } from '../../src/ingest/planning/walk.ts';
 import type { Checker } from './checker.ts';
 import { type Entry, matchesFilters } from './entries.ts';
+import { ODD_ORGANIZATION } from './oddities.ts';
 import type { VirtualScheduler } from './scheduler.ts';
-import type { SimulatedOrganization, World } from './world.ts';
+import type { ApiTraits, Oddity, SimulatedOrganization, World } from './world.ts';
 
 /** The pages that follow from one request without a cursor. What was visible at its moment, they show. */
 interface Chain {
@@ -38,11 +39,14 @@ const MAX_IN_SHORT = 9;
 /** The audit log of one organization, page by page, with all that its paging may do. */
 export class SimulatedAuditLog {
   readonly #world: World;
+  readonly #api: ApiTraits;
   readonly #organization: SimulatedOrganization;
   readonly #scheduler: VirtualScheduler;
   readonly #checker: Checker;
   readonly #cursors = new Map<string, Cursor>();
   readonly #redacted: ReadonlySet<string>;
+  /** Fresh cursors of pages that come again. */
+  #again = 0;
 
   constructor(
     world: World,
@@ -53,6 +57,7 @@ export class SimulatedAuditLog {
   ) {
     this.#redacted = redacted;
     this.#world = world;
+    this.#api = traitsOf(world, organization);
     this.#organization = organization;
     this.#scheduler = scheduler;
     this.#checker = checker;
@@ -60,10 +65,12 @@ export class SimulatedAuditLog {
 
   /** `configured`: the filters of the process that asks. `mayBeShort`: it can be told if the answers about its window end too soon. */
   answer(walk: Walk, configured: readonly Filter[], faulty: boolean, mayBeShort: () => boolean): Page {
-    const { api } = this.#world;
+    const api = this.#api;
     const { dice } = this.#scheduler;
     this.#refuseWideWindow(walk);
     const filters = [...configured, ...walk.filters];
+    const odd = this.#oddAnswer(walk, filters, faulty);
+    if (odd !== undefined) return odd;
     const cursor = walk.cursor === undefined ? undefined : this.#takeCursor(walk, filters, walk.cursor, faulty);
     const chain = cursor?.chain ?? this.#begin(walk, filters, faulty, mayBeShort);
     chain.pages += 1;
@@ -77,16 +84,63 @@ export class SimulatedAuditLog {
     let nextCursor: string | undefined;
     if (api.cursors !== 'none') {
       if (matching.length > entries.length) nextCursor = this.#issue(chain, served, last, false);
-      else if (api.lastPage !== 'no_cursor' && entries.length > 0) nextCursor = this.#issue(chain, served, last, true);
+      else if (api.lastPage !== 'no_cursor' && (entries.length > 0 || this.#oddity('empty_has_cursor')))
+        nextCursor = this.#issue(chain, served, last, true);
     }
     if (faulty && chain.mayBeShort && dice.chance(api.shortRate)) {
       const kept = entries.slice(0, dice.pick([entries.length, dice.between(0, MAX_IN_SHORT)]));
       if (kept.length < matching.length) this.#checker.reached('short answer');
       return this.#pageOf(kept, undefined, api.counts === 'none' ? undefined : kept.length);
     }
+    if (entries.length === 0 && nextCursor !== undefined && !empty)
+      this.#checker.reached('empty page with a cursor that leads nowhere');
+    const namesError = this.#oddity('names_error');
+    if (faulty && namesError !== undefined && dice.chance(namesError.rate)) {
+      this.#checker.reached('answer names an error');
+      const kept = entries.filter(() => dice.chance(0.7));
+      if (kept.length === 0) throw new ApiError('unreadable', 'simulated: the answer names an error');
+      return this.#pageOf(kept, dice.chance(0.8) ? nextCursor : undefined, undefined, 'names an error');
+    }
     const shown = this.#disturb(entries, faulty);
     const count = this.#countOf(shown.length, matching.length + served - entries.length, faulty);
     return this.#pageOf(shown, this.#cycled(chain, walk, nextCursor, faulty), count);
+  }
+
+  /** The oddity of the world, if it is of this kind and this organization has it. */
+  #oddity<K extends Oddity['kind']>(kind: K): Extract<Oddity, { kind: K }> | undefined {
+    const { oddity } = this.#world;
+    const isOfOne = kind.startsWith('ignores') || kind === 'one_entry_again';
+    if (oddity?.kind !== kind || (isOfOne && this.#organization.id !== ODD_ORGANIZATION)) return undefined;
+    return oddity as Extract<Oddity, { kind: K }>;
+  }
+
+  /** An answer that is not made of pages. */
+  #oddAnswer(walk: Walk, filters: readonly Filter[], faulty: boolean): Page | undefined {
+    const { fromMs, toMs } = requestWindow(walk);
+    const wide = this.#oddity('wide_is_empty');
+    if (wide !== undefined && toMs - fromMs > wide.widthMs && walk.cursor === undefined) {
+      this.#checker.reached('wide window answered with nothing');
+      return this.#pageOf([], undefined, this.#api.counts === 'none' ? undefined : 0);
+    }
+    const ignores = this.#oddity('ignores_window');
+    if (ignores !== undefined && (faulty || ignores.lasting) && walk.cursor === undefined) {
+      const { nowMs } = this.#scheduler;
+      const newest = this.#organization.entries
+        .filter(({ id, visibleAtMs }) => visibleAtMs <= nowMs && !this.#redacted.has(id))
+        .slice(-ignores.newest);
+      const isTold = newest.some(({ timeMs }) => timeMs < fromMs - TOLD_BEYOND_MS || timeMs > toMs + TOLD_BEYOND_MS);
+      if (isTold) {
+        this.#checker.reached('window ignored');
+        return this.#pageOf(walk.direction === 'asc' ? newest : newest.reverse(), undefined, undefined);
+      }
+    }
+    if (this.#oddity('one_entry_again') === undefined) return undefined;
+    const first = this.#matching(walk, filters).slice(0, 1);
+    if (first.length === 0) return walk.cursor === undefined ? undefined : this.#pageOf([], undefined, undefined);
+    if (walk.cursor !== undefined) this.#checker.reached('page of one entry comes again');
+    if (walk.pages > MAX_PAGES) this.#checker.fail('a walk without end');
+    this.#again += 1;
+    return this.#pageOf(first, `again${this.#again}`, undefined);
   }
 
   #issue(chain: Chain, served: number, last: Entry | undefined, behindLastPage: boolean): string {
@@ -97,7 +151,7 @@ export class SimulatedAuditLog {
   }
 
   #refuseWideWindow(walk: Walk): void {
-    const { windowLimit } = this.#world.api;
+    const { windowLimit } = this.#api;
     const { fromMs, toMs } = requestWindow(walk);
     if (windowLimit === undefined || toMs - fromMs <= windowLimit.widthMs) return;
     this.#checker.reached('window too wide');
@@ -111,14 +165,14 @@ export class SimulatedAuditLog {
       this.#checker.reached('poison page');
       throw new ApiError(poison, 'simulated: poison');
     }
-    if (entries.length > this.#world.api.largestPage) throw new ApiError('too_large', 'simulated');
+    if (entries.length > this.#api.largestPage) throw new ApiError('too_large', 'simulated');
   }
 
   /** Cursors come again: the one that was asked for, or a cycle of some. */
   #cycled(chain: Chain, walk: Walk, nextCursor: string | undefined, faulty: boolean): string | undefined {
     const { dice } = this.#scheduler;
     if (walk.cursor === undefined) return nextCursor;
-    if (chain.cycle === undefined && faulty && dice.chance(this.#world.api.repeatCursorRate)) {
+    if (chain.cycle === undefined && faulty && dice.chance(this.#api.repeatCursorRate)) {
       const length = Math.min(chain.issued.length, dice.pick([1, 1, 2, 3, 7]));
       chain.cycle = chain.issued.slice(-length);
       this.#checker.reached(length > 1 ? 'cycle of cursors' : 'repeated cursor');
@@ -129,7 +183,7 @@ export class SimulatedAuditLog {
   }
 
   #countOf(shown: number, inAll: number, faulty: boolean): number | undefined {
-    const { api } = this.#world;
+    const api = this.#api;
     if (api.counts === 'none') return undefined;
     if (api.counts === 'in_all') return inAll;
     if (faulty && this.#scheduler.dice.chance(api.wrongCountRate)) {
@@ -141,7 +195,7 @@ export class SimulatedAuditLog {
   }
 
   #begin(walk: Walk, filters: readonly Filter[], faulty: boolean, mayBeShort: () => boolean): Chain {
-    const { api } = this.#world;
+    const api = this.#api;
     const { nowMs, dice } = this.#scheduler;
     const snapshot = api.cursors === 'keyed' ? undefined : this.#ordered(walk, filters);
     if (snapshot !== undefined && faulty && api.order === 'honest' && dice.chance(api.displaceRate)) {
@@ -163,7 +217,7 @@ export class SimulatedAuditLog {
 
   /** All that matches, in the order in which pages cut it up. */
   #ordered(walk: Walk, filters: readonly Filter[]): Entry[] {
-    const { api } = this.#world;
+    const api = this.#api;
     const matching = [...this.#matching(walk, filters)];
     const size = Math.min(walk.pageLimit, api.pageCap);
     switch (api.order) {
@@ -179,11 +233,15 @@ export class SimulatedAuditLog {
           blocks.push(...matching.slice(Math.max(0, end - size), end));
         return blocks;
       }
+      case 'descending':
       case 'newest': {
         // Cut first, sorted afterwards; nothing tells that there was more.
         const newest = matching.slice(-size);
         if (newest.length < matching.length) this.#checker.reached('page cut in silence');
-        return walk.direction === 'asc' ? newest : newest.reverse();
+        if (api.order === 'newest' && walk.direction === 'asc') return newest;
+        if (api.order === 'descending' && walk.direction === 'asc' && newest.length > 1)
+          this.#checker.reached('direction ignored');
+        return newest.reverse();
       }
     }
   }
@@ -199,7 +257,7 @@ export class SimulatedAuditLog {
   }
 
   #takeCursor(walk: Walk, filters: readonly Filter[], name: string, faulty: boolean): Cursor {
-    const { api } = this.#world;
+    const api = this.#api;
     const cursor = this.#cursors.get(name);
     if (cursor === undefined) throw new Error(`no page has issued the cursor ${name}`);
     if (askedFor(walk, filters) !== cursor.chain.asked) {
@@ -207,7 +265,8 @@ export class SimulatedAuditLog {
     }
     const expired = this.#scheduler.nowMs - cursor.issuedAtMs > api.cursorLifeMs;
     const refused = faulty && (expired || this.#scheduler.dice.chance(api.refuseCursorRate));
-    const end = cursor.behindLastPage && api.lastPage === 'refused';
+    const isEndless = this.#oddity('empty_has_cursor')?.endless === true;
+    const end = cursor.behindLastPage && api.lastPage === 'refused' && !isEndless;
     if (end || refused || api.deadCursors) {
       if (!end) this.#checker.reached('cursor lost');
       throw new ApiError(api.cursorFailure, 'the cursor is refused', { status: 400 });
@@ -225,7 +284,7 @@ export class SimulatedAuditLog {
   }
 
   #matching(walk: Walk, filters: readonly Filter[]): readonly Entry[] {
-    const { precisionMs, inclusive } = this.#world.api;
+    const { precisionMs, inclusive } = this.#api;
     const { fromMs, toMs } = requestWindow(walk);
     const first = Math.floor(fromMs / precisionMs) * precisionMs;
     const last = Math.floor(toMs / precisionMs) * precisionMs;
@@ -242,7 +301,7 @@ export class SimulatedAuditLog {
   /** Within a page, entries may come in another order, and more than once. */
   #disturb(entries: readonly Entry[], faulty: boolean): readonly Entry[] {
     const { dice } = this.#scheduler;
-    const { shuffleRate, duplicateRate } = this.#world.api;
+    const { shuffleRate, duplicateRate } = this.#api;
     if (!faulty || entries.length === 0) return entries;
     const again = dice.chance(duplicateRate)
       ? entries.flatMap((entry) => (dice.chance(0.5) ? [entry, entry] : entry))
@@ -250,11 +309,12 @@ export class SimulatedAuditLog {
     return dice.chance(shuffleRate) ? dice.shuffled(again) : again;
   }
 
-  #pageOf(entries: readonly Entry[], nextCursor: string | undefined, count: number | undefined): Page {
+  #pageOf(entries: readonly Entry[], nextCursor: string | undefined, count: number | undefined, fault?: string): Page {
     const entriesText = `[${entries.map(({ text }) => text).join(',')}]`;
     if (this.#world.readsText) {
       const info = JSON.stringify({ cursor: nextCursor, count });
-      return readPage(`{"success":true,"result":${entriesText},"result_info":${info}}`);
+      const errors = JSON.stringify(fault === undefined ? [] : [{ message: fault }]);
+      return readPage(`{"success":true,"errors":${errors},"result":${entriesText},"result_info":${info}}`);
     }
     const timesMs = entries.map(({ timeMs }) => timeMs);
     const sizeBytes = entriesText.length;
@@ -266,9 +326,18 @@ export class SimulatedAuditLog {
       kind: 'json',
       entriesText,
       sizeBytes,
+      ...(fault !== undefined && { fault }),
     };
   }
 }
+
+/** What is not of the window by so much must be told. */
+const TOLD_BEYOND_MS = 61_000;
+
+const traitsOf = ({ api, oddity }: World, { id }: SimulatedOrganization): ApiTraits =>
+  oddity?.kind === 'ignores_direction' && id === ODD_ORGANIZATION
+    ? { ...api, cursors: 'none', order: 'descending', pageCap: oddity.pageCap, lastPage: 'no_cursor', duplicateRate: 0 }
+    : api;
 
 /** A cursor belongs to the question that it was given for. */
 const askedFor = (walk: Walk, filters: readonly Filter[]): string => {

@@ -170,6 +170,7 @@ export class SimulatedCloudflare {
   }
 
   #page(organizationId: string, walk: Walk, process: Process): Page {
+    this.#checker.pageOf(organizationId);
     this.#mayFail(this.#world.api.failRate);
     const organization = this.#world.organizations.find(({ id }) => id === organizationId);
     const log = this.#logs.get(organizationId);

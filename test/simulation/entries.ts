@@ -50,7 +50,17 @@ export const drawEntries = (dice: Dice, extent: Extent): readonly Entry[] => {
     .sort((a, b) => a.timeMs - b.timeMs || a.rank - b.rank);
 };
 
-const drawEntry = (dice: Dice, extent: Extent, timeMs: number, index: number, poisoned: boolean): Entry => {
+/** Visible at once. */
+export const entryAt = (dice: Dice, organizationId: string, timeMs: number, index: number): Entry =>
+  drawEntry(dice, { organizationId, settleDelaysMs: [0] }, timeMs, index, false);
+
+const drawEntry = (
+  dice: Dice,
+  extent: Pick<Extent, 'organizationId' | 'settleDelaysMs'>,
+  timeMs: number,
+  index: number,
+  poisoned: boolean,
+): Entry => {
   const id = `${extent.organizationId}-${index}`;
   const actionType = dice.pick(['create', 'update', 'view', 'view', 'purge']);
   const actorType = dice.pick(['user', 'account', 'robot']);

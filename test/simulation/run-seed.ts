@@ -1,3 +1,4 @@
+import { MAX_EMPTY_PAGES } from '../../src/ingest/planning/walk.ts';
 import { Simulation } from './simulation.ts';
 import type { Sometimes } from './sometimes.ts';
 
@@ -33,6 +34,7 @@ export const runSeed = async (seed: number, tracing = false): Promise<SeedResult
   simulation.begin();
   await runFaults(simulation);
   if (checker.violation === undefined) await runUntilRead(simulation);
+  if (checker.violation === undefined) await runUntilFilled(simulation);
   if (checker.violation === undefined) await runUntilFound(simulation);
   if (checker.violation === undefined) await runSomeTicks(simulation);
   if (checker.violation === undefined) await stopAll(simulation);
@@ -68,6 +70,21 @@ const runUntilRead = async (simulation: Simulation): Promise<void> => {
   if (!(await scheduler.runUntil(done))) checker.fail('too many events, or none');
 };
 
+/** A look far back is due after twice the time that the last one was. */
+const runUntilFilled = async (simulation: Simulation): Promise<void> => {
+  const { scheduler, world, checker, database } = simulation;
+  const deadlineMs = scheduler.nowMs + 2 * (scheduler.nowMs - world.startMs) + 20 * simulation.tickMs;
+  let nextLookMs = 0;
+  const done = () => {
+    if (checker.violation !== undefined) return true;
+    if (scheduler.nowMs < nextLookMs) return false;
+    nextLookMs = scheduler.nowMs + world.tickMs;
+    // What is still missing is found at the end.
+    return scheduler.nowMs > deadlineMs || checker.isFilled(database);
+  };
+  if (!(await scheduler.runUntil(done))) checker.fail('too many events, or none');
+};
+
 /** What is removed from the store by hand is stored again within a round of the scrub lane, if all of it can be read. */
 const runUntilFound = async (simulation: Simulation): Promise<void> => {
   const { scheduler, world, checker, database } = simulation;
@@ -96,7 +113,9 @@ const runSomeTicks = async (simulation: Simulation): Promise<void> => {
   if (!(await scheduler.runUntil(done))) checker.fail('too many events, or none');
   const walks = (LAST_TICKS + 1) * daemons.length * world.organizations.length * (3 + world.settleDelaysMs.length);
   const asked = checker.pagesAsked - before;
-  const pagesPerWalk = 4 + mostEntries(simulation);
+  // Empty pages whose cursors lead to others are followed, from both sides.
+  const emptyPages = world.oddity?.kind === 'empty_has_cursor' ? 2 * MAX_EMPTY_PAGES : 0;
+  const pagesPerWalk = 4 + emptyPages + mostEntries(simulation);
   const trouble =
     world.api.windowLimit !== undefined || world.organizations.some(({ id }) => checker.hasLastingTrouble(id));
   if (!trouble && asked > walks * pagesPerWalk) checker.fail(`${asked} pages were asked for where nothing happens`);

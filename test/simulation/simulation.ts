@@ -7,6 +7,7 @@ import { SimulatedDatabase } from './database/database.ts';
 import { createSimulatedStore, type SimulatedStore } from './database/store.ts';
 import { Dice } from './dice.ts';
 import { type Entry, matchesFilters } from './entries.ts';
+import { withOddity } from './oddities.ts';
 import { type Process, SimulatedProcess } from './process.ts';
 import { VirtualScheduler } from './scheduler.ts';
 import { drawWorld, type World } from './world.ts';
@@ -28,7 +29,7 @@ export class Simulation {
 
   constructor(seed: number, tracing: boolean) {
     const dice = new Dice(seed);
-    this.world = drawWorld(dice);
+    this.world = withOddity(drawWorld(dice), seed);
     this.scheduler = new VirtualScheduler(dice, this.world.startMs, tracing);
     this.checker = new Checker(this.world, this.scheduler);
     this.database = new SimulatedDatabase(() => this.scheduler.nowMs - this.world.databaseBehindMs);

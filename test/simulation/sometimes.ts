@@ -38,6 +38,13 @@ export const sometimes = [
   'graceful stop',
   'window scrubbed',
   'what was removed by hand is stored again',
+  'answer names an error',
+  'index filled after the start',
+  'window ignored',
+  'direction ignored',
+  'wide window answered with nothing',
+  'empty page with a cursor that leads nowhere',
+  'page of one entry comes again',
   'sync completed',
   'backfill completed',
 ] as const;

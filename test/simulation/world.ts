@@ -20,12 +20,12 @@ export interface SimulatedOrganization {
 }
 
 /** What Cloudflare does that is not documented, and what goes wrong there. Rates are per request. */
-interface ApiTraits {
+export interface ApiTraits {
   readonly pageCap: number;
   readonly cursors: 'snapshot' | 'keyed' | 'none';
-  /** `honest`: by `direction`. `ascending`: whatever is asked for. `blocks`: the newest page first, each ascending. `newest`: a page is cut to the
+  /** `honest`: by `direction`. `ascending`, `descending`: whatever is asked for, the latter cut to the newest. `blocks`: the newest page first, each ascending. `newest`: a page is cut to the
    * newest before it is sorted. */
-  readonly order: 'honest' | 'ascending' | 'shuffled' | 'blocks' | 'newest';
+  readonly order: 'honest' | 'ascending' | 'descending' | 'shuffled' | 'blocks' | 'newest';
   /** What `count` says: nothing, the elements of the page, or those of all pages. */
   readonly counts: 'none' | 'page' | 'in_all';
   readonly wrongCountRate: number;
@@ -81,6 +81,23 @@ interface ProcessFaults {
   readonly stops: number;
 }
 
+/** What the API gets wrong in a way that only some worlds have (oddities.ts). That of one organization is that of `o0`. */
+export type Oddity =
+  /** While the world is faulty, pages name an error and leave entries out. */
+  | { readonly kind: 'names_error'; readonly rate: number }
+  /** History, or all of the log, becomes visible at this time only. */
+  | { readonly kind: 'fills_late'; readonly filledAtMs: number }
+  /** One organization: the same newest entries whatever is asked, if some are not of the window; while the world is faulty, or always. */
+  | { readonly kind: 'ignores_window'; readonly newest: number; readonly lasting: boolean }
+  /** One organization: newest first whatever is asked, cut here without a cursor. */
+  | { readonly kind: 'ignores_direction'; readonly pageCap: number }
+  /** Wider windows are answered with nothing. */
+  | { readonly kind: 'wide_is_empty'; readonly widthMs: number }
+  /** Empty pages have a cursor, and it is refused; or it leads to another empty page without end. */
+  | { readonly kind: 'empty_has_cursor'; readonly endless: boolean }
+  /** One organization: the first entry of a window comes again and again under fresh cursors. */
+  | { readonly kind: 'one_entry_again' };
+
 /** One run, drawn from one seed. Times are Cloudflare's. */
 export interface World {
   readonly replicas: number;
@@ -109,6 +126,7 @@ export interface World {
   readonly redactions: number;
   readonly organizations: readonly SimulatedOrganization[];
   readonly api: ApiTraits;
+  readonly oddity?: Oddity;
   readonly database: DatabaseFaults;
   readonly processes: ProcessFaults;
 }
@@ -189,7 +207,7 @@ const drawDensity = (dice: Dice, pageCap: number): number =>
     ),
   );
 
-const drawOrganization = (dice: Dice, base: Base, index: number, dense: number): SimulatedOrganization => {
+export const drawOrganization = (dice: Dice, base: Base, index: number, dense: number): SimulatedOrganization => {
   const id = `o${index}`;
   const later = index > 0 && dice.chance(0.2);
   const unlisted = dice.chance(0.05) ? drawSpan(dice, base) : undefined;

@@ -136,9 +136,10 @@ const olderTurn = (due: boolean, claim: Range, before?: OlderTurn): OlderTurn =>
 
 /**
  * The window of this walk cannot be read: its cursor is dropped, and the next window is half as wide. Undefined if it
- * is as narrow as windows get. One of older history, which was read in turns with the trouble, is left for later.
+ * is as narrow as windows get. One of older history, which was read in turns with the trouble, is left for later. `isInTheWay`: older history
+ * need not wait.
  */
-export const narrowed = (state: LaneState, { lane, claim }: Walk): LaneState | undefined => {
+export const narrowed = (state: LaneState, { lane, claim }: Walk, isInTheWay = true): LaneState | undefined => {
   const widthMs = widthOf(claim);
   if (isOlderTurn(state, claim)) {
     return { ...state, walk: undefined, failures: state.failures + 1, older: olderTurn(false, claim) };
@@ -150,7 +151,7 @@ export const narrowed = (state: LaneState, { lane, claim }: Walk): LaneState | u
     widthMs: Math.ceil(widthMs / 2 / NARROWEST_MS) * NARROWEST_MS,
     trouble: claim,
     besideHole: undefined,
-    ...(lane === 'backfill' && { older: olderTurn(true, claim, state.older) }),
+    ...(lane === 'backfill' && isInTheWay && { older: olderTurn(true, claim, state.older) }),
     failures: state.failures + 1,
   };
 };

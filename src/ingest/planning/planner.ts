@@ -147,23 +147,25 @@ const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, po
     state.widthMs,
     policy.widestMs,
     lane === 'live' ? RECOVERY_MS : undefined,
-    silenceLimit(progress, policy),
+    progress.largestPage > 0 ? undefined : silenceLimit(progress, policy),
   ];
   return Math.max(NARROWEST_MS, Math.min(...limits.filter((limit) => limit !== undefined)));
 };
 
 /**
- * A window that is answered with nothing may have been too wide for the API to find anything in it. So a source without a stored entry is read
+ * A window that is answered with nothing may have been too wide for the API to find anything in it. So what has no stored entry beside it is read
  * in windows that grow. What is found in one is missed in the next one if that is answered with nothing (sentinel.ts).
  */
-const silenceLimit = ({ largestPage, coverage }: SourceProgress, { shownMs = 0 }: PlanPolicy): number | undefined => {
-  if (largestPage > 0) return undefined;
+export const silenceLimit = (
+  { coverage }: Pick<SourceProgress, 'coverage'>,
+  { shownMs = 0 }: Pick<PlanPolicy, 'shownMs'>,
+): number => {
   const readMs = (coverage[0] ?? []).reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
   return Math.max(DAY_MS, shownMs, SILENCE_GROWTH * readMs);
 };
 
 /** On whole seconds, so that halving ends at one. */
-const newestPart = ({ fromMs, toMs }: Range, widthMs: number): Range => {
+export const newestPart = ({ fromMs, toMs }: Range, widthMs: number): Range => {
   const partFromMs = Math.ceil((toMs - widthMs) / NARROWEST_MS) * NARROWEST_MS;
   return { fromMs: Math.max(fromMs, partFromMs), toMs };
 };

@@ -12,7 +12,7 @@ const SUSPECTED_CAP = 100;
 const LEAST_SUSPECTED = 50;
 const LEAST_SUSPECTED_OF_ALL = 10;
 /** So many empty pages in a row with cursors are followed before it is doubted that anything comes behind them. */
-const MAX_EMPTY_PAGES = 10;
+export const MAX_EMPTY_PAGES = 10;
 /** A page of one entry may come again once by chance: an entry that is served twice. */
 const MOST_REPEATS_OF_ONE = 1;
 /** An entry lies outside of the window that was asked for if it is further away: APIs round the bounds. */
@@ -235,7 +235,8 @@ export const afterPage = (before: Walk, page: PageFacts, suspectedFromEntries: n
 export const afterEnd = (walk: Walk, suspectedFromEntries: number): Exclude<WalkStep, { kind: 'next' }> => {
   const { countedInAll, entries, inside = 0, outside, cursor, lastPageEntries, pages, pageLimit } = walk;
   if (countedInAll !== undefined && countedInAll !== entries) return { kind: 'broken', walk, fault: 'count_differs' };
-  if (outside > inside) return { kind: 'broken', walk, fault: 'outside_window' };
+  const claim = outside > 0 ? seenPart(walk) : walk.claim;
+  if (outside > inside || isEmpty(claim)) return { kind: 'broken', walk, fault: 'outside_window' };
   const order = orderOf(walk);
   const found: Readonly<Record<Doubt, boolean>> = {
     size: mayBeCut(lastPageEntries, pageLimit, suspectedFromEntries),
@@ -246,9 +247,13 @@ export const afterEnd = (walk: Walk, suspectedFromEntries: number): Exclude<Walk
     message: walk.isPartial,
   };
   const doubts = (Object.keys(found) as Doubt[]).filter((doubt) => found[doubt]);
-  if (doubts.length > 0) return { kind: 'doubtful', walk, doubts };
+  if (doubts.length > 0) return { kind: 'doubtful', walk: { ...walk, claim }, doubts };
   return { kind: missesSentinel(walk) ? 'short' : 'done', walk };
 };
+
+/** The full seconds between the entries that lay inside: of an API that does not keep to the window, only what they enclose is known. */
+const seenPart = ({ claim, oldestMs = 0, newestMs = 0 }: Walk): Range =>
+  intersect(claim, { fromMs: nextFullSecond(oldestMs + 1), toMs: Math.floor(newestMs / 1_000) * 1_000 });
 
 /** In which order the entries of a walk have come; undefined if they are all of one time, or none. */
 export const orderOf = ({ firstMs, lastMs, mostUpMs, mostDownMs }: Walk): Direction | 'mixed' | undefined => {

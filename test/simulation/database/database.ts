@@ -44,7 +44,7 @@ export interface FilteredRow {
   noted: { readonly ranges: Coverage; readonly atMs: number } | undefined;
 }
 
-interface SourceRow {
+export interface SourceRow {
   readonly id: string;
   leaseOwner: string | undefined;
   leaseUntilMs: number | undefined;

@@ -89,7 +89,7 @@ export const proveWith = async (prover: Prover, { walk, doubts, lastIds }: Doubt
     const reply = await ask(prover, otherSide(walk), walk);
     if (reply === undefined || reply.end === 'broken') return false;
     if (walk.entries === 0) return reply.walk.entries === 0;
-    if (lastIds === undefined || reply.ids.size < walk.entries || ![...lastIds].every((id) => reply.ids.has(id))) {
+    if (lastIds === undefined || reply.ids.size !== walk.entries || ![...lastIds].every((id) => reply.ids.has(id))) {
       return false;
     }
     const orders = [orderOf(walk), orderOf(reply.walk)];
@@ -107,7 +107,8 @@ export const proveWith = async (prover: Prover, { walk, doubts, lastIds }: Doubt
     if (index === 0 && reply.walk.entries >= walk.entries) return false;
     for (const id of reply.ids) ids.add(id);
   }
-  return ids.size >= walk.entries;
+  // What an earlier try has stored is new to this walk all the same.
+  return ids.size === walk.entries;
 };
 
 /** Whether nothing lies beside the second of entries that are all of one. */

@@ -4,7 +4,7 @@ import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts'
 import { laneBackoffMs } from '../../../time/backoff.ts';
 import { idleLane, isLookBackDue } from '../../planning/lane.ts';
 import type { Lane } from '../../planning/lanes.ts';
-import { againSinceMs, planLane, planLanes } from '../../planning/planner.ts';
+import { againSinceMs, newestPart, planLane, planLanes, silenceLimit } from '../../planning/planner.ts';
 import { OTHER_LIMIT } from '../../planning/proof.ts';
 import { SCRUB_WINDOW_ENTRIES } from '../../planning/scrub.ts';
 import { RETENTION_MARGIN_MS, sentinelRange, withSentinel } from '../../planning/sentinel.ts';
@@ -142,7 +142,13 @@ const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
   if (limited && walk.direction === 'desc') return walk;
   const range = sentinelRange(walk, { nowMs, horizonMs, holes: progress.holes });
   const sentinel = range && (await context.store.nearestStored(source, range, walk.direction));
-  return sentinel === undefined ? walk : withSentinel(walk, sentinel, limited);
+  if (sentinel !== undefined) return withSentinel(walk, sentinel, limited);
+  if (walk.lane === 'scrub') {
+    // What is stored of it must come again: its oldest part comes last.
+    return { ...walk, sentinel: await context.store.nearestStored(source, walk.claim, 'asc') };
+  }
+  const widthMs = silenceLimit(progress, { shownMs: context.windows.shownMs });
+  return { ...walk, claim: newestPart(walk.claim, widthMs) };
 };
 
 /**

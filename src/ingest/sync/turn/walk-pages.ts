@@ -216,7 +216,8 @@ const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError):
   if (range !== undefined && (await failsThroughout(turn, walk, reason))) {
     return await leaveHole(turn, { range, pass, reason, message }, walk.claim);
   }
-  const state = narrowed(turn.state, walk);
+  // Of what is older no sentinel would be known before this has been read.
+  const state = narrowed(turn.state, walk, reason !== SHORT_ANSWER);
   if (state === undefined && reason === SHORT_ANSWER) {
     // Its parts would look as whole, and have no sentinel.
     const hole = { range: walk.claim, pass, reason, message: 'the answer ends before a known entry' };

@@ -100,6 +100,12 @@ describe('suspectedFrom', () => {
 });
 
 describe('afterPage', () => {
+  it('of a page that lies outside in part, only what its other entries enclose is claimed', () => {
+    const asked = walkWith({});
+    const { walk } = afterPage(asked, page([T0 + 1_500_000, T0 + 1_504_500, OUTSIDE_MS]), 1_000);
+    expect(walk.claim).toEqual({ fromMs: T0 + 1_501_000, toMs: T0 + 1_504_000 });
+  });
+
   it.each<[string, string, Walk, PageFacts, number?]>([
     ['an empty page without a cursor is the end', 'done', begun, page([])],
     ['a short page without a cursor is the end', 'done', begun, page(times(99))],
@@ -128,7 +134,7 @@ describe('afterPage', () => {
       'a page that lies outside in part is doubtful',
       'doubtful',
       begun,
-      page([T0 + 1_500_000, T0 + 1_500_001, OUTSIDE_MS]),
+      page([T0 + 1_500_000, T0 + 1_504_000, OUTSIDE_MS]),
     ],
     ['a time that no log can have says nothing', 'done', begun, page([T0 + 1_500_000, 7, 9e15])],
     ['the last page of a long walk is the end', 'done', walkWith({ cursor: 'z', pages: 9 }), page(times(3))],

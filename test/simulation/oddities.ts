@@ -1,0 +1,101 @@
+import { Dice } from './dice.ts';
+import { type Entry, entryAt } from './entries.ts';
+import { type ApiTraits, drawOrganization, type Oddity, type SimulatedOrganization, type World } from './world.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+const SALT = 0x5bd1_e995;
+/** Of each kind. */
+const RATE = 0.05;
+
+/** The organization that has the oddities of one. */
+export const ODD_ORGANIZATION = 'o0';
+
+/** The world with an oddity, if the seed draws one. It has dice of its own: worlds without stay as they are. */
+export const withOddity = (world: World, seed: number): World => {
+  const dice = new Dice(seed ^ SALT);
+  const index = Math.floor(dice.next() / RATE);
+  return index < makers.length ? (makers[index]?.(world, dice) ?? world) : world;
+};
+
+/** What else is drawn must not hide whether an oddity is told. */
+const withApi = (world: World, oddity: Oddity, api: Partial<ApiTraits> = {}): World => ({
+  ...world,
+  oddity,
+  api: { ...world.api, shortRate: 0, ...api },
+});
+
+const makers: readonly ((world: World, dice: Dice) => World)[] = [
+  (world, dice) => withApi(world, { kind: 'names_error', rate: 0.1 + dice.next() / 2 }),
+  (world, dice) => {
+    const { startMs, faultsUntilMs } = world;
+    const filledAtMs = Math.min(faultsUntilMs, startMs + dice.pick([5_000, 30_000, 2 * MINUTE_MS, 4 * MINUTE_MS]));
+    const untilMs = dice.chance(0.5) ? startMs : filledAtMs;
+    const organizations = withEntries(world, ({ entries }) =>
+      entries.map((entry) =>
+        entry.timeMs < untilMs ? { ...entry, visibleAtMs: Math.max(entry.visibleAtMs, filledAtMs) } : entry,
+      ),
+    );
+    return { ...withApi(world, { kind: 'fills_late', filledAtMs }), organizations };
+  },
+  (world, dice) =>
+    withApi(world, { kind: 'ignores_window', newest: dice.pick([1, 3, 7, 20, 40]), lasting: dice.chance(0.4) }),
+  (world, dice) => {
+    const pageCap = dice.between(12, 60);
+    const densities = [dice.pick([pageCap, pageCap + 1, 2 * pageCap, 3 * pageCap]), 150];
+    return {
+      ...withApi(
+        world,
+        { kind: 'ignores_direction', pageCap },
+        { pageCap: 1_000, order: 'honest', largestPage: Number.POSITIVE_INFINITY },
+      ),
+      organizations: densities.map((dense, index) => drawOrganization(dice, world, index, dense)),
+    };
+  },
+  (world, dice) => {
+    const widthMs = dice.between(25, 120) * HOUR_MS;
+    const horizonMs = Math.floor((world.startMs - 12 * DAY_MS) / 1_000) * 1_000;
+    // What is told by is an entry no further away than such a window is wide.
+    const organizations = withEntries(world, ({ id, entries }) => {
+      const spread: Entry[] = [];
+      const next = (timeMs: number, mostMs: number) => timeMs - dice.between(MINUTE_MS, mostMs);
+      for (let timeMs = next(world.startMs, 20 * HOUR_MS); timeMs > horizonMs; timeMs = next(timeMs, 0.8 * widthMs))
+        spread.push(entryAt(dice, id, timeMs, entries.length + spread.length));
+      return [...entries, ...spread].sort((a, b) => a.timeMs - b.timeMs || a.rank - b.rank);
+    });
+    const { scrub } = world;
+    return {
+      ...withApi(world, { kind: 'wide_is_empty', widthMs }, { windowLimit: undefined }),
+      horizonMs,
+      organizations,
+      redactions: 0,
+      filtersVary: false,
+      scrub: scrub && { ...scrub, removed: 0 },
+    };
+  },
+  (world, dice) => {
+    const { cursors } = world.api;
+    return withApi(
+      world,
+      { kind: 'empty_has_cursor', endless: dice.chance(0.4) },
+      {
+        cursors: cursors === 'none' ? 'snapshot' : cursors,
+        order: 'honest',
+        lastPage: 'refused',
+        precisionMs: 1,
+        cursorFailure: 'bad_request',
+        deadCursors: false,
+        miscountBy: 0,
+        windowLimit: undefined,
+      },
+    );
+  },
+  (world) => ({ ...withApi(world, { kind: 'one_entry_again' }, { windowLimit: undefined }), readsText: true }),
+];
+
+const withEntries = (
+  { organizations }: World,
+  entriesOf: (organization: SimulatedOrganization) => readonly Entry[],
+): readonly SimulatedOrganization[] =>
+  organizations.map((organization) => ({ ...organization, entries: entriesOf(organization) }));
