@@ -31,7 +31,7 @@ insert into retention_waits (reason, since, ends_at)
 select 'the database failed over or was restored', j.found_at, j.found_at + interval '1 day'
 from position_jumps j where j.found_at > clock_timestamp() - interval '1 day';
 --> statement-breakpoint
-alter table feed_head add column if not exists database_oid oid;
+alter table feed_head add column if not exists database_oid bigint;
 --> statement-breakpoint
 comment on column feed_head.database_oid is 'The oid of the database that this row was last compared in: a copy of the database has another one. Null: nothing was stored yet.';
 --> statement-breakpoint
@@ -42,7 +42,7 @@ update feed_head set database_oid = (select d.oid from pg_database d where d.dat
 create or replace function orgtrail_compare_server() returns void
 language plpgsql as $function$
 declare
-  here constant oid := (select d.oid from pg_database d where d.datname = current_database());
+  here constant bigint := (select d.oid::bigint from pg_database d where d.datname = current_database());
   started constant timestamptz := pg_postmaster_start_time();
   head feed_head;
 begin

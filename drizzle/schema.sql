@@ -437,7 +437,7 @@ create table feed_head (
   timeline_since timestamp with time zone,
   alive_at timestamp with time zone,
   paced_until timestamp with time zone,
-  database_oid oid
+  database_oid bigint
 );
 
 create table finding_head (
@@ -3259,7 +3259,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_compare_server()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
-  here constant oid := (select d.oid from pg_database d where d.datname = current_database());
+  here constant bigint := (select d.oid::bigint from pg_database d where d.datname = current_database());
   started constant timestamptz := pg_postmaster_start_time();
   head feed_head;
 begin

@@ -147,9 +147,9 @@ const parametersOf = (request: FastifyRequest): Pick<AccessNote, 'what' | 'whole
   for (let most = MAX_VALUE; ; most = Math.floor(most / 2)) {
     const what = { ...cut(keptParameters, most), ...address };
     const text = JSON.stringify(what);
-    if (text === wholeText) return { what };
-    // What differs only in what is cut off is told apart by it.
-    if (most === 0 || text.length <= MAX_VALUES) return { what: { ...what, cut: hashOf(wholeText) }, whole };
+    if (most > 0 && text.length > MAX_VALUES) continue;
+    // What differs only in what is cut off is told apart by its hash.
+    return text === wholeText ? { what } : { what: { ...what, cut: hashOf(wholeText) }, whole };
   }
 };
 

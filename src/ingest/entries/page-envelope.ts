@@ -63,7 +63,7 @@ export const readEnvelope = (text: string, entriesReadBefore = 0): PageEnvelope 
     nextCursor: readCursor(info?.cursor || info?.cursors?.after),
     count: readCount(info?.count),
     fault,
-    isPartial: !isNothing(messages) && partialWords.test(JSON.stringify(messages)),
+    isPartial: partialWords.test(textIn(messages)),
   };
 };
 
@@ -72,8 +72,18 @@ export const faultIn = (envelope: { success?: unknown; errors?: unknown; error?:
   const { success, errors, error } = envelope;
   if (success !== true) return success === undefined ? 'has no success: true' : `says success: ${String(success)}`;
   const named = isNothing(errors) ? error : errors;
-  return isNothing(named) ? undefined : `says success: true and names an error: ${excerpt(JSON.stringify(named))}`;
+  return isNothing(named) ? undefined : `says success: true and names an error: ${excerpt(textIn(named))}`;
 };
+
+/** The texts of a value, and of what it holds. Not further down: JSON may be nested by the thousand. */
+const textIn = (value: unknown, levels = 4): string =>
+  typeof value !== 'object' || value === null
+    ? String(value ?? '')
+    : levels === 0
+      ? ''
+      : Object.values(value)
+          .map((each) => textIn(each, levels - 1))
+          .join(' ');
 
 const isNothing = (value: unknown): boolean =>
   value === undefined ||

@@ -53,7 +53,7 @@ export const retentionWaits = pgTable('retention_waits', {
   id: integer64('id').notNull().generatedAlwaysAsIdentity(),
   reason: text('reason').notNull(),
   since: instant('since').notNull().default(databaseTime),
-  endsAt: instant('ends_at').notNull(),
+  endsAt: instant('ends_at').notNull().default(sql`(clock_timestamp() + '1 day'::interval)`),
   confirmedAt: instant('confirmed_at'),
   confirmedBy: text('confirmed_by'),
   confirmedAs: text('confirmed_as'),

@@ -91,7 +91,7 @@ const bodyOf = ({ entries, cursor, envelope }: Answer): string =>
     ...envelope,
   });
 
-/** An API that has no code in common with the simulator: organizations with a log each, some of which answer wrongly. */
+/** An API that has no code in common with the simulator: organizations with a log each; some answer wrongly. */
 const startLyingApi = async <Name extends string>(logs: Readonly<Record<Name, LyingLog>>): Promise<LyingApi<Name>> => {
   const startMs = Date.now();
   let isHealed = false;
@@ -310,7 +310,7 @@ describe.concurrent('APIs that answer wrongly and look right', () => {
     expect(results.healthy.missing).toBe(0);
     expect(results.trailingCursor).toMatchObject({ missing: 0, holes: 0 });
     expect(results.trailingCursor.requests, 'measured: 121').toBeLessThan(400);
-    // The second of the entry is told apart by filters, each part of which never ends either.
+    // The second of the entry is told apart by filters, and no part of it ends, either.
     expect(results.oneEndless.requests, 'measured: 252').toBeLessThan(800);
     expect(results.oneEndless.holes).toBeLessThanOrEqual(1);
     expect(results.errorsOnAll.requests, 'measured: 14').toBeLessThan(100);

@@ -11,7 +11,7 @@ afterAll(async () => {
 });
 
 const page = (info: string, before = ''): Buffer =>
-  Buffer.from(`{${before}"success":true,"result":[${entryText('one')}],"result_info":${info}}`);
+  Buffer.from(`{${before}"success":true,"result":[${entryText('one', Date.now() - 60_000)}],"result_info":${info}}`);
 
 const failuresOf = async (id: string) => {
   const { rows } = await world.database.pool.query(

@@ -19,7 +19,7 @@ import { FencedError, lastingFailures, RestError } from './turn-errors.ts';
 import type { Turn, TurnOptions } from './turn-state.ts';
 import { walkPages } from './walk-pages.ts';
 
-/** A look far back reaches over all stored entries if they are no more than this; else over so few that their page cannot have been cut. */
+/** A look far back reaches over all stored entries if they are no more than this, and fit a page; else over so few that it cannot have been cut. */
 const LOOK_BACK_ENTRIES = 200;
 
 /** How a turn ended: with more to do in some lanes, with nothing to do, because another process holds the source, or failed. */
@@ -165,7 +165,7 @@ const lookingBack = async (turn: Turn, walk: Walk): Promise<Walk> => {
   const { widestMs = Number.POSITIVE_INFINITY } = job.policy;
   const within = { fromMs: Math.max(earliestMs, claim.toMs - widestMs), toMs: claim.fromMs };
   if (within.toMs - within.fromMs <= LIVE_LOOKBACK_MS) return walk;
-  let fromMs = await context.store.newestPart(source, within, LOOK_BACK_ENTRIES);
+  let fromMs = await context.store.newestPart(source, within, Math.min(LOOK_BACK_ENTRIES, turn.largestPage));
   if (fromMs > within.fromMs)
     fromMs = await context.store.newestPart(source, within, Math.floor(0.8 * suspicion(turn)));
   if (claim.fromMs - fromMs <= LIVE_LOOKBACK_MS) return walk;
