@@ -172,8 +172,9 @@ export class Simulation {
     if (widthMs < LEAST_TOLD_MS) return false;
     const untilMs = Math.min(read.toMs, this.scheduler.nowMs - OLDEST_PLAN_MS, read.fromMs + widthMs / 2);
     const beyond = { fromMs: read.fromMs, toMs: untilMs };
-    const next = this.storedIn(organizationId, beyond, filterHash).find(({ id }) => !this.cloudflare.isRedacted(id));
-    if (next === undefined || !matchesFilters(next, filters)) return false;
+    // One that was taken back is looked for, and believed to be gone.
+    const [next] = this.storedIn(organizationId, beyond, filterHash);
+    if (next === undefined || this.cloudflare.isRedacted(next.id) || !matchesFilters(next, filters)) return false;
     return next.timeMs >= this.world.horizonMs + HOUR_MS + 60_000;
   }
 

@@ -120,11 +120,12 @@ export type WalkFault = 'cursor_repeated' | 'page_repeated' | 'count_differs' | 
  * Why an end is not believed by itself.
  * - size: its last page is as large as pages that are cut
  * - cursor: it ended behind a cursor: with nothing, again and again, or because the cursor was refused
+ * - failure: its cursor was answered with an error that may be about something else, an entry behind it for one
  * - order: entries did not come in the order that was asked for
  * - window: some entries are not of the time that was asked for
  * - message: an answer spoke of a part or of a limit
  */
-export type Doubt = 'size' | 'cursor' | 'order' | 'window' | 'message';
+export type Doubt = 'size' | 'cursor' | 'failure' | 'order' | 'window' | 'message';
 
 /**
  * What happens to the walk after a page.
@@ -238,7 +239,7 @@ export const afterEnd = (walk: Walk, suspectedFromEntries: number): Exclude<Walk
   const claim = outside > 0 ? seenPart(walk) : walk.claim;
   if (outside > inside || isEmpty(claim)) return { kind: 'broken', walk, fault: 'outside_window' };
   const order = orderOf(walk);
-  const found: Readonly<Record<Doubt, boolean>> = {
+  const found: Readonly<Record<Exclude<Doubt, 'failure'>, boolean>> = {
     size: mayBeCut(lastPageEntries, pageLimit, suspectedFromEntries),
     // A cursor that is dead may be answered with nothing.
     cursor: cursor !== undefined || (lastPageEntries === 0 && pages > 1),
@@ -246,7 +247,7 @@ export const afterEnd = (walk: Walk, suspectedFromEntries: number): Exclude<Walk
     window: outside > 0,
     message: walk.isPartial,
   };
-  const doubts = (Object.keys(found) as Doubt[]).filter((doubt) => found[doubt]);
+  const doubts = (Object.keys(found) as (keyof typeof found)[]).filter((doubt) => found[doubt]);
   if (doubts.length > 0) return { kind: 'doubtful', walk: { ...walk, claim }, doubts };
   return { kind: missesSentinel(walk) ? 'short' : 'done', walk };
 };

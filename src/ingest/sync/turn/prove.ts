@@ -93,7 +93,7 @@ export const proveWith = async (prover: Prover, { walk, doubts, lastIds }: Doubt
       return false;
     }
     const orders = [orderOf(walk), orderOf(reply.walk)];
-    if (orders.includes('asc') && orders.includes('desc')) return true;
+    if (orders.includes('asc') && orders.includes('desc') && !doubts.includes('failure')) return true;
   }
   const halves = halvesOf(walk);
   if (halves === undefined) {

@@ -198,7 +198,8 @@ const giveUp = async (
     if (lastIds === undefined && walk.entries > 0 && lastPageEntries > 0 && !isFull(turn, walk)) {
       return void (await commitPart(turn, emptyPage, { ...turn.state, walk: undefined }));
     }
-    if (await prove(turn, { ...end, lastIds })) return await finish(turn, walk, emptyPage, 'proven');
+    const doubts = blameOf(error, walk) === 'walk' ? end.doubts : [...end.doubts, 'failure' as const];
+    if (await prove(turn, { ...end, doubts, lastIds })) return await finish(turn, walk, emptyPage, 'proven');
   }
   if (pages === 0) turn.context.windows.refused(turn.source.id, walk.claim);
   await narrow(turn, walk, end?.kind === 'broken' ? end.fault : error.failure, error);
