@@ -147,6 +147,8 @@ const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
     // What is stored of it must come again: its oldest part comes last.
     return { ...walk, sentinel: await context.store.nearestStored(source, walk.claim, 'asc') };
   }
+  // What cannot be read at all may be wider than any day.
+  if (turn.state.besideHole === true) return walk;
   const widthMs = silenceLimit(progress, { shownMs: context.windows.shownMs });
   return { ...walk, claim: newestPart(walk.claim, widthMs) };
 };
