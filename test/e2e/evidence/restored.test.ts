@@ -1,5 +1,5 @@
 import { execFile as execFileWithCallback } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -119,10 +119,11 @@ const holdInOriginal = async (): Promise<void> => {
     );
   }
   await using _ = await startDaemonProcess(env);
-  const { rows } = await world.database.pool.query(`select index from evidence_journal where kind = 'hold'`);
+  // Statements come after the checkpoint that they belong to.
   await until('the hold is at the anchor', async () => {
-    const kept = await readdir(join(folder, 'worm/journal/checkpoints'));
-    return kept.some((size) => Number(size) > Number(rows[0]?.index));
+    const kept = await readdir(join(folder, 'worm/journal'), { recursive: true, withFileTypes: true });
+    const files = kept.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name));
+    return (await Promise.all(files.map((file) => readFile(file)))).some((bytes) => bytes.includes('case 17'));
   });
 };
 

@@ -72,7 +72,7 @@ describe.concurrent('verify', () => {
     await pool.query(`update audit_events set raw = '{"id":"other"}' where id = $1`, [altered?.id]);
     await pool.query(
       `insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw)
-       select source_kind, source_id, organization_id, 'made up', 0, action_time, raw from audit_events where id = $1`,
+       select source_kind, source_id, organization_id, 'made up', 100, action_time, raw from audit_events where id = $1`,
       [copied?.id],
     );
     const found = await verify(world);
