@@ -1,6 +1,7 @@
 import type { Time } from '../../time/clock.ts';
 import { intersect, isEmpty, type Range } from '../planning/coverage.ts';
-import type { Walk } from '../planning/walk.ts';
+import { keyOf, type SourceKey } from '../planning/source.ts';
+import { MAX_EMPTY_PAGES, type Walk } from '../planning/walk.ts';
 
 /** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
 const REMEMBERED_MS = 600_000;
@@ -21,6 +22,7 @@ export class WindowLimit {
   #slowestMs = 0;
   #largestPage = 0;
   #shownMs = 0;
+  readonly #endless = new Set<string>();
   /** The narrowest for a while. */
   #suspected: { readonly source: string; readonly range: Range; readonly atMs: number } | undefined;
   #refused: { readonly widthMs: number; readonly atMs: number } | undefined;
@@ -44,8 +46,14 @@ export class WindowLimit {
     return this.#shownMs;
   }
 
-  /** A walk has been read to its end. */
-  ended({ claim, oldestMs, newestMs }: Pick<Walk, 'claim' | 'oldestMs' | 'newestMs'>): void {
+  /** Whether the last entry of this source is known to have empty pages without end behind it. */
+  hasEndlessTails(source: SourceKey): boolean {
+    return this.#endless.has(keyOf(source));
+  }
+
+  /** A walk of this source has been read to its end. */
+  ended(source: SourceKey, { claim, oldestMs, newestMs, emptyPages }: Walk): void {
+    if (oldestMs !== undefined && emptyPages >= MAX_EMPTY_PAGES) this.#endless.add(keyOf(source));
     if (oldestMs === undefined || newestMs === undefined) return;
     if (newestMs - oldestMs > widthOf(claim) / 2) this.#shownMs = Math.max(this.#shownMs, widthOf(claim));
   }

@@ -172,7 +172,7 @@ const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stoppe
     reading.largestPage = Math.max(reading.largestPage, page.entries);
     context.windows.sawPage(page.entries);
     if (step.kind === 'done') {
-      context.windows.ended(step.walk);
+      context.windows.ended(result.source, step.walk);
       return 'done';
     }
     if (step.kind === 'broken') throw new UnprovenError(step.walk, step.fault.replaceAll('_', ' '));
@@ -210,6 +210,7 @@ const isWhole = async (reading: Reading, doubtful: DoubtfulWalk): Promise<boolea
     take,
     suspectedFrom: suspicion(reading),
     largestOfAll: context.windows.largestPage,
+    hasEndlessTails: context.windows.hasEndlessTails(result.source),
   };
   return await proveWith(prover, doubtful);
 };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { FaultName } from '../../../src/simulator/faults/fault-catalogue.ts';
 import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
-import { cycleUntilClean, openWorld, stillClock } from '../../support/sync/sync-world.ts';
+import { afterADay, cycleUntilClean, openWorld, stillClock } from '../../support/sync/sync-world.ts';
 
 const cases: readonly (readonly [what: string, fault: FaultName, setting: FaultPatch])[] = [
   ['enum values that no document has', 'unknown_enums', { unknown_enums: 0.4 }],
@@ -127,6 +127,7 @@ describe.concurrent('faults of the data', () => {
       },
     );
     await run.cycle();
+    await afterADay(world);
     await world.expectExactTruth();
     const history = { ...stored };
 
@@ -159,6 +160,7 @@ describe.concurrent('faults of the data', () => {
       { pageCommitted: (page) => page.stored > 0 && lanes.add(page.lane) },
     );
     await run.cycle();
+    await afterADay(world);
     world.simulator.faults.set({ late: 1, lateDelayMs: 300_000 });
     world.simulator.generate(world.simulator.summary().organizations[0]?.id ?? '', 25);
     for (const seconds of [40, 80, 140, 200, 310, 420, 540, 660, 780, 900]) {

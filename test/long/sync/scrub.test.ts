@@ -110,6 +110,7 @@ describe.concurrent('the scrub lane', () => {
     await using world = await openWorld(longHistory, { ...scrubbing, ORGTRAIL_SCRUB_EVERY: '1h' });
     await using first = await world.open();
     await first.sync();
+    await afterADay(world);
     await first.cycle();
     await first.close();
     await using second = await world.open();

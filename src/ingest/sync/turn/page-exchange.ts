@@ -183,7 +183,7 @@ const advance = (
 /** Claims what has been read to its end, together with the last page. Nothing is committed in its turn afterwards. */
 export const finish = async (turn: Turn, walk: Walk, page: Page, result: 'done' | 'proven' = 'done'): Promise<void> => {
   const { context, job, source } = turn;
-  context.windows.ended(walk);
+  context.windows.ended(source, walk);
   const claims = [0, ...context.settleDelaysMs].map((delayMs) => claimForPass(walk, delayMs));
   await commitPart(turn, page, afterDone(turn.state, walk), { claims, walk, endsTurn: true });
   context.observer.walkEnded?.({ source, lane: job.lane, result });

@@ -13,6 +13,7 @@ import {
 import {
   afterPage,
   type Doubt,
+  MAX_EMPTY_PAGES,
   mayBeCut,
   missesSentinel,
   orderOf,
@@ -34,6 +35,8 @@ export interface Prover {
   readonly suspectedFrom: number;
   /** The largest page that any source has sent. */
   readonly largestOfAll: number;
+  /** Empty pages without end are known to come behind the last entry of this source. */
+  readonly hasEndlessTails: boolean;
 }
 
 /** A walk that has come to an end that is not credible by itself. */
@@ -64,6 +67,7 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
   },
   suspectedFrom: suspicion(turn),
   largestOfAll: turn.context.windows.largestPage,
+  hasEndlessTails: turn.context.windows.hasEndlessTails(turn.source),
 });
 
 /** Whether what a walk has missed is no longer available: its end is as credible as without. Throws ApiError as `prove`. */
@@ -88,7 +92,9 @@ export const proveWith = async (prover: Prover, { walk, doubts, lastIds }: Doubt
   if (!isAsLargeAsAny) {
     const reply = await ask(prover, otherSide(walk), walk);
     if (reply === undefined || reply.end === 'broken') return false;
-    if (walk.entries === 0) return reply.walk.entries === 0;
+    // Of pages that are all empty and all lead on, nothing says that they are the truth.
+    const isEndless = Math.max(walk.emptyPages, reply.walk.emptyPages) >= MAX_EMPTY_PAGES;
+    if (walk.entries === 0) return reply.walk.entries === 0 && (!isEndless || prover.hasEndlessTails);
     if (lastIds === undefined || reply.ids.size !== walk.entries || ![...lastIds].every((id) => reply.ids.has(id))) {
       return false;
     }

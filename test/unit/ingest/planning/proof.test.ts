@@ -115,6 +115,7 @@ const isTakenForWhole = async (
     },
     suspectedFrom: suspectedFrom(largestOfSource, largestOfAll),
     largestOfAll: Math.max(largestOfSource, largestOfAll),
+    hasEndlessTails: false,
   };
   const lastIds = page.entries > 0 ? idsOf(page) : undefined;
   return (await proveWith(prover, { ...step, lastIds })) ? 'proven' : 'unproven';
