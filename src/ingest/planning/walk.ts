@@ -90,7 +90,8 @@ export interface Walk {
   readonly lastMs: number | undefined;
   readonly mostUpMs: number;
   readonly mostDownMs: number;
-  /** Messages of an answer spoke of a part or of a limit. */
+  /** An answer named an error; messages of one spoke of a part or of a limit. */
+  readonly namesError: boolean;
   readonly isPartial: boolean;
   /** What `count` said if it was not the number of elements: then it can only be that of the whole walk. */
   readonly countedInAll: number | undefined;
@@ -181,6 +182,7 @@ export const startWalk = (lane: Lane, claim: Range, options: WalkOptions): Walk 
     lastMs: undefined,
     mostUpMs: 0,
     mostDownMs: 0,
+    namesError: false,
     isPartial: false,
     countedInAll: undefined,
     failures: 0,
@@ -219,7 +221,6 @@ export const mayBeCut = (entries: number, pageLimit: number, suspectedFromEntrie
 export const afterPage = (before: Walk, page: PageFacts, suspectedFromEntries: number): WalkStep => {
   const walk = withPage(before, page);
   const { nextCursor } = page;
-  if (page.fault !== undefined) return { kind: 'broken', walk, fault: 'names_error' };
   if (nextCursor === undefined) return afterEnd({ ...walk, cursor: undefined }, suspectedFromEntries);
   if (nextCursor === before.cursor || nextCursor === before.savedCursor) {
     return { kind: 'broken', walk, fault: 'cursor_repeated' };
@@ -235,6 +236,7 @@ export const afterPage = (before: Walk, page: PageFacts, suspectedFromEntries: n
 /** Judges a walk that has ended; one that still has a cursor did so because that leads nowhere. */
 export const afterEnd = (walk: Walk, suspectedFromEntries: number): Exclude<WalkStep, { kind: 'next' }> => {
   const { countedInAll, entries, inside = 0, outside, cursor, lastPageEntries, pages, pageLimit } = walk;
+  if (walk.namesError) return { kind: 'broken', walk, fault: 'names_error' };
   if (countedInAll !== undefined && countedInAll !== entries) return { kind: 'broken', walk, fault: 'count_differs' };
   const claim = outside > 0 ? seenPart(walk) : walk.claim;
   if (outside > inside || isEmpty(claim)) return { kind: 'broken', walk, fault: 'outside_window' };
@@ -311,6 +313,7 @@ const withPage = (walk: Walk, page: PageFacts): Walk => {
     lastMs,
     mostUpMs,
     mostDownMs,
+    namesError: walk.namesError || page.fault !== undefined,
     isPartial: walk.isPartial || page.isPartial === true,
     sentinel: walk.sentinel && { ...walk.sentinel, hasCome: walk.sentinel.hasCome || page.ids?.has(walk.sentinel.id) },
     repeats: isRepeated ? walk.repeats + 1 : walk.repeats,

@@ -286,6 +286,7 @@ describe('loading sources', () => {
     mostUpMs: fc.nat(),
     mostDownMs: fc.nat(),
     isPartial: fc.boolean(),
+    namesError: fc.boolean(),
     failures: fc.nat({ max: 2 }),
     countedInAll: fc.option(fc.integer({ min: -1, max: 100_000 }), { nil: undefined }),
   });

@@ -56,6 +56,7 @@ const outcomeOf = (answer: unknown): string => {
 const comparable = (state: SourceState, startMs: number): unknown => ({
   ...state,
   unproven: state.unproven ?? [],
+  readBefore: state.readBefore ?? [],
   restMs: Object.fromEntries(Object.entries(state.restMs).map(([lane, ms]) => [lane, ms > 0])),
   coverage: withoutEmptyEnd(state.coverage).map((ranges) =>
     ranges.map(({ fromMs, toMs }) => ({ fromMs, to: PASS_DELAYS_MS.find((ms) => toMs >= startMs - ms) ?? toMs })),

@@ -53,7 +53,7 @@ const troubles: readonly (readonly [what: string, failure: keyof typeof ATTEMPTS
     [
       'the page of some other service (JSON, but no envelope)',
       'unreadable',
-      /result/,
+      /no success: true/,
       ({ answer, response }) => sendTrue(response, { ...answer, body: Buffer.from('{"hello":"world"}') }),
     ],
   ];

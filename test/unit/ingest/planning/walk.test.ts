@@ -118,10 +118,10 @@ describe('afterPage', () => {
     ['entries of one time have no order', 'done', begun, page([T0 + 1_500_000, T0 + 1_500_000])],
     ['a page that names an error is a fault', 'names_error', begun, page(times(7), { fault: 'names an error' })],
     [
-      'the same in the middle of a walk',
+      'the same on an earlier page, at the end of the walk',
       'names_error',
-      begun,
-      page(times(7), { fault: 'names an error', nextCursor: 'b' }),
+      afterPage(begun, page(times(7), { fault: 'names an error', nextCursor: 'b' }), 1_000).walk,
+      page(times(7, CLAIM.fromMs + 7)),
     ],
     ['a page that speaks of a part is doubtful', 'doubtful', begun, page(times(7), { isPartial: true })],
     [
