@@ -31,9 +31,9 @@ describe('the nearest stored entry', () => {
     const entries = [1_000, 5_000, 9_000].map((ms) => entryText(`near-${ms}`, T0 + ms));
     await commitPage(database.pool, commitOf(lease, pageOf(entries)), 1_000_000);
     await commitPage(database.pool, commitOf(other, pageOf([entryText('other', T0 + 3_000)])), 1_000_000);
-    expect(await ask('near', T0 + 1_001, T0 + 10_000)).toBe(T0 + 5_000);
-    expect(await ask('near', T0 + 1_000, T0 + 10_000)).toBe(T0 + 1_000);
-    expect(await ask('near', T0, T0 + 9_000, 'desc')).toBe(T0 + 5_000);
+    expect(await ask('near', T0 + 1_001, T0 + 10_000)).toEqual({ id: 'near-5000', timeMs: T0 + 5_000 });
+    expect(await ask('near', T0 + 1_000, T0 + 10_000)).toEqual({ id: 'near-1000', timeMs: T0 + 1_000 });
+    expect(await ask('near', T0, T0 + 9_000, 'desc')).toEqual({ id: 'near-5000', timeMs: T0 + 5_000 });
     expect(await ask('near', T0 + 9_001, T0 + 20_000)).toBeUndefined();
   });
 
@@ -42,7 +42,7 @@ describe('the nearest stored entry', () => {
     const page = pageOf([entryText('filtered-1', T0 + 1_000)]);
     const claims = [[{ fromMs: T0, toMs: T0 + 2_000 }]];
     const own = await commitPage(database.pool, commitOf(lease, page, { claims }), 1_000_000);
-    expect(await ask('filtered', T0, T0 + 9_000), 'its own coverage').toBe(T0 + 1_000);
+    expect(await ask('filtered', T0, T0 + 9_000), 'its own coverage').toEqual({ id: 'filtered-1', timeMs: T0 + 1_000 });
     if (own.kind !== 'committed') throw new Error('fenced');
     await commitPage(database.pool, commitOf(own.lease, pageOf([]), { claims, filterHash: 'other' }), 1_000_000);
     expect(await ask('filtered', T0, T0 + 9_000)).toBeUndefined();

@@ -120,7 +120,7 @@ describe('partitions', () => {
     await writer.query('begin');
     await writer.query(
       `insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw)
-       values ('organization', 's', 's', 'under way', 0, '2026-01-10', '{}')`,
+       values ('organization', 's', 's', 'under way', 4711, '2026-01-10', '{}')`,
     );
     const creating = pool.query("select orgtrail_create_partitions('2026-01-05', '2026-02-05') as created");
     await waitingBackends(pool, 1);

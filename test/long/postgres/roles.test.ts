@@ -101,6 +101,8 @@ const salts = 'evidence_month_keys';
 
 /** What orgtrail_evidence may select; it writes by functions alone. */
 const evidence = [
+  'accounts',
+  'organizations',
   'archive_objects',
   'audit_event_changes',
   'audit_events',

@@ -23,7 +23,8 @@ const withEndlessTail = (): Distort => {
   return (distortion) => {
     const { url, answer } = distortion;
     const isBehind = url.searchParams.get('cursor')?.startsWith(END) === true;
-    const body = isBehind ? { result: [], result_info: {} } : (JSON.parse(answer.body.toString()) as Body);
+    const empty: Body & { success: true } = { success: true, result: [], result_info: {} };
+    const body = isBehind ? empty : (JSON.parse(answer.body.toString()) as Body);
     const cursor = body.result_info.cursor ? body.result_info.cursor : next();
     sendBody(distortion, { ...body, result_info: { ...body.result_info, cursor } });
   };
