@@ -265,8 +265,7 @@ export class SimulatedAuditLog {
     }
     const expired = this.#scheduler.nowMs - cursor.issuedAtMs > api.cursorLifeMs;
     const refused = faulty && (expired || this.#scheduler.dice.chance(api.refuseCursorRate));
-    const isEndless = this.#oddity('empty_has_cursor')?.endless === true;
-    const end = cursor.behindLastPage && api.lastPage === 'refused' && !isEndless;
+    const end = cursor.behindLastPage && api.lastPage === 'refused';
     if (end || refused || api.deadCursors) {
       if (!end) this.#checker.reached('cursor lost');
       throw new ApiError(api.cursorFailure, 'the cursor is refused', { status: 400 });

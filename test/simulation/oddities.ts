@@ -78,7 +78,7 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
     const { cursors } = world.api;
     return withApi(
       world,
-      { kind: 'empty_has_cursor', endless: dice.chance(0.4) },
+      { kind: 'empty_has_cursor' },
       {
         cursors: cursors === 'none' ? 'snapshot' : cursors,
         order: 'honest',

@@ -93,8 +93,8 @@ export type Oddity =
   | { readonly kind: 'ignores_direction'; readonly pageCap: number }
   /** Wider windows are answered with nothing. */
   | { readonly kind: 'wide_is_empty'; readonly widthMs: number }
-  /** Empty pages have a cursor, and it is refused; or it leads to another empty page without end. */
-  | { readonly kind: 'empty_has_cursor'; readonly endless: boolean }
+  /** Empty pages have a cursor, and it is refused. */
+  | { readonly kind: 'empty_has_cursor' }
   /** One organization: the first entry of a window comes again and again under fresh cursors. */
   | { readonly kind: 'one_entry_again' };
 

@@ -12,7 +12,7 @@ const SUSPECTED_CAP = 100;
 const LEAST_SUSPECTED = 50;
 const LEAST_SUSPECTED_OF_ALL = 10;
 /** So many empty pages in a row with cursors are followed before it is doubted that anything comes behind them. */
-export const MAX_EMPTY_PAGES = 10;
+export const MAX_EMPTY_PAGES = 5;
 /** A page of one entry may come again once by chance: an entry that is served twice. */
 const MOST_REPEATS_OF_ONE = 1;
 /** An entry lies outside of the window that was asked for if it is further away: APIs round the bounds. */

@@ -212,7 +212,7 @@ const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError):
   const pass = passOf(turn, walk.claim);
   const message = error?.message ?? reason.replaceAll('_', ' ');
   // What the answers themselves say is wrong has brought its entries: narrower windows would bring no more.
-  const isTold = reason === 'names_error' || reason === 'outside_window';
+  const isTold = pass === 0 && (reason === 'names_error' || reason === 'outside_window');
   const range = grownHole(turn.progress.holes, pass, walk.claim) ?? (isTold ? walk.claim : undefined);
   if (range !== undefined && (await failsThroughout(turn, walk, reason))) {
     return await leaveHole(turn, { range, pass, reason, message }, walk.claim);

@@ -148,13 +148,13 @@ describe('afterPage', () => {
     [
       'an empty page with a fresh cursor is followed',
       'next',
-      walkWith({ cursor: 'a', emptyPages: 8 }),
+      walkWith({ cursor: 'a', emptyPages: 3 }),
       page([], { nextCursor: 'b' }),
     ],
     [
       'too many empty pages in a row are doubtful',
       'doubtful',
-      walkWith({ cursor: 'a', emptyPages: 9 }),
+      walkWith({ cursor: 'a', emptyPages: 4 }),
       page([], { nextCursor: 'b' }),
     ],
     ['an empty page behind a cursor is doubtful', 'doubtful', walkWith({ cursor: 'a', pages: 2 }), page([])],
