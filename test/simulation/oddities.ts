@@ -74,7 +74,7 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
       scrub: scrub && { ...scrub, removed: 0 },
     };
   },
-  (world, dice) => {
+  (world) => {
     const { cursors } = world.api;
     return withApi(
       world,

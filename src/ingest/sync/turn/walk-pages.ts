@@ -2,6 +2,7 @@ import { ApiError } from '../../../errors.ts';
 import { SECOND_ATTEMPT_MS } from '../../../time/backoff.ts';
 import { emptyPage, idsOf, type Page } from '../../entries/page.ts';
 import { grownHole, narrowed, withoutLookBack, withSmallerPages } from '../../planning/lane.ts';
+import { silenceLimit } from '../../planning/planner.ts';
 import { SHORT_ANSWER } from '../../planning/sentinel.ts';
 import {
   afterEnd,
@@ -100,6 +101,7 @@ const endWalk = async (
   idsBefore: ReadonlySet<string> | undefined,
 ): Promise<void> => {
   if (step.kind === 'done') {
+    if (isTooWideForSilence(turn, step.walk)) return await narrow(turn, step.walk, SHORT_ANSWER);
     await finish(turn, step.walk, page);
     page.release?.();
     return;
@@ -123,6 +125,14 @@ const endWalk = async (
   heldPage?.page.release?.();
   if (!isCredible) await narrow(turn, step.walk, reasonOf(step));
 };
+
+/** Beside a hole, windows are wider than silence is believed in: if one fails, the hole grows by all of it. */
+const isTooWideForSilence = ({ state, progress, context }: Turn, { lane, entries, sentinel, claim }: Walk): boolean =>
+  state.besideHole === true &&
+  lane === 'backfill' &&
+  entries === 0 &&
+  sentinel === undefined &&
+  claim.toMs - claim.fromMs > silenceLimit(progress, { shownMs: context.windows.shownMs });
 
 const reasonOf = (step: WalkStep): string => {
   if (step.kind === 'broken') return step.fault;
