@@ -165,17 +165,20 @@ export const withSmallerPages = (state: LaneState): LaneState | undefined => {
 
 /**
  * What was in the way has been read around, and what failed is the hole's trouble from here on. Beside a hole there is usually more of it: the next
- * window is not much wider, and if that is read, the one after it may be as wide as any.
+ * window is not much wider, and if that is read, the one after it may be as wide as any. A hole in older history leaves the trouble as it is.
  */
-export const afterHole = (state: LaneState, { range }: Pick<Hole, 'range'>): LaneState => ({
-  ...state,
-  walk: undefined,
-  widthMs: HOLE_GROWTH * widthOf(range),
-  besideHole: true,
-  trouble: undefined,
-  older: undefined,
-  failures: 0,
-});
+export const afterHole = (state: LaneState, { range }: Pick<Hole, 'range'>): LaneState =>
+  isOlderTurn(state, range)
+    ? { ...state, walk: undefined, failures: 0, older: olderTurn(false, range) }
+    : {
+        ...state,
+        walk: undefined,
+        widthMs: HOLE_GROWTH * widthOf(range),
+        besideHole: true,
+        trouble: undefined,
+        older: undefined,
+        failures: 0,
+      };
 
 const touches = ({ range }: KnownHole, { fromMs, toMs }: Range): boolean =>
   range.fromMs <= toMs && range.toMs >= fromMs;

@@ -70,9 +70,7 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
   hasEndlessTails: turn.context.windows.hasEndlessTails(turn.source),
 });
 
-/** Whether what a walk has missed is no longer available: its end is as credible as without. Throws ApiError as `prove`. */
-export const isSentinelGone = async (turn: Turn, walk: Walk): Promise<boolean> => await isGone(proverOf(turn), walk);
-
+/** Whether what a walk has missed is no longer available. */
 const isGone = async (prover: Prover, walk: Walk): Promise<boolean> => {
   const { sentinel } = walk;
   if (sentinel === undefined) return true;

@@ -17,7 +17,7 @@ import {
 } from '../../planning/walk.ts';
 import { type HeldPage, holdPage } from './held-page.ts';
 import { commitPart, fetchPage, finish, suspicion } from './page-exchange.ts';
-import { type DoubtfulWalk, failsThroughout, isSentinelGone, prove } from './prove.ts';
+import { type DoubtfulWalk, failsThroughout, prove } from './prove.ts';
 import { leaveHole, readSecond } from './read-second.ts';
 import { blameOf, PageRefusedError, RestError } from './turn-errors.ts';
 import { passOf, type Turn } from './turn-state.ts';
@@ -118,9 +118,8 @@ const endWalk = async (
   }
   // What is new is not held back.
   const heldPage = isHeld ? holdPage(turn, page, state, turn.job.lane === 'live' ? 0 : undefined) : undefined;
-  const isCredible =
-    (kind === 'doubtful' && (await isProven(turn, { ...step, lastIds }, heldPage))) ||
-    (kind === 'short' && (await isSentinelGone(turn, step.walk)));
+  const doubts = kind === 'doubtful' ? step.doubts : [];
+  const isCredible = kind !== 'broken' && (await isProven(turn, { walk: step.walk, doubts, lastIds }, heldPage));
   if (isCredible) await finish(turn, step.walk, heldPage?.isStored === false ? page : emptyPage, 'proven');
   heldPage?.page.release?.();
   if (!isCredible) await narrow(turn, step.walk, reasonOf(step));
