@@ -25,7 +25,7 @@ const MAX_CALLS_PER_MINUTE = 6_000;
 /** A look far back reaches over more stored entries in part only. */
 const MOST_LOOKED_BACK_OVER = 200;
 /** The live lanes of all replicas ask every 15 to 30 seconds. */
-const MAX_PAGES_PER_HOUR = 3_000;
+const MAX_PAGES_PER_HOUR = 8_000;
 /** A second that cannot be read is halved down to, and read part by part. */
 const MAX_PAGES_PER_ENTRY = 150;
 /** What the product believes a clock that is ahead. */
@@ -248,9 +248,10 @@ export class Checker {
 
   /** Something of this organization can never be read, or never be told from what can. */
   #isPartlyUnreadable(id: string): boolean {
-    const { deadCursors, cursors, largestPage, lastPage, order, precisionMs } = this.#world.api;
+    const { deadCursors, cursors, largestPage, lastPage, order, pageCap, precisionMs } = this.#world.api;
     // Nothing tells the last entry from others of its second, or the last page from others.
-    const blurred = lastPage === 'refused' && (precisionMs > 1 || order === 'shuffled');
+    const isBlurred = lastPage === 'refused' && (precisionMs > 1 || order === 'shuffled');
+    const isCutInSecond = pageCap === 1 && precisionMs > 1;
     const poisoned = this.#entriesOf(id, 'none').some(({ poison }) => poison !== undefined);
     const { oddity } = this.#world;
     const odd =
@@ -258,7 +259,7 @@ export class Checker {
       oddity?.kind === 'ignores_direction' ||
       (oddity?.kind === 'ignores_window' && oddity.lasting);
     const isOdd = odd && id === ODD_ORGANIZATION;
-    return poisoned || deadCursors || blurred || isOdd || cursors === 'none' || largestPage < 100;
+    return poisoned || deadCursors || isBlurred || isCutInSecond || isOdd || cursors === 'none' || largestPage < 100;
   }
 
   /** Something of this organization can never be read, or never be proven. */
