@@ -164,7 +164,7 @@ export const startEvidenceOnceUsable = (
   };
   const told = start();
   if (told === undefined || evidence === undefined) return running ?? NOTHING;
-  logger.error({ reason: told }, 'the evidence cannot be signed here; events are collected all the same');
+  logger.error({ reason: told }, 'the evidence cannot be signed here; event collection continues');
   const { pool, close } = openPool({ url: app.database.latestUrl, size: 1, logger });
   const store = createEvidenceStore(pool, app.owner, config.leaseMs);
   const waiting = async (): Promise<void> => {

@@ -111,7 +111,7 @@ export const proveWith = async (prover: Prover, { walk, doubts, lastIds }: Doubt
     if (index === 0 && reply.walk.entries >= walk.entries) return false;
     for (const id of reply.ids) ids.add(id);
   }
-  // What an earlier try has stored is new to this walk all the same.
+  // Entries that an earlier try has stored count too: they are new to this walk.
   return ids.size === walk.entries;
 };
 
