@@ -73,9 +73,16 @@ describe.concurrent('migrate and status', () => {
     expect(json).toMatchObject({ code: 0, stderr: '' });
     const report = JSON.parse(json.stdout);
     expect(report).toMatchObject({ position: 600, sources: [{}, {}, {}] });
-    expect(Object.keys(report).sort()).toEqual(
-      ['checks', 'discovery', 'feedId', 'position', 'positionJumps', 'sinks', 'sources', 'vanished'].sort(),
-    );
+    const names = [
+      'checks',
+      'clockAheadSeconds',
+      'discovery',
+      'feedId',
+      'position',
+      'positionJumps',
+      'requestsBlocked',
+    ];
+    expect(Object.keys(report).sort()).toEqual([...names, 'sinks', 'sources', 'vanished'].sort());
     expect(world.simulator.requestCount).toBe(asked);
   });
 

@@ -119,8 +119,7 @@ test('listings of several replicas at the same time, in any order, all succeed a
 });
 
 test('a listing whose connection breaks fails, and leaves the process and the pool as they were', async () => {
-  const lock = "select pg_advisory_xact_lock(hashtext('orgtrail_record_listing'))";
-  await withLock(database.pool, lock, async () => {
+  await withLock(database.pool, 'lock table organizations in share row exclusive mode', async () => {
     const failure = expect(listIds(['a'])).rejects.toThrow(/terminat/);
     const [backend] = await waitingBackends(database.pool, 1);
     await database.pool.query('select pg_terminate_backend($1)', [backend]);
