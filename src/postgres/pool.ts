@@ -71,8 +71,13 @@ const prepare =
     client.on('notice', ({ code, message }) => {
       if (code === JUMP_WARNING) onJump(message ?? '');
     });
-    await client.query(`set jit = off; ${compareTimeline}`);
+    await client.query(`set jit = off; ${READ_AS_WRITTEN}; ${compareTimeline}`);
   };
+
+/** Whatever a role or a database sets: numbers keep all their digits, and the tables, which are in `public`, are found. */
+const READ_AS_WRITTEN = `set extra_float_digits = 1;
+  select set_config('search_path', concat_ws(', ', 'public', nullif(current_setting('search_path'), '')), false)
+    where not 'public' = any(current_schemas(false))`;
 
 /** One dedicated connection, not yet connected: for LISTEN. */
 export const createClient = (databaseUrl: DatabaseUrl): Client =>

@@ -1,7 +1,8 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openPool } from '../../../src/postgres/open-pool.ts';
+import { readSchemaState } from '../../../src/postgres/schema/migrate.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { until } from '../../support/process/until.ts';
 
@@ -32,6 +33,23 @@ test('a connection that is lost is logged, but not one that ends with the pool',
   const closing = opened.close();
   opened.pool.emit('error', new Error('terminating connection due to administrator command'), undefined as never);
   await closing;
+  expect(lines).toEqual([]);
+});
+
+test('a database that prints few digits, and whose search path leaves out public, is read as it is', async () => {
+  const odd = await createTestDatabase();
+  onTestFinished(() => odd.close());
+  const { rows } = await odd.pool.query<{ name: string }>('select quote_ident(current_database()) as name');
+  for (const setting of ['extra_float_digits = -15', 'search_path = elsewhere'])
+    await odd.pool.query(`alter database ${rows[0]?.name} set ${setting}`);
+  const { lines, destination } = openLog();
+  const { pool, close } = openPool({ url: () => odd.url, size: 1, logger: pino(destination) });
+  expect(await readSchemaState(pool)).toMatchObject({ state: 'current' });
+  const read = await pool.query<{ n: number }>(
+    'select 1234567890123456::float8 as n from discovery right join (values (1)) on true',
+  );
+  expect(read.rows).toEqual([{ n: 1234567890123456 }]);
+  await close();
   expect(lines).toEqual([]);
 });
 
