@@ -106,6 +106,8 @@ export interface SearchCoverage {
   readonly incomplete: number;
   /** Of all of them together, within the time searched, that delay included. */
   readonly notCollectedSeconds: number;
+  /** Of what is collected of the time searched, what was not read a second time, a day or more later: of all of them together. */
+  readonly readOnceSeconds: number;
   /** The longest times that are not collected of those that are incomplete, within the time searched. */
   readonly gaps: readonly SearchGap[];
   /** Nothing older than this is collected (of the logs, the latest such time). RFC 3339. */

@@ -88,6 +88,11 @@ const statement = `
     (select count(*)::integer from searched where account_id is not null) as accounts,
     (select count(distinct (source_kind, source_id))::integer from missing where not is_delay) as incomplete,
     (select coalesce(sum(extract(epoch from before - since)), 0)::float8 from missing) as "notCollectedSeconds",
+    (select coalesce(sum(extract(epoch from upper(once) - lower(once))), 0)::float8
+      from searched join coverage c on c.source_kind = searched.kind and c.source_id = searched.id
+          and c.filter_hash = searched.filter_hash and c.pass = 0, asked,
+        unnest((c.ranges - c.read_again) * tstzmultirange(tstzrange(
+          least(greatest(asked.since, searched.horizon), asked.before), asked.before))) as once) as "readOnceSeconds",
     coalesce((select json_agg(json_build_object('organizationId', organization_id, 'organizationName',
       organization_name, 'accountId', account_id, 'accountName', account_name, 'since', ${utc('since')},
       'before', ${utc('before')}) order by before - since desc, source_id) from shown), '[]') as gaps,

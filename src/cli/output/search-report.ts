@@ -35,7 +35,8 @@ const collectedInWords = (search: Search, coverage: SearchCoverage, looked: bool
   const one = organizations + accounts === 1;
   const subject = one ? `The ${accounts === 1 ? 'account' : 'organization'} is` : `All ${logsInWords(coverage)} are`;
   const but = coverage.droppedMonths.length === 0 ? '' : ', but for months that were dropped';
-  return `${subject} fully collected ${range}${but}.`;
+  const once = coverage.readOnceSeconds === 0 ? '' : ', part of it read once so far';
+  return `${subject} fully collected ${range}${but}${once}.`;
 };
 
 const logName = ({

@@ -15,6 +15,7 @@ const coverageBody = z.object({
   collected_since: z.string().nullable(),
   filtered: z.boolean(),
   // Daemons of earlier versions do not say it.
+  read_once_seconds: z.number().default(0),
   archived_months: z.array(z.string()).default([]),
   dropped_months: z.array(z.string()).default([]),
 });
@@ -99,6 +100,7 @@ const coverageOf = (body: z.infer<typeof coverageBody>, { since }: Search, nowMs
     accounts: body.accounts,
     incomplete: body.incomplete,
     notCollectedSeconds: body.not_collected_seconds,
+    readOnceSeconds: body.read_once_seconds,
     // Their names are not in the answer.
     gaps: [],
     collectedSince,

@@ -6,6 +6,7 @@ import type { Claim, CoverageQuery } from './ports.ts';
 /** So many of each go into a statement. */
 const MAX_HOLES = 40;
 const MAX_READINGS = 60;
+const MAX_READ_AGAIN = 40;
 /** So long the rows of `evidence_reads` are kept at least: as an auditor is told. */
 const READS_KEPT = "interval '31 days'";
 /** A horizon that moves on with the clock is written once an hour. */
@@ -58,6 +59,11 @@ const rowOfReads = (columns: string, more: string): string =>
 const rows = (name: string): string =>
   `'count', coalesce(${name}.number, 0), 'sha256', coalesce(encode(${name}.sha256, 'hex'), repeat('0', 64))`;
 
+const readAgain = `
+select json_build_array(${start('lower(r)')}, ${instant('upper(r)')}) as range, r
+from coverage c cross join lateral unnest(c.read_again * c.proven * tstzmultirange(tstzrange(null, now.at))) r
+where ${ofSource('c')} and c.pass = 0 order by r desc limit ${MAX_READ_AGAIN}`;
+
 /**
  * The list of requests up to now, and from where on its rows are still promised: those of the last month, by a clock that is not believed if it
  * is ahead of Cloudflare's, those that no statement of this log has counted yet, and the last one. Of rows that are gone, the last is kept.
@@ -87,6 +93,7 @@ select (select h.position from feed_head h)::float8 as head, ${instant('now.at')
       'holes', (select coalesce(json_agg(to_jsonb(h)), '[]') from (${holes}) h),
       'holeCount', (select count(*) from coverage_holes h where ${ofSource('h')}),
       'readings', (select coalesce(json_agg(to_jsonb(r) - 'since' order by r.since), '[]') from (${readings}) r),
+      'readAgain', (select coalesce(json_agg(a.range order by a.r), '[]') from (${readAgain}) a),
       'reads', (${reads}),
       'readingCount', (select count(*) from coverage_readings r where ${ofSource('r')}),
       'before', (select j.text from evidence_journal j where j.generation = $1 and j.index = d.index))), '[]') from due d) as sources

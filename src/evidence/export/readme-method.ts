@@ -20,7 +20,8 @@ statement is 32 zero bytes at first, then SHA-256(chain, hash of the leaf) for e
 A coverage statement says of one source, by the filter in force (everything, if its text is empty): which times were read
 completely ("passes": the first reading, and later ones for entries that came late), as of when ("as_of"); how many of the
 first "size" events of the log are of it, with their chain; how each time was read last, and how many new entries that
-reading found ("readings"); times that could not be read ("holes"); how much had no room in the statement ("left_out"); how many
+reading found ("readings"); what was read a second time a day or more later ("read_again", the newest; what is not in it was read once);
+times that could not be read ("holes"); how much had no room in the statement ("left_out"); how many
 pages were stored of the source so far ("commits"); and how many lines of journal/reads.ndjson there have been, and their hash ("reads").
 
 That hash is 32 zero bytes at first, then SHA-256(hash, SHA-256(line without its line feed)) for each line of the source in order of "number".

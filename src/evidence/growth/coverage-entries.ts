@@ -21,6 +21,8 @@ interface CoveredSource {
   readonly holeCount: number;
   readonly readings: NonNullable<Coverage['readings']>;
   readonly readingCount: number;
+  /** The newest time that was read a second time, a day or more after the first. */
+  readonly readAgain: NonNullable<Coverage['read_again']>;
   /** The list of its requests. */
   readonly reads: NonNullable<Coverage['reads']>;
   /** The text of the last statement with this filter; null before the first. */
@@ -87,8 +89,9 @@ const fitted = (source: CoveredSource, rangesLeftOut: number, asOf: string, cove
       holes: source.holeCount - holes.length,
       readings: source.readingCount - readings.length,
     };
-    const whole = { ...coverage, as_of: asOf, holes, readings, left_out: leftOut };
-    const isLast = holes.length + readings.length === 0;
+    const readAgain = source.readAgain.slice(Math.ceil(source.readAgain.length * (1 - share)));
+    const whole = { ...coverage, as_of: asOf, holes, readings, left_out: leftOut, read_again: readAgain };
+    const isLast = holes.length + readings.length + readAgain.length === 0;
     if (isLast || Buffer.byteLength(JSON.stringify(whole)) <= MAX_STATEMENT_BYTES) return writeStatement(whole);
   }
 };

@@ -83,6 +83,8 @@ const coverage = z.object({
   readings: z.array(reading).optional(),
   /** What there is beyond the limits of a statement: ranges that are claimed less, holes and readings that are not named. */
   left_out: z.object({ ranges: count, holes: count, readings: count }).optional(),
+  /** The newest time that was read a second time, a day or more after it was first read. The rest was read once. */
+  read_again: timeRanges.optional(),
 });
 
 /** Cloudflare served other content for an event that was already stored. */

@@ -860,7 +860,7 @@ FORMS = {  # the fields of each type of statement; a reader leaves alone the fie
         passes=each(with_fields(**{'pass': any_number, 'ranges': times_of})), events=count_of, chain=digest, commits=count_of,
         server_time=maybe(microseconds), reads=maybe(with_optional(
             with_fields(count=count_of, sha256=digest), after=with_fields(count=count_of, sha256=digest)))),
-        as_of=microseconds, left_out=with_fields(ranges=count_of, holes=count_of, readings=count_of),
+        as_of=microseconds, left_out=with_fields(ranges=count_of, holes=count_of, readings=count_of), read_again=times_of,
         holes=each(with_fields(**{'pass': any_number}, range=time_range, reason=text_of, attempts=count_of, found_at=microseconds)),
         readings=each(with_fields(range=time_range, method=text_of, number=count_of, direction=one_of('asc', 'desc'), found=count_of,
                                   read_from=microseconds, read_to=microseconds))),
@@ -1982,12 +1982,20 @@ def stated_coverage(source, statement, ranges, gaps, is_proven):
     return {'source': {'kind': source[0], 'id': source[1]}, 'filter': {name: statement['filter'][name] for name in ('text', 'hash')},
             'stated_at': statement['at'], 'as_of': statement.get('as_of'), 'wanted_since': statement['wanted_since'],
             'size': statement['tree']['size'], 'events': statement['events'], 'chain_compared': is_proven, 'ranges': texts(ranges),
-            'gaps': texts(gaps), 'holes': statement.get('holes', []), 'readings': statement.get('readings', []),
+            'gaps': texts(gaps), 'read_once': texts(read_once(statement, ranges)) if 'read_again' in statement else None, 'holes': statement.get('holes', []), 'readings': statement.get('readings', []),
             'left_out': statement.get('left_out'), 'reads': stated_reads(statement['reads'])}
 
 
 def stated_reads(reads):
     return reads and {'count': reads['count'], 'from': reads.get('after', Reads.NONE)['count'] + 1}
+
+
+def read_once(statement, ranges):
+    """What was not read a second time, a day or more later; nothing, if the statement is of a version that did not say so."""
+    if 'read_again' not in statement:
+        return []
+    again = merged(range_of_time(*one) for one in statement['read_again'])
+    return [part for start, end in ranges for part in missing_from(again, start, end)]
 
 
 def name_holes(source, statement, report):
@@ -2057,6 +2065,9 @@ def claim_coverage(journal, events, options, report):
             report.note('%s: any time of it. Nothing is stated as read.' % named(source))
         for since, before in gaps:
             report.note('%s: a gap from %s to %s.' % (named(source), instant(since), instant(before)))
+        for since, before in read_once(statement, [(max(a, first), min(b, last)) for a, b in ranges if max(a, first) < min(b, last)]):
+            report.note('%s: whether a second reading, a day later, finds more from %s to %s: it was read once.'
+                        % (named(source), instant(since), instant(before)))
         name_holes(source, statement, report)
         name_readings(source, statement, (start, end), needed, report)
     if asked and not chosen:

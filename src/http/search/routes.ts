@@ -136,6 +136,7 @@ export const coverageBody = (coverage: SearchCoverage) => ({
   accounts: coverage.accounts,
   incomplete: coverage.incomplete,
   not_collected_seconds: coverage.notCollectedSeconds,
+  read_once_seconds: coverage.readOnceSeconds,
   read_until: coverage.collectedUntil,
   collected_since: coverage.collectedSince,
   filtered: coverage.filtered,

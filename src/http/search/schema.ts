@@ -72,6 +72,10 @@ const coverageSchema = {
       type: 'number',
       description: 'Uncollected seconds in that time, summed over all of them, that delay included.',
     },
+    read_once_seconds: {
+      type: 'number',
+      description: 'Of the collected seconds, those that were not read a second time, a day or more later.',
+    },
     read_until: nullable('string', 'All of them are collected up to this time, apart from that.'),
     collected_since: nullable('string', 'Nothing before this time is collected.'),
     filtered: { type: 'boolean', description: 'Only entries that meet ORGTRAIL_FILTERS are collected.' },

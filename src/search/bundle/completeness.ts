@@ -40,6 +40,7 @@ export const completenessJson = (completeness: Completeness) => {
     accounts: coverage.accounts,
     incomplete: coverage.incomplete,
     not_collected_seconds: coverage.notCollectedSeconds,
+    read_once_seconds: coverage.readOnceSeconds,
     read_until: coverage.collectedUntil,
     collected_since: coverage.collectedSince,
     begins_before_collection: coverage.beginsEarlier,

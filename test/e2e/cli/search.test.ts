@@ -37,7 +37,7 @@ describe('search', () => {
     expect(times).toEqual(times.toSorted().reverse());
     expect(times[0]).toMatch(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/);
     expect(lines[9]).toMatch(/^older events: --cursor \S+$/);
-    expect(lines[10]).toBe('All 3 organizations are fully collected for this time range.');
+    expect(lines[10]).toBe('All 3 organizations are fully collected for this time range, part of it read once so far.');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 
@@ -70,7 +70,7 @@ describe('search', () => {
       .split('\n')
       .map((line) => JSON.parse(line).id);
     expect(ids).toEqual(await idsOf('true'));
-    expect(stderr).toMatch(/^All 3 organizations are fully collected since \S+Z\.\n$/);
+    expect(stderr).toMatch(/^All 3 organizations are fully collected since \S+Z, part of it read once so far\.\n$/);
     expect(code).toBe(0);
   });
 

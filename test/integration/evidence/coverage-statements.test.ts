@@ -63,6 +63,10 @@ test('each source is stated once, also one where nothing happened, with what the
      values ('organization', 'a', $1, $2, $3, 'scrub', 2, 'desc', 0, $4, $4)`,
     [FILTERS, at(0), at(10), at(100)],
   );
+  await pool.query(
+    `update coverage set read_again = tstzmultirange(tstzrange($1, $2), tstzrange($3, $4)) where source_id = 'a' and pass = 0`,
+    [at(2), at(10), at(12), at(22)],
+  );
   const { build } = openBuilder(pool, signer, { coverage: stateOnce });
   await build();
   await build();
@@ -90,11 +94,16 @@ test('each source is stated once, also one where nothing happened, with what the
     holes: [{ pass: 0, range: [at(10), at(11)], reason: 'poison', attempts: 1 }],
     readings: [{ range: [at(0), at(10)], method: 'scrub', number: 2, direction: 'desc', found: 0, read_from: at(100) }],
     left_out: { ranges: 0, holes: 0, readings: 0 },
+    read_again: [
+      [at(2), at(10)],
+      [at(20), at(22)],
+    ],
   });
   expect(statements[2]).toMatchObject({ chain: '0'.repeat(64), passes: [], commits: 0 });
   await expectTrueStatements(pool, statements);
   const report = await verifyDatabase(pool, signer);
   expect(report.faults).toEqual([]);
+  expect(report.notClaimed.filter((note) => note.includes('read once'))).toHaveLength(3);
   expect(report.claims.join('\n')).toContain('3 coverage statements have the count and chain of their sources');
 });
 

@@ -269,7 +269,14 @@ test('coverage of the time searched: the organizations with uncollected time', a
   const at = (ms: number) => new Date(T0 + ms).toISOString();
   const organization = 'gappy';
   const read = await coverageOf({ organization, since: at(-50_000), before: at(50_000) });
-  expect(read).toMatchObject({ organizations: 1, incomplete: 0, gaps: [], beginsEarlier: false });
+  expect(read).toMatchObject({ organizations: 1, incomplete: 0, gaps: [], beginsEarlier: false, readOnceSeconds: 100 });
+  await database.pool.query(
+    `update coverage set read_again = tstzmultirange(tstzrange($1, $2)) where source_id = 'gappy' and pass = 0`,
+    [at(-100_000), at(10_000)],
+  );
+  expect(await coverageOf({ organization, since: at(-50_000), before: at(50_000) })).toMatchObject({
+    readOnceSeconds: 40,
+  });
   expect(read.collectedUntil).toBe('2026-01-10T00:00:50Z');
   const unread = await coverageOf({ organization, since: at(-50_000), before: at(300_000) });
   expect(unread).toMatchObject({

@@ -39,6 +39,7 @@ export const coverageStatement: StatementOf<'coverage'> = {
     },
   ],
   left_out: { ranges: 1, holes: 2, readings: 3 },
+  read_again: [['-infinity', '2026-01-05T00:00:00Z']],
 };
 
 export const dropStatement: StatementOf<'drop'> = {
@@ -79,7 +80,7 @@ export const statementTexts: readonly (readonly [Statement, string])[] = (() => 
         `"events":1,"chain":"${sha256}","commits":3,"server_time":"${at}","reads":{"count":3,"sha256":"${sha256}","after":{"count":1,"sha256":"${sha256}"}},"as_of":"${at}",` +
         `"holes":[{"pass":0,"range":["2026-01-02T00:00:00Z","2026-01-02T00:00:01Z"],"reason":"r","attempts":1,"found_at":"${at}"}],` +
         '"readings":[{"range":["-infinity","2026-01-02T00:00:00Z"],"method":"scrub","number":2,"direction":"desc","found":0,' +
-        `"read_from":"${at}","read_to":"${at}"}],"left_out":{"ranges":1,"holes":2,"readings":3}}`,
+        `"read_from":"${at}","read_to":"${at}"}],"left_out":{"ranges":1,"holes":2,"readings":3},"read_again":[["-infinity","2026-01-05T00:00:00Z"]]}`,
     ],
     [
       { type: 'change', ...common, position: 42, event_id: 'e\u00e9-1', raw_sha256: sha256, length: 71, seen_at: at },

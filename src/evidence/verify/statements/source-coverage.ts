@@ -20,6 +20,8 @@ export interface StatedCoverage {
   readonly ranges: RangeTexts;
   /** What these leave out, of the time of the bundle, or else from `wanted_since` to the end of the last one. */
   readonly gaps: RangeTexts;
+  /** What of `ranges` was not read a second time, a day or more later. Null: it is not stated. */
+  readonly read_once: RangeTexts | null;
   readonly holes: NonNullable<Coverage['holes']>;
   readonly readings: NonNullable<Coverage['readings']>;
   readonly left_out: Coverage['left_out'] | null;

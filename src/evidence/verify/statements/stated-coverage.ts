@@ -53,6 +53,8 @@ const sayWhatIsCovered = (
   if (statement.passes.every((pass) => pass.ranges.length === 0))
     report.note(`${name}: any time of it: nothing is stated as read`);
   for (const gap of gaps) report.note(`${name}: a gap ${rangeText(gap)}`);
+  for (const once of readOnce(statement, ranges))
+    report.note(`${name}: whether a second reading, a day later, finds more ${rangeText(once)}: it was read once`);
   for (const { pass, range, reason, found_at: foundAt } of holes)
     report.note(
       `${name}: a hole in ${pass === 0 ? 'the first reading' : `pass ${pass}`} ${rangeText(usOf(range))}, found at ${sameInstant(foundAt)}: ${reason}`,
@@ -62,6 +64,13 @@ const sayWhatIsCovered = (
       `${name}: what had no room in its statement: ${leftOut.ranges} ranges, ${leftOut.holes} holes, ${leftOut.readings} readings`,
     );
   sayReadings(report, name, statement);
+};
+
+/** Nothing, if the statement is of a version that did not say so. */
+const readOnce = ({ read_again: readAgain }: Coverage, ranges: readonly RangeUs[]): readonly RangeUs[] => {
+  if (readAgain === undefined) return [];
+  const again = unitedUs(readAgain.map(usOf));
+  return ranges.flatMap((range) => gapsUs(again, range));
 };
 
 const sameInstant = (instant: string): string => instantText(microsecondsOf(instant) ?? 0n);
@@ -123,6 +132,7 @@ const forPrograms = (
   chain_compared: isProven,
   ranges: textsOf(ranges),
   gaps: textsOf(gaps),
+  read_once: statement.read_again === undefined ? null : textsOf(readOnce(statement, ranges)),
   holes: statement.holes ?? [],
   readings: statement.readings ?? [],
   left_out: statement.left_out ?? null,

@@ -19,7 +19,7 @@ const SHOWN_GAPS = 5;
 /** Whether what is not there may only not be collected: the first thing to know about a result. */
 export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: number): Html => {
   const { organizations, accounts, incomplete, gaps } = coverage;
-  const notes = html`${olderNote(coverage)}${archiveNote(coverage, search)}${droppedNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}`;
+  const notes = html`${onceNote(coverage)}${olderNote(coverage)}${archiveNote(coverage, search)}${droppedNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}`;
   if (organizations + accounts === 0) {
     return html`<p class="coverage coverage-incomplete">${
       search.account !== undefined
@@ -66,6 +66,9 @@ const untilNote = ({ collectedUntil }: SearchCoverage, nowMs: number): Html | nu
   const untilMs = parseInstantMs(collectedUntil) ?? nowMs;
   return html` up to ${instantOf(collectedUntil)} (${agoText((nowMs - untilMs) / 1_000)})`;
 };
+
+const onceNote = ({ readOnceSeconds }: SearchCoverage): Html | null =>
+  readOnceSeconds === 0 ? null : html` ${spanText(readOnceSeconds)} was read once so far.`;
 
 const olderNote = ({ beginsEarlier, collectedSince }: SearchCoverage): Html | null =>
   beginsEarlier && collectedSince !== null

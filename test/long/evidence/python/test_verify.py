@@ -304,7 +304,10 @@ class Statements(Case):
             history.state_coverage(numbers=(1,), wanted_since='2025-12-01T00:00:00Z', **fields)
             return run(history.write(self.folder))
         as_of = '2026-04-01T00:00:00.5Z'
-        report = covered(holes=[hole], readings=[reading], left_out=left_out, as_of=as_of)
+        again = [['2026-01-05T00:00:00Z', '2026-04-01T00:00:00Z']]
+        report = covered(holes=[hole], readings=[reading], left_out=left_out, as_of=as_of, read_again=again)
+        self.notes(self.holds(report), 'whether a second reading, a day later, finds more from 2026-01-01T00:00:00Z to 2026-01-05T00:00:00Z: it was read once')
+        self.assertIn([['2026-01-01T00:00:00Z', '2026-01-05T00:00:00Z']], [one['read_once'] for one in report.facts['coverage']])
         self.notes(self.holds(report), r'a hole in pass 1 from 2026-01-02T00:00:00Z to 2026-01-03T00:00:00Z, found at 2026-02-01T00:00:00.500000Z: refused')
         self.notes(report, 'what had no room in its statement: 0 ranges, 7 holes, 0 readings')
         self.notes(report, 'a gap from 2025-12-01T00:00:00Z to 2026-01-01T00:00:00Z')

@@ -158,9 +158,9 @@ const changedText = (text: string, next: Next): { readonly what: string; readonl
 
 /** With a statement of each type that an ordinary log has. */
 const everyType = (): TestHistory => {
-  const { holes = [], readings = [], left_out: leftOut } = coverageStatement;
+  const { holes = [], readings = [], left_out: leftOut, read_again: again } = coverageStatement;
   const as_of = '2026-03-01T00:00:00Z';
-  const history = usualHistory().stateCoverage('o2', { as_of, holes, readings, left_out: leftOut });
+  const history = usualHistory().stateCoverage('o2', { as_of, holes, readings, left_out: leftOut, read_again: again });
   const journal = { origin: `${origin}/journal`, size: 0, root: new GrowingTree().root().toString('base64') };
   const hold = { organization_id: 'o9', account_id: null, since: null, before: null, reason: 'case', created_by: null };
   const by = { created_as: 'dba', created_at: as_of, released_by: null, released_as: null, released_at: null };

@@ -27,6 +27,7 @@ const source: CoverageSnapshot['sources'][number] = {
     read_to: at(2),
   })),
   readingCount: 100,
+  readAgain: stretches(40),
   reads: { count: 3, sha256: '11'.repeat(32), after: { count: 1, sha256: '22'.repeat(32) } },
   before: null,
 };
@@ -51,7 +52,8 @@ test('what has no room is left out, and counted', () => {
     holes: 1_000 - (statement?.holes?.length ?? 0),
     readings: 100 - (statement?.readings?.length ?? 0),
   });
-  // The newest readings stay.
+  // The newest readings stay, and the newest time that was read again.
+  expect(statement?.read_again?.at(-1)).toEqual(source.readAgain.at(-1));
   expect(statement?.readings?.at(-1)).toEqual(source.readings.at(-1));
 });
 
