@@ -42,6 +42,8 @@ const expectNone = (what: string, text: string): void => {
 
 /** Says back all that it was sent where it refuses: all of it below /echo, else the audit log of one organization. */
 const startApi = async () => {
+  const entryMs = Date.now() - 600_000;
+  const entry = { id: 'entry', action: { type: 'create', time: new Date(entryMs).toISOString() } };
   const server = createServer((request, response) => {
     const url = request.url ?? '';
     const refused =
@@ -54,9 +56,11 @@ const startApi = async () => {
       { id: 'good', name: 'Good' },
       ...(url.startsWith('/mixed') ? [{ id: 'bad', name: 'Bad' }] : []),
     ];
-    const entry = { id: 'entry', action: { type: 'create', time: new Date(Date.now() - 600_000).toISOString() } };
+    const asked = new URL(url, 'http://api').searchParams;
+    const at = (name: string) => Date.parse(asked.get(name) ?? '');
+    const entries = at('since') <= entryMs && entryMs <= at('before') ? [entry] : [];
     const isBehindTheLast = /[?&]page=[2-9]/.test(url);
-    const result = url.includes('/logs/audit') ? [entry] : isBehindTheLast ? [] : organizations;
+    const result = url.includes('/logs/audit') ? entries : isBehindTheLast ? [] : organizations;
     response.end(
       JSON.stringify(
         refused
@@ -117,7 +121,7 @@ beforeAll(async () => {
   api = await startApi();
   database = await createTestDatabase();
   broken = await createTestDatabase();
-  await broken.pool.query('drop table api_budget');
+  await broken.pool.query('drop table api_budget cascade');
   login = await createLogin(database, ['orgtrail_ingest'], secrets.password);
   directory = await mkdtemp(join(tmpdir(), 'orgtrail-secrets-'));
   cwd = join(directory, 'cwd');
