@@ -51,15 +51,19 @@ const OPERATORS_WORD =
 
 /** What a verification found, for people. */
 export const reportText = (report: Report): string => {
-  const { subject, unread, holds, isAnchored, faults, claims, notChecked, notClaimed } = report;
+  const { subject, unread, holds, isAnchored, faults, claims, notChecked, notClaimed, notCompared } = report;
   const part = (title: string, lines: readonly string[]) =>
     lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}\n`).join('')}`;
   // What an auditor has kept himself comes before what the bundle says of itself.
   const kept = faults.find(({ code }) => code === 'anchor');
   return [
-    ...[kept && `it does not hold: ${faultText(kept)}`, subject, unread, OPERATORS_WORD].map((line) =>
-      line === undefined ? '' : `${line}\n`,
-    ),
+    ...[
+      kept && `it does not hold: ${faultText(kept)}`,
+      ...notCompared.map((text) => `not compared, and not claimed: ${text}`),
+      subject,
+      unread,
+      OPERATORS_WORD,
+    ].map((line) => (line === undefined ? '' : `${line}\n`)),
     part(isAnchored ? 'holds:' : 'holds, as far as the signer is believed (unanchored):', claims),
     part('does not hold:', faults.map(faultText)),
     part('not checked:', notChecked),

@@ -185,16 +185,17 @@ const firstEntries = async (
   { origin, vkeys, common, lastNote }: Pick<Fork, 'origin' | 'vkeys' | 'common' | 'lastNote'>,
 ): Promise<NewEntry[]> => {
   const { store, generations, version, reason, by } = options;
-  const { at, generation, feedId, head, retention = null, events } = logs;
+  const { at, generation, feedId, head, retention = null, events, journal } = logs;
   // The fork itself speaks of the tree that both generations have.
   const tree = { origin, size: common.size, root: common.root.toString('base64') };
   const said = { last_note: lastNote, common_size: common.size, cause: reason, by };
   const asGenesis = { version, feed_id: feedId, vkeys: [...vkeys], retention, adopted: head, ...keysBefore(options) };
+  const old_journal = { origin: journal.origin, size: journal.size, root: journal.root.toString('base64') };
   const moment = { at, tree: { origin, size: events.size, root: events.root.toString('base64') } };
   const sources = await generations.readSources(generation);
   const organizations = await store.readOrganizations(sources);
   return [
-    forkEntry({ ...said, ...asGenesis }, { at, tree }),
+    forkEntry({ ...said, ...asGenesis, old_journal }, { at, tree }),
     ...sources.map(({ number, kind, id }, index) =>
       sourceEntry({ number, kind, id, organization_id: organizations[index] ?? null }, moment),
     ),

@@ -210,6 +210,8 @@ const fork = z.object({
   old_vkeys: z.array(z.string()).optional(),
   /** Those of them that were stolen. */
   stolen_vkeys: z.array(z.string()).optional(),
+  /** That of the generation before, as it was stored: its statements are not in this journal. */
+  old_journal: tree.optional(),
 });
 
 /** The last statement of a log that an operator has ended. */

@@ -46,8 +46,8 @@ export const verifyStored = async (
   verifyFork(report, content.statements, logs.events, policy);
   verifyKeys(report, reader, { ...logs, statements: content.statements, policy });
   const { statements } = content;
-  verifyAnchors(report, anchors, { ...logs, policy: withStatedKeys(policy, statements), statements });
-  if (anchors.length > 0) report.isAnchored = true;
+  const anchored = { ...logs, policy: withStatedKeys(policy, statements), statements };
+  if (verifyAnchors(report, anchors, anchored) > 0) report.isAnchored = true;
   sayUnanchored(report);
   verifyStoredChains(report, logs, content, chains);
   await compareColumns?.(report, logs.events.size);

@@ -75,6 +75,7 @@ class Report:
 
     def __init__(self):
         self.faults, self.count, self.notes, self.skipped, self.facts = [], {}, [], [], {}
+        self.uncompared = []
         self.anchored_to_the_end = False  # whether what was kept elsewhere covers all of both logs
         self.made = []  # claims: (text, whether it is no more than the word of the signer)
         self.causes, self.more = {}, {}  # (area, text without its position): the fault; area: faults that are not kept
@@ -95,6 +96,11 @@ class Report:
 
     def note(self, text):
         self.notes.append(text)
+
+    def not_compared(self, text):
+        """Of what an auditor kept: said before all that holds."""
+        self.note(text)
+        self.uncompared.append(text)
 
     def skip(self, text):
         """A check that was not made, since what it needs was not given."""
@@ -141,6 +147,7 @@ class Report:
     def as_text(self):
         """A line each, whatever names the bundle has in it: a terminal obeys nothing of these."""
         lines = ['It does not hold: ' + fault['text'] + self.others(fault) for fault in self.faults if fault['area'] == 'anchors'][:1]
+        lines += ['Not compared, and not claimed: ' + text for text in self.uncompared]
         lines += [self.facts['bundle']] if 'bundle' in self.facts else []
         lines += self.unread()
         lines += ["The operator's word, whatever else holds: that orgtrail was given all that Cloudflare had, and stored it. "
@@ -880,7 +887,7 @@ FORMS = {  # the fields of each type of statement; a reader leaves alone the fie
     'fork': with_optional(  # it may say what genesis says
         with_fields(last_note=text_of, common_size=count_of, cause=text_of, by=text_of),
         version=text_of, feed_id=text_of, vkeys=each(text_of), retention=maybe(text_of), adopted=count_of,
-        old_vkeys=each(text_of), stolen_vkeys=each(text_of)),
+        old_vkeys=each(text_of), stolen_vkeys=each(text_of), old_journal=TREE),
     'end': with_fields(reason=text_of, by=text_of),
     'timestamp': with_fields(anchor=text_of, token_sha256=digest, checkpoint=TREE),
     'archive': with_fields(
@@ -911,6 +918,7 @@ class Journal:
         self.held = {}  # number of a source: [(ranges, text)]: events that a hold has, if they are of this source
         self.holds = {}  # id: [the statement that added it, when it was released]
         self.changes = {}  # (position, SHA-256): the statement
+        self.named = []  # sentences on kept checkpoints of the journal before, which the fork names
 
     def read(self, index, text):
         who = 'statement %d' % (index + 1)
@@ -1790,9 +1798,8 @@ def expect_anchor(note, who, logs, keys, journal, report, kept=True):
         lost = None
         if checkpoint.origin != origin:
             theirs, ours = generation(checkpoint.origin), generation(origin)
-            if origin.endswith('/journal') and theirs < ours:  # each generation has a journal of its own
-                report.note('That generation %d goes on here: %s has %s leaves of it.' % (theirs, who, format(checkpoint.size, ',')))
-                return None
+            if origin.endswith('/journal') and theirs < ours:
+                return expect_old_journal(checkpoint, who, theirs, journal, report)
             if origin.endswith('/journal'):
                 raise Unreadable('is of generation %d, and this is generation %d' % (theirs, ours))
             is_common = theirs == ours - 1 and checkpoint.size <= (journal.fork['common_size'] if journal.fork else 0)
@@ -1803,6 +1810,23 @@ def expect_anchor(note, who, logs, keys, journal, report, kept=True):
         return checkpoint
     except Unreadable as problem:
         report.fault('anchors', '%s %s' % (who, problem))
+
+
+def expect_old_journal(checkpoint, who, theirs, journal, report):
+    """Each generation has a journal of its own: of those before there is what the fork names, and that anchors nothing of this one."""
+    old = (journal.fork or {}).get('old_journal')
+    match = ORIGIN.fullmatch(old['origin']) if old else None
+    named = int(match.group('generation')) if match else 0
+    kept = theirs, checkpoint.size
+    if not old or kept < (named, old['size']):
+        report.not_compared('That the %s statements of %s, of generation %d, belong to this history: %s.' % (
+            format(kept[1], ','), who, theirs, 'the fork names only the root of %s of generation %d' % (format(old['size'], ','), named)
+            if old else 'the fork names no journal'))
+    elif kept == (named, old['size']) and checkpoint.root == root_of(old['root']):
+        journal.named.append('%s is the journal of generation %d as the fork names it, of %s statements' % (who, theirs, format(kept[1], ',')))
+    else:
+        raise Unreadable('has %s statements of generation %d, but the fork names others, %s of generation %d: statements that were kept '
+                         '(holds, gaps) are not in this history' % (format(kept[1], ','), theirs, format(old['size'], ','), named))
 
 
 def anchors_in(bundle, logs, keys, journal, report, kept):
@@ -2205,6 +2229,8 @@ def conclude(bundle, trust, journal, events, heads, report):
         report.note('Why %s positions after those that were adopted have no event.' % format(events.late_holes, ','))
     if events.contradicted:
         report.note('That a drop was carried out: %s positions that are declared as dropped are here.' % format(events.contradicted, ','))
+    for text in journal.named:
+        report.claim(held + ['anchors'], text)
     unknown = sorted(kind for kind in journal.types if kind not in FORMS)
     if unknown:
         report.note('What statements of these types say, beyond their root: %s.' % ', '.join(unknown))

@@ -75,6 +75,8 @@ export class Report {
   readonly coverage: StatedCoverage[] = [];
   /** Sentences. */
   readonly notClaimed: string[] = [];
+  /** Those of them about what an auditor kept, which are said before all that holds. */
+  readonly notCompared: string[] = [];
   /** What was not tried, since what it takes was not given. */
   readonly notChecked: string[] = [];
   readonly #claims: Claim[] = [];
@@ -136,6 +138,12 @@ export class Report {
   /** It is not claimed. */
   note(text: string): void {
     this.notClaimed.push(onOneLine(text));
+  }
+
+  /** The same of what an auditor kept: it could not be compared. */
+  noteNotCompared(text: string): void {
+    this.note(text);
+    this.notCompared.push(onOneLine(text));
   }
 
   fault(code: FaultCode, message: string, position?: number): void {

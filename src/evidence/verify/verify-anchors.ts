@@ -70,8 +70,8 @@ export interface Anchored extends VerifiedLogs {
 
 /**
  * That each log goes on from each of its checkpoints: not smaller, and with that root at that size. Witnesses are not required of an
- * anchor; the log's own signature is. One of an earlier generation is held against what the fork says is common; one of a later
- * generation, or of another log, is a fault: this is not the log that was kept. Gives how many of them tell something of this log: a bundle
+ * anchor; the log's own signature is. One of an earlier generation is held against what the fork says is common, and says of its journal; one
+ * of a later generation, or of another log, is a fault: this is not the log that was kept. Gives how many of them tell something of this log: a bundle
  * of one source may not have the tiles for others.
  */
 export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchored: Anchored): number => {
@@ -150,6 +150,8 @@ const isOfOtherKeys = (note: Uint8Array, policy: Policy): boolean => {
 const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored: Anchored): boolean => {
   const { origin, size } = anchor;
   const log = [anchored.events, anchored.journal].find((one) => isSameLog(one.origin, origin) || one.origin === origin);
+  if (log?.log === 'journal' && generationOf(origin) < generationOf(log.origin))
+    return compareEarlierJournal(report, name, anchor, anchored);
   if (log?.listed !== undefined && !hasTilesFor(log, size)) {
     report.note(
       `that the first ${size} leaves of ${origin} are those of ${name}: this bundle of one source has not the tiles of that size`,
@@ -184,7 +186,7 @@ const hasTilesFor = (log: VerifiedLog, size: number): boolean => {
   }
 };
 
-/** Journals of two generations have nothing in common. */
+/** Journals of two generations have no statement in common. */
 const isBeginning = (log: VerifiedLog, { origin, size, root }: OpenCheckpoint): boolean =>
   (origin === log.origin || log.log === 'events') && size <= log.size && log.rootAt(size).equals(root);
 
@@ -195,15 +197,51 @@ const compareGenerations = (
   { statements }: Anchored,
   log: VerifiedLog,
 ): void => {
-  const [theirs = 0, ours = 0] = [origin, log.origin].map((text) => originOf(text)?.generation);
+  const [theirs, ours] = [generationOf(origin), generationOf(log.origin)];
   const common = statements.of('fork')[0]?.common_size ?? 0;
   if (theirs > ours) report.fault('anchor', `${name} is of generation ${theirs}, and this is generation ${ours}`);
-  else if (log.log === 'events' && theirs === ours - 1 && size <= common)
+  else if (theirs === ours - 1 && size <= common)
     report.fault('anchor', `${name} has another tree of ${size} leaves than the fork says is common: it was rewritten`);
-  else if (log.log === 'events')
+  else
     report.fault(
       'anchor',
       `${name} has ${size} leaves of generation ${theirs}, and generation ${ours} does not go on from them: behind the fork they are lost or rewritten`,
     );
-  else report.note(`that generation ${theirs} goes on here: ${name} has ${size} leaves of ${origin}`);
 };
+
+/**
+ * Of an earlier journal there is no more than what the fork names. One that it names says nothing of what is signed now, so only one that it
+ * does not have is told.
+ */
+const compareEarlierJournal = (
+  report: Report,
+  name: string,
+  { origin, size, root }: OpenCheckpoint,
+  { statements }: Anchored,
+): boolean => {
+  const old = statements.of('fork')[0]?.old_journal;
+  const [theirs, named] = [generationOf(origin), generationOf(old?.origin ?? '')];
+  if (old === undefined || theirs < named || (theirs === named && size < old.size)) {
+    const reason = old
+      ? `the fork names only the root of ${old.size} of generation ${named}`
+      : 'the fork names no journal';
+    report.noteNotCompared(
+      `that the ${size} statements of ${name}, of generation ${theirs}, belong to this history: ${reason}`,
+    );
+    return false;
+  }
+  if (theirs === named && size === old.size && Buffer.from(root).toString('base64') === old.root) {
+    report.claim(
+      ['anchor', 'journal'],
+      `${name} is the journal of generation ${theirs} as the fork names it, of ${size} statements`,
+    );
+    return false;
+  }
+  report.fault(
+    'anchor',
+    `${name} has ${size} statements of generation ${theirs}, but the fork names others, ${old.size} of generation ${named}: statements that were kept (holds, gaps) are not in this history`,
+  );
+  return true;
+};
+
+const generationOf = (origin: string): number => originOf(origin)?.generation ?? 0;

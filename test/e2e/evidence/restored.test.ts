@@ -127,6 +127,13 @@ const holdInOriginal = async (): Promise<void> => {
   });
 };
 
+/** The newest checkpoint of the first journal. */
+const journalKept = async (): Promise<string | undefined> => {
+  const kept = await readdir(join(folder, 'worm/journal/checkpoints'), { withFileTypes: true });
+  const files = kept.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name));
+  return files.toSorted().at(-1);
+};
+
 describe.each(['pg_restore', 'copy'] as const)(
   'behind a restore by %s of a backup that is older than a hold',
   (how) => {
@@ -180,6 +187,19 @@ describe.each(['pg_restore', 'copy'] as const)(
         await using _ = await startDaemonProcess({ ...env, DATABASE_URL: at(restored, login) });
         await until('generation 2 is signed', () => isTrue(restored, SIGNED));
       }
+      const [kept = '', bundle] = [await journalKept(), join(folder, 'bundle')];
+      expect(await runOrgtrail(['evidence', 'export', bundle], owner)).toMatchObject({ code: 0 });
+      const words = 'but the fork names others, .* statements that were kept \\(holds, gaps\\) are not in this history';
+      const judged = await runOrgtrail(['evidence', 'verify', bundle, '--anchor', kept], owner);
+      expect(judged.code).toBe(5);
+      expect(judged.stdout).toMatch(
+        new RegExp(`^it does not hold: ${kept} has \\d+ statements of generation 1, ${words}`),
+      );
+      const python = await execFile('python3', [join(bundle, 'verify.py'), '--anchor', kept]).catch((error) => error);
+      expect(python.code).toBe(5);
+      expect(python.stdout).toMatch(
+        new RegExp(`^It does not hold: ${kept} has \\d+ statements of generation 1, ${words}`),
+      );
       await look(restored, env, 'dropped');
       expect(await januaryIn(restored)).toBe(0);
     });

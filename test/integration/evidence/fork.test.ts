@@ -40,6 +40,13 @@ const journalOf = async (generation: number) => {
 const feedId = async () =>
   (await database.pool.query<{ id: string }>('select feed_id::text as id from feed_head')).rows[0]?.id;
 
+const storedJournal = async () =>
+  (
+    await database.pool.query(
+      `select origin, size::integer as size, encode(root, 'base64') as root from evidence_logs where name = 'journal' and generation = 1`,
+    )
+  ).rows[0];
+
 const fork = async (kept: readonly SignedCheckpoint[] = [], more: Partial<ForkOptions> = {}): Promise<Fork> => {
   const { pool } = database;
   const store = createEvidenceStore(pool, 'fork', 0);
@@ -101,6 +108,7 @@ describe('a fork', () => {
       by: 'J. Doe',
       vkeys: made.vkeys,
       tree: { origin: made.origin, size: 300 },
+      old_journal: await storedJournal(),
     });
     expect(new Set(after.signed.map(({ origin }) => origin))).toEqual(
       new Set([made.origin, made.origin.replace('events', 'journal')]),

@@ -461,6 +461,37 @@ class Statements(Case):
         self.notes(report, 'That the key of events was announced')
         self.assertNotIn('have no event', ' '.join(report.notes))
 
+    def after_journal(self, old, kept):
+        """Of generation 2, held against a kept checkpoint of a journal: (size, root)."""
+        note = bundles.checkpoint('journal', *kept)
+        bundles.ORIGIN, before = ORIGIN.replace('.1/', '.2/'), bundles.ORIGIN
+        try:
+            history, fields = History(60), {'old_journal': {'origin': ORIGIN + 'journal', 'size': old[0], 'root': bundles.b64(old[1])}} if old else {}
+            history.state('fork', 0, last_note='', common_size=0, cause='restore', by='dba', **fields)
+            history.state_genesis()
+            del history.statements[1]
+            shutil.rmtree(self.folder)
+            return run(history.write(self.folder), [note])
+        finally:
+            bundles.ORIGIN = before
+
+    def test_a_kept_journal_that_the_fork_does_not_have(self):
+        for kept, text in (((20, bytes(32)), 'has 20 statements of generation 1, but the fork names others, 19 of generation 1'), ((19, b'\1' * 32), 'has 19 statements')):
+            report = self.after_journal((19, bytes(32)), kept)
+            self.fails(report, text + '.*statements that were kept .holds, gaps. are not in this history')
+            self.assertTrue(report.as_text().startswith('It does not hold: kept 1 has '))
+
+    def test_a_kept_journal_that_the_fork_names(self):
+        report = self.holds(self.after_journal((19, bytes(32)), (19, bytes(32))))
+        self.claims(report, 'kept 1 is the journal of generation 1')
+        self.assertTrue(report.facts['unanchored'])
+
+    def test_a_kept_journal_that_is_not_compared(self):
+        for old, kept, text in (((19, bytes(32)), 18, 'the fork names only the root of 19 of generation 1'), (None, 20, 'the fork names no journal')):
+            report = self.holds(self.after_journal(old, (kept, bytes(32))))
+            self.assertRegex(report.as_text(), '^Not compared, and not claimed: That the %d statements of kept 1, of generation 1, belong to this history: %s' % (kept, text))
+            self.assertTrue(report.facts['unanchored'])
+
     def test_a_drop_of_other_numbers(self):
         history = History().standard()
         history.drop(MONTHS[0], events=233)

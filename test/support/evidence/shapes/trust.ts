@@ -101,6 +101,13 @@ const generation = (
 /** Generation 2, of 30 events: the first 20 are those of generation 1. */
 const forked = (common = 20, note = small().checkpoint('events').toString()): TestHistory =>
   grown(generation(2, note, common), 30).stateCoverage('o1');
+/** The fork names the journal of this history. */
+const afterJournal = (before: TestHistory, number = 2): TestHistory => {
+  const [origin = '', size, root = ''] = before.checkpoint('journal').toString().split('\n');
+  const old_journal = { origin, size: Number(size), root };
+  const said = { last_note: '', common_size: 0, cause: 'restore', by: 'dba', old_journal };
+  return grown(new TestHistory(number).state({ type: 'fork', ...said }), 5);
+};
 const bundled = (history: TestHistory, note: Buffer): Files => withFile(history, 'anchors/1', () => note);
 const otherFeed = (): Buffer => {
   const origin = eventsOrigin.replace('1f2e3d4c', '00000000');
@@ -212,6 +219,27 @@ export const trustShapes: readonly Shape[] = [
     ...word('lost or rewritten'),
   }),
   shape('an anchor of the journal before', forked().bundle(), { anchors: kept(small(), 'journal') }),
+  shape('an anchor of the journal before, which the fork names', afterJournal(small()).bundle(), {
+    anchors: kept(small(), 'journal'),
+  }),
+  shape('an anchor of the journal before, smaller than the fork names', afterJournal(small()).bundle(), {
+    anchors: kept(begun(), 'journal'),
+  }),
+  shape('an anchor of the journal before, larger than the fork names', afterJournal(small()).bundle(), {
+    anchors: kept(small().stateCoverage('o1'), 'journal'),
+    ...word('are not in this history'),
+  }),
+  shape('an anchor of the journal before, of another tree than the fork names', afterJournal(small()).bundle(), {
+    anchors: kept(rewritten(20, 3), 'journal'),
+    ...word('are not in this history'),
+  }),
+  shape('an anchor of a journal between, which the fork does not name', afterJournal(small(), 3).bundle(), {
+    anchors: kept(forked(), 'journal'),
+    ...word('are not in this history'),
+  }),
+  shape('an anchor of the journal before that', afterJournal(forked(), 3).bundle(), {
+    anchors: kept(small(), 'journal'),
+  }),
   shape('an anchor of the generation before, of another tree', forked().bundle(), {
     anchors: kept(rewritten(15, 3)),
     ...word('kept'),

@@ -567,6 +567,54 @@ test('a kept checkpoint that a fork does not go on from is named before all else
   ]);
 });
 
+describe('a kept checkpoint of the journal of an earlier generation', () => {
+  const journalOf = (history: TestHistory) => {
+    const [origin = '', size, root = ''] = history.checkpoint('journal').toString().split('\n');
+    return { origin, size: Number(size), root };
+  };
+  const judged = (old_journal: ReturnType<typeof journalOf> | undefined, kept: TestHistory, generation = 2) => {
+    const said = { last_note: '', common_size: 0, cause: 'restore', by: 'dba', ...(old_journal && { old_journal }) };
+    const forked = grown(new TestHistory(generation).state({ type: 'fork', ...said }), 30);
+    const report = verify(forked, { anchors: [{ name: 'kept', note: kept.checkpoint('journal') }] });
+    const [first, second] = reportText(report).split('\n');
+    return { holds: report.holds, isAnchored: report.isAnchored, first, second };
+  };
+  const longer = small().stateCoverage('o1');
+  const lost = { holds: false, second: expect.stringMatching(/^the operator's word/) };
+
+  test.each([
+    ['has more statements than the fork names', journalOf(small()), longer, 2, 4],
+    ['has as many of another tree', journalOf(small()), rewritten(20, 3), 2, 3],
+    ['is of a generation after the one that the fork names', journalOf(small()), new TestHistory(2), 3, 0],
+  ])('is a loss, and said before all else, if it %s', (_name, old, kept, generation, size) => {
+    expect(judged(old, kept, generation)).toMatchObject({
+      ...lost,
+      first: `it does not hold: kept has ${size} statements of generation ${generation - 1}, but the fork names others, 3 of generation 1: statements that were kept (holds, gaps) are not in this history`,
+    });
+  });
+
+  test('agrees if it is the one that the fork names, which proves nothing of this generation', () => {
+    expect(judged(journalOf(small()), small())).toMatchObject({ holds: true, isAnchored: false });
+  });
+
+  test.each([
+    ['has fewer statements', journalOf(longer), 2, 'the fork names only the root of 4 of generation 1'],
+    [
+      'is of a generation before that',
+      journalOf(new TestHistory(2)),
+      3,
+      'the fork names only the root of 0 of generation 2',
+    ],
+    ['meets a fork that names no journal', undefined, 2, 'the fork names no journal'],
+  ])('is said not to be compared, before all that holds, if it %s', (_name, old, generation, reason) => {
+    expect(judged(old, small(), generation)).toMatchObject({
+      holds: true,
+      isAnchored: false,
+      first: `not compared, and not claimed: that the 3 statements of kept, of generation 1, belong to this history: ${reason}`,
+    });
+  });
+});
+
 test('gaps are what ranges lack of a time', () => {
   const day = (number: number) => `2026-01-0${number}T00:00:00Z`;
   const full = (number: number) => `2026-01-0${number}T00:00:00.000000Z`;
