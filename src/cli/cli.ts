@@ -120,6 +120,13 @@ const describe = (error: unknown): { message: string; hint?: string | undefined;
       exitCode: exitCodes.unreachable,
     };
   }
+  if (error instanceof Error && 'code' in error && /^(?:ENOSPC|EDQUOT)$/.test(String(error.code))) {
+    return {
+      message: `the disk or the quota is full: ${error.message}`,
+      hint: 'make room, or write to another disk',
+      exitCode: exitCodes.usage,
+    };
+  }
   const forbidden = explainForbidden(error);
   if (forbidden !== undefined) return forbidden;
   // A bug: here the stack is what helps.
