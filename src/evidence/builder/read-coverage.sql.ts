@@ -23,8 +23,10 @@ const ofSource = (name: string): string =>
  * that has moved otherwise than the clock. What lies in the future was noted before the clock of the database went back.
  */
 const due = `
-select s.kind, s.id, s.filter_hash, s.wanted_since, s.commit_seq, e.index, latest.reads_count, latest.reads_after
+select s.kind, s.id, s.filter_hash, horizon.since as wanted_since, s.commit_seq, e.index, latest.reads_count, latest.reads_after
 from sources s
+  -- As of now: the row is of the last planning, and would show what has left the horizon since as a gap.
+  cross join lateral (select least(now(), greatest(s.wanted_since, now() - s.wanted_history)) as since) horizon
   left join evidence_coverage e on e.generation = $1 and e.source_kind = s.kind and e.source_id = s.id and e.filter_hash = s.filter_hash
   left join (select source_kind, source_id, max(index) as index, max(reads_count) as reads_count, max(reads_after) as reads_after
       from evidence_coverage where generation = $1 group by 1, 2) as latest
@@ -35,8 +37,8 @@ where (s.kind, s.filter_hash) in (select u.kind, u.hash from unnest($2::text[], 
   and (e.stated_at is null or e.index < latest.index or a.asked_at > e.stated_at and a.asked_at <= clock_timestamp()
     -- The clock went back.
     or e.stated_at > clock_timestamp() + interval '1 minute'
-    or e.stated_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000) or e.wanted_since > s.wanted_since
-    or s.wanted_since - e.wanted_since > clock_timestamp() - e.stated_at + ${HORIZON_SLACK})
+    or e.stated_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000) or e.wanted_since > horizon.since
+    or horizon.since - e.wanted_since > clock_timestamp() - e.stated_at + ${HORIZON_SLACK})
 order by a.asked_at > e.stated_at desc nulls last, e.stated_at nulls first, s.kind, s.id limit $5`;
 
 const proven = `

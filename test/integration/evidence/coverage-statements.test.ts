@@ -257,3 +257,26 @@ test('what was seen before a failover that lost it is not stated, though the log
   expect(statements.length).toBeGreaterThan(1);
   await expectTrueStatements(pool, statements);
 });
+
+test('a horizon that moves with the clock is stated as of the statement, and is no reason for another one', async () => {
+  const { pool } = database;
+  await addSources(pool, ['a']);
+  // Planned, and two seconds later read to where the horizon was by then.
+  await pool.query(
+    `update sources set wanted_since = now() - interval '120 days 2 seconds', wanted_history = interval '120 days'`,
+  );
+  const { build } = openBuilder(pool, signer, { coverage: stateOnce });
+  for (let turn = 0; turn < 3; turn += 1) await build();
+  const statements = await coverageStatements(pool);
+  expect(statements).toHaveLength(1);
+  const { rows } = await pool.query(
+    `select $1::timestamptz between wanted_since + interval '2 seconds' and now() - wanted_history as "isHorizon" from sources`,
+    [statements[0]?.wanted_since],
+  );
+  expect(rows).toEqual([{ isHorizon: true }]);
+  await pool.query(
+    `update sources set wanted_since = now() - interval '130 days', wanted_history = interval '130 days'`,
+  );
+  await build();
+  expect(await coverageStatements(pool)).toHaveLength(2);
+});
