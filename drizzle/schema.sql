@@ -5090,9 +5090,16 @@ CREATE OR REPLACE FUNCTION public.orgtrail_timeline(head oid)
  LANGUAGE plpgsql
  STABLE
 AS $function$
+declare
+  known text;
 begin
   if pg_is_in_recovery() then return null; end if;
-  return substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || head;
+  known := substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || head;
+  begin
+    return known || ' ' || (select c.system_identifier from pg_control_system() c);
+  exception when insufficient_privilege or undefined_function or feature_not_supported then
+    return known;
+  end;
 exception when others then
   return null;
 end
@@ -5206,7 +5213,7 @@ CREATE TRIGGER evidence_journal_key AFTER INSERT ON public.evidence_journal FOR 
 CREATE TRIGGER statement_is_noted AFTER INSERT ON public.evidence_journal FOR EACH ROW WHEN ((new.kind = ANY (ARRAY['coverage'::text, 'schema'::text, 'genesis'::text, 'fork'::text]))) EXECUTE FUNCTION orgtrail_note_statement();
 CREATE TRIGGER evidence_logs_ended BEFORE UPDATE ON public.evidence_logs FOR EACH ROW WHEN (((old.ended_at IS NOT NULL) AND ((new.size <> old.size) OR (new.root <> old.root) OR (new.ended_at IS DISTINCT FROM old.ended_at)))) EXECUTE FUNCTION orgtrail_keep_evidence_ended();
 CREATE TRIGGER positions_are_paced BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN ((new."position" > old."position")) EXECUTE FUNCTION orgtrail_pace_positions();
-CREATE TRIGGER timeline_is_watched BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN ((old.timeline IS DISTINCT FROM orgtrail_timeline(old.tableoid))) EXECUTE FUNCTION orgtrail_jump_positions();
+CREATE TRIGGER timeline_is_watched BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN (((old.timeline IS NULL) OR (old.timeline <> orgtrail_timeline(old.tableoid)))) EXECUTE FUNCTION orgtrail_jump_positions();
 CREATE TRIGGER forget_findings AFTER INSERT ON public.retention_drops FOR EACH ROW EXECUTE FUNCTION orgtrail_forget_findings();
 CREATE TRIGGER leases_end BEFORE INSERT OR UPDATE OF lease_until ON public.sources FOR EACH ROW WHEN ((new.lease_until > (clock_timestamp() + '01:00:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('no lease is longer than an hour');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE OF wanted_since, wanted_history ON public.sources FOR EACH ROW WHEN (((new.wanted_since > (clock_timestamp() - '00:04:00'::interval)) OR (new.wanted_history < '00:05:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('what is wanted begins five minutes ago or earlier: otherwise nothing would ever be missing');
@@ -6074,7 +6081,7 @@ comment on table feed_head is 'The last position given out, and which feed it be
 comment on column feed_head.only_row is 'There is one row.';
 comment on column feed_head.feed_id is 'Names this numbering of positions: made once, with the schema.';
 comment on column feed_head."position" is 'The last one given out.';
-comment on column feed_head.timeline is 'The timeline of the server (the first part of the names of its WAL files) and the oid of this table, as of the last position given out. When either changes, positions jump: position_jumps.';
+comment on column feed_head.timeline is 'The timeline of the server (the first part of the names of its WAL files), the oid of this table and the identifier of the server (pg_control_system), as of the last position given out. When one of them changes, positions jump: position_jumps.';
 comment on column feed_head.timeline_since is 'When timeline was last set.';
 comment on column feed_head.alive_at is 'When this row was last written under its lock, by a commit that stored events or by a daemon every few seconds. What a failover loses was given out later.';
 comment on column feed_head.paced_until is 'When all positions that were given out would have been at 20,000 in a second. It may be 25 seconds ago at the most: so many more may be given out at once.';

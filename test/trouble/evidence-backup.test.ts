@@ -2,12 +2,15 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createPool } from '../../src/postgres/pool.ts';
+import { setRetentionPolicy } from '../../src/retention/retention.sql.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import { asDaemon, prepareForDaemon } from '../support/accounts/daemon-account.ts';
 import { byWayOf } from '../support/network/tcp-proxy.ts';
 import { takeBaseBackup } from '../support/postgres/base-backup.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
+import { commit, entryText, newSource } from '../support/postgres/store-fixture.ts';
 import { type PostgresProxy, startPostgresProxy } from '../support/postgres/wire/postgres-proxy.ts';
 import { runOrgtrail } from '../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../support/process/running-daemon.ts';
@@ -33,11 +36,8 @@ beforeEach(async () => {
   await mkdir(worm);
   server = stack.use(await startCluster());
   proxy = stack.use(await startPostgresProxy(server));
-  const created = await server.createDatabase();
+  const created = await createPrepared(server);
   name = created.name;
-  await server.sql('create role orgtrail_evidence nologin');
-  await prepareForDaemon(created.url, server.url(name));
-  await server.sql('grant orgtrail_evidence to orgtrail_test_daemon');
   simulator = await startSimulator({ seed: 31, organizations: 3, entries: 600, budget: null });
   stack.defer(() => simulator.close());
   const load = setInterval(() => {
@@ -62,6 +62,15 @@ beforeEach(async () => {
 afterEach(async () => {
   await stack.disposeAsync();
 });
+
+/** Always by the same statements: on two new servers each object gets the same oid. */
+const createPrepared = async (one: PostgresCluster): Promise<{ readonly name: string; readonly url: string }> => {
+  const created = await one.createDatabase();
+  await one.sql('create role orgtrail_evidence nologin');
+  await prepareForDaemon(created.url, one.url(created.name));
+  await one.sql('grant orgtrail_evidence to orgtrail_test_daemon');
+  return created;
+};
 
 const signedOn = async (one: PostgresCluster): Promise<readonly string[]> =>
   (await one.sql(`select log || ' ' || size as signed from evidence_checkpoints`, name)).map((row) =>
@@ -145,4 +154,73 @@ test('a base backup, recovered to its end when no daemon was left, without an an
   proxy.pointTo(restored);
   await using daemon = await startDaemonProcess(env);
   await expectNoticed(restored, daemon, /evidence is forked/, before);
+});
+
+const eventsOn = async (one: PostgresCluster, database: string): Promise<readonly string[]> =>
+  (await one.sql(`select position || ' ' || id as event from audit_events order by position`, database)).map((row) =>
+    String(row['event']),
+  );
+
+/** What `pg_dump` and `pg_restore` do with the rows; those of the tests are older than the server. */
+const copyRows = async (other: PostgresCluster, database: string): Promise<void> => {
+  const tables = await server.sql(
+    `select c.oid::regclass::text as name, string_agg(quote_ident(a.attname), ', ' order by a.attnum) as columns
+     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition group by c.oid`,
+    name,
+  );
+  const file = `${server.directory}/rows`;
+  await other.sql(`truncate ${tables.map((table) => table['name']).join(', ')}`, database);
+  for (const { name: table, columns } of tables) {
+    await server.sql(`copy (select ${columns} from ${table}) to '${file}'`, name);
+    await other.sql(`set session_replication_role = replica; copy ${table} (${columns}) from '${file}'`, database);
+  }
+};
+
+test('a dump, restored on a new server where each object has the oid that it had: positions jump, and no month is dropped', async () => {
+  const old = `select count(*)::integer as old from audit_events where action_time < '2024-02-01'`;
+  const oids = `select 'feed_head'::regclass::oid as head, oid from pg_database where datname = current_database()`;
+  await using pool = Object.assign(
+    createPool(server.url(name), 2, () => {}),
+    {
+      async [Symbol.asyncDispose]() {
+        await pool.end();
+      },
+    },
+  );
+  await setRetentionPolicy(pool, 365 * 86_400_000);
+  const january = `select orgtrail_create_partitions('2024-01-01', '2024-01-02')`;
+  await pool.query(january);
+  await commit(pool, await newSource(pool, 'o'), [entryText('old', Date.UTC(2024, 0, 15))]);
+  {
+    await using _ = await startDaemonProcess(env);
+    await untilSigned(0);
+  }
+  await using other = await startCluster();
+  const restored = await createPrepared(other);
+  expect(await other.sql(oids, restored.name)).toEqual(await server.sql(oids, name));
+  await other.sql(january, restored.name);
+  await copyRows(other, restored.name);
+  const dumped = await eventsOn(server, name);
+  {
+    await using _ = await startDaemonProcess(env);
+    await until('more is stored', async () => (await eventsOn(server, name)).length > dumped.length + 20);
+  }
+  const lost = new Map((await eventsOn(server, name)).map((event) => event.split(' ') as [string, string]));
+
+  await using daemon = await startDaemonProcess({
+    ...env,
+    DATABASE_URL: asDaemon(restored.url),
+    ORGTRAIL_RETENTION: '365d',
+  });
+  await until('retention has looked', async () => /(kept|dropped) a month/.test(daemon.process.stdout()));
+  expect(await other.sql(old, restored.name)).toEqual([{ old: 1 }]);
+  expect(daemon.process.stdout()).toContain(': the database failed over or was restored; `orgtrail hold confirm`');
+  await daemon.process.waitFor('nothing is signed');
+  await until('entries are stored', async () => (await eventsOn(other, restored.name)).length > dumped.length + 20);
+  const twice = (await eventsOn(other, restored.name)).filter((event) => {
+    const [position = '', id] = event.split(' ');
+    return lost.has(position) && lost.get(position) !== id;
+  });
+  expect(twice).toEqual([]);
 });

@@ -29,11 +29,12 @@ export interface ComparedHead extends ServerHead {
 
 /**
  * Both in one statement: between two of them a standby may be promoted, or another server answer. In the way of orgtrail_timeline(), which
- * readers may not call. Rejects if the server does not show its timeline.
+ * readers may not call. Rejects if the server does not show its timeline or its identifier.
  */
 export const readComparedHead = async (pool: Pool): Promise<ComparedHead> =>
   await readHeadWith<ComparedHead>(
     pool,
     `, case when not pg_is_in_recovery()
-       then timeline = substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || tableoid end as "isCompared"`,
+       then timeline = substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || tableoid || ' ' ||
+         (select system_identifier from pg_control_system()) end as "isCompared"`,
   );

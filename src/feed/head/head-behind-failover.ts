@@ -26,7 +26,7 @@ export const headBehindFailover = async (pool: Pool, after: number): Promise<Fee
   }
 };
 
-/** A server that refuses to say its timeline has none that could be compared. */
+/** A server that refuses to say its timeline or its identifier has none that this account could compare. */
 const comparedHead = (pool: Pool): Promise<ComparedHead> =>
   readComparedHead(pool).catch(async (error: unknown) => {
     if (!isRefusal(error)) throw error;

@@ -128,6 +128,33 @@ describe('migrating', () => {
     expect(await migrateAsReplica()).toMatchObject({ state: 'current' });
   });
 
+  test.each([
+    ['of a database is no failover', '2100-01-01', 0],
+    ['of a dump that was restored on a newer server is one', '2020-01-01', 1],
+  ])('the upgrade to the identifier of the server %s', async (_, lastAtWork, jumps) => {
+    const { pool } = database;
+    await migrateUpTo(pool, ({ sql }) => sql.some((statement) => statement.includes('system_identifier')));
+    await pool.query(
+      `update feed_head set position = 5; select orgtrail_open_evidence('of.example/a', 'of.example/b')`,
+    );
+    await pool.query('update feed_head set timeline_since = $1', [lastAtWork]);
+    const old = await pool.query('select timeline from feed_head');
+    await migrateAsReplica();
+    await pool.query('select orgtrail_check_timeline()');
+    const { rows } = await pool.query(
+      `select h.timeline, (select count(*)::integer from position_jumps) as jumps, (select count(*)::integer from retention_waits) as waits,
+         (select bool_and(orgtrail_is_evidence_here(l.timeline)) from evidence_logs l) as "isEvidenceHere" from feed_head h`,
+    );
+    expect(rows).toEqual([
+      {
+        timeline: expect.stringMatching(`^${old.rows[0].timeline} [0-9]+$`),
+        jumps,
+        waits: jumps,
+        isEvidenceHere: jumps === 0,
+      },
+    ]);
+  });
+
   test('a schema that is current needs no lock: an account that only reads and holds the one of migrations stops no start', async () => {
     await migrateDatabase(database.pool, { roles: true });
     await using reader = await createLogin(database, ['orgtrail_reader']);

@@ -12,7 +12,8 @@ export const migrateUpTo = async (pool: Pool, isNext: (migration: MigrationMeta)
      create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`,
   );
   for (const { sql, hash, folderMillis } of files.slice(0, end)) {
-    for (const statement of sql) await pool.query(statement);
+    // One transaction, as some lock tables.
+    await pool.query(sql.join(';\n'));
     await pool.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
       hash,
       folderMillis,
