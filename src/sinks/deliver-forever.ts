@@ -9,8 +9,8 @@ import {
   type DeliverySizes,
   decideDelivery,
   firstSizes,
+  isLastAttempt,
   needsAnother,
-  OTHERS_UNTIL_BLAMED,
 } from './delivery-decision.ts';
 import { createOutgoing, type Outgoing, outcomeOfAll } from './outgoing.ts';
 import type { DeliveryContext, DeliveryResult, SinkConfig, SinkEvents, SinkTurn } from './ports.ts';
@@ -29,8 +29,13 @@ const READINGS_AT_LEAST = 20;
 const DATABASE_PAUSE_MS = 1_000;
 /** Before another event is tried beside one that is not taken: a receiver that it has ended is back by then. */
 const BESIDE_PAUSE_MS = 1_000;
-/** The other one is up to 2 to the power of this many events behind it. */
+/** Others that are tried, until one is taken: few if the attempt before had none that was, since the receiver may take nothing at all. */
+const OTHERS_TRIED = { most: 64, least: 4 } as const;
+/** They are up to 2 to the power of this many events behind it. */
 const MAX_DISTANCE_POWER = 12;
+/** After another one was taken: a receiver may fail at random. */
+const LAST_ATTEMPTS = 2;
+const GOLDEN_RATIO = (1 + Math.sqrt(5)) / 2;
 const MAX_REASON = 500;
 
 export interface DeliveryStop {
@@ -55,6 +60,7 @@ export const deliverForever = async (
     stop,
     sizes: firstSizes(config.batchEvents),
     refusals: 0,
+    otherAt: 0,
     checkpointAtMs: 0,
   };
   const pause = (ms: number) => context.time.sleep(ms, stop.asked).catch(() => {});
@@ -105,6 +111,8 @@ interface SinkWorker {
   checkpointAtMs: number;
   /** An event that is not taken alone, and after how many attempts at it in a row another one was. */
   suspect?: { readonly position: number; readonly othersTaken: number } | undefined;
+  /** The farthest of the others that were taken. */
+  otherAt: number;
   /** As it was claimed; undefined if the lease has not been acquired. */
   turn?: SinkTurn | undefined;
 }
@@ -239,37 +247,57 @@ const deliver = async (
   };
   // An alarm is never given up.
   const mayGiveUp = config.stream !== 'alarms';
-  const othersTaken = mayGiveUp && needsAnother(facts) ? await tryAnother(worker, begun, askedPauseMs(facts), kept) : 0;
-  const isOfSeveral = othersTaken >= OTHERS_UNTIL_BLAMED && events.length > 1;
-  const last = isOfSeveral ? await attempt(worker, outgoing, kept, true) : outcome;
+  const othersTaken = mayGiveUp && needsAnother(facts) ? await tryOthers(worker, begun, askedPauseMs(facts), kept) : 0;
+  // The receiver takes others at this moment: what failed because it was away, or by chance, is taken now.
+  let last = outcome;
+  for (let n = 0; n < LAST_ATTEMPTS && isLastAttempt({ ...facts, outcome: last, othersTaken }); n += 1) {
+    last = await attempt(worker, outgoing, kept, events.length > 1);
+  }
   return await settle(worker, begun, { ...outgoing, skipped: part.tooOld }, { ...facts, outcome: last, othersTaken });
 };
 
 /**
- * Sends one of the events behind the one that is not taken, each time another: its neighbours may be of its kind. It is sent again in its
- * turn. After how many attempts in a row the receiver took such a one.
+ * Sends events behind the one that is not taken, each alone, until one is taken, which is sent again in its turn. While there are enough, only those
+ * behind the last one that was taken count: who drops repeats takes them even if nothing new is taken. After how many attempts in a row one was.
  */
-const tryAnother = async (
+const tryOthers = async (
   worker: SinkWorker,
   { batchUntil, failures }: SinkTurn & { readonly batchUntil: number },
   askedMs: number,
   kept: KeptLease,
 ): Promise<number> => {
-  const { context, config, stop, suspect } = worker;
+  const { context, config, stop } = worker;
+  const before = worker.suspect?.position === batchUntil ? worker.suspect.othersTaken : 0;
   worker.suspect = undefined;
-  const { events } = await readEvents(worker, batchUntil, undefined, 2 ** (failures % MAX_DISTANCE_POWER));
-  const other = events.at(-1);
-  if (other === undefined) return 0;
-  await context.time
-    .sleep(Math.max(BESIDE_PAUSE_MS, askedMs), AbortSignal.any([stop.asked, kept.lost]))
-    .catch(() => {});
-  if (stop.asked.aborted) return 0;
-  const outgoing = await createOutgoing([other], config);
-  const said = await attempt(worker, outgoing, kept);
-  if (outgoing.delivery === undefined || said.kind !== 'delivered' || said.refused.length > 0) return 0;
-  const othersTaken = (suspect?.position === batchUntil ? suspect.othersTaken : 0) + 1;
-  worker.suspect = { position: batchUntil, othersTaken };
-  return othersTaken;
+  const pauseMs = Math.max(failures === 0 ? 0 : BESIDE_PAUSE_MS, askedMs);
+  await context.time.sleep(pauseMs, AbortSignal.any([stop.asked, kept.lost])).catch(() => {});
+  const most = failures === 0 || before > 0 ? OTHERS_TRIED.most : OTHERS_TRIED.least;
+  const within = Math.max(most, 2 ** Math.min(failures + 2, MAX_DISTANCE_POWER));
+  const behind = (after: number, until?: number) => readEvents(worker, after, until, within);
+  const { events: untried } = await behind(Math.max(worker.otherAt, batchUntil));
+  const isEnough = worker.otherAt <= batchUntil || untried.length >= OTHERS_TRIED.most;
+  const parts = isEnough ? [untried] : [untried, (await behind(batchUntil, worker.otherAt)).events];
+  for (const other of parts.flatMap((part) => spreadOut(part, most, batchUntil + failures))) {
+    if (stop.asked.aborted) return 0;
+    const outgoing = await createOutgoing([other], config);
+    const said = await attempt(worker, outgoing, kept);
+    if (said.kind === 'failed' && said.because === 'receiver') return 0;
+    if (outgoing.delivery === undefined || said.kind !== 'delivered' || said.refused.length > 0) continue;
+    worker.suspect = { position: batchUntil, othersTaken: before + 1 };
+    worker.otherAt = Math.max(worker.otherAt, other.position);
+    return before + 1;
+  }
+  return 0;
+};
+
+/** So many of them at most: the first, the last, and between them at distances without a period, since what is not taken may have one. */
+const spreadOut = <Item>(items: readonly Item[], most: number, seed: number): readonly Item[] => {
+  const share = items.length / most;
+  const places = Array.from({ length: most - 2 }, (_, n) =>
+    Math.floor((n + 1 + (((seed + n) * GOLDEN_RATIO) % 1)) * share),
+  );
+  const chosen = new Set([0, ...places, items.length - 1]);
+  return items.filter((_, index) => share <= 1 || chosen.has(index));
 };
 
 /** What a sink makes of it. Throws LeaseLostError if the lease has gone meanwhile. */

@@ -5,9 +5,9 @@ import type { DeliveryOutcome } from './delivery.ts';
 export const MAX_DEAD_LETTERS_IN_ROW = 10;
 /** After so many failures in a row a delivery is one event alone, and another is tried beside one that is not taken. */
 const FAILURES_UNTIL_ALONE = 3;
-/** An event that fails alone is given up once another one was taken after so many attempts at it in a row. */
-export const OTHERS_UNTIL_BLAMED = 3;
-/** After so many deliveries of the size that goes, the size that did not is retried. */
+/** An event that fails alone is given up once others were taken after so many attempts at it in a row. */
+const OTHERS_UNTIL_BLAMED = 4;
+/** After so many deliveries of the size that goes, the size that did not is retried, and an event that was given up is forgotten. */
 const DELIVERIES_UNTIL_LARGER = 20;
 /** A receiver may ask for a pause, not for a day off. */
 const MAX_PAUSE_MS = 3_600_000;
@@ -20,6 +20,8 @@ export interface DeliverySizes {
   readonly refusedSize: number | undefined;
   /** Deliveries accepted since. */
   readonly acceptedSince: number;
+  /** How an event failed that was given up a short while ago: more of its kind may follow. */
+  readonly blamedFor?: string | undefined;
 }
 
 export const firstSizes = (batchEvents: number): DeliverySizes => ({
@@ -41,7 +43,7 @@ export interface DeliveryFacts {
   readonly isIndivisible?: boolean;
   /** Of its first event. */
   readonly position?: number | undefined;
-  /** In a row: after an attempt at it alone, another event was taken. */
+  /** After so many attempts at it alone, in a row, another event was taken. */
   readonly othersTaken?: number;
   /** Failures in a row before it. */
   readonly failures: number;
@@ -84,11 +86,25 @@ const notTaken = ({ outcome, events }: DeliveryFacts): readonly DeadLetter[] | u
 export const askedPauseMs = ({ outcome }: DeliveryFacts): number =>
   Math.min(MAX_PAUSE_MS, outcome.kind === 'failed' ? (outcome.retryAfterMs ?? 0) : 0);
 
+/** What a receiver says behind the first colon may have numbers that are never the same. */
+const kindOf = (reason: string): string => reason.split(':', 1)[0] ?? '';
+
+/** It fails as an event did that was given up a short while ago. */
+const isKnownFailure = ({ outcome, sizes }: DeliveryFacts): boolean =>
+  outcome.kind === 'failed' && sizes.blamedFor === kindOf(outcome.reason);
+
 /** Whether it may be the event, or the receiver takes nothing at all: another event will tell. */
 export const needsAnother = (facts: DeliveryFacts): boolean => {
   const { outcome, failures, refusedInRow } = facts;
-  if (!isAlone(facts) || failures + 1 < FAILURES_UNTIL_ALONE || notTaken(facts) === undefined) return false;
-  return outcome.kind === 'failed' ? outcome.because !== 'receiver' : refusedInRow >= MAX_DEAD_LETTERS_IN_ROW;
+  if (!isAlone(facts) || notTaken(facts) === undefined) return false;
+  if (outcome.kind !== 'failed') return refusedInRow >= MAX_DEAD_LETTERS_IN_ROW;
+  return outcome.because !== 'receiver' && (isKnownFailure(facts) || failures + 1 >= FAILURES_UNTIL_ALONE);
+};
+
+/** Enough others were taken: it is given up unless it is taken now. */
+export const isLastAttempt = (facts: DeliveryFacts): boolean => {
+  const isSure = facts.outcome.kind !== 'failed' || isKnownFailure(facts);
+  return needsAnother(facts) && (facts.othersTaken ?? 0) >= (isSure ? 1 : OTHERS_UNTIL_BLAMED);
 };
 
 /**
@@ -97,21 +113,27 @@ export const needsAnother = (facts: DeliveryFacts): boolean => {
  * An event becomes a dead letter only by itself: refused alone, or by index beside others that were accepted, or not taken alone while others are.
  */
 export const decideDelivery = (facts: DeliveryFacts, random: number): DeliveryDecision => {
-  const { outcome, events, failures, refusedInRow, sizes, position, othersTaken = 0 } = facts;
+  const { outcome, failures, refusedInRow, sizes, position, othersTaken = 0 } = facts;
   const letters = notTaken(facts);
   if (letters === undefined) return advance(facts, outcome.kind === 'delivered' ? outcome.refused : []);
   const isFailed = outcome.kind === 'failed';
-  if (!isFailed && !isAlone(facts)) return { kind: 'split', sizes: smaller(events) };
-  if (!isFailed && refusedInRow < MAX_DEAD_LETTERS_IN_ROW) return advance(facts, letters);
+  const askedMs = askedPauseMs(facts);
+  if (!isAlone(facts) && (!isFailed || (isKnownFailure(facts) && askedMs === 0))) {
+    return { kind: 'split', sizes: smaller(facts) };
+  }
   const said = letters[0]?.reason ?? '';
-  if (othersTaken >= OTHERS_UNTIL_BLAMED) {
+  if (isLastAttempt(facts)) {
     const reason = `it alone is not taken, others are, so look at what is in it: ${said}`;
+    const blamed = isFailed ? { ...facts, sizes: { ...sizes, blamedFor: kindOf(said) } } : facts;
     return advance(
-      facts,
+      blamed,
       letters.map(({ index }) => ({ index, reason })),
     );
   }
-  const afterMs = Math.max(askedPauseMs(facts), sinkBackoffMs(failures + 1, random));
+  if (!isFailed && refusedInRow < MAX_DEAD_LETTERS_IN_ROW) return advance(facts, letters);
+  // A receiver that takes others is there: what it has not taken need not wait long.
+  const pauseMs = sinkBackoffMs(othersTaken > 0 ? othersTaken : failures + 1, random);
+  const afterMs = Math.max(askedMs, pauseMs);
   const retry = { kind: 'retry', afterMs, sizes: isFailed ? sizesAfterFailure(facts) : sizes } as const;
   if (othersTaken > 0) {
     const waits = `a dead letter after attempt ${OTHERS_UNTIL_BLAMED}, this is ${othersTaken}`;
@@ -127,11 +149,13 @@ export const decideDelivery = (facts: DeliveryFacts, random: number): DeliveryDe
  * The first retries are of the same delivery, since the receiver may know its id; but not if it was too large for the time, or if
  * a smaller one passed before. Then one event alone tells whether the receiver takes any, and those behind it are twice as many each time.
  */
-const sizesAfterFailure = ({ outcome, events, failures, sizes, batchEvents }: DeliveryFacts): DeliverySizes => {
+const sizesAfterFailure = (facts: DeliveryFacts): DeliverySizes => {
+  const { outcome, events, failures, sizes, batchEvents } = facts;
   const because = outcome.kind === 'failed' ? outcome.because : undefined;
-  if (because === 'receiver' || events === 1) return sizes;
+  if (because === 'receiver') return sizes;
+  if (events === 1) return { ...sizes, blamedFor: undefined };
   if (failures + 1 >= FAILURES_UNTIL_ALONE) return firstSizes(1);
-  return because === 'slow' || sizes.ceiling < batchEvents ? smaller(events) : sizes;
+  return because === 'slow' || sizes.ceiling < batchEvents ? smaller(facts) : sizes;
 };
 
 const everyEvent = (events: number, reason: string): DeadLetter[] =>
@@ -149,17 +173,26 @@ const advance = (facts: DeliveryFacts, deadLetters: readonly DeadLetter[]): Deli
   };
 };
 
-const smaller = (events: number): DeliverySizes => ({
+const smaller = ({ events, sizes }: DeliveryFacts): DeliverySizes => ({
+  ...sizes,
   ceiling: Math.floor(events / 2),
   refusedSize: events,
   acceptedSince: 0,
 });
 
 /** Twice as many, but not as many as were refused: for a while. Halves alone would be sent if the size is what is refused. */
-const larger = ({ sizes, batchEvents }: DeliveryFacts): DeliverySizes => {
+const larger = ({ sizes, batchEvents, othersTaken = 0 }: DeliveryFacts): DeliverySizes => {
   const ceiling = Math.min(batchEvents, sizes.ceiling * 2);
   const acceptedSince = sizes.acceptedSince + 1;
+  const isLong = acceptedSince >= DELIVERIES_UNTIL_LARGER;
+  // What failed and is taken now failed by chance: so may others.
+  const blamedFor = isLong || othersTaken > 0 ? undefined : sizes.blamedFor;
   const wait = sizes.refusedSize !== undefined && ceiling >= sizes.refusedSize;
-  if (wait && acceptedSince < DELIVERIES_UNTIL_LARGER) return { ...sizes, acceptedSince };
-  return { ceiling, refusedSize: wait ? undefined : sizes.refusedSize, acceptedSince: wait ? 0 : acceptedSince };
+  if (wait && !isLong) return { ...sizes, acceptedSince, blamedFor };
+  return {
+    ceiling,
+    refusedSize: wait ? undefined : sizes.refusedSize,
+    acceptedSince: wait ? 0 : acceptedSince,
+    blamedFor,
+  };
 };

@@ -14,6 +14,13 @@ const ENTRIES = 700;
 const BAD = 190;
 const EVENT_MS = 20;
 
+/** So many of them adjacent, or every second one: the last one is taken. */
+const FEW_ENTRIES = 201;
+const isAdjacent = (position: number): boolean => position > 100 && position <= 130;
+const isSecond = (position: number): boolean => position % 2 === 0;
+/** Requests from the first of them alone on that are refused, whatever is in them. */
+const OUT = 30;
+
 const positionsIn = (text: string): number[] =>
   [...text.matchAll(/"position":(\d+),/g)].map(([, position]) => Number(position));
 const isBad = (text: string): boolean => positionsIn(text).includes(BAD);
@@ -85,9 +92,9 @@ const onSyslog =
   };
 
 const refusing =
-  (status: number): Answer =>
+  (status: number, isRefused = isBad): Answer =>
   (text, response) => {
-    if (!isBad(text)) return true;
+    if (!isRefused(text)) return true;
     response.writeHead(status).end('blocked');
     return false;
   };
@@ -147,7 +154,7 @@ test('one event that a receiver does not take, one slow receiver, one that is aw
   const all = Array.from({ length: ENTRIES }, (_, n) => n + 1);
   for (const [name, { stored, attempts }] of Object.entries(bad)) {
     expect(inLastOrder(stored), name).toEqual(all.filter((position) => position !== BAD));
-    // Three come before their turn and again in it.
+    // Four come before their turn and again in it.
     expect([name, stored.length - ENTRIES + 1 <= 6, attempts < 60]).toEqual([name, true, true]);
   }
   expect(inLastOrder(slow.stored)).toEqual(all);
@@ -167,5 +174,55 @@ test('one event that a receiver does not take, one slow receiver, one that is aw
   ]);
   const listed = await runInProcess(['sink', 'dead-letters', 'forbidden'], world.ownerEnv);
   expect(listed.stdout).toContain('it alone is not taken');
+  expect(await daemon.stop()).toBe(143);
+});
+
+test('several events that a receiver does not take, adjacent or every second one: all others arrive, and no more is given up', async () => {
+  const some = (isRefused: (position: number) => boolean) => (text: string) => positionsIn(text).some(isRefused);
+  await using adjacent = await startHttp(refusing(403, some(isAdjacent)));
+  await using invalid = await startHttp(refusing(400, some(isAdjacent)));
+  await using second = await startHttp(refusing(403, some(isSecond)));
+  let left = OUT;
+  let isFound = false;
+  const isRefused = (text: string): boolean => {
+    const positions = positionsIn(text);
+    // In the middle of the search for the first of them, or behind it.
+    isFound ||= positions.length === 1 && isAdjacent(positions[0] ?? 0);
+    if (isFound && left > 0) {
+      left -= 1;
+      return true;
+    }
+    return positions.some(isAdjacent);
+  };
+  await using expires = await startHttp(refusing(403, isRefused));
+  const receivers = { adjacent, expires, invalid, second };
+  const sinks = Object.fromEntries(
+    Object.entries(receivers).map(([name, { port }]) => [
+      name,
+      { type: 'http', url: `http://127.0.0.1:${port}/`, gzip: false },
+    ]),
+  );
+  await using world = await openWorld({ organizations: 1, entries: FEW_ENTRIES, pageCap: FEW_ENTRIES });
+  await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_SINKS: JSON.stringify(sinks) });
+  await until('all have what they take', async () => {
+    const shown = JSON.parse((await daemon.get('/healthz')).text).sinks as { position: number }[];
+    return shown.every(({ position }) => position === FEW_ENTRIES);
+  });
+
+  const all = Array.from({ length: FEW_ENTRIES }, (_, n) => n + 1);
+  const { rows } = await world.database.pool.query<{ sink: string; position: number; reason: string }>(
+    'select sink, position::float8, reason from sink_dead_letters order by position',
+  );
+  for (const [name, { stored, attempts }] of Object.entries(receivers)) {
+    const isLetter = name === 'second' ? isSecond : isAdjacent;
+    const letters = rows.filter(({ sink }) => sink === name);
+    expect([name, letters.map(({ position }) => position)]).toEqual([name, all.filter(isLetter)]);
+    expect([name, inLastOrder(stored)]).toEqual([name, all.filter((position) => !isLetter(position))]);
+    expect([name, attempts < 8 * letters.length + OUT + 100]).toEqual([name, true]);
+    if (name !== 'invalid') {
+      for (const { reason } of letters) expect(reason).toMatch(/^it alone is not taken, others are, .*: HTTP 403: /);
+    }
+  }
+  expect(left).toBe(0);
   expect(await daemon.stop()).toBe(143);
 });
