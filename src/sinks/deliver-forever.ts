@@ -258,7 +258,7 @@ const deliver = async (
 
 /**
  * Sends events behind the one that is not taken, each alone, until one is taken, which is sent again in its turn. While there are enough, only those
- * behind the last one that was taken count: who drops repeats takes them even if nothing new is taken. After how many attempts in a row one was.
+ * behind the last one that was taken count, and not that one again: who drops repeats takes it even if nothing new is taken. After how many attempts in a row one was.
  */
 const tryOthers = async (
   worker: SinkWorker,
@@ -276,7 +276,7 @@ const tryOthers = async (
   const behind = (after: number, until?: number) => readEvents(worker, after, until, within);
   const { events: untried } = await behind(Math.max(worker.otherAt, batchUntil));
   const isEnough = worker.otherAt <= batchUntil || untried.length >= OTHERS_TRIED.most;
-  const parts = isEnough ? [untried] : [untried, (await behind(batchUntil, worker.otherAt)).events];
+  const parts = isEnough ? [untried] : [untried, (await behind(worker.otherAt - 1, worker.otherAt)).events];
   for (const other of parts.flatMap((part) => spreadOut(part, most, batchUntil + failures))) {
     if (stop.asked.aborted) return 0;
     const outgoing = await createOutgoing([other], config);
