@@ -17,6 +17,8 @@ const HOUR_MS = 3_600_000;
 const OLDEST_PLAN_MS = 300_000;
 /** A second that is read part by part has nothing that tells. */
 const LEAST_TOLD_MS = 2_000;
+/** Shorter than the real one: no fault of a world lasts for longer than five minutes. */
+const GONE_AFTER_MS = 60_000;
 
 /** One world with its processes; what happens in it is drawn from its seed. */
 export class Simulation {
@@ -32,7 +34,7 @@ export class Simulation {
     this.world = withOddity(drawWorld(dice), seed);
     this.scheduler = new VirtualScheduler(dice, this.world.startMs, tracing);
     this.checker = new Checker(this.world, this.scheduler);
-    this.database = new SimulatedDatabase(() => this.scheduler.nowMs - this.world.databaseBehindMs);
+    this.database = new SimulatedDatabase(() => this.scheduler.nowMs - this.world.databaseBehindMs, GONE_AFTER_MS);
     this.cloudflare = new SimulatedCloudflare(this.world, this.scheduler, this.checker, (asked) =>
       this.#isKnownToGoOn(asked),
     );

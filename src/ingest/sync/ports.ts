@@ -88,6 +88,9 @@ export type AccountListingEnd =
   | { readonly restMs: number; readonly emptyRestMs: number }
   | { readonly failure: string; readonly message: string; readonly restMs: number };
 
+/** Of the log of an organization that listings miss. `gone`: it has been refused for long enough. */
+export type LogNews = 'open' | 'refused' | 'gone';
+
 /** What sync needs of the store. All of it is safe to repeat. */
 export interface SyncStore {
   /** All that are wanted, in the order of a plan. */
@@ -130,8 +133,8 @@ export interface SyncStore {
   ): Promise<readonly OrganizationChange[]>;
   /** Organizations that complete listings have missed twice or more and whose audit log is to be asked now, each at growing intervals. */
   takeMissed(limit: number): Promise<readonly string[]>;
-  /** `refused` makes it gone. False if it has been listed again meanwhile, or was gone already. */
-  recordLogAnswer(organizationId: string, answer: 'open' | 'refused'): Promise<boolean>;
+  /** What is news; undefined also if it has been listed again meanwhile, or was gone already. */
+  recordLogAnswer(organizationId: string, answer: 'open' | 'refused'): Promise<LogNews | undefined>;
   withoutChildrenListed(limit: number): Promise<readonly string[]>;
   recordChildrenListed(organizationId: string): Promise<void>;
   /**

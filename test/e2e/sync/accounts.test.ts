@@ -128,9 +128,10 @@ test('accounts of an organization that is gone come to an end, and those of a cr
   world.simulator.setRefused({ kind: 'organization', id: lost.id }, true);
   const ofLost = accounts.filter(({ organizationId }) => organizationId === lost.id).map(({ id }) => id);
   for (const id of ofLost) world.simulator.removeAccount(id);
-  for (let n = 0; n < 3; n += 1) {
+  for (let n = 0; n < 4; n += 1) {
     await endPauses(world);
     await world.endRests();
+    if (n === 3) await world.ageRefusals();
     await world.setClocks(10_000 * (n + 1));
     await ended(world.env, 'sync');
   }
@@ -152,6 +153,7 @@ test('accounts of an organization that is gone come to an end, and those of a cr
       interval,
     ]);
     await world.query(`update sources set refused_since = refused_since - $1::interval`, [interval]);
+    await world.query(`update organization_changes set changed_at = changed_at - $1::interval`, [interval]);
     await world.endRests();
   };
   await pass('11 minutes');

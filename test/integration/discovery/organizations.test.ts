@@ -132,31 +132,58 @@ describe('organizations that a listing does not name', () => {
   const LIMIT = 10;
   const asked = async (limit = LIMIT) => [...(await takeMissed(database.pool, limit))].sort();
   const answer = (id: string, said: 'open' | 'refused') => recordLogAnswer(database.pool, id, said);
+  /** As if the refusals that are noted were so much older. */
+  const refusedFor = (time: string) =>
+    database.pool.query(
+      "update organization_changes set changed_at = changed_at - $1::interval where change = 'refused'",
+      [time],
+    );
   const miss = async (times: number, others: readonly string[] = ['a']) => {
     for (let time = 0; time < times; time += 1) expect(await listIds(others)).toEqual([]);
   };
 
-  test('are asked for their log after two complete listings in a row, gone once that refuses, restored when they are back', async () => {
+  test('are asked for their log after two complete listings in a row, gone once that has refused for a quarter of an hour, restored when they are back', async () => {
     await listIds(['a', 'b']);
     await miss(1);
     expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 1 });
     expect(await asked()).toEqual([]);
-    expect(await answer('b', 'refused'), 'missed once').toBe(false);
+    expect(await answer('b', 'refused'), 'missed once').toBeUndefined();
     await miss(1);
     expect(await row('b'), 'a listing alone makes none gone').toMatchObject({ state: 'active', missed_listings: 2 });
     expect(await asked()).toEqual(['b']);
-    expect(await answer('b', 'refused')).toBe(true);
-    expect(await answer('b', 'refused'), 'no news').toBe(false);
+    expect(await answer('b', 'refused')).toBe('refused');
+    await refusedFor('14 minutes');
+    expect(await answer('b', 'refused'), 'no news').toBeUndefined();
+    expect(await row('b')).toMatchObject({ state: 'refused' });
     await miss(1);
-    expect(await row('b')).toMatchObject({ state: 'gone', missed_listings: 2 });
+    expect(await asked()).toEqual(['b']);
+    await refusedFor('1 minute');
+    expect(await answer('b', 'refused')).toBe('gone');
+    expect(await answer('b', 'refused'), 'no news').toBeUndefined();
+    await miss(1);
+    expect(await row('b')).toMatchObject({ state: 'gone', missed_listings: 3 });
     expect(await asked()).toEqual([]);
     expect(await listIds(['a', 'b'])).toEqual([{ organizationId: 'b', change: 'restored' }]);
     expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 0 });
     expect((await changes()).filter((line) => line.startsWith('b'))).toEqual([
       'b appeared Name of b',
+      'b refused',
       'b gone',
       'b restored',
     ]);
+  });
+
+  test('are not gone by a moment of refusals, whether their log or the question of a listing answers in between', async () => {
+    await listIds(['a', 'b']);
+    await miss(2);
+    for (const restored of [() => recordAccess(database.pool, 'b', 'restored'), () => answer('b', 'open')]) {
+      expect(await answer('b', 'refused')).toBe('refused');
+      await refusedFor('20 minutes');
+      await restored();
+      expect(await row('b')).toMatchObject({ state: 'active' });
+      expect(await answer('b', 'refused'), 'that is the first one again').toBe('refused');
+      await recordAccess(database.pool, 'b', 'restored');
+    }
   });
 
   test('stay as they are while their log answers, which is asked at 2, 4, 8 … misses, and after a day', async () => {
@@ -166,18 +193,18 @@ describe('organizations that a listing does not name', () => {
       await miss(1);
       for (const id of await asked()) {
         askedAt.push(misses);
-        expect(await answer(id, 'open')).toBe(true);
+        expect(await answer(id, 'open')).toBe('open');
       }
     }
     expect(askedAt).toEqual([2, 4, 8, 16]);
     expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 20 });
     await database.pool.query("update organizations set log_asked_at = log_asked_at - interval '25 hours'");
     expect(await asked()).toEqual(['b']);
-    expect(await answer('b', 'open')).toBe(true);
+    expect(await answer('b', 'open')).toBe('open');
 
     // Seen once, the count starts over.
     await listIds(['a', 'b']);
-    expect(await answer('b', 'refused'), 'it has been listed since it was asked').toBe(false);
+    expect(await answer('b', 'refused'), 'it has been listed since it was asked').toBeUndefined();
     await miss(2);
     expect(await asked()).toEqual(['b']);
   });
@@ -195,7 +222,7 @@ describe('organizations that a listing does not name', () => {
     await listIds(['a', 'b']);
     await miss(8);
     expect(await asked()).toEqual(['b']);
-    expect(await answer('b', 'open')).toBe(true);
+    expect(await answer('b', 'open')).toBe('open');
     await database.pool.query("update organizations set missed_listings = 0 where id = 'b'");
     await miss(2);
     expect(await asked()).toEqual(['b']);
@@ -226,9 +253,10 @@ describe('organizations that a listing does not name', () => {
   test('are gone also where they were refused, and come back as active', async () => {
     await listIds(['a', 'b']);
     await recordAccess(database.pool, 'b', 'refused');
+    await refusedFor('15 minutes');
     await miss(2);
     expect(await asked()).toEqual(['b']);
-    expect(await answer('b', 'refused')).toBe(true);
+    expect(await answer('b', 'refused')).toBe('gone');
     expect(await row('b')).toMatchObject({ state: 'gone' });
     await listIds(['a', 'b']);
     expect(await row('b')).toMatchObject({ state: 'active' });

@@ -132,8 +132,10 @@ describe.concurrent('/metrics', () => {
     expect(await served.text('/metrics')).toContain(`orgtrail_source_lag_seconds{organization_id="${id}"}`);
     expect(parseMetrics(await served.text('/metrics')).get('orgtrail_organizations_vanished')).toBe(0);
     world.simulator.setRefused(id, true);
-    world.simulator.faults.set({ missing_organization: { count: 2 } });
+    world.simulator.faults.set({ missing_organization: { count: 3 } });
     await run.cycle();
+    await run.cycle();
+    await world.ageRefusals();
     await run.cycle();
     const text = await served.text('/metrics');
     expect(text).not.toContain(`organization_id="${id}"`);

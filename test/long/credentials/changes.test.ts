@@ -110,6 +110,8 @@ describe('an organization is gone only if no credential lists it', () => {
     await run.sync();
     world.setCredentials({ a: both.a });
     for (let listing = 0; listing < 4; listing += 1) await run.cycle();
+    await world.ageRefusals();
+    await run.cycle();
     const [, second] = world.simulator.summary().organizations;
     expect(await world.query("select id from organizations where state = 'gone'")).toEqual([{ id: second?.id }]);
   });

@@ -112,6 +112,9 @@ describe('access to an account', () => {
     // Its log is asked for only if there is time that has not been read.
     await world.setClocks(LATER_MS / 2);
     await again(world, run, 3);
+    expect(await states(world), 'refused for a moment').toEqual({ active: 72 });
+    await world.ageRefusals();
+    await again(world, run);
     expect(await states(world)).toEqual({ active: 71, gone: 1 });
     world.simulator.generate({ kind: 'account', id }, 7);
     await world.setClocks(LATER_MS);

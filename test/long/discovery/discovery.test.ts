@@ -118,7 +118,7 @@ test('a listing that is empty, while all audit logs answer: nothing is gone, all
   }
 });
 
-test('a partial listing and a log that refuses: gone after two misses, told by log, health and metric; restored when listed again', async () => {
+test('a partial listing and a log that refuses: gone a quarter of an hour after two misses, told by log, health and metric; restored when listed again', async () => {
   await using listed = await openListedWorld(2);
   const { world, front, cycle } = listed;
   const [stays = '', vanishes = ''] = idsOf(world);
@@ -131,6 +131,9 @@ test('a partial listing and a log that refuses: gone after two misses, told by l
   world.simulator.setRefused(vanishes, true);
   await cycle(run);
   expect(await changesIn(world, 'gone'), 'missed once').toEqual([]);
+  await cycle(run);
+  expect(await changesIn(world, 'gone'), 'refused for a moment').toEqual([]);
+  await world.ageRefusals();
   await cycle(run);
   expect(await changesIn(world, 'gone')).toEqual([vanishes]);
   expect(run.log()).toContain('organization gone');
@@ -173,6 +176,8 @@ test('nothing is left to pull: health is not ok, however long ago that was, and 
   listOnly(front, []);
   for (const id of idsOf(world)) world.simulator.setRefused(id, true);
   await cycle(run);
+  await cycle(run);
+  await world.ageRefusals();
   expect(await cycle(run)).toMatchObject({ sources: 0, discoveryError: undefined });
   await world.database.pool.query("update organization_changes set changed_at = changed_at - interval '3 days'");
   const { body } = await served.get('/healthz');
@@ -201,6 +206,8 @@ test('a log that fails otherwise decides nothing, and is asked again after the n
 
   listOnly(front, [stays]);
   world.simulator.setRefused(unclear, true);
+  await cycle(run);
+  await world.ageRefusals();
   await cycle(run);
   expect(await changesIn(world, 'gone')).toEqual([unclear]);
 });

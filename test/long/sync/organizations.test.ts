@@ -141,7 +141,7 @@ describe.concurrent('organizations', () => {
     await world.expectExactTruth();
   });
 
-  test('one missing from the listing is pulled on while its log answers; gone once that refuses; listed again it is restored', async () => {
+  test('one missing from the listing is pulled on while its log answers; gone a quarter of an hour after that refuses; listed again it is restored', async () => {
     await using world = await openWorld({ organizations: 1, entries: 100, ownClock: true });
     await using run = await world.open();
     const [id = ''] = idsOf(world);
@@ -164,17 +164,20 @@ describe.concurrent('organizations', () => {
     expect(run.log().split('its audit log answers'), 'once a day').toHaveLength(2);
 
     world.simulator.setRefused(id, true);
-    expect(await cycle(true), 'asked at the fourth miss').toMatchObject({ sources: 0 });
+    expect(await cycle(true), 'asked at the fourth miss').toMatchObject({ sources: 1 });
+    expect(await stateOf(world, id)).toBe('refused');
+    await world.ageRefusals();
+    expect(await cycle(true)).toMatchObject({ sources: 0 });
     expect(await stateOf(world, id)).toBe('gone');
-    expect(world.simulator.faults.fired()).toEqual({ missing_organization: 4 });
+    expect(world.simulator.faults.fired()).toEqual({ missing_organization: 5 });
 
     world.simulator.setRefused(id, false);
     expect(await cycle(false)).toMatchObject({ sources: 1, failed: [] });
-    expect(await changesOf(world, id)).toEqual(['appeared', 'gone', 'restored']);
+    expect(await changesOf(world, id)).toEqual(['appeared', 'refused', 'gone', 'restored']);
     await world.expectExactTruth();
   });
 
-  test('one that was deleted (no listing names it, and its log answers 404) is gone after the second listing', async () => {
+  test('one that was deleted (no listing names it, and its log answers 404) is gone a quarter of an hour after the second listing', async () => {
     await using world = await openWorld();
     await using run = await world.open();
     const created = await createOrganization(world, 'Short-lived');
@@ -183,8 +186,10 @@ describe.concurrent('organizations', () => {
     await fetch(`${world.simulator.baseUrl}/organizations/${created}`, { method: 'DELETE', headers });
     await run.cycle();
     expect(await stateOf(world, created)).not.toBe('gone');
+    expect(await run.cycle()).toMatchObject({ sources: 4 });
+    await world.ageRefusals();
     expect(await run.cycle()).toMatchObject({ sources: 3 });
-    expect(await changesOf(world, created)).toEqual(['appeared', 'gone']);
+    expect(await changesOf(world, created)).toEqual(['appeared', 'refused', 'gone']);
   });
 
   test('a cycle that stands alone lists again until nothing new appears', async () => {

@@ -1,13 +1,16 @@
 import type { FoundOrganization, OrganizationChange } from '../../../src/ingest/planning/source.ts';
+import type { LogNews } from '../../../src/ingest/sync/ports.ts';
 
 const MISSES_UNTIL_ASKED = 2;
 const DAY_MS = 86_400_000;
+const GONE_AFTER_MS = 900_000;
 
 interface OrganizationRow {
   readonly id: string;
   parentId: string | undefined;
   listedUnder: string | undefined;
   state: 'active' | 'refused' | 'gone';
+  refusedSinceMs: number;
   missedListings: number;
   logAskedAtMs: number | undefined;
   logOpenAtMisses: number | undefined;
@@ -42,9 +45,11 @@ export class SimulatedOrganizations {
     serverTimeMs: undefined,
   };
   readonly #nowMs: () => number;
+  readonly #goneAfterMs: number;
 
-  constructor(nowMs: () => number) {
+  constructor(nowMs: () => number, goneAfterMs = GONE_AFTER_MS) {
     this.#nowMs = nowMs;
+    this.#goneAfterMs = goneAfterMs;
   }
 
   stateOf(id: string): OrganizationRow['state'] | undefined {
@@ -100,18 +105,25 @@ export class SimulatedOrganizations {
     return due.map(({ id }) => id);
   }
 
-  recordLogAnswer(id: string, answer: 'open' | 'refused'): boolean {
+  recordLogAnswer(id: string, answer: 'open' | 'refused'): LogNews | undefined {
     const row = this.rows.get(id);
-    if (row === undefined || row.state === 'gone' || row.missedListings < MISSES_UNTIL_ASKED) return false;
-    if (answer === 'refused') row.state = 'gone';
-    else row.logOpenAtMisses = row.missedListings;
-    return true;
+    if (row === undefined || row.state === 'gone' || row.missedListings < MISSES_UNTIL_ASKED) return undefined;
+    if (answer === 'open') {
+      row.logOpenAtMisses = row.missedListings;
+      row.state = 'active';
+      return 'open';
+    }
+    if (row.state === 'active') return this.recordAccess(id, 'refused') ? 'refused' : undefined;
+    if (row.refusedSinceMs >= this.#nowMs() - this.#goneAfterMs) return undefined;
+    row.state = 'gone';
+    return 'gone';
   }
 
   recordAccess(id: string, access: 'refused' | 'restored'): boolean {
     const row = this.rows.get(id);
     if (row?.state !== (access === 'refused' ? 'active' : 'refused')) return false;
     row.state = access === 'refused' ? 'refused' : 'active';
+    if (access === 'refused') row.refusedSinceMs = this.#nowMs();
     return true;
   }
 
@@ -190,6 +202,7 @@ const newRow = (id: string): OrganizationRow => ({
   parentId: undefined,
   listedUnder: undefined,
   state: 'active',
+  refusedSinceMs: 0,
   missedListings: 0,
   logAskedAtMs: undefined,
   logOpenAtMisses: undefined,

@@ -80,9 +80,9 @@ export class SimulatedDatabase {
   /** Positions of events that were taken out by hand: readers have seen them. */
   readonly removed = new Set<number>();
 
-  constructor(nowMs: () => number) {
+  constructor(nowMs: () => number, goneAfterMs?: number) {
     this.nowMs = nowMs;
-    this.organizations = new SimulatedOrganizations(nowMs);
+    this.organizations = new SimulatedOrganizations(nowMs, goneAfterMs);
   }
 
   syncSources(): void {

@@ -101,9 +101,9 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
     takeMissed: (limit) => statement('missed', () => organizations.takeMissed(limit)),
     recordLogAnswer: (id, answer) =>
       statement('log answer', () => {
-        const counts = organizations.recordLogAnswer(id, answer);
-        if (counts && answer === 'open') checker.reached('missed organization whose log answers');
-        return counts;
+        const news = organizations.recordLogAnswer(id, answer);
+        if (news === 'open') checker.reached('missed organization whose log answers');
+        return news;
       }),
     withoutChildrenListed: (limit) => statement('without children', () => organizations.withoutChildrenListed(limit)),
     recordChildrenListed: (id) => statement('children', () => organizations.recordChildrenListed(id)),

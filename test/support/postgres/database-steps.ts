@@ -222,10 +222,13 @@ const organizationSteps = ({ pool, model: { organizations }, dice }: BothDatabas
   };
   let missed: readonly string[] = [];
   const logAnswer: Step = async () => {
+    if (dice.chance(0.5)) {
+      await pool.query("update organization_changes set changed_at = changed_at - interval '1 hour'");
+      for (const row of organizations.rows.values()) row.refusedSinceMs = 0;
+    }
     const [of, answer] = [dice.pick(missed) ?? dice.pick(ids), dice.pick(['open', 'refused'] as const)];
     const real = await recordLogAnswer(pool, of, answer);
-    const what = real && answer === 'refused' ? 'gone' : 'log answer';
-    return [what, real, organizations.recordLogAnswer(of, answer)];
+    return ['log answer', real, organizations.recordLogAnswer(of, answer)];
   };
   return [
     listing,

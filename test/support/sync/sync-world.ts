@@ -60,6 +60,8 @@ export interface SyncWorld extends AsyncDisposable {
   endRests(): Promise<void>;
   /** Lanes that rest after a failure go on resting, however long the test takes. */
   holdRests(): Promise<void>;
+  /** What is refused has been so for a quarter of an hour. */
+  ageRefusals(): Promise<void>;
   compare(): Promise<Comparison>;
   /** Complete, once each, to the byte, without a hole in the positions. */
   expectExactTruth(): Promise<Comparison>;
@@ -130,6 +132,12 @@ export const openWorld = async (
     },
     holdRests: async () => {
       await database.pool.query("update lanes set next_attempt_at = next_attempt_at + interval '1 hour'");
+    },
+    ageRefusals: async () => {
+      await database.pool.query(
+        "update organization_changes set changed_at = changed_at - interval '15 minutes' where change = 'refused'",
+      );
+      await database.pool.query("update sources set refused_since = refused_since - interval '15 minutes'");
     },
     compare,
     expectExactTruth: async () => {

@@ -6,11 +6,12 @@ import type { AccountChange, FoundAccount, SourceKey } from '../../planning/sour
 import type { AccountListingEnd, AccountsPage, DueListing } from '../ports.ts';
 import type { SourceScope } from '../stored-sources/load-sources.sql.ts';
 import type { ReadingCredential } from '../stored-sources/source-leases.sql.ts';
+import { LEFT_AFTER } from './organizations.sql.ts';
 
 /** The listing of what one credential reaches, before its key. */
 const CREDENTIAL_SCOPE = 'credential:';
 const ORGANIZATION_SCOPE = 'organization:';
-/** An account is gone once every listing that counts has reached its end so often without it, and its log refuses. */
+/** An account is gone once every listing that counts has reached its end so often without it, and its log has refused for a while. */
 const MISSES_UNTIL_GONE = 2;
 /** A listing rests for 25 hours at most: one that no process has tried for so long is of a credential or a setting of the past. */
 const LISTING_ENDS = "interval '2 days'";
@@ -328,9 +329,9 @@ export const endListing = async (
 };
 
 /**
- * Makes those gone that no listing shows any more and whose log refuses, and notes which have left although their log answers. A listing counts if
- * this process makes it, or if any has tried it lately; of an organization that is gone it never does. Where none has missed the account, its log
- * must have refused for as long: another process, whose credential lists it, may just be away.
+ * Makes those gone that no listing shows any more and whose log refuses, and was asked again after a while, and notes which have left although
+ * their log answers. A listing counts if this process makes it, or if any has tried it lately; of an organization that is gone it never does. Where
+ * none has missed the account, its log must have refused for as long: another process, whose credential lists it, may just be away.
  */
 export const takeGone = async (
   pool: Pool,
@@ -345,12 +346,13 @@ export const takeGone = async (
        from account_organizations s join account_listings l using (scope) left join organizations o on l.scope = '${ORGANIZATION_SCOPE}' || o.id
        group by s.account_id),
      unlisted as (
-       select a.id, a.left_at, a.organization_id, coalesce(s.is_missed, false) as is_missed, l.access, l.refused_since
+       select a.id, a.left_at, a.organization_id, coalesce(s.is_missed, false) as is_missed, l.access,
+         l.refused_since < l.last_attempt_at - ${LEFT_AFTER} as is_refused_again, l.refused_since < clock_timestamp() - ${LISTING_ENDS} as is_refused_long
        from accounts a join sources l on l.account_id = a.id left join shown s on s.account_id = a.id
        where a.state = 'active' and a.id <> all($4) and not coalesce(s.is_shown, false) and (s.account_id is not null or a.named_by_hand)),
      gone as (
        update accounts a set state = 'gone', left_at = null from unlisted u
-       where a.id = u.id and u.access = 'refused' and (u.is_missed or u.refused_since < clock_timestamp() - ${LISTING_ENDS})
+       where a.id = u.id and u.access = 'refused' and (u.is_missed and u.is_refused_again or u.is_refused_long)
        returning a.id),
      away as (
        update accounts a set left_at = clock_timestamp() from unlisted u

@@ -10,8 +10,8 @@ const TIMEOUT_MS = 10_000;
 type Answer = 'open' | 'refused' | undefined;
 
 /**
- * Asks the audit logs of organizations that complete listings miss again and again. Only one that refuses makes its
- * organization gone: a listing that is empty or partial by mistake must not end any pulling. Called after every complete
+ * Asks the audit logs of organizations that complete listings miss again and again. Only one that goes on
+ * refusing makes its organization gone: a listing that is empty or partial by mistake must not end any pulling. Called after every complete
  * listing, while it is still this replica's turn. Throws what made it fail, except what Cloudflare answered.
  */
 export const confirmGone = async (
@@ -24,9 +24,9 @@ export const confirmGone = async (
   if (ids.length === 0) return;
   lease.throwIfLost();
   for (const [organizationId, answer] of await askAll(context, ids, signal)) {
-    if (answer === undefined || !(await store.recordLogAnswer(organizationId, answer))) continue;
-    if (answer === 'refused') observer.organizationChanged?.({ organizationId, change: 'gone' });
-    else observer.missedButOpen?.({ organizationId });
+    const news = answer && (await store.recordLogAnswer(organizationId, answer));
+    if (news === 'open') observer.missedButOpen?.({ organizationId });
+    else if (news !== undefined) observer.organizationChanged?.({ organizationId, change: news });
   }
 };
 

@@ -8,12 +8,13 @@ import { organizations } from '../../../postgres/tables/organizations.ts';
 import { parseInstantMs } from '../../../time/instant.ts';
 import { toJsonbText } from '../../entries/entry.ts';
 import type { FoundOrganization, OrganizationChange } from '../../planning/source.ts';
+import type { LogNews } from '../ports.ts';
 
 /** From the second complete listing in a row that does not name it, the audit log of an organization is asked. */
 const MISSES_UNTIL_ASKED = 2;
 
-/** A listing that misses it for less may be a short one by mistake. */
-const LEFT_AFTER = "interval '15 minutes'";
+/** A listing that misses it for less may be a short one by mistake, and a log that refuses for less may be so as well. */
+export const LEFT_AFTER = "interval '15 minutes'";
 
 /** SQL: one of these credentials listed it last, or one that has not been used for two days: of what others list nothing is missed. */
 const LISTED_HERE = `(o.listed_by is null or o.listed_by = any($5) or not exists (select from api_budget b
@@ -146,28 +147,37 @@ export const takeMissed = async (pool: Pool, limit: number): Promise<readonly st
 };
 
 /**
- * Notes what the audit log of a missed organization answered: `refused` makes it gone. False if that does not count any
- * more, since it has been listed again, or is gone already.
+ * Notes what the audit log of a missed organization answered, and returns what is news by that: a refusal makes it `refused`, and `gone` once it has been
+ * refused for a while: for a moment any log may be. Undefined also if the answer does not count any more, since the organization has been listed
+ * again, or is gone already.
  */
 export const recordLogAnswer = async (
   pool: Pool,
   organizationId: string,
   answer: 'open' | 'refused',
-): Promise<boolean> => {
-  const { rowCount } = await pool.query(
+): Promise<LogNews | undefined> => {
+  const { rows } = await pool.query<{ news: LogNews }>(
     answer === 'open'
       ? `with before as materialized (
-           select id, left_at is null and last_seen_at < clock_timestamp() - ${LEFT_AFTER} as has_left
+           select id, state, left_at is null and last_seen_at < clock_timestamp() - ${LEFT_AFTER} as has_left
            from organizations where id = $1 and state <> 'gone' and missed_listings >= $2 for update),
-         noted as (insert into organization_changes (organization_id, change) select id, 'left' from before where has_left)
-         update organizations o set log_open_at_misses = missed_listings, left_at = case when has_left then clock_timestamp() else left_at end
-         from before where o.id = before.id`
-      : `with gone as (
-           update organizations set state = 'gone', left_at = null where id = $1 and state <> 'gone' and missed_listings >= $2 returning id)
-         insert into organization_changes (organization_id, change) select id, 'gone' from gone`,
+         noted as (
+           insert into organization_changes (organization_id, change)
+           select id, 'restored' from before where state = 'refused' union all select id, 'left' from before where has_left)
+         update organizations o set state = 'active', log_open_at_misses = missed_listings,
+           left_at = case when has_left then clock_timestamp() else left_at end
+         from before where o.id = before.id returning 'open' as news`
+      : `with news as materialized (
+           select id, case state when 'active' then 'refused' else 'gone' end as change
+           from organizations o where id = $1 and state <> 'gone' and missed_listings >= $2 and (state = 'active' or ${LEFT_AFTER} < clock_timestamp() - (
+             select max(c.changed_at) from organization_changes c where c.organization_id = o.id and c.change = 'refused'))
+           for update),
+         changed as (
+           update organizations o set state = change, left_at = case change when 'gone' then null else left_at end from news where o.id = news.id)
+         insert into organization_changes (organization_id, change) select id, change from news returning change as news`,
     [organizationId, MISSES_UNTIL_ASKED],
   );
-  return rowCount === 1;
+  return rows[0]?.news;
 };
 
 const { id, state, profileReadAt, childrenListedAt } = organizations;
