@@ -41,9 +41,9 @@ export interface SyncDaemon {
 }
 
 /**
- * At every tick one replica lists the organizations, and accounts are listed beside that; each plans what is due, and its pool works it off. A tick replaces
- * what waits in the pool, so that live comes first again, and leaves alone what is under way. Pulling never waits for the
- * listing, unless nothing is known yet; organizations that it finds are planned as soon as it has ended.
+ * At every tick, or less often if that takes too much of the budget, one replica lists the organizations, and accounts are listed beside that; at every
+ * tick each plans what is due, and its pool works it off. A tick replaces what waits in the pool, so that live comes first again, and leaves alone
+ * what is under way. Pulling never waits for the listing, unless nothing is known yet; organizations that it finds are planned as soon as it has ended.
  */
 export const createDaemon = (context: SyncContext, options: DaemonOptions): SyncDaemon => {
   const { signal, stopping, onError } = options;

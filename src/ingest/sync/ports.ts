@@ -167,7 +167,7 @@ export interface SyncStore {
   /** Accounts that no listing shows any more: gone if their logs refuse, and left if they answer. */
   takeGoneAccounts(): Promise<readonly AccountChange[]>;
   /**
-   * Takes the right to list; not `mine` while another process lists, nor for `restMs` after another one's last attempt.
+   * Takes the right to list; not `mine` while another process lists, nor for `restMs` after the last attempt, unless that was this one's and failed.
    * `serverTimeMs` is then Cloudflare's time at the last listing, if there has been one.
    */
   claimDiscovery(restMs: number): Promise<{ readonly mine: boolean; readonly serverTimeMs: number | undefined }>;

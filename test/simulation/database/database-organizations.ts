@@ -163,7 +163,8 @@ export class SimulatedOrganizations {
     const nowMs = this.#nowMs();
     const free = discovery.leaseUntilMs === undefined || discovery.leaseUntilMs <= nowMs;
     const rested = discovery.lastAttemptAtMs === undefined || discovery.lastAttemptAtMs <= nowMs - restMs;
-    if (discovery.leaseOwner !== owner && !(free && rested)) return false;
+    const goesOn = discovery.leaseUntilMs !== undefined || discovery.lastError !== undefined;
+    if (!(discovery.leaseOwner === owner && goesOn) && !(free && rested)) return false;
     discovery.leaseOwner = owner;
     discovery.leaseUntilMs = nowMs + leaseMs;
     return true;

@@ -15,7 +15,7 @@ export interface Discovered {
 }
 
 /**
- * A discovery by one replica at a time. Undefined if another one lists, or did within `restMs`: then `serverTimeMs` is
+ * A discovery by one replica at a time. No discovery if another one lists, or one did within `restMs`: then `serverTimeMs` is
  * what it learned of Cloudflare's time.
  */
 export const discoverInTurn = async (

@@ -12,7 +12,7 @@ export interface DiscoveryTurn {
 
 /**
  * Takes the right to list the organizations, so that of many replicas one does. Not given while another replica lists, nor
- * for `restMs` after the last attempt of another one: replicas tick at the same moments.
+ * for `restMs` after the last attempt: replicas tick at the same moments. Who tried last and failed may try again at once: so an outage ends.
  */
 export const claimDiscovery = async (
   pool: Pool,
@@ -23,7 +23,7 @@ export const claimDiscovery = async (
   const { rowCount } = await pool.query(
     `with free as (
        select only_row from discovery
-       where lease_owner is not distinct from $1 or (
+       where lease_owner = $1 and (lease_until is not null or last_error is not null) or (
          (lease_until is null or lease_until <= clock_timestamp())
          and (last_attempt_at is null or last_attempt_at <= clock_timestamp() - make_interval(secs => $3::float8 / 1000)))
        for update skip locked)

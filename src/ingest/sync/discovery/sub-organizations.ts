@@ -1,11 +1,12 @@
 import { ApiError } from '../../../errors.ts';
 import type { FoundOrganization } from '../../planning/source.ts';
+import { credibleNowMs } from '../planning-time.ts';
 import type { SyncContext } from '../ports.ts';
 
 /**
  * Asks for the organizations below those that are known. Cloudflare does not say whether its listing shows them unasked; as
  * soon as it has shown one, there is nothing to ask for. Else each organization is asked about once a day, `limit` of
- * them at a time. Returns how many are new: the next discovery gives them their sources, and they are asked about in turn.
+ * them at a time. Returns how many are new; they have their sources, and are asked about in turn.
  */
 export const findSubOrganizations = async (
   context: SyncContext,
@@ -39,5 +40,7 @@ export const findSubOrganizations = async (
     }
     await store.recordChildrenListed(parentId);
   }
+  // The next listing may be minutes away.
+  if (appeared > 0) await store.syncSources(await credibleNowMs(context), context.window?.sinceMs);
   return appeared;
 };
