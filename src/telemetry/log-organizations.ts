@@ -11,6 +11,7 @@ export const logOrganizations = (
   nameOf: NameOf,
 ): Pick<SyncObserver, 'discovered' | 'organizationChanged' | 'discoveryFailed'> => {
   let appeared: string[] = [];
+  let shortBefore: string | undefined;
   const named = (organizationId: string) => ({ organizationId, name: nameOf(organizationId) });
   const flush = () => {
     const ids = appeared;
@@ -24,6 +25,13 @@ export const logOrganizations = (
   return {
     discovered: (event) => {
       flush();
+      const { short } = event;
+      if (short !== undefined && short !== shortBefore)
+        logger.warn(
+          { reason: short },
+          'the listing of organizations is not complete; what it does not name is not missed',
+        );
+      shortBefore = short;
       logger.debug(event, 'organizations listed');
     },
     discoveryFailed: ({ error }) => {

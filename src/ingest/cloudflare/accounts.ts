@@ -8,7 +8,7 @@ import { pathSegment } from './wire/request.ts';
 export interface AccountsApi {
   /**
    * GET /accounts: what the credential reaches, each account once. The listing is by page numbers, which shift when an account goes meanwhile: the
-   * total, which every page says, tells how far to go back.
+   * total, which every page says, tells how far to go back. A page as full as was asked for is not the last one, whatever the total is.
    */
   list(signal: AbortSignal, from?: string): AsyncGenerator<AccountsPage, void, void>;
   /** The accounts of an organization, by page token. */
@@ -81,9 +81,9 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
         at = placeBehind(at, result.length, totalCount);
         stale = accounts.length > 0 || at.page <= before.page ? 0 : stale + 1;
         const named = from === undefined ? seen.size : at.received;
-        const isEnd = totalCount !== undefined && at.received >= totalCount;
-        const complete = totalCount === undefined ? result.length === 0 : isEnd && named >= totalCount;
-        const isLast = isEnd || result.length === 0 || stale === MAX_STALE_PAGES;
+        const isCounted = totalCount !== undefined && at.received >= totalCount;
+        const isLast = (isCounted && result.length < PAGE_SIZE) || result.length === 0 || stale === MAX_STALE_PAGES;
+        const complete = isLast && (totalCount === undefined ? result.length === 0 : isCounted && named >= totalCount);
         yield { accounts, next: isLast ? undefined : JSON.stringify(at), total: totalCount, complete };
         if (isLast) return;
       }

@@ -13,14 +13,13 @@ export interface Envelope {
   readonly totalCount: number | undefined;
 }
 
+const count = z.number().optional().catch(undefined);
 const schema = z.object({
   success: z.unknown().optional(),
   errors: z.unknown().optional(),
   error: z.unknown().optional(),
   result: z.unknown().optional(),
-  result_info: z
-    .object({ next_page_token: z.string().nullish(), total_count: z.number().optional().catch(undefined) })
-    .nullish(),
+  result_info: z.object({ next_page_token: z.string().nullish(), total_count: count, total_size: count }).nullish(),
 });
 
 /**
@@ -48,6 +47,10 @@ function readEnvelope(text: string, path: string): Envelope {
   if (!envelope.success) throw new ApiError('unreadable', `GET ${path}: the response has no envelope of Cloudflare's`);
   const fault = faultIn(envelope.data);
   if (fault !== undefined) throw new ApiError('unreadable', `GET ${path}: the response ${fault}`);
-  const nextPageToken = envelope.data.result_info?.next_page_token || undefined;
-  return { result: envelope.data.result, nextPageToken, totalCount: envelope.data.result_info?.total_count };
+  const { next_page_token, total_count, total_size } = envelope.data.result_info ?? {};
+  return {
+    result: envelope.data.result,
+    nextPageToken: next_page_token || undefined,
+    totalCount: total_count ?? total_size,
+  };
 }

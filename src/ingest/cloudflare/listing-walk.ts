@@ -17,20 +17,24 @@ export interface Listing {
 /** Ten million items: no list is that long, a walk that goes on is a walk in a circle. */
 export const MAX_PAGES = 10_000;
 
-/** The items of all pages, or of those from a token on; `next` is the token of the page that follows. Each request differs from all before it by its token, or the walk ends with ApiError `unreadable`. */
+/** The items of all pages, or of those from a token on; `next` is the token of the page that follows, `total` how many items the listing counts. Each request differs from all before it by its token, or the walk ends with ApiError `unreadable`. */
 export async function* walkByToken(
   client: CloudflareClient,
   listing: Listing,
   from?: string,
-): AsyncGenerator<{ readonly items: readonly unknown[]; readonly next: string | undefined }, void, void> {
+): AsyncGenerator<
+  { readonly items: readonly unknown[]; readonly next: string | undefined; readonly total: number | undefined },
+  void,
+  void
+> {
   const { path, filters } = listing;
   const seenTokens = new Set<string>();
   let token = from;
   for (let page = 0; page < MAX_PAGES; page += 1) {
     // A token does not carry the filters (so Cloudflare's documentation): they are sent again with each.
     const more: Parameter[] = token === undefined ? [] : [['page_token', token]];
-    const { result, nextPageToken } = await getItems(client, listing, [...filters, ...more]);
-    yield { items: result, next: nextPageToken };
+    const { result, nextPageToken, totalCount } = await getItems(client, listing, [...filters, ...more]);
+    yield { items: result, next: nextPageToken, total: totalCount };
     if (nextPageToken === undefined) return;
     if (seenTokens.has(nextPageToken)) throw new ApiError('unreadable', `GET ${path}: a page token came twice`);
     seenTokens.add(nextPageToken);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ApiError } from '../../errors.ts';
+import { PartialListingError } from '../sync/discovery/partial-listing.ts';
 import type { CloudflareClient } from './client.ts';
 import { getEnvelope } from './envelope.ts';
 import { isUsableId, type Parameter, walkByToken } from './listing-walk.ts';
@@ -36,6 +37,8 @@ export interface ListOptions {
   readonly ids?: readonly string[] | undefined;
   /** Only those directly below this one. */
   readonly parentId?: string | undefined;
+  /** It ends with PartialListingError if it counts more than it has named. */
+  readonly mustBeWhole?: boolean | undefined;
   /** 1 to 1,000; Cloudflare's own default is 10. */
   readonly pageSize?: number | undefined;
 }
@@ -65,20 +68,26 @@ export function createOrganizationsApi(
   client: CloudflareClient,
   { onUnreadable = () => {} }: OrganizationsHooks = {},
 ): OrganizationsApi {
-  async function* list({ signal, ids = [], parentId, pageSize = MAX_PAGE_SIZE }: ListOptions) {
+  async function* list({ signal, ids = [], parentId, pageSize = MAX_PAGE_SIZE, mustBeWhole = false }: ListOptions) {
     const seenIds = new Set<string>();
+    let counted = 0;
     for (const idFilter of chunks(ids, MAX_IDS)) {
       const filters: Parameter[] = [['page_size', String(pageSize)]];
       for (const id of idFilter) filters.push(['id', id]);
       if (parentId !== undefined) filters.push(['parent.id', parentId]);
-      for await (const { items } of walkByToken(client, {
+      for await (const { items, total = 0 } of walkByToken(client, {
         endpoint: 'organizations',
         path: '/organizations',
         filters,
         signal,
       })) {
         yield readNew(items, seenIds, onUnreadable);
+        counted = total;
       }
+    }
+    if (mustBeWhole && counted > seenIds.size) {
+      const short = `GET /organizations: the listing named ${seenIds.size} of ${counted} that it counts`;
+      throw new PartialListingError(new ApiError('unreadable', short));
     }
   }
 

@@ -29,7 +29,7 @@ import type { WindowLimit } from './window-limit.ts';
 export interface ListingFilter {
   readonly ids?: readonly string[] | undefined;
   readonly parentId?: string;
-  /** What is missing in it counts: it ends with PartialListingError if a credential that may show more has not been listed. */
+  /** What is missing in it counts: it ends with PartialListingError if it counts more than it names, or a credential that may show more has not been listed. */
   readonly mustBeWhole?: boolean;
 }
 
@@ -196,7 +196,8 @@ export interface NearRetention {
 
 /** What happens while syncing, for logs, metrics and progress. Must not throw and must not wait. */
 export interface SyncObserver {
-  discovered?(event: { readonly organizations: number; readonly complete: boolean }): void;
+  /** `short`: why it may lack some, whatever it has named. */
+  discovered?(event: { readonly organizations: number; readonly complete: boolean; readonly short?: string }): void;
   organizationChanged?(event: OrganizationChange): void;
   accountChanged?(event: AccountChange): void;
   /** The listings of accounts that were due have been walked: of so many `accounts` that are known now, `appeared` are new or restored. */

@@ -108,7 +108,10 @@ function listingPage({ registry, faults, occasion }: ListingRequest, slice: Slic
   if (missing !== undefined) page.splice(missing % page.length, 1);
   return successReply(
     page.map((organization) => registry.view(organization)),
-    { ...(next === undefined ? {} : { next_page_token: encodeToken({ f: filters, n: next }) }), total_size: totalSize },
+    {
+      ...(next === undefined ? {} : { next_page_token: encodeToken({ f: filters, n: next }) }),
+      total_size: missing === undefined ? totalSize : totalSize - 1,
+    },
   );
 }
 

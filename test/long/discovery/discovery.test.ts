@@ -167,6 +167,24 @@ test('a partial listing and a log that refuses: gone a quarter of an hour after 
   await world.expectExactTruth();
 });
 
+test('a listing that counts more than it names: what it does not name is not missed, and the log says so once', async () => {
+  await using world = await openWorld({ organizations: 6, subOrganizations: false });
+  await using run = await world.open();
+  await using served = await serve(run);
+  await run.cycle();
+  world.simulator.faults.set({ partial_listing: { firstOrganizations: 4, countsAll: true } });
+  for (let times = 0; times < 3; times += 1)
+    expect(await run.cycle()).toMatchObject({ sources: 6, discoveryError: undefined });
+  const { rows } = await world.database.pool.query('select from organizations where missed_listings > 0');
+  expect(rows).toEqual([]);
+  expect(run.log().match(/the listing of organizations is not complete/g)).toHaveLength(1);
+  expect(run.log()).toContain('named 2 of 6');
+  expect(await served.get('/healthz')).toMatchObject({ body: { discovery: { state: 'ok', last_error: null } } });
+  world.simulator.faults.set({ partial_listing: { firstOrganizations: 4 } });
+  await run.cycle();
+  expect((await world.database.pool.query('select from organizations where missed_listings > 0')).rowCount).toBe(4);
+});
+
 test('nothing is left to pull: health is not ok, however long ago that was, and says what there was', async () => {
   await using listed = await openListedWorld(3);
   const { world, front, cycle } = listed;

@@ -209,6 +209,14 @@ test('many new organizations of one listing are one line, few have a line each',
   ]);
 });
 
+test('a listing that is short is told once for each change', () => {
+  const { observer, warnings } = logged();
+  const listed = (short?: string) =>
+    observer.discovered?.({ organizations: 1, complete: short === undefined, ...(short !== undefined && { short }) });
+  for (const short of ['1 of 2', '1 of 2', '1 of 3', undefined, '1 of 3']) listed(short);
+  expect(warnings().map(({ reason }) => reason)).toEqual(['1 of 2', '1 of 3', '1 of 3']);
+});
+
 test('what appeared before a listing failed is still logged', () => {
   const { observer, warnings } = logged('info');
   observer.organizationChanged?.({ organizationId: 'a', change: 'appeared' });

@@ -223,14 +223,20 @@ const listWithEach = async function* (
   let answered = 0;
   for (const access of asked) {
     try {
-      for await (const page of access.api.listOrganizations(filter, signal)) yield shownTo(access, page, facts);
+      for await (const page of access.api.listOrganizations({ ...filter, mustBeWhole }, signal))
+        yield shownTo(access, page, facts);
       answered += 1;
       refusals.answered(access, LISTING);
     } catch (error) {
       if (!(error instanceof ApiError) || signal.aborted) throw error;
+      failed.push({ access, error });
+      if (error instanceof PartialListingError) {
+        answered += 1;
+        refusals.answered(access, LISTING);
+        continue;
+      }
       if (isBroken(error)) refusals.broken(access, error);
       else if (isRefusal(error)) refusals.refused(access, LISTING, error);
-      failed.push({ access, error });
       // The token of an account, say, never may.
       if (!isRefusal(error) || facts.readsOrganizations(access.name)) onListingFailed(access.name, error);
     }

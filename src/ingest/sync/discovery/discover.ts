@@ -52,15 +52,15 @@ export const discover = async (
   const { store, observer } = context;
   const recorder = createRecorder(context, lease);
   try {
-    let complete = false;
+    let whole: Whole = { complete: false };
     const listed = await listIfAllowed(context, async () => {
-      complete = await listOrganizations(context, recorder, lease, signal);
+      whole = await listOrganizations(context, recorder, lease, signal);
     });
     const { ids, appeared } = recorder;
     // Without a listing, too, all sources have what is in force.
     if (!listed) await store.syncSources(await credibleNowMs(context), context.window?.sinceMs);
     await store.recordDiscovery({ organizations: ids.size, serverTimeMs: knownNowMs(context) });
-    observer.discovered?.({ organizations: ids.size, complete });
+    observer.discovered?.({ organizations: ids.size, ...whole });
     return { appeared: appeared() };
   } catch (error) {
     if (signal.aborted || error instanceof LeaseLostError) throw error;
@@ -70,18 +70,23 @@ export const discover = async (
   }
 };
 
-/** True if the listing has named all there are. */
+/** Whether a listing has named all there are; `short`: why not, if that is unusual. */
+interface Whole {
+  readonly complete: boolean;
+  readonly short?: string;
+}
+
 const listOrganizations = async (
   context: SyncContext,
   recorder: Recorder,
   lease: Lease,
   signal: AbortSignal,
-): Promise<boolean> => {
+): Promise<Whole> => {
   const { api, organizationIds, organizationListing } = context;
   organizationListing.requests = 0;
   if (organizationIds !== undefined) {
     await discoverByName(context, organizationIds, recorder, lease, signal);
-    return false;
+    return { complete: false };
   }
   try {
     for await (const page of api.listOrganizations({ mustBeWhole: true }, signal)) {
@@ -90,13 +95,13 @@ const listOrganizations = async (
     }
     organizationListing.organizations = recorder.ids.size;
   } catch (error) {
-    // What one credential does not list at the moment is not missed because another one lists something.
-    if (error instanceof PartialListingError) return false;
+    // What it does not name, or one credential does not list at the moment, is not missed because something is listed.
+    if (error instanceof PartialListingError) return { complete: false, short: error.message };
     throw error;
   }
   await recorder.end();
   await confirmGone(context, signal, lease);
-  return true;
+  return { complete: true };
 };
 
 /** A credential that may not list organizations is asked so seldom, if only accounts are read. */

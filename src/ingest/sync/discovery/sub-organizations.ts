@@ -25,7 +25,7 @@ export const findSubOrganizations = async (
       appeared += changes.filter((change) => change.change === 'appeared').length;
     };
     try {
-      for await (const found of api.listOrganizations({ parentId }, signal)) {
+      for await (const found of api.listOrganizations({ parentId, mustBeWhole: true }, signal)) {
         for (const { id } of found) ids.add(id);
         await record(found, false);
       }

@@ -12,7 +12,7 @@ interface Served {
   /** On a page at most, whatever is asked for. */
   readonly pageSize?: number;
   /** What is said of all pages together; null: nothing. */
-  readonly total?: number | null;
+  readonly total?: number | 'that of the page' | null;
   /** Whatever page is asked for, the first one comes. */
   readonly ignoresPage?: boolean;
 }
@@ -34,7 +34,9 @@ const listing = (...served: readonly Served[]): RequestListener => {
     const page = ignoresPage ? 1 : Number(query.get('page'));
     const size = Math.min(pageSize, Number(query.get('per_page')));
     const result = ids.slice((page - 1) * size, page * size).map((id) => ({ id }));
-    const counts = { page, per_page: size, count: result.length, ...(total !== null && { total_count: total }) };
+    const { length: count } = result;
+    const total_count = total === 'that of the page' ? count : (total ?? undefined);
+    const counts = { page, per_page: size, count, total_count };
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ success: true, errors: [], messages: [], result, result_info: counts }));
   };
@@ -76,6 +78,36 @@ describe('GET /accounts', () => {
     const pages = await walk(server);
     expect(idsOf(pages)).toEqual(ids);
     expect(pages.at(-1)).toMatchObject({ accounts: [], complete: true });
+  });
+
+  it.each([
+    [240, 'that of the page'],
+    [240, 0],
+    [240, 50],
+    [100, 100],
+  ] as const)(
+    'a full page is not believed to be the last one: %i accounts, and a total of %s',
+    async (count, total) => {
+      const ids = idsFrom(0, count);
+      await using server = await startHttpServer(listing({ ids, total }));
+      const pages = await walk(server);
+      expect(idsOf(pages)).toEqual(ids);
+      expect(pages.at(-1)).toMatchObject({ next: undefined, complete: true });
+      expect(server.requests.length).toBeLessThanOrEqual(Math.ceil(count / 50) + 2);
+    },
+  );
+
+  it('is complete also if all come at once, on whatever page', async () => {
+    const ids = idsFrom(0, 120);
+    await using server = await startHttpServer((_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(
+        JSON.stringify({ success: true, result: ids.map((id) => ({ id })), result_info: { total_count: 120 } }),
+      );
+    });
+    const pages = await walk(server);
+    expect(idsOf(pages)).toEqual(ids);
+    expect(pages.at(-1)?.complete).toBe(true);
   });
 
   it.each([

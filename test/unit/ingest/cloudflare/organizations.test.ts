@@ -6,6 +6,7 @@ import {
   type Organization,
   type OrganizationsApi,
 } from '../../../../src/ingest/cloudflare/organizations.ts';
+import { PartialListingError } from '../../../../src/ingest/sync/discovery/partial-listing.ts';
 import { answer, type LocalServer, startHttpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient } from './test-client.ts';
 
@@ -68,6 +69,27 @@ describe('list', () => {
     await using test = createTestClient(server.baseUrl);
     expect(await apiErrorOf(idsOf(createOrganizationsApi(test.client)))).toMatchObject({ failure: 'unreadable' });
     expect(server.requests).toHaveLength(3);
+  });
+
+  it('says that it was short, after all its pages, if it counts more and must be whole', async () => {
+    const listed = (key: string, count: number) =>
+      answer(200, { success: true, result: [{ id: 'a' }, { id: 'a' }, { id: 'b' }], result_info: { [key]: count } });
+    await using server = await startHttpServer(
+      listed('total_size', 40),
+      listed('total_size', 40),
+      listed('total_count', 3),
+      listed('total_size', 2),
+    );
+    await using test = createTestClient(server.baseUrl);
+    const api = createOrganizationsApi(test.client);
+    expect(await idsOf(api), 'that does not count here').toEqual([['a', 'b']]);
+    const pages = api.list({ signal, mustBeWhole: true });
+    expect((await pages.next()).value).toHaveLength(2);
+    const short = await pages.next().catch((error: unknown) => error);
+    expect(short).toBeInstanceOf(PartialListingError);
+    expect(short).toMatchObject({ failure: 'unreadable', message: expect.stringContaining('2 of 40') });
+    await expect(idsOf(api, { mustBeWhole: true })).rejects.toBeInstanceOf(PartialListingError);
+    expect(await idsOf(api, { mustBeWhole: true })).toEqual([['a', 'b']]);
   });
 
   it('skips and reports what has no id', async () => {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { ApiError } from '../../../../src/errors.ts';
 import type { FoundOrganization, OrganizationChange } from '../../../../src/ingest/planning/source.ts';
 import { discover, discoverInTurn } from '../../../../src/ingest/sync/discovery/discover.ts';
+import { PartialListingError } from '../../../../src/ingest/sync/discovery/partial-listing.ts';
 import type { AuditApi, SyncContext, SyncStore } from '../../../../src/ingest/sync/ports.ts';
 
 const newListing = () => ({
@@ -100,6 +101,16 @@ test('each page is stored and has its sources before the next is asked for; only
     'complete a b c',
     'done',
   ]);
+});
+
+test('a listing that says that it was short counts no misses, and is none that failed', async () => {
+  const short = new PartialListingError(new ApiError('unreadable', '1 of 2'));
+  const { steps, run } = noting({ listOrganizations: pages(() => steps, ['a'], short) });
+  const discovered: object[] = [];
+  const observer = { discovered: (event: object) => discovered.push(event) };
+  expect(await run({ observer })).toEqual({ appeared: 1 });
+  expect(steps).toEqual(['ask 1', 'page a', 'sources', 'ask 2', 'done']);
+  expect(discovered).toEqual([{ organizations: 1, complete: false, short: '1 of 2' }]);
 });
 
 test('a listing that breaks on a page keeps what its earlier pages named, and counts no misses', async () => {
