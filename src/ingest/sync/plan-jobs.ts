@@ -30,7 +30,7 @@ export const planJobs = async (
   toTheEnd: boolean,
   remembered = new RememberedSources(),
 ): Promise<JobPlan> => {
-  const sources = await sourcesOfPlan(context, time, remembered, toTheEnd);
+  const sources = kindsInTurn(await sourcesOfPlan(context, time, remembered, toTheEnd));
   const { nowMs } = time;
   const policies = planPolicies(context, nowMs, {
     untilMs: context.window?.untilMs,
@@ -45,6 +45,22 @@ export const planJobs = async (
   const due = [...new Map(jobs.map(({ source }) => [keyOf(source), source])).values()];
   context.observer.jobsPlanned?.({ sources: sources.length, due, nearRetention });
   return { sources: sources.length, jobs };
+};
+
+/**
+ * Those that were never read come first, and of these the kinds take turns, counted from the first source that was read of each: else a few
+ * organizations would wait for the first reading of all accounts.
+ */
+const kindsInTurn = (sources: readonly PlannedSource[]): readonly PlannedSource[] => {
+  const kinds = Map.groupBy(sources, ({ kind }) => kind);
+  if (kinds.size < 2) return sources;
+  const isNew = ({ readUntilMs }: PlannedSource): boolean => readUntilMs === Number.NEGATIVE_INFINITY;
+  const turns = [...kinds.values()].flatMap((group) => {
+    const unread = group.filter(isNew);
+    return unread.map((source, n) => ({ source, turn: group.length - unread.length + n }));
+  });
+  turns.sort((a, b) => a.turn - b.turn);
+  return [...turns.map(({ source }) => source), ...sources.filter((source) => !isNew(source))];
 };
 
 type PolicyOf = (source: Pick<SourceKey, 'kind'>) => PlanPolicy;

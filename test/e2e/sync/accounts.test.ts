@@ -208,7 +208,7 @@ test('two daemons with credentials of different users, each by the name default,
   await world.expectExactTruth();
 });
 
-test('20 organizations and 240 accounts at a budget of 200: the first account log is asked for within a minute of requests, whatever a reader locks', async () => {
+test('20 organizations and 240 accounts at a budget of 200: the first account log is asked for within a minute of requests, and those of all organizations soon, whatever a reader locks', async () => {
   await using world = await openWorld(
     { organizations: 20, accounts: 12, entries: 400, accountEntries: 400 },
     { ORGTRAIL_API_BUDGET: '200' },
@@ -226,6 +226,12 @@ test('20 organizations and 240 accounts at a budget of 200: the first account lo
   await until('a log of an account is asked for', async () => asked() >= 0);
   // A burst of 20, and one in 1.7 s.
   expect(asked()).toBeLessThan(20 + 60 / 1.7);
+  const logs = () => world.simulator.requests().filter(({ path }) => path.includes('/logs/audit'));
+  const organizations = () =>
+    new Set(logs().flatMap(({ path }) => /\/organizations\/(\w+)\/logs/.exec(path)?.[1] ?? []));
+  // Every other one of the sources that are read first, with two requests or so for each.
+  await until('the organizations are asked', async () => organizations().size === 20 || logs().length > 100);
+  expect(organizations().size).toBe(20);
   daemon.child.kill('SIGKILL');
   reader.release(true);
 });

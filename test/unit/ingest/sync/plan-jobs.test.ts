@@ -31,7 +31,7 @@ const planned = async (
   sources: readonly SourceState[],
   toTheEnd = false,
   widestMs?: number,
-  more: Partial<Pick<SyncContext, 'budgets' | 'intervals'>> = {},
+  more: Partial<Pick<SyncContext, 'budgets' | 'intervals' | 'kinds'>> = {},
 ) => {
   const context = {
     store: { loadFewSources: async () => sources },
@@ -56,6 +56,31 @@ test('a tick hands out no more live tails than the live share lasts for, while o
   const jobs = await planned([...overdue, withHistory]);
   expect(jobs.filter((job) => job.startsWith('live'))).toHaveLength(21);
   expect(jobs).toContain('backfill history');
+});
+
+test('of sources that were never asked, the kinds take turns, and they come before the others', async () => {
+  const kinds = ['account', 'organization'].map((kind) => ({
+    kind,
+    filters: [],
+    filterHash: 'none',
+    horizonMs: () => HORIZON_MS,
+  }));
+  const never = (kind: string, count: number) =>
+    Array.from({ length: count }, (_, n) => read(`${kind}${n}`, 0, { kind, coverage: [], eventRate: undefined }));
+  const unread = [...never('account', 30), ...never('organization', 3)];
+  const asked = overdue.slice(0, 2).map((source) => ({ ...source, kind: 'account' }));
+  const inTurn = ['account0', 'organization0', 'account1', 'organization1', 'account2', 'organization2', 'account3'];
+  const behind = ['organization0', 'organization1', 'account0', 'organization2', 'account1'];
+  for (const toTheEnd of [false, true]) {
+    for (const [sources, expected] of [
+      [unread, inTurn],
+      [[...unread, ...asked], behind],
+    ] as const) {
+      const jobs = await planned(sources, toTheEnd, undefined, { kinds });
+      const live = jobs.filter((job) => job.startsWith('live'));
+      expect(live.slice(0, expected.length), `${toTheEnd}`).toEqual(expected.map((id) => `live ${id}`));
+    }
+  }
 });
 
 test('what the limit leaves out does not come back by another lane', async () => {
