@@ -19,7 +19,14 @@ const schema = z.object({
   errors: z.unknown().optional(),
   error: z.unknown().optional(),
   result: z.unknown().optional(),
-  result_info: z.object({ next_page_token: z.string().nullish(), total_count: count, total_size: count }).nullish(),
+  result_info: z
+    .object({
+      errors: z.unknown().optional(),
+      next_page_token: z.string().nullish(),
+      total_count: count,
+      total_size: count,
+    })
+    .nullish(),
 });
 
 /**

@@ -17,6 +17,7 @@ const envelopeSchema = z.looseObject({
   result: z.array(z.unknown()).nullish(),
   result_info: z
     .looseObject({
+      errors: z.unknown().optional(),
       count: z.union([z.string(), z.number()]).nullish(),
       cursor: z.string().nullish(),
       cursors: z.looseObject({ after: z.string().nullish() }).nullish(),
@@ -52,7 +53,10 @@ export const readEnvelope = (text: string, entriesReadBefore = 0): PageEnvelope 
     throw new UnreadablePageError(`the envelope is not as documented: ${fault?.path.join('.')} ${fault?.message}`);
   }
   const { success, result, result_info: info, messages } = envelope.data;
-  const fault = faultIn(envelope.data);
+  const { cursor: _, cursors: __, ...counts } = info ?? {};
+  const told = textIn({ ...envelope.data, success: null, result: null, result_info: counts });
+  const fault =
+    faultIn(envelope.data) ?? (partWords.test(told) ? `says that it is a part: ${excerpt(told)}` : undefined);
   if (success === false || (fault !== undefined && (result?.length ?? 0) + entriesReadBefore === 0))
     throw new UnreadablePageError(`the body ${fault}`);
   // Not Number(count): it takes an empty text for 0, and the window would count as read.
@@ -63,26 +67,31 @@ export const readEnvelope = (text: string, entriesReadBefore = 0): PageEnvelope 
     nextCursor: readCursor(info?.cursor || info?.cursors?.after),
     count: readCount(info?.count),
     fault,
-    isPartial: partialWords.test(textIn(messages)),
+    isPartial: doubtfulWords.test(textIn(messages)),
   };
 };
 
 /** Why an envelope is not that of a success. Undefined: it is. Used for listings as well. */
-export const faultIn = (envelope: { success?: unknown; errors?: unknown; error?: unknown }): string | undefined => {
-  const { success, errors, error } = envelope;
+export const faultIn = (envelope: {
+  readonly success?: unknown;
+  readonly errors?: unknown;
+  readonly error?: unknown;
+  readonly result_info?: { readonly errors?: unknown } | null | undefined;
+}): string | undefined => {
+  const { success, errors, error, result_info: info } = envelope;
   if (success !== true) return success === undefined ? 'has no success: true' : `says success: ${String(success)}`;
-  const named = isNothing(errors) ? error : errors;
+  const named = [errors, error, info?.errors].find((each) => !isNothing(each));
   return isNothing(named) ? undefined : `says success: true and names an error: ${excerpt(textIn(named))}`;
 };
 
-/** The texts of a value, and of what it holds. Not further down: JSON may be nested by the thousand. */
+/** The texts of a value and of what it holds, and the names of what is true. Not further down: JSON may be nested by the thousand. */
 const textIn = (value: unknown, levels = 4): string =>
   typeof value !== 'object' || value === null
     ? String(value ?? '')
     : levels === 0
       ? ''
-      : Object.values(value)
-          .map((each) => textIn(each, levels - 1))
+      : Object.entries(value)
+          .map(([name, each]) => (each === true ? name : textIn(each, levels - 1)))
           .join(' ');
 
 const isNothing = (value: unknown): boolean =>
@@ -91,9 +100,10 @@ const isNothing = (value: unknown): boolean =>
   value === '' ||
   (typeof value === 'object' && Object.keys(value).length === 0);
 
-/** Of an answer that has only some of what was asked for. */
-const partialWords =
-  /partial|\bparts?\b|incomplete|truncat|limit|shard|time[d]?[ -]?out|degraded|unavailable|omitted|missing|some results/i;
+/** Of an answer that says that it has only some of what was asked for, wherever it says so. */
+const partWords = /partial|incomplete|truncat|timed[ -]?out|some results|some entries/i;
+/** Of messages that may say so. */
+const doubtfulWords = /\bparts?\b|limit|shard|time[ -]?out|degraded|unavailable|omitted|missing/i;
 
 /** Undefined for what is no number of entries: it then says nothing. */
 const readCount = (count: string | number | null | undefined): number | undefined => {

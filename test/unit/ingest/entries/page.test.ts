@@ -115,6 +115,10 @@ describe('readPage', () => {
     expect(readPageBody(of('a', 'b', 'c')).fingerprint).toBe('3 a c');
     expect(readPage(body([plain('a'), plain('b')])).fingerprint).toBe('2 a b');
     expect(readPageBody(of()).fingerprint).toBeUndefined();
+    const nameless = (n: number) => body([`{"n":${n},"text":"${'x'.repeat(2_000)}"}`]);
+    expect(readPage(nameless(1)).fingerprint, 'without an id, by their texts').toBe(readPage(nameless(1)).fingerprint);
+    expect(readPage(nameless(1)).fingerprint).not.toBe(readPage(nameless(2)).fingerprint);
+    expect(readPage(nameless(1)).fingerprint?.length).toBeLessThan(1_100);
   });
 
   it.each([
@@ -144,12 +148,34 @@ describe('readPage', () => {
     ]);
   });
 
-  it('notes messages that speak of a part or a limit', () => {
+  it('notes messages that may speak of a part or a limit', () => {
     const isPartial = (messages: unknown) =>
       readPage(JSON.stringify({ success: true, messages, result: [] })).isPartial === true;
-    for (const said of ['partial result', 'results truncated', 'one shard timed out', 'limit reached', 'incomplete'])
+    for (const said of ['shard 3 is away', 'time-out', 'limit reached', 'degraded'])
       expect([isPartial([{ message: said }]), isPartial([said]), isPartial(said)], said).toEqual([true, true, true]);
     expect(isPartial(['ok'])).toBe(false);
+  });
+
+  it.each([
+    ['a message', { messages: [{ message: 'partial result: shard 3 of 3 timed out' }] }],
+    ['a message of its own', { message: 'some results are not available' }],
+    ['a flag', { result_info: { count: 1, partial: true } }],
+    ['a warning', { warnings: ['The list was truncated.'] }],
+    ['errors where the count is', { result_info: { count: 1, errors: [{ code: 7000 }] } }],
+  ])('does not believe an answer that says that it is a part: %s', (_, more) => {
+    const body = (result: string) =>
+      `${JSON.stringify({ success: true, errors: [], ...more }).slice(0, -1)},"result":[${result}]}`;
+    const entry = plain('a');
+    expect([readPage(body(entry)), readPageBody(bodyOf(body(entry)))].map(({ fault }) => fault)).toEqual([
+      expect.stringMatching(/part|error/),
+      expect.stringMatching(/part|error/),
+    ]);
+    expect(() => readPage(body(''))).toThrow();
+  });
+
+  it('does not take a cursor for words', () => {
+    const info = { cursor: 'partial', cursors: { after: 'truncated' }, partial: false };
+    expect(readPage(JSON.stringify({ success: true, result: [], result_info: info })).fault).toBeUndefined();
   });
 
   it('follows the cursor of a page without a result that says it has no entries', () => {
