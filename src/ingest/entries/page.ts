@@ -98,7 +98,7 @@ export const readPageBody = (body: PageBody, { fastPath = true } = {}): Page => 
     entries: rows.firsts.length,
     timesMs,
     ...readResultInfo(plain),
-    fingerprint: fingerprintOf(rows.firsts.length, idAt(rows, 0), idAt(rows, rows.firsts.length - 1)),
+    fingerprint: fingerprintOf(rows.firsts.length, (row) => idAt(rows, row) ?? textAt(rows, row)),
     get entriesText() {
       if (isReleased) throw new Error('a page that was given back is read');
       return body.bytes.toString('utf8', start, end);
@@ -134,7 +134,10 @@ export const readPage = (text: string, validUtf8 = true): Page => {
     count,
     fault,
     isPartial: isPartial || undefined,
-    fingerprint: fingerprintOf(readings.length, readings[0]?.id, readings.at(-1)?.id),
+    fingerprint: fingerprintOf(readings.length, (index) => {
+      const { start, end } = array.elements[index] as ElementSpan;
+      return readings[index]?.id ?? text.slice(start, end);
+    }),
     entriesText: text.slice(array.start, array.end),
     sizeBytes: array.end - array.start,
     ...(plain ? { kind: 'json' } : { kind: 'careful', validUtf8 }),
@@ -210,14 +213,19 @@ const readResultInfo = ({ envelopeText, rows }: PlainPage): Omit<PageFacts, 'ent
   return { nextCursor, count, fault, isPartial: isPartial || undefined };
 };
 
-/** It is kept with the walk. */
-const MAX_FINGERPRINT = 1_024;
-
-/** No two pages of a walk have as many entries, and the same ones first and last. */
-const fingerprintOf = (entries: number, first: string | undefined, last: string | undefined): string | undefined =>
-  first === undefined || last === undefined || first.length + last.length > MAX_FINGERPRINT
+/** No two pages of a walk have as many entries, and the same ones first and last. It is kept with the walk. */
+const fingerprintOf = (entries: number, idOrText: (index: number) => string | Buffer): string | undefined =>
+  entries === 0
     ? undefined
-    : `${entries} ${first} ${last}`;
+    : [0, entries - 1].reduce((all, index) => `${all} ${shortly(idOrText(index))}`, String(entries));
+
+/** Of a longer one, so much from both ends together. */
+const MOST_TOLD = 500;
+
+const shortly = (told: string | Buffer): string =>
+  told.length <= MOST_TOLD
+    ? String(told)
+    : `${told.length} ${told.slice(0, MOST_TOLD / 2)}…${told.slice(-MOST_TOLD / 2)}`;
 
 const idsInOrder = (rows: PageRows): readonly (string | undefined)[] => rows.firsts.map((_, row) => idAt(rows, row));
 

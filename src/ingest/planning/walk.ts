@@ -66,7 +66,7 @@ export interface Walk {
    * or more before this. */
   readonly readAtMs: number;
   readonly cursor: string | undefined;
-  /** A cursor of before, replaced when `pages` is a power of two: one that comes again closes a cycle of any length (Brent). */
+  /** A cursor of before, replaced when `filledPages` is a power of two: one that comes again closes a cycle of any length (Brent). */
   readonly savedCursor: string | undefined;
   /** What told that page apart, and how often it has come again: pages that do so under fresh cursors are a cycle as well. */
   readonly savedPage?: string | undefined;
@@ -74,6 +74,9 @@ export interface Walk {
   /** Pages committed, empty ones in a row, and entries. */
   readonly pages: number;
   readonly emptyPages: number;
+  /** Pages with entries; undefined: version 0.2 began it. Entries have come behind an empty page. */
+  readonly filledPages?: number;
+  readonly hasEmptyPage?: boolean;
   readonly entries: number;
   /** Of these, how many have a time within the claim. */
   readonly claimEntries: number;
@@ -171,6 +174,7 @@ export const startWalk = (lane: Lane, claim: Range, options: WalkOptions): Walk 
     repeats: 0,
     pages: 0,
     emptyPages: 0,
+    filledPages: 0,
     entries: 0,
     claimEntries: 0,
     lastPageEntries: 0,
@@ -229,7 +233,9 @@ export const afterPage = (before: Walk, page: PageFacts, suspectedFromEntries: n
     return { kind: 'broken', walk, fault: 'page_repeated' };
   }
   if (walk.emptyPages >= MAX_EMPTY_PAGES) return afterEnd({ ...walk, cursor: nextCursor }, suspectedFromEntries);
-  const saved = isPowerOfTwo(walk.pages) ? { savedCursor: nextCursor, savedPage: page.fingerprint, repeats: 0 } : {};
+  // Cycles of nothing but empty pages have ended before.
+  const isSaved = page.entries > 0 && isPowerOfTwo(walk.filledPages ?? 0);
+  const saved = isSaved ? { savedCursor: nextCursor, savedPage: page.fingerprint, repeats: 0 } : {};
   return { kind: 'next', walk: { ...walk, ...saved, cursor: nextCursor } };
 };
 
@@ -243,8 +249,8 @@ export const afterEnd = (walk: Walk, suspectedFromEntries: number): Exclude<Walk
   const order = orderOf(walk);
   const found: Readonly<Record<Exclude<Doubt, 'failure'>, boolean>> = {
     size: mayBeCut(lastPageEntries, pageLimit, suspectedFromEntries),
-    // A cursor that is dead may be answered with nothing.
-    cursor: cursor !== undefined || (lastPageEntries === 0 && pages > 1),
+    // A cursor that is dead may be answered with nothing, and so may one page of many.
+    cursor: cursor !== undefined || (lastPageEntries === 0 && pages > 1) || walk.hasEmptyPage === true,
     order: order !== undefined && order !== walk.direction,
     window: outside > 0,
     message: walk.isPartial,
@@ -277,6 +283,7 @@ export const claimForPass = ({ claim, readAtMs }: Pick<Walk, 'claim' | 'readAtMs
 
 const withPage = (walk: Walk, page: PageFacts): Walk => {
   const { fromMs, toMs } = requestWindow(walk);
+  const { filledPages = walk.pages - walk.emptyPages } = walk;
   let { oldestMs, newestMs, claimEntries, inside = 0, outside, firstMs, lastMs, mostUpMs, mostDownMs } = walk;
   // An entry whose time cannot be read may be of any.
   inside += page.entries - page.timesMs.length;
@@ -319,6 +326,8 @@ const withPage = (walk: Walk, page: PageFacts): Walk => {
     repeats: isRepeated ? walk.repeats + 1 : walk.repeats,
     pages: walk.pages + 1,
     emptyPages: page.entries === 0 ? walk.emptyPages + 1 : 0,
+    filledPages: filledPages + (page.entries === 0 ? 0 : 1),
+    hasEmptyPage: walk.hasEmptyPage === true || (walk.emptyPages > 0 && page.entries > 0),
     entries: walk.entries + page.entries,
     lastPageEntries: page.entries,
     countedInAll: differs ? countInAll(walk.countedInAll, page.count) : walk.countedInAll,

@@ -159,6 +159,12 @@ describe('afterPage', () => {
     ],
     ['an empty page behind a cursor is doubtful', 'doubtful', walkWith({ cursor: 'a', pages: 2 }), page([])],
     [
+      'the end of a walk with an empty page between others is doubtful',
+      'doubtful',
+      afterPage(walkWith({ cursor: 'a', pages: 1, emptyPages: 0 }), page([], { nextCursor: 'b' }), 1_000).walk,
+      page(times(5)),
+    ],
+    [
       'the page that was kept, under a fresh cursor, is a fault',
       'page_repeated',
       walkWith({ cursor: 'a', savedPage: '5 a e' }),
@@ -216,6 +222,19 @@ describe('afterPage', () => {
     const second = afterPage(first, page(times(2), { servedAtMs: READ_AT_MS + 60_000 }), LARGEST).walk;
     expect(second.readAtMs).toBe(READ_AT_MS - 7_000);
     expect(afterPage(begun, page([], { servedAtMs: READ_AT_MS + 1 }), LARGEST).walk.readAtMs).toBe(READ_AT_MS);
+  });
+});
+
+describe('a page that comes again', () => {
+  it.each([1, 2, 3, 4])('behind %s empty pages each time, under fresh cursors, is a fault', (empty) => {
+    let walk = begun;
+    for (let pages = 1; pages < 60; pages += 1) {
+      const facts = pages % (empty + 1) === 0 ? page(times(5), { fingerprint: '5 a e' }) : page([]);
+      const step = afterPage(walk, { ...facts, nextCursor: `c${pages}` }, LARGEST);
+      if (step.kind === 'broken') return expect(step.fault).toBe('page_repeated');
+      walk = step.walk;
+    }
+    expect.unreachable('it goes on');
   });
 });
 
