@@ -45,7 +45,8 @@ export const besideOf = (walk: Walk): readonly ProofQuestion[] => {
   const { fromMs, toMs } = requestWindow(walk);
   const { oldestMs = toMs, newestMs = fromMs } = walk;
   return [
-    { window: { fromMs, toMs: Math.floor(oldestMs / 1_000) * 1_000 }, ...otherWay(walk) },
+    // A full second would bring what is at it, if bounds are inclusive.
+    { window: { fromMs, toMs: Math.min(Math.floor(oldestMs / 1_000) * 1_000, oldestMs - 1) }, ...otherWay(walk) },
     { window: { fromMs: nextFullSecond(newestMs + 1), toMs }, ...otherWay(walk) },
   ].filter(({ window }) => !isEmpty(window));
 };

@@ -47,6 +47,9 @@ export interface DoubtfulWalk {
   readonly lastIds: ReadonlySet<string> | undefined;
 }
 
+/** An answer to a question has no more pages than twice those of what it is about, and so many. */
+const MORE_PAGES = 20;
+
 /** In a turn of the daemon: what comes is stored, but for a page that is held, which need not go to the database if it comes again. */
 export const prove = async (turn: Turn, doubtful: DoubtfulWalk, heldPage?: HeldPage): Promise<boolean> =>
   await proveWith(proverOf(turn, heldPage), doubtful);
@@ -170,6 +173,7 @@ const ask = async (
     page.release?.();
     if (isNew && !takesNew) return undefined;
     const step = afterPage(walk, page, prover.suspectedFrom);
+    if (walk.pages > MORE_PAGES + 2 * about.pages) return undefined;
     if (step.kind === 'next') walk = step.walk;
     else {
       return {
