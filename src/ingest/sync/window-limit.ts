@@ -1,7 +1,7 @@
 import type { Time } from '../../time/clock.ts';
 import { intersect, isEmpty, type Range } from '../planning/coverage.ts';
 import { keyOf, type SourceKey } from '../planning/source.ts';
-import { MAX_EMPTY_PAGES, type Walk } from '../planning/walk.ts';
+import { MAX_EMPTY_PAGES, requestWindow, type Walk } from '../planning/walk.ts';
 
 /** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
 const REMEMBERED_MS = 600_000;
@@ -11,6 +11,8 @@ const NARROWEST_LIMIT_MS = 60_000;
 const MIN_TIMEOUT_MS = 2_500;
 const TIMEOUT_FACTOR = 4;
 const PART_TIMEOUT_MS = 5_000;
+/** Of a window, what may lie before its first entry. */
+const SHORT_REST = 0.01;
 
 /**
  * What this process has seen the API serve: if windows wider than any that it has served were refused, no source tries as wide a one
@@ -22,6 +24,8 @@ export class WindowLimit {
   #slowestMs = 0;
   #largestPage = 0;
   #shownMs = 0;
+  /** The widest window that was answered with an entry. */
+  #widestMs = 0;
   readonly #endless = new Set<string>();
   /** The narrowest for a while. */
   #suspected: { readonly source: string; readonly range: Range; readonly atMs: number } | undefined;
@@ -41,9 +45,12 @@ export class WindowLimit {
     return this.#largestPage;
   }
 
-  /** The widest window that was answered with entries more than half of it apart: as wide a one that is answered with nothing may be believed. */
+  /**
+   * Entries have come from so far before the end of a window: no wider one is believed to be empty, nor to have been shown as a whole. What is
+   * left of the widest that had entries is nothing if it is short.
+   */
   get shownMs(): number {
-    return this.#shownMs;
+    return this.#shownMs >= (1 - SHORT_REST) * this.#widestMs ? this.#widestMs : this.#shownMs;
   }
 
   /** Whether the last entry of this source is known to have empty pages without end behind it. */
@@ -52,10 +59,13 @@ export class WindowLimit {
   }
 
   /** A walk of this source has been read to its end. */
-  ended(source: SourceKey, { claim, oldestMs, newestMs, emptyPages }: Walk): void {
-    if (oldestMs !== undefined && emptyPages >= MAX_EMPTY_PAGES) this.#endless.add(keyOf(source));
-    if (oldestMs === undefined || newestMs === undefined) return;
-    if (newestMs - oldestMs > widthOf(claim) / 2) this.#shownMs = Math.max(this.#shownMs, widthOf(claim));
+  ended(source: SourceKey, walk: Walk): void {
+    const { oldestMs, emptyPages } = walk;
+    if (oldestMs === undefined) return;
+    if (emptyPages >= MAX_EMPTY_PAGES) this.#endless.add(keyOf(source));
+    const { fromMs, toMs } = requestWindow(walk);
+    this.#widestMs = Math.max(this.#widestMs, toMs - fromMs);
+    this.#shownMs = Math.max(this.#shownMs, toMs - oldestMs);
   }
 
   /** How long to wait for a part of a second that could not be read as a whole: its source's live tail waits as long. */
@@ -88,15 +98,20 @@ export class WindowLimit {
     // Of windows as wide, the first: the next ones overlap it in part, until one is clear of it.
     if (isOld || widthOf(range) < widthOf(before.range)) this.#suspected = { source, range, atMs };
     if (isOld || (before.source === source && !isEmpty(intersect(before.range, range)))) return;
-    this.#refused = { widthMs: Math.max(widthOf(before.range), widthOf(range)), atMs };
+    const widthMs = Math.max(widthOf(before.range), widthOf(range));
+    this.#refused = { widthMs: Math.min(this.#limit() ?? widthMs, widthMs), atMs };
   }
 
   /** What is still worth trying: half of what was refused, or what has been served. Undefined if nothing speaks against any width. */
   get widestMs(): number | undefined {
-    if (this.#refused === undefined) return undefined;
-    const { widthMs, atMs } = this.#refused;
-    const counts = widthMs > this.#servedMs && this.#time.nowMs() - atMs < REMEMBERED_MS;
-    return counts ? Math.max(NARROWEST_LIMIT_MS, this.#servedMs, widthMs / 2) : undefined;
+    const refusedMs = this.#limit();
+    return refusedMs && Math.max(NARROWEST_LIMIT_MS, this.#servedMs, refusedMs / 2);
+  }
+
+  /** The width that has been refused for a while; undefined if wider ones have been served. */
+  #limit(): number | undefined {
+    const { widthMs = 0, atMs = Number.NEGATIVE_INFINITY } = this.#refused ?? {};
+    return widthMs > this.#servedMs && this.#time.nowMs() - atMs < REMEMBERED_MS ? widthMs : undefined;
   }
 }
 

@@ -4,7 +4,14 @@ import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts'
 import { laneBackoffMs } from '../../../time/backoff.ts';
 import { idleLane, isLookBackDue } from '../../planning/lane.ts';
 import type { Lane } from '../../planning/lanes.ts';
-import { againSinceMs, newestPart, planLane, planLanes, silenceLimit } from '../../planning/planner.ts';
+import {
+  againSinceMs,
+  newestPart,
+  type PlanPolicy,
+  planLane,
+  planLanes,
+  silenceLimit,
+} from '../../planning/planner.ts';
 import { OTHER_LIMIT } from '../../planning/proof.ts';
 import { SCRUB_WINDOW_ENTRIES } from '../../planning/scrub.ts';
 import { RETENTION_MARGIN_MS, sentinelRange, withSentinel } from '../../planning/sentinel.ts';
@@ -97,8 +104,7 @@ const turnOf = (
 const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
   const { context, job, source } = turn;
   try {
-    const { shownMs } = context.windows;
-    const walk = planLane(job.lane, turn.progress, job.nowMs, { ...job.policy, shownMs });
+    const walk = plannedNow(turn);
     if (walk !== undefined) {
       const begun = await prepared(turn, walk);
       turn.window = begun.claim;
@@ -116,6 +122,19 @@ const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
   if (left.length > 0) return { kind: 'more', lanes: left };
   context.observer.sourceSettled?.({ source });
   return { kind: 'idle' };
+};
+
+/** A new window goes by what the API has shown and refused since the plan was made: a turn reads many. */
+const plannedNow = (turn: Turn): Walk | undefined => {
+  const { job, progress } = turn;
+  const planned = planLane(job.lane, progress, job.nowMs, { ...job.policy, shownMs: turn.context.windows.shownMs });
+  const isNew = planned !== undefined && planned.pages === 0 && planned.failures === 0;
+  return isNew ? (planLane(job.lane, progress, job.nowMs, policyNow(turn)) ?? planned) : planned;
+};
+
+const policyNow = ({ job, context: { windows } }: Turn): PlanPolicy => {
+  const { shownMs, widestMs } = windows;
+  return { ...job.policy, shownMs, widestMs };
 };
 
 /** A new window of the scrub lane is cut to about a page, by what is stored: requests are what this lane has least of. */
@@ -136,11 +155,14 @@ const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
     return isLookBackDue(turn.state, turn.nowMs) ? await lookingBack(turn, planned) : planned;
   const walk = await sized(turn, planned);
   if (hasNothingStored(turn)) return walk;
-  const { nowMs, job, progress, source, context } = turn;
-  const { horizonMs, widestMs } = job.policy;
+  const { nowMs, progress, source, context } = turn;
+  const { horizonMs, widestMs } = policyNow(turn);
   const limited = turn.state.widthMs !== undefined || widestMs !== undefined;
-  if (limited && walk.direction === 'desc') return walk;
-  const range = sentinelRange(walk, { nowMs, horizonMs, holes: progress.holes });
+  // A limited one that is read backwards has no room for what lies before it.
+  const range =
+    limited && walk.direction === 'desc'
+      ? undefined
+      : sentinelRange(walk, { nowMs, horizonMs, holes: progress.holes, read: progress.coverage[0] ?? [] });
   const sentinel = range && (await context.store.nearestStored(source, range, walk.direction));
   if (sentinel !== undefined) return withSentinel(walk, sentinel, limited);
   if (walk.lane === 'scrub') {
@@ -149,7 +171,8 @@ const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
   }
   // What cannot be read at all may be wider than any day.
   if (turn.state.besideHole === true) return walk;
-  const widthMs = silenceLimit(progress, { shownMs: context.windows.shownMs });
+  const silentMs = range === undefined ? 0 : range.toMs - range.fromMs;
+  const widthMs = silenceLimit(progress, walk.claim, { shownMs: context.windows.shownMs }, silentMs);
   return { ...walk, claim: newestPart(walk.claim, widthMs) };
 };
 
@@ -164,7 +187,7 @@ const lookingBack = async (turn: Turn, walk: Walk): Promise<Walk> => {
   if (read === undefined) return walk;
   const holeMs = progress.holes.reduce((latest, { range }) => Math.max(latest, range.toMs), Number.NEGATIVE_INFINITY);
   const earliestMs = Math.max(read.fromMs, againSinceMs(job.policy) + RETENTION_MARGIN_MS, holeMs);
-  const { widestMs = Number.POSITIVE_INFINITY } = job.policy;
+  const { widestMs = Number.POSITIVE_INFINITY } = policyNow(turn);
   const within = { fromMs: Math.max(earliestMs, claim.toMs - widestMs), toMs: claim.fromMs };
   if (within.toMs - within.fromMs <= LIVE_LOOKBACK_MS) return walk;
   let fromMs = await context.store.newestPart(source, within, Math.min(LOOK_BACK_ENTRIES, turn.largestPage));
