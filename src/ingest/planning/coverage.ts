@@ -12,6 +12,9 @@ export const isEmpty = (range: Range): boolean => range.toMs <= range.fromMs;
 export const isWithin = (inner: Range, outer: Range): boolean =>
   inner.fromMs >= outer.fromMs && inner.toMs <= outer.toMs;
 
+/** Whether they overlap, or one begins where the other ends. */
+export const touches = (a: Range, b: Range): boolean => a.fromMs <= b.toMs && a.toMs >= b.fromMs;
+
 export const intersect = (a: Range, b: Range): Range => ({
   fromMs: Math.max(a.fromMs, b.fromMs),
   toMs: Math.min(a.toMs, b.toMs),

@@ -1,4 +1,4 @@
-import type { Coverage, Range } from './coverage.ts';
+import { type Coverage, type Range, touches } from './coverage.ts';
 import { afterScrub, type ScrubRound } from './scrub.ts';
 import { isLookBack, LIVE_LOOKBACK_MS, MAX_PAGE_LIMIT, type Walk } from './walk.ts';
 
@@ -180,9 +180,6 @@ export const afterHole = (state: LaneState, { range }: Pick<Hole, 'range'>): Lan
         failures: 0,
       };
 
-const touches = ({ range }: KnownHole, { fromMs, toMs }: Range): boolean =>
-  range.fromMs <= toMs && range.toMs >= fromMs;
-
 /** How much wider than the hole beside it a window may be that joins it. */
 const HOLE_GROWTH = 4;
 
@@ -191,7 +188,7 @@ const HOLE_GROWTH = 4;
  * grows, not one for each second. Undefined if there is none beside it, or none that is not much narrower.
  */
 export const grownHole = (holes: readonly KnownHole[], pass: number, claim: Range): Range | undefined => {
-  const beside = holes.filter((hole) => hole.pass === pass && touches(hole, claim));
+  const beside = holes.filter((hole) => hole.pass === pass && touches(hole.range, claim));
   const widestMs = Math.max(0, ...beside.map(({ range }) => widthOf(range)));
   if (widthOf(claim) > HOLE_GROWTH * widestMs) return undefined;
   // One that is retried becomes no smaller than what fails of it.

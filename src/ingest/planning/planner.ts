@@ -1,11 +1,11 @@
-import { addRange, type Coverage, gapsAmong, gapsIn, isEmpty, isWithin, type Range } from './coverage.ts';
+import { addRange, type Coverage, gapsAmong, gapsIn, isEmpty, isWithin, type Range, touches } from './coverage.ts';
 import { holesOfPass, idleLane, type KnownHole, type LaneState, NARROWEST_MS, type OlderTurn } from './lane.ts';
 import { type Lane, lanes } from './lanes.ts';
 import type { LaneIntervals } from './polling/lane-intervals.ts';
 import { OTHER_LIMIT } from './proof.ts';
 import { nextScrub, SCRUB_PASS, type ScrubFacts, type ScrubGap, WIDEST_SCRUB_MS } from './scrub.ts';
 import { SHORT_ANSWER } from './sentinel.ts';
-import { MAX_PAGE_LIMIT, OVERLAP_MS, startWalk, type Walk } from './walk.ts';
+import { MAX_PAGE_LIMIT, nextFullSecond, OVERLAP_MS, requestWindow, startWalk, type Walk } from './walk.ts';
 
 /** What is known of one source under one filter set. */
 export interface SourceProgress {
@@ -83,7 +83,7 @@ export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, po
   if (open !== undefined && isWithin(open.claim, gap)) return open;
   const claim = newestPart(
     gap,
-    widestWindow(lane, older === undefined ? state : { ...state, widthMs: undefined }, progress, policy),
+    widestWindow(lane, older === undefined ? state : { ...state, widthMs: undefined }, progress, policy, gap),
   );
   return startWalk(lane, claim, {
     readAtMs: nowMs,
@@ -134,40 +134,67 @@ const isHopeless = ({ pages, claim, inside }: Walk, { widestMs = Number.POSITIVE
   inside === undefined || (pages === 0 && claim.toMs - claim.fromMs > widestMs);
 
 /** As wide as nothing speaks against: what failed, what the API refuses to all, how much it will hold. */
-const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, policy: PlanPolicy): number => {
+const widestWindow = (
+  lane: Lane,
+  state: LaneState,
+  progress: SourceProgress,
+  policy: PlanPolicy,
+  gap: Range,
+): number => {
   const usually = progress.eventRate && 24 * progress.eventRate.perHour;
   // A poll of seconds says little.
   const perDay = lane === 'live' ? usually : (state.entriesPerDay ?? usually);
   const pageEntries = state.entriesPerPage ?? MAX_PAGE_LIMIT;
-  // Nothing is known of it: the first page tells. Beside a hole, none has: what is in the way may be wider than any day.
-  const unknownMs = state.besideHole === true ? undefined : DAY_MS;
-  const fullMs = perDay === undefined ? unknownMs : (PAGES_PER_WINDOW * pageEntries * DAY_MS) / perDay;
+  // Nothing is known of it: the first page tells.
+  const fullMs = perDay === undefined ? DAY_MS : (PAGES_PER_WINDOW * pageEntries * DAY_MS) / perDay;
   const limits = [
-    fullMs,
+    // What is in the way may be wider than any day, and have more entries than pages tell.
+    state.besideHole === true ? undefined : fullMs,
     state.widthMs,
     policy.widestMs,
     lane === 'live' ? RECOVERY_MS : undefined,
-    progress.largestPage > 0 ? undefined : silenceLimit(progress, policy),
+    progress.largestPage > 0 ? undefined : silenceLimit(progress, gap, policy),
   ];
   return Math.max(NARROWEST_MS, Math.min(...limits.filter((limit) => limit !== undefined)));
 };
 
 /**
  * A window that is answered with nothing may have been too wide for the API to find anything in it. So what has no stored entry beside it is read
- * in windows that grow. What is found in one is missed in the next one if that is answered with nothing (sentinel.ts).
+ * in windows that grow with the silence that has been read beside them. What is found in one is missed in the next one if that is answered
+ * with nothing (sentinel.ts). `silentBesideMs`: of a source with entries, read time
+ * beside it that has none; windows grow as wide as that.
  */
 export const silenceLimit = (
-  { coverage }: Pick<SourceProgress, 'coverage'>,
+  { coverage, largestPage, lanes: states }: Pick<SourceProgress, 'coverage' | 'largestPage' | 'lanes'>,
+  window: Range,
   { shownMs = 0 }: Pick<PlanPolicy, 'shownMs'>,
+  silentBesideMs = 0,
 ): number => {
-  const readMs = (coverage[0] ?? []).reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
-  return Math.max(DAY_MS, shownMs, SILENCE_GROWTH * readMs);
+  // Trouble may be entries that cannot be read.
+  const isSilent = largestPage === 0 && !lanes.some((lane) => states[lane]?.trouble !== undefined);
+  const beside = isSilent ? (coverage[0] ?? []).filter((range) => touches(range, window)) : [];
+  const silentMs = beside.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+  return Math.max(DAY_MS, shownMs, SILENCE_GROWTH * silentMs, silentBesideMs);
+};
+
+/**
+ * What of its claim a walk may count that was read to its end. An API may show only the newest part of a wide window, however whole that looks. So
+ * what lies before the first entry counts only as far from the end of the window as the API has shown entries, or some times the silence
+ * that has been read beside it. The next window ends where the rest does.
+ */
+export const withoutSilence = (walk: Walk, shownMs: number): Walk => {
+  const { lane, claim, oldestMs } = walk;
+  if (lane === 'scrub' || oldestMs === undefined) return walk;
+  const believedMs = Math.max(DAY_MS, shownMs, SILENCE_GROWTH * (oldestMs - claim.toMs));
+  const believed = newestPart({ ...claim, toMs: requestWindow(walk).toMs }, believedMs);
+  const fromMs = Math.min(nextFullSecond(oldestMs), believed.fromMs, newestPart(claim, NARROWEST_MS).fromMs);
+  return fromMs <= claim.fromMs ? walk : { ...walk, claim: { ...claim, fromMs } };
 };
 
 /** On whole seconds, so that halving ends at one. */
 export const newestPart = ({ fromMs, toMs }: Range, widthMs: number): Range => {
   const partFromMs = Math.ceil((toMs - widthMs) / NARROWEST_MS) * NARROWEST_MS;
-  return { fromMs: Math.max(fromMs, partFromMs), toMs };
+  return { fromMs: toMs - fromMs <= widthMs ? fromMs : partFromMs, toMs };
 };
 
 /** Coverage ends a second before now, so that the request itself, which asks for a second more, ends at now. */

@@ -1,4 +1,4 @@
-import { gapsIn, isEmpty, type Range } from './coverage.ts';
+import { type Coverage, gapsIn, isEmpty, type Range } from './coverage.ts';
 import type { KnownHole } from './lane.ts';
 import { WIDEST_SCRUB_MS } from './scrub.ts';
 import { NARROW_OVERLAP_MS, OVERLAP_MS, type Sentinel, type Walk } from './walk.ts';
@@ -20,7 +20,14 @@ export const sentinelRange = (
     nowMs,
     horizonMs,
     holes,
-  }: { readonly nowMs: number; readonly horizonMs: number; readonly holes: readonly KnownHole[] },
+    read,
+  }: {
+    readonly nowMs: number;
+    readonly horizonMs: number;
+    readonly holes: readonly KnownHole[];
+    /** Of the first reading. */
+    readonly read: Coverage;
+  },
 ): Range | undefined => {
   if (lane === 'live' || overlapMs === NARROW_OVERLAP_MS) return undefined;
   const reachMs = claim.toMs - claim.fromMs;
@@ -32,7 +39,13 @@ export const sentinelRange = (
   const free = gapsIn(beside, inTheWay).find(({ fromMs, toMs }) =>
     isAscending ? fromMs === beside.fromMs : toMs === beside.toMs,
   );
-  const kept = free && { fromMs: Math.max(free.fromMs, horizonMs + RETENTION_MARGIN_MS), toMs: free.toMs };
+  // Behind time that is not read, other entries may come first.
+  const readToMs = read.find(({ fromMs, toMs }) => fromMs <= claim.toMs && toMs > claim.toMs)?.toMs;
+  if (isAscending && readToMs === undefined) return undefined;
+  const kept = free && {
+    fromMs: Math.max(free.fromMs, horizonMs + RETENTION_MARGIN_MS),
+    toMs: isAscending ? Math.min(free.toMs, readToMs ?? free.toMs) : free.toMs,
+  };
   return kept === undefined || isEmpty(kept) ? undefined : kept;
 };
 

@@ -210,7 +210,9 @@ const makeMonths = async (
   nowMs: number,
   oldestMs: number,
 ): Promise<void> => {
-  const keptMs = Math.min(...kinds.map(({ keptSinceMs, horizonMs }) => (keptSinceMs ?? horizonMs)(nowMs)));
+  const keptMs = Math.min(
+    ...kinds.map(({ horizonMs, keptSinceMs = horizonMs }) => Math.max(keptSinceMs(nowMs), horizonMs(nowMs))),
+  );
   await createPartitions(pool, Math.min(oldestMs, keptMs));
   if (kinds.every(({ keptSinceMs }) => keptSinceMs === undefined)) return;
   for (const month of (await readUnreadMonths(pool, kinds, scope, { nowMs, untilMs: keptMs })).keys()) {

@@ -4,7 +4,7 @@ import type { Coverage } from '../../planning/coverage.ts';
 import { addRange, isWithin } from '../../planning/coverage.ts';
 import { afterDone, type Hole, type LaneState } from '../../planning/lane.ts';
 import { foundByScrub, sortLateEntries } from '../../planning/late-entries.ts';
-import { FIRST_LOOK_MS } from '../../planning/planner.ts';
+import { FIRST_LOOK_MS, withoutSilence } from '../../planning/planner.ts';
 import { historyObservationOf, type Observation, observationOf, observed } from '../../planning/polling/event-rate.ts';
 import { credibleNow } from '../../planning/server-time.ts';
 import type { PageCounts } from '../../planning/source.ts';
@@ -181,10 +181,18 @@ const advance = (
 });
 
 /** Claims what has been read to its end, together with the last page. Nothing is committed in its turn afterwards. */
-export const finish = async (turn: Turn, walk: Walk, page: Page, result: 'done' | 'proven' = 'done'): Promise<void> => {
+export const finish = async (
+  turn: Turn,
+  ended: Walk,
+  page: Page,
+  result: 'done' | 'proven' = 'done',
+): Promise<void> => {
   const { context, job, source } = turn;
-  context.windows.ended(source, walk);
+  context.windows.ended(source, ended);
+  const walk = withoutSilence(ended, context.windows.shownMs);
   const claims = [0, ...context.settleDelaysMs].map((delayMs) => claimForPass(walk, delayMs));
-  await commitPart(turn, page, afterDone(turn.state, walk), { claims, walk, endsTurn: true });
+  // How dense entries lie is told by all of the window.
+  const state = { ...afterDone(turn.state, walk), entriesPerDay: afterDone(turn.state, ended).entriesPerDay };
+  await commitPart(turn, page, state, { claims, walk, endsTurn: true });
   context.observer.walkEnded?.({ source, lane: job.lane, result });
 };

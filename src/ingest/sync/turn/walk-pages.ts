@@ -125,13 +125,12 @@ const endWalk = async (
   if (!isCredible) await narrow(turn, step.walk, reasonOf(step));
 };
 
-/** Beside a hole, windows are wider than silence is believed in: if one fails, the hole grows by all of it. */
+/** Windows are wider than silence is believed in beside a hole, since it may grow by all of one, and after an outage. */
 const isTooWideForSilence = ({ state, progress, context }: Turn, { lane, entries, sentinel, claim }: Walk): boolean =>
-  state.besideHole === true &&
-  lane === 'backfill' &&
+  (lane === 'live' || (lane === 'backfill' && state.besideHole === true)) &&
   entries === 0 &&
   sentinel === undefined &&
-  claim.toMs - claim.fromMs > silenceLimit(progress, { shownMs: context.windows.shownMs });
+  claim.toMs - claim.fromMs > silenceLimit(progress, claim, { shownMs: context.windows.shownMs });
 
 const reasonOf = (step: WalkStep): string => {
   if (step.kind === 'broken') return step.fault;
