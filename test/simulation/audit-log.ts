@@ -127,7 +127,7 @@ export class SimulatedAuditLog {
       const { nowMs } = this.#scheduler;
       const newest = this.#organization.entries
         .filter(({ id, visibleAtMs }) => visibleAtMs <= nowMs && !this.#redacted.has(id))
-        .slice(-ignores.newest);
+        .slice(-Math.min(ignores.newest, this.#api.pageCap));
       const isTold = newest.some(({ timeMs }) => timeMs < fromMs - TOLD_BEYOND_MS || timeMs > toMs + TOLD_BEYOND_MS);
       if (isTold) {
         this.#checker.reached('window ignored');
@@ -285,7 +285,10 @@ export class SimulatedAuditLog {
   #matching(walk: Walk, filters: readonly Filter[]): readonly Entry[] {
     const { precisionMs, inclusive } = this.#api;
     const { fromMs, toMs } = requestWindow(walk);
-    const first = Math.floor(fromMs / precisionMs) * precisionMs;
+    const shown = this.#oddity('newest_part');
+    const isCut = shown !== undefined && toMs - fromMs > shown.widthMs;
+    if (isCut) this.#checker.reached('window cut to its newest part');
+    const first = Math.floor((isCut ? toMs - shown.widthMs : fromMs) / precisionMs) * precisionMs;
     const last = Math.floor(toMs / precisionMs) * precisionMs;
     const { nowMs } = this.#scheduler;
     return this.#organization.entries.filter(

@@ -23,7 +23,7 @@ export const withOddity = (world: World, seed: number): World => {
 const withApi = (world: World, oddity: Oddity, api: Partial<ApiTraits> = {}): World => ({
   ...world,
   oddity,
-  api: { ...world.api, shortRate: 0, ...api },
+  api: { ...world.api, shortRate: 0, miscountBy: 0, ...api },
 });
 
 const makers: readonly ((world: World, dice: Dice) => World)[] = [
@@ -39,8 +39,11 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
     );
     return { ...withApi(world, { kind: 'fills_late', filledAtMs }), organizations };
   },
-  (world, dice) =>
-    withApi(world, { kind: 'ignores_window', newest: dice.pick([1, 3, 7, 20, 40]), lasting: dice.chance(0.4) }),
+  (world, dice) => ({
+    ...withApi(world, { kind: 'ignores_window', newest: dice.pick([1, 3, 7, 20, 40]), lasting: dice.chance(0.4) }),
+    // It may lie in a hole by then.
+    scrub: world.scrub && { ...world.scrub, removed: 0 },
+  }),
   (world, dice) => {
     const pageCap = dice.between(12, 60);
     const densities = [dice.pick([pageCap, pageCap + 1, 2 * pageCap, 3 * pageCap]), 150];
@@ -53,27 +56,7 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
       organizations: densities.map((dense, index) => drawOrganization(dice, world, index, dense)),
     };
   },
-  (world, dice) => {
-    const widthMs = dice.between(25, 120) * HOUR_MS;
-    const horizonMs = Math.floor((world.startMs - 12 * DAY_MS) / 1_000) * 1_000;
-    // What is told by is an entry no further away than such a window is wide.
-    const organizations = withEntries(world, ({ id, entries }) => {
-      const spread: Entry[] = [];
-      const next = (timeMs: number, mostMs: number) => timeMs - dice.between(MINUTE_MS, mostMs);
-      for (let timeMs = next(world.startMs, 20 * HOUR_MS); timeMs > horizonMs; timeMs = next(timeMs, 0.8 * widthMs))
-        spread.push(entryAt(dice, id, timeMs, entries.length + spread.length));
-      return [...entries, ...spread].sort((a, b) => a.timeMs - b.timeMs || a.rank - b.rank);
-    });
-    const { scrub } = world;
-    return {
-      ...withApi(world, { kind: 'wide_is_empty', widthMs }, { windowLimit: undefined }),
-      horizonMs,
-      organizations,
-      redactions: 0,
-      filtersVary: false,
-      scrub: scrub && { ...scrub, removed: 0 },
-    };
-  },
+  (world, dice) => withWidth(world, dice, 'wide_is_empty'),
   (world) => {
     const { cursors } = world.api;
     return withApi(
@@ -91,8 +74,35 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
       },
     );
   },
-  (world) => ({ ...withApi(world, { kind: 'one_entry_again' }, { windowLimit: undefined }), readsText: true }),
+  (world) => ({
+    ...withApi(world, { kind: 'one_entry_again' }, { windowLimit: undefined }),
+    readsText: true,
+    redactions: 0,
+  }),
+  (world, dice) => withWidth(world, dice, 'newest_part'),
 ];
+
+/** What is told by is an entry no further away than such a window is wide. */
+const withWidth = (world: World, dice: Dice, kind: 'wide_is_empty' | 'newest_part'): World => {
+  const widthMs = dice.between(25, 120) * HOUR_MS;
+  const horizonMs = Math.floor((world.startMs - 12 * DAY_MS) / 1_000) * 1_000;
+  const organizations = withEntries(world, ({ id, entries }) => {
+    const spread: Entry[] = [];
+    const next = (timeMs: number, mostMs: number) => timeMs - dice.between(MINUTE_MS, mostMs);
+    for (let timeMs = next(world.startMs, 20 * HOUR_MS); timeMs > horizonMs; timeMs = next(timeMs, 0.8 * widthMs))
+      spread.push(entryAt(dice, id, timeMs, entries.length + spread.length));
+    return [...entries, ...spread].sort((a, b) => a.timeMs - b.timeMs || a.rank - b.rank);
+  });
+  const { scrub } = world;
+  return {
+    ...withApi(world, { kind, widthMs }, { windowLimit: undefined, cursorFailure: 'bad_request' }),
+    horizonMs,
+    organizations,
+    redactions: 0,
+    filtersVary: false,
+    scrub: scrub && { ...scrub, removed: 0 },
+  };
+};
 
 const withEntries = (
   { organizations }: World,
