@@ -31,7 +31,7 @@ describe('connections that many share', () => {
     first.release();
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
     second.release(new Error('broken'));
-    expect((await Promise.all([1, 2, 3].map(() => pool.query('select 1')))).length).toBe(3);
+    expect((await Promise.all([1, 2].map(() => pool.query('select 1')))).length).toBe(2);
     await pool.end();
   });
 

@@ -10,7 +10,13 @@ import {
 } from '../../../../src/ingest/planning/coverage.ts';
 import { afterDone, afterHole, idleLane, type LaneState } from '../../../../src/ingest/planning/lane.ts';
 import { type Lane, lanes } from '../../../../src/ingest/planning/lanes.ts';
-import { type PlanPolicy, planLane, planLanes, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
+import {
+  type PlanPolicy,
+  planLane,
+  planLanes,
+  type SourceProgress,
+  withoutSilence,
+} from '../../../../src/ingest/planning/planner.ts';
 import { noIntervals } from '../../../../src/ingest/planning/polling/lane-intervals.ts';
 import { requestWindow, startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
 import { claimed, DAY_MS, HOUR_MS, holeOf, idle, MINUTE_MS, SECOND_MS } from './planning.ts';
@@ -365,5 +371,27 @@ describe('the look-back of the live lane', () => {
     const by = { ...policy, horizonMs: NOW_MS - 40 * SECOND_MS };
     const walk = plannedIn('live', { ...idle, coverage: coverages }, by);
     expect(walk && requestWindow(walk).fromMs).toBe(NOW_MS - 40 * SECOND_MS);
+  });
+});
+
+describe('silence before the first entry of an answer', () => {
+  const END = NOW_MS - DAY_MS;
+  /** A walk over a year that has come to its end; its first entry is so long before the end of the claim. */
+  const claimOf = (firstBeforeMs: number | undefined, shownMs: number, sentinelMs = 0) => {
+    const walk = startWalk('backfill', { fromMs: END - 365 * DAY_MS, toMs: END }, { readAtMs: NOW_MS });
+    const oldestMs = firstBeforeMs === undefined ? undefined : END - firstBeforeMs;
+    const ended = withoutSilence({ ...walk, overlapMs: sentinelMs + SECOND_MS, oldestMs }, shownMs);
+    return (ended.claim.toMs - ended.claim.fromMs) / DAY_MS;
+  };
+
+  it.each<[string, number, number]>([
+    ['is not counted where the API has shown nothing so wide', claimOf(7 * DAY_MS, 0), 7],
+    ['counts as far as entries have been shown apart', claimOf(7 * DAY_MS, 30 * DAY_MS), 30],
+    ['counts if they have been shown as wide', claimOf(7 * DAY_MS, 366 * DAY_MS), 365],
+    ['counts for a day', claimOf(1_000, 0), 1],
+    ['of all of the window counts some times as far as what is beside it', claimOf(-3 * DAY_MS, 0, 3 * DAY_MS), 12],
+    ['says nothing if nothing came, which others judge', claimOf(undefined, 0), 365],
+  ])('%s', (_, days, expected) => {
+    expect(days).toBeCloseTo(expected, 3);
   });
 });

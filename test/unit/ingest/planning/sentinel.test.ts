@@ -14,7 +14,12 @@ import {
 const HOUR_MS = 3_600_000;
 const T0 = Date.UTC(2026, 5, 1);
 const CLAIM = { fromMs: T0, toMs: T0 + HOUR_MS };
-const known = { nowMs: T0 + 100 * HOUR_MS, horizonMs: T0 - 100 * HOUR_MS, holes: [] };
+const known = {
+  nowMs: T0 + 100 * HOUR_MS,
+  horizonMs: T0 - 100 * HOUR_MS,
+  holes: [],
+  read: [{ fromMs: CLAIM.toMs, toMs: T0 + 100 * HOUR_MS }],
+};
 const ascending = startWalk('backfill', CLAIM, { readAtMs: known.nowMs });
 const descending = startWalk('scrub', CLAIM, { readAtMs: known.nowMs, direction: 'desc', pageLimit: 997 });
 
