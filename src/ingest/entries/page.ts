@@ -221,11 +221,14 @@ const fingerprintOf = (entries: number, idOrText: (index: number) => string | Bu
 
 /** Of a longer one, so much from both ends together. */
 const MOST_TOLD = 500;
+/** What `jsonb` may not take, such as half a character. */
+const ODD = /[^ -~]/g;
 
 const shortly = (told: string | Buffer): string =>
-  told.length <= MOST_TOLD
+  (told.length <= MOST_TOLD
     ? String(told)
-    : `${told.length} ${told.slice(0, MOST_TOLD / 2)}…${told.slice(-MOST_TOLD / 2)}`;
+    : `${told.length} ${told.slice(0, MOST_TOLD / 2)} ${told.slice(-MOST_TOLD / 2)}`
+  ).replace(ODD, '?');
 
 const idsInOrder = (rows: PageRows): readonly (string | undefined)[] => rows.firsts.map((_, row) => idAt(rows, row));
 
