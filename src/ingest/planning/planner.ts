@@ -38,7 +38,7 @@ export interface PlanPolicy {
   readonly untilMs?: number | undefined;
   /** The API has refused wider windows to every source; undefined if it has not. */
   readonly widestMs?: number | undefined;
-  /** The widest window that the API has answered with entries from all over it: of a source without a stored entry, no wider one is asked for. */
+  /** How far before the end of a window the API has shown an entry (WindowLimit): no wider silence is believed without more. */
   readonly shownMs?: number | undefined;
   /** When a new round of reading all of history again may begin: so long after the beginning of the last one. Undefined: none is planned. */
   readonly scrub?: { readonly everyMs: number } | undefined;

@@ -74,8 +74,9 @@ export interface Walk {
   /** Pages committed, empty ones in a row, and entries. */
   readonly pages: number;
   readonly emptyPages: number;
-  /** Pages with entries; undefined: version 0.2 began it. Entries have come behind an empty page. */
+  /** Pages with entries. Undefined: version 0.2 began it. */
   readonly filledPages?: number;
+  /** Entries have come after an empty page. */
   readonly hasEmptyPage?: boolean;
   readonly entries: number;
   /** Of these, how many have a time within the claim. */
