@@ -4251,6 +4251,13 @@ begin
     is_noted := true;
   end if;
   again := tstzmultirange(tstzrange(p_since, p_before)) * held.read_before * held.ranges - held.read_again;
+  if not isempty(again) then
+    again := again - coalesce((
+      select range_agg(tstzrange(day, day + interval '24 hours'))
+      from lanes l, jsonb_object_keys(l.found) key, lateral (select key::timestamp at time zone 'UTC') as of (day)
+      where l.source_kind = p_kind and l.source_id = p_source_id and l.filter_hash = p_filter_hash and l.lane = p_lane
+        and length(key) = 10), '{}');
+  end if;
   if not is_noted and isempty(again) then return; end if;
   update coverage c set read_before = held.read_before, read_again = held.read_again + again,
     noted = case when is_noted then held.ranges else held.noted end,
@@ -5539,7 +5546,7 @@ comment on column coverage.proven is 'The part of ranges that was read to a cred
 comment on column coverage.read_before is 'Of pass 0: the part of ranges that had been read a day ago, or earlier. A reading of it counts as a second one.';
 comment on column coverage.noted is 'Of pass 0: ranges as of noted_at; becomes read_before a day later.';
 comment on column coverage.noted_at is 'When noted was taken; null before the first reading.';
-comment on column coverage.read_again is 'Of pass 0: the part of ranges that has been read again at least a day after it was first read. The rest was read once.';
+comment on column coverage.read_again is 'Of pass 0: the part of ranges that a reading at least a day after the first one found to be complete. The rest was read once.';
 comment on view coverage_gaps is 'The time ranges, from the horizon to now, that have not been read. The last seconds before now are always one.';
 comment on column coverage_gaps.source_kind is 'organization: the audit log of one.';
 comment on column coverage_gaps.source_id is 'Within the kind: the organization''s id.';

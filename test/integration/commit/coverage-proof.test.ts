@@ -149,6 +149,28 @@ describe('coverage_proof', () => {
     expect(rows).toEqual([{ found: {} }]);
   });
 
+  test('a day for which the second reading finds an entry is read once until a later reading finds nothing', async () => {
+    const readAgain = async () => {
+      const { rows } = await database.pool.query<{ days: readonly string[] }>(
+        `select array(select to_char(day, 'YYYY-MM-DD') from generate_series($1::timestamptz, $2, '1 day') day
+           where read_again @> tstzrange(day, day + interval '1 day')) as days
+         from coverage where source_id = 'news' and pass = 0`,
+        [new Date(DAY0), new Date(DAY0 + 3 * DAY_MS)],
+      );
+      return rows[0]?.days;
+    };
+    const all = hours(0, 96);
+    let lease = await newSource(database.pool, 'news');
+    lease = await read(lease, { ...first, number: 1, range: all }, [DAY0]);
+    await database.pool.query(
+      "update coverage set noted_at = noted_at - interval '25 hours' where source_id = 'news' and pass = 0",
+    );
+    lease = await read(lease, { ...scrub(1), range: all }, [DAY0 + 1.5 * DAY_MS]);
+    expect(await readAgain()).toEqual(['2026-03-01', '2026-03-03', '2026-03-04']);
+    await read(lease, { ...scrub(2), range: all });
+    expect(await readAgain()).toEqual(['2026-03-01', '2026-03-02', '2026-03-03', '2026-03-04']);
+  });
+
   test('a fenced commit and one that ends no walk leave no reading', async () => {
     const lease = await newSource(database.pool, 'fenced');
     const range = hours(0, 1);
