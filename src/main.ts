@@ -19,7 +19,7 @@ delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
 const stop = handleStopSignals();
 
 /** Their stdout is a log: they go on without it. */
-const isLog = ['run', 'sync', 'simulate', 'demo', 'evidence'].includes(process.argv[2] ?? '');
+const isLog = /^(run|sync|simulate|demo|evidence run)( |$)/.test(process.argv.slice(2, 4).join(' '));
 let leaving = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // A reader that went away (`orgtrail status | head`) is no error of ours.

@@ -113,7 +113,7 @@ export const openBucket = (address: S3Address, options: BucketOptions): S3Bucket
         : {
             ...factsOf(answer),
             sizeBytes: Number(answer.header('content-length')),
-            etag: answer.header('etag')?.replaceAll('"', ''),
+            etag: etagOf(answer),
             sha256: answer.header(SHA256_METADATA),
           };
     },
@@ -176,35 +176,62 @@ const putObject = async (
   signal?: AbortSignal,
 ): Promise<{ readonly versionId: string | undefined }> => {
   const { lockedUntilMs, once = false } = options;
-  const headers = headersOfPut(bytes, options);
-  const request: S3Request = { method: 'PUT', key, headers, body: bytes };
-  const sendPut = (put: S3Request) =>
-    send(put, signal).catch((error: unknown) => Promise.reject(withLockHint(error, lockedUntilMs)));
-  if (!once) return receiptOf(await sendPut(request), key);
+  const md5 = createHash('md5').update(bytes).digest();
+  const headers = headersOfPut(md5, options);
+  const put = async (more: Readonly<Record<string, string>> = {}) => {
+    const request: S3Request = { method: 'PUT', key, headers: { ...headers, ...more }, body: bytes };
+    const sent = send(request, signal).catch((error: unknown) => Promise.reject(withLockHint(error, lockedUntilMs)));
+    const answer = await sent;
+    if (!isProof(answer, md5)) await mustBeThere(send, key, { bytes, answer }, signal);
+    return { versionId: versionOfAnswer(answer) };
+  };
+  if (!once) return await put();
   try {
-    return receiptOf(await sendPut({ ...request, headers: { ...headers, 'if-none-match': '*' } }), key);
+    return await put({ 'if-none-match': '*' });
   } catch (error) {
     // Storages that do not have the condition refuse it.
     if (!(error instanceof S3Fault) || error.code !== 'NotImplemented') throw error;
-    return receiptOf(await sendPut(request), key);
+    return await put();
   }
 };
 
-/** Every storage names what it has taken. A success without that is of a proxy, a portal or a web server, which have kept nothing. */
-const receiptOf = (answer: S3Answer, key: string): { readonly versionId: string | undefined } => {
-  if (answer.header('etag') !== undefined) return { versionId: versionOfAnswer(answer) };
-  const code = `HTTP ${answer.status}`;
-  const words = `the answer is not that of an S3 storage, check endpoint (${code} without an ETag)`;
-  throw new S3Fault('other', `${words}: PUT of ${key}`, code);
+/** Every storage names the MD5 of what it has taken, but for what it encrypts by a key of KMS. */
+const isProof = (answer: S3Answer, md5: Buffer): boolean => {
+  const etag = etagOf(answer);
+  const encryption = answer.header('x-amz-server-side-encryption') ?? '';
+  return etag === md5.toString('hex') || (etag !== undefined && encryption.startsWith('aws:kms'));
 };
 
+/** Any other success may be of a proxy, a portal or a web server, which have kept nothing, or not all. */
+const mustBeThere = async (
+  send: Send,
+  key: string,
+  { bytes, answer }: { readonly bytes: Uint8Array; readonly answer: S3Answer },
+  signal?: AbortSignal,
+): Promise<void> => {
+  const etag = etagOf(answer);
+  const there = etag === undefined ? undefined : await send({ method: 'HEAD', key }, signal);
+  if (there?.status === 200 && etagOf(there) === etag && Number(there.header('content-length')) === bytes.length)
+    return;
+  const code = `HTTP ${answer.status}`;
+  const why = etag === undefined ? 'without an ETag' : 'and no object of this size and ETag there';
+  throw new S3Fault(
+    'other',
+    `the answer is not that of an S3 storage, check endpoint (${code} ${why}): PUT of ${key}`,
+    code,
+  );
+};
+
+/** A proxy that compresses makes it a weak one. */
+const etagOf = (answer: S3Answer): string | undefined => answer.header('etag')?.replace(/^W\//, '').replaceAll('"', '');
+
 const headersOfPut = (
-  bytes: Uint8Array,
+  md5: Buffer,
   { lockedUntilMs, lockMode = 'COMPLIANCE', encryption, contentType = 'application/octet-stream', sha256 }: PutOptions,
 ): Readonly<Record<string, string>> => ({
   'content-type': contentType,
   // A lock is refused without it, and bytes that were damaged on the way too.
-  'content-md5': createHash('md5').update(bytes).digest('base64'),
+  'content-md5': md5.toString('base64'),
   ...(sha256 !== undefined && { [SHA256_METADATA]: sha256 }),
   ...(lockedUntilMs !== undefined && {
     'x-amz-object-lock-mode': lockMode,

@@ -14,7 +14,12 @@ test('output that the disk has no room for is said to be cut, and is no success'
   await using world = await openWorld({ organizations: 1, entries: 50 });
   await using run = await world.open();
   await run.sync();
-  for (const command of [['feed'], ['status', '--json'], ['query', '--ndjson', 'from audit_events']]) {
+  for (const command of [
+    ['feed'],
+    ['status', '--json'],
+    ['query', '--ndjson', 'from audit_events'],
+    ['evidence', 'status'],
+  ]) {
     const running = startOrgtrail(command, world.ownerEnv, { within: toFullDisk });
     expect({ command, code: await running.ended }).toEqual({ command, code: 2 });
     expect(running.stderr()).toContain(

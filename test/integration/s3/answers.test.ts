@@ -144,6 +144,27 @@ describe('what a storage answers', () => {
     portal.close();
   });
 
+  test('an ETag that is not the MD5 of the object counts if the storage encrypts by KMS, or a HEAD shows that size and ETag', async () => {
+    const etag = 'W/"1-of-a-page"';
+    const unproven = { kind: 'other', message: expect.stringContaining('no object of this size and ETag there') };
+    says['PUT /worm/a/one'] = [{ status: 200, headers: { etag } }];
+    // As web servers answer every method, and as one answers that has kept a part.
+    for (const head of [
+      { status: 404 },
+      { status: 200, headers: { etag, 'content-length': '7' } },
+      { status: 200, headers: { etag: '"other"', 'content-length': '1' } },
+    ]) {
+      says['HEAD /worm/a/one'] = [head];
+      expect(await putWith()).toMatchObject(unproven);
+    }
+    says['HEAD /worm/a/one'] = [{ status: 200, headers: { etag, 'content-length': '1' } }];
+    expect(await putWith()).toEqual({ versionId: undefined });
+    says['HEAD /worm/a/one'] = [{ status: 403 }];
+    expect(await putWith()).toMatchObject({ kind: 'denied' });
+    says['PUT /worm/a/one'] = [{ status: 200, headers: { etag, 'x-amz-server-side-encryption': 'aws:kms' } }];
+    expect(await putWith()).toEqual({ versionId: undefined });
+  });
+
   test('a storage without conditions is asked once more without', async () => {
     says['*'] = [{ status: 501, body: refusal('NotImplemented') }, { status: 200 }];
     expect(await putWith()).toEqual({ versionId: undefined });

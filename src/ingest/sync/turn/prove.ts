@@ -175,6 +175,8 @@ const ask = async (
     const step = afterPage(walk, page, prover.suspectedFrom);
     if (walk.pages > MORE_PAGES + 2 * about.pages) return undefined;
     if (step.kind === 'next') walk = step.walk;
+    // What speaks of a limit answers no question.
+    else if (step.walk.isPartial) return undefined;
     else {
       return {
         walk: step.walk,

@@ -17,7 +17,8 @@ const startBucket = async () => {
     if ((objects.get(name) ?? body) !== body) breaches.push(`${name} came with another content`);
     objects.set(name, body);
     // As every storage names what it has taken.
-    return { status: 200, headers: { etag: '"9dd4e461268c8034f5c8564e155c67a6"' } };
+    const etag = Buffer.from(String(headers['content-md5']), 'base64').toString('hex');
+    return { status: 200, headers: { etag: `"${etag}"` } };
   };
   const http = await startHttpReceiver({ handle, received: () => [] });
   return { http, objects, breaches };
