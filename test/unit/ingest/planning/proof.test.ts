@@ -170,6 +170,29 @@ const holds = async (
   for (const what of ['proven', 'unproven', 'cut'] as const) expect(counts[what], what).toBeGreaterThan(numRuns / 50);
 };
 
+test('a doubt about an answer that speaks of a limit is not answered by another that does', async () => {
+  const speaking = (page: Page): Page => ({ ...page, isPartial: true });
+  for (const entries of [
+    [],
+    [
+      { id: 1, timeMs: FROM_MS + 5_000 },
+      { id: 2, timeMs: FROM_MS + 9_000 },
+    ],
+  ]) {
+    const page = pageOf(entries);
+    const step = afterPage(begun, speaking(page), 50);
+    if (step.kind !== 'doubtful') throw new Error(step.kind);
+    const proves = (answer: Page) =>
+      proveWith(
+        { fetch: async () => answer, take: async () => 0, suspectedFrom: 50, largestOfAll: 50, hasEndlessTails: false },
+        { ...step, lastIds: idsOf(page) },
+      );
+    const otherSideOf = pageOf(entries.toReversed());
+    expect(await proves(otherSideOf)).toBe(true);
+    expect(await proves(speaking(otherSideOf))).toBe(false);
+  }
+});
+
 describe('an API that cuts pages and says nothing', () => {
   test('whatever it sorts by, at any size from 50: what is taken for whole is whole', async () => {
     await holds(apis, 3_000, (api, size) => ({ largestBefore: Math.min(size, api.cap), largestOfAll: 0 }));
