@@ -27,7 +27,7 @@ under the next name. Its journal begins with the fork: the reason, who ordered i
 leaves are certain to be the same. That is what the largest known checkpoint says: the anchors of the settings are read; give each other one that
 was kept outside the database with --anchor. An anchor that cannot be read stops the command, unless --without-anchor names it.
 Legal holds that the old journal has, in the database or at an anchor, and that are not here stop it as well: add them again, or go on
-without them (--without-holds).
+without them (--without-holds). So does an anchor that lacks the text of statements that were signed: a hold may be among them.
 The daemon then states what happened before once more, and signs. Nothing is hashed again and nothing is deleted. If the command is
 interrupted, repeat it. Needs an account that owns the schema.
 
@@ -100,7 +100,17 @@ const forkStored = async (
     isHeld: async ({ size, root }) => size <= logs.events.size && (await rootAt(store, logs, size)).equals(root),
   });
   const kept = [...given, ...anchored.notes];
-  const { statements } = anchored;
+  const { statements, signedStatements, readStatements } = anchored;
+  const unread = signedStatements - Math.max(readStatements, logs.journal.size);
+  if (unread > 0 && !withoutHolds) {
+    throw new OrgtrailError(
+      'usage',
+      `no anchor has the text of the last ${counted(unread, 'statement')} that was signed`,
+      {
+        hint: 'a legal hold may be among them: compare `orgtrail hold list` with your own records, then repeat this with --without-holds',
+      },
+    );
+  }
   let copied = '';
   const { draw, finish } = drawLine({ ...context, stdout: context.stderr }, () => copied);
   const onCopied = (tiles: number, of: number) => {

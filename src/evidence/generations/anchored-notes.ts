@@ -21,6 +21,8 @@ export interface Anchored {
   readonly notes: readonly KnownNote[];
   /** The statements of its journals, of this generation and of later ones. */
   readonly statements: readonly string[];
+  /** How many are signed: the text of the last ones may lack. */
+  readonly signedStatements: number;
 }
 
 /** So many generations without a checkpoint may lie between two that have one. */
@@ -34,9 +36,10 @@ const MAX_UNSIGNED = 20;
  * was stated. Rejects if the anchor cannot be read.
  */
 export const readAnchored = async (anchor: Anchor, log: StoppedLog): Promise<Anchored> => {
-  if (anchor.history === undefined) return { notes: [], statements: [] };
+  if (anchor.history === undefined) return { notes: [], statements: [], signedStatements: 0 };
   const found: KnownNote[] = [];
   const statements: string[] = [];
+  let signedStatements = 0;
   for (let generation = log.generation, missing = 0; missing < MAX_MISSING; generation += 1) {
     const history = await anchor.history({ log: 'events', generation });
     const notes = new SignedNotes(history, { ...log, generation });
@@ -44,26 +47,33 @@ export const readAnchored = async (anchor: Anchor, log: StoppedLog): Promise<Anc
     missing = newest === undefined ? missing + 1 : 0;
     if (newest === undefined) continue;
     found.push(newest.known);
-    statements.push(...(await statementsAt(anchor, { ...log, generation })));
+    const stated = await statementsAt(anchor, { ...log, generation });
+    statements.push(...stated.texts);
+    signedStatements += stated.signed;
     if (generation === log.generation) found.push(...(await whereTheyPart(notes, newest.index, log.isHeld)));
   }
-  return { notes: found, statements };
+  return { notes: found, statements, signedStatements };
 };
 
 /** The statements up to the newest checkpoint of the journal whose statements all lie there: they come after their checkpoint. */
-const statementsAt = async (anchor: Anchor, log: StoppedLog): Promise<readonly string[]> => {
+const statementsAt = async (
+  anchor: Anchor,
+  log: StoppedLog,
+): Promise<{ readonly texts: readonly string[]; readonly signed: number }> => {
   const history = await anchor.history?.({ log: 'journal', generation: log.generation });
-  if (history === undefined || anchor.statements === undefined) return [];
+  if (history === undefined || anchor.statements === undefined) return { texts: [], signed: 0 };
   const notes = new SignedNotes(history, { ...log, log: 'journal' });
   let at = await notes.before(history.sizes.length);
-  if (at === undefined) return [];
+  if (at === undefined) return { texts: [], signed: 0 };
+  const signed = at.known.size;
   let failure: unknown;
   for (let tried = 0; at !== undefined && tried < MAX_UNSIGNED; tried += 1) {
     try {
       const leaves = await anchor.statements(log.generation, at.known.size);
       const tree = new GrowingTree();
       for (const leaf of leaves) tree.append(leafHash(leaf));
-      if (tree.root().equals(at.known.root)) return leaves.map((leaf) => leaf.toString('utf8', tags.journal.length));
+      if (tree.root().equals(at.known.root))
+        return { texts: leaves.map((leaf) => leaf.toString('utf8', tags.journal.length)), signed };
       failure = new Error(`its ${at.known.size} statements are not those that were signed`);
     } catch (error) {
       failure = error;

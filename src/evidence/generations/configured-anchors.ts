@@ -17,14 +17,14 @@ const readable = /^(file|s3):/;
 
 /**
  * What the anchors of the settings have that a fork must know. Throws OrgtrailError `usage` for one that cannot be read, for one that the
- * daemon has and these settings do not, and for a name of `without` that is none of these.
+ * daemon has and these settings do not, and for a name of `without` that is none of these. `readStatements`: of the anchor that has most.
  */
 export const readConfiguredAnchors = async (
   pool: Pool,
   { anchors: targets, s3 }: ConfiguredAnchors,
   without: readonly string[],
   log: StoppedLog,
-): Promise<Anchored> => {
+): Promise<Anchored & { readonly readStatements: number }> => {
   const anchors = openAnchors(targets, s3);
   const ofDaemon = await anchorsOfDaemon(pool, log.generation);
   const names = [...new Set([...anchors.map(({ name }) => name), ...ofDaemon])];
@@ -47,7 +47,12 @@ export const readConfiguredAnchors = async (
   for (const anchor of anchors) {
     if (!without.includes(anchor.name)) read.push(await readOne(anchor, log));
   }
-  return { notes: read.flatMap(({ notes }) => notes), statements: read.flatMap(({ statements }) => statements) };
+  return {
+    notes: read.flatMap(({ notes }) => notes),
+    statements: read.flatMap(({ statements }) => statements),
+    signedStatements: Math.max(0, ...read.map(({ signedStatements }) => signedStatements)),
+    readStatements: Math.max(0, ...read.map(({ statements }) => statements.length)),
+  };
 };
 
 const anchorsOfDaemon = async (pool: Pool, generation: number): Promise<string[]> => {
