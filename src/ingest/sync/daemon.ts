@@ -58,15 +58,15 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
   };
   let ticking = false;
   const work = async (job: Job): Promise<WorkLeft> => {
-    if (stopping()) return { lanes: undefined, timedOut: false };
+    if (stopping()) return { lanes: undefined, timedOut: false, requests: 0 };
     const result = await takeTurn(context, job, { signal, stopping });
     options.onTurn?.(job, result);
     const timedOut = result.kind === 'failed' && result.timedOut;
     const soon = result.kind === 'failed' && !result.lasting && result.backoffMs <= SHORT_REST_MS;
     if (soon && job.lane !== 'scrub') again(job, result.backoffMs);
-    return { lanes: stopping() ? undefined : remainingLanes(result), timedOut };
+    return { lanes: stopping() ? undefined : remainingLanes(result), timedOut, requests: result.requests };
   };
-  const pool = new WorkPool(context.concurrency, work, onError, context.time.nowMs);
+  const pool = new WorkPool(context.concurrency, work, onError);
   const remembered = new RememberedSources();
   const plan = async (): Promise<void> => {
     const time = await planningTime(context);

@@ -106,15 +106,17 @@ const jobsWithinBudgets = (
   sources: readonly PlannedSource[],
   time: PlanningTime,
   policies: PolicyOf,
-  context: Pick<SyncContext, 'intervals' | 'tickMs' | 'budgets'>,
+  context: Pick<SyncContext, 'intervals' | 'tickMs' | 'budgets' | 'concurrency'>,
 ): readonly Job[] => {
-  const { intervals, tickMs } = context;
+  const { intervals, tickMs, concurrency } = context;
   const budgetOf = context.budgets?.();
   const groups = Map.groupBy(sources, (source) => budgetOf?.(source).name);
   const jobs = Array.from(groups.values(), (group) => {
     const [first] = group;
     const requests = first === undefined ? undefined : budgetOf?.(first).requests;
-    return jobsWithinBudget(group, time, policies, { equalMs: intervals(group.length, requests).liveMs, tickMs });
+    const budget = { equalMs: intervals(group.length, requests).liveMs, tickMs };
+    // Tails under way are due as well. Beside other budgets they count: all workers would wait for a small one.
+    return jobsWithinBudget(group, time, policies, budget, groups.size === 1 ? concurrency : 0);
   });
   return inTurn(jobs);
 };
@@ -128,6 +130,7 @@ const jobsWithinBudget = (
   time: PlanningTime,
   policies: PolicyOf,
   budget: PollBudget,
+  underWay: number,
 ): readonly Job[] => {
   const dueAfterMs = new Map(
     duePolls(sources, budget, time.nowMs - OVERLAP_MS)
@@ -151,7 +154,7 @@ const jobsWithinBudget = (
     return [...first, ...others];
   };
   const due = [...dueAfterMs.keys()];
-  const most = pollsPerTick(sources.length, budget);
+  const most = pollsPerTick(sources.length, budget) + underWay;
   const jobs = planDue(due.slice(0, most));
   return due.length <= most || jobs.some(({ lane }) => lane !== 'live') ? jobs : planDue(due);
 };

@@ -19,6 +19,8 @@ export interface WorkLeft {
   readonly lanes: readonly Lane[] | undefined;
   /** The API did not answer: another turn of the same source may hang as well. */
   readonly timedOut: boolean;
+  /** That the turn has made. */
+  readonly requests: number;
 }
 
 /** Takes one turn of a job. Rejects if the database fails or the signal aborts. */
@@ -29,7 +31,7 @@ const QUARTERS = 4;
 
 /**
  * Works off jobs with bounded concurrency, the most urgent lane first: live gaps before settle gaps before backfill, but
- * for the share of time that each lane has (lane-shares.ts). A source waits in every lane in which it has work: else a tick that comes
+ * for the share of the requests that each lane has (lane-shares.ts). A source waits in every lane in which it has work: else a tick that comes
  * before all live tails are read would bring it back to the live lane each time, and its history would never be reached.
  * It has at most one turn at a time. One that hangs keeps its place and nothing else (invariant 10): sources that timed out last have at
  * most a quarter of the workers together, and the lanes that are not live leave a quarter to the live one.
@@ -39,7 +41,6 @@ export class WorkPool {
   readonly #concurrency: number;
   readonly #work: Work;
   readonly #onFault: (error: unknown) => void;
-  readonly #nowMs: () => number;
   readonly #shares = new LaneShares();
   /** By source, in the order in which they wait. */
   readonly #waiting: Record<Lane, Map<string, Job>> = {
@@ -52,12 +53,10 @@ export class WorkPool {
   readonly #timedOut = new Set<string>();
   #idle = Promise.withResolvers<void>();
 
-  /** `nowMs` never goes back. */
-  constructor(concurrency: number, work: Work, onFault: (error: unknown) => void, nowMs: () => number) {
+  constructor(concurrency: number, work: Work, onFault: (error: unknown) => void) {
     this.#concurrency = concurrency;
     this.#work = work;
     this.#onFault = onFault;
-    this.#nowMs = nowMs;
     this.#idle.resolve();
   }
 
@@ -104,7 +103,7 @@ export class WorkPool {
     if (this.#inHand.size === 0) this.#idle.resolve();
   }
 
-  /** A lane whose sources all have turns under way, in it or in others, keeps its claim to the workers' time. */
+  /** A lane whose sources all have turns under way, in it or in others, keeps its claim. */
   #next(): Job | undefined {
     const ready = new Map<Lane, Job>();
     const quarter = Math.max(1, Math.floor(this.#concurrency / QUARTERS));
@@ -135,10 +134,9 @@ export class WorkPool {
     const key = keyOf(job.source);
     this.#waiting[job.lane].delete(key);
     this.#inHand.set(key, job.lane);
-    const beganAtMs = this.#nowMs();
-    const countedMs = this.#shares.expectedMs(job.lane);
     try {
-      const { lanes: left, timedOut } = await this.#work(job);
+      const { lanes: left, timedOut, requests } = await this.#work(job);
+      this.#shares.ended(job.lane, requests);
       if (timedOut) this.#timedOut.add(key);
       else this.#timedOut.delete(key);
       this.#afterTurn(key, job, left);
@@ -146,7 +144,6 @@ export class WorkPool {
       this.clear();
       this.#onFault(error);
     }
-    this.#shares.ended(job.lane, this.#nowMs() - beganAtMs, countedMs);
     this.#inHand.delete(key);
     this.#pump();
   }

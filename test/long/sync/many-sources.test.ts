@@ -80,6 +80,7 @@ const planner = (mostLoadedWhole: number, nowOfLoading: () => number = () => 0) 
       settleDelaysMs: DELAYS_MS,
       intervals: (sources: number) => laneIntervals(sources, 900),
       tickMs: 30_000,
+      concurrency: 16,
       windows,
       time: { nowMs: nowOfLoading },
       mostLoadedWhole,

@@ -227,14 +227,14 @@ export const workOffOnce = async (
   const held = new Map<string, SourceKey>();
   const faults: unknown[] = [];
   const work = async (job: Job): Promise<WorkLeft> => {
-    if (stopping()) return { lanes: undefined, timedOut: false };
+    if (stopping()) return { lanes: undefined, timedOut: false, requests: 0 };
     const result = await takeTurn(context, job, { signal, stopping });
     if (result.kind === 'failed') failed.set(keyOf(job.source), job.source);
     if (result.kind === 'held') held.set(keyOf(job.source), job.source);
     const lanes = result.kind === 'idle' ? [] : result.kind === 'held' ? undefined : result.lanes;
-    return { lanes: stopping() ? undefined : lanes, timedOut: false };
+    return { lanes: stopping() ? undefined : lanes, timedOut: false, requests: result.requests };
   };
-  const pool = new WorkPool(context.concurrency, work, (error) => faults.push(error), context.time.nowMs);
+  const pool = new WorkPool(context.concurrency, work, (error) => faults.push(error));
   pool.refill(jobs);
   await pool.idle();
   if (faults.length > 0) throw faults[0];

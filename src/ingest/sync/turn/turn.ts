@@ -30,7 +30,7 @@ import { walkPages } from './walk-pages.ts';
 const LOOK_BACK_ENTRIES = 200;
 
 /** How a turn ended: with more to do in some lanes, with nothing to do, because another process holds the source, or failed. */
-export type TurnResult =
+type TurnEnd =
   | { readonly kind: 'more'; readonly lanes: readonly Lane[] }
   | { readonly kind: 'idle' }
   | { readonly kind: 'held' }
@@ -43,6 +43,7 @@ export type TurnResult =
       /** The lanes with something to do that does not rest. */
       readonly lanes: readonly Lane[];
     };
+export type TurnResult = TurnEnd & Pick<Turn, 'requests'>;
 
 /**
  * One turn of one source: takes its lease, walks what the planner says is next in the job's lane for some pages, gives the lease back.
@@ -68,12 +69,13 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
       return walkInTurn(turn);
     },
   });
+  const requests = turn?.requests ?? 0;
   if (ended instanceof LeaseLostError) {
     const result = ended instanceof FencedError ? 'fenced' : 'lost';
     observer.walkEnded?.({ source: job.source, lane: job.lane, result });
-    return { kind: 'held' };
+    return { kind: 'held', requests };
   }
-  return ended instanceof LeaseRefused ? { kind: 'held' } : ended;
+  return ended instanceof LeaseRefused ? { kind: 'held', requests } : { ...ended, requests };
 };
 
 const turnOf = (
@@ -101,7 +103,7 @@ const turnOf = (
   largestPage: source.largestPage,
 });
 
-const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
+const walkInTurn = async (turn: Turn): Promise<TurnEnd> => {
   const { context, job, source } = turn;
   try {
     const walk = plannedNow(turn);
@@ -209,7 +211,7 @@ const lanesToDo = ({ progress, source, job, nowMs }: Turn, resting?: Lane): read
     .filter((lane) => lane !== resting && lane !== 'scrub' && (lane === job.lane || (source.restMs[lane] ?? 0) === 0));
 
 /** Notes why the lane failed, and lets it rest. */
-const rest = async (turn: Turn, { error, state, restMs }: RestError): Promise<TurnResult> => {
+const rest = async (turn: Turn, { error, state, restMs }: RestError): Promise<TurnEnd> => {
   const { context, source, lease, job } = turn;
   const failures = turn.state.failures + 1;
   const askedMs = error.status === 503 ? (error.retryAfterMs ?? 0) : 0;

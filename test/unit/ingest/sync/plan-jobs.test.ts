@@ -26,7 +26,7 @@ const read = (id: string, agoMs: number, more: Partial<SourceState> = {}): Sourc
 
 const clock = { databaseMs: NOW_MS + 5, atMs: 17 };
 
-/** 400 sources; 20 of them can be asked per tick. */
+/** 400 sources; 20 of them can be asked per tick, beside two that are under way. */
 const planned = async (
   sources: readonly SourceState[],
   toTheEnd = false,
@@ -40,6 +40,7 @@ const planned = async (
     settleDelaysMs: [],
     intervals: () => ({ liveMs: 600_000, settleMs: 0 }),
     tickMs: 30_000,
+    concurrency: 2,
     windows: { widestMs, sawPage: () => {} },
     ...more,
   } as unknown as SyncContext;
@@ -54,7 +55,7 @@ const withHistory = read('history', 0, { coverage: [[{ fromMs: NOW_MS - HOUR_MS,
 
 test('a tick hands out no more live tails than the live share lasts for, while other lanes have work', async () => {
   const jobs = await planned([...overdue, withHistory]);
-  expect(jobs.filter((job) => job.startsWith('live'))).toHaveLength(21);
+  expect(jobs.filter((job) => job.startsWith('live'))).toHaveLength(23);
   expect(jobs).toContain('backfill history');
 });
 
@@ -89,7 +90,7 @@ test('what the limit leaves out does not come back by another lane', async () =>
     coverage: [[{ fromMs: NOW_MS - 9 * HOUR_MS, toMs: NOW_MS - 2 * HOUR_MS }]],
   }));
   const jobs = await planned(both);
-  expect(jobs.filter((job) => job.startsWith('live'))).toHaveLength(20);
+  expect(jobs.filter((job) => job.startsWith('live'))).toHaveLength(22);
   expect(jobs.filter((job) => job.startsWith('backfill'))).toHaveLength(400);
 });
 

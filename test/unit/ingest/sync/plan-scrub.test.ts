@@ -44,6 +44,7 @@ const planned = async (
     settleDelaysMs: [],
     intervals: () => ({ liveMs: 600_000, settleMs: 0 }),
     tickMs: 30_000,
+    concurrency: 1,
     scrub: {
       everyMs: 7 * 24 * HOUR_MS,
       take: async (requests: number) => {
@@ -107,14 +108,9 @@ test('one turn for each leave: no turn brings another one, and none of another l
   const turns: string[] = [];
   const work = async ({ lane, source: { id } }: Job) => {
     turns.push(`${lane} ${id}`);
-    return { lanes: lane === 'scrub' ? (['scrub'] as const) : [], timedOut: false };
+    return { lanes: lane === 'scrub' ? (['scrub'] as const) : [], timedOut: false, requests: 1 };
   };
-  const pool = new WorkPool(
-    1,
-    work,
-    () => {},
-    () => 0,
-  );
+  const pool = new WorkPool(1, work, () => {});
   const { jobs } = await planned([source('a', { coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 2 * HOUR_MS }]] })]);
   pool.refill(jobs);
   await pool.idle();
