@@ -16,8 +16,11 @@ export interface Listing {
 
 /** Ten million items: no list is that long, a walk that goes on is a walk in a circle. */
 export const MAX_PAGES = 10_000;
+/** So many pages in a row that bring nothing new are a walk in a circle. */
+export const MAX_STALE_PAGES = 3;
 
-/** The items of all pages, or of those from a token on; `next` is the token of the page that follows, `total` how many items the listing counts. Each request differs from all before it by its token, or the walk ends with ApiError `unreadable`. */
+/** The items of all pages, or of those from a token on; `next` is the token of the page that follows, `total` how many items the listing counts. A token that
+ * comes twice, and pages that come again under others, end the walk with ApiError `unreadable`. */
 export async function* walkByToken(
   client: CloudflareClient,
   listing: Listing,
@@ -30,12 +33,18 @@ export async function* walkByToken(
   const { path, filters } = listing;
   const seenTokens = new Set<string>();
   let token = from;
+  let last = '[]';
+  let stale = 0;
   for (let page = 0; page < MAX_PAGES; page += 1) {
     // A token does not carry the filters (so Cloudflare's documentation): they are sent again with each.
     const more: Parameter[] = token === undefined ? [] : [['page_token', token]];
     const { result, nextPageToken, totalCount } = await getItems(client, listing, [...filters, ...more]);
     yield { items: result, next: nextPageToken, total: totalCount };
     if (nextPageToken === undefined) return;
+    const items = JSON.stringify(result);
+    stale = items === last || result.length === 0 ? stale + 1 : 0;
+    if (stale === MAX_STALE_PAGES) throw new ApiError('unreadable', `GET ${path}: the same page came again and again`);
+    last = items;
     if (seenTokens.has(nextPageToken)) throw new ApiError('unreadable', `GET ${path}: a page token came twice`);
     seenTokens.add(nextPageToken);
     token = nextPageToken;
