@@ -52,7 +52,8 @@ create table account_listings (
   lease_owner text,
   lease_until timestamp with time zone,
   walk_began_at timestamp with time zone,
-  walk_page text
+  walk_page text,
+  short_since timestamp with time zone
 );
 
 create table account_organizations (
@@ -298,7 +299,8 @@ create table discovery (
   organizations integer,
   lease_owner text,
   lease_until timestamp with time zone,
-  server_time timestamp with time zone
+  server_time timestamp with time zone,
+  short_since timestamp with time zone
 );
 
 create table evidence_anchors (
@@ -5271,6 +5273,7 @@ comment on column account_listings.lease_owner is 'The process that walks it, wh
 comment on column account_listings.lease_until is 'When the lease ends, unless it is renewed.';
 comment on column account_listings.walk_began_at is 'When the walk under way began; null: there is none.';
 comment on column account_listings.walk_page is 'Where the walk under way goes on; null: at its first page.';
+comment on column account_listings.short_since is 'Since when the listing names fewer than it counts: last_error says how many. Null: the last one was complete, or failed otherwise.';
 comment on table account_organizations is 'Which listing shows which account, and what it says of its organization.';
 comment on column account_organizations.account_id is 'The account.';
 comment on column account_organizations.scope is 'The listing that shows it.';
@@ -5978,6 +5981,7 @@ comment on column discovery.organizations is 'How many the last listing named.';
 comment on column discovery.lease_owner is 'The replica that lists the organizations, while lease_until is to come.';
 comment on column discovery.lease_until is 'When the lease ends, unless it is renewed.';
 comment on column discovery.server_time is 'Cloudflare''s own time at last_success_at, which is this database''s clock: their difference is how far the two are apart.';
+comment on column discovery.short_since is 'Since when the listing names fewer than it counts, or not every credential answers it: last_error says which. Null: the last one was complete, or failed.';
 comment on table evidence_anchors is 'Which signed checkpoints are kept outside of this database, and where.';
 comment on column evidence_anchors.log is 'events or journal.';
 comment on column evidence_anchors.generation is 'As in evidence_logs.';

@@ -124,6 +124,36 @@ export const apiTroubles = ({ clockAheadSeconds, requestsBlocked }: ApiFacts): r
   return troubles;
 };
 
+/** Listings that name fewer than they count, or that not every credential answers: what they do not name is not missed. */
+export interface ShortListings {
+  readonly of: 'organizations' | 'accounts';
+  readonly listings: number;
+  /** RFC 3339. */
+  readonly since: string;
+  /** Of the first of them. */
+  readonly reason: string;
+}
+
+/** The facts of the listings that what is read depends on. */
+export interface ListingFacts {
+  readonly shortListings: readonly ShortListings[];
+  /** Why no credential may list accounts, if they are to be read. */
+  readonly accountsRefused?: string;
+}
+
+/** What is wrong with listings, and what to do. Used by /healthz, `status` and the console. */
+export const listingTroubles = ({ shortListings, accountsRefused }: ListingFacts): readonly string[] => [
+  ...shortListings.map(
+    ({ of, listings, since, reason }) =>
+      `incomplete: ${of} have not been listed in full since ${since}${listings === 1 ? '' : ` (${listings} listings)`}: ${reason}; none of them ends by that; if it lasts, name all of them in ORGTRAIL_${of.toUpperCase()}`,
+  ),
+  ...(accountsRefused === undefined
+    ? []
+    : [
+        `refused: accounts may not be listed, so none of them is read: ${accountsRefused}; ORGTRAIL_SOURCES=organizations reads none`,
+      ]),
+];
+
 /** An organization or account that is gone, or that no listing shows any more, and for how long; null: not known. */
 export interface GoneFacts {
   readonly goneSeconds: number | null;

@@ -2,12 +2,20 @@ import { and, count, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { keyOf, type SourceKey } from '../ingest/planning/source.ts';
 import type { CoverageHole } from '../ingest/sync/coverage-holes.sql.ts';
-import { REFUSED_LISTINGS } from '../ingest/sync/discovery/accounts.sql.ts';
+import { LISTING_ENDS, REFUSED_LISTINGS } from '../ingest/sync/discovery/accounts.sql.ts';
 import { db, type Row } from '../postgres/db.ts';
 import { feedHead } from '../postgres/tables/events.ts';
 import { discovery, organizations } from '../postgres/tables/organizations.ts';
 import { requestsBlocked, sources, syncStatus } from '../postgres/tables/sources.ts';
-import { claimsFuture, type GoneFacts, type LaneTrouble, laneTroubleText, VANISHED_SECONDS } from './health.ts';
+import {
+  claimsFuture,
+  type GoneFacts,
+  type LaneTrouble,
+  type ListingFacts,
+  laneTroubleText,
+  type ShortListings,
+  VANISHED_SECONDS,
+} from './health.ts';
 import { laneColumns, laneJoins } from './lane-status.sql.ts';
 import { mayBeAmong } from './sources/source-keys.sql.ts';
 import { isShown, type StatusScope } from './status-scope.sql.ts';
@@ -107,7 +115,14 @@ interface RetentionWait {
   readonly command: string;
 }
 
-const UNTIL = `to_char(w.ends_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`;
+const rfc3339 = (instant: string): string => `to_char(${instant} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`;
+
+const SHORT_LISTINGS = `(select coalesce(json_agg(json_build_object('of', kind, 'listings', listings, 'since', ${rfc3339('since')},
+    'reason', reason) order by kind desc), '[]')
+  from (select kind, count(*) as listings, min(short_since) as since, (array_agg(last_error order by short_since))[1] as reason
+    from (select 'organizations' as kind, short_since, last_error, last_attempt_at from discovery
+      union all select 'accounts', short_since, last_error, last_attempt_at from account_listings) each
+    where short_since is not null and last_error is not null and last_attempt_at > clock_timestamp() - ${LISTING_ENDS} group by kind) short)`;
 
 const headColumns = {
   feedId: feedHead.feedId,
@@ -123,14 +138,14 @@ const headColumns = {
   /** How often positions jumped because a failover or a restore may have lost commits. */
   positionJumps: sql<number>`(select count(*) from position_jumps)::integer`,
   /** Why retention drops nothing, and until when: behind a failover or a restore. Null: it does not wait. */
-  retentionWait: sql<RetentionWait | null>`(select json_build_object('reason', w.reason, 'until', ${sql.raw(UNTIL)},
+  retentionWait: sql<RetentionWait | null>`(select json_build_object('reason', w.reason, 'until', ${sql.raw(rfc3339('w.ends_at'))},
     'command', 'orgtrail hold confirm') from retention_waits w where w.confirmed_at is null and w.ends_at > clock_timestamp()
     order by w.ends_at desc limit 1)`,
   discovery: {
     lastSuccessAt: discovery.lastSuccessAt,
     /** Null if there has never been one. */
     ageSeconds: sql<number | null>`extract(epoch from clock_timestamp() - ${discovery.lastSuccessAt})::float8`,
-    lastError: discovery.lastError,
+    lastError: sql<string | null>`case when ${discovery.shortSince} is null then ${discovery.lastError} end`,
     /** Who lists at this moment. */
     leaseOwner: sql<
       string | null
@@ -138,6 +153,7 @@ const headColumns = {
     organizations: discovery.organizations,
     /** Null: some may be listed, or none are. */
     accountsRefused: sql<string | null>`${sql.raw(REFUSED_LISTINGS)}`,
+    shortListings: sql<readonly ShortListings[]>`${sql.raw(SHORT_LISTINGS)}`,
   },
 };
 
@@ -145,10 +161,7 @@ type Head = Row<typeof headColumns>;
 
 export interface Status extends Omit<Head, 'discovery' | 'retentionWait'> {
   readonly retentionWait?: RetentionWait;
-  readonly discovery: Omit<Head['discovery'], 'accountsRefused'> & {
-    /** Why no credential may list accounts, if they are to be read. */
-    readonly accountsRefused?: string;
-  };
+  readonly discovery: Omit<Head['discovery'], 'accountsRefused'> & ListingFacts;
   readonly sources: readonly SourceStatus[];
   /** The organizations that went gone last or have left the listings, newest first, no more than 100 of them; then the accounts likewise. */
   readonly gone: readonly GoneOwner[];
@@ -185,8 +198,13 @@ export const readFrame = async (pool: Pool, scope: StatusScope): Promise<Omit<St
   ]);
   if (head === undefined) throw new Error('the tables feed_head and discovery have lost their row');
   const { retentionWait, ...rest } = head;
-  const { accountsRefused, ...discoveryFacts } = rest.discovery;
-  const mayListNone = accountsRefused !== null && listsAccounts(scope);
+  const { accountsRefused, shortListings, ...facts } = rest.discovery;
+  const accountsCount = listsAccounts(scope);
+  const discoveryFacts = {
+    ...facts,
+    shortListings: shortListings.filter((short) => accountsCount || short.of === 'organizations'),
+  };
+  const mayListNone = accountsRefused !== null && accountsCount;
   return {
     ...rest,
     ...(retentionWait !== null && { retentionWait }),

@@ -38,8 +38,8 @@ totals; with --state it names those in these states. --all reads and names every
 
 Exit code 0 in any state, unless --fail-on is given. With --fail-on failing: 1 if an organization is failing or
 refused or has vanished, a sink is failing, or the listing of organizations failed or was never made. With --fail-on behind:
-1 also if an organization is behind or incomplete, or a sink is behind. --organization and --account limit what is judged; --state and
---limit do not. If accounts are read (ORGTRAIL_SOURCES), all of this is said of their logs, too.
+1 also if an organization is behind or incomplete, a sink is behind, or a listing names fewer than it counts. --organization and
+--account limit what is judged; --state and --limit do not. If accounts are read (ORGTRAIL_SOURCES), all of this is said of their logs, too.
 
 Examples:
   $ orgtrail status

@@ -2,7 +2,7 @@ import { RETENTION_NEAR_MS } from '../../ingest/planning/upstream-retention.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import type { ScrubTotals, VerifyRun } from '../../status/checks/checks.sql.ts';
 import { collectionSpan, DELAY, NOT_COLLECTED } from '../../status/collection-words.ts';
-import { apiTroubles, laneTroubleText } from '../../status/health.ts';
+import { apiTroubles, laneTroubleText, listingTroubles } from '../../status/health.ts';
 import { countsByState, countsOf, type SourceGroup, sumOf, totalsOf } from '../../status/sources/source-groups.ts';
 import { isAccount, ownerName, type SourceWithState } from '../../status/sources/source-owner.ts';
 import { type StatusWithStates, sinkState, urgency } from '../../status/sources/source-state.ts';
@@ -51,7 +51,7 @@ export const fails = (report: Report, level: (typeof failLevels)[number]): boole
   const { groups, sinks, vanished, discovery } = report;
   if (vanished.length > 0 || discovery.lastError !== null || discovery.ageSeconds === null) return true;
   if (discovery.accountsRefused !== undefined) return true;
-  if (level === 'behind' && apiTroubles(report).length > 0) return true;
+  if (level === 'behind' && (apiTroubles(report).length > 0 || discovery.shortListings.length > 0)) return true;
   const states = [...groups.map(({ state }) => state), ...sinks.map(sinkState)];
   return states.some((state) => (level === 'failing' ? failing.includes(state) : !healthy.includes(state)));
 };
@@ -73,7 +73,7 @@ export const statusText = (report: Report, { states, most }: Shown): string => {
       ...unprovenLine(report.groups),
       ...readOnceLine(report.groups),
       ...report.vanished.map(vanishedLine),
-      ...refusedAccountsLine(report),
+      ...listingTroubles(report.discovery).map((line) => printable(line, 600)),
       ...retentionLine(report),
       ...(report.notRead === undefined ? [] : [report.notRead]),
     ],
@@ -161,13 +161,6 @@ const vanishedLine = (gone: Status['gone'][number]): string => {
     ? `left${when}: ${owner}: no listing that is read shows it any more; its audit log answers, and is read on`
     : `vanished${when}: ${owner}: it is no longer listed, and its audit log refuses access`;
 };
-
-const refusedAccountsLine = ({ discovery: { accountsRefused } }: Report): readonly string[] =>
-  accountsRefused === undefined
-    ? []
-    : [
-        `refused: accounts may not be listed, so none of them is read: ${printable(accountsRefused, 300)}; ORGTRAIL_SOURCES=organizations reads none`,
-      ];
 
 const retentionLine = ({ retentionWait: wait }: Report): readonly string[] =>
   wait === undefined

@@ -1,6 +1,6 @@
 import { type EvidenceStatus, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { apiTroubles, discoveryTooOldSeconds, type LaneTrouble } from '../../status/health.ts';
+import { apiTroubles, discoveryTooOldSeconds, type LaneTrouble, listingTroubles } from '../../status/health.ts';
 import { totalsOf } from '../../status/sources/source-groups.ts';
 import { isAccount } from '../../status/sources/source-owner.ts';
 import { type StatusWithStates, sinkState, statesOf, worst } from '../../status/sources/source-state.ts';
@@ -34,15 +34,17 @@ export const healthOf = (
       ? { source_kind: source.kind, account_id: source.accountId, account_name: source.accountName }
       : {}),
   }));
-  const { ageSeconds, lastError, leaseOwner, organizations, accountsRefused } = status.discovery;
+  const { ageSeconds, lastError, leaseOwner, organizations, accountsRefused, shortListings } = status.discovery;
+  const troubles = listingTroubles(status.discovery);
   const listing = ageSeconds === null || ageSeconds > discoveryTooOldSeconds(tickMs) ? 'behind' : 'ok';
   const discovery = {
-    state: listing,
+    state: listing === 'ok' && shortListings.length > 0 ? 'incomplete' : listing,
     organizations,
     age_seconds: ageSeconds,
     last_error: lastError,
     held_by: leaseOwner,
     ...(accountsRefused === undefined ? {} : { accounts_refused: accountsRefused }),
+    ...(troubles.length === 0 ? {} : { troubles }),
   };
   const sinks = shownSinks.map(sinkHealth);
   const vanished = status.vanished.map((gone) => ({

@@ -8,7 +8,8 @@ import { pathSegment } from './wire/request.ts';
 export interface AccountsApi {
   /**
    * GET /accounts: what the credential reaches, each account once. The listing is by page numbers, which shift when an account goes meanwhile: the
-   * total, which every page says, tells how far to go back. A page as full as was asked for is not the last one, whatever the total is.
+   * total, which every page says, tells how far to go back. A page as full as was asked for is not the last one, whatever the total is; nor is one
+   * with a total that may be its own count.
    */
   list(signal: AbortSignal, from?: string): AsyncGenerator<AccountsPage, void, void>;
   /** The accounts of an organization, by page token. */
@@ -82,7 +83,8 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
         stale = accounts.length > 0 || at.page <= before.page ? 0 : stale + 1;
         const named = from === undefined ? seen.size : at.received;
         const isCounted = totalCount !== undefined && at.received >= totalCount;
-        const isLast = (isCounted && result.length < PAGE_SIZE) || result.length === 0 || stale === MAX_STALE_PAGES;
+        const isBelieved = isCounted && totalCount > result.length && result.length < PAGE_SIZE;
+        const isLast = isBelieved || result.length === 0 || stale === MAX_STALE_PAGES;
         const complete = isLast && (totalCount === undefined ? result.length === 0 : isCounted && named >= totalCount);
         yield { accounts, next: isLast ? undefined : JSON.stringify(at), total: totalCount, complete };
         if (isLast) return;

@@ -33,7 +33,7 @@ export interface OrganizationsApi {
 
 export interface ListOptions {
   readonly signal: AbortSignal;
-  /** Only these. None, or an empty list, is no filter. */
+  /** Only these, whatever else the answer names. None, or an empty list, is no filter. */
   readonly ids?: readonly string[] | undefined;
   /** Only those directly below this one. */
   readonly parentId?: string | undefined;
@@ -69,6 +69,7 @@ export function createOrganizationsApi(
   { onUnreadable = () => {} }: OrganizationsHooks = {},
 ): OrganizationsApi {
   async function* list({ signal, ids = [], parentId, pageSize = MAX_PAGE_SIZE, mustBeWhole = false }: ListOptions) {
+    const asked = new Set(ids);
     const seenIds = new Set<string>();
     let counted = 0;
     for (const idFilter of chunks(ids, MAX_IDS)) {
@@ -81,7 +82,7 @@ export function createOrganizationsApi(
         filters,
         signal,
       })) {
-        yield readNew(items, seenIds, onUnreadable);
+        yield readNew(items, seenIds, onUnreadable).filter(({ id }) => asked.size === 0 || asked.has(id));
         counted = total;
       }
     }

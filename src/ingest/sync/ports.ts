@@ -86,7 +86,8 @@ export interface AuditApi {
 export type AccountListingEnd =
   /** It was complete. If it named none, it rests for `emptyRestMs` only, until it has been empty twice in a row. */
   | { readonly restMs: number; readonly emptyRestMs: number }
-  | { readonly failure: string; readonly message: string; readonly restMs: number };
+  /** `isShort`: it named fewer than it counts. */
+  | { readonly failure: string; readonly message: string; readonly restMs: number; readonly isShort: boolean };
 
 /** Of the log of an organization that listings miss. `gone`: it has been refused for long enough. */
 export type LogNews = 'open' | 'refused' | 'gone';
@@ -173,7 +174,9 @@ export interface SyncStore {
   claimDiscovery(restMs: number): Promise<{ readonly mine: boolean; readonly serverTimeMs: number | undefined }>;
   renewDiscovery(): Promise<boolean>;
   /** Gives the right to list back, too. */
-  recordDiscovery(result: { organizations: number; serverTimeMs: number } | { error: string }): Promise<void>;
+  recordDiscovery(
+    result: { organizations: number; serverTimeMs: number; short?: string | undefined } | { error: string },
+  ): Promise<void>;
   /** As of Cloudflare's now. `oldestMs`: entries older than the horizons are about to come, too. */
   syncSources(nowMs: number, oldestMs: number | undefined): Promise<void>;
   withoutProfile(limit: number): Promise<readonly string[]>;

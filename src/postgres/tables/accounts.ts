@@ -33,6 +33,7 @@ export const accountListings = pgTable('account_listings', {
   leaseUntil: instant('lease_until'),
   walkBeganAt: instant('walk_began_at'),
   walkPage: text('walk_page'),
+  shortSince: instant('short_since'),
 });
 
 /** Which listing shows which account. */

@@ -45,4 +45,5 @@ export const discovery = pgTable('discovery', {
   leaseOwner: text('lease_owner'),
   leaseUntil: instant('lease_until'),
   serverTime: instant('server_time'),
+  shortSince: instant('short_since'),
 });

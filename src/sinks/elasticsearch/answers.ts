@@ -6,6 +6,8 @@ import type { ReasonText } from '../http/reason-text.ts';
 
 const itemResult = z.object({
   status: z.int(),
+  /** With 201 and no error: a data stream with a failure store (8.19 and later) has not taken the document, and put it there. */
+  failure_store: z.string().default('not_applicable_or_unknown'),
   error: z
     .object({
       type: z.string().optional(),
@@ -37,7 +39,14 @@ const indexTroubleTexts =
 const isAboutIndex = ({ error }: ItemResult): boolean =>
   indexTroubles.has(error?.type ?? '') || indexTroubleTexts.test(`${error?.reason} ${error?.caused_by?.reason}`);
 
-const describe = ({ status, error }: ItemResult): string => {
+const isSuccess = (status: number): boolean => status >= 200 && status < 300;
+
+/** 409: it is there already, from an attempt before. */
+const isTaken = (item: ItemResult): boolean =>
+  item.status === 409 || (isSuccess(item.status) && item.failure_store === 'not_applicable_or_unknown');
+
+const describe = ({ status, error, failure_store: use }: ItemResult): string => {
+  if (isSuccess(status)) return `HTTP ${status}, failure store: ${use}`;
   const cause = error?.caused_by?.reason;
   const texts = [error?.reason, cause].filter((text) => typeof text === 'string' && text !== '');
   return `HTTP ${status}, ${error?.type ?? 'no type'}: ${texts.join(': ') || 'no reason'}`;
@@ -56,8 +65,7 @@ export const bulkOutcome = (answer: HttpAnswer, eventCount: number, reasonText: 
   }
   const refused: { index: number; reason: string }[] = [];
   for (const [index, item] of items.entries()) {
-    // 409: it is there already, from an attempt before.
-    if ((item.status >= 200 && item.status < 300) || item.status === 409) continue;
+    if (isTaken(item)) continue;
     const { status } = item;
     const check = status === 401 || status === 403 ? checks.credential : status === 404 ? checks.address : undefined;
     if (check !== undefined) return failedBy(answer, reasonText(`${describe(item)}: check ${check}`));

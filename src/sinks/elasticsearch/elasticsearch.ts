@@ -9,6 +9,7 @@ import { basicCredential, type ElasticsearchSettings, elasticsearchSettings } fr
 const ANSWER_PARTS = [
   'errors',
   'items.*.status',
+  'items.*.failure_store',
   'items.*.error.type',
   'items.*.error.reason',
   'items.*.error.caused_by.reason',

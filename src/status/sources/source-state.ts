@@ -61,7 +61,7 @@ export const sinkState = ({ failures, lagSeconds }: SinkStatus): string =>
 export const worst = (states: readonly string[]): string =>
   ['failing', 'refused', 'vanished', 'incomplete', 'behind'].find((state) => states.includes(state)) ?? 'ok';
 
-/** The states of all that can need attention: sources, sinks, what vanished, and accounts that may not be listed. */
+/** The states of all that can need attention: sources, sinks, what vanished, and listings. */
 export const statesOf = (
   { groups, vanished, discovery, ...api }: Pick<StatusWithStates, 'groups' | 'vanished' | 'discovery'> & ApiFacts,
   sinks: readonly SinkStatus[],
@@ -71,4 +71,5 @@ export const statesOf = (
   ...sinks.map(sinkState),
   ...(vanished.length === 0 ? [] : ['vanished']),
   ...(discovery.accountsRefused === undefined ? [] : ['refused']),
+  ...(discovery.shortListings.length === 0 ? [] : ['incomplete']),
 ];

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { startDistortedApi } from '../../support/network/distorted-api.ts';
 import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
@@ -215,12 +216,18 @@ describe.concurrent('verify', () => {
     expect(report.compared + report.storedUnderOtherFilters).toBe(600);
   });
 
-  test('--organization compares those named, and no others', async () => {
+  test('--organization compares those named, and no others, also if the API lists them unasked', async () => {
     await using world = await openWorld();
+    const rewrite = (url: URL) => url.searchParams.delete('id');
+    await using front = await startDistortedApi(world.simulator.baseUrl, { rewrite });
     await runInProcess(['sync'], world.env);
     world.simulator.setClockOffset(600_000);
     const [one = ''] = world.simulator.summary().organizations.map(({ id }) => id);
-    expect((await verify(world, ['--organization', one])).report).toMatchObject({ compared: 200, organizations: 1 });
+    const alone = { ...exact, compared: 200, organizations: 1, unknownOrganizations: [] };
+    for (const CLOUDFLARE_BASE_URL of [world.simulator.baseUrl, front.baseUrl]) {
+      const env = { ...world.env, CLOUDFLARE_BASE_URL };
+      expect(await verify({ ...world, env }, ['--organization', one])).toMatchObject({ code: 0, report: alone });
+    }
     const unknown = await verify(world, ['--organization', 'unknown']);
     expect(unknown).toMatchObject({
       code: 2,

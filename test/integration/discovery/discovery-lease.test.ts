@@ -94,6 +94,21 @@ test('a failed attempt gives the right back, and counts for the others as one; w
   expect(await claim(OTHER)).toMatchObject({ mine: true });
 });
 
+test('one that was short counts as one that was listed, and is short since the first of them in a row', async () => {
+  const short = () =>
+    recordDiscovery(database.pool, ME, { organizations: 3, serverTimeMs: 1_234_567, short: '3 of 4' });
+  const since = async () => (await database.pool.query('select short_since from discovery')).rows[0].short_since;
+  await claim(ME);
+  await short();
+  expect(await claim(ME, 15_000)).toMatchObject({ mine: false });
+  const first = await since();
+  expect(first).toBeInstanceOf(Date);
+  await short();
+  expect(await since()).toEqual(first);
+  await listed(ME);
+  expect(await since()).toBeNull();
+});
+
 const failed = (failure: string, lane: Lane = 'live') => ({
   failure,
   message: 'no',

@@ -111,6 +111,32 @@ describe('what it says of a document', () => {
     );
   });
 
+  test('201 and kept in the failure store of the data stream: refused by its index, and not in the data stream', async () => {
+    const failureStore = new Map<string, string>();
+    const trouble = troubleWith(/entry-(1|4)\b/, 400, 'document_parsing_exception', 'failed to parse');
+    const receiver = await receive({ ...trouble, failureStore });
+    const events = ordinaryEvents(6, 'ecs');
+    const reason = 'HTTP 201, failure store: used';
+    expect(await attempt(sinkTo(receiver), events)).toEqual({
+      kind: 'delivered',
+      refused: [1, 4].map((index) => ({ index, reason })),
+    });
+    const isKept = ({ key }: { key: string }) => failureStore.has(key);
+    expect(events.filter(isKept)).toEqual([events[1], events[4]]);
+    expectComplete(
+      receiver.received(),
+      events.filter((event) => !isKept(event)),
+    );
+  });
+
+  test('201 of a failure store that is not applicable: delivered', async () => {
+    const receiver = await receive();
+    const created = { status: 201, failure_store: 'not_applicable_or_unknown' };
+    const body = JSON.stringify({ errors: false, items: Array.from({ length: 3 }, () => ({ create: created })) });
+    const outcome = await attemptWith(receiver, sinkTo(receiver), { kind: 'answer', status: 200, body });
+    expect(outcome).toEqual({ kind: 'delivered', refused: [] });
+  });
+
   test.each([
     [429, 'es_rejected_execution_exception', 'rejected execution of coordinating operation', 'rejected'],
     [

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { healthOf } from '../../../src/http/health/health.ts';
+import { listingTroubles } from '../../../src/status/health.ts';
 import { withStates } from '../../../src/status/sources/source-state.ts';
 import { readStatus } from '../../../src/status/status.sql.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
@@ -33,16 +34,23 @@ const once = async (world: SyncWorld, run: SyncRun) => {
   return await run.sync();
 };
 
-/** Whether status and health say that no accounts may be listed. */
-const refusalShown = async (world: SyncWorld, run: SyncRun): Promise<boolean> => {
+/** What status and health alike say of the listings of accounts. */
+const troubleShown = async (world: SyncWorld, run: SyncRun): Promise<'refused' | 'incomplete' | undefined> => {
   const { pool } = world.database;
   const status = withStates(await readStatus(pool), run.config);
-  const { accountsRefused } = status.discovery;
+  const { accountsRefused, shortListings } = status.discovery;
   const health = healthOf(status, [], run.config.tickMs);
   expect(health.discovery.accounts_refused).toBe(accountsRefused);
   expect(health.status === 'refused').toBe(accountsRefused !== undefined);
-  expect((await readStatus(pool, { kinds: ['organization'] })).discovery.accountsRefused).toBeUndefined();
-  return accountsRefused !== undefined;
+  expect(health.discovery.state === 'incomplete').toBe(shortListings.length > 0);
+  const { discovery } = await readStatus(pool, { kinds: ['organization'] });
+  expect(listingTroubles(discovery)).toEqual([]);
+  const [trouble] = health.discovery.troubles ?? [];
+  if (trouble?.startsWith('incomplete: ') === true) {
+    expect(trouble).toMatch(/^incomplete: accounts .+ named \d+ accounts of 72 .+ ORGTRAIL_ACCOUNTS$/);
+    return 'incomplete';
+  }
+  return accountsRefused === undefined ? undefined : 'refused';
 };
 
 describe('listings of accounts that misbehave end nothing, and all is read once they are well', () => {
@@ -66,22 +74,26 @@ describe('listings of accounts that misbehave end nothing, and all is read once 
   });
 
   test.each([
-    ['the pages of GET /accounts shift on', { shifted_account_page: { by: 3 } }, 'did not name all'],
-    ['accounts are missing from pages at random', { missing_account: 0.2 }, 'did not name all'],
-    ['both listings are refused', { account_listing_403: 1 }, 'no credential may list accounts'],
-    ['one of both is refused, which is no failure', { account_listing_403: { operation: 'accounts' } }, undefined],
-  ] as const)('from the first look on: %s', async (_, faults, reason) => {
+    ['the pages of GET /accounts shift on', { shifted_account_page: { by: 3 } }, 'of 72 that it counts', 'incomplete'],
+    ['accounts are missing from pages at random', { missing_account: 0.2 }, 'of 72 that it counts', 'incomplete'],
+    ['both listings are refused', { account_listing_403: 1 }, 'no credential may list accounts', 'refused'],
+    [
+      'one of both is refused, which is no failure',
+      { account_listing_403: { operation: 'accounts' } },
+      undefined,
+      undefined,
+    ],
+  ] as const)('from the first look on: %s', async (_, faults, reason, shown) => {
     await using world = await openWorld({ ...options, faults });
     await using run = await world.open();
     const { accountsError } = await again(world, run, 2);
     if (reason === undefined) expect(accountsError).toBeUndefined();
     else expect(accountsError?.message).toContain(reason);
     expect((await states(world))['gone']).toBeUndefined();
-    const isRefused = reason?.startsWith('no credential') === true;
-    expect(await refusalShown(world, run)).toBe(isRefused);
+    expect(await troubleShown(world, run)).toBe(shown);
     world.simulator.faults.set({ preset: 'none' });
     expect((await again(world, run)).accountsError).toBeUndefined();
-    expect(await refusalShown(world, run)).toBe(false);
+    expect(await troubleShown(world, run)).toBeUndefined();
     expect(await states(world)).toEqual({ active: 72 });
     await world.expectExactTruth();
   });

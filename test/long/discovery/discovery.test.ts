@@ -167,7 +167,7 @@ test('a partial listing and a log that refuses: gone a quarter of an hour after 
   await world.expectExactTruth();
 });
 
-test('a listing that counts more than it names: what it does not name is not missed, and the log says so once', async () => {
+test('a listing that counts more than it names: what it does not name is not missed; log, status and health say so', async () => {
   await using world = await openWorld({ organizations: 6, subOrganizations: false });
   await using run = await world.open();
   await using served = await serve(run);
@@ -179,9 +179,20 @@ test('a listing that counts more than it names: what it does not name is not mis
   expect(rows).toEqual([]);
   expect(run.log().match(/the listing of organizations is not complete/g)).toHaveLength(1);
   expect(run.log()).toContain('named 2 of 6');
-  expect(await served.get('/healthz')).toMatchObject({ body: { discovery: { state: 'ok', last_error: null } } });
+  const line = expect.stringMatching(
+    /^incomplete: organizations have not been listed in full since 2\S+Z: .+ named 2 of 6 .+ ORGTRAIL_ORGANIZATIONS$/,
+  );
+  const discovery = { state: 'incomplete', last_error: null, troubles: [line] };
+  expect(await served.get('/healthz')).toMatchObject({ body: { status: 'incomplete', discovery } });
+  const status = await runInProcess(['status', '--fail-on', 'failing'], world.env);
+  expect(status).toMatchObject({ code: 0 });
+  expect(status.stdout.split('\n')).toContainEqual(line);
+  const { shortListings } = JSON.parse((await runInProcess(['status', '--json'], world.env)).stdout).discovery;
+  expect(shortListings).toMatchObject([{ of: 'organizations', listings: 1 }]);
+  expect(await runInProcess(['status', '--fail-on', 'behind'], world.env)).toMatchObject({ code: 1 });
   world.simulator.faults.set({ partial_listing: { firstOrganizations: 4 } });
   await run.cycle();
+  expect(await served.get('/healthz')).toMatchObject({ body: { status: 'ok', discovery: { state: 'ok' } } });
   expect((await world.database.pool.query('select from organizations where missed_listings > 0')).rowCount).toBe(4);
 });
 

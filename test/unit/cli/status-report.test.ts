@@ -72,6 +72,7 @@ const report = (sources: readonly SourceRow[], more: Partial<Report> = {}): Repo
     lastError: null,
     leaseOwner: null,
     organizations: sources.length,
+    shortListings: [],
   },
   ...more,
 });

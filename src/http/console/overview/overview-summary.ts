@@ -1,6 +1,6 @@
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { NOT_COLLECTED } from '../../../status/collection-words.ts';
-import { discoveryTooOldSeconds, type SourceHealth } from '../../../status/health.ts';
+import { discoveryTooOldSeconds, listingTroubles, type SourceHealth } from '../../../status/health.ts';
 import type { ApiBudgetFigures, ProcessFigures } from '../../../status/overview/overview.ts';
 import {
   countsOf,
@@ -95,9 +95,7 @@ const troublesOf = (status: StatusWithStates, sinks: readonly SinkStatus[], opti
   else if (ageSeconds > discoveryTooOldSeconds(options.tickMs)) {
     troubles.push(`The organizations were last listed ${spanText(ageSeconds)} ago${because}`);
   }
-  const { accountsRefused } = status.discovery;
-  if (accountsRefused !== undefined)
-    troubles.push(`Accounts may not be listed, so none of them is collected: ${accountsRefused}`);
+  troubles.push(...listingTroubles(status.discovery));
   const { groups } = status;
   const losing = less(countsOf(groups, 'nearLoss'), countsOf(groups, 'firstReadingNearLoss'));
   if (losing.organizations + losing.accounts > 0) {

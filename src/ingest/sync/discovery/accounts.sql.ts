@@ -14,7 +14,7 @@ const ORGANIZATION_SCOPE = 'organization:';
 /** An account is gone once every listing that counts has reached its end so often without it, and its log has refused for a while. */
 const MISSES_UNTIL_GONE = 2;
 /** A listing rests for 25 hours at most: one that no process has tried for so long is of a credential or a setting of the past. */
-const LISTING_ENDS = "interval '2 days'";
+export const LISTING_ENDS = "interval '2 days'";
 /** A walk that is older begins again. */
 const WALK_ENDS = "interval '1 day'";
 /** A listing may not show yet what an entry tells of that is so young. */
@@ -303,9 +303,10 @@ export const endListing = async (
   if ('failure' in end) {
     await pool.query(
       `update account_listings set last_attempt_at = clock_timestamp(), last_failure = $2, last_error = left($3, 2000), lease_until = null,
+         short_since = case when $6 then coalesce(short_since, clock_timestamp()) end,
          walk_began_at = case when $2 <> all($5) then walk_began_at end, walk_page = case when $2 <> all($5) then walk_page end,
          next_at = clock_timestamp() + make_interval(secs => $4::float8 / 1000) where scope = $1`,
-      [scope, end.failure, end.message, end.restMs, BROKEN_WALKS],
+      [scope, end.failure, end.message, end.restMs, BROKEN_WALKS, end.isShort],
     );
     return true;
   }
@@ -319,7 +320,7 @@ export const endListing = async (
      missed as (
        update account_organizations s set missed = least(missed, 1000000) + 1
        from before where before.believed and s.scope = $1 and s.last_listed_at < before.walk_began_at)
-     update account_listings l set last_attempt_at = clock_timestamp(), last_failure = null, last_error = null, credential = $3,
+     update account_listings l set last_attempt_at = clock_timestamp(), last_failure = null, last_error = null, short_since = null, credential = $3,
        last_success_at = clock_timestamp(), accounts = before.named, lease_until = null, walk_began_at = null, walk_page = null,
        next_at = clock_timestamp() + make_interval(secs => case when before.believed then $2 else $4 end::float8 / 1000)
      from before where l.scope = $1 returning before.believed`,

@@ -4,6 +4,7 @@ import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts'
 import { kindOf } from '../../sources/registry.ts';
 import { credibleNowMs } from '../planning-time.ts';
 import type { AccountsPage, DueListing, SyncContext } from '../ports.ts';
+import { PartialListingError } from './partial-listing.ts';
 import { StallGuard } from './stall-guard.ts';
 
 /** A listing that names all accounts is repeated after this, or later if it takes many requests, or there are many. */
@@ -179,7 +180,12 @@ const walkOne = async (
       if (!isAgain) observer.accountListingFailed?.({ scope, error });
       const failedMs = error.failure === 'unreadable' ? INCOMPLETE_REST_MS : FAILED_REST_MS;
       const rest = isAgain ? 0 : await restMs(isRefused ? REFUSED_REST_MS : failedMs);
-      await store.endAccountListing(listing, { failure: error.failure, message: error.message, restMs: rest });
+      await store.endAccountListing(listing, {
+        failure: error.failure,
+        message: error.message,
+        restMs: rest,
+        isShort: error instanceof PartialListingError,
+      });
       // The client has already retried what passes by itself.
       if (!isAgain) return isRefused ? { appeared } : { appeared, error };
     } finally {
@@ -199,8 +205,10 @@ const pagesOf = (
     ? api.listAccounts(signal, credential, from)
     : api.listAccountsOf(organizationId, signal, from);
 
-/** Throws ApiError `unreadable` if the walk that ends with this page has not named all there are. */
+/** Throws PartialListingError if the walk that ends with this page has not named all there are. */
 const expectWhole = async ({ store }: SyncContext, listing: DueListing, page: AccountsPage): Promise<void> => {
-  if (page.complete && (page.total === undefined || (await store.countWalkedAccounts(listing)) >= page.total)) return;
-  throw new ApiError('unreadable', 'the listing did not name all accounts that it counts');
+  const named = await store.countWalkedAccounts(listing);
+  if (page.complete && named >= (page.total ?? 0)) return;
+  const lacking = page.total === undefined ? ', and its pages come again' : ` of ${page.total} that it counts`;
+  throw new PartialListingError(new ApiError('unreadable', `the listing named ${named} accounts${lacking}`));
 };

@@ -14,12 +14,11 @@ export const discoverByName = async (
   lease: Lease,
   signal: AbortSignal,
 ): Promise<void> => {
-  const wanted = new Set(names);
   let failure: ApiError | undefined;
   try {
     for await (const page of api.listOrganizations({ ids: names }, signal)) {
       organizationListing.requests += 1;
-      await recorder.page(page.filter(({ id }) => wanted.has(id)));
+      await recorder.page(page);
     }
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

@@ -59,7 +59,7 @@ export const discover = async (
     const { ids, appeared } = recorder;
     // Without a listing, too, all sources have what is in force.
     if (!listed) await store.syncSources(await credibleNowMs(context), context.window?.sinceMs);
-    await store.recordDiscovery({ organizations: ids.size, serverTimeMs: knownNowMs(context) });
+    await store.recordDiscovery({ organizations: ids.size, serverTimeMs: knownNowMs(context), short: whole.short });
     observer.discovered?.({ organizations: ids.size, ...whole });
     return { appeared: appeared() };
   } catch (error) {

@@ -4,6 +4,9 @@ import { db } from '../../../postgres/db.ts';
 import { databaseTime } from '../../../postgres/tables/column-types.ts';
 import { discovery } from '../../../postgres/tables/organizations.ts';
 
+/** SQL: the last listing failed. One that was short has an error, too. */
+const HAS_FAILED = '(last_error is not null and short_since is null)';
+
 /** Whether this replica is to list now; if not, what the last listing said of Cloudflare's time. */
 export interface DiscoveryTurn {
   readonly mine: boolean;
@@ -23,7 +26,7 @@ export const claimDiscovery = async (
   const { rowCount } = await pool.query(
     `with free as (
        select only_row from discovery
-       where lease_owner = $1 and (lease_until is not null or last_error is not null) or (
+       where lease_owner = $1 and (lease_until is not null or ${HAS_FAILED}) or (
          (lease_until is null or lease_until <= clock_timestamp())
          and (last_attempt_at is null or last_attempt_at <= clock_timestamp() - make_interval(secs => $3::float8 / 1000)))
        for update skip locked)
@@ -58,9 +61,9 @@ export const renewDiscovery = async (pool: Pool, owner: string, leaseMs: number)
   return rowCount === 1;
 };
 
-/** What a listing came to. */
+/** What a listing came to. `short`: why it may lack some. */
 export type DiscoveryResult =
-  | { readonly organizations: number; readonly serverTimeMs: number }
+  | { readonly organizations: number; readonly serverTimeMs: number; readonly short?: string | undefined }
   | { readonly error: string };
 
 /** What a lane fails with when Cloudflare, the way there or the credential fails for all. */
@@ -82,18 +85,19 @@ export const endRestsOfRefused = async (pool: Pool): Promise<void> => {
 export const recordDiscovery = async (pool: Pool, owner: string, result: DiscoveryResult): Promise<void> => {
   const free = 'lease_until = case when lease_owner = $1 then null else lease_until end';
   if ('error' in result) {
-    await pool.query(`update discovery set ${free}, last_attempt_at = clock_timestamp(), last_error = $2`, [
-      owner,
-      result.error,
-    ]);
+    await pool.query(
+      `update discovery set ${free}, last_attempt_at = clock_timestamp(), last_error = $2, short_since = null`,
+      [owner, result.error],
+    );
     return;
   }
   await pool.query(
     `with rested as materialized (
-       select orgtrail_end_rests($4) as lanes from discovery where last_error is not null)
+       select orgtrail_end_rests($4) as lanes from discovery where ${HAS_FAILED})
      update discovery set ${free}, last_attempt_at = clock_timestamp(), last_success_at = clock_timestamp(),
-       last_error = null, organizations = $2, server_time = to_timestamp($3::float8 / 1000)
+       last_error = $5, short_since = case when $5::text is not null then coalesce(short_since, clock_timestamp()) end,
+       organizations = $2, server_time = to_timestamp($3::float8 / 1000)
      where (select count(lanes) from rested) >= 0`,
-    [owner, result.organizations, result.serverTimeMs, OUTAGE_FAILURES],
+    [owner, result.organizations, result.serverTimeMs, OUTAGE_FAILURES, result.short ?? null],
   );
 };

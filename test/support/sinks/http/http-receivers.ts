@@ -137,6 +137,8 @@ export interface BulkOptions extends ReceiverOptions {
   readonly itemTrouble?: (
     text: string,
   ) => { readonly status: number; readonly type: string; readonly reason: string } | undefined;
+  /** A data stream with a failure store: what it has trouble with with 400 is stored there and answered so. */
+  readonly failureStore?: Map<string, string>;
 }
 
 export interface BulkReceiver extends HttpReceiver {
@@ -166,6 +168,10 @@ export const startBulkReceiver = async (options: BulkOptions): Promise<BulkRecei
       return { ...id, status: 409, error: { type: 'version_conflict_engine_exception', reason } };
     }
     const trouble = options.itemTrouble?.(text);
+    if (trouble?.status === 400 && options.failureStore !== undefined) {
+      options.failureStore.set(key, text);
+      return { ...id, _version: 1, result: 'created', failure_store: 'used', status: 201 };
+    }
     if (trouble !== undefined)
       return { ...id, status: trouble.status, error: { type: trouble.type, reason: trouble.reason } };
     documents.set(key, found);
@@ -214,8 +220,9 @@ const filtered = (
 ) => {
   if (!query.includes('filter_path=')) return answer;
   if (!query.includes('items.*.status')) throw new Error(`what is left of the answer says nothing: ${query}`);
-  return {
-    errors: answer.errors,
-    items: answer.items.map(({ create: { status, error } }) => ({ create: { status, ...(error && { error }) } })),
-  };
+  const isAsked = ([name]: [string, unknown]) => query.includes(`items.*.${name}`);
+  const items = answer.items.map(({ create }) => ({
+    create: Object.fromEntries(Object.entries(create).filter(isAsked)),
+  }));
+  return { errors: answer.errors, items };
 };

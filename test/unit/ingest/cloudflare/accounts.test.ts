@@ -81,19 +81,23 @@ describe('GET /accounts', () => {
   });
 
   it.each([
-    [240, 'that of the page'],
-    [240, 0],
-    [240, 50],
-    [100, 100],
+    [240, 50, 'that of the page'],
+    [240, 50, 0],
+    [240, 50, 50],
+    [100, 50, 100],
+    [120, 20, 'that of the page'],
+    [110, 20, 'that of the page'],
+    [110, 20, 20],
+    [20, 50, 20],
   ] as const)(
-    'a full page is not believed to be the last one: %i accounts, and a total of %s',
-    async (count, total) => {
+    'a page with a total of its own count is not believed to be the last one: %i accounts, %i a page, and a total of %s',
+    async (count, pageSize, total) => {
       const ids = idsFrom(0, count);
-      await using server = await startHttpServer(listing({ ids, total }));
+      await using server = await startHttpServer(listing({ ids, pageSize, total }));
       const pages = await walk(server);
       expect(idsOf(pages)).toEqual(ids);
       expect(pages.at(-1)).toMatchObject({ next: undefined, complete: true });
-      expect(server.requests.length).toBeLessThanOrEqual(Math.ceil(count / 50) + 2);
+      expect(server.requests.length).toBeLessThanOrEqual(Math.ceil(count / pageSize) + 3);
     },
   );
 

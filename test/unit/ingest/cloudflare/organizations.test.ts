@@ -44,11 +44,17 @@ describe('list', () => {
   });
 
   it('splits many ids over several walks', async () => {
-    await using server = await startHttpServer(page([{ id: 'a' }]), page([{ id: 'a' }, { id: 'b' }]));
+    await using server = await startHttpServer(page([{ id: 'id7' }]), page([{ id: 'id7' }, { id: 'id100' }]));
     await using test = createTestClient(server.baseUrl);
     const ids = Array.from({ length: 101 }, (_, index) => `id${index}`);
-    expect(await idsOf(createOrganizationsApi(test.client), { ids })).toEqual([['a'], ['b']]);
+    expect(await idsOf(createOrganizationsApi(test.client), { ids })).toEqual([['id7'], ['id100']]);
     expect(queries(server)[1]).toBe('page_size=1000&id=id100');
+  });
+
+  it('yields none that was not asked for', async () => {
+    await using server = await startHttpServer(page([{ id: 'a' }, { id: 'stranger' }], 't'), page([{ id: 'other' }]));
+    await using test = createTestClient(server.baseUrl);
+    expect(await idsOf(createOrganizationsApi(test.client), { ids: ['a', 'b'] })).toEqual([['a'], []]);
   });
 
   it.each([undefined, null, ''])('ends at the token %j', async (token) => {

@@ -123,7 +123,7 @@ test('a listing that breaks on a page keeps what its earlier pages named, and co
 test('with an allow-list a listing that breaks leaves out none that it names, and never counts misses', async () => {
   const broken = new ApiError('server', 'broken');
   const { steps, run } = noting(
-    { listOrganizations: pages(() => steps, ['a', 'other'], broken) },
+    { listOrganizations: pages(() => steps, ['a'], broken) },
     { organizationIds: ['a', 'b'] },
   );
   await expect(run()).rejects.toBe(broken);
