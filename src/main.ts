@@ -18,13 +18,14 @@ delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
 
 const stop = handleStopSignals();
 
+const command = process.argv.slice(2, 4).join(' ');
 /** Their stdout is a log: they go on without it. */
-const isLog = /^(run|sync|simulate|demo|evidence run)( |$)/.test(process.argv.slice(2, 4).join(' '));
+const isLog = /^(run|simulate|demo|evidence run)( |$)/.test(command);
 let leaving = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // A reader that went away (`orgtrail status | head`) is no error of ours.
+  // A reader that went away (`orgtrail status | head`) is no error of ours. What it no longer wants is nothing, but for what `sync` collects.
   const isOver = error.code === 'EPIPE';
-  if (leaving || (!isOver && isLog)) return;
+  if (leaving || isLog || (isOver && command.startsWith('sync'))) return;
   leaving = true;
   if (isOver) return stop.leave(exitCodes.done);
   const said = `orgtrail: stdout cannot be written, so what is there is not all: ${error.message}\n`;

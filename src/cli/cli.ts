@@ -37,7 +37,7 @@ Settings come from the environment, from .env and from the YAML file that ORGTRA
 docs/reference/settings.md lists them all.
 Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 database newer than this orgtrail,
 4 a service was unreachable, 5 the evidence does not hold, 130/143 stopped by a signal. A command waits until all
-that it printed is read; if the reader of stdout goes away, it ends with 0.`;
+that it printed is read; if the reader of stdout goes away, it ends with 0. Daemons and sync go on without one.`;
 
 /** All commands with their options and help. `report` is called with the exit code of a command that fails. */
 export const createProgram = (context: CliContext, report: (exitCode: number) => void): Command => {

@@ -2,13 +2,13 @@ import { z } from 'zod';
 import type { FoundAccount } from '../planning/source.ts';
 import type { AccountsPage } from '../sync/ports.ts';
 import type { CloudflareClient } from './client.ts';
-import { getItems, isUsableId, type Listing, MAX_PAGES, walkByToken } from './listing-walk.ts';
+import { getItems, isUsableId, type Listing, MAX_PAGES, MAX_STALE_PAGES, walkByToken } from './listing-walk.ts';
 import { pathSegment } from './wire/request.ts';
 
 export interface AccountsApi {
   /**
    * GET /accounts: what the credential reaches, each account once. The listing is by page numbers, which shift when an account goes meanwhile: the
-   * total, which every page says, tells how far to go back. A page as full as was asked for is not the last one, whatever the total is; nor is one
+   * total, which every page says, tells how far to go back. A page as full as was asked for, or as those before it, is not the last one, whatever the total is; nor is one
    * with a total that may be its own count.
    */
   list(signal: AbortSignal, from?: string): AsyncGenerator<AccountsPage, void, void>;
@@ -19,8 +19,6 @@ export interface AccountsApi {
 /** The largest page that GET /accounts takes. */
 const PAGE_SIZE = 50;
 const ORGANIZATION_PAGE_SIZE = 1_000;
-/** So many pages in a row that name no new account are a walk in a circle. */
-const MAX_STALE_PAGES = 3;
 
 const text = z.string().min(1).optional().catch(undefined);
 const item = z.object({
@@ -61,9 +59,9 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
         signal,
       };
       const seen = new Set<string>();
-      for await (const { items, next } of walkByToken(client, listing, from)) {
+      for await (const { items, next, total } of walkByToken(client, listing, from)) {
         const accounts = readNew(items, seen, organizationId);
-        yield { accounts, next, total: undefined, complete: next === undefined };
+        yield { accounts, next, total, complete: next === undefined };
       }
     },
     async *list(signal, from) {
@@ -83,7 +81,8 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
         stale = accounts.length > 0 || at.page <= before.page ? 0 : stale + 1;
         const named = from === undefined ? seen.size : at.received;
         const isCounted = totalCount !== undefined && at.received >= totalCount;
-        const isBelieved = isCounted && totalCount > result.length && result.length < PAGE_SIZE;
+        const fullSize = before.page === 1 ? PAGE_SIZE : Math.round(before.received / (before.page - 1));
+        const isBelieved = isCounted && totalCount > result.length && result.length < fullSize;
         const isLast = isBelieved || result.length === 0 || stale === MAX_STALE_PAGES;
         const complete = isLast && (totalCount === undefined ? result.length === 0 : isCounted && named >= totalCount);
         yield { accounts, next: isLast ? undefined : JSON.stringify(at), total: totalCount, complete };

@@ -231,3 +231,11 @@ test('a reader of stdout that goes away ends a command with 0; one of stderr cha
   expect(await Promise.all([leave('search', 'stdout'), leave('feed', 'stdout')])).toEqual([0, 0]);
   expect(await Promise.all([leave('hold release', 'stderr'), leave('search', 'stderr')])).toEqual([2, 0]);
 });
+
+test('a daemon goes on without the reader of its log', async () => {
+  await using daemon = await startDaemonProcess({ ...env, ORGTRAIL_LOG_LEVEL: 'debug' });
+  daemon.process.child.stdout?.destroy();
+  const before = world.simulator.requestCount;
+  await until('it has asked Cloudflare on', () => world.simulator.requestCount > before + 20);
+  expect((await daemon.get('/livez')).code).toBe(200);
+});

@@ -77,6 +77,15 @@ describe('list', () => {
     expect(server.requests).toHaveLength(3);
   });
 
+  it('ends with an error when the same page comes again and again, under other tokens', async () => {
+    for (const again of [[{ id: 'a' }], []]) {
+      await using server = await startHttpServer(...'1234567'.split('').map((token) => page(again, token)));
+      await using test = createTestClient(server.baseUrl);
+      expect(await apiErrorOf(idsOf(createOrganizationsApi(test.client)))).toMatchObject({ failure: 'unreadable' });
+      expect(server.requests.length).toBeLessThanOrEqual(4);
+    }
+  });
+
   it('says that it was short, after all its pages, if it counts more and must be whole', async () => {
     const listed = (key: string, count: number) =>
       answer(200, { success: true, result: [{ id: 'a' }, { id: 'a' }, { id: 'b' }], result_info: { [key]: count } });
