@@ -285,11 +285,12 @@ export class SimulatedAuditLog {
   #matching(walk: Walk, filters: readonly Filter[]): readonly Entry[] {
     const { precisionMs, inclusive } = this.#api;
     const { fromMs, toMs } = requestWindow(walk);
-    const shown = this.#oddity('newest_part');
+    const shown = this.#oddity('shows_part');
     const isCut = shown !== undefined && toMs - fromMs > shown.widthMs;
-    if (isCut) this.#checker.reached('window cut to its newest part');
-    const first = Math.floor((isCut ? toMs - shown.widthMs : fromMs) / precisionMs) * precisionMs;
-    const last = Math.floor(toMs / precisionMs) * precisionMs;
+    if (isCut) this.#checker.reached('window cut to a part');
+    const showsOldest = shown?.side === 'oldest' || (shown?.side === 'first' && walk.direction === 'asc');
+    const first = Math.floor((isCut && !showsOldest ? toMs - shown.widthMs : fromMs) / precisionMs) * precisionMs;
+    const last = Math.floor((isCut && showsOldest ? fromMs + shown.widthMs : toMs) / precisionMs) * precisionMs;
     const { nowMs } = this.#scheduler;
     return this.#organization.entries.filter(
       (entry) =>

@@ -56,7 +56,7 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
       organizations: densities.map((dense, index) => drawOrganization(dice, world, index, dense)),
     };
   },
-  (world, dice) => withWidth(world, dice, 'wide_is_empty'),
+  (world, dice) => withWidth(world, dice, (widthMs) => ({ kind: 'wide_is_empty', widthMs })),
   (world) => {
     const { cursors } = world.api;
     return withApi(
@@ -80,11 +80,13 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
     readsText: true,
     redactions: 0,
   }),
-  (world, dice) => withWidth(world, dice, 'newest_part'),
+  (world, dice) => withWidth(world, dice, (widthMs) => ({ kind: 'shows_part', widthMs, side: dice.pick(SIDES) })),
 ];
 
+const SIDES = ['newest', 'oldest', 'first'] as const;
+
 /** What is told by is an entry no further away than such a window is wide. */
-const withWidth = (world: World, dice: Dice, kind: 'wide_is_empty' | 'newest_part'): World => {
+const withWidth = (world: World, dice: Dice, oddityOf: (widthMs: number) => Oddity): World => {
   const widthMs = dice.between(25, 120) * HOUR_MS;
   const horizonMs = Math.floor((world.startMs - 12 * DAY_MS) / 1_000) * 1_000;
   const organizations = withEntries(world, ({ id, entries }) => {
@@ -96,7 +98,7 @@ const withWidth = (world: World, dice: Dice, kind: 'wide_is_empty' | 'newest_par
   });
   const { scrub } = world;
   return {
-    ...withApi(world, { kind, widthMs }, { windowLimit: undefined, cursorFailure: 'bad_request' }),
+    ...withApi(world, oddityOf(widthMs), { windowLimit: undefined, cursorFailure: 'bad_request' }),
     horizonMs,
     organizations,
     redactions: 0,

@@ -93,8 +93,8 @@ export type Oddity =
   | { readonly kind: 'ignores_direction'; readonly pageCap: number }
   /** Wider windows are answered with nothing. */
   | { readonly kind: 'wide_is_empty'; readonly widthMs: number }
-  /** Of wider windows, the newest part is shown. */
-  | { readonly kind: 'newest_part'; readonly widthMs: number }
+  /** Of wider windows, a part is shown: the newest one, the oldest one, or the one that is asked for first. */
+  | { readonly kind: 'shows_part'; readonly widthMs: number; readonly side: 'newest' | 'oldest' | 'first' }
   /** Empty pages have a cursor, and it is refused. */
   | { readonly kind: 'empty_has_cursor' }
   /** One organization: the first entry of a window comes again and again under fresh cursors. */

@@ -5,7 +5,7 @@ import type { LaneIntervals } from './polling/lane-intervals.ts';
 import { OTHER_LIMIT } from './proof.ts';
 import { nextScrub, SCRUB_PASS, type ScrubFacts, type ScrubGap, WIDEST_SCRUB_MS } from './scrub.ts';
 import { SHORT_ANSWER } from './sentinel.ts';
-import { MAX_PAGE_LIMIT, nextFullSecond, OVERLAP_MS, requestWindow, startWalk, type Walk } from './walk.ts';
+import { isLookBack, MAX_PAGE_LIMIT, nextFullSecond, OVERLAP_MS, requestWindow, startWalk, type Walk } from './walk.ts';
 
 /** What is known of one source under one filter set. */
 export interface SourceProgress {
@@ -178,17 +178,28 @@ export const silenceLimit = (
 };
 
 /**
- * What of its claim a walk may count that was read to its end. An API may show only the newest part of a wide window, however whole that looks. So
- * what lies before the first entry counts only as far from the end of the window as the API has shown entries, or some times the silence
- * that has been read beside it. The next window ends where the rest does.
+ * What of its claim a walk may count that was read to its end. An API may show only the newest or the oldest part of a wide window, however whole that
+ * looks. So silence before the first entry counts only as far from the end of the window, and silence behind the last one as far from its
+ * beginning, as such silence is believed at all: as the window was made by, as the API has shown entries, or some times the silence that
+ * has been read beside it. What is left is asked for by itself.
  */
 export const withoutSilence = (walk: Walk, shownMs: number): Walk => {
-  const { lane, claim, oldestMs } = walk;
-  if (lane === 'scrub' || oldestMs === undefined) return walk;
-  const believedMs = Math.max(DAY_MS, shownMs, SILENCE_GROWTH * (oldestMs - claim.toMs));
-  const believed = newestPart({ ...claim, toMs: requestWindow(walk).toMs }, believedMs);
+  const { lane, claim, oldestMs, newestMs, silenceMs = DAY_MS } = walk;
+  if (lane === 'scrub' || oldestMs === undefined || newestMs === undefined) return walk;
+  const window = requestWindow(walk);
+  const believedMs = Math.max(silenceMs, shownMs, SILENCE_GROWTH * (oldestMs - claim.toMs));
+  const believed = newestPart({ ...claim, toMs: window.toMs }, believedMs);
   const fromMs = Math.min(nextFullSecond(oldestMs), believed.fromMs, newestPart(claim, NARROWEST_MS).fromMs);
-  return fromMs <= claim.fromMs ? walk : { ...walk, claim: { ...claim, fromMs } };
+  const untilMs = Math.max(Math.floor(newestMs / 1_000) * 1_000, window.fromMs + believedMs);
+  // Of one entry in the middle, the newer side.
+  const toMs = untilMs > fromMs ? Math.min(claim.toMs, untilMs) : claim.toMs;
+  return { ...walk, claim: { fromMs: Math.max(claim.fromMs, fromMs), toMs } };
+};
+
+/** Whether a look far back may not have shown the live tail, at its end: it is asked for by itself then. */
+export const isTailUnseen = (walk: Walk, shownMs: number): boolean => {
+  const { fromMs, toMs } = requestWindow(walk);
+  return isLookBack(walk) && walk.claimEntries === 0 && toMs - fromMs > Math.max(DAY_MS, shownMs);
 };
 
 /** On whole seconds, so that halving ends at one. */

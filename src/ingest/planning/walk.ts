@@ -56,6 +56,8 @@ export interface Walk {
   /** How much earlier than its claim, and how much later, the request reaches. */
   readonly lookbackMs: number;
   readonly overlapMs: number;
+  /** No wider silence is believed of it; undefined: none that is wider than a day. */
+  readonly silenceMs?: number | undefined;
   /** A stored entry that the request reaches over, beyond the end of the claim that is read last: it must come, or the answer was short. */
   readonly sentinel?: Sentinel | undefined;
   readonly direction: Direction;

@@ -11,7 +11,7 @@ const NARROWEST_LIMIT_MS = 60_000;
 const MIN_TIMEOUT_MS = 2_500;
 const TIMEOUT_FACTOR = 4;
 const PART_TIMEOUT_MS = 5_000;
-/** Of a window, what may lie before its first entry. */
+/** Of a window, what may lie before its first entry, or behind its last one. */
 const SHORT_REST = 0.01;
 
 /**
@@ -23,7 +23,9 @@ export class WindowLimit {
   #servedMs = 0;
   #slowestMs = 0;
   #largestPage = 0;
-  #shownMs = 0;
+  /** How far before the end of a window an entry has come, and how far behind its beginning. */
+  #shownBackMs = 0;
+  #shownOnMs = 0;
   /** The widest window that was answered with an entry. */
   #widestMs = 0;
   readonly #endless = new Set<string>();
@@ -46,11 +48,12 @@ export class WindowLimit {
   }
 
   /**
-   * Entries have come from so far before the end of a window: no wider one is believed to be empty, nor to have been shown as a whole. What is
-   * left of the widest that had entries is nothing if it is short.
+   * Entries have come from so far from both ends of windows: no wider one is believed to be empty, nor to have been shown as a whole. What is left of
+   * the widest that had entries is nothing if it is short.
    */
   get shownMs(): number {
-    return this.#shownMs >= (1 - SHORT_REST) * this.#widestMs ? this.#widestMs : this.#shownMs;
+    const shownMs = Math.min(this.#shownBackMs, this.#shownOnMs);
+    return shownMs >= (1 - SHORT_REST) * this.#widestMs ? this.#widestMs : shownMs;
   }
 
   /** Whether the last entry of this source is known to have empty pages without end behind it. */
@@ -60,12 +63,13 @@ export class WindowLimit {
 
   /** A walk of this source has been read to its end. */
   ended(source: SourceKey, walk: Walk): void {
-    const { oldestMs, emptyPages } = walk;
-    if (oldestMs === undefined) return;
+    const { oldestMs, newestMs, emptyPages } = walk;
+    if (oldestMs === undefined || newestMs === undefined) return;
     if (emptyPages >= MAX_EMPTY_PAGES) this.#endless.add(keyOf(source));
     const { fromMs, toMs } = requestWindow(walk);
     this.#widestMs = Math.max(this.#widestMs, toMs - fromMs);
-    this.#shownMs = Math.max(this.#shownMs, toMs - oldestMs);
+    this.#shownBackMs = Math.max(this.#shownBackMs, toMs - oldestMs);
+    this.#shownOnMs = Math.max(this.#shownOnMs, newestMs - fromMs);
   }
 
   /** How long to wait for a part of a second that could not be read as a whole: its source's live tail waits as long. */

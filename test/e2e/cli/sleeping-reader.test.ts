@@ -236,6 +236,6 @@ test('a daemon goes on without the reader of its log', async () => {
   await using daemon = await startDaemonProcess({ ...env, ORGTRAIL_LOG_LEVEL: 'debug' });
   daemon.process.child.stdout?.destroy();
   const before = world.simulator.requestCount;
-  await until('it has asked Cloudflare on', () => world.simulator.requestCount > before + 20);
+  await until('it has asked Cloudflare on', async () => world.simulator.requestCount > before + 20);
   expect((await daemon.get('/livez')).code).toBe(200);
 });

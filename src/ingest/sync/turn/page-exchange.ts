@@ -2,9 +2,9 @@ import { ApiError } from '../../../errors.ts';
 import { idsOf, type Page } from '../../entries/page.ts';
 import type { Coverage } from '../../planning/coverage.ts';
 import { addRange, isWithin } from '../../planning/coverage.ts';
-import { afterDone, type Hole, type LaneState } from '../../planning/lane.ts';
+import { afterDone, type Hole, type LaneState, withoutLookBack } from '../../planning/lane.ts';
 import { foundByScrub, sortLateEntries } from '../../planning/late-entries.ts';
-import { FIRST_LOOK_MS, withoutSilence } from '../../planning/planner.ts';
+import { FIRST_LOOK_MS, isTailUnseen, withoutSilence } from '../../planning/planner.ts';
 import { historyObservationOf, type Observation, observationOf, observed } from '../../planning/polling/event-rate.ts';
 import { credibleNow } from '../../planning/server-time.ts';
 import type { PageCounts } from '../../planning/source.ts';
@@ -189,7 +189,11 @@ export const finish = async (
 ): Promise<void> => {
   const { context, job, source } = turn;
   context.windows.ended(source, ended);
-  const walk = withoutSilence(ended, context.windows.shownMs);
+  const { shownMs } = context.windows;
+  if (isTailUnseen(ended, shownMs)) {
+    return void (await commitPart(turn, page, withoutLookBack(turn.state, turn.nowMs), { endsTurn: true }));
+  }
+  const walk = withoutSilence(ended, shownMs);
   const claims = [0, ...context.settleDelaysMs].map((delayMs) => claimForPass(walk, delayMs));
   // How dense entries lie is told by all of the window.
   const state = { ...afterDone(turn.state, walk), entriesPerDay: afterDone(turn.state, ended).entriesPerDay };

@@ -175,7 +175,7 @@ const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
   if (turn.state.besideHole === true) return walk;
   const silentMs = range === undefined ? 0 : range.toMs - range.fromMs;
   const widthMs = silenceLimit(progress, walk.claim, { shownMs: context.windows.shownMs }, silentMs);
-  return { ...walk, claim: newestPart(walk.claim, widthMs) };
+  return { ...walk, claim: newestPart(walk.claim, widthMs), silenceMs: widthMs };
 };
 
 /**

@@ -11,6 +11,7 @@ import {
 import { afterDone, afterHole, idleLane, type LaneState } from '../../../../src/ingest/planning/lane.ts';
 import { type Lane, lanes } from '../../../../src/ingest/planning/lanes.ts';
 import {
+  isTailUnseen,
   type PlanPolicy,
   planLane,
   planLanes,
@@ -374,24 +375,43 @@ describe('the look-back of the live lane', () => {
   });
 });
 
-describe('silence before the first entry of an answer', () => {
+describe('silence before the first entry of an answer, and behind its last one', () => {
   const END = NOW_MS - DAY_MS;
-  /** A walk over a year that has come to its end; its first entry is so long before the end of the claim. */
-  const claimOf = (firstBeforeMs: number | undefined, shownMs: number, sentinelMs = 0) => {
-    const walk = startWalk('backfill', { fromMs: END - 365 * DAY_MS, toMs: END }, { readAtMs: NOW_MS });
-    const oldestMs = firstBeforeMs === undefined ? undefined : END - firstBeforeMs;
-    const ended = withoutSilence({ ...walk, overlapMs: sentinelMs + SECOND_MS, oldestMs }, shownMs);
-    return (ended.claim.toMs - ended.claim.fromMs) / DAY_MS;
+  const YEAR_MS = 365 * DAY_MS;
+  /** A walk over a year that has come to its end, with entries from and to so long before the end of the claim. The days that count, from and to. */
+  const claimOf = (entries: readonly [fromMs: number, toMs: number] | undefined, shownMs: number, more = {}) => {
+    const walk = startWalk('backfill', { fromMs: END - YEAR_MS, toMs: END }, { readAtMs: NOW_MS });
+    const [oldestMs, newestMs] = entries?.map((ms) => END - ms) ?? [];
+    const { claim } = withoutSilence({ ...walk, oldestMs, newestMs, ...more }, shownMs);
+    return [END - claim.fromMs, END - claim.toMs].map((ms) => Math.round(ms / DAY_MS));
   };
+  const week = [7 * DAY_MS, 0] as const;
 
-  it.each<[string, number, number]>([
-    ['is not counted where the API has shown nothing so wide', claimOf(7 * DAY_MS, 0), 7],
-    ['counts as far as entries have been shown apart', claimOf(7 * DAY_MS, 30 * DAY_MS), 30],
-    ['counts if they have been shown as wide', claimOf(7 * DAY_MS, 366 * DAY_MS), 365],
-    ['counts for a day', claimOf(1_000, 0), 1],
-    ['of all of the window counts some times as far as what is beside it', claimOf(-3 * DAY_MS, 0, 3 * DAY_MS), 12],
-    ['says nothing if nothing came, which others judge', claimOf(undefined, 0), 365],
+  it.each<[string, number[], readonly [number, number]]>([
+    ['is not counted where the API has shown nothing so wide', claimOf(week, 0), [7, 0]],
+    ['counts as far as entries have been shown apart', claimOf(week, 30 * DAY_MS), [30, 0]],
+    ['counts if they have been shown as wide', claimOf(week, 366 * DAY_MS), [365, 0]],
+    ['counts if the window was made by silence as wide', claimOf(week, 0, { silenceMs: YEAR_MS }), [365, 0]],
+    ['counts for a day', claimOf([1_000, 0], 0), [1, 0]],
+    [
+      'of all of the window counts some times as far as what is beside it',
+      claimOf([-3 * DAY_MS, -3 * DAY_MS], 0, { overlapMs: 3 * DAY_MS + SECOND_MS }),
+      [12, 0],
+    ],
+    ['says nothing if nothing came, which others judge', claimOf(undefined, 0), [365, 0]],
+    ['is not counted behind the last one, either', claimOf([YEAR_MS, 300 * DAY_MS], 0), [365, 300]],
+    ['counts there as far from the beginning as has been shown', claimOf([YEAR_MS, YEAR_MS], 30 * DAY_MS), [365, 335]],
+    ['of one entry in the middle counts its newer side', claimOf([90 * DAY_MS, 90 * DAY_MS], 0), [90, 0]],
   ])('%s', (_, days, expected) => {
-    expect(days).toBeCloseTo(expected, 3);
+    expect(days).toEqual(expected);
+  });
+
+  it('a look far back that is wider than any that was shown does not show the tail, unless an entry of that came', () => {
+    const walk = startWalk('live', { fromMs: END - 30 * SECOND_MS, toMs: END }, { readAtMs: NOW_MS });
+    const back = { ...walk, lookbackMs: 30 * DAY_MS };
+    expect(isTailUnseen(back, 0)).toBe(true);
+    expect(isTailUnseen(back, 31 * DAY_MS)).toBe(false);
+    expect(isTailUnseen({ ...back, claimEntries: 1 }, 0)).toBe(false);
+    expect(isTailUnseen(walk, 0)).toBe(false);
   });
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { startWalk } from '../../../../src/ingest/planning/walk.ts';
 import { WindowLimit } from '../../../../src/ingest/sync/window-limit.ts';
 
 const HOUR_MS = 3_600_000;
@@ -87,4 +88,25 @@ test('a width that has not been served is waited for in proportion to what other
   limit.served(HOUR_MS, 200);
   expect(limit.timeoutMs(DAY_MS)).toBeUndefined();
   expect(limit.timeoutMs(2 * DAY_MS)).toBe(12_000);
+});
+
+test('entries have been shown as far from both ends as they came', () => {
+  const { limit } = opened();
+  const ended = (fromMs: number, toMs: number) =>
+    limit.ended(
+      { kind: 'organization', id: 'a' },
+      {
+        ...startWalk('backfill', { fromMs: 1_000, toMs: 100 * DAY_MS }, { readAtMs: 200 * DAY_MS }),
+        oldestMs: fromMs,
+        newestMs: toMs,
+      },
+    );
+  expect(limit.shownMs).toBe(0);
+  // As the oldest part alone would be shown, and as the newest would.
+  ended(DAY_MS, 7 * DAY_MS);
+  expect(limit.shownMs).toBe(7 * DAY_MS);
+  ended(90 * DAY_MS, 93 * DAY_MS);
+  expect(limit.shownMs).toBe(93 * DAY_MS);
+  ended(DAY_MS / 2, 100 * DAY_MS);
+  expect(limit.shownMs).toBe(100 * DAY_MS + 1_000);
 });
