@@ -199,6 +199,31 @@ describe.concurrent('a clock of the host that is an hour wrong', () => {
   });
 });
 
+test('clocks that differ by an hour, and requests that Cloudflare limits, are in /healthz and status', async () => {
+  await using world = await openWorld({ clockOffsetMs: HOUR_MS });
+  await using daemon = await startDaemonProcess(world.env);
+  const health = async () => JSON.parse((await daemon.get('/healthz')).text);
+  const shown = async () => {
+    const { code, stdout } = await runOrgtrail(['status', '--fail-on', 'behind'], world.env);
+    return { health: (await health()).status, code, stdout };
+  };
+  await until('all that its clock shows is read', async () => {
+    const { sources } = (await health()) as { sources: { state: string }[] };
+    return sources.length === 3 && sources.every(({ state }) => state === 'fresh' || state === 'quiet');
+  });
+  const clocks = /^clocks differ: the database is (1h|59m .*) behind Cloudflare/m;
+  expect(await shown()).toEqual({ health: 'behind', code: 1, stdout: expect.stringMatching(clocks) });
+  world.simulator.faults.set({ throttled: { probability: 1 }, retryAfterSeconds: 600 });
+  await until('requests wait', async () => {
+    const { rowCount } = await world.database.pool.query(
+      "select from api_budget where blocked_until > now() + interval '5 minutes'",
+    );
+    return (rowCount ?? 0) > 0;
+  });
+  expect((await shown()).stdout).toMatch(/^requests wait: .* more, because Cloudflare limits them/m);
+  expect((await health()).api).toMatchObject({ state: 'behind', troubles: [expect.any(String), expect.any(String)] });
+});
+
 describe.concurrent('the one daemon', () => {
   test('stopped (SIGSTOP) for longer than its lease in the middle of a walk: drops the lease, says so, and goes on', async () => {
     await using world = await openWorld({
