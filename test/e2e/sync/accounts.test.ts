@@ -94,13 +94,14 @@ test('an account that is moved out of the organizations that are read is read on
   const [{ id, organizationId } = { id: '', organizationId: null }] = world.simulator.summary().accounts;
   world.simulator.changeAccount(id, { organizationId: null });
   world.simulator.generate({ kind: 'account', id }, 3);
-  await until('it has left', async () => {
+  const missedOften = 'select from account_organizations where missed > 20';
+  await until('it has left, or nothing notices', async () => {
     await endPauses(world);
-    return (await changesOf(world)).length > 0;
+    return (await changesOf(world)).length > 0 || (await world.database.pool.query(missedOften)).rowCount !== 0;
   });
+  expect(await changesOf(world)).toEqual([`${id} left`]);
   world.simulator.generate({ kind: 'account', id }, 3);
   await until('what happens in it is stored', async () => (await world.compare()).missing === 0);
-  expect(await changesOf(world)).toEqual([`${id} left`]);
   const { code, text } = await ended(world.env, 'status', '--fail-on', 'failing');
   expect(text).toMatch(/left .* ago: account .*: no listing that is read shows it any more/);
   expect(code).toBe(1);
@@ -187,7 +188,12 @@ test('two daemons with credentials of different users, each by the name default,
   });
   await using daemons = daemonsOf();
   for (const { token } of credentials) daemons.start({ ...world.env, CLOUDFLARE_API_TOKEN: token });
-  await until('all is stored', async () => (await world.compare()).missing === 0);
+  const untilStored = async () => {
+    const taken = async () => [...(await changesOf(world)), ...(await changesOf(world, 'organization'))];
+    await until('all is stored', async () => (await taken()).length > 0 || (await world.compare()).missing === 0);
+    expect(await taken()).toEqual([]);
+  };
+  await untilStored();
   const { organizations, accounts } = world.simulator.summary();
   for (let round = 1; round <= 4; round += 1) {
     const from = world.simulator.requestCount;
@@ -201,10 +207,8 @@ test('two daemons with credentials of different users, each by the name default,
     });
     for (const { id } of organizations) world.simulator.generate({ kind: 'organization', id }, 1);
     for (const { id } of accounts) world.simulator.generate({ kind: 'account', id }, 1);
-    await until('all is stored', async () => (await world.compare()).missing === 0);
+    await untilStored();
   }
-  expect(await changesOf(world)).toEqual([]);
-  expect(await changesOf(world, 'organization')).toEqual([]);
   await world.expectExactTruth();
 });
 
@@ -214,6 +218,7 @@ test('20 organizations and 240 accounts at a budget of 200: the first account lo
     { ORGTRAIL_API_BUDGET: '200' },
   );
   const reader = await world.database.pool.connect();
+  using _ = { [Symbol.dispose]: () => reader.release(true) };
   await reader.query('set role orgtrail_reader');
   for (const name of ['orgtrail_record_listing', 'orgtrail_record_accounts'])
     await reader.query('select pg_advisory_lock(hashtext($1))', [name]);
@@ -221,17 +226,16 @@ test('20 organizations and 240 accounts at a budget of 200: the first account lo
   for (const table of ['organizations', 'accounts', 'account_listings', 'discovery'])
     await reader.query(`lock table ${table} in access share mode`);
   await using daemons = daemonsOf();
-  const daemon = daemons.start({ ...world.env, ORGTRAIL_SCHEDULE: '*/30 * * * * *' });
+  daemons.start({ ...world.env, ORGTRAIL_SCHEDULE: '*/30 * * * * *' });
   const asked = () => world.simulator.requests().findIndex(({ path }) => /\/accounts\/\w+\/logs\/audit/.test(path));
-  await until('a log of an account is asked for', async () => asked() >= 0);
   // A burst of 20, and one in 1.7 s.
-  expect(asked()).toBeLessThan(20 + 60 / 1.7);
+  const most = 20 + 60 / 1.7;
+  await until('a log of an account is asked for', async () => asked() >= 0 || world.simulator.requestCount > most);
+  expect(asked()).toBeGreaterThan(0);
   const logs = () => world.simulator.requests().filter(({ path }) => path.includes('/logs/audit'));
   const organizations = () =>
     new Set(logs().flatMap(({ path }) => /\/organizations\/(\w+)\/logs/.exec(path)?.[1] ?? []));
   // Every other one of the sources that are read first, with two requests or so for each.
   await until('the organizations are asked', async () => organizations().size === 20 || logs().length > 100);
   expect(organizations().size).toBe(20);
-  daemon.child.kill('SIGKILL');
-  reader.release(true);
 });
