@@ -23,7 +23,7 @@ const command = process.argv.slice(2, 4).join(' ');
 const isLog = /^(run|simulate|demo|evidence run)( |$)/.test(command);
 let leaving = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // A reader that went away (`orgtrail status | head`) is no error of ours. What it no longer wants is nothing, but for what `sync` collects.
+  // A reader that went away (`orgtrail status | head`) is no error of ours. What it no longer reads is nothing, but for what `sync` collects.
   const isOver = error.code === 'EPIPE';
   if (leaving || isLog || (isOver && command.startsWith('sync'))) return;
   leaving = true;
