@@ -53,6 +53,8 @@ export const FIRST_LOOK_MS = 3_600_000;
 const PAGES_PER_WINDOW = 20;
 /** Of a source without a stored entry, a window is no wider than so many times what has been read of it: an hour, a day, 5, 31, 188 days, the rest. */
 const SILENCE_GROWTH = 5;
+/** Of a window, what may lie before its first entry, or behind its last one, without being asked for by itself. */
+export const SHORT_REST = 0.01;
 /** The same for reading it again. */
 const SILENT_SCRUB_MS = 31 * DAY_MS;
 
@@ -193,7 +195,14 @@ export const withoutSilence = (walk: Walk, shownMs: number): Walk => {
   const untilMs = Math.max(Math.floor(newestMs / 1_000) * 1_000, window.fromMs + believedMs);
   // Of one entry in the middle, the newer side.
   const toMs = untilMs > fromMs ? Math.min(claim.toMs, untilMs) : claim.toMs;
-  return { ...walk, claim: { fromMs: Math.max(claim.fromMs, fromMs), toMs } };
+  const shortMs = SHORT_REST * (window.toMs - window.fromMs);
+  return {
+    ...walk,
+    claim: {
+      fromMs: fromMs - claim.fromMs > shortMs ? fromMs : claim.fromMs,
+      toMs: claim.toMs - toMs > shortMs ? toMs : claim.toMs,
+    },
+  };
 };
 
 /** Whether a look far back may not have shown the live tail, at its end: it is asked for by itself then. */

@@ -1,5 +1,6 @@
 import type { Time } from '../../time/clock.ts';
 import { intersect, isEmpty, type Range } from '../planning/coverage.ts';
+import { SHORT_REST } from '../planning/planner.ts';
 import { keyOf, type SourceKey } from '../planning/source.ts';
 import { MAX_EMPTY_PAGES, requestWindow, type Walk } from '../planning/walk.ts';
 
@@ -11,8 +12,6 @@ const NARROWEST_LIMIT_MS = 60_000;
 const MIN_TIMEOUT_MS = 2_500;
 const TIMEOUT_FACTOR = 4;
 const PART_TIMEOUT_MS = 5_000;
-/** Of a window, what may lie before its first entry, or behind its last one. */
-const SHORT_REST = 0.01;
 
 /**
  * What this process has seen the API serve: if windows wider than any that it has served were refused, no source tries as wide a one
