@@ -14,8 +14,7 @@ import { createServerClock } from '../ingest/cloudflare/wire/server-clock.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
 import { kindPolicyOf } from '../ingest/sync/kind-policy.ts';
 import type { AuditApi, SyncContext, SyncObserver } from '../ingest/sync/ports.ts';
-import { PieceMemory } from '../limits/piece-memory.ts';
-import { createStreamLimits, MAX_FEED_STREAMS, type StreamLimits } from '../limits/stream-limits.ts';
+import { createStreamLimits, type StreamLimits } from '../limits/stream-limits.ts';
 import { watchNames } from '../organizations/organization-names.ts';
 import { version } from '../package/package-files.ts';
 import { createProcessIdentity } from '../postgres/leases/process-identity.ts';
@@ -197,11 +196,11 @@ const openStatus = (pool: Pool, config: Config): Pick<App, 'status' | 'statusRea
 
 /** What reads are served from, each on connections of its own. */
 const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, logger }: Telemetry) => {
-  const memory = new PieceMemory({ streams: MAX_FEED_STREAMS });
   const streams = createStreamLimits(config.http.stallTimeoutMs, metrics.streams);
-  const feed = openFeed(latestUrl, logger, { memory, bytes: streams.bytes, openArchive: archivedEventsOf(config) });
+  const { memory } = streams;
+  const feed = openFeed(latestUrl, logger, { memory, openArchive: archivedEventsOf(config) });
   const rules = { ...collectionRulesOf(config), accounts: config.accounts };
-  const explorer = openExplorer(latestUrl, logger, Date.now, rules, searchedArchiveOf(config), streams.bytes);
+  const explorer = openExplorer(latestUrl, logger, Date.now, rules, searchedArchiveOf(config), memory);
   const access = openAccess({
     pool,
     logger,

@@ -1,4 +1,4 @@
-import type { MemoryKind } from '../limits/piece-memory.ts';
+import type { MemoryKind } from '../limits/reader-memory.ts';
 import type { ChunkEnd } from './feed.sql.ts';
 import type { FeedPiece, FeedRange } from './feed.ts';
 
@@ -6,7 +6,7 @@ import type { FeedPiece, FeedRange } from './feed.ts';
 export interface Chunk extends ChunkEnd {
   /** What the events take of the memory: lines, or rows that are to be formatted. */
   readonly bytes: number;
-  /** In one piece or in several. Returns how many bytes the next event lacks if the memory is too small for it alone, else 0. */
+  /** In one piece or in several. Returns how large the next event is to be taken for if the memory is too small for it alone, else 0. */
   pieces(): AsyncGenerator<FeedPiece, number, void>;
   /** Resolves when nothing is written to the memory any more. Never rejects. */
   settled(): Promise<void>;
@@ -16,7 +16,7 @@ export interface Chunk extends ChunkEnd {
 export interface ChunkReader {
   /** How many events a chunk has at most. */
   readonly maxEvents: number;
-  /** So many times what `bytes` of a chunk are is the memory that its events need. */
+  /** So many times what `bytes` of a chunk are is the memory that its events need; also of a single one. */
   readonly share: number;
   /** What memory it reads into. */
   readonly memory: MemoryKind;

@@ -1,4 +1,4 @@
-import type { PieceMemory } from '../limits/piece-memory.ts';
+import type { ReaderMemory } from '../limits/reader-memory.ts';
 import type { Chunk, ChunkReader } from './chunk.ts';
 import type { FeedRange } from './feed.ts';
 
@@ -19,7 +19,7 @@ interface Lent {
 /** The chunks of a range in order, some of them read ahead: one always, more while memory is left. Lends their memory. */
 export class ChunksAhead {
   readonly #reader: ChunkReader;
-  readonly #memory: PieceMemory;
+  readonly #memory: ReaderMemory;
   readonly #range: FeedRange;
   readonly #over = new AbortController();
   readonly #signal: AbortSignal;
@@ -28,7 +28,7 @@ export class ChunksAhead {
   #last: Promise<Chunk | undefined> | undefined;
   #isAtEnd = false;
 
-  constructor(reader: ChunkReader, memory: PieceMemory, range: FeedRange, gone: AbortSignal) {
+  constructor(reader: ChunkReader, memory: ReaderMemory, range: FeedRange, gone: AbortSignal) {
     this.#reader = reader;
     this.#memory = memory;
     this.#range = range;

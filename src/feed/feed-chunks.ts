@@ -1,8 +1,10 @@
 import type { FormatName } from '../formats/formats.ts';
+import { collectGarbage } from '../limits/collect-garbage.ts';
+import { COLLECT_BYTES } from '../limits/reader-memory.ts';
 import type { BinaryRow } from '../postgres/copy/binary-row.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { eachMergedRow } from './archived/merged-rows.ts';
-import type { ArchivedEvents } from './archived/ports.ts';
+import type { ArchivedEvents, RowLimits } from './archived/ports.ts';
 import type { ChunkReader } from './chunk.ts';
 import { type ChunkEnd, eachFeedRow } from './feed.sql.ts';
 import type { FeedPiece, FeedRange } from './feed.ts';
@@ -86,9 +88,9 @@ const formattedChunks = (source: ChunkSource, context: FeedContext, format: Form
     const start = () => new PackedRows(context.organizationNames, memory, maxBytes);
     let rows = start();
     const end = await readRows(source, range, { maxEvents, maxBytes }, () => (rows = start()), signal);
-    const chunkEnd = { ...end, lackingBytes: end.lackingBytes * ROWS_SHARE };
-    const job = { format, feedId: context.feedId, memory, rowsEnd: rows.end };
-    return new FormattedChunk(chunkEnd, job, source.threads);
+    // A single line may take the place of its row, which is read before.
+    const job = { format, feedId: context.feedId, memory, rowsEnd: rows.end, linesStart: isAlone ? 0 : rows.end };
+    return new FormattedChunk(end, job, source.threads, ROWS_SHARE);
   },
 });
 
@@ -100,7 +102,7 @@ interface RowTaker {
 const readRows = async (
   { pool, archived }: ChunkSource,
   range: FeedRange,
-  limits: { readonly maxEvents: number; readonly maxBytes: number },
+  limits: RowLimits,
   start: () => RowTaker,
   signal: AbortSignal,
 ): Promise<ChunkEnd> => {
@@ -109,7 +111,9 @@ const readRows = async (
     const take = (row: BinaryRow) => taker.add(row);
     const end = archived
       ? await eachMergedRow({ pool, archived }, range, limits, take, signal)
-      : await eachFeedRow(pool, range, limits.maxEvents, take, signal);
+      : await eachFeedRow(pool, range, limits, take, signal);
+    // The driver had a large one twice.
+    if (limits.maxEvents === 1 && limits.maxBytes >= COLLECT_BYTES) collectGarbage();
     if (end !== undefined) return end;
   }
 };

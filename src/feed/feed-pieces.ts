@@ -1,7 +1,6 @@
 import { OrgtrailError } from '../errors.ts';
 import type { FormatName } from '../formats/formats.ts';
-import { ByteBudget } from '../limits/byte-budget.ts';
-import type { PieceMemory } from '../limits/piece-memory.ts';
+import type { ReaderMemory } from '../limits/reader-memory.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { ArchivedEvents } from './archived/ports.ts';
 import type { Chunk, ChunkReader } from './chunk.ts';
@@ -16,9 +15,7 @@ import { retryWhileBusy } from './retry-while-busy.ts';
 /** One reading of a range. */
 export interface Reading {
   readonly pool: Pool;
-  readonly memory: PieceMemory;
-  /** What large events of all readers share, of whichever route. Default: this reading alone. */
-  readonly bytes?: ByteBudget | undefined;
+  readonly memory: ReaderMemory;
   readonly threads: FormatThreads;
   readonly archived: ArchivedEvents | undefined;
   readonly range: FeedRange;
@@ -34,12 +31,12 @@ export async function* readPieces(
   reading: Reading,
   { feedId, lastDrop }: { readonly feedId: string; readonly lastDrop: number },
 ): AsyncGenerator<FeedPiece, void, void> {
-  const { pool, archived, range, memory, bytes = new ByteBudget() } = reading;
+  const { pool, archived, range, memory } = reading;
   const hasArchive = archived !== undefined;
   if (range.until <= range.after) return;
   const context = { feedId, organizationNames: await reading.readNames() };
   const gone = reading.gone ?? new AbortController().signal;
-  const parts = { reader: chunkReader(reading, context, reading.format), memory, bytes, gone };
+  const parts = { reader: chunkReader(reading, context, reading.format), memory, gone };
   const missed = () => readMissedEvents(pool, after, lastDrop, { hasArchive });
   let after = range.after;
   let isBegun = false;
@@ -65,12 +62,11 @@ export async function* readPieces(
 
 interface Parts {
   readonly reader: ChunkReader;
-  readonly memory: PieceMemory;
-  readonly bytes: ByteBudget;
+  readonly memory: ReaderMemory;
   readonly gone: AbortSignal;
 }
 
-/** The pieces of a range, up to an event that has no room in a chunk. Returns how much memory that one lacks, 0 at the end. */
+/** The pieces of a range, up to an event that has no room in a chunk. Returns how large that one is, 0 at the end. */
 async function* inChunks({ reader, memory, gone }: Parts, range: FeedRange): AsyncGenerator<FeedPiece, number, void> {
   const chunks = new ChunksAhead(reader, memory, range, gone);
   try {
@@ -84,23 +80,20 @@ async function* inChunks({ reader, memory, gone }: Parts, range: FeedRange): Asy
   }
 }
 
-/** The first event of a range, in memory of its own. Returns how much more it lacks: how long a line gets may only show when it is made. */
+/** The first event of a range, in memory of its own. Returns how large it must be taken for: how long a line gets may only show when it is made. */
 async function* alone(
-  { reader, memory, bytes, gone }: Parts,
+  { reader, memory, gone }: Parts,
   range: FeedRange,
   lackingBytes: number,
 ): AsyncGenerator<FeedPiece, number, void> {
-  const giveBack = await bytes.acquire(lackingBytes, gone, Number.POSITIVE_INFINITY);
-  let lent: Buffer | undefined;
+  const lent = await memory.lendLarge(lackingBytes, reader.share * lackingBytes, gone, reader.memory);
   let chunk: Chunk | undefined;
   try {
-    lent = await memory.lendLarge(lackingBytes, gone, reader.memory);
     chunk = await reader.read(lent, range, 1, { signal: gone, isAlone: true });
     return yield* chunk.pieces();
   } finally {
     await chunk?.settled();
-    if (lent !== undefined) memory.giveBack(lent);
-    giveBack();
+    memory.giveBack(lent);
   }
 }
 

@@ -15,8 +15,18 @@ export const field = {
   accountName: 9,
   zoneId: 10,
   zoneName: 11,
+  /** Null of an entry that is too large to be sent. */
   raw: 12,
 } as const;
+
+/** More than all that a row and a line have beside the entry. */
+const MAX_ROW_BYTES = 8_192;
+/** Behind the fields: how large an entry is that is too large to be sent; else null. */
+const entryBytes = 13;
+
+/** 0, or how many bytes a row would take whose entry was too large to be sent. */
+export const tooLargeBytes = ({ bytes, starts, lengths }: BinaryRow): number =>
+  (lengths[field.raw] ?? 0) < 0 ? MAX_ROW_BYTES + bytes.readInt32BE(starts[entryBytes]) : 0;
 
 /** What all rows of a reading share. */
 export interface FeedContext {

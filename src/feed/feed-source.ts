@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
-import { ByteBudget } from '../limits/byte-budget.ts';
 import { coalesced } from '../limits/coalesced.ts';
-import { PieceMemory } from '../limits/piece-memory.ts';
+import { ReaderMemory } from '../limits/reader-memory.ts';
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import { createClient, type Pool } from '../postgres/pool.ts';
@@ -29,9 +28,8 @@ export interface Feed {
 }
 
 export interface FeedOptions {
-  /** What all pieces share. */
-  readonly memory?: PieceMemory;
-  readonly bytes?: ByteBudget;
+  /** What all readers share. */
+  readonly memory?: ReaderMemory;
   /** Where events are that retention has dropped; without it they are gone. */
   readonly openArchive?: ((pool: Pool) => ArchivedEvents) | undefined;
   /** What makes the formats other than `native`. Default: threads of its own, in a bundle. */
@@ -40,12 +38,7 @@ export interface FeedOptions {
 
 /** Opens the feed of a database, on connections of its own: readers and ingestion do not wait for each other. */
 export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, options: FeedOptions = {}): Feed => {
-  const {
-    memory = new PieceMemory(),
-    bytes = new ByteBudget(),
-    openArchive,
-    threads = formatThreads(logger),
-  } = options;
+  const { memory = new ReaderMemory(), openArchive, threads = formatThreads(logger) } = options;
   const { pool, close } = openPool({ url: databaseUrl, size: CONNECTIONS, sharedFor: 'the feed', logger });
   const signal = createFeedSignal({
     createClient: () => createClient(databaseUrl),
@@ -55,7 +48,7 @@ export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, options: Feed
   });
   const archived = openArchive?.(pool);
   return {
-    source: createFeedSource({ pool, signal, memory, bytes, archived, threads }),
+    source: createFeedSource({ pool, signal, memory, archived, threads }),
     close: async () => {
       signal.close();
       await threads.close();
@@ -73,8 +66,7 @@ const formatThreads = (logger: Logger): FormatThreads =>
 interface FeedParts {
   readonly pool: Pool;
   readonly signal: FeedSignal;
-  readonly memory: PieceMemory;
-  readonly bytes: ByteBudget;
+  readonly memory: ReaderMemory;
   readonly archived: ArchivedEvents | undefined;
   readonly threads: FormatThreads;
 }

@@ -4,9 +4,10 @@ import type { FeedEvent } from '../formats/feed-event.ts';
 import type { BinaryRow } from '../postgres/copy/binary-row.ts';
 import { copyOut } from '../postgres/copy/copy-out.ts';
 import { leftOut } from '../postgres/position-jumps.ts';
+import type { RowLimits } from './archived/ports.ts';
 import { isFirstCopy } from './copies.ts';
 import { type FeedRange, isFiltered, type MissedEvents } from './feed.ts';
-import { type FeedContext, positionOf } from './feed-row.ts';
+import { type FeedContext, positionOf, tooLargeBytes } from './feed-row.ts';
 
 /** What a chunk came to: all of the range up to `until` is in it. */
 export interface ChunkEnd {
@@ -118,10 +119,11 @@ export const readOrganizationNames = async (pool: Pool): Promise<FeedContext['or
 export const eachFeedRow = async (
   pool: Pool,
   range: FeedRange,
-  maxEvents: number,
+  limits: RowLimits,
   take: (row: BinaryRow) => number,
   signal?: AbortSignal,
 ): Promise<ChunkEnd> => {
+  const { maxEvents } = limits;
   const { after, until } = range;
   const scanned = isFiltered(range) ? Math.min(until, after + FILTERED_SCAN_POSITIONS) : until;
   let events = 0;
@@ -129,24 +131,27 @@ export const eachFeedRow = async (
   let lackingBytes = 0;
   const read = (row: BinaryRow): void => {
     if (lackingBytes > 0) return;
-    lackingBytes = take(row);
+    lackingBytes = tooLargeBytes(row) || take(row);
     if (lackingBytes > 0) return;
     events += 1;
     last = positionOf(row);
   };
-  await copyFeedRows(pool, { ...range, until: scanned }, maxEvents, read, signal);
+  await copyFeedRows(pool, { ...range, until: scanned }, limits, read, signal);
   if (lackingBytes > 0 || events === maxEvents) return { until: last, events, lackingBytes };
   return { until: events === 0 ? await beforeNext(pool, scanned, until) : scanned, events, lackingBytes };
 };
 
-/** Up to so many rows of a range, in order; each is valid only in its moment. */
+/**
+ * Up to so many rows of a range, in order; each is valid only in its moment. An entry that is too large is not sent (`tooLargeBytes`): the driver
+ * would have it in memory twice.
+ */
 export const copyFeedRows = (
   pool: Pool,
   range: FeedRange,
-  maxEvents: number,
+  limits: RowLimits,
   take: (row: BinaryRow) => void,
   signal?: AbortSignal,
-): Promise<void> => copyOut(pool, chunkQuery(range, maxEvents), take, signal);
+): Promise<void> => copyOut(pool, chunkQuery(range, limits), take, signal);
 
 /** Organizations $3 and accounts $4; null: all. */
 const meetsIds = (row: string): string =>
@@ -166,19 +171,29 @@ export const beforeNext = async (pool: Pool, position: number, until: number): P
   return Math.min(until, (rows[0]?.next ?? Number.POSITIVE_INFINITY) - 1);
 };
 
+/** No method of PostgreSQL makes a text smaller than by this: LZ4, whose longest match of 255 bytes takes one. */
+const MAX_COMPRESSION = 256;
+
 /** COPY takes no parameters: the numbers are checked, the ids quoted. */
-const chunkQuery = ({ after, until, organizationIds, accountIds, copies }: FeedRange, limit: number): string => {
-  if (![after, until, limit].every(Number.isSafeInteger)) throw new Error('position must be an integer');
+const chunkQuery = (
+  { after, until, organizationIds, accountIds, copies }: FeedRange,
+  { maxEvents, maxBytes }: RowLimits,
+): string => {
+  if (![after, until, maxEvents, maxBytes].every(Number.isSafeInteger)) throw new Error('position must be an integer');
   const oneOf = (column: string, ids: readonly string[] | undefined): string =>
     ids === undefined ? 'true' : `${column} in (${ids.map((id) => escapeLiteral(id)).join(', ')})`;
   const meetsIds = (row: string): string =>
     `${oneOf(`${row}.organization_id`, organizationIds)} and ${oneOf(`${row}.account_id`, accountIds)}`;
   const first = copies === 'first' ? ` and ${isFirstCopy('e', meetsIds)}` : '';
+  // How large a text is that PostgreSQL has compressed shows when it has unpacked it: once, and only where it may be too large.
+  const sized = `select case when pg_column_size(raw) <= ${Math.floor(maxBytes / MAX_COMPRESSION)} then 0
+    else octet_length(raw::text) end as bytes offset 0`;
   return (
     'select position, source_kind, source_id, organization_id, id, action_time, received_at, to_json(defects),' +
-    ' account_id, account_name, zone_id, zone_name, raw' +
-    ` from audit_events e where position > ${after} and position <= ${until}` +
-    ` and ${meetsIds('e')}${first} order by position limit ${limit}`
+    ` account_id, account_name, zone_id, zone_name, case when bytes <= ${maxBytes} then raw end,` +
+    ` case when bytes > ${maxBytes} then bytes end` +
+    ` from audit_events e, lateral (${sized}) as sized where position > ${after} and position <= ${until}` +
+    ` and ${meetsIds('e')}${first} order by position limit ${maxEvents}`
   );
 };
 

@@ -1,3 +1,5 @@
+import type { LargeTexts } from './json-line.ts';
+
 /** One stored event as the feed hands it to a format. Texts are well-formed, as PostgreSQL only holds such. */
 export interface FeedEvent {
   /** Gapless, in commit order; a safe integer. */
@@ -28,5 +30,8 @@ export interface FeedEvent {
 /** Whether the event is of the log of an account: formats then name the account. */
 export const isOfAccount = ({ sourceKind }: Pick<FeedEvent, 'sourceKind'>): boolean => sourceKind === 'account';
 
-/** Writes one event as one line, without the newline. Pure, never throws, whatever the entry holds. */
-export type EventFormatter = (event: FeedEvent) => string;
+/**
+ * Writes one event as one line, without the newline. Pure, never throws, whatever the entry holds. With `large`, formats of JSON may leave
+ * large texts out of the line, which `large` then puts back.
+ */
+export type EventFormatter = (event: FeedEvent, large?: LargeTexts) => string;

@@ -55,10 +55,48 @@ export const isPlain = (text: string): boolean => !anyRisky.test(text);
  * JSON text on one line, also for readers that take U+2028 or U+0085 for a line end. `isPlainValue`: all of its texts are known to be plain, so the
  * line, which is several times as long, need not be looked through.
  */
-export const toJsonLine = (value: object, isPlainValue = false): string => {
-  const line = JSON.stringify(value);
+export const toJsonLine = (value: object, isPlainValue = false, large?: LargeTexts): string => {
+  const line = JSON.stringify(value, large?.leaveOut);
   return isPlainValue ? line : line.replace(risky, escaped);
 };
+
+const LARGE_CHARACTERS = 65_536;
+
+/** The large texts of one line. As a part of it each would be in memory three times more while the line is made and written. */
+export class LargeTexts {
+  readonly #mark: string;
+  readonly #texts: string[] = [];
+
+  /** The mark stands in the place of each: plain text that no entry can have. */
+  constructor(mark: string) {
+    this.#mark = mark;
+  }
+
+  /** A replacer of JSON.stringify. */
+  readonly leaveOut = (_key: string, value: unknown): unknown => {
+    if (typeof value !== 'string' || value.length <= LARGE_CHARACTERS) return value;
+    this.#texts.push(value);
+    return this.#mark;
+  };
+
+  /** The whole line, part by part. */
+  *partsOf(line: string): Generator<string, void, void> {
+    for (const [n, between] of line.split(this.#mark).entries()) {
+      if (n > 0) yield* insideOf(this.#texts[n - 1] ?? '');
+      yield between;
+    }
+  }
+}
+
+/** A text as it stands between its quotation marks in a line. */
+function* insideOf(text: string): Generator<string, void, void> {
+  for (let from = 0, to = 0; from < text.length; from = to) {
+    to = from + LARGE_CHARACTERS;
+    // Not within a pair of surrogates.
+    if (/[\ud800-\udbff]/.test(text.charAt(to - 1))) to += 1;
+    yield JSON.stringify(text.slice(from, to)).slice(1, -1).replace(risky, escaped);
+  }
+}
 
 /** The object, or undefined if none of its members has a value: JSON then leaves it out. */
 export const unlessEmpty = <T extends object>(object: T): T | undefined => {

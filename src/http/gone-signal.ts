@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { MAX_WAIT_MS } from '../limits/reader-memory.ts';
 import type { StreamLimits } from '../limits/stream-limits.ts';
 
 /** Aborts when the connection of the answer closes, and with it the reason for what is under way. Also after an answer that was sent in full. */
@@ -23,15 +24,20 @@ export const inPlace = async <T>(
   const place = await streams.enter('page', gone);
   reply.raw.once('close', place.leave);
   if (gone.aborted) place.leave();
+  let giveBack = () => {};
   return await work(async (bytes) => {
-    const giveBack = await streams.bytes.acquire(bytes, gone);
+    giveBack();
+    giveBack = await streams.memory.acquire(bytes, gone, MAX_WAIT_MS);
     if (gone.aborted) giveBack();
     else reply.raw.once('close', giveBack);
     return giveBack;
   });
 };
 
-/** Waits for so many bytes of entries. They are given back when the answer has been sent, or sooner by what it resolves with. */
+/**
+ * Waits for the memory of entries of so many bytes, in place of what was lent before: who waits holds nothing. It is given back when the answer has
+ * been sent, or sooner by what this resolves with.
+ */
 export type Lend = (bytes: number) => Promise<() => void>;
 
 /** A reader that takes so much within the time-out is not cut. */

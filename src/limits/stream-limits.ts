@@ -1,6 +1,6 @@
 import { BusyError } from '../errors.ts';
-import { ByteBudget } from './byte-budget.ts';
 import { ConcurrencyLimit } from './concurrency-limit.ts';
+import { ReaderMemory } from './reader-memory.ts';
 
 /** What is sent as a stream: events of the feed, a page of search, an export of all events of a search. */
 export const streamKinds = ['feed', 'page', 'export'] as const;
@@ -28,8 +28,8 @@ export interface StreamLimits {
    * with the signal's reason on abort.
    */
   enter(kind: StreamKind, signal: AbortSignal): Promise<StreamPlace>;
-  /** Of large entries that are in memory at once. */
-  readonly bytes: ByteBudget;
+  /** What all readers share. */
+  readonly memory: ReaderMemory;
   /** How long any reader may take nothing. */
   readonly stallTimeoutMs: number;
   /** To be called when the reader of an answer that is no stream has taken nothing for so long. */
@@ -40,8 +40,8 @@ export interface StreamLimits {
   load(): Readonly<Record<StreamKind, { readonly open: number; readonly waiting: number }>>;
 }
 
-/** How many readers of the feed there are at once: `PieceMemory` keeps memory for as many. */
-export const MAX_FEED_STREAMS = 64;
+/** How many readers of the feed there are at once: `ReaderMemory` keeps memory for as many. */
+const MAX_FEED_STREAMS = 64;
 /** A page has up to 500 events, which are in memory until it has left. */
 const MAX_PAGES = 24;
 /** An export reads as fast as it can. */
@@ -87,7 +87,7 @@ export const createStreamLimits = (stallTimeoutMs: number, observer: StreamObser
         throw error;
       }
     },
-    bytes: new ByteBudget(),
+    memory: new ReaderMemory({ streams: MAX_FEED_STREAMS }),
     stallTimeoutMs,
     stalled: () => observer.stalled('page'),
     afterPages: pages.empty,
@@ -98,7 +98,7 @@ export const createStreamLimits = (stallTimeoutMs: number, observer: StreamObser
 /** What a scrape sees of the streams of this process. */
 export interface StreamLoad {
   readonly streams: ReturnType<StreamLimits['load']>;
-  /** Memory that is lent to pieces of the feed. */
+  /** Memory that is lent to readers. */
   readonly memoryBytes: number;
 }
 

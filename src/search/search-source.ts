@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { SearchError } from '../errors.ts';
 import { readFeedHead } from '../feed/head/feed-head.sql.ts';
 import { formatNative } from '../formats/native/native.ts';
-import { ByteBudget } from '../limits/byte-budget.ts';
+import { ReaderMemory } from '../limits/reader-memory.ts';
 import {
   lookUpAccount,
   lookUpOrganization,
@@ -48,7 +48,7 @@ const MAX_EXPORT_EVENTS = 1_000;
 const PIECE_EVENTS = 250;
 const EXPORT_PAGE_BYTES = 4_194_304;
 /** Of entries that are in memory at once, but for a single larger one. */
-const BATCH_BYTES = 524_288;
+const BATCH_BYTES = 262_144;
 const SUGGESTED_ORGANIZATIONS = 1_000;
 /** Of looking up why a search found nothing. */
 const EXPLAIN_MS = 2_000;
@@ -74,14 +74,14 @@ export const openExplorer = (
   nowMs: () => number,
   rules: CollectionRules,
   openArchive?: OpenArchive,
-  bytes = new ByteBudget(),
+  memory = new ReaderMemory(),
 ): Explorer => {
   const url = databaseUrl;
   const pages = openPool({ url, size: CONNECTIONS, sharedFor: 'searches', logger });
   const exports = openPool({ url, size: EXPORT_CONNECTIONS, sharedFor: 'exports', logger });
   const archive = openArchive?.(pages.pool);
   return {
-    source: createSearchSource({ pages: pages.pool, exports: exports.pool, bytes }, nowMs, rules, archive),
+    source: createSearchSource({ pages: pages.pool, exports: exports.pool, memory }, nowMs, rules, archive),
     pool: pages.pool,
     close: async () => {
       await archive?.months.close();
@@ -91,7 +91,7 @@ export const openExplorer = (
 };
 
 const createSearchSource = (
-  { pages: pool, exports, bytes }: { readonly pages: Pool; readonly exports: Pool; readonly bytes: ByteBudget },
+  { pages: pool, exports, memory }: { readonly pages: Pool; readonly exports: Pool; readonly memory: ReaderMemory },
   nowMs: () => number,
   rules: CollectionRules,
   archive: SearchedArchive | undefined,
@@ -126,23 +126,23 @@ const createSearchSource = (
   history: (position, page) => readResourceHistory(pool, { position, ...page }),
   native: async function* (events, signal) {
     const { feedId } = await readFeedHead(pool);
-    yield* nativeTexts({ pool, bytes }, feedId, events, signal);
+    yield* nativeTexts({ pool, memory }, feedId, events, signal);
   },
-  found: (search, signal) => foundPieces({ pool: exports, archive, bytes }, queryOf(search, nowMs()), signal),
+  found: (search, signal) => foundPieces({ pool: exports, archive, memory }, queryOf(search, nowMs()), signal),
   export: (search, format, signal) =>
-    exportPieces({ pool: exports, archive, bytes }, queryOf(search, nowMs()), format, signal),
+    exportPieces({ pool: exports, archive, memory }, queryOf(search, nowMs()), format, signal),
 });
 
 /** What history is read from. */
 interface Parts {
   readonly pool: Pool;
   readonly archive: SearchedArchive | undefined;
-  readonly bytes: ByteBudget;
+  readonly memory: ReaderMemory;
 }
 
 /** A page of the database, and of the archive if the query asks for that. Throws SearchError `refused` if there is none. */
 const readPage = async (
-  { pool, archive }: Omit<Parts, 'bytes'>,
+  { pool, archive }: Omit<Parts, 'memory'>,
   query: EventQuery,
   page: AskedPage,
   limit: SearchTimeLimit & { readonly archiveMs: number },
@@ -169,7 +169,7 @@ const queryOf = ({ since, before, ...rest }: Search, nowMs: number): EventQuery 
 
 /** The envelopes of the feed's native format, in the order of the events, some at a time. */
 async function* nativeTexts(
-  parts: Pick<Parts, 'pool' | 'bytes'>,
+  parts: Pick<Parts, 'pool' | 'memory'>,
   feedId: string,
   events: readonly FoundEvent[],
   signal: AbortSignal | undefined,
@@ -181,14 +181,14 @@ async function* nativeTexts(
 
 /** The events with their exact texts, some at a time. Waits for the memory of large ones, which others may have until their readers are cut off. */
 async function* withTexts(
-  { pool, bytes }: Pick<Parts, 'pool' | 'bytes'>,
+  { pool, memory }: Pick<Parts, 'pool' | 'memory'>,
   events: readonly FoundEvent[],
   signal = new AbortController().signal,
 ): AsyncGenerator<FoundPiece['events'], void, void> {
   for (const batch of batchesOf(events)) {
     const stored = batch.filter((event) => archivedTextOf(event) === undefined);
     const size = batch.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
-    const giveBack = await bytes.acquire(size, signal, Number.POSITIVE_INFINITY);
+    const giveBack = await memory.acquire(size, signal);
     try {
       const raws = stored.length === 0 ? undefined : await readRawTexts(pool, stored, signal);
       yield batch.map((event) => {

@@ -31,7 +31,7 @@ export const createStreamMetrics = (registers: Registry[]): StreamMetrics => {
   });
   const memory = new Gauge({
     name: 'orgtrail_stream_memory_bytes',
-    help: 'Bytes in use by pieces of the feed that are being read or sent.',
+    help: 'Bytes lent to readers: pieces of the feed, and large entries of all answers, counted five times.',
     registers,
   });
   for (const kind of streamKinds) for (const counter of [refused, stalled]) counter.labels(kind).inc(0);

@@ -1,4 +1,4 @@
-import type { ArchivedEvent, ArchivedEvents, ArchivedLimits } from '../../feed/archived/ports.ts';
+import type { ArchivedEvent, ArchivedEvents, RowLimits } from '../../feed/archived/ports.ts';
 import type { FeedRange } from '../../feed/feed.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import type { GroupPlace } from '../parquet/row-groups.ts';
@@ -93,10 +93,10 @@ const eachGroup = async (
 class Picked<T extends { readonly position: number }> {
   until: number;
   items: T[] = [];
-  readonly #limits: ArchivedLimits;
+  readonly #limits: RowLimits;
   readonly #weigh: (item: T) => number;
 
-  constructor(until: number, limits: ArchivedLimits, weigh: (item: T) => number) {
+  constructor(until: number, limits: RowLimits, weigh: (item: T) => number) {
     this.until = until;
     this.#limits = limits;
     this.#weigh = weigh;

@@ -1,4 +1,4 @@
-import type { ArchivedEvent, ArchivedLimits } from '../../feed/archived/ports.ts';
+import type { ArchivedEvent, RowLimits } from '../../feed/archived/ports.ts';
 import type { FeedRange } from '../../feed/feed.ts';
 import type { EventColumns, FilterColumns } from './group-columns.ts';
 
@@ -44,7 +44,7 @@ const textOf = (bytes: Uint8Array): string =>
 export const eventsOf = (
   columns: EventColumns,
   rows: readonly number[],
-  { maxEvents, maxBytes }: ArchivedLimits,
+  { maxEvents, maxBytes }: RowLimits,
 ): ArchivedEvent[] => {
   const fitting: { readonly row: number; readonly raw: Uint8Array }[] = [];
   let bytes = 0;

@@ -1,5 +1,6 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { collectGarbage } from '../../limits/collect-garbage.ts';
 import { S3Fault } from '../../s3/s3-fault.ts';
 import { noteArchived, noteBlocks, readFeedId } from '../catalogue.sql.ts';
 import type { StretchFacts } from '../facts.ts';
@@ -9,7 +10,6 @@ import { writeParquet } from '../parquet/write-parquet.ts';
 import type { ArchiveContext } from '../ports.ts';
 import { readObject, sha256Of } from '../read-object.ts';
 import type { ObjectStore, PutReceipt } from '../store/ports.ts';
-import { collectGarbage } from './collect-garbage.ts';
 import type { ObjectLines } from './object-lines.ts';
 
 /** An object that is only here yet. */

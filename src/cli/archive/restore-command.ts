@@ -87,7 +87,7 @@ const restore = async (
 ): Promise<void> => {
   const formatter = formats[format].format;
   if (changes !== true) {
-    return await restoreEvents(store, objects, (events) => take(events.map(formatter)), signal);
+    return await restoreEvents(store, objects, (events) => take(events.map((event) => formatter(event))), signal);
   }
   await restoreChanges(
     store,

@@ -2,9 +2,9 @@ import type { BinaryRow } from '../../postgres/copy/binary-row.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { beforeNext, type ChunkEnd, copyFeedRows, FILTERED_SCAN_POSITIONS } from '../feed.sql.ts';
 import { type FeedRange, isFiltered } from '../feed.ts';
-import { positionOf } from '../feed-row.ts';
+import { positionOf, tooLargeBytes } from '../feed-row.ts';
 import { ArchivedRow } from './archived-row.ts';
-import type { ArchivedEvents, ArchivedLimits } from './ports.ts';
+import type { ArchivedEvents, RowLimits } from './ports.ts';
 
 /** What the database has, and what it has dropped. */
 export interface BothParts {
@@ -19,7 +19,7 @@ export interface BothParts {
 export const eachMergedRow = async (
   { pool, archived }: BothParts,
   range: FeedRange,
-  limits: ArchivedLimits,
+  limits: RowLimits,
   take: (row: BinaryRow) => number,
   signal?: AbortSignal,
 ): Promise<ChunkEnd | undefined> => {
@@ -39,7 +39,7 @@ export const eachMergedRow = async (
     await copyFeedRows(
       pool,
       { ...range, until: stretch.until },
-      limits.maxEvents,
+      limits,
       (hot) => {
         takeArchivedUpTo(positionOf(hot));
         rows.add(hot);
@@ -80,7 +80,7 @@ class Taking {
 
   add(row: BinaryRow): void {
     if (this.isFull) return;
-    this.lackingBytes = this.#take(row);
+    this.lackingBytes = tooLargeBytes(row) || this.#take(row);
     if (this.lackingBytes > 0) return;
     this.events += 1;
     this.last = positionOf(row);

@@ -27,9 +27,10 @@ interface ArchivedStretch {
   readonly objects: number;
 }
 
-export interface ArchivedLimits {
+/** Of one reading of rows. */
+export interface RowLimits {
   readonly maxEvents: number;
-  /** Of raw texts. At least one event is always read. */
+  /** Of raw texts: the archive reads no more of them, but one at least; the database says of a larger one how large it is. */
   readonly maxBytes: number;
 }
 
@@ -38,7 +39,7 @@ export interface ArchivedLimits {
  * rejects with OrgtrailError `archive_unreadable`.
  */
 export interface ArchivedEvents {
-  read(range: FeedRange, limits: ArchivedLimits, signal?: AbortSignal): Promise<ArchivedStretch>;
+  read(range: FeedRange, limits: RowLimits, signal?: AbortSignal): Promise<ArchivedStretch>;
   /** As `read`, with positions alone: it reads less. */
   positions(
     range: FeedRange,

@@ -1,6 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { type FormatName, formats } from '../../formats/formats.ts';
+import { LargeTexts } from '../../formats/json-line.ts';
 import { namedEventOf, positionOf } from '../feed-row.ts';
 import { packedRowReader } from './packed-rows.ts';
+
+const LINE_FEED = 10;
+/** From here on the texts of a row are written by themselves. */
+const LARGE_BYTES = 1_048_576;
 
 /** Packed rows in lent memory, whose lines go behind them. */
 export interface FormatJob {
@@ -8,8 +14,9 @@ export interface FormatJob {
   readonly feedId: string;
   /** On shared memory: what another thread writes to it is seen here. */
   readonly memory: Buffer;
-  /** Where the rows end, and the lines begin. */
   readonly rowsEnd: number;
+  /** Where the lines begin: where the rows end, or at 0 if the line of a single row takes its place. */
+  readonly linesStart: number;
   /** Where the first row begins that has no line yet. */
   readonly from: number;
 }
@@ -27,28 +34,42 @@ export interface FormattedPart {
 }
 
 /** Writes rows in a format that is made in JavaScript, one line each, until all are written or the memory is full. */
-export const formatRows = ({ format, feedId, memory, rowsEnd, from }: FormatJob): FormattedPart => {
+export const formatRows = ({ format, feedId, memory, rowsEnd, linesStart, from }: FormatJob): FormattedPart => {
   const read = packedRowReader(memory);
   const write = formats[format].format;
-  let linesEnd = rowsEnd;
+  let linesEnd = linesStart;
   let next = from;
   let until = 0;
   let events = 0;
   let lackingBytes = 0;
   while (next < rowsEnd) {
     const { row, organizationName, end } = read(next);
-    const line = `${write(namedEventOf(row, feedId, organizationName))}\n`;
-    const room = memory.length - linesEnd;
-    // A UTF-16 unit is at most three bytes: counting them costs as much as writing them.
-    const bytes = 3 * line.length > room ? Buffer.byteLength(line) : 0;
-    if (bytes > room) {
+    const position = positionOf(row);
+    const event = namedEventOf(row, feedId, organizationName);
+    const large = end - next > LARGE_BYTES ? new LargeTexts(randomUUID()) : undefined;
+    const line = write(event, large);
+    const bytes = writeParts(memory, linesEnd, large?.partsOf(line) ?? [line]);
+    if (linesEnd + bytes > memory.length) {
       lackingBytes = events === 0 ? end - next + bytes : 0;
       break;
     }
-    linesEnd += memory.write(line, linesEnd, 'utf8');
-    until = positionOf(row);
+    linesEnd += bytes;
+    until = position;
     next = end;
     events += 1;
   }
   return { events, until, next, linesEnd, lackingBytes };
+};
+
+/** Writes a line and its end, as long as there is room. Returns how many bytes that takes. */
+const writeParts = (memory: Buffer, start: number, parts: Iterable<string>): number => {
+  let at = start;
+  for (const part of parts) {
+    const room = memory.length - at;
+    // A UTF-16 unit is at most three bytes: counting them costs as much as writing them.
+    const bytes = 3 * part.length > room ? Buffer.byteLength(part) : 0;
+    at += bytes > room ? bytes : memory.write(part, at, 'utf8');
+  }
+  if (at < memory.length) memory[at] = LINE_FEED;
+  return at + 1 - start;
 };

@@ -1,4 +1,6 @@
 import { parentPort } from 'node:worker_threads';
+import { collectGarbage } from '../../limits/collect-garbage.ts';
+import { COLLECT_BYTES } from '../../limits/reader-memory.ts';
 import { type FormatJob, formatRows } from './format-rows.ts';
 import type { FormatRequest, FormatResponse } from './format-threads.ts';
 
@@ -6,6 +8,8 @@ import type { FormatRequest, FormatResponse } from './format-threads.ts';
 parentPort?.on('message', ({ id, job }: FormatRequest) => {
   const { buffer, byteOffset, length } = job.memory;
   parentPort?.postMessage(responseTo(id, { ...job, memory: Buffer.from(buffer, byteOffset, length) }));
+  // Its reader may stall for long. Later, when nothing here has the job any more.
+  if (length >= COLLECT_BYTES && job.linesStart === 0) setImmediate(collectGarbage);
 });
 
 /** Rows that cannot be formatted fail alone: the thread has those of other readers, too. */

@@ -12,26 +12,34 @@ export class FormattedChunk implements Chunk {
   readonly bytes: number;
   readonly #job: Omit<FormatJob, 'from'>;
   readonly #threads: FormatThreads;
+  readonly #share: number;
   #part: Promise<FormattedPart>;
 
-  constructor({ until, events, lackingBytes }: ChunkEnd, job: Omit<FormatJob, 'from'>, threads: FormatThreads) {
+  /** `share`: so many times as large as an event is taken for is the memory that it gets. */
+  constructor(
+    { until, events, lackingBytes }: ChunkEnd,
+    job: Omit<FormatJob, 'from'>,
+    threads: FormatThreads,
+    share: number,
+  ) {
     this.until = until;
     this.events = events;
     this.lackingBytes = lackingBytes;
     this.bytes = job.rowsEnd;
     this.#job = job;
     this.#threads = threads;
+    this.#share = share;
     this.#part = this.#format(0, events);
   }
 
   async *pieces(): AsyncGenerator<FeedPiece, number, void> {
-    const { memory, rowsEnd } = this.#job;
+    const { memory, rowsEnd, linesStart } = this.#job;
     if (this.events === 0 && this.lackingBytes > 0) return this.lackingBytes;
     for (let left = this.events; ; ) {
       const { events, until, next, linesEnd, lackingBytes } = await this.#part;
-      if (lackingBytes > 0) return lackingBytes;
+      if (lackingBytes > 0) return Math.ceil(lackingBytes / this.#share);
       const isLast = next === rowsEnd;
-      yield { until: isLast ? this.until : until, events, lines: memory.subarray(rowsEnd, linesEnd) };
+      yield { until: isLast ? this.until : until, events, lines: memory.subarray(linesStart, linesEnd) };
       if (isLast) return 0;
       left -= events;
       this.#part = this.#format(next, left);

@@ -10,7 +10,7 @@ import {
 } from '../audit-entry.ts';
 import { type Classification, classify, eventKind, type TargetUser, targetUser } from '../classification.ts';
 import { eventInstant, receivedInstant } from '../event-time.ts';
-import { type FeedEvent, isOfAccount } from '../feed-event.ts';
+import { type EventFormatter, type FeedEvent, isOfAccount } from '../feed-event.ts';
 import { type Format, jsonFacts, jsonLines } from '../format.ts';
 import { ipVersion } from '../ip-address.ts';
 import { toJsonLine, unlessEmpty } from '../json-line.ts';
@@ -130,7 +130,7 @@ const namedOf = (id: string | null, name: string | null): object | undefined =>
   id === null ? undefined : { id, name: name ?? undefined };
 
 /** A document of the Elastic Common Schema; the exact entry in `event.original`. */
-export const formatEcs = (event: FeedEvent): string => {
+export const formatEcs: EventFormatter = (event, large) => {
   const entry = readAuditEntry(event);
   const kinds = classify(entry);
   const { texts } = entry;
@@ -155,7 +155,7 @@ export const formatEcs = (event: FeedEvent): string => {
     related: relatedFields(entry, target),
     cloudflare: { audit: cloudflareFields(entry, event) },
   };
-  return toJsonLine(line, entry.isPlain);
+  return toJsonLine(line, entry.isPlain, large);
 };
 
 export const ecs: Format = {

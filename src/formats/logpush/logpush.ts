@@ -1,6 +1,6 @@
 import { type AuditEntry, isJsonObject, member, readAuditEntry, textMember } from '../audit-entry.ts';
 import { eventInstant, receivedInstant } from '../event-time.ts';
-import { type FeedEvent, isOfAccount } from '../feed-event.ts';
+import { type EventFormatter, isOfAccount } from '../feed-event.ts';
 import { type Format, jsonFacts, jsonLines } from '../format.ts';
 import { toJsonLine } from '../json-line.ts';
 
@@ -18,7 +18,7 @@ const tokenDetails = ({ texts }: AuditEntry): object => ({
  * The names of Cloudflare's Logpush dataset `audit_logs_v2`, for pipelines that read it already. The dataset knows no
  * organizations: those names, and the feed's own, are additions at the end.
  */
-const formatLogpush = (event: FeedEvent): string => {
+const formatLogpush: EventFormatter = (event, large) => {
   const entry = readAuditEntry(event);
   const { texts, value } = entry;
   const [account, zone, raw] = [member(value, 'account'), member(value, 'zone'), member(value, 'raw')];
@@ -53,7 +53,7 @@ const formatLogpush = (event: FeedEvent): string => {
     ReceivedAt: receivedInstant(event),
     Defects: event.defects ?? [],
   };
-  return toJsonLine(line, entry.isPlain);
+  return toJsonLine(line, entry.isPlain, large);
 };
 
 export const logpush: Format = {

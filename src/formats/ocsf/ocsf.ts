@@ -1,7 +1,7 @@
 import { type AuditEntry, readAuditEntry, unmappedRest } from '../audit-entry.ts';
 import { classify, eventKind, targetUser } from '../classification.ts';
 import { actionMs, receivedMs } from '../event-time.ts';
-import { type FeedEvent, isOfAccount } from '../feed-event.ts';
+import { type EventFormatter, type FeedEvent, isOfAccount } from '../feed-event.ts';
 import { type Format, jsonFacts, jsonLines } from '../format.ts';
 import { toJsonLine } from '../json-line.ts';
 import { ocsfClass } from './ocsf-class.ts';
@@ -47,7 +47,7 @@ const cloud = (event: FeedEvent): object => ({
 });
 
 /** An event of the Open Cybersecurity Schema Framework 1.5.0; the exact entry in `raw_data`, and what has no attribute in `unmapped`. */
-export const formatOcsf = (event: FeedEvent): string => {
+export const formatOcsf: EventFormatter = (event, large) => {
   const entry = readAuditEntry(event);
   const { texts, statusCode } = entry;
   const kinds = classify(entry);
@@ -93,7 +93,7 @@ export const formatOcsf = (event: FeedEvent): string => {
     },
     raw_data: entry.exactText,
   };
-  return toJsonLine(line, entry.isPlain);
+  return toJsonLine(line, entry.isPlain, large);
 };
 
 export const ocsf: Format = {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { syncOnce } from '../../../src/ingest/sync/sync-once.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { startLoad } from '../../support/feed/reader-loads.ts';
+import { idle } from '../../support/postgres/idle.ts';
 import { usageOf } from '../../support/process/process-usage.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
@@ -12,6 +13,8 @@ const MAX_RESIDENT_BYTES = 512 * 1_048_576;
 const LARGE = 6;
 const LARGE_BYTES = 40_000_000;
 const READERS = 16;
+/** Of 64 KB to 2.5 MB, of which no compression makes little. */
+const MEDIUM = 120;
 
 let world: SyncWorld;
 let first: number;
@@ -32,7 +35,14 @@ beforeAll(async () => {
      from audit_events, generate_series(1, ${LARGE}) n where position = $1`,
     [position, LARGE_BYTES],
   );
-  await pool.query('update feed_head set position = position + $1', [LARGE]);
+  await pool.query(
+    `with text as materialized (select string_agg(md5(n::text), '') as part from generate_series(1, 2000) n)
+     insert into audit_events (id, position, raw, ${columns})
+     select id || '-medium-' || n, $1 + n, (regexp_replace(raw::text, '}\\s*$', '') || ',"medium":"' || repeat(part, 1 + n % 40) || '"}')::json, ${columns}
+     from audit_events, text, generate_series(1, ${MEDIUM}) n where position = $2`,
+    [position + LARGE, position],
+  );
+  await pool.query('update feed_head set position = position + $1', [LARGE + MEDIUM]);
 });
 afterAll(async () => await world?.[Symbol.asyncDispose]());
 
@@ -71,3 +81,41 @@ test.each([
     }
   },
 );
+
+/** As many as a daemon serves at once. */
+const readersOf: readonly (readonly [readers: number, path: (reader: number) => string])[] = [
+  [28, (reader) => `/v1/events?format=ocsf&after=${first - 1 + (reader % 2) * LARGE}`],
+  [8, (reader) => `/v1/events?format=ecs&after=${at(reader) - 1}`],
+  [24, (reader) => `/v1/events?after=${first - 1 + reader}`],
+  [24, () => '/v1/search?limit=200'],
+  [2, () => '/v1/search?format=ndjson'],
+];
+
+test('readers of all kinds together that take nothing of events of 64 KB to 40 MB fit into 512 MB', async () => {
+  // A busy machine may take more than a minute for all this: none of them is to be cut meanwhile.
+  const env = { ...world.env, ORGTRAIL_SCHEDULE: '0 0 0 1 1 *', ORGTRAIL_STALL_TIMEOUT: '1h' };
+  await using daemon = await startDaemonProcess(env);
+  const url = /"url":"([^"]+)"/.exec(daemon.process.stdout())?.[1] ?? '';
+  const { pid = 0 } = daemon.process.child;
+  const loads = readersOf.map(([readers, path]) => startLoad(url, { readers, path, reads: false }));
+  try {
+    await until('all are stalled, or wait for memory', async () => {
+      await idle(pid);
+      const { rowCount } = await world.database.pool.query(
+        `select from pg_stat_activity where datname = current_database() and state = 'active' and pid <> pg_backend_pid()
+           and backend_type = 'client backend'`,
+      );
+      return rowCount === 0;
+    });
+    const { peakResidentBytes, residentBytes } = await usageOf(pid);
+    const metrics = parseMetrics((await daemon.get('/metrics')).text);
+    console.log(loads.map((l) => l.counts()), peakResidentBytes / 1048576, residentBytes / 1048576, metrics.get('orgtrail_stream_memory_bytes'));
+    expect(metrics.get('orgtrail_streams_open{kind="feed"}')).toBeGreaterThan(40);
+    expect(metrics.get('orgtrail_streams_open{kind="page"}')).toBeGreaterThan(10);
+    expect(metrics.get('orgtrail_streams_open{kind="export"}')).toBe(2);
+    expect(peakResidentBytes).toBeLessThan(MAX_RESIDENT_BYTES);
+    expect((await daemon.get('/livez')).code).toBe(200);
+  } finally {
+    for (const load of loads) load.stop();
+  }
+});

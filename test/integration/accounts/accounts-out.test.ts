@@ -99,7 +99,7 @@ describe('the feed', () => {
     native.writeInto(Buffer.alloc(8_000_000));
     const expected: string[] = [];
     const range = { after: 0, until: (await readFeedHead(pool)).position, organizationIds: undefined };
-    await eachFeedRow(pool, range, 100_000, (row) => {
+    await eachFeedRow(pool, range, { maxEvents: 100_000, maxBytes: 8_000_000 }, (row) => {
       expected.push(`${formatNative(eventOf(row, context))}\n`);
       return native.add(row);
     });

@@ -10,7 +10,7 @@ import type { ObjectStore } from '../../../src/archive/store/ports.ts';
 import type { FeedRange } from '../../../src/feed/feed.ts';
 import { type Feed, openFeed } from '../../../src/feed/feed-source.ts';
 import { type FormatName, formatNames } from '../../../src/formats/formats.ts';
-import { PieceMemory } from '../../../src/limits/piece-memory.ts';
+import { ReaderMemory } from '../../../src/limits/reader-memory.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
 import { type ArchiveWorld, openArchiveWorld, smallObjects, storeWith } from '../../support/archive/archive-world.ts';
 import { createMixedMonths } from '../../support/archive/mixed-months.ts';
@@ -22,7 +22,7 @@ let store: ObjectStore;
 let feed: Feed;
 const opened: Feed[] = [];
 
-const openFeedWith = (from = store, memory = new PieceMemory()): Feed => {
+const openFeedWith = (from = store, memory = new ReaderMemory()): Feed => {
   const made = openFeed(world.database.daemonUrl, pino({ level: 'silent' }), {
     memory,
     openArchive: (pool) => createArchivedEvents(pool, from),
@@ -100,7 +100,7 @@ describe('the feed of dropped months that are in the archive', () => {
     );
     await commit(world.owner, await newSource(world.owner, 'large'), texts);
     const before = await allOf({ format: 'ocsf' });
-    const memory = new PieceMemory({ totalBytes: 2_097_152, streams: 2 });
+    const memory = new ReaderMemory({ totalBytes: 2_097_152, streams: 2 });
     const from = openFeedWith(store, memory);
     const head = await from.source.head();
     let lines = '';

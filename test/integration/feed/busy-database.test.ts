@@ -5,7 +5,7 @@ import { FILTERED_SCAN_POSITIONS } from '../../../src/feed/feed.sql.ts';
 import { readPieces } from '../../../src/feed/feed-pieces.ts';
 import { FormatThreads } from '../../../src/feed/formatting/format-threads.ts';
 import { formatNames } from '../../../src/formats/formats.ts';
-import { PieceMemory } from '../../../src/limits/piece-memory.ts';
+import { ReaderMemory } from '../../../src/limits/reader-memory.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
@@ -35,7 +35,7 @@ test('an answer that has begun waits for a connection, also behind a stretch in 
     for (const format of formatNames) {
       const own = busyPool(database.url);
       const range = { after: 0, until: far, organizationIds: ['unknown'] };
-      const parts = { pool: own, threads, memory: new PieceMemory(), archived: undefined, gone: undefined };
+      const parts = { pool: own, threads, memory: new ReaderMemory(), archived: undefined, gone: undefined };
       const readNames = async () => new Map<string, string>();
       const ends: number[] = [];
       const pieces = readPieces({ ...parts, readNames, range, format }, { feedId: 'feed', lastDrop: 0 });

@@ -26,7 +26,7 @@ const packed = (format: FormatName, linesBytes: number): FormatJob => {
   const memory = Buffer.from(new SharedArrayBuffer(1_000_000 + linesBytes));
   const rows = new PackedRows(organizationNames, memory, 1_000_000);
   for (const event of events) expect(rows.add(rowOf(event))).toBe(0);
-  return { format, feedId: 'feed', memory: memory.subarray(0, rows.end + linesBytes), rowsEnd: rows.end, from: 0 };
+  return { format, feedId: 'feed', memory: memory.subarray(0, rows.end + linesBytes), rowsEnd: rows.end, linesStart: rows.end, from: 0 };
 };
 
 const expected = (format: FormatName): string =>
@@ -86,7 +86,7 @@ describe('the threads', () => {
     const [row = events[0]] = events;
     const few = new PackedRows(organizationNames, job.memory, 10_000);
     if (row !== undefined) few.add(rowOf(row));
-    expect(await threads.format({ ...job, rowsEnd: few.end }, 1)).toMatchObject({ events: 1 });
+    expect(await threads.format({ ...job, rowsEnd: few.end, linesStart: few.end }, 1)).toMatchObject({ events: 1 });
     expect(threads.threads).toBe(0);
     await Promise.all([1, 2, 3, 4, 5].map(() => threads.format(packed('ecs', 4_000_000), ROWS)));
     expect(threads.threads).toBe(2);
@@ -98,7 +98,7 @@ describe('the threads', () => {
     const memory = Buffer.from(new SharedArrayBuffer(4_000_000));
     const rows = new PackedRows(organizationNames, memory, 1_000_000);
     expect(rows.add(large)).toBe(0);
-    const job = { format: 'ocsf', feedId: 'feed', memory, rowsEnd: rows.end, from: 0 } as const;
+    const job = { format: 'ocsf', feedId: 'feed', memory, rowsEnd: rows.end, linesStart: rows.end, from: 0 } as const;
     expect(await threads.format(job, 1)).toMatchObject({ events: 1, next: rows.end });
     expect(threads.threads).toBe(1);
   });

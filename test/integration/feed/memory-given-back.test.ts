@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { openFeed } from '../../../src/feed/feed-source.ts';
 import { FormatThreads, THREAD_FILE } from '../../../src/feed/formatting/format-threads.ts';
 import { readFeedHead } from '../../../src/feed/head/feed-head.sql.ts';
-import { PieceMemory } from '../../../src/limits/piece-memory.ts';
+import { ReaderMemory } from '../../../src/limits/reader-memory.ts';
 import { packageFile } from '../../../src/package/package-files.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
@@ -13,20 +13,20 @@ const MIB = 1_048_576;
 const MARK = 0xa5;
 
 /** Lends other memory each time, and marks what is given back: a write that comes later is seen at the end. */
-class MarkedMemory extends PieceMemory {
+class MarkedMemory extends ReaderMemory {
   readonly #lent = new Map<Buffer, Buffer>();
   readonly #givenBack: Buffer[] = [];
 
-  override lend(...how: Parameters<PieceMemory['lend']>): Buffer {
+  override lend(...how: Parameters<ReaderMemory['lend']>): Buffer {
     return this.#another(super.lend(...how));
   }
 
-  override lendSpare(...how: Parameters<PieceMemory['lendSpare']>): Buffer | undefined {
+  override lendSpare(...how: Parameters<ReaderMemory['lendSpare']>): Buffer | undefined {
     const buffer = super.lendSpare(...how);
     return buffer && this.#another(buffer);
   }
 
-  override async lendLarge(...how: Parameters<PieceMemory['lendLarge']>): Promise<Buffer> {
+  override async lendLarge(...how: Parameters<ReaderMemory['lendLarge']>): Promise<Buffer> {
     return this.#another(await super.lendLarge(...how));
   }
 

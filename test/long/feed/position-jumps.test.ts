@@ -271,7 +271,7 @@ describe('what counts positions knows of jumps', () => {
   test('a reader with a filter that nothing meets steps over it in one statement', async () => {
     const to = await jumped();
     const none = { after: 4, until: to + 10, organizationIds: ['unknown'] };
-    const chunk = await eachFeedRow(pool, none, 100, () => 0);
+    const chunk = await eachFeedRow(pool, none, { maxEvents: 100, maxBytes: 1_000_000 }, () => 0);
     expect(chunk).toEqual({ until: to, events: 0, lackingBytes: 0 });
   });
 

@@ -12,7 +12,7 @@ import { retryWhileBusy } from '../../../src/feed/retry-while-busy.ts';
 import type { FeedEvent } from '../../../src/formats/feed-event.ts';
 import { type FormatName, formatNames, formats } from '../../../src/formats/formats.ts';
 import { formatNative } from '../../../src/formats/native/native.ts';
-import { PieceMemory } from '../../../src/limits/piece-memory.ts';
+import { ReaderMemory } from '../../../src/limits/reader-memory.ts';
 import { packageFile } from '../../../src/package/package-files.ts';
 import { AbandonedError } from '../../../src/postgres/abandon.ts';
 import { createSharedPool } from '../../../src/postgres/shared-pool.ts';
@@ -23,7 +23,7 @@ import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support
 
 const ODD_NAME = 'Ünïcode "quoted" \\ \u2028 and\ttab';
 const PLAIN = 40;
-const MAX_EVENTS = 1_000_000;
+const LIMITS = { maxEvents: 1_000_000, maxBytes: 32_000_000 };
 const MIB = 1_048_576;
 
 /** As in the bundle. */
@@ -79,7 +79,7 @@ afterAll(async () => {
 const listOf = async (range: Parameters<typeof eachFeedRow>[1]) => {
   const list: FeedEvent[] = [];
   const odd = await context('feed');
-  const end = await eachFeedRow(database.pool, range, MAX_EVENTS, (row) => {
+  const end = await eachFeedRow(database.pool, range, LIMITS, (row) => {
     list.push(eventOf(row, odd));
     return 0;
   });
@@ -126,7 +126,7 @@ describe('an event as it is read', () => {
     const native = new NativeLines(odd);
     native.writeInto(Buffer.alloc(32_000_000));
     const expected: string[] = [];
-    await eachFeedRow(database.pool, all(), MAX_EVENTS, (row) => {
+    await eachFeedRow(database.pool, all(), LIMITS, (row) => {
       expected.push(`${formatNative(eventOf(row, odd))}\n`);
       return native.add(row);
     });
@@ -161,7 +161,7 @@ describe('pieces of a range', () => {
   });
 
   test('are the same events, in smaller pieces, where there is little memory, and all of it is given back', async () => {
-    const memory = new PieceMemory({ totalBytes: 4 * MIB, streams: 4 });
+    const memory = new ReaderMemory({ totalBytes: 4 * MIB, streams: 4 });
     const frugal = openFeed(database.url, pino({ level: 'silent' }), { memory, threads: bundledThreads() });
     for (const format of ['native', 'ecs', 'ocsf'] as const) {
       const { pieces, lines } = await linesOf(all(), format, frugal);
@@ -180,7 +180,7 @@ describe('pieces of a range', () => {
   });
 
   test('of a reader that has gone end at once, and give back their memory', async () => {
-    const memory = new PieceMemory();
+    const memory = new ReaderMemory();
     const left = openFeed(database.url, pino({ level: 'silent' }), { memory, threads: bundledThreads() });
     const gone = new AbortController();
     await withLock(database.pool, 'lock table audit_events', async () => {
@@ -216,7 +216,7 @@ describe('pieces of a range', () => {
     const pool = createSharedPool(database.url, shared, () => {});
     const threads = bundledThreads();
     const readNames = () => readOrganizationNames(database.pool);
-    const parts = { pool, threads, memory: new PieceMemory(), archived: undefined, gone: undefined, readNames };
+    const parts = { pool, threads, memory: new ReaderMemory(), archived: undefined, gone: undefined, readNames };
     const pieces = () => readPieces({ ...parts, range: all(), format: 'ocsf' }, { feedId: 'feed', lastDrop: 0 });
     const others = await pool.connect();
     await expect(pieces().next()).rejects.toBeInstanceOf(BusyError);

@@ -21,7 +21,7 @@ import { sampleEvents } from '../formats/sample-events.ts';
 
 test('the columns of a class hold all that the format gives an event of it, whatever the entry has', async () => {
   const { seed, numRuns } = anyEventRuns;
-  const lines = [...sampleEvents, ...fc.sample(anyEvent, { seed, numRuns })].map(formatOcsf);
+  const lines = [...sampleEvents, ...fc.sample(anyEvent, { seed, numRuns })].map((event) => formatOcsf(event));
   const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-lake-'));
   try {
     for (const classUid of lakeClasses) {
@@ -46,7 +46,7 @@ test('the columns of a class hold all that the format gives an event of it, what
 });
 
 test('a large day is cut always at the same events, and the next day begins with a first object', async () => {
-  const lines = sampleEvents.map(formatOcsf).filter((line) => classOfLine(line) === 6003);
+  const lines = sampleEvents.map((event) => formatOcsf(event)).filter((line) => classOfLine(line) === 6003);
   expect(lines.length).toBeGreaterThan(4);
   const objects = new Map<string, Buffer>();
   const store: ObjectStore = {

@@ -36,18 +36,21 @@ test('an export stands back until the last page has left, and for no other expor
 });
 
 test('one large entry is in memory at a time; small ones wait for none, and who has waited for long is refused', async () => {
-  const { bytes } = streams;
+  const { memory } = streams;
   const large = 40_000_000;
-  const giveBack = await bytes.acquire(large, signal);
-  (await bytes.acquire(1_000_000, signal))();
-  const refused = expect(bytes.acquire(large, signal)).rejects.toMatchObject({ name: 'BusyError', statusCode: 503 });
-  const gone = expect(bytes.acquire(large, AbortSignal.timeout(1))).rejects.toThrow();
-  const waiting = bytes.acquire(large, signal, Number.POSITIVE_INFINITY);
+  const giveBack = await memory.acquire(large, signal);
+  (await memory.acquire(250_000, signal))();
+  const refused = expect(memory.acquire(large, signal, 10_000)).rejects.toMatchObject({
+    name: 'BusyError',
+    statusCode: 503,
+  });
+  const gone = expect(memory.acquire(large, AbortSignal.timeout(1))).rejects.toThrow();
+  const waiting = memory.acquire(large, signal);
   await vi.advanceTimersByTimeAsync(10_000);
   await Promise.all([refused, gone]);
   giveBack();
   giveBack();
-  const last = bytes.acquire(large, signal);
+  const last = memory.acquire(large, signal);
   (await waiting)();
   (await last)();
 });

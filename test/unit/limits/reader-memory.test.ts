@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { PieceMemory } from '../../../src/limits/piece-memory.ts';
+import { ReaderMemory } from '../../../src/limits/reader-memory.ts';
+import { seededRandom } from '../../support/process/seeded-random.ts';
 
 const KIB = 1_024;
 const MIB = 1_048_576;
@@ -9,7 +10,7 @@ const never = new AbortController().signal;
 
 describe('the memory of pieces', () => {
   test('lends large pieces to few and small ones to many, never more than all of it', () => {
-    const memory = new PieceMemory();
+    const memory = new ReaderMemory();
     const sizes = Array.from({ length: 128 }, () => memory.lend(100 * MIB).length);
     expect(sizes[0]).toBe(8 * MIB);
     expect(sizes[1]).toBeGreaterThanOrEqual(4 * MIB);
@@ -19,14 +20,14 @@ describe('the memory of pieces', () => {
   });
 
   test('lends no more than is asked for', () => {
-    const memory = new PieceMemory();
+    const memory = new ReaderMemory();
     expect(memory.lend(1).length).toBe(SMALLEST);
     expect(memory.lend(MIB).length).toBe(MIB);
     expect(memory.lend(3 * MIB).length).toBe(2 * MIB);
   });
 
   test('uses again what was given back', () => {
-    const memory = new PieceMemory();
+    const memory = new ReaderMemory();
     const lent = memory.lend(MIB);
     memory.giveBack(lent);
     expect(memory.lentBytes).toBe(0);
@@ -47,7 +48,7 @@ describe('the memory of pieces', () => {
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const memory = new PieceMemory({ totalBytes: 16 * MIB, streams: 8 });
+        const memory = new ReaderMemory({ totalBytes: 16 * MIB, streams: 8 });
         const lent: Buffer[] = [];
         const spare: Buffer[] = [];
         for (const { do: action, bytes, which } of steps) {
@@ -65,13 +66,13 @@ describe('the memory of pieces', () => {
   });
 
   test('lends more than two to a stream while there is much, and none of it while a large event waits', async () => {
-    const memory = new PieceMemory({ totalBytes: 16 * MIB, streams: 8 });
+    const memory = new ReaderMemory({ totalBytes: 16 * MIB, streams: 8 });
     const first = memory.lendSpare(100 * MIB);
     expect(first?.length).toBe(2 * MIB);
     const more: Buffer[] = [];
     for (let next = memory.lendSpare(MIB); next !== undefined; next = memory.lendSpare(MIB)) more.push(next);
     expect(more.length).toBeGreaterThan(3);
-    const waiting = memory.lendLarge(11 * MIB, never);
+    const waiting = memory.lendLarge(2 * MIB, 11 * MIB, never);
     expect(memory.lendSpare(1)).toBeUndefined();
     for (const buffer of more) memory.giveBack(buffer);
     await Promise.resolve();
@@ -80,11 +81,11 @@ describe('the memory of pieces', () => {
     expect((await waiting).length).toBe(11 * MIB);
   });
 
-  test('a single event that is larger waits until so much is free; meanwhile others get the smallest pieces', async () => {
-    const memory = new PieceMemory({ totalBytes: 16 * MIB, streams: 8 });
+  test('a large entry waits until five times as much is free; meanwhile others get the smallest pieces', async () => {
+    const memory = new ReaderMemory({ totalBytes: 16 * MIB, streams: 8 });
     const others = Array.from({ length: 8 }, () => memory.lend(8 * MIB));
     let large: Buffer | undefined;
-    const lending = memory.lendLarge(10 * MIB, never).then((buffer) => {
+    const lending = memory.lendLarge(2 * MIB, 2 * MIB, never).then((buffer) => {
       large = buffer;
     });
     expect(memory.lend(8 * MIB).length).toBe(SMALLEST);
@@ -93,21 +94,66 @@ describe('the memory of pieces', () => {
     expect(large).toBeUndefined();
     memory.giveBack(others[0] as Buffer);
     await lending;
-    expect(large?.length).toBe(10 * MIB);
+    expect(large?.length).toBe(2 * MIB);
+    expect(memory.lentBytes).toBe(10 * MIB + SMALLEST);
   });
 
   test('one that is larger than everything is lent alone', async () => {
-    const memory = new PieceMemory({ totalBytes: 16 * MIB, streams: 8 });
+    const memory = new ReaderMemory({ totalBytes: 16 * MIB, streams: 8 });
     const small = memory.lend(1);
-    const giant = await memory.lendLarge(40 * MIB, never);
+    const giant = await memory.lendLarge(40 * MIB, 40 * MIB, never);
     expect(giant.length).toBe(40 * MIB);
     expect(memory.lend(8 * MIB).length).toBe(SMALLEST);
     const gone = new AbortController();
-    const second = memory.lendLarge(9 * MIB, gone.signal);
+    const second = memory.lendLarge(MIB, MIB, gone.signal);
     gone.abort(new Error('gone'));
     await expect(second).rejects.toThrow('gone');
     memory.giveBack(giant);
     memory.giveBack(small);
-    expect((await memory.lendLarge(9 * MIB, never)).length).toBe(9 * MIB);
+    expect((await memory.lendLarge(2 * MIB, 9 * MIB, never)).length).toBe(9 * MIB);
+  });
+
+  test('first come, first served: one that fits does not overtake a larger one, nor one that came later', async () => {
+    const memory = new ReaderMemory({ totalBytes: 16 * MIB, streams: 8 });
+    const giveBack = await memory.acquire(2 * MIB, never);
+    const order: string[] = [];
+    const take = async (name: string, bytes: number) => {
+      const release = await memory.acquire(bytes, never);
+      order.push(name);
+      expect(memory.lentBytes).toBeLessThanOrEqual(12 * MIB);
+      await Promise.resolve();
+      release();
+    };
+    const all = [take('large', 2.2 * MIB), take('small', 0.3 * MIB), take('last', 2 * MIB)];
+    giveBack();
+    all.push(take('late', 0.3 * MIB));
+    await Promise.all(all);
+    expect(order).toEqual(['large', 'small', 'last', 'late']);
+    expect(memory.lentBytes).toBe(0);
+  });
+
+  test('readers of every kind that hold some and come again for more all come to their end', async () => {
+    const random = seededRandom(1);
+    const memory = new ReaderMemory({ totalBytes: 16 * MIB, streams: 8 });
+    const pause = () => new Promise((resolve) => setImmediate(resolve));
+    const ofFeed = async () => {
+      for (let step = 0; step < 30; step += 1) {
+        const pieces = [memory.lend(8 * MIB * random()), memory.lend(8 * MIB * random()), memory.lendSpare(8 * MIB)];
+        await pause();
+        for (const piece of pieces) if (piece !== undefined) memory.giveBack(piece);
+        const large = await memory.lendLarge(5 * MIB * random(), MIB, never);
+        await pause();
+        memory.giveBack(large);
+      }
+    };
+    const ofPages = async () => {
+      for (let step = 0; step < 30; step += 1) {
+        const giveBack = await memory.acquire(5 * MIB * random(), never);
+        await pause();
+        giveBack();
+      }
+    };
+    await Promise.all([...Array.from({ length: 8 }, ofFeed), ...Array.from({ length: 8 }, ofPages)]);
+    expect(memory.lentBytes).toBe(0);
   });
 });
