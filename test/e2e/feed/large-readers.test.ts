@@ -13,7 +13,7 @@ const MAX_RESIDENT_BYTES = 512 * 1_048_576;
 const LARGE = 6;
 const LARGE_BYTES = 40_000_000;
 const READERS = 16;
-/** Of 64 KB to 2.5 MB, of which no compression makes little. */
+/** Of 64 KB to 2.5 MB. No compression makes them small. */
 const MEDIUM = 120;
 
 let world: SyncWorld;
@@ -87,8 +87,8 @@ const readersOf: readonly (readonly [readers: number, path: (reader: number) => 
   [28, (reader) => `/v1/events?format=ocsf&after=${first - 1 + (reader % 2) * LARGE}`],
   [8, (reader) => `/v1/events?format=ecs&after=${at(reader) - 1}`],
   [24, (reader) => `/v1/events?after=${first - 1 + reader}`],
-  [24, () => '/v1/search?limit=200'],
-  [2, () => '/v1/search?format=ndjson'],
+  [24, () => '/v1/search?limit=20&since=3650d'],
+  [2, () => '/v1/search?format=ndjson&since=3650d'],
 ];
 
 test('readers of all kinds together that take nothing of events of 64 KB to 40 MB fit into 512 MB', async () => {
@@ -107,9 +107,8 @@ test('readers of all kinds together that take nothing of events of 64 KB to 40 M
       );
       return rowCount === 0;
     });
-    const { peakResidentBytes, residentBytes } = await usageOf(pid);
+    const { peakResidentBytes } = await usageOf(pid);
     const metrics = parseMetrics((await daemon.get('/metrics')).text);
-    console.log(loads.map((l) => l.counts()), peakResidentBytes / 1048576, residentBytes / 1048576, metrics.get('orgtrail_stream_memory_bytes'));
     expect(metrics.get('orgtrail_streams_open{kind="feed"}')).toBeGreaterThan(40);
     expect(metrics.get('orgtrail_streams_open{kind="page"}')).toBeGreaterThan(10);
     expect(metrics.get('orgtrail_streams_open{kind="export"}')).toBe(2);

@@ -61,10 +61,15 @@ const bySink = async (filter: Partial<Filter>, after = 0, maxEvents = 100): Prom
 const byFeed = async (filter: Partial<Filter>, after = 0): Promise<string[]> => {
   const read: string[] = [];
   const until = (await readFeedHead(database.pool)).position;
-  await eachFeedRow(database.pool, { ...range(filter, after), until }, { maxEvents: 100, maxBytes: 1_000_000 }, (row) => {
-    read.push(nameOf(positionOf(row)));
-    return 0;
-  });
+  await eachFeedRow(
+    database.pool,
+    { ...range(filter, after), until },
+    { maxEvents: 100, maxBytes: 1_000_000 },
+    (row) => {
+      read.push(nameOf(positionOf(row)));
+      return 0;
+    },
+  );
   return read;
 };
 

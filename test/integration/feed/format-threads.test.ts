@@ -26,7 +26,14 @@ const packed = (format: FormatName, linesBytes: number): FormatJob => {
   const memory = Buffer.from(new SharedArrayBuffer(1_000_000 + linesBytes));
   const rows = new PackedRows(organizationNames, memory, 1_000_000);
   for (const event of events) expect(rows.add(rowOf(event))).toBe(0);
-  return { format, feedId: 'feed', memory: memory.subarray(0, rows.end + linesBytes), rowsEnd: rows.end, linesStart: rows.end, from: 0 };
+  return {
+    format,
+    feedId: 'feed',
+    memory: memory.subarray(0, rows.end + linesBytes),
+    rowsEnd: rows.end,
+    linesStart: rows.end,
+    from: 0,
+  };
 };
 
 const expected = (format: FormatName): string =>
@@ -92,16 +99,26 @@ describe('the threads', () => {
     expect(threads.threads).toBe(2);
   });
 
-  test('also format a single large event', async () => {
-    const event = events[0] as (typeof events)[number];
-    const large = rowOf({ ...event, raw: JSON.stringify({ blob: 'x'.repeat(500_000) }) });
-    const memory = Buffer.from(new SharedArrayBuffer(4_000_000));
-    const rows = new PackedRows(organizationNames, memory, 1_000_000);
-    expect(rows.add(large)).toBe(0);
-    const job = { format: 'ocsf', feedId: 'feed', memory, rowsEnd: rows.end, linesStart: rows.end, from: 0 } as const;
-    expect(await threads.format(job, 1)).toMatchObject({ events: 1, next: rows.end });
-    expect(threads.threads).toBe(1);
-  });
+  test.each(formatNames)(
+    'also format a single large event, as %s, to the byte, in the place of its row',
+    async (format) => {
+      const event = events[0] as (typeof events)[number];
+      const text = ['x"\\\n', '\u{1f600}', '\u2028\u0085', '<é'].map((part) => part.repeat(70_001)).join('');
+      const raw = JSON.stringify({ large: text, resource: { request: text, response: { nested: [text] } } });
+      const large = rowOf({ ...event, raw });
+      const memory = Buffer.from(new SharedArrayBuffer(16_000_000));
+      const rows = new PackedRows(organizationNames, memory, 16_000_000);
+      expect(rows.add(large)).toBe(0);
+      expect(rows.end).toBeGreaterThan(2_000_000);
+      const name = organizationNames.get(event.organizationId ?? '') ?? null;
+      const line = `${formats[format].format(namedEventOf(large, 'feed', name))}\n`;
+      const job = { format, feedId: 'feed', memory, rowsEnd: rows.end, linesStart: 0, from: 0 };
+      const part = await threads.format(job, 1);
+      expect(part).toMatchObject({ events: 1, until: event.position, next: rows.end });
+      expect(memory.toString('utf8', 0, part.linesEnd) === line).toBe(true);
+      expect(threads.threads).toBe(1);
+    },
+  );
 
   test('go on with the rest if an event cannot be formatted: that one alone fails', async () => {
     const broken = packed('unknown' as FormatName, 4_000_000);
