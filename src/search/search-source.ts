@@ -12,6 +12,7 @@ import {
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
+import { bytesOf } from '../text/bytes-of.ts';
 import { readArchivedEvent } from './archived/archived-event.sql.ts';
 import { readArchivedMonths } from './archived/archived-months.sql.ts';
 import { type ArchivedParts, withArchive } from './archived/archived-search.sql.ts';
@@ -237,7 +238,7 @@ async function* exportPieces(
     if (format === 'csv') yield* csvPieces(events);
     else {
       for await (const texts of nativeTexts(parts, head.feedId, events, signal)) {
-        yield { lines: Buffer.from(texts.map((text) => `${text}\n`).join('')), events: texts.length };
+        yield { lines: bytesOf(texts.flatMap((text) => [text, '\n'])), events: texts.length };
       }
     }
   }
