@@ -93,7 +93,8 @@ export class ReaderMemory {
     const release =
       (this.#waiting.length === 0 ? tryToTake() : undefined) ?? (await this.#wait(tryToTake, signal, maxWaitMs));
     if (entryBytes >= COLLECT_BYTES) {
-      // Who gave it back has it until then.
+      // Who gave it back has it until then: what a cut connection still had to write, until it is closed, which comes behind the first of these.
+      await setImmediate();
       await setImmediate();
       collectGarbage();
     }

@@ -12,7 +12,7 @@ import {
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
-import { bytesOf } from '../text/bytes-of.ts';
+import { bytesOf, onePiece } from '../text/bytes-of.ts';
 import { readArchivedEvent } from './archived/archived-event.sql.ts';
 import { readArchivedMonths } from './archived/archived-months.sql.ts';
 import { type ArchivedParts, withArchive } from './archived/archived-search.sql.ts';
@@ -175,29 +175,39 @@ async function* nativeTexts(
   events: readonly FoundEvent[],
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly string[], void, void> {
-  for await (const batch of withTexts(parts, events, signal)) {
-    yield batch.map(({ event, rawText }) => formatNative({ ...event, feedId, rawText }));
-  }
+  yield* withTexts(parts, events, signal, (event, rawText) => formatNative({ ...event, feedId, rawText }));
 }
 
-/** The events with their exact texts, some at a time. Waits for the memory of large ones, which others may have until their readers are cut off. */
-async function* withTexts(
+/**
+ * What is made of the events and their exact texts, some at a time. Waits for the memory of large ones, which others may have until their readers are
+ * cut off.
+ */
+async function* withTexts<T>(
   { pool, memory }: Pick<Parts, 'pool' | 'memory'>,
   events: readonly FoundEvent[],
-  signal = new AbortController().signal,
-): AsyncGenerator<FoundPiece['events'], void, void> {
-  for (const batch of batchesOf(events)) {
+  signal: AbortSignal | undefined,
+  make: (event: FoundEvent, rawText: string) => T,
+): AsyncGenerator<readonly T[], void, void> {
+  // While its reader takes what was made, nothing holds the texts.
+  const made = async (batch: readonly FoundEvent[]): Promise<T[]> => {
     const stored = batch.filter((event) => archivedTextOf(event) === undefined);
+    const raws = stored.length === 0 ? undefined : await readRawTexts(pool, stored, signal);
+    return batch.map((event) => {
+      const rawText = archivedTextOf(event) ?? raws?.get(event.position);
+      if (rawText === undefined) throw new Error(`event ${event.position} was removed while it was read`);
+      return make(event, rawText);
+    });
+  };
+  for (const batch of batchesOf(events)) {
     const size = batch.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
-    const giveBack = await memory.acquire(size, signal);
+    const giveBack = await memory.acquire(size, signal ?? new AbortController().signal);
+    let some: T[] = [];
     try {
-      const raws = stored.length === 0 ? undefined : await readRawTexts(pool, stored, signal);
-      yield batch.map((event) => {
-        const rawText = archivedTextOf(event) ?? raws?.get(event.position);
-        if (rawText === undefined) throw new Error(`event ${event.position} was removed while it was read`);
-        return { event, rawText };
-      });
+      some = await made(batch);
+      yield some;
     } finally {
+      // Generators on the way hold it until they have the next one.
+      some.length = 0;
       giveBack();
     }
   }
@@ -238,7 +248,7 @@ async function* exportPieces(
     if (format === 'csv') yield* csvPieces(events);
     else {
       for await (const texts of nativeTexts(parts, head.feedId, events, signal)) {
-        yield { lines: bytesOf(texts.flatMap((text) => [text, '\n'])), events: texts.length };
+        yield* onePiece(bytesOf(texts.flatMap((text) => [text, '\n'])), texts.length);
       }
     }
   }
@@ -253,7 +263,8 @@ async function* foundPieces(
   const { feedId, position: untilPosition } = await readFeedHead(parts.pool);
   yield { feedId, untilPosition, events: [] };
   for await (const page of wholePages(parts, { ...query, untilPosition }, signal)) {
-    for await (const events of withTexts(parts, page, signal)) yield { feedId, untilPosition, events };
+    for await (const events of withTexts(parts, page, signal, (event, rawText) => ({ event, rawText })))
+      yield { feedId, untilPosition, events };
   }
 }
 

@@ -37,7 +37,7 @@ export const streamFeed = async (
   compressor?.pipe(response);
   const body = new BodyWriter(response, compressor ?? response, place);
   try {
-    for await (const { lines } of pieces) await body.write(lines);
+    for await (const piece of pieces) await body.write(piece);
     await body.end(last);
   } catch {
     response.destroy();
@@ -45,12 +45,14 @@ export const streamFeed = async (
   }
 };
 
+const noOne = (): void => {};
+
 /** Writes in slices, each when the one before has left, and gives up a reader that takes none for too long. */
 class BodyWriter {
   readonly #response: ServerResponse;
   readonly #body: Writable;
   readonly #place: Omit<StreamPlace, 'leave'>;
-  #fail: (error: Error) => void = () => {};
+  #fail: (error: Error) => void = noOne;
 
   constructor(response: ServerResponse, body: Writable, place: Omit<StreamPlace, 'leave'>) {
     this.#response = response;
@@ -60,7 +62,7 @@ class BodyWriter {
   }
 
   /** Resolves when all has left: then the memory is free. Rejects if the reader has gone or stalls. */
-  async write(lines: Buffer): Promise<void> {
+  async write({ lines }: { readonly lines: Buffer }): Promise<void> {
     const timer = this.#startTimer();
     try {
       // Also one without anything in it.
@@ -93,10 +95,13 @@ class BodyWriter {
   }
 
   #settle(start: (done: (error?: Error | null) => void) => void): Promise<void> {
-    return new Promise((resolve, reject) => {
+    return new Promise<void>((resolve, reject) => {
       this.#fail = reject;
       if (this.#response.destroyed) reject(new Error('the reader has gone'));
       else start((error) => (error ? reject(error) : resolve()));
+    }).finally(() => {
+      // A function of its own would hold what was written.
+      this.#fail = noOne;
     });
   }
 }

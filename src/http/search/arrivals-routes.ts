@@ -3,7 +3,7 @@ import type { StreamLimits } from '../../limits/stream-limits.ts';
 import type { FoundEvent } from '../../search/found-event.ts';
 import type { ExportPiece, SearchSource } from '../../search/ports.ts';
 import { fixTimes, readSearch } from '../../search/search.ts';
-import { bytesOf } from '../../text/bytes-of.ts';
+import { bytesOf, onePiece } from '../../text/bytes-of.ts';
 import { goneSignal } from '../gone-signal.ts';
 import { withToken } from '../openapi.ts';
 import { withIds } from './answer.ts';
@@ -87,6 +87,6 @@ async function* linesOf(
   signal: AbortSignal,
 ): AsyncGenerator<ExportPiece, void, void> {
   for await (const texts of source.native(events, signal)) {
-    yield { lines: bytesOf(texts.flatMap((text) => [text, '\n'])), events: texts.length };
+    yield* onePiece(bytesOf(texts.flatMap((text) => [text, '\n'])), texts.length);
   }
 }

@@ -5,7 +5,7 @@ import type { ExportFormat, ExportPiece, SearchSource } from '../../search/ports
 import { readSearch, type Search, type SearchReading } from '../../search/search.ts';
 import type { EmptyReport } from '../../search/search-answer.ts';
 import { printCursor, readCursor, type SearchCursor } from '../../search/search-cursor.ts';
-import { bytesOf } from '../../text/bytes-of.ts';
+import { bytesOf, onePiece } from '../../text/bytes-of.ts';
 import { beginsGiving, counted } from '../access-trail.ts';
 import { encodingFor, streamFeed } from '../feed/stream.ts';
 import { goneSignal } from '../gone-signal.ts';
@@ -166,7 +166,7 @@ async function* pageBody(
   let separator = '\n';
   for await (const texts of source.native(events, signal)) {
     const parts = texts.flatMap((text, index) => [index === 0 ? separator : ',\n', text]);
-    yield { lines: bytesOf(parts), events: texts.length };
+    yield* onePiece(bytesOf(parts), texts.length);
     separator = ',\n';
   }
 }
