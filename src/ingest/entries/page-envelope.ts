@@ -103,7 +103,8 @@ const isNothing = (value: unknown): boolean =>
 /** Of an answer that says that it has only some of what was asked for, wherever it says so. */
 const partWords = /partial|incomplete|truncat|timed[ -]?out|some results|some entries/i;
 /** Of messages that may say so. */
-const doubtfulWords = /\bparts?\b|limit|shard|time[ -]?out|degraded|unavailable|omitted|missing/i;
+const doubtfulWords =
+  /\bparts?\b|limit|quota|throttl|too many|try again|overload|shard|time[ -]?out|degraded|unavailable|omitted|missing/i;
 
 /** Undefined for what is no number of entries: it then says nothing. */
 const readCount = (count: string | number | null | undefined): number | undefined => {
