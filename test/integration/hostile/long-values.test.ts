@@ -33,7 +33,7 @@ test.each([
     const text = JSON.stringify({ id: 'long', ...parts });
     await world.addSources([column]);
     world.serve(column, [Buffer.from(`{"success":true,"result":[${text},${entryText('neighbour')}]}`)]);
-    expect(await world.sync(column)).toEqual({ kind: 'idle' });
+    expect(await world.sync(column)).toMatchObject({ kind: 'idle' });
     const { rows } = await world.database.pool.query<{ id: string; raw: string; value: string; defects: string[] }>(
       `select id, raw::text as raw, ${column} as value, defects from audit_events where source_id = $1 order by position`,
       [column],

@@ -6,16 +6,16 @@ export const runInProcess = async (
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Promise<{ code: number; stdout: string; stderr: string }> => {
-  const written: Record<'stdout' | 'stderr', string[]> = { stdout: [], stderr: [] };
+  const written: Record<'stdout' | 'stderr', Buffer[]> = { stdout: [], stderr: [] };
   const collect = (name: 'stdout' | 'stderr') =>
     new Writable({
       write: (chunk: Buffer, _encoding, done) => {
-        written[name].push(chunk.toString('utf8'));
+        written[name].push(chunk);
         done();
       },
     });
   const [stdout, stderr] = [collect('stdout'), collect('stderr')];
   const signal = new AbortController().signal;
   const code = await runCli(args, { env, stdout, stderr, interactive: false, signal });
-  return { code, stdout: written.stdout.join(''), stderr: written.stderr.join('') };
+  return { code, stdout: `${Buffer.concat(written.stdout)}`, stderr: `${Buffer.concat(written.stderr)}` };
 };
