@@ -145,7 +145,7 @@ export class SimulatedDatabase {
 
   renewSource(lease: Lease, leaseMs: number): boolean {
     const row = this.#leased(lease);
-    if (row === undefined || row.leaseOwner !== lease.owner) return false;
+    if (row === undefined || row.leaseOwner !== lease.owner || row.leaseUntilMs === undefined) return false;
     row.leaseUntilMs = this.nowMs() + leaseMs;
     return true;
   }

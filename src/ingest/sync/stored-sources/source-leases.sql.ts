@@ -1,4 +1,4 @@
-import { and, eq, gt, sql } from 'drizzle-orm';
+import { and, eq, gt, isNotNull, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { db } from '../../../postgres/db.ts';
 import { databaseTime } from '../../../postgres/tables/column-types.ts';
@@ -97,7 +97,8 @@ export const renewSource = async (pool: Pool, lease: Lease, leaseMs: number): Pr
   const { rowCount } = await db(pool)
     .update(sources)
     .set({ leaseUntil: sql`clock_timestamp() + make_interval(secs => ${leaseMs}::float8 / 1000)` })
-    .where(and(ofLease(lease), eq(sources.leaseOwner, lease.owner)));
+    // One that was given back while this was on its way stays free.
+    .where(and(ofLease(lease), eq(sources.leaseOwner, lease.owner), isNotNull(sources.leaseUntil)));
   return rowCount === 1;
 };
 
