@@ -19,13 +19,14 @@ delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
 const stop = handleStopSignals();
 
 const command = process.argv.slice(2, 4).join(' ');
+const isDaemon = /^(run|evidence run)( |$)/.test(command);
 /** Their stdout is a log: they go on without it. */
-const isLog = /^(run|simulate|demo|evidence run)( |$)/.test(command);
+const isLog = isDaemon || /^(simulate|demo)( |$)/.test(command);
 let leaving = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // A reader that went away (`orgtrail status | head`) is no error of ours. What it no longer reads is nothing, but for what `sync` collects.
+  // A reader that went away (`orgtrail status | head`) is no error of ours. What is to be collected is, also without one.
   const isOver = error.code === 'EPIPE';
-  if (leaving || isLog || (isOver && command.startsWith('sync'))) return;
+  if (leaving || (isOver ? isDaemon || command.startsWith('sync') : isLog)) return;
   leaving = true;
   if (isOver) return stop.leave(exitCodes.done);
   const said = `orgtrail: stdout cannot be written, so what is there is not all: ${error.message}\n`;
