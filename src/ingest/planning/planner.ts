@@ -38,7 +38,7 @@ export interface PlanPolicy {
   readonly untilMs?: number | undefined;
   /** The API has refused wider windows to every source; undefined if it has not. */
   readonly widestMs?: number | undefined;
-  /** How far before the end of a window the API has shown an entry (WindowLimit): no wider silence is believed without more. */
+  /** How far from both ends of windows the API has shown entries (WindowLimit): no wider silence is believed without more. */
   readonly shownMs?: number | undefined;
   /** When a new round of reading all of history again may begin: so long after the beginning of the last one. Undefined: none is planned. */
   readonly scrub?: { readonly everyMs: number } | undefined;
