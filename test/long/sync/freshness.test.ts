@@ -44,6 +44,9 @@ const ticking = (world: SyncWorld) => {
 const knowSources = async (world: SyncWorld, run: SyncRun): Promise<void> => {
   await run.cycle();
   await world.database.pool.query('update sources set event_rate = 1 / 72.0, recent_event_rate = 0');
+  // A source of some minutes looks far back often: at twice its age, in the end once a day.
+  await world.database.pool.query(`update lanes set state = jsonb_set(state, '{lookBack,sinceMs}',
+    to_jsonb((state #>> '{lookBack,sinceMs}')::bigint - 3 * 86400000)) where lane = 'live'`);
 };
 
 const timesAsked = (rounds: readonly (readonly string[])[], id: string): number =>
