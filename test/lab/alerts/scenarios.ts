@@ -112,12 +112,19 @@ const daemonsInTrouble: WorldScenarios = {
     {
       cause: 'an organization is created, read, and deleted',
       alerts: { OrgtrailOrganizationGone: /vanished from Cloudflare within a day: 1\.$/ },
+      // Until it is gone.
+      also: ['OrgtrailOrganizationRefused', 'OrgtrailGapNearsRetention'],
       provoke: async (world) => {
         const id = await createOrganization(world);
         world.simulator.append(id, [entryText('of the deleted one', Date.now(), 'read in time')]);
         while ((await world.stored('of the deleted one')) === 0) await sleep(100);
         await organizationsApi(world, 'DELETE', `/${id}`);
       },
+      // It is gone once its log has refused for a quarter of an hour.
+      provokeAgain: ({ execute }) =>
+        execute(
+          "update organization_changes set changed_at = changed_at - interval '16 minutes' where change = 'refused' and changed_at > now() - interval '15 minutes'",
+        ),
     },
     {
       cause: 'an entry that makes every page with it answer 500',
