@@ -25,7 +25,7 @@ export interface LaneState {
   readonly failures: number;
   /** The window to come is the first one beside a hole. */
   readonly besideHole?: boolean | undefined;
-  /** Of the live lane: when it first read, and when it last looked far back. */
+  /** Of the live lane: when it first read, and when it last looked far back. Undefined before its first look. */
   readonly lookBack?: { readonly sinceMs: number; readonly lastMs: number } | undefined;
   /** Of the scrub lane: the round under way, or the last one. */
   readonly round?: ScrubRound | undefined;
@@ -107,13 +107,14 @@ const lookBackAfter = ({ lookBack }: LaneState, walk: Walk): LaneState['lookBack
 export const isLookBackDue = ({ lookBack, trouble }: LaneState, nowMs: number): boolean =>
   lookBack !== undefined &&
   trouble === undefined &&
+  nowMs > lookBack.lastMs &&
   nowMs - lookBack.lastMs >= Math.min(DAY_MS, lookBack.lastMs - lookBack.sinceMs);
 
 /** The lane after a look far back that was refused, or short. */
-export const withoutLookBack = (state: LaneState, nowMs: number): LaneState => ({
+export const withoutLookBack = ({ lookBack, ...state }: LaneState, nowMs: number): LaneState => ({
   ...state,
   walk: undefined,
-  lookBack: state.lookBack && { ...state.lookBack, lastMs: nowMs },
+  lookBack: { sinceMs: lookBack?.sinceMs ?? nowMs, lastMs: nowMs },
 });
 
 const densityOf = (

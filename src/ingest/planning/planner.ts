@@ -47,11 +47,13 @@ export interface PlanPolicy {
 const DAY_MS = 86_400_000;
 /** A gap of up to a week that ends at now (an outage) is read in one walk; of a longer one the newest day comes first. */
 const RECOVERY_MS = 7 * DAY_MS;
-/** Of a source that has never been read, the newest hour: it tells how much there is, and hardly ever fills a page. */
+/** Of a source whose first look at all of history was refused, or short, the newest hour: it tells how much there is, and hardly ever fills a page. */
 export const FIRST_LOOK_MS = 3_600_000;
+/** The same after an answer without entries: as much of it is believed to be silent as of any. */
+export const SILENT_LOOK_MS = DAY_MS;
 /** A window holds so many pages, as far as can be told: little enough to lose, and its last page, which is seldom full, costs little. */
 const PAGES_PER_WINDOW = 20;
-/** Of a source without a stored entry, a window is no wider than so many times what has been read of it: an hour, a day, 5, 31, 188 days, the rest. */
+/** Of a source without a stored entry, a window is no wider than so many times what has been read of it: a day, 5, 30, 180 days, the rest. */
 const SILENCE_GROWTH = 5;
 /** Of a window, what may lie before its first entry, or behind its last one, without being asked for by itself. */
 export const SHORT_REST = 0.01;
@@ -81,6 +83,9 @@ export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, po
     lane === 'backfill' && state.older?.due === true ? olderGap(state.older, progress, nowMs, policy) : undefined;
   const gap = older ?? nextGap[lane](progress, nowMs, policy);
   if (gap === undefined) return undefined;
+  if (lane === 'live' && looksAtAll(gap, progress, policy)) {
+    return startWalk('live', gap, { readAtMs: nowMs, direction: 'desc', pageLimit: state.pageLimit });
+  }
   // An open walk of the daemon may reach behind what a user asked for.
   if (open !== undefined && isWithin(open.claim, gap)) return open;
   const claim = newestPart(
@@ -95,6 +100,17 @@ export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, po
     narrow: isBesideHole(progress, claim),
   });
 };
+
+/**
+ * Whether the live lane asks for all of history: at its first look, the newest first. Most logs have no more than a page of it. That of a larger log has the
+ * newest part, and tells how much there is.
+ */
+const looksAtAll = (gap: Range, { coverage, lanes: { live } }: SourceProgress, { widestMs }: PlanPolicy): boolean =>
+  (coverage[0] ?? []).length === 0 &&
+  live?.lookBack === undefined &&
+  live?.widthMs === undefined &&
+  widestMs === undefined &&
+  gap.toMs - gap.fromMs > FIRST_LOOK_MS;
 
 const isBesideHole = ({ holes }: SourceProgress, claim: Range): boolean =>
   holes.some(
@@ -182,33 +198,30 @@ export const silenceLimit = (
 /**
  * What of its claim a walk may count that was read to its end. An API may show only the newest or the oldest part of a wide window, however whole that
  * looks. So silence before the first entry counts only as far from the end of the window, and silence behind the last one as far from its
- * beginning, as such silence is believed at all: as the window was made by, as the API has shown entries, or some times the silence that
+ * beginning, as such silence is believed at all: as the window was made by, as the API has shown entries, or, without any entry, some times what
  * has been read beside it. What is left is asked for by itself.
  */
-export const withoutSilence = (walk: Walk, shownMs: number): Walk => {
-  const { lane, claim, oldestMs, newestMs, silenceMs = DAY_MS } = walk;
-  if (lane === 'scrub' || oldestMs === undefined || newestMs === undefined) return walk;
+export const withoutSilence = (walk: Walk, shownMs: number, read: Coverage): Walk | undefined => {
+  const { lane, claim, claimEntries, oldestMs, newestMs, silenceMs = DAY_MS } = walk;
+  if (lane === 'scrub') return walk;
   const window = requestWindow(walk);
-  const believedMs = Math.max(silenceMs, shownMs, SILENCE_GROWTH * (oldestMs - claim.toMs));
+  const beside = read.find(({ fromMs, toMs }) => fromMs <= claim.toMs && toMs > claim.toMs);
+  const besideMs = beside === undefined || claimEntries > 0 ? 0 : beside.toMs - claim.toMs;
+  const believedMs = Math.max(silenceMs, shownMs, SILENCE_GROWTH * besideMs);
+  if (oldestMs === undefined || newestMs === undefined) {
+    return isLookBack(walk) && window.toMs - window.fromMs > believedMs ? undefined : walk;
+  }
   const believed = newestPart({ ...claim, toMs: window.toMs }, believedMs);
   const fromMs = Math.min(nextFullSecond(oldestMs), believed.fromMs, newestPart(claim, NARROWEST_MS).fromMs);
   const untilMs = Math.max(Math.floor(newestMs / 1_000) * 1_000, window.fromMs + believedMs);
-  // Of one entry in the middle, the newer side.
-  const toMs = untilMs > fromMs ? Math.min(claim.toMs, untilMs) : claim.toMs;
+  // Of one entry in the middle, the newer side: a stored entry has come at its end.
+  const toMs = untilMs > fromMs || isLookBack(walk) ? untilMs : claim.toMs;
   const shortMs = SHORT_REST * (window.toMs - window.fromMs);
-  return {
-    ...walk,
-    claim: {
-      fromMs: fromMs - claim.fromMs > shortMs ? fromMs : claim.fromMs,
-      toMs: claim.toMs - toMs > shortMs ? toMs : claim.toMs,
-    },
+  const counted = {
+    fromMs: fromMs - claim.fromMs > shortMs ? fromMs : claim.fromMs,
+    toMs: claim.toMs - toMs > shortMs ? toMs : claim.toMs,
   };
-};
-
-/** Whether a look far back may not have shown the live tail, at its end: it is asked for by itself then. */
-export const isTailUnseen = (walk: Walk, shownMs: number): boolean => {
-  const { fromMs, toMs } = requestWindow(walk);
-  return isLookBack(walk) && walk.claimEntries === 0 && toMs - fromMs > Math.max(DAY_MS, shownMs);
+  return isEmpty(counted) ? undefined : { ...walk, claim: counted };
 };
 
 /** On whole seconds, so that halving ends at one. */
@@ -240,9 +253,11 @@ const nextGap: Record<Exclude<Lane, 'scrub'>, NextGap> = {
     const gap = unread(progress, nowMs, policy).at(-1);
     if (gap === undefined || gap.toMs < newestClaimable(nowMs)) return undefined;
     if (gap.toMs - gap.fromMs < policy.intervals.liveMs) return undefined;
+    if (looksAtAll(gap, progress, policy)) return gap;
     const isFirst = (progress.coverage[0] ?? []).length === 0;
-    const whole = gap.toMs - gap.fromMs <= (isFirst ? FIRST_LOOK_MS : RECOVERY_MS);
-    return { fromMs: whole ? gap.fromMs : gap.toMs - (isFirst ? FIRST_LOOK_MS : DAY_MS), toMs: gap.toMs };
+    const firstMs = Math.max(FIRST_LOOK_MS, progress.lanes.live?.widthMs ?? 0);
+    const whole = gap.toMs - gap.fromMs <= (isFirst ? firstMs : RECOVERY_MS);
+    return { fromMs: whole ? gap.fromMs : gap.toMs - (isFirst ? firstMs : DAY_MS), toMs: gap.toMs };
   },
   backfill: (progress, nowMs, policy) => {
     // The gap that ends at now belongs to the live lane, even while it is too young to be asked for.

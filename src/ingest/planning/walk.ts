@@ -197,9 +197,22 @@ export const startWalk = (lane: Lane, claim: Range, options: WalkOptions): Walk 
   };
 };
 
-/** Whether a walk of the live lane looks further back than it usually does. */
-export const isLookBack = ({ lane, lookbackMs }: Pick<Walk, 'lane' | 'lookbackMs'>): boolean =>
-  lane === 'live' && lookbackMs > LIVE_LOOKBACK_MS;
+/** Whether a walk of the live lane looks far back: over time that has been read, or, at the first look of all, over all of history. */
+export const isLookBack = ({ lane, direction }: Pick<Walk, 'lane' | 'direction'>): boolean =>
+  lane === 'live' && direction === 'desc';
+
+/**
+ * What a look at all of history has shown: from its oldest entry on. What is older might have been cut off, however few entries there are. With
+ * a page that others follow, only if entries came the newest first and nothing speaks against the page. Undefined: nothing.
+ */
+export const shownByLook = (walk: Walk): Walk | undefined => {
+  const { claim, lookbackMs, cursor, oldestMs, newestMs, outside, namesError, isPartial, countedInAll } = walk;
+  if (oldestMs === undefined || newestMs === undefined) return cursor === undefined ? walk : undefined;
+  const fromMs = Math.max(claim.fromMs, nextFullSecond(cursor === undefined ? oldestMs : oldestMs + ORDER_SLACK_MS));
+  const isDoubtful = outside > 0 || namesError || isPartial || countedInAll !== undefined || orderOf(walk) !== 'desc';
+  if (cursor !== undefined && (isDoubtful || newestMs - fromMs < ORDER_SLACK_MS)) return undefined;
+  return { ...walk, claim: { ...claim, fromMs }, lookbackMs: lookbackMs + fromMs - claim.fromMs };
+};
 
 /** The window as it is asked for. A narrow one ends behind a full second: an API that drops digits would cut it short. */
 export const requestWindow = ({ claim, lookbackMs, overlapMs }: Walk): Range => ({

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { ApiError } from '../../../src/errors.ts';
+import { OTHER_LIMIT } from '../../../src/ingest/planning/proof.ts';
 import type { PageCommit } from '../../../src/ingest/planning/source.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
@@ -12,13 +13,11 @@ const storedRows = async ({ database }: SyncWorld): Promise<number> => {
 
 /** Commits of entries of history. `claims`: whether something was claimed with them. */
 const commitsOf = (calls: readonly (readonly [PageCommit])[]) =>
-  calls.flatMap(([{ page, lane, claims }]) =>
-    lane === 'backfill' && page.entries >= 50
-      ? [{ entries: page.entries, claims: claims.some((ranges) => ranges.length > 0) }]
-      : [],
+  calls.flatMap(([{ page, claims }]) =>
+    page.entries >= 50 ? [{ entries: page.entries, claims: claims.some((ranges) => ranges.length > 0) }] : [],
   );
 
-describe.concurrent('the only page of a window of history, whose end is in doubt', () => {
+describe.concurrent('the only page of all of history, whose end is in doubt', () => {
   test('is committed together with what it proves', async () => {
     await using world = await openWorld(oneLargePage);
     await using run = await world.open();
@@ -42,7 +41,7 @@ describe.concurrent('the only page of a window of history, whose end is in doubt
     const real = api.fetchPage;
     const late = Promise.withResolvers<void>();
     vi.spyOn(api, 'fetchPage').mockImplementation(async (...asked) => {
-      if (asked[1].direction === 'desc') await late.promise;
+      if (asked[1].pageLimit === OTHER_LIMIT) await late.promise;
       return await real(...asked);
     });
     const synced = run.sync();
@@ -60,7 +59,7 @@ describe.concurrent('the only page of a window of history, whose end is in doubt
     const commit = vi.spyOn(store, 'commit');
     const real = api.fetchPage;
     const refusals = vi.spyOn(api, 'fetchPage').mockImplementation(async (...asked) => {
-      if (asked[1].direction === 'desc') throw new ApiError('refused', 'not now', { status: 403 });
+      if (asked[1].pageLimit === OTHER_LIMIT) throw new ApiError('refused', 'not now', { status: 403 });
       return await real(...asked);
     });
     await run.sync({ retries: 0 });

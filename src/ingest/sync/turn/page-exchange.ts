@@ -4,7 +4,7 @@ import type { Coverage } from '../../planning/coverage.ts';
 import { addRange, isWithin } from '../../planning/coverage.ts';
 import { afterDone, type Hole, type LaneState, withoutLookBack } from '../../planning/lane.ts';
 import { foundByScrub, sortLateEntries } from '../../planning/late-entries.ts';
-import { FIRST_LOOK_MS, isTailUnseen, withoutSilence } from '../../planning/planner.ts';
+import { FIRST_LOOK_MS, withoutSilence } from '../../planning/planner.ts';
 import { historyObservationOf, type Observation, observationOf, observed } from '../../planning/polling/event-rate.ts';
 import { credibleNow } from '../../planning/server-time.ts';
 import type { PageCounts } from '../../planning/source.ts';
@@ -146,7 +146,7 @@ export const nothingNew = ({ entries }: Page): PageCounts => ({
 
 /** The live lane tells how often events happen, and so does the first of the history, when hardly anything is known. */
 const observationIn = ({ job, progress }: Turn, walk: Walk): Observation | undefined => {
-  if (job.lane === 'live') return observationOf(walk);
+  if (job.lane === 'live') return (isLookBack(walk) ? historyObservationOf : observationOf)(walk);
   const readMs = (progress.coverage[0] ?? []).reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
   return job.lane === 'backfill' && readMs <= 2 * FIRST_LOOK_MS ? historyObservationOf(walk) : undefined;
 };
@@ -189,11 +189,10 @@ export const finish = async (
 ): Promise<void> => {
   const { context, job, source } = turn;
   context.windows.ended(source, ended);
-  const { shownMs } = context.windows;
-  if (isTailUnseen(ended, shownMs)) {
+  const walk = withoutSilence(ended, context.windows.shownMs, turn.progress.coverage[0] ?? []);
+  if (walk === undefined) {
     return void (await commitPart(turn, page, withoutLookBack(turn.state, turn.nowMs), { endsTurn: true }));
   }
-  const walk = withoutSilence(ended, shownMs);
   const claims = [0, ...context.settleDelaysMs].map((delayMs) => claimForPass(walk, delayMs));
   // How dense entries lie is told by all of the window.
   const state = { ...afterDone(turn.state, walk), entriesPerDay: afterDone(turn.state, ended).entriesPerDay };

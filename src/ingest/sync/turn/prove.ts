@@ -95,7 +95,12 @@ export const proveWith = async (prover: Prover, { walk, doubts, lastIds }: Doubt
     if (reply === undefined || reply.end === 'broken') return false;
     // Of pages that are all empty and all lead on, nothing says that they are the truth.
     const isEndless = Math.max(walk.emptyPages, reply.walk.emptyPages) >= MAX_EMPTY_PAGES;
-    if (walk.entries === 0) return reply.walk.entries === 0 && (!isEndless || prover.hasEndlessTails);
+    if (walk.entries === 0) {
+      // A cursor that is refused behind nothing is an end if it is so from both sides.
+      const isRefused = walk.cursor !== undefined || reply.walk.cursor !== undefined;
+      const isAlike = !isRefused || reply.walk.pages === walk.pages;
+      return reply.walk.entries === 0 && isAlike && (!isEndless || prover.hasEndlessTails);
+    }
     if (lastIds === undefined || reply.ids.size !== walk.entries || ![...lastIds].every((id) => reply.ids.has(id))) {
       return false;
     }

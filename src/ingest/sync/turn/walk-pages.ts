@@ -2,7 +2,7 @@ import { ApiError } from '../../../errors.ts';
 import { SECOND_ATTEMPT_MS } from '../../../time/backoff.ts';
 import { emptyPage, idsOf, type Page } from '../../entries/page.ts';
 import { grownHole, narrowed, withoutLookBack, withSmallerPages } from '../../planning/lane.ts';
-import { silenceLimit } from '../../planning/planner.ts';
+import { SILENT_LOOK_MS, silenceLimit } from '../../planning/planner.ts';
 import { SHORT_ANSWER } from '../../planning/sentinel.ts';
 import {
   afterEnd,
@@ -11,6 +11,7 @@ import {
   mayBeCut,
   orderOf,
   requestWindow,
+  shownByLook,
   startWalk,
   type Walk,
   type WalkStep,
@@ -61,6 +62,7 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
       // The next page is fetched while this one is written. If the write is fenced, it is dropped: nothing is lost.
       const large = page.sizeBytes > LARGE_PAGE_BYTES;
       if (step.kind !== 'next') return await endWalk(turn, walk, page, step, lastIds);
+      if (isFirstLook(turn, walk)) return await finishFirstLook(turn, step.walk, page);
       if (!spent && !large) {
         pending = fetch(step.walk);
         pending.catch(() => {});
@@ -102,6 +104,7 @@ const endWalk = async (
 ): Promise<void> => {
   if (step.kind === 'done') {
     if (isTooWideForSilence(turn, step.walk)) return await narrow(turn, step.walk, SHORT_ANSWER);
+    if (isFirstLook(turn, step.walk)) return await finishFirstLook(turn, step.walk, page);
     await finish(turn, step.walk, page);
     page.release?.();
     return;
@@ -117,12 +120,24 @@ const endWalk = async (
     page.release?.();
   }
   // What is new is not held back.
-  const heldPage = isHeld ? holdPage(turn, page, state, turn.job.lane === 'live' ? 0 : undefined) : undefined;
+  const isNew = turn.job.lane === 'live' && !isFirstLook(turn, step.walk);
+  const heldPage = isHeld ? holdPage(turn, page, state, isNew ? 0 : undefined) : undefined;
   const doubts = kind === 'doubtful' ? step.doubts : [];
   const isCredible = kind !== 'broken' && (await isProven(turn, { walk: step.walk, doubts, lastIds }, heldPage));
   if (isCredible) await finish(turn, step.walk, heldPage?.isStored === false ? page : emptyPage, 'proven');
   heldPage?.page.release?.();
   if (!isCredible) await narrow(turn, step.walk, reasonOf(step));
+};
+
+/** A look at all of history. */
+const isFirstLook = ({ state }: Turn, walk: Walk): boolean => isLookBack(walk) && state.lookBack === undefined;
+
+/** It has one page. The rest of history is asked for by itself. */
+const finishFirstLook = async (turn: Turn, walk: Walk, page: Page): Promise<void> => {
+  const shown = shownByLook(walk);
+  if (shown !== undefined) await finish(turn, shown, page);
+  else await commitPart(turn, page, withoutLookBack(turn.state, turn.nowMs), { endsTurn: true });
+  page.release?.();
 };
 
 /** Windows are wider than silence is believed in beside a hole, since it may grow by all of one, and after an outage. */
@@ -155,10 +170,13 @@ interface PageBefore {
   readonly mayEnd: boolean;
 }
 
-/** The live tail is asked for by itself from now on. */
+/** The live tail is asked for by itself from now on; of a history that may be silent, its newest day. */
 const dropLookBack = async (turn: Turn, walk: Walk, reason: string): Promise<void> => {
   const { context, job, source } = turn;
-  await commitPart(turn, emptyPage, withoutLookBack(turn.state, turn.nowMs));
+  await commitPart(turn, emptyPage, {
+    ...withoutLookBack(turn.state, turn.nowMs),
+    ...(walk.pages > 0 && walk.entries === 0 && { widthMs: SILENT_LOOK_MS }),
+  });
   context.observer.windowNarrowed?.({ source, lane: job.lane, claim: requestWindow(walk), reason });
 };
 
@@ -175,6 +193,10 @@ const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: Pag
     if (smaller === undefined) await narrow(turn, walk, error.failure, error);
     else await commitPart(turn, emptyPage, smaller);
     return undefined;
+  }
+  if (isFirstLook(turn, walk)) {
+    turn.context.windows.refused(turn.source.id, walk.claim);
+    throw new RestError(error, withoutLookBack(turn.state, turn.nowMs), SECOND_ATTEMPT_MS);
   }
   if (isLookBack(walk)) return void (await dropLookBack(turn, walk, error.failure));
   const failed = { ...walk, failures: walk.failures + 1 };

@@ -172,22 +172,22 @@ describe('a hole that grows', () => {
 
 describe('a look far back', () => {
   const lived = (lookBack: LaneState['lookBack']) => state({ lookBack });
-  const live = (readAtMs: number, lookbackMs: number): Walk => ({
+  const live = (readAtMs: number, direction: Walk['direction']): Walk => ({
     ...walkOf(0, SECOND_MS),
     lane: 'live',
     readAtMs,
-    lookbackMs,
+    direction,
   });
 
-  test('is due at once, then each time that twice as much has passed since the first reading, and every day', () => {
-    let current = afterDone(idleLane, live(NOW_MS, 120_000));
+  test('is due as soon as time has passed, then each time that twice as much has passed since the first reading, and every day', () => {
+    let current = afterDone(idleLane, live(NOW_MS, 'asc'));
     const dueAfter: number[] = [];
     for (let ms = 0; ms < 4 * DAY_MS; ms += 10_000) {
       if (!isLookBackDue(current, NOW_MS + ms)) continue;
       dueAfter.push(ms / 10_000);
-      current = afterDone(current, live(NOW_MS + ms, DAY_MS));
+      current = afterDone(current, live(NOW_MS + ms, 'desc'));
     }
-    expect(dueAfter.slice(0, 5)).toEqual([0, 1, 2, 4, 8]);
+    expect(dueAfter.slice(0, 5)).toEqual([1, 2, 4, 8, 16]);
     expect(dueAfter.length).toBeLessThan(20);
     expect(dueAfter.slice(-2).map((each, n, all) => each - (all[n - 1] ?? 0))[1]).toBe(DAY_MS / 10_000);
   });
@@ -200,6 +200,7 @@ describe('a look far back', () => {
     expect(refused.lookBack).toEqual({ sinceMs: NOW_MS, lastMs: NOW_MS + 60_000 });
     expect(isLookBackDue(refused, NOW_MS + 119_999)).toBe(false);
     expect(isLookBackDue(refused, NOW_MS + 120_000)).toBe(true);
+    expect(withoutLookBack(idleLane, NOW_MS).lookBack).toEqual(due);
   });
 });
 

@@ -1,9 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { addRange, type Coverage, gapsIn } from '../../../../src/ingest/planning/coverage.ts';
-import { idleLane } from '../../../../src/ingest/planning/lane.ts';
+import { idleLane, withoutLookBack } from '../../../../src/ingest/planning/lane.ts';
 import type { Lane } from '../../../../src/ingest/planning/lanes.ts';
-import { type PlanPolicy, planLanes, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
+import {
+  type PlanPolicy,
+  planLanes,
+  SILENT_LOOK_MS,
+  type SourceProgress,
+} from '../../../../src/ingest/planning/planner.ts';
 import { noIntervals } from '../../../../src/ingest/planning/polling/lane-intervals.ts';
 import { startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
 import { claimed, DAY_MS, HOUR_MS, idle } from './planning.ts';
@@ -35,7 +40,9 @@ describe('an idle source over three days of ticks', () => {
   it('needs one request a tick, and one a settle delay for each pass', () => {
     const count: Record<Lane, number> = { live: 0, settle: 0, backfill: 0, scrub: 0 };
     const ticks = (3 * DAY_MS) / TICK_MS;
-    let progress = idle;
+    // The look at all of history was answered with nothing.
+    const live = { ...withoutLookBack(idleLane, START_MS), widthMs: SILENT_LOOK_MS };
+    let progress: SourceProgress = { ...idle, lanes: { live } };
     for (let n = 0; n < ticks; n += 1) {
       const nowMs = START_MS + n * TICK_MS;
       const result = tick(progress, nowMs, {

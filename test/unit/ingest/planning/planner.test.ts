@@ -11,7 +11,6 @@ import {
 import { afterDone, afterHole, idleLane, type LaneState } from '../../../../src/ingest/planning/lane.ts';
 import { type Lane, lanes } from '../../../../src/ingest/planning/lanes.ts';
 import {
-  isTailUnseen,
   type PlanPolicy,
   planLane,
   planLanes,
@@ -19,7 +18,7 @@ import {
   withoutSilence,
 } from '../../../../src/ingest/planning/planner.ts';
 import { noIntervals } from '../../../../src/ingest/planning/polling/lane-intervals.ts';
-import { requestWindow, startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
+import { requestWindow, shownByLook, startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
 import { claimed, DAY_MS, HOUR_MS, holeOf, idle, MINUTE_MS, SECOND_MS } from './planning.ts';
 
 const NOW_MS = Date.UTC(2026, 9, 1, 12, 0, 0, 321);
@@ -128,8 +127,26 @@ describe('planLanes with a frozen now', () => {
     );
   });
 
-  it('reads the history of a source without a stored entry in six windows that get wider, from the newest hour back', () => {
-    const { walks, progress: end } = settle(idle, policy);
+  it('asks for all of a history that it knows nothing of, the newest first', () => {
+    expect(first(idle)).toMatchObject({
+      lane: 'live',
+      direction: 'desc',
+      claim: { fromMs: HORIZON_MS, toMs: END_MS },
+    });
+  });
+
+  it.each<[string, Partial<LaneState>, Partial<PlanPolicy>]>([
+    ['that was refused', { lookBack: { sinceMs: 0, lastMs: 0 } }, {}],
+    ['whose windows have been too wide', { widthMs: DAY_MS }, {}],
+    ['where wide windows are refused to all', {}, { widestMs: DAY_MS }],
+  ])('begins with the newest of a history %s', (_, live, more) => {
+    const [walk] = planLanes(withLane('live', live), NOW_MS, { ...policy, ...more });
+    expect(walk).toMatchObject({ lane: 'live', direction: 'asc' });
+    expect(walk && widthOf(walk.claim)).toBeLessThanOrEqual(DAY_MS);
+  });
+
+  it('reads the history of a source without a stored entry in windows that get wider, from the newest hour back', () => {
+    const { walks, progress: end } = settle(withLane('live', { lookBack: { sinceMs: 0, lastMs: 0 } }), policy);
     const read = walks.filter(({ lane }) => lane !== 'settle');
     expect(read.map(({ lane, claim }) => [lane, Math.round(widthOf(claim) / HOUR_MS)])).toEqual([
       ['live', 1],
@@ -382,7 +399,9 @@ describe('silence before the first entry of an answer, and behind its last one',
   const claimOf = (entries: readonly [fromMs: number, toMs: number] | undefined, shownMs: number, more = {}) => {
     const walk = startWalk('backfill', { fromMs: END - YEAR_MS, toMs: END }, { readAtMs: NOW_MS });
     const [oldestMs, newestMs] = entries?.map((ms) => END - ms) ?? [];
-    const { claim } = withoutSilence({ ...walk, oldestMs, newestMs, ...more }, shownMs);
+    const read = [{ fromMs: END, toMs: END + 3 * DAY_MS }];
+    const claimEntries = oldestMs === undefined || oldestMs >= END ? 0 : 2;
+    const { claim } = withoutSilence({ ...walk, oldestMs, newestMs, claimEntries, ...more }, shownMs, read) ?? walk;
     return [END - claim.fromMs, END - claim.toMs].map((ms) => Math.round(ms / DAY_MS));
   };
   const week = [7 * DAY_MS, 0] as const;
@@ -394,7 +413,7 @@ describe('silence before the first entry of an answer, and behind its last one',
     ['counts if the window was made by silence as wide', claimOf(week, 0, { silenceMs: YEAR_MS }), [365, 0]],
     ['counts for a day', claimOf([1_000, 0], 0), [1, 0]],
     [
-      'of all of the window counts some times as far as what is beside it',
+      'of all of the window counts some times as far as what was read beside it',
       claimOf([-3 * DAY_MS, -3 * DAY_MS], 0, { overlapMs: 3 * DAY_MS + SECOND_MS }),
       [12, 0],
     ],
@@ -406,12 +425,38 @@ describe('silence before the first entry of an answer, and behind its last one',
     expect(days).toEqual(expected);
   });
 
+  const live = startWalk('live', { fromMs: END - 30 * SECOND_MS, toMs: END }, { readAtMs: NOW_MS, direction: 'desc' });
+  const seen = (fromMs: number, toMs: number) => ({ entries: 9, oldestMs: END - fromMs, newestMs: END - toMs });
+
   it('a look far back that is wider than any that was shown does not show the tail, unless an entry of that came', () => {
-    const walk = startWalk('live', { fromMs: END - 30 * SECOND_MS, toMs: END }, { readAtMs: NOW_MS });
-    const back = { ...walk, lookbackMs: 30 * DAY_MS };
-    expect(isTailUnseen(back, 0)).toBe(true);
-    expect(isTailUnseen(back, 31 * DAY_MS)).toBe(false);
-    expect(isTailUnseen({ ...back, claimEntries: 1 }, 0)).toBe(false);
-    expect(isTailUnseen(walk, 0)).toBe(false);
+    const back = { ...live, lookbackMs: 30 * DAY_MS };
+    expect(withoutSilence(back, 0, [])).toBeUndefined();
+    expect(withoutSilence({ ...back, ...seen(29 * DAY_MS, 9 * DAY_MS) }, 0, [])).toBeUndefined();
+    expect(withoutSilence(back, 31 * DAY_MS, [])).toBe(back);
+    expect(withoutSilence({ ...back, ...seen(DAY_MS, SECOND_MS), claimEntries: 1 }, 0, [])?.claim).toEqual(back.claim);
+  });
+
+  const all = { ...live, claim: { fromMs: END - YEAR_MS, toMs: END } };
+  const desc = { firstMs: END - DAY_MS, lastMs: END - 9 * DAY_MS, mostDownMs: DAY_MS };
+  const page = { ...all, ...seen(9 * DAY_MS, DAY_MS), ...desc };
+
+  it.each<[string, Walk, number | undefined]>([
+    ['from its oldest entry on', page, 9 * DAY_MS],
+    ['of a page that others follow, a minute less', { ...page, cursor: 'next' }, 9 * DAY_MS - MINUTE_MS],
+    ['no less if it had nothing', all, YEAR_MS],
+    ['nothing if it had nothing, and goes on', { ...all, cursor: 'next' }, undefined],
+    [
+      'nothing if the oldest came first',
+      { ...page, cursor: 'next', lastMs: END, mostUpMs: DAY_MS, mostDownMs: 0 },
+      undefined,
+    ],
+    ['nothing if its number differs', { ...page, cursor: 'next', countedInAll: 10 }, undefined],
+    ['nothing if it speaks of a part', { ...page, cursor: 'next', isPartial: true }, undefined],
+    ['nothing of a page of a minute', { ...page, ...seen(DAY_MS, DAY_MS - MINUTE_MS), cursor: 'next' }, undefined],
+  ])('a look at all of history shows %s', (_, walk, sinceMs) => {
+    const shown = shownByLook(walk);
+    const fromMs = sinceMs && Math.ceil((END - sinceMs) / SECOND_MS) * SECOND_MS;
+    expect(shown?.claim.fromMs).toBe(sinceMs === YEAR_MS ? END - YEAR_MS : fromMs);
+    if (shown !== undefined) expect(requestWindow(shown)).toEqual(requestWindow(walk));
   });
 });
