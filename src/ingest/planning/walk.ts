@@ -22,6 +22,8 @@ const EARLIEST_TOLD_MS = Date.UTC(2009, 0, 1);
 const LATEST_TOLD_MS = 86_400_000;
 /** Pages are in order if no step goes further the other way. */
 const ORDER_SLACK_MS = 60_000;
+/** Of a page: one of so many is hardly ever late. */
+const LAST_ENTRIES = 10;
 /** Cloudflare does not say whether `since` and `before` are inclusive, nor to what precision it reads them: every walk
  * asks for this much more at both ends than its coverage will claim. */
 export const OVERLAP_MS = 1_000;
@@ -203,12 +205,14 @@ export const isLookBack = ({ lane, direction }: Pick<Walk, 'lane' | 'direction'>
 
 /**
  * What a look at all of history has shown: from its oldest entry on. What is older might have been cut off, however few entries there are. With
- * a page that others follow, only if entries came the newest first and nothing speaks against the page. Undefined: nothing.
+ * a page that others follow, only if entries came the newest first and nothing speaks against the page, and without the time of its last
+ * entries: of an API that goes by the time of its own index, the last one may be late, and so older than some that follow. Undefined: nothing.
  */
-export const shownByLook = (walk: Walk): Walk | undefined => {
+export const shownByLook = (walk: Walk, timesMs: readonly number[]): Walk | undefined => {
   const { claim, lookbackMs, cursor, oldestMs, newestMs, outside, namesError, isPartial, countedInAll } = walk;
   if (oldestMs === undefined || newestMs === undefined) return cursor === undefined ? walk : undefined;
-  const fromMs = Math.max(claim.fromMs, nextFullSecond(cursor === undefined ? oldestMs : oldestMs + ORDER_SLACK_MS));
+  const edgeMs = cursor === undefined ? oldestMs : Math.max(...timesMs.slice(-LAST_ENTRIES)) + ORDER_SLACK_MS;
+  const fromMs = Math.max(claim.fromMs, nextFullSecond(edgeMs));
   const isDoubtful = outside > 0 || namesError || isPartial || countedInAll !== undefined || orderOf(walk) !== 'desc';
   if (cursor !== undefined && (isDoubtful || newestMs - fromMs < ORDER_SLACK_MS)) return undefined;
   return { ...walk, claim: { ...claim, fromMs }, lookbackMs: lookbackMs + fromMs - claim.fromMs };

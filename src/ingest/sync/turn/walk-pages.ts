@@ -134,7 +134,7 @@ const isFirstLook = ({ state }: Turn, walk: Walk): boolean => isLookBack(walk) &
 
 /** It has one page. The rest of history is asked for by itself. */
 const finishFirstLook = async (turn: Turn, walk: Walk, page: Page): Promise<void> => {
-  const shown = shownByLook(walk);
+  const shown = shownByLook(walk, page.timesMs);
   if (shown !== undefined) await finish(turn, shown, page);
   else await commitPart(turn, page, withoutLookBack(turn.state, turn.nowMs), { endsTurn: true });
   page.release?.();

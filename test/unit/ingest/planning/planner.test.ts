@@ -442,7 +442,11 @@ describe('silence before the first entry of an answer, and behind its last one',
 
   it.each<[string, Walk, number | undefined]>([
     ['from its oldest entry on', page, 9 * DAY_MS],
-    ['of a page that others follow, a minute less', { ...page, cursor: 'next' }, 9 * DAY_MS - MINUTE_MS],
+    [
+      'of a page that others follow, without a minute and its last entries',
+      { ...page, cursor: 'next' },
+      2 * DAY_MS - MINUTE_MS,
+    ],
     ['no less if it had nothing', all, YEAR_MS],
     ['nothing if it had nothing, and goes on', { ...all, cursor: 'next' }, undefined],
     [
@@ -452,9 +456,15 @@ describe('silence before the first entry of an answer, and behind its last one',
     ],
     ['nothing if its number differs', { ...page, cursor: 'next', countedInAll: 10 }, undefined],
     ['nothing if it speaks of a part', { ...page, cursor: 'next', isPartial: true }, undefined],
-    ['nothing of a page of a minute', { ...page, ...seen(DAY_MS, DAY_MS - MINUTE_MS), cursor: 'next' }, undefined],
+    [
+      'nothing of a page of a minute',
+      { ...page, ...seen(3 * DAY_MS, 2 * DAY_MS - MINUTE_MS), cursor: 'next' },
+      undefined,
+    ],
   ])('a look at all of history shows %s', (_, walk, sinceMs) => {
-    const shown = shownByLook(walk);
+    // Of ten, the last one is late.
+    const timesMs = Array.from({ length: 20 }, (_, n) => END - DAY_MS * (n < 19 ? 1 + n / 10 : 9));
+    const shown = shownByLook(walk, timesMs);
     const fromMs = sinceMs && Math.ceil((END - sinceMs) / SECOND_MS) * SECOND_MS;
     expect(shown?.claim.fromMs).toBe(sinceMs === YEAR_MS ? END - YEAR_MS : fromMs);
     if (shown !== undefined) expect(requestWindow(shown)).toEqual(requestWindow(walk));
