@@ -71,7 +71,7 @@ export class WindowLimit {
     this.#shownOnMs = Math.max(this.#shownOnMs, newestMs - fromMs);
   }
 
-  /** How long to wait for a part of a second that could not be read as a whole: its source's live tail waits as long. */
+  /** How long to wait for a look back, or for a part of a second that could not be read as a whole: its source's live tail waits as long. */
   get partTimeoutMs(): number {
     return Math.max(PART_TIMEOUT_MS, TIMEOUT_FACTOR * this.#slowestMs);
   }

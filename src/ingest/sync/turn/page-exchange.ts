@@ -16,9 +16,6 @@ import { FencedError, PageRefusedError } from './turn-errors.ts';
 import { readingOf, type Turn } from './turn-state.ts';
 import { claimedReads } from './walk-answers.ts';
 
-/** The live tail waits as long. */
-const LOOK_BACK_TIMEOUT_MS = 5_000;
-
 export interface FetchOptions {
   readonly abort?: AbortSignal;
   /** How long the answer is waited for; undefined: as long as the client allows. */
@@ -52,7 +49,7 @@ export const fetchPage = async (
 /** How long an answer is waited for; undefined: as long as the client allows. */
 const timeoutMs = ({ context }: Turn, walk: Walk): number | undefined => {
   const { lane, pages, claim } = walk;
-  if (isLookBack(walk)) return LOOK_BACK_TIMEOUT_MS;
+  if (isLookBack(walk)) return context.windows.partTimeoutMs;
   return lane !== 'live' && pages === 0 ? context.windows.timeoutMs(claim.toMs - claim.fromMs) : undefined;
 };
 
