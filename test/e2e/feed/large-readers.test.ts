@@ -24,23 +24,29 @@ beforeAll(async () => {
   await syncOnce(run.app.sync, { signal: new AbortController().signal, stopping: () => false, retries: 3 });
   await run.close();
   const { pool } = world.database;
-  const { rows } = await pool.query<{ position: number; columns: string }>(`select h.position::float8 as position,
+  // Copies of the newest one: a search has them first.
+  const { rows } = await pool.query<{
+    position: number;
+    newest: number;
+    columns: string;
+  }>(`select h.position::float8 as position,
+    (select position::float8 from audit_events order by action_time desc limit 1) as newest,
     (select string_agg(quote_ident(attname), ', ') from pg_attribute where attrelid = 'audit_events'::regclass and attnum > 0
       and not attisdropped and attname not in ('id', 'position', 'raw')) as columns from feed_head h`);
-  const { position = 0, columns } = rows[0] ?? {};
+  const { position = 0, newest = 0, columns } = rows[0] ?? {};
   first = position + 1;
   await pool.query(
     `insert into audit_events (id, position, raw, ${columns})
      select id || '-' || n, $1 + n, (regexp_replace(raw::text, '}\\s*$', '') || ',"large":"' || repeat('<', $2) || '"}')::json, ${columns}
-     from audit_events, generate_series(1, ${LARGE}) n where position = $1`,
-    [position, LARGE_BYTES],
+     from audit_events, generate_series(1, ${LARGE}) n where position = $3`,
+    [position, LARGE_BYTES, newest],
   );
   await pool.query(
     `with text as materialized (select string_agg(md5(n::text), '') as part from generate_series(1, 2000) n)
      insert into audit_events (id, position, raw, ${columns})
      select id || '-medium-' || n, $1 + n, (regexp_replace(raw::text, '}\\s*$', '') || ',"medium":"' || repeat(part, 1 + n % 40) || '"}')::json, ${columns}
      from audit_events, text, generate_series(1, ${MEDIUM}) n where position = $2`,
-    [position + LARGE, position],
+    [position + LARGE, newest],
   );
   await pool.query('update feed_head set position = position + $1', [LARGE + MEDIUM]);
 });
