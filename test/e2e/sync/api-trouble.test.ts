@@ -115,11 +115,12 @@ describe.concurrent('names', () => {
 
 describe.concurrent('silence', () => {
   test('60 s of it, before an answer and in the middle of one: given up after 30 s, asked again, nothing missing', async () => {
-    // The second attempt is answered; without a time-out of its own the daemon would wait for the minute.
+    // Of each log the look at all of history, for which less is waited, and what is asked for then. The next attempt is answered; without a
+    // time-out of its own the daemon would wait for the minute.
     await using world = await openWorld({
       faults: {
-        hung: { count: 1, operation: 'audit' },
-        slow_body: { count: 2, operation: 'audit' },
+        hung: { count: 2, operation: 'audit' },
+        slow_body: { count: 4, operation: 'audit' },
         slowBodyMs: 60_000,
       },
     });
@@ -128,7 +129,7 @@ describe.concurrent('silence', () => {
     await until('all of it is stored', isStored(world, 600));
     expect(performance.now() - startedAt).toBeGreaterThan(28_000);
     const metrics = parseMetrics((await daemon.get('/metrics')).text);
-    expect(sumOf(metrics, 'orgtrail_api_requests_total', 'status="timeout"')).toBe(3);
+    expect(sumOf(metrics, 'orgtrail_api_requests_total', 'status="timeout"')).toBe(6);
     expect((await daemon.get('/livez')).code).toBe(200);
     await world.expectExactTruth();
   });
