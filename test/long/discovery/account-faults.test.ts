@@ -47,7 +47,7 @@ const troubleShown = async (world: SyncWorld, run: SyncRun): Promise<'refused' |
   expect(listingTroubles(discovery)).toEqual([]);
   const [trouble] = health.discovery.troubles ?? [];
   if (trouble?.startsWith('incomplete: ') === true) {
-    expect(trouble).toMatch(/^incomplete: accounts .+ named \d+ accounts of 72 .+ ORGTRAIL_ACCOUNTS$/);
+    expect(trouble).toMatch(/^incomplete: accounts .+ named \d+ accounts of \d+ .+ ORGTRAIL_ACCOUNTS$/);
     return 'incomplete';
   }
   return accountsRefused === undefined ? undefined : 'refused';
@@ -74,8 +74,8 @@ describe('listings of accounts that misbehave end nothing, and all is read once 
   });
 
   test.each([
-    ['the pages of GET /accounts shift on', { shifted_account_page: { by: 3 } }, 'of 72 that it counts', 'incomplete'],
-    ['accounts are missing from pages at random', { missing_account: 0.2 }, 'of 72 that it counts', 'incomplete'],
+    ['the pages of GET /accounts shift on', { shifted_account_page: { by: 3 } }, 'that it counts', 'incomplete'],
+    ['accounts are missing from pages at random', { missing_account: 0.2 }, 'that it counts', 'incomplete'],
     ['both listings are refused', { account_listing_403: 1 }, 'no credential may list accounts', 'refused'],
     [
       'one of both is refused, which is no failure',
