@@ -113,6 +113,16 @@ describe.concurrent('coverage', () => {
     expect(await world.expectExactTruth()).toMatchObject({ stored: 3 });
   });
 
+  test('a log that is younger than the horizon takes three requests, if others have larger pages: all of it from both sides, and the time before it', async () => {
+    const sizes = { organizations: 20, entries: 6_000, distribution: 'zipf' } as const;
+    const options = { ...sizes, pageCap: 1_000, historyMs: 180 * 86_400_000 };
+    await using world = await openWorld(options, { ORGTRAIL_HISTORY: '548d' });
+    await using run = await world.open();
+    expect(await run.sync()).toMatchObject({ failed: [], finished: true });
+    await world.expectExactTruth();
+    expect(auditRequests(world.simulator).length).toBeLessThanOrEqual(3 * options.organizations + 8);
+  });
+
   test('requests ask for a second more at both ends than coverage claims, the same ones with every cursor', async () => {
     // Of a first page with ten entries or more the end would be in doubt.
     await using world = await openWorld({ organizations: 1, entries: 360 });

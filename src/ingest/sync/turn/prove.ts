@@ -96,7 +96,7 @@ export const proveWith = async (prover: Prover, { walk, doubts, lastIds }: Doubt
     // Of pages that are all empty and all lead on, nothing says that they are the truth.
     const isEndless = Math.max(walk.emptyPages, reply.walk.emptyPages) >= MAX_EMPTY_PAGES;
     if (walk.entries === 0) {
-      // A cursor that is refused behind nothing is an end if it is so from both sides.
+      // A cursor that is refused behind nothing is an end if it stands behind as many pages from both sides: else it fails at random.
       const isRefused = walk.cursor !== undefined || reply.walk.cursor !== undefined;
       const isAlike = !isRefused || reply.walk.pages === walk.pages;
       return reply.walk.entries === 0 && isAlike && (!isEndless || prover.hasEndlessTails);

@@ -175,7 +175,7 @@ const dropLookBack = async (turn: Turn, walk: Walk, reason: string): Promise<voi
   const { context, job, source } = turn;
   await commitPart(turn, emptyPage, {
     ...withoutLookBack(turn.state, turn.nowMs),
-    ...(walk.pages > 0 && walk.entries === 0 && { widthMs: SILENT_LOOK_MS }),
+    ...(isFirstLook(turn, walk) && walk.entries === 0 && { widthMs: SILENT_LOOK_MS }),
   });
   context.observer.windowNarrowed?.({ source, lane: job.lane, claim: requestWindow(walk), reason });
 };
