@@ -65,17 +65,17 @@ describe.concurrent('verify', () => {
     world.simulator.setClockOffset(600_000);
     expect((await verify(world)).report).toMatchObject({ ...exact, compared: 600 });
 
-    const { rows } = await pool.query<{ id: string; source_id: string }>(
-      `select id, source_id from (
-         select id, source_id, row_number() over (partition by source_id order by action_time) as n from audit_events) e where n = 20`,
+    const { rows } = await pool.query<{ id: string; source_id: string; position: string }>(
+      `select id, source_id, position from (
+         select id, source_id, position, row_number() over (partition by source_id order by action_time) as n from audit_events) e where n = 20`,
     );
     const [deleted, altered, copied] = rows;
     await pool.query('delete from audit_events where id = $1', [deleted?.id]);
     await pool.query(`update audit_events set raw = '{"id":"other"}' where id = $1`, [altered?.id]);
     await pool.query(
       `insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw)
-       select source_kind, source_id, organization_id, 'made up', 100, action_time, raw from audit_events where id = $1`,
-      [copied?.id],
+       select source_kind, source_id, organization_id, 'made up', $2, action_time, raw from audit_events where id = $1`,
+      [copied?.id, deleted?.position],
     );
     const found = await verify(world);
     expect(found.code).toBe(1);
