@@ -78,6 +78,10 @@ export class SimulatedAuditLog {
     const matching = this.#behind(chain, walk, filters, cursor);
     const empty = faulty && matching.length > 0 && api.cursors !== 'none' && dice.chance(api.emptyPageRate);
     const entries = empty ? [] : matching.slice(0, Math.min(walk.pageLimit, api.pageCap));
+    if (this.#oddity('sorts_pages') !== undefined && walk.direction === 'desc') {
+      if (matching.length > entries.length) this.#checker.reached('page sorted by itself');
+      entries.reverse();
+    }
     this.#failForSize(entries);
     const served = (cursor?.served ?? 0) + entries.length;
     const last = entries.at(-1) ?? cursor?.last;
@@ -292,9 +296,14 @@ export class SimulatedAuditLog {
     const first = Math.floor((isCut && !showsOldest ? toMs - shown.widthMs : fromMs) / precisionMs) * precisionMs;
     const last = Math.floor((isCut && showsOldest ? fromMs + shown.widthMs : toMs) / precisionMs) * precisionMs;
     const { nowMs } = this.#scheduler;
+    const lags = this.#oddity('wide_lags');
+    const isOld = lags !== undefined && toMs - fromMs > lags.widthMs;
+    if (isOld) this.#checker.reached('wide window answered from an older copy');
+    const seenMs = isOld ? nowMs - lags.lagMs : nowMs;
     return this.#organization.entries.filter(
       (entry) =>
         entry.visibleAtMs <= nowMs &&
+        entry.timeMs <= seenMs &&
         !this.#redacted.has(entry.id) &&
         (inclusive ? entry.timeMs >= first && entry.timeMs <= last : entry.timeMs > first && entry.timeMs < last) &&
         matchesFilters(entry, filters),

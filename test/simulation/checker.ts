@@ -25,7 +25,7 @@ const MAX_CALLS_PER_MINUTE = 6_000;
 /** A look far back reaches over more stored entries in part only. */
 const MOST_LOOKED_BACK_OVER = 200;
 /** The live lanes of all replicas ask every 15 to 30 seconds. */
-const MAX_PAGES_PER_HOUR = 8_000;
+const MAX_PAGES_PER_HOUR = 10_000;
 /** A second that cannot be read is halved down to, and read part by part. */
 const MAX_PAGES_PER_ENTRY = 150;
 /** What the product believes a clock that is ahead. */

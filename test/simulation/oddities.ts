@@ -81,11 +81,34 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
     redactions: 0,
   }),
   (world, dice) => withWidth(world, dice, (widthMs) => ({ kind: 'shows_part', widthMs, side: dice.pick(SIDES) })),
+  // What is no older than an hour is believed of a look far back.
+  (world, dice) =>
+    withWidth(world, dice, (widthMs) => ({
+      kind: 'wide_lags',
+      widthMs,
+      lagMs: dice.between(61 * MINUTE_MS, 0.2 * widthMs),
+    })),
+  // A page behind which nothing can be had is that of the other side, in the other order.
+  (world) =>
+    withApi(
+      world,
+      { kind: 'sorts_pages' },
+      {
+        order: 'ascending',
+        cursors: 'snapshot',
+        deadCursors: false,
+        refuseCursorRate: 0,
+        emptyPageRate: 0,
+        failRate: 0,
+        hangRate: 0,
+        slowRate: 0,
+      },
+    ),
 ];
 
 const SIDES = ['newest', 'oldest', 'first'] as const;
 
-/** What is told by is an entry no further away than such a window is wide. */
+/** What is told by is an entry no further away than such a window is wide, of an organization that is found in time. */
 const withWidth = (world: World, dice: Dice, oddityOf: (widthMs: number) => Oddity): World => {
   const widthMs = dice.between(25, 120) * HOUR_MS;
   const horizonMs = Math.floor((world.startMs - 12 * DAY_MS) / 1_000) * 1_000;
@@ -95,7 +118,7 @@ const withWidth = (world: World, dice: Dice, oddityOf: (widthMs: number) => Oddi
     for (let timeMs = next(world.startMs, 20 * HOUR_MS); timeMs > horizonMs; timeMs = next(timeMs, 0.8 * widthMs))
       spread.push(entryAt(dice, id, timeMs, entries.length + spread.length));
     return [...entries, ...spread].sort((a, b) => a.timeMs - b.timeMs || a.rank - b.rank);
-  });
+  }).map((organization) => ({ ...organization, below: undefined }));
   const { scrub } = world;
   return {
     ...withApi(world, oddityOf(widthMs), { windowLimit: undefined, cursorFailure: 'bad_request' }),

@@ -44,6 +44,8 @@ export const sometimes = [
   'direction ignored',
   'wide window answered with nothing',
   'window cut to a part',
+  'wide window answered from an older copy',
+  'page sorted by itself',
   'empty page with a cursor that leads nowhere',
   'page of one entry comes again',
   'sync completed',

@@ -95,6 +95,10 @@ export type Oddity =
   | { readonly kind: 'wide_is_empty'; readonly widthMs: number }
   /** Of wider windows, a part is shown: the newest one, the oldest one, or the one that is asked for first. */
   | { readonly kind: 'shows_part'; readonly widthMs: number; readonly side: 'newest' | 'oldest' | 'first' }
+  /** Wider windows show nothing that is newer than this: an older copy answers them. */
+  | { readonly kind: 'wide_lags'; readonly widthMs: number; readonly lagMs: number }
+  /** Pages come from the oldest one on; the direction sorts only within each of them. */
+  | { readonly kind: 'sorts_pages' }
   /** Empty pages have a cursor, and it is refused. */
   | { readonly kind: 'empty_has_cursor' }
   /** One organization: the first entry of a window comes again and again under fresh cursors. */

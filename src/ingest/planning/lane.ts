@@ -68,6 +68,8 @@ export const NARROWEST_MS = 1_000;
 /** Wider than all that Cloudflare keeps: no limit. */
 const WIDEST_MS = 800 * 86_400_000;
 const DAY_MS = 86_400_000;
+/** Between two looks far back at least: what the first one did not count is asked for in between. */
+const LOOK_BACK_PAUSE_MS = 20_000;
 /** Below this, smaller pages do not help: one of so few entries is too large by itself. */
 const MIN_PAGE_LIMIT = 16;
 
@@ -107,8 +109,7 @@ const lookBackAfter = ({ lookBack }: LaneState, walk: Walk): LaneState['lookBack
 export const isLookBackDue = ({ lookBack, trouble }: LaneState, nowMs: number): boolean =>
   lookBack !== undefined &&
   trouble === undefined &&
-  nowMs > lookBack.lastMs &&
-  nowMs - lookBack.lastMs >= Math.min(DAY_MS, lookBack.lastMs - lookBack.sinceMs);
+  nowMs - lookBack.lastMs >= Math.max(LOOK_BACK_PAUSE_MS, Math.min(DAY_MS, lookBack.lastMs - lookBack.sinceMs));
 
 /** The lane after a look far back that was refused, or short. */
 export const withoutLookBack = ({ lookBack, ...state }: LaneState, nowMs: number): LaneState => ({

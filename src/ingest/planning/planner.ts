@@ -213,14 +213,15 @@ export const withoutSilence = (walk: Walk, shownMs: number, read: Coverage): Wal
   }
   const believed = newestPart({ ...claim, toMs: window.toMs }, believedMs);
   const fromMs = Math.min(nextFullSecond(oldestMs), believed.fromMs, newestPart(claim, NARROWEST_MS).fromMs);
-  const untilMs = Math.max(Math.floor(newestMs / 1_000) * 1_000, window.fromMs + believedMs);
-  // Of one entry in the middle, the newer side: a stored entry has come at its end.
-  const toMs = untilMs > fromMs || isLookBack(walk) ? untilMs : claim.toMs;
+  const untilMs = Math.max(Math.floor(newestMs / 1_000) * 1_000, window.fromMs + Math.max(silenceMs, besideMs));
   const shortMs = SHORT_REST * (window.toMs - window.fromMs);
   const counted = {
     fromMs: fromMs - claim.fromMs > shortMs ? fromMs : claim.fromMs,
-    toMs: claim.toMs - toMs > shortMs ? toMs : claim.toMs,
+    // Of one entry in the middle, the newer side: a stored entry has come at its end.
+    toMs: untilMs > fromMs && claim.toMs - untilMs > shortMs ? untilMs : claim.toMs,
   };
+  // What a look far back shows nothing of at its newer end, a narrow window is asked for: wide ones may be answered from an older copy.
+  if (isLookBack(walk) && window.toMs - newestMs > FIRST_LOOK_MS) counted.toMs = Math.floor(newestMs / 1_000) * 1_000;
   return isEmpty(counted) ? undefined : { ...walk, claim: counted };
 };
 

@@ -22,6 +22,12 @@ export const OTHER_LIMIT = 997;
 /** All of the window, from its other side: what was cut off at the end comes first. */
 export const otherSide = (walk: Walk): ProofQuestion => ({ window: requestWindow(walk), ...otherWay(walk) });
 
+/** What lies before the first entry, and that entry: if something comes, what came of the newest first was cut. */
+export const olderOf = (walk: Walk): ProofQuestion => {
+  const { fromMs, toMs } = requestWindow(walk);
+  return { window: { fromMs, toMs: nextFullSecond((walk.oldestMs ?? toMs) + 1) }, ...otherWay(walk) };
+};
+
 /**
  * Both halves of the window, with some of what was seen in each: however an API chooses what it leaves out, a half that is smaller than pages
  * that are cut is whole. Undefined if all was seen within one second.

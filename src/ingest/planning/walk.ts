@@ -214,7 +214,8 @@ export const shownByLook = (walk: Walk, timesMs: readonly number[]): Walk | unde
   const edgeMs = cursor === undefined ? oldestMs : Math.max(...timesMs.slice(-LAST_ENTRIES)) + ORDER_SLACK_MS;
   const fromMs = Math.max(claim.fromMs, nextFullSecond(edgeMs));
   const isDoubtful = outside > 0 || namesError || isPartial || countedInAll !== undefined || orderOf(walk) !== 'desc';
-  if (cursor !== undefined && (isDoubtful || newestMs - fromMs < ORDER_SLACK_MS)) return undefined;
+  if (cursor !== undefined && (isDoubtful || timesMs.length === 0 || newestMs - fromMs < ORDER_SLACK_MS))
+    return undefined;
   return { ...walk, claim: { ...claim, fromMs }, lookbackMs: lookbackMs + fromMs - claim.fromMs };
 };
 

@@ -9,7 +9,7 @@ import {
 
 describe.concurrent('resumption', () => {
   test('a cycle that is aborted in a long walk goes on from the persisted cursor: no page twice but the one in hand', async () => {
-    await using world = await openWorld({ ...youngHistory, organizations: 1, pageCap: 20 });
+    await using world = await openWorld({ ...youngHistory, organizations: 1, pageCap: 20 }, { ORGTRAIL_HISTORY: '1h' });
     const abort = new AbortController();
     let pages = 0;
     {
@@ -38,7 +38,7 @@ describe.concurrent('resumption', () => {
   });
 
   test('a cursor that has expired by the restart is asked for once more; then half of its window is asked for, and nothing of before is claimed', async () => {
-    await using world = await openWorld({ ...youngHistory, organizations: 1, pageCap: 20 });
+    await using world = await openWorld({ ...youngHistory, organizations: 1, pageCap: 20 }, { ORGTRAIL_HISTORY: '1h' });
     let pages = 0;
     {
       await using first = await world.open(
@@ -69,7 +69,7 @@ describe.concurrent('resumption', () => {
   });
 
   test('the page in hand is committed when the process is told to stop, and no further one begun', async () => {
-    await using world = await openWorld({ ...youngHistory, organizations: 1, pageCap: 20 });
+    await using world = await openWorld({ ...youngHistory, organizations: 1, pageCap: 20 }, { ORGTRAIL_HISTORY: '1h' });
     let stopping = false;
     let committed = 0;
     await using run = await world.open(

@@ -147,9 +147,12 @@ describe.concurrent('each source for itself', () => {
   test('the next page is on its way before the last one has been committed', async () => {
     // Time stands still: else there may be a live tail to ask for first, which is one page.
     const nowMs = Date.now();
-    await using world = await openWorld({ organizations: 1, entries: 250, pageCap: 100, clock: () => nowMs });
+    await using world = await openWorld({ organizations: 1, entries: 650, pageCap: 100, clock: () => nowMs });
     const events: string[] = [];
     await using run = await world.open({}, { pageCommitted: () => void events.push('committed') });
+    // The first look is two pages; the history has more.
+    await run.cycle({ stopping: () => events.length > 1 });
+    events.length = 0;
     const askedTwice = Promise.withResolvers<void>();
     world.simulator.onRequest((record) => {
       if (asAuditRequest(record) !== undefined) events.push('asked');
@@ -157,9 +160,6 @@ describe.concurrent('each source for itself', () => {
     });
     // The commit of the first page waits for this lock, while the request for the second goes out.
     const locker = await world.database.pool.connect();
-    // The first look at the newest hour is one page; the history has several.
-    await run.cycle({ stopping: () => events.includes('committed') });
-    events.length = 0;
     await locker.query('begin');
     await locker.query('lock table audit_events in share mode');
     const cycle = run.cycle();

@@ -3,6 +3,7 @@ import { idsOf, isRepetition, type Page } from '../../entries/page.ts';
 import {
   besideOf,
   halvesOf,
+  olderOf,
   otherSide,
   type ProofQuestion,
   partsOf,
@@ -45,6 +46,8 @@ export interface DoubtfulWalk {
   readonly doubts: readonly Doubt[];
   /** The entries of the last page that had any; undefined: not known. */
   readonly lastIds: ReadonlySet<string> | undefined;
+  /** It is a look at all of history, smaller than pages get, and its size is the only doubt. */
+  readonly isLook?: boolean;
 }
 
 /** An answer to a question has no more pages than twice those of what it is about, and so many. */
@@ -77,9 +80,14 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
 const isGone = async (prover: Prover, walk: Walk): Promise<boolean> => {
   const { sentinel } = walk;
   if (sentinel === undefined) return true;
-  const reply = await ask(prover, sentinelQuestion(walk, sentinel), walk);
+  const question = sentinelQuestion(walk, sentinel);
+  const reply = await ask(prover, question, walk);
   if (reply === undefined || reply.end === 'broken' || reply.ids.has(sentinel.id)) return false;
-  return !reply.doubts.some((doubt) => doubt === 'size' || doubt === 'cursor');
+  if (reply.doubts.includes('size')) return false;
+  if (!reply.doubts.includes('cursor')) return true;
+  // Of an API that refuses the cursor of each last page: the same must come from both sides.
+  const again = await ask(prover, { ...question, direction: walk.direction }, walk);
+  return again?.ids.size === reply.ids.size && [...again.ids].every((id) => reply.ids.has(id));
 };
 
 /**
@@ -87,8 +95,15 @@ const isGone = async (prover: Prover, walk: Walk): Promise<boolean> => {
  * must come again, those of its last page among them, in the other order, and nothing new. If the order does not turn, or its last page is
  * as large as the largest of all, both halves must have all of it. Throws ApiError if the API refuses to answer at all.
  */
-export const proveWith = async (prover: Prover, { walk, doubts, lastIds }: DoubtfulWalk): Promise<boolean> => {
+export const proveWith = async (
+  prover: Prover,
+  { walk, doubts, lastIds, isLook = false }: DoubtfulWalk,
+): Promise<boolean> => {
   if (missesSentinel(walk) && !(await isGone(prover, walk))) return false;
+  if (isLook) {
+    const reply = await ask(prover, olderOf(walk), walk);
+    return reply?.end === 'done' && reply.ids.size > 0 && [...reply.ids].every((id) => lastIds?.has(id));
+  }
   const isAsLargeAsAny = doubts.includes('size') && mayBeCut(walk.lastPageEntries, walk.pageLimit, prover.largestOfAll);
   if (!isAsLargeAsAny) {
     const reply = await ask(prover, otherSide(walk), walk);
@@ -165,10 +180,14 @@ const ask = async (
 ): Promise<Reply | undefined> => {
   let walk = walkOf(question, about);
   const ids = new Set<string>();
+  let failures = 0;
   for (;;) {
     const page = await prover.fetch(walk);
     if (page instanceof ApiError) {
       if (blameOf(page, walk) === 'all') throw page;
+      failures += 1;
+      // Behind nothing, a cursor that is refused by chance would be an end.
+      if (walk.pages > 0 && ids.size === 0 && failures === 1) continue;
       // Its last page has a cursor, too. If nothing has come, that must be what is wrong.
       const isEnd = walk.pages > 0 && (ids.size > 0 || blameOf(page, walk) === 'walk');
       return isEnd ? { walk, ids, end: 'doubtful', doubts: ['cursor'], fault: undefined } : undefined;

@@ -174,7 +174,7 @@ const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
   // What cannot be read at all may be wider than any day.
   if (turn.state.besideHole === true) return walk;
   const silentMs = range === undefined ? 0 : range.toMs - range.fromMs;
-  const widthMs = silenceLimit(progress, walk.claim, { shownMs: context.windows.shownMs }, silentMs);
+  const widthMs = silenceLimit(progress, walk.claim, {}, silentMs);
   return { ...walk, claim: newestPart(walk.claim, widthMs), silenceMs: widthMs };
 };
 

@@ -28,6 +28,8 @@ import { withAnswer } from './walk-answers.ts';
 const PAGES_PER_TURN = 20;
 /** Of a slow API fewer: the live tail of the same source waits as long. */
 const TURN_MS = 2_500;
+/** The second one shows whether the first one had the newest entries of all. */
+const FIRST_LOOK_PAGES = 2;
 /** Twice a full page of ordinary entries. Of larger ones, each worker has one in memory, not two. */
 const LARGE_PAGE_BYTES = 2_500_000;
 
@@ -62,7 +64,9 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
       // The next page is fetched while this one is written. If the write is fenced, it is dropped: nothing is lost.
       const large = page.sizeBytes > LARGE_PAGE_BYTES;
       if (step.kind !== 'next') return await endWalk(turn, walk, page, step, lastIds);
-      if (isFirstLook(turn, walk)) return await finishFirstLook(turn, step.walk, page);
+      if (isFirstLook(turn, walk) && step.walk.pages >= FIRST_LOOK_PAGES) {
+        return await finishFirstLook(turn, step.walk, page);
+      }
       if (!spent && !large) {
         pending = fetch(step.walk);
         pending.catch(() => {});
@@ -123,8 +127,15 @@ const endWalk = async (
   const isNew = turn.job.lane === 'live' && !isFirstLook(turn, step.walk);
   const heldPage = isHeld ? holdPage(turn, page, state, isNew ? 0 : undefined) : undefined;
   const doubts = kind === 'doubtful' ? step.doubts : [];
-  const isCredible = kind !== 'broken' && (await isProven(turn, { walk: step.walk, doubts, lastIds }, heldPage));
-  if (isCredible) await finish(turn, step.walk, heldPage?.isStored === false ? page : emptyPage, 'proven');
+  const { lastPageEntries, pageLimit } = step.walk;
+  const isLook =
+    isFirstLook(turn, step.walk) &&
+    doubts.every((doubt) => doubt === 'size') &&
+    !mayBeCut(lastPageEntries, pageLimit, turn.context.windows.largestPage);
+  const read = isLook ? { ...step.walk, silenceMs: Number.POSITIVE_INFINITY } : step.walk;
+  const isCredible =
+    kind !== 'broken' && (await isProven(turn, { walk: step.walk, doubts, lastIds, isLook }, heldPage));
+  if (isCredible) await finish(turn, read, heldPage?.isStored === false ? page : emptyPage, 'proven');
   heldPage?.page.release?.();
   if (!isCredible) await narrow(turn, step.walk, reasonOf(step));
 };
@@ -132,7 +143,7 @@ const endWalk = async (
 /** A look at all of history. */
 const isFirstLook = ({ state }: Turn, walk: Walk): boolean => isLookBack(walk) && state.lookBack === undefined;
 
-/** It has one page. The rest of history is asked for by itself. */
+/** The rest of history is asked for by itself. */
 const finishFirstLook = async (turn: Turn, walk: Walk, page: Page): Promise<void> => {
   const shown = shownByLook(walk, page.timesMs);
   if (shown !== undefined) await finish(turn, shown, page);
@@ -187,7 +198,11 @@ const dropLookBack = async (turn: Turn, walk: Walk, reason: string): Promise<voi
 const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: PageBefore): Promise<Walk | undefined> => {
   const blame = blameOf(error, walk);
   const begun = walk.pages > 0 ? walk : turn.state.walk;
-  if (blame === 'all') throw new RestError(error, { ...turn.state, walk: begun });
+  if (blame === 'all') {
+    // It may be the width that is refused.
+    const state = isLookBack(walk) ? withoutLookBack(turn.state, turn.nowMs) : { ...turn.state, walk: begun };
+    throw new RestError(error, state);
+  }
   if (blame === 'size') {
     const smaller = withSmallerPages(turn.state);
     if (smaller === undefined) await narrow(turn, walk, error.failure, error);
@@ -195,7 +210,7 @@ const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: Pag
     return undefined;
   }
   if (isFirstLook(turn, walk)) {
-    turn.context.windows.refused(turn.source.id, walk.claim);
+    if (walk.pages === 0) turn.context.windows.refused(turn.source.id, walk.claim);
     throw new RestError(error, withoutLookBack(turn.state, turn.nowMs), SECOND_ATTEMPT_MS);
   }
   if (isLookBack(walk)) return void (await dropLookBack(turn, walk, error.failure));

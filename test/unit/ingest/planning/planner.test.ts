@@ -419,7 +419,11 @@ describe('silence before the first entry of an answer, and behind its last one',
     ],
     ['says nothing if nothing came, which others judge', claimOf(undefined, 0), [365, 0]],
     ['is not counted behind the last one, either', claimOf([YEAR_MS, 300 * DAY_MS], 0), [365, 300]],
-    ['counts there as far from the beginning as has been shown', claimOf([YEAR_MS, YEAR_MS], 30 * DAY_MS), [365, 335]],
+    [
+      'counts there a day from the beginning, whatever has been shown',
+      claimOf([YEAR_MS, YEAR_MS], 30 * DAY_MS),
+      [365, 364],
+    ],
     ['of one entry in the middle counts its newer side', claimOf([90 * DAY_MS, 90 * DAY_MS], 0), [90, 0]],
   ])('%s', (_, days, expected) => {
     expect(days).toEqual(expected);
@@ -434,6 +438,15 @@ describe('silence before the first entry of an answer, and behind its last one',
     expect(withoutSilence({ ...back, ...seen(29 * DAY_MS, 9 * DAY_MS) }, 0, [])).toBeUndefined();
     expect(withoutSilence(back, 31 * DAY_MS, [])).toBe(back);
     expect(withoutSilence({ ...back, ...seen(DAY_MS, SECOND_MS), claimEntries: 1 }, 0, [])?.claim).toEqual(back.claim);
+  });
+
+  it('a look far back counts to its newest entry if that is older than an hour: wide windows may lag', () => {
+    const back = { ...live, claim: { fromMs: END - 9 * DAY_MS, toMs: END }, lookbackMs: 30 * DAY_MS };
+    const untilMs = (newestMs: number) =>
+      withoutSilence({ ...back, ...seen(30 * DAY_MS, newestMs) }, 31 * DAY_MS, [])?.claim.toMs;
+    expect(untilMs(59 * MINUTE_MS)).toBe(END);
+    expect(untilMs(2 * DAY_MS)).toBe(Math.floor((END - 2 * DAY_MS) / SECOND_MS) * SECOND_MS);
+    expect(untilMs(9 * DAY_MS)).toBeUndefined();
   });
 
   const all = { ...live, claim: { fromMs: END - YEAR_MS, toMs: END } };
@@ -465,6 +478,7 @@ describe('silence before the first entry of an answer, and behind its last one',
     // Of ten, the last one is late.
     const timesMs = Array.from({ length: 20 }, (_, n) => END - DAY_MS * (n < 19 ? 1 + n / 10 : 9));
     const shown = shownByLook(walk, timesMs);
+    if (walk.cursor !== undefined) expect(shownByLook(walk, []), 'an empty second page').toBeUndefined();
     const fromMs = sinceMs && Math.ceil((END - sinceMs) / SECOND_MS) * SECOND_MS;
     expect(shown?.claim.fromMs).toBe(sinceMs === YEAR_MS ? END - YEAR_MS : fromMs);
     if (shown !== undefined) expect(requestWindow(shown)).toEqual(requestWindow(walk));
