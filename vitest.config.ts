@@ -11,7 +11,8 @@ export default defineConfig({
   test: {
     teardownTimeout: 120_000,
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...patient } },
+      // Without isolation modules are loaded once a worker, which saves a quarter of the time: no test may rely on fresh ones.
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false, ...patient } },
       // What deploy/ and docs/ say, checked with the tools that read them.
       {
         test: {
@@ -37,6 +38,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
+          isolate: false,
           globalSetup: ['test/support/process/bundle.ts', 'test/support/postgres/postgres-server.ts'],
           ...patient,
           // They wait for PostgreSQL and for receivers.
