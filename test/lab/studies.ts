@@ -70,6 +70,11 @@ export const studies: readonly Study[] = [
     runs: 'test/scripts/measure/upgrade.ts',
     is: 'how long a migration of a million events takes, and makes readers and writers wait',
   },
+  {
+    name: 'mutants',
+    runs: 'test/lab/mutants/mutants.ts',
+    is: 'small faults drawn at random, and which of them no test notices: --count 30 --seed 1 (--help)',
+  },
   { name: 'outage', runs: 'test/lab/outage/outage.ts', is: 'Cloudflare away for an hour (docs/outage.md)' },
   {
     name: 'pgbouncer',

@@ -11,8 +11,11 @@ export interface Import {
   readonly typesOnly: boolean;
 }
 
-interface Node {
+/** Of a syntax tree. */
+export interface Node {
   readonly type: string;
+  readonly start: number;
+  readonly end: number;
   readonly [key: string]: unknown;
 }
 
@@ -29,7 +32,7 @@ export const readImports = (source: string): Import[] =>
 /** The imports of one file. `file` is relative to the folder of sources. */
 export const importsOf = (file: string, text: string): Import[] => {
   const found: Import[] = [];
-  walk(parseAst(text, { lang: 'ts' }) as unknown as Node, (node) => {
+  walk(parse(text), (node) => {
     const specifier = specifierOf(node);
     if (specifier === undefined) return;
     const isPackage = !specifier.startsWith('.');
@@ -39,14 +42,17 @@ export const importsOf = (file: string, text: string): Import[] => {
   return found;
 };
 
+/** Throws for a text that is no TypeScript. */
+export const parse = (text: string): Node => parseAst(text, { lang: 'ts' }) as unknown as Node;
+
 const walk = (node: Node, visit: (node: Node) => void): void => {
   visit(node);
-  for (const value of Object.values(node)) {
-    for (const child of Array.isArray(value) ? value : [value]) if (isNode(child)) walk(child, visit);
-  }
+  for (const child of childrenOf(node)) walk(child, visit);
 };
 
-const isNode = (value: unknown): value is Node =>
+export const childrenOf = (node: Node): Node[] => Object.values(node).flat().filter(isNode);
+
+export const isNode = (value: unknown): value is Node =>
   typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
 
 const sourced = [
