@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /**
@@ -6,10 +7,15 @@ import { defineConfig } from 'vitest/config';
  */
 const patient = { testTimeout: 900_000, hookTimeout: 600_000, expect: { poll: { timeout: 600_000 } } };
 
+// How long each file took, for `npm run lab clock`.
+const clock = process.env['TEST_CLOCK'];
+const outputFile = clock === undefined ? undefined : join(clock, `${process.pid}.json`);
+
 // A project is a folder, never a list of files: a new test file cannot be forgotten.
 export default defineConfig({
   test: {
     teardownTimeout: 120_000,
+    ...(outputFile !== undefined && { reporters: ['default', ['json', { outputFile }]] }),
     projects: [
       // Without isolation modules are loaded once a worker, which saves a quarter of the time: no test may rely on fresh ones.
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false, ...patient } },

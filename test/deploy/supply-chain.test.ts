@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -84,6 +84,21 @@ describe('test/scripts/docker/docker-tests.sh without a Docker engine', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  test('a step of .ci/run ends as its command does, and the clock has its seconds and the slowest files', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'orgtrail-clock-'));
+    const step = (...args: string[]) =>
+      spawnSync('bash', ['test/scripts/step.sh', ...args], { env: { ...process.env, TEST_CLOCK: folder } });
+    expect(step('a good one', 'true').stdout.toString()).toMatch(/^a good one took \d+ s\n$/);
+    expect(step('a bad one', 'bash', '-c', 'exit 3').status).toBe(3);
+    const file = (name: string, endTime: number) => ({ name: join(process.cwd(), name), startTime: 1_000, endTime });
+    const testResults = [file('test/quick.test.ts', 1_100), file('test/slow.test.ts', 3_500)];
+    writeFileSync(join(folder, '1.json'), JSON.stringify({ testResults }));
+    const tables = execFileSync(process.execPath, ['test/scripts/clock.ts', folder], { encoding: 'utf8' });
+    expect(tables).toMatch(/\| a good one \| \d+ \|\n\| a bad one \| \d+ \|\n/);
+    expect(tables).toMatch(/\| test\/slow.test.ts \| 2.5 \|\n\| test\/quick.test.ts \| 0.1 \|/);
+    rmSync(folder, { recursive: true });
   });
 
   test('the last line of .ci/run is about what was skipped', () => {

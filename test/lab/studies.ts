@@ -36,6 +36,11 @@ export const studies: readonly Study[] = [
     runs: 'test/lab/chaos-evidence/chaos-evidence.ts',
     is: 'three builders, the same disruptions, and a failover that loses signed checkpoints (docs/chaos.md)',
   },
+  {
+    name: 'clock',
+    runs: 'test/scripts/clock.ts',
+    is: 'how long the steps and files of tests took that ran with TEST_CLOCK=FOLDER: FOLDER [--write docs/test-times.md]',
+  },
   { name: 'compose', runs: 'test/scripts/docker/compose.sh', is: 'the stack of deploy/compose; needs Docker' },
   {
     name: 'console-beside',

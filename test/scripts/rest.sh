@@ -3,10 +3,11 @@
 # run, more worlds of the simulation, every alert, and what needs Chromium and Docker, if those are available.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-npx vitest run --project long --project e2e --project simulation
-npm run lab simulation -- --seeds 500 --from 5001
-npx vitest run --project trouble
-npx vitest run --project sinks
-bash test/scripts/browser-tests.sh
-npm run lab alerts
-bash test/scripts/docker/docker-tests.sh
+step() { bash test/scripts/step.sh "$@"; }
+step 'long, e2e, simulation' npx vitest run --project long --project e2e --project simulation
+step 'more seeds' npm run lab simulation -- --seeds 500 --from 5001
+step trouble npx vitest run --project trouble
+step sinks npx vitest run --project sinks
+step browser bash test/scripts/browser-tests.sh
+step alerts npm run lab alerts
+step Docker bash test/scripts/docker/docker-tests.sh

@@ -32,8 +32,8 @@ if ! is_ready; then
   is_ready || skip 'docker-lab brought no engine with the images'
 fi
 
-bash test/scripts/docker/container.sh
-bash test/scripts/docker/compose.sh
+bash test/scripts/step.sh 'the image in Docker' bash test/scripts/docker/container.sh
+bash test/scripts/step.sh 'the stack of deploy/compose in Docker' bash test/scripts/docker/compose.sh
 # What has SQL for a subject. The rest has run on the embedded server, and would do nothing else here: receivers, buckets, files of Parquet, keys.
 # Left out is test/long/access: it holds there as well, and takes nine minutes.
 on_server=(
