@@ -50,11 +50,6 @@ export const studies: readonly Study[] = [
   { name: 'container', runs: 'test/scripts/docker/container.sh', is: 'the image, locked down; needs Docker' },
   { name: 'demo', runs: 'test/scripts/docker/hold-demo.ts', is: 'the demo, open for ten minutes on a busy machine' },
   {
-    name: 'engines',
-    runs: 'test/lab/engines/engines.ts',
-    is: 'the documented statements and the objects of the archive in ClickHouse, Arrow and Polars (docs/query.md)',
-  },
-  {
     name: 'evidence-beside',
     runs: 'test/lab/evidence/beside.ts',
     is: 'ingestion with the builder of the evidence beside it and without, in turn (docs/benchmarks.md)',
@@ -80,7 +75,6 @@ export const studies: readonly Study[] = [
     runs: 'test/lab/mutants/mutants.ts',
     is: 'small faults drawn at random, and which of them no test notices: --count 30 --seed 1 (--help)',
   },
-  { name: 'outage', runs: 'test/lab/outage/outage.ts', is: 'Cloudflare away for an hour (docs/outage.md)' },
   {
     name: 'pgbouncer',
     runs: 'test/scripts/integration-behind-pgbouncer.ts',

@@ -8,9 +8,9 @@ import { compareWithTruth, isExact } from '../../src/cli/demo/compare-with-truth
 import { createPool } from '../../src/postgres/pool.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import type { Simulator } from '../../src/simulator/simulator-interface.ts';
-import { type Prometheus, startPrometheus } from '../lab/outage/prometheus.ts';
 import { prepareForDaemon } from '../support/accounts/daemon-account.ts';
 import { documented, documentedSubscription } from '../support/deploy/documented-sql.ts';
+import { type Prometheus, startPrometheus } from '../support/deploy/prometheus.ts';
 import { startTcpProxy } from '../support/network/tcp-proxy.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
 import { runInProcess } from '../support/process/run-in-process.ts';

@@ -7,7 +7,7 @@ import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-// The short form of `npm run lab outage` (docs/outage.md): the daemon ticks every second instead of every 30.
+// As in docs/outage.md, but the daemon ticks every second instead of every 30.
 
 const HOUR_MS = 3_600_000;
 const BLOCK_SECONDS = 10;

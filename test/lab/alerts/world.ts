@@ -10,12 +10,12 @@ import { startSimulator } from '../../../src/simulator/simulator.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
 import { prepareForDaemon } from '../../support/accounts/daemon-account.ts';
+import { type Prometheus, startPrometheus } from '../../support/deploy/prometheus.ts';
 import { rememberForRewind } from '../../support/evidence/rewind.ts';
 import { type ApiGate, startApiGate } from '../../support/network/api-gate.ts';
 import { withDatabase } from '../../support/postgres/postgres-server.ts';
 import { retryDeadlocks } from '../../support/postgres/retry-deadlocks.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
-import { type Prometheus, startPrometheus } from '../outage/prometheus.ts';
 import { shortenedRules } from './shortened-rules.ts';
 
 export interface WorldPlan {

@@ -12,9 +12,8 @@ export const parseMetrics = (text: string): Samples => {
   return samples;
 };
 
-/** The values of all series of a metric, whose labels contain all of `labels` (`status="429"`). */
-export const valuesOf = (samples: Samples, name: string, labels = ''): number[] =>
-  [...samples].filter(([key]) => key.split('{')[0] === name && key.includes(labels)).map(([, value]) => value);
-
+/** Of all series of a metric whose labels contain all of `labels` (`status="429"`). */
 export const sumOf = (samples: Samples, name: string, labels = ''): number =>
-  valuesOf(samples, name, labels).reduce((sum, value) => sum + value, 0);
+  [...samples]
+    .filter(([key]) => key.split('{')[0] === name && key.includes(labels))
+    .reduce((sum, [, value]) => sum + value, 0);
