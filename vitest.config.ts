@@ -18,7 +18,7 @@ export default defineConfig({
     ...(outputFile !== undefined && { reporters: ['default', ['json', { outputFile }]] }),
     projects: [
       // Without isolation modules are loaded once a worker, which saves a quarter of the time: no test may rely on fresh ones.
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false, ...patient } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false, ...patient, maxWorkers: 3 } },
       // What deploy/ and docs/ say, checked with the tools that read them.
       {
         test: {
@@ -26,6 +26,7 @@ export default defineConfig({
           include: ['test/{deploy,documents}/**/*.test.ts'],
           globalSetup: ['test/support/process/bundle.ts'],
           ...patient,
+          maxWorkers: 3,
         },
       },
       {
