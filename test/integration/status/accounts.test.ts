@@ -186,8 +186,9 @@ describe.concurrent('verify and backfill of accounts', () => {
     await runInProcess(['sync'], world.env);
     const account = firstAccount(world);
     const { rows } = await world.database.pool.query<{ id: string }>(
-      `delete from audit_events where position = (select max(position) from audit_events
-         where source_kind = 'account' and source_id = $1) returning id`,
+      `delete from audit_events where position = (select position from audit_events
+         where source_kind = 'account' and source_id = $1 and action_time < now() - interval '1 hour'
+         order by action_time desc limit 1) returning id`,
       [account.id],
     );
     const range = ['--since', '2d', '--before', 'now', '--account', account.id];
