@@ -81,12 +81,12 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
     redactions: 0,
   }),
   (world, dice) => withWidth(world, dice, (widthMs) => ({ kind: 'shows_part', widthMs, side: dice.pick(SIDES) })),
-  // What is no older than an hour is believed of a look far back.
+  // Of a look far back, a silence of two hours is believed.
   (world, dice) =>
     withWidth(world, dice, (widthMs) => ({
       kind: 'wide_lags',
       widthMs,
-      lagMs: dice.between(61 * MINUTE_MS, 0.2 * widthMs),
+      lagMs: dice.between(121 * MINUTE_MS, 0.2 * widthMs),
     })),
   // A page behind which nothing can be had is that of the other side, in the other order.
   (world) =>

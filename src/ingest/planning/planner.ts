@@ -49,7 +49,9 @@ const DAY_MS = 86_400_000;
 const RECOVERY_MS = 7 * DAY_MS;
 /** Of a source whose first look at all of history was refused, or short, the newest hour: it tells how much there is, and hardly ever fills a page. */
 export const FIRST_LOOK_MS = 3_600_000;
-/** The same after an answer without entries: as much of it is believed to be silent as of any. */
+/** Of a look far back, what may lie behind its newest entry without being asked for by itself. */
+const LOOK_SILENCE_MS = 2 * FIRST_LOOK_MS;
+/** The newest part that is asked for first after an answer without entries: as much of it is believed to be silent as of any. */
 export const SILENT_LOOK_MS = DAY_MS;
 /** A window holds so many pages, as far as can be told: little enough to lose, and its last page, which is seldom full, costs little. */
 const PAGES_PER_WINDOW = 20;
@@ -213,7 +215,8 @@ export const withoutSilence = (walk: Walk, shownMs: number, read: Coverage): Wal
   }
   const believed = newestPart({ ...claim, toMs: window.toMs }, believedMs);
   const fromMs = Math.min(nextFullSecond(oldestMs), believed.fromMs, newestPart(claim, NARROWEST_MS).fromMs);
-  const untilMs = Math.max(Math.floor(newestMs / 1_000) * 1_000, window.fromMs + Math.max(silenceMs, besideMs));
+  const silentMs = Math.max(silenceMs, besideMs, Math.min(shownMs, RECOVERY_MS));
+  const untilMs = Math.max(Math.floor(newestMs / 1_000) * 1_000, window.fromMs + silentMs);
   const shortMs = SHORT_REST * (window.toMs - window.fromMs);
   const counted = {
     fromMs: fromMs - claim.fromMs > shortMs ? fromMs : claim.fromMs,
@@ -221,7 +224,9 @@ export const withoutSilence = (walk: Walk, shownMs: number, read: Coverage): Wal
     toMs: untilMs > fromMs && claim.toMs - untilMs > shortMs ? untilMs : claim.toMs,
   };
   // What a look far back shows nothing of at its newer end, a narrow window is asked for: wide ones may be answered from an older copy.
-  if (isLookBack(walk) && window.toMs - newestMs > FIRST_LOOK_MS) counted.toMs = Math.floor(newestMs / 1_000) * 1_000;
+  if (isLookBack(walk) && window.toMs - newestMs > LOOK_SILENCE_MS) {
+    counted.toMs = Math.floor(newestMs / 1_000) * 1_000;
+  }
   return isEmpty(counted) ? undefined : { ...walk, claim: counted };
 };
 

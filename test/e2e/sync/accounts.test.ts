@@ -235,7 +235,7 @@ test('20 organizations and 240 accounts at a budget of 200: the first account lo
   const logs = () => world.simulator.requests().filter(({ path }) => path.includes('/logs/audit'));
   const organizations = () =>
     new Set(logs().flatMap(({ path }) => /\/organizations\/(\w+)\/logs/.exec(path)?.[1] ?? []));
-  // Every other one of the sources that are read first, with two requests or so for each.
-  await until('the organizations are asked', async () => organizations().size === 20 || logs().length > 100);
+  // Every other one of the sources that are read first, with three requests or so for each.
+  await until('the organizations are asked', async () => organizations().size === 20 || logs().length > 150);
   expect(organizations().size).toBe(20);
 });

@@ -420,9 +420,9 @@ describe('silence before the first entry of an answer, and behind its last one',
     ['says nothing if nothing came, which others judge', claimOf(undefined, 0), [365, 0]],
     ['is not counted behind the last one, either', claimOf([YEAR_MS, 300 * DAY_MS], 0), [365, 300]],
     [
-      'counts there a day from the beginning, whatever has been shown',
+      'counts there a week from the beginning, if as much has been shown',
       claimOf([YEAR_MS, YEAR_MS], 30 * DAY_MS),
-      [365, 364],
+      [365, 358],
     ],
     ['of one entry in the middle counts its newer side', claimOf([90 * DAY_MS, 90 * DAY_MS], 0), [90, 0]],
   ])('%s', (_, days, expected) => {
@@ -440,11 +440,11 @@ describe('silence before the first entry of an answer, and behind its last one',
     expect(withoutSilence({ ...back, ...seen(DAY_MS, SECOND_MS), claimEntries: 1 }, 0, [])?.claim).toEqual(back.claim);
   });
 
-  it('a look far back counts to its newest entry if that is older than an hour: wide windows may lag', () => {
+  it('a look far back counts to its newest entry if that is older than two hours: wide windows may lag', () => {
     const back = { ...live, claim: { fromMs: END - 9 * DAY_MS, toMs: END }, lookbackMs: 30 * DAY_MS };
     const untilMs = (newestMs: number) =>
       withoutSilence({ ...back, ...seen(30 * DAY_MS, newestMs) }, 31 * DAY_MS, [])?.claim.toMs;
-    expect(untilMs(59 * MINUTE_MS)).toBe(END);
+    expect(untilMs(119 * MINUTE_MS)).toBe(END);
     expect(untilMs(2 * DAY_MS)).toBe(Math.floor((END - 2 * DAY_MS) / SECOND_MS) * SECOND_MS);
     expect(untilMs(9 * DAY_MS)).toBeUndefined();
   });
