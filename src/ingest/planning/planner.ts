@@ -215,7 +215,7 @@ export const withoutSilence = (walk: Walk, shownMs: number, read: Coverage): Wal
   }
   const believed = newestPart({ ...claim, toMs: window.toMs }, believedMs);
   const fromMs = Math.min(nextFullSecond(oldestMs), believed.fromMs, newestPart(claim, NARROWEST_MS).fromMs);
-  // Behind the newest entry that a look far back has shown, nothing else need have happened for a week.
+  // A week of silence is believed behind the newest entry that a look far back has shown.
   const weekMs = newestMs < claim.fromMs + NARROWEST_MS ? Math.min(shownMs, RECOVERY_MS) : 0;
   const silentMs = Math.max(silenceMs, besideMs, weekMs);
   const untilMs = Math.max(Math.floor(newestMs / 1_000) * 1_000, window.fromMs + silentMs);

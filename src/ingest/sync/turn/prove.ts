@@ -93,7 +93,8 @@ const isGone = async (prover: Prover, walk: Walk): Promise<boolean> => {
 /**
  * Whether a walk whose end is in doubt has been read to its end after all. All of its window is asked for from the other side: all of its entries
  * must come again, those of its last page among them, in the other order, and nothing new. If the order does not turn, or its last page is
- * as large as the largest of all, both halves must have all of it. Throws ApiError if the API refuses to answer at all.
+ * as large as the largest of all, both halves must have all of it. A look at all of history is whole if nothing comes before its first entry.
+ * Throws ApiError if the API refuses to answer at all.
  */
 export const proveWith = async (
   prover: Prover,

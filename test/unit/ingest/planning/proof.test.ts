@@ -313,3 +313,30 @@ describe('what is asked', () => {
     expect(secondsOf(second)).toHaveLength(1);
   });
 });
+
+test.each<[Cut, number, boolean]>([
+  ['direction', 200, true],
+  ['direction', 60, false],
+  ['newest', 60, false],
+  ['storage, by direction', 60, false],
+])(
+  'a look at all of history, %s of %i at most, is whole only if nothing comes before its first entry',
+  async (cut, cap, isWhole) => {
+    const entries = Array.from({ length: 120 }, (_, id) => ({ id, timeMs: FROM_MS + 450 * id + 1_000 }));
+    const api: Api = { entries, cap, cut, tiesTurn: true, precisionMs: 1, inclusive: true, refusesCursors: false };
+    const look = startWalk('live', CLAIM, { readAtMs: CLAIM.toMs + 60_000, direction: 'desc' });
+    const page = pageOf(shown(api, look));
+    const lastIds = idsOf(page);
+    const step = afterPage(look, page, suspectedFrom(0, 1_000));
+    if (step.kind !== 'doubtful') throw new Error(`${step.kind} without a doubt`);
+    expect(step.doubts).toEqual(['size']);
+    const prover = {
+      fetch: async (walk: Walk) => pageOf(shown(api, walk)),
+      take: async (answer: Page) => [...idsOf(answer)].filter((id) => !lastIds.has(id)).length,
+      suspectedFrom: suspectedFrom(lastIds.size, 1_000),
+      largestOfAll: 1_000,
+      hasEndlessTails: false,
+    };
+    expect(await proveWith(prover, { ...step, lastIds, isLook: true })).toBe(isWhole);
+  },
+);
