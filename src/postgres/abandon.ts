@@ -23,7 +23,7 @@ export const acquire = async (pool: Pool, signal: AbortSignal | undefined): Prom
 
 /**
  * What `work` comes to, or AbandonedError as soon as the signal aborts. Who then releases the connection with that error makes the
- * pool close it and cancel on the server what it has under way.
+ * pool close it, and the server end what it has under way.
  */
 export const abandonOnAbort = async <T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
   if (signal === undefined) return await work;

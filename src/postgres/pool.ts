@@ -1,6 +1,14 @@
-import { Client, type ClientBase, type ClientConfig, Connection, Pool, type PoolClient, type QueryConfig } from 'pg';
+import {
+  Client,
+  type ClientBase,
+  type ClientConfig,
+  type Connection,
+  Pool,
+  type PoolClient,
+  type QueryConfig,
+} from 'pg';
 import { OrgtrailError, reasonOf } from '../errors.ts';
-import { AbandonedError, abandonOnAbort, acquire } from './abandon.ts';
+import { abandonOnAbort, acquire } from './abandon.ts';
 import { connectionStringOf, type DatabaseUrl, readDatabaseUrl } from './database-url.ts';
 import { compareTimeline, JUMP_WARNING } from './position-jumps.ts';
 import { sqlState } from './sql-state.ts';
@@ -27,8 +35,6 @@ export const LONG_STATEMENT_TIMEOUT_MS = 1_800_000;
 const IDLE_TIMEOUT_MS = 60_000;
 /** The kernel's own is two hours. */
 const KEEP_ALIVE_AFTER_MS = 10_000;
-/** The words of the driver. */
-const TIMEOUT_MESSAGE = 'Query read timeout';
 const CLEAR_TEXT_REFUSED = 'the server asks for the password in clear text, over a connection without encryption';
 
 /**
@@ -51,11 +57,6 @@ export const createPool = (
     onConnect: prepare(onJump),
   });
   pool.on('error', onIdleError);
-  // A connection with an abandoned statement is closed; the server would go on with it, or wait for
-  // a lock, and each new attempt would add another such backend until no connection is left.
-  pool.on('release', (error: Error | undefined, client) => {
-    if (error?.message === TIMEOUT_MESSAGE || error instanceof AbandonedError) cancelStatement(client);
-  });
   return pool;
 };
 
@@ -71,8 +72,15 @@ const prepare =
     client.on('notice', ({ code, message }) => {
       if (code === JUMP_WARNING) onJump(message ?? '');
     });
-    await client.query(`set jit = off; ${READ_AS_WRITTEN}; ${compareTimeline}`);
+    await client.query(`set jit = off; ${END_WITH_CLIENT}; ${READ_AS_WRITTEN}; ${compareTimeline}`);
   };
+
+/**
+ * The server ends a statement whose connection was closed. Otherwise it would go on with it, or wait for a lock, and each new
+ * attempt would add another such backend until no connection is left. A server on Windows cannot look, and refuses the setting.
+ */
+const END_WITH_CLIENT = `select set_config('client_connection_check_interval', '1s', false)
+  where version() !~* 'windows|visual c|mingw|msvc'`;
 
 /** Whatever a role or a database sets: numbers keep all their digits, and the tables, which are in `public`, are found. */
 const READ_AS_WRITTEN = `set extra_float_digits = 1;
@@ -126,46 +134,6 @@ const clientConfig = (databaseUrl: DatabaseUrl) => {
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
   };
-};
-
-/** What the driver's classes have beside what is declared of them. */
-interface SessionOfClient {
-  readonly host: unknown;
-  readonly port: unknown;
-  readonly processID: unknown;
-  readonly secretKey: unknown;
-  readonly ssl: ClientConfig['ssl'];
-  readonly sslNegotiation: 'postgres' | 'direct';
-}
-interface BareConnection {
-  connect(port: number | string, host?: string): void;
-  requestSsl(): void;
-  cancel(processId: number, secretKey: number): void;
-}
-
-/**
- * Asks the server to end what this client has under way, by a connection of its own, encrypted if that of the client was: who
- * reads the key of a session can end its statements. The client itself is closed by now.
- */
-const cancelStatement = (client: PoolClient): void => {
-  const { host, port, processID, secretKey, ssl, sslNegotiation } = client as unknown as SessionOfClient;
-  if (typeof host !== 'string' || typeof port !== 'number') return;
-  if (typeof processID !== 'number' || typeof secretKey !== 'number') return;
-  const request = new Connection({ ssl, sslNegotiation } as ClientConfig) as Connection & BareConnection;
-  const send = () => {
-    request.cancel(processID, secretKey);
-    request.stream.end();
-  };
-  const giveUp = setTimeout(() => request.stream.destroy(), CONNECT_TIMEOUT_MS).unref();
-  request.on('end', () => clearTimeout(giveUp));
-  // A server that cannot be reached has nothing to cancel, or ends it when it notices.
-  request.on('error', () => request.stream.destroy());
-  if (!ssl) request.on('connect', send);
-  else if (sslNegotiation !== 'direct') request.on('connect', () => request.requestSsl());
-  // Not before the certificate has been checked.
-  request.on('sslconnect', () => request.stream.once('secureConnect', send));
-  if (host.startsWith('/')) request.connect(`${host}/.s.PGSQL.${port}`);
-  else request.connect(port, host);
 };
 
 /** A statement that may take much longer than others. */

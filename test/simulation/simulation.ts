@@ -217,11 +217,11 @@ export class Simulation {
     const ofLongAgo = world.organizations.flatMap(({ id, entries }) =>
       entries
         .filter(({ timeMs }) => timeMs >= world.horizonMs && timeMs < scheduler.nowMs - 2 * HOUR_MS)
-        .map((entry) => ({ sourceId: id, id: entry.id })),
+        .map((entry) => ({ sourceId: id, entry })),
     );
     const chosen = scheduler.dice.shuffled(ofLongAgo).slice(0, world.scrub?.removed ?? 0);
-    for (const { sourceId, id } of chosen) {
-      if (database.remove(sourceId, id)) checker.removed(database, sourceId, id);
+    for (const { sourceId, entry } of chosen) {
+      if (database.remove(sourceId, entry.id)) checker.removed(database, sourceId, entry);
     }
     return chosen.length;
   }
