@@ -8,12 +8,11 @@ import { startCluster } from '../support/postgres/postgres-cluster.ts';
  * Left out is what tests the server itself in ways that no pooler lets through.
  */
 const leftOut = [
-  // Gives its database settings, which reach no connection that pgbouncer has open already.
+  // Give their databases settings, which reach no connection that pgbouncer has open already.
+  'test/integration/postgres/open-pool.test.ts',
   'test/integration/postgres/refused-by-database.test.ts',
   // Cancels backends by their process id, which by then serve another client.
   'test/integration/feed/feed-position.test.ts',
-  // Cancels what has been given up, which pgbouncer does not pass on once the connection is gone (decision 11).
-  'test/long/postgres/pool.test.ts',
   // Waits until notifications arrive, which pgbouncer does not hand on; that the daemon notices is tested there, too.
   'test/integration/feed/signal.test.ts',
 ];
@@ -22,7 +21,7 @@ const missing = await installPgbouncer();
 if (missing !== undefined) {
   console.log(`skipped: ${missing}`);
 } else {
-  await using cluster = await startCluster({ settings: { max_connections: 300 } });
+  await using cluster = await startCluster({ settings: { max_connections: 300, client_connection_check_interval: '1s' } });
   await using pgbouncer = await startPgbouncer({
     server: cluster,
     users: ['admin'],
