@@ -34,13 +34,16 @@ fi
 
 bash test/scripts/step.sh 'the image in Docker' bash test/scripts/docker/container.sh
 bash test/scripts/step.sh 'the stack of deploy/compose in Docker' bash test/scripts/docker/compose.sh
-# What has SQL for a subject. The rest has run on the embedded server, and would do nothing else here: receivers, buckets, files of Parquet, keys.
-# Left out is test/long/access: it holds there as well, and takes nine minutes.
+# What speaks to the catalogue, the planner or the locks of the server, which differ between versions. All else has run on the embedded server.
 on_server=(
-  test/integration/{accounts,commit,credentials,detections,discovery,feed,findings,history,hostile,postgres,retention,search,status,sync}/
-  test/integration/archive/{archive,archive-overview,overlap,history,query-statements}.test.ts
-  test/integration/evidence/{archived,builder,clock,columns,coverage-statements,dropped-bytes,fork,prove,reads,rotated}.test.ts
-  test/long/{commit,feed,history,postgres,retention,search}/
+  test/integration/{commit,postgres}/
+  test/integration/{accounts,detections}/copies.test.ts
+  test/integration/archive/query-statements.test.ts
+  test/integration/evidence/{builder,columns,coverage-statements,dropped-bytes}.test.ts
+  test/integration/feed/lost-commits.test.ts
+  test/long/{commit,history,postgres,retention}/
+  test/long/feed/position-jumps.test.ts
+  test/long/search/{busy,search-plan}.test.ts
 )
 # Ryuk, which removes what a killed run leaves behind, is an image of its own that need not be here.
 TESTCONTAINERS_RYUK_DISABLED="${TESTCONTAINERS_RYUK_DISABLED:-true}" TEST_POSTGRES=container npx vitest run "${on_server[@]}"
