@@ -80,7 +80,7 @@ const openDatabase = async (url: string, drop: () => Promise<unknown>): Promise<
       await admin.query('checkpoint');
     },
     forget: async () => {
-      await admin.query('truncate coverage, walks');
+      await admin.query('truncate coverage, coverage_readings, lanes, walks');
       await admin.query('checkpoint');
     },
     forgetOrganizations: async () => {
