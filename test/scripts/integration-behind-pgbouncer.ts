@@ -21,7 +21,9 @@ const missing = await installPgbouncer();
 if (missing !== undefined) {
   console.log(`skipped: ${missing}`);
 } else {
-  await using cluster = await startCluster({ settings: { max_connections: 300, client_connection_check_interval: '1s' } });
+  await using cluster = await startCluster({
+    settings: { max_connections: 300, client_connection_check_interval: '1s' },
+  });
   await using pgbouncer = await startPgbouncer({
     server: cluster,
     users: ['admin'],
