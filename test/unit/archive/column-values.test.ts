@@ -1,14 +1,14 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ColumnMetaData, FileMetaData } from 'hyparquet';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { columnsOf } from '../../../src/archive/columns.ts';
 import { readValues } from '../../../src/archive/parquet/column-values.ts';
 import { quoted, withDuck } from '../../../src/archive/parquet/duckdb.ts';
 import { readColumns, readFooter } from '../../../src/archive/parquet/row-groups.ts';
 import { ROWS_OF_GROUP, writeParquet } from '../../../src/archive/parquet/write-parquet.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 type Value = string | number | null;
 type Row = Readonly<Record<string, Value>>;
@@ -68,7 +68,7 @@ const encodingsOf: Readonly<Record<Version, readonly string[]>> = {
   v1: ['PLAIN', 'PLAIN_DICTIONARY'],
 };
 
-let directory: string;
+const { folder: directory, file: writeFile } = temporaryFolder();
 const objects = new Map<Version, ParquetObject>();
 const rows = Array.from({ length: EVENTS }, (_, row) => rowOf(row));
 
@@ -85,10 +85,8 @@ const objectOf = (version: Version): ParquetObject => {
 
 /** As it is written, and as it was written before decision 84. */
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-columns-'));
   const lines = rows.map((row) => JSON.stringify(row));
-  const file = join(directory, 'rows.ndjson');
-  await writeFile(file, lines.map((line) => `${line}\n`).join(''));
+  const file = writeFile('rows.ndjson', lines.map((line) => `${line}\n`).join(''));
   const longestLineBytes = Math.max(...lines.map((line) => Buffer.byteLength(line)));
   const written = { file, longestLineBytes, largestGroupBytes: 20_000_000 };
   const [v2, v1] = versions.map((version) => join(directory, `${version}.parquet`)) as [string, string];
@@ -101,7 +99,6 @@ beforeAll(async () => {
   );
   objects.set('v2', await openObject(v2)).set('v1', await openObject(v1));
 });
-afterAll(() => rm(directory, { recursive: true, force: true }));
 
 const plain = (value: unknown): Value => {
   if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');

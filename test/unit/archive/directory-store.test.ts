@@ -1,15 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { objectsInDirectory } from '../../../src/archive/store/directory-store.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-let root: string;
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'orgtrail-directory-store-'));
-});
-afterAll(() => rm(root, { recursive: true }));
+const root = temporaryFolder().folder;
 
 const storeIn = (directory: string) => objectsInDirectory({ kind: 'file', name: `file://${directory}`, directory });
 

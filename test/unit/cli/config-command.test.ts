@@ -1,21 +1,14 @@
-import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { loadConfig } from '../../../src/config/config.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-const folder = realpathSync(mkdtempSync(join(tmpdir(), 'orgtrail-config-')));
-afterAll(() => rmSync(folder, { recursive: true }));
+const { folder, file } = temporaryFolder();
 const path = join(folder, 'orgtrail.yaml');
-
-const write = (text: string): string => {
-  writeFileSync(path, text);
-  chmodSync(path, 0o600);
-  return path;
-};
+const write = (text: string): string => file('orgtrail.yaml', text);
 
 const good = `cloudflare: {api_token: the-token-of-the-file}
 database: {url: "postgres://orgtrail:pw12@db.example.com/orgtrail?sslmode=verify-full"}
@@ -50,15 +43,12 @@ describe('config check', () => {
   test('a good file: exit 0, with what the environment overrides', async () => {
     const env = { ORGTRAIL_CONFIG: write(good), ORGTRAIL_SETTLE: 'none' };
     const { code, stdout } = await runInProcess(['config', 'check'], env);
+    // biome-ignore format: a table
     expect(stdout.replaceAll(path, 'F').split('\n')).toEqual([
-      'ok    the settings are valid',
-      'note  ORGTRAIL_SETTLE is none: entries that arrive late will be missed',
-      '      cloudflare.api_token  from F:1:25',
-      '      database.url          from F:2:17',
-      '      ORGTRAIL_SETTLE       from environment, which overrides F:3:1',
-      '      filters               from F:4:1',
-      '      sinks                 from F:5:1',
-      '',
+      'ok    the settings are valid', 'note  ORGTRAIL_SETTLE is none: entries that arrive late will be missed',
+      '      cloudflare.api_token  from F:1:25', '      database.url          from F:2:17',
+      '      ORGTRAIL_SETTLE       from environment, which overrides F:3:1', '      filters               from F:4:1',
+      '      sinks                 from F:5:1', '',
     ]);
     expect(code).toBe(0);
   });
@@ -90,17 +80,12 @@ describe('config print', () => {
     });
     expect(code).toBe(0);
     const lines = stdout.replaceAll(path, 'F').split('\n');
+    // biome-ignore format: a table
     for (const line of [
-      '  api_token: (hidden) # F:1:25',
-      '  url: postgres://orgtrail:(hidden)@db.example.com/orgtrail?sslmode=verify-full # F:2:17',
-      'settle: [10m, 24h] # F:3:1',
-      'filters: [actor_email.not=a+b@example.com] # F:4:1',
-      'api_budget: 1000 # environment',
-      'feed_token: (hidden) # environment',
-      'history: 548d # default',
-      'organizations: null # default',
-      '    url: https://hooks.example.com/(hidden)',
-      '    secret: (hidden)',
+      '  api_token: (hidden) # F:1:25', '  url: postgres://orgtrail:(hidden)@db.example.com/orgtrail?sslmode=verify-full # F:2:17',
+      'settle: [10m, 24h] # F:3:1', 'filters: [actor_email.not=a+b@example.com] # F:4:1', 'api_budget: 1000 # environment',
+      'feed_token: (hidden) # environment', 'history: 548d # default', 'organizations: null # default',
+      '    url: https://hooks.example.com/(hidden)', '    secret: (hidden)',
     ]) {
       expect(lines).toContain(line);
     }
@@ -195,13 +180,13 @@ describe('no secret, wherever it is given, is in what check and print say', () =
     await fc.assert(
       fc.asyncProperty(marks, fc.subarray(Object.keys(settingsWith('')) as (keyof Secrets)[]), async (mark, names) => {
         const all = without(settingsWith(mark), left);
-        const file = without(all, names);
-        const environment = inEnvironment(without(all, Object.keys(file) as (keyof Secrets)[]));
-        expect(await expectHidden(mark, { ORGTRAIL_CONFIG: write(inYaml(file)), ...environment })).toEqual([
+        const ofFile = without(all, names);
+        const environment = inEnvironment(without(all, Object.keys(ofFile) as (keyof Secrets)[]));
+        expect(await expectHidden(mark, { ORGTRAIL_CONFIG: write(inYaml(ofFile)), ...environment })).toEqual([
           0, 0, 0, 0,
         ]);
       }),
-      { numRuns: 25 },
+      { numRuns: 10 },
     );
   });
 
@@ -234,7 +219,7 @@ describe('no secret, wherever it is given, is in what check and print say', () =
         const broken = text.slice(0, index) + put + text.slice(index + taken);
         await expectHidden(mark, { ORGTRAIL_CONFIG: write(put === '' ? text.slice(0, index) : broken) });
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 

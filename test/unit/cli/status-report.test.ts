@@ -3,6 +3,7 @@ import { fails, type Report, type SourceRow, statusText } from '../../../src/cli
 import type { SinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import type { SourceHealth } from '../../../src/status/health.ts';
 import { groupsOf } from '../../../src/status/sources/source-groups.ts';
+import { sourceFacts } from '../status/source-facts.ts';
 
 const source = (name: string, state: SourceHealth, more: Partial<SourceRow> = {}): SourceRow => ({
   kind: 'organization',
@@ -10,27 +11,8 @@ const source = (name: string, state: SourceHealth, more: Partial<SourceRow> = {}
   organizationId: `id-${name}`,
   organizationName: name,
   organizationState: 'active',
+  ...sourceFacts,
   refused: state === 'refused',
-  failures: 0,
-  holes: 0,
-  lagSeconds: 5,
-  gapSeconds: 5,
-  sinceLastEventSeconds: 60,
-  leaseOwner: null,
-  leaseEpoch: 1,
-  lastSuccessAt: null,
-  nextAttemptAt: null,
-  lastFailure: null,
-  lastError: null,
-  retentionSlackSeconds: 9e9,
-  openWalks: 0,
-  failingLanes: [],
-  firstHoles: [],
-  unprovenSeconds: 0,
-  readOnceSeconds: 0,
-  futureSeconds: null,
-  wantedSeconds: 47_000_000,
-  unreadHistorySeconds: 0,
   firstReading: false,
   state,
   ...more,

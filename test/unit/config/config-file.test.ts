@@ -1,20 +1,14 @@
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { loadConfig, readConfig } from '../../../src/config/config.ts';
 import { describeFault } from '../../../src/config/faults.ts';
 import { createLiveSecrets } from '../../../src/config/live-secrets.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-const folder = realpathSync(mkdtempSync(join(tmpdir(), 'orgtrail-yaml-')));
-afterAll(() => rmSync(folder, { recursive: true }));
+const { folder, file } = temporaryFolder();
 const path = join(folder, 'orgtrail.yaml');
-
-const write = (text: string, { mode = 0o600, name = path } = {}): string => {
-  writeFileSync(name, text);
-  chmodSync(name, mode);
-  return name;
-};
+const write = (text: string, mode?: number): string => file('orgtrail.yaml', text, mode);
 
 const options = { needsCredential: true, interactive: false };
 /** With these variables beside the file. */
@@ -53,9 +47,9 @@ describe('precedence', () => {
   });
 
   test('a secret and its NAME_FILE are one setting', () => {
-    const file = write('feed-token-of-another-file', { name: join(folder, 'feed') });
-    expect(load(whole, { ORGTRAIL_FEED_TOKEN_FILE: file }).http.feedToken).toBe('feed-token-of-another-file');
-    const text = whole.replace('feed_token: feed-token-of-the-file', `feed_token_file: ${file}`);
+    const feed = file('feed', 'feed-token-of-another-file');
+    expect(load(whole, { ORGTRAIL_FEED_TOKEN_FILE: feed }).http.feedToken).toBe('feed-token-of-another-file');
+    const text = whole.replace('feed_token: feed-token-of-the-file', `feed_token_file: ${feed}`);
     expect(load(text).http.feedToken).toBe('feed-token-of-another-file');
     expect(load(text, { ORGTRAIL_FEED_TOKEN: 'feed-token-of-the-environment' }).http.feedToken).toBe(
       'feed-token-of-the-environment',
@@ -150,7 +144,7 @@ describe('the file itself', () => {
   });
 
   test.each([0o620, 0o602, 0o666])('mode %o, which others may write, is refused', (mode) => {
-    expect(refused(write(whole, { mode }))).toEqual([
+    expect(refused(write(whole, mode))).toEqual([
       'ORGTRAIL_CONFIG: D/orgtrail.yaml can be written by other accounts: it is not read (chmod go-w D/orgtrail.yaml)',
     ]);
   });
@@ -163,7 +157,7 @@ describe('the file itself', () => {
 
   test('with a secret that every account can read is warned of, by key', () => {
     const warningsOf = (text: string, mode: number) =>
-      loadConfig({ ORGTRAIL_CONFIG: write(text, { mode }), CLOUDFLARE_API_TOKEN: 't' }, options).warnings;
+      loadConfig({ ORGTRAIL_CONFIG: write(text, mode), CLOUDFLARE_API_TOKEN: 't' }, options).warnings;
     const warning = (keys: string) => [
       `${path} can be read by every account, and has a secret in ${keys}: chmod o-r ${path}`,
     ];

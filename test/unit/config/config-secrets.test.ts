@@ -1,9 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
 import { OrgtrailError } from '../../../src/errors.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const load = (environment: Record<string, string>, needsCredential = true) =>
   loadConfig(environment, { needsCredential, interactive: false });
@@ -18,20 +17,7 @@ const messageOf = (environment: Record<string, string>): string => {
   throw new Error('the configuration was accepted');
 };
 
-let folder: string;
-const file = (name: string, content: string): string => {
-  const path = join(folder, name);
-  writeFileSync(path, content);
-  return path;
-};
-
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'orgtrail-config-'));
-});
-
-afterAll(() => {
-  rmSync(folder, { recursive: true });
-});
+const { folder, file } = temporaryFolder();
 
 describe('the credential', () => {
   it.each<[string, Record<string, string>, unknown]>([

@@ -1,19 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadConfig, readConfig } from '../../../src/config/config.ts';
 import { shownSettings } from '../../../src/config/effective-settings.ts';
 import { createLiveSecrets } from '../../../src/config/live-secrets.ts';
 import { secretsOf } from '../../../src/config/redaction.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'orgtrail-credentials-'));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-const file = (name: string, content: string): string => {
-  const path = join(directory, name);
-  writeFileSync(path, content, { mode: 0o600 });
-  return path;
-};
+const { file } = temporaryFolder();
 const options = { needsCredential: true, interactive: false };
 const SECRET = 'the-secret-of-the-test';
 

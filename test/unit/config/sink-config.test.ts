@@ -1,10 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
 import { secretsOf } from '../../../src/config/redaction.ts';
 import { redactorOf } from '../../../src/sinks/redaction.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const load = (sinks: unknown, more: Record<string, string> = {}) =>
   loadConfig(
@@ -27,18 +26,7 @@ const faultsOf = (sinks: unknown): string[] => {
 const SECRET = 'Secr3t-Value-0123456789';
 const WHSEC = `whsec_${Buffer.from('0123456789abcdef0123456789abcdef').toString('base64')}`;
 
-let folder: string;
-const file = (name: string, content: string): string => {
-  const path = join(folder, name);
-  writeFileSync(path, content);
-  return path;
-};
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'orgtrail-sinks-'));
-});
-afterAll(() => {
-  rmSync(folder, { recursive: true });
-});
+const { folder, file } = temporaryFolder();
 
 describe('ORGTRAIL_SINKS', () => {
   it('is no sinks where it is not set', () => {

@@ -55,25 +55,15 @@ describe('a YAML file says what the environment would say:', () => {
 });
 
 describe('what is wrong with it has its line and column:', () => {
+  // biome-ignore format: a table
   test.each([
     ['zzzqqq: 1', ['o.yaml:1:1: "zzzqqq" is not a setting of this version']],
     ['# x\napi_budgett: 900', ['o.yaml:2:1: "api_budgett" is not a setting; did you mean api_budget?']],
     ['ORGTRAIL_LEASE: 3s', ['o.yaml:1:1: "ORGTRAIL_LEASE" is not a setting; did you mean lease?']],
-    [
-      'CLOUDFLARE_API_TOKEN: x',
-      ['o.yaml:1:1: "CLOUDFLARE_API_TOKEN" is not a setting; did you mean cloudflare: api_token?'],
-    ],
-    [
-      'cloudflare:\n  api_tokn: x',
-      ['o.yaml:2:3: "cloudflare.api_tokn" is not a setting; did you mean cloudflare: api_token?'],
-    ],
+    ['CLOUDFLARE_API_TOKEN: x', ['o.yaml:1:1: "CLOUDFLARE_API_TOKEN" is not a setting; did you mean cloudflare: api_token?']],
+    ['cloudflare:\n  api_tokn: x', ['o.yaml:2:3: "cloudflare.api_tokn" is not a setting; did you mean cloudflare: api_token?']],
     ['cloudfare: {}', ['o.yaml:1:1: "cloudfare" is not a setting; did you mean cloudflare?']],
-    [
-      'cloudflare: SECRET',
-      [
-        'o.yaml:1:13: cloudflare must be a map, with keys such as api_token, email, api_key, credentials, base_url below it',
-      ],
-    ],
+    ['cloudflare: SECRET', ['o.yaml:1:13: cloudflare must be a map, with keys such as api_token, email, api_key, credentials, base_url below it']],
     ['concurrency: [1]', ['o.yaml:1:14: concurrency must be a number']],
     ['feed_token: {a: SECRET}', ['o.yaml:1:13: feed_token must be text']],
     ['organizations: {a: b}', ['o.yaml:1:16: organizations must be a list, or text as in the environment']],
@@ -82,22 +72,13 @@ describe('what is wrong with it has its line and column:', () => {
     ['settle: []', ['o.yaml:1:9: settle is an empty list: write none, or leave it out for the default']],
     ['sinks: SECRET', ['o.yaml:1:8: sinks must be a map of sinks by name']],
     ['SECRET', ['o.yaml:1:1: the file must be a map of settings, such as "api_budget: 900"']],
-    [
-      'lease: 1s\nlease: 2s\nleese: 1s',
-      ['o.yaml:2:1: this key is a duplicate', 'o.yaml:3:1: "leese" is not a setting; did you mean lease?'],
-    ],
+    ['lease: 1s\nlease: 2s\nleese: 1s', ['o.yaml:2:1: this key is a duplicate', 'o.yaml:3:1: "leese" is not a setting; did you mean lease?']],
     ['sinks:\n  f: {type: file, type: SECRET}', ['o.yaml:2:19: this key is a duplicate']],
     ['lease: !!str 30s', ['o.yaml:1:14: tags (such as !!str) are refused: write the value alone']],
     ['sinks: !x\n  a: {}', ['o.yaml:2:3: tags (such as !!str) are refused: write the value alone']],
     ['lease: *gone', ['o.yaml:1:8: this alias has no anchor before it: text that begins with * belongs in quotes']],
-    [
-      'lease: "SECRET',
-      ['o.yaml:1:15: a quote, a bracket, a comma or the colon after a key is missing before this place'],
-    ],
-    [
-      'lease: SECRET\nSECRET',
-      ['o.yaml:2:1: a quote, a bracket, a comma or the colon after a key is missing before this place'],
-    ],
+    ['lease: "SECRET', ['o.yaml:1:15: a quote, a bracket, a comma or the colon after a key is missing before this place']],
+    ['lease: SECRET\nSECRET', ['o.yaml:2:1: a quote, a bracket, a comma or the colon after a key is missing before this place']],
     ['cloudflare:\n\tapi_token: SECRET', ['o.yaml:2:1: a tab cannot indent: use spaces']],
     ['lease: 1s\n---\nlease: 1s', ['o.yaml:2:1: a second document begins here: the file must have one']],
     ['schedule: */30 * * * * *', [expect.stringMatching(/^o\.yaml:1:16: text that begins with \* .* quoted$/)]],

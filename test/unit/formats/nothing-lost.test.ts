@@ -6,7 +6,7 @@ import { formatOcsf } from '../../../src/formats/ocsf/ocsf.ts';
 import { sampleEvents } from './sample-events.ts';
 import { seed, simulatedEvents } from './simulated-events.ts';
 
-const events = [...sampleEvents, ...simulatedEvents(1_000)];
+const events = [...sampleEvents, ...simulatedEvents(500)];
 
 /** The scalars inside a value, each as `type:text`, with where it stands. */
 const scalars = (value: unknown, path: string): [string, string][] =>

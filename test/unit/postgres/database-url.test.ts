@@ -1,15 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
 import { databasePasswords, databaseUrlFault, readDatabaseUrl } from '../../../src/postgres/database-url.ts';
 import { describeUrl } from '../../../src/postgres/pool.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'orgtrail-url-'));
-const file = join(folder, 'ca.pem');
-writeFileSync(file, 'the CA');
-afterAll(() => rmSync(folder, { recursive: true }));
+const file = temporaryFolder().file('ca.pem', 'the CA');
 
 const SECRET = 'Secr3t';
 

@@ -1,12 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { linesOf } from '../../../src/evidence/files/file-lines.ts';
 import { MemoryFiles } from '../../../src/search/bundle/bundle-files.ts';
 import { writeZip, type ZipFile } from '../../../src/search/bundle/zip.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
+
+const { folder } = temporaryFolder();
 
 const zipped = async (files: readonly ZipFile[], atMs: number): Promise<Buffer> => {
   const pieces: Buffer[] = [];
@@ -16,7 +18,6 @@ const zipped = async (files: readonly ZipFile[], atMs: number): Promise<Buffer> 
 
 describe('an archive', () => {
   test('is what another program unpacks: names, bytes, times, whatever the length', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'orgtrail-zip-'));
     const contents = new Map([0, 1, 511, 512, 513, 70_000].map((length) => [`x/${length}`, Buffer.alloc(length, 'ä')]));
     const files = [...contents].map(([name, bytes]) => ({ name, pieces: [bytes.subarray(0, 3), bytes.subarray(3)] }));
     writeFileSync(join(folder, 'a.zip'), await zipped(files, Date.UTC(2026, 0, 31, 13, 5, 58, 500)));
@@ -31,7 +32,6 @@ for i in z.infolist(): print(i.filename, *i.date_time, oct(i.external_attr >> 16
     for (const [name, bytes] of contents) {
       expect(readFileSync(join(folder, name)).equals(bytes)).toBe(true);
     }
-    rmSync(folder, { recursive: true });
   });
 
   test('has no end if a file breaks off', async () => {

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
-import { auditFilterNames } from '../../../src/simulator/audit/audit-filters.ts';
+import { accountFilterNames, auditFilterNames } from '../../../src/simulator/audit/audit-filters.ts';
 import { parseTime } from '../../../src/simulator/audit/audit-query.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import { accountAt, accountPath, simulateAccounts } from './accounts/simulated-accounts.ts';
 import {
   type AuditPage,
   auditPage,
@@ -144,37 +145,47 @@ test('an entry appended at the end of an open walk is in it; one appended behind
 
 // biome-ignore format: a table
 const places: Record<string, string> = {
-  action_result: 'action.result', action_type: 'action.type', actor_context: 'actor.context', actor_email: 'actor.email',
-  actor_id: 'actor.id', actor_ip_address: 'actor.ip_address', actor_token_id: 'actor.token_id', actor_token_name: 'actor.token_name',
-  actor_type: 'actor.type', id: 'id', raw_cf_ray_id: 'raw.cf_ray_id', raw_method: 'raw.method', raw_status_code: 'raw.status_code',
-  raw_uri: 'raw.uri', resource_id: 'resource.id', resource_product: 'resource.product', resource_scope: 'resource.scope',
-  resource_type: 'resource.type',
+  account_name: 'account.name', action_result: 'action.result', action_type: 'action.type', actor_context: 'actor.context',
+  actor_email: 'actor.email', actor_id: 'actor.id', actor_ip_address: 'actor.ip_address', actor_token_id: 'actor.token_id',
+  actor_token_name: 'actor.token_name', actor_type: 'actor.type', audit_log_id: 'id', id: 'id', raw_cf_ray_id: 'raw.cf_ray_id',
+  raw_method: 'raw.method', raw_status_code: 'raw.status_code', raw_uri: 'raw.uri', resource_id: 'resource.id',
+  resource_product: 'resource.product', resource_scope: 'resource.scope', resource_type: 'resource.type', zone_id: 'zone.id',
+  zone_name: 'zone.name',
 };
 
-test.each(auditFilterNames)('the filter %s and its .not split the log in two', async (name) => {
-  const simulator = await simulate({ entries: 400, faults: { unknown_enums: 0.1, cf_rayid: 0.1 } });
-  // biome-ignore lint/suspicious/noExplicitAny: a place in anything
-  const placeOf = (one: any): unknown => (places[name] ?? '').split('.').reduce((at, key) => at?.[key], one);
-  const all = (await auditPage(simulator, { limit: 1000 })).result;
-  const values = [...new Set(all.map(placeOf))].filter(
-    (one) => ['string', 'number'].includes(typeof one) && one !== '',
-  );
-  const [first, second = first] = values;
-  const query = `&${name}=${encodeURIComponent(String(first))}&${name}=${encodeURIComponent(String(second))}`;
-  const path = auditPath(organizationAt(simulator), { limit: 1000 });
-  const read = async (more: string): Promise<unknown[]> => JSON.parse((await get(simulator, path + more)).text).result;
-  const isWanted = (one: unknown): boolean => [first, second].includes(placeOf(one) as string);
-  expect(await read(query)).toEqual(all.filter(isWanted));
-  expect((await read(query)).length).toBeGreaterThan(0);
-  expect(await read(query.replaceAll(`${name}=`, `${name}.not=`))).toEqual(all.filter((one) => !isWanted(one)));
-  const single = `&${name}=${encodeURIComponent(String(first))}`;
-  expect(await read(single)).toEqual(all.filter((one) => placeOf(one) === first));
-  expect(await read(single.replace('=', '.not='))).toEqual(all.filter((one) => placeOf(one) !== first));
-  const descending =
-    auditPath(organizationAt(simulator), { limit: 1000, direction: 'desc' }) + single.replace('=', '.not=');
-  expect(JSON.parse((await get(simulator, descending)).text).result).toEqual(
-    all.filter((one) => placeOf(one) !== first).toReversed(),
-  );
+test('every filter of either log, with one value or two, and its .not split the log in two', async () => {
+  const faults = { unknown_enums: 0.1, cf_rayid: 0.1 };
+  const world = { organizations: 1, accounts: 1, standaloneAccounts: 0, entries: 400, accountEntries: 400, faults };
+  const simulator = await simulateAccounts(world);
+  expect([...accountFilterNames].sort()).toEqual(Object.keys(places).sort());
+  for (const [path, names] of [
+    [auditPath(organizationAt(simulator), { limit: 1000 }), auditFilterNames],
+    [accountPath(accountAt(simulator).id), accountFilterNames],
+  ] as const) {
+    // biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
+    const read = async (more: string, from: string = path): Promise<any[]> =>
+      JSON.parse((await get(simulator, from + more)).text).result;
+    const all = await read('');
+    for (const name of names) {
+      const placeOf = (one: object): unknown =>
+        // biome-ignore lint/suspicious/noExplicitAny: a place in anything
+        (places[name] ?? '').split('.').reduce((at: any, key) => at?.[key], one);
+      const values = [...new Set(all.map(placeOf))].filter((one) => /^(string|number)$/.test(typeof one) && one !== '');
+      const [first, second = first] = values;
+      const query = `&${name}=${encodeURIComponent(String(first))}`;
+      const both = `${query}&${name}=${encodeURIComponent(String(second))}`;
+      const negated = (text: string): string => text.replaceAll(`${name}=`, `${name}.not=`);
+      const isFirst = (one: object): boolean => placeOf(one) === first;
+      const isEither = (one: object): boolean => [first, second].includes(placeOf(one));
+      expect(all.some(isFirst), name).toBe(true);
+      expect(await read(query), name).toEqual(all.filter(isFirst));
+      expect(await read(both), name).toEqual(all.filter(isEither));
+      expect(await read(negated(both)), name).toEqual(all.filter((one) => !isEither(one)));
+      const rest = all.filter((one) => !isFirst(one));
+      expect(await read(negated(query)), name).toEqual(rest);
+      expect(await read(negated(query), path.replace('=asc', '=desc')), name).toEqual(rest.toReversed());
+    }
+  }
 });
 
 test('filters, direction and limit together: walks that share nothing find the same entries', async () => {

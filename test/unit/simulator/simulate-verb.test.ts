@@ -107,11 +107,3 @@ test('an unknown fault is answered with all names', async () => {
   const error: unknown = await command('--faults', 'all,sever_error').done.catch((reason: unknown) => reason);
   for (const name of ['sever_error', ...faultNames, 'long_id']) expect((error as Error).message).toContain(name);
 });
-
-test('the help has examples and every fault', async () => {
-  const { output, done } = command('--help');
-  await expect(done).rejects.toMatchObject({ code: 'commander.helpDisplayed' });
-  const help = output();
-  expect(help).toContain('orgtrail simulate --faults all --live-rate 5');
-  for (const name of faultNames) expect(help).toContain(name);
-});

@@ -62,12 +62,9 @@ test('an Authorization header of another form is 400 code 6003 with its error_ch
   for (const authorization of ['Bearer', 'Bearer a b', 'Basic dXNlcg==', 'token']) {
     const { status, text } = await get(simulator, '/organizations', { authorization });
     expect({ authorization, status }).toEqual({ authorization, status: 400 });
+    // biome-ignore format: a table
     expect(JSON.parse(text).errors).toEqual([
-      {
-        code: 6003,
-        message: 'Invalid request headers',
-        error_chain: [{ code: 6111, message: 'Invalid format for Authorization header' }],
-      },
+      { code: 6003, message: 'Invalid request headers', error_chain: [{ code: 6111, message: 'Invalid format for Authorization header' }] },
     ]);
   }
 });

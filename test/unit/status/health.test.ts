@@ -24,6 +24,7 @@ const healthy: SourceFacts = {
   futureSeconds: -30,
 };
 
+// biome-ignore format: a table
 const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [
   ['read up to now, with a recent event', {}, 'fresh'],
   ['an event exactly a day ago', { sinceLastEventSeconds: 86_400 }, 'fresh'],
@@ -46,11 +47,7 @@ const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [
   ['failing before behind', { failures: 3, lagSeconds: 9_999, gapSeconds: 9_999 }, 'failing'],
   ['failing before quiet', { failures: 1, sinceLastEventSeconds: null }, 'failing'],
   ['refused', { refused: true }, 'refused'],
-  [
-    'refused before all others',
-    { refused: true, failures: 9, lagSeconds: 9_999, sinceLastEventSeconds: null },
-    'refused',
-  ],
+  ['refused before all others', { refused: true, failures: 9, lagSeconds: 9_999, sinceLastEventSeconds: null }, 'refused'],
 ];
 
 describe('sourceHealth', () => {

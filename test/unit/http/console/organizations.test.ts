@@ -1,35 +1,16 @@
 import { expect, test } from 'vitest';
 import { readFilter, selectOrganizations } from '../../../../src/http/console/overview/organizations.ts';
 import type { OrganizationWithState } from '../../../../src/status/sources/source-owner.ts';
+import { sourceFacts } from '../../status/source-facts.ts';
 
 const source = (name: string, more: Partial<OrganizationWithState> = {}): OrganizationWithState => ({
-  organizationId: `id-of-${name}`,
-  organizationName: name,
-  state: 'fresh',
-  refused: false,
-  failures: 0,
-  lagSeconds: 1,
-  gapSeconds: 1,
-  retentionSlackSeconds: 47_000_000,
-  lastSuccessAt: null,
-  nextAttemptAt: null,
-  openWalks: 0,
-  sinceLastEventSeconds: 1,
-  lastFailure: null,
-  lastError: null,
-  leaseOwner: null,
+  ...sourceFacts,
   kind: 'organization',
   id: `id-of-${name}`,
+  organizationId: `id-of-${name}`,
+  organizationName: name,
   organizationState: 'active',
-  leaseEpoch: 1,
-  failingLanes: [],
-  holes: 0,
-  firstHoles: [],
-  unprovenSeconds: 0,
-  readOnceSeconds: 0,
-  futureSeconds: null,
-  wantedSeconds: 47_000_000,
-  unreadHistorySeconds: 0,
+  state: 'fresh',
   firstReading: false,
   ...more,
 });

@@ -1,18 +1,17 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, expect, it } from 'vitest';
 import { sleep } from '../../../../src/ingest/cloudflare/wire/middleware.ts';
-import { answer, startHttpServer, startTcpServer } from './local-server.ts';
-import { createTestClient, getText } from './test-client.ts';
+import { answer, startTcpServer } from './local-server.ts';
+import { createTestClient, getText, startApi } from './test-client.ts';
 
 class Stopped extends Error {}
 
 describe('an abort', () => {
   it('before the call sends nothing and asks no budget', async () => {
-    await using server = await startHttpServer(answer(200));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(answer(200));
     await expect(getText(test.client, { signal: AbortSignal.abort(new Stopped()) })).rejects.toThrow(Stopped);
     expect(test.log).toEqual([]);
-    expect(server.connections).toBe(0);
+    expect(test.server.connections).toBe(0);
   });
 
   it('while waiting for the budget gives the signal’s reason, whatever the budget rejects with', async () => {
@@ -40,10 +39,9 @@ describe('an abort', () => {
 
   it('while waiting for headers', async () => {
     const controller = new AbortController();
-    await using server = await startHttpServer(() => controller.abort(new Stopped()));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(() => controller.abort(new Stopped()));
     await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
-    await server.allClosed();
+    await test.server.allClosed();
     expect(test.observed).toEqual([]);
   });
 
@@ -53,10 +51,9 @@ describe('an abort', () => {
     const abort = () => setImmediate(() => controller.abort(new Stopped()));
     subscribe('undici:request:headers', abort);
     try {
-      await using server = await startHttpServer((_request, response) => void response.writeHead(status).write('{'));
-      await using test = createTestClient(server.baseUrl);
+      await using test = await startApi((_request, response) => void response.writeHead(status).write('{'));
       await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
-      await server.allClosed();
+      await test.server.allClosed();
       expect(test.observed).toEqual([]);
     } finally {
       unsubscribe('undici:request:headers', abort);
@@ -65,13 +62,12 @@ describe('an abort', () => {
 
   it('during the wait before a retry', async () => {
     const controller = new AbortController();
-    await using server = await startHttpServer(answer(503, {}, { 'retry-after': '30' }));
-    await using test = createTestClient(server.baseUrl, {
+    await using test = await startApi(answer(503, {}, { 'retry-after': '30' }), {
       sleep,
       observer: { onRetry: () => setImmediate(() => controller.abort(new Stopped())) },
     });
     await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
-    expect(server.requests).toHaveLength(1);
+    expect(test.server.requests).toHaveLength(1);
   });
 
   it('leaves no listener on the signal of a long-lived caller', async () => {
@@ -86,19 +82,8 @@ describe('an abort', () => {
       listeners -= 1;
       removeEventListener.apply(signal, args);
     };
-    await using server = await startHttpServer(answer(500), answer(200));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi([answer(500), answer(200)]);
     await getText(test.client, { signal });
     expect(listeners).toBe(0);
-  });
-});
-
-describe('sleep', () => {
-  it('rejects with the reason of a signal that is aborted already', async () => {
-    await expect(sleep(60_000, AbortSignal.abort(new Stopped()))).rejects.toThrow(Stopped);
-  });
-
-  it('resolves', async () => {
-    await expect(sleep(1, new AbortController().signal)).resolves.toBeUndefined();
   });
 });

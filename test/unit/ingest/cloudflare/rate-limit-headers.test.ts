@@ -116,14 +116,9 @@ describe('resetOf', () => {
 describe('parseHttpDate', () => {
   it('takes only the form that servers must send', () => {
     expect(parseHttpDate('Thu, 01 Oct 2026 12:00:00 GMT')).toBe(NOW_MS);
+    // biome-ignore format: a table
     for (const garbage of [
-      undefined,
-      '',
-      'now',
-      '0',
-      '2026-10-01',
-      'Thu, 01 Oct 2026 12:00:00 +0200',
-      'Thu, 01 Xxx 2026 12:00:00 GMT',
+      undefined, '', 'now', '0', '2026-10-01', 'Thu, 01 Oct 2026 12:00:00 +0200', 'Thu, 01 Xxx 2026 12:00:00 GMT',
     ]) {
       expect(parseHttpDate(garbage)).toBeUndefined();
     }

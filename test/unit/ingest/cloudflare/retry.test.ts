@@ -60,17 +60,9 @@ describe('nextRetry', () => {
   });
 
   it('waits longer and longer for a 429 that does not say for how long', () => {
+    // biome-ignore format: a table
     expect(waits(facts('throttled'))).toEqual([
-      30_000,
-      60_000,
-      120_000,
-      240_000,
-      300_000,
-      300_000,
-      300_000,
-      300_000,
-      300_000,
-      'give_up',
+      30_000, 60_000, 120_000, 240_000, 300_000, 300_000, 300_000, 300_000, 300_000, 'give_up',
     ]);
   });
 
@@ -84,14 +76,9 @@ describe('nextRetry', () => {
   });
 
   it('ends, waits within bounds, and never less than a 429 asked for', () => {
+    // biome-ignore format: a table
     const failures: ApiFailure[] = [
-      'throttled',
-      'server',
-      'timeout',
-      'connection',
-      'unreadable',
-      'refused',
-      'too_large',
+      'throttled', 'server', 'timeout', 'connection', 'unreadable', 'refused', 'too_large',
     ];
     const asked = fc.option(fc.double({ min: -1e9, max: 1e15, noNaN: true }), { nil: undefined });
     fc.assert(

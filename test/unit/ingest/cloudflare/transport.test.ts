@@ -7,7 +7,7 @@ import { defaultTimeouts, type Timeouts } from '../../../../src/ingest/cloudflar
 import { createServerClock } from '../../../../src/ingest/cloudflare/wire/server-clock.ts';
 import { createTransport } from '../../../../src/ingest/cloudflare/wire/transport.ts';
 import { answer, startHttpServer, startTcpServer } from './local-server.ts';
-import { apiErrorOf, createTestClient, getText, TOKEN } from './test-client.ts';
+import { apiErrorOf, createTestClient, getText, startApi, TOKEN } from './test-client.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -80,73 +80,76 @@ describe.concurrent('a timeout', () => {
   });
 
   it('of the whole attempt ends a body that trickles, and is not retried', async ({ expect }) => {
-    await using server = await startHttpServer((_request, response) => {
-      const timer = setInterval(() => response.write(' '), 10);
-      response.on('close', () => clearInterval(timer));
-    });
-    await using test = createTestClient(server.baseUrl, { timeouts: { attemptMs: 60 } });
+    await using test = await startApi(
+      (_request, response) => {
+        const timer = setInterval(() => response.write(' '), 10);
+        response.on('close', () => clearInterval(timer));
+      },
+      { timeouts: { attemptMs: 60 } },
+    );
     const error = await apiErrorOf(getText(test.client));
     expect(error.failure).toBe('timeout');
     expect(error.message).toBe('GET /organizations: the whole attempt was not done within 60 ms');
     expect(test.observed.filter((line) => line === 'organizations timeout')).toHaveLength(1);
-    await server.allClosed();
+    await test.server.allClosed();
   });
 });
 
 describe('a response that is too large', () => {
   it('is cut off at the limit, and not asked for again', async () => {
     let poured: Promise<number> | undefined;
-    await using server = await startHttpServer((_request, response) => {
-      poured = pour(response.writeHead(200));
-    });
-    await using test = createTestClient(server.baseUrl, { maxResponseBytes: MEBIBYTE });
+    await using test = await startApi(
+      (_request, response) => {
+        poured = pour(response.writeHead(200));
+      },
+      { maxResponseBytes: MEBIBYTE },
+    );
     const error = await apiErrorOf(getText(test.client));
     expect(error).toMatchObject({ failure: 'too_large', status: 200 });
     expect(error.message).toContain(`${MEBIBYTE} bytes`);
-    await server.allClosed();
+    await test.server.allClosed();
     // The limit and what the sockets buffer on both sides.
     expect(await poured).toBeLessThan(16 * MEBIBYTE);
-    expect(server.requests).toHaveLength(1);
+    expect(test.server.requests).toHaveLength(1);
     expect(test.observed).toEqual(['organizations too_large']);
   });
 
   it('is not read at all when it says so beforehand', async () => {
-    await using server = await startHttpServer((_request, response) => {
-      response.writeHead(200, { 'content-length': String(2 * MEBIBYTE) }).flushHeaders();
-    });
-    await using test = createTestClient(server.baseUrl, { maxResponseBytes: MEBIBYTE });
+    await using test = await startApi(
+      (_request, response) => {
+        response.writeHead(200, { 'content-length': String(2 * MEBIBYTE) }).flushHeaders();
+      },
+      { maxResponseBytes: MEBIBYTE },
+    );
     expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'too_large' });
-    await server.allClosed();
+    await test.server.allClosed();
   });
 
   it('may be as large as the limit', async () => {
-    await using server = await startHttpServer(answer(200, ' '.repeat(MEBIBYTE)));
-    await using test = createTestClient(server.baseUrl, { maxResponseBytes: MEBIBYTE });
+    await using test = await startApi(answer(200, ' '.repeat(MEBIBYTE)), { maxResponseBytes: MEBIBYTE });
     expect((await getText(test.client)).text).toHaveLength(MEBIBYTE);
   });
 
   it('as an error is not read to its end either', async () => {
     let poured: Promise<number> | undefined;
-    await using server = await startHttpServer((_request, response) => {
+    await using test = await startApi((_request, response) => {
       poured = pour(response.writeHead(403));
     });
-    await using test = createTestClient(server.baseUrl);
     expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'refused' });
-    await server.allClosed();
+    await test.server.allClosed();
     expect(await poured).toBeLessThan(16 * MEBIBYTE);
   });
 });
 
 describe('a connection', () => {
   it('that breaks off in the middle of a body of known length is retried', async () => {
-    await using server = await startHttpServer(
+    await using test = await startApi([
       (_request, response) => {
         response.writeHead(200, { 'content-length': '100' });
         response.write('{"result":[', () => response.destroy());
       },
       answer(200, 'whole'),
-    );
-    await using test = createTestClient(server.baseUrl);
+    ]);
     expect((await getText(test.client)).text).toBe('whole');
     expect(test.observed).toEqual(['organizations connection', 'retry connection 1 500', 'organizations 200']);
   });
@@ -175,34 +178,31 @@ describe('a connection', () => {
   });
 
   it('is used again after answers of all kinds', async () => {
-    await using server = await startHttpServer(answer(200), answer(404, 'x'), answer(500, 'y'), answer(302, 'z'));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi([answer(200), answer(404, 'x'), answer(500, 'y'), answer(302, 'z')]);
     await getText(test.client);
     await apiErrorOf(getText(test.client));
     await apiErrorOf(getText(test.client));
-    expect(server.requests).toHaveLength(4);
-    expect(server.connections).toBeLessThanOrEqual(2);
+    expect(test.server.requests).toHaveLength(4);
+    expect(test.server.connections).toBeLessThanOrEqual(2);
     await test.client.close();
-    await server.allClosed();
+    await test.server.allClosed();
   });
 });
 
 describe('a redirect', () => {
   it.each([301, 302, 303, 307, 308])('%i is not followed: no other host ever sees the credential', async (status) => {
     await using other = await startHttpServer(answer(200));
-    await using server = await startHttpServer(answer(status, '', { location: `${other.baseUrl}/secret?x=1` }));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(answer(status, '', { location: `${other.baseUrl}/secret?x=1` }));
     const error = await apiErrorOf(getText(test.client));
     expect(error).toMatchObject({ failure: 'redirected', status });
     expect(error.message).toContain(`to http://127.0.0.1:${other.port};`);
     expect(other.connections).toBe(0);
-    expect(server.requests).toHaveLength(1);
+    expect(test.server.requests).toHaveLength(1);
   });
 
   it.each(['/elsewhere', 'http://[', ''])('to %j is none to follow either', async (location) => {
-    await using server = await startHttpServer(answer(302, '', { location }));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(answer(302, '', { location }));
     expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'redirected' });
-    expect(server.requests).toHaveLength(1);
+    expect(test.server.requests).toHaveLength(1);
   });
 });

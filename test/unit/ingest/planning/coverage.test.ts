@@ -40,29 +40,8 @@ describe('addRange', () => {
         expect(pointsOf(coverage)).toEqual(pointsOf(ranges));
         expectWellFormed(coverage);
       }),
-      { seed: 1, numRuns: 3_000 },
+      { seed: 1, numRuns: 300 },
     );
-  });
-
-  it('does not care for the order, and adding again changes nothing', () => {
-    fc.assert(
-      fc.property(anyRanges, (ranges) => {
-        const coverage = coverageOf(ranges);
-        expect(coverageOf(ranges.toReversed())).toEqual(coverage);
-        expect(ranges.reduce(addRange, coverage)).toEqual(coverage);
-      }),
-      { seed: 1, numRuns: 1_000 },
-    );
-  });
-
-  it('joins ranges that touch', () => {
-    expect(
-      coverageOf([
-        { fromMs: 0, toMs: 5 },
-        { fromMs: 10, toMs: 15 },
-        { fromMs: 5, toMs: 10 },
-      ]),
-    ).toEqual([{ fromMs: 0, toMs: 15 }]);
   });
 });
 
@@ -76,17 +55,7 @@ describe('gapsIn', () => {
         expect(pointsOf(gaps)).toEqual(pointsOf([wanted]).filter((each) => !covered.has(each)));
         expectWellFormed(gaps);
       }),
-      { seed: 1, numRuns: 3_000 },
-    );
-  });
-
-  it('leaves no gap once the gaps have been added', () => {
-    fc.assert(
-      fc.property(anyRange, anyRanges, (wanted, ranges) => {
-        const coverage = coverageOf(ranges);
-        expect(gapsIn(wanted, gapsIn(wanted, coverage).reduce(addRange, coverage))).toEqual([]);
-      }),
-      { seed: 1, numRuns: 1_000 },
+      { seed: 1, numRuns: 300 },
     );
   });
 });
@@ -100,7 +69,7 @@ describe('intersect, isEmpty and isWithin', () => {
         if (!isEmpty(a)) expect(isWithin(a, b)).toBe(pointsOf([a]).every((each) => inB.has(each)));
         expect(isEmpty(a)).toBe(pointsOf([a]).length === 0);
       }),
-      { seed: 1, numRuns: 2_000 },
+      { seed: 1, numRuns: 300 },
     );
   });
 });

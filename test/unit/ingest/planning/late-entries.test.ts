@@ -1,42 +1,21 @@
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { sortLateEntries } from '../../../../src/ingest/planning/late-entries.ts';
 
-describe('late entries', () => {
-  test('in time that was not read before, there are none', () => {
-    expect(sortLateEntries([], 'settle', 2)).toEqual({ foundBy: {}, byLastPass: 0, beyondLastPass: 0 });
-  });
+type Args = Parameters<typeof sortLateEntries>;
 
-  test('a settle pass finds what the pass before it could not see; the last one is told apart', () => {
-    const covered = [
-      { pass: 0, entries: 5 },
-      { pass: 1, entries: 3 },
-    ];
-    expect(sortLateEntries(covered, 'settle', 2)).toEqual({
-      foundBy: { 1: 5, 2: 3 },
-      byLastPass: 3,
-      beyondLastPass: 0,
-    });
-  });
+/** What has been read before: entries by pass. */
+const covered = (byPass: Readonly<Record<number, number>>): Args[0] =>
+  Object.entries(byPass).map(([pass, entries]) => ({ pass: Number(pass), entries }));
 
-  test('what the last pass had read is beyond it, whatever lane finds it', () => {
-    const covered = [
-      { pass: 1, entries: 4 },
-      { pass: 2, entries: 7 },
-    ];
-    for (const lane of ['live', 'backfill', 'settle'] as const) {
-      expect(sortLateEntries(covered, lane, 2).beyondLastPass).toBe(7);
-    }
-  });
-
-  test('looking back, a lane finds them by its own name: that says nothing of the last pass', () => {
-    expect(sortLateEntries([{ pass: 1, entries: 4 }], 'live', 2)).toEqual({
-      foundBy: { live: 4 },
-      byLastPass: 0,
-      beyondLastPass: 0,
-    });
-  });
-
-  test('without settle passes the first reading is the last', () => {
-    expect(sortLateEntries([{ pass: 0, entries: 2 }], 'live', 0).beyondLastPass).toBe(2);
-  });
+// biome-ignore format: a table
+test.each<[string, Record<number, number>, Args[1], number, Record<string, number>, number, number]>([
+  ['in time that was not read before, there are none', {}, 'settle', 2, {}, 0, 0],
+  ['a pass finds what the one before could not see; the last is told apart', { 0: 5, 1: 3 }, 'settle', 2, { 1: 5, 2: 3 }, 3, 0],
+  ['what the last pass had read is beyond it, for a live lane', { 1: 4, 2: 7 }, 'live', 2, { live: 4 }, 0, 7],
+  ['for history', { 1: 4, 2: 7 }, 'backfill', 2, { backfill: 4 }, 0, 7],
+  ['and for a settle pass', { 1: 4, 2: 7 }, 'settle', 2, { 2: 4 }, 4, 7],
+  ['looking back, a lane finds them by its own name: that says nothing of the last pass', { 1: 4 }, 'live', 2, { live: 4 }, 0, 0],
+  ['without settle passes the first reading is the last', { 0: 2 }, 'live', 0, {}, 0, 2],
+])('%s', (_, before, lane, lastPass, foundBy, byLastPass, beyondLastPass) => {
+  expect(sortLateEntries(covered(before), lane, lastPass)).toEqual({ foundBy, byLastPass, beyondLastPass });
 });

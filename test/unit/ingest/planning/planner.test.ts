@@ -101,7 +101,7 @@ describe('planLanes with a frozen now', () => {
           expect(readAtMs).toBe(NOW_MS);
         }
       }),
-      { seed: 1, numRuns: 2_000 },
+      { seed: 1, numRuns: 300 },
     );
   });
 
@@ -123,7 +123,7 @@ describe('planLanes with a frozen now', () => {
         }
         expect(walks.some(({ lane }) => lane === 'live')).toBe(gaps.at(-1)?.toMs === END_MS);
       }),
-      { seed: 1, numRuns: 2_000 },
+      { seed: 1, numRuns: 300 },
     );
   });
 
@@ -166,11 +166,6 @@ describe('planLanes with a frozen now', () => {
     const coverages = [[{ fromMs: HORIZON_MS, toMs: NOW_MS - outageMs }]];
     const walk = first({ ...idle, coverage: coverages, eventRate: { perHour: 1 } });
     expect(walk).toMatchObject({ lane: 'live', claim: { fromMs: END_MS - lengthMs, toMs: END_MS } });
-  });
-
-  it('plans nothing if the horizon is not past yet', () => {
-    expect(planLanes(idle, NOW_MS, { ...policy, horizonMs: NOW_MS + DAY_MS })).toEqual([]);
-    expect(planLanes(idle, NOW_MS, { ...policy, horizonMs: END_MS })).toEqual([]);
   });
 });
 
@@ -358,11 +353,6 @@ describe('a hole', () => {
     const beside = first({ ...idle, coverage: coverages, holes: [] }, by);
     expect(beside).toMatchObject({ lane: 'backfill', overlapMs: SECOND_MS, lookbackMs: SECOND_MS });
   });
-
-  it('that was read at last leaves nothing to do', () => {
-    const covered = addRange(around, hole.range);
-    expect(planLanes({ ...idle, coverage: [covered] }, NOW_MS, by)).toEqual([]);
-  });
 });
 
 describe('the look-back of the live lane', () => {
@@ -453,27 +443,16 @@ describe('silence before the first entry of an answer, and behind its last one',
   const desc = { firstMs: END - DAY_MS, lastMs: END - 9 * DAY_MS, mostDownMs: DAY_MS };
   const page = { ...all, ...seen(9 * DAY_MS, DAY_MS), ...desc };
 
+  // biome-ignore format: a table
   it.each<[string, Walk, number | undefined]>([
     ['from its oldest entry on', page, 9 * DAY_MS],
-    [
-      'of a page that others follow, without a minute and its last entries',
-      { ...page, cursor: 'next' },
-      2 * DAY_MS - MINUTE_MS,
-    ],
+    ['of a page that others follow, without a minute and its last entries', { ...page, cursor: 'next' }, 2 * DAY_MS - MINUTE_MS],
     ['no less if it had nothing', all, YEAR_MS],
     ['nothing if it had nothing, and goes on', { ...all, cursor: 'next' }, undefined],
-    [
-      'nothing if the oldest came first',
-      { ...page, cursor: 'next', lastMs: END, mostUpMs: DAY_MS, mostDownMs: 0 },
-      undefined,
-    ],
+    ['nothing if the oldest came first', { ...page, cursor: 'next', lastMs: END, mostUpMs: DAY_MS, mostDownMs: 0 }, undefined],
     ['nothing if its number differs', { ...page, cursor: 'next', countedInAll: 10 }, undefined],
     ['nothing if it speaks of a part', { ...page, cursor: 'next', isPartial: true }, undefined],
-    [
-      'nothing of a page of a minute',
-      { ...page, ...seen(3 * DAY_MS, 2 * DAY_MS - MINUTE_MS), cursor: 'next' },
-      undefined,
-    ],
+    ['nothing of a page of a minute', { ...page, ...seen(3 * DAY_MS, 2 * DAY_MS - MINUTE_MS), cursor: 'next' }, undefined],
   ])('a look at all of history shows %s', (_, walk, sinceMs) => {
     // Of ten, the last one is late.
     const timesMs = Array.from({ length: 20 }, (_, n) => END - DAY_MS * (n < 19 ? 1 + n / 10 : 9));

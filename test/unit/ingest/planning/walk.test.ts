@@ -301,51 +301,17 @@ describe('count', () => {
     return last;
   };
 
+  // biome-ignore format: a table
   it.each<[string, string, readonly (readonly [number, number?])[]]>([
-    [
-      'of the elements of each page',
-      'done',
-      [
-        [40, 40],
-        [9, 9],
-      ],
-    ],
+    ['of the elements of each page', 'done', [[40, 40], [9, 9]]],
     ['that is not sent', 'done', [[40], [9]]],
     ['that is not sent with all pages', 'done', [[40, 40], [9]]],
-    [
-      'of all that the walk brought',
-      'done',
-      [
-        [40, 49],
-        [9, 49],
-      ],
-    ],
+    ['of all that the walk brought', 'done', [[40, 49], [9, 49]]],
     ['of more than came', 'count_differs', [[99, 500]]],
     ['of fewer than came', 'count_differs', [[99, 98]]],
-    [
-      'of all, and a part is missing',
-      'count_differs',
-      [
-        [40, 60],
-        [9, 60],
-      ],
-    ],
-    [
-      'that differs from page to page',
-      'count_differs',
-      [
-        [40, 60],
-        [9, 61],
-      ],
-    ],
-    [
-      'that differs once, and is right afterwards',
-      'count_differs',
-      [
-        [40, 60],
-        [9, 9],
-      ],
-    ],
+    ['of all, and a part is missing', 'count_differs', [[40, 60], [9, 60]]],
+    ['that differs from page to page', 'count_differs', [[40, 60], [9, 61]]],
+    ['that differs once, and is right afterwards', 'count_differs', [[40, 60], [9, 9]]],
     ['of none on a page that has some', 'count_differs', [[5, 0]]],
   ])('%s: %s', (_, expected, pages) => {
     expect(inPages(pages)).toBe(expected);

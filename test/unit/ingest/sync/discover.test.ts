@@ -89,17 +89,9 @@ const pages = (steps: () => string[], ...listed: readonly (readonly string[] | A
 test('each page is stored and has its sources before the next is asked for; only the end of the listing counts misses', async () => {
   const { steps, run } = noting({ listOrganizations: pages(() => steps, ['a', 'b'], [], ['c']) });
   expect(await run()).toEqual({ appeared: 3 });
+  // biome-ignore format: a table
   expect(steps).toEqual([
-    'ask 1',
-    'page a b',
-    'sources',
-    'ask 2',
-    'page ',
-    'ask 3',
-    'page c',
-    'sources',
-    'complete a b c',
-    'done',
+    'ask 1', 'page a b', 'sources', 'ask 2', 'page ', 'ask 3', 'page c', 'sources', 'complete a b c', 'done',
   ]);
 });
 
@@ -204,14 +196,9 @@ test('the audit logs of organizations that were missed decide: refused is gone, 
   // The one that hangs is given up when the timeout, which this clock ends at once, is over.
   await run({ time: { nowMs: () => 0, sleep: () => new Promise((resolve) => setImmediate(resolve)) } });
   expect(limits).toEqual([10]);
+  // biome-ignore format: a table
   expect(steps.slice(-7)).toEqual([
-    'complete a',
-    'closed said refused',
-    'closed gone',
-    'open said open',
-    'open open',
-    'listedAgain said refused',
-    'done',
+    'complete a', 'closed said refused', 'closed gone', 'open said open', 'open open', 'listedAgain said refused', 'done',
   ]);
 });
 
