@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import type { ColumnMetaData, FileMetaData } from 'hyparquet';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { columnsOf } from '../../../src/archive/columns.ts';
+import { pagesOf } from '../../../src/archive/parquet/column-pages.ts';
 import { readValues } from '../../../src/archive/parquet/column-values.ts';
+import { readDeltas } from '../../../src/archive/parquet/delta-numbers.ts';
 import { quoted, withDuck } from '../../../src/archive/parquet/duckdb.ts';
 import { readColumns, readFooter } from '../../../src/archive/parquet/row-groups.ts';
 import { ROWS_OF_GROUP, writeParquet } from '../../../src/archive/parquet/write-parquet.ts';
@@ -181,4 +183,49 @@ describe.each(versions)('the values of a column, as DuckDB writes it in %s', (ve
     const source = { footer: other, sizeBytes: bytes.length, read };
     await expect(readColumns(source, place, { names: ['position'], atOnce: false })).rejects.toThrow();
   });
+});
+
+/** 7 is the first of some numbers, in one block of 128 in four parts; the least difference is -2. */
+const page = (count: number, ...widthsAndBits: readonly number[]) =>
+  Buffer.from([0x80, 0x01, 4, count, 14, 3, ...widthsAndBits]);
+
+describe('numbers as differences', () => {
+  test('are the first one, and what is added to it', () => {
+    // 1, 0, 3 and 2 more than the least difference, in two bits each; the rest of the part is filled up.
+    const bytes = page(5, 2, 0, 0, 0, 0b10_11_00_01, 0, 0, 0, 0, 0, 0, 0, 99);
+    expect(readDeltas(bytes, 0, 5)).toEqual({ numbers: Float64Array.from([7, 6, 4, 5, 5]), end: bytes.length - 1 });
+  });
+
+  test('are none, or one', () => {
+    expect(readDeltas(Buffer.from([0x80, 0x01, 4, 0, 0]), 0, 0)?.numbers).toHaveLength(0);
+    expect(readDeltas(Buffer.from([0x80, 0x01, 4, 1, 13]), 0, 1)?.numbers).toEqual(Float64Array.of(-7));
+  });
+
+  test('are left to another reader if they are not exact here', () => {
+    expect(readDeltas(page(3, 46, 0, 0, 0, ...Array(184).fill(0)), 0, 3)).toBeUndefined();
+    const large = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+    expect(readDeltas(Buffer.from([0x80, 0x01, 4, 1, ...large]), 0, 1)).toBeUndefined();
+  });
+
+  test.each([
+    ['another count', page(5, 0, 0, 0, 0), 'has 5 numbers'],
+    ['a part that is cut', page(4, 2, 0, 0, 0), 'less numbers'],
+    ['a block of nothing', Buffer.from([0, 0, 4, 0]), 'no numbers'],
+    ['an end too early', Buffer.from([0x80, 0x01]), 'range'],
+  ])('are refused: %s', (_, bytes, message) => expect(() => readDeltas(bytes, 0, 4)).toThrow(message));
+});
+
+/** A page of two values, not compressed, whose header has a text in its inner struct. */
+const pageWith = (text: string, content: string): Buffer => {
+  const [length, size] = [Buffer.byteLength(text), 2 * content.length];
+  const inner = [0x15, 4, 0x15, 0, 0x18, length, ...Buffer.from(text), 0];
+  return Buffer.from([0x15, 0, 0x15, size, 0x15, size, 0x2c, ...inner, 0, ...Buffer.from(content)]);
+};
+
+test('a text in the header of a page is passed over', () => {
+  const pages = pagesOf(Buffer.concat([pageWith('least', 'abc'), pageWith('', 'defg')]), 'UNCOMPRESSED');
+  expect(pages?.map(({ values, content }) => [values, content().toString()])).toEqual([
+    [2, 'abc'],
+    [2, 'defg'],
+  ]);
 });

@@ -103,20 +103,18 @@ describe('statusText', () => {
   });
 });
 
-describe('fails', () => {
-  const fine = report([source('Alpha', 'fresh'), source('Delta', 'quiet')], { sinks: [sink('siem')] });
+const fine = report([source('Alpha', 'fresh'), source('Delta', 'quiet')], { sinks: [sink('siem')] });
 
-  it.each<[string, Report, boolean, boolean]>([
-    ['nothing but fresh and quiet ones', fine, false, false],
-    ['one that is behind', report([source('Beta', 'behind')]), false, true],
-    ['one with holes', report([source('Beta', 'incomplete')]), false, true],
-    ['one that fails', report([source('Beta', 'failing')]), true, true],
-    ['one that is refused', report([source('Beta', 'refused')]), true, true],
-    ['a sink that fails', { ...fine, sinks: [sink('siem', { failures: 1 })] }, true, true],
-    ['a sink that is behind', { ...fine, sinks: [sink('siem', { lagSeconds: 9_999 })] }, false, true],
-    ['a listing that fails', { ...fine, discovery: { ...fine.discovery, lastError: 'x' } }, true, true],
-    ['a listing that was never made', { ...fine, discovery: { ...fine.discovery, ageSeconds: null } }, true, true],
-  ])('%s: failing %s, behind %s', (_, of, failing, behind) => {
-    expect({ failing: fails(of, 'failing'), behind: fails(of, 'behind') }).toEqual({ failing, behind });
-  });
-});
+it.each<[string, Report, boolean, boolean]>([
+  ['nothing but fresh and quiet ones', fine, false, false],
+  ['one that is behind', report([source('Beta', 'behind')]), false, true],
+  ['one with holes', report([source('Beta', 'incomplete')]), false, true],
+  ['one that fails', report([source('Beta', 'failing')]), true, true],
+  ['one that is refused', report([source('Beta', 'refused')]), true, true],
+  ['a sink that fails', { ...fine, sinks: [sink('siem', { failures: 1 })] }, true, true],
+  ['a sink that is behind', { ...fine, sinks: [sink('siem', { lagSeconds: 9_999 })] }, false, true],
+  ['a listing that fails', { ...fine, discovery: { ...fine.discovery, lastError: 'x' } }, true, true],
+  ['a listing that was never made', { ...fine, discovery: { ...fine.discovery, ageSeconds: null } }, true, true],
+])('fails %s: failing %s, behind %s', (_, of, failing, behind) =>
+  expect({ failing: fails(of, 'failing'), behind: fails(of, 'behind') }).toEqual({ failing, behind }),
+);

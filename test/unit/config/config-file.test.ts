@@ -29,7 +29,7 @@ sinks:
 `;
 
 describe('precedence', () => {
-  test('a file alone is a whole configuration', () => {
+  test('a file alone is a whole configuration', () =>
     expect(load(whole)).toMatchObject({
       credential: { kind: 'token', token: 'token-of-the-file' },
       apiBudget: 1_000,
@@ -37,8 +37,7 @@ describe('precedence', () => {
       http: { feedToken: 'feed-token-of-the-file' },
       sinks: [{ name: 'log', settings: { type: 'file', path: '/x/log', keep: 3 } }],
       warnings: [],
-    });
-  });
+    }));
 
   test('the environment wins over the file, setting by setting', () => {
     const config = load(whole, { ORGTRAIL_API_BUDGET: '2000', CLOUDFLARE_API_TOKEN: 'token-of-the-environment' });
@@ -56,9 +55,8 @@ describe('precedence', () => {
     );
   });
 
-  test('an empty variable leaves the file in force', () => {
-    expect(load(whole, { ORGTRAIL_API_BUDGET: '' }).apiBudget).toBe(1_000);
-  });
+  test('an empty variable leaves the file in force', () =>
+    expect(load(whole, { ORGTRAIL_API_BUDGET: '' }).apiBudget).toBe(1_000));
 
   test('the sinks of the environment take the place of all sinks of the file', () => {
     const sinks = JSON.stringify({ other: { type: 'file', path: '/y' } });
@@ -109,22 +107,20 @@ sinks:
     expect(faults.join()).not.toContain('SECRET');
   });
 
-  test('a variable that contradicts the file is named as a variable', () => {
+  test('a variable that contradicts the file is named as a variable', () =>
     expect(faultsOf('cloudflare: {api_key: k, email: e@x}', { CLOUDFLARE_API_TOKEN: 't' })).toEqual([
       'F:1:23: CLOUDFLARE_API_TOKEN and cloudflare.api_key are both set: set only one way of authenticating',
-    ]);
-  });
+    ]));
 
   test('a credential is missing only where no broken file could have it', () => {
     expect(faultsOf('lease: 30s')).toEqual([expect.stringMatching(/^no credential/)]);
     expect(faultsOf('lease: "')).toEqual([expect.stringMatching(/^F:1:9: a quote/)]);
   });
 
-  test('a warning names the key', () => {
+  test('a warning names the key', () =>
     expect(load(`${whole}history: 90d\nretention: 60d\n`).warnings).toEqual([
       `${path}:8:10: history reaches further back than retention keeps: only that much is read`,
-    ]);
-  });
+    ]));
 });
 
 describe('the file itself', () => {
@@ -137,17 +133,16 @@ describe('the file itself', () => {
     expect(refused(join(folder, 'folder'))).toEqual(['ORGTRAIL_CONFIG: D/folder is not a regular file']);
   });
 
-  test('that is larger than 1 MiB is not read', () => {
+  test('that is larger than 1 MiB is not read', () =>
     expect(refused(write(`# ${'x'.repeat(1024 * 1024)}`))).toEqual([
       'ORGTRAIL_CONFIG: D/orgtrail.yaml is larger than 1 MiB',
-    ]);
-  });
+    ]));
 
-  test.each([0o620, 0o602, 0o666])('mode %o, which others may write, is refused', (mode) => {
+  test.each([0o620, 0o602, 0o666])('mode %o, which others may write, is refused', (mode) =>
     expect(refused(write(whole, mode))).toEqual([
       'ORGTRAIL_CONFIG: D/orgtrail.yaml can be written by other accounts: it is not read (chmod go-w D/orgtrail.yaml)',
-    ]);
-  });
+    ]),
+  );
 
   test.runIf(process.geteuid?.() === 0)('of another account is refused', () => {
     chownSync(write(whole), 54_321, 0);

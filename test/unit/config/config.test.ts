@@ -17,93 +17,89 @@ const errorOf = (environment: Record<string, string>): OrgtrailError => {
   throw new Error('the configuration was accepted');
 };
 
-describe('defaults', () => {
-  it('are the documented ones', () => {
-    expect(load()).toEqual({
-      credential: { kind: 'token', token: TOKEN },
-      // biome-ignore format: a table
-      credentials: [
+it('defaults are the documented ones', () => {
+  expect(load()).toEqual({
+    credential: { kind: 'token', token: TOKEN },
+    // biome-ignore format: a table
+    credentials: [
         { name: 'default', credential: { kind: 'token', token: TOKEN }, budget: 900, accounts: true, organizations: true },
       ],
-      baseUrl: 'https://api.cloudflare.com/client/v4',
-      databaseUrl: undefined,
-      dataDir: './data',
-      schedule: '*/30 * * * * *',
-      tickMs: 30_000,
-      history: { durationMs: 548 * 86_400_000 },
-      retentionMs: Number.POSITIVE_INFINITY,
-      settleDelaysMs: [600_000, 86_400_000, 604_800_000, 2_592_000_000],
-      organizationIds: undefined,
-      sources: ['organization', 'account'],
-      accounts: 'all',
-      filters: { organization: [], account: [] },
-      apiBudget: 900,
-      concurrency: 16,
-      fastPath: true,
-      scrub: { share: 0.05, everyMs: 604_800_000 },
-      leaseMs: 30_000,
-      aws: {},
-      sinks: [],
-      http: {
-        host: '127.0.0.1',
-        port: 8080,
-        feedToken: undefined,
-        stallTimeoutMs: 60_000,
-        healthAccess: 'open',
-        trustedProxies: [],
-      },
-      log: { level: 'info', format: 'json' },
-      unknownSettings: [],
-      warnings: [],
-    });
-  });
-
-  it('stand in for a variable that is set to nothing', () => {
-    const names = 'BASE_URL EMAIL API_KEY API_KEY_FILE'.split(' ').map((name) => `CLOUDFLARE_${name}`);
-    const own =
-      'DATA_DIR SCHEDULE HISTORY RETENTION SETTLE ORGANIZATIONS FILTERS API_BUDGET SCRUB_SHARE SCRUB_EVERY CONCURRENCY LEASE HTTP_HOST HTTP_PORT'.split(
-        ' ',
-      );
-    const more = ['FEED_TOKEN', 'FEED_TOKEN_FILE', 'LOG_LEVEL', 'LOG_FORMAT', 'UNKNOWN'];
-    const all = [...names, ...[...own, ...more].map((name) => `ORGTRAIL_${name}`), 'DATABASE_URL', 'DATABASE_URL_FILE'];
-    expect(load(Object.fromEntries(all.map((name) => [name, ''])))).toEqual(load());
-  });
-
-  it('log for people on a terminal, unless told otherwise', () => {
-    expect(load({}, true).log.format).toBe('pretty');
-    expect(load({ ORGTRAIL_LOG_FORMAT: 'json' }, true).log.format).toBe('json');
-    expect(load({ ORGTRAIL_LOG_FORMAT: 'pretty' }).log.format).toBe('pretty');
+    baseUrl: 'https://api.cloudflare.com/client/v4',
+    databaseUrl: undefined,
+    dataDir: './data',
+    schedule: '*/30 * * * * *',
+    tickMs: 30_000,
+    history: { durationMs: 548 * 86_400_000 },
+    retentionMs: Number.POSITIVE_INFINITY,
+    settleDelaysMs: [600_000, 86_400_000, 604_800_000, 2_592_000_000],
+    organizationIds: undefined,
+    sources: ['organization', 'account'],
+    accounts: 'all',
+    filters: { organization: [], account: [] },
+    apiBudget: 900,
+    concurrency: 16,
+    fastPath: true,
+    scrub: { share: 0.05, everyMs: 604_800_000 },
+    leaseMs: 30_000,
+    aws: {},
+    sinks: [],
+    http: {
+      host: '127.0.0.1',
+      port: 8080,
+      feedToken: undefined,
+      stallTimeoutMs: 60_000,
+      healthAccess: 'open',
+      trustedProxies: [],
+    },
+    log: { level: 'info', format: 'json' },
+    unknownSettings: [],
+    warnings: [],
   });
 });
 
-describe('ORGTRAIL_RETENTION', () => {
-  it('is a duration of a day or more, or forever', () => {
-    expect(load({ ORGTRAIL_RETENTION: '730d' }).retentionMs).toBe(730 * 86_400_000);
-    expect(load({ ORGTRAIL_RETENTION: 'forever' }).retentionMs).toBe(Number.POSITIVE_INFINITY);
-    for (const text of ['0d', '23h', '2y', 'never', '2025-01-01']) {
-      expect(errorOf({ ORGTRAIL_RETENTION: text }).message).toContain('must be a duration of at least 1d such as 730d');
-    }
-  });
-
-  it('leaves the settle passes the time that they read again', () => {
-    expect(errorOf({ ORGTRAIL_RETENTION: '1d' }).message).toContain(
-      'must be longer than the last delay of ORGTRAIL_SETTLE',
+it('defaults stand in for a variable that is set to nothing', () => {
+  const names = 'BASE_URL EMAIL API_KEY API_KEY_FILE'.split(' ').map((name) => `CLOUDFLARE_${name}`);
+  const own =
+    'DATA_DIR SCHEDULE HISTORY RETENTION SETTLE ORGANIZATIONS FILTERS API_BUDGET SCRUB_SHARE SCRUB_EVERY CONCURRENCY LEASE HTTP_HOST HTTP_PORT'.split(
+      ' ',
     );
-    expect(errorOf({ ORGTRAIL_RETENTION: '3d', ORGTRAIL_SETTLE: '10m,72h' }).message).toContain('must be longer');
-    expect(load({ ORGTRAIL_RETENTION: '1d', ORGTRAIL_SETTLE: '10m' }).warnings).toEqual([]);
-  });
+  const more = ['FEED_TOKEN', 'FEED_TOKEN_FILE', 'LOG_LEVEL', 'LOG_FORMAT', 'UNKNOWN'];
+  const all = [...names, ...[...own, ...more].map((name) => `ORGTRAIL_${name}`), 'DATABASE_URL', 'DATABASE_URL_FILE'];
+  expect(load(Object.fromEntries(all.map((name) => [name, ''])))).toEqual(load());
+});
 
-  it('is warned of if ORGTRAIL_HISTORY is more than it keeps, and limits the horizon', () => {
-    expect(load({ ORGTRAIL_RETENTION: '90d' }).warnings).toEqual([]);
-    const both = load({ ORGTRAIL_RETENTION: '90d', ORGTRAIL_HISTORY: '365d' });
-    expect(both.warnings).toEqual([
-      expect.stringContaining('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps'),
-    ]);
-    const nowMs = Date.UTC(2026, 5, 1);
-    expect(horizonOf(both, nowMs)).toBe(nowMs - 90 * 86_400_000);
-    expect(horizonOf({ ...both, history: { durationMs: 1_000 } }, nowMs)).toBe(nowMs - 1_000);
-    expect(horizonOf(load(), nowMs)).toBe(nowMs - 548 * 86_400_000);
-  });
+it('defaults log for people on a terminal, unless told otherwise', () => {
+  expect(load({}, true).log.format).toBe('pretty');
+  expect(load({ ORGTRAIL_LOG_FORMAT: 'json' }, true).log.format).toBe('json');
+  expect(load({ ORGTRAIL_LOG_FORMAT: 'pretty' }).log.format).toBe('pretty');
+});
+
+it('ORGTRAIL_RETENTION is a duration of a day or more, or forever', () => {
+  expect(load({ ORGTRAIL_RETENTION: '730d' }).retentionMs).toBe(730 * 86_400_000);
+  expect(load({ ORGTRAIL_RETENTION: 'forever' }).retentionMs).toBe(Number.POSITIVE_INFINITY);
+  for (const text of ['0d', '23h', '2y', 'never', '2025-01-01']) {
+    expect(errorOf({ ORGTRAIL_RETENTION: text }).message).toContain('must be a duration of at least 1d such as 730d');
+  }
+});
+
+it('ORGTRAIL_RETENTION leaves the settle passes the time that they read again', () => {
+  expect(errorOf({ ORGTRAIL_RETENTION: '1d' }).message).toContain(
+    'must be longer than the last delay of ORGTRAIL_SETTLE',
+  );
+  expect(errorOf({ ORGTRAIL_RETENTION: '3d', ORGTRAIL_SETTLE: '10m,72h' }).message).toContain('must be longer');
+  expect(load({ ORGTRAIL_RETENTION: '1d', ORGTRAIL_SETTLE: '10m' }).warnings).toEqual([]);
+});
+
+it('ORGTRAIL_RETENTION is warned of if ORGTRAIL_HISTORY is more than it keeps, and limits the horizon', () => {
+  expect(load({ ORGTRAIL_RETENTION: '90d' }).warnings).toEqual([]);
+  const both = load({ ORGTRAIL_RETENTION: '90d', ORGTRAIL_HISTORY: '365d' });
+  expect(both.warnings).toEqual([
+    expect.stringContaining('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps'),
+  ]);
+  const nowMs = Date.UTC(2026, 5, 1);
+  expect(horizonOf(both, nowMs)).toBe(nowMs - 90 * 86_400_000);
+  expect(horizonOf({ ...both, history: { durationMs: 1_000 } }, nowMs)).toBe(nowMs - 1_000);
+  expect(horizonOf(load(), nowMs)).toBe(nowMs - 548 * 86_400_000);
 });
 
 describe('settings', () => {
@@ -139,9 +135,7 @@ describe('settings', () => {
     ['ORGTRAIL_STALL_TIMEOUT', '2m', { http: { stallTimeoutMs: 120_000 } }],
     ['ORGTRAIL_HEALTH_ACCESS', 'token', { http: { healthAccess: 'token' } }],
     ['ORGTRAIL_LOG_LEVEL', 'DEBUG', { log: { level: 'debug', format: 'json' } }],
-  ])('%s=%s is read', (name, value, expected) => {
-    expect(load({ [name]: value })).toMatchObject(expected);
-  });
+  ])('%s=%s is read', (name, value, expected) => expect(load({ [name]: value })).toMatchObject(expected));
 
   // biome-ignore format: a table
   it.each(Object.entries({
@@ -198,48 +192,44 @@ describe('settings', () => {
   });
 });
 
-describe('warnings', () => {
-  it.each<[string, Record<string, string>, RegExp]>([
-    ['a variable that nothing reads', { ORGTRAIL_CONCURENCY: '2' }, /^ORGTRAIL_CONCURENCY is not a setting/],
-    ['a file for what is no secret', { ORGTRAIL_HTTP_PORT_FILE: '/x' }, /^ORGTRAIL_HTTP_PORT_FILE is not a setting/],
-    ['a credential over plain http', { CLOUDFLARE_BASE_URL: 'http://proxy.example' }, /plain http to proxy\.example$/],
-    ['the same in capitals', { CLOUDFLARE_BASE_URL: ' HTTP://proxy.example' }, /plain http to proxy\.example$/],
-    ['a name that only begins as local', { CLOUDFLARE_BASE_URL: 'http://localhost.example' }, /localhost\.example$/],
-    [
-      'plain PostgreSQL on another host',
-      { DATABASE_URL: 'postgres://u:p@db.example/d' },
-      /^DATABASE_URL connects to db\.example in plain text: add sslmode=verify-full, or sslmode=disable/,
-    ],
-    [
-      'a host that only begins as a loopback address',
-      { DATABASE_URL: 'postgres://u:p@127.attacker.example/d' },
-      /127\.attacker\.example in plain/,
-    ],
-    [
-      'plain syslog',
-      { ORGTRAIL_SINKS: '{"siem":{"type":"syslog","url":"tcp://siem.example"}}' },
-      /^ORGTRAIL_SINKS\.siem\.url sends events in plain text to siem\.example: use tls:$/,
-    ],
-    ['no settle pass', { ORGTRAIL_SETTLE: 'none' }, /^ORGTRAIL_SETTLE is none/],
-    ['a last settle pass that comes soon', { ORGTRAIL_SETTLE: '5s' }, /^the last settle pass comes after 5s/],
-  ])('are given for %s', (_, environment, expected) => {
-    expect(load(environment).warnings).toEqual([expect.stringMatching(expected)]);
-  });
+it.each<[string, Record<string, string>, RegExp]>([
+  ['a variable that nothing reads', { ORGTRAIL_CONCURENCY: '2' }, /^ORGTRAIL_CONCURENCY is not a setting/],
+  ['a file for what is no secret', { ORGTRAIL_HTTP_PORT_FILE: '/x' }, /^ORGTRAIL_HTTP_PORT_FILE is not a setting/],
+  ['a credential over plain http', { CLOUDFLARE_BASE_URL: 'http://proxy.example' }, /plain http to proxy\.example$/],
+  ['the same in capitals', { CLOUDFLARE_BASE_URL: ' HTTP://proxy.example' }, /plain http to proxy\.example$/],
+  ['a name that only begins as local', { CLOUDFLARE_BASE_URL: 'http://localhost.example' }, /localhost\.example$/],
+  [
+    'plain PostgreSQL on another host',
+    { DATABASE_URL: 'postgres://u:p@db.example/d' },
+    /^DATABASE_URL connects to db\.example in plain text: add sslmode=verify-full, or sslmode=disable/,
+  ],
+  [
+    'a host that only begins as a loopback address',
+    { DATABASE_URL: 'postgres://u:p@127.attacker.example/d' },
+    /127\.attacker\.example in plain/,
+  ],
+  [
+    'plain syslog',
+    { ORGTRAIL_SINKS: '{"siem":{"type":"syslog","url":"tcp://siem.example"}}' },
+    /^ORGTRAIL_SINKS\.siem\.url sends events in plain text to siem\.example: use tls:$/,
+  ],
+  ['no settle pass', { ORGTRAIL_SETTLE: 'none' }, /^ORGTRAIL_SETTLE is none/],
+  ['a last settle pass that comes soon', { ORGTRAIL_SETTLE: '5s' }, /^the last settle pass comes after 5s/],
+])('warnings are given for %s', (_, environment, expected) =>
+  expect(load(environment).warnings).toEqual([expect.stringMatching(expected)]),
+);
 
-  it('are not given for what is as it should be', () => {
-    for (const host of ['localhost', '127.0.0.1', '127.9.9.9', '[::1]']) {
-      expect(load({ CLOUDFLARE_BASE_URL: `http://${host}:8788/v4` }).warnings).toEqual([]);
-    }
-    for (const url of ['u:p@localhost/d', 'u:p@127.0.0.1:5432/d', 'u:p@[::1]/d', 'u@/d?host=/var/run/postgresql']) {
-      expect(load({ DATABASE_URL: `postgres://${url}` }).warnings, url).toEqual([]);
-    }
-    for (const mode of ['sslmode=verify-full', 'sslmode=disable', 'ssl=true', 'sslnegotiation=direct']) {
-      expect(load({ DATABASE_URL: `postgres://u:p@db.example/d?${mode}` }).warnings, mode).toEqual([]);
-    }
-    const syslog = (url: string) =>
-      load({ ORGTRAIL_SINKS: JSON.stringify({ siem: { type: 'syslog', url } }) }).warnings;
-    for (const url of ['tls://siem.example', 'tcp://127.0.0.1', 'tcp://[::1]:514'])
-      expect(syslog(url), url).toEqual([]);
-    expect(load({ ORGTRAIL_FILTERS: 'id=a', ORGTRAIL_SETTLE: '1m', PATH: '/bin', OTHER: 'x' }).warnings).toEqual([]);
-  });
+it('warnings are not given for what is as it should be', () => {
+  for (const host of ['localhost', '127.0.0.1', '127.9.9.9', '[::1]']) {
+    expect(load({ CLOUDFLARE_BASE_URL: `http://${host}:8788/v4` }).warnings).toEqual([]);
+  }
+  for (const url of ['u:p@localhost/d', 'u:p@127.0.0.1:5432/d', 'u:p@[::1]/d', 'u@/d?host=/var/run/postgresql']) {
+    expect(load({ DATABASE_URL: `postgres://${url}` }).warnings, url).toEqual([]);
+  }
+  for (const mode of ['sslmode=verify-full', 'sslmode=disable', 'ssl=true', 'sslnegotiation=direct']) {
+    expect(load({ DATABASE_URL: `postgres://u:p@db.example/d?${mode}` }).warnings, mode).toEqual([]);
+  }
+  const syslog = (url: string) => load({ ORGTRAIL_SINKS: JSON.stringify({ siem: { type: 'syslog', url } }) }).warnings;
+  for (const url of ['tls://siem.example', 'tcp://127.0.0.1', 'tcp://[::1]:514']) expect(syslog(url), url).toEqual([]);
+  expect(load({ ORGTRAIL_FILTERS: 'id=a', ORGTRAIL_SETTLE: '1m', PATH: '/bin', OTHER: 'x' }).warnings).toEqual([]);
 });

@@ -14,21 +14,19 @@ beforeEach(() => {
   write('ORGTRAIL_HISTORY=90d\nORGTRAIL_SETTLE=10m\n');
 });
 
-test('what the file says counts below the environment, and the file is named', () => {
+test('what the file says counts below the environment, and the file is named', () =>
   expect(withSettingsFile({ ORGTRAIL_SETTLE: '24h' }, file, uid)).toEqual({
     environment: { ORGTRAIL_HISTORY: '90d', ORGTRAIL_SETTLE: '24h' },
     file,
     names: ['ORGTRAIL_HISTORY'],
-  });
-});
+  }));
 
-test('without a file the environment is all', () => {
+test('without a file the environment is all', () =>
   expect(withSettingsFile({ A: 'b' }, join(folder, 'none'), uid)).toEqual({
     environment: { A: 'b' },
     file: undefined,
     names: [],
-  });
-});
+  }));
 
 test.each([0o600, 0o644, 0o440])('mode %o is fine', (mode) => {
   write('A=b', mode);

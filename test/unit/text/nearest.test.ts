@@ -29,11 +29,8 @@ describe('what was meant', () => {
     expect(nearest('bank', banks, 3)).toEqual(['bank', 'banking', 'bonk']);
   });
 
-  it('counts a swap of neighbours as one difference', () => {
-    expect([editDistance('updtae', 'update'), editDistance('', 'abc'), editDistance('abc', 'abc')]).toEqual([1, 3, 0]);
-  });
+  it('counts a swap of neighbours as one difference', () =>
+    expect([editDistance('updtae', 'update'), editDistance('', 'abc'), editDistance('abc', 'abc')]).toEqual([1, 3, 0]));
 
-  it('is said in one sentence', () => {
-    expect(didYouMean(['a', 'b', 'c'])).toBe('; did you mean "a", "b" or "c"?');
-  });
+  it('is said in one sentence', () => expect(didYouMean(['a', 'b', 'c'])).toBe('; did you mean "a", "b" or "c"?'));
 });

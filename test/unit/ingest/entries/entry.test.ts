@@ -157,11 +157,10 @@ describe('columnSource', () => {
     );
   });
 
-  it('makes a number out of range a text of its own digits', () => {
+  it('makes a number out of range a text of its own digits', () =>
     expect(entryOf(withField('"x":[1e200000, 2,-1e-99999],"y":"1e200000"')).columnSource).toBe(
       withField('"x":["1e200000", 2,"-1e-99999"],"y":"1e200000"'),
-    );
-  });
+    ));
 
   it('leaves out what is nested too deeply, and keeps the columns', () => {
     const element = `{"id":"a\\ud800","action":{"time":"t","x":{"y":1}},"resource":{"scope":${nested(6_000)},"n":1e400}}`;
@@ -171,9 +170,7 @@ describe('columnSource', () => {
   });
 });
 
-describe('toJsonbText', () => {
-  it('gives JSON that jsonb takes', () => {
-    expect(toJsonbText({ a: '\0\ud800😀', b: [1e300] })).toBe('{"a":"\\ufffd\\ufffd😀","b":[1e+300]}');
-    expect(toJsonbText(undefined)).toBe('null');
-  });
+it('toJsonbText gives JSON that jsonb takes', () => {
+  expect(toJsonbText({ a: '\0\ud800😀', b: [1e300] })).toBe('{"a":"\\ufffd\\ufffd😀","b":[1e+300]}');
+  expect(toJsonbText(undefined)).toBe('null');
 });

@@ -123,18 +123,14 @@ describe('findArray', () => {
   });
 });
 
-describe('isOddNumber', () => {
-  it('is one whose text PostgreSQL may refuse', () => {
-    expect(plainNumbers.filter(isOddNumber)).toEqual([]);
-    expect(oddNumbers.filter(isOddNumber)).toEqual(oddNumbers);
-  });
+it('isOddNumber is one whose text PostgreSQL may refuse', () => {
+  expect(plainNumbers.filter(isOddNumber)).toEqual([]);
+  expect(oddNumbers.filter(isOddNumber)).toEqual(oddNumbers);
 });
 
-describe('endOfString and endOfNumber', () => {
-  it('stop right behind the token', () => {
-    expect(endOfString('x"a\\"b"y', 1)).toBe(7);
-    expect(endOfNumber('[-1.5E+3]', 1)).toBe(8);
-    expect(endOfNumber('12', 0)).toBe(2);
-    expect(() => endOfString('"a\\"', 0)).toThrow(SyntaxError);
-  });
+it('endOfString and endOfNumber stop right behind the token', () => {
+  expect(endOfString('x"a\\"b"y', 1)).toBe(7);
+  expect(endOfNumber('[-1.5E+3]', 1)).toBe(8);
+  expect(endOfNumber('12', 0)).toBe(2);
+  expect(() => endOfString('"a\\"', 0)).toThrow(SyntaxError);
 });

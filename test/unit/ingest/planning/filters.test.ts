@@ -17,9 +17,7 @@ describe('parseFilters', () => {
     ['actor_type=user&actor_type=account&actor_type=user', [['actor_type', 'account'], ['actor_type', 'user']]],
     ['raw_status_code=404&raw_status_code.not=200', [['raw_status_code.not', '200'], ['raw_status_code', '404']]],
     ['action_type=a_type_of_next_year', [['action_type', 'a_type_of_next_year']]],
-  ])('reads %j', (text, filters) => {
-    expect(parseFilters(text)).toEqual({ filters, faults: [] });
-  });
+  ])('reads %j', (text, filters) => expect(parseFilters(text)).toEqual({ filters, faults: [] }));
 
   it.each([
     ['since=2025-01-01', '"since" is set by orgtrail itself and cannot be a filter'],
@@ -32,9 +30,7 @@ describe('parseFilters', () => {
     ['actor_email', 'filter "actor_email" has no value'],
     ['raw_status_code=4xx', 'filter "raw_status_code" must be a three-digit status code, not "4xx"'],
     ['raw_status_code.not=20', 'filter "raw_status_code.not" must be a three-digit status code, not "20"'],
-  ])('refuses %j', (text, fault) => {
-    expect(parseFilters(text)).toEqual({ filters: [], faults: [fault] });
-  });
+  ])('refuses %j', (text, fault) => expect(parseFilters(text)).toEqual({ filters: [], faults: [fault] }));
 
   it('lists what there is where nothing is near', () => {
     const { faults } = parseFilters('colour=red');

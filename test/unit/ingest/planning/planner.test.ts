@@ -127,13 +127,12 @@ describe('planLanes with a frozen now', () => {
     );
   });
 
-  it('asks for all of a history that it knows nothing of, the newest first', () => {
+  it('asks for all of a history that it knows nothing of, the newest first', () =>
     expect(first(idle)).toMatchObject({
       lane: 'live',
       direction: 'desc',
       claim: { fromMs: HORIZON_MS, toMs: END_MS },
-    });
-  });
+    }));
 
   it.each<[string, Partial<LaneState>, Partial<PlanPolicy>]>([
     ['that was refused', { lookBack: { sinceMs: 0, lastMs: 0 } }, {}],
@@ -179,27 +178,14 @@ describe('settle', () => {
     read,
   ];
 
+  // biome-ignore format: a table
   it.each<[string, Coverage[], Range | undefined]>([
     ['waits until the oldest part is two delays old', passOne(20 * MINUTE_MS - 1), undefined],
     ['reads up to one delay ago then', passOne(20 * MINUTE_MS), ago(20 * MINUTE_MS, 10 * MINUTE_MS)],
-    [
-      'takes the newest gap that is due',
-      passOne(5 * HOUR_MS, [ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, MINUTE_MS)]),
-      ago(2 * HOUR_MS, HOUR_MS),
-    ],
-    [
-      'reads again only what was read before',
-      [[ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, SECOND_MS)], [], read],
-      ago(HOUR_MS, 10 * MINUTE_MS),
-    ],
-    [
-      'serves the passes in order',
-      [read, [{ fromMs: HORIZON_MS, toMs: NOW_MS - MINUTE_MS * 10 }], []],
-      { fromMs: HORIZON_MS, toMs: NOW_MS - DAY_MS },
-    ],
-  ])('%s', (_, ranges, claim) => {
-    expect(plannedIn('settle', settling(ranges))?.claim).toEqual(claim);
-  });
+    ['takes the newest gap that is due', passOne(5 * HOUR_MS, [ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, MINUTE_MS)]), ago(2 * HOUR_MS, HOUR_MS)],
+    ['reads again only what was read before', [[ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, SECOND_MS)], [], read], ago(HOUR_MS, 10 * MINUTE_MS)],
+    ['serves the passes in order', [read, [{ fromMs: HORIZON_MS, toMs: NOW_MS - MINUTE_MS * 10 }], []], { fromMs: HORIZON_MS, toMs: NOW_MS - DAY_MS }],
+  ])('%s', (_, ranges, claim) => expect(plannedIn('settle', settling(ranges))?.claim).toEqual(claim));
 
   it('reads again before it leaves a horizon that is less than two delays away', () => {
     const short = (horizonMs: number): PlanPolicy => ({ ...policy, horizonMs, settleDelaysMs: [30 * DAY_MS] });
@@ -315,9 +301,8 @@ describe('the width of a window', () => {
     about(SECOND_MS, backfillWidth({}, {}, { ...policy, widestMs: 1 }));
   });
 
-  it('asks for pages as small as the lane needs them', () => {
-    expect(plannedIn('backfill', withLane('backfill', { pageLimit: 125 }, { coverage: [read] }))?.pageLimit).toBe(125);
-  });
+  it('asks for pages as small as the lane needs them', () =>
+    expect(plannedIn('backfill', withLane('backfill', { pageLimit: 125 }, { coverage: [read] }))?.pageLimit).toBe(125));
 });
 
 describe('a hole', () => {
@@ -362,9 +347,7 @@ describe('the look-back of the live lane', () => {
     return walk === undefined ? 0 : walk.claim.fromMs - requestWindow(walk).fromMs;
   };
 
-  it('goes two minutes back over what has been read', () => {
-    expect(reach({})).toBe(2 * MINUTE_MS);
-  });
+  it('goes two minutes back over what has been read', () => expect(reach({})).toBe(2 * MINUTE_MS));
 
   it('does not go over a hole, until that is two minutes behind', () => {
     const trouble = ago(90 * SECOND_MS, 89 * SECOND_MS);
@@ -415,9 +398,7 @@ describe('silence before the first entry of an answer, and behind its last one',
       [365, 358],
     ],
     ['of one entry in the middle counts its newer side', claimOf([90 * DAY_MS, 90 * DAY_MS], 0), [90, 0]],
-  ])('%s', (_, days, expected) => {
-    expect(days).toEqual(expected);
-  });
+  ])('%s', (_, days, expected) => expect(days).toEqual(expected));
 
   const live = startWalk('live', { fromMs: END - 30 * SECOND_MS, toMs: END }, { readAtMs: NOW_MS, direction: 'desc' });
   const seen = (fromMs: number, toMs: number) => ({ entries: 9, oldestMs: END - fromMs, newestMs: END - toMs });

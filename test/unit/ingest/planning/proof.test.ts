@@ -242,19 +242,17 @@ describe('an API that cuts pages and says nothing', () => {
   });
 });
 
-describe('an API that refuses all cursors', () => {
-  const refusing = apis.map((of): Api => ({ ...of, refusesCursors: true }));
+const refusing = apis.map((of): Api => ({ ...of, refusesCursors: true }));
 
-  test('and goes in the direction that it is asked for: what is taken for whole is whole, whatever the size of pages', async () => {
-    const drawn = fc
-      .tuple(refusing, fc.integer({ min: 1, max: 40 }))
-      .map(([of, cap]): Api => ({ ...of, cap, cut: 'direction', tiesTurn: true }));
-    await holds(drawn, 300, () => ({ largestBefore: 0, largestOfAll: 1_000 }));
-  });
+test('an API that refuses all cursors and goes in the direction that it is asked for: what is taken for whole is whole, whatever the size of pages', async () => {
+  const drawn = fc
+    .tuple(refusing, fc.integer({ min: 1, max: 40 }))
+    .map(([of, cap]): Api => ({ ...of, cap, cut: 'direction', tiesTurn: true }));
+  await holds(drawn, 300, () => ({ largestBefore: 0, largestOfAll: 1_000 }));
+});
 
-  test('whatever it sorts by: a page is only taken for whole if it is smaller than pages that are cut', async () => {
-    await holds(refusing, 300, (api, size) => ({ largestBefore: Math.min(size, api.cap), largestOfAll: 0 }));
-  });
+test('an API that refuses all cursors whatever it sorts by: a page is only taken for whole if it is smaller than pages that are cut', async () => {
+  await holds(refusing, 300, (api, size) => ({ largestBefore: Math.min(size, api.cap), largestOfAll: 0 }));
 });
 
 describe('what is asked', () => {

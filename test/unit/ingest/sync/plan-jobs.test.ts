@@ -94,9 +94,7 @@ test('what the limit leaves out does not come back by another lane', async () =>
   expect(jobs.filter((job) => job.startsWith('backfill'))).toHaveLength(400);
 });
 
-test('all that are due, where no other lane has work', async () => {
-  expect(await planned(overdue)).toHaveLength(400);
-});
+test('all that are due, where no other lane has work', async () => expect(await planned(overdue)).toHaveLength(400));
 
 test('each budget has its own live tails, by its own sources and requests, and all come in turn', async () => {
   const intervals: SyncContext['intervals'] = (count, requests = 0) => ({
@@ -157,6 +155,5 @@ test('a plan to the end leaves nothing out: neither what rests nor what is held 
   expect(await planned([...overdue, withHistory, ...others], true)).toHaveLength(404);
 });
 
-test('what this process has found too wide counts for the plans of all sources', async () => {
-  expect(await planned([withHistory], false, 5_000)).toEqual(['backfill history']);
-});
+test('what this process has found too wide counts for the plans of all sources', async () =>
+  expect(await planned([withHistory], false, 5_000)).toEqual(['backfill history']));

@@ -229,29 +229,27 @@ describe('a quarter of the workers', () => {
   });
 });
 
-describe('a lane that has rested', () => {
-  test('is added to what waits, and begun at once where a worker is free', async () => {
-    const { pool, begun, end } = opened(2);
-    pool.add(job('a'));
-    let idle = false;
-    void pool.idle().then(() => {
-      idle = true;
-    });
-    expect(begun).toEqual(['live a']);
-    await end('a');
-    expect(idle).toBe(true);
+test('a lane that has rested is added to what waits, and begun at once where a worker is free', async () => {
+  const { pool, begun, end } = opened(2);
+  pool.add(job('a'));
+  let idle = false;
+  void pool.idle().then(() => {
+    idle = true;
   });
+  expect(begun).toEqual(['live a']);
+  await end('a');
+  expect(idle).toBe(true);
+});
 
-  test('changes nothing if its source waits in that lane, or has a turn', async () => {
-    const { pool, begun, end } = opened(1);
-    pool.refill([job('a'), { ...job('b'), nowMs: 9 }]);
-    pool.add(job('a'));
-    pool.add(job('b'));
-    expect(pool.waiting).toBe(1);
-    await end('a');
-    await end('b');
-    expect(begun).toEqual(['live a', 'live b']);
-  });
+test('a lane that has rested changes nothing if its source waits in that lane, or has a turn', async () => {
+  const { pool, begun, end } = opened(1);
+  pool.refill([job('a'), { ...job('b'), nowMs: 9 }]);
+  pool.add(job('a'));
+  pool.add(job('b'));
+  expect(pool.waiting).toBe(1);
+  await end('a');
+  await end('b');
+  expect(begun).toEqual(['live a', 'live b']);
 });
 
 test('260 sources with history at a budget of 200: each lane has its share of the requests, and no live tail waits for longer than the bound', async () => {
