@@ -98,10 +98,7 @@ test.each([
   ]),
 );
 
-test.each(['[', '{a: ', '- '])(
-  'what is wrong with it has its line and column: a hundred thousand times %j',
-  (opening) => {
-    const [fault] = read(opening.repeat(100_000)).faults;
-    expect(fault?.place?.line).toBe(1);
-  },
-);
+test.each(['[', '{a: ', '- '])('what is wrong with it has its line and column: twenty thousand times %j', (opening) => {
+  const [fault] = read(opening.repeat(20_000)).faults;
+  expect(fault?.place?.line).toBe(1);
+});

@@ -25,16 +25,8 @@ function command(...argv: string[]) {
 }
 
 test('says where it listens and how to point orgtrail at it, and runs until it is stopped', async () => {
-  const { stdout, output, stop, done } = command(
-    '--port',
-    '0',
-    '--organizations',
-    '3',
-    '--entries',
-    '50',
-    '--faults',
-    'cf_rayid=1',
-  );
+  const argv = '--port 0 --organizations 3 --entries 50 --faults cf_rayid=1'.split(' ');
+  const { stdout, output, stop, done } = command(...argv);
   await once(stdout, 'data');
   const said = output();
   expect(said).toContain('3 organizations, 9 accounts and 100 audit entries');

@@ -1,6 +1,6 @@
-import Cloudflare from 'cloudflare';
 import { expect, test } from 'vitest';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import { sdk, sdkWithKey, window } from './accounts/simulated-accounts.ts';
 import { auditPage, auditPath, get, organizationAt, simulate, startMs } from './simulated-cloudflare.ts';
 
 // What Cloudflare's OpenAPI, its SDK and reports from the live API say, where the simulator once did otherwise.
@@ -24,7 +24,7 @@ test('a changed profile answers 204 without a body, which the SDK reads as nothi
   expect(answer.status).toBe(204);
   expect(answer.headers.get('content-type')).toBeNull();
   expect(await answer.text()).toBe('');
-  const client = new Cloudflare({ baseURL: simulator.baseUrl, apiToken: 'test', maxRetries: 0 });
+  const client = sdk(simulator);
   const { organizationProfile } = client.organizations;
   expect(await organizationProfile.update(organizationAt(simulator), profile)).toBeNull();
   expect(await organizationProfile.get(organizationAt(simulator))).toEqual(profile);
@@ -33,7 +33,7 @@ test('a changed profile answers 204 without a body, which the SDK reads as nothi
 
 test('an update of an organization changes its name and nothing else', async () => {
   const simulator = await simulate({ organizations: 2 });
-  const client = new Cloudflare({ baseURL: simulator.baseUrl, apiToken: 'test', maxRetries: 0 });
+  const client = sdk(simulator);
   const [id, other] = [organizationAt(simulator), organizationAt(simulator, 1)];
   const before = await client.organizations.get(id);
   await client.organizations.update(id, { name: 'Renamed', parent: { id: other }, profile });
@@ -105,12 +105,6 @@ test('every answer has a Date and a CF-Ray of its own, as those that pass throug
 });
 
 // The official SDK as the client: what it can use is what Cloudflare's own API looks like.
-
-const window = { since: '2026-01-01', before: '2027-01-01' };
-
-function sdk(simulator: Simulator): Cloudflare {
-  return new Cloudflare({ baseURL: simulator.baseUrl, apiToken: 'test', maxRetries: 0 });
-}
 
 test('the SDK lists organizations with its filters', async () => {
   const simulator = await simulate({ organizations: 8 });
@@ -214,13 +208,7 @@ test('documented fact: the SDK stops after the first page of audit logs, unless 
 
 test('the SDK sends email and key where it has no token', async () => {
   const simulator = await simulate({ credentials: [{ email: 'a@example.com', key: 'secret' }] });
-  const good = new Cloudflare({
-    baseURL: simulator.baseUrl,
-    apiToken: null,
-    apiEmail: 'a@example.com',
-    apiKey: 'secret',
-  });
-  expect((await good.organizations.list()).result).toHaveLength(1);
-  const bad = new Cloudflare({ baseURL: simulator.baseUrl, apiToken: null, apiEmail: 'a@example.com', apiKey: 'x' });
-  await expect(bad.organizations.list()).rejects.toMatchObject({ status: 403, errors: [{ code: 10000 }] });
+  expect((await sdkWithKey(simulator).organizations.list()).result).toHaveLength(1);
+  const bad = sdkWithKey(simulator, 'a@example.com', 'x').organizations.list();
+  await expect(bad).rejects.toMatchObject({ status: 403, errors: [{ code: 10000 }] });
 });

@@ -55,38 +55,27 @@ test('window_limit: a wide window is never answered', async () => {
   expect((await auditPage(simulator, halfDay)).status).toBe(200);
 });
 
-test.each([400, 404, 410, 500])('dead_cursor: every cursor answers %i', async (status) => {
-  const simulator = await simulate({ entries: 250, faults: { dead_cursor: { status } } });
-  expect(await walkUntilRefused(simulator)).toEqual({ sizes: [100], status });
-});
-
-test('dead_cursor: those issued before a moment, whenever the fault is set', async () => {
+test('dead_cursor: every one, those of one page, those issued before a moment, or older than a life', async () => {
   let nowMs = startMs;
-  const simulator = await simulate({ entries: 250, clock: () => nowMs });
+  const simulator = await simulate({ entries: 450, clock: () => nowMs });
+  for (const status of [400, 404, 410, 500]) {
+    simulator.faults.set({ dead_cursor: { status } });
+    expect(await walkUntilRefused(simulator)).toEqual({ sizes: [100], status });
+  }
+  simulator.faults.set({ dead_cursor: { onPage: 3, status: 500 } });
+  expect(await walkUntilRefused(simulator)).toEqual({ sizes: [100, 100, 100], status: 500 });
+  simulator.faults.set({ dead_cursor: null });
   const old = (await auditPage(simulator)).cursor;
   nowMs += 2500;
   simulator.faults.set({ dead_cursor: { issuedBefore: new Date(nowMs).toISOString() } });
   expect((await auditPage(simulator, { cursor: old })).status).toBe(410);
-  expect(sizes(await auditWalk(simulator))).toEqual([100, 100, 50]);
-});
-
-test('dead_cursor: those older than a life', async () => {
-  let nowMs = startMs;
-  const simulator = await simulate({
-    entries: 250,
-    clock: () => nowMs,
-    faults: { dead_cursor: { olderThanSeconds: 60 } },
-  });
+  expect(sizes(await auditWalk(simulator))).toEqual([100, 100, 100, 100, 50]);
+  simulator.faults.set({ dead_cursor: { olderThanSeconds: 60 } });
   const { cursor } = await auditPage(simulator);
   nowMs += 60_000;
   expect((await auditPage(simulator, { cursor })).status).toBe(200);
   nowMs += 1;
   expect((await auditPage(simulator, { cursor })).status).toBe(410);
-});
-
-test('dead_cursor: those of one page', async () => {
-  const simulator = await simulate({ entries: 450, faults: { dead_cursor: { onPage: 3, status: 500 } } });
-  expect(await walkUntilRefused(simulator)).toEqual({ sizes: [100, 100, 100], status: 500 });
 });
 
 test('last_page_dead_cursor: each page has a cursor, and that of the last is refused', async () => {

@@ -30,7 +30,7 @@ const pagesOf = (pages: readonly AuditPage[]): string[][] => pages.map((page) =>
 test.each([20, 73, 100, 250, 997])(
   'page_cap: pages of %i whatever limit says, with cursors or without',
   async (size) => {
-    const { simulator, all } = await shaped(1200, { page_cap: { size } });
+    const { simulator, all } = await shaped(2 * size + 5, { page_cap: { size } });
     const capped = await auditWalk(simulator, { limit: 1000 });
     expect(capped[0]?.texts).toHaveLength(size);
     expect(idsOf(capped)).toEqual(all);
