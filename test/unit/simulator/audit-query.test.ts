@@ -96,14 +96,14 @@ test('descending and a hundred by default; ties stand in the order of insertion'
 });
 
 test.each(['asc', 'desc'])('a walk %s gives every entry once, in any page size', async (direction) => {
-  const simulator = await simulate({ entries: 500, faults: { equal_timestamps: 0.8 } });
+  const simulator = await simulate({ entries: 100, faults: { equal_timestamps: 0.8 } });
   simulator.generate(organizationAt(simulator), 37);
   const whole = (await auditPage(simulator, { direction, limit: 1000 })).texts;
-  expect(new Set(whole).size).toBe(537);
-  for (const limit of [1, 7, 100, 537, 538]) {
+  expect(new Set(whole).size).toBe(137);
+  for (const limit of [1, 7, 100, 137, 138]) {
     const pages = await auditWalk(simulator, { direction, limit });
     expect(pages.flatMap(({ texts }) => texts)).toEqual(whole);
-    expect(pages).toHaveLength(Math.ceil(537 / limit));
+    expect(pages).toHaveLength(Math.ceil(137 / limit));
     expect(pages.at(-1)?.cursor).toBeUndefined();
     for (const page of pages.slice(0, -1)) expect(page.cursor).toMatch(/^[A-Za-z0-9_-]+={0,2}$/);
   }
@@ -153,6 +153,8 @@ const places: Record<string, string> = {
   zone_name: 'zone.name',
 };
 
+const idsOf = (entries: readonly { readonly id: string }[]): string[] => entries.map(({ id }) => id);
+
 test('every filter of either log, with one value or two, and its .not split the log in two', async () => {
   const faults = { unknown_enums: 0.1, cf_rayid: 0.1 };
   const world = { organizations: 1, accounts: 1, standaloneAccounts: 0, entries: 200, accountEntries: 200, faults };
@@ -178,12 +180,12 @@ test('every filter of either log, with one value or two, and its .not split the 
       const isFirst = (one: object): boolean => placeOf(one) === first;
       const isEither = (one: object): boolean => [first, second].includes(placeOf(one));
       expect(all.some(isFirst), name).toBe(true);
-      expect(await read(query), name).toEqual(all.filter(isFirst));
-      expect(await read(both), name).toEqual(all.filter(isEither));
-      expect(await read(negated(both)), name).toEqual(all.filter((one) => !isEither(one)));
-      const rest = all.filter((one) => !isFirst(one));
-      expect(await read(negated(query)), name).toEqual(rest);
-      expect(await read(negated(query), path.replace('=asc', '=desc')), name).toEqual(rest.toReversed());
+      expect(idsOf(await read(query)), name).toEqual(idsOf(all.filter(isFirst)));
+      expect(idsOf(await read(both)), name).toEqual(idsOf(all.filter(isEither)));
+      expect(idsOf(await read(negated(both))), name).toEqual(idsOf(all.filter((one) => !isEither(one))));
+      const rest = idsOf(all.filter((one) => !isFirst(one)));
+      expect(idsOf(await read(negated(query))), name).toEqual(rest);
+      expect(idsOf(await read(negated(query), path.replace('=asc', '=desc'))), name).toEqual(rest.toReversed());
     }
   }
 });

@@ -19,7 +19,7 @@ test('an organization’s log is the same with and without accounts', async () =
 });
 
 test('entries of organizations are of organization-level APIs, and nothing is a view', async () => {
-  const simulator = await simulateAccounts({ entries: 2000 });
+  const simulator = await simulateAccounts({ entries: 500 });
   const entries = [...simulator.truth()].map((entry) => [entry.sourceKind, JSON.parse(entry.raw())] as const);
   for (const [kind, { action, raw, resource }] of entries) {
     expect(['create', 'update', 'delete', 'login']).toContain(action.type);
