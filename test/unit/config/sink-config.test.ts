@@ -30,9 +30,6 @@ const WHSEC = `whsec_${Buffer.from('0123456789abcdef0123456789abcdef').toString(
 const { folder, file } = temporaryFolder();
 
 describe('ORGTRAIL_SINKS', () => {
-  it('is no sinks where it is not set', () =>
-    expect(loadConfig({}, { needsCredential: false, interactive: false }).sinks).toEqual([]));
-
   it('names sinks, with what is not said as documented', () => {
     const { sinks, warnings } = load({ archive: { type: 'file', path: '/var/log/a.ndjson', timeout: '5s' } });
     const common = {

@@ -70,13 +70,6 @@ describe('readPage', () => {
   it('reads a page whose bytes were not UTF-8 with care, even where no entry was hurt', () =>
     expect(readCarefully(readPage(body([plain('a')]), false))).toMatchObject([{ defects: [] }]));
 
-  it('takes the last of several results, as JSON.parse does', () =>
-    expect(readPage(`{"result":[1],"res\\u0075lt":[${plain('a')}]}`)).toMatchObject({
-      entries: 1,
-      entriesText: `[${plain('a')}]`,
-      kind: 'json',
-    }));
-
   it.each([
     ['{"cursor":"c"}', 'c'],
     ['{"cursors":{"after":"c"}}', 'c'],

@@ -15,37 +15,6 @@ const newListing = () => ({
   askedById: new Set<string>(),
 });
 
-test('a listing does not ask for its next page when its lease has run out, though no timer has said so yet', async () => {
-  let nowMs = 0;
-  const asked: string[] = [];
-  const context = {
-    api: {
-      nowMs: () => 1,
-      listOrganizations: async function* () {
-        asked.push('first page');
-        // The process is paused while it waits for the answer, which then comes before any timer.
-        nowMs = 60_000;
-        yield [{ id: 'a' }];
-        asked.push('second page');
-        yield [{ id: 'b' }];
-      },
-    },
-    store: {
-      claimDiscovery: async () => ({ mine: true, serverTimeMs: undefined }),
-      recordDiscovery: async () => asked.push('recorded'),
-    },
-    observer: { discoveryFailed: () => asked.push('failed') },
-    time: { nowMs: () => nowMs, sleep: () => new Promise<void>(() => {}) },
-    leaseMs: 30_000,
-    organizationListing: newListing(),
-    organizationIds: undefined,
-    kinds: [{ kind: 'organization' }],
-  } as unknown as SyncContext;
-  const result = await discoverInTurn(context, 0, new AbortController().signal);
-  expect(result).toEqual({ serverTimeMs: undefined });
-  expect(asked).toEqual(['first page']);
-});
-
 /** A discovery whose steps are noted in the order in which they happen. */
 const noting = (api: Partial<AuditApi>, more: Partial<SyncStore> & { organizationIds?: readonly string[] } = {}) => {
   const steps: string[] = [];
@@ -76,8 +45,26 @@ const noting = (api: Partial<AuditApi>, more: Partial<SyncStore> & { organizatio
   } as unknown as SyncContext;
   const run = (over: Partial<SyncContext> = {}) =>
     discover({ ...context, ...over }, new AbortController().signal, { throwIfLost: () => {} });
-  return { steps, run, listing: context.organizationListing };
+  return { steps, run, context, listing: context.organizationListing };
 };
+
+test('a listing does not ask for its next page when its lease has run out, though no timer has said so yet', async () => {
+  let nowMs = 0;
+  const listOrganizations = async function* () {
+    steps.push('first page');
+    // The process is paused while it waits for the answer, which then comes before any timer.
+    nowMs = 60_000;
+    yield [{ id: 'a' }];
+    steps.push('second page');
+    yield [{ id: 'b' }];
+  };
+  const claimDiscovery = async () => ({ mine: true, serverTimeMs: undefined });
+  const { steps, context } = noting({ listOrganizations }, { claimDiscovery });
+  const time = { nowMs: () => nowMs, sleep: () => new Promise<void>(() => {}) };
+  const result = await discoverInTurn({ ...context, time, leaseMs: 30_000 }, 0, new AbortController().signal);
+  expect(result).toEqual({ serverTimeMs: undefined });
+  expect(steps).toEqual(['first page']);
+});
 
 const pages = (steps: () => string[], ...listed: readonly (readonly string[] | ApiError)[]) =>
   async function* () {

@@ -28,19 +28,14 @@ const opened = (concurrency: number) => {
   };
   const pool = new WorkPool(concurrency, work, (error) => faults.push(error));
   const settle = () => new Promise((resolve) => setImmediate(resolve));
-  const endAfter = async (requests: number, id: string, ...left: readonly Lane[]) => {
-    turns.get(id)?.resolve({ lanes: left, timedOut: false, requests });
+  const finish = async (id: string, lanes: readonly Lane[] | undefined, more: Partial<WorkLeft> = {}) => {
+    turns.get(id)?.resolve({ lanes, timedOut: false, requests: 1, ...more });
     await settle();
   };
-  const end = (id: string, ...left: readonly Lane[]) => endAfter(1, id, ...left);
-  const timeOut = async (id: string, ...left: readonly Lane[]) => {
-    turns.get(id)?.resolve({ lanes: left, timedOut: true, requests: 1 });
-    await settle();
-  };
-  const leave = async (id: string) => {
-    turns.get(id)?.resolve({ lanes: undefined, timedOut: false, requests: 1 });
-    await settle();
-  };
+  const endAfter = (requests: number, id: string, ...left: readonly Lane[]) => finish(id, left, { requests });
+  const end = (id: string, ...left: readonly Lane[]) => finish(id, left);
+  const timeOut = (id: string, ...left: readonly Lane[]) => finish(id, left, { timedOut: true });
+  const leave = (id: string) => finish(id, undefined);
   const fail = async (id: string, error: unknown) => {
     turns.get(id)?.reject(error);
     await settle();

@@ -6,6 +6,7 @@ import {
   auditWalk,
   get,
   getInVain,
+  listingOf,
   organizationAt,
   simulate,
   startMs,
@@ -196,11 +197,7 @@ test('shuffled_page: the same entries in another order; the next page goes on as
 
 test('listing_403, missing_organization and repeated_page_token', async () => {
   const simulator = await simulate({ organizations: 15, faults: { listing_403: { count: 1 } } });
-  const list = async (query = ''): Promise<{ ids: string[]; token: string; total: number }> => {
-    const body = JSON.parse((await get(simulator, `/organizations?${query}`)).text);
-    const ids = body.result.map(({ id }: { id: string }) => id);
-    return { ids, token: body.result_info.next_page_token, total: body.result_info.total_size };
-  };
+  const list = (query = '') => listingOf(simulator, `/organizations?${query}`);
   const refused = await get(simulator, '/organizations');
   expect(refused.status).toBe(403);
   expect(refused.text).toContain('10000');
@@ -213,10 +210,10 @@ test('listing_403, missing_organization and repeated_page_token', async () => {
   expect(await list()).toEqual(whole);
   simulator.faults.set({ repeated_page_token: { count: 1 } });
   const first = await list();
-  const again = await list(`page_token=${encodeURIComponent(first.token)}`);
+  const again = await list(`page_token=${encodeURIComponent(first.token ?? '')}`);
   expect(again.ids).toEqual(first.ids);
   simulator.faults.set({ repeated_page_token: 1 });
-  const stuck = await list(`page_token=${encodeURIComponent(first.token)}`);
+  const stuck = await list(`page_token=${encodeURIComponent(first.token ?? '')}`);
   expect(stuck.token).toBe(first.token);
 });
 
