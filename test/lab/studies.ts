@@ -57,7 +57,7 @@ export const studies: readonly Study[] = [
   {
     name: 'freshness',
     runs: 'test/lab/freshness/simulate.ts',
-    is: 'how soon events are had, by four policies, in virtual time',
+    is: 'how soon events are had, by two policies, in virtual time',
   },
   {
     name: 'many-sources',

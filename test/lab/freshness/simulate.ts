@@ -1,4 +1,4 @@
-// How soon events are had under the API budget, by four policies on the same arrivals, in virtual time.
+// How soon events are had under the API budget, by two policies on the same arrivals, in virtual time.
 // npm run lab freshness -- --seeds 5 --days 3 --world uneven --report FILE
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

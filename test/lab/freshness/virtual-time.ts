@@ -42,7 +42,7 @@ export interface Outcome {
   readonly longestUnaskedMs: number;
 }
 
-export interface Run {
+interface Run {
   readonly arrivals: Arrivals;
   readonly tickMs: number;
   /** Requests that the live lane may send between two ticks. */
@@ -146,7 +146,7 @@ const newOrganization = (
 });
 
 /** Counts what happens after the warm-up. */
-export class Tally {
+class Tally {
   readonly #fromMs: number;
   readonly #lagsMs: number[] = [];
   #requests = 0;

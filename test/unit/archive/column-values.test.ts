@@ -1,14 +1,16 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ColumnMetaData, FileMetaData } from 'hyparquet';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { columnsOf } from '../../../src/archive/columns.ts';
+import { pagesOf } from '../../../src/archive/parquet/column-pages.ts';
 import { readValues } from '../../../src/archive/parquet/column-values.ts';
+import { readDeltas } from '../../../src/archive/parquet/delta-numbers.ts';
 import { quoted, withDuck } from '../../../src/archive/parquet/duckdb.ts';
 import { readColumns, readFooter } from '../../../src/archive/parquet/row-groups.ts';
 import { ROWS_OF_GROUP, writeParquet } from '../../../src/archive/parquet/write-parquet.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 type Value = string | number | null;
 type Row = Readonly<Record<string, Value>>;
@@ -68,7 +70,7 @@ const encodingsOf: Readonly<Record<Version, readonly string[]>> = {
   v1: ['PLAIN', 'PLAIN_DICTIONARY'],
 };
 
-let directory: string;
+const { folder: directory, file: writeFile } = temporaryFolder();
 const objects = new Map<Version, ParquetObject>();
 const rows = Array.from({ length: EVENTS }, (_, row) => rowOf(row));
 
@@ -85,10 +87,8 @@ const objectOf = (version: Version): ParquetObject => {
 
 /** As it is written, and as it was written before decision 84. */
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-columns-'));
   const lines = rows.map((row) => JSON.stringify(row));
-  const file = join(directory, 'rows.ndjson');
-  await writeFile(file, lines.map((line) => `${line}\n`).join(''));
+  const file = writeFile('rows.ndjson', lines.map((line) => `${line}\n`).join(''));
   const longestLineBytes = Math.max(...lines.map((line) => Buffer.byteLength(line)));
   const written = { file, longestLineBytes, largestGroupBytes: 20_000_000 };
   const [v2, v1] = versions.map((version) => join(directory, `${version}.parquet`)) as [string, string];
@@ -101,7 +101,6 @@ beforeAll(async () => {
   );
   objects.set('v2', await openObject(v2)).set('v1', await openObject(v1));
 });
-afterAll(() => rm(directory, { recursive: true, force: true }));
 
 const plain = (value: unknown): Value => {
   if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
@@ -184,4 +183,49 @@ describe.each(versions)('the values of a column, as DuckDB writes it in %s', (ve
     const source = { footer: other, sizeBytes: bytes.length, read };
     await expect(readColumns(source, place, { names: ['position'], atOnce: false })).rejects.toThrow();
   });
+});
+
+/** 7 is the first of some numbers, in one block of 128 in four parts; the least difference is -2. */
+const page = (count: number, ...widthsAndBits: readonly number[]) =>
+  Buffer.from([0x80, 0x01, 4, count, 14, 3, ...widthsAndBits]);
+
+describe('numbers as differences', () => {
+  test('are the first one, and what is added to it', () => {
+    // 1, 0, 3 and 2 more than the least difference, in two bits each; the rest of the part is filled up.
+    const bytes = page(5, 2, 0, 0, 0, 0b10_11_00_01, 0, 0, 0, 0, 0, 0, 0, 99);
+    expect(readDeltas(bytes, 0, 5)).toEqual({ numbers: Float64Array.from([7, 6, 4, 5, 5]), end: bytes.length - 1 });
+  });
+
+  test('are none, or one', () => {
+    expect(readDeltas(Buffer.from([0x80, 0x01, 4, 0, 0]), 0, 0)?.numbers).toHaveLength(0);
+    expect(readDeltas(Buffer.from([0x80, 0x01, 4, 1, 13]), 0, 1)?.numbers).toEqual(Float64Array.of(-7));
+  });
+
+  test('are left to another reader if they are not exact here', () => {
+    expect(readDeltas(page(3, 46, 0, 0, 0, ...Array(184).fill(0)), 0, 3)).toBeUndefined();
+    const large = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+    expect(readDeltas(Buffer.from([0x80, 0x01, 4, 1, ...large]), 0, 1)).toBeUndefined();
+  });
+
+  test.each([
+    ['another count', page(5, 0, 0, 0, 0), 'has 5 numbers'],
+    ['a part that is cut', page(4, 2, 0, 0, 0), 'less numbers'],
+    ['a block of nothing', Buffer.from([0, 0, 4, 0]), 'no numbers'],
+    ['an end too early', Buffer.from([0x80, 0x01]), 'range'],
+  ])('are refused: %s', (_, bytes, message) => expect(() => readDeltas(bytes, 0, 4)).toThrow(message));
+});
+
+/** A page of two values, not compressed, whose header has a text in its inner struct. */
+const pageWith = (text: string, content: string): Buffer => {
+  const [length, size] = [Buffer.byteLength(text), 2 * content.length];
+  const inner = [0x15, 4, 0x15, 0, 0x18, length, ...Buffer.from(text), 0];
+  return Buffer.from([0x15, 0, 0x15, size, 0x15, size, 0x2c, ...inner, 0, ...Buffer.from(content)]);
+};
+
+test('a text in the header of a page is passed over', () => {
+  const pages = pagesOf(Buffer.concat([pageWith('least', 'abc'), pageWith('', 'defg')]), 'UNCOMPRESSED');
+  expect(pages?.map(({ values, content }) => [values, content().toString()])).toEqual([
+    [2, 'abc'],
+    [2, 'defg'],
+  ]);
 });

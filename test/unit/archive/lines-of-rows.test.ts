@@ -1,16 +1,12 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { columnsOf } from '../../../src/archive/columns.ts';
 import { linesOfRows } from '../../../src/archive/writing/lines-of-rows.ts';
 import type { BinaryRow } from '../../../src/postgres/copy/binary-row.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-let directory: string;
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'orgtrail-test-lines-'));
-});
-afterEach(() => rmSync(directory, { recursive: true, force: true }));
+const { folder } = temporaryFolder();
 
 const columns = columnsOf.changes;
 
@@ -37,7 +33,7 @@ const SEEN_AT = 794_102_400_000_001n;
 const raws = ['{"a":"\\u0000 \\" é 😀"}', `{"large":"${'\u0001"\\'.repeat(100_000)}"}`, '{}'];
 
 test('are JSON with every character, number and time, and nothing for null; also a row beyond the buffer', () => {
-  const file = join(directory, 'rows.ndjson');
+  const file = join(folder, 'rows.ndjson');
   const descriptor = openSync(file, 'wx');
   const lines = linesOfRows(columns, descriptor);
   raws.forEach((raw, index) => {

@@ -1,5 +1,3 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -16,32 +14,30 @@ import {
 import type { ObjectStore } from '../../../src/archive/store/ports.ts';
 import { formatOcsf } from '../../../src/formats/ocsf/ocsf.ts';
 import { asRead, withoutNulls } from '../../support/archive/lake-rows.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { anyEvent, anyEventRuns } from '../formats/any-event.ts';
 import { sampleEvents } from '../formats/sample-events.ts';
+
+const { folder: directory, file: writeFile } = temporaryFolder();
 
 test('the columns of a class hold all that the format gives an event of it, whatever the entry has', async () => {
   const { seed, numRuns } = anyEventRuns;
   const lines = [...sampleEvents, ...fc.sample(anyEvent, { seed, numRuns })].map((event) => formatOcsf(event));
-  const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-lake-'));
-  try {
-    for (const classUid of lakeClasses) {
-      const own = lines.filter((line) => classOfLine(line) === classUid);
-      expect(own.length).toBeGreaterThan(3);
-      const [file, target] = [join(directory, `${classUid}.ndjson`), join(directory, `${classUid}.parquet`)];
-      await writeFile(file, own.map((line) => `${line}\n`).join(''));
-      const sizes = { longestLineBytes: 1_000_000, largestGroupBytes: 1_000_000 };
-      const columns = { columns: ocsfColumns(classUid), select: writtenColumns(classUid), metadata: { a: 'b' } };
-      const format = { version: 1, zstdLevel: 1 } as const;
-      await copyLines({ file, ...sizes }, target, { directory, ...columns, format });
-      const rows = await withDuck({ memoryMb: 200, directory }, async (connection) =>
-        (
-          await connection.runAndReadAll(`select to_json(t)::varchar from read_parquet(${quoted(target)}) as t`)
-        ).getRows(),
-      );
-      expect(rows.map(([row]) => withoutNulls(JSON.parse(String(row))))).toEqual(own.map(asRead));
-    }
-  } finally {
-    await rm(directory, { recursive: true, force: true });
+  for (const classUid of lakeClasses) {
+    const own = lines.filter((line) => classOfLine(line) === classUid);
+    expect(own.length).toBeGreaterThan(3);
+    const target = join(directory, `${classUid}.parquet`);
+    const file = writeFile(`${classUid}.ndjson`, own.map((line) => `${line}\n`).join(''));
+    const sizes = { longestLineBytes: 1_000_000, largestGroupBytes: 1_000_000 };
+    const columns = { columns: ocsfColumns(classUid), select: writtenColumns(classUid), metadata: { a: 'b' } };
+    const format = { version: 1, zstdLevel: 1 } as const;
+    await copyLines({ file, ...sizes }, target, { directory, ...columns, format });
+    const rows = await withDuck({ memoryMb: 200, directory }, async (connection) =>
+      (
+        await connection.runAndReadAll(`select to_json(t)::varchar from read_parquet(${quoted(target)}) as t`)
+      ).getRows(),
+    );
+    expect(rows.map(([row]) => withoutNulls(JSON.parse(String(row))))).toEqual(own.map(asRead));
   }
 });
 
@@ -60,7 +56,6 @@ test('a large day is cut always at the same events, and the next day begins with
     close: async () => {},
   };
   const place = { stores: new Map([[6003, store]] as const), region: 'eu-central-1', accountId: 'external' };
-  const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-lake-'));
   const write = async (limits: ObjectLimits): Promise<readonly LakeObject[]> => {
     const written: LakeObject[] = [];
     const writer = createDayWriter({
@@ -76,17 +71,13 @@ test('a large day is cut always at the same events, and the next day begins with
     await writer.finish();
     return written;
   };
-  try {
-    const cut = await write({ maxRows: 2, maxTextBytes: 1_000_000 });
-    expect(cut.map(({ key, events }) => [key.slice(key.indexOf('eventDay')), events])).toEqual([
-      ['eventDay=20260131/n-0000.parquet', 2],
-      ['eventDay=20260131/n-0001.parquet', 2],
-      ['eventDay=20260131/n-0002.parquet', 1],
-      ['eventDay=20260201/n-0000.parquet', 1],
-    ]);
-    expect((await write({ maxRows: 100, maxTextBytes: 1 })).map(({ events }) => events)).toEqual([1, 1, 1, 1, 1, 1]);
-    expect((await write({ maxRows: 100, maxTextBytes: 1_000_000 })).map(({ events }) => events)).toEqual([5, 1]);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  const cut = await write({ maxRows: 2, maxTextBytes: 1_000_000 });
+  expect(cut.map(({ key, events }) => [key.slice(key.indexOf('eventDay')), events])).toEqual([
+    ['eventDay=20260131/n-0000.parquet', 2],
+    ['eventDay=20260131/n-0001.parquet', 2],
+    ['eventDay=20260131/n-0002.parquet', 1],
+    ['eventDay=20260201/n-0000.parquet', 1],
+  ]);
+  expect((await write({ maxRows: 100, maxTextBytes: 1 })).map(({ events }) => events)).toEqual([1, 1, 1, 1, 1, 1]);
+  expect((await write({ maxRows: 100, maxTextBytes: 1_000_000 })).map(({ events }) => events)).toEqual([5, 1]);
 });

@@ -52,9 +52,9 @@ test.each([
   [{ organizationsStored: 31 }, 0, 'wrong'],
   [{ missing: 1_488, accountsStored: 12 }, 1_488, 'catching up'],
   [{ accountsStored: 61 }, 0, 'wrong'],
-] as const)('%j, %i of them not collected yet: %s', (difference, uncollected, outcome) => {
-  expect(judge({ ...exact, ...difference }, uncollected)).toBe(outcome);
-});
+] as const)('%j, %i of them not collected yet: %s', (difference, uncollected, outcome) =>
+  expect(judge({ ...exact, ...difference }, uncollected)).toBe(outcome),
+);
 
 test('what is still missing is said in numbers, and that what is stored is right', () => {
   const comparison = { ...exact, missing: 1_488 };

@@ -3,6 +3,7 @@ import { fails, type Report, type SourceRow, statusText } from '../../../src/cli
 import type { SinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import type { SourceHealth } from '../../../src/status/health.ts';
 import { groupsOf } from '../../../src/status/sources/source-groups.ts';
+import { sourceFacts } from '../status/source-facts.ts';
 
 const source = (name: string, state: SourceHealth, more: Partial<SourceRow> = {}): SourceRow => ({
   kind: 'organization',
@@ -10,27 +11,8 @@ const source = (name: string, state: SourceHealth, more: Partial<SourceRow> = {}
   organizationId: `id-${name}`,
   organizationName: name,
   organizationState: 'active',
+  ...sourceFacts,
   refused: state === 'refused',
-  failures: 0,
-  holes: 0,
-  lagSeconds: 5,
-  gapSeconds: 5,
-  sinceLastEventSeconds: 60,
-  leaseOwner: null,
-  leaseEpoch: 1,
-  lastSuccessAt: null,
-  nextAttemptAt: null,
-  lastFailure: null,
-  lastError: null,
-  retentionSlackSeconds: 9e9,
-  openWalks: 0,
-  failingLanes: [],
-  firstHoles: [],
-  unprovenSeconds: 0,
-  readOnceSeconds: 0,
-  futureSeconds: null,
-  wantedSeconds: 47_000_000,
-  unreadHistorySeconds: 0,
   firstReading: false,
   state,
   ...more,
@@ -121,20 +103,18 @@ describe('statusText', () => {
   });
 });
 
-describe('fails', () => {
-  const fine = report([source('Alpha', 'fresh'), source('Delta', 'quiet')], { sinks: [sink('siem')] });
+const fine = report([source('Alpha', 'fresh'), source('Delta', 'quiet')], { sinks: [sink('siem')] });
 
-  it.each<[string, Report, boolean, boolean]>([
-    ['nothing but fresh and quiet ones', fine, false, false],
-    ['one that is behind', report([source('Beta', 'behind')]), false, true],
-    ['one with holes', report([source('Beta', 'incomplete')]), false, true],
-    ['one that fails', report([source('Beta', 'failing')]), true, true],
-    ['one that is refused', report([source('Beta', 'refused')]), true, true],
-    ['a sink that fails', { ...fine, sinks: [sink('siem', { failures: 1 })] }, true, true],
-    ['a sink that is behind', { ...fine, sinks: [sink('siem', { lagSeconds: 9_999 })] }, false, true],
-    ['a listing that fails', { ...fine, discovery: { ...fine.discovery, lastError: 'x' } }, true, true],
-    ['a listing that was never made', { ...fine, discovery: { ...fine.discovery, ageSeconds: null } }, true, true],
-  ])('%s: failing %s, behind %s', (_, of, failing, behind) => {
-    expect({ failing: fails(of, 'failing'), behind: fails(of, 'behind') }).toEqual({ failing, behind });
-  });
-});
+it.each<[string, Report, boolean, boolean]>([
+  ['nothing but fresh and quiet ones', fine, false, false],
+  ['one that is behind', report([source('Beta', 'behind')]), false, true],
+  ['one with holes', report([source('Beta', 'incomplete')]), false, true],
+  ['one that fails', report([source('Beta', 'failing')]), true, true],
+  ['one that is refused', report([source('Beta', 'refused')]), true, true],
+  ['a sink that fails', { ...fine, sinks: [sink('siem', { failures: 1 })] }, true, true],
+  ['a sink that is behind', { ...fine, sinks: [sink('siem', { lagSeconds: 9_999 })] }, false, true],
+  ['a listing that fails', { ...fine, discovery: { ...fine.discovery, lastError: 'x' } }, true, true],
+  ['a listing that was never made', { ...fine, discovery: { ...fine.discovery, ageSeconds: null } }, true, true],
+])('fails %s: failing %s, behind %s', (_, of, failing, behind) =>
+  expect({ failing: fails(of, 'failing'), behind: fails(of, 'behind') }).toEqual({ failing, behind }),
+);

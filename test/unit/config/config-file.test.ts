@@ -1,20 +1,14 @@
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { loadConfig, readConfig } from '../../../src/config/config.ts';
 import { describeFault } from '../../../src/config/faults.ts';
 import { createLiveSecrets } from '../../../src/config/live-secrets.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-const folder = realpathSync(mkdtempSync(join(tmpdir(), 'orgtrail-yaml-')));
-afterAll(() => rmSync(folder, { recursive: true }));
+const { folder, file } = temporaryFolder();
 const path = join(folder, 'orgtrail.yaml');
-
-const write = (text: string, { mode = 0o600, name = path } = {}): string => {
-  writeFileSync(name, text);
-  chmodSync(name, mode);
-  return name;
-};
+const write = (text: string, mode?: number): string => file('orgtrail.yaml', text, mode);
 
 const options = { needsCredential: true, interactive: false };
 /** With these variables beside the file. */
@@ -35,7 +29,7 @@ sinks:
 `;
 
 describe('precedence', () => {
-  test('a file alone is a whole configuration', () => {
+  test('a file alone is a whole configuration', () =>
     expect(load(whole)).toMatchObject({
       credential: { kind: 'token', token: 'token-of-the-file' },
       apiBudget: 1_000,
@@ -43,8 +37,7 @@ describe('precedence', () => {
       http: { feedToken: 'feed-token-of-the-file' },
       sinks: [{ name: 'log', settings: { type: 'file', path: '/x/log', keep: 3 } }],
       warnings: [],
-    });
-  });
+    }));
 
   test('the environment wins over the file, setting by setting', () => {
     const config = load(whole, { ORGTRAIL_API_BUDGET: '2000', CLOUDFLARE_API_TOKEN: 'token-of-the-environment' });
@@ -53,18 +46,17 @@ describe('precedence', () => {
   });
 
   test('a secret and its NAME_FILE are one setting', () => {
-    const file = write('feed-token-of-another-file', { name: join(folder, 'feed') });
-    expect(load(whole, { ORGTRAIL_FEED_TOKEN_FILE: file }).http.feedToken).toBe('feed-token-of-another-file');
-    const text = whole.replace('feed_token: feed-token-of-the-file', `feed_token_file: ${file}`);
+    const feed = file('feed', 'feed-token-of-another-file');
+    expect(load(whole, { ORGTRAIL_FEED_TOKEN_FILE: feed }).http.feedToken).toBe('feed-token-of-another-file');
+    const text = whole.replace('feed_token: feed-token-of-the-file', `feed_token_file: ${feed}`);
     expect(load(text).http.feedToken).toBe('feed-token-of-another-file');
     expect(load(text, { ORGTRAIL_FEED_TOKEN: 'feed-token-of-the-environment' }).http.feedToken).toBe(
       'feed-token-of-the-environment',
     );
   });
 
-  test('an empty variable leaves the file in force', () => {
-    expect(load(whole, { ORGTRAIL_API_BUDGET: '' }).apiBudget).toBe(1_000);
-  });
+  test('an empty variable leaves the file in force', () =>
+    expect(load(whole, { ORGTRAIL_API_BUDGET: '' }).apiBudget).toBe(1_000));
 
   test('the sinks of the environment take the place of all sinks of the file', () => {
     const sinks = JSON.stringify({ other: { type: 'file', path: '/y' } });
@@ -115,22 +107,20 @@ sinks:
     expect(faults.join()).not.toContain('SECRET');
   });
 
-  test('a variable that contradicts the file is named as a variable', () => {
+  test('a variable that contradicts the file is named as a variable', () =>
     expect(faultsOf('cloudflare: {api_key: k, email: e@x}', { CLOUDFLARE_API_TOKEN: 't' })).toEqual([
       'F:1:23: CLOUDFLARE_API_TOKEN and cloudflare.api_key are both set: set only one way of authenticating',
-    ]);
-  });
+    ]));
 
   test('a credential is missing only where no broken file could have it', () => {
     expect(faultsOf('lease: 30s')).toEqual([expect.stringMatching(/^no credential/)]);
     expect(faultsOf('lease: "')).toEqual([expect.stringMatching(/^F:1:9: a quote/)]);
   });
 
-  test('a warning names the key', () => {
+  test('a warning names the key', () =>
     expect(load(`${whole}history: 90d\nretention: 60d\n`).warnings).toEqual([
       `${path}:8:10: history reaches further back than retention keeps: only that much is read`,
-    ]);
-  });
+    ]));
 });
 
 describe('the file itself', () => {
@@ -143,17 +133,16 @@ describe('the file itself', () => {
     expect(refused(join(folder, 'folder'))).toEqual(['ORGTRAIL_CONFIG: D/folder is not a regular file']);
   });
 
-  test('that is larger than 1 MiB is not read', () => {
+  test('that is larger than 1 MiB is not read', () =>
     expect(refused(write(`# ${'x'.repeat(1024 * 1024)}`))).toEqual([
       'ORGTRAIL_CONFIG: D/orgtrail.yaml is larger than 1 MiB',
-    ]);
-  });
+    ]));
 
-  test.each([0o620, 0o602, 0o666])('mode %o, which others may write, is refused', (mode) => {
-    expect(refused(write(whole, { mode }))).toEqual([
+  test.each([0o620, 0o602, 0o666])('mode %o, which others may write, is refused', (mode) =>
+    expect(refused(write(whole, mode))).toEqual([
       'ORGTRAIL_CONFIG: D/orgtrail.yaml can be written by other accounts: it is not read (chmod go-w D/orgtrail.yaml)',
-    ]);
-  });
+    ]),
+  );
 
   test.runIf(process.geteuid?.() === 0)('of another account is refused', () => {
     chownSync(write(whole), 54_321, 0);
@@ -163,7 +152,7 @@ describe('the file itself', () => {
 
   test('with a secret that every account can read is warned of, by key', () => {
     const warningsOf = (text: string, mode: number) =>
-      loadConfig({ ORGTRAIL_CONFIG: write(text, { mode }), CLOUDFLARE_API_TOKEN: 't' }, options).warnings;
+      loadConfig({ ORGTRAIL_CONFIG: write(text, mode), CLOUDFLARE_API_TOKEN: 't' }, options).warnings;
     const warning = (keys: string) => [
       `${path} can be read by every account, and has a secret in ${keys}: chmod o-r ${path}`,
     ];

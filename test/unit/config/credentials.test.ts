@@ -1,19 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadConfig, readConfig } from '../../../src/config/config.ts';
 import { shownSettings } from '../../../src/config/effective-settings.ts';
 import { createLiveSecrets } from '../../../src/config/live-secrets.ts';
 import { secretsOf } from '../../../src/config/redaction.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'orgtrail-credentials-'));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-const file = (name: string, content: string): string => {
-  const path = join(directory, name);
-  writeFileSync(path, content, { mode: 0o600 });
-  return path;
-};
+const { file } = temporaryFolder();
 const options = { needsCredential: true, interactive: false };
 const SECRET = 'the-secret-of-the-test';
 
@@ -66,30 +58,19 @@ describe('CLOUDFLARE_CREDENTIALS', () => {
     expect(faults).toMatchObject([{ message: expect.stringContaining('budget must be'), place: { line: 5 } }]);
   });
 
+  // biome-ignore format: a table
   it.each([
     [{ a: {} }, 'CLOUDFLARE_CREDENTIALS.a must have a token, or an email and a key'],
     [{ a: { email: 'a@b' } }, 'CLOUDFLARE_CREDENTIALS.a must have a token, or an email and a key'],
-    [
-      { a: { token: SECRET, key: SECRET } },
-      'CLOUDFLARE_CREDENTIALS.a has a token and an email or a key: set only one way',
-    ],
+    [{ a: { token: SECRET, key: SECRET } }, 'CLOUDFLARE_CREDENTIALS.a has a token and an email or a key: set only one way'],
     [{ a: { token: `${SECRET} x` } }, 'CLOUDFLARE_CREDENTIALS.a.token has spaces or control characters in it'],
     [{ a: { token: 7 } }, 'CLOUDFLARE_CREDENTIALS.a.token must be text'],
     [{ a: { token_file: '/nowhere' } }, 'CLOUDFLARE_CREDENTIALS.a.token_file: the file cannot be read (ENOENT)'],
-    [
-      { a: { tokn: SECRET, token: 't' } },
-      'CLOUDFLARE_CREDENTIALS.a.tokn is not a setting of a credential; did you mean "token"?',
-    ],
+    [{ a: { tokn: SECRET, token: 't' } }, 'CLOUDFLARE_CREDENTIALS.a.tokn is not a setting of a credential; did you mean "token"?'],
     [{ a: { [`${SECRET} `]: 1, token: 't' } }, 'CLOUDFLARE_CREDENTIALS.a.(a member) is not a setting'],
     [{ a: { token: 't', budget: 9 } }, 'CLOUDFLARE_CREDENTIALS.a.budget must be an integer between 10'],
-    [
-      { a: { token: 't', accounts: [SECRET, 'x y'] } },
-      'CLOUDFLARE_CREDENTIALS.a.accounts must be true, or a list of ids',
-    ],
-    [
-      { a: { token: 't', organizations: false } },
-      'CLOUDFLARE_CREDENTIALS.a.organizations must be true, or a list of ids',
-    ],
+    [{ a: { token: 't', accounts: [SECRET, 'x y'] } }, 'CLOUDFLARE_CREDENTIALS.a.accounts must be true, or a list of ids'],
+    [{ a: { token: 't', organizations: false } }, 'CLOUDFLARE_CREDENTIALS.a.organizations must be true, or a list of ids'],
     [{ a: { token: 't' }, b: { token: 't' } }, 'CLOUDFLARE_CREDENTIALS.b has the secret of CLOUDFLARE_CREDENTIALS.a'],
     [{ 'A b': { token: SECRET } }, 'CLOUDFLARE_CREDENTIALS: the name of a credential must have 1 to 40'],
     [{ a: SECRET }, 'CLOUDFLARE_CREDENTIALS.a must be an object'],

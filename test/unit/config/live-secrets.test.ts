@@ -1,19 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { rmSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
 import { createLiveSecrets } from '../../../src/config/live-secrets.ts';
 import { secretsOf } from '../../../src/config/redaction.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'orgtrail-live-'));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
-const file = (name: string, content: string): string => {
-  const path = join(directory, name);
-  writeFileSync(path, content);
-  return path;
-};
+const { file } = temporaryFolder();
 
 const open = (env: Record<string, string>) => {
   const config = loadConfig(env, { needsCredential: true, interactive: false });

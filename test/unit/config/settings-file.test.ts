@@ -1,37 +1,32 @@
-import { chmodSync, chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chownSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { withSettingsFile } from '../../../src/config/settings-file.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'orgtrail-settings-'));
+const { folder, file: writeFile } = temporaryFolder();
 const file = join(folder, '.env');
+const write = (text: string, mode?: number): string => writeFile('.env', text, mode);
 const uid = statSync(folder).uid;
 /** Neither root nor the user that runs the tests. */
 const STRANGER = 54_321;
-afterAll(() => rmSync(folder, { recursive: true }));
-beforeEach(() => write('ORGTRAIL_HISTORY=90d\nORGTRAIL_SETTLE=10m\n'));
+beforeEach(() => {
+  write('ORGTRAIL_HISTORY=90d\nORGTRAIL_SETTLE=10m\n');
+});
 
-const write = (text: string, mode = 0o600): void => {
-  writeFileSync(file, text);
-  chmodSync(file, mode);
-};
-
-test('what the file says counts below the environment, and the file is named', () => {
+test('what the file says counts below the environment, and the file is named', () =>
   expect(withSettingsFile({ ORGTRAIL_SETTLE: '24h' }, file, uid)).toEqual({
     environment: { ORGTRAIL_HISTORY: '90d', ORGTRAIL_SETTLE: '24h' },
     file,
     names: ['ORGTRAIL_HISTORY'],
-  });
-});
+  }));
 
-test('without a file the environment is all', () => {
+test('without a file the environment is all', () =>
   expect(withSettingsFile({ A: 'b' }, join(folder, 'none'), uid)).toEqual({
     environment: { A: 'b' },
     file: undefined,
     names: [],
-  });
-});
+  }));
 
 test.each([0o600, 0o644, 0o440])('mode %o is fine', (mode) => {
   write('A=b', mode);
@@ -55,12 +50,9 @@ test('a file of another account is refused; one of root is not', () => {
   }
 });
 
+// biome-ignore format: a table
 test.each([
-  'CLOUDFLARE_API_TOKEN',
-  'CLOUDFLARE_API_TOKEN_FILE',
-  'CLOUDFLARE_API_KEY',
-  'CLOUDFLARE_API_KEY_FILE',
-  'CLOUDFLARE_CREDENTIALS',
+  'CLOUDFLARE_API_TOKEN', 'CLOUDFLARE_API_TOKEN_FILE', 'CLOUDFLARE_API_KEY', 'CLOUDFLARE_API_KEY_FILE', 'CLOUDFLARE_CREDENTIALS',
   'CLOUDFLARE_CREDENTIALS_FILE',
 ])('a base URL of the file never gets %s of the environment', (name) => {
   write('CLOUDFLARE_BASE_URL=http://127.0.0.1:1/v4\n');

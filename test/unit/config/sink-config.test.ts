@@ -1,10 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
 import { secretsOf } from '../../../src/config/redaction.ts';
 import { redactorOf } from '../../../src/sinks/redaction.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const load = (sinks: unknown, more: Record<string, string> = {}) =>
   loadConfig(
@@ -25,26 +24,12 @@ const faultsOf = (sinks: unknown): string[] => {
 };
 
 const SECRET = 'Secr3t-Value-0123456789';
+const es = { type: 'elasticsearch', url: 'https://e', index: 'x' };
 const WHSEC = `whsec_${Buffer.from('0123456789abcdef0123456789abcdef').toString('base64')}`;
 
-let folder: string;
-const file = (name: string, content: string): string => {
-  const path = join(folder, name);
-  writeFileSync(path, content);
-  return path;
-};
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'orgtrail-sinks-'));
-});
-afterAll(() => {
-  rmSync(folder, { recursive: true });
-});
+const { folder, file } = temporaryFolder();
 
 describe('ORGTRAIL_SINKS', () => {
-  it('is no sinks where it is not set', () => {
-    expect(loadConfig({}, { needsCredential: false, interactive: false }).sinks).toEqual([]);
-  });
-
   it('names sinks, with what is not said as documented', () => {
     const { sinks, warnings } = load({ archive: { type: 'file', path: '/var/log/a.ndjson', timeout: '5s' } });
     const common = {
@@ -132,27 +117,16 @@ describe('ORGTRAIL_SINKS', () => {
     );
   });
 
+  // biome-ignore format: a table
   it.each<[string, unknown, string]>([
     [
       'api_key and username',
-      { type: 'elasticsearch', url: 'https://e', index: 'x', api_key: 'k', username: 'u', password: 'p' },
+      { ...es, api_key: 'k', username: 'u', password: 'p' },
       '.api_key and .username are both set: set only one way of authenticating',
     ],
-    [
-      'a user without a password',
-      { type: 'elasticsearch', url: 'https://e', index: 'x', username: 'u' },
-      ' needs username and password together',
-    ],
-    [
-      'half a client certificate',
-      { type: 'syslog', url: 'tls://s', cert_file: '/dev/null' },
-      ' needs cert_file and key_file together',
-    ],
-    [
-      'TLS without TLS',
-      { type: 'syslog', url: 'tcp://s', ca_file: '/dev/null' },
-      ' has files for TLS, but its url is not tls:',
-    ],
+    ['a user without a password', { ...es, username: 'u' }, ' needs username and password together'],
+    ['half a client certificate', { type: 'syslog', url: 'tls://s', cert_file: '/dev/null' }, ' needs cert_file and key_file together'],
+    ['TLS without TLS', { type: 'syslog', url: 'tcp://s', ca_file: '/dev/null' }, ' has files for TLS, but its url is not tls:'],
     ['no such file', { type: 'syslog', url: 'tls://s', ca_file: '/none/ca.pem' }, '.ca_file: the file cannot be read'],
     [
       'two ways of authenticating over HTTP',
@@ -164,39 +138,23 @@ describe('ORGTRAIL_SINKS', () => {
       { type: 'http', url: 'https://h', headers: { Host: SECRET } },
       '.headers must not have connection, content-encoding, content-length, host, idempotency-key, transfer-encoding',
     ],
-    [
-      'a header twice',
-      { type: 'http', url: 'https://h', headers: { 'X-A': SECRET, 'x-a': SECRET } },
-      '.headers must not have a name twice',
-    ],
-    [
-      'a header over two lines',
-      { type: 'http', url: 'https://h', headers: { 'X-A': `${SECRET}\n` } },
-      '.headers must have values of printable ASCII',
-    ],
+    ['a header twice', { type: 'http', url: 'https://h', headers: { 'X-A': SECRET, 'x-a': SECRET } }, '.headers must not have a name twice'],
+    ['a header over two lines', { type: 'http', url: 'https://h', headers: { 'X-A': `${SECRET}\n` } }, '.headers must have values of printable ASCII'],
     [
       'findings in a format of entries',
       { type: 'http', url: 'https://h', events: 'detections', format: 'ocsf' },
       '.format must be one of native, ecs for these events',
     ],
-    [
-      'a severity of entries',
-      { type: 'http', url: 'https://h', min_severity: 'high' },
-      '.min_severity is for "events": "detections"',
-    ],
-    [
-      'a format of messages',
-      { type: 'slack', webhook_url: 'https://h', format: 'ecs' },
-      '.format does not apply: this kind writes messages of its own',
-    ],
+    ['a severity of entries', { type: 'http', url: 'https://h', min_severity: 'high' }, '.min_severity is for "events": "detections"'],
+    ['a format of messages', { type: 'slack', webhook_url: 'https://h', format: 'ecs' }, '.format does not apply: this kind writes messages of its own'],
     [
       'a secret twice',
       { type: 'splunk_hec', url: 'https://s', token: SECRET, token_file: '/dev/null' },
       '.token and ORGTRAIL_SINKS.x.token_file are both set: set only one',
     ],
-  ])('is refused where it contradicts itself: %s', (_, sink, fault) => {
-    expect(faultsOf({ x: sink })).toContain(`ORGTRAIL_SINKS.x${fault}`);
-  });
+  ])('is refused where it contradicts itself: %s', (_, sink, fault) =>
+    expect(faultsOf({ x: sink })).toContain(`ORGTRAIL_SINKS.x${fault}`),
+  );
 
   it('is refused where two sinks have one file, however they call it', () => {
     const sinks = { a: { type: 'file', path: '/var/log/x' }, b: { type: 'file', path: '/var/./log/y/../x' } };
@@ -220,32 +178,30 @@ describe('ORGTRAIL_SINKS', () => {
   });
 });
 
-describe('headers of a sink', () => {
-  it('come from a file, a name and a value on each line', () => {
-    const headers_file = file('headers', `X-Api-Key: ${SECRET}\nX-Team:  a b \n\n`);
-    const config = load({ lake: { type: 'http', url: 'https://h', headers_file } });
-    expect(config.sinks[0]?.settings).toMatchObject({ headers: { 'x-api-key': SECRET, 'x-team': 'a b' } });
-    expect(secretsOf(config)).toContain(SECRET);
-  });
+it('headers of a sink come from a file, a name and a value on each line', () => {
+  const headers_file = file('headers', `X-Api-Key: ${SECRET}\nX-Team:  a b \n\n`);
+  const config = load({ lake: { type: 'http', url: 'https://h', headers_file } });
+  expect(config.sinks[0]?.settings).toMatchObject({ headers: { 'x-api-key': SECRET, 'x-team': 'a b' } });
+  expect(secretsOf(config)).toContain(SECRET);
+});
 
-  it('that are no headers are named by the file, and not shown', () => {
-    const headers_file = file('token-alone', SECRET);
-    expect(faultsOf({ lake: { type: 'http', url: 'https://h', headers_file } })).toEqual([
-      'ORGTRAIL_SINKS.lake.headers_file must be an object of headers; in a file, a "Name: value" on each line',
-    ]);
-  });
+it('headers of a sink that are no headers are named by the file, and not shown', () => {
+  const headers_file = file('token-alone', SECRET);
+  expect(faultsOf({ lake: { type: 'http', url: 'https://h', headers_file } })).toEqual([
+    'ORGTRAIL_SINKS.lake.headers_file must be an object of headers; in a file, a "Name: value" on each line',
+  ]);
 });
 
 describe('secrets of sinks', () => {
   const sinks = {
     hec: { type: 'splunk_hec', url: 'https://s', token: SECRET },
-    es: { type: 'elasticsearch', url: 'https://e', index: 'x', username: 'user', password: `${SECRET}-p` },
-    key: { type: 'elasticsearch', url: 'https://e', index: 'x', api_key: `${SECRET}-k` },
+    es: { ...es, username: 'user', password: `${SECRET}-p` },
+    key: { ...es, api_key: `${SECRET}-k` },
     hook: { type: 'webhook', url: `https://h/x?code=${SECRET}-q&v=1`, secret: WHSEC },
   };
   const basic = Buffer.from(`user:${SECRET}-p`).toString('base64');
 
-  it('are all known to the log, also as they go over the wire', () => {
+  it('are all known to the log, also as they go over the wire', () =>
     expect(secretsOf(load(sinks))).toEqual([
       SECRET,
       `${SECRET}-p`,
@@ -255,8 +211,7 @@ describe('secrets of sinks', () => {
       WHSEC.slice(6),
       `code=${SECRET}-q&v=1`,
       `${SECRET}-q`,
-    ]);
-  });
+    ]));
 
   it("of Amazon's variables are among them if a sink may be signed with them", () => {
     const aws = {

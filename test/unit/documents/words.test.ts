@@ -12,12 +12,11 @@ Left alone: \`'nobody'\`, \`\` \`nobody\` \`\` (an account). A line with \`words
 `;
 const style = readStyle(page);
 
-test('each word of the table is found with its line, and with what to write instead', () => {
+test('each word of the table is found with its line, and with what to write instead', () =>
   expect(findWords(style, 'Nobody waits.\nIt runs for ever.\n')).toEqual([
     { line: 1, word: 'nobody', instead: 'the actor' },
     { line: 2, word: 'for ever', instead: 'permanently' },
-  ]);
-});
+  ]));
 
 test('a phrase is found across lines of a comment', () => {
   expect(findWords(style, '/**\n * It runs for\n * ever.\n */\n// for\n// ever')).toEqual([
@@ -32,6 +31,4 @@ test('allowed texts, marked lines, identifiers and parts of words are left alone
   );
 });
 
-test('a page without a list is an error', () => {
-  expect(() => readStyle('# Words')).toThrow('no list of words');
-});
+test('a page without a list is an error', () => expect(() => readStyle('# Words')).toThrow('no list of words'));

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { matchOrganization } from '../../../src/organizations/named-organization.ts';
 
 const organization = (id: string, name: string | null, gone = false) => ({ id, name, gone });
@@ -13,26 +13,23 @@ const known = [
   organization('0a8', '0b2'),
 ];
 
-describe('matchOrganization', () => {
-  it.each([
-    ['an id', '0a1', '0a1'],
-    ['an id in capitals', '0A1', '0a1'],
-    ['an id without a name', '0a7', '0a7'],
-    ['a name', 'Acme Aerospace', '0a1'],
-    ['a name in other letters and with more spaces', ' acme  AEROSPACE ', '0a1'],
-    ['an id that is also the name of another one', '0b2', '0b2'],
-    ['a name that one organization has and one that is gone', 'moved', '0f6'],
-  ])('finds one by %s', (_, text, id) => {
-    expect(matchOrganization(text, known)).toEqual({ kind: 'one', id });
-  });
+it.each([
+  ['an id', '0a1', '0a1'],
+  ['an id in capitals', '0A1', '0a1'],
+  ['an id without a name', '0a7', '0a7'],
+  ['a name', 'Acme Aerospace', '0a1'],
+  ['a name in other letters and with more spaces', ' acme  AEROSPACE ', '0a1'],
+  ['an id that is also the name of another one', '0b2', '0b2'],
+  ['a name that one organization has and one that is gone', 'moved', '0f6'],
+])('matchOrganization finds one by %s', (_, text, id) =>
+  expect(matchOrganization(text, known)).toEqual({ kind: 'one', id }),
+);
 
-  it('finds all that have the same name', () => {
-    expect(matchOrganization('TWINS', known)).toEqual({ kind: 'ambiguous', candidates: [known[2], known[3]] });
-  });
+it('matchOrganization finds all that have the same name', () =>
+  expect(matchOrganization('TWINS', known)).toEqual({ kind: 'ambiguous', candidates: [known[2], known[3]] }));
 
-  it('suggests names for what is only nearly one, and none for a part of an id', () => {
-    expect(matchOrganization('Acme', known)).toEqual({ kind: 'unknown', near: ['Acme Aerospace'] });
-    expect(matchOrganization('Blue Habor Bank', known)).toEqual({ kind: 'unknown', near: ['Blue Harbor Bank'] });
-    expect(matchOrganization('???', known)).toEqual({ kind: 'unknown', near: [] });
-  });
+it('matchOrganization suggests names for what is only nearly one, and none for a part of an id', () => {
+  expect(matchOrganization('Acme', known)).toEqual({ kind: 'unknown', near: ['Acme Aerospace'] });
+  expect(matchOrganization('Blue Habor Bank', known)).toEqual({ kind: 'unknown', near: ['Blue Harbor Bank'] });
+  expect(matchOrganization('???', known)).toEqual({ kind: 'unknown', near: [] });
 });

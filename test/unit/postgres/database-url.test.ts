@@ -1,15 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
+import { OrgtrailError } from '../../../src/errors.ts';
+import { databaseTrouble } from '../../../src/postgres/database-trouble.ts';
 import { databasePasswords, databaseUrlFault, readDatabaseUrl } from '../../../src/postgres/database-url.ts';
 import { describeUrl } from '../../../src/postgres/pool.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'orgtrail-url-'));
-const file = join(folder, 'ca.pem');
-writeFileSync(file, 'the CA');
-afterAll(() => rmSync(folder, { recursive: true }));
+const file = temporaryFolder().file('ca.pem', 'the CA');
 
 const SECRET = 'Secr3t';
 
@@ -23,9 +20,7 @@ describe('a DATABASE_URL', () => {
     'postgres://u:p%40%2F@h/d?sslmode=verify-full',
     `postgres://u:p@h/d?sslmode=require&sslrootcert=${file}`,
     'postgres://u:p@h/d?ssl=true&sslnegotiation=direct',
-  ])('%s is fine', (text) => {
-    expect(databaseUrlFault(text)).toBeUndefined();
-  });
+  ])('%s is fine', (text) => expect(databaseUrlFault(text)).toBeUndefined());
 
   test.each([
     ['mysql://h/d', /^must be postgres:/],
@@ -93,3 +88,25 @@ describe('a DATABASE_URL', () => {
     expect(describeUrl(text)).not.toContain(SECRET);
   });
 });
+
+const coded = (code: string, more: object = {}) => Object.assign(new Error('x'), { code, ...more });
+
+test.each([
+  [coded('ECONNREFUSED'), 'unreachable'],
+  [new AggregateError([coded('ECONNREFUSED'), coded('ECONNREFUSED')]), 'unreachable'],
+  [coded('ENOENT', { syscall: 'connect' }), 'unreachable'],
+  [coded('57P01'), 'unreachable'],
+  [coded('08006'), 'unreachable'],
+  [new Error('Connection terminated unexpectedly'), 'unreachable'],
+  [new OrgtrailError('database_unreachable', 'x'), 'unreachable'],
+  [new Error('timeout exceeded when trying to connect'), 'busy'],
+  [coded('53300'), 'busy'],
+  [coded('57014'), 'slow'],
+  [new Error('Query read timeout'), 'slow'],
+  [coded('53100'), undefined],
+  [coded('42P01'), undefined],
+  [coded('42501'), undefined],
+  [coded('ENOENT', { syscall: 'open' }), undefined],
+  [new TypeError('x is not a function'), undefined],
+  ['text', undefined],
+])('%s is %s', (error, trouble) => expect(databaseTrouble(error)).toBe(trouble));

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { actorPrefixOf, coarseNetworkOf, isAddress } from '../../../src/search/conditions/actor.ts';
 import { startsInBothCases, textsOfNetwork } from '../../../src/search/conditions/address-starts.ts';
 
 describe('the texts of a network', () => {
@@ -28,9 +29,9 @@ describe('the texts of a network', () => {
     expect(texts?.exact).toEqual(exact);
   });
 
-  it.each(['0.0.0.0/0', '128.0.0.0/3', '::/0', '2000::/3', '64::/12'])('%s have no beginning in common', (network) => {
-    expect(textsOfNetwork(network)).toBeUndefined();
-  });
+  it.each(['0.0.0.0/0', '128.0.0.0/3', '::/0', '2000::/3', '64::/12'])('%s have no beginning in common', (network) =>
+    expect(textsOfNetwork(network)).toBeUndefined(),
+  );
 
   const group = fc.oneof(fc.constant(0), fc.nat(0xffff), fc.nat(0xff));
   const address = fc.array(group, { minLength: 8, maxLength: 8 });
@@ -63,7 +64,7 @@ describe('the texts of a network', () => {
           ).toBe(true);
         },
       ),
-      { numRuns: 5_000 },
+      { numRuns: 1_000 },
     );
   });
 
@@ -84,18 +85,40 @@ describe('the texts of a network', () => {
   });
 });
 
-describe('a beginning, whatever the case of its letters', () => {
-  it.each([
-    ['198.51.', ['198.51.']],
-    ['2001:dB', ['2001:db', '2001:dB', '2001:Db', '2001:DB']],
-    ['unknown', []],
-    ['192.0.2.x', ['192.0.2.']],
-  ])('%s', (start, starts) => {
-    expect(startsInBothCases(start)).toEqual(starts);
-  });
+it.each([
+  ['198.51.', ['198.51.']],
+  ['2001:dB', ['2001:db', '2001:dB', '2001:Db', '2001:DB']],
+  ['unknown', []],
+  ['192.0.2.x', ['192.0.2.']],
+])('a beginning, whatever the case of its letters %s', (start, starts) =>
+  expect(startsInBothCases(start)).toEqual(starts),
+);
 
-  it('has no more than sixteen', () => {
-    expect(startsInBothCases('a1b2:c3d4:e5f6')).toHaveLength(16);
-    expect(startsInBothCases('a1b2:c3d4:e5f6')).toContain('A1B2:C3D4:');
-  });
+it('a beginning, whatever the case of its letters has no more than sixteen', () => {
+  expect(startsInBothCases('a1b2:c3d4:e5f6')).toHaveLength(16);
+  expect(startsInBothCases('a1b2:c3d4:e5f6')).toContain('A1B2:C3D4:');
 });
+
+it.each([
+  ['198.51.100.', '198.51.100.0/24'],
+  ['198.51.10', '198.51.0.0/16'],
+  ['198.', '198.0.0.0/8'],
+  ['198', undefined],
+  ['198.51.100.7.', undefined],
+  ['999.', undefined],
+  ['2001:db8:', '2001:db8::/32'],
+  ['2001:d', '2001::/16'],
+  ['2001:db8::', undefined],
+  ['mira', undefined],
+])('an actor whose address begins with %s is in %s', (start, network) => {
+  expect(coarseNetworkOf(start)).toBe(network);
+  if (network !== undefined) expect(isAddress(network)).toBe(true);
+});
+
+it('an actor is meant by its beginning if a star ends it, and a star alone is a star', () =>
+  expect([actorPrefixOf('mira*'), actorPrefixOf('mi*ra'), actorPrefixOf('*')]).toEqual(['mira', undefined, undefined]));
+
+it.each(['', '1.2.3', '1.2.3.4/33', '1.2.3.4/', '1.2.3.4/8/8', '::1/129', 'x/24'])(
+  'an actor %s is no address',
+  (text) => expect(isAddress(text)).toBe(false),
+);

@@ -1,8 +1,12 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { archivedConditions } from '../../../src/search/archived/archived-conditions.ts';
 import { type PageBounds, pickRows } from '../../../src/search/archived/archived-page.ts';
 import { placeOrder, type RowPlace } from '../../../src/search/archived/known-groups.ts';
 import type { ArchivedGroup } from '../../../src/search/archived/ports.ts';
+import type { Actor } from '../../../src/search/conditions/actor.ts';
+import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
+import type { Term } from '../../../src/search/terms/terms.ts';
 
 const MONTHS = ['2024-01', '2024-02', '2024-03'];
 /** As few times as this have many events at the same time. */
@@ -84,75 +88,113 @@ const asked = fc.record({
   late: fc.array(fc.tuple(fc.constant(1), fc.nat(TIMES - 1), fc.boolean()), { maxLength: 3 }),
 });
 
-describe('pages of the archive that are over at once, with nothing remembered', () => {
-  test('give each row once, in order, look at two groups each, and end', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        asked,
-        async ({ direction, ofGroup, limit, since, before, untilPosition, lateAfter, late, ...rest }) => {
-          const rows = rowsOf([...rest.places, ...late]);
-          const lateRows = rows.slice(rest.places.length);
-          const history = createHistory(rows.slice(0, rest.places.length), ofGroup);
-          const inOrder = placeOrder(direction);
-          const isWanted = ({ matches, time, position }: Row) =>
-            matches &&
-            (untilPosition === undefined || position <= untilPosition) &&
-            (since === undefined || time >= since) &&
-            (before === undefined || time < before);
-          const wanted = new Set(rows.slice(0, rest.places.length).filter(isWanted));
-          const found: RowPlace[] = [];
-          let at: Pick<PageBounds, 'cursor' | 'known'> = { cursor: undefined, known: undefined };
-          let pages = 0;
-          for (;;) {
-            if (pages === lateAfter && lateRows.length > 0) {
-              history.add(lateRows);
-              for (const row of lateRows.filter(isWanted))
-                if (at.cursor === undefined || inOrder(row, at.cursor) > 0) wanted.add(row);
-            }
-            const bounds = { direction, since, before, untilPosition, organization: undefined, ...at };
-            const page = await history.page(bounds, limit);
-            expect(page.looks).toBeLessThanOrEqual(2);
-            found.push(...page.rows.map(({ time, position }) => ({ time, position })));
-            pages += 1;
-            const last = page.rows.at(-1);
-            if (page.reached === undefined && (page.rows.length < limit || last === undefined)) break;
-            const cursor: RowPlace | undefined = page.reached ?? last;
-            at = { cursor, known: cursor && page.known?.(cursor) };
-            // Each page is at most two groups, and each row is sought in all groups at most, a second time if a late group comes.
-            expect(pages).toBeLessThan(3 + 2 * (history.groups.size + 1) * (rows.length + 2));
+test('pages of the archive that are over at once, with nothing remembered give each row once, in order, look at two groups each, and end', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      asked,
+      async ({ direction, ofGroup, limit, since, before, untilPosition, lateAfter, late, ...rest }) => {
+        const rows = rowsOf([...rest.places, ...late]);
+        const lateRows = rows.slice(rest.places.length);
+        const history = createHistory(rows.slice(0, rest.places.length), ofGroup);
+        const inOrder = placeOrder(direction);
+        const isWanted = ({ matches, time, position }: Row) =>
+          matches &&
+          (untilPosition === undefined || position <= untilPosition) &&
+          (since === undefined || time >= since) &&
+          (before === undefined || time < before);
+        const wanted = new Set(rows.slice(0, rest.places.length).filter(isWanted));
+        const found: RowPlace[] = [];
+        let at: Pick<PageBounds, 'cursor' | 'known'> = { cursor: undefined, known: undefined };
+        let pages = 0;
+        for (;;) {
+          if (pages === lateAfter && lateRows.length > 0) {
+            history.add(lateRows);
+            for (const row of lateRows.filter(isWanted))
+              if (at.cursor === undefined || inOrder(row, at.cursor) > 0) wanted.add(row);
           }
-          if (pages <= lateAfter) for (const row of lateRows) wanted.delete(row);
-          const expected = [...wanted].sort(inOrder).map(({ time, position }) => ({ time, position }));
-          expect(found).toEqual(expected);
-        },
-      ),
-      { numRuns: 300 },
-    );
-  });
+          const bounds = { direction, since, before, untilPosition, organization: undefined, ...at };
+          const page = await history.page(bounds, limit);
+          expect(page.looks).toBeLessThanOrEqual(2);
+          found.push(...page.rows.map(({ time, position }) => ({ time, position })));
+          pages += 1;
+          const last = page.rows.at(-1);
+          if (page.reached === undefined && (page.rows.length < limit || last === undefined)) break;
+          const cursor: RowPlace | undefined = page.reached ?? last;
+          at = { cursor, known: cursor && page.known?.(cursor) };
+          // Each page is at most two groups, and each row is sought in all groups at most, a second time if a late group comes.
+          expect(pages).toBeLessThan(3 + 2 * (history.groups.size + 1) * (rows.length + 2));
+        }
+        if (pages <= lateAfter) for (const row of lateRows) wanted.delete(row);
+        const expected = [...wanted].sort(inOrder).map(({ time, position }) => ({ time, position }));
+        expect(found).toEqual(expected);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
 
-  test('need few pages if few groups have a match, though all groups span the month', async () => {
-    const spanning = Array.from({ length: 200 }, (_, n) => [0, n % 2 === 0 ? 0 : TIMES - 1, n === 150] as const);
-    const history = createHistory(rowsOf(spanning), 2);
-    let bounds: PageBounds = {
-      direction: 'older',
-      since: undefined,
-      before: undefined,
-      cursor: undefined,
-      known: undefined,
-      untilPosition: undefined,
-      organization: undefined,
-    };
-    let pages = 0;
-    let rows = 0;
-    for (;;) {
-      const page = await history.page(bounds, 50);
-      pages += 1;
-      rows += page.rows.length;
-      if (page.reached === undefined) break;
-      bounds = { ...bounds, cursor: page.reached, known: page.known?.(page.reached) };
-      expect(bounds.known?.length ?? 0).toBeLessThan(400);
-    }
-    expect(rows).toBe(1);
-    expect(pages).toBeLessThan(53);
+test('pages of the archive that are over at once, with nothing remembered need few pages if few groups have a match, though all groups span the month', async () => {
+  const spanning = Array.from({ length: 200 }, (_, n) => [0, n % 2 === 0 ? 0 : TIMES - 1, n === 150] as const);
+  const history = createHistory(rowsOf(spanning), 2);
+  let bounds: PageBounds = {
+    direction: 'older',
+    since: undefined,
+    before: undefined,
+    cursor: undefined,
+    known: undefined,
+    untilPosition: undefined,
+    organization: undefined,
+  };
+  let pages = 0;
+  let rows = 0;
+  for (;;) {
+    const page = await history.page(bounds, 50);
+    pages += 1;
+    rows += page.rows.length;
+    if (page.reached === undefined) break;
+    bounds = { ...bounds, cursor: page.reached, known: page.known?.(page.reached) };
+    expect(bounds.known?.length ?? 0).toBeLessThan(400);
+  }
+  expect(rows).toBe(1);
+  expect(pages).toBeLessThan(53);
+});
+
+const conditionOf = (query: Partial<EventQuery>) => {
+  const [condition, ...others] = archivedConditions({
+    since: undefined,
+    before: undefined,
+    defects: false,
+    changed: false,
+    ...query,
   });
+  expect(others).toEqual([]);
+  return condition;
+};
+const term = (field: Term['field'], values: string[], isNegated = false) => ({ terms: [{ field, isNegated, values }] });
+const actor = (kind: Actor['kind'], value: string) => ({ actor: { kind, value } });
+
+test.each<[Partial<EventQuery>, readonly string[]]>([
+  [actor('email', 'Mira@Example.com'), ['Mira@Example.com']],
+  [actor('any', 'mira*'), ['mira']],
+  [actor('token', 'ci-1'), ['ci-1']],
+  [term('actor', ['mira*', 'id:abc']), ['mira', 'abc']],
+  [term('email', ['a@example.com', 'b*']), ['a@example.com', 'b']],
+  [term('resource', ['r1*']), ['r1']],
+])('of %j only values that contain one of these can meet it', (query, texts) =>
+  expect(conditionOf(query)?.contains).toEqual(texts),
+);
+
+test.each<Partial<EventQuery>>([
+  actor('ip', '198.51.100.0/24'),
+  term('actor', ['mira*', '198.51.100.7']),
+  term('email', ['a@example.com'], true),
+  term('actor', ['mira*'], true),
+  term('uri', ['*zones*']),
+  term('action', ['create']),
+])('of %j any value may meet it', (query) => expect(conditionOf(query)?.contains).toBeUndefined());
+
+test('an id of an actor is looked for as it is, a beginning of one is not', () => {
+  expect(conditionOf(actor('id', 'abc'))?.exactly).toEqual({ column: 'actor_id', value: 'abc' });
+  expect(conditionOf(actor('id', 'abc*'))).toMatchObject({ contains: ['abc'] });
+  expect(conditionOf(actor('id', 'abc*'))?.exactly).toBeUndefined();
 });

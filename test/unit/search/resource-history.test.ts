@@ -29,14 +29,13 @@ describe('the state before a change', () => {
     });
   });
 
-  test('is a request if only requests came before, although there is a response now', () => {
+  test('is a request if only requests came before, although there is a response now', () =>
     expect(compared(event(1, { request: '{"r":1}' }), event(2, { request: '{"r":2}', response: '{"s":2}' }))).toEqual({
       1: [undefined, '{"r":1}'],
       2: ['{"r":1}', '{"r":2}'],
-    });
-  });
+    }));
 
-  test('is never what failed, nor what says nothing', () => {
+  test('is never what failed, nor what says nothing', () =>
     expect(
       compared(
         event(1, { response: '{"s":1}' }),
@@ -49,8 +48,7 @@ describe('the state before a change', () => {
       2: ['{"s":1}', '{"s":2}'],
       3: [undefined, undefined],
       4: ['{"s":1}', '{"s":4}'],
-    });
-  });
+    }));
 
   test('is unknown for events that may be about other resources', () => {
     const [one, two] = [event(1, { response: '{"s":1}' }), event(2, { response: '{"s":2}' })];

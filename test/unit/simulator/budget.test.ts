@@ -15,12 +15,6 @@ test('any credential will do by default, none at all will not', async () => {
   expect(JSON.parse(text)).toEqual({ success: false, errors: [error], messages: [], result: null });
 });
 
-test('configured credentials are the only ones taken', async () => {
-  const simulator = await simulate({ credentials: [{ token: 'good' }] });
-  expect((await get(simulator, '/organizations', { authorization: 'Bearer good' })).status).toBe(200);
-  expect((await get(simulator, '/organizations', other)).status).toBe(403);
-});
-
 test('Date is the simulator’s own clock', async () => {
   const simulator = await simulate({ clockOffsetMs: -3_600_000 });
   const date = async (): Promise<number> =>

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import type { RequestRecord } from '../../../src/simulator/api/request-log.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
-import { until } from '../../support/process/until.ts';
 import { auditPage, get, organizationAt, sha256, simulate, startMs } from './simulated-cloudflare.ts';
 
 interface Answer {
@@ -28,14 +27,9 @@ test('truth: one line for each visible entry, of exactly what is served', async 
   };
   const lines = await read();
   expect(lines).toHaveLength(1200);
+  // biome-ignore format: a table
   expect(Object.keys(lines[0] ?? {})).toEqual([
-    'source_kind',
-    'source_id',
-    'id',
-    'sha256',
-    'action_time',
-    'log_time',
-    'changes',
+    'source_kind', 'source_id', 'id', 'sha256', 'action_time', 'log_time', 'changes',
   ]);
   const first = organizationAt(simulator);
   const served = await auditPage(simulator, { limit: 1000 });
@@ -72,26 +66,6 @@ test('entries: appended byte for byte, by their own time or the given one, at on
   expect((await auditPage(simulator)).texts).toHaveLength(2);
   nowMs += 500;
   expect((await auditPage(simulator)).texts).toEqual(['"text"', odd, '{"id":"later"}']);
-});
-
-test('faults: a patch changes what it names and answers with the settings', async () => {
-  const simulator = await simulate();
-  const set = await control(simulator, '/faults', { server_error: 0.5, cut_body: { count: 2 }, slowBodyMs: 9 });
-  expect(set.body).toMatchObject({
-    server_error: { probability: 0.5 },
-    cut_body: { probability: 1, count: 2 },
-    slowBodyMs: 9,
-  });
-  await control(simulator, '/faults', { server_error: null });
-  const { body } = await control(simulator, '/faults');
-  expect(body).toMatchObject({ server_error: { probability: 0 }, cut_body: { count: 2 } });
-  expect((await control(simulator, '/faults', { preset: 'all' })).body).toMatchObject({
-    hung: { probability: 0 },
-    defectRate: 0.01,
-  });
-  expect((await control(simulator, '/faults', { preset: 'none' })).body).toMatchObject({
-    server_error: { probability: 0 },
-  });
 });
 
 test('refused, clock and summary', async () => {
@@ -145,6 +119,14 @@ test('bad input answers 400 and says what is wrong', async () => {
     ['/entries', { organization_id: 'none', entries: ['1'] }, 'There is no organization none'],
     ['/entries', { organization_id: id, entries: ['1'], visible_after_ms: -1 }, 'visible_after_ms'],
     ['/entries', { organization_id: id, entries: ['1'], action_time: 'x' }, 'action_time'],
+    ['/entries', { organization_id: id, count: -1 }, 'count must be'],
+    ['/entries', { organization_id: id, count: 1.5 }, 'count must be an integer'],
+    ['/entries', { organization_id: id, count: 'x' }, 'count must be'],
+    ['/entries', { organization_id: id, count: 1, bytes: '5' }, 'bytes must be'],
+    ['/entries', { organization_id: id, count: 1, spacing_ms: -1 }, 'spacing_ms must be'],
+    ['/entries', { organization_id: id, count: 1, action_time: 'x' }, 'action_time must be'],
+    ['/entries', { organization_id: 'none', count: 1 }, 'There is no organization none'],
+    ['/entries', { organization_id: id }, 'entries must be'],
     ['/organizations/none/refused', { refused: true }, 'There is no organization none'],
     [`/organizations/${id}/refused`, {}, 'refused must be'],
     ['/clock', { offsetMs: 'x' }, 'offsetMs'],
@@ -157,17 +139,6 @@ test('bad input answers 400 and says what is wrong', async () => {
   expect((await control(simulator, '/nothing')).status).toBe(404);
   expect((await control(simulator, '/nothing', {})).status).toBe(404);
   expect(simulator.summary().entries).toBe(0);
-});
-
-test('the live stream appends entries about now, at about its rate', async () => {
-  const fromMs = Date.now();
-  const simulator = await simulate({ organizations: 5, liveRate: 400, clock: Date.now });
-  await until('there are some', async () => simulator.summary().entries >= 100);
-  expect(Date.now() - fromMs).toBeGreaterThan(150);
-  for (const { logTimeMs, actionTime } of simulator.truth()) {
-    expect(logTimeMs).toBeGreaterThanOrEqual(fromMs - 1000);
-    expect(Date.parse(actionTime ?? '')).toBe(logTimeMs);
-  }
 });
 
 test('close ends open connections and can be called again; the port is free afterwards', async () => {
@@ -191,4 +162,70 @@ test('options that cannot be are refused by name', async () => {
   await expect(simulate({ organizations: 1.5 })).rejects.toThrow('organizations');
   await expect(simulate({ organizations: 0, entries: 1 })).rejects.toThrow('organization');
   await expect(simulate({ faults: { server_error: 7 } })).rejects.toThrow('server_error');
+});
+
+const minuteMs = 60_000;
+const dayMs = 1440 * minuteMs;
+
+async function post(simulator: Simulator, body: object): Promise<{ status: number; body: unknown }> {
+  const answer = await fetch(`${simulator.controlUrl}/entries`, { method: 'POST', body: JSON.stringify(body) });
+  return { status: answer.status, body: await answer.json() };
+}
+
+test.each([
+  ['40 minutes', 40 * minuteMs],
+  ['30 hours', 30 * 60 * minuteMs],
+  ['3 days', 3 * dayMs],
+  ['20 days', 20 * dayMs],
+])(
+  'an entry that is late by %s is visible as soon as it is there, where its time belongs',
+  async (_what, latenessMs) => {
+    const simulator = await simulate({ entries: 200, faults: { late: 1, equal_timestamps: 1 } });
+    simulator.faults.set({ preset: 'none', late: 1 });
+    const id = organizationAt(simulator);
+    const timeMs = startMs - latenessMs + 7;
+    const since = new Date(timeMs).toISOString();
+    const before = new Date(timeMs + 1).toISOString();
+    expect((await auditPage(simulator, { since, before })).texts).toEqual([]);
+    simulator.generate(id, 1, { actionTimeMs: timeMs });
+    expect((await auditPage(simulator, { since, before })).result).toMatchObject([{ action: { time: since } }]);
+    expect((await post(simulator, { organization_id: id, count: 2, action_time: since })).body).toEqual({
+      appended: 2,
+    });
+    const { result } = await auditPage(simulator, { since, before });
+    expect(new Set(result.map((one) => one.id)).size).toBe(3);
+    expect([...simulator.truth()].filter(({ logTimeMs }) => logTimeMs === timeMs)).toHaveLength(3);
+  },
+);
+
+test('many at one time, at a distance, later, and of a length', async () => {
+  let nowMs = startMs;
+  const simulator = await simulate({ clock: () => nowMs });
+  const id = organizationAt(simulator);
+  const ask = { organization_id: id, action_time: '2026-05-01T00:00:00.250Z' };
+  await post(simulator, { ...ask, count: 1200 });
+  const instant = { since: '2026-05-01T00:00:00.25Z', before: '2026-05-01T00:00:00.251Z', limit: 1000 };
+  const first = await auditPage(simulator, instant);
+  const rest = await auditPage(simulator, { ...instant, cursor: first.cursor });
+  expect([first.texts.length, rest.texts.length]).toEqual([1000, 200]);
+  await post(simulator, { ...ask, count: 3, action_time: '2026-06-01', spacing_ms: 1500 });
+  const spaced = await auditPage(simulator, { since: '2026-06-01' });
+  expect(spaced.result.map((one) => one.action.time)).toEqual([
+    '2026-06-01T00:00:00Z',
+    '2026-06-01T00:00:01.500Z',
+    '2026-06-01T00:00:03Z',
+  ]);
+  await post(simulator, { ...ask, count: 1, action_time: '2026-07-01', visible_after_ms: 500, bytes: 70_000 });
+  expect((await auditPage(simulator, { since: '2026-07-01' })).texts).toEqual([]);
+  nowMs += 500;
+  const { texts } = await auditPage(simulator, { since: '2026-07-01' });
+  expect(texts.map((text) => Buffer.byteLength(text))).toEqual([70_000]);
+});
+
+test('without a time they are of now, with the faults of the data that are on', async () => {
+  const simulator = await simulate({ faults: { late: 1, lateDelayMs: 10_000 } });
+  const id = organizationAt(simulator);
+  await post(simulator, { organization_id: id, count: 5 });
+  expect(simulator.summary().organizations[0]).toMatchObject({ entries: 5, invisible: 5 });
+  expect([...simulator.truth({ all: true })].every(({ logTimeMs }) => logTimeMs === startMs)).toBe(true);
 });

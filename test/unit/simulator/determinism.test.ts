@@ -5,13 +5,18 @@ import { auditWalk, get, organizationAt, sha256, simulate } from './simulated-cl
 
 const options: SimulatorOptions = {
   organizations: 4,
-  entries: 3000,
-  faults: { defectRate: 0.05, unknown_enums: 0.1, cf_rayid: 0.1, equal_timestamps: 0.3, out_of_order: 0.02 },
+  accounts: 2,
+  standaloneAccounts: 2,
+  entries: 2000,
+  accountEntries: 1000,
+  faults: { late: 0.1, defectRate: 0.05, unknown_enums: 0.1, cf_rayid: 0.1, equal_timestamps: 0.3, out_of_order: 0.02 },
 };
 
 async function digest(more: SimulatorOptions = {}): Promise<string> {
   const simulator = await simulate({ ...options, ...more });
-  const truth = [...simulator.truth()].map((entry) => `${entry.sourceId} ${entry.sha256} ${entry.logTimeMs}`);
+  const truth = [...simulator.truth({ all: true })].map(
+    (entry) => `${entry.sourceKind} ${entry.sourceId} ${entry.sha256} ${entry.logTimeMs}`,
+  );
   return sha256([(await get(simulator, '/organizations?page_size=1000')).text, ...truth].join('\n'));
 }
 

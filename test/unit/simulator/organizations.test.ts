@@ -1,30 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
-import { get, organizationAt, simulate } from './simulated-cloudflare.ts';
+import { type Listing, listingOf, organizationAt, simulate } from './simulated-cloudflare.ts';
 
-interface Listing {
-  status: number;
-  ids: string[];
-  names: string[];
-  token: string | undefined;
-  total: number;
-  // biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
-  body: any;
-}
-
-async function list(simulator: Simulator, query = ''): Promise<Listing> {
-  const { status, text } = await get(simulator, `/organizations?${query}`);
-  const body = JSON.parse(text);
-  const organizations: { id: string; name: string }[] = body.result ?? [];
-  return {
-    status,
-    ids: organizations.map(({ id }) => id),
-    names: organizations.map(({ name }) => name),
-    token: body.result_info?.next_page_token,
-    total: body.result_info?.total_size,
-    body,
-  };
-}
+const list = (simulator: Simulator, query = ''): Promise<Listing> => listingOf(simulator, `/organizations?${query}`);
 
 test('pages of ten by default, a token until the end, the total on every page', async () => {
   const simulator = await simulate({ organizations: 23 });
@@ -71,7 +49,8 @@ test('a page token with other filters than those it came with is refused, so is 
 test('every filter of the listing', async () => {
   const simulator = await simulate({ organizations: 24 });
   const all = await list(simulator, 'page_size=1000');
-  const names = async (query: string): Promise<string[]> => (await list(simulator, `page_size=1000&${query}`)).names;
+  const names = async (query: string): Promise<string[]> =>
+    (await list(simulator, `page_size=1000&${query}`)).body.result.map(({ name }: { name: string }) => name);
   expect(await names('name=Northwind+Traders')).toEqual(['Northwind Traders']);
   expect(await names('name=northwind+TRADERS')).toEqual(['Northwind Traders']);
   expect(await names('name.startsWith=NORTHWIND')).toEqual(['Northwind Traders', 'Northwind Traders 2']);

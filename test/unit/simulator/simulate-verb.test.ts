@@ -25,16 +25,8 @@ function command(...argv: string[]) {
 }
 
 test('says where it listens and how to point orgtrail at it, and runs until it is stopped', async () => {
-  const { stdout, output, stop, done } = command(
-    '--port',
-    '0',
-    '--organizations',
-    '3',
-    '--entries',
-    '50',
-    '--faults',
-    'cf_rayid=1',
-  );
+  const argv = '--port 0 --organizations 3 --entries 50 --faults cf_rayid=1'.split(' ');
+  const { stdout, output, stop, done } = command(...argv);
   await once(stdout, 'data');
   const said = output();
   expect(said).toContain('3 organizations, 9 accounts and 100 audit entries');
@@ -106,12 +98,4 @@ test('tokens, the token of an account and a key are taken as they are given, and
 test('an unknown fault is answered with all names', async () => {
   const error: unknown = await command('--faults', 'all,sever_error').done.catch((reason: unknown) => reason);
   for (const name of ['sever_error', ...faultNames, 'long_id']) expect((error as Error).message).toContain(name);
-});
-
-test('the help has examples and every fault', async () => {
-  const { output, done } = command('--help');
-  await expect(done).rejects.toMatchObject({ code: 'commander.helpDisplayed' });
-  const help = output();
-  expect(help).toContain('orgtrail simulate --faults all --live-rate 5');
-  for (const name of faultNames) expect(help).toContain(name);
 });

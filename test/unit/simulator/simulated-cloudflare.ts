@@ -49,6 +49,28 @@ export async function get(simulator: Simulator, path: string, headers?: Record<s
   return { status: response.status, headers: response.headers, text: await response.text() };
 }
 
+export interface Listing {
+  readonly status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
+  readonly body: any;
+  readonly ids: string[];
+  readonly token: string | undefined;
+  readonly total: number | undefined;
+}
+
+/** A page of organizations or accounts, or one of them. */
+export async function listingOf(
+  simulator: Simulator,
+  path: string,
+  headers?: Record<string, string>,
+): Promise<Listing> {
+  const { status, text } = await get(simulator, path, headers);
+  const body = JSON.parse(text);
+  const listed: { id: string }[] = Array.isArray(body.result) ? body.result : [];
+  const { next_page_token: token, total_size: total } = body.result_info ?? {};
+  return { status, body, ids: listed.map(({ id }) => id), token, total };
+}
+
 export interface AuditPage {
   readonly status: number;
   // biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type

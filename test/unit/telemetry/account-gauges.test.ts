@@ -5,6 +5,7 @@ import type { AccountStatus } from '../../../src/status/status.sql.ts';
 import type { AccountFigures } from '../../../src/status/status-reader.ts';
 import { createAccountGauges, showAccounts } from '../../../src/telemetry/account-gauges.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
+import { sourceFacts } from '../status/source-facts.ts';
 
 const account = (id: string, organizationId: string | null, more: Partial<AccountStatus> = {}): AccountStatus => ({
   kind: 'account',
@@ -14,27 +15,7 @@ const account = (id: string, organizationId: string | null, more: Partial<Accoun
   organizationId,
   organizationName: null,
   organizationState: null,
-  refused: false,
-  failures: 0,
-  holes: 0,
-  lagSeconds: 5,
-  gapSeconds: 5,
-  sinceLastEventSeconds: 60,
-  leaseOwner: null,
-  leaseEpoch: 1,
-  lastSuccessAt: null,
-  nextAttemptAt: null,
-  lastFailure: null,
-  lastError: null,
-  retentionSlackSeconds: 9e9,
-  openWalks: 0,
-  failingLanes: [],
-  firstHoles: [],
-  unprovenSeconds: 0,
-  readOnceSeconds: 0,
-  futureSeconds: null,
-  wantedSeconds: 47_000_000,
-  unreadHistorySeconds: 0,
+  ...sourceFacts,
   ...more,
 });
 

@@ -58,17 +58,10 @@ test('what the last pass finds, and what it could not have found, is warned of o
     observer.pageCommitted?.(page('a', { beyondLastPass: 2 }));
   }
   observer.pageCommitted?.(page('b', { foundBy: { 2: 1 }, byLastPass: 1 }));
+  // biome-ignore format: a table
   expect(warnings()).toMatchObject([
-    {
-      source: 'a',
-      byLastPass: 3,
-      msg: expect.stringMatching(/the final re-read found new entries.*ORGTRAIL_SETTLE/),
-    },
-    {
-      source: 'a',
-      beyondLastPass: 2,
-      msg: expect.stringContaining('late entries arrived after the final re-read and were found only by chance'),
-    },
+    { source: 'a', byLastPass: 3, msg: expect.stringMatching(/the final re-read found new entries.*ORGTRAIL_SETTLE/) },
+    { source: 'a', beyondLastPass: 2, msg: expect.stringContaining('late entries arrived after the final re-read and were found only by chance') },
     { source: 'b', byLastPass: 1 },
   ]);
   advance(dayMs - 1);
@@ -91,13 +84,9 @@ test('unread time near the end of the retention is warned of once a day from the
   expect(warnings(), 'a first backfill reads it by itself').toEqual([]);
   advance(hourMs);
   plan(['a', 20], ['b', 20]);
+  // biome-ignore format: a table
   expect(warnings()).toMatchObject([
-    {
-      source: 'a',
-      retentionSlackSeconds: 20 * 86_400,
-      urgent: false,
-      msg: 'unread audit logs will be deleted by Cloudflare in 20d',
-    },
+    { source: 'a', retentionSlackSeconds: 20 * 86_400, urgent: false, msg: 'unread audit logs will be deleted by Cloudflare in 20d' },
   ]);
   advance(hourMs);
   plan(['a', 20], ['first', 0]);
@@ -136,14 +125,9 @@ test('a hole is an error when it is found, and no news when it is retried', () =
   observer.holeFound?.({ source: source('a'), ...hole, pass: 1 });
   observer.holeFound?.({ source: source('b'), ...hole });
   const facts = { since: '1970-01-01T00:00:01.000Z', before: '1970-01-01T00:00:02.000Z', message: 'it answered 500' };
+  // biome-ignore format: a table
   expect(warnings()).toMatchObject([
-    {
-      level: 'error',
-      source: 'a',
-      ...facts,
-      reason: 'server_error',
-      msg: expect.stringMatching(/a hole: .*\. Entries/),
-    },
+    { level: 'error', source: 'a', ...facts, reason: 'server_error', msg: expect.stringMatching(/a hole: .*\. Entries/) },
     { level: 'info', source: 'a', ...facts },
     { level: 'error', source: 'a', pass: 1, msg: expect.stringContaining('Late entries may be missing') },
     { level: 'error', source: 'b' },

@@ -1,26 +1,36 @@
 import { describe, expect, it } from 'vitest';
-import { nearest } from '../../../src/text/nearest.ts';
+import { searchFields } from '../../../src/search/search.ts';
+import { didYouMean, editDistance, nearest, unknownParameter } from '../../../src/text/nearest.ts';
 
-const names = ['Acme Aerospace', 'Acme Bank', 'Blue Harbor Bank', 'Zeta'];
-
-describe('nearest', () => {
+describe('what was meant', () => {
   it.each([
-    ['Acme Aerospce', ['Acme Aerospace']],
-    ['acme bnak', ['Acme Bank']],
-    ['ACME', ['Acme Aerospace', 'Acme Bank']],
-    ['harbor', ['Blue Harbor Bank']],
-    ['zeat', ['Zeta']],
-    ['something else', []],
-    ['', []],
-  ])('of %j are %j', (text, expected) => {
-    expect(nearest(text, names)).toEqual(expected);
+    ['acton', 'action'],
+    ['organisation', 'organization'],
+    ['actr', 'actor'],
+    ['resource-type', 'resource_type'],
+    ['befroe', 'before'],
+  ])('%s is %s', (given, meant) => {
+    expect(nearest(given, searchFields, 1)).toEqual([meant]);
+    expect(unknownParameter(given, searchFields)).toBe(`unknown parameter "${given}"; did you mean "${meant}"?`);
   });
 
-  it('names few, the most likely first', () => {
-    expect(nearest('bank', ['bank', 'bonk', 'The bank of all banks', 'tank', 'banking'], 3)).toEqual([
-      'bank',
-      'banking',
-      'bonk',
-    ]);
+  it('is nothing for what is like no name', () => {
+    expect(unknownParameter('colour', searchFields)).toBe('unknown parameter "colour"');
+    expect(nearest('', searchFields, 1)).toEqual([]);
   });
+
+  it('begins with the word, then differs a little, then holds it; in their order otherwise, and few', () => {
+    const names = ['Old Acme', 'Blue Harbor', 'Acne', 'Acme Aerospace', 'ACME Bank'];
+    expect(nearest('Acme', names, 9)).toEqual(['Acme Aerospace', 'ACME Bank', 'Acne', 'Old Acme']);
+    expect(nearest('Acme', names, 2)).toEqual(['Acme Aerospace', 'ACME Bank']);
+    expect(nearest('acme bnak', names)).toEqual(['ACME Bank']);
+    expect(nearest('something else', names)).toEqual([]);
+    const banks = ['bank', 'bonk', 'The bank of all banks', 'tank', 'banking'];
+    expect(nearest('bank', banks, 3)).toEqual(['bank', 'banking', 'bonk']);
+  });
+
+  it('counts a swap of neighbours as one difference', () =>
+    expect([editDistance('updtae', 'update'), editDistance('', 'abc'), editDistance('abc', 'abc')]).toEqual([1, 3, 0]));
+
+  it('is said in one sentence', () => expect(didYouMean(['a', 'b', 'c'])).toBe('; did you mean "a", "b" or "c"?'));
 });

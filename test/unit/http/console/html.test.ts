@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { html, visible } from '../../../../src/http/console/html.ts';
+import { offsetMs, offsetText, pageZone, zoneOf } from '../../../../src/http/console/times/zone.ts';
 
 test('every value is text: nothing of it becomes markup, in content or in an attribute', () => {
   const hostile = `<script>alert(1)</script>"'&`;
@@ -15,13 +16,10 @@ test('what html made stays, lists of it are joined, and strings in lists are esc
   );
 });
 
-test('nothing is nothing; zero is a number', () => {
-  expect(String(html`[${null}${undefined}${false}${0}]`)).toBe('[0]');
-});
+test('nothing is nothing; zero is a number', () => expect(String(html`[${null}${undefined}${false}${0}]`)).toBe('[0]'));
 
-test('an object that only looks as if html had made it does not compile, and text that says so is text', () => {
-  expect(String(html`${'{"isEscaped":true}'}`)).toBe('{&quot;isEscaped&quot;:true}');
-});
+test('an object that only looks as if html had made it does not compile, and text that says so is text', () =>
+  expect(String(html`${'{"isEscaped":true}'}`)).toBe('{&quot;isEscaped&quot;:true}'));
 
 test.each([
   ['a right-to-left override', 'invoice\u202efdp.exe', 'invoice\\u202efdp.exe'],
@@ -37,4 +35,25 @@ test.each([
 test('text of other scripts stays as it is, with line ends and tabs', () => {
   const text = 'Zürich 東京 مرحبا\n\tשלום';
   expect(visible(text)).toBe(text);
+});
+
+describe('zones', () => {
+  it('are UTC outside a page', () => expect(pageZone()).toBe('UTC'));
+
+  it.each([
+    ['Europe/Berlin', '2026-10-25T00:30:00Z', '+02:00'],
+    ['Europe/Berlin', '2026-10-25T01:30:00Z', '+01:00'],
+    ['Asia/Kathmandu', '2026-01-01T00:00:00Z', '+05:45'],
+    ['America/St_Johns', '2026-07-01T00:00:00Z', '-02:30'],
+    ['Pacific/Kiritimati', '2026-01-01T00:00:00Z', '+14:00'],
+    ['UTC', '2026-01-01T00:00:00Z', 'Z'],
+  ])('%s at %s is %s', (zone, instant, offset) => expect(offsetText(zone, Date.parse(instant))).toBe(offset));
+
+  it('have the offset of their time, to the second', () =>
+    expect(offsetMs('Europe/Amsterdam', Date.parse('1900-01-01T00:00:00Z')) % 1_000).toBe(0));
+
+  it.each(['', 'x'.repeat(65), 'Europe/Nowhere', '+05:30', 'a b', '<b>', undefined, ['UTC'], 7])(
+    'that are none: %s',
+    (text) => expect(zoneOf(text)).toBeUndefined(),
+  );
 });

@@ -41,6 +41,4 @@ test.each([
   ['/console/sign-in', '/'],
   [undefined, '/'],
   [['/a', '/b'], '/'],
-])('next=%j leads to %s', (wanted, expected) => {
-  expect(nextAddress(wanted)).toBe(expected);
-});
+])('next=%j leads to %s', (wanted, expected) => expect(nextAddress(wanted)).toBe(expected));

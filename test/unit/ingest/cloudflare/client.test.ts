@@ -5,7 +5,7 @@ import { createCloudflareClient } from '../../../../src/ingest/cloudflare/client
 import type { ApiText } from '../../../../src/ingest/cloudflare/wire/request.ts';
 import { createServerClock } from '../../../../src/ingest/cloudflare/wire/server-clock.ts';
 import { answer, startHttpServer } from './local-server.ts';
-import { apiErrorOf, createTestClient, getText, TOKEN } from './test-client.ts';
+import { apiErrorOf, createTestClient, getText, startApi, TOKEN } from './test-client.ts';
 
 const DATE = 'Thu, 01 Oct 2026 12:00:00 GMT';
 
@@ -31,34 +31,24 @@ describe('a request', () => {
     expect(request?.headers).not.toHaveProperty('x-auth-key');
   });
 
+  // biome-ignore format: a table
   it.each([
-    [
-      { date: DATE, 'cf-ray': '8f2b1c0d9e7a6b5c-FRA' },
-      { dateMs: Date.parse(DATE), cfRay: '8f2b1c0d9e7a6b5c-FRA' },
-    ],
-    [
-      { date: 'soon', 'cf-ray': 'a ray' },
-      { dateMs: undefined, cfRay: undefined },
-    ],
-    [
-      { date: DATE, 'cf-ray': 'x'.repeat(65) },
-      { dateMs: Date.parse(DATE), cfRay: undefined },
-    ],
+    [{ date: DATE, 'cf-ray': '8f2b1c0d9e7a6b5c-FRA' }, { dateMs: Date.parse(DATE), cfRay: '8f2b1c0d9e7a6b5c-FRA' }],
+    [{ date: 'soon', 'cf-ray': 'a ray' }, { dateMs: undefined, cfRay: undefined }],
+    [{ date: DATE, 'cf-ray': 'x'.repeat(65) }, { dateMs: Date.parse(DATE), cfRay: undefined }],
     [{ date: DATE }, { dateMs: Date.parse(DATE), cfRay: undefined }],
   ])('gives what names the answer, if it has that: %o', async (headers, expected) => {
-    await using server = await startHttpServer(answer(200, {}, headers));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(answer(200, {}, headers));
     expect(await getText(test.client)).toMatchObject(expected);
   });
 
   it('carries email and key in headers of their own', async () => {
-    await using server = await startHttpServer(answer(200));
-    await using test = createTestClient(server.baseUrl, {
+    await using test = await startApi(answer(200), {
       credential: { kind: 'key', email: 'a@b.example', key: 'k3y' },
     });
     await getText(test.client);
-    expect(server.requests[0]?.headers).toMatchObject({ 'x-auth-email': 'a@b.example', 'x-auth-key': 'k3y' });
-    expect(server.requests[0]?.headers).not.toHaveProperty('authorization');
+    expect(test.server.requests[0]?.headers).toMatchObject({ 'x-auth-email': 'a@b.example', 'x-auth-key': 'k3y' });
+    expect(test.server.requests[0]?.headers).not.toHaveProperty('authorization');
   });
 
   it.each(['bad\ntoken', 'bad“token', ''])('refuses a credential that no header carries, unquoted', (token) => {
@@ -68,8 +58,7 @@ describe('a request', () => {
   });
 
   it('tells about bytes that are no UTF-8', async () => {
-    await using server = await startHttpServer(answer(200, Buffer.from([0x22, 0xff, 0xc3, 0xa9, 0x22])));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(answer(200, Buffer.from([0x22, 0xff, 0xc3, 0xa9, 0x22])));
     expect(await getText(test.client)).toMatchObject({ text: '"\ufffdé"', validUtf8: false });
   });
 
@@ -107,16 +96,15 @@ describe('a status', () => {
     [429, 'throttled', 10],
   ];
   it.each(rows)('%i is %s, sent %i times, each within the budget', async (status, failure, attempts) => {
-    await using server = await startHttpServer(answer(status));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(answer(status));
     const error = await apiErrorOf(getText(test.client));
     expect(error).toMatchObject({ failure, status });
     expect(error.message).toContain(`GET /organizations was answered with ${status}`);
-    expect(server.requests).toHaveLength(attempts);
+    expect(test.server.requests).toHaveLength(attempts);
     expect(test.log.filter((line) => line === 'acquire')).toHaveLength(attempts);
     expect(test.observed.filter((line) => line === `organizations ${status}`)).toHaveLength(attempts);
     // Two, not one for each: a retry without any sleep may come before its connection is free.
-    expect(server.connections).toBeLessThanOrEqual(2);
+    expect(test.server.connections).toBeLessThanOrEqual(2);
   });
 
   it('gives Cloudflare’s codes and words, without control characters and not at length', async () => {
@@ -126,8 +114,7 @@ describe('a status', () => {
       { code: 'odd' },
       null,
     ];
-    await using server = await startHttpServer(answer(403, { success: false, errors }));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(answer(403, { success: false, errors }));
     const error = await apiErrorOf(getText(test.client));
     expect(error.apiCodes).toEqual([10000]);
     expect(error.message).toContain(': 10000 Authentication error; xxx');
@@ -137,8 +124,7 @@ describe('a status', () => {
   it.each(['', '<html>bad gateway</html>', 'null', '[]', '{"errors":{"code":1}}', '{"errors":[1,"a",null]}'])(
     'reads the body %j of an error without fault',
     async (body) => {
-      await using server = await startHttpServer(answer(403, body));
-      await using test = createTestClient(server.baseUrl);
+      await using test = await startApi(answer(403, body));
       expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'refused', apiCodes: [] });
     },
   );
@@ -147,36 +133,23 @@ describe('a status', () => {
 describe('a retry', () => {
   it('waits longer each time, and tells the observer', async () => {
     const broken: RequestListener = (_request, response) => void response.destroy();
-    await using server = await startHttpServer(broken, broken, answer(200));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi([broken, broken, answer(200)]);
     await getText(test.client);
     expect(test.log).toEqual(['acquire', 'sleep 500', 'acquire', 'sleep 1000', 'acquire']);
+    // biome-ignore format: a table
     expect(test.observed).toEqual([
-      'organizations connection',
-      'retry connection 1 500',
-      'organizations connection',
-      'retry connection 2 1000',
-      'organizations 200',
+      'organizations connection', 'retry connection 1 500', 'organizations connection', 'retry connection 2 1000', 'organizations 200',
     ]);
   });
 
-  it('obeys Retry-After of a 503', async () => {
-    await using server = await startHttpServer(answer(503, {}, { 'retry-after': '30' }), answer(200));
-    await using test = createTestClient(server.baseUrl);
-    await getText(test.client);
-    expect(test.log).toEqual(['acquire', 'sleep 30000', 'acquire']);
-  });
-
   it('leaves a 503 that asks for longer to the caller, with what it asked for', async () => {
-    await using server = await startHttpServer(answer(503, {}, { 'retry-after': '300' }), answer(200));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi([answer(503, {}, { 'retry-after': '300' }), answer(200)]);
     expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'server', retryAfterMs: 300_000 });
     expect(test.log).toEqual(['acquire']);
   });
 
   it('asks again for a body that the caller cannot read', async () => {
-    await using server = await startHttpServer(answer(200, '<html>'), answer(200, '{}'));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi([answer(200, '<html>'), answer(200, '{}')]);
     const validate = ({ text }: ApiText) => {
       if (text.startsWith('<')) throw new ApiError('unreadable', 'HTML');
     };
@@ -185,8 +158,7 @@ describe('a retry', () => {
   });
 
   it('gives up on a body that stays unreadable; lets a bug of the caller through', async () => {
-    await using server = await startHttpServer(answer(200, '<html>'));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(answer(200, '<html>'));
     const failing = (error: Error) =>
       getText(test.client, {
         validate: () => {
@@ -194,27 +166,88 @@ describe('a retry', () => {
         },
       });
     expect(await apiErrorOf(failing(new ApiError('unreadable', 'HTML')))).toMatchObject({ failure: 'unreadable' });
-    expect(server.requests).toHaveLength(2);
+    expect(test.server.requests).toHaveLength(2);
     await expect(failing(new RangeError('bug'))).rejects.toThrow(RangeError);
-    expect(server.requests).toHaveLength(3);
+    expect(test.server.requests).toHaveLength(3);
   });
 });
 
-describe('an unreachable budget', () => {
-  it('sends nothing and rejects with its own error', async () => {
-    await using server = await startHttpServer(answer(200));
-    const client = createCloudflareClient({
-      baseUrl: server.baseUrl,
-      credential: { kind: 'token', token: TOKEN },
-      userAgent: 'orgtrail/test',
-      clock: createServerClock(() => 0),
-      budget: {
-        acquire: () => Promise.reject(new OrgtrailError('database_unreachable', 'gone')),
-        pause: async () => {},
-      },
-    });
-    await expect(getText(client)).rejects.toThrow('gone');
-    expect(server.requests).toHaveLength(0);
-    await client.close();
+it('an unreachable budget sends nothing and rejects with its own error', async () => {
+  await using server = await startHttpServer(answer(200));
+  const client = createCloudflareClient({
+    baseUrl: server.baseUrl,
+    credential: { kind: 'token', token: TOKEN },
+    userAgent: 'orgtrail/test',
+    clock: createServerClock(() => 0),
+    budget: {
+      acquire: () => Promise.reject(new OrgtrailError('database_unreachable', 'gone')),
+      pause: async () => {},
+    },
   });
+  await expect(getText(client)).rejects.toThrow('gone');
+  expect(server.requests).toHaveLength(0);
+  await client.close();
+});
+
+describe('a 429', () => {
+  const throttled = (headers: Record<string, string>) => answer(429, {}, headers);
+
+  // biome-ignore format: a table
+  it.each([
+    ['seconds, not shortened', { 'retry-after': '300' }, 300_000],
+    ['an HTTP date, by the answer’s own clock', { 'retry-after': 'Thu, 01 Oct 2026 12:05:00 GMT', date: DATE }, 300_000],
+    ['an absurd time: an hour at most', { 'retry-after': '999999' }, 3_600_000],
+    ['garbage: half a minute', { 'retry-after': 'later' }, 30_000],
+    ['nothing, but a rate limit with its reset', { ratelimit: '"a";r=0;t=42, "b";r=9;t=99' }, 42_000],
+  ])('that asks for %s', async (_what, headers, pauseMs) => {
+    await using test = await startApi([throttled(headers), answer(200)]);
+    await getText(test.client);
+    // One pause for all, and no sleep of the call's own: the budget lets no request pass before its end.
+    expect(test.log).toEqual(['acquire', `pause ${pauseMs} retry_after`, 'acquire']);
+    expect(test.observed).toEqual([
+      'organizations 429',
+      `throttled ${pauseMs}`,
+      `retry throttled 1 ${pauseMs}`,
+      'organizations 200',
+    ]);
+  });
+
+  it('takes a date by the clock of earlier answers when this one has none', async () => {
+    const dateless = throttled({ 'retry-after': 'Thu, 01 Oct 2026 12:01:10 GMT' });
+    await using test = await startApi([
+      answer(200, {}, { date: DATE }),
+      (request, response) => {
+        response.sendDate = false;
+        dateless(request, response);
+      },
+    ]);
+    await getText(test.client);
+    await apiErrorOf(getText(test.client));
+    expect(test.log).toContain('pause 70000 retry_after');
+  });
+
+  it('stops all requests even after the last attempt, and leaves other faults their own retries', async () => {
+    const ten = Array(9).fill(throttled({ 'retry-after': '1' }));
+    await using test = await startApi([...ten, answer(500), throttled({ 'retry-after': '7' })]);
+    const error = await apiErrorOf(getText(test.client));
+    expect(error).toMatchObject({ failure: 'throttled', retryAfterMs: 7_000 });
+    expect(test.server.requests).toHaveLength(11);
+    expect(test.log.at(-1)).toMatch(/^pause \d+ retry_after$/);
+  });
+});
+
+it('rate-limit headers slow all requests down when little is left, on errors as well', async () => {
+  const scarce = { ratelimit: '"default";r=9;t=30', 'ratelimit-policy': '"burst";q=100;w=60' };
+  await using test = await startApi([answer(200, {}, scarce), answer(404, {}, scarce)]);
+  expect((await getText(test.client)).rateLimits).toEqual([
+    { policy: 'default', remaining: 9, resetMs: 30_000, quota: 100 },
+  ]);
+  await apiErrorOf(getText(test.client));
+  expect(test.log).toEqual(['acquire', 'pause 3000 ratelimit', 'acquire', 'pause 3000 ratelimit']);
+});
+
+it('rate-limit headers are read from several header lines, and change nothing while plenty is left', async () => {
+  await using test = await startApi(answer(200, {}, { ratelimit: ['"a";r=500;t=30', '"b";r=70;t=9'] }));
+  expect((await getText(test.client)).rateLimits).toHaveLength(2);
+  expect(test.log).toEqual(['acquire']);
 });

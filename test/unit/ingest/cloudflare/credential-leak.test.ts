@@ -2,8 +2,8 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { Credential } from '../../../../src/ingest/cloudflare/credential.ts';
-import { startHttpServer, startTcpServer } from './local-server.ts';
-import { apiErrorOf, createTestClient, getText } from './test-client.ts';
+import { startTcpServer } from './local-server.ts';
+import { apiErrorOf, createTestClient, getText, startApi } from './test-client.ts';
 
 const credentials: { credential: Credential; secrets: string[] }[] = [
   { credential: { kind: 'token', token: 'tOkEn-0123456789' }, secrets: ['tOkEn-0123456789'] },
@@ -34,8 +34,7 @@ describe.each(credentials)('a $credential.kind', ({ credential, secrets }) => {
   };
 
   it.each([302, 400, 401, 403, 404, 418, 429, 500])('is in no error of a %i that repeats it', async (status) => {
-    await using server = await startHttpServer(parrot(status));
-    await using test = createTestClient(server.baseUrl, { credential });
+    await using test = await startApi(parrot(status), { credential });
     const error = await apiErrorOf(getText(test.client));
     if (status >= 400) expect(error.message).toContain('[redacted]');
     expectNoSecret(error);

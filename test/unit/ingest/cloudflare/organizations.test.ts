@@ -8,7 +8,7 @@ import {
 } from '../../../../src/ingest/cloudflare/organizations.ts';
 import { PartialListingError } from '../../../../src/ingest/sync/discovery/partial-listing.ts';
 import { answer, type LocalServer, startHttpServer } from './local-server.ts';
-import { apiErrorOf, createTestClient } from './test-client.ts';
+import { apiErrorOf, createTestClient, startApi } from './test-client.ts';
 
 const signal = new AbortController().signal;
 const page = (result: unknown, next?: unknown): RequestListener =>
@@ -23,79 +23,70 @@ async function idsOf(api: OrganizationsApi, options: Partial<ListOptions> = {}):
 
 describe('list', () => {
   it('sends all filters again with every token, and yields each organization once', async () => {
-    await using server = await startHttpServer(
+    await using test = await startApi([
       page([{ id: 'a' }, { id: 'b' }, { id: 'a' }], 't=1+/'),
       page([{ id: 'b' }, { id: 'c' }], 't2'),
       page([]),
-    );
-    await using test = createTestClient(server.baseUrl);
+    ]);
     const api = createOrganizationsApi(test.client);
     expect(await idsOf(api, { ids: ['a', 'b', 'c'], pageSize: 7 })).toEqual([['a', 'b'], ['c'], []]);
     const filters = 'page_size=7&id=a&id=b&id=c';
-    expect(queries(server)).toEqual([filters, `${filters}&page_token=t%3D1%2B%2F`, `${filters}&page_token=t2`]);
+    expect(queries(test.server)).toEqual([filters, `${filters}&page_token=t%3D1%2B%2F`, `${filters}&page_token=t2`]);
   });
 
   it('asks for full pages and for everything, by default', async () => {
-    await using server = await startHttpServer(page([]));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(page([]));
     await idsOf(createOrganizationsApi(test.client));
     await idsOf(createOrganizationsApi(test.client), { ids: [] });
-    expect(queries(server)).toEqual(['page_size=1000', 'page_size=1000']);
+    expect(queries(test.server)).toEqual(['page_size=1000', 'page_size=1000']);
   });
 
   it('splits many ids over several walks', async () => {
-    await using server = await startHttpServer(page([{ id: 'id7' }]), page([{ id: 'id7' }, { id: 'id100' }]));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi([page([{ id: 'id7' }]), page([{ id: 'id7' }, { id: 'id100' }])]);
     const ids = Array.from({ length: 101 }, (_, index) => `id${index}`);
     expect(await idsOf(createOrganizationsApi(test.client), { ids })).toEqual([['id7'], ['id100']]);
-    expect(queries(server)[1]).toBe('page_size=1000&id=id100');
+    expect(queries(test.server)[1]).toBe('page_size=1000&id=id100');
   });
 
   it('yields none that was not asked for', async () => {
-    await using server = await startHttpServer(page([{ id: 'a' }, { id: 'stranger' }], 't'), page([{ id: 'other' }]));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi([page([{ id: 'a' }, { id: 'stranger' }], 't'), page([{ id: 'other' }])]);
     expect(await idsOf(createOrganizationsApi(test.client), { ids: ['a', 'b'] })).toEqual([['a'], []]);
   });
 
   it.each([undefined, null, ''])('ends at the token %j', async (token) => {
-    await using server = await startHttpServer(page([{ id: 'a' }], token));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(page([{ id: 'a' }], token));
     expect(await idsOf(createOrganizationsApi(test.client))).toEqual([['a']]);
-    expect(server.requests).toHaveLength(1);
+    expect(test.server.requests).toHaveLength(1);
   });
 
   it('follows a token on an empty page', async () => {
-    await using server = await startHttpServer(page([], 't'), page([{ id: 'a' }]));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi([page([], 't'), page([{ id: 'a' }])]);
     expect(await idsOf(createOrganizationsApi(test.client))).toEqual([[], ['a']]);
   });
 
   it('ends with an error when a token comes twice', async () => {
-    await using server = await startHttpServer(page([], 't1'), page([], 't2'), page([], 't1'));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi([page([], 't1'), page([], 't2'), page([], 't1')]);
     expect(await apiErrorOf(idsOf(createOrganizationsApi(test.client)))).toMatchObject({ failure: 'unreadable' });
-    expect(server.requests).toHaveLength(3);
+    expect(test.server.requests).toHaveLength(3);
   });
 
   it('ends with an error when the same page comes again and again, under other tokens', async () => {
     for (const again of [[{ id: 'a' }], []]) {
-      await using server = await startHttpServer(...'1234567'.split('').map((token) => page(again, token)));
-      await using test = createTestClient(server.baseUrl);
+      await using test = await startApi([...'1234567'.split('').map((token) => page(again, token))]);
       expect(await apiErrorOf(idsOf(createOrganizationsApi(test.client)))).toMatchObject({ failure: 'unreadable' });
-      expect(server.requests.length).toBeLessThanOrEqual(4);
+      expect(test.server.requests.length).toBeLessThanOrEqual(4);
     }
   });
 
   it('says that it was short, after all its pages, if it counts more and must be whole', async () => {
     const listed = (key: string, count: number) =>
       answer(200, { success: true, result: [{ id: 'a' }, { id: 'a' }, { id: 'b' }], result_info: { [key]: count } });
-    await using server = await startHttpServer(
+    await using test = await startApi([
       listed('total_size', 40),
       listed('total_size', 40),
       listed('total_count', 3),
       listed('total_size', 2),
-    );
-    await using test = createTestClient(server.baseUrl);
+    ]);
     const api = createOrganizationsApi(test.client);
     expect(await idsOf(api), 'that does not count here').toEqual([['a', 'b']]);
     const pages = api.list({ signal, mustBeWhole: true });
@@ -109,29 +100,22 @@ describe('list', () => {
 
   it('skips and reports what has no id', async () => {
     const broken = [{ id: '' }, { id: 7 }, { name: 'x' }, null, 'a'];
-    await using server = await startHttpServer(page([...broken, { id: 'a' }]));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(page([...broken, { id: 'a' }]));
     const unreadable: unknown[] = [];
     const api = createOrganizationsApi(test.client, { onUnreadable: (item) => unreadable.push(item) });
     expect(await idsOf(api)).toEqual([['a']]);
     expect(unreadable).toEqual(broken);
   });
 
+  // biome-ignore format: a table
   it.each([
-    '<html></html>',
-    '{"result":{}}',
-    '{"success":true}',
-    '[]',
-    'null',
-    '{"success":false,"result":[]}',
-    '{"result":[',
+    '<html></html>', '{"result":{}}', '{"success":true}', '[]', 'null', '{"success":false,"result":[]}', '{"result":[',
   ])('asks again for %s, and calls it unreadable in the end', async (body) => {
-    await using server = await startHttpServer(answer(200, body));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(answer(200, body));
     const error = await apiErrorOf(idsOf(createOrganizationsApi(test.client)));
     expect(error.failure).toBe('unreadable');
     expect(error.message).not.toContain('html');
-    expect(server.requests).toHaveLength(2);
+    expect(test.server.requests).toHaveLength(2);
   });
 
   it('takes an envelope that has only the result beside its success, and none that names an error or has no success', async () => {
@@ -154,7 +138,7 @@ describe('an organization', () => {
   it('is read with everything it has, wherever managed_by is', async () => {
     const meta = { flags: { account_creation: '1' }, managed_by: 'partner', hierarchy_tags: ['p', 'o'] };
     const profile = { business_name: 'Acme' };
-    await using server = await startHttpServer(
+    await using test = await startApi([
       page({
         id: 'o',
         name: 'Acme',
@@ -164,8 +148,7 @@ describe('an organization', () => {
         profile,
       }),
       page({ id: 'o', managed_by: 'someone' }),
-    );
-    await using test = createTestClient(server.baseUrl);
+    ]);
     const api = createOrganizationsApi(test.client);
     expect(await api.get('o/1', signal)).toEqual({
       id: 'o',
@@ -177,13 +160,12 @@ describe('an organization', () => {
       profile,
     });
     expect(await api.get('o', signal)).toEqual({ id: 'o', managedBy: 'someone', meta: undefined });
-    expect(server.requests[0]?.url).toBe('/client/v4/organizations/o%2F1');
+    expect(test.server.requests[0]?.url).toBe('/client/v4/organizations/o%2F1');
   });
 
   it('is read in spite of fields of any other type', async () => {
     const odd = { id: 'o', name: 7, create_time: 'never', parent: null, managed_by: {}, meta: 'x', profile: [1] };
-    await using server = await startHttpServer(page([odd, { id: 'p', create_time: {}, parent: { id: 7 } }]));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(page([odd, { id: 'p', create_time: {}, parent: { id: 7 } }]));
     const { value } = await createOrganizationsApi(test.client).list({ signal }).next();
     expect(value).toEqual([
       { id: 'o', meta: 'x', profile: [1] },
@@ -192,8 +174,7 @@ describe('an organization', () => {
   });
 
   it('and its profile may not exist; that they are refused is an error', async () => {
-    await using server = await startHttpServer(answer(404), answer(404), answer(403));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi([answer(404), answer(404), answer(403)]);
     const api = createOrganizationsApi(test.client);
     expect(await api.get('o', signal)).toBeUndefined();
     expect(await api.getProfile('o', signal)).toBeUndefined();
@@ -201,18 +182,16 @@ describe('an organization', () => {
   });
 
   it('has a profile of its own address', async () => {
-    await using server = await startHttpServer(page({ business_name: 'Acme' }), page(null));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi([page({ business_name: 'Acme' }), page(null)]);
     const api = createOrganizationsApi(test.client);
     expect(await api.getProfile('o', signal)).toEqual({ business_name: 'Acme' });
     expect(await api.getProfile('o', signal)).toBeUndefined();
-    expect(server.requests[0]?.url).toBe('/client/v4/organizations/o/profile');
+    expect(test.server.requests[0]?.url).toBe('/client/v4/organizations/o/profile');
     expect(test.observed[0]).toBe('organization_profile 200');
   });
 
   it('without an id is unreadable', async () => {
-    await using server = await startHttpServer(page({ name: 'x' }));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(page({ name: 'x' }));
     expect(await apiErrorOf(createOrganizationsApi(test.client).get('o', signal))).toMatchObject({
       failure: 'unreadable',
     });

@@ -36,13 +36,11 @@ describe('the limit of a process', () => {
     },
   );
 
-  it('holds up none that come more slowly', async () => {
-    expect(await timesOf(300, { everyMs: 10 })).toEqual(Array.from({ length: 300 }, (_, request) => request * 10));
-  });
+  it('holds up none that come more slowly', async () =>
+    expect(await timesOf(300, { everyMs: 10 })).toEqual(Array.from({ length: 300 }, (_, request) => request * 10)));
 
-  it('is higher for one principal whose budget is', async () => {
-    expect(mostInASecond(await timesOf(2_000, { requestsPerWindow: 150_000 }))).toBe(500);
-  });
+  it('is higher for one principal whose budget is', async () =>
+    expect(mostInASecond(await timesOf(2_000, { requestsPerWindow: 150_000 }))).toBe(500));
 
   it('comes after the budget, and ends with the caller', async () => {
     const calls: string[] = [];

@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http';
 import { ApiError } from '../../../../src/errors.ts';
 import {
   type CloudflareClient,
@@ -6,6 +7,8 @@ import {
 } from '../../../../src/ingest/cloudflare/client.ts';
 import type { ApiText } from '../../../../src/ingest/cloudflare/wire/request.ts';
 import { createServerClock } from '../../../../src/ingest/cloudflare/wire/server-clock.ts';
+
+import { type LocalServer, startHttpServer } from './local-server.ts';
 
 export const TOKEN = 'v1-SeCrEt-token-0123456789';
 
@@ -67,4 +70,18 @@ export async function apiErrorOf(promise: Promise<unknown>): Promise<ApiError> {
   );
   if (error instanceof ApiError) return error;
   throw error;
+}
+
+/** A server that answers with these handlers in turn, and a client for it. */
+export async function startApi(
+  handlers: RequestListener | RequestListener[],
+  deps: Partial<CloudflareClientDeps> = {},
+): Promise<TestClient & { readonly server: LocalServer }> {
+  const server = await startHttpServer(...[handlers].flat());
+  const { client, log, observed } = createTestClient(server.baseUrl, deps);
+  const end = async () => {
+    await client.close();
+    await server[Symbol.asyncDispose]();
+  };
+  return { server, client, log, observed, [Symbol.asyncDispose]: end };
 }

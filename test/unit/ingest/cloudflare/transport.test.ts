@@ -1,13 +1,15 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { ApiError } from '../../../../src/errors.ts';
 import { defaultTimeouts, type Timeouts } from '../../../../src/ingest/cloudflare/wire/connection-failure.ts';
+import { sleep } from '../../../../src/ingest/cloudflare/wire/middleware.ts';
 import { createServerClock } from '../../../../src/ingest/cloudflare/wire/server-clock.ts';
 import { createTransport } from '../../../../src/ingest/cloudflare/wire/transport.ts';
-import { answer, startHttpServer, startTcpServer } from './local-server.ts';
-import { apiErrorOf, createTestClient, getText, TOKEN } from './test-client.ts';
+import { answer, type LocalServer, startHttpServer, startTcpServer } from './local-server.ts';
+import { apiErrorOf, createTestClient, getText, startApi, TOKEN } from './test-client.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -48,27 +50,16 @@ describe.concurrent('a timeout', () => {
     return outcome.error;
   }
 
-  it('of the connection covers TLS', async ({ expect }) => {
-    await using server = await startTcpServer(() => {});
-    const error = await failureOfOneAttempt(`https://127.0.0.1:${server.port}`, { connectMs: 40 });
-    expect([error.failure, error.message]).toEqual(['timeout', 'GET /x: no connection within 40 ms']);
-    await server.allClosed();
-  });
-
-  it('of the headers', async ({ expect }) => {
-    await using server = await startHttpServer(() => {});
-    const error = await failureOfOneAttempt(server.baseUrl, { headersMs: 40 });
-    expect([error.failure, error.message]).toEqual(['timeout', 'GET /x: no response headers within 40 ms']);
-    await server.allClosed();
-  });
-
-  it('of a body that stops', async ({ expect }) => {
-    await using server = await startHttpServer((_request, response) => void response.writeHead(200).write('{'));
-    const error = await failureOfOneAttempt(server.baseUrl, { bodyIdleMs: 40 });
-    expect([error.failure, error.message]).toEqual([
-      'timeout',
-      'GET /x: no further data of the response body within 40 ms',
-    ]);
+  // biome-ignore format: a table
+  it.each<[string, Partial<Timeouts>, string, () => Promise<LocalServer>]>([
+    ['connection covers TLS', { connectMs: 40 }, 'no connection', () => startTcpServer(() => {})],
+    ['headers', { headersMs: 40 }, 'no response headers', () => startHttpServer(() => {})],
+    ['body that stops', { bodyIdleMs: 40 }, 'no further data of the response body', () => startHttpServer((_, response) => void response.writeHead(200).write('{'))],
+  ])('of the %s', async (what, timeouts, message, start) => {
+    await using server = await start();
+    const { port } = server;
+    const error = await failureOfOneAttempt(what.endsWith('TLS') ? `https://127.0.0.1:${port}` : server.baseUrl, timeouts);
+    expect([error.failure, error.message]).toEqual(['timeout', `GET /x: ${message} within 40 ms`]);
     await server.allClosed();
   });
 
@@ -80,73 +71,76 @@ describe.concurrent('a timeout', () => {
   });
 
   it('of the whole attempt ends a body that trickles, and is not retried', async ({ expect }) => {
-    await using server = await startHttpServer((_request, response) => {
-      const timer = setInterval(() => response.write(' '), 10);
-      response.on('close', () => clearInterval(timer));
-    });
-    await using test = createTestClient(server.baseUrl, { timeouts: { attemptMs: 60 } });
+    await using test = await startApi(
+      (_request, response) => {
+        const timer = setInterval(() => response.write(' '), 10);
+        response.on('close', () => clearInterval(timer));
+      },
+      { timeouts: { attemptMs: 60 } },
+    );
     const error = await apiErrorOf(getText(test.client));
     expect(error.failure).toBe('timeout');
     expect(error.message).toBe('GET /organizations: the whole attempt was not done within 60 ms');
     expect(test.observed.filter((line) => line === 'organizations timeout')).toHaveLength(1);
-    await server.allClosed();
+    await test.server.allClosed();
   });
 });
 
 describe('a response that is too large', () => {
   it('is cut off at the limit, and not asked for again', async () => {
     let poured: Promise<number> | undefined;
-    await using server = await startHttpServer((_request, response) => {
-      poured = pour(response.writeHead(200));
-    });
-    await using test = createTestClient(server.baseUrl, { maxResponseBytes: MEBIBYTE });
+    await using test = await startApi(
+      (_request, response) => {
+        poured = pour(response.writeHead(200));
+      },
+      { maxResponseBytes: MEBIBYTE },
+    );
     const error = await apiErrorOf(getText(test.client));
     expect(error).toMatchObject({ failure: 'too_large', status: 200 });
     expect(error.message).toContain(`${MEBIBYTE} bytes`);
-    await server.allClosed();
+    await test.server.allClosed();
     // The limit and what the sockets buffer on both sides.
     expect(await poured).toBeLessThan(16 * MEBIBYTE);
-    expect(server.requests).toHaveLength(1);
+    expect(test.server.requests).toHaveLength(1);
     expect(test.observed).toEqual(['organizations too_large']);
   });
 
   it('is not read at all when it says so beforehand', async () => {
-    await using server = await startHttpServer((_request, response) => {
-      response.writeHead(200, { 'content-length': String(2 * MEBIBYTE) }).flushHeaders();
-    });
-    await using test = createTestClient(server.baseUrl, { maxResponseBytes: MEBIBYTE });
+    await using test = await startApi(
+      (_request, response) => {
+        response.writeHead(200, { 'content-length': String(2 * MEBIBYTE) }).flushHeaders();
+      },
+      { maxResponseBytes: MEBIBYTE },
+    );
     expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'too_large' });
-    await server.allClosed();
+    await test.server.allClosed();
   });
 
   it('may be as large as the limit', async () => {
-    await using server = await startHttpServer(answer(200, ' '.repeat(MEBIBYTE)));
-    await using test = createTestClient(server.baseUrl, { maxResponseBytes: MEBIBYTE });
+    await using test = await startApi(answer(200, ' '.repeat(MEBIBYTE)), { maxResponseBytes: MEBIBYTE });
     expect((await getText(test.client)).text).toHaveLength(MEBIBYTE);
   });
 
   it('as an error is not read to its end either', async () => {
     let poured: Promise<number> | undefined;
-    await using server = await startHttpServer((_request, response) => {
+    await using test = await startApi((_request, response) => {
       poured = pour(response.writeHead(403));
     });
-    await using test = createTestClient(server.baseUrl);
     expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'refused' });
-    await server.allClosed();
+    await test.server.allClosed();
     expect(await poured).toBeLessThan(16 * MEBIBYTE);
   });
 });
 
 describe('a connection', () => {
   it('that breaks off in the middle of a body of known length is retried', async () => {
-    await using server = await startHttpServer(
+    await using test = await startApi([
       (_request, response) => {
         response.writeHead(200, { 'content-length': '100' });
         response.write('{"result":[', () => response.destroy());
       },
       answer(200, 'whole'),
-    );
-    await using test = createTestClient(server.baseUrl);
+    ]);
     expect((await getText(test.client)).text).toBe('whole');
     expect(test.observed).toEqual(['organizations connection', 'retry connection 1 500', 'organizations 200']);
   });
@@ -175,34 +169,116 @@ describe('a connection', () => {
   });
 
   it('is used again after answers of all kinds', async () => {
-    await using server = await startHttpServer(answer(200), answer(404, 'x'), answer(500, 'y'), answer(302, 'z'));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi([answer(200), answer(404, 'x'), answer(500, 'y'), answer(302, 'z')]);
     await getText(test.client);
     await apiErrorOf(getText(test.client));
     await apiErrorOf(getText(test.client));
-    expect(server.requests).toHaveLength(4);
-    expect(server.connections).toBeLessThanOrEqual(2);
+    expect(test.server.requests).toHaveLength(4);
+    expect(test.server.connections).toBeLessThanOrEqual(2);
     await test.client.close();
-    await server.allClosed();
+    await test.server.allClosed();
   });
 });
 
-describe('a redirect', () => {
-  it.each([301, 302, 303, 307, 308])('%i is not followed: no other host ever sees the credential', async (status) => {
+it.each([301, 302, 303, 307, 308])(
+  'a redirect %i is not followed: no other host ever sees the credential',
+  async (status) => {
     await using other = await startHttpServer(answer(200));
-    await using server = await startHttpServer(answer(status, '', { location: `${other.baseUrl}/secret?x=1` }));
-    await using test = createTestClient(server.baseUrl);
+    await using test = await startApi(answer(status, '', { location: `${other.baseUrl}/secret?x=1` }));
     const error = await apiErrorOf(getText(test.client));
     expect(error).toMatchObject({ failure: 'redirected', status });
     expect(error.message).toContain(`to http://127.0.0.1:${other.port};`);
     expect(other.connections).toBe(0);
-    expect(server.requests).toHaveLength(1);
+    expect(test.server.requests).toHaveLength(1);
+  },
+);
+
+it.each(['/elsewhere', 'http://[', ''])('a redirect to %j is none to follow either', async (location) => {
+  await using test = await startApi(answer(302, '', { location }));
+  expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'redirected' });
+  expect(test.server.requests).toHaveLength(1);
+});
+
+class Stopped extends Error {}
+
+describe('an abort', () => {
+  it('before the call sends nothing and asks no budget', async () => {
+    await using test = await startApi(answer(200));
+    await expect(getText(test.client, { signal: AbortSignal.abort(new Stopped()) })).rejects.toThrow(Stopped);
+    expect(test.log).toEqual([]);
+    expect(test.server.connections).toBe(0);
   });
 
-  it.each(['/elsewhere', 'http://[', ''])('to %j is none to follow either', async (location) => {
-    await using server = await startHttpServer(answer(302, '', { location }));
-    await using test = createTestClient(server.baseUrl);
-    expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'redirected' });
-    expect(server.requests).toHaveLength(1);
+  it('while waiting for the budget gives the signal’s reason, whatever the budget rejects with', async () => {
+    const controller = new AbortController();
+    await using test = createTestClient('http://127.0.0.1:1', {
+      budget: {
+        acquire: (signal) =>
+          new Promise((_resolve, reject) => {
+            signal.addEventListener('abort', () => reject(new Error('another one')));
+            controller.abort(new Stopped());
+          }),
+        pause: async () => {},
+      },
+    });
+    await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+  });
+
+  it('while connecting', async () => {
+    const controller = new AbortController();
+    await using server = await startTcpServer(() => controller.abort(new Stopped()));
+    await using test = createTestClient(`https://127.0.0.1:${server.port}`);
+    await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+    expect(test.observed).toEqual([]);
+  });
+
+  it('while waiting for headers', async () => {
+    const controller = new AbortController();
+    await using test = await startApi(() => controller.abort(new Stopped()));
+    await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+    await test.server.allClosed();
+    expect(test.observed).toEqual([]);
+  });
+
+  it.each([200, 403])('in the middle of the body of a %i', async (status) => {
+    const controller = new AbortController();
+    // The client has the headers by then, and is in the body.
+    const abort = () => setImmediate(() => controller.abort(new Stopped()));
+    subscribe('undici:request:headers', abort);
+    try {
+      await using test = await startApi((_request, response) => void response.writeHead(status).write('{'));
+      await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+      await test.server.allClosed();
+      expect(test.observed).toEqual([]);
+    } finally {
+      unsubscribe('undici:request:headers', abort);
+    }
+  });
+
+  it('during the wait before a retry', async () => {
+    const controller = new AbortController();
+    await using test = await startApi(answer(503, {}, { 'retry-after': '30' }), {
+      sleep,
+      observer: { onRetry: () => setImmediate(() => controller.abort(new Stopped())) },
+    });
+    await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+    expect(test.server.requests).toHaveLength(1);
+  });
+
+  it('leaves no listener on the signal of a long-lived caller', async () => {
+    const { signal } = new AbortController();
+    let listeners = 0;
+    const { addEventListener, removeEventListener } = signal;
+    signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+      listeners += 1;
+      addEventListener.apply(signal, args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+      listeners -= 1;
+      removeEventListener.apply(signal, args);
+    };
+    await using test = await startApi([answer(500), answer(200)]);
+    await getText(test.client, { signal });
+    expect(listeners).toBe(0);
   });
 });

@@ -49,9 +49,8 @@ describe('the rows of a page', () => {
     ['a number inside of an object where text is expected', { resource: { scope: { a: [1] } } }],
     ['an entry of a million characters, which jsonb may refuse', { x: 'x'.repeat(1_000_000) }],
   ] as const) {
-    test(`${what}: PostgreSQL is to read the page`, () => {
-      expect(pageOf([entry({}), entry(more, 'b')]).kind).toBe('json');
-    });
+    test(`${what}: PostgreSQL is to read the page`, () =>
+      expect(pageOf([entry({}), entry(more, 'b')]).kind).toBe('json'));
   }
 
   test('a status code with a fraction: PostgreSQL is to read the page', () => {
@@ -62,7 +61,5 @@ describe('the rows of a page', () => {
     }
   });
 
-  test('of a page with a defect there are none', () => {
-    expect(pageOf([entry({}), '{"id":"b"}']).kind).toBe('careful');
-  });
+  test('of a page with a defect there are none', () => expect(pageOf([entry({}), '{"id":"b"}']).kind).toBe('careful'));
 });

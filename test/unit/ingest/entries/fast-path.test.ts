@@ -11,19 +11,9 @@ const T = Date.UTC(2026, 9, 1, 12);
 const isPlain = (text: string): boolean => readPlainPage(Buffer.from(text)) !== undefined;
 const bodyOf = (entry: string): string => `{"success":true,"result":[${entry}],"result_info":{"cursor":"c"}}`;
 
+// biome-ignore format: a table
 const common = [
-  '{}',
-  '[]',
-  '"x"',
-  '200',
-  '-0',
-  '"é😀"',
-  '"\\u00e9\\/\\n"',
-  'null',
-  'true',
-  '{"a" : [ { "b" : { } } ] }',
-  '""',
-  '"7"',
+  '{}', '[]', '"x"', '200', '-0', '"é😀"', '"\\u00e9\\/\\n"', 'null', 'true', '{"a" : [{ "b" : { } }] }', '""', '"7"',
 ];
 /** JSON, but not what every part of PostgreSQL takes, or not the same to every reader. */
 const odd = [
@@ -38,27 +28,10 @@ const odd = [
   '"sha256:"',
   `${'['.repeat(200)}${']'.repeat(200)}`,
 ];
+// biome-ignore format: a table
 const broken = [
-  '01',
-  '-',
-  '1.',
-  '.5',
-  '1e',
-  '+1',
-  'nul',
-  "'a'",
-  '"\t"',
-  '"\\x"',
-  '"\\u12"',
-  '{"a":1,}',
-  '[1,]',
-  '[,]',
-  '[1 2]',
-  '\ufeff',
-  '{"a"}',
-  '"',
-  '{"a":1 "b":2}',
-  '{1:2}',
+  '01', '-', '1.', '.5', '1e', '+1', 'nul', "'a'", '"\t"', '"\\x"', '"\\u12"', '{"a":1,}', '[1,]', '[,]', '[1 2]', '\ufeff', '{"a"}', '"',
+  '{"a":1 "b":2}', '{1:2}',
 ];
 const value = fc.oneof(
   { weight: 12, arbitrary: fc.constantFrom(...common) },
@@ -167,8 +140,8 @@ const factsOf = (read: () => Page): unknown => {
 
 describe('a page read from its bytes', () => {
   test.each([
-    ['as it was sent', bodies, 3_000],
-    ['damaged', damaged, 6_000],
+    ['as it was sent', bodies, 600],
+    ['damaged', damaged, 1_000],
   ] as const)('%s is what the careful reader makes of its text', (_, texts, numRuns) => {
     let fromBytes = 0;
     fc.assert(

@@ -76,7 +76,7 @@ describe('findArray', () => {
           }
         },
       ),
-      { seed: 1, numRuns: 1_000 },
+      { seed: 1, numRuns: 300 },
     );
   });
 
@@ -94,24 +94,8 @@ describe('findArray', () => {
           expect(depth).toBeGreaterThanOrEqual(depthOf(parsed[index]));
         }
       }),
-      { seed: 1, numRuns: 2_000 },
+      { seed: 1, numRuns: 300 },
     );
-  });
-
-  it.each([
-    ['the last of equal keys', '{"result":[1],"result":[2,3]}', ['2', '3']],
-    ['an escaped spelling', '{"res\\u0075lt":[1]}', ['1']],
-    ['not a nested one', '{"a":{"result":[1]},"b":[{"result":[2]}],"result":[3]}', ['3']],
-    ['not a value of that name', '{"a":"result","result":[3]}', ['3']],
-    ['nothing where the last is no array', '{"result":[1],"result":null}', undefined],
-    ['nothing where it is an object', '{"result":{"result":[1]}}', undefined],
-    ['nothing where it is a text', '{"result":"[1]"}', undefined],
-    ['nothing where the key is missing', '{"results":[1]}', undefined],
-    ['an empty array', '{"result":[ \n]}', []],
-    ['literals and numbers', '{"result":[true,false , null,-1.5e3]}', ['true', 'false', 'null', '-1.5e3']],
-    ['backslashes before a quote', '{"result":["\\\\","\\\\\\"","]"]}', ['"\\\\"', '"\\\\\\""', '"]"']],
-  ])('finds %s', (_, text, expected) => {
-    expect(findArray(text, 'result')?.elements.map(({ start, end }) => text.slice(start, end))).toEqual(expected);
   });
 
   it.each([
@@ -139,21 +123,14 @@ describe('findArray', () => {
   });
 });
 
-describe('isOddNumber', () => {
-  it.each(plainNumbers)('%.20s is plain', (number) => {
-    expect(isOddNumber(number)).toBe(false);
-  });
-
-  it.each(oddNumbers)('%.20s is odd', (number) => {
-    expect(isOddNumber(number)).toBe(true);
-  });
+it('isOddNumber is one whose text PostgreSQL may refuse', () => {
+  expect(plainNumbers.filter(isOddNumber)).toEqual([]);
+  expect(oddNumbers.filter(isOddNumber)).toEqual(oddNumbers);
 });
 
-describe('endOfString and endOfNumber', () => {
-  it('stop right behind the token', () => {
-    expect(endOfString('x"a\\"b"y', 1)).toBe(7);
-    expect(endOfNumber('[-1.5E+3]', 1)).toBe(8);
-    expect(endOfNumber('12', 0)).toBe(2);
-    expect(() => endOfString('"a\\"', 0)).toThrow(SyntaxError);
-  });
+it('endOfString and endOfNumber stop right behind the token', () => {
+  expect(endOfString('x"a\\"b"y', 1)).toBe(7);
+  expect(endOfNumber('[-1.5E+3]', 1)).toBe(8);
+  expect(endOfNumber('12', 0)).toBe(2);
+  expect(() => endOfString('"a\\"', 0)).toThrow(SyntaxError);
 });

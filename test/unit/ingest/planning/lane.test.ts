@@ -30,41 +30,39 @@ const walkOf = (fromMs: number, toMs: number, more: Partial<Walk> = {}): Walk =>
 });
 const state = (more: Partial<LaneState>): LaneState => ({ ...idleLane, ...more });
 
-describe('narrowed', () => {
-  test('drops the walk with its cursor, asks for half, and remembers what could not be read', () => {
-    const walk = walkOf(0, HOUR_MS, { cursor: 'c' });
-    const older = { due: true, beforeMs: walk.claim.fromMs };
-    expect(narrowed(state({ walk, failures: 1, pageLimit: 125 }), walk)).toEqual(
-      state({ widthMs: HOUR_MS / 2, trouble: walk.claim, failures: 2, pageLimit: 125, older }),
-    );
-  });
+test('narrowed drops the walk with its cursor, asks for half, and remembers what could not be read', () => {
+  const walk = walkOf(0, HOUR_MS, { cursor: 'c' });
+  const older = { due: true, beforeMs: walk.claim.fromMs };
+  expect(narrowed(state({ walk, failures: 1, pageLimit: 125 }), walk)).toEqual(
+    state({ widthMs: HOUR_MS / 2, trouble: walk.claim, failures: 2, pageLimit: 125, older }),
+  );
+});
 
-  test('lets a window of older history go first, and leaves one that cannot be read, either, for later', () => {
-    const before = state({
-      widthMs: HOUR_MS,
-      trouble: walkOf(0, HOUR_MS).claim,
-      older: { due: true, beforeMs: NOW_MS },
-    });
-    const olderWalk = walkOf(-2 * DAY_MS, -DAY_MS, { claimEntries: 9 });
-    const later = { due: false, beforeMs: NOW_MS - 2 * DAY_MS };
-    expect(narrowed(before, olderWalk)).toEqual({ ...before, failures: 1, older: later });
-    expect(afterDone(before, olderWalk)).toEqual({ ...before, entriesPerDay: 10, older: later });
-    expect(narrowed({ ...before, older: later }, walkOf(0, HOUR_MS))?.older).toEqual({ ...later, due: true });
-    // Of the other lanes each has its own time.
-    expect(narrowed(idleLane, walkOf(0, HOUR_MS, { lane: 'live' }))?.older).toBeUndefined();
+test('narrowed lets a window of older history go first, and leaves one that cannot be read, either, for later', () => {
+  const before = state({
+    widthMs: HOUR_MS,
+    trouble: walkOf(0, HOUR_MS).claim,
+    older: { due: true, beforeMs: NOW_MS },
   });
+  const olderWalk = walkOf(-2 * DAY_MS, -DAY_MS, { claimEntries: 9 });
+  const later = { due: false, beforeMs: NOW_MS - 2 * DAY_MS };
+  expect(narrowed(before, olderWalk)).toEqual({ ...before, failures: 1, older: later });
+  expect(afterDone(before, olderWalk)).toEqual({ ...before, entriesPerDay: 10, older: later });
+  expect(narrowed({ ...before, older: later }, walkOf(0, HOUR_MS))?.older).toEqual({ ...later, due: true });
+  // Of the other lanes each has its own time.
+  expect(narrowed(idleLane, walkOf(0, HOUR_MS, { lane: 'live' }))?.older).toBeUndefined();
+});
 
-  test('halves down to a second, on whole seconds, and no further', () => {
-    const widths: number[] = [];
-    for (let widthMs = 10_500; ; ) {
-      const half = narrowed(idleLane, walkOf(0, widthMs));
-      if (half?.widthMs === undefined) break;
-      widthMs = half.widthMs;
-      widths.push(widthMs);
-    }
-    expect(widths).toEqual([6_000, 3_000, 2_000, 1_000]);
-    expect(narrowed(idleLane, walkOf(0, 400))).toBeUndefined();
-  });
+test('narrowed halves down to a second, on whole seconds, and no further', () => {
+  const widths: number[] = [];
+  for (let widthMs = 10_500; ; ) {
+    const half = narrowed(idleLane, walkOf(0, widthMs));
+    if (half?.widthMs === undefined) break;
+    widthMs = half.widthMs;
+    widths.push(widthMs);
+  }
+  expect(widths).toEqual([6_000, 3_000, 2_000, 1_000]);
+  expect(narrowed(idleLane, walkOf(0, 400))).toBeUndefined();
 });
 
 describe('afterDone', () => {
@@ -102,9 +100,8 @@ describe('afterDone', () => {
     expect(afterDone(narrow, later)).toMatchObject({ widthMs: 2 * SECOND_MS, trouble: undefined });
   });
 
-  test('a width beyond all that Cloudflare keeps is no limit any more', () => {
-    expect(afterDone(state({ widthMs: 401 * DAY_MS }), walkOf(0, DAY_MS)).widthMs).toBeUndefined();
-  });
+  test('a width beyond all that Cloudflare keeps is no limit any more', () =>
+    expect(afterDone(state({ widthMs: 401 * DAY_MS }), walkOf(0, DAY_MS)).widthMs).toBeUndefined());
 
   test('a page size that was reduced grows again', () => {
     expect(afterDone(state({ pageLimit: 125 }), walkOf(0, DAY_MS)).pageLimit).toBe(250);
@@ -112,17 +109,15 @@ describe('afterDone', () => {
   });
 });
 
-describe('withSmallerPages', () => {
-  test('begins the window again in pages of an eighth, down to 16, then gives up', () => {
-    const limits: number[] = [];
-    let next: LaneState | undefined = state({ walk: walkOf(0, DAY_MS, { cursor: 'c' }), widthMs: DAY_MS });
-    while (next !== undefined) {
-      limits.push(next.pageLimit);
-      next = withSmallerPages(next);
-      if (next !== undefined) expect(next).toMatchObject({ walk: undefined, widthMs: DAY_MS, failures: limits.length });
-    }
-    expect(limits).toEqual([1_000, 125, 16]);
-  });
+test('withSmallerPages begins the window again in pages of an eighth, down to 16, then gives up', () => {
+  const limits: number[] = [];
+  let next: LaneState | undefined = state({ walk: walkOf(0, DAY_MS, { cursor: 'c' }), widthMs: DAY_MS });
+  while (next !== undefined) {
+    limits.push(next.pageLimit);
+    next = withSmallerPages(next);
+    if (next !== undefined) expect(next).toMatchObject({ walk: undefined, widthMs: DAY_MS, failures: limits.length });
+  }
+  expect(limits).toEqual([1_000, 125, 16]);
 });
 
 test('the window beside a hole is not much wider, and the one after it as wide as any; nothing else fails any more', () => {

@@ -101,7 +101,7 @@ describe('planLanes with a frozen now', () => {
           expect(readAtMs).toBe(NOW_MS);
         }
       }),
-      { seed: 1, numRuns: 2_000 },
+      { seed: 1, numRuns: 300 },
     );
   });
 
@@ -123,17 +123,16 @@ describe('planLanes with a frozen now', () => {
         }
         expect(walks.some(({ lane }) => lane === 'live')).toBe(gaps.at(-1)?.toMs === END_MS);
       }),
-      { seed: 1, numRuns: 2_000 },
+      { seed: 1, numRuns: 300 },
     );
   });
 
-  it('asks for all of a history that it knows nothing of, the newest first', () => {
+  it('asks for all of a history that it knows nothing of, the newest first', () =>
     expect(first(idle)).toMatchObject({
       lane: 'live',
       direction: 'desc',
       claim: { fromMs: HORIZON_MS, toMs: END_MS },
-    });
-  });
+    }));
 
   it.each<[string, Partial<LaneState>, Partial<PlanPolicy>]>([
     ['that was refused', { lookBack: { sinceMs: 0, lastMs: 0 } }, {}],
@@ -167,11 +166,6 @@ describe('planLanes with a frozen now', () => {
     const walk = first({ ...idle, coverage: coverages, eventRate: { perHour: 1 } });
     expect(walk).toMatchObject({ lane: 'live', claim: { fromMs: END_MS - lengthMs, toMs: END_MS } });
   });
-
-  it('plans nothing if the horizon is not past yet', () => {
-    expect(planLanes(idle, NOW_MS, { ...policy, horizonMs: NOW_MS + DAY_MS })).toEqual([]);
-    expect(planLanes(idle, NOW_MS, { ...policy, horizonMs: END_MS })).toEqual([]);
-  });
 });
 
 describe('settle', () => {
@@ -184,27 +178,14 @@ describe('settle', () => {
     read,
   ];
 
+  // biome-ignore format: a table
   it.each<[string, Coverage[], Range | undefined]>([
     ['waits until the oldest part is two delays old', passOne(20 * MINUTE_MS - 1), undefined],
     ['reads up to one delay ago then', passOne(20 * MINUTE_MS), ago(20 * MINUTE_MS, 10 * MINUTE_MS)],
-    [
-      'takes the newest gap that is due',
-      passOne(5 * HOUR_MS, [ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, MINUTE_MS)]),
-      ago(2 * HOUR_MS, HOUR_MS),
-    ],
-    [
-      'reads again only what was read before',
-      [[ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, SECOND_MS)], [], read],
-      ago(HOUR_MS, 10 * MINUTE_MS),
-    ],
-    [
-      'serves the passes in order',
-      [read, [{ fromMs: HORIZON_MS, toMs: NOW_MS - MINUTE_MS * 10 }], []],
-      { fromMs: HORIZON_MS, toMs: NOW_MS - DAY_MS },
-    ],
-  ])('%s', (_, ranges, claim) => {
-    expect(plannedIn('settle', settling(ranges))?.claim).toEqual(claim);
-  });
+    ['takes the newest gap that is due', passOne(5 * HOUR_MS, [ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, MINUTE_MS)]), ago(2 * HOUR_MS, HOUR_MS)],
+    ['reads again only what was read before', [[ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, SECOND_MS)], [], read], ago(HOUR_MS, 10 * MINUTE_MS)],
+    ['serves the passes in order', [read, [{ fromMs: HORIZON_MS, toMs: NOW_MS - MINUTE_MS * 10 }], []], { fromMs: HORIZON_MS, toMs: NOW_MS - DAY_MS }],
+  ])('%s', (_, ranges, claim) => expect(plannedIn('settle', settling(ranges))?.claim).toEqual(claim));
 
   it('reads again before it leaves a horizon that is less than two delays away', () => {
     const short = (horizonMs: number): PlanPolicy => ({ ...policy, horizonMs, settleDelaysMs: [30 * DAY_MS] });
@@ -320,9 +301,8 @@ describe('the width of a window', () => {
     about(SECOND_MS, backfillWidth({}, {}, { ...policy, widestMs: 1 }));
   });
 
-  it('asks for pages as small as the lane needs them', () => {
-    expect(plannedIn('backfill', withLane('backfill', { pageLimit: 125 }, { coverage: [read] }))?.pageLimit).toBe(125);
-  });
+  it('asks for pages as small as the lane needs them', () =>
+    expect(plannedIn('backfill', withLane('backfill', { pageLimit: 125 }, { coverage: [read] }))?.pageLimit).toBe(125));
 });
 
 describe('a hole', () => {
@@ -358,11 +338,6 @@ describe('a hole', () => {
     const beside = first({ ...idle, coverage: coverages, holes: [] }, by);
     expect(beside).toMatchObject({ lane: 'backfill', overlapMs: SECOND_MS, lookbackMs: SECOND_MS });
   });
-
-  it('that was read at last leaves nothing to do', () => {
-    const covered = addRange(around, hole.range);
-    expect(planLanes({ ...idle, coverage: [covered] }, NOW_MS, by)).toEqual([]);
-  });
 });
 
 describe('the look-back of the live lane', () => {
@@ -372,9 +347,7 @@ describe('the look-back of the live lane', () => {
     return walk === undefined ? 0 : walk.claim.fromMs - requestWindow(walk).fromMs;
   };
 
-  it('goes two minutes back over what has been read', () => {
-    expect(reach({})).toBe(2 * MINUTE_MS);
-  });
+  it('goes two minutes back over what has been read', () => expect(reach({})).toBe(2 * MINUTE_MS));
 
   it('does not go over a hole, until that is two minutes behind', () => {
     const trouble = ago(90 * SECOND_MS, 89 * SECOND_MS);
@@ -425,9 +398,7 @@ describe('silence before the first entry of an answer, and behind its last one',
       [365, 358],
     ],
     ['of one entry in the middle counts its newer side', claimOf([90 * DAY_MS, 90 * DAY_MS], 0), [90, 0]],
-  ])('%s', (_, days, expected) => {
-    expect(days).toEqual(expected);
-  });
+  ])('%s', (_, days, expected) => expect(days).toEqual(expected));
 
   const live = startWalk('live', { fromMs: END - 30 * SECOND_MS, toMs: END }, { readAtMs: NOW_MS, direction: 'desc' });
   const seen = (fromMs: number, toMs: number) => ({ entries: 9, oldestMs: END - fromMs, newestMs: END - toMs });
@@ -453,27 +424,16 @@ describe('silence before the first entry of an answer, and behind its last one',
   const desc = { firstMs: END - DAY_MS, lastMs: END - 9 * DAY_MS, mostDownMs: DAY_MS };
   const page = { ...all, ...seen(9 * DAY_MS, DAY_MS), ...desc };
 
+  // biome-ignore format: a table
   it.each<[string, Walk, number | undefined]>([
     ['from its oldest entry on', page, 9 * DAY_MS],
-    [
-      'of a page that others follow, without a minute and its last entries',
-      { ...page, cursor: 'next' },
-      2 * DAY_MS - MINUTE_MS,
-    ],
+    ['of a page that others follow, without a minute and its last entries', { ...page, cursor: 'next' }, 2 * DAY_MS - MINUTE_MS],
     ['no less if it had nothing', all, YEAR_MS],
     ['nothing if it had nothing, and goes on', { ...all, cursor: 'next' }, undefined],
-    [
-      'nothing if the oldest came first',
-      { ...page, cursor: 'next', lastMs: END, mostUpMs: DAY_MS, mostDownMs: 0 },
-      undefined,
-    ],
+    ['nothing if the oldest came first', { ...page, cursor: 'next', lastMs: END, mostUpMs: DAY_MS, mostDownMs: 0 }, undefined],
     ['nothing if its number differs', { ...page, cursor: 'next', countedInAll: 10 }, undefined],
     ['nothing if it speaks of a part', { ...page, cursor: 'next', isPartial: true }, undefined],
-    [
-      'nothing of a page of a minute',
-      { ...page, ...seen(3 * DAY_MS, 2 * DAY_MS - MINUTE_MS), cursor: 'next' },
-      undefined,
-    ],
+    ['nothing of a page of a minute', { ...page, ...seen(3 * DAY_MS, 2 * DAY_MS - MINUTE_MS), cursor: 'next' }, undefined],
   ])('a look at all of history shows %s', (_, walk, sinceMs) => {
     // Of ten, the last one is late.
     const timesMs = Array.from({ length: 20 }, (_, n) => END - DAY_MS * (n < 19 ? 1 + n / 10 : 9));

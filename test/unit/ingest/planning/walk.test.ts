@@ -34,70 +34,64 @@ const kindOf = (walk: Walk, facts: PageFacts, largestPage = LARGEST): string => 
   return step.kind === 'broken' ? step.fault : step.kind;
 };
 
-describe('startWalk and requestWindow', () => {
-  it('ask for a second more at both ends than will be claimed, oldest first, in the largest pages', () => {
-    expect(requestWindow(begun)).toEqual({ fromMs: CLAIM.fromMs - OVERLAP_MS, toMs: CLAIM.toMs + OVERLAP_MS });
-    expect(begun).toMatchObject({
-      cursor: undefined,
-      savedCursor: undefined,
-      pages: 0,
-      entries: 0,
-      failures: 0,
-      direction: 'asc',
-      pageLimit: 1_000,
-      filters: [],
-      readAtMs: READ_AT_MS,
-    });
-  });
-
-  it('look back in the live lane for late entries, no further than anything is wanted', () => {
-    const from = (lookBackToMs?: number) =>
-      CLAIM.fromMs - requestWindow(startWalk('live', CLAIM, { readAtMs: READ_AT_MS, lookBackToMs })).fromMs;
-    expect(from(0)).toBe(120_000);
-    expect(from(CLAIM.fromMs - 50_000)).toBe(50_000);
-    expect(from(CLAIM.fromMs), 'the overlap stays').toBe(OVERLAP_MS);
-    expect(from()).toBe(OVERLAP_MS);
-  });
-
-  it('ask for as little more as possible next to a hole, up to a full second', () => {
-    const narrow = (toMs: number) =>
-      requestWindow(startWalk('live', { fromMs: T0 + 1_000_000, toMs }, { readAtMs: READ_AT_MS, narrow: true }));
-    expect(narrow(T0 + 1_001_000)).toEqual({ fromMs: T0 + 999_999, toMs: T0 + 1_001_001 });
-    expect(narrow(T0 + 1_000_400), 'an API that drops the milliseconds would cut it short').toEqual({
-      fromMs: T0 + 999_999,
-      toMs: T0 + 1_001_001,
-    });
+it('startWalk and requestWindow ask for a second more at both ends than will be claimed, oldest first, in the largest pages', () => {
+  expect(requestWindow(begun)).toEqual({ fromMs: CLAIM.fromMs - OVERLAP_MS, toMs: CLAIM.toMs + OVERLAP_MS });
+  expect(begun).toMatchObject({
+    cursor: undefined,
+    savedCursor: undefined,
+    pages: 0,
+    entries: 0,
+    failures: 0,
+    direction: 'asc',
+    pageLimit: 1_000,
+    filters: [],
+    readAtMs: READ_AT_MS,
   });
 });
 
-describe('mayBeCut', () => {
-  it.each<[string, boolean, number, number, number]>([
-    ['as many as were asked for', true, 1_000, 1_000, 5_000],
-    ['more than were asked for', true, 1_001, 1_000, 5_000],
-    ['as many as were asked for, however few', true, 1, 1, 500],
-    ['a hundred, the cap that a third party saw', true, 100, 1_000, 1_000],
-    ['101, where larger pages have come', false, 101, 1_000, 1_000],
-    ['as many as pages are suspected from', true, 250, 1_000, 250],
-    ['more than that', true, 300, 1_000, 250],
-    ['fewer than that', false, 249, 1_000, 250],
-    ['none', false, 0, 1_000, 10],
-  ])('%s: %s', (_, expected, entries, pageLimit, suspectedFromEntries) => {
-    expect(mayBeCut(entries, pageLimit, suspectedFromEntries)).toBe(expected);
+it('startWalk and requestWindow look back in the live lane for late entries, no further than anything is wanted', () => {
+  const from = (lookBackToMs?: number) =>
+    CLAIM.fromMs - requestWindow(startWalk('live', CLAIM, { readAtMs: READ_AT_MS, lookBackToMs })).fromMs;
+  expect(from(0)).toBe(120_000);
+  expect(from(CLAIM.fromMs - 50_000)).toBe(50_000);
+  expect(from(CLAIM.fromMs), 'the overlap stays').toBe(OVERLAP_MS);
+  expect(from()).toBe(OVERLAP_MS);
+});
+
+it('startWalk and requestWindow ask for as little more as possible next to a hole, up to a full second', () => {
+  const narrow = (toMs: number) =>
+    requestWindow(startWalk('live', { fromMs: T0 + 1_000_000, toMs }, { readAtMs: READ_AT_MS, narrow: true }));
+  expect(narrow(T0 + 1_001_000)).toEqual({ fromMs: T0 + 999_999, toMs: T0 + 1_001_001 });
+  expect(narrow(T0 + 1_000_400), 'an API that drops the milliseconds would cut it short').toEqual({
+    fromMs: T0 + 999_999,
+    toMs: T0 + 1_001_001,
   });
 });
 
-describe('suspectedFrom', () => {
-  it.each<[string, number, number, number]>([
-    ['the largest page of the source', 250, 1_000, 250],
-    ['a size that is not small, if all of the source are', 20, 1_000, 50],
-    ['the largest page of all sources, if those are small as well', 12, 40, 40],
-    ['its own, if it has sent the largest', 20, 20, 20],
-    ['ten, if nothing is known', 0, 0, 10],
-    ['ten, if there are only a few entries anywhere', 3, 8, 10],
-  ])('%s', (_, largestOfSource, largestOfAll, expected) => {
-    expect(suspectedFrom(largestOfSource, largestOfAll)).toBe(expected);
-  });
-});
+it.each<[string, boolean, number, number, number]>([
+  ['as many as were asked for', true, 1_000, 1_000, 5_000],
+  ['more than were asked for', true, 1_001, 1_000, 5_000],
+  ['as many as were asked for, however few', true, 1, 1, 500],
+  ['a hundred, the cap that a third party saw', true, 100, 1_000, 1_000],
+  ['101, where larger pages have come', false, 101, 1_000, 1_000],
+  ['as many as pages are suspected from', true, 250, 1_000, 250],
+  ['more than that', true, 300, 1_000, 250],
+  ['fewer than that', false, 249, 1_000, 250],
+  ['none', false, 0, 1_000, 10],
+])('mayBeCut %s: %s', (_, expected, entries, pageLimit, suspectedFromEntries) =>
+  expect(mayBeCut(entries, pageLimit, suspectedFromEntries)).toBe(expected),
+);
+
+it.each<[string, number, number, number]>([
+  ['the largest page of the source', 250, 1_000, 250],
+  ['a size that is not small, if all of the source are', 20, 1_000, 50],
+  ['the largest page of all sources, if those are small as well', 12, 40, 40],
+  ['its own, if it has sent the largest', 20, 20, 20],
+  ['ten, if nothing is known', 0, 0, 10],
+  ['ten, if there are only a few entries anywhere', 3, 8, 10],
+])('suspectedFrom %s', (_, largestOfSource, largestOfAll, expected) =>
+  expect(suspectedFrom(largestOfSource, largestOfAll)).toBe(expected),
+);
 
 describe('afterPage', () => {
   it('of a page that lies outside in part, only what its other entries enclose is claimed', () => {
@@ -106,15 +100,11 @@ describe('afterPage', () => {
     expect(walk.claim).toEqual({ fromMs: T0 + 1_501_000, toMs: T0 + 1_504_000 });
   });
 
+  // biome-ignore format: a table
   it.each<[string, string, Walk, PageFacts, number?]>([
     ['an empty page without a cursor is the end', 'done', begun, page([])],
     ['a short page without a cursor is the end', 'done', begun, page(times(99))],
-    [
-      'a short page in another order than was asked for is doubtful',
-      'doubtful',
-      begun,
-      page([T0 + 1_500_000, T0 + 1_400_000]),
-    ],
+    ['a short page in another order than was asked for is doubtful', 'doubtful', begun, page([T0 + 1_500_000, T0 + 1_400_000])],
     ['entries of one time have no order', 'done', begun, page([T0 + 1_500_000, T0 + 1_500_000])],
     ['a page that names an error is a fault', 'names_error', begun, page(times(7), { fault: 'names an error' })],
     [
@@ -124,18 +114,8 @@ describe('afterPage', () => {
       page(times(7, CLAIM.fromMs + 7)),
     ],
     ['a page that speaks of a part is doubtful', 'doubtful', begun, page(times(7), { isPartial: true })],
-    [
-      'a page that lies mostly outside is a fault',
-      'outside_window',
-      begun,
-      page([T0 + 1_500_000, OUTSIDE_MS, OUTSIDE_MS]),
-    ],
-    [
-      'a page that lies outside in part is doubtful',
-      'doubtful',
-      begun,
-      page([T0 + 1_500_000, T0 + 1_504_000, OUTSIDE_MS]),
-    ],
+    ['a page that lies mostly outside is a fault', 'outside_window', begun, page([T0 + 1_500_000, OUTSIDE_MS, OUTSIDE_MS])],
+    ['a page that lies outside in part is doubtful', 'doubtful', begun, page([T0 + 1_500_000, T0 + 1_504_000, OUTSIDE_MS])],
     ['a time that no log can have says nothing', 'done', begun, page([T0 + 1_500_000, 7, 9e15])],
     ['the last page of a long walk is the end', 'done', walkWith({ cursor: 'z', pages: 9 }), page(times(3))],
     ['a full page without a cursor is doubtful', 'doubtful', begun, page(times(1_000))],
@@ -145,18 +125,8 @@ describe('afterPage', () => {
     ['a page without any valid time counts as well', 'doubtful', begun, page([], { entries: 1_000 })],
     ['a cursor is followed, also behind a short page', 'next', begun, page(times(2), { nextCursor: 'b' })],
     ['a cursor is followed behind a full page', 'next', begun, page(times(1_000), { nextCursor: 'b' })],
-    [
-      'an empty page with a fresh cursor is followed',
-      'next',
-      walkWith({ cursor: 'a', emptyPages: 3 }),
-      page([], { nextCursor: 'b' }),
-    ],
-    [
-      'too many empty pages in a row are doubtful',
-      'doubtful',
-      walkWith({ cursor: 'a', emptyPages: 4 }),
-      page([], { nextCursor: 'b' }),
-    ],
+    ['an empty page with a fresh cursor is followed', 'next', walkWith({ cursor: 'a', emptyPages: 3 }), page([], { nextCursor: 'b' })],
+    ['too many empty pages in a row are doubtful', 'doubtful', walkWith({ cursor: 'a', emptyPages: 4 }), page([], { nextCursor: 'b' })],
     ['an empty page behind a cursor is doubtful', 'doubtful', walkWith({ cursor: 'a', pages: 2 }), page([])],
     [
       'the end of a walk with an empty page between others is doubtful',
@@ -170,21 +140,9 @@ describe('afterPage', () => {
       walkWith({ cursor: 'a', savedPage: '5 a e' }),
       page(times(5), { nextCursor: 'b', fingerprint: '5 a e' }),
     ],
-    [
-      'its own cursor again is a fault',
-      'cursor_repeated',
-      walkWith({ cursor: 'a' }),
-      page(times(5), { nextCursor: 'a' }),
-    ],
-    [
-      'the cursor that was kept is a fault',
-      'cursor_repeated',
-      walkWith({ cursor: 'c', savedCursor: 'b' }),
-      page(times(5), { nextCursor: 'b' }),
-    ],
-  ])('%s: %s', (_, expected, walk, facts, largestPage) => {
-    expect(kindOf(walk, facts, largestPage)).toBe(expected);
-  });
+    ['its own cursor again is a fault', 'cursor_repeated', walkWith({ cursor: 'a' }), page(times(5), { nextCursor: 'a' })],
+    ['the cursor that was kept is a fault', 'cursor_repeated', walkWith({ cursor: 'c', savedCursor: 'b' }), page(times(5), { nextCursor: 'b' })],
+  ])('%s: %s', (_, expected, walk, facts, largestPage) => expect(kindOf(walk, facts, largestPage)).toBe(expected));
 
   it('goes on from the cursor, and forgets the failures of the page before', () => {
     const step = afterPage(
@@ -225,8 +183,9 @@ describe('afterPage', () => {
   });
 });
 
-describe('a page that comes again', () => {
-  it.each([1, 2, 3, 4])('behind %s empty pages each time, under fresh cursors, is a fault', (empty) => {
+it.each([1, 2, 3, 4])(
+  'a page that comes again behind %s empty pages each time, under fresh cursors, is a fault',
+  (empty) => {
     let walk = begun;
     for (let pages = 1; pages < 60; pages += 1) {
       const facts = pages % (empty + 1) === 0 ? page(times(5), { fingerprint: '5 a e' }) : page([]);
@@ -235,141 +194,96 @@ describe('a page that comes again', () => {
       walk = step.walk;
     }
     expect.unreachable('it goes on');
-  });
+  },
+);
+
+/** Pages until the fault; the API gives `lead` cursors once, and then `length` others in a circle. */
+const pagesUntilFault = (lead: number, length: number): number => {
+  let walk = begun;
+  for (let pages = 1; pages < 100_000; pages += 1) {
+    const next = pages <= lead ? `lead ${pages}` : `circle ${(pages - lead) % length}`;
+    const step = afterPage(walk, page(times(5), { nextCursor: next }), LARGEST);
+    if (step.kind === 'broken') {
+      expect(step.fault).toBe('cursor_repeated');
+      return pages;
+    }
+    expect(step.kind).toBe('next');
+    walk = step.walk;
+  }
+  throw new Error('it was never noticed');
+};
+
+it('a cursor that comes again is found, however long the circle is and wherever it begins, within three rounds and what led to it', () => {
+  fc.assert(
+    fc.property(fc.nat(300), fc.integer({ min: 1, max: 300 }), (lead, length) => {
+      const pages = pagesUntilFault(lead, length);
+      expect(pages).toBeGreaterThan(lead + length);
+      expect(pages).toBeLessThanOrEqual(3 * Math.max(lead, length) + length + 3);
+    }),
+    { seed: 1, numRuns: 100 },
+  );
 });
 
-describe('a cursor that comes again', () => {
-  /** Pages until the fault; the API gives `lead` cursors once, and then `length` others in a circle. */
-  const pagesUntilFault = (lead: number, length: number): number => {
-    let walk = begun;
-    for (let pages = 1; pages < 100_000; pages += 1) {
-      const next = pages <= lead ? `lead ${pages}` : `circle ${(pages - lead) % length}`;
-      const step = afterPage(walk, page(times(5), { nextCursor: next }), LARGEST);
-      if (step.kind === 'broken') {
-        expect(step.fault).toBe('cursor_repeated');
-        return pages;
-      }
-      expect(step.kind).toBe('next');
-      walk = step.walk;
-    }
-    throw new Error('it was never noticed');
-  };
-
-  it('is found, however long the circle is and wherever it begins, within three rounds and what led to it', () => {
-    fc.assert(
-      fc.property(fc.nat(300), fc.integer({ min: 1, max: 300 }), (lead, length) => {
-        const pages = pagesUntilFault(lead, length);
-        expect(pages).toBeGreaterThan(lead + length);
-        expect(pages).toBeLessThanOrEqual(3 * Math.max(lead, length) + length + 3);
-      }),
-      { seed: 1, numRuns: 100 },
-    );
-  });
-
-  it('is not seen where there is none', () => {
-    let walk = begun;
-    for (let pages = 1; pages <= 1_000; pages += 1) {
-      const step = afterPage(walk, page(times(1), { nextCursor: `${pages}` }), LARGEST);
-      expect(step.kind).toBe('next');
-      walk = step.walk;
-    }
-  });
-
-  it('is found across a restart: what is needed for it is in the walk, and no larger with its length', () => {
-    let walk = begun;
-    let step: WalkStep | undefined;
-    for (let pages = 1; step?.kind !== 'broken'; pages += 1) {
-      expect(pages).toBeLessThan(500);
-      const stored: Walk = JSON.parse(JSON.stringify(walk));
-      step = afterPage(stored, page(times(1), { nextCursor: `c${pages % 30}` }), LARGEST);
-      walk = step.walk;
-    }
-    expect(JSON.stringify(walk).length).toBeLessThan(1_000);
-  });
+it('a cursor that comes again is not seen where there is none', () => {
+  let walk = begun;
+  for (let pages = 1; pages <= 1_000; pages += 1) {
+    const step = afterPage(walk, page(times(1), { nextCursor: `${pages}` }), LARGEST);
+    expect(step.kind).toBe('next');
+    walk = step.walk;
+  }
 });
 
-describe('count', () => {
-  const inPages = (pages: readonly (readonly [entries: number, count?: number])[]): string => {
-    let walk = begun;
-    let last = '';
-    for (const [index, [entries, count]] of pages.entries()) {
-      const nextCursor = index === pages.length - 1 ? undefined : `c${index}`;
-      const step = afterPage(walk, page(times(entries), { count, nextCursor }), LARGEST);
-      last = step.kind === 'broken' ? step.fault : step.kind;
-      walk = step.walk;
-    }
-    return last;
-  };
+it('a cursor that comes again is found across a restart: what is needed for it is in the walk, and no larger with its length', () => {
+  let walk = begun;
+  let step: WalkStep | undefined;
+  for (let pages = 1; step?.kind !== 'broken'; pages += 1) {
+    expect(pages).toBeLessThan(500);
+    const stored: Walk = JSON.parse(JSON.stringify(walk));
+    step = afterPage(stored, page(times(1), { nextCursor: `c${pages % 30}` }), LARGEST);
+    walk = step.walk;
+  }
+  expect(JSON.stringify(walk).length).toBeLessThan(1_000);
+});
 
-  it.each<[string, string, readonly (readonly [number, number?])[]]>([
-    [
-      'of the elements of each page',
-      'done',
-      [
-        [40, 40],
-        [9, 9],
-      ],
-    ],
+const inPages = (pages: readonly (readonly [entries: number, count?: number])[]): string => {
+  let walk = begun;
+  let last = '';
+  for (const [index, [entries, count]] of pages.entries()) {
+    const nextCursor = index === pages.length - 1 ? undefined : `c${index}`;
+    const step = afterPage(walk, page(times(entries), { count, nextCursor }), LARGEST);
+    last = step.kind === 'broken' ? step.fault : step.kind;
+    walk = step.walk;
+  }
+  return last;
+};
+
+// biome-ignore format: a table
+it.each<[string, string, readonly (readonly [number, number?])[]]>([
+    ['of the elements of each page', 'done', [[40, 40], [9, 9]]],
     ['that is not sent', 'done', [[40], [9]]],
     ['that is not sent with all pages', 'done', [[40, 40], [9]]],
-    [
-      'of all that the walk brought',
-      'done',
-      [
-        [40, 49],
-        [9, 49],
-      ],
-    ],
+    ['of all that the walk brought', 'done', [[40, 49], [9, 49]]],
     ['of more than came', 'count_differs', [[99, 500]]],
     ['of fewer than came', 'count_differs', [[99, 98]]],
-    [
-      'of all, and a part is missing',
-      'count_differs',
-      [
-        [40, 60],
-        [9, 60],
-      ],
-    ],
-    [
-      'that differs from page to page',
-      'count_differs',
-      [
-        [40, 60],
-        [9, 61],
-      ],
-    ],
-    [
-      'that differs once, and is right afterwards',
-      'count_differs',
-      [
-        [40, 60],
-        [9, 9],
-      ],
-    ],
+    ['of all, and a part is missing', 'count_differs', [[40, 60], [9, 60]]],
+    ['that differs from page to page', 'count_differs', [[40, 60], [9, 61]]],
+    ['that differs once, and is right afterwards', 'count_differs', [[40, 60], [9, 9]]],
     ['of none on a page that has some', 'count_differs', [[5, 0]]],
-  ])('%s: %s', (_, expected, pages) => {
-    expect(inPages(pages)).toBe(expected);
-  });
+  ])('count %s: %s', (_, expected, pages) => expect(inPages(pages)).toBe(expected));
 
-  it('that is right does not make a suspicious size credible', () => {
-    expect(inPages([[1_000, 1_000]])).toBe('doubtful');
-  });
-});
+it('count that is right does not make a suspicious size credible', () =>
+  expect(inPages([[1_000, 1_000]])).toBe('doubtful'));
 
-describe('claimForPass', () => {
-  it.each<[string, number, Coverage]>([
-    ['all that is older than the delay', 1_000, [CLAIM]],
-    ['the part that is older than the delay', 501_000, [{ fromMs: CLAIM.fromMs, toMs: T0 + 1_500_000 }]],
-    ['nothing that is younger', T0 + 1_001_000, []],
-    ['nothing where all is much younger', 86_400_000, []],
-  ])('counts %s', (_, delayMs, expected) => {
-    expect(claimForPass(begun, delayMs)).toEqual(expected);
-  });
+it.each<[string, number, Coverage]>([
+  ['all that is older than the delay', 1_000, [CLAIM]],
+  ['the part that is older than the delay', 501_000, [{ fromMs: CLAIM.fromMs, toMs: T0 + 1_500_000 }]],
+  ['nothing that is younger', T0 + 1_001_000, []],
+  ['nothing where all is much younger', 86_400_000, []],
+])('claimForPass counts %s', (_, delayMs, expected) => expect(claimForPass(begun, delayMs)).toEqual(expected));
 
-  it('goes by the earliest answer: nothing that had not happened by then, in no pass', () => {
-    const early = { ...begun, readAtMs: T0 + 1_700_000 };
-    expect(claimForPass(early, 0)).toEqual([{ fromMs: CLAIM.fromMs, toMs: T0 + 1_700_000 }]);
-    expect(claimForPass(early, 300_000)).toEqual([{ fromMs: CLAIM.fromMs, toMs: T0 + 1_400_000 }]);
-    expect(claimForPass({ ...begun, readAtMs: 500_000 }, 0)).toEqual([]);
-  });
+it('claimForPass goes by the earliest answer: nothing that had not happened by then, in no pass', () => {
+  const early = { ...begun, readAtMs: T0 + 1_700_000 };
+  expect(claimForPass(early, 0)).toEqual([{ fromMs: CLAIM.fromMs, toMs: T0 + 1_700_000 }]);
+  expect(claimForPass(early, 300_000)).toEqual([{ fromMs: CLAIM.fromMs, toMs: T0 + 1_400_000 }]);
+  expect(claimForPass({ ...begun, readAtMs: 500_000 }, 0)).toEqual([]);
 });

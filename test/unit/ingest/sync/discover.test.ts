@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest';
 import { ApiError } from '../../../../src/errors.ts';
 import type { FoundOrganization, OrganizationChange } from '../../../../src/ingest/planning/source.ts';
-import { discover, discoverInTurn } from '../../../../src/ingest/sync/discovery/discover.ts';
+import { discover, discoverInTurn, readProfiles } from '../../../../src/ingest/sync/discovery/discover.ts';
 import { PartialListingError } from '../../../../src/ingest/sync/discovery/partial-listing.ts';
+import { StallGuard } from '../../../../src/ingest/sync/discovery/stall-guard.ts';
 import type { AuditApi, SyncContext, SyncStore } from '../../../../src/ingest/sync/ports.ts';
+import { syncOnce } from '../../../../src/ingest/sync/sync-once.ts';
 
 const newListing = () => ({
   restsUntilMs: 0,
@@ -11,37 +13,6 @@ const newListing = () => ({
   organizations: 0,
   detailsAfterMs: 0,
   askedById: new Set<string>(),
-});
-
-test('a listing does not ask for its next page when its lease has run out, though no timer has said so yet', async () => {
-  let nowMs = 0;
-  const asked: string[] = [];
-  const context = {
-    api: {
-      nowMs: () => 1,
-      listOrganizations: async function* () {
-        asked.push('first page');
-        // The process is paused while it waits for the answer, which then comes before any timer.
-        nowMs = 60_000;
-        yield [{ id: 'a' }];
-        asked.push('second page');
-        yield [{ id: 'b' }];
-      },
-    },
-    store: {
-      claimDiscovery: async () => ({ mine: true, serverTimeMs: undefined }),
-      recordDiscovery: async () => asked.push('recorded'),
-    },
-    observer: { discoveryFailed: () => asked.push('failed') },
-    time: { nowMs: () => nowMs, sleep: () => new Promise<void>(() => {}) },
-    leaseMs: 30_000,
-    organizationListing: newListing(),
-    organizationIds: undefined,
-    kinds: [{ kind: 'organization' }],
-  } as unknown as SyncContext;
-  const result = await discoverInTurn(context, 0, new AbortController().signal);
-  expect(result).toEqual({ serverTimeMs: undefined });
-  expect(asked).toEqual(['first page']);
 });
 
 /** A discovery whose steps are noted in the order in which they happen. */
@@ -74,8 +45,26 @@ const noting = (api: Partial<AuditApi>, more: Partial<SyncStore> & { organizatio
   } as unknown as SyncContext;
   const run = (over: Partial<SyncContext> = {}) =>
     discover({ ...context, ...over }, new AbortController().signal, { throwIfLost: () => {} });
-  return { steps, run, listing: context.organizationListing };
+  return { steps, run, context, listing: context.organizationListing };
 };
+
+test('a listing does not ask for its next page when its lease has run out, though no timer has said so yet', async () => {
+  let nowMs = 0;
+  const listOrganizations = async function* () {
+    steps.push('first page');
+    // The process is paused while it waits for the answer, which then comes before any timer.
+    nowMs = 60_000;
+    yield [{ id: 'a' }];
+    steps.push('second page');
+    yield [{ id: 'b' }];
+  };
+  const claimDiscovery = async () => ({ mine: true, serverTimeMs: undefined });
+  const { steps, context } = noting({ listOrganizations }, { claimDiscovery });
+  const time = { nowMs: () => nowMs, sleep: () => new Promise<void>(() => {}) };
+  const result = await discoverInTurn({ ...context, time, leaseMs: 30_000 }, 0, new AbortController().signal);
+  expect(result).toEqual({ serverTimeMs: undefined });
+  expect(steps).toEqual(['first page']);
+});
 
 const pages = (steps: () => string[], ...listed: readonly (readonly string[] | ApiError)[]) =>
   async function* () {
@@ -89,17 +78,9 @@ const pages = (steps: () => string[], ...listed: readonly (readonly string[] | A
 test('each page is stored and has its sources before the next is asked for; only the end of the listing counts misses', async () => {
   const { steps, run } = noting({ listOrganizations: pages(() => steps, ['a', 'b'], [], ['c']) });
   expect(await run()).toEqual({ appeared: 3 });
+  // biome-ignore format: a table
   expect(steps).toEqual([
-    'ask 1',
-    'page a b',
-    'sources',
-    'ask 2',
-    'page ',
-    'ask 3',
-    'page c',
-    'sources',
-    'complete a b c',
-    'done',
+    'ask 1', 'page a b', 'sources', 'ask 2', 'page ', 'ask 3', 'page c', 'sources', 'complete a b c', 'done',
   ]);
 });
 
@@ -204,14 +185,9 @@ test('the audit logs of organizations that were missed decide: refused is gone, 
   // The one that hangs is given up when the timeout, which this clock ends at once, is over.
   await run({ time: { nowMs: () => 0, sleep: () => new Promise((resolve) => setImmediate(resolve)) } });
   expect(limits).toEqual([10]);
+  // biome-ignore format: a table
   expect(steps.slice(-7)).toEqual([
-    'complete a',
-    'closed said refused',
-    'closed gone',
-    'open said open',
-    'open open',
-    'listedAgain said refused',
-    'done',
+    'complete a', 'closed said refused', 'closed gone', 'open said open', 'open open', 'listedAgain said refused', 'done',
   ]);
 });
 
@@ -223,4 +199,132 @@ test('a database that fails while an audit log is asked fails the discovery', as
   );
   await expect(run()).rejects.toBe(failure);
   expect(steps.at(-1)).toBe('failed');
+});
+
+/** A context with organizations that have no profile yet. Each question waits until it is answered. */
+const withQuestions = (ids: readonly string[], refused: 'one' | 'all' = 'one') => {
+  const asked: { readonly id: string; readonly answer: (profile: unknown) => void }[] = [];
+  const recorded: string[] = [];
+  let heard = Promise.withResolvers<void>();
+  const context = {
+    store: {
+      withoutProfile: async () => ids,
+      recordProfile: async (id: string) => void recorded.push(id),
+      recordProfileRefused: async () => refused,
+    },
+    api: {
+      getProfile: (id: string) =>
+        new Promise((resolve, reject) => {
+          const answer = (profile: unknown) => (profile instanceof Error ? reject(profile) : resolve(profile));
+          asked.push({ id, answer });
+          heard.resolve();
+        }),
+    },
+  } as unknown as SyncContext;
+  /** Resolves with the next question, in the order of their coming. */
+  const question = async (number: number) => {
+    for (;;) {
+      const found = asked[number];
+      if (found !== undefined) return found;
+      heard = Promise.withResolvers<void>();
+      await heard.promise;
+    }
+  };
+  return { context, asked, recorded, question };
+};
+
+const signal = new AbortController().signal;
+const forbidden = () => new ApiError('refused', 'no profiles for this token');
+
+test('the first profile is asked for alone, the others several at a time', async () => {
+  const { context, asked, recorded, question } = withQuestions(['a', 'b', 'c', 'd', 'e']);
+  const reading = readProfiles(context, 10, signal, 3);
+  const first = await question(0);
+  expect(asked.length).toBe(1);
+  first.answer({});
+  await question(3);
+  expect(asked.map(({ id }) => id)).toEqual(['a', 'b', 'c', 'd']);
+  asked[2]?.answer({});
+  (await question(4)).answer({});
+  for (const { answer } of asked) answer({});
+  await reading;
+  expect(recorded.sort()).toEqual(['a', 'b', 'c', 'd', 'e']);
+});
+
+test('one refusal is enough if it is about all profiles', async () => {
+  const { context, asked, question } = withQuestions(['a', 'b', 'c', 'd'], 'all');
+  const reading = readProfiles(context, 10, signal, 3);
+  (await question(0)).answer(forbidden());
+  await reading;
+  expect(asked.map(({ id }) => id)).toEqual(['a']);
+});
+
+test('a profile that is refused or fails is left out', async () => {
+  const { context, recorded, question } = withQuestions(['a', 'b', 'c']);
+  const reading = readProfiles(context, 10, signal, 2);
+  (await question(0)).answer(forbidden());
+  (await question(1)).answer(new ApiError('timeout', 'no answer'));
+  (await question(2)).answer({});
+  await reading;
+  expect(recorded).toEqual(['c']);
+});
+
+test('nothing is begun after the database has failed', async () => {
+  const { context, asked, question } = withQuestions(['a', 'b', 'c', 'd', 'e']);
+  const reading = readProfiles(context, 10, signal, 2);
+  (await question(0)).answer({});
+  (await question(1)).answer(new Error('the database is away'));
+  await expect(reading).rejects.toThrow('the database is away');
+  asked[2]?.answer({});
+  expect(asked.map(({ id }) => id)).toEqual(['a', 'b', 'c']);
+});
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+test('aborts what makes no progress, and says so', async () => {
+  const guard = new StallGuard(new AbortController().signal, 1);
+  await aborted(guard.signal);
+  expect(guard.reasonOf(guard.signal.reason)).toMatchObject({
+    failure: 'timeout',
+    message: 'the listing brought no page within 0.001 s',
+  });
+  const other = new Error('the database does not answer');
+  expect(guard.reasonOf(other), 'what failed at the same time').toBe(other);
+});
+
+test('aborts with the signal that was given, for its reason', () => {
+  const stop = new AbortController();
+  const guard = new StallGuard(stop.signal, 3_600_000);
+  guard.progress();
+  expect(guard.signal.aborted).toBe(false);
+  const reason = new Error('stopping');
+  stop.abort(reason);
+  expect(guard.reasonOf(guard.signal.reason)).toBe(reason);
+  guard.end();
+});
+
+test('a sync that is stopped while another process lists, before any answer of Cloudflare, ends unfinished', async () => {
+  const context = {
+    api: { nowMs: () => undefined },
+    store: {
+      claimDiscovery: async () => ({ mine: false, serverTimeMs: undefined }),
+      withoutChildrenListed: async () => [],
+      readTime: async () => ({ databaseMs: 0, serverMs: undefined, trimmed: 0 }),
+    },
+    time: { nowMs: () => 0 },
+    leaseMs: 30_000,
+    organizationIds: undefined,
+  } as unknown as SyncContext;
+  const options = { signal: new AbortController().signal, stopping: () => true, retries: 2 };
+  expect(await syncOnce(context, options)).toEqual({
+    sources: 0,
+    failed: [],
+    held: [],
+    discoveryError: undefined,
+    finished: false,
+  });
 });

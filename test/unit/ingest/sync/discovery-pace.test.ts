@@ -13,17 +13,17 @@ test.each<DiscoveryWorld>([
   { organizations: 5_000, accounts: 50_000, budget: 900 },
   { organizations: 1_000, accounts: 5_000, budget: 300 },
   { organizations: 20, accounts: 200, budget: 100 },
-])('listings and details take at most 5 % of the budget: %o', (world) => {
-  expect(discoveryShare(world)).toBeLessThanOrEqual(0.05);
-});
+])('listings and details take at most 5 % of the budget: %o', (world) =>
+  expect(discoveryShare(world)).toBeLessThanOrEqual(0.05),
+);
 
 test.each<DiscoveryWorld>([
   { organizations: 2_000, accounts: 2_000, budget: 900 },
   { organizations: 2_000, accounts: 5_000, budget: 900 },
   { organizations: 5_000, accounts: 5_000, budget: 900 },
-])('no hour of a new installation takes more than that, once everything has been listed: %o', (world) => {
-  expect(discoveryWorstHour(world)).toBeLessThanOrEqual(0.05);
-});
+])('no hour of a new installation takes more than that, once everything has been listed: %o', (world) =>
+  expect(discoveryWorstHour(world)).toBeLessThanOrEqual(0.05),
+);
 
 test('of few organizations all are listed at once, of many each still once a day', () => {
   const pace = discoveryPace(900);
@@ -44,6 +44,5 @@ test('no listing of accounts rests for longer than the database lets it', () => 
   for (const ms of [pace.accountsMs(10_000), pace.accountsOfMs(10, 50_000)]) expect(ms).toBeLessThan(25 * 3_600_000);
 });
 
-test('organizations are listed before health and alerts take them for forgotten, however small the budget is', () => {
-  expect(discoveryPace(10).organizationsMs(40)).toBeLessThan(300_000);
-});
+test('organizations are listed before health and alerts take them for forgotten, however small the budget is', () =>
+  expect(discoveryPace(10).organizationsMs(40)).toBeLessThan(300_000));

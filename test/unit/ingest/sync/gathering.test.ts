@@ -69,36 +69,34 @@ describe('what waits goes together', () => {
   });
 });
 
-describe('an item of a call', () => {
-  test('that the call leaves out goes alone, and holds up neither the others nor what waits', async () => {
-    const { gathering, begun, end } = opened();
-    void gathering.add('a');
-    const [left, done] = [gathering.add('b'), gathering.add('c')];
-    await end(0, [result('A')]);
-    const next = gathering.add('d');
-    await end(1, ['alone', result('C')]);
-    expect(await done).toBe('C');
-    expect(begun().slice(2)).toEqual([['b'], ['d']]);
-    await end(3, [result('D')]);
-    expect(await next).toBe('D');
-    await end(2, [result('B')]);
-    expect(await left).toBe('B');
-  });
+test('an item of a call that the call leaves out goes alone, and holds up neither the others nor what waits', async () => {
+  const { gathering, begun, end } = opened();
+  void gathering.add('a');
+  const [left, done] = [gathering.add('b'), gathering.add('c')];
+  await end(0, [result('A')]);
+  const next = gathering.add('d');
+  await end(1, ['alone', result('C')]);
+  expect(await done).toBe('C');
+  expect(begun().slice(2)).toEqual([['b'], ['d']]);
+  await end(3, [result('D')]);
+  expect(await next).toBe('D');
+  await end(2, [result('B')]);
+  expect(await left).toBe('B');
+});
 
-  test('fails with its call, and the next call begins', async () => {
-    const { gathering, begun, calls, settle } = opened();
-    const first = gathering.add('a');
-    const lost = Promise.allSettled([gathering.add('b'), gathering.add('c')]);
-    calls[0]?.end.reject(new Error('first'));
-    await expect(first).rejects.toThrow('first');
-    await settle();
-    void gathering.add('d');
-    calls[1]?.end.reject(new Error('both'));
-    const both = { status: 'rejected', reason: new Error('both') };
-    expect(await lost).toEqual([both, both]);
-    await settle();
-    expect(begun()).toEqual([['a'], ['b', 'c'], ['d']]);
-  });
+test('an item of a call fails with its call, and the next call begins', async () => {
+  const { gathering, begun, calls, settle } = opened();
+  const first = gathering.add('a');
+  const lost = Promise.allSettled([gathering.add('b'), gathering.add('c')]);
+  calls[0]?.end.reject(new Error('first'));
+  await expect(first).rejects.toThrow('first');
+  await settle();
+  void gathering.add('d');
+  calls[1]?.end.reject(new Error('both'));
+  const both = { status: 'rejected', reason: new Error('both') };
+  expect(await lost).toEqual([both, both]);
+  await settle();
+  expect(begun()).toEqual([['a'], ['b', 'c'], ['d']]);
 });
 
 test('a call that is slow does not hold up what waits, and counts no more when it ends', async () => {

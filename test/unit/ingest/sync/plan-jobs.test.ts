@@ -4,51 +4,58 @@ import type { SourceKey, SourceState } from '../../../../src/ingest/planning/sou
 import { startWalk } from '../../../../src/ingest/planning/walk.ts';
 import { planJobs } from '../../../../src/ingest/sync/plan-jobs.ts';
 import type { SyncContext } from '../../../../src/ingest/sync/ports.ts';
+import { type Job, WorkPool } from '../../../../src/ingest/sync/work-pool.ts';
 
 const HOUR_MS = 3_600_000;
 const NOW_MS = Date.UTC(2026, 5, 1);
 const HORIZON_MS = NOW_MS - 480 * HOUR_MS;
+const clock = { databaseMs: NOW_MS + 5, atMs: 17 };
+const kindOf = (kind: string) => ({ kind, filters: [], filterHash: 'none', horizonMs: () => HORIZON_MS });
 
-const read = (id: string, agoMs: number, more: Partial<SourceState> = {}): SourceState => ({
+const source = (id: string, more: Partial<SourceState> = {}): SourceState => ({
   kind: 'organization',
   id,
   organizationId: id,
   refused: false,
   restMs: {},
   heldElsewhere: false,
-  coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 1_000 - agoMs }]],
+  coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 1_000 }]],
   lanes: {},
   holes: [],
+  largestPage: 0,
+  eventRate: undefined,
+  ...more,
+});
+const read = (id: string, agoMs: number, more: Partial<SourceState> = {}): SourceState => ({
+  ...source(id),
+  coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 1_000 - agoMs }]],
   largestPage: 100,
   eventRate: { perHour: 0.01, recentPerHour: 0 },
   ...more,
 });
 
-const clock = { databaseMs: NOW_MS + 5, atMs: 17 };
-
-/** 400 sources; 20 of them can be asked per tick, beside two that are under way. */
-const planned = async (
-  sources: readonly SourceState[],
-  toTheEnd = false,
-  widestMs?: number,
-  more: Partial<Pick<SyncContext, 'budgets' | 'intervals' | 'kinds'>> = {},
-) => {
+/** 20 of 400 sources can be asked per tick, beside two that are under way. */
+const jobsOf = async (sources: readonly SourceState[], toTheEnd: boolean, more: object): Promise<readonly Job[]> => {
   const context = {
     store: { loadFewSources: async () => sources },
     observer: {},
-    kinds: [{ kind: 'organization', filters: [], filterHash: 'none', horizonMs: () => HORIZON_MS }],
+    kinds: [kindOf('organization')],
     settleDelaysMs: [],
     intervals: () => ({ liveMs: 600_000, settleMs: 0 }),
     tickMs: 30_000,
     concurrency: 2,
-    windows: { widestMs, sawPage: () => {} },
+    windows: { sawPage: () => {} },
     ...more,
   } as unknown as SyncContext;
-  const { jobs } = await planJobs(context, { nowMs: NOW_MS, clock }, toTheEnd);
-  expect(jobs.every((job) => job.nowMs === NOW_MS && job.clock === clock && job.policy.widestMs === widestMs)).toBe(
-    true,
-  );
-  return jobs.map(({ lane, source }) => `${lane} ${source.id}`);
+  return (await planJobs(context, { nowMs: NOW_MS, clock }, toTheEnd)).jobs;
+};
+
+const planned = async (sources: readonly SourceState[], toTheEnd = false, widestMs?: number, more: object = {}) => {
+  const jobs = await jobsOf(sources, toTheEnd, { windows: { widestMs, sawPage: () => {} }, ...more });
+  const expected = { nowMs: NOW_MS, clock, widestMs };
+  for (const { nowMs, clock: at, policy } of jobs)
+    expect({ nowMs, clock: at, widestMs: policy.widestMs }).toEqual(expected);
+  return jobs.map((job) => `${job.lane} ${job.source.id}`);
 };
 const overdue = Array.from({ length: 400 }, (_, n) => read(`o${n}`, 2 * HOUR_MS - n));
 const withHistory = read('history', 0, { coverage: [[{ fromMs: NOW_MS - HOUR_MS, toMs: NOW_MS - 1_000 }]] });
@@ -60,12 +67,7 @@ test('a tick hands out no more live tails than the live share lasts for, while o
 });
 
 test('of sources that were never asked, the kinds take turns, and they come before the others', async () => {
-  const kinds = ['account', 'organization'].map((kind) => ({
-    kind,
-    filters: [],
-    filterHash: 'none',
-    horizonMs: () => HORIZON_MS,
-  }));
+  const kinds = ['account', 'organization'].map(kindOf);
   const never = (kind: string, count: number) =>
     Array.from({ length: count }, (_, n) => read(`${kind}${n}`, 0, { kind, coverage: [], eventRate: undefined }));
   const unread = [...never('account', 30), ...never('organization', 3)];
@@ -94,9 +96,7 @@ test('what the limit leaves out does not come back by another lane', async () =>
   expect(jobs.filter((job) => job.startsWith('backfill'))).toHaveLength(400);
 });
 
-test('all that are due, where no other lane has work', async () => {
-  expect(await planned(overdue)).toHaveLength(400);
-});
+test('all that are due, where no other lane has work', async () => expect(await planned(overdue)).toHaveLength(400));
 
 test('each budget has its own live tails, by its own sources and requests, and all come in turn', async () => {
   const intervals: SyncContext['intervals'] = (count, requests = 0) => ({
@@ -157,6 +157,84 @@ test('a plan to the end leaves nothing out: neither what rests nor what is held 
   expect(await planned([...overdue, withHistory, ...others], true)).toHaveLength(404);
 });
 
-test('what this process has found too wide counts for the plans of all sources', async () => {
-  expect(await planned([withHistory], false, 5_000)).toEqual(['backfill history']);
+test('what this process has found too wide counts for the plans of all sources', async () =>
+  expect(await planned([withHistory], false, 5_000)).toEqual(['backfill history']));
+
+/** Read before, so that the scrub lane may read it again. */
+const scrubbed = (id: string, more: Partial<SourceState> = {}) =>
+  source(id, { readBefore: [{ fromMs: HORIZON_MS, toMs: NOW_MS - 1_000 }], ...more });
+
+const plannedScrub = async (
+  sources: readonly SourceState[],
+  { credits = 100, toTheEnd = false, ...more }: { credits?: number; toTheEnd?: boolean; window?: object } = {},
+) => {
+  const asked: number[] = [];
+  const take = async (requests: number) => {
+    asked.push(requests);
+    return Math.min(credits, requests);
+  };
+  const scrub = { everyMs: 7 * 24 * HOUR_MS, take, spend: async () => {} };
+  const jobs = await jobsOf(sources, toTheEnd, { concurrency: 1, scrub, ...more });
+  return { jobs, asked, scrub: jobs.filter(({ lane }) => lane === 'scrub').map((job) => job.source.id) };
+};
+const round = (beganMs: number) => ({
+  scrub: {
+    ...idleLane,
+    round: { number: 2, beganMs, untilMs: beganMs, read: [{ fromMs: beganMs - 1, toMs: beganMs }] },
+  },
+});
+
+test('as many windows as there is leave for, the most urgent sources first', async () => {
+  const sources = [
+    scrubbed('lately', { lanes: round(NOW_MS - HOUR_MS) }),
+    scrubbed('never'),
+    scrubbed('long ago', { lanes: round(NOW_MS - 50 * HOUR_MS) }),
+    scrubbed('unproven', { unproven: [{ fromMs: HORIZON_MS, toMs: HORIZON_MS + HOUR_MS }], lanes: round(NOW_MS) }),
+  ];
+  expect((await plannedScrub(sources)).scrub).toEqual(['unproven', 'never', 'long ago', 'lately']);
+  const { scrub, asked } = await plannedScrub(sources, { credits: 2 });
+  expect(scrub).toEqual(['unproven', 'never']);
+  expect(asked).toEqual([4]);
+  expect((await plannedScrub(sources, { credits: 0 })).scrub).toEqual([]);
+});
+
+test('not of sources that have history to read, rest, refuse or are held elsewhere; nothing is asked where there is none', async () => {
+  const history = scrubbed('history', { coverage: [[{ fromMs: NOW_MS - 9 * HOUR_MS, toMs: NOW_MS - 1_000 }]] });
+  const { jobs, asked } = await plannedScrub([
+    history,
+    scrubbed('rests', { restMs: { scrub: 1 } }),
+    scrubbed('refused', { refused: true }),
+    scrubbed('held', { heldElsewhere: true }),
+  ]);
+  expect(jobs.map(({ lane, source: { id } }) => `${lane} ${id}`)).toEqual(['backfill history']);
+  expect(asked).toEqual([]);
+});
+
+test('a live tail that is due does not keep its source from it, and knows nothing of it', async () => {
+  const late = scrubbed('late', { coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 2 * HOUR_MS }]] });
+  const { jobs } = await plannedScrub([late]);
+  expect(jobs.map(({ lane, policy }) => [lane, policy.scrub])).toEqual([
+    ['live', undefined],
+    ['scrub', { everyMs: 7 * 24 * HOUR_MS }],
+  ]);
+});
+
+test('a sync that stands alone and a backfill leave it to the daemon', async () => {
+  expect((await plannedScrub([scrubbed('a')], { toTheEnd: true })).scrub).toEqual([]);
+  expect((await plannedScrub([scrubbed('a')], { window: { sinceMs: HORIZON_MS, untilMs: NOW_MS } })).scrub).toEqual([]);
+});
+
+test('one turn for each leave: no turn brings another one, and none of another lane takes it away', async () => {
+  const turns: string[] = [];
+  const work = async ({ lane, source: { id } }: Job) => {
+    turns.push(`${lane} ${id}`);
+    return { lanes: lane === 'scrub' ? (['scrub'] as const) : [], timedOut: false, requests: 1 };
+  };
+  const pool = new WorkPool(1, work, () => {});
+  const { jobs } = await plannedScrub([
+    scrubbed('a', { coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 2 * HOUR_MS }]] }),
+  ]);
+  pool.refill(jobs);
+  await pool.idle();
+  expect(turns).toEqual(['live a', 'scrub a']);
 });

@@ -113,27 +113,21 @@ describe('startScheduler', () => {
   });
 });
 
-describe('tickIntervalMs', () => {
-  it.each([
-    ['* * * * * *', 1_000],
-    ['*/30 * * * * *', 30_000],
-    ['0 */5 * * * *', 300_000],
-    ['*/5 * * * *', 300_000],
-    ['0 0 3 * * *', 86_400_000],
-    ['@hourly', 3_600_000],
-  ])('%s is %i', (schedule, expected) => {
-    expect(tickIntervalMs(schedule)).toBe(expected);
-  });
+it.each([
+  ['* * * * * *', 1_000],
+  ['*/30 * * * * *', 30_000],
+  ['0 */5 * * * *', 300_000],
+  ['*/5 * * * *', 300_000],
+  ['0 0 3 * * *', 86_400_000],
+  ['@hourly', 3_600_000],
+])('tickIntervalMs %s is %i', (schedule, expected) => expect(tickIntervalMs(schedule)).toBe(expected));
 
-  it.each(['', 'every minute', '61 * * * * *', '* * *', '0 0 0 30 2 *', '2099-01-01T00:00:00', '30s'])(
-    '%j is no pattern that ticks',
-    (schedule) => {
-      expect(tickIntervalMs(schedule)).toBeUndefined();
-    },
-  );
+it.each(['', 'every minute', '61 * * * * *', '* * *', '0 0 0 30 2 *', '2099-01-01T00:00:00', '30s'])(
+  'tickIntervalMs %j is no pattern that ticks',
+  (schedule) => expect(tickIntervalMs(schedule)).toBeUndefined(),
+);
 
-  it('leaves no timer behind', () => {
-    tickIntervalMs('* * * * * *');
-    expect(vi.getTimerCount()).toBe(0);
-  });
+it('tickIntervalMs leaves no timer behind', () => {
+  tickIntervalMs('* * * * * *');
+  expect(vi.getTimerCount()).toBe(0);
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { PageAnswer } from '../../../../src/ingest/entries/page.ts';
 import { startWalk, type WalkAnswers } from '../../../../src/ingest/planning/walk.ts';
 import { claimedReads, withAnswer } from '../../../../src/ingest/sync/turn/walk-answers.ts';
@@ -26,39 +26,37 @@ const foldOf = (all: readonly PageAnswer[]): WalkAnswers | undefined =>
 
 const walk = startWalk('live', { fromMs: 1_000_000, toMs: 2_000_000 }, { readAtMs: 2_000_000 });
 
-describe('the answers of a walk', () => {
-  test('are one hash: SHA-256 of the one before and that of the body, from 32 zero bytes on', () => {
-    fc.assert(
-      fc.property(answers, (given) => {
-        const made = foldOf(given.map(answerOf));
-        const expected = given.reduce<Buffer>((before, { body }) => sha256(before, sha256(body)), Buffer.alloc(32));
-        expect(made?.sha256).toBe(expected.toString('hex'));
-        expect(made).toMatchObject({
-          count: given.length,
-          firstDateMs: given[0]?.dateMs ?? null,
-          firstCfRay: given[0]?.cfRay ?? null,
-          lastDateMs: given.at(-1)?.dateMs ?? null,
-          lastCfRay: given.at(-1)?.cfRay ?? null,
-        });
-      }),
-    );
-  });
+test('the answers of a walk are one hash: SHA-256 of the one before and that of the body, from 32 zero bytes on', () => {
+  fc.assert(
+    fc.property(answers, (given) => {
+      const made = foldOf(given.map(answerOf));
+      const expected = given.reduce<Buffer>((before, { body }) => sha256(before, sha256(body)), Buffer.alloc(32));
+      expect(made?.sha256).toBe(expected.toString('hex'));
+      expect(made).toMatchObject({
+        count: given.length,
+        firstDateMs: given[0]?.dateMs ?? null,
+        firstCfRay: given[0]?.cfRay ?? null,
+        lastDateMs: given.at(-1)?.dateMs ?? null,
+        lastCfRay: given.at(-1)?.cfRay ?? null,
+      });
+    }),
+  );
+});
 
-  test('come to the same wherever a walk was put down, and whichever of them were questions', () => {
-    fc.assert(
-      fc.property(answers, fc.nat(), (given, at) => {
-        const all = given.map(answerOf);
-        const cut = at % (all.length + 1);
-        const stored: WalkAnswers | undefined = foldOf(all.slice(0, cut));
-        const loaded = stored && (JSON.parse(JSON.stringify(stored)) as WalkAnswers);
-        const resumed = { ...walk, ...(loaded && { answers: loaded }) };
-        expect(claimedReads(resumed, all.slice(cut))?.answers).toEqual(foldOf(all));
-      }),
-    );
-  });
+test('the answers of a walk come to the same wherever a walk was put down, and whichever of them were questions', () => {
+  fc.assert(
+    fc.property(answers, fc.nat(), (given, at) => {
+      const all = given.map(answerOf);
+      const cut = at % (all.length + 1);
+      const stored: WalkAnswers | undefined = foldOf(all.slice(0, cut));
+      const loaded = stored && (JSON.parse(JSON.stringify(stored)) as WalkAnswers);
+      const resumed = { ...walk, ...(loaded && { answers: loaded }) };
+      expect(claimedReads(resumed, all.slice(cut))?.answers).toEqual(foldOf(all));
+    }),
+  );
+});
 
-  test('make no record if none is known', () => {
-    expect(withAnswer(undefined, undefined)).toBeUndefined();
-    expect(claimedReads(walk, [])).toBeUndefined();
-  });
+test('the answers of a walk make no record if none is known', () => {
+  expect(withAnswer(undefined, undefined)).toBeUndefined();
+  expect(claimedReads(walk, [])).toBeUndefined();
 });

@@ -28,19 +28,14 @@ const opened = (concurrency: number) => {
   };
   const pool = new WorkPool(concurrency, work, (error) => faults.push(error));
   const settle = () => new Promise((resolve) => setImmediate(resolve));
-  const endAfter = async (requests: number, id: string, ...left: readonly Lane[]) => {
-    turns.get(id)?.resolve({ lanes: left, timedOut: false, requests });
+  const finish = async (id: string, lanes: readonly Lane[] | undefined, more: Partial<WorkLeft> = {}) => {
+    turns.get(id)?.resolve({ lanes, timedOut: false, requests: 1, ...more });
     await settle();
   };
-  const end = (id: string, ...left: readonly Lane[]) => endAfter(1, id, ...left);
-  const timeOut = async (id: string, ...left: readonly Lane[]) => {
-    turns.get(id)?.resolve({ lanes: left, timedOut: true, requests: 1 });
-    await settle();
-  };
-  const leave = async (id: string) => {
-    turns.get(id)?.resolve({ lanes: undefined, timedOut: false, requests: 1 });
-    await settle();
-  };
+  const endAfter = (requests: number, id: string, ...left: readonly Lane[]) => finish(id, left, { requests });
+  const end = (id: string, ...left: readonly Lane[]) => finish(id, left);
+  const timeOut = (id: string, ...left: readonly Lane[]) => finish(id, left, { timedOut: true });
+  const leave = (id: string) => finish(id, undefined);
   const fail = async (id: string, error: unknown) => {
     turns.get(id)?.reject(error);
     await settle();
@@ -229,29 +224,27 @@ describe('a quarter of the workers', () => {
   });
 });
 
-describe('a lane that has rested', () => {
-  test('is added to what waits, and begun at once where a worker is free', async () => {
-    const { pool, begun, end } = opened(2);
-    pool.add(job('a'));
-    let idle = false;
-    void pool.idle().then(() => {
-      idle = true;
-    });
-    expect(begun).toEqual(['live a']);
-    await end('a');
-    expect(idle).toBe(true);
+test('a lane that has rested is added to what waits, and begun at once where a worker is free', async () => {
+  const { pool, begun, end } = opened(2);
+  pool.add(job('a'));
+  let idle = false;
+  void pool.idle().then(() => {
+    idle = true;
   });
+  expect(begun).toEqual(['live a']);
+  await end('a');
+  expect(idle).toBe(true);
+});
 
-  test('changes nothing if its source waits in that lane, or has a turn', async () => {
-    const { pool, begun, end } = opened(1);
-    pool.refill([job('a'), { ...job('b'), nowMs: 9 }]);
-    pool.add(job('a'));
-    pool.add(job('b'));
-    expect(pool.waiting).toBe(1);
-    await end('a');
-    await end('b');
-    expect(begun).toEqual(['live a', 'live b']);
-  });
+test('a lane that has rested changes nothing if its source waits in that lane, or has a turn', async () => {
+  const { pool, begun, end } = opened(1);
+  pool.refill([job('a'), { ...job('b'), nowMs: 9 }]);
+  pool.add(job('a'));
+  pool.add(job('b'));
+  expect(pool.waiting).toBe(1);
+  await end('a');
+  await end('b');
+  expect(begun).toEqual(['live a', 'live b']);
 });
 
 test('260 sources with history at a budget of 200: each lane has its share of the requests, and no live tail waits for longer than the bound', async () => {

@@ -1,23 +1,14 @@
 import { expect, test } from 'vitest';
 import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
-import { auditPage, auditPath, get, organizationAt, startMs } from '../simulated-cloudflare.ts';
+import { auditPage, auditPath, get, listingOf, organizationAt, startMs } from '../simulated-cloudflare.ts';
 import { accountAt, accountPage, accountPath, refusalOf, simulateAccounts } from './simulated-accounts.ts';
 
-interface Listing {
-  readonly status: number;
-  /** Places of the accounts, in the order of creation. */
-  readonly places: number[];
-  // biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
-  readonly body: any;
-}
-
-async function list(simulator: Simulator, path = '/accounts', headers?: Record<string, string>): Promise<Listing> {
-  const { status, text } = await get(simulator, path, headers);
-  const body = JSON.parse(text);
+/** A listing, and the places of its accounts in the order of creation. */
+const list = async (simulator: Simulator, path = '/accounts', headers?: Record<string, string>) => {
+  const listing = await listingOf(simulator, path, headers);
   const all = simulator.summary().accounts.map(({ id }) => id);
-  const listed: { id: string }[] = Array.isArray(body.result) ? body.result : [];
-  return { status, places: listed.map(({ id }) => all.indexOf(id)), body };
-}
+  return { ...listing, places: listing.ids.map((id) => all.indexOf(id)) };
+};
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
 const ofOrganization = (simulator: Simulator, n: number): string =>

@@ -1,20 +1,11 @@
 import { expect, test } from 'vitest';
-import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
-import { get, organizationAt } from '../simulated-cloudflare.ts';
+import { listingOf, organizationAt } from '../simulated-cloudflare.ts';
 import { accountAt, sdk, simulateAccounts } from './simulated-accounts.ts';
-
-// biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
-async function read(simulator: Simulator, path: string): Promise<{ status: number; body: any; ids: string[] }> {
-  const { status, text } = await get(simulator, path);
-  const body = JSON.parse(text);
-  const list: { id: string }[] = Array.isArray(body.result) ? body.result : [];
-  return { status, body, ids: list.map(({ id }) => id) };
-}
 
 test('there are no accounts unless they are asked for', async () => {
   const simulator = await simulateAccounts({ accounts: 0, standaloneAccounts: 0, entries: 10 });
   expect(simulator.summary().accounts).toEqual([]);
-  expect((await read(simulator, '/accounts')).body).toMatchObject({ result: [], result_info: { total_count: 0 } });
+  expect((await listingOf(simulator, '/accounts')).body).toMatchObject({ result: [], result_info: { total_count: 0 } });
 });
 
 test('the SDK lists every account once, by page number, and gets each', async () => {
@@ -51,15 +42,15 @@ test('the SDK, which has no method for it, gets the accounts of an organization 
 test('pages of twenty, 5 to 50; names and direction', async () => {
   const simulator = await simulateAccounts({ organizations: 9 });
   const ids = simulator.summary().accounts.map(({ id }) => id);
-  const plain = await read(simulator, '/accounts');
+  const plain = await listingOf(simulator, '/accounts');
   expect(plain.ids).toEqual(ids.slice(0, 20));
   expect(plain.body.result_info).toEqual({ page: 1, per_page: 20, total_pages: 2, count: 20, total_count: 29 });
-  expect((await read(simulator, '/accounts?page=2')).ids).toEqual(ids.slice(20));
-  expect((await read(simulator, '/accounts?page=3')).ids).toEqual([]);
-  expect((await read(simulator, '/accounts?per_page=50&direction=desc')).ids).toEqual(ids.toReversed());
-  expect((await read(simulator, '/accounts?name=northwind+traders+STAGING')).ids).toEqual([ids[1]]);
+  expect((await listingOf(simulator, '/accounts?page=2')).ids).toEqual(ids.slice(20));
+  expect((await listingOf(simulator, '/accounts?page=3')).ids).toEqual([]);
+  expect((await listingOf(simulator, '/accounts?per_page=50&direction=desc')).ids).toEqual(ids.toReversed());
+  expect((await listingOf(simulator, '/accounts?name=northwind+traders+STAGING')).ids).toEqual([ids[1]]);
   for (const bad of ['per_page=4', 'per_page=51', 'page=0', 'page=x', 'direction=up']) {
-    expect({ bad, status: (await read(simulator, `/accounts?${bad}`)).status }).toEqual({ bad, status: 400 });
+    expect({ bad, status: (await listingOf(simulator, `/accounts?${bad}`)).status }).toEqual({ bad, status: 400 });
   }
 });
 
@@ -68,18 +59,20 @@ test('the accounts of an organization, by page token, with its filters and order
   const id = organizationAt(simulator, 1);
   const own = simulator.summary().accounts.filter(({ organizationId }) => organizationId === id);
   const path = `/organizations/${id}/accounts`;
-  const first = await read(simulator, path);
+  const first = await listingOf(simulator, path);
   expect(first.ids).toEqual(own.slice(0, 10).map((account) => account.id));
   const token = first.body.result_info.next_page_token;
   expect(first.body.result_info).toEqual({ next_page_token: expect.any(String), total_size: 12 });
-  const rest = await read(simulator, `${path}?page_token=${encodeURIComponent(token)}`);
+  const rest = await listingOf(simulator, `${path}?page_token=${encodeURIComponent(token)}`);
   expect(rest.ids).toEqual(own.slice(10).map((account) => account.id));
   expect(rest.body.result_info).toEqual({ total_size: 12 });
-  expect((await read(simulator, `${path}?page_token=${encodeURIComponent(token)}&direction=desc`)).status).toBe(400);
+  expect((await listingOf(simulator, `${path}?page_token=${encodeURIComponent(token)}&direction=desc`)).status).toBe(
+    400,
+  );
   expect(first.body.result[0]).toMatchObject({ type: expect.any(String), name: own[0]?.name });
   expect(first.body.result[0].settings).toHaveProperty('api_access_enabled');
   expect(first.body.result[0]).not.toHaveProperty('managed_by');
-  const all = await read(simulator, `${path}?page_size=1000&order_by=account_name&direction=desc`);
+  const all = await listingOf(simulator, `${path}?page_size=1000&order_by=account_name&direction=desc`);
   const names = all.body.result.map(({ name }: { name: string }) => name);
   expect(names).toEqual(
     own
@@ -87,19 +80,21 @@ test('the accounts of an organization, by page token, with its filters and order
       .toSorted()
       .toReversed(),
   );
-  expect((await read(simulator, `${path}?name.contains=STAGING&page_size=0`)).ids).toHaveLength(2);
-  expect((await read(simulator, `${path}?name.endsWith=sandbox`)).ids).toHaveLength(1);
-  expect((await read(simulator, `${path}?name=${encodeURIComponent(own[2]?.name ?? '')}`)).ids).toEqual([own[2]?.id]);
+  expect((await listingOf(simulator, `${path}?name.contains=STAGING&page_size=0`)).ids).toHaveLength(2);
+  expect((await listingOf(simulator, `${path}?name.endsWith=sandbox`)).ids).toHaveLength(1);
+  expect((await listingOf(simulator, `${path}?name=${encodeURIComponent(own[2]?.name ?? '')}`)).ids).toEqual([
+    own[2]?.id,
+  ]);
   for (const bad of ['page_size=1001', 'order_by=id', 'page_token=x']) {
-    expect({ bad, status: (await read(simulator, `${path}?${bad}`)).status }).toEqual({ bad, status: 400 });
+    expect({ bad, status: (await listingOf(simulator, `${path}?${bad}`)).status }).toEqual({ bad, status: 400 });
   }
-  expect((await read(simulator, `/organizations/${'0'.repeat(32)}/accounts`)).status).toBe(404);
+  expect((await listingOf(simulator, `/organizations/${'0'.repeat(32)}/accounts`)).status).toBe(404);
 });
 
 test('an organization knows its accounts, and cannot be deleted while it has some', async () => {
   const simulator = await simulateAccounts();
   const { id, organizationId } = accountAt(simulator, 4);
-  expect((await read(simulator, `/organizations?containing.account=${id}`)).ids).toEqual([organizationId]);
+  expect((await listingOf(simulator, `/organizations?containing.account=${id}`)).ids).toEqual([organizationId]);
   await expect(sdk(simulator).organizations.delete(organizationId ?? '')).rejects.toMatchObject({ status: 409 });
 });
 
@@ -129,19 +124,21 @@ test('the control API changes accounts: name, organization, refusal, and removes
     (await fetch(`${simulator.controlUrl}/accounts/${accountId}`, { method: 'POST', body: JSON.stringify(body) }))
       .status;
   expect(await change({ name: 'New name', organization_id: other })).toBe(200);
-  expect((await read(simulator, `/accounts/${id}`)).body.result).toMatchObject({
+  expect((await listingOf(simulator, `/accounts/${id}`)).body.result).toMatchObject({
     name: 'New name',
     managed_by: { parent_org_id: other },
   });
-  expect((await read(simulator, `/organizations/${other}/accounts`)).ids).toContain(id);
-  expect((await read(simulator, `/organizations?containing.account=${id}`)).ids).toEqual([other]);
+  expect((await listingOf(simulator, `/organizations/${other}/accounts`)).ids).toContain(id);
+  expect((await listingOf(simulator, `/organizations?containing.account=${id}`)).ids).toEqual([other]);
   expect(await change({ organization_id: null })).toBe(200);
   expect(accountAt(simulator)).toMatchObject({ organizationId: null });
   expect(await change({ refused: true })).toBe(200);
-  expect((await read(simulator, `/accounts/${id}/logs/audit?since=2026-01-01&before=2026-02-01`)).status).toBe(403);
+  expect((await listingOf(simulator, `/accounts/${id}/logs/audit?since=2026-01-01&before=2026-02-01`)).status).toBe(
+    403,
+  );
   expect(await change({ removed: true })).toBe(200);
-  expect((await read(simulator, '/accounts')).ids).not.toContain(id);
-  expect((await read(simulator, `/accounts/${id}`)).status).toBe(403);
+  expect((await listingOf(simulator, '/accounts')).ids).not.toContain(id);
+  expect((await listingOf(simulator, `/accounts/${id}`)).status).toBe(403);
   for (const bad of [{ name: 1 }, { refused: 'x' }, { organization_id: 1 }]) {
     expect({ bad, status: await change(bad, other ?? '') }).toEqual({ bad, status: 400 });
   }

@@ -1,27 +1,15 @@
 import { expect, test } from 'vitest';
 import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
-import { auditPage, get, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
+import { auditPage, listingOf, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
-interface Page {
-  readonly status: number;
-  /** Places of the organizations, in the order of creation. */
-  readonly places: number[];
-  readonly token: string | undefined;
-  readonly total: number | undefined;
-}
-
-async function page(simulator: Simulator, token?: string): Promise<Page> {
-  const more = token === undefined ? '' : `&page_token=${encodeURIComponent(token)}`;
-  const { status, text } = await get(simulator, `/organizations?page_size=5${more}`);
-  const body = JSON.parse(text);
+/** A page of five, with the places of its organizations in the order of creation. */
+const page = async (simulator: Simulator, after?: string) => {
+  const more = after === undefined ? '' : `&page_token=${encodeURIComponent(after)}`;
+  const { status, ids, token, total } = await listingOf(simulator, `/organizations?page_size=5${more}`);
   const all = simulator.summary().organizations.map(({ id }) => id);
-  return {
-    status,
-    places: (body.result ?? []).map(({ id }: { id: string }) => all.indexOf(id)),
-    token: body.result_info?.next_page_token,
-    total: body.result_info?.total_size,
-  };
-}
+  return { status, places: ids.map((id) => all.indexOf(id)), token, total };
+};
+type Page = Awaited<ReturnType<typeof page>>;
 
 async function pages(simulator: Simulator): Promise<Page[]> {
   const seen = [await page(simulator)];

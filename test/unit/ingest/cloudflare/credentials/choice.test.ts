@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { ApiError } from '../../../../../src/errors.ts';
+import { ApiError, type ApiFailure } from '../../../../../src/errors.ts';
+import {
+  type ByCredentialOptions,
+  type CredentialAccess,
+  createApiByCredential,
+} from '../../../../../src/ingest/cloudflare/credentials/by-credential.ts';
 import {
   type Candidate,
   type CredentialFacts,
@@ -8,6 +13,8 @@ import {
   rankCandidates,
 } from '../../../../../src/ingest/cloudflare/credentials/choice.ts';
 import { createRefusals } from '../../../../../src/ingest/cloudflare/credentials/refusals.ts';
+import { createSourceBudgets } from '../../../../../src/ingest/cloudflare/credentials/source-budgets.ts';
+import type { AuditApi } from '../../../../../src/ingest/sync/ports.ts';
 
 const account = { kind: 'account', id: 'x' };
 const organization = { kind: 'organization', id: 'x' };
@@ -106,4 +113,177 @@ test('a refusal is remembered for an hour, a secret that is not taken for a minu
   refusals.refused(named, 'log x', refused);
   credential = { kind: 'token', token: 'two' };
   expect(refusals.why(named, 'log x')).toBeUndefined();
+});
+
+const user = { accounts: true, organizations: true, isUser: true, budget: 900 } as const;
+const all: readonly Candidate[] = [
+  { ...user, name: 'a', countedFor: 'user:1' },
+  { ...user, name: 'a again', countedFor: 'user:1' },
+  { ...user, name: 'b', countedFor: 'user:2', budget: 300 },
+  { ...user, name: 'own', countedFor: 'token:x', isUser: false, budget: 1_000 },
+  { ...user, name: 'named', countedFor: 'token:y', organizations: false, accounts: ['account-2'] },
+];
+const readers: Readonly<Record<string, string>> = {
+  'account/account-3': 'b',
+  'account/account-4': 'a again',
+  'account/account-5': 'no longer there',
+  'account/account-1': 'a',
+};
+const budgets = createSourceBudgets(() => all, {
+  reader: ({ kind, id }) => readers[`${kind}/${id}`],
+  onlyAccount: (name) => (name === 'own' ? 'account-1' : undefined),
+  lists: (name, { id }) => id.startsWith('shared') && ['a', 'b'].includes(name),
+  reads: () => 0,
+});
+
+test.each([
+  ['account', 'account-1', 'token:x', 1_000],
+  ['account', 'account-2', 'token:y', 900],
+  ['account', 'account-3', 'user:2', 300],
+  ['account', 'account-4', 'user:1', 900],
+  ['account', 'account-5', 'user:1', 900],
+  ['account', 'never read', 'user:1', 900],
+  ['organization', 'account-1', 'user:1', 900],
+])('%s %s is read with the budget of %s', (kind, id, name, requests) =>
+  expect(budgets()({ kind, id })).toEqual({ name, requests }),
+);
+
+test('what is unread and listed by several is planned by their budgets, once one of them has no room', () => {
+  const budgetOf = budgets();
+  const names = Array.from({ length: 400 }, (_, n) => budgetOf({ kind: 'account', id: `shared ${n}` }).name);
+  expect(names.slice(0, 90)).not.toContain('user:2');
+  expect(names.filter((name) => name === 'user:1').length).toBeCloseTo(300, -1);
+});
+
+test('with one credential all sources have its budget', () => {
+  const [only] = all;
+  const one = createSourceBudgets(() => (only === undefined ? [] : [only]), {
+    reader: () => 'default',
+    onlyAccount: () => undefined,
+    lists: () => false,
+    reads: () => 0,
+  });
+  expect(one()({ kind: 'account', id: 'x' })).toEqual({ name: 'user:1', requests: 900 });
+});
+
+const source = { kind: 'account', id: 'a' } as const;
+type Walk = Parameters<AuditApi['fetchPage']>[1];
+
+/** Two credentials: the first one answers a page with a failure. Says which of them were asked. */
+const fetchWith = async (failure: ApiFailure, cursor: string | undefined) => {
+  const asked: string[] = [];
+  const accessOf = (name: string, answer: () => unknown): CredentialAccess =>
+    ({
+      name,
+      accounts: true,
+      organizations: true,
+      isUser: true,
+      source: { current: () => name },
+      api: {
+        fetchPage: async () => {
+          asked.push(name);
+          return answer();
+        },
+      },
+    }) as unknown as CredentialAccess;
+  const fail = () => {
+    throw new ApiError(failure, failure);
+  };
+  const refusals = createRefusals(() => 0);
+  const facts = {
+    refresh: async () => {},
+    hasRead: async () => {},
+    lists: () => true,
+    onlyAccount: () => undefined,
+    reader: () => 'first',
+    reads: () => 0,
+  };
+  const current = [accessOf('first', fail), accessOf('second', () => 'page')];
+  const options = { current: () => current, facts, refusals, onListingFailed: () => {} };
+  const api = createApiByCredential(options as unknown as ByCredentialOptions);
+  const page = api.fetchPage(source, { cursor } as Walk, new AbortController().signal, 1_000);
+  const answer = await page.catch((error: ApiError) => error.failure);
+  const isSetAside = refusals.why(current[0] as CredentialAccess, 'log account/a') !== undefined;
+  return { answer, asked, isSetAside };
+};
+
+test('a cursor that is gone says nothing of the credential: no other is asked, and it is not set aside', async () =>
+  expect(await fetchWith('not_found', 'expired')).toEqual({
+    answer: 'not_found',
+    asked: ['first'],
+    isSetAside: false,
+  }));
+
+test('a log that one credential does not find, or may not read, is read with another', async () => {
+  for (const [failure, cursor] of [
+    ['not_found', undefined],
+    ['refused', undefined],
+    ['refused', 'cursor'],
+  ] as const) {
+    const read = await fetchWith(failure, cursor);
+    expect(read, `${failure} ${cursor}`).toEqual({ answer: 'page', asked: ['first', 'second'], isSetAside: true });
+  }
+});
+
+type Answer = readonly string[] | ApiFailure;
+
+/** What the accounts of an organization are, by the answers of several credentials: those of two pages each, or a failure. Says which were asked. */
+const listWith = async (
+  answers: Readonly<Record<string, Answer>>,
+  seeing: readonly string[] = Object.keys(answers),
+) => {
+  const asked: string[] = [];
+  const current = Object.entries(answers).map(([name, answer]) => ({
+    name,
+    accounts: true,
+    organizations: true,
+    isUser: true,
+    api: {
+      listAccountsOf: async function* () {
+        asked.push(name);
+        if (typeof answer === 'string') throw new ApiError(answer, answer);
+        yield { accounts: [], complete: false };
+        yield { accounts: answer.map((id) => ({ id })), complete: true };
+      },
+    },
+  }));
+  const facts = {
+    refresh: async () => {},
+    lists: (name: string) => seeing.includes(name),
+    onlyAccount: () => undefined,
+    reader: () => undefined,
+    reads: () => 0,
+  };
+  const api = createApiByCredential({ current: () => current, facts } as unknown as ByCredentialOptions);
+  const ids: string[] = [];
+  let complete = false;
+  try {
+    for await (const page of api.listAccountsOf('o', new AbortController().signal)) {
+      ids.push(...page.accounts.map(({ id }) => id));
+      complete = page.complete;
+    }
+    return { ids, complete, asked };
+  } catch (error) {
+    return { failure: error instanceof ApiError ? error.failure : error, asked };
+  }
+};
+
+test('accounts that one credential is shown none of are listed with the next that sees the organization', async () => {
+  expect(await listWith({ a: ['x'], b: ['y'] })).toEqual({ ids: ['x'], complete: true, asked: ['a'] });
+  expect(await listWith({ a: [], b: ['y'], c: ['z'] })).toEqual({ ids: ['y'], complete: true, asked: ['a', 'b'] });
+  expect(await listWith({ a: 'refused', b: [], c: 'refused' })).toEqual({
+    ids: [],
+    complete: true,
+    asked: ['a', 'b', 'c'],
+  });
+  expect(await listWith({ a: [], b: ['y'], c: ['z'] }, ['a', 'c'])).toEqual({
+    ids: ['z'],
+    complete: true,
+    asked: ['a', 'c'],
+  });
+});
+
+test('an empty listing is none if the next credential fails for another reason than a refusal', async () => {
+  expect(await listWith({ a: [], b: 'server' })).toEqual({ failure: 'server', asked: ['a', 'b'] });
+  expect(await listWith({ a: 'refused', b: 'refused' })).toEqual({ failure: 'refused', asked: ['a', 'b'] });
 });

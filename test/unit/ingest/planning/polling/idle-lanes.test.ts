@@ -27,8 +27,8 @@ test('a lane that is idle has nothing to do before the time that is given for it
       }
     },
   );
-  fc.assert(property, { seed: SEED, numRuns: 5_000 });
-  expect(idle).toBeGreaterThan(700);
+  fc.assert(property, { seed: SEED, numRuns: 1_000 });
+  expect(idle).toBeGreaterThan(140);
 });
 
 test('under a horizon that stays, it has something to do then', () => {
@@ -46,8 +46,8 @@ test('under a horizon that stays, it has something to do then', () => {
     expect(untilMs).toBeGreaterThan(NOW_MS);
     expect(planLane(lane, progress, untilMs, policy)).toBeDefined();
   });
-  fc.assert(property, { seed: SEED, numRuns: 5_000 });
-  expect(reached).toBeGreaterThan(150);
+  fc.assert(property, { seed: SEED, numRuns: 1_000 });
+  expect(reached).toBeGreaterThan(30);
 });
 
 test('a settle lane is idle for less by no more than the pause between passes has changed', () => {
@@ -62,5 +62,5 @@ test('a settle lane is idle for less by no more than the pause between passes ha
     if (nowMs < NOW_MS || nowMs >= untilMs) return;
     expect(planLane('settle', progress, nowMs, policyWith(otherMs, nowMs))).toBeUndefined();
   });
-  fc.assert(property, { seed: SEED, numRuns: 5_000 });
+  fc.assert(property, { seed: SEED, numRuns: 1_000 });
 });

@@ -1,7 +1,19 @@
 import { expect, test } from 'vitest';
 import { probeLogs } from '../../../../src/cli/check/probe-logs.ts';
+import { lockNotes } from '../../../../src/cli/commands/check.ts';
 import { ApiError, type ApiFailure } from '../../../../src/errors.ts';
 import type { AuditApi } from '../../../../src/ingest/sync/ports.ts';
+
+const stock = { perTransaction: 64, connections: 100 };
+
+test('check says that there is too little room for locks once history has some years', () => {
+  expect(lockNotes({ ...stock, months: 24, relations: 24 * 26 })).toEqual([]);
+  expect(lockNotes({ ...stock, months: 49, relations: 49 * 26 })).toEqual([]);
+  expect(lockNotes({ ...stock, months: 122, relations: 122 * 26 })).toEqual([
+    'max_locks_per_transaction (64) is too small for 122 months, 3172 tables and indexes, if 10 statements look at all of them at once: set it to 256',
+  ]);
+  expect(lockNotes({ ...stock, perTransaction: 256, months: 122, relations: 122 * 26 })).toEqual([]);
+});
 
 /** Answers for the logs that fail; every other log is readable. */
 const probe = async (failures: Readonly<Record<string, ApiFailure>>) => {

@@ -1,0 +1,81 @@
+import { execFileSync } from 'node:child_process';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { parseArchive } from '../../../src/archive/archive-address.ts';
+import { gapsBetween } from '../../../src/archive/archive-month.ts';
+import { differenceOf } from '../../../src/archive/facts.ts';
+import { objectsInDirectory } from '../../../src/archive/store/directory-store.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
+
+const end = Number.MAX_SAFE_INTEGER;
+
+test('gaps between objects are all that no object has', () => {
+  expect(gapsBetween([])).toEqual([{ after: 0, before: end }]);
+  expect(gapsBetween([{ firstPosition: 1, lastPosition: 9 }])).toEqual([{ after: 9, before: end }]);
+  expect(
+    gapsBetween([
+      { firstPosition: 5, lastPosition: 9 },
+      { firstPosition: 10, lastPosition: 12 },
+      { firstPosition: 20, lastPosition: 20 },
+    ]),
+  ).toEqual([
+    { after: 0, before: 5 },
+    { after: 12, before: 20 },
+    { after: 20, before: end },
+  ]);
+});
+
+test.each([
+  ['s3://bucket/prefix?region=auto', { kind: 's3', name: 's3://bucket/prefix' }],
+  ['file:///mnt/archive/', { kind: 'file', name: 'file:///mnt/archive', directory: '/mnt/archive' }],
+  ['file:/mnt/archive', { kind: 'file', name: 'file:///mnt/archive' }],
+])('the address of an archive %s', (text, target) => expect(parseArchive(text)).toMatchObject(target));
+
+test.each(['', 'https://bucket', 'file://relative', 'file:///', 's3://key:secret@bucket'])(
+  'the address of an archive cannot be %j',
+  (text) => {
+    const fault = parseArchive(text);
+    expect(fault).toEqual(expect.any(String));
+    expect(fault).not.toContain('secret@');
+  },
+);
+
+test('every fact of a stretch counts', () => {
+  const facts = { events: 2, firstPosition: 1, lastPosition: 3, idsSha256: 'a', rawSha256: 'b', columnsSha256: 'c' };
+  expect(differenceOf(facts, facts)).toBeUndefined();
+  const changes = [{ events: 3 }, { firstPosition: 2 }, { lastPosition: 4 }];
+  const hashes = [{ idsSha256: 'x' }, { rawSha256: 'x' }, { columnsSha256: 'x' }];
+  for (const change of [...changes, ...hashes]) expect(differenceOf({ ...facts, ...change }, facts)).toMatch(/^has /);
+});
+
+const root = temporaryFolder().folder;
+
+const storeIn = (directory: string) => objectsInDirectory({ kind: 'file', name: `file://${directory}`, directory });
+
+test('objects below a directory are written and read, whole and in part; what is not there is not there', async () => {
+  const store = storeIn(root);
+  await store.put('a/b', Buffer.from('0123456789'));
+  expect((await store.get('a/b'))?.toString()).toBe('0123456789');
+  expect((await store.getRange('a/b', { from: 2, to: 5 }))?.toString()).toBe('234');
+  expect(await store.getRange('a/b', { from: 8, to: 11 })).toBeUndefined();
+  expect(await store.get('a/c')).toBeUndefined();
+  expect(await store.getRange('a/c', { from: 0, to: 1 })).toBeUndefined();
+  expect(await readdir(join(root, 'a'))).toEqual(['b']);
+});
+
+test('objects below a directory are not looked for, nor written, where the directory is not mounted', async () => {
+  const store = storeIn(join(root, 'not-mounted'));
+  const says = 'the directory does not exist: make it, or mount the disk that it is on';
+  await expect(store.put('a', Buffer.from('x'))).rejects.toThrow(says);
+  await expect(store.get('a')).rejects.toThrow(says);
+  await expect(store.getRange('a', { from: 0, to: 1 })).rejects.toThrow(says);
+  expect(await readdir(root)).not.toContain('not-mounted');
+});
+
+test('objects below a directory are not waited for where a pipe stands in the place of one', async () => {
+  execFileSync('sh', ['-c', 'mkfifo "$0"', join(root, 'pipe')]);
+  const store = storeIn(root);
+  await expect(store.get('pipe')).rejects.toThrow('is not a file');
+  await expect(store.getRange('pipe', { from: 0, to: 1 })).rejects.toThrow('is not a file');
+});
