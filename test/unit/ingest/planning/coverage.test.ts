@@ -42,7 +42,7 @@ it('addRange holds exactly the points of all that was added, in ascending ranges
       expect(pointsOf(coverage)).toEqual(pointsOf(ranges));
       expectWellFormed(coverage);
     }),
-    { seed: 1, numRuns: 300 },
+    { seed: 1, numRuns: 1_000 },
   );
 });
 
@@ -55,7 +55,7 @@ it('gapsIn gives exactly the wanted points that are not covered, ascending', () 
       expect(pointsOf(gaps)).toEqual(pointsOf([wanted]).filter((each) => !covered.has(each)));
       expectWellFormed(gaps);
     }),
-    { seed: 1, numRuns: 300 },
+    { seed: 1, numRuns: 1_000 },
   );
 });
 
@@ -67,7 +67,7 @@ it('intersect, isEmpty and isWithin agree with the points', () => {
       if (!isEmpty(a)) expect(isWithin(a, b)).toBe(pointsOf([a]).every((each) => inB.has(each)));
       expect(isEmpty(a)).toBe(pointsOf([a]).length === 0);
     }),
-    { seed: 1, numRuns: 300 },
+    { seed: 1, numRuns: 1_000 },
   );
 });
 

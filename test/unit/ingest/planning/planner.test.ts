@@ -101,7 +101,7 @@ describe('planLanes with a frozen now', () => {
           expect(readAtMs).toBe(NOW_MS);
         }
       }),
-      { seed: 1, numRuns: 300 },
+      { seed: 1, numRuns: 1_000 },
     );
   });
 
@@ -123,7 +123,7 @@ describe('planLanes with a frozen now', () => {
         }
         expect(walks.some(({ lane }) => lane === 'live')).toBe(gaps.at(-1)?.toMs === END_MS);
       }),
-      { seed: 1, numRuns: 300 },
+      { seed: 1, numRuns: 1_000 },
     );
   });
 
@@ -268,7 +268,7 @@ describe('the width of a window', () => {
         // But where that is more than all of history.
         if (entriesPerDay > 1_000) expect(pages).toBeGreaterThan(17);
       }),
-      { seed: 1, numRuns: 300 },
+      { seed: 1, numRuns: 1_000 },
     );
   });
 

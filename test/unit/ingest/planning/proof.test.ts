@@ -221,7 +221,7 @@ describe('an API that cuts pages and says nothing', () => {
         if (matching(api, begun).length > cap) cut += 1;
         if (taken !== 'unproven') expect(missingIn(api, seen)).toEqual([]);
       }),
-      { seed: 1, numRuns: 300 },
+      { seed: 1, numRuns: 1_000 },
     );
     expect(cut).toBeGreaterThan(60);
   });
@@ -237,7 +237,7 @@ describe('an API that cuts pages and says nothing', () => {
         fc.pre(matching(api, begun).length === api.entries.length);
         expect(await isTakenForWhole(api, { largestBefore: 0, largestOfAll: 0 }, new Set())).toBe('proven');
       }),
-      { seed: 1, numRuns: 200 },
+      { seed: 1, numRuns: 500 },
     );
   });
 });
