@@ -1,91 +1,63 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
+import { commit, entryText, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
-const signer = newSigner();
-beforeEach(async () => {
-  database = await createTestDatabase();
-});
-afterEach(async () => {
-  await database?.close();
-});
-
-const texts = (name: string, count: number, fromMs = T0) =>
-  Array.from({ length: count }, (_, index) => entryText(`${name}-${index}`, fromMs + index * 1_000));
-
-const addEvents = async (source: string, count: number, name = source, fromMs = T0) => {
-  const { pool } = database;
-  const lease = await newSource(pool, source).catch(() => takeLease(pool, source));
-  await commit(pool, lease, texts(name, count, fromMs));
-};
-
-const journalOf = async () => {
-  const { rows } = await database.pool.query<{ kind: string; ref: string; text: string }>(
-    'select kind, ref, text from evidence_journal order by index',
-  );
-  return rows.map(({ kind, ref, text }) => ({ ...JSON.parse(text), kind, ref }));
-};
-const kindsAndRefs = async () => (await journalOf()).map(({ kind, ref }) => `${kind} ${ref}`);
+const world = worldOfEachTest();
+const kindsAndRefs = async () => (await world.journal()).map(({ kind, ref }) => `${kind} ${ref}`);
 
 describe('the builder', () => {
   test('makes leaves of what is stored, states genesis and sources, and signs: the database verifies', async () => {
-    await addEvents('a', 300);
-    const { build, signed } = openBuilder(database.pool, signer);
+    await world.addEvents(300, 'a');
+    const { build, signed } = world.open();
     expect(await build()).toMatchObject({ kind: 'done', size: 300 });
     expect(signed.map(({ log, size }) => [log, size])).toEqual([
       ['events', 300],
       ['journal', 2],
     ]);
     expect(await kindsAndRefs()).toEqual(['genesis 1', 'source organization/a']);
-    const report = await verifyDatabase(database.pool, signer);
-    expect(report.faults).toEqual([]);
+    const report = await world.verified();
     expect(report.claims.join('\n')).toContain('of 300 events 300 are as they were hashed');
     expect(report.notClaimed.join('\n')).toContain('what happened to the first 300 events before they were hashed');
   });
 
   test('goes on from what is stored, whatever the chunks, and with another process', async () => {
-    const { pool } = database;
-    const first = openBuilder(pool, signer, { chunk: 7 });
+    const first = world.open({ chunk: 7 });
     await first.build();
-    await addEvents('a', 40);
-    await addEvents('b', 300);
+    await world.addEvents(40, 'a');
+    await world.addEvents(300, 'b', { source: 'b' });
     await first.build();
-    const second = openBuilder(pool, signer, { chunk: 100, owner: 'host/1/x' });
-    await addEvents('a', 200, 'more');
-    await addEvents('c', 1, 'timeless', Number.NaN).catch(() => {});
+    const second = world.open({ chunk: 100, owner: 'host/1/x' });
+    await world.addEvents(200, 'more');
     await second.build();
-    const report = await verifyDatabase(pool, signer, [
+    await world.verified([
       ...first.signed.map(({ note }, index) => ({ name: `first ${index}`, note: Buffer.from(note) })),
       ...second.signed.map(({ note }, index) => ({ name: `second ${index}`, note: Buffer.from(note) })),
     ]);
-    expect(report.faults).toEqual([]);
     expect(await kindsAndRefs()).toContain('source organization/b');
   });
 
   test('is one at a time: another one waits for the lease, and what an earlier holder has under way is refused', async () => {
-    const { pool } = database;
-    await addEvents('a', 10);
-    const first = openBuilder(pool, signer);
-    const second = openBuilder(pool, signer, { owner: 'other-host/1/y' });
+    const { pool } = world;
+    await world.addEvents(10, 'a');
+    const first = world.open();
+    const second = world.open({ owner: 'other-host/1/y' });
     const early = await first.claim();
     expect(await second.claim()).toBeUndefined();
     await pool.query('update evidence_logs set lease_until = clock_timestamp()');
     await second.build();
-    await addEvents('a', 10, 'more');
+    await world.addEvents(10, 'more');
     expect(await first.builder.step(early as NonNullable<typeof early>)).toEqual({ kind: 'stale', size: 10 });
     const { rows } = await pool.query(`select size::integer from evidence_logs where name = 'events'`);
     expect(rows).toEqual([{ size: 10 }]);
   });
 
   test('signs nothing over a hole that nothing explains, and goes on once it is explained', async () => {
-    const { pool } = database;
-    const { build, stops, signed } = openBuilder(pool, signer);
+    const { pool } = world;
+    const { build, stops, signed } = world.open();
     await build();
     const before = signed.length;
-    await addEvents('a', 20);
+    await world.addEvents(20, 'a');
     await pool.query('create table taken as select * from audit_events where position = 7');
     await pool.query('delete from audit_events where position = 7');
     expect(await build()).toMatchObject({ kind: 'stopped' });
@@ -95,20 +67,20 @@ describe('the builder', () => {
     expect(await build()).toMatchObject({ kind: 'done', size: 20 });
     const { rows } = await pool.query(`select state from evidence_logs where name = 'events'`);
     expect(rows).toEqual([{ state: 'ok' }]);
-    expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+    await world.verified();
   });
 
   test('states legal holds and changed content, once each', async () => {
-    const { pool } = database;
-    const { build } = openBuilder(pool, signer);
-    await addEvents('a', 3);
+    const { pool } = world;
+    const { build } = world.open();
+    await world.addEvents(3, 'a');
     await commit(pool, await takeLease(pool, 'a'), [entryText('a-1', T0 + 1_000, { other: 'content' })]);
     await pool.query(`insert into holds (reason, created_by) values ('case 17', 'J. Doe')`);
     await build();
     await pool.query(`update holds set released_at = clock_timestamp(), released_as = session_user`);
     await build();
     await build();
-    const journal = await journalOf();
+    const journal = await world.journal();
     expect(journal.map(({ kind, ref }) => `${kind} ${ref}`)).toEqual([
       'genesis 1',
       'hold 1/added',
@@ -118,48 +90,36 @@ describe('the builder', () => {
     ]);
     expect(journal[1]).toMatchObject({ reason: 'case 17', since: null, before: null, released_at: null });
     expect(journal[2]).toMatchObject({ position: 2, event_id: 'a-1' });
-    expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+    await world.verified();
   });
 
   test('refuses a key and an origin that are not those of the log', async () => {
-    const { pool } = database;
-    await openBuilder(pool, signer).build();
+    const { pool } = world;
+    await world.build();
     await expect(openBuilder(pool, newSigner()).build()).rejects.toThrow('the key is not the one');
-    await expect(openBuilder(pool, signer, { base: 'other.example.com' }).build()).rejects.toThrow(
+    await expect(world.open({ base: 'other.example.com' }).build()).rejects.toThrow(
       /the evidence of this database is of audit.example.com/,
     );
   });
 });
 
 describe('a month that is dropped', () => {
-  const retention = '30 days';
-  const drop = async (month: string) => {
-    const { rows } = await database.pool.query<{ obstacle: string | null }>(
-      'select orgtrail_drop_month($1, $2::interval) as obstacle',
-      [`${month}-01`, retention],
-    );
-    return rows[0]?.obstacle;
-  };
-  beforeEach(async () => {
-    const { pool } = database;
-    await pool.query("select orgtrail_create_partitions('2025-01-01', '2026-02-01')");
-    await pool.query('update discovery set server_time = clock_timestamp()');
-  });
+  beforeEach(() => world.allowDrops());
 
   test('must have been hashed; it takes its key with it, and is stated with its positions', async () => {
-    const { pool } = database;
-    const { build } = openBuilder(pool, signer);
+    const { pool } = world;
+    const { build } = world.open();
     await build();
-    await addEvents('a', 10, 'early', Date.UTC(2025, 0, 5));
-    await addEvents('a', 5, 'late', Date.UTC(2025, 1, 5));
-    await addEvents('b', 10, 'early', Date.UTC(2025, 0, 5));
-    expect(await drop('2025-01')).toBe('the evidence is at position 0, and still needs events up to 25');
+    await world.addEvents(10, 'early', { fromMs: Date.UTC(2025, 0, 5) });
+    await world.addEvents(5, 'late', { fromMs: Date.UTC(2025, 1, 5) });
+    await world.addEvents(10, 'early', { source: 'b', fromMs: Date.UTC(2025, 0, 5) });
+    expect(await world.drop('2025-01')).toBe('the evidence is at position 0, and still needs events up to 25');
     await build();
-    expect(await drop('2025-01')).toBeNull();
+    expect(await world.drop('2025-01')).toBeNull();
     const { rows: keys } = await pool.query('select month from evidence_month_keys');
     expect(keys).toEqual([{ month: '2025-02' }]);
     await build();
-    const journal = await journalOf();
+    const journal = await world.journal();
     expect(journal.at(-1)).toMatchObject({
       kind: 'drop',
       month: '2025-01',
@@ -171,65 +131,61 @@ describe('a month that is dropped', () => {
       part: 1,
       parts: 1,
     });
-    const report = await verifyDatabase(pool, signer);
-    expect(report.faults).toEqual([]);
+    const report = await world.verified();
     expect(report.claims.join('\n')).toContain('of 25 events 5 are as they were hashed, 20 were dropped');
     // A late event of that month has a key of its own, and a drop of its own.
-    await addEvents('a', 1, 'straggler', Date.UTC(2025, 0, 6));
+    await world.addEvents(1, 'straggler', { fromMs: Date.UTC(2025, 0, 6) });
     await build();
-    expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+    await world.verified();
   });
 
   test('before a legal hold was added, and is stated after it, is not held against the database', async () => {
-    const { pool } = database;
-    const { build } = openBuilder(pool, signer);
-    await addEvents('a', 10, 'early', Date.UTC(2025, 0, 5));
+    const { pool } = world;
+    const { build } = world.open();
+    await world.addEvents(10, 'early', { fromMs: Date.UTC(2025, 0, 5) });
     await build();
-    expect(await drop('2025-01')).toBeNull();
+    expect(await world.drop('2025-01')).toBeNull();
     await pool.query(`insert into holds (reason) values ('case')`);
     await build();
-    const journal = await journalOf();
+    const journal = await world.journal();
     expect(journal.slice(-2).map(({ kind }) => kind)).toEqual(['hold', 'drop']);
-    const report = await verifyDatabase(pool, signer);
-    expect(report.faults).toEqual([]);
+    const report = await world.verified();
     expect(report.notClaimed).toContain(
       'that month 2025-01 was dropped before legal hold 1 was added, as its drop says',
     );
   });
 
   test('before there was evidence is a hole, and no statement', async () => {
-    const { pool } = database;
-    await addEvents('a', 10, 'early', Date.UTC(2025, 0, 5));
-    await addEvents('a', 5, 'late', Date.UTC(2025, 1, 5));
-    expect(await drop('2025-01')).toBeNull();
-    const { build } = openBuilder(pool, signer);
+    await world.addEvents(10, 'early', { fromMs: Date.UTC(2025, 0, 5) });
+    await world.addEvents(5, 'late', { fromMs: Date.UTC(2025, 1, 5) });
+    expect(await world.drop('2025-01')).toBeNull();
+    const { build } = world.open();
     await build();
     expect(await kindsAndRefs()).toEqual(['genesis 1', 'source organization/a']);
-    const report = await verifyDatabase(pool, signer);
-    expect(report.faults).toEqual([]);
+    const report = await world.verified();
     expect(report.claims.join('\n')).toContain(
       'of 15 events 5 are as they were hashed, 0 were dropped as stated, and 10',
     );
   });
 
   test('is not dropped while the log is forked', async () => {
-    const { pool } = database;
-    await addEvents('a', 10, 'early', Date.UTC(2025, 0, 5));
-    await openBuilder(pool, signer).build();
+    const { pool } = world;
+    await world.addEvents(10, 'early', { fromMs: Date.UTC(2025, 0, 5) });
+    await world.build();
     await pool.query(`update evidence_logs set state = 'forked'`);
-    expect(await drop('2025-01')).toBe('the evidence is forked, and cannot state what is dropped');
+    expect(await world.drop('2025-01')).toBe('the evidence is forked, and cannot state what is dropped');
   });
 });
 
 describe('a database that went back', () => {
   test('behind what this process has signed: nothing is signed any more, by no process', async () => {
-    const { pool } = database;
-    const { build, stops, signed } = openBuilder(pool, signer);
-    await addEvents('a', 10);
+    const { pool } = world;
+    const { build, stops, signed } = world.open();
+    await world.addEvents(10, 'a');
     await build();
     await pool.query('create table saved as select * from evidence_logs');
     await pool.query('create table saved_tiles as select * from evidence_tiles');
-    await addEvents('a', 10, 'more');
+    await world.addEvents(10, 'more');
     await build();
     const before = signed.length;
     // As an older copy of the data directory has it.
@@ -240,33 +196,33 @@ describe('a database that went back', () => {
     await pool.query('delete from evidence_checkpoints where size > 10');
     expect(await build()).toMatchObject({ kind: 'stopped' });
     expect(stops).toEqual(['behind: a checkpoint of 20 events was signed, and here are 10']);
-    const other = openBuilder(pool, signer);
+    const other = world.open();
     expect(await other.build()).toMatchObject({ kind: 'stopped' });
     expect([signed.length, other.signed.length]).toEqual([before, 0]);
   });
 
   test('and went on: the log is another one', async () => {
-    const { pool } = database;
-    const { build, stops } = openBuilder(pool, signer);
-    await addEvents('a', 10);
+    const { pool } = world;
+    const { build, stops } = world.open();
+    await world.addEvents(10, 'a');
     await build();
     await pool.query(
       'truncate evidence_logs, evidence_tiles, evidence_journal, evidence_sources, evidence_checkpoints',
     );
     await pool.query('truncate evidence_month_keys');
-    await addEvents('a', 10, 'more');
-    const other = openBuilder(pool, signer);
+    await world.addEvents(10, 'more');
+    const other = world.open();
     await other.build();
     expect(await build()).toMatchObject({ kind: 'stopped' });
     expect(stops[0]).toBe('forked: the first 10 events are not those of the checkpoint that was signed');
   });
 
   test('a failover, seen by a process that may not know all that was signed: forked', async () => {
-    const { pool } = database;
-    await addEvents('a', 10);
-    await openBuilder(pool, signer).build();
+    const { pool } = world;
+    await world.addEvents(10, 'a');
+    await world.build();
     await pool.query(`update evidence_logs set timeline = 'of the lost server'`);
-    const { build, stops, signed } = openBuilder(pool, signer);
+    const { build, stops, signed } = world.open();
     expect(await build()).toMatchObject({ kind: 'stopped' });
     expect(stops[0]).toMatch(/^forked: the database failed over or was restored/);
     expect(signed).toEqual([]);

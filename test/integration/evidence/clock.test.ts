@@ -1,73 +1,46 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { StatementOf } from '../../../src/evidence/journal/statement.ts';
-import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { BundleRoom, exportTo, judge } from '../../support/evidence/bundles/exported-bundle.ts';
+import { judgedSound, worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { coverageStatements, stateOnce } from '../../support/evidence/stated-coverage.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { addSources, commit, entryText, seconds, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { addSources } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
-let room: BundleRoom;
-const signer = newSigner();
-beforeEach(async () => {
-  database = await createTestDatabase();
-  room = new BundleRoom();
-  await addSources(database.pool, ['a', 'b']);
-});
-afterEach(async () => {
-  room?.[Symbol.dispose]();
-  await database?.close();
-});
-
-const read = async (source: string, from: number, to: number): Promise<void> => {
-  const entries = Array.from({ length: to - from }, (_, index) =>
-    entryText(`${source}-${from + index}`, T0 + (from + index) * 1_000),
-  );
-  const lease = await takeLease(database.pool, source);
-  await commit(database.pool, lease, entries, { claims: [seconds(from, to)] });
-};
+const world = worldOfEachTest((prepared) => addSources(prepared.pool, ['a', 'b']));
 
 /** What a clock that was ahead by two hours has left behind, since it went back. */
 const goBack = async (): Promise<void> => {
-  await database.pool.query("update evidence_logs set signed_at = signed_at + interval '2 hours'");
-  await database.pool.query("update evidence_coverage set stated_at = stated_at + interval '2 hours'");
+  await world.pool.query("update evidence_logs set signed_at = signed_at + interval '2 hours'");
+  await world.pool.query("update evidence_coverage set stated_at = stated_at + interval '2 hours'");
 };
 
 const clocks = async (): Promise<readonly StatementOf<'clock'>[]> => {
-  const { rows } = await database.pool.query<{ text: string }>(
-    `select text from evidence_journal where kind = 'clock' order by index`,
-  );
-  return rows.map(({ text }) => JSON.parse(text) as StatementOf<'clock'>);
+  return (await world.journal()).filter(({ kind }) => kind === 'clock');
 };
 
 const build = async (): Promise<void> => {
-  await openBuilder(database.pool, signer, { coverage: stateOnce }).build();
+  await world.build({ coverage: stateOnce });
 };
 
 test('a clock that went back is stated once, before anything else is; sources are stated again then, and no more often', async () => {
-  const { pool } = database;
-  await read('a', 0, 5);
+  const { pool } = world;
+  await world.read('a', 0, 5);
   await build();
   await build();
   expect(await clocks()).toEqual([]);
   expect(await coverageStatements(pool)).toHaveLength(2);
   await goBack();
-  await read('a', 5, 10);
+  await world.read('a', 5, 10);
   for (let again = 0; again < 3; again += 1) await build();
   const [stated, ...more] = await clocks();
   expect(more).toEqual([]);
   expect(Date.parse(stated?.before ?? '') - Date.parse(stated?.at ?? '')).toBeGreaterThan(7_000_000);
-  const { rows } = await pool.query<{ kind: string }>('select kind from evidence_journal order by index');
-  const kinds = rows.map(({ kind }) => kind);
+  const kinds = (await world.journal()).map(({ kind }) => kind);
   expect(kinds.slice(kinds.indexOf('clock'))).toEqual(['clock', 'coverage', 'coverage']);
-  const folder = room.next();
-  await exportTo(pool, signer, folder);
-  const { node, python } = await judge(folder);
-  expect([node.faults, python.faults]).toEqual([[], []]);
+  const { folder } = await world.export();
+  await judgedSound(folder);
 });
 
 test('what was asked for, and other filters, in a time that is no longer reached, make no statement with each look', async () => {
-  const { pool } = database;
+  const { pool } = world;
   const other = { ...stateOnce, filters: [...stateOnce.filters, { kind: 'organization', hash: 'f2', text: 'f2' }] };
   await build();
   await pool.query(
@@ -77,12 +50,12 @@ test('what was asked for, and other filters, in a time that is no longer reached
   await pool.query('select orgtrail_ask_coverage(null, null)');
   await pool.query("update evidence_asked set asked_at = asked_at + interval '2 hours'");
   const before = (await coverageStatements(pool)).length;
-  for (let again = 0; again < 3; again += 1) await openBuilder(pool, signer, { coverage: other }).build();
+  for (let again = 0; again < 3; again += 1) await world.open({ coverage: other }).build();
   expect(await coverageStatements(pool)).toHaveLength(before);
 });
 
 test('a clock that is far from that of Cloudflare is stated once, and so is that it is right again', async () => {
-  const { pool } = database;
+  const { pool } = world;
   const compare = async (aheadSeconds: number): Promise<void> => {
     await pool.query(
       `update discovery set last_success_at = clock_timestamp(), server_time = clock_timestamp() - make_interval(secs => $1)`,
@@ -108,16 +81,16 @@ test('a clock that is far from that of Cloudflare is stated once, and so is that
 });
 
 test('a source that is read less than was stated is not stated until that is read again, and holds up no other', async () => {
-  const { pool } = database;
-  await read('a', 0, 10);
-  await read('b', 0, 10);
+  const { pool } = world;
+  await world.read('a', 0, 10);
+  await world.read('b', 0, 10);
   await build();
   const before = (await coverageStatements(pool)).length;
   const kept = "'{[2026-01-10 00:00:00+00, 2026-01-10 00:00:05+00)}'";
   await pool.query(`update coverage set ranges = ${kept}, proven = ${kept} where source_id = 'a'`);
   await pool.query('select orgtrail_ask_coverage(null, null)');
   const held: number[] = [];
-  const { build: steps } = openBuilder(pool, signer, {
+  const { build: steps } = world.open({
     // A look finds one source, and the one that is held back comes first.
     coverage: { ...stateOnce, batch: 1 },
     observer: { coverageHeldBack: (sources) => held.push(sources) },
@@ -126,11 +99,9 @@ test('a source that is read less than was stated is not stated until that is rea
   const after = (await coverageStatements(pool)).slice(before);
   expect(after.map(({ source_id: id }) => id)).toEqual(['b']);
   expect(held).toEqual([1]);
-  await read('a', 5, 10);
+  await world.read('a', 5, 10);
   await build();
   expect((await coverageStatements(pool)).slice(before).map(({ source_id: id }) => id)).toEqual(['b', 'a']);
-  const folder = room.next();
-  await exportTo(pool, signer, folder);
-  const { node, python } = await judge(folder);
-  expect([node.faults, python.faults]).toEqual([[], []]);
+  const { folder } = await world.export();
+  await judgedSound(folder);
 });

@@ -1,9 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { verifyDatabase } from '../../../src/cli/evidence/verify-evidence.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
@@ -16,7 +17,9 @@ import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const signer = newSigner();
 let world: SyncWorld;
-beforeEach(async () => {
+/** A copy of its database, for each test. */
+let database: TestDatabase;
+beforeAll(async () => {
   world = await openWorld(
     { seed: 7, organizations: 3, entries: 600, faults: 'all', pageCap: 100 },
     { ORGTRAIL_SETTLE: 'none' },
@@ -34,16 +37,22 @@ beforeEach(async () => {
     return rows[0].most && rows[0].defective;
   });
   await run.close();
-  await openBuilder(world.database.pool, signer).build();
+  const { pool } = world.database;
+  await openBuilder(pool, signer).build();
+  await pool.query('update evidence_logs set lease_until = null');
 });
-afterEach(() => world?.[Symbol.asyncDispose]());
+afterAll(() => world?.[Symbol.asyncDispose]());
+beforeEach(async () => {
+  database = await createTestDatabase({ copyOf: world.database });
+});
+afterEach(() => database?.close());
 
 const verify = (hasColumns: boolean) =>
-  verifyDatabase(world.database.pool, { anchors: [], policy: undefined, evidence: undefined, hasColumns });
+  verifyDatabase(database.pool, { anchors: [], policy: undefined, evidence: undefined, hasColumns });
 
 /** Of events that have a value there, and are defective or not. */
 const positionsWith = async (condition: string): Promise<readonly number[]> => {
-  const { rows } = await world.database.pool.query<{ position: number }>(
+  const { rows } = await database.pool.query<{ position: number }>(
     `select position::float8 as position from audit_events where ${condition} order by position limit 2`,
   );
   expect(rows, condition).not.toEqual([]);
@@ -51,7 +60,7 @@ const positionsWith = async (condition: string): Promise<readonly number[]> => {
 };
 
 test('of an API with all faults, columns are what raw says; each that is changed is a fault that names column and event', async () => {
-  const { pool } = world.database;
+  const { pool } = database;
   const before = await verify(true);
   expect(before.faults).toEqual([]);
   expect(before.claims).toContain('the columns beside raw are what raw says');
@@ -83,11 +92,10 @@ test('of an API with all faults, columns are what raw says; each that is changed
 });
 
 test('accounts and zones of events from before these columns are not held against them, and are counted', async () => {
-  const { pool } = world.database;
+  const { pool } = database;
   const zone = { account: { id: 'a1', name: 'one' }, zone: { id: 'z1', name: 'example.com' } };
   const entries = ['x', 'y'].map((id) => JSON.stringify({ id, action: { time: new Date(T0).toISOString() }, ...zone }));
   await commit(pool, await newSource(pool, 'of-accounts'), entries);
-  await pool.query('update evidence_logs set lease_until = null');
   await openBuilder(pool, signer).build();
   const positions = await positionsWith(`account_id = 'a1' and zone_name = 'example.com'`);
   expect((await verify(true)).notClaimed.join()).not.toContain('empty columns');
@@ -100,7 +108,7 @@ test('accounts and zones of events from before these columns are not held agains
 });
 
 test('raw that PostgreSQL cannot read, and no defect says so, is a fault, and the others are compared', async () => {
-  const { pool } = world.database;
+  const { pool } = database;
   const [first = 0, second = 0] = await positionsWith('defects is null and actor_email is not null');
   await pool.query(`update audit_events set raw = '"\\u0000"'::json where position = $1`, [first]);
   await pool.query(`update audit_events set actor_email = 'j.doe@example.com' where position = $1`, [second]);
@@ -112,7 +120,7 @@ test('raw that PostgreSQL cannot read, and no defect says so, is a fault, and th
 });
 
 test('entries that PostgreSQL does not take as they are have the columns that were made of them', async () => {
-  const { pool } = world.database;
+  const { pool } = database;
   const time = `"action":{"time":"${new Date(T0).toISOString()}"}`;
   const long = Array.from({ length: 3_000 }, (_, index) => ((index * 7_919_117) % 1_679_616).toString(36)).join('');
   const entries = [
@@ -126,7 +134,6 @@ test('entries that PostgreSQL does not take as they are have the columns that we
     '"text"',
   ];
   await commit(pool, await newSource(pool, 'of-oddities'), entries);
-  await pool.query('update evidence_logs set lease_until = null');
   await openBuilder(pool, signer).build();
   const { rows } = await pool.query<{ defects: readonly string[] | null }>(
     `select defects from audit_events where source_id = 'of-oddities'`,
@@ -147,7 +154,7 @@ test('entries that PostgreSQL does not take as they are have the columns that we
 });
 
 test('events at positions that were never given out are refused or not found, and a verification names them', async () => {
-  const { pool } = world.database;
+  const { pool } = database;
   const { rows } = await pool.query<{ names: string }>(
     `select string_agg(quote_ident(column_name), ', ') as names from information_schema.columns
      where table_name = 'audit_events' and column_name not in ('position', 'id', 'actor_email')`,
@@ -170,7 +177,10 @@ test('events at positions that were never given out are refused or not found, an
     }),
   ]);
   const search = (...more: string[]) =>
-    runInProcess(['search', 'actor:mallory@example.com', '--since', '2000-01-01', ...more], world.ownerEnv);
+    runInProcess(['search', 'actor:mallory@example.com', '--since', '2000-01-01', ...more], {
+      ...world.ownerEnv,
+      DATABASE_URL: database.url,
+    });
   expect(JSON.parse((await search('--json')).stdout).events).toEqual([]);
   const folder = await mkdtemp(join(tmpdir(), 'orgtrail-outside-'));
   const bundle = await search('--bundle', join(folder, 'found.zip'));

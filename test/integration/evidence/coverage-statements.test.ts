@@ -1,58 +1,33 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import type { EvidenceStore } from '../../../src/evidence/builder/ports.ts';
 import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
-import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
+import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import {
   coverageStatements,
   expectTrueStatements,
   stateAlways,
   stateOnce,
 } from '../../support/evidence/stated-coverage.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import {
   addSources,
-  commit,
-  entryText,
   FILTERS,
   HISTORY_MS,
   HORIZON,
   organizationKind,
-  seconds,
   T0,
-  takeLease,
 } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
-const signer = newSigner();
-beforeEach(async () => {
-  database = await createTestDatabase();
-});
-afterEach(async () => {
-  await database?.close();
-});
-
-/** A page with an entry for each of these seconds, which are claimed. */
-const read = async (source: string, from: number, to: number, pass = 0): Promise<void> => {
-  const { pool } = database;
-  const entries = Array.from({ length: to - from }, (_, index) =>
-    entryText(`${source}-${from + index}`, T0 + (from + index) * 1_000),
-  );
-  await commit(pool, await takeLease(pool, source), entries, {
-    claims: [...Array.from({ length: pass }, () => []), seconds(from, to)],
-  });
-};
-
+const world = worldOfEachTest();
 const at = (second: number): string => `${new Date(T0 + second * 1_000).toISOString().slice(0, 19)}.000000Z`;
 
 test('each source is stated once, also one where nothing happened, with what the tables say', async () => {
-  const { pool } = database;
+  const { pool } = world;
   await addSources(pool, ['a', 'b', 'quiet']);
-  await read('a', 0, 10);
-  await read('b', 0, 5);
-  await read('a', 20, 30);
-  await read('a', 0, 10, 1);
+  await world.read('a', 0, 10);
+  await world.read('b', 0, 5);
+  await world.read('a', 20, 30);
+  await world.read('a', 0, 10, 1);
   await pool.query(
     `insert into coverage_holes (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
      values ('organization', 'a', $1, 0, $2, $3, 'poison', '', clock_timestamp())`,
@@ -67,7 +42,7 @@ test('each source is stated once, also one where nothing happened, with what the
     `update coverage set read_again = tstzmultirange(tstzrange($1, $2), tstzrange($3, $4)) where source_id = 'a' and pass = 0`,
     [at(2), at(10), at(12), at(22)],
   );
-  const { build } = openBuilder(pool, signer, { coverage: stateOnce });
+  const { build } = world.open({ coverage: stateOnce });
   await build();
   await build();
   const statements = await coverageStatements(pool);
@@ -101,17 +76,16 @@ test('each source is stated once, also one where nothing happened, with what the
   });
   expect(statements[2]).toMatchObject({ chain: '0'.repeat(64), passes: [], commits: 0 });
   await expectTrueStatements(pool, statements);
-  const report = await verifyDatabase(pool, signer);
-  expect(report.faults).toEqual([]);
+  const report = await world.verified();
   expect(report.notClaimed.filter((note) => note.includes('read once'))).toHaveLength(3);
   expect(report.claims.join('\n')).toContain('3 coverage statements have the count and chain of their sources');
 });
 
 test('a source is stated again if it is asked for, if its filters change and change back, and if its horizon does', async () => {
-  const { pool } = database;
+  const { pool } = world;
   await addSources(pool, ['a', 'b']);
   const both = { ...stateOnce, filters: ['f2', FILTERS].map((hash) => ({ kind: 'organization', hash, text: hash })) };
-  const { build } = openBuilder(pool, signer, { coverage: both });
+  const { build } = world.open({ coverage: both });
   const stated = async () => {
     const before = (await coverageStatements(pool)).length;
     await build();
@@ -137,23 +111,23 @@ test('a source is stated again if it is asked for, if its filters change and cha
   expect(await stated()).toEqual([`a ${FILTERS}`, `b ${FILTERS}`]);
   await syncSources(pool, organizationKind('unknown'), HORIZON, HISTORY_MS);
   expect(await stated()).toEqual([]);
-  expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+  await world.verified();
 });
 
 test('many sources are stated in several commits', async () => {
-  const { pool } = database;
+  const { pool } = world;
   await addSources(
     pool,
     Array.from({ length: 12 }, (_, index) => `s${index}`),
   );
-  const { build } = openBuilder(pool, signer, { coverage: { ...stateOnce, batch: 5 } });
+  const { build } = world.open({ coverage: { ...stateOnce, batch: 5 } });
   await build();
   expect(await coverageStatements(pool)).toHaveLength(12);
   const { rows } = await pool.query(
     `select count(distinct xmin::text)::integer as commits from evidence_journal where kind = 'coverage'`,
   );
   expect(rows).toEqual([{ commits: 3 }]);
-  expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+  await world.verified();
 });
 
 /** Pages that are committed before and after each look at what is covered: as at the worst moment of a live load. */
@@ -172,16 +146,16 @@ const racing = (store: EvidenceStore, commitPage: () => Promise<void>): Evidence
 });
 
 test('nothing is claimed whose entries are above the size, whatever is committed between the snapshot and the tree', async () => {
-  const { pool } = database;
+  const { pool } = world;
   await addSources(pool, ['a', 'b']);
   let at = 0;
   const commitPage = async () => {
     at += 3;
-    await read('a', at, at + 3);
-    await read('b', at, at + 1);
+    await world.read('a', at, at + 3);
+    await world.read('b', at, at + 1);
   };
   const store = racing(createEvidenceStore(pool, 'host/1/x', 30_000), commitPage);
-  const { builder, claim } = openBuilder(pool, signer, { coverage: stateAlways, store, chunk: 10 });
+  const { builder, claim } = world.open({ coverage: stateAlways, store, chunk: 10 });
   const held = await claim();
   if (held === undefined) throw new Error('no other process has the lease');
   for (let step = 0; step < 40; step += 1) await builder.step(held);
@@ -189,42 +163,42 @@ test('nothing is claimed whose entries are above the size, whatever is committed
   // The load never rests, and still statements come.
   expect(statements.length).toBeGreaterThan(10);
   await expectTrueStatements(pool, statements);
-  await openBuilder(pool, signer).build();
-  expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+  await world.build();
+  await world.verified();
 });
 
 test('a snapshot of a builder that lost its lease, or of a log that another one grew, is not stated', async () => {
-  const { pool } = database;
+  const { pool } = world;
   await addSources(pool, ['a']);
-  const first = openBuilder(pool, signer, { coverage: stateAlways });
+  const first = world.open({ coverage: stateAlways });
   const early = await first.claim();
   if (early === undefined) throw new Error('no other process has the lease');
-  await openBuilder(pool, signer).builder.step(early);
+  await world.open().builder.step(early);
   await pool.query('update evidence_logs set lease_until = clock_timestamp()');
-  await openBuilder(pool, signer, { owner: 'other-host/1/y' }).claim();
-  await read('a', 0, 3);
+  await world.open({ owner: 'other-host/1/y' }).claim();
+  await world.read('a', 0, 3);
   expect(await first.store.readCoverage(early, { ...stateAlways, limit: 10, except: [] })).toBeUndefined();
   await first.builder.step(early);
   expect(await coverageStatements(pool)).toEqual([]);
 });
 
 test('what is claimed of the future, or without proof, is not stated', async () => {
-  const { pool } = database;
+  const { pool } = world;
   await addSources(pool, ['a']);
-  await read('a', 0, 10);
+  await world.read('a', 0, 10);
   await pool.query(
     `update coverage set proven = tstzmultirange(tstzrange($1, clock_timestamp() + interval '1 hour')) - tstzmultirange(tstzrange($1, $2)),
        ranges = tstzmultirange(tstzrange($1, clock_timestamp() + interval '1 hour'))`,
     [at(0), at(3)],
   );
-  await openBuilder(pool, signer, { coverage: stateOnce }).build();
+  await world.open({ coverage: stateOnce }).build();
   const [statement] = await coverageStatements(pool);
   expect(statement?.passes).toEqual([{ pass: 0, ranges: [[at(3), statement?.as_of]] }]);
 });
 
 test('a migration is stated once', async () => {
-  const { pool } = database;
-  const { build } = openBuilder(pool, signer);
+  const { pool } = world;
+  const { build } = world.open();
   await build();
   await pool.query(`update evidence_logs set schema_version = '0033' where name = 'events'`);
   await build();
@@ -233,24 +207,24 @@ test('a migration is stated once', async () => {
   const to_version = (await pool.query('select orgtrail_schema_version() as version')).rows[0]?.version;
   expect(to_version > '0033').toBe(true);
   expect(rows).toMatchObject([{ said: { from_version: '0033', to_version, size_before: 0, size_after: 0 } }]);
-  expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+  await world.verified();
 });
 
 test('what was seen before a failover that lost it is not stated, though the log goes on', async () => {
-  const { pool } = database;
+  const { pool } = world;
   await addSources(pool, ['a', 'b']);
-  const { builder, claim, went } = openBuilder(pool, signer, { coverage: stateAlways, chunk: 3 });
+  const { builder, claim, went } = world.open({ coverage: stateAlways, chunk: 3 });
   const held = await claim();
   if (held === undefined) throw new Error('no other process has the lease');
   await builder.step(held);
-  await read('a', 0, 10);
+  await world.read('a', 0, 10);
   await builder.step(held);
   // Another server, without what came after the third leaf: other entries get the positions.
   await pool.query('delete from audit_events where position > 3');
   await pool.query(`update feed_head set position = 3`);
   await pool.query(`update coverage set ranges = '{}', proven = '{}'`);
   await pool.query(`update evidence_logs set timeline = 'of the lost server'`);
-  await read('b', 0, 7);
+  await world.read('b', 0, 7);
   for (let step = 0; step < 10; step += 1) await builder.step(held);
   expect(went.on).toBe(1);
   const statements = (await coverageStatements(pool)).filter(({ tree }) => tree.size > 0);
@@ -259,13 +233,13 @@ test('what was seen before a failover that lost it is not stated, though the log
 });
 
 test('a horizon that moves with the clock is stated as of the statement, and is no reason for another one', async () => {
-  const { pool } = database;
+  const { pool } = world;
   await addSources(pool, ['a']);
   // Planned, and two seconds later read to where the horizon was by then.
   await pool.query(
     `update sources set wanted_since = now() - interval '120 days 2 seconds', wanted_history = interval '120 days'`,
   );
-  const { build } = openBuilder(pool, signer, { coverage: stateOnce });
+  const { build } = world.open({ coverage: stateOnce });
   for (let turn = 0; turn < 3; turn += 1) await build();
   const statements = await coverageStatements(pool);
   expect(statements).toHaveLength(1);

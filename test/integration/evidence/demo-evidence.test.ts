@@ -2,41 +2,36 @@ import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, open, readdir, realpath, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { judgementText, verifyDemoEvidence } from '../../../src/cli/demo/demo-evidence.ts';
 import { judgementOf, verifyByPython } from '../../../src/cli/demo/verify-by-python.ts';
 import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
-import { newSigner } from '../../support/evidence/builder-world.ts';
 import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { worldOfAllTests } from '../../support/evidence/evidence-world.ts';
 
-const EVENTS = 40;
 const never = new AbortController().signal;
 
-let database: TestDatabase;
+/** Of the demo: it has the folder of the anchor. */
 let directory: string;
-beforeEach(async () => {
-  database = await createTestDatabase();
+const world = worldOfAllTests(async () => {
   directory = await mkdtemp(join(tmpdir(), 'orgtrail-demo-evidence-'));
-  const texts = Array.from({ length: EVENTS }, (_, index) => entryText(`event-${index}`, T0 + index * 1_000));
-  await commit(database.pool, await newSource(database.pool, 'a'), texts);
+  await world.addEvents(40, 'event');
   const anchor = join(directory, 'evidence-anchor');
   await mkdir(anchor);
-  const builder = openAnchoringBuilder(database.pool, newSigner(), [directoryAnchor(anchor)]);
+  const builder = openAnchoringBuilder(world.pool, world.signer, [directoryAnchor(anchor)]);
   await builder.build();
   await builder.anchor();
 });
 afterEach(async () => {
   vi.unstubAllEnvs();
-  await database?.close();
-  await rm(directory, { recursive: true, force: true });
+  for (const made of ['evidence-bundle', 'programs']) await rm(join(directory, made), { recursive: true, force: true });
 });
+afterAll(() => rm(directory, { recursive: true, force: true }));
 
 const verify = async () => {
   const written: string[] = [];
   const stdout = { write: (text: string) => written.push(text) > 0 };
-  const agrees = await verifyDemoEvidence(database.pool, { directory, stdout, signal: never });
+  const agrees = await verifyDemoEvidence(world.pool, { directory, stdout, signal: never });
   const [empty, title, ...lines] = written.join('').trimEnd().split('\n');
   expect([empty, title]).toEqual(['', 'Evidence, as an auditor gets it:']);
   return { agrees, lines: lines.map((line) => line.trim()) };
@@ -75,15 +70,6 @@ describe.runIf(hasPython())('what the demo shows of its evidence', () => {
     expect(noOpenssl.lines[2]).toMatch(/^verify\.py {3}skipped: the command openssl cannot be run: .* · /);
   });
 
-  test('fails if what is stored is not what was signed, and there is no bundle', async () => {
-    await database.pool.query(`update audit_events set raw = '{"changed": true}' where position = 7`);
-    const { agrees, lines } = await verify();
-    expect(agrees).toBe(false);
-    expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatch(/^exported {4}nothing: what is stored is not what was signed/);
-    expect(await readdir(directory)).toEqual(['evidence-anchor']);
-  });
-
   test('fails if a verifier finds a fault', async () => {
     await verify();
     const folder = join(directory, 'evidence-bundle');
@@ -92,6 +78,15 @@ describe.runIf(hasPython())('what the demo shows of its evidence', () => {
     const judgement = await verifyByPython(folder, undefined, never);
     expect(judgement).toMatchObject({ outcome: 'fails', fault: expect.any(String) });
     expect(judgementText(judgement)).toMatch(/^\d+ events: does NOT hold: \S/);
+  });
+
+  test('fails if what is stored is not what was signed, and there is no bundle', async () => {
+    await world.pool.query(`update audit_events set raw = '{"changed": true}' where position = 7`);
+    const { agrees, lines } = await verify();
+    expect(agrees).toBe(false);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^exported {4}nothing: what is stored is not what was signed/);
+    expect(await readdir(directory)).toEqual(['evidence-anchor']);
   });
 });
 

@@ -2,10 +2,8 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { BundleRoom, exportTo, judge } from '../../support/evidence/bundles/exported-bundle.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { expect, test } from 'vitest';
+import { judgedSound, worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { commit, newSource } from '../../support/postgres/store-fixture.ts';
 
 /** What an attacker guesses. Nothing that is left may say whether the guess is right. */
@@ -13,17 +11,7 @@ const SECRET = 'the-guess-of-an-attacker@example.com';
 const entry = (number: number, atMs: number, email: string): string =>
   JSON.stringify({ id: `id-${number}`, action: { time: new Date(atMs).toISOString() }, actor: { email } });
 
-let database: TestDatabase;
-let room: BundleRoom;
-const signer = newSigner();
-beforeEach(async () => {
-  database = await createTestDatabase();
-  room = new BundleRoom();
-});
-afterEach(async () => {
-  room?.[Symbol.dispose]();
-  await database?.close();
-});
+const world = worldOfEachTest();
 
 /** The ways in which an event could be recognized, as text. */
 const traces = (raw: string): readonly string[] => {
@@ -54,15 +42,14 @@ const filesWith = (folder: string, needles: readonly string[]): readonly string[
     });
 
 test('after a month is dropped, neither database nor bundle has a byte by which a guess of an event could be tested', async () => {
-  const { pool } = database;
-  await pool.query("select orgtrail_create_partitions('2025-01-01', '2025-02-01')");
-  await pool.query('update discovery set server_time = clock_timestamp()');
+  const { pool } = world;
+  await world.allowDrops();
   const early = Array.from({ length: 300 }, (_, index) => entry(index, Date.UTC(2025, 0, 5), SECRET));
   const late = Array.from({ length: 30 }, (_, index) =>
     entry(1_000 + index, Date.UTC(2025, 1, 5), 'j.doe@example.com'),
   );
   await commit(pool, await newSource(pool, 'a'), [...early, ...late]);
-  await openBuilder(pool, signer).build();
+  await world.build();
   const { rows } = await pool.query<{ raw: string; key: Buffer }>(
     `select e.raw::text as raw, k.key from audit_events e, evidence_month_keys k where e.position = 7 and k.month = '2025-01'`,
   );
@@ -71,17 +58,14 @@ test('after a month is dropped, neither database nor bundle has a byte by which 
   const needles = [...traces(raw), key];
   expect(await tablesWith(pool, traces(raw))).toEqual(['audit_events_2025_01']);
   expect(await tablesWith(pool, [key])).toEqual(['evidence_month_keys']);
-  const whole = room.next();
-  await exportTo(pool, signer, whole);
+  const { folder: whole } = await world.export();
   expect(filesWith(whole, needles)).toEqual([join(whole, 'events/payload/000000.oev')]);
 
-  await pool.query(`select orgtrail_drop_month('2025-01-01', '30 days')`);
-  await openBuilder(pool, signer).build();
+  expect(await world.drop('2025-01')).toBeNull();
+  await world.build();
   expect(await tablesWith(pool, needles)).toEqual([]);
-  const bundle = room.next();
-  await exportTo(pool, signer, bundle);
+  const { folder: bundle } = await world.export();
   expect(filesWith(bundle, needles)).toEqual([]);
-  const { node, python } = await judge(bundle);
-  expect([node.faults, python.faults]).toEqual([[], []]);
+  const { node } = await judgedSound(bundle);
   expect(node.claims).toContain('of 330 events 30 are as they were hashed, 300 were dropped as stated');
 });

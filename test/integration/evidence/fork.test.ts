@@ -1,67 +1,26 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import type { SignedCheckpoint } from '../../../src/evidence/builder/ports.ts';
-import { type Fork, type ForkOptions, forkLog } from '../../../src/evidence/generations/fork-log.ts';
+import type { Fork, ForkOptions } from '../../../src/evidence/generations/fork-log.ts';
 import { createGenerationStore } from '../../../src/evidence/generations/generation-store.sql.ts';
 import { openKnownNote } from '../../../src/evidence/generations/known-notes.ts';
-import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
+import { BASE, fork as forkOf, newSigner } from '../../support/evidence/builder-world.ts';
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
-import { goBack, keepLogs } from '../../support/evidence/going-back.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
+import { rememberForRewind } from '../../support/evidence/rewind.ts';
+import { commit, entryText, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
-const BASE = 'audit.example.com/evidence';
-const signer = newSigner();
+const world = worldOfEachTest();
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await createTestDatabase();
-});
-afterEach(async () => {
-  await database?.close();
-});
-
-const addEvents = async (source: string, count: number, name = source, fromMs = T0) => {
-  const { pool } = database;
-  const lease = await newSource(pool, source).catch(() => takeLease(pool, source));
-  const texts = Array.from({ length: count }, (_, index) => entryText(`${name}-${index}`, fromMs + index * 1_000));
-  await commit(pool, lease, texts);
+const knownOf = async () => {
+  const { rows } = await world.pool.query<{ id: string }>('select feed_id::text as id from feed_head');
+  return { base: BASE, feedId: rows[0]?.id ?? '', generation: 1 };
 };
-
-const journalOf = async (generation: number) => {
-  const { rows } = await database.pool.query<{ kind: string; ref: string; text: string }>(
-    'select kind, ref, text from evidence_journal where generation = $1 order by index',
-    [generation],
-  );
-  return rows.map(({ kind, ref, text }) => ({ ...JSON.parse(text), kind, ref }));
-};
-
-const feedId = async () =>
-  (await database.pool.query<{ id: string }>('select feed_id::text as id from feed_head')).rows[0]?.id;
-
-const storedJournal = async () =>
-  (
-    await database.pool.query(
-      `select origin, size::integer as size, encode(root, 'base64') as root from evidence_logs where name = 'journal' and generation = 1`,
-    )
-  ).rows[0];
 
 const fork = async (kept: readonly SignedCheckpoint[] = [], more: Partial<ForkOptions> = {}): Promise<Fork> => {
-  const { pool } = database;
-  const store = createEvidenceStore(pool, 'fork', 0);
-  const of = { base: BASE, feedId: (await feedId()) ?? '', generation: 1 };
-  return await forkLog({
-    store,
-    generations: createGenerationStore(pool),
-    base: BASE,
-    publicKey: signer.publicKey,
-    version: '0.0.0-test',
-    reason: 'restored',
-    by: 'J. Doe',
-    kept: kept.map(({ note }) => openKnownNote(Buffer.from(note), of, signer.publicKey)),
-    ...more,
-  });
+  const of = await knownOf();
+  const notes = kept.map(({ note }) => openKnownNote(Buffer.from(note), of, world.signer.publicKey));
+  return await forkOf(world.pool, world.signer, { kept: notes, ...more });
 };
 
 const eventsOf = (signed: readonly SignedCheckpoint[]) => signed.filter(({ log }) => log === 'events');
@@ -70,31 +29,32 @@ const anchorsOf = (signed: readonly SignedCheckpoint[]) =>
 
 /** 300 events signed, 200 more signed and lost; a builder that knows that, and has found out. */
 const behind = async () => {
-  const { pool } = database;
-  const before = openBuilder(pool, signer);
-  await addEvents('a', 200);
-  await addEvents('b', 100);
+  const before = world.open();
+  await world.addEvents(200, 'a');
+  await world.addEvents(100, 'b', { source: 'b' });
   await before.build();
-  await keepLogs(pool);
-  await addEvents('a', 200, 'lost');
+  const rewind = await rememberForRewind(world.pool);
+  await world.addEvents(200, 'lost');
   await before.build();
-  await goBack(pool);
+  await rewind();
   expect(await before.build()).toMatchObject({ kind: 'stopped' });
   return before;
 };
 
 describe('a fork', () => {
   test('goes on with the tree of a log that is behind, under the next name, and says what is common and what is lost', async () => {
-    const { pool } = database;
     const before = await behind();
     const made = await fork(eventsOf(before.signed));
     expect(made).toMatchObject({ generation: 2, size: 300, knownSize: 500, common: { size: 300 } });
-    const id = await feedId();
+    const id = (await knownOf()).feedId;
     expect([made.oldOrigin, made.origin]).toEqual([`${BASE}/${id}.1/events`, `${BASE}/${id}.2/events`]);
-    await addEvents('c', 50);
-    const after = openBuilder(pool, signer);
+    await world.addEvents(50, 'c', { source: 'c' });
+    const after = world.open();
     expect(await after.build()).toMatchObject({ kind: 'done', size: 350 });
-    const journal = await journalOf(2);
+    const { rows } = await world.pool.query(
+      `select origin, size::integer as size, encode(root, 'base64') as root from evidence_logs where name = 'journal' and generation = 1`,
+    );
+    const journal = await world.journal(2);
     expect(journal.map(({ kind, ref }) => `${kind} ${ref}`)).toEqual([
       'fork 1',
       'source organization/a',
@@ -108,13 +68,12 @@ describe('a fork', () => {
       by: 'J. Doe',
       vkeys: made.vkeys,
       tree: { origin: made.origin, size: 300 },
-      old_journal: await storedJournal(),
+      old_journal: rows[0],
     });
     expect(new Set(after.signed.map(({ origin }) => origin))).toEqual(
       new Set([made.origin, made.origin.replace('events', 'journal')]),
     );
-    const report = await verifyDatabase(pool, signer, anchorsOf(after.signed));
-    expect(report.faults).toEqual([]);
+    const report = await world.verified(anchorsOf(after.signed));
     expect(report.claims.join('\n')).toContain('of 350 events 350 are as they were hashed');
     // The leaves of both generations are one tree up to the common size.
     const old = eventsOf(before.signed).find(({ size }) => size === 300);
@@ -122,83 +81,83 @@ describe('a fork', () => {
   });
 
   test('of a log that another history has taken has in common what an anchor proves, and no more', async () => {
-    const { pool } = database;
+    const { pool } = world;
     const before = await behind();
     // Another process did not know, and signed other leaves after the same 300.
     await pool.query(`update evidence_logs set state = 'ok', state_reason = null`);
-    await addEvents('c', 250);
-    const other = openBuilder(pool, signer);
+    await world.addEvents(250, 'c', { source: 'c' });
+    const other = world.open();
     await other.build();
     expect(await before.build()).toMatchObject({ kind: 'stopped' });
     const kept = eventsOf(before.signed);
     expect(await fork(kept)).toMatchObject({ size: 550, common: { size: 300 }, knownSize: 550 });
-    expect((await journalOf(2))[0]).toMatchObject({ common_size: 300, last_note: eventsOf(other.signed).at(-1)?.note });
+    expect((await world.journal(2))[0]).toMatchObject({
+      common_size: 300,
+      last_note: eventsOf(other.signed).at(-1)?.note,
+    });
   });
 
   test('without any checkpoint that it holds has nothing in common', async () => {
-    const { pool } = database;
+    const { pool } = world;
     const before = await behind();
     await pool.query('truncate evidence_checkpoints');
     const made = await fork(eventsOf(before.signed).slice(-1));
     expect(made).toMatchObject({ common: { size: 0 }, knownSize: 500, size: 300 });
-    await openBuilder(pool, signer).build();
-    expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+    await world.build();
+    await world.verified();
   });
 
   test('is counted on from the latest generation that a known checkpoint has', async () => {
-    const { pool } = database;
+    const { pool } = world;
     const before = await behind();
-    await keepLogs(pool);
+    const rewind = await rememberForRewind(pool);
     await fork(eventsOf(before.signed));
-    const lost = openBuilder(pool, signer);
+    const lost = world.open();
     await lost.build();
     // The fork itself is lost.
-    await goBack(pool);
+    await rewind();
     const made = await fork(eventsOf(lost.signed));
     expect(made).toMatchObject({ generation: 3, common: { size: 300 } });
-    expect(await openBuilder(pool, signer).build()).toMatchObject({ kind: 'done' });
-    expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+    expect(await world.build()).toMatchObject({ kind: 'done' });
+    await world.verified();
   });
 
   test('states drops, holds, jumps and changed content once more, and signs only once all of it is stated', async () => {
-    const { pool } = database;
-    await pool.query("select orgtrail_create_partitions('2024-01-01', '2026-02-01')");
-    await pool.query('update discovery set server_time = clock_timestamp()');
-    const before = openBuilder(pool, signer);
+    const { pool } = world;
+    await world.allowDrops('2024-01-01', '2025-02-28');
+    const before = world.open();
     const months = Array.from({ length: 14 }, (_, month) => new Date(Date.UTC(2024, month, 5)));
-    for (const month of months) await addEvents('a', 3, month.toISOString(), month.getTime());
-    await addEvents('a', 2, 'late');
+    for (const month of months) await world.addEvents(3, month.toISOString(), { fromMs: month.getTime() });
+    await world.addEvents(2, 'late');
     await commit(pool, await takeLease(pool, 'a'), [entryText('late-1', T0 + 1_000, { other: 'content' })]);
     await before.build();
     for (const month of months) {
-      const { rows } = await pool.query(`select orgtrail_drop_month($1, '30 days') as obstacle`, [month]);
-      expect(rows).toEqual([{ obstacle: null }]);
+      expect(await world.drop(month.toISOString().slice(0, 7))).toBeNull();
     }
     await before.build();
     // A hold of everything: of what was dropped before, it says nothing.
     await pool.query(`insert into holds (reason, created_by) values ('case 17', 'J. Doe')`);
     await before.build();
-    await pool.query(`update evidence_logs set state = 'forked', state_reason = 'by this test'`);
+    await world.stop();
     await fork();
-    const after = openBuilder(pool, signer, { chunk: 5 });
+    const after = world.open({ chunk: 5 });
     await after.build();
     expect(after.signed.map(({ log, size }) => [log, size])).toEqual([
       ['events', 44],
       ['journal', 2 + 14 + 1 + 1],
     ]);
-    const kinds = (await journalOf(2)).map(({ kind }) => kind);
+    const kinds = (await world.journal(2)).map(({ kind }) => kind);
     expect(kinds.slice(0, 2)).toEqual(['fork', 'source']);
     expect(kinds.toSorted()).toEqual(['change', ...Array(14).fill('drop'), 'fork', 'hold', 'source']);
-    const report = await verifyDatabase(pool, signer);
-    expect(report.faults).toEqual([]);
+    const report = await world.verified();
     expect(report.claims.join('\n')).toContain('of 44 events 2 are as they were hashed, 42 were dropped as stated');
   });
 
   test('is refused while the log can go on, is halted, or is not there', async () => {
-    const { pool } = database;
+    const { pool } = world;
     await expect(fork()).rejects.toThrow('there is no log yet');
-    await addEvents('a', 3);
-    await openBuilder(pool, signer).build();
+    await world.addEvents(3, 'a');
+    await world.build();
     await expect(fork()).rejects.toThrow(
       'the log is ok: only one that is behind, forked or ended is followed by another',
     );
@@ -209,18 +168,22 @@ describe('a fork', () => {
   });
 
   test('believes no note of another key, of another log, or of an earlier generation', async () => {
-    const { pool } = database;
+    const { pool } = world;
     const before = await behind();
-    const of = { base: BASE, feedId: (await feedId()) ?? '', generation: 1 };
+    const of = await knownOf();
     const [note] = eventsOf(before.signed).map((one) => Buffer.from(one.note));
     const journal = Buffer.from(before.signed.find(({ log }) => log === 'journal')?.note ?? '');
     if (note === undefined) throw new Error('nothing is signed');
     expect(() => openKnownNote(note, of, newSigner().publicKey)).toThrow('is not signed by a known key');
-    expect(() => openKnownNote(journal, of, signer.publicKey)).toThrow(
+    expect(() => openKnownNote(journal, of, world.signer.publicKey)).toThrow(
       'which is not the log of the events of this feed',
     );
-    expect(() => openKnownNote(note, { ...of, base: 'other.example.com' }, signer.publicKey)).toThrow('which is not');
-    expect(() => openKnownNote(note, { ...of, generation: 2 }, signer.publicKey)).toThrow('is of generation 1, before');
+    expect(() => openKnownNote(note, { ...of, base: 'other.example.com' }, world.signer.publicKey)).toThrow(
+      'which is not',
+    );
+    expect(() => openKnownNote(note, { ...of, generation: 2 }, world.signer.publicKey)).toThrow(
+      'is of generation 1, before',
+    );
     // What another key signed in the table of the database counts as little.
     await pool.query(`update evidence_checkpoints set note = replace(note, '—', '— x')`);
     expect(await fork()).toMatchObject({ common: { size: 0 }, lastNote: '' });
@@ -229,13 +192,13 @@ describe('a fork', () => {
 
 describe('who knows the old generation only', () => {
   test('signs it no more: a process that held its lease, one that waited, and one that has it in memory', async () => {
-    const { pool } = database;
+    const { pool } = world;
     const before = await behind();
-    const waiting = openBuilder(pool, signer, { owner: 'other-host/1/y' });
+    const waiting = world.open({ owner: 'other-host/1/y' });
     const claim = await before.claim();
     const { store } = waiting;
     await fork(eventsOf(before.signed));
-    await addEvents('c', 10);
+    await world.addEvents(10, 'c', { source: 'c' });
     const signed = before.signed.length;
     if (claim === undefined) throw new Error('it has the lease');
     await expect(before.builder.step(claim)).rejects.toThrow('another generation of the evidence has begun');
@@ -245,7 +208,7 @@ describe('who knows the old generation only', () => {
     );
     const [row] = rows;
     if (row === undefined) throw new Error('there is no log');
-    const checkpoint = { origin: `${BASE}/${await feedId()}.1/events`, size: row.size, root: row.root };
+    const checkpoint = { origin: `${BASE}/${(await knownOf()).feedId}.1/events`, size: row.size, root: row.root };
     expect(await store.noteCheckpoint({ generation: 1, epoch: row.epoch }, 'events', checkpoint, 'x')).toBe(false);
     await store.noteState({ generation: 1, epoch: row.epoch }, 'ok', undefined);
     expect(await store.noteCheckpoint({ generation: 1, epoch: row.epoch }, 'events', checkpoint, 'x')).toBe(false);
@@ -263,13 +226,13 @@ describe('who knows the old generation only', () => {
     // The process goes on with the new one.
     expect(await before.build()).toMatchObject({ kind: 'done', size: 310 });
     expect(new Set(before.signed.slice(signed).map(({ origin }) => origin.includes('.2/')))).toEqual(new Set([true]));
-    expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+    await world.verified();
   });
 });
 
 describe('a fork that is killed between any two statements', () => {
   test('is repeated, and makes one next generation', async () => {
-    const { pool } = database;
+    const { pool } = world;
     const before = await behind();
     const kept = eventsOf(before.signed);
     let isDone = false;
@@ -295,19 +258,18 @@ describe('a fork that is killed between any two statements', () => {
       expect([2, 4]).toContain(rows.length);
     }
     expect(crashes).toBeGreaterThan(12);
-    const after = openBuilder(pool, signer);
+    const after = world.open();
     await after.build();
-    expect((await journalOf(2)).filter(({ kind }) => kind === 'fork')).toHaveLength(1);
-    expect((await verifyDatabase(pool, signer, anchorsOf(after.signed))).faults).toEqual([]);
+    expect((await world.journal(2)).filter(({ kind }) => kind === 'fork')).toHaveLength(1);
+    await world.verified(anchorsOf(after.signed));
   });
 
   test('two at once make one: the other is told', async () => {
-    const { pool } = database;
     const before = await behind();
     const kept = eventsOf(before.signed);
     const both = await Promise.allSettled([fork(kept, { tilesAtOnce: 1 }), fork(kept, { tilesAtOnce: 2 })]);
     expect(both.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    await openBuilder(pool, signer).build();
-    expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+    await world.build();
+    await world.verified();
   });
 });

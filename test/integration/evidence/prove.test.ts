@@ -1,38 +1,31 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { readProvenEvent } from '../../../src/evidence/bundle/proven-event.ts';
 import { type EventProof, proveEvents } from '../../../src/evidence/export/prove-events.sql.ts';
 import { verifierFile } from '../../../src/evidence/files/verifier-file.ts';
 import { parsePolicy } from '../../../src/evidence/notes/policy.ts';
 import { verifyProof } from '../../../src/evidence/verify/verify-proof.ts';
-import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { BundleRoom } from '../../support/evidence/bundles/exported-bundle.ts';
 import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { worldOfAllTests } from '../../support/evidence/evidence-world.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
-const signer = newSigner();
-beforeEach(async () => {
-  database = await createTestDatabase();
-  const { pool } = database;
+const world = worldOfAllTests(async () => {
   for (const source of ['a', 'b']) {
     const entries = Array.from({ length: 400 }, (_, index) =>
       entryText(`id-${index}`, T0 + index * 1_000, { of: source }),
     );
-    await commit(pool, await newSource(pool, source), entries);
+    await commit(world.pool, await newSource(world.pool, source), entries);
   }
-  await openBuilder(pool, signer).build();
-});
-afterEach(async () => {
-  await database?.close();
+  await world.build();
 });
 
 const prove = async (positions: readonly number[], ids: readonly string[] = []): Promise<EventProof[]> => {
   const proofs: EventProof[] = [];
-  await proveEvents(database.pool, { positions, ids, publicKeys: [signer.publicKey] }, (proof) => proofs.push(proof));
+  await proveEvents(world.pool, { positions, ids, publicKeys: [world.signer.publicKey] }, (proof) =>
+    proofs.push(proof),
+  );
   return proofs;
 };
 
@@ -52,6 +45,9 @@ test('events at the edges of tiles, named by position or by id, each with a proo
       defects: [],
     });
   }
+  const { raw, raw_sha256: hash } = JSON.parse(proofs[0]?.json ?? '');
+  writeFileSync(join(world.room.folder, 'raw'), raw);
+  expect(execFileSync('bash', ['-c', 'sha256sum raw'], { cwd: world.room.folder, encoding: 'utf8' })).toContain(hash);
 });
 
 test('the proof of one event is not that of another', async () => {
@@ -64,7 +60,7 @@ test('the proof of one event is not that of another', async () => {
 
 test.skipIf(!hasPython())('verify.py verifies it as well, and finds what is changed in it', async () => {
   const [one, other] = (await prove([300, 301])) as [EventProof, EventProof];
-  using room = new BundleRoom();
+  const { room } = world;
   const judge = (name: string, { json, tlogProof }: Pick<EventProof, 'json' | 'tlogProof'>, ...args: string[]) => {
     writeFileSync(join(room.folder, `${name}.json`), json);
     writeFileSync(join(room.folder, `${name}.tlog-proof`), tlogProof);
@@ -95,16 +91,8 @@ test.skipIf(!hasPython())('verify.py verifies it as well, and finds what is chan
   expect(judge('300', one, '--anchor', verifierFile)).toMatch(/^2 /);
 });
 
-test('its content is the file that sha256sum hashes', async () => {
-  const [proof] = (await prove([7])) as [EventProof];
-  using room = new BundleRoom();
-  const { raw, raw_sha256: hash } = JSON.parse(proof.json);
-  writeFileSync(join(room.folder, 'raw'), raw);
-  expect(execFileSync('bash', ['-c', 'sha256sum raw'], { cwd: room.folder, encoding: 'utf8' })).toContain(hash);
-});
-
 test('what was changed, dropped, not signed or never there is not proven', async () => {
-  const { pool } = database;
+  const { pool } = world;
   await pool.query(`update audit_events set raw = '{}' where position = 5`);
   await expect(prove([4, 5])).rejects.toMatchObject({ code: 'evidence_fails', message: /event 5 is not in/ });
   await pool.query('delete from audit_events where position = 5');

@@ -1,25 +1,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { BundleRoom, exportTo, judge } from '../../support/evidence/bundles/exported-bundle.ts';
+import { expect, test } from 'vitest';
+import { judge } from '../../support/evidence/bundles/exported-bundle.ts';
 import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
+import { judgedSound, worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { coverageStatements, stateOnce } from '../../support/evidence/stated-coverage.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { addSources, commit, entryText, seconds, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
-let room: BundleRoom;
-const signer = newSigner();
-beforeEach(async () => {
-  database = await createTestDatabase();
-  room = new BundleRoom();
-  await openBuilder(database.pool, signer).build();
-  await addSources(database.pool, ['org-a', 'org-b']);
-});
-afterEach(async () => {
-  room?.[Symbol.dispose]();
-  await database?.close();
+const world = worldOfEachTest(async () => {
+  await world.build();
+  await addSources(world.pool, ['org-a', 'org-b']);
 });
 
 const path = 'journal/reads.ndjson';
@@ -30,7 +20,7 @@ const read = async (source: string, walks: number): Promise<void> => {
   for (let walk = 0; walk < walks; walk += 1) {
     second += 1;
     const fromMs = T0 + second * 1_000;
-    await commit(database.pool, await takeLease(database.pool, source), [entryText(`e${second}`, fromMs)], {
+    await commit(world.pool, await takeLease(world.pool, source), [entryText(`e${second}`, fromMs)], {
       claims: [seconds(second, second + 1)],
       reads: {
         window: { fromMs: fromMs - 1_000, toMs: fromMs + 2_000 },
@@ -51,40 +41,34 @@ const read = async (source: string, walks: number): Promise<void> => {
 
 /** States all sources, and deletes what the statements no longer promise. */
 const state = async (): Promise<void> => {
-  const builder = openBuilder(database.pool, signer, { coverage: stateOnce });
-  await database.pool.query('select orgtrail_ask_coverage(null, null)');
+  const builder = world.open({ coverage: stateOnce });
+  await world.pool.query('select orgtrail_ask_coverage(null, null)');
   await builder.build();
   await builder.store.thin();
 };
 const thin = async (): Promise<number> => {
-  const { rows } = await database.pool.query<{ thinned: number }>('select orgtrail_thin_reads()::integer as thinned');
+  const { rows } = await world.pool.query<{ thinned: number }>('select orgtrail_thin_reads()::integer as thinned');
   return rows[0]?.thinned ?? -1;
 };
 
 const numbersOf = async (source: string): Promise<readonly number[]> => {
-  const { rows } = await database.pool.query<{ number: number }>(
+  const { rows } = await world.pool.query<{ number: number }>(
     'select number::float8 as number from evidence_reads where source_id = $1 order by number',
     [source],
   );
   return rows.map(({ number }) => number);
 };
 const statedOf = async (source: string) =>
-  (await coverageStatements(database.pool))
+  (await coverageStatements(world.pool))
     .filter(({ source_id: id }) => id === source)
     .map(({ reads }) => [reads?.count, reads?.after?.count]);
-
-const expectHolds = async (folder: string): Promise<void> => {
-  const { node, python } = await judge(folder);
-  expect([node.faults, python.faults]).toEqual([[], []]);
-};
 
 test('a bundle has the rows that are stated, and both verifiers compare them; what came later is not in it', async () => {
   await read('org-a', 3);
   await read('org-b', 2);
   await state();
   await read('org-a', 2);
-  const folder = room.next();
-  await exportTo(database.pool, signer, folder);
+  const { folder } = await world.export();
   const lines = readFileSync(join(folder, path), 'utf8').trimEnd().split('\n');
   expect(lines.map((line) => [JSON.parse(line).source_id, JSON.parse(line).number])).toEqual([
     ['org-a', 1],
@@ -93,9 +77,8 @@ test('a bundle has the rows that are stated, and both verifiers compare them; wh
     ['org-b', 1],
     ['org-b', 2],
   ]);
-  await expectHolds(folder);
-  expect((await judge(folder)).node.claims).toContain('5 reads are those that were stated');
-  expect((await judge(folder)).python.claims).toContain('5 reads are those that were stated');
+  const sound = await judgedSound(folder);
+  for (const { claims } of [sound.node, sound.python]) expect(claims).toContain('5 reads are those that were stated');
   expect(readFileSync(join(folder, 'README.txt'), 'utf8')).toContain(path);
   writeFileSync(join(folder, 'README.txt'), '');
   writeFileSync(join(folder, path), `${lines.toSpliced(1, 1).join('\n')}\n`);
@@ -107,24 +90,22 @@ test('a bundle of one source, and one of a time, have the rows of what they are 
   await read('org-a', 3);
   await read('org-b', 2);
   await state();
-  const one = room.next();
-  await exportTo(database.pool, signer, one, { source: { kind: 'organization', id: 'org-b' } });
+  const { folder: one } = await world.export({ source: { kind: 'organization', id: 'org-b' } });
   expect(readFileSync(join(one, path), 'utf8').match(/"source_id":"[^"]*"/g)).toEqual(
     Array(2).fill('"source_id":"org-b"'),
   );
-  await expectHolds(one);
-  const ofTime = room.next();
+  await judgedSound(one);
   const time = { since: new Date(T0).toISOString(), before: new Date(T0 + 2_000).toISOString(), isHashesOnly: false };
-  await exportTo(database.pool, signer, ofTime, { time });
+  const { folder: ofTime } = await world.export({ time });
   expect(readFileSync(join(ofTime, path), 'utf8').trimEnd().split('\n')).toHaveLength(5);
-  await expectHolds(ofTime);
+  await judgedSound(ofTime);
 });
 
 test('the verification of the database finds a row that was changed, deleted, or put in', async () => {
-  const { pool } = database;
+  const { pool } = world;
   await read('org-a', 4);
   await state();
-  expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+  await world.verified();
   const changes = [
     "update evidence_reads set last_cf_ray = 'another' where number = 2",
     'delete from evidence_reads where number = 3',
@@ -136,7 +117,7 @@ test('the verification of the database finds a row that was changed, deleted, or
     try {
       await client.query('create table kept as table evidence_reads');
       await client.query(change);
-      const { faults } = await verifyDatabase(pool, signer);
+      const { faults } = await verifyDatabase(pool, world.signer);
       expect(
         faults.map(({ code }) => code),
         change,
@@ -146,11 +127,11 @@ test('the verification of the database finds a row that was changed, deleted, or
       client.release();
     }
   }
-  expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+  await world.verified();
 });
 
 test('rows of more than a month are deleted once a signed statement has counted them and no longer promises them', async () => {
-  const { pool } = database;
+  const { pool } = world;
   const age = (source: string, until: number) =>
     pool.query(
       `update evidence_reads set read_at = read_at - interval '32 days' where source_id = $1 and number <= $2`,
@@ -173,17 +154,16 @@ test('rows of more than a month are deleted once a signed statement has counted 
   await read('org-a', 1);
   await state();
   expect((await statedOf('org-a')).at(-1)).toEqual([6, 3]);
-  const folder = room.next();
-  await exportTo(pool, signer, folder);
+  const { folder } = await world.export();
   expect(readFileSync(join(folder, path), 'utf8').match(/"number":\d+/g)).toEqual(
     [4, 5, 6].map((n) => `"number":${n}`),
   );
-  await expectHolds(folder);
-  expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+  await judgedSound(folder);
+  await world.verified();
 });
 
 test('a source that is no longer read keeps its last row; nothing is deleted by a clock that is ahead of Cloudflare', async () => {
-  const { pool } = database;
+  const { pool } = world;
   await read('org-a', 3);
   await pool.query("update evidence_reads set read_at = read_at - interval '40 days'");
   await rehash();
@@ -199,20 +179,19 @@ test('a source that is no longer read keeps its last row; nothing is deleted by 
   await state();
   expect((await statedOf('org-a')).at(-1)).toEqual([4, 3]);
   expect(await numbersOf('org-a')).toEqual([3, 4]);
-  const folder = room.next();
-  await exportTo(pool, signer, folder);
-  await expectHolds(folder);
+  const { folder } = await world.export();
+  await judgedSound(folder);
 });
 
 test('a row that only an unsigned statement no longer promises stays', async () => {
-  const { pool } = database;
+  const { pool } = world;
   await read('org-a', 3);
   await pool.query("update evidence_reads set read_at = read_at - interval '40 days'");
   await rehash();
   await state();
   const { rows } = await pool.query(`select signed_size from evidence_logs where name = 'journal'`);
   await pool.query('select orgtrail_ask_coverage(null, null)');
-  await openBuilder(pool, signer, { coverage: stateOnce }).build();
+  await world.open({ coverage: stateOnce }).build();
   expect((await statedOf('org-a')).at(-1)).toEqual([3, 2]);
   await pool.query(`update evidence_logs set signed_size = $1 where name = 'journal'`, [rows[0]?.signed_size]);
   expect(await thin()).toBe(0);
@@ -222,7 +201,7 @@ test('a row that only an unsigned statement no longer promises stays', async () 
 
 /** As rows whose times were set would have been hashed. */
 const rehash = async (): Promise<void> => {
-  await database.pool.query(`do $$
+  await world.pool.query(`do $$
     declare one evidence_reads; was bytea;
     begin
       for one in select * from evidence_reads order by source_kind, source_id, number loop

@@ -1,6 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { forkLog } from '../../../src/evidence/generations/fork-log.ts';
-import { createGenerationStore } from '../../../src/evidence/generations/generation-store.sql.ts';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readEventLeaf } from '../../../src/evidence/leaves/leaf.ts';
 import { openCheckpoint } from '../../../src/evidence/notes/open-checkpoint.ts';
 import { parsePolicy } from '../../../src/evidence/notes/policy.ts';
@@ -9,37 +7,18 @@ import { createServedStore } from '../../../src/evidence/served/served-store.sql
 import { readEntryBundle } from '../../../src/evidence/tree/entry-bundle.ts';
 import { entryBundlePath, tilePath, tilesOfLevel } from '../../../src/evidence/tree/tiles.ts';
 import { createLogin } from '../../support/accounts/login.ts';
-import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { fork } from '../../support/evidence/builder-world.ts';
+import { type EvidenceWorld, worldOfAllTests, worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { naiveInclusion, naiveLeaf, naiveRoot } from '../../support/evidence/naive-tree.ts';
 import { type EvidenceServer, serveEvidence } from '../../support/evidence/serve-evidence.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
-const signer = newSigner();
-const EARLY = Date.UTC(2025, 0, 5);
-
-let database: TestDatabase;
 let server: EvidenceServer;
 /** `/evidence/….1` */
 let base: string;
-
-beforeEach(async () => {
-  database = await createTestDatabase();
-  const { pool } = database;
+const serve = async ({ pool }: EvidenceWorld) => {
   server = await serveEvidence(createServedStore(pool));
   const { rows } = await pool.query<{ id: string }>('select feed_id::text as id from feed_head');
   base = `/evidence/${rows[0]?.id}.1`;
-});
-afterEach(async () => {
-  await server?.[Symbol.asyncDispose]();
-  await database?.close();
-});
-
-const addEvents = async (count: number, name: string, fromMs = T0) => {
-  const { pool } = database;
-  const lease = await newSource(pool, 'a').catch(() => takeLease(pool, 'a'));
-  const texts = Array.from({ length: count }, (_, index) => entryText(`${name}-${index}`, fromMs + index * 1_000));
-  await commit(pool, lease, texts);
 };
 
 const found = async (path: string): Promise<Buffer> => {
@@ -65,9 +44,14 @@ const readLog = async (log: 'events' | 'journal', of = base) => {
 };
 
 describe('what is served of a log', () => {
+  const world = worldOfAllTests(async () => {
+    await world.addEvents(700, 'one');
+    await world.build();
+    await serve(world);
+  });
+  afterAll(() => server?.[Symbol.asyncDispose]());
+
   test('is all that a reader needs who knows RFC 6962 and nothing else', async () => {
-    await addEvents(700, 'one');
-    await openBuilder(database.pool, signer).build();
     const { checkpoint, leaves } = await readLog('events');
     const journal = await readLog('journal');
     expect(checkpoint.size).toBe(700);
@@ -88,15 +72,13 @@ describe('what is served of a log', () => {
   });
 
   test('says how long it may be kept, and what it is', async () => {
-    await addEvents(300, 'one');
-    await openBuilder(database.pool, signer).build();
     const headersOf = async (path: string) => {
       const { headers } = await server.get(path);
       return [headers.get('content-type'), headers.get('cache-control'), headers.get('content-disposition')];
     };
     const kept = ['application/octet-stream', 'private, max-age=31536000, immutable', null];
     expect(await headersOf(`${base}/events/tile/0/000`)).toEqual(kept);
-    expect(await headersOf(`${base}/events/tile/0/001.p/44`)).toEqual(kept);
+    expect(await headersOf(`${base}/events/tile/0/002.p/188`)).toEqual(kept);
     expect(await headersOf(`${base}/events/tile/entries/000`)).toEqual(['application/octet-stream', 'no-store', null]);
     const text = 'text/plain; charset=utf-8';
     expect(await headersOf(`${base}/events/checkpoint`)).toEqual([text, 'no-store', null]);
@@ -107,14 +89,83 @@ describe('what is served of a log', () => {
     ]);
   });
 
+  test('a tile that is none, a log that is none, and a proof of nothing are not served', async () => {
+    for (const [what, path, code] of [
+      ['a tile by another path', '/events/tile/0/0', 404],
+      ['a tile of more hashes than there are', '/events/tile/0/000.p/257', 404],
+      ['a level that no tree has', '/events/tile/64/000', 404],
+      ['entries of another log', '/entries/tile/0/000.p/1', 400],
+      ['a proof of nothing', '/events/proof', 400],
+      ['a proof of position 0', '/events/proof?position=0', 400],
+      ['a proof of a statement', '/journal/proof?position=1', 404],
+    ] as const)
+      expect((await server.get(`${base}${path}`)).code, what).toBe(code);
+  });
+
+  test('a log of another feed or generation', async () => {
+    await found(`${base}/events/checkpoint`);
+    expect((await server.get(`${base.replace(/1$/, '3')}/events/checkpoint`)).code).toBe(404);
+    expect(
+      (await server.get(`/evidence/${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}.1/events/checkpoint`)).code,
+    ).toBe(404);
+    expect((await server.get('/evidence/x.1/events/checkpoint')).code).toBe(400);
+  });
+
+  test('anything without the token, without evidence, or by an account without the role', async () => {
+    const { pool } = world;
+    await using guarded = await serveEvidence(createServedStore(pool), 'a-token-of-the-feed');
+    for (const path of [
+      '/evidence/policy',
+      `${base}/events/checkpoint`,
+      `${base}/events/tile/0/000`,
+      `${base}/events/proof?position=1`,
+    ]) {
+      expect((await guarded.get(path)).code).toBe(401);
+    }
+    expect((await guarded.get('/evidence/policy', 'a-token-of-the-feed')).code).toBe(200);
+    await using without = await serveEvidence(undefined);
+    expect((await without.get('/evidence/policy')).code).toBe(404);
+    await using login = await createLogin(world.database, ['orgtrail_ingest']);
+    await using refused = await serveEvidence(createServedStore(login.pool));
+    const { code, body } = await refused.get(`${base}/events/checkpoint`);
+    expect([code, JSON.parse(String(body)).reason]).toEqual([
+      503,
+      'the database account may not read the evidence: it needs the role orgtrail_evidence',
+    ]);
+  });
+
+  test('is that of each generation, under its own name', async () => {
+    await world.stop();
+    await fork(world.pool, world.signer);
+    const next = base.replace(/1$/, '2');
+    expect((await server.get(`${next}/events/checkpoint`)).code).toBe(404);
+    await world.addEvents(20, 'two');
+    await world.build();
+    const [first, second] = [await readLog('events'), await readLog('events', next)];
+    expect([first.checkpoint.size, second.checkpoint.size]).toEqual([700, 720]);
+    expect(second.leaves.slice(0, 700)).toEqual(first.leaves);
+  });
+
+  test('is never what was changed', async () => {
+    const { pool } = world;
+    await pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
+    expect((await server.get(`${base}/events/tile/entries/000.p/10`)).code).toBe(500);
+    expect(await found(`${base}/events/tile/entries/000.p/4`)).not.toHaveLength(0);
+  });
+});
+
+describe('what is served while a log grows', () => {
+  const world = worldOfEachTest();
+  beforeEach(() => serve(world));
+  afterEach(() => server?.[Symbol.asyncDispose]());
+
   test('is only what is signed', async () => {
-    const { pool } = database;
-    const { builder, build, claim } = openBuilder(pool, signer, { chunk: 100 });
+    const { builder, build, claim } = world.open({ chunk: 100 });
     expect((await server.get(`${base}/events/checkpoint`)).code).toBe(404);
     expect((await server.get('/evidence/policy')).code).toBe(404);
-    await addEvents(150, 'one');
+    await world.addEvents(150, 'one');
     await build();
-    await addEvents(300, 'two');
+    await world.addEvents(300, 'two');
     const held = await claim();
     if (held === undefined) throw new Error('another one has the lease');
     expect(await builder.step(held, false)).toMatchObject({ kind: 'more', size: 250 });
@@ -130,22 +181,16 @@ describe('what is served of a log', () => {
   });
 
   test('has the hashes of leaves that were dropped, and says that their data is gone; holes have theirs', async () => {
-    const { pool } = database;
-    await pool.query("select orgtrail_create_partitions('2025-01-01', '2026-02-01')");
-    await pool.query('update discovery set server_time = clock_timestamp()');
-    const drop = async (month: string) => {
-      const { rows } = await pool.query(`select orgtrail_drop_month($1, '30 days') as obstacle`, [month]);
-      expect(rows).toEqual([{ obstacle: null }]);
-    };
-    await addEvents(10, 'before there was a log', EARLY);
-    await drop('2025-01-01');
-    await addEvents(290, 'dropped', Date.UTC(2025, 1, 5));
-    await addEvents(300, 'kept');
-    const { build } = openBuilder(pool, signer);
+    await world.allowDrops();
+    await world.addEvents(10, 'before there was a log', { fromMs: Date.UTC(2025, 0, 5) });
+    expect(await world.drop('2025-01')).toBeNull();
+    await world.addEvents(290, 'dropped', { fromMs: Date.UTC(2025, 1, 5) });
+    await world.addEvents(300, 'kept');
+    const { build } = world.open();
     await build();
     const { leaves } = await readLog('events');
     expect(leaves[9]?.toString('latin1')).toMatch(/^orgtrail\/hole\/v1\n/);
-    await drop('2025-02-01');
+    expect(await world.drop('2025-02')).toBeNull();
     await build();
     for (const gone of ['000', '001']) {
       const { code, body } = await server.get(`${base}/events/tile/entries/${gone}`);
@@ -155,83 +200,5 @@ describe('what is served of a log', () => {
     expect(await found(`${base}/events/tile/0/000`)).toEqual(Buffer.concat(leaves.slice(0, 256).map(naiveLeaf)));
     const proof = parseTlogProof(await found(`${base}/events/proof?position=100`));
     expect(proof.hashes).toEqual(naiveInclusion(99, leaves.map(naiveLeaf)));
-  });
-
-  test('is never what was changed', async () => {
-    const { pool } = database;
-    await addEvents(10, 'one');
-    await openBuilder(pool, signer).build();
-    await pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
-    expect((await server.get(`${base}/events/tile/entries/000.p/10`)).code).toBe(500);
-    expect(await found(`${base}/events/tile/entries/000.p/4`)).not.toHaveLength(0);
-  });
-
-  test('is that of each generation, under its own name', async () => {
-    const { pool } = database;
-    const { build, store } = openBuilder(pool, signer);
-    await addEvents(300, 'one');
-    await build();
-    await pool.query(`update evidence_logs set state = 'forked'`);
-    const said = { reason: 'restored', by: 'J. Doe', kept: [], version: '0.0.0-test' };
-    const generations = createGenerationStore(pool);
-    const { publicKey } = signer;
-    await forkLog({ store, generations, base: 'audit.example.com/evidence', publicKey, ...said });
-    const next = base.replace(/1$/, '2');
-    expect((await server.get(`${next}/events/checkpoint`)).code).toBe(404);
-    await addEvents(20, 'two');
-    await build();
-    const [first, second] = [await readLog('events'), await readLog('events', next)];
-    expect([first.checkpoint.size, second.checkpoint.size]).toEqual([300, 320]);
-    expect(second.leaves.slice(0, 300)).toEqual(first.leaves);
-  });
-});
-
-describe('what is not served', () => {
-  test.each([
-    ['a tile by another path', '/events/tile/0/0', 404],
-    ['a tile of more hashes than there are', '/events/tile/0/000.p/257', 404],
-    ['a level that no tree has', '/events/tile/64/000', 404],
-    ['entries of another log', '/entries/tile/0/000.p/1', 400],
-    ['a proof of nothing', '/events/proof', 400],
-    ['a proof of position 0', '/events/proof?position=0', 400],
-    ['a proof of a statement', '/journal/proof?position=1', 404],
-  ])('%s', async (_what, path, code) => {
-    await addEvents(10, 'one');
-    await openBuilder(database.pool, signer).build();
-    expect((await server.get(`${base}${path}`)).code).toBe(code);
-  });
-
-  test('a log of another feed or generation', async () => {
-    await openBuilder(database.pool, signer).build();
-    await found(`${base}/events/checkpoint`);
-    expect((await server.get(`${base.replace(/1$/, '3')}/events/checkpoint`)).code).toBe(404);
-    expect(
-      (await server.get(`/evidence/${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}.1/events/checkpoint`)).code,
-    ).toBe(404);
-    expect((await server.get('/evidence/x.1/events/checkpoint')).code).toBe(400);
-  });
-
-  test('anything without the token, without evidence, or by an account without the role', async () => {
-    const { pool } = database;
-    await openBuilder(pool, signer).build();
-    await using guarded = await serveEvidence(createServedStore(pool), 'a-token-of-the-feed');
-    for (const path of [
-      '/evidence/policy',
-      `${base}/events/checkpoint`,
-      `${base}/events/tile/0/000`,
-      `${base}/events/proof?position=1`,
-    ]) {
-      expect((await guarded.get(path)).code).toBe(401);
-    }
-    expect((await guarded.get('/evidence/policy', 'a-token-of-the-feed')).code).toBe(200);
-    await using without = await serveEvidence(undefined);
-    expect((await without.get('/evidence/policy')).code).toBe(404);
-    await using login = await createLogin(database, ['orgtrail_ingest']);
-    await using refused = await serveEvidence(createServedStore(login.pool));
-    const { code, body } = await refused.get(`${base}/events/checkpoint`);
-    expect([code, JSON.parse(String(body)).reason]).toEqual([
-      503,
-      'the database account may not read the evidence: it needs the role orgtrail_evidence',
-    ]);
   });
 });

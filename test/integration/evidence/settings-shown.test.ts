@@ -1,44 +1,33 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry } from 'prom-client';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { buildForever } from '../../../src/evidence/builder/build-forever.ts';
+import type { HeldClaim } from '../../../src/evidence/builder/builder.ts';
 import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import { noteBuilderSettings } from '../../../src/evidence/builder/note-settings.sql.ts';
-import {
-  type EvidenceStatus,
-  isUnanchored,
-  readEvidenceStatus,
-} from '../../../src/evidence/stored/evidence-status.sql.ts';
+import { type EvidenceStatus, isUnanchored } from '../../../src/evidence/stored/evidence-status.sql.ts';
 import { createEvidenceGauges, showEvidence } from '../../../src/telemetry/evidence/evidence-gauges.ts';
 import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
 import { newSigner } from '../../support/evidence/builder-world.ts';
+import { worldOfAllTests } from '../../support/evidence/evidence-world.ts';
 import { orderNewKey } from '../../support/evidence/key-orders.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { addSources, commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { addSources, commit, entryText, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
 const DAY_MS = 86_400_000;
 
-let database: TestDatabase;
-let directory: string;
-const signer = newSigner();
-beforeEach(async () => {
-  database = await createTestDatabase();
-  directory = await mkdtemp(join(tmpdir(), 'orgtrail-anchor-'));
-  await commit(database.pool, await newSource(database.pool, 'a'), [entryText('one', T0)]);
+let anchor: string;
+let claim: HeldClaim;
+/** A log with an anchor that has a checkpoint, and the lease of the process that builds it. */
+const world = worldOfAllTests(async () => {
+  await world.addEvents(1, 'one');
+  anchor = `file:${world.room.folder}`;
+  const builder = openAnchoringBuilder(world.pool, world.signer, [directoryAnchor(world.room.folder)]);
+  const claimed = await builder.claim();
+  if (claimed === undefined) throw new Error('another one has the lease');
+  claim = claimed;
+  await builder.build(claim);
+  await builder.anchor();
 });
-afterEach(async () => {
-  await database?.close();
-  await rm(directory, { recursive: true, force: true });
-});
-
-const status = async (): Promise<EvidenceStatus> => {
-  const found = await readEvidenceStatus(database.pool);
-  if (found === undefined) throw new Error('no evidence');
-  return found;
-};
 
 const linesOf = async (
   evidence: EvidenceStatus | undefined,
@@ -56,20 +45,9 @@ const shown = (evidence: EvidenceStatus | undefined) =>
 const begun = (evidence: EvidenceStatus | undefined, isSet?: boolean) =>
   linesOf(evidence, /^orgtrail_evidence_(unbegun|key_order)/, isSet);
 
-/** A log with an anchor that has a checkpoint, and the lease of the process that builds it. */
-const anchored = async () => {
-  const builder = openAnchoringBuilder(database.pool, signer, [directoryAnchor(directory)]);
-  const claim = await builder.claim();
-  if (claim === undefined) throw new Error('another one has the lease');
-  await builder.build(claim);
-  await builder.anchor();
-  return claim;
-};
-
 test('as long as no process has said what its anchors are, all that were tried count', async () => {
-  await anchored();
-  const now = await status();
-  expect(now.anchors).toMatchObject([{ anchor: `file:${directory}`, isConfigured: true }]);
+  const now = await world.status();
+  expect(now.anchors).toMatchObject([{ anchor, isConfigured: true }]);
   expect(now.overdueSources).toBeNull();
   expect(isUnanchored(now)).toBe(false);
   expect(await shown(now)).toEqual([
@@ -79,11 +57,16 @@ test('as long as no process has said what its anchors are, all that were tried c
   ]);
 });
 
+test('a process that has lost the lease says nothing', async () => {
+  const old = { ...claim, epoch: claim.epoch - 1 };
+  await noteBuilderSettings(world.pool, old, { anchors: [], statementsMs: DAY_MS });
+  expect((await world.status()).anchors).toMatchObject([{ isConfigured: true }]);
+});
+
 test('an anchor that never had anything is infinitely old, also before it was tried', async () => {
-  const claim = await anchored();
-  const anchors = [`file:${directory}`, 'tsa:https://tsa.example.com'];
-  await noteBuilderSettings(database.pool, claim, { anchors, statementsMs: DAY_MS });
-  const now = await status();
+  const anchors = [anchor, 'tsa:https://tsa.example.com'];
+  await noteBuilderSettings(world.pool, claim, { anchors, statementsMs: DAY_MS });
+  const now = await world.status();
   expect(now.anchors).toMatchObject([
     { isConfigured: true, size: 1 },
     {
@@ -100,24 +83,15 @@ test('an anchor that never had anything is infinitely old, also before it was tr
 });
 
 test('an anchor that was taken out of the settings has no series, is still named, and anchors nothing new', async () => {
-  const claim = await anchored();
-  await noteBuilderSettings(database.pool, claim, { anchors: [], statementsMs: DAY_MS });
-  const now = await status();
-  expect(now.anchors).toMatchObject([{ anchor: `file:${directory}`, isConfigured: false, size: 1 }]);
+  await noteBuilderSettings(world.pool, claim, { anchors: [], statementsMs: DAY_MS });
+  const now = await world.status();
+  expect(now.anchors).toMatchObject([{ anchor, isConfigured: false, size: 1 }]);
   expect(isUnanchored(now)).toBe(true);
   expect(await shown(now)).toEqual(['orgtrail_evidence_unanchored 1', expect.stringContaining('overdue_sources')]);
 });
 
-test('a process that has lost the lease says nothing', async () => {
-  const claim = await anchored();
-  const old = { ...claim, epoch: claim.epoch - 1 };
-  await noteBuilderSettings(database.pool, old, { anchors: [], statementsMs: DAY_MS });
-  expect((await status()).anchors).toMatchObject([{ isConfigured: true }]);
-});
-
 test('a source is overdue if it is read, and not stated for twice as long as it should be', async () => {
-  const { pool } = database;
-  const claim = await anchored();
+  const { pool } = world;
   await addSources(pool, ['stated', 'never read']);
   await commit(pool, await takeLease(pool, 'stated'), [entryText('two', T0)]);
   const state = async (age: string) =>
@@ -129,40 +103,22 @@ test('a source is overdue if it is read, and not stated for twice as long as it 
     );
   await state('47 hours');
   await noteBuilderSettings(pool, claim, { anchors: [], statementsMs: DAY_MS });
-  expect((await status()).overdueSources).toBe(1);
+  expect((await world.status()).overdueSources).toBe(1);
   await state('49 hours');
-  expect((await status()).overdueSources).toBe(2);
+  expect((await world.status()).overdueSources).toBe(2);
   await noteBuilderSettings(pool, claim, { anchors: [], statementsMs: 7 * DAY_MS });
-  expect((await status()).overdueSources).toBe(1);
+  expect((await world.status()).overdueSources).toBe(1);
   await pool.query(`update sources set last_attempt_at = clock_timestamp() - interval '8 days'`);
-  expect((await status()).overdueSources).toBe(0);
+  expect((await world.status()).overdueSources).toBe(0);
 });
 
 test('without evidence there is no figure', async () => {
   expect(await shown(undefined)).toEqual(['orgtrail_evidence_unanchored Nan', 'orgtrail_evidence_overdue_sources Nan']);
 });
 
-test('evidence that is configured and was never begun shows, as does a key that is ordered', async () => {
-  const { pool } = database;
-  expect(await begun(undefined, false)).toEqual([
-    'orgtrail_evidence_unbegun Nan',
-    'orgtrail_evidence_key_order_pending Nan',
-  ]);
-  expect(await begun(undefined, true)).toEqual([
-    'orgtrail_evidence_unbegun 1',
-    'orgtrail_evidence_key_order_pending Nan',
-  ]);
-  await anchored();
-  await orderNewKey(pool, newSigner(), 'rotation');
-  expect(await begun(await status())).toEqual(['orgtrail_evidence_unbegun 0', 'orgtrail_evidence_key_order_pending 1']);
-  await pool.query(`update evidence_logs set signed_size = null, signed_at = null, key_ordered = null`);
-  expect(await begun(await status())).toEqual(['orgtrail_evidence_unbegun 1', 'orgtrail_evidence_key_order_pending 0']);
-  await pool.query(`update evidence_logs set ended_at = now(), ended_reason = 'a test'`);
-  expect((await begun(await status()))[0]).toBe('orgtrail_evidence_unbegun 0');
-});
-
 test('settings that could not be noted are noted in the next round of the same lease', async () => {
-  const { pool } = database;
+  const { pool, signer } = world;
+  await pool.query('update evidence_logs set lease_until = null');
   const stop = new AbortController();
   const told: string[] = [];
   const noted: number[] = [];
@@ -187,4 +143,28 @@ test('settings that could not be noted are noted in the next round of the same l
   await ended;
   expect(noted).toEqual([noted[0], noted[0], noted[0]]);
   expect(told).toEqual(['the database is away']);
+});
+
+test('evidence that is configured and was never begun shows, as does a key that is ordered', async () => {
+  const { pool } = world;
+  expect(await begun(undefined, false)).toEqual([
+    'orgtrail_evidence_unbegun Nan',
+    'orgtrail_evidence_key_order_pending Nan',
+  ]);
+  expect(await begun(undefined, true)).toEqual([
+    'orgtrail_evidence_unbegun 1',
+    'orgtrail_evidence_key_order_pending Nan',
+  ]);
+  await orderNewKey(pool, newSigner(), 'rotation');
+  expect(await begun(await world.status())).toEqual([
+    'orgtrail_evidence_unbegun 0',
+    'orgtrail_evidence_key_order_pending 1',
+  ]);
+  await pool.query(`update evidence_logs set signed_size = null, signed_at = null, key_ordered = null`);
+  expect(await begun(await world.status())).toEqual([
+    'orgtrail_evidence_unbegun 1',
+    'orgtrail_evidence_key_order_pending 0',
+  ]);
+  await pool.query(`update evidence_logs set ended_at = now(), ended_reason = 'a test'`);
+  expect((await begun(await world.status()))[0]).toBe('orgtrail_evidence_unbegun 0');
 });

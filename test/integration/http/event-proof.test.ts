@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { untilNoted } from '../../support/accounts/access-log.ts';
 import { createLogin, type Login } from '../../support/accounts/login.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
@@ -20,7 +20,7 @@ let served: Served;
 let folder: string;
 
 /** A server over 60 stored events, by an account that may read the log. */
-beforeEach(async () => {
+beforeAll(async () => {
   world = await openWorld({ organizations: 2, entries: 60 });
   login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
   run = await world.open({ DATABASE_URL: login.url, ...evidence });
@@ -28,7 +28,7 @@ beforeEach(async () => {
   served = await serve(run);
   folder = await mkdtemp(join(tmpdir(), 'orgtrail-proof-'));
 });
-afterEach(async () => {
+afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
   await served?.[Symbol.asyncDispose]();
   await run?.close();
@@ -61,19 +61,6 @@ const reasonOf = async (path: string): Promise<string> => {
 };
 
 describe('the proof of an event', () => {
-  test('is downloaded as the pair that the command verifies, and a file of another event does not fit', async () => {
-    await build();
-    expect(await pageOf(7)).toMatch(
-      /It is in the log <span class="mono">audit\.example\.com\/[^<]+\/events<\/span>, under the checkpoint of 60 positions, signed/,
-    );
-    const proof = await download(7);
-    const verified = await runInProcess(['evidence', 'verify', proof], {});
-    expect(verified).toMatchObject({ code: 0, stderr: '' });
-    expect(verified.stdout).toContain('event 7 is in audit.example.com/');
-    await writeFile(join(folder, '7.json'), await (await get('/events/8/proof/json')).text());
-    expect((await runInProcess(['evidence', 'verify', proof], {})).code).toBe(5);
-  });
-
   test('of an event that is not signed yet does not exist, and the page says since when', async () => {
     expect(await pageOf(7)).not.toContain('id="proof"');
     expect(await reasonOf('/events/7/proof/json')).toMatch(/^409 There is no proof: there is no evidence/);
@@ -90,41 +77,31 @@ describe('the proof of an event', () => {
     expect(await reasonOf('/events/7/proof/tlog-proof')).toMatch(/^409 There is no proof: no checkpoint is signed yet/);
   });
 
-  test('says that nothing is signed any more, and why, as text', async () => {
+  test('is downloaded as the pair that the command verifies, and a file of another event does not fit', async () => {
+    await world.database.pool.query('update evidence_logs set lease_until = null');
     await build();
-    const reason = '<b onclick=x>no event</b>\u202e';
-    await world.database.pool.query(`update evidence_logs set state = 'forked', state_reason = $1, signed_size = 50`, [
-      reason,
-    ]);
-    for (const position of [7, 55]) {
-      const text = await pageOf(position);
-      expect(text).toContain('The log is forked: &lt;b onclick=x&gt;no event&lt;/b&gt;\\u202e. Nothing is signed');
-      expect(text.includes('Not yet signed')).toBe(position === 55);
-      expect(text.includes('Download proof')).toBe(position === 7);
-    }
-    expect((await runInProcess(['evidence', 'verify', await download(7)], {})).code).toBe(0);
+    expect(await pageOf(7)).toMatch(
+      /It is in the log <span class="mono">audit\.example\.com\/[^<]+\/events<\/span>, under the checkpoint of 60 positions, signed/,
+    );
+    const proof = await download(7);
+    const verified = await runInProcess(['evidence', 'verify', proof], {});
+    expect(verified).toMatchObject({ code: 0, stderr: '' });
+    expect(verified.stdout).toContain('event 7 is in audit.example.com/');
+    await writeFile(join(folder, '7.json'), await (await get('/events/8/proof/json')).text());
+    expect((await runInProcess(['evidence', 'verify', proof], {})).code).toBe(5);
   });
 
-  test('of an event that is not the one that was signed is refused', async () => {
-    await build();
-    await world.database.pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
-    expect(await reasonOf('/events/5/proof/json')).toMatch(/^409 The evidence does not hold: event 5 is not in/);
-    expect((await get('/events/6/proof/json')).status).toBe(200);
-    expect(run.log()).toContain('an event is not the one that was signed');
-  });
-
-  test.each([
-    ['/events/61/proof/json', 409],
-    ['/events/0/proof/json', 404],
-    ['/events/7/proof/xml', 404],
-    ['/events/99999999999999999999/proof/json', 404],
-  ])('there is none at %s', async (path, status) => {
-    await build();
-    expect((await get(path)).status).toBe(status);
+  test('does not exist of what has no event or no format', async () => {
+    for (const [path, status] of [
+      ['/events/61/proof/json', 409],
+      ['/events/0/proof/json', 404],
+      ['/events/7/proof/xml', 404],
+      ['/events/99999999999999999999/proof/json', 404],
+    ] as const)
+      expect((await get(path)).status, path).toBe(status);
   });
 
   test('is for those who may read the event, and is noted like an export', async () => {
-    await build();
     await using guarded = await serve(run, { feedToken });
     expect((await get('/events/7/proof/json', {}, guarded)).status).toBe(303);
     const { url } = guarded.server;
@@ -146,10 +123,30 @@ describe('the proof of an event', () => {
   });
 
   test('is not made by an account that may not read the log', async () => {
-    await build();
     await using plain = await world.open(evidence);
     await using other = await serve(plain);
     const response = await get('/events/7/proof/json', {}, other);
     expect([response.status, await response.text()]).toEqual([409, expect.stringContaining('role orgtrail_evidence')]);
+  });
+
+  test('of an event that is not the one that was signed is refused', async () => {
+    await world.database.pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
+    expect(await reasonOf('/events/5/proof/json')).toMatch(/^409 The evidence does not hold: event 5 is not in/);
+    expect((await get('/events/6/proof/json')).status).toBe(200);
+    expect(run.log()).toContain('an event is not the one that was signed');
+  });
+
+  test('says that nothing is signed any more, and why, as text', async () => {
+    const reason = '<b onclick=x>no event</b>\u202e';
+    await world.database.pool.query(`update evidence_logs set state = 'forked', state_reason = $1, signed_size = 50`, [
+      reason,
+    ]);
+    for (const position of [7, 55]) {
+      const text = await pageOf(position);
+      expect(text).toContain('The log is forked: &lt;b onclick=x&gt;no event&lt;/b&gt;\\u202e. Nothing is signed');
+      expect(text.includes('Not yet signed')).toBe(position === 55);
+      expect(text.includes('Download proof')).toBe(position === 7);
+    }
+    expect((await runInProcess(['evidence', 'verify', await download(7)], {})).code).toBe(0);
   });
 });

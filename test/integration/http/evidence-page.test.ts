@@ -1,11 +1,9 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { forkLog } from '../../../src/evidence/generations/fork-log.ts';
-import { createGenerationStore } from '../../../src/evidence/generations/generation-store.sql.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openCheckpoint } from '../../../src/evidence/notes/open-checkpoint.ts';
 import { parsePolicy, writePolicy } from '../../../src/evidence/notes/policy.ts';
 import { parseVerifierKey } from '../../../src/evidence/notes/verifier-key.ts';
 import { createLogin, type Login } from '../../support/accounts/login.ts';
-import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { fork, newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
@@ -18,14 +16,14 @@ let run: SyncRun;
 let served: Served;
 
 /** A server over stored events, by an account that may read the log, and with the setting of the evidence. */
-beforeEach(async () => {
+beforeAll(async () => {
   world = await openWorld({ organizations: 2, entries: 60 });
   login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
   run = await world.open({ DATABASE_URL: login.url, ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' });
   await run.cycle();
   served = await serve(run);
 });
-afterEach(async () => {
+afterAll(async () => {
   await served?.[Symbol.asyncDispose]();
   await run?.close();
   await login?.[Symbol.asyncDispose]();
@@ -50,7 +48,6 @@ describe('the page of the evidence', () => {
   });
 
   test('has both logs with origin, size, key and checkpoint, what is adopted, and which sources are not stated', async () => {
-    await build();
     const text = await page();
     const { rows } = await world.database.pool.query<{ origin: string; size: string }>(
       'select origin, size from evidence_logs order by name',
@@ -66,7 +63,6 @@ describe('the page of the evidence', () => {
   });
 
   test('gives out checkpoints and keys that verify each other', async () => {
-    await build();
     for (const log of ['events', 'journal'] as const) {
       const key = await get(`/evidence-log/${log}/key`);
       const checkpoint = await get(`/evidence-log/${log}/checkpoint`);
@@ -82,8 +78,25 @@ describe('the page of the evidence', () => {
     }
   });
 
+  test('to an account that may not read the log it shows how the log stands, and says what it lacks', async () => {
+    await using plain = await world.open({ ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' });
+    await using other = await serve(plain);
+    const text = await page(other);
+    expect(text).toContain('grant orgtrail_evidence to');
+    expect(text).toMatch(/state-(behind|fresh)">(building|ok)/);
+    expect(text).not.toContain('Download checkpoint');
+    expect((await get('/evidence-log/events/checkpoint', other)).status).toBe(404);
+    expect((await get('/evidence-log/events/key', other)).status).toBe(404);
+  });
+
+  test('is for those who have signed in', async () => {
+    await using guarded = await serve(run, { feedToken: 'feed-token-of-the-test' });
+    for (const path of ['/evidence-log', '/evidence-log/events/checkpoint', '/evidence-log/events/key']) {
+      expect((await get(path, guarded)).status, path).toBe(303);
+    }
+  });
+
   test('shows what stopped it, what to do, and anchors that fail, and the overview leads there; text of others is text', async () => {
-    await build();
     const { pool } = world.database;
     await pool.query(`update evidence_logs set state = 'halted', state_reason = $1 where name = 'events'`, [hostile]);
     await pool.query(
@@ -109,13 +122,9 @@ describe('the page of the evidence', () => {
 
   test('names forks and ends, by whom and why', async () => {
     const { pool } = world.database;
-    const { build, store } = openBuilder(pool, signer);
-    await build();
-    await pool.query(`update evidence_logs set state = 'forked'`);
-    const { publicKey } = signer;
-    const said = { reason: `restored ${hostile}`, by: 'J. Doe', kept: [], version: '0.0.0-test' };
-    const base = 'audit.example.com/evidence';
-    await forkLog({ store, generations: createGenerationStore(pool), base, publicKey, ...said });
+    await pool.query('delete from evidence_anchors');
+    await pool.query(`update evidence_logs set state = 'forked', lease_until = null`);
+    await fork(pool, signer, { reason: `restored ${hostile}` });
     await build();
     const text = await page();
     expect(text).toMatch(/Forks and ends[\s\S]*Forked[\s\S]*by J\. Doe: restored &lt;img[\s\S]*The first one\./);
@@ -124,25 +133,5 @@ describe('the page of the evidence', () => {
     );
     expect(await page()).toMatch(/state-quiet">ended[\s\S]*Ended[\s\S]*by A\. Roe: engagement over/);
     expect(await overview()).not.toContain('aria-label="Evidence"');
-  });
-
-  test('to an account that may not read the log it shows how the log stands, and says what it lacks', async () => {
-    await build();
-    await using plain = await world.open({ ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' });
-    await using other = await serve(plain);
-    const text = await page(other);
-    expect(text).toContain('grant orgtrail_evidence to');
-    expect(text).toMatch(/state-(behind|fresh)">(building|ok)/);
-    expect(text).not.toContain('Download checkpoint');
-    expect((await get('/evidence-log/events/checkpoint', other)).status).toBe(404);
-    expect((await get('/evidence-log/events/key', other)).status).toBe(404);
-  });
-
-  test('is for those who have signed in', async () => {
-    await build();
-    await using guarded = await serve(run, { feedToken: 'feed-token-of-the-test' });
-    for (const path of ['/evidence-log', '/evidence-log/events/checkpoint', '/evidence-log/events/key']) {
-      expect((await get(path, guarded)).status, path).toBe(303);
-    }
   });
 });

@@ -1,22 +1,29 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+/** What has been read: after each test it is as it was. */
+const tables = ['coverage', 'coverage_readings'];
 
 let world: SyncWorld;
 let run: SyncRun;
 let served: Served;
 let ids: readonly string[];
 
-beforeEach(async () => {
+beforeAll(async () => {
   world = await openWorld({ organizations: 3 });
   run = await world.open();
   await run.cycle();
   served = await serve(run);
-  ids = (await world.database.pool.query<{ id: string }>('select id from sources order by id')).rows.map(
-    ({ id }) => id,
-  );
+  const { pool } = world.database;
+  ids = (await pool.query<{ id: string }>('select id from sources order by id')).rows.map(({ id }) => id);
+  for (const table of tables) await pool.query(`create table kept_${table} as table ${table}`);
 });
 afterEach(async () => {
+  const { pool } = world.database;
+  for (const table of tables) await pool.query(`delete from ${table}; insert into ${table} table kept_${table}`);
+});
+afterAll(async () => {
   await served?.[Symbol.asyncDispose]();
   await run?.close();
   await world?.[Symbol.asyncDispose]();

@@ -1,26 +1,19 @@
 import type { Pool } from 'pg';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import type { SignedCheckpoint } from '../../../src/evidence/builder/ports.ts';
 import { Dice } from '../../simulation/dice.ts';
-import { newSigner, openBuilder, type TestBuilder } from '../../support/evidence/builder-world.ts';
-import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
+import type { TestBuilder } from '../../support/evidence/builder-world.ts';
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
+import { rememberForRewind } from '../../support/evidence/rewind.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
 const LEASE_MS = 30_000;
 const SEEDS = [1, 2, 3, 4, 5, 6];
 const sources = ['a', 'b', 'c', 'd'];
-const signer = newSigner();
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await createTestDatabase();
-});
-afterEach(async () => {
-  await database?.close();
-});
+const world = worldOfEachTest();
 
 /** Commits pages of random sources, of random months, with entries that are known and entries that have no time. */
 const commitSome = async (pool: Pool, dice: Dice, commits: number): Promise<void> => {
@@ -46,7 +39,7 @@ const buildAmongOthers = async (
   let one: TestBuilder | undefined;
   for (let round = 0; round < 12 || !isOver(); round += 1) {
     started += one === undefined ? 1 : 0;
-    one ??= openBuilder(pool, signer, {
+    one ??= world.open({
       chunk: dice.between(1, 300),
       store: crashingStore(createEvidenceStore(pool, `${owner}/${started}/x`, LEASE_MS), () =>
         dice.chance(0.02) ? dice.pick(['before', 'after'] as const) : undefined,
@@ -68,14 +61,14 @@ const buildAmongOthers = async (
   signed.push(...(one?.signed ?? []));
 };
 
-const expectConsistent = async (pool: Pool, signed: readonly SignedCheckpoint[]): Promise<void> => {
+const expectConsistent = async (signed: readonly SignedCheckpoint[]): Promise<void> => {
   const anchors = signed.map(({ log, size, note }) => ({ name: `${log} of ${size}`, note: Buffer.from(note) }));
-  expect((await verifyDatabase(pool, signer, anchors)).faults).toEqual([]);
+  await world.verified(anchors);
 };
 
 describe('three builders at once, each killed between any two statements', () => {
   test.each(SEEDS)('make one tree, and all that they sign is consistent: seed %i', async (seed) => {
-    const { pool } = database;
+    const { pool } = world;
     const dice = new Dice(seed);
     const signed: SignedCheckpoint[] = [];
     let isOver = false;
@@ -96,42 +89,23 @@ describe('three builders at once, each killed between any two statements', () =>
     isOver = true;
     await built;
     await pool.query('update evidence_logs set lease_until = null');
-    const last = openBuilder(pool, signer, { owner: 'last/1/x' });
+    const last = world.open({ owner: 'last/1/x' });
     await last.build();
-    await expectConsistent(pool, [...signed, ...last.signed]);
+    await expectConsistent([...signed, ...last.signed]);
   });
 });
-
-const saved = ['evidence_logs', 'evidence_tiles', 'evidence_checkpoints', 'evidence_journal', 'evidence_month_keys'];
-const savedTables = [...saved, 'evidence_sources', 'audit_events', 'feed_head'];
-
-/** What a copy of the data directory would have; a later call replaces it. */
-const save = async (pool: Pool): Promise<void> => {
-  for (const table of savedTables) {
-    await pool.query(`drop table if exists saved_${table}; create table saved_${table} as select * from ${table}`);
-  }
-};
-
-/** The server is another one, which has the copy, and gives the same positions to other events. */
-const restore = async (pool: Pool): Promise<void> => {
-  for (const table of savedTables) {
-    if (table === 'feed_head') await pool.query('update feed_head h set position = s.position from saved_feed_head s');
-    else await pool.query(`delete from ${table}; insert into ${table} select * from saved_${table}`);
-  }
-  await pool.query(`update evidence_logs set timeline = 'of the lost server ' || random()`);
-};
 
 describe('a database that goes back at random moments, and goes on with other events', () => {
   test.each([...SEEDS, 7, 8, 9, 10])(
     'is noticed before the next signature, or nothing that was signed is lost: seed %i',
     async (seed) => {
-      const { pool } = database;
+      const { pool } = world;
       const dice = new Dice(seed);
       const signed: SignedCheckpoint[] = [];
-      const open = () => openBuilder(pool, signer, { chunk: dice.between(5, 200) });
+      const open = () => world.open({ chunk: dice.between(5, 200) });
       let one = open();
       let claim = await one.claim();
-      await save(pool);
+      let rewind = await rememberForRewind(pool);
       for (let round = 0; round < 25; round += 1) {
         await commitSome(pool, dice, dice.between(0, 2));
         if (dice.chance(0.05)) {
@@ -140,15 +114,17 @@ describe('a database that goes back at random moments, and goes on with other ev
           claim = await one.claim();
         }
         if (claim !== undefined) for (let step = dice.between(0, 3); step > 0; step -= 1) await one.builder.step(claim);
-        if (dice.chance(0.3)) await save(pool);
-        if (dice.chance(0.15)) await restore(pool);
+        if (dice.chance(0.3)) rewind = await rememberForRewind(pool);
+        if (!dice.chance(0.15)) continue;
+        await rewind();
+        await pool.query(`update evidence_logs set timeline = 'of the lost server ' || random()`);
       }
       // A lease that was lost with the rest is taken again.
       if (claim !== undefined) await one.build(claim);
       await one.build();
       signed.push(...one.signed);
       const { rows } = await pool.query<{ state: string }>(`select state from evidence_logs where name = 'events'`);
-      if (rows[0]?.state === 'ok') await expectConsistent(pool, signed);
+      if (rows[0]?.state === 'ok') await expectConsistent(signed);
       else {
         expect(rows[0]?.state).toMatch(/^(behind|forked)$/);
         // What was signed before is all of one tree.

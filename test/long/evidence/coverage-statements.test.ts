@@ -1,27 +1,19 @@
 import type { Pool } from 'pg';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import { Dice } from '../../simulation/dice.ts';
-import { newSigner, openBuilder, type TestBuilder } from '../../support/evidence/builder-world.ts';
-import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
+import type { TestBuilder } from '../../support/evidence/builder-world.ts';
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
+import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
+import { rememberForRewind } from '../../support/evidence/rewind.ts';
 import { coverageStatements, expectTrueStatements, stateAlways } from '../../support/evidence/stated-coverage.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { addSources, commit, entryText, seconds, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
 
 const sources = ['a', 'b', 'c'];
-const signer = newSigner();
 const coverage = { ...stateAlways, batch: 2 };
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await createTestDatabase();
-  await addSources(database.pool, sources);
-});
-afterEach(async () => {
-  await database?.close();
-});
+const world = worldOfEachTest(({ pool }) => addSources(pool, sources));
 
 /** Reads a second of a source after the other: each entry comes once, and its second is claimed with it. */
 class Reader {
@@ -59,7 +51,7 @@ const buildAndDie = async (pool: Pool, dice: Dice, owner: string, isOver: () => 
       const store = crashingStore(createEvidenceStore(pool, `${owner}/${started}/x`, 30_000), () =>
         dice.chance(0.03) ? dice.pick(['before', 'after'] as const) : undefined,
       );
-      one = openBuilder(pool, signer, { chunk: dice.between(5, 80), store, coverage });
+      one = world.open({ chunk: dice.between(5, 80), store, coverage });
     }
     try {
       if (dice.chance(0.5)) await pool.query(`update evidence_logs set lease_until = null where name = 'events'`);
@@ -76,7 +68,7 @@ const buildAndDie = async (pool: Pool, dice: Dice, owner: string, isOver: () => 
 
 describe('three builders at once, each killed between any two statements, while entries are stored', () => {
   test.each([1, 2, 3, 4])('state only what is true: seed %i', async (seed) => {
-    const { pool } = database;
+    const { pool } = world;
     const dice = new Dice(seed);
     const reader = new Reader();
     let isOver = false;
@@ -90,49 +82,29 @@ describe('three builders at once, each killed between any two statements, while 
     const statements = await coverageStatements(pool);
     await expectTrueStatements(pool, statements);
     await pool.query('update evidence_logs set lease_until = null');
-    await openBuilder(pool, signer, { owner: 'last/1/x' }).build();
-    expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+    await world.build({ owner: 'last/1/x' });
+    await world.verified();
   });
 });
 
-const savedTables = [
-  'evidence_logs',
-  'evidence_tiles',
-  'evidence_checkpoints',
-  'evidence_journal',
-  'evidence_month_keys',
-  'evidence_sources',
-  'evidence_coverage',
-  'audit_events',
-  'coverage',
-  'feed_head',
-];
-
 describe('a database that goes back at random moments, and reads other entries', () => {
   test.each([1, 2, 3, 4, 5, 6])('states nothing of what was lost: seed %i', async (seed) => {
-    const { pool } = database;
+    const { pool } = world;
     const dice = new Dice(seed);
     const reader = new Reader();
     let saved: ReadonlyMap<string, number> = new Map();
+    let rewind: () => Promise<void>;
     const save = async () => {
-      for (const table of savedTables) {
-        await pool.query(`drop table if exists saved_${table}; create table saved_${table} as select * from ${table}`);
-      }
+      rewind = await rememberForRewind(pool, ['coverage']);
       saved = reader.next();
     };
     /** Another server, which has the copy. */
     const restore = async () => {
-      await pool.query('alter table evidence_journal disable trigger statement_is_noted');
-      for (const table of savedTables) {
-        if (table === 'feed_head')
-          await pool.query('update feed_head h set position = s.position from saved_feed_head s');
-        else await pool.query(`delete from ${table}; insert into ${table} select * from saved_${table}`);
-      }
-      await pool.query('alter table evidence_journal enable trigger statement_is_noted');
+      await rewind();
       await pool.query(`update evidence_logs set timeline = 'of the lost server ' || random()`);
       reader.goBack(saved);
     };
-    const one = openBuilder(pool, signer, { chunk: dice.between(3, 30), coverage });
+    const one = world.open({ chunk: dice.between(3, 30), coverage });
     const claim = await one.claim();
     if (claim === undefined) throw new Error('no other process has the lease');
     await save();
@@ -144,7 +116,7 @@ describe('a database that goes back at random moments, and reads other entries',
     }
     const { rows } = await pool.query<{ state: string }>(`select state from evidence_logs where name = 'events'`);
     await expectTrueStatements(pool, await coverageStatements(pool));
-    if (rows[0]?.state === 'ok') expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+    if (rows[0]?.state === 'ok') await world.verified();
     else expect(rows[0]?.state).toMatch(/^(behind|forked|building)$/);
   });
 });

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { BundleRoom, judge } from '../../support/evidence/bundles/exported-bundle.ts';
-import { writeBundle } from '../../support/evidence/bundles/stored-bundle.ts';
-import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
+import { hasPython, writeFiles } from '../../support/evidence/bundles/two-verifiers.ts';
 import { usualHistory } from '../../support/evidence/test-history.ts';
 
 /* What a folder may have that a bundle in memory has not. */
@@ -13,10 +12,10 @@ import { usualHistory } from '../../support/evidence/test-history.ts';
 describe.skipIf(!hasPython())('both verifiers, of a folder', () => {
   let room: BundleRoom;
   let folder: string;
-  beforeEach(async () => {
+  beforeEach(() => {
     room = new BundleRoom();
     folder = room.next();
-    await writeBundle(folder, usualHistory().bundle());
+    writeFiles(folder, usualHistory().bundle());
     return () => room[Symbol.dispose]();
   });
   const at = (path: string): string => join(folder, path);

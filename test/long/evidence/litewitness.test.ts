@@ -4,75 +4,56 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { witnessAt } from '../../../src/evidence/anchors/witness.ts';
 import { keyOfLog } from '../../../src/evidence/builder/sign-log.ts';
 import { parseNote, verifyNote } from '../../../src/evidence/notes/signed-note.ts';
-import { readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
 import { openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
 import { type Litewitness, missingLitewitness, startLitewitness } from '../../support/evidence/anchors/litewitness.ts';
-import { newSigner } from '../../support/evidence/builder-world.ts';
-import { BundleRoom, exportTo, judge } from '../../support/evidence/bundles/exported-bundle.ts';
+import { judgedSound, worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { rememberForRewind } from '../../support/evidence/rewind.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
 if (missingLitewitness !== undefined) console.warn(`No other witness than that of the tests: ${missingLitewitness}.`);
 
 describe.skipIf(missingLitewitness !== undefined)('litewitness', () => {
-  const signer = newSigner();
-  let database: TestDatabase;
   let witness: Litewitness;
   let events: string;
+  const world = worldOfEachTest(() => world.build());
   beforeEach(async () => {
-    database = await createTestDatabase();
-    await openAnchoringBuilder(database.pool, signer, []).build();
-    const { rows } = await database.pool.query<{ origin: string }>('select origin from evidence_logs order by name');
+    const { rows } = await world.pool.query<{ origin: string }>('select origin from evidence_logs order by name');
     events = rows[0]?.origin ?? '';
-    witness = await startLitewitness(rows.map(({ origin }) => keyOfLog(origin, signer.publicKey)));
+    witness = await startLitewitness(rows.map(({ origin }) => keyOfLog(origin, world.signer.publicKey)));
   });
-  afterEach(async () => {
-    await witness?.[Symbol.asyncDispose]();
-    await database?.close();
-  });
+  afterEach(() => witness?.[Symbol.asyncDispose]());
 
-  const addEvents = async (count: number, name: string) => {
-    const { pool } = database;
-    const lease = await newSource(pool, 'a').catch(() => takeLease(pool, 'a'));
-    const texts = Array.from({ length: count }, (_, index) => entryText(`${name}-${index}`, T0 + index * 1_000));
-    await commit(pool, lease, texts);
-  };
   const open = () => {
     const { url, key } = witness;
     const anchor = witnessAt({ name: 'witness:litewitness', url, key, intervalMs: 10 });
-    return openAnchoringBuilder(database.pool, signer, [anchor], 'host/1/x');
+    return openAnchoringBuilder(world.pool, world.signer, [anchor], 'host/1/x');
   };
   const sizeSeen = async () => (await witness.sizes())[events];
 
   test('cosigns each checkpoint by our proof, also after a restart; a bundle with its line holds for both verifiers', async () => {
     const builder = open();
     for (const count of [1, 6, 300, 1_000]) {
-      await addEvents(count, `of ${count}`);
+      await world.addEvents(count, `of ${count}`);
       await builder.build();
       await builder.anchor();
       if (count === 6) await witness.restart();
     }
     expect(builder.failures).toEqual([]);
     expect(await sizeSeen()).toBe(1_307);
-    using room = new BundleRoom();
-    const folder = room.next();
-    const exported = await exportTo(database.pool, signer, folder, { witnesses: [{ name: 'w1', key: witness.key }] });
+    const { folder, ...exported } = await world.export({ witnesses: [{ name: 'w1', key: witness.key }] });
     expect(exported.anchored.map(({ size }) => size)).toEqual([1_307]);
     for (const log of ['events', 'journal']) {
       const cosigned = parseNote(readFileSync(join(folder, `anchors/1-${log}`)));
       expect(verifyNote(cosigned, [witness.key]).signers[0]?.atSeconds).toBeGreaterThan(1_700_000_000);
     }
-    const { node, python } = await judge(folder);
-    expect([node.faults, python.faults]).toEqual([[], []]);
+    await judgedSound(folder);
   });
 
   test('refuses a log that went back, and one that was rewritten to the same size or beyond: it is said', async () => {
     const builder = open();
-    await addEvents(50, 'first');
+    await world.addEvents(50, 'first');
     await builder.build();
-    const rewind = await rememberForRewind(database.pool);
-    await addEvents(50, 'second');
+    const rewind = await rememberForRewind(world.pool);
+    await world.addEvents(50, 'second');
     await builder.build();
     await builder.anchor();
     expect(builder.failures).toEqual([]);
@@ -84,14 +65,14 @@ describe.skipIf(missingLitewitness !== undefined)('litewitness', () => {
       [100, 50],
       [140, 40],
     ] as const) {
-      await addEvents(more, `other ${size}`);
-      await database.pool.query('update evidence_logs set lease_until = null');
+      await world.addEvents(more, `other ${size}`);
+      await world.pool.query('update evidence_logs set lease_until = null');
       const rewritten = open();
       await rewritten.build();
       await rewritten.anchor();
       expect(rewritten.failures).toEqual(['the witness has another history of events: bad consistency proof']);
     }
-    expect((await readEvidenceStatus(database.pool))?.anchors).toMatchObject([{ size: null }]);
+    expect((await world.status()).anchors).toMatchObject([{ size: null }]);
     expect(await sizeSeen()).toBe(100);
   });
 });

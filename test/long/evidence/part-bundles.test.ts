@@ -4,19 +4,17 @@ import { richBundle } from '../../support/evidence/bundles/mutations.ts';
 import { cutToSource } from '../../support/evidence/bundles/one-source-bundle.ts';
 import { cutToTime } from '../../support/evidence/bundles/time-bundle.ts';
 import { hasPython, TwoVerifiers } from '../../support/evidence/bundles/two-verifiers.ts';
-import { cut, oneSourceShapes } from '../../support/evidence/shapes/one-source.ts';
-import { timeShapes, whole } from '../../support/evidence/shapes/time.ts';
+import { partShapes } from '../../support/evidence/shapes/all-shapes.ts';
+import { cut } from '../../support/evidence/shapes/one-source.ts';
+import { whole } from '../../support/evidence/shapes/time.ts';
 
 describe.skipIf(!hasPython())('both verifiers, of a part', () => {
   const verifiers = new TwoVerifiers();
   afterAll(() => verifiers.close());
 
-  test.each([...oneSourceShapes, ...timeShapes].map((shape) => [shape.name, shape] as const))(
-    'judge alike: %s',
-    async (_name, shape) => {
-      await expectAlike(verifiers, shape);
-    },
-  );
+  test.each(partShapes.map((shape) => [shape.name, shape] as const))('judge alike: %s', async (_name, shape) => {
+    await expectAlike(verifiers, shape);
+  });
 
   test('claim completeness of a source only as far as the last coverage statement', async () => {
     const { here, python } = await verifiers.judge({ files: cut() });

@@ -5,13 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { vkeysOf } from '../../../src/evidence/builder/sign-log.ts';
 import { createServedStore } from '../../../src/evidence/served/served-store.sql.ts';
-import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { newSigner } from '../../support/evidence/builder-world.ts';
+import { worldOfAllTests } from '../../support/evidence/evidence-world.ts';
 import { type EvidenceServer, serveEvidence } from '../../support/evidence/serve-evidence.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
 /** Of Debian's golang-golang-x-mod-dev: test/scripts/install/deploy-tools.sh. */
 const GOPATH = '/usr/share/gocode';
@@ -30,15 +29,12 @@ const missing = !hasGo
 if (missing !== undefined) console.warn(`The log is not read with golang.org/x/mod/sumdb: ${missing}.`);
 
 describe.skipIf(missing !== undefined)('golang.org/x/mod/sumdb', () => {
-  const signer = newSigner();
-  let database: TestDatabase;
   let server: EvidenceServer;
   let folder: string;
   let reader: string;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    server = await serveEvidence(createServedStore(database.pool));
+  const world = worldOfAllTests(async ({ pool }) => {
+    server = await serveEvidence(createServedStore(pool));
     folder = await mkdtemp(join(tmpdir(), 'orgtrail-sumdb-'));
     reader = join(folder, 'reader');
     // As Debian packages are built: without modules, and without the network.
@@ -53,31 +49,23 @@ describe.skipIf(missing !== undefined)('golang.org/x/mod/sumdb', () => {
   });
   afterAll(async () => {
     await server?.[Symbol.asyncDispose]();
-    await database?.close();
     await rm(folder, { recursive: true, force: true });
   });
 
-  const addEvents = async (count: number, name: string) => {
-    const { pool } = database;
-    const lease = await newSource(pool, 'a').catch(() => takeLease(pool, 'a'));
-    const texts = Array.from({ length: count }, (_, index) => entryText(`${name}-${index}`, T0 + index * 1_000));
-    await commit(pool, lease, texts);
-  };
-
   test('reads both logs over HTTP, every record, and proves that they go on; another past is refused', async () => {
-    const { pool } = database;
-    const { build, signed } = openBuilder(pool, signer);
-    await addEvents(900, 'one');
+    const { pool } = world;
+    const { build, signed } = world.open();
+    await world.addEvents(900, 'one');
     await build();
     const old = signed.find(({ log }) => log === 'events');
     if (old === undefined) throw new Error('nothing is signed');
     await writeFile(join(folder, 'old'), old.note);
-    await addEvents(1_000, 'two');
-    await addEvents(123, 'three');
+    await world.addEvents(1_000, 'two');
+    await world.addEvents(123, 'three');
     await build();
     const last = signed.at(-1);
     const origins = ['events', 'journal'].map((log) => old.origin.replace(/events$/, log));
-    const [vkey = '', journalVkey = ''] = vkeysOf(origins, signer);
+    const [vkey = '', journalVkey = ''] = vkeysOf(origins, world.signer);
     const url = (log: string) => `${server.url}/${old.origin.replace(/^[^/]+\//, '').replace(/events$/, log)}`;
     const events = await run(reader, [url('events'), vkey, join(folder, 'old')]);
     expect(events.stdout).toBe('2023 records\nits proof\ngoes on from 900\n');

@@ -1,34 +1,22 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { verifyDatabase } from '../../../src/cli/evidence/verify-evidence.ts';
-import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { commit, entryText, newSource, takeLease } from '../../support/postgres/store-fixture.ts';
+import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 
 /** Where `orgtrail evidence verify` begins another statement. */
 const PIECE = 200_000;
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await createTestDatabase();
-});
-afterEach(async () => {
-  await database?.close();
-});
-
-const entries = (word: string, count: number) =>
-  Array.from({ length: count }, (_, index) => entryText(`${word}-${index}`));
+const world = worldOfEachTest();
 
 test('every event is read once, also on both sides of where one statement ends and the next one begins', async () => {
-  const { pool } = database;
-  await commit(pool, await newSource(pool, 'a'), entries('before', 10));
+  const { pool } = world;
+  await world.addEvents(10, 'before');
   await pool.query(
     `insert into position_jumps (id, from_position, to_position, old_timeline, new_timeline) values (1, 10, $1, 'one', 'other')`,
     [PIECE - 5],
   );
   await pool.query('update feed_head set position = $1', [PIECE - 5]);
-  await commit(pool, await takeLease(pool, 'a'), entries('at-the-edge', 10));
-  const builder = openBuilder(pool, newSigner());
-  await builder.build();
+  await world.addEvents(10, 'at-the-edge');
+  await world.build();
   const { rows } = await pool.query<{ first: number; last: number }>(
     `select min(position)::float8 as first, max(position)::float8 as last from audit_events where id like 'at-the-edge%'`,
   );

@@ -3,7 +3,7 @@ import type { LogSigner } from '../../../src/evidence/builder/ports.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 import { commit, entryText, newSource } from '../postgres/store-fixture.ts';
 import { openWorld } from '../sync/sync-world.ts';
-import { newSigner, openBuilder } from './builder-world.ts';
+import { newestNotes, newSigner, openBuilder } from './builder-world.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -75,18 +75,11 @@ export const openAuditedWorld = async (seed: number): Promise<AuditedWorld> => {
     signer,
     early,
     late,
-    kept: { early: await lastCheckpoints(early.pool), late: await lastCheckpoints(late.pool) },
+    kept: { early: await newestNotes(early.pool), late: await newestNotes(late.pool) },
     months: { adopted, dropped, present },
     [Symbol.asyncDispose]: async () => {
       await early.close();
       await late.close();
     },
   };
-};
-
-const lastCheckpoints = async (pool: Pool): Promise<string[]> => {
-  const { rows } = await pool.query<{ note: string }>(
-    'select distinct on (log) note from evidence_checkpoints order by log, size desc',
-  );
-  return rows.map(({ note }) => note);
 };

@@ -14,8 +14,12 @@ import type {
   SignedCheckpoint,
 } from '../../../src/evidence/builder/ports.ts';
 import { publicBytes, signatureOf } from '../../../src/evidence/crypto/ed25519.ts';
+import { type Fork, type ForkOptions, forkLog } from '../../../src/evidence/generations/fork-log.ts';
+import { createGenerationStore } from '../../../src/evidence/generations/generation-store.sql.ts';
+import type { Coverage } from '../../../src/ingest/planning/coverage.ts';
+import { commit, entryText, newSource, T0 } from '../postgres/store-fixture.ts';
 
-const BASE = 'audit.example.com/evidence';
+export const BASE = 'audit.example.com/evidence';
 const LEASE_MS = 30_000;
 
 /** Signs with a key of its own. */
@@ -68,4 +72,43 @@ export const openBuilder = (
     }
   };
   return { builder, store, signed, stops, went, claim, build };
+};
+
+export interface AddedEvents {
+  readonly source?: string;
+  readonly fromMs?: number;
+  readonly claims?: readonly Coverage[];
+}
+
+/** A page of entries of a source, a second apart: `NAME-0`, `NAME-1` and so on. */
+export const addEvents = async (
+  pool: Pool,
+  count: number,
+  name: string,
+  { source = 'a', fromMs = T0, claims = [] }: AddedEvents = {},
+): Promise<void> => {
+  const texts = Array.from({ length: count }, (_, index) => entryText(`${name}-${index}`, fromMs + index * 1_000));
+  await commit(pool, await newSource(pool, source), texts, { claims });
+};
+
+/** The next generation of a log that has stopped. */
+export const fork = async (pool: Pool, { publicKey }: LogSigner, more: Partial<ForkOptions> = {}): Promise<Fork> =>
+  await forkLog({
+    store: createEvidenceStore(pool, 'fork', 0),
+    generations: createGenerationStore(pool),
+    base: BASE,
+    publicKey,
+    version: '0.0.0-test',
+    reason: 'restored',
+    by: 'J. Doe',
+    kept: [],
+    ...more,
+  });
+
+/** The newest checkpoint of each log: events, journal. */
+export const newestNotes = async (pool: Pool): Promise<string[]> => {
+  const { rows } = await pool.query<{ note: string }>(
+    'select distinct on (log) note from evidence_checkpoints order by log, generation desc, size desc',
+  );
+  return rows.map(({ note }) => note);
 };

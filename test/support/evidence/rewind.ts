@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 
-const tables = [
+const evidenceTables = [
   'evidence_logs',
   'evidence_tiles',
   'evidence_checkpoints',
@@ -8,15 +8,28 @@ const tables = [
   'evidence_sources',
   'evidence_month_keys',
   'evidence_anchors',
+  'evidence_coverage',
 ];
 
-/** Remembers how feed and evidence stand; what it returns puts them back to that, as a restore of a backup does. */
-export const rememberForRewind = async (pool: Pick<Pool, 'query'>): Promise<() => Promise<void>> => {
-  for (const table of tables) await pool.query(`create table rewind_${table} as select * from ${table}`);
-  await pool.query('create table rewind_feed_head as select position from feed_head');
+/**
+ * Remembers how feed and evidence stand, and these tables too; what it returns puts them back to that, as a restore of a backup does. A later
+ * call replaces what is remembered.
+ */
+export const rememberForRewind = async (
+  pool: Pick<Pool, 'query'>,
+  more: readonly string[] = [],
+): Promise<() => Promise<void>> => {
+  const tables = [...evidenceTables, ...more];
+  const remember = (table: string, columns = '*') =>
+    pool.query(`drop table if exists rewind_${table}; create table rewind_${table} as select ${columns} from ${table}`);
+  for (const table of tables) await remember(table);
+  await remember('feed_head', 'position');
   return async () => {
     await pool.query(`truncate ${tables.join(', ')}`);
+    // What is stated of a source is in its own table, and would be noted a second time.
+    await pool.query('alter table evidence_journal disable trigger statement_is_noted');
     for (const table of tables) await pool.query(`insert into ${table} select * from rewind_${table}`);
+    await pool.query('alter table evidence_journal enable trigger statement_is_noted');
     await pool.query('delete from audit_events where position > (select position from rewind_feed_head)');
     await pool.query('update feed_head set position = (select position from rewind_feed_head)');
     // Not what a lease of before says.

@@ -1,68 +1,49 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { isUnanchored, readEvidenceStatus } from '../../../../src/evidence/stored/evidence-status.sql.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { isUnanchored } from '../../../../src/evidence/stored/evidence-status.sql.ts';
 import { directoryAnchor, openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
-import { newSigner } from '../../../support/evidence/builder-world.ts';
-import { createTestDatabase, type TestDatabase } from '../../../support/postgres/database.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../../support/postgres/store-fixture.ts';
+import { worldOfEachTest } from '../../../support/evidence/evidence-world.ts';
+import { createTestDatabase } from '../../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0 } from '../../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
+const world = worldOfEachTest();
 let directory: string;
-const signer = newSigner();
 beforeEach(async () => {
-  database = await createTestDatabase();
-  directory = await mkdtemp(join(tmpdir(), 'orgtrail-anchor-'));
-});
-afterEach(async () => {
-  await database?.close();
-  await rm(directory, { recursive: true, force: true });
+  directory = await mkdtemp(join(world.room.folder, 'anchor-'));
 });
 
-const addEvents = async (count: number, name: string) => {
-  const { pool } = database;
-  const lease = await newSource(pool, 'a').catch(() => takeLease(pool, 'a'));
-  const texts = Array.from({ length: count }, (_, index) => entryText(`${name}-${index}`, T0 + index * 1_000));
-  await commit(pool, lease, texts);
-};
-
-const open = (owner?: string) => openAnchoringBuilder(database.pool, signer, [directoryAnchor(directory)], owner);
-const status = async () => {
-  const found = await readEvidenceStatus(database.pool);
-  if (found === undefined) throw new Error('no evidence');
-  return found;
-};
+const open = (owner?: string) => openAnchoringBuilder(world.pool, world.signer, [directoryAnchor(directory)], owner);
 
 describe('a directory as an anchor', () => {
   test('that is not there fails, says so, and holds nothing up; afterwards it gets what it lacks', async () => {
     await rm(directory, { recursive: true });
     const builder = open();
-    await addEvents(10, 'first');
+    await world.addEvents(10, 'first');
     expect(await builder.build()).toMatchObject({ kind: 'done', size: 10 });
     await builder.anchor();
     expect(builder.failures.join()).toContain('ENOENT');
-    expect((await status()).anchors).toMatchObject([
+    expect((await world.status()).anchors).toMatchObject([
       { size: null, secondsAgo: null, error: expect.stringContaining('ENOENT') },
     ]);
-    expect(isUnanchored(await status())).toBe(true);
-    directory = await mkdtemp(join(tmpdir(), 'orgtrail-anchor-'));
+    expect(isUnanchored(await world.status())).toBe(true);
+    directory = await mkdtemp(join(world.room.folder, 'anchor-'));
     const later = open('other-host/2/y');
     await later.anchor();
-    expect((await status()).anchors.find(({ size }) => size === 10)).toMatchObject({ error: null });
+    expect((await world.status()).anchors.find(({ size }) => size === 10)).toMatchObject({ error: null });
   });
 
   test('checkpoints that are kept are not thinned out', async () => {
     const builder = open();
     await builder.build();
     for (const name of ['one', 'two', 'three', 'four']) {
-      await addEvents(5, name);
+      await world.addEvents(5, name);
       await builder.build();
       if (name === 'two') await builder.anchor();
     }
-    await database.pool.query(`update evidence_checkpoints set made_at = '2026-01-01T10:10:00Z'`);
+    await world.pool.query(`update evidence_checkpoints set made_at = '2026-01-01T10:10:00Z'`);
     await builder.store.thin();
-    const { rows } = await database.pool.query(
+    const { rows } = await world.pool.query(
       `select size::integer from evidence_checkpoints where log = 'events' order by size`,
     );
     expect(rows).toEqual([{ size: 10 }, { size: 20 }]);
@@ -78,7 +59,7 @@ const claimOf = async (builder: ReturnType<typeof open>) => {
 describe('a database that went back', () => {
   test('while a process holds the lease: what it hears from the anchor stops it at the next step', async () => {
     const first = open();
-    await addEvents(300, 'first');
+    await world.addEvents(300, 'first');
     await first.build();
     const held = await claimOf(first);
     await first.build(held);
@@ -87,11 +68,11 @@ describe('a database that went back', () => {
     try {
       // Another one, with the same key and name: a copy that went on by itself.
       await elsewhere.pool.query('update feed_head set feed_id = $1', [
-        (await database.pool.query('select feed_id from feed_head')).rows[0]?.feed_id,
+        (await world.pool.query('select feed_id from feed_head')).rows[0]?.feed_id,
       ]);
       const lease = await newSource(elsewhere.pool, 'a');
       await commit(elsewhere.pool, lease, [entryText('else', T0)]);
-      const copy = openAnchoringBuilder(elsewhere.pool, signer, []);
+      const copy = openAnchoringBuilder(elsewhere.pool, world.signer, []);
       await copy.build();
       await first.anchor();
       await writeFile(note(1), copy.signed.find(({ log }) => log === 'events')?.note ?? '');

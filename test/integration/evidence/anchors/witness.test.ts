@@ -2,46 +2,36 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { witnessAt } from '../../../../src/evidence/anchors/witness.ts';
 import { keyOfLog } from '../../../../src/evidence/builder/sign-log.ts';
 import { parseNote, verifyNote } from '../../../../src/evidence/notes/signed-note.ts';
-import { readEvidenceStatus } from '../../../../src/evidence/stored/evidence-status.sql.ts';
 import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
 import { startWitness, type TestWitness } from '../../../support/evidence/anchors/test-witness.ts';
-import { newSigner } from '../../../support/evidence/builder-world.ts';
+import { worldOfEachTest } from '../../../support/evidence/evidence-world.ts';
 import { rememberForRewind } from '../../../support/evidence/rewind.ts';
-import { createTestDatabase, type TestDatabase } from '../../../support/postgres/database.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
 let witness: TestWitness;
-const signer = newSigner();
+const world = worldOfEachTest(() => world.build());
 beforeEach(async () => {
-  database = await createTestDatabase();
-  await openAnchoringBuilder(database.pool, signer, []).build();
-  const { rows } = await database.pool.query<{ origin: string }>('select origin from evidence_logs');
-  witness = await startWitness(rows.map(({ origin }) => keyOfLog(origin, signer.publicKey)));
+  const { rows } = await world.pool.query<{ origin: string }>('select origin from evidence_logs');
+  witness = await startWitness(rows.map(({ origin }) => keyOfLog(origin, world.signer.publicKey)));
 });
-afterEach(async () => {
-  await witness?.[Symbol.asyncDispose]();
-  await database?.close();
-});
+afterEach(() => witness?.[Symbol.asyncDispose]());
 
-const addEvents = async (count: number, name: string) => {
-  const { pool } = database;
-  const lease = await newSource(pool, 'a').catch(() => takeLease(pool, 'a'));
-  const texts = Array.from({ length: count }, (_, index) => entryText(`${name}-${index}`, T0 + index * 1_000));
-  await commit(pool, lease, texts);
-};
 const NAME = 'witness:test';
 const open = () => {
   const { url, key } = witness;
-  return openAnchoringBuilder(database.pool, signer, [witnessAt({ name: NAME, url, key, intervalMs: 10 })], 'host/1/x');
+  return openAnchoringBuilder(
+    world.pool,
+    world.signer,
+    [witnessAt({ name: NAME, url, key, intervalMs: 10 })],
+    'host/1/x',
+  );
 };
-const anchored = async () => (await readEvidenceStatus(database.pool))?.anchors;
+const anchored = async () => (await world.status()).anchors;
 
 describe('a witness', () => {
   test('cosigns each checkpoint, by a proof that it goes on from the last one; its line is kept, and verifies', async () => {
     const builder = open();
     for (const count of [1, 6, 300, 1_000]) {
-      await addEvents(count, `of ${count}`);
+      await world.addEvents(count, `of ${count}`);
       await builder.build();
       await builder.anchor();
     }
@@ -50,7 +40,7 @@ describe('a witness', () => {
     expect(await anchored()).toEqual([
       { anchor: NAME, isConfigured: true, size: 1_307, isOfEvents: true, secondsAgo: expect.any(Number), error: null },
     ]);
-    const { rows } = await database.pool.query<{ note: string; receipt: Buffer }>(
+    const { rows } = await world.pool.query<{ note: string; receipt: Buffer }>(
       `select c.note, a.receipt from evidence_anchors a join evidence_checkpoints c using (log, generation, size) order by size`,
     );
     expect(rows.length).toBeGreaterThanOrEqual(5);
@@ -62,32 +52,32 @@ describe('a witness', () => {
 
   test('that knows more than the database remembers is asked again from there', async () => {
     const builder = open();
-    await addEvents(50, 'first');
+    await world.addEvents(50, 'first');
     await builder.build();
     await builder.anchor();
-    await database.pool.query('delete from evidence_anchors');
-    await addEvents(50, 'second');
+    await world.pool.query('delete from evidence_anchors');
+    await world.addEvents(50, 'second');
     await builder.build();
     await builder.anchor();
     expect(builder.failures).toEqual([]);
     expect(witness.statuses).toContain(409);
-    expect((await anchored())?.[0]).toMatchObject({ size: 100, error: null });
+    expect((await anchored())[0]).toMatchObject({ size: 100, error: null });
   });
 
   test('refuses a log that went back, and one that was rewritten: it is said, and nothing is anchored', async () => {
     const builder = open();
-    await addEvents(50, 'first');
+    await world.addEvents(50, 'first');
     await builder.build();
-    const rewind = await rememberForRewind(database.pool);
-    await addEvents(50, 'second');
+    const rewind = await rememberForRewind(world.pool);
+    await world.addEvents(50, 'second');
     await builder.build();
     await builder.anchor();
     await rewind();
     const behind = open();
     await behind.anchor();
     expect(behind.failures).toEqual(['the witness has a checkpoint of 100 events, and here are 50']);
-    await addEvents(90, 'other');
-    await database.pool.query('update evidence_logs set lease_until = null');
+    await world.addEvents(90, 'other');
+    await world.pool.query('update evidence_logs set lease_until = null');
     const rewritten = open();
     await rewritten.build();
     await rewritten.anchor();
@@ -102,13 +92,13 @@ describe('a witness', () => {
 
   test('that answers with another key, or not at all, is a failure', async () => {
     const builder = open();
-    await addEvents(5, 'first');
+    await world.addEvents(5, 'first');
     await builder.build();
     const other = await startWitness([]);
     await using _ = other;
-    const { pool } = database;
+    const { pool } = world;
     const anchor = (url: string, key = other.key) =>
-      openAnchoringBuilder(pool, signer, [witnessAt({ name: NAME, url, key, intervalMs: 10 })]);
+      openAnchoringBuilder(pool, world.signer, [witnessAt({ name: NAME, url, key, intervalMs: 10 })]);
     const wrongKey = anchor(witness.url);
     await wrongKey.anchor();
     expect(wrongKey.failures).toEqual([`the witness answers without a signature of ${other.key.name}`]);

@@ -23,14 +23,17 @@ interface PlaceKind {
   readonly name: string;
   /** Why there is none; undefined: there is. */
   readonly missing: string | undefined;
+  readonly storageName: 'moto' | 'radosgw' | undefined;
   /** Before all tests: what the places are on. */
-  open(): Promise<{ place(): Promise<Place>; close(): Promise<void> }>;
+  open(): Promise<{ readonly storage: Storage | undefined; place(): Promise<Place>; close(): Promise<void> }>;
 }
 
 const directory: PlaceKind = {
   name: 'a directory',
   missing: undefined,
+  storageName: undefined,
   open: async () => ({
+    storage: undefined,
     place: async () => {
       const folder = await mkdtemp(join(tmpdir(), 'orgtrail-anchor-'));
       return {
@@ -66,10 +69,12 @@ export const placeKinds: readonly PlaceKind[] = [
   ...storages.map(({ name, missing, start }) => ({
     name: `a bucket on ${name}`,
     missing,
+    storageName: name,
     open: async () => {
       const storage = await start();
       let count = 0;
       return {
+        storage,
         place: () => {
           count += 1;
           return bucketOn(storage, `place-${count}`);

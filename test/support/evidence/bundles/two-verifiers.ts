@@ -6,25 +6,19 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { gunzipSync } from 'node:zlib';
-import { verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
-import type { Files, Shape } from '../shapes/shape.ts';
-import { readerOf } from '../test-history.ts';
-
-/** What one verifier says of a bundle. */
-export interface Verdict {
-  readonly holds: boolean;
-  /** Positions that its faults name. */
-  readonly positions: readonly number[];
-  /** The sentences of its faults. */
-  readonly faults: readonly string[];
-  readonly claims: readonly string[];
-  readonly notClaimed: readonly string[];
-  /** What is said of each source, for programs. */
-  readonly coverage: unknown;
-}
+import { type Files, judgeHere, type Shape, type Verdict } from '../shapes/shape.ts';
 
 export const hasPython = (): boolean =>
   spawnSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 9))']).status === 0;
+
+/** A bundle as files below a folder. */
+export const writeFiles = (folder: string, files: Files): void => {
+  for (const [path, bytes] of files) {
+    const file = join(folder, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, bytes);
+  }
+};
 
 /** Both verifiers: the one here, and verify.py in a process of its own that judges one bundle after the other. */
 export class TwoVerifiers {
@@ -52,15 +46,7 @@ export class TwoVerifiers {
   }
 
   async judge({ files, anchors = [], policy }: Omit<Shape, 'name'>): Promise<{ here: Verdict; python: Verdict }> {
-    const report = verifyBundle(readerOf(files), { anchors, ...(policy && { policy }) });
-    const here = {
-      holds: report.holds,
-      positions: report.faults.flatMap(({ positions }) => positions),
-      faults: report.faults.map(({ message }) => message),
-      claims: report.claims,
-      notClaimed: report.notClaimed,
-      coverage: report.coverage,
-    };
+    const here = judgeHere({ files, anchors, ...(policy && { policy }) });
     const folder = this.write(files);
     const python = await this.judgeFolder(folder, anchors, policy);
     rmSync(folder, { recursive: true });
@@ -71,12 +57,7 @@ export class TwoVerifiers {
   write(files: Files): string {
     this.#count += 1;
     const folder = join(this.#folder, String(this.#count));
-    mkdirSync(folder);
-    for (const [path, bytes] of files) {
-      const file = join(folder, path);
-      mkdirSync(dirname(file), { recursive: true });
-      writeFileSync(file, bytes);
-    }
+    writeFiles(folder, files);
     return folder;
   }
 

@@ -91,6 +91,10 @@ export const contentShapes: readonly Shape[] = [
     ],
     'sources of a dropped event': [swappedSource(100, 101), 'o'],
     'sources of an event': [swappedSource(200, 201), 202],
+    'sources of a hole': [
+      withFile(usualHistory(), 'events/sources/000', (bytes) => Buffer.from(bytes.fill(1, 1, 2))),
+      1,
+    ],
     'sources of no tile': [withFile(small(), 'events/sources/001', () => Buffer.alloc(512)), 'events/sources/001'],
     'sources of no statement': [
       withFile(usualHistory(), 'events/sources/000', (bytes) => Buffer.from(bytes.fill(9, 200, 202))),

@@ -64,6 +64,13 @@ const ofSources = (other: Hold, sources: readonly string[]): TestHistory => {
   for (const [number, id] of sources.entries()) history.append(testEvent(number, id, '2025-12'));
   return dropDecember(history.state(hold(other)));
 };
+/** An event of an account, dropped while this was held. */
+const ofAccount = (other: Hold): TestHistory =>
+  dropDecember(
+    begun()
+      .append({ ...testEvent(1, 'o1', '2025-12'), sourceKind: 'account' })
+      .state(hold(other)),
+  );
 
 /** What was dropped, left out and held. */
 export const dropShapes: readonly Shape[] = [
@@ -99,6 +106,11 @@ export const dropShapes: readonly Shape[] = [
     'a hold of another organization': held([{ organization_id: 'o2' }]),
     'a hold of an account': held([{ account_id: 'o1' }]),
     'a hold of an organization and an account': held([{ organization_id: 'o1', account_id: 'a' }]),
+    'a hold of another account': ofAccount({ account_id: 'o2' }),
+    'a hold of an organization and an account, and events of the account': ofAccount({
+      organization_id: 'o1',
+      account_id: 'o1',
+    }),
     'a hold in a year of five digits': held([{ before: '10000-01-01T00:00:00Z', since: '2026-01-01T00:00:00Z' }]),
     'a jump': jumped(),
     'a jump that is not hashed yet': jump(december(), 11, 1_000_011),
@@ -156,6 +168,8 @@ export const dropShapes: readonly Shape[] = [
     'against the second hold': [held([{}, released, { id: 2 }]), 'hold'],
     'against a hold that is stated later': [dropDecember(december(1)).state(hold({})), 'hold'],
     'against a hold of the organization': [held([{ organization_id: 'o1' }]), 1],
+    'against a hold of the account': [ofAccount({ account_id: 'o1' }), 1],
+    'a drop that names a hold that no statement adds': [dropDecember(december(1), { holds: [3] }), '3'],
     'against a hold of one of the organizations': [ofSources({ organization_id: 'o2' }, ['o1', 'o2', 'o3']), 2],
     'a hold that is added twice': [
       held([{ created_at: '2026-04-01T00:00:00Z' }, { before: '2025-01-01T00:00:00Z' }]),

@@ -1,7 +1,8 @@
 import { payloadPath } from '../../../../src/evidence/bundle/layout.ts';
 import { type PayloadRecord, readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/payload.ts';
 import type { Anchor } from '../../../../src/evidence/verify/verify-anchors.ts';
-import { begun, type TestHistory, testEvent } from '../test-history.ts';
+import { verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
+import { begun, readerOf, type TestHistory, testEvent } from '../test-history.ts';
 
 export type Files = Map<string, Buffer>;
 
@@ -14,6 +15,42 @@ export interface Shape {
   /** Undefined: it holds. Else what both reports must name: a position, or a word of a sentence; `{}`: nothing that both name. */
   readonly fault?: { readonly position?: number; readonly word?: string };
 }
+
+/** What one verifier says of a bundle. */
+export interface Verdict {
+  readonly holds: boolean;
+  /** Positions that its faults name. */
+  readonly positions: readonly number[];
+  /** The sentences of its faults. */
+  readonly faults: readonly string[];
+  readonly claims: readonly string[];
+  readonly notClaimed: readonly string[];
+  /** What is said of each source, for programs. */
+  readonly coverage: unknown;
+}
+
+/** Of the verifier that orgtrail is. */
+export const judgeHere = ({ files, anchors = [], policy }: Omit<Shape, 'name'>): Verdict => {
+  const report = verifyBundle(readerOf(files), { anchors, ...(policy && { policy }) });
+  return {
+    holds: report.holds,
+    positions: report.faults.flatMap(({ positions }) => positions),
+    faults: report.faults.map(({ message }) => message),
+    claims: report.claims,
+    notClaimed: report.notClaimed,
+    coverage: report.coverage,
+  };
+};
+
+/** Why a verdict is not that of the shape. Undefined: it is. */
+export const wrongIn = ({ holds, positions, faults }: Verdict, { fault }: Shape): unknown => {
+  if (fault === undefined) return holds ? undefined : faults;
+  const { position, word } = fault;
+  const isNamed =
+    (position === undefined || positions.includes(position)) &&
+    (word === undefined || faults.some((text) => text.includes(word)));
+  return holds || !isNamed ? { holds, positions, faults } : undefined;
+};
 
 /** Bundles that hold, by name. */
 export const holding = (shapes: Readonly<Record<string, TestHistory | Files>>): Shape[] =>

@@ -109,6 +109,12 @@ const afterJournal = (before: TestHistory, number = 2): TestHistory => {
   return grown(new TestHistory(number).state({ type: 'fork', ...said }), 5);
 };
 const bundled = (history: TestHistory, note: Buffer): Files => withFile(history, 'anchors/1', () => note);
+const eventsTwice = (): Files => {
+  const files = small().bundle();
+  for (const [path, bytes] of small().bundle())
+    if (/^events\/(checkpoint|tile)/.test(path)) files.set(path.replace('events', 'journal'), bytes);
+  return files;
+};
 const otherFeed = (): Buffer => {
   const origin = eventsOrigin.replace('1f2e3d4c', '00000000');
   const text = small().checkpoint('events').toString().split('\n\n')[0]?.replace(eventsOrigin, origin) ?? '';
@@ -161,10 +167,7 @@ export const trustShapes: readonly Shape[] = [
       'policy',
     ],
     'no checkpoint': [withFile(small(), checkpoint, () => undefined), checkpoint],
-    'the journal of another feed': [
-      withFile(small(), 'journal/checkpoint', () => small().checkpoint('events')),
-      'journal',
-    ],
+    'the log of the events as the journal': [eventsTwice(), 'feed'],
     'a fork in the first generation': [grown(generation(1, '', 0), 5), 'statement 1'],
     'a later generation without a fork': [grown(begun(0, new TestHistory(2)), 5), 'statement 1'],
     'a fork from a longer beginning': [forked(31), '31'],
