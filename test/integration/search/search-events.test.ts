@@ -9,6 +9,7 @@ import type { SearchCursor } from '../../../src/search/search-cursor.ts';
 import { type SearchTimeLimit, searchEvents } from '../../../src/search/search-events.sql.ts';
 import { multiplyEvents } from '../../support/feed/many-events.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { withLock } from '../../support/postgres/lock-waits.ts';
 import { commit, entryText, newSource, pageOf, seconds, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/sync/defective-entries.ts';
 
@@ -95,10 +96,10 @@ describe('each filter', () => {
   ];
   test.each(single)('%s', async (_what, query) => {
     expect(idsOf((await find({ ...query, organization: 'filters' })).events)).toEqual(['wanted']);
-    expect((await find({ ...query, organization: 'unknown' })).events).toEqual([]);
   });
 
   test('text takes nothing for a pattern', async () => {
+    expect((await find({ organization: 'unknown' })).events).toEqual([]);
     for (const text of ['50_', '%%', 'Rotate%Key', '\\\\\\']) {
       expect((await find({ text, organization: 'filters' })).events).toEqual([]);
     }
@@ -246,17 +247,10 @@ describe('a search that takes long', () => {
   });
 
   test('ends by itself where the database does nothing at all', async () => {
-    const client = await database.pool.connect();
-    await client.query('begin; lock table audit_events in access exclusive mode');
-    try {
-      await expect(find({ text: 'x' }, undefined, 10, { firstMs: 50, totalMs: 300 })).rejects.toMatchObject({
-        name: 'SearchError',
-        reason: 'timeout',
-      });
-    } finally {
-      await client.query('rollback');
-      client.release();
-    }
+    const timeout = { name: 'SearchError', reason: 'timeout' };
+    await withLock(database.pool, 'lock table audit_events in access exclusive mode', () =>
+      expect(find({ text: 'x' }, undefined, 10, { firstMs: 50, totalMs: 300 })).rejects.toMatchObject(timeout),
+    );
   });
 });
 
