@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { SearchError } from '../../../src/errors.ts';
 import { exactText } from '../../../src/ingest/entries/entry.ts';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
@@ -8,7 +8,7 @@ import { readSearchCoverage } from '../../../src/search/search-coverage.sql.ts';
 import type { SearchCursor } from '../../../src/search/search-cursor.ts';
 import { type SearchTimeLimit, searchEvents } from '../../../src/search/search-events.sql.ts';
 import { multiplyEvents } from '../../support/feed/many-events.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { withLock } from '../../support/postgres/lock-waits.ts';
 import { commit, entryText, newSource, pageOf, seconds, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/sync/defective-entries.ts';
@@ -16,11 +16,7 @@ import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support
 const TIME_LIMIT: SearchTimeLimit = { firstMs: 600_000, totalMs: 600_000 };
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => await database?.close());
+const database = databaseOfTests();
 
 const find = async (
   query: Partial<EventQuery>,

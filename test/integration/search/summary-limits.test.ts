@@ -1,5 +1,5 @@
 import type { Pool, PoolClient } from 'pg';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { readSteps, searchStepsOf } from '../../../src/http/console/result/search-steps.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
@@ -7,19 +7,17 @@ import type { FoundEvent } from '../../../src/search/found-event.ts';
 import type { SearchSource } from '../../../src/search/ports.ts';
 import { countEvents } from '../../../src/search/summary/count.sql.ts';
 import { summarize } from '../../../src/search/summary/search-summary.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { withLock } from '../../support/postgres/lock-waits.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 const nowMs = T0 + 3_600_000;
 
-let database: TestDatabase;
+const database = databaseOfTests();
 beforeAll(async () => {
-  database = await createTestDatabase();
   await commit(database.pool, await newSource(database.pool, 'one'), [entryText('a', T0), entryText('b', T0 + 60_000)]);
 });
-afterAll(async () => await database?.close());
 
 /** The limits in milliseconds under which the statements of a count were run, in order. */
 const limitsOfCounts = async (work: (pool: Pool) => Promise<unknown>): Promise<readonly number[]> => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import { withSpellings } from '../../../src/search/conditions/spellings.sql.ts';
 import { readEntity } from '../../../src/search/entity/entity.sql.ts';
@@ -7,7 +7,7 @@ import { isInIndexes } from '../../../src/search/summary/count-statement.ts';
 import { readAllFacets, readFacets } from '../../../src/search/summary/facets.sql.ts';
 import { summarize } from '../../../src/search/summary/search-summary.sql.ts';
 import type { FacetField, SummaryCount } from '../../../src/search/summary/summary.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
 const HOUR_MS = 3_600_000;
@@ -26,9 +26,8 @@ const results = [
 /** Of an event in each two hours of 20 days. */
 const TIMED = 240;
 
-let database: TestDatabase;
+const database = databaseOfTests();
 beforeAll(async () => {
-  database = await createTestDatabase();
   const texts = Array.from({ length: TIMED }, (_, n) =>
     entryText(`e-${n}`, T0 + 2 * n * HOUR_MS, {
       action: {
@@ -50,7 +49,6 @@ beforeAll(async () => {
     "insert into organizations (id, name) values ('one', 'One Ltd.') on conflict (id) do update set name = excluded.name",
   );
 });
-afterAll(async () => await database?.close());
 
 const count = (query: Partial<EventQuery>, limits = patient, clockMs?: () => number): Promise<SummaryCount> =>
   countEvents(database.pool, { ...everything, ...query }, limits, nowMs, clockMs && { clockMs });

@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import { searchEvents } from '../../../src/search/search-events.sql.ts';
 import { printTerms, type Term, type TermField } from '../../../src/search/terms/terms.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { meets, type Row } from '../../support/search/line-reference.ts';
@@ -46,10 +46,9 @@ const randomEntry = (n: number): string =>
     },
   });
 
-let database: TestDatabase;
+const database = databaseOfTests();
 let rows: readonly Row[];
 beforeAll(async () => {
-  database = await createTestDatabase();
   await commit(
     database.pool,
     await newSource(database.pool, 'one'),
@@ -58,7 +57,6 @@ beforeAll(async () => {
   await commit(database.pool, await newSource(database.pool, 'two'), ['{"id":"bare"}']);
   rows = (await database.pool.query('select *, raw::text as text from audit_events order by position')).rows;
 });
-afterAll(async () => await database?.close());
 
 const found = async (terms: readonly Term[]): Promise<string[]> => {
   const limits = { firstMs: 600_000, totalMs: 600_000 };

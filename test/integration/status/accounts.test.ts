@@ -26,7 +26,7 @@ interface Source {
 const sourcesOf = async (get: (path: string) => Promise<{ body: unknown }>): Promise<readonly Source[]> =>
   ((await get('/healthz')).body as { sources: readonly Source[] }).sources;
 
-describe('the status of accounts, one of which refuses', () => {
+describe('the status of accounts while one refuses', () => {
   let world: SyncWorld;
   let run: SyncRun;
   let served: Served;

@@ -7,24 +7,22 @@ import {
   gcraOf,
 } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { openStillClock, type StillClock } from '../../support/postgres/database-clock.ts';
 
 const WINDOW_MS = 300_000;
 
-let database: TestDatabase;
+const database = databaseOfTests();
 let clock: StillClock;
 /** Of connections whose clock stands still, until the test lets time pass; that of another replica, too. */
 let stillPool: Pool;
 let otherPool: Pool;
 beforeAll(async () => {
-  database = await createTestDatabase();
   clock = await openStillClock(database);
   [stillPool, otherPool] = clock.pools;
 });
 afterAll(async () => {
   await clock?.[Symbol.asyncDispose]();
-  await database?.close();
 });
 
 const budgetOf = (fingerprint: string, requestsPerWindow = 60, pool = stillPool): ApiBudget =>

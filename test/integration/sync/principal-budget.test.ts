@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ApiBudget, createApiBudget } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
 import { UNNAMED_USERS } from '../../../src/ingest/cloudflare/budget-rows.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { openStillClock, type StillClock } from '../../support/postgres/database-clock.ts';
 import { openRun, openWorld } from '../../support/sync/sync-world.ts';
 
@@ -10,18 +10,16 @@ const WINDOW_MS = 300_000;
 /** 6 at once. */
 const REQUESTS = 60;
 
-let database: TestDatabase;
+const database = databaseOfTests();
 let clock: StillClock;
 /** Of connections whose clock stands still, until the test lets time pass. */
 let stillPool: Pool;
 beforeAll(async () => {
-  database = await createTestDatabase();
   clock = await openStillClock(database);
   [stillPool] = clock.pools;
 });
 afterAll(async () => {
   await clock?.[Symbol.asyncDispose]();
-  await database?.close();
 });
 
 const pass = (ms: number) => clock.pass(ms);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApiBudget, gcraOf } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
 import { createScrubBudget, type ScrubBudget } from '../../../src/ingest/cloudflare/scrub-budget.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { openStillClock, type StillClock } from '../../support/postgres/database-clock.ts';
 
 const TICK_MS = 30_000;
@@ -11,15 +11,13 @@ const DAY_MS = 24 * HOUR_MS;
 const REQUESTS = 900;
 const SHARE = 0.05;
 
-let database: TestDatabase;
+const database = databaseOfTests();
 let clock: StillClock;
 beforeAll(async () => {
-  database = await createTestDatabase();
   clock = await openStillClock(database);
 });
 afterAll(async () => {
   await clock?.[Symbol.asyncDispose]();
-  await database?.close();
 });
 
 const scrubOf = (fingerprint: string, replica: 0 | 1 = 0, share = SHARE): ScrubBudget =>
