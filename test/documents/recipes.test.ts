@@ -50,24 +50,130 @@ afterAll(() => {
   rmSync(copy, { recursive: true, force: true });
 });
 
-/** What a module that is run in the copy prints, as JSON. */
-const run = async (code: string): Promise<unknown> => {
+/** What a module in the copy, which loads all of it once, says of the three. */
+const probe = async (): Promise<Found> => {
   const file = join(copy, 'src', 'probe.ts');
-  writeFileSync(file, code);
-  try {
-    return JSON.parse((await execFile(process.execPath, [file], { cwd: copy })).stdout);
-  } finally {
-    rmSync(file);
-  }
+  writeFileSync(file, PROBE);
+  const { stdout } = await execFile(process.execPath, [file], { cwd: copy });
+  rmSync(file);
+  return JSON.parse(stdout);
 };
 
-const load = `
-  import { loadConfig } from './config/config.ts';
-  import { secretsOf } from './config/redaction.ts';
-  const load = (sinks) =>
-    loadConfig({ ORGTRAIL_SINKS: JSON.stringify(sinks) }, { needsCredential: false, interactive: false });
-  const faultsOf = (sinks) => { try { load(sinks); return ''; } catch (error) { return String(error); } };
+const token = 'a-very-secret-token';
+const sinkSettings = { type: 'loki', url: 'http://loki.example.com:3100', token, format: 'logfmt' };
+const faultySinks = {
+  a: { type: 'loki', url: 'https://loki' },
+  b: { type: 'loki', url: 'https://loki', token_file: 'two-words', ca_file: '/none' },
+  c: { type: 'kafka' },
+  d: { type: 'loki', url: 'https://loki', token: 'x', ca_file: '/none' },
+  e: { type: 'elasticsearch', url: 'https://e', index: 'x', format: 'logfmt' },
+};
+const PROBE = `
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { Writable } from 'node:stream';
+import { runCli } from './cli/cli.ts';
+import { loadConfig } from './config/config.ts';
+import { secretsOf } from './config/redaction.ts';
+import { formats } from './formats/formats.ts';
+import { feedQuerySchema } from './http/feed/schema.ts';
+import { connectAuditApi } from './ingest/cloudflare/audit-api.ts';
+import { createServerClock } from './ingest/cloudflare/wire/server-clock.ts';
+import { parseFilters } from './ingest/planning/filters.ts';
+import { startWalk } from './ingest/planning/walk.ts';
+import { kindOf, sourceKindNames } from './ingest/sources/registry.ts';
+import { createSink, sinkSettings } from './sinks/registry.ts';
+
+const listen = async (answer) => {
+  const server = createServer(answer);
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: 'http://127.0.0.1:' + server.address().port, close: () => server.close() };
+};
+const load = (sinks) =>
+  loadConfig({ ORGTRAIL_SINKS: JSON.stringify(sinks) }, { needsCredential: false, interactive: false });
+
+const configured = () => {
+  const config = load({ logs: ${JSON.stringify(sinkSettings)} });
+  return { sinks: config.sinks, warnings: config.warnings, secrets: secretsOf(config) };
+};
+const faults = () => {
+  writeFileSync('two-words', 'two words');
+  try { load(${JSON.stringify(faultySinks)}); return ''; } catch (error) { return String(error); }
+};
+const delivered = async () => {
+  const bodies = [];
+  const receiver = await listen((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => { body += chunk; }).on('end', () => {
+      bodies.push(JSON.parse(body));
+      if (bodies.length === 1) response.writeHead(204).end();
+      else response.writeHead(401).end('no: ' + request.headers.authorization);
+    });
+  });
+  const settings = { type: 'loki', url: receiver.url, token: '${token}', gzip: false };
+  const sink = createSink(sinkSettings.parse(settings));
+  const event = { position: 1, receivedAt: '2026-01-01T00:00:00Z' };
+  const delivery = { id: 'one', events: [{ event, key: 'k', text: '{"a":1}' }] };
+  const deliver = () => sink.deliver(delivery, new AbortController().signal);
+  const outcomes = [await deliver(), await deliver()];
+  await sink.close();
+  receiver.close();
+  return { outcomes, first: bodies[0] };
+};
+const source = async () => {
+  const asked = [];
+  const served = await listen((request, response) => {
+    asked.push(request.url);
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ success: true, errors: [], result: [{ id: 'one' }], result_info: {} }));
+  });
+  const { filters, faults } = parseFilters('action_type=create&actor_id=x', kindOf({ kind: 'member_activity' }).filters);
+  const endpoints = [];
+  const { api, close } = connectAuditApi({
+    baseUrl: served.url,
+    credential: { kind: 'token', token: 'a-token' },
+    filtersOf: () => filters,
+    budget: { acquire: async () => {}, pause: async () => {} },
+    clock: createServerClock(() => performance.now()),
+    observer: { onAttempt: ({ endpoint }) => endpoints.push(endpoint) },
+    onUnreadable: () => {},
+    version: '0',
+  });
+  const walk = startWalk('live', { fromMs: 60_000, toMs: 120_000 }, { readAtMs: 180_000 });
+  const page = await api.fetchPage({ kind: 'member_activity', id: 'o/1' }, walk, new AbortController().signal);
+  await close();
+  served.close();
+  return { asked, faults, entries: page.entries, endpoints, names: sourceKindNames };
+};
+const format = async () => {
+  const event = {
+    position: 7, feedId: 'f', sourceKind: 'organization', sourceId: 's', organizationId: 'o',
+    organizationName: null, id: 'x', actionTime: null, receivedAt: '2026-01-01T00:00:00Z', defects: null,
+    rawText: '{"action":{"type":"a\\\\nb"}}',
+  };
+  const line = formats.logfmt.format(event);
+  let help = '';
+  const stdout = new Writable({ write: (chunk, _, done) => { help += chunk; done(); } });
+  const { signal } = new AbortController();
+  await runCli(['feed', '--help'], { env: {}, stdout, stderr: stdout, interactive: false, signal });
+  return { line, read: formats.logfmt.readLine(line), names: feedQuerySchema.properties.format.enum, help };
+};
+console.log(JSON.stringify({
+  configured: configured(), faults: faults(), delivered: await delivered(), source: await source(), format: await format(),
+}));
 `;
+
+interface Found {
+  readonly configured: unknown;
+  readonly faults: string;
+  readonly delivered: unknown;
+  readonly source: unknown;
+  readonly format: { readonly help: string };
+}
+let found: Found;
+beforeAll(async () => {
+  found = await probe();
+});
 
 test('the page has a sink, a kind of source and a format', () => {
   expect(planted).toEqual([
@@ -89,13 +195,7 @@ test('types fit, and the rooms are kept', async () => {
 });
 
 describe('a sink from the recipe', () => {
-  test('is a type in ORGTRAIL_SINKS, with its defaults, its formats, its secret and its warning', async () => {
-    const token = 'a-very-secret-token';
-    const settings = { type: 'loki', url: 'http://loki.example.com:3100', token, format: 'logfmt' };
-    const found = await run(`${load}
-      const config = load({ logs: ${JSON.stringify(settings)} });
-      console.log(JSON.stringify({ sinks: config.sinks, warnings: config.warnings, secrets: secretsOf(config) }));
-    `);
+  test('is a type in ORGTRAIL_SINKS, with its defaults, its formats, its secret and its warning', () => {
     const common = {
       events: 'entries',
       start: 'beginning',
@@ -104,24 +204,14 @@ describe('a sink from the recipe', () => {
       timeout: 30_000,
       gzip: true,
     };
-    expect(found).toEqual({
-      sinks: [{ name: 'logs', settings: { ...settings, ...common } }],
+    expect(found.configured).toEqual({
+      sinks: [{ name: 'logs', settings: { ...sinkSettings, ...common } }],
       warnings: ['ORGTRAIL_SINKS.logs.url sends its token over plain http to loki.example.com'],
       secrets: [token],
     });
   });
 
-  test('has its faults named, and takes its secret from a file', async () => {
-    const file = join(copy, 'token');
-    writeFileSync(file, 'two words');
-    const sinks = {
-      a: { type: 'loki', url: 'https://loki' },
-      b: { type: 'loki', url: 'https://loki', token_file: file, ca_file: '/none' },
-      c: { type: 'kafka' },
-      d: { type: 'loki', url: 'https://loki', token: 'x', ca_file: '/none' },
-      e: { type: 'elasticsearch', url: 'https://e', index: 'x', format: 'logfmt' },
-    };
-    const faults = await run(`${load} console.log(JSON.stringify(faultsOf(${JSON.stringify(sinks)})));`);
+  test('has its faults named, and takes its secret from a file', () => {
     for (const fault of [
       'a.token is missing',
       'b.token_file must be printable ASCII without spaces',
@@ -129,113 +219,37 @@ describe('a sink from the recipe', () => {
       'd.ca_file: the file cannot be read',
       'e.format must be one of ecs, ',
     ]) {
-      expect(faults).toContain(`ORGTRAIL_SINKS.${fault}`);
+      expect(found.faults).toContain(`ORGTRAIL_SINKS.${fault}`);
     }
-    expect(faults).not.toContain('two words');
+    expect(found.faults).not.toContain('two words');
   });
 
-  test('delivers, and hides its secret in what the receiver says', async () => {
-    const outcomes = await run(`
-      import { createServer } from 'node:http';
-      import { createSink, sinkSettings } from './sinks/registry.ts';
-      const bodies = [];
-      const server = createServer((request, response) => {
-        let body = '';
-        request.on('data', (chunk) => { body += chunk; }).on('end', () => {
-          bodies.push(JSON.parse(body));
-          if (bodies.length === 1) response.writeHead(204).end();
-          else response.writeHead(401).end('no: ' + request.headers.authorization);
-        });
-      });
-      await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-      const url = 'http://127.0.0.1:' + server.address().port;
-      const sink = createSink(sinkSettings.parse({ type: 'loki', url, token: 'a-very-secret-token', gzip: false }));
-      const event = { position: 1, receivedAt: '2026-01-01T00:00:00Z' };
-      const delivery = { id: 'one', events: [{ event, key: 'k', text: '{"a":1}' }] };
-      const deliver = () => sink.deliver(delivery, new AbortController().signal);
-      const outcomes = [await deliver(), await deliver()];
-      await sink.close();
-      server.close();
-      console.log(JSON.stringify({ outcomes, first: bodies[0] }));
-    `);
-    expect(outcomes).toEqual({
+  test('delivers, and hides its secret in what the receiver says', () => {
+    const values = [['1767225600000000000', '{"a":1}', { key: 'k', position: '1' }]];
+    expect(found.delivered).toEqual({
       outcomes: [
         { kind: 'delivered', refused: [] },
         { kind: 'failed', reason: 'HTTP 401: check token: no: Bearer [redacted]' },
       ],
-      first: {
-        streams: [
-          { stream: { source: 'orgtrail' }, values: [['1767225600000000000', '{"a":1}', { key: 'k', position: '1' }]] },
-        ],
-      },
+      first: { streams: [{ stream: { source: 'orgtrail' }, values }] },
     });
   });
 });
 
-describe('a kind of source from the recipe', () => {
-  test('is read where it says, with what it says, and has its filters', async () => {
-    const found = await run(`
-      import { createServer } from 'node:http';
-      import { connectAuditApi } from './ingest/cloudflare/audit-api.ts';
-      import { createServerClock } from './ingest/cloudflare/wire/server-clock.ts';
-      import { parseFilters } from './ingest/planning/filters.ts';
-      import { startWalk } from './ingest/planning/walk.ts';
-      import { kindOf, sourceKindNames } from './ingest/sources/registry.ts';
-      const asked = [];
-      const server = createServer((request, response) => {
-        asked.push(request.url);
-        response.writeHead(200, { 'content-type': 'application/json' });
-        response.end(JSON.stringify({ success: true, errors: [], result: [{ id: 'one' }], result_info: {} }));
-      });
-      await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-      const { filters, faults } = parseFilters('action_type=create&actor_id=x', kindOf({ kind: 'member_activity' }).filters);
-      const endpoints = [];
-      const { api, close } = connectAuditApi({
-        baseUrl: 'http://127.0.0.1:' + server.address().port,
-        credential: { kind: 'token', token: 'a-token' },
-        filtersOf: () => filters,
-        budget: { acquire: async () => {}, pause: async () => {} },
-        clock: createServerClock(() => performance.now()),
-        observer: { onAttempt: ({ endpoint }) => endpoints.push(endpoint) },
-        onUnreadable: () => {},
-        version: '0',
-      });
-      const walk = startWalk('live', { fromMs: 60_000, toMs: 120_000 }, { readAtMs: 180_000 });
-      const page = await api.fetchPage({ kind: 'member_activity', id: 'o/1' }, walk, new AbortController().signal);
-      await close();
-      server.close();
-      console.log(JSON.stringify({ asked, faults, entries: page.entries, endpoints, names: sourceKindNames }));
-    `);
-    expect(found).toEqual({
-      asked: [expect.stringMatching(/^\/organizations\/o%2F1\/members\/activity\?since=1970-.*&action_type=create$/)],
-      faults: [expect.stringContaining('unknown filter "actor_id"')],
-      entries: 1,
-      endpoints: ['member_activity_audit_logs'],
-      names: [...sourceKindNames, 'member_activity'],
-    });
+test('a kind of source from the recipe is read where it says, with what it says, and has its filters', () => {
+  expect(found.source).toEqual({
+    asked: [expect.stringMatching(/^\/organizations\/o%2F1\/members\/activity\?since=1970-.*&action_type=create$/)],
+    faults: [expect.stringContaining('unknown filter "actor_id"')],
+    entries: 1,
+    endpoints: ['member_activity_audit_logs'],
+    names: [...sourceKindNames, 'member_activity'],
   });
 });
 
-describe('a format from the recipe', () => {
-  test('is known to the feed, to its OpenAPI, and to the help', async () => {
-    const found = await run(`
-      import { formats } from './formats/formats.ts';
-      import { feedQuerySchema } from './http/feed/schema.ts';
-      const event = {
-        position: 7, feedId: 'f', sourceKind: 'organization', sourceId: 's', organizationId: 'o',
-        organizationName: null, id: 'x', actionTime: null, receivedAt: '2026-01-01T00:00:00Z', defects: null,
-        rawText: '{"action":{"type":"a\\\\nb"}}',
-      };
-      const line = formats.logfmt.format(event);
-      const { enum: names } = feedQuerySchema.properties.format;
-      console.log(JSON.stringify({ line, read: formats.logfmt.readLine(line), names }));
-    `);
-    expect(found).toEqual({
-      line: 'time=2026-01-01T00:00:00Z action="a b" position=7',
-      read: { position: 7 },
-      names: [...formatNames, 'logfmt'],
-    });
-    const { stdout } = await execFile(process.execPath, [join(copy, 'src/main.ts'), 'feed', '--help'], { cwd: copy });
-    expect(stdout.replaceAll(/\s+/g, ' ')).toContain([...formatNames, 'logfmt'].map((name) => `"${name}"`).join(', '));
-  });
+test('a format from the recipe is known to the feed, to its OpenAPI, and to the help', () => {
+  const { help, ...format } = found.format;
+  const names = [...formatNames, 'logfmt'];
+  const line = 'time=2026-01-01T00:00:00Z action="a b" position=7';
+  expect(format).toEqual({ line, read: { position: 7 }, names });
+  expect(help.replaceAll(/\s+/g, ' ')).toContain(names.map((name) => `"${name}"`).join(', '));
 });

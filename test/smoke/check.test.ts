@@ -105,26 +105,17 @@ describe.concurrent('check', () => {
     expect(code).toBe(1);
   });
 
-  test.each([['check'], ['run'], ['sync'], ['migrate'], ['status']])(
-    '%s with a database that a later version has migrated: exit 3, and says what to run',
-    async (command) => {
+  test('with a database that a later version has migrated each command says what to run: exit 3', async () => {
+    const newer = await createTestDatabase();
+    await newer.pool.query("insert into drizzle.__drizzle_migrations (hash, created_at) values ('later', 9e15)");
+    for (const command of ['check', 'run', 'sync', 'migrate', 'status']) {
       const runIt = command === 'run' ? run : runHere;
-      const newer = await createTestDatabase();
-      await newer.pool.query("insert into drizzle.__drizzle_migrations (hash, created_at) values ('later', 9e15)");
       const { code, output } = await runIt([command], { DATABASE_URL: newer.url, ORGTRAIL_HTTP_PORT: '0' });
-      await newer.close();
-      expect(output).toMatch(/a later version has migrated it/);
-      expect(output).toMatch(/Try: .*run that later version/);
-      expect(code).toBe(3);
-    },
-  );
-
-  test('status of an empty database: exit 2, and says what makes the schema', async () => {
-    const empty = await createTestDatabase({ empty: true });
-    const { code, stderr } = await runHere(['status'], { DATABASE_URL: empty.url });
-    await empty.close();
-    expect(stderr).toMatch(/no orgtrail data here yet.*\nTry: .*orgtrail run/);
-    expect(code).toBe(2);
+      expect(output, command).toMatch(/a later version has migrated it/);
+      expect(output, command).toMatch(/Try: .*run that later version/);
+      expect(code, command).toBe(3);
+    }
+    await newer.close();
   });
 });
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { sendTrue, startDistortedApi } from '../support/network/distorted-api.ts';
 import { addressOf, byWayOf, startTcpProxy } from '../support/network/tcp-proxy.ts';
-import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/process/orgtrail-process.ts';
+import { type OrgtrailProcess, startOrgtrail } from '../support/process/orgtrail-process.ts';
 import { until } from '../support/process/until.ts';
 import { auditRequests, openWorld, type SyncWorld } from '../support/sync/sync-world.ts';
 
@@ -45,31 +45,6 @@ const daemonInPage = async (page: number): Promise<Held> => {
   await asked.promise;
   return { world, daemon, release: released.resolve, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 };
-
-// These take half a minute each: they begin first, and the others run beside them.
-describe.concurrent('what is waited for', () => {
-  test('sync exits 1 when a source fails and names it with the reason; the others are complete', async () => {
-    await using world = await openWorld();
-    const [refused] = world.simulator.summary().organizations;
-    world.simulator.setRefused(refused?.id ?? '', true);
-    const { code, stdout } = await runOrgtrail(['sync'], world.env);
-    expect(stdout).toMatch(/^400 new events of 3 organizations; the feed is at position 400$/m);
-    expect(stdout).toMatch(new RegExp(`^failed: ${refused?.id} \\(${refused?.name}\\): refused: .*403`, 'm'));
-    expect(code).toBe(1);
-  });
-
-  test('run with a database that is down waits for half a minute, then says what is wrong, exit 4', async () => {
-    const env = { CLOUDFLARE_API_TOKEN: 'token-of-the-test', DATABASE_URL: 'postgres://x:secret-word@127.0.0.1:1/x' };
-    const startedAtMs = performance.now();
-    const daemon = startOrgtrail(['run'], { ...env, ORGTRAIL_HTTP_PORT: '0' });
-    expect(await daemon.ended).toBe(4);
-    expect(performance.now() - startedAtMs).toBeGreaterThan(29_000);
-    expect(daemon.stderr()).toMatch(
-      /^orgtrail: PostgreSQL at 127\.0\.0\.1:1\/x: .*ECONNREFUSED.*\nTry: check DATABASE_URL/,
-    );
-    expect(daemon.stdout() + daemon.stderr()).not.toContain('secret-word');
-  });
-});
 
 describe.concurrent('run, told to stop', () => {
   test.each([

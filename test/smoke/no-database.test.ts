@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { createTestDatabase } from '../support/postgres/database.ts';
 import { runInProcess } from '../support/process/run-in-process.ts';
 
@@ -29,14 +29,34 @@ describe.concurrent('a command that reads', () => {
     expect({ code, stdout, made }).toEqual({ code: 2, stdout: '', made: [] });
   });
 
-  test.each(reading)('%s %s leaves an empty database empty: exit code 2', async (...command) => {
+  test('leaves an empty database empty: exit code 2', async () => {
     const empty = await createTestDatabase({ empty: true });
-    const { code, stdout, stderr } = await runInProcess(command, { ...api, DATABASE_URL: empty.url });
-    const { rows } = await empty.pool.query("select to_regclass('organizations') as made");
+    for (const command of reading) {
+      const { code, stdout, stderr } = await runInProcess(command, { ...api, DATABASE_URL: empty.url });
+      const { rows } = await empty.pool.query("select to_regclass('organizations') as made");
+      expect(stderr).toMatch(/^orgtrail: no orgtrail data here yet: .*\nTry: .*orgtrail run/);
+      expect({ code, stdout, rows }, command.join(' ')).toEqual({ code: 2, stdout: '', rows: [{ made: null }] });
+    }
     await empty.close();
-    expect(stderr).toMatch(/^orgtrail: no orgtrail data here yet: .*\nTry: .*orgtrail run/);
-    expect({ code, stdout, rows }).toEqual({ code: 2, stdout: '', rows: [{ made: null }] });
   });
+});
+
+test('run with a database that is down waits for half a minute, then says what is wrong, exit 4', async () => {
+  const env = { ...api, DATABASE_URL: 'postgres://x:secret-word@127.0.0.1:1/x', ORGTRAIL_HTTP_PORT: '0' };
+  const now = performance.now.bind(performance);
+  const startedAtMs = 10 * now();
+  // Half a minute of it passes within three seconds.
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => 10 * now());
+  try {
+    const { code, stdout, stderr } = await runInProcess(['run'], env);
+    expect(performance.now() - startedAtMs).toBeGreaterThan(29_000);
+    expect(stdout).toContain('waiting for the database; giving up in 30 s');
+    expect(stderr).toMatch(/^orgtrail: PostgreSQL at 127\.0\.0\.1:1\/x: .*ECONNREFUSED.*\nTry: check DATABASE_URL/);
+    expect(stdout + stderr).not.toContain('secret-word');
+    expect(code).toBe(4);
+  } finally {
+    clock.mockRestore();
+  }
 });
 
 test('a misspelt variable is said, with what was probably meant', async () => {

@@ -23,23 +23,20 @@ const commands = [
 const dayMs = 86_400_000;
 const dateOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);
 
-describe.concurrent('help', () => {
-  test.each(commands)('%s --help has a description, its options and examples', async (command) => {
-    const { code, stdout, stderr } = await runInProcess([command, '--help'], {});
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+test('--help names every command and the exit codes; each command has a description, its options and examples', async () => {
+  const { code, stdout } = await runOrgtrail(['--help'], {});
+  expect(code).toBe(0);
+  expect(stdout).toContain('Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage');
+  for (const command of commands) {
+    expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
+    const help = await runInProcess([command, '--help'], {});
+    expect(help).toMatchObject({ code: 0, stderr: '' });
     // A description of at least two words, and `--help` at least among the options.
-    expect(stdout).toMatch(new RegExp(`^Usage: orgtrail ${command} .*\\n\\n\\S+ \\S.*\\n(.*\\n)*\\nOptions:\\n {2}-`));
-    expect(stdout).toMatch(new RegExp(`Examples?:\\n\\s+(\\$ )?(\\S+=\\S+ )*orgtrail ${command}\\b`));
-  });
-
-  test('--help names every command and the exit codes', async () => {
-    const { code, stdout } = await runOrgtrail(['--help'], {});
-    expect(code).toBe(0);
-    for (const command of commands) {
-      expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
-    }
-    expect(stdout).toContain('Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage');
-  });
+    expect(help.stdout).toMatch(
+      new RegExp(`^Usage: orgtrail ${command} .*\\n\\n\\S+ \\S.*\\n(.*\\n)*\\nOptions:\\n {2}-`),
+    );
+    expect(help.stdout).toMatch(new RegExp(`Examples?:\\n\\s+(\\$ )?(\\S+=\\S+ )*orgtrail ${command}\\b`));
+  }
 });
 
 describe.concurrent('migrate and status', () => {
@@ -57,9 +54,13 @@ describe.concurrent('migrate and status', () => {
     await database.close();
   });
 
-  test('status and status --json show every organization, from the database alone', async () => {
+  test('sync --json gives one object, and exit 0 means that nothing is missing; status shows every organization, from the database alone', async () => {
     await using world = await openWorld();
-    expect(await runInProcess(['sync'], world.env)).toMatchObject({ code: 0 });
+    const synced = await runOrgtrail(['sync', '--json'], world.env);
+    const all = { stored: 600, organizations: 3, position: 600, failed: [], finished: true };
+    expect(JSON.parse(synced.stdout)).toMatchObject(all);
+    expect(synced.code).toBe(0);
+    await world.expectExactTruth();
     const env = { DATABASE_URL: world.database.daemonUrl };
     const asked = world.simulator.requestCount;
     const table = await runOrgtrail(['status'], env);
@@ -86,11 +87,14 @@ describe.concurrent('migrate and status', () => {
     expect(world.simulator.requestCount).toBe(asked);
   });
 
-  test('status shows what is wrong first, and fails when it is asked to', async () => {
+  test('sync exits 1 when a source fails, and names it; status shows what is wrong first, and fails when it is asked to', async () => {
     await using world = await openWorld();
     const [, , last] = world.simulator.summary().organizations.toSorted((a, b) => (a.name < b.name ? -1 : 1));
     world.simulator.setRefused(last?.id ?? '', true);
-    await runInProcess(['sync'], world.env);
+    const synced = await runInProcess(['sync'], world.env);
+    expect(synced.stdout).toMatch(/^400 new events of 3 organizations; the feed is at position 400$/m);
+    expect(synced.stdout).toMatch(new RegExp(`^failed: ${last?.id} \\(${last?.name}\\): refused: .*403`, 'm'));
+    expect(synced.code).toBe(1);
     const status = (...args: string[]) => runInProcess(['status', ...args], world.env);
     const plain = await status();
     expect(plain.stdout).toMatch(/^3 organizations: 1 refused, /);
@@ -105,43 +109,22 @@ describe.concurrent('migrate and status', () => {
     expect(await status('--fail-on', 'failing', '--organization', healthy?.name ?? '')).toMatchObject({ code: 0 });
     expect(await status('--state', 'bad')).toMatchObject({ code: 2, stderr: expect.stringContaining('fresh, quiet') });
   });
-
-  test('names from Cloudflare cannot write control characters to the terminal', async () => {
-    await using world = await openWorld({ organizations: 1, entries: 0 });
-    const headers = { authorization: 'Bearer token-of-the-test', 'content-type': 'application/json' };
-    const body = JSON.stringify({ name: 'evil\u001b[2Jname' });
-    await fetch(`${world.simulator.baseUrl}/organizations`, { method: 'POST', headers, body });
-    await runInProcess(['sync'], world.env);
-    const { code, stdout } = await runInProcess(['status'], world.env);
-    expect(code).toBe(0);
-    expect(stdout).toContain('evil\\u001b[2Jname');
-    expect(stdout).not.toContain('\u001b');
-  });
 });
 
-describe.concurrent('sync', () => {
-  test('--json gives one object on stdout, and exit 0 means that nothing is missing', async () => {
-    await using world = await openWorld();
-    const { code, stdout } = await runOrgtrail(['sync', '--json'], world.env);
-    expect(JSON.parse(stdout)).toMatchObject({
-      stored: 600,
-      organizations: 3,
-      position: 600,
-      failed: [],
-      finished: true,
-    });
-    expect(code).toBe(0);
-    await world.expectExactTruth();
-  });
-
-  test('of an API that cannot be reached, with nothing known: exit 4, and says so', async () => {
-    await using world = await openWorld({ organizations: 1, entries: 0 });
-    const env = { ...world.env, CLOUDFLARE_BASE_URL: 'http://127.0.0.1:1/client/v4' };
-    const { code, stderr } = await runInProcess(['sync'], env);
-    expect(stderr).toMatch(/orgtrail: GET \/organizations: .*ECONNREFUSED/);
-    expect(stderr).toMatch(/Try: check CLOUDFLARE_BASE_URL/);
-    expect(code).toBe(4);
-  });
+test('sync of an API that cannot be reached says so, exit 4; names from it cannot write control characters to the terminal', async () => {
+  await using world = await openWorld({ organizations: 1, entries: 0 });
+  const failed = await runInProcess(['sync'], { ...world.env, CLOUDFLARE_BASE_URL: 'http://127.0.0.1:1/client/v4' });
+  expect(failed.stderr).toMatch(/orgtrail: GET \/organizations: .*ECONNREFUSED/);
+  expect(failed.stderr).toMatch(/Try: check CLOUDFLARE_BASE_URL/);
+  expect(failed.code).toBe(4);
+  const headers = { authorization: 'Bearer token-of-the-test', 'content-type': 'application/json' };
+  const body = JSON.stringify({ name: 'evil\u001b[2Jname' });
+  await fetch(`${world.simulator.baseUrl}/organizations`, { method: 'POST', headers, body });
+  await runInProcess(['sync'], world.env);
+  const { code, stdout } = await runInProcess(['status'], world.env);
+  expect(code).toBe(0);
+  expect(stdout).toContain('evil\\u001b[2Jname');
+  expect(stdout).not.toContain('\u001b');
 });
 
 describe.concurrent('backfill', () => {

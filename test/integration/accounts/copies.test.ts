@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { isFirstCopy } from '../../../src/feed/copies.ts';
 import { eachFeedRow, hasFeedEvents, positionOfNth } from '../../../src/feed/feed.sql.ts';
 import { type FeedEventsRange, readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
 import { positionOf } from '../../../src/feed/feed-row.ts';
 import { readFeedHead } from '../../../src/feed/head/feed-head.sql.ts';
 import { readEvent } from '../../../src/search/read-event.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { createTestDatabase, databaseOfTests } from '../../support/postgres/database.ts';
 import { addSources, commitAll, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { newAccountSource, userEntryText } from '../../support/sync/account-source.ts';
 
@@ -29,11 +29,10 @@ const all = [...names, 'e timeless', 'd login', 'd join'];
 const copies = ['b login', 'd login', 'd join'];
 const firsts = all.filter((name) => !copies.includes(name));
 
-let database: TestDatabase;
+const database = databaseOfTests();
 let nameAt: ReadonlyMap<number, string>;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
   const { pool } = database;
   await addSources(pool, ['o1', 'o2']);
   const organizations: Readonly<Record<string, string>> = { a: 'o1', b: 'o2', c: 'o2', d: 'o2' };
@@ -42,9 +41,6 @@ beforeAll(async () => {
   }
   const { rows } = await pool.query('select position::float8, source_id, id from audit_events order by position');
   nameAt = new Map(rows.map(({ position, source_id, id }) => [position, `${source_id} ${id}`]));
-});
-afterAll(async () => {
-  await database?.close();
 });
 
 const nameOf = (position: number) => nameAt.get(position) ?? '';

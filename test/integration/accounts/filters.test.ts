@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
@@ -28,6 +28,23 @@ const coverageOfOrganizations = async (world: SyncWorld) => {
   return rows;
 };
 
+/** All of it is stored, read without a filter. */
+let unfiltered: SyncWorld;
+let ofOtherProducts: number;
+beforeAll(async () => {
+  unfiltered = await openWorld(options);
+  await using run = await unfiltered.open();
+  await run.sync();
+  await unfiltered.expectExactTruth();
+  const { rows } = await unfiltered.database.pool.query<{ events: number }>(
+    `select count(*)::integer as events from audit_events
+     where source_kind = 'account' and not coalesce(resource_product = any ($1), false)`,
+    [zeroTrust],
+  );
+  ofOtherProducts = rows[0]?.events ?? 0;
+});
+afterAll(async () => await unfiltered?.[Symbol.asyncDispose]());
+
 test('a filter of accounts alone goes out to accounts alone, and stores what passes it, each once', async () => {
   await using world = await openWorld(options, { ORGTRAIL_FILTERS_ACCOUNTS: ONLY_ZERO_TRUST });
   await using run = await world.open();
@@ -45,30 +62,11 @@ test('a filter of accounts alone goes out to accounts alone, and stores what pas
   expect(rows[0]).toMatchObject({ kind: 'account', products: zeroTrust });
   expect(rows[1]).toMatchObject({ kind: 'organization', events: 600 });
   expect({ extra, duplicates }).toEqual({ extra: 0, duplicates: 0 });
-  expect(missing).toBe(await otherProducts());
+  expect(missing, 'those of accounts that have another product').toBe(ofOtherProducts);
 });
 
-/** How many entries of accounts have another product, by what is stored without a filter. */
-const otherProducts = async (): Promise<number> => {
-  await using other = await openWorld(options);
-  await using run = await other.open();
-  await run.sync();
-  await other.expectExactTruth();
-  const { rows } = await other.database.pool.query<{ events: number }>(
-    `select count(*)::integer as events from audit_events
-     where source_kind = 'account' and not coalesce(resource_product = any ($1), false)`,
-    [zeroTrust],
-  );
-  return rows[0]?.events ?? 0;
-};
-
 test('a change of the filter of accounts reads accounts again, and touches no coverage of organizations', async () => {
-  await using world = await openWorld(options);
-  {
-    await using run = await world.open();
-    await run.sync();
-  }
-  await world.expectExactTruth();
+  const world = unfiltered;
   const before = await coverageOfOrganizations(world);
   const readUntilMs = Math.min(...before.map(({ until_ms }) => until_ms));
   const from = world.simulator.requests().length;

@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Page } from '../../../src/ingest/entries/page.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { asCareful, commitAll, entryText, newSource, pageOf } from '../../support/postgres/store-fixture.ts';
 import { newAccountSource } from '../../support/sync/account-source.ts';
 
@@ -25,13 +25,7 @@ const oddities: readonly (readonly [string, Readonly<Record<string, unknown>>])[
   ['letters beyond ASCII', { account: { id: 'ä\u2028"\\', name: '\ud83d\ude00' }, zone: { id: 'ö', name: 'ü' } }],
 ];
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 const ways: readonly (readonly [string, (texts: readonly string[]) => readonly Page[]])[] = [
   ['all on one page', (texts) => [pageOf(texts)]],

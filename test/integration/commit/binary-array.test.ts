@@ -1,18 +1,12 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { NULL, type PageRows, PLACES, place, REPLACED } from '../../../src/ingest/entries/entry-columns.ts';
 import { integerArray, sizeOfArray, writeArray } from '../../../src/ingest/sync/commit/binary-array.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 
 const SEED = 20_261_125;
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase({ empty: true });
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests({ empty: true });
 
 /** What PostgreSQL makes of a parameter, as JSON, which loses nothing of the values. */
 const read = async (type: string, parameter: Buffer): Promise<unknown> => {

@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { type Coverage, type Range, toMultirange } from '../../../src/ingest/planning/coverage.ts';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
 import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
 import { loadSources, readTime } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
 import { trimFuture } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import {
   commit,
   FILTERS,
@@ -21,13 +21,7 @@ const MINUTE_MS = 60_000;
 const AHEAD_MS = MINUTE_MS;
 const ME = 'host/1/test';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 beforeEach(async () => {
   await database.pool.query('truncate coverage, discovery; insert into discovery default values');

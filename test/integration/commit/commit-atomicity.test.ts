@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
 import {
   anyWalk,
@@ -17,13 +17,7 @@ import {
   walking,
 } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 const twoEntries = (name: string) => [entryText(`${name}-1`), entryText(`${name}-2`, T0 + 1_000)];
 

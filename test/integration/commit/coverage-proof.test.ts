@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Range } from '../../../src/ingest/planning/coverage.ts';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
 import type { Lane } from '../../../src/ingest/planning/lanes.ts';
 import type { Lease, PageCommit, Reading } from '../../../src/ingest/planning/source.ts';
 import { startWalk } from '../../../src/ingest/planning/walk.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, entryText, FILTERS, newSource, walking } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
@@ -13,11 +13,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 const DAY0 = Date.UTC(2026, 2, 1);
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(() => database?.close());
+const database = databaseOfTests();
 
 interface Row {
   readonly fromMs: number;

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { addRange, type Coverage, type Range } from '../../../src/ingest/planning/coverage.ts';
 import { idleLane, type LaneState } from '../../../src/ingest/planning/lane.ts';
 import { type Lane, lanes } from '../../../src/ingest/planning/lanes.ts';
@@ -8,7 +8,7 @@ import type { Walk } from '../../../src/ingest/planning/walk.ts';
 import { loadSources } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
 import { claimSource, recordFailure } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
 import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import {
   addSources,
   anyWalk,
@@ -29,13 +29,7 @@ import {
 const SEED = 7;
 const ME = 'host/1/test';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 const OTHER_FILTERS = 'other-filters';
 

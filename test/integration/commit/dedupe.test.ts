@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { describe, expect, test } from 'vitest';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import {
   addSources,
   asCareful,
@@ -13,13 +13,7 @@ import {
   takeLease,
 } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 const DAY = 86_400_000;
 const numbered = (from: number, to: number, prefix = 'e'): string[] =>

@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readPage } from '../../../src/ingest/entries/page.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, entryText, eventsOf, newSource, pageOf, takeLease } from '../../support/postgres/store-fixture.ts';
 import {
   type DefectiveEntry,
@@ -9,13 +9,7 @@ import {
   unnamedEntries,
 } from '../../support/sync/defective-entries.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 const groups: Readonly<Record<string, readonly DefectiveEntry[]>> = {
   'entries without an id or a time': unnamedEntries,

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { PageCommit } from '../../../src/ingest/planning/source.ts';
 import { createPageCommits } from '../../../src/ingest/sync/commit/page-commits.sql.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import {
   addSources,
   commit,
@@ -18,15 +18,7 @@ import {
   takeLease,
 } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 const sha256 = (...parts: readonly Uint8Array[]): Buffer => createHash('sha256').update(Buffer.concat(parts)).digest();
 

@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { describe, expect, test } from 'vitest';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import {
   commit,
   commitAll,
@@ -10,13 +10,7 @@ import {
   takeLease,
 } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 const ROWS = 5_000;
 const SINCE_ABLE = 170_000;

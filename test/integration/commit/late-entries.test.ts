@@ -1,14 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { describe, expect, test } from 'vitest';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { asCareful, commit, entryText, newSource, pageOf, seconds, T0 } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 /** Commits a page; gives its counts and the lease to go on with. */
 const committed = async (...parameters: Parameters<typeof commit>) => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
 import { loadSources } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
 import {
@@ -7,7 +7,7 @@ import {
   releaseDead,
   releaseSource,
 } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
 import {
   anyWalk,
@@ -32,13 +32,7 @@ import {
 const ME = 'host/1/me';
 const OTHER = 'host/2/other';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 const claim = (id: string, owner: string, leaseMs = LEASE_MS) =>
   claimSource(database.pool, sourceOf(id), owner, leaseMs, FILTERS);

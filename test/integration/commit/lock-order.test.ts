@@ -1,11 +1,11 @@
 import type { Pool, PoolClient } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
 import type { LaneFailure } from '../../../src/ingest/planning/source.ts';
 import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
 import { recordFailure, releaseDead } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
 import { syncSources, trimFuture } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import {
   addSources,
@@ -26,9 +26,8 @@ const DAY_MS = 86_400_000;
 /** Stored in the other order than that of the locks. */
 const ids = ['d', 'c', 'b', 'a'];
 
-let database: TestDatabase;
+const database = databaseOfTests();
 beforeAll(async () => {
-  database = await createTestDatabase();
   const { pool } = database;
   for (const id of ids) {
     await addSources(pool, [id]);
@@ -37,9 +36,6 @@ beforeAll(async () => {
     if (done.kind !== 'committed') throw new Error('fenced');
     await recordFailure(pool, done.lease, failure);
   }
-});
-afterAll(async () => {
-  await database?.close();
 });
 
 const failure: LaneFailure = {

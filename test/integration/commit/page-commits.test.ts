@@ -5,7 +5,7 @@ import type { CommitResult, PageCommit } from '../../../src/ingest/planning/sour
 import { commitPage } from '../../../src/ingest/sync/commit/commit-page.sql.ts';
 import { type CommitPages, createPageCommits } from '../../../src/ingest/sync/commit/page-commits.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
 import {
   anyWalk,
@@ -22,18 +22,16 @@ import {
 import { until } from '../../support/process/until.ts';
 import { nested } from '../../support/sync/defective-entries.ts';
 
-let database: TestDatabase;
+const database = databaseOfTests();
 /** PostgreSQL refuses pages here that orgtrail takes for plain. */
 let pool: Pool;
 beforeAll(async () => {
-  database = await createTestDatabase();
   const name = new URL(database.url).pathname.slice(1);
   await database.pool.query(`alter database ${name} set max_stack_depth = '100kB'`);
   pool = createPool(database.url, 20, () => {});
 });
 afterAll(async () => {
   await pool?.end();
-  await database?.close();
 });
 
 const HEAD = 'select from feed_head for update';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { asCareful, commit, entryText, newSource, pageOf, takeLease } from '../../support/postgres/store-fixture.ts';
 
 /** The columns and the places in an entry that they are read from, as the API's filters spell them. */
@@ -16,13 +16,9 @@ const paths: Readonly<Record<string, readonly [string, string]>> = Object.fromEn
 const SEED = 20_260_110;
 const RUNS = 60;
 
-let database: TestDatabase;
+const database = databaseOfTests();
 beforeAll(async () => {
-  database = await createTestDatabase();
   for (const id of ['columns', 'plain', 'careful']) await newSource(database.pool, id);
-});
-afterAll(async () => {
-  await database?.close();
 });
 
 let counter = 0;

@@ -1,5 +1,5 @@
 import process from 'node:process';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
 import type { Lane } from '../../../src/ingest/planning/lanes.ts';
 import {
@@ -12,7 +12,7 @@ import { recordFailure } from '../../../src/ingest/sync/stored-sources/source-le
 import { createSyncStore } from '../../../src/ingest/sync/sync-store.sql.ts';
 import { createProcessIdentity } from '../../../src/postgres/leases/process-identity.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import {
   FILTERS,
@@ -26,13 +26,7 @@ import {
 const ME = 'host/1/me';
 const OTHER = 'host/2/other';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 beforeEach(async () => {
   await database.pool.query('truncate discovery; insert into discovery default values');
 });

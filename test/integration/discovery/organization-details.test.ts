@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
 import {
   recordAccess,
@@ -6,17 +6,11 @@ import {
   recordProfileRefused,
   withoutProfile,
 } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
 import { listingsIn } from '../../support/sync/organization-fixture.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 beforeEach(async () => {
   await database.pool.query('truncate organizations, organization_changes restart identity cascade');
 });

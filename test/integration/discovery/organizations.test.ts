@@ -1,16 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { recordAccess, recordLogAnswer, takeMissed } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
 import { listingsIn } from '../../support/sync/organization-fixture.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 beforeEach(async () => {
   await database.pool.query('truncate organizations, organization_changes restart identity cascade');
 });

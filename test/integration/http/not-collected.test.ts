@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { runInProcess } from '../../support/process/run-in-process.ts';
-import { serve } from '../../support/sync/served.ts';
-import { openWorld } from '../../support/sync/sync-world.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const SECONDS = { d: 86_400, h: 3_600, m: 60, s: 1 } as const;
 
@@ -11,16 +11,34 @@ const secondsIn = (text: string | undefined): number =>
     0,
   );
 
+let world: SyncWorld;
+let run: SyncRun;
+let served: Served;
+beforeAll(async () => {
+  world = await openWorld({ organizations: 3 });
+  run = await world.open();
+  served = await serve(run);
+  await run.cycle();
+});
+afterAll(async () => {
+  await served?.[Symbol.asyncDispose]();
+  await run?.close();
+  await world?.[Symbol.asyncDispose]();
+});
+/** All of it is collected again. */
+afterEach(async () => {
+  await world.database.pool.query(
+    "update coverage set ranges = ranges + tstzmultirange(tstzrange(now() - interval '6 hours', now())) where pass = 0",
+  );
+});
+
 const textOf = (page: string): string => page.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ');
 
+const text = async (path: string) => textOf(await served.text(path));
+
 test('what is not collected is one number under one name: overview, organization, events, status, the API, health', async () => {
-  await using world = await openWorld({ organizations: 3 });
-  await using run = await world.open();
-  await using served = await serve(run);
-  await run.cycle();
   const { pool } = world.database;
   const id = (await pool.query<{ id: string }>('select min(id) as id from sources')).rows[0]?.id ?? '';
-  const text = async (path: string) => textOf(await served.text(path));
   expect(await text('/'), 'before').toMatch(
     /All 3 organizations are up to date\. Not collected: (?:\d+[ms] ?)+ at most\./,
   );
@@ -63,11 +81,6 @@ test('what is not collected is one number under one name: overview, organization
 });
 
 test('the events are amber about all of it when the overview is, and say up to when they are collected', async () => {
-  await using world = await openWorld({ organizations: 3 });
-  await using run = await world.open();
-  await using served = await serve(run);
-  await run.cycle();
-  const text = async (path: string) => textOf(await served.text(path));
   expect(await text('/events')).toMatch(
     /All 3 organizations are collected up to [\d: -]+\(((?:\d+[dhms] )+ago|just now)\)/,
   );
@@ -86,10 +99,6 @@ test('the events are amber about all of it when the overview is, and say up to w
 });
 
 test('a horizon that has moved on is no gap of old time, whatever the table says (H4)', async () => {
-  await using world = await openWorld({ organizations: 3 });
-  await using run = await world.open();
-  await using served = await serve(run);
-  await run.cycle();
   // As half an hour after the first reading: the row of the source is rewritten each hour.
   await world.database.pool.query(`update sources set wanted_since = now() - wanted_history - interval '30 minutes'`);
   await world.database.pool.query(

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readDeadLetterPage } from '../../../src/sinks/dead-letter-page.sql.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
@@ -8,7 +8,7 @@ let run: SyncRun;
 let served: Served;
 
 /** Two sinks in the database, neither configured; one has dead letters. */
-beforeEach(async () => {
+beforeAll(async () => {
   world = await openWorld({ organizations: 1, entries: 12 });
   run = await world.open();
   await run.cycle();
@@ -21,7 +21,7 @@ beforeEach(async () => {
      union all select 'older', 99, 'of another sink'`,
   );
 });
-afterEach(async () => {
+afterAll(async () => {
   await served?.[Symbol.asyncDispose]();
   await run?.close();
   await world?.[Symbol.asyncDispose]();

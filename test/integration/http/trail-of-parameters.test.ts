@@ -1,17 +1,13 @@
 import { createHash } from 'node:crypto';
 import Fastify from 'fastify';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { AccessNote } from '../../../src/access/access.ts';
 import { noteAccess } from '../../../src/access/access-log.sql.ts';
 import { watchAnswers } from '../../../src/http/access-trail.ts';
 import { searchFields } from '../../../src/search/search.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => await database?.close());
+const database = databaseOfTests();
 
 /** What the database keeps of a request for an event with these parameters. */
 const keptOf = async (query: URLSearchParams): Promise<Record<string, unknown>> => {

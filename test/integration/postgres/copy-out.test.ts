@@ -1,14 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { copyOut } from '../../../src/postgres/copy/copy-out.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { addressOf, byWayOf, startTcpProxy } from '../../support/network/tcp-proxy.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(() => database?.close());
+const database = databaseOfTests();
 
 test('a connection that breaks in the middle of a COPY fails it, and nothing else: the process lives, and the pool', async () => {
   await using proxy = await startTcpProxy(addressOf(database.url));

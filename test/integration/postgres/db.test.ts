@@ -1,21 +1,15 @@
 import { eq } from 'drizzle-orm';
 import { DatabaseError } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { databaseTrouble } from '../../../src/postgres/database-trouble.ts';
 import { db } from '../../../src/postgres/db.ts';
 import { createPool, inTransaction } from '../../../src/postgres/pool.ts';
 import { sqlState } from '../../../src/postgres/sql-state.ts';
 import { organizations } from '../../../src/postgres/tables/organizations.ts';
 import { retentionPolicy } from '../../../src/postgres/tables/retention.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 const errorOf = async (work: PromiseLike<unknown>): Promise<unknown> => {
   const [outcome] = await Promise.allSettled([work]);

@@ -1,16 +1,12 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { openPool } from '../../../src/postgres/open-pool.ts';
 import { readSchemaState } from '../../../src/postgres/schema/migrate.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { createTestDatabase, databaseOfTests } from '../../support/postgres/database.ts';
 import { until } from '../../support/process/until.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => await database?.close());
+const database = databaseOfTests();
 
 const openLog = () => {
   const lines: string[] = [];

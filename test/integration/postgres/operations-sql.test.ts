@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { sqlQueries } from '../../support/deploy/dashboards.ts';
 import { readRules } from '../../support/deploy/prometheus-rules.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 
 /** Each statement that operators are told to type, with where that is. */
 const documented = (): readonly (readonly [where: string, statement: string])[] => {
@@ -18,11 +18,7 @@ const documented = (): readonly (readonly [where: string, statement: string])[] 
   });
 };
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(() => database.close());
+const database = databaseOfTests();
 
 describe('SQL for operators', () => {
   test('is found in docs/operations and in the rules', () => expect(documented().length).toBeGreaterThan(8));

@@ -1,15 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createLogin } from '../../support/accounts/login.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase({ empty: true });
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests({ empty: true });
 
 /** Without the warnings that migrations are still in progress, which a slow machine gets. */
 const publish = (url: string) =>

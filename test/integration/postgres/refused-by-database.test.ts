@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import {
   asCareful,
   commit,
@@ -14,18 +14,16 @@ import {
 } from '../../support/postgres/store-fixture.ts';
 import { nested } from '../../support/sync/defective-entries.ts';
 
-let database: TestDatabase;
+const database = databaseOfTests();
 /** Connections on which PostgreSQL takes far fewer levels of nesting than orgtrail expects. */
 let strict: Pool;
 beforeAll(async () => {
-  database = await createTestDatabase();
   const name = new URL(database.url).pathname.slice(1);
   await database.pool.query(`alter database ${name} set max_stack_depth = '100kB'`);
   strict = createPool(database.url, 2, () => {});
 });
 afterAll(async () => {
   await strict?.end();
-  await database?.close();
 });
 
 const time = '2026-01-10T00:00:00.000Z';

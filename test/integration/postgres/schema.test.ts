@@ -1,18 +1,12 @@
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { describe, expect, test } from 'vitest';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { dumpSchema } from '../../support/postgres/schema-dump.ts';
 
 const SNAPSHOT_VERSION = 18;
 const snapshot = fileURLToPath(new URL('../../../drizzle/schema.sql', import.meta.url));
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 /** The names that people use in SQL, as the documentation gives them. */
 const contract: Readonly<Record<string, string>> = {

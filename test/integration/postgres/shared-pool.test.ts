@@ -1,17 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { BusyError } from '../../../src/errors.ts';
 import { AbandonedError } from '../../../src/postgres/abandon.ts';
 import { copyOut } from '../../../src/postgres/copy/copy-out.ts';
 import { readOnly } from '../../../src/postgres/read-only.ts';
 import { createSharedPool } from '../../../src/postgres/shared-pool.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { until } from '../../support/process/until.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(() => database?.close());
+const database = databaseOfTests();
 
 /** How many statements with this mark the server has under way. */
 const underWay = async (mark: string): Promise<number> => {

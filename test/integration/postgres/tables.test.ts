@@ -1,6 +1,6 @@
 import { is, SQL } from 'drizzle-orm';
 import { getTableConfig, getViewConfig, type PgColumn, PgDialect, PgTable, PgView } from 'drizzle-orm/pg-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import * as access from '../../../src/postgres/tables/access.ts';
 import * as accounts from '../../../src/postgres/tables/accounts.ts';
 import * as archive from '../../../src/postgres/tables/archive.ts';
@@ -14,7 +14,7 @@ import * as retention from '../../../src/postgres/tables/retention.ts';
 import * as savedSearches from '../../../src/postgres/tables/saved-searches.ts';
 import * as sinks from '../../../src/postgres/tables/sinks.ts';
 import * as sources from '../../../src/postgres/tables/sources.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 
 const declared = [
   access,
@@ -43,10 +43,9 @@ interface Column {
   readonly default: string | null;
 }
 
-let database: TestDatabase;
+const database = databaseOfTests();
 let stored: readonly Column[];
 beforeAll(async () => {
-  database = await createTestDatabase();
   const { rows } = await database.pool.query<Column>(
     `select c.relname as relation, attname as column, format_type(atttypid, atttypmod) as type,
        case when c.relkind <> 'v' then attnotnull end as "notNull",
@@ -56,9 +55,6 @@ beforeAll(async () => {
      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v') and not c.relispartition`,
   );
   stored = rows;
-});
-afterAll(async () => {
-  await database?.close();
 });
 
 /** A default as PostgreSQL writes it. */

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { readEntity } from '../../../src/search/entity/entity.sql.ts';
 import { entitySearch } from '../../../src/search/entity/entity.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
 const MINUTE_MS = 60_000;
@@ -14,9 +14,8 @@ const startMs =
   12 * HOUR_MS;
 const nowMs = startMs + 15 * DAY_MS;
 
-let database: TestDatabase;
+const database = databaseOfTests();
 beforeAll(async () => {
-  database = await createTestDatabase();
   const by = (id: string, atMs: number, address: string, more: object = {}) =>
     entryText(id, atMs, {
       action: { type: 'update', result: 'success', time: new Date(atMs).toISOString() },
@@ -39,7 +38,6 @@ beforeAll(async () => {
     by('c-1', startMs + 14 * DAY_MS, '198.51.100.9'),
   ]);
 });
-afterAll(async () => await database?.close());
 
 const read = (kind: Parameters<typeof entitySearch>[0], value: string, since?: number) => {
   const { since: _since, before: _before, ...search } = entitySearch(kind, value);

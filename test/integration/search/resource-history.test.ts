@@ -1,23 +1,21 @@
 import type { Pool } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { readResourceHistory } from '../../../src/search/history/resource-history.sql.ts';
 import { historyStatus } from '../../../src/search/history/resource-history.ts';
 import { createLogin } from '../../support/accounts/login.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { newAccountSource } from '../../support/sync/account-source.ts';
 
 const DAY_MS = 86_400_000;
 
-let database: TestDatabase;
+const database = databaseOfTests();
 let pool: Pool;
 beforeAll(async () => {
-  database = await createTestDatabase();
   pool = database.pool;
   await pool.query("select orgtrail_create_partitions('2023-01-01', '2026-03-01')");
 });
-afterAll(async () => await database?.close());
 
 interface Change {
   readonly days: number;

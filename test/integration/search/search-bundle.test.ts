@@ -1,9 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { FolderWriter } from '../../../src/evidence/files/folder-writer.ts';
 import { createShownEvidence } from '../../../src/evidence/shown/shown-evidence.sql.ts';
 import { writeSearchBundle } from '../../../src/search/bundle/write-search-bundle.ts';
@@ -17,7 +17,6 @@ import { defectiveText, hostileText } from '../../support/search/search-entries.
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const signer = newSigner();
 const at = new Date(Date.now() - 3_600_000).toISOString();
 /** JSON may have line breaks between its tokens, and numbers that no program keeps. */
 const broken = `{"id":"broken-entry",\r\n  "action":{"type":"create","result":"success","time":"${at}"},\n "n": ${'9'.repeat(5_000)}, "t":"\u2028,\\"raw\\":"}`;
@@ -29,7 +28,7 @@ let folder: string;
 let env: Readonly<Record<string, string>>;
 
 /** 63 stored events, three of them hostile, and an account that may read the log, if there is one. */
-beforeEach(async () => {
+beforeAll(async () => {
   world = await openWorld({ organizations: 2, entries: 60 });
   const [organization] = world.simulator.summary().organizations;
   world.simulator.append(organization?.id ?? '', [hostileText, defectiveText, broken]);
@@ -37,16 +36,17 @@ beforeEach(async () => {
   env = { ...world.env, DATABASE_URL: login.url, ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' };
   run = await world.open(env);
   await run.cycle();
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-search-'));
 });
-afterEach(async () => {
-  await rm(folder, { recursive: true, force: true });
+afterAll(async () => {
   await run?.close();
   await login?.[Symbol.asyncDispose]();
   await world?.[Symbol.asyncDispose]();
 });
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'orgtrail-search-'));
+});
+afterEach(async () => await rm(folder, { recursive: true, force: true }));
 
-const build = () => openBuilder(world.database.pool, signer).build();
 const inBundle = (name: string): string => join(folder, 'bundle', name);
 const read = (name: string): string => readFileSync(inBundle(name), 'utf8');
 const json = (name: string) => JSON.parse(read(name));
@@ -81,15 +81,52 @@ const writeLimited = async (limits: { readonly maxEvents: number; readonly maxEv
   });
   writer.finish();
 };
+/** What is stored at position 5 is not what was signed meanwhile. */
+const withChangedEvent = async (work: () => Promise<void>): Promise<void> => {
+  const { pool } = world.database;
+  const { rows } = await pool.query('select raw::text from audit_events where position = 5');
+  const store = (raw: string) => pool.query('update audit_events set raw = $1::text::json where position = 5', [raw]);
+  await store('{"changed": true}');
+  try {
+    await work();
+  } finally {
+    await store(rows[0].raw);
+  }
+};
 const unpack = (file: string, root: string): void => {
   execFileSync('python3', ['-m', 'zipfile', '-e', file, folder]);
   renameSync(join(folder, root), join(folder, 'bundle'));
 };
 const listed = "grep -E '^[0-9a-f]{64}  ' README.txt | sha256sum --check --quiet";
 
+test('a bundle without a log has the events and the list, and says that nothing is signed', async () => {
+  const written = await write();
+  expect(written).toMatchObject({ code: 0, stderr: '' });
+  expect(written.stdout).toContain('nothing is signed');
+  expect(readdirSync(join(folder, 'bundle')).sort()).toEqual([
+    'README.txt',
+    'completeness.json',
+    'events.ndjson',
+    'query.json',
+    'verify.py',
+  ]);
+  expect(inShell(listed)).toBe('');
+  expect(byVerifyPy()).toMatchObject({ code: 0, report: { holds: true, faults: [] } });
+  const { code, stdout } = await verify();
+  const report = JSON.parse(stdout);
+  expect([code, report.claims.length]).toEqual([0, 1]);
+  expect(report.not_claimed).toContain('that anything here is what was stored: nothing is signed');
+  writeFileSync(inBundle('events.ndjson'), read('events.ndjson').replace('"type":"create"', '"type":"delete"'));
+  expect((await verify()).code).toBe(5);
+  expect(byVerifyPy().code).toBe(5);
+});
+
 describe('a search as a bundle', () => {
+  beforeAll(async () => {
+    await openBuilder(world.database.pool, newSigner()).build();
+  });
+
   test('has exact originals, question, proofs and completeness, and verifies by each way that it names', async () => {
-    await build();
     const written = await write('--since', '30d');
     expect(written).toMatchObject({ code: 0, stderr: '' });
     expect(written.stdout).toContain('63 of them proven under the checkpoint of 63 positions');
@@ -143,77 +180,187 @@ describe('a search as a bundle', () => {
     expect(inShell(signature)).toContain('Verified Successfully');
   });
 
-  test.each([
+  const changes: readonly (readonly [what: string, file: string, change: (text: string) => string])[] = [
     [
       'a content',
       'events.ndjson',
-      (text: string) => text.replace(/^(?!.*"raw_text")(.*)"result":"success"/m, '$1"result":"failure"'),
+      (text) => text.replace(/^(?!.*"raw_text")(.*)"result":"success"/m, '$1"result":"failure"'),
     ],
-    [
-      'the content of an entry with line breaks',
-      'events.ndjson',
-      (text: string) => text.replaceAll('broken-entry', 'b-entry'),
-    ],
-    ['a word beside it', 'events.ndjson', (text: string) => text.replace(/"source_id":"\w/, '"source_id":"_')],
-    ['an event that is left out', 'events.ndjson', (text: string) => text.slice(text.indexOf('\n') + 1)],
-    ['an event that is there twice', 'events.ndjson', (text: string) => text + text.slice(0, text.indexOf('\n') + 1)],
-    ['a field more', 'events.ndjson', (text: string) => text.replace('{"position"', '{"actor":"x","position"')],
-    ['a leaf', 'proofs.ndjson', (text: string) => text.replace(/"leaf":"(.{30})./, '"leaf":"$1_')],
+    ['the content of an entry with line breaks', 'events.ndjson', (text) => text.replaceAll('broken-entry', 'b-entry')],
+    ['a word beside it', 'events.ndjson', (text) => text.replace(/"source_id":"\w/, '"source_id":"_')],
+    ['an event that is left out', 'events.ndjson', (text) => text.slice(text.indexOf('\n') + 1)],
+    ['an event that is there twice', 'events.ndjson', (text) => text + text.slice(0, text.indexOf('\n') + 1)],
+    ['a field more', 'events.ndjson', (text) => text.replace('{"position"', '{"actor":"x","position"')],
+    ['a leaf', 'proofs.ndjson', (text) => text.replace(/"leaf":"(.{30})./, '"leaf":"$1_')],
     [
       'a hash',
       'proofs.ndjson',
-      (text: string) => text.replace(/"hashes":\["(.{9})(.)/, (_, a, b) => `"hashes":["${a}${b === 'A' ? 'B' : 'A'}`),
+      (text) => text.replace(/"hashes":\["(.{9})(.)/, (_, a, b) => `"hashes":["${a}${b === 'A' ? 'B' : 'A'}`),
     ],
-    ['a size', 'checkpoint', (text: string) => text.replace('\n63\n', '\n64\n')],
-    [
-      'an event that is called unsigned',
-      'proofs.ndjson',
-      (text: string) => text.replace(/"leaf":".*\]\}/, '"leaf":null}'),
-    ],
-    ['the key', 'policy.txt', (text: string) => text.replace(/\+[0-9a-f]{8}\+/, '+00000000+')],
-  ])('shows that %s was changed, also if the list was made again', async (_what, name, change) => {
-    await build();
+    ['a size', 'checkpoint', (text) => text.replace('\n63\n', '\n64\n')],
+    ['an event that is called unsigned', 'proofs.ndjson', (text) => text.replace(/"leaf":".*\]\}/, '"leaf":null}')],
+    ['the key', 'policy.txt', (text) => text.replace(/\+[0-9a-f]{8}\+/, '+00000000+')],
+  ];
+  test('shows what was changed, also if the list was made again', async () => {
     await write();
-    const before = read(name);
-    writeFileSync(inBundle(name), change(before));
-    expect(read(name)).not.toBe(before);
-    expect((await verify()).code).toBe(5);
-    const hash = inShell(`sha256sum ${name}`).slice(0, 64);
-    writeFileSync(
-      inBundle('README.txt'),
-      read('README.txt').replace(new RegExp(`[0-9a-f]{64}(?=  ${name}$)`, 'm'), hash),
-    );
-    expect(inShell(listed)).toBe('');
-    const again = await verify();
-    expect([again.code, JSON.parse(again.stdout).holds]).toEqual([5, false]);
-    const other = byVerifyPy();
-    expect([other.code, other.report.holds]).toEqual([5, false]);
+    renameSync(join(folder, 'bundle'), join(folder, 'written'));
+    for (const [what, name, change] of changes) {
+      await rm(join(folder, 'bundle'), { recursive: true, force: true });
+      cpSync(join(folder, 'written'), join(folder, 'bundle'), { recursive: true });
+      const before = read(name);
+      writeFileSync(inBundle(name), change(before));
+      expect(read(name), what).not.toBe(before);
+      expect((await verify()).code, what).toBe(5);
+      const hash = inShell(`sha256sum ${name}`).slice(0, 64);
+      writeFileSync(
+        inBundle('README.txt'),
+        read('README.txt').replace(new RegExp(`[0-9a-f]{64}(?=  ${name}$)`, 'm'), hash),
+      );
+      expect(inShell(listed), what).toBe('');
+      const again = await verify();
+      expect([again.code, JSON.parse(again.stdout).holds], what).toEqual([5, false]);
+      const other = byVerifyPy();
+      expect([other.code, other.report.holds], what).toEqual([5, false]);
+    }
   });
 
-  test('without a log has the events and the list, and says that nothing is signed', async () => {
-    const written = await write();
-    expect(written).toMatchObject({ code: 0, stderr: '' });
-    expect(written.stdout).toContain('nothing is signed');
-    expect(readdirSync(join(folder, 'bundle')).sort()).toEqual([
-      'README.txt',
-      'completeness.json',
-      'events.ndjson',
-      'query.json',
-      'verify.py',
+  test('that finds nothing says why, and verifies', async () => {
+    await write('--action', 'no-such-action');
+    expect(json('completeness.json')).toMatchObject({ complete: false, incomplete_because: ['value_never_occurs'] });
+    expect(await verify()).toMatchObject({ code: 0 });
+    expect(byVerifyPy().code).toBe(0);
+  });
+
+  test('says its question in words and in each way to ask it again, and no question can look like a line of README.txt', async () => {
+    const forged = `x\n${'0'.repeat(64)}  verify.py\n#begin\nprint(1)\u202e`;
+    await write('--since', '2026-01-01', '--text', forged, 'action:create,del* -result:failure');
+    const question = json('query.json');
+    expect(question.words).toEqual([
+      'at 2026-01-01T00:00:00Z or later',
+      `the entry contains ${JSON.stringify(forged)}`,
+      'the action is "create" or "del*" (* is any rest)',
+      'the result is not "failure"',
     ]);
+    expect(question.line).toContain('action:create,del* -result:failure');
+    expect(question.address).toMatch(/^\/events\?since=2026-01-01T00%3A00%3A00Z&text=x%0A0000/);
+    expect(question.command).toMatch(/^orgtrail search /);
+    expect(read('README.txt')).toContain('\n                and the action is "create" or "del*" (* is any rest)\n');
+    expect(read('README.txt')).not.toMatch(/^0{64}|^print\(1\)|\u202e/m);
     expect(inShell(listed)).toBe('');
-    expect(byVerifyPy()).toMatchObject({ code: 0, report: { holds: true, faults: [] } });
-    const { code, stdout } = await verify();
-    const report = JSON.parse(stdout);
-    expect([code, report.claims.length]).toEqual([0, 1]);
-    expect(report.not_claimed).toContain('that anything here is what was stored: nothing is signed');
-    writeFileSync(inBundle('events.ndjson'), read('events.ndjson').replace('"type":"create"', '"type":"delete"'));
-    expect((await verify()).code).toBe(5);
-    expect(byVerifyPy().code).toBe(5);
+    expect(byPython()).toMatch(/^0 events are in/);
+    expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
+  });
+
+  test('is one file if its name ends so, which another program unpacks', async () => {
+    const file = join(folder, 'my case.zip');
+    const written = await runInProcess(['search', '--bundle', file], env);
+    expect(written).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('63 of them proven') });
+    expect(readdirSync(folder)).toEqual(['my case.zip']);
+    expect(await runInProcess(['search', '--bundle', file], env)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('exists already'),
+    });
+    unpack(file, 'my_case');
+    expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
+    for (const option of ['--anchor=x', '--organization=x', '--since=2026-01-01T00:00:00Z'])
+      expect(byVerifyPy(option).code, option).toBe(2);
+  });
+
+  test('that is full leaves out the oldest, and says so everywhere', async () => {
+    const { rows } = await world.database.pool.query<{ position: number }>(
+      'select position::float8 as position from audit_events order by action_time desc, position desc',
+    );
+    const newest = rows[10]?.position;
+    await writeLimited({ maxEvents: 10, maxEventBytes: 2 ** 30 });
+    expect(linesOf('events.ndjson')).toHaveLength(10);
+    expect(json('query.json')).toMatchObject({ events: 10, newest_left_out: { position: newest } });
+    expect(json('completeness.json')).toMatchObject({
+      complete: false,
+      incomplete_because: ['older_events_left_out'],
+      newest_left_out: { position: newest },
+    });
+    expect(read('README.txt')).toMatch(/^Events {14}10, the newest that match\. Older ones are LEFT OUT/m);
+    const said = expect.arrayContaining([expect.stringContaining('not complete (older_events_left_out)')]);
+    expect(JSON.parse((await verify()).stdout)).toMatchObject({ holds: true, not_claimed: said });
+    expect(byVerifyPy()).toMatchObject({ code: 0, report: { not_claimed: said } });
+    const bytes = linesOf('events.ndjson').slice(0, 3).join('\n').length + 1;
+    await rm(join(folder, 'bundle'), { recursive: true });
+    await writeLimited({ maxEvents: 10, maxEventBytes: bytes });
+    expect(linesOf('events.ndjson').join('\n').length).toBeLessThanOrEqual(bytes);
+    await rm(join(folder, 'bundle'), { recursive: true });
+    await writeLimited({ maxEvents: 10, maxEventBytes: 10 });
+    expect(json('completeness.json')).toMatchObject({ incomplete_because: ['older_events_left_out'], empty: null });
+    expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
+  });
+
+  test('is not written if an event is not the one that was signed, if there is a folder, or without the right', async () => {
+    mkdirSync(join(folder, 'bundle'));
+    copyFileSync(new URL(import.meta.url), inBundle('mine'));
+    expect(await write()).toMatchObject({ code: 2, stderr: expect.stringContaining('is not empty') });
+    await rm(join(folder, 'bundle'), { recursive: true });
+    const plain = await runInProcess(['search', '--bundle', join(folder, 'bundle')], world.env);
+    expect(plain).toMatchObject({ code: 2, stderr: expect.stringContaining('orgtrail_evidence') });
+    for (const more of ['--ndjson', '--cursor=x', '--history-of=1']) expect((await write(more)).code).toBe(2);
+    await withChangedEvent(async () => {
+      expect(await write()).toMatchObject({ code: 5, stderr: expect.stringContaining('event 5 is not in') });
+    });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  describe('in the console', () => {
+    let served: Served;
+    beforeAll(async () => {
+      served = await serve(run);
+    });
+    afterAll(async () => await served?.[Symbol.asyncDispose]());
+
+    const get = (path: string) => fetch(`${served.server.url}${path}`, { redirect: 'manual' });
+
+    test('is an archive that another program unpacks and the command verifies, and is noted as an export with its events', async () => {
+      const page = await (await get('/events?result=success&since=30d')).text();
+      expect(page).toContain('href="/events/bundle?since=30d&amp;result=success"');
+      const response = await get('/events/bundle?since=30d&result=success');
+      expect(response.status).toBe(200);
+      expect(response.headers.get('content-type')).toBe('application/zip');
+      expect(response.headers.get('content-disposition')).toMatch(
+        /^attachment; filename="orgtrail-search-[\dTZ-]+\.zip"$/,
+      );
+      const [, name = ''] = /"(.*)\.zip"/.exec(response.headers.get('content-disposition') ?? '') ?? [];
+      writeFileSync(join(folder, 'case.zip'), Buffer.from(await response.arrayBuffer()));
+      unpack(join(folder, 'case.zip'), name);
+      const { query, asked_by, events, address } = json('query.json');
+      expect(address.replace(/since=[^&]*/, '')).toBe(`${served.server.url}/events?&result=success`);
+      expect([query.result, asked_by]).toEqual(['success', { by: 'console', name: null }]);
+      expect(linesOf('events.ndjson')).toHaveLength(events);
+      expect(await verify()).toMatchObject({ code: 0 });
+      expect(byVerifyPy().code).toBe(0);
+      expect(byPython()).toMatch(new RegExp(`^${events} events are in`));
+      const noted = { kind: 'export', route: 'GET /events/bundle' };
+      await untilNoted(world.database.pool, { ...noted, outcome: 'begun' });
+      expect(await untilNoted(world.database.pool, { ...noted, outcome: 'ok' })).toMatchObject({
+        events,
+        what: { since: '30d', result: 'success' },
+      });
+    });
+
+    test('is refused for a question that cannot be read, and for events that are not those that were signed', async () => {
+      const exports = async () => (await readAccessLog(world.database.pool)).filter(({ kind }) => kind === 'export');
+      const before = await exports();
+      for (const query of ['acton=create', 'since=soon', 'format=csv', 'organization=no-such-organization']) {
+        expect((await get(`/events/bundle?${query}`)).status, query).toBe(400);
+      }
+      await withChangedEvent(async () => {
+        const response = await get('/events/bundle');
+        expect([response.status, await response.text()]).toEqual([
+          409,
+          expect.stringContaining('The evidence does not hold: event 5'),
+        ]);
+      });
+      expect(await exports()).toEqual(before);
+    });
   });
 
   test('names events that are not signed yet, and what had not been collected', async () => {
-    await build();
     const { pool } = world.database;
     const [organization] = world.simulator.summary().organizations;
     const entry = { id: 'later', action: { type: 'create', result: 'success', time: new Date().toISOString() } };
@@ -263,145 +410,5 @@ describe('a search as a bundle', () => {
       ]),
     );
     expect(byPython()).toMatch(/^line 1 is not signed yet\n63 events are in/);
-  });
-
-  test('that finds nothing says why, and verifies', async () => {
-    await build();
-    await write('--action', 'no-such-action');
-    expect(json('completeness.json')).toMatchObject({ complete: false, incomplete_because: ['value_never_occurs'] });
-    expect(await verify()).toMatchObject({ code: 0 });
-    expect(byVerifyPy().code).toBe(0);
-  });
-
-  test('says its question in words and in each way to ask it again, and no question can look like a line of README.txt', async () => {
-    await build();
-    const forged = `x\n${'0'.repeat(64)}  verify.py\n#begin\nprint(1)\u202e`;
-    await write('--since', '2026-01-01', '--text', forged, 'action:create,del* -result:failure');
-    const question = json('query.json');
-    expect(question.words).toEqual([
-      'at 2026-01-01T00:00:00Z or later',
-      `the entry contains ${JSON.stringify(forged)}`,
-      'the action is "create" or "del*" (* is any rest)',
-      'the result is not "failure"',
-    ]);
-    expect(question.line).toContain('action:create,del* -result:failure');
-    expect(question.address).toMatch(/^\/events\?since=2026-01-01T00%3A00%3A00Z&text=x%0A0000/);
-    expect(question.command).toMatch(/^orgtrail search /);
-    expect(read('README.txt')).toContain('\n                and the action is "create" or "del*" (* is any rest)\n');
-    expect(read('README.txt')).not.toMatch(/^0{64}|^print\(1\)|\u202e/m);
-    expect(inShell(listed)).toBe('');
-    expect(byPython()).toMatch(/^0 events are in/);
-    expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
-  });
-
-  test('is one file if its name ends so, which another program unpacks', async () => {
-    await build();
-    const file = join(folder, 'my case.zip');
-    const written = await runInProcess(['search', '--bundle', file], env);
-    expect(written).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('63 of them proven') });
-    expect(readdirSync(folder)).toEqual(['my case.zip']);
-    expect(await runInProcess(['search', '--bundle', file], env)).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining('exists already'),
-    });
-    unpack(file, 'my_case');
-    expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
-    for (const option of ['--anchor=x', '--organization=x', '--since=2026-01-01T00:00:00Z'])
-      expect(byVerifyPy(option).code, option).toBe(2);
-  });
-
-  test('that is full leaves out the oldest, and says so everywhere', async () => {
-    await build();
-    const { rows } = await world.database.pool.query<{ position: number }>(
-      'select position::float8 as position from audit_events order by action_time desc, position desc',
-    );
-    const newest = rows[10]?.position;
-    await writeLimited({ maxEvents: 10, maxEventBytes: 2 ** 30 });
-    expect(linesOf('events.ndjson')).toHaveLength(10);
-    expect(json('query.json')).toMatchObject({ events: 10, newest_left_out: { position: newest } });
-    expect(json('completeness.json')).toMatchObject({
-      complete: false,
-      incomplete_because: ['older_events_left_out'],
-      newest_left_out: { position: newest },
-    });
-    expect(read('README.txt')).toMatch(/^Events {14}10, the newest that match\. Older ones are LEFT OUT/m);
-    const said = expect.arrayContaining([expect.stringContaining('not complete (older_events_left_out)')]);
-    expect(JSON.parse((await verify()).stdout)).toMatchObject({ holds: true, not_claimed: said });
-    expect(byVerifyPy()).toMatchObject({ code: 0, report: { not_claimed: said } });
-    const bytes = linesOf('events.ndjson').slice(0, 3).join('\n').length + 1;
-    await rm(join(folder, 'bundle'), { recursive: true });
-    await writeLimited({ maxEvents: 10, maxEventBytes: bytes });
-    expect(linesOf('events.ndjson').join('\n').length).toBeLessThanOrEqual(bytes);
-    await rm(join(folder, 'bundle'), { recursive: true });
-    await writeLimited({ maxEvents: 10, maxEventBytes: 10 });
-    expect(json('completeness.json')).toMatchObject({ incomplete_because: ['older_events_left_out'], empty: null });
-    expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
-  });
-
-  test('is not written if an event is not the one that was signed, if there is a folder, or without the right', async () => {
-    await build();
-    const { pool } = world.database;
-    mkdirSync(join(folder, 'bundle'));
-    copyFileSync(new URL(import.meta.url), inBundle('mine'));
-    expect(await write()).toMatchObject({ code: 2, stderr: expect.stringContaining('is not empty') });
-    await rm(join(folder, 'bundle'), { recursive: true });
-    const plain = await runInProcess(['search', '--bundle', join(folder, 'bundle')], world.env);
-    expect(plain).toMatchObject({ code: 2, stderr: expect.stringContaining('orgtrail_evidence') });
-    for (const more of ['--ndjson', '--cursor=x', '--history-of=1']) expect((await write(more)).code).toBe(2);
-    await pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
-    expect(await write()).toMatchObject({ code: 5, stderr: expect.stringContaining('event 5 is not in') });
-    expect(readdirSync(folder)).toEqual([]);
-  });
-});
-
-describe('in the console', () => {
-  let served: Served;
-  beforeEach(async () => {
-    served = await serve(run);
-  });
-  afterEach(async () => await served?.[Symbol.asyncDispose]());
-
-  const get = (path: string) => fetch(`${served.server.url}${path}`, { redirect: 'manual' });
-
-  test('is an archive that another program unpacks and the command verifies, and is noted as an export with its events', async () => {
-    await build();
-    const page = await (await get('/events?result=success&since=30d')).text();
-    expect(page).toContain('href="/events/bundle?since=30d&amp;result=success"');
-    const response = await get('/events/bundle?since=30d&result=success');
-    expect(response.status).toBe(200);
-    expect(response.headers.get('content-type')).toBe('application/zip');
-    expect(response.headers.get('content-disposition')).toMatch(
-      /^attachment; filename="orgtrail-search-[\dTZ-]+\.zip"$/,
-    );
-    const [, name = ''] = /"(.*)\.zip"/.exec(response.headers.get('content-disposition') ?? '') ?? [];
-    writeFileSync(join(folder, 'case.zip'), Buffer.from(await response.arrayBuffer()));
-    unpack(join(folder, 'case.zip'), name);
-    const { query, asked_by, events, address } = json('query.json');
-    expect(address.replace(/since=[^&]*/, '')).toBe(`${served.server.url}/events?&result=success`);
-    expect([query.result, asked_by]).toEqual(['success', { by: 'console', name: null }]);
-    expect(linesOf('events.ndjson')).toHaveLength(events);
-    expect(await verify()).toMatchObject({ code: 0 });
-    expect(byVerifyPy().code).toBe(0);
-    expect(byPython()).toMatch(new RegExp(`^${events} events are in`));
-    const noted = { kind: 'export', route: 'GET /events/bundle' };
-    await untilNoted(world.database.pool, { ...noted, outcome: 'begun' });
-    expect(await untilNoted(world.database.pool, { ...noted, outcome: 'ok' })).toMatchObject({
-      events,
-      what: { since: '30d', result: 'success' },
-    });
-  });
-
-  test('is refused for a question that cannot be read, and for events that are not those that were signed', async () => {
-    await build();
-    for (const query of ['acton=create', 'since=soon', 'format=csv', 'organization=no-such-organization']) {
-      expect((await get(`/events/bundle?${query}`)).status, query).toBe(400);
-    }
-    await world.database.pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
-    const response = await get('/events/bundle');
-    expect([response.status, await response.text()]).toEqual([
-      409,
-      expect.stringContaining('The evidence does not hold: event 5'),
-    ]);
-    expect((await readAccessLog(world.database.pool)).filter(({ kind }) => kind === 'export')).toEqual([]);
   });
 });

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runCli } from '../../../src/cli/cli.ts';
+import { readAccessLog } from '../../support/accounts/access-log.ts';
+import { createLogin } from '../../support/accounts/login.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
@@ -39,17 +41,16 @@ const byDatabase = (...args: string[]) => runInProcess(['search', ...args], { DA
 const byUrl = (...args: string[]) =>
   runInProcess(['search', '--url', served.server.url, ...args], { ORGTRAIL_FEED_TOKEN: feedToken });
 
-/** Positions on the first page of the console. */
-const onConsole = async (query: Readonly<Record<string, string>>): Promise<number[]> => {
-  const form = new URLSearchParams({ token: feedToken, next: '/' });
+/** Signs in at the console, and gives the cookie. */
+const signIn = async (): Promise<string> => {
   const headers = { origin: served.server.url };
-  const signIn = await fetch(`${served.server.url}/console/sign-in`, {
-    method: 'POST',
-    body: form,
-    redirect: 'manual',
-    headers,
-  });
-  const cookie = signIn.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+  const body = new URLSearchParams({ token: feedToken, next: '/' });
+  const init: RequestInit = { method: 'POST', body, redirect: 'manual', headers };
+  const response = await fetch(`${served.server.url}/console/sign-in`, init);
+  return response.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+};
+/** Positions on the first page of the console. */
+const onConsole = async (cookie: string, query: Readonly<Record<string, string>>): Promise<number[]> => {
   const response = await fetch(`${served.server.url}/events?${new URLSearchParams(query)}`, { headers: { cookie } });
   expect(response.status).toBe(200);
   return [...(await response.text()).matchAll(/href="\/events\/(\d+)(?:\?[^"]*)?" data-row/g)].map(([, digits]) =>
@@ -67,16 +68,21 @@ const questions: readonly (readonly [line: string, ...options: string[]])[] = [
 ];
 
 describe('the same search through the database, --url and the console', () => {
+  let cookie: string;
+  beforeAll(async () => {
+    cookie = await signIn();
+  });
+
   test.each(questions)('%s finds the same events', async (line, ...more) => {
     const local = await byDatabase('--json', ...more, '--', line);
     const remote = await byUrl('--json', ...more, '--', line);
     expect([local.code, remote.code]).toEqual([0, 0]);
-    const positionsOf = (text: string): number[] =>
-      JSON.parse(text).events.map(({ position }: { position: number }) => position);
-    const positions = positionsOf(local.stdout);
-    expect(positionsOf(remote.stdout)).toEqual(positions);
+    const [positions = [], others] = [local, remote].map(({ stdout }): number[] =>
+      JSON.parse(stdout).events.map(({ position }: { position: number }) => position),
+    );
+    expect(others).toEqual(positions);
     const time = more.length > 0 ? { since } : line.includes('since:') ? {} : { since: '2000-01-01' };
-    expect(await onConsole({ q: line, ...time, limit: '50' })).toEqual(positions);
+    expect(await onConsole(cookie, { q: line, ...time, limit: '50' })).toEqual(positions);
     const tables = [await byDatabase(...more, '--', line), await byUrl(...more, '--', line)];
     // The horizon moves on.
     const [one, other] = tables.map(({ stdout }) => stdout.replace(/since \S+Z, part of it read once so far\.\n$/, ''));
@@ -156,6 +162,8 @@ describe('what cannot be asked', () => {
     [['--follow', '--json'], '--follow prints lines as they come: it cannot be used with --json'],
     [['--follow', '--count'], '--follow prints lines as they come: it cannot be used with --count'],
     [['--after', '3'], '--after says where --follow begins'],
+    [['acton:x'], 'has the unknown field "acton:"'],
+    [['--facet', 'actors'], 'It must be one of actor, action'],
     [['--count', '--csv'], '--count and --facet look at all events of the database: they cannot be used with --csv'],
     [['--history-of', '3', '--csv'], '--history-of has all events of one resource: it cannot be used with --csv'],
     [['--bundle', 'x', '--url', 'http://localhost'], '--bundle reads the database'],
@@ -204,5 +212,80 @@ describe('--url', () => {
     await new Promise((resolve) => other.close(resolve));
     const gone = await ask(url);
     expect([gone.code, gone.stderr]).toEqual([4, expect.stringContaining('check that the daemon runs')]);
+  });
+});
+
+const positionsOf = async (...args: string[]): Promise<number[]> => {
+  const { stdout, stderr, code } = await byDatabase('--ndjson', ...args);
+  expect(code, stderr).toBe(0);
+  return stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line).position);
+};
+
+describe('orgtrail search --save and --saved', () => {
+  test('a search is saved as it was written, found by its name, narrowed, listed and deleted', async () => {
+    const saved = await byDatabase('--since', '30d', '--result', 'SUCCESS', '-action:view', '--save', ' Changes ');
+    expect(saved).toMatchObject({ code: 2 });
+    const args = ['--since', '30d', '--result', 'SUCCESS', '--save', ' Changes ', '--', '-action:view'];
+    expect(await byDatabase(...args)).toMatchObject({
+      code: 0,
+      stdout: 'saved as "Changes": since:30d result:SUCCESS -action:view\n',
+    });
+    const { rows } = await world.database.pool.query('select name, search, saved_by from saved_searches');
+    expect(rows).toEqual([{ name: 'Changes', search: 'since=30d&result=SUCCESS&q=-action%3Aview', saved_by: null }]);
+    const whole = await positionsOf('--since', '30d', '--result', 'success', '--', '-action:view');
+    expect(whole.length).toBeGreaterThan(10);
+    expect(await positionsOf('--saved', 'changes')).toEqual(whole);
+    const narrowed = await positionsOf('--saved', 'Changes', '--since', '1d', '--', '-action:create');
+    expect(narrowed).toEqual(
+      await positionsOf('--since', '1d', '--result', 'success', '--', '-action:view', '-action:create'),
+    );
+    expect(narrowed.length).toBeLessThan(whole.length);
+    const listed = await byDatabase('--list-saved');
+    expect(listed.stdout).toMatch(
+      /^NAME +SAVED +BY +SEARCH\nChanges +\S+Z +\S+ +since:30d result:SUCCESS -action:view\n$/,
+    );
+    expect(JSON.parse((await byDatabase('--list-saved', '--json')).stdout)).toMatchObject([{ name: 'Changes' }]);
+    expect(await byDatabase('--delete-saved', 'CHANGES')).toMatchObject({
+      code: 0,
+      stdout: 'deleted "Changes": since:30d result:SUCCESS -action:view\n',
+    });
+    expect((await byDatabase('--list-saved')).stdout).toBe('no saved searches\n');
+    const noted = (await readAccessLog(world.database.pool)).filter(({ kind }) => kind === 'saved-search');
+    expect(noted).toMatchObject([
+      { route: 'search --save', what: { name: 'Changes', search: rows[0].search } },
+      { route: 'search --delete-saved', what: { name: 'Changes' } },
+    ]);
+  });
+
+  test.each([
+    [['--save', ' '], /the name must not be empty/],
+    [['--save', 'a\u202eb'], /others that are not seen/],
+    [['--save', 'x', '--since', 'yesterday'], /--since “yesterday” is not a time/],
+    [['--save', 'x', '--json'], /cannot be used with --json/],
+    [['--save', 'x', '--url', 'http://localhost:1'], /cannot be used with --url/],
+    [['--saved', 'x', '--url', 'http://localhost:1'], /cannot be used with --url/],
+    [['--list-saved', '--since', '1d'], /cannot be used with --since/],
+    [['--delete-saved', 'x', '--list-saved'], /cannot be used with/],
+    [['--saved', 'Failurs'], /no search is saved as "Failurs"; did you mean "Failures"\?/],
+    [['--save', 'FAILURES'], /is the name of another saved search/],
+  ])('%j: exit code 2, and why', async (args, words) => {
+    await world.database.pool.query(
+      "insert into saved_searches (name, search) values ('Failures', 'result=failure') on conflict do nothing",
+    );
+    const { code, stderr } = await byDatabase(...args);
+    expect(stderr).toMatch(words);
+    expect(code).toBe(2);
+  });
+
+  test('an account that may only read uses and lists them, and is told what saving needs', async () => {
+    await using login = await createLogin(world.database, ['orgtrail_reader']);
+    const asReader = (...args: string[]) => runInProcess(['search', ...args], { DATABASE_URL: login.url });
+    expect(await asReader('--saved', 'failures')).toMatchObject({ code: 0 });
+    const { code, stderr } = await asReader('--save', 'Mine');
+    expect(stderr).toMatch(/permission denied for function orgtrail_save_search/);
+    expect(code).toBeGreaterThan(0);
   });
 });

@@ -1,12 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import { withSpellings } from '../../../src/search/conditions/spellings.sql.ts';
 import { readEntity } from '../../../src/search/entity/entity.sql.ts';
 import { type CountLimits, countEvents } from '../../../src/search/summary/count.sql.ts';
+import { isInIndexes } from '../../../src/search/summary/count-statement.ts';
 import { readAllFacets, readFacets } from '../../../src/search/summary/facets.sql.ts';
 import { summarize } from '../../../src/search/summary/search-summary.sql.ts';
 import type { FacetField, SummaryCount } from '../../../src/search/summary/summary.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
 const HOUR_MS = 3_600_000;
@@ -14,18 +15,24 @@ const DAY_MS = 24 * HOUR_MS;
 const nowMs = T0 + 30 * DAY_MS;
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 const patient: CountLimits = { firstMs: 600_000, totalMs: 600_000 };
+const inPieces: CountLimits = { firstMs: 0, totalMs: 600_000 };
 const at = (ms: number) => new Date(ms).toISOString();
+/** Of what Cloudflare may say, and nothing: each tenth is a failure, each tenth something else. */
+const results = [
+  ...['failure', 'pending', 'SUCCESS', ...Array(7).fill('success')],
+  ...['Failure', '', ...Array(8).fill('success')],
+  ...['failure', undefined, ...Array(8).fill('Success')],
+];
 /** Of an event in each two hours of 20 days. */
 const TIMED = 240;
 
-let database: TestDatabase;
+const database = databaseOfTests();
 beforeAll(async () => {
-  database = await createTestDatabase();
   const texts = Array.from({ length: TIMED }, (_, n) =>
     entryText(`e-${n}`, T0 + 2 * n * HOUR_MS, {
       action: {
         type: n % 3 === 0 ? 'Create' : 'create',
-        result: n % 10 === 0 ? 'failure' : n % 10 === 1 ? 'pending' : 'success',
+        result: results[n % results.length],
         time: at(T0 + 2 * n * HOUR_MS),
       },
       actor: n % 4 === 0 ? {} : { email: `user-${n % 7}@example.com`, ip_address: `192.0.2.${n % 5}` },
@@ -42,7 +49,6 @@ beforeAll(async () => {
     "insert into organizations (id, name) values ('one', 'One Ltd.') on conflict (id) do update set name = excluded.name",
   );
 });
-afterAll(async () => await database?.close());
 
 const count = (query: Partial<EventQuery>, limits = patient, clockMs?: () => number): Promise<SummaryCount> =>
   countEvents(database.pool, { ...everything, ...query }, limits, nowMs, clockMs && { clockMs });
@@ -51,6 +57,12 @@ const sumOf = ({ buckets }: SummaryCount) => {
   for (const bucket of buckets) for (const name of ['success', 'failure', 'other'] as const) sum[name] += bucket[name];
   return sum;
 };
+
+/** The same search in a way that no index counts. */
+const byRows = (query: EventQuery): EventQuery => ({
+  ...query,
+  terms: [{ field: 'action', isNegated: true, values: ['no such action'] }],
+});
 
 describe('the count of a search', () => {
   test('has every event once, by result, and those without a right time beside the histogram', async () => {
@@ -88,7 +100,6 @@ describe('the count of a search', () => {
         return asked > looks ? 1_000_000 : 0;
       };
     };
-    const inPieces: CountLimits = { firstMs: 0, totalMs: 600_000 };
     const whole = await count({}, inPieces, clockOf(1_000));
     expect(whole).toMatchObject({ events: TIMED + 3, isAtLeast: false });
     expect(sumOf(whole)).toEqual({ success: 192, failure: 24, other: 24 });
@@ -103,6 +114,46 @@ describe('the count of a search', () => {
       before = part.events;
     }
     expect(before).toBeGreaterThan(3);
+  });
+
+  test('of a time and of an organization is the same by indexes as by rows', async () => {
+    const searches: readonly Partial<EventQuery>[] = [
+      {},
+      { organization: 'one' },
+      { organization: 'two' },
+      { organization: 'nobody' },
+      { since: at(T0 + DAY_MS), before: at(T0 + 8 * DAY_MS) },
+      { organization: 'one', since: at(T0 + 4 * DAY_MS) },
+      { organization: 'two', before: at(T0 + 14 * DAY_MS) },
+    ];
+    for (const some of searches) {
+      const query = { ...everything, ...some };
+      expect([isInIndexes(query), isInIndexes(byRows(query))]).toEqual([true, false]);
+      const counted = await count(byRows(query));
+      expect(await count(some), JSON.stringify(some)).toEqual(counted);
+      const pieces = await count(some, inPieces);
+      expect([pieces.events, pieces.untimed, pieces.isAtLeast]).toEqual([counted.events, counted.untimed, false]);
+    }
+  });
+
+  test('of whatever else is searched for is by rows', () => {
+    const others: readonly Partial<EventQuery>[] = [
+      { account: 'a' },
+      { zone: 'z' },
+      { actor: { kind: 'any', value: 'mira' } },
+      { action: 'create' },
+      { result: 'failure' },
+      { product: 'dns' },
+      { resourceType: 'zone' },
+      { resource: 'r' },
+      { ray: 'r' },
+      { text: 't' },
+      { terms: [] },
+      { untilPosition: 3 },
+      { defects: true },
+      { changed: true },
+    ];
+    for (const other of others) expect(isInIndexes({ ...everything, organization: 'one', ...other })).toBe(false);
   });
 });
 

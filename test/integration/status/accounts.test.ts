@@ -1,14 +1,15 @@
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
-import { serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 // What is told of the logs of accounts: their state is theirs alone, they are named by kind, id and name, and without them nothing is told of them.
 
 const withAccounts = { ORGTRAIL_SOURCES: 'organizations,accounts' };
 const open = () => openWorld({ organizations: 2, accounts: 2, entries: 200 }, withAccounts);
+type Account = ReturnType<SyncWorld['simulator']['summary']>['accounts'][number];
 
 const firstAccount = (world: SyncWorld) => {
   const [account] = world.simulator.summary().accounts;
@@ -25,14 +26,26 @@ interface Source {
 const sourcesOf = async (get: (path: string) => Promise<{ body: unknown }>): Promise<readonly Source[]> =>
   ((await get('/healthz')).body as { sources: readonly Source[] }).sources;
 
-describe.concurrent('the status of accounts', () => {
-  test('healthz and status name an account that refuses; its organization is as it was', async () => {
-    await using world = await open();
-    const refused = firstAccount(world);
+describe('the status of accounts while one refuses', () => {
+  let world: SyncWorld;
+  let run: SyncRun;
+  let served: Served;
+  let refused: Account;
+  beforeAll(async () => {
+    world = await open();
+    refused = firstAccount(world);
     world.simulator.setRefused({ kind: 'account', id: refused.id }, true);
-    await using run = await world.open();
-    await using served = await serve(run);
+    run = await world.open();
+    served = await serve(run);
     await run.cycle();
+  });
+  afterAll(async () => {
+    await served?.[Symbol.asyncDispose]();
+    await run?.close();
+    await world?.[Symbol.asyncDispose]();
+  });
+
+  test('healthz and status name an account that refuses; its organization is as it was', async () => {
     const sources = await sourcesOf(served.get);
     expect(sources).toHaveLength(6);
     expect(sources.find(({ account_id: id }) => id === refused.id)).toMatchObject({
@@ -56,10 +69,7 @@ describe.concurrent('the status of accounts', () => {
   });
 
   test('--account limits status to an account, --organization to the organization and its accounts', async () => {
-    await using world = await open();
     const account = firstAccount(world);
-    await using run = await world.open();
-    await run.cycle();
     const idsOf = async (...args: readonly string[]): Promise<readonly string[]> => {
       const { stdout } = await runInProcess(['status', '--json', ...args], world.env);
       return (JSON.parse(stdout) as { sources: readonly { kind: string; id: string }[] }).sources.map(
@@ -79,9 +89,6 @@ describe.concurrent('the status of accounts', () => {
   });
 
   test('where accounts are not read any more, they are not told of, and --account says which setting reads them', async () => {
-    await using world = await open();
-    await using run = await world.open();
-    await run.cycle();
     const organizationsOnly = { ...world.env, ORGTRAIL_SOURCES: 'organizations' };
     const shown = await runInProcess(['status'], organizationsOnly);
     expect(shown.stdout).toMatch(/^2 organizations: /);
@@ -95,17 +102,12 @@ describe.concurrent('the status of accounts', () => {
   });
 
   test('metrics have gauges of accounts beside those of organizations, and none while accounts are not read', async () => {
-    await using world = await open();
-    const [refused, other] = world.simulator.summary().accounts;
-    world.simulator.setRefused({ kind: 'account', id: refused?.id ?? '' }, true);
-    await using run = await world.open();
-    await using served = await serve(run);
-    await run.cycle();
+    const [, other] = world.simulator.summary().accounts;
     const samples = parseMetrics(await served.text('/metrics'));
     expect(samples.get('orgtrail_accounts{state="active"}')).toBe(3);
     expect(samples.get('orgtrail_accounts{state="refused"}')).toBe(1);
     expect(samples.get('orgtrail_organizations{state="refused"}')).toBe(0);
-    const of = (name: string, account = refused) =>
+    const of = (name: string, account: Account | undefined = refused) =>
       samples.get(`${name}{organization_id="${account?.organizationId}",account_id="${account?.id}"}`);
     expect(of('orgtrail_account_lag_seconds')).toBeUndefined();
     expect(of('orgtrail_account_gap_seconds')).toBeGreaterThan(86_400);
@@ -121,14 +123,8 @@ describe.concurrent('the status of accounts', () => {
   });
 
   test('the console lists the accounts of an organization, gives each a page, and the overview those in trouble', async () => {
-    await using world = await open();
-    const refused = firstAccount(world);
     const { accounts } = world.simulator.summary();
     const foreign = accounts.find(({ organizationId }) => organizationId !== refused.organizationId);
-    world.simulator.setRefused({ kind: 'account', id: refused.id }, true);
-    await using run = await world.open();
-    await using served = await serve(run);
-    await run.sync();
     const overview = await served.text('/');
     expect(overview).toContain('<p><a href="#accounts">1 account refused</a></p>');
     expect(overview).toContain(`<a href="/accounts/${refused.id}">`);
@@ -157,9 +153,7 @@ describe.concurrent('the status of accounts', () => {
   });
 
   test('a sync counts organizations and accounts, and names an account that failed', async () => {
-    await using world = await open();
-    const refused = firstAccount(world);
-    world.simulator.setRefused({ kind: 'account', id: refused.id }, true);
+    await world.endRests();
     const text = await runInProcess(['sync'], world.env);
     expect(text).toMatchObject({ code: 1, stdout: expect.stringContaining(' of 2 organizations, 4 accounts; ') });
     expect(text.stdout).toContain(`failed: account ${refused.id} (${refused.name}): refused: `);

@@ -1,5 +1,5 @@
 import { Registry } from 'prom-client';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { laneIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
 import { keyOf } from '../../../src/ingest/planning/source.ts';
 import { nearsLoss, sourceStates } from '../../../src/status/health.ts';
@@ -10,7 +10,7 @@ import { type AccountFigures, createStatusReader } from '../../../src/status/sta
 import type { StatusScope } from '../../../src/status/status-scope.sql.ts';
 import { createAccountGauges, showAccounts } from '../../../src/telemetry/account-gauges.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { changeSources, changesOfSources } from '../../support/sync/change-sources.ts';
 import { fillManySources } from '../../support/sync/many-sources.ts';
@@ -21,10 +21,9 @@ const ACCOUNTS = 150;
 const NAMED = 25;
 const pace = { tickMs: 30_000, apiBudget: 900 };
 
-let database: TestDatabase;
+const database = databaseOfTests();
 
 beforeAll(async () => {
-  database = await createTestDatabase();
   const { pool } = database;
   const settleDelaysMs = [600_000, 86_400_000];
   await fillManySources(pool, { accounts: ACCOUNTS, settleDelaysMs, ...laneIntervals(ACCOUNTS, 900), settleDue: 5 });
@@ -51,8 +50,6 @@ beforeAll(async () => {
     `update account_organizations l set organization_id = a.organization_id from accounts a where a.id = l.account_id`,
   );
 });
-
-afterAll(() => database.close());
 
 /** What may be the matter with sources beside what commits and failures change. */
 const troubles = [

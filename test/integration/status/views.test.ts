@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
 import type { Lane } from '../../../src/ingest/planning/lanes.ts';
 import type { PageCommit } from '../../../src/ingest/planning/source.ts';
@@ -7,7 +7,7 @@ import { recordAccess } from '../../../src/ingest/sync/discovery/organizations.s
 import { recordFailure } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
 import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
 import { countOrganizations, readStatus } from '../../../src/status/status.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import {
   addSources,
   anyWalk,
@@ -28,11 +28,10 @@ const HOUR = 3_600;
 /** Seconds that a test may take between what it writes and what it reads. */
 const SLACK = 900;
 
-let database: TestDatabase;
+const database = databaseOfTests();
 /** The moment that hand-made coverage is relative to. */
 let nowMs: number;
 beforeAll(async () => {
-  database = await createTestDatabase();
   const { rows } = await database.pool.query<{ now: number }>('select floor(extract(epoch from now()))::float8 as now');
   nowMs = (rows[0]?.now ?? 0) * 1_000;
   await addSources(database.pool, ['hole', 'unread', 'read', 'ahead', 'gone']);
@@ -45,9 +44,6 @@ beforeAll(async () => {
   await cover('read', [[12, 0]]);
   await cover('ahead', [[10, -24]]);
   await database.pool.query("update organizations set state = 'gone' where id = 'gone'");
-});
-afterAll(async () => {
-  await database?.close();
 });
 
 /** Claims stretches for the first reading, given as hours before now. */

@@ -7,28 +7,22 @@ import {
   gcraOf,
 } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
+import { openStillClock, type StillClock } from '../../support/postgres/database-clock.ts';
 
 const WINDOW_MS = 300_000;
 
-let database: TestDatabase;
+const database = databaseOfTests();
+let clock: StillClock;
 /** Of connections whose clock stands still, until the test lets time pass; that of another replica, too. */
 let stillPool: Pool;
 let otherPool: Pool;
 beforeAll(async () => {
-  database = await createTestDatabase();
-  // Before pg_catalog, which has the clock itself.
-  await database.pool.query(`create schema still;
-    create table still.clock as select clock_timestamp() as at;
-    create function still.clock_timestamp() returns timestamptz language sql as 'select at from still.clock';
-    create function still.now() returns timestamptz language sql as 'select at from still.clock'`);
-  const url = `${database.url}&options=${encodeURIComponent('-c search_path=still,public,pg_catalog')}`;
-  stillPool = createPool(url, 4, () => {});
-  otherPool = createPool(url, 4, () => {});
+  clock = await openStillClock(database);
+  [stillPool, otherPool] = clock.pools;
 });
 afterAll(async () => {
-  await Promise.all([stillPool?.end(), otherPool?.end()]);
-  await database?.close();
+  await clock?.[Symbol.asyncDispose]();
 });
 
 const budgetOf = (fingerprint: string, requestsPerWindow = 60, pool = stillPool): ApiBudget =>
@@ -60,8 +54,7 @@ const attempt = async (fingerprint: string, requestsPerWindow = 60, pool = still
 const holdTime = () => vi.spyOn(performance, 'now').mockReturnValue(performance.now());
 
 /** Lets time pass. */
-const pass = (ms: number) =>
-  stillPool.query('update still.clock set at = at + make_interval(secs => $1::float8 / 1000)', [ms]);
+const pass = (ms: number) => clock.pass(ms);
 
 /** Takes all that there is now. */
 const takeAll = async (fingerprint: string, requestsPerWindow: number): Promise<number> => {

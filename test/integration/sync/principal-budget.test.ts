@@ -2,36 +2,27 @@ import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ApiBudget, createApiBudget } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
 import { UNNAMED_USERS } from '../../../src/ingest/cloudflare/budget-rows.sql.ts';
-import { createPool } from '../../../src/postgres/pool.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
+import { openStillClock, type StillClock } from '../../support/postgres/database-clock.ts';
 import { openRun, openWorld } from '../../support/sync/sync-world.ts';
 
 const WINDOW_MS = 300_000;
 /** 6 at once. */
 const REQUESTS = 60;
 
-let database: TestDatabase;
+const database = databaseOfTests();
+let clock: StillClock;
 /** Of connections whose clock stands still, until the test lets time pass. */
 let stillPool: Pool;
 beforeAll(async () => {
-  database = await createTestDatabase();
-  await database.pool.query(`create schema still;
-    create table still.clock as select clock_timestamp() as at;
-    create function still.clock_timestamp() returns timestamptz language sql as 'select at from still.clock';
-    create function still.now() returns timestamptz language sql as 'select at from still.clock'`);
-  stillPool = createPool(
-    `${database.url}&options=${encodeURIComponent('-c search_path=still,public,pg_catalog')}`,
-    4,
-    () => {},
-  );
+  clock = await openStillClock(database);
+  [stillPool] = clock.pools;
 });
 afterAll(async () => {
-  await stillPool?.end();
-  await database?.close();
+  await clock?.[Symbol.asyncDispose]();
 });
 
-const pass = (ms: number) =>
-  stillPool.query('update still.clock set at = at + make_interval(secs => $1::float8 / 1000)', [ms]);
+const pass = (ms: number) => clock.pass(ms);
 
 /** Takes all that there is now, by each of these budgets in turn. */
 const takeAll = async (...budgets: readonly ((onWait: () => void) => ApiBudget)[]): Promise<number> => {

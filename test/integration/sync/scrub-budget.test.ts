@@ -1,9 +1,8 @@
-import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApiBudget, gcraOf } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
 import { createScrubBudget, type ScrubBudget } from '../../../src/ingest/cloudflare/scrub-budget.sql.ts';
-import { createPool } from '../../../src/postgres/pool.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
+import { openStillClock, type StillClock } from '../../support/postgres/database-clock.ts';
 
 const TICK_MS = 30_000;
 const HOUR_MS = 3_600_000;
@@ -12,27 +11,18 @@ const DAY_MS = 24 * HOUR_MS;
 const REQUESTS = 900;
 const SHARE = 0.05;
 
-let database: TestDatabase;
-/** Of connections whose clock stands still, until the test lets time pass; that of another replica, too. */
-let pools: readonly [Pool, Pool];
+const database = databaseOfTests();
+let clock: StillClock;
 beforeAll(async () => {
-  database = await createTestDatabase();
-  await database.pool.query(`create schema still;
-    create table still.clock as select clock_timestamp() as at;
-    create function still.clock_timestamp() returns timestamptz language sql as 'select at from still.clock';
-    create function still.now() returns timestamptz language sql as 'select at from still.clock'`);
-  const url = `${database.url}&options=${encodeURIComponent('-c search_path=still,public,pg_catalog')}`;
-  pools = [createPool(url, 2, () => {}), createPool(url, 2, () => {})];
+  clock = await openStillClock(database);
 });
 afterAll(async () => {
-  await Promise.all((pools ?? []).map((pool) => pool.end()));
-  await database?.close();
+  await clock?.[Symbol.asyncDispose]();
 });
 
 const scrubOf = (fingerprint: string, replica: 0 | 1 = 0, share = SHARE): ScrubBudget =>
-  createScrubBudget({ pool: pools[replica], fingerprint, requestsPerWindow: REQUESTS, share, tickMs: TICK_MS });
-const passes = (ms: number) =>
-  database.pool.query("update still.clock set at = at + $1 * interval '1 millisecond'", [ms]);
+  createScrubBudget({ pool: clock.pools[replica], fingerprint, requestsPerWindow: REQUESTS, share, tickMs: TICK_MS });
+const passes = (ms: number) => clock.pass(ms);
 /** As if the whole budget had been used up to so much of its burst. */
 const useBudget = (fingerprint: string, share: number) =>
   database.pool.query(
@@ -74,7 +64,7 @@ describe('leave to read history again', () => {
     expect(await budget.take(5)).toBe(0);
     await useBudget('needed', 0.4);
     expect(await budget.take(2)).toBe(2);
-    await createApiBudget({ pool: pools[0], fingerprint: 'needed', requestsPerWindow: REQUESTS }).pause(
+    await createApiBudget({ pool: clock.pools[0], fingerprint: 'needed', requestsPerWindow: REQUESTS }).pause(
       60_000,
       'retry_after',
     );

@@ -1,10 +1,16 @@
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
 import type { SourceVerification, VerifyOptions, VerifyStore } from '../../../src/ingest/verify/ports.ts';
 import { findScope, verifySources } from '../../../src/ingest/verify/verify.ts';
 import { createVerifyStore } from '../../../src/ingest/verify/verify-store.sql.ts';
 import { sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
-import { auditRequests, cycleUntilClean, openWorld, type SyncRun } from '../../support/sync/sync-world.ts';
+import {
+  auditRequests,
+  cycleUntilClean,
+  openWorld,
+  type SyncRun,
+  type SyncWorld,
+} from '../../support/sync/sync-world.ts';
 
 const dayMs = 86_400_000;
 
@@ -60,20 +66,19 @@ const verify = async (
 };
 
 describe.concurrent('verifying', () => {
-  test.each([
-    ['in sections', 40],
-    ['in very small sections', 2],
-  ])('%s: each entry is counted once', async (_what, sectionEntries) => {
+  test('in sections, also in very small ones: each entry is counted once', async () => {
     await using world = await openWorld({ organizations: 1, entries: 150, faults: { equal_timestamps: 0.5 } });
     await using run = await world.open();
     await run.cycle();
     world.simulator.setClockOffset(600_000);
-    const asked = world.simulator.requestCount;
-    const { total, failures } = await verify(run, { sectionEntries });
-    expect(total).toEqual({ compared: 150, missing: 0, extra: 0, changed: 0 });
-    expect(failures).toEqual([undefined]);
-    const sections = new Set(auditRequests(world.simulator, asked).map(({ sinceMs }) => sinceMs));
-    expect(sections.size).toBeGreaterThan(2);
+    for (const sectionEntries of [40, 2]) {
+      const asked = world.simulator.requestCount;
+      const { total, failures } = await verify(run, { sectionEntries });
+      expect(total, `${sectionEntries}`).toEqual({ compared: 150, missing: 0, extra: 0, changed: 0 });
+      expect(failures).toEqual([undefined]);
+      const sections = new Set(auditRequests(world.simulator, asked).map(({ sinceMs }) => sinceMs));
+      expect(sections.size).toBeGreaterThan(2);
+    }
   });
 
   test('of nothing that is stored, all is missing, each once, though sections turn out too large; --fix stores it all', async () => {
@@ -141,12 +146,35 @@ describe.concurrent('verifying', () => {
     expect((await verify(run)).total).toEqual({ compared: 29, missing: 0, extra: 1, changed: 0 });
     expect(times).toBeGreaterThan(1);
   });
+});
 
-  test('what others store after a page was read is not extra', async () => {
-    await using world = await openWorld({ organizations: 1 });
-    await using run = await world.open();
+describe('verifying a log of 600 entries', () => {
+  let world: SyncWorld;
+  let run: SyncRun;
+  beforeAll(async () => {
+    world = await openWorld({ organizations: 1 });
+    run = await world.open();
     await run.cycle();
     world.simulator.setClockOffset(600_000);
+  });
+  afterAll(async () => {
+    await run?.close();
+    await world?.[Symbol.asyncDispose]();
+  });
+
+  test('a walk that fails is retried; one that keeps failing ends with what was compared, and its failure', async () => {
+    world.simulator.faults.set({ repeated_cursor: { count: 2 } });
+    expect((await verify(run, { sectionEntries: 200 })).total).toMatchObject({ compared: 600, missing: 0, extra: 0 });
+    expect(world.simulator.faults.fired().repeated_cursor).toBe(2);
+
+    world.simulator.faults.set({ repeated_cursor: 1 });
+    const { total, failures } = await verify(run, { sectionEntries: 600, retries: 1 });
+    expect(total).toMatchObject({ missing: 0, extra: 0, changed: 0 });
+    expect(failures).toEqual([expect.stringContaining('cursor repeated')]);
+    world.simulator.faults.set({ repeated_cursor: null });
+  });
+
+  test('what others store after a page was read is not extra', async () => {
     const { total } = await verify(run, {}, (store) => ({
       findUnserved: async (...parameters) => {
         await world.database.pool.query(
@@ -161,29 +189,10 @@ describe.concurrent('verifying', () => {
     expect((await world.compare()).stored).toBe(601);
   });
 
-  test('a walk that fails is retried; one that keeps failing ends with what was compared, and its failure', async () => {
-    await using world = await openWorld({ organizations: 1 });
-    await using run = await world.open();
-    await run.cycle();
-    world.simulator.setClockOffset(600_000);
-    world.simulator.faults.set({ repeated_cursor: { count: 2 } });
-    expect((await verify(run, { sectionEntries: 200 })).total).toMatchObject({ compared: 600, missing: 0, extra: 0 });
-    expect(world.simulator.faults.fired().repeated_cursor).toBe(2);
-
-    world.simulator.faults.set({ repeated_cursor: 1 });
-    const { total, failures } = await verify(run, { sectionEntries: 600, retries: 1 });
-    expect(total).toMatchObject({ missing: 0, extra: 0, changed: 0 });
-    expect(failures).toEqual([expect.stringContaining('cursor repeated')]);
-  });
-
   test('a source that another process never lets go fails to be repaired, and only that is said', async () => {
-    await using world = await openWorld({ organizations: 1 });
-    await using run = await world.open();
-    await run.cycle();
     const { pool } = world.database;
     await pool.query("delete from audit_events where action_time < now() - interval '1 h'");
     await pool.query("update sources set lease_owner = 'elsewhere/1/x', lease_until = 'infinity'");
-    world.simulator.setClockOffset(600_000);
     let nowMs = 0;
     const time = {
       nowMs: () => nowMs,

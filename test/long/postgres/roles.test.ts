@@ -10,6 +10,8 @@ import { openWorld } from '../../support/sync/sync-world.ts';
 
 const privileges = ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'] as const;
 
+const namesIn = (text: string): readonly string[] => text.trim().split(/\s+/);
+
 /** Every table and view, and what orgtrail_ingest may do with it. orgtrail_reader may select, everywhere, and no more. */
 const ingest: Readonly<Record<string, string>> = {
   access_log: '',
@@ -88,54 +90,43 @@ const ingest: Readonly<Record<string, string>> = {
 };
 
 /** What only readers may select, and the salts, which not even they may. */
-const readersOnly = [
-  'evidence_asked',
-  'evidence_checkpoints',
-  'evidence_journal',
-  'evidence_key_orders',
-  'evidence_reads',
-  'evidence_sources',
-  'evidence_tiles',
-];
+const readersOnly = namesIn(`
+  evidence_asked evidence_checkpoints evidence_journal evidence_key_orders evidence_reads evidence_sources evidence_tiles`);
 const salts = 'evidence_month_keys';
 
 /** What orgtrail_evidence may select; it writes by functions alone. */
 const evidence = [
-  'accounts',
-  'organizations',
-  'archive_objects',
-  'audit_event_changes',
-  'audit_events',
-  'coverage',
-  'coverage_holes',
-  'coverage_readings',
-  'discovery',
-  'drizzle.__drizzle_migrations',
-  'evidence_anchors',
-  'evidence_coverage',
-  'evidence_logs',
-  'feed_head',
-  'holds',
-  'position_jumps',
-  'retention_drops',
-  'retention_policy',
-  'sources',
+  ...namesIn(`
+    accounts organizations archive_objects audit_event_changes audit_events coverage coverage_holes coverage_readings
+    discovery drizzle.__drizzle_migrations evidence_anchors evidence_coverage evidence_logs feed_head holds
+    position_jumps retention_drops retention_policy sources`),
   ...readersOnly,
   salts,
 ];
 
+const functionsNamed = (text: string) => namesIn(text).map((name) => `orgtrail_${name}`);
+
+/** What orgtrail_ingest may call. replay_sink refuses without a proven session of a token that was made for it. */
+const ingestFunctions = functionsNamed(`
+  access_log_shown archive_facts begin_delivery check_timeline claim_sink claim_source commit_page commit_page_2
+  commit_source_page commit_walk_page create_partitions delete_search drop_month end_rests fail_delivery fail_lane
+  finish_alarms finish_delivery finish_delivery_and_skip forget_archive_reads history_of mute_detection note_access
+  note_alarms note_alive note_archive_blocks note_archive_read note_archived note_detections note_scrub
+  note_sink_failure note_verification prove_session read_access_log register_alarm_sinks register_sinks
+  register_sinks_with_ages release_sink release_sinks_of rename_search renew_sink replay_sink save_search
+  session_replays skip_events skip_old_events take_request take_requests token_use trim_coverage unmute_detection
+  use_archive want_detections`);
+/** What orgtrail_evidence may call. */
+const evidenceFunctions = functionsNamed(`
+  ask_coverage claim_evidence continue_evidence grow_evidence history_of instant_text is_evidence_here note_anchor
+  note_checkpoint note_evidence note_evidence_settings open_evidence read_text refuse_evidence release_evidence
+  release_evidence_of renew_evidence schema_version thin_checkpoints thin_reads`);
+
+const views = namesIn(
+  'audit_event_traits audit_feed audit_history sync_status requests_blocked coverage_gaps coverage_proof detections',
+);
 /** Which of them PostgreSQL cannot write to, for any account. */
-const isView = (name: string): boolean =>
-  [
-    'audit_event_traits',
-    'audit_feed',
-    'audit_history',
-    'sync_status',
-    'requests_blocked',
-    'coverage_gaps',
-    'coverage_proof',
-    'detections',
-  ].includes(name) || name.startsWith('detection_');
+const isView = (name: string): boolean => views.includes(name) || name.startsWith('detection_');
 
 /** What each role may do with each table and view, by the catalog; partitions too. */
 const rightsOf = async (pool: Pool, role: string, partitions: boolean): Promise<Record<string, string>> => {
@@ -181,96 +172,21 @@ const expectRights = async (pool: Pool): Promise<void> => {
        and has_column_privilege(r, c.oid, a.attnum, 'UPDATE') and not has_table_privilege(r, c.oid, 'UPDATE')`,
   );
   expect(columns).toEqual([]);
-  const { rows: functions } = await pool.query(
+  const { rows: functions } = await pool.query<{ role: string; function: string }>(
     `select r as role, p.proname as function
      from pg_proc p, unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
      where p.pronamespace = 'public'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE') and p.provolatile <> 'i'
      order by 2`,
   );
-  expect(functions, 'but for what only computes').toEqual([
-    { role: 'orgtrail_ingest', function: 'orgtrail_access_log_shown' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_archive_facts' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_begin_delivery' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_check_timeline' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_claim_sink' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_claim_source' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_commit_page' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_commit_page_2' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_commit_source_page' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_commit_walk_page' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_create_partitions' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_delete_search' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_drop_month' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_end_rests' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_fail_delivery' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_fail_lane' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_finish_alarms' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_finish_delivery' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_finish_delivery_and_skip' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_forget_archive_reads' },
-    // It reads as the account that calls it.
-    { role: 'orgtrail_ingest', function: 'orgtrail_history_of' },
-    { role: 'orgtrail_reader', function: 'orgtrail_history_of' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_mute_detection' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_note_access' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_note_alarms' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_note_alive' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_note_archive_blocks' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_note_archive_read' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_note_archived' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_note_detections' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_note_scrub' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_note_sink_failure' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_note_verification' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_prove_session' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_read_access_log' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_register_alarm_sinks' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks_with_ages' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_release_sink' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_release_sinks_of' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_rename_search' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_renew_sink' },
-    // For a proven session of a token made for it; without one, it refuses.
-    { role: 'orgtrail_ingest', function: 'orgtrail_replay_sink' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_save_search' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_session_replays' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_skip_events' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_skip_old_events' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_take_request' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_take_requests' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_token_use' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_trim_coverage' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_unmute_detection' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_use_archive' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_want_detections' },
-  ]);
+  const callable = (role: string) => functions.flatMap((each) => (each.role === role ? [each.function] : []));
+  expect(callable('orgtrail_ingest'), 'but for what only computes').toEqual(ingestFunctions);
+  // It reads as the account that calls it.
+  expect(callable('orgtrail_reader')).toEqual(['orgtrail_history_of']);
   const { rows: builds } = await pool.query<{ function: string }>(
     `select p.proname as function from pg_proc p where p.pronamespace = 'public'::regnamespace
        and has_function_privilege('orgtrail_evidence', p.oid, 'EXECUTE') and p.provolatile <> 'i' order by 1`,
   );
-  expect(builds.map((row) => row.function)).toEqual([
-    'orgtrail_ask_coverage',
-    'orgtrail_claim_evidence',
-    'orgtrail_continue_evidence',
-    'orgtrail_grow_evidence',
-    'orgtrail_history_of',
-    'orgtrail_instant_text',
-    'orgtrail_is_evidence_here',
-    'orgtrail_note_anchor',
-    'orgtrail_note_checkpoint',
-    'orgtrail_note_evidence',
-    'orgtrail_note_evidence_settings',
-    'orgtrail_open_evidence',
-    'orgtrail_read_text',
-    'orgtrail_refuse_evidence',
-    'orgtrail_release_evidence',
-    'orgtrail_release_evidence_of',
-    'orgtrail_renew_evidence',
-    'orgtrail_schema_version',
-    'orgtrail_thin_checkpoints',
-    'orgtrail_thin_reads',
-  ]);
+  expect(builds.map((row) => row.function)).toEqual(evidenceFunctions);
   const { rows: schemas } = await pool.query(
     `select r as role from unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
      where has_schema_privilege(r, 'public', 'CREATE') or has_schema_privilege(r, 'drizzle', 'CREATE')`,

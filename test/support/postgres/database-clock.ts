@@ -1,4 +1,6 @@
 import type { Pool } from 'pg';
+import { createPool } from '../../../src/postgres/pool.ts';
+import type { TestDatabase } from './database.ts';
 
 /**
  * Gives connections that are made from now on a clock of their own in place of the database's, for all statements of the store; views go
@@ -33,5 +35,29 @@ export const openDatabaseClock = async (
     drop trigger nothing_of_the_future on account_listings`);
   return async (offsetMs) => {
     await pool.query('update own.clock set moved = make_interval(secs => $1::float8 / 1000)', [offsetMs]);
+  };
+};
+
+/** Connections whose clock stands still, until `pass` lets time pass for all of them. */
+export interface StillClock extends AsyncDisposable {
+  readonly pools: readonly [Pool, Pool];
+  pass(ms: number): Promise<unknown>;
+}
+
+/** Two pools of the database, as two replicas have them, whose `now` and `clock_timestamp` stand still together. */
+export const openStillClock = async ({ url, pool }: Pick<TestDatabase, 'url' | 'pool'>): Promise<StillClock> => {
+  // Before pg_catalog, which has the clock itself.
+  await pool.query(`create schema still;
+    create table still.clock as select clock_timestamp() as at;
+    create function still.clock_timestamp() returns timestamptz language sql as 'select at from still.clock';
+    create function still.now() returns timestamptz language sql as 'select at from still.clock'`);
+  const stillUrl = `${url}&options=${encodeURIComponent('-c search_path=still,public,pg_catalog')}`;
+  const pools = [createPool(stillUrl, 4, () => {}), createPool(stillUrl, 4, () => {})] as const;
+  return {
+    pools,
+    pass: (ms) => pool.query('update still.clock set at = at + make_interval(secs => $1::float8 / 1000)', [ms]),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(pools.map((each) => each.end()));
+    },
   };
 };

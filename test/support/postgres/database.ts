@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Client, type Pool } from 'pg';
-import { inject } from 'vitest';
+import { afterAll, beforeAll, inject } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
 import { asDaemon } from '../accounts/daemon-account.ts';
@@ -56,6 +56,27 @@ export const createTestDatabase = async ({
       await pool.end();
       await asAdmin(serverUrl, `drop database ${name} with (force)`);
     },
+  };
+};
+
+/** The same for all tests of a file or a `describe`: there from its first `beforeAll` on, and dropped after the last test. */
+export const databaseOfTests = (options: TestDatabaseOptions = {}): TestDatabase => {
+  let opened: TestDatabase;
+  beforeAll(async () => {
+    opened = await createTestDatabase(options);
+  });
+  afterAll(async () => await opened?.close());
+  return {
+    get url() {
+      return opened.url;
+    },
+    get daemonUrl() {
+      return opened.daemonUrl;
+    },
+    get pool() {
+      return opened.pool;
+    },
+    close: () => opened.close(),
   };
 };
 
