@@ -126,6 +126,7 @@ export const useSinkDatabase = (prepare: (pool: Pool) => Promise<unknown>) => {
   };
   return {
     pool: () => database.pool,
+    daemonUrl: () => database.daemonUrl,
     register: (name: string, more: Partial<Registration> = {}) =>
       registerSinks(database.pool, [{ name, kind: 'test', target: 'test', start: 'beginning', ...more }]),
     status,
