@@ -70,7 +70,7 @@ test('nothing is written to memory that has been given back, whenever a reader g
       }
       clearTimeout(timer);
     };
-    for (let round = 0; round < 8; round += 1) {
+    for (let round = 0; round < 12; round += 1) {
       const outcomes = await Promise.allSettled([read(), read(), read(), read()]);
       const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason.name] : []));
       expect(errors.filter((name) => name !== 'AbandonedError' && name !== 'AbortError')).toEqual([]);
