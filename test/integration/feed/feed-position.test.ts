@@ -8,8 +8,8 @@ import { seededRandom } from '../../support/process/seeded-random.ts';
 
 const SEED = 6;
 const SOURCES = ['a', 'b', 'c', 'd'];
-const PAGES = 60;
-const CANCELLATIONS = 25;
+const PAGES = 40;
+const CANCELLATIONS = 16;
 
 let database: TestDatabase;
 beforeAll(async () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import {
   type Alarm,
   noteAlarms,
@@ -7,34 +7,27 @@ import {
   registerAlarmSinks,
 } from '../../../src/findings/alarms/alarms.sql.ts';
 import type { DeliveryOutcome } from '../../../src/sinks/delivery.ts';
-import { readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
-import { registerSinks } from '../../../src/sinks/sinks.sql.ts';
 import { neverRefused } from '../../../src/sinks/stream/alarm-store.sql.ts';
 import { alarmsOf } from '../../../src/status/alarms.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitAll, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
-import { createTestSink, startSinkWorker } from '../../support/sinks/delivery-fixture.ts';
+import { createTestSink, useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
 const hole: Alarm = { alarm: 'coverage_hole', severity: 'critical', summary: 'a hole' };
 const late: Alarm = { alarm: 'not_fresh', severity: 'high', summary: 'late' };
 const unanchored: Alarm = { alarm: 'evidence_unanchored', severity: 'medium', summary: 'no anchor' };
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await createTestDatabase();
-});
-afterEach(async () => {
-  await database?.close();
-});
-const note = (alarms: readonly Alarm[], afterMs = 0) => noteAlarms(database.pool, alarms, afterMs);
+const { pool, register: registerSink, status: statusOf, work } = useSinkDatabase(async () => {});
+const note = (alarms: readonly Alarm[], afterMs = 0) => noteAlarms(pool(), alarms, afterMs);
 const changes = async () =>
-  (await readAlarmChanges(database.pool, { after: 0, maxEvents: 100 })).map(
+  (await readAlarmChanges(pool(), { after: 0, maxEvents: 100 })).map(
     ({ finding }) => `${finding.alarm?.state} ${finding.detection} ${finding.summary}`,
   );
 
 describe('alarms', () => {
+  afterEach(() => pool().query('truncate alarms, alarm_changes restart identity'));
+
   test('are opened once while they last, resolved once, and opened again', async () => {
     await note([hole]);
     await note([hole, late]);
@@ -49,7 +42,7 @@ describe('alarms', () => {
       'resolved coverage_hole two holes',
       'open coverage_hole a hole',
     ]);
-    const opened = (await readAlarmChanges(database.pool, { after: 0, maxEvents: 9 })).map(
+    const opened = (await readAlarmChanges(pool(), { after: 0, maxEvents: 9 })).map(
       ({ finding }) => finding.alarm?.opened,
     );
     expect([opened[0] === opened[3], opened[0] === opened[4]]).toEqual([true, false]);
@@ -59,7 +52,7 @@ describe('alarms', () => {
     await note([hole], 60_000);
     await note([hole], 60_000);
     expect(await changes()).toEqual([]);
-    await database.pool.query("update alarms set seen_since = seen_since - interval '1 minute'");
+    await pool().query("update alarms set seen_since = seen_since - interval '1 minute'");
     await note([hole], 60_000);
     await note([late], 60_000);
     expect(await changes()).toEqual(['open coverage_hole a hole', 'resolved coverage_hole a hole']);
@@ -67,10 +60,10 @@ describe('alarms', () => {
 });
 
 describe('a sink of alarms', () => {
-  const status = async () => (await readSinkStatus(database.pool, ['oncall']))[0];
+  const status = () => statusOf('oncall');
   const register = async (start: 'beginning' | 'now') => {
-    await registerSinks(database.pool, [{ name: 'oncall', kind: 'pagerduty', target: 'x', start }]);
-    await registerAlarmSinks(database.pool, [{ name: 'oncall', start }]);
+    await registerSink('oncall', { kind: 'pagerduty', start });
+    await registerAlarmSinks(pool(), [{ name: 'oncall', start }]);
   };
   const received = (sink: ReturnType<typeof createTestSink>) =>
     sink.deliveries.flatMap(({ events }) =>
@@ -83,18 +76,13 @@ describe('a sink of alarms', () => {
     await note([late, unanchored]);
     const answers: DeliveryOutcome[] = [{ kind: 'refused', reason: 'no such key' }];
     const sink = createTestSink(() => answers.shift() ?? { kind: 'delivered', refused: [] });
-    const worker = {
-      name: 'oncall',
-      sink: neverRefused(sink),
-      stream: 'alarms' as const,
-      minSeverity: 'high' as const,
-    };
+    const start = () => work('oncall', neverRefused(sink), { stream: 'alarms', minSeverity: 'high' });
     {
-      await using _ = startSinkWorker(database.pool, worker);
-      await until('both are sent', async () => (await status())?.delivered === 2);
+      await using _ = start();
+      await until('both are sent', async () => (await status()).delivered === 2);
       const entries = [entryText('a', T0), entryText('b', T0)];
-      await commitAll(database.pool, await newSource(database.pool, 'org'), [entries]);
-      await until('it goes along with the feed', async () => (await status())?.lagEvents === 0);
+      await commitAll(pool(), await newSource(pool(), 'org'), [entries]);
+      await until('it goes along with the feed', async () => (await status()).lagEvents === 0);
     }
     // The first attempt was refused as a whole.
     expect(received(sink).slice(2)).toEqual(['resolved coverage_hole', 'open not_fresh']);
@@ -102,19 +90,19 @@ describe('a sink of alarms', () => {
     await note([]);
     const before = sink.deliveries.length;
     {
-      await using _ = startSinkWorker(database.pool, worker);
-      await until('it goes on', async () => (await status())?.delivered === 3);
+      await using _ = start();
+      await until('it goes on', async () => (await status()).delivered === 3);
     }
     expect(received({ ...sink, deliveries: sink.deliveries.slice(before) })).toEqual(['resolved not_fresh']);
-    const { rows } = await database.pool.query('select max(number)::integer as last from alarm_changes');
-    expect(await readAlarmCursor(database.pool, 'oncall')).toBe(rows[0].last);
+    const { rows } = await pool().query('select max(number)::integer as last from alarm_changes');
+    expect(await readAlarmCursor(pool(), 'oncall')).toBe(rows[0].last);
     await register('now');
-    expect(await readAlarmCursor(database.pool, 'oncall')).toBe(rows[0].last);
+    expect(await readAlarmCursor(pool(), 'oncall')).toBe(rows[0].last);
   });
 });
 
 test('what is wrong is named, as health has it', async () => {
-  await using world = await openWorld({ organizations: 2 });
+  await using world = await openWorld({ organizations: 2, entries: 5 });
   await using run = await world.open();
   await run.sync();
   const facts = async () => ({

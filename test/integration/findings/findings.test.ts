@@ -1,34 +1,30 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { listFindings } from '../../../src/findings/list-findings.sql.ts';
 import { noteFindings, wantDetections } from '../../../src/findings/note-findings.sql.ts';
 import { type FindingsRange, readFindingHead, readFindings } from '../../../src/findings/read-findings.sql.ts';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
-import { readDeadLetters, readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
-import { registerSinks } from '../../../src/sinks/sinks.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { readDeadLetters } from '../../../src/sinks/sink-status.sql.ts';
 import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
-import { createTestSink, startSinkWorker } from '../../support/sinks/delivery-fixture.ts';
+import { createTestSink, useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
 import { newAccountSource, userEntryText } from '../../support/sync/account-source.ts';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 const ALL = 50_000;
 
-let database: TestDatabase;
+const { pool, register, status, reaches, work } = useSinkDatabase(async () => {});
 let lease: Lease;
 let nowMs: number;
 beforeEach(async () => {
-  database = await createTestDatabase();
-  lease = await newSource(database.pool, 'org');
+  await pool().query('truncate audit_events, findings, finding_head, sinks, retention_drops restart identity cascade');
+  await pool().query('update feed_head set position = 0');
+  lease = await newSource(pool(), 'org');
   nowMs = Date.now();
-});
-afterEach(async () => {
-  await database?.close();
 });
 
 const store = async (...entries: readonly string[]): Promise<void> => {
-  const committed = await commitAll(database.pool, lease, [entries]);
+  const committed = await commitAll(pool(), lease, [entries]);
   lease = committed.at(-1)?.lease ?? lease;
 };
 const entry = (id: string, agoMs: number, action: object, more: object = {}): string =>
@@ -49,12 +45,12 @@ const token = (id: string, agoMs = MINUTE_MS, isWide = false): string => {
     { resource: { type: 'api_token', request } },
   );
 };
-const note = async (most = ALL) => await noteFindings(database.pool, most);
+const note = async (most = ALL) => await noteFindings(pool(), most);
 const noteAll = async (most: number): Promise<void> => {
   for (let noted = await note(most); noted !== undefined && noted.position < noted.head; ) noted = await note(most);
 };
 const read = async (more: Partial<FindingsRange> = {}) =>
-  await readFindings(database.pool, {
+  await readFindings(pool(), {
     after: 0,
     until: undefined,
     maxEvents: 100,
@@ -70,20 +66,20 @@ describe('what the detections find is noted', () => {
   test('never before a sink requires it; then from the end of the feed on, or from its beginning', async () => {
     await store(token('before'));
     expect(await note()).toBeUndefined();
-    await wantDetections(database.pool, false);
+    await wantDetections(pool(), false);
     await store(token('after'));
     expect(await note()).toEqual({ position: 2, head: 2, found: 1 });
     expect(await named()).toEqual(['after api_token_changed']);
-    await database.pool.query('truncate findings, finding_head');
-    await wantDetections(database.pool, true);
+    await pool().query('truncate findings, finding_head');
+    await wantDetections(pool(), true);
     // A later sink changes nothing.
-    await wantDetections(database.pool, false);
+    await wantDetections(pool(), false);
     await note();
     expect(await named()).toEqual(['before api_token_changed', 'after api_token_changed']);
   });
 
   test('once each, however often it is asked, and what comes late is found when it comes', async () => {
-    await wantDetections(database.pool, false);
+    await wantDetections(pool(), false);
     await store(token('a'), harmless('b'));
     expect(await note()).toEqual({ position: 2, head: 2, found: 1 });
     expect(await note()).toEqual({ position: 2, head: 2, found: 0 });
@@ -95,23 +91,23 @@ describe('what the detections find is noted', () => {
   });
 
   test('a burst whose middle comes last, step by step', async () => {
-    await wantDetections(database.pool, false);
+    await wantDetections(pool(), false);
     const deeds = Array.from({ length: 10 }, (_, n) => deleted(`delete-${n}`, 10 * MINUTE_MS - n * 10_000));
     await store(...deeds.filter((_, n) => n !== 4));
     await noteAll(2);
     expect(await named()).toEqual([]);
     await store(harmless('x'), deeds[4] ?? '', harmless('y'));
     await noteAll(1);
-    const { rows } = await database.pool.query(
+    const { rows } = await pool().query(
       'select detection, id, position::integer, event_position::integer, events from findings',
     );
     expect(rows).toEqual([{ detection: 'delete_burst', id: 'delete-9', position: 11, event_position: 9, events: 10 }]);
   });
 
   test('by one replica at a time: another one does not wait for it', async () => {
-    await wantDetections(database.pool, false);
+    await wantDetections(pool(), false);
     await store(token('a'));
-    const client = await database.pool.connect();
+    const client = await pool().connect();
     await client.query('begin');
     await client.query('select from finding_head for update');
     expect(await note()).toBeUndefined();
@@ -121,10 +117,10 @@ describe('what the detections find is noted', () => {
   });
 
   test('and forgotten with its month', async () => {
-    await wantDetections(database.pool, false);
+    await wantDetections(pool(), false);
     await store(token('old', 400 * DAY_MS), token('young'));
     await note();
-    await database.pool.query(
+    await pool().query(
       `insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, retention)
        values ('x', date_trunc('month', $1::timestamptz at time zone 'UTC')::date, 1, 0, 1, 1, 1, '1 year')`,
       [new Date(nowMs - 400 * DAY_MS)],
@@ -134,12 +130,8 @@ describe('what the detections find is noted', () => {
 });
 
 describe('a sink of findings', () => {
-  const register = (start: 'beginning' | 'now' = 'beginning') =>
-    registerSinks(database.pool, [{ name: 'chat', kind: 'slack', target: 'x', start }]);
-  const status = async () => (await readSinkStatus(database.pool, ['chat']))[0];
-
   test('reads whole positions, in order, and no further than the detections have been asked', async () => {
-    await wantDetections(database.pool, false);
+    await wantDetections(pool(), false);
     await store(token('a', MINUTE_MS, true), token('b'), harmless('c'));
     await note();
     await store(token('d'));
@@ -156,20 +148,20 @@ describe('a sink of findings', () => {
   });
 
   test('is not sent what happened before it was known, nor what is too old, and counts the latter', async () => {
-    await wantDetections(database.pool, false);
-    await register('now');
+    await wantDetections(pool(), false);
+    await register('chat', { start: 'now' });
     await store(token('history', 20 * DAY_MS), token('new', -MINUTE_MS));
     await note();
     expect(await named({ startsNow: true })).toEqual(['new api_token_changed']);
     // A sink that has been there for a month.
-    await database.pool.query("update sinks set created_at = now() - interval '1 month'");
+    await pool().query("update sinks set created_at = now() - interval '1 month'");
     const month = await read({ startsNow: true, maxAgeMs: 10 * DAY_MS });
     expect(month).toMatchObject({ tooOld: 1, events: [{ id: 'new' }] });
   });
 
   test('gets each once, goes on after a stop, and the one of a position that is refused is a dead letter', async () => {
-    await wantDetections(database.pool, false);
-    await register();
+    await wantDetections(pool(), false);
+    await register('chat');
     await store(token('a', MINUTE_MS, true), token('b'));
     await note();
     const sink = createTestSink(({ events }) =>
@@ -177,29 +169,27 @@ describe('a sink of findings', () => {
         ? { kind: 'refused', reason: 'no such channel' }
         : { kind: 'delivered', refused: [] },
     );
-    const worker = { name: 'chat', sink, stream: 'detections' as const };
+    const start = () => work('chat', sink, { stream: 'detections' });
     {
-      await using _ = startSinkWorker(database.pool, worker);
-      await until('two are dealt with', async () => (await status())?.position === 2);
+      await using _ = start();
+      await until('two are dealt with', async () => (await status('chat')).position === 2);
     }
     await store(token('c'));
     await note();
     {
-      await using _ = startSinkWorker(database.pool, worker);
-      await until('all are dealt with', async () => (await status())?.position === 3);
+      await using _ = start();
+      await until('all are dealt with', async () => (await status('chat')).position === 3);
     }
     expect(sink.received()).toEqual([1, 2, 3]);
-    expect(await readDeadLetters(database.pool, 'chat', 10)).toMatchObject([
-      { position: 1, reason: 'no such channel' },
-    ]);
-    expect(await readFindingHead(database.pool)).toBe(3);
+    expect(await readDeadLetters(pool(), 'chat', 10)).toMatchObject([{ position: 1, reason: 'no such channel' }]);
+    expect(await readFindingHead(pool())).toBe(3);
     const keys = sink.deliveries.flatMap(({ events }) => events.map(({ key }) => key));
     expect(new Set(keys).size).toBe(4);
   });
 });
 
 test('a finding about a user reaches a sink of any account that has a copy, once for each sink, also if the copy comes later', async () => {
-  await wantDetections(database.pool, false);
+  await wantDetections(pool(), false);
   const signIn = (account: string) =>
     userEntryText(
       'token',
@@ -208,7 +198,7 @@ test('a finding about a user reaches a sink of any account that has a copy, once
       nowMs - MINUTE_MS,
     );
   const storeIn = async (account: string, text: string, organization?: string) => {
-    await commitAll(database.pool, await newAccountSource(database.pool, account, organization), [[text]]);
+    await commitAll(pool(), await newAccountSource(pool(), account, organization), [[text]]);
   };
   const ofEach = async () => {
     const filters: Partial<FindingsRange>[] = [
@@ -234,35 +224,19 @@ test('a finding about a user reaches a sink of any account that has a copy, once
   await noteAll(1);
   expect(await ofEach()).toEqual(['a@1', 'a@1', 'b@2', 'c@5', 'a@1', 'b@2', 'c@5']);
   expect(await note(), 'noted once').toMatchObject({ found: 0 });
-  const { rows } = await database.pool.query(
-    'select count(*)::integer as n from findings where copies_of_position is null',
-  );
+  const { rows } = await pool().query('select count(*)::integer as n from findings where copies_of_position is null');
   expect(rows).toEqual([{ n: 1 }]);
 
-  const sinks = {
-    b: createTestSink(() => ({ kind: 'delivered', refused: [] })),
-    all: createTestSink(() => ({ kind: 'delivered', refused: [] })),
-  };
-  await registerSinks(database.pool, [
-    { name: 'b', kind: 'slack', target: 'x', start: 'beginning' },
-    { name: 'all', kind: 'slack', target: 'x', start: 'beginning' },
-  ]);
-  await using _b = startSinkWorker(database.pool, {
-    name: 'b',
-    sink: sinks.b,
-    stream: 'detections',
-    accountIds: ['b'],
-  });
-  await using _all = startSinkWorker(database.pool, { name: 'all', sink: sinks.all, stream: 'detections' });
-  await until('both are at the end', async () => {
-    const status = await readSinkStatus(database.pool, undefined);
-    return status.every(({ position }) => position === 5);
-  });
+  const sinks = { b: createTestSink(), all: createTestSink() };
+  for (const name of ['b', 'all']) await register(name);
+  await using _b = work('b', sinks.b, { stream: 'detections', accountIds: ['b'] });
+  await using _all = work('all', sinks.all, { stream: 'detections' });
+  for (const name of ['b', 'all']) await reaches(name, 5);
   expect([sinks.b.received(), sinks.all.received()]).toEqual([[2], [1]]);
 });
 
 test('the list of the console has a finding for each organization with a copy of its entry', async () => {
-  await newSource(database.pool, 'other');
+  await newSource(pool(), 'other');
   const text = (account: string) =>
     userEntryText(
       'token',
@@ -274,11 +248,11 @@ test('the list of the console has a finding for each organization with a copy of
     ['a', 'org'],
     ['b', 'other'],
   ] as const) {
-    await commitAll(database.pool, await newAccountSource(database.pool, account, organization), [[text(account)]]);
+    await commitAll(pool(), await newAccountSource(pool(), account, organization), [[text(account)]]);
   }
   const list = async (organization: string | undefined) =>
     (
-      await listFindings(database.pool, {
+      await listFindings(pool(), {
         since: new Date(nowMs - DAY_MS).toISOString(),
         before: undefined,
         organization,

@@ -1,11 +1,15 @@
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
+import { createHttpPost, type HttpPost, NoAnswer } from '../../../src/sinks/http/http-post.ts';
 import { secretsOfSink } from '../../../src/sinks/redaction.ts';
 import { createSink, sinkSettings, sinkTypes } from '../../../src/sinks/registry.ts';
 import { type Certificates, makeCertificates } from '../../support/network/server-certificates.ts';
 import { startTlsGate } from '../../support/network/tls-gate.ts';
+import { until } from '../../support/process/until.ts';
 import type { Fault, HttpReceiver } from '../../support/sinks/http/http-receiver.ts';
 import { startWebhookReceiver } from '../../support/sinks/http/http-receivers.ts';
 import { attempt, attemptWith } from '../../support/sinks/http/http-sink-checks.ts';
@@ -34,6 +38,7 @@ const webhookTo = (place: Pick<HttpReceiver, 'url' | 'caFile'>): Sink => {
 };
 
 const events = ordinaryEvents(3, 'native');
+const delivered = { kind: 'delivered', refused: [] };
 const failed = (reason: RegExp) => ({ kind: 'failed', reason: expect.stringMatching(reason) });
 
 /** Statuses that mean the same to every sink, if nothing more exact is said. */
@@ -45,88 +50,72 @@ const statuses: readonly (readonly [number, DeliveryOutcome['kind']])[] = [
 ];
 
 describe.each(kinds)('%s', (_, { start, http, canRefuse }) => {
-  /** A server, the settings of a sink to it, and the sink. */
   const begin = async () => {
-    const receiver = open(await start({ refusesPoison: false }));
+    const receiver = await start({ refusesPoison: false });
     const settings = sinkSettings.parse({ timeout: '10m', ...receiver.settings });
     const sink = createSink(settings);
-    open({ [Symbol.asyncDispose]: () => sink.close() });
-    return { server: http(receiver), settings, sink };
+    const close = async () => {
+      await sink.close();
+      await receiver[Symbol.asyncDispose]();
+    };
+    return { server: http(receiver), settings, sink, [Symbol.asyncDispose]: close };
   };
+  let world: Awaited<ReturnType<typeof begin>>;
+  beforeAll(async () => {
+    world = await begin();
+  });
+  afterAll(() => world?.[Symbol.asyncDispose]());
+  const meet = (fault: Fault) => attemptWith(world.server, world.sink, fault, events);
 
-  describe('no complete answer is a failure, and the next attempt succeeds', () => {
-    const faults: readonly (readonly [string, Fault])[] = [
-      ['cut before anything is read', { kind: 'cut', at: 'start' }],
-      ['cut within the body', { kind: 'cut', at: { bodyBytes: 1 } }],
-      ['cut before the answer, all taken in', { kind: 'cut', at: 'answer' }],
-      ['cut within the answer, all taken in', { kind: 'cut', at: 'mid-answer' }],
-    ];
-    test.each(faults)('%s', async (_, fault) => {
-      const { server, sink } = await begin();
-      const outcome = await attemptWith(server, sink, fault, events);
-      expect(outcome).toEqual(failed(/^UND_ERR_SOCKET|^ECONNRESET|^EPIPE/));
-      expect(await attempt(sink, events)).toEqual({ kind: 'delivered', refused: [] });
-    });
+  test('no complete answer is a failure, and the next attempt succeeds', async () => {
+    // Before anything is read, within the body, and with all taken in: before and within the answer.
+    for (const at of ['start', { bodyBytes: 1 }, 'answer', 'mid-answer'] as const) {
+      const cut = `cut at ${JSON.stringify(at)}`;
+      expect(await meet({ kind: 'cut', at }), cut).toEqual(failed(/^UND_ERR_SOCKET|^ECONNRESET|^EPIPE/));
+      expect(await attempt(world.sink, events), cut).toEqual(delivered);
+    }
   });
 
-  test.each(statuses)('HTTP %i and nothing more exact is %s', async (status, kind) => {
-    const { server, sink } = await begin();
-    const outcome = await attemptWith(server, sink, { kind: 'answer', status });
-    // A receiver that judges no event means its own settings by 400.
-    const expected = status === 400 && !canRefuse ? 'failed' : kind;
-    expect(outcome).toMatchObject({ kind: expected, reason: expect.stringContaining(`HTTP ${status}`) });
-  });
-
-  test('Retry-After is passed on', async () => {
-    const { server, sink } = await begin();
-    const headers = { 'retry-after': '17' };
-    const outcome = await attemptWith(server, sink, { kind: 'answer', status: 429, headers });
-    expect(outcome).toMatchObject({ kind: 'failed', retryAfterMs: 17_000 });
+  test('each HTTP status that says nothing more exact means the same', async () => {
+    for (const [status, kind] of statuses) {
+      // A receiver that judges no event means its own settings by 400.
+      const expected = status === 400 && !canRefuse ? 'failed' : kind;
+      const reason = expect.stringContaining(`HTTP ${status}`);
+      expect(await meet({ kind: 'answer', status })).toMatchObject({ kind: expected, reason });
+    }
+    const early = await meet({ kind: 'answer', status: 413, early: true });
+    expect(early, 'before the body is read: smaller deliveries').toMatchObject({ kind: 'refused' });
+    const waits = await meet({ kind: 'answer', status: 429, headers: { 'retry-after': '17' } });
+    expect(waits, 'Retry-After').toMatchObject({ kind: 'failed', retryAfterMs: 17_000 });
   });
 
   test('a redirect is not followed, and only its host is told', async () => {
-    const { server, settings, sink } = await begin();
-    const other = (await begin()).server;
-    const location = `${other.url}/elsewhere?${secretsOfSink(settings)[0]}`;
-    const outcome = await attemptWith(server, sink, { kind: 'answer', status: 307, headers: { location } });
-    const { host } = new URL(other.url);
+    await using other = await begin();
+    const secret = secretsOfSink(world.settings)[0];
+    const location = `${other.server.url}/elsewhere?${secret}`;
+    const outcome = await meet({ kind: 'answer', status: 307, headers: { location } });
+    const { host } = new URL(other.server.url);
     expect(outcome).toEqual(failed(new RegExp(`^HTTP 307: redirects to ${host}, which is not followed`)));
-    expect(reasonOf(outcome)).not.toContain(secretsOfSink(settings)[0]);
-    expect(other.requests).toEqual([]);
+    expect(reasonOf(outcome)).not.toContain(secret);
+    expect(other.server.requests).toEqual([]);
   });
 
-  test('413 before the body is read asks for smaller deliveries', async () => {
-    const { server, sink } = await begin();
-    const outcome = await attemptWith(server, sink, { kind: 'answer', status: 413, early: true });
-    expect(outcome).toMatchObject({ kind: 'refused' });
-  });
-
-  test('an answer without end is given up', async () => {
-    const { server, sink } = await begin();
-    const body = 'x'.repeat(17 * 1024 * 1024);
-    const outcome = await attemptWith(server, sink, { kind: 'answer', status: 500, body });
-    expect(outcome).toEqual(failed(/^the answer is larger than 16777216 bytes$/));
-    expect((await attempt(sink, events)).kind).toBe('delivered');
-  });
-
-  test.each([400, 401, 403, 500])(
-    'HTTP %i that repeats the credentials and more: one short line without them',
-    async (status) => {
-      const { server, settings, sink } = await begin();
-      const secrets = secretsOfSink(settings).flatMap((secret) => {
-        const inJson = JSON.stringify(secret).slice(1, -1);
-        return [secret, inJson, encodeURIComponent(secret)];
-      });
-      const body = `\u0000\u001b[31mno\r\n\u202e ${secrets.join(' ')} ${'y'.repeat(1_000)}`;
-      const reason = reasonOf(await attemptWith(server, sink, { kind: 'answer', status, body }));
-      expect(secrets.length).toBeGreaterThan(0);
+  test('a status that repeats the credentials and more: one short line without them', async () => {
+    const secrets = secretsOfSink(world.settings).flatMap((secret) => {
+      const inJson = JSON.stringify(secret).slice(1, -1);
+      return [secret, inJson, encodeURIComponent(secret)];
+    });
+    expect(secrets.length).toBeGreaterThan(0);
+    const body = `\u0000\u001b[31mno\r\n\u202e ${secrets.join(' ')} ${'y'.repeat(1_000)}`;
+    for (const status of [400, 401, 403, 500]) {
+      const reason = reasonOf(await meet({ kind: 'answer', status, body }));
       expect(secrets.filter((secret) => reason.includes(secret))).toEqual([]);
       expect(reason).toContain('[redacted]');
       expect(reason.length).toBeLessThanOrEqual(300);
       expect(reason).toMatch(/^[\x20-\x7e\u00a0-\uffff]+$/);
       expect(reason).not.toContain('\u202e');
-    },
-  );
+    }
+  });
 });
 
 const reasonOf = (outcome: DeliveryOutcome): string => (outcome.kind === 'delivered' ? '' : outcome.reason);
@@ -185,4 +174,60 @@ describe('TLS', () => {
     const make = () => httpSinks.webhook({ url: 'https://127.0.0.1:1', caFile: '/nonexistent/ca.pem' });
     expect(make).toThrow('The ca_file of a sink cannot be read (ENOENT).');
   });
+});
+
+const MIB = 1024 * 1024;
+
+const postTo = (url: string, timeoutMs: number): HttpPost =>
+  createHttpPost({ url, headers: {}, timeoutMs, caFile: undefined, secrets: [] });
+
+/** Takes connections and reads nothing of them. */
+const startDeafServer = async (): Promise<AsyncDisposable & { readonly port: number }> => {
+  const server = createServer((socket) => socket.on('error', () => {}));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  // The client has broken off all connections by then.
+  return { port, [Symbol.asyncDispose]: async () => void server.close() };
+};
+
+/** What this process holds once all garbage is gone. */
+const heldBytes = (): number => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+};
+
+test('an answer that comes before a large body is sent counts; one without end is given up', async () => {
+  await using receiver = await startWebhookReceiver();
+  const http = postTo(receiver.url, 600_000);
+  const { signal } = new AbortController();
+  receiver.faults.push({ kind: 'answer', status: 413, early: true, body: 'too large' });
+  expect(await http.post('x'.repeat(20 * MIB), { signal })).toMatchObject({ status: 413, body: 'too large' });
+  receiver.faults.push({ kind: 'answer', status: 500, body: 'x'.repeat(17 * MIB) });
+  await expect(http.post('', { signal })).rejects.toThrow(/^the answer is larger than 16777216 bytes$/);
+  receiver.faults.push({ kind: 'answer', status: 200, body: 'ok' });
+  expect(await http.post('', { signal }), 'the next one').toMatchObject({ status: 200 });
+  await http.close();
+});
+
+test('a receiver that reads nothing, for as long as it likes: memory stays flat', async () => {
+  await using receiver = await startDeafServer();
+  const http = postTo(`http://127.0.0.1:${receiver.port}`, 40);
+  const { signal } = new AbortController();
+  const stall = async (attempts: number) => {
+    for (let n = 0; n < attempts; n += 1) {
+      // Of other content every time, so that no copy is shared.
+      await expect(http.post(String(n).padEnd(4 * MIB), { signal })).rejects.toThrow(NoAnswer);
+    }
+  };
+  await stall(5);
+  const before = heldBytes();
+  await stall(20);
+  // Sockets that were broken off let go of what they held a moment later. 20 that stay would be 80 MiB.
+  await until('memory is as before', async () => (heldBytes() - before) / MIB < 24);
+  expect(getEventListeners(signal, 'abort').length).toBeLessThan(3);
+  await http.close();
 });

@@ -55,7 +55,7 @@ describe.each(['slack', 'teams', 'pagerduty'] as const)('%s', (kind) => {
   });
 
   test('pauses between messages as long as the receiver requires', async () => {
-    await using world = await open(kind, { pause: '1s' }, 900);
+    await using world = await open(kind, { pause: '400ms' }, 300);
     for (const finding of foundEvents(3)) expect(await attempt(world.sink, [finding])).toEqual(delivered);
     expect(world.receiver.bodies).toHaveLength(3);
   });

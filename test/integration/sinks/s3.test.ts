@@ -63,19 +63,19 @@ describe.each(storages)('a sink s3 on $name', ({ name, missing, start }) => {
     };
     const put = (sink: Sink, events: readonly OutgoingEvent[]) => sink.deliver(delivery(events), never);
 
-    test.each(['gzip', 'zstd'])('has every event to the byte and in order, packed by %s', async (compression) => {
-      for (const format of ['native', 'logpush', 'ocsf', 'ecs'] as const) {
-        const folder = `${compression}-${format}`;
-        const sink = open(folder, { compression, format });
-        const [ordinary, hostile] = [ordinaryEvents(500, format), hostileEvents(format)];
-        expect(await put(sink, ordinary.slice(0, 300))).toEqual(delivered);
-        expect(await put(sink, ordinary.slice(300))).toEqual(delivered);
-        const objects = await readObjects(bucket, folder);
-        expect(objects.map(({ lines }) => lines.length)).toEqual([300, 200]);
-        expect(objects.flatMap(({ lines }) => lines)).toEqual(linesOf(ordinary));
-        expect(await put(open(`${folder}-hostile`, { compression, format }), hostile)).toEqual(delivered);
-        expect((await readObjects(bucket, `${folder}-hostile`))[0]?.lines).toEqual(linesOf(hostile));
-      }
+    test.each([
+      ['gzip', 'native'],
+      ['zstd', 'ocsf'],
+    ] as const)('has every event to the byte and in order, packed by %s', async (compression, format) => {
+      const sink = open(compression, { compression, format });
+      const [ordinary, hostile] = [ordinaryEvents(500, format), hostileEvents(format)];
+      expect(await put(sink, ordinary.slice(0, 300))).toEqual(delivered);
+      expect(await put(sink, ordinary.slice(300))).toEqual(delivered);
+      const objects = await readObjects(bucket, compression);
+      expect(objects.map(({ lines }) => lines.length)).toEqual([300, 200]);
+      expect(objects.flatMap(({ lines }) => lines)).toEqual(linesOf(ordinary));
+      expect(await put(open(`${compression}-hostile`, { compression, format }), hostile)).toEqual(delivered);
+      expect((await readObjects(bucket, `${compression}-hostile`))[0]?.lines).toEqual(linesOf(hostile));
     });
 
     test('a delivery of unknown outcome comes again as the same object, to the byte', async () => {
@@ -235,25 +235,32 @@ describe.each(storages)('a sink s3 on $name', ({ name, missing, start }) => {
   });
 });
 
-test('a host that does not answer is named', async () => {
-  const settings = {
-    type: 's3',
-    endpoint: 'http://127.0.0.1:9',
-    bucket: 'audit',
-    access_key_id: 'k',
-    secret_access_key: 's',
-  };
+/** A sink to a storage that answers each method so, and what it was asked. */
+const sinkToStub = async (answers: Readonly<Record<string, StubAnswer>>) => {
+  const methods: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    methods.push(request.method);
+    const { status, body, headers } = answers[request.method ?? ''] ?? { status: 405 };
+    request.resume().on('end', () => response.writeHead(status, headers).end(body));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const settings = { type: 's3', endpoint, bucket: 'audit', access_key_id: 'k', secret_access_key: 's' };
   const sink = createSink(sinkSettings.parse(settings));
-  const outcome = await sink.deliver(delivery(ordinaryEvents(1, 'native')), never);
-  expect(outcome).toEqual({
-    kind: 'failed',
-    because: 'receiver',
-    reason: expect.stringMatching(/^127\.0\.0\.1:9 does not answer: .*ECONNREFUSED/),
-  });
-  await sink.close();
-});
+  const close = async () => {
+    await sink.close();
+    server.closeAllConnections();
+    server.close();
+  };
+  return { sink, methods, [Symbol.asyncDispose]: close };
+};
+interface StubAnswer {
+  readonly status: number;
+  readonly body?: string;
+  readonly headers?: Record<string, string>;
+}
 
-test.each<[{ readonly status: number; readonly headers?: Record<string, string> }, RegExp]>([
+test.each<[StubAnswer, RegExp]>([
   [
     { status: 403 },
     /not take the object \(HTTP 412\), and whether .* cannot be asked: .*HEAD of .*; allow s3:GetObject below/,
@@ -263,21 +270,26 @@ test.each<[{ readonly status: number; readonly headers?: Record<string, string> 
     /not take the object \(HTTP 412\), and has another one .* of 7 bytes: check locks/,
   ],
   [{ status: 503, headers: { 'retry-after': '9' } }, /cannot be asked: the storage is busy/],
-])('a 412 without a condition is no success, if HEAD answers %j', async ({ status, headers = {} }, reason) => {
-  const methods: (string | undefined)[] = [];
-  const server = createServer((request, response) => {
-    methods.push(request.method);
-    const isPut = request.method === 'PUT';
-    request.resume().on('end', () => response.writeHead(isPut ? 412 : status, isPut ? {} : headers).end());
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const settings = { type: 's3', endpoint, bucket: 'audit', access_key_id: 'k', secret_access_key: 's' };
-  const sink = createSink(sinkSettings.parse(settings));
-  const outcome = await sink.deliver(delivery(ordinaryEvents(1, 'native')), never);
-  expect(outcome).toMatchObject({ kind: 'failed', ...(status === 503 && { retryAfterMs: 9_000 }) });
+])('a 412 without a condition is no success, if HEAD answers %j', async (head, reason) => {
+  await using storage = await sinkToStub({ PUT: { status: 412 }, HEAD: head });
+  const outcome = await storage.sink.deliver(delivery(ordinaryEvents(1, 'native')), never);
+  expect(outcome).toMatchObject({ kind: 'failed', ...(head.status === 503 && { retryAfterMs: 9_000 }) });
   expect(reasonOf(outcome)).toMatch(reason);
-  expect(methods).toEqual(['PUT', 'HEAD']);
-  await sink.close();
-  server.close();
+  expect(storage.methods).toEqual(['PUT', 'HEAD']);
+});
+
+const slowDown =
+  '<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>';
+
+test.each([
+  ['SlowDown with seconds', 503, slowDown, { 'retry-after': '37' }, 37_000],
+  ['429 without a body', 429, '', { 'retry-after': '2' }, 2_000],
+  ['a fault of the storage itself', 500, '<Error><Code>InternalError</Code></Error>', { 'retry-after': '5' }, 5_000],
+  ['SlowDown without a time', 503, slowDown, {}, undefined],
+  ['a time that says nothing', 503, slowDown, { 'retry-after': 'soon' }, undefined],
+])('waits as the storage says: %s', async (_, status, body, headers, retryAfterMs) => {
+  await using storage = await sinkToStub({ PUT: { status, body, headers: headers as Record<string, string> } });
+  const outcome = await storage.sink.deliver(delivery(ordinaryEvents(3, 'native')), never);
+  expect(outcome).toMatchObject({ kind: 'failed', reason: expect.stringContaining('PUT of') });
+  expect('retryAfterMs' in outcome ? outcome.retryAfterMs : undefined).toBe(retryAfterMs);
 });

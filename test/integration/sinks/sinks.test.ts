@@ -1,39 +1,32 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { PoolClient } from 'pg';
+import { describe, expect, test } from 'vitest';
 import { replaySink } from '../../../src/sinks/replay/replay-sink.sql.ts';
-import { readDeadLetters, readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
+import { readDeadLetters } from '../../../src/sinks/sink-status.sql.ts';
 import {
   beginDelivery,
   type ClaimedSink,
   claimSink,
   failDelivery,
   finishDelivery,
-  registerSinks,
   releaseDeadSinks,
   releaseSink,
   renewSink,
   skipEvents,
 } from '../../../src/sinks/sinks.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import { commitAll, entryText, LEASE_MS, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
 
 const ME = 'host/1/me';
 const OTHER = 'host/2/other';
 const HEAD = 20;
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
+const { pool, register, status } = useSinkDatabase(async (pool) => {
   const entries = Array.from({ length: HEAD }, (_, n) => entryText(`entry-${n}`, T0 + n * 1_000));
-  await commitAll(database.pool, await newSource(database.pool, 'org'), [entries]);
-});
-afterAll(async () => {
-  await database?.close();
+  await commitAll(pool, await newSource(pool, 'org'), [entries]);
 });
 
-const register = (name: string, start: 'beginning' | 'now' = 'beginning', target = '/x') =>
-  registerSinks(database.pool, [{ name, kind: 'file', target, start }]);
-
-const claim = (name: string, owner = ME, leaseMs = LEASE_MS) => claimSink(database.pool, name, owner, leaseMs);
+const claim = (name: string, owner = ME, leaseMs = LEASE_MS) => claimSink(pool(), name, owner, leaseMs);
 
 const take = async (name: string, owner = ME, leaseMs = LEASE_MS): Promise<ClaimedSink> => {
   const claimed = await claim(name, owner, leaseMs);
@@ -47,10 +40,10 @@ const newSink = async (name: string): Promise<ClaimedSink> => {
   return await take(name);
 };
 
-const begin = (turn: ClaimedSink, until: number) => beginDelivery(database.pool, turn, until, LEASE_MS);
+const begin = (turn: ClaimedSink, until: number) => beginDelivery(pool(), turn, until, LEASE_MS);
 const finish = (turn: ClaimedSink, until: number, refused: readonly number[] = []) =>
   finishDelivery(
-    database.pool,
+    pool(),
     turn,
     {
       until,
@@ -63,7 +56,7 @@ const finish = (turn: ClaimedSink, until: number, refused: readonly number[] = [
   );
 
 const row = async (name: string) => {
-  const { rows } = await database.pool.query(
+  const { rows } = await pool().query(
     `select position::integer, batch_until::integer, failures, delivered::integer, last_error, refused_in_row,
        lease_until > clock_timestamp() as held, next_attempt_at > clock_timestamp() as rests
      from sinks where name = $1`,
@@ -72,22 +65,22 @@ const row = async (name: string) => {
   return rows[0];
 };
 const letters = async (name: string) =>
-  (await readDeadLetters(database.pool, name, 100)).map(({ position, reason }) => [position, reason]);
+  (await readDeadLetters(pool(), name, 100)).map(({ position, reason }) => [position, reason]);
 
 describe('registering', () => {
   test('a new one begins with all that is stored, or with what comes next', async () => {
-    await register('all', 'beginning');
-    await register('news', 'now');
+    await register('all');
+    await register('news', { start: 'now' });
     expect([(await row('all')).position, (await row('news')).position]).toEqual([0, HEAD]);
   });
 
   test('one that is known keeps its position, rests no longer, and has the new target', async () => {
     const turn = await newSink('known');
     await finish(turn, 7);
-    await failDelivery(database.pool, turn, { reason: 'away', afterMs: 60_000 });
-    await register('known', 'now', '/y');
+    await failDelivery(pool(), turn, { reason: 'away', afterMs: 60_000 });
+    await register('known', { start: 'now', target: '/y' });
     expect(await row('known')).toMatchObject({ position: 7, rests: null });
-    expect(await readSinkStatus(database.pool, ['known'])).toMatchObject([{ target: '/y', type: 'file' }]);
+    expect(await status('known')).toMatchObject({ target: '/y', type: 'test' });
   });
 });
 
@@ -106,10 +99,10 @@ describe('the turn of a sink', () => {
     const fast = await take('slow', OTHER);
     expect(await begin(slow, 5)).toBe(false);
     expect(await finish(slow, 5, [3])).toBe(false);
-    expect(await skipEvents(database.pool, slow, 5, LEASE_MS)).toBe(false);
-    expect(await failDelivery(database.pool, slow, { reason: 'x', afterMs: 1_000 })).toBe(false);
-    expect(await renewSink(database.pool, slow, LEASE_MS)).toBe(false);
-    await releaseSink(database.pool, slow);
+    expect(await skipEvents(pool(), slow, 5, LEASE_MS)).toBe(false);
+    expect(await failDelivery(pool(), slow, { reason: 'x', afterMs: 1_000 })).toBe(false);
+    expect(await renewSink(pool(), slow, LEASE_MS)).toBe(false);
+    await releaseSink(pool(), slow);
     expect(await row('slow')).toMatchObject({ position: 0, batch_until: null, failures: 0, held: true, rests: null });
     expect(await letters('slow')).toEqual([]);
     expect(await finish(fast, 5)).toBe(true);
@@ -126,14 +119,14 @@ describe('the turn of a sink', () => {
     await newSink('dead');
     await register('alive');
     await take('alive', OTHER);
-    await releaseDeadSinks(database.pool, ME);
+    await releaseDeadSinks(pool(), ME);
     await take('dead', 'host/3/third');
     expect(await claim('alive', 'host/3/third')).toMatchObject({ heldBy: OTHER });
   });
 
   test('a sink that rests is not claimed until then', async () => {
     const turn = await newSink('rests');
-    expect(await failDelivery(database.pool, turn, { reason: 'away', afterMs: 60_000 })).toBe(true);
+    expect(await failDelivery(pool(), turn, { reason: 'away', afterMs: 60_000 })).toBe(true);
     const told = await claim('rests', OTHER);
     expect(told).toMatchObject({ heldBy: undefined, restMs: expect.any(Number) });
     expect(await row('rests')).toMatchObject({ failures: 1, last_error: 'away', held: null, position: 0 });
@@ -144,13 +137,13 @@ describe('a delivery', () => {
   test('is noted before the first attempt, so that after a crash the same events go out', async () => {
     const turn = await newSink('crash');
     expect(await begin(turn, 12)).toBe(true);
-    await releaseDeadSinks(database.pool, ME);
+    await releaseDeadSinks(pool(), ME);
     expect(await take('crash', OTHER)).toMatchObject({ position: 0, batchUntil: 12 });
   });
 
   test('moves position, count and dead letters at once, and ends what failed before', async () => {
     const first = await newSink('whole');
-    await failDelivery(database.pool, first, { reason: 'away', afterMs: 0 });
+    await failDelivery(pool(), first, { reason: 'away', afterMs: 0 });
     const turn = await take('whole');
     await begin(turn, 10);
     expect(await finish(turn, 10, [3, 7])).toBe(true);
@@ -171,9 +164,9 @@ describe('a delivery', () => {
   test('whose dead letters cannot be written does not move the position either', async () => {
     const turn = await newSink('torn');
     await begin(turn, 10);
-    await database.pool.query("alter table sink_dead_letters add constraint no_more check (sink <> 'torn')");
+    await pool().query("alter table sink_dead_letters add constraint no_more check (sink <> 'torn')");
     await expect(finish(turn, 10, [3])).rejects.toThrow('no_more');
-    await database.pool.query('alter table sink_dead_letters drop constraint no_more');
+    await pool().query('alter table sink_dead_letters drop constraint no_more');
     expect(await row('torn')).toMatchObject({ position: 0, batch_until: 10, delivered: 0 });
     expect(await finish(turn, 10, [3])).toBe(true);
   });
@@ -185,9 +178,9 @@ describe('a replay', () => {
     await finish(turn, 15);
     const later = { ...turn, position: 15 };
     await begin(later, 18);
-    expect(await replaySink(database.pool, 'replay', 4)).toBe(true);
+    expect(await replaySink(pool(), 'replay', 4)).toBe(true);
     expect(await finish(later, 18)).toBe(false);
-    expect(await renewSink(database.pool, later, LEASE_MS)).toBe(false);
+    expect(await renewSink(pool(), later, LEASE_MS)).toBe(false);
     expect(await row('replay')).toMatchObject({ position: 4, batch_until: null, held: null });
     expect(await take('replay', OTHER)).toMatchObject({ position: 4, batchUntil: undefined });
   });
@@ -195,7 +188,7 @@ describe('a replay', () => {
   test('dead letters are gone where they are accepted now, and those after it stay', async () => {
     const turn = await newSink('letters');
     await finish(turn, 15, [3, 5, 12]);
-    await replaySink(database.pool, 'letters', 2);
+    await replaySink(pool(), 'letters', 2);
     const again = await take('letters');
     expect(await finish(again, 10, [5])).toBe(true);
     expect(await letters('letters')).toEqual([
@@ -206,25 +199,87 @@ describe('a replay', () => {
 
   test('goes nowhere that there is not, and ends a rest', async () => {
     const turn = await newSink('far');
-    await failDelivery(database.pool, turn, { reason: 'away', afterMs: 60_000 });
-    expect(await replaySink(database.pool, 'far', HEAD + 1)).toBe(false);
-    expect(await replaySink(database.pool, 'far', -1)).toBe(false);
-    expect(await replaySink(database.pool, 'unknown', 0)).toBe(false);
-    expect(await replaySink(database.pool, 'far', HEAD)).toBe(true);
+    await failDelivery(pool(), turn, { reason: 'away', afterMs: 60_000 });
+    expect(await replaySink(pool(), 'far', HEAD + 1)).toBe(false);
+    expect(await replaySink(pool(), 'far', -1)).toBe(false);
+    expect(await replaySink(pool(), 'unknown', 0)).toBe(false);
+    expect(await replaySink(pool(), 'far', HEAD)).toBe(true);
     expect(await take('far')).toMatchObject({ position: HEAD, failures: 0 });
+  });
+});
+
+/** How a process ends a delivery: by the function, and by the statement of version 0.1, whose account was that of the owner. */
+const ways = {
+  function: 'select orgtrail_finish_delivery($1, $2, $3, $4, 0, array[]::bigint[], array[]::text[], 60000) as held',
+  'statement of version 0.1': `with moved as (
+      update sinks set position = $3, batch_until = null, delivered = delivered + $4, refused_in_row = 0, failures = 0,
+        next_attempt_at = null, last_error = null, last_success_at = clock_timestamp(), lease_until = clock_timestamp() + interval '1 minute'
+      where name = $1 and lease_epoch = $2 returning name)
+    select count(*) = 1 as held from moved`,
+} as const;
+
+/** A sink whose receiver has the first fifteen events, and what ends that. */
+const underWay = async (name: string, way: keyof typeof ways) => {
+  const turn = await newSink(name);
+  await begin(turn, 15);
+  return async (client: Pick<PoolClient, 'query'> = pool()) =>
+    (await client.query<{ held: boolean }>(ways[way], [name, turn.epoch, 15, 15])).rows[0]?.held;
+};
+
+/** What is in the way of the other until it commits. */
+const holding = async (work: (client: PoolClient) => Promise<unknown>, beside: () => Promise<unknown>) => {
+  const client = await pool().connect();
+  try {
+    await client.query('begin');
+    await work(client);
+    const later = beside();
+    await waitingBackends(pool(), 1);
+    await client.query('commit');
+    return await later;
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+};
+
+describe.each(Object.keys(ways) as (keyof typeof ways)[])('a replay beside a delivery that ends by the %s', (way) => {
+  const name = (of: string) => `${of}-${way === 'function' ? 'new' : 'old'}`;
+
+  test('that ends after it: the delivery changes nothing, and the sink stays where it was set', async () => {
+    const finish = await underWay(name('after'), way);
+    expect(await replaySink(pool(), name('after'), 4)).toBe(true);
+    expect(await finish()).toBe(false);
+    expect((await row(name('after'))).position).toBe(4);
+  });
+
+  test('that waits for the replay: the same', async () => {
+    const finish = await underWay(name('waits'), way);
+    const replay = (client: PoolClient) =>
+      client.query('select orgtrail_replay_sink(null, $1, $2, null)', [name('waits'), 4]);
+    expect(await holding(replay, () => finish())).toBe(false);
+    expect((await row(name('waits'))).position).toBe(4);
+  });
+
+  test('that is being recorded: the replay waits, and then sets the sink back', async () => {
+    const finish = await underWay(name('recorded'), way);
+    const held: unknown[] = [];
+    const replayed = await holding(
+      async (client) => held.push(await finish(client)),
+      () => replaySink(pool(), name('recorded'), 4),
+    );
+    expect([held, replayed]).toEqual([[true], true]);
+    expect((await row(name('recorded'))).position).toBe(4);
   });
 });
 
 test('the status has lag in events and in the age of the oldest one not delivered', async () => {
   const turn = await newSink('status');
   await finish(turn, 15, [3]);
-  await database.pool.query(
-    "update audit_events set received_at = clock_timestamp() - interval '90 s' where position = 16",
-  );
-  const [status] = await readSinkStatus(database.pool, ['status']);
-  expect(status).toMatchObject({ position: 15, lagEvents: 5, delivered: 14, deadLetters: 1, failures: 0, heldBy: ME });
-  expect(status?.lagSeconds).toBeGreaterThanOrEqual(90);
-  expect(status?.lagSeconds).toBeLessThan(600);
+  await pool().query("update audit_events set received_at = clock_timestamp() - interval '90 s' where position = 16");
+  const seen = await status('status');
+  expect(seen).toMatchObject({ position: 15, lagEvents: 5, delivered: 14, deadLetters: 1, failures: 0, heldBy: ME });
+  expect(seen.lagSeconds).toBeGreaterThanOrEqual(90);
+  expect(seen.lagSeconds).toBeLessThan(600);
   await finish({ ...turn, position: 15 }, HEAD);
-  expect(await readSinkStatus(database.pool, ['status'])).toMatchObject([{ lagEvents: 0, lagSeconds: 0 }]);
+  expect(await status('status')).toMatchObject({ lagEvents: 0, lagSeconds: 0 });
 });

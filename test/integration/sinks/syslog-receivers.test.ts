@@ -1,57 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { FormatName } from '../../../src/formats/formats.ts';
 import type { OutgoingEvent } from '../../../src/sinks/delivery.ts';
-import { type CertificateFiles, createCa, createCertificate } from '../../support/network/certificates.ts';
 import { outgoing } from '../../support/sinks/outgoing-events.ts';
 import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
-import {
-  installSyslogReceivers,
-  type SyslogReceiver,
-  startRsyslog,
-  startSyslogNg,
-} from '../../support/sinks/syslog-receivers.ts';
+import { type SyslogReceiver, useSyslogReceivers } from '../../support/sinks/syslog-receivers.ts';
 import { syslogSink } from '../../support/sinks/syslog-sink.ts';
 import { sampleEvents } from '../../unit/formats/sample-events.ts';
 
-const missing = await installSyslogReceivers();
-if (missing !== undefined) console.warn(`skipped, needs rsyslog and syslog-ng: ${missing}`);
-
-let directory: string;
-let ca: CertificateFiles;
-let server: CertificateFiles;
-let client: CertificateFiles;
-
-beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'orgtrail-syslog-'));
-  ca = await createCa(directory, 'ca');
-  server = await createCertificate(directory, ca, 'localhost', 'DNS:localhost');
-  client = await createCertificate(directory, ca, 'orgtrail-client');
-});
-
-afterAll(() => rm(directory, { recursive: true, force: true }));
-
-const kinds = {
-  'rsyslog over TCP': { url: 'tcp:', start: () => startRsyslog() },
-  'rsyslog over TLS (ossl)': { url: 'tls:', start: () => startRsyslog({ tls: server }) },
-  'rsyslog over TLS (ossl), with client certificates': {
-    url: 'tls:',
-    start: () => startRsyslog({ tls: { ...server, clientCa: ca.cert } }),
-  },
-  'rsyslog over TLS (gtls)': {
-    url: 'tls:',
-    confirm: 'tcp_close',
-    start: () => startRsyslog({ tls: server, driver: 'gtls' }),
-  },
-  'syslog-ng over TCP': { url: 'tcp:', start: () => startSyslogNg() },
-  'syslog-ng over TLS': { url: 'tls:', start: () => startSyslogNg({ tls: server }) },
-  'syslog-ng over TLS, with client certificates': {
-    url: 'tls:',
-    start: () => startSyslogNg({ tls: { ...server, clientCa: ca.cert } }),
-  },
-} as const;
+const { missing, files, kinds } = await useSyslogReceivers();
 
 const hostileNames = [
   'Quotes " and "] brackets [x] and \\ backslashes \\" \\] \\\\',
@@ -83,8 +39,8 @@ describe.skipIf(missing !== undefined).each(Object.entries(kinds))('%s', (_, kin
     const before = (await receiver.received()).length;
     const sink = syslogSink({
       url: `${kind.url}//localhost:${receiver.port}`,
-      ...('confirm' in kind && { confirm: kind.confirm }),
-      ...(kind.url === 'tls:' && { ca_file: ca.cert, cert_file: client.cert, key_file: client.key }),
+      ...(kind.confirm !== undefined && { confirm: kind.confirm }),
+      ...(kind.url === 'tls:' && { ca_file: files.ca.cert, cert_file: files.client.cert, key_file: files.client.key }),
       format,
       hostname: 'collector-1',
       app_name: 'trail',

@@ -25,5 +25,5 @@ if (!possible) console.warn('skipped, needs root, unshare, ip and tc: a slow lin
 test.skipIf(!possible)('a receiver that closes while the rest is still under way has nothing for certain', async () => {
   const scripts = [file('slow-link-receiver.ts'), file('slow-link-sink.ts')];
   const { stdout } = await run('unshare', '--net', 'bash', file('slow-link.sh'), process.execPath, ...scripts);
-  expect(stdout.trim().split('\n')).toEqual(Array.from({ length: 10 }, () => 'failed'));
+  expect(stdout.trim().split('\n')).toEqual(['failed', 'failed', 'failed', 'failed']);
 });

@@ -1,11 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createSink, sinkSettings } from '../../../src/sinks/registry.ts';
-import { readDeadLetters, readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
-import { registerSinks } from '../../../src/sinks/sinks.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { readDeadLetters } from '../../../src/sinks/sink-status.sql.ts';
 import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
-import { until } from '../../support/process/until.ts';
-import { startSinkWorker } from '../../support/sinks/delivery-fixture.ts';
+import { useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
 import { attempt, attemptWith } from '../../support/sinks/http/http-sink-checks.ts';
 import { startVendorReceiver, type Vendor } from '../../support/sinks/http/vendor-receivers.ts';
 import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
@@ -13,15 +10,13 @@ import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 // An event of 2 MB, one of three months ago and one of two years ago among ordinary ones go where the pages of the sinks say.
 
 const DAY_MS = 86_400_000;
-const HEAD = 1_504;
-const TWO_YEARS_AGO = 501;
-const THREE_MONTHS_AGO = 502;
-const OF_2_MB = 503;
-const WITHOUT_TIME = 504;
+const HEAD = 504;
+const TWO_YEARS_AGO = 151;
+const THREE_MONTHS_AGO = 152;
+const OF_2_MB = 153;
+const WITHOUT_TIME = 154;
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
+const { register, status, reaches, work, pool } = useSinkDatabase(async (pool) => {
   const nowMs = Date.now();
   const padding = { note: 'x'.repeat(3_000) };
   const ordinary = (from: number, count: number) =>
@@ -32,11 +27,8 @@ beforeAll(async () => {
     entryText('of 2 MB', nowMs - 60_000, { note: 'y'.repeat(2_000_000) }),
     '{"id":"without a time"}',
   ];
-  const pages = [ordinary(0, 500), special, ordinary(500, 1_000)];
-  await commitAll(database.pool, await newSource(database.pool, 'org'), pages);
-});
-afterAll(async () => {
-  await database?.close();
+  const pages = [ordinary(0, 150), special, ordinary(150, 350)];
+  await commitAll(pool, await newSource(pool, 'org'), pages);
 });
 
 /** Positions that the receiver does not get, and why. */
@@ -57,19 +49,17 @@ describe.each(Object.keys(expected) as Vendor[])('%s', (vendor) => {
     const settings = sinkSettings.parse(given);
     expect(settings.start).toBe(expected[vendor].starts);
     const { max_age: maxAgeMs, max_event_bytes: maxEventBytes, batch_events: batchEvents, format } = settings;
-    await registerSinks(database.pool, [{ name: vendor, kind: vendor, target: 'test', start: 'beginning', maxAgeMs }]);
+    await register(vendor, { maxAgeMs });
     const sink = createSink(settings);
-    const worker = { name: vendor, sink, format, batchEvents, maxAgeMs, maxEventBytes };
-    const status = async () => (await readSinkStatus(database.pool, [vendor]))[0];
     {
-      await using _ = startSinkWorker(database.pool, worker);
-      await until('it has all', async () => (await status())?.position === HEAD);
+      await using _ = work(vendor, sink, { format, batchEvents, maxAgeMs, maxEventBytes });
+      await reaches(vendor, HEAD);
     }
     await sink.close();
     const { skipped } = expected[vendor];
     expect(receiver.altered).toEqual([]);
-    expect(await status()).toMatchObject({ skipped: skipped.length, deadLetters: 1, failures: 0 });
-    expect(await readDeadLetters(database.pool, vendor, 10)).toMatchObject([
+    expect(await status(vendor)).toMatchObject({ skipped: skipped.length, deadLetters: 1, failures: 0 });
+    expect(await readDeadLetters(pool(), vendor, 10)).toMatchObject([
       {
         position: OF_2_MB,
         reason: expect.stringMatching(/^not sent: it has 2\d{6} bytes, and max_event_bytes is \d+$/),

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { emptyPage } from '../../../src/ingest/entries/page.ts';
 import { UnreadablePageError } from '../../../src/ingest/entries/page-envelope.ts';
 import { parseFilters } from '../../../src/ingest/planning/filters.ts';
-import { kindOf, sourceKindNames } from '../../../src/ingest/sources/registry.ts';
+import { kindOf, type SourceKindName, sourceKindNames } from '../../../src/ingest/sources/registry.ts';
 import type { PageQuery } from '../../../src/ingest/sources/source-kind.ts';
 import { servedIds, servedLogs } from '../../support/sources/served-logs.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
@@ -22,22 +22,6 @@ const bodyOf = (text: string) => ({ bytes: Buffer.from(text), text, validUtf8: t
 describe.each(sourceKindNames)('a source of the kind %s', (name) => {
   const kind = kindOf({ kind: name });
   const served = servedLogs[name];
-  const worldOf = { accounts: 2, standaloneAccounts: 1, accountEntries: 600 };
-  const env = { ORGTRAIL_SOURCES: 'organizations,accounts' };
-
-  const stored = async (world: SyncWorld, id: string): Promise<readonly string[]> => {
-    const { rows } = await world.database.pool.query<{ id: string }>(
-      'select id from audit_events where source_kind = $1 and source_id = $2',
-      [name, id],
-    );
-    return rows.map((row) => row.id).sort();
-  };
-  const requested = (world: SyncWorld, owner: string): readonly URLSearchParams[] =>
-    world.simulator
-      .requests()
-      .map(({ path }) => new URL(path, 'http://localhost'))
-      .filter(({ pathname }) => pathname.endsWith(served.path(owner)))
-      .map(({ searchParams }) => searchParams);
 
   test('names itself, its path, and what it takes to read it', () => {
     expect(name).toMatch(/^[a-z][a-z0-9_]*$/);
@@ -88,56 +72,66 @@ describe.each(sourceKindNames)('a source of the kind %s', (name) => {
       expect(page.entries).toBe(emptyPage.entries);
     }
   });
+});
 
-  test('every entry is stored once, under its kind and its owner, and a second sync adds nothing', async () => {
-    await using world = await openWorld(worldOf, env);
-    await using run = await world.open();
-    expect(await run.sync()).toMatchObject({ failed: [], finished: true });
-    const owners = served.owners(world.simulator);
-    expect(owners.length).toBeGreaterThan(1);
-    for (const owner of owners) {
-      const truth = servedIds(world.simulator, name, owner);
-      expect(truth.length).toBeGreaterThan(0);
-      expect(await stored(world, owner)).toEqual(truth);
-    }
-    await world.expectExactTruth();
-    const count = async () => (await world.compare()).stored;
-    const before = await count();
-    await run.sync();
-    expect(await count()).toBe(before);
-  });
+/** Owners with a log of every kind, each with more than a page. */
+const logs = { organizations: 2, entries: 200, accounts: 2, standaloneAccounts: 1, accountEntries: 200 };
+const env = { ORGTRAIL_SOURCES: 'organizations,accounts' };
 
-  test('filters go out with every request', async () => {
-    await using world = await openWorld(worldOf, {
-      ...env,
-      ORGTRAIL_FILTERS: 'action_type.not=view&action_result=success',
-    });
-    await using run = await world.open();
-    await run.sync();
-    for (const owner of served.owners(world.simulator)) {
-      const requests = requested(world, owner);
-      expect(requests.length).toBeGreaterThan(0);
-      for (const query of requests) {
-        expect(query.getAll('action_type.not')).toEqual(['view']);
-        expect(query.getAll('action_result')).toEqual(['success']);
-      }
-    }
+const ownersOf = ({ simulator }: SyncWorld) =>
+  sourceKindNames.flatMap((kind) => {
+    const owners = servedLogs[kind].owners(simulator);
+    expect(owners.length, kind).toBeGreaterThan(1);
+    return owners.map((id) => ({ kind, id, isFirst: id === owners[0] }));
   });
+const expectStored = async ({ database, simulator }: SyncWorld, kind: SourceKindName, id: string): Promise<void> => {
+  const { rows } = await database.pool.query<{ id: string }>(
+    'select id from audit_events where source_kind = $1 and source_id = $2',
+    [kind, id],
+  );
+  const truth = servedIds(simulator, kind, id);
+  expect(truth.length, `${kind} ${id}`).toBeGreaterThan(0);
+  expect(rows.map((row) => row.id).sort(), `${kind} ${id}`).toEqual(truth);
+};
 
-  test('one that refuses is told, keeps the others going, and is read when it answers again', async () => {
-    await using world = await openWorld(worldOf, env);
-    const [refusing = '', ...others] = served.owners(world.simulator);
-    world.simulator.setRefused({ kind: name, id: refusing }, true);
-    await using run = await world.open();
-    const report = await run.sync();
-    expect(report.failed).toEqual([expect.objectContaining({ kind: name, id: refusing })]);
-    expect(await stored(world, refusing)).toEqual([]);
-    for (const other of others) {
-      expect(await stored(world, other)).toEqual(servedIds(world.simulator, name, other));
+test('one of each kind refuses: it is told, keeps the others going, and is read when it answers again; then every entry is stored once, under its kind and its owner, and a second sync adds nothing', async () => {
+  await using world = await openWorld(logs, env);
+  const owners = ownersOf(world);
+  const refusing = owners.filter(({ isFirst }) => isFirst);
+  for (const source of refusing) world.simulator.setRefused(source, true);
+  await using run = await world.open();
+  const { failed } = await run.sync();
+  expect(failed).toHaveLength(refusing.length);
+  for (const { kind, id } of refusing) expect(failed).toContainEqual(expect.objectContaining({ kind, id }));
+  const { rows } = await world.database.pool.query(
+    'select distinct source_kind as kind, source_id as id, false as "isFirst" from audit_events',
+  );
+  const others = owners.filter(({ isFirst }) => !isFirst);
+  expect(rows).toHaveLength(others.length);
+  expect(rows).toEqual(expect.arrayContaining(others));
+  for (const { kind, id } of others) await expectStored(world, kind, id);
+
+  for (const source of refusing) world.simulator.setRefused(source, false);
+  await world.endRests();
+  expect(await run.sync()).toMatchObject({ failed: [], finished: true });
+  for (const { kind, id } of owners) await expectStored(world, kind, id);
+  const { stored } = await world.expectExactTruth();
+  await run.sync();
+  expect((await world.compare()).stored).toBe(stored);
+});
+
+test('filters go out with every request of every kind', async () => {
+  const filters = { ORGTRAIL_FILTERS: 'action_type.not=view&action_result=success' };
+  await using world = await openWorld({ ...logs, entries: 50, accountEntries: 50 }, { ...env, ...filters });
+  await using run = await world.open();
+  await run.sync();
+  const asked = world.simulator.requests().map(({ path }) => new URL(path, 'http://localhost'));
+  for (const { kind, id } of ownersOf(world)) {
+    const requests = asked.filter(({ pathname }) => pathname.endsWith(servedLogs[kind].path(id)));
+    expect(requests.length, `${kind} ${id}`).toBeGreaterThan(0);
+    for (const { searchParams } of requests) {
+      expect(searchParams.getAll('action_type.not')).toEqual(['view']);
+      expect(searchParams.getAll('action_result')).toEqual(['success']);
     }
-    world.simulator.setRefused({ kind: name, id: refusing }, false);
-    await world.endRests();
-    await run.sync();
-    await world.expectExactTruth();
-  });
+  }
 });

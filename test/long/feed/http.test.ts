@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { printFeedCursor } from '../../../src/feed/feed-cursor.ts';
 import { formatNames, formats } from '../../../src/formats/formats.ts';
 import { multiplyEvents } from '../../support/feed/many-events.ts';
@@ -10,7 +10,7 @@ import { serve } from '../../support/sync/served.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
 const open = async (options: Parameters<typeof serve>[1] = {}, entries = 300) => {
-  const world = await openWorld({ organizations: 4, entries });
+  const world = await openWorld({ organizations: 4, entries, pageCap: 200 });
   const run = await world.open();
   await run.cycle();
   const served = await serve(run, options);
@@ -42,6 +42,12 @@ const open = async (options: Parameters<typeof serve>[1] = {}, entries = 300) =>
   };
 };
 
+let world: Awaited<ReturnType<typeof open>>;
+beforeAll(async () => {
+  world = await open();
+});
+afterAll(() => world?.[Symbol.asyncDispose]());
+
 const positions = (lines: readonly string[]): number[] => lines.map((line) => JSON.parse(line).position);
 
 /** The body as it comes over the wire. */
@@ -59,9 +65,8 @@ const rawBody = (url: string, acceptEncoding: string) =>
       .end();
   });
 
-describe.concurrent('GET /v1/events', () => {
+describe('GET /v1/events', () => {
   test('hands out all events in order, each once, to the byte, by the position of its header', async () => {
-    await using world = await open();
     const seen: string[] = [];
     let after = '0';
     for (;;) {
@@ -79,16 +84,14 @@ describe.concurrent('GET /v1/events', () => {
   });
 
   test('every format says its type and has a line an event', async () => {
-    await using world = await open({}, 40);
     for (const format of formatNames) {
-      const { lines, headers } = await world.get(`format=${format}`);
+      const { lines, headers } = await world.get(`format=${format}&limit=40`);
       expect(lines.length).toBe(40);
       expect(headers.get('content-type')).toBe(formats[format].contentType);
     }
   });
 
   test('with organizations: only theirs, and the next position lies behind what does not match', async () => {
-    await using world = await open();
     const [first, second] = [...new Set(world.rows.map(({ organization_id }) => organization_id))];
     const wanted = world.rows.filter(({ organization_id }) => [first, second].includes(organization_id));
     const all = await world.get(`organization=${first}&organization=${second}`);
@@ -103,7 +106,6 @@ describe.concurrent('GET /v1/events', () => {
   });
 
   test('the last line, on request, says where to go on', async () => {
-    await using world = await open();
     const { lines, headers } = await world.get('after=290&limit=4&last_line=true');
     expect(JSON.parse(lines.at(-1) ?? '')).toEqual({
       next_cursor: headers.get('orgtrail-next-cursor'),
@@ -116,7 +118,6 @@ describe.concurrent('GET /v1/events', () => {
   });
 
   test('gzip and zstd as the reader likes, the same bytes', async () => {
-    await using world = await open();
     const url = `${world.base}/v1/events?limit=200`;
     const plain = await rawBody(url, 'identity');
     expect(plain.encoding).toBeUndefined();
@@ -154,38 +155,8 @@ describe.concurrent('GET /v1/events', () => {
   });
 });
 
-describe.concurrent('a position of another feed, or of another time', () => {
-  test('is answered with 409 and the reason', async () => {
-    await using world = await open();
-    const first = await world.get('limit=10');
-    const feedId = first.headers.get('orgtrail-feed-id');
-    const check = first.headers.get('orgtrail-next-check');
-    expect((await world.get(`after=10&feed_id=${feedId}&check=${check}`)).status).toBe(200);
-
-    const other = await world.get('after=10&feed_id=11111111-1111-4111-8111-111111111111');
-    expect(other.status).toBe(409);
-    expect(JSON.parse(other.text)).toMatchObject({
-      status: 'conflict',
-      feed_id: feedId,
-      position: 300,
-      reason: expect.stringContaining('another database'),
-    });
-    const ahead = await world.get('after=301');
-    expect(ahead.status).toBe(409);
-    expect(JSON.parse(ahead.text).reason).toContain('restored from a backup');
-    // As after a restore that went back, when other events took the same positions.
-    await world.world.database.pool.query(
-      'update audit_events set received_at = clock_timestamp() where position = 10',
-    );
-    const overtaken = await world.get(`after=10&feed_id=${feedId}&check=${check}`);
-    expect(overtaken.status).toBe(409);
-    expect(JSON.parse(overtaken.text).reason).toContain('now a different event');
-  });
-});
-
-describe.concurrent('a cursor', () => {
+describe('a cursor', () => {
   test('hands out all events, each once, and is all that a reader keeps', async () => {
-    await using world = await open();
     const seen: string[] = [];
     for (let query = 'limit=37'; ; ) {
       const { status, lines, headers } = await world.get(query);
@@ -198,60 +169,33 @@ describe.concurrent('a cursor', () => {
     const last = JSON.parse((await world.get('limit=4&last_line=true')).lines.at(-1) ?? '');
     expect(positions((await world.get(`cursor=${last.next_cursor}&limit=1`)).lines)).toEqual([5]);
   });
-
-  test('of another database, of one that is behind, and of one that was restored: 409, always', async () => {
-    await using world = await open();
-    await using other = await open();
-    const cursorOf = async (of: typeof world, query: string) =>
-      (await of.get(query)).headers.get('orgtrail-next-cursor') ?? '';
-    const reasonOf = async (cursor: string) => {
-      const { status, text } = await world.get(`cursor=${cursor}`);
-      return [status, JSON.parse(text).reason];
-    };
-    // Copies of one template have its feed id.
-    await other.world.database.pool.query('update feed_head set feed_id = gen_random_uuid()');
-    const elsewhere = await cursorOf(other, 'limit=10');
-    expect(await reasonOf(elsewhere)).toEqual([409, expect.stringContaining('another database')]);
-    const { pool } = world.world.database;
-    const [ten, end] = [await cursorOf(world, 'limit=10'), await cursorOf(world, 'after=299')];
-    // As after a restore that went back: other events take the same positions, or they have not been given out.
-    await pool.query('update audit_events set received_at = clock_timestamp() where position = 10');
-    expect(await reasonOf(ten)).toEqual([409, expect.stringContaining('now a different event')]);
-    await pool.query('update feed_head set position = 200');
-    expect(await reasonOf(end)).toEqual([409, expect.stringContaining('restored from a backup')]);
-  });
-
-  test.each([
-    ['cursor=', /cursor/],
-    ['cursor=x', /cursor is not a cursor of the feed/],
-    [`cursor=${btoa('1 5 x  0')}`, /cursor is not a cursor/],
-    [`cursor=${'x'.repeat(401)}`, /cursor/],
-    [`cursor=${printFeedCursor({ position: 1, feedId: 'a', check: 'b', dropped: 0 })}x`, /cursor is not a cursor/],
-    ['cursor=x&after=1', /cursor holds after already/],
-    ['cursor=x&check=1&feed_id=x&dropped=1', /cursor holds check, dropped, feed_id already/],
-  ])('%s: 400', async (query, reason) => {
-    await using world = await open({}, 1);
-    const { status, text } = await world.get(query);
-    expect([status, JSON.parse(text).reason]).toEqual([400, expect.stringMatching(reason)]);
-  });
 });
 
-describe.concurrent('what is wrong is said', () => {
-  test.each([
-    ['after=-1', /after/],
-    ['after=x', /after/],
-    ['after=1.5', /after/],
-    ['after=99999999999999999999', /after/],
-    ['limit=0', /limit/],
-    ['wait=301', /wait/],
-    ['format=xml', /format/],
-    ['organisation=1', /unknown parameter "organisation"; did you mean "organization"/],
-    [`feed_id=${'x'.repeat(65)}`, /feed_id/],
-  ])('%s: 400', async (query, reason) => {
-    await using world = await open({}, 1);
-    const { status, text } = await world.get(query);
-    expect(status).toBe(400);
-    expect(JSON.parse(text)).toEqual({ status: 'bad request', reason: expect.stringMatching(reason) });
+describe('what is wrong is said', () => {
+  test('what cannot be asked so: 400, and why', async () => {
+    const cases: readonly (readonly [string, RegExp])[] = [
+      ['after=-1', /after/],
+      ['after=x', /after/],
+      ['after=1.5', /after/],
+      ['after=99999999999999999999', /after/],
+      ['limit=0', /limit/],
+      ['wait=301', /wait/],
+      ['format=xml', /format/],
+      ['organisation=1', /unknown parameter "organisation"; did you mean "organization"/],
+      [`feed_id=${'x'.repeat(65)}`, /feed_id/],
+      ['cursor=', /cursor/],
+      ['cursor=x', /cursor is not a cursor of the feed/],
+      [`cursor=${btoa('1 5 x  0')}`, /cursor is not a cursor/],
+      [`cursor=${'x'.repeat(401)}`, /cursor/],
+      [`cursor=${printFeedCursor({ position: 1, feedId: 'a', check: 'b', dropped: 0 })}x`, /cursor is not a cursor/],
+      ['cursor=x&after=1', /cursor holds after already/],
+      ['cursor=x&check=1&feed_id=x&dropped=1', /cursor holds check, dropped, feed_id already/],
+    ];
+    for (const [query, reason] of cases) {
+      const { status, text } = await world.get(query);
+      expect(status, query).toBe(400);
+      expect(JSON.parse(text), query).toEqual({ status: 'bad request', reason: expect.stringMatching(reason) });
+    }
   });
 
   test('no token, another token: 401; the token: 200; outside loopback never without', async () => {
@@ -280,7 +224,6 @@ describe.concurrent('what is wrong is said', () => {
 });
 
 test('the OpenAPI document is valid and has exactly the routes that there are', async () => {
-  await using world = await open({}, 1);
   const document = (await (await fetch(`${world.base}/v1/openapi.json`)).json()) as {
     paths: Record<string, Record<string, { responses: Record<string, unknown>; parameters?: { name: string }[] }>>;
   };
@@ -310,4 +253,54 @@ test('the OpenAPI document is valid and has exactly the routes that there are', 
     'wait',
   ]);
   expect(Object.keys(events?.responses ?? {})).toEqual(['200', '400', '401', '403', '409', '410', '429', '500', '503']);
+});
+
+// These change what is stored.
+describe('a position of another feed, or of another time', () => {
+  test('is answered with 409 and the reason', async () => {
+    const first = await world.get('limit=10');
+    const feedId = first.headers.get('orgtrail-feed-id');
+    const check = first.headers.get('orgtrail-next-check');
+    expect((await world.get(`after=10&feed_id=${feedId}&check=${check}`)).status).toBe(200);
+
+    const other = await world.get('after=10&feed_id=11111111-1111-4111-8111-111111111111');
+    expect(other.status).toBe(409);
+    expect(JSON.parse(other.text)).toMatchObject({
+      status: 'conflict',
+      feed_id: feedId,
+      position: 300,
+      reason: expect.stringContaining('another database'),
+    });
+    const ahead = await world.get('after=301');
+    expect(ahead.status).toBe(409);
+    expect(JSON.parse(ahead.text).reason).toContain('restored from a backup');
+    // As after a restore that went back, when other events took the same positions.
+    await world.world.database.pool.query(
+      'update audit_events set received_at = clock_timestamp() where position = 10',
+    );
+    const overtaken = await world.get(`after=10&feed_id=${feedId}&check=${check}`);
+    expect(overtaken.status).toBe(409);
+    expect(JSON.parse(overtaken.text).reason).toContain('now a different event');
+  });
+
+  test('in a cursor: of another database, of one that is behind, and of one that was restored: 409, always', async () => {
+    await using other = await open({}, 12);
+    const cursorOf = async (of: typeof world, query: string) =>
+      (await of.get(query)).headers.get('orgtrail-next-cursor') ?? '';
+    const reasonOf = async (cursor: string) => {
+      const { status, text } = await world.get(`cursor=${cursor}`);
+      return [status, JSON.parse(text).reason];
+    };
+    // Copies of one template have its feed id.
+    await other.world.database.pool.query('update feed_head set feed_id = gen_random_uuid()');
+    const elsewhere = await cursorOf(other, 'limit=10');
+    expect(await reasonOf(elsewhere)).toEqual([409, expect.stringContaining('another database')]);
+    const { pool } = world.world.database;
+    const [ten, end] = [await cursorOf(world, 'limit=10'), await cursorOf(world, 'after=299')];
+    // As after a restore that went back: other events take the same positions, or they have not been given out.
+    await pool.query('update audit_events set received_at = clock_timestamp() where position = 10');
+    expect(await reasonOf(ten)).toEqual([409, expect.stringContaining('now a different event')]);
+    await pool.query('update feed_head set position = 200');
+    expect(await reasonOf(end)).toEqual([409, expect.stringContaining('restored from a backup')]);
+  });
 });

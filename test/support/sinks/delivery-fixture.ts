@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
+import { afterAll, beforeAll } from 'vitest';
 import type { SinkCheckpoints } from '../../../src/evidence/anchors/sink-checkpoints.sql.ts';
 import { readFeedHead } from '../../../src/feed/head/feed-head.sql.ts';
 import { hasAlarmChanges } from '../../../src/findings/alarms/alarms.sql.ts';
@@ -7,8 +8,12 @@ import { deliverForever } from '../../../src/sinks/deliver-forever.ts';
 import type { Delivery, DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
 import { createDeliveryStore } from '../../../src/sinks/delivery-store.sql.ts';
 import type { DeliveryObserver, SinkConfig } from '../../../src/sinks/ports.ts';
+import { readSinkStatus, type SinkStatus } from '../../../src/sinks/sink-status.sql.ts';
+import { registerSinks } from '../../../src/sinks/sinks.sql.ts';
 import { createAlarmStore } from '../../../src/sinks/stream/alarm-store.sql.ts';
+import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 import { LEASE_MS } from '../postgres/store-fixture.ts';
+import { until } from '../process/until.ts';
 
 /** A receiver in this process: what it was sent, and what it says to each. */
 export interface TestSink extends Sink {
@@ -51,7 +56,7 @@ export interface SinkWorkerOptions extends Partial<SinkConfig> {
   readonly name: string;
   readonly sink: Sink;
   readonly owner?: string;
-  /** How many times shorter it sleeps than the daemon does: how many more renewals a lease sees. Default 1. */
+  /** How many times shorter it sleeps and rests than the daemon does: how many more renewals a lease sees. Default 1. */
   readonly speed?: number;
   readonly observer?: DeliveryObserver;
   readonly checkpoints?: SinkCheckpoints;
@@ -67,7 +72,10 @@ export const startSinkWorker = (pool: Pool, options: SinkWorkerOptions): SinkWor
   const ended = deliverForever(
     {
       // A rest is as long as in the daemon, but for the scale.
-      store: { ...store, fail: (turn, { reason, afterMs }) => store.fail(turn, { reason, afterMs: afterMs / 20 }) },
+      store: {
+        ...store,
+        fail: (turn, { reason, afterMs }) => store.fail(turn, { reason, afterMs: afterMs / (20 * speed) }),
+      },
       time: {
         nowMs: () => performance.now(),
         sleep: (ms, signal) => sleep(ms / speed, undefined, { ref: false, ...(signal && { signal }) }),
@@ -99,5 +107,32 @@ export const startSinkWorker = (pool: Pool, options: SinkWorkerOptions): SinkWor
       hard.abort();
       await stop();
     },
+  };
+};
+
+/** A database for all tests of a file, with what `prepare` stores, and what tests ask of its sinks. */
+export const useSinkDatabase = (prepare: (pool: Pool) => Promise<unknown>) => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    await prepare(database.pool);
+  });
+  afterAll(() => database?.close());
+  type Registration = Parameters<typeof registerSinks>[1][number];
+  const status = async (name: string): Promise<SinkStatus> => {
+    const [row] = await readSinkStatus(database.pool, [name]);
+    if (row === undefined) throw new Error(`no sink ${name}`);
+    return row;
+  };
+  return {
+    pool: () => database.pool,
+    daemonUrl: () => database.daemonUrl,
+    register: (name: string, more: Partial<Registration> = {}) =>
+      registerSinks(database.pool, [{ name, kind: 'test', target: 'test', start: 'beginning', ...more }]),
+    status,
+    reaches: (name: string, position: number) =>
+      until(`${name} reaches ${position}`, async () => (await status(name)).position === position),
+    work: (name: string, sink: Sink, more: Partial<SinkWorkerOptions> = {}) =>
+      startSinkWorker(database.pool, { name, sink, ...more }),
   };
 };

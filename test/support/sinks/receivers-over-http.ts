@@ -18,7 +18,7 @@ export const overHttp = {
     };
     return { isReached: () => http.requests.length > before, end };
   },
-  hangReason: /^no complete answer within 1000 ms$/,
+  hangReason: /^no complete answer within 2000 ms$/,
   canRefuse: true,
   http: ({ http }) => http,
 } as const satisfies Partial<ReceiverKind<OverHttp>>;

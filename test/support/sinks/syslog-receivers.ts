@@ -5,8 +5,9 @@ import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
 import { freePort } from '../../../src/postgres/embedded-server.ts';
-import type { CertificateFiles } from '../network/certificates.ts';
+import { type CertificateFiles, createCa, createCertificate } from '../network/certificates.ts';
 import { until } from '../process/until.ts';
 import { installDebianPeers } from './debian-peers.ts';
 import { rsyslogConfig, type SyslogTls, syslogNgConfig } from './syslog-receiver-configs.ts';
@@ -19,6 +20,45 @@ const syslogNg = join(root, 'usr/sbin/syslog-ng');
 /** Sees to it that rsyslog and syslog-ng are here. The reason where they are not. */
 export const installSyslogReceivers = (): Promise<string | undefined> =>
   installDebianPeers('rsyslog or syslog-ng', () => existsSync(rsyslogd) && existsSync(syslogNg));
+
+/** The receivers that the tests of this file need, and certificates for them. */
+export const useSyslogReceivers = async () => {
+  const missing = await installSyslogReceivers();
+  if (missing !== undefined) console.warn(`skipped, needs rsyslog and syslog-ng: ${missing}`);
+  const files = {} as Record<'ca' | 'server' | 'client', CertificateFiles>;
+  let directory: string;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'orgtrail-syslog-'));
+    const ca = await createCa(directory, 'ca');
+    const server = await createCertificate(directory, ca, 'localhost', 'DNS:localhost,IP:127.0.0.1');
+    Object.assign(files, { ca, server, client: await createCertificate(directory, ca, 'orgtrail-client') });
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+  const clientTls = () => ({ ...files.server, clientCa: files.ca.cert });
+  const kinds: Readonly<Record<string, SyslogKind>> = {
+    'rsyslog over TCP': { url: 'tcp:', start: () => startRsyslog() },
+    'rsyslog over TLS (ossl)': { url: 'tls:', start: () => startRsyslog({ tls: files.server }) },
+    'rsyslog over TLS (ossl), with client certificates': {
+      url: 'tls:',
+      start: () => startRsyslog({ tls: clientTls() }),
+    },
+    'rsyslog over TLS (gtls)': {
+      url: 'tls:',
+      confirm: 'tcp_close',
+      start: () => startRsyslog({ tls: files.server, driver: 'gtls' }),
+    },
+    'syslog-ng over TCP': { url: 'tcp:', start: () => startSyslogNg() },
+    'syslog-ng over TLS': { url: 'tls:', start: () => startSyslogNg({ tls: files.server }) },
+    'syslog-ng over TLS, with client certificates': { url: 'tls:', start: () => startSyslogNg({ tls: clientTls() }) },
+  };
+  return { missing, files, kinds, directory: () => directory };
+};
+
+interface SyslogKind {
+  readonly url: 'tcp:' | 'tls:';
+  readonly confirm?: 'tcp_close';
+  start(): Promise<SyslogReceiver>;
+}
 
 /** One line of what a receiver has written: the fields of RFC 5424 as it has parsed them. */
 interface ReceivedMessage {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import {
   createServer as createHttpServer,
   type IncomingHttpHeaders,
@@ -72,11 +72,25 @@ interface ReceiverParts {
   readonly forget?: () => void;
 }
 
-const startTls = async () => {
+/** The certificate of all receivers: made once, by an authority of its own. */
+let certificate: Promise<{ readonly ca: string; readonly cert: string; readonly key: string }> | undefined;
+
+const makeCertificate = async () => {
   const directory = await mkdtemp(join(tmpdir(), 'orgtrail-receiver-'));
   const ca = await createCa(directory, 'receiver-ca');
   const { cert, key } = await createCertificate(directory, ca, 'localhost', 'DNS:localhost,IP:127.0.0.1');
-  return { directory, caFile: ca.cert, cert: await readFile(cert), key: await readFile(key) };
+  const [caText, certText, keyText] = await Promise.all([ca.cert, cert, key].map((path) => readFile(path, 'utf8')));
+  await rm(directory, { recursive: true });
+  return { ca: caText ?? '', cert: certText ?? '', key: keyText ?? '' };
+};
+
+const startTls = async () => {
+  certificate ??= makeCertificate();
+  const { ca, ...pair } = await certificate;
+  const directory = await mkdtemp(join(tmpdir(), 'orgtrail-receiver-'));
+  const caFile = join(directory, 'ca.crt');
+  await writeFile(caFile, ca);
+  return { directory, caFile, ...pair };
 };
 
 /** The server that is common to all receivers. Used by http-receivers.ts. */

@@ -42,7 +42,7 @@ export const receiver: ReceiverKind<OverHttp> = {
     };
   },
   awayReason: /does not answer: .*ECONNREFUSED/,
-  hangReason: /does not answer: no complete answer within 1000 ms$/,
+  hangReason: /does not answer: no complete answer within 2000 ms$/,
   // It takes whatever an event holds.
   canRefuse: false,
   // What is put again replaces what is there.

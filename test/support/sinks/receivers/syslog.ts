@@ -74,8 +74,8 @@ const startSyslogServer = async (settings: Receiver['settings']): Promise<Syslog
     received: async () => received,
     stop,
     restart: () => listen(port),
-    disturb: async (random) => {
-      cutAfterBytes = 1 + Math.floor(random() * 30_000);
+    disturb: async (random, eventCount) => {
+      cutAfterBytes = 1 + Math.floor(random() * 750 * eventCount);
     },
     breaches: () => [],
     hang: () => {
@@ -96,7 +96,7 @@ export const receiver: ReceiverKind<SyslogServer> = {
   start: ({ refusesPoison }) => startSyslogServer({ max_message_bytes: refusesPoison ? 4_000 : 16_000_000 }),
   awayReason: /ECONNREFUSED/,
   hang: (server) => server.hang(),
-  hangReason: /within 1s$/,
+  hangReason: /within 2s$/,
   canRefuse: true,
   repeats: 'kept',
   http: undefined,
