@@ -1,56 +1,18 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { archiveMonth } from '../../../src/archive/archive-month.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readArchiveOverview } from '../../../src/archive/archive-overview.sql.ts';
 import { readCatalogue, useArchive } from '../../../src/archive/catalogue.sql.ts';
-import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import { addHold, releaseHold } from '../../../src/retention/holds.sql.ts';
-import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
-import { type ArchiveWorld, openArchiveWorld, smallObjects } from '../../support/archive/archive-world.ts';
+import { type ArchiveWorld, openArchiveWorld } from '../../support/archive/archive-world.ts';
 import { RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 
 let world: ArchiveWorld;
 
-beforeEach(async () => {
-  world = await openArchiveWorld();
+beforeAll(async () => {
+  world = await openArchiveWorld(50);
 });
-afterEach(async () => await world?.[Symbol.asyncDispose]());
+afterAll(() => world?.[Symbol.asyncDispose]());
 
 const overview = () => readArchiveOverview(world.daemon, RETENTION_MS);
-
-test('a month goes from old enough over the archive to the archive alone, as its objects and the drop say', async () => {
-  const [february, january, ...earlier] = (await overview()).months;
-  expect(earlier).toEqual([]);
-  expect(january).toMatchObject({ month: '2024-01', isStored: true, isOld: true, objects: 0, provenAt: null });
-  expect(february).toMatchObject({ month: '2024-02', isStored: true, isOld: true, droppedAt: null });
-  expect((await overview()).inUse).toBeUndefined();
-
-  await world.change('january-7');
-  const target = { kind: 'file', name: `file://${world.directory}`, directory: world.directory } as const;
-  const store = openObjectStore(target, { accessKey: undefined, secretKey: undefined, environment: {} });
-  await useArchive(world.daemon, store.name);
-  const archive = (month: string) => archiveMonth({ pool: world.daemon, store, limits: smallObjects }, month);
-  await archive('2024-01');
-  const catalogue = await readCatalogue(world.owner, '2024-01');
-  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
-  const archived = (await overview()).months[1];
-  expect(archived).toMatchObject({
-    isStored: true,
-    objects: catalogue.length,
-    events: sum(catalogue.filter(({ kind }) => kind === 'events').map(({ events }) => events)),
-    changes: 1,
-    bytes: sum(catalogue.map(({ bytes }) => bytes)),
-    droppedAt: null,
-  });
-  const read = catalogue.map(({ verifiedAt }) => Date.parse(verifiedAt ?? ''));
-  expect(Math.floor((archived?.provenAt?.getTime() ?? 0) / 1_000) * 1_000).toBe(Math.min(...read));
-
-  const { dropped } = await dropOldMonths(world.daemon, RETENTION_MS, archive);
-  expect(dropped.map(({ month }) => month)).toEqual(['2024-01', '2024-02']);
-  const after = await overview();
-  expect(after.inUse).toBe(store.name);
-  expect(after.months[1]).toMatchObject({ isStored: false, isOld: false, droppedEvents: dropped[0]?.events });
-  expect(after.months[1]?.droppedAt).toBeInstanceOf(Date);
-});
 
 test('holds in force stand at the months that they touch; faults are listed whole', async () => {
   const hold = { organizationId: undefined, beforeMs: undefined, by: undefined };
@@ -74,6 +36,7 @@ test('holds in force stand at the months that they touch; faults are listed whol
     { month: '2023-12', archive: 'file:///gone', key: 'v1/x.parquet', fault: 'why '.repeat(200), isDropped: false },
   ]);
   expect(months.at(-1)).toMatchObject({ month: '2023-12', faulty: 1, isStored: false, provenAt: null });
+  await world.owner.query('delete from archive_objects');
 });
 
 test('says which month is due next and when, and that none is if everything is kept', async () => {
@@ -88,4 +51,36 @@ test('says which month is due next and when, and that none is if everything is k
     nextDueAt: null,
     nextDueMonth: null,
   });
+});
+
+test('a month goes from old enough over the archive to the archive alone, as its objects and the drop say', async () => {
+  const [february, january, ...earlier] = (await overview()).months;
+  expect(earlier).toEqual([]);
+  expect(january).toMatchObject({ month: '2024-01', isStored: true, isOld: true, objects: 0, provenAt: null });
+  expect(february).toMatchObject({ month: '2024-02', isStored: true, isOld: true, droppedAt: null });
+  expect((await overview()).inUse).toBeUndefined();
+
+  await world.change('january-7');
+  await useArchive(world.daemon, world.store.name);
+  await world.archive('2024-01');
+  const catalogue = await readCatalogue(world.owner, '2024-01');
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const archived = (await overview()).months[1];
+  expect(archived).toMatchObject({
+    isStored: true,
+    objects: catalogue.length,
+    events: sum(catalogue.filter(({ kind }) => kind === 'events').map(({ events }) => events)),
+    changes: 1,
+    bytes: sum(catalogue.map(({ bytes }) => bytes)),
+    droppedAt: null,
+  });
+  const read = catalogue.map(({ verifiedAt }) => Date.parse(verifiedAt ?? ''));
+  expect(Math.floor((archived?.provenAt?.getTime() ?? 0) / 1_000) * 1_000).toBe(Math.min(...read));
+
+  const { dropped } = await world.drop();
+  expect(dropped.map(({ month }) => month)).toEqual(['2024-01', '2024-02']);
+  const after = await overview();
+  expect(after.inUse).toBe(world.store.name);
+  expect(after.months[1]).toMatchObject({ isStored: false, isOld: false, droppedEvents: dropped[0]?.events });
+  expect(after.months[1]?.droppedAt).toBeInstanceOf(Date);
 });

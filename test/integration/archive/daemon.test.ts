@@ -1,9 +1,10 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readCatalogue, readFeedId } from '../../../src/archive/catalogue.sql.ts';
 import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
+import { january } from '../../support/archive/archive-world.ts';
 import {
   commit,
   entryText,
@@ -12,46 +13,201 @@ import {
   RETENTION_MS,
   T0,
 } from '../../support/postgres/store-fixture.ts';
-import { startDaemonProcess } from '../../support/process/running-daemon.ts';
-import { openWorld } from '../../support/sync/sync-world.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { type RunningDaemon, startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const january = Date.UTC(2024, 0, 15);
+/** Every third is young, and one is held. */
+const EVENTS = 40;
+const texts = Array.from({ length: EVENTS }, (_, n) =>
+  entryText(`e-${n}`, n % 3 === 0 ? T0 + n : january + n, { request: `\n${n}` }),
+);
+const held = entryText('held', january + 31 * 86_400_000);
 
-test('a daemon archives and drops by itself, holds back replicas without an archive, and shows how it stands', async () => {
-  await using world = await openWorld({ organizations: 1, entries: 0 });
-  const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-archive-'));
-  try {
-    const { pool } = world.database;
-    await setRetentionPolicy(pool, RETENTION_MS);
-    await pool.query('update discovery set server_time = clock_timestamp()');
-    await pool.query("select orgtrail_create_partitions('2024-01-01', '2024-02-02')");
-    await commit(pool, await newSource(pool, 'o'), [
-      entryText('old', january),
-      entryText('young', T0),
-      entryText('held', january + 31 * 86_400_000),
-    ]);
-    await pool.query("insert into holds (organization_id, since, reason) values ('o', '2024-02-01', 'case 7')");
-    const env = {
-      ...world.env,
-      DATABASE_URL: world.database.daemonUrl,
-      ORGTRAIL_RETENTION: `${RETENTION_DAYS}d`,
-      ORGTRAIL_ARCHIVE: `file://${directory}`,
-    };
-    await using daemon = await startDaemonProcess(env);
-    await daemon.process.waitFor('hold 1 covers events in it');
-    expect(daemon.process.stdout()).toContain('wrote an object of the archive, and read it back');
-    expect(daemon.process.stdout()).toContain('dropped a month of events older than ORGTRAIL_RETENTION');
-    expect(await readCatalogue(pool)).toMatchObject([{ month: '2024-01', events: 1, droppedAt: expect.any(Date) }]);
-    expect(await readdir(join(directory, 'v1/manifest'))).toEqual([`feed=${await readFeedId(pool)}.json`]);
-    const { text } = await daemon.get('/metrics');
-    expect(text).toMatch(/^orgtrail_archive_waiting_months 1$/m);
-    expect(text).toMatch(/^orgtrail_archive_faulty_objects 0$/m);
-    expect(text).toMatch(/^orgtrail_archive_written_age_seconds [\d.]+$/m);
-    expect(text).toMatch(/^orgtrail_archive_failures_total 0$/m);
-    await pool.query('update holds set released_at = clock_timestamp(), released_as = session_user');
-    const { rows } = await pool.query("select orgtrail_drop_month('2024-02-01', '365 days') as obstacle");
-    expect(rows[0].obstacle).toMatch(/^the archive has its events up to position 0/);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
+let world: SyncWorld;
+let directory: string;
+let env: Readonly<Record<string, string>>;
+let archiving: Readonly<Record<string, string>>;
+/** Which drops nothing. */
+let reading: Readonly<Record<string, string>>;
+
+beforeAll(async () => {
+  world = await openWorld({ organizations: 1, entries: 0 });
+  directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-archive-'));
+  const { pool } = world.database;
+  await setRetentionPolicy(pool, RETENTION_MS);
+  await pool.query('update discovery set server_time = clock_timestamp()');
+  await pool.query("select orgtrail_create_partitions('2024-01-01', '2024-02-02')");
+  await commit(pool, await newSource(pool, 'o'), [...texts, held]);
+  await pool.query("insert into holds (organization_id, since, reason) values ('o', '2024-02-01', 'case 7')");
+  env = {
+    ...world.env,
+    DATABASE_URL: world.database.daemonUrl,
+    ORGTRAIL_SINKS: JSON.stringify({ disk: { type: 'file', path: join(directory, 'out') } }),
+  };
+  archiving = { ...env, ORGTRAIL_RETENTION: `${RETENTION_DAYS}d`, ORGTRAIL_ARCHIVE: `file://${directory}` };
+  reading = { ...archiving, ORGTRAIL_RETENTION: '' };
+});
+afterAll(async () => {
+  await world?.[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const json = async (daemon: RunningDaemon, path: string) => {
+  const { code, text } = await daemon.get(path);
+  return { code, body: JSON.parse(text) };
+};
+const idsOf = (events: readonly { readonly id: string }[]) => events.map(({ id }) => id);
+
+/** The ids of all pages of a search. */
+const walk = async (daemon: RunningDaemon, query: string) => {
+  const found: string[] = [];
+  for (let cursor = ''; ; ) {
+    const { code, body } = await json(daemon, `/v1/search?limit=7&${query}${cursor}`);
+    expect(code).toBe(200);
+    found.push(...idsOf(body.events));
+    if (body.next === null) return found;
+    cursor = `&cursor=${body.next}`;
   }
+};
+
+const headers = ['orgtrail-next-cursor', 'orgtrail-next-position', 'orgtrail-next-check'];
+const feedOf = async (daemon: RunningDaemon) => {
+  const queries = ['limit=7', 'after=20&limit=11&format=ocsf', 'after=0&last_line=true', 'after=31&organization=o'];
+  const answers = await Promise.all(queries.map((query) => daemon.get(`/v1/events?${query}`)));
+  return answers.map((answer) => [answer.code, answer.text, headers.map((name) => answer.headers.get(name))]);
+};
+const feedCommand = (settings = archiving) => runInProcess(['feed', '--after', '3', '--last-line'], settings);
+const searchCommand = (...args: string[]) => runInProcess(['search', '--archive', ...args], archiving);
+/** What a reader of history got. */
+const read = async (daemon: RunningDaemon, search: string, settings: typeof env) => ({
+  ids: await walk(daemon, search),
+  csv: (await daemon.get(`/v1/search?format=csv&${search}`)).text,
+  feed: await feedOf(daemon),
+  command: await feedCommand(settings),
+});
+
+const delivered = () => readFile(join(directory, 'out'), 'utf8');
+const replay = () =>
+  runInProcess(['sink', 'replay', 'disk', '--after', '0'], { ...archiving, DATABASE_URL: world.database.url });
+const sinkPosition = async () =>
+  (await world.database.pool.query("select position::float8 as at from sinks where name = 'disk'")).rows[0]?.at;
+
+test('a daemon archives and drops by itself, holds back replicas without an archive, and shows how it stands; all readers get what they got before', async () => {
+  const { pool } = world.database;
+  const before = await (async () => {
+    await using daemon = await startDaemonProcess(env);
+    await expect.poll(sinkPosition).toBe(EVENTS + 1);
+    return await read(daemon, '', env);
+  })();
+  expect(before.ids).toHaveLength(EVENTS + 1);
+  expect(before.feed.map(([code]) => code)).toEqual([200, 200, 200, 200]);
+  const lines = await delivered();
+
+  await using daemon = await startDaemonProcess(archiving);
+  await daemon.process.waitFor('hold 1 covers events in it');
+  expect(daemon.process.stdout()).toContain('wrote an object of the archive, and read it back');
+  expect(daemon.process.stdout()).toContain('dropped a month of events older than ORGTRAIL_RETENTION');
+  expect(await readCatalogue(pool)).toMatchObject([{ month: '2024-01', events: 26, droppedAt: expect.any(Date) }]);
+  expect(await readdir(join(directory, 'v1/manifest'))).toEqual([`feed=${await readFeedId(pool)}.json`]);
+  const { text } = await daemon.get('/metrics');
+  expect(text).toMatch(/^orgtrail_archive_waiting_months 1$/m);
+  expect(text).toMatch(/^orgtrail_archive_faulty_objects 0$/m);
+  expect(text).toMatch(/^orgtrail_archive_written_age_seconds [\d.]+$/m);
+  expect(text).toMatch(/^orgtrail_archive_failures_total 0$/m);
+  const dropFebruary = "select orgtrail_drop_month('2024-02-01', '365 days') as obstacle";
+  expect((await pool.query(dropFebruary)).rows[0].obstacle).toBe('hold 1 covers events in it: case 7');
+  await pool.query('update holds set released_at = clock_timestamp(), released_as = session_user');
+  expect((await pool.query(dropFebruary)).rows[0].obstacle).toMatch(/^the archive has its events up to position 0/);
+
+  expect(await read(daemon, 'archive=true', archiving)).toEqual(before);
+  expect(await searchCommand('--csv')).toMatchObject({ code: 0, stdout: before.csv });
+  const page = JSON.parse((await searchCommand('--json', '--limit', '500')).stdout);
+  expect(idsOf(page.events)).toEqual(before.ids);
+  expect(page.archived_months_read).toEqual(['2024-01']);
+  expect((await replay()).stdout).toBe('disk continues after 0: of 41 events to send, 41 will be sent again\n');
+  await expect.poll(async () => (await delivered()).length).toBe(2 * lines.length);
+  expect(await delivered()).toBe(lines + lines);
+});
+
+test('a daemon says which archived months it did not search, and how to', async () => {
+  await using daemon = await startDaemonProcess(reading);
+  const without = await json(daemon, '/v1/search');
+  expect(without.body).toMatchObject({
+    complete: false,
+    incomplete_because: expect.arrayContaining(['archive_not_searched']),
+    archived_months_read: null,
+    coverage: { archived_months: ['2024-01'] },
+  });
+  expect(without.body.events).toHaveLength(15);
+  const { body } = await json(daemon, '/v1/search?archive=true&limit=500');
+  expect(body).toMatchObject({ archived_months_read: ['2024-01'], coverage: { archived_months: ['2024-01'] } });
+  expect(body.incomplete_because).not.toContain('archive_not_searched');
+  for (const query of ['archive=true', 'q=archive:true'])
+    expect(await json(daemon, `/v1/search/summary?${query}`)).toMatchObject({
+      code: 400,
+      body: { reason: expect.stringContaining('of the database alone: leave out archive') },
+    });
+  expect((await searchCommand()).stdout).toContain('The archived month 2024-01 was searched as well.');
+  for (const args of [
+    ['--archive', '--count'],
+    ['--count', 'archive:true'],
+  ])
+    expect(await runInProcess(['search', ...args], archiving)).toMatchObject({ code: 2, stdout: '' });
+
+  const { position } = body.events.find(({ id }: { id: string }) => id === 'e-1');
+  const shown = await daemon.get(`/events/${position}`);
+  expect(shown).toMatchObject({ code: 200, text: expect.stringContaining('e-1') });
+  expect((await daemon.get(`/events/${position}/original`)).text).toBe(texts[1]);
+  const plain = (await daemon.get('/events')).text;
+  expect(plain).toContain('<strong>The archived month 2024-01 was not searched.</strong>');
+  const [, link = ''] = /<a href="([^"]+)">Search them too<\/a>/.exec(plain) ?? [];
+  const searched = (await daemon.get(link.replaceAll('&amp;', '&'))).text;
+  expect(searched).toContain('The archived month 2024-01 was searched as well. The counts are without them.');
+  expect(searched).toMatch(/<input type="checkbox" name="archive"[^>]* checked/);
+  expect(searched).toContain(`/events/${position}`);
+  expect(plain).not.toContain(`/events/${position}"`);
+  // The archived event leads on through a search that reaches the archive.
+  const inSearch = await daemon.get(`/events/${position}?search=archive%3Dtrue`);
+  expect(inSearch.text).toMatch(/<a [^>]*href="\/events\/\d+\?search=archive%3Dtrue">← Newer in this search/);
+});
+
+test('a daemon whose archive is away, and then has other bytes, says so to every reader of it, and goes on', async () => {
+  const events = join(directory, 'v1/events');
+  const away = { code: 503, body: { status: 'archive' } };
+  {
+    // What was read before is remembered by a process.
+    await using daemon = await startDaemonProcess(reading);
+    await rename(events, `${events}-away`);
+    for (const path of ['/v1/search?archive=true', '/v1/search?archive=true&format=csv'])
+      expect(await json(daemon, path)).toMatchObject(away);
+    expect(await daemon.get('/events?archive=true')).toMatchObject({ code: 503 });
+    expect((await daemon.get('/v1/search')).code).toBe(200);
+    for (const form of ['--json', '--csv'])
+      expect(await searchCommand(form)).toMatchObject({
+        code: 4,
+        stdout: '',
+        stderr: expect.stringContaining('archive'),
+      });
+    await rename(`${events}-away`, events);
+    expect(await walk(daemon, 'archive=true')).toHaveLength(EVENTS + 1);
+  }
+  const name = (await readdir(directory, { recursive: true })).find((file) => file.endsWith('.parquet')) ?? '';
+  await writeFile(join(directory, name), (await readFile(join(directory, name))).fill(7, 100, 200));
+  await using fresh = await startDaemonProcess(reading);
+  await replay();
+  await fresh.process.waitFor('an object of the archive cannot be believed');
+  expect(await sinkPosition()).toBe(0);
+  const { code, text, headers: sent } = await fresh.get('/v1/events?limit=7');
+  expect([code, sent.get('retry-after')]).toEqual([503, '60']);
+  expect(JSON.parse(text)).toEqual({
+    status: 'archive',
+    reason: expect.stringMatching(/^an object of the archive cannot be believed: v1\/events\/.*: it has other bytes/),
+  });
+  const unbelieved = { code: 4, stdout: '', stderr: expect.stringContaining('cannot be believed') };
+  expect(await feedCommand()).toMatchObject(unbelieved);
+  expect(await feedCommand(env)).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('retention dropped 2024-01'),
+  });
 });

@@ -1,141 +1,209 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import pino from 'pino';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { archiveMonth } from '../../../src/archive/archive-month.ts';
-import { useArchive } from '../../../src/archive/catalogue.sql.ts';
-import { createArchivedMonths } from '../../../src/archive/search/archived-months.ts';
-import { createMatchMemory } from '../../../src/archive/search/match-memory.ts';
-import { openObjectStore } from '../../../src/archive/store/object-store.ts';
-import type { ObjectStore } from '../../../src/archive/store/ports.ts';
-import { answerSearch } from '../../../src/http/search/answer.ts';
-import { cursorsOf } from '../../../src/http/search/routes.ts';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { searchText, verdict } from '../../../src/cli/output/search-report.ts';
+import { coverageOf } from '../../../src/http/console/events/search-verdict.ts';
+import { pageEnd } from '../../../src/http/search/routes.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
+import { MemoryFiles } from '../../../src/search/bundle/bundle-files.ts';
+import { writeSearchBundle } from '../../../src/search/bundle/write-search-bundle.ts';
+import type { SearchSource } from '../../../src/search/ports.ts';
 import { readSearch } from '../../../src/search/search.ts';
-import { readCursor } from '../../../src/search/search-cursor.ts';
-import { type Explorer, openExplorer } from '../../../src/search/search-source.ts';
-import { type ArchiveWorld, openArchiveWorld, smallObjects } from '../../support/archive/archive-world.ts';
+import { incompleteReasons } from '../../../src/search/search-answer.ts';
+import { january, openFileArchive } from '../../support/archive/archive-world.ts';
+import { openSearch, openSearchedArchive, type Query } from '../../support/archive/searched-archive.ts';
 import { createSearchedMonths } from '../../support/archive/searched-months.ts';
 import { commit, entryText, RETENTION_MS, takeLease } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
-let world: ArchiveWorld;
-let store: ObjectStore;
-let explorer: Explorer;
-const opened: Explorer[] = [];
+type Answer = Awaited<ReturnType<ReturnType<typeof openSearch>['answer']>>;
 
-const openSearch = (): Explorer => {
-  const rules = { organizationIds: undefined, behindAfterSeconds: () => 60 };
-  const made = openExplorer(world.database.daemonUrl, pino({ level: 'silent' }), Date.now, rules, (pool) => ({
-    months: createArchivedMonths(pool, store),
-    memory: createMatchMemory(),
-  }));
-  opened.push(made);
-  return made;
-};
+/** As `orgtrail search` writes it. */
+const onTerminal = ({ search, page, coverage, empty, incomplete }: Answer) =>
+  searchText({ search, events: page.events, coverage, empty, incomplete, next: null }, undefined);
+/** As the API writes it. */
+const bodyOf = ({ page, coverage, empty, incomplete }: Answer) =>
+  JSON.parse(`{"events":[${pageEnd({ page, coverage, empty, incomplete }, undefined)}`);
+const both = ['2024-01', '2024-02'];
+const from = (since: string): Query => ({ archive: 'true', since });
 
-beforeEach(async () => {
-  world = await openArchiveWorld();
-  const target = { kind: 'file', name: `file://${world.directory}`, directory: world.directory } as const;
-  store = openObjectStore(target, { accessKey: undefined, secretKey: undefined, environment: {} });
-  await useArchive(world.daemon, store.name);
-  explorer = openSearch();
-});
-afterEach(async () => {
-  for (const each of opened.splice(0)) await each.close();
-  await world[Symbol.asyncDispose]();
-});
-
-const archive = (month: string, maxRows = smallObjects.maxRows) =>
-  archiveMonth({ pool: world.daemon, store, limits: { ...smallObjects, maxRows } }, month);
-const drop = (maxRows?: number) => dropOldMonths(world.daemon, RETENTION_MS, (month) => archive(month, maxRows));
-
-type Query = Readonly<Record<string, string>>;
-
-/** One page, with all that a reader gets of it. */
-const pageOf = async (query: Query, cursorText: string | null | undefined, limit: number) => {
-  const cursor = typeof cursorText === 'string' ? readCursor(cursorText) : undefined;
-  const { page } = await answerSearch(explorer.source, readSearch(query, Date.now()), { cursor, limit });
-  const texts: string[] = [];
-  for await (const some of explorer.source.native(page.events)) texts.push(...some);
-  return { events: page.events, texts, ...cursorsOf(page, cursor) };
-};
-
-describe('a search of archived months with those of the database', () => {
-  test('finds what was dropped between its two parts, and says which months it read', async () => {
+describe('a search over months that are in the archive alone', () => {
+  let world: Awaited<ReturnType<typeof openSearchedArchive>>;
+  beforeAll(async () => {
+    world = await openSearchedArchive();
     const add = await createSearchedMonths(world.owner, seededRandom(7));
     await add(6);
-    const { events: before } = await pageOf({}, undefined, 500);
-    const { source } = explorer;
-    const { search } = readSearch({ archive: 'true' }, Date.now());
-    const first = await source.search(search, { cursor: undefined, limit: 500 });
-    expect(first).toMatchObject({ archivedMonths: [], events: before });
-    await drop();
-    const page = await source.search(search, { cursor: undefined, limit: 500 });
-    expect(page.archivedMonths).toEqual(['2024-01', '2024-02']);
-    expect(page.events).toEqual(before);
-    const young = await source.search(readSearch({ archive: 'true', since: '2024-02-01' }, Date.now()).search, {
-      cursor: undefined,
-      limit: 500,
-    });
-    expect(young.archivedMonths).toEqual(['2024-02']);
-  });
-
-  test('exports them, and opens an event with its later contents', async () => {
     await world.change('january-3');
-    const all = async (query: Query) => {
-      let text = '';
-      for await (const { lines } of explorer.source.export(readSearch(query, Date.now()).search, 'ndjson'))
-        text += lines;
-      return text;
-    };
-    const before = await all({});
-    const detail = await explorer.source.event({ position: 4 });
+  });
+  afterAll(() => world[Symbol.asyncDispose]());
+
+  test('gives and exports them as before the drop, opens an event with its later contents, and breaks off an export of the database alone', async () => {
+    const { search } = readSearch({ archive: 'true' }, Date.now());
+    const all = { cursor: undefined, limit: 500 };
+    const before = await world.source.search(search, all);
+    expect(before.archivedMonths).toEqual([]);
+    expect((await world.page({}, undefined, 500)).events).toEqual(before.events);
+    expect((await world.answer()).incomplete).not.toContain('archive_not_searched');
+    const exported = await world.exported();
+    const detail = await world.source.event({ position: 4 });
     expect(detail).toMatchObject({ event: { id: 'january-3', changed: true }, changesInAll: 1 });
-    await drop();
-    expect(await all({ archive: 'true' })).toBe(before);
-    expect(await explorer.source.event({ position: 4 })).toEqual({
+    await expect(world.exported({}, () => world.drop())).rejects.toThrow(
+      '2024-01, 2024-02 went into the archive while it was read',
+    );
+    expect(await world.source.search(search, all)).toMatchObject({ archivedMonths: both, events: before.events });
+    expect((await world.source.search(readSearch(from('2024-02-01'), Date.now()).search, all)).archivedMonths).toEqual([
+      '2024-02',
+    ]);
+    expect(await world.exported({ archive: 'true' })).toBe(exported);
+    const young = (await world.exported()).split('\n').slice(0, -1);
+    expect(young.length).toBeGreaterThan(0);
+    expect(young.filter((line) => JSON.parse(line).action_time < '2026')).toEqual([]);
+    expect(await world.source.event({ position: 4 })).toEqual({
       ...detail,
       changes: detail?.changes.map(({ seenAt, rawText }) => ({ seenAt, rawText })),
       previousPosition: null,
       nextPosition: expect.any(Number),
     });
-    expect(await explorer.source.event({ position: 4_000 })).toBeUndefined();
+    expect(await world.source.event({ position: 4_000 })).toBeUndefined();
   });
 
-  test('knows the later contents of a month that is dropped a second time', async () => {
-    await world.change('january-3');
-    await drop();
-    const changed = async () =>
-      (await pageOf({ archive: 'true', changed: 'true' }, undefined, 500)).events.map(({ id }) => id);
-    expect(await changed()).toEqual(['january-3']);
-    await world.owner.query("select orgtrail_create_partitions('2024-01-01', '2024-01-02')");
-    await world.addLate(2, 'late');
-    const again = entryText('late-1', Date.UTC(2024, 0, 15), { other: true });
-    await commit(world.owner, await takeLease(world.owner, 'late'), [again]);
-    expect((await drop()).dropped).toHaveLength(1);
-    expect(await changed()).toEqual(['january-3', 'late-1']);
+  test.each<[Query, readonly string[]]>([
+    [{}, both],
+    [{ since: '2024-02-01' }, ['2024-02']],
+    [{ before: '2024-02-01' }, ['2024-01']],
+    [{ since: '2024-01-31T23:59:59.999999Z', before: '2024-02-01T00:00:00.000001Z' }, both],
+    [{ since: '2024-03-01' }, []],
+    [{ before: '2024-01-01' }, []],
+    [{ organization: 'o' }, ['2024-01']],
+    [{ organization: 'none' }, []],
+    [{ actor: 'someone@example.com' }, both],
+  ])('says which were not searched, as far as its time and organization touch them: %j', async (query, months) => {
+    const answer = await world.answer(query);
+    expect(answer.coverage.archivedMonths).toEqual(months);
+    expect(answer.incomplete.includes('archive_not_searched')).toBe(months.length > 0);
+    expect(bodyOf(answer).coverage.archived_months).toEqual(months);
+    if (months.length > 0) expect(bodyOf(answer).complete).toBe(false);
   });
 
-  test.each(['is missing', 'was altered'])('ends with a reason if an object %s', async (fault) => {
-    await drop();
-    const name = (await readdir(world.directory, { recursive: true })).find(
-      (file) => file.endsWith('.parquet') && file.includes('month=2024-01'),
+  test('does not say of a value that it never occurs: it may in the archive; of a later time, that PostgreSQL does not have it', async () => {
+    const { incomplete, empty } = await world.answer({ resource: 'none', since: '2024-01-01' });
+    expect(incomplete).toContain('value_not_checked');
+    expect(incomplete).not.toContain('value_never_occurs');
+    expect(empty?.filters).toMatchObject([{ field: 'resource', occurs: null, occursInRange: null }]);
+    const later = await world.answer({ q: 'id:february', since: '2024-03-01' });
+    expect(later.incomplete).toContain('value_never_occurs');
+    expect(incompleteReasons.value_never_occurs).toContain('occurs in no event that is in PostgreSQL');
+    expect(onTerminal(later)).toContain('id:february occurs in no event that is in PostgreSQL');
+  });
+
+  test('says so on a terminal', async () => {
+    const answer = await world.answer();
+    expect(onTerminal(answer)).toMatch(/\n2 archived months \(2024-01, 2024-02\) were not searched\.\n$/);
+    expect(verdict(answer.search, { ...answer.coverage, archivedMonths: ['2024-01'] }, true)).toMatch(
+      /\nThe archived month 2024-01 was not searched\.$/,
     );
-    const file = join(world.directory, name ?? '');
-    if (fault === 'is missing') await rm(file);
-    else await writeFile(file, (await readFile(file)).fill(7, 100, 400));
-    await expect(pageOf({ archive: 'true' }, undefined, 500)).rejects.toMatchObject({ code: 'archive_unreadable' });
-    expect((await pageOf({ archive: 'true', since: '2024-02-01' }, undefined, 500)).events).toHaveLength(2);
   });
 
   test('is refused without an archive', async () => {
-    const rules = { organizationIds: undefined, behindAfterSeconds: () => 60 };
-    const plain = openExplorer(world.database.daemonUrl, pino({ level: 'silent' }), Date.now, rules);
-    opened.push(plain);
-    const { search } = readSearch({ archive: 'true' }, Date.now());
-    await expect(plain.source.search(search, { cursor: undefined, limit: 5 })).rejects.toMatchObject({
-      reason: 'refused',
-    });
+    await using plain = openSearch(world, false);
+    await expect(plain.answer({ archive: 'true' })).rejects.toMatchObject({ reason: 'refused' });
   });
+
+  test('ends with a reason if an object is missing or was altered', async () => {
+    const [file = ''] = await world.objects('2024-01');
+    const bytes = await readFile(file);
+    const damages = [() => rm(file), () => writeFile(file, Buffer.from(bytes).fill(7, 100, 400))];
+    for (const damage of damages) {
+      // What was read before is remembered.
+      await using fresh = openSearch(world);
+      await damage();
+      const page = fresh.page({ archive: 'true' }, undefined, 500);
+      await expect(page, String(damage)).rejects.toMatchObject({ code: 'archive_unreadable' });
+      expect((await fresh.page(from('2024-02-01'), undefined, 500)).events.length).toBeGreaterThan(1);
+    }
+    await writeFile(file, bytes);
+  });
+
+  test('knows the later contents of a month that is dropped a second time', async () => {
+    const changed = async () =>
+      (await world.page({ archive: 'true', changed: 'true' }, undefined, 500)).events
+        .map(({ id }) => id)
+        .filter((id) => /^(january|late)-/.test(id));
+    expect(await changed()).toEqual(['january-3']);
+    await world.owner.query("select orgtrail_create_partitions('2024-01-01', '2024-01-02')");
+    await world.addLate(2, 'late');
+    const again = entryText('late-1', january, { other: true });
+    await commit(world.owner, await takeLease(world.owner, 'late'), [again]);
+    expect((await world.drop()).dropped).toHaveLength(1);
+    expect(await changed()).toEqual(['january-3', 'late-1']);
+  });
+
+  test('says so if the month is dropped while it looks', async () => {
+    await using other = await openFileArchive(3);
+    await using plain = openSearch(other, false);
+    const dropping: SearchSource = {
+      ...plain.source,
+      coverage: async (...asked) => {
+        const coverage = await plain.source.coverage(...asked);
+        await other.drop();
+        return coverage;
+      },
+    };
+    expect((await plain.answer({}, dropping)).incomplete).toContain('archive_not_searched');
+  });
+});
+
+test('a search says which months of its time were dropped without an archive, and is never complete then; what is read meanwhile breaks off', async () => {
+  await using world = await openFileArchive(3);
+  await world.owner.query('delete from archive_policy');
+  await using plain = openSearch(world, false);
+  // All that is wanted is collected, so that nothing else makes a search incomplete.
+  await world.owner.query("update sources set wanted_since = clock_timestamp() - interval '1 second'");
+  expect((await plain.answer()).incomplete).toEqual([]);
+  const gone = '2024-01, 2024-02 was dropped without an archive while it was read';
+  const dropping: SearchSource = {
+    ...plain.source,
+    async *found(...asked) {
+      for await (const piece of plain.source.found(...asked)) {
+        if (piece.events.length > 0) await dropOldMonths(world.daemon, RETENTION_MS);
+        yield piece;
+      }
+    },
+  };
+  const full = {
+    source: dropping,
+    evidence: undefined,
+    reading: readSearch({}, Date.now()),
+    askedBy: { by: 'console', name: null } as const,
+    version: '1.2.3',
+    maxEvents: 1,
+    maxEventBytes: 2 ** 30,
+    nowMs: Date.now(),
+  };
+  const exported = plain.exported({}, () =>
+    expect(writeSearchBundle(new MemoryFiles(2 ** 30), full)).rejects.toThrow(gone),
+  );
+  await expect(exported).rejects.toThrow(gone);
+
+  const cases: readonly (readonly [Query, readonly string[]])[] = [
+    [{}, both],
+    [{ before: '2024-02-01' }, ['2024-01']],
+    [{ since: '2024-02-01' }, ['2024-02']],
+    [{ since: '2024-03-01' }, []],
+    [{ before: '2024-01-01' }, []],
+    [{ organization: 'o' }, both],
+  ];
+  for (const [query, months] of cases) {
+    const answer = await plain.answer(query);
+    expect(answer.coverage.droppedMonths, JSON.stringify(query)).toEqual(months);
+    expect(answer.incomplete.includes('months_dropped')).toBe(months.length > 0);
+    expect(bodyOf(answer).coverage.dropped_months).toEqual(months);
+    if (months.length > 0) expect(bodyOf(answer).complete).toBe(false);
+  }
+  const { search, coverage } = await plain.answer();
+  expect(verdict(search, coverage, true)).toMatch(
+    /fully collected .*, but for months that were dropped\.\n2 months \(2024-01, 2024-02\) were dropped without an archive: their events are gone\.$/,
+  );
+  const shown = String(coverageOf(coverage, search, Date.now()));
+  expect(shown).toContain('class="coverage coverage-incomplete"');
+  expect(shown).toContain('2 months (2024-01, 2024-02) were dropped without an archive');
 });

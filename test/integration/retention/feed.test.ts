@@ -14,15 +14,15 @@ let run: SyncRun;
 let served: Served;
 
 const drop = () => dropOldMonths(world.database.pool, RETENTION_MS);
+const positionsOf = (text: string): readonly number[] =>
+  text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line).position);
 const get = async (query: string) => {
   const response = await fetch(`${served.server.url}/v1/events?${query}`);
   const text = await response.text();
-  const positions = response.ok
-    ? text
-        .split('\n')
-        .slice(0, -1)
-        .map((line) => JSON.parse(line).position)
-    : [];
+  const positions = response.ok ? positionsOf(text) : [];
   return { status: response.status, headers: response.headers, positions, body: response.ok ? {} : JSON.parse(text) };
 };
 const feedCommand = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
@@ -37,20 +37,7 @@ beforeAll(async () => {
   await pool.query('update discovery set server_time = clock_timestamp()');
   const old = (n: number) => entryText(`old-${n}`, january + n * 1_000);
   const young = (n: number) => entryText(`young-${n}`, T0 + n * 1_000);
-  const texts = [
-    old(1),
-    old(2),
-    old(3),
-    young(4),
-    young(5),
-    young(6),
-    old(7),
-    old(8),
-    old(9),
-    young(10),
-    young(11),
-    young(12),
-  ];
+  const texts = Array.from({ length: 12 }, (_, n) => (n % 6 < 3 ? old(n + 1) : young(n + 1)));
   await commit(pool, await newSource(pool, 'o'), texts);
   expect((await get('after=0')).positions).toHaveLength(12);
   expect((await drop()).dropped).toMatchObject([{ month: '2024-01', events: 6, firstPosition: 1, lastPosition: 9 }]);
@@ -81,30 +68,28 @@ describe('the feed after a position before what retention has dropped', () => {
     expect((await get('after=12')).positions).toEqual([]);
   });
 
-  test('with dropped=1 it goes on with what is there, and pages have as many events as asked for', async () => {
-    const seen: number[] = [];
-    for (let after = '0'; ; ) {
-      const { status, positions, headers } = await get(`after=${after}&limit=4&dropped=1`);
-      expect(status).toBe(200);
-      if (positions.length === 0) break;
-      seen.push(...positions);
-      after = headers.get('orgtrail-next-position') ?? '';
-    }
-    expect(seen).toEqual([4, 5, 6, 10, 11, 12]);
-    expect((await get('after=0&limit=4&dropped=1')).positions).toEqual([4, 5, 6, 10]);
-  });
-
-  test('the cursor of the 410 goes on, and so do all that follow, without a word about dropped', async () => {
+  test('with dropped=1, or by the cursor of the 410 without a word about dropped, it goes on with what is there, and so do all that follow; pages have as many events as asked for', async () => {
     const { body } = await get('limit=4');
-    const seen: number[] = [];
-    for (let cursor = body.next_cursor; ; ) {
-      const { status, positions, headers } = await get(`cursor=${cursor}&limit=2`);
-      expect(status).toBe(200);
-      if (positions.length === 0) break;
-      seen.push(...positions);
-      cursor = headers.get('orgtrail-next-cursor') ?? '';
-    }
-    expect(seen).toEqual([4, 5, 6, 10, 11, 12]);
+    const walk = async (first: string, follow: (headers: Headers) => string) => {
+      const seen: number[] = [];
+      for (let query = first; ; ) {
+        const { status, positions, headers } = await get(query);
+        expect(status).toBe(200);
+        if (positions.length === 0) return seen;
+        seen.push(...positions);
+        query = follow(headers);
+      }
+    };
+    const present = [4, 5, 6, 10, 11, 12];
+    const byPosition = (after: string | null) => `after=${after}&limit=4&dropped=1`;
+    expect(await walk(byPosition('0'), (headers) => byPosition(headers.get('orgtrail-next-position')))).toEqual(
+      present,
+    );
+    const byCursor = (cursor: string | null) => `cursor=${cursor}&limit=2`;
+    expect(await walk(byCursor(body.next_cursor), (headers) => byCursor(headers.get('orgtrail-next-cursor')))).toEqual(
+      present,
+    );
+    expect((await get(byPosition('0'))).positions).toEqual([4, 5, 6, 10]);
   });
 
   test('a drop that has not happened: 409, the database is another one', async () => {
@@ -122,12 +107,7 @@ describe('the feed after a position before what retention has dropped', () => {
     expect(byCursor).toMatchObject({ code: 0, stderr: '' });
     const told = await feedCommand('--after', '2', '--dropped', '1', '--limit', '4');
     expect(told).toEqual(byCursor);
-    expect(
-      told.stdout
-        .split('\n')
-        .slice(0, -1)
-        .map((line) => JSON.parse(line).position),
-    ).toEqual([4, 5, 6, 10]);
+    expect(positionsOf(told.stdout)).toEqual([4, 5, 6, 10]);
   });
 
   test('orgtrail sink replay says that some will not come', async () => {

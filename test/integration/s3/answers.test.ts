@@ -108,15 +108,19 @@ describe('what a storage answers', () => {
     expect(String(await putWith())).toContain(words);
   });
 
-  test.each(['http', 'https'])('of a port that does not speak %s is one, too', async (scheme) => {
+  test('of a port that does not speak http or https is one, too', async () => {
     const other = createTcpServer((socket) =>
       socket.on('error', () => {}).once('data', () => socket.end('SSH-2.0-x\r\n')),
     );
     other.listen(0, '127.0.0.1');
     await once(other, 'listening');
-    endpoint = `${scheme}://127.0.0.1:${(other.address() as AddressInfo).port}`;
-    const what = scheme === 'http' ? 'the answer is not HTTP' : 'the answer is not TLS';
-    expect(String(await putWith())).toContain(`${what}: check scheme and port of endpoint`);
+    for (const [scheme, what] of [
+      ['http', 'the answer is not HTTP'],
+      ['https', 'the answer is not TLS'],
+    ] as const) {
+      endpoint = `${scheme}://127.0.0.1:${(other.address() as AddressInfo).port}`;
+      expect(String(await putWith())).toContain(`${what}: check scheme and port of endpoint`);
+    }
     other.close();
   });
 

@@ -1,14 +1,11 @@
 import { createHash } from 'node:crypto';
 import pino from 'pino';
 import { expect, test } from 'vitest';
-import { archiveMonth } from '../../../src/archive/archive-month.ts';
 import { readCatalogue, useArchive } from '../../../src/archive/catalogue.sql.ts';
 import { createArchivedEvents } from '../../../src/archive/history/archived-events.ts';
-import { openObjectStore } from '../../../src/archive/store/object-store.ts';
+import { objectLimits } from '../../../src/archive/writing/write-objects.ts';
 import { openFeed } from '../../../src/feed/feed-source.ts';
-import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
 import { openArchiveWorld, storeWith } from '../../support/archive/archive-world.ts';
-import { RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 
 const EVENTS = 25_000;
 /** What does not get smaller: else all of the object is one block. */
@@ -16,8 +13,7 @@ const idOf = (index: number): string => createHash('sha512').update(String(index
 
 test('an object of several row groups is read group by group, by any number of readers at once', async () => {
   await using world = await openArchiveWorld(EVENTS, idOf);
-  const target = { kind: 'file', name: `file://${world.directory}`, directory: world.directory } as const;
-  const store = openObjectStore(target, { accessKey: undefined, secretKey: undefined, environment: {} });
+  const { store } = world;
   await useArchive(world.daemon, store.name);
   let largestRead = 0;
   const measured = storeWith(store, {
@@ -43,7 +39,7 @@ test('an object of several row groups is read group by group, by any number of r
       return hash.digest('hex');
     };
     const hot = await read(10_000);
-    await dropOldMonths(world.daemon, RETENTION_MS, (month) => archiveMonth({ pool: world.daemon, store }, month));
+    await world.drop(objectLimits);
     const cold = [await read(10_000), await read(3_001)];
     const both = await Promise.all([read(10_000), read(7_000)]);
     for (const sha256 of [...cold, ...both]) expect(sha256).toBe(hot);

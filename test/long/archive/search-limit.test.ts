@@ -19,7 +19,7 @@ describe('a search of archived months that is over its time at once', () => {
     await add(12);
     const before = [];
     for (const query of searches) before.push(await world.walk(query, 9, false));
-    await world.drop(12);
+    await world.drop({ maxRows: 12 });
     for (const [n, query] of searches.entries()) {
       const archived = { ...query, archive: 'true' };
       const pages = await world.walk(archived, 9, false);

@@ -12,7 +12,7 @@ test.each([1, 2])(
     const add = await createSearchedMonths(world.owner, random);
     await add(9);
     const maxRows = 20 + Math.floor(random() * 40);
-    await world.archive('2024-01', maxRows);
+    await world.archive('2024-01', { maxRows });
     // So that the month gets further objects.
     await add(5);
     const limit = 20 + Math.floor(random() * 30);
@@ -20,7 +20,7 @@ test.each([1, 2])(
     const before = [];
     const isBothWays = (n: number) => n % 4 === seed;
     for (const [n, query] of searches.entries()) before.push(await world.walk(query, limit, isBothWays(n)));
-    expect((await world.drop(maxRows)).dropped).toHaveLength(2);
+    expect((await world.drop({ maxRows })).dropped).toHaveLength(2);
     for (const [n, query] of searches.entries())
       expect(await world.walk({ ...query, archive: 'true' }, limit, isBothWays(n)), JSON.stringify(query)).toEqual(
         before[n],

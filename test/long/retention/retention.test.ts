@@ -41,6 +41,7 @@ afterEach(async () => {
   await database.close();
 });
 
+const untold = { beforeMs: undefined, by: undefined };
 const ids = async (): Promise<readonly string[]> =>
   (await pool.query<{ id: string }>('select id from audit_events order by position')).rows.map(({ id }) => id);
 
@@ -210,14 +211,7 @@ describe('retention', () => {
 
 describe('a legal hold', () => {
   const hold = (more: Partial<Parameters<typeof addHold>[1]> = {}) =>
-    addHold(pool, {
-      organizationId: 'o',
-      sinceMs: undefined,
-      beforeMs: undefined,
-      reason: 'case 7',
-      by: undefined,
-      ...more,
-    });
+    addHold(pool, { organizationId: 'o', sinceMs: undefined, ...untold, reason: 'case 7', ...more });
 
   test('keeps every month that has events of its organization, until it is released', async () => {
     const { id } = await hold();
@@ -235,30 +229,24 @@ describe('a legal hold', () => {
     expect(rows, 'it stays as evidence').toEqual([{ released: true, released_by: 'a lawyer' }]);
   });
 
+  /** In January an account that belongs to no organization, in February one of the organization. */
+  const asAccounts = async () => {
+    const update = "update audit_events set source_kind = 'account', account_id = $1, source_id = $1";
+    await pool.query(`${update}, organization_id = null where id like 'january-%'`, ['a1']);
+    await pool.query(`${update} where id = 'february'`, ['a2']);
+  };
+  const both = ['2024-01', '2024-02'];
+  const [ofEvery, of] = [{ organizationId: undefined }, 'organization'];
   test.each([
-    ['of its time', { sinceMs: january + 1_000, beforeMs: january + 2_000 }, ['2024-02']],
-    ['of every organization', { organizationId: undefined }, []],
-    ['not of another time', { sinceMs: january + 2_000, beforeMs: february }, ['2024-01', '2024-02']],
-    ['not of another organization', { organizationId: 'other' }, ['2024-01', '2024-02']],
-  ])('holds events %s', async (_, more, dropped) => {
-    await hold(more);
-    expect((await drop()).dropped.map(({ month }) => month)).toEqual(dropped);
-  });
-
-  test.each([
-    ['an account: those of that account alone', { organizationId: undefined, accountId: 'a1' }, ['2024-02']],
-    ['another account: none', { organizationId: undefined, accountId: 'a3' }, ['2024-01', '2024-02']],
-    ['an organization: those of its accounts, too', { organizationId: 'o' }, ['2024-01']],
-    ['every organization: those of accounts without one, too', { organizationId: undefined }, []],
-  ])('of %s', async (_, more, dropped) => {
-    // In January an account that belongs to no organization, in February one of the organization.
-    await pool.query(
-      `update audit_events set source_kind = 'account', account_id = 'a1', organization_id = null, source_id = 'a1'
-       where id like 'january-%'`,
-    );
-    await pool.query(
-      "update audit_events set source_kind = 'account', account_id = 'a2', source_id = 'a2' where id = 'february'",
-    );
+    ['of its time', of, { sinceMs: january + 1_000, beforeMs: january + 2_000 }, ['2024-02']],
+    ['not of another time', of, { sinceMs: january + 2_000, beforeMs: february }, both],
+    ['not of another organization', of, { organizationId: 'other' }, both],
+    ['of every organization, those of accounts without one, too', 'accounts', ofEvery, []],
+    ['of an organization, those of its accounts, too', 'accounts', { organizationId: 'o' }, ['2024-01']],
+    ['of an account alone', 'accounts', { ...ofEvery, accountId: 'a1' }, ['2024-02']],
+    ['not of another account', 'accounts', { ...ofEvery, accountId: 'a3' }, both],
+  ])('holds events %s', async (_, sources, more, dropped) => {
+    if (sources === 'accounts') await asAccounts();
     await hold(more);
     expect((await drop()).dropped.map(({ month }) => month)).toEqual(dropped);
   });
@@ -305,16 +293,10 @@ describe('the account of the daemon (orgtrail_ingest)', () => {
     ]) {
       await expect(daemon.pool.query(statement), statement).rejects.toThrow(/permission denied|must be owner/);
     }
-    const held = await addHold(pool, {
-      organizationId: 'o',
-      sinceMs: february,
-      beforeMs: undefined,
-      reason: 'case 8',
-      by: undefined,
-    });
+    const { id } = await addHold(pool, { organizationId: 'o', sinceMs: february, ...untold, reason: 'case 8' });
     expect(await drop(daemon.pool)).toMatchObject({
       dropped: [{ month: '2024-01', events: 2 }],
-      kept: [{ month: '2024-02', reason: `hold ${held.id} covers events in it: case 8` }],
+      kept: [{ month: '2024-02', reason: `hold ${id} covers events in it: case 8` }],
     });
     const { rows } = await pool.query('select dropped_as from retention_drops');
     expect(rows).toEqual([{ dropped_as: daemon.name }]);

@@ -1,27 +1,18 @@
 import pino from 'pino';
-import { archiveMonth } from '../../../src/archive/archive-month.ts';
-import { useArchive } from '../../../src/archive/catalogue.sql.ts';
 import { createArchivedMonths } from '../../../src/archive/search/archived-months.ts';
 import { createMatchMemory } from '../../../src/archive/search/match-memory.ts';
-import { openObjectStore } from '../../../src/archive/store/object-store.ts';
 import { answerSearch } from '../../../src/http/search/answer.ts';
 import { cursorsOf } from '../../../src/http/search/routes.ts';
-import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
 import { readSearch } from '../../../src/search/search.ts';
 import { readCursor } from '../../../src/search/search-cursor.ts';
 import { openExplorer, type SearchedArchive } from '../../../src/search/search-source.ts';
-import { RETENTION_MS } from '../postgres/store-fixture.ts';
-import { openArchiveWorld, smallObjects } from './archive-world.ts';
+import { type ArchiveWorld, openFileArchive } from './archive-world.ts';
 
 export type Query = Readonly<Record<string, string>>;
 const rules = { organizationIds: undefined, behindAfterSeconds: () => 60 };
 
-/** A database whose old months go into a folder, and searches of both. `archive`: false: they have no archive; else what differs of it. */
-export const openSearchedArchive = async (archive: false | Partial<SearchedArchive> = {}) => {
-  const world = await openArchiveWorld();
-  const target = { kind: 'file', name: `file://${world.directory}`, directory: world.directory } as const;
-  const store = openObjectStore(target, { accessKey: undefined, secretKey: undefined, environment: {} });
-  await useArchive(world.daemon, store.name);
+/** Searches of a world. `archive`: false: they have none; else what differs of it. */
+export const openSearch = (world: ArchiveWorld, archive: false | Partial<SearchedArchive> = {}) => {
   const explorer = openExplorer(
     world.database.daemonUrl,
     pino({ level: 'silent' }),
@@ -29,24 +20,34 @@ export const openSearchedArchive = async (archive: false | Partial<SearchedArchi
     rules,
     archive === false
       ? undefined
-      : (pool) => ({ months: createArchivedMonths(pool, store), memory: createMatchMemory(), ...archive }),
+      : (pool) => ({ months: createArchivedMonths(pool, world.store), memory: createMatchMemory(), ...archive }),
   );
-  const into = (month: string, maxRows = smallObjects.maxRows) =>
-    archiveMonth({ pool: world.daemon, store, limits: { ...smallObjects, maxRows } }, month);
+  const { source } = explorer;
   /** One page, with all that a reader gets of it. */
   const page = async (query: Query, cursorText: string | null | undefined, limit: number) => {
     const cursor = typeof cursorText === 'string' ? readCursor(cursorText) : undefined;
-    const answer = await answerSearch(explorer.source, readSearch(query, Date.now()), { cursor, limit });
+    const answer = await answerSearch(source, readSearch(query, Date.now()), { cursor, limit });
     const texts: string[] = [];
-    for await (const some of explorer.source.native(answer.page.events)) texts.push(...some);
+    for await (const some of source.native(answer.page.events)) texts.push(...some);
     return { events: answer.page.events, texts, ...cursorsOf(answer.page, cursor) };
   };
   return {
-    ...world,
-    source: explorer.source,
-    archive: into,
-    drop: (maxRows?: number) => dropOldMonths(world.daemon, RETENTION_MS, (month) => into(month, maxRows)),
+    source,
     page,
+    /** What it says beside its events. */
+    answer: async (query: Query = {}, from = source) => {
+      const reading = readSearch(query, Date.now());
+      return { ...reading, ...(await answerSearch(from, reading, { cursor: undefined, limit: 500 })) };
+    },
+    /** As lines of JSON. `between` runs once the first lines are there. */
+    exported: async (query: Query = {}, between?: () => Promise<unknown>) => {
+      let text = '';
+      for await (const { lines } of source.export(readSearch(query, Date.now()).search, 'ndjson')) {
+        if (text === '') await between?.();
+        text += lines;
+      }
+      return text;
+    },
     /** The pages of a search to its end, and back. Throws if a cursor leads to itself. */
     walk: async (query: Query, limit: number, isBothWays: boolean) => {
       const pages = [await page(query, undefined, limit)];
@@ -62,8 +63,19 @@ export const openSearchedArchive = async (archive: false | Partial<SearchedArchi
       if (isBothWays) await follow('previous');
       return pages;
     },
+    [Symbol.asyncDispose]: () => explorer.close(),
+  };
+};
+
+/** A database whose old months go into a folder, and searches of both. */
+export const openSearchedArchive = async (archive?: Partial<SearchedArchive>) => {
+  const world = await openFileArchive();
+  const search = openSearch(world, archive);
+  return {
+    ...world,
+    ...search,
     [Symbol.asyncDispose]: async () => {
-      await explorer.close();
+      await search[Symbol.asyncDispose]();
       await world[Symbol.asyncDispose]();
     },
   };
