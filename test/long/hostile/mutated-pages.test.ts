@@ -9,7 +9,7 @@ import { resultElements } from '../../support/hostile/result-elements.ts';
 import { type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
 
 /** More by `HOSTILE_BODIES=100000 npx vitest run hostile`. */
-const BODIES = Number(process.env['HOSTILE_BODIES'] ?? 300);
+const BODIES = Number(process.env['HOSTILE_BODIES'] ?? 1_200);
 const SOURCES_AT_ONCE = 500;
 
 let world: HostileWorld;
