@@ -113,6 +113,8 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
+          // One worker, whose browser and worlds all files share.
+          isolate: false,
           globalSetup: ['test/support/process/bundle.ts', 'test/support/postgres/postgres-server.ts'],
           ...patient,
           maxWorkers: 1,

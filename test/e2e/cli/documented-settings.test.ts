@@ -10,7 +10,7 @@ import { printVerifierKey, signatureTypes, verifierKey } from '../../../src/evid
 import { sinkTypes } from '../../../src/sinks/registry.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
-import { openWorld } from '../../support/sync/sync-world.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 /*
  * From each example of a setting with a structure, as the pages have it, to a daemon that runs. What is looked for are forms: a new example is
@@ -75,7 +75,8 @@ const yaml = readFileSync(join(root, 'docs/orgtrail.example.yaml'), 'utf8')
 
 let folder: string;
 let vkey: string;
-beforeAll(() => {
+let world: SyncWorld;
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'orgtrail-documented-'));
   const { x = '' } = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
   const key = verifierKey('witness.example.com/w', signatureTypes.cosignature, Buffer.from(x, 'base64url'));
@@ -96,8 +97,18 @@ beforeAll(() => {
     ],
     ...['-keyout', join(folder, 'cert-key'), '-out', join(folder, 'cert')],
   ]);
+  world = await openWorld({ organizations: 1, entries: 1 });
+  await runOrgtrail(['evidence', 'init'], { ...world.ownerEnv, ...evidence() });
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  await world?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const evidence = () => ({
+  ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
+  ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'evidence-key.pem'),
+});
 
 const secretIn = (path: string): string => {
   if (path.includes('webhook')) return 'https://hooks.example.com/services/secret-of-the-test';
@@ -121,14 +132,9 @@ const filledIn = (text: string): string =>
 
 /** The daemon runs with these settings, without those of the world that they take the place of. */
 const expectRuns = async (name: string, settings: Readonly<Record<string, string>>): Promise<void> => {
-  await using world = await openWorld({ organizations: 1, entries: 1 });
   const env: Record<string, string> = { ...world.env };
   delete env[name];
-  if (name.includes('EVIDENCE') || JSON.stringify(settings).includes('checkpoints')) {
-    env['ORGTRAIL_EVIDENCE_ORIGIN'] = 'audit.example.com/evidence';
-    env['ORGTRAIL_EVIDENCE_KEY_FILE'] = join(folder, 'evidence-key.pem');
-    await runOrgtrail(['evidence', 'init'], { ...env, DATABASE_URL: world.database.url });
-  }
+  if (name.includes('EVIDENCE') || JSON.stringify(settings).includes('checkpoints')) Object.assign(env, evidence());
   await using daemon = await startDaemonProcess({ ...env, ...settings });
   expect((await daemon.get('/livez')).code).toBe(200);
   expect(`${daemon.process.stdout()}${daemon.process.stderr()}`).not.toMatch(/TypeError|unexpected error/);

@@ -52,28 +52,6 @@ describe('search', () => {
     expect(found).toEqual(await idsOf('organization_id = $1', [id]));
   });
 
-  test('every filter of the API is an option', async () => {
-    const { rows } = await world.database.pool.query(
-      'select * from audit_events where resource_type is not null and actor_email is not null order by position limit 1',
-    );
-    const { action_type: action, resource_type: type, actor_email: email } = rows[0];
-    const page = await jsonOf('--action', action, '--resource-type', type, '--actor', email, '--limit', '500');
-    const wanted = await idsOf('action_type = $1 and resource_type = $2 and actor_email = $3', [action, type, email]);
-    expect(page.events.map((event: { id: string }) => event.id)).toEqual(wanted);
-    expect((await jsonOf('--defects')).events).toEqual([]);
-  });
-
-  test('--ndjson prints every event that matches, and says on stderr whether that is all', async () => {
-    const { code, stdout, stderr } = await search('--before', 'now', '--ndjson');
-    const ids = stdout
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line).id);
-    expect(ids).toEqual(await idsOf('true'));
-    expect(stderr).toMatch(/^All 3 organizations are fully collected since \S+Z, part of it read once so far\.\n$/);
-    expect(code).toBe(0);
-  });
-
   test('what is not collected makes an answer incomplete, and is named', async () => {
     const { stdout } = await search('--since', '5d');
     expect(stdout).toMatch(/\nThis may be incomplete: nothing before \S+ is collected\.\n$/);

@@ -1,39 +1,23 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { createLogin } from '../../support/accounts/login.ts';
+import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
-const ORIGIN = 'audit.example.com/evidence';
-
+let opened: SigningWorld;
 let world: SyncWorld;
-let login: Login;
 let folder: string;
-let env: Readonly<Record<string, string>>;
+let env: SigningWorld['env'];
 
 beforeEach(async () => {
-  world = await openWorld({ organizations: 3, entries: 300 }, { ORGTRAIL_SETTLE: 'none' });
-  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-'));
-  env = {
-    ...world.env,
-    DATABASE_URL: login.url,
-    ORGTRAIL_LEASE: '2s',
-    ORGTRAIL_EVIDENCE_ORIGIN: ORIGIN,
-    ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
-    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
-  };
+  opened = await openSigningWorld({ organizations: 3, entries: 300 });
+  ({ world, folder, env } = opened);
 });
-
-afterEach(async () => {
-  await login?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
-});
+afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
 interface Logs {
   readonly size: number;

@@ -1,40 +1,27 @@
-import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { createLogin } from '../../support/accounts/login.ts';
 import { judge } from '../../support/evidence/bundles/exported-bundle.ts';
+import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
 /** On a slow machine it says how far it is. */
 const onlyWork = expect.stringMatching(/^(?:(?:writing|verifying|comparing)\b.*\n)*$/);
 
+let opened: SigningWorld;
 let world: SyncWorld;
-let login: Login;
 let folder: string;
-let env: Readonly<Record<string, string>>;
+let env: SigningWorld['env'];
 
 beforeEach(async () => {
-  world = await openWorld({ organizations: 3, entries: 300 }, { ORGTRAIL_SETTLE: 'none' });
-  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-'));
-  env = {
-    ...world.env,
-    DATABASE_URL: login.url,
-    ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
-    ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
-    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
-  };
+  opened = await openSigningWorld({ organizations: 3, entries: 300 });
+  ({ world, folder, env } = opened);
 });
-
-afterEach(async () => {
-  await login?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
-});
+afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
 const allIsSigned = async (): Promise<boolean> => {
   const { rows } = await world.database.pool.query<{ done: boolean }>(

@@ -1,41 +1,24 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
+let opened: SigningWorld;
 let world: SyncWorld;
-let login: Login;
 let folder: string;
-/** Of the daemon, and of an operator: the account that owns the schema. */
-let env: Readonly<Record<string, string>>;
-let operator: Readonly<Record<string, string>>;
+let env: SigningWorld['env'];
+let operator: SigningWorld['env'];
 
 beforeEach(async () => {
-  world = await openWorld({ organizations: 3, entries: 300 }, { ORGTRAIL_SETTLE: 'none' });
-  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-'));
-  env = {
-    ...world.env,
-    DATABASE_URL: login.url,
-    ORGTRAIL_LEASE: '2s',
-    ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
-    ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
-    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
-  };
-  operator = { ...env, DATABASE_URL: world.database.url };
+  opened = await openSigningWorld({ organizations: 3, entries: 300 });
+  ({ world, folder, env, operator } = opened);
   await runOrgtrail(['evidence', 'init'], env);
 });
-
-afterEach(async () => {
-  await login?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
-});
+afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
 const orders = ['--reason', 'restored from a backup', '--by', 'J. Doe'];
 

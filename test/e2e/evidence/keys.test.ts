@@ -1,42 +1,27 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
 import { judge } from '../../support/evidence/bundles/exported-bundle.ts';
+import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
+let opened: SigningWorld;
 let world: SyncWorld;
-let login: Login;
 let folder: string;
-/** Of the daemon with the old key, and of an operator: the account that owns the schema. */
-let env: Readonly<Record<string, string>>;
-let operator: Readonly<Record<string, string>>;
+let env: SigningWorld['env'];
+let operator: SigningWorld['env'];
 
 beforeEach(async () => {
-  world = await openWorld({ organizations: 2, entries: 100 }, { ORGTRAIL_SETTLE: 'none' });
-  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-'));
-  env = {
-    ...world.env,
-    DATABASE_URL: login.url,
-    ORGTRAIL_LEASE: '2s',
-    ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
-    ORGTRAIL_EVIDENCE_KEY_FILE: key(1),
-    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
-  };
+  opened = await openSigningWorld({ organizations: 2, entries: 100 });
+  ({ world, folder, env, operator } = opened);
+  env = { ...opened.env, ORGTRAIL_EVIDENCE_KEY_FILE: key(1) };
   operator = { ...env, DATABASE_URL: world.database.url };
   await runOrgtrail(['evidence', 'init'], env);
 });
-
-afterEach(async () => {
-  await login?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
-});
+afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
 const key = (number: number) => join(folder, `key-${number}.pem`);
 const withKeys = (first: number, next?: number) => ({
@@ -127,31 +112,33 @@ test('a key is rotated beside daemons: none but a process with both keys signs m
   expect(rows).toEqual(['rotation', 'lost', 'compromised'].map((reason) => ({ who: 'J. Doe', reason })));
 });
 
-test.each([
-  ['without a reason', ['--rotate', '--by', 'x'], '--rotate needs --reason and --by'],
-  ['without a name', ['--rotate', '--reason', 'lost'], '--rotate needs --reason and --by'],
-  ['a reason alone', ['--reason', 'lost'], 'are for --rotate'],
-  ['without a new key', ['--rotate', '--reason', 'rotation', '--by', 'x'], 'which key is the new one?'],
-  ['the same key', ['--rotate', '--reason', 'lost', '--by', 'x'], 'this is the key that signs already'],
-  [
-    'an overlap of a loss',
-    ['--rotate', '--reason', 'lost', '--by', 'x', '--overlap', '1d'],
-    '--overlap is for a rotation',
-  ],
-  [
-    'an overlap that is none',
-    ['--rotate', '--reason', 'rotation', '--by', 'x', '--overlap', 'soon'],
-    'is not a duration',
-  ],
-  [
-    'a file that is no key',
-    ['--rotate', '--reason', 'rotation', '--by', 'x', '--new-key', '/etc/hostname'],
-    '--new-key: the file',
-  ],
-])('a wrong use is refused: %s', async (_what, args, message) => {
-  const refused = await runOrgtrail(['evidence', 'key', ...args], operator);
-  expect(refused).toMatchObject({ code: 2, stdout: '' });
-  expect(refused.stderr).toContain(message);
+test('a wrong use is refused', async () => {
+  for (const [what, args, message] of [
+    ['without a reason', ['--rotate', '--by', 'x'], '--rotate needs --reason and --by'],
+    ['without a name', ['--rotate', '--reason', 'lost'], '--rotate needs --reason and --by'],
+    ['a reason alone', ['--reason', 'lost'], 'are for --rotate'],
+    ['without a new key', ['--rotate', '--reason', 'rotation', '--by', 'x'], 'which key is the new one?'],
+    ['the same key', ['--rotate', '--reason', 'lost', '--by', 'x'], 'this is the key that signs already'],
+    [
+      'an overlap of a loss',
+      ['--rotate', '--reason', 'lost', '--by', 'x', '--overlap', '1d'],
+      '--overlap is for a rotation',
+    ],
+    [
+      'an overlap that is none',
+      ['--rotate', '--reason', 'rotation', '--by', 'x', '--overlap', 'soon'],
+      'is not a duration',
+    ],
+    [
+      'a file that is no key',
+      ['--rotate', '--reason', 'rotation', '--by', 'x', '--new-key', '/etc/hostname'],
+      '--new-key: the file',
+    ],
+  ] as const) {
+    const refused = await runOrgtrail(['evidence', 'key', ...args], operator);
+    expect(refused, what).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr, what).toContain(message);
+  }
 });
 
 test('an account that does not own the schema orders nothing', async () => {

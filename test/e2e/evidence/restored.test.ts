@@ -1,32 +1,32 @@
 import { execFile as execFileWithCallback } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
+import type { Login } from '../../support/accounts/login.ts';
+import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
 const execFile = promisify(execFileWithCallback);
 const RETENTION_MS = 365 * 86_400_000;
 const january = Date.UTC(2024, 0, 15);
 
+let opened: SigningWorld;
 let world: SyncWorld;
-let login: Login;
+let login: SigningWorld['login'];
 let folder: string;
-let env: Readonly<Record<string, string>>;
+let env: SigningWorld['env'];
 
 /** Three events of January 2024 are old enough to be dropped. */
 beforeEach(async () => {
-  world = await openWorld({ organizations: 2, entries: 50 }, { ORGTRAIL_SETTLE: 'none' });
-  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-restored-'));
+  opened = await openSigningWorld({ organizations: 2, entries: 50 });
+  ({ world, login, folder, env } = opened);
   await mkdir(join(folder, 'worm'));
   const { pool } = world.database;
   await setRetentionPolicy(pool, RETENTION_MS);
@@ -36,23 +36,10 @@ beforeEach(async () => {
     await newSource(pool, 'o'),
     [0, 1, 2].map((minute) => entryText(`old-${minute}`, january + minute * 60_000)),
   );
-  env = {
-    ...world.env,
-    DATABASE_URL: login.url,
-    ORGTRAIL_LEASE: '2s',
-    ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
-    ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
-    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
-    ORGTRAIL_EVIDENCE_ANCHORS: `file:${join(folder, 'worm')}`,
-  };
+  env = { ...opened.env, ORGTRAIL_EVIDENCE_ANCHORS: `file:${join(folder, 'worm')}` };
   await runOrgtrail(['evidence', 'init'], env);
 });
-
-afterEach(async () => {
-  await login?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
-});
+afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
 /** As docs/operations/backup.md restores it. What pg_dump of this machine is too old for is a copy with other tables, as that makes it. */
 const restore = async (how: 'pg_restore' | 'copy'): Promise<TestDatabase> => {

@@ -118,13 +118,19 @@ test('two of them take turns; one that is killed is followed by the other', asyn
   expect(await daemon.stop()).toBe(143);
 });
 
-test.each([
-  ['no key', { ORGTRAIL_EVIDENCE_KEY_FILE: '' }, 'ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE must be set'],
-  ['a key that is not there', { ORGTRAIL_EVIDENCE_KEY_FILE: '/nowhere/key.pem' }, 'cannot be read (ENOENT)'],
-  ['no database', { DATABASE_URL: '', ORGTRAIL_DATA_DIR: '/nowhere/data' }, 'no orgtrail database here'],
-])('with %s it ends at once, and says why', async (_what, more, message) => {
+test('where something is missing it ends at once, and says what', async () => {
   await runOrgtrail(['evidence', 'init'], env);
-  const ended = await runOrgtrail(['evidence', 'run'], { ...env, ...more });
-  expect(ended.code).toBe(2);
-  expect(ended.stderr).toContain(message);
+  for (const [what, more, message] of [
+    [
+      'no key',
+      { ORGTRAIL_EVIDENCE_KEY_FILE: '' },
+      'ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE must be set',
+    ],
+    ['a key that is not there', { ORGTRAIL_EVIDENCE_KEY_FILE: '/nowhere/key.pem' }, 'cannot be read (ENOENT)'],
+    ['no database', { DATABASE_URL: '', ORGTRAIL_DATA_DIR: '/nowhere/data' }, 'no orgtrail database here'],
+  ] as const) {
+    const ended = await runOrgtrail(['evidence', 'run'], { ...env, ...more });
+    expect(ended.code, what).toBe(2);
+    expect(ended.stderr, what).toContain(message);
+  }
 });

@@ -1,41 +1,26 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
 import { judge } from '../../support/evidence/bundles/exported-bundle.ts';
+import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
 const OPENSSL = 'openssl';
 
+let opened: SigningWorld;
 let world: SyncWorld;
-let login: Login;
 let folder: string;
-let env: Readonly<Record<string, string>>;
+let env: SigningWorld['env'];
 
 beforeEach(async () => {
-  world = await openWorld({ organizations: 2, entries: 100 }, { ORGTRAIL_SETTLE: 'none' });
-  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-'));
-  env = {
-    ...world.env,
-    DATABASE_URL: login.url,
-    ORGTRAIL_LEASE: '2s',
-    ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
-    ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
-    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
-  };
+  opened = await openSigningWorld({ organizations: 2, entries: 100 });
+  ({ world, folder, env } = opened);
 });
-
-afterEach(async () => {
-  await login?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
-});
+afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
 /** A key that no setting names: its public half, and a program that signs with it, as one that asks an HSM. */
 const secondKey = async () => {

@@ -15,7 +15,8 @@ beforeAll(async () => {
   simulator = await startSimulator({
     seed: 7,
     organizations: 200,
-    entries: 200_000,
+    entries: 60_000,
+    pageCap: 100,
     faults: 'all',
     budget: null,
     // A late entry of the last seconds would come into sight while the sync is under way.
@@ -35,7 +36,7 @@ afterAll(async () => {
   await simulator?.close();
 });
 
-test('sync with 200 organizations, 200,000 entries and all faults on ends with exactly what was served', async () => {
+test('sync with 200 organizations, 60,000 entries and all faults on ends with exactly what was served', async () => {
   let first = await runOrgtrail(['sync'], env);
   // On a machine with very much else to do, answers are late and leases expire: the next one goes on from there.
   while (first.code === 1 && /"failure":"timeout"|lease expired/.test(first.stderr)) {
@@ -45,7 +46,7 @@ test('sync with 200 organizations, 200,000 entries and all faults on ends with e
   const comparison = await compareWithTruth(database.pool, simulator);
   const missing = `missing: ${JSON.stringify(comparison.missingEntries)}`;
   expect(comparison, missing).toMatchObject({ ...exact, organizationsStored: 200, stored: comparison.expected });
-  expect(comparison.stored).toBeGreaterThanOrEqual(199_000);
+  expect(comparison.stored).toBeGreaterThanOrEqual(59_500);
 });
 
 test('a second sync adds nothing', async () => {

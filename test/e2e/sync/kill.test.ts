@@ -7,9 +7,9 @@ import { createTestDatabase, type TestDatabase } from '../../support/postgres/da
 import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
-/** Side by side, since half of a life is waiting: fifty kills together. */
+/** Side by side, since half of a life is waiting: thirty kills together. */
 const SEEDS = [50, 51];
-const KILLS_EACH = 25;
+const KILLS_EACH = 15;
 /** Every second life ends by the clock: before the process has read its configuration, or well into its work; shorter where it is done sooner. */
 const MAX_LIFE_MS = 2_500;
 /** The others end while pages are read and stored, however slow the machine is: after so many requests at most, and a moment more. */

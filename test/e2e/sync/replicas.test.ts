@@ -90,7 +90,8 @@ const mostWithin = (timesMs: readonly number[], windowMs: number): number => {
 
 // Leases of 6 s are lost where a busy machine stops a process for as long: rightly so, but then the run says nothing.
 describe.concurrent('replicas on one database', { retry: 1 }, () => {
-  test.each([2, 5])('%i: never above the budget together, no source walked by two at once, all complete', async (n) => {
+  test('five: never above the budget together, no source walked by two at once, all complete', async () => {
+    const n = 5;
     // 6,000 in 5 minutes: 600 at once, then 17.7 a second.
     const budget = 6_000;
     await using world = await openWorld({

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { openCredentialsWorld } from '../../support/sync/credentials-world.ts';
 
-// Sixty accounts of two users, with a budget so small that it is what limits the reading, against a Cloudflare that blocks a user who
-// sends more than that budget allows in any ten seconds.
+// A budget so small that it is what limits the reading, against a Cloudflare that blocks a user who sends more than that budget allows in
+// any ten seconds.
 
 const BUDGET = 3_000;
 const BURST = BUDGET / 10;
@@ -59,4 +59,31 @@ test('two users with two tokens and a key: everything once, no request too many,
   const counts = [...sent.values()].map(({ length }) => length);
   expect(Math.max(...counts), 'the budget has limited it').toBeGreaterThan(MOST);
   expect(Math.min(...counts)).toBeGreaterThan(BURST / 2);
+});
+
+// Cloudflare fails to say whose credentials these are, from the start on.
+test('two credentials of one user stay within the budget of one, while it is not known that they are', async () => {
+  await using world = await openCredentialsWorld(
+    {
+      organizations: 0,
+      entries: 0,
+      standaloneAccounts: 40,
+      accountEntries: 4_000,
+      pageCap: 10,
+      budget: { requests: MOST, windowMs: WINDOW_MS, blockMs: 2_000 },
+      credentials: [
+        { token: 'token-of-alice', user: alice, accounts: Array.from({ length: 20 }, (_, n) => n) },
+        { token: 'other-token-of-alice', user: alice, accounts: Array.from({ length: 20 }, (_, n) => 20 + n) },
+      ],
+      faults: { server_error: { probability: 1, operation: 'user' } },
+    },
+    { a: { token: 'token-of-alice' }, second: { token: 'other-token-of-alice' } },
+    { ORGTRAIL_API_BUDGET: String(BUDGET), ORGTRAIL_CONCURRENCY: String(CONCURRENCY), ORGTRAIL_SOURCES: 'accounts' },
+  );
+  await using run = await world.start();
+  expect(await run.sync()).toMatchObject({ failed: [] });
+  await world.expectExactTruth();
+  const requests = world.simulator.requests();
+  expect(requests.filter(({ status }) => status === 429)).toEqual([]);
+  expect(requests.length, 'the budget has limited it').toBeGreaterThan(MOST);
 });

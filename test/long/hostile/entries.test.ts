@@ -12,7 +12,7 @@ import { requireEqual, requireProperty, SEED } from '../../support/hostile/prope
 import { type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
 
 /** How many entries at least; more by `HOSTILE_ENTRIES=1000000 npx vitest run hostile`. */
-const WANTED = Number(process.env['HOSTILE_ENTRIES'] ?? 100_000);
+const WANTED = Number(process.env['HOSTILE_ENTRIES'] ?? 30_000);
 const PAGES_PER_SOURCE = 5;
 /** With what is repeated; the test checks that it is not fewer. */
 const ENTRIES_PER_PAGE = 140;

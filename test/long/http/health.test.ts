@@ -1,7 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../../support/process/until.ts';
 import { serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
 
@@ -18,7 +18,11 @@ describe.concurrent('health over HTTP', () => {
 
     await run.cycle();
     expect(await served.get('/readyz')).toEqual(ready);
-    expect(await served.get('/healthz')).toMatchObject({ body: { status: 'ok', ...listed('ok').body } });
+    expect(await served.get('/healthz')).toMatchObject({
+      code: 200,
+      body: { status: 'ok', feed_position: 600, ...listed('ok').body },
+    });
+    expect(await served.get('/v1/nothing')).toMatchObject({ code: 404 });
 
     await until('it is looked at before five minutes are over', async () => {
       await world.database.pool.query("update discovery set last_success_at = clock_timestamp() - interval '290 s'");
@@ -135,28 +139,22 @@ describe.concurrent('health over HTTP', () => {
     await pool.query('update lanes set failures = 0');
     expect(await served.get('/healthz')).toMatchObject({ body: { status: 'refused' } });
   });
-
-  test('healthz of organizations that are all read says ok', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
-    await using served = await serve(run);
-    await run.cycle();
-    expect(await served.get('/healthz')).toMatchObject({ code: 200, body: { status: 'ok', feed_position: 600 } });
-  });
-
-  test('an address that does not exist answers 404', async () => {
-    await using world = await openWorld({ organizations: 1, entries: 0 });
-    await using run = await world.open();
-    await using served = await serve(run);
-    expect(await served.get('/v1/nothing')).toMatchObject({ code: 404 });
-  });
 });
 
-describe.concurrent('/v1/status', () => {
-  test('on loopback, without a token: open, and shows each source', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
+describe('/v1/status', () => {
+  let world: SyncWorld;
+  let run: SyncRun;
+  beforeAll(async () => {
+    world = await openWorld();
+    run = await world.open();
     await run.cycle();
+  });
+  afterAll(async () => {
+    await run?.close();
+    await world?.[Symbol.asyncDispose]();
+  });
+
+  test('on loopback, without a token: open, and shows each source', async () => {
     await using served = await serve(run);
     const { code, body } = await served.get('/v1/status');
     expect(code).toBe(200);
@@ -168,8 +166,6 @@ describe.concurrent('/v1/status', () => {
   });
 
   test('outside loopback, without a token configured: closed, health and metrics open', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
     await using served = await serve(run, { host: '0.0.0.0' });
     expect(await served.get('/v1/status')).toEqual({
       code: 401,
@@ -181,8 +177,6 @@ describe.concurrent('/v1/status', () => {
 
   test.each(['0.0.0.0', '127.0.0.1'])('with a token configured (%s): only with that token', async (host) => {
     const feedToken = 'feed-token-of-the-test';
-    await using world = await openWorld();
-    await using run = await world.open();
     await using served = await serve(run, { host, feedToken });
     for (const authorization of [
       undefined,

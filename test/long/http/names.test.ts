@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { text } from 'node:stream/consumers';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld } from '../../support/sync/sync-world.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const feedToken = 'feed-token-of-the-test';
 
@@ -28,14 +27,18 @@ const dataPaths = ({ server }: Served): string[] =>
     .map((route) => route.slice(4).replace(':position', '1').replace(/:\w+/, 'x'))
     .filter((path) => path !== '/livez' && !path.startsWith('/console/'));
 
-const open = async (options: Parameters<typeof serve>[1] = {}) => {
-  const stack = new AsyncDisposableStack();
-  const world = stack.use(await openWorld({ organizations: 1, entries: 5 }));
-  const run = stack.use(await world.open());
+let world: SyncWorld;
+let run: SyncRun;
+
+beforeAll(async () => {
+  world = await openWorld({ organizations: 1, entries: 5 });
+  run = await world.open();
   await run.cycle();
-  const served = stack.use(await serve(run, options));
-  return { served, run, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-};
+});
+afterAll(async () => {
+  await run?.close();
+  await world?.[Symbol.asyncDispose]();
+});
 
 const foreign: readonly HeaderFields[] = [
   ...[
@@ -53,9 +56,9 @@ const foreign: readonly HeaderFields[] = [
 
 describe('on loopback without a token', () => {
   test('no route gives out anything under another name or through a proxy on the same host, trusted or not', async () => {
-    await using opened = await open();
-    await using behind = await serve(opened.run, { trustedProxies: ['127.0.0.1'] });
-    for (const served of [opened.served, behind]) {
+    await using open = await serve(run);
+    await using behind = await serve(run, { trustedProxies: ['127.0.0.1'] });
+    for (const served of [open, behind]) {
       const paths = dataPaths(served);
       expect(paths).toEqual(
         expect.arrayContaining(['/', '/events', '/v1/events', '/v1/search', '/healthz', '/metrics']),
@@ -67,7 +70,7 @@ describe('on loopback without a token', () => {
       }
       expect(await statusOf(served, '/livez', { host: 'attacker.example' }), 'says nothing').toBe(200);
     }
-    const { code, body } = await opened.served.get('/v1/events', { 'x-forwarded-for': '192.0.2.1' });
+    const { code, body } = await open.get('/v1/events', { 'x-forwarded-for': '192.0.2.1' });
     expect([code, body]).toEqual([
       403,
       { status: 'forbidden', reason: expect.stringContaining('set ORGTRAIL_FEED_TOKEN') },
@@ -75,18 +78,17 @@ describe('on loopback without a token', () => {
   });
 
   test('the names of loopback open everything', async () => {
-    await using opened = await open();
+    await using served = await serve(run);
     for (const path of ['/', '/v1/status', '/v1/events', '/v1/search', '/healthz', '/readyz', '/metrics']) {
       for (const host of ['localhost', 'LOCALHOST:8080', '127.0.0.1:1', '127.1.2.3', '[::1]:8080', '[::1]']) {
-        expect(await statusOf(opened.served, path, { host }), `${path} ${host}`).toBe(200);
+        expect(await statusOf(served, path, { host }), `${path} ${host}`).toBe(200);
       }
     }
   });
 });
 
 test('on loopback with a token: health and metrics under another name only with it', async () => {
-  await using opened = await open({ feedToken });
-  const { served } = opened;
+  await using served = await serve(run, { feedToken });
   const host = 'attacker.example';
   for (const path of ['/healthz', '/readyz', '/metrics', '/v1/openapi.json']) {
     expect(await statusOf(served, path, { host }), path).toBe(403);
@@ -99,21 +101,52 @@ test('on loopback with a token: health and metrics under another name only with 
 });
 
 test('outside loopback probes and Prometheus need neither a name nor a token', async () => {
-  await using opened = await open({ host: '0.0.0.0', feedToken });
+  await using served = await serve(run, { host: '0.0.0.0', feedToken });
   for (const path of ['/livez', '/readyz', '/healthz', '/metrics']) {
     for (const host of ['10.1.2.3:8080', 'orgtrail.monitoring.svc:8080']) {
-      expect(await statusOf(opened.served, path, { host }), `${path} ${host}`).toBe(200);
+      expect(await statusOf(served, path, { host }), `${path} ${host}`).toBe(200);
     }
   }
 });
 
+/** What comes back until the server closes the connection. */
+const answerTo = async ({ server }: Served, request: string): Promise<string> => {
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', () => {});
+  socket.write(request);
+  await once(socket, 'close');
+  return Buffer.concat(chunks).toString();
+};
+
 test('two Host headers are refused, whatever they are', async () => {
-  await using opened = await open();
-  const { port } = new URL(opened.served.server.url);
+  await using served = await serve(run);
   for (const second of ['localhost', 'attacker.example']) {
-    const socket = connect(Number(port), '127.0.0.1');
-    await once(socket, 'connect');
-    socket.write(`GET /v1/status HTTP/1.1\r\nHost: localhost\r\nhost: ${second}\r\nConnection: close\r\n\r\n`);
-    expect(await text(socket), second).toMatch(/^HTTP\/1\.1 400 [\s\S]*more than one Host header/);
+    const request = `GET /v1/status HTTP/1.1\r\nHost: localhost\r\nhost: ${second}\r\nConnection: close\r\n\r\n`;
+    expect(await answerTo(served, request), second).toMatch(/^HTTP\/1\.1 400 [\s\S]*more than one Host header/);
+  }
+});
+
+test('a body that does not come is waited for no longer than its time-out: 408, and the connection is closed', async () => {
+  // Of its own: on a busy machine any request may take as long.
+  await using impatient = await serve(run, { feedToken, requestTimeoutMs: 500 });
+  const head =
+    'POST /console/sign-in HTTP/1.1\r\nhost: localhost\r\norigin: http://localhost\r\ncontent-type: application/x-www-form-urlencoded\r\n';
+  expect(await answerTo(impatient, `${head}content-length: 100\r\n\r\ntok`)).toContain('HTTP/1.1 408 ');
+});
+
+test('NUL in an address: 400, and no word on the database', async () => {
+  await using served = await serve(run, { feedToken });
+  for (const path of [
+    '/v1/events?organization=%00',
+    '/v1/search?organization=%00',
+    '/v1/search?q=a%00b',
+    '/events?actor=%00',
+    '/organizations/%00',
+  ]) {
+    expect(await served.get(path, { authorization: `Bearer ${feedToken}` }), path).toEqual({
+      code: 400,
+      body: { status: 'bad request', reason: 'the URL must not contain NUL (%00)' },
+    });
   }
 });

@@ -4,7 +4,7 @@ import { readReference, type SearchReference } from '../../support/search/search
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const SEARCHES = 400;
+const SEARCHES = 250;
 const HOUR_MS = 3_600_000;
 
 interface Answer {

@@ -1,11 +1,12 @@
+import type { Browser } from 'playwright-core';
 import { newSigner, openBuilder } from '../evidence/builder-world.ts';
 import { until } from '../process/until.ts';
-import { hostileText } from '../search/search-entries.ts';
+import { makeSearchEntries } from '../search/search-entries.ts';
 import { type ConsoleFixture, openConsole } from './console-fixture.ts';
 
 /** The console over a simulated Cloudflare with accounts, a history of forty days, a signed log, and a sink that takes nothing. */
-export const openCaseConsole = async (): Promise<ConsoleFixture> => {
-  const console = await openConsole({
+export const openCaseConsole = async (browser: Browser): Promise<ConsoleFixture> => {
+  const console = await openConsole(browser, {
     simulator: {
       seed: 23,
       organizations: 3,
@@ -57,7 +58,7 @@ const recentTexts = (): readonly string[] => {
     actor: { ...token, ip_address: '198.51.100.200' },
     resource: { id: 'record-of-the-case', product: 'dns_records', type: 'dns_record' },
   };
-  return [...[1, 2, 3, 4, 5].map(signIn), JSON.stringify(created), hostileText];
+  return [...[1, 2, 3, 4, 5].map(signIn), JSON.stringify(created), makeSearchEntries().hostileText];
 };
 
 /** What the store says about a case: the first row of a query. */

@@ -1,11 +1,10 @@
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { expect } from 'vitest';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
 import { createLogin } from '../accounts/login.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 import { until } from '../process/until.ts';
-import { launchChromium } from './chromium.ts';
 import { type ConsoleDaemon, startConsoleDaemon } from './console-daemon.ts';
 
 /** What a page did that no page of the console may do. */
@@ -50,13 +49,12 @@ interface ConsoleOptions {
   readonly roles?: readonly string[];
 }
 
-/** For a test file: `beforeAll` opens it, `afterAll` disposes of it. Resolves once all events are stored. */
-export const openConsole = async (options: ConsoleOptions = {}): Promise<ConsoleFixture> => {
+/** Resolves once all events are stored. */
+export const openConsole = async (browser: Browser, options: ConsoleOptions = {}): Promise<ConsoleFixture> => {
   const database = await createTestDatabase();
   const login = options.roles && (await createLogin(database, options.roles));
   const accountUrl = login?.url ?? database.daemonUrl;
   const running = await startConsoleDaemon({ DATABASE_URL: accountUrl, ...options.env }, options.simulator);
-  const browser = await launchChromium();
   const { url, simulator, daemon } = running;
   const untilStored = () =>
     until('all that the simulator shows is stored', async () => {
@@ -65,7 +63,12 @@ export const openConsole = async (options: ConsoleOptions = {}): Promise<Console
       return rows[0].stored >= expected;
     });
   await untilStored();
-  const newPage = (context: BrowserContextOptions = {}) => watchedPage(browser, url, context);
+  const contexts: BrowserContext[] = [];
+  const newPage = async (context: BrowserContextOptions = {}) => {
+    const watched = await watchedPage(browser, url, context);
+    contexts.push(watched.page.context());
+    return watched;
+  };
   const { page, faults } = await newPage();
   await page.goto(`${url}/`);
   return {
@@ -78,7 +81,7 @@ export const openConsole = async (options: ConsoleOptions = {}): Promise<Console
     newPage,
     untilStored,
     [Symbol.asyncDispose]: async () => {
-      await browser.close();
+      await Promise.all(contexts.map((context) => context.close()));
       await running[Symbol.asyncDispose]();
       await login?.[Symbol.asyncDispose]();
       await database.close();
