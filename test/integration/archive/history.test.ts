@@ -132,10 +132,11 @@ describe('the feed of dropped months that are in the archive', () => {
       // The age is between the two months of 2024.
       const sinkFilters = [everything, copies, { ...everything, maxAgeMs: Date.now() - Date.UTC(2024, 1, 1) }];
       const limit = 5 + Math.floor(random() * 40);
-      const size = { maxEvents: 5 + Math.floor(random() * 30), maxBytes: 1_500 + Math.floor(random() * 5_000) };
+      const size = { maxEvents: 1 + Math.floor(random() * 30), maxBytes: 1_500 + Math.floor(random() * 5_000) };
       const read = async (events: typeof readFeedEvents | typeof merged) => {
         const pages = [];
         for (const filter of filters) pages.push(await pagesOf(feed, { filter, limit }));
+        pages.push(await pagesOf(feed, { filter: copies, limit: 1, after: 60 }));
         const delivered = [];
         for (const filter of sinkFilters)
           delivered.push(await deliveredBy((range) => events(world.daemon, range), { ...size, ...filter }));
