@@ -36,7 +36,8 @@ export const createTestDatabase = async ({
   const serverUrl = server ?? inject('serverUrl');
   const name = `orgtrail_test_${randomBytes(6).toString('hex')}`;
   const copied = copyOf && new URL(copyOf.url).pathname.slice(1);
-  const template = empty || server !== undefined ? '' : ` template ${copied ?? inject('templateName')}`;
+  const template =
+    empty || server !== undefined ? '' : ` template ${copied ?? inject('templateName')} strategy file_copy`;
   if (copied !== undefined) {
     await asAdmin(
       serverUrl,

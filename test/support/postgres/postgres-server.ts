@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -62,7 +62,7 @@ const startServer = async (): Promise<Server> => {
 const MAX_CONNECTIONS = 500;
 
 const startEmbedded = async (): Promise<Server> => {
-  const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-'));
+  const directory = await mkdtemp(join(await roomiestFolder(), 'orgtrail-test-'));
   const server = await startEmbeddedServer(directory, MAX_CONNECTIONS);
   await forgoDurability(server.url);
   return {
@@ -72,6 +72,15 @@ const startEmbedded = async (): Promise<Server> => {
       await rm(directory, { recursive: true, force: true });
     },
   };
+};
+
+const ENOUGH_BYTES = 4 * 2 ** 30;
+
+/** Hundreds of databases are made and dropped: in memory, where there is room, that takes a third of the time. */
+const roomiestFolder = async (): Promise<string> => {
+  const memory = '/dev/shm';
+  const { bavail, bsize } = await statfs(memory).catch(() => ({ bavail: 0, bsize: 0 }));
+  return bavail * bsize > ENOUGH_BYTES ? memory : tmpdir();
 };
 
 /** Crashes of a server are tried on servers of their own (test/trouble). */
