@@ -120,7 +120,9 @@ test('shows each organization with its state, trouble first, and filters them', 
   expect(states).toHaveLength(5);
   expect(states.slice(0, 2)).toEqual(['failing', 'refused']);
   await rowOf(page, ids[0]).getByText('refused', { exact: true }).waitFor();
-  expect(await page.locator('.verdict').textContent()).toMatch(/1 organization failing · 1 organization refused/);
+  expect(await page.getByRole('region', { name: 'State of everything' }).textContent()).toMatch(
+    /1 organization failing · 1 organization refused/,
+  );
 
   await page.getByLabel('State', { exact: true }).selectOption('refused');
   await page.getByRole('button', { name: 'Filter' }).click();
