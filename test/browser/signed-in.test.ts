@@ -263,11 +263,14 @@ test('who tries too often is told to wait', async () => {
   const { page, faults } = await console.newPage();
   await page.goto(`${console.url}/console/sign-in`);
   const waiting = page.getByText(/Too many attempts to sign in from your address. Try again in/);
-  // At once: a minute later they are forgotten, and a busy machine may need that long for one after the other.
+  const refused = page.getByText('Wrong, expired or revoked token.');
   const wrong = { form: { token: 'not-the-token-of-the-test' }, headers: { origin: console.url } };
-  await Promise.all(Array.from({ length: 12 }, () => page.request.post(`${console.url}/console/sign-in`, wrong)));
-  await page.getByLabel('Token').fill('not-the-token-of-the-test');
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await waiting.waitFor();
+  // At once, and again: a minute later they are forgotten, which a busy machine may need for the form.
+  do {
+    await Promise.all(Array.from({ length: 12 }, () => page.request.post(`${console.url}/console/sign-in`, wrong)));
+    await page.getByLabel('Token').fill('not-the-token-of-the-test');
+    await Promise.all([page.waitForEvent('load'), page.getByRole('button', { name: 'Sign in' }).click()]);
+    await waiting.or(refused).waitFor();
+  } while (!(await waiting.isVisible()));
   expectNoFaults(faults);
 });
