@@ -74,7 +74,7 @@ const startEmbedded = async (): Promise<Server> => {
   };
 };
 
-const ENOUGH_BYTES = 4 * 2 ** 30;
+const ENOUGH_BYTES = 8 * 2 ** 30;
 
 /** Hundreds of databases are made and dropped: in memory, where there is room, that takes a third of the time. */
 const roomiestFolder = async (): Promise<string> => {
