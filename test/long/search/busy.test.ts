@@ -99,7 +99,8 @@ describe('a search whose reader has gone', () => {
       await fails;
       await until('the server has ended it', async () => {
         const { rowCount } = await world.database.pool.query(
-          "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+          `select from pg_stat_activity
+           where datname = current_database() and wait_event_type = 'Lock' and backend_type = 'client backend'`,
         );
         return rowCount === 0;
       });
