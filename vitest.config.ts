@@ -109,7 +109,7 @@ export default defineConfig({
         },
       },
       {
-        // The console in a real Chromium: `bash test/scripts/browser-tests.sh`, and CI.
+        // The console in a real Chromium: `bash scripts/browser-tests.sh`, and CI.
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],

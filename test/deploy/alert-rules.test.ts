@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
-import { isOfPromtoolAlone, schedule } from '../lab/alerts/scenarios.ts';
+import { isOfPromtoolAlone, schedule } from '../../studies/alerts/scenarios.ts';
 import { metricsAsked, readRules } from '../support/deploy/prometheus-rules.ts';
 
 const execFile = promisify(execFileWithCallback);

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import lock from '../../package-lock.json' with { type: 'json' };
-import { bundledPackages, makeSbom, packagesOfImage } from '../support/deploy/sbom.ts';
-import { sourceFolder } from '../support/documents/generated.ts';
-import { readImports } from '../support/rooms/imports.ts';
+import { sourceFolder } from '../../scripts/documents/generated.ts';
+import { readImports } from '../../scripts/rooms/imports.ts';
+import { bundledPackages, makeSbom, packagesOfImage } from '../../scripts/sbom.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
@@ -65,7 +65,7 @@ describe('image bases', () => {
   });
 });
 
-describe('test/scripts/docker/docker-tests.sh without a Docker engine', () => {
+describe('scripts/docker/docker-tests.sh without a Docker engine', () => {
   test('says loudly that the image was not built, and lists what was skipped', () => {
     const folder = mkdtempSync(join(tmpdir(), 'orgtrail-no-docker-'));
     try {
@@ -74,7 +74,7 @@ describe('test/scripts/docker/docker-tests.sh without a Docker engine', () => {
       const [bin, skips] = [join(folder, 'bin'), join(folder, 'skips')];
       for (const path of [scripts, bin]) mkdirSync(path, { recursive: true });
       copyFileSync('/bin/false', join(bin, 'docker'));
-      copyFileSync(new URL('../scripts/docker/docker-tests.sh', import.meta.url), join(scripts, 'docker-tests.sh'));
+      copyFileSync(new URL('../../scripts/docker/docker-tests.sh', import.meta.url), join(scripts, 'docker-tests.sh'));
       const env = { PATH: `${bin}:/usr/bin:/bin`, ORGTRAIL_SKIPS_FILE: skips };
       const said = execFileSync('bash', [join(scripts, 'docker-tests.sh')], { env, encoding: 'utf8' });
       expect(said).toMatch(
@@ -89,13 +89,13 @@ describe('test/scripts/docker/docker-tests.sh without a Docker engine', () => {
   test('a step of .ci/run ends as its command does, and the clock has its seconds and the slowest files', () => {
     const folder = mkdtempSync(join(tmpdir(), 'orgtrail-clock-'));
     const step = (...args: string[]) =>
-      spawnSync('bash', ['test/scripts/step.sh', ...args], { env: { ...process.env, TEST_CLOCK: folder } });
+      spawnSync('bash', ['scripts/step.sh', ...args], { env: { ...process.env, TEST_CLOCK: folder } });
     expect(step('a good one', 'true').stdout.toString()).toMatch(/^a good one took \d+ s\n$/);
     expect(step('a bad one', 'bash', '-c', 'exit 3').status).toBe(3);
     const file = (name: string, endTime: number) => ({ name: join(process.cwd(), name), startTime: 1_000, endTime });
     const testResults = [file('test/quick.test.ts', 1_100), file('test/slow.test.ts', 3_500)];
     writeFileSync(join(folder, '1.json'), JSON.stringify({ testResults }));
-    const tables = execFileSync(process.execPath, ['test/scripts/clock.ts', folder], { encoding: 'utf8' });
+    const tables = execFileSync(process.execPath, ['scripts/clock.ts', folder], { encoding: 'utf8' });
     expect(tables).toMatch(/\| a good one \| \d+ \|\n\| a bad one \| \d+ \|\n/);
     expect(tables).toMatch(/\| test\/slow.test.ts \| 2.5 \|\n\| test\/quick.test.ts \| 0.1 \|/);
     rmSync(folder, { recursive: true });
@@ -103,9 +103,9 @@ describe('test/scripts/docker/docker-tests.sh without a Docker engine', () => {
 
   test('the last line of .ci/run is about what was skipped', () => {
     const lines = read('.ci/run').trimEnd().split('\n');
-    expect(lines.at(-1)).toBe('bash test/scripts/ci-verdict.sh "$ORGTRAIL_SKIPS_FILE"');
+    expect(lines.at(-1)).toBe('bash scripts/ci-verdict.sh "$ORGTRAIL_SKIPS_FILE"');
     const verdict = (file: string) =>
-      execFileSync('bash', ['test/scripts/ci-verdict.sh', file], { encoding: 'utf8' }).trimEnd();
+      execFileSync('bash', ['scripts/ci-verdict.sh', file], { encoding: 'utf8' }).trimEnd();
     const folder = mkdtempSync(join(tmpdir(), 'orgtrail-verdict-'));
     const [none, some] = [join(folder, 'none'), join(folder, 'some')];
     execFileSync('bash', ['-c', ': >"$0"; echo "all that needs Docker" >"$1"', none, some]);

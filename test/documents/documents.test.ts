@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { generated } from '../../scripts/documents/generated.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { faultNames, parametersOf } from '../../src/simulator/faults/fault-catalogue.ts';
 import { parseFaultList } from '../../src/simulator/faults/fault-list.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
-import { generated } from '../support/documents/generated.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const readme = read('README.md');

@@ -5,12 +5,12 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readPlan } from '../../scripts/documents/generated.ts';
+import { readImports, sourceFiles } from '../../scripts/rooms/imports.ts';
+import { violations } from '../../scripts/rooms/rules.ts';
 import { formatNames } from '../../src/formats/formats.ts';
 import { sourceKindNames } from '../../src/ingest/sources/registry.ts';
 import { sinkTypes } from '../../src/sinks/registry.ts';
-import { readPlan } from '../support/documents/generated.ts';
-import { readImports, sourceFiles } from '../support/rooms/imports.ts';
-import { violations } from '../support/rooms/rules.ts';
 
 // CONTRIBUTING.md tells how a sink, a kind of source and a format are added. This follows it, in a copy of src: the files of the recipe, its two
 // lines in each registry, and nothing else.

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { readPlan, sourceFolder } from '../support/documents/generated.ts';
-import { importsOf, readImports, sourceFiles } from '../support/rooms/imports.ts';
-import { violations } from '../support/rooms/rules.ts';
+import { readPlan, sourceFolder } from '../../scripts/documents/generated.ts';
+import { importsOf, readImports, sourceFiles } from '../../scripts/rooms/imports.ts';
+import { violations } from '../../scripts/rooms/rules.ts';
 
 const plan = readPlan();
 const files = sourceFiles(sourceFolder);

@@ -1,5 +1,5 @@
 import { test } from 'vitest';
 import { expectAllHold } from './seed-range.ts';
 
-// Two files, so that two cores work on them. CI runs 500 more (test/scripts/rest.sh).
+// Two files, so that two cores work on them. CI runs 500 more (scripts/rest.sh).
 test('seeds 1 to 1,500: all holds, and every rare path is reached', () => expectAllHold(1, 1_500));

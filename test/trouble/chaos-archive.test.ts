@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runSeed } from '../lab/chaos-archive/archive-run.ts';
-import { type ArchiveServers, startServers } from '../lab/chaos-archive/archive-world.ts';
+import { runSeed } from '../../studies/chaos-archive/archive-run.ts';
+import { type ArchiveServers, startServers } from '../../studies/chaos-archive/archive-world.ts';
 import { storages } from '../support/s3/storages.ts';
 
 const missing = storages.find(({ name }) => name === 'moto')?.missing;

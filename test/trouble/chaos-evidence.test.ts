@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { runEvidenceChaos } from '../lab/chaos-evidence/evidence-run.ts';
-import { faultsOf } from '../lab/chaos-evidence/report.ts';
+import { runEvidenceChaos } from '../../studies/chaos-evidence/evidence-run.ts';
+import { faultsOf } from '../../studies/chaos-evidence/report.ts';
 
 const SEED = 21;
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
-const command = fileURLToPath(new URL('../../lab/chaos/chaos.ts', import.meta.url));
+const command = fileURLToPath(new URL('../../../studies/chaos/chaos.ts', import.meta.url));
 const SEED = 11;
 
 /** Runs the command as `npm run chaos -- ARGS` would. */

@@ -12,7 +12,7 @@ import { newSigner } from '../../support/evidence/builder-world.ts';
 import { worldOfAllTests } from '../../support/evidence/evidence-world.ts';
 import { type EvidenceServer, serveEvidence } from '../../support/evidence/serve-evidence.ts';
 
-/** Of Debian's golang-golang-x-mod-dev: test/scripts/install/deploy-tools.sh. */
+/** Of Debian's golang-golang-x-mod-dev: scripts/install/deploy-tools.sh. */
 const GOPATH = '/usr/share/gocode';
 const source = fileURLToPath(new URL('sumdb/main.go', import.meta.url));
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { comparePolicies } from '../../lab/freshness/policies.ts';
-import { runRound, type ScrubWorld } from '../../lab/freshness/scrub-round.ts';
-import { percentile } from '../../lab/freshness/virtual-time.ts';
+import { comparePolicies } from '../../../studies/freshness/policies.ts';
+import { runRound, type ScrubWorld } from '../../../studies/freshness/scrub-round.ts';
+import { percentile } from '../../../studies/freshness/virtual-time.ts';
 
 const uneven = {
   organizations: 400,

@@ -1,6 +1,6 @@
 import { type Browser, chromium } from 'playwright-core';
 
-/** Starts the Chromium of CHROMIUM, or Debian's (test/scripts/install/chromium.sh). It sends no request by itself. */
+/** Starts the Chromium of CHROMIUM, or Debian's (scripts/install/chromium.sh). It sends no request by itself. */
 export const launchChromium = (): Promise<Browser> =>
   chromium.launch({
     executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',

@@ -1,4 +1,4 @@
-import { type FeedLine, readFeedLine } from '../../lab/chaos/readers/http-feed-lines.ts';
+import { type FeedLine, readFeedLine } from '../../../studies/chaos/readers/http-feed-lines.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../process/orgtrail-process.ts';
 
 /** A collector that runs `orgtrail feed --follow`, and starts it again behind the last whole line that it has. */

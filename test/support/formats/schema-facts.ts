@@ -41,7 +41,7 @@ export interface EcsField {
   readonly allowed_values?: readonly { readonly name: string; readonly expected_event_types?: readonly string[] }[];
 }
 
-/** The classes, objects and types of OCSF that the format uses, as test/scripts/derive-schema-facts.ts took them from its schema. */
+/** The classes, objects and types of OCSF that the format uses, as scripts/derive-schema-facts.ts took them from its schema. */
 export const ocsfSchema = ocsfFacts as unknown as OcsfSchema;
 
 /** The fields of the Elastic Common Schema by name, as Elastic publishes them. Multi-fields (`user.name.text`) are not among them. */

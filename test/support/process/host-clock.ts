@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** libfaketime of Debian: test/scripts/install/deploy-tools.sh. */
+/** libfaketime of Debian: scripts/install/deploy-tools.sh. */
 const LIBRARY = [`/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`, '/usr/lib']
   .map((folder) => join(folder, 'faketime/libfaketimeMT.so.1'))
   .find((file) => existsSync(file));

@@ -31,7 +31,7 @@ const RADOSGW = '/usr/bin/radosgw';
 const PYTHON = '/usr/bin/python3';
 const radosgwKeys = { accessKey: 'test-access-key', secretKey: 'test-secret-key' };
 
-/** Of Debian: test/scripts/install/deploy-tools.sh. */
+/** Of Debian: scripts/install/deploy-tools.sh. */
 const missingMoto = (): string | undefined => {
   try {
     execFileSync(PYTHON, ['-c', 'import moto.server, flask_cors, boto3'], { stdio: 'ignore' });

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const execFile = promisify(execFileWithCallback);
-const installer = fileURLToPath(new URL('../../scripts/install/debian-peers.sh', import.meta.url));
+const installer = fileURLToPath(new URL('../../../scripts/install/debian-peers.sh', import.meta.url));
 
 /** Sees to it that programs are here, from Debian if need be. The reason where they are not. */
 export const installDebianPeers = async (name: string, isHere: () => boolean): Promise<string | undefined> => {

@@ -12,7 +12,7 @@ import { until } from '../process/until.ts';
 import { installDebianPeers } from './debian-peers.ts';
 import { rsyslogConfig, type SyslogTls, syslogNgConfig } from './syslog-receiver-configs.ts';
 
-/** Where test/scripts/install/debian-peers.sh unpacks them. */
+/** Where scripts/install/debian-peers.sh unpacks them. */
 const root = '/opt/orgtrail-peers';
 const rsyslogd = join(root, 'usr/sbin/rsyslogd');
 const syslogNg = join(root, 'usr/sbin/syslog-ng');

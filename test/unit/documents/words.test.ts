@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { findWords, readStyle } from '../../support/documents/words.ts';
+import { findWords, readStyle } from '../../../scripts/documents/words.ts';
 
 const page = `# Words
 

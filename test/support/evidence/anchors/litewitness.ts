@@ -10,7 +10,7 @@ import { until } from '../../process/until.ts';
 
 const execFile = promisify(execFileWithCallback);
 
-/** By test/scripts/install/litewitness.sh. */
+/** By scripts/install/litewitness.sh. */
 const FOLDER = '/usr/local/lib/orgtrail-litewitness';
 
 const AGENT = 'ssh-agent';
@@ -18,7 +18,7 @@ const AGENT = 'ssh-agent';
 /** Why litewitness cannot be started; undefined: it can. */
 export const missingLitewitness: string | undefined = existsSync(join(FOLDER, 'witnessctl'))
   ? undefined
-  : 'there is no litewitness (test/scripts/install/litewitness.sh)';
+  : 'there is no litewitness (scripts/install/litewitness.sh)';
 
 /** A witness that was written by others, in a process of its own. */
 export interface Litewitness extends AsyncDisposable {

@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest';
 import { discoveryPace } from '../../../../src/ingest/sync/discovery/discovery-pace.ts';
-import { type DiscoveryWorld, discoveryShare, discoveryWorstHour } from '../../../lab/freshness/discovery-share.ts';
+import {
+  type DiscoveryWorld,
+  discoveryShare,
+  discoveryWorstHour,
+} from '../../../../studies/freshness/discovery-share.ts';
 
 const TICK_MS = 30_000;
 

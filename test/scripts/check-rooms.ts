@@ -1,8 +1,0 @@
-import { readPlan, sourceFolder } from '../support/documents/generated.ts';
-import { readImports, sourceFiles } from '../support/rooms/imports.ts';
-import { violations } from '../support/rooms/rules.ts';
-
-// `npm run check`: whether src keeps to rooms.json.
-const found = violations(readPlan(), sourceFiles(sourceFolder), readImports(sourceFolder));
-for (const violation of found) console.error(`rooms: ${violation}`);
-process.exitCode = found.length === 0 ? 0 : 1;
