@@ -14,8 +14,6 @@ let page: Page;
 let local: Page;
 let localFaults: ExplorerFixture['faults'];
 
-const zone = 'America/St_Johns';
-
 test.beforeAll(async ({ explorer }) => {
   console = await anotherPage(explorer);
   page = console.page;
@@ -321,3 +319,5 @@ test('what changed later is shown as a difference', async () => {
 });
 
 test('lets no page do what it may not', () => expectNoFaults(console.faults));
+
+const zone = 'America/St_Johns';

@@ -9,17 +9,7 @@ import { expectInert, expectLooks, hostileText } from '../support/console/page-l
 import { newSigner, openBuilder } from '../support/evidence/builder-world.ts';
 import { runInProcess } from '../support/process/run-in-process.ts';
 
-const SECOND_MS = 1_000;
-
 let console: ConsoleFixture;
-
-const entry = (id: string, agoMs: number, action: object, more: object): string =>
-  JSON.stringify({
-    id,
-    action: { result: 'success', time: new Date(Date.now() - agoMs).toISOString(), ...action },
-    actor: { id: 'mallory', email: 'mallory@example.com', ip_address: '198.51.100.7' },
-    ...more,
-  });
 
 /**
  * Ordinary work; beside it a token for all zones whose texts are hostile, and a burst of deletes. All of it is so new that the next turns
@@ -208,3 +198,13 @@ test('nothing that axe finds, nothing wider than the screen', () =>
     '/events/7',
     '/evidence-log',
   ]));
+
+const SECOND_MS = 1_000;
+
+const entry = (id: string, agoMs: number, action: object, more: object): string =>
+  JSON.stringify({
+    id,
+    action: { result: 'success', time: new Date(Date.now() - agoMs).toISOString(), ...action },
+    actor: { id: 'mallory', email: 'mallory@example.com', ip_address: '198.51.100.7' },
+    ...more,
+  });

@@ -12,7 +12,6 @@ import { expectLooks } from '../support/console/page-looks.ts';
 import { runInProcess } from '../support/process/run-in-process.ts';
 
 let console: ConsoleFixture;
-const costs: TaskCost[] = [];
 
 test.beforeAll(async ({ chromium }) => {
   console = await openCaseConsole(chromium);
@@ -318,3 +317,5 @@ describe('the page of what is new', () => {
 });
 
 test('no page did what it may not', () => expectNoFaults(console.faults));
+
+const costs: TaskCost[] = [];

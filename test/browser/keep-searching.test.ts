@@ -5,8 +5,6 @@ import { test } from '../support/console/browser-test.ts';
 import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/console/console-fixture.ts';
 import { expectNoMarkup, hostileText } from '../support/console/page-looks.ts';
 
-const DAY_MS = 86_400_000;
-
 let console: ConsoleFixture;
 
 test.beforeAll(async ({ chromium }) => {
@@ -101,3 +99,5 @@ test('without a script a click goes on', async () => {
   await page.getByRole('link', { name: 'Keep searching' }).click();
   await page.locator('[data-row]').waitFor();
 });
+
+const DAY_MS = 86_400_000;

@@ -7,24 +7,6 @@ import { type ConsoleFixture, expectNoFaults } from '../support/console/console-
 import { expectInert, expectLooks, hostileText } from '../support/console/page-looks.ts';
 import { until } from '../support/process/until.ts';
 
-/** Every page that has no value in its address, with the entry of the menu and the page beside it that are marked there. */
-const pages = [
-  { path: '/', entry: 'Overview', beside: [] },
-  { path: '/events', entry: 'Events', beside: ['Search'] },
-  { path: '/events/news', entry: 'Events', beside: ['What is new'] },
-  { path: '/searches', entry: 'Events', beside: ['Saved searches'] },
-  { path: '/detections', entry: 'Detections', beside: [] },
-  { path: '/evidence-log', entry: 'Evidence', beside: [] },
-  { path: '/sinks', entry: 'Operation', beside: ['Sinks'] },
-  { path: '/holds', entry: 'Operation', beside: ['Legal holds'] },
-  { path: '/checks', entry: 'Operation', beside: ['Checks'] },
-  { path: '/archive', entry: 'Operation', beside: ['Archive'] },
-  { path: '/access-tokens', entry: 'Operation', beside: ['Tokens'] },
-  { path: '/access-log', entry: 'Operation', beside: ['Access log'] },
-] as const;
-
-const RUNS = 30;
-
 let console: ConsoleFixture & { readonly archive: string };
 let id: string;
 
@@ -430,3 +412,21 @@ test('nothing that axe finds, nothing wider than the screen', () =>
     '/access-log?kind=export',
     '/access-log?since=x',
   ]));
+
+/** Every page that has no value in its address, with the entry of the menu and the page beside it that are marked there. */
+const pages = [
+  { path: '/', entry: 'Overview', beside: [] },
+  { path: '/events', entry: 'Events', beside: ['Search'] },
+  { path: '/events/news', entry: 'Events', beside: ['What is new'] },
+  { path: '/searches', entry: 'Events', beside: ['Saved searches'] },
+  { path: '/detections', entry: 'Detections', beside: [] },
+  { path: '/evidence-log', entry: 'Evidence', beside: [] },
+  { path: '/sinks', entry: 'Operation', beside: ['Sinks'] },
+  { path: '/holds', entry: 'Operation', beside: ['Legal holds'] },
+  { path: '/checks', entry: 'Operation', beside: ['Checks'] },
+  { path: '/archive', entry: 'Operation', beside: ['Archive'] },
+  { path: '/access-tokens', entry: 'Operation', beside: ['Tokens'] },
+  { path: '/access-log', entry: 'Operation', beside: ['Access log'] },
+] as const;
+
+const RUNS = 30;

@@ -6,8 +6,6 @@ import { expectInert, expectLooks, hostileText } from '../support/console/page-l
 import { retryDeadlocks } from '../support/postgres/retry-deadlocks.ts';
 import { until } from '../support/process/until.ts';
 
-const HOUR_MS = 3_600_000;
-
 let console: ConsoleFixture;
 let ids: readonly string[];
 
@@ -355,3 +353,5 @@ test('nothing that axe finds, nothing wider than the screen', async () => {
     '/organizations/none',
   ]);
 });
+
+const HOUR_MS = 3_600_000;

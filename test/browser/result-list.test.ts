@@ -5,10 +5,6 @@ import { expectNoFaults } from '../support/console/console-fixture.ts';
 import { expectLooks, expectNoMarkup, hostileText } from '../support/console/page-looks.ts';
 import { anotherPage, type ExplorerFixture } from '../support/search/search-fixture.ts';
 
-/** Of two actors by turns, so that the neighbours in the feed are others than those in a search. */
-const actors = ['stepper@example.net', 'other@example.net'] as const;
-const STEPS = 6;
-
 let console: ExplorerFixture;
 let page: Page;
 let organizationId: string;
@@ -394,3 +390,7 @@ test('nothing that axe finds, nothing wider than the screen: the live list, the 
 });
 
 test('lets no page do what it may not', () => expectNoFaults(console.faults));
+
+/** Of two actors by turns, so that the neighbours in the feed are others than those in a search. */
+const actors = ['stepper@example.net', 'other@example.net'] as const;
+const STEPS = 6;

@@ -11,8 +11,6 @@ import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/con
 import { expectLooks, expectNoMarkup, hostileText } from '../support/console/page-looks.ts';
 import { until } from '../support/process/until.ts';
 
-const feedToken = 'feed-token-of-the-test';
-
 let console: ConsoleFixture;
 let folder: string;
 let onCall: string;
@@ -274,3 +272,5 @@ test('who tries too often is told to wait', async () => {
   } while (!(await waiting.isVisible()));
   expectNoFaults(faults);
 });
+
+const feedToken = 'feed-token-of-the-test';

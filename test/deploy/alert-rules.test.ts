@@ -8,8 +8,6 @@ import { isOfPromtoolAlone, schedule } from '../../studies/alerts/scenarios.ts';
 import { metricsAsked, readRules } from '../support/deploy/prometheus-rules.ts';
 
 const execFile = promisify(execFileWithCallback);
-const pathOf = (name: string): string => fileURLToPath(new URL(`../../deploy/prometheus/${name}`, import.meta.url));
-const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const rules = readRules();
 const alerts = rules.flatMap((rule) => ('alert' in rule ? [rule] : []));
 const caseFiles = ['rules', 'rules.day', 'rules.evidence'].map((name) => `${name}.test.yml`);
@@ -74,3 +72,7 @@ describe('deploy/prometheus/rules.yml', () => {
     await Promise.all(caseFiles.map((name) => execFile(PROMTOOL, ['test', 'rules', pathOf(name)])));
   });
 });
+
+const pathOf = (name: string): string => fileURLToPath(new URL(`../../deploy/prometheus/${name}`, import.meta.url));
+
+const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');

@@ -14,43 +14,6 @@ const hasKustomize = spawnSync(KUSTOMIZE, ['version']).status === 0;
 const ANALYZE = 'systemd-analyze';
 const hasSystemd = spawnSync(ANALYZE, ['--version']).status === 0;
 
-const MEBIBYTE = 1_048_576;
-/** An object in hand: its rows as JSON, and the object, which is never larger; and as much again for what does not fit into the memory of DuckDB. */
-const WORK_BYTES = 3 * objectLimits.maxTextBytes;
-/** What orgtrail.service, compose.yaml and the Deployment allow, and what the figures of docs/operations/sizing.md were measured with. */
-const MEMORY_BYTES = 512 * MEBIBYTE;
-
-const units: Readonly<Record<string, number>> = { Mi: MEBIBYTE, Gi: 1_024 * MEBIBYTE, M: MEBIBYTE, m: MEBIBYTE };
-const bytesOf = (text: string): number => {
-  const [, amount, unit = ''] = /^(\d+)(\w+)$/.exec(text) ?? [];
-  return Number(amount) * (units[unit] ?? Number.NaN);
-};
-
-/** The settings are ones that there are, and lead to an archive with these keys. */
-const expectArchive = (settings: Readonly<Record<string, string>>): void => {
-  const folder = mkdtempSync(join(tmpdir(), 'orgtrail-manifests-'));
-  try {
-    const files = Object.keys(settings).filter((name) => name.endsWith('_FILE'));
-    expect(files.sort()).toEqual(['ORGTRAIL_ARCHIVE_S3_ACCESS_KEY_FILE', 'ORGTRAIL_ARCHIVE_S3_SECRET_KEY_FILE']);
-    const own = files.map((name) => {
-      const file = join(folder, name);
-      writeFileSync(file, `of-${name}\n`);
-      return [name, file];
-    });
-    const config = loadConfig(
-      { CLOUDFLARE_API_TOKEN: 'token', ORGTRAIL_RETENTION: '730d', ...settings, ...Object.fromEntries(own) },
-      { needsCredential: true, interactive: false },
-    );
-    expect(config.warnings).toEqual([]);
-    expect(config.archive).toMatchObject({
-      target: { kind: 's3' },
-      s3: { accessKey: `of-${files[0]}`, secretKey: `of-${files[1]}` },
-    });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-};
-
 const bucket = { ORGTRAIL_ARCHIVE: 's3://audit-archive/orgtrail?region=eu-central-1' };
 
 describe.skipIf(!hasKustomize)('deploy/kubernetes/components/archive', () => {
@@ -193,3 +156,41 @@ describe('deploy/systemd/archive.conf', () => {
     }
   });
 });
+
+const MEBIBYTE = 1_048_576;
+/** An object in hand: its rows as JSON, and the object, which is never larger; and as much again for what does not fit into the memory of DuckDB. */
+const WORK_BYTES = 3 * objectLimits.maxTextBytes;
+/** What orgtrail.service, compose.yaml and the Deployment allow, and what the figures of docs/operations/sizing.md were measured with. */
+const MEMORY_BYTES = 512 * MEBIBYTE;
+
+const units: Readonly<Record<string, number>> = { Mi: MEBIBYTE, Gi: 1_024 * MEBIBYTE, M: MEBIBYTE, m: MEBIBYTE };
+
+const bytesOf = (text: string): number => {
+  const [, amount, unit = ''] = /^(\d+)(\w+)$/.exec(text) ?? [];
+  return Number(amount) * (units[unit] ?? Number.NaN);
+};
+
+/** The settings are ones that there are, and lead to an archive with these keys. */
+const expectArchive = (settings: Readonly<Record<string, string>>): void => {
+  const folder = mkdtempSync(join(tmpdir(), 'orgtrail-manifests-'));
+  try {
+    const files = Object.keys(settings).filter((name) => name.endsWith('_FILE'));
+    expect(files.sort()).toEqual(['ORGTRAIL_ARCHIVE_S3_ACCESS_KEY_FILE', 'ORGTRAIL_ARCHIVE_S3_SECRET_KEY_FILE']);
+    const own = files.map((name) => {
+      const file = join(folder, name);
+      writeFileSync(file, `of-${name}\n`);
+      return [name, file];
+    });
+    const config = loadConfig(
+      { CLOUDFLARE_API_TOKEN: 'token', ORGTRAIL_RETENTION: '730d', ...settings, ...Object.fromEntries(own) },
+      { needsCredential: true, interactive: false },
+    );
+    expect(config.warnings).toEqual([]);
+    expect(config.archive).toMatchObject({
+      target: { kind: 's3' },
+      s3: { accessKey: `of-${files[0]}`, secretKey: `of-${files[1]}` },
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+};

@@ -2,14 +2,6 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 
-interface Service {
-  readonly mem_limit?: string;
-  readonly ulimits?: { readonly core?: number };
-  readonly read_only?: boolean;
-  readonly secrets?: readonly string[];
-  readonly environment?: Readonly<Record<string, string>>;
-}
-
 const servicesOf = (name: string) => {
   const file = new URL(`../../deploy/compose/${name}`, import.meta.url);
   return (parse(readFileSync(file, 'utf8'), { merge: true }) as { services: Record<string, Service> }).services;
@@ -31,3 +23,11 @@ test.each(Object.entries(services))('the service %s has a limit of memory and le
   expect(service.ulimits).toEqual({ core: 0 });
   expect(service.read_only).toBe(true);
 });
+
+interface Service {
+  readonly mem_limit?: string;
+  readonly ulimits?: { readonly core?: number };
+  readonly read_only?: boolean;
+  readonly secrets?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}

@@ -14,34 +14,6 @@ const hasKustomize = spawnSync(KUSTOMIZE, ['version']).status === 0;
 const ANALYZE = 'systemd-analyze';
 const hasSystemd = spawnSync(ANALYZE, ['--version']).status === 0;
 
-const withFolder = (work: (folder: string) => void): void => {
-  const folder = mkdtempSync(join(tmpdir(), 'orgtrail-manifests-'));
-  try {
-    work(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-};
-
-/** The daemon signs with these settings and a key of this mode. */
-const expectSigner = (env: Readonly<Record<string, string>>, mode: number): void => {
-  withFolder((folder) => {
-    const key = join(folder, 'key.pem');
-    makeKeyFile(key);
-    chmodSync(key, mode);
-    const config = loadConfig(
-      {
-        CLOUDFLARE_API_TOKEN: 'token',
-        ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
-        ...env,
-        ORGTRAIL_EVIDENCE_KEY_FILE: key,
-      },
-      { needsCredential: true, interactive: false },
-    );
-    expect(signerOf(config.evidence)?.publicKey).toHaveLength(32);
-  });
-};
-
 describe.skipIf(!hasKustomize)('deploy/kubernetes/components/evidence', () => {
   test.each(['try', 'replicas'])('gives the daemon of %s the key, as a file that it takes', (overlay) => {
     const objects = renderOverlay(overlay, ['evidence']);
@@ -102,3 +74,31 @@ describe('deploy/systemd/evidence.conf', () => {
     });
   });
 });
+
+const withFolder = (work: (folder: string) => void): void => {
+  const folder = mkdtempSync(join(tmpdir(), 'orgtrail-manifests-'));
+  try {
+    work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+};
+
+/** The daemon signs with these settings and a key of this mode. */
+const expectSigner = (env: Readonly<Record<string, string>>, mode: number): void => {
+  withFolder((folder) => {
+    const key = join(folder, 'key.pem');
+    makeKeyFile(key);
+    chmodSync(key, mode);
+    const config = loadConfig(
+      {
+        CLOUDFLARE_API_TOKEN: 'token',
+        ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
+        ...env,
+        ORGTRAIL_EVIDENCE_KEY_FILE: key,
+      },
+      { needsCredential: true, interactive: false },
+    );
+    expect(signerOf(config.evidence)?.publicKey).toHaveLength(32);
+  });
+};

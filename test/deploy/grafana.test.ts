@@ -8,31 +8,10 @@ import { metricsAsked, readRules, recordsAsked } from '../support/deploy/prometh
 const readYaml = (path: string): unknown =>
   parse(readFileSync(new URL(`../../deploy/${path}`, import.meta.url), 'utf8'));
 
-interface Compose {
-  readonly services: Readonly<Record<string, { readonly volumes?: readonly string[]; readonly secrets?: string[] }>>;
-}
-interface DataSources {
-  readonly apiVersion: number;
-  readonly datasources: readonly {
-    readonly uid: string;
-    readonly type: string;
-    readonly url: string;
-    readonly secureJsonData?: { readonly password: string };
-  }[];
-}
-interface Providers {
-  readonly apiVersion: number;
-  readonly providers: readonly { readonly type: string; readonly options: { readonly path: string } }[];
-}
-
 const compose = readYaml('compose/compose.yaml') as Compose;
 const sources = readYaml('grafana/provisioning/datasources/orgtrail.yaml') as DataSources;
 const { providers } = readYaml('grafana/provisioning/dashboards/orgtrail.yaml') as Providers;
 const dashboards = readDashboards();
-
-const builtIn = new Set(['__interval', '__timeFilter', '__timeGroupAlias']);
-const overlap = (a: Panel['gridPos'], b: Panel['gridPos']): boolean =>
-  a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 
 describe('what Grafana is provisioned with', () => {
   test('data sources lead to services of the compose file, with a secret that Grafana is given', () => {
@@ -135,3 +114,27 @@ describe('the queries of the dashboards', () => {
     }
   });
 });
+
+interface Compose {
+  readonly services: Readonly<Record<string, { readonly volumes?: readonly string[]; readonly secrets?: string[] }>>;
+}
+
+interface DataSources {
+  readonly apiVersion: number;
+  readonly datasources: readonly {
+    readonly uid: string;
+    readonly type: string;
+    readonly url: string;
+    readonly secureJsonData?: { readonly password: string };
+  }[];
+}
+
+interface Providers {
+  readonly apiVersion: number;
+  readonly providers: readonly { readonly type: string; readonly options: { readonly path: string } }[];
+}
+
+const builtIn = new Set(['__interval', '__timeFilter', '__timeGroupAlias']);
+
+const overlap = (a: Panel['gridPos'], b: Panel['gridPos']): boolean =>
+  a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;

@@ -14,11 +14,6 @@ import { prometheusRuleFile, prometheusRuleText } from '../support/deploy/kubern
 
 const hasKustomize = spawnSync(KUSTOMIZE, ['version']).status === 0;
 const overlays = ['try', 'replicas'] as const;
-/** In these the operator makes this Secret, with these keys. */
-const madeByHand: Readonly<Record<string, readonly string[]>> = {
-  orgtrail: ['database-url', 'cloudflare-api-token', 'feed-token'],
-  'orgtrail-owner': ['owner-url'],
-};
 
 test('the PrometheusRule is what deploy/prometheus/rules.yml says (npm run generate)', () => {
   expect(parse(readFileSync(prometheusRuleFile, 'utf8'))).toEqual(parse(prometheusRuleText()));
@@ -221,3 +216,9 @@ const dataOf = (objects: readonly KubernetesObject[], name: string | undefined):
 
 const keysOf = (objects: readonly KubernetesObject[], name: string | undefined): readonly string[] =>
   Object.keys(objects.find(({ kind, metadata }) => kind === 'Secret' && metadata.name === name)?.data ?? {});
+
+/** In these the operator makes this Secret, with these keys. */
+const madeByHand: Readonly<Record<string, readonly string[]>> = {
+  orgtrail: ['database-url', 'cloudflare-api-token', 'feed-token'],
+  'orgtrail-owner': ['owner-url'],
+};

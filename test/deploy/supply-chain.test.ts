@@ -9,19 +9,6 @@ import { sourceFolder } from '../../scripts/documents/generated.ts';
 import { readImports } from '../../scripts/rooms/imports.ts';
 import { bundledPackages, makeSbom, packagesOfImage } from '../../scripts/sbom.ts';
 
-const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
-
-const optional = new Set(Object.keys(lock.packages[''].optionalDependencies));
-
-/** What src imports, but for types, and for what is found at run time. */
-const importedPackages = (): Set<string> =>
-  new Set(
-    readImports(sourceFolder)
-      .filter(({ isPackage, typesOnly, to }) => isPackage && !typesOnly && !isBuiltin(to))
-      .map(({ to }) => /^(?:@[^/]+\/)?[^/]+/.exec(to)?.[0] ?? to)
-      .filter((name) => !optional.has(name)),
-  );
-
 test('the lock file has a SHA-512 of every package', () => {
   const packages = Object.entries(lock.packages as Readonly<Record<string, { readonly integrity?: string }>>);
   for (const [path, { integrity }] of packages) if (path !== '') expect(integrity, path).toMatch(/^sha512-/);
@@ -114,3 +101,16 @@ describe('scripts/docker/docker-tests.sh without a Docker engine', () => {
     rmSync(folder, { recursive: true });
   });
 });
+
+const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+
+const optional = new Set(Object.keys(lock.packages[''].optionalDependencies));
+
+/** What src imports, but for types, and for what is found at run time. */
+const importedPackages = (): Set<string> =>
+  new Set(
+    readImports(sourceFolder)
+      .filter(({ isPackage, typesOnly, to }) => isPackage && !typesOnly && !isBuiltin(to))
+      .map(({ to }) => /^(?:@[^/]+\/)?[^/]+/.exec(to)?.[0] ?? to)
+      .filter((name) => !optional.has(name)),
+  );

@@ -12,11 +12,6 @@ const unit = readFileSync(unitFile, 'utf8');
 const example = readFileSync(new URL('../../deploy/systemd/orgtrail.env.example', import.meta.url), 'utf8');
 const ANALYZE = 'systemd-analyze';
 const hasSystemd = spawnSync(ANALYZE, ['--version']).status === 0;
-/** Tenths, on systemd's scale from 0 to 10. docs/operations/systemd.md says the same. */
-const MAX_EXPOSURE = 11;
-
-const valuesOf = (name: string): string[] =>
-  [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value);
 
 describe('deploy/systemd/orgtrail.service', () => {
   test.skipIf(!hasSystemd)('has no fault that systemd knows of (systemd-analyze verify)', () => {
@@ -91,3 +86,9 @@ describe('deploy/systemd/orgtrail-evidence.service', () => {
     expect(config.evidence?.anchors).toHaveLength(1);
   });
 });
+
+/** Tenths, on systemd's scale from 0 to 10. docs/operations/systemd.md says the same. */
+const MAX_EXPOSURE = 11;
+
+const valuesOf = (name: string): string[] =>
+  [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value);

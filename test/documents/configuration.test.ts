@@ -12,17 +12,7 @@ const read = (path: string): string => readFileSync(new URL(`../../${path}`, imp
 const example = read('docs/orgtrail.example.yaml');
 const folder = mkdtempSync(join(tmpdir(), 'orgtrail-example-'));
 afterAll(() => rmSync(folder, { recursive: true }));
-
-const load = (text: string) => {
-  const file = join(folder, 'orgtrail.yaml');
-  writeFileSync(file, text, { mode: 0o600 });
-  return readConfig({ ORGTRAIL_CONFIG: file }, { needsCredential: false, interactive: false });
-};
 const defaults = readConfig({}, { needsCredential: false, interactive: false }).config;
-
-/** With the settings of these blocks in force; prose has a space after its #, and settings have none, or two and more. */
-const uncommented = (blocks: readonly string[]): string =>
-  blocks.map((block) => block.replaceAll(/^( *)#(?! \S)/gm, '$1')).join('\n\n');
 const blocks = example.split('\n\n');
 
 describe('docs/orgtrail.example.yaml', () => {
@@ -83,3 +73,13 @@ describe('docs/configuration.md', () => {
     expect(others).toEqual([]);
   });
 });
+
+const load = (text: string) => {
+  const file = join(folder, 'orgtrail.yaml');
+  writeFileSync(file, text, { mode: 0o600 });
+  return readConfig({ ORGTRAIL_CONFIG: file }, { needsCredential: false, interactive: false });
+};
+
+/** With the settings of these blocks in force; prose has a space after its #, and settings have none, or two and more. */
+const uncommented = (blocks: readonly string[]): string =>
+  blocks.map((block) => block.replaceAll(/^( *)#(?! \S)/gm, '$1')).join('\n\n');

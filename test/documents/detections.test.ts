@@ -4,9 +4,6 @@ import { detectionRules } from '../../src/findings/rules.ts';
 
 const docs = readFileSync(new URL('../../docs/detections.md', import.meta.url), 'utf8');
 
-/** Without marks of emphasis and of code. */
-const plain = (text: string): string => text.replace(/\*\*|`/g, '').trim();
-
 test('docs/detections.md and the console say the same of each detection, in the same order', () => {
   const rows = docs.split('\n').filter((line) => /^\| .*\| `detection_\w+` \|/.test(line));
   const described = rows.map((line) => {
@@ -26,3 +23,6 @@ test('docs/detections.md and the console say the same of each detection, in the 
     if (sigma !== undefined) expect(existsSync(new URL(`../../${sigma}`, import.meta.url)), sigma).toBe(true);
   }
 });
+
+/** Without marks of emphasis and of code. */
+const plain = (text: string): string => text.replace(/\*\*|`/g, '').trim();

@@ -6,6 +6,13 @@ import { expect, test } from 'vitest';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 const pages = execFileSync('git', ['ls-files', '*.md'], { cwd: checkout, encoding: 'utf8' }).trim().split('\n');
+
+test.each(pages)('every link of %s leads to a file, and to a heading of it', (page) => {
+  const links = [...read(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
+  const local = links.filter((link) => !/^(https?|mailto):/.test(link));
+  expect(local.filter((link) => isBroken(page, link))).toEqual([]);
+});
+
 const read = (page: string): string => readFileSync(join(checkout, page), 'utf8');
 
 /** The anchors that a page has, as GitHub makes them. */
@@ -26,9 +33,3 @@ const isBroken = (page: string, link: string): boolean => {
   if (!existsSync(join(checkout, target))) return true;
   return anchor !== '' && target.endsWith('.md') && !anchorsOf(target).has(anchor);
 };
-
-test.each(pages)('every link of %s leads to a file, and to a heading of it', (page) => {
-  const links = [...read(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
-  const local = links.filter((link) => !/^(https?|mailto):/.test(link));
-  expect(local.filter((link) => isBroken(page, link))).toEqual([]);
-});

@@ -5,13 +5,6 @@ const directory = new URL('../../docs/operations/', import.meta.url);
 const pages = readdirSync(directory);
 const read = (url: URL): string => readFileSync(url, 'utf8');
 
-/** As the heading's anchor is made from it. */
-const anchorOf = (heading: string): string =>
-  heading
-    .toLowerCase()
-    .replace(/[^\w\- ]/g, '')
-    .replaceAll(' ', '-');
-
 describe.each(pages)('docs/operations/%s', (page) => {
   const text = read(new URL(page, directory));
 
@@ -36,3 +29,10 @@ describe.each(pages)('docs/operations/%s', (page) => {
     if (page !== 'README.md') expect(read(new URL('README.md', directory))).toContain(`](${page})`);
   });
 });
+
+/** As the heading's anchor is made from it. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-');

@@ -49,6 +49,89 @@ beforeAll(() => {
 afterAll(() => {
   rmSync(copy, { recursive: true, force: true });
 });
+let found: Found;
+beforeAll(async () => {
+  found = await probe();
+});
+
+test('the page has a sink, a kind of source and a format', () => {
+  expect(planted).toEqual([
+    ...['settings', 'answers', 'loki'].map((name) => `src/sinks/loki/${name}.ts`),
+    'src/ingest/sources/member-activity/member-activity.ts',
+    'src/formats/logfmt/logfmt.ts',
+  ]);
+});
+
+test('types fit, and the rooms are kept', async () => {
+  const args = ['--noEmit', '--project', copy];
+  const checked = await execFile(join(root, 'node_modules/.bin/tsc'), args, { cwd: copy }).catch(
+    (error: { readonly stdout: string }) => error,
+  );
+  expect(checked.stdout).toBe('');
+  const source = join(copy, 'src');
+  const before = violations(readPlan(), sourceFiles(join(root, 'src')), readImports(join(root, 'src')));
+  expect(violations(readPlan(), sourceFiles(source), readImports(source))).toEqual(before);
+});
+
+describe('a sink from the recipe', () => {
+  test('is a type in ORGTRAIL_SINKS, with its defaults, its formats, its secret and its warning', () => {
+    const common = {
+      events: 'entries',
+      start: 'beginning',
+      copies: 'all',
+      batch_events: 500,
+      timeout: 30_000,
+      gzip: true,
+    };
+    expect(found.configured).toEqual({
+      sinks: [{ name: 'logs', settings: { ...sinkSettings, ...common } }],
+      warnings: ['ORGTRAIL_SINKS.logs.url sends its token over plain http to loki.example.com'],
+      secrets: [token],
+    });
+  });
+
+  test('has its faults named, and takes its secret from a file', () => {
+    for (const fault of [
+      'a.token is missing',
+      'b.token_file must be printable ASCII without spaces',
+      `c.type must be one of ${sinkTypes.join(', ')}, loki`,
+      'd.ca_file: the file cannot be read',
+      'e.format must be one of ecs, ',
+    ]) {
+      expect(found.faults).toContain(`ORGTRAIL_SINKS.${fault}`);
+    }
+    expect(found.faults).not.toContain('two words');
+  });
+
+  test('delivers, and hides its secret in what the receiver says', () => {
+    const values = [['1767225600000000000', '{"a":1}', { key: 'k', position: '1' }]];
+    expect(found.delivered).toEqual({
+      outcomes: [
+        { kind: 'delivered', refused: [] },
+        { kind: 'failed', reason: 'HTTP 401: check token: no: Bearer [redacted]' },
+      ],
+      first: { streams: [{ stream: { source: 'orgtrail' }, values }] },
+    });
+  });
+});
+
+test('a kind of source from the recipe is read where it says, with what it says, and has its filters', () => {
+  expect(found.source).toEqual({
+    asked: [expect.stringMatching(/^\/organizations\/o%2F1\/members\/activity\?since=1970-.*&action_type=create$/)],
+    faults: [expect.stringContaining('unknown filter "actor_id"')],
+    entries: 1,
+    endpoints: ['member_activity_audit_logs'],
+    names: [...sourceKindNames, 'member_activity'],
+  });
+});
+
+test('a format from the recipe is known to the feed, to its OpenAPI, and to the help', () => {
+  const { help, ...format } = found.format;
+  const names = [...formatNames, 'logfmt'];
+  const line = 'time=2026-01-01T00:00:00Z action="a b" position=7';
+  expect(format).toEqual({ line, read: { position: 7 }, names });
+  expect(help.replaceAll(/\s+/g, ' ')).toContain(names.map((name) => `"${name}"`).join(', '));
+});
 
 /** What a module in the copy, which loads all of it once, says of the three. */
 const probe = async (): Promise<Found> => {
@@ -170,86 +253,3 @@ interface Found {
   readonly source: unknown;
   readonly format: { readonly help: string };
 }
-let found: Found;
-beforeAll(async () => {
-  found = await probe();
-});
-
-test('the page has a sink, a kind of source and a format', () => {
-  expect(planted).toEqual([
-    ...['settings', 'answers', 'loki'].map((name) => `src/sinks/loki/${name}.ts`),
-    'src/ingest/sources/member-activity/member-activity.ts',
-    'src/formats/logfmt/logfmt.ts',
-  ]);
-});
-
-test('types fit, and the rooms are kept', async () => {
-  const args = ['--noEmit', '--project', copy];
-  const checked = await execFile(join(root, 'node_modules/.bin/tsc'), args, { cwd: copy }).catch(
-    (error: { readonly stdout: string }) => error,
-  );
-  expect(checked.stdout).toBe('');
-  const source = join(copy, 'src');
-  const before = violations(readPlan(), sourceFiles(join(root, 'src')), readImports(join(root, 'src')));
-  expect(violations(readPlan(), sourceFiles(source), readImports(source))).toEqual(before);
-});
-
-describe('a sink from the recipe', () => {
-  test('is a type in ORGTRAIL_SINKS, with its defaults, its formats, its secret and its warning', () => {
-    const common = {
-      events: 'entries',
-      start: 'beginning',
-      copies: 'all',
-      batch_events: 500,
-      timeout: 30_000,
-      gzip: true,
-    };
-    expect(found.configured).toEqual({
-      sinks: [{ name: 'logs', settings: { ...sinkSettings, ...common } }],
-      warnings: ['ORGTRAIL_SINKS.logs.url sends its token over plain http to loki.example.com'],
-      secrets: [token],
-    });
-  });
-
-  test('has its faults named, and takes its secret from a file', () => {
-    for (const fault of [
-      'a.token is missing',
-      'b.token_file must be printable ASCII without spaces',
-      `c.type must be one of ${sinkTypes.join(', ')}, loki`,
-      'd.ca_file: the file cannot be read',
-      'e.format must be one of ecs, ',
-    ]) {
-      expect(found.faults).toContain(`ORGTRAIL_SINKS.${fault}`);
-    }
-    expect(found.faults).not.toContain('two words');
-  });
-
-  test('delivers, and hides its secret in what the receiver says', () => {
-    const values = [['1767225600000000000', '{"a":1}', { key: 'k', position: '1' }]];
-    expect(found.delivered).toEqual({
-      outcomes: [
-        { kind: 'delivered', refused: [] },
-        { kind: 'failed', reason: 'HTTP 401: check token: no: Bearer [redacted]' },
-      ],
-      first: { streams: [{ stream: { source: 'orgtrail' }, values }] },
-    });
-  });
-});
-
-test('a kind of source from the recipe is read where it says, with what it says, and has its filters', () => {
-  expect(found.source).toEqual({
-    asked: [expect.stringMatching(/^\/organizations\/o%2F1\/members\/activity\?since=1970-.*&action_type=create$/)],
-    faults: [expect.stringContaining('unknown filter "actor_id"')],
-    entries: 1,
-    endpoints: ['member_activity_audit_logs'],
-    names: [...sourceKindNames, 'member_activity'],
-  });
-});
-
-test('a format from the recipe is known to the feed, to its OpenAPI, and to the help', () => {
-  const { help, ...format } = found.format;
-  const names = [...formatNames, 'logfmt'];
-  const line = 'time=2026-01-01T00:00:00Z action="a b" position=7';
-  expect(format).toEqual({ line, read: { position: 7 }, names });
-  expect(help.replaceAll(/\s+/g, ' ')).toContain(names.map((name) => `"${name}"`).join(', '));
-});

@@ -8,10 +8,6 @@ const plan = readPlan();
 const files = sourceFiles(sourceFolder);
 const imports = readImports(sourceFolder);
 
-/** What is said if this file stood in src as well. */
-const planted = (file: string, text: string): string[] =>
-  violations(plan, [...files, file], [...imports, ...importsOf(file, text)]);
-
 test('src keeps to rooms.json', () => {
   expect(violations(plan, files, imports)).toEqual([]);
 });
@@ -72,3 +68,7 @@ test('every room of rooms.json has files, and a line in CONTRIBUTING.md', () => 
     expect(contributing, room).toContain(`\`${room}\``);
   }
 });
+
+/** What is said if this file stood in src as well. */
+const planted = (file: string, text: string): string[] =>
+  violations(plan, [...files, file], [...imports, ...importsOf(file, text)]);

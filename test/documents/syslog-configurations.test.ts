@@ -3,8 +3,6 @@ import { expect, test } from 'vitest';
 import { rsyslogConfig, syslogNgConfig } from '../support/sinks/syslog-receiver-configs.ts';
 
 const page = readFileSync(new URL('../../src/sinks/syslog/README.md', import.meta.url), 'utf8');
-const block = (heading: string): string =>
-  new RegExp(`## ${heading}\n.*?\`\`\`\n(.*?)\`\`\``, 's').exec(page)?.[1] ?? '';
 
 const options = { directory: '/tmp/x', port: 6514, tls: { cert: '/tmp/x/cert', key: '/tmp/x/key' } };
 
@@ -17,3 +15,6 @@ test.each([
   expect(settings.length).toBeGreaterThan(6);
   for (const one of settings) expect(tested).toContain(one);
 });
+
+const block = (heading: string): string =>
+  new RegExp(`## ${heading}\n.*?\`\`\`\n(.*?)\`\`\``, 's').exec(page)?.[1] ?? '';

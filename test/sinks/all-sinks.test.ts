@@ -22,81 +22,8 @@ import { startSinkReceivers } from '../support/sinks/sink-receivers.ts';
 import { installSyslogReceivers } from '../support/sinks/syslog-receivers.ts';
 
 const SEED = Number(process.env['TEST_SEED'] ?? 1_124);
-const HISTORY = 5_000;
-const LIVE_PER_SECOND = 80;
-const KILLS = 6;
-/** What is done to each receiver, once each. */
-const RESTARTS = ['stop', 'kill'] as const;
-const SUBSCRIBER_CUTS = 2;
-/** With gtls, a receiver that dies is found out if it takes no connections for 50 ms (docs/decisions/0014). */
-const MIN_PAUSE_MS = 100;
 
 const noSyslog = await installSyslogReceivers();
-
-type Step = () => Promise<void>;
-
-/** In an order that the seed decides, each after a pause that it decides. */
-const carryOut = async (steps: readonly Step[], seed: number, longestPauseMs: number): Promise<void> => {
-  const random = seededRandom(seed);
-  const shuffled = steps
-    .map((step) => ({ step, at: random() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ step }) => step);
-  for (const step of shuffled) {
-    await sleep(random() * longestPauseMs);
-    await step();
-  }
-};
-
-/** A source with the schema, and another PostgreSQL that follows it by way of a proxy, as documented. */
-const startPostgres = async (stack: AsyncDisposableStack) => {
-  const start = async (settings: Readonly<Record<string, string>>) => stack.use(await startCluster({ settings }));
-  const [publisher, subscriber] = await Promise.all([
-    start({ wal_level: 'logical' }),
-    start({ wal_retrieve_retry_interval: '100ms' }),
-  ]);
-  const { name, url } = await publisher.createDatabase();
-  for (const role of ['orgtrail_ingest', 'orgtrail_reader']) await publisher.sql(`create role ${role}`);
-  expect(await runInProcess(['migrate', '--roles', '--publication'], { DATABASE_URL: url })).toMatchObject({ code: 0 });
-  await publisher.sql(documented('at the source: account'), name);
-  await subscriber.sql(documented('at the subscriber: tables'));
-  const proxy = stack.use(await startTcpProxy(publisher));
-  await subscriber.sql(documentedSubscription(proxy.port, name));
-  const pool = createPool(url, 2, () => {});
-  stack.defer(() => pool.end());
-  const daemonUrl = await prepareForDaemon(url, publisher.url());
-  return { publisher, subscriber, proxy, pool, name, daemonUrl };
-};
-
-/** New entries all the time, in all organizations by turns. Returns what ends that. */
-const stream = (simulator: Simulator): (() => void) => {
-  const ids = simulator.summary().organizations.map(({ id }) => id);
-  let turn = 0;
-  const timer = setInterval(() => simulator.generate(ids[turn++ % ids.length] ?? '', LIVE_PER_SECOND / 20), 50);
-  return () => clearInterval(timer);
-};
-
-/** Every column that is published, to the byte. */
-const rowsOf = async (cluster: PostgresCluster, columns: string, name?: string) =>
-  await cluster.sql(`select position, row(${columns})::text as row from audit_events order by position`, name);
-
-const expectScraped = async (prometheus: Prometheus, sinks: readonly string[], last: number): Promise<string> => {
-  const each = (value: number) => new Map(sinks.map((sink) => [sink, value]));
-  // Not one after the other: a scrape that a busy machine does not answer in time ends every series until the next one.
-  await until('Prometheus has seen the end', async () => {
-    const [feed, positions, lags] = await Promise.all(
-      ['orgtrail_feed_position', 'orgtrail_sink_position', 'orgtrail_sink_lag_events'].map(prometheus.query),
-    );
-    return isDeepStrictEqual([feed, positions, lags], [new Map([['', last]]), each(last), each(0)]);
-  });
-  expect(await prometheus.query('resets(orgtrail_sink_position[10m])'), 'no position ever went back').toEqual(each(0));
-  const [scrapes, failed] = await Promise.all(
-    ['count_over_time(up[10m])', 'count_over_time(up[10m]) - sum_over_time(up[10m])'].map(
-      async (expression) => (await prometheus.query(expression)).get('') ?? 0,
-    ),
-  );
-  return `${scrapes} scrapes, ${failed} of them while the daemon was away; position ${last} of the feed and of each sink, lag 0`;
-};
 
 test(`by the account that docs/operations says, every sink has every event of a run with restarts, cuts and kills (seed ${SEED})`, async () => {
   await using stack = new AsyncDisposableStack();
@@ -208,3 +135,77 @@ test(`by the account that docs/operations says, every sink has every event of a 
   expect(await rowsOf(subscriber, String(columns?.['all']))).toEqual(rows);
   console.log(`PostgreSQL subscriber: ${rows.length} events, each once; crashed once, ${SUBSCRIBER_CUTS} cuts`);
 });
+
+const HISTORY = 5_000;
+const LIVE_PER_SECOND = 80;
+const KILLS = 6;
+/** What is done to each receiver, once each. */
+const RESTARTS = ['stop', 'kill'] as const;
+const SUBSCRIBER_CUTS = 2;
+/** With gtls, a receiver that dies is found out if it takes no connections for 50 ms (docs/decisions/0014). */
+const MIN_PAUSE_MS = 100;
+
+type Step = () => Promise<void>;
+
+/** In an order that the seed decides, each after a pause that it decides. */
+const carryOut = async (steps: readonly Step[], seed: number, longestPauseMs: number): Promise<void> => {
+  const random = seededRandom(seed);
+  const shuffled = steps
+    .map((step) => ({ step, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ step }) => step);
+  for (const step of shuffled) {
+    await sleep(random() * longestPauseMs);
+    await step();
+  }
+};
+
+/** A source with the schema, and another PostgreSQL that follows it by way of a proxy, as documented. */
+const startPostgres = async (stack: AsyncDisposableStack) => {
+  const start = async (settings: Readonly<Record<string, string>>) => stack.use(await startCluster({ settings }));
+  const [publisher, subscriber] = await Promise.all([
+    start({ wal_level: 'logical' }),
+    start({ wal_retrieve_retry_interval: '100ms' }),
+  ]);
+  const { name, url } = await publisher.createDatabase();
+  for (const role of ['orgtrail_ingest', 'orgtrail_reader']) await publisher.sql(`create role ${role}`);
+  expect(await runInProcess(['migrate', '--roles', '--publication'], { DATABASE_URL: url })).toMatchObject({ code: 0 });
+  await publisher.sql(documented('at the source: account'), name);
+  await subscriber.sql(documented('at the subscriber: tables'));
+  const proxy = stack.use(await startTcpProxy(publisher));
+  await subscriber.sql(documentedSubscription(proxy.port, name));
+  const pool = createPool(url, 2, () => {});
+  stack.defer(() => pool.end());
+  const daemonUrl = await prepareForDaemon(url, publisher.url());
+  return { publisher, subscriber, proxy, pool, name, daemonUrl };
+};
+
+/** New entries all the time, in all organizations by turns. Returns what ends that. */
+const stream = (simulator: Simulator): (() => void) => {
+  const ids = simulator.summary().organizations.map(({ id }) => id);
+  let turn = 0;
+  const timer = setInterval(() => simulator.generate(ids[turn++ % ids.length] ?? '', LIVE_PER_SECOND / 20), 50);
+  return () => clearInterval(timer);
+};
+
+/** Every column that is published, to the byte. */
+const rowsOf = async (cluster: PostgresCluster, columns: string, name?: string) =>
+  await cluster.sql(`select position, row(${columns})::text as row from audit_events order by position`, name);
+
+const expectScraped = async (prometheus: Prometheus, sinks: readonly string[], last: number): Promise<string> => {
+  const each = (value: number) => new Map(sinks.map((sink) => [sink, value]));
+  // Not one after the other: a scrape that a busy machine does not answer in time ends every series until the next one.
+  await until('Prometheus has seen the end', async () => {
+    const [feed, positions, lags] = await Promise.all(
+      ['orgtrail_feed_position', 'orgtrail_sink_position', 'orgtrail_sink_lag_events'].map(prometheus.query),
+    );
+    return isDeepStrictEqual([feed, positions, lags], [new Map([['', last]]), each(last), each(0)]);
+  });
+  expect(await prometheus.query('resets(orgtrail_sink_position[10m])'), 'no position ever went back').toEqual(each(0));
+  const [scrapes, failed] = await Promise.all(
+    ['count_over_time(up[10m])', 'count_over_time(up[10m]) - sum_over_time(up[10m])'].map(
+      async (expression) => (await prometheus.query(expression)).get('') ?? 0,
+    ),
+  );
+  return `${scrapes} scrapes, ${failed} of them while the daemon was away; position ${last} of the feed and of each sink, lag 0`;
+};

@@ -6,46 +6,6 @@ import { type OrgtrailProcess, startOrgtrail } from '../support/process/orgtrail
 import { until } from '../support/process/until.ts';
 import { auditRequests, openWorld, type SyncWorld } from '../support/sync/sync-world.ts';
 
-const PAGE = 20;
-
-interface Held extends AsyncDisposable {
-  readonly world: SyncWorld;
-  readonly daemon: OrgtrailProcess;
-  /** Lets the answer come, and all after it. */
-  release(): void;
-}
-
-/**
- * One organization, and a daemon that waits for the answer to this request for a page of its log: 1 for the first. Now and
- * then a space of it comes, so that no time-out but that of the whole attempt, two minutes, ends the wait.
- */
-const daemonInPage = async (page: number): Promise<Held> => {
-  const stack = new AsyncDisposableStack();
-  // Less than ten entries an hour: the end of the first look is beyond doubt.
-  const world = stack.use(await openWorld({ organizations: 1, entries: 250, pageCap: PAGE }));
-  const front = stack.use(await startDistortedApi(world.simulator.baseUrl));
-  const [asked, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  front.distort(async ({ answer, response }) => {
-    if (front.distorted < page) return sendTrue(response, answer);
-    asked.resolve();
-    response.writeHead(answer.status, answer.headers);
-    const trickle = setInterval(() => response.write(' '), 1_000);
-    await Promise.race([released.promise, once(response, 'close')]);
-    clearInterval(trickle);
-    response.end(answer.body);
-  });
-  // One tick at the start, and then none: in a second one the newest time would be asked for again, before the page that is waited for.
-  const oneTick = { ORGTRAIL_SCHEDULE: '0 0 0 29 2 *', ORGTRAIL_HTTP_PORT: '0' };
-  const env = { ...world.env, ...oneTick, CLOUDFLARE_BASE_URL: front.baseUrl };
-  const daemon = startOrgtrail(['run'], env);
-  stack.defer(() => {
-    daemon.child.kill('SIGKILL');
-    released.resolve();
-  });
-  await asked.promise;
-  return { world, daemon, release: released.resolve, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-};
-
 describe.concurrent('run, told to stop', () => {
   test.each([
     ['SIGTERM', 143],
@@ -171,3 +131,43 @@ describe.concurrent('run and its database', () => {
     expect(daemon.stderr()).not.toMatch(/\n\s+at /);
   });
 });
+
+const PAGE = 20;
+
+interface Held extends AsyncDisposable {
+  readonly world: SyncWorld;
+  readonly daemon: OrgtrailProcess;
+  /** Lets the answer come, and all after it. */
+  release(): void;
+}
+
+/**
+ * One organization, and a daemon that waits for the answer to this request for a page of its log: 1 for the first. Now and
+ * then a space of it comes, so that no time-out but that of the whole attempt, two minutes, ends the wait.
+ */
+const daemonInPage = async (page: number): Promise<Held> => {
+  const stack = new AsyncDisposableStack();
+  // Less than ten entries an hour: the end of the first look is beyond doubt.
+  const world = stack.use(await openWorld({ organizations: 1, entries: 250, pageCap: PAGE }));
+  const front = stack.use(await startDistortedApi(world.simulator.baseUrl));
+  const [asked, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  front.distort(async ({ answer, response }) => {
+    if (front.distorted < page) return sendTrue(response, answer);
+    asked.resolve();
+    response.writeHead(answer.status, answer.headers);
+    const trickle = setInterval(() => response.write(' '), 1_000);
+    await Promise.race([released.promise, once(response, 'close')]);
+    clearInterval(trickle);
+    response.end(answer.body);
+  });
+  // One tick at the start, and then none: in a second one the newest time would be asked for again, before the page that is waited for.
+  const oneTick = { ORGTRAIL_SCHEDULE: '0 0 0 29 2 *', ORGTRAIL_HTTP_PORT: '0' };
+  const env = { ...world.env, ...oneTick, CLOUDFLARE_BASE_URL: front.baseUrl };
+  const daemon = startOrgtrail(['run'], env);
+  stack.defer(() => {
+    daemon.child.kill('SIGKILL');
+    released.resolve();
+  });
+  await asked.promise;
+  return { world, daemon, release: released.resolve, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+};

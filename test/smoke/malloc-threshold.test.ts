@@ -3,6 +3,18 @@ import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { startOrgtrail } from '../support/process/orgtrail-process.ts';
 
+test.skipIf(process.platform !== 'linux')(
+  'what may write an archive gives large memory back, in the same process',
+  async () => {
+    expect(await thresholdOf(['archive', 'run'], archive)).toEqual(['MALLOC_MMAP_THRESHOLD_=1048576']);
+    expect(await thresholdOf(['run'], archive)).toEqual(['MALLOC_MMAP_THRESHOLD_=1048576']);
+    const own = { MALLOC_MMAP_THRESHOLD_: '65536' };
+    expect(await thresholdOf(['archive', 'run'], { ...archive, ...own })).toEqual(['MALLOC_MMAP_THRESHOLD_=65536']);
+    expect(await thresholdOf(['run'], {})).toEqual([]);
+    expect(await thresholdOf(['status'], archive)).toEqual([]);
+  },
+);
+
 /** Runs a command against a database that accepts connections and never answers, until it connects. Resolves with what it has of the threshold. */
 const thresholdOf = async (args: readonly string[], env: Readonly<Record<string, string>>): Promise<string[]> => {
   const server = createServer();
@@ -24,15 +36,3 @@ const thresholdOf = async (args: readonly string[], env: Readonly<Record<string,
 };
 
 const archive = { ORGTRAIL_ARCHIVE: 'file:///nowhere' };
-
-test.skipIf(process.platform !== 'linux')(
-  'what may write an archive gives large memory back, in the same process',
-  async () => {
-    expect(await thresholdOf(['archive', 'run'], archive)).toEqual(['MALLOC_MMAP_THRESHOLD_=1048576']);
-    expect(await thresholdOf(['run'], archive)).toEqual(['MALLOC_MMAP_THRESHOLD_=1048576']);
-    const own = { MALLOC_MMAP_THRESHOLD_: '65536' };
-    expect(await thresholdOf(['archive', 'run'], { ...archive, ...own })).toEqual(['MALLOC_MMAP_THRESHOLD_=65536']);
-    expect(await thresholdOf(['run'], {})).toEqual([]);
-    expect(await thresholdOf(['status'], archive)).toEqual([]);
-  },
-);

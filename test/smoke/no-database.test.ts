@@ -13,7 +13,6 @@ const reading = [
   ['hold', 'list'],
   ['verify', '--since', '2d', '--before', '1d'],
 ];
-const api = { CLOUDFLARE_API_TOKEN: 'token-of-the-test', CLOUDFLARE_BASE_URL: 'http://127.0.0.1:1' };
 
 describe.concurrent('a command that reads', () => {
   test.each(reading)('%s %s makes no database: exit code 2, and says what to do', async (...command) => {
@@ -69,3 +68,5 @@ test('a misspelt variable is said, with what was probably meant', async () => {
   expect(code).toBe(0);
   expect(check.stdout).toMatch(/^note {2}configuration {2}ORGTRAIL_HISTORI is not a setting; did you mean/m);
 });
+
+const api = { CLOUDFLARE_API_TOKEN: 'token-of-the-test', CLOUDFLARE_BASE_URL: 'http://127.0.0.1:1' };

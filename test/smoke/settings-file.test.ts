@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runOrgtrail, startOrgtrail } from '../support/process/orgtrail-process.ts';
 
-const TOKEN = 'real-cf-token-99';
 const asked: string[] = [];
 const foreign = createServer((request, response) => {
   asked.push(request.headers.authorization ?? '');
@@ -22,11 +21,6 @@ afterAll(async () => {
   foreign.close();
   await rm(directory, { recursive: true });
 });
-
-const write = async (text: string, mode = 0o600): Promise<void> => {
-  await writeFile(join(directory, '.env'), text);
-  await chmod(join(directory, '.env'), mode);
-};
 
 test("a directory's .env cannot have the credential of the environment sent elsewhere, exit 2", async () => {
   await write(`CLOUDFLARE_BASE_URL=http://127.0.0.1:${(foreign.address() as AddressInfo).port}/client/v4\n`);
@@ -55,3 +49,10 @@ test('run says which file it has read', async () => {
   daemon.child.kill('SIGKILL');
   await daemon.ended;
 });
+
+const TOKEN = 'real-cf-token-99';
+
+const write = async (text: string, mode = 0o600): Promise<void> => {
+  await writeFile(join(directory, '.env'), text);
+  await chmod(join(directory, '.env'), mode);
+};

@@ -4,25 +4,6 @@ import { runOrgtrail } from '../support/process/orgtrail-process.ts';
 import { runInProcess } from '../support/process/run-in-process.ts';
 import { auditRequests, openWorld } from '../support/sync/sync-world.ts';
 
-const commands = [
-  'run',
-  'sync',
-  'check',
-  'status',
-  'sink',
-  'hold',
-  'backfill',
-  'verify',
-  'migrate',
-  'feed',
-  'search',
-  'mcp',
-  'simulate',
-  'demo',
-];
-const dayMs = 86_400_000;
-const dateOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);
-
 test('--help names every command and the exit codes; each command has a description, its options and examples', async () => {
   const { code, stdout } = await runOrgtrail(['--help'], {});
   expect(code).toBe(0);
@@ -195,3 +176,23 @@ describe.concurrent('backfill', () => {
     expect(code).toBe(2);
   });
 });
+
+const commands = [
+  'run',
+  'sync',
+  'check',
+  'status',
+  'sink',
+  'hold',
+  'backfill',
+  'verify',
+  'migrate',
+  'feed',
+  'search',
+  'mcp',
+  'simulate',
+  'demo',
+];
+const dayMs = 86_400_000;
+
+const dateOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);

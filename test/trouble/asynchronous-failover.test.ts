@@ -14,11 +14,6 @@ import { runInProcess } from '../support/process/run-in-process.ts';
 import { expectTroubleSaid, startTroubled } from '../support/process/trouble.ts';
 import { until } from '../support/process/until.ts';
 
-const ORGANIZATIONS = 5;
-/** So many commits, at least, and so many of them lost. */
-const BEFORE = 400;
-const LOST = 250;
-
 let primary: PostgresCluster;
 let standby: Standby;
 let subscriber: PostgresCluster;
@@ -38,42 +33,6 @@ afterAll(async () => {
   await standby?.[Symbol.asyncDispose]();
   await primary?.[Symbol.asyncDispose]();
 });
-
-/** A migrated database with the documented publication, and a subscriber of it. */
-const openDatabase = async () => {
-  const { name, url } = await primary.createDatabase();
-  for (const role of ['orgtrail_ingest', 'orgtrail_reader']) await primary.sql(`create role ${role}`);
-  expect(await runInProcess(['migrate', '--roles', '--publication'], { DATABASE_URL: url })).toMatchObject({ code: 0 });
-  await primary.sql(documented('at the source: account'), name);
-  await subscriber.sql(documented('at the subscriber: tables'));
-  await subscriber.sql(documentedSubscription(primary.port, name));
-  return { name, url };
-};
-
-const headOf = async (server: PostgresCluster, database?: string): Promise<number> => {
-  const [row] = await server.sql('select coalesce(max(position), 0)::float8 as head from audit_events', database);
-  return Number(row?.['head']);
-};
-
-const untilAllReach = async (
-  what: string,
-  readers: Record<string, { readonly position: number }>,
-  position: number,
-) => {
-  for (const [name, reader] of Object.entries(readers)) {
-    await until(`${name} ${what}`, async () => reader.position >= position);
-  }
-};
-
-const expectNothingMissed = async (name: string, seen: Readonly<Record<string, Iterable<string>>>) => {
-  const rows = await standby.sql(`select source_id || ' ' || id as key from audit_events`, name);
-  const stored = rows.map((row) => String(row['key']));
-  expect(new Set(stored.map((key) => key.split(' ')[0])).size).toBe(ORGANIZATIONS);
-  for (const [reader, keys] of Object.entries(seen)) {
-    const met = new Set(keys);
-    expect(stored.filter((key) => !met.has(key)).length, `missed ${reader}`).toBe(0);
-  }
-};
 
 test('failed over to an asynchronous standby that lacks commits which readers have read: no reader misses an entry', async () => {
   const { name, url } = await openDatabase();
@@ -135,3 +94,44 @@ test('failed over to an asynchronous standby that lacks commits which readers ha
   expect(troubled.logs() + follower.stderr()).toContain('the database failed over or was restored; positions jump');
   await troubled.stop();
 });
+
+const ORGANIZATIONS = 5;
+/** So many commits, at least, and so many of them lost. */
+const BEFORE = 400;
+const LOST = 250;
+
+/** A migrated database with the documented publication, and a subscriber of it. */
+const openDatabase = async () => {
+  const { name, url } = await primary.createDatabase();
+  for (const role of ['orgtrail_ingest', 'orgtrail_reader']) await primary.sql(`create role ${role}`);
+  expect(await runInProcess(['migrate', '--roles', '--publication'], { DATABASE_URL: url })).toMatchObject({ code: 0 });
+  await primary.sql(documented('at the source: account'), name);
+  await subscriber.sql(documented('at the subscriber: tables'));
+  await subscriber.sql(documentedSubscription(primary.port, name));
+  return { name, url };
+};
+
+const headOf = async (server: PostgresCluster, database?: string): Promise<number> => {
+  const [row] = await server.sql('select coalesce(max(position), 0)::float8 as head from audit_events', database);
+  return Number(row?.['head']);
+};
+
+const untilAllReach = async (
+  what: string,
+  readers: Record<string, { readonly position: number }>,
+  position: number,
+) => {
+  for (const [name, reader] of Object.entries(readers)) {
+    await until(`${name} ${what}`, async () => reader.position >= position);
+  }
+};
+
+const expectNothingMissed = async (name: string, seen: Readonly<Record<string, Iterable<string>>>) => {
+  const rows = await standby.sql(`select source_id || ' ' || id as key from audit_events`, name);
+  const stored = rows.map((row) => String(row['key']));
+  expect(new Set(stored.map((key) => key.split(' ')[0])).size).toBe(ORGANIZATIONS);
+  for (const [reader, keys] of Object.entries(seen)) {
+    const met = new Set(keys);
+    expect(stored.filter((key) => !met.has(key)).length, `missed ${reader}`).toBe(0);
+  }
+};

@@ -8,13 +8,6 @@ import { cutPoints, type PostgresProxy, startPostgresProxy } from '../support/po
 import { expectTroubleSaid, startTroubled } from '../support/process/trouble.ts';
 import { until } from '../support/process/until.ts';
 
-/** In the statement that commits a page, and in no other. */
-const PAGE_STATEMENT = 'orgtrail_commit_page_2(';
-/** Stands in for the minute that a statement may take. */
-const STATEMENT_TIMEOUT_MS = 2_000;
-/** The daemon has few workers; without an end to abandoned statements, each second would add some. */
-const MAX_WAITING = 8;
-
 let cluster: PostgresCluster;
 
 beforeAll(async () => {
@@ -24,12 +17,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
 });
-
-const withProxy = async (): Promise<{ url: string; proxied: string; proxy: PostgresProxy; name: string }> => {
-  const { name, url } = await cluster.createDatabase();
-  const proxy = await startPostgresProxy(cluster);
-  return { name, url, proxied: byWayOf(proxy, url), proxy };
-};
 
 describe.concurrent('connections to PostgreSQL', () => {
   test('cut at every point of the page statement, twice each: every page counts once', async () => {
@@ -129,3 +116,16 @@ describe.concurrent('connections to PostgreSQL', () => {
     await troubled.stop();
   });
 });
+
+/** In the statement that commits a page, and in no other. */
+const PAGE_STATEMENT = 'orgtrail_commit_page_2(';
+/** Stands in for the minute that a statement may take. */
+const STATEMENT_TIMEOUT_MS = 2_000;
+/** The daemon has few workers; without an end to abandoned statements, each second would add some. */
+const MAX_WAITING = 8;
+
+const withProxy = async (): Promise<{ url: string; proxied: string; proxy: PostgresProxy; name: string }> => {
+  const { name, url } = await cluster.createDatabase();
+  const proxy = await startPostgresProxy(cluster);
+  return { name, url, proxied: byWayOf(proxy, url), proxy };
+};

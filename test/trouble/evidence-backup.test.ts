@@ -16,10 +16,6 @@ import { runOrgtrail } from '../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../support/process/running-daemon.ts';
 import { until } from '../support/process/until.ts';
 
-/** New entries of each organization, so often, all the time. */
-const EACH = 3;
-const EVERY_MS = 100;
-
 let stack: AsyncDisposableStack;
 let server: PostgresCluster;
 let proxy: PostgresProxy;
@@ -62,44 +58,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await stack.disposeAsync();
 });
-
-/** Always by the same statements: on two new servers each object gets the same oid. */
-const createPrepared = async (one: PostgresCluster): Promise<{ readonly name: string; readonly url: string }> => {
-  const created = await one.createDatabase();
-  await one.sql('create role orgtrail_evidence nologin');
-  await prepareForDaemon(created.url, one.url(created.name));
-  await one.sql('grant orgtrail_evidence to orgtrail_test_daemon');
-  return created;
-};
-
-const signedOn = async (one: PostgresCluster): Promise<readonly string[]> =>
-  (await one.sql(`select log || ' ' || size as signed from evidence_checkpoints`, name)).map((row) =>
-    String(row['signed']),
-  );
-
-const largest = (signed: readonly string[]): number =>
-  Math.max(0, ...signed.flatMap((each) => (each.startsWith('events ') ? Number(each.slice(7)) : [])));
-
-const untilSigned = async (beyond: number): Promise<void> =>
-  await until(`more than ${beyond} events are signed`, async () => largest(await signedOn(server)) > beyond);
-
-/** The restored server takes over; resolves when the process has said that nothing is signed, after nothing was. */
-const expectNoticed = async (
-  restored: PostgresCluster,
-  daemon: { readonly process: { waitFor(text: string): Promise<void>; stdout(): string } },
-  state: RegExp,
-  before: readonly string[],
-) => {
-  await daemon.process.waitFor('nothing is signed');
-  expect(daemon.process.stdout()).toMatch(state);
-  expect(await signedOn(restored)).toEqual(before);
-  const [row] = await restored.sql(`select count(*)::integer as events from audit_events`, name);
-  await until('entries are still stored', async () => {
-    const [now] = await restored.sql(`select count(*)::integer as events from audit_events`, name);
-    return Number(now?.['events']) > Number(row?.['events']);
-  });
-  expect(await signedOn(restored)).toEqual(before);
-};
 
 test('a base backup, restored as a copy beside a daemon that goes on: it knows what it has signed', async () => {
   await using daemon = await startDaemonProcess(env);
@@ -224,3 +182,45 @@ test('a dump, restored on a new server where each object has the oid that it had
   });
   expect(twice).toEqual([]);
 });
+
+/** New entries of each organization, so often, all the time. */
+const EACH = 3;
+const EVERY_MS = 100;
+
+/** Always by the same statements: on two new servers each object gets the same oid. */
+const createPrepared = async (one: PostgresCluster): Promise<{ readonly name: string; readonly url: string }> => {
+  const created = await one.createDatabase();
+  await one.sql('create role orgtrail_evidence nologin');
+  await prepareForDaemon(created.url, one.url(created.name));
+  await one.sql('grant orgtrail_evidence to orgtrail_test_daemon');
+  return created;
+};
+
+const signedOn = async (one: PostgresCluster): Promise<readonly string[]> =>
+  (await one.sql(`select log || ' ' || size as signed from evidence_checkpoints`, name)).map((row) =>
+    String(row['signed']),
+  );
+
+const largest = (signed: readonly string[]): number =>
+  Math.max(0, ...signed.flatMap((each) => (each.startsWith('events ') ? Number(each.slice(7)) : [])));
+
+const untilSigned = async (beyond: number): Promise<void> =>
+  await until(`more than ${beyond} events are signed`, async () => largest(await signedOn(server)) > beyond);
+
+/** The restored server takes over; resolves when the process has said that nothing is signed, after nothing was. */
+const expectNoticed = async (
+  restored: PostgresCluster,
+  daemon: { readonly process: { waitFor(text: string): Promise<void>; stdout(): string } },
+  state: RegExp,
+  before: readonly string[],
+) => {
+  await daemon.process.waitFor('nothing is signed');
+  expect(daemon.process.stdout()).toMatch(state);
+  expect(await signedOn(restored)).toEqual(before);
+  const [row] = await restored.sql(`select count(*)::integer as events from audit_events`, name);
+  await until('entries are still stored', async () => {
+    const [now] = await restored.sql(`select count(*)::integer as events from audit_events`, name);
+    return Number(now?.['events']) > Number(row?.['events']);
+  });
+  expect(await signedOn(restored)).toEqual(before);
+};

@@ -15,8 +15,6 @@ import { until } from '../support/process/until.ts';
 
 if (missingHostClock !== undefined) console.warn(`No clock is moved: ${missingHostClock}.`);
 
-const HOUR_SECONDS = 3_600;
-
 let stack: AsyncDisposableStack;
 let clock: HostClock;
 let folder: string;
@@ -32,6 +30,41 @@ beforeEach(async () => {
   stack.defer(() => simulator.close());
 });
 afterEach(() => stack.disposeAsync());
+
+describe.skipIf(missingHostClock !== undefined)('a clock that goes back by an hour while a daemon builds', () => {
+  test('on its own host: evidence goes on, its times are those of the database, and nothing is stated of it', async () => {
+    await clock.set(HOUR_SECONDS);
+    const running = await start('elsewhere');
+    const { server, name, daemon } = running;
+    await untilMoreIsSigned(server, name);
+    await daemon.process.waitFor('evidence checkpoint anchored');
+    const before = await expectHolds(running, 'before');
+    for (const [at, aheadSeconds] of [0, -HOUR_SECONDS].entries()) {
+      await clock.set(aheadSeconds);
+      await untilMoreIsSigned(server, name);
+      expect([before, await expectHolds(running, `after-${at}`)]).toEqual([[], []]);
+    }
+    expect(daemon.process.stdout()).not.toMatch(/evidence is (behind|forked|halted)|building the evidence failed/);
+  });
+
+  test('on the host of the database as well: evidence goes on, and says when its own time went back', async () => {
+    await clock.set(HOUR_SECONDS);
+    const running = await start('here');
+    const { server, name, daemon } = running;
+    await untilMoreIsSigned(server, name);
+    await daemon.process.waitFor('evidence checkpoint anchored');
+    await expectHolds(running, 'before');
+    await clock.set(0);
+    await untilMoreIsSigned(server, name);
+    const stated = (await expectHolds(running, 'after')).find(({ before }) => before !== null);
+    const stepSeconds = (Date.parse(stated?.before ?? '') - Date.parse(stated?.at ?? '')) / 1_000;
+    expect(stepSeconds).toBeGreaterThan(HOUR_SECONDS - 600);
+    expect(stepSeconds).toBeLessThanOrEqual(HOUR_SECONDS);
+    expect(daemon.process.stdout()).not.toMatch(/evidence is (behind|forked|halted)|building the evidence failed/);
+  });
+});
+
+const HOUR_SECONDS = 3_600;
 
 /** A daemon whose host has the clock that is moved, and its database, on that host or on another one. */
 const start = async (database: 'here' | 'elsewhere') => {
@@ -92,36 +125,3 @@ const expectHolds = async (
   const rows = await server.sql(`select text from evidence_journal where kind = 'clock' order by index`, name);
   return rows.map(({ text }) => JSON.parse(String(text)));
 };
-
-describe.skipIf(missingHostClock !== undefined)('a clock that goes back by an hour while a daemon builds', () => {
-  test('on its own host: evidence goes on, its times are those of the database, and nothing is stated of it', async () => {
-    await clock.set(HOUR_SECONDS);
-    const running = await start('elsewhere');
-    const { server, name, daemon } = running;
-    await untilMoreIsSigned(server, name);
-    await daemon.process.waitFor('evidence checkpoint anchored');
-    const before = await expectHolds(running, 'before');
-    for (const [at, aheadSeconds] of [0, -HOUR_SECONDS].entries()) {
-      await clock.set(aheadSeconds);
-      await untilMoreIsSigned(server, name);
-      expect([before, await expectHolds(running, `after-${at}`)]).toEqual([[], []]);
-    }
-    expect(daemon.process.stdout()).not.toMatch(/evidence is (behind|forked|halted)|building the evidence failed/);
-  });
-
-  test('on the host of the database as well: evidence goes on, and says when its own time went back', async () => {
-    await clock.set(HOUR_SECONDS);
-    const running = await start('here');
-    const { server, name, daemon } = running;
-    await untilMoreIsSigned(server, name);
-    await daemon.process.waitFor('evidence checkpoint anchored');
-    await expectHolds(running, 'before');
-    await clock.set(0);
-    await untilMoreIsSigned(server, name);
-    const stated = (await expectHolds(running, 'after')).find(({ before }) => before !== null);
-    const stepSeconds = (Date.parse(stated?.before ?? '') - Date.parse(stated?.at ?? '')) / 1_000;
-    expect(stepSeconds).toBeGreaterThan(HOUR_SECONDS - 600);
-    expect(stepSeconds).toBeLessThanOrEqual(HOUR_SECONDS);
-    expect(daemon.process.stdout()).not.toMatch(/evidence is (behind|forked|halted)|building the evidence failed/);
-  });
-});

@@ -37,38 +37,6 @@ afterEach(async () => {
   await primary?.[Symbol.asyncDispose]();
 });
 
-const add = async (word: string, count: number): Promise<void> => {
-  const lease = await takeLease(pool, 'a').catch(() => newSource(pool, 'a'));
-  await commit(
-    pool,
-    lease,
-    Array.from({ length: count }, (_, index) => entryText(`${word}-${index}`)),
-  );
-};
-
-const failOver = async (): Promise<void> => {
-  await primary.stop('immediate');
-  await standby.promote();
-  proxy.pointTo(standby);
-  await until('the new primary answers', async () =>
-    pool.query('select 1').then(
-      () => true,
-      () => false,
-    ),
-  );
-};
-
-/** Until the standby has replayed all that is committed so far. */
-const untilReplicated = async (): Promise<void> => {
-  const [committed] = await primary.sql('select pg_current_wal_flush_lsn()::text as lsn');
-  await until('the standby has it', async () => {
-    const [row] = await standby.sql(
-      `select pg_last_wal_replay_lsn() >= '${committed?.['lsn']}'::pg_lsn as "hasReplayed"`,
-    );
-    return row?.['hasReplayed'] === true;
-  });
-};
-
 test('a checkpoint that a failover lost is never contradicted: neither by the process that signed it nor by another', async () => {
   const first = openBuilder(pool, signer);
   const held = await first.claim();
@@ -123,3 +91,35 @@ test('without that knowledge the log is forked', async () => {
   expect(other.stops[0]).toMatch(/^forked: the database failed over or was restored/);
   expect(await first.build()).toMatchObject({ kind: 'stopped' });
 });
+
+const add = async (word: string, count: number): Promise<void> => {
+  const lease = await takeLease(pool, 'a').catch(() => newSource(pool, 'a'));
+  await commit(
+    pool,
+    lease,
+    Array.from({ length: count }, (_, index) => entryText(`${word}-${index}`)),
+  );
+};
+
+const failOver = async (): Promise<void> => {
+  await primary.stop('immediate');
+  await standby.promote();
+  proxy.pointTo(standby);
+  await until('the new primary answers', async () =>
+    pool.query('select 1').then(
+      () => true,
+      () => false,
+    ),
+  );
+};
+
+/** Until the standby has replayed all that is committed so far. */
+const untilReplicated = async (): Promise<void> => {
+  const [committed] = await primary.sql('select pg_current_wal_flush_lsn()::text as lsn');
+  await until('the standby has it', async () => {
+    const [row] = await standby.sql(
+      `select pg_last_wal_replay_lsn() >= '${committed?.['lsn']}'::pg_lsn as "hasReplayed"`,
+    );
+    return row?.['hasReplayed'] === true;
+  });
+};

@@ -27,14 +27,6 @@ afterAll(async () => {
   await primary?.[Symbol.asyncDispose]();
 });
 
-const feedUpTo = async (cluster: PostgresCluster, database: string, position: number): Promise<string> => {
-  const rows = await cluster.sql(
-    `select string_agg(position || ' ' || id, ',' order by position) as feed from audit_events where position <= ${position}`,
-    database,
-  );
-  return String(rows[0]?.['feed']);
-};
-
 test('failed over to a synchronous standby in the middle of a backfill, read-only until it is promoted', async () => {
   const { name, url } = await primary.createDatabase();
   await using troubled = await startTroubled(byWayOf(proxy, url), { simulator: { entries: 3_000 } });
@@ -53,3 +45,11 @@ test('failed over to a synchronous standby in the middle of a backfill, read-onl
   expect(await feedUpTo(standby, name, seen)).toBe(feedSeen);
   await troubled.stop();
 });
+
+const feedUpTo = async (cluster: PostgresCluster, database: string, position: number): Promise<string> => {
+  const rows = await cluster.sql(
+    `select string_agg(position || ' ' || id, ',' order by position) as feed from audit_events where position <= ${position}`,
+    database,
+  );
+  return String(rows[0]?.['feed']);
+};

@@ -9,10 +9,6 @@ import { startDaemonProcess } from '../support/process/running-daemon.ts';
 import { until } from '../support/process/until.ts';
 import { expectClaimedImpliesStored } from '../support/sync/claims.ts';
 
-const dayMs = 86_400_000;
-/** Above: the daemon of version 0.1 asked for none of the live tails for a minute and more. */
-const MAX_TICKS = 8;
-
 let cluster: PostgresCluster;
 beforeAll(async () => {
   cluster = await startCluster();
@@ -67,3 +63,7 @@ test('D1: windows wider than 90 days hang, 20 organizations: all history is read
   expect(unasked.p99).toBeLessThanOrEqual(MAX_TICKS);
   await expectClaimedImpliesStored(pool, simulator);
 });
+
+const dayMs = 86_400_000;
+/** Above: the daemon of version 0.1 asked for none of the live tails for a minute and more. */
+const MAX_TICKS = 8;

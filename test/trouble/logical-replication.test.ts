@@ -12,10 +12,6 @@ import { until } from '../support/process/until.ts';
 import { unholdableEntries, unnamedEntries } from '../support/sync/defective-entries.ts';
 
 const SEED = 13;
-const SOURCES = ['a', 'b', 'c'];
-const DAY_MS = 86_400_000;
-const columns = `position, source_kind, source_id, organization_id, id, action_time, received_at, action_type, action_result,
-  actor_email, actor_ip_address, raw_cf_ray_id, raw_status_code, resource_scope, raw::text as raw, defects`;
 
 let source: PostgresCluster;
 let subscriber: PostgresCluster;
@@ -47,6 +43,83 @@ afterAll(async () => {
   await subscriber?.[Symbol.asyncDispose]();
   await source?.[Symbol.asyncDispose]();
 });
+
+const defective = [...unnamedEntries, ...unholdableEntries].map(({ text }) => text);
+
+describe('logical replication', () => {
+  test(`each row once, to the byte and in order, with new partitions, crashes of both ends and cut connections (seed ${SEED})`, async () => {
+    await addSources(pool, [...SOURCES, 'defective']);
+    await commitEach([...defective.slice(0, 10), entryText('x')]);
+    await source.sql("select pg_create_logical_replication_slot('debezium', 'pgoutput')", database);
+    const before = await positionAt(source, database);
+    let stopWriting = false;
+    let last = Number.POSITIVE_INFINITY;
+    const random = seededRandom(SEED);
+    const writing = Promise.all(SOURCES.map((id) => write(id, random, () => stopWriting)));
+    const reading = tailSubscriber(() => last);
+    for (const happen of happenings) {
+      await happen();
+      await untilArrived(100);
+    }
+    stopWriting = true;
+    await writing;
+    await untilArrived(0);
+    const copying = "select from pg_subscription_rel where srsubstate <> 'r'";
+    await until('all tables are followed', async () => (await subscriber.sql(copying)).length === 0);
+    const total = await positionAt(source, database);
+    last = total;
+    expect(await reading).toEqual(Array.from({ length: total }, (_, index) => index + 1));
+    await expectSameAtBothEnds(total);
+    await expectInserts('debezium', before, total);
+    await expectKeptAtSubscriber(total);
+  });
+});
+
+const expectSameAtBothEnds = async (total: number): Promise<void> => {
+  const [events, arrived] = await bothEnds(`select ${columns} from audit_events order by position`);
+  expect(events).toHaveLength(total);
+  expect(arrived).toEqual(events);
+  for (const query of [
+    'select id, event_id, position, raw::text as raw, raw_sha256, seen_at from audit_event_changes',
+    'select id, name, state, meta, first_seen_at from organizations order by id',
+    'select feed_id from feed_head',
+  ]) {
+    const [there, here] = await bothEnds(query);
+    expect(there?.length, query).toBeGreaterThan(0);
+    expect(here, query).toEqual(there);
+  }
+};
+
+/** What Debezium would read: an insert for each event that was committed after its slot was made, as of the root table. */
+const expectInserts = async (slot: string, copied: number, total: number): Promise<void> => {
+  const rows = await source.sql(
+    `select data from pg_logical_slot_get_binary_changes('${slot}', null, null, 'proto_version', '1', 'publication_names', 'orgtrail')`,
+    database,
+  );
+  const changes = decodePgoutput(rows.map((row) => row['data'] as Buffer));
+  expect(new Set(changes.map(({ kind, table }) => `${kind} ${table}`))).toEqual(
+    new Set(['insert audit_events', 'insert audit_event_changes']),
+  );
+  const events = changes.filter(({ table }) => table === 'audit_events');
+  expect(events.map(({ values }) => Number(values['position']))).toEqual(
+    Array.from({ length: total - copied }, (_, index) => copied + 1 + index),
+  );
+};
+
+/** Retention at the source removes nothing at the subscriber. */
+const expectKeptAtSubscriber = async (total: number): Promise<void> => {
+  await pool.query('drop table audit_events_2026_01');
+  await pool.query("delete from audit_events where action_time < '2026-03-01'");
+  await commit(pool, await takeLease(pool, 'a'), [entryText('last')]);
+  await until('the last one arrives', async () => (await positionAt(subscriber)) === total + 1);
+  const rows = await subscriber.sql('select count(*)::integer as count from audit_events');
+  expect(rows).toEqual([{ count: total + 1 }]);
+};
+
+const SOURCES = ['a', 'b', 'c'];
+const DAY_MS = 86_400_000;
+const columns = `position, source_kind, source_id, organization_id, id, action_time, received_at, action_type, action_result,
+  actor_email, actor_ip_address, raw_cf_ray_id, raw_status_code, resource_scope, raw::text as raw, defects`;
 
 const subscribe = async () => {
   await subscriber.sql(documentedSubscription(proxy.port, database));
@@ -129,8 +202,6 @@ const createPartition = async (day: string): Promise<void> => {
   await source.sql(`select orgtrail_create_partitions('${day}', '${day}')`, database);
 };
 
-const defective = [...unnamedEntries, ...unholdableEntries].map(({ text }) => text);
-
 /** What happens while events are written; after each, some more of them must arrive. */
 const happenings: readonly (() => Promise<void>)[] = [
   subscribe,
@@ -161,73 +232,3 @@ const happenings: readonly (() => Promise<void>)[] = [
     await createPartition('2026-04-01');
   },
 ];
-
-describe('logical replication', () => {
-  test(`each row once, to the byte and in order, with new partitions, crashes of both ends and cut connections (seed ${SEED})`, async () => {
-    await addSources(pool, [...SOURCES, 'defective']);
-    await commitEach([...defective.slice(0, 10), entryText('x')]);
-    await source.sql("select pg_create_logical_replication_slot('debezium', 'pgoutput')", database);
-    const before = await positionAt(source, database);
-    let stopWriting = false;
-    let last = Number.POSITIVE_INFINITY;
-    const random = seededRandom(SEED);
-    const writing = Promise.all(SOURCES.map((id) => write(id, random, () => stopWriting)));
-    const reading = tailSubscriber(() => last);
-    for (const happen of happenings) {
-      await happen();
-      await untilArrived(100);
-    }
-    stopWriting = true;
-    await writing;
-    await untilArrived(0);
-    const copying = "select from pg_subscription_rel where srsubstate <> 'r'";
-    await until('all tables are followed', async () => (await subscriber.sql(copying)).length === 0);
-    const total = await positionAt(source, database);
-    last = total;
-    expect(await reading).toEqual(Array.from({ length: total }, (_, index) => index + 1));
-    await expectSameAtBothEnds(total);
-    await expectInserts('debezium', before, total);
-    await expectKeptAtSubscriber(total);
-  });
-});
-
-const expectSameAtBothEnds = async (total: number): Promise<void> => {
-  const [events, arrived] = await bothEnds(`select ${columns} from audit_events order by position`);
-  expect(events).toHaveLength(total);
-  expect(arrived).toEqual(events);
-  for (const query of [
-    'select id, event_id, position, raw::text as raw, raw_sha256, seen_at from audit_event_changes',
-    'select id, name, state, meta, first_seen_at from organizations order by id',
-    'select feed_id from feed_head',
-  ]) {
-    const [there, here] = await bothEnds(query);
-    expect(there?.length, query).toBeGreaterThan(0);
-    expect(here, query).toEqual(there);
-  }
-};
-
-/** What Debezium would read: an insert for each event that was committed after its slot was made, as of the root table. */
-const expectInserts = async (slot: string, copied: number, total: number): Promise<void> => {
-  const rows = await source.sql(
-    `select data from pg_logical_slot_get_binary_changes('${slot}', null, null, 'proto_version', '1', 'publication_names', 'orgtrail')`,
-    database,
-  );
-  const changes = decodePgoutput(rows.map((row) => row['data'] as Buffer));
-  expect(new Set(changes.map(({ kind, table }) => `${kind} ${table}`))).toEqual(
-    new Set(['insert audit_events', 'insert audit_event_changes']),
-  );
-  const events = changes.filter(({ table }) => table === 'audit_events');
-  expect(events.map(({ values }) => Number(values['position']))).toEqual(
-    Array.from({ length: total - copied }, (_, index) => copied + 1 + index),
-  );
-};
-
-/** Retention at the source removes nothing at the subscriber. */
-const expectKeptAtSubscriber = async (total: number): Promise<void> => {
-  await pool.query('drop table audit_events_2026_01');
-  await pool.query("delete from audit_events where action_time < '2026-03-01'");
-  await commit(pool, await takeLease(pool, 'a'), [entryText('last')]);
-  await until('the last one arrives', async () => (await positionAt(subscriber)) === total + 1);
-  const rows = await subscriber.sql('select count(*)::integer as count from audit_events');
-  expect(rows).toEqual([{ count: total + 1 }]);
-};

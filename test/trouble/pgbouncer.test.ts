@@ -6,9 +6,6 @@ import { type PostgresCluster, startCluster } from '../support/postgres/postgres
 import { startTroubled, type Troubled } from '../support/process/trouble.ts';
 import { until } from '../support/process/until.ts';
 
-/** Fewer than either daemon alone would like. */
-const POOL_SIZE = 3;
-
 const missing = await installPgbouncer();
 if (missing !== undefined) console.warn(`skipped, needs pgbouncer: ${missing}`);
 
@@ -68,3 +65,6 @@ describe.skipIf(missing !== undefined)('two daemons behind pgbouncer in transact
     await Promise.all(clients.map((client) => client.end()));
   });
 });
+
+/** Fewer than either daemon alone would like. */
+const POOL_SIZE = 3;

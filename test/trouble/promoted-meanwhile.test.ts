@@ -6,18 +6,6 @@ import { startCluster, startStandby } from '../support/postgres/postgres-cluster
 import { commitAll, entryText, newSource } from '../support/postgres/store-fixture.ts';
 import { until } from '../support/process/until.ts';
 
-/** A pool whose server is promoted when so many of its statements have ended. */
-const promotedBehind = (pool: Pool, statements: number, promote: () => Promise<void>): Pool => {
-  let ended = 0;
-  const query = async (...statement: unknown[]) => {
-    const result = await (pool.query as (...statement: unknown[]) => Promise<unknown>)(...statement);
-    ended += 1;
-    if (ended === statements) await promote();
-    return result;
-  };
-  return new Proxy(pool, { get: (target, name) => (name === 'query' ? query : Reflect.get(target, name)) });
-};
-
 test.each([1, 2])(
   'a reader whose events were lost is not told of another database if the standby is promoted behind statement %i',
   async (statements) => {
@@ -42,3 +30,15 @@ test.each([1, 2])(
     await pool.end();
   },
 );
+
+/** A pool whose server is promoted when so many of its statements have ended. */
+const promotedBehind = (pool: Pool, statements: number, promote: () => Promise<void>): Pool => {
+  let ended = 0;
+  const query = async (...statement: unknown[]) => {
+    const result = await (pool.query as (...statement: unknown[]) => Promise<unknown>)(...statement);
+    ended += 1;
+    if (ended === statements) await promote();
+    return result;
+  };
+  return new Proxy(pool, { get: (target, name) => (name === 'query' ? query : Reflect.get(target, name)) });
+};

@@ -11,10 +11,6 @@ import { type PostgresProxy, startPostgresProxy } from '../support/postgres/wire
 import { startTroubled } from '../support/process/trouble.ts';
 import { until } from '../support/process/until.ts';
 
-/** What a jump is without any time: for clocks, and what may be given out at once. */
-const LEAST_JUMP = 750_000;
-const PER_SECOND = 25_000;
-
 let primary: PostgresCluster;
 let standby: Standby;
 let proxy: PostgresProxy;
@@ -67,3 +63,7 @@ test('an hour without events does not make the jump of a failover longer: the da
   expect(Number(jump?.['positions'])).toBeLessThanOrEqual(LEAST_JUMP + (secondsAway + 1) * PER_SECOND);
   await troubled.stop();
 });
+
+/** What a jump is without any time: for clocks, and what may be given out at once. */
+const LEAST_JUMP = 750_000;
+const PER_SECOND = 25_000;

@@ -4,8 +4,6 @@ import { type PostgresCluster, startCluster } from '../support/postgres/postgres
 import { expectTroubleSaid, startTroubled, type Troubled } from '../support/process/trouble.ts';
 import { until } from '../support/process/until.ts';
 
-const MAX_CONNECTIONS = 25;
-
 let cluster: PostgresCluster;
 let url: string;
 let troubled: Troubled;
@@ -20,25 +18,6 @@ afterAll(async () => {
   await troubled?.[Symbol.asyncDispose]();
   await cluster?.[Symbol.asyncDispose]();
 });
-
-const untilStoredMore = async (more: number): Promise<void> => {
-  const before = await troubled.storedBy(url);
-  await until('pages are being stored', async () => (await troubled.storedBy(url)) >= before + more);
-};
-
-/** Connects until the server has no place left. */
-const occupy = async (others: Client[]): Promise<void> => {
-  for (;;) {
-    const client = new Client({ connectionString: cluster.url('postgres', 'other') });
-    client.on('error', () => {});
-    try {
-      await client.connect();
-    } catch {
-      return;
-    }
-    others.push(client);
-  }
-};
 
 // In this order: each goes on where the one before it left the daemon.
 describe('a PostgreSQL that goes away under a running daemon', () => {
@@ -73,3 +52,24 @@ describe('a PostgreSQL that goes away under a running daemon', () => {
     await troubled.stop();
   });
 });
+
+const MAX_CONNECTIONS = 25;
+
+const untilStoredMore = async (more: number): Promise<void> => {
+  const before = await troubled.storedBy(url);
+  await until('pages are being stored', async () => (await troubled.storedBy(url)) >= before + more);
+};
+
+/** Connects until the server has no place left. */
+const occupy = async (others: Client[]): Promise<void> => {
+  for (;;) {
+    const client = new Client({ connectionString: cluster.url('postgres', 'other') });
+    client.on('error', () => {});
+    try {
+      await client.connect();
+    } catch {
+      return;
+    }
+    others.push(client);
+  }
+};

@@ -8,11 +8,6 @@ import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/pro
 import { until } from '../support/process/until.ts';
 import { expectClaimedImpliesStored } from '../support/sync/claims.ts';
 
-/** The last release. */
-const OLD = '2d7b744';
-const ACCOUNT = 'orgtrail_daemon';
-const PASSWORD = 'password-of-the-test';
-
 let cluster: PostgresCluster;
 let old: OldRelease;
 
@@ -132,3 +127,8 @@ const createDaemonAccount = async (database: string, url: string): Promise<strin
   own.password = PASSWORD;
   return own.href;
 };
+
+/** The last release. */
+const OLD = '2d7b744';
+const ACCOUNT = 'orgtrail_daemon';
+const PASSWORD = 'password-of-the-test';

@@ -9,11 +9,6 @@ import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/pro
 import { until } from '../support/process/until.ts';
 import { expectClaimedImpliesStored } from '../support/sync/claims.ts';
 
-// From 0.2.0, which knows nothing of accounts, to this version.
-
-const OLD = '2714ca88';
-const PASSWORD = 'password-of-the-test';
-
 let cluster: PostgresCluster;
 let old: OldRelease;
 /** Of one test: a simulated Cloudflare, and a database that 0.2.0 has made. */
@@ -74,35 +69,6 @@ beforeEach(async () => {
     await simulator.close();
   };
 });
-
-const number = async (sql: string) => Number((await pool.query({ text: sql, rowMode: 'array' })).rows[0]?.[0]);
-/** What an old replica would leave if it took an account's source for an organization's: the simulator's entries name their owner. */
-const misattributed = () =>
-  number(`select count(*) from audit_events
-    where source_kind <> (case when raw::jsonb ? 'organization' then 'organization' else 'account' end)
-      or source_kind = 'account' and raw::jsonb -> 'account' ->> 'id' <> source_id
-      or source_kind = 'organization' and raw::jsonb -> 'organization' ->> 'id' <> source_id`);
-const generate = () => {
-  const { organizations, accounts } = simulator.summary();
-  for (const { id } of organizations) simulator.generate({ kind: 'organization', id }, 5);
-  for (const { id } of accounts) simulator.generate({ kind: 'account', id }, 5);
-};
-const feedOf = async (daemon: OrgtrailProcess): Promise<readonly string[]> => {
-  const url = /"url":"([^"]+)"/.exec(daemon.stdout())?.[1] ?? '';
-  const text = await (await fetch(`${url}/v1/events?limit=100000`)).text();
-  return text.split('\n').slice(0, -1);
-};
-const ofOrganizations = (lines: readonly string[]) =>
-  lines.filter((line) => line.includes('"source_kind":"organization"'));
-/** Of organizations, whatever the window. */
-const organizationRequests = (from: number) =>
-  simulator
-    .requests()
-    .slice(from)
-    .flatMap(({ path }) => {
-      const url = new URL(path, 'http://localhost');
-      return /\/organizations\/[^/]+\/logs\/audit$/.test(url.pathname) ? [url.searchParams] : [];
-    });
 
 test('replicas of both on one database: each entry under its own source, once, and both feeds tell organizations alike, to the byte', async () => {
   await using stack = new AsyncDisposableStack();
@@ -195,3 +161,42 @@ test('what 0.2.0 has read is not asked for again, its positions keep their bytes
   expect(await compareWithTruth(pool, simulator)).toMatchObject({ missing: 0, extra: 0, duplicates: 0 });
   expect(await misattributed()).toBe(0);
 });
+
+// From 0.2.0, which knows nothing of accounts, to this version.
+
+const OLD = '2714ca88';
+const PASSWORD = 'password-of-the-test';
+
+const number = async (sql: string) => Number((await pool.query({ text: sql, rowMode: 'array' })).rows[0]?.[0]);
+
+/** What an old replica would leave if it took an account's source for an organization's: the simulator's entries name their owner. */
+const misattributed = () =>
+  number(`select count(*) from audit_events
+    where source_kind <> (case when raw::jsonb ? 'organization' then 'organization' else 'account' end)
+      or source_kind = 'account' and raw::jsonb -> 'account' ->> 'id' <> source_id
+      or source_kind = 'organization' and raw::jsonb -> 'organization' ->> 'id' <> source_id`);
+
+const generate = () => {
+  const { organizations, accounts } = simulator.summary();
+  for (const { id } of organizations) simulator.generate({ kind: 'organization', id }, 5);
+  for (const { id } of accounts) simulator.generate({ kind: 'account', id }, 5);
+};
+
+const feedOf = async (daemon: OrgtrailProcess): Promise<readonly string[]> => {
+  const url = /"url":"([^"]+)"/.exec(daemon.stdout())?.[1] ?? '';
+  const text = await (await fetch(`${url}/v1/events?limit=100000`)).text();
+  return text.split('\n').slice(0, -1);
+};
+
+const ofOrganizations = (lines: readonly string[]) =>
+  lines.filter((line) => line.includes('"source_kind":"organization"'));
+
+/** Of organizations, whatever the window. */
+const organizationRequests = (from: number) =>
+  simulator
+    .requests()
+    .slice(from)
+    .flatMap(({ path }) => {
+      const url = new URL(path, 'http://localhost');
+      return /\/organizations\/[^/]+\/logs\/audit$/.test(url.pathname) ? [url.searchParams] : [];
+    });

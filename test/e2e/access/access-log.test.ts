@@ -12,10 +12,6 @@ import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 
-const feedToken = 'feed-token-of-the-test';
-const who = 'ORGTRAIL_FEED_TOKEN';
-const EVENTS = 40;
-
 let opened: LeastPrivilegedRun;
 let served: Served;
 let account: string;
@@ -28,26 +24,6 @@ afterAll(async () => {
   await served?.[Symbol.asyncDispose]();
   await opened?.[Symbol.asyncDispose]();
 });
-
-const pool = () => opened.world.database.pool;
-const get = async (path: string, headers: Readonly<Record<string, string>> = {}, of = served): Promise<string> =>
-  await (await fetch(`${of.server.url}${path}`, { headers, redirect: 'manual' })).text();
-const bearer = { authorization: `Bearer ${feedToken}` };
-const post = (path: string, form: Record<string, string>, cookie = ''): Promise<Response> =>
-  fetch(`${served.server.url}${path}`, {
-    method: 'POST',
-    body: new URLSearchParams(form),
-    redirect: 'manual',
-    headers: { origin: served.server.url, ...(cookie !== '' && { cookie }) },
-  });
-
-/** The notes that the log of the daemon has. */
-const logged = (): readonly Record<string, unknown>[] =>
-  opened.run
-    .log()
-    .split('\n')
-    .filter((line) => line.includes('"access":'))
-    .map((line) => JSON.parse(line).access);
 
 describe('access_log', () => {
   test('a search, an export, a reader, an event: who, from where, what, how many, and the same in the log', async () => {
@@ -311,3 +287,30 @@ test('neither strangers of very many addresses nor very many searches hide what 
   // What no row has room for is in the log.
   expect(daemon.process.stdout()).toContain(long);
 });
+
+const feedToken = 'feed-token-of-the-test';
+const who = 'ORGTRAIL_FEED_TOKEN';
+const EVENTS = 40;
+
+const pool = () => opened.world.database.pool;
+
+const get = async (path: string, headers: Readonly<Record<string, string>> = {}, of = served): Promise<string> =>
+  await (await fetch(`${of.server.url}${path}`, { headers, redirect: 'manual' })).text();
+
+const bearer = { authorization: `Bearer ${feedToken}` };
+
+const post = (path: string, form: Record<string, string>, cookie = ''): Promise<Response> =>
+  fetch(`${served.server.url}${path}`, {
+    method: 'POST',
+    body: new URLSearchParams(form),
+    redirect: 'manual',
+    headers: { origin: served.server.url, ...(cookie !== '' && { cookie }) },
+  });
+
+/** The notes that the log of the daemon has. */
+const logged = (): readonly Record<string, unknown>[] =>
+  opened.run
+    .log()
+    .split('\n')
+    .filter((line) => line.includes('"access":'))
+    .map((line) => JSON.parse(line).access);

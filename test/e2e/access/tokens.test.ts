@@ -4,9 +4,6 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 
-const feedToken = 'feed-token-of-the-test';
-const EVENTS = 40;
-
 let opened: LeastPrivilegedRun;
 let served: Served;
 beforeAll(async () => {
@@ -17,44 +14,6 @@ afterAll(async () => {
   await served?.[Symbol.asyncDispose]();
   await opened?.[Symbol.asyncDispose]();
 });
-
-const baseOf = (of: Served): string => of.server.url.replace('0.0.0.0', '127.0.0.1');
-const token = (...args: string[]) => runInProcess(['token', ...args], opened.ownerEnv);
-
-/** Makes one, and returns its secret. */
-const create = async (name: string, scope: string, ...more: string[]): Promise<string> => {
-  const { code, stdout } = await token('create', name, '--scope', scope, '--json', ...more);
-  expect(code).toBe(0);
-  return JSON.parse(stdout).token;
-};
-
-const statusOf = async (path: string, bearer: string | undefined, of = served): Promise<number> => {
-  const headers = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` };
-  const response = await fetch(`${baseOf(of)}${path}`, { headers, redirect: 'manual' });
-  await response.text();
-  return response.status;
-};
-
-const post = (path: string, form: Record<string, string>, cookie = '', of = served): Promise<Response> =>
-  fetch(`${baseOf(of)}${path}`, {
-    method: 'POST',
-    body: new URLSearchParams(form),
-    redirect: 'manual',
-    headers: { origin: baseOf(of), ...(cookie !== '' && { cookie }) },
-  });
-
-const signIn = async (secret: string, of = served): Promise<string> => {
-  const response = await post('/console/sign-in', { token: secret, next: '/' }, '', of);
-  expect(response.status).toBe(303);
-  return response.headers.getSetCookie()[0]?.split(';')[0] ?? '';
-};
-
-/** 200, or 303 to the sign-in. */
-const pageStatus = async (cookie: string, of = served): Promise<number> => {
-  const response = await fetch(`${baseOf(of)}/events`, { headers: { cookie }, redirect: 'manual' });
-  await response.text();
-  return response.status;
-};
 
 describe('orgtrail token', () => {
   test('create prints the secret once, list never, and neither the database nor a log has it', async () => {
@@ -201,3 +160,45 @@ describe('wrong tokens', () => {
     }
   });
 });
+
+const feedToken = 'feed-token-of-the-test';
+const EVENTS = 40;
+
+const baseOf = (of: Served): string => of.server.url.replace('0.0.0.0', '127.0.0.1');
+
+const token = (...args: string[]) => runInProcess(['token', ...args], opened.ownerEnv);
+
+/** Makes one, and returns its secret. */
+const create = async (name: string, scope: string, ...more: string[]): Promise<string> => {
+  const { code, stdout } = await token('create', name, '--scope', scope, '--json', ...more);
+  expect(code).toBe(0);
+  return JSON.parse(stdout).token;
+};
+
+const statusOf = async (path: string, bearer: string | undefined, of = served): Promise<number> => {
+  const headers = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` };
+  const response = await fetch(`${baseOf(of)}${path}`, { headers, redirect: 'manual' });
+  await response.text();
+  return response.status;
+};
+
+const post = (path: string, form: Record<string, string>, cookie = '', of = served): Promise<Response> =>
+  fetch(`${baseOf(of)}${path}`, {
+    method: 'POST',
+    body: new URLSearchParams(form),
+    redirect: 'manual',
+    headers: { origin: baseOf(of), ...(cookie !== '' && { cookie }) },
+  });
+
+const signIn = async (secret: string, of = served): Promise<string> => {
+  const response = await post('/console/sign-in', { token: secret, next: '/' }, '', of);
+  expect(response.status).toBe(303);
+  return response.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+};
+
+/** 200, or 303 to the sign-in. */
+const pageStatus = async (cookie: string, of = served): Promise<number> => {
+  const response = await fetch(`${baseOf(of)}/events`, { headers: { cookie }, redirect: 'manual' });
+  await response.text();
+  return response.status;
+};

@@ -16,21 +16,6 @@ afterAll(async () => {
   if (directory !== undefined) await rm(directory, { recursive: true, force: true });
 });
 
-const write = async (name: string, text: string): Promise<string> => {
-  const path = join(directory, name);
-  await writeFile(`${path}.new`, text, { mode: 0o600 });
-  await rename(`${path}.new`, path);
-  return path;
-};
-
-/** These variables as a file, and further keys. */
-const fileOf = (env: Readonly<Record<string, string | undefined>>, more: Readonly<Record<string, unknown>>): string => {
-  const document = new Document({});
-  for (const [name, value] of Object.entries(env)) document.setIn(keyOf(name).split('.'), value);
-  for (const [key, value] of Object.entries(more)) document.set(key, value);
-  return document.toString();
-};
-
 test('a daemon that is given ORGTRAIL_CONFIG alone collects and delivers, and takes a new token of the file', async () => {
   const [oldToken, newToken] = ['the-old-token-of-the-test', 'the-new-token-of-the-test'];
   const accepted = [{ token: oldToken }];
@@ -87,3 +72,18 @@ test('config check and print say which setting is from .env', async () => {
   expect([check.code, print.code]).toEqual([0, 0]);
   await rm(join(directory, '.env'));
 });
+
+const write = async (name: string, text: string): Promise<string> => {
+  const path = join(directory, name);
+  await writeFile(`${path}.new`, text, { mode: 0o600 });
+  await rename(`${path}.new`, path);
+  return path;
+};
+
+/** These variables as a file, and further keys. */
+const fileOf = (env: Readonly<Record<string, string | undefined>>, more: Readonly<Record<string, unknown>>): string => {
+  const document = new Document({});
+  for (const [name, value] of Object.entries(env)) document.setIn(keyOf(name).split('.'), value);
+  for (const [key, value] of Object.entries(more)) document.set(key, value);
+  return document.toString();
+};

@@ -9,59 +9,6 @@ import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtr
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
 
-/** Cloudflare's limit for one credential in five minutes, and some more: the demo itself needs 80 s for as many. */
-const REQUESTS = 1_300;
-/** Of 6 organizations and 12 accounts. */
-const LOGS = 18;
-
-const addressOf = (demo: OrgtrailProcess, label: string): string =>
-  new RegExp(`^ {2}${label} +(\\S+)$`, 'm').exec(demo.stdout())?.[1] ?? '';
-
-interface Health {
-  readonly status: string;
-  readonly sources: readonly { readonly state: string; readonly lag_seconds: number }[];
-}
-
-const healthOf = async (consoleUrl: string): Promise<Health> =>
-  (await (await fetch(new URL('healthz', consoleUrl))).json()) as Health;
-
-const isUpToDate = async (consoleUrl: string): Promise<boolean> => {
-  const { sources } = await healthOf(consoleUrl);
-  return sources.length === LOGS && sources.every(({ state }) => state === 'fresh' || state === 'quiet');
-};
-
-/** As many at once as the daemon has workers. */
-const spendRequests = async (apiUrl: string): Promise<readonly number[]> => {
-  const headers = { authorization: 'Bearer demo-token-of-the-simulator' };
-  const statuses: number[] = [];
-  const worker = async () => {
-    while (statuses.length < REQUESTS) {
-      // Some responses of the demo's Cloudflare are cut off, on purpose.
-      const response = await fetch(`${apiUrl}/organizations?page_size=1`, { headers }).catch(() => undefined);
-      statuses.push(response?.status ?? 0);
-      await response?.arrayBuffer().catch(() => {});
-    }
-  };
-  await Promise.all(Array.from({ length: 16 }, worker));
-  return statuses;
-};
-
-/** Ended with its test, also where that fails: by a second signal, which cleans up. */
-const startDemo = (
-  args: readonly string[],
-  env: Readonly<Record<string, string>>,
-  onTestFinished: (end: () => Promise<void>) => void,
-): OrgtrailProcess => {
-  const demo = startOrgtrail(['demo', ...args], env);
-  onTestFinished(async () => {
-    if (demo.child.exitCode !== null) return;
-    demo.child.kill('SIGTERM');
-    demo.child.kill('SIGINT');
-    await demo.ended;
-  });
-  return demo;
-};
-
 describe.concurrent('demo', () => {
   test('goes on when more requests were sent than Cloudflare allows in five minutes; Ctrl-C then ends with the exact verdict and 0', async ({
     onTestFinished,
@@ -136,3 +83,56 @@ describe.concurrent('demo', () => {
     expect(stderr).toContain(`--port must be an integer between 0 and 65535, not "${port}"`);
   });
 });
+
+/** Cloudflare's limit for one credential in five minutes, and some more: the demo itself needs 80 s for as many. */
+const REQUESTS = 1_300;
+/** Of 6 organizations and 12 accounts. */
+const LOGS = 18;
+
+const addressOf = (demo: OrgtrailProcess, label: string): string =>
+  new RegExp(`^ {2}${label} +(\\S+)$`, 'm').exec(demo.stdout())?.[1] ?? '';
+
+interface Health {
+  readonly status: string;
+  readonly sources: readonly { readonly state: string; readonly lag_seconds: number }[];
+}
+
+const healthOf = async (consoleUrl: string): Promise<Health> =>
+  (await (await fetch(new URL('healthz', consoleUrl))).json()) as Health;
+
+const isUpToDate = async (consoleUrl: string): Promise<boolean> => {
+  const { sources } = await healthOf(consoleUrl);
+  return sources.length === LOGS && sources.every(({ state }) => state === 'fresh' || state === 'quiet');
+};
+
+/** As many at once as the daemon has workers. */
+const spendRequests = async (apiUrl: string): Promise<readonly number[]> => {
+  const headers = { authorization: 'Bearer demo-token-of-the-simulator' };
+  const statuses: number[] = [];
+  const worker = async () => {
+    while (statuses.length < REQUESTS) {
+      // Some responses of the demo's Cloudflare are cut off, on purpose.
+      const response = await fetch(`${apiUrl}/organizations?page_size=1`, { headers }).catch(() => undefined);
+      statuses.push(response?.status ?? 0);
+      await response?.arrayBuffer().catch(() => {});
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, worker));
+  return statuses;
+};
+
+/** Ended with its test, also where that fails: by a second signal, which cleans up. */
+const startDemo = (
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  onTestFinished: (end: () => Promise<void>) => void,
+): OrgtrailProcess => {
+  const demo = startOrgtrail(['demo', ...args], env);
+  onTestFinished(async () => {
+    if (demo.child.exitCode !== null) return;
+    demo.child.kill('SIGTERM');
+    demo.child.kill('SIGINT');
+    await demo.ended;
+  });
+  return demo;
+};

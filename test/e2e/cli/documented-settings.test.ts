@@ -12,22 +12,10 @@ import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-/*
- * From each example of a setting with a structure, as the pages have it, to a daemon that runs. What is looked for are forms: a new example is
- * started as well.
- */
-
-const OPENSSL = 'openssl';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const pages = ['README.md', ...readdirSync(root, { recursive: true, encoding: 'utf8' })]
   .filter((path) => /^(docs|deploy|src)\/.*\.md$|^README\.md$/.test(path) && !path.startsWith('docs/decisions/'))
   .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
-
-interface Example {
-  readonly name: string;
-  readonly value: string;
-  readonly from: string;
-}
 
 const STRUCTURED =
   /^(?:ORGTRAIL_(?:SINKS|EVIDENCE_ANCHORS|ARCHIVE|FILTERS\w*|SETTLE|SOURCES|ACCOUNTS|ORGANIZATIONS|TRUSTED_PROXIES)|CLOUDFLARE_CREDENTIALS)$/;
@@ -105,6 +93,48 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+describe('each example of a setting with a structure starts', () => {
+  const examples = [
+    ...new Map([...assigned, ...sinks, ...anchors].map((one) => [`${one.name}=${one.value}`, one])).values(),
+  ];
+
+  test('and there are some of each', () => {
+    const names = [...new Set(examples.map(({ name }) => name))];
+    for (const name of ['ORGTRAIL_SINKS', 'CLOUDFLARE_CREDENTIALS', 'ORGTRAIL_ARCHIVE', 'ORGTRAIL_EVIDENCE_ANCHORS'])
+      expect(names).toContain(name);
+    const of = examples
+      .filter(({ name }) => name === 'ORGTRAIL_EVIDENCE_ANCHORS')
+      .map(({ value }) => value.split(':')[0]);
+    expect([...new Set(of)].toSorted()).toEqual(['file', 's3', 'tsa', 'witness']);
+    expect(yaml.map(({ key }) => key)).toEqual(
+      expect.arrayContaining(['sinks', 'cloudflare.credentials', 'filters', 'archive']),
+    );
+  });
+
+  test.for(
+    examples.map((one) => [`${one.from}: ${one.name}=${one.value.slice(0, 60).replaceAll(/\s+/g, ' ')}`, one] as const),
+  )('%s', async ([, { name, value }]) => await expectRuns(name, { [name]: filledIn(value) }));
+
+  test.for(yaml.map(({ key, text }) => [key, text] as const))('docs/orgtrail.example.yaml: %s', async ([key, text]) => {
+    const file = join(folder, `${key}.yaml`);
+    writeFileSync(file, filledIn(text), { mode: 0o600 });
+    await expectRuns(settingNames.find((name) => keyOf(name) === key) ?? key, { ORGTRAIL_CONFIG: file });
+  });
+});
+
+/*
+ * From each example of a setting with a structure, as the pages have it, to a daemon that runs. What is looked for are forms: a new example is
+ * started as well.
+ */
+
+const OPENSSL = 'openssl';
+
+interface Example {
+  readonly name: string;
+  readonly value: string;
+  readonly from: string;
+}
+
 const evidence = () => ({
   ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
   ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'evidence-key.pem'),
@@ -139,32 +169,3 @@ const expectRuns = async (name: string, settings: Readonly<Record<string, string
   expect((await daemon.get('/livez')).code).toBe(200);
   expect(`${daemon.process.stdout()}${daemon.process.stderr()}`).not.toMatch(/TypeError|unexpected error/);
 };
-
-describe('each example of a setting with a structure starts', () => {
-  const examples = [
-    ...new Map([...assigned, ...sinks, ...anchors].map((one) => [`${one.name}=${one.value}`, one])).values(),
-  ];
-
-  test('and there are some of each', () => {
-    const names = [...new Set(examples.map(({ name }) => name))];
-    for (const name of ['ORGTRAIL_SINKS', 'CLOUDFLARE_CREDENTIALS', 'ORGTRAIL_ARCHIVE', 'ORGTRAIL_EVIDENCE_ANCHORS'])
-      expect(names).toContain(name);
-    const of = examples
-      .filter(({ name }) => name === 'ORGTRAIL_EVIDENCE_ANCHORS')
-      .map(({ value }) => value.split(':')[0]);
-    expect([...new Set(of)].toSorted()).toEqual(['file', 's3', 'tsa', 'witness']);
-    expect(yaml.map(({ key }) => key)).toEqual(
-      expect.arrayContaining(['sinks', 'cloudflare.credentials', 'filters', 'archive']),
-    );
-  });
-
-  test.for(
-    examples.map((one) => [`${one.from}: ${one.name}=${one.value.slice(0, 60).replaceAll(/\s+/g, ' ')}`, one] as const),
-  )('%s', async ([, { name, value }]) => await expectRuns(name, { [name]: filledIn(value) }));
-
-  test.for(yaml.map(({ key, text }) => [key, text] as const))('docs/orgtrail.example.yaml: %s', async ([key, text]) => {
-    const file = join(folder, `${key}.yaml`);
-    writeFileSync(file, filledIn(text), { mode: 0o600 });
-    await expectRuns(settingNames.find((name) => keyOf(name) === key) ?? key, { ORGTRAIL_CONFIG: file });
-  });
-});

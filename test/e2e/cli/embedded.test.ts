@@ -29,19 +29,6 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-const pidFile = () => join(env['ORGTRAIL_DATA_DIR'] ?? '', 'postgres', 'postmaster.pid');
-const serverPid = async (): Promise<number> => Number((await readFile(pidFile(), 'utf8')).split('\n')[0]);
-/** False also for one that has ended and has not been waited for yet: not every container's first process does. */
-const isRunning = async (pid: number): Promise<boolean> => {
-  const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-  if (state !== undefined) return !/\) Z /.test(state);
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
-
 describe('without DATABASE_URL', () => {
   test('sync makes a server of its own in a fresh directory, and stops it', async () => {
     const { code, stdout, stderr } = await runOrgtrail(['sync', '--json'], env);
@@ -123,3 +110,18 @@ describe('without DATABASE_URL', () => {
     );
   });
 });
+
+const pidFile = () => join(env['ORGTRAIL_DATA_DIR'] ?? '', 'postgres', 'postmaster.pid');
+
+const serverPid = async (): Promise<number> => Number((await readFile(pidFile(), 'utf8')).split('\n')[0]);
+
+/** False also for one that has ended and has not been waited for yet: not every container's first process does. */
+const isRunning = async (pid: number): Promise<boolean> => {
+  const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  if (state !== undefined) return !/\) Z /.test(state);
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};

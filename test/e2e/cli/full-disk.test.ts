@@ -8,8 +8,6 @@ import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const toFullDisk = ['sh', '-c', 'exec "$0" "$@" >/dev/full'];
-
 test('output that the disk has no room for is said to be cut, and is no success', async () => {
   await using world = await openWorld({ organizations: 1, entries: 50 });
   await using run = await world.open();
@@ -72,3 +70,5 @@ test.skipIf(!hasMounts)(
     }
   },
 );
+
+const toFullDisk = ['sh', '-c', 'exec "$0" "$@" >/dev/full'];

@@ -9,7 +9,6 @@ import { startCluster } from '../../support/postgres/postgres-cluster.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 
 const hasTools = [KUSTOMIZE, 'psql'].every((tool) => spawnSync(tool, ['--help']).status === 0);
-const MOUNTED = '/run/secrets/postgres';
 
 test.skipIf(!hasTools)('overlay try: the daemon collects with an account that can change no event', async () => {
   await using stack = new AsyncDisposableStack();
@@ -62,3 +61,5 @@ test.skipIf(!hasTools)('overlay try: the daemon collects with an account that ca
   );
   expect(rights).toEqual({ events: 20, member: true, superuser: false, changes: false });
 });
+
+const MOUNTED = '/run/secrets/postgres';

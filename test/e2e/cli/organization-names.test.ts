@@ -19,9 +19,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
 });
-
-/** Holds are for the owner of the schema to make. */
-const run = (...args: string[]) => runInProcess(args, args[0] === 'hold' ? world.ownerEnv : world.env);
 const reasons = { hold: ['--reason', 'case 17'] };
 
 describe('an organization is named by its name, whatever the case of the letters', () => {
@@ -105,3 +102,6 @@ describe('a name that names none, or several', () => {
     expect(code).toBe(2);
   });
 });
+
+/** Holds are for the owner of the schema to make. */
+const run = (...args: string[]) => runInProcess(args, args[0] === 'hold' ? world.ownerEnv : world.env);

@@ -12,9 +12,6 @@ import { createTestDatabase } from '../../support/postgres/database.ts';
 const checkout = fileURLToPath(new URL('../../..', import.meta.url));
 let folder: string;
 
-const run = (program: string, args: readonly string[], cwd = folder): string =>
-  execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'orgtrail-package-'));
   // The set-up of the tests has made the bundle; making it again would take it away from the tests beside this one.
@@ -71,3 +68,6 @@ test('its demo runs, with the optional embedded PostgreSQL, from any folder', ()
     'Every event of every organization and account is stored, once each',
   );
 });
+
+const run = (program: string, args: readonly string[], cwd = folder): string =>
+  execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });

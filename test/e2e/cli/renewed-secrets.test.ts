@@ -16,48 +16,6 @@ afterAll(async () => {
   if (directory !== undefined) await rm(directory, { recursive: true, force: true });
 });
 
-/** A file of a secret, replaced as secret stores do it: by a rename. */
-const secretFile = async (secret: string) => {
-  files += 1;
-  const path = join(directory, `secret-${files}`);
-  const write = async (text: string) => {
-    await writeFile(`${path}.new`, `${text}\n`);
-    await rename(`${path}.new`, path);
-  };
-  await write(secret);
-  return { path, write };
-};
-
-const oldToken = 'the-old-token-of-the-test';
-const newToken = 'the-new-token-of-the-test';
-
-/** A world whose API takes only the tokens of a list, which the test changes, and a daemon that has its token from a file. */
-const openTokenWorld = async () => {
-  const accepted = [{ token: oldToken }];
-  const world = await openWorld({ credentials: accepted }, { ORGTRAIL_SETTLE: '5d' });
-  const file = await secretFile(oldToken);
-  const { CLOUDFLARE_API_TOKEN: _, ...env } = world.env;
-  const daemon = await startDaemonProcess({ ...env, CLOUDFLARE_API_TOKEN_FILE: file.path });
-  return {
-    world,
-    file,
-    daemon,
-    accept: (...tokens: string[]) => void accepted.splice(0, accepted.length, ...tokens.map((token) => ({ token }))),
-    [Symbol.asyncDispose]: async () => {
-      await daemon.stop();
-      await world[Symbol.asyncDispose]();
-    },
-  };
-};
-
-const allStored = (world: SyncWorld) => until('all of it is stored', async () => (await world.compare()).missing === 0);
-
-const addEntries = (world: SyncWorld) => {
-  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 50);
-};
-
-const fingerprints = (world: SyncWorld) => new Set(world.simulator.requests().map(({ credential }) => credential));
-
 describe.concurrent('a token that is rotated while the daemon runs', () => {
   test('file first: not one request fails, nothing is lost', async () => {
     await using opened = await openTokenWorld();
@@ -195,3 +153,45 @@ test('a database password that is changed is taken from its file for the next co
   await allStored(world);
   expect(daemon.process.child.exitCode).toBeNull();
 });
+
+/** A file of a secret, replaced as secret stores do it: by a rename. */
+const secretFile = async (secret: string) => {
+  files += 1;
+  const path = join(directory, `secret-${files}`);
+  const write = async (text: string) => {
+    await writeFile(`${path}.new`, `${text}\n`);
+    await rename(`${path}.new`, path);
+  };
+  await write(secret);
+  return { path, write };
+};
+
+const oldToken = 'the-old-token-of-the-test';
+const newToken = 'the-new-token-of-the-test';
+
+/** A world whose API takes only the tokens of a list, which the test changes, and a daemon that has its token from a file. */
+const openTokenWorld = async () => {
+  const accepted = [{ token: oldToken }];
+  const world = await openWorld({ credentials: accepted }, { ORGTRAIL_SETTLE: '5d' });
+  const file = await secretFile(oldToken);
+  const { CLOUDFLARE_API_TOKEN: _, ...env } = world.env;
+  const daemon = await startDaemonProcess({ ...env, CLOUDFLARE_API_TOKEN_FILE: file.path });
+  return {
+    world,
+    file,
+    daemon,
+    accept: (...tokens: string[]) => void accepted.splice(0, accepted.length, ...tokens.map((token) => ({ token }))),
+    [Symbol.asyncDispose]: async () => {
+      await daemon.stop();
+      await world[Symbol.asyncDispose]();
+    },
+  };
+};
+
+const allStored = (world: SyncWorld) => until('all of it is stored', async () => (await world.compare()).missing === 0);
+
+const addEntries = (world: SyncWorld) => {
+  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 50);
+};
+
+const fingerprints = (world: SyncWorld) => new Set(world.simulator.requests().map(({ credential }) => credential));

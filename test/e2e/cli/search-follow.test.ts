@@ -8,7 +8,6 @@ import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const bundle = fileURLToPath(new URL('../../../dist/orgtrail.js', import.meta.url));
-const feedToken = 'feed-token-of-the-follower';
 
 let world: SyncWorld;
 let run: SyncRun;
@@ -26,42 +25,6 @@ afterAll(async () => {
   await run?.close();
   await world?.[Symbol.asyncDispose]();
 });
-
-const head = async (): Promise<number> => {
-  const { rows } = await world.database.pool.query('select position::float8 from feed_head');
-  return rows[0].position;
-};
-
-/** Stores a match and an event that is none; returns the id of the match. */
-const store = async (): Promise<string> => {
-  number += 1;
-  const id = `followed-${number}`;
-  const entry = (name: string, type: string) =>
-    JSON.stringify({
-      id: name,
-      action: { time: new Date(Date.now() - 90_000).toISOString(), type, result: 'success' },
-      actor: { email: `${id}@example.com` },
-    });
-  const organization = world.simulator.summary().organizations[0]?.id ?? '';
-  world.simulator.append(organization, [entry(id, 'followed'), entry(`other-${number}`, 'other')]);
-  await until('it is stored', async () => {
-    await run.cycle();
-    const { rows } = await world.database.pool.query('select 1 from audit_events where id = $1', [id]);
-    return rows.length > 0;
-  });
-  return id;
-};
-
-const ways = {
-  database: () => [[], { DATABASE_URL: world.database.daemonUrl }] as const,
-  url: () => [['--url', served.server.url], { ORGTRAIL_FEED_TOKEN: feedToken }] as const,
-};
-type Way = keyof typeof ways;
-
-const follow = (way: Way, ...more: string[]): OrgtrailProcess => {
-  const [args, env] = ways[way]();
-  return startOrgtrail(['search', 'action:followed', '--follow', ...args, ...more], env);
-};
 
 describe.each(['database', 'url'] as const)('search --follow through %s', (way) => {
   test('prints each new match once, in order, and ends at a signal', async () => {
@@ -121,3 +84,42 @@ describe.each(['database', 'url'] as const)('search --follow through %s', (way) 
     expect([(await ended)[0], errors.join('')]).toEqual([0, '']);
   });
 });
+
+const feedToken = 'feed-token-of-the-follower';
+
+const head = async (): Promise<number> => {
+  const { rows } = await world.database.pool.query('select position::float8 from feed_head');
+  return rows[0].position;
+};
+
+/** Stores a match and an event that is none; returns the id of the match. */
+const store = async (): Promise<string> => {
+  number += 1;
+  const id = `followed-${number}`;
+  const entry = (name: string, type: string) =>
+    JSON.stringify({
+      id: name,
+      action: { time: new Date(Date.now() - 90_000).toISOString(), type, result: 'success' },
+      actor: { email: `${id}@example.com` },
+    });
+  const organization = world.simulator.summary().organizations[0]?.id ?? '';
+  world.simulator.append(organization, [entry(id, 'followed'), entry(`other-${number}`, 'other')]);
+  await until('it is stored', async () => {
+    await run.cycle();
+    const { rows } = await world.database.pool.query('select 1 from audit_events where id = $1', [id]);
+    return rows.length > 0;
+  });
+  return id;
+};
+
+const ways = {
+  database: () => [[], { DATABASE_URL: world.database.daemonUrl }] as const,
+  url: () => [['--url', served.server.url], { ORGTRAIL_FEED_TOKEN: feedToken }] as const,
+};
+
+type Way = keyof typeof ways;
+
+const follow = (way: Way, ...more: string[]): OrgtrailProcess => {
+  const [args, env] = ways[way]();
+  return startOrgtrail(['search', 'action:followed', '--follow', ...args, ...more], env);
+};

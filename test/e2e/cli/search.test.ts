@@ -18,16 +18,6 @@ afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
 });
 
-const search = (...args: string[]) => runInProcess(['search', ...args], world.env);
-const jsonOf = async (...args: string[]) => JSON.parse((await search(...args, '--json')).stdout);
-const idsOf = async (condition: string, values: unknown[] = []): Promise<string[]> => {
-  const { rows } = await world.database.pool.query<{ id: string }>(
-    `select id from audit_events where ${condition} order by action_time desc, position desc`,
-    values,
-  );
-  return rows.map((row) => row.id);
-};
-
 describe('search', () => {
   test('shows a table, newest first, and that the answer is complete', async () => {
     const { code, stdout, stderr } = await search('--since', '2d', '--limit', '7');
@@ -94,3 +84,15 @@ describe('search', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   });
 });
+
+const search = (...args: string[]) => runInProcess(['search', ...args], world.env);
+
+const jsonOf = async (...args: string[]) => JSON.parse((await search(...args, '--json')).stdout);
+
+const idsOf = async (condition: string, values: unknown[] = []): Promise<string[]> => {
+  const { rows } = await world.database.pool.query<{ id: string }>(
+    `select id from audit_events where ${condition} order by action_time desc, position desc`,
+    values,
+  );
+  return rows.map((row) => row.id);
+};

@@ -33,71 +33,6 @@ const secrets = {
   // 24 bytes, as base64.
   webhook: `whsec_${marks.webhook}${'A'.repeat(16)}`,
 };
-const encodings = Object.values(secrets).map((secret) => Buffer.from(secret).toString('base64').slice(0, 16));
-const needles = [...Object.values(marks), ...encodings];
-
-const expectNone = (what: string, text: string): void => {
-  for (const needle of needles) expect(text.includes(needle), `${what} holds ${needle}`).toBe(false);
-};
-
-/** Says back all that it was sent where it refuses: all of it below /echo, else the audit log of one organization. */
-const startApi = async () => {
-  const entryMs = Date.now() - 600_000;
-  const entry = { id: 'entry', action: { type: 'create', time: new Date(entryMs).toISOString() } };
-  const server = createServer((request, response) => {
-    const url = request.url ?? '';
-    const refused =
-      url.startsWith('/echo') ||
-      url.startsWith('/services/') ||
-      (url.startsWith('/mixed') && url.includes('/bad/logs/audit'));
-    const said = `you sent ${request.rawHeaders.join(' ')} to ${url}`;
-    response.writeHead(refused ? 403 : 200, { 'content-type': 'application/json', 'x-echo': said.slice(0, 300) });
-    const organizations = [
-      { id: 'good', name: 'Good' },
-      ...(url.startsWith('/mixed') ? [{ id: 'bad', name: 'Bad' }] : []),
-    ];
-    const asked = new URL(url, 'http://api').searchParams;
-    const at = (name: string) => Date.parse(asked.get(name) ?? '');
-    const entries = at('since') <= entryMs && entryMs <= at('before') ? [entry] : [];
-    const isBehindTheLast = /[?&]page=[2-9]/.test(url);
-    const result = url.includes('/logs/audit') ? entries : isBehindTheLast ? [] : organizations;
-    response.end(
-      JSON.stringify(
-        refused
-          ? { success: false, errors: [{ code: 10_000, message: said }], messages: [said], result: null }
-          : { success: true, errors: [], messages: [], result, result_info: {} },
-      ),
-    );
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return { origin: `http://127.0.0.1:${port}`, close: () => server.closeAllConnections() ?? server.close() };
-};
-
-/** All rows of all tables, partitions included, and what the server knows of the sessions, as text. */
-const dump = async (pool: Pool): Promise<string> => {
-  const { rows: tables } = await pool.query<{ name: string }>(
-    `select oid::regclass::text as name from pg_class where relkind in ('r', 'p', 'v')
-       and relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace)`,
-  );
-  expect(tables.length).toBeGreaterThan(12);
-  const parts: string[] = [];
-  for (const { name } of [...tables, { name: 'pg_stat_activity' }, { name: 'pg_settings' }]) {
-    const { rows } = await pool.query<{ row: string }>(`select t::text as row from ${name} t`);
-    parts.push(name, ...rows.map(({ row }) => row));
-  }
-  return parts.join('\n');
-};
-
-/** The content of every file below a directory, less those that the test put there. */
-const filesBelow = async (directory: string, planted: readonly string[]): Promise<string> => {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
-  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  const own = paths.filter((path) => !planted.includes(path));
-  // Files of a server that runs come and go.
-  const contents = await Promise.all(own.map((path) => readFile(path, 'latin1').catch(() => '')));
-  return [...own, ...contents].join('\n');
-};
 
 let api: Awaited<ReturnType<typeof startApi>>;
 let database: TestDatabase;
@@ -105,17 +40,9 @@ let broken: TestDatabase;
 let login: Login;
 let directory: string;
 let cwd: string;
-const planted: string[] = [];
 let byVariable: Record<string, string>;
 let byFile: Record<string, string>;
 let byYaml: Record<string, string>;
-
-const plant = async (name: string, content: string): Promise<string> => {
-  const path = join(directory, name);
-  await writeFile(path, content);
-  planted.push(path);
-  return path;
-};
 
 beforeAll(async () => {
   api = await startApi();
@@ -157,45 +84,6 @@ afterAll(async () => {
   api?.close();
   if (directory !== undefined) await rm(directory, { recursive: true, force: true });
 });
-
-const settings = (mode: string): Record<string, string> => ({
-  CLOUDFLARE_BASE_URL: `${api.origin}/${mode}/client/v4`,
-  ORGTRAIL_API_BUDGET: '1000000',
-  ORGTRAIL_HISTORY: '1d',
-  ORGTRAIL_HTTP_PORT: '0',
-  ORGTRAIL_SCHEDULE: '* * * * * *',
-  ORGTRAIL_LOG_LEVEL: 'trace',
-  HOME: directory,
-  TMPDIR: directory,
-});
-
-/** Runs a command to its end, and looks through what it said. */
-const run = async (args: readonly string[], env: Record<string, string>, where = cwd) => {
-  const { code, stdout, stderr } = await runOrgtrail(args, env, where);
-  expectNone(`orgtrail ${args.join(' ')} (exit ${code})`, `${stdout}\n${stderr}`);
-  return { code, output: `${stdout}\n${stderr}` };
-};
-
-/** Everything that the daemon answers, headers included, also to those that have no business here. */
-const askEverything = async (daemon: OrgtrailProcess): Promise<string> => {
-  const url = /"url":"([^"]+)"/.exec(daemon.stdout())?.[1] ?? '';
-  const answers: string[] = [];
-  for (const path of ['/livez', '/readyz', '/healthz', '/metrics', '/v1/status', '/v1/nothing', `/v1/status?token=x`]) {
-    for (const authorization of [`Bearer ${secrets.feed}`, 'Bearer wrong', `Basic ${secrets.feed}`]) {
-      const response = await fetch(`${url}${path}`, { headers: { authorization } });
-      answers.push(path, String(response.status), JSON.stringify([...response.headers]), await response.text());
-    }
-  }
-  return answers.join('\n');
-};
-
-/** The command line of a process and of all that it has started. */
-const commandLines = async (pid: number): Promise<string> => {
-  const own = await readFile(`/proc/${pid}/cmdline`, 'utf8');
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
-  const below = children.split(' ').filter((child) => child !== '');
-  return [own, ...(await Promise.all(below.map((child) => commandLines(Number(child)))))].join('\n');
-};
 
 describe('no secret, however it is given, comes out anywhere (invariant 12)', () => {
   // First, since a sync that knows organizations already tries them again for half a minute.
@@ -311,3 +199,117 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
     expectNone('a file', text);
   });
 });
+
+const encodings = Object.values(secrets).map((secret) => Buffer.from(secret).toString('base64').slice(0, 16));
+const needles = [...Object.values(marks), ...encodings];
+
+const expectNone = (what: string, text: string): void => {
+  for (const needle of needles) expect(text.includes(needle), `${what} holds ${needle}`).toBe(false);
+};
+
+/** Says back all that it was sent where it refuses: all of it below /echo, else the audit log of one organization. */
+const startApi = async () => {
+  const entryMs = Date.now() - 600_000;
+  const entry = { id: 'entry', action: { type: 'create', time: new Date(entryMs).toISOString() } };
+  const server = createServer((request, response) => {
+    const url = request.url ?? '';
+    const refused =
+      url.startsWith('/echo') ||
+      url.startsWith('/services/') ||
+      (url.startsWith('/mixed') && url.includes('/bad/logs/audit'));
+    const said = `you sent ${request.rawHeaders.join(' ')} to ${url}`;
+    response.writeHead(refused ? 403 : 200, { 'content-type': 'application/json', 'x-echo': said.slice(0, 300) });
+    const organizations = [
+      { id: 'good', name: 'Good' },
+      ...(url.startsWith('/mixed') ? [{ id: 'bad', name: 'Bad' }] : []),
+    ];
+    const asked = new URL(url, 'http://api').searchParams;
+    const at = (name: string) => Date.parse(asked.get(name) ?? '');
+    const entries = at('since') <= entryMs && entryMs <= at('before') ? [entry] : [];
+    const isBehindTheLast = /[?&]page=[2-9]/.test(url);
+    const result = url.includes('/logs/audit') ? entries : isBehindTheLast ? [] : organizations;
+    response.end(
+      JSON.stringify(
+        refused
+          ? { success: false, errors: [{ code: 10_000, message: said }], messages: [said], result: null }
+          : { success: true, errors: [], messages: [], result, result_info: {} },
+      ),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return { origin: `http://127.0.0.1:${port}`, close: () => server.closeAllConnections() ?? server.close() };
+};
+
+/** All rows of all tables, partitions included, and what the server knows of the sessions, as text. */
+const dump = async (pool: Pool): Promise<string> => {
+  const { rows: tables } = await pool.query<{ name: string }>(
+    `select oid::regclass::text as name from pg_class where relkind in ('r', 'p', 'v')
+       and relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace)`,
+  );
+  expect(tables.length).toBeGreaterThan(12);
+  const parts: string[] = [];
+  for (const { name } of [...tables, { name: 'pg_stat_activity' }, { name: 'pg_settings' }]) {
+    const { rows } = await pool.query<{ row: string }>(`select t::text as row from ${name} t`);
+    parts.push(name, ...rows.map(({ row }) => row));
+  }
+  return parts.join('\n');
+};
+
+/** The content of every file below a directory, less those that the test put there. */
+const filesBelow = async (directory: string, planted: readonly string[]): Promise<string> => {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const own = paths.filter((path) => !planted.includes(path));
+  // Files of a server that runs come and go.
+  const contents = await Promise.all(own.map((path) => readFile(path, 'latin1').catch(() => '')));
+  return [...own, ...contents].join('\n');
+};
+
+const planted: string[] = [];
+
+const plant = async (name: string, content: string): Promise<string> => {
+  const path = join(directory, name);
+  await writeFile(path, content);
+  planted.push(path);
+  return path;
+};
+
+const settings = (mode: string): Record<string, string> => ({
+  CLOUDFLARE_BASE_URL: `${api.origin}/${mode}/client/v4`,
+  ORGTRAIL_API_BUDGET: '1000000',
+  ORGTRAIL_HISTORY: '1d',
+  ORGTRAIL_HTTP_PORT: '0',
+  ORGTRAIL_SCHEDULE: '* * * * * *',
+  ORGTRAIL_LOG_LEVEL: 'trace',
+  HOME: directory,
+  TMPDIR: directory,
+});
+
+/** Runs a command to its end, and looks through what it said. */
+const run = async (args: readonly string[], env: Record<string, string>, where = cwd) => {
+  const { code, stdout, stderr } = await runOrgtrail(args, env, where);
+  expectNone(`orgtrail ${args.join(' ')} (exit ${code})`, `${stdout}\n${stderr}`);
+  return { code, output: `${stdout}\n${stderr}` };
+};
+
+/** Everything that the daemon answers, headers included, also to those that have no business here. */
+const askEverything = async (daemon: OrgtrailProcess): Promise<string> => {
+  const url = /"url":"([^"]+)"/.exec(daemon.stdout())?.[1] ?? '';
+  const answers: string[] = [];
+  for (const path of ['/livez', '/readyz', '/healthz', '/metrics', '/v1/status', '/v1/nothing', `/v1/status?token=x`]) {
+    for (const authorization of [`Bearer ${secrets.feed}`, 'Bearer wrong', `Basic ${secrets.feed}`]) {
+      const response = await fetch(`${url}${path}`, { headers: { authorization } });
+      answers.push(path, String(response.status), JSON.stringify([...response.headers]), await response.text());
+    }
+  }
+  return answers.join('\n');
+};
+
+/** The command line of a process and of all that it has started. */
+const commandLines = async (pid: number): Promise<string> => {
+  const own = await readFile(`/proc/${pid}/cmdline`, 'utf8');
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+  const below = children.split(' ').filter((child) => child !== '');
+  return [own, ...(await Promise.all(below.map((child) => commandLines(Number(child)))))].join('\n');
+};

@@ -16,11 +16,6 @@ import { until } from '../../support/process/until.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const bundle = fileURLToPath(new URL('../../../dist/orgtrail.js', import.meta.url));
-/** What a pipe of Linux holds: one that has so much takes nothing more. */
-const PIPE_BYTES = 65_536;
-/** So long a process has done nothing: it waits, or it has left. Longer than it may stay once it is done. */
-const IDLE_MS = 2_500;
-const ENTRIES = 900;
 const DAY_MS = 86_400_000;
 /** It is over, and the history reaches behind it. */
 const MONTH = new Date(Date.now() - 32 * DAY_MS).toISOString().slice(0, 7);
@@ -76,17 +71,6 @@ const ways: Readonly<Record<string, readonly [code: number, ...args: string[]] |
   demo: 'log',
 };
 
-const leaves = (command: Command, path: readonly string[] = []): string[] =>
-  command.commands.length === 0
-    ? [path.join(' ')]
-    : command.commands.flatMap((each) => leaves(each, [...path, each.name()]));
-
-const argumentsOf = (name: string): string[] => {
-  const way = ways[name];
-  if (way === undefined || way === 'log') throw new Error(`${name} is a log`);
-  return [...name.split(' '), ...way.slice(1).map((arg) => String(arg).replace('FOLDER', folder))];
-};
-
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'orgtrail-reader-'));
   await mkdir(join(folder, 'archive'));
@@ -131,50 +115,6 @@ afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
 });
-
-/** A pipe that is full, whose reader sleeps. */
-const openFullPipe = async (path: string) => {
-  await promisify(execFile)('mkfifo', [path]);
-  const both = openSync(path, constants.O_RDWR);
-  writeSync(both, Buffer.alloc(PIPE_BYTES));
-  return {
-    end: both,
-    read: async (): Promise<string> => {
-      const reading = createReadStream(path);
-      await new Promise((resolve) => reading.once('open', resolve));
-      closeSync(both);
-      const chunks: Buffer[] = [];
-      for await (const chunk of reading) chunks.push(chunk as Buffer);
-      return Buffer.concat(chunks).subarray(PIPE_BYTES).toString('utf8');
-    },
-  };
-};
-
-/** Runs a command with both ends of its output full; they are read once it does nothing any more. Whether it still was there then. */
-const runBeforeSleepers = async (name: string, args: readonly string[]) => {
-  const place = join(folder, name.replaceAll(' ', '-'));
-  const [out, err] = [await openFullPipe(`${place}.out`), await openFullPipe(`${place}.err`)];
-  const input = openSync(join(folder, 'stdin'), constants.O_RDONLY);
-  const child = spawn(process.execPath, [bundle, ...args], {
-    env: { PATH: process.env['PATH'], ...env },
-    stdio: [input, out.end, err.end],
-  });
-  closeSync(input);
-  const ended = new Promise<number | string | null>((resolve) =>
-    child.on('exit', (code, signal) => resolve(code ?? signal)),
-  );
-  const usage = () => usageOf(child.pid ?? 0).catch(() => undefined);
-  const isThere = () => child.exitCode === null && child.signalCode === null;
-  for (let [last, idleMs] = [-1, 0]; isThere() && idleMs < IDLE_MS; ) {
-    await sleep(100);
-    const cpuMs = (await usage())?.cpuMs ?? last;
-    idleMs = cpuMs === last ? idleMs + 100 : 0;
-    last = cpuMs;
-  }
-  const stayed = isThere();
-  const [stdout, stderr] = await Promise.all([out.read(), err.read()]);
-  return { stayed, stdout, stderr, code: await ended };
-};
 
 test('there is a way to run every command', () => {
   const context = {
@@ -239,3 +179,64 @@ test('a daemon goes on without the reader of its log', async () => {
   await until('it has asked Cloudflare on', async () => world.simulator.requestCount > before + 20);
   expect((await daemon.get('/livez')).code).toBe(200);
 });
+
+/** What a pipe of Linux holds: one that has so much takes nothing more. */
+const PIPE_BYTES = 65_536;
+/** So long a process has done nothing: it waits, or it has left. Longer than it may stay once it is done. */
+const IDLE_MS = 2_500;
+const ENTRIES = 900;
+
+const leaves = (command: Command, path: readonly string[] = []): string[] =>
+  command.commands.length === 0
+    ? [path.join(' ')]
+    : command.commands.flatMap((each) => leaves(each, [...path, each.name()]));
+
+const argumentsOf = (name: string): string[] => {
+  const way = ways[name];
+  if (way === undefined || way === 'log') throw new Error(`${name} is a log`);
+  return [...name.split(' '), ...way.slice(1).map((arg) => String(arg).replace('FOLDER', folder))];
+};
+
+/** A pipe that is full, whose reader sleeps. */
+const openFullPipe = async (path: string) => {
+  await promisify(execFile)('mkfifo', [path]);
+  const both = openSync(path, constants.O_RDWR);
+  writeSync(both, Buffer.alloc(PIPE_BYTES));
+  return {
+    end: both,
+    read: async (): Promise<string> => {
+      const reading = createReadStream(path);
+      await new Promise((resolve) => reading.once('open', resolve));
+      closeSync(both);
+      const chunks: Buffer[] = [];
+      for await (const chunk of reading) chunks.push(chunk as Buffer);
+      return Buffer.concat(chunks).subarray(PIPE_BYTES).toString('utf8');
+    },
+  };
+};
+
+/** Runs a command with both ends of its output full; they are read once it does nothing any more. Whether it still was there then. */
+const runBeforeSleepers = async (name: string, args: readonly string[]) => {
+  const place = join(folder, name.replaceAll(' ', '-'));
+  const [out, err] = [await openFullPipe(`${place}.out`), await openFullPipe(`${place}.err`)];
+  const input = openSync(join(folder, 'stdin'), constants.O_RDONLY);
+  const child = spawn(process.execPath, [bundle, ...args], {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: [input, out.end, err.end],
+  });
+  closeSync(input);
+  const ended = new Promise<number | string | null>((resolve) =>
+    child.on('exit', (code, signal) => resolve(code ?? signal)),
+  );
+  const usage = () => usageOf(child.pid ?? 0).catch(() => undefined);
+  const isThere = () => child.exitCode === null && child.signalCode === null;
+  for (let [last, idleMs] = [-1, 0]; isThere() && idleMs < IDLE_MS; ) {
+    await sleep(100);
+    const cpuMs = (await usage())?.cpuMs ?? last;
+    idleMs = cpuMs === last ? idleMs + 100 : 0;
+    last = cpuMs;
+  }
+  const stayed = isThere();
+  const [stdout, stderr] = await Promise.all([out.read(), err.read()]);
+  return { stayed, stdout, stderr, code: await ended };
+};

@@ -9,6 +9,116 @@ import { until } from '../../support/process/until.ts';
 import { expectClaimedImpliesStored, expectStoredOrVisible } from '../../support/sync/claims.ts';
 
 const HOUR_MS = 3_600_000;
+
+/** What an API answers rightly, out of these entries. The cursor is where the next page begins. */
+const rightAnswer = (entries: readonly Entry[], question: Question, most = question.limit): Answer => {
+  const { sinceMs, beforeMs, isDescending, cursor } = question;
+  const found = entries.filter(({ timeMs }) => timeMs >= sinceMs && timeMs < beforeMs);
+  if (isDescending) found.reverse();
+  const from = Number(cursor ?? 0);
+  const to = from + Math.min(most, question.limit);
+  return { entries: found.slice(from, to), cursor: to < found.length ? String(to) : undefined };
+};
+/** The last page has a cursor, too, and it is refused. */
+const trailingCursor: Lie = ({ number }, right) => ({ ...right, cursor: right.cursor ?? `end-${number}` });
+/** A page of one entry has another cursor whenever it comes. */
+const oneEndless: Lie = (question, right, entries) => {
+  const all = rightAnswer(entries, { ...question, cursor: null });
+  return all.entries.length === 1 ? { ...all, cursor: `more-${question.number}` } : right;
+};
+
+describe.concurrent('APIs that answer wrongly and look right', () => {
+  test('errors beside a success', async () => {
+    await using world = await openLyingWorld({
+      healthy: { entries: 900 },
+      errorsOnEarlyPages: { entries: 3_700, lie: errorsOnEarlyPages },
+      errorsText: { entries: 1_700, lie: firstAnswers(6, { errors: 'upstream timed out' }) },
+      errorsOnAll: { entries: 1_700, oldestMs: 500 * DAY_MS, lie: errorsOnAll },
+      noSuccess: { entries: 1_700, lie: firstAnswers(6, notAuthenticated) },
+    });
+    const results = await syncAndJudge(world);
+    expect(results.healthy.missing).toBe(0);
+    expect(results.errorsOnAll.requests, 'measured: 14').toBeLessThan(100);
+    await healAndJudge(world);
+  });
+
+  test.each([
+    ['of empty pages', { entries: 950, lie: trailingCursor }, { requests: 400, holes: 0 }],
+    // The second of the entry is told apart by filters, and no part of it ends, either.
+    ['of pages of one entry', { entries: 1, oldestMs: HOUR_MS / 2, lie: oneEndless }, { requests: 800, holes: 1 }],
+  ])('cursors %s that lead nowhere', async (_what, log: LyingLog, most) => {
+    await using world = await openLyingWorld({ log });
+    const { missing, holes, requests } = (await syncAndJudge(world)).log;
+    expect(requests, 'measured: 121, and 252').toBeLessThan(most.requests);
+    expect(holes).toBeLessThanOrEqual(most.holes);
+    if (most.holes === 0) expect(missing).toBe(0);
+    await healAndJudge(world);
+  });
+
+  test('questions that are lost, and pages that are cut', async () => {
+    await using world = await openLyingWorld({
+      large: { entries: 3_000 },
+      newest7: { entries: 1_700, lie: newest(7) },
+      newest40: { entries: 1_700, lie: newest(40) },
+      cap60: { entries: 1_700, lie: newestOfWindow(60) },
+      cap37: { entries: 1_700, lie: newestOfWindow(37) },
+    });
+    const results = await syncAndJudge(world);
+    expect(results.large.missing).toBe(0);
+    expect(results.newest7.holes).toBe(1);
+    expect(results.newest7.requests, 'measured: 177').toBeLessThan(500);
+    expect(results.newest40.requests, 'measured: 146').toBeLessThan(500);
+  });
+
+  test('the question is lost, of the only log', async () => {
+    await using world = await openLyingWorld({ newest7: { entries: 1_700, lie: newest(7) } });
+    await syncAndJudge(world);
+  });
+
+  test.each([
+    { days: 1, historyDays: 60 },
+    { days: 31, historyDays: 540 },
+  ])('windows over $days days are answered with nothing', async ({ days, historyDays }) => {
+    const history = { oldestMs: (historyDays - 1) * DAY_MS, youngestMs: 5 * HOUR_MS };
+    await using world = await openLyingWorld(
+      {
+        silent: { entries: 0 },
+        wide: { entries: 900, ...history, lie: emptyIfWider(days * DAY_MS) },
+      },
+      { ORGTRAIL_HISTORY: `${historyDays}d` },
+    );
+    const results = await syncAndJudge(world);
+    expect(results.silent).toMatchObject({ missing: 0, holes: 0 });
+    expect(results.silent.requests).toBeLessThanOrEqual(6);
+  });
+
+  test('history that appears after it has been read', async () => {
+    const lateHistory = { oldestMs: 530 * DAY_MS, youngestMs: 5 * 60_000 };
+    await using world = await openLyingWorld(
+      {
+        emptyAtFirst: { entries: 900, ...lateHistory, lie: emptyFor(6_000) },
+        indexGrows: { entries: 956, ...lateHistory, lie: indexGrows },
+      },
+      { ORGTRAIL_SETTLE: '4s,12s' },
+    );
+    await using daemon = await startDaemonProcess(world.env);
+    for (const name of world.names) {
+      const all = world.api.entries(name).length;
+      await until(
+        `all of ${name} is stored, or nothing is found by many requests (measured: 15 and 23)`,
+        async () => (await world.stored(name)) >= all || world.api.requests(name) > 150,
+      );
+      expect(await world.stored(name), name).toBe(all);
+    }
+    const { rows } = await world.pool.query<{ least: number }>(
+      'select min(read_once_seconds) as least from sync_status',
+    );
+    expect(rows[0]?.least, 'seconds that are read once').toBeGreaterThan((530 * DAY_MS) / 1_000);
+    expect(await daemon.stop()).toBe(143);
+    for (const name of world.names) expect(await world.judge(name), name).toBe(0);
+  });
+});
+
 const DAY_MS = 24 * HOUR_MS;
 const MAX_LIMIT = 1_000;
 
@@ -60,16 +170,6 @@ interface LyingApi<Name extends string> extends AsyncDisposable {
   /** It answers rightly from here on. */
   heal(): void;
 }
-
-/** What an API answers rightly, out of these entries. The cursor is where the next page begins. */
-const rightAnswer = (entries: readonly Entry[], question: Question, most = question.limit): Answer => {
-  const { sinceMs, beforeMs, isDescending, cursor } = question;
-  const found = entries.filter(({ timeMs }) => timeMs >= sinceMs && timeMs < beforeMs);
-  if (isDescending) found.reverse();
-  const from = Number(cursor ?? 0);
-  const to = from + Math.min(most, question.limit);
-  return { entries: found.slice(from, to), cursor: to < found.length ? String(to) : undefined };
-};
 
 const makeEntries = (id: string, { entries, oldestMs = 2 * DAY_MS, youngestMs = 120_000 }: LyingLog, nowMs: number) =>
   Array.from({ length: entries }, (_, index): Entry => {
@@ -166,47 +266,48 @@ const startLyingApi = async <Name extends string>(logs: Readonly<Record<Name, Ly
 };
 
 const shardError = { errors: [{ code: 7003, message: 'one of three shards did not answer' }] };
+
 const withoutThirds: Lie = (_, right) => ({ ...right, entries: right.entries.filter((_each, at) => at % 3 !== 0) });
 
 /** Pages with a cursor name an error, and lack a third. */
 const errorsOnEarlyPages: Lie = (question, right, entries) =>
   right.cursor === undefined ? right : { ...withoutThirds(question, right, entries), envelope: shardError };
+
 const errorsOnAll: Lie = (question, right, entries) => ({
   ...withoutThirds(question, right, entries),
   envelope: { errors: { shard: 'did not answer' } },
 });
+
 const firstAnswers =
   (count: number, envelope: Readonly<Record<string, unknown>>): Lie =>
   ({ number }, right) =>
     number <= count ? { entries: [], envelope } : right;
+
 const notAuthenticated = { success: undefined, errors: undefined, code: 10000, error: 'Authentication error' };
 
 /** The question is lost on the way. */
 const newest =
   (count: number): Lie =>
   (_, _right, entries) => ({ entries: entries.slice(-count).reverse() });
+
 /** Newest first whatever is asked for, and cut without a word. */
 const newestOfWindow =
   (cap: number): Lie =>
   (question, _right, entries) => ({
     entries: rightAnswer(entries, { ...question, isDescending: true, cursor: null }, cap).entries,
   });
+
 const emptyIfWider =
   (widestMs: number): Lie =>
   ({ sinceMs, beforeMs }, right) =>
     // The margins of a request do not count.
     beforeMs - sinceMs > widestMs + 600_000 ? { entries: [] } : right;
-/** The last page has a cursor, too, and it is refused. */
-const trailingCursor: Lie = ({ number }, right) => ({ ...right, cursor: right.cursor ?? `end-${number}` });
-/** A page of one entry has another cursor whenever it comes. */
-const oneEndless: Lie = (question, right, entries) => {
-  const all = rightAnswer(entries, { ...question, cursor: null });
-  return all.entries.length === 1 ? { ...all, cursor: `more-${question.number}` } : right;
-};
+
 const emptyFor =
   (forMs: number): Lie =>
   ({ ageMs }, right) =>
     ageMs < forMs ? { entries: [] } : right;
+
 /** What is older than 30 days is not in the index at first. */
 const indexGrows: Lie = (question, right, entries) =>
   question.ageMs >= 10_000
@@ -318,95 +419,3 @@ const healAndJudge = async <Name extends string>(world: Awaited<ReturnType<typeo
   expect(await daemon.stop()).toBe(143);
   for (const name of world.names) expect(await world.judge(name), name).toBe(0);
 };
-
-describe.concurrent('APIs that answer wrongly and look right', () => {
-  test('errors beside a success', async () => {
-    await using world = await openLyingWorld({
-      healthy: { entries: 900 },
-      errorsOnEarlyPages: { entries: 3_700, lie: errorsOnEarlyPages },
-      errorsText: { entries: 1_700, lie: firstAnswers(6, { errors: 'upstream timed out' }) },
-      errorsOnAll: { entries: 1_700, oldestMs: 500 * DAY_MS, lie: errorsOnAll },
-      noSuccess: { entries: 1_700, lie: firstAnswers(6, notAuthenticated) },
-    });
-    const results = await syncAndJudge(world);
-    expect(results.healthy.missing).toBe(0);
-    expect(results.errorsOnAll.requests, 'measured: 14').toBeLessThan(100);
-    await healAndJudge(world);
-  });
-
-  test.each([
-    ['of empty pages', { entries: 950, lie: trailingCursor }, { requests: 400, holes: 0 }],
-    // The second of the entry is told apart by filters, and no part of it ends, either.
-    ['of pages of one entry', { entries: 1, oldestMs: HOUR_MS / 2, lie: oneEndless }, { requests: 800, holes: 1 }],
-  ])('cursors %s that lead nowhere', async (_what, log: LyingLog, most) => {
-    await using world = await openLyingWorld({ log });
-    const { missing, holes, requests } = (await syncAndJudge(world)).log;
-    expect(requests, 'measured: 121, and 252').toBeLessThan(most.requests);
-    expect(holes).toBeLessThanOrEqual(most.holes);
-    if (most.holes === 0) expect(missing).toBe(0);
-    await healAndJudge(world);
-  });
-
-  test('questions that are lost, and pages that are cut', async () => {
-    await using world = await openLyingWorld({
-      large: { entries: 3_000 },
-      newest7: { entries: 1_700, lie: newest(7) },
-      newest40: { entries: 1_700, lie: newest(40) },
-      cap60: { entries: 1_700, lie: newestOfWindow(60) },
-      cap37: { entries: 1_700, lie: newestOfWindow(37) },
-    });
-    const results = await syncAndJudge(world);
-    expect(results.large.missing).toBe(0);
-    expect(results.newest7.holes).toBe(1);
-    expect(results.newest7.requests, 'measured: 177').toBeLessThan(500);
-    expect(results.newest40.requests, 'measured: 146').toBeLessThan(500);
-  });
-
-  test('the question is lost, of the only log', async () => {
-    await using world = await openLyingWorld({ newest7: { entries: 1_700, lie: newest(7) } });
-    await syncAndJudge(world);
-  });
-
-  test.each([
-    { days: 1, historyDays: 60 },
-    { days: 31, historyDays: 540 },
-  ])('windows over $days days are answered with nothing', async ({ days, historyDays }) => {
-    const history = { oldestMs: (historyDays - 1) * DAY_MS, youngestMs: 5 * HOUR_MS };
-    await using world = await openLyingWorld(
-      {
-        silent: { entries: 0 },
-        wide: { entries: 900, ...history, lie: emptyIfWider(days * DAY_MS) },
-      },
-      { ORGTRAIL_HISTORY: `${historyDays}d` },
-    );
-    const results = await syncAndJudge(world);
-    expect(results.silent).toMatchObject({ missing: 0, holes: 0 });
-    expect(results.silent.requests).toBeLessThanOrEqual(6);
-  });
-
-  test('history that appears after it has been read', async () => {
-    const lateHistory = { oldestMs: 530 * DAY_MS, youngestMs: 5 * 60_000 };
-    await using world = await openLyingWorld(
-      {
-        emptyAtFirst: { entries: 900, ...lateHistory, lie: emptyFor(6_000) },
-        indexGrows: { entries: 956, ...lateHistory, lie: indexGrows },
-      },
-      { ORGTRAIL_SETTLE: '4s,12s' },
-    );
-    await using daemon = await startDaemonProcess(world.env);
-    for (const name of world.names) {
-      const all = world.api.entries(name).length;
-      await until(
-        `all of ${name} is stored, or nothing is found by many requests (measured: 15 and 23)`,
-        async () => (await world.stored(name)) >= all || world.api.requests(name) > 150,
-      );
-      expect(await world.stored(name), name).toBe(all);
-    }
-    const { rows } = await world.pool.query<{ least: number }>(
-      'select min(read_once_seconds) as least from sync_status',
-    );
-    expect(rows[0]?.least, 'seconds that are read once').toBeGreaterThan((530 * DAY_MS) / 1_000);
-    expect(await daemon.stop()).toBe(143);
-    for (const name of world.names) expect(await world.judge(name), name).toBe(0);
-  });
-});

@@ -4,21 +4,6 @@ import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/ac
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { expectClaimedImpliesStored, expectStoredOrVisible } from '../../support/sync/claims.ts';
 
-const minuteMs = 60_000;
-const dayMs = 86_400_000;
-
-/** Everything is stored, nothing is a hole, what comes into being meanwhile too; and what is claimed is stored. */
-const expectComplete = async (world: LeastPrivilegedWorld): Promise<void> => {
-  await using daemon = await world.run();
-  await world.untilAllStored();
-  world.generate(5);
-  await world.untilAllStored();
-  expect(await daemon.stop()).toBe(143);
-  expect(await world.number('select count(*) from coverage_holes')).toBe(0);
-  expect(await expectClaimedImpliesStored(world.database.pool, world.simulator)).toBeGreaterThan(0);
-  await world.expectExactTruth();
-};
-
 describe.concurrent('D2: cursors that are dead', () => {
   test.each([410, 500])('every one, with %i: all is read, by windows of one page each', async (status) => {
     await using world = await openLeastPrivileged({
@@ -185,3 +170,18 @@ describe.concurrent('answers about history that end too soon and look whole', ()
     expect(await expectClaimedImpliesStored(database.pool, simulator)).toBe(1_000);
   });
 });
+
+const minuteMs = 60_000;
+const dayMs = 86_400_000;
+
+/** Everything is stored, nothing is a hole, what comes into being meanwhile too; and what is claimed is stored. */
+const expectComplete = async (world: LeastPrivilegedWorld): Promise<void> => {
+  await using daemon = await world.run();
+  await world.untilAllStored();
+  world.generate(5);
+  await world.untilAllStored();
+  expect(await daemon.stop()).toBe(143);
+  expect(await world.number('select count(*) from coverage_holes')).toBe(0);
+  expect(await expectClaimedImpliesStored(world.database.pool, world.simulator)).toBeGreaterThan(0);
+  await world.expectExactTruth();
+};

@@ -5,14 +5,6 @@ import { latenessOf, ticksUnasked } from '../../support/process/live-progress.ts
 import { until } from '../../support/process/until.ts';
 import { expectClaimedImpliesStored, expectStoredOrVisible } from '../../support/sync/claims.ts';
 
-const SECOND_MS = 1_000;
-const tooLargeBytes = 65 * 1_048_576;
-
-const unreadSeconds = async (world: Pick<LeastPrivilegedWorld, 'number'>): Promise<number> =>
-  await world.number(
-    "select coalesce(extract(epoch from sum(duration)), 0) from coverage_gaps where before < now() - interval '1 hour'",
-  );
-
 test.concurrent('D2: an entry of 65 MiB, above the limit of a body: all around it is stored, it is one named hole of a second, and the live tail goes on', async () => {
   await using world = await openLeastPrivileged({ organizations: 2, entries: 400 });
   const { simulator, database } = world;
@@ -153,3 +145,11 @@ test.concurrent('D7: the listing is away with 503 across a restart: what is know
   expect(rows).toEqual([{ state: 'active', n: 5 }]);
   await world.expectExactTruth();
 });
+
+const SECOND_MS = 1_000;
+const tooLargeBytes = 65 * 1_048_576;
+
+const unreadSeconds = async (world: Pick<LeastPrivilegedWorld, 'number'>): Promise<number> =>
+  await world.number(
+    "select coalesce(extract(epoch from sum(duration)), 0) from coverage_gaps where before < now() - interval '1 hour'",
+  );

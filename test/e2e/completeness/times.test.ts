@@ -4,9 +4,6 @@ import { latenessOf, ticksUnasked } from '../../support/process/live-progress.ts
 import { until } from '../../support/process/until.ts';
 import { expectClaimedImpliesStored } from '../../support/sync/claims.ts';
 
-const minuteMs = 60_000;
-const dayMs = 86_400_000;
-
 describe.concurrent('D1: the API refuses windows wider than 90 days', () => {
   test.each([400, 504])(
     'with %i: all history of 20 organizations is read, and their live tails do not wait for it',
@@ -232,3 +229,6 @@ test.concurrent('D13: last_success_at stands still while the live lane fails, th
   await until('the live lane has succeeded', async () => (await world.number(success)) > succeededAt);
   expect(await daemon.stop()).toBe(143);
 });
+
+const minuteMs = 60_000;
+const dayMs = 86_400_000;

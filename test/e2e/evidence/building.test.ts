@@ -19,27 +19,6 @@ beforeEach(async () => {
 });
 afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
-interface Logs {
-  readonly size: number;
-  readonly signed: number;
-  readonly head: number;
-  readonly state: string;
-}
-
-const logs = async (): Promise<Logs | undefined> => {
-  const { rows } = await world.database.pool.query<Logs>(
-    `select l.size::float8 as size, l.signed_size::float8 as signed, l.state, h.position::float8 as head
-     from evidence_logs l, feed_head h where l.name = 'events'`,
-  );
-  return rows[0];
-};
-
-const untilSigned = async (atLeast: number) =>
-  await until('all that is stored is signed', async () => {
-    const now = await logs();
-    return now !== undefined && now.head >= atLeast && now.signed === now.head;
-  });
-
 test('a daemon that is no more than a member of the two roles builds, is killed, goes on, and what it signed holds', async () => {
   const begun = await runOrgtrail(['evidence', 'init'], env);
   expect(begun).toMatchObject({ code: 0, stderr: '' });
@@ -146,3 +125,24 @@ test('without the role it says what is missing, and collects all the same', asyn
   expect(daemon.process.stdout()).toContain('permission denied');
   await until('entries are stored', async () => ((await logs())?.head ?? 0) > 0);
 });
+
+interface Logs {
+  readonly size: number;
+  readonly signed: number;
+  readonly head: number;
+  readonly state: string;
+}
+
+const logs = async (): Promise<Logs | undefined> => {
+  const { rows } = await world.database.pool.query<Logs>(
+    `select l.size::float8 as size, l.signed_size::float8 as signed, l.state, h.position::float8 as head
+     from evidence_logs l, feed_head h where l.name = 'events'`,
+  );
+  return rows[0];
+};
+
+const untilSigned = async (atLeast: number) =>
+  await until('all that is stored is signed', async () => {
+    const now = await logs();
+    return now !== undefined && now.head >= atLeast && now.signed === now.head;
+  });

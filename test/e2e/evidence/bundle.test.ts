@@ -23,14 +23,6 @@ beforeEach(async () => {
 });
 afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
-const allIsSigned = async (): Promise<boolean> => {
-  const { rows } = await world.database.pool.query<{ done: boolean }>(
-    `select coalesce(bool_and(l.signed_size = l.size), false) and bool_or(l.name = 'events' and l.size = h.position and h.position >= 300)
-       as done from evidence_logs l, feed_head h`,
-  );
-  return rows[0]?.done === true;
-};
-
 test('what a daemon has signed is exported beside it by the account of the daemon, and holds without a database', async () => {
   await runOrgtrail(['evidence', 'init'], env);
   await using daemon = await startDaemonProcess(env);
@@ -141,3 +133,11 @@ test('a bundle of one account or organization, by name, says at the top what it 
     stderr: expect.stringContaining('a bundle is of one log'),
   });
 });
+
+const allIsSigned = async (): Promise<boolean> => {
+  const { rows } = await world.database.pool.query<{ done: boolean }>(
+    `select coalesce(bool_and(l.signed_size = l.size), false) and bool_or(l.name = 'events' and l.size = h.position and h.position >= 300)
+       as done from evidence_logs l, feed_head h`,
+  );
+  return rows[0]?.done === true;
+};

@@ -20,19 +20,6 @@ beforeEach(async () => {
 });
 afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
-const orders = ['--reason', 'restored from a backup', '--by', 'J. Doe'];
-
-/** Nothing more comes then: what is read afterwards stays as it is. */
-const untilSigned = async (generation: number, events: number) =>
-  await until('all that is served is signed', async () => {
-    const { rows } = await world.database.pool.query<{ isSigned: boolean }>(
-      `select l.signed_size = h.position and h.position = $2 as "isSigned"
-       from evidence_logs l, feed_head h where l.name = 'events' and l.generation = $1`,
-      [generation, events],
-    );
-    return rows[0]?.isSigned === true;
-  });
-
 test('beside a daemon an operator forks a log that cannot go on; the daemon signs the next one; an operator ends that', async () => {
   const { pool } = world.database;
   await using daemon = await startDaemonProcess(env);
@@ -121,3 +108,16 @@ test('a log whose settings are gone is ended without a key', async () => {
   expect(ended.code).toBe(0);
   expect((await runOrgtrail(['evidence', 'end', ...said, '--without-key'], bare)).stderr).toContain('ended already');
 });
+
+const orders = ['--reason', 'restored from a backup', '--by', 'J. Doe'];
+
+/** Nothing more comes then: what is read afterwards stays as it is. */
+const untilSigned = async (generation: number, events: number) =>
+  await until('all that is served is signed', async () => {
+    const { rows } = await world.database.pool.query<{ isSigned: boolean }>(
+      `select l.signed_size = h.position and h.position = $2 as "isSigned"
+       from evidence_logs l, feed_head h where l.name = 'events' and l.generation = $1`,
+      [generation, events],
+    );
+    return rows[0]?.isSigned === true;
+  });

@@ -23,40 +23,6 @@ beforeEach(async () => {
 });
 afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
-const key = (number: number) => join(folder, `key-${number}.pem`);
-const withKeys = (first: number, next?: number) => ({
-  ...env,
-  ORGTRAIL_EVIDENCE_KEY_FILE: key(first),
-  ...(next !== undefined && { ORGTRAIL_EVIDENCE_NEXT_KEY_FILE: key(next) }),
-});
-const rotate = (reason: string, number: number, ...more: readonly string[]) =>
-  runOrgtrail(
-    ['evidence', 'key', '--rotate', '--reason', reason, '--by', 'J. Doe', '--new-key', key(number), ...more],
-    operator,
-  );
-const grow = () => {
-  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 20);
-};
-/** All events are signed, by so many keys of the log. */
-const untilSignedBy = async (keys: number) =>
-  await until('all that is stored is signed', async () => {
-    const { rows } = await world.database.pool.query<{ isSigned: boolean; note: string }>(
-      `select l.signed_size = h.position and h.position > 0 as "isSigned", c.note from feed_head h, evidence_logs l
-         join evidence_checkpoints c on c.log = l.name and c.generation = l.generation and c.size = l.signed_size
-       where l.name = 'events'`,
-    );
-    return rows[0]?.isSigned === true && rows[0].note.match(/^— /gm)?.length === keys;
-  });
-/** Exports with this environment; both verifiers hold the bundle. Gives the keys of its policy. */
-const exported = async (name: string, of: Readonly<Record<string, string>>) => {
-  const bundle = join(folder, name);
-  const made = await runOrgtrail(['evidence', 'export', bundle], of);
-  expect(made).toMatchObject({ code: 0 });
-  const { node, python } = await judge(bundle);
-  expect([node.faults, python.faults]).toEqual([[], []]);
-  return (await readFile(join(bundle, 'policy.txt'), 'utf8')).match(/^log \S+/gm) ?? [];
-};
-
 test('a key is rotated beside daemons: none but a process with both keys signs meanwhile, and then one with the new key', async () => {
   const old = await startDaemonProcess(env);
   await untilSignedBy(1);
@@ -149,3 +115,42 @@ test('an account that does not own the schema orders nothing', async () => {
   expect(refused.code).toBe(2);
   expect(refused.stderr).toContain('permission denied for function orgtrail_order_evidence_key');
 });
+
+const key = (number: number) => join(folder, `key-${number}.pem`);
+
+const withKeys = (first: number, next?: number) => ({
+  ...env,
+  ORGTRAIL_EVIDENCE_KEY_FILE: key(first),
+  ...(next !== undefined && { ORGTRAIL_EVIDENCE_NEXT_KEY_FILE: key(next) }),
+});
+
+const rotate = (reason: string, number: number, ...more: readonly string[]) =>
+  runOrgtrail(
+    ['evidence', 'key', '--rotate', '--reason', reason, '--by', 'J. Doe', '--new-key', key(number), ...more],
+    operator,
+  );
+
+const grow = () => {
+  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 20);
+};
+
+/** All events are signed, by so many keys of the log. */
+const untilSignedBy = async (keys: number) =>
+  await until('all that is stored is signed', async () => {
+    const { rows } = await world.database.pool.query<{ isSigned: boolean; note: string }>(
+      `select l.signed_size = h.position and h.position > 0 as "isSigned", c.note from feed_head h, evidence_logs l
+         join evidence_checkpoints c on c.log = l.name and c.generation = l.generation and c.size = l.signed_size
+       where l.name = 'events'`,
+    );
+    return rows[0]?.isSigned === true && rows[0].note.match(/^— /gm)?.length === keys;
+  });
+
+/** Exports with this environment; both verifiers hold the bundle. Gives the keys of its policy. */
+const exported = async (name: string, of: Readonly<Record<string, string>>) => {
+  const bundle = join(folder, name);
+  const made = await runOrgtrail(['evidence', 'export', bundle], of);
+  expect(made).toMatchObject({ code: 0 });
+  const { node, python } = await judge(bundle);
+  expect([node.faults, python.faults]).toEqual([[], []]);
+  return (await readFile(join(bundle, 'policy.txt'), 'utf8')).match(/^log \S+/gm) ?? [];
+};

@@ -30,25 +30,6 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const untilSigned = async () =>
-  await until('all that is stored is signed', async () => {
-    const { rows } = await world.database.pool.query<{ isSigned: boolean }>(
-      `select l.signed_size = h.position and h.position > 0 as "isSigned" from feed_head h, evidence_logs l where l.name = 'events'`,
-    );
-    return rows[0]?.isSigned === true;
-  });
-const untilShown = async (daemon: RunningDaemon, line: RegExp) =>
-  await until(`/metrics has ${line}`, async () => line.test((await daemon.get('/metrics')).text));
-const grow = () => {
-  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 20);
-};
-const newestNote = async () => {
-  const { rows } = await world.database.pool.query<{ size: number; note: string }>(
-    `select size::float8 as size, note from evidence_checkpoints where log = 'events' order by size desc limit 1`,
-  );
-  return rows[0] ?? { size: 0, note: '' };
-};
-
 describe.skipIf(moto.missing !== undefined)('a daemon with a bucket as its anchor', () => {
   test('signs while the storage is away, anchors once it is there, goes on through its restart, and says how it stands; a sink gets the checkpoints', async () => {
     const [port = 0] = await freePorts(1);
@@ -122,3 +103,25 @@ describe.skipIf(moto.missing !== undefined)('a daemon with a bucket as its ancho
     expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^ *(?:anchor)? +sink:siem: \d+ events/m);
   });
 });
+
+const untilSigned = async () =>
+  await until('all that is stored is signed', async () => {
+    const { rows } = await world.database.pool.query<{ isSigned: boolean }>(
+      `select l.signed_size = h.position and h.position > 0 as "isSigned" from feed_head h, evidence_logs l where l.name = 'events'`,
+    );
+    return rows[0]?.isSigned === true;
+  });
+
+const untilShown = async (daemon: RunningDaemon, line: RegExp) =>
+  await until(`/metrics has ${line}`, async () => line.test((await daemon.get('/metrics')).text));
+
+const grow = () => {
+  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 20);
+};
+
+const newestNote = async () => {
+  const { rows } = await world.database.pool.query<{ size: number; note: string }>(
+    `select size::float8 as size, note from evidence_checkpoints where log = 'events' order by size desc limit 1`,
+  );
+  return rows[0] ?? { size: 0, note: '' };
+};

@@ -14,8 +14,6 @@ import { until } from '../../support/process/until.ts';
 import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
 const execFile = promisify(execFileWithCallback);
-const RETENTION_MS = 365 * 86_400_000;
-const january = Date.UTC(2024, 0, 15);
 
 let opened: SigningWorld;
 let world: SyncWorld;
@@ -40,91 +38,6 @@ beforeEach(async () => {
   await runOrgtrail(['evidence', 'init'], env);
 });
 afterEach(async () => await opened?.[Symbol.asyncDispose]());
-
-/** As docs/operations/backup.md restores it. What pg_dump of this machine is too old for is a copy with other tables, as that makes it. */
-const restore = async (how: 'pg_restore' | 'copy'): Promise<TestDatabase> => {
-  if (how === 'copy') return await createTestDatabase({ copyOf: world.database });
-  const dump = join(folder, 'orgtrail.dump');
-  const dumped = await execFile('pg_dump', ['-Fc', '-f', dump, '-d', world.database.url]).catch(() => undefined);
-  if (dumped === undefined) {
-    const copy = await createTestDatabase({ copyOf: world.database });
-    await copy.pool.query(`update feed_head set timeline = 'of the lost tables'`);
-    await copy.pool.query(`update evidence_logs set timeline = 'of the lost tables'`);
-    return copy;
-  }
-  const restored = await createTestDatabase({ empty: true });
-  await execFile('pg_restore', ['-d', restored.url, '--exit-on-error', dump]);
-  return restored;
-};
-
-const at = (database: TestDatabase, account?: Login): string => {
-  const url = new URL(database.url);
-  if (account !== undefined) {
-    const { username, password } = new URL(account.url);
-    Object.assign(url, { username, password });
-  }
-  return url.href;
-};
-
-const isTrue = async ({ pool }: TestDatabase, condition: string): Promise<boolean> =>
-  (await pool.query<{ met: boolean }>(`select (${condition}) as met`)).rows[0]?.met === true;
-
-const SIGNED = `select bool_and(l.signed_size = l.size) and (select e.size from evidence_logs e where e.name = 'events'
-  order by e.generation desc limit 1) = (select h.position from feed_head h) from evidence_logs l
-  where l.generation = (select max(generation) from evidence_logs)`;
-const januaryIn = async ({ pool }: TestDatabase): Promise<number> =>
-  (await pool.query(`select from audit_events where action_time < '2024-02-01' and action_time > '2024-01-01'`))
-    .rowCount ?? 0;
-
-/** One start of the daemon with a retention: what it says of January, which it keeps or drops. */
-const look = async (database: TestDatabase, of: Readonly<Record<string, string>>, word: 'kept' | 'dropped') => {
-  await using daemon = await startDaemonProcess({
-    ...of,
-    DATABASE_URL: at(database, login),
-    ORGTRAIL_RETENTION: '365d',
-  });
-  const lines = () =>
-    daemon.process
-      .stdout()
-      .split('\n')
-      .filter((each) => /(kept|dropped) a month/.test(each));
-  await until('retention has looked', async () => lines().length > 0);
-  expect(lines()[0]).toContain(`${word} a month`);
-  return { reason: JSON.parse(lines()[0] ?? '{}').reason, health: JSON.parse((await daemon.get('/healthz')).text) };
-};
-
-/** The hold is stated, signed and at the anchor, which gets what is signed as a daemon starts. */
-const holdInOriginal = async (): Promise<void> => {
-  const owner = { ...env, DATABASE_URL: world.database.url };
-  const hold = ['hold', 'add', '--all-organizations', '--before', '2024-02-01', '--reason', 'case 17'];
-  expect(await runOrgtrail(hold, owner)).toMatchObject({ code: 0 });
-  {
-    await using _ = await startDaemonProcess(env);
-    await until('the hold is signed', () =>
-      isTrue(
-        world.database,
-        `exists (select from evidence_journal j join evidence_logs l on l.name = 'journal' where j.kind = 'hold' and j.index < l.signed_size)`,
-      ),
-    );
-  }
-  await using _ = await startDaemonProcess(env);
-  // Statements come after the checkpoint that they belong to.
-  await until('the hold is at the anchor', async () => {
-    // What is being written has another name by the time that it is read.
-    const kept = await readdir(join(folder, 'worm/journal'), { recursive: true, withFileTypes: true });
-    const files = kept
-      .filter((one) => one.isFile() && !one.name.endsWith('.tmp'))
-      .map((one) => join(one.parentPath, one.name));
-    return (await Promise.all(files.map((file) => readFile(file)))).some((bytes) => bytes.includes('case 17'));
-  });
-};
-
-/** The newest checkpoint of the first journal. */
-const journalKept = async (): Promise<string | undefined> => {
-  const kept = await readdir(join(folder, 'worm/journal/checkpoints'), { withFileTypes: true });
-  const files = kept.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name));
-  return files.toSorted().at(-1);
-};
 
 describe.each(['pg_restore', 'copy'] as const)(
   'behind a restore by %s of a backup that is older than a hold',
@@ -289,3 +202,92 @@ test('a key file that is not there stops signing and no collection, and is looke
   await rename(`${key}.away`, key);
   await until('all is signed', () => isTrue(world.database, SIGNED));
 });
+
+const RETENTION_MS = 365 * 86_400_000;
+const january = Date.UTC(2024, 0, 15);
+
+/** As docs/operations/backup.md restores it. What pg_dump of this machine is too old for is a copy with other tables, as that makes it. */
+const restore = async (how: 'pg_restore' | 'copy'): Promise<TestDatabase> => {
+  if (how === 'copy') return await createTestDatabase({ copyOf: world.database });
+  const dump = join(folder, 'orgtrail.dump');
+  const dumped = await execFile('pg_dump', ['-Fc', '-f', dump, '-d', world.database.url]).catch(() => undefined);
+  if (dumped === undefined) {
+    const copy = await createTestDatabase({ copyOf: world.database });
+    await copy.pool.query(`update feed_head set timeline = 'of the lost tables'`);
+    await copy.pool.query(`update evidence_logs set timeline = 'of the lost tables'`);
+    return copy;
+  }
+  const restored = await createTestDatabase({ empty: true });
+  await execFile('pg_restore', ['-d', restored.url, '--exit-on-error', dump]);
+  return restored;
+};
+
+const at = (database: TestDatabase, account?: Login): string => {
+  const url = new URL(database.url);
+  if (account !== undefined) {
+    const { username, password } = new URL(account.url);
+    Object.assign(url, { username, password });
+  }
+  return url.href;
+};
+
+const isTrue = async ({ pool }: TestDatabase, condition: string): Promise<boolean> =>
+  (await pool.query<{ met: boolean }>(`select (${condition}) as met`)).rows[0]?.met === true;
+
+const SIGNED = `select bool_and(l.signed_size = l.size) and (select e.size from evidence_logs e where e.name = 'events'
+  order by e.generation desc limit 1) = (select h.position from feed_head h) from evidence_logs l
+  where l.generation = (select max(generation) from evidence_logs)`;
+
+const januaryIn = async ({ pool }: TestDatabase): Promise<number> =>
+  (await pool.query(`select from audit_events where action_time < '2024-02-01' and action_time > '2024-01-01'`))
+    .rowCount ?? 0;
+
+/** One start of the daemon with a retention: what it says of January, which it keeps or drops. */
+const look = async (database: TestDatabase, of: Readonly<Record<string, string>>, word: 'kept' | 'dropped') => {
+  await using daemon = await startDaemonProcess({
+    ...of,
+    DATABASE_URL: at(database, login),
+    ORGTRAIL_RETENTION: '365d',
+  });
+  const lines = () =>
+    daemon.process
+      .stdout()
+      .split('\n')
+      .filter((each) => /(kept|dropped) a month/.test(each));
+  await until('retention has looked', async () => lines().length > 0);
+  expect(lines()[0]).toContain(`${word} a month`);
+  return { reason: JSON.parse(lines()[0] ?? '{}').reason, health: JSON.parse((await daemon.get('/healthz')).text) };
+};
+
+/** The hold is stated, signed and at the anchor, which gets what is signed as a daemon starts. */
+const holdInOriginal = async (): Promise<void> => {
+  const owner = { ...env, DATABASE_URL: world.database.url };
+  const hold = ['hold', 'add', '--all-organizations', '--before', '2024-02-01', '--reason', 'case 17'];
+  expect(await runOrgtrail(hold, owner)).toMatchObject({ code: 0 });
+  {
+    await using _ = await startDaemonProcess(env);
+    await until('the hold is signed', () =>
+      isTrue(
+        world.database,
+        `exists (select from evidence_journal j join evidence_logs l on l.name = 'journal' where j.kind = 'hold' and j.index < l.signed_size)`,
+      ),
+    );
+  }
+  await using _ = await startDaemonProcess(env);
+  // Statements come after the checkpoint that they belong to.
+  await until('the hold is at the anchor', async () => {
+    // What is being written has another name by the time that it is read.
+    const kept = await readdir(join(folder, 'worm/journal'), { recursive: true, withFileTypes: true });
+    const files = kept
+      .filter((one) => one.isFile() && !one.name.endsWith('.tmp'))
+      .map((one) => join(one.parentPath, one.name));
+    return (await Promise.all(files.map((file) => readFile(file)))).some((bytes) => bytes.includes('case 17'));
+  });
+};
+
+/** The newest checkpoint of the first journal. */
+const journalKept = async (): Promise<string | undefined> => {
+  const kept = await readdir(join(folder, 'worm/journal/checkpoints'), { withFileTypes: true });
+  const files = kept.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name));
+  return files.toSorted().at(-1);
+};

@@ -38,18 +38,6 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const stop = async (process: ReturnType<typeof startOrgtrail>) => {
-  process.child.kill('SIGTERM');
-  return await process.ended;
-};
-const untilSigned = async () =>
-  await until('all that is stored is signed', async () => {
-    const { rows } = await world.database.pool.query<{ isSigned: boolean }>(
-      `select l.signed_size = h.position and h.position > 0 as "isSigned" from feed_head h, evidence_logs l where l.name = 'events'`,
-    );
-    return rows[0]?.isSigned === true;
-  });
-
 test('a process without a credential, and with no right but to write evidence, builds beside a daemon that has no key', async () => {
   expect(await runOrgtrail(['evidence', 'init'], env)).toMatchObject({ code: 0, stderr: '' });
   await using daemon = await startDaemonProcess({
@@ -134,3 +122,16 @@ test('where something is missing it ends at once, and says what', async () => {
     expect(ended.stderr, what).toContain(message);
   }
 });
+
+const stop = async (process: ReturnType<typeof startOrgtrail>) => {
+  process.child.kill('SIGTERM');
+  return await process.ended;
+};
+
+const untilSigned = async () =>
+  await until('all that is stored is signed', async () => {
+    const { rows } = await world.database.pool.query<{ isSigned: boolean }>(
+      `select l.signed_size = h.position and h.position > 0 as "isSigned" from feed_head h, evidence_logs l where l.name = 'events'`,
+    );
+    return rows[0]?.isSigned === true;
+  });

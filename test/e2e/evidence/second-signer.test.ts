@@ -9,8 +9,6 @@ import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
-const OPENSSL = 'openssl';
-
 let opened: SigningWorld;
 let world: SyncWorld;
 let folder: string;
@@ -21,32 +19,6 @@ beforeEach(async () => {
   ({ world, folder, env } = opened);
 });
 afterEach(async () => await opened?.[Symbol.asyncDispose]());
-
-/** A key that no setting names: its public half, and a program that signs with it, as one that asks an HSM. */
-const secondKey = async () => {
-  const [secret, publicFile, program] = ['hsm.pem', 'next.pub', 'sign'].map((name) => join(folder, name)) as [
-    string,
-    string,
-    string,
-  ];
-  execFileSync(OPENSSL, ['genpkey', '-algorithm', 'ed25519', '-out', secret]);
-  execFileSync(OPENSSL, ['pkey', '-in', secret, '-pubout', '-out', publicFile]);
-  const lines = ['T=$(mktemp)', 'cat >$T', `openssl pkeyutl -sign -rawin -inkey ${secret} -in $T`, 'rm $T'];
-  await writeFile(program, `${['set -e', ...lines].join('\n')}\n`);
-  return { publicFile, command: `sh ${program}` };
-};
-
-/** So many events are stored, and signed by so many keys. */
-const untilSignedBy = async (keys: number, events: number) =>
-  await until('all that is served is signed', async () => {
-    const { rows } = await world.database.pool.query<{ isSigned: boolean; note: string }>(
-      `select l.signed_size = h.position and h.position = $1 as "isSigned", c.note from feed_head h, evidence_logs l
-         join evidence_checkpoints c on c.log = l.name and c.generation = l.generation and c.size = l.signed_size
-       where l.name = 'events' order by l.generation desc limit 1`,
-      [events],
-    );
-    return rows[0]?.isSigned === true && rows[0].note.match(/^— /gm)?.length === keys;
-  });
 
 test('the next key is one that a command signs with: both sign, then it alone; a fork goes on with it', async () => {
   const operator = { ...env, DATABASE_URL: world.database.url };
@@ -109,3 +81,31 @@ test('a command that fails says so in the log of the daemon, and nothing is sign
   const { rows } = await world.database.pool.query<{ note: string }>('select note from evidence_checkpoints');
   expect(rows.filter(({ note }) => (note.match(/^— /gm)?.length ?? 0) !== 1)).toEqual([]);
 });
+
+const OPENSSL = 'openssl';
+
+/** A key that no setting names: its public half, and a program that signs with it, as one that asks an HSM. */
+const secondKey = async () => {
+  const [secret, publicFile, program] = ['hsm.pem', 'next.pub', 'sign'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  execFileSync(OPENSSL, ['genpkey', '-algorithm', 'ed25519', '-out', secret]);
+  execFileSync(OPENSSL, ['pkey', '-in', secret, '-pubout', '-out', publicFile]);
+  const lines = ['T=$(mktemp)', 'cat >$T', `openssl pkeyutl -sign -rawin -inkey ${secret} -in $T`, 'rm $T'];
+  await writeFile(program, `${['set -e', ...lines].join('\n')}\n`);
+  return { publicFile, command: `sh ${program}` };
+};
+
+/** So many events are stored, and signed by so many keys. */
+const untilSignedBy = async (keys: number, events: number) =>
+  await until('all that is served is signed', async () => {
+    const { rows } = await world.database.pool.query<{ isSigned: boolean; note: string }>(
+      `select l.signed_size = h.position and h.position = $1 as "isSigned", c.note from feed_head h, evidence_logs l
+         join evidence_checkpoints c on c.log = l.name and c.generation = l.generation and c.size = l.signed_size
+       where l.name = 'events' order by l.generation desc limit 1`,
+      [events],
+    );
+    return rows[0]?.isSigned === true && rows[0].note.match(/^— /gm)?.length === keys;
+  });

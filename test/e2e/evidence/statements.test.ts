@@ -17,12 +17,6 @@ beforeEach(async () => {
 });
 afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
-const lines = (text: string) =>
-  text
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-
 test('a daemon states every source while entries come in; on demand, with other filters, and by a command without a daemon', async () => {
   const { pool } = world.database;
   const organizations = world.simulator.summary().organizations.map(({ id }) => id);
@@ -89,3 +83,9 @@ test('a daemon states every source while entries come in; on demand, with other 
   expect(verified.stdout).toContain('coverage statements have the count and chain of their sources');
   expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^coverage +last stated \d+ s ago$/m);
 });
+
+const lines = (text: string) =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));

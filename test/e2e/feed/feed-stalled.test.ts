@@ -8,11 +8,6 @@ import { usageOf } from '../../support/process/process-usage.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 
-const EVENTS = 120_000;
-const MIB = 1_048_576;
-/** Two pieces of eight megabytes at most, what the kernel and the collector hold beside them, and some noise. */
-const ROOM_BYTES = 40 * MIB;
-
 test('a reader that stops reading grows no memory and holds nothing in the database, and can read on to the end', async () => {
   await using world = await openFullWorld(EVENTS);
   // No tick while it is measured; and a busy machine may take more than the minute after which a stalled reader is cut.
@@ -65,3 +60,8 @@ test('orgtrail feed into a pipe that is not read waits, grows no memory, and aft
   child.stdout?.resume();
   expect(await running.ended).toBe(143);
 });
+
+const EVENTS = 120_000;
+const MIB = 1_048_576;
+/** Two pieces of eight megabytes at most, what the kernel and the collector hold beside them, and some noise. */
+const ROOM_BYTES = 40 * MIB;

@@ -13,12 +13,7 @@ import { until } from '../../support/process/until.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const SEED = 4;
-const REPLICAS = 4;
 const KILLS = 9;
-const KILLS_OF_FOLLOWER = 3;
-/** Between two kills each reader gets further by so much, so that each kill falls into the reading. */
-const EVENTS_BETWEEN_KILLS = 150;
-const TIMEOUT_MS = 600_000;
 
 test(`readers over SQL, over HTTP and by feed --follow, 4 writers, replicas killed ${KILLS} times (seed ${SEED}): each position once`, async () => {
   await using world = await openWorld({
@@ -147,3 +142,10 @@ const digestOf = (texts: readonly (string | undefined)[]): string =>
 /** The first few that are not where they have to be, with what stands there. */
 const misplaced = (events: readonly FeedLine[]): string[] =>
   events.flatMap(({ position }, index) => (position === index + 1 ? [] : [`${position} for ${index + 1}`])).slice(0, 5);
+
+const REPLICAS = 4;
+
+const KILLS_OF_FOLLOWER = 3;
+/** Between two kills each reader gets further by so much, so that each kill falls into the reading. */
+const EVENTS_BETWEEN_KILLS = 150;
+const TIMEOUT_MS = 600_000;

@@ -8,13 +8,7 @@ import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-/** What all manifests give the daemon. */
-const MAX_RESIDENT_BYTES = 512 * 1_048_576;
 const LARGE = 6;
-const LARGE_BYTES = 40_000_000;
-const READERS = 16;
-/** Of 64 KB to 2.5 MB. No compression makes them small. */
-const MEDIUM = 120;
 
 let world: SyncWorld;
 let first: number;
@@ -124,3 +118,11 @@ test('readers of all kinds together that take nothing of events of 64 KB to 40 M
     for (const load of loads) load.stop();
   }
 });
+
+/** What all manifests give the daemon. */
+const MAX_RESIDENT_BYTES = 512 * 1_048_576;
+
+const LARGE_BYTES = 40_000_000;
+const READERS = 16;
+/** Of 64 KB to 2.5 MB. No compression makes them small. */
+const MEDIUM = 120;

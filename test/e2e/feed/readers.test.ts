@@ -10,15 +10,9 @@ import { type RunningDaemon, startDaemonProcess } from '../../support/process/ru
 import { until } from '../../support/process/until.ts';
 import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
-const EVENTS = 60_000;
-/** All manifests give the daemon 512 MB. */
-const MAX_RESIDENT_BYTES = 350 * 1_048_576;
-const NEVER = '0 0 0 1 1 *';
-
 let world: SyncWorld;
 let login: Login;
 let ids: readonly string[];
-const running: { stop(): unknown }[] = [];
 
 beforeAll(async () => {
   world = await openFullWorld(EVENTS);
@@ -33,36 +27,6 @@ afterAll(async () => {
 afterEach(async () => {
   for (const { stop } of running.splice(0)) await stop();
 });
-
-/** A daemon of the recommended account, and what its readers do. */
-const openDaemon = async (env: Readonly<Record<string, string>> = {}) => {
-  const daemon: RunningDaemon = await startDaemonProcess({
-    ...world.env,
-    DATABASE_URL: login.url,
-    ORGTRAIL_SCHEDULE: NEVER,
-    ...env,
-  });
-  running.push(daemon);
-  const url = /"url":"([^"]+)"/.exec(daemon.process.stdout())?.[1] ?? '';
-  const { rows } = await world.database.pool.query('select position::float8 as position from feed_head');
-  const start = (name: LoadName): RunningLoad => {
-    const load = startLoad(url, behaviours(rows[0]?.position, ids)[name]);
-    running.unshift(load);
-    return load;
-  };
-  const pid = daemon.process.child.pid ?? 0;
-  return {
-    daemon,
-    start,
-    pid,
-    metric: async (name: string) => parseMetrics((await daemon.get('/metrics')).text).get(name) ?? Number.NaN,
-    expectHealthy: async () => {
-      expect((await daemon.get('/livez')).code).toBe(200);
-      expect((await daemon.get('/v1/search?limit=5')).code).toBe(200);
-      expect((await usageOf(pid)).peakResidentBytes).toBeLessThan(MAX_RESIDENT_BYTES);
-    },
-  };
-};
 
 test('50 readers and 50 exports that read nothing fit into 350 MB, and pages of search are served beside them', async () => {
   // A busy machine may take more than a minute for all this: none of them is to be cut meanwhile.
@@ -120,3 +84,40 @@ test('20 exports at once come one after the other, each whole, and pages are ser
   expect(exports.counts().cut).toBe(0);
   expect(exports.counts().statuses[503]).toBeGreaterThanOrEqual(14);
 });
+
+const EVENTS = 60_000;
+/** All manifests give the daemon 512 MB. */
+const MAX_RESIDENT_BYTES = 350 * 1_048_576;
+const NEVER = '0 0 0 1 1 *';
+
+const running: { stop(): unknown }[] = [];
+
+/** A daemon of the recommended account, and what its readers do. */
+const openDaemon = async (env: Readonly<Record<string, string>> = {}) => {
+  const daemon: RunningDaemon = await startDaemonProcess({
+    ...world.env,
+    DATABASE_URL: login.url,
+    ORGTRAIL_SCHEDULE: NEVER,
+    ...env,
+  });
+  running.push(daemon);
+  const url = /"url":"([^"]+)"/.exec(daemon.process.stdout())?.[1] ?? '';
+  const { rows } = await world.database.pool.query('select position::float8 as position from feed_head');
+  const start = (name: LoadName): RunningLoad => {
+    const load = startLoad(url, behaviours(rows[0]?.position, ids)[name]);
+    running.unshift(load);
+    return load;
+  };
+  const pid = daemon.process.child.pid ?? 0;
+  return {
+    daemon,
+    start,
+    pid,
+    metric: async (name: string) => parseMetrics((await daemon.get('/metrics')).text).get(name) ?? Number.NaN,
+    expectHealthy: async () => {
+      expect((await daemon.get('/livez')).code).toBe(200);
+      expect((await daemon.get('/v1/search?limit=5')).code).toBe(200);
+      expect((await usageOf(pid)).peakResidentBytes).toBeLessThan(MAX_RESIDENT_BYTES);
+    },
+  };
+};

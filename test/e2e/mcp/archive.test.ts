@@ -12,19 +12,6 @@ import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 
 const bundle = fileURLToPath(new URL('../../../dist/orgtrail.js', import.meta.url));
 
-const ask = async (env: Readonly<Record<string, string>>, tool: string, asked: Record<string, unknown>) => {
-  const transport = new StdioClientTransport({ command: process.execPath, args: [bundle, 'mcp'], env: { ...env } });
-  const client = new Client({ name: 'test', version: '1' });
-  await client.connect(transport);
-  try {
-    const { isError = false, content } = await client.callTool({ name: tool, arguments: asked });
-    const [{ text }] = content as [{ text: string }];
-    return { isError, text, body: isError === true ? undefined : JSON.parse(text) };
-  } finally {
-    await client.close();
-  }
-};
-
 test('search_events reaches archived months if it is asked to, with an account that may read alone', async () => {
   await using world = await openArchiveWorld(4);
   const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-archive-'));
@@ -60,3 +47,16 @@ test('search_events reaches archived months if it is asked to, with an account t
     await rm(directory, { recursive: true, force: true });
   }
 });
+
+const ask = async (env: Readonly<Record<string, string>>, tool: string, asked: Record<string, unknown>) => {
+  const transport = new StdioClientTransport({ command: process.execPath, args: [bundle, 'mcp'], env: { ...env } });
+  const client = new Client({ name: 'test', version: '1' });
+  await client.connect(transport);
+  try {
+    const { isError = false, content } = await client.callTool({ name: tool, arguments: asked });
+    const [{ text }] = content as [{ text: string }];
+    return { isError, text, body: isError === true ? undefined : JSON.parse(text) };
+  } finally {
+    await client.close();
+  }
+};

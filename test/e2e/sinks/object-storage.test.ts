@@ -11,38 +11,8 @@ import { type Storage, storages, testBucket } from '../../support/s3/storages.ts
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const SEED = Number(process.env['TEST_SEED'] ?? 1_758);
-const ENTRIES = 3_000;
 /** Half of them between an object and the note that it is there, the others at any time. */
 const KILLS = 8;
-/** More than are stored in a second: an object ends where the feed did when it was begun. */
-const BATCH = 2_000;
-/** The least that may be set. */
-const MAX_BYTES = 65_536;
-
-const sinkAt = async (world: SyncWorld): Promise<number> => {
-  const { rows } = await world.database.pool.query<{ position: number }>('select position::float8 from sinks');
-  return rows[0]?.position ?? 0;
-};
-const head = async (world: SyncWorld): Promise<number> => {
-  const { rows } = await world.database.pool.query<{ position: number }>('select position::float8 from feed_head');
-  return rows[0]?.position ?? 0;
-};
-
-const settingsOf = (storage: Storage, proxy: StorageProxy, more: object = {}) => ({
-  ...{ type: 's3', endpoint: proxy.endpoint, bucket: 'orgtrail-e2e', prefix: 'prefix/lake' },
-  ...{ access_key_id: storage.accessKey, secret_access_key: storage.secretKey, max_interval: '1s' },
-  ...more,
-});
-
-/** Names of objects that were put with two contents. */
-const changed = ({ puts }: StorageProxy): string[] => {
-  const contents = new Map<string, string>();
-  return puts.flatMap(({ path, sha256 }) => {
-    const before = contents.get(path);
-    contents.set(path, sha256);
-    return before === undefined || before === sha256 ? [] : [path];
-  });
-};
 
 test.each(storages.filter(({ missing }) => missing === undefined))(
   `on $name, killed ${KILLS} times, half of them between an object and its note (seed ${SEED}): the bucket has each event once, in order`,
@@ -183,3 +153,36 @@ test.runIf(storages.some(({ name, missing }) => name === 'radosgw' && missing ==
     expect(await daemon.stop()).toBe(143);
   },
 );
+
+const ENTRIES = 3_000;
+
+/** More than are stored in a second: an object ends where the feed did when it was begun. */
+const BATCH = 2_000;
+/** The least that may be set. */
+const MAX_BYTES = 65_536;
+
+const sinkAt = async (world: SyncWorld): Promise<number> => {
+  const { rows } = await world.database.pool.query<{ position: number }>('select position::float8 from sinks');
+  return rows[0]?.position ?? 0;
+};
+
+const head = async (world: SyncWorld): Promise<number> => {
+  const { rows } = await world.database.pool.query<{ position: number }>('select position::float8 from feed_head');
+  return rows[0]?.position ?? 0;
+};
+
+const settingsOf = (storage: Storage, proxy: StorageProxy, more: object = {}) => ({
+  ...{ type: 's3', endpoint: proxy.endpoint, bucket: 'orgtrail-e2e', prefix: 'prefix/lake' },
+  ...{ access_key_id: storage.accessKey, secret_access_key: storage.secretKey, max_interval: '1s' },
+  ...more,
+});
+
+/** Names of objects that were put with two contents. */
+const changed = ({ puts }: StorageProxy): string[] => {
+  const contents = new Map<string, string>();
+  return puts.flatMap(({ path, sha256 }) => {
+    const before = contents.get(path);
+    contents.set(path, sha256);
+    return before === undefined || before === sha256 ? [] : [path];
+  });
+};

@@ -5,8 +5,6 @@ import { until } from '../../support/process/until.ts';
 import { startVendorReceiver } from '../../support/sinks/http/vendor-receivers.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const ENTRIES = 400;
-
 test('the real daemon skips what Datadog would date as of now, and shows how many everywhere', async () => {
   await using world = await openWorld({ organizations: 2, entries: ENTRIES, pageCap: 100 });
   await using receiver = await startVendorReceiver('datadog', { limits: true });
@@ -39,3 +37,5 @@ test('the real daemon skips what Datadog would date as of now, and shows how man
   const replayed = await runInProcess(['sink', 'replay', 'datadog', '--after', '0'], world.ownerEnv);
   expect(replayed.stdout).toContain('; those older than 17h 50m, its max_age, will be skipped');
 });
+
+const ENTRIES = 400;

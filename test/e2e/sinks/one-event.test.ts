@@ -9,110 +9,6 @@ import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const ENTRIES = 700;
-/** Not taken by the receivers that take all others. */
-const BAD = 190;
-const EVENT_MS = 20;
-
-/** So many of them adjacent, or every second one: the last one is taken. */
-const FEW_ENTRIES = 201;
-const LAST_ADJACENT = 130;
-const isAdjacent = (position: number): boolean => position > 100 && position <= LAST_ADJACENT;
-const isSecond = (position: number): boolean => position % 2 === 0;
-/** Requests that are refused, whatever is in them, once the last of the adjacent ones is a dead letter. */
-const OUT = 30;
-
-const positionsIn = (text: string): number[] =>
-  [...text.matchAll(/"position":(\d+),/g)].map(([, position]) => Number(position));
-const isBad = (text: string): boolean => positionsIn(text).includes(BAD);
-
-/** Each once, by when it came last: what was tried before its turn comes again in it. */
-const inLastOrder = (stored: readonly number[]): number[] =>
-  stored.filter((position, index) => stored.lastIndexOf(position) === index);
-
-interface Receiver extends AsyncDisposable {
-  readonly port: number;
-  /** Positions, as they came. */
-  readonly stored: number[];
-  /** Requests or connections. */
-  attempts: number;
-  /** Of them, the last ones over HTTP that had the same several events. */
-  repeats?: number;
-}
-
-const listening = async (
-  server: Server,
-  open: Set<Socket>,
-  facts: Omit<Receiver, 'port' | typeof Symbol.asyncDispose>,
-) => {
-  server.on('connection', (socket: Socket) => {
-    open.add(socket);
-    socket.on('error', () => {}).on('close', () => open.delete(socket));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return Object.assign(facts, {
-    port: (server.address() as AddressInfo).port,
-    [Symbol.asyncDispose]: async () => {
-      for (const socket of open) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  });
-};
-
-type Answer = (text: string, response: ServerResponse, request: IncomingMessage) => boolean | Promise<boolean>;
-
-/** `answer` says whether it stores what came; if it has not answered, that is a 200. */
-const startHttp = async (answer: Answer): Promise<Receiver> => {
-  const facts = { stored: [] as number[], attempts: 0, repeats: 0 };
-  let last = '';
-  const server = createServer(async (request, response) => {
-    facts.attempts += 1;
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const text = Buffer.concat(chunks).toString('utf8');
-    const positions = positionsIn(text);
-    facts.repeats = positions.length > 1 && positions.join() === last ? facts.repeats + 1 : 1;
-    last = positions.join();
-    if (!(await answer(text, response, request))) return;
-    facts.stored.push(...positionsIn(text));
-    if (!response.destroyed) response.end('{}');
-  });
-  return await listening(server, new Set(), facts);
-};
-
-/** Reads to the end and closes; but of a stream with the bad event no further than to there. */
-const onSyslog =
-  (facts: { stored: number[]; attempts: number }) =>
-  (socket: Socket): void => {
-    facts.attempts += 1;
-    let text = '';
-    socket.on('error', () => {});
-    socket.on('data', (chunk: Buffer) => {
-      text += chunk.toString('latin1');
-      if (isBad(text)) socket.pause().removeAllListeners('data');
-    });
-    socket.on('end', () => {
-      if (isBad(text)) return;
-      facts.stored.push(...positionsIn(text));
-      socket.end();
-    });
-  };
-
-/** Waits, but not for a receiver that gets the same several events again and again. */
-const untilOrStuck = async (receivers: Readonly<Record<string, Receiver>>, holds: () => Promise<boolean>) => {
-  const stuck = () => Object.keys(receivers).filter((name) => (receivers[name]?.repeats ?? 0) > 5);
-  await until('each has what it takes', async () => stuck().length > 0 || (await holds()));
-  expect(stuck(), 'get the same events again and again').toEqual([]);
-};
-
-const refusing =
-  (status: number, isRefused = isBad): Answer =>
-  (text, response) => {
-    if (!isRefused(text)) return true;
-    response.writeHead(status).end('blocked');
-    return false;
-  };
-
 test('one event that a receiver does not take, one slow receiver, one that is away: each has all the others', async () => {
   await using certificates = await makeCertificates();
   const { authorityFile, good } = certificates;
@@ -243,3 +139,111 @@ test('several events that a receiver does not take, adjacent or every second one
   expect(left).toBe(0);
   expect(await daemon.stop()).toBe(143);
 });
+
+const ENTRIES = 700;
+/** Not taken by the receivers that take all others. */
+const BAD = 190;
+const EVENT_MS = 20;
+
+/** So many of them adjacent, or every second one: the last one is taken. */
+const FEW_ENTRIES = 201;
+const LAST_ADJACENT = 130;
+
+const isAdjacent = (position: number): boolean => position > 100 && position <= LAST_ADJACENT;
+
+const isSecond = (position: number): boolean => position % 2 === 0;
+
+/** Requests that are refused, whatever is in them, once the last of the adjacent ones is a dead letter. */
+const OUT = 30;
+
+const positionsIn = (text: string): number[] =>
+  [...text.matchAll(/"position":(\d+),/g)].map(([, position]) => Number(position));
+
+const isBad = (text: string): boolean => positionsIn(text).includes(BAD);
+
+/** Each once, by when it came last: what was tried before its turn comes again in it. */
+const inLastOrder = (stored: readonly number[]): number[] =>
+  stored.filter((position, index) => stored.lastIndexOf(position) === index);
+
+interface Receiver extends AsyncDisposable {
+  readonly port: number;
+  /** Positions, as they came. */
+  readonly stored: number[];
+  /** Requests or connections. */
+  attempts: number;
+  /** Of them, the last ones over HTTP that had the same several events. */
+  repeats?: number;
+}
+
+const listening = async (
+  server: Server,
+  open: Set<Socket>,
+  facts: Omit<Receiver, 'port' | typeof Symbol.asyncDispose>,
+) => {
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.on('error', () => {}).on('close', () => open.delete(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return Object.assign(facts, {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of open) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  });
+};
+
+type Answer = (text: string, response: ServerResponse, request: IncomingMessage) => boolean | Promise<boolean>;
+
+/** `answer` says whether it stores what came; if it has not answered, that is a 200. */
+const startHttp = async (answer: Answer): Promise<Receiver> => {
+  const facts = { stored: [] as number[], attempts: 0, repeats: 0 };
+  let last = '';
+  const server = createServer(async (request, response) => {
+    facts.attempts += 1;
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const text = Buffer.concat(chunks).toString('utf8');
+    const positions = positionsIn(text);
+    facts.repeats = positions.length > 1 && positions.join() === last ? facts.repeats + 1 : 1;
+    last = positions.join();
+    if (!(await answer(text, response, request))) return;
+    facts.stored.push(...positionsIn(text));
+    if (!response.destroyed) response.end('{}');
+  });
+  return await listening(server, new Set(), facts);
+};
+
+/** Reads to the end and closes; but of a stream with the bad event no further than to there. */
+const onSyslog =
+  (facts: { stored: number[]; attempts: number }) =>
+  (socket: Socket): void => {
+    facts.attempts += 1;
+    let text = '';
+    socket.on('error', () => {});
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+      if (isBad(text)) socket.pause().removeAllListeners('data');
+    });
+    socket.on('end', () => {
+      if (isBad(text)) return;
+      facts.stored.push(...positionsIn(text));
+      socket.end();
+    });
+  };
+
+/** Waits, but not for a receiver that gets the same several events again and again. */
+const untilOrStuck = async (receivers: Readonly<Record<string, Receiver>>, holds: () => Promise<boolean>) => {
+  const stuck = () => Object.keys(receivers).filter((name) => (receivers[name]?.repeats ?? 0) > 5);
+  await until('each has what it takes', async () => stuck().length > 0 || (await holds()));
+  expect(stuck(), 'get the same events again and again').toEqual([]);
+};
+
+const refusing =
+  (status: number, isRefused = isBad): Answer =>
+  (text, response) => {
+    if (!isRefused(text)) return true;
+    response.writeHead(status).end('blocked');
+    return false;
+  };

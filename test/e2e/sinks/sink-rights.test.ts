@@ -17,25 +17,6 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/**
- * A right of the collector's account, and the words of PostgreSQL once it is gone. That to take the turn is not among them: a daemon that has it
- * needs no other as long as it runs.
- */
-const rights = [
-  {
-    on: 'function orgtrail_finish_delivery',
-    right: 'execute',
-    words: 'permission denied for function orgtrail_finish_delivery',
-  },
-  {
-    on: 'function orgtrail_begin_delivery',
-    right: 'execute',
-    words: 'permission denied for function orgtrail_begin_delivery',
-  },
-  { on: 'function orgtrail_renew_sink', right: 'execute', words: 'permission denied for function orgtrail_renew_sink' },
-  { on: 'table audit_events', right: 'select', words: 'permission denied for table audit_events' },
-] as const;
-
 test(`${EVENTS} events by the account that docs/operations says; a right that is taken away shows at once, in all places, with its reason`, async () => {
   await using world = await openWorld({ organizations: 3, entries: EVENTS, pageCap: 1_000 });
   const { pool } = world.database;
@@ -79,3 +60,22 @@ test(`${EVENTS} events by the account that docs/operations says; a right that is
   expect(all.size, 'none is missing').toBe(rows[0].position);
   expect(await daemon.stop()).toBe(143);
 });
+
+/**
+ * A right of the collector's account, and the words of PostgreSQL once it is gone. That to take the turn is not among them: a daemon that has it
+ * needs no other as long as it runs.
+ */
+const rights = [
+  {
+    on: 'function orgtrail_finish_delivery',
+    right: 'execute',
+    words: 'permission denied for function orgtrail_finish_delivery',
+  },
+  {
+    on: 'function orgtrail_begin_delivery',
+    right: 'execute',
+    words: 'permission denied for function orgtrail_begin_delivery',
+  },
+  { on: 'function orgtrail_renew_sink', right: 'execute', words: 'permission denied for function orgtrail_renew_sink' },
+  { on: 'table audit_events', right: 'select', words: 'permission denied for table audit_events' },
+] as const;

@@ -21,65 +21,6 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-interface Line {
-  readonly position: number;
-  readonly key: string;
-  readonly text: string;
-}
-
-/** All lines that a file sink has written to `directory`, in the order in which they were. */
-const linesIn = async (directory: string, name: string): Promise<readonly Line[]> => {
-  const aside = (await readdir(directory)).filter((file) => file.startsWith(`${name}-`)).sort();
-  const paths = [...aside, `${name}.ndjson`].map((file) => join(directory, file));
-  const texts = await Promise.all(paths.map((path) => readFile(path, 'utf8').catch(() => '')));
-  return texts.flatMap((text) => {
-    expect(text === '' || text.endsWith('\n'), 'the last line is whole').toBe(true);
-    return text
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => {
-        const { position, source_id, id } = JSON.parse(line);
-        return { position, key: `${source_id}/${id}`, text: line };
-      });
-  });
-};
-
-const head = async (world: SyncWorld): Promise<number> => {
-  const { rows } = await world.database.pool.query<{ position: number }>('select position::float8 from feed_head');
-  return rows[0]?.position ?? 0;
-};
-const sinkAt = async (world: SyncWorld, name: string): Promise<number> => {
-  const { rows } = await world.database.pool.query<{ position: number }>(
-    'select position::float8 from sinks where name = $1',
-    [name],
-  );
-  return rows[0]?.position ?? 0;
-};
-
-/** Which of the replicas has the turn of the sink; -1 where none of them has. */
-const holderAmong = async (world: SyncWorld, replicas: readonly OrgtrailProcess[]): Promise<number> => {
-  const { rows } = await world.database.pool.query<{ owner: string }>(
-    'select lease_owner as owner from sinks where lease_until > clock_timestamp()',
-  );
-  return replicas.findIndex(({ child }) => rows[0]?.owner.split('/')[1] === String(child.pid));
-};
-
-/** Each position is there, the first of each in order; what comes more than once is the same to the byte. */
-const expectComplete = (lines: readonly Line[], until: number): { readonly repeats: number } => {
-  const textOf = new Map<number, string>();
-  const keys = new Set<string>();
-  for (const { position, key, text } of lines) {
-    const before = textOf.get(position);
-    if (before === undefined) expect(position, 'in order, none left out').toBe(textOf.size + 1);
-    else expect(text, 'a repeat').toBe(before);
-    textOf.set(position, text);
-    keys.add(key);
-  }
-  expect(textOf.size).toBe(until);
-  expect(keys.size).toBe(until);
-  return { repeats: lines.length - until };
-};
-
 describe.concurrent('sinks of the real daemon', () => {
   test(`two replicas killed at ${KILLS} random moments (seed ${SEED}): the file has every event in order, repeats are the same to the byte`, async () => {
     const directory = join(folder, 'killed');
@@ -211,3 +152,63 @@ describe.concurrent('sinks of the real daemon', () => {
     expect(JSON.parse(letter ?? '')).toMatchObject({ position: 4, reason: 'no \u001b[31m' });
   });
 });
+
+interface Line {
+  readonly position: number;
+  readonly key: string;
+  readonly text: string;
+}
+
+/** All lines that a file sink has written to `directory`, in the order in which they were. */
+const linesIn = async (directory: string, name: string): Promise<readonly Line[]> => {
+  const aside = (await readdir(directory)).filter((file) => file.startsWith(`${name}-`)).sort();
+  const paths = [...aside, `${name}.ndjson`].map((file) => join(directory, file));
+  const texts = await Promise.all(paths.map((path) => readFile(path, 'utf8').catch(() => '')));
+  return texts.flatMap((text) => {
+    expect(text === '' || text.endsWith('\n'), 'the last line is whole').toBe(true);
+    return text
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => {
+        const { position, source_id, id } = JSON.parse(line);
+        return { position, key: `${source_id}/${id}`, text: line };
+      });
+  });
+};
+
+const head = async (world: SyncWorld): Promise<number> => {
+  const { rows } = await world.database.pool.query<{ position: number }>('select position::float8 from feed_head');
+  return rows[0]?.position ?? 0;
+};
+
+const sinkAt = async (world: SyncWorld, name: string): Promise<number> => {
+  const { rows } = await world.database.pool.query<{ position: number }>(
+    'select position::float8 from sinks where name = $1',
+    [name],
+  );
+  return rows[0]?.position ?? 0;
+};
+
+/** Which of the replicas has the turn of the sink; -1 where none of them has. */
+const holderAmong = async (world: SyncWorld, replicas: readonly OrgtrailProcess[]): Promise<number> => {
+  const { rows } = await world.database.pool.query<{ owner: string }>(
+    'select lease_owner as owner from sinks where lease_until > clock_timestamp()',
+  );
+  return replicas.findIndex(({ child }) => rows[0]?.owner.split('/')[1] === String(child.pid));
+};
+
+/** Each position is there, the first of each in order; what comes more than once is the same to the byte. */
+const expectComplete = (lines: readonly Line[], until: number): { readonly repeats: number } => {
+  const textOf = new Map<number, string>();
+  const keys = new Set<string>();
+  for (const { position, key, text } of lines) {
+    const before = textOf.get(position);
+    if (before === undefined) expect(position, 'in order, none left out').toBe(textOf.size + 1);
+    else expect(text, 'a repeat').toBe(before);
+    textOf.set(position, text);
+    keys.add(key);
+  }
+  expect(textOf.size).toBe(until);
+  expect(keys.size).toBe(until);
+  return { repeats: lines.length - until };
+};

@@ -4,15 +4,6 @@ import { until } from '../../support/process/until.ts';
 import { openCredentialsWorld } from '../../support/sync/credentials-world.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const KILLS = 6;
-
-const storedOf = async (world: SyncWorld): Promise<number> => {
-  const { rows } = await world.database.pool.query<{ count: number }>(
-    'select count(*)::integer as count from audit_events',
-  );
-  return rows[0]?.count ?? 0;
-};
-
 test('60 accounts and all faults and defects, killed again and again while they are read: exact, once each; then a sync stores nothing', async () => {
   const seed = 20_261_126;
   await using world = await openWorld({
@@ -239,3 +230,12 @@ test('20 organizations and 240 accounts at a budget of 200: the first account lo
   await until('the organizations are asked', async () => organizations().size === 20 || logs().length > 150);
   expect(organizations().size).toBe(20);
 });
+
+const KILLS = 6;
+
+const storedOf = async (world: SyncWorld): Promise<number> => {
+  const { rows } = await world.database.pool.query<{ count: number }>(
+    'select count(*)::integer as count from audit_events',
+  );
+  return rows[0]?.count ?? 0;
+};

@@ -15,13 +15,6 @@ import { until } from '../../support/process/until.ts';
 import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const has = (program: string, ...args: string[]): boolean => spawnSync(program, args).status === 0;
-const portOf = (url: string): number => Number(new URL(url).port);
-const isStored = (world: SyncWorld, entries: number) => async () => (await world.compare()).stored === entries;
-
-/** New entries in every organization; they lie inside the second that a walk leaves for the next. */
-const generate = (world: SyncWorld, count: number): void => {
-  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, count);
-};
 
 describe.skipIf(!has('openssl', 'version')).concurrent('TLS', () => {
   test('a certificate that is self-signed, expired, or of another host: says so, sends nothing, goes on with a good one', async () => {
@@ -278,3 +271,12 @@ describe.concurrent('the one daemon', () => {
     await world.expectExactTruth();
   });
 });
+
+const portOf = (url: string): number => Number(new URL(url).port);
+
+const isStored = (world: SyncWorld, entries: number) => async () => (await world.compare()).stored === entries;
+
+/** New entries in every organization; they lie inside the second that a walk leaves for the next. */
+const generate = (world: SyncWorld, count: number): void => {
+  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, count);
+};

@@ -6,17 +6,6 @@ import { expect, test } from 'vitest';
 const command = fileURLToPath(new URL('../../../studies/chaos/chaos.ts', import.meta.url));
 const SEED = 11;
 
-/** Runs the command as `npm run chaos -- ARGS` would. */
-const chaos = async (args: readonly string[]): Promise<{ code: unknown; stdout: string; stderr: string }> => {
-  const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const out: string[] = [];
-  const err: string[] = [];
-  child.stdout.setEncoding('utf8').on('data', (text: string) => out.push(text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => err.push(text));
-  const [code] = await once(child, 'close');
-  return { code, stdout: out.join(''), stderr: err.join('') };
-};
-
 test(`forty seconds of chaos (seed ${SEED}): replicas killed and stopped, PostgreSQL crashed, and nothing lost, for readers over SQL and HTTP neither`, async () => {
   const args = [
     '--for',
@@ -64,3 +53,14 @@ test('a bad option is a sentence and exit code 2; --help has examples', async ()
     stdout: expect.stringMatching(/Examples:[\s\S]*npm run chaos/),
   });
 });
+
+/** Runs the command as `npm run chaos -- ARGS` would. */
+const chaos = async (args: readonly string[]): Promise<{ code: unknown; stdout: string; stderr: string }> => {
+  const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const out: string[] = [];
+  const err: string[] = [];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => out.push(text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => err.push(text));
+  const [code] = await once(child, 'close');
+  return { code, stdout: out.join(''), stderr: err.join('') };
+};

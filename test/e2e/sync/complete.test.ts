@@ -5,8 +5,6 @@ import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 
-const exact = { missing: 0, extra: 0, duplicates: 0, positionsMissing: 0 };
-
 let simulator: Simulator;
 let database: TestDatabase;
 let env: Record<string, string>;
@@ -56,3 +54,5 @@ test('a second sync adds nothing', async () => {
   expect(JSON.parse(second.stdout)).toMatchObject({ stored: 0, failed: [], finished: true });
   expect(await compareWithTruth(database.pool, simulator)).toEqual(before);
 });
+
+const exact = { missing: 0, extra: 0, duplicates: 0, positionsMissing: 0 };

@@ -8,10 +8,6 @@ import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const DAY_MS = 86_400_000;
-const RETENTION_DAYS = 60;
-const ENTRIES = 3_000;
-
 test('14 months of history go through the archive of a database that keeps 60 days; without an archive they are named', async () => {
   await using world = await openWorld(
     { organizations: 2, entries: ENTRIES, historyMs: 425 * DAY_MS, pageCap: 1_000 },
@@ -83,3 +79,7 @@ test('14 months of history go through the archive of a database that keeps 60 da
     await rm(directory, { recursive: true, force: true });
   }
 });
+
+const DAY_MS = 86_400_000;
+const RETENTION_DAYS = 60;
+const ENTRIES = 3_000;

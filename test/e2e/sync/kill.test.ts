@@ -10,51 +10,6 @@ import { seededRandom } from '../../support/process/seeded-random.ts';
 /** Side by side, since half of a life is waiting: thirty kills together. */
 const SEEDS = [50, 51];
 const KILLS_EACH = 15;
-/** Every second life ends by the clock: before the process has read its configuration, or well into its work; shorter where it is done sooner. */
-const MAX_LIFE_MS = 2_500;
-/** The others end while pages are read and stored, however slow the machine is: after so many requests at most, and a moment more. */
-const MAX_REQUESTS = 50;
-const MAX_MOMENT_MS = 60;
-
-interface World extends AsyncDisposable {
-  readonly simulator: Simulator;
-  readonly database: TestDatabase;
-  readonly env: Readonly<Record<string, string>>;
-}
-
-const openWorld = async (seed: number): Promise<World> => {
-  const simulator = await startSimulator({
-    seed,
-    organizations: 12,
-    entries: 30_000,
-    // Small pages, so that a kill falls between and into many commits.
-    pageCap: 60,
-    budget: null,
-    faults: {
-      expired_cursor: 0.02,
-      cut_body: 0.01,
-      last_page_cursor: 0.2,
-      equal_timestamps: 0.3,
-      defectRate: 0.01,
-      slow_body: 0.05,
-    },
-  });
-  const database = await createTestDatabase();
-  return {
-    simulator,
-    database,
-    env: {
-      CLOUDFLARE_API_TOKEN: 'token-of-the-test',
-      CLOUDFLARE_BASE_URL: simulator.baseUrl,
-      DATABASE_URL: database.daemonUrl,
-      ORGTRAIL_API_BUDGET: '1000000',
-    },
-    [Symbol.asyncDispose]: async () => {
-      await database.close();
-      await simulator.close();
-    },
-  };
-};
 
 test.concurrent.each(SEEDS)(
   `killed at ${KILLS_EACH} random moments (seed %i) and started again, the store has exactly what was served`,
@@ -123,4 +78,50 @@ const afterRequests = async (simulator: Simulator, random: () => number): Promis
 const count = async ({ pool }: TestDatabase): Promise<number> => {
   const { rows } = await pool.query<{ count: number }>('select count(*)::integer as count from audit_events');
   return rows[0]?.count ?? 0;
+};
+
+/** Every second life ends by the clock: before the process has read its configuration, or well into its work; shorter where it is done sooner. */
+const MAX_LIFE_MS = 2_500;
+/** The others end while pages are read and stored, however slow the machine is: after so many requests at most, and a moment more. */
+const MAX_REQUESTS = 50;
+const MAX_MOMENT_MS = 60;
+
+interface World extends AsyncDisposable {
+  readonly simulator: Simulator;
+  readonly database: TestDatabase;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const openWorld = async (seed: number): Promise<World> => {
+  const simulator = await startSimulator({
+    seed,
+    organizations: 12,
+    entries: 30_000,
+    // Small pages, so that a kill falls between and into many commits.
+    pageCap: 60,
+    budget: null,
+    faults: {
+      expired_cursor: 0.02,
+      cut_body: 0.01,
+      last_page_cursor: 0.2,
+      equal_timestamps: 0.3,
+      defectRate: 0.01,
+      slow_body: 0.05,
+    },
+  });
+  const database = await createTestDatabase();
+  return {
+    simulator,
+    database,
+    env: {
+      CLOUDFLARE_API_TOKEN: 'token-of-the-test',
+      CLOUDFLARE_BASE_URL: simulator.baseUrl,
+      DATABASE_URL: database.daemonUrl,
+      ORGTRAIL_API_BUDGET: '1000000',
+    },
+    [Symbol.asyncDispose]: async () => {
+      await database.close();
+      await simulator.close();
+    },
+  };
 };

@@ -7,24 +7,6 @@ import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-// As in docs/outage.md, but the daemon ticks every second instead of every 30.
-
-const HOUR_MS = 3_600_000;
-const BLOCK_SECONDS = 10;
-
-const post = async (url: string, body: unknown): Promise<void> => {
-  const response = await fetch(url, { method: 'POST', body: JSON.stringify(body) });
-  expect(response.status).toBe(200);
-};
-
-/** Cloudflare's clock, which is an hour behind the database's, goes on to the same time, in which entries come into being in every organization. */
-const letAnHourPass = async (world: SyncWorld): Promise<void> => {
-  for (let part = 1; part <= 12; part += 1) {
-    await post(`${world.simulator.controlUrl}/clock`, { offsetMs: (part * HOUR_MS) / 12 - HOUR_MS });
-    for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 20);
-  }
-};
-
 test('an outage with the backlog of an hour, then a block: alive, quiet, says so, and has everything afterwards', async () => {
   await using world = await openWorld({ clockOffsetMs: -HOUR_MS });
   await using gate = await startApiGate(Number(new URL(world.simulator.baseUrl).port));
@@ -108,4 +90,22 @@ const blockForAWhile = async (world: SyncWorld, metrics: () => Promise<ReadonlyM
   expect(within.length, 'nothing but what was on its way').toBe(onTheirWay.length);
   expect(onTheirWay.length).toBeLessThanOrEqual(4);
   expect(sumOf(await metrics(), 'orgtrail_api_throttled_seconds_total') - before).toBeGreaterThan(BLOCK_SECONDS - 1);
+};
+
+// As in docs/outage.md, but the daemon ticks every second instead of every 30.
+
+const HOUR_MS = 3_600_000;
+const BLOCK_SECONDS = 10;
+
+const post = async (url: string, body: unknown): Promise<void> => {
+  const response = await fetch(url, { method: 'POST', body: JSON.stringify(body) });
+  expect(response.status).toBe(200);
+};
+
+/** Cloudflare's clock, which is an hour behind the database's, goes on to the same time, in which entries come into being in every organization. */
+const letAnHourPass = async (world: SyncWorld): Promise<void> => {
+  for (let part = 1; part <= 12; part += 1) {
+    await post(`${world.simulator.controlUrl}/clock`, { offsetMs: (part * HOUR_MS) / 12 - HOUR_MS });
+    for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 20);
+  }
 };

@@ -10,84 +10,6 @@ import {
   type SyncWorld,
 } from '../../support/sync/sync-world.ts';
 
-const LEASE_MS = 6_000;
-const TICK_MS = 1_000;
-
-/** Each replica knows the simulator by a loopback address of its own, so that the request log tells them apart. */
-const hostOf = (replica: number): string => `127.0.0.${10 + replica}`;
-
-/** Replicas of a test, which end with it. */
-const replicasOf = (world: SyncWorld) => {
-  const running: OrgtrailProcess[] = [];
-  return {
-    start: (replica: number, env: Record<string, string> = {}): OrgtrailProcess => {
-      const baseUrl = new URL(world.simulator.baseUrl);
-      baseUrl.hostname = hostOf(replica);
-      const daemon = startOrgtrail(['run'], {
-        ...world.env,
-        CLOUDFLARE_BASE_URL: baseUrl.href,
-        ORGTRAIL_HTTP_PORT: '0',
-        ORGTRAIL_LEASE: `${LEASE_MS / 1_000}s`,
-        ORGTRAIL_SCHEDULE: '* * * * * *',
-        ...env,
-      });
-      running.push(daemon);
-      return daemon;
-    },
-    [Symbol.asyncDispose]: async (): Promise<void> => {
-      for (const { child } of running) child.kill('SIGKILL');
-      await Promise.all(running.map(({ ended }) => ended));
-    },
-  };
-};
-
-const replicaOf = (request: { readonly host: string }): number => Number(/\.(\d+):/.exec(request.host)?.[1]) - 10;
-
-/** The requests for one source that two replicas had under way at once. */
-const together = (requests: readonly AuditRequest[]): string[] => {
-  const found: string[] = [];
-  const latest = new Map<string, AuditRequest>();
-  for (const request of requests.toSorted((a, b) => a.timeMs - b.timeMs)) {
-    const before = latest.get(request.organizationId);
-    if (before !== undefined && before.host !== request.host && (before.endedMs ?? Infinity) > request.timeMs) {
-      found.push(`${request.organizationId}: ${before.path} and ${request.path}`);
-    }
-    if ((request.endedMs ?? Infinity) >= (before?.endedMs ?? 0)) latest.set(request.organizationId, request);
-  }
-  return found;
-};
-
-/** Pages of a walk that another replica asked for, too: each cursor belongs to one holder of the lease. */
-const cursorsOfTwo = (requests: readonly AuditRequest[]): string[] => {
-  const askedBy = new Map<string, string>();
-  return requests.flatMap(({ cursor, host }) => {
-    if (cursor === null) return [];
-    const first = askedBy.get(cursor) ?? host;
-    askedBy.set(cursor, first);
-    return first === host ? [] : [cursor];
-  });
-};
-
-/** The organizations that a replica asks for from now on. */
-const takenBy = (world: SyncWorld, replica: number): ReadonlySet<string> => {
-  const taken = new Set<string>();
-  world.simulator.onRequest((record) => {
-    const request = asAuditRequest(record);
-    if (request !== undefined && replicaOf(request) === replica) taken.add(request.organizationId);
-  });
-  return taken;
-};
-
-/** The most requests that any stretch of this length saw. */
-const mostWithin = (timesMs: readonly number[], windowMs: number): number => {
-  let most = 0;
-  for (let from = 0, to = 0; to < timesMs.length; to += 1) {
-    while ((timesMs[to] ?? 0) - (timesMs[from] ?? 0) >= windowMs) from += 1;
-    most = Math.max(most, to - from + 1);
-  }
-  return most;
-};
-
 // Leases of 6 s are lost where a busy machine stops a process for as long: rightly so, but then the run says nothing.
 describe.concurrent('replicas on one database', { retry: 1 }, () => {
   test('five: never above the budget together, no source walked by two at once, all complete', async () => {
@@ -228,4 +150,82 @@ const holders = async (world: SyncWorld): Promise<(string | null)[]> => {
     'select case when lease_until > clock_timestamp() then lease_owner end as owner from sources order by id',
   );
   return rows.map(({ owner }) => owner);
+};
+
+const LEASE_MS = 6_000;
+const TICK_MS = 1_000;
+
+/** Each replica knows the simulator by a loopback address of its own, so that the request log tells them apart. */
+const hostOf = (replica: number): string => `127.0.0.${10 + replica}`;
+
+/** Replicas of a test, which end with it. */
+const replicasOf = (world: SyncWorld) => {
+  const running: OrgtrailProcess[] = [];
+  return {
+    start: (replica: number, env: Record<string, string> = {}): OrgtrailProcess => {
+      const baseUrl = new URL(world.simulator.baseUrl);
+      baseUrl.hostname = hostOf(replica);
+      const daemon = startOrgtrail(['run'], {
+        ...world.env,
+        CLOUDFLARE_BASE_URL: baseUrl.href,
+        ORGTRAIL_HTTP_PORT: '0',
+        ORGTRAIL_LEASE: `${LEASE_MS / 1_000}s`,
+        ORGTRAIL_SCHEDULE: '* * * * * *',
+        ...env,
+      });
+      running.push(daemon);
+      return daemon;
+    },
+    [Symbol.asyncDispose]: async (): Promise<void> => {
+      for (const { child } of running) child.kill('SIGKILL');
+      await Promise.all(running.map(({ ended }) => ended));
+    },
+  };
+};
+
+const replicaOf = (request: { readonly host: string }): number => Number(/\.(\d+):/.exec(request.host)?.[1]) - 10;
+
+/** The requests for one source that two replicas had under way at once. */
+const together = (requests: readonly AuditRequest[]): string[] => {
+  const found: string[] = [];
+  const latest = new Map<string, AuditRequest>();
+  for (const request of requests.toSorted((a, b) => a.timeMs - b.timeMs)) {
+    const before = latest.get(request.organizationId);
+    if (before !== undefined && before.host !== request.host && (before.endedMs ?? Infinity) > request.timeMs) {
+      found.push(`${request.organizationId}: ${before.path} and ${request.path}`);
+    }
+    if ((request.endedMs ?? Infinity) >= (before?.endedMs ?? 0)) latest.set(request.organizationId, request);
+  }
+  return found;
+};
+
+/** Pages of a walk that another replica asked for, too: each cursor belongs to one holder of the lease. */
+const cursorsOfTwo = (requests: readonly AuditRequest[]): string[] => {
+  const askedBy = new Map<string, string>();
+  return requests.flatMap(({ cursor, host }) => {
+    if (cursor === null) return [];
+    const first = askedBy.get(cursor) ?? host;
+    askedBy.set(cursor, first);
+    return first === host ? [] : [cursor];
+  });
+};
+
+/** The organizations that a replica asks for from now on. */
+const takenBy = (world: SyncWorld, replica: number): ReadonlySet<string> => {
+  const taken = new Set<string>();
+  world.simulator.onRequest((record) => {
+    const request = asAuditRequest(record);
+    if (request !== undefined && replicaOf(request) === replica) taken.add(request.organizationId);
+  });
+  return taken;
+};
+
+/** The most requests that any stretch of this length saw. */
+const mostWithin = (timesMs: readonly number[], windowMs: number): number => {
+  let most = 0;
+  for (let from = 0, to = 0; to < timesMs.length; to += 1) {
+    while ((timesMs[to] ?? 0) - (timesMs[from] ?? 0) >= windowMs) from += 1;
+    most = Math.max(most, to - from + 1);
+  }
+  return most;
 };

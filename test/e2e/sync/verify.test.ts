@@ -6,19 +6,6 @@ import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
-const exact = { missing: 0, extra: 0, changed: 0, failed: 0 };
-
-/** The window of everything that a world has, closed by the simulator's clock. */
-const wholePeriod = (world: SyncWorld, lengthMs = 9 * dayMs): string[] => {
-  const nowMs = Math.floor(world.simulator.summary().nowMs / 1_000) * 1_000;
-  const time = (timeMs: number) => new Date(timeMs).toISOString();
-  return ['--since', time(nowMs - lengthMs), '--before', time(nowMs - 121_000)];
-};
-
-const verify = async (world: SyncWorld, args: readonly string[] = [], run: typeof runOrgtrail = runInProcess) => {
-  const result = await run(['verify', ...wholePeriod(world), '--json', ...args], world.env);
-  return { ...result, report: result.stdout === '' ? undefined : JSON.parse(result.stdout) };
-};
 
 // The simulator's clock goes on while it is asked what can be seen.
 test('with 5 % of entries late by up to 6 hours, verify reports 0 missing after the settle passes', {
@@ -261,3 +248,17 @@ describe.concurrent('verify', () => {
     expect(code).toBe(2);
   });
 });
+
+const exact = { missing: 0, extra: 0, changed: 0, failed: 0 };
+
+/** The window of everything that a world has, closed by the simulator's clock. */
+const wholePeriod = (world: SyncWorld, lengthMs = 9 * dayMs): string[] => {
+  const nowMs = Math.floor(world.simulator.summary().nowMs / 1_000) * 1_000;
+  const time = (timeMs: number) => new Date(timeMs).toISOString();
+  return ['--since', time(nowMs - lengthMs), '--before', time(nowMs - 121_000)];
+};
+
+const verify = async (world: SyncWorld, args: readonly string[] = [], run: typeof runOrgtrail = runInProcess) => {
+  const result = await run(['verify', ...wholePeriod(world), '--json', ...args], world.env);
+  return { ...result, report: result.stdout === '' ? undefined : JSON.parse(result.stdout) };
+};

@@ -18,18 +18,6 @@ import { createTestSink, startSinkWorker } from '../../support/sinks/delivery-fi
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-interface Line {
-  readonly position: number;
-  readonly id: string;
-  readonly source_kind: string;
-  readonly source_id: string;
-  readonly organization_id: string | null;
-  readonly account_id?: string | null;
-  readonly account_name?: string | null;
-  readonly zone_id?: string | null;
-  readonly zone_name?: string | null;
-}
-
 let world: SyncWorld;
 let run: SyncRun;
 let served: Served;
@@ -53,30 +41,11 @@ afterAll(async () => {
   await run?.close();
   await world?.[Symbol.asyncDispose]();
 });
-
-const keys = (lines: readonly Line[]) => lines.map((line) => `${line.source_id} ${line.id}`).sort();
-const truthOf = (wanted: (accountId: string) => boolean) =>
-  truth.flatMap(({ sourceId, id }) => (wanted(sourceId) ? [`${sourceId} ${id}`] : [])).sort();
 const linesOf = (text: string): Line[] =>
   text
     .split('\n')
     .slice(0, -1)
     .map((line) => JSON.parse(line));
-const feed = async (query: string): Promise<Line[]> =>
-  linesOf(await (await fetch(`${served.server.url}/v1/events?${query}`)).text());
-const ofAccounts = (lines: readonly Line[]) => lines.filter(({ source_kind }) => source_kind === 'account');
-const search = async (query: Readonly<Record<string, string>>) =>
-  (await (await fetch(`${served.server.url}/v1/search?${new URLSearchParams(query)}`)).json()) as {
-    readonly events: readonly Line[];
-    readonly complete: boolean;
-    readonly incomplete_because: readonly string[];
-    readonly coverage: { readonly organizations: number; readonly accounts: number; readonly incomplete: number };
-    readonly empty: {
-      readonly filters: readonly { readonly field: string; readonly near: readonly unknown[] }[];
-    } | null;
-  };
-const standalone = () => accounts.find(({ organization_id }) => organization_id === null) as (typeof accounts)[number];
-const owned = () => accounts.find(({ organization_id }) => organization_id !== null) as (typeof accounts)[number];
 
 describe('the feed', () => {
   test('has every event of every account once, with account and zone, and of organizations the lines as before', async () => {
@@ -271,3 +240,40 @@ describe('a search', () => {
     for (const text of ['Account id', 'Zone id', 'Same account', zoned.zone_name ?? '']) expect(event).toContain(text);
   });
 });
+
+interface Line {
+  readonly position: number;
+  readonly id: string;
+  readonly source_kind: string;
+  readonly source_id: string;
+  readonly organization_id: string | null;
+  readonly account_id?: string | null;
+  readonly account_name?: string | null;
+  readonly zone_id?: string | null;
+  readonly zone_name?: string | null;
+}
+
+const keys = (lines: readonly Line[]) => lines.map((line) => `${line.source_id} ${line.id}`).sort();
+
+const truthOf = (wanted: (accountId: string) => boolean) =>
+  truth.flatMap(({ sourceId, id }) => (wanted(sourceId) ? [`${sourceId} ${id}`] : [])).sort();
+
+const feed = async (query: string): Promise<Line[]> =>
+  linesOf(await (await fetch(`${served.server.url}/v1/events?${query}`)).text());
+
+const ofAccounts = (lines: readonly Line[]) => lines.filter(({ source_kind }) => source_kind === 'account');
+
+const search = async (query: Readonly<Record<string, string>>) =>
+  (await (await fetch(`${served.server.url}/v1/search?${new URLSearchParams(query)}`)).json()) as {
+    readonly events: readonly Line[];
+    readonly complete: boolean;
+    readonly incomplete_because: readonly string[];
+    readonly coverage: { readonly organizations: number; readonly accounts: number; readonly incomplete: number };
+    readonly empty: {
+      readonly filters: readonly { readonly field: string; readonly near: readonly unknown[] }[];
+    } | null;
+  };
+
+const standalone = () => accounts.find(({ organization_id }) => organization_id === null) as (typeof accounts)[number];
+
+const owned = () => accounts.find(({ organization_id }) => organization_id !== null) as (typeof accounts)[number];

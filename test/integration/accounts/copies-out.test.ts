@@ -13,12 +13,6 @@ import { credentials } from '../../support/sinks/http/http-sinks.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-interface Line {
-  readonly position: number;
-  readonly source_id: string;
-  readonly id: string;
-}
-
 let world: SyncWorld;
 let run: SyncRun;
 let served: Served;
@@ -49,13 +43,7 @@ const linesOf = (text: string): Line[] =>
     .split('\n')
     .slice(0, -1)
     .map((line) => JSON.parse(line));
-const feed = async (query: string): Promise<Line[]> =>
-  linesOf(await (await fetch(`${served.server.url}/v1/events?${query}`)).text());
 const positions = (lines: readonly { readonly position: number }[]) => lines.map(({ position }) => position);
-/** Of each id in the simulator's logs of accounts, the copies in order of position. */
-const byId = (lines = all) => Map.groupBy(lines, ({ id }) => id);
-/** What a reader of the first copies gets: the lowest position of each id. */
-const firstsOf = (lines: readonly Line[]) => [...byId([...lines]).values()].map(([first]) => first as Line);
 
 test('the simulator serves ids that several accounts have', () => {
   const counts = [...Map.groupBy(truth, ({ id }) => id).values()].map((copies) => copies.length);
@@ -275,3 +263,18 @@ test('the table of a search names the account of an entry that does not name it,
   });
   expect(JSON.parse(json.stdout).account_name, 'lines are those of the feed').toBeNull();
 });
+
+interface Line {
+  readonly position: number;
+  readonly source_id: string;
+  readonly id: string;
+}
+
+const feed = async (query: string): Promise<Line[]> =>
+  linesOf(await (await fetch(`${served.server.url}/v1/events?${query}`)).text());
+
+/** Of each id in the simulator's logs of accounts, the copies in order of position. */
+const byId = (lines = all) => Map.groupBy(lines, ({ id }) => id);
+
+/** What a reader of the first copies gets: the lowest position of each id. */
+const firstsOf = (lines: readonly Line[]) => [...byId([...lines]).values()].map(([first]) => first as Line);

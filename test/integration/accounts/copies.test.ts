@@ -44,9 +44,6 @@ beforeAll(async () => {
 });
 
 const nameOf = (position: number) => nameAt.get(position) ?? '';
-const positionNamed = (name: string) => [...nameAt].find(([, each]) => each === name)?.[0] ?? 0;
-
-type Filter = Pick<FeedEventsRange, 'organizationIds' | 'accountIds' | 'copies'>;
 const range = (filter: Partial<Filter>, after = 0) => ({ after, until: 100, organizationIds: undefined, ...filter });
 
 const bySink = async (filter: Partial<Filter>, after = 0, maxEvents = 100): Promise<string[]> => {
@@ -182,3 +179,7 @@ test('entries of organizations are never copies, whatever scope they name', asyn
     await close();
   }
 });
+
+const positionNamed = (name: string) => [...nameAt].find(([, each]) => each === name)?.[0] ?? 0;
+
+type Filter = Pick<FeedEventsRange, 'organizationIds' | 'accountIds' | 'copies'>;

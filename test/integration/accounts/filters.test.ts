@@ -4,29 +4,6 @@ import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 /** Worlds of one start have the same entries. */
 const options = { accounts: 2, standaloneAccounts: 1, accountEntries: 900, startMs: Date.now() - 60_000 };
-const ONLY_ZERO_TRUST = 'product_category=zerotrust';
-/** Of the simulator's categories. */
-const zeroTrust = ['access', 'gateway'];
-const LATER_MS = 30_000;
-/** What the live lane asks for again. */
-const LOOK_BACK_MS = 3 * 60_000;
-
-const requestsOf = (world: SyncWorld, kind: 'organizations' | 'accounts', from = 0): readonly URLSearchParams[] =>
-  world.simulator
-    .requests()
-    .slice(from)
-    .map(({ path }) => new URL(path, 'http://localhost'))
-    .filter(({ pathname }) => pathname.includes(`/${kind}/`) && pathname.endsWith('/logs/audit'))
-    .map(({ searchParams }) => searchParams);
-
-const coverageOfOrganizations = async (world: SyncWorld) => {
-  const { rows } = await world.database.pool.query<{ key: string; ranges: string; until_ms: number }>(
-    `select source_id || ' ' || filter_hash || ' ' || pass as key, ranges::text,
-       extract(epoch from upper(ranges))::float8 * 1000 as until_ms
-     from coverage where source_kind = 'organization' order by 1`,
-  );
-  return rows;
-};
 
 /** All of it is stored, read without a filter. */
 let unfiltered: SyncWorld;
@@ -95,3 +72,27 @@ test('in ORGTRAIL_FILTERS it is a fault while organizations are read, and none i
   });
   expect(alone.code, 'only the database is not there').toBe(4);
 });
+
+const ONLY_ZERO_TRUST = 'product_category=zerotrust';
+/** Of the simulator's categories. */
+const zeroTrust = ['access', 'gateway'];
+const LATER_MS = 30_000;
+/** What the live lane asks for again. */
+const LOOK_BACK_MS = 3 * 60_000;
+
+const requestsOf = (world: SyncWorld, kind: 'organizations' | 'accounts', from = 0): readonly URLSearchParams[] =>
+  world.simulator
+    .requests()
+    .slice(from)
+    .map(({ path }) => new URL(path, 'http://localhost'))
+    .filter(({ pathname }) => pathname.includes(`/${kind}/`) && pathname.endsWith('/logs/audit'))
+    .map(({ searchParams }) => searchParams);
+
+const coverageOfOrganizations = async (world: SyncWorld) => {
+  const { rows } = await world.database.pool.query<{ key: string; ranges: string; until_ms: number }>(
+    `select source_id || ' ' || filter_hash || ' ' || pass as key, ranges::text,
+       extract(epoch from upper(ranges))::float8 * 1000 as until_ms
+     from coverage where source_kind = 'organization' order by 1`,
+  );
+  return rows;
+};

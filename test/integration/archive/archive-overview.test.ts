@@ -12,8 +12,6 @@ beforeAll(async () => {
 });
 afterAll(() => world?.[Symbol.asyncDispose]());
 
-const overview = () => readArchiveOverview(world.daemon, RETENTION_MS);
-
 test('holds in force stand at the months that they touch; faults are listed whole', async () => {
   const hold = { organizationId: undefined, beforeMs: undefined, by: undefined };
   const { id } = await addHold(world.owner, { ...hold, sinceMs: Date.UTC(2024, 1, 3), reason: 'case 7' });
@@ -84,3 +82,5 @@ test('a month goes from old enough over the archive to the archive alone, as its
   expect(after.months[1]).toMatchObject({ isStored: false, isOld: false, droppedEvents: dropped[0]?.events });
   expect(after.months[1]?.droppedAt).toBeInstanceOf(Date);
 });
+
+const overview = () => readArchiveOverview(world.daemon, RETENTION_MS);

@@ -19,12 +19,6 @@ import { RETENTION_MS } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
 
-/** What keeps the first month, of a replica that archives nothing. */
-const obstacle = async ({ daemon }: ArchiveWorld) =>
-  (await dropOldMonths(daemon, RETENTION_MS)).kept.map(({ reason }) => reason)[0];
-const isThereUpTo = (position: number, needed: number) =>
-  `the archive has its events up to position ${position}, and still needs those up to ${needed}`;
-
 describe('a month', () => {
   test('leaves the database only once the archive has it, to the byte, and gets a delta for events that come after it was archived', async () => {
     await using world = await openFileArchive();
@@ -313,3 +307,10 @@ describe('an object that is read back while the next one is written', () => {
     expect(await catalogued()).toEqual([40, 40, 21]);
   });
 });
+
+/** What keeps the first month, of a replica that archives nothing. */
+const obstacle = async ({ daemon }: ArchiveWorld) =>
+  (await dropOldMonths(daemon, RETENTION_MS)).kept.map(({ reason }) => reason)[0];
+
+const isThereUpTo = (position: number, needed: number) =>
+  `the archive has its events up to position ${position}, and still needs those up to ${needed}`;

@@ -53,46 +53,6 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-const json = async (daemon: RunningDaemon, path: string) => {
-  const { code, text } = await daemon.get(path);
-  return { code, body: JSON.parse(text) };
-};
-const idsOf = (events: readonly { readonly id: string }[]) => events.map(({ id }) => id);
-
-/** The ids of all pages of a search. */
-const walk = async (daemon: RunningDaemon, query: string) => {
-  const found: string[] = [];
-  for (let cursor = ''; ; ) {
-    const { code, body } = await json(daemon, `/v1/search?limit=7&${query}${cursor}`);
-    expect(code).toBe(200);
-    found.push(...idsOf(body.events));
-    if (body.next === null) return found;
-    cursor = `&cursor=${body.next}`;
-  }
-};
-
-const headers = ['orgtrail-next-cursor', 'orgtrail-next-position', 'orgtrail-next-check'];
-const feedOf = async (daemon: RunningDaemon) => {
-  const queries = ['limit=7', 'after=20&limit=11&format=ocsf', 'after=0&last_line=true', 'after=31&organization=o'];
-  const answers = await Promise.all(queries.map((query) => daemon.get(`/v1/events?${query}`)));
-  return answers.map((answer) => [answer.code, answer.text, headers.map((name) => answer.headers.get(name))]);
-};
-const feedCommand = (settings = archiving) => runInProcess(['feed', '--after', '3', '--last-line'], settings);
-const searchCommand = (...args: string[]) => runInProcess(['search', '--archive', ...args], archiving);
-/** What a reader of history got. */
-const read = async (daemon: RunningDaemon, search: string, settings: typeof env) => ({
-  ids: await walk(daemon, search),
-  csv: (await daemon.get(`/v1/search?format=csv&${search}`)).text,
-  feed: await feedOf(daemon),
-  command: await feedCommand(settings),
-});
-
-const delivered = () => readFile(join(directory, 'out'), 'utf8');
-const replay = () =>
-  runInProcess(['sink', 'replay', 'disk', '--after', '0'], { ...archiving, DATABASE_URL: world.database.url });
-const sinkPosition = async () =>
-  (await world.database.pool.query("select position::float8 as at from sinks where name = 'disk'")).rows[0]?.at;
-
 test('a daemon archives and drops by itself, holds back replicas without an archive, and shows how it stands; all readers get what they got before', async () => {
   const { pool } = world.database;
   const before = await (async () => {
@@ -211,3 +171,50 @@ test('a daemon whose archive is away, and then has other bytes, says so to every
     stderr: expect.stringContaining('retention dropped 2024-01'),
   });
 });
+
+const json = async (daemon: RunningDaemon, path: string) => {
+  const { code, text } = await daemon.get(path);
+  return { code, body: JSON.parse(text) };
+};
+
+const idsOf = (events: readonly { readonly id: string }[]) => events.map(({ id }) => id);
+
+/** The ids of all pages of a search. */
+const walk = async (daemon: RunningDaemon, query: string) => {
+  const found: string[] = [];
+  for (let cursor = ''; ; ) {
+    const { code, body } = await json(daemon, `/v1/search?limit=7&${query}${cursor}`);
+    expect(code).toBe(200);
+    found.push(...idsOf(body.events));
+    if (body.next === null) return found;
+    cursor = `&cursor=${body.next}`;
+  }
+};
+
+const headers = ['orgtrail-next-cursor', 'orgtrail-next-position', 'orgtrail-next-check'];
+
+const feedOf = async (daemon: RunningDaemon) => {
+  const queries = ['limit=7', 'after=20&limit=11&format=ocsf', 'after=0&last_line=true', 'after=31&organization=o'];
+  const answers = await Promise.all(queries.map((query) => daemon.get(`/v1/events?${query}`)));
+  return answers.map((answer) => [answer.code, answer.text, headers.map((name) => answer.headers.get(name))]);
+};
+
+const feedCommand = (settings = archiving) => runInProcess(['feed', '--after', '3', '--last-line'], settings);
+
+const searchCommand = (...args: string[]) => runInProcess(['search', '--archive', ...args], archiving);
+
+/** What a reader of history got. */
+const read = async (daemon: RunningDaemon, search: string, settings: typeof env) => ({
+  ids: await walk(daemon, search),
+  csv: (await daemon.get(`/v1/search?format=csv&${search}`)).text,
+  feed: await feedOf(daemon),
+  command: await feedCommand(settings),
+});
+
+const delivered = () => readFile(join(directory, 'out'), 'utf8');
+
+const replay = () =>
+  runInProcess(['sink', 'replay', 'disk', '--after', '0'], { ...archiving, DATABASE_URL: world.database.url });
+
+const sinkPosition = async () =>
+  (await world.database.pool.query("select position::float8 as at from sinks where name = 'disk'")).rows[0]?.at;

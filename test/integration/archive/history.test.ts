@@ -16,54 +16,9 @@ import { createMixedMonths } from '../../support/archive/mixed-months.ts';
 import { commit, entryText, newSource, RETENTION_DAYS } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
-const opened: Feed[] = [];
 afterEach(async () => {
   for (const each of opened.splice(0)) await each.close();
 });
-
-const feedOf = ({ database, store }: ArchiveWorld, from: ObjectStore = store, memory = new ReaderMemory()): Feed => {
-  const made = openFeed(database.daemonUrl, pino({ level: 'silent' }), {
-    memory,
-    openArchive: (pool) => createArchivedEvents(pool, from),
-  });
-  opened.push(made);
-  return made;
-};
-
-type Filter = Pick<FeedRange, 'organizationIds' | 'accountIds' | 'copies'>;
-const everything: Filter = { organizationIds: undefined };
-
-const linesOf = async (pieces: ReturnType<Feed['source']['pieces']>) => {
-  let lines = '';
-  for await (const piece of pieces) lines += piece.lines;
-  return lines;
-};
-
-interface Asked {
-  readonly format?: FormatName;
-  readonly limit?: number;
-  readonly filter?: Filter;
-  readonly after?: number;
-}
-
-/** All pages of the feed from the beginning on, with what a reader is told at the end of each. */
-const pagesOf = async ({ source }: Feed, asked: Asked = {}) => {
-  const { format = 'native', limit = 17, filter = everything } = asked;
-  const pages: { readonly lines: string; readonly next: number; readonly check: string | undefined }[] = [];
-  const head = await source.head();
-  for (let after = asked.after ?? 0; after < head.position; ) {
-    expect(await source.missedBehind(after, 0)).toBeUndefined();
-    const range = { after, until: head.position, ...filter };
-    const until = await source.endOf(range, limit);
-    const lines = await linesOf(source.pieces(head, { ...range, until }, format));
-    pages.push({ lines, next: until, check: await source.checkOf(until) });
-    after = until;
-  }
-  return pages;
-};
-
-const allOf = async (feed: Feed, format: FormatName = 'native') =>
-  (await pagesOf(feed, { format, limit: 1_000_000 })).map(({ lines }) => lines).join('');
 
 describe('the feed of dropped months that are in the archive', () => {
   test('is to the byte what it was before the drop, in every format, and goes on without a gap or a repeat if the month is dropped while it is read', async () => {
@@ -262,3 +217,50 @@ describe('of an archive', () => {
     );
   });
 });
+
+const opened: Feed[] = [];
+
+const feedOf = ({ database, store }: ArchiveWorld, from: ObjectStore = store, memory = new ReaderMemory()): Feed => {
+  const made = openFeed(database.daemonUrl, pino({ level: 'silent' }), {
+    memory,
+    openArchive: (pool) => createArchivedEvents(pool, from),
+  });
+  opened.push(made);
+  return made;
+};
+
+type Filter = Pick<FeedRange, 'organizationIds' | 'accountIds' | 'copies'>;
+
+const everything: Filter = { organizationIds: undefined };
+
+const linesOf = async (pieces: ReturnType<Feed['source']['pieces']>) => {
+  let lines = '';
+  for await (const piece of pieces) lines += piece.lines;
+  return lines;
+};
+
+interface Asked {
+  readonly format?: FormatName;
+  readonly limit?: number;
+  readonly filter?: Filter;
+  readonly after?: number;
+}
+
+/** All pages of the feed from the beginning on, with what a reader is told at the end of each. */
+const pagesOf = async ({ source }: Feed, asked: Asked = {}) => {
+  const { format = 'native', limit = 17, filter = everything } = asked;
+  const pages: { readonly lines: string; readonly next: number; readonly check: string | undefined }[] = [];
+  const head = await source.head();
+  for (let after = asked.after ?? 0; after < head.position; ) {
+    expect(await source.missedBehind(after, 0)).toBeUndefined();
+    const range = { after, until: head.position, ...filter };
+    const until = await source.endOf(range, limit);
+    const lines = await linesOf(source.pieces(head, { ...range, until }, format));
+    pages.push({ lines, next: until, check: await source.checkOf(until) });
+    after = until;
+  }
+  return pages;
+};
+
+const allOf = async (feed: Feed, format: FormatName = 'native') =>
+  (await pagesOf(feed, { format, limit: 1_000_000 })).map(({ lines }) => lines).join('');

@@ -11,15 +11,6 @@ import { bytesOfParquet } from '../../support/archive/read-objects.ts';
 import { sqlBlock, statementsOf } from '../../support/documents/page-sql.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 
-const EVENTS = 300;
-const blockWith = (words: string): string => sqlBlock('docs/query.md', words);
-
-type Kind = 'BIGINT' | 'INTEGER' | 'VARCHAR' | 'TIME';
-interface Column {
-  readonly name: string;
-  readonly type: Kind;
-}
-
 /** In the order of a file. */
 const columns: readonly Column[] = columnsOf.events.flatMap(({ name, type, isTime }, index): Column[] => {
   const column: Column = { name, type: isTime === true ? 'TIME' : type };
@@ -39,12 +30,6 @@ beforeAll(async () => {
   [january, february] = (await world.objects()) as [string, string];
 });
 afterAll(() => world[Symbol.asyncDispose]());
-
-const rowsOf = (sql: readonly string[]) =>
-  withDuck({ memoryMb: 300, directory: world.directory }, async (connection) => {
-    for (const statement of sql.slice(0, -1)) await connection.run(statement);
-    return (await connection.runAndReadAll(sql.at(-1) ?? '')).getRowsJson();
-  });
 
 test('the columns of the page are those of the files', async () => {
   const described = await rowsOf([`describe from read_parquet(${quoted(january)}, hive_partitioning = false)`]);
@@ -133,3 +118,20 @@ test('the lines for DuckDB read what is catalogued, whatever else is in the buck
   ];
   expect(await rowsOf(byGlob)).toEqual([[String(EVENTS + 2), String(EVENTS + 2), ['2024-01', '2024-02']]]);
 });
+
+const EVENTS = 300;
+
+const blockWith = (words: string): string => sqlBlock('docs/query.md', words);
+
+type Kind = 'BIGINT' | 'INTEGER' | 'VARCHAR' | 'TIME';
+
+interface Column {
+  readonly name: string;
+  readonly type: Kind;
+}
+
+const rowsOf = (sql: readonly string[]) =>
+  withDuck({ memoryMb: 300, directory: world.directory }, async (connection) => {
+    for (const statement of sql.slice(0, -1)) await connection.run(statement);
+    return (await connection.runAndReadAll(sql.at(-1) ?? '')).getRowsJson();
+  });

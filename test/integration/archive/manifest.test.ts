@@ -18,11 +18,6 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-/** With the rights of a daemon. */
-const write = (into = world.store) => writeManifest({ pool: world.daemon, store: into });
-const state = async (of = world.store) => (await readManifest(world.daemon, of)).state;
-const orgtrail = (...args: readonly string[]) => runInProcess(['archive', ...args], world.env);
-
 test('lists the objects that count at the end, also if that changes while it is written, in order, and is the same for the same catalogue', async () => {
   expect(await write()).toMatchObject({ isWritten: false });
   expect(await state()).toBe('none');
@@ -137,3 +132,10 @@ test('is never believed: objects that it names and the bucket does not have are 
     { month: '2024-02', written: 1, proven: 0 },
   ]);
 });
+
+/** With the rights of a daemon. */
+const write = (into = world.store) => writeManifest({ pool: world.daemon, store: into });
+
+const state = async (of = world.store) => (await readManifest(world.daemon, of)).state;
+
+const orgtrail = (...args: readonly string[]) => runInProcess(['archive', ...args], world.env);

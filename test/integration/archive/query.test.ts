@@ -18,22 +18,6 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 const checkout = fileURLToPath(new URL('../../..', import.meta.url));
-const everything = 'from audit_events order by position';
-const positions = 'select count(*) as events, count(distinct position) as positions from audit_events';
-
-/** What the library gives, of a store in which `copied` happens behind the rows of PostgreSQL. */
-const run = async ({ daemon: pool }: ArchiveWorld, store: ObjectStore, copied?: () => Promise<void>) => {
-  const found: (readonly unknown[])[] = [];
-  const range = { sinceMs: undefined, beforeMs: undefined };
-  const asked = { sql: `select position, id ${everything}`, memoryMb: 200, range };
-  const history = await queryHistory({ pool, store, observer: copied && { copied } }, asked, async (result, read) => {
-    for await (const rows of result.rows()) found.push(...rows);
-    return read;
-  });
-  return { found, history };
-};
-const expected = async ({ owner }: ArchiveWorld) =>
-  (await storedEvents(owner)).map(({ position, id }) => [position, id]);
 
 describe('orgtrail query over a history that changes', () => {
   test('has every column of every event as the database had it: hot, archived but not dropped, dropped, with late events', async () => {
@@ -263,3 +247,21 @@ describe('orgtrail query over dropped months', () => {
     });
   });
 });
+
+const everything = 'from audit_events order by position';
+const positions = 'select count(*) as events, count(distinct position) as positions from audit_events';
+
+/** What the library gives, of a store in which `copied` happens behind the rows of PostgreSQL. */
+const run = async ({ daemon: pool }: ArchiveWorld, store: ObjectStore, copied?: () => Promise<void>) => {
+  const found: (readonly unknown[])[] = [];
+  const range = { sinceMs: undefined, beforeMs: undefined };
+  const asked = { sql: `select position, id ${everything}`, memoryMb: 200, range };
+  const history = await queryHistory({ pool, store, observer: copied && { copied } }, asked, async (result, read) => {
+    for await (const rows of result.rows()) found.push(...rows);
+    return read;
+  });
+  return { found, history };
+};
+
+const expected = async ({ owner }: ArchiveWorld) =>
+  (await storedEvents(owner)).map(({ position, id }) => [position, id]);

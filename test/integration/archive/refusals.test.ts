@@ -17,8 +17,6 @@ beforeAll(async () => {
 afterAll(async () => world?.[Symbol.asyncDispose]());
 afterEach(() => vi.unstubAllEnvs());
 
-const orgtrail = (...args: readonly string[]) => runInProcess(args, world.env);
-
 test('a temporary directory that cannot be written to is said to be the reason, and TMPDIR the remedy', async () => {
   const file = join(world.directory, 'a-file');
   await writeFile(file, '');
@@ -129,3 +127,5 @@ test('a package without DuckDB says what is missing, and works but for that', as
   });
   expect(await run('archive', 'list')).toMatchObject({ code: 0 });
 });
+
+const orgtrail = (...args: readonly string[]) => runInProcess(args, world.env);

@@ -15,16 +15,7 @@ import { createSearchedMonths } from '../../support/archive/searched-months.ts';
 import { commit, entryText, RETENTION_MS, takeLease } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
-type Answer = Awaited<ReturnType<ReturnType<typeof openSearch>['answer']>>;
-
-/** As `orgtrail search` writes it. */
-const onTerminal = ({ search, page, coverage, empty, incomplete }: Answer) =>
-  searchText({ search, events: page.events, coverage, empty, incomplete, next: null }, undefined);
-/** As the API writes it. */
-const bodyOf = ({ page, coverage, empty, incomplete }: Answer) =>
-  JSON.parse(`{"events":[${pageEnd({ page, coverage, empty, incomplete }, undefined)}`);
 const both = ['2024-01', '2024-02'];
-const from = (since: string): Query => ({ archive: 'true', since });
 
 describe('a search over months that are in the archive alone', () => {
   let world: Awaited<ReturnType<typeof openSearchedArchive>>;
@@ -207,3 +198,15 @@ test('a search says which months of its time were dropped without an archive, an
   expect(shown).toContain('class="coverage coverage-incomplete"');
   expect(shown).toContain('2 months (2024-01, 2024-02) were dropped without an archive');
 });
+
+type Answer = Awaited<ReturnType<ReturnType<typeof openSearch>['answer']>>;
+
+/** As `orgtrail search` writes it. */
+const onTerminal = ({ search, page, coverage, empty, incomplete }: Answer) =>
+  searchText({ search, events: page.events, coverage, empty, incomplete, next: null }, undefined);
+
+/** As the API writes it. */
+const bodyOf = ({ page, coverage, empty, incomplete }: Answer) =>
+  JSON.parse(`{"events":[${pageEnd({ page, coverage, empty, incomplete }, undefined)}`);
+
+const from = (since: string): Query => ({ archive: 'true', since });

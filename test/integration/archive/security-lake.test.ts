@@ -14,8 +14,6 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
 import { storages, testBucket } from '../../support/s3/storages.ts';
 
-const members = 12;
-
 let world: ArchiveWorld;
 let lake: string;
 let whole: Readonly<Record<string, string>>;
@@ -38,34 +36,8 @@ afterAll(async () => {
   await world[Symbol.asyncDispose]();
   await rm(lake, { recursive: true, force: true });
 });
-
-const args = (...more: readonly string[]) => ['archive', 'security-lake', '--region', 'eu-central-1', ...more];
 /** Today included, when the events were received. */
 const untilNow = ['--before', new Date(Date.now() + 86_400_000).toISOString().slice(0, 10)];
-const to = (name: string) => ['--to', `file://${join(lake, name)}-{class}`];
-/** By the account of the daemon, which may do the least. */
-const exportTo = (name: string, ...more: readonly string[]) =>
-  runInProcess(args(...to(name), ...untilNow, ...more), world.env);
-
-/** SHA-256 of every file, by its name below the lake. */
-const hashesOf = async (name: string): Promise<Readonly<Record<string, string>>> => {
-  const files = (await readdir(lake, { recursive: true })).filter((file) => file.startsWith(`${name}-`));
-  const parquet = files.filter((file) => file.endsWith('.parquet')).sort();
-  const hashes = parquet.map(async (file): Promise<[string, string]> => {
-    const bytes = await readFile(join(lake, file));
-    return [file.slice(name.length), createHash('sha256').update(bytes).digest('hex')];
-  });
-  return Object.fromEntries(await Promise.all(hashes));
-};
-const inDuck = (sql: string) =>
-  withDuck({ memoryMb: 200, directory: lake }, async (connection) => {
-    await connection.run("set timezone = 'UTC'");
-    return (await connection.runAndReadAll(sql)).getRowsJson();
-  });
-const rowsOf = (name: string, select: string, more = '') =>
-  inDuck(
-    `select ${select} from read_parquet(${quoted(join(lake, name, '**/*.parquet'))}, hive_partitioning = true) as t ${more}`,
-  );
 describe('orgtrail archive security-lake', () => {
   test('has every event once in its class, as the format ocsf gives it', async () => {
     const { stdout } = await runInProcess(['feed', '--format', 'ocsf'], world.env);
@@ -191,3 +163,35 @@ test('a lake is the same once its months are dropped, and again; it leaves out a
   });
   expect(await hashesOf('kept')).toEqual(before);
 });
+
+const members = 12;
+
+const args = (...more: readonly string[]) => ['archive', 'security-lake', '--region', 'eu-central-1', ...more];
+
+const to = (name: string) => ['--to', `file://${join(lake, name)}-{class}`];
+
+/** By the account of the daemon, which may do the least. */
+const exportTo = (name: string, ...more: readonly string[]) =>
+  runInProcess(args(...to(name), ...untilNow, ...more), world.env);
+
+/** SHA-256 of every file, by its name below the lake. */
+const hashesOf = async (name: string): Promise<Readonly<Record<string, string>>> => {
+  const files = (await readdir(lake, { recursive: true })).filter((file) => file.startsWith(`${name}-`));
+  const parquet = files.filter((file) => file.endsWith('.parquet')).sort();
+  const hashes = parquet.map(async (file): Promise<[string, string]> => {
+    const bytes = await readFile(join(lake, file));
+    return [file.slice(name.length), createHash('sha256').update(bytes).digest('hex')];
+  });
+  return Object.fromEntries(await Promise.all(hashes));
+};
+
+const inDuck = (sql: string) =>
+  withDuck({ memoryMb: 200, directory: lake }, async (connection) => {
+    await connection.run("set timezone = 'UTC'");
+    return (await connection.runAndReadAll(sql)).getRowsJson();
+  });
+
+const rowsOf = (name: string, select: string, more = '') =>
+  inDuck(
+    `select ${select} from read_parquet(${quoted(join(lake, name, '**/*.parquet'))}, hive_partitioning = true) as t ${more}`,
+  );

@@ -8,11 +8,6 @@ import { queryWith, storedEvents } from '../../support/archive/run-query.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Storage, storages, testBucket } from '../../support/s3/storages.ts';
 
-const DAY_MS = 86_400_000;
-const EVENTS = 300;
-const linesOf = (stdout: string) => stdout.split('\n').slice(0, -1);
-const rawOf = (line: string): unknown => JSON.parse(line).raw_text ?? line.slice(line.indexOf(',"raw":') + 7, -1);
-
 describe.each(storages)('an archive on $name', ({ name: kind, missing, start }) => {
   describe.skipIf(missing !== undefined)('that is there', () => {
     const lock = kind === 'moto' ? '&lock=400d' : '';
@@ -146,3 +141,10 @@ describe.each(storages)('an archive on $name', ({ name: kind, missing, start }) 
     });
   });
 });
+
+const DAY_MS = 86_400_000;
+const EVENTS = 300;
+
+const linesOf = (stdout: string) => stdout.split('\n').slice(0, -1);
+
+const rawOf = (line: string): unknown => JSON.parse(line).raw_text ?? line.slice(line.indexOf(',"raw":') + 7, -1);

@@ -4,27 +4,6 @@ import { databaseOfTests } from '../../support/postgres/database.ts';
 import { asCareful, commitAll, entryText, newSource, pageOf } from '../../support/postgres/store-fixture.ts';
 import { newAccountSource } from '../../support/sync/account-source.ts';
 
-// What `audit_events` says of account and zone is what the entry says, by PostgreSQL's own reading of it, however odd that is.
-
-const oddities: readonly (readonly [string, Readonly<Record<string, unknown>>])[] = [
-  ['nothing', {}],
-  ['null', { account: null, zone: null }],
-  ['an empty object', { account: {}, zone: {} }],
-  ['an empty array', { account: [], zone: [] }],
-  ['an array of objects', { account: [{ id: 'within' }], zone: [{ id: 'within' }] }],
-  ['a text', { account: 'text', zone: 'text' }],
-  ['a number', { account: 12, zone: 12 }],
-  ['an id that is null', { account: { id: null, name: null }, zone: { id: null, name: null } }],
-  ['an empty id', { account: { id: '', name: '' }, zone: { id: '', name: '' } }],
-  ['an id that is a number', { account: { id: 12, name: 1.5 }, zone: { id: 12, name: 1e3 } }],
-  ['an id that is true', { account: { id: true, name: false }, zone: { id: true } }],
-  ['an id that is an object', { account: { id: { a: 1 }, name: ['x'] }, zone: { id: [1], name: {} } }],
-  ['its own id', { account: { id: 'own', name: 'Name' }, zone: { id: 'z', name: 'shop.example' } }],
-  ['the id of another account', { account: { id: 'another', name: 'Another' }, zone: { id: 'z2' } }],
-  ['an organization as well', { account: { id: 'own' }, organization: { id: 'o1', name: 'Of the account' } }],
-  ['letters beyond ASCII', { account: { id: 'ä\u2028"\\', name: '\ud83d\ude00' }, zone: { id: 'ö', name: 'ü' } }],
-];
-
 const database = databaseOfTests();
 
 const ways: readonly (readonly [string, (texts: readonly string[]) => readonly Page[]])[] = [
@@ -63,3 +42,24 @@ describe.each([
     },
   );
 });
+
+// What `audit_events` says of account and zone is what the entry says, by PostgreSQL's own reading of it, however odd that is.
+
+const oddities: readonly (readonly [string, Readonly<Record<string, unknown>>])[] = [
+  ['nothing', {}],
+  ['null', { account: null, zone: null }],
+  ['an empty object', { account: {}, zone: {} }],
+  ['an empty array', { account: [], zone: [] }],
+  ['an array of objects', { account: [{ id: 'within' }], zone: [{ id: 'within' }] }],
+  ['a text', { account: 'text', zone: 'text' }],
+  ['a number', { account: 12, zone: 12 }],
+  ['an id that is null', { account: { id: null, name: null }, zone: { id: null, name: null } }],
+  ['an empty id', { account: { id: '', name: '' }, zone: { id: '', name: '' } }],
+  ['an id that is a number', { account: { id: 12, name: 1.5 }, zone: { id: 12, name: 1e3 } }],
+  ['an id that is true', { account: { id: true, name: false }, zone: { id: true } }],
+  ['an id that is an object', { account: { id: { a: 1 }, name: ['x'] }, zone: { id: [1], name: {} } }],
+  ['its own id', { account: { id: 'own', name: 'Name' }, zone: { id: 'z', name: 'shop.example' } }],
+  ['the id of another account', { account: { id: 'another', name: 'Another' }, zone: { id: 'z2' } }],
+  ['an organization as well', { account: { id: 'own' }, organization: { id: 'o1', name: 'Of the account' } }],
+  ['letters beyond ASCII', { account: { id: 'ä\u2028"\\', name: '\ud83d\ude00' }, zone: { id: 'ö', name: 'ü' } }],
+];

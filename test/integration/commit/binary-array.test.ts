@@ -4,41 +4,7 @@ import { NULL, type PageRows, PLACES, place, REPLACED } from '../../../src/inges
 import { integerArray, sizeOfArray, writeArray } from '../../../src/ingest/sync/commit/binary-array.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 
-const SEED = 20_261_125;
-
 const database = databaseOfTests({ empty: true });
-
-/** What PostgreSQL makes of a parameter, as JSON, which loses nothing of the values. */
-const read = async (type: string, parameter: Buffer): Promise<unknown> => {
-  const { rows } = await database.pool.query(`select to_json($1::${type}) as value`, [parameter]);
-  return rows[0].value;
-};
-
-/** Rows with these texts in one place: every third stands apart, as what has escapes does. */
-const rowsOf = (values: readonly (string | null)[]): PageRows => {
-  const bytes = Buffer.from(values.join(''));
-  const spans = new Int32Array(values.length * PLACES * 2).fill(NULL);
-  const replaced = new Map<number, string>();
-  let start = 0;
-  for (const [row, value] of values.entries()) {
-    const index = (row * PLACES + place.text) * 2;
-    const end = start + Buffer.byteLength(value ?? '');
-    if (value === null) continue;
-    if (row % 3 === 2) {
-      spans[index] = REPLACED;
-      replaced.set(index, value);
-    } else spans.set([start, end], index);
-    start = end;
-  }
-  return { bytes, spans, replaced, firsts: values.map((_, index) => index + 1), statusCodes: values.map(() => null) };
-};
-
-const arrayOf = (values: readonly (string | null)[], type: 'text' | 'json'): Buffer => {
-  const rows = rowsOf(values);
-  const target = Buffer.alloc(sizeOfArray(rows, place.text));
-  writeArray(rows, place.text, type, target);
-  return target;
-};
 
 const texts = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 40 }),
@@ -85,3 +51,37 @@ test('json arrays keep every text to the byte', async () => {
     { seed: SEED, numRuns: 100 },
   );
 });
+
+const SEED = 20_261_125;
+
+/** What PostgreSQL makes of a parameter, as JSON, which loses nothing of the values. */
+const read = async (type: string, parameter: Buffer): Promise<unknown> => {
+  const { rows } = await database.pool.query(`select to_json($1::${type}) as value`, [parameter]);
+  return rows[0].value;
+};
+
+/** Rows with these texts in one place: every third stands apart, as what has escapes does. */
+const rowsOf = (values: readonly (string | null)[]): PageRows => {
+  const bytes = Buffer.from(values.join(''));
+  const spans = new Int32Array(values.length * PLACES * 2).fill(NULL);
+  const replaced = new Map<number, string>();
+  let start = 0;
+  for (const [row, value] of values.entries()) {
+    const index = (row * PLACES + place.text) * 2;
+    const end = start + Buffer.byteLength(value ?? '');
+    if (value === null) continue;
+    if (row % 3 === 2) {
+      spans[index] = REPLACED;
+      replaced.set(index, value);
+    } else spans.set([start, end], index);
+    start = end;
+  }
+  return { bytes, spans, replaced, firsts: values.map((_, index) => index + 1), statusCodes: values.map(() => null) };
+};
+
+const arrayOf = (values: readonly (string | null)[], type: 'text' | 'json'): Buffer => {
+  const rows = rowsOf(values);
+  const target = Buffer.alloc(sizeOfArray(rows, place.text));
+  writeArray(rows, place.text, type, target);
+  return target;
+};

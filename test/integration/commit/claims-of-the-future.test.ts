@@ -15,44 +15,11 @@ import {
 } from '../../support/postgres/store-fixture.ts';
 import { claimAsVersion01 } from '../../support/process/version-0-1.ts';
 
-const HOUR_MS = 3_600_000;
-const MINUTE_MS = 60_000;
-/** So far may a server be ahead of the database; trimming leaves a second more. */
-const AHEAD_MS = MINUTE_MS;
-const ME = 'host/1/test';
-
 const database = databaseOfTests();
 
 beforeEach(async () => {
   await database.pool.query('truncate coverage, discovery; insert into discovery default values');
 });
-
-const databaseMs = async (): Promise<number> => (await readTime(database.pool)).databaseMs;
-
-/** From two hours ago, as the database puts it, until then. */
-const untilHours = (nowMs: number, hours: number): Range[] => [
-  { fromMs: nowMs - 2 * HOUR_MS, toMs: nowMs + hours * HOUR_MS },
-];
-
-/** As version 0.1 left it in the database: covered, of the future too, and not proven. */
-const coverAs01 = async ({ kind, id }: Lease, claims: readonly Coverage[]): Promise<void> => {
-  for (const [pass, ranges] of claims.entries()) {
-    await database.pool.query(
-      'insert into coverage (source_kind, source_id, filter_hash, pass, ranges) values ($1, $2, $3, $4, $5)',
-      [kind, id, FILTERS, pass, toMultirange(ranges)],
-    );
-  }
-};
-
-/** The end of what each pass covers, in whole milliseconds, and whether all of it is proven. */
-const endsOf = async (id: string) => {
-  const { rows } = await database.pool.query<{ ms: number; proven: boolean }>(
-    `select extract(epoch from upper(ranges))::float8 * 1000 as ms, proven = ranges as proven
-     from coverage where source_id = $1 and filter_hash = $2 order by pass`,
-    [id, FILTERS],
-  );
-  return rows;
-};
 
 describe('invariant 8: coverage claims nothing of the future', () => {
   test('what a commit claims beyond now is cut, in every pass, however wrong the clock is that it was made with', async () => {
@@ -160,3 +127,36 @@ describe("the time by the database's clock", () => {
     expect((second.serverMs ?? 0) - second.databaseMs).toBeCloseTo((first.serverMs ?? 0) - first.databaseMs, -1);
   });
 });
+
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+/** So far may a server be ahead of the database; trimming leaves a second more. */
+const AHEAD_MS = MINUTE_MS;
+const ME = 'host/1/test';
+
+const databaseMs = async (): Promise<number> => (await readTime(database.pool)).databaseMs;
+
+/** From two hours ago, as the database puts it, until then. */
+const untilHours = (nowMs: number, hours: number): Range[] => [
+  { fromMs: nowMs - 2 * HOUR_MS, toMs: nowMs + hours * HOUR_MS },
+];
+
+/** As version 0.1 left it in the database: covered, of the future too, and not proven. */
+const coverAs01 = async ({ kind, id }: Lease, claims: readonly Coverage[]): Promise<void> => {
+  for (const [pass, ranges] of claims.entries()) {
+    await database.pool.query(
+      'insert into coverage (source_kind, source_id, filter_hash, pass, ranges) values ($1, $2, $3, $4, $5)',
+      [kind, id, FILTERS, pass, toMultirange(ranges)],
+    );
+  }
+};
+
+/** The end of what each pass covers, in whole milliseconds, and whether all of it is proven. */
+const endsOf = async (id: string) => {
+  const { rows } = await database.pool.query<{ ms: number; proven: boolean }>(
+    `select extract(epoch from upper(ranges))::float8 * 1000 as ms, proven = ranges as proven
+     from coverage where source_id = $1 and filter_hash = $2 order by pass`,
+    [id, FILTERS],
+  );
+  return rows;
+};

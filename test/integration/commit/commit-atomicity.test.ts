@@ -19,8 +19,6 @@ import {
 
 const database = databaseOfTests();
 
-const twoEntries = (name: string) => [entryText(`${name}-1`), entryText(`${name}-2`, T0 + 1_000)];
-
 describe('invariant 1: page, cursor, coverage and position commit together', () => {
   test('a commit leaves the entries, the cursor, the coverage, the position and the count of commits', async () => {
     const lease = await newSource(database.pool, 'all');
@@ -233,3 +231,5 @@ const leaseAfter = (result: Awaited<ReturnType<typeof commit>>) => {
   if (result.kind !== 'committed') throw new Error('fenced');
   return result.lease;
 };
+
+const twoEntries = (name: string) => [entryText(`${name}-1`), entryText(`${name}-2`, T0 + 1_000)];

@@ -8,76 +8,7 @@ import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, entryText, FILTERS, newSource, walking } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
-const DAY0 = Date.UTC(2026, 2, 1);
-
 const database = databaseOfTests();
-
-interface Row {
-  readonly fromMs: number;
-  readonly toMs: number;
-  readonly method: string;
-  readonly number: number;
-  readonly direction: string;
-  readonly found: number;
-  readonly readFromMs: number;
-  readonly readToMs: number;
-}
-
-const rowsOf = async (id: string): Promise<readonly Row[]> => {
-  const ms = (name: string) => `(extract(epoch from ${name}) * 1000)::float8`;
-  const { rows } = await database.pool.query<Row>(
-    `select ${ms('since')} as "fromMs", ${ms('before')} as "toMs", method, number, direction, found::integer,
-       ${ms('read_from')} as "readFromMs", ${ms('read_to')} as "readToMs"
-     from coverage_readings where source_id = $1 and filter_hash = $2 order by since`,
-    [id, FILTERS],
-  );
-  return rows;
-};
-
-const proofOf = async (id: string, days: number) => {
-  const { rows } = await database.pool.query(
-    `select to_char(day, 'YYYY-MM-DD') as day, method, number, direction, found::integer, unproven_seconds as unproven
-     from coverage_proof where source_id = $1 and day >= $2::date order by day limit $3`,
-    [id, new Date(DAY0).toISOString().slice(0, 10), days],
-  );
-  return rows;
-};
-
-const laneOf = ({ method, number }: Pick<Reading, 'method' | 'number'>): Lane =>
-  method === 'scrub' ? 'scrub' : method === 'pass' ? 'settle' : number === 0 ? 'live' : 'backfill';
-
-const mustCommit = async (lease: Lease, texts: readonly string[], more: Partial<PageCommit>): Promise<Lease> => {
-  const result = await commit(database.pool, lease, texts, more);
-  if (result.kind === 'fenced') throw new Error('fenced');
-  return result.lease;
-};
-
-/** The commit of the last page of a walk, with entries of these times. */
-const read = async (
-  lease: Lease,
-  reading: Omit<Reading, 'againAfterMs'>,
-  timesMs: readonly number[] = [],
-): Promise<Lease> => {
-  const entries = timesMs.map((timeMs, index) => entryText(`${timeMs}-${index}-${lease.commitSeq}`, timeMs));
-  const more = {
-    lane: laneOf(reading),
-    state: idleLane,
-    claims: [[reading.range]],
-    reading: { ...reading, againAfterMs: DAY_MS },
-  };
-  return await mustCommit(lease, entries, more);
-};
-
-const hours = (from: number, to: number): Range => ({ fromMs: DAY0 + from * HOUR_MS, toMs: DAY0 + to * HOUR_MS });
-const first: Omit<Reading, 'range' | 'againAfterMs'> = { method: 'first reading', number: 0, direction: 'asc' };
-const scrub = (number: number): Omit<Reading, 'range' | 'againAfterMs'> => ({
-  method: 'scrub',
-  number,
-  direction: 'desc',
-});
 
 describe('coverage_proof', () => {
   test('the live tail of a day is one row, with all that it found', async () => {
@@ -235,3 +166,74 @@ describe('coverage_proof', () => {
 
 const isOneDay = (fromMs: number, toMs: number): boolean =>
   Math.floor(fromMs / DAY_MS) === Math.floor((toMs - 1) / DAY_MS);
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+const DAY0 = Date.UTC(2026, 2, 1);
+
+interface Row {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly method: string;
+  readonly number: number;
+  readonly direction: string;
+  readonly found: number;
+  readonly readFromMs: number;
+  readonly readToMs: number;
+}
+
+const rowsOf = async (id: string): Promise<readonly Row[]> => {
+  const ms = (name: string) => `(extract(epoch from ${name}) * 1000)::float8`;
+  const { rows } = await database.pool.query<Row>(
+    `select ${ms('since')} as "fromMs", ${ms('before')} as "toMs", method, number, direction, found::integer,
+       ${ms('read_from')} as "readFromMs", ${ms('read_to')} as "readToMs"
+     from coverage_readings where source_id = $1 and filter_hash = $2 order by since`,
+    [id, FILTERS],
+  );
+  return rows;
+};
+
+const proofOf = async (id: string, days: number) => {
+  const { rows } = await database.pool.query(
+    `select to_char(day, 'YYYY-MM-DD') as day, method, number, direction, found::integer, unproven_seconds as unproven
+     from coverage_proof where source_id = $1 and day >= $2::date order by day limit $3`,
+    [id, new Date(DAY0).toISOString().slice(0, 10), days],
+  );
+  return rows;
+};
+
+const laneOf = ({ method, number }: Pick<Reading, 'method' | 'number'>): Lane =>
+  method === 'scrub' ? 'scrub' : method === 'pass' ? 'settle' : number === 0 ? 'live' : 'backfill';
+
+const mustCommit = async (lease: Lease, texts: readonly string[], more: Partial<PageCommit>): Promise<Lease> => {
+  const result = await commit(database.pool, lease, texts, more);
+  if (result.kind === 'fenced') throw new Error('fenced');
+  return result.lease;
+};
+
+/** The commit of the last page of a walk, with entries of these times. */
+const read = async (
+  lease: Lease,
+  reading: Omit<Reading, 'againAfterMs'>,
+  timesMs: readonly number[] = [],
+): Promise<Lease> => {
+  const entries = timesMs.map((timeMs, index) => entryText(`${timeMs}-${index}-${lease.commitSeq}`, timeMs));
+  const more = {
+    lane: laneOf(reading),
+    state: idleLane,
+    claims: [[reading.range]],
+    reading: { ...reading, againAfterMs: DAY_MS },
+  };
+  return await mustCommit(lease, entries, more);
+};
+
+const hours = (from: number, to: number): Range => ({ fromMs: DAY0 + from * HOUR_MS, toMs: DAY0 + to * HOUR_MS });
+
+const first: Omit<Reading, 'range' | 'againAfterMs'> = { method: 'first reading', number: 0, direction: 'asc' };
+
+const scrub = (number: number): Omit<Reading, 'range' | 'againAfterMs'> => ({
+  method: 'scrub',
+  number,
+  direction: 'desc',
+});

@@ -27,30 +27,8 @@ import {
 } from '../../support/postgres/store-fixture.ts';
 
 const SEED = 7;
-const ME = 'host/1/test';
 
 const database = databaseOfTests();
-
-const OTHER_FILTERS = 'other-filters';
-
-const load = async (id: string, filterHash = FILTERS) => {
-  const [source] = await loadSources(database.pool, ME, organizationKind(filterHash), scopeOf([id]));
-  if (source === undefined) throw new Error(`no source ${id}`);
-  return source;
-};
-
-/** Commits empty pages that only claim, one after the other. */
-const claimAll = async (first: Lease, all: readonly (readonly Coverage[])[], filterHash = FILTERS): Promise<Lease> => {
-  let lease = first;
-  for (const claims of all) {
-    const result = await commit(database.pool, lease, [], { claims, filterHash });
-    if (result.kind !== 'committed') throw new Error('fenced');
-    lease = result.lease;
-  }
-  return lease;
-};
-
-const range = (from: number, to: number): Range => ({ fromMs: T0 + from * 1_000, toMs: T0 + to * 1_000 });
 
 describe('coverage', () => {
   test('claims are united, pass by pass', async () => {
@@ -365,3 +343,26 @@ describe('loading sources', () => {
     expect(await version()).toMatchObject({ wanted_since: new Date(HORIZON + 3_601_000) });
   });
 });
+
+const ME = 'host/1/test';
+
+const OTHER_FILTERS = 'other-filters';
+
+const load = async (id: string, filterHash = FILTERS) => {
+  const [source] = await loadSources(database.pool, ME, organizationKind(filterHash), scopeOf([id]));
+  if (source === undefined) throw new Error(`no source ${id}`);
+  return source;
+};
+
+/** Commits empty pages that only claim, one after the other. */
+const claimAll = async (first: Lease, all: readonly (readonly Coverage[])[], filterHash = FILTERS): Promise<Lease> => {
+  let lease = first;
+  for (const claims of all) {
+    const result = await commit(database.pool, lease, [], { claims, filterHash });
+    if (result.kind !== 'committed') throw new Error('fenced');
+    lease = result.lease;
+  }
+  return lease;
+};
+
+const range = (from: number, to: number): Range => ({ fromMs: T0 + from * 1_000, toMs: T0 + to * 1_000 });

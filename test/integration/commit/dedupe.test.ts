@@ -16,16 +16,6 @@ import {
 const database = databaseOfTests();
 
 const DAY = 86_400_000;
-const numbered = (from: number, to: number, prefix = 'e'): string[] =>
-  Array.from({ length: to - from }, (_, index) => entryText(`${prefix}-${from + index}`, T0 + (from + index) * 1_000));
-
-const changesOf = async (sourceId: string) => {
-  const { rows } = await database.pool.query<{ event_id: string; position: number; raw: string }>(
-    `select event_id, position::float8 as position, raw::text as raw from audit_event_changes where source_id = $1 order by id`,
-    [sourceId],
-  );
-  return rows;
-};
 
 describe('invariant 3: an entry is stored once per source and id', () => {
   for (const size of [10, 1_000]) {
@@ -208,3 +198,14 @@ describe('invariant 5: first seen wins', () => {
     expect(await changesOf('defect')).toMatchObject([{ event_id: 'e', raw: broken }]);
   });
 });
+
+const numbered = (from: number, to: number, prefix = 'e'): string[] =>
+  Array.from({ length: to - from }, (_, index) => entryText(`${prefix}-${from + index}`, T0 + (from + index) * 1_000));
+
+const changesOf = async (sourceId: string) => {
+  const { rows } = await database.pool.query<{ event_id: string; position: number; raw: string }>(
+    `select event_id, position::float8 as position, raw::text as raw from audit_event_changes where source_id = $1 order by id`,
+    [sourceId],
+  );
+  return rows;
+};

@@ -17,17 +17,6 @@ const groups: Readonly<Record<string, readonly DefectiveEntry[]>> = {
   'strange entries without a defect': strangeEntries,
 };
 
-/** What must lie in the table for an entry. */
-const expected = (entry: DefectiveEntry) => ({
-  id: entry.id,
-  time: entry.time,
-  defects: entry.defects,
-  raw: entry.defects?.includes('nested_too_deeply') ? JSON.stringify(entry.text) : entry.text,
-});
-
-const stored = async (sourceId: string) =>
-  (await eventsOf(database.pool, sourceId)).map(({ id, time, defects, raw }) => ({ id, time, defects, raw }));
-
 describe('invariants 2 and 4: every entry is stored, to the byte', () => {
   for (const [group, entries] of Object.entries(groups)) {
     describe(group, () => {
@@ -125,3 +114,14 @@ describe('invariants 2 and 4: every entry is stored, to the byte', () => {
     });
   }
 });
+
+/** What must lie in the table for an entry. */
+const expected = (entry: DefectiveEntry) => ({
+  id: entry.id,
+  time: entry.time,
+  defects: entry.defects,
+  raw: entry.defects?.includes('nested_too_deeply') ? JSON.stringify(entry.text) : entry.text,
+});
+
+const stored = async (sourceId: string) =>
+  (await eventsOf(database.pool, sourceId)).map(({ id, time, defects, raw }) => ({ id, time, defects, raw }));

@@ -20,39 +20,6 @@ import {
 
 const database = databaseOfTests();
 
-const sha256 = (...parts: readonly Uint8Array[]): Buffer => createHash('sha256').update(Buffer.concat(parts)).digest();
-
-const reads = (second: number): NonNullable<PageCommit['reads']> => ({
-  window: { fromMs: T0 + second * 1_000 - 1_000, toMs: T0 + second * 1_000 + 61_000 },
-  pages: 1,
-  entries: 2,
-  answers: {
-    count: 3,
-    firstDateMs: T0 + 70_000,
-    firstCfRay: '8f2b1c0d9e7a6b5c-FRA',
-    lastDateMs: null,
-    lastCfRay: null,
-    sha256: 'ab'.repeat(32),
-  },
-});
-
-const claiming = (second: number): Partial<PageCommit> => ({
-  claims: [seconds(second, second + 60)],
-  reads: reads(second),
-});
-
-const rowsOf = async (id: string) => {
-  const { rows } = await database.pool.query<{ number: number; text: string; sha256: Buffer }>(
-    `select number::float8 as number, orgtrail_read_text(r) as text, sha256 from evidence_reads r where source_id = $1 order by number`,
-    [id],
-  );
-  return rows;
-};
-
-/** Of the rows in order, as the specification has it. */
-const chainOf = (texts: readonly string[]): string =>
-  texts.reduce<Buffer>((before, text) => sha256(before, sha256(Buffer.from(text))), Buffer.alloc(32)).toString('hex');
-
 describe('the record of what was read', () => {
   test('is kept only while there is a log of evidence', async () => {
     const { pool } = database;
@@ -148,3 +115,36 @@ describe('the record of what was read', () => {
     });
   });
 });
+
+const sha256 = (...parts: readonly Uint8Array[]): Buffer => createHash('sha256').update(Buffer.concat(parts)).digest();
+
+const reads = (second: number): NonNullable<PageCommit['reads']> => ({
+  window: { fromMs: T0 + second * 1_000 - 1_000, toMs: T0 + second * 1_000 + 61_000 },
+  pages: 1,
+  entries: 2,
+  answers: {
+    count: 3,
+    firstDateMs: T0 + 70_000,
+    firstCfRay: '8f2b1c0d9e7a6b5c-FRA',
+    lastDateMs: null,
+    lastCfRay: null,
+    sha256: 'ab'.repeat(32),
+  },
+});
+
+const claiming = (second: number): Partial<PageCommit> => ({
+  claims: [seconds(second, second + 60)],
+  reads: reads(second),
+});
+
+const rowsOf = async (id: string) => {
+  const { rows } = await database.pool.query<{ number: number; text: string; sha256: Buffer }>(
+    `select number::float8 as number, orgtrail_read_text(r) as text, sha256 from evidence_reads r where source_id = $1 order by number`,
+    [id],
+  );
+  return rows;
+};
+
+/** Of the rows in order, as the specification has it. */
+const chainOf = (texts: readonly string[]): string =>
+  texts.reduce<Buffer>((before, text) => sha256(before, sha256(Buffer.from(text))), Buffer.alloc(32)).toString('hex');

@@ -12,11 +12,6 @@ import {
 
 const database = databaseOfTests();
 
-const ROWS = 5_000;
-const SINCE_ABLE = 170_000;
-const ids = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
-const entries = (prefix: string, count: number) => ids(prefix, count).map((id, index) => entryText(id, T0 + index));
-
 describe('the plan that a connection keeps', () => {
   test('is right for a month that was empty when it was made: a known id is looked up, not searched for', async (context) => {
     const { rows } = await database.pool.query("select current_setting('server_version_num')::integer as version");
@@ -64,3 +59,10 @@ describe('the plan that a connection keeps', () => {
     }
   });
 });
+
+const ROWS = 5_000;
+const SINCE_ABLE = 170_000;
+
+const ids = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
+
+const entries = (prefix: string, count: number) => ids(prefix, count).map((id, index) => entryText(id, T0 + index));

@@ -4,13 +4,6 @@ import { asCareful, commit, entryText, newSource, pageOf, seconds, T0 } from '..
 
 const database = databaseOfTests();
 
-/** Commits a page; gives its counts and the lease to go on with. */
-const committed = async (...parameters: Parameters<typeof commit>) => {
-  const result = await commit(...parameters);
-  if (result.kind !== 'committed') throw new Error('fenced');
-  return result;
-};
-
 describe('entries in time that was read before', () => {
   test('are counted by the highest pass that had read it, as of before their own commit', async () => {
     const { pool } = database;
@@ -48,3 +41,10 @@ describe('entries in time that was read before', () => {
     expect((await committed(pool, elsewhere, [entryText('timed', T0 + 2_000)])).covered).toEqual([]);
   });
 });
+
+/** Commits a page; gives its counts and the lease to go on with. */
+const committed = async (...parameters: Parameters<typeof commit>) => {
+  const result = await commit(...parameters);
+  if (result.kind !== 'committed') throw new Error('fenced');
+  return result;
+};

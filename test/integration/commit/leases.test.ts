@@ -29,21 +29,7 @@ import {
   walking,
 } from '../../support/postgres/store-fixture.ts';
 
-const ME = 'host/1/me';
-const OTHER = 'host/2/other';
-
 const database = databaseOfTests();
-
-const claim = (id: string, owner: string, leaseMs = LEASE_MS) =>
-  claimSource(database.pool, sourceOf(id), owner, leaseMs, FILTERS);
-
-const isHeld = async (id: string) => {
-  const { rows } = await database.pool.query<{ held: boolean | null }>(
-    'select lease_until > clock_timestamp() as held from sources where id = $1',
-    [id],
-  );
-  return rows[0]?.held ?? false;
-};
 
 const full = { state: walking(anyWalk('never')), claims: [seconds(0, 60)] };
 
@@ -276,3 +262,17 @@ describe('invariant 7: leases', () => {
     });
   });
 });
+
+const ME = 'host/1/me';
+const OTHER = 'host/2/other';
+
+const claim = (id: string, owner: string, leaseMs = LEASE_MS) =>
+  claimSource(database.pool, sourceOf(id), owner, leaseMs, FILTERS);
+
+const isHeld = async (id: string) => {
+  const { rows } = await database.pool.query<{ held: boolean | null }>(
+    'select lease_until > clock_timestamp() as held from sources where id = $1',
+    [id],
+  );
+  return rows[0]?.held ?? false;
+};

@@ -22,9 +22,6 @@ import {
 } from '../../support/postgres/store-fixture.ts';
 
 const ME = 'host/1/test';
-const DAY_MS = 86_400_000;
-/** Stored in the other order than that of the locks. */
-const ids = ['d', 'c', 'b', 'a'];
 
 const database = databaseOfTests();
 beforeAll(async () => {
@@ -37,28 +34,6 @@ beforeAll(async () => {
     await recordFailure(pool, done.lease, failure);
   }
 });
-
-const failure: LaneFailure = {
-  failure: 'connection',
-  message: 'no',
-  backoffMs: 900_000,
-  filterHash: FILTERS,
-  lane: 'live',
-  state: { ...idleLane, failures: 9 },
-};
-
-/** Every row of coverage claims tomorrow. */
-const claimTomorrow = (pool: Pool | PoolClient) =>
-  pool.query(
-    `update coverage set ranges = ranges + tstzmultirange(tstzrange(now() + interval '1 day', now() + interval '2 days'))`,
-  );
-
-/** All rows of coverage, of lanes and of sources, each table in the order of its keys; one after the other. */
-const lockOneByOne: Readonly<Record<string, (id: string) => string>> = {
-  coverage: (id) => `select from coverage where source_id = '${id}' for update`,
-  lanes: (id) => `select from lanes where source_id = '${id}' for update`,
-  sources: (id) => `select from sources where id = '${id}' for update`,
-};
 
 describe('statements that lock many rows lock them in the order of their keys, so that replicas never wait for each other in a circle', () => {
   const statements: readonly (readonly [what: string, table: string, run: (pool: Pool) => Promise<unknown>])[] = [
@@ -144,3 +119,29 @@ describe('statements that lock many rows lock them in the order of their keys, s
     }
   });
 });
+
+const DAY_MS = 86_400_000;
+/** Stored in the other order than that of the locks. */
+const ids = ['d', 'c', 'b', 'a'];
+
+const failure: LaneFailure = {
+  failure: 'connection',
+  message: 'no',
+  backoffMs: 900_000,
+  filterHash: FILTERS,
+  lane: 'live',
+  state: { ...idleLane, failures: 9 },
+};
+
+/** Every row of coverage claims tomorrow. */
+const claimTomorrow = (pool: Pool | PoolClient) =>
+  pool.query(
+    `update coverage set ranges = ranges + tstzmultirange(tstzrange(now() + interval '1 day', now() + interval '2 days'))`,
+  );
+
+/** All rows of coverage, of lanes and of sources, each table in the order of its keys; one after the other. */
+const lockOneByOne: Readonly<Record<string, (id: string) => string>> = {
+  coverage: (id) => `select from coverage where source_id = '${id}' for update`,
+  lanes: (id) => `select from lanes where source_id = '${id}' for update`,
+  sources: (id) => `select from sources where id = '${id}' for update`,
+};

@@ -34,67 +34,7 @@ afterAll(async () => {
   await pool?.end();
 });
 
-const HEAD = 'select from feed_head for update';
-
-const plain = async (id: string, ids: readonly string[] = [`${id}-1`, `${id}-2`]): Promise<PageCommit> => {
-  const page = pageOf(ids.map((each, n) => entryText(each, T0 + n * 1_000)));
-  const state = walking(anyWalk(`after ${ids[0]}`));
-  return commitOf(await newSource(pool, id), page, { state, claims: [seconds(0, 1), seconds(0, 0.5)] });
-};
-
-const refused = async (id: string): Promise<PageCommit> => {
-  const deep = `{"id":"${id}-deep","action":{"type":"delete","time":"2026-01-10T00:00:00Z"},"n":${nested(4_000)}}`;
-  return { ...(await plain(id)), page: pageOf([entryText(`${id}-1`), deep]) };
-};
-
 let plugs = 0;
-/** Has all calls under way while `begin` adds pages: these wait, and go together once the feed's head is free. */
-const whileBusy = async <T>(commits: CommitPages, begin: () => T): Promise<T> => {
-  const under = await Promise.all([1, 2].map(() => plain(`plug-${++plugs}`)));
-  return await withLock(pool, HEAD, async () => {
-    for (const each of under) void commits(each);
-    await waitingBackends(pool, 2);
-    return begin();
-  });
-};
-
-const together = async (commits: CommitPages, pages: readonly PageCommit[]) => {
-  const { ended } = await whileBusy(commits, () => ({ ended: Promise.allSettled(pages.map((page) => commits(page))) }));
-  return await ended;
-};
-
-const transactionsOf = async (ids: readonly string[]): Promise<number> => {
-  const { rows } = await pool.query<{ count: number }>(
-    'select count(distinct xmin::text)::integer as count from audit_events where source_id = any($1)',
-    [ids],
-  );
-  return rows[0]?.count ?? 0;
-};
-
-const positionsOf = async (ids: readonly string[]) =>
-  (await Promise.all(ids.map((id) => eventsOf(pool, id)))).map((events) => events.map(({ position }) => position));
-
-/** What a commit has left of a source, but for times and positions; `prefix` is left out of all names. */
-const leftOf = async (prefix: string, id: string) => {
-  const events = await eventsOf(pool, `${prefix}${id}`);
-  const { rows } = await pool.query(
-    `select s.commit_seq::integer, s.largest_page, s.last_event_at,
-       (select json_agg(json_build_array(l.lane, l.state, l.failures, l.found) order by l.lane) from lanes l where l.source_id = s.id) as lanes,
-       (select json_agg(json_build_array(c.pass, c.ranges, c.proven) order by c.pass) from coverage c where c.source_id = s.id) as coverage,
-       (select count(*)::integer from audit_event_changes e where e.source_id = s.id) as changes
-     from sources s where s.id = $1`,
-    [`${prefix}${id}`],
-  );
-  const left = [events.map(({ position: _, ...event }) => event), rows];
-  return JSON.parse(JSON.stringify(left).replaceAll(prefix, '')) as unknown;
-};
-
-const outcomeOf = (settled: PromiseSettledResult<CommitResult> | undefined) => {
-  if (settled?.status !== 'fulfilled') return settled;
-  if (settled.value.kind === 'fenced') return 'fenced';
-  const { lease, latenessSeconds, ...counts } = settled.value;
-  return { ...counts, lateness: latenessSeconds.length, commitSeq: lease.commitSeq };
-};
 
 describe('pages of several sources that wait', () => {
   test('are stored in one transaction, in the order of their sources, with positions without a gap (invariant 6)', async () => {
@@ -231,3 +171,64 @@ describe('pages of several sources that wait', () => {
     expect(await together(commits, pages)).toMatchObject([{ value: { stored: 2 } }, { value: { stored: 2 } }]);
   });
 });
+
+const HEAD = 'select from feed_head for update';
+
+const plain = async (id: string, ids: readonly string[] = [`${id}-1`, `${id}-2`]): Promise<PageCommit> => {
+  const page = pageOf(ids.map((each, n) => entryText(each, T0 + n * 1_000)));
+  const state = walking(anyWalk(`after ${ids[0]}`));
+  return commitOf(await newSource(pool, id), page, { state, claims: [seconds(0, 1), seconds(0, 0.5)] });
+};
+
+const refused = async (id: string): Promise<PageCommit> => {
+  const deep = `{"id":"${id}-deep","action":{"type":"delete","time":"2026-01-10T00:00:00Z"},"n":${nested(4_000)}}`;
+  return { ...(await plain(id)), page: pageOf([entryText(`${id}-1`), deep]) };
+};
+
+/** Has all calls under way while `begin` adds pages: these wait, and go together once the feed's head is free. */
+const whileBusy = async <T>(commits: CommitPages, begin: () => T): Promise<T> => {
+  const under = await Promise.all([1, 2].map(() => plain(`plug-${++plugs}`)));
+  return await withLock(pool, HEAD, async () => {
+    for (const each of under) void commits(each);
+    await waitingBackends(pool, 2);
+    return begin();
+  });
+};
+
+const together = async (commits: CommitPages, pages: readonly PageCommit[]) => {
+  const { ended } = await whileBusy(commits, () => ({ ended: Promise.allSettled(pages.map((page) => commits(page))) }));
+  return await ended;
+};
+
+const transactionsOf = async (ids: readonly string[]): Promise<number> => {
+  const { rows } = await pool.query<{ count: number }>(
+    'select count(distinct xmin::text)::integer as count from audit_events where source_id = any($1)',
+    [ids],
+  );
+  return rows[0]?.count ?? 0;
+};
+
+const positionsOf = async (ids: readonly string[]) =>
+  (await Promise.all(ids.map((id) => eventsOf(pool, id)))).map((events) => events.map(({ position }) => position));
+
+/** What a commit has left of a source, but for times and positions; `prefix` is left out of all names. */
+const leftOf = async (prefix: string, id: string) => {
+  const events = await eventsOf(pool, `${prefix}${id}`);
+  const { rows } = await pool.query(
+    `select s.commit_seq::integer, s.largest_page, s.last_event_at,
+       (select json_agg(json_build_array(l.lane, l.state, l.failures, l.found) order by l.lane) from lanes l where l.source_id = s.id) as lanes,
+       (select json_agg(json_build_array(c.pass, c.ranges, c.proven) order by c.pass) from coverage c where c.source_id = s.id) as coverage,
+       (select count(*)::integer from audit_event_changes e where e.source_id = s.id) as changes
+     from sources s where s.id = $1`,
+    [`${prefix}${id}`],
+  );
+  const left = [events.map(({ position: _, ...event }) => event), rows];
+  return JSON.parse(JSON.stringify(left).replaceAll(prefix, '')) as unknown;
+};
+
+const outcomeOf = (settled: PromiseSettledResult<CommitResult> | undefined) => {
+  if (settled?.status !== 'fulfilled') return settled;
+  if (settled.value.kind === 'fenced') return 'fenced';
+  const { lease, latenessSeconds, ...counts } = settled.value;
+  return { ...counts, lateness: latenessSeconds.length, commitSeq: lease.commitSeq };
+};

@@ -13,26 +13,12 @@ const paths: Readonly<Record<string, readonly [string, string]>> = Object.fromEn
   ].map(([top = '', key = '']) => [`${top}_${key}`, [top, key]]),
 );
 
-const SEED = 20_260_110;
-const RUNS = 60;
-
 const database = databaseOfTests();
 beforeAll(async () => {
   for (const id of ['columns', 'plain', 'careful']) await newSource(database.pool, id);
 });
 
 let counter = 0;
-const columnsOf = async (more: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> => {
-  counter += 1;
-  const id = `columns-${counter}`;
-  const lease = await takeLease(database.pool, 'columns');
-  await commit(database.pool, lease, [entryText(id, undefined, more)]);
-  const { rows } = await database.pool.query(
-    `select ${Object.keys(paths).join(', ')}, raw_status_code from audit_events where id = $1`,
-    [id],
-  );
-  return rows[0];
-};
 
 describe('the typed columns are the paths of the API', () => {
   test('every column has the text that stands at its path', async () => {
@@ -201,3 +187,18 @@ test('plain entries give the same rows, in all columns, whether they go in colum
   expect(inRows).toBeLessThan(RUNS);
   expect(await rowsOf('careful')).toEqual(plain);
 });
+
+const SEED = 20_260_110;
+const RUNS = 60;
+
+const columnsOf = async (more: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> => {
+  counter += 1;
+  const id = `columns-${counter}`;
+  const lease = await takeLease(database.pool, 'columns');
+  await commit(database.pool, lease, [entryText(id, undefined, more)]);
+  const { rows } = await database.pool.query(
+    `select ${Object.keys(paths).join(', ')}, raw_status_code from audit_events where id = $1`,
+    [id],
+  );
+  return rows[0];
+};

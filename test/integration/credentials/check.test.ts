@@ -3,7 +3,6 @@ import { startSimulator } from '../../../src/simulator/simulator.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 
-const key = { email: 'a@example.com', key: 'the-key-of-a' };
 let simulator: Simulator;
 beforeAll(async () => {
   simulator = await startSimulator({
@@ -25,19 +24,6 @@ beforeAll(async () => {
   });
 });
 afterAll(() => simulator?.close());
-
-const check = async (credentials: Readonly<Record<string, object>>, env: Readonly<Record<string, string>> = {}) => {
-  const { code, stdout, stderr } = await runInProcess(['check'], {
-    CLOUDFLARE_BASE_URL: simulator.baseUrl,
-    CLOUDFLARE_CREDENTIALS: JSON.stringify(credentials),
-    ORGTRAIL_DATA_DIR: '/nowhere/of/the/test',
-    ...env,
-  });
-  for (const secret of ['the-token', 'the-key', 'cfat_of', 'a@example.com', 'a-wrong'])
-    expect(stdout + stderr, 'a secret').not.toContain(secret);
-  return { code, stdout };
-};
-const user = 'user [0-9a-f]{32}';
 
 test('a token: what it may, whom it is counted for, and that only a key lists the accounts of organizations', async () => {
   const { code, stdout } = await check({ a: { token: 'the-token-of-a', budget: 400 } });
@@ -172,3 +158,19 @@ test('one of two that is wrong: it is named with what to check, and the other on
   expect(stdout).toMatch(/^ok {4}account logs/m);
   expect(code).toBe(1);
 });
+
+const key = { email: 'a@example.com', key: 'the-key-of-a' };
+
+const check = async (credentials: Readonly<Record<string, object>>, env: Readonly<Record<string, string>> = {}) => {
+  const { code, stdout, stderr } = await runInProcess(['check'], {
+    CLOUDFLARE_BASE_URL: simulator.baseUrl,
+    CLOUDFLARE_CREDENTIALS: JSON.stringify(credentials),
+    ORGTRAIL_DATA_DIR: '/nowhere/of/the/test',
+    ...env,
+  });
+  for (const secret of ['the-token', 'the-key', 'cfat_of', 'a@example.com', 'a-wrong'])
+    expect(stdout + stderr, 'a secret').not.toContain(secret);
+  return { code, stdout };
+};
+
+const user = 'user [0-9a-f]{32}';

@@ -6,8 +6,6 @@ import { newAccountSource } from '../../support/sync/account-source.ts';
 import { burstDeeds, COLLECTOR_TOKEN, singleDeeds } from '../../support/sync/attacks.ts';
 
 const SEED = 11;
-const DAY_MS = 86_400_000;
-const ACCOUNT = '4bb334f7c94c4a29a045f03944f072e5';
 let database: TestDatabase;
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -17,12 +15,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await database?.close();
 });
-
-/** The same deed as the log of an account has it. */
-const inAccount = (text: string): string =>
-  text
-    .replace(/"organization":\{[^}]*\}/, `"account":{"id":"${ACCOUNT}"}`)
-    .replace('"scope":"organizations"', '"scope":"accounts"');
 
 test('each attack is found in the log of an account, too, and nothing that only looks like one', async () => {
   const fromMs = Date.now() - DAY_MS;
@@ -67,3 +59,12 @@ test(`a day of the ordinary voice of six accounts raises few alarms (seed ${SEED
     'worker_secret_or_route_changed',
   ]);
 });
+
+const DAY_MS = 86_400_000;
+const ACCOUNT = '4bb334f7c94c4a29a045f03944f072e5';
+
+/** The same deed as the log of an account has it. */
+const inAccount = (text: string): string =>
+  text
+    .replace(/"organization":\{[^}]*\}/, `"account":{"id":"${ACCOUNT}"}`)
+    .replace('"scope":"organizations"', '"scope":"accounts"');

@@ -22,38 +22,6 @@ beforeEach(async () => {
   await database.pool.query('update feed_head set position = 0');
 });
 
-const store = async (accountId: string, texts: readonly string[]): Promise<void> => {
-  await commitAll(database.pool, await newAccountSource(database.pool, accountId), [texts]);
-};
-const found = async () => {
-  const { rows } = await database.pool.query(
-    'select detection, source_id as account, id, position::float8 as position from detections order by position, detection',
-  );
-  return rows;
-};
-
-const token = (accountId: string) =>
-  userEntryText(
-    'token',
-    accountId,
-    { resource: { scope: 'user', type: 'api_token' }, raw: { method: 'POST', uri: '/user/tokens' } },
-    startMs,
-  );
-/** The nth attempt of one person to sign in. */
-const attempt = (n: number, accountId: string, more: object = {}) =>
-  userEntryText(
-    `attempt ${n}`,
-    accountId,
-    {
-      action: { type: 'login', result: 'failure', time: new Date(startMs + n * 1_000).toISOString() },
-      actor: { id: 'prober', email: 'prober@example.com' },
-      ...more,
-    },
-    startMs + n * 1_000,
-  );
-const attempts = (from: number, to: number, accountId: string, more?: object) =>
-  Array.from({ length: to - from + 1 }, (_, n) => attempt(from + n, accountId, more));
-
 test('a token of a user that stands in three accounts is found once, where it was stored first', async () => {
   for (const account of ['b', 'a', 'c']) await store(account, [token(account)]);
   expect(await found()).toEqual([{ detection: 'api_token_changed', account: 'b', id: 'token', position: 1 }]);
@@ -117,3 +85,38 @@ test('a client of its own gets them without jit, which would compile for half a 
     }
   }
 });
+
+const store = async (accountId: string, texts: readonly string[]): Promise<void> => {
+  await commitAll(database.pool, await newAccountSource(database.pool, accountId), [texts]);
+};
+
+const found = async () => {
+  const { rows } = await database.pool.query(
+    'select detection, source_id as account, id, position::float8 as position from detections order by position, detection',
+  );
+  return rows;
+};
+
+const token = (accountId: string) =>
+  userEntryText(
+    'token',
+    accountId,
+    { resource: { scope: 'user', type: 'api_token' }, raw: { method: 'POST', uri: '/user/tokens' } },
+    startMs,
+  );
+
+/** The nth attempt of one person to sign in. */
+const attempt = (n: number, accountId: string, more: object = {}) =>
+  userEntryText(
+    `attempt ${n}`,
+    accountId,
+    {
+      action: { type: 'login', result: 'failure', time: new Date(startMs + n * 1_000).toISOString() },
+      actor: { id: 'prober', email: 'prober@example.com' },
+      ...more,
+    },
+    startMs + n * 1_000,
+  );
+
+const attempts = (from: number, to: number, accountId: string, more?: object) =>
+  Array.from({ length: to - from + 1 }, (_, n) => attempt(from + n, accountId, more));

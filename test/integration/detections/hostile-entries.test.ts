@@ -17,25 +17,6 @@ afterAll(async () => {
   await database?.close();
 });
 
-const store = async (source: string, texts: readonly string[]): Promise<void> => {
-  await commitAll(pool, await newSource(pool, source), [texts]);
-};
-
-const foundIn = async (source: string): Promise<readonly string[]> => {
-  const { rows } = await pool.query<{ what: string }>(
-    "select detection || ': ' || id as what from detections where source_id = $1 order by 1",
-    [source],
-  );
-  return rows.map(({ what }) => what);
-};
-
-/** Every column of every view, traits included. */
-const readAll = async (): Promise<number> => {
-  const events = await pool.query('select * from audit_event_traits');
-  await pool.query('select * from detections');
-  return events.rowCount ?? 0;
-};
-
 describe('defective and hostile entries', () => {
   test('entries with every defect break no view', async () => {
     const entries = Object.values(defective).flatMap((value) => (Array.isArray(value) ? value : []));
@@ -135,3 +116,22 @@ describe('defective and hostile entries', () => {
     expect(await foundIn('long')).toEqual([]);
   });
 });
+
+const store = async (source: string, texts: readonly string[]): Promise<void> => {
+  await commitAll(pool, await newSource(pool, source), [texts]);
+};
+
+const foundIn = async (source: string): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ what: string }>(
+    "select detection || ': ' || id as what from detections where source_id = $1 order by 1",
+    [source],
+  );
+  return rows.map(({ what }) => what);
+};
+
+/** Every column of every view, traits included. */
+const readAll = async (): Promise<number> => {
+  const events = await pool.query('select * from audit_event_traits');
+  await pool.query('select * from detections');
+  return events.rowCount ?? 0;
+};

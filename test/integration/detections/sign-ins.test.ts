@@ -19,52 +19,6 @@ beforeEach(async () => {
   await database.pool.query('update feed_head set position = 0');
 });
 
-interface SignIn {
-  readonly who?: string | null;
-  readonly from?: string;
-  readonly bySso?: boolean;
-  readonly day?: number;
-  readonly more?: object;
-  readonly resource?: object;
-}
-
-/** Of `alice@corp.example` from one address by SSO, unless it says otherwise. */
-const signIn = (id: string, { who = 'alice@corp.example', from = '203.0.113.7', ...rest }: SignIn = {}) => {
-  const { bySso = true, day = 0, more = {}, resource = {} } = rest;
-  const timeMs = startMs + day * DAY_MS;
-  const path = bySso ? '/login/sso' : '/login';
-  return (account: string): string =>
-    userEntryText(
-      id,
-      account,
-      {
-        action: {
-          type: 'login',
-          description: bySso ? 'SSO_LOGIN' : 'LOGIN',
-          result: 'success',
-          time: new Date(timeMs).toISOString(),
-          ...more,
-        },
-        actor: { id: who === null ? '' : `id of ${who}`, email: who, ip_address: from, type: 'user' },
-        raw: { method: 'POST', status_code: 200, uri: path },
-        resource: { product: 'login', type: 'session', scope: 'user', ...resource },
-      },
-      timeMs,
-    );
-};
-
-const store = async (account: string, ...entries: readonly ((account: string) => string)[]): Promise<void> => {
-  const texts = entries.map((entry) => entry(account));
-  await commitAll(database.pool, await newAccountSource(database.pool, account), [texts]);
-};
-const found = async (detection: string): Promise<readonly string[]> => {
-  const { rows } = await database.pool.query<{ line: string }>(
-    `select position || ' ' || id as line from detections where detection = $1 order by position, id`,
-    [`sign_in_${detection}`],
-  );
-  return rows.map(({ line }) => line);
-};
-
 describe('a sign-in without SSO', () => {
   const bob = { who: 'bob@corp.example', bySso: false };
 
@@ -181,3 +135,50 @@ test('both look further back since orgtrail.bursts_since', async () => {
     client.release();
   }
 });
+
+interface SignIn {
+  readonly who?: string | null;
+  readonly from?: string;
+  readonly bySso?: boolean;
+  readonly day?: number;
+  readonly more?: object;
+  readonly resource?: object;
+}
+
+/** Of `alice@corp.example` from one address by SSO, unless it says otherwise. */
+const signIn = (id: string, { who = 'alice@corp.example', from = '203.0.113.7', ...rest }: SignIn = {}) => {
+  const { bySso = true, day = 0, more = {}, resource = {} } = rest;
+  const timeMs = startMs + day * DAY_MS;
+  const path = bySso ? '/login/sso' : '/login';
+  return (account: string): string =>
+    userEntryText(
+      id,
+      account,
+      {
+        action: {
+          type: 'login',
+          description: bySso ? 'SSO_LOGIN' : 'LOGIN',
+          result: 'success',
+          time: new Date(timeMs).toISOString(),
+          ...more,
+        },
+        actor: { id: who === null ? '' : `id of ${who}`, email: who, ip_address: from, type: 'user' },
+        raw: { method: 'POST', status_code: 200, uri: path },
+        resource: { product: 'login', type: 'session', scope: 'user', ...resource },
+      },
+      timeMs,
+    );
+};
+
+const store = async (account: string, ...entries: readonly ((account: string) => string)[]): Promise<void> => {
+  const texts = entries.map((entry) => entry(account));
+  await commitAll(database.pool, await newAccountSource(database.pool, account), [texts]);
+};
+
+const found = async (detection: string): Promise<readonly string[]> => {
+  const { rows } = await database.pool.query<{ line: string }>(
+    `select position || ' ' || id as line from detections where detection = $1 order by position, id`,
+    [`sign_in_${detection}`],
+  );
+  return rows.map(({ line }) => line);
+};

@@ -23,16 +23,10 @@ import {
   scopeOf,
 } from '../../support/postgres/store-fixture.ts';
 
-const ME = 'host/1/me';
-const OTHER = 'host/2/other';
-
 const database = databaseOfTests();
 beforeEach(async () => {
   await database.pool.query('truncate discovery; insert into discovery default values');
 });
-
-const claim = (owner: string, restMs = 0) => claimDiscovery(database.pool, owner, LEASE_MS, restMs);
-const listed = (owner: string) => recordDiscovery(database.pool, owner, { organizations: 3, serverTimeMs: 1_234_567 });
 
 test('while one replica lists, no other does; of many at once one is let in', async () => {
   const turns = await Promise.all(Array.from({ length: 8 }, (_, each) => claim(`host/${each}/x`)));
@@ -184,3 +178,10 @@ test('a dead replica holds it no longer than a lease; who was away for longer do
   await listed(ME);
   expect(await claim(ME)).toMatchObject({ mine: false });
 });
+
+const ME = 'host/1/me';
+const OTHER = 'host/2/other';
+
+const claim = (owner: string, restMs = 0) => claimDiscovery(database.pool, owner, LEASE_MS, restMs);
+
+const listed = (owner: string) => recordDiscovery(database.pool, owner, { organizations: 3, serverTimeMs: 1_234_567 });

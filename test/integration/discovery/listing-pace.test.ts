@@ -6,9 +6,6 @@ import { countAccountListings } from '../../../src/status/account-listings.sql.t
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const env = { ORGTRAIL_SOURCES: 'organizations,accounts' };
-const AT_ONCE = 2;
-
 test('once all accounts have been listed, a discovery lists those of a few organizations, the longest waiting first', async () => {
   await using world = await openWorld({ organizations: 7, accounts: 1, entries: 7, accountEntries: 7 }, env);
   await using run = await world.open();
@@ -125,3 +122,6 @@ test('a daemon that is alone lists organizations as seldom as the budget says, a
   world.simulator.faults.set({ listing_403: null });
   expect(await listingsOf(3)).toBe(1);
 });
+
+const env = { ORGTRAIL_SOURCES: 'organizations,accounts' };
+const AT_ONCE = 2;

@@ -11,8 +11,6 @@ beforeEach(async () => {
 
 const { list, listIds, row, changes } = listingsIn(() => database.pool);
 
-const versions = async () => (await database.pool.query('select id, xmin::text from organizations order by id')).rows;
-
 describe('a listing', () => {
   test('stores what is new, with all that the API said of it', async () => {
     const found = {
@@ -256,3 +254,5 @@ describe('organizations that a listing does not name', () => {
     expect(await row('b')).toMatchObject({ state: 'active' });
   });
 });
+
+const versions = async () => (await database.pool.query('select id, xmin::text from organizations order by id')).rows;

@@ -4,7 +4,6 @@ import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { commit, entryText, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
 const world = worldOfEachTest();
-const kindsAndRefs = async () => (await world.journal()).map(({ kind, ref }) => `${kind} ${ref}`);
 
 describe('the builder', () => {
   test('makes leaves of what is stored, states genesis and sources, and signs: the database verifies', async () => {
@@ -230,3 +229,5 @@ describe('a database that went back', () => {
     expect(rows).toEqual([{ state: 'forked' }, { state: 'forked' }]);
   });
 });
+
+const kindsAndRefs = async () => (await world.journal()).map(({ kind, ref }) => `${kind} ${ref}`);

@@ -6,20 +6,6 @@ import { addSources } from '../../support/postgres/store-fixture.ts';
 
 const world = worldOfEachTest((prepared) => addSources(prepared.pool, ['a', 'b']));
 
-/** What a clock that was ahead by two hours has left behind, since it went back. */
-const goBack = async (): Promise<void> => {
-  await world.pool.query("update evidence_logs set signed_at = signed_at + interval '2 hours'");
-  await world.pool.query("update evidence_coverage set stated_at = stated_at + interval '2 hours'");
-};
-
-const clocks = async (): Promise<readonly StatementOf<'clock'>[]> => {
-  return (await world.journal()).filter(({ kind }) => kind === 'clock');
-};
-
-const build = async (): Promise<void> => {
-  await world.build({ coverage: stateOnce });
-};
-
 test('a clock that went back is stated once, before anything else is; sources are stated again then, and no more often', async () => {
   const { pool } = world;
   await world.read('a', 0, 5);
@@ -105,3 +91,17 @@ test('a source that is read less than was stated is not stated until that is rea
   const { folder } = await world.export();
   await judgedSound(folder);
 });
+
+/** What a clock that was ahead by two hours has left behind, since it went back. */
+const goBack = async (): Promise<void> => {
+  await world.pool.query("update evidence_logs set signed_at = signed_at + interval '2 hours'");
+  await world.pool.query("update evidence_coverage set stated_at = stated_at + interval '2 hours'");
+};
+
+const clocks = async (): Promise<readonly StatementOf<'clock'>[]> => {
+  return (await world.journal()).filter(({ kind }) => kind === 'clock');
+};
+
+const build = async (): Promise<void> => {
+  await world.build({ coverage: stateOnce });
+};

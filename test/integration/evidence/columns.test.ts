@@ -47,18 +47,6 @@ beforeEach(async () => {
 });
 afterEach(() => database?.close());
 
-const verify = (hasColumns: boolean) =>
-  verifyDatabase(database.pool, { anchors: [], policy: undefined, evidence: undefined, hasColumns });
-
-/** Of events that have a value there, and are defective or not. */
-const positionsWith = async (condition: string): Promise<readonly number[]> => {
-  const { rows } = await database.pool.query<{ position: number }>(
-    `select position::float8 as position from audit_events where ${condition} order by position limit 2`,
-  );
-  expect(rows, condition).not.toEqual([]);
-  return rows.map(({ position }) => position);
-};
-
 test('of an API with all faults, columns are what raw says; each that is changed is a fault that names column and event', async () => {
   const { pool } = database;
   const before = await verify(true);
@@ -188,3 +176,15 @@ test('events at positions that were never given out are refused or not found, an
   expect(`${bundle.stdout}${bundle.stderr}`).not.toMatch(/^ +at /m);
   expect(`${bundle.stdout}${bundle.stderr}`).toMatch(/\b(0|no) events/);
 });
+
+const verify = (hasColumns: boolean) =>
+  verifyDatabase(database.pool, { anchors: [], policy: undefined, evidence: undefined, hasColumns });
+
+/** Of events that have a value there, and are defective or not. */
+const positionsWith = async (condition: string): Promise<readonly number[]> => {
+  const { rows } = await database.pool.query<{ position: number }>(
+    `select position::float8 as position from audit_events where ${condition} order by position limit 2`,
+  );
+  expect(rows, condition).not.toEqual([]);
+  return rows.map(({ position }) => position);
+};

@@ -19,7 +19,6 @@ import {
 } from '../../support/postgres/store-fixture.ts';
 
 const world = worldOfEachTest();
-const at = (second: number): string => `${new Date(T0 + second * 1_000).toISOString().slice(0, 19)}.000000Z`;
 
 test('each source is stated once, also one where nothing happened, with what the tables say', async () => {
   const { pool } = world;
@@ -254,3 +253,5 @@ test('a horizon that moves with the clock is stated as of the statement, and is 
   await build();
   expect(await coverageStatements(pool)).toHaveLength(2);
 });
+
+const at = (second: number): string => `${new Date(T0 + second * 1_000).toISOString().slice(0, 19)}.000000Z`;

@@ -28,24 +28,6 @@ afterEach(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-const verify = async () => {
-  const written: string[] = [];
-  const stdout = { write: (text: string) => written.push(text) > 0 };
-  const agrees = await verifyDemoEvidence(world.pool, { directory, stdout, signal: never });
-  const [empty, title, ...lines] = written.join('').trimEnd().split('\n');
-  expect([empty, title]).toEqual(['', 'Evidence, as an auditor gets it:']);
-  return { agrees, lines: lines.map((line) => line.trim()) };
-};
-
-/** A folder for programs that has Python alone. */
-const pythonAlone = async (): Promise<string> => {
-  const folder = join(directory, 'programs');
-  await mkdir(folder);
-  const found = spawnSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).stdout.trim();
-  await symlink(await realpath(found), join(folder, 'python3'));
-  return folder;
-};
-
 describe.runIf(hasPython())('what the demo shows of its evidence', () => {
   test('is a bundle, and a line of each verifier', async () => {
     const { agrees, lines } = await verify();
@@ -97,3 +79,21 @@ test('a verifier that ends otherwise than it should has failed, and is not skipp
   expect(ended(-1)).toMatchObject({ outcome: 'fails', fault: 'it ended with -1' });
   expect(ended(0, '', '{"holds": false, "faults": []}')).toMatchObject({ outcome: 'fails' });
 });
+
+const verify = async () => {
+  const written: string[] = [];
+  const stdout = { write: (text: string) => written.push(text) > 0 };
+  const agrees = await verifyDemoEvidence(world.pool, { directory, stdout, signal: never });
+  const [empty, title, ...lines] = written.join('').trimEnd().split('\n');
+  expect([empty, title]).toEqual(['', 'Evidence, as an auditor gets it:']);
+  return { agrees, lines: lines.map((line) => line.trim()) };
+};
+
+/** A folder for programs that has Python alone. */
+const pythonAlone = async (): Promise<string> => {
+  const folder = join(directory, 'programs');
+  await mkdir(folder);
+  const found = spawnSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).stdout.trim();
+  await symlink(await realpath(found), join(folder, 'python3'));
+  return folder;
+};

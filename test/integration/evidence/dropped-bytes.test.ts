@@ -6,40 +6,7 @@ import { expect, test } from 'vitest';
 import { judgedSound, worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { commit, newSource } from '../../support/postgres/store-fixture.ts';
 
-/** What an attacker guesses. Nothing that is left may say whether the guess is right. */
-const SECRET = 'the-guess-of-an-attacker@example.com';
-const entry = (number: number, atMs: number, email: string): string =>
-  JSON.stringify({ id: `id-${number}`, action: { time: new Date(atMs).toISOString() }, actor: { email } });
-
 const world = worldOfEachTest();
-
-/** The ways in which an event could be recognized, as text. */
-const traces = (raw: string): readonly string[] => {
-  const digest = createHash('sha256').update(raw).digest();
-  return [SECRET, digest.toString('hex'), digest.toString('base64'), digest.toString('latin1')];
-};
-
-/** Tables that have one of the traces in any column. */
-const tablesWith = async (pool: Pool, needles: readonly string[]): Promise<readonly string[]> => {
-  const { rows: tables } = await pool.query<{ name: string }>(
-    `select c.oid::regclass::text as name from pg_class c where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace order by 1`,
-  );
-  const found: string[] = [];
-  for (const { name } of tables) {
-    const { rows } = await pool.query<{ text: string }>(`select t::text as text from ${name} t`);
-    if (rows.some(({ text }) => needles.some((needle) => text.includes(needle)))) found.push(name);
-  }
-  return found;
-};
-
-const filesWith = (folder: string, needles: readonly string[]): readonly string[] =>
-  readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((file) => file.isFile() && file.name !== 'verify.py')
-    .map(({ parentPath, name }) => join(parentPath, name))
-    .filter((path) => {
-      const text = readFileSync(path, 'latin1');
-      return needles.some((needle) => text.includes(needle));
-    });
 
 test('after a month is dropped, neither database nor bundle has a byte by which a guess of an event could be tested', async () => {
   const { pool } = world;
@@ -69,3 +36,37 @@ test('after a month is dropped, neither database nor bundle has a byte by which 
   const { node } = await judgedSound(bundle);
   expect(node.claims).toContain('of 330 events 30 are as they were hashed, 300 were dropped as stated');
 });
+
+/** What an attacker guesses. Nothing that is left may say whether the guess is right. */
+const SECRET = 'the-guess-of-an-attacker@example.com';
+
+const entry = (number: number, atMs: number, email: string): string =>
+  JSON.stringify({ id: `id-${number}`, action: { time: new Date(atMs).toISOString() }, actor: { email } });
+
+/** The ways in which an event could be recognized, as text. */
+const traces = (raw: string): readonly string[] => {
+  const digest = createHash('sha256').update(raw).digest();
+  return [SECRET, digest.toString('hex'), digest.toString('base64'), digest.toString('latin1')];
+};
+
+/** Tables that have one of the traces in any column. */
+const tablesWith = async (pool: Pool, needles: readonly string[]): Promise<readonly string[]> => {
+  const { rows: tables } = await pool.query<{ name: string }>(
+    `select c.oid::regclass::text as name from pg_class c where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace order by 1`,
+  );
+  const found: string[] = [];
+  for (const { name } of tables) {
+    const { rows } = await pool.query<{ text: string }>(`select t::text as text from ${name} t`);
+    if (rows.some(({ text }) => needles.some((needle) => text.includes(needle)))) found.push(name);
+  }
+  return found;
+};
+
+const filesWith = (folder: string, needles: readonly string[]): readonly string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((file) => file.isFile() && file.name !== 'verify.py')
+    .map(({ parentPath, name }) => join(parentPath, name))
+    .filter((path) => {
+      const text = readFileSync(path, 'latin1');
+      return needles.some((needle) => text.includes(needle));
+    });

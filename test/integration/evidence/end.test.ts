@@ -10,18 +10,6 @@ import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
 import { judgedSound, worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 
 const world = worldOfEachTest();
-const EARLY = Date.UTC(2025, 0, 5);
-
-const end = (more: Partial<Parameters<typeof endLog>[0]> = {}) => {
-  return endLog({
-    store: createEvidenceStore(world.pool, 'end', 0),
-    generations: createGenerationStore(world.pool),
-    reason: 'the engagement is over',
-    by: 'J. Doe',
-    isStated: true,
-    ...more,
-  });
-};
 
 describe('a log that was ended', () => {
   beforeEach(() => world.allowDrops());
@@ -159,3 +147,16 @@ describe('a log that was ended', () => {
     expect(sound.claims).toContain('of 15 events 5 are as they were hashed, 10 were dropped as stated');
   });
 });
+
+const EARLY = Date.UTC(2025, 0, 5);
+
+const end = (more: Partial<Parameters<typeof endLog>[0]> = {}) => {
+  return endLog({
+    store: createEvidenceStore(world.pool, 'end', 0),
+    generations: createGenerationStore(world.pool),
+    reason: 'the engagement is over',
+    by: 'J. Doe',
+    isStated: true,
+    ...more,
+  });
+};

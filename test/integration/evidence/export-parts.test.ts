@@ -7,19 +7,8 @@ import { judgedSound, worldOfAllTests } from '../../support/evidence/evidence-wo
 import { stateOnce } from '../../support/evidence/stated-coverage.ts';
 import { addSources, commit, entryText, seconds, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
-const a = { kind: 'organization', id: 'org-a' } as const;
 const ofA = { source: 'org-a', claims: [seconds(0, 1)] };
 const ofB = { source: 'org-b', claims: [seconds(0, 1)] };
-
-const textsOf = (folder: string): string =>
-  readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name !== 'verify.py')
-    .map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'latin1'))
-    .join('\n');
-const found = (folder: string, words: readonly string[]) => {
-  const text = textsOf(folder);
-  return words.filter((word) => text.includes(word));
-};
 
 describe('a bundle of one source', () => {
   /** The checkpoint of the first 300 events, in a tile without events of org-a; no statement of coverage speaks of this tree. */
@@ -195,3 +184,16 @@ describe('a bundle of a time', () => {
     await judgedSound(empty.folder);
   });
 });
+
+const a = { kind: 'organization', id: 'org-a' } as const;
+
+const textsOf = (folder: string): string =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name !== 'verify.py')
+    .map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'latin1'))
+    .join('\n');
+
+const found = (folder: string, words: readonly string[]) => {
+  const text = textsOf(folder);
+  return words.filter((word) => text.includes(word));
+};

@@ -12,35 +12,6 @@ import { commit, entryText, T0, takeLease } from '../../support/postgres/store-f
 
 const world = worldOfEachTest();
 
-const knownOf = async () => {
-  const { rows } = await world.pool.query<{ id: string }>('select feed_id::text as id from feed_head');
-  return { base: BASE, feedId: rows[0]?.id ?? '', generation: 1 };
-};
-
-const fork = async (kept: readonly SignedCheckpoint[] = [], more: Partial<ForkOptions> = {}): Promise<Fork> => {
-  const of = await knownOf();
-  const notes = kept.map(({ note }) => openKnownNote(Buffer.from(note), of, world.signer.publicKey));
-  return await forkOf(world.pool, world.signer, { kept: notes, ...more });
-};
-
-const eventsOf = (signed: readonly SignedCheckpoint[]) => signed.filter(({ log }) => log === 'events');
-const anchorsOf = (signed: readonly SignedCheckpoint[]) =>
-  signed.map(({ note }, index) => ({ name: `anchor ${index}`, note: Buffer.from(note) }));
-
-/** 300 events signed, 200 more signed and lost; a builder that knows that, and has found out. */
-const behind = async () => {
-  const before = world.open();
-  await world.addEvents(200, 'a');
-  await world.addEvents(100, 'b', { source: 'b' });
-  await before.build();
-  const rewind = await rememberForRewind(world.pool);
-  await world.addEvents(200, 'lost');
-  await before.build();
-  await rewind();
-  expect(await before.build()).toMatchObject({ kind: 'stopped' });
-  return before;
-};
-
 describe('a fork', () => {
   test('goes on with the tree of a log that is behind, under the next name, and says what is common and what is lost', async () => {
     const before = await behind();
@@ -273,3 +244,33 @@ describe('a fork that is killed between any two statements', () => {
     await world.verified();
   });
 });
+
+const knownOf = async () => {
+  const { rows } = await world.pool.query<{ id: string }>('select feed_id::text as id from feed_head');
+  return { base: BASE, feedId: rows[0]?.id ?? '', generation: 1 };
+};
+
+const fork = async (kept: readonly SignedCheckpoint[] = [], more: Partial<ForkOptions> = {}): Promise<Fork> => {
+  const of = await knownOf();
+  const notes = kept.map(({ note }) => openKnownNote(Buffer.from(note), of, world.signer.publicKey));
+  return await forkOf(world.pool, world.signer, { kept: notes, ...more });
+};
+
+const eventsOf = (signed: readonly SignedCheckpoint[]) => signed.filter(({ log }) => log === 'events');
+
+const anchorsOf = (signed: readonly SignedCheckpoint[]) =>
+  signed.map(({ note }, index) => ({ name: `anchor ${index}`, note: Buffer.from(note) }));
+
+/** 300 events signed, 200 more signed and lost; a builder that knows that, and has found out. */
+const behind = async () => {
+  const before = world.open();
+  await world.addEvents(200, 'a');
+  await world.addEvents(100, 'b', { source: 'b' });
+  await before.build();
+  const rewind = await rememberForRewind(world.pool);
+  await world.addEvents(200, 'lost');
+  await before.build();
+  await rewind();
+  expect(await before.build()).toMatchObject({ kind: 'stopped' });
+  return before;
+};

@@ -18,19 +18,6 @@ import { seconds } from '../../support/postgres/store-fixture.ts';
 const [old, fresh, newest] = [newSigner(), newSigner(), newSigner()];
 const world = worldOfEachTest();
 
-const open = (signer: LogSigner, nextSigner?: LogSigner) => world.open({ nextSigner }, signer);
-const order = (...of: [LogSigner, 'rotation' | 'lost' | 'compromised', number?]) => orderNewKey(world.pool, ...of);
-const expectSigned = async (...signers: readonly LogSigner[]) =>
-  expect(await signersOfNewest(world.pool)).toEqual(await idsOf(world.pool, ...signers));
-
-/** Exports with what a process has that has no key, asks both verifiers, and gives the policy. */
-const judgeExport = async (anchors: readonly string[] = []) => {
-  const { folder } = await world.export({ publicKeys: [] });
-  await judgedSound(folder, anchors);
-  const read = (name: string) => readFileSync(join(folder, name), 'utf8');
-  return { keys: read('policy.txt').match(/^log /gm)?.length, readme: read('README.txt') };
-};
-
 describe('a rotation', () => {
   test('has both keys sign, and a checkpoint that was kept by the old one can be compared', async () => {
     await world.addEvents(300, 'first');
@@ -254,3 +241,18 @@ test('a statement about a key that was not ordered is refused, whatever account 
   expect(await growing(JSON.stringify({ reason: 'rotation', new_vkeys: vkeys }))).toBe('stale');
   expect((await store.readLogs())?.journal.size).toBe(journal.size);
 });
+
+const open = (signer: LogSigner, nextSigner?: LogSigner) => world.open({ nextSigner }, signer);
+
+const order = (...of: [LogSigner, 'rotation' | 'lost' | 'compromised', number?]) => orderNewKey(world.pool, ...of);
+
+const expectSigned = async (...signers: readonly LogSigner[]) =>
+  expect(await signersOfNewest(world.pool)).toEqual(await idsOf(world.pool, ...signers));
+
+/** Exports with what a process has that has no key, asks both verifiers, and gives the policy. */
+const judgeExport = async (anchors: readonly string[] = []) => {
+  const { folder } = await world.export({ publicKeys: [] });
+  await judgedSound(folder, anchors);
+  const read = (name: string) => readFileSync(join(folder, name), 'utf8');
+  return { keys: read('policy.txt').match(/^log /gm)?.length, readme: read('README.txt') };
+};

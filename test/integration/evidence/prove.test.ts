@@ -21,19 +21,6 @@ const world = worldOfAllTests(async () => {
   await world.build();
 });
 
-const prove = async (positions: readonly number[], ids: readonly string[] = []): Promise<EventProof[]> => {
-  const proofs: EventProof[] = [];
-  await proveEvents(world.pool, { positions, ids, publicKeys: [world.signer.publicKey] }, (proof) =>
-    proofs.push(proof),
-  );
-  return proofs;
-};
-
-const verify = ({ json, tlogProof }: EventProof) => {
-  const event = readProvenEvent(json);
-  return verifyProof(Buffer.from(tlogProof), event, parsePolicy(Buffer.from(event.policy)));
-};
-
 test('events at the edges of tiles, named by position or by id, each with a proof that holds', async () => {
   const proofs = await prove([1, 256, 257, 512, 768, 769, 800, 1], ['id-5']);
   expect(proofs.map(({ position }) => position)).toEqual([1, 256, 257, 512, 768, 769, 800, 6, 406]);
@@ -104,3 +91,16 @@ test('what was changed, dropped, not signed or never there is not proven', async
   );
   await expect(prove([1])).rejects.toMatchObject({ code: 'evidence_fails' });
 });
+
+const prove = async (positions: readonly number[], ids: readonly string[] = []): Promise<EventProof[]> => {
+  const proofs: EventProof[] = [];
+  await proveEvents(world.pool, { positions, ids, publicKeys: [world.signer.publicKey] }, (proof) =>
+    proofs.push(proof),
+  );
+  return proofs;
+};
+
+const verify = ({ json, tlogProof }: EventProof) => {
+  const event = readProvenEvent(json);
+  return verifyProof(Buffer.from(tlogProof), event, parsePolicy(Buffer.from(event.policy)));
+};

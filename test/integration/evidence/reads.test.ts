@@ -11,57 +11,7 @@ const world = worldOfEachTest(async () => {
   await world.build();
   await addSources(world.pool, ['org-a', 'org-b']);
 });
-
-const path = 'journal/reads.ndjson';
 let second = 0;
-
-/** So many walks over the log of a source, each with an entry. */
-const read = async (source: string, walks: number): Promise<void> => {
-  for (let walk = 0; walk < walks; walk += 1) {
-    second += 1;
-    const fromMs = T0 + second * 1_000;
-    await commit(world.pool, await takeLease(world.pool, source), [entryText(`e${second}`, fromMs)], {
-      claims: [seconds(second, second + 1)],
-      reads: {
-        window: { fromMs: fromMs - 1_000, toMs: fromMs + 2_000 },
-        pages: 1,
-        entries: 1,
-        answers: {
-          count: 1,
-          firstDateMs: fromMs,
-          firstCfRay: `ray-${second}`,
-          lastDateMs: fromMs,
-          lastCfRay: `ray-${second}`,
-          sha256: 'cd'.repeat(32),
-        },
-      },
-    });
-  }
-};
-
-/** States all sources, and deletes what the statements no longer promise. */
-const state = async (): Promise<void> => {
-  const builder = world.open({ coverage: stateOnce });
-  await world.pool.query('select orgtrail_ask_coverage(null, null)');
-  await builder.build();
-  await builder.store.thin();
-};
-const thin = async (): Promise<number> => {
-  const { rows } = await world.pool.query<{ thinned: number }>('select orgtrail_thin_reads()::integer as thinned');
-  return rows[0]?.thinned ?? -1;
-};
-
-const numbersOf = async (source: string): Promise<readonly number[]> => {
-  const { rows } = await world.pool.query<{ number: number }>(
-    'select number::float8 as number from evidence_reads where source_id = $1 order by number',
-    [source],
-  );
-  return rows.map(({ number }) => number);
-};
-const statedOf = async (source: string) =>
-  (await coverageStatements(world.pool))
-    .filter(({ source_id: id }) => id === source)
-    .map(({ reads }) => [reads?.count, reads?.after?.count]);
 
 test('a bundle has the rows that are stated, and both verifiers compare them; what came later is not in it', async () => {
   await read('org-a', 3);
@@ -212,3 +162,55 @@ const rehash = async (): Promise<void> => {
       end loop;
     end $$`);
 };
+
+const path = 'journal/reads.ndjson';
+
+/** So many walks over the log of a source, each with an entry. */
+const read = async (source: string, walks: number): Promise<void> => {
+  for (let walk = 0; walk < walks; walk += 1) {
+    second += 1;
+    const fromMs = T0 + second * 1_000;
+    await commit(world.pool, await takeLease(world.pool, source), [entryText(`e${second}`, fromMs)], {
+      claims: [seconds(second, second + 1)],
+      reads: {
+        window: { fromMs: fromMs - 1_000, toMs: fromMs + 2_000 },
+        pages: 1,
+        entries: 1,
+        answers: {
+          count: 1,
+          firstDateMs: fromMs,
+          firstCfRay: `ray-${second}`,
+          lastDateMs: fromMs,
+          lastCfRay: `ray-${second}`,
+          sha256: 'cd'.repeat(32),
+        },
+      },
+    });
+  }
+};
+
+/** States all sources, and deletes what the statements no longer promise. */
+const state = async (): Promise<void> => {
+  const builder = world.open({ coverage: stateOnce });
+  await world.pool.query('select orgtrail_ask_coverage(null, null)');
+  await builder.build();
+  await builder.store.thin();
+};
+
+const thin = async (): Promise<number> => {
+  const { rows } = await world.pool.query<{ thinned: number }>('select orgtrail_thin_reads()::integer as thinned');
+  return rows[0]?.thinned ?? -1;
+};
+
+const numbersOf = async (source: string): Promise<readonly number[]> => {
+  const { rows } = await world.pool.query<{ number: number }>(
+    'select number::float8 as number from evidence_reads where source_id = $1 order by number',
+    [source],
+  );
+  return rows.map(({ number }) => number);
+};
+
+const statedOf = async (source: string) =>
+  (await coverageStatements(world.pool))
+    .filter(({ source_id: id }) => id === source)
+    .map(({ reads }) => [reads?.count, reads?.after?.count]);

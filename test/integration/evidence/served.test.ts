@@ -21,28 +21,6 @@ const serve = async ({ pool }: EvidenceWorld) => {
   base = `/evidence/${rows[0]?.id}.1`;
 };
 
-const found = async (path: string): Promise<Buffer> => {
-  const { code, body } = await server.get(path);
-  expect(`${code} ${path}`).toBe(`200 ${path}`);
-  return body;
-};
-
-/** As an auditor reads a log: by its address and the policy alone. */
-const readLog = async (log: 'events' | 'journal', of = base) => {
-  const policy = parsePolicy(await found('/evidence/policy'));
-  const checkpoint = openCheckpoint(await found(`${of}/${log}/checkpoint`), policy);
-  const leaves: Buffer[] = [];
-  for (const tile of tilesOfLevel(checkpoint.size, 0)) {
-    const bundle = readEntryBundle(await found(`${of}/${log}/${entryBundlePath(tile)}`));
-    const hashes = await found(`${of}/${log}/${tilePath(tile)}`);
-    expect(Buffer.concat(bundle.map(naiveLeaf))).toEqual(hashes);
-    leaves.push(...bundle);
-  }
-  expect(leaves).toHaveLength(checkpoint.size);
-  expect(naiveRoot(leaves.map(naiveLeaf))).toEqual(checkpoint.root);
-  return { checkpoint, leaves };
-};
-
 describe('what is served of a log', () => {
   const world = worldOfAllTests(async () => {
     await world.addEvents(700, 'one');
@@ -202,3 +180,25 @@ describe('what is served while a log grows', () => {
     expect(proof.hashes).toEqual(naiveInclusion(99, leaves.map(naiveLeaf)));
   });
 });
+
+const found = async (path: string): Promise<Buffer> => {
+  const { code, body } = await server.get(path);
+  expect(`${code} ${path}`).toBe(`200 ${path}`);
+  return body;
+};
+
+/** As an auditor reads a log: by its address and the policy alone. */
+const readLog = async (log: 'events' | 'journal', of = base) => {
+  const policy = parsePolicy(await found('/evidence/policy'));
+  const checkpoint = openCheckpoint(await found(`${of}/${log}/checkpoint`), policy);
+  const leaves: Buffer[] = [];
+  for (const tile of tilesOfLevel(checkpoint.size, 0)) {
+    const bundle = readEntryBundle(await found(`${of}/${log}/${entryBundlePath(tile)}`));
+    const hashes = await found(`${of}/${log}/${tilePath(tile)}`);
+    expect(Buffer.concat(bundle.map(naiveLeaf))).toEqual(hashes);
+    leaves.push(...bundle);
+  }
+  expect(leaves).toHaveLength(checkpoint.size);
+  expect(naiveRoot(leaves.map(naiveLeaf))).toEqual(checkpoint.root);
+  return { checkpoint, leaves };
+};

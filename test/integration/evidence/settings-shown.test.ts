@@ -13,8 +13,6 @@ import { worldOfAllTests } from '../../support/evidence/evidence-world.ts';
 import { orderNewKey } from '../../support/evidence/key-orders.ts';
 import { addSources, commit, entryText, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
-const DAY_MS = 86_400_000;
-
 let anchor: string;
 let claim: HeldClaim;
 /** A log with an anchor that has a checkpoint, and the lease of the process that builds it. */
@@ -28,22 +26,6 @@ const world = worldOfAllTests(async () => {
   await builder.build(claim);
   await builder.anchor();
 });
-
-const linesOf = async (
-  evidence: EvidenceStatus | undefined,
-  pattern: RegExp,
-  isSet = evidence !== undefined,
-): Promise<readonly string[]> => {
-  const registry = new Registry();
-  showEvidence(createEvidenceGauges([registry]), evidence, isSet);
-  return (await registry.metrics()).split('\n').filter((line) => pattern.test(line));
-};
-
-const shown = (evidence: EvidenceStatus | undefined) =>
-  linesOf(evidence, /^orgtrail_evidence_(anchor_age|unanchored|overdue)/);
-
-const begun = (evidence: EvidenceStatus | undefined, isSet?: boolean) =>
-  linesOf(evidence, /^orgtrail_evidence_(unbegun|key_order)/, isSet);
 
 test('as long as no process has said what its anchors are, all that were tried count', async () => {
   const now = await world.status();
@@ -168,3 +150,21 @@ test('evidence that is configured and was never begun shows, as does a key that 
   await pool.query(`update evidence_logs set ended_at = now(), ended_reason = 'a test'`);
   expect((await begun(await world.status()))[0]).toBe('orgtrail_evidence_unbegun 0');
 });
+
+const DAY_MS = 86_400_000;
+
+const linesOf = async (
+  evidence: EvidenceStatus | undefined,
+  pattern: RegExp,
+  isSet = evidence !== undefined,
+): Promise<readonly string[]> => {
+  const registry = new Registry();
+  showEvidence(createEvidenceGauges([registry]), evidence, isSet);
+  return (await registry.metrics()).split('\n').filter((line) => pattern.test(line));
+};
+
+const shown = (evidence: EvidenceStatus | undefined) =>
+  linesOf(evidence, /^orgtrail_evidence_(anchor_age|unanchored|overdue)/);
+
+const begun = (evidence: EvidenceStatus | undefined, isSet?: boolean) =>
+  linesOf(evidence, /^orgtrail_evidence_(unbegun|key_order)/, isSet);

@@ -4,8 +4,6 @@ import type { TileId } from '../../../src/evidence/tree/tiles.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 
-const TILES = 2_000;
-
 let database: TestDatabase;
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -50,3 +48,5 @@ test.each(plans)('tiles come in the order in which they were asked for, whatever
     await pool.end();
   }
 });
+
+const TILES = 2_000;

@@ -9,20 +9,6 @@ import { createPool } from '../../../src/postgres/pool.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
 
-/** A pool that has no connection for the second COPY. */
-const busyPool = (url: string) => {
-  const pool = createPool(url, 4, () => {});
-  const connect = pool.connect.bind(pool) as (...args: unknown[]) => Promise<PoolClient>;
-  let copies = 0;
-  const refuseSecond = async (...args: unknown[]) => {
-    // Statements of the pool itself take a connection with a callback.
-    if (args.length === 0) copies += 1;
-    if (args.length === 0 && copies === 2) throw new BusyError('all connections are taken', 1);
-    return await connect(...args);
-  };
-  return Object.assign(pool, { connect: refuseSecond }) as typeof pool;
-};
-
 test('an answer that has begun waits for a connection, also behind a stretch in which its filter finds nothing', async () => {
   const database = await createTestDatabase();
   const threads = new FormatThreads({ onFailure: () => {} });
@@ -47,3 +33,17 @@ test('an answer that has begun waits for a connection, also behind a stretch in 
     await database.close();
   }
 });
+
+/** A pool that has no connection for the second COPY. */
+const busyPool = (url: string) => {
+  const pool = createPool(url, 4, () => {});
+  const connect = pool.connect.bind(pool) as (...args: unknown[]) => Promise<PoolClient>;
+  let copies = 0;
+  const refuseSecond = async (...args: unknown[]) => {
+    // Statements of the pool itself take a connection with a callback.
+    if (args.length === 0) copies += 1;
+    if (args.length === 0 && copies === 2) throw new BusyError('all connections are taken', 1);
+    return await connect(...args);
+  };
+  return Object.assign(pool, { connect: refuseSecond }) as typeof pool;
+};

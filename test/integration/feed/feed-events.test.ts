@@ -3,8 +3,6 @@ import { readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitAll, entryText, eventsOf, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
-const MONTH_MS = 31 * 86_400_000;
-
 let database: TestDatabase;
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -19,18 +17,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await database?.close();
 });
-
-const read = (more: Partial<Parameters<typeof readFeedEvents>[1]> = {}) =>
-  readFeedEvents(database.pool, {
-    after: 0,
-    until: undefined,
-    maxEvents: 100,
-    maxBytes: 1_000_000,
-    organizationIds: undefined,
-    ...more,
-  });
-const positions = ({ events }: Awaited<ReturnType<typeof read>>) => events.map(({ position }) => position);
-const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n);
 
 test('all of it, in order of position, to the byte', async () => {
   const { events, scannedTo } = await read();
@@ -109,3 +95,19 @@ test('through a long stretch in which nothing is wanted it goes in steps', async
     scannedTo: 200_000,
   });
 });
+
+const MONTH_MS = 31 * 86_400_000;
+
+const read = (more: Partial<Parameters<typeof readFeedEvents>[1]> = {}) =>
+  readFeedEvents(database.pool, {
+    after: 0,
+    until: undefined,
+    maxEvents: 100,
+    maxBytes: 1_000_000,
+    organizationIds: undefined,
+    ...more,
+  });
+
+const positions = ({ events }: Awaited<ReturnType<typeof read>>) => events.map(({ position }) => position);
+
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n);

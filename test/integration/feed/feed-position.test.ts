@@ -7,9 +7,6 @@ import { addSources, commit, entryText, T0, takeLease } from '../../support/post
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 const SEED = 6;
-const SOURCES = ['a', 'b', 'c', 'd'];
-const PAGES = 40;
-const CANCELLATIONS = 16;
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -20,57 +17,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await database?.close();
 });
-
-const cancelled = (error: unknown): boolean => sqlState(error) === '57014';
-
-/** Commits pages of random size, some of them with entries that are known; what is cancelled is committed again. */
-const write = async (source: string, random: () => number): Promise<{ stored: number; cancelled: number }> => {
-  let lease = await takeLease(database.pool, source);
-  let next = 0;
-  const counts = { stored: 0, cancelled: 0 };
-  for (let page = 0; page < PAGES; page += 1) {
-    const from = Math.max(0, next - Math.floor(random() * 4));
-    const to = next + Math.floor(random() * 12);
-    const texts = Array.from({ length: to - from }, (_, index) =>
-      entryText(`${source}-${from + index}`, T0 + (from + index) * 1_000),
-    );
-    next = to;
-    if (page % 7 === 6) {
-      // Fails at its last row, when the others have their numbers.
-      const poisoned = [...texts, entryText(`${source}-doomed`), entryText('poison')];
-      await expect(commit(database.pool, lease, poisoned)).rejects.toThrow(/no_poison|canceling/);
-    }
-    for (;;) {
-      const result = await commit(database.pool, lease, texts).catch((error: unknown) => {
-        if (!cancelled(error)) throw error;
-        counts.cancelled += 1;
-        return undefined;
-      });
-      if (result === undefined) continue;
-      if (result.kind !== 'committed') throw new Error('fenced');
-      lease = result.lease;
-      counts.stored += result.stored;
-      break;
-    }
-  }
-  expect(counts.stored).toBe(next);
-  return counts;
-};
-
-/** Follows the feed as its documentation says, until it is told that all has been written. */
-const follow = async (written: () => number | undefined): Promise<readonly number[]> => {
-  const positions: number[] = [];
-  for (;;) {
-    const total = written();
-    const { rows } = await database.pool.query<{ position: number }>(
-      'select position::float8 as position from audit_events where position > $1 order by position',
-      [positions.at(-1) ?? 0],
-    );
-    positions.push(...rows.map((row) => row.position));
-    if (total !== undefined) return positions;
-    await pause(1);
-  }
-};
 
 describe('invariant 6: position is gapless and in commit order', () => {
   test(`a reader beside four writers, with statements that fail or are cancelled, sees every position once and in order (seed ${SEED})`, async () => {
@@ -136,3 +82,58 @@ describe('invariant 6: position is gapless and in commit order', () => {
     });
   });
 });
+
+const SOURCES = ['a', 'b', 'c', 'd'];
+const PAGES = 40;
+const CANCELLATIONS = 16;
+
+const cancelled = (error: unknown): boolean => sqlState(error) === '57014';
+
+/** Commits pages of random size, some of them with entries that are known; what is cancelled is committed again. */
+const write = async (source: string, random: () => number): Promise<{ stored: number; cancelled: number }> => {
+  let lease = await takeLease(database.pool, source);
+  let next = 0;
+  const counts = { stored: 0, cancelled: 0 };
+  for (let page = 0; page < PAGES; page += 1) {
+    const from = Math.max(0, next - Math.floor(random() * 4));
+    const to = next + Math.floor(random() * 12);
+    const texts = Array.from({ length: to - from }, (_, index) =>
+      entryText(`${source}-${from + index}`, T0 + (from + index) * 1_000),
+    );
+    next = to;
+    if (page % 7 === 6) {
+      // Fails at its last row, when the others have their numbers.
+      const poisoned = [...texts, entryText(`${source}-doomed`), entryText('poison')];
+      await expect(commit(database.pool, lease, poisoned)).rejects.toThrow(/no_poison|canceling/);
+    }
+    for (;;) {
+      const result = await commit(database.pool, lease, texts).catch((error: unknown) => {
+        if (!cancelled(error)) throw error;
+        counts.cancelled += 1;
+        return undefined;
+      });
+      if (result === undefined) continue;
+      if (result.kind !== 'committed') throw new Error('fenced');
+      lease = result.lease;
+      counts.stored += result.stored;
+      break;
+    }
+  }
+  expect(counts.stored).toBe(next);
+  return counts;
+};
+
+/** Follows the feed as its documentation says, until it is told that all has been written. */
+const follow = async (written: () => number | undefined): Promise<readonly number[]> => {
+  const positions: number[] = [];
+  for (;;) {
+    const total = written();
+    const { rows } = await database.pool.query<{ position: number }>(
+      'select position::float8 as position from audit_events where position > $1 order by position',
+      [positions.at(-1) ?? 0],
+    );
+    positions.push(...rows.map((row) => row.position));
+    if (total !== undefined) return positions;
+    await pause(1);
+  }
+};

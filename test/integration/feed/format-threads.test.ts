@@ -21,29 +21,6 @@ afterEach(async () => {
 const ROWS = 500;
 const events = fc.sample(someRow, { seed: 20261128, numRuns: ROWS });
 
-/** All rows in shared memory with so much room for lines. */
-const packed = (format: FormatName, linesBytes: number): FormatJob => {
-  const memory = Buffer.from(new SharedArrayBuffer(1_000_000 + linesBytes));
-  const rows = new PackedRows(organizationNames, memory, 1_000_000);
-  for (const event of events) expect(rows.add(rowOf(event))).toBe(0);
-  return {
-    format,
-    feedId: 'feed',
-    memory: memory.subarray(0, rows.end + linesBytes),
-    rowsEnd: rows.end,
-    linesStart: rows.end,
-    from: 0,
-  };
-};
-
-const expected = (format: FormatName): string =>
-  events
-    .map((event) => {
-      const name = organizationNames.get(event.organizationId ?? '') ?? null;
-      return `${formats[format].format(namedEventOf(rowOf(event), 'feed', name))}\n`;
-    })
-    .join('');
-
 describe('rows that are formatted in a thread', () => {
   test('are lines of every format, to the byte', async () => {
     for (const format of formatNames) {
@@ -174,3 +151,26 @@ describe('the threads', () => {
     await expect(threads.format(packed('ocsf', 4_000_000), ROWS)).rejects.toThrow('closed');
   });
 });
+
+/** All rows in shared memory with so much room for lines. */
+const packed = (format: FormatName, linesBytes: number): FormatJob => {
+  const memory = Buffer.from(new SharedArrayBuffer(1_000_000 + linesBytes));
+  const rows = new PackedRows(organizationNames, memory, 1_000_000);
+  for (const event of events) expect(rows.add(rowOf(event))).toBe(0);
+  return {
+    format,
+    feedId: 'feed',
+    memory: memory.subarray(0, rows.end + linesBytes),
+    rowsEnd: rows.end,
+    linesStart: rows.end,
+    from: 0,
+  };
+};
+
+const expected = (format: FormatName): string =>
+  events
+    .map((event) => {
+      const name = organizationNames.get(event.organizationId ?? '') ?? null;
+      return `${formats[format].format(namedEventOf(rowOf(event), 'feed', name))}\n`;
+    })
+    .join('');

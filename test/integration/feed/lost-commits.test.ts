@@ -16,23 +16,6 @@ let gone: string;
 let ahead: { readonly feedId: string; readonly check: string };
 let to: number;
 
-const ids = (from: number, until: number) =>
-  Array.from({ length: until - from + 1 }, (_, index) => entryText(`e-${from + index}`));
-
-const get = async (query: string) => {
-  const response = await fetch(`${served.server.url}/v1/events?${query}`);
-  const text = await response.text();
-  const events = response.ok
-    ? text
-        .split('\n')
-        .slice(0, -1)
-        .map((line) => JSON.parse(line) as { position: number; id: string })
-    : [];
-  const { status, headers } = response;
-  return { status, headers, events, body: response.ok ? {} : JSON.parse(text) };
-};
-const feedCommand = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
-
 /** Eight events are committed, three of them are lost, and a reader that had all eight is the first to ask. */
 beforeAll(async () => {
   world = await openWorld({ organizations: 1, entries: 0 });
@@ -191,3 +174,21 @@ describe('the feed after a failover that lost commits', () => {
     await pool.query('drop owned by orgtrail_ingest, orgtrail_reader');
   });
 });
+
+const ids = (from: number, until: number) =>
+  Array.from({ length: until - from + 1 }, (_, index) => entryText(`e-${from + index}`));
+
+const get = async (query: string) => {
+  const response = await fetch(`${served.server.url}/v1/events?${query}`);
+  const text = await response.text();
+  const events = response.ok
+    ? text
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => JSON.parse(line) as { position: number; id: string })
+    : [];
+  const { status, headers } = response;
+  return { status, headers, events, body: response.ok ? {} : JSON.parse(text) };
+};
+
+const feedCommand = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });

@@ -7,47 +7,7 @@ import { createTestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
 
-/** Longer than any test takes. */
-const LONG_MS = 900_000;
 const never = new AbortController().signal;
-
-const open = async (clientOf: (url: string) => Client = createClient, probeTimeoutMs = LONG_MS) => {
-  const database = await createTestDatabase();
-  const fallbacks: string[] = [];
-  let looks = 0;
-  const signal = createFeedSignal({
-    createClient: () => clientOf(database.url),
-    pool: database.pool,
-    headPosition: async () => {
-      looks += 1;
-      return (await readFeedHead(database.pool)).position;
-    },
-    onFallback: (reason) => fallbacks.push(reason),
-    probeTimeoutMs,
-  });
-  const lease = await newSource(database.pool, 'a');
-  let current = lease;
-  return {
-    database,
-    signal,
-    fallbacks,
-    looks: () => looks,
-    store: async (id: string) => {
-      const result = await commit(database.pool, current, [entryText(id)]);
-      if (result.kind === 'committed') current = result.lease;
-    },
-    listeners: async () => {
-      const { rows } = await database.pool.query<{ pid: number }>(
-        "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen%' and pid <> pg_backend_pid()",
-      );
-      return rows.map(({ pid }) => pid);
-    },
-    [Symbol.asyncDispose]: async () => {
-      signal.close();
-      await database.close();
-    },
-  };
-};
 
 describe.concurrent('waiting for news', () => {
   test('ends with the commit that has some, for all who wait for it, without asking the database again and again', async () => {
@@ -186,3 +146,44 @@ describe.concurrent('waiting for news', () => {
     await until('it fell back', async () => world.fallbacks.length === 1);
   });
 });
+
+/** Longer than any test takes. */
+const LONG_MS = 900_000;
+
+const open = async (clientOf: (url: string) => Client = createClient, probeTimeoutMs = LONG_MS) => {
+  const database = await createTestDatabase();
+  const fallbacks: string[] = [];
+  let looks = 0;
+  const signal = createFeedSignal({
+    createClient: () => clientOf(database.url),
+    pool: database.pool,
+    headPosition: async () => {
+      looks += 1;
+      return (await readFeedHead(database.pool)).position;
+    },
+    onFallback: (reason) => fallbacks.push(reason),
+    probeTimeoutMs,
+  });
+  const lease = await newSource(database.pool, 'a');
+  let current = lease;
+  return {
+    database,
+    signal,
+    fallbacks,
+    looks: () => looks,
+    store: async (id: string) => {
+      const result = await commit(database.pool, current, [entryText(id)]);
+      if (result.kind === 'committed') current = result.lease;
+    },
+    listeners: async () => {
+      const { rows } = await database.pool.query<{ pid: number }>(
+        "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen%' and pid <> pg_backend_pid()",
+      );
+      return rows.map(({ pid }) => pid);
+    },
+    [Symbol.asyncDispose]: async () => {
+      signal.close();
+      await database.close();
+    },
+  };
+};

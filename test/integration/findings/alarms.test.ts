@@ -14,16 +14,7 @@ import { until } from '../../support/process/until.ts';
 import { createTestSink, useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const hole: Alarm = { alarm: 'coverage_hole', severity: 'critical', summary: 'a hole' };
-const late: Alarm = { alarm: 'not_fresh', severity: 'high', summary: 'late' };
-const unanchored: Alarm = { alarm: 'evidence_unanchored', severity: 'medium', summary: 'no anchor' };
-
 const { pool, register: registerSink, status: statusOf, work } = useSinkDatabase(async () => {});
-const note = (alarms: readonly Alarm[], afterMs = 0) => noteAlarms(pool(), alarms, afterMs);
-const changes = async () =>
-  (await readAlarmChanges(pool(), { after: 0, maxEvents: 100 })).map(
-    ({ finding }) => `${finding.alarm?.state} ${finding.detection} ${finding.summary}`,
-  );
 
 describe('alarms', () => {
   afterEach(() => pool().query('truncate alarms, alarm_changes restart identity'));
@@ -129,3 +120,14 @@ test('what is wrong is named, as health has it', async () => {
     { alarm: 'evidence_halted', severity: 'critical', summary: 'Evidence is no longer signed (halted): a hole' },
   ]);
 });
+
+const hole: Alarm = { alarm: 'coverage_hole', severity: 'critical', summary: 'a hole' };
+const late: Alarm = { alarm: 'not_fresh', severity: 'high', summary: 'late' };
+const unanchored: Alarm = { alarm: 'evidence_unanchored', severity: 'medium', summary: 'no anchor' };
+
+const note = (alarms: readonly Alarm[], afterMs = 0) => noteAlarms(pool(), alarms, afterMs);
+
+const changes = async () =>
+  (await readAlarmChanges(pool(), { after: 0, maxEvents: 100 })).map(
+    ({ finding }) => `${finding.alarm?.state} ${finding.detection} ${finding.summary}`,
+  );

@@ -9,10 +9,6 @@ import { until } from '../../support/process/until.ts';
 import { createTestSink, useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
 import { newAccountSource, userEntryText } from '../../support/sync/account-source.ts';
 
-const MINUTE_MS = 60_000;
-const DAY_MS = 86_400_000;
-const ALL = 50_000;
-
 const { pool, register, status, reaches, work } = useSinkDatabase(async () => {});
 let lease: Lease;
 let nowMs: number;
@@ -22,45 +18,6 @@ beforeEach(async () => {
   lease = await newSource(pool(), 'org');
   nowMs = Date.now();
 });
-
-const store = async (...entries: readonly string[]): Promise<void> => {
-  const committed = await commitAll(pool(), lease, [entries]);
-  lease = committed.at(-1)?.lease ?? lease;
-};
-const entry = (id: string, agoMs: number, action: object, more: object = {}): string =>
-  entryText(id, nowMs - agoMs, {
-    action: { result: 'success', time: new Date(nowMs - agoMs).toISOString(), ...action },
-    ...more,
-  });
-const harmless = (id: string, agoMs = MINUTE_MS): string => entry(id, agoMs, { type: 'view' });
-const deleted = (id: string, agoMs: number): string =>
-  entry(id, agoMs, { type: 'delete' }, { actor: { id: 'mira', email: 'mira@example.com' } });
-/** A token: of medium severity; for all zones: of high severity as well, at the same position. */
-const token = (id: string, agoMs = MINUTE_MS, isWide = false): string => {
-  const request = isWide ? { policies: [{ resources: { 'com.cloudflare.api.account.zone.*': '*' } }] } : {};
-  return entry(
-    id,
-    agoMs,
-    { type: 'create', description: 'Create API Token' },
-    { resource: { type: 'api_token', request } },
-  );
-};
-const note = async (most = ALL) => await noteFindings(pool(), most);
-const noteAll = async (most: number): Promise<void> => {
-  for (let noted = await note(most); noted !== undefined && noted.position < noted.head; ) noted = await note(most);
-};
-const read = async (more: Partial<FindingsRange> = {}) =>
-  await readFindings(pool(), {
-    after: 0,
-    until: undefined,
-    maxEvents: 100,
-    organizationIds: undefined,
-    sink: 'chat',
-    startsNow: false,
-    ...more,
-  });
-const named = async (more: Partial<FindingsRange> = {}) =>
-  (await read(more)).events.map(({ id, finding }) => `${id} ${finding.detection}`);
 
 describe('what the detections find is noted', () => {
   test('never before a sink requires it; then from the end of the feed on, or from its beginning', async () => {
@@ -268,3 +225,54 @@ test('the list of the console has a finding for each organization with a copy of
   expect(await list('other')).toEqual(['token']);
   expect(await list('third')).toEqual([]);
 });
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+const ALL = 50_000;
+
+const store = async (...entries: readonly string[]): Promise<void> => {
+  const committed = await commitAll(pool(), lease, [entries]);
+  lease = committed.at(-1)?.lease ?? lease;
+};
+
+const entry = (id: string, agoMs: number, action: object, more: object = {}): string =>
+  entryText(id, nowMs - agoMs, {
+    action: { result: 'success', time: new Date(nowMs - agoMs).toISOString(), ...action },
+    ...more,
+  });
+
+const harmless = (id: string, agoMs = MINUTE_MS): string => entry(id, agoMs, { type: 'view' });
+
+const deleted = (id: string, agoMs: number): string =>
+  entry(id, agoMs, { type: 'delete' }, { actor: { id: 'mira', email: 'mira@example.com' } });
+
+/** A token: of medium severity; for all zones: of high severity as well, at the same position. */
+const token = (id: string, agoMs = MINUTE_MS, isWide = false): string => {
+  const request = isWide ? { policies: [{ resources: { 'com.cloudflare.api.account.zone.*': '*' } }] } : {};
+  return entry(
+    id,
+    agoMs,
+    { type: 'create', description: 'Create API Token' },
+    { resource: { type: 'api_token', request } },
+  );
+};
+
+const note = async (most = ALL) => await noteFindings(pool(), most);
+
+const noteAll = async (most: number): Promise<void> => {
+  for (let noted = await note(most); noted !== undefined && noted.position < noted.head; ) noted = await note(most);
+};
+
+const read = async (more: Partial<FindingsRange> = {}) =>
+  await readFindings(pool(), {
+    after: 0,
+    until: undefined,
+    maxEvents: 100,
+    organizationIds: undefined,
+    sink: 'chat',
+    startsNow: false,
+    ...more,
+  });
+
+const named = async (more: Partial<FindingsRange> = {}) =>
+  (await read(more)).events.map(({ id, finding }) => `${id} ${finding.detection}`);

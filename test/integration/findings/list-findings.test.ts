@@ -6,20 +6,8 @@ import { singleEventRules } from '../../../src/findings/single-event-rules.sql.t
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
 
-const MINUTE_MS = 60_000;
-const DAY_MS = 86_400_000;
-
 let database: TestDatabase;
 let nowMs: number;
-
-const entry = (id: string, agoMs: number, action: object, more: object = {}): string =>
-  entryText(id, nowMs - agoMs, {
-    action: { result: 'success', time: new Date(nowMs - agoMs).toISOString(), ...action },
-    ...more,
-  });
-const created = { type: 'create', description: 'Create API Token' };
-const wide = { policies: [{ resources: { 'com.cloudflare.api.account.zone.*': '*' } }] };
-const mira = { actor: { id: 'mira', email: 'mira@example.com' } };
 
 /** A token for all zones an hour ago, one of another kind two months ago, a burst of deletes then and one within the last hour, and nothing. */
 beforeAll(async () => {
@@ -39,28 +27,6 @@ beforeAll(async () => {
   ]);
 });
 afterAll(async () => await database?.close());
-
-const ago = (ms: number): string => new Date(nowMs - ms).toISOString();
-const patient: FindingLimits = { firstMs: 600_000, lookMs: 600_000 };
-const list = (more: Partial<AskedFindings> = {}, limits = patient) =>
-  listFindings(
-    database.pool,
-    {
-      since: ago(DAY_MS),
-      before: undefined,
-      organization: undefined,
-      severity: undefined,
-      detection: undefined,
-      showMuted: false,
-      limit: 50,
-      offset: 0,
-      ...more,
-    },
-    undefined,
-    limits,
-  );
-const named = async (more: Partial<AskedFindings> = {}) =>
-  (await list(more)).findings.map(({ id, detection }) => `${id} ${detection}`);
 
 describe('findings are listed', () => {
   test('newest first, counted by rule whatever rule and severity are asked for', async () => {
@@ -180,3 +146,41 @@ test('each rule that is described has a view, and each view is described', async
   );
   expect(rows.map(({ name }) => name)).toEqual(detectionRules.map(({ name }) => name).sort());
 });
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+
+const entry = (id: string, agoMs: number, action: object, more: object = {}): string =>
+  entryText(id, nowMs - agoMs, {
+    action: { result: 'success', time: new Date(nowMs - agoMs).toISOString(), ...action },
+    ...more,
+  });
+
+const created = { type: 'create', description: 'Create API Token' };
+const wide = { policies: [{ resources: { 'com.cloudflare.api.account.zone.*': '*' } }] };
+const mira = { actor: { id: 'mira', email: 'mira@example.com' } };
+
+const ago = (ms: number): string => new Date(nowMs - ms).toISOString();
+
+const patient: FindingLimits = { firstMs: 600_000, lookMs: 600_000 };
+
+const list = (more: Partial<AskedFindings> = {}, limits = patient) =>
+  listFindings(
+    database.pool,
+    {
+      since: ago(DAY_MS),
+      before: undefined,
+      organization: undefined,
+      severity: undefined,
+      detection: undefined,
+      showMuted: false,
+      limit: 50,
+      offset: 0,
+      ...more,
+    },
+    undefined,
+    limits,
+  );
+
+const named = async (more: Partial<AskedFindings> = {}) =>
+  (await list(more)).findings.map(({ id, detection }) => `${id} ${detection}`);

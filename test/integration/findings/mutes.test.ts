@@ -28,22 +28,6 @@ afterAll(async () => {
   await database?.close();
 });
 
-const list = (showMuted = false) =>
-  listFindings(daemon, {
-    since: new Date(Date.now() - 3_600_000).toISOString(),
-    before: undefined,
-    organization: undefined,
-    severity: undefined,
-    detection: undefined,
-    showMuted,
-    limit: 50,
-    offset: 0,
-  });
-const ids = async (showMuted = false) => (await list(showMuted)).findings.map(({ id }) => id).sort();
-const wanted = { detection: 'api_token_changed', actor: undefined, reason: 'rotation', forDays: 7, by: 'jane' };
-const countOf = async (table: string) =>
-  (await database.pool.query(`select count(*)::integer as n from ${table}`)).rows[0].n;
-
 test('what is muted leaves the list and comes back; the view has it all the time', async () => {
   const id = await muteDetection(daemon, { ...wanted, actor: 'mira@example.com' });
   expect(await ids()).toEqual(['b']);
@@ -92,3 +76,22 @@ test('the database refuses what may not be muted, mutes without a reason or a pe
   );
   await expect(muteDetection(daemon, wanted)).rejects.toThrow(/a thousand mutes/);
 });
+
+const list = (showMuted = false) =>
+  listFindings(daemon, {
+    since: new Date(Date.now() - 3_600_000).toISOString(),
+    before: undefined,
+    organization: undefined,
+    severity: undefined,
+    detection: undefined,
+    showMuted,
+    limit: 50,
+    offset: 0,
+  });
+
+const ids = async (showMuted = false) => (await list(showMuted)).findings.map(({ id }) => id).sort();
+
+const wanted = { detection: 'api_token_changed', actor: undefined, reason: 'rotation', forDays: 7, by: 'jane' };
+
+const countOf = async (table: string) =>
+  (await database.pool.query(`select count(*)::integer as n from ${table}`)).rows[0].n;

@@ -8,7 +8,6 @@ import { commit, entryText, newSource } from '../../support/postgres/store-fixtu
 import { accountEntries } from '../../support/sync/account-entries.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const DAY_MS = 86_400_000;
 const recipes = documentedRecipes('docs/cookbook.md');
 
 let world: SyncWorld;
@@ -73,14 +72,6 @@ afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
 });
 
-/** As psql puts them in. */
-const filledIn = (sql: string): string =>
-  sql.replaceAll(/:'(\w+)'/g, (_, name: string) => {
-    const value = variables[name];
-    if (value === undefined) throw new Error(`the test has no variable ${name}`);
-    return escapeLiteral(value);
-  });
-
 describe('docs/cookbook.md', () => {
   test('has twenty-one recipes, numbered', () => {
     expect(recipes.map(({ title }) => Number.parseInt(title, 10))).toEqual(Array.from({ length: 21 }, (_, n) => n + 1));
@@ -116,3 +107,13 @@ describe('docs/cookbook.md', () => {
     expect(future[0].unread).toMatchObject({ days: 1 });
   });
 });
+
+const DAY_MS = 86_400_000;
+
+/** As psql puts them in. */
+const filledIn = (sql: string): string =>
+  sql.replaceAll(/:'(\w+)'/g, (_, name: string) => {
+    const value = variables[name];
+    if (value === undefined) throw new Error(`the test has no variable ${name}`);
+    return escapeLiteral(value);
+  });

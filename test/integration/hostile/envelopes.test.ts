@@ -14,19 +14,6 @@ afterAll(async () => {
 const page = (info: string, before = ''): Buffer =>
   Buffer.from(`{${before}"success":true,"result":[${entryText('one', Date.now() - 60_000)}],"result_info":${info}}`);
 
-const failuresOf = async (id: string) => {
-  const { rows } = await world.database.pool.query(
-    `select failures, last_failure, last_error, coalesce((state #>> '{walk,pages}')::integer, 0) as pages,
-       (select count(*)::integer from audit_events where source_id = $1) as events,
-       exists (select from coverage where source_id = $1 and not isempty(ranges)) as claimed
-     from lanes where source_id = $1`,
-    [id],
-  );
-  return rows[0];
-};
-
-const nothing = { failures: 1, last_failure: 'unreadable', pages: 0, events: 0, claimed: false };
-
 describe('invariant 9: an envelope that cannot be followed fails its walk, visibly, with nothing stored and nothing claimed', () => {
   test.each([
     ['a cursor with NUL', page('{"cursor":"a\\u0000b"}')],
@@ -101,3 +88,16 @@ test.each([
     expect(rows[1]?.defects).toBeNull();
   },
 );
+
+const failuresOf = async (id: string) => {
+  const { rows } = await world.database.pool.query(
+    `select failures, last_failure, last_error, coalesce((state #>> '{walk,pages}')::integer, 0) as pages,
+       (select count(*)::integer from audit_events where source_id = $1) as events,
+       exists (select from coverage where source_id = $1 and not isempty(ranges)) as claimed
+     from lanes where source_id = $1`,
+    [id],
+  );
+  return rows[0];
+};
+
+const nothing = { failures: 1, last_failure: 'unreadable', pages: 0, events: 0, claimed: false };

@@ -38,20 +38,6 @@ const listed: readonly (readonly [id: string | undefined, text: string])[] = [
 ];
 const reachable = listed.flatMap(([id]) => id ?? []);
 
-const startApi = async () => {
-  const server = createServer((request, response) => {
-    const path = new URL(request.url ?? '', 'http://localhost').pathname;
-    const list = path.endsWith('/organizations');
-    const result = list ? listed.map(([, text]) => text).join(',') : '';
-    const profile = path.endsWith('/profile');
-    response.writeHead(200, { 'content-type': 'application/json' });
-    response.end(`{"success":true,"result":${profile ? `${'['.repeat(20_000)}${']'.repeat(20_000)}` : `[${result}]`}}`);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return { server, baseUrl: `http://127.0.0.1:${port}/client/v4` };
-};
-
 let database: TestDatabase;
 let api: Awaited<ReturnType<typeof startApi>>;
 let env: Record<string, string>;
@@ -71,10 +57,6 @@ afterAll(async () => {
   api?.server.close();
   await database?.close();
 });
-
-/** All but tab and line end: what a terminal would obey. */
-const obeyed = /[\p{Cc}\p{Bidi_Control}]/u;
-const lines = (text: string): string[] => text.split('\n');
 
 describe('hostile organizations', () => {
   test.each(['pretty', 'json'])(
@@ -118,3 +100,22 @@ describe('hostile organizations', () => {
     expect(text).toContain('organization_id="label\\"} 1\\n"');
   });
 });
+
+const startApi = async () => {
+  const server = createServer((request, response) => {
+    const path = new URL(request.url ?? '', 'http://localhost').pathname;
+    const list = path.endsWith('/organizations');
+    const result = list ? listed.map(([, text]) => text).join(',') : '';
+    const profile = path.endsWith('/profile');
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(`{"success":true,"result":${profile ? `${'['.repeat(20_000)}${']'.repeat(20_000)}` : `[${result}]`}}`);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return { server, baseUrl: `http://127.0.0.1:${port}/client/v4` };
+};
+
+/** All but tab and line end: what a terminal would obey. */
+const obeyed = /[\p{Cc}\p{Bidi_Control}]/u;
+
+const lines = (text: string): string[] => text.split('\n');

@@ -9,9 +9,6 @@ import { untilNoted } from '../../support/accounts/access-log.ts';
 import { type LeastPrivilegedRun, openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 
-const feedToken = 'feed-token-of-the-test';
-const CLOSED = 'Not shown to this session';
-
 let opened: LeastPrivilegedRun;
 let served: Served;
 /** A connection of the account of the daemon, as an attacker who has its password gets it. */
@@ -28,47 +25,6 @@ afterAll(async () => {
   await served?.[Symbol.asyncDispose]();
   await opened?.[Symbol.asyncDispose]();
 });
-
-const pool = () => opened.world.database.pool;
-
-const made = async (name: string, options: { readonly seesAccessLog?: boolean } = {}): Promise<string> => {
-  const token = await createAccessToken(pool(), { name, scopes: ['search'], expiresAt: undefined, ...options });
-  if (token === undefined) throw new Error(`there is a token ${name}`);
-  return token.token;
-};
-
-/** Signs in over HTTP, and returns the cookie. */
-const signIn = async (token: string): Promise<string> => {
-  const answer = await fetch(`${served.server.url}/console/sign-in`, {
-    method: 'POST',
-    body: new URLSearchParams({ token }),
-    redirect: 'manual',
-    headers: { origin: served.server.url },
-  });
-  return answer.headers.getSetCookie()[0]?.split(';')[0] ?? '';
-};
-
-const open = async (cookie: string, query = ''): Promise<{ readonly code: number; readonly text: string }> => {
-  const answer = await fetch(`${served.server.url}/access-log${query}`, { headers: { cookie }, redirect: 'manual' });
-  return { code: answer.status, text: await answer.text() };
-};
-
-/** What was searched for, as rows of a token. */
-const note = (who: string, ...texts: readonly string[]) =>
-  noteAccess(
-    pool(),
-    texts.map((text) => ({
-      kind: 'search',
-      outcome: 'ok',
-      who,
-      address: '198.51.100.7',
-      route: 'GET /events',
-      status: 200,
-      what: { text },
-      events: 3,
-      requests: 1,
-    })),
-  );
 
 test('a session sees the rows of its own token, that of --access-log all of them, and each opening is a row', async () => {
   await note('jane', 'of an earlier jane');
@@ -235,3 +191,47 @@ test('tokens say on which day they were last used, by what was not refused', asy
   );
   expect(rows).toEqual([{ name: 'used', day: days[0].day }]);
 });
+
+const feedToken = 'feed-token-of-the-test';
+const CLOSED = 'Not shown to this session';
+
+const pool = () => opened.world.database.pool;
+
+const made = async (name: string, options: { readonly seesAccessLog?: boolean } = {}): Promise<string> => {
+  const token = await createAccessToken(pool(), { name, scopes: ['search'], expiresAt: undefined, ...options });
+  if (token === undefined) throw new Error(`there is a token ${name}`);
+  return token.token;
+};
+
+/** Signs in over HTTP, and returns the cookie. */
+const signIn = async (token: string): Promise<string> => {
+  const answer = await fetch(`${served.server.url}/console/sign-in`, {
+    method: 'POST',
+    body: new URLSearchParams({ token }),
+    redirect: 'manual',
+    headers: { origin: served.server.url },
+  });
+  return answer.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+};
+
+const open = async (cookie: string, query = ''): Promise<{ readonly code: number; readonly text: string }> => {
+  const answer = await fetch(`${served.server.url}/access-log${query}`, { headers: { cookie }, redirect: 'manual' });
+  return { code: answer.status, text: await answer.text() };
+};
+
+/** What was searched for, as rows of a token. */
+const note = (who: string, ...texts: readonly string[]) =>
+  noteAccess(
+    pool(),
+    texts.map((text) => ({
+      kind: 'search',
+      outcome: 'ok',
+      who,
+      address: '198.51.100.7',
+      route: 'GET /events',
+      status: 200,
+      what: { text },
+      events: 3,
+      requests: 1,
+    })),
+  );

@@ -9,8 +9,6 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const feedToken = 'feed-token-of-the-test';
-const evidence = { ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' };
 const signer = newSigner();
 
 let world: SyncWorld;
@@ -35,30 +33,6 @@ afterAll(async () => {
   await login?.[Symbol.asyncDispose]();
   await world?.[Symbol.asyncDispose]();
 });
-
-const build = () => openBuilder(world.database.pool, signer).build();
-const get = (path: string, headers: Readonly<Record<string, string>> = {}, of = served) =>
-  fetch(`${of.server.url}${path}`, { headers, redirect: 'manual' });
-const pageOf = async (position: number): Promise<string> => await (await get(`/events/${position}`)).text();
-
-/** Saves both files under the names that the server gives them. */
-const download = async (position: number): Promise<string> => {
-  const names: string[] = [];
-  for (const format of ['json', 'tlog-proof']) {
-    const response = await get(`/events/${position}/proof/${format}`);
-    expect(response.status).toBe(200);
-    const name = /^attachment; filename="([^"]+)"$/.exec(response.headers.get('content-disposition') ?? '')?.[1];
-    await writeFile(join(folder, name ?? ''), Buffer.from(await response.arrayBuffer()));
-    names.push(name ?? '');
-  }
-  expect(names).toEqual([`${position}.json`, `${position}.tlog-proof`]);
-  return join(folder, `${position}.tlog-proof`);
-};
-
-const reasonOf = async (path: string): Promise<string> => {
-  const response = await get(path);
-  return `${response.status} ${/<p>([^<]*)<\/p>/.exec((await response.text()).split('<main')[1] ?? '')?.[1]}`;
-};
 
 describe('the proof of an event', () => {
   test('of an event that is not signed yet does not exist, and the page says since when', async () => {
@@ -150,3 +124,32 @@ describe('the proof of an event', () => {
     expect((await runInProcess(['evidence', 'verify', await download(7)], {})).code).toBe(0);
   });
 });
+
+const feedToken = 'feed-token-of-the-test';
+const evidence = { ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' };
+
+const build = () => openBuilder(world.database.pool, signer).build();
+
+const get = (path: string, headers: Readonly<Record<string, string>> = {}, of = served) =>
+  fetch(`${of.server.url}${path}`, { headers, redirect: 'manual' });
+
+const pageOf = async (position: number): Promise<string> => await (await get(`/events/${position}`)).text();
+
+/** Saves both files under the names that the server gives them. */
+const download = async (position: number): Promise<string> => {
+  const names: string[] = [];
+  for (const format of ['json', 'tlog-proof']) {
+    const response = await get(`/events/${position}/proof/${format}`);
+    expect(response.status).toBe(200);
+    const name = /^attachment; filename="([^"]+)"$/.exec(response.headers.get('content-disposition') ?? '')?.[1];
+    await writeFile(join(folder, name ?? ''), Buffer.from(await response.arrayBuffer()));
+    names.push(name ?? '');
+  }
+  expect(names).toEqual([`${position}.json`, `${position}.tlog-proof`]);
+  return join(folder, `${position}.tlog-proof`);
+};
+
+const reasonOf = async (path: string): Promise<string> => {
+  const response = await get(path);
+  return `${response.status} ${/<p>([^<]*)<\/p>/.exec((await response.text()).split('<main')[1] ?? '')?.[1]}`;
+};

@@ -8,7 +8,6 @@ import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const signer = newSigner();
-const hostile = `<img src=x onerror="alert(1)">\u202egnp.exe`;
 
 let world: SyncWorld;
 let login: Login;
@@ -29,11 +28,6 @@ afterAll(async () => {
   await login?.[Symbol.asyncDispose]();
   await world?.[Symbol.asyncDispose]();
 });
-
-const build = () => openBuilder(world.database.pool, signer).build();
-const get = (path: string, of = served) => fetch(`${of.server.url}${path}`, { redirect: 'manual' });
-const page = async (of = served): Promise<string> => await (await get('/evidence-log', of)).text();
-const overview = async (): Promise<string> => await (await get('/')).text();
 
 describe('the page of the evidence', () => {
   test('without a log says so and how to begin, whether evidence is configured or not', async () => {
@@ -135,3 +129,13 @@ describe('the page of the evidence', () => {
     expect(await overview()).not.toContain('aria-label="Evidence"');
   });
 });
+
+const hostile = `<img src=x onerror="alert(1)">\u202egnp.exe`;
+
+const build = () => openBuilder(world.database.pool, signer).build();
+
+const get = (path: string, of = served) => fetch(`${of.server.url}${path}`, { redirect: 'manual' });
+
+const page = async (of = served): Promise<string> => await (await get('/evidence-log', of)).text();
+
+const overview = async (): Promise<string> => await (await get('/')).text();

@@ -2,9 +2,6 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-/** What has been read: after each test it is as it was. */
-const tables = ['coverage', 'coverage_readings'];
-
 let world: SyncWorld;
 let run: SyncRun;
 let served: Served;
@@ -28,37 +25,6 @@ afterAll(async () => {
   await run?.close();
   await world?.[Symbol.asyncDispose]();
 });
-
-const textOf = (page: string): string => page.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ');
-const text = async (path: string) => textOf(await served.text(path));
-
-/** As in the middle of the first reading: what is older than a share of the time wanted is not read yet. */
-const readOnly = async (id: string | undefined, share: number): Promise<void> => {
-  await world.database.pool.query(
-    `update coverage c set ranges = ranges * tstzmultirange(tstzrange(now() - (now() - greatest(s.wanted_since, now() - s.wanted_history)) * $2, null))
-     from sources s where s.id = c.source_id and c.source_id = $1 and c.pass = 0`,
-    [id, share],
-  );
-};
-
-/** It read so much of history in the last five minutes, and began then. */
-const pace = async (id: string | undefined, seconds: number): Promise<void> => {
-  const { pool } = world.database;
-  await pool.query('delete from coverage_readings where source_id = $1', [id]);
-  await pool.query(
-    `insert into coverage_readings
-     select kind, id, filter_hash, now() - interval '1 hour' - make_interval(secs => $2), now() - interval '1 hour', 'first reading', 0, 'asc', 0,
-       now() - interval '5 minutes', now() from sources where id = $1`,
-    [id, seconds],
-  );
-};
-
-const wantedSeconds = async (): Promise<number> =>
-  (
-    await world.database.pool.query(
-      'select extract(epoch from now() - greatest(wanted_since, now() - wanted_history))::float8 as seconds from sources limit 1',
-    )
-  ).rows[0].seconds;
 
 test('a first reading is progress with the time left, on the overview and on its own page, and no trouble', async () => {
   await readOnly(ids[0], 0.75);
@@ -145,3 +111,38 @@ test('the budget is said as requests that were sent, of so many that are allowed
   );
   expect(await text('/')).toMatch(/API requests paused, 3m \d+s Cloudflare asked for it \(429, Retry-After\)/);
 });
+
+/** What has been read: after each test it is as it was. */
+const tables = ['coverage', 'coverage_readings'];
+
+const textOf = (page: string): string => page.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ');
+
+const text = async (path: string) => textOf(await served.text(path));
+
+/** As in the middle of the first reading: what is older than a share of the time wanted is not read yet. */
+const readOnly = async (id: string | undefined, share: number): Promise<void> => {
+  await world.database.pool.query(
+    `update coverage c set ranges = ranges * tstzmultirange(tstzrange(now() - (now() - greatest(s.wanted_since, now() - s.wanted_history)) * $2, null))
+     from sources s where s.id = c.source_id and c.source_id = $1 and c.pass = 0`,
+    [id, share],
+  );
+};
+
+/** It read so much of history in the last five minutes, and began then. */
+const pace = async (id: string | undefined, seconds: number): Promise<void> => {
+  const { pool } = world.database;
+  await pool.query('delete from coverage_readings where source_id = $1', [id]);
+  await pool.query(
+    `insert into coverage_readings
+     select kind, id, filter_hash, now() - interval '1 hour' - make_interval(secs => $2), now() - interval '1 hour', 'first reading', 0, 'asc', 0,
+       now() - interval '5 minutes', now() from sources where id = $1`,
+    [id, seconds],
+  );
+};
+
+const wantedSeconds = async (): Promise<number> =>
+  (
+    await world.database.pool.query(
+      'select extract(epoch from now() - greatest(wanted_since, now() - wanted_history))::float8 as seconds from sources limit 1',
+    )
+  ).rows[0].seconds;

@@ -3,9 +3,6 @@ import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { serve } from '../../support/sync/served.ts';
 import { afterADay, auditRequests, openWorld, stillClock } from '../../support/sync/sync-world.ts';
 
-/** A clock that is ahead of the database's is not believed; one that is behind may be moved. */
-const BEHIND_MS = 1_200_000;
-
 describe.concurrent('/metrics', () => {
   test('has every metric before the first cycle, and after a sync its values are those of the sync', async () => {
     // The last page is not as large as pages get: its end is beyond doubt.
@@ -162,3 +159,6 @@ describe.concurrent('/metrics', () => {
     expect(samples.get('orgtrail_api_throttled_seconds_total')).toBeGreaterThan(0.5);
   });
 });
+
+/** A clock that is ahead of the database's is not believed; one that is behind may be moved. */
+const BEHIND_MS = 1_200_000;

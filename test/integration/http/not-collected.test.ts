@@ -3,14 +3,6 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const SECONDS = { d: 86_400, h: 3_600, m: 60, s: 1 } as const;
-
-const secondsIn = (text: string | undefined): number =>
-  [...(text ?? '').matchAll(/(\d+)([dhms])/g)].reduce(
-    (sum, [, count, unit]) => sum + Number(count) * SECONDS[unit as keyof typeof SECONDS],
-    0,
-  );
-
 let world: SyncWorld;
 let run: SyncRun;
 let served: Served;
@@ -31,10 +23,6 @@ afterEach(async () => {
     "update coverage set ranges = ranges + tstzmultirange(tstzrange(now() - interval '6 hours', now())) where pass = 0",
   );
 });
-
-const textOf = (page: string): string => page.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ');
-
-const text = async (path: string) => textOf(await served.text(path));
 
 test('what is not collected is one number under one name: overview, organization, events, status, the API, health', async () => {
   const { pool } = world.database;
@@ -110,3 +98,15 @@ test('a horizon that has moved on is no gap of old time, whatever the table says
   const { rows } = await world.database.pool.query('select max(now() - wanted_history) as horizon from sources');
   expect(Math.abs(Date.parse(since) - rows[0].horizon.getTime())).toBeLessThan(60_000);
 });
+
+const SECONDS = { d: 86_400, h: 3_600, m: 60, s: 1 } as const;
+
+const secondsIn = (text: string | undefined): number =>
+  [...(text ?? '').matchAll(/(\d+)([dhms])/g)].reduce(
+    (sum, [, count, unit]) => sum + Number(count) * SECONDS[unit as keyof typeof SECONDS],
+    0,
+  );
+
+const textOf = (page: string): string => page.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ');
+
+const text = async (path: string) => textOf(await served.text(path));

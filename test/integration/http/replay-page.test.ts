@@ -9,9 +9,6 @@ import { readAccessLog } from '../../support/accounts/access-log.ts';
 import { type LeastPrivilegedRun, openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 
-const feedToken = 'feed-token-of-the-test';
-const STORED = 10;
-
 let opened: LeastPrivilegedRun;
 let served: Served;
 /** A connection of the account of the daemon, as an attacker who has its password gets it. */
@@ -38,35 +35,6 @@ afterAll(async () => {
   await served?.[Symbol.asyncDispose]();
   await opened?.[Symbol.asyncDispose]();
 });
-
-const pool = () => opened.world.database.pool;
-
-const made = async (name: string, replaysSinks: boolean): Promise<string> => {
-  const token = await createAccessToken(pool(), { name, scopes: ['search'], expiresAt: undefined, replaysSinks });
-  if (token === undefined) throw new Error(`there is a token ${name}`);
-  return token.token;
-};
-
-const post = (path: string, cookie: string, body = new URLSearchParams(), origin = served.server.url) =>
-  fetch(`${served.server.url}${path}`, { method: 'POST', body, redirect: 'manual', headers: { origin, cookie } });
-
-/** Signs in over HTTP, and returns the cookie. */
-const signIn = async (token: string): Promise<string> => {
-  const answer = await post('/console/sign-in', '', new URLSearchParams({ token }));
-  return answer.headers.getSetCookie()[0]?.split(';')[0] ?? '';
-};
-
-const open = async (cookie: string, path: string): Promise<{ readonly code: number; readonly text: string }> => {
-  const answer = await fetch(`${served.server.url}${path}`, { headers: { cookie }, redirect: 'manual' });
-  return { code: answer.status, text: await answer.text() };
-};
-
-const positionOf = async (sink = 'siem'): Promise<number> => {
-  const { rows } = await pool().query('select position::float8 as position from sinks where name = $1', [sink]);
-  return rows[0].position;
-};
-
-const replays = async () => (await readAccessLog(pool())).filter(({ kind }) => kind === 'replay');
 
 test('a session of a token that was made for it sets a sink back, and the row is there with it', async () => {
   const cookie = await signIn(await made('on-call', true));
@@ -174,3 +142,35 @@ test('the account of the daemon sets no sink back by itself: not by a session th
   expect(await replay(sessionProof(present.split('=')[1] ?? ''))).toBeUndefined();
   expect(await positionOf()).toBe(0);
 });
+
+const feedToken = 'feed-token-of-the-test';
+const STORED = 10;
+
+const pool = () => opened.world.database.pool;
+
+const made = async (name: string, replaysSinks: boolean): Promise<string> => {
+  const token = await createAccessToken(pool(), { name, scopes: ['search'], expiresAt: undefined, replaysSinks });
+  if (token === undefined) throw new Error(`there is a token ${name}`);
+  return token.token;
+};
+
+const post = (path: string, cookie: string, body = new URLSearchParams(), origin = served.server.url) =>
+  fetch(`${served.server.url}${path}`, { method: 'POST', body, redirect: 'manual', headers: { origin, cookie } });
+
+/** Signs in over HTTP, and returns the cookie. */
+const signIn = async (token: string): Promise<string> => {
+  const answer = await post('/console/sign-in', '', new URLSearchParams({ token }));
+  return answer.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+};
+
+const open = async (cookie: string, path: string): Promise<{ readonly code: number; readonly text: string }> => {
+  const answer = await fetch(`${served.server.url}${path}`, { headers: { cookie }, redirect: 'manual' });
+  return { code: answer.status, text: await answer.text() };
+};
+
+const positionOf = async (sink = 'siem'): Promise<number> => {
+  const { rows } = await pool().query('select position::float8 as position from sinks where name = $1', [sink]);
+  return rows[0].position;
+};
+
+const replays = async () => (await readAccessLog(pool())).filter(({ kind }) => kind === 'replay');

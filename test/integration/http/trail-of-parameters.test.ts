@@ -9,19 +9,6 @@ import { databaseOfTests } from '../../support/postgres/database.ts';
 
 const database = databaseOfTests();
 
-/** What the database keeps of a request for an event with these parameters. */
-const keptOf = async (query: URLSearchParams): Promise<Record<string, unknown>> => {
-  const notes: AccessNote[] = [];
-  const server = Fastify();
-  watchAnswers(server, { note: (note) => notes.push(note), answered: () => {}, signInFailed: () => {} });
-  server.get('/events/:position', { config: { trail: 'event' } }, async () => 'an event');
-  await server.inject(`/events/1234567890123?${query}`);
-  await server.close();
-  await noteAccess(database.pool, notes);
-  const { rows } = await database.pool.query('select what from access_log order by id desc limit 1');
-  return rows[0]?.what;
-};
-
 const names = [...searchFields, 'search', 'format', 'detection', 'severity', 'who', 'kind'];
 const often = (name: string, value: string, times = 100) => Array.from({ length: times }, () => [name, value]);
 
@@ -47,3 +34,16 @@ test('of a text that is too long the beginning is kept, with its length and a ha
   const { text: kept } = await keptOf(new URLSearchParams({ text }));
   expect(kept).toBe(`${text.slice(0, 300)}… (${text.length} characters, SHA-256 ${hash})`);
 });
+
+/** What the database keeps of a request for an event with these parameters. */
+const keptOf = async (query: URLSearchParams): Promise<Record<string, unknown>> => {
+  const notes: AccessNote[] = [];
+  const server = Fastify();
+  watchAnswers(server, { note: (note) => notes.push(note), answered: () => {}, signInFailed: () => {} });
+  server.get('/events/:position', { config: { trail: 'event' } }, async () => 'an event');
+  await server.inject(`/events/1234567890123?${query}`);
+  await server.close();
+  await noteAccess(database.pool, notes);
+  const { rows } = await database.pool.query('select what from access_log order by id desc limit 1');
+  return rows[0]?.what;
+};

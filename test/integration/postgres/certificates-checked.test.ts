@@ -14,7 +14,6 @@ import { syslogSink } from '../../support/sinks/syslog-sink.ts';
 let certificates: Certificates;
 let server: Server;
 let port: number;
-const taken: string[] = [];
 
 beforeAll(async () => {
   vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
@@ -31,9 +30,6 @@ afterAll(async () => {
   await certificates?.[Symbol.asyncDispose]();
   vi.unstubAllEnvs();
 });
-
-const never = () => new AbortController().signal;
-const unverified = /self.signed/i;
 
 test('NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing for the client of Cloudflare', async () => {
   const transport = createTransport({
@@ -80,3 +76,9 @@ test('nor for the client of PostgreSQL', async () => {
   await expect(client.connect()).rejects.toThrow(unverified);
   expect(taken.join('')).not.toContain('the-password');
 });
+
+const taken: string[] = [];
+
+const never = () => new AbortController().signal;
+
+const unverified = /self.signed/i;

@@ -11,11 +11,6 @@ import { databaseOfTests } from '../../support/postgres/database.ts';
 
 const database = databaseOfTests();
 
-const errorOf = async (work: PromiseLike<unknown>): Promise<unknown> => {
-  const [outcome] = await Promise.allSettled([work]);
-  return outcome.status === 'rejected' ? outcome.reason : undefined;
-};
-
 describe('the query builder', () => {
   test('throws what the driver throws, without the parameters of the statement', async () => {
     const error = await errorOf(db(database.pool).insert(retentionPolicy).values({ shortest: '17 secret-parameter' }));
@@ -46,3 +41,8 @@ describe('the query builder', () => {
     expect(await db(database.pool).select().from(organizations)).toEqual([]);
   });
 });
+
+const errorOf = async (work: PromiseLike<unknown>): Promise<unknown> => {
+  const [outcome] = await Promise.allSettled([work]);
+  return outcome.status === 'rejected' ? outcome.reason : undefined;
+};

@@ -6,17 +6,6 @@ import { createTestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import { until } from '../../support/process/until.ts';
 
-const openLog = () => {
-  const lines: Record<string, unknown>[] = [];
-  const destination = new Writable({
-    write: (chunk: Buffer, _encoding, done) => {
-      lines.push(JSON.parse(chunk.toString('utf8')));
-      done();
-    },
-  });
-  return { lines, logger: createLogger({ level: 'info', format: 'json', destination, secrets: [] }) };
-};
-
 test('a migration that takes long says so, with its step, until it is done; a current schema says nothing', async () => {
   const database = await createTestDatabase({ empty: true });
   const { pool } = database;
@@ -52,3 +41,14 @@ test('a migration that takes long says so, with its step, until it is done; a cu
   expect(lines).toEqual([]);
   await database.close();
 });
+
+const openLog = () => {
+  const lines: Record<string, unknown>[] = [];
+  const destination = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      lines.push(JSON.parse(chunk.toString('utf8')));
+      done();
+    },
+  });
+  return { lines, logger: createLogger({ level: 'info', format: 'json', destination, secrets: [] }) };
+};

@@ -8,17 +8,6 @@ import { until } from '../../support/process/until.ts';
 
 const database = databaseOfTests();
 
-const openLog = () => {
-  const lines: string[] = [];
-  const destination = new Writable({
-    write: (chunk: Buffer, _encoding, done) => {
-      lines.push(chunk.toString());
-      done();
-    },
-  });
-  return { lines, destination };
-};
-
 test('a connection that is lost is logged, but not one that ends with the pool', async () => {
   const { lines, destination } = openLog();
   const opened = openPool({ url: () => database.url, size: 1, logger: pino(destination) });
@@ -86,3 +75,14 @@ test.each([undefined, 'searches'])(
     await close();
   },
 );
+
+const openLog = () => {
+  const lines: string[] = [];
+  const destination = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      lines.push(chunk.toString());
+      done();
+    },
+  });
+  return { lines, destination };
+};

@@ -5,26 +5,6 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 
 const database = databaseOfTests({ empty: true });
 
-/** Without the warnings that migrations are still in progress, which a slow machine gets. */
-const publish = (url: string) =>
-  runInProcess(['migrate', '--publication'], { DATABASE_URL: url, ORGTRAIL_LOG_LEVEL: 'error' });
-
-const published = async () =>
-  (
-    await database.pool.query(
-      `select t.pubname, p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, p.pubviaroot, t.tablename, t.attnames::text[]
-       from pg_publication_tables t join pg_publication p using (pubname) order by 1, 7`,
-    )
-  ).rows;
-
-const columnsOf = async (table: string): Promise<readonly string[]> =>
-  (
-    await database.pool.query<{ name: string }>(
-      'select attname as name from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped order by attnum',
-      [table],
-    )
-  ).rows.map(({ name }) => name);
-
 describe('migrate --publication', () => {
   test('by the owner, who is no superuser: events by insert via the root, organizations apart; and again, whatever became of them', async () => {
     const { pool, url } = database;
@@ -76,3 +56,23 @@ describe('migrate --publication', () => {
     expect(code).toBe(2);
   });
 });
+
+/** Without the warnings that migrations are still in progress, which a slow machine gets. */
+const publish = (url: string) =>
+  runInProcess(['migrate', '--publication'], { DATABASE_URL: url, ORGTRAIL_LOG_LEVEL: 'error' });
+
+const published = async () =>
+  (
+    await database.pool.query(
+      `select t.pubname, p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, p.pubviaroot, t.tablename, t.attnames::text[]
+       from pg_publication_tables t join pg_publication p using (pubname) order by 1, 7`,
+    )
+  ).rows;
+
+const columnsOf = async (table: string): Promise<readonly string[]> =>
+  (
+    await database.pool.query<{ name: string }>(
+      'select attname as name from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped order by attnum',
+      [table],
+    )
+  ).rows.map(({ name }) => name);

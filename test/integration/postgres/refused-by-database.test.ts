@@ -26,10 +26,6 @@ afterAll(async () => {
   await strict?.end();
 });
 
-const time = '2026-01-10T00:00:00.000Z';
-const deep = (id: string) =>
-  `{${id}"action":{"type":"delete","time":"${time}"},"actor":{"email":"a@example.com"},"n":${nested(4_000)}}`;
-
 describe('invariant 2: an entry that only the database refuses', () => {
   test('is kept as text, with its id, time and columns; the other entries of the page are unaffected', async () => {
     const lease = await newSource(strict, 'refused');
@@ -107,3 +103,8 @@ describe('invariant 2: an entry that only the database refuses', () => {
     },
   );
 });
+
+const time = '2026-01-10T00:00:00.000Z';
+
+const deep = (id: string) =>
+  `{${id}"action":{"type":"delete","time":"${time}"},"actor":{"email":"a@example.com"},"n":${nested(4_000)}}`;

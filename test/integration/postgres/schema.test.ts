@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { dumpSchema } from '../../support/postgres/schema-dump.ts';
 
-const SNAPSHOT_VERSION = 18;
 const snapshot = fileURLToPath(new URL('../../../drizzle/schema.sql', import.meta.url));
 
 const database = databaseOfTests();
@@ -96,3 +95,5 @@ describe('the schema', () => {
     ).toMatchFileSnapshot(snapshot);
   });
 });
+
+const SNAPSHOT_VERSION = 18;

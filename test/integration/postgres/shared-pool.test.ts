@@ -9,14 +9,6 @@ import { until } from '../../support/process/until.ts';
 
 const database = databaseOfTests();
 
-/** How many statements with this mark the server has under way. */
-const underWay = async (mark: string): Promise<number> => {
-  const { rowCount } = await database.pool.query(
-    `select from pg_stat_activity where query like '%${mark}%' and state = 'active' and pid <> pg_backend_pid()`,
-  );
-  return rowCount ?? 0;
-};
-
 describe('connections that many share', () => {
   test('a statement that gets none in its time is told that they are busy, not that the database does not answer', async () => {
     const pool = createSharedPool(database.url, { max: 2, what: 'tests', maxWaitMs: 50 }, () => {});
@@ -98,3 +90,11 @@ describe('a statement whose reader has gone', () => {
     await pool.end();
   });
 });
+
+/** How many statements with this mark the server has under way. */
+const underWay = async (mark: string): Promise<number> => {
+  const { rowCount } = await database.pool.query(
+    `select from pg_stat_activity where query like '%${mark}%' and state = 'active' and pid <> pg_backend_pid()`,
+  );
+  return rowCount ?? 0;
+};

@@ -34,15 +34,6 @@ const declared = [
 const tables = declared.filter((one) => is(one, PgTable)).map(getTableConfig);
 const views = declared.filter((one) => is(one, PgView)).map((view) => getViewConfig(view));
 
-interface Column {
-  readonly relation: string;
-  readonly column: string;
-  readonly type: string;
-  /** Null for a view, of whose columns PostgreSQL does not know it. */
-  readonly notNull: boolean | null;
-  readonly default: string | null;
-}
-
 const database = databaseOfTests();
 let stored: readonly Column[];
 beforeAll(async () => {
@@ -56,6 +47,21 @@ beforeAll(async () => {
   );
   stored = rows;
 });
+
+describe('the columns of src/postgres/tables', () => {
+  test('are those of all tables and views that the migrations add up to, with their types, nulls and defaults', () => {
+    expect(inOrder([...tables.flatMap(ofTable), ...views.flatMap(ofView)])).toEqual(inOrder(stored));
+  });
+});
+
+interface Column {
+  readonly relation: string;
+  readonly column: string;
+  readonly type: string;
+  /** Null for a view, of whose columns PostgreSQL does not know it. */
+  readonly notNull: boolean | null;
+  readonly default: string | null;
+}
 
 /** A default as PostgreSQL writes it. */
 const defaultOf = ({ default: value, generatedIdentity }: PgColumn): string | null => {
@@ -85,9 +91,3 @@ const ofView = ({ name, selectedFields }: (typeof views)[number]): readonly Colu
 
 const inOrder = (columns: readonly Column[]): readonly Column[] =>
   columns.toSorted((a, b) => `${a.relation} ${a.column}`.localeCompare(`${b.relation} ${b.column}`));
-
-describe('the columns of src/postgres/tables', () => {
-  test('are those of all tables and views that the migrations add up to, with their types, nulls and defaults', () => {
-    expect(inOrder([...tables.flatMap(ofTable), ...views.flatMap(ofView)])).toEqual(inOrder(stored));
-  });
-});

@@ -7,35 +7,6 @@ import { commit, entryText, newSource, RETENTION_MS, T0 } from '../../support/po
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { openWorld, type SyncRun } from '../../support/sync/sync-world.ts';
 
-const DAY_MS = 86_400_000;
-const january = Date.UTC(2024, 0, 15);
-
-/** Runs the daemon's loop for so many looks; gives what it logged and how long it waited before each. */
-const look = async (run: SyncRun, retentionMs: number, looks: number) => {
-  const lines: string[] = [];
-  const destination = new Writable({
-    write: (chunk: Buffer, _encoding, done) => {
-      lines.push(chunk.toString('utf8'));
-      done();
-    },
-  });
-  const stop = new AbortController();
-  const waits: number[] = [];
-  const sleep = async (ms: number) => {
-    waits.push(ms);
-    if (waits.length > looks) stop.abort();
-  };
-  const logger = createLogger({ level: 'info', format: 'json', destination, secrets: [] });
-  await startRetention({
-    pool: run.app.database.pool,
-    retentionMs,
-    time: { sleep },
-    logger,
-    signal: stop.signal,
-  });
-  return { log: lines.map((line) => JSON.parse(line)), waits };
-};
-
 test('the daemon looks once a day, says what it dropped and kept, and soon again where something is in the way; never if everything is kept indefinitely', async () => {
   await using world = await openWorld({ organizations: 1, entries: 0 });
   const run = await world.open();
@@ -104,3 +75,32 @@ test('what was dropped is not pulled again, and verify and backfill refuse that 
     stderr: expect.stringContaining('--since is further back than ORGTRAIL_RETENTION keeps (90d)'),
   });
 });
+
+const DAY_MS = 86_400_000;
+const january = Date.UTC(2024, 0, 15);
+
+/** Runs the daemon's loop for so many looks; gives what it logged and how long it waited before each. */
+const look = async (run: SyncRun, retentionMs: number, looks: number) => {
+  const lines: string[] = [];
+  const destination = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      lines.push(chunk.toString('utf8'));
+      done();
+    },
+  });
+  const stop = new AbortController();
+  const waits: number[] = [];
+  const sleep = async (ms: number) => {
+    waits.push(ms);
+    if (waits.length > looks) stop.abort();
+  };
+  const logger = createLogger({ level: 'info', format: 'json', destination, secrets: [] });
+  await startRetention({
+    pool: run.app.database.pool,
+    retentionMs,
+    time: { sleep },
+    logger,
+    signal: stop.signal,
+  });
+  return { log: lines.map((line) => JSON.parse(line)), waits };
+};

@@ -7,25 +7,9 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const january = Date.UTC(2024, 0, 15);
-
 let world: SyncWorld;
 let run: SyncRun;
 let served: Served;
-
-const drop = () => dropOldMonths(world.database.pool, RETENTION_MS);
-const positionsOf = (text: string): readonly number[] =>
-  text
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => JSON.parse(line).position);
-const get = async (query: string) => {
-  const response = await fetch(`${served.server.url}/v1/events?${query}`);
-  const text = await response.text();
-  const positions = response.ok ? positionsOf(text) : [];
-  return { status: response.status, headers: response.headers, positions, body: response.ok ? {} : JSON.parse(text) };
-};
-const feedCommand = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
 
 /** Positions 1 to 12; 1 to 3 and 7 to 9 are of January 2024, and are dropped. */
 beforeAll(async () => {
@@ -147,3 +131,22 @@ describe('the feed after a position before what retention has dropped', () => {
     }
   });
 });
+
+const january = Date.UTC(2024, 0, 15);
+
+const drop = () => dropOldMonths(world.database.pool, RETENTION_MS);
+
+const positionsOf = (text: string): readonly number[] =>
+  text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line).position);
+
+const get = async (query: string) => {
+  const response = await fetch(`${served.server.url}/v1/events?${query}`);
+  const text = await response.text();
+  const positions = response.ok ? positionsOf(text) : [];
+  return { status: response.status, headers: response.headers, positions, body: response.ok ? {} : JSON.parse(text) };
+};
+
+const feedCommand = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });

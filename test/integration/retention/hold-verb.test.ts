@@ -12,9 +12,6 @@ afterAll(async () => {
   await database?.close();
 });
 
-const hold = (...args: string[]) => runInProcess(['hold', ...args], { DATABASE_URL: database.url });
-const list = async () => JSON.parse((await hold('list', '--json')).stdout);
-
 describe('orgtrail hold', () => {
   test('add, list and release: who, why and when stay', async () => {
     expect((await hold('list')).stdout).toBe('no holds\n');
@@ -100,3 +97,7 @@ describe('orgtrail hold', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   });
 });
+
+const hold = (...args: string[]) => runInProcess(['hold', ...args], { DATABASE_URL: database.url });
+
+const list = async () => JSON.parse((await hold('list', '--json')).stdout);

@@ -8,12 +8,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openBucket } from '../../../src/s3/s3-bucket.ts';
 import { addressOf } from '../../support/s3/storages.ts';
 
-interface Said {
-  readonly status: number;
-  readonly body?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
 let server: Server;
 let endpoint: string;
 let asked: IncomingMessage[];
@@ -45,20 +39,6 @@ afterEach(async () => {
 });
 
 const refusal = (code: string, rest = '') => `<?xml version="1.0"?><Error><Code>${code}</Code>${rest}</Error>`;
-const keys = { accessKey: 'the-access-key', secretKey: 'the-secret-key' };
-type Options = Parameters<typeof openBucket>[1];
-
-const putWith = async (options: Partial<Options> = {}, parameters = '') => {
-  const address = addressOf(`s3://worm/a?endpoint=${endpoint}${parameters}`);
-  const bucket = openBucket(address, { ...keys, environment: {}, ...options });
-  const result = await bucket.put('one', Buffer.from('x'), { once: true }).catch((error: unknown) => error);
-  await bucket.close();
-  return result;
-};
-const signedBy = () =>
-  asked
-    .filter(({ method }) => method === 'PUT')
-    .flatMap(({ headers }) => /Credential=([^/]+)/.exec(headers.authorization ?? '')?.[1] ?? []);
 
 describe('what a storage answers', () => {
   test.each([
@@ -269,3 +249,26 @@ describe('keys', () => {
     expect(fault).toMatchObject({ kind: 'no_credentials', message: 'there is no access key' });
   });
 });
+
+interface Said {
+  readonly status: number;
+  readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const keys = { accessKey: 'the-access-key', secretKey: 'the-secret-key' };
+
+type Options = Parameters<typeof openBucket>[1];
+
+const putWith = async (options: Partial<Options> = {}, parameters = '') => {
+  const address = addressOf(`s3://worm/a?endpoint=${endpoint}${parameters}`);
+  const bucket = openBucket(address, { ...keys, environment: {}, ...options });
+  const result = await bucket.put('one', Buffer.from('x'), { once: true }).catch((error: unknown) => error);
+  await bucket.close();
+  return result;
+};
+
+const signedBy = () =>
+  asked
+    .filter(({ method }) => method === 'PUT')
+    .flatMap(({ headers }) => /Credential=([^/]+)/.exec(headers.authorization ?? '')?.[1] ?? []);

@@ -2,9 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openBucket, type S3Bucket } from '../../../src/s3/s3-bucket.ts';
 import { addressOf, type Storage, storages, testBucket } from '../../support/s3/storages.ts';
 
-const HOUR_MS = 3_600_000;
-const bytesOf = (text: string) => Buffer.from(text);
-
 describe.each(storages)('a bucket on $name', ({ name, missing, start }) => {
   describe.skipIf(missing !== undefined)('that is there', () => {
     let storage: Storage;
@@ -103,3 +100,7 @@ describe.each(storages)('a bucket on $name', ({ name, missing, start }) => {
     });
   });
 });
+
+const HOUR_MS = 3_600_000;
+
+const bytesOf = (text: string) => Buffer.from(text);

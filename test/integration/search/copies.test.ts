@@ -54,54 +54,6 @@ afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
 });
 
-const unescaped = (html: string): string =>
-  html
-    .replaceAll('&lt;', '<')
-    .replaceAll('&gt;', '>')
-    .replaceAll('&quot;', '"')
-    .replaceAll('&#39;', "'")
-    .replaceAll('&amp;', '&');
-
-/** What the page of a search has to copy. */
-const copiesOf = async (query: string): Promise<{ curl: string; sql: string; command: string }> => {
-  const response = await fetch(`${served.server.url}/events?limit=500&${query}`);
-  const page = await response.text();
-  expect(response.status, page).toBe(200);
-  const [curl, sql, command] = [0, 1, 2].map((n) =>
-    unescaped(new RegExp(`<pre [^>]*id="copy-${n}"[^>]*>([^<]*)</pre>`).exec(page)?.[1] ?? ''),
-  ) as [string, string, string];
-  return { curl, sql, command };
-};
-
-/** Of each text that is a command, the arguments as a shell gives them to a program. */
-const wordsOf = async (texts: readonly string[]): Promise<readonly (readonly string[])[]> => {
-  const show = `{ printf '%s\\0' "\${FUNCNAME[0]}" "$@"; printf '\\1'; }`;
-  const script = [`curl() ${show}`, `orgtrail() ${show}`, ...texts].join('\n');
-  const { stdout } = await promisify(execFile)('bash', ['-c', script], { env: { ...process.env, TOKEN: 'a-token' } });
-  return stdout
-    .split('\u0001')
-    .slice(0, -1)
-    .map((words) => words.split('\0').slice(1, -1));
-};
-
-type Found = { readonly events: readonly { readonly position: number }[] };
-const positionsOf = ({ events }: Found): readonly number[] => events.map(({ position }) => position);
-
-const byCurl = async (words: readonly string[]): Promise<readonly number[]> => {
-  expect(words.slice(0, 3)).toEqual(['-sf', '-H', 'Authorization: Bearer a-token']);
-  const response = await fetch(words[3] ?? '');
-  return positionsOf((await response.json()) as Found);
-};
-const bySql = async (text: string): Promise<readonly number[]> => {
-  const { rows } = await reader.pool.query<{ position: string }>(text);
-  return rows.map(({ position }) => Number(position));
-};
-const byCommand = async ([verb = '', ...words]: readonly string[]): Promise<readonly number[]> => {
-  const { code, stdout, stderr } = await runInProcess([verb, '--json', ...words], { DATABASE_URL: world.database.url });
-  expect(code, stderr).toBe(0);
-  return positionsOf(JSON.parse(stdout) as Found);
-};
-
 const of = (column: string): string => encodeURIComponent(marks[column] ?? '');
 const line = (text: string): string => `q=${encodeURIComponent(text)}`;
 const quoted = (text = ''): string => `"${text.replace(/["\\]/g, '\\$&')}"`;
@@ -163,3 +115,54 @@ test('they have no token, and no host that a client made up', async () => {
   expect(curl).toContain('Bearer $TOKEN');
   expect(sql + command).not.toMatch(/bearer|token/i);
 });
+
+const unescaped = (html: string): string =>
+  html
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&#39;', "'")
+    .replaceAll('&amp;', '&');
+
+/** What the page of a search has to copy. */
+const copiesOf = async (query: string): Promise<{ curl: string; sql: string; command: string }> => {
+  const response = await fetch(`${served.server.url}/events?limit=500&${query}`);
+  const page = await response.text();
+  expect(response.status, page).toBe(200);
+  const [curl, sql, command] = [0, 1, 2].map((n) =>
+    unescaped(new RegExp(`<pre [^>]*id="copy-${n}"[^>]*>([^<]*)</pre>`).exec(page)?.[1] ?? ''),
+  ) as [string, string, string];
+  return { curl, sql, command };
+};
+
+/** Of each text that is a command, the arguments as a shell gives them to a program. */
+const wordsOf = async (texts: readonly string[]): Promise<readonly (readonly string[])[]> => {
+  const show = `{ printf '%s\\0' "\${FUNCNAME[0]}" "$@"; printf '\\1'; }`;
+  const script = [`curl() ${show}`, `orgtrail() ${show}`, ...texts].join('\n');
+  const { stdout } = await promisify(execFile)('bash', ['-c', script], { env: { ...process.env, TOKEN: 'a-token' } });
+  return stdout
+    .split('\u0001')
+    .slice(0, -1)
+    .map((words) => words.split('\0').slice(1, -1));
+};
+
+type Found = { readonly events: readonly { readonly position: number }[] };
+
+const positionsOf = ({ events }: Found): readonly number[] => events.map(({ position }) => position);
+
+const byCurl = async (words: readonly string[]): Promise<readonly number[]> => {
+  expect(words.slice(0, 3)).toEqual(['-sf', '-H', 'Authorization: Bearer a-token']);
+  const response = await fetch(words[3] ?? '');
+  return positionsOf((await response.json()) as Found);
+};
+
+const bySql = async (text: string): Promise<readonly number[]> => {
+  const { rows } = await reader.pool.query<{ position: string }>(text);
+  return rows.map(({ position }) => Number(position));
+};
+
+const byCommand = async ([verb = '', ...words]: readonly string[]): Promise<readonly number[]> => {
+  const { code, stdout, stderr } = await runInProcess([verb, '--json', ...words], { DATABASE_URL: world.database.url });
+  expect(code, stderr).toBe(0);
+  return positionsOf(JSON.parse(stdout) as Found);
+};

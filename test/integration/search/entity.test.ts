@@ -12,7 +12,6 @@ const startMs =
   Math.ceil(T0 / DAY_MS) * DAY_MS +
   ((8 - new Date(Math.ceil(T0 / DAY_MS) * DAY_MS).getUTCDay()) % 7) * DAY_MS +
   12 * HOUR_MS;
-const nowMs = startMs + 15 * DAY_MS;
 
 const database = databaseOfTests();
 beforeAll(async () => {
@@ -38,16 +37,6 @@ beforeAll(async () => {
     by('c-1', startMs + 14 * DAY_MS, '198.51.100.9'),
   ]);
 });
-
-const read = (kind: Parameters<typeof entitySearch>[0], value: string, since?: number) => {
-  const { since: _since, before: _before, ...search } = entitySearch(kind, value);
-  const query = {
-    ...search,
-    since: since === undefined ? undefined : new Date(since).toISOString(),
-    before: undefined,
-  };
-  return readEntity(database.pool, query, nowMs);
-};
 
 describe('the report of an entity', () => {
   test('has sessions, which end with a pause of more than half an hour, the newest first', async () => {
@@ -91,3 +80,15 @@ describe('the report of an entity', () => {
     expect(await read('tokens', 'none')).toMatchObject({ looked: 0, sessions: [], firstSeen: null, lookedSince: null });
   });
 });
+
+const nowMs = startMs + 15 * DAY_MS;
+
+const read = (kind: Parameters<typeof entitySearch>[0], value: string, since?: number) => {
+  const { since: _since, before: _before, ...search } = entitySearch(kind, value);
+  const query = {
+    ...search,
+    since: since === undefined ? undefined : new Date(since).toISOString(),
+    before: undefined,
+  };
+  return readEntity(database.pool, query, nowMs);
+};

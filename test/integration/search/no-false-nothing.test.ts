@@ -3,28 +3,6 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-interface Organization {
-  readonly id: string;
-  readonly name: string;
-}
-
-interface Answer {
-  readonly events: readonly { readonly id: string }[];
-  readonly complete: boolean;
-  readonly incomplete_because: readonly string[];
-  readonly coverage: { readonly organizations: number; readonly incomplete: number };
-  readonly empty: {
-    readonly any_in_range: boolean | null;
-    readonly filters: readonly {
-      readonly field: string;
-      readonly value: string;
-      readonly occurs: boolean | null;
-      readonly occurs_in_range: boolean | null;
-      readonly near: readonly { readonly value: string; readonly events: number; readonly at_least: boolean }[];
-    }[];
-  } | null;
-}
-
 const minutesAgo = (minutes: number): string => new Date(Date.now() - minutes * 60_000).toISOString();
 const appended = [
   {
@@ -68,23 +46,11 @@ const get = async (path: string, query: Readonly<Record<string, string>>) => {
   const response = await fetch(`${served.server.url}${path}?${new URLSearchParams(query)}`);
   return { status: response.status, text: await response.text() };
 };
-const getJson = async (path: string, query: Readonly<Record<string, string>>) => {
-  const { status, text } = await get(path, query);
-  return { status, body: JSON.parse(text) };
-};
-const countOf = async (where: string): Promise<number> => {
-  const { rows } = await world.database.pool.query(
-    `select count(*)::integer as events from audit_events where ${where}`,
-  );
-  return rows[0].events;
-};
-const cli = (...args: string[]) => runInProcess(['search', ...args], { DATABASE_URL: world.database.url });
 const search = async (query: Readonly<Record<string, string>>): Promise<Answer> => {
   const { status, text } = await get('/v1/search', query);
   expect(status, text).toBe(200);
   return JSON.parse(text) as Answer;
 };
-const idsOf = ({ events }: Answer): string[] => events.map(({ id }) => id).sort();
 
 describe('an organization', () => {
   test('is found by its exact name, whatever the case of its letters, as by its id', async () => {
@@ -316,3 +282,41 @@ describe('nothing found', () => {
     }
   });
 });
+
+interface Organization {
+  readonly id: string;
+  readonly name: string;
+}
+
+interface Answer {
+  readonly events: readonly { readonly id: string }[];
+  readonly complete: boolean;
+  readonly incomplete_because: readonly string[];
+  readonly coverage: { readonly organizations: number; readonly incomplete: number };
+  readonly empty: {
+    readonly any_in_range: boolean | null;
+    readonly filters: readonly {
+      readonly field: string;
+      readonly value: string;
+      readonly occurs: boolean | null;
+      readonly occurs_in_range: boolean | null;
+      readonly near: readonly { readonly value: string; readonly events: number; readonly at_least: boolean }[];
+    }[];
+  } | null;
+}
+
+const getJson = async (path: string, query: Readonly<Record<string, string>>) => {
+  const { status, text } = await get(path, query);
+  return { status, body: JSON.parse(text) };
+};
+
+const countOf = async (where: string): Promise<number> => {
+  const { rows } = await world.database.pool.query(
+    `select count(*)::integer as events from audit_events where ${where}`,
+  );
+  return rows[0].events;
+};
+
+const cli = (...args: string[]) => runInProcess(['search', ...args], { DATABASE_URL: world.database.url });
+
+const idsOf = ({ events }: Answer): string[] => events.map(({ id }) => id).sort();

@@ -8,53 +8,12 @@ import { commit, entryText, newSource, T0 } from '../../support/postgres/store-f
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { newAccountSource } from '../../support/sync/account-source.ts';
 
-const DAY_MS = 86_400_000;
-
 const database = databaseOfTests();
 let pool: Pool;
 beforeAll(async () => {
   pool = database.pool;
   await pool.query("select orgtrail_create_partitions('2023-01-01', '2026-03-01')");
 });
-
-interface Change {
-  readonly days: number;
-  readonly action?: string;
-  readonly result?: string;
-  readonly resource?: Readonly<Record<string, unknown>>;
-  readonly account?: string;
-  readonly zone?: string;
-  readonly method?: string;
-  readonly uri?: string;
-}
-
-const record = { product: 'dns', type: 'dns_record', id: 'record-1' };
-
-/** An entry `days` after T0. */
-const change = (id: string, { days, action = 'update', result = 'success', ...more }: Change): string =>
-  entryText(id, T0 + days * DAY_MS, {
-    action: { type: action, result, time: new Date(T0 + days * DAY_MS).toISOString() },
-    resource: more.resource ?? record,
-    ...(more.account !== undefined && { account: { id: more.account, name: `Name of ${more.account}` } }),
-    ...(more.zone !== undefined && { zone: { id: more.zone, name: `${more.zone}.example` } }),
-    raw: { method: more.method ?? 'PUT', uri: more.uri ?? '' },
-  });
-
-/** Stores the entries in the log of an organization of their own; gives the position of each by its id. */
-const store = async (organization: string, entries: readonly string[], newLease = newSource) => {
-  await commit(pool, await newLease(pool, organization), entries);
-  const { rows } = await pool.query<{ id: string; position: number }>(
-    'select id, position::integer from audit_events where source_id = $1',
-    [organization],
-  );
-  return (id: string): number => rows.find((row) => row.id === id)?.position ?? 0;
-};
-
-const historyOf = async (position: number, limit = 100) => {
-  const history = await readResourceHistory(pool, { position, limit });
-  if (history === undefined) throw new Error(`no event at ${position}`);
-  return { ids: history.events.map(({ id }) => id), status: historyStatus(history), history };
-};
 
 describe('the history of a resource', () => {
   test('has all events with its id, product and type, older than Cloudflare keeps them, too, newest first', async () => {
@@ -223,3 +182,44 @@ describe('orgtrail search --history-of', () => {
     expect(await run('9999999')).toEqual([2, expect.stringContaining('no event has the position 9999999')]);
   });
 });
+
+const DAY_MS = 86_400_000;
+
+interface Change {
+  readonly days: number;
+  readonly action?: string;
+  readonly result?: string;
+  readonly resource?: Readonly<Record<string, unknown>>;
+  readonly account?: string;
+  readonly zone?: string;
+  readonly method?: string;
+  readonly uri?: string;
+}
+
+const record = { product: 'dns', type: 'dns_record', id: 'record-1' };
+
+/** An entry `days` after T0. */
+const change = (id: string, { days, action = 'update', result = 'success', ...more }: Change): string =>
+  entryText(id, T0 + days * DAY_MS, {
+    action: { type: action, result, time: new Date(T0 + days * DAY_MS).toISOString() },
+    resource: more.resource ?? record,
+    ...(more.account !== undefined && { account: { id: more.account, name: `Name of ${more.account}` } }),
+    ...(more.zone !== undefined && { zone: { id: more.zone, name: `${more.zone}.example` } }),
+    raw: { method: more.method ?? 'PUT', uri: more.uri ?? '' },
+  });
+
+/** Stores the entries in the log of an organization of their own; gives the position of each by its id. */
+const store = async (organization: string, entries: readonly string[], newLease = newSource) => {
+  await commit(pool, await newLease(pool, organization), entries);
+  const { rows } = await pool.query<{ id: string; position: number }>(
+    'select id, position::integer from audit_events where source_id = $1',
+    [organization],
+  );
+  return (id: string): number => rows.find((row) => row.id === id)?.position ?? 0;
+};
+
+const historyOf = async (position: number, limit = 100) => {
+  const history = await readResourceHistory(pool, { position, limit });
+  if (history === undefined) throw new Error(`no event at ${position}`);
+  return { ids: history.events.map(({ id }) => id), status: historyStatus(history), history };
+};

@@ -7,8 +7,6 @@ import { type LeastPrivilegedRun, openLeastPrivilegedRun } from '../../support/a
 import { createLogin } from '../../support/accounts/login.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 
-const feedToken = 'feed-token-of-the-test';
-
 let opened: LeastPrivilegedRun;
 let served: Served;
 beforeAll(async () => {
@@ -19,27 +17,6 @@ afterAll(async () => {
   await served?.[Symbol.asyncDispose]();
   await opened?.[Symbol.asyncDispose]();
 });
-
-const owner = () => opened.world.database.pool;
-/** Of the account of the daemon. */
-const kept = () => savedSearchesIn(opened.run.app.database.pool);
-
-const post = (path: string, form: Record<string, string>, headers: Record<string, string> = {}): Promise<Response> =>
-  fetch(`${served.server.url}${path}`, {
-    method: 'POST',
-    body: new URLSearchParams(form),
-    redirect: 'manual',
-    headers: { origin: served.server.url, ...headers },
-  });
-const signIn = async (token: string): Promise<{ cookie: string }> => {
-  const response = await post('/console/sign-in', { token, next: '/' });
-  return { cookie: response.headers.getSetCookie()[0]?.split(';')[0] ?? '' };
-};
-/** Signed in with a token of its own. */
-const as = async (name: string): Promise<{ cookie: string }> => {
-  const created = await createAccessToken(owner(), { name, scopes: ['search'], expiresAt: undefined });
-  return await signIn(created?.token ?? '');
-};
 
 describe('with the account of the daemon', () => {
   test('a search is kept, renamed and deleted; names are told apart whatever the case of their letters', async () => {
@@ -154,3 +131,29 @@ describe('in the console', () => {
     }
   });
 });
+
+const feedToken = 'feed-token-of-the-test';
+
+const owner = () => opened.world.database.pool;
+
+/** Of the account of the daemon. */
+const kept = () => savedSearchesIn(opened.run.app.database.pool);
+
+const post = (path: string, form: Record<string, string>, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(`${served.server.url}${path}`, {
+    method: 'POST',
+    body: new URLSearchParams(form),
+    redirect: 'manual',
+    headers: { origin: served.server.url, ...headers },
+  });
+
+const signIn = async (token: string): Promise<{ cookie: string }> => {
+  const response = await post('/console/sign-in', { token, next: '/' });
+  return { cookie: response.headers.getSetCookie()[0]?.split(';')[0] ?? '' };
+};
+
+/** Signed in with a token of its own. */
+const as = async (name: string): Promise<{ cookie: string }> => {
+  const created = await createAccessToken(owner(), { name, scopes: ['search'], expiresAt: undefined });
+  return await signIn(created?.token ?? '');
+};

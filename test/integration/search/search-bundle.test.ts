@@ -47,58 +47,6 @@ beforeEach(async () => {
 });
 afterEach(async () => await rm(folder, { recursive: true, force: true }));
 
-const inBundle = (name: string): string => join(folder, 'bundle', name);
-const read = (name: string): string => readFileSync(inBundle(name), 'utf8');
-const json = (name: string) => JSON.parse(read(name));
-const linesOf = (name: string): string[] => read(name).split('\n').slice(0, -1);
-
-const write = (...args: string[]) => runInProcess(['search', ...args, '--bundle', join(folder, 'bundle')], env);
-const verify = () => runInProcess(['evidence', 'verify', join(folder, 'bundle'), '--json'], {});
-/** The commands of README.txt, as they stand there. */
-const inShell = (command: string): string =>
-  execFileSync('bash', ['-ec', command], { cwd: join(folder, 'bundle'), encoding: 'utf8', stdio: 'pipe' });
-const byPython = () =>
-  inShell(`sed -n '/^#begin$/,/^#end$/p' README.txt > ../check.py && python3 ../check.py 2>&1 || echo FAILS`);
-/** The verifier that came with the bundle. */
-const byVerifyPy = (...args: string[]) => {
-  const { status, stdout } = spawnSync('python3', ['-B', inBundle('verify.py'), '--json', ...args], {
-    encoding: 'utf8',
-  });
-  return { code: status, report: stdout === '' ? undefined : JSON.parse(stdout) };
-};
-/** With the parts of the daemon, as its account. */
-const writeLimited = async (limits: { readonly maxEvents: number; readonly maxEventBytes: number }): Promise<void> => {
-  const writer = new FolderWriter(join(folder, 'bundle'));
-  const nowMs = Date.now();
-  await writeSearchBundle(writer, {
-    ...limits,
-    source: run.app.search,
-    evidence: createShownEvidence(run.app.database.pool, true),
-    reading: readSearch({}, nowMs),
-    askedBy: { by: 'command', name: null },
-    version: '1.2.3',
-    nowMs,
-  });
-  writer.finish();
-};
-/** What is stored at position 5 is not what was signed meanwhile. */
-const withChangedEvent = async (work: () => Promise<void>): Promise<void> => {
-  const { pool } = world.database;
-  const { rows } = await pool.query('select raw::text from audit_events where position = 5');
-  const store = (raw: string) => pool.query('update audit_events set raw = $1::text::json where position = 5', [raw]);
-  await store('{"changed": true}');
-  try {
-    await work();
-  } finally {
-    await store(rows[0].raw);
-  }
-};
-const unpack = (file: string, root: string): void => {
-  execFileSync('python3', ['-m', 'zipfile', '-e', file, folder]);
-  renameSync(join(folder, root), join(folder, 'bundle'));
-};
-const listed = "grep -E '^[0-9a-f]{64}  ' README.txt | sha256sum --check --quiet";
-
 test('a bundle without a log has the events and the list, and says that nothing is signed', async () => {
   const written = await write();
   expect(written).toMatchObject({ code: 0, stderr: '' });
@@ -412,3 +360,66 @@ describe('a search as a bundle', () => {
     expect(byPython()).toMatch(/^line 1 is not signed yet\n63 events are in/);
   });
 });
+
+const inBundle = (name: string): string => join(folder, 'bundle', name);
+
+const read = (name: string): string => readFileSync(inBundle(name), 'utf8');
+
+const json = (name: string) => JSON.parse(read(name));
+
+const linesOf = (name: string): string[] => read(name).split('\n').slice(0, -1);
+
+const write = (...args: string[]) => runInProcess(['search', ...args, '--bundle', join(folder, 'bundle')], env);
+
+const verify = () => runInProcess(['evidence', 'verify', join(folder, 'bundle'), '--json'], {});
+
+/** The commands of README.txt, as they stand there. */
+const inShell = (command: string): string =>
+  execFileSync('bash', ['-ec', command], { cwd: join(folder, 'bundle'), encoding: 'utf8', stdio: 'pipe' });
+
+const byPython = () =>
+  inShell(`sed -n '/^#begin$/,/^#end$/p' README.txt > ../check.py && python3 ../check.py 2>&1 || echo FAILS`);
+
+/** The verifier that came with the bundle. */
+const byVerifyPy = (...args: string[]) => {
+  const { status, stdout } = spawnSync('python3', ['-B', inBundle('verify.py'), '--json', ...args], {
+    encoding: 'utf8',
+  });
+  return { code: status, report: stdout === '' ? undefined : JSON.parse(stdout) };
+};
+
+/** With the parts of the daemon, as its account. */
+const writeLimited = async (limits: { readonly maxEvents: number; readonly maxEventBytes: number }): Promise<void> => {
+  const writer = new FolderWriter(join(folder, 'bundle'));
+  const nowMs = Date.now();
+  await writeSearchBundle(writer, {
+    ...limits,
+    source: run.app.search,
+    evidence: createShownEvidence(run.app.database.pool, true),
+    reading: readSearch({}, nowMs),
+    askedBy: { by: 'command', name: null },
+    version: '1.2.3',
+    nowMs,
+  });
+  writer.finish();
+};
+
+/** What is stored at position 5 is not what was signed meanwhile. */
+const withChangedEvent = async (work: () => Promise<void>): Promise<void> => {
+  const { pool } = world.database;
+  const { rows } = await pool.query('select raw::text from audit_events where position = 5');
+  const store = (raw: string) => pool.query('update audit_events set raw = $1::text::json where position = 5', [raw]);
+  await store('{"changed": true}');
+  try {
+    await work();
+  } finally {
+    await store(rows[0].raw);
+  }
+};
+
+const unpack = (file: string, root: string): void => {
+  execFileSync('python3', ['-m', 'zipfile', '-e', file, folder]);
+  renameSync(join(folder, root), join(folder, 'bundle'));
+};
+
+const listed = "grep -E '^[0-9a-f]{64}  ' README.txt | sha256sum --check --quiet";

@@ -14,7 +14,6 @@ import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync
 
 /** Fixed: what moves with the clock may lose an event between two questions. */
 const since = new Date(Date.now() - 36 * 3_600_000).toISOString();
-const feedToken = 'feed-token-of-the-search-command';
 
 let world: SyncWorld;
 let run: SyncRun;
@@ -36,27 +35,6 @@ afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
   if (folder !== undefined) rmSync(folder, { recursive: true });
 });
-
-const byDatabase = (...args: string[]) => runInProcess(['search', ...args], { DATABASE_URL: world.database.url });
-const byUrl = (...args: string[]) =>
-  runInProcess(['search', '--url', served.server.url, ...args], { ORGTRAIL_FEED_TOKEN: feedToken });
-
-/** Signs in at the console, and gives the cookie. */
-const signIn = async (): Promise<string> => {
-  const headers = { origin: served.server.url };
-  const body = new URLSearchParams({ token: feedToken, next: '/' });
-  const init: RequestInit = { method: 'POST', body, redirect: 'manual', headers };
-  const response = await fetch(`${served.server.url}/console/sign-in`, init);
-  return response.headers.getSetCookie()[0]?.split(';')[0] ?? '';
-};
-/** Positions on the first page of the console. */
-const onConsole = async (cookie: string, query: Readonly<Record<string, string>>): Promise<number[]> => {
-  const response = await fetch(`${served.server.url}/events?${new URLSearchParams(query)}`, { headers: { cookie } });
-  expect(response.status).toBe(200);
-  return [...(await response.text()).matchAll(/href="\/events\/(\d+)(?:\?[^"]*)?" data-row/g)].map(([, digits]) =>
-    Number(digits),
-  );
-};
 
 const questions: readonly (readonly [line: string, ...options: string[]])[] = [
   ['result:failure'],
@@ -289,3 +267,28 @@ describe('orgtrail search --save and --saved', () => {
     expect(code).toBeGreaterThan(0);
   });
 });
+
+const feedToken = 'feed-token-of-the-search-command';
+
+const byDatabase = (...args: string[]) => runInProcess(['search', ...args], { DATABASE_URL: world.database.url });
+
+const byUrl = (...args: string[]) =>
+  runInProcess(['search', '--url', served.server.url, ...args], { ORGTRAIL_FEED_TOKEN: feedToken });
+
+/** Signs in at the console, and gives the cookie. */
+const signIn = async (): Promise<string> => {
+  const headers = { origin: served.server.url };
+  const body = new URLSearchParams({ token: feedToken, next: '/' });
+  const init: RequestInit = { method: 'POST', body, redirect: 'manual', headers };
+  const response = await fetch(`${served.server.url}/console/sign-in`, init);
+  return response.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+};
+
+/** Positions on the first page of the console. */
+const onConsole = async (cookie: string, query: Readonly<Record<string, string>>): Promise<number[]> => {
+  const response = await fetch(`${served.server.url}/events?${new URLSearchParams(query)}`, { headers: { cookie } });
+  expect(response.status).toBe(200);
+  return [...(await response.text()).matchAll(/href="\/events\/(\d+)(?:\?[^"]*)?" data-row/g)].map(([, digits]) =>
+    Number(digits),
+  );
+};

@@ -13,48 +13,7 @@ import { withLock } from '../../support/postgres/lock-waits.ts';
 import { commit, entryText, newSource, pageOf, seconds, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/sync/defective-entries.ts';
 
-const TIME_LIMIT: SearchTimeLimit = { firstMs: 600_000, totalMs: 600_000 };
-const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
-
 const database = databaseOfTests();
-
-const find = async (
-  query: Partial<EventQuery>,
-  cursor?: SearchCursor,
-  limit = 500,
-  timeLimit = TIME_LIMIT,
-  clockMs?: () => number,
-) => await searchEvents(database.pool, { ...everything, ...query }, { cursor, limit }, timeLimit, clockMs);
-const idsOf = (events: readonly FoundEvent[]): string[] => events.map(({ id }) => id);
-
-const cursorAt = (direction: SearchCursor['direction'], event: FoundEvent | undefined): SearchCursor => {
-  if (event === undefined) throw new Error('an empty page');
-  return { direction, time: event.sortTime, position: event.position };
-};
-
-/** All pages in one direction, in the order of the result as a whole; each with a clock of its own. */
-const walk = async (
-  query: Partial<EventQuery>,
-  limit: number,
-  from?: SearchCursor,
-  timeLimit = TIME_LIMIT,
-  createClock: () => (() => number) | undefined = () => undefined,
-) => {
-  const seen: FoundEvent[] = [];
-  let cursor = from;
-  let pages = 0;
-  let reachedPages = 0;
-  for (;;) {
-    const page = await find(query, cursor, limit, timeLimit, createClock());
-    const direction = cursor?.direction ?? 'older';
-    if (direction === 'older') seen.push(...page.events);
-    else seen.unshift(...page.events);
-    pages += 1;
-    if (page.reached !== undefined) reachedPages += 1;
-    if (!page.more) return { seen, pages, reachedPages };
-    cursor = page.reached ?? cursorAt(direction, direction === 'older' ? page.events.at(-1) : page.events[0]);
-  }
-};
 
 describe('each filter', () => {
   const full = {
@@ -280,3 +239,45 @@ test('coverage of the time searched: the organizations with uncollected time', a
     incomplete: 0,
   });
 });
+
+const TIME_LIMIT: SearchTimeLimit = { firstMs: 600_000, totalMs: 600_000 };
+const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
+
+const find = async (
+  query: Partial<EventQuery>,
+  cursor?: SearchCursor,
+  limit = 500,
+  timeLimit = TIME_LIMIT,
+  clockMs?: () => number,
+) => await searchEvents(database.pool, { ...everything, ...query }, { cursor, limit }, timeLimit, clockMs);
+
+const idsOf = (events: readonly FoundEvent[]): string[] => events.map(({ id }) => id);
+
+const cursorAt = (direction: SearchCursor['direction'], event: FoundEvent | undefined): SearchCursor => {
+  if (event === undefined) throw new Error('an empty page');
+  return { direction, time: event.sortTime, position: event.position };
+};
+
+/** All pages in one direction, in the order of the result as a whole; each with a clock of its own. */
+const walk = async (
+  query: Partial<EventQuery>,
+  limit: number,
+  from?: SearchCursor,
+  timeLimit = TIME_LIMIT,
+  createClock: () => (() => number) | undefined = () => undefined,
+) => {
+  const seen: FoundEvent[] = [];
+  let cursor = from;
+  let pages = 0;
+  let reachedPages = 0;
+  for (;;) {
+    const page = await find(query, cursor, limit, timeLimit, createClock());
+    const direction = cursor?.direction ?? 'older';
+    if (direction === 'older') seen.push(...page.events);
+    else seen.unshift(...page.events);
+    pages += 1;
+    if (page.reached !== undefined) reachedPages += 1;
+    if (!page.more) return { seen, pages, reachedPages };
+    cursor = page.reached ?? cursorAt(direction, direction === 'older' ? page.events.at(-1) : page.events[0]);
+  }
+};

@@ -11,36 +11,10 @@ import { databaseOfTests } from '../../support/postgres/database.ts';
 import { withLock } from '../../support/postgres/lock-waits.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
-const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
-const nowMs = T0 + 3_600_000;
-
 const database = databaseOfTests();
 beforeAll(async () => {
   await commit(database.pool, await newSource(database.pool, 'one'), [entryText('a', T0), entryText('b', T0 + 60_000)]);
 });
-
-/** The limits in milliseconds under which the statements of a count were run, in order. */
-const limitsOfCounts = async (work: (pool: Pool) => Promise<unknown>): Promise<readonly number[]> => {
-  const pool = createPool(database.url, 4, () => {});
-  const limits: number[] = [];
-  pool.on('connect', (client: PoolClient) => {
-    const query: (...args: unknown[]) => unknown = client.query.bind(client);
-    let limitMs = Number.NaN;
-    const listen = (...args: unknown[]) => {
-      const text = String(args[0]);
-      limitMs = Number(/statement_timeout = (\d+)/.exec(text)?.[1] ?? limitMs);
-      if (text.includes('date_bin')) limits.push(limitMs);
-      return query(...args);
-    };
-    Object.assign(client, { query: listen });
-  });
-  try {
-    await work(pool);
-    return limits;
-  } finally {
-    await pool.end();
-  }
-};
 
 describe('the statements of a count', () => {
   test.each([
@@ -127,3 +101,29 @@ test('an event that a search does not find is called neither its newest nor its 
   expect(words).toContain('Not in the result of this search');
   expect(words).not.toMatch(/Newest|Oldest/);
 });
+
+const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
+const nowMs = T0 + 3_600_000;
+
+/** The limits in milliseconds under which the statements of a count were run, in order. */
+const limitsOfCounts = async (work: (pool: Pool) => Promise<unknown>): Promise<readonly number[]> => {
+  const pool = createPool(database.url, 4, () => {});
+  const limits: number[] = [];
+  pool.on('connect', (client: PoolClient) => {
+    const query: (...args: unknown[]) => unknown = client.query.bind(client);
+    let limitMs = Number.NaN;
+    const listen = (...args: unknown[]) => {
+      const text = String(args[0]);
+      limitMs = Number(/statement_timeout = (\d+)/.exec(text)?.[1] ?? limitMs);
+      if (text.includes('date_bin')) limits.push(limitMs);
+      return query(...args);
+    };
+    Object.assign(client, { query: listen });
+  });
+  try {
+    await work(pool);
+    return limits;
+  } finally {
+    await pool.end();
+  }
+};

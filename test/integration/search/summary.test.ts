@@ -14,8 +14,6 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const nowMs = T0 + 30 * DAY_MS;
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
-const patient: CountLimits = { firstMs: 600_000, totalMs: 600_000 };
-const inPieces: CountLimits = { firstMs: 0, totalMs: 600_000 };
 const at = (ms: number) => new Date(ms).toISOString();
 /** Of what Cloudflare may say, and nothing: each tenth is a failure, each tenth something else. */
 const results = [
@@ -23,8 +21,6 @@ const results = [
   ...['Failure', '', ...Array(8).fill('success')],
   ...['failure', undefined, ...Array(8).fill('Success')],
 ];
-/** Of an event in each two hours of 20 days. */
-const TIMED = 240;
 
 const database = databaseOfTests();
 beforeAll(async () => {
@@ -48,20 +44,6 @@ beforeAll(async () => {
   await database.pool.query(
     "insert into organizations (id, name) values ('one', 'One Ltd.') on conflict (id) do update set name = excluded.name",
   );
-});
-
-const count = (query: Partial<EventQuery>, limits = patient, clockMs?: () => number): Promise<SummaryCount> =>
-  countEvents(database.pool, { ...everything, ...query }, limits, nowMs, clockMs && { clockMs });
-const sumOf = ({ buckets }: SummaryCount) => {
-  const sum = { success: 0, failure: 0, other: 0 };
-  for (const bucket of buckets) for (const name of ['success', 'failure', 'other'] as const) sum[name] += bucket[name];
-  return sum;
-};
-
-/** The same search in a way that no index counts. */
-const byRows = (query: EventQuery): EventQuery => ({
-  ...query,
-  terms: [{ field: 'action', isNegated: true, values: ['no such action'] }],
 });
 
 describe('the count of a search', () => {
@@ -238,4 +220,25 @@ test.each([
     });
   }
   expect(await readEntity(database.pool, query, nowMs)).toMatchObject({ isSample: false });
+});
+
+const patient: CountLimits = { firstMs: 600_000, totalMs: 600_000 };
+const inPieces: CountLimits = { firstMs: 0, totalMs: 600_000 };
+
+/** Of an event in each two hours of 20 days. */
+const TIMED = 240;
+
+const count = (query: Partial<EventQuery>, limits = patient, clockMs?: () => number): Promise<SummaryCount> =>
+  countEvents(database.pool, { ...everything, ...query }, limits, nowMs, clockMs && { clockMs });
+
+const sumOf = ({ buckets }: SummaryCount) => {
+  const sum = { success: 0, failure: 0, other: 0 };
+  for (const bucket of buckets) for (const name of ['success', 'failure', 'other'] as const) sum[name] += bucket[name];
+  return sum;
+};
+
+/** The same search in a way that no index counts. */
+const byRows = (query: EventQuery): EventQuery => ({
+  ...query,
+  terms: [{ field: 'action', isNegated: true, values: ['no such action'] }],
 });

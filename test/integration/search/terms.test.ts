@@ -7,44 +7,12 @@ import { commit, entryText, newSource, T0 } from '../../support/postgres/store-f
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { meets, type Row } from '../../support/search/line-reference.ts';
 
-const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 const SEED = 1808;
 const random = seededRandom(SEED);
-const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)] as T;
-const orNone = (all: readonly string[]): string | undefined => (random() < 0.2 ? undefined : pick(all));
 
 const emails = ['mira@example.com', 'Mira@Example.com', 'mira.n@example.com', 'tom_50%@example.com'];
 const tokens = ['ci-deploy', 'CI-Deploy', 'ci', `long-${'x'.repeat(700)}`, `Long-${'X'.repeat(700)}`];
 const actions = ['create', 'Create', 'delete', 'view', 'rotate_key', 'rotate%key'];
-const addresses = ['192.0.2.7', '192.0.2.77', '198.51.100.1', '2001:db8::1', '2001:DB8:0::1'];
-const agents = ['curl/8', 'Terraform/1.5 (x)', 'terraform', 'Mozilla 50%_'];
-const statuses = [200, 201, 403, 404, 500];
-
-const randomEntry = (n: number): string =>
-  entryText(`e-${n}`, T0 + n * 1_000, {
-    action: {
-      type: orNone(actions),
-      result: pick(['success', 'Success', 'failure']),
-      time: new Date(T0 + n).toISOString(),
-    },
-    actor: {
-      id: pick(['user-1', 'user-2']),
-      email: orNone(emails),
-      ip_address: orNone(addresses),
-      token_id: orNone(['tok-1', 'tok-2']),
-      token_name: orNone(tokens),
-      type: orNone(['user', 'account', 'System']),
-      context: orNone(['dash', 'api_token']),
-    },
-    resource: { id: pick(['r-1', 'r-11', 'R-1']), product: 'dns', type: pick(['record', 'Record', 'zone']) },
-    raw: {
-      cf_ray_id: `ray-${n % 7}`,
-      method: orNone(['GET', 'post', 'DELETE']),
-      uri: orNone(['/accounts/1/dns', '/accounts/1', '/Accounts/2/dns', '/zones/50%']),
-      status_code: pick(statuses),
-      user_agent: orNone(agents),
-    },
-  });
 
 const database = databaseOfTests();
 let rows: readonly Row[];
@@ -57,23 +25,6 @@ beforeAll(async () => {
   await commit(database.pool, await newSource(database.pool, 'two'), ['{"id":"bare"}']);
   rows = (await database.pool.query('select *, raw::text as text from audit_events order by position')).rows;
 });
-
-const found = async (terms: readonly Term[]): Promise<string[]> => {
-  const limits = { firstMs: 600_000, totalMs: 600_000 };
-  const page = await searchEvents(database.pool, { ...everything, terms }, { cursor: undefined, limit: 500 }, limits);
-  return page.events.map(({ id }) => id).sort();
-};
-
-const wanted = (terms: readonly Term[]): string[] =>
-  rows
-    .filter((row) =>
-      terms.every(
-        ({ field, isNegated, values }) =>
-          values.some((text) => meets(row, { field: field === 'id' ? 'entry_id' : field, text })) !== isNegated,
-      ),
-    )
-    .map(({ id }) => String(id))
-    .sort();
 
 const valuesOf: Readonly<Partial<Record<TermField, readonly string[]>>> = {
   organization: ['one', 'two', 'none'],
@@ -117,3 +68,56 @@ test('a query line finds what a plain look at every event finds, terms of every 
     expect(await found(terms), `seed ${SEED}: ${printTerms(terms)}`).toEqual(wanted(terms));
   }
 });
+
+const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
+
+const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)] as T;
+
+const orNone = (all: readonly string[]): string | undefined => (random() < 0.2 ? undefined : pick(all));
+
+const addresses = ['192.0.2.7', '192.0.2.77', '198.51.100.1', '2001:db8::1', '2001:DB8:0::1'];
+const agents = ['curl/8', 'Terraform/1.5 (x)', 'terraform', 'Mozilla 50%_'];
+const statuses = [200, 201, 403, 404, 500];
+
+const randomEntry = (n: number): string =>
+  entryText(`e-${n}`, T0 + n * 1_000, {
+    action: {
+      type: orNone(actions),
+      result: pick(['success', 'Success', 'failure']),
+      time: new Date(T0 + n).toISOString(),
+    },
+    actor: {
+      id: pick(['user-1', 'user-2']),
+      email: orNone(emails),
+      ip_address: orNone(addresses),
+      token_id: orNone(['tok-1', 'tok-2']),
+      token_name: orNone(tokens),
+      type: orNone(['user', 'account', 'System']),
+      context: orNone(['dash', 'api_token']),
+    },
+    resource: { id: pick(['r-1', 'r-11', 'R-1']), product: 'dns', type: pick(['record', 'Record', 'zone']) },
+    raw: {
+      cf_ray_id: `ray-${n % 7}`,
+      method: orNone(['GET', 'post', 'DELETE']),
+      uri: orNone(['/accounts/1/dns', '/accounts/1', '/Accounts/2/dns', '/zones/50%']),
+      status_code: pick(statuses),
+      user_agent: orNone(agents),
+    },
+  });
+
+const found = async (terms: readonly Term[]): Promise<string[]> => {
+  const limits = { firstMs: 600_000, totalMs: 600_000 };
+  const page = await searchEvents(database.pool, { ...everything, terms }, { cursor: undefined, limit: 500 }, limits);
+  return page.events.map(({ id }) => id).sort();
+};
+
+const wanted = (terms: readonly Term[]): string[] =>
+  rows
+    .filter((row) =>
+      terms.every(
+        ({ field, isNegated, values }) =>
+          values.some((text) => meets(row, { field: field === 'id' ? 'entry_id' : field, text })) !== isNegated,
+      ),
+    )
+    .map(({ id }) => String(id))
+    .sort();

@@ -17,13 +17,6 @@ const signer = newSigner();
 const { pool, register, status, work } = useSinkDatabase(async (pool) => {
   await commit(pool, await newSource(pool, 'a'), [entryText('one', T0), entryText('two', T0 + 1)]);
 });
-const build = () => openBuilder(pool(), signer).build();
-/** Without a rest between two records. */
-const checkpoints = () => createSinkCheckpoints(pool(), 0);
-const anchor = async (name: string) =>
-  (await readEvidenceStatus(pool()))?.anchors.find((one) => one.anchor === `sink:${name}`);
-const recordOf = ({ events }: Delivery) => JSON.parse(events[0]?.text ?? '').orgtrail_checkpoint;
-const recordsOf = ({ deliveries }: TestSink) => deliveries.filter(({ checkpoint }) => checkpoint !== undefined);
 
 test('a sink gets a record of the newest checkpoints, with notes that verify, once for each that is new', async () => {
   await register('siem');
@@ -111,3 +104,15 @@ test('one that is new is due, but not before its time', async () => {
   expect((await checkpoints().due('siem'))?.events.size).toBe(3);
   expect(await createSinkCheckpoints(pool(), 600_000).due('siem')).toBeUndefined();
 });
+
+const build = () => openBuilder(pool(), signer).build();
+
+/** Without a rest between two records. */
+const checkpoints = () => createSinkCheckpoints(pool(), 0);
+
+const anchor = async (name: string) =>
+  (await readEvidenceStatus(pool()))?.anchors.find((one) => one.anchor === `sink:${name}`);
+
+const recordOf = ({ events }: Delivery) => JSON.parse(events[0]?.text ?? '').orgtrail_checkpoint;
+
+const recordsOf = ({ deliveries }: TestSink) => deliveries.filter(({ checkpoint }) => checkpoint !== undefined);

@@ -45,10 +45,6 @@ const settingsOf = (receiver: Receiver, more: object = {}) =>
   sinkSettings.parse({ timeout: '10m', ...receiver.settings, ...more });
 const attempt = (sink: Sink, events: readonly OutgoingEvent[], signal = never): Promise<DeliveryOutcome> =>
   sink.deliver(delivery(events), signal);
-const reasonOf = (outcome: DeliveryOutcome): string => (outcome.kind === 'delivered' ? '' : outcome.reason);
-const expectNoSecret = (settings: SinkSettings, said: readonly string[]) => {
-  for (const secret of secretsOfSink(settings)) expect(said.filter((text) => text.includes(secret))).toEqual([]);
-};
 
 const hostile = Object.fromEntries(formatNames.map((format) => [format, hostileEvents(format)] as const));
 
@@ -227,3 +223,9 @@ test('its receiver hangs: a failure in time, and the next attempt delivers', asy
     }),
   );
 });
+
+const reasonOf = (outcome: DeliveryOutcome): string => (outcome.kind === 'delivered' ? '' : outcome.reason);
+
+const expectNoSecret = (settings: SinkSettings, said: readonly string[]) => {
+  for (const secret of secretsOfSink(settings)) expect(said.filter((text) => text.includes(secret))).toEqual([]);
+};

@@ -9,39 +9,12 @@ import { createTestSink, type SinkWorkerOptions, useSinkDatabase } from '../../s
 import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
 const EVENTS = 250;
-const HEAD = EVENTS + 1;
-const delivered = { kind: 'delivered', refused: [] } as const;
 
 const { pool, register, status, reaches, work } = useSinkDatabase(async (pool) => {
   const entries = Array.from({ length: EVENTS }, (_, n) => entryText(`entry-${n}`, T0 + n));
   await commitAll(pool, await newSource(pool, 'org'), [entries]);
   await commitAll(pool, await newSource(pool, 'other'), [['{"id":"of another"}']]);
 });
-/** The worker of a sink that was not there before; what fails rests a thousandth of the time. */
-const begin = async (name: string, sink = createTestSink(), more: Partial<SinkWorkerOptions> = {}) => {
-  await register(name);
-  return work(name, sink, { speed: 50, ...more });
-};
-/** It answers nothing until the delivery is aborted. */
-const stuckSink = (onAbort: (reason: unknown) => void = () => {}) =>
-  createTestSink(
-    (_, signal) =>
-      new Promise((_resolve, reject) =>
-        signal.addEventListener('abort', () => {
-          onAbort(signal.reason);
-          reject(signal.reason);
-        }),
-      ),
-  );
-/** Why it failed, each time. */
-const noting = () => {
-  const reasons: string[] = [];
-  return { reasons, observer: { failed: ({ reason }: { readonly reason: string }) => void reasons.push(reason) } };
-};
-const letters = (name: string) => readDeadLetters(pool(), name, 100);
-const positionsOf = ({ events }: Delivery) => events.map(({ event }) => event.position);
-const sizesOf = ({ deliveries }: ReturnType<typeof createTestSink>) => deliveries.map(({ events }) => events.length);
-const all = (from = 1, to = HEAD) => Array.from({ length: to - from + 1 }, (_, n) => from + n);
 
 describe('a sink that takes all', () => {
   test('gets every event once, in order, each with a key of its own, and news as they come', async () => {
@@ -308,3 +281,38 @@ describe('what fails', () => {
     expect(await status('stop')).toMatchObject({ position: 100, heldBy: null, failures: 0 });
   });
 });
+
+const HEAD = EVENTS + 1;
+const delivered = { kind: 'delivered', refused: [] } as const;
+
+/** The worker of a sink that was not there before; what fails rests a thousandth of the time. */
+const begin = async (name: string, sink = createTestSink(), more: Partial<SinkWorkerOptions> = {}) => {
+  await register(name);
+  return work(name, sink, { speed: 50, ...more });
+};
+
+/** It answers nothing until the delivery is aborted. */
+const stuckSink = (onAbort: (reason: unknown) => void = () => {}) =>
+  createTestSink(
+    (_, signal) =>
+      new Promise((_resolve, reject) =>
+        signal.addEventListener('abort', () => {
+          onAbort(signal.reason);
+          reject(signal.reason);
+        }),
+      ),
+  );
+
+/** Why it failed, each time. */
+const noting = () => {
+  const reasons: string[] = [];
+  return { reasons, observer: { failed: ({ reason }: { readonly reason: string }) => void reasons.push(reason) } };
+};
+
+const letters = (name: string) => readDeadLetters(pool(), name, 100);
+
+const positionsOf = ({ events }: Delivery) => events.map(({ event }) => event.position);
+
+const sizesOf = ({ deliveries }: ReturnType<typeof createTestSink>) => deliveries.map(({ events }) => events.length);
+
+const all = (from = 1, to = HEAD) => Array.from({ length: to - from + 1 }, (_, n) => from + n);

@@ -5,26 +5,8 @@ import { attempt, attemptWith, expectComplete } from '../../support/sinks/http/h
 import { basicAuthorization, bulkIndex, httpSinks } from '../../support/sinks/http/http-sinks.ts';
 import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
-const opened: AsyncDisposable[] = [];
 afterEach(async () => {
   for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
-});
-
-const receive = async (options: Partial<BulkOptions> = {}): Promise<BulkReceiver> => {
-  const receiver = await startBulkReceiver({ index: bulkIndex, authorization: basicAuthorization, ...options });
-  opened.push(receiver);
-  return receiver;
-};
-
-const sinkTo = (receiver: BulkReceiver, more: object = {}): Sink => {
-  const sink = httpSinks.elasticsearch(receiver, more);
-  opened.push({ [Symbol.asyncDispose]: () => sink.close() });
-  return sink;
-};
-
-/** The receiver has this trouble with the documents of these entries. */
-const troubleWith = (ids: RegExp, status: number, type: string, reason: string): Partial<BulkOptions> => ({
-  itemTrouble: (text) => (ids.test(text) ? { status, type, reason } : undefined),
 });
 
 describe('what is sent', () => {
@@ -174,4 +156,23 @@ describe('what it says of a document', () => {
     expect(new Set(receiver.received().map(({ key }) => key))).toEqual(new Set(events.map(({ key }) => key)));
     expect(receiver.contradictions).toEqual([]);
   });
+});
+
+const opened: AsyncDisposable[] = [];
+
+const receive = async (options: Partial<BulkOptions> = {}): Promise<BulkReceiver> => {
+  const receiver = await startBulkReceiver({ index: bulkIndex, authorization: basicAuthorization, ...options });
+  opened.push(receiver);
+  return receiver;
+};
+
+const sinkTo = (receiver: BulkReceiver, more: object = {}): Sink => {
+  const sink = httpSinks.elasticsearch(receiver, more);
+  opened.push({ [Symbol.asyncDispose]: () => sink.close() });
+  return sink;
+};
+
+/** The receiver has this trouble with the documents of these entries. */
+const troubleWith = (ids: RegExp, status: number, type: string, reason: string): Partial<BulkOptions> => ({
+  itemTrouble: (text) => (ids.test(text) ? { status, type, reason } : undefined),
 });

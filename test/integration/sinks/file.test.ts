@@ -13,46 +13,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A directory of its own for one test. */
-const newDirectory = async (name: string): Promise<string> => {
-  const directory = join(folder, name);
-  await mkdir(directory);
-  return directory;
-};
-
-const deliveryOf = (from: number, to: number, text = (position: number) => `{"n":${position}}`): Delivery => ({
-  id: `d-${from}`,
-  events: Array.from({ length: to - from + 1 }, (_, n) => ({
-    event: {
-      position: from + n,
-      feedId: 'f',
-      sourceKind: 'organization',
-      sourceId: 's',
-      organizationId: 'o',
-      organizationName: null,
-      accountId: null,
-      accountName: null,
-      zoneId: null,
-      zoneName: null,
-      id: `e${from + n}`,
-      actionTime: null,
-      receivedAt: '',
-      rawText: '{}',
-      defects: null,
-    },
-    key: `k${from + n}`,
-    text: text(from + n),
-  })),
-});
-
 const never = new AbortController().signal;
-const deliver = (sink: Sink, delivery: Delivery) => sink.deliver(delivery, never);
-const delivered = { kind: 'delivered', refused: [] };
-const linesOf = (from: number, to: number) =>
-  deliveryOf(from, to)
-    .events.map(({ text }) => `${text}\n`)
-    .join('');
-const large = 100_000_000;
 
 describe('the file', () => {
   test('has a line for each event, in order, and is for its owner alone', async () => {
@@ -199,3 +160,46 @@ describe('what cannot be written', () => {
     expect(await readFile(path, 'utf8')).toBe(linesOf(1, 3));
   });
 });
+
+/** A directory of its own for one test. */
+const newDirectory = async (name: string): Promise<string> => {
+  const directory = join(folder, name);
+  await mkdir(directory);
+  return directory;
+};
+
+const deliveryOf = (from: number, to: number, text = (position: number) => `{"n":${position}}`): Delivery => ({
+  id: `d-${from}`,
+  events: Array.from({ length: to - from + 1 }, (_, n) => ({
+    event: {
+      position: from + n,
+      feedId: 'f',
+      sourceKind: 'organization',
+      sourceId: 's',
+      organizationId: 'o',
+      organizationName: null,
+      accountId: null,
+      accountName: null,
+      zoneId: null,
+      zoneName: null,
+      id: `e${from + n}`,
+      actionTime: null,
+      receivedAt: '',
+      rawText: '{}',
+      defects: null,
+    },
+    key: `k${from + n}`,
+    text: text(from + n),
+  })),
+});
+
+const deliver = (sink: Sink, delivery: Delivery) => sink.deliver(delivery, never);
+
+const delivered = { kind: 'delivered', refused: [] };
+
+const linesOf = (from: number, to: number) =>
+  deliveryOf(from, to)
+    .events.map(({ text }) => `${text}\n`)
+    .join('');
+
+const large = 100_000_000;

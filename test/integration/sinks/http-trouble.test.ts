@@ -22,24 +22,11 @@ const kinds = sinkTypes.flatMap((type) => {
   const { start, http, canRefuse } = receiverKinds[type];
   return http === undefined ? [] : [[type, { start, http, canRefuse }] as const];
 });
-
-const opened: AsyncDisposable[] = [];
 afterEach(async () => {
   for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
 });
-const open = <T extends AsyncDisposable>(one: T): T => {
-  opened.push(one);
-  return one;
-};
-const webhookTo = (place: Pick<HttpReceiver, 'url' | 'caFile'>): Sink => {
-  const sink = httpSinks.webhook(place);
-  open({ [Symbol.asyncDispose]: () => sink.close() });
-  return sink;
-};
 
 const events = ordinaryEvents(3, 'native');
-const delivered = { kind: 'delivered', refused: [] };
-const failed = (reason: RegExp) => ({ kind: 'failed', reason: expect.stringMatching(reason) });
 
 /** Statuses that mean the same to every sink, if nothing more exact is said. */
 const statuses: readonly (readonly [number, DeliveryOutcome['kind']])[] = [
@@ -231,3 +218,20 @@ test('a receiver that reads nothing, for as long as it likes: memory stays flat'
   expect(getEventListeners(signal, 'abort').length).toBeLessThan(3);
   await http.close();
 });
+
+const opened: AsyncDisposable[] = [];
+
+const open = <T extends AsyncDisposable>(one: T): T => {
+  opened.push(one);
+  return one;
+};
+
+const webhookTo = (place: Pick<HttpReceiver, 'url' | 'caFile'>): Sink => {
+  const sink = httpSinks.webhook(place);
+  open({ [Symbol.asyncDispose]: () => sink.close() });
+  return sink;
+};
+
+const delivered = { kind: 'delivered', refused: [] };
+
+const failed = (reason: RegExp) => ({ kind: 'failed', reason: expect.stringMatching(reason) });

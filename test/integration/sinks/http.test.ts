@@ -9,21 +9,9 @@ import {
 } from '../../support/sinks/http/plain-receiver.ts';
 import { deliverAll, ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
-const opened: AsyncDisposable[] = [];
 afterEach(async () => {
   for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
 });
-const receive = async (body: PlainReceiverOptions['body']): Promise<PlainReceiver> => {
-  const receiver = await startPlainReceiver({ body });
-  opened.push(receiver);
-  return receiver;
-};
-const sinkTo = ({ url }: PlainReceiver, more: object = {}): Sink => {
-  const sink = createSink(sinkSettings.parse({ type: 'http', url, timeout: '10m', ...more }));
-  opened.push({ [Symbol.asyncDispose]: () => sink.close() });
-  return sink;
-};
-const delivered = { kind: 'delivered', refused: [] };
 
 describe('what is sent', () => {
   test.each([
@@ -100,3 +88,19 @@ describe('what the receiver says', () => {
     }
   });
 });
+
+const opened: AsyncDisposable[] = [];
+
+const receive = async (body: PlainReceiverOptions['body']): Promise<PlainReceiver> => {
+  const receiver = await startPlainReceiver({ body });
+  opened.push(receiver);
+  return receiver;
+};
+
+const sinkTo = ({ url }: PlainReceiver, more: object = {}): Sink => {
+  const sink = createSink(sinkSettings.parse({ type: 'http', url, timeout: '10m', ...more }));
+  opened.push({ [Symbol.asyncDispose]: () => sink.close() });
+  return sink;
+};
+
+const delivered = { kind: 'delivered', refused: [] };

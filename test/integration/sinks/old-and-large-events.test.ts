@@ -10,7 +10,6 @@ import { createTestSink, useSinkDatabase } from '../../support/sinks/delivery-fi
 // Settings of sinks by which a receiver neither gives events another time nor cuts them: max_age, max_event_bytes, max_interval.
 
 const DAY_MS = 86_400_000;
-const MAX_AGE_MS = 18 * 3_600_000;
 /** Old ones among the others, 40 of them in a row, and the last two. */
 const OLD = [2, 3, 5, ...Array.from({ length: 40 }, (_, n) => 11 + n), 59, 60];
 /** No time, so no age. */
@@ -26,15 +25,6 @@ const { pool, register, status, reaches, work } = useSinkDatabase(async (pool) =
   });
   await commitAll(pool, await newSource(pool, 'org'), [entries]);
 });
-const maxAgeMs = MAX_AGE_MS;
-/** Refuses these alone. */
-const refusing = (...positions: readonly number[]) =>
-  createTestSink(({ events }) => ({
-    kind: 'delivered',
-    refused: events.flatMap(({ event }, index) =>
-      positions.includes(event.position) ? [{ index, reason: `no ${event.position}` }] : [],
-    ),
-  }));
 
 describe('max_age', () => {
   test('older events are skipped, counted and told; those without a time are delivered', async () => {
@@ -180,3 +170,16 @@ describe('max_interval', () => {
     expect(sink.deliveries.map(({ events }) => events.length)).toEqual([25, 25, 10]);
   });
 });
+
+const MAX_AGE_MS = 18 * 3_600_000;
+
+const maxAgeMs = MAX_AGE_MS;
+
+/** Refuses these alone. */
+const refusing = (...positions: readonly number[]) =>
+  createTestSink(({ events }) => ({
+    kind: 'delivered',
+    refused: events.flatMap(({ event }, index) =>
+      positions.includes(event.position) ? [{ index, reason: `no ${event.position}` }] : [],
+    ),
+  }));

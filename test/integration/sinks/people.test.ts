@@ -6,9 +6,6 @@ import { foundEvents, outgoingFinding } from '../../support/sinks/found-events.t
 import { attempt } from '../../support/sinks/http/http-sink-checks.ts';
 import { type Messenger, messengerSettings, startMessenger } from '../../support/sinks/http/people-receivers.ts';
 
-// Receivers that hold the limits which Slack, Teams and PagerDuty document.
-
-const delivered = { kind: 'delivered', refused: [] };
 const hostile = [
   '<!channel> <@U123> <https://evil.example|Reset your password> & &lt;',
   '[click](https://evil.example) **bold** `code` <at>channel</at>',
@@ -24,26 +21,6 @@ const hostileFindings: OutgoingEvent[] = hostile.map((text, n) =>
     { accountName: text, id: `entry-${n}` },
   ),
 );
-
-const open = async (kind: Messenger, more: object = {}, oneIn = 0) => {
-  const receiver = await startMessenger(kind, { oneIn });
-  const sink = createSink(
-    sinkSettings.parse({
-      timeout: '10m',
-      ...messengerSettings(kind, receiver.url),
-      console_url: 'https://o.example/',
-      ...more,
-    }),
-  );
-  return {
-    receiver,
-    sink,
-    [Symbol.asyncDispose]: async () => {
-      await sink.close();
-      await receiver[Symbol.asyncDispose]();
-    },
-  };
-};
 
 describe.each(['slack', 'teams', 'pagerduty'] as const)('%s', (kind) => {
   test('texts of an attacker, of any length, stay within the limits and mean nothing', async () => {
@@ -124,3 +101,27 @@ test.each([
 ])('%s is refused', (_, settings) => {
   expect(sinkSettings.safeParse(settings).success).toBe(false);
 });
+
+// Receivers that hold the limits which Slack, Teams and PagerDuty document.
+
+const delivered = { kind: 'delivered', refused: [] };
+
+const open = async (kind: Messenger, more: object = {}, oneIn = 0) => {
+  const receiver = await startMessenger(kind, { oneIn });
+  const sink = createSink(
+    sinkSettings.parse({
+      timeout: '10m',
+      ...messengerSettings(kind, receiver.url),
+      console_url: 'https://o.example/',
+      ...more,
+    }),
+  );
+  return {
+    receiver,
+    sink,
+    [Symbol.asyncDispose]: async () => {
+      await sink.close();
+      await receiver[Symbol.asyncDispose]();
+    },
+  };
+};

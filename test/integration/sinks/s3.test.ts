@@ -11,13 +11,7 @@ import { type StorageProxy, startStorageProxy } from '../../support/s3/storage-p
 import { headersOf, type Storage, storages, testBucket } from '../../support/s3/storages.ts';
 import { delivery, hostileEvents, ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
-// What the sink s3 promises beside what every kind does, on storages that run as processes of their own.
-
-const HOUR_MS = 3_600_000;
 const never = new AbortController().signal;
-const delivered = { kind: 'delivered', refused: [] };
-const reasonOf = (outcome: DeliveryOutcome): string => (outcome.kind === 'delivered' ? '' : outcome.reason);
-const linesOf = (events: readonly OutgoingEvent[]) => events.map(({ text }) => text);
 
 describe.each(storages)('a sink s3 on $name', ({ name, missing, start }) => {
   describe.skipIf(missing !== undefined)('that is there', () => {
@@ -293,3 +287,13 @@ test.each([
   expect(outcome).toMatchObject({ kind: 'failed', reason: expect.stringContaining('PUT of') });
   expect('retryAfterMs' in outcome ? outcome.retryAfterMs : undefined).toBe(retryAfterMs);
 });
+
+// What the sink s3 promises beside what every kind does, on storages that run as processes of their own.
+
+const HOUR_MS = 3_600_000;
+
+const delivered = { kind: 'delivered', refused: [] };
+
+const reasonOf = (outcome: DeliveryOutcome): string => (outcome.kind === 'delivered' ? '' : outcome.reason);
+
+const linesOf = (events: readonly OutgoingEvent[]) => events.map(({ text }) => text);

@@ -13,13 +13,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await receiver[Symbol.asyncDispose]();
 });
-
-const open = (more: object = {}) => {
-  const sink = createSink(sinkSettings.parse({ timeout: '10m', ...receiver.settings, ...more }));
-  return Object.assign(sink, { [Symbol.asyncDispose]: () => sink.close() });
-};
 const events = ordinaryEvents(3, 'native');
-const tokensUsed = () => receiver.requests.map(({ headers }) => headers.authorization);
 
 describe('tokens', () => {
   test('one token serves all deliveries; one that is no longer valid is followed by another', async () => {
@@ -106,3 +100,10 @@ test.each([
   const settings = sinkSettings.parse({ ...receiver.settings, ...wrong });
   expect(kindOf(settings).contradictions(settings)).toEqual([said]);
 });
+
+const open = (more: object = {}) => {
+  const sink = createSink(sinkSettings.parse({ timeout: '10m', ...receiver.settings, ...more }));
+  return Object.assign(sink, { [Symbol.asyncDispose]: () => sink.close() });
+};
+
+const tokensUsed = () => receiver.requests.map(({ headers }) => headers.authorization);

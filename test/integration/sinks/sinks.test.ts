@@ -17,55 +17,12 @@ import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import { commitAll, entryText, LEASE_MS, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
 
-const ME = 'host/1/me';
-const OTHER = 'host/2/other';
 const HEAD = 20;
 
 const { pool, register, status } = useSinkDatabase(async (pool) => {
   const entries = Array.from({ length: HEAD }, (_, n) => entryText(`entry-${n}`, T0 + n * 1_000));
   await commitAll(pool, await newSource(pool, 'org'), [entries]);
 });
-
-const claim = (name: string, owner = ME, leaseMs = LEASE_MS) => claimSink(pool(), name, owner, leaseMs);
-
-const take = async (name: string, owner = ME, leaseMs = LEASE_MS): Promise<ClaimedSink> => {
-  const claimed = await claim(name, owner, leaseMs);
-  if (!('epoch' in claimed)) throw new Error(`not available: ${JSON.stringify(claimed)}`);
-  return claimed;
-};
-
-/** A sink of its own for one test, and its turn. */
-const newSink = async (name: string): Promise<ClaimedSink> => {
-  await register(name);
-  return await take(name);
-};
-
-const begin = (turn: ClaimedSink, until: number) => beginDelivery(pool(), turn, until, LEASE_MS);
-const finish = (turn: ClaimedSink, until: number, refused: readonly number[] = []) =>
-  finishDelivery(
-    pool(),
-    turn,
-    {
-      until,
-      accepted: until - turn.position - refused.length,
-      refusedInRow: 0,
-      skipped: 0,
-      deadLetters: refused.map((position) => ({ position, reason: `no ${position}` })),
-    },
-    LEASE_MS,
-  );
-
-const row = async (name: string) => {
-  const { rows } = await pool().query(
-    `select position::integer, batch_until::integer, failures, delivered::integer, last_error, refused_in_row,
-       lease_until > clock_timestamp() as held, next_attempt_at > clock_timestamp() as rests
-     from sinks where name = $1`,
-    [name],
-  );
-  return rows[0];
-};
-const letters = async (name: string) =>
-  (await readDeadLetters(pool(), name, 100)).map(({ position, reason }) => [position, reason]);
 
 describe('registering', () => {
   test('a new one begins with all that is stored, or with what comes next', async () => {
@@ -283,3 +240,49 @@ test('the status has lag in events and in the age of the oldest one not delivere
   await finish({ ...turn, position: 15 }, HEAD);
   expect(await status('status')).toMatchObject({ lagEvents: 0, lagSeconds: 0 });
 });
+
+const ME = 'host/1/me';
+const OTHER = 'host/2/other';
+
+const claim = (name: string, owner = ME, leaseMs = LEASE_MS) => claimSink(pool(), name, owner, leaseMs);
+
+const take = async (name: string, owner = ME, leaseMs = LEASE_MS): Promise<ClaimedSink> => {
+  const claimed = await claim(name, owner, leaseMs);
+  if (!('epoch' in claimed)) throw new Error(`not available: ${JSON.stringify(claimed)}`);
+  return claimed;
+};
+
+/** A sink of its own for one test, and its turn. */
+const newSink = async (name: string): Promise<ClaimedSink> => {
+  await register(name);
+  return await take(name);
+};
+
+const begin = (turn: ClaimedSink, until: number) => beginDelivery(pool(), turn, until, LEASE_MS);
+
+const finish = (turn: ClaimedSink, until: number, refused: readonly number[] = []) =>
+  finishDelivery(
+    pool(),
+    turn,
+    {
+      until,
+      accepted: until - turn.position - refused.length,
+      refusedInRow: 0,
+      skipped: 0,
+      deadLetters: refused.map((position) => ({ position, reason: `no ${position}` })),
+    },
+    LEASE_MS,
+  );
+
+const row = async (name: string) => {
+  const { rows } = await pool().query(
+    `select position::integer, batch_until::integer, failures, delivered::integer, last_error, refused_in_row,
+       lease_until > clock_timestamp() as held, next_attempt_at > clock_timestamp() as rests
+     from sinks where name = $1`,
+    [name],
+  );
+  return rows[0];
+};
+
+const letters = async (name: string) =>
+  (await readDeadLetters(pool(), name, 100)).map(({ position, reason }) => [position, reason]);

@@ -8,23 +8,9 @@ import { attempt, attemptWith, expectComplete } from '../../support/sinks/http/h
 import { credentials, httpSinks } from '../../support/sinks/http/http-sinks.ts';
 import { deliverAll, ordinaryEvents, outgoing } from '../../support/sinks/outgoing-events.ts';
 
-const token = credentials.hecToken;
-const opened: AsyncDisposable[] = [];
 afterEach(async () => {
   for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
 });
-
-const receive = async (options: Partial<HecOptions> = {}): Promise<HttpReceiver> => {
-  const receiver = await startHecReceiver({ token, ...options });
-  opened.push(receiver);
-  return receiver;
-};
-
-const sinkTo = (receiver: HttpReceiver, more: object = {}): Sink => {
-  const sink = httpSinks.splunk_hec(receiver, more);
-  opened.push({ [Symbol.asyncDispose]: () => sink.close() });
-  return sink;
-};
 
 describe('what is sent', () => {
   test('metadata, the time of the action and indexed fields, over TLS, packed', async () => {
@@ -217,3 +203,18 @@ test('with acknowledgement, a collector that is restarted keeps nothing that it 
   expect(report.failures.length).toBeGreaterThanOrEqual(3);
   expectComplete(receiver.received(), events);
 });
+
+const token = credentials.hecToken;
+const opened: AsyncDisposable[] = [];
+
+const receive = async (options: Partial<HecOptions> = {}): Promise<HttpReceiver> => {
+  const receiver = await startHecReceiver({ token, ...options });
+  opened.push(receiver);
+  return receiver;
+};
+
+const sinkTo = (receiver: HttpReceiver, more: object = {}): Sink => {
+  const sink = httpSinks.splunk_hec(receiver, more);
+  opened.push({ [Symbol.asyncDispose]: () => sink.close() });
+  return sink;
+};

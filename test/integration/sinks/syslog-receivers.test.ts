@@ -9,24 +9,6 @@ import { sampleEvents } from '../../unit/formats/sample-events.ts';
 
 const { missing, files, kinds } = await useSyslogReceivers();
 
-const hostileNames = [
-  'Quotes " and "] brackets [x] and \\ backslashes \\" \\] \\\\',
-  'x\r\n<13>1 2026-01-01T00:00:00Z forged orgtrail - native - {"forged":true}',
-  'tab\there, NUL-like \u2400, escape \u001b[2J, bell \u0007',
-  '58 <13>1 2026-01-01T00:00:00Z forged',
-  '%msg% $MSG $(id) `id` %n%s',
-  'Björn 株式会社 😀 \u202eright to left',
-];
-
-/** The entries that the formats are tested with, and organizations whose names attack the line. */
-const hostileEvents = (format: FormatName): OutgoingEvent[] => {
-  const named = outgoingEvents(hostileNames.length).map(({ event }, index) => ({
-    ...event,
-    organizationName: hostileNames[index] ?? '',
-  }));
-  return [...named, ...sampleEvents].map((event, index) => outgoing({ ...event, position: index + 1 }, format));
-};
-
 describe.skipIf(missing !== undefined).each(Object.entries(kinds))('%s', (_, kind) => {
   let receiver: SyslogReceiver;
 
@@ -88,3 +70,21 @@ describe.skipIf(missing !== undefined).each(Object.entries(kinds))('%s', (_, kin
     expect(received.map(({ text }) => text)).toEqual(events.map(({ text }) => text));
   });
 });
+
+const hostileNames = [
+  'Quotes " and "] brackets [x] and \\ backslashes \\" \\] \\\\',
+  'x\r\n<13>1 2026-01-01T00:00:00Z forged orgtrail - native - {"forged":true}',
+  'tab\there, NUL-like \u2400, escape \u001b[2J, bell \u0007',
+  '58 <13>1 2026-01-01T00:00:00Z forged',
+  '%msg% $MSG $(id) `id` %n%s',
+  'Björn 株式会社 😀 \u202eright to left',
+];
+
+/** The entries that the formats are tested with, and organizations whose names attack the line. */
+const hostileEvents = (format: FormatName): OutgoingEvent[] => {
+  const named = outgoingEvents(hostileNames.length).map(({ event }, index) => ({
+    ...event,
+    organizationName: hostileNames[index] ?? '',
+  }));
+  return [...named, ...sampleEvents].map((event, index) => outgoing({ ...event, position: index + 1 }, format));
+};

@@ -5,7 +5,6 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
 const execFile = promisify(execFileWithCallback);
-const file = (name: string) => fileURLToPath(new URL(`../../scripts/measure/${name}`, import.meta.url));
 const run = (command: string, ...args: string[]) => execFile(command, args);
 
 /** Network namespaces, a pair of virtual interfaces and a shaped queue: not in every container. */
@@ -27,3 +26,5 @@ test.skipIf(!possible)('a receiver that closes while the rest is still under way
   const { stdout } = await run('unshare', '--net', 'bash', file('slow-link.sh'), process.execPath, ...scripts);
   expect(stdout.trim().split('\n')).toEqual(['failed', 'failed', 'failed', 'failed']);
 });
+
+const file = (name: string) => fileURLToPath(new URL(`../../scripts/measure/${name}`, import.meta.url));

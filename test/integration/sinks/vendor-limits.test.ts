@@ -10,11 +10,8 @@ import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 // An event of 2 MB, one of three months ago and one of two years ago among ordinary ones go where the pages of the sinks say.
 
 const DAY_MS = 86_400_000;
-const HEAD = 504;
 const TWO_YEARS_AGO = 151;
 const THREE_MONTHS_AGO = 152;
-const OF_2_MB = 153;
-const WITHOUT_TIME = 154;
 
 const { register, status, reaches, work, pool } = useSinkDatabase(async (pool) => {
   const nowMs = Date.now();
@@ -116,3 +113,8 @@ test('datadog: the address is that of the site', () => {
   const sink = createSink(sinkSettings.parse({ type: 'datadog', site: 'us5.datadoghq.com', api_key: 'k' }));
   expect(sink.target).toBe('https://http-intake.logs.us5.datadoghq.com/api/v2/logs');
 });
+
+const HEAD = 504;
+
+const OF_2_MB = 153;
+const WITHOUT_TIME = 154;

@@ -8,23 +8,9 @@ import { attempt, attemptWith, expectComplete } from '../../support/sinks/http/h
 import { credentials, httpSinks } from '../../support/sinks/http/http-sinks.ts';
 import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
-const { webhookSecret: secret } = credentials;
-const opened: AsyncDisposable[] = [];
 afterEach(async () => {
   for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
 });
-
-const receive = async (options = {}): Promise<HttpReceiver> => {
-  const receiver = await startWebhookReceiver(options);
-  opened.push(receiver);
-  return receiver;
-};
-
-const sinkTo = (receiver: HttpReceiver, more: object = {}): Sink => {
-  const sink = httpSinks.webhook(receiver, more);
-  opened.push({ [Symbol.asyncDispose]: () => sink.close() });
-  return sink;
-};
 
 describe('what is sent', () => {
   test('the signature is that of Standard Webhooks, over TLS; id and body stay the same at every attempt', async () => {
@@ -72,3 +58,18 @@ describe('what the receiver says', () => {
     });
   });
 });
+
+const { webhookSecret: secret } = credentials;
+const opened: AsyncDisposable[] = [];
+
+const receive = async (options = {}): Promise<HttpReceiver> => {
+  const receiver = await startWebhookReceiver(options);
+  opened.push(receiver);
+  return receiver;
+};
+
+const sinkTo = (receiver: HttpReceiver, more: object = {}): Sink => {
+  const sink = httpSinks.webhook(receiver, more);
+  opened.push({ [Symbol.asyncDispose]: () => sink.close() });
+  return sink;
+};

@@ -7,18 +7,6 @@ import type { PageQuery } from '../../../src/ingest/sources/source-kind.ts';
 import { servedIds, servedLogs } from '../../support/sources/served-logs.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-// What every kind of source promises, against the simulated Cloudflare. What one of them promises beside that is in other files.
-
-const pageOf = (more: Partial<PageQuery> = {}): PageQuery => ({
-  since: Date.UTC(2026, 3, 1, 0, 0, 0, 5),
-  before: Date.UTC(2026, 3, 2),
-  limit: 1_000,
-  direction: 'asc',
-  filters: [],
-  ...more,
-});
-const bodyOf = (text: string) => ({ bytes: Buffer.from(text), text, validUtf8: true });
-
 describe.each(sourceKindNames)('a source of the kind %s', (name) => {
   const kind = kindOf({ kind: name });
   const served = servedLogs[name];
@@ -135,3 +123,16 @@ test('filters go out with every request of every kind', async () => {
     }
   }
 });
+
+// What every kind of source promises, against the simulated Cloudflare. What one of them promises beside that is in other files.
+
+const pageOf = (more: Partial<PageQuery> = {}): PageQuery => ({
+  since: Date.UTC(2026, 3, 1, 0, 0, 0, 5),
+  before: Date.UTC(2026, 3, 2),
+  limit: 1_000,
+  direction: 'asc',
+  filters: [],
+  ...more,
+});
+
+const bodyOf = (text: string) => ({ bytes: Buffer.from(text), text, validUtf8: true });

@@ -5,27 +5,6 @@ import { until } from '../../support/process/until.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-// What is told of the logs of accounts: their state is theirs alone, they are named by kind, id and name, and without them nothing is told of them.
-
-const withAccounts = { ORGTRAIL_SOURCES: 'organizations,accounts' };
-const open = () => openWorld({ organizations: 2, accounts: 2, entries: 200 }, withAccounts);
-type Account = ReturnType<SyncWorld['simulator']['summary']>['accounts'][number];
-
-const firstAccount = (world: SyncWorld) => {
-  const [account] = world.simulator.summary().accounts;
-  if (account === undefined) throw new Error('the simulator has no account');
-  return account;
-};
-
-interface Source {
-  readonly organization_id: string | null;
-  readonly state: string;
-  readonly account_id?: string;
-}
-
-const sourcesOf = async (get: (path: string) => Promise<{ body: unknown }>): Promise<readonly Source[]> =>
-  ((await get('/healthz')).body as { sources: readonly Source[] }).sources;
-
 describe('the status of accounts while one refuses', () => {
   let world: SyncWorld;
   let run: SyncRun;
@@ -230,3 +209,26 @@ describe.concurrent('verify and backfill of accounts', () => {
     expect(rows).toEqual([]);
   });
 });
+
+// What is told of the logs of accounts: their state is theirs alone, they are named by kind, id and name, and without them nothing is told of them.
+
+const withAccounts = { ORGTRAIL_SOURCES: 'organizations,accounts' };
+
+const open = () => openWorld({ organizations: 2, accounts: 2, entries: 200 }, withAccounts);
+
+type Account = ReturnType<SyncWorld['simulator']['summary']>['accounts'][number];
+
+const firstAccount = (world: SyncWorld) => {
+  const [account] = world.simulator.summary().accounts;
+  if (account === undefined) throw new Error('the simulator has no account');
+  return account;
+};
+
+interface Source {
+  readonly organization_id: string | null;
+  readonly state: string;
+  readonly account_id?: string;
+}
+
+const sourcesOf = async (get: (path: string) => Promise<{ body: unknown }>): Promise<readonly Source[]> =>
+  ((await get('/healthz')).body as { sources: readonly Source[] }).sources;

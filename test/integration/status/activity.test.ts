@@ -11,7 +11,6 @@ import { until } from '../../support/process/until.ts';
 import { withinHour } from '../../support/process/within-hour.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const HOUR_MS = 3_600_000;
 let world: SyncWorld;
 let ids: readonly string[];
 
@@ -22,18 +21,6 @@ beforeAll(async () => {
   ids = world.simulator.summary().organizations.map(({ id }) => id);
 });
 afterAll(() => world[Symbol.asyncDispose]());
-
-/** Of one organization, once they are counted in the time of a page: a busy machine may need longer at first. */
-const hoursInTime = async (organizationId = ''): Promise<Activity['hours']> => {
-  let hours: Activity['hours'] | undefined;
-  await until('the hours are counted in time', async () => {
-    hours = await readOrganizationHours(world.database.pool, 24, organizationId);
-    return hours !== undefined;
-  });
-  return hours ?? [];
-};
-
-const totalOf = ({ success, failure, other }: Activity['hours'][number]): number => success + failure + other;
 
 test('events per hour and result, by action time: each hour is there, this one the last, and both ways of counting agree', async () => {
   const { pool } = world.database;
@@ -129,3 +116,17 @@ test('changes come newest first, of all or of one; changed entries are counted u
   );
   expect([await countChangedEntries(pool, 10), await countChangedEntries(pool, 3)]).toEqual([5, 3]);
 });
+
+const HOUR_MS = 3_600_000;
+
+/** Of one organization, once they are counted in the time of a page: a busy machine may need longer at first. */
+const hoursInTime = async (organizationId = ''): Promise<Activity['hours']> => {
+  let hours: Activity['hours'] | undefined;
+  await until('the hours are counted in time', async () => {
+    hours = await readOrganizationHours(world.database.pool, 24, organizationId);
+    return hours !== undefined;
+  });
+  return hours ?? [];
+};
+
+const totalOf = ({ success, failure, other }: Activity['hours'][number]): number => success + failure + other;

@@ -7,32 +7,6 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { afterADay, auditRequests, openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const all = { before: undefined, limit: 100, found: false };
-const textOf = (page: string): string =>
-  page
-    .replace(/<[^>]*>/g, ' ')
-    .replaceAll('&#39;', "'")
-    .replace(/\s+/g, ' ');
-const checksOf = async (served: Served, query = ''): Promise<string> => textOf(await served.text(`/checks${query}`));
-
-/** As the owner of the tables may. */
-const removeByHand = async ({ database }: SyncWorld): Promise<number> =>
-  (
-    await database.pool.query(
-      `delete from audit_events where action_time < now() - interval '3 hours' and position % 20 = 0`,
-    )
-  ).rowCount ?? 0;
-
-/** Ticks until a tick reads nothing again. */
-const scrubRound = async ({ simulator }: SyncWorld, run: SyncRun): Promise<void> => {
-  const seen = (): number =>
-    auditRequests(simulator, 0).filter(({ query }) => query.get('direction') === 'desc').length;
-  for (let before = -1; before < seen(); ) {
-    before = seen();
-    await run.cycle();
-  }
-};
-
 test('a round of the scrub lane leaves its result for each log, once, and the page shows it', async () => {
   await using world = await openWorld({}, { ORGTRAIL_SCRUB_SHARE: '5%' });
   await using run = await world.open();
@@ -151,3 +125,31 @@ test('the newest are kept, in a bounded number, and the account of the daemon ch
     await database.close();
   }
 });
+
+const all = { before: undefined, limit: 100, found: false };
+
+const textOf = (page: string): string =>
+  page
+    .replace(/<[^>]*>/g, ' ')
+    .replaceAll('&#39;', "'")
+    .replace(/\s+/g, ' ');
+
+const checksOf = async (served: Served, query = ''): Promise<string> => textOf(await served.text(`/checks${query}`));
+
+/** As the owner of the tables may. */
+const removeByHand = async ({ database }: SyncWorld): Promise<number> =>
+  (
+    await database.pool.query(
+      `delete from audit_events where action_time < now() - interval '3 hours' and position % 20 = 0`,
+    )
+  ).rowCount ?? 0;
+
+/** Ticks until a tick reads nothing again. */
+const scrubRound = async ({ simulator }: SyncWorld, run: SyncRun): Promise<void> => {
+  const seen = (): number =>
+    auditRequests(simulator, 0).filter(({ query }) => query.get('direction') === 'desc').length;
+  for (let before = -1; before < seen(); ) {
+    before = seen();
+    await run.cycle();
+  }
+};

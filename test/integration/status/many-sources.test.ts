@@ -16,10 +16,6 @@ import { changeSources, changesOfSources } from '../../support/sync/change-sourc
 import { fillManySources } from '../../support/sync/many-sources.ts';
 
 const SEED = 20_261_127;
-const ACCOUNTS = 150;
-/** So few are named that most are not. */
-const NAMED = 25;
-const pace = { tickMs: 30_000, apiBudget: 900 };
 
 const database = databaseOfTests();
 
@@ -50,77 +46,6 @@ beforeAll(async () => {
     `update account_organizations l set organization_id = a.organization_id from accounts a where a.id = l.account_id`,
   );
 });
-
-/** What may be the matter with sources beside what commits and failures change. */
-const troubles = [
-  `update sources set wanted_since = clock_timestamp() - interval '540 days' where id = any($1)`,
-  `update lanes set failures = 1 + ascii(source_id) % 4, last_failure = null where source_id = any($1)`,
-  `update lanes set failures = 0, last_failure = null where source_id = any($1) or source_id < '8'`,
-  `update sources set last_event_at = clock_timestamp() - interval '3 days' where id = any($1)`,
-  `update coverage set ranges = ranges + tstzmultirange(tstzrange(lower(ranges), now() + interval '1 hour')) where source_id = any($1)`,
-  `update coverage_holes set before = since + interval '1 minute' where source_id = any($1)`,
-  `insert into coverage_holes (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
-   select 'organization', id, 'none', 0, now() - interval '1 day', now() - interval '23 hours', 'server', 'a hole', now()
-   from organizations where id like 'o%' and id = any($1) on conflict do nothing`,
-  `update coverage set ranges = ranges * tstzmultirange(tstzrange(now() - interval '3 days', null)) where source_id = any($1) and pass = 0`,
-  `update organizations set state = 'refused' where id = any($1)`,
-  `update organizations set state = 'gone' where id = any($1) and id > 'o8'`,
-];
-
-const change = async (random: () => number, round: number): Promise<void> => {
-  const { rows } = await database.pool.query<{ id: string }>('select id from accounts order by id');
-  const some = () => rows.filter(() => random() < 0.06).map(({ id }) => id);
-  await changeSources(database.pool, round % changesOfSources, some(), Date.now());
-  await changeSources(database.pool, Math.floor(random() * changesOfSources), some(), Date.now());
-  rows.push(...Array.from({ length: 10 }, (_, n) => ({ id: `o${n}` })));
-  await database.pool.query(troubles[round % troubles.length] ?? '', [some()]);
-};
-
-const scopes: readonly StatusScope[] = [
-  {},
-  { kinds: ['account'] },
-  { organizationIds: ['o1', 'o3', 'o4'] },
-  { accounts: 'organizations' },
-  { kinds: ['organization', 'account'], organizationIds: ['o2'], accounts: ['o3'] },
-];
-
-/** The sources of all, the most urgent first: what is about to be lost, then by state, then the largest gap, then by name as they come. */
-const worstFirst = (sources: readonly SourceWithState[]): readonly SourceWithState[] => {
-  const isHealthy = ({ state }: SourceWithState) => state === 'fresh' || state === 'quiet';
-  const isOwnerless = (source: SourceWithState) => isAccount(source) && source.organizationId === null;
-  return sources.toSorted(
-    (a, b) =>
-      Number(nearsLoss(b)) - Number(nearsLoss(a)) ||
-      Number(isHealthy(a)) - Number(isHealthy(b)) ||
-      (isHealthy(a) ? Number(isOwnerless(b)) - Number(isOwnerless(a)) : 0) ||
-      urgency.indexOf(a.state) - urgency.indexOf(b.state) ||
-      (isHealthy(a) ? 0 : b.gapSeconds - a.gapSeconds),
-  );
-};
-
-const stateOf = (source: SourceWithState): string => `${keyOf(source)} ${source.state} ${source.firstReading}`;
-const sorted = (groups: readonly SourceGroup[]) => groups.toSorted((a, b) => (groupKey(a) < groupKey(b) ? -1 : 1));
-const groupKey = ({ owner, organizationId, state }: SourceGroup) => `${owner} ${organizationId} ${state}`;
-
-/** Time goes on between two statements. */
-const roughly = (figures: object): object =>
-  Object.fromEntries(
-    Object.entries(figures).map(([name, value]) => [
-      name,
-      /Seconds/.test(name) && typeof value === 'number' ? expect.closeTo(value, -1.5) : value,
-    ]),
-  );
-
-/** Without the seconds that the words of an error count. */
-const asJson = (source: SourceWithState): object =>
-  JSON.parse(JSON.stringify(source).replaceAll(/reaches \d+ s/g, 'reaches s'));
-
-const metricsOf = async (accounts: AccountFigures) => {
-  const registry = new Registry();
-  const gauges = createAccountGauges([registry]);
-  showAccounts(gauges, accounts, { gone: 0, vanished: 0 });
-  return parseMetrics(await registry.metrics());
-};
 
 test(`of many sources, totals and the worst are those of all of them (seed ${SEED})`, async () => {
   const random = seededRandom(SEED);
@@ -178,3 +103,81 @@ test('the sources of one organization and of one account are those among all, wi
   const listed = createStatusReader(database.pool, { organizationIds: ['o1'] });
   expect((await listed.ofAccount('o3', pace)).sources).toEqual([]);
 });
+
+const ACCOUNTS = 150;
+/** So few are named that most are not. */
+const NAMED = 25;
+const pace = { tickMs: 30_000, apiBudget: 900 };
+
+/** What may be the matter with sources beside what commits and failures change. */
+const troubles = [
+  `update sources set wanted_since = clock_timestamp() - interval '540 days' where id = any($1)`,
+  `update lanes set failures = 1 + ascii(source_id) % 4, last_failure = null where source_id = any($1)`,
+  `update lanes set failures = 0, last_failure = null where source_id = any($1) or source_id < '8'`,
+  `update sources set last_event_at = clock_timestamp() - interval '3 days' where id = any($1)`,
+  `update coverage set ranges = ranges + tstzmultirange(tstzrange(lower(ranges), now() + interval '1 hour')) where source_id = any($1)`,
+  `update coverage_holes set before = since + interval '1 minute' where source_id = any($1)`,
+  `insert into coverage_holes (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
+   select 'organization', id, 'none', 0, now() - interval '1 day', now() - interval '23 hours', 'server', 'a hole', now()
+   from organizations where id like 'o%' and id = any($1) on conflict do nothing`,
+  `update coverage set ranges = ranges * tstzmultirange(tstzrange(now() - interval '3 days', null)) where source_id = any($1) and pass = 0`,
+  `update organizations set state = 'refused' where id = any($1)`,
+  `update organizations set state = 'gone' where id = any($1) and id > 'o8'`,
+];
+
+const change = async (random: () => number, round: number): Promise<void> => {
+  const { rows } = await database.pool.query<{ id: string }>('select id from accounts order by id');
+  const some = () => rows.filter(() => random() < 0.06).map(({ id }) => id);
+  await changeSources(database.pool, round % changesOfSources, some(), Date.now());
+  await changeSources(database.pool, Math.floor(random() * changesOfSources), some(), Date.now());
+  rows.push(...Array.from({ length: 10 }, (_, n) => ({ id: `o${n}` })));
+  await database.pool.query(troubles[round % troubles.length] ?? '', [some()]);
+};
+
+const scopes: readonly StatusScope[] = [
+  {},
+  { kinds: ['account'] },
+  { organizationIds: ['o1', 'o3', 'o4'] },
+  { accounts: 'organizations' },
+  { kinds: ['organization', 'account'], organizationIds: ['o2'], accounts: ['o3'] },
+];
+
+/** The sources of all, the most urgent first: what is about to be lost, then by state, then the largest gap, then by name as they come. */
+const worstFirst = (sources: readonly SourceWithState[]): readonly SourceWithState[] => {
+  const isHealthy = ({ state }: SourceWithState) => state === 'fresh' || state === 'quiet';
+  const isOwnerless = (source: SourceWithState) => isAccount(source) && source.organizationId === null;
+  return sources.toSorted(
+    (a, b) =>
+      Number(nearsLoss(b)) - Number(nearsLoss(a)) ||
+      Number(isHealthy(a)) - Number(isHealthy(b)) ||
+      (isHealthy(a) ? Number(isOwnerless(b)) - Number(isOwnerless(a)) : 0) ||
+      urgency.indexOf(a.state) - urgency.indexOf(b.state) ||
+      (isHealthy(a) ? 0 : b.gapSeconds - a.gapSeconds),
+  );
+};
+
+const stateOf = (source: SourceWithState): string => `${keyOf(source)} ${source.state} ${source.firstReading}`;
+
+const sorted = (groups: readonly SourceGroup[]) => groups.toSorted((a, b) => (groupKey(a) < groupKey(b) ? -1 : 1));
+
+const groupKey = ({ owner, organizationId, state }: SourceGroup) => `${owner} ${organizationId} ${state}`;
+
+/** Time goes on between two statements. */
+const roughly = (figures: object): object =>
+  Object.fromEntries(
+    Object.entries(figures).map(([name, value]) => [
+      name,
+      /Seconds/.test(name) && typeof value === 'number' ? expect.closeTo(value, -1.5) : value,
+    ]),
+  );
+
+/** Without the seconds that the words of an error count. */
+const asJson = (source: SourceWithState): object =>
+  JSON.parse(JSON.stringify(source).replaceAll(/reaches \d+ s/g, 'reaches s'));
+
+const metricsOf = async (accounts: AccountFigures) => {
+  const registry = new Registry();
+  const gauges = createAccountGauges([registry]);
+  showAccounts(gauges, accounts, { gone: 0, vanished: 0 });
+  return parseMetrics(await registry.metrics());
+};

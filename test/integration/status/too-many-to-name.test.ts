@@ -7,14 +7,6 @@ import { fillManySources } from '../../support/sync/many-sources.ts';
 import { serve } from '../../support/sync/served.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-// With too many sources to name each, every surface has totals of all, names those that most need attention, and says how many it leaves out.
-
-interface Answer {
-  readonly status?: string;
-  readonly sources: readonly { readonly state: string }[];
-  readonly totals?: unknown;
-}
-
 test('health, status and console name the worst, and count all', async () => {
   const options = { organizations: 2, accounts: 2, entries: 200 };
   await using world = await openWorld(options, { ORGTRAIL_SOURCES: 'organizations,accounts' });
@@ -86,3 +78,11 @@ test('orgtrail status names no more than a thousand unless asked, and says of ho
     await database.close();
   }
 });
+
+// With too many sources to name each, every surface has totals of all, names those that most need attention, and says how many it leaves out.
+
+interface Answer {
+  readonly status?: string;
+  readonly sources: readonly { readonly state: string }[];
+  readonly totals?: unknown;
+}

@@ -25,8 +25,6 @@ import {
 import { claimAsVersion01 } from '../../support/process/version-0-1.ts';
 
 const HOUR = 3_600;
-/** Seconds that a test may take between what it writes and what it reads. */
-const SLACK = 900;
 
 const database = databaseOfTests();
 /** The moment that hand-made coverage is relative to. */
@@ -45,31 +43,6 @@ beforeAll(async () => {
   await cover('ahead', [[10, -24]]);
   await database.pool.query("update organizations set state = 'gone' where id = 'gone'");
 });
-
-/** Claims stretches for the first reading, given as hours before now. */
-const cover = async (id: string, hours: readonly (readonly [number, number])[], filterHash = FILTERS) => {
-  const ranges = hours.map(([from, to]) => ({
-    fromMs: nowMs - from * HOUR * 1_000,
-    toMs: nowMs - to * HOUR * 1_000,
-  }));
-  await commit(database.pool, await takeLease(database.pool, id), [], { claims: [ranges, ranges], filterHash });
-};
-
-const about = (hours: number) => (seconds: number) => seconds >= hours * HOUR - 1 && seconds <= hours * HOUR + SLACK;
-
-/** The other tests count organizations. */
-const forget = async (id: string) => {
-  for (const table of ['coverage', 'coverage_holes', 'lanes', 'audit_events']) {
-    await database.pool.query(`delete from ${table} where source_id = $1`, [id]);
-  }
-  await database.pool.query('delete from sources where id = $1', [id]);
-  await database.pool.query('delete from organizations where id = $1', [id]);
-};
-
-const statusOf = async (id: string) => {
-  const { rows } = await database.pool.query('select * from sync_status where source_id = $1', [id]);
-  return rows[0];
-};
 
 describe('coverage_gaps', () => {
   const gapsOf = async (id: string) => {
@@ -333,3 +306,31 @@ test('audit_history names the organization, and shows request and response', asy
     },
   ]);
 });
+
+/** Seconds that a test may take between what it writes and what it reads. */
+const SLACK = 900;
+
+/** Claims stretches for the first reading, given as hours before now. */
+const cover = async (id: string, hours: readonly (readonly [number, number])[], filterHash = FILTERS) => {
+  const ranges = hours.map(([from, to]) => ({
+    fromMs: nowMs - from * HOUR * 1_000,
+    toMs: nowMs - to * HOUR * 1_000,
+  }));
+  await commit(database.pool, await takeLease(database.pool, id), [], { claims: [ranges, ranges], filterHash });
+};
+
+const about = (hours: number) => (seconds: number) => seconds >= hours * HOUR - 1 && seconds <= hours * HOUR + SLACK;
+
+/** The other tests count organizations. */
+const forget = async (id: string) => {
+  for (const table of ['coverage', 'coverage_holes', 'lanes', 'audit_events']) {
+    await database.pool.query(`delete from ${table} where source_id = $1`, [id]);
+  }
+  await database.pool.query('delete from sources where id = $1', [id]);
+  await database.pool.query('delete from organizations where id = $1', [id]);
+};
+
+const statusOf = async (id: string) => {
+  const { rows } = await database.pool.query('select * from sync_status where source_id = $1', [id]);
+  return rows[0];
+};

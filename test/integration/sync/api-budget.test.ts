@@ -10,8 +10,6 @@ import { createPool } from '../../../src/postgres/pool.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { openStillClock, type StillClock } from '../../support/postgres/database-clock.ts';
 
-const WINDOW_MS = 300_000;
-
 const database = databaseOfTests();
 let clock: StillClock;
 /** Of connections whose clock stands still, until the test lets time pass; that of another replica, too. */
@@ -24,44 +22,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await clock?.[Symbol.asyncDispose]();
 });
-
-const budgetOf = (fingerprint: string, requestsPerWindow = 60, pool = stillPool): ApiBudget =>
-  createApiBudget({ pool, fingerprint, requestsPerWindow });
-
-/** What would happen: admitted at once, or how long it would wait and why. */
-const attempt = async (fingerprint: string, requestsPerWindow = 60, pool = stillPool) => {
-  const stopped = new AbortController();
-  let wait: { waitMs: number; because: string } | undefined;
-  const budget = createApiBudget({
-    pool,
-    fingerprint,
-    requestsPerWindow,
-    onWait: (waitMs, because) => {
-      wait = { waitMs, because };
-      stopped.abort(new Error('would wait'));
-    },
-  });
-  try {
-    await budget.acquire(stopped.signal);
-    return 'admitted';
-  } catch (error) {
-    if (wait === undefined) throw error;
-    return wait;
-  }
-};
-
-/** In this process: a busy machine may need longer for a few requests than what is taken ahead lasts. */
-const holdTime = () => vi.spyOn(performance, 'now').mockReturnValue(performance.now());
-
-/** Lets time pass. */
-const pass = (ms: number) => clock.pass(ms);
-
-/** Takes all that there is now. */
-const takeAll = async (fingerprint: string, requestsPerWindow: number): Promise<number> => {
-  for (let admitted = 0; ; admitted += 1) {
-    if ((await attempt(fingerprint, requestsPerWindow)) !== 'admitted') return admitted;
-  }
-};
 
 describe('invariant 11: the API budget is held by all replicas together', () => {
   test.each([10, 60, 900])(
@@ -302,3 +262,43 @@ describe('invariant 11: the API budget is held by all replicas together', () => 
     expect(name).not.toBe(credentialFingerprint('another-token'));
   });
 });
+
+const WINDOW_MS = 300_000;
+
+const budgetOf = (fingerprint: string, requestsPerWindow = 60, pool = stillPool): ApiBudget =>
+  createApiBudget({ pool, fingerprint, requestsPerWindow });
+
+/** What would happen: admitted at once, or how long it would wait and why. */
+const attempt = async (fingerprint: string, requestsPerWindow = 60, pool = stillPool) => {
+  const stopped = new AbortController();
+  let wait: { waitMs: number; because: string } | undefined;
+  const budget = createApiBudget({
+    pool,
+    fingerprint,
+    requestsPerWindow,
+    onWait: (waitMs, because) => {
+      wait = { waitMs, because };
+      stopped.abort(new Error('would wait'));
+    },
+  });
+  try {
+    await budget.acquire(stopped.signal);
+    return 'admitted';
+  } catch (error) {
+    if (wait === undefined) throw error;
+    return wait;
+  }
+};
+
+/** In this process: a busy machine may need longer for a few requests than what is taken ahead lasts. */
+const holdTime = () => vi.spyOn(performance, 'now').mockReturnValue(performance.now());
+
+/** Lets time pass. */
+const pass = (ms: number) => clock.pass(ms);
+
+/** Takes all that there is now. */
+const takeAll = async (fingerprint: string, requestsPerWindow: number): Promise<number> => {
+  for (let admitted = 0; ; admitted += 1) {
+    if ((await attempt(fingerprint, requestsPerWindow)) !== 'admitted') return admitted;
+  }
+};

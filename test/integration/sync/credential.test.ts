@@ -10,33 +10,6 @@ import { createLogger } from '../../../src/telemetry/log.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 
-const TOKEN = 'planted-token-9f8e7d6c5b4a';
-
-/** A Cloudflare that lists one organization and repeats the request's credential in the error of its audit log. */
-const startEcho = async () => {
-  const server = createServer((request, response) => {
-    const audit = request.url?.includes('/logs/audit') === true;
-    const message = `no, ${request.headers.authorization ?? ''}`;
-    response.writeHead(audit ? 403 : 200, { 'content-type': 'application/json' });
-    response.end(
-      JSON.stringify(
-        audit
-          ? { success: false, errors: [{ code: 10_000, message }] }
-          : { success: true, errors: [], messages: [], result: [{ id: 'org', name: 'Echo' }], result_info: {} },
-      ),
-    );
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return {
-    baseUrl: `http://127.0.0.1:${port}/client/v4`,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
-};
-
 test('the credential reaches no log line, no metric and no table, not even where the API repeats it (invariant 12)', async () => {
   await using echo = await startEcho();
   const database = await createTestDatabase();
@@ -73,3 +46,30 @@ test('the credential reaches no log line, no metric and no table, not even where
   await app.close();
   await database.close();
 });
+
+const TOKEN = 'planted-token-9f8e7d6c5b4a';
+
+/** A Cloudflare that lists one organization and repeats the request's credential in the error of its audit log. */
+const startEcho = async () => {
+  const server = createServer((request, response) => {
+    const audit = request.url?.includes('/logs/audit') === true;
+    const message = `no, ${request.headers.authorization ?? ''}`;
+    response.writeHead(audit ? 403 : 200, { 'content-type': 'application/json' });
+    response.end(
+      JSON.stringify(
+        audit
+          ? { success: false, errors: [{ code: 10_000, message }] }
+          : { success: true, errors: [], messages: [], result: [{ id: 'org', name: 'Echo' }], result_info: {} },
+      ),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    baseUrl: `http://127.0.0.1:${port}/client/v4`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+};

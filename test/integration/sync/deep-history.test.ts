@@ -4,10 +4,6 @@ import { nearestStored } from '../../../src/ingest/sync/stored-sources/stored-en
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const DAY_MS = 86_400_000;
-const RETENTION_MS = 60 * DAY_MS;
-const monthAgo = (days: number) => new Date(Date.now() - days * DAY_MS).toISOString().slice(0, 7);
-
 let world: SyncWorld;
 beforeAll(async () => {
   world = await openWorld(
@@ -21,19 +17,6 @@ beforeAll(async () => {
   );
 });
 afterAll(async () => await world[Symbol.asyncDispose]());
-
-const drop = async ({ app, config }: SyncRun) => {
-  const { pool } = world.database;
-  const kinds = await kindPoliciesWithDrops(config, app.database.pool);
-  return await dropOldMonths(pool, RETENTION_MS, undefined, () => unreadMonthsOf(config, app.database.pool, kinds));
-};
-const count = async (statement: string): Promise<number> =>
-  (await world.database.pool.query<{ n: number }>(`select (${statement})::integer as n`)).rows[0]?.n ?? -1;
-const months = async (): Promise<readonly unknown[]> => {
-  const statement = "select inhrelid::regclass from pg_inherits where inhparent = 'audit_events'::regclass order by 1";
-  return (await world.database.pool.query(statement)).rows;
-};
-const head = () => count('select position from feed_head');
 
 test('a month stays while a log has unread time near it; what was dropped does not come back, by no lane and under no filters', async () => {
   await using run = await world.open();
@@ -76,3 +59,24 @@ test('a month stays while a log has unread time near it; what was dropped does n
 
 const monthAgoBefore = (month: string): string =>
   new Date(Date.parse(`${month}-01`) - DAY_MS).toISOString().slice(0, 7);
+
+const DAY_MS = 86_400_000;
+const RETENTION_MS = 60 * DAY_MS;
+
+const monthAgo = (days: number) => new Date(Date.now() - days * DAY_MS).toISOString().slice(0, 7);
+
+const drop = async ({ app, config }: SyncRun) => {
+  const { pool } = world.database;
+  const kinds = await kindPoliciesWithDrops(config, app.database.pool);
+  return await dropOldMonths(pool, RETENTION_MS, undefined, () => unreadMonthsOf(config, app.database.pool, kinds));
+};
+
+const count = async (statement: string): Promise<number> =>
+  (await world.database.pool.query<{ n: number }>(`select (${statement})::integer as n`)).rows[0]?.n ?? -1;
+
+const months = async (): Promise<readonly unknown[]> => {
+  const statement = "select inhrelid::regclass from pg_inherits where inhparent = 'audit_events'::regclass order by 1";
+  return (await world.database.pool.query(statement)).rows;
+};
+
+const head = () => count('select position from feed_head');

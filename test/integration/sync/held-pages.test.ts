@@ -4,19 +4,6 @@ import { OTHER_LIMIT } from '../../../src/ingest/planning/proof.ts';
 import type { PageCommit } from '../../../src/ingest/planning/source.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const oneLargePage = { organizations: 1, entries: 160, pageCap: 1_000 } as const;
-
-const storedRows = async ({ database }: SyncWorld): Promise<number> => {
-  const { rows } = await database.pool.query<{ rows: number }>('select count(*)::integer as rows from audit_events');
-  return rows[0]?.rows ?? 0;
-};
-
-/** Commits of entries of history. `claims`: whether something was claimed with them. */
-const commitsOf = (calls: readonly (readonly [PageCommit])[]) =>
-  calls.flatMap(([{ page, claims }]) =>
-    page.entries >= 50 ? [{ entries: page.entries, claims: claims.some((ranges) => ranges.length > 0) }] : [],
-  );
-
 describe.concurrent('the only page of all of history, whose end is in doubt', () => {
   test('is committed together with what it proves', async () => {
     await using world = await openWorld(oneLargePage);
@@ -88,3 +75,16 @@ test('a page that comes again as proof, to the byte, is counted and not sent to 
   expect(again.length, 'pages that prove').toBeGreaterThan(0);
   expect(rows).toEqual([{ commits: pages.length - again.length }]);
 });
+
+const oneLargePage = { organizations: 1, entries: 160, pageCap: 1_000 } as const;
+
+const storedRows = async ({ database }: SyncWorld): Promise<number> => {
+  const { rows } = await database.pool.query<{ rows: number }>('select count(*)::integer as rows from audit_events');
+  return rows[0]?.rows ?? 0;
+};
+
+/** Commits of entries of history. `claims`: whether something was claimed with them. */
+const commitsOf = (calls: readonly (readonly [PageCommit])[]) =>
+  calls.flatMap(([{ page, claims }]) =>
+    page.entries >= 50 ? [{ entries: page.entries, claims: claims.some((ranges) => ranges.length > 0) }] : [],
+  );

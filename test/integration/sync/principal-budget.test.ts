@@ -6,10 +6,6 @@ import { databaseOfTests } from '../../support/postgres/database.ts';
 import { openStillClock, type StillClock } from '../../support/postgres/database-clock.ts';
 import { openRun, openWorld } from '../../support/sync/sync-world.ts';
 
-const WINDOW_MS = 300_000;
-/** 6 at once. */
-const REQUESTS = 60;
-
 const database = databaseOfTests();
 let clock: StillClock;
 /** Of connections whose clock stands still, until the test lets time pass. */
@@ -21,41 +17,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await clock?.[Symbol.asyncDispose]();
 });
-
-const pass = (ms: number) => clock.pass(ms);
-
-/** Takes all that there is now, by each of these budgets in turn. */
-const takeAll = async (...budgets: readonly ((onWait: () => void) => ApiBudget)[]): Promise<number> => {
-  let admitted = 0;
-  const waiting = new Set<number>();
-  for (let turn = 0; waiting.size < budgets.length; turn = (turn + 1) % budgets.length) {
-    const stopped = new AbortController();
-    const budget = budgets[turn]?.(() => stopped.abort(new Error('would wait')));
-    const got = await budget?.acquire(stopped.signal).then(
-      () => true,
-      () => false,
-    );
-    if (got === true) admitted += 1;
-    else waiting.add(turn);
-  }
-  return admitted;
-};
-
-/** One process with a credential; of an old version if it knows no principal. */
-const processOf = (fingerprint: string, ...principals: readonly string[]) => {
-  let warn = () => {};
-  const budget = createApiBudget({
-    pool: stillPool,
-    fingerprint,
-    principals: () => principals,
-    requestsPerWindow: REQUESTS,
-    onWait: () => warn(),
-  });
-  return (onWait: () => void): ApiBudget => {
-    warn = onWait;
-    return budget;
-  };
-};
 
 describe('invariant 11: the budget is that of a principal', () => {
   test('two tokens and the key of one user, in processes of their own, get no more than one budget in any 5 minutes', async () => {
@@ -196,3 +157,42 @@ test('two tokens and the key of one user read as one principal; another user has
   const questions = world.simulator.requests().filter(({ path }) => path.endsWith('/user'));
   expect(questions.map(({ owner }) => owner)).toEqual([...Array(3).fill(`user:${alice}`), 'user:bob@example.com']);
 });
+
+const WINDOW_MS = 300_000;
+/** 6 at once. */
+const REQUESTS = 60;
+
+const pass = (ms: number) => clock.pass(ms);
+
+/** Takes all that there is now, by each of these budgets in turn. */
+const takeAll = async (...budgets: readonly ((onWait: () => void) => ApiBudget)[]): Promise<number> => {
+  let admitted = 0;
+  const waiting = new Set<number>();
+  for (let turn = 0; waiting.size < budgets.length; turn = (turn + 1) % budgets.length) {
+    const stopped = new AbortController();
+    const budget = budgets[turn]?.(() => stopped.abort(new Error('would wait')));
+    const got = await budget?.acquire(stopped.signal).then(
+      () => true,
+      () => false,
+    );
+    if (got === true) admitted += 1;
+    else waiting.add(turn);
+  }
+  return admitted;
+};
+
+/** One process with a credential; of an old version if it knows no principal. */
+const processOf = (fingerprint: string, ...principals: readonly string[]) => {
+  let warn = () => {};
+  const budget = createApiBudget({
+    pool: stillPool,
+    fingerprint,
+    principals: () => principals,
+    requestsPerWindow: REQUESTS,
+    onWait: () => warn(),
+  });
+  return (onWait: () => void): ApiBudget => {
+    warn = onWait;
+    return budget;
+  };
+};

@@ -4,6 +4,33 @@ import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts'
 import { type RecordedAnswer, startRecordingProxy } from '../../support/network/recording-proxy.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
+test('each walk that is claimed has a row that tells of all its answers, also one that took several turns, and its proof', async () => {
+  // More pages than a turn has, and a log of one page that may be cut, which must be proven.
+  await using world = await openWorld({ organizations: 27, entries: 6_000, pageCap: 60, distribution: 'zipf' });
+  await using proxy = await startRecordingProxy(world.simulator.baseUrl);
+  await openBuilder(world.database.pool, newSigner()).build();
+  await using run = await world.open({ CLOUDFLARE_BASE_URL: proxy.baseUrl });
+  expect(await run.sync()).toMatchObject({ failed: [], finished: true });
+  const rows = await rowsOf(world);
+  expectRecorded(rows, proxy.answers);
+  expect(Math.max(...rows.map(({ pages }) => pages))).toBeGreaterThan(20);
+  expect(rows.some(({ answers, pages }) => answers > pages)).toBe(true);
+  expect(rows.every((row) => row.first_cf_ray !== null && row.last_date !== null)).toBe(true);
+  expect(rows.reduce((sum, { entries }) => sum + entries, 0)).toBeGreaterThanOrEqual(6_000);
+});
+
+test('answers without a CF-Ray are recorded without one', async () => {
+  await using world = await openWorld({ organizations: 1, entries: 100 });
+  await using proxy = await startRecordingProxy(world.simulator.baseUrl);
+  await openBuilder(world.database.pool, newSigner()).build();
+  await using run = await world.open({ CLOUDFLARE_BASE_URL: proxy.baseUrl });
+  proxy.strip('cf-ray');
+  expect(await run.sync()).toMatchObject({ failed: [], finished: true });
+  const rows = await rowsOf(world);
+  expectRecorded(rows, proxy.answers);
+  expect(rows.every(({ first_cf_ray: ray, first_date: date }) => ray === null && date !== null)).toBe(true);
+});
+
 const sha256 = (...parts: readonly Uint8Array[]): Buffer => createHash('sha256').update(Buffer.concat(parts)).digest();
 
 interface ReadRow {
@@ -53,30 +80,3 @@ const expectRecorded = (rows: readonly ReadRow[], answers: readonly RecordedAnsw
   }
   expect([...left.values()].flat()).toEqual([]);
 };
-
-test('each walk that is claimed has a row that tells of all its answers, also one that took several turns, and its proof', async () => {
-  // More pages than a turn has, and a log of one page that may be cut, which must be proven.
-  await using world = await openWorld({ organizations: 27, entries: 6_000, pageCap: 60, distribution: 'zipf' });
-  await using proxy = await startRecordingProxy(world.simulator.baseUrl);
-  await openBuilder(world.database.pool, newSigner()).build();
-  await using run = await world.open({ CLOUDFLARE_BASE_URL: proxy.baseUrl });
-  expect(await run.sync()).toMatchObject({ failed: [], finished: true });
-  const rows = await rowsOf(world);
-  expectRecorded(rows, proxy.answers);
-  expect(Math.max(...rows.map(({ pages }) => pages))).toBeGreaterThan(20);
-  expect(rows.some(({ answers, pages }) => answers > pages)).toBe(true);
-  expect(rows.every((row) => row.first_cf_ray !== null && row.last_date !== null)).toBe(true);
-  expect(rows.reduce((sum, { entries }) => sum + entries, 0)).toBeGreaterThanOrEqual(6_000);
-});
-
-test('answers without a CF-Ray are recorded without one', async () => {
-  await using world = await openWorld({ organizations: 1, entries: 100 });
-  await using proxy = await startRecordingProxy(world.simulator.baseUrl);
-  await openBuilder(world.database.pool, newSigner()).build();
-  await using run = await world.open({ CLOUDFLARE_BASE_URL: proxy.baseUrl });
-  proxy.strip('cf-ray');
-  expect(await run.sync()).toMatchObject({ failed: [], finished: true });
-  const rows = await rowsOf(world);
-  expectRecorded(rows, proxy.answers);
-  expect(rows.every(({ first_cf_ray: ray, first_date: date }) => ray === null && date !== null)).toBe(true);
-});

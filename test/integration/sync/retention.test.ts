@@ -2,8 +2,6 @@ import { expect, test } from 'vitest';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const dayMs = 86_400_000;
-
 test('unread time that nears the end of the retention: each plan says so, status and sync show it', async () => {
   await using world = await openWorld({ organizations: 2 }, { ORGTRAIL_HISTORY: '540d' });
   const [refused = ''] = world.simulator.summary().organizations.map(({ id }) => id);
@@ -30,3 +28,5 @@ test('unread time that nears the end of the retention: each plan says so, status
   expect(sync.code).toBe(1);
   expect(sync.stdout).toContain('1 organization with time not collected that Cloudflare deletes within 30d');
 });
+
+const dayMs = 86_400_000;

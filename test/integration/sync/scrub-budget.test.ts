@@ -4,13 +4,6 @@ import { createScrubBudget, type ScrubBudget } from '../../../src/ingest/cloudfl
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { openStillClock, type StillClock } from '../../support/postgres/database-clock.ts';
 
-const TICK_MS = 30_000;
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
-/** The default budget, and the default share of it. */
-const REQUESTS = 900;
-const SHARE = 0.05;
-
 const database = databaseOfTests();
 let clock: StillClock;
 beforeAll(async () => {
@@ -19,18 +12,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await clock?.[Symbol.asyncDispose]();
 });
-
-const scrubOf = (fingerprint: string, replica: 0 | 1 = 0, share = SHARE): ScrubBudget =>
-  createScrubBudget({ pool: clock.pools[replica], fingerprint, requestsPerWindow: REQUESTS, share, tickMs: TICK_MS });
-const passes = (ms: number) => clock.pass(ms);
-/** As if the whole budget had been used up to so much of its burst. */
-const useBudget = (fingerprint: string, share: number) =>
-  database.pool.query(
-    `insert into api_budget as b (credential, next_free_at)
-     values ($1, (select at from still.clock) + $2 * interval '1 millisecond')
-     on conflict (credential) do update set next_free_at = excluded.next_free_at`,
-    [fingerprint, share * gcraOf(REQUESTS).toleranceMs],
-  );
 
 describe('leave to read history again', () => {
   test('is a share of the budget: in two hours, all replicas together get no more, and hardly less', async () => {
@@ -93,3 +74,24 @@ describe('leave to read history again', () => {
     expect(await budget.take(5)).toBe(1);
   });
 });
+
+const TICK_MS = 30_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** The default budget, and the default share of it. */
+const REQUESTS = 900;
+const SHARE = 0.05;
+
+const scrubOf = (fingerprint: string, replica: 0 | 1 = 0, share = SHARE): ScrubBudget =>
+  createScrubBudget({ pool: clock.pools[replica], fingerprint, requestsPerWindow: REQUESTS, share, tickMs: TICK_MS });
+
+const passes = (ms: number) => clock.pass(ms);
+
+/** As if the whole budget had been used up to so much of its burst. */
+const useBudget = (fingerprint: string, share: number) =>
+  database.pool.query(
+    `insert into api_budget as b (credential, next_free_at)
+     values ($1, (select at from still.clock) + $2 * interval '1 millisecond')
+     on conflict (credential) do update set next_free_at = excluded.next_free_at`,
+    [fingerprint, share * gcraOf(REQUESTS).toleranceMs],
+  );

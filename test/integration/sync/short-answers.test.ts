@@ -1,22 +1,6 @@
 import { expect, test } from 'vitest';
 import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-/** As if history older than the newest so many events had never been read. Returns when it ends, in milliseconds. */
-const forgetHistory = async ({ database }: SyncWorld, kept: number): Promise<number> => {
-  const { rows } = await database.pool.query<{ ms: number }>(
-    `select (extract(epoch from date_trunc('second', action_time)) * 1000 - 20000)::float8 as ms from audit_events
-     order by action_time desc offset $1 limit 1`,
-    [kept],
-  );
-  const untilMs = rows[0]?.ms ?? Number.NaN;
-  await database.pool.query('delete from audit_events where action_time < to_timestamp($1::float8 / 1000)', [untilMs]);
-  await database.pool.query(
-    "update coverage set ranges = ranges * tstzmultirange(tstzrange(to_timestamp($1::float8 / 1000), 'infinity'))",
-    [untilMs],
-  );
-  return untilMs;
-};
-
 test.each([
   ['is still served: no request more', false],
   ['Cloudflare has taken back: one question more, and what it ends is believed as without', true],
@@ -51,3 +35,19 @@ test.each([
   const ofGone = isGone ? 1 : 0;
   expect({ missing, extra }).toEqual({ missing: ofGone, extra: ofGone });
 });
+
+/** As if history older than the newest so many events had never been read. Returns when it ends, in milliseconds. */
+const forgetHistory = async ({ database }: SyncWorld, kept: number): Promise<number> => {
+  const { rows } = await database.pool.query<{ ms: number }>(
+    `select (extract(epoch from date_trunc('second', action_time)) * 1000 - 20000)::float8 as ms from audit_events
+     order by action_time desc offset $1 limit 1`,
+    [kept],
+  );
+  const untilMs = rows[0]?.ms ?? Number.NaN;
+  await database.pool.query('delete from audit_events where action_time < to_timestamp($1::float8 / 1000)', [untilMs]);
+  await database.pool.query(
+    "update coverage set ranges = ranges * tstzmultirange(tstzrange(to_timestamp($1::float8 / 1000), 'infinity'))",
+    [untilMs],
+  );
+  return untilMs;
+};

@@ -1,13 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const heldSources = async (world: SyncWorld): Promise<number> => {
-  const { rows } = await world.database.pool.query<{ held: number }>(
-    'select count(*)::integer as held from sources where lease_until is not null',
-  );
-  return rows[0]?.held ?? 0;
-};
-
 describe.concurrent('the lease of a turn', () => {
   test('goes back with its last commit: no statement is sent for it, and no source stays held', async () => {
     await using world = await openWorld();
@@ -71,3 +64,10 @@ describe.concurrent('the lease of a turn', () => {
     expect(rows).toEqual([{ lease_owner: 'other/1/thief', held: true }]);
   });
 });
+
+const heldSources = async (world: SyncWorld): Promise<number> => {
+  const { rows } = await world.database.pool.query<{ held: number }>(
+    'select count(*)::integer as held from sources where lease_until is not null',
+  );
+  return rows[0]?.held ?? 0;
+};

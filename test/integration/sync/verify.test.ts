@@ -12,59 +12,6 @@ import {
   type SyncWorld,
 } from '../../support/sync/sync-world.ts';
 
-const dayMs = 86_400_000;
-
-interface Verified {
-  readonly results: readonly SourceVerification[];
-  readonly total: {
-    readonly compared: number;
-    readonly missing: number;
-    readonly extra: number;
-    readonly changed: number;
-  };
-  readonly failures: readonly (string | undefined)[];
-}
-
-/** What the command does, with a store and limits of the test's choice; the window is the last three days, two minutes ago. */
-const verify = async (
-  run: SyncRun,
-  options: Partial<VerifyOptions> = {},
-  wrap: (store: VerifyStore) => Partial<VerifyStore> = () => ({}),
-  replaced: Partial<SyncContext> = {},
-): Promise<Verified> => {
-  const { sync, database } = run.app;
-  const store = createVerifyStore(database.pool, sync.kinds);
-  // What a source rests after a failure is not waited for.
-  const time = { nowMs: sync.time.nowMs, sleep: async () => {} };
-  const context = { ...sync, time, ...replaced, verifyStore: { ...store, ...wrap(store) }, random: () => 0.5 };
-  const signal = new AbortController().signal;
-  const { nowMs, sources } = await findScope(context, signal);
-  const results = await verifySources(context, sources, {
-    window: { fromMs: nowMs - 3 * dayMs, toMs: nowMs - 120_000 },
-    nowMs,
-    fix: false,
-    filtered: false,
-    sectionEntries: 20_000,
-    retries: 3,
-    signal,
-    stopping: () => false,
-    onPage: () => {},
-    onSource: () => {},
-    ...options,
-  });
-  const sum = (value: (result: SourceVerification) => number) => results.reduce((a, result) => a + value(result), 0);
-  return {
-    results,
-    total: {
-      compared: sum(({ findings }) => findings.compared),
-      missing: sum(({ findings }) => findings.missing.entries),
-      extra: sum(({ findings }) => findings.extra),
-      changed: sum(({ findings }) => findings.changed.entries),
-    },
-    failures: results.map(({ failure }) => failure),
-  };
-};
-
 describe.concurrent('verifying', () => {
   test('in sections, also in very small ones: each entry is counted once', async () => {
     await using world = await openWorld({ organizations: 1, entries: 150, faults: { equal_timestamps: 0.5 } });
@@ -206,3 +153,56 @@ describe('verifying a log of 600 entries', () => {
     expect(nowMs).toBeGreaterThanOrEqual(90_000);
   });
 });
+
+const dayMs = 86_400_000;
+
+interface Verified {
+  readonly results: readonly SourceVerification[];
+  readonly total: {
+    readonly compared: number;
+    readonly missing: number;
+    readonly extra: number;
+    readonly changed: number;
+  };
+  readonly failures: readonly (string | undefined)[];
+}
+
+/** What the command does, with a store and limits of the test's choice; the window is the last three days, two minutes ago. */
+const verify = async (
+  run: SyncRun,
+  options: Partial<VerifyOptions> = {},
+  wrap: (store: VerifyStore) => Partial<VerifyStore> = () => ({}),
+  replaced: Partial<SyncContext> = {},
+): Promise<Verified> => {
+  const { sync, database } = run.app;
+  const store = createVerifyStore(database.pool, sync.kinds);
+  // What a source rests after a failure is not waited for.
+  const time = { nowMs: sync.time.nowMs, sleep: async () => {} };
+  const context = { ...sync, time, ...replaced, verifyStore: { ...store, ...wrap(store) }, random: () => 0.5 };
+  const signal = new AbortController().signal;
+  const { nowMs, sources } = await findScope(context, signal);
+  const results = await verifySources(context, sources, {
+    window: { fromMs: nowMs - 3 * dayMs, toMs: nowMs - 120_000 },
+    nowMs,
+    fix: false,
+    filtered: false,
+    sectionEntries: 20_000,
+    retries: 3,
+    signal,
+    stopping: () => false,
+    onPage: () => {},
+    onSource: () => {},
+    ...options,
+  });
+  const sum = (value: (result: SourceVerification) => number) => results.reduce((a, result) => a + value(result), 0);
+  return {
+    results,
+    total: {
+      compared: sum(({ findings }) => findings.compared),
+      missing: sum(({ findings }) => findings.missing.entries),
+      extra: sum(({ findings }) => findings.extra),
+      changed: sum(({ findings }) => findings.changed.entries),
+    },
+    failures: results.map(({ failure }) => failure),
+  };
+};

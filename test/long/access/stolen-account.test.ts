@@ -15,12 +15,6 @@ import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const HOUR_MS = 3_600_000;
-const PAUSES = { tickMs: 30_000, longestMs: 30_000 };
-const EVENTS = 20;
-/** Far longer than any of these statements takes, and far shorter than what would hurt a server. */
-const SLOWEST_MS = 20_000;
-
 let database: TestDatabase;
 /** A connection of the account that was stolen. */
 let thief: Client;
@@ -88,51 +82,6 @@ afterAll(async () => {
   await thief?.end();
   await database?.close();
 });
-
-/** What the watchers see, within the transaction of the thief. */
-const watch = async () => {
-  const pool = thief as unknown as Pool;
-  const status = await readStatus(pool);
-  const sinks = await readSinkStatus(pool, undefined);
-  const { rows } = await thief.query<{ ahead: number | null; positions: number; last: number; events: number }>(
-    `select (select extract(epoch from max(upper(ranges)) - clock_timestamp()) from coverage)::float8 as ahead,
-       (select position from feed_head)::float8 as positions, (select coalesce(max(position), 0) from audit_events)::float8 as last,
-       (select count(*) from audit_events)::float8 as events`,
-  );
-  const [row] = rows;
-  return {
-    sources: status.sources.map((source) => sourceHealth(source, PAUSES)),
-    sinks: sinks.map((sink) => ({ position: sink.position, state: sinkState(sink) })),
-    gone: status.gone.length,
-    ahead: row?.ahead ?? 0,
-    position: status.position,
-    last: row?.last ?? 0,
-    events: row?.events ?? 0,
-  };
-};
-type Seen = Awaited<ReturnType<typeof watch>>;
-
-/** Runs it as the thief, looks, and undoes it. Undefined: it was refused. */
-const attempt = async ({ sql }: HostileStatement): Promise<{ readonly seen?: Seen; readonly refusedBy?: string }> => {
-  await thief.query(`begin; set local statement_timeout = ${SLOWEST_MS}; set local lock_timeout = ${SLOWEST_MS}`);
-  try {
-    await thief.query(sql);
-    return { seen: await watch() };
-  } catch (error) {
-    return { refusedBy: sqlState(error) ?? String(error) };
-  } finally {
-    await thief.query('rollback');
-  }
-};
-
-/** What no statement may bring about, whatever it is; the words say which of it did. */
-const faults = ({ ahead, position, last, events, sinks }: Seen): string[] => [
-  ...(ahead > 61 ? [`coverage reaches ${ahead} s beyond now`] : []),
-  ...(position !== last || events < EVENTS
-    ? [`the feed ends at ${position}, and its events at ${last} (${events})`]
-    : []),
-  ...sinks.flatMap((sink) => (sink.position > position || sink.position < 0 ? [`a sink is at ${sink.position}`] : [])),
-];
 
 test('before anything is tried, the watchers say that the source and the sink are behind', async () => {
   await thief.query('begin');
@@ -310,3 +259,55 @@ test('whatever it locks, a replica starts and says what is wrong', async () => {
     await locker.end();
   }
 });
+
+const HOUR_MS = 3_600_000;
+const PAUSES = { tickMs: 30_000, longestMs: 30_000 };
+const EVENTS = 20;
+/** Far longer than any of these statements takes, and far shorter than what would hurt a server. */
+const SLOWEST_MS = 20_000;
+
+/** What the watchers see, within the transaction of the thief. */
+const watch = async () => {
+  const pool = thief as unknown as Pool;
+  const status = await readStatus(pool);
+  const sinks = await readSinkStatus(pool, undefined);
+  const { rows } = await thief.query<{ ahead: number | null; positions: number; last: number; events: number }>(
+    `select (select extract(epoch from max(upper(ranges)) - clock_timestamp()) from coverage)::float8 as ahead,
+       (select position from feed_head)::float8 as positions, (select coalesce(max(position), 0) from audit_events)::float8 as last,
+       (select count(*) from audit_events)::float8 as events`,
+  );
+  const [row] = rows;
+  return {
+    sources: status.sources.map((source) => sourceHealth(source, PAUSES)),
+    sinks: sinks.map((sink) => ({ position: sink.position, state: sinkState(sink) })),
+    gone: status.gone.length,
+    ahead: row?.ahead ?? 0,
+    position: status.position,
+    last: row?.last ?? 0,
+    events: row?.events ?? 0,
+  };
+};
+
+type Seen = Awaited<ReturnType<typeof watch>>;
+
+/** Runs it as the thief, looks, and undoes it. Undefined: it was refused. */
+const attempt = async ({ sql }: HostileStatement): Promise<{ readonly seen?: Seen; readonly refusedBy?: string }> => {
+  await thief.query(`begin; set local statement_timeout = ${SLOWEST_MS}; set local lock_timeout = ${SLOWEST_MS}`);
+  try {
+    await thief.query(sql);
+    return { seen: await watch() };
+  } catch (error) {
+    return { refusedBy: sqlState(error) ?? String(error) };
+  } finally {
+    await thief.query('rollback');
+  }
+};
+
+/** What no statement may bring about, whatever it is; the words say which of it did. */
+const faults = ({ ahead, position, last, events, sinks }: Seen): string[] => [
+  ...(ahead > 61 ? [`coverage reaches ${ahead} s beyond now`] : []),
+  ...(position !== last || events < EVENTS
+    ? [`the feed ends at ${position}, and its events at ${last} (${events})`]
+    : []),
+  ...sinks.flatMap((sink) => (sink.position > position || sink.position < 0 ? [`a sink is at ${sink.position}`] : [])),
+];

@@ -7,49 +7,7 @@ import { RETENTION_DAYS } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Storage, storages, testBucket } from '../../support/s3/storages.ts';
 
-interface Keys {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-}
-
-interface Policy {
-  readonly Statement: readonly { readonly Action: string | readonly string[] }[];
-}
-
-/** That of docs/operations/secrets.md, for the process that writes. */
-const documentedPolicy = async (): Promise<Policy> => {
-  const page = await readFile(new URL('../../../docs/operations/secrets.md', import.meta.url), 'utf8');
-  return JSON.parse(/```json\n([^`]+)```/.exec(page)?.[1] ?? '') as Policy;
-};
-
-const without = ({ Statement, ...policy }: Policy, action: string): Policy => ({
-  ...policy,
-  Statement: Statement.map((each) => ({ ...each, Action: [each.Action].flat().filter((name) => name !== action) })),
-});
-
 const moto = storages.find(({ name }) => name === 'moto');
-
-/** With policies moto verifies signatures as well, and takes those of names with `=` for wrong. radosgw takes them, in storages.test.ts. */
-const withoutSignatures =
-  'import moto.iam.access_control as control; control.IAMRequestBase.check_signature = lambda self: None; ';
-
-/** An account of moto's IAM with this policy. */
-const account = async ({ endpoint }: Storage, name: string, policy: Policy): Promise<Keys> => {
-  const iam = new AwsClient({ accessKeyId: 'root', secretAccessKey: 'root', service: 'iam', region: 'us-east-1' });
-  const call = async (Action: string, more: Readonly<Record<string, string>> = {}): Promise<string> => {
-    const body = new URLSearchParams({ Action, Version: '2010-05-08', UserName: name, ...more }).toString();
-    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    const response = await iam.fetch(endpoint, { method: 'POST', body, headers });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${Action}: ${text}`);
-    return text;
-  };
-  await call('CreateUser');
-  await call('PutUserPolicy', { PolicyName: 'archive', PolicyDocument: JSON.stringify(policy) });
-  const text = await call('CreateAccessKey');
-  const read = (element: string) => new RegExp(`<${element}>([^<]+)<`).exec(text)?.[1] ?? '';
-  return { accessKeyId: read('AccessKeyId'), secretAccessKey: read('SecretAccessKey') };
-};
 
 describe.skipIf(moto?.missing !== undefined)('the policies of docs/operations/secrets.md', () => {
   let storage: Storage;
@@ -105,3 +63,45 @@ describe.skipIf(moto?.missing !== undefined)('the policies of docs/operations/se
     }
   });
 });
+
+interface Keys {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+interface Policy {
+  readonly Statement: readonly { readonly Action: string | readonly string[] }[];
+}
+
+/** That of docs/operations/secrets.md, for the process that writes. */
+const documentedPolicy = async (): Promise<Policy> => {
+  const page = await readFile(new URL('../../../docs/operations/secrets.md', import.meta.url), 'utf8');
+  return JSON.parse(/```json\n([^`]+)```/.exec(page)?.[1] ?? '') as Policy;
+};
+
+const without = ({ Statement, ...policy }: Policy, action: string): Policy => ({
+  ...policy,
+  Statement: Statement.map((each) => ({ ...each, Action: [each.Action].flat().filter((name) => name !== action) })),
+});
+
+/** With policies moto verifies signatures as well, and takes those of names with `=` for wrong. radosgw takes them, in storages.test.ts. */
+const withoutSignatures =
+  'import moto.iam.access_control as control; control.IAMRequestBase.check_signature = lambda self: None; ';
+
+/** An account of moto's IAM with this policy. */
+const account = async ({ endpoint }: Storage, name: string, policy: Policy): Promise<Keys> => {
+  const iam = new AwsClient({ accessKeyId: 'root', secretAccessKey: 'root', service: 'iam', region: 'us-east-1' });
+  const call = async (Action: string, more: Readonly<Record<string, string>> = {}): Promise<string> => {
+    const body = new URLSearchParams({ Action, Version: '2010-05-08', UserName: name, ...more }).toString();
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const response = await iam.fetch(endpoint, { method: 'POST', body, headers });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${Action}: ${text}`);
+    return text;
+  };
+  await call('CreateUser');
+  await call('PutUserPolicy', { PolicyName: 'archive', PolicyDocument: JSON.stringify(policy) });
+  const text = await call('CreateAccessKey');
+  const read = (element: string) => new RegExp(`<${element}>([^<]+)<`).exec(text)?.[1] ?? '';
+  return { accessKeyId: read('AccessKeyId'), secretAccessKey: read('SecretAccessKey') };
+};

@@ -7,10 +7,6 @@ import { objectLimits } from '../../../src/archive/writing/write-objects.ts';
 import { openFeed } from '../../../src/feed/feed-source.ts';
 import { openArchiveWorld, storeWith } from '../../support/archive/archive-world.ts';
 
-const EVENTS = 25_000;
-/** What does not get smaller: else all of the object is one block. */
-const idOf = (index: number): string => createHash('sha512').update(String(index)).digest('hex');
-
 test('an object of several row groups is read group by group, by any number of readers at once', async () => {
   await using world = await openArchiveWorld(EVENTS, idOf);
   const { store } = world;
@@ -50,3 +46,8 @@ test('an object of several row groups is read group by group, by any number of r
     await feed.close();
   }
 });
+
+const EVENTS = 25_000;
+
+/** What does not get smaller: else all of the object is one block. */
+const idOf = (index: number): string => createHash('sha512').update(String(index)).digest('hex');

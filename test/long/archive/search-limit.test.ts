@@ -3,14 +3,6 @@ import { openSearchedArchive, type Query } from '../../support/archive/searched-
 import { createSearchedMonths } from '../../support/archive/searched-months.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
-const searches: readonly Query[] = [
-  {},
-  { actor: 'mira*' },
-  { text: 'terraform', before: '2024-02-03' },
-  { action: 'delete', result: 'failure' },
-  { actor: 'none@example.com' },
-];
-
 describe('a search of archived months that is over its time at once', () => {
   // Row groups are in order of position, and these all have times from the whole of their month.
   test('gives each event once and ends, though nothing is remembered', async () => {
@@ -33,3 +25,11 @@ describe('a search of archived months that is over its time at once', () => {
 });
 
 const textsOf = (pages: readonly { readonly texts: readonly string[] }[]) => pages.flatMap(({ texts }) => texts);
+
+const searches: readonly Query[] = [
+  {},
+  { actor: 'mira*' },
+  { text: 'terraform', before: '2024-02-03' },
+  { action: 'delete', result: 'failure' },
+  { actor: 'none@example.com' },
+];

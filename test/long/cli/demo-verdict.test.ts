@@ -2,9 +2,6 @@ import { expect, test } from 'vitest';
 import { catchUp } from '../../../src/cli/demo/demo-verdict.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-/** Any pause of the API is longer. */
-const options = { timeoutMs: 200, settlePasses: 0, onPause: () => {} };
-
 test('a pause of the API is waited for, however long it is, and what comes after it is the verdict', async () => {
   // The 31st request begins a block of five seconds; the history needs more.
   await using world = await openWorld({ budget: { requests: 31, windowMs: 5_000, blockMs: 5_000 }, pageCap: 8 });
@@ -44,3 +41,6 @@ test('an entry that is missing in time that counts as collected is a fault, also
   const verdict = await catchUp(world.database.pool, world.simulator, options);
   expect(verdict).toMatchObject({ outcome: 'wrong', comparison: { missing: 8, extra: 0 } });
 });
+
+/** Any pause of the API is longer. */
+const options = { timeoutMs: 200, settlePasses: 0, onPause: () => {} };

@@ -6,8 +6,6 @@ import { commitOf, entryText, FILTERS, newSource, pageOf, sourceOf, T0 } from '.
 import { indexesIn, indexNames } from '../../support/search/history-questions.ts';
 import { makeLargeHistory } from '../../support/search/large-history.ts';
 
-const UNTIL_MS = Date.parse('2026-11-01T00:00:00Z');
-
 let database: TestDatabase;
 let large: TestDatabase;
 beforeAll(async () => {
@@ -19,10 +17,6 @@ afterAll(async () => {
   await database?.close();
   await large?.close();
 });
-
-const source = (id: string) => ({ ...sourceOf(id), organizationId: id });
-const ask = (id: string, fromMs: number, toMs: number, direction: 'asc' | 'desc' = 'asc') =>
-  nearestStored(database.pool, source(id), { fromMs, toMs }, { direction, filterHash: FILTERS });
 
 describe('the nearest stored entry', () => {
   test('is the first of a range, or the last one, of this source alone; none where there is none', async () => {
@@ -67,3 +61,10 @@ describe('the nearest stored entry', () => {
     expect(plan, 'in order of time, without a sort').not.toContain('Sort');
   });
 });
+
+const UNTIL_MS = Date.parse('2026-11-01T00:00:00Z');
+
+const source = (id: string) => ({ ...sourceOf(id), organizationId: id });
+
+const ask = (id: string, fromMs: number, toMs: number, direction: 'asc' | 'desc' = 'asc') =>
+  nearestStored(database.pool, source(id), { fromMs, toMs }, { direction, filterHash: FILTERS });

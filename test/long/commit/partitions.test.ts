@@ -21,36 +21,6 @@ afterEach(async () => {
   await database?.close();
 });
 
-const monthsAgo = (count: number): number => {
-  const now = new Date();
-  return Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - count, 15);
-};
-
-/** The names that the partitions from so many months ago to two months ahead have. */
-const expectedNames = (fromMonthsAgo: number): string[] =>
-  Array.from(
-    { length: fromMonthsAgo + 3 },
-    (_, index) =>
-      `audit_events_${new Date(monthsAgo(fromMonthsAgo - index)).toISOString().slice(0, 7).replace('-', '_')}`,
-  );
-
-const partitions = async () => {
-  const { rows } = await database.pool.query<{ name: string }>(
-    `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'audit_events'::regclass
-       and inhrelid <> 'audit_events_default'::regclass order by 1`,
-  );
-  return rows.map((row) => row.name);
-};
-
-/** Where the events of a source lie. */
-const places = async (sourceId: string) => {
-  const { rows } = await database.pool.query<{ id: string; place: string }>(
-    'select id, tableoid::regclass::text as place from audit_events where source_id = $1 order by position',
-    [sourceId],
-  );
-  return Object.fromEntries(rows.map((row) => [row.id, row.place]));
-};
-
 describe('partitions', () => {
   test('are there from the month of the horizon to two months ahead, each with the indexes, and made once', async () => {
     const { pool } = database;
@@ -230,3 +200,33 @@ describe('partitions', () => {
     expect(await eventsOf(pool, 's')).toHaveLength(404);
   });
 });
+
+const monthsAgo = (count: number): number => {
+  const now = new Date();
+  return Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - count, 15);
+};
+
+/** The names that the partitions from so many months ago to two months ahead have. */
+const expectedNames = (fromMonthsAgo: number): string[] =>
+  Array.from(
+    { length: fromMonthsAgo + 3 },
+    (_, index) =>
+      `audit_events_${new Date(monthsAgo(fromMonthsAgo - index)).toISOString().slice(0, 7).replace('-', '_')}`,
+  );
+
+const partitions = async () => {
+  const { rows } = await database.pool.query<{ name: string }>(
+    `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'audit_events'::regclass
+       and inhrelid <> 'audit_events_default'::regclass order by 1`,
+  );
+  return rows.map((row) => row.name);
+};
+
+/** Where the events of a source lie. */
+const places = async (sourceId: string) => {
+  const { rows } = await database.pool.query<{ id: string; place: string }>(
+    'select id, tableoid::regclass::text as place from audit_events where source_id = $1 order by position',
+    [sourceId],
+  );
+  return Object.fromEntries(rows.map((row) => [row.id, row.place]));
+};

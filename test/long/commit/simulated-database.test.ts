@@ -14,9 +14,6 @@ import {
 } from '../../support/postgres/database-steps.ts';
 import { organizationKind, scopeOf } from '../../support/postgres/store-fixture.ts';
 
-const SEED = 1;
-const STEPS = 1_200;
-
 let database: TestDatabase;
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -24,6 +21,55 @@ beforeAll(async () => {
 afterAll(async () => {
   await database?.close();
 });
+
+test('the model of the database, on which the simulation runs, does what the statements do', async () => {
+  const dice = new Dice(SEED);
+  const both = await openBoth(dice);
+  const { model, startMs, tick } = both;
+  const steps = drawSteps(both);
+  const met = new Map<string, number>();
+  const meet = (outcome: string) => met.set(outcome, (met.get(outcome) ?? 0) + 1);
+  let holesBefore: readonly string[] = [];
+  let restingBefore = 0;
+  for (let step = 0; step < STEPS; step += 1) {
+    await tick();
+    const [what, real, modelled] = await dice.pick(steps)();
+    const where = `seed ${SEED}, step ${step}: ${what}`;
+    expect(modelled, where).toEqual(real);
+    meet(`${what.split(' of ')[0]}: ${outcomeOf(real)}`);
+    for (const change of ['restored', 'moved']) {
+      if (what === 'listing' && JSON.stringify(real).includes(change)) meet(change);
+    }
+    const by = dice.pick(owners);
+    let resting = 0;
+    const lanesOf = new Map<string, number>();
+    for (const hash of filterHashes) {
+      const states = await loadSources(database.pool, by, organizationKind(hash), scopeOf());
+      const modelledStates = model.loadSources(by, hash, undefined);
+      expect(
+        modelledStates.map((state) => comparable(state, startMs)),
+        where,
+      ).toEqual(states.map((state) => comparable(state, startMs)));
+      for (const { id, lanes, restMs } of states) {
+        resting += Object.values(restMs).filter((ms) => ms > 0).length;
+        if (Object.keys(lanes).length > 0) lanesOf.set(id, (lanesOf.get(id) ?? 0) + 1);
+      }
+    }
+    const holes = await storedHoles();
+    expect(modelledHoles(model), where).toEqual(holes);
+    expect(model.events, where).toEqual(await storedEvents());
+    if (holes.length > holesBefore.length) meet('holes appeared');
+    if (holes.length < holesBefore.length) meet('holes filled');
+    if (what === 'discovery' && resting < restingBefore) meet('rests ended by a listing');
+    if ([...lanesOf.values()].includes(filterHashes.length)) meet('lanes under both filter sets');
+    holesBefore = holes;
+    restingBefore = resting;
+  }
+  for (const outcome of OUTCOMES) expect(met.get(outcome) ?? 0, outcome).toBeGreaterThan(2);
+});
+
+const SEED = 1;
+const STEPS = 1_200;
 
 const databaseMs = async (): Promise<number> => {
   const { rows } = await database.pool.query<{ ms: number }>(
@@ -120,49 +166,3 @@ const OUTCOMES = [
   'rests ended by a listing',
   'lanes under both filter sets',
 ];
-
-test('the model of the database, on which the simulation runs, does what the statements do', async () => {
-  const dice = new Dice(SEED);
-  const both = await openBoth(dice);
-  const { model, startMs, tick } = both;
-  const steps = drawSteps(both);
-  const met = new Map<string, number>();
-  const meet = (outcome: string) => met.set(outcome, (met.get(outcome) ?? 0) + 1);
-  let holesBefore: readonly string[] = [];
-  let restingBefore = 0;
-  for (let step = 0; step < STEPS; step += 1) {
-    await tick();
-    const [what, real, modelled] = await dice.pick(steps)();
-    const where = `seed ${SEED}, step ${step}: ${what}`;
-    expect(modelled, where).toEqual(real);
-    meet(`${what.split(' of ')[0]}: ${outcomeOf(real)}`);
-    for (const change of ['restored', 'moved']) {
-      if (what === 'listing' && JSON.stringify(real).includes(change)) meet(change);
-    }
-    const by = dice.pick(owners);
-    let resting = 0;
-    const lanesOf = new Map<string, number>();
-    for (const hash of filterHashes) {
-      const states = await loadSources(database.pool, by, organizationKind(hash), scopeOf());
-      const modelledStates = model.loadSources(by, hash, undefined);
-      expect(
-        modelledStates.map((state) => comparable(state, startMs)),
-        where,
-      ).toEqual(states.map((state) => comparable(state, startMs)));
-      for (const { id, lanes, restMs } of states) {
-        resting += Object.values(restMs).filter((ms) => ms > 0).length;
-        if (Object.keys(lanes).length > 0) lanesOf.set(id, (lanesOf.get(id) ?? 0) + 1);
-      }
-    }
-    const holes = await storedHoles();
-    expect(modelledHoles(model), where).toEqual(holes);
-    expect(model.events, where).toEqual(await storedEvents());
-    if (holes.length > holesBefore.length) meet('holes appeared');
-    if (holes.length < holesBefore.length) meet('holes filled');
-    if (what === 'discovery' && resting < restingBefore) meet('rests ended by a listing');
-    if ([...lanesOf.values()].includes(filterHashes.length)) meet('lanes under both filter sets');
-    holesBefore = holes;
-    restingBefore = resting;
-  }
-  for (const outcome of OUTCOMES) expect(met.get(outcome) ?? 0, outcome).toBeGreaterThan(2);
-});

@@ -1,12 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { openCredentialsWorld } from '../../support/sync/credentials-world.ts';
 
-const LATER_MS = 15_000;
 const a = { token: 'token-of-a', user: 'a@example.com' };
 const b = { token: 'token-of-b', user: 'b@example.com' };
-const world2 = { organizations: 2, entries: 40, accounts: 1, accountEntries: 40, subOrganizations: false };
-const both = { a: { token: a.token }, b: { token: b.token } };
-const revoked = { ...both, a: { token: 'a-token-that-was-revoked' } };
 
 describe('while the daemon runs', () => {
   test('the sources of a credential that is revoked go to another one, without a refusal', async () => {
@@ -137,3 +133,9 @@ describe('an organization is gone only if no credential lists it', () => {
     expect(await world.query('select from organizations')).toHaveLength(2);
   });
 });
+
+const LATER_MS = 15_000;
+
+const world2 = { organizations: 2, entries: 40, accounts: 1, accountEntries: 40, subOrganizations: false };
+const both = { a: { token: a.token }, b: { token: b.token } };
+const revoked = { ...both, a: { token: 'a-token-that-was-revoked' } };

@@ -1,19 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { accountOwner, logRequests, openCredentialsWorld } from '../../support/sync/credentials-world.ts';
 
-const two = {
-  organizations: 3,
-  entries: 90,
-  accounts: 1,
-  accountEntries: 90,
-  subOrganizations: false,
-  credentials: [
-    { token: 'token-of-a', user: 'a@example.com', organizations: [0, 1], accounts: [0, 1] },
-    { token: 'token-of-b', user: 'b@example.com', organizations: [1, 2], accounts: [1, 2] },
-  ],
-} as const;
-const both = { a: { token: 'token-of-a' }, b: { token: 'token-of-b' } };
-
 describe('each source is read by the best credential that may', () => {
   test('of two users each reads what it reaches, and what both reach is read once; each has a budget of its own', async () => {
     await using world = await openCredentialsWorld(two, both);
@@ -180,3 +167,16 @@ describe('each source is read by the best credential that may', () => {
     expect(await run.app.metricsSource.budgetAvailable()).toBeLessThanOrEqual(2 * 60_000);
   });
 });
+
+const two = {
+  organizations: 3,
+  entries: 90,
+  accounts: 1,
+  accountEntries: 90,
+  subOrganizations: false,
+  credentials: [
+    { token: 'token-of-a', user: 'a@example.com', organizations: [0, 1], accounts: [0, 1] },
+    { token: 'token-of-b', user: 'b@example.com', organizations: [1, 2], accounts: [1, 2] },
+  ],
+} as const;
+const both = { a: { token: 'token-of-a' }, b: { token: 'token-of-b' } };

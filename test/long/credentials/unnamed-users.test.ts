@@ -1,13 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { accountOwner, openCredentialsWorld } from '../../support/sync/credentials-world.ts';
 
-// Tokens of users without "User Details Read": `GET /user` is refused to them as it is to the token of an account.
-
-const [alice, bob] = ['alice@example.com', 'bob@example.com'];
-const world3 = { organizations: 1, entries: 30, accounts: 3, accountEntries: 90, subOrganizations: false };
-const unnamed = (token: string, user: string, accounts: readonly number[]) =>
-  ({ token, user, organizations: [], accounts, mayReadUser: false }) as const;
-
 describe("a user's token that may not say whose it is, with one account", () => {
   test('shares the budget of the user', async () => {
     const credentials = [{ token: 'token-of-alice', user: alice }, unnamed('quiet-token', alice, [1])];
@@ -73,3 +66,11 @@ test('the token of an account has its own budget, and comes first for it, beside
   const verified = sent.filter(({ path }) => path.endsWith('/tokens/verify'));
   expect(verified, 'asked only where GET /user was refused').toHaveLength(2);
 });
+
+// Tokens of users without "User Details Read": `GET /user` is refused to them as it is to the token of an account.
+
+const [alice, bob] = ['alice@example.com', 'bob@example.com'];
+const world3 = { organizations: 1, entries: 30, accounts: 3, accountEntries: 90, subOrganizations: false };
+
+const unnamed = (token: string, user: string, accounts: readonly number[]) =>
+  ({ token, user, organizations: [], accounts, mayReadUser: false }) as const;

@@ -19,36 +19,6 @@ afterAll(async () => {
   await database?.close();
 });
 
-interface Alert {
-  readonly detection: string;
-  readonly id: string;
-  readonly position: number;
-}
-
-const alertsAfter = async (position: number): Promise<readonly Alert[]> => {
-  const { rows } = await pool.query<Alert>(
-    `select detection, id, position::float8 as position from detections where position > $1 order by position, detection`,
-    [position],
-  );
-  return rows;
-};
-
-const burstsOf = async (actor: string): Promise<readonly Alert[]> => {
-  const { rows } = await pool.query<Alert>(
-    `select detection, id, position::float8 as position from detection_delete_burst where actor_id = $1 order by position`,
-    [actor],
-  );
-  return rows;
-};
-
-const lineOf = ({ detection, id, position }: Alert): string => `${position} ${detection}: ${id}`;
-
-const shuffled = <T>(list: readonly T[], random: () => number): readonly T[] =>
-  list
-    .map((item) => ({ item, order: random() }))
-    .sort((a, b) => a.order - b.order)
-    .map(({ item }) => item);
-
 describe(`following the detections by position (seed ${SEED})`, () => {
   test('a reader between commits of any size, of events in any order, meets each attack, and so do the findings that are noted', async () => {
     await wantDetections(pool, false);
@@ -134,3 +104,33 @@ describe(`following the detections by position (seed ${SEED})`, () => {
     expect(rows).toEqual([{ id: 'nameless 9', actor: 'unknown' }]);
   });
 });
+
+interface Alert {
+  readonly detection: string;
+  readonly id: string;
+  readonly position: number;
+}
+
+const alertsAfter = async (position: number): Promise<readonly Alert[]> => {
+  const { rows } = await pool.query<Alert>(
+    `select detection, id, position::float8 as position from detections where position > $1 order by position, detection`,
+    [position],
+  );
+  return rows;
+};
+
+const burstsOf = async (actor: string): Promise<readonly Alert[]> => {
+  const { rows } = await pool.query<Alert>(
+    `select detection, id, position::float8 as position from detection_delete_burst where actor_id = $1 order by position`,
+    [actor],
+  );
+  return rows;
+};
+
+const lineOf = ({ detection, id, position }: Alert): string => `${position} ${detection}: ${id}`;
+
+const shuffled = <T>(list: readonly T[], random: () => number): readonly T[] =>
+  list
+    .map((item) => ({ item, order: random() }))
+    .sort((a, b) => a.order - b.order)
+    .map(({ item }) => item);

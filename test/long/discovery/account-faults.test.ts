@@ -5,54 +5,6 @@ import { withStates } from '../../../src/status/sources/source-state.ts';
 import { readStatus } from '../../../src/status/status.sql.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-/** 12 accounts in three organizations and 60 of none: two pages of GET /accounts. */
-const options = { accounts: 4, standaloneAccounts: 60, accountEntries: 720, entries: 90 };
-const LATER_MS = 30_000;
-
-const states = async (world: SyncWorld): Promise<Readonly<Record<string, number>>> => {
-  const { rows } = await world.database.pool.query<{ state: string; count: number }>(
-    'select state, count(*)::integer as count from accounts group by 1',
-  );
-  return Object.fromEntries(rows.map(({ state, count }) => [state, count]));
-};
-const changesOf = async (world: SyncWorld, id: string): Promise<readonly string[]> => {
-  const { rows } = await world.database.pool.query<{ change: string }>(
-    'select change from account_changes where account_id = $1 order by id',
-    [id],
-  );
-  return rows.map(({ change }) => change);
-};
-/** Every listing of accounts is due again, nothing rests, and time has gone on. */
-const again = async (world: SyncWorld, run: SyncRun, rounds = 1) => {
-  let report = await once(world, run);
-  for (let round = 1; round < rounds; round += 1) report = await once(world, run);
-  return report;
-};
-const once = async (world: SyncWorld, run: SyncRun) => {
-  await world.database.pool.query('update account_listings set next_at = null');
-  await world.endRests();
-  return await run.sync();
-};
-
-/** What status and health alike say of the listings of accounts. */
-const troubleShown = async (world: SyncWorld, run: SyncRun): Promise<'refused' | 'incomplete' | undefined> => {
-  const { pool } = world.database;
-  const status = withStates(await readStatus(pool), run.config);
-  const { accountsRefused, shortListings } = status.discovery;
-  const health = healthOf(status, [], run.config.tickMs);
-  expect(health.discovery.accounts_refused).toBe(accountsRefused);
-  expect(health.status === 'refused').toBe(accountsRefused !== undefined);
-  expect(health.discovery.state === 'incomplete').toBe(shortListings.length > 0);
-  const { discovery } = await readStatus(pool, { kinds: ['organization'] });
-  expect(listingTroubles(discovery)).toEqual([]);
-  const [trouble] = health.discovery.troubles ?? [];
-  if (trouble?.startsWith('incomplete: ') === true) {
-    expect(trouble).toMatch(/^incomplete: accounts .+ named \d+ accounts of \d+ .+ ORGTRAIL_ACCOUNTS$/);
-    return 'incomplete';
-  }
-  return accountsRefused === undefined ? undefined : 'refused';
-};
-
 describe('listings of accounts that misbehave end nothing, and all is read once they are well', () => {
   test.each([
     ['the pages of GET /accounts shift on', { shifted_account_page: { by: 3 } }],
@@ -155,3 +107,54 @@ describe('access to an account', () => {
     await world.expectExactTruth();
   });
 });
+
+/** 12 accounts in three organizations and 60 of none: two pages of GET /accounts. */
+const options = { accounts: 4, standaloneAccounts: 60, accountEntries: 720, entries: 90 };
+const LATER_MS = 30_000;
+
+const states = async (world: SyncWorld): Promise<Readonly<Record<string, number>>> => {
+  const { rows } = await world.database.pool.query<{ state: string; count: number }>(
+    'select state, count(*)::integer as count from accounts group by 1',
+  );
+  return Object.fromEntries(rows.map(({ state, count }) => [state, count]));
+};
+
+const changesOf = async (world: SyncWorld, id: string): Promise<readonly string[]> => {
+  const { rows } = await world.database.pool.query<{ change: string }>(
+    'select change from account_changes where account_id = $1 order by id',
+    [id],
+  );
+  return rows.map(({ change }) => change);
+};
+
+/** Every listing of accounts is due again, nothing rests, and time has gone on. */
+const again = async (world: SyncWorld, run: SyncRun, rounds = 1) => {
+  let report = await once(world, run);
+  for (let round = 1; round < rounds; round += 1) report = await once(world, run);
+  return report;
+};
+
+const once = async (world: SyncWorld, run: SyncRun) => {
+  await world.database.pool.query('update account_listings set next_at = null');
+  await world.endRests();
+  return await run.sync();
+};
+
+/** What status and health alike say of the listings of accounts. */
+const troubleShown = async (world: SyncWorld, run: SyncRun): Promise<'refused' | 'incomplete' | undefined> => {
+  const { pool } = world.database;
+  const status = withStates(await readStatus(pool), run.config);
+  const { accountsRefused, shortListings } = status.discovery;
+  const health = healthOf(status, [], run.config.tickMs);
+  expect(health.discovery.accounts_refused).toBe(accountsRefused);
+  expect(health.status === 'refused').toBe(accountsRefused !== undefined);
+  expect(health.discovery.state === 'incomplete').toBe(shortListings.length > 0);
+  const { discovery } = await readStatus(pool, { kinds: ['organization'] });
+  expect(listingTroubles(discovery)).toEqual([]);
+  const [trouble] = health.discovery.troubles ?? [];
+  if (trouble?.startsWith('incomplete: ') === true) {
+    expect(trouble).toMatch(/^incomplete: accounts .+ named \d+ accounts of \d+ .+ ORGTRAIL_ACCOUNTS$/);
+    return 'incomplete';
+  }
+  return accountsRefused === undefined ? undefined : 'refused';
+};

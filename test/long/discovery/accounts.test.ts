@@ -4,35 +4,6 @@ import { countGoneAccounts, readStatus } from '../../../src/status/status.sql.ts
 import { servedIds } from '../../support/sources/served-logs.ts';
 import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const env = { ORGTRAIL_SOURCES: 'organizations,accounts' };
-/** What is as young as the latest second cannot be claimed yet. */
-const LATER_MS = 30_000;
-const options = { accounts: 2, standaloneAccounts: 1, accountEntries: 300 };
-
-const query = async <T extends object>(world: SyncWorld, sql: string, parameters: readonly unknown[] = []) => {
-  const { rows } = await world.database.pool.query<T>(sql, [...parameters]);
-  return rows;
-};
-/** What became of each account, in order. */
-const changes = async (world: SyncWorld, accountId: string): Promise<readonly string[]> => {
-  const rows = await query<{ change: string }>(
-    world,
-    'select change from account_changes where account_id = $1 order by id',
-    [accountId],
-  );
-  return rows.map(({ change }) => change);
-};
-/** All listings of accounts are due again. */
-const endPauses = (world: SyncWorld) => query(world, 'update account_listings set next_at = null');
-const stored = async (world: SyncWorld, id: string, kind = 'account'): Promise<readonly string[]> => {
-  const rows = await query<{ id: string }>(
-    world,
-    'select id from audit_events where source_kind = $1 and source_id = $2',
-    [kind, id],
-  );
-  return rows.map((row) => row.id).sort();
-};
-
 describe('accounts are found', () => {
   test('by the listing of each organization and by that of the credential; each is read once and knows its organization', async () => {
     await using world = await openWorld(options, env);
@@ -304,3 +275,35 @@ describe('only accounts are read', () => {
     await expect(run.sync()).rejects.toThrow(/answered with 50\d/);
   });
 });
+
+const env = { ORGTRAIL_SOURCES: 'organizations,accounts' };
+/** What is as young as the latest second cannot be claimed yet. */
+const LATER_MS = 30_000;
+const options = { accounts: 2, standaloneAccounts: 1, accountEntries: 300 };
+
+const query = async <T extends object>(world: SyncWorld, sql: string, parameters: readonly unknown[] = []) => {
+  const { rows } = await world.database.pool.query<T>(sql, [...parameters]);
+  return rows;
+};
+
+/** What became of each account, in order. */
+const changes = async (world: SyncWorld, accountId: string): Promise<readonly string[]> => {
+  const rows = await query<{ change: string }>(
+    world,
+    'select change from account_changes where account_id = $1 order by id',
+    [accountId],
+  );
+  return rows.map(({ change }) => change);
+};
+
+/** All listings of accounts are due again. */
+const endPauses = (world: SyncWorld) => query(world, 'update account_listings set next_at = null');
+
+const stored = async (world: SyncWorld, id: string, kind = 'account'): Promise<readonly string[]> => {
+  const rows = await query<{ id: string }>(
+    world,
+    'select id from audit_events where source_kind = $1 and source_id = $2',
+    [kind, id],
+  );
+  return rows.map((row) => row.id).sort();
+};

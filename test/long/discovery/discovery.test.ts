@@ -5,61 +5,6 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 import { serve } from '../../support/sync/served.ts';
 import { auditRequests, openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const PAGE_SIZE = 2;
-
-const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
-
-const changesIn = async (world: SyncWorld, change: string): Promise<string[]> => {
-  const { rows } = await world.database.pool.query(
-    'select organization_id as id from organization_changes where change = $1 order by id',
-    [change],
-  );
-  return rows.map(({ id }) => id);
-};
-
-const isListing = ({ pathname }: URL): boolean => pathname.endsWith('/organizations');
-
-/** Organizations whose listing comes in pages of two, and answers what the test says. */
-const openListedWorld = async (organizations: number) => {
-  const stack = new AsyncDisposableStack();
-  const world = stack.use(
-    await openWorld({ organizations, entries: organizations * 50, subOrganizations: false, ownClock: true }),
-  );
-  const rewrite = (url: URL) => {
-    if (isListing(url)) url.searchParams.set('page_size', String(PAGE_SIZE));
-  };
-  const front = stack.use(await startDistortedApi(world.simulator.baseUrl, { concerns: () => true, rewrite }));
-  const open = () => world.open({ CLOUDFLARE_BASE_URL: front.baseUrl });
-  /** The next cycle is half a minute later, so that there is something to ask. */
-  let seconds = 0;
-  const cycle = async (run: SyncRun) => {
-    for (const id of idsOf(world)) world.simulator.generate(id, 3);
-    seconds += 30;
-    await world.setClocks(seconds * 1_000);
-    return await run.cycle();
-  };
-  return { world, front, open, cycle, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-};
-
-type Front = Awaited<ReturnType<typeof startDistortedApi>>;
-
-const breakPagesAfterFirst = (front: Front) =>
-  front.distort(({ url, answer, response }) => {
-    if (isListing(url) && url.searchParams.has('page_token'))
-      response.writeHead(404, { date: answer.headers['date'] }).end('{}');
-    else sendTrue(response, answer);
-  });
-
-/** The listing names these, on one page, and is complete. The audit log of `unclear` fails in an unexpected way. */
-const listOnly = (front: Front, ids: readonly string[], unclear?: string) =>
-  front.distort(({ url, answer, response }) => {
-    if (unclear !== undefined && url.pathname.includes(`${unclear}/logs`)) return void response.writeHead(418).end();
-    if (!isListing(url)) return sendTrue(response, answer);
-    const { result } = JSON.parse(answer.body.toString('utf8')) as { result: { id: string }[] };
-    const body = { success: true, errors: [], messages: [], result: result.filter(({ id }) => ids.includes(id)) };
-    return sendTrue(response, { ...answer, body: Buffer.from(JSON.stringify(body)) });
-  });
-
 test('a listing that breaks on its second page, at the first start: the organizations of the first are pulled', async () => {
   await using listed = await openListedWorld(5);
   const { world, front, cycle } = listed;
@@ -240,3 +185,58 @@ test('a log that fails otherwise decides nothing, and is asked again after the n
   await cycle(run);
   expect(await changesIn(world, 'gone')).toEqual([unclear]);
 });
+
+const PAGE_SIZE = 2;
+
+const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
+
+const changesIn = async (world: SyncWorld, change: string): Promise<string[]> => {
+  const { rows } = await world.database.pool.query(
+    'select organization_id as id from organization_changes where change = $1 order by id',
+    [change],
+  );
+  return rows.map(({ id }) => id);
+};
+
+const isListing = ({ pathname }: URL): boolean => pathname.endsWith('/organizations');
+
+/** Organizations whose listing comes in pages of two, and answers what the test says. */
+const openListedWorld = async (organizations: number) => {
+  const stack = new AsyncDisposableStack();
+  const world = stack.use(
+    await openWorld({ organizations, entries: organizations * 50, subOrganizations: false, ownClock: true }),
+  );
+  const rewrite = (url: URL) => {
+    if (isListing(url)) url.searchParams.set('page_size', String(PAGE_SIZE));
+  };
+  const front = stack.use(await startDistortedApi(world.simulator.baseUrl, { concerns: () => true, rewrite }));
+  const open = () => world.open({ CLOUDFLARE_BASE_URL: front.baseUrl });
+  /** The next cycle is half a minute later, so that there is something to ask. */
+  let seconds = 0;
+  const cycle = async (run: SyncRun) => {
+    for (const id of idsOf(world)) world.simulator.generate(id, 3);
+    seconds += 30;
+    await world.setClocks(seconds * 1_000);
+    return await run.cycle();
+  };
+  return { world, front, open, cycle, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+};
+
+type Front = Awaited<ReturnType<typeof startDistortedApi>>;
+
+const breakPagesAfterFirst = (front: Front) =>
+  front.distort(({ url, answer, response }) => {
+    if (isListing(url) && url.searchParams.has('page_token'))
+      response.writeHead(404, { date: answer.headers['date'] }).end('{}');
+    else sendTrue(response, answer);
+  });
+
+/** The listing names these, on one page, and is complete. The audit log of `unclear` fails in an unexpected way. */
+const listOnly = (front: Front, ids: readonly string[], unclear?: string) =>
+  front.distort(({ url, answer, response }) => {
+    if (unclear !== undefined && url.pathname.includes(`${unclear}/logs`)) return void response.writeHead(418).end();
+    if (!isListing(url)) return sendTrue(response, answer);
+    const { result } = JSON.parse(answer.body.toString('utf8')) as { result: { id: string }[] };
+    const body = { success: true, errors: [], messages: [], result: result.filter(({ id }) => ids.includes(id)) };
+    return sendTrue(response, { ...answer, body: Buffer.from(JSON.stringify(body)) });
+  });

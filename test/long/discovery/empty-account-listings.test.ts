@@ -4,34 +4,6 @@ import { discoverAccounts } from '../../../src/ingest/sync/discovery/discover-ac
 import { type CredentialsWorld, openCredentialsWorld } from '../../support/sync/credentials-world.ts';
 import type { SyncRun } from '../../support/sync/sync-world.ts';
 
-// A listing of accounts that is answered (200), and is empty although there are accounts.
-
-const [alice, bob] = ['alice@example.com', 'bob@example.com'];
-const world2 = {
-  organizations: 2,
-  entries: 20,
-  accounts: 2,
-  accountEntries: 40,
-  subOrganizations: false,
-  credentials: [
-    { token: 'token-of-alice', user: alice },
-    { email: bob, key: 'key-of-bob' },
-  ],
-} as const;
-const both = { a: { token: 'token-of-alice' }, b: { email: bob, key: 'key-of-bob' } };
-const ALL = 4;
-
-/** One discovery of the daemon. */
-const discoverOnce = async (run: SyncRun) => {
-  const { signal } = new AbortController();
-  await discoverInTurn(run.app.sync, 0, signal);
-  await discoverAccounts(run.app.sync, signal, { forMs: 30_000 });
-};
-/** What rests for two minutes at most is due. */
-const passTwoMinutes = (world: CredentialsWorld) =>
-  world.query("update account_listings set next_at = next_at - interval '2 minutes'");
-const accountsOf = (world: CredentialsWorld) => world.query("select from accounts where state <> 'gone'");
-
 describe('of several credentials', () => {
   test('accounts of an organization are listed with the next one if the first one shows none', async () => {
     await using world = await openCredentialsWorld(world2, both);
@@ -95,3 +67,33 @@ describe('an empty listing is not believed until it has come again', () => {
     expect(await missed()).toEqual([{ missed: 0 }]);
   });
 });
+
+// A listing of accounts that is answered (200), and is empty although there are accounts.
+
+const [alice, bob] = ['alice@example.com', 'bob@example.com'];
+const world2 = {
+  organizations: 2,
+  entries: 20,
+  accounts: 2,
+  accountEntries: 40,
+  subOrganizations: false,
+  credentials: [
+    { token: 'token-of-alice', user: alice },
+    { email: bob, key: 'key-of-bob' },
+  ],
+} as const;
+const both = { a: { token: 'token-of-alice' }, b: { email: bob, key: 'key-of-bob' } };
+const ALL = 4;
+
+/** One discovery of the daemon. */
+const discoverOnce = async (run: SyncRun) => {
+  const { signal } = new AbortController();
+  await discoverInTurn(run.app.sync, 0, signal);
+  await discoverAccounts(run.app.sync, signal, { forMs: 30_000 });
+};
+
+/** What rests for two minutes at most is due. */
+const passTwoMinutes = (world: CredentialsWorld) =>
+  world.query("update account_listings set next_at = next_at - interval '2 minutes'");
+
+const accountsOf = (world: CredentialsWorld) => world.query("select from accounts where state <> 'gone'");

@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const listings = (paths: readonly string[]) => paths.filter((path) => /\/organizations\?/.test(path));
-
 describe('organizations below others', () => {
   test('are found where the listing does not show them, are not gone for that, and are asked for once a day', async () => {
     await using world = await openWorld({ organizations: 12, entries: 600, listsSubOrganizations: false });
@@ -35,3 +33,5 @@ describe('organizations below others', () => {
     await world.expectExactTruth();
   });
 });
+
+const listings = (paths: readonly string[]) => paths.filter((path) => /\/organizations\?/.test(path));

@@ -9,62 +9,9 @@ import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { rememberForRewind } from '../../support/evidence/rewind.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
-const LEASE_MS = 30_000;
 const SEEDS = [1, 2, 3, 4, 5, 6];
-const sources = ['a', 'b', 'c', 'd'];
 
 const world = worldOfEachTest();
-
-/** Commits pages of random sources, of random months, with entries that are known and entries that have no time. */
-const commitSome = async (pool: Pool, dice: Dice, commits: number): Promise<void> => {
-  for (let index = 0; index < commits; index += 1) {
-    const source = dice.pick(sources);
-    const lease = await takeLease(pool, source).catch(() => newSource(pool, source));
-    const texts = Array.from({ length: dice.between(1, 60) }, () => {
-      const number = dice.between(0, 5_000);
-      const timeMs = T0 - dice.between(0, 400) * 86_400_000;
-      return dice.chance(0.05) ? `{"id":"timeless-${number}"}` : entryText(`e-${number}`, timeMs);
-    });
-    await commit(pool, lease, texts);
-  }
-};
-
-/** A builder that is killed now and then, and started again, until nothing is left to do. */
-const buildAmongOthers = async (
-  pool: Pool,
-  dice: Dice,
-  { owner, signed, isOver }: { owner: string; signed: SignedCheckpoint[]; isOver: () => boolean },
-): Promise<void> => {
-  let started = 0;
-  let one: TestBuilder | undefined;
-  for (let round = 0; round < 12 || !isOver(); round += 1) {
-    started += one === undefined ? 1 : 0;
-    one ??= world.open({
-      chunk: dice.between(1, 300),
-      store: crashingStore(createEvidenceStore(pool, `${owner}/${started}/x`, LEASE_MS), () =>
-        dice.chance(0.02) ? dice.pick(['before', 'after'] as const) : undefined,
-      ),
-    });
-    try {
-      // Leases that run out, or that go to another one in the middle of a step.
-      if (dice.chance(0.5)) await pool.query(`update evidence_logs set lease_until = null where name = 'events'`);
-      const claim = await one.claim();
-      for (let step = dice.between(1, 5); claim !== undefined && step > 0; step -= 1) {
-        await one.builder.step(claim, dice.chance(0.7));
-      }
-    } catch (error) {
-      if (!(error instanceof Crash)) throw error;
-      signed.push(...one.signed);
-      one = undefined;
-    }
-  }
-  signed.push(...(one?.signed ?? []));
-};
-
-const expectConsistent = async (signed: readonly SignedCheckpoint[]): Promise<void> => {
-  const anchors = signed.map(({ log, size, note }) => ({ name: `${log} of ${size}`, note: Buffer.from(note) }));
-  await world.verified(anchors);
-};
 
 describe('three builders at once, each killed between any two statements', () => {
   test.each(SEEDS)('make one tree, and all that they sign is consistent: seed %i', async (seed) => {
@@ -135,3 +82,58 @@ describe('a database that goes back at random moments, and goes on with other ev
     },
   );
 });
+
+const LEASE_MS = 30_000;
+
+const sources = ['a', 'b', 'c', 'd'];
+
+/** Commits pages of random sources, of random months, with entries that are known and entries that have no time. */
+const commitSome = async (pool: Pool, dice: Dice, commits: number): Promise<void> => {
+  for (let index = 0; index < commits; index += 1) {
+    const source = dice.pick(sources);
+    const lease = await takeLease(pool, source).catch(() => newSource(pool, source));
+    const texts = Array.from({ length: dice.between(1, 60) }, () => {
+      const number = dice.between(0, 5_000);
+      const timeMs = T0 - dice.between(0, 400) * 86_400_000;
+      return dice.chance(0.05) ? `{"id":"timeless-${number}"}` : entryText(`e-${number}`, timeMs);
+    });
+    await commit(pool, lease, texts);
+  }
+};
+
+/** A builder that is killed now and then, and started again, until nothing is left to do. */
+const buildAmongOthers = async (
+  pool: Pool,
+  dice: Dice,
+  { owner, signed, isOver }: { owner: string; signed: SignedCheckpoint[]; isOver: () => boolean },
+): Promise<void> => {
+  let started = 0;
+  let one: TestBuilder | undefined;
+  for (let round = 0; round < 12 || !isOver(); round += 1) {
+    started += one === undefined ? 1 : 0;
+    one ??= world.open({
+      chunk: dice.between(1, 300),
+      store: crashingStore(createEvidenceStore(pool, `${owner}/${started}/x`, LEASE_MS), () =>
+        dice.chance(0.02) ? dice.pick(['before', 'after'] as const) : undefined,
+      ),
+    });
+    try {
+      // Leases that run out, or that go to another one in the middle of a step.
+      if (dice.chance(0.5)) await pool.query(`update evidence_logs set lease_until = null where name = 'events'`);
+      const claim = await one.claim();
+      for (let step = dice.between(1, 5); claim !== undefined && step > 0; step -= 1) {
+        await one.builder.step(claim, dice.chance(0.7));
+      }
+    } catch (error) {
+      if (!(error instanceof Crash)) throw error;
+      signed.push(...one.signed);
+      one = undefined;
+    }
+  }
+  signed.push(...(one?.signed ?? []));
+};
+
+const expectConsistent = async (signed: readonly SignedCheckpoint[]): Promise<void> => {
+  const anchors = signed.map(({ log, size, note }) => ({ name: `${log} of ${size}`, note: Buffer.from(note) }));
+  await world.verified(anchors);
+};

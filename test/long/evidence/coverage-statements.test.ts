@@ -11,60 +11,8 @@ import { addSources, commit, entryText, seconds, T0, takeLease } from '../../sup
 import { until } from '../../support/process/until.ts';
 
 const sources = ['a', 'b', 'c'];
-const coverage = { ...stateAlways, batch: 2 };
 
 const world = worldOfEachTest(({ pool }) => addSources(pool, sources));
-
-/** Reads a second of a source after the other: each entry comes once, and its second is claimed with it. */
-class Reader {
-  readonly #next = new Map<string, number>();
-  #names = 0;
-
-  async read(pool: Pool, source: string, count: number): Promise<void> {
-    const from = this.#next.get(source) ?? 0;
-    this.#next.set(source, from + count);
-    this.#names += 1;
-    const entries = Array.from({ length: count }, (_, index) =>
-      entryText(`${source}-${this.#names}-${index}`, T0 + (from + index) * 1_000),
-    );
-    await commit(pool, await takeLease(pool, source), entries, { claims: [seconds(from, from + count)] });
-  }
-
-  /** What is stored went back to this. */
-  goBack(next: ReadonlyMap<string, number>): void {
-    for (const source of sources) this.#next.set(source, next.get(source) ?? 0);
-  }
-
-  next(): ReadonlyMap<string, number> {
-    return new Map(this.#next);
-  }
-}
-
-const statedSources = async (pool: Pool): Promise<number> =>
-  new Set((await coverageStatements(pool)).map(({ source_id: id }) => id)).size;
-
-const buildAndDie = async (pool: Pool, dice: Dice, owner: string, isOver: () => boolean): Promise<void> => {
-  let one: TestBuilder | undefined;
-  for (let started = 0; !isOver(); ) {
-    if (one === undefined) {
-      started += 1;
-      const store = crashingStore(createEvidenceStore(pool, `${owner}/${started}/x`, 30_000), () =>
-        dice.chance(0.03) ? dice.pick(['before', 'after'] as const) : undefined,
-      );
-      one = world.open({ chunk: dice.between(5, 80), store, coverage });
-    }
-    try {
-      if (dice.chance(0.5)) await pool.query(`update evidence_logs set lease_until = null where name = 'events'`);
-      const claim = await one.claim();
-      for (let step = dice.between(1, 6); claim !== undefined && step > 0; step -= 1) {
-        await one.builder.step(claim, dice.chance(0.7));
-      }
-    } catch (error) {
-      if (!(error instanceof Crash)) throw error;
-      one = undefined;
-    }
-  }
-};
 
 describe('three builders at once, each killed between any two statements, while entries are stored', () => {
   test.each([1, 2, 3, 4])('state only what is true: seed %i', async (seed) => {
@@ -120,3 +68,56 @@ describe('a database that goes back at random moments, and reads other entries',
     else expect(rows[0]?.state).toMatch(/^(behind|forked|building)$/);
   });
 });
+
+const coverage = { ...stateAlways, batch: 2 };
+
+/** Reads a second of a source after the other: each entry comes once, and its second is claimed with it. */
+class Reader {
+  readonly #next = new Map<string, number>();
+  #names = 0;
+
+  async read(pool: Pool, source: string, count: number): Promise<void> {
+    const from = this.#next.get(source) ?? 0;
+    this.#next.set(source, from + count);
+    this.#names += 1;
+    const entries = Array.from({ length: count }, (_, index) =>
+      entryText(`${source}-${this.#names}-${index}`, T0 + (from + index) * 1_000),
+    );
+    await commit(pool, await takeLease(pool, source), entries, { claims: [seconds(from, from + count)] });
+  }
+
+  /** What is stored went back to this. */
+  goBack(next: ReadonlyMap<string, number>): void {
+    for (const source of sources) this.#next.set(source, next.get(source) ?? 0);
+  }
+
+  next(): ReadonlyMap<string, number> {
+    return new Map(this.#next);
+  }
+}
+
+const statedSources = async (pool: Pool): Promise<number> =>
+  new Set((await coverageStatements(pool)).map(({ source_id: id }) => id)).size;
+
+const buildAndDie = async (pool: Pool, dice: Dice, owner: string, isOver: () => boolean): Promise<void> => {
+  let one: TestBuilder | undefined;
+  for (let started = 0; !isOver(); ) {
+    if (one === undefined) {
+      started += 1;
+      const store = crashingStore(createEvidenceStore(pool, `${owner}/${started}/x`, 30_000), () =>
+        dice.chance(0.03) ? dice.pick(['before', 'after'] as const) : undefined,
+      );
+      one = world.open({ chunk: dice.between(5, 80), store, coverage });
+    }
+    try {
+      if (dice.chance(0.5)) await pool.query(`update evidence_logs set lease_until = null where name = 'events'`);
+      const claim = await one.claim();
+      for (let step = dice.between(1, 6); claim !== undefined && step > 0; step -= 1) {
+        await one.builder.step(claim, dice.chance(0.7));
+      }
+    } catch (error) {
+      if (!(error instanceof Crash)) throw error;
+      one = undefined;
+    }
+  }
+};

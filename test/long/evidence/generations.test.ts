@@ -12,26 +12,6 @@ import { rememberForRewind } from '../../support/evidence/rewind.ts';
 const SEEDS = [1, 2, 3, 4];
 const world = worldOfEachTest();
 
-/** With all checkpoints that were given out, by a process that may be killed between any two statements. */
-const forkKnown = async (
-  signed: readonly SignedCheckpoint[],
-  crashes: () => 'before' | 'after' | undefined = () => undefined,
-) => {
-  const { pool, signer } = world;
-  const logs = await createEvidenceStore(pool, 'fork', 0).readLogs();
-  if (logs === undefined) throw new Error('there is no log');
-  const { feedId, generation } = logs;
-  const kept = signed
-    .filter(({ log, origin }) => log === 'events' && Number(/\.(\d+)\/events$/.exec(origin)?.[1]) >= generation)
-    .map(({ note }) => openKnownNote(Buffer.from(note), { base: BASE, feedId, generation }, signer.publicKey));
-  return await fork(pool, signer, {
-    store: crashingStore(createEvidenceStore(pool, 'fork', 0), crashes),
-    generations: crashingStore(createGenerationStore(pool), crashes),
-    kept,
-    tilesAtOnce: 2,
-  });
-};
-
 describe('a database that goes back again and again, and is forked each time', () => {
   test.each(SEEDS)('never signs what contradicts what it has given out: seed %i', async (seed) => {
     const { pool } = world;
@@ -93,3 +73,23 @@ test('both verifiers hold on the next generation, with drops and holds of before
   const { folder } = await world.export();
   await judgedSound(folder);
 });
+
+/** With all checkpoints that were given out, by a process that may be killed between any two statements. */
+const forkKnown = async (
+  signed: readonly SignedCheckpoint[],
+  crashes: () => 'before' | 'after' | undefined = () => undefined,
+) => {
+  const { pool, signer } = world;
+  const logs = await createEvidenceStore(pool, 'fork', 0).readLogs();
+  if (logs === undefined) throw new Error('there is no log');
+  const { feedId, generation } = logs;
+  const kept = signed
+    .filter(({ log, origin }) => log === 'events' && Number(/\.(\d+)\/events$/.exec(origin)?.[1]) >= generation)
+    .map(({ note }) => openKnownNote(Buffer.from(note), { base: BASE, feedId, generation }, signer.publicKey));
+  return await fork(pool, signer, {
+    store: crashingStore(createEvidenceStore(pool, 'fork', 0), crashes),
+    generations: crashingStore(createGenerationStore(pool), crashes),
+    kept,
+    tilesAtOnce: 2,
+  });
+};

@@ -16,11 +16,6 @@ afterAll(async () => {
 });
 
 const seed = 20_261_127;
-const interval = (dice: Dice): string => {
-  const part = (most: number, unit: string) => (dice.chance(0.5) ? `${dice.between(-3, most)} ${unit}` : '');
-  const hours = dice.chance(0.3) ? `${dice.between(0, 50)}:00:01.5` : '';
-  return [part(30, 'months'), part(90, 'days'), hours].join(' ').trim() || '1 day';
-};
 
 test(`both verifiers count back as PostgreSQL does, from seed ${seed}`, async () => {
   const dice = new Dice(seed);
@@ -54,3 +49,9 @@ print(json.dumps([str(verify.long_before(verify.microseconds(one['at']), *verify
   expect(stderr).toBe('');
   expect(JSON.parse(stdout)).toEqual(rows.map(({ us }) => us));
 });
+
+const interval = (dice: Dice): string => {
+  const part = (most: number, unit: string) => (dice.chance(0.5) ? `${dice.between(-3, most)} ${unit}` : '');
+  const hours = dice.chance(0.3) ? `${dice.between(0, 50)}:00:01.5` : '';
+  return [part(30, 'months'), part(90, 'days'), hours].join(' ').trim() || '1 day';
+};

@@ -24,59 +24,6 @@ afterAll(async () => {
   room?.[Symbol.dispose]();
 });
 
-const build = async (pool: Pool) => await openBuilder(pool, world.signer).build();
-
-interface Scenario {
-  readonly from?: 'early' | 'late';
-  readonly anchors?: readonly string[];
-}
-
-/** Does something to a copy of the database, exports it, and asks both verifiers. */
-const exported = async (
-  act: (pool: Pool) => Promise<unknown>,
-  { from = 'late', anchors = [] }: Scenario = {},
-): Promise<Judgements> => {
-  const database = await createTestDatabase({ copyOf: world[from] });
-  try {
-    await act(database.pool);
-    const folder = room.next();
-    await exportTo(database.pool, world.signer, folder, { despiteFaults: true });
-    return await judge(folder, anchors);
-  } finally {
-    await database.close();
-  }
-};
-
-const bothHold = ({ node, python }: Judgements): void => {
-  expect([node.faults, python.faults]).toEqual([[], []]);
-};
-
-/** Both find a fault, and each says this. */
-const bothFind = ({ node, python }: Judgements, inNode: string | RegExp, inPython: string | RegExp): void => {
-  expect([node.holds, python.holds]).toEqual([false, false]);
-  expect(node.faults.join('\n')).toMatch(inNode);
-  expect(python.faults.join('\n')).toMatch(inPython);
-};
-
-/** A present event in the middle. */
-const somePosition = async (pool: Pool): Promise<number> => {
-  const { rows } = await pool.query<{ position: number }>(
-    `select position::float8 as position from audit_events order by position offset (select count(*) / 2 from audit_events) limit 1`,
-  );
-  return rows[0]?.position ?? 0;
-};
-
-const names = (position: number) => new RegExp(`(?:event|Position) ${position}\\b`);
-
-/** Makes the tree once more, with the key: another history, by an owner of the schema. */
-const rebuild = async (pool: Pool) => {
-  await pool.query('update retention_drops set positions = null');
-  await pool.query(
-    'truncate evidence_logs, evidence_tiles, evidence_journal, evidence_sources, evidence_checkpoints, evidence_month_keys',
-  );
-  return await build(pool);
-};
-
 test('nothing: it holds, also against all that was kept', async () => {
   const all = [...world.kept.early, ...world.kept.late];
   const { node, python } = await exported(async () => {}, { anchors: all });
@@ -252,3 +199,56 @@ test('an event taken from a bundle, and one put back: faults', async () => {
   writeFileSync(path, Buffer.concat([first, bytes]));
   bothFind(await judge(folder), 'does not belong there', `has position ${position} after position ${position}`);
 });
+
+const build = async (pool: Pool) => await openBuilder(pool, world.signer).build();
+
+interface Scenario {
+  readonly from?: 'early' | 'late';
+  readonly anchors?: readonly string[];
+}
+
+/** Does something to a copy of the database, exports it, and asks both verifiers. */
+const exported = async (
+  act: (pool: Pool) => Promise<unknown>,
+  { from = 'late', anchors = [] }: Scenario = {},
+): Promise<Judgements> => {
+  const database = await createTestDatabase({ copyOf: world[from] });
+  try {
+    await act(database.pool);
+    const folder = room.next();
+    await exportTo(database.pool, world.signer, folder, { despiteFaults: true });
+    return await judge(folder, anchors);
+  } finally {
+    await database.close();
+  }
+};
+
+const bothHold = ({ node, python }: Judgements): void => {
+  expect([node.faults, python.faults]).toEqual([[], []]);
+};
+
+/** Both find a fault, and each says this. */
+const bothFind = ({ node, python }: Judgements, inNode: string | RegExp, inPython: string | RegExp): void => {
+  expect([node.holds, python.holds]).toEqual([false, false]);
+  expect(node.faults.join('\n')).toMatch(inNode);
+  expect(python.faults.join('\n')).toMatch(inPython);
+};
+
+/** A present event in the middle. */
+const somePosition = async (pool: Pool): Promise<number> => {
+  const { rows } = await pool.query<{ position: number }>(
+    `select position::float8 as position from audit_events order by position offset (select count(*) / 2 from audit_events) limit 1`,
+  );
+  return rows[0]?.position ?? 0;
+};
+
+const names = (position: number) => new RegExp(`(?:event|Position) ${position}\\b`);
+
+/** Makes the tree once more, with the key: another history, by an owner of the schema. */
+const rebuild = async (pool: Pool) => {
+  await pool.query('update retention_drops set positions = null');
+  await pool.query(
+    'truncate evidence_logs, evidence_tiles, evidence_journal, evidence_sources, evidence_checkpoints, evidence_month_keys',
+  );
+  return await build(pool);
+};

@@ -2,9 +2,6 @@ import { expect, test } from 'vitest';
 import { verifyDatabase } from '../../../src/cli/evidence/verify-evidence.ts';
 import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 
-/** Where `orgtrail evidence verify` begins another statement. */
-const PIECE = 200_000;
-
 const world = worldOfEachTest();
 
 test('every event is read once, also on both sides of where one statement ends and the next one begins', async () => {
@@ -29,3 +26,6 @@ test('every event is read once, also on both sides of where one statement ends a
   ]);
   expect((await verify()).faults.flatMap(({ positions }) => positions)).toEqual([PIECE, PIECE + 1]);
 });
+
+/** Where `orgtrail evidence verify` begins another statement. */
+const PIECE = 200_000;

@@ -3,11 +3,6 @@ import { createTestDatabase, type TestDatabase } from '../../support/postgres/da
 import { commitAll, entryText, newSource, pageOf, T0 } from '../../support/postgres/store-fixture.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/sync/defective-entries.ts';
 
-const MONTHS = 24;
-const MEGABYTE = 1_048_576;
-const PAGE = 500;
-const tail = `select * from audit_feed where position > $1 order by position limit ${PAGE}`;
-
 let database: TestDatabase;
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -15,14 +10,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await database?.close();
 });
-
-/** By oid: bigint, integer, text, timestamptz. What every JDBC driver and tool can read. */
-const plainTypes = new Map([
-  [20, 'bigint'],
-  [23, 'integer'],
-  [25, 'text'],
-  [1184, 'timestamptz'],
-]);
 
 describe('audit_feed', () => {
   test('gives every entry, however defective, in plain types, its text to the byte', async () => {
@@ -111,3 +98,16 @@ const nodesOf = (plan: Plan): readonly string[] => {
   if (/^(organizations|feed_head)$/.test(plan['Relation Name'] ?? '')) return [];
   return [plan['Node Type'], ...(plan.Plans ?? []).flatMap(nodesOf)];
 };
+
+const MONTHS = 24;
+const MEGABYTE = 1_048_576;
+const PAGE = 500;
+const tail = `select * from audit_feed where position > $1 order by position limit ${PAGE}`;
+
+/** By oid: bigint, integer, text, timestamptz. What every JDBC driver and tool can read. */
+const plainTypes = new Map([
+  [20, 'bigint'],
+  [23, 'integer'],
+  [25, 'text'],
+  [1184, 'timestamptz'],
+]);

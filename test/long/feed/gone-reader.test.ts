@@ -6,26 +6,6 @@ import { describe, expect, test } from 'vitest';
 import type { FeedPiece } from '../../../src/feed/feed.ts';
 import { streamFeed } from '../../../src/http/feed/stream.ts';
 
-/** Of random bytes, which no compression makes smaller than what a stream holds on to. */
-async function* pieces(): AsyncGenerator<FeedPiece, void, void> {
-  for (let until = 1; until <= 100; until += 1) yield { until, events: 1, lines: randomBytes(1_000_000) };
-}
-
-/** A request that has arrived at a server of its own, and what the place of its answer is told. */
-const openRequest = async (stallTimeoutMs: number) => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const request = get({ host: '127.0.0.1', port: (server.address() as AddressInfo).port, agent: false });
-  request.on('error', () => {});
-  const [, response] = (await once(server, 'request')) as [IncomingMessage, ServerResponse];
-  const happened: string[] = [];
-  const place = {
-    stallTimeoutMs,
-    stalled: () => void happened.push('stalled'),
-  };
-  return { request, response, place, happened, [Symbol.asyncDispose]: async () => void server.close() };
-};
-
 describe.each(['gzip', 'zstd', undefined] as const)('a reader (%s)', (encoding) => {
   test('that has gone before its answer begins is not waited for', async () => {
     await using open = await openRequest(600_000);
@@ -84,3 +64,23 @@ describe.each(['gzip', 'zstd', undefined] as const)('a reader (%s)', (encoding) 
     expect(open.happened).toEqual([]);
   });
 });
+
+/** Of random bytes, which no compression makes smaller than what a stream holds on to. */
+async function* pieces(): AsyncGenerator<FeedPiece, void, void> {
+  for (let until = 1; until <= 100; until += 1) yield { until, events: 1, lines: randomBytes(1_000_000) };
+}
+
+/** A request that has arrived at a server of its own, and what the place of its answer is told. */
+const openRequest = async (stallTimeoutMs: number) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const request = get({ host: '127.0.0.1', port: (server.address() as AddressInfo).port, agent: false });
+  request.on('error', () => {});
+  const [, response] = (await once(server, 'request')) as [IncomingMessage, ServerResponse];
+  const happened: string[] = [];
+  const place = {
+    stallTimeoutMs,
+    stalled: () => void happened.push('stalled'),
+  };
+  return { request, response, place, happened, [Symbol.asyncDispose]: async () => void server.close() };
+};

@@ -9,61 +9,11 @@ import { entryText } from '../../support/postgres/store-fixture.ts';
 import { serve } from '../../support/sync/served.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const open = async (options: Parameters<typeof serve>[1] = {}, entries = 300) => {
-  const world = await openWorld({ organizations: 4, entries, pageCap: 200 });
-  const run = await world.open();
-  await run.cycle();
-  const served = await serve(run, options);
-  const base = served.server.url.replace('0.0.0.0', '127.0.0.1');
-  const { rows } = await world.database.pool.query<{
-    id: string;
-    position: number;
-    raw: string;
-    organization_id: string;
-  }>('select id, position::float8 as position, raw::text as raw, organization_id from audit_events order by position');
-  const get = async (query: string, headers: Record<string, string> = {}) => {
-    const response = await fetch(`${base}/v1/events?${query}`, { headers });
-    const text = await response.text();
-    const lines = text.split('\n').slice(0, -1);
-    return { status: response.status, headers: response.headers, text, lines };
-  };
-  return {
-    world,
-    run,
-    served,
-    base,
-    get,
-    rows,
-    [Symbol.asyncDispose]: async () => {
-      await served[Symbol.asyncDispose]();
-      await run.close();
-      await world[Symbol.asyncDispose]();
-    },
-  };
-};
-
 let world: Awaited<ReturnType<typeof open>>;
 beforeAll(async () => {
   world = await open();
 });
 afterAll(() => world?.[Symbol.asyncDispose]());
-
-const positions = (lines: readonly string[]): number[] => lines.map((line) => JSON.parse(line).position);
-
-/** The body as it comes over the wire. */
-const rawBody = (url: string, acceptEncoding: string) =>
-  new Promise<{ encoding: string | undefined; body: Buffer }>((resolve, reject) => {
-    request(url, { headers: { 'accept-encoding': acceptEncoding } }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('error', reject);
-      response.on('end', () =>
-        resolve({ encoding: response.headers['content-encoding'], body: Buffer.concat(chunks) }),
-      );
-    })
-      .on('error', reject)
-      .end();
-  });
 
 describe('GET /v1/events', () => {
   test('hands out all events in order, each once, to the byte, by the position of its header', async () => {
@@ -304,3 +254,53 @@ describe('a position of another feed, or of another time', () => {
     expect(await reasonOf(end)).toEqual([409, expect.stringContaining('restored from a backup')]);
   });
 });
+
+const open = async (options: Parameters<typeof serve>[1] = {}, entries = 300) => {
+  const world = await openWorld({ organizations: 4, entries, pageCap: 200 });
+  const run = await world.open();
+  await run.cycle();
+  const served = await serve(run, options);
+  const base = served.server.url.replace('0.0.0.0', '127.0.0.1');
+  const { rows } = await world.database.pool.query<{
+    id: string;
+    position: number;
+    raw: string;
+    organization_id: string;
+  }>('select id, position::float8 as position, raw::text as raw, organization_id from audit_events order by position');
+  const get = async (query: string, headers: Record<string, string> = {}) => {
+    const response = await fetch(`${base}/v1/events?${query}`, { headers });
+    const text = await response.text();
+    const lines = text.split('\n').slice(0, -1);
+    return { status: response.status, headers: response.headers, text, lines };
+  };
+  return {
+    world,
+    run,
+    served,
+    base,
+    get,
+    rows,
+    [Symbol.asyncDispose]: async () => {
+      await served[Symbol.asyncDispose]();
+      await run.close();
+      await world[Symbol.asyncDispose]();
+    },
+  };
+};
+
+const positions = (lines: readonly string[]): number[] => lines.map((line) => JSON.parse(line).position);
+
+/** The body as it comes over the wire. */
+const rawBody = (url: string, acceptEncoding: string) =>
+  new Promise<{ encoding: string | undefined; body: Buffer }>((resolve, reject) => {
+    request(url, { headers: { 'accept-encoding': acceptEncoding } }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () =>
+        resolve({ encoding: response.headers['content-encoding'], body: Buffer.concat(chunks) }),
+      );
+    })
+      .on('error', reject)
+      .end();
+  });

@@ -2,10 +2,6 @@ import type { Pool } from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 
-/** So many in a second, and after a quiet time so many at once. */
-const PACE = 20_000;
-const CREDIT = 500_000;
-
 let database: TestDatabase;
 let pool: Pool;
 beforeEach(async () => {
@@ -15,27 +11,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await database?.close();
 });
-
-interface HeadRow {
-  readonly position: number;
-  readonly alive_at: Date;
-  readonly paced_until: Date;
-}
-const headRow = async (): Promise<HeadRow> => {
-  const { rows } = await pool.query<HeadRow>(
-    'select position::float8 as position, alive_at, paced_until from feed_head',
-  );
-  if (rows[0] === undefined) throw new Error('there is no head');
-  return rows[0];
-};
-/** Leaves the row as a standby has it that saw no more than this, and lets it take over. */
-const promote = async ({ position, alive_at, paced_until }: HeadRow) => {
-  await pool.query(
-    `update feed_head set position = $1, alive_at = $2, paced_until = $3, timeline = 'of the lost server'`,
-    [position, alive_at, paced_until],
-  );
-  await pool.query('select orgtrail_check_timeline()');
-};
 test('as much as can be given out at all is less than what is left out, also for a second standby that knows of no jump', async () => {
   const kept = await headRow();
   /** All at once, and some more, as fast as positions are given out. */
@@ -72,3 +47,30 @@ test('positions are given out at a pace, after a quiet time many at once', async
   await pool.query('update feed_head set position = position + 1');
   expect((await headRow()).paced_until.getTime()).toBeLessThan(Date.now() + 3_600_000);
 });
+
+/** So many in a second, and after a quiet time so many at once. */
+const PACE = 20_000;
+const CREDIT = 500_000;
+
+interface HeadRow {
+  readonly position: number;
+  readonly alive_at: Date;
+  readonly paced_until: Date;
+}
+
+const headRow = async (): Promise<HeadRow> => {
+  const { rows } = await pool.query<HeadRow>(
+    'select position::float8 as position, alive_at, paced_until from feed_head',
+  );
+  if (rows[0] === undefined) throw new Error('there is no head');
+  return rows[0];
+};
+
+/** Leaves the row as a standby has it that saw no more than this, and lets it take over. */
+const promote = async ({ position, alive_at, paced_until }: HeadRow) => {
+  await pool.query(
+    `update feed_head set position = $1, alive_at = $2, paced_until = $3, timeline = 'of the lost server'`,
+    [position, alive_at, paced_until],
+  );
+  await pool.query('select orgtrail_check_timeline()');
+};

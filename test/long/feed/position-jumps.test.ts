@@ -18,11 +18,6 @@ import {
   takeLease,
 } from '../../support/postgres/store-fixture.ts';
 
-const LEAST_JUMP = 250_000;
-/** What may be given out at once after a quiet time is a part of each jump. */
-const CREDIT = 500_000;
-const PER_SECOND = 25_000;
-
 let database: TestDatabase;
 let pool: Pool;
 beforeEach(async () => {
@@ -35,22 +30,6 @@ afterEach(async () => {
 
 const ids = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => entryText(`e-${from + index}`));
-const positions = async (): Promise<readonly number[]> => {
-  const { rows } = await pool.query<{ position: number }>(
-    'select position::float8 as position from audit_events order by position',
-  );
-  return rows.map(({ position }) => position);
-};
-const head = async () => {
-  const { rows } = await pool.query<{ position: number; timeline: string | null }>(
-    'select position::float8 as position, timeline from feed_head',
-  );
-  return rows[0] ?? { position: 0, timeline: null };
-};
-const jumps = async () => {
-  const { rows } = await pool.query<{ count: number }>('select count(*)::integer as count from position_jumps');
-  return rows[0]?.count ?? 0;
-};
 /** All that is stored was committed so much earlier. */
 const age = async (by: string) => {
   await pool.query(`update audit_events set received_at = received_at - interval '${by}'`);
@@ -58,19 +37,6 @@ const age = async (by: string) => {
     `update feed_head set timeline_since = timeline_since - interval '${by}', alive_at = alive_at - interval '${by}',
        paced_until = paced_until - interval '${by}'`,
   );
-};
-/** Connects once, and gives what that let the server warn of. */
-const connectOnce = async (url = database.url): Promise<readonly string[]> => {
-  const warnings: string[] = [];
-  const own = createPool(
-    url,
-    1,
-    () => {},
-    (words) => warnings.push(words),
-  );
-  await own.query('select');
-  await own.end();
-  return warnings;
 };
 
 describe('invariant 6: after a failover no position is given twice', () => {
@@ -284,3 +250,41 @@ describe('what counts positions knows of jumps', () => {
     expect(await positionOfNth(pool, { ...all, organizationIds: ['unknown'] }, 5)).toBe(to + 10);
   });
 });
+
+const LEAST_JUMP = 250_000;
+/** What may be given out at once after a quiet time is a part of each jump. */
+const CREDIT = 500_000;
+const PER_SECOND = 25_000;
+
+const positions = async (): Promise<readonly number[]> => {
+  const { rows } = await pool.query<{ position: number }>(
+    'select position::float8 as position from audit_events order by position',
+  );
+  return rows.map(({ position }) => position);
+};
+
+const head = async () => {
+  const { rows } = await pool.query<{ position: number; timeline: string | null }>(
+    'select position::float8 as position, timeline from feed_head',
+  );
+  return rows[0] ?? { position: 0, timeline: null };
+};
+
+const jumps = async () => {
+  const { rows } = await pool.query<{ count: number }>('select count(*)::integer as count from position_jumps');
+  return rows[0]?.count ?? 0;
+};
+
+/** Connects once, and gives what that let the server warn of. */
+const connectOnce = async (url = database.url): Promise<readonly string[]> => {
+  const warnings: string[] = [];
+  const own = createPool(
+    url,
+    1,
+    () => {},
+    (words) => warnings.push(words),
+  );
+  await own.query('select');
+  await own.end();
+  return warnings;
+};

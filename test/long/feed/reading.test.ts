@@ -21,14 +21,6 @@ import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts'
 import { addSources, commit, entryText, pageOf, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/sync/defective-entries.ts';
 
-const ODD_NAME = 'Ünïcode "quoted" \\ \u2028 and\ttab';
-const PLAIN = 40;
-const LIMITS = { maxEvents: 1_000_000, maxBytes: 32_000_000 };
-const MIB = 1_048_576;
-
-/** As in the bundle. */
-const bundledThreads = () => new FormatThreads({ onFailure: () => {}, maxThreads: 2, file: packageFile(THREAD_FILE) });
-
 let database: TestDatabase;
 let feed: Feed;
 let end = 0;
@@ -75,32 +67,6 @@ afterAll(async () => {
   await feed?.close();
   await database?.close();
 });
-
-const listOf = async (range: Parameters<typeof eachFeedRow>[1]) => {
-  const list: FeedEvent[] = [];
-  const odd = await context('feed');
-  const end = await eachFeedRow(database.pool, range, LIMITS, (row) => {
-    list.push(eventOf(row, odd));
-    return 0;
-  });
-  return { list, ...end };
-};
-
-const context = async (feedId: string) => ({ feedId, organizationNames: await readOrganizationNames(database.pool) });
-const all = () => ({ after: 0, until: end, organizationIds: undefined });
-
-const linesOf = async (
-  range: Parameters<Feed['source']['pieces']>[1],
-  format: FormatName = 'native',
-  { source } = feed,
-) => {
-  const pieces: { until: number; events: number; text: string }[] = [];
-  for await (const { until, events, lines } of source.pieces({ feedId: 'feed', lastDrop: 0 }, range, format)) {
-    pieces.push({ until, events, text: lines.toString('utf8') });
-  }
-  const lines = pieces.flatMap(({ text }) => text.split('\n').slice(0, -1));
-  return { pieces, lines };
-};
 
 describe('an event as it is read', () => {
   test('is what is stored: position, organization, times to the microsecond, the text to the byte, defects', async () => {
@@ -273,3 +239,38 @@ test('a page that is read while it is written is not seen in part', async () => 
   const { list } = await listOf({ ...all(), after: position, until: position + 5 });
   expect(list.map(({ id }) => id)).toEqual(['later-1', 'later-2']);
 });
+
+const ODD_NAME = 'Ünïcode "quoted" \\ \u2028 and\ttab';
+const PLAIN = 40;
+const LIMITS = { maxEvents: 1_000_000, maxBytes: 32_000_000 };
+const MIB = 1_048_576;
+
+/** As in the bundle. */
+const bundledThreads = () => new FormatThreads({ onFailure: () => {}, maxThreads: 2, file: packageFile(THREAD_FILE) });
+
+const listOf = async (range: Parameters<typeof eachFeedRow>[1]) => {
+  const list: FeedEvent[] = [];
+  const odd = await context('feed');
+  const end = await eachFeedRow(database.pool, range, LIMITS, (row) => {
+    list.push(eventOf(row, odd));
+    return 0;
+  });
+  return { list, ...end };
+};
+
+const context = async (feedId: string) => ({ feedId, organizationNames: await readOrganizationNames(database.pool) });
+
+const all = () => ({ after: 0, until: end, organizationIds: undefined });
+
+const linesOf = async (
+  range: Parameters<Feed['source']['pieces']>[1],
+  format: FormatName = 'native',
+  { source } = feed,
+) => {
+  const pieces: { until: number; events: number; text: string }[] = [];
+  for await (const { until, events, lines } of source.pieces({ feedId: 'feed', lastDrop: 0 }, range, format)) {
+    pieces.push({ until, events, text: lines.toString('utf8') });
+  }
+  const lines = pieces.flatMap(({ text }) => text.split('\n').slice(0, -1));
+  return { pieces, lines };
+};

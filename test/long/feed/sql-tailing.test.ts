@@ -9,9 +9,6 @@ import { addSources, commit, entryText, T0, takeLease } from '../../support/post
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 const SEED = 606;
-const SOURCES = ['a', 'b', 'c', 'd'];
-const PAGES = 60;
-const DAY_MS = 86_400_000;
 
 // A server of its own: roles belong to the whole server, and other tests make and drop these.
 let cluster: PostgresCluster;
@@ -30,28 +27,6 @@ afterAll(async () => {
   await pool?.end();
   await cluster?.[Symbol.asyncDispose]();
 });
-
-/** Commits pages of random size over three months, with some entries that are known. Returns the entries' texts by id. */
-const write = async (source: string, random: () => number): Promise<Map<string, string>> => {
-  let lease = await takeLease(pool, source);
-  const texts = new Map<string, string>();
-  for (let page = 0; page < PAGES; page += 1) {
-    const from = Math.max(0, texts.size - Math.floor(random() * 4));
-    const entries = Array.from({ length: Math.floor(random() * 14) + 4 }, (_, index) => {
-      const id = `${source}-${from + index}`;
-      return [id, texts.get(id) ?? entryText(id, T0 + Math.floor(random() * 90) * DAY_MS)] as const;
-    });
-    for (const [id, text] of entries) texts.set(id, text);
-    const result = await commit(
-      pool,
-      lease,
-      entries.map(([, text]) => text),
-    );
-    if (result.kind !== 'committed') throw new Error('fenced');
-    lease = result.lease;
-  }
-  return texts;
-};
 
 describe('tailing by position in SQL', () => {
   test(`as Logstash, Splunk DB Connect and Kafka Connect do it, beside four writers and new partitions, killed at random: every position once, in order (seed ${SEED})`, async () => {
@@ -77,3 +52,29 @@ describe('tailing by position in SQL', () => {
     }
   });
 });
+
+const SOURCES = ['a', 'b', 'c', 'd'];
+const PAGES = 60;
+const DAY_MS = 86_400_000;
+
+/** Commits pages of random size over three months, with some entries that are known. Returns the entries' texts by id. */
+const write = async (source: string, random: () => number): Promise<Map<string, string>> => {
+  let lease = await takeLease(pool, source);
+  const texts = new Map<string, string>();
+  for (let page = 0; page < PAGES; page += 1) {
+    const from = Math.max(0, texts.size - Math.floor(random() * 4));
+    const entries = Array.from({ length: Math.floor(random() * 14) + 4 }, (_, index) => {
+      const id = `${source}-${from + index}`;
+      return [id, texts.get(id) ?? entryText(id, T0 + Math.floor(random() * 90) * DAY_MS)] as const;
+    });
+    for (const [id, text] of entries) texts.set(id, text);
+    const result = await commit(
+      pool,
+      lease,
+      entries.map(([, text]) => text),
+    );
+    if (result.kind !== 'committed') throw new Error('fenced');
+    lease = result.lease;
+  }
+  return texts;
+};

@@ -3,17 +3,10 @@ import { createTestDatabase, type TestDatabase } from '../../support/postgres/da
 import { indexesIn, indexNames, questionsUntil } from '../../support/search/history-questions.ts';
 import { makeLargeHistory } from '../../support/search/large-history.ts';
 
-/** Enough that the planner prefers an index where one helps, few enough to be made in some seconds. */
-const EVENTS = 40_000;
 const UNTIL = '2026-11-01T00:00:00Z';
 
 let database: TestDatabase;
 let names: ReadonlyMap<string, string>;
-
-const planOf = async (sql: string): Promise<string> => {
-  const { rows } = await database.pool.query<{ 'QUERY PLAN': string }>(`explain ${sql}`);
-  return rows.map((row) => row['QUERY PLAN']).join('\n');
-};
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -50,3 +43,11 @@ describe('the questions people ask', () => {
     expect(counts.filter((count) => count > 0).length).toBeGreaterThanOrEqual(served.length - 3);
   });
 });
+
+/** Enough that the planner prefers an index where one helps, few enough to be made in some seconds. */
+const EVENTS = 40_000;
+
+const planOf = async (sql: string): Promise<string> => {
+  const { rows } = await database.pool.query<{ 'QUERY PLAN': string }>(`explain ${sql}`);
+  return rows.map((row) => row['QUERY PLAN']).join('\n');
+};

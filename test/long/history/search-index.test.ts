@@ -5,8 +5,6 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 import { indexesIn, indexNames } from '../../support/search/history-questions.ts';
 import { makeLargeHistory } from '../../support/search/large-history.ts';
 
-const UNTIL = '2026-11-01T00:00:00Z';
-
 let database: TestDatabase;
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -15,21 +13,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await database?.close();
 });
-
-const migrate = (...args: string[]) => runInProcess(['migrate', ...args], { DATABASE_URL: database.url });
-
-/** The plan where nothing but a bitmap may be used: so few rows are read faster without any index. */
-const planOf = async (sql: string): Promise<string> => {
-  const client = await database.pool.connect();
-  try {
-    await client.query('begin; set local enable_seqscan = off; set local enable_indexscan = off');
-    const { rows } = await client.query<{ 'QUERY PLAN': string }>(`explain ${sql}`);
-    return rows.map((row) => row['QUERY PLAN']).join('\n');
-  } finally {
-    await client.query('rollback');
-    client.release();
-  }
-};
 
 describe('migrate --search-index', () => {
   test('indexes every month, those to come too, whatever the entries hold; again, it does nothing', async () => {
@@ -89,3 +72,20 @@ describe('migrate --search-index', () => {
     expect(code).toBe(2);
   });
 });
+
+const UNTIL = '2026-11-01T00:00:00Z';
+
+const migrate = (...args: string[]) => runInProcess(['migrate', ...args], { DATABASE_URL: database.url });
+
+/** The plan where nothing but a bitmap may be used: so few rows are read faster without any index. */
+const planOf = async (sql: string): Promise<string> => {
+  const client = await database.pool.connect();
+  try {
+    await client.query('begin; set local enable_seqscan = off; set local enable_indexscan = off');
+    const { rows } = await client.query<{ 'QUERY PLAN': string }>(`explain ${sql}`);
+    return rows.map((row) => row['QUERY PLAN']).join('\n');
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+};

@@ -21,11 +21,6 @@ beforeAll(async () => {
 });
 afterAll(async () => await database?.close());
 
-const planOf = async (text: string, values: readonly unknown[], options: string): Promise<string> => {
-  const { rows } = await database.pool.query<{ 'QUERY PLAN': string }>(`explain (${options}) ${text}`, [...values]);
-  return rows.map((row) => row['QUERY PLAN']).join('\n');
-};
-
 test.each([
   ['all', all],
   ['an organization', { ...all, organization }],
@@ -59,3 +54,8 @@ test('marks of events are looked for in the months of the events, and no other i
   );
   expect([...new Set(months)].sort()).toEqual(['audit_events_2026_09', 'audit_events_2026_10']);
 });
+
+const planOf = async (text: string, values: readonly unknown[], options: string): Promise<string> => {
+  const { rows } = await database.pool.query<{ 'QUERY PLAN': string }>(`explain (${options}) ${text}`, [...values]);
+  return rows.map((row) => row['QUERY PLAN']).join('\n');
+};

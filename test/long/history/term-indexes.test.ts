@@ -11,10 +11,6 @@ import { createTestDatabase, type TestDatabase } from '../../support/postgres/da
 import { indexesIn, indexNames } from '../../support/search/history-questions.ts';
 import { makeLargeHistory } from '../../support/search/large-history.ts';
 
-const EVENTS = 40_000;
-const UNTIL = '2026-11-01T00:00:00Z';
-const MANY = 1_500;
-
 const md5 = (text: string): string => createHash('md5').update(text).digest('hex');
 const rayOf = (n: number): string => md5(`ray ${n}`).slice(0, 16);
 
@@ -159,3 +155,7 @@ describe('in a month that was empty when it was looked at last, too', () => {
     expect(await rayPositions(database.pool, rayOf(10 * EVENTS), 60_000)).toEqual([]);
   });
 });
+
+const EVENTS = 40_000;
+const UNTIL = '2026-11-01T00:00:00Z';
+const MANY = 1_500;

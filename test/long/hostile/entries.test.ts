@@ -11,11 +11,7 @@ import { anyEnvelope, pageBody } from '../../support/hostile/page-body.ts';
 import { requireEqual, requireProperty, SEED } from '../../support/hostile/property.ts';
 import { type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
 
-/** How many entries at least; more by `HOSTILE_ENTRIES=1000000 npx vitest run hostile`. */
-const WANTED = Number(process.env['HOSTILE_ENTRIES'] ?? 30_000);
 const PAGES_PER_SOURCE = 5;
-/** With what is repeated; the test checks that it is not fewer. */
-const ENTRIES_PER_PAGE = 140;
 
 let world: HostileWorld;
 beforeAll(async () => {
@@ -33,43 +29,6 @@ const anyPage = fc.record({
 const anySource = fc
   .array(anyPage, { minLength: PAGES_PER_SOURCE, maxLength: PAGES_PER_SOURCE, size: 'max' })
   .map((pages) => pages.map(({ entries, envelope }, page) => ({ entries: entries(page), envelope })));
-
-const totals = { sources: 0, entries: 0, stored: 0, changes: 0, payloads: 0 };
-const defectsSeen = new Set<string>();
-
-const count = (entries: number, stored: readonly ExpectedEvent[], changes: number): void => {
-  totals.sources += 1;
-  totals.entries += entries;
-  totals.stored += stored.length;
-  totals.changes += changes;
-  totals.payloads += stored.filter((event) => !isNotJsonb(event)).length;
-  for (const event of stored) for (const defect of event.defects) defectsSeen.add(defect);
-};
-
-const storedEvents = async (sourceId: string) => {
-  const { rows } = await world.database.pool.query<{
-    id: string;
-    timeMs: number;
-    raw: string;
-    defects: string[] | null;
-    email: string | null;
-    status: number | null;
-  }>(
-    `select id, floor(extract(epoch from action_time) * 1000)::float8 as "timeMs", raw::text as raw, defects,
-       actor_email as email, raw_status_code as status
-     from audit_events where source_id = $1 order by position`,
-    [sourceId],
-  );
-  return rows.map((row) => ({ ...row, defects: (row.defects ?? []).sort() }));
-};
-
-const storedChanges = async (sourceId: string): Promise<string[]> => {
-  const { rows } = await world.database.pool.query<{ change: string }>(
-    "select event_id || ' ' || raw::text as change from audit_event_changes where source_id = $1",
-    [sourceId],
-  );
-  return rows.map((row) => row.change).sort();
-};
 
 describe(`hostile entries (seed ${SEED})`, () => {
   test('invariants 2, 3, 4 and 5: whatever the entries are, each is stored to the byte, once, and no page fails', async () => {
@@ -145,3 +104,46 @@ describe(`hostile entries (seed ${SEED})`, () => {
     }
   });
 });
+
+/** How many entries at least; more by `HOSTILE_ENTRIES=1000000 npx vitest run hostile`. */
+const WANTED = Number(process.env['HOSTILE_ENTRIES'] ?? 30_000);
+
+/** With what is repeated; the test checks that it is not fewer. */
+const ENTRIES_PER_PAGE = 140;
+
+const totals = { sources: 0, entries: 0, stored: 0, changes: 0, payloads: 0 };
+const defectsSeen = new Set<string>();
+
+const count = (entries: number, stored: readonly ExpectedEvent[], changes: number): void => {
+  totals.sources += 1;
+  totals.entries += entries;
+  totals.stored += stored.length;
+  totals.changes += changes;
+  totals.payloads += stored.filter((event) => !isNotJsonb(event)).length;
+  for (const event of stored) for (const defect of event.defects) defectsSeen.add(defect);
+};
+
+const storedEvents = async (sourceId: string) => {
+  const { rows } = await world.database.pool.query<{
+    id: string;
+    timeMs: number;
+    raw: string;
+    defects: string[] | null;
+    email: string | null;
+    status: number | null;
+  }>(
+    `select id, floor(extract(epoch from action_time) * 1000)::float8 as "timeMs", raw::text as raw, defects,
+       actor_email as email, raw_status_code as status
+     from audit_events where source_id = $1 order by position`,
+    [sourceId],
+  );
+  return rows.map((row) => ({ ...row, defects: (row.defects ?? []).sort() }));
+};
+
+const storedChanges = async (sourceId: string): Promise<string[]> => {
+  const { rows } = await world.database.pool.query<{ change: string }>(
+    "select event_id || ' ' || raw::text as change from audit_event_changes where source_id = $1",
+    [sourceId],
+  );
+  return rows.map((row) => row.change).sort();
+};

@@ -11,27 +11,7 @@ afterAll(async () => {
 });
 
 const MB = 1_000_000;
-const page = (texts: readonly string[]): Buffer => Buffer.from(`{"success":true,"result":[${texts.join(',')}]}`);
 const entry = (value: string): string => `{"id":"large","action":{"time":"2026-10-01T12:00:00Z"},"n":${value}}`;
-
-const storedOf = async (id: string) => {
-  const { rows } = await world.database.pool.query<{ raw: string; defects: string[] | null }>(
-    'select raw::text as raw, defects from audit_events where source_id = $1 order by position',
-    [id],
-  );
-  return rows;
-};
-
-const laneOf = async (id: string) => {
-  const { rows } = await world.database.pool.query(
-    `select failures, (state ->> 'pageLimit')::integer as page_limit, (state ->> 'widthMs')::float8 as width_ms,
-       exists (select from coverage where source_id = $1 and not isempty(ranges)) as claimed,
-       (select count(*)::integer from audit_events where source_id = $1) as events
-     from lanes where source_id = $1 and lane = 'live'`,
-    [id],
-  );
-  return rows[0];
-};
 
 describe('large entries', () => {
   test.each([
@@ -79,3 +59,24 @@ describe('large entries', () => {
     expect(await world.sync('other')).toMatchObject({ kind: 'idle' });
   });
 });
+
+const page = (texts: readonly string[]): Buffer => Buffer.from(`{"success":true,"result":[${texts.join(',')}]}`);
+
+const storedOf = async (id: string) => {
+  const { rows } = await world.database.pool.query<{ raw: string; defects: string[] | null }>(
+    'select raw::text as raw, defects from audit_events where source_id = $1 order by position',
+    [id],
+  );
+  return rows;
+};
+
+const laneOf = async (id: string) => {
+  const { rows } = await world.database.pool.query(
+    `select failures, (state ->> 'pageLimit')::integer as page_limit, (state ->> 'widthMs')::float8 as width_ms,
+       exists (select from coverage where source_id = $1 and not isempty(ranges)) as claimed,
+       (select count(*)::integer from audit_events where source_id = $1) as events
+     from lanes where source_id = $1 and lane = 'live'`,
+    [id],
+  );
+  return rows[0];
+};

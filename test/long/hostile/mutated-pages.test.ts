@@ -8,10 +8,6 @@ import { requireProperty, SEED } from '../../support/hostile/property.ts';
 import { resultElements } from '../../support/hostile/result-elements.ts';
 import { type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
 
-/** More by `HOSTILE_BODIES=100000 npx vitest run hostile`. */
-const BODIES = Number(process.env['HOSTILE_BODIES'] ?? 1_200);
-const SOURCES_AT_ONCE = 500;
-
 let world: HostileWorld;
 beforeAll(async () => {
   world = await openHostileWorld();
@@ -26,6 +22,47 @@ const anyBody = fc
     const texts = entries(0).map(({ json }) => json.text);
     return mutate(pageBody(texts, cursor, envelope));
   });
+let made = 0;
+
+describe(`mutated pages (seed ${SEED})`, () => {
+  test('invariants 4 and 9: all elements are stored to the byte, or the walk fails, with nothing stored; a count that differs claims nothing', async () => {
+    const property = fc.asyncProperty(anyBody, async (body) => {
+      const id = await nextSource();
+      world.serve(id, [body]);
+      const expected = expectedOf(body);
+      const result = await world.sync(id);
+      const read = result.kind === 'idle' || result.kind === 'narrowed';
+      if (expected !== 'either') expect(read, 'is it taken for a page?').toBe(expected !== 'refused');
+      if (read) {
+        const elements = resultElements(new TextDecoder().decode(body)) ?? [];
+        await requireStored(id, elements);
+        const differs = (countedIn(body) ?? elements.length) !== elements.length;
+        const { claimed } = await stateOf(id);
+        // Times outside of the window, and errors beside a success, leave their time unclaimed as well.
+        if (differs) expect(claimed, 'a count that is not that of the elements').toBe(false);
+        if (claimed) totals.claimed += 1;
+        totals.read += 1;
+        totals.elements += elements.length;
+        if (differs) totals.miscounted += 1;
+      } else {
+        expect(result).toMatchObject({ kind: 'failed', lasting: false });
+        const nothing = { events: [], changes: [], claimed: false, pages: 0, failures: 1, last_failure: 'unreadable' };
+        expect(await stateOf(id)).toEqual(nothing);
+        expect(world.requests(id), 'a body that cannot be read is asked for again').toBe(2);
+        totals.refused += 1;
+      }
+    });
+    await requireProperty(property, BODIES);
+    expect(totals.read).toBeGreaterThan(BODIES / 10);
+    expect(totals.refused).toBeGreaterThan(BODIES / 10);
+    expect(totals.miscounted).toBeGreaterThan(0);
+    expect(totals.claimed).toBeGreaterThan(0);
+  }, 3_600_000);
+});
+
+/** More by `HOSTILE_BODIES=100000 npx vitest run hostile`. */
+const BODIES = Number(process.env['HOSTILE_BODIES'] ?? 1_200);
+const SOURCES_AT_ONCE = 500;
 
 /** What the page says of how many elements there are; undefined where it says nothing that could be compared. */
 const countedIn = (body: Buffer): number | undefined => {
@@ -36,7 +73,6 @@ const countedIn = (body: Buffer): number | undefined => {
 };
 
 const totals = { claimed: 0, read: 0, elements: 0, refused: 0, miscounted: 0 };
-let made = 0;
 
 const nextSource = async (): Promise<string> => {
   const number = made;
@@ -132,39 +168,3 @@ const requireStored = async (id: string, elements: readonly string[]): Promise<v
   }
   for (const text of texts) if (!elements.includes(text)) throw new Error(`never sent: ${text}`);
 };
-
-describe(`mutated pages (seed ${SEED})`, () => {
-  test('invariants 4 and 9: all elements are stored to the byte, or the walk fails, with nothing stored; a count that differs claims nothing', async () => {
-    const property = fc.asyncProperty(anyBody, async (body) => {
-      const id = await nextSource();
-      world.serve(id, [body]);
-      const expected = expectedOf(body);
-      const result = await world.sync(id);
-      const read = result.kind === 'idle' || result.kind === 'narrowed';
-      if (expected !== 'either') expect(read, 'is it taken for a page?').toBe(expected !== 'refused');
-      if (read) {
-        const elements = resultElements(new TextDecoder().decode(body)) ?? [];
-        await requireStored(id, elements);
-        const differs = (countedIn(body) ?? elements.length) !== elements.length;
-        const { claimed } = await stateOf(id);
-        // Times outside of the window, and errors beside a success, leave their time unclaimed as well.
-        if (differs) expect(claimed, 'a count that is not that of the elements').toBe(false);
-        if (claimed) totals.claimed += 1;
-        totals.read += 1;
-        totals.elements += elements.length;
-        if (differs) totals.miscounted += 1;
-      } else {
-        expect(result).toMatchObject({ kind: 'failed', lasting: false });
-        const nothing = { events: [], changes: [], claimed: false, pages: 0, failures: 1, last_failure: 'unreadable' };
-        expect(await stateOf(id)).toEqual(nothing);
-        expect(world.requests(id), 'a body that cannot be read is asked for again').toBe(2);
-        totals.refused += 1;
-      }
-    });
-    await requireProperty(property, BODIES);
-    expect(totals.read).toBeGreaterThan(BODIES / 10);
-    expect(totals.refused).toBeGreaterThan(BODIES / 10);
-    expect(totals.miscounted).toBeGreaterThan(0);
-    expect(totals.claimed).toBeGreaterThan(0);
-  }, 3_600_000);
-});

@@ -2,35 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const feedToken = 'feed-token-of-the-test';
-
-type HeaderFields = Readonly<Record<string, string>>;
-
-const baseOf = (served: Served): string => served.server.url.replace('0.0.0.0', '127.0.0.1');
-
-const get = (served: Served, path: string, headers: HeaderFields = {}): Promise<Response> =>
-  fetch(`${baseOf(served)}${path}`, { headers, redirect: 'manual' });
-
-/** As a browser sends a form of the console itself, unless `headers` says otherwise. */
-const post = (
-  served: Served,
-  path: string,
-  form: Record<string, string>,
-  headers: HeaderFields = {},
-): Promise<Response> =>
-  fetch(`${baseOf(served)}${path}`, {
-    method: 'POST',
-    body: new URLSearchParams(form),
-    headers: { origin: baseOf(served), ...headers },
-    redirect: 'manual',
-  });
-
-const cookieOf = (response: Response): string => response.headers.getSetCookie()[0] ?? '';
-const pairOf = (cookie: string): string => cookie.split(';')[0] ?? '';
-
-const signIn = (served: Served, headers: HeaderFields = {}) =>
-  post(served, '/console/sign-in', { token: feedToken, next: '/?state=failing' }, headers);
-
 let world: SyncWorld;
 let run: SyncRun;
 
@@ -168,3 +139,33 @@ test('an organization that is not there: a page that says so', async () => {
   const missing = await get(served, '/organizations/none');
   expect([missing.status, await missing.text()]).toEqual([404, expect.stringContaining('Organization not found')]);
 });
+
+const feedToken = 'feed-token-of-the-test';
+
+type HeaderFields = Readonly<Record<string, string>>;
+
+const baseOf = (served: Served): string => served.server.url.replace('0.0.0.0', '127.0.0.1');
+
+const get = (served: Served, path: string, headers: HeaderFields = {}): Promise<Response> =>
+  fetch(`${baseOf(served)}${path}`, { headers, redirect: 'manual' });
+
+/** As a browser sends a form of the console itself, unless `headers` says otherwise. */
+const post = (
+  served: Served,
+  path: string,
+  form: Record<string, string>,
+  headers: HeaderFields = {},
+): Promise<Response> =>
+  fetch(`${baseOf(served)}${path}`, {
+    method: 'POST',
+    body: new URLSearchParams(form),
+    headers: { origin: baseOf(served), ...headers },
+    redirect: 'manual',
+  });
+
+const cookieOf = (response: Response): string => response.headers.getSetCookie()[0] ?? '';
+
+const pairOf = (cookie: string): string => cookie.split(';')[0] ?? '';
+
+const signIn = (served: Served, headers: HeaderFields = {}) =>
+  post(served, '/console/sign-in', { token: feedToken, next: '/?state=failing' }, headers);

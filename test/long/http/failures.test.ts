@@ -2,8 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { serve } from '../../support/sync/served.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const html = { accept: 'text/html,application/xhtml+xml' };
-
 describe('a request that fails', () => {
   test('for a reason of ours says so, not that the database does not answer, and the log has it with its id', async () => {
     await using world = await openWorld({ entries: 60 });
@@ -99,3 +97,5 @@ test('what is not there: a page for browsers, JSON in the shape of the API for a
     ]);
   }
 });
+
+const html = { accept: 'text/html,application/xhtml+xml' };

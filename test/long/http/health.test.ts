@@ -3,8 +3,6 @@ import { until } from '../../support/process/until.ts';
 import { serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
-
 describe.concurrent('health over HTTP', () => {
   test('ready is what can serve, with or without Cloudflare; healthz tells that no listing comes', async () => {
     await using world = await openWorld();
@@ -202,3 +200,5 @@ describe('/v1/status', () => {
     expect(await served.get('/healthz')).toMatchObject({ code: 200 });
   });
 });
+
+const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);

@@ -4,35 +4,6 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 import { serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const MINUTE_MS = 60_000;
-
-/** Two organizations with some minutes of history; in the first one, one entry makes every page with it answer 400. */
-const openPoisoned = async (): Promise<{ world: SyncWorld; poisoned: string; healthy: string; atMs: number }> => {
-  const world = await openWorld(
-    { organizations: 2, entries: 40, historyMs: 4 * MINUTE_MS },
-    { ORGTRAIL_HISTORY: '10m', ORGTRAIL_SETTLE: 'none' },
-  );
-  const [poisoned = '', healthy = ''] = world.simulator.summary().organizations.map(({ id }) => id);
-  const atMs = Math.floor(world.simulator.summary().nowMs / 1_000) * 1_000 - 3 * MINUTE_MS;
-  const poison = { id: 'poison', action: { time: new Date(atMs + 500).toISOString() } };
-  world.simulator.append(poisoned, [JSON.stringify(poison)]);
-  world.simulator.faults.set({ poison_page: { ids: ['poison'], status: 400 } });
-  return { world, poisoned, healthy, atMs };
-};
-
-/** Ticks until everything else is read; what lanes rest in between is skipped. */
-const untilHoled = async (world: SyncWorld, run: SyncRun): Promise<void> => {
-  for (;;) {
-    await run.cycle();
-    const { rows } = await world.database.pool.query(
-      `select (select count(*) from coverage_holes)::integer as holes,
-         (select count(*) from coverage_gaps where duration > interval '5 seconds' and before < now() - interval '1 minute')::integer as gaps`,
-    );
-    if (rows[0].holes > 0 && rows[0].gaps === 0) return;
-    await world.endRests();
-  }
-};
-
 test('a second that cannot be read shows with its time and reason everywhere, and everything else is read', async () => {
   const { world, poisoned, healthy, atMs } = await openPoisoned();
   await using _ = world;
@@ -213,3 +184,32 @@ test('coverage of the future is cut and counted, and the difference of the clock
   expect(run.log()).toMatch(/"msg":"the clocks of Cloudflare and of the database differ/);
   expect(run.log()).toMatch(/"msg":"coverage claimed time that could not have been read yet/);
 });
+
+const MINUTE_MS = 60_000;
+
+/** Two organizations with some minutes of history; in the first one, one entry makes every page with it answer 400. */
+const openPoisoned = async (): Promise<{ world: SyncWorld; poisoned: string; healthy: string; atMs: number }> => {
+  const world = await openWorld(
+    { organizations: 2, entries: 40, historyMs: 4 * MINUTE_MS },
+    { ORGTRAIL_HISTORY: '10m', ORGTRAIL_SETTLE: 'none' },
+  );
+  const [poisoned = '', healthy = ''] = world.simulator.summary().organizations.map(({ id }) => id);
+  const atMs = Math.floor(world.simulator.summary().nowMs / 1_000) * 1_000 - 3 * MINUTE_MS;
+  const poison = { id: 'poison', action: { time: new Date(atMs + 500).toISOString() } };
+  world.simulator.append(poisoned, [JSON.stringify(poison)]);
+  world.simulator.faults.set({ poison_page: { ids: ['poison'], status: 400 } });
+  return { world, poisoned, healthy, atMs };
+};
+
+/** Ticks until everything else is read; what lanes rest in between is skipped. */
+const untilHoled = async (world: SyncWorld, run: SyncRun): Promise<void> => {
+  for (;;) {
+    await run.cycle();
+    const { rows } = await world.database.pool.query(
+      `select (select count(*) from coverage_holes)::integer as holes,
+         (select count(*) from coverage_gaps where duration > interval '5 seconds' and before < now() - interval '1 minute')::integer as gaps`,
+    );
+    if (rows[0].holes > 0 && rows[0].gaps === 0) return;
+    await world.endRests();
+  }
+};

@@ -7,25 +7,6 @@ import { createTestDatabase } from '../../support/postgres/database.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
 
-/** A daemon that has read everything, with a sink that has it all, over the database that it uses. */
-const openAll = async (stack: AsyncDisposableStack) => {
-  const database = stack.adopt(await createTestDatabase(), (each) => each.close());
-  const folder = await mkdtemp(join(tmpdir(), 'orgtrail-impossible-'));
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
-  const env = { DATABASE_URL: database.daemonUrl };
-  const sinks = JSON.stringify({ archive: { type: 'file', path: join(folder, 'a.ndjson') } });
-  // One tick at the start, and then none: what is seen is what the database says.
-  const daemon = stack.use(
-    await startConsoleDaemon(
-      { ...env, ORGTRAIL_SINKS: sinks, ORGTRAIL_SCHEDULE: '0 0 0 29 2 *' },
-      { organizations: 1, entries: 20 },
-    ),
-  );
-  const text = async (path: string) => await (await fetch(`${daemon.url}${path}`)).text();
-  const health = async () => JSON.parse(await text('/healthz'));
-  return { database, env, text, health };
-};
-
 test('coverage that reaches beyond now is failing, in health, console, status and metrics: nothing would seem to be missing', async () => {
   await using stack = new AsyncDisposableStack();
   const { database, env, text, health } = await openAll(stack);
@@ -68,3 +49,22 @@ test('a sink beyond the end of the feed is failing, in health, console, sink lis
 
 const covers = async (pool: { query: (sql: string) => Promise<{ rowCount: number | null }> }): Promise<boolean> =>
   ((await pool.query('select from coverage where not isempty(ranges)')).rowCount ?? 0) > 0;
+
+/** A daemon that has read everything, with a sink that has it all, over the database that it uses. */
+const openAll = async (stack: AsyncDisposableStack) => {
+  const database = stack.adopt(await createTestDatabase(), (each) => each.close());
+  const folder = await mkdtemp(join(tmpdir(), 'orgtrail-impossible-'));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const env = { DATABASE_URL: database.daemonUrl };
+  const sinks = JSON.stringify({ archive: { type: 'file', path: join(folder, 'a.ndjson') } });
+  // One tick at the start, and then none: what is seen is what the database says.
+  const daemon = stack.use(
+    await startConsoleDaemon(
+      { ...env, ORGTRAIL_SINKS: sinks, ORGTRAIL_SCHEDULE: '0 0 0 29 2 *' },
+      { organizations: 1, entries: 20 },
+    ),
+  );
+  const text = async (path: string) => await (await fetch(`${daemon.url}${path}`)).text();
+  const health = async () => JSON.parse(await text('/healthz'));
+  return { database, env, text, health };
+};

@@ -5,28 +5,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const feedToken = 'feed-token-of-the-test';
-
-type HeaderFields = Readonly<Record<string, string>>;
-
-/** With headers that fetch does not let one set. */
-const statusOf = (served: Served, path: string, headers: HeaderFields): Promise<number> =>
-  new Promise((resolve, reject) => {
-    httpRequest(`${served.server.url.replace('0.0.0.0', '127.0.0.1')}${path}`, { headers }, (response) => {
-      response.resume();
-      resolve(response.statusCode ?? 0);
-    })
-      .on('error', reject)
-      .end();
-  });
-
-/** What of the daemon's answers holds data, by its own list of routes. */
-const dataPaths = ({ server }: Served): string[] =>
-  [...server.routes, ...server.hiddenRoutes]
-    .filter((route) => route.startsWith('GET '))
-    .map((route) => route.slice(4).replace(':position', '1').replace(/:\w+/, 'x'))
-    .filter((path) => path !== '/livez' && !path.startsWith('/console/'));
-
 let world: SyncWorld;
 let run: SyncRun;
 
@@ -150,3 +128,25 @@ test('NUL in an address: 400, and no word on the database', async () => {
     });
   }
 });
+
+const feedToken = 'feed-token-of-the-test';
+
+type HeaderFields = Readonly<Record<string, string>>;
+
+/** With headers that fetch does not let one set. */
+const statusOf = (served: Served, path: string, headers: HeaderFields): Promise<number> =>
+  new Promise((resolve, reject) => {
+    httpRequest(`${served.server.url.replace('0.0.0.0', '127.0.0.1')}${path}`, { headers }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    })
+      .on('error', reject)
+      .end();
+  });
+
+/** What of the daemon's answers holds data, by its own list of routes. */
+const dataPaths = ({ server }: Served): string[] =>
+  [...server.routes, ...server.hiddenRoutes]
+    .filter((route) => route.startsWith('GET '))
+    .map((route) => route.slice(4).replace(':position', '1').replace(/:\w+/, 'x'))
+    .filter((path) => path !== '/livez' && !path.startsWith('/console/'));

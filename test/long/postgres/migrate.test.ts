@@ -8,8 +8,6 @@ import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import { hasOwnTransaction, migrateUpTo } from '../../support/postgres/migrate-up-to.ts';
 import { until } from '../../support/process/until.ts';
 
-const REPLICAS = 8;
-
 let database: TestDatabase;
 beforeEach(async () => {
   database = await createTestDatabase({ empty: true });
@@ -17,27 +15,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await database?.close();
 });
-
-const migrateAsReplica = async () => {
-  const pool = createPool(database.url, 2, () => {});
-  try {
-    return await migrateDatabase(pool);
-  } finally {
-    await pool.end();
-  }
-};
-
-/** As before the newest migration, which is made again. */
-const asOutdated = () =>
-  database.pool.query(
-    'delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)',
-  );
-
-/** As before the first migration that has a transaction of its own. */
-const migrateUpToOwnTransaction = () => migrateUpTo(database.pool, hasOwnTransaction);
-
-const migrations = async () =>
-  (await database.pool.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')).rows;
 
 describe('migrating', () => {
   test('an empty database, from 8 replicas at once: all succeed, and each migration ran once', async () => {
@@ -228,3 +205,26 @@ describe('migrating', () => {
     },
   );
 });
+
+const REPLICAS = 8;
+
+const migrateAsReplica = async () => {
+  const pool = createPool(database.url, 2, () => {});
+  try {
+    return await migrateDatabase(pool);
+  } finally {
+    await pool.end();
+  }
+};
+
+/** As before the newest migration, which is made again. */
+const asOutdated = () =>
+  database.pool.query(
+    'delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)',
+  );
+
+/** As before the first migration that has a transaction of its own. */
+const migrateUpToOwnTransaction = () => migrateUpTo(database.pool, hasOwnTransaction);
+
+const migrations = async () =>
+  (await database.pool.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')).rows;

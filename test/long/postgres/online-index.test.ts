@@ -8,8 +8,6 @@ import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import { hasOwnTransaction, migrateUpTo } from '../../support/postgres/migrate-up-to.ts';
 import { until } from '../../support/process/until.ts';
 
-const MONTHS = 3;
-
 let database: TestDatabase;
 beforeEach(async () => {
   database = await createTestDatabase({ empty: true });
@@ -20,75 +18,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await database?.close();
 });
-
-const insert = (id: string) =>
-  database.pool.query(
-    `insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw)
-     select 'organization', 'source', 'source', $1 || n, extract(epoch from clock_timestamp()) * 1e6 + n, now() - make_interval(days => n), '{}'
-     from generate_series(0, 40, 10) n`,
-    [id],
-  );
-
-const migrate = async (pool = database.pool) => await migrateDatabase(pool);
-
-/** What an index that is being built waits for: a snapshot from before it. */
-const holdSnapshot = async () => {
-  const holder = await database.pool.connect();
-  await holder.query('begin isolation level repeatable read; select 1');
-  return {
-    async [Symbol.asyncDispose]() {
-      await holder.query('rollback');
-      holder.release();
-    },
-  };
-};
-
-/** A reader that has planned with all indexes that there are now, and does not end by itself. */
-const holdReader = async () => {
-  const reader = await database.pool.connect();
-  await reader.query('begin');
-  await reader.query('select count(*) from audit_events -- does not end');
-  const { rows } = await reader.query<{ pid: number }>('select pg_backend_pid() as pid');
-  await reader.query('select max(position) from audit_events -- its last words');
-  return {
-    pid: rows[0]?.pid,
-    async [Symbol.asyncDispose]() {
-      await reader.query('rollback');
-      reader.release();
-    },
-  };
-};
-
-/** The indexes of audit_events, on how many partitions each is, and whether all of it is valid. */
-const indexesOf = async ({ pool }: TestDatabase) => {
-  const { rows } = await pool.query<{ name: string; definition: string; valid: boolean; partitions: number }>(
-    `select c.relname as name, pg_get_indexdef(x.indexrelid) as definition,
-       x.indisvalid and coalesce(bool_and(own.indisvalid), true) as valid, count(own.*)::integer as partitions
-     from pg_index x join pg_class c on c.oid = x.indexrelid
-     left join pg_inherits i on i.inhparent = x.indexrelid left join pg_index own on own.indexrelid = i.inhrelid
-     where x.indrelid = 'audit_events'::regclass group by c.relname, x.indexrelid, x.indisvalid order by 1`,
-  );
-  return rows;
-};
-
-const partitions = async () => {
-  const { rows } = await database.pool.query<{ count: number }>(
-    "select count(*)::integer as count from pg_inherits where inhparent = 'audit_events'::regclass",
-  );
-  return rows[0]?.count ?? 0;
-};
-
-/** As on a database that was empty: the same indexes, on every partition. */
-const expectAllIndexes = async () => {
-  const fresh = await createTestDatabase();
-  const expected = (await indexesOf(fresh)).map(({ name, definition }) => ({ name, definition }));
-  await fresh.close();
-  const there = await indexesOf(database);
-  expect(there.map(({ name, definition }) => ({ name, definition }))).toEqual(expected);
-  const count = await partitions();
-  expect(count).toBeGreaterThanOrEqual(MONTHS);
-  expect(there.filter((index) => !index.valid || index.partitions !== count)).toEqual([]);
-};
 
 describe('an upgrade that builds indexes over all events', () => {
   test('makes what an empty database has', async () => {
@@ -181,3 +110,74 @@ describe('an upgrade that builds indexes over all events', () => {
     });
   });
 });
+
+const MONTHS = 3;
+
+const insert = (id: string) =>
+  database.pool.query(
+    `insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw)
+     select 'organization', 'source', 'source', $1 || n, extract(epoch from clock_timestamp()) * 1e6 + n, now() - make_interval(days => n), '{}'
+     from generate_series(0, 40, 10) n`,
+    [id],
+  );
+
+const migrate = async (pool = database.pool) => await migrateDatabase(pool);
+
+/** What an index that is being built waits for: a snapshot from before it. */
+const holdSnapshot = async () => {
+  const holder = await database.pool.connect();
+  await holder.query('begin isolation level repeatable read; select 1');
+  return {
+    async [Symbol.asyncDispose]() {
+      await holder.query('rollback');
+      holder.release();
+    },
+  };
+};
+
+/** A reader that has planned with all indexes that there are now, and does not end by itself. */
+const holdReader = async () => {
+  const reader = await database.pool.connect();
+  await reader.query('begin');
+  await reader.query('select count(*) from audit_events -- does not end');
+  const { rows } = await reader.query<{ pid: number }>('select pg_backend_pid() as pid');
+  await reader.query('select max(position) from audit_events -- its last words');
+  return {
+    pid: rows[0]?.pid,
+    async [Symbol.asyncDispose]() {
+      await reader.query('rollback');
+      reader.release();
+    },
+  };
+};
+
+/** The indexes of audit_events, on how many partitions each is, and whether all of it is valid. */
+const indexesOf = async ({ pool }: TestDatabase) => {
+  const { rows } = await pool.query<{ name: string; definition: string; valid: boolean; partitions: number }>(
+    `select c.relname as name, pg_get_indexdef(x.indexrelid) as definition,
+       x.indisvalid and coalesce(bool_and(own.indisvalid), true) as valid, count(own.*)::integer as partitions
+     from pg_index x join pg_class c on c.oid = x.indexrelid
+     left join pg_inherits i on i.inhparent = x.indexrelid left join pg_index own on own.indexrelid = i.inhrelid
+     where x.indrelid = 'audit_events'::regclass group by c.relname, x.indexrelid, x.indisvalid order by 1`,
+  );
+  return rows;
+};
+
+const partitions = async () => {
+  const { rows } = await database.pool.query<{ count: number }>(
+    "select count(*)::integer as count from pg_inherits where inhparent = 'audit_events'::regclass",
+  );
+  return rows[0]?.count ?? 0;
+};
+
+/** As on a database that was empty: the same indexes, on every partition. */
+const expectAllIndexes = async () => {
+  const fresh = await createTestDatabase();
+  const expected = (await indexesOf(fresh)).map(({ name, definition }) => ({ name, definition }));
+  await fresh.close();
+  const there = await indexesOf(database);
+  expect(there.map(({ name, definition }) => ({ name, definition }))).toEqual(expected);
+  const count = await partitions();
+  expect(count).toBeGreaterThanOrEqual(MONTHS);
+  expect(there.filter((index) => !index.valid || index.partitions !== count)).toEqual([]);
+};

@@ -8,86 +8,7 @@ import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const privileges = ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'] as const;
-
 const namesIn = (text: string): readonly string[] => text.trim().split(/\s+/);
-
-/** Every table and view, and what orgtrail_ingest may do with it. orgtrail_reader may select, everywhere, and no more. */
-const ingest: Readonly<Record<string, string>> = {
-  access_log: '',
-  access_tokens: 'SELECT',
-  api_budget: 'SELECT INSERT UPDATE',
-  audit_event_changes: 'SELECT',
-  audit_event_traits: 'SELECT',
-  audit_events: 'SELECT',
-  audit_feed: 'SELECT',
-  audit_history: 'SELECT',
-  checks: 'SELECT',
-  collector_tokens: 'SELECT',
-  console_session_proofs: '',
-  console_sessions: 'SELECT INSERT DELETE',
-  coverage: 'SELECT',
-  coverage_gaps: 'SELECT',
-  coverage_holes: 'SELECT',
-  coverage_proof: 'SELECT',
-  coverage_readings: 'SELECT',
-  detection_api_token_changed: 'SELECT',
-  detection_api_token_wide_scope: 'SELECT',
-  detection_cloudflare_staff: 'SELECT',
-  detection_collector_token: 'SELECT',
-  detection_delete_burst: 'SELECT',
-  detection_dns_records_deleted: 'SELECT',
-  detection_failure_burst: 'SELECT',
-  detection_member_added: 'SELECT',
-  detection_protection_removed: 'SELECT',
-  detection_sign_in_from_new_network: 'SELECT',
-  detection_sign_in_without_sso: 'SELECT',
-  detection_sso_or_mfa_changed: 'SELECT',
-  detection_super_administrator_added: 'SELECT',
-  detection_worker_secret_or_route_changed: 'SELECT',
-  detections: 'SELECT',
-  detection_mutes: 'SELECT',
-  discovery: 'SELECT UPDATE',
-  'drizzle.__drizzle_migrations': 'SELECT',
-  evidence_anchors: 'SELECT',
-  evidence_logs: 'SELECT',
-  evidence_coverage: 'SELECT',
-  evidence_asked: '',
-  evidence_checkpoints: '',
-  evidence_journal: '',
-  evidence_key_orders: '',
-  evidence_month_keys: '',
-  evidence_reads: '',
-  evidence_sources: '',
-  evidence_tiles: '',
-  alarm_changes: 'SELECT',
-  alarm_cursors: 'SELECT',
-  alarms: 'SELECT',
-  feed_head: 'SELECT',
-  finding_head: 'SELECT',
-  findings: 'SELECT',
-  holds: 'SELECT',
-  lanes: 'SELECT',
-  organization_changes: 'SELECT INSERT',
-  accounts: 'SELECT INSERT UPDATE',
-  account_listings: 'SELECT INSERT UPDATE',
-  account_organizations: 'SELECT INSERT UPDATE',
-  account_changes: 'SELECT INSERT',
-  organizations: 'SELECT INSERT UPDATE',
-  retention_drops: 'SELECT',
-  position_jumps: 'SELECT',
-  requests_blocked: 'SELECT',
-  retention_policy: 'SELECT',
-  retention_waits: 'SELECT',
-  saved_searches: 'SELECT',
-  archive_objects: 'SELECT',
-  archive_policy: 'SELECT',
-  sink_dead_letters: 'SELECT',
-  sinks: 'SELECT',
-  sources: 'SELECT INSERT UPDATE',
-  sync_status: 'SELECT',
-  walks: 'SELECT',
-};
 
 /** What only readers may select, and the salts, which not even they may. */
 const readersOnly = namesIn(`
@@ -125,76 +46,10 @@ const evidenceFunctions = functionsNamed(`
 const views = namesIn(
   'audit_event_traits audit_feed audit_history sync_status requests_blocked coverage_gaps coverage_proof detections',
 );
-/** Which of them PostgreSQL cannot write to, for any account. */
-const isView = (name: string): boolean => views.includes(name) || name.startsWith('detection_');
-
-/** What each role may do with each table and view, by the catalog; partitions too. */
-const rightsOf = async (pool: Pool, role: string, partitions: boolean): Promise<Record<string, string>> => {
-  const { rows } = await pool.query<{ name: string; rights: string }>(
-    `select c.oid::regclass::text as name,
-       coalesce((select string_agg(p, ' ' order by n) from unnest($2::text[]) with ordinality as u (p, n)
-         where has_table_privilege($1, c.oid, p)), '') as rights
-     from pg_class c where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
-       and c.relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace)
-       and c.relispartition = $3 and (c.relkind <> 'S') order by 1`,
-    [role, privileges, partitions],
-  );
-  return Object.fromEntries(rows.map(({ name, rights }) => [name, rights]));
-};
 
 /** Of its own: roles belong to a whole server, and here they come and go. */
 let cluster: PostgresCluster;
 let database: TestDatabase;
-/** What the server says to a statement that it refuses. */
-const refusal = (pool: Pool, statement: string): Promise<string> =>
-  pool.query(statement).then(
-    () => 'it was done',
-    (error: Error) => error.message,
-  );
-
-/** Both roles have exactly what they should have. */
-const expectRights = async (pool: Pool): Promise<void> => {
-  expect(await rightsOf(pool, 'orgtrail_ingest', false)).toEqual(ingest);
-  const readable = Object.fromEntries(Object.keys(ingest).map((name) => [name, name === salts ? '' : 'SELECT']));
-  expect(await rightsOf(pool, 'orgtrail_reader', false)).toEqual(readable);
-  for (const role of ['orgtrail_ingest', 'orgtrail_reader']) {
-    const onPartitions = new Set(Object.values(await rightsOf(pool, role, true)));
-    expect(onPartitions, 'partitions are reached through their parent').toEqual(new Set(['']));
-  }
-  const building = Object.fromEntries(
-    Object.keys(ingest).map((name) => [name, evidence.includes(name) ? 'SELECT' : '']),
-  );
-  expect(await rightsOf(pool, 'orgtrail_evidence', false)).toEqual(building);
-  const { rows: columns } = await pool.query(
-    `select r as role, a.attrelid::regclass::text as table, attname as column
-     from pg_attribute a join pg_class c on c.oid = a.attrelid, unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
-     where c.relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace) and a.attnum > 0 and a.attacl is not null
-       and has_column_privilege(r, c.oid, a.attnum, 'UPDATE') and not has_table_privilege(r, c.oid, 'UPDATE')`,
-  );
-  expect(columns).toEqual([]);
-  const { rows: functions } = await pool.query<{ role: string; function: string }>(
-    `select r as role, p.proname as function
-     from pg_proc p, unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
-     where p.pronamespace = 'public'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE') and p.provolatile <> 'i'
-     order by 2`,
-  );
-  const callable = (role: string) => functions.flatMap((each) => (each.role === role ? [each.function] : []));
-  expect(callable('orgtrail_ingest'), 'but for what only computes').toEqual(ingestFunctions);
-  // It reads as the account that calls it.
-  expect(callable('orgtrail_reader')).toEqual(['orgtrail_history_of']);
-  const { rows: builds } = await pool.query<{ function: string }>(
-    `select p.proname as function from pg_proc p where p.pronamespace = 'public'::regnamespace
-       and has_function_privilege('orgtrail_evidence', p.oid, 'EXECUTE') and p.provolatile <> 'i' order by 1`,
-  );
-  expect(builds.map((row) => row.function)).toEqual(evidenceFunctions);
-  const { rows: schemas } = await pool.query(
-    `select r as role from unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
-     where has_schema_privilege(r, 'public', 'CREATE') or has_schema_privilege(r, 'drizzle', 'CREATE')`,
-  );
-  expect(schemas).toEqual([]);
-};
-
-const withRoles = () => migrateDatabase(database.pool, { roles: true });
 
 beforeAll(async () => {
   cluster = await startCluster();
@@ -475,3 +330,150 @@ describe('an account without the rights', () => {
     expect(code).toBe(2);
   });
 });
+
+const privileges = ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'] as const;
+
+/** Every table and view, and what orgtrail_ingest may do with it. orgtrail_reader may select, everywhere, and no more. */
+const ingest: Readonly<Record<string, string>> = {
+  access_log: '',
+  access_tokens: 'SELECT',
+  api_budget: 'SELECT INSERT UPDATE',
+  audit_event_changes: 'SELECT',
+  audit_event_traits: 'SELECT',
+  audit_events: 'SELECT',
+  audit_feed: 'SELECT',
+  audit_history: 'SELECT',
+  checks: 'SELECT',
+  collector_tokens: 'SELECT',
+  console_session_proofs: '',
+  console_sessions: 'SELECT INSERT DELETE',
+  coverage: 'SELECT',
+  coverage_gaps: 'SELECT',
+  coverage_holes: 'SELECT',
+  coverage_proof: 'SELECT',
+  coverage_readings: 'SELECT',
+  detection_api_token_changed: 'SELECT',
+  detection_api_token_wide_scope: 'SELECT',
+  detection_cloudflare_staff: 'SELECT',
+  detection_collector_token: 'SELECT',
+  detection_delete_burst: 'SELECT',
+  detection_dns_records_deleted: 'SELECT',
+  detection_failure_burst: 'SELECT',
+  detection_member_added: 'SELECT',
+  detection_protection_removed: 'SELECT',
+  detection_sign_in_from_new_network: 'SELECT',
+  detection_sign_in_without_sso: 'SELECT',
+  detection_sso_or_mfa_changed: 'SELECT',
+  detection_super_administrator_added: 'SELECT',
+  detection_worker_secret_or_route_changed: 'SELECT',
+  detections: 'SELECT',
+  detection_mutes: 'SELECT',
+  discovery: 'SELECT UPDATE',
+  'drizzle.__drizzle_migrations': 'SELECT',
+  evidence_anchors: 'SELECT',
+  evidence_logs: 'SELECT',
+  evidence_coverage: 'SELECT',
+  evidence_asked: '',
+  evidence_checkpoints: '',
+  evidence_journal: '',
+  evidence_key_orders: '',
+  evidence_month_keys: '',
+  evidence_reads: '',
+  evidence_sources: '',
+  evidence_tiles: '',
+  alarm_changes: 'SELECT',
+  alarm_cursors: 'SELECT',
+  alarms: 'SELECT',
+  feed_head: 'SELECT',
+  finding_head: 'SELECT',
+  findings: 'SELECT',
+  holds: 'SELECT',
+  lanes: 'SELECT',
+  organization_changes: 'SELECT INSERT',
+  accounts: 'SELECT INSERT UPDATE',
+  account_listings: 'SELECT INSERT UPDATE',
+  account_organizations: 'SELECT INSERT UPDATE',
+  account_changes: 'SELECT INSERT',
+  organizations: 'SELECT INSERT UPDATE',
+  retention_drops: 'SELECT',
+  position_jumps: 'SELECT',
+  requests_blocked: 'SELECT',
+  retention_policy: 'SELECT',
+  retention_waits: 'SELECT',
+  saved_searches: 'SELECT',
+  archive_objects: 'SELECT',
+  archive_policy: 'SELECT',
+  sink_dead_letters: 'SELECT',
+  sinks: 'SELECT',
+  sources: 'SELECT INSERT UPDATE',
+  sync_status: 'SELECT',
+  walks: 'SELECT',
+};
+
+/** Which of them PostgreSQL cannot write to, for any account. */
+const isView = (name: string): boolean => views.includes(name) || name.startsWith('detection_');
+
+/** What each role may do with each table and view, by the catalog; partitions too. */
+const rightsOf = async (pool: Pool, role: string, partitions: boolean): Promise<Record<string, string>> => {
+  const { rows } = await pool.query<{ name: string; rights: string }>(
+    `select c.oid::regclass::text as name,
+       coalesce((select string_agg(p, ' ' order by n) from unnest($2::text[]) with ordinality as u (p, n)
+         where has_table_privilege($1, c.oid, p)), '') as rights
+     from pg_class c where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+       and c.relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace)
+       and c.relispartition = $3 and (c.relkind <> 'S') order by 1`,
+    [role, privileges, partitions],
+  );
+  return Object.fromEntries(rows.map(({ name, rights }) => [name, rights]));
+};
+
+/** What the server says to a statement that it refuses. */
+const refusal = (pool: Pool, statement: string): Promise<string> =>
+  pool.query(statement).then(
+    () => 'it was done',
+    (error: Error) => error.message,
+  );
+
+/** Both roles have exactly what they should have. */
+const expectRights = async (pool: Pool): Promise<void> => {
+  expect(await rightsOf(pool, 'orgtrail_ingest', false)).toEqual(ingest);
+  const readable = Object.fromEntries(Object.keys(ingest).map((name) => [name, name === salts ? '' : 'SELECT']));
+  expect(await rightsOf(pool, 'orgtrail_reader', false)).toEqual(readable);
+  for (const role of ['orgtrail_ingest', 'orgtrail_reader']) {
+    const onPartitions = new Set(Object.values(await rightsOf(pool, role, true)));
+    expect(onPartitions, 'partitions are reached through their parent').toEqual(new Set(['']));
+  }
+  const building = Object.fromEntries(
+    Object.keys(ingest).map((name) => [name, evidence.includes(name) ? 'SELECT' : '']),
+  );
+  expect(await rightsOf(pool, 'orgtrail_evidence', false)).toEqual(building);
+  const { rows: columns } = await pool.query(
+    `select r as role, a.attrelid::regclass::text as table, attname as column
+     from pg_attribute a join pg_class c on c.oid = a.attrelid, unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
+     where c.relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace) and a.attnum > 0 and a.attacl is not null
+       and has_column_privilege(r, c.oid, a.attnum, 'UPDATE') and not has_table_privilege(r, c.oid, 'UPDATE')`,
+  );
+  expect(columns).toEqual([]);
+  const { rows: functions } = await pool.query<{ role: string; function: string }>(
+    `select r as role, p.proname as function
+     from pg_proc p, unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
+     where p.pronamespace = 'public'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE') and p.provolatile <> 'i'
+     order by 2`,
+  );
+  const callable = (role: string) => functions.flatMap((each) => (each.role === role ? [each.function] : []));
+  expect(callable('orgtrail_ingest'), 'but for what only computes').toEqual(ingestFunctions);
+  // It reads as the account that calls it.
+  expect(callable('orgtrail_reader')).toEqual(['orgtrail_history_of']);
+  const { rows: builds } = await pool.query<{ function: string }>(
+    `select p.proname as function from pg_proc p where p.pronamespace = 'public'::regnamespace
+       and has_function_privilege('orgtrail_evidence', p.oid, 'EXECUTE') and p.provolatile <> 'i' order by 1`,
+  );
+  expect(builds.map((row) => row.function)).toEqual(evidenceFunctions);
+  const { rows: schemas } = await pool.query(
+    `select r as role from unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
+     where has_schema_privilege(r, 'public', 'CREATE') or has_schema_privilege(r, 'drizzle', 'CREATE')`,
+  );
+  expect(schemas).toEqual([]);
+};
+
+const withRoles = () => migrateDatabase(database.pool, { roles: true });

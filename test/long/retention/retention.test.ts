@@ -42,20 +42,6 @@ afterEach(async () => {
 });
 
 const untold = { beforeMs: undefined, by: undefined };
-const ids = async (): Promise<readonly string[]> =>
-  (await pool.query<{ id: string }>('select id from audit_events order by position')).rows.map(({ id }) => id);
-
-const drop = (from: Pool = pool) => dropOldMonths(from, RETENTION_MS);
-
-/** A server says what failed a moment before it gives back its locks, and the next call may come on another connection. */
-const dropOnceFree = async (): Promise<RetentionResult> => {
-  let result: RetentionResult | undefined;
-  await until('no other replica is dropping', async () => {
-    result = await drop();
-    return result.kept.every(({ reason }) => reason !== 'another replica is dropping one');
-  });
-  return result as RetentionResult;
-};
 
 describe('retention', () => {
   test('drops whole months that are older, says what they were, and keeps what has no time', async () => {
@@ -303,3 +289,18 @@ describe('the account of the daemon (orgtrail_ingest)', () => {
     await pool.query('drop owned by orgtrail_ingest, orgtrail_reader');
   });
 });
+
+const ids = async (): Promise<readonly string[]> =>
+  (await pool.query<{ id: string }>('select id from audit_events order by position')).rows.map(({ id }) => id);
+
+const drop = (from: Pool = pool) => dropOldMonths(from, RETENTION_MS);
+
+/** A server says what failed a moment before it gives back its locks, and the next call may come on another connection. */
+const dropOnceFree = async (): Promise<RetentionResult> => {
+  let result: RetentionResult | undefined;
+  await until('no other replica is dropping', async () => {
+    result = await drop();
+    return result.kept.every(({ reason }) => reason !== 'another replica is dropping one');
+  });
+  return result as RetentionResult;
+};

@@ -10,14 +10,6 @@ import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync
 const feedToken = 'feed-token-of-the-test';
 const headers = { authorization: `Bearer ${feedToken}` };
 
-interface Page {
-  readonly events: readonly { readonly position: number; readonly id: string }[];
-  readonly next: string | null;
-  readonly previous: string | null;
-  readonly complete: boolean;
-  readonly coverage: { readonly organizations: number; readonly incomplete: number };
-}
-
 describe('GET /v1/search', () => {
   let world: SyncWorld;
   let run: SyncRun;
@@ -213,3 +205,11 @@ describe('an export of 100,000 events', () => {
     }
   });
 });
+
+interface Page {
+  readonly events: readonly { readonly position: number; readonly id: string }[];
+  readonly next: string | null;
+  readonly previous: string | null;
+  readonly complete: boolean;
+  readonly coverage: { readonly organizations: number; readonly incomplete: number };
+}

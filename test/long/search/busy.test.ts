@@ -12,11 +12,6 @@ import { until } from '../../support/process/until.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import type { SyncRun, SyncWorld } from '../../support/sync/sync-world.ts';
 
-/** An export of them is larger than what the kernel takes of a reader that does not read. */
-const EVENTS = 40_000;
-
-const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
-
 let world: SyncWorld;
 let run: SyncRun;
 let served: Served;
@@ -30,14 +25,6 @@ afterAll(async () => {
   await run?.close();
   await world?.[Symbol.asyncDispose]();
 });
-
-const ask = (path: string): ClientRequest => get(`${served.server.url}${path}`, { agent: false }).on('error', () => {});
-
-const answered = async (request: ClientRequest): Promise<IncomingMessage> =>
-  ((await once(request, 'response')) as [IncomingMessage])[0];
-
-const metric = async (name: string, kind: string): Promise<number | undefined> =>
-  parseMetrics(await served.text('/metrics')).get(`${name}{kind="${kind}"}`);
 
 describe('exports', () => {
   test('are two at a time; some wait, the others are told what is busy and when to try again, and pages are served', async () => {
@@ -108,3 +95,16 @@ describe('a search whose reader has gone', () => {
     await pool.end();
   });
 });
+
+/** An export of them is larger than what the kernel takes of a reader that does not read. */
+const EVENTS = 40_000;
+
+const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
+
+const ask = (path: string): ClientRequest => get(`${served.server.url}${path}`, { agent: false }).on('error', () => {});
+
+const answered = async (request: ClientRequest): Promise<IncomingMessage> =>
+  ((await once(request, 'response')) as [IncomingMessage])[0];
+
+const metric = async (name: string, kind: string): Promise<number | undefined> =>
+  parseMetrics(await served.text('/metrics')).get(`${name}{kind="${kind}"}`);

@@ -8,14 +8,8 @@ import { meets, type Row } from '../../support/search/line-reference.ts';
 import { newAccountSource } from '../../support/sync/account-source.ts';
 
 const SEED = 82;
-const LINES = 110;
-/** A search that is over its time gives a part of a page. */
-const PATIENT_MS = 600_000;
-/** A search of the archive takes longer: one line in so many is asked there as well. */
-const ARCHIVED_SHARE = 6;
 const random = seededRandom(SEED);
 const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)] as T;
-const orNone = <T>(all: readonly T[]): T | undefined => (random() < 0.25 ? undefined : pick(all));
 
 const longName = `deploy-${'y'.repeat(393)}`;
 const longId = `bucket/${'k'.repeat(230)}`;
@@ -53,50 +47,6 @@ const stored = {
   status: [200, 201, 403, 404, 500],
   zone: ['example.com', 'Example.com', 'other.example'],
 } as const;
-
-const months = [Date.UTC(2024, 0, 3), Date.UTC(2024, 0, 31, 23, 59, 59), Date.UTC(2024, 1, 1), Date.UTC(2026, 0, 1)];
-
-const entry = (n: number, account: string | undefined): string =>
-  entryText(`e-${n}`, 0, {
-    action: {
-      type: orNone(stored.action),
-      result: orNone(stored.result),
-      time: new Date(pick(months) + Math.floor(random() * 3)).toISOString(),
-    },
-    actor: {
-      id: orNone(stored.actorId),
-      email: orNone(stored.email),
-      ip_address: orNone(stored.address),
-      token_id: orNone(stored.tokenId),
-      token_name: orNone(stored.tokenName),
-      type: orNone(stored.type),
-      context: orNone(stored.context),
-    },
-    resource: { id: orNone(stored.resource), product: orNone(stored.product), type: orNone(stored.resourceType) },
-    raw: {
-      cf_ray_id: `ray-${n % 7}`,
-      method: orNone(stored.method),
-      uri: orNone(stored.uri),
-      status_code: pick([...stored.status, 'none']),
-      user_agent: orNone(stored.agent),
-    },
-    note: pick(['plain', 'Ünique', '50%_x', '\u2028 \u0000', 'quo"te']),
-    ...(account !== undefined && {
-      account: { id: account, name: `Name of ${account}` },
-      zone: { id: pick(['z-1', 'z-2']), name: orNone(stored.zone) },
-    }),
-  });
-
-const addEvents = async (pool: Pool) => {
-  const [q, r] = [await newSource(pool, 'q'), await newSource(pool, 'r')];
-  const accounts = [await newAccountSource(pool, 'a', 'q'), await newAccountSource(pool, 'b', null)];
-  let n = 0;
-  const texts = (account?: string) => Array.from({ length: 90 }, () => entry(n++, account));
-  await commit(pool, q, [...texts(), '{"id":"bare"}']);
-  await commit(pool, r, texts());
-  await commit(pool, accounts[0] as typeof q, texts('a'));
-  await commit(pool, accounts[1] as typeof q, texts('b'));
-};
 
 const starred = (text: string): string => `${text.slice(0, 1 + Math.floor(random() * text.length))}*`;
 const otherCase = (text: string): string => (random() < 0.5 ? text.toUpperCase() : text.toLowerCase());
@@ -148,32 +98,6 @@ const values: Readonly<Record<string, () => string>> = {
   agent: bothEnds(stored.agent),
   id: () => pick(['e-1', 'e-1*', 'bare', 'E-1', 'e-20']),
   text: () => pick(['mira', 'TERRAFORM', '50%', 'ünique', 'note', '\\u0000', 'quo\\"te', '_', 'ray-3"', '\u2028']),
-};
-const fields = Object.keys(values);
-
-interface Term {
-  readonly field: string;
-  readonly isNegated: boolean;
-  readonly values: readonly string[];
-}
-
-const quotedFor = (text: string): string =>
-  /[\s,"]/.test(text) || random() < 0.2 ? `"${text.replace(/["\\]/g, '\\$&')}"` : text;
-const written = ({ field, isNegated, values: all }: Term): string =>
-  `${isNegated ? '-' : ''}${random() < 0.1 ? field.toUpperCase() : field}:${all.map(quotedFor).join(',')}`;
-
-const randomTerm = (field: string): Term => ({
-  field,
-  isNegated: random() < 0.4,
-  values: Array.from({ length: random() < 0.6 ? 1 : 1 + Math.floor(random() * 3) }, () =>
-    (values[field] as () => string)(),
-  ).filter((value) => value !== '*' && value !== ''),
-});
-
-const searchOf = (query: Readonly<Record<string, string>>) => {
-  const { search, faults } = readSearch(query, Date.now());
-  if (faults.length > 0) throw new Error(faults.map(({ reason }) => reason).join('; '));
-  return search;
 };
 
 test('a query line finds what a plain reading of each event finds, in the database and in the archive', async () => {
@@ -232,3 +156,83 @@ test('a query line finds what a plain reading of each event finds, in the databa
   await compare('true', [...special, ...lines.filter((_, n) => n % ARCHIVED_SHARE === 0)]);
   expect(wrong).toEqual([]);
 });
+
+const LINES = 110;
+/** A search that is over its time gives a part of a page. */
+const PATIENT_MS = 600_000;
+/** A search of the archive takes longer: one line in so many is asked there as well. */
+const ARCHIVED_SHARE = 6;
+
+const orNone = <T>(all: readonly T[]): T | undefined => (random() < 0.25 ? undefined : pick(all));
+
+const months = [Date.UTC(2024, 0, 3), Date.UTC(2024, 0, 31, 23, 59, 59), Date.UTC(2024, 1, 1), Date.UTC(2026, 0, 1)];
+
+const entry = (n: number, account: string | undefined): string =>
+  entryText(`e-${n}`, 0, {
+    action: {
+      type: orNone(stored.action),
+      result: orNone(stored.result),
+      time: new Date(pick(months) + Math.floor(random() * 3)).toISOString(),
+    },
+    actor: {
+      id: orNone(stored.actorId),
+      email: orNone(stored.email),
+      ip_address: orNone(stored.address),
+      token_id: orNone(stored.tokenId),
+      token_name: orNone(stored.tokenName),
+      type: orNone(stored.type),
+      context: orNone(stored.context),
+    },
+    resource: { id: orNone(stored.resource), product: orNone(stored.product), type: orNone(stored.resourceType) },
+    raw: {
+      cf_ray_id: `ray-${n % 7}`,
+      method: orNone(stored.method),
+      uri: orNone(stored.uri),
+      status_code: pick([...stored.status, 'none']),
+      user_agent: orNone(stored.agent),
+    },
+    note: pick(['plain', 'Ünique', '50%_x', '\u2028 \u0000', 'quo"te']),
+    ...(account !== undefined && {
+      account: { id: account, name: `Name of ${account}` },
+      zone: { id: pick(['z-1', 'z-2']), name: orNone(stored.zone) },
+    }),
+  });
+
+const addEvents = async (pool: Pool) => {
+  const [q, r] = [await newSource(pool, 'q'), await newSource(pool, 'r')];
+  const accounts = [await newAccountSource(pool, 'a', 'q'), await newAccountSource(pool, 'b', null)];
+  let n = 0;
+  const texts = (account?: string) => Array.from({ length: 90 }, () => entry(n++, account));
+  await commit(pool, q, [...texts(), '{"id":"bare"}']);
+  await commit(pool, r, texts());
+  await commit(pool, accounts[0] as typeof q, texts('a'));
+  await commit(pool, accounts[1] as typeof q, texts('b'));
+};
+
+const fields = Object.keys(values);
+
+interface Term {
+  readonly field: string;
+  readonly isNegated: boolean;
+  readonly values: readonly string[];
+}
+
+const quotedFor = (text: string): string =>
+  /[\s,"]/.test(text) || random() < 0.2 ? `"${text.replace(/["\\]/g, '\\$&')}"` : text;
+
+const written = ({ field, isNegated, values: all }: Term): string =>
+  `${isNegated ? '-' : ''}${random() < 0.1 ? field.toUpperCase() : field}:${all.map(quotedFor).join(',')}`;
+
+const randomTerm = (field: string): Term => ({
+  field,
+  isNegated: random() < 0.4,
+  values: Array.from({ length: random() < 0.6 ? 1 : 1 + Math.floor(random() * 3) }, () =>
+    (values[field] as () => string)(),
+  ).filter((value) => value !== '*' && value !== ''),
+});
+
+const searchOf = (query: Readonly<Record<string, string>>) => {
+  const { search, faults } = readSearch(query, Date.now());
+  if (faults.length > 0) throw new Error(faults.map(({ reason }) => reason).join('; '));
+  return search;
+};

@@ -10,11 +10,8 @@ import { createTestDatabase, type TestDatabase } from '../../support/postgres/da
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
 const HOUR_MS = 3_600_000;
-/** Just fits into the first three pieces, of 1, 4 and 16 hours with 16 events each. */
-const LIMIT = 330;
 const inPieces: SearchTimeLimit = { firstMs: 0, totalMs: 600_000 };
 const atOnce: SearchTimeLimit = { firstMs: 600_000, totalMs: 600_000 };
-const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
 let database: TestDatabase;
 /** Of connections that find events by bitmaps of an index alone: as the planner does where it expects few, and forwards. */
@@ -46,39 +43,8 @@ afterAll(async () => {
   await database?.close();
 });
 
-const isoOf = (ms: number): string => new Date(ms).toISOString();
-const cursorAt = (direction: SearchCursor['direction'], timeMs: number): SearchCursor => ({
-  direction,
-  time: `${isoOf(timeMs).replace('T', ' ').slice(0, -1)}+00`,
-  position: 0,
-});
-
-const find = async (query: Partial<EventQuery>, cursor: SearchCursor, timeLimit: SearchTimeLimit) => {
-  const page = await searchEvents(
-    pool,
-    { ...everything, text: timeLimit === inPieces ? 'hay' : undefined, ...query },
-    { cursor, limit: LIMIT },
-    timeLimit,
-  );
-  return page.events.map(({ id }) => id);
-};
-const idsOf = (events: typeof all): string[] => events.map(({ id }) => id);
-
-/** Whether a page has just the events before this time that come next, or those from it on. */
-const isOlder = (ids: readonly string[], timeMs: number): boolean =>
-  isDeepStrictEqual(ids, idsOf(all.filter((event) => event.timeMs < timeMs)).slice(0, LIMIT));
-const isNewer = (ids: readonly string[], timeMs: number): boolean =>
-  isDeepStrictEqual(ids, idsOf(all.filter((event) => event.timeMs >= timeMs)).slice(-LIMIT));
-
 /** Some of them lie across the end of a page of the index, which is where PostgreSQL 17 goes wrong (see search-conditions.ts). */
 const times = Array.from({ length: 45 }, (_, n) => T0 - (100 + n) * HOUR_MS);
-const failing = async (isRight: (timeMs: number) => Promise<boolean>): Promise<string[]> => {
-  const failed: string[] = [];
-  for (const timeMs of times) {
-    if (!(await isRight(timeMs))) failed.push(isoOf(timeMs));
-  }
-  return failed;
-};
 
 test.each([
   ['piece by piece', inPieces],
@@ -103,3 +69,43 @@ test.each([
   expect(await failing(fromLater)).toEqual([]);
   expect(await failing(fromEarlier)).toEqual([]);
 });
+
+/** Just fits into the first three pieces, of 1, 4 and 16 hours with 16 events each. */
+const LIMIT = 330;
+
+const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
+
+const isoOf = (ms: number): string => new Date(ms).toISOString();
+
+const cursorAt = (direction: SearchCursor['direction'], timeMs: number): SearchCursor => ({
+  direction,
+  time: `${isoOf(timeMs).replace('T', ' ').slice(0, -1)}+00`,
+  position: 0,
+});
+
+const find = async (query: Partial<EventQuery>, cursor: SearchCursor, timeLimit: SearchTimeLimit) => {
+  const page = await searchEvents(
+    pool,
+    { ...everything, text: timeLimit === inPieces ? 'hay' : undefined, ...query },
+    { cursor, limit: LIMIT },
+    timeLimit,
+  );
+  return page.events.map(({ id }) => id);
+};
+
+const idsOf = (events: typeof all): string[] => events.map(({ id }) => id);
+
+/** Whether a page has just the events before this time that come next, or those from it on. */
+const isOlder = (ids: readonly string[], timeMs: number): boolean =>
+  isDeepStrictEqual(ids, idsOf(all.filter((event) => event.timeMs < timeMs)).slice(0, LIMIT));
+
+const isNewer = (ids: readonly string[], timeMs: number): boolean =>
+  isDeepStrictEqual(ids, idsOf(all.filter((event) => event.timeMs >= timeMs)).slice(-LIMIT));
+
+const failing = async (isRight: (timeMs: number) => Promise<boolean>): Promise<string[]> => {
+  const failed: string[] = [];
+  for (const timeMs of times) {
+    if (!(await isRight(timeMs))) failed.push(isoOf(timeMs));
+  }
+  return failed;
+};

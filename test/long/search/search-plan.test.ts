@@ -12,10 +12,6 @@ import { withDatabase } from '../../support/postgres/postgres-server.ts';
 import { indexesIn, indexNames } from '../../support/search/history-questions.ts';
 import { makeLargeHistory } from '../../support/search/large-history.ts';
 
-/** Enough that the planner prefers an index where one helps. */
-const EVENTS = 40_000;
-/** All that has events: months without are read faster without an index. */
-const time = { since: '2025-06-01T00:00:00Z', before: '2026-11-01T00:00:00Z' };
 const LONG_NAME = `CI ${'x'.repeat(1_500)}`;
 
 const name = `orgtrail_test_${randomBytes(6).toString('hex')}`;
@@ -75,16 +71,6 @@ const searches: readonly (readonly [actor: string, indexes: readonly string[], f
   ['198.18.2*', address, -1],
 ];
 
-const planOf = async (asked: Partial<EventQuery>): Promise<string> => {
-  const query = await withSpellings(pool, { ...everything, ...time, ...asked }, 60_000);
-  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
-  const { rows } = await pool.query<{ 'QUERY PLAN': string }>(
-    `explain select * from audit_events where ${sql} order by action_time desc, position desc limit 51`,
-    [...values],
-  );
-  return rows.map((row) => row['QUERY PLAN']).join('\n');
-};
-
 describe('a search for an actor', () => {
   test.each(searches.map((search) => [search[0].slice(0, 40), ...search] as const))(
     '%s: is served by its indexes, and finds what there is',
@@ -119,3 +105,18 @@ describe('a search for an account or a zone', () => {
     expect(events.map(({ zoneName }) => zoneName)).toEqual(Array.from({ length: 10 }, () => 'Shop.Example'));
   });
 });
+
+/** Enough that the planner prefers an index where one helps. */
+const EVENTS = 40_000;
+/** All that has events: months without are read faster without an index. */
+const time = { since: '2025-06-01T00:00:00Z', before: '2026-11-01T00:00:00Z' };
+
+const planOf = async (asked: Partial<EventQuery>): Promise<string> => {
+  const query = await withSpellings(pool, { ...everything, ...time, ...asked }, 60_000);
+  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
+  const { rows } = await pool.query<{ 'QUERY PLAN': string }>(
+    `explain select * from audit_events where ${sql} order by action_time desc, position desc limit 51`,
+    [...values],
+  );
+  return rows.map((row) => row['QUERY PLAN']).join('\n');
+};

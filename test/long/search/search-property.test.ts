@@ -4,36 +4,11 @@ import { readReference, type SearchReference } from '../../support/search/search
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const SEARCHES = 250;
-const HOUR_MS = 3_600_000;
-
-interface Answer {
-  readonly events: readonly { readonly position: number }[];
-  readonly next: string | null;
-  readonly complete: boolean;
-  readonly incomplete_because: readonly string[];
-  readonly coverage: { readonly organizations: number; readonly read_until: string | null };
-}
-
 let world: SyncWorld;
 let run: SyncRun;
 let served: Served;
 let reference: SearchReference;
 let organizations: readonly { readonly id: string; readonly name: string }[];
-
-const odd = (n: number) => ({
-  id: `odd-${n}`,
-  action: { type: ['Update', 'UPDATE', 'rotateKey'][n % 3], result: ['Success', 'Failure'][n % 2], time: timeAgo(n) },
-  actor: {
-    id: `user-${n}`,
-    email: n % 2 === 0 ? `Mixed.Case${n}@Example.com` : `person_${n}%x@example.com`,
-    ip_address: ['203.0.113.9', '203.0.114.200', '2001:db8:1::9', '2001:DB8:0:2::A', 'unknown'][n % 5],
-    ...(n % 3 === 0 && { token_id: `token-${n}`, token_name: `CI Deploy ${n}` }),
-  },
-  resource: { id: `resource-${n}`, product: ['Access', 'access'][n % 2], type: ['AccessApp', 'accessapp'][n % 2] },
-  raw: { cf_ray_id: `ray-${n}` },
-});
-const timeAgo = (n: number): string => new Date(Date.now() - 120_000 - n * HOUR_MS).toISOString();
 
 beforeAll(async () => {
   // A daemon that looks so seldom is not behind by what passes while the test runs.
@@ -58,7 +33,60 @@ afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
 });
 
+describe('whatever is searched for, no event that matches is left out, and nothing is only complete about values that occur in collected time', () => {
+  test('with all of it collected', async () => {
+    const counts = await checkMany(1);
+    for (const [kind, count] of Object.entries(counts)) expect(count, kind).toBeGreaterThan(10);
+  });
+
+  test('with gaps', async () => {
+    await world.database.pool.query(
+      `update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '30 hours', now() - interval '29 hours'),
+         tstzrange(now() - interval '3 hours', now() - interval '179 minutes'))
+       where pass = 0 and source_id in ($1, $2)`,
+      [organizations[0]?.id, organizations[1]?.id],
+    );
+    const counts = await checkMany(2);
+    expect(counts.incomplete).toBeGreaterThan(counts.complete);
+    expect(counts.complete).toBeGreaterThan(0);
+  });
+
+  test('with an organization that is gone, and one that was never read', async () => {
+    const { pool } = world.database;
+    await pool.query("update organizations set state = 'gone' where id = $1", [organizations[2]?.id]);
+    await pool.query('delete from coverage where source_id = $1', [organizations[3]?.id]);
+    await checkMany(3);
+  });
+});
+
+const SEARCHES = 250;
+const HOUR_MS = 3_600_000;
+
+interface Answer {
+  readonly events: readonly { readonly position: number }[];
+  readonly next: string | null;
+  readonly complete: boolean;
+  readonly incomplete_because: readonly string[];
+  readonly coverage: { readonly organizations: number; readonly read_until: string | null };
+}
+
+const odd = (n: number) => ({
+  id: `odd-${n}`,
+  action: { type: ['Update', 'UPDATE', 'rotateKey'][n % 3], result: ['Success', 'Failure'][n % 2], time: timeAgo(n) },
+  actor: {
+    id: `user-${n}`,
+    email: n % 2 === 0 ? `Mixed.Case${n}@Example.com` : `person_${n}%x@example.com`,
+    ip_address: ['203.0.113.9', '203.0.114.200', '2001:db8:1::9', '2001:DB8:0:2::A', 'unknown'][n % 5],
+    ...(n % 3 === 0 && { token_id: `token-${n}`, token_name: `CI Deploy ${n}` }),
+  },
+  resource: { id: `resource-${n}`, product: ['Access', 'access'][n % 2], type: ['AccessApp', 'accessapp'][n % 2] },
+  raw: { cf_ray_id: `ray-${n}` },
+});
+
+const timeAgo = (n: number): string => new Date(Date.now() - 120_000 - n * HOUR_MS).toISOString();
+
 type Draw = () => number;
+
 const pick = <T>(draw: Draw, from: readonly T[]): T => from[Math.floor(draw() * from.length)] as T;
 
 const columns = {
@@ -113,6 +141,7 @@ const drawSearch = async (draw: Draw): Promise<Record<string, string>> => {
 };
 
 const known = new Map<string, readonly string[]>();
+
 const valuesOf = async (column: string): Promise<readonly string[]> => {
   const found = known.get(column);
   if (found !== undefined) return found;
@@ -193,29 +222,3 @@ const checkMany = async (seed: number) => {
   for (let n = 0; n < SEARCHES; n += 1) counts[await checkSearch(await drawSearch(draw))] += 1;
   return counts;
 };
-
-describe('whatever is searched for, no event that matches is left out, and nothing is only complete about values that occur in collected time', () => {
-  test('with all of it collected', async () => {
-    const counts = await checkMany(1);
-    for (const [kind, count] of Object.entries(counts)) expect(count, kind).toBeGreaterThan(10);
-  });
-
-  test('with gaps', async () => {
-    await world.database.pool.query(
-      `update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '30 hours', now() - interval '29 hours'),
-         tstzrange(now() - interval '3 hours', now() - interval '179 minutes'))
-       where pass = 0 and source_id in ($1, $2)`,
-      [organizations[0]?.id, organizations[1]?.id],
-    );
-    const counts = await checkMany(2);
-    expect(counts.incomplete).toBeGreaterThan(counts.complete);
-    expect(counts.complete).toBeGreaterThan(0);
-  });
-
-  test('with an organization that is gone, and one that was never read', async () => {
-    const { pool } = world.database;
-    await pool.query("update organizations set state = 'gone' where id = $1", [organizations[2]?.id]);
-    await pool.query('delete from coverage where source_id = $1', [organizations[3]?.id]);
-    await checkMany(3);
-  });
-});

@@ -7,7 +7,6 @@ import { until } from '../../support/process/until.ts';
 import { createTestSink, startSinkWorker, useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
 
 const EVENTS = 250;
-const taken = /permission denied for function orgtrail_(\w+)/;
 
 /** As the daemon has it. */
 let daemon: Pool;
@@ -22,26 +21,6 @@ afterEach(async () => {
   await give(...functions);
 });
 afterAll(() => daemon?.end());
-
-const functions = [
-  'orgtrail_claim_sink',
-  'orgtrail_begin_delivery',
-  'orgtrail_finish_delivery',
-  'orgtrail_skip_events',
-  'orgtrail_renew_sink',
-  'orgtrail_fail_delivery',
-  'orgtrail_note_sink_failure',
-];
-const take = (...names: readonly string[]) =>
-  pool().query(`revoke execute on function ${names.join(', ')} from orgtrail_ingest`);
-const give = (...names: readonly string[]) =>
-  pool().query(`grant execute on function ${names.join(', ')} to orgtrail_ingest`);
-
-const reachesEnd = (name: string) =>
-  until(`${name} has all`, async () => {
-    const { position, failures } = await status(name);
-    return position === EVENTS && failures === 0;
-  });
 
 describe('with the account of the collector', () => {
   test.each(['orgtrail_claim_sink', 'orgtrail_begin_delivery', 'orgtrail_finish_delivery'])(
@@ -100,3 +79,27 @@ describe('with the account of the collector', () => {
     expect(await status('broken')).toMatchObject({ failures: 0, lastError: null });
   });
 });
+
+const taken = /permission denied for function orgtrail_(\w+)/;
+
+const functions = [
+  'orgtrail_claim_sink',
+  'orgtrail_begin_delivery',
+  'orgtrail_finish_delivery',
+  'orgtrail_skip_events',
+  'orgtrail_renew_sink',
+  'orgtrail_fail_delivery',
+  'orgtrail_note_sink_failure',
+];
+
+const take = (...names: readonly string[]) =>
+  pool().query(`revoke execute on function ${names.join(', ')} from orgtrail_ingest`);
+
+const give = (...names: readonly string[]) =>
+  pool().query(`grant execute on function ${names.join(', ')} to orgtrail_ingest`);
+
+const reachesEnd = (name: string) =>
+  until(`${name} has all`, async () => {
+    const { position, failures } = await status(name);
+    return position === EVENTS && failures === 0;
+  });

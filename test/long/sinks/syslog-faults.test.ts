@@ -12,12 +12,9 @@ import { syslogSink } from '../../support/sinks/syslog-sink.ts';
 const { missing, files, kinds } = await useSyslogReceivers();
 /** A client certificate changes nothing of what is confirmed. */
 const confirming = Object.entries(kinds).filter(([name]) => !name.includes('client certificates'));
-
-const SEED = Number(process.env['TEST_SEED'] ?? 20_261_124);
 const RESTARTS = Number(process.env['TEST_RESTARTS'] ?? 4);
 /** As systemd's RestartSec has it by default: one that is back within 50 ms is not found out over plain TCP (docs/decisions/0014). */
 const RESTART_PAUSE_MS = 100;
-const CUTS = 12;
 
 describe.skipIf(missing !== undefined).each(confirming)('%s', (name, kind) => {
   const sinkTo = (port: number) =>
@@ -95,3 +92,7 @@ describe.skipIf(missing !== undefined).each(confirming)('%s', (name, kind) => {
     expect(repeated).toBeGreaterThan(3);
   });
 });
+
+const SEED = Number(process.env['TEST_SEED'] ?? 20_261_124);
+
+const CUTS = 12;

@@ -6,29 +6,6 @@ import { until } from '../../support/process/until.ts';
 import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
 import { syslogSink } from '../../support/sinks/syslog-sink.ts';
 
-const delivery = (count: number, textLength = 500) => ({ id: 'one', events: outgoingEvents(count, { textLength }) });
-const never = () => new AbortController().signal;
-
-/** A receiver that does to each connection what it is told. */
-const startScripted = async (script: (socket: Socket) => void) => {
-  const sockets = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    script(socket);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as AddressInfo).port,
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-      await once(server, 'close');
-    },
-  };
-};
-
 describe('over TCP', () => {
   const tcpSink = (port: number, settings: Readonly<Record<string, unknown>> = {}) =>
     syslogSink({ url: `tcp://127.0.0.1:${port}`, ...settings });
@@ -125,3 +102,27 @@ test('the target has no more than scheme, host and port', () => {
   expect(syslogSink({ url: 'tls://siem.example.com/x' }).target).toBe('tls://siem.example.com:6514');
   expect(syslogSink({ url: 'tcp://[::1]' }).target).toBe('tcp://[::1]:514');
 });
+
+const delivery = (count: number, textLength = 500) => ({ id: 'one', events: outgoingEvents(count, { textLength }) });
+
+const never = () => new AbortController().signal;
+
+/** A receiver that does to each connection what it is told. */
+const startScripted = async (script: (socket: Socket) => void) => {
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    script(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await once(server, 'close');
+    },
+  };
+};

@@ -13,9 +13,6 @@ import { syslogSink } from '../../support/sinks/syslog-sink.ts';
 
 const { missing, files, directory } = await useSyslogReceivers();
 
-const delivery = (count: number, textLength = 500) => ({ id: 'one', events: outgoingEvents(count, { textLength }) });
-const never = () => new AbortController().signal;
-
 describe.skipIf(missing !== undefined)('over TLS', () => {
   const tlsSink = (port: number, settings: Readonly<Record<string, unknown>> = {}) =>
     syslogSink({ url: `tls://localhost:${port}`, ca_file: files.ca.cert, ...settings });
@@ -127,3 +124,7 @@ describe.skipIf(missing !== undefined)('over TLS', () => {
     await until('all has arrived', async () => (await receiver.received()).length === 50);
   });
 });
+
+const delivery = (count: number, textLength = 500) => ({ id: 'one', events: outgoingEvents(count, { textLength }) });
+
+const never = () => new AbortController().signal;

@@ -2,8 +2,6 @@ import { expect, test } from 'vitest';
 import { sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-const MINUTE_MS = 60_000;
-
 test('an API that prints seconds, filters by milliseconds and refuses the cursor of each last page: all is read and claimed, without a hole', async () => {
   const options = {
     organizations: 1,
@@ -51,3 +49,5 @@ test('an API that prints seconds, filters by milliseconds and refuses the cursor
   expect(await facts()).toEqual({ holes: 0, gaps: 0, events: [...world.simulator.truth()].length });
   expect(front.distorted).toBeLessThan(200);
 });
+
+const MINUTE_MS = 60_000;

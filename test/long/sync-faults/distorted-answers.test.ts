@@ -5,13 +5,6 @@ import { until } from '../../support/process/until.ts';
 import { cycleUntilClean, openWorld } from '../../support/sync/sync-world.ts';
 
 const html = Buffer.from('<!DOCTYPE html><html><body>Just a moment...</body></html>');
-/** A time-out has held a worker for long enough. */
-const ATTEMPTS = { connection: 4, timeout: 1, unreadable: 2 } as const;
-/** For what a trouble is waited for no longer, by the words that say it: only this, since on a busy machine the rest may take longer. */
-const timeoutsFor = (words: RegExp): Partial<Timeouts> => {
-  if (words.source.startsWith('no response headers')) return { headersMs: 1_000 };
-  return words.source.startsWith('no further data') ? { bodyIdleMs: 1_000 } : {};
-};
 
 /** What is sent in place of every page for a whole cycle, the kind of failure, and what log and status say of it. */
 const troubles: readonly (readonly [what: string, failure: keyof typeof ATTEMPTS, words: RegExp, distort: Distort])[] =
@@ -149,3 +142,12 @@ describe.concurrent('answers that are not what they should be', () => {
     await world.expectExactTruth();
   });
 });
+
+/** A time-out has held a worker for long enough. */
+const ATTEMPTS = { connection: 4, timeout: 1, unreadable: 2 } as const;
+
+/** For what a trouble is waited for no longer, by the words that say it: only this, since on a busy machine the rest may take longer. */
+const timeoutsFor = (words: RegExp): Partial<Timeouts> => {
+  if (words.source.startsWith('no response headers')) return { headersMs: 1_000 };
+  return words.source.startsWith('no further data') ? { bodyIdleMs: 1_000 } : {};
+};

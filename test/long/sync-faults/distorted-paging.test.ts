@@ -2,34 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { type Distort, sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
 import { cycleUntilClean, openWorld } from '../../support/sync/sync-world.ts';
 
-interface Body {
-  result: unknown[];
-  result_info: { cursor?: string; count?: number };
-}
-
-const END = 'end-';
-const organizationOf = (url: URL): string => url.pathname.split('/').at(-3) ?? '';
-
-const sendBody = ({ response, answer }: Parameters<Distort>[0], body: Body): void =>
-  sendTrue(response, { ...answer, status: 200, body: Buffer.from(JSON.stringify(body)) });
-
-/** Every page has a cursor. That of the last page leads to empty pages without end. */
-const withEndlessTail = (): Distort => {
-  let pages = 0;
-  const next = () => {
-    pages += 1;
-    return `${END}${pages}`;
-  };
-  return (distortion) => {
-    const { url, answer } = distortion;
-    const isBehind = url.searchParams.get('cursor')?.startsWith(END) === true;
-    const empty: Body & { success: true } = { success: true, result: [], result_info: {} };
-    const body = isBehind ? empty : (JSON.parse(answer.body.toString()) as Body);
-    const cursor = body.result_info.cursor ? body.result_info.cursor : next();
-    sendBody(distortion, { ...body, result_info: { ...body.result_info, cursor } });
-  };
-};
-
 describe.concurrent('paging that the documentation does not rule out', () => {
   test('a last page whose cursor leads to empty pages without end: all is read, claimed, and after the first time cheaply', async () => {
     await using world = await openWorld({ organizations: 1, entries: 200 });
@@ -112,3 +84,32 @@ describe.concurrent('paging that the documentation does not rule out', () => {
     await world.expectExactTruth();
   });
 });
+
+interface Body {
+  result: unknown[];
+  result_info: { cursor?: string; count?: number };
+}
+
+const END = 'end-';
+
+const organizationOf = (url: URL): string => url.pathname.split('/').at(-3) ?? '';
+
+const sendBody = ({ response, answer }: Parameters<Distort>[0], body: Body): void =>
+  sendTrue(response, { ...answer, status: 200, body: Buffer.from(JSON.stringify(body)) });
+
+/** Every page has a cursor. That of the last page leads to empty pages without end. */
+const withEndlessTail = (): Distort => {
+  let pages = 0;
+  const next = () => {
+    pages += 1;
+    return `${END}${pages}`;
+  };
+  return (distortion) => {
+    const { url, answer } = distortion;
+    const isBehind = url.searchParams.get('cursor')?.startsWith(END) === true;
+    const empty: Body & { success: true } = { success: true, result: [], result_info: {} };
+    const body = isBehind ? empty : (JSON.parse(answer.body.toString()) as Body);
+    const cursor = body.result_info.cursor ? body.result_info.cursor : next();
+    sendBody(distortion, { ...body, result_info: { ...body.result_info, cursor } });
+  };
+};

@@ -10,12 +10,6 @@ import {
   youngHistory,
 } from '../../support/sync/sync-world.ts';
 
-interface Case {
-  readonly fault: FaultName;
-  readonly setting: FaultPatch;
-  readonly options?: SimulatorOptions;
-}
-
 /** Of the first look's page, the oldest eleven come again with what is older: so all pages of that are full. */
 const KNOWN_AGAIN = 11;
 
@@ -198,3 +192,9 @@ const openWalks = async (world: SyncWorld): Promise<number> => {
   );
   return rows[0]?.walks ?? Number.NaN;
 };
+
+interface Case {
+  readonly fault: FaultName;
+  readonly setting: FaultPatch;
+  readonly options?: SimulatorOptions;
+}

@@ -2,12 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { until } from '../../support/process/until.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-/** The most requests that any stretch of this length saw. */
-const mostWithin = (timesMs: readonly number[], windowMs: number): number =>
-  Math.max(
-    ...timesMs.map((fromMs) => timesMs.filter((timeMs) => timeMs >= fromMs && timeMs < fromMs + windowMs).length),
-  );
-
 describe.concurrent('the request budget (invariant 11)', () => {
   test('two replicas together send no more at once than a tenth of the budget, and then at its pace', async () => {
     // 6,000 in 5 minutes: 600 at once, then 17.7 a second.
@@ -62,3 +56,9 @@ describe.concurrent('the request budget (invariant 11)', () => {
     await world.expectExactTruth();
   });
 });
+
+/** The most requests that any stretch of this length saw. */
+const mostWithin = (timesMs: readonly number[], windowMs: number): number =>
+  Math.max(
+    ...timesMs.map((fromMs) => timesMs.filter((timeMs) => timeMs >= fromMs && timeMs < fromMs + windowMs).length),
+  );

@@ -11,19 +11,6 @@ import {
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
-const coverageEnds = async (world: SyncWorld): Promise<number[]> => {
-  const { rows } = await world.database.pool.query<{ upper: number }>(
-    'select (extract(epoch from upper(ranges)) * 1000)::float8 as upper from coverage where pass = 0',
-  );
-  return rows.map((row) => row.upper);
-};
-
-const walksOf = (requests: readonly AuditRequest[]): Map<string, AuditRequest[]> =>
-  Map.groupBy(
-    requests,
-    ({ organizationId, query }) => `${organizationId} ${query.get('since')} ${query.get('before')}`,
-  );
-
 describe.concurrent('coverage', () => {
   test.each([
     ['an hour behind', -hourMs],
@@ -281,3 +268,16 @@ describe.concurrent('coverage', () => {
     for (const { sinceMs, beforeMs } of requests) expect(beforeMs - sinceMs).toBeLessThan(hourMs);
   });
 });
+
+const coverageEnds = async (world: SyncWorld): Promise<number[]> => {
+  const { rows } = await world.database.pool.query<{ upper: number }>(
+    'select (extract(epoch from upper(ranges)) * 1000)::float8 as upper from coverage where pass = 0',
+  );
+  return rows.map((row) => row.upper);
+};
+
+const walksOf = (requests: readonly AuditRequest[]): Map<string, AuditRequest[]> =>
+  Map.groupBy(
+    requests,
+    ({ organizationId, query }) => `${organizationId} ${query.get('since')} ${query.get('before')}`,
+  );

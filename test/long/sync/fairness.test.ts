@@ -3,9 +3,6 @@ import { syncForever } from '../../../src/ingest/sync/sync-forever.ts';
 import { until } from '../../support/process/until.ts';
 import { asAuditRequest, auditRequests, cycleUntilClean, openWorld } from '../../support/sync/sync-world.ts';
 
-/** However long a busy machine takes for the others: what hangs neither ends nor is asked again. */
-const patient = { timeouts: { headersMs: 3_600_000, attemptMs: 3_600_000 } };
-
 describe.concurrent('each source for itself', () => {
   test('one organization that never answers holds up no other (invariant 10)', async () => {
     await using world = await openWorld();
@@ -171,3 +168,6 @@ describe.concurrent('each source for itself', () => {
     await world.expectExactTruth();
   });
 });
+
+/** However long a busy machine takes for the others: what hangs neither ends nor is asked again. */
+const patient = { timeouts: { headersMs: 3_600_000, attemptMs: 3_600_000 } };

@@ -12,51 +12,8 @@ import {
   workOffOnce,
 } from '../../support/sync/sync-world.ts';
 
-const TICK_MS = 30_000;
-/** What the budget would let each be asked, in turn: every fourth tick. */
-const EQUAL_MS = 4 * TICK_MS;
-const MAX_TICKS = 8;
 const ORGANIZATIONS = 24;
-const BUSY = 2;
 const options = { organizations: ORGANIZATIONS, entries: 24, clock: stillClock(), ownClock: true };
-
-/** Goes through ticks by Cloudflare's clock, which the test moves; says by tick which organizations were asked. */
-const ticking = (world: SyncWorld) => {
-  const ids = world.simulator.summary().organizations.map(({ id }) => id);
-  const busy = ids.slice(0, BUSY);
-  let ticks = 0;
-  const tick = async (run: SyncRun): Promise<readonly string[]> => {
-    ticks += 1;
-    for (const id of busy) world.simulator.generate(id, 3);
-    await world.setClocks(ticks * TICK_MS);
-    const context: SyncContext = { ...run.app.sync, intervals: () => ({ liveMs: EQUAL_MS, settleMs: 1e12 }) };
-    const asked = world.simulator.requestCount;
-    const time = await planningTime(context);
-    if (time === undefined) throw new Error('nothing has been listed');
-    const { jobs } = await planJobs(context, { ...time, nowMs: world.simulator.summary().nowMs }, false);
-    expect(await workOffOnce(context, jobs, wholeCycle())).toEqual({ failed: [], held: [] });
-    return auditRequests(world.simulator, asked).map(({ organizationId }) => organizationId);
-  };
-  return { ids, busy, tick };
-};
-
-/** As after days of running: an event in three days each. The first look of all, at an hour, says less. */
-const knowSources = async (world: SyncWorld, run: SyncRun): Promise<void> => {
-  await run.cycle();
-  await world.database.pool.query('update sources set event_rate = 1 / 72.0, recent_event_rate = 0');
-  // A source of some minutes looks far back often: at twice its age, in the end once a day.
-  await world.database.pool.query(`update lanes set state = jsonb_set(state, '{lookBack,sinceMs}',
-    to_jsonb((state #>> '{lookBack,sinceMs}')::bigint - 3 * 86400000)) where lane = 'live'`);
-};
-
-const timesAsked = (rounds: readonly (readonly string[])[], id: string): number =>
-  rounds.flat().filter((each) => each === id).length;
-
-/** In ticks. */
-const longestPause = (rounds: readonly (readonly string[])[], id: string): number => {
-  const at = rounds.flatMap((asked, n) => (asked.includes(id) ? [n] : []));
-  return Math.max(...[...at, rounds.length].map((each, n) => each - (at[n - 1] ?? -1)));
-};
 
 test('busy organizations are asked more often, silent ones within the bound; a restart and another replica know it, too', async () => {
   await using world = await openWorld(options, { ORGTRAIL_CONCURRENCY: '4' });
@@ -101,3 +58,48 @@ test('a sleeper that wakes is asked often from its first event on', async () => 
   // In turn it would be every fourth tick.
   expect(timesAsked(woken, sleeper)).toBeGreaterThanOrEqual(woken.length / 2);
 });
+
+const TICK_MS = 30_000;
+/** What the budget would let each be asked, in turn: every fourth tick. */
+const EQUAL_MS = 4 * TICK_MS;
+const MAX_TICKS = 8;
+
+const BUSY = 2;
+
+/** Goes through ticks by Cloudflare's clock, which the test moves; says by tick which organizations were asked. */
+const ticking = (world: SyncWorld) => {
+  const ids = world.simulator.summary().organizations.map(({ id }) => id);
+  const busy = ids.slice(0, BUSY);
+  let ticks = 0;
+  const tick = async (run: SyncRun): Promise<readonly string[]> => {
+    ticks += 1;
+    for (const id of busy) world.simulator.generate(id, 3);
+    await world.setClocks(ticks * TICK_MS);
+    const context: SyncContext = { ...run.app.sync, intervals: () => ({ liveMs: EQUAL_MS, settleMs: 1e12 }) };
+    const asked = world.simulator.requestCount;
+    const time = await planningTime(context);
+    if (time === undefined) throw new Error('nothing has been listed');
+    const { jobs } = await planJobs(context, { ...time, nowMs: world.simulator.summary().nowMs }, false);
+    expect(await workOffOnce(context, jobs, wholeCycle())).toEqual({ failed: [], held: [] });
+    return auditRequests(world.simulator, asked).map(({ organizationId }) => organizationId);
+  };
+  return { ids, busy, tick };
+};
+
+/** As after days of running: an event in three days each. The first look of all, at an hour, says less. */
+const knowSources = async (world: SyncWorld, run: SyncRun): Promise<void> => {
+  await run.cycle();
+  await world.database.pool.query('update sources set event_rate = 1 / 72.0, recent_event_rate = 0');
+  // A source of some minutes looks far back often: at twice its age, in the end once a day.
+  await world.database.pool.query(`update lanes set state = jsonb_set(state, '{lookBack,sinceMs}',
+    to_jsonb((state #>> '{lookBack,sinceMs}')::bigint - 3 * 86400000)) where lane = 'live'`);
+};
+
+const timesAsked = (rounds: readonly (readonly string[])[], id: string): number =>
+  rounds.flat().filter((each) => each === id).length;
+
+/** In ticks. */
+const longestPause = (rounds: readonly (readonly string[])[], id: string): number => {
+  const at = rounds.flatMap((asked, n) => (asked.includes(id) ? [n] : []));
+  return Math.max(...[...at, rounds.length].map((each, n) => each - (at[n - 1] ?? -1)));
+};

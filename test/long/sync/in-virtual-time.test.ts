@@ -3,19 +3,6 @@ import { comparePolicies } from '../../../studies/freshness/policies.ts';
 import { runRound, type ScrubWorld } from '../../../studies/freshness/scrub-round.ts';
 import { percentile } from '../../../studies/freshness/virtual-time.ts';
 
-const uneven = {
-  organizations: 400,
-  days: 1.25,
-  eventsPerDay: 20,
-  zipfExponent: 1.1,
-  rhythm: 0.9,
-  burstsPerDay: 0.05,
-  sleepers: 0.1,
-  newcomers: 0.02,
-};
-const flat = { ...uneven, zipfExponent: 0, rhythm: 0, burstsPerDay: 0, sleepers: 0, newcomers: 0 };
-const SEED = 7;
-
 test('in virtual time: fresher than in turn for the same requests, the slowest no slower, none beyond the bound', () => {
   const { outcomes, boundMs } = comparePolicies(uneven, SEED);
   const { orgtrail, 'round-robin': inTurn } = outcomes;
@@ -59,3 +46,16 @@ test('in virtual time: few organizations with as much take hardly more requests 
   expect(fill).toBeGreaterThan(760);
   expect(days).toBeLessThan(0.2);
 });
+
+const uneven = {
+  organizations: 400,
+  days: 1.25,
+  eventsPerDay: 20,
+  zipfExponent: 1.1,
+  rhythm: 0.9,
+  burstsPerDay: 0.05,
+  sleepers: 0.1,
+  newcomers: 0.02,
+};
+const flat = { ...uneven, zipfExponent: 0, rhythm: 0, burstsPerDay: 0, sleepers: 0, newcomers: 0 };
+const SEED = 7;

@@ -14,18 +14,7 @@ import { changeSources, changesOfSources } from '../../support/sync/change-sourc
 import { fillManySources } from '../../support/sync/many-sources.ts';
 
 const SEED = 20_261_126;
-const ACCOUNTS = 3_000;
-const DAY_MS = 86_400_000;
-const DELAYS_MS = [600_000, DAY_MS, 7 * DAY_MS, 30 * DAY_MS];
 const firstEntryMs = kindOf({ kind: 'account' }).firstEntryMs ?? 0;
-const kinds = [
-  {
-    kind: 'account',
-    filters: [],
-    filterHash: 'none',
-    horizonMs: (nowMs: number) => Math.floor(Math.max(firstEntryMs, nowMs - 200 * DAY_MS) / 1_000) * 1_000,
-  },
-];
 
 let database: TestDatabase;
 let beginMs: number;
@@ -42,66 +31,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => database.close());
-
-type Planned = Parameters<NonNullable<SyncObserver['jobsPlanned']>>[0];
-
-/** Plans as one process: all from what is loaded, or with what it remembers. */
-const planner = (mostLoadedWhole: number, nowOfLoading: () => number = () => 0) => {
-  const windows = new WindowLimit({ nowMs: () => 0 });
-  const remembered = new RememberedSources();
-  let loaded = 0;
-  const store = createSyncStore(database.pool, {
-    owner: 'host/1/test',
-    leaseMs: 30_000,
-    kinds,
-    settleDelaysMs: DELAYS_MS,
-    historyMs: 548 * DAY_MS,
-    scope: { organizationIds: undefined, accounts: 'all' },
-    accountIds: [],
-    observer: { leaseTaken: () => {}, pageCommitSeconds: () => {} },
-  });
-  return async (nowMs: number) => {
-    let planned: Planned | undefined;
-    loaded = 0;
-    const context = {
-      store: {
-        ...store,
-        loadSourcesOf: (keys: readonly SourceKey[]) => {
-          loaded += keys.length;
-          return store.loadSourcesOf(keys);
-        },
-      },
-      observer: {
-        jobsPlanned: (event: Planned) => {
-          planned = event;
-        },
-      },
-      kinds,
-      settleDelaysMs: DELAYS_MS,
-      intervals: (sources: number) => laneIntervals(sources, 900),
-      tickMs: 30_000,
-      concurrency: 16,
-      windows,
-      time: { nowMs: nowOfLoading },
-      mostLoadedWhole,
-      scrub: { everyMs: 7 * DAY_MS, take: async (requests: number) => Math.min(7, requests) },
-    } as unknown as SyncContext;
-    const clock = { databaseMs: nowMs, atMs: 0 };
-    const { sources, jobs } = await planJobs(context, { nowMs, clock }, false, remembered);
-    return {
-      sources,
-      jobs: jobs.map(({ lane, source, policy }) => ({ job: `${lane} ${source.id}`, policy })),
-      due: planned?.due.map(keyOf),
-      nearRetention: planned?.nearRetention.map(({ source, slackMs }) => `${source.id} ${slackMs}`),
-      largestPage: windows.largestPage,
-      loaded,
-    };
-  };
-};
-
-const withoutLoads = ({ loaded: _, ...plan }: Awaited<ReturnType<ReturnType<typeof planner>>>) => plan;
-
-const liveOf = (jobs: readonly { readonly job: string }[]) => jobs.filter(({ job }) => job.startsWith('live '));
 
 test('after a start each plan has all live tails, and the other lanes of what has been loaded so far', async () => {
   let loadingMs = 0;
@@ -174,3 +103,76 @@ test('the status says of lanes and coverage what the views say, of each source',
     expect(new Set(rows.map((row) => String(row[key]))).size, key).toBeGreaterThan(1);
   }
 });
+
+const ACCOUNTS = 3_000;
+const DAY_MS = 86_400_000;
+const DELAYS_MS = [600_000, DAY_MS, 7 * DAY_MS, 30 * DAY_MS];
+
+const kinds = [
+  {
+    kind: 'account',
+    filters: [],
+    filterHash: 'none',
+    horizonMs: (nowMs: number) => Math.floor(Math.max(firstEntryMs, nowMs - 200 * DAY_MS) / 1_000) * 1_000,
+  },
+];
+
+type Planned = Parameters<NonNullable<SyncObserver['jobsPlanned']>>[0];
+
+/** Plans as one process: all from what is loaded, or with what it remembers. */
+const planner = (mostLoadedWhole: number, nowOfLoading: () => number = () => 0) => {
+  const windows = new WindowLimit({ nowMs: () => 0 });
+  const remembered = new RememberedSources();
+  let loaded = 0;
+  const store = createSyncStore(database.pool, {
+    owner: 'host/1/test',
+    leaseMs: 30_000,
+    kinds,
+    settleDelaysMs: DELAYS_MS,
+    historyMs: 548 * DAY_MS,
+    scope: { organizationIds: undefined, accounts: 'all' },
+    accountIds: [],
+    observer: { leaseTaken: () => {}, pageCommitSeconds: () => {} },
+  });
+  return async (nowMs: number) => {
+    let planned: Planned | undefined;
+    loaded = 0;
+    const context = {
+      store: {
+        ...store,
+        loadSourcesOf: (keys: readonly SourceKey[]) => {
+          loaded += keys.length;
+          return store.loadSourcesOf(keys);
+        },
+      },
+      observer: {
+        jobsPlanned: (event: Planned) => {
+          planned = event;
+        },
+      },
+      kinds,
+      settleDelaysMs: DELAYS_MS,
+      intervals: (sources: number) => laneIntervals(sources, 900),
+      tickMs: 30_000,
+      concurrency: 16,
+      windows,
+      time: { nowMs: nowOfLoading },
+      mostLoadedWhole,
+      scrub: { everyMs: 7 * DAY_MS, take: async (requests: number) => Math.min(7, requests) },
+    } as unknown as SyncContext;
+    const clock = { databaseMs: nowMs, atMs: 0 };
+    const { sources, jobs } = await planJobs(context, { nowMs, clock }, false, remembered);
+    return {
+      sources,
+      jobs: jobs.map(({ lane, source, policy }) => ({ job: `${lane} ${source.id}`, policy })),
+      due: planned?.due.map(keyOf),
+      nearRetention: planned?.nearRetention.map(({ source, slackMs }) => `${source.id} ${slackMs}`),
+      largestPage: windows.largestPage,
+      loaded,
+    };
+  };
+};
+
+const withoutLoads = ({ loaded: _, ...plan }: Awaited<ReturnType<ReturnType<typeof planner>>>) => plan;
+
+const liveOf = (jobs: readonly { readonly job: string }[]) => jobs.filter(({ job }) => job.startsWith('live '));

@@ -4,66 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 
-const listen = async (onRequest: (request: IncomingMessage, response: ServerResponse) => void) => {
-  const requests: string[] = [];
-  const headers: string[] = [];
-  let connections = 0;
-  const server = createServer((request, response) => {
-    requests.push(request.url ?? '');
-    headers.push(request.rawHeaders.join('\n'));
-    onRequest(request, response);
-  }).on('connection', () => {
-    connections += 1;
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    requests,
-    headers,
-    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    connections: () => connections,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
-};
-
 let database: TestDatabase;
 
 const credentials = [
   { CLOUDFLARE_API_TOKEN: 'token-that-must-stay' },
   { CLOUDFLARE_EMAIL: 'me-that-must-stay@example.com', CLOUDFLARE_API_KEY: 'key-that-must-stay' },
 ];
-/** One run of a command, with one way of authenticating, against an API that leads to `other` in its own way. */
-const runAgainst = async (
-  command: 'check' | 'sync',
-  credential: Readonly<Record<string, string>>,
-  misled: (path: string, other: string) => { status?: number; location?: string; body?: unknown },
-) => {
-  await using other = await listen((_request, response) => void response.end('{}'));
-  await using api = await listen((request, response) => {
-    const { status = 200, location, body } = misled(request.url ?? '', other.origin);
-    response.writeHead(status, {
-      'content-type': 'application/json',
-      ...(location !== undefined && { location, refresh: `0; url=${location}`, link: `<${location}>; rel="next"` }),
-    });
-    response.end(JSON.stringify(body ?? {}));
-  });
-  const env = { ...credential, CLOUDFLARE_BASE_URL: `${api.origin}/client/v4`, DATABASE_URL: database.daemonUrl };
-  const result = await runInProcess([command], { ...env, ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '1d' });
-  const output = result.stdout + result.stderr;
-  for (const secret of Object.values(credential)) {
-    expect(output).not.toContain(secret);
-    // The headers are where it belongs: else this test would prove nothing.
-    expect(api.headers.join('\n')).toContain(secret);
-  }
-  expect(other.connections(), 'the other host was never spoken to').toBe(0);
-  return { ...result, requests: api.requests };
-};
-
-const envelope = (result: unknown, info: Record<string, unknown> = {}) => ({
-  body: { success: true, errors: [], messages: [], result, result_info: info },
-});
 
 describe.each(credentials)('a credential (%o) goes to the configured host only', (credential) => {
   // A source that is known already would be retried for a minute if nothing can be listed.
@@ -108,4 +54,59 @@ describe.each(credentials)('a credential (%o) goes to the configured host only',
     expect(requests.some((path) => path.startsWith('/client/v4/organizations/%2F%2F127'))).toBe(true);
     expect(requests.some((path) => path.startsWith('/client/v4/organizations/%40127'))).toBe(true);
   });
+});
+
+const listen = async (onRequest: (request: IncomingMessage, response: ServerResponse) => void) => {
+  const requests: string[] = [];
+  const headers: string[] = [];
+  let connections = 0;
+  const server = createServer((request, response) => {
+    requests.push(request.url ?? '');
+    headers.push(request.rawHeaders.join('\n'));
+    onRequest(request, response);
+  }).on('connection', () => {
+    connections += 1;
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    requests,
+    headers,
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    connections: () => connections,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+};
+
+/** One run of a command, with one way of authenticating, against an API that leads to `other` in its own way. */
+const runAgainst = async (
+  command: 'check' | 'sync',
+  credential: Readonly<Record<string, string>>,
+  misled: (path: string, other: string) => { status?: number; location?: string; body?: unknown },
+) => {
+  await using other = await listen((_request, response) => void response.end('{}'));
+  await using api = await listen((request, response) => {
+    const { status = 200, location, body } = misled(request.url ?? '', other.origin);
+    response.writeHead(status, {
+      'content-type': 'application/json',
+      ...(location !== undefined && { location, refresh: `0; url=${location}`, link: `<${location}>; rel="next"` }),
+    });
+    response.end(JSON.stringify(body ?? {}));
+  });
+  const env = { ...credential, CLOUDFLARE_BASE_URL: `${api.origin}/client/v4`, DATABASE_URL: database.daemonUrl };
+  const result = await runInProcess([command], { ...env, ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '1d' });
+  const output = result.stdout + result.stderr;
+  for (const secret of Object.values(credential)) {
+    expect(output).not.toContain(secret);
+    // The headers are where it belongs: else this test would prove nothing.
+    expect(api.headers.join('\n')).toContain(secret);
+  }
+  expect(other.connections(), 'the other host was never spoken to').toBe(0);
+  return { ...result, requests: api.requests };
+};
+
+const envelope = (result: unknown, info: Record<string, unknown> = {}) => ({
+  body: { success: true, errors: [], messages: [], result, result_info: info },
 });

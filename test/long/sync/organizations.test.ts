@@ -3,29 +3,6 @@ import { ApiError } from '../../../src/errors.ts';
 import { until } from '../../support/process/until.ts';
 import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
-
-const stateOf = async (world: SyncWorld, id: string): Promise<string> => {
-  const { rows } = await world.database.pool.query('select state from organizations where id = $1', [id]);
-  return rows[0]?.state;
-};
-
-const changesOf = async (world: SyncWorld, id: string): Promise<string[]> => {
-  const { rows } = await world.database.pool.query(
-    'select change from organization_changes where organization_id = $1 order by id',
-    [id],
-  );
-  return rows.map((row) => row.change);
-};
-
-const createOrganization = async (world: SyncWorld, name: string): Promise<string> => {
-  const headers = { authorization: 'Bearer token-of-the-test', 'content-type': 'application/json' };
-  const url = `${world.simulator.baseUrl}/organizations`;
-  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ name }) });
-  const { result } = (await response.json()) as { result: { id: string } };
-  return result.id;
-};
-
 describe.concurrent('organizations', () => {
   test('a refused one (403) shows as refused, the others complete; restored, it completes too (invariant 10)', async () => {
     await using world = await openWorld();
@@ -242,3 +219,26 @@ describe.concurrent('organizations', () => {
     expect(await world.compare()).toMatchObject({ organizationsStored: 1_003 });
   });
 });
+
+const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
+
+const stateOf = async (world: SyncWorld, id: string): Promise<string> => {
+  const { rows } = await world.database.pool.query('select state from organizations where id = $1', [id]);
+  return rows[0]?.state;
+};
+
+const changesOf = async (world: SyncWorld, id: string): Promise<string[]> => {
+  const { rows } = await world.database.pool.query(
+    'select change from organization_changes where organization_id = $1 order by id',
+    [id],
+  );
+  return rows.map((row) => row.change);
+};
+
+const createOrganization = async (world: SyncWorld, name: string): Promise<string> => {
+  const headers = { authorization: 'Bearer token-of-the-test', 'content-type': 'application/json' };
+  const url = `${world.simulator.baseUrl}/organizations`;
+  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ name }) });
+  const { result } = (await response.json()) as { result: { id: string } };
+  return result.id;
+};

@@ -9,45 +9,6 @@ import {
   stillClock,
 } from '../../support/sync/sync-world.ts';
 
-const dayMs = 86_400_000;
-const scrubbing = { ORGTRAIL_SCRUB_SHARE: '5%', ORGTRAIL_HISTORY: '300d' };
-const longHistory = { historyMs: 200 * dayMs, entries: 3_600, pageCap: 1_000 };
-
-const scrubRequests = (world: SyncWorld, from = 0): AuditRequest[] =>
-  auditRequests(world.simulator, from).filter(
-    // A live poll that looks far back asks from the other side as well, up to now.
-    ({ query }) => query.get('direction') === 'desc' && Date.parse(query.get('before') ?? '') < Date.now() - dayMs / 48,
-  );
-
-/** Ticks until a tick reads nothing again. Returns the requests of the lane. */
-const scrubRound = async (world: SyncWorld, run: SyncRun): Promise<AuditRequest[]> => {
-  const from = world.simulator.requestCount;
-  for (let before = -1, now = 0; now > before; ) {
-    before = now;
-    await run.cycle();
-    now = scrubRequests(world, from).length;
-  }
-  return scrubRequests(world, from);
-};
-
-const metricOf = async (run: SyncRun, name: string): Promise<number> => {
-  const text = await run.metrics.scrape(run.app.metricsSource);
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
-};
-
-/** As the owner of the tables may: of each so many days, the events of one organization by turns. */
-const removeByHand = async ({ database }: SyncWorld): Promise<readonly { id: string; day: string }[]> => {
-  const { rows } = await database.pool.query<{ id: string; day: string }>(
-    `delete from audit_events e using (
-       select position, action_time, row_number() over (order by action_time) as n from audit_events
-       where action_time < date_trunc('day', now(), 'UTC') - interval '1 day') numbered
-     where e.position = numbered.position and e.action_time = numbered.action_time
-       and (n % 97 = 0 or e.action_time between now() - interval '75 hours' and now() - interval '72 hours')
-     returning e.id, to_char(e.action_time at time zone 'UTC', 'YYYY-MM-DD') as day`,
-  );
-  return rows;
-};
-
 describe.concurrent('the scrub lane', () => {
   test('finds what was removed from the store by hand within one round, says so, and leaves a proof for every day', async () => {
     await using world = await openWorld(longHistory, scrubbing);
@@ -244,3 +205,42 @@ describe.concurrent('the scrub lane', () => {
     expect(await holesNow()).toEqual([]);
   });
 });
+
+const dayMs = 86_400_000;
+const scrubbing = { ORGTRAIL_SCRUB_SHARE: '5%', ORGTRAIL_HISTORY: '300d' };
+const longHistory = { historyMs: 200 * dayMs, entries: 3_600, pageCap: 1_000 };
+
+const scrubRequests = (world: SyncWorld, from = 0): AuditRequest[] =>
+  auditRequests(world.simulator, from).filter(
+    // A live poll that looks far back asks from the other side as well, up to now.
+    ({ query }) => query.get('direction') === 'desc' && Date.parse(query.get('before') ?? '') < Date.now() - dayMs / 48,
+  );
+
+/** Ticks until a tick reads nothing again. Returns the requests of the lane. */
+const scrubRound = async (world: SyncWorld, run: SyncRun): Promise<AuditRequest[]> => {
+  const from = world.simulator.requestCount;
+  for (let before = -1, now = 0; now > before; ) {
+    before = now;
+    await run.cycle();
+    now = scrubRequests(world, from).length;
+  }
+  return scrubRequests(world, from);
+};
+
+const metricOf = async (run: SyncRun, name: string): Promise<number> => {
+  const text = await run.metrics.scrape(run.app.metricsSource);
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+};
+
+/** As the owner of the tables may: of each so many days, the events of one organization by turns. */
+const removeByHand = async ({ database }: SyncWorld): Promise<readonly { id: string; day: string }[]> => {
+  const { rows } = await database.pool.query<{ id: string; day: string }>(
+    `delete from audit_events e using (
+       select position, action_time, row_number() over (order by action_time) as n from audit_events
+       where action_time < date_trunc('day', now(), 'UTC') - interval '1 day') numbered
+     where e.position = numbered.position and e.action_time = numbered.action_time
+       and (n % 97 = 0 or e.action_time between now() - interval '75 hours' and now() - interval '72 hours')
+     returning e.id, to_char(e.action_time at time zone 'UTC', 'YYYY-MM-DD') as day`,
+  );
+  return rows;
+};

@@ -9,19 +9,6 @@ import {
 } from '../../../src/access/access.ts';
 import { addressGroup, FAILURES_PER_MINUTE, FailureThrottle } from '../../../src/http/failure-throttle.ts';
 
-const note = (more: Partial<AccessNote> = {}): AccessNote => ({
-  kind: 'feed',
-  outcome: 'ok',
-  who: 'siem',
-  address: '192.0.2.1',
-  route: 'GET /v1/events',
-  status: 200,
-  what: {},
-  events: 5,
-  requests: 1,
-  ...more,
-});
-
 test('repeated access the first is noted at once, what repeats it is one note an hour later, and the sums are what happened', () => {
   const repeated = new RepeatedAccess();
   expect(repeated.add(note(), 0)).toEqual([note()]);
@@ -106,3 +93,16 @@ test.each([
   ['feeds', undefined],
   ['feed,all', undefined],
 ])('the scopes %j are %j', (text, expected) => expect(parseScopes(text)).toEqual(expected));
+
+const note = (more: Partial<AccessNote> = {}): AccessNote => ({
+  kind: 'feed',
+  outcome: 'ok',
+  who: 'siem',
+  address: '192.0.2.1',
+  route: 'GET /v1/events',
+  status: 200,
+  what: {},
+  events: 5,
+  requests: 1,
+  ...more,
+});

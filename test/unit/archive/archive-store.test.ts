@@ -8,8 +8,6 @@ import { differenceOf } from '../../../src/archive/facts.ts';
 import { objectsInDirectory } from '../../../src/archive/store/directory-store.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-const end = Number.MAX_SAFE_INTEGER;
-
 test('gaps between objects are all that no object has', () => {
   expect(gapsBetween([])).toEqual([{ after: 0, before: end }]);
   expect(gapsBetween([{ firstPosition: 1, lastPosition: 9 }])).toEqual([{ after: 9, before: end }]);
@@ -79,3 +77,5 @@ test('objects below a directory are not waited for where a pipe stands in the pl
   await expect(store.get('pipe')).rejects.toThrow('is not a file');
   await expect(store.getRange('pipe', { from: 0, to: 1 })).rejects.toThrow('is not a file');
 });
+
+const end = Number.MAX_SAFE_INTEGER;

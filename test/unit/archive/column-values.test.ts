@@ -12,9 +12,6 @@ import { ROWS_OF_GROUP, writeParquet } from '../../../src/archive/parquet/write-
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-type Value = string | number | null;
-type Row = Readonly<Record<string, Value>>;
-
 const EVENTS = 2 * ROWS_OF_GROUP + 1_234;
 const random = seededRandom(17);
 const among = (count: number) => Math.floor(random() * count);
@@ -57,33 +54,10 @@ const rowOf = (row: number): Row => ({
   ),
 });
 
-interface ParquetObject {
-  readonly bytes: Buffer;
-  readonly footer: Awaited<ReturnType<typeof readFooter>>;
-  readonly read: (from: number, to: number) => Promise<Buffer>;
-}
-
 const versions = ['v2', 'v1'] as const;
-type Version = (typeof versions)[number];
-const encodingsOf: Readonly<Record<Version, readonly string[]>> = {
-  v2: ['DELTA_BINARY_PACKED', 'DELTA_LENGTH_BYTE_ARRAY', 'RLE_DICTIONARY'],
-  v1: ['PLAIN', 'PLAIN_DICTIONARY'],
-};
 
 const { folder: directory, file: writeFile } = temporaryFolder();
-const objects = new Map<Version, ParquetObject>();
 const rows = Array.from({ length: EVENTS }, (_, row) => rowOf(row));
-
-const openObject = async (file: string): Promise<ParquetObject> => {
-  const bytes = await readFile(file);
-  const read = async (from: number, to: number) => bytes.subarray(from, to);
-  return { bytes, read, footer: await readFooter(bytes.length, read) };
-};
-const objectOf = (version: Version): ParquetObject => {
-  const object = objects.get(version);
-  if (object === undefined) throw new Error(`no object of ${version}`);
-  return object;
-};
 
 /** As it is written, and as it was written before decision 84. */
 beforeAll(async () => {
@@ -101,14 +75,7 @@ beforeAll(async () => {
   );
   objects.set('v2', await openObject(v2)).set('v1', await openObject(v1));
 });
-
-const plain = (value: unknown): Value => {
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
-  return typeof value === 'bigint' ? Number(value) : ((value ?? null) as Value);
-};
 const names = ['position', ...columns.map(({ name }) => name)];
-const groupsOf = ({ metadata, groups }: ParquetObject['footer']) =>
-  groups.map((place) => ({ place, group: (metadata as FileMetaData).row_groups[place.index] }));
 
 describe.each(versions)('the values of a column, as DuckDB writes it in %s', (version) => {
   test('are those that were written, without another reader', () => {
@@ -229,3 +196,42 @@ test('a text in the header of a page is passed over', () => {
     [2, 'defg'],
   ]);
 });
+
+type Value = string | number | null;
+
+type Row = Readonly<Record<string, Value>>;
+
+interface ParquetObject {
+  readonly bytes: Buffer;
+  readonly footer: Awaited<ReturnType<typeof readFooter>>;
+  readonly read: (from: number, to: number) => Promise<Buffer>;
+}
+
+type Version = (typeof versions)[number];
+
+const encodingsOf: Readonly<Record<Version, readonly string[]>> = {
+  v2: ['DELTA_BINARY_PACKED', 'DELTA_LENGTH_BYTE_ARRAY', 'RLE_DICTIONARY'],
+  v1: ['PLAIN', 'PLAIN_DICTIONARY'],
+};
+
+const objects = new Map<Version, ParquetObject>();
+
+const openObject = async (file: string): Promise<ParquetObject> => {
+  const bytes = await readFile(file);
+  const read = async (from: number, to: number) => bytes.subarray(from, to);
+  return { bytes, read, footer: await readFooter(bytes.length, read) };
+};
+
+const objectOf = (version: Version): ParquetObject => {
+  const object = objects.get(version);
+  if (object === undefined) throw new Error(`no object of ${version}`);
+  return object;
+};
+
+const plain = (value: unknown): Value => {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
+  return typeof value === 'bigint' ? Number(value) : ((value ?? null) as Value);
+};
+
+const groupsOf = ({ metadata, groups }: ParquetObject['footer']) =>
+  groups.map((place) => ({ place, group: (metadata as FileMetaData).row_groups[place.index] }));

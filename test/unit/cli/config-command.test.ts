@@ -8,18 +8,6 @@ import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const { folder, file } = temporaryFolder();
 const path = join(folder, 'orgtrail.yaml');
-const write = (text: string): string => file('orgtrail.yaml', text);
-
-const good = `cloudflare: {api_token: the-token-of-the-file}
-database: {url: "postgres://orgtrail:pw12@db.example.com/orgtrail?sslmode=verify-full"}
-settle: [10m, 24h]
-filters: [actor_email.not=a+b@example.com]
-sinks:
-  hook:
-    type: webhook
-    url: https://hooks.example.com/services/the-path?code=the-code
-    secret: whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
-`;
 
 test('config check names all faults with their places, and where each setting is from; exit 2', async () => {
   write('leese: 1s\nlease: 1x\n');
@@ -228,3 +216,16 @@ test('no secret, wherever it is given, is in what check and print say the texts 
   expect(text.match(/abcdefabcdef/g)).toHaveLength(11);
   expect(Object.keys(parse(text))).toEqual(['cloudflare', 'database', 'feed_token', 'sinks']);
 });
+
+const write = (text: string): string => file('orgtrail.yaml', text);
+
+const good = `cloudflare: {api_token: the-token-of-the-file}
+database: {url: "postgres://orgtrail:pw12@db.example.com/orgtrail?sslmode=verify-full"}
+settle: [10m, 24h]
+filters: [actor_email.not=a+b@example.com]
+sinks:
+  hook:
+    type: webhook
+    url: https://hooks.example.com/services/the-path?code=the-code
+    secret: whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+`;

@@ -4,22 +4,6 @@ import { progressLine } from '../../../src/cli/demo/demo-progress.ts';
 import { judge, verdictText } from '../../../src/cli/demo/demo-verdict.ts';
 import type { Status } from '../../../src/status/status.sql.ts';
 
-const settings = { tickMs: 2_000, apiBudget: 100_000 };
-
-const statusOf = (lags: readonly number[]) =>
-  ({
-    position: 30_412,
-    sources: lags.map((lagSeconds, n) => ({
-      kind: n === 2 ? 'account' : 'organization',
-      refused: false,
-      failures: 0,
-      holes: 0,
-      lagSeconds,
-      gapSeconds: lagSeconds,
-      sinceLastEventSeconds: 3,
-    })),
-  }) as unknown as Status;
-
 test('the line of progress says how many logs are up to date, and once all are, of how many organizations and accounts they are', () => {
   expect(progressLine(undefined, settings, 900)).toBe('starting · 900ms');
   expect(progressLine(statusOf([2, 3, 900]), settings, 4_000)).toBe('2 of 3 logs up to date · 30,412 events · 4s');
@@ -63,3 +47,19 @@ test('what is still missing is said in numbers, and that what is stored is right
   );
   expect(verdictText({ outcome: 'wrong', comparison })).toMatch(/\nThe database does NOT match what was served\.\n$/);
 });
+
+const settings = { tickMs: 2_000, apiBudget: 100_000 };
+
+const statusOf = (lags: readonly number[]) =>
+  ({
+    position: 30_412,
+    sources: lags.map((lagSeconds, n) => ({
+      kind: n === 2 ? 'account' : 'organization',
+      refused: false,
+      failures: 0,
+      holes: 0,
+      lagSeconds,
+      gapSeconds: lagSeconds,
+      sinceLastEventSeconds: 3,
+    })),
+  }) as unknown as Status;

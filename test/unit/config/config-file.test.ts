@@ -8,25 +8,8 @@ import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const { folder, file } = temporaryFolder();
 const path = join(folder, 'orgtrail.yaml');
-const write = (text: string, mode?: number): string => file('orgtrail.yaml', text, mode);
 
 const options = { needsCredential: true, interactive: false };
-/** With these variables beside the file. */
-const load = (text: string, environment: Record<string, string> = {}) =>
-  loadConfig({ ORGTRAIL_CONFIG: write(text), ...environment }, options);
-const faultsOf = (text: string, environment: Record<string, string> = {}): string[] =>
-  readConfig({ ORGTRAIL_CONFIG: write(text), ...environment }, options).faults.map((fault) =>
-    describeFault(fault).replaceAll(path, 'F'),
-  );
-
-const whole = `
-cloudflare: {api_token: token-of-the-file}
-api_budget: 1000
-settle: [1m, 2h]
-feed_token: feed-token-of-the-file
-sinks:
-  log: {type: file, path: /x/log, keep: 3}
-`;
 
 describe('precedence', () => {
   test('a file alone is a whole configuration', () =>
@@ -184,3 +167,23 @@ test('secrets of the file are read again, other settings and a broken file are n
   expect(secrets.credential.current()).toEqual({ kind: 'token', token: 'token-two' });
   expect(faults).toEqual([expect.stringContaining(`${path}:1:37: a quote`)]);
 });
+
+const write = (text: string, mode?: number): string => file('orgtrail.yaml', text, mode);
+
+/** With these variables beside the file. */
+const load = (text: string, environment: Record<string, string> = {}) =>
+  loadConfig({ ORGTRAIL_CONFIG: write(text), ...environment }, options);
+
+const faultsOf = (text: string, environment: Record<string, string> = {}): string[] =>
+  readConfig({ ORGTRAIL_CONFIG: write(text), ...environment }, options).faults.map((fault) =>
+    describeFault(fault).replaceAll(path, 'F'),
+  );
+
+const whole = `
+cloudflare: {api_token: token-of-the-file}
+api_budget: 1000
+settle: [1m, 2h]
+feed_token: feed-token-of-the-file
+sinks:
+  log: {type: file, path: /x/log, keep: 3}
+`;

@@ -4,19 +4,6 @@ import { loadConfig } from '../../../src/config/config.ts';
 import { OrgtrailError } from '../../../src/errors.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-const load = (environment: Record<string, string>, needsCredential = true) =>
-  loadConfig(environment, { needsCredential, interactive: false });
-
-const messageOf = (environment: Record<string, string>): string => {
-  try {
-    load(environment);
-  } catch (error) {
-    if (error instanceof OrgtrailError) return `${error.message}\n${error.hint}\n${JSON.stringify(error)}`;
-    throw error;
-  }
-  throw new Error('the configuration was accepted');
-};
-
 const { folder, file } = temporaryFolder();
 
 it.each<[string, Record<string, string>, unknown]>([
@@ -99,3 +86,16 @@ it.each<[string, () => Record<string, string>]>([
   expect(message).toContain('configuration error');
   expect(message).not.toContain(SECRET.slice(0, 12));
 });
+
+const load = (environment: Record<string, string>, needsCredential = true) =>
+  loadConfig(environment, { needsCredential, interactive: false });
+
+const messageOf = (environment: Record<string, string>): string => {
+  try {
+    load(environment);
+  } catch (error) {
+    if (error instanceof OrgtrailError) return `${error.message}\n${error.hint}\n${JSON.stringify(error)}`;
+    throw error;
+  }
+  throw new Error('the configuration was accepted');
+};

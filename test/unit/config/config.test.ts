@@ -3,20 +3,6 @@ import { horizonOf } from '../../../src/app/collection-window.ts';
 import { type Config, loadConfig } from '../../../src/config/config.ts';
 import { OrgtrailError } from '../../../src/errors.ts';
 
-const TOKEN = 'token-0123456789';
-const load = (environment: Record<string, string | undefined> = {}, interactive = false): Config =>
-  loadConfig({ CLOUDFLARE_API_TOKEN: TOKEN, ...environment }, { needsCredential: true, interactive });
-
-const errorOf = (environment: Record<string, string>): OrgtrailError => {
-  try {
-    load(environment);
-  } catch (error) {
-    if (error instanceof OrgtrailError) return error;
-    throw error;
-  }
-  throw new Error('the configuration was accepted');
-};
-
 it('defaults are the documented ones', () => {
   expect(load()).toEqual({
     credential: { kind: 'token', token: TOKEN },
@@ -233,3 +219,18 @@ it('warnings are not given for what is as it should be', () => {
   for (const url of ['tls://siem.example', 'tcp://127.0.0.1', 'tcp://[::1]:514']) expect(syslog(url), url).toEqual([]);
   expect(load({ ORGTRAIL_FILTERS: 'id=a', ORGTRAIL_SETTLE: '1m', PATH: '/bin', OTHER: 'x' }).warnings).toEqual([]);
 });
+
+const TOKEN = 'token-0123456789';
+
+const load = (environment: Record<string, string | undefined> = {}, interactive = false): Config =>
+  loadConfig({ CLOUDFLARE_API_TOKEN: TOKEN, ...environment }, { needsCredential: true, interactive });
+
+const errorOf = (environment: Record<string, string>): OrgtrailError => {
+  try {
+    load(environment);
+  } catch (error) {
+    if (error instanceof OrgtrailError) return error;
+    throw error;
+  }
+  throw new Error('the configuration was accepted');
+};

@@ -6,15 +6,7 @@ import { secretsOf } from '../../../src/config/redaction.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const { file } = temporaryFolder();
-const options = { needsCredential: true, interactive: false };
 const SECRET = 'the-secret-of-the-test';
-
-const faultsOf = (credentials: unknown, more: Record<string, string> = {}) => {
-  const text = typeof credentials === 'string' ? credentials : JSON.stringify(credentials);
-  const messages = readConfig({ CLOUDFLARE_CREDENTIALS: text, ...more }, options).faults.map(({ message }) => message);
-  expect(messages.join('\n')).not.toContain(SECRET);
-  return messages;
-};
 
 describe('CLOUDFLARE_CREDENTIALS', () => {
   it('names further credentials, beside the one that is set by itself or in place of it', () => {
@@ -129,3 +121,12 @@ describe('CLOUDFLARE_CREDENTIALS', () => {
     expect(secrets.credentials()).toHaveLength(1);
   });
 });
+
+const options = { needsCredential: true, interactive: false };
+
+const faultsOf = (credentials: unknown, more: Record<string, string> = {}) => {
+  const text = typeof credentials === 'string' ? credentials : JSON.stringify(credentials);
+  const messages = readConfig({ CLOUDFLARE_CREDENTIALS: text, ...more }, options).faults.map(({ message }) => message);
+  expect(messages.join('\n')).not.toContain(SECRET);
+  return messages;
+};

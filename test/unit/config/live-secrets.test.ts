@@ -7,19 +7,6 @@ import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const { file } = temporaryFolder();
 
-const open = (env: Record<string, string>) => {
-  const config = loadConfig(env, { needsCredential: true, interactive: false });
-  const hidden = secretsOf(config);
-  const changes: (readonly string[])[] = [];
-  const faults: string[] = [];
-  const secrets = createLiveSecrets(env, config, {
-    hidden,
-    onChange: (settings) => changes.push(settings),
-    onFault: (reason) => faults.push(reason),
-  });
-  return { config, secrets, hidden, changes, faults };
-};
-
 describe('secrets from files', () => {
   it('are taken when they are read again, and hidden from then on', () => {
     const env = {
@@ -76,3 +63,16 @@ describe('secrets from files', () => {
     expect(secrets.feedToken()).toBeUndefined();
   });
 });
+
+const open = (env: Record<string, string>) => {
+  const config = loadConfig(env, { needsCredential: true, interactive: false });
+  const hidden = secretsOf(config);
+  const changes: (readonly string[])[] = [];
+  const faults: string[] = [];
+  const secrets = createLiveSecrets(env, config, {
+    hidden,
+    onChange: (settings) => changes.push(settings),
+    onFault: (reason) => faults.push(reason),
+  });
+  return { config, secrets, hidden, changes, faults };
+};

@@ -6,10 +6,7 @@ import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const { folder, file: writeFile } = temporaryFolder();
 const file = join(folder, '.env');
-const write = (text: string, mode?: number): string => writeFile('.env', text, mode);
 const uid = statSync(folder).uid;
-/** Neither root nor the user that runs the tests. */
-const STRANGER = 54_321;
 beforeEach(() => {
   write('ORGTRAIL_HISTORY=90d\nORGTRAIL_SETTLE=10m\n');
 });
@@ -83,3 +80,8 @@ test('nor does a YAML file that it names, which may have a base URL', () => {
   }
   expect(withSettingsFile({}, file, uid).environment).toEqual({ ORGTRAIL_CONFIG: '/tmp/elsewhere.yaml' });
 });
+
+const write = (text: string, mode?: number): string => writeFile('.env', text, mode);
+
+/** Neither root nor the user that runs the tests. */
+const STRANGER = 54_321;

@@ -5,24 +5,6 @@ import { secretsOf } from '../../../src/config/redaction.ts';
 import { redactorOf } from '../../../src/sinks/redaction.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
-const load = (sinks: unknown, more: Record<string, string> = {}) =>
-  loadConfig(
-    { ORGTRAIL_SINKS: typeof sinks === 'string' ? sinks : JSON.stringify(sinks), ...more },
-    { needsCredential: false, interactive: false },
-  );
-
-const faultsOf = (sinks: unknown): string[] => {
-  try {
-    load(sinks);
-  } catch (error) {
-    return String(error)
-      .split('\n')
-      .slice(1)
-      .map((line) => line.replace('  - ', ''));
-  }
-  return [];
-};
-
 const SECRET = 'Secr3t-Value-0123456789';
 const es = { type: 'elasticsearch', url: 'https://e', index: 'x' };
 const WHSEC = `whsec_${Buffer.from('0123456789abcdef0123456789abcdef').toString('base64')}`;
@@ -253,3 +235,21 @@ describe('secrets of sinks', () => {
     expect(faults).not.toContain(SECRET.slice(0, 12));
   });
 });
+
+const load = (sinks: unknown, more: Record<string, string> = {}) =>
+  loadConfig(
+    { ORGTRAIL_SINKS: typeof sinks === 'string' ? sinks : JSON.stringify(sinks), ...more },
+    { needsCredential: false, interactive: false },
+  );
+
+const faultsOf = (sinks: unknown): string[] => {
+  try {
+    load(sinks);
+  } catch (error) {
+    return String(error)
+      .split('\n')
+      .slice(1)
+      .map((line) => line.replace('  - ', ''));
+  }
+  return [];
+};

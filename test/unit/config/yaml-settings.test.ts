@@ -3,14 +3,6 @@ import { describeFault } from '../../../src/config/faults.ts';
 import { keyOf, settingNames } from '../../../src/config/settings-list.ts';
 import { readYamlSettings } from '../../../src/config/yaml/yaml-settings.ts';
 
-const read = (text: string) => readYamlSettings(text, 'o.yaml');
-const settingsOf = (text: string) => {
-  const { settings, faults } = read(text);
-  expect(faults).toEqual([]);
-  return settings;
-};
-const faultsOf = (text: string): string[] => read(text).faults.map(describeFault);
-
 test.each([
   ['api_budget: 900', { ORGTRAIL_API_BUDGET: '900' }],
   ['api_budget: "900"', { ORGTRAIL_API_BUDGET: '900' }],
@@ -102,3 +94,13 @@ test.each(['[', '{a: ', '- '])('what is wrong with it has its line and column: t
   const [fault] = read(opening.repeat(20_000)).faults;
   expect(fault?.place?.line).toBe(1);
 });
+
+const read = (text: string) => readYamlSettings(text, 'o.yaml');
+
+const settingsOf = (text: string) => {
+  const { settings, faults } = read(text);
+  expect(faults).toEqual([]);
+  return settings;
+};
+
+const faultsOf = (text: string): string[] => read(text).faults.map(describeFault);

@@ -9,8 +9,6 @@ import { anyEvent, anyEventRuns } from './any-event.ts';
 import { sampleEvents } from './sample-events.ts';
 import { storedEvents } from './simulated-events.ts';
 
-const root = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
-
 // What every format promises. What one of them promises beside that is in the other files of this folder.
 describe.each(formatNames)('the format %s', { timeout: 60_000 }, (name) => {
   const { format, readLine, json, contentType, fileExtension } = formats[name];
@@ -90,3 +88,5 @@ describe.each(formatNames)('the format %s', { timeout: 60_000 }, (name) => {
     );
   });
 });
+
+const root = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));

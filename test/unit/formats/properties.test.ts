@@ -10,37 +10,6 @@ import { OcsfValidator } from './ocsf-validator.ts';
 import { sampleEvents } from './sample-events.ts';
 import { seed, simulatedEvents } from './simulated-events.ts';
 
-/** What a value must come back as, worked out character by character. */
-const shown = (given: unknown, limit: number, keepsBreaks: boolean): string | undefined => {
-  if (typeof given !== 'string' || given === '') return undefined;
-  const characters = Array.from(given, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    if (keepsBreaks && (character === '\n' || character === '\r')) return character;
-    if ((code >= 9 && code <= 13) || code === 0x85 || code === 0x2028 || code === 0x2029) return ' ';
-    return code < 32 || (code >= 127 && code < 160) || (code >= 0xd800 && code <= 0xdfff) ? '\ufffd' : character;
-  });
-  if (characters.join('').length <= limit) return characters.join('');
-  let short = '';
-  for (const character of characters) {
-    if (short.length + character.length > limit - 1) break;
-    short += character;
-  }
-  return `${short}…`;
-};
-
-const memberOf = (one: FeedEvent, section: string, key: string): unknown => {
-  const parsed = JSON.parse(one.rawText)?.[section];
-  return typeof parsed === 'object' && parsed !== null && Object.hasOwn(parsed, key) ? parsed[key] : undefined;
-};
-
-const checkFields = (read: ReadLine, expected: Readonly<Record<string, string | undefined>>) => {
-  const keys = read.fields.map(([key]) => key);
-  expect(new Set(keys).size).toBe(keys.length);
-  const found = Object.fromEntries(read.fields);
-  for (const [key, one] of Object.entries(expected)) expect([key, found[key]]).toEqual([key, one]);
-  return keys;
-};
-
 describe('any JSON text as an entry', { timeout: 60_000 }, () => {
   test('native has the very text of the entry', () => {
     fc.assert(
@@ -129,3 +98,34 @@ describe('any JSON text as an entry', { timeout: 60_000 }, () => {
     fc.assert(fc.property(anyEvent, expectValid), anyEventRuns);
   });
 });
+
+/** What a value must come back as, worked out character by character. */
+const shown = (given: unknown, limit: number, keepsBreaks: boolean): string | undefined => {
+  if (typeof given !== 'string' || given === '') return undefined;
+  const characters = Array.from(given, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    if (keepsBreaks && (character === '\n' || character === '\r')) return character;
+    if ((code >= 9 && code <= 13) || code === 0x85 || code === 0x2028 || code === 0x2029) return ' ';
+    return code < 32 || (code >= 127 && code < 160) || (code >= 0xd800 && code <= 0xdfff) ? '\ufffd' : character;
+  });
+  if (characters.join('').length <= limit) return characters.join('');
+  let short = '';
+  for (const character of characters) {
+    if (short.length + character.length > limit - 1) break;
+    short += character;
+  }
+  return `${short}…`;
+};
+
+const memberOf = (one: FeedEvent, section: string, key: string): unknown => {
+  const parsed = JSON.parse(one.rawText)?.[section];
+  return typeof parsed === 'object' && parsed !== null && Object.hasOwn(parsed, key) ? parsed[key] : undefined;
+};
+
+const checkFields = (read: ReadLine, expected: Readonly<Record<string, string | undefined>>) => {
+  const keys = read.fields.map(([key]) => key);
+  expect(new Set(keys).size).toBe(keys.length);
+  const found = Object.fromEntries(read.fields);
+  for (const [key, one] of Object.entries(expected)) expect([key, found[key]]).toEqual([key, one]);
+  return keys;
+};

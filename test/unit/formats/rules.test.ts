@@ -13,10 +13,6 @@ import { ocsfSchema } from '../../support/formats/schema-facts.ts';
 import { sampleEvents } from './sample-events.ts';
 import { seed, simulatedEvents, storedEvents } from './simulated-events.ts';
 
-const organizationId = 'o';
-const event = (entry: unknown): FeedEvent => storedEvents([JSON.stringify(entry)], organizationId)[0] as FeedEvent;
-const written = (name: FormatName, entry: unknown) => JSON.parse(formats[name].format(event(entry)));
-
 describe('which OCSF class an entry is', () => {
   const resource = { id: 'r', product: 'p' };
   test.each([
@@ -194,3 +190,9 @@ const parsed = (text: string): unknown => {
     return text;
   }
 };
+
+const organizationId = 'o';
+
+const event = (entry: unknown): FeedEvent => storedEvents([JSON.stringify(entry)], organizationId)[0] as FeedEvent;
+
+const written = (name: FormatName, entry: unknown) => JSON.parse(formats[name].format(event(entry)));

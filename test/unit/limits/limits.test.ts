@@ -4,15 +4,6 @@ import { BufferPool } from '../../../src/limits/buffer-pool.ts';
 import { coalesced } from '../../../src/limits/coalesced.ts';
 import { ConcurrencyLimit } from '../../../src/limits/concurrency-limit.ts';
 
-const limitOf = (options: Partial<ConstructorParameters<typeof ConcurrencyLimit>[0]> = {}) =>
-  new ConcurrencyLimit({
-    maxRunning: 2,
-    maxWaiting: 2,
-    maxWaitMs: 60_000,
-    busy: (running, waiting) => new BusyError(`${running} run, ${waiting} wait`, 7),
-    ...options,
-  });
-
 describe('a limit of how many run at once', () => {
   test('lets so many run and the others wait, and serves them in the order in which they came', async () => {
     const limit = limitOf();
@@ -157,3 +148,12 @@ test('a small page leaves a large buffer to a large one', () => {
   expect(pool.take(40_000) === small).toBe(true);
   expect(pool.take(900_000) === large).toBe(true);
 });
+
+const limitOf = (options: Partial<ConstructorParameters<typeof ConcurrencyLimit>[0]> = {}) =>
+  new ConcurrencyLimit({
+    maxRunning: 2,
+    maxWaiting: 2,
+    maxWaitMs: 60_000,
+    busy: (running, waiting) => new BusyError(`${running} run, ${waiting} wait`, 7),
+    ...options,
+  });

@@ -3,9 +3,6 @@ import { describe, expect, test } from 'vitest';
 import { ReaderMemory } from '../../../src/limits/reader-memory.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
-const KIB = 1_024;
-const MIB = 1_048_576;
-const SMALLEST = 256 * KIB;
 const never = new AbortController().signal;
 
 describe('the memory of pieces', () => {
@@ -157,3 +154,7 @@ describe('the memory of pieces', () => {
     expect(memory.lentBytes).toBe(0);
   });
 });
+
+const KIB = 1_024;
+const MIB = 1_048_576;
+const SMALLEST = 256 * KIB;

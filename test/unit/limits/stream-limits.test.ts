@@ -11,15 +11,6 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Whether an export that asks now has been let on. */
-const askToGoOn = () => {
-  const asked = { goesOn: false };
-  void streams.afterPages().then(() => {
-    asked.goesOn = true;
-  });
-  return asked;
-};
-
 test('an export stands back until the last page has left, and for no other export', async () => {
   const other = await streams.enter('export', signal);
   await streams.afterPages();
@@ -68,3 +59,12 @@ test('where pages are asked for all the time, each piece of an export waits no m
   await vi.advanceTimersByTimeAsync(1);
   expect(asked.goesOn).toBe(true);
 });
+
+/** Whether an export that asks now has been let on. */
+const askToGoOn = () => {
+  const asked = { goesOn: false };
+  void streams.afterPages().then(() => {
+    asked.goesOn = true;
+  });
+  return asked;
+};

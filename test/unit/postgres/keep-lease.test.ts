@@ -4,8 +4,6 @@ import { type LeasedWork, LeaseRefused, leasedRun } from '../../../src/postgres/
 import { pauseAfterTryMs } from '../../../src/postgres/schema/online-index.ts';
 import { manualTime } from '../../support/process/manual-time.ts';
 
-const LEASE_MS = 300;
-
 describe('keepLease', () => {
   it('renews three times a lease, for as long as it takes', async () => {
     const { time, pass } = manualTime();
@@ -186,3 +184,5 @@ describe('leasedRun', () => {
 
 test('a statement asks for its lock ever less often, so that writers get most of the time', () =>
   expect([1, 2, 3, 4, 5, 6, 100].map(pauseAfterTryMs)).toEqual([200, 400, 800, 1_600, 3_200, 5_000, 5_000]));
+
+const LEASE_MS = 300;

@@ -1,9 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseS3Address, type S3Address, urlOfObject } from '../../../src/s3/s3-address.ts';
 
-const read = (text: string) => parseS3Address(text) as S3Address;
-const urlOf = (text: string, key = 'events/1') => urlOfObject(read(text), key).href;
-
 describe('the address of a bucket', () => {
   test('of Amazon has the bucket in the host, unless that has a dot, which no certificate has', () => {
     expect(urlOf('s3://worm/a')).toBe('https://worm.s3.us-east-1.amazonaws.com/events/1');
@@ -65,3 +62,7 @@ describe('the address of a bucket', () => {
     expect(parseS3Address(text)).not.toContain('hunter2');
   });
 });
+
+const read = (text: string) => parseS3Address(text) as S3Address;
+
+const urlOf = (text: string, key = 'events/1') => urlOfObject(read(text), key).href;

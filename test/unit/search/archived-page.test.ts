@@ -8,71 +8,8 @@ import type { Actor } from '../../../src/search/conditions/actor.ts';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import type { Term } from '../../../src/search/terms/terms.ts';
 
-const MONTHS = ['2024-01', '2024-02', '2024-03'];
 /** As few times as this have many events at the same time. */
 const TIMES = 12;
-
-interface Row extends RowPlace {
-  readonly month: number;
-  readonly matches: boolean;
-}
-
-const rowsOf = (places: readonly (readonly [number, number, boolean])[]): Row[] =>
-  places.map(([month, time, matches], n) => ({
-    month,
-    time: BigInt(month * TIMES + time),
-    position: n + 1,
-    matches,
-  }));
-
-/** A page, and how many groups it looked at. */
-const createHistory = (rows: readonly Row[], most: number) => {
-  const groups = new Map<string, { group: ArchivedGroup; rows: readonly Row[] }>();
-  const add = (some: readonly Row[]) => {
-    const times = some.map(({ time }) => time).sort((a, b) => Number(a - b));
-    const name = `${groups.size + 1} 0`;
-    const group = {
-      name,
-      month: MONTHS[some[0]?.month ?? 0] ?? '',
-      rows: some.length,
-      firstPosition: some[0]?.position ?? 0,
-      lastPosition: some.at(-1)?.position ?? 0,
-      firstTime: times[0] ?? 0n,
-      lastTime: times.at(-1) ?? 0n,
-      mayHave: () => true,
-      columns: () => Promise.reject(new Error('nothing reads columns here')),
-      columnsOfRows: () => Promise.reject(new Error('nothing reads columns here')),
-    };
-    groups.set(name, { group, rows: some });
-  };
-  for (const [month] of MONTHS.entries()) {
-    const all = rows.filter((row) => row.month === month);
-    for (let from = 0; from < all.length; from += most) add(all.slice(from, from + most));
-  }
-  let looks = 0;
-  const matcher = {
-    question: 'q',
-    match: ({ name }: ArchivedGroup) => {
-      looks += 1;
-      const found = groups.get(name)?.rows.filter(({ matches }) => matches) ?? [];
-      return Promise.resolve({
-        rows: found.map((_, n) => n),
-        times: found.map(({ time }) => time),
-        positions: found.map(({ position }) => position),
-      });
-    },
-  };
-  const source = {
-    groups: (month: string) =>
-      Promise.resolve([...groups.values()].flatMap(({ group }) => (group.month === month ? [group] : []))),
-  };
-  const page = async (bounds: PageBounds, limit: number) => {
-    looks = 0;
-    const options = { matcher, most: limit, isOver: () => true, signal: undefined };
-    return { ...(await pickRows(source, MONTHS, bounds, options)), looks };
-  };
-  return { add, page, groups };
-};
 
 const places = fc.array(fc.tuple(fc.nat(2), fc.nat(TIMES - 1), fc.boolean()), { maxLength: 120, size: 'max' });
 const asked = fc.record({
@@ -198,3 +135,67 @@ test('an id of an actor is looked for as it is, a beginning of one is not', () =
   expect(conditionOf(actor('id', 'abc*'))).toMatchObject({ contains: ['abc'] });
   expect(conditionOf(actor('id', 'abc*'))?.exactly).toBeUndefined();
 });
+
+const MONTHS = ['2024-01', '2024-02', '2024-03'];
+
+interface Row extends RowPlace {
+  readonly month: number;
+  readonly matches: boolean;
+}
+
+const rowsOf = (places: readonly (readonly [number, number, boolean])[]): Row[] =>
+  places.map(([month, time, matches], n) => ({
+    month,
+    time: BigInt(month * TIMES + time),
+    position: n + 1,
+    matches,
+  }));
+
+/** A page, and how many groups it looked at. */
+const createHistory = (rows: readonly Row[], most: number) => {
+  const groups = new Map<string, { group: ArchivedGroup; rows: readonly Row[] }>();
+  const add = (some: readonly Row[]) => {
+    const times = some.map(({ time }) => time).sort((a, b) => Number(a - b));
+    const name = `${groups.size + 1} 0`;
+    const group = {
+      name,
+      month: MONTHS[some[0]?.month ?? 0] ?? '',
+      rows: some.length,
+      firstPosition: some[0]?.position ?? 0,
+      lastPosition: some.at(-1)?.position ?? 0,
+      firstTime: times[0] ?? 0n,
+      lastTime: times.at(-1) ?? 0n,
+      mayHave: () => true,
+      columns: () => Promise.reject(new Error('nothing reads columns here')),
+      columnsOfRows: () => Promise.reject(new Error('nothing reads columns here')),
+    };
+    groups.set(name, { group, rows: some });
+  };
+  for (const [month] of MONTHS.entries()) {
+    const all = rows.filter((row) => row.month === month);
+    for (let from = 0; from < all.length; from += most) add(all.slice(from, from + most));
+  }
+  let looks = 0;
+  const matcher = {
+    question: 'q',
+    match: ({ name }: ArchivedGroup) => {
+      looks += 1;
+      const found = groups.get(name)?.rows.filter(({ matches }) => matches) ?? [];
+      return Promise.resolve({
+        rows: found.map((_, n) => n),
+        times: found.map(({ time }) => time),
+        positions: found.map(({ position }) => position),
+      });
+    },
+  };
+  const source = {
+    groups: (month: string) =>
+      Promise.resolve([...groups.values()].flatMap(({ group }) => (group.month === month ? [group] : []))),
+  };
+  const page = async (bounds: PageBounds, limit: number) => {
+    looks = 0;
+    const options = { matcher, most: limit, isOver: () => true, signal: undefined };
+    return { ...(await pickRows(source, MONTHS, bounds, options)), looks };
+  };
+  return { add, page, groups };
+};

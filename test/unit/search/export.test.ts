@@ -11,12 +11,6 @@ import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const { folder } = temporaryFolder();
 
-const zipped = async (files: readonly ZipFile[], atMs: number): Promise<Buffer> => {
-  const pieces: Buffer[] = [];
-  for await (const piece of writeZip(files, atMs)) pieces.push(piece);
-  return Buffer.concat(pieces);
-};
-
 test('an archive is what another program unpacks: names, bytes, times, whatever the length', async () => {
   const contents = new Map([0, 1, 511, 512, 513, 70_000].map((length) => [`x/${length}`, Buffer.alloc(length, 'ä')]));
   const files = [...contents].map(([name, bytes]) => ({ name, pieces: [bytes.subarray(0, 3), bytes.subarray(3)] }));
@@ -117,3 +111,9 @@ it.each(['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', '\n=1', ' =1', '\uff1d1
 
 it('CSV numbers, truth and nothing have no quotes', () =>
   expect(csvRecord([-1, null, true, 'a'])).toBe('-1,,true,"a"\r\n'));
+
+const zipped = async (files: readonly ZipFile[], atMs: number): Promise<Buffer> => {
+  const pieces: Buffer[] = [];
+  for await (const piece of writeZip(files, atMs)) pieces.push(piece);
+  return Buffer.concat(pieces);
+};

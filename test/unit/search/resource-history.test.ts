@@ -1,18 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type HistoryEvent, historySteps } from '../../../src/search/history/resource-history.ts';
 
-const event = (position: number, more: Partial<HistoryEvent>): HistoryEvent =>
-  ({ position, actionResult: 'success', matchedBy: 'id', request: null, response: null, ...more }) as HistoryEvent;
-
-/** Given oldest first; what each is compared with, by position. */
-const compared = (...events: readonly HistoryEvent[]) =>
-  Object.fromEntries(
-    historySteps({ subject: events[0] as HistoryEvent, events: events.toReversed(), more: false }).map((step) => [
-      step.event.position,
-      [step.before?.text, step.state?.text],
-    ]),
-  );
-
 describe('the state before a change', () => {
   test('is the last response for a response, and the last request for a request', () => {
     const steps = compared(
@@ -58,3 +46,15 @@ describe('the state before a change', () => {
     });
   });
 });
+
+const event = (position: number, more: Partial<HistoryEvent>): HistoryEvent =>
+  ({ position, actionResult: 'success', matchedBy: 'id', request: null, response: null, ...more }) as HistoryEvent;
+
+/** Given oldest first; what each is compared with, by position. */
+const compared = (...events: readonly HistoryEvent[]) =>
+  Object.fromEntries(
+    historySteps({ subject: events[0] as HistoryEvent, events: events.toReversed(), more: false }).map((step) => [
+      step.event.position,
+      [step.before?.text, step.state?.text],
+    ]),
+  );

@@ -4,20 +4,6 @@ import { readNewest } from '../../../src/search/conditions/newest-part.ts';
 import { conditionsOf, type TimeSlice } from '../../../src/search/conditions/search-conditions.sql.ts';
 import type { SearchCursor } from '../../../src/search/search-cursor.ts';
 
-const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
-const allTime: TimeSlice = { low: undefined, high: undefined };
-const [early, late] = ['2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z'];
-const cursorOf = (direction: SearchCursor['direction']): SearchCursor => ({
-  direction,
-  time: '2026-01-03 00:00:00+00',
-  position: 7,
-});
-/** Those of time: what was never given out is left out by any search. */
-const partsOf = (query: Partial<EventQuery>, cursor: SearchCursor | undefined, slice: TimeSlice): string[] =>
-  conditionsOf({ ...everything, ...query }, cursor, slice)
-    .sql.split(' and ')
-    .filter((part) => !part.startsWith('(position '));
-
 // What comes out of PostgreSQL is tested in search-pieces.test.ts, but only version 17 goes wrong where these do not hold.
 it('the conditions of a search have a cursor as the only upper bound that an index can use', () => {
   const parts = partsOf({ since: early, before: late }, cursorOf('older'), { low: early, high: undefined });
@@ -129,3 +115,19 @@ test('whatever the events, the newest ones are found, by few looks', async () =>
     expect(parts.length, `world ${world}: ${parts.join(', ')}`).toBeLessThanOrEqual(5);
   }
 });
+
+const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
+const allTime: TimeSlice = { low: undefined, high: undefined };
+const [early, late] = ['2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z'];
+
+const cursorOf = (direction: SearchCursor['direction']): SearchCursor => ({
+  direction,
+  time: '2026-01-03 00:00:00+00',
+  position: 7,
+});
+
+/** Those of time: what was never given out is left out by any search. */
+const partsOf = (query: Partial<EventQuery>, cursor: SearchCursor | undefined, slice: TimeSlice): string[] =>
+  conditionsOf({ ...everything, ...query }, cursor, slice)
+    .sql.split(' and ')
+    .filter((part) => !part.startsWith('(position '));

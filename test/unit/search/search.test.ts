@@ -6,9 +6,6 @@ import { printCursor, readCursor } from '../../../src/search/search-cursor.ts';
 import { printTerms, readTerms, type Term, termFields } from '../../../src/search/terms/terms.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
-const NOW = Date.UTC(2026, 5, 15, 12);
-const read = (query: string) => readSearch(Object.fromEntries(new URLSearchParams(query)), NOW);
-
 describe('a search in a link', () => {
   it('is read, and printed as the same link', () => {
     const query =
@@ -277,3 +274,7 @@ test.each([
   const reading = readSavedName(given);
   expect('fault' in reading ? reading.fault : reading.name).toMatch(words);
 });
+
+const NOW = Date.UTC(2026, 5, 15, 12);
+
+const read = (query: string) => readSearch(Object.fromEntries(new URLSearchParams(query)), NOW);

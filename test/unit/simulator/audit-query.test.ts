@@ -14,10 +14,6 @@ import {
   simulate,
 } from './simulated-cloudflare.ts';
 
-function entry(n: number, time: string): string {
-  return `{"id":"e${n}","action":{"time":"${time}"}}`;
-}
-
 test('since and before are required, limit and direction checked; errors of this service have no code', async () => {
   const simulator = await simulate({ entries: 5 });
   const id = organizationAt(simulator);
@@ -245,4 +241,8 @@ async function walkRest(
     cursor = info.cursor;
     if (cursor === undefined) return pages;
   }
+}
+
+function entry(n: number, time: string): string {
+  return `{"id":"e${n}","action":{"time":"${time}"}}`;
 }

@@ -1,9 +1,6 @@
 import { expect, test } from 'vitest';
 import { auditPath, get, organizationAt, simulate, startMs } from './simulated-cloudflare.ts';
 
-const anonymous = {};
-const other = { authorization: 'Bearer other' };
-
 test('any credential will do by default, none at all will not', async () => {
   const simulator = await simulate();
   expect((await get(simulator, '/organizations')).status).toBe(200);
@@ -58,3 +55,6 @@ test('the window slides', async () => {
   }
   expect(statuses).toEqual([200, 200, 200, 200, 200, 429]);
 });
+
+const anonymous = {};
+const other = { authorization: 'Bearer other' };

@@ -3,18 +3,6 @@ import type { RequestRecord } from '../../../src/simulator/api/request-log.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { auditPage, get, organizationAt, sha256, simulate, startMs } from './simulated-cloudflare.ts';
 
-interface Answer {
-  readonly status: number;
-  // biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
-  readonly body: any;
-}
-
-async function control(simulator: Simulator, path: string, input?: unknown): Promise<Answer> {
-  const body = typeof input === 'string' ? input : JSON.stringify(input);
-  const response = await fetch(simulator.controlUrl + path, input === undefined ? {} : { method: 'POST', body });
-  return { status: response.status, body: await response.json() };
-}
-
 test('truth: one line for each visible entry, of exactly what is served', async () => {
   const simulator = await simulate({ organizations: 3, entries: 1200, faults: { defectRate: 0.1 } });
   simulator.append(organizationAt(simulator), ['{"id":"late"}'], { visibleAfterMs: 1000 });
@@ -229,3 +217,15 @@ test('without a time they are of now, with the faults of the data that are on', 
   expect(simulator.summary().organizations[0]).toMatchObject({ entries: 5, invisible: 5 });
   expect([...simulator.truth({ all: true })].every(({ logTimeMs }) => logTimeMs === startMs)).toBe(true);
 });
+
+interface Answer {
+  readonly status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
+  readonly body: any;
+}
+
+async function control(simulator: Simulator, path: string, input?: unknown): Promise<Answer> {
+  const body = typeof input === 'string' ? input : JSON.stringify(input);
+  const response = await fetch(simulator.controlUrl + path, input === undefined ? {} : { method: 'POST', body });
+  return { status: response.status, body: await response.json() };
+}

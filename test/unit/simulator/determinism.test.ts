@@ -3,23 +3,6 @@ import { defectNames } from '../../../src/simulator/faults/entry-defects.ts';
 import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
 import { auditWalk, get, organizationAt, sha256, simulate } from './simulated-cloudflare.ts';
 
-const options: SimulatorOptions = {
-  organizations: 4,
-  accounts: 2,
-  standaloneAccounts: 2,
-  entries: 2000,
-  accountEntries: 1000,
-  faults: { late: 0.1, defectRate: 0.05, unknown_enums: 0.1, cf_rayid: 0.1, equal_timestamps: 0.3, out_of_order: 0.02 },
-};
-
-async function digest(more: SimulatorOptions = {}): Promise<string> {
-  const simulator = await simulate({ ...options, ...more });
-  const truth = [...simulator.truth({ all: true })].map(
-    (entry) => `${entry.sourceKind} ${entry.sourceId} ${entry.sha256} ${entry.logTimeMs}`,
-  );
-  return sha256([(await get(simulator, '/organizations?page_size=1000')).text, ...truth].join('\n'));
-}
-
 test('the same seed, options and start give the same bytes; another seed or start does not', async () => {
   const first = await digest();
   expect(await digest()).toBe(first);
@@ -80,3 +63,20 @@ test('a million entries take megabytes', async () => {
   expect(simulator.summary().entries).toBe(1_000_000);
   expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1_048_576);
 });
+
+const options: SimulatorOptions = {
+  organizations: 4,
+  accounts: 2,
+  standaloneAccounts: 2,
+  entries: 2000,
+  accountEntries: 1000,
+  faults: { late: 0.1, defectRate: 0.05, unknown_enums: 0.1, cf_rayid: 0.1, equal_timestamps: 0.3, out_of_order: 0.02 },
+};
+
+async function digest(more: SimulatorOptions = {}): Promise<string> {
+  const simulator = await simulate({ ...options, ...more });
+  const truth = [...simulator.truth({ all: true })].map(
+    (entry) => `${entry.sourceKind} ${entry.sourceId} ${entry.sha256} ${entry.logTimeMs}`,
+  );
+  return sha256([(await get(simulator, '/organizations?page_size=1000')).text, ...truth].join('\n'));
+}

@@ -2,8 +2,6 @@ import { expect, test } from 'vitest';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { type Listing, listingOf, organizationAt, simulate } from './simulated-cloudflare.ts';
 
-const list = (simulator: Simulator, query = ''): Promise<Listing> => listingOf(simulator, `/organizations?${query}`);
-
 test('pages of ten by default, a token until the end, the total on every page', async () => {
   const simulator = await simulate({ organizations: 23 });
   const ids: string[] = [];
@@ -132,3 +130,5 @@ test('organizations nest five levels deep and no deeper', async () => {
   }
   expect((await create(parent)).status).toBe(400);
 });
+
+const list = (simulator: Simulator, query = ''): Promise<Listing> => listingOf(simulator, `/organizations?${query}`);

@@ -5,25 +5,6 @@ import { simulateCommand } from '../../../src/cli/commands/simulate.ts';
 import { OrgtrailError } from '../../../src/errors.ts';
 import { faultNames } from '../../../src/simulator/faults/fault-catalogue.ts';
 
-function command(...argv: string[]) {
-  const controller = new AbortController();
-  const stdout = new PassThrough({ encoding: 'utf8' });
-  let written = '';
-  stdout.on('data', (chunk: string) => {
-    written += chunk;
-  });
-  const context = { env: {}, stdout, stderr: new PassThrough(), interactive: false, signal: controller.signal };
-  const command = simulateCommand(context)
-    .exitOverride()
-    .configureOutput({ writeOut: (out) => stdout.write(out), writeErr: () => undefined });
-  return {
-    stdout,
-    output: () => written,
-    stop: () => controller.abort(),
-    done: command.parseAsync(argv, { from: 'user' }),
-  };
-}
-
 test('says where it listens and how to point orgtrail at it, and runs until it is stopped', async () => {
   const argv = '--port 0 --organizations 3 --entries 50 --faults cf_rayid=1'.split(' ');
   const { stdout, output, stop, done } = command(...argv);
@@ -99,3 +80,22 @@ test('an unknown fault is answered with all names', async () => {
   const error: unknown = await command('--faults', 'all,sever_error').done.catch((reason: unknown) => reason);
   for (const name of ['sever_error', ...faultNames, 'long_id']) expect((error as Error).message).toContain(name);
 });
+
+function command(...argv: string[]) {
+  const controller = new AbortController();
+  const stdout = new PassThrough({ encoding: 'utf8' });
+  let written = '';
+  stdout.on('data', (chunk: string) => {
+    written += chunk;
+  });
+  const context = { env: {}, stdout, stderr: new PassThrough(), interactive: false, signal: controller.signal };
+  const command = simulateCommand(context)
+    .exitOverride()
+    .configureOutput({ writeOut: (out) => stdout.write(out), writeErr: () => undefined });
+  return {
+    stdout,
+    output: () => written,
+    stop: () => controller.abort(),
+    done: command.parseAsync(argv, { from: 'user' }),
+  };
+}

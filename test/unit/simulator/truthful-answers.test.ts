@@ -3,16 +3,6 @@ import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { sdk, sdkWithKey, window } from './accounts/simulated-accounts.ts';
 import { auditPage, auditPath, get, organizationAt, simulate, startMs } from './simulated-cloudflare.ts';
 
-// What Cloudflare's OpenAPI, its SDK and reports from the live API say, where the simulator once did otherwise.
-
-const profile = {
-  business_address: 'Quay 1',
-  business_email: 'a@example.com',
-  business_name: 'New Ltd',
-  business_phone: '+1',
-  external_metadata: 'x',
-};
-
 test('a changed profile answers 204 without a body, which the SDK reads as nothing', async () => {
   const simulator = await simulate();
   const path = `/organizations/${organizationAt(simulator)}/profile`;
@@ -212,3 +202,13 @@ test('the SDK sends email and key where it has no token', async () => {
   const bad = sdkWithKey(simulator, 'a@example.com', 'x').organizations.list();
   await expect(bad).rejects.toMatchObject({ status: 403, errors: [{ code: 10000 }] });
 });
+
+// What Cloudflare's OpenAPI, its SDK and reports from the live API say, where the simulator once did otherwise.
+
+const profile = {
+  business_address: 'Quay 1',
+  business_email: 'a@example.com',
+  business_name: 'New Ltd',
+  business_phone: '+1',
+  external_metadata: 'x',
+};

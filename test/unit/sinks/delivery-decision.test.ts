@@ -10,15 +10,6 @@ import {
 } from '../../../src/sinks/delivery-decision.ts';
 import { sinkBackoffMs } from '../../../src/time/backoff.ts';
 
-const facts = (outcome: DeliveryOutcome, more: Partial<DeliveryFacts> = {}): DeliveryFacts => ({
-  outcome,
-  events: 100,
-  failures: 0,
-  refusedInRow: 0,
-  sizes: firstSizes(500),
-  batchEvents: 500,
-  ...more,
-});
 const refusedIndexes = (...indexes: number[]) => indexes.map((index) => ({ index, reason: `no ${index}` }));
 
 describe('what follows from an attempt at a delivery', () => {
@@ -148,4 +139,14 @@ describe('a feed with some events that a receiver refuses as part of a whole', (
     const { accepted, deadLetters, stuckAt } = deliverAll(5_000, 500, () => ({ kind: 'refused', reason: 'no' }));
     expect({ accepted, deadLetters, stuckAt }).toEqual({ accepted: [], deadLetters: all(10), stuckAt: 10 });
   });
+});
+
+const facts = (outcome: DeliveryOutcome, more: Partial<DeliveryFacts> = {}): DeliveryFacts => ({
+  outcome,
+  events: 100,
+  failures: 0,
+  refusedInRow: 0,
+  sizes: firstSizes(500),
+  batchEvents: 500,
+  ...more,
 });

@@ -8,11 +8,6 @@ const base = {
   elasticsearch: { type: 'elasticsearch', url: 'https://es.example.com:9200', index: 'logs-cloudflare.audit-default' },
 } as const;
 
-const faultsOf = (settings: object): string[] => {
-  const result = sinkSettings.safeParse(settings);
-  return result.success ? [] : result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-};
-
 describe('settings of the sinks over HTTP', () => {
   test.each([
     base.webhook,
@@ -58,3 +53,8 @@ describe('settings of the sinks over HTTP', () => {
     expect(faults.join()).not.toContain('password@');
   });
 });
+
+const faultsOf = (settings: object): string[] => {
+  const result = sinkSettings.safeParse(settings);
+  return result.success ? [] : result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+};

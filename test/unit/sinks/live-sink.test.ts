@@ -18,11 +18,6 @@ afterAll(() => {
   server.close();
 });
 
-const delivery: Delivery = {
-  id: 'one',
-  events: [{ event: { position: 1, receivedAt: '2026-01-01T00:00:00Z' } as never, key: 'k', text: '{"a":1}' }],
-};
-
 test('a token that is refused is looked up again, and the next attempt has the new one', async () => {
   const { port } = server.address() as AddressInfo;
   const settingsOf = (token: string): SinkSettings =>
@@ -41,3 +36,8 @@ test('a token that is refused is looked up again, and the next attempt has the n
   expect(looked, 'not after a success').toBe(1);
   await sink.close();
 });
+
+const delivery: Delivery = {
+  id: 'one',
+  events: [{ event: { position: 1, receivedAt: '2026-01-01T00:00:00Z' } as never, key: 'k', text: '{"a":1}' }],
+};

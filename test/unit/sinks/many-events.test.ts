@@ -7,6 +7,118 @@ import type { DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
 import type { DeliveryResult, DeliveryStore, SinkTurn } from '../../../src/sinks/ports.ts';
 import type { Time } from '../../../src/time/clock.ts';
 
+const blocked: DeliveryOutcome = { kind: 'failed', reason: 'HTTP 403: check headers and token: blocked' };
+const invalid: DeliveryOutcome = { kind: 'refused', reason: 'HTTP 400: invalid' };
+const everySecond: IsBad = (position) => position % 2 === 0;
+const nineOfTen: IsBad = (position) => position % 10 !== 0;
+const adjacent: IsBad = (position) => position > 300 && position <= 330;
+const oneOfHundred: IsBad = (position) => position % 100 === 50;
+
+describe('several events that are not taken', () => {
+  test.each<[string, IsBad, DeliveryOutcome, number, { requests: number; seconds: number }]>([
+    ['every second', everySecond, blocked, 4_001, { requests: 7.5, seconds: 60 }],
+    ['9 of 10, and nothing else behind them', nineOfTen, blocked, 4_007, { requests: 16, seconds: 600 }],
+    ['30 adjacent', adjacent, blocked, 4_000, { requests: 7, seconds: 120 }],
+    ['30 adjacent, refused', adjacent, invalid, 4_000, { requests: 8, seconds: 0 }],
+    [
+      '1,000 adjacent',
+      (position) => position > 300 && position <= 1_300,
+      blocked,
+      4_000,
+      { requests: 5, seconds: 300 },
+    ],
+    ['one of 100', oneOfHundred, blocked, 4_000, { requests: 30, seconds: 60 }],
+    ['the first 30 of a new sink', (position) => position <= 30, blocked, 400, { requests: 5, seconds: 120 }],
+    ['all but the last', (position) => position < 40, blocked, 40, { requests: 30, seconds: 300 }],
+  ])('%s: they alone are dead letters, after few requests each', async (_, isBad, no, events, most) => {
+    const result = await run({
+      events,
+      answer: (positions) => (positions.some(isBad) ? no : taken),
+      untilMs: most.seconds * 1_000 + 1,
+    });
+    const lastTaken = all(events).findLast((position) => !isBad(position)) ?? 0;
+    const bad = all(lastTaken).filter(isBad);
+    // What nothing stands behind waits.
+    expect(result.deadLetters.map(({ position }) => position)).toEqual(bad);
+    expect(inLastOrder(result.stored)).toEqual(all(events).filter((position) => !isBad(position)));
+    expect(result.requests.length / bad.length).toBeLessThan(most.requests);
+  });
+
+  test('the reason says that others are taken', async () => {
+    const { deadLetters, reasons } = await run({
+      events: 1_000,
+      answer: (positions) => (positions.some(adjacent) ? blocked : taken),
+    });
+    const said = 'HTTP 403: check headers and token: blocked';
+    expect(new Set(deadLetters.map(({ reason }) => reason))).toEqual(
+      new Set([`it alone is not taken, others are, so look at what is in it: ${said}`]),
+    );
+    expect(reasons.at(-1)).toBe(
+      `one event is not taken, others are: position 301 (a dead letter after attempt 4, this is 3): ${said}`,
+    );
+  });
+});
+
+describe('a receiver that takes nothing', () => {
+  const outage = fc.record({
+    isBad: fc.constantFrom(everySecond, adjacent, oneOfHundred),
+    from: fc.integer({ min: 0, max: 200 }),
+    requests: fc.integer({ min: 1, max: 300 }),
+    /** A receiver that drops repeats may take them even then. */
+    dropsRepeats: fc.boolean(),
+  });
+
+  test('after so many requests, for so many: nothing but what is not taken otherwise is given up', async () => {
+    await fc.assert(
+      fc.asyncProperty(outage, async ({ isBad, from, requests, dropsRepeats }) => {
+        const known = new Set<number>();
+        const { deadLetters, stored } = await run({
+          events: 1_001,
+          answer: (positions, before) => {
+            const isRepeat = dropsRepeats && positions.every((position) => known.has(position));
+            const isOut = before >= from && before < from + requests;
+            if (positions.some(isBad) || (isOut && !isRepeat)) return blocked;
+            for (const position of positions) known.add(position);
+            return taken;
+          },
+        });
+        expect(deadLetters.map(({ position }) => position)).toEqual(all(1_001).filter(isBad));
+        expect(inLastOrder(stored)).toEqual(all(1_001).filter((position) => !isBad(position)));
+      }),
+      { seed: 7, numRuns: 40 },
+    );
+  });
+
+  test('for half of all requests, at random: hardly any that are taken otherwise are given up', async () => {
+    const events = 5_000;
+    const { deadLetters } = await run({
+      events,
+      answer: (positions, requests) => {
+        const isOut = createHash('sha256').update(String(requests)).digest()[0] ?? 0;
+        return isOut < 128 || positions.some(oneOfHundred) ? blocked : taken;
+      },
+    });
+    const good = deadLetters.filter(({ position }) => !oneOfHundred(position));
+    expect(good.length).toBeLessThan(events / 100);
+  });
+
+  test.each([
+    ['at once', 0],
+    ['from the first dead letter on, such as by a token that expires', 1],
+    ['from the twentieth on', 20],
+  ])('%s: no more is given up within a day, and few requests are made', async (_, letters) => {
+    const events = 2_000;
+    const { deadLetters, requests, reasons } = await run({
+      events,
+      answer: (positions, _requests, before) => (before >= letters || positions.some(adjacent) ? blocked : taken),
+    });
+    expect(deadLetters.map(({ position }) => position)).toEqual(all(events).filter(adjacent).slice(0, letters));
+    expect(reasons.at(-1)).toBe('HTTP 403: check headers and token: blocked');
+    // A day has 1,440 minutes.
+    expect(requests.length).toBeLessThan(5.5 * 1_440);
+  });
+});
+
 const LEASE_MS = 1e12;
 const HOUR_MS = 3_600_000;
 
@@ -119,121 +231,12 @@ const run = async ({ events, batchEvents = 500, answer, untilMs = 24 * HOUR_MS }
 };
 
 const taken: DeliveryOutcome = { kind: 'delivered', refused: [] };
-const blocked: DeliveryOutcome = { kind: 'failed', reason: 'HTTP 403: check headers and token: blocked' };
-const invalid: DeliveryOutcome = { kind: 'refused', reason: 'HTTP 400: invalid' };
+
 const all = (events: number): number[] => Array.from({ length: events }, (_, n) => n + 1);
+
 const inLastOrder = (stored: readonly number[]): number[] => {
   const last = new Map(stored.map((position, index) => [position, index]));
   return [...last].sort(([, a], [, b]) => a - b).map(([position]) => position);
 };
 
 type IsBad = (position: number) => boolean;
-const everySecond: IsBad = (position) => position % 2 === 0;
-const nineOfTen: IsBad = (position) => position % 10 !== 0;
-const adjacent: IsBad = (position) => position > 300 && position <= 330;
-const oneOfHundred: IsBad = (position) => position % 100 === 50;
-
-describe('several events that are not taken', () => {
-  test.each<[string, IsBad, DeliveryOutcome, number, { requests: number; seconds: number }]>([
-    ['every second', everySecond, blocked, 4_001, { requests: 7.5, seconds: 60 }],
-    ['9 of 10, and nothing else behind them', nineOfTen, blocked, 4_007, { requests: 16, seconds: 600 }],
-    ['30 adjacent', adjacent, blocked, 4_000, { requests: 7, seconds: 120 }],
-    ['30 adjacent, refused', adjacent, invalid, 4_000, { requests: 8, seconds: 0 }],
-    [
-      '1,000 adjacent',
-      (position) => position > 300 && position <= 1_300,
-      blocked,
-      4_000,
-      { requests: 5, seconds: 300 },
-    ],
-    ['one of 100', oneOfHundred, blocked, 4_000, { requests: 30, seconds: 60 }],
-    ['the first 30 of a new sink', (position) => position <= 30, blocked, 400, { requests: 5, seconds: 120 }],
-    ['all but the last', (position) => position < 40, blocked, 40, { requests: 30, seconds: 300 }],
-  ])('%s: they alone are dead letters, after few requests each', async (_, isBad, no, events, most) => {
-    const result = await run({
-      events,
-      answer: (positions) => (positions.some(isBad) ? no : taken),
-      untilMs: most.seconds * 1_000 + 1,
-    });
-    const lastTaken = all(events).findLast((position) => !isBad(position)) ?? 0;
-    const bad = all(lastTaken).filter(isBad);
-    // What nothing stands behind waits.
-    expect(result.deadLetters.map(({ position }) => position)).toEqual(bad);
-    expect(inLastOrder(result.stored)).toEqual(all(events).filter((position) => !isBad(position)));
-    expect(result.requests.length / bad.length).toBeLessThan(most.requests);
-  });
-
-  test('the reason says that others are taken', async () => {
-    const { deadLetters, reasons } = await run({
-      events: 1_000,
-      answer: (positions) => (positions.some(adjacent) ? blocked : taken),
-    });
-    const said = 'HTTP 403: check headers and token: blocked';
-    expect(new Set(deadLetters.map(({ reason }) => reason))).toEqual(
-      new Set([`it alone is not taken, others are, so look at what is in it: ${said}`]),
-    );
-    expect(reasons.at(-1)).toBe(
-      `one event is not taken, others are: position 301 (a dead letter after attempt 4, this is 3): ${said}`,
-    );
-  });
-});
-
-describe('a receiver that takes nothing', () => {
-  const outage = fc.record({
-    isBad: fc.constantFrom(everySecond, adjacent, oneOfHundred),
-    from: fc.integer({ min: 0, max: 200 }),
-    requests: fc.integer({ min: 1, max: 300 }),
-    /** A receiver that drops repeats may take them even then. */
-    dropsRepeats: fc.boolean(),
-  });
-
-  test('after so many requests, for so many: nothing but what is not taken otherwise is given up', async () => {
-    await fc.assert(
-      fc.asyncProperty(outage, async ({ isBad, from, requests, dropsRepeats }) => {
-        const known = new Set<number>();
-        const { deadLetters, stored } = await run({
-          events: 1_001,
-          answer: (positions, before) => {
-            const isRepeat = dropsRepeats && positions.every((position) => known.has(position));
-            const isOut = before >= from && before < from + requests;
-            if (positions.some(isBad) || (isOut && !isRepeat)) return blocked;
-            for (const position of positions) known.add(position);
-            return taken;
-          },
-        });
-        expect(deadLetters.map(({ position }) => position)).toEqual(all(1_001).filter(isBad));
-        expect(inLastOrder(stored)).toEqual(all(1_001).filter((position) => !isBad(position)));
-      }),
-      { seed: 7, numRuns: 40 },
-    );
-  });
-
-  test('for half of all requests, at random: hardly any that are taken otherwise are given up', async () => {
-    const events = 5_000;
-    const { deadLetters } = await run({
-      events,
-      answer: (positions, requests) => {
-        const isOut = createHash('sha256').update(String(requests)).digest()[0] ?? 0;
-        return isOut < 128 || positions.some(oneOfHundred) ? blocked : taken;
-      },
-    });
-    const good = deadLetters.filter(({ position }) => !oneOfHundred(position));
-    expect(good.length).toBeLessThan(events / 100);
-  });
-
-  test.each([
-    ['at once', 0],
-    ['from the first dead letter on, such as by a token that expires', 1],
-    ['from the twentieth on', 20],
-  ])('%s: no more is given up within a day, and few requests are made', async (_, letters) => {
-    const events = 2_000;
-    const { deadLetters, requests, reasons } = await run({
-      events,
-      answer: (positions, _requests, before) => (before >= letters || positions.some(adjacent) ? blocked : taken),
-    });
-    expect(deadLetters.map(({ position }) => position)).toEqual(all(events).filter(adjacent).slice(0, letters));
-    expect(reasons.at(-1)).toBe('HTTP 403: check headers and token: blocked');
-    // A day has 1,440 minutes.
-    expect(requests.length).toBeLessThan(5.5 * 1_440);
-  });
-});

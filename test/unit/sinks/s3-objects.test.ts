@@ -4,12 +4,7 @@ import type { OutgoingEvent } from '../../../src/sinks/delivery.ts';
 import { type Compression, packObject, runsByDay } from '../../../src/sinks/s3/pack-object.ts';
 import { hostileEvents, ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
-const at = (event: OutgoingEvent | undefined, position: number, receivedAt: string): OutgoingEvent => {
-  if (event === undefined) throw new Error('no such event');
-  return { ...event, event: { ...event.event, position, receivedAt } };
-};
 const [one] = ordinaryEvents(1, 'native');
-const unpack = { gzip: gunzipSync, zstd: zstdDecompressSync };
 
 describe.each(['gzip', 'zstd'] as const)('an object of %s', (compression: Compression) => {
   test('has every line to the byte, whatever it holds, and a name by day, positions and content', async () => {
@@ -66,3 +61,10 @@ test('events of two days never share an object', () => {
   expect(runsByDay(events).map((run) => run.map(({ event }) => event.position))).toEqual([[1, 2], [3], [4]]);
   expect(runsByDay([])).toEqual([]);
 });
+
+const at = (event: OutgoingEvent | undefined, position: number, receivedAt: string): OutgoingEvent => {
+  if (event === undefined) throw new Error('no such event');
+  return { ...event, event: { ...event.event, position, receivedAt } };
+};
+
+const unpack = { gzip: gunzipSync, zstd: zstdDecompressSync };

@@ -2,13 +2,6 @@ import { expect, test } from 'vitest';
 import { readSinks, sinkWarnings } from '../../../src/config/sinks.ts';
 import { createSink } from '../../../src/sinks/registry.ts';
 
-const read = (more: object) => {
-  const faults: string[] = [];
-  const sinks = readSinks(JSON.stringify({ lake: { type: 's3', bucket: 'audit', ...more } }), faults);
-  return { faults, warnings: sinkWarnings(sinks), settings: sinks[0]?.settings };
-};
-const r2 = 'https://0123.r2.cloudflarestorage.com';
-
 test('a bucket is enough; its place is the target, without a credential', async () => {
   const { faults, warnings, settings } = read({});
   expect([faults, warnings]).toEqual([[], []]);
@@ -54,3 +47,11 @@ test('what R2 does not have, and an endpoint without TLS, are warned of', () => 
   ]);
   expect(read({ endpoint: 'http://127.0.0.1:9000' }).warnings).toEqual([]);
 });
+
+const read = (more: object) => {
+  const faults: string[] = [];
+  const sinks = readSinks(JSON.stringify({ lake: { type: 's3', bucket: 'audit', ...more } }), faults);
+  return { faults, warnings: sinkWarnings(sinks), settings: sinks[0]?.settings };
+};
+
+const r2 = 'https://0123.r2.cloudflarestorage.com';

@@ -24,11 +24,6 @@ const entry = JSON.stringify({
   raw: { cf_ray_id: '9a-FRA', method: 'DELETE', status_code: 403, uri: '/zones/1/dns_records/2', user_agent: 'curl/8' },
   resource: { id: 'r1', type: 'dns_records', product: 'dns' },
 });
-const event = () => {
-  const [stored] = storedEvents([entry], 'org-1');
-  if (stored === undefined) throw new Error('no event');
-  return outgoing(stored);
-};
 
 test('an entry has the columns by which ASIM asks, and its text to the byte', () => {
   const sent = event();
@@ -102,3 +97,9 @@ test('the template declares every column that a row has, with its type; the long
     [],
   );
 });
+
+const event = () => {
+  const [stored] = storedEvents([entry], 'org-1');
+  if (stored === undefined) throw new Error('no event');
+  return outgoing(stored);
+};

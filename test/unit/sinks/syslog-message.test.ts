@@ -10,8 +10,6 @@ const header: SyslogHeader = { facility: 13, hostname: 'collector-1', appName: '
 const [plain] = outgoingEvents(1);
 const event = plain?.event as FeedEvent;
 const messageOf = (changes: Partial<FeedEvent>) => syslogMessage(outgoing({ ...event, ...changes }), header);
-const entry = (action: Record<string, string>) => ({ rawText: JSON.stringify({ action }) });
-const field = (message: string, index: number) => message.split(' ')[index];
 
 /** The grammar of RFC 5424, section 6, for messages with one element of structured data. */
 const grammar = new RegExp(
@@ -114,3 +112,7 @@ test.each([
 ])('the HOSTNAME of %j is %j', (name, hostname) => {
   expect(syslogHostname(name)).toBe(hostname);
 });
+
+const entry = (action: Record<string, string>) => ({ rawText: JSON.stringify({ action }) });
+
+const field = (message: string, index: number) => message.split(' ')[index];

@@ -13,17 +13,6 @@ import {
 } from '../../../src/status/health.ts';
 
 const TICK_MS = 30_000;
-const TICKS = { tickMs: TICK_MS, longestMs: TICK_MS };
-const healthy: SourceFacts = {
-  refused: false,
-  failures: 0,
-  lastFailure: 'server',
-  holes: 0,
-  lagSeconds: 30,
-  gapSeconds: 30,
-  sinceLastEventSeconds: 60,
-  futureSeconds: -30,
-};
 
 // biome-ignore format: a table
 const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [
@@ -110,3 +99,15 @@ test.each([
 ])('%d s, %d s of them the delay: %s', (gapSeconds, lagSeconds, words) =>
   expect(notCollectedSentence({ gapSeconds, lagSeconds })).toBe(words),
 );
+
+const TICKS = { tickMs: TICK_MS, longestMs: TICK_MS };
+const healthy: SourceFacts = {
+  refused: false,
+  failures: 0,
+  lastFailure: 'server',
+  holes: 0,
+  lagSeconds: 30,
+  gapSeconds: 30,
+  sinceLastEventSeconds: 60,
+  futureSeconds: -30,
+};

@@ -15,14 +15,6 @@ beforeEach(() => {
 
 afterEach(() => rmSync(checkout, { recursive: true }));
 
-const write = (file: string, text: string): void => {
-  mkdirSync(dirname(join(checkout, file)), { recursive: true });
-  writeFileSync(join(checkout, file), text);
-};
-
-const applied = (source: string, faults: readonly Fault[]): string[] =>
-  faults.map(({ start, end, text }) => source.slice(0, start) + text + source.slice(end));
-
 test('operators, conditions, numbers, calls and statements of TypeScript are changed, types are not', () => {
   const source = 'const f = (a: 1 | 2): void => { if (!a) g(a ?? 3); };';
   expect(applied(source, faultsOfTypescript(source, false))).toEqual([
@@ -84,3 +76,11 @@ test('tests run nearest first; those of processes see all of src; those of SQL a
   expect(tests.of('drizzle/0.sql', ['f'])).toEqual(['test/e2e/process.test.ts']);
   expect(tests.runBundle(['test/unit/one.test.ts'])).toBe(false);
 });
+
+const write = (file: string, text: string): void => {
+  mkdirSync(dirname(join(checkout, file)), { recursive: true });
+  writeFileSync(join(checkout, file), text);
+};
+
+const applied = (source: string, faults: readonly Fault[]): string[] =>
+  faults.map(({ start, end, text }) => source.slice(0, start) + text + source.slice(end));

@@ -7,25 +7,6 @@ import { createAccountGauges, showAccounts } from '../../../src/telemetry/accoun
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { sourceFacts } from '../status/source-facts.ts';
 
-const account = (id: string, organizationId: string | null, more: Partial<AccountStatus> = {}): AccountStatus => ({
-  kind: 'account',
-  id,
-  accountId: id,
-  accountName: null,
-  organizationId,
-  organizationName: null,
-  organizationState: null,
-  ...sourceFacts,
-  ...more,
-});
-
-const shown = async (accounts: AccountFigures): Promise<ReadonlyMap<string, number>> => {
-  const registry = new Registry();
-  const gauges = createAccountGauges([registry]);
-  showAccounts(gauges, accounts, { gone: 2, vanished: 1 });
-  return parseMetrics(await registry.metrics());
-};
-
 test('accounts have a series each; of too many there is one for each organization, which has the worst of its accounts', async () => {
   const many = Array.from({ length: 8 }, (_, index) => account(`a${index}`, 'o1'));
   const late = account('late', 'o2', { lagSeconds: 900, gapSeconds: 1_000, holes: 2, retentionSlackSeconds: 7 });
@@ -56,3 +37,22 @@ test('accounts have a series each; of too many there is one for each organizatio
   expect(grouped.get('orgtrail_accounts{state="refused"}')).toBe(1);
   expect(grouped.get('orgtrail_accounts{state="active"}')).toBe(10);
 });
+
+const account = (id: string, organizationId: string | null, more: Partial<AccountStatus> = {}): AccountStatus => ({
+  kind: 'account',
+  id,
+  accountId: id,
+  accountName: null,
+  organizationId,
+  organizationName: null,
+  organizationState: null,
+  ...sourceFacts,
+  ...more,
+});
+
+const shown = async (accounts: AccountFigures): Promise<ReadonlyMap<string, number>> => {
+  const registry = new Registry();
+  const gauges = createAccountGauges([registry]);
+  showAccounts(gauges, accounts, { gone: 2, vanished: 1 });
+  return parseMetrics(await registry.metrics());
+};

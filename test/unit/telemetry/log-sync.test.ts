@@ -5,50 +5,6 @@ import { type Names, noNames } from '../../../src/organizations/organization-nam
 import { createLogger } from '../../../src/telemetry/log.ts';
 import { logSync } from '../../../src/telemetry/log-sync.ts';
 
-const acme = (id: string) => (id === 'a' ? 'Acme' : undefined);
-
-const hourMs = 3_600_000;
-const dayMs = 24 * hourMs;
-
-/** The log of syncing with a clock that the test moves; `warnings` gives what came since it was last asked. */
-const logged = (level: 'warn' | 'info' | 'debug' = 'warn', names: Names = noNames) => {
-  let nowMs = 0;
-  let lines: string[] = [];
-  const destination = new Writable({
-    write: (chunk: Buffer, _encoding, done) => {
-      lines.push(...chunk.toString('utf8').trim().split('\n'));
-      done();
-    },
-  });
-  const logger = createLogger({ level, format: 'json', destination, secrets: [] });
-  return {
-    observer: logSync(logger, () => nowMs, names),
-    advance: (ms: number) => {
-      nowMs += ms;
-    },
-    warnings: (): Record<string, unknown>[] => {
-      const taken = lines.map((line) => JSON.parse(line));
-      lines = [];
-      return taken;
-    },
-  };
-};
-
-const source = (id: string) => ({ kind: 'organization', id });
-
-const page = (id: string, late: Partial<LateEntries>) => ({
-  source: source(id),
-  lane: 'settle' as const,
-  entries: 9,
-  stored: 5,
-  duplicates: 4,
-  changed: 0,
-  defective: 0,
-  latenessSeconds: [],
-  covered: [],
-  late: { foundBy: {}, byLastPass: 0, beyondLastPass: 0, ...late },
-});
-
 test('what the last pass finds, and what it could not have found, is warned of once per source and day', () => {
   const { observer, warnings, advance } = logged();
   observer.pageCommitted?.(page('a', { foundBy: { 1: 5 } }));
@@ -236,4 +192,48 @@ test('trouble with the log of an account says so, and is told apart from that of
     kind: 'account',
     msg: expect.stringMatching(/for an account;/),
   });
+});
+
+const acme = (id: string) => (id === 'a' ? 'Acme' : undefined);
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+/** The log of syncing with a clock that the test moves; `warnings` gives what came since it was last asked. */
+const logged = (level: 'warn' | 'info' | 'debug' = 'warn', names: Names = noNames) => {
+  let nowMs = 0;
+  let lines: string[] = [];
+  const destination = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      lines.push(...chunk.toString('utf8').trim().split('\n'));
+      done();
+    },
+  });
+  const logger = createLogger({ level, format: 'json', destination, secrets: [] });
+  return {
+    observer: logSync(logger, () => nowMs, names),
+    advance: (ms: number) => {
+      nowMs += ms;
+    },
+    warnings: (): Record<string, unknown>[] => {
+      const taken = lines.map((line) => JSON.parse(line));
+      lines = [];
+      return taken;
+    },
+  };
+};
+
+const source = (id: string) => ({ kind: 'organization', id });
+
+const page = (id: string, late: Partial<LateEntries>) => ({
+  source: source(id),
+  lane: 'settle' as const,
+  entries: 9,
+  stored: 5,
+  duplicates: 4,
+  changed: 0,
+  defective: 0,
+  latenessSeconds: [],
+  covered: [],
+  late: { foundBy: {}, byLastPass: 0, beyondLastPass: 0, ...late },
 });

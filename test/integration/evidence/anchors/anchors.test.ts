@@ -13,8 +13,6 @@ beforeEach(async () => {
   directory = await mkdtemp(join(world.room.folder, 'anchor-'));
 });
 
-const open = (owner?: string) => openAnchoringBuilder(world.pool, world.signer, [directoryAnchor(directory)], owner);
-
 describe('a directory as an anchor', () => {
   test('that is not there fails, says so, and holds nothing up; afterwards it gets what it lacks', async () => {
     await rm(directory, { recursive: true });
@@ -85,3 +83,5 @@ describe('a database that went back', () => {
     expect(first.stops[0]).toContain('forked: the first 1 events are not those');
   });
 });
+
+const open = (owner?: string) => openAnchoringBuilder(world.pool, world.signer, [directoryAnchor(directory)], owner);

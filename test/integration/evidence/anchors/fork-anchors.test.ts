@@ -28,20 +28,6 @@ beforeEach(async () => {
   signer = signerOfFile(join(folder, 'key.pem'));
 });
 
-const orders = ['evidence', 'fork', '--reason', 'restored', '--by', 'J. Doe'];
-const fork = (...args: readonly string[]) => runInProcess([...orders, '--json', ...args], env);
-const open = (owner: string, anchored = true) =>
-  openAnchoringBuilder(world.pool, signer, anchored ? [directoryAnchor(directory)] : [], owner);
-
-/** Each signed and at the anchor. */
-const anchorEach = async (builder: ReturnType<typeof open>, counts: readonly number[], named: string) => {
-  for (const [index, count] of counts.entries()) {
-    await world.addEvents(count, `${named}-${index}`);
-    await builder.build();
-    await builder.anchor();
-  }
-};
-
 test('a fork reads the anchors of the settings: what was given out and lost, and where the histories part', async () => {
   const first = open('first-host/1/x');
   await anchorEach(first, [100, 100], 'first');
@@ -112,3 +98,19 @@ test('what is at the anchor without a signature of the key says nothing', async 
   await world.stop();
   expect(JSON.parse((await fork()).stdout)).toMatchObject({ generation: 2, common_size: 200, known_size: 200 });
 });
+
+const orders = ['evidence', 'fork', '--reason', 'restored', '--by', 'J. Doe'];
+
+const fork = (...args: readonly string[]) => runInProcess([...orders, '--json', ...args], env);
+
+const open = (owner: string, anchored = true) =>
+  openAnchoringBuilder(world.pool, signer, anchored ? [directoryAnchor(directory)] : [], owner);
+
+/** Each signed and at the anchor. */
+const anchorEach = async (builder: ReturnType<typeof open>, counts: readonly number[], named: string) => {
+  for (const [index, count] of counts.entries()) {
+    await world.addEvents(count, `${named}-${index}`);
+    await builder.build();
+    await builder.anchor();
+  }
+};

@@ -11,9 +11,6 @@ import { worldOfAllTests } from '../../../support/evidence/evidence-world.ts';
 import { rememberForRewind } from '../../../support/evidence/rewind.ts';
 import { type Storage, testBucket } from '../../../support/s3/storages.ts';
 
-const DAY_MS = 86_400_000;
-const sized = (size: number) => String(size).padStart(20, '0');
-
 describe.each(placeKinds)('an anchor that is $name', ({ missing, storageName, open: openKind }) => {
   describe.skipIf(missing !== undefined)('and is there', () => {
     let kind: Awaited<ReturnType<typeof openKind>>;
@@ -222,3 +219,7 @@ describe.each(placeKinds)('an anchor that is $name', ({ missing, storageName, op
     });
   });
 });
+
+const DAY_MS = 86_400_000;
+
+const sized = (size: number) => String(size).padStart(20, '0');

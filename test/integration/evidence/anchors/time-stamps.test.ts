@@ -14,16 +14,6 @@ const world = worldOfAllTests(async () => {
 });
 afterAll(() => authority?.[Symbol.asyncDispose]());
 
-const open = (intervalMs: number) =>
-  openAnchoringBuilder(world.pool, world.signer, [timeStampsOf({ name: 'tsa:test', url: authority.url, intervalMs })]);
-const stamps = async () => {
-  const { rows } = await world.pool.query<{ size: number; note: string; receipt: Buffer }>(
-    `select a.size::integer as size, c.note, a.receipt from evidence_anchors a join evidence_checkpoints c using (log, generation, size)
-     where receipt is not null order by a.size`,
-  );
-  return rows;
-};
-
 test('a request has 69 bytes, and openssl makes a token of it that it accepts for the checkpoint and for nothing else', async () => {
   expect(timeStampRequest(Buffer.from('text'), Buffer.alloc(8, 0xff)).der).toHaveLength(69);
   expect(timeStampRequest(Buffer.from('text'), Buffer.alloc(8)).der).toHaveLength(69);
@@ -71,3 +61,14 @@ test('an answer that is none is a failure', async () => {
   expect(builder.failures).toEqual(['HTTP 503 from the time-stamping authority']);
   expect(await stamps()).toEqual(before);
 });
+
+const open = (intervalMs: number) =>
+  openAnchoringBuilder(world.pool, world.signer, [timeStampsOf({ name: 'tsa:test', url: authority.url, intervalMs })]);
+
+const stamps = async () => {
+  const { rows } = await world.pool.query<{ size: number; note: string; receipt: Buffer }>(
+    `select a.size::integer as size, c.note, a.receipt from evidence_anchors a join evidence_checkpoints c using (log, generation, size)
+     where receipt is not null order by a.size`,
+  );
+  return rows;
+};

@@ -15,18 +15,6 @@ beforeEach(async () => {
 });
 afterEach(() => witness?.[Symbol.asyncDispose]());
 
-const NAME = 'witness:test';
-const open = () => {
-  const { url, key } = witness;
-  return openAnchoringBuilder(
-    world.pool,
-    world.signer,
-    [witnessAt({ name: NAME, url, key, intervalMs: 10 })],
-    'host/1/x',
-  );
-};
-const anchored = async () => (await world.status()).anchors;
-
 describe('a witness', () => {
   test('cosigns each checkpoint, by a proof that it goes on from the last one; its line is kept, and verifies', async () => {
     const builder = open();
@@ -110,3 +98,17 @@ describe('a witness', () => {
     expect(away.failures).toHaveLength(1);
   });
 });
+
+const NAME = 'witness:test';
+
+const open = () => {
+  const { url, key } = witness;
+  return openAnchoringBuilder(
+    world.pool,
+    world.signer,
+    [witnessAt({ name: NAME, url, key, intervalMs: 10 })],
+    'host/1/x',
+  );
+};
+
+const anchored = async () => (await world.status()).anchors;

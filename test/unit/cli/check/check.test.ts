@@ -4,8 +4,6 @@ import { lockNotes } from '../../../../src/cli/commands/check.ts';
 import { ApiError, type ApiFailure } from '../../../../src/errors.ts';
 import type { AuditApi } from '../../../../src/ingest/sync/ports.ts';
 
-const stock = { perTransaction: 64, connections: 100 };
-
 test('check says that there is too little room for locks once history has some years', () => {
   expect(lockNotes({ ...stock, months: 24, relations: 24 * 26 })).toEqual([]);
   expect(lockNotes({ ...stock, months: 49, relations: 49 * 26 })).toEqual([]);
@@ -54,3 +52,5 @@ test('one log that fails otherwise is told with its reason; the exit code is tha
 test('if every log fails otherwise, the failure is the answer', async () => {
   await expect(probe({ a: 'server', b: 'server', c: 'timeout' })).rejects.toThrow('a: server');
 });
+
+const stock = { perTransaction: 64, connections: 100 };

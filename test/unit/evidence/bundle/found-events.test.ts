@@ -10,16 +10,6 @@ import {
 } from '../../../../src/evidence/bundle/found-events.ts';
 import { readEventLeaf, writeEventLeaf } from '../../../../src/evidence/leaves/leaf.ts';
 
-const words: EventWords = {
-  position: 7,
-  received_at: '2026-01-02T03:04:05.000006Z',
-  action_time: null,
-  source_kind: 'organization',
-  source_id: ',"raw":',
-  organization_id: 'o',
-  id: '"}',
-  defects: ['a', 'b'],
-};
 const leaf = writeEventLeaf({
   salt: Buffer.alloc(16, 1),
   position: 7,
@@ -92,3 +82,14 @@ describe('a line of a proof', () => {
     expect(() => readProofLine(line)).toThrow('another position');
   });
 });
+
+const words: EventWords = {
+  position: 7,
+  received_at: '2026-01-02T03:04:05.000006Z',
+  action_time: null,
+  source_kind: 'organization',
+  source_id: ',"raw":',
+  organization_id: 'o',
+  id: '"}',
+  defects: ['a', 'b'],
+};

@@ -7,22 +7,6 @@ const records = fc.array(fc.record({ leaf: bytes(40), raw: bytes(300) }), { maxL
 /** Where a file is cut into pieces; the same buffer is used for each, as a reader may do. */
 const cuts = fc.array(fc.nat(4_000), { maxLength: 30 });
 
-const read = (file: Buffer, ends: readonly number[]): { leaf: Buffer; raw: Buffer }[] => {
-  const splitter = new PayloadSplitter();
-  const found: { leaf: Buffer; raw: Buffer }[] = [];
-  const room = Buffer.alloc(file.length);
-  let at = 0;
-  for (const end of [...ends.map((one) => Math.min(one, file.length)).sort((a, b) => a - b), file.length]) {
-    const length = file.copy(room, 0, at, end);
-    for (const { leaf, raw } of splitter.push(room.subarray(0, length)))
-      found.push({ leaf: Buffer.from(leaf), raw: Buffer.from(raw) });
-    at = end;
-    room.fill(0xff);
-  }
-  splitter.end();
-  return found;
-};
-
 test('the records of a file are the same, however it is cut into pieces', () => {
   fc.assert(
     fc.property(records, cuts, (written, ends) => {
@@ -39,3 +23,19 @@ test('a file that ends within a record is cut off', () => {
   }
   expect(read(Buffer.alloc(0), [])).toEqual([]);
 });
+
+const read = (file: Buffer, ends: readonly number[]): { leaf: Buffer; raw: Buffer }[] => {
+  const splitter = new PayloadSplitter();
+  const found: { leaf: Buffer; raw: Buffer }[] = [];
+  const room = Buffer.alloc(file.length);
+  let at = 0;
+  for (const end of [...ends.map((one) => Math.min(one, file.length)).sort((a, b) => a - b), file.length]) {
+    const length = file.copy(room, 0, at, end);
+    for (const { leaf, raw } of splitter.push(room.subarray(0, length)))
+      found.push({ leaf: Buffer.from(leaf), raw: Buffer.from(raw) });
+    at = end;
+    room.fill(0xff);
+  }
+  splitter.end();
+  return found;
+};

@@ -15,8 +15,6 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const hex = (bytes: Uint8Array) => sha256(bytes).toString('hex');
-
 test('a packed file is one member that gzip unpacks, also if it is empty or has many blocks', () => {
   const writer = new FolderWriter(join(folder, 'bundle'));
   for (const length of [0, 1, 1_048_576, 3_500_000]) {
@@ -76,3 +74,5 @@ test('a bundle in a folder, plain and packed; damage of what is packed; the same
   expect(await faults()).toEqual([]);
   await expect(openFolder(join(folder, 'nothing'))).rejects.toThrow('cannot be read as a folder (ENOENT)');
 });
+
+const hex = (bytes: Uint8Array) => sha256(bytes).toString('hex');

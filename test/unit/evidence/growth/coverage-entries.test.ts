@@ -31,18 +31,6 @@ const source: CoverageSnapshot['sources'][number] = {
   reads: { count: 3, sha256: '11'.repeat(32), after: { count: 1, sha256: '22'.repeat(32) } },
   before: null,
 };
-const entriesOf = (more: Partial<typeof source>, filter = '') =>
-  coverageEntries(
-    { head: 43, asOf: at(1_000_000), serverTime: null, sources: [{ ...source, ...more }] },
-    { at: at(1_000_001), tree: coverageStatement.tree },
-    () => chainStart,
-    new Map([['f1', filter]]),
-  ).map(({ text }) => {
-    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX_STATEMENT_BYTES);
-    const read = readStatement(text);
-    if (!read.known || read.statement.type !== 'coverage') throw new Error('is another statement');
-    return read.statement;
-  });
 
 test('what has no room is left out, and counted', () => {
   const [statement] = entriesOf({});
@@ -70,3 +58,16 @@ test('ranges that the statement before had stay, though there are longer ones', 
   const [after] = entriesOf({ passes: [{ pass: 0, ranges: longer }], before: JSON.stringify(before) });
   expect(after?.passes).toEqual(before?.passes);
 });
+
+const entriesOf = (more: Partial<typeof source>, filter = '') =>
+  coverageEntries(
+    { head: 43, asOf: at(1_000_000), serverTime: null, sources: [{ ...source, ...more }] },
+    { at: at(1_000_001), tree: coverageStatement.tree },
+    () => chainStart,
+    new Map([['f1', filter]]),
+  ).map(({ text }) => {
+    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX_STATEMENT_BYTES);
+    const read = readStatement(text);
+    if (!read.known || read.statement.type !== 'coverage') throw new Error('is another statement');
+    return read.statement;
+  });

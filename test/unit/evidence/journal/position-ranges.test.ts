@@ -5,8 +5,6 @@ import { isInPositions, unitedPositions } from '../../../../src/evidence/journal
 const range = fc.tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 9 })).map(([from, length]) => {
   return [from, from + length] as const;
 });
-const positionsOf = (ranges: readonly (readonly [number, number])[]): number[] =>
-  ranges.flatMap(([from, to]) => Array.from({ length: to - from }, (_, index) => from + index));
 
 test('ranges of positions become ones that do not touch, with the same positions, each once', () => {
   fc.assert(
@@ -25,3 +23,6 @@ test('a position is in one of them exactly if one of them has it', () => {
     }),
   );
 });
+
+const positionsOf = (ranges: readonly (readonly [number, number])[]): number[] =>
+  ranges.flatMap(([from, to]) => Array.from({ length: to - from }, (_, index) => from + index));

@@ -3,16 +3,7 @@ import { expect, test } from 'vitest';
 import { type PassRanges, statedRanges } from '../../../../src/evidence/journal/stated-ranges.ts';
 import { contains, type TimeRange, united } from '../../../../src/evidence/journal/time-ranges.ts';
 
-const at = (second: number): string =>
-  `${new Date(Date.UTC(2026, 0, 1) + second * 1_000).toISOString().slice(0, 19)}.000000Z`;
-const ranges = (pairs: readonly (readonly [number, number])[]): TimeRange[] =>
-  united(pairs.map(([from, length]): TimeRange => [at(from), at(from + length)]));
 const pairs = fc.array(fc.tuple(fc.nat(400), fc.integer({ min: 1, max: 9 })), { maxLength: 30 });
-
-const isWithin = (inner: readonly PassRanges[], outer: readonly PassRanges[]): boolean =>
-  inner.every(({ pass, ranges: some }) =>
-    some.every((one) => outer.some((other) => other.pass === pass && other.ranges.some((all) => contains(all, one)))),
-  );
 
 test('while what is proven grows, a statement claims less than that, never less than the one before, and no more ranges than the limit', () => {
   fc.assert(
@@ -67,3 +58,14 @@ test('of those that are new, the longest are stated, in order of time', () => {
   ]);
   expect(leftOut).toBe(2);
 });
+
+const at = (second: number): string =>
+  `${new Date(Date.UTC(2026, 0, 1) + second * 1_000).toISOString().slice(0, 19)}.000000Z`;
+
+const ranges = (pairs: readonly (readonly [number, number])[]): TimeRange[] =>
+  united(pairs.map(([from, length]): TimeRange => [at(from), at(from + length)]));
+
+const isWithin = (inner: readonly PassRanges[], outer: readonly PassRanges[]): boolean =>
+  inner.every(({ pass, ranges: some }) =>
+    some.every((one) => outer.some((other) => other.pass === pass && other.ranges.some((all) => contains(all, one)))),
+  );

@@ -39,7 +39,6 @@ const event: EventLeaf = {
   defects: [],
   ...rawFacts(Buffer.from(vectors.raw)),
 };
-const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 describe('the vectors', () => {
   test('of an event', () => {
@@ -170,3 +169,5 @@ describe('the key of a month', () => {
     expect(() => saltOf(key.subarray(1), 42)).toThrow(RangeError);
   });
 });
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');

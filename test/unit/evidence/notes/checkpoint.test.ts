@@ -20,7 +20,6 @@ const checkpoint = { origin, size: 43, root: Buffer.from(root, 'hex') };
 const log = logSigner(origin);
 const journal = logSigner(origin.replace('events', 'journal'));
 const witness = { name: 'w1', key: witnessSigner(witnessName).key };
-const policy = (...lines: readonly string[]) => parsePolicy(Buffer.from(lines.join('\n')));
 
 describe('the text of a checkpoint', () => {
   test('is three lines, as x/mod/sumdb reads them', () => {
@@ -242,3 +241,5 @@ describe('a .tlog-proof', () => {
     expect(() => parseTlogProof(Buffer.from(one))).toThrow(fault);
   });
 });
+
+const policy = (...lines: readonly string[]) => parsePolicy(Buffer.from(lines.join('\n')));

@@ -23,8 +23,6 @@ import { logSigner, privateKeyOf, witnessSigner } from '../../../support/evidenc
 
 const log = logSigner(origin);
 const witness = witnessSigner(witnessName);
-const open = (note: string | Uint8Array, keys = [log.key, witness.key]) =>
-  verifyNote(parseNote(typeof note === 'string' ? Buffer.from(note) : note), keys);
 
 describe('the same as x/mod/sumdb/note and Go write', () => {
   test('keys', () => {
@@ -207,3 +205,6 @@ test('a cosignature has its time in it', () => {
     ),
   );
 });
+
+const open = (note: string | Uint8Array, keys = [log.key, witness.key]) =>
+  verifyNote(parseNote(typeof note === 'string' ? Buffer.from(note) : note), keys);

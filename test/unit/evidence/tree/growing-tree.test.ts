@@ -10,31 +10,6 @@ import { numberedLeaves, StoredTree } from '../../../support/evidence/stored-tre
 
 const data = numberedLeaves(70_000);
 
-/*
- * Derived with golang.org/x/mod/sumdb/tlog (Debian's golang-golang-x-mod-dev), which is the code behind sum.golang.org, over the
- * leaves `leaf 0` to `leaf 69999`: TreeHash, ProveRecord, ProveTree, NewTiles and ReadTileData.
- */
-const bySumdb = {
-  roots: [
-    [1, '1bb97dcc21635d47e2663efdfd0a174686d98dd701352dd2cd06e8b43fd3d305'],
-    [2, 'fc5f6b88ff8554f75bb2f9e6f39c31b1936d44b69276edf7b1205a955b9761e3'],
-    [3, 'd4f92c8fbb89720eb3b55677c7d7efaddfeb10d11a1a84a0ba8f1a23337faa95'],
-    [255, 'd71592a219d4067663eede247f9b54c3f9e0290682d55de09b495b07f1de41c9'],
-    [256, 'cf5effdb11d0927a2edf53b0e73c7837f659414e00537da5d90eb5c4c49ff274'],
-    [257, '855b936aa00cb98b5114484249ad39d78a6be93623e26c01e8e487dc02184a5a'],
-    [65_535, 'b592480df20f0dd456e39db9cdb0a1fa85f3617ec2d30cffc52760c38776f393'],
-    [65_536, 'e100ba54d69a91012fc13b7890feac78d6996a097268b6f735d17311c7402a60'],
-    [65_537, '689b22742cab2adeb36ba622ff2736336464858f5de4a2c02f33bf163e7dca5f'],
-    [70_000, 'da0532ff7b2ee56f4067110fc964e9f27b5959f9527bfff3fa501aa7584deaf3'],
-  ],
-  /** SHA-256 over the roots of sizes 1 to 600; over proofs of leaves 0, n/3, n/2 and n-1 in these; from that size + 1 to these. */
-  firstRoots: '9f3960575e414944a8d2b8cc85fb150999e06b9df0f065755387e3fe841cb68e',
-  inclusion: '64c4fde8fecefd5f6465e9d25bcdbb676c06c7fed08c8354d4e3d8fa9bd04244',
-  consistency: '8a393d1adebadb1e9df722d36b1093723ad898a4b6c202b3502f3b5ebe706a53',
-  /** SHA-256 over path (from the level on), line end and hashes of all tiles of the tree of 70,000 leaves. */
-  tiles: 'fd7b41c3b7472b650095e8b56a70ea8da366270917c92c4cada8344c059837f5',
-} as const;
-
 describe('the tree of x/mod/sumdb', () => {
   const stored = new StoredTree().append(data);
 
@@ -142,3 +117,28 @@ test('the empty tree, a leaf and a node are those of RFC 6962', () => {
   );
   expect(() => leafHash(Buffer.alloc(MAX_LEAF_BYTES + 1))).toThrow(RangeError);
 });
+
+/*
+ * Derived with golang.org/x/mod/sumdb/tlog (Debian's golang-golang-x-mod-dev), which is the code behind sum.golang.org, over the
+ * leaves `leaf 0` to `leaf 69999`: TreeHash, ProveRecord, ProveTree, NewTiles and ReadTileData.
+ */
+const bySumdb = {
+  roots: [
+    [1, '1bb97dcc21635d47e2663efdfd0a174686d98dd701352dd2cd06e8b43fd3d305'],
+    [2, 'fc5f6b88ff8554f75bb2f9e6f39c31b1936d44b69276edf7b1205a955b9761e3'],
+    [3, 'd4f92c8fbb89720eb3b55677c7d7efaddfeb10d11a1a84a0ba8f1a23337faa95'],
+    [255, 'd71592a219d4067663eede247f9b54c3f9e0290682d55de09b495b07f1de41c9'],
+    [256, 'cf5effdb11d0927a2edf53b0e73c7837f659414e00537da5d90eb5c4c49ff274'],
+    [257, '855b936aa00cb98b5114484249ad39d78a6be93623e26c01e8e487dc02184a5a'],
+    [65_535, 'b592480df20f0dd456e39db9cdb0a1fa85f3617ec2d30cffc52760c38776f393'],
+    [65_536, 'e100ba54d69a91012fc13b7890feac78d6996a097268b6f735d17311c7402a60'],
+    [65_537, '689b22742cab2adeb36ba622ff2736336464858f5de4a2c02f33bf163e7dca5f'],
+    [70_000, 'da0532ff7b2ee56f4067110fc964e9f27b5959f9527bfff3fa501aa7584deaf3'],
+  ],
+  /** SHA-256 over the roots of sizes 1 to 600; over proofs of leaves 0, n/3, n/2 and n-1 in these; from that size + 1 to these. */
+  firstRoots: '9f3960575e414944a8d2b8cc85fb150999e06b9df0f065755387e3fe841cb68e',
+  inclusion: '64c4fde8fecefd5f6465e9d25bcdbb676c06c7fed08c8354d4e3d8fa9bd04244',
+  consistency: '8a393d1adebadb1e9df722d36b1093723ad898a4b6c202b3502f3b5ebe706a53',
+  /** SHA-256 over path (from the level on), line end and hashes of all tiles of the tree of 70,000 leaves. */
+  tiles: 'fd7b41c3b7472b650095e8b56a70ea8da366270917c92c4cada8344c059837f5',
+} as const;

@@ -16,18 +16,9 @@ const LARGEST = 1_400;
 const data = numberedLeaves(LARGEST);
 const hashes = data.map(naiveLeaf);
 const stored = new StoredTree().append(data);
-const rootOf = (size: number) => naiveRoot(hashes.slice(0, size));
-
-const seed = 20_261_126;
 const sizes = fc
   .integer({ min: 1, max: LARGEST })
   .chain((size) => fc.record({ size: fc.constant(size), part: fc.nat(size - 1) }));
-
-const flipped = (bytes: Buffer, bit: number): Buffer => {
-  const copy = Buffer.from(bytes);
-  copy[Math.floor(bit / 8)] = (copy[Math.floor(bit / 8)] ?? 0) ^ (1 << (bit % 8));
-  return copy;
-};
 
 describe('an inclusion proof', () => {
   test('is that of RFC 6962, and gives the root, at every size from one leaf to some', () => {
@@ -144,3 +135,13 @@ test('a proof takes few tiles, and says which before it is made', () => {
     { level: 1, n: 305, width: 45 },
   ]);
 });
+
+const rootOf = (size: number) => naiveRoot(hashes.slice(0, size));
+
+const seed = 20_261_126;
+
+const flipped = (bytes: Buffer, bit: number): Buffer => {
+  const copy = Buffer.from(bytes);
+  copy[Math.floor(bit / 8)] = (copy[Math.floor(bit / 8)] ?? 0) ^ (1 << (bit % 8));
+  return copy;
+};

@@ -3,7 +3,6 @@ import { expect, test } from 'vitest';
 import { verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
 import { readerOf, usualHistory } from '../../../support/evidence/test-history.ts';
 
-const seed = 20_261_126;
 const history = usualHistory();
 // Without README.txt: what is found is found by hashes and signatures, not by its list.
 const files = history.bundle().set('anchors/2026-03-01', history.checkpoint('events', false));
@@ -65,3 +64,5 @@ test('a bundle of nothing, and of files that are no bundle, has faults and throw
     { seed, numRuns: 40 },
   );
 });
+
+const seed = 20_261_126;

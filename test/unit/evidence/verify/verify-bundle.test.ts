@@ -22,18 +22,6 @@ import { logSigner } from '../../../support/evidence/test-keys.ts';
 
 const verify = (history: TestHistory, options?: VerifierOptions): Report =>
   verifyBundle(readerOf(history.bundle()), options);
-const codes = (report: Report): string[] => [...report.faultCounts.keys()];
-const anchorOf = (history: TestHistory) => [{ name: 'kept by the auditor', note: history.checkpoint('events') }];
-
-/** Changes the payload file of a bundle record by record. */
-const withPayload = (
-  history: TestHistory,
-  change: (records: { leaf: Uint8Array; raw: Uint8Array }[]) => { leaf: Uint8Array; raw: Uint8Array }[],
-): Report => {
-  const files = history.bundle();
-  const records = [...readPayload(files.get(payloadPath(0)) ?? Buffer.alloc(0))];
-  return verifyBundle(readerOf(files.set(payloadPath(0), Buffer.concat(change(records).map(writePayloadRecord)))));
-};
 
 describe('a bundle holds', () => {
   test('with holes of before, a month that was dropped and declared, and what is left', () => {
@@ -335,3 +323,17 @@ test('a bundle of one source names it, and says up to which position all of its 
     'of 93 events of organization o1 54 are as they were hashed, and 39 were dropped as stated, as far as the signer is believed',
   );
 });
+
+const codes = (report: Report): string[] => [...report.faultCounts.keys()];
+
+const anchorOf = (history: TestHistory) => [{ name: 'kept by the auditor', note: history.checkpoint('events') }];
+
+/** Changes the payload file of a bundle record by record. */
+const withPayload = (
+  history: TestHistory,
+  change: (records: { leaf: Uint8Array; raw: Uint8Array }[]) => { leaf: Uint8Array; raw: Uint8Array }[],
+): Report => {
+  const files = history.bundle();
+  const records = [...readPayload(files.get(payloadPath(0)) ?? Buffer.alloc(0))];
+  return verifyBundle(readerOf(files.set(payloadPath(0), Buffer.concat(change(records).map(writePayloadRecord)))));
+};

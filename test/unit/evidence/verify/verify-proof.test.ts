@@ -12,19 +12,6 @@ import { logSigner } from '../../../support/evidence/test-keys.ts';
 const history = usualHistory();
 const stored = new StoredTree().append(history.leaves);
 const policy = parsePolicy(Buffer.from(writePolicy([logSigner(eventsOrigin).key], [], 0)));
-const proofOf = (position: number, index = position - 1) =>
-  Buffer.from(
-    writeTlogProof({
-      index,
-      hashes: stored.inclusion(position - 1),
-      checkpoint: history.checkpoint('events', false).toString(),
-    }),
-  );
-const recordOf = (position: number) => ({
-  leaf: history.leaves[position - 1] as Buffer,
-  raw: Buffer.from(history.events[position - 1]?.raw ?? ''),
-});
-const codes = (...args: Parameters<typeof verifyProof>) => verifyProof(...args).faults.map(({ code }) => code);
 
 test('an event that is in the log is', () => {
   const report = verifyProof(proofOf(200), recordOf(200), policy);
@@ -65,3 +52,19 @@ test('any one bit changed in the proof, the leaf or the payload is a fault', () 
     { seed: 20_261_126, numRuns: 600 },
   );
 });
+
+const proofOf = (position: number, index = position - 1) =>
+  Buffer.from(
+    writeTlogProof({
+      index,
+      hashes: stored.inclusion(position - 1),
+      checkpoint: history.checkpoint('events', false).toString(),
+    }),
+  );
+
+const recordOf = (position: number) => ({
+  leaf: history.leaves[position - 1] as Buffer,
+  raw: Buffer.from(history.events[position - 1]?.raw ?? ''),
+});
+
+const codes = (...args: Parameters<typeof verifyProof>) => verifyProof(...args).faults.map(({ code }) => code);

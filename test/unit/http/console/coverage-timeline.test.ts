@@ -3,27 +3,6 @@ import { coverageCell } from '../../../../src/http/console/overview/coverage-cel
 import { coverageTimeline, notableGaps } from '../../../../src/http/console/overview/coverage-timeline.ts';
 import type { SourceCoverage, TimeRange } from '../../../../src/status/overview/overview.ts';
 
-const coverage: SourceCoverage = {
-  kind: 'organization',
-  id: 'o',
-  sinceMs: 0,
-  nowMs: 1_000_000,
-  gaps: [
-    [0, 1_000],
-    [200_000, 300_000],
-    [500_000, 500_001],
-    [990_000, 1_000_000],
-  ],
-  passes: [{ pass: 1, ranges: [[0, 600_000]] }],
-  holes: [],
-  walks: [{ lane: 'backfill', range: [100_000, 200_000], readUntilMs: null }],
-};
-const tail = { ordinaryMs: 10_000 };
-const bars = (drawing: string, name: string) =>
-  [...drawing.matchAll(new RegExp(`class="${name}" x="([\\d.]+)" y="[\\d.]+" width="([\\d.]+)"`, 'g'))].map(
-    ([, x, width]) => [Number(x), Number(width)],
-  );
-
 test('what the next turn reads and what the horizon passes are no gaps to speak of; all others are', () => {
   expect(notableGaps(coverage, tail)).toEqual([
     [200_000, 300_000],
@@ -120,3 +99,25 @@ test('a first reading and a short history are drawn whole', () => {
   expect(cell([[0, 60 * DAY_MS]], {}, true)).toMatchObject({ isDrawn: true, words: undefined });
   expect(cell([ago(15, 36)], { sinceMs: NOW_MS - 20 * DAY_MS })).toMatchObject({ isDrawn: true, words: undefined });
 });
+
+const coverage: SourceCoverage = {
+  kind: 'organization',
+  id: 'o',
+  sinceMs: 0,
+  nowMs: 1_000_000,
+  gaps: [
+    [0, 1_000],
+    [200_000, 300_000],
+    [500_000, 500_001],
+    [990_000, 1_000_000],
+  ],
+  passes: [{ pass: 1, ranges: [[0, 600_000]] }],
+  holes: [],
+  walks: [{ lane: 'backfill', range: [100_000, 200_000], readUntilMs: null }],
+};
+const tail = { ordinaryMs: 10_000 };
+
+const bars = (drawing: string, name: string) =>
+  [...drawing.matchAll(new RegExp(`class="${name}" x="([\\d.]+)" y="[\\d.]+" width="([\\d.]+)"`, 'g'))].map(
+    ([, x, width]) => [Number(x), Number(width)],
+  );

@@ -5,21 +5,6 @@ import { readFilter, selectOrganizations } from '../../../../src/http/console/ov
 import type { OrganizationWithState } from '../../../../src/status/sources/source-owner.ts';
 import { sourceFacts } from '../../status/source-facts.ts';
 
-const source = (name: string, more: Partial<OrganizationWithState> = {}): OrganizationWithState => ({
-  ...sourceFacts,
-  kind: 'organization',
-  id: `id-of-${name}`,
-  organizationId: `id-of-${name}`,
-  organizationName: name,
-  organizationState: 'active',
-  state: 'fresh',
-  firstReading: false,
-  ...more,
-});
-const everything = { text: '', state: undefined, page: 1 };
-const names = (sources: readonly OrganizationWithState[], filter = everything) =>
-  selectOrganizations(sources, filter).rows.map(({ organizationName }) => organizationName);
-
 test('trouble comes first: what is about to be lost, then failing, refused, incomplete, behind; the rest by name', () => {
   const sources = [
     source('calm', { state: 'quiet' }),
@@ -82,3 +67,20 @@ test('all of the time is counted without a note', () => {
   expect(textOf([count], null)).not.toMatch(/At least|Look at the time before/);
   expect(textOf([], null)).toContain('found nothing in what is stored of this time');
 });
+
+const source = (name: string, more: Partial<OrganizationWithState> = {}): OrganizationWithState => ({
+  ...sourceFacts,
+  kind: 'organization',
+  id: `id-of-${name}`,
+  organizationId: `id-of-${name}`,
+  organizationName: name,
+  organizationState: 'active',
+  state: 'fresh',
+  firstReading: false,
+  ...more,
+});
+
+const everything = { text: '', state: undefined, page: 1 };
+
+const names = (sources: readonly OrganizationWithState[], filter = everything) =>
+  selectOrganizations(sources, filter).rows.map(({ organizationName }) => organizationName);

@@ -5,10 +5,6 @@ import { sideBySide } from '../../../../src/http/console/events/side-by-side.ts'
 import { diffTexts } from '../../../../src/http/console/events/text-diff.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../../support/sync/defective-entries.ts';
 
-/** By another way than the printer's own: strings are matched, white space between them goes. */
-const withoutSpace = (text: string): string =>
-  text.replaceAll(/("(?:[^"\\]|\\[\s\S])*")|\s+/g, (_match, string: string | undefined) => string ?? '');
-
 it('pretty JSON changes nothing but white space outside of strings', () => {
   const spaced = fc
     .tuple(fc.json(), fc.constantFrom('', ' ', '\n\t', '\r\n'))
@@ -101,3 +97,7 @@ test('the same state says so, and markup in a value stays text', () => {
   expect(cells({ a: 1 }, { a: 1 }).text).toContain('Nothing changed');
   expect(cells({ a: 1 }, { a: '<script>alert(1)</script>' }).text).not.toContain('<script>');
 });
+
+/** By another way than the printer's own: strings are matched, white space between them goes. */
+const withoutSpace = (text: string): string =>
+  text.replaceAll(/("(?:[^"\\]|\\[\s\S])*")|\s+/g, (_match, string: string | undefined) => string ?? '');

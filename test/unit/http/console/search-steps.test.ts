@@ -14,15 +14,6 @@ import type { FoundEvent, SearchPage } from '../../../../src/search/found-event.
 import type { SearchSource } from '../../../../src/search/ports.ts';
 import { readSearch } from '../../../../src/search/search.ts';
 
-const event = { sortTime: '2026-11-25 10:00:00+00', position: 7 } as FoundEvent;
-const reached = { direction: 'older', time: '2026-11-01 00:00:00+00', position: 0 } as const;
-
-/** A source whose every search ends with this. */
-const stepsIn = async (carried: unknown, search: () => SearchPage) => {
-  const source = { search: async () => search() } as unknown as SearchSource;
-  return await readSteps(source, event, carried, new AbortController().signal);
-};
-
 test('where a slow search did not come to a neighbour, the list goes on from there', async () => {
   const steps = await stepsIn('text=needle', () => ({ events: [], more: true, reached }));
   const links = String(searchStepsOf(steps));
@@ -99,3 +90,12 @@ test('links to searches keep the view; text that looks like one stays text', () 
   );
   expect(keepView(body, usualView)).toBe(body);
 });
+
+const event = { sortTime: '2026-11-25 10:00:00+00', position: 7 } as FoundEvent;
+const reached = { direction: 'older', time: '2026-11-01 00:00:00+00', position: 0 } as const;
+
+/** A source whose every search ends with this. */
+const stepsIn = async (carried: unknown, search: () => SearchPage) => {
+  const source = { search: async () => search() } as unknown as SearchSource;
+  return await readSteps(source, event, carried, new AbortController().signal);
+};

@@ -2,8 +2,6 @@ import { expect, test } from 'vitest';
 import { nextAddress } from '../../../../src/http/console/sign-in/next-address.ts';
 import { createSessionId, sessionKey, sessionKeys } from '../../../../src/http/console/sign-in/session.ts';
 
-const token = 'feed-token-of-the-test';
-
 test('a session has two possible keys, and neither holds it or the token; with another token the second is another', () => {
   const id = createSessionId();
   expect(id).not.toBe(createSessionId());
@@ -42,3 +40,5 @@ test.each([
   [undefined, '/'],
   [['/a', '/b'], '/'],
 ])('next=%j leads to %s', (wanted, expected) => expect(nextAddress(wanted)).toBe(expected));
+
+const token = 'feed-token-of-the-test';

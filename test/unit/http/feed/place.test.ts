@@ -6,30 +6,6 @@ import type { FeedPiece, FeedSource } from '../../../../src/feed/feed.ts';
 import { feedRoutes } from '../../../../src/http/feed/routes.ts';
 import { createStreamLimits } from '../../../../src/limits/stream-limits.ts';
 
-/** The route alone, over a source that has these pieces. */
-const openRoute = async (pieces: FeedSource['pieces']) => {
-  const streams = createStreamLimits(600_000, { refused: () => {}, stalled: () => {} });
-  const server = fastify();
-  const source: FeedSource = {
-    head: async () => ({ feedId: 'feed', position: 5, lastDrop: 0 }),
-    missedBehind: async () => undefined,
-    checkOf: async () => undefined,
-    endOf: async () => 5,
-    hasEvents: async () => true,
-    waitBeyond: async () => {},
-    pieces,
-  };
-  feedRoutes(
-    server,
-    source,
-    streams,
-    async () => {},
-    async () => undefined,
-  );
-  const url = await server.listen({ host: '127.0.0.1', port: 0 });
-  return { url, open: () => streams.load().feed.open, [Symbol.asyncDispose]: () => server.close() };
-};
-
 /** More than a connection takes of a reader that does not read. */
 const large: FeedPiece = { until: 1, events: 1, lines: Buffer.alloc(32_000_000, '{}\n') };
 
@@ -64,3 +40,27 @@ test('the place of a reader whose events cannot be read is left', async () => {
   expect((await fetch(`${route.url}/v1/events`)).status).toBe(500);
   expect(route.open()).toBe(0);
 });
+
+/** The route alone, over a source that has these pieces. */
+const openRoute = async (pieces: FeedSource['pieces']) => {
+  const streams = createStreamLimits(600_000, { refused: () => {}, stalled: () => {} });
+  const server = fastify();
+  const source: FeedSource = {
+    head: async () => ({ feedId: 'feed', position: 5, lastDrop: 0 }),
+    missedBehind: async () => undefined,
+    checkOf: async () => undefined,
+    endOf: async () => 5,
+    hasEvents: async () => true,
+    waitBeyond: async () => {},
+    pieces,
+  };
+  feedRoutes(
+    server,
+    source,
+    streams,
+    async () => {},
+    async () => undefined,
+  );
+  const url = await server.listen({ host: '127.0.0.1', port: 0 });
+  return { url, open: () => streams.load().feed.open, [Symbol.asyncDispose]: () => server.close() };
+};

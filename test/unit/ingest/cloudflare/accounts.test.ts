@@ -7,48 +7,7 @@ import { createTestClient } from './test-client.ts';
 
 const signal = new AbortController().signal;
 
-interface Served {
-  readonly ids: readonly string[];
-  /** On a page at most, whatever is asked for. */
-  readonly pageSize?: number;
-  /** What is said of all pages together; null: nothing. */
-  readonly total?: number | 'that of the page' | null;
-  /** Whatever page is asked for, the first one comes. */
-  readonly ignoresPage?: boolean;
-}
-
 const idsFrom = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `account-${from + n}`);
-
-/** GET /accounts, which has what `served` says at the n-th request, and then what it says last. */
-const listing = (...served: readonly Served[]): RequestListener => {
-  let requests = 0;
-  return (request, response) => {
-    const {
-      ids,
-      pageSize = 50,
-      total = ids.length,
-      ignoresPage = false,
-    } = served[Math.min(requests, served.length - 1)] as Served;
-    requests += 1;
-    const query = new URL(request.url ?? '', 'http://localhost').searchParams;
-    const page = ignoresPage ? 1 : Number(query.get('page'));
-    const size = Math.min(pageSize, Number(query.get('per_page')));
-    const result = ids.slice((page - 1) * size, page * size).map((id) => ({ id }));
-    const { length: count } = result;
-    const total_count = total === 'that of the page' ? count : (total ?? undefined);
-    const counts = { page, per_page: size, count, total_count };
-    response.writeHead(200, { 'content-type': 'application/json' });
-    response.end(JSON.stringify({ success: true, errors: [], messages: [], result, result_info: counts }));
-  };
-};
-
-const walk = async (server: LocalServer): Promise<readonly AccountsPage[]> => {
-  await using test = createTestClient(server.baseUrl);
-  const pages: AccountsPage[] = [];
-  for await (const page of createAccountsApi(test.client, () => {}).list(signal)) pages.push(page);
-  return pages;
-};
-const idsOf = (pages: readonly AccountsPage[]) => pages.flatMap(({ accounts }) => accounts.map(({ id }) => id));
 
 describe('GET /accounts', () => {
   // biome-ignore format: a table
@@ -120,3 +79,45 @@ describe('GET /accounts', () => {
     expect(server.requests).toHaveLength(before + 3);
   });
 });
+
+interface Served {
+  readonly ids: readonly string[];
+  /** On a page at most, whatever is asked for. */
+  readonly pageSize?: number;
+  /** What is said of all pages together; null: nothing. */
+  readonly total?: number | 'that of the page' | null;
+  /** Whatever page is asked for, the first one comes. */
+  readonly ignoresPage?: boolean;
+}
+
+/** GET /accounts, which has what `served` says at the n-th request, and then what it says last. */
+const listing = (...served: readonly Served[]): RequestListener => {
+  let requests = 0;
+  return (request, response) => {
+    const {
+      ids,
+      pageSize = 50,
+      total = ids.length,
+      ignoresPage = false,
+    } = served[Math.min(requests, served.length - 1)] as Served;
+    requests += 1;
+    const query = new URL(request.url ?? '', 'http://localhost').searchParams;
+    const page = ignoresPage ? 1 : Number(query.get('page'));
+    const size = Math.min(pageSize, Number(query.get('per_page')));
+    const result = ids.slice((page - 1) * size, page * size).map((id) => ({ id }));
+    const { length: count } = result;
+    const total_count = total === 'that of the page' ? count : (total ?? undefined);
+    const counts = { page, per_page: size, count, total_count };
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ success: true, errors: [], messages: [], result, result_info: counts }));
+  };
+};
+
+const walk = async (server: LocalServer): Promise<readonly AccountsPage[]> => {
+  await using test = createTestClient(server.baseUrl);
+  const pages: AccountsPage[] = [];
+  for await (const page of createAccountsApi(test.client, () => {}).list(signal)) pages.push(page);
+  return pages;
+};
+
+const idsOf = (pages: readonly AccountsPage[]) => pages.flatMap(({ accounts }) => accounts.map(({ id }) => id));

@@ -4,18 +4,6 @@ import type { ApiText } from '../../../../src/ingest/cloudflare/wire/request.ts'
 import { answer } from './local-server.ts';
 import { apiErrorOf, startApi } from './test-client.ts';
 
-const page = (more: Partial<AuditPageRequest<ApiText>> = {}): AuditPageRequest<ApiText> => ({
-  source: { kind: 'organization', id: 'o1' },
-  since: Date.UTC(2026, 3, 1, 0, 0, 0, 5),
-  before: Date.UTC(2026, 3, 2),
-  direction: 'asc',
-  limit: 1000,
-  filters: [],
-  signal: new AbortController().signal,
-  decode: (answer) => answer,
-  ...more,
-});
-
 describe('fetchPage', () => {
   it('asks for both bounds in UTC with milliseconds, in its direction, with repeated filters', async () => {
     await using test = await startApi(answer(200, '{"result":[ ]}'));
@@ -63,4 +51,16 @@ describe('fetchPage', () => {
     }
     expect(test.server.requests).toHaveLength(1);
   });
+});
+
+const page = (more: Partial<AuditPageRequest<ApiText>> = {}): AuditPageRequest<ApiText> => ({
+  source: { kind: 'organization', id: 'o1' },
+  since: Date.UTC(2026, 3, 1, 0, 0, 0, 5),
+  before: Date.UTC(2026, 3, 2),
+  direction: 'asc',
+  limit: 1000,
+  filters: [],
+  signal: new AbortController().signal,
+  decode: (answer) => answer,
+  ...more,
 });

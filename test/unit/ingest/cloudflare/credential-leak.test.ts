@@ -13,19 +13,6 @@ const credentials: { credential: Credential; secrets: string[] }[] = [
   },
 ];
 
-/** A server that says back what it was sent, in every place that ends in an error's message. */
-const parrot =
-  (status: number): RequestListener =>
-  (request: IncomingMessage, response: ServerResponse) => {
-    const secret = request.headers.authorization?.slice('Bearer '.length) ?? String(request.headers['x-auth-key']);
-    response.writeHead(status, { location: `http://${secret}.example/` });
-    response.end(
-      JSON.stringify({
-        errors: [{ code: 1, message: `${'x'.repeat(185)}${secret}` }, { message: String(request.rawHeaders) }],
-      }),
-    );
-  };
-
 describe.each(credentials)('a $credential.kind', ({ credential, secrets }) => {
   const expectNoSecret = (value: unknown) => {
     const shown = inspect(value, { depth: Number.POSITIVE_INFINITY, showHidden: true }).toLowerCase();
@@ -52,3 +39,16 @@ describe.each(credentials)('a $credential.kind', ({ credential, secrets }) => {
     expectNoSecret(test.client);
   });
 });
+
+/** A server that says back what it was sent, in every place that ends in an error's message. */
+const parrot =
+  (status: number): RequestListener =>
+  (request: IncomingMessage, response: ServerResponse) => {
+    const secret = request.headers.authorization?.slice('Bearer '.length) ?? String(request.headers['x-auth-key']);
+    response.writeHead(status, { location: `http://${secret}.example/` });
+    response.end(
+      JSON.stringify({
+        errors: [{ code: 1, message: `${'x'.repeat(185)}${secret}` }, { message: String(request.rawHeaders) }],
+      }),
+    );
+  };

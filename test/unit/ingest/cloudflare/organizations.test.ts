@@ -11,15 +11,6 @@ import { answer, type LocalServer, startHttpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient, startApi } from './test-client.ts';
 
 const signal = new AbortController().signal;
-const page = (result: unknown, next?: unknown): RequestListener =>
-  answer(200, { success: true, errors: [], messages: [], result, result_info: { next_page_token: next } });
-const queries = (server: LocalServer) => server.requests.map((request) => request.url?.split('?')[1]);
-
-async function idsOf(api: OrganizationsApi, options: Partial<ListOptions> = {}): Promise<string[][]> {
-  const pages: Organization[][] = [];
-  for await (const organizations of api.list({ signal, ...options })) pages.push(organizations);
-  return pages.map((organizations) => organizations.map(({ id }) => id));
-}
 
 describe('list', () => {
   it('sends all filters again with every token, and yields each organization once', async () => {
@@ -197,3 +188,14 @@ describe('an organization', () => {
     });
   });
 });
+
+const page = (result: unknown, next?: unknown): RequestListener =>
+  answer(200, { success: true, errors: [], messages: [], result, result_info: { next_page_token: next } });
+
+const queries = (server: LocalServer) => server.requests.map((request) => request.url?.split('?')[1]);
+
+async function idsOf(api: OrganizationsApi, options: Partial<ListOptions> = {}): Promise<string[][]> {
+  const pages: Organization[][] = [];
+  for await (const organizations of api.list({ signal, ...options })) pages.push(organizations);
+  return pages.map((organizations) => organizations.map(({ id }) => id));
+}

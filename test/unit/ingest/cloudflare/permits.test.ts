@@ -2,46 +2,6 @@ import { expect, test } from 'vitest';
 import { gcraOf } from '../../../../src/ingest/cloudflare/api-budget.sql.ts';
 import { Permits } from '../../../../src/ingest/cloudflare/permits.ts';
 
-/** A budget with so many permits, which are added by the test; a clock that the test moves. */
-const open = (free: number) => {
-  const world = {
-    free,
-    plenty: true,
-    nowMs: 1_000,
-    name: 'one',
-    statements: [] as { readonly needed: number; readonly ahead: number }[],
-    waits: 0,
-    fail: undefined as Error | undefined,
-    /** Resolves what sleeps. */
-    wake: () => {},
-  };
-  const permits = new Permits({
-    take: async (needed, ahead) => {
-      world.statements.push({ needed, ahead });
-      await Promise.resolve();
-      if (world.fail !== undefined) throw world.fail;
-      const taken = Math.min(world.free, needed + (world.plenty ? ahead : 0));
-      world.free -= taken;
-      return taken;
-    },
-    wait: async () => ({ waitMs: 60_000, because: 'budget' }),
-    name: () => world.name,
-    nowMs: () => world.nowMs,
-    sleep: (_, signal) =>
-      new Promise((resolve, reject) => {
-        world.wake = resolve;
-        signal.addEventListener('abort', () => reject(signal.reason));
-      }),
-    onWait: () => {
-      world.waits += 1;
-    },
-  });
-  const { signal } = new AbortController();
-  return { world, permits, acquire: () => permits.acquire(signal) };
-};
-
-const settled = () => new Promise((resolve) => setImmediate(resolve));
-
 test('requests that come at once take their permits in two statements, the first of them at once', async () => {
   const { world, acquire } = open(100);
   await Promise.all(Array.from({ length: 30 }, acquire));
@@ -212,3 +172,43 @@ test('50,000 accounts are listed within 15 minutes beside a full pool, and the p
   expect(time.nowMs() / 60_000).toBeLessThanOrEqual(15);
   expect(others).toBeGreaterThanOrEqual(1_000);
 });
+
+/** A budget with so many permits, which are added by the test; a clock that the test moves. */
+const open = (free: number) => {
+  const world = {
+    free,
+    plenty: true,
+    nowMs: 1_000,
+    name: 'one',
+    statements: [] as { readonly needed: number; readonly ahead: number }[],
+    waits: 0,
+    fail: undefined as Error | undefined,
+    /** Resolves what sleeps. */
+    wake: () => {},
+  };
+  const permits = new Permits({
+    take: async (needed, ahead) => {
+      world.statements.push({ needed, ahead });
+      await Promise.resolve();
+      if (world.fail !== undefined) throw world.fail;
+      const taken = Math.min(world.free, needed + (world.plenty ? ahead : 0));
+      world.free -= taken;
+      return taken;
+    },
+    wait: async () => ({ waitMs: 60_000, because: 'budget' }),
+    name: () => world.name,
+    nowMs: () => world.nowMs,
+    sleep: (_, signal) =>
+      new Promise((resolve, reject) => {
+        world.wake = resolve;
+        signal.addEventListener('abort', () => reject(signal.reason));
+      }),
+    onWait: () => {
+      world.waits += 1;
+    },
+  });
+  const { signal } = new AbortController();
+  return { world, permits, acquire: () => permits.acquire(signal) };
+};
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));

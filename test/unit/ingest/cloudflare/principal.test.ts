@@ -6,33 +6,6 @@ import { apiErrorOf, createTestClient, getText } from './test-client.ts';
 
 const ofUser = (id: unknown) => answer(200, { success: true, result: { id, email: 'a@b.example' } });
 const listing = answer(200, { success: true, result: [] });
-const paths = (server: { readonly requests: readonly { readonly url?: string | undefined }[] }) =>
-  server.requests.map(({ url }) => url?.replace('/client/v4', ''));
-
-/** A credential that the test renews, and time that it lets pass. */
-const changing = () => {
-  let credential: Credential = { kind: 'token', token: 'first-token' };
-  let now = 0;
-  let told = 0;
-  const source = { current: () => credential, refresh: () => false };
-  return {
-    source,
-    told: () => told,
-    principal: createPrincipal(
-      source,
-      () => now,
-      () => {
-        told += 1;
-      },
-    ),
-    renew: (token: string) => {
-      credential = { kind: 'token', token };
-    },
-    pass: (ms: number) => {
-      now += ms;
-    },
-  };
-};
 
 describe('whom Cloudflare counts', () => {
   it('is asked before the first request, once, and is the user', async () => {
@@ -231,3 +204,31 @@ describe('whom Cloudflare counts', () => {
     expect((await apiErrorOf(getText(withPrincipal(test.client, principal)))).failure).toBe('refused');
   });
 });
+
+const paths = (server: { readonly requests: readonly { readonly url?: string | undefined }[] }) =>
+  server.requests.map(({ url }) => url?.replace('/client/v4', ''));
+
+/** A credential that the test renews, and time that it lets pass. */
+const changing = () => {
+  let credential: Credential = { kind: 'token', token: 'first-token' };
+  let now = 0;
+  let told = 0;
+  const source = { current: () => credential, refresh: () => false };
+  return {
+    source,
+    told: () => told,
+    principal: createPrincipal(
+      source,
+      () => now,
+      () => {
+        told += 1;
+      },
+    ),
+    renew: (token: string) => {
+      credential = { kind: 'token', token };
+    },
+    pass: (ms: number) => {
+      now += ms;
+    },
+  };
+};

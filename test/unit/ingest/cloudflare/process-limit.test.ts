@@ -2,30 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { createProcessLimit, withProcessLimit } from '../../../../src/ingest/cloudflare/process-limit.ts';
 import type { RequestBudget } from '../../../../src/ingest/cloudflare/wire/request.ts';
 
-/** When each of so many requests may go out, if all come at once every `everyMs`. */
-const timesOf = async (count: number, { requestsPerWindow = 900, everyMs = 0 } = {}): Promise<number[]> => {
-  let nowMs = 0;
-  const timesMs: number[] = [];
-  let waitedMs = 0;
-  const limit = createProcessLimit({
-    requestsPerWindow,
-    nowMs: () => nowMs,
-    sleep: async (ms) => {
-      waitedMs = ms;
-    },
-  });
-  for (let request = 0; request < count; request += 1) {
-    nowMs = request * everyMs;
-    waitedMs = 0;
-    await limit(new AbortController().signal);
-    timesMs.push(nowMs + waitedMs);
-  }
-  return timesMs;
-};
-
-const mostInASecond = (timesMs: readonly number[]): number =>
-  Math.max(...timesMs.map((from) => timesMs.filter((time) => time >= from && time < from + 1_000).length));
-
 describe('the limit of a process', () => {
   it.each([0, 1, 3, 9])(
     'lets no second see more than 100 requests that come every %i ms, and uses it',
@@ -58,3 +34,27 @@ describe('the limit of a process', () => {
     await expect(limited.acquire(AbortSignal.abort(new Error('shutdown')))).rejects.toThrow('shutdown');
   });
 });
+
+/** When each of so many requests may go out, if all come at once every `everyMs`. */
+const timesOf = async (count: number, { requestsPerWindow = 900, everyMs = 0 } = {}): Promise<number[]> => {
+  let nowMs = 0;
+  const timesMs: number[] = [];
+  let waitedMs = 0;
+  const limit = createProcessLimit({
+    requestsPerWindow,
+    nowMs: () => nowMs,
+    sleep: async (ms) => {
+      waitedMs = ms;
+    },
+  });
+  for (let request = 0; request < count; request += 1) {
+    nowMs = request * everyMs;
+    waitedMs = 0;
+    await limit(new AbortController().signal);
+    timesMs.push(nowMs + waitedMs);
+  }
+  return timesMs;
+};
+
+const mostInASecond = (timesMs: readonly number[]): number =>
+  Math.max(...timesMs.map((from) => timesMs.filter((time) => time >= from && time < from + 1_000).length));

@@ -12,11 +12,6 @@ import {
 import { nextRetry, type RetryFacts, throttlePauseMs } from '../../../../src/ingest/cloudflare/wire/retry.ts';
 import { createServerClock } from '../../../../src/ingest/cloudflare/wire/server-clock.ts';
 
-const NOW_MS = Date.UTC(2026, 9, 1, 12, 0, 0);
-const limit = (remaining: number, resetSeconds: number, quota?: number) => [
-  { policy: 'default', remaining, resetMs: resetSeconds * 1000, quota },
-];
-
 it.each([
   ['300', 300_000],
   [' 7 ', 7_000],
@@ -233,3 +228,9 @@ it('the server clock believes the last answer, also when it goes back', () => {
   clock.observe(NOON);
   expect(clock.nowMs()).toBe(NOON_MS);
 });
+
+const NOW_MS = Date.UTC(2026, 9, 1, 12, 0, 0);
+
+const limit = (remaining: number, resetSeconds: number, quota?: number) => [
+  { policy: 'default', remaining, resetMs: resetSeconds * 1000, quota },
+];

@@ -13,18 +13,6 @@ import { apiErrorOf, createTestClient, getText, startApi, TOKEN } from './test-c
 
 const MEBIBYTE = 1024 * 1024;
 
-/** Writes until the client is gone; resolves with how many bytes it was willing to send. */
-async function pour(response: ServerResponse): Promise<number> {
-  const piece = Buffer.alloc(64 * 1024, 0x20);
-  const closed = once(response, 'close');
-  let sentBytes = 0;
-  while (!response.destroyed && sentBytes < 512 * MEBIBYTE) {
-    sentBytes += piece.length;
-    if (!response.write(piece)) await Promise.race([once(response, 'drain'), closed]);
-  }
-  return sentBytes;
-}
-
 // undici's timers have a resolution of a second, whatever they are set to: hence single attempts, side by side.
 describe.concurrent('a timeout', () => {
   async function failureOfOneAttempt(baseUrl: string, timeouts: Partial<Timeouts>): Promise<ApiError> {
@@ -282,3 +270,15 @@ describe('an abort', () => {
     expect(listeners).toBe(0);
   });
 });
+
+/** Writes until the client is gone; resolves with how many bytes it was willing to send. */
+async function pour(response: ServerResponse): Promise<number> {
+  const piece = Buffer.alloc(64 * 1024, 0x20);
+  const closed = once(response, 'close');
+  let sentBytes = 0;
+  while (!response.destroyed && sentBytes < 512 * MEBIBYTE) {
+    sentBytes += piece.length;
+    if (!response.write(piece)) await Promise.race([once(response, 'drain'), closed]);
+  }
+  return sentBytes;
+}

@@ -9,22 +9,6 @@ import {
 } from '../../../../src/ingest/entries/entry-columns.ts';
 import { entryText, pageOf, T0 } from '../../../support/postgres/store-fixture.ts';
 
-const entry = (more: Readonly<Record<string, unknown>>, id = 'a') => entryText(id, T0, more);
-
-const rowsOf = (texts: readonly string[]): PageRows | undefined => {
-  const page = pageOf(texts);
-  return page.kind === 'columns' ? page.rows : undefined;
-};
-
-/** The values of one place, row by row. */
-const valuesOf = (rows: PageRows | undefined, at: number): readonly (string | null)[] =>
-  (rows?.firsts ?? []).map((_, row) => {
-    const index = (row * PLACES + at) * 2;
-    const [start, end] = [rows?.spans[index], rows?.spans[index + 1]];
-    if (start === NULL) return null;
-    return start === REPLACED ? (rows?.replaced.get(index) ?? '') : (rows?.bytes.toString('utf8', start, end) ?? '');
-  });
-
 describe('the rows of a page', () => {
   test('hold the exact texts, ids and times, and which entry is the first of its id', () => {
     const texts = [entry({}, 'a'), entry({ x: 1 }, 'b'), entry({ x: 2 }, 'a'), entry({}, 'c')];
@@ -63,3 +47,19 @@ describe('the rows of a page', () => {
 
   test('of a page with a defect there are none', () => expect(pageOf([entry({}), '{"id":"b"}']).kind).toBe('careful'));
 });
+
+const entry = (more: Readonly<Record<string, unknown>>, id = 'a') => entryText(id, T0, more);
+
+const rowsOf = (texts: readonly string[]): PageRows | undefined => {
+  const page = pageOf(texts);
+  return page.kind === 'columns' ? page.rows : undefined;
+};
+
+/** The values of one place, row by row. */
+const valuesOf = (rows: PageRows | undefined, at: number): readonly (string | null)[] =>
+  (rows?.firsts ?? []).map((_, row) => {
+    const index = (row * PLACES + at) * 2;
+    const [start, end] = [rows?.spans[index], rows?.spans[index + 1]];
+    if (start === NULL) return null;
+    return start === REPLACED ? (rows?.replaced.get(index) ?? '') : (rows?.bytes.toString('utf8', start, end) ?? '');
+  });

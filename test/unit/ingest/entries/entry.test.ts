@@ -10,8 +10,6 @@ import {
   refusedByDatabase,
 } from '../../../../src/ingest/entries/page.ts';
 
-const pageOf = (element: string, validUtf8 = true): Page => readPage(`{"result":[${element}]}`, validUtf8);
-const entryOf = (element: string): CarefulEntry => readCarefully(pageOf(element))[0] as CarefulEntry;
 const TIME = '"action":{"time":"2026-10-01T12:00:00Z"}';
 const withField = (text: string): string => `{"id":"a",${TIME},${text}}`;
 const withId = (id: string): string => `{"id":${id},${TIME}}`;
@@ -174,3 +172,7 @@ it('toJsonbText gives JSON that jsonb takes', () => {
   expect(toJsonbText({ a: '\0\ud800😀', b: [1e300] })).toBe('{"a":"\\ufffd\\ufffd😀","b":[1e+300]}');
   expect(toJsonbText(undefined)).toBe('null');
 });
+
+const pageOf = (element: string, validUtf8 = true): Page => readPage(`{"result":[${element}]}`, validUtf8);
+
+const entryOf = (element: string): CarefulEntry => readCarefully(pageOf(element))[0] as CarefulEntry;

@@ -5,11 +5,7 @@ import { type Page, readPage, readPageBody } from '../../../../src/ingest/entrie
 import { UnreadablePageError } from '../../../../src/ingest/entries/page-envelope.ts';
 import { entryText, pageBody } from '../../../support/postgres/store-fixture.ts';
 
-const SEED = 20_261_125;
 const T = Date.UTC(2026, 9, 1, 12);
-
-const isPlain = (text: string): boolean => readPlainPage(Buffer.from(text)) !== undefined;
-const bodyOf = (entry: string): string => `{"success":true,"result":[${entry}],"result_info":{"cursor":"c"}}`;
 
 // biome-ignore format: a table
 const common = [
@@ -125,19 +121,6 @@ const damaged = fc
   // What stands between the halves of a character makes no bytes of its own.
   .map((text) => text.toWellFormed());
 
-/** What of a page does not depend on how it was read. */
-const factsOf = (read: () => Page): unknown => {
-  try {
-    const page = read();
-    const { entries: count, timesMs, nextCursor, entriesText } = page;
-    const care = page.kind === 'careful' && { validUtf8: page.validUtf8 };
-    return { count, timesMs, nextCursor, entriesText, care };
-  } catch (error) {
-    if (error instanceof UnreadablePageError) return error.message;
-    throw error;
-  }
-};
-
 describe('a page read from its bytes', () => {
   test.each([
     ['as it was sent', bodies, 600],
@@ -183,3 +166,22 @@ describe('a page read from its bytes', () => {
     expect(() => page.entriesText).toThrow('given back');
   });
 });
+
+const SEED = 20_261_125;
+
+const isPlain = (text: string): boolean => readPlainPage(Buffer.from(text)) !== undefined;
+
+const bodyOf = (entry: string): string => `{"success":true,"result":[${entry}],"result_info":{"cursor":"c"}}`;
+
+/** What of a page does not depend on how it was read. */
+const factsOf = (read: () => Page): unknown => {
+  try {
+    const page = read();
+    const { entries: count, timesMs, nextCursor, entriesText } = page;
+    const care = page.kind === 'careful' && { validUtf8: page.validUtf8 };
+    return { count, timesMs, nextCursor, entriesText, care };
+  } catch (error) {
+    if (error instanceof UnreadablePageError) return error.message;
+    throw error;
+  }
+};

@@ -31,15 +31,6 @@ const { value, members } = fc.letrec<{ value: string; members: string }>((tie) =
 }));
 
 const elementTexts = fc.array(fc.tuple(space, value, space), { maxLength: 6 });
-const between = (...parts: readonly string[]): string => parts.filter((part) => part.trim() !== '').join(',');
-
-const numbersOutsideStrings = (text: string): string[] =>
-  text.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""').match(/-?\d[\d.eE+-]*/g) ?? [];
-
-const depthOf = (parsed: unknown): number =>
-  typeof parsed === 'object' && parsed !== null
-    ? 1 + Object.values(parsed).reduce((deepest: number, inner) => Math.max(deepest, depthOf(inner)), 0)
-    : 0;
 
 describe('findArray', () => {
   it('finds exactly the texts that were put in, whatever stands in and around them', () => {
@@ -134,3 +125,13 @@ it('endOfString and endOfNumber stop right behind the token', () => {
   expect(endOfNumber('12', 0)).toBe(2);
   expect(() => endOfString('"a\\"', 0)).toThrow(SyntaxError);
 });
+
+const between = (...parts: readonly string[]): string => parts.filter((part) => part.trim() !== '').join(',');
+
+const numbersOutsideStrings = (text: string): string[] =>
+  text.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""').match(/-?\d[\d.eE+-]*/g) ?? [];
+
+const depthOf = (parsed: unknown): number =>
+  typeof parsed === 'object' && parsed !== null
+    ? 1 + Object.values(parsed).reduce((deepest: number, inner) => Math.max(deepest, depthOf(inner)), 0)
+    : 0;

@@ -16,24 +16,11 @@ import { RETENTION_MS, retentionSlackMs } from '../../../../src/ingest/planning/
 
 /** The naive model: every whole millisecond from 0 to 40 that a set of ranges holds. */
 const LAST = 40;
-const pointsOf = (ranges: readonly Range[]): number[] =>
-  Array.from({ length: LAST + 1 }, (_, point) => point).filter((point) =>
-    ranges.some((range) => range.fromMs <= point && point < range.toMs),
-  );
 
 const point = fc.integer({ min: 0, max: LAST });
 /** Also empty ones, and ones the wrong way round. */
 const anyRange = fc.record({ fromMs: point, toMs: point });
-const coverageOf = (ranges: readonly Range[]): Coverage => ranges.reduce(addRange, [] as Coverage);
 const anyRanges = fc.array(anyRange, { maxLength: 8 });
-
-const expectWellFormed = (coverage: Coverage): void => {
-  for (const [index, range] of coverage.entries()) {
-    expect(isEmpty(range)).toBe(false);
-    const before = coverage[index - 1];
-    if (before !== undefined) expect(before.toMs).toBeLessThan(range.fromMs);
-  }
-};
 
 it('addRange holds exactly the points of all that was added, in ascending ranges that neither touch nor overlap', () => {
   fc.assert(
@@ -126,3 +113,18 @@ test.each<[string, Record<number, number>, Args[1], number, Record<string, numbe
   ['looking back, a lane finds them by its own name: that says nothing of the last pass', { 1: 4 }, 'live', 2, { live: 4 }, 0, 0],
   ['without settle passes the first reading is the last', { 0: 2 }, 'live', 0, {}, 0, 2],
 ])('%s', (_, before, lane, lastPass, foundBy, byLastPass, beyondLastPass) => expect(sortLateEntries(covered(before), lane, lastPass)).toEqual({ foundBy, byLastPass, beyondLastPass }));
+
+const pointsOf = (ranges: readonly Range[]): number[] =>
+  Array.from({ length: LAST + 1 }, (_, point) => point).filter((point) =>
+    ranges.some((range) => range.fromMs <= point && point < range.toMs),
+  );
+
+const coverageOf = (ranges: readonly Range[]): Coverage => ranges.reduce(addRange, [] as Coverage);
+
+const expectWellFormed = (coverage: Coverage): void => {
+  for (const [index, range] of coverage.entries()) {
+    expect(isEmpty(range)).toBe(false);
+    const before = coverage[index - 1];
+    if (before !== undefined) expect(before.toMs).toBeLessThan(range.fromMs);
+  }
+};

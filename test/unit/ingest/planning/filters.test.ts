@@ -3,8 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { canonicalFilters, parseFilters as parse } from '../../../../src/ingest/planning/filters.ts';
 import { organization } from '../../../../src/ingest/sources/organization/organization.ts';
 
-const parseFilters = (text: string) => parse(text, organization.filters);
-
 describe('parseFilters', () => {
   // biome-ignore format: a table
   it.each<[string, readonly (readonly [string, string])[]]>([
@@ -77,3 +75,5 @@ describe('canonicalFilters', () => {
     expect(canonicalFilters([])).toBe('');
   });
 });
+
+const parseFilters = (text: string) => parse(text, organization.filters);

@@ -13,28 +13,9 @@ import { noIntervals } from '../../../../src/ingest/planning/polling/lane-interv
 import { startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
 import { claimed, DAY_MS, HOUR_MS, idle } from './planning.ts';
 
-const TICK_MS = 30_000;
 const START_MS = Date.UTC(2026, 9, 1, 12);
 const DELAYS_MS = [600_000, DAY_MS];
 const HORIZON_MS = START_MS - 548 * DAY_MS;
-
-/** Every walk that an idle source needs at one tick: an empty page each. */
-const tick = (begin: SourceProgress, nowMs: number, policy: PlanPolicy) => {
-  const walks: Walk[] = [];
-  let progress = begin;
-  for (
-    let [walk] = planLanes(progress, nowMs, policy);
-    walk !== undefined;
-    [walk] = planLanes(progress, nowMs, policy)
-  ) {
-    expect(walks.length).toBeLessThan(20);
-    walks.push(walk);
-    progress = claimed(progress, walk, policy.settleDelaysMs);
-  }
-  return { progress, walks };
-};
-
-const openIn = (lane: Lane, walk: Walk): SourceProgress => ({ ...idle, lanes: { [lane]: { ...idleLane, walk } } });
 
 it('an idle source over three days of ticks needs one request a tick, and one a settle delay for each pass', () => {
   const count: Record<Lane, number> = { live: 0, settle: 0, backfill: 0, scrub: 0 };
@@ -140,3 +121,23 @@ describe('a backfill up to a date', () => {
     expect(walk).toMatchObject({ lane: 'backfill', claim: { toMs: START_MS - 1_000 } });
   });
 });
+
+const TICK_MS = 30_000;
+
+/** Every walk that an idle source needs at one tick: an empty page each. */
+const tick = (begin: SourceProgress, nowMs: number, policy: PlanPolicy) => {
+  const walks: Walk[] = [];
+  let progress = begin;
+  for (
+    let [walk] = planLanes(progress, nowMs, policy);
+    walk !== undefined;
+    [walk] = planLanes(progress, nowMs, policy)
+  ) {
+    expect(walks.length).toBeLessThan(20);
+    walks.push(walk);
+    progress = claimed(progress, walk, policy.settleDelaysMs);
+  }
+  return { progress, walks };
+};
+
+const openIn = (lane: Lane, walk: Walk): SourceProgress => ({ ...idle, lanes: { [lane]: { ...idleLane, walk } } });

@@ -28,9 +28,6 @@ const policy: PlanPolicy = { horizonMs: HORIZON_MS, settleDelaysMs: DELAYS_MS, i
 const ago = (fromMs: number, toMs: number): Range => ({ fromMs: NOW_MS - fromMs, toMs: NOW_MS - toMs });
 const END_MS = NOW_MS - SECOND_MS;
 const widthOf = ({ fromMs, toMs }: Range): number => toMs - fromMs;
-
-const first = (progress: SourceProgress, by: PlanPolicy = policy): Walk | undefined =>
-  planLanes(progress, NOW_MS, by)[0];
 const plannedIn = (lane: Lane, progress: SourceProgress, by: PlanPolicy = policy): Walk | undefined =>
   planLane(lane, progress, NOW_MS, by);
 const withLane = (lane: Lane, state: Partial<LaneState>, more: Partial<SourceProgress> = {}): SourceProgress => ({
@@ -38,18 +35,6 @@ const withLane = (lane: Lane, state: Partial<LaneState>, more: Partial<SourcePro
   ...more,
   lanes: { [lane]: { ...idleLane, ...state } },
 });
-
-/** Plans and claims until there is nothing left. */
-const settle = (begin: SourceProgress, by: PlanPolicy, most = 60) => {
-  const walks: Walk[] = [];
-  let progress = begin;
-  for (let walk = first(progress, by); walk !== undefined; walk = first(progress, by)) {
-    expect(walks.length).toBeLessThan(most);
-    walks.push(walk);
-    progress = claimed(progress, walk, by.settleDelaysMs);
-  }
-  return { progress, walks };
-};
 
 const time = fc.oneof(
   fc.integer({ min: HORIZON_MS - DAY_MS, max: NOW_MS + HOUR_MS }),
@@ -444,3 +429,18 @@ describe('silence before the first entry of an answer, and behind its last one',
     if (shown !== undefined) expect(requestWindow(shown)).toEqual(requestWindow(walk));
   });
 });
+
+const first = (progress: SourceProgress, by: PlanPolicy = policy): Walk | undefined =>
+  planLanes(progress, NOW_MS, by)[0];
+
+/** Plans and claims until there is nothing left. */
+const settle = (begin: SourceProgress, by: PlanPolicy, most = 60) => {
+  const walks: Walk[] = [];
+  let progress = begin;
+  for (let walk = first(progress, by); walk !== undefined; walk = first(progress, by)) {
+    expect(walks.length).toBeLessThan(most);
+    walks.push(walk);
+    progress = claimed(progress, walk, by.settleDelaysMs);
+  }
+  return { progress, walks };
+};

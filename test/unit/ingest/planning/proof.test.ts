@@ -27,103 +27,6 @@ const FROM_MS = Date.UTC(2026, 5, 1);
 const CLAIM: Range = { fromMs: FROM_MS, toMs: FROM_MS + 60_000 };
 const begun = startWalk('backfill', CLAIM, { readAtMs: CLAIM.toMs + 60_000 });
 
-interface Entry {
-  readonly id: number;
-  readonly timeMs: number;
-}
-
-/** How an API chooses what a page shows if there is more: after sorting, at the end that the direction says or always at the same; or before sorting. */
-type Cut = 'direction' | 'oldest' | 'newest' | 'storage' | 'storage, by direction';
-
-interface Api {
-  /** As they lie in the storage. */
-  readonly entries: readonly Entry[];
-  readonly cap: number;
-  readonly cut: Cut;
-  /** Of entries of one time, whether `desc` shows the last first. */
-  readonly tiesTurn: boolean;
-  /** To what the bounds of a window are rounded down. */
-  readonly precisionMs: 1 | 10 | 1_000;
-  readonly inclusive: boolean;
-  /** Every page that has entries has a cursor, which is refused. */
-  readonly refusesCursors: boolean;
-}
-
-const matching = ({ entries, precisionMs, inclusive }: Api, walk: Walk): Entry[] => {
-  const { fromMs, toMs } = requestWindow(walk);
-  const since = Math.floor(fromMs / precisionMs) * precisionMs;
-  const before = Math.floor(toMs / precisionMs) * precisionMs;
-  return entries.filter(({ timeMs }) =>
-    inclusive ? timeMs >= since && timeMs <= before : timeMs > since && timeMs < before,
-  );
-};
-
-/** What the one page of such an API shows: it has no cursors. */
-const shown = (api: Api, walk: Walk): readonly Entry[] => {
-  const size = Math.min(api.cap, walk.pageLimit);
-  const stored = matching(api, walk);
-  const sorted = stored.toSorted((a, b) => a.timeMs - b.timeMs || a.id - b.id);
-  const reversed = api.tiesTurn ? sorted.toReversed() : stored.toSorted((a, b) => b.timeMs - a.timeMs || a.id - b.id);
-  switch (api.cut) {
-    case 'direction':
-      return (walk.direction === 'asc' ? sorted : reversed).slice(0, size);
-    case 'oldest':
-      return sorted.slice(0, size);
-    case 'newest':
-      return reversed.slice(0, size);
-    case 'storage':
-      return stored.slice(0, size);
-    case 'storage, by direction':
-      return (walk.direction === 'asc' ? stored : stored.toReversed()).slice(0, size);
-  }
-};
-
-const pageOf = (shownNow: readonly Entry[], nextCursor?: string): Page =>
-  readPage(
-    JSON.stringify({
-      success: true,
-      result: shownNow.map(({ id, timeMs }) => ({ id: `${id}`, action: { time: new Date(timeMs).toISOString() } })),
-      result_info: { cursor: nextCursor },
-    }),
-  );
-
-/** Whether what a walk brought counts as all that there is, as a turn decides it. Fills `seen` with the ids of what came. */
-const isTakenForWhole = async (
-  api: Api,
-  { largestBefore, largestOfAll }: { readonly largestBefore: number; readonly largestOfAll: number },
-  seen: Set<string>,
-): Promise<'done' | 'proven' | 'unproven'> => {
-  const ask = (walk: Walk): Page => {
-    const entries = shown(api, walk);
-    return pageOf(entries, api.refusesCursors && entries.length > 0 ? `${requestWindow(walk).fromMs}` : undefined);
-  };
-  const page = ask(begun);
-  for (const id of idsOf(page)) seen.add(id);
-  const largestOfSource = Math.max(largestBefore, page.entries);
-  let step = afterPage(begun, page, suspectedFrom(largestBefore, largestOfAll));
-  if (step.kind === 'next') step = afterEnd(step.walk, suspectedFrom(largestOfSource, largestOfAll));
-  if (step.kind !== 'doubtful') return step.kind === 'done' ? 'done' : 'unproven';
-  // A page that may have been cut is not the last one because its cursor is refused (walk-pages.ts).
-  if (api.refusesCursors && step.doubts.includes('size')) return 'unproven';
-  const prover = {
-    fetch: async (walk: Walk) =>
-      walk.cursor === undefined ? ask(walk) : new ApiError('bad_request', 'the cursor is refused'),
-    take: async (taken: Page) => {
-      const before = seen.size;
-      for (const id of idsOf(taken)) seen.add(id);
-      return seen.size - before;
-    },
-    suspectedFrom: suspectedFrom(largestOfSource, largestOfAll),
-    largestOfAll: Math.max(largestOfSource, largestOfAll),
-    hasEndlessTails: false,
-  };
-  const lastIds = page.entries > 0 ? idsOf(page) : undefined;
-  return (await proveWith(prover, { ...step, lastIds })) ? 'proven' : 'unproven';
-};
-
-const missingIn = (api: Api, seen: ReadonlySet<string>): readonly Entry[] =>
-  matching(api, begun).filter(({ id }) => !seen.has(`${id}`));
-
 const times = fc.array(
   fc.record({
     atMs: fc.oneof(
@@ -148,27 +51,6 @@ const apis: fc.Arbitrary<Api> = fc.record({
   inclusive: fc.boolean(),
   refusesCursors: fc.constant(false),
 });
-
-/** What is taken for whole is whole, in each of these APIs; and each outcome is reached. */
-const holds = async (
-  drawn: fc.Arbitrary<Api>,
-  numRuns: number,
-  largestOf: (api: Api, drawn: number) => { readonly largestBefore: number; readonly largestOfAll: number },
-): Promise<void> => {
-  const counts = { done: 0, proven: 0, unproven: 0, cut: 0 };
-  await fc.assert(
-    fc.asyncProperty(drawn, fc.nat(50), async (api, size) => {
-      const seen = new Set<string>();
-      const shownFirst = new Set(shown(api, begun).map(({ id }) => `${id}`));
-      if (missingIn(api, shownFirst).length > 0) counts.cut += 1;
-      const taken = await isTakenForWhole(api, largestOf(api, size), seen);
-      counts[taken] += 1;
-      if (taken !== 'unproven') expect(missingIn(api, seen)).toEqual([]);
-    }),
-    { seed: 1, numRuns },
-  );
-  for (const what of ['proven', 'unproven', 'cut'] as const) expect(counts[what], what).toBeGreaterThan(numRuns / 50);
-};
 
 test('a doubt about an answer that speaks of a limit is not answered by another that does', async () => {
   const speaking = (page: Page): Page => ({ ...page, isPartial: true });
@@ -338,3 +220,121 @@ test.each<[Cut, number, boolean]>([
     expect(await proveWith(prover, { ...step, lastIds, isLook: true })).toBe(isWhole);
   },
 );
+
+interface Entry {
+  readonly id: number;
+  readonly timeMs: number;
+}
+
+/** How an API chooses what a page shows if there is more: after sorting, at the end that the direction says or always at the same; or before sorting. */
+type Cut = 'direction' | 'oldest' | 'newest' | 'storage' | 'storage, by direction';
+
+interface Api {
+  /** As they lie in the storage. */
+  readonly entries: readonly Entry[];
+  readonly cap: number;
+  readonly cut: Cut;
+  /** Of entries of one time, whether `desc` shows the last first. */
+  readonly tiesTurn: boolean;
+  /** To what the bounds of a window are rounded down. */
+  readonly precisionMs: 1 | 10 | 1_000;
+  readonly inclusive: boolean;
+  /** Every page that has entries has a cursor, which is refused. */
+  readonly refusesCursors: boolean;
+}
+
+const matching = ({ entries, precisionMs, inclusive }: Api, walk: Walk): Entry[] => {
+  const { fromMs, toMs } = requestWindow(walk);
+  const since = Math.floor(fromMs / precisionMs) * precisionMs;
+  const before = Math.floor(toMs / precisionMs) * precisionMs;
+  return entries.filter(({ timeMs }) =>
+    inclusive ? timeMs >= since && timeMs <= before : timeMs > since && timeMs < before,
+  );
+};
+
+/** What the one page of such an API shows: it has no cursors. */
+const shown = (api: Api, walk: Walk): readonly Entry[] => {
+  const size = Math.min(api.cap, walk.pageLimit);
+  const stored = matching(api, walk);
+  const sorted = stored.toSorted((a, b) => a.timeMs - b.timeMs || a.id - b.id);
+  const reversed = api.tiesTurn ? sorted.toReversed() : stored.toSorted((a, b) => b.timeMs - a.timeMs || a.id - b.id);
+  switch (api.cut) {
+    case 'direction':
+      return (walk.direction === 'asc' ? sorted : reversed).slice(0, size);
+    case 'oldest':
+      return sorted.slice(0, size);
+    case 'newest':
+      return reversed.slice(0, size);
+    case 'storage':
+      return stored.slice(0, size);
+    case 'storage, by direction':
+      return (walk.direction === 'asc' ? stored : stored.toReversed()).slice(0, size);
+  }
+};
+
+const pageOf = (shownNow: readonly Entry[], nextCursor?: string): Page =>
+  readPage(
+    JSON.stringify({
+      success: true,
+      result: shownNow.map(({ id, timeMs }) => ({ id: `${id}`, action: { time: new Date(timeMs).toISOString() } })),
+      result_info: { cursor: nextCursor },
+    }),
+  );
+
+/** Whether what a walk brought counts as all that there is, as a turn decides it. Fills `seen` with the ids of what came. */
+const isTakenForWhole = async (
+  api: Api,
+  { largestBefore, largestOfAll }: { readonly largestBefore: number; readonly largestOfAll: number },
+  seen: Set<string>,
+): Promise<'done' | 'proven' | 'unproven'> => {
+  const ask = (walk: Walk): Page => {
+    const entries = shown(api, walk);
+    return pageOf(entries, api.refusesCursors && entries.length > 0 ? `${requestWindow(walk).fromMs}` : undefined);
+  };
+  const page = ask(begun);
+  for (const id of idsOf(page)) seen.add(id);
+  const largestOfSource = Math.max(largestBefore, page.entries);
+  let step = afterPage(begun, page, suspectedFrom(largestBefore, largestOfAll));
+  if (step.kind === 'next') step = afterEnd(step.walk, suspectedFrom(largestOfSource, largestOfAll));
+  if (step.kind !== 'doubtful') return step.kind === 'done' ? 'done' : 'unproven';
+  // A page that may have been cut is not the last one because its cursor is refused (walk-pages.ts).
+  if (api.refusesCursors && step.doubts.includes('size')) return 'unproven';
+  const prover = {
+    fetch: async (walk: Walk) =>
+      walk.cursor === undefined ? ask(walk) : new ApiError('bad_request', 'the cursor is refused'),
+    take: async (taken: Page) => {
+      const before = seen.size;
+      for (const id of idsOf(taken)) seen.add(id);
+      return seen.size - before;
+    },
+    suspectedFrom: suspectedFrom(largestOfSource, largestOfAll),
+    largestOfAll: Math.max(largestOfSource, largestOfAll),
+    hasEndlessTails: false,
+  };
+  const lastIds = page.entries > 0 ? idsOf(page) : undefined;
+  return (await proveWith(prover, { ...step, lastIds })) ? 'proven' : 'unproven';
+};
+
+const missingIn = (api: Api, seen: ReadonlySet<string>): readonly Entry[] =>
+  matching(api, begun).filter(({ id }) => !seen.has(`${id}`));
+
+/** What is taken for whole is whole, in each of these APIs; and each outcome is reached. */
+const holds = async (
+  drawn: fc.Arbitrary<Api>,
+  numRuns: number,
+  largestOf: (api: Api, drawn: number) => { readonly largestBefore: number; readonly largestOfAll: number },
+): Promise<void> => {
+  const counts = { done: 0, proven: 0, unproven: 0, cut: 0 };
+  await fc.assert(
+    fc.asyncProperty(drawn, fc.nat(50), async (api, size) => {
+      const seen = new Set<string>();
+      const shownFirst = new Set(shown(api, begun).map(({ id }) => `${id}`));
+      if (missingIn(api, shownFirst).length > 0) counts.cut += 1;
+      const taken = await isTakenForWhole(api, largestOf(api, size), seen);
+      counts[taken] += 1;
+      if (taken !== 'unproven') expect(missingIn(api, seen)).toEqual([]);
+    }),
+    { seed: 1, numRuns },
+  );
+  for (const what of ['proven', 'unproven', 'cut'] as const) expect(counts[what], what).toBeGreaterThan(numRuns / 50);
+};

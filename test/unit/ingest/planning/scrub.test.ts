@@ -8,46 +8,6 @@ import { SCRUB_PASS, scrubUrgency } from '../../../../src/ingest/planning/scrub.
 import type { Walk } from '../../../../src/ingest/planning/walk.ts';
 import { holeOf } from './planning.ts';
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
-const NOW_MS = Date.UTC(2026, 5, 1);
-const HORIZON_MS = NOW_MS - 548 * DAY_MS;
-const WEEK_MS = 7 * DAY_MS;
-const READ_UNTIL_MS = NOW_MS - 2_000;
-
-const policy: PlanPolicy = {
-  horizonMs: HORIZON_MS,
-  settleDelaysMs: [],
-  intervals: { liveMs: 0, settleMs: 0 },
-  scrub: { everyMs: WEEK_MS },
-};
-
-const progressOf = (scrub: LaneState | undefined, more: Partial<SourceProgress> = {}): SourceProgress => ({
-  readBefore: [{ fromMs: HORIZON_MS, toMs: READ_UNTIL_MS }],
-  coverage: [[{ fromMs: HORIZON_MS, toMs: READ_UNTIL_MS }]],
-  lanes: scrub === undefined ? {} : { scrub },
-  holes: [],
-  largestPage: 1_000,
-  ...more,
-});
-
-const plan = (progress: SourceProgress, nowMs = NOW_MS): Walk | undefined => planLane('scrub', progress, nowMs, policy);
-
-/** Reads windows until nothing is left, each to its end. */
-const readRound = (progress: SourceProgress, nowMs = NOW_MS): { windows: Range[]; state: LaneState | undefined } => {
-  const windows: Range[] = [];
-  let state = progress.lanes.scrub;
-  for (;;) {
-    const walk = plan({ ...progress, lanes: state === undefined ? {} : { scrub: state } }, nowMs);
-    if (walk === undefined) return { windows, state };
-    windows.push(walk.claim);
-    state = afterDone({ ...(state ?? idleLane), walk }, walk);
-    if (windows.length > 1_000) throw new Error('a round without end');
-  }
-};
-
-const coverageOf = (windows: readonly Range[]): Coverage => [...windows].sort((a, b) => a.fromMs - b.fromMs);
-
 describe('a round of the scrub lane', () => {
   test('reads everything that has been read from the horizon to an hour ago once, newest first, 90 days at most', () => {
     const { windows, state } = readRound(progressOf(undefined));
@@ -185,3 +145,43 @@ test('what it finds is counted by itself, with the last pass that had read the t
   expect(foundByScrub([], 'scrub')).toBeUndefined();
   expect(foundByScrub(covered, 'backfill')).toBeUndefined();
 });
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const NOW_MS = Date.UTC(2026, 5, 1);
+const HORIZON_MS = NOW_MS - 548 * DAY_MS;
+const WEEK_MS = 7 * DAY_MS;
+const READ_UNTIL_MS = NOW_MS - 2_000;
+
+const policy: PlanPolicy = {
+  horizonMs: HORIZON_MS,
+  settleDelaysMs: [],
+  intervals: { liveMs: 0, settleMs: 0 },
+  scrub: { everyMs: WEEK_MS },
+};
+
+const progressOf = (scrub: LaneState | undefined, more: Partial<SourceProgress> = {}): SourceProgress => ({
+  readBefore: [{ fromMs: HORIZON_MS, toMs: READ_UNTIL_MS }],
+  coverage: [[{ fromMs: HORIZON_MS, toMs: READ_UNTIL_MS }]],
+  lanes: scrub === undefined ? {} : { scrub },
+  holes: [],
+  largestPage: 1_000,
+  ...more,
+});
+
+const plan = (progress: SourceProgress, nowMs = NOW_MS): Walk | undefined => planLane('scrub', progress, nowMs, policy);
+
+/** Reads windows until nothing is left, each to its end. */
+const readRound = (progress: SourceProgress, nowMs = NOW_MS): { windows: Range[]; state: LaneState | undefined } => {
+  const windows: Range[] = [];
+  let state = progress.lanes.scrub;
+  for (;;) {
+    const walk = plan({ ...progress, lanes: state === undefined ? {} : { scrub: state } }, nowMs);
+    if (walk === undefined) return { windows, state };
+    windows.push(walk.claim);
+    state = afterDone({ ...(state ?? idleLane), walk }, walk);
+    if (windows.length > 1_000) throw new Error('a round without end');
+  }
+};
+
+const coverageOf = (windows: readonly Range[]): Coverage => [...windows].sort((a, b) => a.fromMs - b.fromMs);

@@ -3,18 +3,6 @@ import { describe, expect, test } from 'vitest';
 import type { Filter } from '../../../../src/ingest/planning/filters.ts';
 import { splitsOfSecond } from '../../../../src/ingest/planning/second.ts';
 
-type Entry = Readonly<Record<'action_type' | 'actor_type' | 'resource_type', string>>;
-
-/** As the API documents them: repeated names are alternatives, of `.not` none may match. */
-const matches = (entry: Entry, filters: readonly Filter[]): boolean => {
-  const values = new Map<string, string[]>();
-  for (const [name, value] of filters) values.set(name, [...(values.get(name) ?? []), value]);
-  return [...values].every(([name, wanted]) => {
-    const field = name.replace(/\.not$/, '') as keyof Entry;
-    return wanted.includes(entry[field]) !== name.endsWith('.not');
-  });
-};
-
 const entry: fc.Arbitrary<Entry> = fc.record({
   action_type: fc.constantFrom('create', 'update', 'delete', 'view', 'login', 'purge', ''),
   actor_type: fc.constantFrom('user', 'account', 'cloudflare_admin', 'system', 'delegated_service', 'robot', ''),
@@ -61,3 +49,15 @@ describe('splitsOfSecond', () => {
     expect(splitsOfSecond([], many).at(-1)).toHaveLength(21);
   });
 });
+
+type Entry = Readonly<Record<'action_type' | 'actor_type' | 'resource_type', string>>;
+
+/** As the API documents them: repeated names are alternatives, of `.not` none may match. */
+const matches = (entry: Entry, filters: readonly Filter[]): boolean => {
+  const values = new Map<string, string[]>();
+  for (const [name, value] of filters) values.set(name, [...(values.get(name) ?? []), value]);
+  return [...values].every(([name, wanted]) => {
+    const field = name.replace(/\.not$/, '') as keyof Entry;
+    return wanted.includes(entry[field]) !== name.endsWith('.not');
+  });
+};

@@ -23,21 +23,6 @@ const known = {
 const ascending = startWalk('backfill', CLAIM, { readAtMs: known.nowMs });
 const descending = startWalk('scrub', CLAIM, { readAtMs: known.nowMs, direction: 'desc', pageLimit: 997 });
 
-const hole = (fromMs: number, toMs: number, more: Partial<KnownHole> = {}): KnownHole => ({
-  range: { fromMs, toMs },
-  pass: 0,
-  reason: 'server',
-  due: false,
-  ...more,
-});
-const page = (timesMs: readonly number[], more: Partial<PageFacts> = {}): PageFacts => ({
-  entries: timesMs.length,
-  timesMs,
-  nextCursor: undefined,
-  ...more,
-});
-const kindOf = (walk: Walk, facts: PageFacts): string => afterPage(walk, facts, 1_000).kind;
-
 describe('where a stored entry is looked for that must come', () => {
   test('beyond the end that is read last, no further away than the window is wide', () => {
     expect(sentinelRange(ascending, known)).toEqual({ fromMs: CLAIM.toMs, toMs: CLAIM.toMs + HOUR_MS });
@@ -138,3 +123,20 @@ describe('a walk with a sentinel', () => {
     expect(asked.sentinel).toBeUndefined();
   });
 });
+
+const hole = (fromMs: number, toMs: number, more: Partial<KnownHole> = {}): KnownHole => ({
+  range: { fromMs, toMs },
+  pass: 0,
+  reason: 'server',
+  due: false,
+  ...more,
+});
+
+const page = (timesMs: readonly number[], more: Partial<PageFacts> = {}): PageFacts => ({
+  entries: timesMs.length,
+  timesMs,
+  nextCursor: undefined,
+  ...more,
+});
+
+const kindOf = (walk: Walk, facts: PageFacts): string => afterPage(walk, facts, 1_000).kind;

@@ -27,12 +27,6 @@ const page = (timesMs: readonly number[], more: Partial<PageFacts> = {}): PageFa
   nextCursor: undefined,
   ...more,
 });
-/** Of a source that has sent larger pages than any here: what is short is not suspected. */
-const LARGEST = 1_000;
-const kindOf = (walk: Walk, facts: PageFacts, largestPage = LARGEST): string => {
-  const step = afterPage(walk, facts, largestPage);
-  return step.kind === 'broken' ? step.fault : step.kind;
-};
 
 it('startWalk and requestWindow ask for a second more at both ends than will be claimed, oldest first, in the largest pages', () => {
   expect(requestWindow(begun)).toEqual({ fromMs: CLAIM.fromMs - OVERLAP_MS, toMs: CLAIM.toMs + OVERLAP_MS });
@@ -287,3 +281,11 @@ it('claimForPass goes by the earliest answer: nothing that had not happened by t
   expect(claimForPass(early, 300_000)).toEqual([{ fromMs: CLAIM.fromMs, toMs: T0 + 1_400_000 }]);
   expect(claimForPass({ ...begun, readAtMs: 500_000 }, 0)).toEqual([]);
 });
+
+/** Of a source that has sent larger pages than any here: what is short is not suspected. */
+const LARGEST = 1_000;
+
+const kindOf = (walk: Walk, facts: PageFacts, largestPage = LARGEST): string => {
+  const step = afterPage(walk, facts, largestPage);
+  return step.kind === 'broken' ? step.fault : step.kind;
+};

@@ -7,47 +7,6 @@ import { StallGuard } from '../../../../src/ingest/sync/discovery/stall-guard.ts
 import type { AuditApi, SyncContext, SyncStore } from '../../../../src/ingest/sync/ports.ts';
 import { syncOnce } from '../../../../src/ingest/sync/sync-once.ts';
 
-const newListing = () => ({
-  restsUntilMs: 0,
-  requests: 0,
-  organizations: 0,
-  detailsAfterMs: 0,
-  askedById: new Set<string>(),
-});
-
-/** A discovery whose steps are noted in the order in which they happen. */
-const noting = (api: Partial<AuditApi>, more: Partial<SyncStore> & { organizationIds?: readonly string[] } = {}) => {
-  const steps: string[] = [];
-  const { organizationIds, ...store } = more;
-  const context = {
-    api: { nowMs: () => 1_000, ...api },
-    store: {
-      recordListing: async (found: readonly FoundOrganization[], { complete }: { complete: boolean }) => {
-        steps.push(`${complete ? 'complete' : 'page'} ${found.map(({ id }) => id).join(' ')}`);
-        return complete ? [] : found.map(({ id }): OrganizationChange => ({ organizationId: id, change: 'appeared' }));
-      },
-      readTime: async () => ({ databaseMs: 1_000, serverMs: undefined, trimmed: 0 }),
-      syncSources: async () => void steps.push('sources'),
-      takeMissed: async () => [],
-      recordDiscovery: async (result: object) => void steps.push('error' in result ? 'failed' : 'done'),
-      ...store,
-    },
-    observer: {
-      organizationChanged: ({ organizationId, change }: OrganizationChange) => {
-        if (change !== 'appeared') steps.push(`${organizationId} ${change}`);
-      },
-      missedButOpen: ({ organizationId }: { organizationId: string }) => steps.push(`${organizationId} open`),
-    },
-    time: { nowMs: () => 0, sleep: () => new Promise<void>(() => {}) },
-    kinds: [{ kind: 'organization', filters: [], filterHash: 'none', horizonMs: () => 0 }],
-    organizationIds,
-    organizationListing: newListing(),
-  } as unknown as SyncContext;
-  const run = (over: Partial<SyncContext> = {}) =>
-    discover({ ...context, ...over }, new AbortController().signal, { throwIfLost: () => {} });
-  return { steps, run, context, listing: context.organizationListing };
-};
-
 test('a listing does not ask for its next page when its lease has run out, though no timer has said so yet', async () => {
   let nowMs = 0;
   const listOrganizations = async function* () {
@@ -328,3 +287,44 @@ test('a sync that is stopped while another process lists, before any answer of C
     finished: false,
   });
 });
+
+const newListing = () => ({
+  restsUntilMs: 0,
+  requests: 0,
+  organizations: 0,
+  detailsAfterMs: 0,
+  askedById: new Set<string>(),
+});
+
+/** A discovery whose steps are noted in the order in which they happen. */
+const noting = (api: Partial<AuditApi>, more: Partial<SyncStore> & { organizationIds?: readonly string[] } = {}) => {
+  const steps: string[] = [];
+  const { organizationIds, ...store } = more;
+  const context = {
+    api: { nowMs: () => 1_000, ...api },
+    store: {
+      recordListing: async (found: readonly FoundOrganization[], { complete }: { complete: boolean }) => {
+        steps.push(`${complete ? 'complete' : 'page'} ${found.map(({ id }) => id).join(' ')}`);
+        return complete ? [] : found.map(({ id }): OrganizationChange => ({ organizationId: id, change: 'appeared' }));
+      },
+      readTime: async () => ({ databaseMs: 1_000, serverMs: undefined, trimmed: 0 }),
+      syncSources: async () => void steps.push('sources'),
+      takeMissed: async () => [],
+      recordDiscovery: async (result: object) => void steps.push('error' in result ? 'failed' : 'done'),
+      ...store,
+    },
+    observer: {
+      organizationChanged: ({ organizationId, change }: OrganizationChange) => {
+        if (change !== 'appeared') steps.push(`${organizationId} ${change}`);
+      },
+      missedButOpen: ({ organizationId }: { organizationId: string }) => steps.push(`${organizationId} open`),
+    },
+    time: { nowMs: () => 0, sleep: () => new Promise<void>(() => {}) },
+    kinds: [{ kind: 'organization', filters: [], filterHash: 'none', horizonMs: () => 0 }],
+    organizationIds,
+    organizationListing: newListing(),
+  } as unknown as SyncContext;
+  const run = (over: Partial<SyncContext> = {}) =>
+    discover({ ...context, ...over }, new AbortController().signal, { throwIfLost: () => {} });
+  return { steps, run, context, listing: context.organizationListing };
+};

@@ -6,8 +6,6 @@ import {
   discoveryWorstHour,
 } from '../../../../studies/freshness/discovery-share.ts';
 
-const TICK_MS = 30_000;
-
 test.each<DiscoveryWorld>([
   { organizations: 1, accounts: 20, budget: 900 },
   { organizations: 60, accounts: 600, budget: 900 },
@@ -50,3 +48,5 @@ test('no listing of accounts rests for longer than the database lets it', () => 
 
 test('organizations are listed before health and alerts take them for forgotten, however small the budget is', () =>
   expect(discoveryPace(10).organizationsMs(40)).toBeLessThan(300_000));
+
+const TICK_MS = 30_000;

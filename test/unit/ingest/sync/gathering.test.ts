@@ -1,34 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Gathering, type Outcome } from '../../../../src/ingest/sync/commit/gathering.ts';
 
-/** Calls that the test ends. An item's weight is its number behind a colon, in hundredths. */
-const opened = ({ maxCalls = 1, slowCallMs = 600_000 } = {}) => {
-  const calls: { items: readonly string[]; end: PromiseWithResolvers<readonly Outcome<string>[]> }[] = [];
-  const begin = async (items: readonly string[]) => {
-    const end = Promise.withResolvers<readonly Outcome<string>[]>();
-    calls.push({ items, end });
-    return await end.promise;
-  };
-  const gathering = new Gathering<string, string>({
-    together: begin,
-    alone: async (item) => {
-      const [outcome = 'alone'] = await begin([item]);
-      return outcome === 'alone' ? `${item} alone` : outcome.result;
-    },
-    weightOf: (item) => Number(item.split(':')[1] ?? 1) / 100,
-    maxCalls,
-    slowCallMs,
-  });
-  const settle = () => new Promise((resolve) => setImmediate(resolve));
-  const end = async (call: number, outcomes: readonly Outcome<string>[]) => {
-    calls[call]?.end.resolve(outcomes);
-    await settle();
-  };
-  return { gathering, calls, end, settle, begun: () => calls.map(({ items }) => items) };
-};
-
-const result = (text: string): Outcome<string> => ({ result: text });
-
 describe('what waits goes together', () => {
   test('nothing waits while a call is free', () => {
     const { gathering, begun } = opened({ maxCalls: 2 });
@@ -109,3 +81,31 @@ test('a call that is slow does not hold up what waits, and counts no more when i
   expect(await waiting).toBe('B');
   expect(calls).toHaveLength(2);
 });
+
+/** Calls that the test ends. An item's weight is its number behind a colon, in hundredths. */
+const opened = ({ maxCalls = 1, slowCallMs = 600_000 } = {}) => {
+  const calls: { items: readonly string[]; end: PromiseWithResolvers<readonly Outcome<string>[]> }[] = [];
+  const begin = async (items: readonly string[]) => {
+    const end = Promise.withResolvers<readonly Outcome<string>[]>();
+    calls.push({ items, end });
+    return await end.promise;
+  };
+  const gathering = new Gathering<string, string>({
+    together: begin,
+    alone: async (item) => {
+      const [outcome = 'alone'] = await begin([item]);
+      return outcome === 'alone' ? `${item} alone` : outcome.result;
+    },
+    weightOf: (item) => Number(item.split(':')[1] ?? 1) / 100,
+    maxCalls,
+    slowCallMs,
+  });
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  const end = async (call: number, outcomes: readonly Outcome<string>[]) => {
+    calls[call]?.end.resolve(outcomes);
+    await settle();
+  };
+  return { gathering, calls, end, settle, begun: () => calls.map(({ items }) => items) };
+};
+
+const result = (text: string): Outcome<string> => ({ result: text });

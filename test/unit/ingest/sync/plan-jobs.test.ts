@@ -9,8 +9,6 @@ import { type Job, WorkPool } from '../../../../src/ingest/sync/work-pool.ts';
 const HOUR_MS = 3_600_000;
 const NOW_MS = Date.UTC(2026, 5, 1);
 const HORIZON_MS = NOW_MS - 480 * HOUR_MS;
-const clock = { databaseMs: NOW_MS + 5, atMs: 17 };
-const kindOf = (kind: string) => ({ kind, filters: [], filterHash: 'none', horizonMs: () => HORIZON_MS });
 
 const source = (id: string, more: Partial<SourceState> = {}): SourceState => ({
   kind: 'organization',
@@ -33,30 +31,6 @@ const read = (id: string, agoMs: number, more: Partial<SourceState> = {}): Sourc
   eventRate: { perHour: 0.01, recentPerHour: 0 },
   ...more,
 });
-
-/** 20 of 400 sources can be asked per tick, beside two that are under way. */
-const jobsOf = async (sources: readonly SourceState[], toTheEnd: boolean, more: object): Promise<readonly Job[]> => {
-  const context = {
-    store: { loadFewSources: async () => sources },
-    observer: {},
-    kinds: [kindOf('organization')],
-    settleDelaysMs: [],
-    intervals: () => ({ liveMs: 600_000, settleMs: 0 }),
-    tickMs: 30_000,
-    concurrency: 2,
-    windows: { sawPage: () => {} },
-    ...more,
-  } as unknown as SyncContext;
-  return (await planJobs(context, { nowMs: NOW_MS, clock }, toTheEnd)).jobs;
-};
-
-const planned = async (sources: readonly SourceState[], toTheEnd = false, widestMs?: number, more: object = {}) => {
-  const jobs = await jobsOf(sources, toTheEnd, { windows: { widestMs, sawPage: () => {} }, ...more });
-  const expected = { nowMs: NOW_MS, clock, widestMs };
-  for (const { nowMs, clock: at, policy } of jobs)
-    expect({ nowMs, clock: at, widestMs: policy.widestMs }).toEqual(expected);
-  return jobs.map((job) => `${job.lane} ${job.source.id}`);
-};
 const overdue = Array.from({ length: 400 }, (_, n) => read(`o${n}`, 2 * HOUR_MS - n));
 const withHistory = read('history', 0, { coverage: [[{ fromMs: NOW_MS - HOUR_MS, toMs: NOW_MS - 1_000 }]] });
 
@@ -238,3 +212,31 @@ test('one turn for each leave: no turn brings another one, and none of another l
   await pool.idle();
   expect(turns).toEqual(['live a', 'scrub a']);
 });
+
+const clock = { databaseMs: NOW_MS + 5, atMs: 17 };
+
+const kindOf = (kind: string) => ({ kind, filters: [], filterHash: 'none', horizonMs: () => HORIZON_MS });
+
+/** 20 of 400 sources can be asked per tick, beside two that are under way. */
+const jobsOf = async (sources: readonly SourceState[], toTheEnd: boolean, more: object): Promise<readonly Job[]> => {
+  const context = {
+    store: { loadFewSources: async () => sources },
+    observer: {},
+    kinds: [kindOf('organization')],
+    settleDelaysMs: [],
+    intervals: () => ({ liveMs: 600_000, settleMs: 0 }),
+    tickMs: 30_000,
+    concurrency: 2,
+    windows: { sawPage: () => {} },
+    ...more,
+  } as unknown as SyncContext;
+  return (await planJobs(context, { nowMs: NOW_MS, clock }, toTheEnd)).jobs;
+};
+
+const planned = async (sources: readonly SourceState[], toTheEnd = false, widestMs?: number, more: object = {}) => {
+  const jobs = await jobsOf(sources, toTheEnd, { windows: { widestMs, sawPage: () => {} }, ...more });
+  const expected = { nowMs: NOW_MS, clock, widestMs };
+  for (const { nowMs, clock: at, policy } of jobs)
+    expect({ nowMs, clock: at, widestMs: policy.widestMs }).toEqual(expected);
+  return jobs.map((job) => `${job.lane} ${job.source.id}`);
+};

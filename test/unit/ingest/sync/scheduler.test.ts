@@ -1,29 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Scheduler, startScheduler, tickIntervalMs } from '../../../../src/ingest/sync/scheduler.ts';
 
-/** A tick that the test ends when it likes. */
-interface OpenTick {
-  readonly end: () => Promise<void>;
-  readonly fail: (error: unknown) => Promise<void>;
-}
-
-/** The scheduler with ticks in the test's hands; time moves only when the test moves it. */
-const started = (schedule = '* * * * * *') => {
-  const ticks: OpenTick[] = [];
-  const errors: unknown[] = [];
-  const tick = (): Promise<void> => {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const ended = async (end: () => void) => {
-      end();
-      await vi.advanceTimersByTimeAsync(0);
-    };
-    ticks.push({ end: () => ended(resolve), fail: (error) => ended(() => reject(error)) });
-    return promise;
-  };
-  scheduler = startScheduler(schedule, tick, (error) => errors.push(error));
-  return { ticks, errors, last: () => ticks.at(-1) as OpenTick };
-};
-
 let scheduler: Scheduler;
 
 beforeEach(() => {
@@ -33,8 +10,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers();
 });
-
-const seconds = (count: number): Promise<unknown> => vi.advanceTimersByTimeAsync(count * 1_000);
 
 describe('startScheduler', () => {
   it('ticks at once, and by its pattern', async () => {
@@ -131,3 +106,28 @@ it('tickIntervalMs leaves no timer behind', () => {
   tickIntervalMs('* * * * * *');
   expect(vi.getTimerCount()).toBe(0);
 });
+
+/** A tick that the test ends when it likes. */
+interface OpenTick {
+  readonly end: () => Promise<void>;
+  readonly fail: (error: unknown) => Promise<void>;
+}
+
+/** The scheduler with ticks in the test's hands; time moves only when the test moves it. */
+const started = (schedule = '* * * * * *') => {
+  const ticks: OpenTick[] = [];
+  const errors: unknown[] = [];
+  const tick = (): Promise<void> => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const ended = async (end: () => void) => {
+      end();
+      await vi.advanceTimersByTimeAsync(0);
+    };
+    ticks.push({ end: () => ended(resolve), fail: (error) => ended(() => reject(error)) });
+    return promise;
+  };
+  scheduler = startScheduler(schedule, tick, (error) => errors.push(error));
+  return { ticks, errors, last: () => ticks.at(-1) as OpenTick };
+};
+
+const seconds = (count: number): Promise<unknown> => vi.advanceTimersByTimeAsync(count * 1_000);

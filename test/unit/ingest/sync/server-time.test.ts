@@ -3,8 +3,6 @@ import { credibleNow, MAX_AHEAD_MS } from '../../../../src/ingest/planning/serve
 import { planningTime } from '../../../../src/ingest/sync/planning-time.ts';
 import type { SyncContext } from '../../../../src/ingest/sync/ports.ts';
 
-const DATABASE_MS = Date.UTC(2026, 5, 1);
-
 test.each<[string, number, number]>([
   ['the same time', 0, 0],
   ['half a minute ahead is believed', 30_000, 30_000],
@@ -52,3 +50,5 @@ test('planningTime says how far the clocks differ, and believes no answer that i
 
 test('planningTime tells of coverage of the future that was taken back', async () =>
   expect((await planned(0, 0, 3)).heard).toEqual([{ rows: 3 }, { aheadMs: 0 }]));
+
+const DATABASE_MS = Date.UTC(2026, 5, 1);

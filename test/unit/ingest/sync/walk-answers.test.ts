@@ -5,8 +5,6 @@ import type { PageAnswer } from '../../../../src/ingest/entries/page.ts';
 import { startWalk, type WalkAnswers } from '../../../../src/ingest/planning/walk.ts';
 import { claimedReads, withAnswer } from '../../../../src/ingest/sync/turn/walk-answers.ts';
 
-const sha256 = (...parts: readonly Uint8Array[]): Buffer => createHash('sha256').update(Buffer.concat(parts)).digest();
-
 const header = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
 const answers = fc.array(
   fc.record({
@@ -16,13 +14,6 @@ const answers = fc.array(
   }),
   { minLength: 1, maxLength: 12 },
 );
-const answerOf = ({ body, ...head }: { readonly body: Uint8Array } & Omit<PageAnswer, 'bodySha256'>): PageAnswer => ({
-  ...head,
-  bodySha256: sha256(body).toString('hex'),
-});
-
-const foldOf = (all: readonly PageAnswer[]): WalkAnswers | undefined =>
-  all.reduce<WalkAnswers | undefined>(withAnswer, undefined);
 
 const walk = startWalk('live', { fromMs: 1_000_000, toMs: 2_000_000 }, { readAtMs: 2_000_000 });
 
@@ -60,3 +51,13 @@ test('the answers of a walk make no record if none is known', () => {
   expect(withAnswer(undefined, undefined)).toBeUndefined();
   expect(claimedReads(walk, [])).toBeUndefined();
 });
+
+const sha256 = (...parts: readonly Uint8Array[]): Buffer => createHash('sha256').update(Buffer.concat(parts)).digest();
+
+const answerOf = ({ body, ...head }: { readonly body: Uint8Array } & Omit<PageAnswer, 'bodySha256'>): PageAnswer => ({
+  ...head,
+  bodySha256: sha256(body).toString('hex'),
+});
+
+const foldOf = (all: readonly PageAnswer[]): WalkAnswers | undefined =>
+  all.reduce<WalkAnswers | undefined>(withAnswer, undefined);

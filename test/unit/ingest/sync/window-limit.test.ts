@@ -2,19 +2,6 @@ import { expect, test } from 'vitest';
 import { startWalk } from '../../../../src/ingest/planning/walk.ts';
 import { WindowLimit } from '../../../../src/ingest/sync/window-limit.ts';
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
-
-const opened = () => {
-  const clock = { ms: 0 };
-  return { clock, limit: new WindowLimit({ nowMs: () => clock.ms }) };
-};
-
-/** To two sources. */
-const refuse = (limit: WindowLimit, widthMs: number): void => {
-  for (const source of ['a', 'b']) limit.refused(source, { fromMs: 0, toMs: widthMs });
-};
-
 test('nothing speaks against any width until one has been refused', () => {
   const { limit } = opened();
   expect(limit.widestMs).toBeUndefined();
@@ -110,3 +97,16 @@ test('entries have been shown as far from both ends as they came', () => {
   ended(DAY_MS / 2, 100 * DAY_MS);
   expect(limit.shownMs).toBe(100 * DAY_MS + 1_000);
 });
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+
+const opened = () => {
+  const clock = { ms: 0 };
+  return { clock, limit: new WindowLimit({ nowMs: () => clock.ms }) };
+};
+
+/** To two sources. */
+const refuse = (limit: WindowLimit, widthMs: number): void => {
+  for (const source of ['a', 'b']) limit.refused(source, { fromMs: 0, toMs: widthMs });
+};

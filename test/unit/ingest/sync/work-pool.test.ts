@@ -15,34 +15,6 @@ const job = (id: string, lane: Lane = 'live'): Job => ({
   policy,
 });
 
-/** A pool whose turns the test ends. */
-const opened = (concurrency: number) => {
-  const turns = new Map<string, PromiseWithResolvers<WorkLeft>>();
-  const begun: string[] = [];
-  const faults: unknown[] = [];
-  const work = ({ source, lane }: Job): Promise<WorkLeft> => {
-    begun.push(`${lane} ${source.id}`);
-    const turn = Promise.withResolvers<WorkLeft>();
-    turns.set(source.id, turn);
-    return turn.promise;
-  };
-  const pool = new WorkPool(concurrency, work, (error) => faults.push(error));
-  const settle = () => new Promise((resolve) => setImmediate(resolve));
-  const finish = async (id: string, lanes: readonly Lane[] | undefined, more: Partial<WorkLeft> = {}) => {
-    turns.get(id)?.resolve({ lanes, timedOut: false, requests: 1, ...more });
-    await settle();
-  };
-  const endAfter = (requests: number, id: string, ...left: readonly Lane[]) => finish(id, left, { requests });
-  const end = (id: string, ...left: readonly Lane[]) => finish(id, left);
-  const timeOut = (id: string, ...left: readonly Lane[]) => finish(id, left, { timedOut: true });
-  const leave = (id: string) => finish(id, undefined);
-  const fail = async (id: string, error: unknown) => {
-    turns.get(id)?.reject(error);
-    await settle();
-  };
-  return { pool, begun, faults, end, endAfter, timeOut, leave, fail };
-};
-
 describe('WorkPool', () => {
   test('takes every live job before any settle job before any backfill, no more at once than allowed', async () => {
     const { pool, begun, end } = opened(3);
@@ -311,3 +283,31 @@ test('260 sources with history at a budget of 200: each lane has its share of th
   expect(made.backfill / requests).toBeGreaterThan(0.11);
   expect(longestMs).toBeLessThan(longestPauseMs({ equalMs: laneIntervals(260, 200).liveMs, tickMs }) + tickMs);
 });
+
+/** A pool whose turns the test ends. */
+const opened = (concurrency: number) => {
+  const turns = new Map<string, PromiseWithResolvers<WorkLeft>>();
+  const begun: string[] = [];
+  const faults: unknown[] = [];
+  const work = ({ source, lane }: Job): Promise<WorkLeft> => {
+    begun.push(`${lane} ${source.id}`);
+    const turn = Promise.withResolvers<WorkLeft>();
+    turns.set(source.id, turn);
+    return turn.promise;
+  };
+  const pool = new WorkPool(concurrency, work, (error) => faults.push(error));
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  const finish = async (id: string, lanes: readonly Lane[] | undefined, more: Partial<WorkLeft> = {}) => {
+    turns.get(id)?.resolve({ lanes, timedOut: false, requests: 1, ...more });
+    await settle();
+  };
+  const endAfter = (requests: number, id: string, ...left: readonly Lane[]) => finish(id, left, { requests });
+  const end = (id: string, ...left: readonly Lane[]) => finish(id, left);
+  const timeOut = (id: string, ...left: readonly Lane[]) => finish(id, left, { timedOut: true });
+  const leave = (id: string) => finish(id, undefined);
+  const fail = async (id: string, error: unknown) => {
+    turns.get(id)?.reject(error);
+    await settle();
+  };
+  return { pool, begun, faults, end, endAfter, timeOut, leave, fail };
+};

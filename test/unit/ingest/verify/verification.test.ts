@@ -6,24 +6,6 @@ import {
   type PageComparison,
 } from '../../../../src/ingest/verify/verification.ts';
 
-type Parts = { readonly [Place in keyof PageComparison]?: Partial<PageComparison[Place]> };
-
-const page = (parts: Parts): PageComparison => ({
-  here: { ...nothingCompared, ...parts.here },
-  beside: { ...nothingCompared, ...parts.beside },
-  timeless: { ...nothingCompared, ...parts.timeless },
-});
-
-const counts = ({ compared, missing, changed, extra }: Findings) => ({
-  compared,
-  missing: missing.entries,
-  fixed: missing.fixed,
-  changed: changed.entries,
-  extra,
-});
-
-const nothing = { compared: 0, missing: 0, fixed: 0, changed: 0, extra: 0 };
-
 test('an entry that comes again in its section counts once; one of another section not yet', () => {
   const findings = new Findings();
   const read = page({
@@ -75,3 +57,21 @@ test('names no more ids than a report shows', () => {
   expect(findings.missing.ids).toHaveLength(MAX_EXAMPLES);
   expect(findings.extraIds).toHaveLength(MAX_EXAMPLES);
 });
+
+type Parts = { readonly [Place in keyof PageComparison]?: Partial<PageComparison[Place]> };
+
+const page = (parts: Parts): PageComparison => ({
+  here: { ...nothingCompared, ...parts.here },
+  beside: { ...nothingCompared, ...parts.beside },
+  timeless: { ...nothingCompared, ...parts.timeless },
+});
+
+const counts = ({ compared, missing, changed, extra }: Findings) => ({
+  compared,
+  missing: missing.entries,
+  fixed: missing.fixed,
+  changed: changed.entries,
+  extra,
+});
+
+const nothing = { compared: 0, missing: 0, fixed: 0, changed: 0, extra: 0 };

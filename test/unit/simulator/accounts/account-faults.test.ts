@@ -3,17 +3,6 @@ import type { Simulator } from '../../../../src/simulator/simulator-interface.ts
 import { auditPage, auditPath, get, listingOf, organizationAt, startMs } from '../simulated-cloudflare.ts';
 import { accountAt, accountPage, accountPath, refusalOf, simulateAccounts } from './simulated-accounts.ts';
 
-/** A listing, and the places of its accounts in the order of creation. */
-const list = async (simulator: Simulator, path = '/accounts', headers?: Record<string, string>) => {
-  const listing = await listingOf(simulator, path, headers);
-  const all = simulator.summary().accounts.map(({ id }) => id);
-  return { ...listing, places: listing.ids.map((id) => all.indexOf(id)) };
-};
-
-const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
-const ofOrganization = (simulator: Simulator, n: number): string =>
-  `/organizations/${organizationAt(simulator, n)}/accounts`;
-
 test('account_refused: the logs of the named accounts, or of a share, answer 403; organizations do not', async () => {
   const simulator = await simulateAccounts({ entries: 100 });
   const statuses = (): Promise<number[]> =>
@@ -152,3 +141,15 @@ test('faults of the wire and of paging meet both kinds of logs, or the kind or t
   simulator.faults.set({ html_error: { organizationId: organization, firstAccounts: 3 } });
   expect((await statuses()).map((status) => status === 200)).toEqual([false, false]);
 });
+
+/** A listing, and the places of its accounts in the order of creation. */
+const list = async (simulator: Simulator, path = '/accounts', headers?: Record<string, string>) => {
+  const listing = await listingOf(simulator, path, headers);
+  const all = simulator.summary().accounts.map(({ id }) => id);
+  return { ...listing, places: listing.ids.map((id) => all.indexOf(id)) };
+};
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
+
+const ofOrganization = (simulator: Simulator, n: number): string =>
+  `/organizations/${organizationAt(simulator, n)}/accounts`;

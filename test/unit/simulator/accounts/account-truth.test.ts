@@ -4,32 +4,6 @@ import { until } from '../../../support/process/until.ts';
 import { auditPath, elementTexts, get, sha256 } from '../simulated-cloudflare.ts';
 import { accountPath, simulateAccounts } from './simulated-accounts.ts';
 
-/** Walks a log to its end, again and again until one walk met no error; gives the hashes of everything that was served. */
-async function readAll(simulator: Simulator, path: string): Promise<Set<string>> {
-  const seen = new Set<string>();
-  for (let walks = 0; walks < 200; walks++) {
-    if (await walk(simulator, path, seen).catch(() => false)) return seen;
-  }
-  throw new Error('No walk came to its end.');
-}
-
-async function walk(simulator: Simulator, path: string, seen: Set<string>): Promise<boolean> {
-  const cursors = new Set<string>();
-  for (let cursor: string | undefined; ; ) {
-    const { status, text } = await get(
-      simulator,
-      cursor === undefined ? path : `${path}&cursor=${encodeURIComponent(cursor)}`,
-    );
-    if (status !== 200) return false;
-    const body = JSON.parse(text);
-    for (const element of elementTexts(text)) seen.add(sha256(element));
-    cursor = body.result_info.cursor;
-    if (cursor === undefined) return true;
-    if (cursors.has(cursor)) return false;
-    cursors.add(cursor);
-  }
-}
-
 test('with all faults on, a client that tries again ends with exactly the truth of every log', async () => {
   const seed = 1;
   const simulator = await simulateAccounts({ seed, entries: 2000, accountEntries: 3000, faults: 'all' });
@@ -63,3 +37,29 @@ test('the live stream goes to accounts most of all, to organizations, and to sev
   const ids = kinds.get('account')?.map(({ id }) => id) ?? [];
   expect(new Set(ids).size).toBeLessThan(ids.length);
 });
+
+/** Walks a log to its end, again and again until one walk met no error; gives the hashes of everything that was served. */
+async function readAll(simulator: Simulator, path: string): Promise<Set<string>> {
+  const seen = new Set<string>();
+  for (let walks = 0; walks < 200; walks++) {
+    if (await walk(simulator, path, seen).catch(() => false)) return seen;
+  }
+  throw new Error('No walk came to its end.');
+}
+
+async function walk(simulator: Simulator, path: string, seen: Set<string>): Promise<boolean> {
+  const cursors = new Set<string>();
+  for (let cursor: string | undefined; ; ) {
+    const { status, text } = await get(
+      simulator,
+      cursor === undefined ? path : `${path}&cursor=${encodeURIComponent(cursor)}`,
+    );
+    if (status !== 200) return false;
+    const body = JSON.parse(text);
+    for (const element of elementTexts(text)) seen.add(sha256(element));
+    cursor = body.result_info.cursor;
+    if (cursor === undefined) return true;
+    if (cursors.has(cursor)) return false;
+    cursors.add(cursor);
+  }
+}

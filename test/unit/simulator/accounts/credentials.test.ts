@@ -3,16 +3,6 @@ import type { AcceptedCredential } from '../../../../src/simulator/api/credentia
 import { auditPath, get, organizationAt, startMs } from '../simulated-cloudflare.ts';
 import { accountAt, accountPath, refusalOf, sdk, sdkWithKey, simulateAccounts, window } from './simulated-accounts.ts';
 
-const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
-
-const credentials: readonly AcceptedCredential[] = [
-  { token: 'of-a', user: 'a@example.com' },
-  { token: 'of-a-too', user: 'a@example.com' },
-  { token: 'of-b', user: 'b@example.com', organizations: [1] },
-  { email: 'a@example.com', key: 'secret' },
-  { token: 'cfat_own', account: 4 },
-];
-
 test('GET /user tells whose credential it is: one user for both tokens and the key', async () => {
   const simulator = await simulateAccounts({ credentials });
   const users = await Promise.all([
@@ -131,3 +121,13 @@ test('one budget for each user, whichever credential is used, and one for each t
     new Set(['user:a@example.com', 'user:b@example.com', expect.stringMatching(/^token:[0-9a-f]{12}$/)]),
   );
 });
+
+const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
+
+const credentials: readonly AcceptedCredential[] = [
+  { token: 'of-a', user: 'a@example.com' },
+  { token: 'of-a-too', user: 'a@example.com' },
+  { token: 'of-b', user: 'b@example.com', organizations: [1] },
+  { email: 'a@example.com', key: 'secret' },
+  { token: 'cfat_own', account: 4 },
+];

@@ -12,21 +12,6 @@ import {
   startMs,
 } from '../simulated-cloudflare.ts';
 
-const sizes = (pages: readonly { texts: readonly string[] }[]): number[] => pages.map(({ texts }) => texts.length);
-
-/** The pages of a walk, at most `most`, and the status of the one that could not be read. */
-async function walkUntilRefused(simulator: Simulator, most = 100): Promise<{ sizes: number[]; status: number }> {
-  const seen: number[] = [];
-  for (let cursor: string | undefined; seen.length < most; ) {
-    const page = await auditPage(simulator, { cursor });
-    if (page.status !== 200) return { sizes: seen, status: page.status };
-    seen.push(page.texts.length);
-    cursor = page.cursor;
-    if (cursor === undefined) break;
-  }
-  return { sizes: seen, status: 200 };
-}
-
 test.each([400, 410, 504])(
   'window_limit: %i for a window that is wider, an answer for one that is not',
   async (status) => {
@@ -225,3 +210,18 @@ test('a filter that finds little is answered with short pages, empty ones among 
   expect(pages.map(({ texts }) => texts.length)).toEqual([0, 0, 1]);
   expect(new Set(pages.map(({ cursor }) => cursor)).size).toBe(3);
 });
+
+const sizes = (pages: readonly { texts: readonly string[] }[]): number[] => pages.map(({ texts }) => texts.length);
+
+/** The pages of a walk, at most `most`, and the status of the one that could not be read. */
+async function walkUntilRefused(simulator: Simulator, most = 100): Promise<{ sizes: number[]; status: number }> {
+  const seen: number[] = [];
+  for (let cursor: string | undefined; seen.length < most; ) {
+    const page = await auditPage(simulator, { cursor });
+    if (page.status !== 200) return { sizes: seen, status: page.status };
+    seen.push(page.texts.length);
+    cursor = page.cursor;
+    if (cursor === undefined) break;
+  }
+  return { sizes: seen, status: 200 };
+}

@@ -2,9 +2,6 @@ import { expect, test } from 'vitest';
 import { type DefectName, defectNames } from '../../../../src/simulator/faults/entry-defects.ts';
 import { auditPage, auditWalk, organizationAt, sha256, simulate, startMs } from '../simulated-cloudflare.ts';
 
-const timesOf = (result: { action: { time: string } }[]): number[] =>
-  result.map(({ action }) => Date.parse(action.time));
-
 test('late: an entry becomes visible between half of lateDelayMs and all of it after its time', async () => {
   let nowMs = startMs;
   const simulator = await simulate({ clock: () => nowMs, faults: { late: 1, lateDelayMs: 10_000 } });
@@ -216,3 +213,6 @@ test('what is appended while running gets defects, too', async () => {
   simulator.generate(organizationId, 3);
   expect((await auditPage(simulator)).result.map(({ id }) => typeof id)).toEqual(['number', 'number', 'number']);
 });
+
+const timesOf = (result: { action: { time: string } }[]): number[] =>
+  result.map(({ action }) => Date.parse(action.time));

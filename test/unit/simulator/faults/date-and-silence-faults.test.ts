@@ -2,12 +2,6 @@ import { expect, test } from 'vitest';
 import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
 import { auditPath, get, getInVain, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
-/** How far the Date of an answer is from the time. Seconds. */
-async function offset(simulator: Simulator, path: string, headers?: Record<string, string>): Promise<number> {
-  const answer = await get(simulator, path, headers);
-  return (Date.parse(answer.headers.get('date') ?? '') - simulator.summary().nowMs) / 1000;
-}
-
 test('wrong_date: of the listing, of audit logs, or of every answer; ahead or behind', async () => {
   const simulator = await simulate({ organizations: 2, entries: 10 });
   const [first, second] = [organizationAt(simulator), organizationAt(simulator, 1)];
@@ -75,3 +69,9 @@ test('error_in_success: success: true, errors, and an empty result', async () =>
     result_info: { total_size: 0 },
   });
 });
+
+/** How far the Date of an answer is from the time. Seconds. */
+async function offset(simulator: Simulator, path: string, headers?: Record<string, string>): Promise<number> {
+  const answer = await get(simulator, path, headers);
+  return (Date.parse(answer.headers.get('date') ?? '') - simulator.summary().nowMs) / 1000;
+}

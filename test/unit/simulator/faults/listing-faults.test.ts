@@ -2,26 +2,6 @@ import { expect, test } from 'vitest';
 import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
 import { auditPage, listingOf, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
-/** A page of five, with the places of its organizations in the order of creation. */
-const page = async (simulator: Simulator, after?: string) => {
-  const more = after === undefined ? '' : `&page_token=${encodeURIComponent(after)}`;
-  const { status, ids, token, total } = await listingOf(simulator, `/organizations?page_size=5${more}`);
-  const all = simulator.summary().organizations.map(({ id }) => id);
-  return { status, places: ids.map((id) => all.indexOf(id)), token, total };
-};
-type Page = Awaited<ReturnType<typeof page>>;
-
-async function pages(simulator: Simulator): Promise<Page[]> {
-  const seen = [await page(simulator)];
-  for (let token = seen[0]?.token; token !== undefined; token = seen.at(-1)?.token) {
-    seen.push(await page(simulator, token));
-  }
-  return seen;
-}
-
-const placesOf = (seen: readonly Page[]): number[] => seen.flatMap(({ places }) => places);
-const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
-
 test('listing_away: 503, while the audit logs answer', async () => {
   const simulator = await simulate({ organizations: 3, faults: { listing_away: 1 } });
   expect((await page(simulator)).status).toBe(503);
@@ -72,3 +52,25 @@ test('shifting_listing: organizations fall between two pages, or stand on both',
   const twice = placesOf(await pages(simulator));
   expect(twice).toEqual([...upTo(5), ...upTo(12).slice(4)]);
 });
+
+/** A page of five, with the places of its organizations in the order of creation. */
+const page = async (simulator: Simulator, after?: string) => {
+  const more = after === undefined ? '' : `&page_token=${encodeURIComponent(after)}`;
+  const { status, ids, token, total } = await listingOf(simulator, `/organizations?page_size=5${more}`);
+  const all = simulator.summary().organizations.map(({ id }) => id);
+  return { status, places: ids.map((id) => all.indexOf(id)), token, total };
+};
+
+type Page = Awaited<ReturnType<typeof page>>;
+
+async function pages(simulator: Simulator): Promise<Page[]> {
+  const seen = [await page(simulator)];
+  for (let token = seen[0]?.token; token !== undefined; token = seen.at(-1)?.token) {
+    seen.push(await page(simulator, token));
+  }
+  return seen;
+}
+
+const placesOf = (seen: readonly Page[]): number[] => seen.flatMap(({ places }) => places);
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);

@@ -11,22 +11,6 @@ import {
   startMs,
 } from '../simulated-cloudflare.ts';
 
-interface Shaped {
-  readonly simulator: Simulator;
-  /** Ids of all entries, ascending. */
-  readonly all: string[];
-}
-
-async function shaped(entries: number, faults: FaultPatch): Promise<Shaped> {
-  const simulator = await simulate({ entries });
-  const all = idsOf(await auditWalk(simulator, { limit: 1000 }));
-  simulator.faults.set(faults);
-  return { simulator, all };
-}
-
-/** The ids of each page. */
-const pagesOf = (pages: readonly AuditPage[]): string[][] => pages.map((page) => idsOf([page]));
-
 test.each([20, 73, 100, 250, 997])(
   'page_cap: pages of %i whatever limit says, with cursors or without',
   async (size) => {
@@ -192,3 +176,19 @@ test('an entry of any length, that is served and is true', async () => {
   expect(large?.raw()).toBe(texts.at(-1));
   expect(result.at(-1)).toMatchObject({ id: large?.id, action: { time: large?.actionTime } });
 });
+
+interface Shaped {
+  readonly simulator: Simulator;
+  /** Ids of all entries, ascending. */
+  readonly all: string[];
+}
+
+async function shaped(entries: number, faults: FaultPatch): Promise<Shaped> {
+  const simulator = await simulate({ entries });
+  const all = idsOf(await auditWalk(simulator, { limit: 1000 }));
+  simulator.faults.set(faults);
+  return { simulator, all };
+}
+
+/** The ids of each page. */
+const pagesOf = (pages: readonly AuditPage[]): string[][] => pages.map((page) => idsOf([page]));

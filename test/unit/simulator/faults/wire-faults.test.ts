@@ -4,32 +4,6 @@ import { expect, test } from 'vitest';
 import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
 import { auditPage, auditPath, get, organizationAt, simulate } from '../simulated-cloudflare.ts';
 
-/** A connection on which this request has been sent. */
-async function open(simulator: Simulator, path: string): Promise<{ socket: Socket }> {
-  const { hostname, port, pathname, search } = new URL(simulator.baseUrl + path);
-  const socket = connect(Number(port), hostname);
-  await once(socket, 'connect');
-  socket.setEncoding('utf8');
-  socket.write(`GET ${pathname}${search} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer test\r\n\r\n`);
-  return { socket };
-}
-
-/** What the wire carries until the server ends the connection. */
-async function raw(simulator: Simulator, path: string): Promise<string> {
-  const { socket } = await open(simulator, path);
-  let text = '';
-  socket.on('error', () => undefined);
-  socket.on('data', (chunk) => {
-    text += chunk;
-  });
-  await once(socket, 'close');
-  return text;
-}
-
-function bodyOf(text: string): string {
-  return text.slice(text.indexOf('\r\n\r\n') + 4);
-}
-
 test('server_error: every status, with JSON, with text, with nothing', async () => {
   const simulator = await simulate({ faults: { server_error: 1 } });
   const seen = new Set<string>();
@@ -139,3 +113,29 @@ test('the same seed and the same requests give the same faults; another fault do
   const withOther = (await outcomes(1, { slow_body: 0.5, slowBodyMs: 1 })).replaceAll('slow_body', '');
   expect(withOther).toBe(first);
 });
+
+/** A connection on which this request has been sent. */
+async function open(simulator: Simulator, path: string): Promise<{ socket: Socket }> {
+  const { hostname, port, pathname, search } = new URL(simulator.baseUrl + path);
+  const socket = connect(Number(port), hostname);
+  await once(socket, 'connect');
+  socket.setEncoding('utf8');
+  socket.write(`GET ${pathname}${search} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer test\r\n\r\n`);
+  return { socket };
+}
+
+/** What the wire carries until the server ends the connection. */
+async function raw(simulator: Simulator, path: string): Promise<string> {
+  const { socket } = await open(simulator, path);
+  let text = '';
+  socket.on('error', () => undefined);
+  socket.on('data', (chunk) => {
+    text += chunk;
+  });
+  await once(socket, 'close');
+  return text;
+}
+
+function bodyOf(text: string): string {
+  return text.slice(text.indexOf('\r\n\r\n') + 4);
+}

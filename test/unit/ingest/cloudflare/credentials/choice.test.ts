@@ -16,8 +16,6 @@ import { createRefusals } from '../../../../../src/ingest/cloudflare/credentials
 import { createSourceBudgets } from '../../../../../src/ingest/cloudflare/credentials/source-budgets.ts';
 import type { AuditApi } from '../../../../../src/ingest/sync/ports.ts';
 
-const account = { kind: 'account', id: 'x' };
-const organization = { kind: 'organization', id: 'x' };
 const candidate = (name: string, more: Partial<Candidate> = {}): Candidate => ({
   name,
   accounts: true,
@@ -27,18 +25,6 @@ const candidate = (name: string, more: Partial<Candidate> = {}): Candidate => ({
   countedFor: name,
   ...more,
 });
-const facts = (
-  listed: Readonly<Record<string, readonly string[]>>,
-  reader?: string,
-  reads: Readonly<Record<string, number>> = {},
-): CredentialFacts => ({
-  lists: (name, { id }) => listed[name]?.includes(id) === true,
-  onlyAccount: (name) => (listed[name]?.length === 1 ? listed[name][0] : undefined),
-  reader: () => reader,
-  reads: (name) => reads[name] ?? 0,
-});
-const order = (candidates: readonly Candidate[], known: CredentialFacts, source = account) =>
-  rankCandidates(candidates, source, known).map(({ name }) => name);
 
 describe('the order of credentials', () => {
   const [a, b, own] = [candidate('a'), candidate('b'), candidate('own', { isUser: false })];
@@ -287,3 +273,20 @@ test('an empty listing is none if the next credential fails for another reason t
   expect(await listWith({ a: [], b: 'server' })).toEqual({ failure: 'server', asked: ['a', 'b'] });
   expect(await listWith({ a: 'refused', b: 'refused' })).toEqual({ failure: 'refused', asked: ['a', 'b'] });
 });
+
+const account = { kind: 'account', id: 'x' };
+const organization = { kind: 'organization', id: 'x' };
+
+const facts = (
+  listed: Readonly<Record<string, readonly string[]>>,
+  reader?: string,
+  reads: Readonly<Record<string, number>> = {},
+): CredentialFacts => ({
+  lists: (name, { id }) => listed[name]?.includes(id) === true,
+  onlyAccount: (name) => (listed[name]?.length === 1 ? listed[name][0] : undefined),
+  reader: () => reader,
+  reads: (name) => reads[name] ?? 0,
+});
+
+const order = (candidates: readonly Candidate[], known: CredentialFacts, source = account) =>
+  rankCandidates(candidates, source, known).map(({ name }) => name);

@@ -4,10 +4,6 @@ import { planLane } from '../../../../../src/ingest/planning/planner.ts';
 import { idleUntilMs } from '../../../../../src/ingest/planning/polling/idle-lanes.ts';
 import { anyPolicy, anyProgress, DAY_MS, NOW_MS, policyAt } from '../../../../support/sync/any-progress.ts';
 
-const SEED = 20_261_126;
-const lanes = ['settle', 'backfill', 'scrub'] as const;
-const FAR_MS = NOW_MS + 400 * DAY_MS;
-
 test('a lane that is idle has nothing to do before the time that is given for it', () => {
   let idle = 0;
   const part = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 8, maxLength: 8 });
@@ -64,3 +60,7 @@ test('a settle lane is idle for less by no more than the pause between passes ha
   });
   fc.assert(property, { seed: SEED, numRuns: 1_000 });
 });
+
+const SEED = 20_261_126;
+const lanes = ['settle', 'backfill', 'scrub'] as const;
+const FAR_MS = NOW_MS + 400 * DAY_MS;

@@ -10,23 +10,7 @@ import {
 import { laneIntervals, noIntervals } from '../../../../../src/ingest/planning/polling/lane-intervals.ts';
 import { afterPage, startWalk, type Walk } from '../../../../../src/ingest/planning/walk.ts';
 
-const NOW_MS = Date.UTC(2026, 5, 1);
 const HOUR_MS = 3_600_000;
-
-/** Read up to a minute ago, but for an hour's gap ten days ago; nothing settled. */
-const progress: SourceProgress = {
-  coverage: [
-    [
-      { fromMs: NOW_MS - 480 * HOUR_MS, toMs: NOW_MS - 240 * HOUR_MS },
-      { fromMs: NOW_MS - 239 * HOUR_MS, toMs: NOW_MS - 60_000 },
-    ],
-  ],
-  lanes: {},
-  holes: [],
-  largestPage: 0,
-};
-const policy: PlanPolicy = { horizonMs: NOW_MS - 480 * HOUR_MS, settleDelaysMs: [], intervals: noIntervals };
-const laneOf = (by: PlanPolicy): string | undefined => planLanes(progress, NOW_MS, by)[0]?.lane;
 
 test.each([
   [25, 900, 11_904],
@@ -136,3 +120,21 @@ test('the first window of a history says its average, for a week at most', () =>
   expect(of(24, 12)).toEqual({ events: 12, spanMs: 24 * HOUR_MS });
   expect(of(700 * 24, 7_000)).toEqual({ events: 70, spanMs: 7 * 24 * HOUR_MS });
 });
+
+const NOW_MS = Date.UTC(2026, 5, 1);
+
+/** Read up to a minute ago, but for an hour's gap ten days ago; nothing settled. */
+const progress: SourceProgress = {
+  coverage: [
+    [
+      { fromMs: NOW_MS - 480 * HOUR_MS, toMs: NOW_MS - 240 * HOUR_MS },
+      { fromMs: NOW_MS - 239 * HOUR_MS, toMs: NOW_MS - 60_000 },
+    ],
+  ],
+  lanes: {},
+  holes: [],
+  largestPage: 0,
+};
+const policy: PlanPolicy = { horizonMs: NOW_MS - 480 * HOUR_MS, settleDelaysMs: [], intervals: noIntervals };
+
+const laneOf = (by: PlanPolicy): string | undefined => planLanes(progress, NOW_MS, by)[0]?.lane;

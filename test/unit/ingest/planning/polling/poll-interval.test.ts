@@ -9,29 +9,7 @@ import {
   spreadOf,
 } from '../../../../../src/ingest/planning/polling/poll-interval.ts';
 
-const TICK_MS = 30_000;
 const EQUAL_MS = 2_380_952;
-const budget = { equalMs: EQUAL_MS, tickMs: TICK_MS };
-const property = { seed: 1, numRuns: 300 };
-
-/** Live tails end at 0: what is unread began so long before. */
-const LIVE_END_MS = 0;
-
-interface Named extends PolledSource {
-  readonly id: string;
-}
-
-const source = (
-  perHour: number,
-  { id = 'o', unreadMs = 0, ...more }: Partial<Named & { unreadMs: number }> = {},
-): Named => ({
-  id,
-  spread: spreadOf({ kind: 'organization', id }),
-  eventRate: { perHour, recentPerHour: 0 },
-  readUntilMs: LIVE_END_MS - unreadMs,
-  walking: false,
-  ...more,
-});
 const perHour = fc.oneof(
   fc.constant(0),
   fc.double({ min: 0, max: 1, noNaN: true }),
@@ -210,4 +188,28 @@ describe('what is due', () => {
     expect(pollsPerTick(5_000, budget)).toBe(64);
     expect(pollsPerTick(5_000, { equalMs: EQUAL_MS, tickMs: 60_000 })).toBe(127);
   });
+});
+
+const TICK_MS = 30_000;
+
+const budget = { equalMs: EQUAL_MS, tickMs: TICK_MS };
+const property = { seed: 1, numRuns: 300 };
+
+/** Live tails end at 0: what is unread began so long before. */
+const LIVE_END_MS = 0;
+
+interface Named extends PolledSource {
+  readonly id: string;
+}
+
+const source = (
+  perHour: number,
+  { id = 'o', unreadMs = 0, ...more }: Partial<Named & { unreadMs: number }> = {},
+): Named => ({
+  id,
+  spread: spreadOf({ kind: 'organization', id }),
+  eventRate: { perHour, recentPerHour: 0 },
+  readUntilMs: LIVE_END_MS - unreadMs,
+  walking: false,
+  ...more,
 });
