@@ -27,4 +27,4 @@ test.skipIf(!possible)('a receiver that closes while the rest is still under way
   expect(stdout.trim().split('\n')).toEqual(['failed', 'failed', 'failed', 'failed']);
 });
 
-const file = (name: string) => fileURLToPath(new URL(`../../scripts/measure/${name}`, import.meta.url));
+const file = (name: string) => fileURLToPath(new URL(`../../../studies/measure/${name}`, import.meta.url));
