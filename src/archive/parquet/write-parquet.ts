@@ -28,13 +28,6 @@ const MEBIBYTE = 1_048_576;
 const MEMORY_MB = 128;
 /** A row group of ordinary events; what is larger takes memory beyond the usual. */
 const ORDINARY_GROUP_MB = 20;
-/** What of the format is used. */
-interface ParquetFormat {
-  /** Version 2 has encodings that make texts and numbers smaller. */
-  readonly version: ParquetVersion;
-  readonly zstdLevel: number;
-}
-
 /** Version 2 at this level is 11 % smaller than what DuckDB takes by itself, version 1 at level 3 (decision 84). */
 const ARCHIVE_ZSTD_LEVEL = 10;
 /** DuckDB has groups of whole vectors of 2,048 rows: this is as near to 10,000 as it comes. */
@@ -48,24 +41,6 @@ export const writeParquet = async (lines: LinesFile, target: string, options: Pa
     isTime === true ? `make_timestamptz("${name}") as "${name}"` : `"${name}"`,
   );
   select.splice(1, 0, `${quoted(feedId)} as "${FEED_ID}"`);
-  const format = { version, zstdLevel: ARCHIVE_ZSTD_LEVEL };
-  await copyLines(lines, target, { columns, select, directory, metadata, format });
-};
-
-interface CopyOptions extends Pick<ParquetOptions, 'directory' | 'metadata'> {
-  /** Of the lines; types in the words of DuckDB. */
-  readonly columns: readonly { readonly name: string; readonly type: string }[];
-  /** Of the Parquet, in the SQL of DuckDB. */
-  readonly select: readonly string[];
-  readonly format: ParquetFormat;
-}
-
-/** The same of lines with any columns. */
-export const copyLines = async (
-  lines: LinesFile,
-  target: string,
-  { columns, select, directory, metadata, format }: CopyOptions,
-): Promise<void> => {
   const types = columns.map(({ name, type }) => `${quoted(name)}: ${quoted(type)}`).join(', ');
   const facts = Object.entries(metadata).map(([name, value]) => `${name}: ${quoted(value)}`);
   const objectBytes = Math.max(MEBIBYTE, lines.longestLineBytes + 1_024);
@@ -73,7 +48,7 @@ export const copyLines = async (
     await connection.run(
       `copy (select ${select.join(', ')} from read_json(${quoted(lines.file)}, format = 'newline_delimited',
          maximum_object_size = ${objectBytes}, columns = {${types}}))
-       to ${quoted(target)} (format parquet, parquet_version v${format.version}, compression zstd, compression_level ${format.zstdLevel},
+       to ${quoted(target)} (format parquet, parquet_version v${version}, compression zstd, compression_level ${ARCHIVE_ZSTD_LEVEL},
          row_group_size ${ROWS_OF_GROUP}, kv_metadata {${facts.join(', ')}})`,
     );
   });

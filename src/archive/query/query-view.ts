@@ -74,7 +74,7 @@ const coveredBy = ({ month, firstPosition, lastPosition }: Stretch): string => {
 };
 
 /** Of a month such as `2024-01`. */
-export const boundsOfMonth = (month: string): { readonly beginMs: number; readonly endMs: number } => {
+const boundsOfMonth = (month: string): { readonly beginMs: number; readonly endMs: number } => {
   const [year = 0, number = 1] = month.split('-').map(Number);
   return { beginMs: Date.UTC(year, number - 1, 1), endMs: Date.UTC(year, number, 1) };
 };

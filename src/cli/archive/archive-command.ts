@@ -7,7 +7,6 @@ import { alignColumns, printable } from '../output/terminal-table.ts';
 import { withDatabase } from '../with-database.ts';
 import { restoreCommand } from './restore-command.ts';
 import { runCommand } from './run-command.ts';
-import { securityLakeCommand } from './security-lake-command.ts';
 import { verifyCommand } from './verify-command.ts';
 
 const help = `
@@ -18,8 +17,7 @@ Examples:
   $ ORGTRAIL_ARCHIVE=s3://audit-archive/orgtrail orgtrail archive run
   $ orgtrail archive list
   $ orgtrail archive verify --contents
-  $ orgtrail archive restore 2024-01 > january.ndjson
-  $ orgtrail archive security-lake --to 's3://lake/ext/cloudflare-{class}?region=eu-central-1'`;
+  $ orgtrail archive restore 2024-01 > january.ndjson`;
 
 export const archiveCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
   new Command('archive')
@@ -29,7 +27,6 @@ export const archiveCommand = (context: CliContext, report: (exitCode: number) =
     .addCommand(listCommand(context))
     .addCommand(verifyCommand(context, report))
     .addCommand(restoreCommand(context))
-    .addCommand(securityLakeCommand(context))
     .addCommand(endCommand(context));
 
 const listHelp = `

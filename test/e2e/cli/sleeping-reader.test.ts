@@ -62,7 +62,6 @@ const ways: Readonly<Record<string, readonly [code: number, ...args: string[]] |
   'archive list': [0],
   'archive verify': [0],
   'archive restore': [0, MONTH],
-  'archive security-lake': [2, '--to', 's3://nowhere'],
   'archive end': [0],
   search: [0, '--since', '90d', '--limit', '500', '--json'],
   query: [0, 'select * from audit_events order by position'],
