@@ -1,13 +1,31 @@
 #!/usr/bin/env bash
 # All tests that `npm test` leaves out, for `npm run test:all` and CI: longer ones of the same kinds, trouble with PostgreSQL, all sinks in one
 # run, more worlds of the simulation, every alert, and what needs Chromium and Docker, if those are available.
-set -euo pipefail
+# What mostly waits runs beside what computes. A failed step stops no other one; the ends of those that failed come last.
+set -uo pipefail
 cd "$(dirname "$0")/.."
-step() { bash scripts/step.sh "$@"; }
+outputs="$(mktemp -d)"
+trap 'rm -rf "$outputs"' EXIT
+trap 'trap - INT TERM; kill 0' INT TERM
+step() {
+  bash scripts/step.sh "$@" 2>&1 | tee "$outputs/$1"
+  [ "${PIPESTATUS[0]}" = 0 ] || mv "$outputs/$1" "$outputs/$1.failed"
+}
+beside() {
+  step trouble npx vitest run --project trouble
+  step alerts npm run lab alerts
+  step sinks npx vitest run --project sinks
+  step Docker bash scripts/docker/docker-tests.sh
+}
+beside &
 step 'long, e2e, simulation' npx vitest run --project long --project e2e --project simulation
-step 'more seeds' npm run lab simulation -- --seeds 500 --from 5001
-step trouble npx vitest run --project trouble
-step sinks npx vitest run --project sinks
 step browser bash scripts/browser-tests.sh
-step alerts npm run lab alerts
-step Docker bash scripts/docker/docker-tests.sh
+step 'more seeds' npm run lab simulation -- --seeds 500 --from 5001
+wait
+shopt -s nullglob
+failed=("$outputs"/*.failed)
+for output in "${failed[@]}"; do
+  printf '\nfailed: %s\n' "$(basename "$output" .failed)"
+  tail -n 80 "$output"
+done
+[ "${#failed[@]}" -eq 0 ]

@@ -6,8 +6,8 @@ set -euo pipefail
 # Debian lets no machine have two syslog daemons, and whether it has one is none of our business: they are unpacked, not installed.
 unpacked=/opt/orgtrail-peers
 
-# Several test files may want this at once.
-exec 9>/var/lock/orgtrail-peers.lock
+# One installer at a time: apt-get update does not wait for another one.
+exec 9>/var/lock/orgtrail-apt.lock
 flock 9
 
 install=()
