@@ -1,7 +1,7 @@
 import type { CheckPage, ScrubRoundResult, ScrubTotals, VerifyRun } from '../../../status/checks/checks.sql.ts';
 import { type Html, html } from '../html.ts';
 import { operationsHead } from '../operations/operations-menu.ts';
-import { stateMark } from '../overview/organizations.ts';
+import { stateMark } from '../overview/first-reading.ts';
 import { countOf, countText, spanText, timeOf } from '../words.ts';
 import { meaningsPanel } from './meanings-panel.ts';
 import { runsTable, sourceHref } from './runs-table.ts';

@@ -1,6 +1,6 @@
 import type { CheckFinding, VerifyRun } from '../../../status/checks/checks.sql.ts';
 import { type Html, html } from '../html.ts';
-import { stateMark } from '../overview/organizations.ts';
+import { stateMark } from '../overview/first-reading.ts';
 import { countOf, countText, timeOf } from '../words.ts';
 
 /** Of so many logs what differs is listed; the command repairs all of them. */

@@ -6,9 +6,9 @@ import { type Html, html } from '../html.ts';
 import { type Frame, sendPage } from '../page.ts';
 import { accountName } from './accounts-panel.ts';
 import { eventsLinks } from './events-links.ts';
-import { pacesOf, shownState } from './first-reading.ts';
+import { pacesOf, shownState, stateMark } from './first-reading.ts';
 import { holesPanel } from './holes-panel.ts';
-import { organizationHref, stateMark } from './organizations.ts';
+import { organizationHref } from './organizations.ts';
 import { type OverviewOptions, ordinaryTail } from './overview.ts';
 import { coveragePanels, explanation, facts } from './source-panels.ts';
 

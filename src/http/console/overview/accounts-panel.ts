@@ -5,8 +5,8 @@ import type { Activity } from '../../../status/overview/overview.ts';
 import type { AccountWithState } from '../../../status/sources/source-owner.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
-import { type Paces, progressText, shownState } from './first-reading.ts';
-import { byTrouble, stateMark } from './organizations.ts';
+import { type Paces, progressText, shownState, stateMark } from './first-reading.ts';
+import { byTrouble } from './organizations.ts';
 
 /** Of one organization there are 500 at most; in trouble may be all there are. */
 const MAX_ACCOUNTS = 500;

@@ -18,6 +18,8 @@ export const shownState = ({ state, firstReading }: Pick<SourceWithState, 'state
 /** `reading` alone would not say what. */
 export const stateName = (state: string): string => (state === 'reading' ? 'reading history' : state);
 
+export const stateMark = (state: string): Html => html`<span class="state state-${state}">${stateName(state)}</span>`;
+
 /** How many sources pages show in each state. */
 export const shownCounts = (groups: readonly SourceGroup[]): ReadonlyMap<ShownState, number> => {
   const counts = new Map<ShownState, number>();

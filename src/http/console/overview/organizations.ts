@@ -14,6 +14,7 @@ import {
   type ShownState,
   shownState,
   shownStates,
+  stateMark,
   stateName,
 } from './first-reading.ts';
 
@@ -74,8 +75,6 @@ export const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
   (a.state === 'fresh' || a.state === 'quiet' ? 0 : b.gapSeconds - a.gapSeconds) ||
   (ownerName(a) ?? '').localeCompare(ownerName(b) ?? '', 'en') ||
   (a.id < b.id ? -1 : 1);
-
-export const stateMark = (state: string): Html => html`<span class="state state-${state}">${stateName(state)}</span>`;
 
 export const nameOf = (source: { readonly organizationName: string | null; readonly organizationId: string }): string =>
   source.organizationName ?? source.organizationId;

@@ -4,7 +4,8 @@ import { sinkState } from '../../../status/sources/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { sinkHref } from '../sinks/sinks-page.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
-import { nameOf, organizationHref, stateMark } from './organizations.ts';
+import { stateMark } from './first-reading.ts';
+import { nameOf, organizationHref } from './organizations.ts';
 
 /** The steps that are shown: seconds, and how people say them. */
 const steps = [

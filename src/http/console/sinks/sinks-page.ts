@@ -2,7 +2,7 @@ import { sinkState } from '../../../status/sources/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { operationsHead } from '../operations/operations-menu.ts';
 import type { ShownSink } from '../operations/operations-source.ts';
-import { stateMark } from '../overview/organizations.ts';
+import { stateMark } from '../overview/first-reading.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
 
 export const sinkHref = (name: string): string => `/sinks/${encodeURIComponent(name)}`;
