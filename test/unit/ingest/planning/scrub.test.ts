@@ -12,17 +12,14 @@ describe('a round of the scrub lane', () => {
   test('reads everything that has been read from the horizon to an hour ago once, newest first, 90 days at most', () => {
     const { windows, state } = readRound(progressOf(undefined));
     const untilMs = NOW_MS - HOUR_MS;
-    expect(gapsIn({ fromMs: HORIZON_MS, toMs: untilMs }, coverageOf(windows))).toEqual([]);
-    expect(windows).toHaveLength(7);
+    expect([gapsIn({ fromMs: HORIZON_MS, toMs: untilMs }, coverageOf(windows)), windows.length]).toEqual([[], 7]);
     for (const [index, { fromMs, toMs }] of windows.entries()) {
       expect(toMs).toBe(windows[index - 1]?.fromMs ?? untilMs);
       expect(toMs - fromMs).toBeLessThanOrEqual(90 * DAY_MS);
     }
+    // biome-ignore format: a table
     expect(state?.round).toEqual({
-      number: 1,
-      beganMs: NOW_MS,
-      untilMs,
-      read: [{ fromMs: HORIZON_MS, toMs: untilMs }],
+      number: 1, beganMs: NOW_MS, untilMs, read: [{ fromMs: HORIZON_MS, toMs: untilMs }],
     });
   });
 
@@ -70,11 +67,9 @@ describe('a round of the scrub lane', () => {
   test('leaves out what was never read, and holes', () => {
     const hole = { fromMs: NOW_MS - 10 * DAY_MS, toMs: NOW_MS - 10 * DAY_MS + 1_000 };
     const unread = { fromMs: NOW_MS - 300 * DAY_MS, toMs: NOW_MS - 200 * DAY_MS };
+    // biome-ignore format: a table
     const progress = progressOf(undefined, {
-      readBefore: [
-        { fromMs: HORIZON_MS, toMs: unread.fromMs },
-        { fromMs: unread.toMs, toMs: READ_UNTIL_MS },
-      ],
+      readBefore: [{ fromMs: HORIZON_MS, toMs: unread.fromMs }, { fromMs: unread.toMs, toMs: READ_UNTIL_MS }],
       holes: [holeOf(hole, { pass: SCRUB_PASS })],
     });
     const { windows } = readRound(progress);
@@ -142,8 +137,7 @@ test('what it finds is counted by itself, with the last pass that had read the t
   ];
   expect(foundByScrub(covered, 'scrub')).toEqual({ entries: 5, pass: 4 });
   expect(sortLateEntries(covered, 'scrub', 4)).toEqual({ foundBy: {}, byLastPass: 0, beyondLastPass: 0 });
-  expect(foundByScrub([], 'scrub')).toBeUndefined();
-  expect(foundByScrub(covered, 'backfill')).toBeUndefined();
+  expect([foundByScrub([], 'scrub'), foundByScrub(covered, 'backfill')]).toEqual([undefined, undefined]);
 });
 
 const HOUR_MS = 3_600_000;
@@ -153,20 +147,16 @@ const HORIZON_MS = NOW_MS - 548 * DAY_MS;
 const WEEK_MS = 7 * DAY_MS;
 const READ_UNTIL_MS = NOW_MS - 2_000;
 
+// biome-ignore format: a table
 const policy: PlanPolicy = {
-  horizonMs: HORIZON_MS,
-  settleDelaysMs: [],
-  intervals: { liveMs: 0, settleMs: 0 },
-  scrub: { everyMs: WEEK_MS },
+  horizonMs: HORIZON_MS, settleDelaysMs: [], intervals: { liveMs: 0, settleMs: 0 }, scrub: { everyMs: WEEK_MS },
 };
 
+// biome-ignore format: a table
 const progressOf = (scrub: LaneState | undefined, more: Partial<SourceProgress> = {}): SourceProgress => ({
   readBefore: [{ fromMs: HORIZON_MS, toMs: READ_UNTIL_MS }],
-  coverage: [[{ fromMs: HORIZON_MS, toMs: READ_UNTIL_MS }]],
-  lanes: scrub === undefined ? {} : { scrub },
-  holes: [],
-  largestPage: 1_000,
-  ...more,
+  coverage: [[{ fromMs: HORIZON_MS, toMs: READ_UNTIL_MS }]], lanes: scrub === undefined ? {} : { scrub }, holes: [],
+  largestPage: 1_000, ...more,
 });
 
 const plan = (progress: SourceProgress, nowMs = NOW_MS): Walk | undefined => planLane('scrub', progress, nowMs, policy);
