@@ -7,6 +7,7 @@ import type { ArchivedGroup } from '../../../src/search/archived/ports.ts';
 import type { Actor } from '../../../src/search/conditions/actor.ts';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import type { Term } from '../../../src/search/terms/terms.ts';
+import { forAllAsync } from '../for-all.ts';
 
 /** As few times as this have many events at the same time. */
 const TIMES = 12;
@@ -26,61 +27,55 @@ const asked = fc.record({
 });
 
 test('pages of the archive that are over at once, with nothing remembered give each row once, in order, look at two groups each, and end', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      asked,
-      async ({ direction, ofGroup, limit, since, before, untilPosition, lateAfter, late, ...rest }) => {
-        const rows = rowsOf([...rest.places, ...late]);
-        const lateRows = rows.slice(rest.places.length);
-        const history = createHistory(rows.slice(0, rest.places.length), ofGroup);
-        const inOrder = placeOrder(direction);
-        const isWanted = ({ matches, time, position }: Row) =>
-          matches &&
-          (untilPosition === undefined || position <= untilPosition) &&
-          (since === undefined || time >= since) &&
-          (before === undefined || time < before);
-        const wanted = new Set(rows.slice(0, rest.places.length).filter(isWanted));
-        const found: RowPlace[] = [];
-        let at: Pick<PageBounds, 'cursor' | 'known'> = { cursor: undefined, known: undefined };
-        let pages = 0;
-        for (;;) {
-          if (pages === lateAfter && lateRows.length > 0) {
-            history.add(lateRows);
-            for (const row of lateRows.filter(isWanted))
-              if (at.cursor === undefined || inOrder(row, at.cursor) > 0) wanted.add(row);
-          }
-          const bounds = { direction, since, before, untilPosition, organization: undefined, ...at };
-          const page = await history.page(bounds, limit);
-          expect(page.looks).toBeLessThanOrEqual(2);
-          found.push(...page.rows.map(({ time, position }) => ({ time, position })));
-          pages += 1;
-          const last = page.rows.at(-1);
-          if (page.reached === undefined && (page.rows.length < limit || last === undefined)) break;
-          const cursor: RowPlace | undefined = page.reached ?? last;
-          at = { cursor, known: cursor && page.known?.(cursor) };
-          // Each page is at most two groups, and each row is sought in all groups at most, a second time if a late group comes.
-          expect(pages).toBeLessThan(3 + 2 * (history.groups.size + 1) * (rows.length + 2));
-        }
-        if (pages <= lateAfter) for (const row of lateRows) wanted.delete(row);
-        const expected = [...wanted].sort(inOrder).map(({ time, position }) => ({ time, position }));
-        expect(found).toEqual(expected);
-      },
-    ),
+  await forAllAsync(
+    [asked],
     { numRuns: 300 },
+    async ({ direction, ofGroup, limit, since, before, untilPosition, lateAfter, late, ...rest }) => {
+      const rows = rowsOf([...rest.places, ...late]);
+      const lateRows = rows.slice(rest.places.length);
+      const history = createHistory(rows.slice(0, rest.places.length), ofGroup);
+      const inOrder = placeOrder(direction);
+      const isWanted = ({ matches, time, position }: Row) =>
+        matches &&
+        (untilPosition === undefined || position <= untilPosition) &&
+        (since === undefined || time >= since) &&
+        (before === undefined || time < before);
+      const wanted = new Set(rows.slice(0, rest.places.length).filter(isWanted));
+      const found: RowPlace[] = [];
+      let at: Pick<PageBounds, 'cursor' | 'known'> = { cursor: undefined, known: undefined };
+      let pages = 0;
+      for (;;) {
+        if (pages === lateAfter && lateRows.length > 0) {
+          history.add(lateRows);
+          for (const row of lateRows.filter(isWanted))
+            if (at.cursor === undefined || inOrder(row, at.cursor) > 0) wanted.add(row);
+        }
+        const bounds = { direction, since, before, untilPosition, organization: undefined, ...at };
+        const page = await history.page(bounds, limit);
+        expect(page.looks).toBeLessThanOrEqual(2);
+        found.push(...page.rows.map(({ time, position }) => ({ time, position })));
+        pages += 1;
+        const last = page.rows.at(-1);
+        if (page.reached === undefined && (page.rows.length < limit || last === undefined)) break;
+        const cursor: RowPlace | undefined = page.reached ?? last;
+        at = { cursor, known: cursor && page.known?.(cursor) };
+        // Each page is at most two groups, and each row is sought in all groups at most, a second time if a late group comes.
+        expect(pages).toBeLessThan(3 + 2 * (history.groups.size + 1) * (rows.length + 2));
+      }
+      if (pages <= lateAfter) for (const row of lateRows) wanted.delete(row);
+      const expected = [...wanted].sort(inOrder).map(({ time, position }) => ({ time, position }));
+      expect(found).toEqual(expected);
+    },
   );
 });
 
 test('pages of the archive that are over at once, with nothing remembered need few pages if few groups have a match, though all groups span the month', async () => {
   const spanning = Array.from({ length: 200 }, (_, n) => [0, n % 2 === 0 ? 0 : TIMES - 1, n === 150] as const);
   const history = createHistory(rowsOf(spanning), 2);
+  // biome-ignore format: a table
   let bounds: PageBounds = {
-    direction: 'older',
-    since: undefined,
-    before: undefined,
-    cursor: undefined,
-    known: undefined,
-    untilPosition: undefined,
-    organization: undefined,
+    direction: 'older', since: undefined, before: undefined, cursor: undefined, known: undefined,
+    untilPosition: undefined, organization: undefined,
   };
   let pages = 0;
   let rows = 0;
@@ -97,12 +92,9 @@ test('pages of the archive that are over at once, with nothing remembered need f
 });
 
 const conditionOf = (query: Partial<EventQuery>) => {
+  // biome-ignore format: a table
   const [condition, ...others] = archivedConditions({
-    since: undefined,
-    before: undefined,
-    defects: false,
-    changed: false,
-    ...query,
+    since: undefined, before: undefined, defects: false, changed: false, ...query,
   });
   expect(others).toEqual([]);
   return condition;
@@ -110,24 +102,19 @@ const conditionOf = (query: Partial<EventQuery>) => {
 const term = (field: Term['field'], values: string[], isNegated = false) => ({ terms: [{ field, isNegated, values }] });
 const actor = (kind: Actor['kind'], value: string) => ({ actor: { kind, value } });
 
+// biome-ignore format: a table
 test.each<[Partial<EventQuery>, readonly string[]]>([
-  [actor('email', 'Mira@Example.com'), ['Mira@Example.com']],
-  [actor('any', 'mira*'), ['mira']],
-  [actor('token', 'ci-1'), ['ci-1']],
-  [term('actor', ['mira*', 'id:abc']), ['mira', 'abc']],
-  [term('email', ['a@example.com', 'b*']), ['a@example.com', 'b']],
-  [term('resource', ['r1*']), ['r1']],
+  [actor('email', 'Mira@Example.com'), ['Mira@Example.com']], [actor('any', 'mira*'), ['mira']],
+  [actor('token', 'ci-1'), ['ci-1']], [term('actor', ['mira*', 'id:abc']), ['mira', 'abc']],
+  [term('email', ['a@example.com', 'b*']), ['a@example.com', 'b']], [term('resource', ['r1*']), ['r1']],
 ])('of %j only values that contain one of these can meet it', (query, texts) =>
   expect(conditionOf(query)?.contains).toEqual(texts),
 );
 
+// biome-ignore format: a table
 test.each<Partial<EventQuery>>([
-  actor('ip', '198.51.100.0/24'),
-  term('actor', ['mira*', '198.51.100.7']),
-  term('email', ['a@example.com'], true),
-  term('actor', ['mira*'], true),
-  term('uri', ['*zones*']),
-  term('action', ['create']),
+  actor('ip', '198.51.100.0/24'), term('actor', ['mira*', '198.51.100.7']), term('email', ['a@example.com'], true),
+  term('actor', ['mira*'], true), term('uri', ['*zones*']), term('action', ['create']),
 ])('of %j any value may meet it', (query) => expect(conditionOf(query)?.contains).toBeUndefined());
 
 test('an id of an actor is looked for as it is, a beginning of one is not', () => {
@@ -157,16 +144,11 @@ const createHistory = (rows: readonly Row[], most: number) => {
   const add = (some: readonly Row[]) => {
     const times = some.map(({ time }) => time).sort((a, b) => Number(a - b));
     const name = `${groups.size + 1} 0`;
+    // biome-ignore format: a table
     const group = {
-      name,
-      month: MONTHS[some[0]?.month ?? 0] ?? '',
-      rows: some.length,
-      firstPosition: some[0]?.position ?? 0,
-      lastPosition: some.at(-1)?.position ?? 0,
-      firstTime: times[0] ?? 0n,
-      lastTime: times.at(-1) ?? 0n,
-      mayHave: () => true,
-      columns: () => Promise.reject(new Error('nothing reads columns here')),
+      name, month: MONTHS[some[0]?.month ?? 0] ?? '', rows: some.length, firstPosition: some[0]?.position ?? 0,
+      lastPosition: some.at(-1)?.position ?? 0, firstTime: times[0] ?? 0n, lastTime: times.at(-1) ?? 0n,
+      mayHave: () => true, columns: () => Promise.reject(new Error('nothing reads columns here')),
       columnsOfRows: () => Promise.reject(new Error('nothing reads columns here')),
     };
     groups.set(name, { group, rows: some });
