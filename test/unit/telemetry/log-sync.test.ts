@@ -195,7 +195,6 @@ test('trouble with the log of an account says so, and is told apart from that of
 });
 
 const acme = (id: string) => (id === 'a' ? 'Acme' : undefined);
-
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
@@ -225,15 +224,8 @@ const logged = (level: 'warn' | 'info' | 'debug' = 'warn', names: Names = noName
 
 const source = (id: string) => ({ kind: 'organization', id });
 
+// biome-ignore format: a table
 const page = (id: string, late: Partial<LateEntries>) => ({
-  source: source(id),
-  lane: 'settle' as const,
-  entries: 9,
-  stored: 5,
-  duplicates: 4,
-  changed: 0,
-  defective: 0,
-  latenessSeconds: [],
-  covered: [],
-  late: { foundBy: {}, byLastPass: 0, beyondLastPass: 0, ...late },
+  source: source(id), lane: 'settle' as const, entries: 9, stored: 5, duplicates: 4, changed: 0, defective: 0,
+  latenessSeconds: [], covered: [], late: { foundBy: {}, byLastPass: 0, beyondLastPass: 0, ...late },
 });
