@@ -21,10 +21,14 @@ test('repeated access the first is noted at once, what repeats it is one note an
 
 test('repeated access what differs in anything but the counts is another one', () => {
   const repeated = new RepeatedAccess();
-  // biome-ignore format: a table
   const all = [
-    note(), note({ who: 'other' }), note({ address: '192.0.2.2' }), note({ outcome: 'cut off' }),
-    note({ status: 503 }), note({ what: { organization: 'o1' } }), note({ kind: 'export' }),
+    note(),
+    note({ who: 'other' }),
+    note({ address: '192.0.2.2' }),
+    note({ outcome: 'cut off' }),
+    note({ status: 503 }),
+    note({ what: { organization: 'o1' } }),
+    note({ kind: 'export' }),
   ];
   for (const each of all) expect(repeated.add(each, 0)).toEqual([each]);
   expect(repeated.take(REPEAT_MS), 'nothing was repeated').toEqual([]);
@@ -69,21 +73,35 @@ test('failures of an address ten a minute are let through, then it has to wait f
   expect(throttle.failed('192.0.2.1')).toBeUndefined();
 });
 
-// biome-ignore format: a table
 test.each([
-  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'], ['2001:db8:1:2::', '2001:db8:1:2'], ['2001:db8::1', '2001:db8:0:0'],
-  ['::1', '0:0:0:0'], ['fe80::1%eth0', 'fe80:0:0:0'], ['::ffff:192.0.2.1', '192.0.2.1'], ['192.0.2.1', '192.0.2.1'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
+  ['2001:db8:1:2::', '2001:db8:1:2'],
+  ['2001:db8::1', '2001:db8:0:0'],
+  ['::1', '0:0:0:0'],
+  ['fe80::1%eth0', 'fe80:0:0:0'],
+  ['::ffff:192.0.2.1', '192.0.2.1'],
+  ['192.0.2.1', '192.0.2.1'],
   ['', ''],
 ])('failures of an address %s is one of %s', (address, group) => expect(addressGroup(address)).toBe(group));
 
-// biome-ignore format: a table
 test.each([
-  ['feed', ['feed']], ['search, feed', ['feed', 'search']], ['feed,feed metrics', ['feed', 'metrics']],
-  ['', undefined], ['feeds', undefined], ['feed,all', undefined],
+  ['feed', ['feed']],
+  ['search, feed', ['feed', 'search']],
+  ['feed,feed metrics', ['feed', 'metrics']],
+  ['', undefined],
+  ['feeds', undefined],
+  ['feed,all', undefined],
 ])('the scopes %j are %j', (text, expected) => expect(parseScopes(text)).toEqual(expected));
 
-// biome-ignore format: a table
 const note = (more: Partial<AccessNote> = {}): AccessNote => ({
-  kind: 'feed', outcome: 'ok', who: 'siem', address: '192.0.2.1', route: 'GET /v1/events', status: 200, what: {},
-  events: 5, requests: 1, ...more,
+  kind: 'feed',
+  outcome: 'ok',
+  who: 'siem',
+  address: '192.0.2.1',
+  route: 'GET /v1/events',
+  status: 200,
+  what: {},
+  events: 5,
+  requests: 1,
+  ...more,
 });

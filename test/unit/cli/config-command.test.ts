@@ -14,12 +14,14 @@ test('config check names all faults with their places, and where each setting is
   write('leese: 1s\nlease: 1x\n');
   const env = { CLOUDFLARE_API_TOKEN: 'a-token', ORGTRAIL_HTTP_PORT: 'x' };
   const { code, stdout, stderr } = await runInProcess(['config', 'check', '--file', path], env);
-  // biome-ignore format: a table
   expect(stdout.replaceAll(path, 'F').split('\n')).toEqual([
     'FAIL  ORGTRAIL_HTTP_PORT must be an integer between 0 and 65535, not "x"',
     'FAIL  F:1:1: "leese" is not a setting; did you mean lease?',
-    'FAIL  F:2:8: lease must be a duration from 1s to 10m, not "1x"', '      CLOUDFLARE_API_TOKEN  from environment',
-    '      lease                 from F:2:8', '      ORGTRAIL_HTTP_PORT    from environment', '',
+    'FAIL  F:2:8: lease must be a duration from 1s to 10m, not "1x"',
+    '      CLOUDFLARE_API_TOKEN  from environment',
+    '      lease                 from F:2:8',
+    '      ORGTRAIL_HTTP_PORT    from environment',
+    '',
   ]);
   expect({ code, stderr }).toEqual({ code: 2, stderr: '' });
 });
@@ -95,17 +97,19 @@ test('config print faults are those of every command, exit 2', async () => {
 });
 
 /** Every place of a secret. */
-// biome-ignore format: a table
 const settingsWith = (mark: string) => ({
-  CLOUDFLARE_API_TOKEN: `token-${mark}`, CLOUDFLARE_EMAIL: `mail-${mark}@example.com`,
-  CLOUDFLARE_API_KEY: `key-${mark}`, DATABASE_URL: `postgres://user:pass%2F${mark}@127.0.0.1/x?password=p-${mark}`,
+  CLOUDFLARE_API_TOKEN: `token-${mark}`,
+  CLOUDFLARE_EMAIL: `mail-${mark}@example.com`,
+  CLOUDFLARE_API_KEY: `key-${mark}`,
+  DATABASE_URL: `postgres://user:pass%2F${mark}@127.0.0.1/x?password=p-${mark}`,
   ORGTRAIL_FEED_TOKEN: `feed-token-${mark}`,
   ORGTRAIL_SINKS: {
     hec: { type: 'splunk_hec', url: 'https://s', token: `sink-${mark}` },
     es: { type: 'elasticsearch', url: 'https://e', index: 'i', username: 'u', password: `es-${mark}` },
     es2: { type: 'elasticsearch', url: 'https://e', index: 'i', api_key: `api-${mark}` },
     hook: {
-      type: 'webhook', url: `https://h/path-${mark}?code=${mark}`,
+      type: 'webhook',
+      url: `https://h/path-${mark}?code=${mark}`,
       secret: `whsec_${Buffer.from(`${mark}${'x'.repeat(24)}`).toString('base64')}`,
     },
   },
@@ -164,9 +168,25 @@ test.each([
 
 test('no secret, wherever it is given, is in what check and print say the file is cut off, or has lost, doubled or changed characters in it', async () => {
   // All but letters and digits: what makes the structure of the text.
-  // biome-ignore format: a table
   const breaks = fc.constantFrom(
-    '', '"', "'", ':', ': ', '\n', '  ', '{', '[', ']', '*', '&a ', '!t ', '- ', '#', '\t', '|', '\\',
+    '',
+    '"',
+    "'",
+    ':',
+    ': ',
+    '\n',
+    '  ',
+    '{',
+    '[',
+    ']',
+    '*',
+    '&a ',
+    '!t ',
+    '- ',
+    '#',
+    '\t',
+    '|',
+    '\\',
   );
   await forAllAsync(
     [marks, fc.nat(), breaks, fc.integer({ min: 0, max: 2 })],

@@ -40,10 +40,14 @@ const probe = async (failures: Readonly<Record<string, ApiFailure>>) => {
 };
 
 test('a log that is not found counts as refused, as it does for the daemon, and the others are tried', async () => {
-  // biome-ignore format: a table
   expect(await probe({ b: 'not_found' })).toEqual({
-    name: 'account logs', ok: false, message: 'refused (404) for 1 of 3: b (Bee)', hint: 'the permission',
-    exitCode: 1, tried: 3, refused: 1,
+    name: 'account logs',
+    ok: false,
+    message: 'refused (404) for 1 of 3: b (Bee)',
+    hint: 'the permission',
+    exitCode: 1,
+    tried: 3,
+    refused: 1,
   });
   expect((await probe({ a: 'not_found', c: 'refused' })).message).toBe('refused (403, 404) for 2 of 3: a, c');
 });
@@ -65,18 +69,30 @@ test('the line of progress says how many logs are up to date, and once all are, 
   );
 });
 
-// biome-ignore format: a table
 const exact: Comparison = {
-  organizationsExpected: 30, organizationsStored: 30, accountsExpected: 60, accountsStored: 60, expected: 5_000,
-  stored: 5_000, missing: 0, extra: 0, duplicates: 0, positionsMissing: 0, missingEntries: [],
+  organizationsExpected: 30,
+  organizationsStored: 30,
+  accountsExpected: 60,
+  accountsStored: 60,
+  expected: 5_000,
+  stored: 5_000,
+  missing: 0,
+  extra: 0,
+  duplicates: 0,
+  positionsMissing: 0,
+  missingEntries: [],
 };
 
-// biome-ignore format: a table
 test.each([
-  [{ missing: 1_488 }, 1_488, 'catching up'], [{ missing: 1_488, organizationsStored: 12 }, 1_488, 'catching up'],
-  [{ missing: 1_488 }, 1_487, 'wrong'], [{ missing: 1, extra: 1 }, 1, 'wrong'], [{ duplicates: 1 }, 0, 'wrong'],
-  [{ positionsMissing: 1 }, 0, 'wrong'], [{ organizationsStored: 31 }, 0, 'wrong'],
-  [{ missing: 1_488, accountsStored: 12 }, 1_488, 'catching up'], [{ accountsStored: 61 }, 0, 'wrong'],
+  [{ missing: 1_488 }, 1_488, 'catching up'],
+  [{ missing: 1_488, organizationsStored: 12 }, 1_488, 'catching up'],
+  [{ missing: 1_488 }, 1_487, 'wrong'],
+  [{ missing: 1, extra: 1 }, 1, 'wrong'],
+  [{ duplicates: 1 }, 0, 'wrong'],
+  [{ positionsMissing: 1 }, 0, 'wrong'],
+  [{ organizationsStored: 31 }, 0, 'wrong'],
+  [{ missing: 1_488, accountsStored: 12 }, 1_488, 'catching up'],
+  [{ accountsStored: 61 }, 0, 'wrong'],
 ] as const)('%j, %i of them not collected yet: %s', (difference, uncollected, outcome) =>
   expect(judge({ ...exact, ...difference }, uncollected)).toBe(outcome),
 );
@@ -89,25 +105,55 @@ test('what is still missing is said in numbers, and that what is stored is right
   expect(verdictText({ outcome: 'wrong', comparison })).toMatch(/\nThe database does NOT match what was served\.\n$/);
 });
 
-// biome-ignore format: a table
 const source = (name: string, state: SourceHealth, more: Partial<SourceRow> = {}): SourceRow => ({
-  kind: 'organization', id: `id-${name}`, organizationId: `id-${name}`, organizationName: name,
-  organizationState: 'active', ...sourceFacts, refused: state === 'refused', firstReading: false, state, ...more,
+  kind: 'organization',
+  id: `id-${name}`,
+  organizationId: `id-${name}`,
+  organizationName: name,
+  organizationState: 'active',
+  ...sourceFacts,
+  refused: state === 'refused',
+  firstReading: false,
+  state,
+  ...more,
 });
 
-// biome-ignore format: a table
 const sink = (name: string, more: Partial<SinkStatus> = {}): SinkStatus => ({
-  name, type: 'webhook', target: 'https://siem.example/in', position: 7, lagEvents: 0, lagSeconds: 0, delivered: 7,
-  deadLetters: 0, skipped: 0, maxAgeSeconds: null, failures: 0, lastError: null, lastSuccessAt: null,
-  nextAttemptAt: null, heldBy: null, ...more,
+  name,
+  type: 'webhook',
+  target: 'https://siem.example/in',
+  position: 7,
+  lagEvents: 0,
+  lagSeconds: 0,
+  delivered: 7,
+  deadLetters: 0,
+  skipped: 0,
+  maxAgeSeconds: null,
+  failures: 0,
+  lastError: null,
+  lastSuccessAt: null,
+  nextAttemptAt: null,
+  heldBy: null,
+  ...more,
 });
 
-// biome-ignore format: a table
 const report = (sources: readonly SourceRow[], more: Partial<Report> = {}): Report => ({
-  feedId: 'the-feed', position: 9, positionJumps: 0, clockAheadSeconds: null, requestsBlocked: null, vanished: [],
-  sinks: [], sources, isWhole: true, groups: groupsOf(sources),
+  feedId: 'the-feed',
+  position: 9,
+  positionJumps: 0,
+  clockAheadSeconds: null,
+  requestsBlocked: null,
+  vanished: [],
+  sinks: [],
+  sources,
+  isWhole: true,
+  groups: groupsOf(sources),
   discovery: {
-    lastSuccessAt: null, ageSeconds: 11, lastError: null, leaseOwner: null, organizations: sources.length,
+    lastSuccessAt: null,
+    ageSeconds: 11,
+    lastError: null,
+    leaseOwner: null,
+    organizations: sources.length,
     shortListings: [],
   },
   ...more,
@@ -174,12 +220,16 @@ it.each<[string, Report, boolean, boolean]>([
 const stock = { perTransaction: 64, connections: 100 };
 const settings = { tickMs: 2_000, apiBudget: 100_000 };
 
-// biome-ignore format: a table
 const statusOf = (lags: readonly number[]) =>
   ({
     position: 30_412,
     sources: lags.map((lagSeconds, n) => ({
-      kind: n === 2 ? 'account' : 'organization', refused: false, failures: 0, holes: 0, lagSeconds,
-      gapSeconds: lagSeconds, sinceLastEventSeconds: 3,
+      kind: n === 2 ? 'account' : 'organization',
+      refused: false,
+      failures: 0,
+      holes: 0,
+      lagSeconds,
+      gapSeconds: lagSeconds,
+      sinceLastEventSeconds: 3,
     })),
   }) as unknown as Status;

@@ -6,27 +6,48 @@ import { type Config, loadConfig } from '../../../src/config/config.ts';
 import { unknownSettings } from '../../../src/config/known-settings.ts';
 import { OrgtrailError } from '../../../src/errors.ts';
 
-// biome-ignore format: a table
 it('defaults are the documented ones', () =>
   expect(load()).toEqual({
     credential: { kind: 'token', token: TOKEN },
     credentials: [
       {
-        name: 'default', credential: { kind: 'token', token: TOKEN }, budget: 900, accounts: true,
+        name: 'default',
+        credential: { kind: 'token', token: TOKEN },
+        budget: 900,
+        accounts: true,
         organizations: true,
       },
     ],
-    baseUrl: 'https://api.cloudflare.com/client/v4', databaseUrl: undefined, dataDir: './data',
-    schedule: '*/30 * * * * *', tickMs: 30_000, history: { durationMs: 548 * 86_400_000 },
-    retentionMs: Number.POSITIVE_INFINITY, settleDelaysMs: [600_000, 86_400_000, 604_800_000, 2_592_000_000],
-    organizationIds: undefined, sources: ['organization', 'account'], accounts: 'all',
-    filters: { organization: [], account: [] }, apiBudget: 900, concurrency: 16, fastPath: true,
-    scrub: { share: 0.05, everyMs: 604_800_000 }, leaseMs: 30_000, aws: {}, sinks: [],
+    baseUrl: 'https://api.cloudflare.com/client/v4',
+    databaseUrl: undefined,
+    dataDir: './data',
+    schedule: '*/30 * * * * *',
+    tickMs: 30_000,
+    history: { durationMs: 548 * 86_400_000 },
+    retentionMs: Number.POSITIVE_INFINITY,
+    settleDelaysMs: [600_000, 86_400_000, 604_800_000, 2_592_000_000],
+    organizationIds: undefined,
+    sources: ['organization', 'account'],
+    accounts: 'all',
+    filters: { organization: [], account: [] },
+    apiBudget: 900,
+    concurrency: 16,
+    fastPath: true,
+    scrub: { share: 0.05, everyMs: 604_800_000 },
+    leaseMs: 30_000,
+    aws: {},
+    sinks: [],
     http: {
-      host: '127.0.0.1', port: 8080, feedToken: undefined, stallTimeoutMs: 60_000, healthAccess: 'open',
+      host: '127.0.0.1',
+      port: 8080,
+      feedToken: undefined,
+      stallTimeoutMs: 60_000,
+      healthAccess: 'open',
       trustedProxies: [],
     },
-    log: { level: 'info', format: 'json' }, unknownSettings: [], warnings: [],
+    log: { level: 'info', format: 'json' },
+    unknownSettings: [],
+    warnings: [],
   }));
 
 it('defaults stand in for a variable that is set to nothing', () => {
@@ -137,10 +158,12 @@ it.each(Object.entries({
 });
 
 it('settings are refused all at once, in one error', () => {
-  // biome-ignore format: a table
   const { message } = errorOf({
-    CLOUDFLARE_API_KEY: 'key', ORGTRAIL_HISTORY: 'long', ORGTRAIL_HTTP_PORT: 'http',
-    ORGTRAIL_FILTERS: 'since=1&colour=red', DATABASE_URL_FILE: '/does/not/exist',
+    CLOUDFLARE_API_KEY: 'key',
+    ORGTRAIL_HISTORY: 'long',
+    ORGTRAIL_HTTP_PORT: 'http',
+    ORGTRAIL_FILTERS: 'since=1&colour=red',
+    DATABASE_URL_FILE: '/does/not/exist',
   });
   const named = message
     .split('\n  - ')
@@ -160,7 +183,6 @@ it('settings cannot be changed once they are read', () => {
   expect(frozen(config)).toBe(true);
 });
 
-// biome-ignore format: a table
 it.each<[string, Record<string, string>, RegExp]>([
   ['a variable that nothing reads', { ORGTRAIL_CONCURENCY: '2' }, /^ORGTRAIL_CONCURENCY is not a setting/],
   ['a file for what is no secret', { ORGTRAIL_HTTP_PORT_FILE: '/x' }, /^ORGTRAIL_HTTP_PORT_FILE is not a setting/],
@@ -168,15 +190,18 @@ it.each<[string, Record<string, string>, RegExp]>([
   ['the same in capitals', { CLOUDFLARE_BASE_URL: ' HTTP://proxy.example' }, /plain http to proxy\.example$/],
   ['a name that only begins as local', { CLOUDFLARE_BASE_URL: 'http://localhost.example' }, /localhost\.example$/],
   [
-    'plain PostgreSQL on another host', { DATABASE_URL: 'postgres://u:p@db.example/d' },
+    'plain PostgreSQL on another host',
+    { DATABASE_URL: 'postgres://u:p@db.example/d' },
     /^DATABASE_URL connects to db\.example in plain text: add sslmode=verify-full, or sslmode=disable/,
   ],
   [
-    'a host that only begins as a loopback address', { DATABASE_URL: 'postgres://u:p@127.attacker.example/d' },
+    'a host that only begins as a loopback address',
+    { DATABASE_URL: 'postgres://u:p@127.attacker.example/d' },
     /127\.attacker\.example in plain/,
   ],
   [
-    'plain syslog', { ORGTRAIL_SINKS: '{"siem":{"type":"syslog","url":"tcp://siem.example"}}' },
+    'plain syslog',
+    { ORGTRAIL_SINKS: '{"siem":{"type":"syslog","url":"tcp://siem.example"}}' },
     /^ORGTRAIL_SINKS\.siem\.url sends events in plain text to siem\.example: use tls:$/,
   ],
   ['no settle pass', { ORGTRAIL_SETTLE: 'none' }, /^ORGTRAIL_SETTLE is none/],

@@ -12,9 +12,13 @@ const { folder, file } = temporaryFolder();
 
 it('ORGTRAIL_SINKS names sinks, with what is not said as documented', () => {
   const { sinks, warnings } = load({ archive: { type: 'file', path: '/var/log/a.ndjson', timeout: '5s' } });
-  // biome-ignore format: a table
   const common = {
-    events: 'entries', start: 'beginning', copies: 'all', batch_events: 500, timeout: 5_000, format: 'native',
+    events: 'entries',
+    start: 'beginning',
+    copies: 'all',
+    batch_events: 500,
+    timeout: 5_000,
+    format: 'native',
   };
   expect(sinks).toEqual([
     { name: 'archive', settings: { type: 'file', path: '/var/log/a.ndjson', max_bytes: 104_857_600, ...common } },
@@ -172,10 +176,16 @@ const sinks = {
 };
 const basic = Buffer.from(`user:${SECRET}-p`).toString('base64');
 
-// biome-ignore format: a table
 it('secrets of sinks are all known to the log, also as they go over the wire', () =>
   expect(secretsOf(load(sinks))).toEqual([
-    SECRET, `${SECRET}-p`, basic, `${SECRET}-k`, WHSEC, WHSEC.slice(6), `code=${SECRET}-q&v=1`, `${SECRET}-q`,
+    SECRET,
+    `${SECRET}-p`,
+    basic,
+    `${SECRET}-k`,
+    WHSEC,
+    WHSEC.slice(6),
+    `code=${SECRET}-q&v=1`,
+    `${SECRET}-q`,
   ]));
 
 it("secrets of sinks of Amazon's variables are among them if a sink may be signed with them", () => {

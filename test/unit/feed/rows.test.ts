@@ -42,11 +42,20 @@ test('a row that has no room says how much it takes, and takes that in the next 
   expect(fitting.end).toBe(lacking);
 });
 
-// biome-ignore format: a table
 const eventOf = (position: number, raw: string): ArchivedEvent => ({
-  position, sourceKind: Buffer.from('organization'), sourceId: Buffer.from('source'), organizationId: null,
-  id: Buffer.from(`id ${position}`), actionTime: 1_767_225_600_000_000n, receivedAt: 1_767_225_600_000_000n,
-  defects: null, accountId: null, accountName: null, zoneId: null, zoneName: null, raw: Buffer.from(raw),
+  position,
+  sourceKind: Buffer.from('organization'),
+  sourceId: Buffer.from('source'),
+  organizationId: null,
+  id: Buffer.from(`id ${position}`),
+  actionTime: 1_767_225_600_000_000n,
+  receivedAt: 1_767_225_600_000_000n,
+  defects: null,
+  accountId: null,
+  accountName: null,
+  zoneId: null,
+  zoneName: null,
+  raw: Buffer.from(raw),
 });
 
 test('an archived event of any size is a row, also between small ones', () => {

@@ -100,8 +100,11 @@ export class OcsfValidator {
   }
 }
 
-// biome-ignore format: a table
 const scalarTests: Readonly<Record<string, (value: unknown) => boolean>> = {
-  string_t: (value) => typeof value === 'string', integer_t: Number.isSafeInteger, long_t: Number.isSafeInteger,
-  float_t: (value) => typeof value === 'number', boolean_t: (value) => typeof value === 'boolean', json_t: () => true,
+  string_t: (value) => typeof value === 'string',
+  integer_t: Number.isSafeInteger,
+  long_t: Number.isSafeInteger,
+  float_t: (value) => typeof value === 'number',
+  boolean_t: (value) => typeof value === 'boolean',
+  json_t: () => true,
 };

@@ -24,12 +24,18 @@ describe('any JSON text as an entry', { timeout: 60_000 }, () => {
     forAll([anyEvent], anyEventRuns, (one) => {
       const read = readCef(formats.cef.format(one));
       const at = (section: string, key: string, limit = 1_023) => shown(memberOf(one, section, key), limit, true);
-      // biome-ignore format: a table
       checkFields(read, {
-        act: at('action', 'type', 63), outcome: at('action', 'result', 63), cat: at('resource', 'type'),
-        suser: at('actor', 'email'), spriv: at('actor', 'type'), request: at('raw', 'uri'),
-        requestMethod: at('raw', 'method'), requestClientApplication: at('raw', 'user_agent'),
-        cs2: at('actor', 'context', 4_000), cs1: one.organizationName ?? undefined, cn1: '1',
+        act: at('action', 'type', 63),
+        outcome: at('action', 'result', 63),
+        cat: at('resource', 'type'),
+        suser: at('actor', 'email'),
+        spriv: at('actor', 'type'),
+        request: at('raw', 'uri'),
+        requestMethod: at('raw', 'method'),
+        requestClientApplication: at('raw', 'user_agent'),
+        cs2: at('actor', 'context', 4_000),
+        cs1: one.organizationName ?? undefined,
+        cn1: '1',
       });
       expect(read.fields.at(-1)).toEqual(['cn1Label', 'Feed Position']);
       expect([read.header.slice(0, 4), read.header.length]).toEqual([['CEF:0', 'Cloudflare', 'Audit Logs', '2'], 7]);
@@ -41,11 +47,16 @@ describe('any JSON text as an entry', { timeout: 60_000 }, () => {
     forAll([anyEvent], anyEventRuns, (one) => {
       const read = readLeef(formats.leef.format(one));
       const at = (section: string, key: string) => shown(memberOf(one, section, key), 255, false);
-      // biome-ignore format: a table
       const keys = checkFields(read, {
-        cat: at('resource', 'product'), action: at('action', 'type'), outcome: at('action', 'result'),
-        eventName: at('action', 'description'), role: at('actor', 'type'), realm: at('actor', 'context'),
-        srcAddress: at('actor', 'ip_address'), userAgent: at('raw', 'user_agent'), resource: at('resource', 'id'),
+        cat: at('resource', 'product'),
+        action: at('action', 'type'),
+        outcome: at('action', 'result'),
+        eventName: at('action', 'description'),
+        role: at('actor', 'type'),
+        realm: at('actor', 'context'),
+        srcAddress: at('actor', 'ip_address'),
+        userAgent: at('raw', 'user_agent'),
+        resource: at('resource', 'id'),
         position: '1',
       });
       expect(keys.at(-1)).toBe('position');

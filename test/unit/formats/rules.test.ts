@@ -15,12 +15,20 @@ import { sampleEvents } from './sample-events.ts';
 import { seed, simulatedEvents, storedEvents } from './simulated-events.ts';
 
 const resource = { id: 'r', product: 'p' };
-// biome-ignore format: a table
 test.each([
-  ['member', 'create', 300101], ['members', 'delete', 300106], ['User', 'UPDATE', 300199], ['member', 'view', 600302],
-  ['api_token', 'create', 300401], ['Access Policies', 'update', 300403], ['organization', 'delete', 300404],
-  ['account', 'view', 300402], ['account', 'login', 600399], ['dns_record', 'update', 600303],
-  ['constructor', 'create', 600301], ['dns_record', '', 600300], ['toString', '__proto__', 600399],
+  ['member', 'create', 300101],
+  ['members', 'delete', 300106],
+  ['User', 'UPDATE', 300199],
+  ['member', 'view', 600302],
+  ['api_token', 'create', 300401],
+  ['Access Policies', 'update', 300403],
+  ['organization', 'delete', 300404],
+  ['account', 'view', 300402],
+  ['account', 'login', 600399],
+  ['dns_record', 'update', 600303],
+  ['constructor', 'create', 600301],
+  ['dns_record', '', 600300],
+  ['toString', '__proto__', 600399],
 ])('which OCSF class an entry is %s, %s: %i', (type, action, typeUid) =>
   expect(written('ocsf', { id: 'a', action: { type: action }, resource: { ...resource, type } }).type_uid).toBe(
     typeUid,

@@ -13,12 +13,20 @@ const organizations = ['019c4f65e7607d8c9f6f6b58aa3aff50', '019c4f65e7607d8c9f6f
 const receivedAt = '2026-10-01T00:00:30.123456Z';
 
 /** The event that the store makes of an entry. */
-// biome-ignore format: a table
 const storedEvent = (entry: CarefulEntry, position: number, organizationId: string): FeedEvent => ({
-  position, feedId: '0f8fad5b-d9cb-469f-a165-70867728950e', sourceKind: 'organization', sourceId: organizationId,
-  organizationId, organizationName: position % 7 === 0 ? null : 'Northwind "Traders" | Björn=Co', accountId: null,
-  accountName: null, zoneId: null, zoneName: null, id: entry.id ?? hashed(entry.text),
-  actionTime: entry.actionTime ?? null, receivedAt,
+  position,
+  feedId: '0f8fad5b-d9cb-469f-a165-70867728950e',
+  sourceKind: 'organization',
+  sourceId: organizationId,
+  organizationId,
+  organizationName: position % 7 === 0 ? null : 'Northwind "Traders" | Björn=Co',
+  accountId: null,
+  accountName: null,
+  zoneId: null,
+  zoneName: null,
+  id: entry.id ?? hashed(entry.text),
+  actionTime: entry.actionTime ?? null,
+  receivedAt,
   rawText: entry.defects.some((defect) => textDefects.includes(defect)) ? JSON.stringify(entry.text) : entry.text,
   defects: entry.defects.length === 0 ? null : entry.defects,
 });

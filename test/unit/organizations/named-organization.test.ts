@@ -2,11 +2,15 @@ import { expect, it } from 'vitest';
 import { matchOrganization } from '../../../src/organizations/named-organization.ts';
 
 const organization = (id: string, name: string | null, gone = false) => ({ id, name, gone });
-// biome-ignore format: a table
 const known = [
-  organization('0a1', 'Acme Aerospace'), organization('0b2', 'Blue Harbor Bank'), organization('0c3', 'Twins'),
-  organization('0d4', 'twins'), organization('0e5', 'Moved', true), organization('0f6', 'Moved'),
-  organization('0a7', null), organization('0a8', '0b2'),
+  organization('0a1', 'Acme Aerospace'),
+  organization('0b2', 'Blue Harbor Bank'),
+  organization('0c3', 'Twins'),
+  organization('0d4', 'twins'),
+  organization('0e5', 'Moved', true),
+  organization('0f6', 'Moved'),
+  organization('0a7', null),
+  organization('0a8', '0b2'),
 ];
 
 it.each([

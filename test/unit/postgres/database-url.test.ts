@@ -9,25 +9,31 @@ import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 const file = temporaryFolder().file('ca.pem', 'the CA');
 const SECRET = 'Secr3t';
 
-// biome-ignore format: a table
 test.each([
-  'postgres://u:p@h:5432/d', 'postgresql://u:p@h/d?application_name=x&options=-c%20a%3Db',
-  'postgres:///d?host=/var/run/postgresql&user=a@b', 'postgres://u@/d?host=/var/run/postgresql',
-  'postgres://u:100%!@h/d', 'postgres://u:p%40%2F@h/d?sslmode=verify-full',
-  `postgres://u:p@h/d?sslmode=require&sslrootcert=${file}`, 'postgres://u:p@h/d?ssl=true&sslnegotiation=direct',
+  'postgres://u:p@h:5432/d',
+  'postgresql://u:p@h/d?application_name=x&options=-c%20a%3Db',
+  'postgres:///d?host=/var/run/postgresql&user=a@b',
+  'postgres://u@/d?host=/var/run/postgresql',
+  'postgres://u:100%!@h/d',
+  'postgres://u:p%40%2F@h/d?sslmode=verify-full',
+  `postgres://u:p@h/d?sslmode=require&sslrootcert=${file}`,
+  'postgres://u:p@h/d?ssl=true&sslnegotiation=direct',
 ])('a DATABASE_URL %s is fine', (text) => expect(databaseUrlFault(text)).toBeUndefined());
 
-// biome-ignore format: a table
 test.each([
-  ['mysql://h/d', /^must be postgres:/], [`postgres://u:pa/${SECRET}@h/d`, /%2F/],
-  [`postgres://u:12/${SECRET}@h/d`, /%2F/], [`postgres://u:12?${SECRET}@h/d`, /%3F/],
-  [`postgres://u:12#${SECRET}@h/d`, /%23/], [`postgres://u:12#${SECRET}`, /%23/],
+  ['mysql://h/d', /^must be postgres:/],
+  [`postgres://u:pa/${SECRET}@h/d`, /%2F/],
+  [`postgres://u:12/${SECRET}@h/d`, /%2F/],
+  [`postgres://u:12?${SECRET}@h/d`, /%3F/],
+  [`postgres://u:12#${SECRET}@h/d`, /%23/],
+  [`postgres://u:12#${SECRET}`, /%23/],
   [
     'postgres://u:p@h/d?sslmode=verifyfull',
     /^must have an sslmode that is one of prefer, require, verify-ca, verify-full,/,
   ],
   ['postgres://u:p@h/d?sslmode=REQUIRE', /^must have an sslmode/],
-  ['postgres://u:p@h/d?sslmode=', /^must have an sslmode/], ['postgres://u:p@h/d?ssl=yes', /^must have an sslmode/],
+  ['postgres://u:p@h/d?sslmode=', /^must have an sslmode/],
+  ['postgres://u:p@h/d?ssl=yes', /^must have an sslmode/],
   ['postgres://u:p@h/d?sslnegotiation=later', /^must have an sslnegotiation/],
   [`postgres://u:p@h/d?sslcert=${file}`, /^must have sslcert and sslkey together$/],
   [`postgres://u:p@h/d?sslrootcert=/nowhere/${SECRET}`, /^names an sslrootcert that cannot be read \(ENOENT\)$/],
@@ -55,10 +61,13 @@ test('a DATABASE_URL is given to the driver as it is, less what is said of TLS',
   expect(readDatabaseUrl('postgres://u:p@h/d?sslmode=require').connectionString).toBe('postgres://u:p@h/d');
 });
 
-// biome-ignore format: a table
 test.each([
-  ['', undefined], ['?application_name=x', undefined], ['?sslmode=disable', false], ['?ssl=0', false],
-  ['?sslmode=no-verify', { rejectUnauthorized: false }], ['?sslmode=prefer', { rejectUnauthorized: true }],
+  ['', undefined],
+  ['?application_name=x', undefined],
+  ['?sslmode=disable', false],
+  ['?ssl=0', false],
+  ['?sslmode=no-verify', { rejectUnauthorized: false }],
+  ['?sslmode=prefer', { rejectUnauthorized: true }],
   ['?sslmode=require&uselibpqcompat=true', { rejectUnauthorized: true }],
   ['?sslnegotiation=direct', { rejectUnauthorized: true }],
   [`?sslrootcert=${file}`, { rejectUnauthorized: true, ca: 'the CA' }],
@@ -79,15 +88,22 @@ test.each([
 
 const coded = (code: string, more: object = {}) => Object.assign(new Error('x'), { code, ...more });
 
-// biome-ignore format: a table
 test.each([
   [coded('ECONNREFUSED'), 'unreachable'],
   [new AggregateError([coded('ECONNREFUSED'), coded('ECONNREFUSED')]), 'unreachable'],
-  [coded('ENOENT', { syscall: 'connect' }), 'unreachable'], [coded('57P01'), 'unreachable'],
-  [coded('08006'), 'unreachable'], [new Error('Connection terminated unexpectedly'), 'unreachable'],
+  [coded('ENOENT', { syscall: 'connect' }), 'unreachable'],
+  [coded('57P01'), 'unreachable'],
+  [coded('08006'), 'unreachable'],
+  [new Error('Connection terminated unexpectedly'), 'unreachable'],
   [new OrgtrailError('database_unreachable', 'x'), 'unreachable'],
-  [new Error('timeout exceeded when trying to connect'), 'busy'], [coded('53300'), 'busy'], [coded('57014'), 'slow'],
-  [new Error('Query read timeout'), 'slow'], [coded('53100'), undefined], [coded('42P01'), undefined],
-  [coded('42501'), undefined], [coded('ENOENT', { syscall: 'open' }), undefined],
-  [new TypeError('x is not a function'), undefined], ['text', undefined],
+  [new Error('timeout exceeded when trying to connect'), 'busy'],
+  [coded('53300'), 'busy'],
+  [coded('57014'), 'slow'],
+  [new Error('Query read timeout'), 'slow'],
+  [coded('53100'), undefined],
+  [coded('42P01'), undefined],
+  [coded('42501'), undefined],
+  [coded('ENOENT', { syscall: 'open' }), undefined],
+  [new TypeError('x is not a function'), undefined],
+  ['text', undefined],
 ])('%s is %s', (error, trouble) => expect(databaseTrouble(error)).toBe(trouble));

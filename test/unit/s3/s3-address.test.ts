@@ -25,27 +25,35 @@ test('a bucket address of another storage has it in the path; R2 has the region 
   );
 });
 
-// biome-ignore format: a table
 test('a bucket address has a prefix, a lock, files of credentials and of the authority', () =>
   expect(read('s3://worm/audit/org%20trail/?lock=400d&credentials_file=/run/secrets/worm&ca_file=/etc/ca.pem')).toEqual(
     {
-      name: 's3://worm/audit/org trail', bucket: 'worm', prefix: 'audit/org trail', endpoint: undefined,
-      region: 'us-east-1', pathStyle: false, lockMs: 400 * 86_400_000, credentialsFile: '/run/secrets/worm',
+      name: 's3://worm/audit/org trail',
+      bucket: 'worm',
+      prefix: 'audit/org trail',
+      endpoint: undefined,
+      region: 'us-east-1',
+      pathStyle: false,
+      lockMs: 400 * 86_400_000,
+      credentialsFile: '/run/secrets/worm',
       caFile: '/etc/ca.pem',
     },
   ));
 
-// biome-ignore format: a table
 test.each([
-  ['https://worm/a', 'must be like'], ['s3://', 'must be like'], ['s3://UP_CASE/a', 'must be like'],
-  ['s3://worm:80/a', 'must be like'], ['s3://key:hunter2@worm/a', 'must have no credential'],
+  ['https://worm/a', 'must be like'],
+  ['s3://', 'must be like'],
+  ['s3://UP_CASE/a', 'must be like'],
+  ['s3://worm:80/a', 'must be like'],
+  ['s3://key:hunter2@worm/a', 'must have no credential'],
   ['s3://worm/a//b', 'must have a prefix'],
   ['s3://worm/a?secret_key=hunter2', 'knows these parameters: endpoint, region'],
   ['s3://worm/a?region=a&region=b', 'has a parameter twice'],
   ['s3://worm/a?endpoint=https://key:hunter2@example.com', 'must have an endpoint'],
   ['s3://worm/a?endpoint=https://example.com/hunter2', 'must have an endpoint'],
   ['s3://worm/a?path_style=hunter2', 'must have true or false'],
-  ['s3://worm/a?region=hunter2!', 'must have a region'], ['s3://worm/a?lock=hunter2', 'must have a lock between'],
+  ['s3://worm/a?region=hunter2!', 'must have a region'],
+  ['s3://worm/a?lock=hunter2', 'must have a lock between'],
   ['s3://worm/a?lock=1h', 'must have a lock between'],
 ])('a bucket address %s is refused, without a word of it', (text, reason) => {
   expect(parseS3Address(text)).toContain(reason);

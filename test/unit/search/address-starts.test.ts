@@ -93,11 +93,17 @@ it('a beginning, whatever the case of its letters has no more than sixteen', () 
   expect(startsInBothCases('a1b2:c3d4:e5f6')).toContain('A1B2:C3D4:');
 });
 
-// biome-ignore format: a table
 it.each([
-  ['198.51.100.', '198.51.100.0/24'], ['198.51.10', '198.51.0.0/16'], ['198.', '198.0.0.0/8'], ['198', undefined],
-  ['198.51.100.7.', undefined], ['999.', undefined], ['2001:db8:', '2001:db8::/32'], ['2001:d', '2001::/16'],
-  ['2001:db8::', undefined], ['mira', undefined],
+  ['198.51.100.', '198.51.100.0/24'],
+  ['198.51.10', '198.51.0.0/16'],
+  ['198.', '198.0.0.0/8'],
+  ['198', undefined],
+  ['198.51.100.7.', undefined],
+  ['999.', undefined],
+  ['2001:db8:', '2001:db8::/32'],
+  ['2001:d', '2001::/16'],
+  ['2001:db8::', undefined],
+  ['mira', undefined],
 ])('an actor whose address begins with %s is in %s', (start, network) => {
   expect(coarseNetworkOf(start)).toBe(network);
   if (network !== undefined) expect(isAddress(network)).toBe(true);

@@ -72,10 +72,14 @@ test('pages of the archive that are over at once, with nothing remembered give e
 test('pages of the archive that are over at once, with nothing remembered need few pages if few groups have a match, though all groups span the month', async () => {
   const spanning = Array.from({ length: 200 }, (_, n) => [0, n % 2 === 0 ? 0 : TIMES - 1, n === 150] as const);
   const history = createHistory(rowsOf(spanning), 2);
-  // biome-ignore format: a table
   let bounds: PageBounds = {
-    direction: 'older', since: undefined, before: undefined, cursor: undefined, known: undefined,
-    untilPosition: undefined, organization: undefined,
+    direction: 'older',
+    since: undefined,
+    before: undefined,
+    cursor: undefined,
+    known: undefined,
+    untilPosition: undefined,
+    organization: undefined,
   };
   let pages = 0;
   let rows = 0;
@@ -102,19 +106,24 @@ const conditionOf = (query: Partial<EventQuery>) => {
 const term = (field: Term['field'], values: string[], isNegated = false) => ({ terms: [{ field, isNegated, values }] });
 const actor = (kind: Actor['kind'], value: string) => ({ actor: { kind, value } });
 
-// biome-ignore format: a table
 test.each<[Partial<EventQuery>, readonly string[]]>([
-  [actor('email', 'Mira@Example.com'), ['Mira@Example.com']], [actor('any', 'mira*'), ['mira']],
-  [actor('token', 'ci-1'), ['ci-1']], [term('actor', ['mira*', 'id:abc']), ['mira', 'abc']],
-  [term('email', ['a@example.com', 'b*']), ['a@example.com', 'b']], [term('resource', ['r1*']), ['r1']],
+  [actor('email', 'Mira@Example.com'), ['Mira@Example.com']],
+  [actor('any', 'mira*'), ['mira']],
+  [actor('token', 'ci-1'), ['ci-1']],
+  [term('actor', ['mira*', 'id:abc']), ['mira', 'abc']],
+  [term('email', ['a@example.com', 'b*']), ['a@example.com', 'b']],
+  [term('resource', ['r1*']), ['r1']],
 ])('of %j only values that contain one of these can meet it', (query, texts) =>
   expect(conditionOf(query)?.contains).toEqual(texts),
 );
 
-// biome-ignore format: a table
 test.each<Partial<EventQuery>>([
-  actor('ip', '198.51.100.0/24'), term('actor', ['mira*', '198.51.100.7']), term('email', ['a@example.com'], true),
-  term('actor', ['mira*'], true), term('uri', ['*zones*']), term('action', ['create']),
+  actor('ip', '198.51.100.0/24'),
+  term('actor', ['mira*', '198.51.100.7']),
+  term('email', ['a@example.com'], true),
+  term('actor', ['mira*'], true),
+  term('uri', ['*zones*']),
+  term('action', ['create']),
 ])('of %j any value may meet it', (query) => expect(conditionOf(query)?.contains).toBeUndefined());
 
 test('an id of an actor is looked for as it is, a beginning of one is not', () => {
@@ -144,11 +153,16 @@ const createHistory = (rows: readonly Row[], most: number) => {
   const add = (some: readonly Row[]) => {
     const times = some.map(({ time }) => time).sort((a, b) => Number(a - b));
     const name = `${groups.size + 1} 0`;
-    // biome-ignore format: a table
     const group = {
-      name, month: MONTHS[some[0]?.month ?? 0] ?? '', rows: some.length, firstPosition: some[0]?.position ?? 0,
-      lastPosition: some.at(-1)?.position ?? 0, firstTime: times[0] ?? 0n, lastTime: times.at(-1) ?? 0n,
-      mayHave: () => true, columns: () => Promise.reject(new Error('nothing reads columns here')),
+      name,
+      month: MONTHS[some[0]?.month ?? 0] ?? '',
+      rows: some.length,
+      firstPosition: some[0]?.position ?? 0,
+      lastPosition: some.at(-1)?.position ?? 0,
+      firstTime: times[0] ?? 0n,
+      lastTime: times.at(-1) ?? 0n,
+      mayHave: () => true,
+      columns: () => Promise.reject(new Error('nothing reads columns here')),
       columnsOfRows: () => Promise.reject(new Error('nothing reads columns here')),
     };
     groups.set(name, { group, rows: some });

@@ -20,7 +20,6 @@ test('the state before a change is a request if only requests came before, altho
     2: ['{"r":1}', '{"r":2}'],
   }));
 
-// biome-ignore format: a table
 test('the state before a change is never what failed, nor what says nothing', () =>
   expect(
     compared(
@@ -30,7 +29,10 @@ test('the state before a change is never what failed, nor what says nothing', ()
       event(4, { response: '{"s":4}' }),
     ),
   ).toEqual({
-    1: [undefined, '{"s":1}'], 2: ['{"s":1}', '{"s":2}'], 3: [undefined, undefined], 4: ['{"s":1}', '{"s":4}'],
+    1: [undefined, '{"s":1}'],
+    2: ['{"s":1}', '{"s":2}'],
+    3: [undefined, undefined],
+    4: ['{"s":1}', '{"s":4}'],
   }));
 
 test('the state before a change is unknown for events that may be about other resources', () => {

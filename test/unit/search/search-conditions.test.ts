@@ -7,10 +7,12 @@ import type { SearchCursor } from '../../../src/search/search-cursor.ts';
 // What comes out of PostgreSQL is tested in search-pieces.test.ts, but only version 17 goes wrong where these do not hold.
 it('the conditions of a search have a cursor as the only upper bound that an index can use', () => {
   const parts = partsOf({ since: early, before: late }, cursorOf('older'), { low: early, high: undefined });
-  // biome-ignore format: a table
   expect(parts).toEqual([
-    'action_time >= $1::timestamptz', 'action_time >= $2::timestamptz', '(action_time < $3::timestamptz) is true',
-    'action_time <= $4::timestamptz', '(action_time, position) < ($4::timestamptz, $5::bigint)',
+    'action_time >= $1::timestamptz',
+    'action_time >= $2::timestamptz',
+    '(action_time < $3::timestamptz) is true',
+    'action_time <= $4::timestamptz',
+    '(action_time, position) < ($4::timestamptz, $5::bigint)',
   ]);
 });
 

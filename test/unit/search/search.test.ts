@@ -28,10 +28,13 @@ it('a search any search that can be printed is read as the same one', () => {
     .map((text) => text.replaceAll('\0', 'x').trim().toWellFormed())
     .filter((text) => text !== '');
   const kinds = fc.constantFrom('email' as const, 'ip' as const, 'id' as const, 'token' as const);
-  // biome-ignore format: a table
   const searches = fc.record(
     {
-      actor: fc.record({ kind: kinds, value: word }), action: word, resource: word, text: word, defects: fc.boolean(),
+      actor: fc.record({ kind: kinds, value: word }),
+      action: word,
+      resource: word,
+      text: word,
+      defects: fc.boolean(),
       changed: fc.boolean(),
     },
     { requiredKeys: ['defects', 'changed'] },
@@ -43,24 +46,34 @@ it('a search any search that can be printed is read as the same one', () => {
   });
 });
 
-// biome-ignore format: a table
 it.each([
-  ['user@example.com', 'email', 'user@example.com'], ['203.0.113.7', 'ip', '203.0.113.7'],
+  ['user@example.com', 'email', 'user@example.com'],
+  ['203.0.113.7', 'ip', '203.0.113.7'],
   ['2001:db8::1', 'ip', '2001:db8::1'],
-  ['f6b5de0326bb5182b8a4840ee01ec774', 'any', 'f6b5de0326bb5182b8a4840ee01ec774'], ['token:abc', 'token', 'abc'],
-  ['id:a@b', 'id', 'a@b'], ['email:unknown', 'email', 'unknown'], ['ip:unknown', 'ip', 'unknown'],
-  ['other:abc', 'any', 'other:abc'], ['198.51.100.0/24', 'ip', '198.51.100.0/24'],
-  ['2001:db8::/32', 'ip', '2001:db8::/32'], ['198.51.100.0/33', 'any', '198.51.100.0/33'],
-  ['198.51.*', 'ip', '198.51.*'], ['2001:db8:*', 'ip', '2001:db8:*'], ['mira*', 'any', 'mira*'],
-  ['fade*', 'any', 'fade*'], ['mira@*', 'email', 'mira@*'],
+  ['f6b5de0326bb5182b8a4840ee01ec774', 'any', 'f6b5de0326bb5182b8a4840ee01ec774'],
+  ['token:abc', 'token', 'abc'],
+  ['id:a@b', 'id', 'a@b'],
+  ['email:unknown', 'email', 'unknown'],
+  ['ip:unknown', 'ip', 'unknown'],
+  ['other:abc', 'any', 'other:abc'],
+  ['198.51.100.0/24', 'ip', '198.51.100.0/24'],
+  ['2001:db8::/32', 'ip', '2001:db8::/32'],
+  ['198.51.100.0/33', 'any', '198.51.100.0/33'],
+  ['198.51.*', 'ip', '198.51.*'],
+  ['2001:db8:*', 'ip', '2001:db8:*'],
+  ['mira*', 'any', 'mira*'],
+  ['fade*', 'any', 'fade*'],
+  ['mira@*', 'email', 'mira@*'],
 ])('a search %s is an actor by its %s', (text, kind, value) =>
   expect(read(`actor=${encodeURIComponent(text)}`).search.actor).toEqual({ kind, value }),
 );
 
-// biome-ignore format: a table
 it.each([
-  ['24h', '2026-06-14T12:00:00.000Z'], ['now', '2026-06-15T12:00:00.000Z'], ['2026-01-31', '2026-01-31T00:00:00Z'],
-  ['2026-01-31T08:30', '2026-01-31T08:30:00Z'], ['2026-01-31T08:30Z', '2026-01-31T08:30:00Z'],
+  ['24h', '2026-06-14T12:00:00.000Z'],
+  ['now', '2026-06-15T12:00:00.000Z'],
+  ['2026-01-31', '2026-01-31T00:00:00Z'],
+  ['2026-01-31T08:30', '2026-01-31T08:30:00Z'],
+  ['2026-01-31T08:30Z', '2026-01-31T08:30:00Z'],
   ['2026-01-31T08:30+02:00', '2026-01-31T08:30:00+02:00'],
   ['2026-01-31T08:30:00.123456+02:00', '2026-01-31T08:30:00.123456+02:00'],
 ])('a search the time %s is %s', (text, instant) => {
@@ -69,10 +82,13 @@ it.each([
   expect(search.since && instantOfBound(search.since, NOW)).toBe(instant);
 });
 
-// biome-ignore format: a table
 it.each([
-  ['since=yesterday', 'since'], ['since=2026-02-30', 'since'], ['since=999999999d', 'since'],
-  ['since=1h&before=2h', 'before'], ['defects=perhaps', 'defects'], ['action=%00', 'action'],
+  ['since=yesterday', 'since'],
+  ['since=2026-02-30', 'since'],
+  ['since=999999999d', 'since'],
+  ['since=1h&before=2h', 'before'],
+  ['defects=perhaps', 'defects'],
+  ['action=%00', 'action'],
   [`text=${'x'.repeat(2_001)}`, 'text'],
 ])('a search %.40s: the fault is of that field, the rest counts, and what was written is kept', (query, field) => {
   const { search, faults, given } = read(`${query}&resource=r1`);
@@ -113,11 +129,13 @@ it('a cursor refuses what it has not written', () => {
 const term = (field: Term['field'], values: string[], isNegated = false): Term => ({ field, isNegated, values });
 const nowMs = Date.UTC(2026, 0, 31);
 
-// biome-ignore format: a table
 it('a query line has fields, exclusions, lists and text', () =>
   expect(readTerms('actor:mira* -action:view,login status:4xx "some text" plain').terms).toEqual([
-    term('actor', ['mira*']), term('action', ['view', 'login'], true), term('status', ['4xx']),
-    term('text', ['some text']), term('text', ['plain']),
+    term('actor', ['mira*']),
+    term('action', ['view', 'login'], true),
+    term('status', ['4xx']),
+    term('text', ['some text']),
+    term('text', ['plain']),
   ]));
 
 it('a query line has quotes around what has blanks, commas or quotes', () =>
@@ -205,9 +223,12 @@ it('a search by a query line has both what a field says and what the line says',
 });
 
 it('a search by a query line is one line as a whole, which reads as the same search', () => {
-  // biome-ignore format: a table
   const query = {
-    since: '7d', organization: 'Acme, Inc.', actor: 'mira*', text: '-x: y', defects: 'true',
+    since: '7d',
+    organization: 'Acme, Inc.',
+    actor: 'mira*',
+    text: '-x: y',
+    defects: 'true',
     q: '-action:view status:4xx',
   };
   const { search } = readSearch(query, nowMs);
@@ -216,17 +237,30 @@ it('a search by a query line is one line as a whole, which reads as the same sea
   );
 });
 
-// biome-ignore format: a table
 test.each([
-  ['Failed sign-ins', 'Failed sign-ins'], ['  Failed\t  sign-ins\n', 'Failed sign-ins'], ['e\u0301', '\u00e9'],
-  ['<b>"&\'', '<b>"&\''], ['削除 🗑', '削除 🗑'], ['x'.repeat(100), 'x'.repeat(100)], ['🗑'.repeat(100), '🗑'.repeat(100)],
+  ['Failed sign-ins', 'Failed sign-ins'],
+  ['  Failed\t  sign-ins\n', 'Failed sign-ins'],
+  ['e\u0301', '\u00e9'],
+  ['<b>"&\'', '<b>"&\''],
+  ['削除 🗑', '削除 🗑'],
+  ['x'.repeat(100), 'x'.repeat(100)],
+  ['🗑'.repeat(100), '🗑'.repeat(100)],
 ])('the name of a saved search %j is %j', (given, name) => expect(readSavedName(given)).toEqual({ name }));
 
-// biome-ignore format: a table
 test.each([
-  [undefined, /empty/], [['a'], /empty/], ['', /empty/], [' \u00a0\t', /empty/], ['a\u202eb', /not seen/],
-  ['a\u200bb', /not seen/], ['a\0b', /not seen/], ['a\u001b[31m', /not seen/], ['\ud800', /not seen/],
-  ['\u3164\u115f', /is seen/], ['\u2800', /is seen/], ['x'.repeat(101), /100/], ['🗑'.repeat(101), /100/],
+  [undefined, /empty/],
+  [['a'], /empty/],
+  ['', /empty/],
+  [' \u00a0\t', /empty/],
+  ['a\u202eb', /not seen/],
+  ['a\u200bb', /not seen/],
+  ['a\0b', /not seen/],
+  ['a\u001b[31m', /not seen/],
+  ['\ud800', /not seen/],
+  ['\u3164\u115f', /is seen/],
+  ['\u2800', /is seen/],
+  ['x'.repeat(101), /100/],
+  ['🗑'.repeat(101), /100/],
 ])('the name of a saved search %j is refused: %s', (given, words) => {
   const reading = readSavedName(given);
   expect('fault' in reading ? reading.fault : reading.name).toMatch(words);

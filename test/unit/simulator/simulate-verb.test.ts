@@ -22,10 +22,18 @@ test('says where it listens and how to point orgtrail at it, and runs until it i
   await expect(fetch(`${baseUrl}/organizations`, { headers })).rejects.toThrow();
 });
 
-// biome-ignore format: a table
 test.each([
-  '--port x', '--entries -5', '--history 90', '--live-rate fast', '--budget 0', '--page-cap 2000', '--accounts many',
-  '--standalone-accounts -1', '--zones 1.5', '--account-entries x', '--key secret',
+  '--port x',
+  '--entries -5',
+  '--history 90',
+  '--live-rate fast',
+  '--budget 0',
+  '--page-cap 2000',
+  '--accounts many',
+  '--standalone-accounts -1',
+  '--zones 1.5',
+  '--account-entries x',
+  '--key secret',
 ])('a bad option is a usage error with a hint: %s', async (argv) => {
   const [name = ''] = argv.split(' ');
   await expectUsageError(argv, name);

@@ -112,11 +112,22 @@ describe('a receiver that takes nothing', () => {
 const LEASE_MS = 1e12;
 const HOUR_MS = 3_600_000;
 
-// biome-ignore format: a table
 const eventAt = (position: number): FeedEvent => ({
-  position, feedId: 'feed', sourceKind: 'organization', sourceId: 'org', organizationId: 'org',
-  organizationName: null, accountId: null, accountName: null, zoneId: null, zoneName: null, id: `entry-${position}`,
-  actionTime: null, receivedAt: '2026-10-01T00:00:00.000Z', rawText: '{}', defects: null,
+  position,
+  feedId: 'feed',
+  sourceKind: 'organization',
+  sourceId: 'org',
+  organizationId: 'org',
+  organizationName: null,
+  accountId: null,
+  accountName: null,
+  zoneId: null,
+  zoneName: null,
+  id: `entry-${position}`,
+  actionTime: null,
+  receivedAt: '2026-10-01T00:00:00.000Z',
+  rawText: '{}',
+  defects: null,
 });
 
 interface Run {
@@ -193,11 +204,15 @@ const run = async ({ events, batchEvents = 500, answer, untilMs = 24 * HOUR_MS }
     },
     close: async () => {},
   };
-  // biome-ignore format: a table
   await deliverForever(
     {
-      store, time, leaseMs: LEASE_MS, observer: { caughtUp: () => stop.abort() }, random: () => 0,
-      redact: (text) => text, waitForNews: async () => {},
+      store,
+      time,
+      leaseMs: LEASE_MS,
+      observer: { caughtUp: () => stop.abort() },
+      random: () => 0,
+      redact: (text) => text,
+      waitForNews: async () => {},
     },
     { name: 'test', sink, format: 'native', batchEvents, organizationIds: undefined },
     { asked: stop.signal, hard: new AbortController().signal },

@@ -9,29 +9,53 @@ const columns = new Map<string, string>(
   template.variables.columns.map(({ name, type }: { name: string; type: string }) => [name, type]),
 );
 
-// biome-ignore format: a table
 const entry = JSON.stringify({
-  id: 'e1', account: { id: 'a'.repeat(32), name: 'Shop' },
+  id: 'e1',
+  account: { id: 'a'.repeat(32), name: 'Shop' },
   action: { type: 'delete', result: 'failure', time: '2026-11-20T08:00:00.123Z', description: 'Delete DNS record' },
   actor: {
-    id: 'u1', email: 'mira@example.com', type: 'user', ip_address: '198.51.100.7', token_id: 't1', token_name: 'ci',
+    id: 'u1',
+    email: 'mira@example.com',
+    type: 'user',
+    ip_address: '198.51.100.7',
+    token_id: 't1',
+    token_name: 'ci',
   },
   raw: {
-    cf_ray_id: '9a-FRA', method: 'DELETE', status_code: 403, uri: '/zones/1/dns_records/2', user_agent: 'curl/8',
+    cf_ray_id: '9a-FRA',
+    method: 'DELETE',
+    status_code: 403,
+    uri: '/zones/1/dns_records/2',
+    user_agent: 'curl/8',
   },
   resource: { id: 'r1', type: 'dns_records', product: 'dns' },
 });
 
 test('an entry has the columns by which ASIM asks, and its text to the byte', () => {
   const sent = event();
-  // biome-ignore format: a table
   expect(JSON.parse(auditRecord(sent))).toMatchObject({
-    TimeGenerated: '2026-11-20T08:00:00.123Z', Key: sent.key, Position: sent.event.position, Event: sent.text,
-    EventType: 'Delete', EventOriginalType: 'delete', EventOriginalUid: 'e1', EventResult: 'Failure',
-    EventOriginalResultDetails: '403', EventSeverity: 'Medium', Operation: 'delete', Object: 'r1',
-    ObjectType: 'dns_records', ActorUserId: 'u1', ActorUsername: 'mira@example.com', SrcIpAddr: '198.51.100.7',
-    HttpUserAgent: 'curl/8', TargetAppName: 'dns', TargetUrl: '/zones/1/dns_records/2', RayId: '9a-FRA',
-    TokenId: 't1', TokenName: 'ci',
+    TimeGenerated: '2026-11-20T08:00:00.123Z',
+    Key: sent.key,
+    Position: sent.event.position,
+    Event: sent.text,
+    EventType: 'Delete',
+    EventOriginalType: 'delete',
+    EventOriginalUid: 'e1',
+    EventResult: 'Failure',
+    EventOriginalResultDetails: '403',
+    EventSeverity: 'Medium',
+    Operation: 'delete',
+    Object: 'r1',
+    ObjectType: 'dns_records',
+    ActorUserId: 'u1',
+    ActorUsername: 'mira@example.com',
+    SrcIpAddr: '198.51.100.7',
+    HttpUserAgent: 'curl/8',
+    TargetAppName: 'dns',
+    TargetUrl: '/zones/1/dns_records/2',
+    RayId: '9a-FRA',
+    TokenId: 't1',
+    TokenName: 'ci',
   });
 });
 
@@ -44,11 +68,15 @@ const found = () => ({
   },
 });
 
-// biome-ignore format: a table
 test('a finding is an alert', () =>
   expect(JSON.parse(auditRecord(found()))).toMatchObject({
-    EventProduct: 'orgtrail', EventSchema: 'AlertEvent', EventType: 'Alert', EventSeverity: 'High',
-    EventMessage: 'five records', Operation: 'dns_records_deleted', Object: 'dns_records',
+    EventProduct: 'orgtrail',
+    EventSchema: 'AlertEvent',
+    EventType: 'Alert',
+    EventSeverity: 'High',
+    EventMessage: 'five records',
+    Operation: 'dns_records_deleted',
+    Object: 'dns_records',
   }));
 
 test('the template declares every column that a row has, with its type; the longest is the event', () => {

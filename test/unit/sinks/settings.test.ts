@@ -53,14 +53,23 @@ const base = {
   elasticsearch: { type: 'elasticsearch', url: 'https://es.example.com:9200', index: 'logs-cloudflare.audit-default' },
 } as const;
 
-// biome-ignore format: a table
 test.each([
-  base.webhook, { ...base.webhook, secret: secretOf(24) }, { ...base.webhook, secret: secretOf(64) }, base.splunk_hec,
+  base.webhook,
+  { ...base.webhook, secret: secretOf(24) },
+  { ...base.webhook, secret: secretOf(64) },
+  base.splunk_hec,
   {
-    ...base.splunk_hec, index: 'audit', host: 'h', source: 's', sourcetype: 't', ack: true, ack_timeout: '10m',
+    ...base.splunk_hec,
+    index: 'audit',
+    host: 'h',
+    source: 's',
+    sourcetype: 't',
+    ack: true,
+    ack_timeout: '10m',
     gzip: false,
   },
-  base.elasticsearch, { ...base.elasticsearch, username: 'u', password: 'p:ä', gzip: false },
+  base.elasticsearch,
+  { ...base.elasticsearch, username: 'u', password: 'p:ä', gzip: false },
   { ...base.elasticsearch, api_key: 'aWQ6a2V5' },
 ])('settings of the sinks over HTTP valid %#', (settings) => expect(faultsOf(settings)).toEqual([]));
 

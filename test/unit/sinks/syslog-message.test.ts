@@ -40,23 +40,27 @@ test.each(formatNames)('%s: one line of the grammar, with the text at its end', 
   }
 });
 
-// biome-ignore format: a table
 test.each([
-  [{ type: 'update', result: 'failure' }, 13, 108], [{ type: 'view', result: 'failure' }, 13, 108],
-  [{ type: 'update', result: 'success' }, 13, 109], [{ type: 'rotate' }, 13, 109],
-  [{ type: 'view', result: 'success' }, 13, 110], [{ type: 'delete', result: 'Failure' }, 0, 4],
+  [{ type: 'update', result: 'failure' }, 13, 108],
+  [{ type: 'view', result: 'failure' }, 13, 108],
+  [{ type: 'update', result: 'success' }, 13, 109],
+  [{ type: 'rotate' }, 13, 109],
+  [{ type: 'view', result: 'success' }, 13, 110],
+  [{ type: 'delete', result: 'Failure' }, 0, 4],
   [{ type: 'VIEW' }, 23, 190],
 ])('PRI of %j with facility %d is %d', (action, facility, priority) => {
   const message = syslogMessage(outgoing({ ...event, ...entry(action) }), { ...header, facility });
   expect(message.startsWith(`<${priority}>1 `)).toBe(true);
 });
 
-// biome-ignore format: a table
 test.each([
-  ['2026-11-05T10:00:00Z', '2026-11-05T10:00:00Z'], ['2026-11-05T10:00:00.123456789Z', '2026-11-05T10:00:00.123456Z'],
+  ['2026-11-05T10:00:00Z', '2026-11-05T10:00:00Z'],
+  ['2026-11-05T10:00:00.123456789Z', '2026-11-05T10:00:00.123456Z'],
   ['2026-11-05T12:00:00.5+02:00', '2026-11-05T12:00:00.5+02:00'],
-  ['2026-11-05t10:00:00.123456789z', '2026-11-05T10:00:00.123Z'], ['2016-12-31T23:59:60Z', '2017-01-01T00:00:00.000Z'],
-  ['1970-01-01T00:00:00Z', '1970-01-01T00:00:00Z'], ['2099-12-31T23:59:59Z', '2099-12-31T23:59:59Z'],
+  ['2026-11-05t10:00:00.123456789z', '2026-11-05T10:00:00.123Z'],
+  ['2016-12-31T23:59:60Z', '2017-01-01T00:00:00.000Z'],
+  ['1970-01-01T00:00:00Z', '1970-01-01T00:00:00Z'],
+  ['2099-12-31T23:59:59Z', '2099-12-31T23:59:59Z'],
 ])('TIMESTAMP of %s is %s', (actionTime, timestamp) => expect(field(messageOf({ actionTime }), 1)).toBe(timestamp));
 
 test.each([null, '0001-01-01T00:00:00Z', '1969-12-31T23:59:59Z', '2100-01-01T00:00:00Z', '9999-12-31T23:59:59Z'])(
@@ -72,13 +76,16 @@ test('STRUCTURED-DATA names position, feed, key and organization', () =>
     `[orgtrail@32473 position="1" feed="${event.feedId}" key="${plain?.key}" organization="Acme"]`,
   ));
 
-// biome-ignore format: a table
 test.each([
-  ['a "b" [c] \\ d', String.raw`a \"b\" [c\] \\ d`], ['"] forged', String.raw`\"\] forged`],
+  ['a "b" [c] \\ d', String.raw`a \"b\" [c\] \\ d`],
+  ['"] forged', String.raw`\"\] forged`],
   ['x\r\n<13>1 - - - - - - forged', 'x  <13>1 - - - - - - forged'],
   ['bell\u0007 esc\u001b[2J del\u007f', 'bell\ufffd esc\ufffd[2J del\ufffd'],
-  ['line\u2028separator\u0085next', 'line separator next'], ['Björn 株式会社 😀', 'Björn 株式会社 😀'], ['', ''],
-  ['x'.repeat(300), `${'x'.repeat(255)}…`], [null, '019c4f65e7607d8c9f6f6b58aa3aff50'],
+  ['line\u2028separator\u0085next', 'line separator next'],
+  ['Björn 株式会社 😀', 'Björn 株式会社 😀'],
+  ['', ''],
+  ['x'.repeat(300), `${'x'.repeat(255)}…`],
+  [null, '019c4f65e7607d8c9f6f6b58aa3aff50'],
 ])('STRUCTURED-DATA of an organization called %j', (name, written) =>
   expect(structured(name)).toContain(` organization="${written}"]`),
 );

@@ -101,8 +101,13 @@ test.each([
 );
 
 const TICKS = { tickMs: TICK_MS, longestMs: TICK_MS };
-// biome-ignore format: a table
 const healthy: SourceFacts = {
-  refused: false, failures: 0, lastFailure: 'server', holes: 0, lagSeconds: 30, gapSeconds: 30,
-  sinceLastEventSeconds: 60, futureSeconds: -30,
+  refused: false,
+  failures: 0,
+  lastFailure: 'server',
+  holes: 0,
+  lagSeconds: 30,
+  gapSeconds: 30,
+  sinceLastEventSeconds: 60,
+  futureSeconds: -30,
 };

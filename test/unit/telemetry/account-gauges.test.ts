@@ -34,10 +34,16 @@ test('accounts have a series each; of too many there is one for each organizatio
   expect(grouped.get('orgtrail_accounts{state="active"}')).toBe(10);
 });
 
-// biome-ignore format: a table
 const account = (id: string, organizationId: string | null, more: Partial<AccountStatus> = {}): AccountStatus => ({
-  kind: 'account', id, accountId: id, accountName: null, organizationId, organizationName: null,
-  organizationState: null, ...sourceFacts, ...more,
+  kind: 'account',
+  id,
+  accountId: id,
+  accountName: null,
+  organizationId,
+  organizationName: null,
+  organizationState: null,
+  ...sourceFacts,
+  ...more,
 });
 
 const shown = async (accounts: AccountFigures): Promise<ReadonlyMap<string, number>> => {

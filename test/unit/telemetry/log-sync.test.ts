@@ -224,8 +224,15 @@ const logged = (level: 'warn' | 'info' | 'debug' = 'warn', names: Names = noName
 
 const source = (id: string) => ({ kind: 'organization', id });
 
-// biome-ignore format: a table
 const page = (id: string, late: Partial<LateEntries>) => ({
-  source: source(id), lane: 'settle' as const, entries: 9, stored: 5, duplicates: 4, changed: 0, defective: 0,
-  latenessSeconds: [], covered: [], late: { foundBy: {}, byLastPass: 0, beyondLastPass: 0, ...late },
+  source: source(id),
+  lane: 'settle' as const,
+  entries: 9,
+  stored: 5,
+  duplicates: 4,
+  changed: 0,
+  defective: 0,
+  latenessSeconds: [],
+  covered: [],
+  late: { foundBy: {}, byLastPass: 0, beyondLastPass: 0, ...late },
 });

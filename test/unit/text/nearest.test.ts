@@ -3,9 +3,11 @@ import { searchFields } from '../../../src/search/search.ts';
 import { didYouMean, editDistance, nearest, unknownParameter } from '../../../src/text/nearest.ts';
 
 describe('what was meant', () => {
-  // biome-ignore format: a table
   it.each([
-    ['acton', 'action'], ['organisation', 'organization'], ['actr', 'actor'], ['resource-type', 'resource_type'],
+    ['acton', 'action'],
+    ['organisation', 'organization'],
+    ['actr', 'actor'],
+    ['resource-type', 'resource_type'],
     ['befroe', 'before'],
   ])('%s is %s', (given, meant) => {
     expect(nearest(given, searchFields, 1)).toEqual([meant]);

@@ -30,10 +30,17 @@ test('a file that ends within a record is cut off', () => {
   expect(read(Buffer.alloc(0), [])).toEqual([]);
 });
 
-// biome-ignore format: a table
 const leaf = writeEventLeaf({
-  salt: Buffer.alloc(16, 1), position: 7, receivedAtUs: 1_767_323_045_000_006n, actionTimeUs: undefined,
-  sourceKind: 'organization', sourceId: ',"raw":', organizationId: 'o', id: '"}', defects: ['a', 'b'], rawBytes: 2,
+  salt: Buffer.alloc(16, 1),
+  position: 7,
+  receivedAtUs: 1_767_323_045_000_006n,
+  actionTimeUs: undefined,
+  sourceKind: 'organization',
+  sourceId: ',"raw":',
+  organizationId: 'o',
+  id: '"}',
+  defects: ['a', 'b'],
+  rawBytes: 2,
   rawSha256: Buffer.alloc(32, 2),
 });
 
@@ -106,8 +113,13 @@ const read = (file: Buffer, ends: readonly number[]): { leaf: Buffer; raw: Buffe
   return found;
 };
 
-// biome-ignore format: a table
 const words: EventWords = {
-  position: 7, received_at: '2026-01-02T03:04:05.000006Z', action_time: null, source_kind: 'organization',
-  source_id: ',"raw":', organization_id: 'o', id: '"}', defects: ['a', 'b'],
+  position: 7,
+  received_at: '2026-01-02T03:04:05.000006Z',
+  action_time: null,
+  source_kind: 'organization',
+  source_id: ',"raw":',
+  organization_id: 'o',
+  id: '"}',
+  defects: ['a', 'b'],
 };

@@ -75,14 +75,20 @@ const stretches = (count: number): [string, string][] =>
   Array.from({ length: count }, (_, index) => [at(10 * index), at(10 * index + 5)]);
 
 const reading = { method: 'first reading', number: 0, direction: 'asc', found: 0 } as const;
-// biome-ignore format: a table
 const source: CoverageSnapshot['sources'][number] = {
-  kind: 'organization', id: 'o'.repeat(32), filterHash: 'f1', wantedSince: at(0), commits: 7,
+  kind: 'organization',
+  id: 'o'.repeat(32),
+  filterHash: 'f1',
+  wantedSince: at(0),
+  commits: 7,
   passes: [{ pass: 0, ranges: stretches(100_000) }],
   holes: stretches(40).map((range) => ({ pass: 0, range, reason: 'r'.repeat(60), attempts: 9, found_at: at(1) })),
-  holeCount: 1_000, readings: stretches(60).map((range) => ({ range, ...reading, read_from: at(1), read_to: at(2) })),
-  readingCount: 100, readAgain: stretches(40),
-  reads: { count: 3, sha256: '11'.repeat(32), after: { count: 1, sha256: '22'.repeat(32) } }, before: null,
+  holeCount: 1_000,
+  readings: stretches(60).map((range) => ({ range, ...reading, read_from: at(1), read_to: at(2) })),
+  readingCount: 100,
+  readAgain: stretches(40),
+  reads: { count: 3, sha256: '11'.repeat(32), after: { count: 1, sha256: '22'.repeat(32) } },
+  before: null,
 };
 
 test('what has no room is left out, and counted', () => {

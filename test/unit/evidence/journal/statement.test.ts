@@ -173,12 +173,14 @@ test('while what is proven grows, a statement claims less than that, never less 
   ));
 
 test('of those that are new, the longest are stated, in order of time', () => {
-  // biome-ignore format: a table
   const proven = [
     {
       pass: 0,
       ranges: ranges([
-        [0, 1], [10, 5], [20, 3], [30, 9],
+        [0, 1],
+        [10, 5],
+        [20, 3],
+        [30, 9],
       ]),
     },
   ];

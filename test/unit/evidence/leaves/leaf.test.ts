@@ -35,11 +35,17 @@ const vectors = {
   journalLeafHash: '3f6e7ab794a49f89d7ec91d3492a22497bfc0e28e77088af7d2441483fb6076c',
 };
 
-// biome-ignore format: a table
 const event: EventLeaf = {
-  salt: saltOf(Buffer.from(vectors.monthKey, 'hex'), 42), position: 42, receivedAtUs: 1_767_225_600_123_456n,
-  actionTimeUs: 1_768_003_200_000_000n, sourceKind: 'organization', sourceId: '019c4f65', organizationId: '019c4f65',
-  id: 'e\u00e9-1', defects: [], ...rawFacts(Buffer.from(vectors.raw)),
+  salt: saltOf(Buffer.from(vectors.monthKey, 'hex'), 42),
+  position: 42,
+  receivedAtUs: 1_767_225_600_123_456n,
+  actionTimeUs: 1_768_003_200_000_000n,
+  sourceKind: 'organization',
+  sourceId: '019c4f65',
+  organizationId: '019c4f65',
+  id: 'e\u00e9-1',
+  defects: [],
+  ...rawFacts(Buffer.from(vectors.raw)),
 };
 
 test('the vectors of an event', () => {
@@ -61,11 +67,18 @@ test('the vectors of a hole, of both in a tree, of a statement', () => {
 
 const text = fc.string({ unit: 'grapheme', maxLength: 40 });
 const time = fc.bigInt({ min: -62_135_596_800_000_000n, max: 253_402_300_799_999_999n });
-// biome-ignore format: a table
 const events: fc.Arbitrary<EventLeaf> = fc.record({
-  salt: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => Buffer.from(bytes)), position: fc.maxSafeNat(),
-  receivedAtUs: time, actionTimeUs: fc.option(time, { nil: undefined }), sourceKind: text, sourceId: text,
-  organizationId: fc.option(text.filter((name) => name !== ''), { nil: undefined }), id: text,
+  salt: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => Buffer.from(bytes)),
+  position: fc.maxSafeNat(),
+  receivedAtUs: time,
+  actionTimeUs: fc.option(time, { nil: undefined }),
+  sourceKind: text,
+  sourceId: text,
+  organizationId: fc.option(
+    text.filter((name) => name !== ''),
+    { nil: undefined },
+  ),
+  id: text,
   defects: fc.array(fc.constantFrom('id_missing', 'nul_character', 'invalid_utf8'), { maxLength: 3 }),
   rawBytes: fc.nat(4_294_967_295),
   rawSha256: fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes)),
@@ -79,12 +92,19 @@ test('a leaf is read back, whatever is in it', () => {
 });
 
 test('a leaf is another one if anything of the event is other, also if a letter only moves to the next field', () => {
-  // biome-ignore format: a table
   const others: readonly Partial<EventLeaf>[] = [
-    { salt: Buffer.alloc(16) }, { position: 43 }, { receivedAtUs: event.receivedAtUs + 1n },
-    { actionTimeUs: event.receivedAtUs }, { actionTimeUs: undefined }, { sourceKind: 'account' },
-    { sourceKind: 'organization0', sourceId: '19c4f65' }, { organizationId: undefined }, { id: '-1' },
-    { defects: ['id_missing'] }, { rawBytes: 70 }, { rawSha256: Buffer.alloc(32) },
+    { salt: Buffer.alloc(16) },
+    { position: 43 },
+    { receivedAtUs: event.receivedAtUs + 1n },
+    { actionTimeUs: event.receivedAtUs },
+    { actionTimeUs: undefined },
+    { sourceKind: 'account' },
+    { sourceKind: 'organization0', sourceId: '19c4f65' },
+    { organizationId: undefined },
+    { id: '-1' },
+    { defects: ['id_missing'] },
+    { rawBytes: 70 },
+    { rawSha256: Buffer.alloc(32) },
   ];
   const all = [event, ...others.map((other) => ({ ...event, ...other }))].map((one) => hex(writeEventLeaf(one)));
   expect(new Set(all).size).toBe(others.length + 1);
@@ -117,10 +137,15 @@ test('a leaf with a position that is none, with bytes that are no text, or of an
 });
 
 test('a leaf that cannot be written is a bug', () => {
-  // biome-ignore format: a table
   const refused: readonly Partial<EventLeaf>[] = [
-    { salt: Buffer.alloc(15) }, { rawSha256: Buffer.alloc(33) }, { position: 2 ** 53 }, { position: -1 },
-    { id: 'x'.repeat(65_536) }, { id: 'x'.repeat(65_500) }, { id: '\ud800' }, { rawBytes: 2 ** 32 },
+    { salt: Buffer.alloc(15) },
+    { rawSha256: Buffer.alloc(33) },
+    { position: 2 ** 53 },
+    { position: -1 },
+    { id: 'x'.repeat(65_536) },
+    { id: 'x'.repeat(65_500) },
+    { id: '\ud800' },
+    { rawBytes: 2 ** 32 },
   ];
   for (const one of refused) expect(() => writeEventLeaf({ ...event, ...one })).toThrow(RangeError);
 });

@@ -52,23 +52,33 @@ test('an origin names the feed, the generation and the log', () => {
   expect(parseOrigin(writeOrigin(second))).toEqual(second);
 });
 
-// biome-ignore format: a table
 test.each([
-  origin.replace('.1/', '.0/'), origin.replace('.1/', '/'), origin.replace('events', 'other'), `${origin}/`,
+  origin.replace('.1/', '.0/'),
+  origin.replace('.1/', '/'),
+  origin.replace('events', 'other'),
+  `${origin}/`,
   `https://${origin}`,
 ])('an origin %s is none', (one) => expect(() => parseOrigin(one)).toThrow('not the origin of a log of orgtrail'));
 
-// biome-ignore format: a table
 test.each([
-  'audit.example.com', 'audit.example.com/evidence', 'audit.example.com:8443/a/b-c_d', 'localhost', '10.0.0.1/x',
+  'audit.example.com',
+  'audit.example.com/evidence',
+  'audit.example.com:8443/a/b-c_d',
+  'localhost',
+  '10.0.0.1/x',
 ])('an origin %s can be the beginning of one', (base) => expect(faultOfBase(base)).toBeUndefined());
 
-// biome-ignore format: a table
 test.each([
-  ['', 'is empty'], ['https://audit.example.com', 'without the scheme'], ['audit.example.com/', 'must not end'],
-  ['audit example', 'must be like'], ['audit.example.com/a+b', 'must be like'], ['Audit.example.com', 'must be like'],
-  ['audit.example.com//x', 'must be like'], ['audit.example.com/x?y', 'must be like'],
-  ['audit.example.com\n', 'must be like'], [`a/${'x'.repeat(200)}`, 'must not be longer'],
+  ['', 'is empty'],
+  ['https://audit.example.com', 'without the scheme'],
+  ['audit.example.com/', 'must not end'],
+  ['audit example', 'must be like'],
+  ['audit.example.com/a+b', 'must be like'],
+  ['Audit.example.com', 'must be like'],
+  ['audit.example.com//x', 'must be like'],
+  ['audit.example.com/x?y', 'must be like'],
+  ['audit.example.com\n', 'must be like'],
+  [`a/${'x'.repeat(200)}`, 'must not be longer'],
 ])('an origin %j cannot', (base, fault) => expect(faultOfBase(base)).toContain(fault));
 
 const vkey = (signer: { key: Parameters<typeof writePolicy>[0][number] }) =>

@@ -35,9 +35,12 @@ test('the same as x/mod/sumdb/note and Go write keys', () => {
 test('the same as x/mod/sumdb/note and Go write a note, signed and cosigned', () => {
   const note = writeNote({ text, signatures: [log.sign(text), witness.sign(text)] });
   expect(note).toBe(`${text}\n${logLine}${witnessLine}`);
-  // biome-ignore format: a table
   expect(open(note)).toEqual({
-    text, signers: [{ key: log.key, atSeconds: undefined }, { key: witness.key, atSeconds: 1_767_225_600 }],
+    text,
+    signers: [
+      { key: log.key, atSeconds: undefined },
+      { key: witness.key, atSeconds: 1_767_225_600 },
+    ],
     unknown: [],
   });
 });
@@ -136,16 +139,19 @@ test('a note as many signatures as the specification asks for are read', () => {
   expect(open(writeNote({ text, signatures: [...signatures, log.sign(text)] })).unknown).toHaveLength(16);
 });
 
-// biome-ignore format: a table
 test.each([
-  ['nothing', ''], ['two parts', `${origin}+0e4412a4`],
+  ['nothing', ''],
+  ['two parts', `${origin}+0e4412a4`],
   ['an id that does not follow', logKey.replace('0e4412a4', '0e4412a5')],
-  ['an id in capitals', logKey.replace('0e4412a4', '0E4412A4')], ['another name', `x${logKey}`],
-  ['a name with a space', ` ${logKey}`], ['no name', logKey.slice(origin.length)],
+  ['an id in capitals', logKey.replace('0e4412a4', '0E4412A4')],
+  ['another name', `x${logKey}`],
+  ['a name with a space', ` ${logKey}`],
+  ['no name', logKey.slice(origin.length)],
   ['a type that is not known', 'a+00000000+AqvSpgtJHj4rt9iYNlMwY/9AyyGM/PnsJi9RYZ/9yyjg=='],
   ['a key that is cut', `${origin}+0e4412a4+Aau9KmC0kePiu32J`],
   ['a key that is too short, with the right id', printVerifierKey(verifierKey(origin, 1, Buffer.alloc(31)))],
-  ['base64 with stray bits', logKey.replace(/.$/, 'P=')], ['more behind it', `${logKey}\n`],
+  ['base64 with stray bits', logKey.replace(/.$/, 'P=')],
+  ['more behind it', `${logKey}\n`],
 ])('a verifier key %s is none', (_what, vkey) => expect(() => parseVerifierKey(vkey)).toThrow());
 
 test('a verifier key names are those that a line can have', () => {

@@ -112,10 +112,12 @@ test('the root of a prefix is had from the tiles of the larger tree, those that 
 test('a proof takes few tiles, and says which before it is made', () => {
   const ranges = inclusionRanges(12_345_678, 20_000_000);
   expect(ranges).toHaveLength(25);
-  // biome-ignore format: a table
   expect(tilesOfRanges(ranges, 20_000_000)).toEqual([
-    { level: 0, n: 48_225, width: 256 }, { level: 1, n: 188, width: 256 }, { level: 2, n: 0, width: 256 },
-    { level: 2, n: 1, width: 49 }, { level: 1, n: 305, width: 45 },
+    { level: 0, n: 48_225, width: 256 },
+    { level: 1, n: 188, width: 256 },
+    { level: 2, n: 0, width: 256 },
+    { level: 2, n: 1, width: 49 },
+    { level: 1, n: 305, width: 45 },
   ]);
 });
 

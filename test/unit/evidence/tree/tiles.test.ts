@@ -31,12 +31,24 @@ test('a tile path is read back, whatever tile it is', () => {
   forAll([tile], {}, (one) => expect(parseTilePath(tilePath(one))).toEqual(one));
 });
 
-// biome-ignore format: a table
 test.each([
-  'tile/64/000', 'tile/00/000', 'tile/-1/000', 'tile/0/0', 'tile/0/0000', 'tile/0/x000/001', 'tile/0/001/x002',
-  'tile/0/000.p/0', 'tile/0/000.p/256', 'tile/0/000.p/01', 'tile/0/x009/x007/x199/x254/x740/994',
-  'tile/0/x999/x999/x999/x999/x999/x999', 'tile/0/x999/x999/x999/x999/x999/999', '/tile/0/000', 'tile/0/000\n',
-  'tile/data/000', 'tile/0/000/../001',
+  'tile/64/000',
+  'tile/00/000',
+  'tile/-1/000',
+  'tile/0/0',
+  'tile/0/0000',
+  'tile/0/x000/001',
+  'tile/0/001/x002',
+  'tile/0/000.p/0',
+  'tile/0/000.p/256',
+  'tile/0/000.p/01',
+  'tile/0/x009/x007/x199/x254/x740/994',
+  'tile/0/x999/x999/x999/x999/x999/x999',
+  'tile/0/x999/x999/x999/x999/x999/999',
+  '/tile/0/000',
+  'tile/0/000\n',
+  'tile/data/000',
+  'tile/0/000/../001',
 ])('a tile path no other is one: %j', (path) => expect(() => parseTilePath(path)).toThrow('not the path of a tile'));
 
 test('a tree has full tiles, and one partial at most at the end of a level', () => {

@@ -247,11 +247,14 @@ describe('a kept checkpoint of the journal of an earlier generation', () => {
   test('agrees if it is the one that the fork names, which proves nothing of this generation', () =>
     expect(judged(journalOf(small()), small())).toMatchObject({ holds: true, isAnchored: false }));
 
-  // biome-ignore format: a table
   test.each([
     ['has fewer statements', journalOf(longer), 2, 'the fork names only the root of 4 of generation 1'],
-    ['is of a generation before that', journalOf(new TestHistory(2)), 3,
-      'the fork names only the root of 0 of generation 2'],
+    [
+      'is of a generation before that',
+      journalOf(new TestHistory(2)),
+      3,
+      'the fork names only the root of 0 of generation 2',
+    ],
     ['meets a fork that names no journal', undefined, 2, 'the fork names no journal'],
   ])('is said not to be compared, before all that holds, if it %s', (_name, old, generation, reason) =>
     expect(judged(old, small(), generation)).toMatchObject({

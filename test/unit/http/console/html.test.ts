@@ -47,11 +47,13 @@ test('text of other scripts stays as it is, with line ends and tabs', () => {
 
 it('zones are UTC outside a page', () => expect(pageZone()).toBe('UTC'));
 
-// biome-ignore format: a table
 it.each([
-  ['Europe/Berlin', '2026-10-25T00:30:00Z', '+02:00'], ['Europe/Berlin', '2026-10-25T01:30:00Z', '+01:00'],
-  ['Asia/Kathmandu', '2026-01-01T00:00:00Z', '+05:45'], ['America/St_Johns', '2026-07-01T00:00:00Z', '-02:30'],
-  ['Pacific/Kiritimati', '2026-01-01T00:00:00Z', '+14:00'], ['UTC', '2026-01-01T00:00:00Z', 'Z'],
+  ['Europe/Berlin', '2026-10-25T00:30:00Z', '+02:00'],
+  ['Europe/Berlin', '2026-10-25T01:30:00Z', '+01:00'],
+  ['Asia/Kathmandu', '2026-01-01T00:00:00Z', '+05:45'],
+  ['America/St_Johns', '2026-07-01T00:00:00Z', '-02:30'],
+  ['Pacific/Kiritimati', '2026-01-01T00:00:00Z', '+14:00'],
+  ['UTC', '2026-01-01T00:00:00Z', 'Z'],
 ])('zones %s at %s is %s', (zone, instant, offset) => expect(offsetText(zone, Date.parse(instant))).toBe(offset));
 
 it('zones have the offset of their time, to the second', () =>
@@ -82,12 +84,22 @@ test('what is no cookie of a session has no key', () => {
   }
 });
 
-// biome-ignore format: a table
 test.each([
-  ['/', '/'], ['/?state=failing', '/?state=failing'], ['/organizations/a%20b?x=1', '/organizations/a%20b?x=1'],
-  ['/events#x', '/events'], ['//evil.example', '/'], ['/\\evil.example', '/'], ['/.//evil.example', '/'],
-  ['/x/..//evil.example', '/'], ['/\t/evil.example', '/'], ['https://evil.example', '/'],
-  ['javascript:alert(1)', '/'], ['evil', '/'], ['', '/'], ['/console/sign-in', '/'], [undefined, '/'],
+  ['/', '/'],
+  ['/?state=failing', '/?state=failing'],
+  ['/organizations/a%20b?x=1', '/organizations/a%20b?x=1'],
+  ['/events#x', '/events'],
+  ['//evil.example', '/'],
+  ['/\\evil.example', '/'],
+  ['/.//evil.example', '/'],
+  ['/x/..//evil.example', '/'],
+  ['/\t/evil.example', '/'],
+  ['https://evil.example', '/'],
+  ['javascript:alert(1)', '/'],
+  ['evil', '/'],
+  ['', '/'],
+  ['/console/sign-in', '/'],
+  [undefined, '/'],
   [['/a', '/b'], '/'],
 ])('next=%j leads to %s', (wanted, expected) => expect(nextAddress(wanted)).toBe(expected));
 

@@ -9,12 +9,15 @@ import type { OrganizationWithState } from '../../../../src/status/sources/sourc
 import { sourceFacts } from '../../status/source-facts.ts';
 
 test('trouble comes first: what is about to be lost, then failing, refused, incomplete, behind; the rest by name', () => {
-  // biome-ignore format: a table
   const sources = [
-    source('calm', { state: 'quiet' }), source('b'), source('a'),
+    source('calm', { state: 'quiet' }),
+    source('b'),
+    source('a'),
     source('little behind', { state: 'behind', gapSeconds: 100 }),
-    source('far behind', { state: 'behind', gapSeconds: 9_000 }), source('shut', { state: 'refused' }),
-    source('holed', { state: 'incomplete', holes: 2 }), source('broken', { state: 'failing' }),
+    source('far behind', { state: 'behind', gapSeconds: 9_000 }),
+    source('shut', { state: 'refused' }),
+    source('holed', { state: 'incomplete', holes: 2 }),
+    source('broken', { state: 'failing' }),
     source('losing', { state: 'behind', gapSeconds: 200, retentionSlackSeconds: 86_400 }),
   ];
   const expected = ['losing', 'broken', 'shut', 'holed', 'far behind', 'little behind', 'a', 'b', 'calm'];
@@ -98,9 +101,12 @@ test('a part of the time shows that part, and what lies outside is left out', ()
 
 test('a hole is drawn and named as such, and is no gap', () => {
   const hole = { reason: 'server_error', message: '500', attempts: 1, nextAttemptAtMs: 0 };
-  // biome-ignore format: a table
   const holed: SourceCoverage = {
-    ...coverage, holes: [{ ...hole, range: [500_000, 500_001] }, { ...hole, range: [200_000, 201_000] }],
+    ...coverage,
+    holes: [
+      { ...hole, range: [500_000, 500_001] },
+      { ...hole, range: [200_000, 201_000] },
+    ],
   };
   expect(notableGaps(holed, tail)).toEqual([[201_000, 300_000]]);
   const drawing = String(coverageTimeline(holed, { fromMs: 0, toMs: 1_000_000 }, tail, 2));
@@ -124,9 +130,16 @@ const ago = (days: number, hours: number): TimeRange => [
 ];
 
 const cell = (gaps: readonly TimeRange[], more: Partial<SourceCoverage> = {}, readsHistory = false) => {
-  // biome-ignore format: a table
   const coverage = {
-    kind: 'organization', id: 'o', sinceMs: 0, nowMs: NOW_MS, gaps, passes: [], holes: [], walks: [], ...more,
+    kind: 'organization',
+    id: 'o',
+    sinceMs: 0,
+    nowMs: NOW_MS,
+    gaps,
+    passes: [],
+    holes: [],
+    walks: [],
+    ...more,
   };
   const text = String(coverageCell(coverage, { ordinaryMs: 60_000, readsHistory }, 2));
   return { isDrawn: text.includes('<svg'), words: /<p class="sub">([^<]*)/.exec(text)?.[1], text };
@@ -155,10 +168,16 @@ test('a first reading and a short history are drawn whole', () => {
   expect(cell([ago(15, 36)], { sinceMs: NOW_MS - 20 * DAY_MS })).toMatchObject({ isDrawn: true, words: undefined });
 });
 
-// biome-ignore format: a table
 const source = (name: string, more: Partial<OrganizationWithState> = {}): OrganizationWithState => ({
-  ...sourceFacts, kind: 'organization', id: `id-of-${name}`, organizationId: `id-of-${name}`, organizationName: name,
-  organizationState: 'active', state: 'fresh', firstReading: false, ...more,
+  ...sourceFacts,
+  kind: 'organization',
+  id: `id-of-${name}`,
+  organizationId: `id-of-${name}`,
+  organizationName: name,
+  organizationState: 'active',
+  state: 'fresh',
+  firstReading: false,
+  ...more,
 });
 
 const everything = { text: '', state: undefined, page: 1 };
@@ -166,11 +185,19 @@ const everything = { text: '', state: undefined, page: 1 };
 const names = (sources: readonly OrganizationWithState[], filter = everything) =>
   selectOrganizations(sources, filter).rows.map(({ organizationName }) => organizationName);
 
-// biome-ignore format: a table
 const coverage: SourceCoverage = {
-  kind: 'organization', id: 'o', sinceMs: 0, nowMs: 1_000_000,
-  gaps: [[0, 1_000], [200_000, 300_000], [500_000, 500_001], [990_000, 1_000_000]],
-  passes: [{ pass: 1, ranges: [[0, 600_000]] }], holes: [],
+  kind: 'organization',
+  id: 'o',
+  sinceMs: 0,
+  nowMs: 1_000_000,
+  gaps: [
+    [0, 1_000],
+    [200_000, 300_000],
+    [500_000, 500_001],
+    [990_000, 1_000_000],
+  ],
+  passes: [{ pass: 1, ranges: [[0, 600_000]] }],
+  holes: [],
   walks: [{ lane: 'backfill', range: [100_000, 200_000], readUntilMs: null }],
 };
 const tail = { ordinaryMs: 10_000 };

@@ -51,9 +51,14 @@ it('fetchPage keeps an odd organization id in its place in the path', async () =
   expect(test.server.requests).toHaveLength(1);
 });
 
-// biome-ignore format: a table
 const page = (more: Partial<AuditPageRequest<ApiText>> = {}): AuditPageRequest<ApiText> => ({
-  source: { kind: 'organization', id: 'o1' }, since: Date.UTC(2026, 3, 1, 0, 0, 0, 5), before: Date.UTC(2026, 3, 2),
-  direction: 'asc', limit: 1000, filters: [], signal: new AbortController().signal, decode: (answer) => answer,
+  source: { kind: 'organization', id: 'o1' },
+  since: Date.UTC(2026, 3, 1, 0, 0, 0, 5),
+  before: Date.UTC(2026, 3, 2),
+  direction: 'asc',
+  limit: 1000,
+  filters: [],
+  signal: new AbortController().signal,
+  decode: (answer) => answer,
   ...more,
 });

@@ -76,12 +76,22 @@ describe('a request', () => {
   });
 });
 
-// biome-ignore format: a table
 const rows: [number, ApiFailure, attempts: number][] = [
-  [400, 'bad_request', 1], [422, 'bad_request', 1], [401, 'unauthorized', 1], [403, 'refused', 1],
-  [404, 'not_found', 1], [410, 'not_found', 1], [405, 'unexpected', 1], [301, 'redirected', 1],
-  [307, 'redirected', 1], [408, 'server', 2], [409, 'server', 2], [500, 'server', 2], [503, 'server', 2],
-  [524, 'server', 2], [429, 'throttled', 10],
+  [400, 'bad_request', 1],
+  [422, 'bad_request', 1],
+  [401, 'unauthorized', 1],
+  [403, 'refused', 1],
+  [404, 'not_found', 1],
+  [410, 'not_found', 1],
+  [405, 'unexpected', 1],
+  [301, 'redirected', 1],
+  [307, 'redirected', 1],
+  [408, 'server', 2],
+  [409, 'server', 2],
+  [500, 'server', 2],
+  [503, 'server', 2],
+  [524, 'server', 2],
+  [429, 'throttled', 10],
 ];
 it.each(rows)('a status %i is %s, sent %i times, each within the budget', async (status, failure, attempts) => {
   await using test = await startApi(answer(status));

@@ -140,9 +140,13 @@ it('an organization is read with everything it has, wherever managed_by is', asy
     page({ id: 'o', managed_by: 'someone' }),
   ]);
   const api = createOrganizationsApi(test.client);
-  // biome-ignore format: a table
   expect(await api.get('o/1', signal)).toEqual({
-    id: 'o', name: 'Acme', createTime: new Date('2026-04-06T01:02:03Z'), parentId: 'p', managedBy: 'partner', meta,
+    id: 'o',
+    name: 'Acme',
+    createTime: new Date('2026-04-06T01:02:03Z'),
+    parentId: 'p',
+    managedBy: 'partner',
+    meta,
     profile,
   });
   expect(await api.get('o', signal)).toEqual({ id: 'o', managedBy: 'someone', meta: undefined });

@@ -13,13 +13,23 @@ import { nextRetry, type RetryFacts, throttlePauseMs } from '../../../../src/ing
 import { createServerClock } from '../../../../src/ingest/cloudflare/wire/server-clock.ts';
 import { forAll } from '../../for-all.ts';
 
-// biome-ignore format: a table
 it.each([
-  ['300', 300_000], [' 7 ', 7_000], ['0', 0], ['1.5', 1_500], ['99999999999', MAX_RETRY_AFTER_MS],
-  ['9'.repeat(400), MAX_RETRY_AFTER_MS], ['Thu, 01 Oct 2026 12:05:00 GMT', 300_000],
-  ['Thu, 01 Oct 2026 11:00:00 GMT', 0], ['Fri, 31 Dec 9999 23:59:59 GMT', MAX_RETRY_AFTER_MS],
-  ['Thu, 99 Oct 2026 12:05:00 GMT', undefined], ['-5', undefined], ['soon', undefined], ['2026', 2_026_000],
-  ['2026-10-01T12:05:00Z', undefined], ['', undefined], [undefined, undefined],
+  ['300', 300_000],
+  [' 7 ', 7_000],
+  ['0', 0],
+  ['1.5', 1_500],
+  ['99999999999', MAX_RETRY_AFTER_MS],
+  ['9'.repeat(400), MAX_RETRY_AFTER_MS],
+  ['Thu, 01 Oct 2026 12:05:00 GMT', 300_000],
+  ['Thu, 01 Oct 2026 11:00:00 GMT', 0],
+  ['Fri, 31 Dec 9999 23:59:59 GMT', MAX_RETRY_AFTER_MS],
+  ['Thu, 99 Oct 2026 12:05:00 GMT', undefined],
+  ['-5', undefined],
+  ['soon', undefined],
+  ['2026', 2_026_000],
+  ['2026-10-01T12:05:00Z', undefined],
+  ['', undefined],
+  [undefined, undefined],
 ])('parseRetryAfter %s is %s', (value, expected) => expect(parseRetryAfter(value, NOW_MS)).toBe(expected));
 
 it('parseRetryAfter does not measure a date by any clock but the sender’s', () => {

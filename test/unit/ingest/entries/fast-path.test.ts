@@ -13,9 +13,16 @@ const common = [
   '{}', '[]', '"x"', '200', '-0', '"é😀"', '"\\u00e9\\/\\n"', 'null', 'true', '{"a" : [{ "b" : { } }] }', '""', '"7"',
 ];
 /** JSON, but not what every part of PostgreSQL takes, or not the same to every reader. */
-// biome-ignore format: a table
 const odd = [
-  '0.5', '1e5', '1e99999', '"\\u0000"', '"\\ud83d"', '"\\ude00"', '"\\ud83d\\ude00"', '"\\ud83d\\u0020"', '"sha256:"',
+  '0.5',
+  '1e5',
+  '1e99999',
+  '"\\u0000"',
+  '"\\ud83d"',
+  '"\\ude00"',
+  '"\\ud83d\\ude00"',
+  '"\\ud83d\\u0020"',
+  '"sha256:"',
   `${'['.repeat(200)}${']'.repeat(200)}`,
 ];
 // biome-ignore format: a table

@@ -79,9 +79,12 @@ it('findArray agrees with JSON.parse about which array it is, and how deep its e
     }
   }));
 
-// biome-ignore format: a table
 it.each([
-  [0, '"[[[["'], [0, '1'], [1, '{}'], [2, '[1,{},2]'], [3, '{"a":[[1],"]"],"b":{}}'],
+  [0, '"[[[["'],
+  [0, '1'],
+  [1, '{}'],
+  [2, '[1,{},2]'],
+  [3, '{"a":[[1],"]"],"b":{}}'],
   [100_000, '['.repeat(100_000) + ']'.repeat(100_000)],
   [100_000, `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`],
 ])('findArray counts %i levels of nesting', (depth, element) => {

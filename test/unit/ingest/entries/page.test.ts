@@ -18,12 +18,17 @@ const body = (elements: readonly string[], info = ''): string =>
 
 const bodyOf = (text: string) => ({ bytes: Buffer.from(text), text, validUtf8: true });
 
-// biome-ignore format: a table
 const hostile = [
-  '"\\u0000"', '{"id":"\\ud83d"}', '{"result":[1,2],"result_info":{"cursor":"decoy"}}',
-  '{"__proto__":{"id":1},"toString":null}', '{"id":"a","id":"b","action":[],"action":{"time":{},"time":7}}',
-  '-1E+999999', '9'.repeat(2_000), `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
-  '"\u2028\ufeff😀\\\\u0000\\u0000"', plain('ok'),
+  '"\\u0000"',
+  '{"id":"\\ud83d"}',
+  '{"result":[1,2],"result_info":{"cursor":"decoy"}}',
+  '{"__proto__":{"id":1},"toString":null}',
+  '{"id":"a","id":"b","action":[],"action":{"time":{},"time":7}}',
+  '-1E+999999',
+  '9'.repeat(2_000),
+  `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
+  '"\u2028\ufeff😀\\\\u0000\\u0000"',
+  plain('ok'),
 ];
 
 describe('readPage', () => {
@@ -64,14 +69,23 @@ describe('readPage', () => {
   it('reads a page whose bytes were not UTF-8 with care, even where no entry was hurt', () =>
     expect(readCarefully(readPage(body([plain('a')]), false))).toMatchObject([{ defects: [] }]));
 
-  // biome-ignore format: a table
   it.each([
-    ['{"cursor":"c"}', 'c'], ['{"cursors":{"after":"c"}}', 'c'], ['{"cursor":"c","cursors":{"after":"other"}}', 'c'],
-    ['{"cursor":"","cursors":{"after":"c"}}', 'c'], ['{"cursor":null,"cursors":{"after":"c"}}', 'c'],
-    ['{"cursor":"a=_-%\\u0041"}', 'a=_-%A'], ['{"cursor":"c","count":"25"}', 'c'],
-    ['{"cursor":"c","count":25,"unknown":[1]}', 'c'], ['{"cursor":""}', undefined], ['{"cursor":null}', undefined],
-    ['{"cursors":{"after":""}}', undefined], ['{"cursors":null,"count":null}', undefined], ['{"count":1}', undefined],
-    ['{}', undefined], ['null', undefined], ['', undefined],
+    ['{"cursor":"c"}', 'c'],
+    ['{"cursors":{"after":"c"}}', 'c'],
+    ['{"cursor":"c","cursors":{"after":"other"}}', 'c'],
+    ['{"cursor":"","cursors":{"after":"c"}}', 'c'],
+    ['{"cursor":null,"cursors":{"after":"c"}}', 'c'],
+    ['{"cursor":"a=_-%\\u0041"}', 'a=_-%A'],
+    ['{"cursor":"c","count":"25"}', 'c'],
+    ['{"cursor":"c","count":25,"unknown":[1]}', 'c'],
+    ['{"cursor":""}', undefined],
+    ['{"cursor":null}', undefined],
+    ['{"cursors":{"after":""}}', undefined],
+    ['{"cursors":null,"count":null}', undefined],
+    ['{"count":1}', undefined],
+    ['{}', undefined],
+    ['null', undefined],
+    ['', undefined],
   ])('reads the cursor of result_info %s as %s', (info, cursor) =>
     expect(readPage(body([plain('a')], info)).nextCursor).toBe(cursor),
   );
@@ -97,13 +111,15 @@ describe('readPage', () => {
     expect(readPage(nameless(1)).fingerprint?.length).toBeLessThan(1_100);
   });
 
-  // biome-ignore format: a table
   it.each([
     ['"success":true,"errors":[{"code":7}]', 'names an error'],
     ['"success":true,"errors":"upstream timed out"', 'names an error'],
-    ['"success":true,"errors":{"code":7003}', 'names an error'], ['"success":true,"errors":7', 'names an error'],
-    ['"success":true,"error":"Authentication error"', 'names an error'], ['"success":"true"', 'says success: true'],
-    ['"success":null', 'says success: null'], ['"code":10000', 'has no success: true'],
+    ['"success":true,"errors":{"code":7003}', 'names an error'],
+    ['"success":true,"errors":7', 'names an error'],
+    ['"success":true,"error":"Authentication error"', 'names an error'],
+    ['"success":"true"', 'says success: true'],
+    ['"success":null', 'says success: null'],
+    ['"code":10000', 'has no success: true'],
   ])('an answer with %s brings its entries, and is not believed; without any it cannot be read', (envelope, fault) => {
     const text = `{${envelope},"result":[${plain('a')}]}`;
     for (const page of [readPage(text), readPageBody(bodyOf(text))]) {
@@ -158,10 +174,15 @@ describe('readPage', () => {
       nextCursor: 'c',
     }));
 
-  // biome-ignore format: a table
   it.each([
-    ['{"count":1}', 1], ['{"count":"1"}', 1], ['{"count":0}', 0], ['{"count":"many"}', undefined],
-    ['{"count":""}', undefined], ['{"count":null}', undefined], ['{}', undefined], ['null', undefined],
+    ['{"count":1}', 1],
+    ['{"count":"1"}', 1],
+    ['{"count":0}', 0],
+    ['{"count":"many"}', undefined],
+    ['{"count":""}', undefined],
+    ['{"count":null}', undefined],
+    ['{}', undefined],
+    ['null', undefined],
   ])('reads the count of result_info %s as %s', (info, count) => {
     expect(readPage(body([plain('a')], info)).count).toBe(count);
     expect(readPageBody(bodyOf(body([plain('a')], info))).count).toBe(count);
@@ -170,18 +191,25 @@ describe('readPage', () => {
   it('takes errors beside entries for remarks', () =>
     expect(readPage(`{"errors":[{"message":"sample"}],"result":[${plain('a')}]}`).entries).toBe(1));
 
-  // biome-ignore format: a table
   it.each([
-    ['errors and no entries', '{"success":true,"errors":[{"message":"sample"}],"result":[]}'], ['nothing', ''],
-    ['HTML', '<!doctype html><title>502</title>'], ['half of a body', body([plain('a')]).slice(0, -20)],
-    ['two bodies', '{"result":[]}{"result":[]}'], ['an array', '[{"result":[]}]'], ['a text', '"result"'],
-    ['null', 'null'], ['success: false', '{"success":false,"result":[],"errors":[{"code":1}]}'],
-    ['success that is not a boolean', '{"success":"true","result":[]}'], ['no result', '{"success":true}'],
+    ['errors and no entries', '{"success":true,"errors":[{"message":"sample"}],"result":[]}'],
+    ['nothing', ''],
+    ['HTML', '<!doctype html><title>502</title>'],
+    ['half of a body', body([plain('a')]).slice(0, -20)],
+    ['two bodies', '{"result":[]}{"result":[]}'],
+    ['an array', '[{"result":[]}]'],
+    ['a text', '"result"'],
+    ['null', 'null'],
+    ['success: false', '{"success":false,"result":[],"errors":[{"code":1}]}'],
+    ['success that is not a boolean', '{"success":"true","result":[]}'],
+    ['no result', '{"success":true}'],
     ['no result but a count', '{"success":true,"result_info":{"count":3}}'],
     ['no result and an empty count', '{"success":true,"result_info":{"count":""}}'],
     ['no result and a blank count', '{"success":true,"result_info":{"count":" "}}'],
-    ['null for a result', '{"success":true,"result":null}'], ['an object for a result', '{"result":{"0":1}}'],
-    ['a text for a result', '{"result":"[]"}'], ['a result that is overwritten', '{"result":[1],"result":null}'],
+    ['null for a result', '{"success":true,"result":null}'],
+    ['an object for a result', '{"result":{"0":1}}'],
+    ['a text for a result', '{"result":"[]"}'],
+    ['a result that is overwritten', '{"result":[1],"result":null}'],
     ['a result of the prototype', '{"__proto__":{"result":[1]}}'],
     ['a cursor that is a number', '{"result":[],"result_info":{"cursor":7}}'],
     ['a cursor that is an object', '{"result":[],"result_info":{"cursor":{}}}'],
@@ -229,7 +257,6 @@ test('the ids of a page are the same on either path', () => {
 const pageOf = (elements: readonly string[], options = {}) => readPageBody(bodyOf(body(elements)), options);
 const earlier = pageOf([plain('a'), plain('b'), plain('c')]);
 
-// biome-ignore format: a table
 test.each<[string, boolean, Page, Page?]>([
   ['each of its entries is there to the byte, in whichever order', true, pageOf([plain('c'), plain('b'), plain('a')])],
   ['it is a part of that', true, pageOf([plain('b')])],
@@ -239,4 +266,5 @@ test.each<[string, boolean, Page, Page?]>([
   ['it is not read from its bytes', false, pageOf([plain('a')], { fastPath: false })],
   ['the earlier is not read from its bytes', false, pageOf([plain('a')]), pageOf([plain('a')], { fastPath: false })],
 ])('a page repeats an earlier one if %s: %s', (_, isOne, page, before = earlier) =>
-  expect(isRepetition(page, before)).toBe(isOne));
+  expect(isRepetition(page, before)).toBe(isOne),
+);

@@ -125,9 +125,12 @@ describe('planLanes with a frozen now', () => {
   it('reads the history of a source without a stored entry in windows that get wider, from the newest hour back', () => {
     const { walks, progress: end } = settle(withLane('live', { lookBack: { sinceMs: 0, lastMs: 0 } }), policy);
     const read = walks.filter(({ lane }) => lane !== 'settle');
-    // biome-ignore format: a table
     expect(read.map(({ lane, claim }) => [lane, Math.round(widthOf(claim) / HOUR_MS)])).toEqual([
-      ['live', 1], ['backfill', 24], ['backfill', 125], ['backfill', 750], ['backfill', 4_500],
+      ['live', 1],
+      ['backfill', 24],
+      ['backfill', 125],
+      ['backfill', 750],
+      ['backfill', 4_500],
       ['backfill', 548 * 24 - 5_400],
     ]);
     expect(end.coverage[0]).toEqual([{ fromMs: HORIZON_MS, toMs: END_MS }]);
@@ -346,19 +349,24 @@ describe('silence before the first entry of an answer, and behind its last one',
   };
   const week = [7 * DAY_MS, 0] as const;
 
-  // biome-ignore format: a table
   it.each<[string, number[], readonly [number, number]]>([
     ['is not counted where the API has shown nothing so wide', claimOf(week, 0), [7, 0]],
     ['counts as far as entries have been shown apart', claimOf(week, 30 * DAY_MS), [30, 0]],
     ['counts if they have been shown as wide', claimOf(week, 366 * DAY_MS), [365, 0]],
     ['counts if the window was made by silence as wide', claimOf(week, 0, { silenceMs: YEAR_MS }), [365, 0]],
     ['counts for a day', claimOf([1_000, 0], 0), [1, 0]],
-    ['of all of the window counts some times as far as what was read beside it',
-      claimOf([-3 * DAY_MS, -3 * DAY_MS], 0, { overlapMs: 3 * DAY_MS + SECOND_MS }), [12, 0]],
+    [
+      'of all of the window counts some times as far as what was read beside it',
+      claimOf([-3 * DAY_MS, -3 * DAY_MS], 0, { overlapMs: 3 * DAY_MS + SECOND_MS }),
+      [12, 0],
+    ],
     ['says nothing if nothing came, which others judge', claimOf(undefined, 0), [365, 0]],
     ['is not counted behind the last one, either', claimOf([YEAR_MS, 300 * DAY_MS], 0), [365, 300]],
-    ['counts there a week from the beginning, if as much has been shown', claimOf([YEAR_MS, YEAR_MS], 30 * DAY_MS),
-      [365, 358]],
+    [
+      'counts there a week from the beginning, if as much has been shown',
+      claimOf([YEAR_MS, YEAR_MS], 30 * DAY_MS),
+      [365, 358],
+    ],
     ['of one entry in the middle counts its newer side', claimOf([90 * DAY_MS, 90 * DAY_MS], 0), [90, 0]],
   ])('%s', (_, days, expected) => expect(days).toEqual(expected));
 

@@ -43,11 +43,14 @@ const entries = times
   .map((bursts) => bursts.flatMap(({ atMs, ties }) => Array<number>(ties).fill(FROM_MS + atMs)))
   .map((all) => all.map((timeMs, id): Entry => ({ id, timeMs })))
   .chain((all) => fc.shuffledSubarray(all, { minLength: all.length }));
-// biome-ignore format: a table
 const apis: fc.Arbitrary<Api> = fc.record({
-  entries, cap: fc.integer({ min: 50, max: 90 }),
-  cut: fc.constantFrom('direction', 'oldest', 'newest', 'storage', 'storage, by direction'), tiesTurn: fc.boolean(),
-  precisionMs: fc.constantFrom(1, 1_000), inclusive: fc.boolean(), refusesCursors: fc.constant(false),
+  entries,
+  cap: fc.integer({ min: 50, max: 90 }),
+  cut: fc.constantFrom('direction', 'oldest', 'newest', 'storage', 'storage, by direction'),
+  tiesTurn: fc.boolean(),
+  precisionMs: fc.constantFrom(1, 1_000),
+  inclusive: fc.boolean(),
+  refusesCursors: fc.constant(false),
 });
 
 test('a doubt about an answer that speaks of a limit is not answered by another that does', async () => {
@@ -128,9 +131,13 @@ test('an API that refuses all cursors whatever it sorts by: a page is only taken
   await holds(refusing, 300, (api, size) => ({ largestBefore: Math.min(size, api.cap), largestOfAll: 0 }));
 });
 
-// biome-ignore format: a table
 const read = (more: Partial<Walk> = {}): Walk => ({
-  ...begun, pages: 1, entries: 12, lastPageEntries: 12, oldestMs: FROM_MS + 5_200, newestMs: FROM_MS + 25_700,
+  ...begun,
+  pages: 1,
+  entries: 12,
+  lastPageEntries: 12,
+  oldestMs: FROM_MS + 5_200,
+  newestMs: FROM_MS + 25_700,
   ...more,
 });
 const window = requestWindow(begun);

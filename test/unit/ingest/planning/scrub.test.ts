@@ -67,9 +67,11 @@ describe('a round of the scrub lane', () => {
   test('leaves out what was never read, and holes', () => {
     const hole = { fromMs: NOW_MS - 10 * DAY_MS, toMs: NOW_MS - 10 * DAY_MS + 1_000 };
     const unread = { fromMs: NOW_MS - 300 * DAY_MS, toMs: NOW_MS - 200 * DAY_MS };
-    // biome-ignore format: a table
     const progress = progressOf(undefined, {
-      readBefore: [{ fromMs: HORIZON_MS, toMs: unread.fromMs }, { fromMs: unread.toMs, toMs: READ_UNTIL_MS }],
+      readBefore: [
+        { fromMs: HORIZON_MS, toMs: unread.fromMs },
+        { fromMs: unread.toMs, toMs: READ_UNTIL_MS },
+      ],
       holes: [holeOf(hole, { pass: SCRUB_PASS })],
     });
     const { windows } = readRound(progress);
@@ -147,16 +149,20 @@ const HORIZON_MS = NOW_MS - 548 * DAY_MS;
 const WEEK_MS = 7 * DAY_MS;
 const READ_UNTIL_MS = NOW_MS - 2_000;
 
-// biome-ignore format: a table
 const policy: PlanPolicy = {
-  horizonMs: HORIZON_MS, settleDelaysMs: [], intervals: { liveMs: 0, settleMs: 0 }, scrub: { everyMs: WEEK_MS },
+  horizonMs: HORIZON_MS,
+  settleDelaysMs: [],
+  intervals: { liveMs: 0, settleMs: 0 },
+  scrub: { everyMs: WEEK_MS },
 };
 
-// biome-ignore format: a table
 const progressOf = (scrub: LaneState | undefined, more: Partial<SourceProgress> = {}): SourceProgress => ({
   readBefore: [{ fromMs: HORIZON_MS, toMs: READ_UNTIL_MS }],
-  coverage: [[{ fromMs: HORIZON_MS, toMs: READ_UNTIL_MS }]], lanes: scrub === undefined ? {} : { scrub }, holes: [],
-  largestPage: 1_000, ...more,
+  coverage: [[{ fromMs: HORIZON_MS, toMs: READ_UNTIL_MS }]],
+  lanes: scrub === undefined ? {} : { scrub },
+  holes: [],
+  largestPage: 1_000,
+  ...more,
 });
 
 const plan = (progress: SourceProgress, nowMs = NOW_MS): Walk | undefined => planLane('scrub', progress, nowMs, policy);

@@ -31,10 +31,16 @@ const page = (timesMs: readonly number[], more: Partial<PageFacts> = {}): PageFa
 
 it('startWalk and requestWindow ask for a second more at both ends than will be claimed, oldest first, in the largest pages', () => {
   expect(requestWindow(begun)).toEqual({ fromMs: CLAIM.fromMs - OVERLAP_MS, toMs: CLAIM.toMs + OVERLAP_MS });
-  // biome-ignore format: a table
   expect(begun).toMatchObject({
-    cursor: undefined, savedCursor: undefined, pages: 0, entries: 0, failures: 0, direction: 'asc', pageLimit: 1_000,
-    filters: [], readAtMs: READ_AT_MS,
+    cursor: undefined,
+    savedCursor: undefined,
+    pages: 0,
+    entries: 0,
+    failures: 0,
+    direction: 'asc',
+    pageLimit: 1_000,
+    filters: [],
+    readAtMs: READ_AT_MS,
   });
 });
 
@@ -56,14 +62,16 @@ it('startWalk and requestWindow ask for as little more as possible next to a hol
   });
 });
 
-// biome-ignore format: a table
 it.each<[string, boolean, number, number, number]>([
-  ['as many as were asked for', true, 1_000, 1_000, 5_000], ['more than were asked for', true, 1_001, 1_000, 5_000],
+  ['as many as were asked for', true, 1_000, 1_000, 5_000],
+  ['more than were asked for', true, 1_001, 1_000, 5_000],
   ['as many as were asked for, however few', true, 1, 1, 500],
   ['a hundred, the cap that a third party saw', true, 100, 1_000, 1_000],
   ['101, where larger pages have come', false, 101, 1_000, 1_000],
-  ['as many as pages are suspected from', true, 250, 1_000, 250], ['more than that', true, 300, 1_000, 250],
-  ['fewer than that', false, 249, 1_000, 250], ['none', false, 0, 1_000, 10],
+  ['as many as pages are suspected from', true, 250, 1_000, 250],
+  ['more than that', true, 300, 1_000, 250],
+  ['fewer than that', false, 249, 1_000, 250],
+  ['none', false, 0, 1_000, 10],
 ])('mayBeCut %s: %s', (_, expected, entries, pageLimit, suspectedFromEntries) =>
   expect(mayBeCut(entries, pageLimit, suspectedFromEntries)).toBe(expected),
 );

@@ -6,12 +6,15 @@ import {
   discoveryWorstHour,
 } from '../../../../studies/freshness/discovery-share.ts';
 
-// biome-ignore format: a table
 test.each<DiscoveryWorld>([
-  { organizations: 1, accounts: 20, budget: 900 }, { organizations: 60, accounts: 600, budget: 900 },
-  { organizations: 500, accounts: 5_000, budget: 900 }, { organizations: 1_700, accounts: 5_000, budget: 900 },
-  { organizations: 5_000, accounts: 5_000, budget: 900 }, { organizations: 5_000, accounts: 50_000, budget: 900 },
-  { organizations: 1_000, accounts: 5_000, budget: 300 }, { organizations: 20, accounts: 200, budget: 100 },
+  { organizations: 1, accounts: 20, budget: 900 },
+  { organizations: 60, accounts: 600, budget: 900 },
+  { organizations: 500, accounts: 5_000, budget: 900 },
+  { organizations: 1_700, accounts: 5_000, budget: 900 },
+  { organizations: 5_000, accounts: 5_000, budget: 900 },
+  { organizations: 5_000, accounts: 50_000, budget: 900 },
+  { organizations: 1_000, accounts: 5_000, budget: 300 },
+  { organizations: 20, accounts: 200, budget: 100 },
 ])('listings and details take at most 5 % of the budget: %o', (world) =>
   expect(discoveryShare(world)).toBeLessThanOrEqual(0.05),
 );

@@ -10,11 +10,19 @@ const HOUR_MS = 3_600_000;
 const NOW_MS = Date.UTC(2026, 5, 1);
 const HORIZON_MS = NOW_MS - 480 * HOUR_MS;
 
-// biome-ignore format: a table
 const source = (id: string, more: Partial<SourceState> = {}): SourceState => ({
-  kind: 'organization', id, organizationId: id, refused: false, restMs: {}, heldElsewhere: false,
-  coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 1_000 }]], lanes: {}, holes: [], largestPage: 0,
-  eventRate: undefined, ...more,
+  kind: 'organization',
+  id,
+  organizationId: id,
+  refused: false,
+  restMs: {},
+  heldElsewhere: false,
+  coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 1_000 }]],
+  lanes: {},
+  holes: [],
+  largestPage: 0,
+  eventRate: undefined,
+  ...more,
 });
 const read = (id: string, agoMs: number, more: Partial<SourceState> = {}): SourceState => ({
   ...source(id),
@@ -209,11 +217,16 @@ const kindOf = (kind: string) => ({ kind, filters: [], filterHash: 'none', horiz
 
 /** 20 of 400 sources can be asked per tick, beside two that are under way. */
 const jobsOf = async (sources: readonly SourceState[], toTheEnd: boolean, more: object): Promise<readonly Job[]> => {
-  // biome-ignore format: a table
   const context = {
-    store: { loadFewSources: async () => sources }, observer: {}, kinds: [kindOf('organization')], settleDelaysMs: [],
-    intervals: () => ({ liveMs: 600_000, settleMs: 0 }), tickMs: 30_000, concurrency: 2,
-    windows: { sawPage: () => {} }, ...more,
+    store: { loadFewSources: async () => sources },
+    observer: {},
+    kinds: [kindOf('organization')],
+    settleDelaysMs: [],
+    intervals: () => ({ liveMs: 600_000, settleMs: 0 }),
+    tickMs: 30_000,
+    concurrency: 2,
+    windows: { sawPage: () => {} },
+    ...more,
   } as unknown as SyncContext;
   return (await planJobs(context, { nowMs: NOW_MS, clock }, toTheEnd)).jobs;
 };

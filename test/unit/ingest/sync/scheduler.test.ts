@@ -85,10 +85,13 @@ it('startScheduler keeps to its pattern', async () => {
   await Promise.all([last().end(), scheduler.stop()]);
 });
 
-// biome-ignore format: a table
 it.each([
-  ['* * * * * *', 1_000], ['*/30 * * * * *', 30_000], ['0 */5 * * * *', 300_000], ['*/5 * * * *', 300_000],
-  ['0 0 3 * * *', 86_400_000], ['@hourly', 3_600_000],
+  ['* * * * * *', 1_000],
+  ['*/30 * * * * *', 30_000],
+  ['0 */5 * * * *', 300_000],
+  ['*/5 * * * *', 300_000],
+  ['0 0 3 * * *', 86_400_000],
+  ['@hourly', 3_600_000],
 ])('tickIntervalMs %s is %i', (schedule, expected) => expect(tickIntervalMs(schedule)).toBe(expected));
 
 it.each(['', 'every minute', '61 * * * * *', '* * *', '0 0 0 30 2 *', '2099-01-01T00:00:00', '30s'])(

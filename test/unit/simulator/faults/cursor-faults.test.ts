@@ -95,10 +95,14 @@ test('cursor_cycle: a walk that is under way gets into it; one that is shorter c
   expect(sizes(await auditWalk(simulator, { limit: 150 }))).toEqual([150, 150, 100]);
 });
 
-// biome-ignore format: a table
 test.each<[string, number, FaultPatch, number[]]>([
   ['without faults a full last page has no cursor', 200, {}, [100, 100]],
-  ['last_page_cursor: an empty page follows the last one, without a cursor', 150, { last_page_cursor: 1 }, [100, 50, 0]],
+  [
+    'last_page_cursor: an empty page follows the last one, without a cursor',
+    150,
+    { last_page_cursor: 1 },
+    [100, 50, 0],
+  ],
   ['empty_middle_page: its fresh cursor goes on', 150, { empty_middle_page: { count: 2 } }, [0, 0, 100, 50]],
   ['full_last_page: a short page before it makes the last page full', 230, { full_last_page: 1 }, [100, 30, 100]],
 ])('%s', async (_what, entries, faults, expected) => {

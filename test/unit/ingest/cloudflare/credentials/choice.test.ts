@@ -114,11 +114,13 @@ const budgets = createSourceBudgets(() => all, {
   reads: () => 0,
 });
 
-// biome-ignore format: a table
 test.each([
-  ['account', 'account-1', 'token:x', 1_000], ['account', 'account-2', 'token:y', 900],
-  ['account', 'account-3', 'user:2', 300], ['account', 'account-4', 'user:1', 900],
-  ['account', 'account-5', 'user:1', 900], ['account', 'never read', 'user:1', 900],
+  ['account', 'account-1', 'token:x', 1_000],
+  ['account', 'account-2', 'token:y', 900],
+  ['account', 'account-3', 'user:2', 300],
+  ['account', 'account-4', 'user:1', 900],
+  ['account', 'account-5', 'user:1', 900],
+  ['account', 'never read', 'user:1', 900],
   ['organization', 'account-1', 'user:1', 900],
 ])('%s %s is read with the budget of %s', (kind, id, name, requests) =>
   expect(budgets()({ kind, id })).toEqual({ name, requests }),

@@ -12,9 +12,11 @@ import { afterPage, startWalk, type Walk } from '../../../../../src/ingest/plann
 
 const HOUR_MS = 3_600_000;
 
-// biome-ignore format: a table
 test.each([
-  [25, 900, 11_904], [150, 900, 71_428], [5_000, 900, 2_380_952], [1, 1_000_000, 0],
+  [25, 900, 11_904],
+  [150, 900, 71_428],
+  [5_000, 900, 2_380_952],
+  [1, 1_000_000, 0],
 ])(
   'laneIntervals %i sources on %i requests per 5 minutes: each live tail at most every %i ms',
   (sources, budget, liveMs) => expect(laneIntervals(sources, budget).liveMs).toBe(liveMs),

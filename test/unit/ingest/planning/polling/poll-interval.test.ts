@@ -178,11 +178,14 @@ interface Named extends PolledSource {
   readonly id: string;
 }
 
-// biome-ignore format: a table
 const source = (
   perHour: number,
   { id = 'o', unreadMs = 0, ...more }: Partial<Named & { unreadMs: number }> = {},
 ): Named => ({
-  id, spread: spreadOf({ kind: 'organization', id }), eventRate: { perHour, recentPerHour: 0 },
-  readUntilMs: LIVE_END_MS - unreadMs, walking: false, ...more,
+  id,
+  spread: spreadOf({ kind: 'organization', id }),
+  eventRate: { perHour, recentPerHour: 0 },
+  readUntilMs: LIVE_END_MS - unreadMs,
+  walking: false,
+  ...more,
 });
