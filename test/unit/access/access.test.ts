@@ -68,8 +68,7 @@ test('failures of an address ten a minute are let through, then it has to wait f
   for (let count = 0; count < FAILURES_PER_MINUTE; count += 1) expect(throttle.failed('192.0.2.1')).toBeUndefined();
   expect(throttle.failed('192.0.2.1')).toBe(60);
   nowMs = 59_500;
-  expect(throttle.failed('::ffff:192.0.2.1')).toBe(1);
-  expect(throttle.failed('192.0.2.2')).toBeUndefined();
+  expect([throttle.failed('::ffff:192.0.2.1'), throttle.failed('192.0.2.2')]).toEqual([1, undefined]);
   nowMs = 60_000;
   expect(throttle.failed('192.0.2.1')).toBeUndefined();
 });

@@ -1,20 +1,19 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { loadConfig } from '../../../src/config/config.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
+import { forAllAsync } from '../for-all.ts';
 
 const { folder, file } = temporaryFolder();
 const path = join(folder, 'orgtrail.yaml');
 
 test('config check names all faults with their places, and where each setting is from; exit 2', async () => {
   write('leese: 1s\nlease: 1x\n');
-  const { code, stdout, stderr } = await runInProcess(['config', 'check', '--file', path], {
-    CLOUDFLARE_API_TOKEN: 'a-token',
-    ORGTRAIL_HTTP_PORT: 'x',
-  });
+  const env = { CLOUDFLARE_API_TOKEN: 'a-token', ORGTRAIL_HTTP_PORT: 'x' };
+  const { code, stdout, stderr } = await runInProcess(['config', 'check', '--file', path], env);
   expect(stdout.replaceAll(path, 'F').split('\n')).toEqual([
     'FAIL  ORGTRAIL_HTTP_PORT must be an integer between 0 and 65535, not "x"',
     'FAIL  F:1:1: "leese" is not a setting; did you mean lease?',
@@ -42,9 +41,8 @@ test('config check a good file: exit 0, with what the environment overrides', as
 
 test('config check --json has the same', async () => {
   write('lease: 1x\n');
-  const { code, stdout } = await runInProcess(['config', 'check', '--json', '--file', path], {
-    CLOUDFLARE_API_TOKEN: 't',
-  });
+  const env = { CLOUDFLARE_API_TOKEN: 't' };
+  const { code, stdout } = await runInProcess(['config', 'check', '--json', '--file', path], env);
   expect(JSON.parse(stdout)).toEqual({
     ok: false,
     file: path,
@@ -58,52 +56,44 @@ test('config check --json has the same', async () => {
   expect(code).toBe(2);
 });
 
-describe('config print', () => {
-  test('prints every setting with its source, and hides secrets, those in addresses included', async () => {
-    const { code, stdout } = await runInProcess(['config', 'print', '--file', write(good)], {
-      ORGTRAIL_FEED_TOKEN: 'the-feed-token-123',
-      ORGTRAIL_API_BUDGET: '1000',
-    });
-    expect(code).toBe(0);
-    const lines = stdout.replaceAll(path, 'F').split('\n');
-    // biome-ignore format: a table
-    for (const line of [
-      '  api_token: (hidden) # F:1:25', '  url: postgres://orgtrail:(hidden)@db.example.com/orgtrail?sslmode=verify-full # F:2:17',
-      'settle: [10m, 24h] # F:3:1', 'filters: [actor_email.not=a+b@example.com] # F:4:1', 'api_budget: 1000 # environment',
-      'feed_token: (hidden) # environment', 'history: 548d # default', 'organizations: null # default',
-      '    url: https://hooks.example.com/(hidden)', '    secret: (hidden)',
-    ]) {
-      expect(lines).toContain(line);
-    }
-  });
+test('config print prints every setting with its source, and hides secrets, those in addresses included', async () => {
+  const env = { ORGTRAIL_FEED_TOKEN: 'the-feed-token-123', ORGTRAIL_API_BUDGET: '1000' };
+  const { code, stdout } = await runInProcess(['config', 'print', '--file', write(good)], env);
+  expect(code).toBe(0);
+  const lines = stdout.replaceAll(path, 'F').split('\n');
+  // biome-ignore format: a table
+  for (const line of [
+    '  api_token: (hidden) # F:1:25', '  url: postgres://orgtrail:(hidden)@db.example.com/orgtrail?sslmode=verify-full # F:2:17',
+    'settle: [10m, 24h] # F:3:1', 'filters: [actor_email.not=a+b@example.com] # F:4:1', 'api_budget: 1000 # environment',
+    'feed_token: (hidden) # environment', 'history: 548d # default', 'organizations: null # default',
+    '    url: https://hooks.example.com/(hidden)', '    secret: (hidden)',
+  ]) {
+    expect(lines).toContain(line);
+  }
+});
 
-  test('what it prints is a file with the same meaning, but for its secrets', async () => {
-    const text =
-      'cloudflare: {api_token: t}\nscrub_share: 1%\nsettle: [1m]\nsinks: {f: {type: file, path: /x}}\nfilters: [id=a&b]\n';
-    const options = { needsCredential: true, interactive: false };
-    const before = loadConfig({ ORGTRAIL_CONFIG: write(text) }, options);
-    const { stdout } = await runInProcess(['config', 'print'], { ORGTRAIL_CONFIG: path });
-    write(stdout.replace('(hidden)', 't'));
-    expect(loadConfig({ ORGTRAIL_CONFIG: path }, options)).toEqual(before);
-  });
+test('config print what it prints is a file with the same meaning, but for its secrets', async () => {
+  const text =
+    'cloudflare: {api_token: t}\nscrub_share: 1%\nsettle: [1m]\nsinks: {f: {type: file, path: /x}}\nfilters: [id=a&b]\n';
+  const options = { needsCredential: true, interactive: false };
+  const before = loadConfig({ ORGTRAIL_CONFIG: write(text) }, options);
+  const { stdout } = await runInProcess(['config', 'print'], { ORGTRAIL_CONFIG: path });
+  write(stdout.replace('(hidden)', 't'));
+  expect(loadConfig({ ORGTRAIL_CONFIG: path }, options)).toEqual(before);
+});
 
-  test('--json', async () => {
-    const { stdout } = await runInProcess(['config', 'print', '--json'], { ORGTRAIL_API_BUDGET: '1000' });
-    const { settings } = JSON.parse(stdout);
-    expect(settings).toContainEqual({
-      setting: 'ORGTRAIL_API_BUDGET',
-      key: 'api_budget',
-      source: 'environment',
-      value: 1_000,
-    });
-    expect(settings).toContainEqual({ setting: 'ORGTRAIL_LEASE', key: 'lease', source: 'default', value: '30s' });
-  });
+test('config print --json', async () => {
+  const { stdout } = await runInProcess(['config', 'print', '--json'], { ORGTRAIL_API_BUDGET: '1000' });
+  const { settings } = JSON.parse(stdout);
+  const budget = { setting: 'ORGTRAIL_API_BUDGET', key: 'api_budget', source: 'environment', value: 1_000 };
+  expect(settings).toContainEqual(budget);
+  expect(settings).toContainEqual({ setting: 'ORGTRAIL_LEASE', key: 'lease', source: 'default', value: '30s' });
+});
 
-  test('faults are those of every command, exit 2', async () => {
-    const { code, stdout, stderr } = await runInProcess(['config', 'print', '--file', write('lease: 1x')], {});
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(/^orgtrail: configuration error:\n {2}- .*orgtrail\.yaml:1:8: lease must be a duration/);
-  });
+test('config print faults are those of every command, exit 2', async () => {
+  const { code, stdout, stderr } = await runInProcess(['config', 'print', '--file', write('lease: 1x')], {});
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toMatch(/^orgtrail: configuration error:\n {2}- .*orgtrail\.yaml:1:8: lease must be a duration/);
 });
 
 /** Every place of a secret. */
@@ -145,10 +135,7 @@ const without = <K extends keyof Secrets>(settings: Partial<Secrets>, names: rea
   Object.fromEntries(Object.entries(settings).filter(([name]) => !names.some((each) => each === name)));
 
 const expectHidden = async (mark: string, env: Record<string, string>) => {
-  const outputs = ['check', 'print'].flatMap((command) => [
-    ['config', command],
-    ['config', command, '--json'],
-  ]);
+  const outputs = ['check', 'print'].flatMap((command) => [[], ['--json']].map((more) => ['config', command, ...more]));
   const answers = await Promise.all(outputs.map((args) => runInProcess(args, env)));
   const base64 = Buffer.from(mark).toString('base64').slice(0, 12);
   for (const { stdout, stderr } of answers) {
@@ -164,16 +151,17 @@ test.each([
 ] as const)(
   'no secret, wherever it is given, is in what check and print say all are good, and each in the file or the environment: %s',
   async (_what, left) => {
-    await fc.assert(
-      fc.asyncProperty(marks, fc.subarray(Object.keys(settingsWith('')) as (keyof Secrets)[]), async (mark, names) => {
+    await forAllAsync(
+      [marks, fc.subarray(Object.keys(settingsWith('')) as (keyof Secrets)[])],
+      { numRuns: 10 },
+      async (mark, names) => {
         const all = without(settingsWith(mark), left);
         const ofFile = without(all, names);
         const environment = inEnvironment(without(all, Object.keys(ofFile) as (keyof Secrets)[]));
         expect(await expectHidden(mark, { ORGTRAIL_CONFIG: write(inYaml(ofFile)), ...environment })).toEqual([
           0, 0, 0, 0,
         ]);
-      }),
-      { numRuns: 10 },
+      },
     );
   },
 );
@@ -200,14 +188,15 @@ test('no secret, wherever it is given, is in what check and print say the file i
     '|',
     '\\',
   );
-  await fc.assert(
-    fc.asyncProperty(marks, fc.nat(), breaks, fc.integer({ min: 0, max: 2 }), async (mark, at, put, taken) => {
+  await forAllAsync(
+    [marks, fc.nat(), breaks, fc.integer({ min: 0, max: 2 })],
+    { numRuns: 100 },
+    async (mark, at, put, taken) => {
       const text = inYaml(settingsWith(mark));
       const index = at % text.length;
       const broken = text.slice(0, index) + put + text.slice(index + taken);
       await expectHidden(mark, { ORGTRAIL_CONFIG: write(put === '' ? text.slice(0, index) : broken) });
-    }),
-    { numRuns: 100 },
+    },
   );
 });
 

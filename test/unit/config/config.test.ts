@@ -1,15 +1,23 @@
-import { describe, expect, it } from 'vitest';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
 import { horizonOf } from '../../../src/app/collection-window.ts';
 import { type Config, loadConfig } from '../../../src/config/config.ts';
+import { unknownSettings } from '../../../src/config/known-settings.ts';
 import { OrgtrailError } from '../../../src/errors.ts';
 
-it('defaults are the documented ones', () => {
+it('defaults are the documented ones', () =>
   expect(load()).toEqual({
     credential: { kind: 'token', token: TOKEN },
-    // biome-ignore format: a table
     credentials: [
-        { name: 'default', credential: { kind: 'token', token: TOKEN }, budget: 900, accounts: true, organizations: true },
-      ],
+      {
+        name: 'default',
+        credential: { kind: 'token', token: TOKEN },
+        budget: 900,
+        accounts: true,
+        organizations: true,
+      },
+    ],
     baseUrl: 'https://api.cloudflare.com/client/v4',
     databaseUrl: undefined,
     dataDir: './data',
@@ -40,8 +48,7 @@ it('defaults are the documented ones', () => {
     log: { level: 'info', format: 'json' },
     unknownSettings: [],
     warnings: [],
-  });
-});
+  }));
 
 it('defaults stand in for a variable that is set to nothing', () => {
   const names = 'BASE_URL EMAIL API_KEY API_KEY_FILE'.split(' ').map((name) => `CLOUDFLARE_${name}`);
@@ -88,94 +95,92 @@ it('ORGTRAIL_RETENTION is warned of if ORGTRAIL_HISTORY is more than it keeps, a
   expect(horizonOf(load(), nowMs)).toBe(nowMs - 548 * 86_400_000);
 });
 
-describe('settings', () => {
-  const filters = (organization: readonly string[][], ...account: readonly string[][]) => ({
-    filters: { organization, account },
-  });
+const filters = (organization: readonly string[][], ...account: readonly string[][]) => ({
+  filters: { organization, account },
+});
 
+// biome-ignore format: a table
+it.each<[string, string, object]>([
+  ['CLOUDFLARE_BASE_URL', 'https://api.example.com/v4//', { baseUrl: 'https://api.example.com/v4' }],
+  ['DATABASE_URL', 'postgresql://u:p@h/d', { databaseUrl: 'postgresql://u:p@h/d' }],
+  ['ORGTRAIL_SCHEDULE', '0 * * * * *', { schedule: '0 * * * * *', tickMs: 60_000 }],
+  ['ORGTRAIL_HISTORY', '90d', { history: { durationMs: 90 * 86_400_000 } }],
+  ['ORGTRAIL_HISTORY', '2025-06-01', { history: { sinceMs: Date.UTC(2025, 5, 1) } }],
+  ['ORGTRAIL_HISTORY', '2025-06-01T01:00:00+01:00', { history: { sinceMs: Date.UTC(2025, 5, 1) } }],
+  ['ORGTRAIL_SETTLE', ' 1m, 1h ,2d', { settleDelaysMs: [60_000, 3_600_000, 172_800_000] }],
+  ['ORGTRAIL_ORGANIZATIONS', 'a1, b-2 c_3,a1', { organizationIds: ['a1', 'b-2', 'c_3'] }],
+  ['ORGTRAIL_ORGANIZATIONS', ' , ', { organizationIds: undefined }],
+  ['ORGTRAIL_SOURCES', 'accounts, organizations', { sources: ['account', 'organization'] }],
+  ['ORGTRAIL_ACCOUNTS', 'organizations', { accounts: 'organizations' }],
+  ['ORGTRAIL_ACCOUNTS', 'a1, b2,a1', { accounts: ['a1', 'b2'] }],
+  ['ORGTRAIL_FILTERS_ACCOUNTS', 'product_category=zt&zone_id.not=z', filters([], ['product_category', 'zt'], ['zone_id.not', 'z'])],
+  ['ORGTRAIL_FILTERS_ORGANIZATIONS', 'id=a', filters([['id', 'a']])],
+  ['ORGTRAIL_FILTERS', 'id=b&id=a', filters([['id', 'a'], ['id', 'b']], ['id', 'a'], ['id', 'b'])],
+  ['ORGTRAIL_API_BUDGET', ' 1200 ', { apiBudget: 1_200 }],
+  ['ORGTRAIL_SCRUB_SHARE', ' 2.5% ', { scrub: { share: 0.025, everyMs: 604_800_000 } }],
+  ['ORGTRAIL_SCRUB_SHARE', '0', { scrub: { share: 0, everyMs: 604_800_000 } }],
+  ['ORGTRAIL_SCRUB_EVERY', '1d', { scrub: { share: 0.05, everyMs: 86_400_000 } }],
+  ['ORGTRAIL_CONCURRENCY', '64', { concurrency: 64 }],
+  ['ORGTRAIL_LEASE', '5s', { leaseMs: 5_000 }],
+  ['ORGTRAIL_HTTP_PORT', '0', { http: { port: 0 } }],
+  ['ORGTRAIL_TRUSTED_PROXIES', '10.0.0.5, fd00::/8', { http: { trustedProxies: ['10.0.0.5', 'fd00::/8'] } }],
+  ['ORGTRAIL_STALL_TIMEOUT', '2m', { http: { stallTimeoutMs: 120_000 } }],
+  ['ORGTRAIL_HEALTH_ACCESS', 'token', { http: { healthAccess: 'token' } }],
+  ['ORGTRAIL_LOG_LEVEL', 'DEBUG', { log: { level: 'debug', format: 'json' } }],
+])('settings %s=%s is read', (name, value, expected) => expect(load({ [name]: value })).toMatchObject(expected));
+
+// biome-ignore format: a table
+it.each(Object.entries({
+  ORGTRAIL_TRUSTED_PROXIES: ['proxy.example', '10.0.0.0/33', '*'],
+  CLOUDFLARE_BASE_URL: ['api.cloudflare.com', 'ftp://api.cloudflare.com', 'https://api.cloudflare.com/?x=1', 'https://api.cloudflare.com/#x', 'https://user@api.cloudflare.com', 'https://:password@api.cloudflare.com'],
+  DATABASE_URL: ['mysql://h/d'],
+  ORGTRAIL_SCHEDULE: ['often'],
+  ORGTRAIL_HISTORY: ['0d', '2024-02-30'],
+  ORGTRAIL_SETTLE: ['24h,10m', '10m,10m', '500ms', '10m,soon'],
+  ORGTRAIL_ORGANIZATIONS: ['a/b'],
+  ORGTRAIL_FILTERS: ['colour=red'],
+  ORGTRAIL_API_BUDGET: ['9', '1e3'],
+  ORGTRAIL_SCRUB_SHARE: ['5', '51%', '-1%'],
+  ORGTRAIL_SCRUB_EVERY: ['0s'],
+  ORGTRAIL_CONCURRENCY: ['0', '65'],
+  ORGTRAIL_LEASE: ['500ms', '11m'],
+  ORGTRAIL_STALL_TIMEOUT: ['500ms', '2h'],
+  ORGTRAIL_HTTP_PORT: ['65536', '-1'],
+  ORGTRAIL_FEED_TOKEN: ['short'],
+  ORGTRAIL_LOG_LEVEL: ['loud'],
+  ORGTRAIL_LOG_FORMAT: ['xml'],
+}))('settings %s is refused with its name if it is any of %j', (name, values) => {
+  for (const value of values) {
+    const { message, code, exitCode } = errorOf({ [name]: value });
+    expect(message).toMatch(new RegExp(`^configuration error:\\n {2}- ${name}:? [^\\n]+$`));
+    expect({ code, exitCode }).toEqual({ code: 'configuration', exitCode: 2 });
+  }
+});
+
+it('settings are refused all at once, in one error', () => {
+  const { message } = errorOf({
+    CLOUDFLARE_API_KEY: 'key',
+    ORGTRAIL_HISTORY: 'long',
+    ORGTRAIL_HTTP_PORT: 'http',
+    ORGTRAIL_FILTERS: 'since=1&colour=red',
+    DATABASE_URL_FILE: '/does/not/exist',
+  });
+  const named = message
+    .split('\n  - ')
+    .slice(1)
+    .map((fault) => fault.split(/[ :]/)[0]);
+  expect(message).toMatch(/^6 configuration errors:/);
   // biome-ignore format: a table
-  it.each<[string, string, object]>([
-    ['CLOUDFLARE_BASE_URL', 'https://api.example.com/v4//', { baseUrl: 'https://api.example.com/v4' }],
-    ['DATABASE_URL', 'postgresql://u:p@h/d', { databaseUrl: 'postgresql://u:p@h/d' }],
-    ['ORGTRAIL_SCHEDULE', '0 * * * * *', { schedule: '0 * * * * *', tickMs: 60_000 }],
-    ['ORGTRAIL_HISTORY', '90d', { history: { durationMs: 90 * 86_400_000 } }],
-    ['ORGTRAIL_HISTORY', '2025-06-01', { history: { sinceMs: Date.UTC(2025, 5, 1) } }],
-    ['ORGTRAIL_HISTORY', '2025-06-01T01:00:00+01:00', { history: { sinceMs: Date.UTC(2025, 5, 1) } }],
-    ['ORGTRAIL_SETTLE', ' 1m, 1h ,2d', { settleDelaysMs: [60_000, 3_600_000, 172_800_000] }],
-    ['ORGTRAIL_ORGANIZATIONS', 'a1, b-2 c_3,a1', { organizationIds: ['a1', 'b-2', 'c_3'] }],
-    ['ORGTRAIL_ORGANIZATIONS', ' , ', { organizationIds: undefined }],
-    ['ORGTRAIL_SOURCES', 'accounts, organizations', { sources: ['account', 'organization'] }],
-    ['ORGTRAIL_ACCOUNTS', 'organizations', { accounts: 'organizations' }],
-    ['ORGTRAIL_ACCOUNTS', 'a1, b2,a1', { accounts: ['a1', 'b2'] }],
-    ['ORGTRAIL_FILTERS_ACCOUNTS', 'product_category=zt&zone_id.not=z', filters([], ['product_category', 'zt'], ['zone_id.not', 'z'])],
-    ['ORGTRAIL_FILTERS_ORGANIZATIONS', 'id=a', filters([['id', 'a']])],
-    ['ORGTRAIL_FILTERS', 'id=b&id=a', filters([['id', 'a'], ['id', 'b']], ['id', 'a'], ['id', 'b'])],
-    ['ORGTRAIL_API_BUDGET', ' 1200 ', { apiBudget: 1_200 }],
-    ['ORGTRAIL_SCRUB_SHARE', ' 2.5% ', { scrub: { share: 0.025, everyMs: 604_800_000 } }],
-    ['ORGTRAIL_SCRUB_SHARE', '0', { scrub: { share: 0, everyMs: 604_800_000 } }],
-    ['ORGTRAIL_SCRUB_EVERY', '1d', { scrub: { share: 0.05, everyMs: 86_400_000 } }],
-    ['ORGTRAIL_CONCURRENCY', '64', { concurrency: 64 }],
-    ['ORGTRAIL_LEASE', '5s', { leaseMs: 5_000 }],
-    ['ORGTRAIL_HTTP_PORT', '0', { http: { port: 0 } }],
-    ['ORGTRAIL_TRUSTED_PROXIES', '10.0.0.5, fd00::/8', { http: { trustedProxies: ['10.0.0.5', 'fd00::/8'] } }],
-    ['ORGTRAIL_STALL_TIMEOUT', '2m', { http: { stallTimeoutMs: 120_000 } }],
-    ['ORGTRAIL_HEALTH_ACCESS', 'token', { http: { healthAccess: 'token' } }],
-    ['ORGTRAIL_LOG_LEVEL', 'DEBUG', { log: { level: 'debug', format: 'json' } }],
-  ])('%s=%s is read', (name, value, expected) => expect(load({ [name]: value })).toMatchObject(expected));
+  expect(named.toSorted()).toEqual([
+    'CLOUDFLARE_API_TOKEN', 'DATABASE_URL_FILE', 'ORGTRAIL_FILTERS', 'ORGTRAIL_FILTERS', 'ORGTRAIL_HISTORY', 'ORGTRAIL_HTTP_PORT',
+  ]);
+});
 
-  // biome-ignore format: a table
-  it.each(Object.entries({
-    ORGTRAIL_TRUSTED_PROXIES: ['proxy.example', '10.0.0.0/33', '*'],
-    CLOUDFLARE_BASE_URL: ['api.cloudflare.com', 'ftp://api.cloudflare.com', 'https://api.cloudflare.com/?x=1', 'https://api.cloudflare.com/#x', 'https://user@api.cloudflare.com', 'https://:password@api.cloudflare.com'],
-    DATABASE_URL: ['mysql://h/d'],
-    ORGTRAIL_SCHEDULE: ['often'],
-    ORGTRAIL_HISTORY: ['0d', '2024-02-30'],
-    ORGTRAIL_SETTLE: ['24h,10m', '10m,10m', '500ms', '10m,soon'],
-    ORGTRAIL_ORGANIZATIONS: ['a/b'],
-    ORGTRAIL_FILTERS: ['colour=red'],
-    ORGTRAIL_API_BUDGET: ['9', '1e3'],
-    ORGTRAIL_SCRUB_SHARE: ['5', '51%', '-1%'],
-    ORGTRAIL_SCRUB_EVERY: ['0s'],
-    ORGTRAIL_CONCURRENCY: ['0', '65'],
-    ORGTRAIL_LEASE: ['500ms', '11m'],
-    ORGTRAIL_STALL_TIMEOUT: ['500ms', '2h'],
-    ORGTRAIL_HTTP_PORT: ['65536', '-1'],
-    ORGTRAIL_FEED_TOKEN: ['short'],
-    ORGTRAIL_LOG_LEVEL: ['loud'],
-    ORGTRAIL_LOG_FORMAT: ['xml'],
-  }))('%s is refused with its name if it is any of %j', (name, values) => {
-    for (const value of values) {
-      const { message, code, exitCode } = errorOf({ [name]: value });
-      expect(message).toMatch(new RegExp(`^configuration error:\\n {2}- ${name}:? [^\\n]+$`));
-      expect({ code, exitCode }).toEqual({ code: 'configuration', exitCode: 2 });
-    }
-  });
-
-  it('are refused all at once, in one error', () => {
-    const { message } = errorOf({
-      CLOUDFLARE_API_KEY: 'key',
-      ORGTRAIL_HISTORY: 'long',
-      ORGTRAIL_HTTP_PORT: 'http',
-      ORGTRAIL_FILTERS: 'since=1&colour=red',
-      DATABASE_URL_FILE: '/does/not/exist',
-    });
-    const named = message
-      .split('\n  - ')
-      .slice(1)
-      .map((fault) => fault.split(/[ :]/)[0]);
-    expect(message).toMatch(/^6 configuration errors:/);
-    // biome-ignore format: a table
-    expect(named.toSorted()).toEqual([
-      'CLOUDFLARE_API_TOKEN', 'DATABASE_URL_FILE', 'ORGTRAIL_FILTERS', 'ORGTRAIL_FILTERS', 'ORGTRAIL_HISTORY', 'ORGTRAIL_HTTP_PORT',
-    ]);
-  });
-
-  it('cannot be changed once they are read', () => {
-    const config = load({ ORGTRAIL_FILTERS: 'id=a', ORGTRAIL_ORGANIZATIONS: 'a' });
-    const frozen = (value: unknown): boolean =>
-      typeof value !== 'object' || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen));
-    expect(frozen(config)).toBe(true);
-  });
+it('settings cannot be changed once they are read', () => {
+  const config = load({ ORGTRAIL_FILTERS: 'id=a', ORGTRAIL_ORGANIZATIONS: 'a' });
+  const frozen = (value: unknown): boolean =>
+    typeof value !== 'object' || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen));
+  expect(frozen(config)).toBe(true);
 });
 
 it.each<[string, Record<string, string>, RegExp]>([
@@ -218,6 +223,33 @@ it('warnings are not given for what is as it should be', () => {
   const syslog = (url: string) => load({ ORGTRAIL_SINKS: JSON.stringify({ siem: { type: 'syslog', url } }) }).warnings;
   for (const url of ['tls://siem.example', 'tcp://127.0.0.1', 'tcp://[::1]:514']) expect(syslog(url), url).toEqual([]);
   expect(load({ ORGTRAIL_FILTERS: 'id=a', ORGTRAIL_SETTLE: '1m', PATH: '/bin', OTHER: 'x' }).warnings).toEqual([]);
+});
+
+it.each([
+  ['ORGTRAIL_HISTORI', 'ORGTRAIL_HISTORI is not a setting; did you mean ORGTRAIL_HISTORY?'],
+  ['ORGTRAIL_CONCURENCY', 'ORGTRAIL_CONCURENCY is not a setting; did you mean ORGTRAIL_CONCURRENCY?'],
+  ['ORGTRAIL_FEED_TOKEN_FILES', 'ORGTRAIL_FEED_TOKEN_FILES is not a setting; did you mean ORGTRAIL_FEED_TOKEN_FILE?'],
+  [
+    'ORGTRAIL_HTTP_PORT_FILE',
+    'ORGTRAIL_HTTP_PORT_FILE is not a setting: ORGTRAIL_HTTP_PORT cannot be read from a file',
+  ],
+  ['ORGTRAIL_SOMETHING_ELSE', 'ORGTRAIL_SOMETHING_ELSE is not a setting and is ignored'],
+])('unknownSettings %s: %s', (name, warning) => expect(unknownSettings([name])).toEqual([warning]));
+
+it('unknownSettings leaves the variables of others alone', () =>
+  expect(unknownSettings(['PATH', 'CLOUDFLARE_ACCOUNT_ID', 'ORGTRAIL', 'MY_ORGTRAIL_X'])).toEqual([]));
+
+it('unknownSettings knows every variable that the code, the documents and the deployments name', () => {
+  const files = execFileSync('git', ['ls-files', 'src', 'docs', 'deploy', 'README.md', 'Dockerfile'], {
+    encoding: 'utf8',
+  });
+  const texts = files
+    .split('\n')
+    .filter((file) => /\.(ts|md|ya?ml|env|example|service|sh)$|Dockerfile$/.test(file))
+    .map((file) => readFileSync(file, 'utf8'));
+  const names = new Set(texts.flatMap((text) => text.match(/\bORGTRAIL_[A-Z][A-Z_]*[A-Z]\b/g) ?? []));
+  expect(names.size).toBeGreaterThan(20);
+  expect(unknownSettings([...names])).toEqual([]);
 });
 
 const TOKEN = 'token-0123456789';

@@ -6,10 +6,13 @@ import { printFeedCursor, readFeedCursor } from '../../../src/feed/feed-cursor.t
 import { field, positionOf, textOf } from '../../../src/feed/feed-row.ts';
 import { PackedRows, packedRowReader } from '../../../src/feed/formatting/packed-rows.ts';
 import { organizationNames, rowOf, someRow } from '../../support/feed/some-rows.ts';
+import { forAll } from '../for-all.ts';
 
-test('rows and the names of their organizations come back as they were, until there is no room', () => {
-  fc.assert(
-    fc.property(fc.array(someRow, { maxLength: 20 }), fc.integer({ min: 0, max: 4_000 }), (events, maxBytes) => {
+test('rows and the names of their organizations come back as they were, until there is no room', () =>
+  forAll(
+    [fc.array(someRow, { maxLength: 20 }), fc.integer({ min: 0, max: 4_000 })],
+    { seed: 20261128, numRuns: 300 },
+    (events, maxBytes) => {
       const memory = Buffer.alloc(8_000, 'x');
       const packed = new PackedRows(organizationNames, memory, maxBytes);
       const lacking = events.map((event) => packed.add(rowOf(event)));
@@ -27,10 +30,8 @@ test('rows and the names of their organizations come back as they were, until th
         at = end;
       }
       expect(at).toBe(packed.end);
-    }),
-    { seed: 20261128, numRuns: 300 },
-  );
-});
+    },
+  ));
 
 test('a row that has no room says how much it takes, and takes that in the next memory', () => {
   const row = rowOf({ ...fc.sample(someRow, { seed: 1, numRuns: 1 })[0], raw: `"${'y'.repeat(5_000)}"` } as never);
@@ -77,24 +78,19 @@ const places = fc.record({
   dropped: fc.maxSafeNat(),
 });
 
-test('any place is read as it was written, and fits into an address', () => {
-  fc.assert(
-    fc.property(places, (place) => {
-      const cursor = printFeedCursor(place);
-      expect(cursor).toMatch(/^[\w-]{1,400}$/);
-      expect(readFeedCursor(cursor)).toEqual(place);
-    }),
-  );
-});
+test('any place is read as it was written, and fits into an address', () =>
+  forAll([places], {}, (place) => {
+    const cursor = printFeedCursor(place);
+    expect(cursor).toMatch(/^[\w-]{1,400}$/);
+    expect(readFeedCursor(cursor)).toEqual(place);
+  }));
 
 test('what was cut off, continued or written by another program is none', () => {
-  fc.assert(
-    fc.property(places, fc.nat(), (place, at) => {
-      const cursor = printFeedCursor(place);
-      expect(readFeedCursor(cursor.slice(0, at % cursor.length))).toBeUndefined();
-      expect(readFeedCursor(`${cursor}=`)).toBeUndefined();
-    }),
-  );
+  forAll([places, fc.nat()], {}, (place, at) => {
+    const cursor = printFeedCursor(place);
+    expect(readFeedCursor(cursor.slice(0, at % cursor.length))).toBeUndefined();
+    expect(readFeedCursor(`${cursor}=`)).toBeUndefined();
+  });
   for (const text of ['2 1 a b 0 .', '1 -1 a b 0 .', '1 01 a b 0 .', '1 1  b 0 .', '1 1 a b .', '1 1 a b 0 . .']) {
     expect(readFeedCursor(btoa(text).replaceAll('=', '')), text).toBeUndefined();
   }

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { FeedEvent } from '../../../src/formats/feed-event.ts';
 import { formats } from '../../../src/formats/formats.ts';
 import { ecsFields, ocsfSchema } from '../../support/formats/schema-facts.ts';
+import { forAll } from '../for-all.ts';
 import { anyEvent, anyEventRuns } from './any-event.ts';
 import { EcsValidator } from './ecs-validator.ts';
 import { type ReadLine, readCef, readLeef } from './line-readers.ts';
@@ -11,68 +12,56 @@ import { sampleEvents } from './sample-events.ts';
 import { seed, simulatedEvents } from './simulated-events.ts';
 
 describe('any JSON text as an entry', { timeout: 60_000 }, () => {
-  test('native has the very text of the entry', () => {
-    fc.assert(
-      fc.property(anyEvent, (one) => {
-        const line = formats.native.format(one);
-        const exact = line.endsWith(`,"raw":${one.rawText}}`) ? one.rawText : JSON.parse(line).raw_text;
-        expect(exact).toBe(one.rawText);
-        expect(JSON.parse(line).raw).toEqual(JSON.parse(one.rawText));
-      }),
-      anyEventRuns,
-    );
-  });
+  test('native has the very text of the entry', () =>
+    forAll([anyEvent], anyEventRuns, (one) => {
+      const line = formats.native.format(one);
+      const exact = line.endsWith(`,"raw":${one.rawText}}`) ? one.rawText : JSON.parse(line).raw_text;
+      expect(exact).toBe(one.rawText);
+      expect(JSON.parse(line).raw).toEqual(JSON.parse(one.rawText));
+    }));
 
-  test('CEF reads back to the same values, and no value makes a field or a header', () => {
-    fc.assert(
-      fc.property(anyEvent, (one) => {
-        const read = readCef(formats.cef.format(one));
-        const at = (section: string, key: string, limit = 1_023) => shown(memberOf(one, section, key), limit, true);
-        checkFields(read, {
-          act: at('action', 'type', 63),
-          outcome: at('action', 'result', 63),
-          cat: at('resource', 'type'),
-          suser: at('actor', 'email'),
-          spriv: at('actor', 'type'),
-          request: at('raw', 'uri'),
-          requestMethod: at('raw', 'method'),
-          requestClientApplication: at('raw', 'user_agent'),
-          cs2: at('actor', 'context', 4_000),
-          cs1: one.organizationName ?? undefined,
-          cn1: '1',
-        });
-        expect(read.fields.at(-1)).toEqual(['cn1Label', 'Feed Position']);
-        expect([read.header.slice(0, 4), read.header.length]).toEqual([['CEF:0', 'Cloudflare', 'Audit Logs', '2'], 7]);
-        const name = shown(memberOf(one, 'action', 'description'), 512, false);
-        expect(read.header[5]).toBe(name ?? read.header[4]);
-      }),
-      anyEventRuns,
-    );
-  });
+  test('CEF reads back to the same values, and no value makes a field or a header', () =>
+    forAll([anyEvent], anyEventRuns, (one) => {
+      const read = readCef(formats.cef.format(one));
+      const at = (section: string, key: string, limit = 1_023) => shown(memberOf(one, section, key), limit, true);
+      checkFields(read, {
+        act: at('action', 'type', 63),
+        outcome: at('action', 'result', 63),
+        cat: at('resource', 'type'),
+        suser: at('actor', 'email'),
+        spriv: at('actor', 'type'),
+        request: at('raw', 'uri'),
+        requestMethod: at('raw', 'method'),
+        requestClientApplication: at('raw', 'user_agent'),
+        cs2: at('actor', 'context', 4_000),
+        cs1: one.organizationName ?? undefined,
+        cn1: '1',
+      });
+      expect(read.fields.at(-1)).toEqual(['cn1Label', 'Feed Position']);
+      expect([read.header.slice(0, 4), read.header.length]).toEqual([['CEF:0', 'Cloudflare', 'Audit Logs', '2'], 7]);
+      const name = shown(memberOf(one, 'action', 'description'), 512, false);
+      expect(read.header[5]).toBe(name ?? read.header[4]);
+    }));
 
-  test('LEEF reads back to the same values, and no value makes a field or a header', () => {
-    fc.assert(
-      fc.property(anyEvent, (one) => {
-        const read = readLeef(formats.leef.format(one));
-        const at = (section: string, key: string) => shown(memberOf(one, section, key), 255, false);
-        const keys = checkFields(read, {
-          cat: at('resource', 'product'),
-          action: at('action', 'type'),
-          outcome: at('action', 'result'),
-          eventName: at('action', 'description'),
-          role: at('actor', 'type'),
-          realm: at('actor', 'context'),
-          srcAddress: at('actor', 'ip_address'),
-          userAgent: at('raw', 'user_agent'),
-          resource: at('resource', 'id'),
-          position: '1',
-        });
-        expect(keys.at(-1)).toBe('position');
-        expect(read.header[4]).toMatch(/^[\w.-]+:[\w.-]+$/);
-      }),
-      anyEventRuns,
-    );
-  });
+  test('LEEF reads back to the same values, and no value makes a field or a header', () =>
+    forAll([anyEvent], anyEventRuns, (one) => {
+      const read = readLeef(formats.leef.format(one));
+      const at = (section: string, key: string) => shown(memberOf(one, section, key), 255, false);
+      const keys = checkFields(read, {
+        cat: at('resource', 'product'),
+        action: at('action', 'type'),
+        outcome: at('action', 'result'),
+        eventName: at('action', 'description'),
+        role: at('actor', 'type'),
+        realm: at('actor', 'context'),
+        srcAddress: at('actor', 'ip_address'),
+        userAgent: at('raw', 'user_agent'),
+        resource: at('resource', 'id'),
+        position: '1',
+      });
+      expect(keys.at(-1)).toBe('position');
+      expect(read.header[4]).toMatch(/^[\w.-]+:[\w.-]+$/);
+    }));
 
   test(`OCSF and ECS stay valid, as they are of 2,000 simulated entries of all kinds (seed ${seed})`, () => {
     const [ocsfValidator, ecsValidator] = [new OcsfValidator(ocsfSchema), new EcsValidator(ecsFields)];

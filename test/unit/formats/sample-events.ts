@@ -5,12 +5,9 @@ import { storedAccountEvents, storedEvents } from './simulated-events.ts';
 const organizationId = '019c4f65e7607d8c9f6f6b58aa3aff50';
 const organization = { id: organizationId };
 const person = { id: '4bf41d0cf6d9a5b7', email: 'ines.moreau@example.com', ip_address: '203.0.113.7' };
+// biome-ignore format: a table
 const api = (method: string, path: string, status = 200) => ({
-  cf_ray_id: '8e9b1f1d0a1c2d3e',
-  method,
-  status_code: status,
-  uri: `/client/v4${path}`,
-  user_agent: 'curl/8.11.1',
+  cf_ray_id: '8e9b1f1d0a1c2d3e', method, status_code: status, uri: `/client/v4${path}`, user_agent: 'curl/8.11.1',
 });
 const action = (description: string, type: string, result = 'success', time = '2026-09-30T23:59:58Z') => ({
   description,
@@ -21,6 +18,7 @@ const action = (description: string, type: string, result = 'success', time = '2
 const member = { id: 'm1', status: 'accepted', user: { id: 'u2', email: 'oskar.petrov@example.com' } };
 const answer = (result: unknown) => ({ success: true, errors: [], messages: [], result });
 
+// Members named as formats name their fields, or with a dot, are no part of what is mapped.
 const entries: Readonly<Record<string, unknown>> = {
   'member added in the dashboard': {
     id: '00000000000000000000000000000001',
@@ -114,7 +112,6 @@ const entries: Readonly<Record<string, unknown>> = {
     raw: { ...api('QUERY', '/keys#there', 99), added: true },
     resource: { id: 'r7', product: 'keys', type: 'key' },
     version: { major: 3 },
-    // Named as formats name their fields, or with a dot: no part of these is mapped.
     actorEmail: 'at the top',
     'raw.status_code': 7,
   },

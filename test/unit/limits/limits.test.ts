@@ -1,69 +1,65 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { BusyError } from '../../../src/errors.ts';
 import { BufferPool } from '../../../src/limits/buffer-pool.ts';
 import { coalesced } from '../../../src/limits/coalesced.ts';
 import { ConcurrencyLimit } from '../../../src/limits/concurrency-limit.ts';
+import { createStreamLimits, type StreamLimits } from '../../../src/limits/stream-limits.ts';
 
-describe('a limit of how many run at once', () => {
-  test('lets so many run and the others wait, and serves them in the order in which they came', async () => {
-    const limit = limitOf();
-    const [first, second] = [await limit.acquire(), await limit.acquire()];
-    const served: string[] = [];
-    const third = limit.acquire().then((release) => {
-      served.push('third');
-      return release;
-    });
-    const fourth = limit.acquire().then((release) => {
-      served.push('fourth');
-      return release;
-    });
-    expect([limit.running, limit.waiting]).toEqual([2, 2]);
-    second();
-    (await third)();
-    await fourth;
-    expect(served).toEqual(['third', 'fourth']);
-    first();
-    expect([limit.running, limit.waiting]).toEqual([1, 0]);
-  });
-
-  test('a place that is given back twice counts once', async () => {
-    const limit = limitOf({ maxRunning: 1 });
+test('a limit lets so many run and the others wait, and serves them in the order in which they came', async () => {
+  const limit = limitOf();
+  const [first, second] = [await limit.acquire(), await limit.acquire()];
+  const served: string[] = [];
+  const [third, fourth] = ['third', 'fourth'].map(async (name) => {
     const release = await limit.acquire();
-    release();
-    const again = await limit.acquire();
-    release();
-    expect(limit.running).toBe(1);
-    again();
-    expect(limit.running).toBe(0);
+    served.push(name);
+    return release;
   });
+  expect([limit.running, limit.waiting]).toEqual([2, 2]);
+  second();
+  (await third)?.();
+  await fourth;
+  expect(served).toEqual(['third', 'fourth']);
+  first();
+  expect([limit.running, limit.waiting]).toEqual([1, 0]);
+});
 
-  test('refuses at once when too many wait, and says how many', async () => {
-    const limit = limitOf({ maxRunning: 1, maxWaiting: 1 });
-    await limit.acquire();
-    void limit.acquire();
-    await expect(limit.acquire()).rejects.toThrow(new BusyError('1 run, 1 wait', 7));
-  });
+test('a limit a place that is given back twice counts once', async () => {
+  const limit = limitOf({ maxRunning: 1 });
+  const release = await limit.acquire();
+  release();
+  const again = await limit.acquire();
+  release();
+  expect(limit.running).toBe(1);
+  again();
+  expect(limit.running).toBe(0);
+});
 
-  test('refuses one that has waited for its time', async () => {
-    const limit = limitOf({ maxRunning: 1, maxWaitMs: 1 });
-    await limit.acquire();
-    await expect(limit.acquire()).rejects.toBeInstanceOf(BusyError);
-    expect(limit.waiting).toBe(0);
-  });
+test('a limit refuses at once when too many wait, and says how many', async () => {
+  const limit = limitOf({ maxRunning: 1, maxWaiting: 1 });
+  await limit.acquire();
+  limit.acquire().catch(() => {});
+  await expect(limit.acquire()).rejects.toThrow(new BusyError('1 run, 1 wait', 7));
+});
 
-  test('one that has gone leaves the queue, and those behind it move up', async () => {
-    const limit = limitOf({ maxRunning: 1 });
-    const release = await limit.acquire();
-    const gone = new AbortController();
-    const leaving = limit.acquire(gone.signal);
-    const behind = limit.acquire();
-    gone.abort(new Error('gone'));
-    await expect(leaving).rejects.toThrow('gone');
-    release();
-    await behind;
-    await expect(limit.acquire(gone.signal)).rejects.toThrow('gone');
-    expect([limit.running, limit.waiting]).toEqual([1, 0]);
-  });
+test('a limit refuses one that has waited for its time', async () => {
+  const limit = limitOf({ maxRunning: 1, maxWaitMs: 1 });
+  await limit.acquire();
+  await expect(limit.acquire()).rejects.toBeInstanceOf(BusyError);
+  expect(limit.waiting).toBe(0);
+});
+
+test('a limit one that has gone leaves the queue, and those behind it move up', async () => {
+  const limit = limitOf({ maxRunning: 1 });
+  const release = await limit.acquire();
+  const gone = new AbortController();
+  const leaving = limit.acquire(gone.signal);
+  const behind = limit.acquire();
+  gone.abort(new Error('gone'));
+  await expect(leaving).rejects.toThrow('gone');
+  release();
+  await behind;
+  await expect(limit.acquire(gone.signal)).rejects.toThrow('gone');
+  expect([limit.running, limit.waiting]).toEqual([1, 0]);
 });
 
 /** Readings that end when they are told to, before they begin or later, and how many have begun. */
@@ -88,8 +84,7 @@ test('calls that come while one is under way share one that begins after it', as
   expect(await Promise.all(later)).toEqual([2, 2, 2]);
   const alone = read();
   readings[2]?.resolve(3);
-  expect(await alone).toBe(3);
-  expect(begun()).toBe(3);
+  expect([await alone, begun()]).toEqual([3, 3]);
 });
 
 test('one that fails fails for those who share it, and the next one is made', async () => {
@@ -145,8 +140,69 @@ test('a small page leaves a large buffer to a large one', () => {
   const pool = new BufferPool();
   const [large, small] = [pool.take(1_000_000), pool.take(50_000)];
   for (const buffer of [large, small]) pool.giveBack(buffer);
-  expect(pool.take(40_000) === small).toBe(true);
-  expect(pool.take(900_000) === large).toBe(true);
+  expect([pool.take(40_000) === small, pool.take(900_000) === large]).toEqual([true, true]);
+});
+
+let streams: StreamLimits;
+const { signal } = new AbortController();
+
+describe('streams', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    streams = createStreamLimits(60_000, { refused: () => {}, stalled: () => {} });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test('an export stands back until the last page has left, and for no other export', async () => {
+    const other = await streams.enter('export', signal);
+    await streams.afterPages();
+    const [first, second] = [await streams.enter('page', signal), await streams.enter('page', signal)];
+    const asked = askToGoOn();
+    first.leave();
+    first.leave();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(asked.goesOn).toBe(false);
+    second.leave();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(asked.goesOn).toBe(true);
+    other.leave();
+  });
+
+  test('one large entry is in memory at a time; small ones wait for none, and who has waited for long is refused', async () => {
+    const { memory } = streams;
+    const large = 40_000_000;
+    const giveBack = await memory.acquire(large, signal);
+    (await memory.acquire(250_000, signal))();
+    const refused = expect(memory.acquire(large, signal, 10_000)).rejects.toMatchObject({
+      name: 'BusyError',
+      statusCode: 503,
+    });
+    const gone = expect(memory.acquire(large, AbortSignal.timeout(1))).rejects.toThrow();
+    const waiting = memory.acquire(large, signal);
+    await vi.advanceTimersByTimeAsync(10_000);
+    await Promise.all([refused, gone]);
+    giveBack();
+    giveBack();
+    const last = memory.acquire(large, signal);
+    (await waiting)();
+    (await last)();
+  });
+
+  test('pages that are refused hold up nothing', async () => {
+    await expect(streams.enter('page', AbortSignal.abort())).rejects.toThrow();
+    await streams.afterPages();
+  });
+
+  test('where pages are asked for all the time, each piece of an export waits no more than a quarter of a second', async () => {
+    await streams.enter('page', signal);
+    const asked = askToGoOn();
+    await vi.advanceTimersByTimeAsync(249);
+    expect(asked.goesOn).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(asked.goesOn).toBe(true);
+  });
 });
 
 const limitOf = (options: Partial<ConstructorParameters<typeof ConcurrencyLimit>[0]> = {}) =>
@@ -157,3 +213,12 @@ const limitOf = (options: Partial<ConstructorParameters<typeof ConcurrencyLimit>
     busy: (running, waiting) => new BusyError(`${running} run, ${waiting} wait`, 7),
     ...options,
   });
+
+/** Whether an export that asks now has been let on. */
+const askToGoOn = () => {
+  const asked = { goesOn: false };
+  void streams.afterPages().then(() => {
+    asked.goesOn = true;
+  });
+  return asked;
+};

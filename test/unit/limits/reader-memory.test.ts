@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ReaderMemory } from '../../../src/limits/reader-memory.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
+import { forAll } from '../for-all.ts';
 
 const never = new AbortController().signal;
 
@@ -43,23 +44,20 @@ describe('the memory of pieces', () => {
       bytes: fc.integer({ min: 1, max: 20 * MIB }),
       which: fc.nat(),
     });
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const memory = new ReaderMemory({ totalBytes: 16 * MIB, streams: 8 });
-        const lent: Buffer[] = [];
-        const spare: Buffer[] = [];
-        for (const { do: action, bytes, which } of steps) {
-          const from = which % 2 === 0 ? lent : spare;
-          const [buffer] = action === 'give' ? from.splice(which % Math.max(1, from.length), 1) : [];
-          const more = action === 'spare' ? memory.lendSpare(bytes) : undefined;
-          if (buffer !== undefined) memory.giveBack(buffer);
-          if (more !== undefined) spare.push(more);
-          if (action === 'lend' && lent.length < 16) lent.push(memory.lend(bytes));
-          expect(memory.lentBytes + (16 - lent.length) * SMALLEST).toBeLessThanOrEqual(16 * MIB);
-        }
-      }),
-      { numRuns: 200 },
-    );
+    forAll([fc.array(step, { maxLength: 200 })], { numRuns: 200 }, (steps) => {
+      const memory = new ReaderMemory({ totalBytes: 16 * MIB, streams: 8 });
+      const lent: Buffer[] = [];
+      const spare: Buffer[] = [];
+      for (const { do: action, bytes, which } of steps) {
+        const from = which % 2 === 0 ? lent : spare;
+        const [buffer] = action === 'give' ? from.splice(which % Math.max(1, from.length), 1) : [];
+        const more = action === 'spare' ? memory.lendSpare(bytes) : undefined;
+        if (buffer !== undefined) memory.giveBack(buffer);
+        if (more !== undefined) spare.push(more);
+        if (action === 'lend' && lent.length < 16) lent.push(memory.lend(bytes));
+        expect(memory.lentBytes + (16 - lent.length) * SMALLEST).toBeLessThanOrEqual(16 * MIB);
+      }
+    });
   });
 
   test('lends more than two to a stream while there is much, and none of it while a large event waits', async () => {

@@ -1,73 +1,65 @@
-import { describe, expect, it, test } from 'vitest';
+import { expect, it, test } from 'vitest';
 import { keepLease, LeaseLostError } from '../../../src/postgres/leases/keep-lease.ts';
 import { type LeasedWork, LeaseRefused, leasedRun } from '../../../src/postgres/leases/leased-run.ts';
 import { pauseAfterTryMs } from '../../../src/postgres/schema/online-index.ts';
 import { manualTime } from '../../support/process/manual-time.ts';
 
-describe('keepLease', () => {
-  it('renews three times a lease, for as long as it takes', async () => {
-    const { time, pass } = manualTime();
-    let renewals = 0;
-    const kept = keepLease(time, {
-      takenAtMs: time.nowMs(),
-      leaseMs: LEASE_MS,
-      renew: async () => {
-        renewals += 1;
-        return true;
-      },
-    });
-    await pass(3_000);
-    expect(kept.lost.aborted).toBe(false);
-    expect(renewals).toBeGreaterThanOrEqual(29);
-    kept.end();
-    await pass(1_000);
-    expect(renewals).toBeLessThanOrEqual(31);
-    expect(kept.lost.aborted).toBe(false);
-  });
+it('keepLease renews three times a lease, for as long as it takes', async () => {
+  const { time, pass } = manualTime();
+  let renewals = 0;
+  const renew = async () => {
+    renewals += 1;
+    return true;
+  };
+  const kept = keepLease(time, { takenAtMs: time.nowMs(), leaseMs: LEASE_MS, renew });
+  await pass(3_000);
+  expect(kept.lost.aborted).toBe(false);
+  expect(renewals).toBeGreaterThanOrEqual(29);
+  kept.end();
+  await pass(1_000);
+  expect(renewals).toBeLessThanOrEqual(31);
+  expect(kept.lost.aborted).toBe(false);
+});
 
-  it('is lost at once when another replica has it', async () => {
-    const { time, pass } = manualTime();
-    const kept = keepLease(time, { takenAtMs: time.nowMs(), leaseMs: LEASE_MS, renew: async () => false });
-    await pass(101);
-    expect(kept.lost.reason).toBeInstanceOf(LeaseLostError);
-    expect(() => kept.throwIfLost()).toThrow(LeaseLostError);
-  });
+it('keepLease is lost at once when another replica has it', async () => {
+  const { time, pass } = manualTime();
+  const kept = keepLease(time, { takenAtMs: time.nowMs(), leaseMs: LEASE_MS, renew: async () => false });
+  await pass(101);
+  expect(kept.lost.reason).toBeInstanceOf(LeaseLostError);
+  expect(() => kept.throwIfLost()).toThrow(LeaseLostError);
+});
 
-  it('is lost when the database is away, or does not answer, for a whole lease and not before', async () => {
-    for (const renew of [() => Promise.reject(new Error('away')), () => new Promise<boolean>(() => {})]) {
-      const { time, pass } = manualTime();
-      const kept = keepLease(time, { takenAtMs: time.nowMs(), leaseMs: LEASE_MS, renew });
-      await pass(LEASE_MS - 1);
-      expect(kept.lost.aborted).toBe(false);
-      await pass(1);
-      expect(kept.lost.aborted).toBe(true);
-    }
-  });
-
-  it('counts from when the statement was sent, whatever the answer took; a commit renews, too', async () => {
+it('keepLease is lost when the database is away, or does not answer, for a whole lease and not before', async () => {
+  for (const renew of [() => Promise.reject(new Error('away')), () => new Promise<boolean>(() => {})]) {
     const { time, pass } = manualTime();
-    const kept = keepLease(time, {
-      takenAtMs: time.nowMs() - 200,
-      leaseMs: LEASE_MS,
-      renew: () => Promise.reject(new Error('away')),
-    });
-    await pass(50);
-    kept.renewed(time.nowMs());
+    const kept = keepLease(time, { takenAtMs: time.nowMs(), leaseMs: LEASE_MS, renew });
     await pass(LEASE_MS - 1);
     expect(kept.lost.aborted).toBe(false);
     await pass(1);
     expect(kept.lost.aborted).toBe(true);
-  });
+  }
+});
 
-  it('after a pause of the process it is lost before any timer has run', async () => {
-    const { time, pass } = manualTime();
-    const kept = keepLease(time, { takenAtMs: time.nowMs(), leaseMs: LEASE_MS, renew: async () => true });
-    kept.throwIfLost();
-    const waking = pass(LEASE_MS, 1);
-    expect(() => kept.throwIfLost()).toThrow(LeaseLostError);
-    await waking;
-    expect(kept.lost.aborted).toBe(true);
-  });
+it('keepLease counts from when the statement was sent, whatever the answer took; a commit renews, too', async () => {
+  const { time, pass } = manualTime();
+  const renew = () => Promise.reject(new Error('away'));
+  const kept = keepLease(time, { takenAtMs: time.nowMs() - 200, leaseMs: LEASE_MS, renew });
+  await pass(50);
+  kept.renewed(time.nowMs());
+  await pass(LEASE_MS - 1);
+  expect(kept.lost.aborted).toBe(false);
+  await pass(1);
+  expect(kept.lost.aborted).toBe(true);
+});
+
+it('keepLease after a pause of the process it is lost before any timer has run', async () => {
+  const { time, pass } = manualTime();
+  const kept = keepLease(time, { takenAtMs: time.nowMs(), leaseMs: LEASE_MS, renew: async () => true });
+  kept.throwIfLost();
+  const waking = pass(LEASE_MS, 1);
+  expect(() => kept.throwIfLost()).toThrow(LeaseLostError);
+  await waking;
+  expect(kept.lost.aborted).toBe(true);
 });
 
 /** A run of a lease called `epoch 1`, and the calls in their order. */
@@ -97,89 +89,87 @@ const startRun = (work: Partial<LeasedWork<string, string, unknown>>) => {
 const untilLost = (lost: AbortSignal): Promise<never> =>
   new Promise((_, reject) => lost.addEventListener('abort', () => reject(lost.reason), { once: true }));
 
-describe('leasedRun', () => {
-  it('acquires the lease, runs and releases it', async () => {
-    const { ended, calls } = startRun({});
-    expect(await ended).toBe('result');
-    expect(calls).toEqual(['claim', 'run epoch 1', 'release epoch 1']);
-  });
+it('leasedRun acquires the lease, runs and releases it', async () => {
+  const { ended, calls } = startRun({});
+  expect(await ended).toBe('result');
+  expect(calls).toEqual(['claim', 'run epoch 1', 'release epoch 1']);
+});
 
-  it('does not run, and releases nothing, if the claim is refused', async () => {
-    const { ended, calls } = startRun({ claim: async () => new LeaseRefused('another replica') });
-    expect(await ended).toEqual(new LeaseRefused('another replica'));
-    expect(calls).toEqual([]);
-  });
+it('leasedRun does not run, and releases nothing, if the claim is refused', async () => {
+  const { ended, calls } = startRun({ claim: async () => new LeaseRefused('another replica') });
+  expect(await ended).toEqual(new LeaseRefused('another replica'));
+  expect(calls).toEqual([]);
+});
 
-  it('throws what the claim throws, and releases nothing', async () => {
-    const { ended, calls } = startRun({ claim: () => Promise.reject(new Error('away')) });
-    await expect(ended).rejects.toThrow('away');
-    expect(calls).toEqual([]);
-  });
+it('leasedRun throws what the claim throws, and releases nothing', async () => {
+  const { ended, calls } = startRun({ claim: () => Promise.reject(new Error('away')) });
+  await expect(ended).rejects.toThrow('away');
+  expect(calls).toEqual([]);
+});
 
-  it('renews while it runs, and not after', async () => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const { ended, calls, pass } = startRun({ run: () => promise });
-    await pass(2 * LEASE_MS);
-    const renewals = calls.filter((call) => call === 'renew epoch 1').length;
-    expect(renewals).toBeGreaterThanOrEqual(5);
-    resolve();
-    await ended;
-    await pass(2 * LEASE_MS);
-    expect(calls.filter((call) => call === 'renew epoch 1')).toHaveLength(renewals);
-    expect(calls.at(-1)).toBe('release epoch 1');
-  });
+it('leasedRun renews while it runs, and not after', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { ended, calls, pass } = startRun({ run: () => promise });
+  await pass(2 * LEASE_MS);
+  const renewals = calls.filter((call) => call === 'renew epoch 1').length;
+  expect(renewals).toBeGreaterThanOrEqual(5);
+  resolve();
+  await ended;
+  await pass(2 * LEASE_MS);
+  expect(calls.filter((call) => call === 'renew epoch 1')).toHaveLength(renewals);
+  expect(calls.at(-1)).toBe('release epoch 1');
+});
 
-  it('resolves with the loss if another replica takes the lease while it runs', async () => {
-    const { ended, calls, pass } = startRun({
-      renew: async () => false,
-      run: (_, kept) => untilLost(kept.lost),
-    });
-    await pass(LEASE_MS / 2);
-    expect(await ended).toBeInstanceOf(LeaseLostError);
-    expect(calls).toEqual(['claim', 'release epoch 1']);
+it('leasedRun resolves with the loss if another replica takes the lease while it runs', async () => {
+  const { ended, calls, pass } = startRun({
+    renew: async () => false,
+    run: (_, kept) => untilLost(kept.lost),
   });
+  await pass(LEASE_MS / 2);
+  expect(await ended).toBeInstanceOf(LeaseLostError);
+  expect(calls).toEqual(['claim', 'release epoch 1']);
+});
 
-  it('counts the lease from before the claim was sent', async () => {
-    const claimed = Promise.withResolvers<string>();
-    const { ended, pass } = startRun({
-      claim: () => claimed.promise,
-      renew: () => Promise.reject(new Error('away')),
-      run: async (_, kept) => kept.throwIfLost(),
-    });
-    await pass(LEASE_MS);
-    claimed.resolve('epoch 1');
-    expect(await ended).toBeInstanceOf(LeaseLostError);
+it('leasedRun counts the lease from before the claim was sent', async () => {
+  const claimed = Promise.withResolvers<string>();
+  const { ended, pass } = startRun({
+    claim: () => claimed.promise,
+    renew: () => Promise.reject(new Error('away')),
+    run: async (_, kept) => kept.throwIfLost(),
   });
+  await pass(LEASE_MS);
+  claimed.resolve('epoch 1');
+  expect(await ended).toBeInstanceOf(LeaseLostError);
+});
 
-  it('releases after an error, and throws that error even if the release fails', async () => {
-    let released = false;
-    const { ended } = startRun({
-      run: () => Promise.reject(new Error('broken')),
-      release: () => {
-        released = true;
-        return Promise.reject(new Error('away'));
-      },
-    });
-    await expect(ended).rejects.toThrow('broken');
-    expect(released).toBe(true);
+it('leasedRun releases after an error, and throws that error even if the release fails', async () => {
+  let released = false;
+  const { ended } = startRun({
+    run: () => Promise.reject(new Error('broken')),
+    release: () => {
+      released = true;
+      return Promise.reject(new Error('away'));
+    },
   });
+  await expect(ended).rejects.toThrow('broken');
+  expect(released).toBe(true);
+});
 
-  it('releases when a stop aborts the run', async () => {
-    const stop = new AbortController();
-    const { ended, calls, pass } = startRun({
-      run: (_, kept) => untilLost(AbortSignal.any([stop.signal, kept.lost])),
-    });
-    await pass(10);
-    stop.abort(new Error('stopping'));
-    await expect(ended).rejects.toThrow('stopping');
-    expect(calls.at(-1)).toBe('release epoch 1');
+it('leasedRun releases when a stop aborts the run', async () => {
+  const stop = new AbortController();
+  const { ended, calls, pass } = startRun({
+    run: (_, kept) => untilLost(AbortSignal.any([stop.signal, kept.lost])),
   });
+  await pass(10);
+  stop.abort(new Error('stopping'));
+  await expect(ended).rejects.toThrow('stopping');
+  expect(calls.at(-1)).toBe('release epoch 1');
+});
 
-  it('leaves the release to the run if there is none', async () => {
-    const { ended, calls } = startRun({ release: undefined as never });
-    expect(await ended).toBe('result');
-    expect(calls).toEqual(['claim', 'run epoch 1']);
-  });
+it('leasedRun leaves the release to the run if there is none', async () => {
+  const { ended, calls } = startRun({ release: undefined as never });
+  expect(await ended).toBe('result');
+  expect(calls).toEqual(['claim', 'run epoch 1']);
 });
 
 test('a statement asks for its lock ever less often, so that writers get most of the time', () =>

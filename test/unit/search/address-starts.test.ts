@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { actorPrefixOf, coarseNetworkOf, isAddress } from '../../../src/search/conditions/actor.ts';
 import { startsInBothCases, textsOfNetwork } from '../../../src/search/conditions/address-starts.ts';
+import { forAll } from '../for-all.ts';
 
 describe('the texts of a network', () => {
   it.each([
@@ -47,41 +48,34 @@ describe('the texts of a network', () => {
     return to === from ? texts.join(':') : `${texts.slice(0, from).join(':')}::${texts.slice(to).join(':')}`;
   };
 
-  it('leave out no spelling of any address in it, and are few', () => {
-    fc.assert(
-      fc.property(
-        address,
-        fc.array(fc.nat(255), { minLength: 18, maxLength: 18 }),
-        fc.integer({ min: 0, max: 128 }),
-        (groups, dice, bits) => {
-          const texts = textsOfNetwork(`${groups.map((value) => value.toString(16)).join(':')}/${bits}`);
-          if (texts === undefined) return;
-          expect(texts.starts.length).toBeLessThanOrEqual(16);
-          const spelt = spell(groups, dice);
-          expect(
-            texts.starts.some((start) => spelt.startsWith(start)),
-            spelt,
-          ).toBe(true);
-        },
-      ),
+  it('leave out no spelling of any address in it, and are few', () =>
+    forAll(
+      [address, fc.array(fc.nat(255), { minLength: 18, maxLength: 18 }), fc.integer({ min: 0, max: 128 })],
       { numRuns: 1_000 },
-    );
-  });
+      (groups, dice, bits) => {
+        const texts = textsOfNetwork(`${groups.map((value) => value.toString(16)).join(':')}/${bits}`);
+        if (texts === undefined) return;
+        expect(texts.starts.length).toBeLessThanOrEqual(16);
+        const spelt = spell(groups, dice);
+        expect(
+          texts.starts.some((start) => spelt.startsWith(start)),
+          spelt,
+        ).toBe(true);
+      },
+    ));
 
   it('of IPv4 leave out no address in it, and are few', () => {
     const octets = fc.array(fc.nat(255), { minLength: 4, maxLength: 4 });
-    fc.assert(
-      fc.property(octets, fc.nat(0xffffffff), fc.integer({ min: 0, max: 32 }), (first, random, bits) => {
-        const number = first.reduce((sum, octet) => sum * 256 + octet, 0);
-        const span = 2 ** (32 - bits);
-        const inside = Math.floor(number / span) * span + (random % span);
-        const text = [24, 16, 8, 0].map((shift) => Math.floor(inside / 2 ** shift) % 256).join('.');
-        const texts = textsOfNetwork(`${first.join('.')}/${bits}`);
-        if (texts === undefined) return;
-        expect(texts.starts.length + texts.exact.length).toBeLessThanOrEqual(16);
-        expect(texts.exact.includes(text) || texts.starts.some((start) => text.startsWith(start)), text).toBe(true);
-      }),
-    );
+    forAll([octets, fc.nat(0xffffffff), fc.integer({ min: 0, max: 32 })], {}, (first, random, bits) => {
+      const number = first.reduce((sum, octet) => sum * 256 + octet, 0);
+      const span = 2 ** (32 - bits);
+      const inside = Math.floor(number / span) * span + (random % span);
+      const text = [24, 16, 8, 0].map((shift) => Math.floor(inside / 2 ** shift) % 256).join('.');
+      const texts = textsOfNetwork(`${first.join('.')}/${bits}`);
+      if (texts === undefined) return;
+      expect(texts.starts.length + texts.exact.length).toBeLessThanOrEqual(16);
+      expect(texts.exact.includes(text) || texts.starts.some((start) => text.startsWith(start)), text).toBe(true);
+    });
   });
 });
 

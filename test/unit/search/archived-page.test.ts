@@ -7,6 +7,7 @@ import type { ArchivedGroup } from '../../../src/search/archived/ports.ts';
 import type { Actor } from '../../../src/search/conditions/actor.ts';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import type { Term } from '../../../src/search/terms/terms.ts';
+import { forAllAsync } from '../for-all.ts';
 
 /** As few times as this have many events at the same time. */
 const TIMES = 12;
@@ -26,47 +27,45 @@ const asked = fc.record({
 });
 
 test('pages of the archive that are over at once, with nothing remembered give each row once, in order, look at two groups each, and end', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      asked,
-      async ({ direction, ofGroup, limit, since, before, untilPosition, lateAfter, late, ...rest }) => {
-        const rows = rowsOf([...rest.places, ...late]);
-        const lateRows = rows.slice(rest.places.length);
-        const history = createHistory(rows.slice(0, rest.places.length), ofGroup);
-        const inOrder = placeOrder(direction);
-        const isWanted = ({ matches, time, position }: Row) =>
-          matches &&
-          (untilPosition === undefined || position <= untilPosition) &&
-          (since === undefined || time >= since) &&
-          (before === undefined || time < before);
-        const wanted = new Set(rows.slice(0, rest.places.length).filter(isWanted));
-        const found: RowPlace[] = [];
-        let at: Pick<PageBounds, 'cursor' | 'known'> = { cursor: undefined, known: undefined };
-        let pages = 0;
-        for (;;) {
-          if (pages === lateAfter && lateRows.length > 0) {
-            history.add(lateRows);
-            for (const row of lateRows.filter(isWanted))
-              if (at.cursor === undefined || inOrder(row, at.cursor) > 0) wanted.add(row);
-          }
-          const bounds = { direction, since, before, untilPosition, organization: undefined, ...at };
-          const page = await history.page(bounds, limit);
-          expect(page.looks).toBeLessThanOrEqual(2);
-          found.push(...page.rows.map(({ time, position }) => ({ time, position })));
-          pages += 1;
-          const last = page.rows.at(-1);
-          if (page.reached === undefined && (page.rows.length < limit || last === undefined)) break;
-          const cursor: RowPlace | undefined = page.reached ?? last;
-          at = { cursor, known: cursor && page.known?.(cursor) };
-          // Each page is at most two groups, and each row is sought in all groups at most, a second time if a late group comes.
-          expect(pages).toBeLessThan(3 + 2 * (history.groups.size + 1) * (rows.length + 2));
-        }
-        if (pages <= lateAfter) for (const row of lateRows) wanted.delete(row);
-        const expected = [...wanted].sort(inOrder).map(({ time, position }) => ({ time, position }));
-        expect(found).toEqual(expected);
-      },
-    ),
+  await forAllAsync(
+    [asked],
     { numRuns: 300 },
+    async ({ direction, ofGroup, limit, since, before, untilPosition, lateAfter, late, ...rest }) => {
+      const rows = rowsOf([...rest.places, ...late]);
+      const lateRows = rows.slice(rest.places.length);
+      const history = createHistory(rows.slice(0, rest.places.length), ofGroup);
+      const inOrder = placeOrder(direction);
+      const isWanted = ({ matches, time, position }: Row) =>
+        matches &&
+        (untilPosition === undefined || position <= untilPosition) &&
+        (since === undefined || time >= since) &&
+        (before === undefined || time < before);
+      const wanted = new Set(rows.slice(0, rest.places.length).filter(isWanted));
+      const found: RowPlace[] = [];
+      let at: Pick<PageBounds, 'cursor' | 'known'> = { cursor: undefined, known: undefined };
+      let pages = 0;
+      for (;;) {
+        if (pages === lateAfter && lateRows.length > 0) {
+          history.add(lateRows);
+          for (const row of lateRows.filter(isWanted))
+            if (at.cursor === undefined || inOrder(row, at.cursor) > 0) wanted.add(row);
+        }
+        const bounds = { direction, since, before, untilPosition, organization: undefined, ...at };
+        const page = await history.page(bounds, limit);
+        expect(page.looks).toBeLessThanOrEqual(2);
+        found.push(...page.rows.map(({ time, position }) => ({ time, position })));
+        pages += 1;
+        const last = page.rows.at(-1);
+        if (page.reached === undefined && (page.rows.length < limit || last === undefined)) break;
+        const cursor: RowPlace | undefined = page.reached ?? last;
+        at = { cursor, known: cursor && page.known?.(cursor) };
+        // Each page is at most two groups, and each row is sought in all groups at most, a second time if a late group comes.
+        expect(pages).toBeLessThan(3 + 2 * (history.groups.size + 1) * (rows.length + 2));
+      }
+      if (pages <= lateAfter) for (const row of lateRows) wanted.delete(row);
+      const expected = [...wanted].sort(inOrder).map(({ time, position }) => ({ time, position }));
+      expect(found).toEqual(expected);
+    },
   );
 });
 
@@ -97,12 +96,9 @@ test('pages of the archive that are over at once, with nothing remembered need f
 });
 
 const conditionOf = (query: Partial<EventQuery>) => {
+  // biome-ignore format: a table
   const [condition, ...others] = archivedConditions({
-    since: undefined,
-    before: undefined,
-    defects: false,
-    changed: false,
-    ...query,
+    since: undefined, before: undefined, defects: false, changed: false, ...query,
   });
   expect(others).toEqual([]);
   return condition;

@@ -8,6 +8,7 @@ import { MemoryFiles } from '../../../src/search/bundle/bundle-files.ts';
 import { writeZip, type ZipFile } from '../../../src/search/bundle/zip.ts';
 import { csvRecord } from '../../../src/search/export/csv.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
+import { forAll, forAllAsync } from '../for-all.ts';
 
 const { folder } = temporaryFolder();
 
@@ -23,9 +24,7 @@ for i in z.infolist(): print(i.filename, *i.date_time, oct(i.external_attr >> 16
   const said = execFileSync('python3', ['-c', script], { cwd: folder, encoding: 'utf8' });
   const facts = '2026 1 31 13 5 58 0o100644';
   expect(said.trim().split('\n')).toEqual([...contents.keys()].map((name) => `${name} ${facts}`));
-  for (const [name, bytes] of contents) {
-    expect(readFileSync(join(folder, name)).equals(bytes)).toBe(true);
-  }
+  for (const [name, bytes] of contents) expect(readFileSync(join(folder, name)).equals(bytes)).toBe(true);
 });
 
 test('an archive has no end if a file breaks off', async () => {
@@ -57,16 +56,14 @@ test('a bundle in memory keeps what it was given, though the buffer is used agai
 
 test('lines are cut at line feeds alone, wherever pieces end', async () => {
   const line = fc.string({ unit: fc.constantFrom('a', 'ä', '\r', '\u2028', '{') });
-  await fc.assert(
-    fc.asyncProperty(fc.array(line), fc.array(fc.nat(40)), async (lines, cuts) => {
-      const bytes = Buffer.from(lines.map((text) => `${text}\n`).join(''));
-      const ends = [...cuts.map((cut) => Math.min(cut, bytes.length)), bytes.length].sort((a, b) => a - b);
-      const pieces = ends.map((end, n) => bytes.subarray(ends[n - 1] ?? 0, end));
-      const read: string[] = [];
-      for await (const each of linesOf(pieces)) read.push(each.toString());
-      expect(read).toEqual(lines);
-    }),
-  );
+  await forAllAsync([fc.array(line), fc.array(fc.nat(40))], {}, async (lines, cuts) => {
+    const bytes = Buffer.from(lines.map((text) => `${text}\n`).join(''));
+    const ends = [...cuts.map((cut) => Math.min(cut, bytes.length)), bytes.length].sort((a, b) => a - b);
+    const pieces = ends.map((end, n) => bytes.subarray(ends[n - 1] ?? 0, end));
+    const read: string[] = [];
+    for await (const each of linesOf(pieces)) read.push(each.toString());
+    expect(read).toEqual(lines);
+  });
 });
 
 /** The records of RFC 4180, by its grammar. */
@@ -95,13 +92,11 @@ it('CSV is read by the grammar of RFC 4180 as what was written, but for an apost
     minLength: 1,
     maxLength: 6,
   });
-  fc.assert(
-    fc.property(cells, (texts) => {
-      const [record, ...more] = readCsv(csvRecord(texts));
-      expect(more).toEqual([]);
-      expect(record?.map((cell, n) => (cell === texts[n] ? cell : cell.replace(/^'/, '')))).toEqual(texts);
-    }),
-  );
+  forAll([cells], {}, (texts) => {
+    const [record, ...more] = readCsv(csvRecord(texts));
+    expect(more).toEqual([]);
+    expect(record?.map((cell, n) => (cell === texts[n] ? cell : cell.replace(/^'/, '')))).toEqual(texts);
+  });
 });
 
 it.each(['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', '\n=1', ' =1', '\uff1d1', '\uff0d1', '\u00a0@x'])(

@@ -3,39 +3,24 @@ import { accountFilterNames, auditFilterNames } from '../../../src/simulator/aud
 import { parseTime } from '../../../src/simulator/audit/audit-query.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { accountAt, accountPath, simulateAccounts } from './accounts/simulated-accounts.ts';
-import {
-  type AuditPage,
-  auditPage,
-  auditPath,
-  auditWalk,
-  elementTexts,
-  get,
-  organizationAt,
-  simulate,
-} from './simulated-cloudflare.ts';
+import { auditPage, auditPath, auditWalk, get, organizationAt, simulate } from './simulated-cloudflare.ts';
 
 test('since and before are required, limit and direction checked; errors of this service have no code', async () => {
   const simulator = await simulate({ entries: 5 });
   const id = organizationAt(simulator);
-  const bad: Record<string, string | undefined>[] = [
-    { since: undefined },
-    { before: undefined },
-    { since: '' },
-    { since: 'yesterday' },
-    { since: '2026-02-30' },
-    { since: '2026-01-01T25:00:00Z' },
-    { since: '2026-01-01T00:00:00' },
-    { limit: '0' },
-    { limit: '1001' },
-    { limit: '1.5' },
-    { limit: 'all' },
-    { direction: 'up' },
-    { cursor: 'invented' },
-  ];
-  for (const parameters of bad) {
-    const { status, text } = await get(simulator, auditPath(id, parameters));
-    expect({ parameters, status }).toEqual({ parameters, status: 400 });
-    expect(JSON.parse(text)).toEqual({ success: false, errors: [{ message: expect.any(String) }], messages: [] });
+  const bad = {
+    since: [undefined, '', 'yesterday', '2026-02-30', '2026-01-01T25:00:00Z', '2026-01-01T00:00:00'],
+    before: [undefined],
+    limit: ['0', '1001', '1.5', 'all'],
+    direction: ['up'],
+    cursor: ['invented'],
+  };
+  for (const [name, values] of Object.entries(bad)) {
+    for (const value of values) {
+      const { status, text } = await get(simulator, auditPath(id, { [name]: value }));
+      expect({ name, value, status }).toEqual({ name, value, status: 400 });
+      expect(JSON.parse(text)).toEqual({ success: false, errors: [{ message: expect.any(String) }], messages: [] });
+    }
   }
   expect((await auditPage(simulator, { page: 2, per_page: 1, whatever: 'x' })).result).toHaveLength(5);
   expect((await get(simulator, auditPath('unknown'))).status).toBe(404);
@@ -44,10 +29,9 @@ test('since and before are required, limit and direction checked; errors of this
 test('the two forms of a time', () => {
   const noon = Date.UTC(2026, 3, 26, 12);
   expect(parseTime('2026-04-26')).toBe(Date.UTC(2026, 3, 26));
-  expect(parseTime('2026-04-26T12:00:00Z')).toBe(noon);
-  expect(parseTime('2026-04-26t12:00:00z')).toBe(noon);
-  expect(parseTime('2026-04-26T14:30:00+02:30')).toBe(noon);
-  expect(parseTime('2026-04-26T05:00:00-07:00')).toBe(noon);
+  for (const same of ['T12:00:00Z', 't12:00:00z', 'T14:30:00+02:30', 'T05:00:00-07:00']) {
+    expect(parseTime(`2026-04-26${same}`)).toBe(noon);
+  }
   expect(parseTime('2026-04-26T12:00:00.123Z')).toBe(noon + 123);
   expect(parseTime('2026-04-26T12:00:00.0005Z')).toBe(noon + 0.5);
   // A plus sign that was not percent-encoded arrives as a space.
@@ -67,8 +51,7 @@ test('since is inside and before is outside, or the other way round', async () =
     );
     return (await auditPage(simulator, { ...window, ...more })).result.map(({ id }) => id).join();
   };
-  expect(await seen({})).toBe('e0,e1');
-  expect(await seen({ sinceInclusive: false })).toBe('e1');
+  expect([await seen({}), await seen({ sinceInclusive: false })]).toEqual(['e0,e1', 'e1']);
   expect(await seen({ beforeInclusive: true })).toBe('e0,e1,e2');
   expect(await seen({}, { direction: 'desc' })).toBe('e1,e0');
   expect(await seen({}, { since: '2026-05-01T02:00:00.500+02:00' })).toBe('e1');
@@ -109,14 +92,9 @@ test('a cursor belongs to its parameters', async () => {
   const simulator = await simulate({ organizations: 2, entries: 100 });
   const { cursor } = await auditPage(simulator, { limit: 5 });
   expect((await auditPage(simulator, { limit: 5, cursor, unknown: 1 })).status).toBe(200);
-  const others = [
-    { limit: 6 },
-    { direction: 'desc' },
-    { since: '2026-01-02' },
-    { before: '2026-12-31' },
-    { action_type: 'x' },
-  ];
-  for (const other of others) {
+  const others = { limit: 6, direction: 'desc', since: '2026-01-02', before: '2026-12-31', action_type: 'x' };
+  for (const [name, value] of Object.entries(others)) {
+    const other = { [name]: value };
     expect((await auditPage(simulator, { limit: 5, cursor, ...other })).status).toBe(400);
   }
   expect((await auditPage(simulator, { limit: 5, cursor }, organizationAt(simulator, 1))).status).toBe(400);
@@ -151,26 +129,25 @@ const places: Record<string, string> = {
 
 const idsOf = (entries: readonly { readonly id: string }[]): string[] => entries.map(({ id }) => id);
 
-test('every filter of either log, with one value or two, and its .not split the log in two', async () => {
+test('every filter of either log, with one value or two, and its .not split the log in two, on any page', async () => {
   // The Ray id has an older name in half of them.
-  const faults = { unknown_enums: 0.1, cf_rayid: 0.5 };
+  const faults = { unknown_enums: 0.1, cf_rayid: 0.5, equal_timestamps: 0.5 };
   const world = { organizations: 1, accounts: 1, standaloneAccounts: 0, entries: 200, accountEntries: 200, faults };
   const simulator = await simulateAccounts(world);
   expect([...accountFilterNames].sort()).toEqual(Object.keys(places).sort());
   for (const [path, names] of [
-    [auditPath(organizationAt(simulator), { limit: 1000 }), auditFilterNames],
-    [accountPath(accountAt(simulator).id), accountFilterNames],
+    [auditPath(organizationAt(simulator), { limit: 97 }), auditFilterNames],
+    [accountPath(accountAt(simulator).id).replace('limit=1000', 'limit=97'), accountFilterNames],
   ] as const) {
-    // biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
-    const read = async (more: string, from: string = path): Promise<any[]> =>
-      JSON.parse((await get(simulator, from + more)).text).result;
-    const all = await read('');
+    const all = await readAll(simulator, path);
     for (const name of names) {
       // biome-ignore lint/suspicious/noExplicitAny: a place in anything
       const placeOf = (one: any): unknown => {
         const path = (places[name] ?? '').split('.');
         return path.reduce((at, key) => at?.[key] ?? (key === 'cf_ray_id' ? at?.cf_rayid : undefined), one);
       };
+      const read = async (query: string, from: string = path): Promise<string[]> =>
+        idsOf(await readAll(simulator, from + query));
       const values = [...new Set(all.map(placeOf))].filter((one) => /^(string|number)$/.test(typeof one) && one !== '');
       const [first, second = first] = values;
       const query = `&${name}=${encodeURIComponent(String(first))}`;
@@ -179,70 +156,28 @@ test('every filter of either log, with one value or two, and its .not split the 
       const isFirst = (one: object): boolean => placeOf(one) === first;
       const isEither = (one: object): boolean => [first, second].includes(placeOf(one));
       expect(all.some(isFirst), name).toBe(true);
-      expect(idsOf(await read(query)), name).toEqual(idsOf(all.filter(isFirst)));
-      expect(idsOf(await read(both)), name).toEqual(idsOf(all.filter(isEither)));
-      expect(idsOf(await read(negated(both))), name).toEqual(idsOf(all.filter((one) => !isEither(one))));
+      expect(await read(query), name).toEqual(idsOf(all.filter(isFirst)));
+      expect(await read(both), name).toEqual(idsOf(all.filter(isEither)));
+      expect(await read(negated(both)), name).toEqual(idsOf(all.filter((one) => !isEither(one))));
       const rest = idsOf(all.filter((one) => !isFirst(one)));
-      expect(idsOf(await read(negated(query))), name).toEqual(rest);
-      expect(idsOf(await read(negated(query), path.replace('=asc', '=desc'))), name).toEqual(rest.toReversed());
+      expect(await read(negated(query)), name).toEqual(rest);
+      expect(await read(negated(query), path.replace('=asc', '=desc')), name).toEqual(rest.toReversed());
     }
   }
 });
 
-test('filters, direction and limit together: walks that share nothing find the same entries', async () => {
-  const simulator = await simulate({ entries: 300, faults: { equal_timestamps: 0.9, unknown_enums: 0.1 } });
-  const all = (await auditPage(simulator, { limit: 1000 })).texts;
-  const values = ['action_type', 'actor_type', 'resource_type'].map((name) => {
-    const [outer = '', inner = ''] = name.split('_');
-    return [name, [...new Set(all.map((text) => JSON.parse(text)[outer][inner]))].filter((one) => one !== '')] as const;
-  });
-  for (const [name, known] of values) {
-    expect(known.length).toBeGreaterThan(1);
-    for (const [direction, limit] of [
-      ['desc', 997],
-      ['desc', 43],
-      ['asc', 61],
-    ] as const) {
-      const parts = await Promise.all([
-        ...known.map((value) => auditWalk(simulator, { direction, limit, [name]: String(value) })),
-        walkRest(simulator, { direction, limit }, name, known),
-      ]);
-      for (const part of parts) {
-        const texts = part.flatMap((page) => page.texts);
-        const expected = all.filter((text) => texts.includes(text));
-        expect(texts).toEqual(direction === 'asc' ? expected : expected.toReversed());
-        for (const page of part.slice(0, -1)) expect(page.texts).toHaveLength(limit);
-        expect(part.every((page) => page.count === String(page.texts.length))).toBe(true);
-      }
-      expect(
-        parts
-          .flat()
-          .flatMap((page) => page.texts)
-          .toSorted(),
-      ).toEqual(all.toSorted());
-    }
-  }
-});
-
-/** What is left when each of these values of a filter is excluded. */
-async function walkRest(
-  simulator: Simulator,
-  parameters: Record<string, string | number>,
-  name: string,
-  values: readonly unknown[],
-): Promise<AuditPage[]> {
-  const excluded = values.map((value) => `&${name}.not=${encodeURIComponent(String(value))}`).join('');
-  const pages: AuditPage[] = [];
-  for (let cursor: string | undefined; ; ) {
-    const path = auditPath(organizationAt(simulator), { ...parameters, cursor }) + excluded;
-    const { status, text } = await get(simulator, path);
-    const { result, result_info: info } = JSON.parse(text);
-    pages.push({ status, result, texts: elementTexts(text), count: info.count, cursor: info.cursor });
-    cursor = info.cursor;
-    if (cursor === undefined) return pages;
+/** The elements of a walk in pages of 97, of which all but the last are full. */
+// biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
+async function readAll(simulator: Simulator, path: string): Promise<any[]> {
+  const seen = [];
+  for (let cursor = ''; ; ) {
+    const { result, result_info: info } = JSON.parse((await get(simulator, path + cursor)).text);
+    seen.push(...result);
+    expect(info.count).toBe(String(result.length));
+    if (info.cursor === undefined) return seen;
+    expect(result).toHaveLength(97);
+    cursor = `&cursor=${encodeURIComponent(info.cursor)}`;
   }
 }
 
-function entry(n: number, time: string): string {
-  return `{"id":"e${n}","action":{"time":"${time}"}}`;
-}
+const entry = (n: number, time: string): string => `{"id":"e${n}","action":{"time":"${time}"}}`;

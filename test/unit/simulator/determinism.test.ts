@@ -20,11 +20,8 @@ test('what is appended in the same order is the same, too', async () => {
 });
 
 test('texts are unique within an organization, ids are, and the size is that of life', async () => {
-  const simulator = await simulate({
-    organizations: 3,
-    entries: 6000,
-    faults: { defectRate: 0.2, defects: defectNames.filter((name) => name !== 'large_entry') },
-  });
+  const faults = { defectRate: 0.2, defects: defectNames.filter((name) => name !== 'large_entry') };
+  const simulator = await simulate({ organizations: 3, entries: 6000, faults });
   const truth = [...simulator.truth()];
   expect(truth).toHaveLength(6000);
   expect(new Set(truth.map((entry) => entry.sourceId + entry.sha256)).size).toBe(6000);

@@ -9,13 +9,9 @@ export const startMs = Date.UTC(2026, 9, 1);
 
 /** Starts a small simulator without a budget that the end of the test closes. Its clock stands still at `startMs`. */
 export async function simulate(options: SimulatorOptions = {}): Promise<Simulator> {
+  // biome-ignore format: a table
   const simulator = await startSimulator({
-    organizations: 1,
-    entries: 0,
-    budget: null,
-    startMs,
-    clock: () => startMs,
-    ...options,
+    organizations: 1, entries: 0, budget: null, startMs, clock: () => startMs, ...options,
   });
   onTestFinished(() => simulator.close());
   return simulator;

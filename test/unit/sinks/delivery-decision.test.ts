@@ -9,6 +9,7 @@ import {
   MAX_DEAD_LETTERS_IN_ROW,
 } from '../../../src/sinks/delivery-decision.ts';
 import { sinkBackoffMs } from '../../../src/time/backoff.ts';
+import { forAll } from '../for-all.ts';
 
 const refusedIndexes = (...indexes: number[]) => indexes.map((index) => ({ index, reason: `no ${index}` }));
 
@@ -27,9 +28,9 @@ describe('what follows from an attempt at a delivery', () => {
   test.each<[string, DeliveryOutcome]>([
     ['refused as a whole', { kind: 'refused', reason: 'too large' }],
     ['each of it refused', { kind: 'delivered', refused: refusedIndexes(...Array(100).keys()) }],
-  ])('%s: its half', (_, outcome) => {
-    expect(decideDelivery(facts(outcome), 0)).toMatchObject({ kind: 'split', sizes: { ceiling: 50 } });
-  });
+  ])('%s: its half', (_, outcome) =>
+    expect(decideDelivery(facts(outcome), 0)).toMatchObject({ kind: 'split', sizes: { ceiling: 50 } }),
+  );
 
   test('a single one refused: a dead letter; ten in a row: none any more, but a failure with growing pauses', () => {
     const single = (refusedInRow: number, failures = 0) =>
@@ -95,28 +96,26 @@ const deliverAll = (events: number, batchEvents: number, receive: (batch: readon
 const all = (events: number): number[] => [...Array(events).keys()];
 
 describe('a feed with some events that a receiver refuses as part of a whole', () => {
-  test('they alone are dead letters, all others arrive once and in order, whatever they are and however many fit', () => {
-    fc.assert(
-      fc.property(
+  test('they alone are dead letters, all others arrive once and in order, whatever they are and however many fit', () =>
+    forAll(
+      [
         fc.integer({ min: 1, max: 300 }),
         fc.integer({ min: 1, max: 64 }),
         fc.integer({ min: 1, max: 64 }),
-        // Never more than nine in a row.
         fc.uniqueArray(fc.integer({ min: 0, max: 299 }).filter((event) => event % 10 !== 0)),
-        (events, batchEvents, fits, bad) => {
-          const isBad = new Set(bad);
-          const { accepted, deadLetters } = deliverAll(events, batchEvents, (batch) =>
-            batch.length > fits || batch.some((event) => isBad.has(event))
-              ? { kind: 'refused', reason: 'no' }
-              : { kind: 'delivered', refused: [] },
-          );
-          expect(deadLetters).toEqual(all(events).filter((event) => isBad.has(event)));
-          expect(accepted).toEqual(all(events).filter((event) => !isBad.has(event)));
-        },
-      ),
+      ],
       { seed: 4, numRuns: 300 },
-    );
-  });
+      (events, batchEvents, fits, bad) => {
+        const isBad = new Set(bad);
+        const { accepted, deadLetters } = deliverAll(events, batchEvents, (batch) =>
+          batch.length > fits || batch.some((event) => isBad.has(event))
+            ? { kind: 'refused', reason: 'no' }
+            : { kind: 'delivered', refused: [] },
+        );
+        expect(deadLetters).toEqual(all(events).filter((event) => isBad.has(event)));
+        expect(accepted).toEqual(all(events).filter((event) => !isBad.has(event)));
+      },
+    ));
 
   test('one of 500 is found in less than 30 attempts', () => {
     for (const bad of [0, 1, 249, 250, 400, 499]) {
@@ -141,12 +140,7 @@ describe('a feed with some events that a receiver refuses as part of a whole', (
   });
 });
 
+// biome-ignore format: a table
 const facts = (outcome: DeliveryOutcome, more: Partial<DeliveryFacts> = {}): DeliveryFacts => ({
-  outcome,
-  events: 100,
-  failures: 0,
-  refusedInRow: 0,
-  sizes: firstSizes(500),
-  batchEvents: 500,
-  ...more,
+  outcome, events: 100, failures: 0, refusedInRow: 0, sizes: firstSizes(500), batchEvents: 500, ...more,
 });

@@ -6,6 +6,7 @@ import { deliverForever } from '../../../src/sinks/deliver-forever.ts';
 import type { DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
 import type { DeliveryResult, DeliveryStore, SinkTurn } from '../../../src/sinks/ports.ts';
 import type { Time } from '../../../src/time/clock.ts';
+import { forAllAsync } from '../for-all.ts';
 
 const blocked: DeliveryOutcome = { kind: 'failed', reason: 'HTTP 403: check headers and token: blocked' };
 const invalid: DeliveryOutcome = { kind: 'refused', reason: 'HTTP 400: invalid' };
@@ -14,49 +15,41 @@ const nineOfTen: IsBad = (position) => position % 10 !== 0;
 const adjacent: IsBad = (position) => position > 300 && position <= 330;
 const oneOfHundred: IsBad = (position) => position % 100 === 50;
 
-describe('several events that are not taken', () => {
-  test.each<[string, IsBad, DeliveryOutcome, number, { requests: number; seconds: number }]>([
-    ['every second', everySecond, blocked, 4_001, { requests: 7.5, seconds: 60 }],
-    ['9 of 10, and nothing else behind them', nineOfTen, blocked, 4_007, { requests: 16, seconds: 600 }],
-    ['30 adjacent', adjacent, blocked, 4_000, { requests: 7, seconds: 120 }],
-    ['30 adjacent, refused', adjacent, invalid, 4_000, { requests: 8, seconds: 0 }],
-    [
-      '1,000 adjacent',
-      (position) => position > 300 && position <= 1_300,
-      blocked,
-      4_000,
-      { requests: 5, seconds: 300 },
-    ],
-    ['one of 100', oneOfHundred, blocked, 4_000, { requests: 30, seconds: 60 }],
-    ['the first 30 of a new sink', (position) => position <= 30, blocked, 400, { requests: 5, seconds: 120 }],
-    ['all but the last', (position) => position < 40, blocked, 40, { requests: 30, seconds: 300 }],
-  ])('%s: they alone are dead letters, after few requests each', async (_, isBad, no, events, most) => {
-    const result = await run({
-      events,
-      answer: (positions) => (positions.some(isBad) ? no : taken),
-      untilMs: most.seconds * 1_000 + 1,
-    });
-    const lastTaken = all(events).findLast((position) => !isBad(position)) ?? 0;
-    const bad = all(lastTaken).filter(isBad);
-    // What nothing stands behind waits.
-    expect(result.deadLetters.map(({ position }) => position)).toEqual(bad);
-    expect(inLastOrder(result.stored)).toEqual(all(events).filter((position) => !isBad(position)));
-    expect(result.requests.length / bad.length).toBeLessThan(most.requests);
+test.each<[string, IsBad, DeliveryOutcome, number, { requests: number; seconds: number }]>([
+  ['every second', everySecond, blocked, 4_001, { requests: 7.5, seconds: 60 }],
+  ['9 of 10, and nothing else behind them', nineOfTen, blocked, 4_007, { requests: 16, seconds: 600 }],
+  ['30 adjacent', adjacent, blocked, 4_000, { requests: 7, seconds: 120 }],
+  ['30 adjacent, refused', adjacent, invalid, 4_000, { requests: 8, seconds: 0 }],
+  ['1,000 adjacent', (position) => position > 300 && position <= 1_300, blocked, 4_000, { requests: 5, seconds: 300 }],
+  ['one of 100', oneOfHundred, blocked, 4_000, { requests: 30, seconds: 60 }],
+  ['the first 30 of a new sink', (position) => position <= 30, blocked, 400, { requests: 5, seconds: 120 }],
+  ['all but the last', (position) => position < 40, blocked, 40, { requests: 30, seconds: 300 }],
+])('not taken: %s: they alone are dead letters, after few requests each', async (_, isBad, no, events, most) => {
+  const result = await run({
+    events,
+    answer: (positions) => (positions.some(isBad) ? no : taken),
+    untilMs: most.seconds * 1_000 + 1,
   });
+  const lastTaken = all(events).findLast((position) => !isBad(position)) ?? 0;
+  const bad = all(lastTaken).filter(isBad);
+  // What nothing stands behind waits.
+  expect(result.deadLetters.map(({ position }) => position)).toEqual(bad);
+  expect(inLastOrder(result.stored)).toEqual(all(events).filter((position) => !isBad(position)));
+  expect(result.requests.length / bad.length).toBeLessThan(most.requests);
+});
 
-  test('the reason says that others are taken', async () => {
-    const { deadLetters, reasons } = await run({
-      events: 1_000,
-      answer: (positions) => (positions.some(adjacent) ? blocked : taken),
-    });
-    const said = 'HTTP 403: check headers and token: blocked';
-    expect(new Set(deadLetters.map(({ reason }) => reason))).toEqual(
-      new Set([`it alone is not taken, others are, so look at what is in it: ${said}`]),
-    );
-    expect(reasons.at(-1)).toBe(
-      `one event is not taken, others are: position 301 (a dead letter after attempt 4, this is 3): ${said}`,
-    );
+test('not taken: the reason says that others are taken', async () => {
+  const { deadLetters, reasons } = await run({
+    events: 1_000,
+    answer: (positions) => (positions.some(adjacent) ? blocked : taken),
   });
+  const said = 'HTTP 403: check headers and token: blocked';
+  expect(new Set(deadLetters.map(({ reason }) => reason))).toEqual(
+    new Set([`it alone is not taken, others are, so look at what is in it: ${said}`]),
+  );
+  expect(reasons.at(-1)).toBe(
+    `one event is not taken, others are: position 301 (a dead letter after attempt 4, this is 3): ${said}`,
+  );
 });
 
 describe('a receiver that takes nothing', () => {
@@ -69,24 +62,21 @@ describe('a receiver that takes nothing', () => {
   });
 
   test('after so many requests, for so many: nothing but what is not taken otherwise is given up', async () => {
-    await fc.assert(
-      fc.asyncProperty(outage, async ({ isBad, from, requests, dropsRepeats }) => {
-        const known = new Set<number>();
-        const { deadLetters, stored } = await run({
-          events: 1_001,
-          answer: (positions, before) => {
-            const isRepeat = dropsRepeats && positions.every((position) => known.has(position));
-            const isOut = before >= from && before < from + requests;
-            if (positions.some(isBad) || (isOut && !isRepeat)) return blocked;
-            for (const position of positions) known.add(position);
-            return taken;
-          },
-        });
-        expect(deadLetters.map(({ position }) => position)).toEqual(all(1_001).filter(isBad));
-        expect(inLastOrder(stored)).toEqual(all(1_001).filter((position) => !isBad(position)));
-      }),
-      { seed: 7, numRuns: 40 },
-    );
+    await forAllAsync([outage], { seed: 7, numRuns: 40 }, async ({ isBad, from, requests, dropsRepeats }) => {
+      const known = new Set<number>();
+      const { deadLetters, stored } = await run({
+        events: 1_001,
+        answer: (positions, before) => {
+          const isRepeat = dropsRepeats && positions.every((position) => known.has(position));
+          const isOut = before >= from && before < from + requests;
+          if (positions.some(isBad) || (isOut && !isRepeat)) return blocked;
+          for (const position of positions) known.add(position);
+          return taken;
+        },
+      });
+      expect(deadLetters.map(({ position }) => position)).toEqual(all(1_001).filter(isBad));
+      expect(inLastOrder(stored)).toEqual(all(1_001).filter((position) => !isBad(position)));
+    });
   });
 
   test('for half of all requests, at random: hardly any that are taken otherwise are given up', async () => {
@@ -231,7 +221,6 @@ const run = async ({ events, batchEvents = 500, answer, untilMs = 24 * HOUR_MS }
 };
 
 const taken: DeliveryOutcome = { kind: 'delivered', refused: [] };
-
 const all = (events: number): number[] => Array.from({ length: events }, (_, n) => n + 1);
 
 const inLastOrder = (stored: readonly number[]): number[] => {

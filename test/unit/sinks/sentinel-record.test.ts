@@ -21,7 +21,13 @@ const entry = JSON.stringify({
     token_id: 't1',
     token_name: 'ci',
   },
-  raw: { cf_ray_id: '9a-FRA', method: 'DELETE', status_code: 403, uri: '/zones/1/dns_records/2', user_agent: 'curl/8' },
+  raw: {
+    cf_ray_id: '9a-FRA',
+    method: 'DELETE',
+    status_code: 403,
+    uri: '/zones/1/dns_records/2',
+    user_agent: 'curl/8',
+  },
   resource: { id: 'r1', type: 'dns_records', product: 'dns' },
 });
 
@@ -62,7 +68,7 @@ const found = () => ({
   },
 });
 
-test('a finding is an alert', () => {
+test('a finding is an alert', () =>
   expect(JSON.parse(auditRecord(found()))).toMatchObject({
     EventProduct: 'orgtrail',
     EventSchema: 'AlertEvent',
@@ -71,8 +77,7 @@ test('a finding is an alert', () => {
     EventMessage: 'five records',
     Operation: 'dns_records_deleted',
     Object: 'dns_records',
-  });
-});
+  }));
 
 test('the template declares every column that a row has, with its type; the longest is the event', () => {
   const types: Readonly<Record<string, string>> = {

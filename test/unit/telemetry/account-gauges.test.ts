@@ -27,13 +27,9 @@ test('accounts have a series each; of too many there is one for each organizatio
   expect([...grouped.keys()].filter((name) => name.startsWith('orgtrail_account_lag_seconds{'))).toHaveLength(3);
   const of = (name: string, organizationId: string) =>
     grouped.get(`orgtrail_account_${name}{organization_id="${organizationId}",account_id=""}`);
-  expect(grouped.get('orgtrail_accounts_vanished')).toBe(1);
-  expect(of('lag_seconds', 'o2')).toBe(900);
-  expect(of('gap_seconds', 'o2')).toBe(1_000);
-  expect(of('coverage_holes', 'o2')).toBe(2);
-  expect(of('coverage_holes', '')).toBe(1);
-  expect(of('retention_slack_seconds', 'o2')).toBe(7);
-  expect(of('lag_seconds', 'o1')).toBe(5);
+  expect([grouped.get('orgtrail_accounts_vanished'), of('lag_seconds', 'o2')]).toEqual([1, 900]);
+  expect([of('gap_seconds', 'o2'), of('coverage_holes', 'o2'), of('coverage_holes', '')]).toEqual([1_000, 2, 1]);
+  expect([of('retention_slack_seconds', 'o2'), of('lag_seconds', 'o1')]).toEqual([7, 5]);
   expect(grouped.get('orgtrail_accounts{state="refused"}')).toBe(1);
   expect(grouped.get('orgtrail_accounts{state="active"}')).toBe(10);
 });

@@ -195,7 +195,6 @@ test('trouble with the log of an account says so, and is told apart from that of
 });
 
 const acme = (id: string) => (id === 'a' ? 'Acme' : undefined);
-
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 

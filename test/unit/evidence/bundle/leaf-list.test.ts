@@ -18,6 +18,4 @@ test.each([
   ['twice the same', bytesOf(1, 1), 'leaf 1 is listed after leaf 1'],
   ['descending', bytesOf(2, 1), 'leaf 1 is listed after leaf 2'],
   ['too large an index', Buffer.alloc(40, 0xff), 'is listed after leaf -1'],
-])('refuses one that is %s', (_name, bytes, message) => {
-  expect(() => new LeafList(bytes)).toThrow(message);
-});
+])('refuses one that is %s', (_name, bytes, message) => expect(() => new LeafList(bytes)).toThrow(message));

@@ -1,110 +1,102 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { GrowingTree } from '../../../../src/evidence/tree/growing-tree.ts';
 import { leafHash, MAX_LEAF_BYTES, nodeHash } from '../../../../src/evidence/tree/merkle.ts';
 import { hashOfRange } from '../../../../src/evidence/tree/proofs.ts';
 import { placePath, tilesOfTree } from '../../../../src/evidence/tree/tiles.ts';
 import { naiveLeaf, naiveRoot } from '../../../support/evidence/naive-tree.ts';
 import { numberedLeaves, StoredTree } from '../../../support/evidence/stored-tree.ts';
+import { forAll } from '../../for-all.ts';
 
 const data = numberedLeaves(70_000);
 
-describe('the tree of x/mod/sumdb', () => {
-  const stored = new StoredTree().append(data);
+const stored = new StoredTree().append(data);
 
-  test('has the same roots while it grows', () => {
-    const wanted = new Map<number, string>(bySumdb.roots);
-    const tree = new GrowingTree();
-    const firstRoots = createHash('sha256');
-    for (const leaf of data) {
-      tree.append(leafHash(leaf));
-      if (tree.size <= 600) firstRoots.update(tree.root());
-      const root = wanted.get(tree.size);
-      if (root !== undefined) expect(tree.root().toString('hex')).toBe(root);
+test('the tree of x/mod/sumdb has the same roots while it grows', () => {
+  const wanted = new Map<number, string>(bySumdb.roots);
+  const tree = new GrowingTree();
+  const firstRoots = createHash('sha256');
+  for (const leaf of data) {
+    tree.append(leafHash(leaf));
+    if (tree.size <= 600) firstRoots.update(tree.root());
+    const root = wanted.get(tree.size);
+    if (root !== undefined) expect(tree.root().toString('hex')).toBe(root);
+  }
+  expect(firstRoots.digest('hex')).toBe(bySumdb.firstRoots);
+});
+
+test('the tree of x/mod/sumdb has the same proofs', () => {
+  const inclusion = createHash('sha256');
+  const consistency = createHash('sha256');
+  for (let size = 1; size <= 600; size += 1) {
+    for (const index of [0, Math.floor(size / 3), Math.floor(size / 2), size - 1]) {
+      for (const hash of stored.inclusion(index, size)) inclusion.update(hash);
+      for (const hash of stored.consistency(index + 1, size)) consistency.update(hash);
     }
-    expect(firstRoots.digest('hex')).toBe(bySumdb.firstRoots);
-  });
+  }
+  expect(inclusion.digest('hex')).toBe(bySumdb.inclusion);
+  expect(consistency.digest('hex')).toBe(bySumdb.consistency);
+});
 
-  test('has the same proofs', () => {
-    const inclusion = createHash('sha256');
-    const consistency = createHash('sha256');
-    for (let size = 1; size <= 600; size += 1) {
-      for (const index of [0, Math.floor(size / 3), Math.floor(size / 2), size - 1]) {
-        for (const hash of stored.inclusion(index, size)) inclusion.update(hash);
-        for (const hash of stored.consistency(index + 1, size)) consistency.update(hash);
+test('the tree of x/mod/sumdb has the same tiles', () => {
+  const tiles = createHash('sha256');
+  let count = 0;
+  for (const tile of tilesOfTree(data.length)) {
+    const hashes = stored.readTile(tile);
+    expect(hashes).toHaveLength(tile.width * 32);
+    tiles.update(`${tile.level}/${placePath(tile.n, tile.width)}\n`).update(hashes);
+    count += 1;
+  }
+  // As many as the specification counts for this size.
+  expect(count).toBe(273 + 1 + 1 + 1 + 1);
+  expect(tiles.digest('hex')).toBe(bySumdb.tiles);
+});
+
+test('a growing tree stopped and gone on from its tiles at any sizes is the same tree', () => {
+  const few = data.slice(0, 1_000);
+  const hashes = few.map(naiveLeaf);
+  forAll([fc.array(fc.nat(300), { maxLength: 6 })], { seed: 20_261_126, numRuns: 60 }, (steps) => {
+    const tiles = new Map<string, Buffer>();
+    let tree = new GrowingTree();
+    for (const step of steps) {
+      tree = new GrowingTree(tree.size, ({ level, n }) => tiles.get(`${level}/${n}`) ?? Buffer.alloc(0));
+      for (const hash of hashes.slice(tree.size, tree.size + step)) tree.append(hash);
+      for (const { level, n, width, hashes: packed } of tree.takeTiles()) {
+        expect(packed).toHaveLength(width * 32);
+        tiles.set(`${level}/${n}`, packed);
       }
+      expect(tree.takeTiles()).toEqual([]);
+      expect(tree.root()).toEqual(naiveRoot(hashes.slice(0, tree.size)));
     }
-    expect(inclusion.digest('hex')).toBe(bySumdb.inclusion);
-    expect(consistency.digest('hex')).toBe(bySumdb.consistency);
-  });
-
-  test('has the same tiles', () => {
-    const tiles = createHash('sha256');
-    let count = 0;
-    for (const tile of tilesOfTree(data.length)) {
-      const hashes = stored.readTile(tile);
-      expect(hashes).toHaveLength(tile.width * 32);
-      tiles.update(`${tile.level}/${placePath(tile.n, tile.width)}\n`).update(hashes);
-      count += 1;
-    }
-    // As many as the specification counts for this size.
-    expect(count).toBe(273 + 1 + 1 + 1 + 1);
-    expect(tiles.digest('hex')).toBe(bySumdb.tiles);
+    expect([...tiles.keys()].sort()).toEqual([...tilesOfTree(tree.size)].map(({ level, n }) => `${level}/${n}`).sort());
   });
 });
 
-describe('a growing tree', () => {
-  test('stopped and gone on from its tiles at any sizes is the same tree', () => {
-    const few = data.slice(0, 1_000);
-    const hashes = few.map(naiveLeaf);
-    fc.assert(
-      fc.property(fc.array(fc.nat(300), { maxLength: 6 }), (steps) => {
-        const tiles = new Map<string, Buffer>();
-        let tree = new GrowingTree();
-        for (const step of steps) {
-          tree = new GrowingTree(tree.size, ({ level, n }) => tiles.get(`${level}/${n}`) ?? Buffer.alloc(0));
-          for (const hash of hashes.slice(tree.size, tree.size + step)) tree.append(hash);
-          for (const { level, n, width, hashes: packed } of tree.takeTiles()) {
-            expect(packed).toHaveLength(width * 32);
-            tiles.set(`${level}/${n}`, packed);
-          }
-          expect(tree.takeTiles()).toEqual([]);
-          expect(tree.root()).toEqual(naiveRoot(hashes.slice(0, tree.size)));
-        }
-        expect([...tiles.keys()].sort()).toEqual(
-          [...tilesOfTree(tree.size)].map(({ level, n }) => `${level}/${n}`).sort(),
-        );
-      }),
-      { seed: 20_261_126, numRuns: 60 },
-    );
-  });
+test('a growing tree hands out tiles that later leaves do not change', () => {
+  const tree = new GrowingTree();
+  tree.append(Buffer.alloc(32, 1));
+  const [tile] = tree.takeTiles();
+  for (let leaf = 0; leaf < 300; leaf += 1) tree.append(Buffer.alloc(32, 2));
+  expect(tile?.hashes).toEqual(Buffer.alloc(32, 1));
+});
 
-  test('hands out tiles that later leaves do not change', () => {
-    const tree = new GrowingTree();
-    tree.append(Buffer.alloc(32, 1));
-    const [tile] = tree.takeTiles();
-    for (let leaf = 0; leaf < 300; leaf += 1) tree.append(Buffer.alloc(32, 2));
-    expect(tile?.hashes).toEqual(Buffer.alloc(32, 1));
-  });
+test('a growing tree does not go on from a tile that is missing or too short', () => {
+  expect(() => new GrowingTree(5)).toThrow('tile 0 of level 0 is missing');
+  const short = () => Buffer.alloc(4 * 32);
+  expect(() => new GrowingTree(5, short)).toThrow('tile 0 of level 0 has 128 bytes instead of 160');
+  expect(() => hashOfRange({ start: 0, end: 4 }, 5, short)).toThrow('has 128 bytes instead of 160');
+});
 
-  test('does not go on from a tile that is missing or too short', () => {
-    expect(() => new GrowingTree(5)).toThrow('tile 0 of level 0 is missing');
-    const short = () => Buffer.alloc(4 * 32);
-    expect(() => new GrowingTree(5, short)).toThrow('tile 0 of level 0 has 128 bytes instead of 160');
-    expect(() => hashOfRange({ start: 0, end: 4 }, 5, short)).toThrow('has 128 bytes instead of 160');
+test('a growing tree a full edge asks for no tile', () => {
+  const stored = new StoredTree().append(data.slice(0, 256));
+  const asked: string[] = [];
+  const tree = new GrowingTree(256, (tile) => {
+    asked.push(`${tile.level}/${tile.n}/${tile.width}`);
+    return stored.readTile(tile);
   });
-
-  test('a full edge asks for no tile', () => {
-    const stored = new StoredTree().append(data.slice(0, 256));
-    const asked: string[] = [];
-    const tree = new GrowingTree(256, (tile) => {
-      asked.push(`${tile.level}/${tile.n}/${tile.width}`);
-      return stored.readTile(tile);
-    });
-    expect(asked).toEqual(['1/0/1']);
-    expect(tree.root()).toEqual(stored.tree.root());
-  });
+  expect(asked).toEqual(['1/0/1']);
+  expect(tree.root()).toEqual(stored.tree.root());
 });
 
 test('the empty tree, a leaf and a node are those of RFC 6962', () => {

@@ -37,8 +37,7 @@ test('the place of a reader whose events cannot be read is left', async () => {
   await using route = await openRoute(async function* () {
     throw new Error('not read');
   });
-  expect((await fetch(`${route.url}/v1/events`)).status).toBe(500);
-  expect(route.open()).toBe(0);
+  expect([(await fetch(`${route.url}/v1/events`)).status, route.open()]).toEqual([500, 0]);
 });
 
 /** The route alone, over a source that has these pieces. */
@@ -54,13 +53,8 @@ const openRoute = async (pieces: FeedSource['pieces']) => {
     waitBeyond: async () => {},
     pieces,
   };
-  feedRoutes(
-    server,
-    source,
-    streams,
-    async () => {},
-    async () => undefined,
-  );
+  const nothing = async () => undefined;
+  feedRoutes(server, source, streams, nothing, nothing);
   const url = await server.listen({ host: '127.0.0.1', port: 0 });
   return { url, open: () => streams.load().feed.open, [Symbol.asyncDispose]: () => server.close() };
 };

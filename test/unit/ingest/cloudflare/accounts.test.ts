@@ -6,7 +6,6 @@ import { type LocalServer, startHttpServer } from './local-server.ts';
 import { createTestClient } from './test-client.ts';
 
 const signal = new AbortController().signal;
-
 const idsFrom = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `account-${from + n}`);
 
 describe('GET /accounts', () => {

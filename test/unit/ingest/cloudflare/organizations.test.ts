@@ -125,67 +125,64 @@ describe('list', () => {
   });
 });
 
-describe('an organization', () => {
-  it('is read with everything it has, wherever managed_by is', async () => {
-    const meta = { flags: { account_creation: '1' }, managed_by: 'partner', hierarchy_tags: ['p', 'o'] };
-    const profile = { business_name: 'Acme' };
-    await using test = await startApi([
-      page({
-        id: 'o',
-        name: 'Acme',
-        create_time: '2026-04-06T01:02:03Z',
-        parent: { id: 'p', name: 'P' },
-        meta,
-        profile,
-      }),
-      page({ id: 'o', managed_by: 'someone' }),
-    ]);
-    const api = createOrganizationsApi(test.client);
-    expect(await api.get('o/1', signal)).toEqual({
+it('an organization is read with everything it has, wherever managed_by is', async () => {
+  const meta = { flags: { account_creation: '1' }, managed_by: 'partner', hierarchy_tags: ['p', 'o'] };
+  const profile = { business_name: 'Acme' };
+  await using test = await startApi([
+    page({
       id: 'o',
       name: 'Acme',
-      createTime: new Date('2026-04-06T01:02:03Z'),
-      parentId: 'p',
-      managedBy: 'partner',
+      create_time: '2026-04-06T01:02:03Z',
+      parent: { id: 'p', name: 'P' },
       meta,
       profile,
-    });
-    expect(await api.get('o', signal)).toEqual({ id: 'o', managedBy: 'someone', meta: undefined });
-    expect(test.server.requests[0]?.url).toBe('/client/v4/organizations/o%2F1');
+    }),
+    page({ id: 'o', managed_by: 'someone' }),
+  ]);
+  const api = createOrganizationsApi(test.client);
+  expect(await api.get('o/1', signal)).toEqual({
+    id: 'o',
+    name: 'Acme',
+    createTime: new Date('2026-04-06T01:02:03Z'),
+    parentId: 'p',
+    managedBy: 'partner',
+    meta,
+    profile,
   });
+  expect(await api.get('o', signal)).toEqual({ id: 'o', managedBy: 'someone', meta: undefined });
+  expect(test.server.requests[0]?.url).toBe('/client/v4/organizations/o%2F1');
+});
 
-  it('is read in spite of fields of any other type', async () => {
-    const odd = { id: 'o', name: 7, create_time: 'never', parent: null, managed_by: {}, meta: 'x', profile: [1] };
-    await using test = await startApi(page([odd, { id: 'p', create_time: {}, parent: { id: 7 } }]));
-    const { value } = await createOrganizationsApi(test.client).list({ signal }).next();
-    expect(value).toEqual([
-      { id: 'o', meta: 'x', profile: [1] },
-      { id: 'p', meta: undefined },
-    ]);
-  });
+it('an organization is read in spite of fields of any other type', async () => {
+  const odd = { id: 'o', name: 7, create_time: 'never', parent: null, managed_by: {}, meta: 'x', profile: [1] };
+  await using test = await startApi(page([odd, { id: 'p', create_time: {}, parent: { id: 7 } }]));
+  const { value } = await createOrganizationsApi(test.client).list({ signal }).next();
+  expect(value).toEqual([
+    { id: 'o', meta: 'x', profile: [1] },
+    { id: 'p', meta: undefined },
+  ]);
+});
 
-  it('and its profile may not exist; that they are refused is an error', async () => {
-    await using test = await startApi([answer(404), answer(404), answer(403)]);
-    const api = createOrganizationsApi(test.client);
-    expect(await api.get('o', signal)).toBeUndefined();
-    expect(await api.getProfile('o', signal)).toBeUndefined();
-    expect(await apiErrorOf(api.getProfile('o', signal))).toMatchObject({ failure: 'refused' });
-  });
+it('an organization and its profile may not exist; that they are refused is an error', async () => {
+  await using test = await startApi([answer(404), answer(404), answer(403)]);
+  const api = createOrganizationsApi(test.client);
+  expect([await api.get('o', signal), await api.getProfile('o', signal)]).toEqual([undefined, undefined]);
+  expect(await apiErrorOf(api.getProfile('o', signal))).toMatchObject({ failure: 'refused' });
+});
 
-  it('has a profile of its own address', async () => {
-    await using test = await startApi([page({ business_name: 'Acme' }), page(null)]);
-    const api = createOrganizationsApi(test.client);
-    expect(await api.getProfile('o', signal)).toEqual({ business_name: 'Acme' });
-    expect(await api.getProfile('o', signal)).toBeUndefined();
-    expect(test.server.requests[0]?.url).toBe('/client/v4/organizations/o/profile');
-    expect(test.observed[0]).toBe('organization_profile 200');
-  });
+it('an organization has a profile of its own address', async () => {
+  await using test = await startApi([page({ business_name: 'Acme' }), page(null)]);
+  const api = createOrganizationsApi(test.client);
+  expect(await api.getProfile('o', signal)).toEqual({ business_name: 'Acme' });
+  expect(await api.getProfile('o', signal)).toBeUndefined();
+  expect(test.server.requests[0]?.url).toBe('/client/v4/organizations/o/profile');
+  expect(test.observed[0]).toBe('organization_profile 200');
+});
 
-  it('without an id is unreadable', async () => {
-    await using test = await startApi(page({ name: 'x' }));
-    expect(await apiErrorOf(createOrganizationsApi(test.client).get('o', signal))).toMatchObject({
-      failure: 'unreadable',
-    });
+it('an organization without an id is unreadable', async () => {
+  await using test = await startApi(page({ name: 'x' }));
+  expect(await apiErrorOf(createOrganizationsApi(test.client).get('o', signal))).toMatchObject({
+    failure: 'unreadable',
   });
 });
 

@@ -16,8 +16,7 @@ describe('whom Cloudflare counts', () => {
     expect(principal.current()).toBeUndefined();
     await Promise.all([getText(client), getText(client), getText(client)]);
     expect(paths(server)).toEqual(['/user', '/organizations', '/organizations', '/organizations']);
-    expect(principal.current()).toBe('user:u1');
-    expect(test.observed[0]).toBe('user 200');
+    expect([principal.current(), test.observed[0]]).toEqual(['user:u1', 'user 200']);
   });
 
   const refusals = [
@@ -47,26 +46,23 @@ describe('whom Cloudflare counts', () => {
     }
   });
 
-  it.each([200, 401, 403])(
-    'is asked again after an hour, when a permission may have been granted (%i)',
-    async (verified) => {
-      let granted = false;
-      await using server = await startHttpServer((request, response) => {
-        if (request.url?.endsWith('/verify')) answer(verified, { success: true, result: {} })(request, response);
-        else if (request.url?.endsWith('/user')) (granted ? ofUser('u1') : answer(403))(request, response);
-        else listing(request, response);
-      });
-      const { source, principal, pass } = changing();
-      await using test = createTestClient(server.baseUrl, { credential: source });
-      const client = withPrincipal(test.client, principal);
-      await getText(client);
-      granted = true;
-      pass(3_600_000);
-      await getText(client);
-      await expect.poll(() => principal.current()).toBe('user:u1');
-      expect([principal.isItself(), principal.isUnsure()]).toEqual([false, false]);
-    },
-  );
+  it.each([200, 401, 403])('is asked again after an hour: permission may be granted by then (%i)', async (verified) => {
+    let granted = false;
+    await using server = await startHttpServer((request, response) => {
+      if (request.url?.endsWith('/verify')) answer(verified, { success: true, result: {} })(request, response);
+      else if (request.url?.endsWith('/user')) (granted ? ofUser('u1') : answer(403))(request, response);
+      else listing(request, response);
+    });
+    const { source, principal, pass } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source });
+    const client = withPrincipal(test.client, principal);
+    await getText(client);
+    granted = true;
+    pass(3_600_000);
+    await getText(client);
+    await expect.poll(() => principal.current()).toBe('user:u1');
+    expect([principal.isItself(), principal.isUnsure()]).toEqual([false, false]);
+  });
 
   it('stays the credential by itself if a later question says nothing', async () => {
     await using server = await startHttpServer(({ url }, response) => {
@@ -100,30 +96,26 @@ describe('whom Cloudflare counts', () => {
     ['a page of HTML', answer(200, '<html>')],
     ['no id', ofUser(7)],
     ['an id that no row could be named by', ofUser('x'.repeat(1_000))],
-  ])(
-    'may be any user after %s: requests go out, and it is asked again a second later, beside them',
-    async (_, broken) => {
-      await using server = await startHttpServer(broken, listing, listing, ofUser('u1'), ofUser('u1'));
-      const { source, principal, pass } = changing();
-      await using test = createTestClient(server.baseUrl, { credential: source });
-      const client = withPrincipal(test.client, principal);
-      expect(principal.isUnsure(), 'while it is asked, nothing else is sent').toBe(false);
-      await getText(client);
-      pass(999);
-      await getText(client);
-      expect(paths(server)).toEqual(['/user', '/organizations', '/organizations']);
-      expect([principal.current(), principal.isItself(), principal.isUnsure()]).toEqual([undefined, false, true]);
-      pass(1);
-      await getText(client);
-      await expect.poll(() => principal.current()).toBe('user:u1');
-      expect(principal.isUnsure()).toBe(false);
-      expect(paths(server).filter((path) => path === '/user')).toHaveLength(2);
-      expect(
-        test.log.filter((line) => line.startsWith('sleep')),
-        'the question is not repeated at once',
-      ).toEqual([]);
-    },
-  );
+  ])('may be any user after %s: requests go out; it is asked again a second later, beside them', async (_, broken) => {
+    await using server = await startHttpServer(broken, listing, listing, ofUser('u1'), ofUser('u1'));
+    const { source, principal, pass } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source });
+    const client = withPrincipal(test.client, principal);
+    expect(principal.isUnsure(), 'while it is asked, nothing else is sent').toBe(false);
+    await getText(client);
+    pass(999);
+    await getText(client);
+    expect(paths(server)).toEqual(['/user', '/organizations', '/organizations']);
+    expect([principal.current(), principal.isItself(), principal.isUnsure()]).toEqual([undefined, false, true]);
+    pass(1);
+    await getText(client);
+    await expect.poll(() => principal.current()).toBe('user:u1');
+    expect([principal.isUnsure(), paths(server).filter((path) => path === '/user').length]).toEqual([false, 2]);
+    expect(
+      test.log.filter((line) => line.startsWith('sleep')),
+      'the question is not repeated at once',
+    ).toEqual([]);
+  });
 
   it('is asked again after twice as long each time, up to a minute, while the question fails', async () => {
     await using server = await startHttpServer(({ url }, response) => {
@@ -210,25 +202,17 @@ const paths = (server: { readonly requests: readonly { readonly url?: string | u
 
 /** A credential that the test renews, and time that it lets pass. */
 const changing = () => {
-  let credential: Credential = { kind: 'token', token: 'first-token' };
-  let now = 0;
-  let told = 0;
-  const source = { current: () => credential, refresh: () => false };
+  const token = { kind: 'token' as const, token: 'first-token' };
+  const state = { credential: token as Credential, now: 0, told: 0 };
+  const source = { current: () => state.credential, refresh: () => false };
+  const tell = () => {
+    state.told += 1;
+  };
   return {
     source,
-    told: () => told,
-    principal: createPrincipal(
-      source,
-      () => now,
-      () => {
-        told += 1;
-      },
-    ),
-    renew: (token: string) => {
-      credential = { kind: 'token', token };
-    },
-    pass: (ms: number) => {
-      now += ms;
-    },
+    told: () => state.told,
+    principal: createPrincipal(source, () => state.now, tell),
+    renew: (token: string) => Object.assign(state, { credential: { kind: 'token', token } }),
+    pass: (ms: number) => Object.assign(state, { now: state.now + ms }),
   };
 };

@@ -3,14 +3,11 @@ import { createProcessLimit, withProcessLimit } from '../../../../src/ingest/clo
 import type { RequestBudget } from '../../../../src/ingest/cloudflare/wire/request.ts';
 
 describe('the limit of a process', () => {
-  it.each([0, 1, 3, 9])(
-    'lets no second see more than 100 requests that come every %i ms, and uses it',
-    async (everyMs) => {
-      const timesMs = await timesOf(1_000, { everyMs });
-      expect(mostInASecond(timesMs)).toBe(100);
-      expect(timesMs.at(-1)).toBe(9_000 + 99 * everyMs);
-    },
-  );
+  it.each([0, 1, 3, 9])('lets no second see more than 100 requests, one every %i ms, and uses it', async (everyMs) => {
+    const timesMs = await timesOf(1_000, { everyMs });
+    expect(mostInASecond(timesMs)).toBe(100);
+    expect(timesMs.at(-1)).toBe(9_000 + 99 * everyMs);
+  });
 
   it('holds up none that come more slowly', async () =>
     expect(await timesOf(300, { everyMs: 10 })).toEqual(Array.from({ length: 300 }, (_, request) => request * 10)));

@@ -11,6 +11,7 @@ import {
 } from '../../../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
 import { nextRetry, type RetryFacts, throttlePauseMs } from '../../../../src/ingest/cloudflare/wire/retry.ts';
 import { createServerClock } from '../../../../src/ingest/cloudflare/wire/server-clock.ts';
+import { forAll } from '../../for-all.ts';
 
 it.each([
   ['300', 300_000],
@@ -36,69 +37,55 @@ it('parseRetryAfter does not measure a date by any clock but the sender’s', ()
   expect(parseRetryAfter('60', undefined)).toBe(60_000);
 });
 
-describe('parseRateLimits', () => {
-  it('reads the form of Cloudflare’s changelog, where the lone policy has another name', () =>
-    expect(parseRateLimits('"default";r=50;t=30', '"burst";q=100;w=60')).toEqual([
-      { policy: 'default', remaining: 50, resetMs: 30_000, quota: 100 },
-    ]));
+it('parseRateLimits reads the form of Cloudflare’s changelog, where the lone policy has another name', () =>
+  expect(parseRateLimits('"default";r=50;t=30', '"burst";q=100;w=60')).toEqual([
+    { policy: 'default', remaining: 50, resetMs: 30_000, quota: 100 },
+  ]));
 
-  it('reads lists, quoted separators, spaces, unknown parameters and bare names', () =>
-    expect(parseRateLimits('"a,b;c" ; r=1 ; t=2 ; pk=:x:,daily;T=5;R=4', 'daily;q=10;w=60, "a,b;c";q=7')).toEqual([
-      { policy: 'a,b;c', remaining: 1, resetMs: 2_000, quota: 7 },
-      { policy: 'daily', remaining: 4, resetMs: 5_000, quota: 10 },
-    ]));
+it('parseRateLimits reads lists, quoted separators, spaces, unknown parameters and bare names', () =>
+  expect(parseRateLimits('"a,b;c" ; r=1 ; t=2 ; pk=:x:,daily;T=5;R=4', 'daily;q=10;w=60, "a,b;c";q=7')).toEqual([
+    { policy: 'a,b;c', remaining: 1, resetMs: 2_000, quota: 7 },
+    { policy: 'daily', remaining: 4, resetMs: 5_000, quota: 10 },
+  ]));
 
-  it('drops what does not tell both the rest and the reset', () => {
-    expect(parseRateLimits('"a";r=1, "b";t=2, "c";r=-1;t=2, "d";r=x;t=1, ;;, "', undefined)).toEqual([]);
-    expect(parseRateLimits(undefined, '"burst";q=100')).toEqual([]);
-  });
+it('parseRateLimits drops what does not tell both the rest and the reset', () => {
+  expect(parseRateLimits('"a";r=1, "b";t=2, "c";r=-1;t=2, "d";r=x;t=1, ;;, "', undefined)).toEqual([]);
+  expect(parseRateLimits(undefined, '"burst";q=100')).toEqual([]);
+});
 
-  it('never throws, and gives only numbers that can be waited for', () => {
-    const headerish = fc.oneof(
-      fc.string(),
-      fc
-        .array(fc.constantFrom('"', ',', ';', 'r=', 't=', 'q=', '1', '99999999999999999999', 'a', ' '))
-        .map((parts) => parts.join('')),
-    );
-    fc.assert(
-      fc.property(headerish, headerish, (rateLimit, policy) => {
-        const limits = parseRateLimits(rateLimit, policy);
-        for (const wait of [pacing(limits), resetOf(limits) ?? 0]) {
-          expect(wait).toBeGreaterThanOrEqual(0);
-          expect(wait).toBeLessThanOrEqual(MAX_RETRY_AFTER_MS);
-        }
-        const retryAfterMs = parseRetryAfter(rateLimit, NOW_MS) ?? 0;
-        expect(retryAfterMs).toBeGreaterThanOrEqual(0);
-        expect(retryAfterMs).toBeLessThanOrEqual(MAX_RETRY_AFTER_MS);
-      }),
-    );
+it('parseRateLimits never throws, and gives only numbers that can be waited for', () => {
+  const headerish = fc.oneof(
+    fc.string(),
+    fc
+      .array(fc.constantFrom('"', ',', ';', 'r=', 't=', 'q=', '1', '99999999999999999999', 'a', ' '))
+      .map((parts) => parts.join('')),
+  );
+  forAll([headerish, headerish], {}, (rateLimit, policy) => {
+    const limits = parseRateLimits(rateLimit, policy);
+    for (const wait of [pacing(limits), resetOf(limits) ?? 0]) {
+      expect(wait).toBeGreaterThanOrEqual(0);
+      expect(wait).toBeLessThanOrEqual(MAX_RETRY_AFTER_MS);
+    }
+    const retryAfterMs = parseRetryAfter(rateLimit, NOW_MS) ?? 0;
+    expect(retryAfterMs).toBeGreaterThanOrEqual(0);
+    expect(retryAfterMs).toBeLessThanOrEqual(MAX_RETRY_AFTER_MS);
   });
 });
 
-describe('pacing', () => {
-  it('does not slow down while plenty remains', () => {
-    expect(pacing([])).toBe(0);
-    expect(pacing(limit(20, 300))).toBe(0);
-    expect(pacing(limit(120, 300, 1200))).toBe(0);
-  });
+it('pacing does not slow down while plenty remains', () =>
+  expect([pacing([]), pacing(limit(20, 300)), pacing(limit(120, 300, 1200))]).toEqual([0, 0, 0]));
 
-  it('shares the rest of the window among the requests left', () => {
-    expect(pacing(limit(19, 60))).toBe(3_000);
-    expect(pacing(limit(119, 240, 1200))).toBe(2_000);
-  });
+it('pacing shares the rest of the window among the requests left', () =>
+  expect([pacing(limit(19, 60)), pacing(limit(119, 240, 1200))]).toEqual([3_000, 2_000]));
 
-  it('waits for the reset when none is left, at most 5 minutes', () => {
-    expect(pacing(limit(0, 42))).toBe(42_000);
-    expect(pacing(limit(0, 3_000))).toBe(300_000);
-  });
+it('pacing waits for the reset when none is left, at most 5 minutes', () =>
+  expect([pacing(limit(0, 42)), pacing(limit(0, 3_000))]).toEqual([42_000, 300_000]));
 
-  it('obeys the strictest of several limits', () =>
-    expect(pacing([...limit(500, 10, 1000), ...limit(1, 20), ...limit(9, 20)])).toBe(10_000));
-});
+it('pacing obeys the strictest of several limits', () =>
+  expect(pacing([...limit(500, 10, 1000), ...limit(1, 20), ...limit(9, 20)])).toBe(10_000));
 
 it('resetOf prefers the limits that are spent', () => {
-  expect(resetOf([])).toBeUndefined();
-  expect(resetOf([...limit(0, 7), ...limit(0, 9), ...limit(3, 60)])).toBe(9_000);
+  expect([resetOf([]), resetOf([...limit(0, 7), ...limit(0, 9), ...limit(3, 60)])]).toEqual([undefined, 9_000]);
   expect(resetOf([...limit(2, 7), ...limit(3, 60)])).toBe(60_000);
 });
 
@@ -113,12 +100,9 @@ it('parseHttpDate takes only the form that servers must send', () => {
 });
 
 const noJitter = () => 0;
+// biome-ignore format: a table
 const facts = (failure: ApiFailure, more: Partial<RetryFacts> = {}): RetryFacts => ({
-  failure,
-  status: undefined,
-  retryAfterMs: undefined,
-  rateLimitResetMs: undefined,
-  ...more,
+  failure, status: undefined, retryAfterMs: undefined, rateLimitResetMs: undefined, ...more,
 });
 const waits = (of: RetryFacts, random = noJitter) => {
   const list: (number | 'give_up')[] = [];
@@ -131,14 +115,9 @@ const waits = (of: RetryFacts, random = noJitter) => {
 
 describe('nextRetry', () => {
   const nine = (ms: number) => Array<number>(9).fill(ms);
+  // biome-ignore format: a table
   const not: ApiFailure[] = [
-    'bad_request',
-    'unauthorized',
-    'refused',
-    'not_found',
-    'too_large',
-    'redirected',
-    'unexpected',
+    'bad_request', 'unauthorized', 'refused', 'not_found', 'too_large', 'redirected', 'unexpected',
   ];
 
   // biome-ignore format: a table
@@ -152,19 +131,15 @@ describe('nextRetry', () => {
     ['one that does not say for how long, after longer and longer', facts('throttled'), [30_000, 60_000, 120_000, 240_000, ...nine(300_000).slice(4), 'give_up']],
     ['one without Retry-After, when the rate limit resets', facts('throttled', { rateLimitResetMs: 42_000 }), [...nine(42_000), 'give_up']],
     ['Retry-After comes first', facts('throttled', { rateLimitResetMs: 42_000, retryAfterMs: 60_000 }), [...nine(60_000), 'give_up']],
-  ])('%s', (_, of, expected) => {
-    expect(waits(of)).toEqual(expected);
-  });
+  ])('%s', (_, of, expected) => expect(waits(of)).toEqual(expected));
 
   it('shortens by at most a quarter', () =>
     expect(waits(facts('connection'), () => 0.999_999)).toEqual([375, 750, 1_500, 'give_up']));
 
   it('obeys Retry-After of a 503, as a floor, and gives up on more than half a minute; of no other fault', () => {
     const retryAfter = (status: number, retryAfterMs: number) => waits(facts('server', { status, retryAfterMs }))[0];
-    expect(retryAfter(503, 30_000)).toBe(30_000);
-    expect(retryAfter(503, 30_001)).toBe('give_up');
-    expect(retryAfter(503, 1)).toBe(500);
-    expect(retryAfter(500, 300_000)).toBe(500);
+    expect([retryAfter(503, 30_000), retryAfter(503, 30_001)]).toEqual([30_000, 'give_up']);
+    expect([retryAfter(503, 1), retryAfter(500, 300_000)]).toEqual([500, 500]);
   });
 
   it('does not hammer when a 429 asks for no wait at all', () =>
@@ -176,8 +151,8 @@ describe('nextRetry', () => {
       'throttled', 'server', 'timeout', 'connection', 'unreadable', 'refused', 'too_large',
     ];
     const asked = fc.option(fc.double({ min: -1e9, max: 1e15, noNaN: true }), { nil: undefined });
-    fc.assert(
-      fc.property(
+    forAll(
+      [
         fc.record({
           failure: fc.constantFrom(...failures),
           status: fc.constantFrom(undefined, 429, 500, 503),
@@ -186,17 +161,18 @@ describe('nextRetry', () => {
         }),
         fc.integer({ min: 1, max: 2_000 }),
         fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
-        (of, attempt, random) => {
-          const decision = nextRetry(of, attempt, () => random);
-          const pauseMs = throttlePauseMs(of, attempt, () => random);
-          expect(pauseMs).toBeGreaterThanOrEqual(Math.min(of.retryAfterMs ?? 0, 3_600_000));
-          expect(pauseMs).toBeLessThanOrEqual(3_600_000);
-          if (attempt >= 10) expect(decision).toBe('give_up');
-          if (decision === 'give_up') return;
-          expect(decision.retryInMs).toBeGreaterThanOrEqual(375);
-          expect(decision.retryInMs).toBeLessThanOrEqual(3_600_000);
-        },
-      ),
+      ],
+      {},
+      (of, attempt, random) => {
+        const decision = nextRetry(of, attempt, () => random);
+        const pauseMs = throttlePauseMs(of, attempt, () => random);
+        expect(pauseMs).toBeGreaterThanOrEqual(Math.min(of.retryAfterMs ?? 0, 3_600_000));
+        expect(pauseMs).toBeLessThanOrEqual(3_600_000);
+        if (attempt >= 10) expect(decision).toBe('give_up');
+        if (decision === 'give_up') return;
+        expect(decision.retryInMs).toBeGreaterThanOrEqual(375);
+        expect(decision.retryInMs).toBeLessThanOrEqual(3_600_000);
+      },
     );
   });
 });

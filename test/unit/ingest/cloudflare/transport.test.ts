@@ -74,102 +74,98 @@ describe.concurrent('a timeout', () => {
   });
 });
 
-describe('a response that is too large', () => {
-  it('is cut off at the limit, and not asked for again', async () => {
-    let poured: Promise<number> | undefined;
-    await using test = await startApi(
-      (_request, response) => {
-        poured = pour(response.writeHead(200));
-      },
-      { maxResponseBytes: MEBIBYTE },
-    );
-    const error = await apiErrorOf(getText(test.client));
-    expect(error).toMatchObject({ failure: 'too_large', status: 200 });
-    expect(error.message).toContain(`${MEBIBYTE} bytes`);
-    await test.server.allClosed();
-    // The limit and what the sockets buffer on both sides.
-    expect(await poured).toBeLessThan(16 * MEBIBYTE);
-    expect(test.server.requests).toHaveLength(1);
-    expect(test.observed).toEqual(['organizations too_large']);
-  });
-
-  it('is not read at all when it says so beforehand', async () => {
-    await using test = await startApi(
-      (_request, response) => {
-        response.writeHead(200, { 'content-length': String(2 * MEBIBYTE) }).flushHeaders();
-      },
-      { maxResponseBytes: MEBIBYTE },
-    );
-    expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'too_large' });
-    await test.server.allClosed();
-  });
-
-  it('may be as large as the limit', async () => {
-    await using test = await startApi(answer(200, ' '.repeat(MEBIBYTE)), { maxResponseBytes: MEBIBYTE });
-    expect((await getText(test.client)).text).toHaveLength(MEBIBYTE);
-  });
-
-  it('as an error is not read to its end either', async () => {
-    let poured: Promise<number> | undefined;
-    await using test = await startApi((_request, response) => {
-      poured = pour(response.writeHead(403));
-    });
-    expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'refused' });
-    await test.server.allClosed();
-    expect(await poured).toBeLessThan(16 * MEBIBYTE);
-  });
+it('a response that is too large is cut off at the limit, and not asked for again', async () => {
+  let poured: Promise<number> | undefined;
+  await using test = await startApi(
+    (_request, response) => {
+      poured = pour(response.writeHead(200));
+    },
+    { maxResponseBytes: MEBIBYTE },
+  );
+  const error = await apiErrorOf(getText(test.client));
+  expect(error).toMatchObject({ failure: 'too_large', status: 200 });
+  expect(error.message).toContain(`${MEBIBYTE} bytes`);
+  await test.server.allClosed();
+  // The limit and what the sockets buffer on both sides.
+  expect(await poured).toBeLessThan(16 * MEBIBYTE);
+  expect(test.server.requests).toHaveLength(1);
+  expect(test.observed).toEqual(['organizations too_large']);
 });
 
-describe('a connection', () => {
-  it('that breaks off in the middle of a body of known length is retried', async () => {
-    await using test = await startApi([
-      (_request, response) => {
-        response.writeHead(200, { 'content-length': '100' });
-        response.write('{"result":[', () => response.destroy());
-      },
-      answer(200, 'whole'),
-    ]);
-    expect((await getText(test.client)).text).toBe('whole');
-    expect(test.observed).toEqual(['organizations connection', 'retry connection 1 500', 'organizations 200']);
-  });
+it('a response that is too large is not read at all when it says so beforehand', async () => {
+  await using test = await startApi(
+    (_request, response) => {
+      response.writeHead(200, { 'content-length': String(2 * MEBIBYTE) }).flushHeaders();
+    },
+    { maxResponseBytes: MEBIBYTE },
+  );
+  expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'too_large' });
+  await test.server.allClosed();
+});
 
-  it.each([
-    ['before its last chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{"res\r\n'],
-    ['short of its content-length', 'HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{"result":[]}'],
-    ['before any header', ''],
-    ['after something that is not HTTP', `SSH-2.0-OpenSSH ${TOKEN}\r\n`],
-  ])('that ends %s is a fault of the connection, four times', async (_what, bytes) => {
-    await using server = await startTcpServer((socket) => void socket.once('data', () => socket.end(bytes)));
-    await using test = createTestClient(server.baseUrl);
-    const error = await apiErrorOf(getText(test.client));
-    expect(error).toMatchObject({ failure: 'connection', status: undefined });
-    expect(test.log.filter((line) => line === 'acquire')).toHaveLength(4);
-    expect(inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true })).not.toContain(TOKEN);
-  });
+it('a response that is too large may be as large as the limit', async () => {
+  await using test = await startApi(answer(200, ' '.repeat(MEBIBYTE)), { maxResponseBytes: MEBIBYTE });
+  expect((await getText(test.client)).text).toHaveLength(MEBIBYTE);
+});
 
-  it('that is refused says so', async () => {
-    const server = await startHttpServer();
-    await server[Symbol.asyncDispose]();
-    await using test = createTestClient(server.baseUrl);
-    const error = await apiErrorOf(getText(test.client));
-    expect(error.failure).toBe('connection');
-    expect(error.message).toContain('ECONNREFUSED');
+it('a response that is too large as an error is not read to its end either', async () => {
+  let poured: Promise<number> | undefined;
+  await using test = await startApi((_request, response) => {
+    poured = pour(response.writeHead(403));
   });
+  expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'refused' });
+  await test.server.allClosed();
+  expect(await poured).toBeLessThan(16 * MEBIBYTE);
+});
 
-  it('is used again after answers of all kinds', async () => {
-    await using test = await startApi([answer(200), answer(404, 'x'), answer(500, 'y'), answer(302, 'z')]);
-    await getText(test.client);
-    await apiErrorOf(getText(test.client));
-    await apiErrorOf(getText(test.client));
-    expect(test.server.requests).toHaveLength(4);
-    expect(test.server.connections).toBeLessThanOrEqual(2);
-    await test.client.close();
-    await test.server.allClosed();
-  });
+it('a connection that breaks off in the middle of a body of known length is retried', async () => {
+  await using test = await startApi([
+    (_request, response) => {
+      response.writeHead(200, { 'content-length': '100' });
+      response.write('{"result":[', () => response.destroy());
+    },
+    answer(200, 'whole'),
+  ]);
+  expect((await getText(test.client)).text).toBe('whole');
+  expect(test.observed).toEqual(['organizations connection', 'retry connection 1 500', 'organizations 200']);
+});
+
+it.each([
+  ['before its last chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{"res\r\n'],
+  ['short of its content-length', 'HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{"result":[]}'],
+  ['before any header', ''],
+  ['after something that is not HTTP', `SSH-2.0-OpenSSH ${TOKEN}\r\n`],
+])('a connection that ends %s is a fault of the connection, four times', async (_what, bytes) => {
+  await using server = await startTcpServer((socket) => void socket.once('data', () => socket.end(bytes)));
+  await using test = createTestClient(server.baseUrl);
+  const error = await apiErrorOf(getText(test.client));
+  expect(error).toMatchObject({ failure: 'connection', status: undefined });
+  expect(test.log.filter((line) => line === 'acquire')).toHaveLength(4);
+  expect(inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true })).not.toContain(TOKEN);
+});
+
+it('a connection that is refused says so', async () => {
+  const server = await startHttpServer();
+  await server[Symbol.asyncDispose]();
+  await using test = createTestClient(server.baseUrl);
+  const error = await apiErrorOf(getText(test.client));
+  expect(error.failure).toBe('connection');
+  expect(error.message).toContain('ECONNREFUSED');
+});
+
+it('a connection is used again after answers of all kinds', async () => {
+  await using test = await startApi([answer(200), answer(404, 'x'), answer(500, 'y'), answer(302, 'z')]);
+  await getText(test.client);
+  await apiErrorOf(getText(test.client));
+  await apiErrorOf(getText(test.client));
+  expect(test.server.requests).toHaveLength(4);
+  expect(test.server.connections).toBeLessThanOrEqual(2);
+  await test.client.close();
+  await test.server.allClosed();
 });
 
 it.each([301, 302, 303, 307, 308])(
-  'a redirect %i is not followed: no other host ever sees the credential',
+  'a redirect %i is not followed: no other host sees the credential',
   async (status) => {
     await using other = await startHttpServer(answer(200));
     await using test = await startApi(answer(status, '', { location: `${other.baseUrl}/secret?x=1` }));
@@ -189,86 +185,83 @@ it.each(['/elsewhere', 'http://[', ''])('a redirect to %j is none to follow eith
 
 class Stopped extends Error {}
 
-describe('an abort', () => {
-  it('before the call sends nothing and asks no budget', async () => {
-    await using test = await startApi(answer(200));
-    await expect(getText(test.client, { signal: AbortSignal.abort(new Stopped()) })).rejects.toThrow(Stopped);
-    expect(test.log).toEqual([]);
-    expect(test.server.connections).toBe(0);
-  });
+it('an abort before the call sends nothing and asks no budget', async () => {
+  await using test = await startApi(answer(200));
+  await expect(getText(test.client, { signal: AbortSignal.abort(new Stopped()) })).rejects.toThrow(Stopped);
+  expect([test.log, test.server.connections]).toEqual([[], 0]);
+});
 
-  it('while waiting for the budget gives the signal’s reason, whatever the budget rejects with', async () => {
-    const controller = new AbortController();
-    await using test = createTestClient('http://127.0.0.1:1', {
-      budget: {
-        acquire: (signal) =>
-          new Promise((_resolve, reject) => {
-            signal.addEventListener('abort', () => reject(new Error('another one')));
-            controller.abort(new Stopped());
-          }),
-        pause: async () => {},
-      },
-    });
-    await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+it('an abort while waiting for the budget gives the signal’s reason, whatever the budget rejects with', async () => {
+  const controller = new AbortController();
+  await using test = createTestClient('http://127.0.0.1:1', {
+    budget: {
+      acquire: (signal) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(new Error('another one')));
+          controller.abort(new Stopped());
+        }),
+      pause: async () => {},
+    },
   });
+  await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+});
 
-  it('while connecting', async () => {
-    const controller = new AbortController();
-    await using server = await startTcpServer(() => controller.abort(new Stopped()));
-    await using test = createTestClient(`https://127.0.0.1:${server.port}`);
-    await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
-    expect(test.observed).toEqual([]);
-  });
+it('an abort while connecting', async () => {
+  const controller = new AbortController();
+  await using server = await startTcpServer(() => controller.abort(new Stopped()));
+  await using test = createTestClient(`https://127.0.0.1:${server.port}`);
+  await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+  expect(test.observed).toEqual([]);
+});
 
-  it('while waiting for headers', async () => {
-    const controller = new AbortController();
-    await using test = await startApi(() => controller.abort(new Stopped()));
+it('an abort while waiting for headers', async () => {
+  const controller = new AbortController();
+  await using test = await startApi(() => controller.abort(new Stopped()));
+  await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+  await test.server.allClosed();
+  expect(test.observed).toEqual([]);
+});
+
+it.each([200, 403])('an abort in the middle of the body of a %i', async (status) => {
+  const controller = new AbortController();
+  // The client has the headers by then, and is in the body.
+  const abort = () => setImmediate(() => controller.abort(new Stopped()));
+  subscribe('undici:request:headers', abort);
+  try {
+    await using test = await startApi((_request, response) => void response.writeHead(status).write('{'));
     await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
     await test.server.allClosed();
     expect(test.observed).toEqual([]);
-  });
+  } finally {
+    unsubscribe('undici:request:headers', abort);
+  }
+});
 
-  it.each([200, 403])('in the middle of the body of a %i', async (status) => {
-    const controller = new AbortController();
-    // The client has the headers by then, and is in the body.
-    const abort = () => setImmediate(() => controller.abort(new Stopped()));
-    subscribe('undici:request:headers', abort);
-    try {
-      await using test = await startApi((_request, response) => void response.writeHead(status).write('{'));
-      await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
-      await test.server.allClosed();
-      expect(test.observed).toEqual([]);
-    } finally {
-      unsubscribe('undici:request:headers', abort);
-    }
+it('an abort during the wait before a retry', async () => {
+  const controller = new AbortController();
+  await using test = await startApi(answer(503, {}, { 'retry-after': '30' }), {
+    sleep,
+    observer: { onRetry: () => setImmediate(() => controller.abort(new Stopped())) },
   });
+  await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+  expect(test.server.requests).toHaveLength(1);
+});
 
-  it('during the wait before a retry', async () => {
-    const controller = new AbortController();
-    await using test = await startApi(answer(503, {}, { 'retry-after': '30' }), {
-      sleep,
-      observer: { onRetry: () => setImmediate(() => controller.abort(new Stopped())) },
-    });
-    await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
-    expect(test.server.requests).toHaveLength(1);
-  });
-
-  it('leaves no listener on the signal of a long-lived caller', async () => {
-    const { signal } = new AbortController();
-    let listeners = 0;
-    const { addEventListener, removeEventListener } = signal;
-    signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
-      listeners += 1;
-      addEventListener.apply(signal, args);
-    };
-    signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
-      listeners -= 1;
-      removeEventListener.apply(signal, args);
-    };
-    await using test = await startApi([answer(500), answer(200)]);
-    await getText(test.client, { signal });
-    expect(listeners).toBe(0);
-  });
+it('an abort leaves no listener on the signal of a long-lived caller', async () => {
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    listeners += 1;
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+    listeners -= 1;
+    removeEventListener.apply(signal, args);
+  };
+  await using test = await startApi([answer(500), answer(200)]);
+  await getText(test.client, { signal });
+  expect(listeners).toBe(0);
 });
 
 /** Writes until the client is gone; resolves with how many bytes it was willing to send. */

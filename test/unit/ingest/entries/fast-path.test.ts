@@ -1,9 +1,10 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { readPlainPage } from '../../../../src/ingest/entries/fast-path/plain-page.ts';
 import { type Page, readPage, readPageBody } from '../../../../src/ingest/entries/page.ts';
 import { UnreadablePageError } from '../../../../src/ingest/entries/page-envelope.ts';
 import { entryText, pageBody } from '../../../support/postgres/store-fixture.ts';
+import { forAll } from '../../for-all.ts';
 
 const T = Date.UTC(2026, 9, 1, 12);
 
@@ -36,7 +37,6 @@ const value = fc.oneof(
   { weight: 2, arbitrary: fc.string({ unit: 'binary' }).map((text) => JSON.stringify(text)) },
 );
 const time = fc.constantFrom('"2026-10-01T12:00:00Z"', '"2026-10-01T12:00:00.5Z"', '"2026-10-02t12:00:00+02:00"');
-
 const keys = ['type', 'id', 'status_code', 'cf_rayid', 'cf_ray_id', 'scope', 'times'] as const;
 /** Of `action` and its like, some of them twice. */
 const part = fc
@@ -121,56 +121,49 @@ const damaged = fc
   // What stands between the halves of a character makes no bytes of its own.
   .map((text) => text.toWellFormed());
 
-describe('a page read from its bytes', () => {
-  test.each([
-    ['as it was sent', bodies, 600],
-    ['damaged', damaged, 1_000],
-  ] as const)('%s is what the careful reader makes of its text', (_, texts, numRuns) => {
-    let fromBytes = 0;
-    fc.assert(
-      fc.property(texts, (text) => {
-        if (isPlain(text)) fromBytes += 1;
-        expect(factsOf(() => readPageBody(pageBody(text)))).toEqual(factsOf(() => readPage(text)));
-      }),
-      { seed: SEED, numRuns },
-    );
-    expect(fromBytes, 'were plain').toBeGreaterThan(numRuns / 20);
+test.each([
+  ['as it was sent', bodies, 600],
+  ['damaged', damaged, 1_000],
+] as const)('a page read from its bytes %s is what the careful reader makes of its text', (_, texts, numRuns) => {
+  let fromBytes = 0;
+  forAll([texts], { seed: SEED, numRuns }, (text) => {
+    if (isPlain(text)) fromBytes += 1;
+    expect(factsOf(() => readPageBody(pageBody(text)))).toEqual(factsOf(() => readPage(text)));
   });
+  expect(fromBytes, 'were plain').toBeGreaterThan(numRuns / 20);
+});
 
-  test('is one whatever Cloudflare may send that is in order', () => {
-    for (const entry of [
-      entryText('a', T),
-      entryText('a', T, { actor: { email: '"\\/\b\f\n\r\té😀' }, raw: { status_code: '200', cf_rayid: 'r' } }),
-      entryText('a', T, { resource: { scope: { a: [true, null] }, request: { n: -1.5e-7 } } }),
-      entryText('a', T).replace('create', '\\u003c\\ud83d\\ude00\\u003E'),
-      entryText('a', T).replace('.000Z', '+02:00'),
-      JSON.stringify(JSON.parse(entryText('a', T)), undefined, 2),
-    ]) {
-      expect(isPlain(bodyOf(entry)), entry).toBe(true);
-    }
-    expect(isPlain('{"result":[]}')).toBe(true);
-  });
+test('a page read from its bytes is one whatever Cloudflare may send that is in order', () => {
+  for (const entry of [
+    entryText('a', T),
+    entryText('a', T, { actor: { email: '"\\/\b\f\n\r\té😀' }, raw: { status_code: '200', cf_rayid: 'r' } }),
+    entryText('a', T, { resource: { scope: { a: [true, null] }, request: { n: -1.5e-7 } } }),
+    entryText('a', T).replace('create', '\\u003c\\ud83d\\ude00\\u003E'),
+    entryText('a', T).replace('.000Z', '+02:00'),
+    JSON.stringify(JSON.parse(entryText('a', T)), undefined, 2),
+  ]) {
+    expect(isPlain(bodyOf(entry)), entry).toBe(true);
+  }
+  expect(isPlain('{"result":[]}')).toBe(true);
+});
 
-  test('is none where an id is not what an id may be', () => {
-    for (const id of [`sha256:${'0'.repeat(64)}`, 'x'.repeat(513), '']) {
-      expect(isPlain(bodyOf(entryText(id, T))), id).toBe(false);
-    }
-    expect(isPlain(bodyOf(entryText('x'.repeat(512), T)))).toBe(true);
-  });
+test('a page read from its bytes is none where an id is not what an id may be', () => {
+  for (const id of [`sha256:${'0'.repeat(64)}`, 'x'.repeat(513), '']) {
+    expect(isPlain(bodyOf(entryText(id, T))), id).toBe(false);
+  }
+  expect(isPlain(bodyOf(entryText('x'.repeat(512), T)))).toBe(true);
+});
 
-  test('keeps no text, and decodes the array when it is asked for', () => {
-    const page = readPageBody({ ...pageBody(bodyOf(entryText('é', T))), text: 'not to be read' });
-    expect(page.entriesText).toBe(`[${entryText('é', T)}]`);
-    expect(page.nextCursor).toBe('c');
-    page.release?.();
-    expect(() => page.entriesText).toThrow('given back');
-  });
+test('a page read from its bytes keeps no text, and decodes the array when it is asked for', () => {
+  const page = readPageBody({ ...pageBody(bodyOf(entryText('é', T))), text: 'not to be read' });
+  expect(page.entriesText).toBe(`[${entryText('é', T)}]`);
+  expect(page.nextCursor).toBe('c');
+  page.release?.();
+  expect(() => page.entriesText).toThrow('given back');
 });
 
 const SEED = 20_261_125;
-
 const isPlain = (text: string): boolean => readPlainPage(Buffer.from(text)) !== undefined;
-
 const bodyOf = (entry: string): string => `{"success":true,"result":[${entry}],"result_info":{"cursor":"c"}}`;
 
 /** What of a page does not depend on how it was read. */

@@ -4,11 +4,13 @@ import {
   emptyPage,
   idsOf,
   isRepetition,
+  type Page,
   readCarefully,
   readPage,
   readPageBody,
 } from '../../../../src/ingest/entries/page.ts';
 import { UnreadablePageError } from '../../../../src/ingest/entries/page-envelope.ts';
+import { forAll } from '../../for-all.ts';
 
 const plain = (id: string, time = '2026-10-01T12:00:00Z'): string => `{"id":"${id}","action":{"time":"${time}"}}`;
 const body = (elements: readonly string[], info = ''): string =>
@@ -42,20 +44,17 @@ describe('readPage', () => {
       },
       { weight: 2, arbitrary: fc.integer().map((id) => plain(`id-${id}`)) },
     );
-    fc.assert(
-      fc.property(fc.array(element, { maxLength: 8 }), fc.boolean(), (elements, validUtf8) => {
-        const page = readPage(body(elements, '{"cursor":"next"}'), validUtf8);
-        const entries = readCarefully(page);
-        expect(page.entries).toBe(elements.length);
-        expect(page.entriesText).toBe(`[${elements.join(', ')}]`);
-        expect(entries.map(({ text }) => text)).toEqual(elements);
-        expect(page.nextCursor).toBe('next');
-        expect(page.timesMs).toHaveLength(entries.filter(({ actionTime }) => actionTime !== undefined).length);
-        const allPlain = entries.every(({ defects }) => defects.length === 0);
-        expect(page.kind).toBe(allPlain && validUtf8 ? 'json' : 'careful');
-      }),
-      { seed: 1, numRuns: 150 },
-    );
+    forAll([fc.array(element, { maxLength: 8 }), fc.boolean()], 150, (elements, validUtf8) => {
+      const page = readPage(body(elements, '{"cursor":"next"}'), validUtf8);
+      const entries = readCarefully(page);
+      expect(page.entries).toBe(elements.length);
+      expect(page.entriesText).toBe(`[${elements.join(', ')}]`);
+      expect(entries.map(({ text }) => text)).toEqual(elements);
+      expect(page.nextCursor).toBe('next');
+      expect(page.timesMs).toHaveLength(entries.filter(({ actionTime }) => actionTime !== undefined).length);
+      const allPlain = entries.every(({ defects }) => defects.length === 0);
+      expect(page.kind).toBe(allPlain && validUtf8 ? 'json' : 'careful');
+    });
   });
 
   it('gives the valid times in the order of the page', () => {
@@ -232,17 +231,14 @@ describe('readPage', () => {
       fc.string({ unit: 'binary', maxLength: 300 }),
       fc.tuple(envelope, fc.nat()).map(([value, end]) => JSON.stringify(value).slice(0, end)),
     );
-    fc.assert(
-      fc.property(text, (any) => {
-        try {
-          readPage(any);
-        } catch (error) {
-          expect(error).toBeInstanceOf(UnreadablePageError);
-          expect((error as Error).message.length).toBeLessThan(500);
-        }
-      }),
-      { seed: 1, numRuns: 500 },
-    );
+    forAll([text], 500, (any) => {
+      try {
+        readPage(any);
+      } catch (error) {
+        expect(error).toBeInstanceOf(UnreadablePageError);
+        expect((error as Error).message.length).toBeLessThan(500);
+      }
+    });
   });
 });
 
@@ -261,18 +257,14 @@ test('the ids of a page are the same on either path', () => {
 const pageOf = (elements: readonly string[], options = {}) => readPageBody(bodyOf(body(elements)), options);
 const earlier = pageOf([plain('a'), plain('b'), plain('c')]);
 
-test('a page repeats an earlier one if each of its entries is there to the byte, in whichever order, and be it a part', () => {
-  expect(isRepetition(pageOf([plain('c'), plain('b'), plain('a')]), earlier)).toBe(true);
-  expect(isRepetition(pageOf([plain('b')]), earlier)).toBe(true);
-});
-
-test('a page repeats an earlier one not if an entry is new, or has another content, or another form', () => {
-  expect(isRepetition(pageOf([plain('a'), plain('d')]), earlier)).toBe(false);
-  expect(isRepetition(pageOf([plain('a'), plain('b', '2026-10-01T12:00:01Z')]), earlier)).toBe(false);
-  expect(isRepetition(pageOf([plain('a').replace(',', ', ')]), earlier)).toBe(false);
-});
-
-test('a page repeats an earlier one not if it cannot be said: of pages that are not read from their bytes', () => {
-  expect(isRepetition(pageOf([plain('a')], { fastPath: false }), earlier)).toBe(false);
-  expect(isRepetition(pageOf([plain('a')]), pageOf([plain('a')], { fastPath: false }))).toBe(false);
-});
+test.each<[string, boolean, Page, Page?]>([
+  ['each of its entries is there to the byte, in whichever order', true, pageOf([plain('c'), plain('b'), plain('a')])],
+  ['it is a part of that', true, pageOf([plain('b')])],
+  ['an entry is new', false, pageOf([plain('a'), plain('d')])],
+  ['an entry has another content', false, pageOf([plain('a'), plain('b', '2026-10-01T12:00:01Z')])],
+  ['an entry has another form', false, pageOf([plain('a').replace(',', ', ')])],
+  ['it is not read from its bytes', false, pageOf([plain('a')], { fastPath: false })],
+  ['the earlier is not read from its bytes', false, pageOf([plain('a')]), pageOf([plain('a')], { fastPath: false })],
+])('a page repeats an earlier one if %s: %s', (_, isOne, page, before = earlier) =>
+  expect(isRepetition(page, before)).toBe(isOne),
+);

@@ -19,6 +19,7 @@ import {
 } from '../../../../src/ingest/planning/planner.ts';
 import { noIntervals } from '../../../../src/ingest/planning/polling/lane-intervals.ts';
 import { requestWindow, shownByLook, startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
+import { forAll } from '../../for-all.ts';
 import { claimed, DAY_MS, HOUR_MS, holeOf, idle, MINUTE_MS, SECOND_MS } from './planning.ts';
 
 const NOW_MS = Date.UTC(2026, 9, 1, 12, 0, 0, 321);
@@ -61,56 +62,48 @@ const progress: fc.Arbitrary<SourceProgress> = fc.record({
 });
 
 describe('planLanes with a frozen now', () => {
-  it('comes to an end with all read up to a second ago, and each pass as far as its batches go', () => {
-    fc.assert(
-      fc.property(progress, (begin) => {
-        const { progress: end, walks } = settle(begin, policy);
-        const lacking = (wanted: Range, pass: number) =>
-          gapsIn(
-            wanted,
-            begin.holes
-              .filter((hole) => hole.pass <= pass && !hole.due)
-              .reduce((all, { range }) => addRange(all, range), end.coverage[pass] ?? []),
-          );
-        expect(lacking({ fromMs: HORIZON_MS, toMs: END_MS }, 0)).toEqual([]);
-        for (const [index, delayMs] of DELAYS_MS.entries()) {
-          const due = { fromMs: HORIZON_MS, toMs: NOW_MS - 2 * delayMs };
-          const read = end.coverage[0] ?? [];
-          const late = lacking(due, index + 1).flatMap((gap) => read.map((each) => intersect(gap, each)));
-          expect(late.filter((each) => !isEmpty(each))).toEqual([]);
-        }
-        for (const { claim, lane, readAtMs } of walks) {
-          expect(claim.fromMs).toBeGreaterThanOrEqual(HORIZON_MS);
-          expect(claim.toMs).toBeLessThanOrEqual(lane === 'settle' ? NOW_MS - 10 * MINUTE_MS : END_MS);
-          expect(isEmpty(claim)).toBe(false);
-          expect(readAtMs).toBe(NOW_MS);
-        }
-      }),
-      { seed: 1, numRuns: 1_000 },
-    );
-  });
+  it('comes to an end with all read up to a second ago, and each pass as far as its batches go', () =>
+    forAll([progress], 1_000, (begin) => {
+      const { progress: end, walks } = settle(begin, policy);
+      const lacking = (wanted: Range, pass: number) =>
+        gapsIn(
+          wanted,
+          begin.holes
+            .filter((hole) => hole.pass <= pass && !hole.due)
+            .reduce((all, { range }) => addRange(all, range), end.coverage[pass] ?? []),
+        );
+      expect(lacking({ fromMs: HORIZON_MS, toMs: END_MS }, 0)).toEqual([]);
+      for (const [index, delayMs] of DELAYS_MS.entries()) {
+        const due = { fromMs: HORIZON_MS, toMs: NOW_MS - 2 * delayMs };
+        const read = end.coverage[0] ?? [];
+        const late = lacking(due, index + 1).flatMap((gap) => read.map((each) => intersect(gap, each)));
+        expect(late.filter((each) => !isEmpty(each))).toEqual([]);
+      }
+      for (const { claim, lane, readAtMs } of walks) {
+        expect(claim.fromMs).toBeGreaterThanOrEqual(HORIZON_MS);
+        expect(claim.toMs).toBeLessThanOrEqual(lane === 'settle' ? NOW_MS - 10 * MINUTE_MS : END_MS);
+        expect(isEmpty(claim)).toBe(false);
+        expect(readAtMs).toBe(NOW_MS);
+      }
+    }));
 
-  it('plans nothing that has been read or is a hole, the newest gap first, and each lane for itself', () => {
-    fc.assert(
-      fc.property(progress, (begin) => {
-        const walks = planLanes(begin, NOW_MS, policy);
-        const order = walks.map(({ lane }) => lanes.indexOf(lane));
-        expect(order).toEqual(order.toSorted((a, b) => a - b));
-        expect(new Set(order).size).toBe(order.length);
-        const known = begin.holes
-          .filter(({ pass, due }) => pass === 0 && !due)
-          .reduce((all, { range }) => addRange(all, range), begin.coverage[0] ?? []);
-        const gaps = gapsIn({ fromMs: HORIZON_MS, toMs: END_MS }, known);
-        for (const { lane, claim } of walks) {
-          if (lane === 'settle') continue;
-          expect(known.filter((range) => !isEmpty(intersect(range, claim)))).toEqual([]);
-          expect(claim.toMs).toBe(gaps.filter(({ toMs }) => (toMs === END_MS) === (lane === 'live')).at(-1)?.toMs);
-        }
-        expect(walks.some(({ lane }) => lane === 'live')).toBe(gaps.at(-1)?.toMs === END_MS);
-      }),
-      { seed: 1, numRuns: 1_000 },
-    );
-  });
+  it('plans nothing that has been read or is a hole, the newest gap first, and each lane for itself', () =>
+    forAll([progress], 1_000, (begin) => {
+      const walks = planLanes(begin, NOW_MS, policy);
+      const order = walks.map(({ lane }) => lanes.indexOf(lane));
+      expect(order).toEqual(order.toSorted((a, b) => a - b));
+      expect(new Set(order).size).toBe(order.length);
+      const known = begin.holes
+        .filter(({ pass, due }) => pass === 0 && !due)
+        .reduce((all, { range }) => addRange(all, range), begin.coverage[0] ?? []);
+      const gaps = gapsIn({ fromMs: HORIZON_MS, toMs: END_MS }, known);
+      for (const { lane, claim } of walks) {
+        if (lane === 'settle') continue;
+        expect(known.filter((range) => !isEmpty(intersect(range, claim)))).toEqual([]);
+        expect(claim.toMs).toBe(gaps.filter(({ toMs }) => (toMs === END_MS) === (lane === 'live')).at(-1)?.toMs);
+      }
+      expect(walks.some(({ lane }) => lane === 'live')).toBe(gaps.at(-1)?.toMs === END_MS);
+    }));
 
   it('asks for all of a history that it knows nothing of, the newest first', () =>
     expect(first(idle)).toMatchObject({
@@ -153,55 +146,53 @@ describe('planLanes with a frozen now', () => {
   });
 });
 
-describe('settle', () => {
-  const read: Coverage = [{ fromMs: HORIZON_MS, toMs: END_MS }];
-  /** Its last window was empty, so that no width is a question. */
-  const settling = (ranges: readonly Coverage[]) => withLane('settle', { entriesPerDay: 0.01 }, { coverage: ranges });
-  const passOne = (fromMs: number, also: readonly Range[] = []): Coverage[] => [
-    read,
-    [{ fromMs: HORIZON_MS, toMs: NOW_MS - fromMs }, ...also],
-    read,
-  ];
+const read: Coverage = [{ fromMs: HORIZON_MS, toMs: END_MS }];
+/** Its last window was empty, so that no width is a question. */
+const settling = (ranges: readonly Coverage[]) => withLane('settle', { entriesPerDay: 0.01 }, { coverage: ranges });
+const passOne = (fromMs: number, also: readonly Range[] = []): Coverage[] => [
+  read,
+  [{ fromMs: HORIZON_MS, toMs: NOW_MS - fromMs }, ...also],
+  read,
+];
 
-  // biome-ignore format: a table
-  it.each<[string, Coverage[], Range | undefined]>([
-    ['waits until the oldest part is two delays old', passOne(20 * MINUTE_MS - 1), undefined],
-    ['reads up to one delay ago then', passOne(20 * MINUTE_MS), ago(20 * MINUTE_MS, 10 * MINUTE_MS)],
-    ['takes the newest gap that is due', passOne(5 * HOUR_MS, [ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, MINUTE_MS)]), ago(2 * HOUR_MS, HOUR_MS)],
-    ['reads again only what was read before', [[ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, SECOND_MS)], [], read], ago(HOUR_MS, 10 * MINUTE_MS)],
-    ['serves the passes in order', [read, [{ fromMs: HORIZON_MS, toMs: NOW_MS - MINUTE_MS * 10 }], []], { fromMs: HORIZON_MS, toMs: NOW_MS - DAY_MS }],
-  ])('%s', (_, ranges, claim) => expect(plannedIn('settle', settling(ranges))?.claim).toEqual(claim));
+// biome-ignore format: a table
+it.each<[string, Coverage[], Range | undefined]>([
+  ['waits until the oldest part is two delays old', passOne(20 * MINUTE_MS - 1), undefined],
+  ['reads up to one delay ago then', passOne(20 * MINUTE_MS), ago(20 * MINUTE_MS, 10 * MINUTE_MS)],
+  ['takes the newest gap that is due', passOne(5 * HOUR_MS, [ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, MINUTE_MS)]), ago(2 * HOUR_MS, HOUR_MS)],
+  ['reads again only what was read before', [[ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, SECOND_MS)], [], read], ago(HOUR_MS, 10 * MINUTE_MS)],
+  ['serves the passes in order', [read, [{ fromMs: HORIZON_MS, toMs: NOW_MS - MINUTE_MS * 10 }], []], { fromMs: HORIZON_MS, toMs: NOW_MS - DAY_MS }],
+])('settle %s', (_, ranges, claim) => expect(plannedIn('settle', settling(ranges))?.claim).toEqual(claim));
 
-  it('reads again before it leaves a horizon that is less than two delays away', () => {
-    const short = (horizonMs: number): PlanPolicy => ({ ...policy, horizonMs, settleDelaysMs: [30 * DAY_MS] });
-    const horizonMs = NOW_MS - 45 * DAY_MS;
-    const settled = (toMs: number) => settling([read, [{ fromMs: HORIZON_MS, toMs }]]);
-    expect(plannedIn('settle', settled(HORIZON_MS), short(horizonMs))?.claim).toEqual(ago(45 * DAY_MS, 30 * DAY_MS));
-    expect(plannedIn('settle', settled(horizonMs + 1), short(horizonMs))).toBeUndefined();
-    expect(plannedIn('settle', settled(horizonMs), short(horizonMs))?.claim).toEqual(ago(45 * DAY_MS, 30 * DAY_MS));
-    // Not in slices: what is younger than an interval waits.
-    const intervals = { liveMs: 0, settleMs: HOUR_MS };
-    const sliver = { ...short(NOW_MS - 30 * DAY_MS - HOUR_MS / 2), intervals };
-    expect(plannedIn('settle', settled(HORIZON_MS), sliver)).toBeUndefined();
-  });
+it('settle reads again before it leaves a horizon that is less than two delays away', () => {
+  const short = (horizonMs: number): PlanPolicy => ({ ...policy, horizonMs, settleDelaysMs: [30 * DAY_MS] });
+  const horizonMs = NOW_MS - 45 * DAY_MS;
+  const settled = (toMs: number) => settling([read, [{ fromMs: HORIZON_MS, toMs }]]);
+  expect(plannedIn('settle', settled(HORIZON_MS), short(horizonMs))?.claim).toEqual(ago(45 * DAY_MS, 30 * DAY_MS));
+  expect(plannedIn('settle', settled(horizonMs + 1), short(horizonMs))).toBeUndefined();
+  expect(plannedIn('settle', settled(horizonMs), short(horizonMs))?.claim).toEqual(ago(45 * DAY_MS, 30 * DAY_MS));
+  // Not in slices: what is younger than an interval waits.
+  const intervals = { liveMs: 0, settleMs: HOUR_MS };
+  const sliver = { ...short(NOW_MS - 30 * DAY_MS - HOUR_MS / 2), intervals };
+  expect(plannedIn('settle', settled(HORIZON_MS), sliver)).toBeUndefined();
+});
 
-  it('comes behind the live tail and before history', () => {
-    const middle = ago(DAY_MS, HOUR_MS);
-    const order = (by: readonly Coverage[]) =>
-      planLanes({ ...idle, coverage: by }, NOW_MS, policy).map(({ lane }) => lane);
-    expect(order([[middle]])).toEqual(['live', 'settle', 'backfill']);
-    const tail: Range = { fromMs: middle.fromMs, toMs: END_MS };
-    expect(order([[tail]])).toEqual(['settle', 'backfill']);
-    expect(order([[tail], [tail], [tail]])).toEqual(['backfill']);
-  });
+it('settle comes behind the live tail and before history', () => {
+  const middle = ago(DAY_MS, HOUR_MS);
+  const order = (by: readonly Coverage[]) =>
+    planLanes({ ...idle, coverage: by }, NOW_MS, policy).map(({ lane }) => lane);
+  expect(order([[middle]])).toEqual(['live', 'settle', 'backfill']);
+  const tail: Range = { fromMs: middle.fromMs, toMs: END_MS };
+  expect(order([[tail]])).toEqual(['settle', 'backfill']);
+  expect(order([[tail], [tail], [tail]])).toEqual(['backfill']);
+});
 
-  it('a new pass over a long history begins with what holds twenty pages, not with all of it', () => {
-    const begin = { ...idle, coverage: [read, read, []] };
-    const widthIn = (more: Partial<SourceProgress>) =>
-      widthOf(plannedIn('settle', { ...begin, ...more })?.claim ?? ago(0, 0));
-    expect(Math.round(widthIn({ eventRate: { perHour: 100 } }) / HOUR_MS)).toBe(200);
-    expect(Math.round(widthIn({}) / HOUR_MS), 'nothing is known of it').toBe(24);
-  });
+it('settle a new pass over a long history begins with what holds twenty pages, not with all of it', () => {
+  const begin = { ...idle, coverage: [read, read, []] };
+  const widthIn = (more: Partial<SourceProgress>) =>
+    widthOf(plannedIn('settle', { ...begin, ...more })?.claim ?? ago(0, 0));
+  expect(Math.round(widthIn({ eventRate: { perHour: 100 } }) / HOUR_MS)).toBe(200);
+  expect(Math.round(widthIn({}) / HOUR_MS), 'nothing is known of it').toBe(24);
 });
 
 describe('an open walk', () => {
@@ -246,15 +237,12 @@ describe('the width of a window', () => {
     about(SECOND_MS, backfillWidth({ entriesPerDay: 1e12 }));
     const perDay = fc.integer({ min: 1, max: 1e7 });
     const perPage = fc.integer({ min: 50, max: 1_000 });
-    fc.assert(
-      fc.property(perDay, perPage, (entriesPerDay, entriesPerPage) => {
-        const pages = (backfillWidth({ entriesPerDay, entriesPerPage }) / DAY_MS) * (entriesPerDay / entriesPerPage);
-        expect(pages).toBeLessThan(20.01);
-        // But where that is more than all of history.
-        if (entriesPerDay > 1_000) expect(pages).toBeGreaterThan(17);
-      }),
-      { seed: 1, numRuns: 1_000 },
-    );
+    forAll([perDay, perPage], 1_000, (entriesPerDay, entriesPerPage) => {
+      const pages = (backfillWidth({ entriesPerDay, entriesPerPage }) / DAY_MS) * (entriesPerDay / entriesPerPage);
+      expect(pages).toBeLessThan(20.01);
+      // But where that is more than all of history.
+      if (entriesPerDay > 1_000) expect(pages).toBeGreaterThan(17);
+    });
   });
 
   it('is, in a lane that has read nothing yet, by what the live lane has seen happen; a day, if nothing is known', () => {
@@ -311,8 +299,7 @@ describe('a hole', () => {
         settleDelaysMs: [10 * MINUTE_MS, HOUR_MS],
       });
     };
-    expect(settled(0)).toEqual([]);
-    expect(settled(1)).toEqual([]);
+    expect([settled(0), settled(1)]).toEqual([[], []]);
     expect(settled(2)).toMatchObject([{ lane: 'settle', claim: hole.range }]);
   });
 
@@ -325,29 +312,27 @@ describe('a hole', () => {
   });
 });
 
-describe('the look-back of the live lane', () => {
-  const coverages: Coverage[] = [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 31 * SECOND_MS }]];
-  const reach = (state: Partial<LaneState>): number => {
-    const walk = plannedIn('live', withLane('live', state, { coverage: coverages }));
-    return walk === undefined ? 0 : walk.claim.fromMs - requestWindow(walk).fromMs;
-  };
+const coverages: Coverage[] = [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 31 * SECOND_MS }]];
+const reach = (state: Partial<LaneState>): number => {
+  const walk = plannedIn('live', withLane('live', state, { coverage: coverages }));
+  return walk === undefined ? 0 : walk.claim.fromMs - requestWindow(walk).fromMs;
+};
 
-  it('goes two minutes back over what has been read', () => expect(reach({})).toBe(2 * MINUTE_MS));
+it('the look-back goes two minutes back over what has been read', () => expect(reach({})).toBe(2 * MINUTE_MS));
 
-  it('does not go over a hole, until that is two minutes behind', () => {
-    const trouble = ago(90 * SECOND_MS, 89 * SECOND_MS);
-    expect(reach({ trouble })).toBe(SECOND_MS);
-    const walk = { ...startWalk('live', ago(31 * SECOND_MS, SECOND_MS), { readAtMs: NOW_MS }) };
-    const after = afterDone({ ...idleLane, trouble: ago(4 * MINUTE_MS, 3 * MINUTE_MS), widthMs: SECOND_MS }, walk);
-    expect(reach(after)).toBe(2 * MINUTE_MS);
-    expect(reach(afterHole({ ...idleLane, trouble }, holeOf(trouble)))).toBe(2 * MINUTE_MS);
-  });
+it('the look-back does not go over a hole, until that is two minutes behind', () => {
+  const trouble = ago(90 * SECOND_MS, 89 * SECOND_MS);
+  expect(reach({ trouble })).toBe(SECOND_MS);
+  const walk = { ...startWalk('live', ago(31 * SECOND_MS, SECOND_MS), { readAtMs: NOW_MS }) };
+  const after = afterDone({ ...idleLane, trouble: ago(4 * MINUTE_MS, 3 * MINUTE_MS), widthMs: SECOND_MS }, walk);
+  expect(reach(after)).toBe(2 * MINUTE_MS);
+  expect(reach(afterHole({ ...idleLane, trouble }, holeOf(trouble)))).toBe(2 * MINUTE_MS);
+});
 
-  it('ends at the horizon', () => {
-    const by = { ...policy, horizonMs: NOW_MS - 40 * SECOND_MS };
-    const walk = plannedIn('live', { ...idle, coverage: coverages }, by);
-    expect(walk && requestWindow(walk).fromMs).toBe(NOW_MS - 40 * SECOND_MS);
-  });
+it('the look-back ends at the horizon', () => {
+  const by = { ...policy, horizonMs: NOW_MS - 40 * SECOND_MS };
+  const walk = plannedIn('live', { ...idle, coverage: coverages }, by);
+  expect(walk && requestWindow(walk).fromMs).toBe(NOW_MS - 40 * SECOND_MS);
 });
 
 describe('silence before the first entry of an answer, and behind its last one', () => {

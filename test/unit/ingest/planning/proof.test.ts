@@ -22,6 +22,7 @@ import {
   type Walk,
 } from '../../../../src/ingest/planning/walk.ts';
 import { proveWith } from '../../../../src/ingest/sync/turn/prove.ts';
+import { forAllAsync } from '../../for-all.ts';
 
 const FROM_MS = Date.UTC(2026, 5, 1);
 const CLAIM: Range = { fromMs: FROM_MS, toMs: FROM_MS + 60_000 };
@@ -45,7 +46,7 @@ const entries = times
 const apis: fc.Arbitrary<Api> = fc.record({
   entries,
   cap: fc.integer({ min: 50, max: 90 }),
-  cut: fc.constantFrom<Cut>('direction', 'oldest', 'newest', 'storage', 'storage, by direction'),
+  cut: fc.constantFrom('direction', 'oldest', 'newest', 'storage', 'storage, by direction'),
   tiesTurn: fc.boolean(),
   precisionMs: fc.constantFrom(1, 1_000),
   inclusive: fc.boolean(),
@@ -70,8 +71,7 @@ test('a doubt about an answer that speaks of a limit is not answered by another 
         { ...step, lastIds: idsOf(page) },
       );
     const otherSideOf = pageOf(entries.toReversed());
-    expect(await proves(otherSideOf)).toBe(true);
-    expect(await proves(speaking(otherSideOf))).toBe(false);
+    expect([await proves(otherSideOf), await proves(speaking(otherSideOf))]).toEqual([true, false]);
   }
 });
 
@@ -92,19 +92,16 @@ describe('an API that cuts pages and says nothing', () => {
   test('at a size below those that are suspected: what does not come in the order that was asked for is not whole', async () => {
     const drawn = fc.tuple(apis, fc.integer({ min: 12, max: 49 }));
     let cut = 0;
-    await fc.assert(
-      fc.asyncProperty(drawn, async ([of, cap]) => {
-        const api: Api = { ...of, cap, cut: 'newest' };
-        const ascending = shown(api, begun);
-        const order = [ascending[0]?.timeMs ?? 0, ascending.at(-1)?.timeMs ?? 0];
-        fc.pre((order[0] ?? 0) > (order[1] ?? 0));
-        const seen = new Set<string>();
-        const taken = await isTakenForWhole(api, { largestBefore: 0, largestOfAll: 1_000 }, seen);
-        if (matching(api, begun).length > cap) cut += 1;
-        if (taken !== 'unproven') expect(missingIn(api, seen)).toEqual([]);
-      }),
-      { seed: 1, numRuns: 1_000 },
-    );
+    await forAllAsync([drawn], 1_000, async ([of, cap]) => {
+      const api: Api = { ...of, cap, cut: 'newest' };
+      const ascending = shown(api, begun);
+      const order = [ascending[0]?.timeMs ?? 0, ascending.at(-1)?.timeMs ?? 0];
+      fc.pre((order[0] ?? 0) > (order[1] ?? 0));
+      const seen = new Set<string>();
+      const taken = await isTakenForWhole(api, { largestBefore: 0, largestOfAll: 1_000 }, seen);
+      if (matching(api, begun).length > cap) cut += 1;
+      if (taken !== 'unproven') expect(missingIn(api, seen)).toEqual([]);
+    });
     expect(cut).toBeGreaterThan(60);
   });
 
@@ -113,14 +110,11 @@ describe('an API that cuts pages and says nothing', () => {
       const timesMs = all.map(({ timeMs }) => timeMs);
       return all.length >= 50 && Math.max(...timesMs) - Math.min(...timesMs) > 2_000;
     });
-    await fc.assert(
-      fc.asyncProperty(spread, async (of) => {
-        const api: Api = { ...of, cap: 1_000, cut: 'direction' };
-        fc.pre(matching(api, begun).length === api.entries.length);
-        expect(await isTakenForWhole(api, { largestBefore: 0, largestOfAll: 0 }, new Set())).toBe('proven');
-      }),
-      { seed: 1, numRuns: 500 },
-    );
+    await forAllAsync([spread], 500, async (of) => {
+      const api: Api = { ...of, cap: 1_000, cut: 'direction' };
+      fc.pre(matching(api, begun).length === api.entries.length);
+      expect(await isTakenForWhole(api, { largestBefore: 0, largestOfAll: 0 }, new Set())).toBe('proven');
+    });
   });
 });
 
@@ -137,61 +131,58 @@ test('an API that refuses all cursors whatever it sorts by: a page is only taken
   await holds(refusing, 300, (api, size) => ({ largestBefore: Math.min(size, api.cap), largestOfAll: 0 }));
 });
 
-describe('what is asked', () => {
-  const read = (more: Partial<Walk> = {}): Walk => ({
-    ...begun,
-    pages: 1,
-    entries: 12,
-    lastPageEntries: 12,
-    oldestMs: FROM_MS + 5_200,
-    newestMs: FROM_MS + 25_700,
-    ...more,
-  });
-  const window = requestWindow(begun);
+const read = (more: Partial<Walk> = {}): Walk => ({
+  ...begun,
+  pages: 1,
+  entries: 12,
+  lastPageEntries: 12,
+  oldestMs: FROM_MS + 5_200,
+  newestMs: FROM_MS + 25_700,
+  ...more,
+});
+const window = requestWindow(begun);
 
-  test('all of the window, from the other side, with another limit and the same filters', () => {
-    expect(otherSide(read())).toEqual({ window, direction: 'desc', limit: OTHER_LIMIT });
-    expect(otherSide(read({ pageLimit: 125 })).limit).toBe(124);
-    expect(otherSide(read({ pageLimit: 1 })).limit).toBe(1);
-    const walk = read({ direction: 'desc', filters: [['action_type', 'view']] });
-    const asked = walkOf(otherSide(walk), walk);
-    expect(asked).toMatchObject({ direction: 'asc', pageLimit: OTHER_LIMIT, filters: walk.filters });
-    expect(requestWindow(asked), 'and no wider').toEqual(window);
-  });
+test('what is asked all of the window, from the other side, with another limit and the same filters', () => {
+  expect(otherSide(read())).toEqual({ window, direction: 'desc', limit: OTHER_LIMIT });
+  expect([otherSide(read({ pageLimit: 125 })).limit, otherSide(read({ pageLimit: 1 })).limit]).toEqual([124, 1]);
+  const walk = read({ direction: 'desc', filters: [['action_type', 'view']] });
+  const asked = walkOf(otherSide(walk), walk);
+  expect(asked).toMatchObject({ direction: 'asc', pageLimit: OTHER_LIMIT, filters: walk.filters });
+  expect(requestWindow(asked), 'and no wider').toEqual(window);
+});
 
-  test('both halves between the entries, which overlap; none of entries of one second', () => {
-    const splitMs = FROM_MS + 16_000;
-    expect(halvesOf(read())?.map((half) => half.window)).toEqual([
-      { ...window, toMs: splitMs - 1 },
-      { ...window, fromMs: splitMs - 1_001 },
-    ]);
-    expect(halvesOf(read({ oldestMs: FROM_MS + 5_000, newestMs: FROM_MS + 5_999 }))).toBeUndefined();
-    expect(halvesOf(read({ oldestMs: undefined, newestMs: undefined }))).toBeUndefined();
-  });
+test('what is asked both halves between the entries, which overlap; none of entries of one second', () => {
+  const splitMs = FROM_MS + 16_000;
+  expect(halvesOf(read())?.map((half) => half.window)).toEqual([
+    { ...window, toMs: splitMs - 1 },
+    { ...window, fromMs: splitMs - 1_001 },
+  ]);
+  expect(halvesOf(read({ oldestMs: FROM_MS + 5_000, newestMs: FROM_MS + 5_999 }))).toBeUndefined();
+  expect(halvesOf(read({ oldestMs: undefined, newestMs: undefined }))).toBeUndefined();
+});
 
-  test('what lies beside the second of entries of one time', () => {
-    const atMs = FROM_MS + 5_200;
-    expect(besideOf(read({ oldestMs: atMs, newestMs: atMs })).map((beside) => beside.window)).toEqual([
-      { ...window, toMs: FROM_MS + 5_000 },
-      { ...window, fromMs: FROM_MS + 6_000 },
-    ]);
-  });
+test('what is asked what lies beside the second of entries of one time', () => {
+  const atMs = FROM_MS + 5_200;
+  expect(besideOf(read({ oldestMs: atMs, newestMs: atMs })).map((beside) => beside.window)).toEqual([
+    { ...window, toMs: FROM_MS + 5_000 },
+    { ...window, fromMs: FROM_MS + 6_000 },
+  ]);
+});
 
-  test('the second of a sentinel, and what is beside it', () => {
-    const sentinel = { id: 'a', timeMs: FROM_MS + 90_700 };
-    expect(sentinelQuestion(begun, sentinel).window).toEqual({ fromMs: FROM_MS + 89_000, toMs: FROM_MS + 92_000 });
-  });
+test('what is asked the second of a sentinel, and what is beside it', () => {
+  const sentinel = { id: 'a', timeMs: FROM_MS + 90_700 };
+  expect(sentinelQuestion(begun, sentinel).window).toEqual({ fromMs: FROM_MS + 89_000, toMs: FROM_MS + 92_000 });
+});
 
-  test('halves and seconds of a window that fails', () => {
-    expect(partsOf(begun).map((part) => part.window)).toEqual([
-      { ...window, toMs: FROM_MS + 30_000 },
-      { ...window, fromMs: FROM_MS + 29_999 },
-    ]);
-    const second = startWalk('live', { fromMs: FROM_MS, toMs: FROM_MS + 1_000 }, { readAtMs: FROM_MS, narrow: true });
-    expect(partsOf(second).map((part) => part.window)).toEqual([requestWindow(second)]);
-    expect(secondsOf(begun).map((each) => each.window.fromMs - FROM_MS)).toEqual([0, 30_000, 59_000]);
-    expect(secondsOf(second)).toHaveLength(1);
-  });
+test('what is asked halves and seconds of a window that fails', () => {
+  expect(partsOf(begun).map((part) => part.window)).toEqual([
+    { ...window, toMs: FROM_MS + 30_000 },
+    { ...window, fromMs: FROM_MS + 29_999 },
+  ]);
+  const second = startWalk('live', { fromMs: FROM_MS, toMs: FROM_MS + 1_000 }, { readAtMs: FROM_MS, narrow: true });
+  expect(partsOf(second).map((part) => part.window)).toEqual([requestWindow(second)]);
+  expect(secondsOf(begun).map((each) => each.window.fromMs - FROM_MS)).toEqual([0, 30_000, 59_000]);
+  expect(secondsOf(second)).toHaveLength(1);
 });
 
 test.each<[Cut, number, boolean]>([
@@ -325,16 +316,13 @@ const holds = async (
   largestOf: (api: Api, drawn: number) => { readonly largestBefore: number; readonly largestOfAll: number },
 ): Promise<void> => {
   const counts = { done: 0, proven: 0, unproven: 0, cut: 0 };
-  await fc.assert(
-    fc.asyncProperty(drawn, fc.nat(50), async (api, size) => {
-      const seen = new Set<string>();
-      const shownFirst = new Set(shown(api, begun).map(({ id }) => `${id}`));
-      if (missingIn(api, shownFirst).length > 0) counts.cut += 1;
-      const taken = await isTakenForWhole(api, largestOf(api, size), seen);
-      counts[taken] += 1;
-      if (taken !== 'unproven') expect(missingIn(api, seen)).toEqual([]);
-    }),
-    { seed: 1, numRuns },
-  );
+  await forAllAsync([drawn, fc.nat(50)], numRuns, async (api, size) => {
+    const seen = new Set<string>();
+    const shownFirst = new Set(shown(api, begun).map(({ id }) => `${id}`));
+    if (missingIn(api, shownFirst).length > 0) counts.cut += 1;
+    const taken = await isTakenForWhole(api, largestOf(api, size), seen);
+    counts[taken] += 1;
+    if (taken !== 'unproven') expect(missingIn(api, seen)).toEqual([]);
+  });
   for (const what of ['proven', 'unproven', 'cut'] as const) expect(counts[what], what).toBeGreaterThan(numRuns / 50);
 };

@@ -12,17 +12,14 @@ describe('a round of the scrub lane', () => {
   test('reads everything that has been read from the horizon to an hour ago once, newest first, 90 days at most', () => {
     const { windows, state } = readRound(progressOf(undefined));
     const untilMs = NOW_MS - HOUR_MS;
-    expect(gapsIn({ fromMs: HORIZON_MS, toMs: untilMs }, coverageOf(windows))).toEqual([]);
-    expect(windows).toHaveLength(7);
+    expect([gapsIn({ fromMs: HORIZON_MS, toMs: untilMs }, coverageOf(windows)), windows.length]).toEqual([[], 7]);
     for (const [index, { fromMs, toMs }] of windows.entries()) {
       expect(toMs).toBe(windows[index - 1]?.fromMs ?? untilMs);
       expect(toMs - fromMs).toBeLessThanOrEqual(90 * DAY_MS);
     }
+    // biome-ignore format: a table
     expect(state?.round).toEqual({
-      number: 1,
-      beganMs: NOW_MS,
-      untilMs,
-      read: [{ fromMs: HORIZON_MS, toMs: untilMs }],
+      number: 1, beganMs: NOW_MS, untilMs, read: [{ fromMs: HORIZON_MS, toMs: untilMs }],
     });
   });
 
@@ -142,8 +139,7 @@ test('what it finds is counted by itself, with the last pass that had read the t
   ];
   expect(foundByScrub(covered, 'scrub')).toEqual({ entries: 5, pass: 4 });
   expect(sortLateEntries(covered, 'scrub', 4)).toEqual({ foundBy: {}, byLastPass: 0, beyondLastPass: 0 });
-  expect(foundByScrub([], 'scrub')).toBeUndefined();
-  expect(foundByScrub(covered, 'backfill')).toBeUndefined();
+  expect([foundByScrub([], 'scrub'), foundByScrub(covered, 'backfill')]).toEqual([undefined, undefined]);
 });
 
 const HOUR_MS = 3_600_000;

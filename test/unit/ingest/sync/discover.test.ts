@@ -279,21 +279,15 @@ test('a sync that is stopped while another process lists, before any answer of C
     organizationIds: undefined,
   } as unknown as SyncContext;
   const options = { signal: new AbortController().signal, stopping: () => true, retries: 2 };
+  // biome-ignore format: a table
   expect(await syncOnce(context, options)).toEqual({
-    sources: 0,
-    failed: [],
-    held: [],
-    discoveryError: undefined,
-    finished: false,
+    sources: 0, failed: [], held: [], discoveryError: undefined, finished: false,
   });
 });
 
+// biome-ignore format: a table
 const newListing = () => ({
-  restsUntilMs: 0,
-  requests: 0,
-  organizations: 0,
-  detailsAfterMs: 0,
-  askedById: new Set<string>(),
+  restsUntilMs: 0, requests: 0, organizations: 0, detailsAfterMs: 0, askedById: new Set<string>(),
 });
 
 /** A discovery whose steps are noted in the order in which they happen. */

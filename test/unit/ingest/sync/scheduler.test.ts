@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { type Scheduler, startScheduler, tickIntervalMs } from '../../../../src/ingest/sync/scheduler.ts';
 
 let scheduler: Scheduler;
@@ -11,81 +11,78 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe('startScheduler', () => {
-  it('ticks at once, and by its pattern', async () => {
-    const { ticks, last } = started();
-    expect(ticks).toHaveLength(1);
-    for (let n = 1; n <= 3; n += 1) {
-      await last().end();
-      expect(ticks).toHaveLength(n);
-      await seconds(1);
-      expect(ticks).toHaveLength(n + 1);
-    }
-    await Promise.all([last().end(), scheduler.stop()]);
-  });
-
-  it('never has two ticks at once: one that comes due meanwhile is left out', async () => {
-    const { ticks, last } = started();
-    await seconds(5);
-    expect(ticks).toHaveLength(1);
+it('startScheduler ticks at once, and by its pattern', async () => {
+  const { ticks, last } = started();
+  expect(ticks).toHaveLength(1);
+  for (let n = 1; n <= 3; n += 1) {
     await last().end();
-    expect(ticks).toHaveLength(1);
+    expect(ticks).toHaveLength(n);
     await seconds(1);
-    expect(ticks).toHaveLength(2);
-    await Promise.all([last().end(), scheduler.stop()]);
-  });
+    expect(ticks).toHaveLength(n + 1);
+  }
+  await Promise.all([last().end(), scheduler.stop()]);
+});
 
-  it('waits for the tick under way when it is stopped, and begins no other', async () => {
-    const { ticks, last } = started();
-    let stopped = false;
-    const stop = scheduler.stop().then(() => {
-      stopped = true;
-    });
-    await seconds(3);
-    expect(stopped).toBe(false);
-    await last().end();
-    await stop;
-    await seconds(10);
-    expect(ticks).toHaveLength(1);
-    expect(vi.getTimerCount()).toBe(0);
-  });
+it('startScheduler never has two ticks at once: one that comes due meanwhile is left out', async () => {
+  const { ticks, last } = started();
+  await seconds(5);
+  expect(ticks).toHaveLength(1);
+  await last().end();
+  expect(ticks).toHaveLength(1);
+  await seconds(1);
+  expect(ticks).toHaveLength(2);
+  await Promise.all([last().end(), scheduler.stop()]);
+});
 
-  it('stops at once where no tick is under way, and may be stopped twice', async () => {
-    const { ticks, last } = started();
-    await last().end();
-    await scheduler.stop();
-    await scheduler.stop();
-    await seconds(10);
-    expect(ticks).toHaveLength(1);
+it('startScheduler waits for the tick under way when it is stopped, and begins no other', async () => {
+  const { ticks, last } = started();
+  let stopped = false;
+  const stop = scheduler.stop().then(() => {
+    stopped = true;
   });
+  await seconds(3);
+  expect(stopped).toBe(false);
+  await last().end();
+  await stop;
+  await seconds(10);
+  expect([ticks.length, vi.getTimerCount()]).toEqual([1, 0]);
+});
 
-  it('hands on what made a tick fail, and goes on ticking', async () => {
-    const { ticks, errors, last } = started();
-    const away = new Error('the database is away');
-    await last().fail(away);
-    expect(errors).toEqual([away]);
-    await seconds(1);
-    expect(ticks).toHaveLength(2);
-    await Promise.all([last().end(), scheduler.stop()]);
-  });
+it('startScheduler stops at once where no tick is under way, and may be stopped twice', async () => {
+  const { ticks, last } = started();
+  await last().end();
+  await scheduler.stop();
+  await scheduler.stop();
+  await seconds(10);
+  expect(ticks).toHaveLength(1);
+});
 
-  it('stops also where the tick under way fails', async () => {
-    const { errors, last } = started();
-    const stop = scheduler.stop();
-    await last().fail('late');
-    await stop;
-    expect(errors).toEqual(['late']);
-  });
+it('startScheduler hands on what made a tick fail, and goes on ticking', async () => {
+  const { ticks, errors, last } = started();
+  const away = new Error('the database is away');
+  await last().fail(away);
+  expect(errors).toEqual([away]);
+  await seconds(1);
+  expect(ticks).toHaveLength(2);
+  await Promise.all([last().end(), scheduler.stop()]);
+});
 
-  it('keeps to its pattern', async () => {
-    const { ticks, last } = started('*/30 * * * * *');
-    await last().end();
-    await seconds(29);
-    expect(ticks).toHaveLength(1);
-    await seconds(1);
-    expect(ticks).toHaveLength(2);
-    await Promise.all([last().end(), scheduler.stop()]);
-  });
+it('startScheduler stops also where the tick under way fails', async () => {
+  const { errors, last } = started();
+  const stop = scheduler.stop();
+  await last().fail('late');
+  await stop;
+  expect(errors).toEqual(['late']);
+});
+
+it('startScheduler keeps to its pattern', async () => {
+  const { ticks, last } = started('*/30 * * * * *');
+  await last().end();
+  await seconds(29);
+  expect(ticks).toHaveLength(1);
+  await seconds(1);
+  expect(ticks).toHaveLength(2);
+  await Promise.all([last().end(), scheduler.stop()]);
 });
 
 it.each([

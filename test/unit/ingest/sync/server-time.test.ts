@@ -1,7 +1,13 @@
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { PageAnswer } from '../../../../src/ingest/entries/page.ts';
 import { credibleNow, MAX_AHEAD_MS } from '../../../../src/ingest/planning/server-time.ts';
+import { startWalk, type WalkAnswers } from '../../../../src/ingest/planning/walk.ts';
 import { planningTime } from '../../../../src/ingest/sync/planning-time.ts';
 import type { SyncContext } from '../../../../src/ingest/sync/ports.ts';
+import { claimedReads, withAnswer } from '../../../../src/ingest/sync/turn/walk-answers.ts';
+import { forAll } from '../../for-all.ts';
 
 test.each<[string, number, number]>([
   ['the same time', 0, 0],
@@ -51,4 +57,52 @@ test('planningTime says how far the clocks differ, and believes no answer that i
 test('planningTime tells of coverage of the future that was taken back', async () =>
   expect((await planned(0, 0, 3)).heard).toEqual([{ rows: 3 }, { aheadMs: 0 }]));
 
+const header = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+const answers = fc.array(
+  fc.record({
+    dateMs: header(fc.integer({ min: 0, max: 4e9 }).map((second) => second * 1_000)),
+    cfRay: header(fc.stringMatching(/^[0-9a-f]{16}-[A-Z]{3}$/)),
+    body: fc.uint8Array({ maxLength: 40 }),
+  }),
+  { minLength: 1, maxLength: 12 },
+);
+
+const walk = startWalk('live', { fromMs: 1_000_000, toMs: 2_000_000 }, { readAtMs: 2_000_000 });
+
+test('the answers of a walk are one hash: SHA-256 of the one before and that of the body, from 32 zero bytes on', () =>
+  forAll([answers], {}, (given) => {
+    const made = foldOf(given.map(answerOf));
+    const expected = given.reduce<Buffer>((before, { body }) => sha256(before, sha256(body)), Buffer.alloc(32));
+    expect(made?.sha256).toBe(expected.toString('hex'));
+    expect(made).toMatchObject({
+      count: given.length,
+      firstDateMs: given[0]?.dateMs ?? null,
+      firstCfRay: given[0]?.cfRay ?? null,
+      lastDateMs: given.at(-1)?.dateMs ?? null,
+      lastCfRay: given.at(-1)?.cfRay ?? null,
+    });
+  }));
+
+test('the answers of a walk come to the same wherever a walk was put down, and whichever of them were questions', () =>
+  forAll([answers, fc.nat()], {}, (given, at) => {
+    const all = given.map(answerOf);
+    const cut = at % (all.length + 1);
+    const stored: WalkAnswers | undefined = foldOf(all.slice(0, cut));
+    const loaded = stored && (JSON.parse(JSON.stringify(stored)) as WalkAnswers);
+    const resumed = { ...walk, ...(loaded && { answers: loaded }) };
+    expect(claimedReads(resumed, all.slice(cut))?.answers).toEqual(foldOf(all));
+  }));
+
+test('the answers of a walk make no record if none is known', () =>
+  expect([withAnswer(undefined, undefined), claimedReads(walk, [])]).toEqual([undefined, undefined]));
+
 const DATABASE_MS = Date.UTC(2026, 5, 1);
+const sha256 = (...parts: readonly Uint8Array[]): Buffer => createHash('sha256').update(Buffer.concat(parts)).digest();
+
+const answerOf = ({ body, ...head }: { readonly body: Uint8Array } & Omit<PageAnswer, 'bodySha256'>): PageAnswer => ({
+  ...head,
+  bodySha256: sha256(body).toString('hex'),
+});
+
+const foldOf = (all: readonly PageAnswer[]): WalkAnswers | undefined =>
+  all.reduce<WalkAnswers | undefined>(withAnswer, undefined);

@@ -114,16 +114,13 @@ describe('WorkPool', () => {
     const { pool, end } = opened(2);
     await pool.idle();
     pool.refill([job('a'), job('b'), job('c')]);
-    let idle = false;
-    void pool.idle().then(() => {
-      idle = true;
-    });
+    const idle = endOf(pool.idle());
     await end('a');
     await end('b', 'backfill');
     await end('c');
-    expect(idle).toBe(false);
+    expect(idle.hasCome).toBe(false);
     await end('b');
-    expect(idle).toBe(true);
+    expect(idle.hasCome).toBe(true);
     pool.refill([]);
     await pool.idle();
   });
@@ -174,12 +171,10 @@ describe('a quarter of the workers', () => {
     for (const { source } of hung) await timeOut(source.id);
     pool.refill([...hung, ...many('well', 40)]);
     const again = begun.slice(16);
-    expect(count(again, 'hung')).toBe(4);
-    expect(count(again, 'well')).toBe(12);
+    expect([count(again, 'hung'), count(again, 'well')]).toEqual([4, 12]);
     // Those that answer go on one after the other, the others keep their places.
     for (let n = 0; n < 20; n += 1) await end(`well${n}`);
-    expect(count(begun.slice(16), 'hung')).toBe(4);
-    expect(count(begun.slice(16), 'well')).toBe(32);
+    expect([count(begun.slice(16), 'hung'), count(begun.slice(16), 'well')]).toEqual([4, 32]);
   });
 
   test('a source that answers again is one as any other', async () => {
@@ -199,13 +194,10 @@ describe('a quarter of the workers', () => {
 test('a lane that has rested is added to what waits, and begun at once where a worker is free', async () => {
   const { pool, begun, end } = opened(2);
   pool.add(job('a'));
-  let idle = false;
-  void pool.idle().then(() => {
-    idle = true;
-  });
+  const idle = endOf(pool.idle());
   expect(begun).toEqual(['live a']);
   await end('a');
-  expect(idle).toBe(true);
+  expect(idle.hasCome).toBe(true);
 });
 
 test('a lane that has rested changes nothing if its source waits in that lane, or has a turn', async () => {
@@ -283,6 +275,13 @@ test('260 sources with history at a budget of 200: each lane has its share of th
   expect(made.backfill / requests).toBeGreaterThan(0.11);
   expect(longestMs).toBeLessThan(longestPauseMs({ equalMs: laneIntervals(260, 200).liveMs, tickMs }) + tickMs);
 });
+
+/** Whether that has come to its end. */
+const endOf = (promise: Promise<unknown>) => {
+  const end = { hasCome: false };
+  void promise.then(() => Object.assign(end, { hasCome: true }));
+  return end;
+};
 
 /** A pool whose turns the test ends. */
 const opened = (concurrency: number) => {

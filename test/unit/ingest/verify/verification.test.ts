@@ -66,12 +66,9 @@ const page = (parts: Parts): PageComparison => ({
   timeless: { ...nothingCompared, ...parts.timeless },
 });
 
+// biome-ignore format: a table
 const counts = ({ compared, missing, changed, extra }: Findings) => ({
-  compared,
-  missing: missing.entries,
-  fixed: missing.fixed,
-  changed: changed.entries,
-  extra,
+  compared, missing: missing.entries, fixed: missing.fixed, changed: changed.entries, extra,
 });
 
 const nothing = { compared: 0, missing: 0, fixed: 0, changed: 0, extra: 0 };

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { auditPage, get } from '../simulated-cloudflare.ts';
-import { accountAt, accountPage, accountPath, sdk, simulateAccounts, window } from './simulated-accounts.ts';
+import { auditPage, get, organizationAt } from '../simulated-cloudflare.ts';
+import { accountAt, accountPage, sdk, simulateAccounts, window } from './simulated-accounts.ts';
 
 test('accounts have logs of their own, whose totals are as asked for', async () => {
   const simulator = await simulateAccounts({ entries: 100, accountEntries: 1000 });
@@ -34,28 +34,19 @@ test('entries of organizations are of organization-level APIs, and nothing is a 
 });
 
 test('entries of accounts: an account, zones, every scope, sign-ins, and actors that are no people', async () => {
-  const simulator = await simulateAccounts({
-    organizations: 1,
-    accounts: 1,
-    standaloneAccounts: 0,
-    accountEntries: 3000,
-  });
+  const world = { organizations: 1, accounts: 1, standaloneAccounts: 0, accountEntries: 3000 };
+  const simulator = await simulateAccounts(world);
   const { id, name, zoneIds } = accountAt(simulator);
   const { result } = await sdk(simulator).accounts.logs.audit.list({ account_id: id, ...window, limit: 1000 });
   expect(result.every(({ account }) => account?.id === id && account.name === name)).toBe(true);
-  expect(new Set(result.map(({ resource }) => resource?.scope))).toEqual(
-    new Set(['accounts', 'zone', 'user', 'memberships']),
-  );
-  const zones = new Set(result.flatMap(({ zone }) => (zone === undefined ? [] : [zone.id])));
-  expect(zones).toEqual(new Set(zoneIds));
+  const scopes = new Set(result.map(({ resource }) => resource?.scope));
+  expect(scopes).toEqual(new Set(['accounts', 'zone', 'user', 'memberships']));
+  expect(new Set(result.map(({ zone }) => zone?.id))).toEqual(new Set([undefined, ...zoneIds]));
   expect(result.every(({ zone, resource }) => (zone !== undefined) === (resource?.scope === 'zone'))).toBe(true);
   const types = Map.groupBy(result, ({ actor }) => actor?.type);
-  expect(new Set(types.keys())).toEqual(
-    new Set(['user', 'system', 'account', 'delegated_service', 'cloudflare_admin']),
-  );
-  expect(types.get('system')?.every(({ actor, raw }) => actor?.email === undefined && raw?.uri === undefined)).toBe(
-    true,
-  );
+  expect([...types.keys()].sort()).toEqual(['account', 'cloudflare_admin', 'delegated_service', 'system', 'user']);
+  const ofSystem = types.get('system');
+  expect(ofSystem?.every(({ actor, raw }) => actor?.email === undefined && raw?.uri === undefined)).toBe(true);
   const ofAccount = types.get('account');
   expect(ofAccount?.every(({ actor }) => actor?.id === id && actor.token_id !== undefined && !actor.email)).toBe(true);
   const logins = result.filter(({ action }) => action?.type === 'login');
@@ -122,11 +113,8 @@ test('product_category: repeatable, in any letter case, united with resource_pro
   };
   expect(await products({ product_category: ['ZeroTrust'] })).toEqual(['access', 'gateway']);
   expect(await products({ product_category: ['zerotrust', 'dns'] })).toEqual(['access', 'dns_records', 'gateway']);
-  const path = accountPath(id, '&product_category=dns&resource_product=workers');
-  const united = JSON.parse((await get(simulator, path)).text).result;
-  expect(new Set(united.map(({ resource }: { resource: { product: string } }) => resource.product))).toEqual(
-    new Set(['dns_records', 'workers']),
-  );
+  const united = await products({ product_category: ['dns'], resource_product: ['workers'] });
+  expect(united).toEqual(['dns_records', 'workers']);
   await expect(products({ product_category: ['none'] })).rejects.toMatchObject({ status: 400 });
   const categories = [];
   for await (const one of client.accounts.logs.audit.productCategories({ account_id: id })) categories.push(one);
@@ -137,13 +125,11 @@ test('product_category: repeatable, in any letter case, united with resource_pro
 
 test('history: by the URI, by product and type, and not found', async () => {
   const simulator = await simulateAccounts({ accountEntries: 1500, entries: 200 });
-  const { id } = accountAt(simulator);
+  const { id: account_id } = accountAt(simulator);
   const client = sdk(simulator);
-  const all = (await accountPage(simulator, id)).result;
-  const read = async (entry: (typeof all)[number], more = '') => {
-    const time = encodeURIComponent(entry.action.time);
-    const path = `/accounts/${id}/logs/audit/${entry.id}/history?action_time=${time}&since=2026-01-01&before=2027-01-01`;
-    const { status, text } = await get(simulator, `${path}${more}`);
+  const all = (await accountPage(simulator, account_id)).result;
+  const read = async (entry: Entry, more = '') => {
+    const { status, text } = await get(simulator, historyPath(account_id, entry) + more);
     return { status, body: JSON.parse(text) };
   };
   const zone = all.find(({ raw }) => /^\/zones\/\w+\/dns_records$/.test(raw.uri));
@@ -158,30 +144,25 @@ test('history: by the URI, by product and type, and not found', async () => {
   const { product, type } = system.resource;
   const alike = all.filter(({ resource }) => resource.product === product && resource.type === type);
   expect(likely.body.result).toEqual(alike.toReversed());
-  const typed = await client.accounts.logs.audit.history(zone.id, {
-    account_id: id,
-    action_time: zone.action.time,
-    ...window,
-  });
+  const { audit } = client.accounts.logs;
+  const typed = await audit.history(zone.id, { account_id, action_time: zone.action.time, ...window });
   expect(typed[0]?.id).toBe(same.at(-1).id);
   const missing = await read({ ...zone, id: '0'.repeat(32) });
   expect(missing).toMatchObject({ status: 404, body: { result_info: { history_status: 'unavailable' } } });
-  const organization = simulator.summary().organizations[0]?.id ?? '';
   const [own] = (await auditPage(simulator)).result;
-  const ofOrganization = await client.organizations.logs.audit.history(own.id, {
-    organization_id: organization,
-    action_time: own.action.time,
-    ...window,
-  });
+  const place = { organization_id: organizationAt(simulator), action_time: own.action.time, ...window };
+  const ofOrganization = await client.organizations.logs.audit.history(own.id, place);
   expect(ofOrganization.map((entry) => entry.id)).toContain(own.id);
 });
 
 test('history in pages: a cursor until the end, bound to its parameters', async () => {
   const simulator = await simulateAccounts({ accountEntries: 1500 });
   const { id } = accountAt(simulator);
-  const entry = (await accountPage(simulator, id)).result.find(({ raw }) => /dns_records$/.test(raw.uri));
-  const time = encodeURIComponent(entry.action.time);
-  const path = `/accounts/${id}/logs/audit/${entry.id}/history?action_time=${time}&since=2026-01-01&before=2027-01-01`;
+  const { result: all } = await accountPage(simulator, id);
+  const path = historyPath(
+    id,
+    all.find(({ raw }) => /dns_records$/.test(raw.uri)),
+  );
   const whole = JSON.parse((await get(simulator, `${path}&limit=1000`)).text).result;
   const seen: unknown[] = [];
   for (let cursor: string | undefined = ''; cursor !== undefined; ) {
@@ -197,3 +178,10 @@ test('history in pages: a cursor until the end, bound to its parameters', async 
     expect((await get(simulator, bad)).status).toBe(400);
   }
 });
+
+type Entry = { readonly id: string; readonly action: { readonly time: string } };
+
+function historyPath(accountId: string, { id, action }: Entry): string {
+  const query = new URLSearchParams({ action_time: action.time, ...window });
+  return `/accounts/${accountId}/logs/audit/${id}/history?${query}`;
+}

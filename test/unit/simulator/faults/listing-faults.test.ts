@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
-import { auditPage, listingOf, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
+import { auditPage, get, listingOf, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
 test('listing_away: 503, while the audit logs answer', async () => {
   const simulator = await simulate({ organizations: 3, faults: { listing_away: 1 } });
-  expect((await page(simulator)).status).toBe(503);
-  expect((await auditPage(simulator)).status).toBe(200);
+  expect([(await page(simulator)).status, (await auditPage(simulator)).status]).toEqual([503, 200]);
   simulator.faults.set({ listing_away: { status: 404 } });
   expect((await page(simulator)).status).toBe(404);
 });
@@ -53,6 +52,25 @@ test('shifting_listing: organizations fall between two pages, or stand on both',
   expect(twice).toEqual([...upTo(5), ...upTo(12).slice(4)]);
 });
 
+test('listing_403, missing_organization and repeated_page_token', async () => {
+  const simulator = await simulate({ organizations: 12, faults: { listing_403: { count: 1 } } });
+  const { status, text } = await get(simulator, '/organizations');
+  expect(status).toBe(403);
+  expect(text).toContain('10000');
+  expect((await auditPage(simulator)).status).toBe(200);
+  const whole = await page(simulator);
+  simulator.faults.set({ missing_organization: { count: 1 } });
+  const missing = (await page(simulator)).places;
+  expect(missing).toHaveLength(4);
+  expect(upTo(5)).toEqual(expect.arrayContaining(missing));
+  expect(await page(simulator)).toEqual(whole);
+  simulator.faults.set({ repeated_page_token: { count: 1 } });
+  const first = await page(simulator);
+  expect((await page(simulator, first.token)).places).toEqual(first.places);
+  simulator.faults.set({ repeated_page_token: 1 });
+  expect((await page(simulator, first.token)).token).toBe(first.token);
+});
+
 /** A page of five, with the places of its organizations in the order of creation. */
 const page = async (simulator: Simulator, after?: string) => {
   const more = after === undefined ? '' : `&page_token=${encodeURIComponent(after)}`;
@@ -72,5 +90,4 @@ async function pages(simulator: Simulator): Promise<Page[]> {
 }
 
 const placesOf = (seen: readonly Page[]): number[] => seen.flatMap(({ places }) => places);
-
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);

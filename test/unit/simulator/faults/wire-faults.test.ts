@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
-import { auditPage, auditPath, get, organizationAt, simulate } from '../simulated-cloudflare.ts';
+import { auditPage, auditPath, get, getInVain, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
 test('server_error: every status, with JSON, with text, with nothing', async () => {
   const simulator = await simulate({ faults: { server_error: 1 } });
@@ -13,10 +13,8 @@ test('server_error: every status, with JSON, with text, with nothing', async () 
     if (form === 'json') expect(JSON.parse(text)).toMatchObject({ success: false, errors: [{ code: 10000 + status }] });
     seen.add(`${status} ${form}`);
   }
-  const expected = [500, 502, 503, 504].flatMap((status) =>
-    ['empty', 'json', 'text'].map((form) => `${status} ${form}`),
-  );
-  expect([...seen].sort()).toEqual(expected);
+  const forms = ['empty', 'json', 'text'];
+  expect([...seen].sort()).toEqual([500, 502, 503, 504].flatMap((status) => forms.map((form) => `${status} ${form}`)));
 });
 
 test('html_error and html_ok: a page where JSON should be', async () => {
@@ -34,7 +32,7 @@ test('html_error and html_ok: a page where JSON should be', async () => {
 test('slow_body: half the body, the pause, the rest', async () => {
   const simulator = await simulate({ entries: 20, faults: { slow_body: 1, slowBodyMs: 1_000 } });
   const askedAtMs = performance.now();
-  const { socket } = await open(simulator, auditPath(organizationAt(simulator)));
+  const socket = await open(simulator, auditPath(organizationAt(simulator)));
   let text = '';
   while (!text.includes('\r\n\r\n{')) text += String((await once(socket, 'data'))[0]);
   const promised = Number(/content-length: (\d+)/i.exec(text)?.[1]);
@@ -64,13 +62,7 @@ test('connection_reset: not a byte', async () => {
 
 test('hung: not a byte until the client gives up, or until hangMs', async () => {
   const simulator = await simulate({ faults: { hung: 1 } });
-  const controller = new AbortController();
-  const stop = simulator.onRequest(() => controller.abort());
-  const headers = { authorization: 'Bearer test' };
-  await expect(fetch(`${simulator.baseUrl}/organizations`, { headers, signal: controller.signal })).rejects.toThrow(
-    /abort/,
-  );
-  stop();
+  await getInVain(simulator, '/organizations');
   simulator.faults.set({ hangMs: 30 });
   const started = performance.now();
   expect(await raw(simulator, '/organizations')).toBe('');
@@ -102,10 +94,8 @@ test('the same seed and the same requests give the same faults; another fault do
   const outcomes = async (seed: number, more: object = {}): Promise<string> => {
     const simulator = await simulate({ seed, faults: { server_error: 0.3, html_error: 0.2, ...more } });
     for (let n = 0; n < 60; n++) await get(simulator, '/organizations');
-    return simulator
-      .requests()
-      .map(({ status, wireFault }) => `${status}${wireFault ?? ''}`)
-      .join();
+    const requests = simulator.requests();
+    return requests.map(({ status, wireFault }) => `${status}${wireFault ?? ''}`).join();
   };
   const first = await outcomes(1);
   expect(await outcomes(1)).toBe(first);
@@ -114,28 +104,93 @@ test('the same seed and the same requests give the same faults; another fault do
   expect(withOther).toBe(first);
 });
 
+test('wrong_date: of the listing, of audit logs, or of every answer; ahead or behind', async () => {
+  const simulator = await simulate({ organizations: 2, entries: 10 });
+  const [first, second] = [organizationAt(simulator), organizationAt(simulator, 1)];
+  const offsets = async (): Promise<number[]> => [
+    await offset(simulator, '/organizations'),
+    await offset(simulator, auditPath(first)),
+    await offset(simulator, auditPath(second)),
+    await offset(simulator, '/organizations', {}),
+  ];
+  for (const [wrong_date, expected] of [
+    [null, [0, 0, 0, 0]],
+    [{ offsetSeconds: 3600, operation: 'organizations' }, [3600, 0, 0, 0]],
+    [{ offsetSeconds: -90_000, operation: 'audit' }, [0, -90_000, -90_000, 0]],
+    [{ offsetSeconds: 25, organizationId: second }, [0, 0, 25, 0]],
+    [{ offsetSeconds: -1 }, [-1, -1, -1, -1]],
+  ] as const) {
+    simulator.faults.set({ wrong_date });
+    expect(await offsets()).toEqual(expected);
+  }
+});
+
+test('hung_organization: no answer of these audit logs; the listing and the others answer', async () => {
+  const simulator = await simulate({ organizations: 4, entries: 40 });
+  simulator.faults.set({ hung_organization: { firstOrganizations: 2 } });
+  for (const n of [0, 1]) await getInVain(simulator, auditPath(organizationAt(simulator, n)));
+  for (const n of [2, 3]) expect((await get(simulator, auditPath(organizationAt(simulator, n)))).status).toBe(200);
+  expect((await get(simulator, '/organizations')).status).toBe(200);
+  simulator.faults.set({ hung_organization: { organizationIds: [organizationAt(simulator, 3)] } });
+  await getInVain(simulator, auditPath(organizationAt(simulator, 3)));
+  expect((await get(simulator, auditPath(organizationAt(simulator, 0)))).status).toBe(200);
+});
+
+test('hung_organization: an answer after a while is that of its own time', async () => {
+  const isHeldUp = (): boolean => simulator?.faults.fired().hung_organization !== undefined;
+  let simulator: Simulator | undefined;
+  simulator = await simulate({
+    clock: () => startMs + (isHeldUp() ? 20_000 : 0),
+    faults: { hung_organization: { answerAfterSeconds: 0.01 } },
+  });
+  const id = organizationAt(simulator);
+  simulator.append(id, ['{"id":"meanwhile"}'], { visibleAfterMs: 20_000 });
+  const { status, headers, text } = await get(simulator, auditPath(id));
+  expect(status).toBe(200);
+  expect(text).toContain('meanwhile');
+  expect(Date.parse(headers.get('date') ?? '')).toBe(startMs + 20_000);
+  expect(simulator.requests()[0]).toMatchObject({ timeMs: startMs, status: 200, wireFault: 'hung_organization' });
+});
+
+test('error_in_success: success: true, errors, and an empty result', async () => {
+  const simulator = await simulate({ entries: 10, faults: { error_in_success: { operation: 'audit' } } });
+  const { status, text } = await get(simulator, auditPath(organizationAt(simulator)));
+  expect(status).toBe(200);
+  const empty = { success: true, errors: [{ code: 10500, message: expect.any(String) }], result: [] };
+  expect(JSON.parse(text)).toEqual({ ...empty, result_info: { count: '0' } });
+  expect(JSON.parse((await get(simulator, '/organizations')).text).result).toHaveLength(1);
+  simulator.faults.set({ error_in_success: 1 });
+  const listing = JSON.parse((await get(simulator, '/organizations')).text);
+  expect(listing).toMatchObject({ ...empty, result_info: { total_size: 0 } });
+});
+
 /** A connection on which this request has been sent. */
-async function open(simulator: Simulator, path: string): Promise<{ socket: Socket }> {
+async function open(simulator: Simulator, path: string): Promise<Socket> {
   const { hostname, port, pathname, search } = new URL(simulator.baseUrl + path);
   const socket = connect(Number(port), hostname);
   await once(socket, 'connect');
   socket.setEncoding('utf8');
   socket.write(`GET ${pathname}${search} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer test\r\n\r\n`);
-  return { socket };
+  return socket;
 }
 
 /** What the wire carries until the server ends the connection. */
 async function raw(simulator: Simulator, path: string): Promise<string> {
-  const { socket } = await open(simulator, path);
+  const socket = await open(simulator, path);
   let text = '';
-  socket.on('error', () => undefined);
-  socket.on('data', (chunk) => {
-    text += chunk;
-  });
+  socket
+    .on('error', () => undefined)
+    .on('data', (chunk) => {
+      text += chunk;
+    });
   await once(socket, 'close');
   return text;
 }
 
-function bodyOf(text: string): string {
-  return text.slice(text.indexOf('\r\n\r\n') + 4);
+const bodyOf = (text: string): string => text.slice(text.indexOf('\r\n\r\n') + 4);
+
+/** How far the Date of an answer is from the time. Seconds. */
+async function offset(simulator: Simulator, path: string, headers?: Record<string, string>): Promise<number> {
+  const answer = await get(simulator, path, headers);
+  return (Date.parse(answer.headers.get('date') ?? '') - simulator.summary().nowMs) / 1000;
 }

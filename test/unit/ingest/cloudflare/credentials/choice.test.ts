@@ -16,14 +16,9 @@ import { createRefusals } from '../../../../../src/ingest/cloudflare/credentials
 import { createSourceBudgets } from '../../../../../src/ingest/cloudflare/credentials/source-budgets.ts';
 import type { AuditApi } from '../../../../../src/ingest/sync/ports.ts';
 
+// biome-ignore format: a table
 const candidate = (name: string, more: Partial<Candidate> = {}): Candidate => ({
-  name,
-  accounts: true,
-  organizations: true,
-  isUser: true,
-  budget: 900,
-  countedFor: name,
-  ...more,
+  name, accounts: true, organizations: true, isUser: true, budget: 900, countedFor: name, ...more,
 });
 
 describe('the order of credentials', () => {
@@ -43,11 +38,8 @@ describe('the order of credentials', () => {
     expect(order([a, b], facts(listed, undefined, { a: 200, b: 201 }))).toEqual(['a', 'b']);
     expect(order([a, b], facts(listed, 'a', { a: 200, b: 0 }))).toEqual(['a', 'b']);
     const same = candidate('same user', { countedFor: 'a' });
-    expect(order([a, same, b], facts({ ...listed, 'same user': ['x', 'y'] }, undefined, { a: 91 }))).toEqual([
-      'b',
-      'a',
-      'same user',
-    ]);
+    const also = facts({ ...listed, 'same user': ['x', 'y'] }, undefined, { a: 91 });
+    expect(order([a, same, b], also)).toEqual(['b', 'a', 'same user']);
   });
 
   test('leaves out the token of another account, unless it has read the source or there is no other', () => {
@@ -193,12 +185,10 @@ const fetchWith = async (failure: ApiFailure, cursor: string | undefined) => {
   return { answer, asked, isSetAside };
 };
 
-test('a cursor that is gone says nothing of the credential: no other is asked, and it is not set aside', async () =>
-  expect(await fetchWith('not_found', 'expired')).toEqual({
-    answer: 'not_found',
-    asked: ['first'],
-    isSetAside: false,
-  }));
+test('a cursor that is gone says nothing of the credential: no other is asked, and it is not set aside', async () => {
+  const alone = { answer: 'not_found', asked: ['first'], isSetAside: false };
+  expect(await fetchWith('not_found', 'expired')).toEqual(alone);
+});
 
 test('a log that one credential does not find, or may not read, is read with another', async () => {
   for (const [failure, cursor] of [
@@ -257,16 +247,10 @@ const listWith = async (
 test('accounts that one credential is shown none of are listed with the next that sees the organization', async () => {
   expect(await listWith({ a: ['x'], b: ['y'] })).toEqual({ ids: ['x'], complete: true, asked: ['a'] });
   expect(await listWith({ a: [], b: ['y'], c: ['z'] })).toEqual({ ids: ['y'], complete: true, asked: ['a', 'b'] });
-  expect(await listWith({ a: 'refused', b: [], c: 'refused' })).toEqual({
-    ids: [],
-    complete: true,
-    asked: ['a', 'b', 'c'],
-  });
-  expect(await listWith({ a: [], b: ['y'], c: ['z'] }, ['a', 'c'])).toEqual({
-    ids: ['z'],
-    complete: true,
-    asked: ['a', 'c'],
-  });
+  const none = { ids: [], complete: true, asked: ['a', 'b', 'c'] };
+  expect(await listWith({ a: 'refused', b: [], c: 'refused' })).toEqual(none);
+  const ofThird = { ids: ['z'], complete: true, asked: ['a', 'c'] };
+  expect(await listWith({ a: [], b: ['y'], c: ['z'] }, ['a', 'c'])).toEqual(ofThird);
 });
 
 test('an empty listing is none if the next credential fails for another reason than a refusal', async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { type PlanPolicy, planLanes, type SourceProgress } from '../../../../../src/ingest/planning/planner.ts';
 import {
   type EventRate,
@@ -95,23 +95,21 @@ test('expectedPerHour one without any history is taken as the average', () => {
   expect(expectedPerHour([undefined])[0]).toBeGreaterThan(0);
 });
 
-describe('observationOf', () => {
-  const claim = { fromMs: FROM_MS, toMs: FROM_MS + HOUR_MS };
-  const walk = startWalk('live', claim, { readAtMs: claim.toMs + 1_000, lookBackToMs: 0 });
-  const page = (of: Walk, minutes: readonly number[], nextCursor?: string): Walk => {
-    const timesMs = minutes.map((minute) => FROM_MS + minute * 60_000);
-    return afterPage(of, { entries: timesMs.length, timesMs, nextCursor }, 1_000).walk;
-  };
+const claim = { fromMs: FROM_MS, toMs: FROM_MS + HOUR_MS };
+const walk = startWalk('live', claim, { readAtMs: claim.toMs + 1_000, lookBackToMs: 0 });
+const page = (of: Walk, minutes: readonly number[], nextCursor?: string): Walk => {
+  const timesMs = minutes.map((minute) => FROM_MS + minute * 60_000);
+  return afterPage(of, { entries: timesMs.length, timesMs, nextCursor }, 1_000).walk;
+};
 
-  test('what lies in the look-back was seen before, and does not count again', () => {
-    expect(observationOf(page(walk, [-2, -1, 0, 5, 50]))).toEqual({ events: 3, spanMs: HOUR_MS });
-    expect(observationOf(page(walk, []))).toEqual({ events: 0, spanMs: HOUR_MS });
-  });
+test('observationOf what lies in the look-back was seen before, and does not count again', () => {
+  expect(observationOf(page(walk, [-2, -1, 0, 5, 50]))).toEqual({ events: 3, spanMs: HOUR_MS });
+  expect(observationOf(page(walk, []))).toEqual({ events: 0, spanMs: HOUR_MS });
+});
 
-  test('a walk of several pages says what all of them brought', () => {
-    const first = page(walk, [-1, 1, 20], 'c');
-    expect(observationOf(page(first, [30, 40]))).toEqual({ events: 4, spanMs: HOUR_MS });
-  });
+test('observationOf a walk of several pages says what all of them brought', () => {
+  const first = page(walk, [-1, 1, 20], 'c');
+  expect(observationOf(page(first, [30, 40]))).toEqual({ events: 4, spanMs: HOUR_MS });
 });
 
 test('the first window of a history says its average, for a week at most', () => {
@@ -136,5 +134,4 @@ const progress: SourceProgress = {
   largestPage: 0,
 };
 const policy: PlanPolicy = { horizonMs: NOW_MS - 480 * HOUR_MS, settleDelaysMs: [], intervals: noIntervals };
-
 const laneOf = (by: PlanPolicy): string | undefined => planLanes(progress, NOW_MS, by)[0]?.lane;

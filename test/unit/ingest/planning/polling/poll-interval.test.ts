@@ -8,6 +8,7 @@ import {
   pollsPerTick,
   spreadOf,
 } from '../../../../../src/ingest/planning/polling/poll-interval.ts';
+import { forAll } from '../../../for-all.ts';
 
 const EQUAL_MS = 2_380_952;
 const perHour = fc.oneof(
@@ -31,126 +32,102 @@ const budgets = fc.record({
   tickMs: fc.integer({ min: 1_000, max: 600_000 }),
 });
 
-describe('the pauses', () => {
-  test('whatever is known: together hardly more than the budget, none longer than the bound', () => {
-    fc.assert(
-      fc.property(many, budgets, (sources, by) => {
-        const intervals = [...pollIntervals(sources, by)];
-        for (const each of intervals) expect(each).toBeLessThanOrEqual(longestPauseMs(by));
-        if (by.equalMs <= by.tickMs) return;
-        for (const each of intervals) expect(each).toBeGreaterThanOrEqual(by.tickMs);
-        const asksPerMs = intervals.reduce((sum, each) => sum + 1 / each, 0);
-        // All at the ordinary longest pause, 0.985 turns, take 1.015 of it.
-        expect(asksPerMs).toBeLessThanOrEqual(((sources.length * 1.016) / by.equalMs) * 1.001);
-      }),
-      property,
-    );
-  });
+test('pauses whatever is known: together hardly more than the budget, none longer than the bound', () =>
+  forAll([many, budgets], property, (sources, by) => {
+    const intervals = [...pollIntervals(sources, by)];
+    for (const each of intervals) expect(each).toBeLessThanOrEqual(longestPauseMs(by));
+    if (by.equalMs <= by.tickMs) return;
+    for (const each of intervals) expect(each).toBeGreaterThanOrEqual(by.tickMs);
+    const asksPerMs = intervals.reduce((sum, each) => sum + 1 / each, 0);
+    // All at the ordinary longest pause, 0.985 turns, take 1.015 of it.
+    expect(asksPerMs).toBeLessThanOrEqual(((sources.length * 1.016) / by.equalMs) * 1.001);
+  }));
 
-  test('more events never make a pause longer', () => {
-    fc.assert(
-      fc.property(
-        many,
-        fc.nat(),
-        fc.double({ min: 0, max: 100, noNaN: true }),
-        fc.boolean(),
-        (sources, at, more, recently) => {
-          const n = sources.length === 0 ? 0 : at % sources.length;
-          const one = sources[n];
-          if (one?.eventRate === undefined) return;
-          const { eventRate } = one;
-          const raised = {
-            perHour: eventRate.perHour + (recently ? 0 : more),
-            recentPerHour: eventRate.recentPerHour + more,
-          };
-          const before = pollIntervals(sources, budget)[n] ?? 0;
-          const after = pollIntervals(sources.with(n, { ...one, eventRate: raised }), budget)[n] ?? 0;
-          expect(after).toBeLessThanOrEqual(before * 1.001);
-        },
-      ),
-      property,
-    );
-  });
-
-  test('of two sources the one with more events never has the longer one', () => {
-    fc.assert(
-      fc.property(fc.array(perHour, { minLength: 2, maxLength: 60 }), (rates) => {
-        const ascending = rates.sort((a, b) => a - b);
-        const intervals = [
-          ...pollIntervals(
-            ascending.map((each) => source(each)),
-            budget,
-          ),
-        ];
-        expect(intervals).toEqual([...intervals].sort((a, b) => b - a));
-      }),
-      property,
-    );
-  });
-
-  test('where all are alike, all are asked equally often', () => {
-    const intervals = pollIntervals(
-      Array.from({ length: 500 }, () => source(2)),
-      budget,
-    );
-    for (const each of intervals) expect(each / EQUAL_MS).toBeCloseTo(0.985, 3);
-  });
-
-  test('go as 1/rate^0.6 between their bounds', () => {
-    const rates = Array.from({ length: 1_000 }, (_, n) => (n < 970 ? 0.001 : [40, 90, 160][n % 3]) ?? 0);
-    const sources = rates.map((each, n) => source(each, { id: `o${n}` }));
-    const [a = 0, b = 0, c = 0] = [40, 90, 160].map((rate) => pollIntervals(sources, budget)[rates.indexOf(rate)]);
-    expect(a / b).toBeCloseTo((90 / 40) ** 0.6, 1);
-    expect(a / c).toBeCloseTo(4 ** 0.6, 1);
-    expect(a).toBeLessThan(EQUAL_MS / 3);
-  });
-
-  test('the longer asking all in turn takes, the fewer sources pause for longer than that', () => {
-    // As uneven as sources are.
-    const sources = Array.from({ length: 2_000 }, (_, n) => source(200 / (n + 1) ** 1.1, { id: `o${n}` }));
-    const late = (equalMs: number): number =>
-      pollIntervals(sources, { ...budget, equalMs }).filter((each) => each > equalMs).length;
-    expect(late(1_200_000)).toBe(late(2_400_000));
-    expect(late(2_400_000) / late(4_800_000)).toBeCloseTo(2, 0);
-    expect(late(9_600_000)).toBeGreaterThan(0);
-  });
-
-  test('the same knowledge gives the same plan; sources that are alike are spread a little by their ids', () => {
-    const rates = [...Array.from({ length: 200 }, () => 0.0001), 500];
-    const sources = rates.map((each, n) => source(each, { id: `o${n}` }));
-    expect(pollIntervals(sources, budget)).toEqual(pollIntervals(sources, budget));
-    const silent = [...pollIntervals(sources, budget)].slice(0, 200);
-    expect(new Set(silent).size).toBeGreaterThan(100);
-    expect(Math.min(...silent) / Math.max(...silent)).toBeGreaterThan(0.95);
-  });
-});
-
-test('where the budget lets all be asked at every tick they are, whatever is known', () => {
-  fc.assert(
-    fc.property(many, (sources) => {
-      const small = { equalMs: 12_000, tickMs: TICK_MS };
-      const ticked = sources.map((each) => ({ ...each, readUntilMs: LIVE_END_MS - TICK_MS }));
-      expect(duePolls(ticked, small, LIVE_END_MS)).toHaveLength(sources.length);
-      expect(pollsPerTick(sources.length, small)).toBe(sources.length);
-    }),
+test('pauses more events never make a pause longer', () =>
+  forAll(
+    [many, fc.nat(), fc.double({ min: 0, max: 100, noNaN: true }), fc.boolean()],
     property,
+    (sources, at, more, recently) => {
+      const n = sources.length === 0 ? 0 : at % sources.length;
+      const one = sources[n];
+      if (one?.eventRate === undefined) return;
+      const { eventRate } = one;
+      const raised = {
+        perHour: eventRate.perHour + (recently ? 0 : more),
+        recentPerHour: eventRate.recentPerHour + more,
+      };
+      const before = pollIntervals(sources, budget)[n] ?? 0;
+      const after = pollIntervals(sources.with(n, { ...one, eventRate: raised }), budget)[n] ?? 0;
+      expect(after).toBeLessThanOrEqual(before * 1.001);
+    },
+  ));
+
+test('pauses of two sources the one with more events never has the longer one', () =>
+  forAll([fc.array(perHour, { minLength: 2, maxLength: 60 })], property, (rates) => {
+    const ascending = rates.sort((a, b) => a - b);
+    const intervals = [
+      ...pollIntervals(
+        ascending.map((each) => source(each)),
+        budget,
+      ),
+    ];
+    expect(intervals).toEqual([...intervals].sort((a, b) => b - a));
+  }));
+
+test('pauses where all are alike, all are asked equally often', () => {
+  const intervals = pollIntervals(
+    Array.from({ length: 500 }, () => source(2)),
+    budget,
   );
+  for (const each of intervals) expect(each / EQUAL_MS).toBeCloseTo(0.985, 3);
 });
+
+test('pauses go as 1/rate^0.6 between their bounds', () => {
+  const rates = Array.from({ length: 1_000 }, (_, n) => (n < 970 ? 0.001 : [40, 90, 160][n % 3]) ?? 0);
+  const sources = rates.map((each, n) => source(each, { id: `o${n}` }));
+  const [a = 0, b = 0, c = 0] = [40, 90, 160].map((rate) => pollIntervals(sources, budget)[rates.indexOf(rate)]);
+  expect(a / b).toBeCloseTo((90 / 40) ** 0.6, 1);
+  expect(a / c).toBeCloseTo(4 ** 0.6, 1);
+  expect(a).toBeLessThan(EQUAL_MS / 3);
+});
+
+test('pauses the longer asking all in turn takes, the fewer sources pause for longer than that', () => {
+  // As uneven as sources are.
+  const sources = Array.from({ length: 2_000 }, (_, n) => source(200 / (n + 1) ** 1.1, { id: `o${n}` }));
+  const late = (equalMs: number): number =>
+    pollIntervals(sources, { ...budget, equalMs }).filter((each) => each > equalMs).length;
+  expect(late(1_200_000)).toBe(late(2_400_000));
+  expect(late(2_400_000) / late(4_800_000)).toBeCloseTo(2, 0);
+  expect(late(9_600_000)).toBeGreaterThan(0);
+});
+
+test('pauses the same knowledge gives the same plan; sources that are alike are spread a little by their ids', () => {
+  const rates = [...Array.from({ length: 200 }, () => 0.0001), 500];
+  const sources = rates.map((each, n) => source(each, { id: `o${n}` }));
+  expect(pollIntervals(sources, budget)).toEqual(pollIntervals(sources, budget));
+  const silent = [...pollIntervals(sources, budget)].slice(0, 200);
+  expect(new Set(silent).size).toBeGreaterThan(100);
+  expect(Math.min(...silent) / Math.max(...silent)).toBeGreaterThan(0.95);
+});
+
+test('where the budget lets all be asked at every tick they are, whatever is known', () =>
+  forAll([many], property, (sources) => {
+    const small = { equalMs: 12_000, tickMs: TICK_MS };
+    const ticked = sources.map((each) => ({ ...each, readUntilMs: LIVE_END_MS - TICK_MS }));
+    expect(duePolls(ticked, small, LIVE_END_MS)).toHaveLength(sources.length);
+    expect(pollsPerTick(sources.length, small)).toBe(sources.length);
+  }));
 
 describe('what is due', () => {
-  test('is all whose pause is over, to the nearest tick, and nothing else', () => {
-    fc.assert(
-      fc.property(many, budgets, (sources, by) => {
-        const intervals = pollIntervals(sources, by);
-        const due = new Map(duePolls(sources, by, LIVE_END_MS).map((each) => [each.source, each.dueAfterMs]));
-        sources.forEach((each, n) => {
-          const rounding = by.equalMs <= by.tickMs ? 0 : by.tickMs / 2;
-          expect(due.has(each)).toBe(each.walking || LIVE_END_MS - each.readUntilMs >= (intervals[n] ?? 0) - rounding);
-        });
-      }),
-      property,
-    );
-  });
+  test('is all whose pause is over, to the nearest tick, and nothing else', () =>
+    forAll([many, budgets], property, (sources, by) => {
+      const intervals = pollIntervals(sources, by);
+      const due = new Map(duePolls(sources, by, LIVE_END_MS).map((each) => [each.source, each.dueAfterMs]));
+      sources.forEach((each, n) => {
+        const rounding = by.equalMs <= by.tickMs ? 0 : by.tickMs / 2;
+        expect(due.has(each)).toBe(each.walking || LIVE_END_MS - each.readUntilMs >= (intervals[n] ?? 0) - rounding);
+      });
+    }));
 
   test('comes by how overdue it is by its own pause: an open walk first, then what was never asked', () => {
     const silent = Array.from({ length: 300 }, (_, n) => source(0.0001, { id: `s${n}` }));
@@ -191,7 +168,6 @@ describe('what is due', () => {
 });
 
 const TICK_MS = 30_000;
-
 const budget = { equalMs: EQUAL_MS, tickMs: TICK_MS };
 const property = { seed: 1, numRuns: 300 };
 

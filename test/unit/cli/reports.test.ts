@@ -1,0 +1,235 @@
+import { expect, it, test } from 'vitest';
+import { probeLogs } from '../../../src/cli/check/probe-logs.ts';
+import { lockNotes } from '../../../src/cli/commands/check.ts';
+import type { Comparison } from '../../../src/cli/demo/compare-with-truth.sql.ts';
+import { progressLine } from '../../../src/cli/demo/demo-progress.ts';
+import { judge, verdictText } from '../../../src/cli/demo/demo-verdict.ts';
+import { fails, type Report, type SourceRow, statusText } from '../../../src/cli/output/status-report.ts';
+import { ApiError, type ApiFailure } from '../../../src/errors.ts';
+import type { AuditApi } from '../../../src/ingest/sync/ports.ts';
+import type { SinkStatus } from '../../../src/sinks/sink-status.sql.ts';
+import type { SourceHealth } from '../../../src/status/health.ts';
+import { groupsOf } from '../../../src/status/sources/source-groups.ts';
+import type { Status } from '../../../src/status/status.sql.ts';
+import { sourceFacts } from '../status/source-facts.ts';
+
+test('check says that there is too little room for locks once history has some years', () => {
+  expect(lockNotes({ ...stock, months: 24, relations: 24 * 26 })).toEqual([]);
+  expect(lockNotes({ ...stock, months: 49, relations: 49 * 26 })).toEqual([]);
+  expect(lockNotes({ ...stock, months: 122, relations: 122 * 26 })).toEqual([
+    'max_locks_per_transaction (64) is too small for 122 months, 3172 tables and indexes, if 10 statements look at all of them at once: set it to 256',
+  ]);
+  expect(lockNotes({ ...stock, perTransaction: 256, months: 122, relations: 122 * 26 })).toEqual([]);
+});
+
+/** Answers for the logs that fail; every other log is readable. */
+const probe = async (failures: Readonly<Record<string, ApiFailure>>) => {
+  const fetchPage = (source: { readonly id: string }) => {
+    const failure = failures[source.id];
+    return failure === undefined
+      ? Promise.resolve({ entries: [] })
+      : Promise.reject(new ApiError(failure, `${source.id}: ${failure}`));
+  };
+  const api = { fetchPage, nowMs: () => Date.UTC(2026, 5, 1) } as unknown as AuditApi;
+  const owners = [{ id: 'a' }, { id: 'b', name: 'Bee' }, { id: 'c' }];
+  return await probeLogs(api, 'account', owners, {
+    name: 'account logs',
+    hint: 'the permission',
+    signal: new AbortController().signal,
+  });
+};
+
+test('a log that is not found counts as refused, as it does for the daemon, and the others are tried', async () => {
+  expect(await probe({ b: 'not_found' })).toEqual({
+    name: 'account logs',
+    ok: false,
+    message: 'refused (404) for 1 of 3: b (Bee)',
+    hint: 'the permission',
+    exitCode: 1,
+    tried: 3,
+    refused: 1,
+  });
+  expect((await probe({ a: 'not_found', c: 'refused' })).message).toBe('refused (403, 404) for 2 of 3: a, c');
+});
+
+test('one log that fails otherwise is told with its reason; the exit code is that of a source that failed', async () => {
+  const check = await probe({ a: 'server', b: 'refused' });
+  expect(check).toMatchObject({ ok: false, exitCode: 1, tried: 3, refused: 1 });
+  expect(check.message).toBe('failed for 1 of 3, refused for 1: a: server');
+});
+
+test('if every log fails otherwise, the failure is the answer', async () =>
+  await expect(probe({ a: 'server', b: 'server', c: 'timeout' })).rejects.toThrow('a: server'));
+
+test('the line of progress says how many logs are up to date, and once all are, of how many organizations and accounts they are', () => {
+  expect(progressLine(undefined, settings, 900)).toBe('starting · 900ms');
+  expect(progressLine(statusOf([2, 3, 900]), settings, 4_000)).toBe('2 of 3 logs up to date · 30,412 events · 4s');
+  expect(progressLine(statusOf([2, 3, 4]), settings, 64_000)).toBe(
+    '2 organizations, 1 account up to date · 30,412 events · 1m 4s',
+  );
+});
+
+const exact: Comparison = {
+  organizationsExpected: 30,
+  organizationsStored: 30,
+  accountsExpected: 60,
+  accountsStored: 60,
+  expected: 5_000,
+  stored: 5_000,
+  missing: 0,
+  extra: 0,
+  duplicates: 0,
+  positionsMissing: 0,
+  missingEntries: [],
+};
+
+test.each([
+  [{ missing: 1_488 }, 1_488, 'catching up'],
+  [{ missing: 1_488, organizationsStored: 12 }, 1_488, 'catching up'],
+  [{ missing: 1_488 }, 1_487, 'wrong'],
+  [{ missing: 1, extra: 1 }, 1, 'wrong'],
+  [{ duplicates: 1 }, 0, 'wrong'],
+  [{ positionsMissing: 1 }, 0, 'wrong'],
+  [{ organizationsStored: 31 }, 0, 'wrong'],
+  [{ missing: 1_488, accountsStored: 12 }, 1_488, 'catching up'],
+  [{ accountsStored: 61 }, 0, 'wrong'],
+] as const)('%j, %i of them not collected yet: %s', (difference, uncollected, outcome) =>
+  expect(judge({ ...exact, ...difference }, uncollected)).toBe(outcome),
+);
+
+test('what is still missing is said in numbers, and that what is stored is right', () => {
+  const comparison = { ...exact, missing: 1_488 };
+  expect(verdictText({ outcome: 'catching up', comparison })).toMatch(
+    /\nStill catching up: 1,488 events are not collected yet\. Nothing is wrong with what is stored\.\n$/,
+  );
+  expect(verdictText({ outcome: 'wrong', comparison })).toMatch(/\nThe database does NOT match what was served\.\n$/);
+});
+
+const source = (name: string, state: SourceHealth, more: Partial<SourceRow> = {}): SourceRow => ({
+  kind: 'organization',
+  id: `id-${name}`,
+  organizationId: `id-${name}`,
+  organizationName: name,
+  organizationState: 'active',
+  ...sourceFacts,
+  refused: state === 'refused',
+  firstReading: false,
+  state,
+  ...more,
+});
+
+const sink = (name: string, more: Partial<SinkStatus> = {}): SinkStatus => ({
+  name,
+  type: 'webhook',
+  target: 'https://siem.example/in',
+  position: 7,
+  lagEvents: 0,
+  lagSeconds: 0,
+  delivered: 7,
+  deadLetters: 0,
+  skipped: 0,
+  maxAgeSeconds: null,
+  failures: 0,
+  lastError: null,
+  lastSuccessAt: null,
+  nextAttemptAt: null,
+  heldBy: null,
+  ...more,
+});
+
+const report = (sources: readonly SourceRow[], more: Partial<Report> = {}): Report => ({
+  feedId: 'the-feed',
+  position: 9,
+  positionJumps: 0,
+  clockAheadSeconds: null,
+  requestsBlocked: null,
+  vanished: [],
+  sinks: [],
+  sources,
+  isWhole: true,
+  groups: groupsOf(sources),
+  discovery: {
+    lastSuccessAt: null,
+    ageSeconds: 11,
+    lastError: null,
+    leaseOwner: null,
+    organizations: sources.length,
+    shortListings: [],
+  },
+  ...more,
+});
+
+const many = [
+  source('Alpha', 'fresh'),
+  source('Beta', 'behind'),
+  source('Gamma', 'refused'),
+  source('Delta', 'quiet'),
+  source('Epsilon', 'failing', {
+    failingLanes: [{ lane: 'live', failures: 3, lastFailure: 'server', lastError: 'GET … was answered with 503' }],
+  }),
+];
+
+it('statusText begins with totals, and shows trouble first', () => {
+  const lines = statusText(report(many), { most: 50 }).split('\n');
+  expect(lines[0]).toBe('5 organizations: 1 refused, 1 failing, 1 behind, 1 fresh, 1 quiet; listed 11s ago');
+  expect(lines[1]).toBe('feed the-feed at position 9');
+  const names = lines.slice(4, 9).map((line) => line.split(/ {2,}/)[1]);
+  expect(names).toEqual(['Gamma', 'Epsilon', 'Beta', 'Alpha', 'Delta']);
+  expect(lines).toContain('failing: Epsilon (id-Epsilon): live fails: GET … was answered with 503');
+});
+
+it('statusText shows no more than the limit, and says what it leaves out', () => {
+  const text = statusText(report(many), { most: 2 });
+  expect(text).toContain('Epsilon');
+  expect(text).not.toContain('Alpha');
+  expect(text).toContain('3 of 5 organizations not shown: 1 behind, 1 fresh, 1 quiet (--all shows them)');
+});
+
+it('statusText keeps the error of a sink out of the table', () => {
+  const lastError = `answered with 500: ${'x'.repeat(200)}`;
+  const sinks = [sink('archive'), sink('siem', { failures: 4, lastError })];
+  const lines = statusText(report(many, { sinks }), { most: 50 }).split('\n');
+  expect(lines[1]).toBe('2 sinks: 1 failing, 1 ok');
+  const header = lines.findIndex((line) => line.startsWith('SINK '));
+  expect(lines[header + 1]).toMatch(/^siem +failing +webhook /);
+  for (const line of lines.slice(header, header + 3)) expect(line.length).toBeLessThan(120);
+  expect(lines).toContain(`siem: 4 failures in a row, the last error: ${lastError}`);
+});
+
+it('statusText counts one as one', () => {
+  const one = [source('Alpha', 'fresh')];
+  expect(statusText(report(one), { most: 50 })).toMatch(/^1 organization: 1 fresh; listed/);
+});
+
+const fine = report([source('Alpha', 'fresh'), source('Delta', 'quiet')], { sinks: [sink('siem')] });
+
+it.each<[string, Report, boolean, boolean]>([
+  ['nothing but fresh and quiet ones', fine, false, false],
+  ['one that is behind', report([source('Beta', 'behind')]), false, true],
+  ['one with holes', report([source('Beta', 'incomplete')]), false, true],
+  ['one that fails', report([source('Beta', 'failing')]), true, true],
+  ['one that is refused', report([source('Beta', 'refused')]), true, true],
+  ['a sink that fails', { ...fine, sinks: [sink('siem', { failures: 1 })] }, true, true],
+  ['a sink that is behind', { ...fine, sinks: [sink('siem', { lagSeconds: 9_999 })] }, false, true],
+  ['a listing that fails', { ...fine, discovery: { ...fine.discovery, lastError: 'x' } }, true, true],
+  ['a listing that was never made', { ...fine, discovery: { ...fine.discovery, ageSeconds: null } }, true, true],
+])('fails %s: failing %s, behind %s', (_, of, failing, behind) =>
+  expect({ failing: fails(of, 'failing'), behind: fails(of, 'behind') }).toEqual({ failing, behind }),
+);
+
+const stock = { perTransaction: 64, connections: 100 };
+const settings = { tickMs: 2_000, apiBudget: 100_000 };
+
+const statusOf = (lags: readonly number[]) =>
+  ({
+    position: 30_412,
+    sources: lags.map((lagSeconds, n) => ({
+      kind: n === 2 ? 'account' : 'organization',
+      refused: false,
+      failures: 0,
+      holes: 0,
+      lagSeconds,
+      gapSeconds: lagSeconds,
+      sinceLastEventSeconds: 3,
+    })),
+  }) as unknown as Status;
