@@ -1,22 +1,22 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { readEventMarks } from '../../../src/findings/event-marks.sql.ts';
 import { type AskedFindings, type FindingLimits, listFindings } from '../../../src/findings/list-findings.sql.ts';
 import { detectionRules, ruleNamed } from '../../../src/findings/rules.ts';
 import { singleEventRules } from '../../../src/findings/single-event-rules.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { askedFindings } from '../../support/findings/asked-findings.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
 let nowMs: number;
 
 /** A token for all zones an hour ago, one of another kind two months ago, a burst of deletes then and one within the last hour, and nothing. */
+const pool = poolOfTests();
 beforeAll(async () => {
-  database = await createTestDatabase();
   nowMs = Date.now();
-  const lease = await newSource(database.pool, 'org');
+  const lease = await newSource(pool, 'org');
   const burst = (name: string, agoMs: number) =>
     Array.from({ length: 12 }, (_, n) => entry(`${name}-${n}`, agoMs - n * 1_000, { type: 'delete' }, mira));
-  await commitAll(database.pool, lease, [
+  await commitAll(pool, lease, [
     [
       entry('wide', 60 * MINUTE_MS, created, { resource: { type: 'api_token', request: wide }, ...mira }),
       entry('old', 60 * DAY_MS, created, { resource: { type: 'api_token', request: {} } }),
@@ -26,7 +26,6 @@ beforeAll(async () => {
     ],
   ]);
 });
-afterAll(async () => await database?.close());
 
 describe('findings are listed', () => {
   test('newest first, counted by rule whatever rule and severity are asked for', async () => {
@@ -71,7 +70,7 @@ describe('findings are listed', () => {
 
 describe('of more time than a page waits for', () => {
   test('all pieces together have what the view has', async () => {
-    const { rows } = await database.pool.query<{ id: string; detection: string }>(
+    const { rows } = await pool.query<{ id: string; detection: string }>(
       `with s as materialized (select set_config('orgtrail.bursts_since', $1, false)) select d.id, d.detection from s, detections d
        where d.action_time >= $1::timestamptz order by d.action_time desc, d.position desc, d.detection`,
       [ago(70 * DAY_MS)],
@@ -108,40 +107,38 @@ describe('of more time than a page waits for', () => {
 
 describe('the marks of events', () => {
   test('are those of the view detections, but for what looks at many events', async () => {
-    const { rows: events } = await database.pool.query(
+    const { rows: events } = await pool.query(
       'select position::float8 as position, action_time::text as "sortTime" from audit_events order by position',
     );
-    const { rows: all } = await database.pool.query(
+    const { rows: all } = await pool.query(
       `select position::float8 as position, detection, severity from detections
        where detection !~ '_burst$|^sign_in_' order by position, detection`,
     );
-    const marks = await readEventMarks(database.pool, events);
+    const marks = await readEventMarks(pool, events);
     expect(all.length).toBeGreaterThan(2);
     expect(marks).toEqual(all);
-    expect(await readEventMarks(database.pool, [])).toEqual([]);
-    const some = await readEventMarks(database.pool, events.slice(1, 2));
+    expect(await readEventMarks(pool, [])).toEqual([]);
+    const some = await readEventMarks(pool, events.slice(1, 2));
     expect(some).toEqual(all.filter(({ position }) => position === events[1].position));
   });
 });
 
 test.each(singleEventRules)('the condition of $name is that of its view', async ({ name, severity, condition }) => {
   const defined = async (view: string) =>
-    (await database.pool.query(`select pg_get_viewdef('${view}'::regclass) as text`)).rows[0].text.split(
-      /\bWHERE\b/,
-    )[1];
-  await database.pool.query(
+    (await pool.query(`select pg_get_viewdef('${view}'::regclass) as text`)).rows[0].text.split(/\bWHERE\b/)[1];
+  await pool.query(
     `create view same_condition as select from audit_event_traits t where ${condition} and t.copies_of_position is null`,
   );
   try {
     expect(await defined('same_condition')).toBe(await defined(`detection_${name}`));
   } finally {
-    await database.pool.query('drop view same_condition');
+    await pool.query('drop view same_condition');
   }
   expect(ruleNamed(name)?.severity).toBe(severity);
 });
 
 test('each rule that is described has a view, and each view is described', async () => {
-  const { rows } = await database.pool.query<{ name: string }>(
+  const { rows } = await pool.query<{ name: string }>(
     `select substr(viewname, 11) as name from pg_views where viewname like 'detection\\_%' order by 1`,
   );
   expect(rows.map(({ name }) => name)).toEqual(detectionRules.map(({ name }) => name).sort());
@@ -165,22 +162,7 @@ const ago = (ms: number): string => new Date(nowMs - ms).toISOString();
 const patient: FindingLimits = { firstMs: 600_000, lookMs: 600_000 };
 
 const list = (more: Partial<AskedFindings> = {}, limits = patient) =>
-  listFindings(
-    database.pool,
-    {
-      since: ago(DAY_MS),
-      before: undefined,
-      organization: undefined,
-      severity: undefined,
-      detection: undefined,
-      showMuted: false,
-      limit: 50,
-      offset: 0,
-      ...more,
-    },
-    undefined,
-    limits,
-  );
+  listFindings(pool, askedFindings(nowMs - DAY_MS, more), undefined, limits);
 
 const named = async (more: Partial<AskedFindings> = {}) =>
   (await list(more)).findings.map(({ id, detection }) => `${id} ${detection}`);

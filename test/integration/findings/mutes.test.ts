@@ -1,18 +1,19 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { listFindings } from '../../../src/findings/list-findings.sql.ts';
 import { muteDetection, readMutes, unmuteDetection } from '../../../src/findings/mutes.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { askedFindings } from '../../support/findings/asked-findings.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
-
-let database: TestDatabase;
-/** With the rights of the account of a daemon. */
-let daemon: ReturnType<typeof createPool>;
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 
 /** Two tokens changed, each by another actor. */
+const database = databaseOfTests();
+const pool = poolOfTests(database);
+/** With the rights of the account of a daemon. */
+const daemon = forAllTests(() => createPool(database.daemonUrl, 2, () => {}));
 beforeAll(async () => {
-  database = await createTestDatabase();
-  daemon = createPool(database.daemonUrl, 2, () => {});
   const nowMs = Date.now();
   const token = (id: string, actor: string) =>
     entryText(id, nowMs - 60_000, {
@@ -20,12 +21,8 @@ beforeAll(async () => {
       resource: { type: 'api_token', request: {} },
       actor: { id: actor, email: `${actor}@example.com` },
     });
-  const lease = await newSource(database.pool, 'org');
-  await commitAll(database.pool, lease, [[token('a', 'mira'), token('b', 'noor')]]);
-});
-afterAll(async () => {
-  await daemon?.end();
-  await database?.close();
+  const lease = await newSource(pool, 'org');
+  await commitAll(pool, lease, [[token('a', 'mira'), token('b', 'noor')]]);
 });
 
 test('what is muted leaves the list and comes back; the view has it all the time', async () => {
@@ -45,11 +42,11 @@ test('what is muted leaves the list and comes back; the view has it all the time
   expect(await unmuteDetection(daemon, whole ?? 0, 'noor')).toBe(true);
   expect(await unmuteDetection(daemon, whole ?? 0, 'noor'), 'it is over').toBe(false);
   expect(await ids()).toEqual(['b']);
-  await database.pool.query("update detection_mutes set muted_until = now() - interval '1 second' where id = $1", [id]);
+  await pool.query("update detection_mutes set muted_until = now() - interval '1 second' where id = $1", [id]);
   expect(await ids()).toEqual(['a', 'b']);
   expect(await readMutes(daemon)).toEqual([]);
   expect(await countOf('detection_mutes'), 'each stays').toBe(2);
-  const { rows } = await database.pool.query('select ended_by, ended_as from detection_mutes where id = $1', [whole]);
+  const { rows } = await pool.query('select ended_by, ended_as from detection_mutes where id = $1', [whole]);
   expect(rows[0].ended_by).toBe('noor');
   expect(rows[0].ended_as, 'the account that did it').not.toBeNull();
 });
@@ -71,27 +68,15 @@ test('the database refuses what may not be muted, mutes without a reason or a pe
   ]) {
     await expect(daemon.query(sql), sql).rejects.toThrow(/permission denied/);
   }
-  await database.pool.query(
+  await pool.query(
     "insert into detection_mutes (detection, reason, created_by) select 'x' || n, 'y', 'z' from generate_series(1, 1000) n",
   );
   await expect(muteDetection(daemon, wanted)).rejects.toThrow(/a thousand mutes/);
 });
 
-const list = (showMuted = false) =>
-  listFindings(daemon, {
-    since: new Date(Date.now() - 3_600_000).toISOString(),
-    before: undefined,
-    organization: undefined,
-    severity: undefined,
-    detection: undefined,
-    showMuted,
-    limit: 50,
-    offset: 0,
-  });
-
+const list = (showMuted = false) => listFindings(daemon, askedFindings(Date.now() - 3_600_000, { showMuted }));
 const ids = async (showMuted = false) => (await list(showMuted)).findings.map(({ id }) => id).sort();
 
 const wanted = { detection: 'api_token_changed', actor: undefined, reason: 'rotation', forDays: 7, by: 'jane' };
 
-const countOf = async (table: string) =>
-  (await database.pool.query(`select count(*)::integer as n from ${table}`)).rows[0].n;
+const countOf = async (table: string) => (await pool.query(`select count(*)::integer as n from ${table}`)).rows[0].n;
