@@ -1,11 +1,15 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { readEventMarks } from '../../../src/findings/event-marks.sql.ts';
 import { type AskedFindings, type FindingLimits, listFindings } from '../../../src/findings/list-findings.sql.ts';
+import { muteDetection, readMutes, unmuteDetection } from '../../../src/findings/mutes.sql.ts';
 import { detectionRules, ruleNamed } from '../../../src/findings/rules.ts';
 import { singleEventRules } from '../../../src/findings/single-event-rules.sql.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
 import { askedFindings } from '../../support/findings/asked-findings.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 
 let nowMs: number;
 
@@ -25,6 +29,24 @@ beforeAll(async () => {
       entry('harmless', 5 * MINUTE_MS, { type: 'view' }),
     ],
   ]);
+});
+
+/** Two tokens changed, each by another actor. */
+const muted = databaseOfTests();
+const mutedPool = poolOfTests(muted);
+
+/** With the rights of the account of a daemon. */
+const daemon = forAllTests(() => createPool(muted.daemonUrl, 2, () => {}));
+beforeAll(async () => {
+  const nowMs = Date.now();
+  const token = (id: string, actor: string) =>
+    entryText(id, nowMs - 60_000, {
+      action: { type: 'create', result: 'success', description: 'Create API Token', time: new Date(nowMs - 60_000) },
+      resource: { type: 'api_token', request: {} },
+      actor: { id: actor, email: `${actor}@example.com` },
+    });
+  const lease = await newSource(mutedPool, 'org');
+  await commitAll(mutedPool, lease, [[token('a', 'mira'), token('b', 'noor')]]);
 });
 
 describe('findings are listed', () => {
@@ -144,6 +166,55 @@ test('each rule that is described has a view, and each view is described', async
   expect(rows.map(({ name }) => name)).toEqual(detectionRules.map(({ name }) => name).sort());
 });
 
+test('what is muted leaves the list and comes back; the view has it all the time', async () => {
+  const id = await muteDetection(daemon, { ...wanted, actor: 'mira@example.com' });
+  expect(await ids()).toEqual(['b']);
+  expect(await ids(true)).toEqual(['a', 'b']);
+  expect((await listAs()).counts).toEqual([{ detection: 'api_token_changed', severity: 'medium', found: 2, muted: 1 }]);
+  expect(await countOf('detections')).toBe(2);
+  expect(await muteDetection(daemon, { ...wanted, actor: 'mira@example.com' }), 'the same again').toBeUndefined();
+  const whole = await muteDetection(daemon, { ...wanted, forDays: undefined });
+  expect(await ids()).toEqual([]);
+  expect(await readMutes(daemon)).toMatchObject([
+    { id: whole, actor: null, mutedUntil: null, createdBy: 'jane' },
+    { id, actor: 'mira@example.com', reason: 'rotation' },
+  ]);
+
+  expect(await unmuteDetection(daemon, whole ?? 0, 'noor')).toBe(true);
+  expect(await unmuteDetection(daemon, whole ?? 0, 'noor'), 'it is over').toBe(false);
+  expect(await ids()).toEqual(['b']);
+  await mutedPool.query("update detection_mutes set muted_until = now() - interval '1 second' where id = $1", [id]);
+  expect(await ids()).toEqual(['a', 'b']);
+  expect(await readMutes(daemon)).toEqual([]);
+  expect(await countOf('detection_mutes'), 'each stays').toBe(2);
+  const { rows } = await mutedPool.query('select ended_by, ended_as from detection_mutes where id = $1', [whole]);
+  expect(rows[0].ended_by).toBe('noor');
+  expect(rows[0].ended_as, 'the account that did it').not.toBeNull();
+});
+
+test('the database refuses what may not be muted, mutes without a reason or a person, and changes by hand', async () => {
+  for (const wrong of [
+    { detection: 'collector_token' },
+    { detection: "x'" },
+    { reason: ' ' },
+    { by: '' },
+    { forDays: -1 },
+  ]) {
+    await expect(muteDetection(daemon, { ...wanted, ...wrong }), JSON.stringify(wrong)).rejects.toThrow();
+  }
+  for (const sql of [
+    "insert into detection_mutes (detection, reason, created_by) values ('x', 'y', 'z')",
+    'update detection_mutes set ended_at = now()',
+    'delete from detection_mutes',
+  ]) {
+    await expect(daemon.query(sql), sql).rejects.toThrow(/permission denied/);
+  }
+  await mutedPool.query(
+    "insert into detection_mutes (detection, reason, created_by) select 'x' || n, 'y', 'z' from generate_series(1, 1000) n",
+  );
+  await expect(muteDetection(daemon, wanted)).rejects.toThrow(/a thousand mutes/);
+});
+
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 
@@ -166,3 +237,11 @@ const list = (more: Partial<AskedFindings> = {}, limits = patient) =>
 
 const named = async (more: Partial<AskedFindings> = {}) =>
   (await list(more)).findings.map(({ id, detection }) => `${id} ${detection}`);
+
+const listAs = (showMuted = false) => listFindings(daemon, askedFindings(Date.now() - 3_600_000, { showMuted }));
+const ids = async (showMuted = false) => (await listAs(showMuted)).findings.map(({ id }) => id).sort();
+
+const wanted = { detection: 'api_token_changed', actor: undefined, reason: 'rotation', forDays: 7, by: 'jane' };
+
+const countOf = async (table: string) =>
+  (await mutedPool.query(`select count(*)::integer as n from ${table}`)).rows[0].n;
