@@ -9,7 +9,7 @@ import { startCluster } from '../test/support/postgres/postgres-cluster.ts';
  */
 const leftOut = [
   // Give their databases settings, which reach no connection that pgbouncer has open already.
-  'test/integration/postgres/open-pool.test.ts',
+  'test/integration/postgres/pools.test.ts',
   'test/integration/postgres/refused-by-database.test.ts',
   // Cancels backends by their process id, which by then serve another client.
   'test/integration/feed/feed-position.test.ts',

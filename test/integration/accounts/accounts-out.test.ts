@@ -1,7 +1,6 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { startSinks } from '../../../src/app/start-sinks.ts';
 import { eachFeedRow, readOrganizationNames } from '../../../src/feed/feed.sql.ts';
 import { readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
@@ -12,40 +11,58 @@ import { formatNative } from '../../../src/formats/native/native.ts';
 import { type CollectionRules, readSearchCoverage } from '../../../src/search/search-coverage.sql.ts';
 import type { TrueEntry } from '../../../src/simulator/world/true-entry.ts';
 import { registerSinks } from '../../../src/sinks/sinks.sql.ts';
+import { jsonLines } from '../../support/feed/json-lines.ts';
+import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
+import { rowsOf } from '../../support/postgres/rows.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
 import { createTestSink, startSinkWorker } from '../../support/sinks/delivery-fixture.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-let world: SyncWorld;
-let run: SyncRun;
-let served: Served;
 let truth: readonly TrueEntry[];
 let accounts: readonly { readonly id: string; readonly name: string; readonly organization_id: string | null }[];
 
 /** Of organizations and of one account that belongs to none. */
-beforeAll(async () => {
-  world = await openWorld(
+const { folder } = temporaryFolder();
+
+const world = forAllTests(() =>
+  openWorld(
     { organizations: 2, entries: 80, accounts: 2, standaloneAccounts: 1, accountEntries: 200 },
     { ORGTRAIL_SOURCES: 'organizations,accounts' },
-  );
-  run = await world.open();
+  ),
+);
+
+const pool = poolOfWorld(world);
+const run = forAllTests(() => world.open());
+const served = forAllTests(() => serve(run));
+beforeAll(async () => {
   await run.sync();
-  served = await serve(run);
   truth = [...world.simulator.truth({ kind: 'account' })];
-  accounts = (await world.database.pool.query('select id, name, organization_id from accounts order by id')).rows;
+  accounts = (await pool.query('select id, name, organization_id from accounts order by id')).rows;
 });
-afterAll(async () => {
-  await served?.[Symbol.asyncDispose]();
-  await run?.close();
-  await world?.[Symbol.asyncDispose]();
+
+const linesOf = (text: string) => jsonLines<Line>(text);
+
+/** Worlds of one start have the same entries. */
+const options = { accounts: 2, standaloneAccounts: 1, accountEntries: 900, startMs: Date.now() - 60_000 };
+let ofOtherProducts: number;
+
+/** All of it is stored, read without a filter. */
+const unfiltered = forAllTests(() => openWorld(options));
+beforeAll(async () => {
+  await using run = await unfiltered.open();
+  await run.sync();
+  await unfiltered.expectExactTruth();
+  const { rows } = await unfiltered.database.pool.query<{ events: number }>(
+    `select count(*)::integer as events from audit_events
+     where source_kind = 'account' and not coalesce(resource_product = any ($1), false)`,
+    [zeroTrust],
+  );
+  ofOtherProducts = rows[0]?.events ?? 0;
 });
-const linesOf = (text: string): Line[] =>
-  text
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => JSON.parse(line));
 
 describe('the feed', () => {
   test('has every event of every account once, with account and zone, and of organizations the lines as before', async () => {
@@ -62,7 +79,6 @@ describe('the feed', () => {
   });
 
   test('is written by the fast writer as by the format, to the byte', async () => {
-    const { pool } = world.database;
     const context = { feedId: 'feed', organizationNames: await readOrganizationNames(pool) };
     const native = new NativeLines(context);
     native.writeInto(Buffer.alloc(8_000_000));
@@ -103,7 +119,6 @@ describe('the feed', () => {
 
 describe('a sink', () => {
   const deliver = async (name: string, accountIds: readonly string[] | undefined): Promise<Line[]> => {
-    const { pool } = world.database;
     await registerSinks(pool, [{ name, kind: 'file', target: '/x', start: 'beginning' }]);
     const sink = createTestSink();
     const caughtUp = Promise.withResolvers<void>();
@@ -128,7 +143,6 @@ describe('a sink', () => {
 
   test('has its accounts from ORGTRAIL_SINKS', async () => {
     const { id } = standalone();
-    const folder = await mkdtemp(join(tmpdir(), 'orgtrail-accounts-'));
     const path = join(folder, 'events.ndjson');
     const settings = { siem: { type: 'file', path, accounts: [id, owned().id] } };
     await using other = await world.open({ ORGTRAIL_SINKS: JSON.stringify(settings) });
@@ -138,7 +152,7 @@ describe('a sink', () => {
     const sinks = await startSinks(other.config, other.app, options);
     try {
       await until('the sink has caught up', async () => {
-        const { rows } = await world.database.pool.query(
+        const { rows } = await pool.query(
           "select s.position = h.position as done from sinks s, feed_head h where s.name = 'siem'",
         );
         return rows[0].done;
@@ -149,13 +163,12 @@ describe('a sink', () => {
       await sinks.close();
     }
     const lines = linesOf(await readFile(path, 'utf8'));
-    await rm(folder, { recursive: true });
     expect(keys(lines)).toEqual(truthOf((account) => account === id || account === owned().id));
   });
 
   test('reads account and zone as the feed does', async () => {
     const range = { after: 0, until: undefined, maxEvents: 1_000, maxBytes: 1e9, organizationIds: undefined };
-    const { events } = await readFeedEvents(world.database.pool, range);
+    const { events } = await readFeedEvents(pool, range);
     const byCopy = await feed('limit=100000');
     expect(events.map((event) => JSON.parse(formatNative(event)))).toEqual(byCopy);
   });
@@ -196,7 +209,6 @@ describe('a search', () => {
   });
 
   test('is never complete while the log of an account in question has time that is not read', async () => {
-    const { pool } = world.database;
     const { id, organization_id } = owned();
     const organization = organization_id ?? '';
     const other = accounts.find((one) => one.organization_id !== null && one.organization_id !== organization_id);
@@ -222,7 +234,7 @@ describe('a search', () => {
     const { id, organization_id } = owned();
     const coverage = async (rules: Pick<CollectionRules, 'organizationIds' | 'accounts'>) => {
       const range = { since: undefined, before: undefined, organization: undefined };
-      const read = await readSearchCoverage(world.database.pool, range, { ...rules, behindAfterSeconds: () => 3_600 });
+      const read = await readSearchCoverage(pool, range, { ...rules, behindAfterSeconds: () => 3_600 });
       return [read.organizations, read.accounts];
     };
     const organizationIds = [organization_id ?? ''];
@@ -241,17 +253,62 @@ describe('a search', () => {
   });
 });
 
-interface Line {
-  readonly position: number;
-  readonly id: string;
-  readonly source_kind: string;
-  readonly source_id: string;
-  readonly organization_id: string | null;
-  readonly account_id?: string | null;
-  readonly account_name?: string | null;
-  readonly zone_id?: string | null;
-  readonly zone_name?: string | null;
-}
+test('a filter of accounts alone goes out to accounts alone, and stores what passes it, each once', async () => {
+  await using world = await openWorld(options, { ORGTRAIL_FILTERS_ACCOUNTS: ONLY_ZERO_TRUST });
+  await using run = await world.open();
+  expect(await run.sync()).toMatchObject({ failed: [] });
+  const [ofAccounts, ofOrganizations] = [requestsOf(world, 'accounts'), requestsOf(world, 'organizations')];
+  expect(ofAccounts.length).toBeGreaterThan(0);
+  expect(ofOrganizations.length).toBeGreaterThan(0);
+  for (const query of ofAccounts) expect(query.getAll('product_category')).toEqual(['zerotrust']);
+  for (const query of ofOrganizations) expect(query.has('product_category')).toBe(false);
+  const { missing, extra, duplicates } = await world.compare();
+  const { rows } = await world.database.pool.query<{ kind: string; products: string[]; events: number }>(
+    `select source_kind as kind, array_agg(distinct resource_product) as products, count(*)::integer as events
+     from audit_events group by 1 order by 1`,
+  );
+  expect(rows[0]).toMatchObject({ kind: 'account', products: zeroTrust });
+  expect(rows[1]).toMatchObject({ kind: 'organization', events: 600 });
+  expect({ extra, duplicates }).toEqual({ extra: 0, duplicates: 0 });
+  expect(missing, 'those of accounts that have another product').toBe(ofOtherProducts);
+});
+
+test('a change of the filter of accounts reads accounts again, and touches no coverage of organizations', async () => {
+  const world = unfiltered;
+  const before = await coverageOfOrganizations(world);
+  const readUntilMs = Math.min(...before.map(({ until_ms }) => until_ms));
+  const from = world.simulator.requests().length;
+  await world.setClocks(LATER_MS);
+  await using run = await world.open({ ORGTRAIL_FILTERS_ACCOUNTS: ONLY_ZERO_TRUST });
+  await run.sync();
+  const after = await coverageOfOrganizations(world);
+  expect(after.map(({ key }) => key)).toEqual(before.map(({ key }) => key));
+  const since = (query: URLSearchParams) => Date.parse(query.get('since') ?? '');
+  const again = requestsOf(world, 'organizations', from).filter((query) => since(query) < readUntilMs - LOOK_BACK_MS);
+  expect(again.map(String)).toEqual([]);
+  const ofAccounts = requestsOf(world, 'accounts', from);
+  expect(ofAccounts.some((query) => since(query) < readUntilMs - LOOK_BACK_MS)).toBe(true);
+  await world.expectExactTruth();
+});
+
+test('in ORGTRAIL_FILTERS it is a fault while organizations are read, and none if accounts alone are', async () => {
+  const env = { CLOUDFLARE_API_TOKEN: 'a-token', DATABASE_URL: 'postgresql://u@localhost:1/d' };
+  const both = await runInProcess(['sync'], { ...env, ORGTRAIL_FILTERS: ONLY_ZERO_TRUST });
+  expect(both.code).toBe(2);
+  expect(both.stderr).toMatch(/ORGTRAIL_FILTERS.*product_category/);
+  const alone = await runInProcess(['sync'], {
+    ...env,
+    ORGTRAIL_SOURCES: 'accounts',
+    ORGTRAIL_FILTERS: ONLY_ZERO_TRUST,
+  });
+  expect(alone.code, 'only the database is not there').toBe(4);
+});
+
+type Line = Readonly<
+  Record<'id' | 'source_kind' | 'source_id', string> & { position: number; organization_id: string | null } & Partial<
+      Record<'account_id' | 'account_name' | 'zone_id' | 'zone_name', string | null>
+    >
+>;
 
 const keys = (lines: readonly Line[]) => lines.map((line) => `${line.source_id} ${line.id}`).sort();
 
@@ -275,5 +332,29 @@ const search = async (query: Readonly<Record<string, string>>) =>
   };
 
 const standalone = () => accounts.find(({ organization_id }) => organization_id === null) as (typeof accounts)[number];
-
 const owned = () => accounts.find(({ organization_id }) => organization_id !== null) as (typeof accounts)[number];
+
+const ONLY_ZERO_TRUST = 'product_category=zerotrust';
+
+/** Of the simulator's categories. */
+const zeroTrust = ['access', 'gateway'];
+const LATER_MS = 30_000;
+
+/** What the live lane asks for again. */
+const LOOK_BACK_MS = 3 * 60_000;
+
+const requestsOf = (world: SyncWorld, kind: 'organizations' | 'accounts', from = 0): readonly URLSearchParams[] =>
+  world.simulator
+    .requests()
+    .slice(from)
+    .map(({ path }) => new URL(path, 'http://localhost'))
+    .filter(({ pathname }) => pathname.includes(`/${kind}/`) && pathname.endsWith('/logs/audit'))
+    .map(({ searchParams }) => searchParams);
+
+const coverageOfOrganizations = (world: SyncWorld) =>
+  rowsOf<{ key: string; ranges: string; until_ms: number }>(
+    world.database.pool,
+    `select source_id || ' ' || filter_hash || ' ' || pass as key, ranges::text,
+       extract(epoch from upper(ranges))::float8 * 1000 as until_ms
+     from coverage where source_kind = 'organization' order by 1`,
+  );

@@ -1,48 +1,42 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { startSinks } from '../../../src/app/start-sinks.ts';
 import { formatNames } from '../../../src/formats/formats.ts';
 import type { TrueEntry } from '../../../src/simulator/world/true-entry.ts';
 import { replaySink } from '../../../src/sinks/replay/replay-sink.sql.ts';
+import { jsonLines } from '../../support/feed/json-lines.ts';
+import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
 import { startWebhookReceiver } from '../../support/sinks/http/http-receivers.ts';
 import { credentials } from '../../support/sinks/http/http-sinks.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
-let world: SyncWorld;
-let run: SyncRun;
-let served: Served;
 /** Of accounts, every copy. */
 let truth: readonly TrueEntry[];
 /** Everything, in order of position. */
 let all: readonly Line[];
-
-beforeAll(async () => {
-  world = await openWorld(
+const { folder } = temporaryFolder();
+const world = forAllTests(() =>
+  openWorld(
     { organizations: 2, entries: 40, accounts: 3, standaloneAccounts: 1, accountEntries: 600 },
     { ORGTRAIL_SOURCES: 'organizations,accounts' },
-  );
-  run = await world.open();
+  ),
+);
+const pool = poolOfWorld(world);
+const run = forAllTests(() => world.open());
+const served = forAllTests(() => serve(run));
+beforeAll(async () => {
   await run.sync();
-  served = await serve(run);
   truth = [...world.simulator.truth({ kind: 'account' })];
   all = await feed('limit=100000');
 });
-afterAll(async () => {
-  await served?.[Symbol.asyncDispose]();
-  await run?.close();
-  await world?.[Symbol.asyncDispose]();
-});
 
-const linesOf = (text: string): Line[] =>
-  text
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => JSON.parse(line));
+const linesOf = (text: string) => jsonLines<Line>(text);
 const positions = (lines: readonly { readonly position: number }[]) => lines.map(({ position }) => position);
 
 test('the simulator serves ids that several accounts have', () => {
@@ -165,7 +159,7 @@ describe('a search with copies=first', () => {
       .replaceAll('&gt;', '>')
       .replaceAll('&lt;', '<')
       .replaceAll('&quot;', '"');
-    const { rows } = await world.database.pool.query<{ position: string }>(plain);
+    const { rows } = await pool.query<{ position: string }>(plain);
     expect(rows.length).toBe(Math.min(500, firstsOf(all).length));
     expect((await served.get('/v1/search?copies=first&archive=true')).code).toBe(400);
     expect((await served.get('/v1/search?copies=some')).code).toBe(400);
@@ -181,7 +175,7 @@ describe('a sink', () => {
     const sinks = await startSinks(other.config, other.app, { logger, metrics, asked: stop.signal, hard: stop.signal });
     const caughtUp = () =>
       until('the sinks have caught up', async () => {
-        const { rows } = await world.database.pool.query(
+        const { rows } = await pool.query(
           'select count(*) = 0 as done from sinks s, feed_head h where s.name = any ($1) and s.position < h.position',
           [Object.keys(settings)],
         );
@@ -202,14 +196,11 @@ describe('a sink', () => {
     await using first = await startWebhookReceiver();
     await using every = await startWebhookReceiver();
     const webhook = { type: 'webhook', secret: credentials.webhookSecret, batch_events: 50 };
-    const settings = {
-      first: { ...webhook, url: first.url, copies: 'first' },
-      every: { ...webhook, url: every.url },
-    };
+    const settings = { first: { ...webhook, url: first.url, copies: 'first' }, every: { ...webhook, url: every.url } };
     let once = 0;
     await deliver(settings, async () => {
       once = first.received().length;
-      await replaySink(world.database.pool, 'first', 0);
+      await replaySink(pool, 'first', 0);
     });
     const received = positions(first.received());
     expect(received.slice(0, once)).toEqual(positions(firstsOf(all)));
@@ -218,7 +209,6 @@ describe('a sink', () => {
   });
 
   test('a file of some accounts has the first copy among them', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'orgtrail-copies-'));
     const path = join(folder, 'events.ndjson');
     const accounts = world.simulator
       .summary()
@@ -226,7 +216,6 @@ describe('a sink', () => {
       .map(({ id }) => id);
     await deliver({ file: { type: 'file', path, accounts, copies: 'first' } });
     const lines = linesOf(await readFile(path, 'utf8'));
-    await rm(folder, { recursive: true });
     expect(positions(lines)).toEqual(positions(firstsOf(all.filter(({ source_id }) => accounts.includes(source_id)))));
     expect(lines.length).toBeGreaterThan(0);
   });
@@ -247,7 +236,6 @@ test('the page of an event in the console links its copies in both directions', 
 });
 
 test('the table of a search names the account of an entry that does not name it, as the listing does', async () => {
-  const { pool } = world.database;
   const [last] = all.filter(({ source_id }) => world.simulator.summary().accounts.some(({ id }) => id === source_id));
   await pool.query('update audit_events set account_name = null where position = $1', [last?.position]);
   const { rows } = await pool.query('select name from accounts where id = $1', [last?.source_id]);
@@ -264,11 +252,7 @@ test('the table of a search names the account of an entry that does not name it,
   expect(JSON.parse(json.stdout).account_name, 'lines are those of the feed').toBeNull();
 });
 
-interface Line {
-  readonly position: number;
-  readonly source_id: string;
-  readonly id: string;
-}
+type Line = Readonly<Record<'source_id' | 'id', string> & { position: number }>;
 
 const feed = async (query: string): Promise<Line[]> =>
   linesOf(await (await fetch(`${served.server.url}/v1/events?${query}`)).text());

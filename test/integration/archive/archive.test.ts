@@ -16,6 +16,7 @@ import {
   storeWith,
 } from '../../support/archive/archive-world.ts';
 import { RETENTION_MS } from '../../support/postgres/store-fixture.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
 
@@ -151,12 +152,10 @@ describe('an object', () => {
   });
 
   describe('of a month that is archived', () => {
-    let world: ArchiveWorld;
+    const world = forAllTests(() => openFileArchive());
     beforeAll(async () => {
-      world = await openFileArchive();
       await world.archive();
     });
-    afterAll(() => world[Symbol.asyncDispose]());
 
     test('with other contents than the database cannot be catalogued by the account of a daemon', async () => {
       const { rows } = await world.owner.query('select * from archive_objects order by id limit 1');

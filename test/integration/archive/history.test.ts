@@ -1,6 +1,6 @@
 import { readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import pino from 'pino';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { endArchive, readCatalogue } from '../../../src/archive/catalogue.sql.ts';
 import { createArchivedEvents } from '../../../src/archive/history/archived-events.ts';
 import type { ObjectStore } from '../../../src/archive/store/ports.ts';
@@ -14,6 +14,7 @@ import { ReaderMemory } from '../../../src/limits/reader-memory.ts';
 import { type ArchiveWorld, openFileArchive, storeWith } from '../../support/archive/archive-world.ts';
 import { createMixedMonths } from '../../support/archive/mixed-months.ts';
 import { commit, entryText, newSource, RETENTION_DAYS } from '../../support/postgres/store-fixture.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 afterEach(async () => {
@@ -149,14 +150,12 @@ const deliveredBy = async (
 };
 
 describe('of an archive', () => {
-  let world: ArchiveWorld;
   let before: string;
+  const world = forAllTests(() => openFileArchive());
   beforeAll(async () => {
-    world = await openFileArchive();
     before = await allOf(feedOf(world));
     await world.drop();
   });
-  afterAll(() => world[Symbol.asyncDispose]());
 
   test('ranges alone are read, and whole objects if they are other bytes, or once if the catalogue does not have the hashes of their blocks', async () => {
     let wholes = 0;

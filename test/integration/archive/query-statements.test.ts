@@ -1,18 +1,18 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { effects, rowFunctions } from '../../../src/archive/parquet/plain-reads.ts';
-import { type ArchiveWorld, openFileArchive } from '../../support/archive/archive-world.ts';
+import { openFileArchive } from '../../support/archive/archive-world.ts';
 import { queryWith } from '../../support/archive/run-query.ts';
+import { exits } from '../../support/process/exits.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 
-let world: ArchiveWorld;
 let query: ReturnType<typeof queryWith>;
 
+const world = forAllTests(() => openFileArchive(3));
 beforeAll(async () => {
-  world = await openFileArchive(3);
   await world.drop();
   query = queryWith(world.env);
 });
-afterAll(() => world[Symbol.asyncDispose]());
 
 describe('a statement that is refused', () => {
   test.each([
@@ -107,10 +107,7 @@ describe('a statement that is refused', () => {
   test('ends with a line if it takes more memory than it may', async () => {
     const large = 'select len(list(hash(r))) from range(50000000) as t (r)';
     const { code, stderr } = await query(large, '--memory', '64');
-    expect({ code, stderr }).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining('it takes more memory or disk than it may'),
-    });
+    expect({ code, stderr }).toMatchObject(exits(2, 'it takes more memory or disk than it may'));
   });
 });
 

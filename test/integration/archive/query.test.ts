@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { endArchive } from '../../../src/archive/catalogue.sql.ts';
 import { queryHistory } from '../../../src/archive/query/query-history.ts';
 import type { ObjectStore } from '../../../src/archive/store/ports.ts';
@@ -13,7 +13,10 @@ import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
 import { type ArchiveWorld, openFileArchive, storeWith } from '../../support/archive/archive-world.ts';
 import { createMixedMonths } from '../../support/archive/mixed-months.ts';
 import { queryWith, storedEvents } from '../../support/archive/run-query.ts';
+import { jsonLines } from '../../support/feed/json-lines.ts';
 import { commit, newSource, RETENTION_MS } from '../../support/postgres/store-fixture.ts';
+import { exits } from '../../support/process/exits.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
@@ -117,14 +120,12 @@ describe('orgtrail query over a history that changes', () => {
 });
 
 describe('orgtrail query over dropped months', () => {
-  let world: ArchiveWorld;
   let query: ReturnType<typeof queryWith>;
+  const world = forAllTests(() => openFileArchive());
   beforeAll(async () => {
-    world = await openFileArchive();
     await world.drop();
     query = queryWith(world.env);
   });
-  afterAll(() => world[Symbol.asyncDispose]());
 
   test('fetches nothing outside of the time, and gives nothing outside of it', async () => {
     const february = await query(everything, '--since', '2024-02-01', '--before', '2024-03-01');
@@ -137,10 +138,9 @@ describe('orgtrail query over dropped months', () => {
     const events = join(world.directory, 'v1/events');
     await rename(events, `${events}-away`);
     expect(await query(everything, '--since', '2024-03-01')).toMatchObject({ code: 0, rows: [{ id: 'young' }] });
-    expect(await query(everything, '--since', '2024-02-02')).toMatchObject({
-      code: 4,
-      stderr: expect.stringMatching(/an object of the archive cannot be believed: v1\/events.*: it is not there\n/),
-    });
+    expect(await query(everything, '--since', '2024-02-02')).toMatchObject(
+      exits(4, /an object of the archive cannot be believed: v1\/events.*: it is not there\n/),
+    );
     await rename(`${events}-away`, events);
   });
 
@@ -156,12 +156,9 @@ describe('orgtrail query over dropped months', () => {
   test('prints all rows as lines, and the first thousand as a table', async () => {
     const sql = 'select r from range(2500) as t (r)';
     const lines = await runInProcess(['query', '--ndjson', sql], world.env);
-    expect(
-      lines.stdout
-        .split('\n')
-        .slice(0, -1)
-        .map((line) => JSON.parse(line).r),
-    ).toEqual(Array.from({ length: 2_500 }, (_, r) => r));
+    expect(jsonLines<{ r: number }>(lines.stdout).map(({ r }) => r)).toEqual(
+      Array.from({ length: 2_500 }, (_, r) => r),
+    );
     const table = await runInProcess(['query', sql], world.env);
     expect(table.stdout.split('\n')).toHaveLength(1_002);
     expect(table.stderr).toContain('these are the first 1,000 rows: --csv, --ndjson and --json print all');
@@ -229,7 +226,7 @@ describe('orgtrail query over dropped months', () => {
 
   test('names an archive that is at another address, not configured or not mounted; a foreign object is not read', async () => {
     const { ORGTRAIL_ARCHIVE: archive, ...env } = world.env;
-    const refused = (reason: string) => ({ code: 2, stderr: expect.stringContaining(reason) });
+    const refused = (reason: string) => exits(2, reason);
     expect(await queryWith(env)(positions)).toMatchObject(
       refused(`2024-01 is in the archive ${archive}, and ORGTRAIL_ARCHIVE is not set`),
     );
@@ -241,10 +238,7 @@ describe('orgtrail query over dropped months', () => {
     await writeFile(path.replace('.parquet', 'x.parquet'), await readFile(path));
     expect((await query(positions)).rows).toEqual([{ events: 63, positions: 63 }]);
     await rm(world.directory, { recursive: true });
-    expect(await query(positions)).toMatchObject({
-      code: 4,
-      stderr: expect.stringContaining('the archive cannot be read: '),
-    });
+    expect(await query(positions)).toMatchObject(exits(4, 'the archive cannot be read: '));
   });
 });
 

@@ -1,5 +1,5 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { searchText, verdict } from '../../../src/cli/output/search-report.ts';
 import { coverageOf } from '../../../src/http/console/events/search-verdict.ts';
 import { pageEnd } from '../../../src/http/search/routes.ts';
@@ -13,19 +13,18 @@ import { january, openFileArchive } from '../../support/archive/archive-world.ts
 import { openSearch, openSearchedArchive, type Query } from '../../support/archive/searched-archive.ts';
 import { createSearchedMonths } from '../../support/archive/searched-months.ts';
 import { commit, entryText, RETENTION_MS, takeLease } from '../../support/postgres/store-fixture.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 const both = ['2024-01', '2024-02'];
 
 describe('a search over months that are in the archive alone', () => {
-  let world: Awaited<ReturnType<typeof openSearchedArchive>>;
+  const world = forAllTests(() => openSearchedArchive());
   beforeAll(async () => {
-    world = await openSearchedArchive();
     const add = await createSearchedMonths(world.owner, seededRandom(7));
     await add(6);
     await world.change('january-3');
   });
-  afterAll(() => world[Symbol.asyncDispose]());
 
   test('gives and exports them as before the drop, opens an event with its later contents, and breaks off an export of the database alone', async () => {
     const { search } = readSearch({ archive: 'true' }, Date.now());

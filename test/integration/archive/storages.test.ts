@@ -1,35 +1,28 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { readCatalogue, readFeedId } from '../../../src/archive/catalogue.sql.ts';
 import { keyOfManifest } from '../../../src/archive/manifest.ts';
-import type { S3Bucket } from '../../../src/s3/s3-bucket.ts';
-import { type ArchiveWorld, openArchiveWorld } from '../../support/archive/archive-world.ts';
+import { openArchiveWorld } from '../../support/archive/archive-world.ts';
 import { rowsOfParquet } from '../../support/archive/read-objects.ts';
 import { queryWith, storedEvents } from '../../support/archive/run-query.ts';
+import { exits } from '../../support/process/exits.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
-import { type Storage, storages, testBucket } from '../../support/s3/storages.ts';
+import { storages, testBucket } from '../../support/s3/storages.ts';
 
 describe.each(storages)('an archive on $name', ({ name: kind, missing, start }) => {
   describe.skipIf(missing !== undefined)('that is there', () => {
     const lock = kind === 'moto' ? '&lock=400d' : '';
-    let storage: Storage;
-    let bucket: S3Bucket;
-    let world: ArchiveWorld;
+    const storage = forAllTests(start);
+    const bucket = forAllTests(() => testBucket(storage, 'archive', { canLock: kind === 'moto', parameters: lock }));
+    const world = forAllTests(() => openArchiveWorld(EVENTS));
     let env: Readonly<Record<string, string>>;
     beforeAll(async () => {
-      storage = await start();
-      bucket = await testBucket(storage, 'archive', { canLock: kind === 'moto', parameters: lock });
-      world = await openArchiveWorld(EVENTS);
       env = {
         ...world.env,
         ORGTRAIL_ARCHIVE: `s3://${bucket.address.bucket}/prefix?endpoint=${storage.endpoint}${lock}`,
         ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: storage.accessKey,
         ORGTRAIL_ARCHIVE_S3_SECRET_KEY: storage.secretKey,
       };
-    });
-    afterAll(async () => {
-      await bucket?.close();
-      await storage?.stop();
-      await world?.[Symbol.asyncDispose]();
     });
 
     type More = Readonly<Record<string, string>>;
@@ -44,7 +37,7 @@ describe.each(storages)('an archive on $name', ({ name: kind, missing, start }) 
       expect(wrong.stdout).toMatch(/2024-01 was kept: archiving it failed: .*secret/);
       const elsewhere = { ORGTRAIL_ARCHIVE: `s3://no-such-bucket?endpoint=${storage.endpoint}` };
       const none = await orgtrail(['archive', 'run'], elsewhere);
-      expect(none).toMatchObject({ code: 4, stderr: expect.stringContaining('no-such-bucket') });
+      expect(none).toMatchObject(exits(4, 'no-such-bucket'));
       expect(await world.rowsOf('2024-01')).toHaveLength(EVENTS + 1);
     });
 
@@ -55,7 +48,7 @@ describe.each(storages)('an archive on $name', ({ name: kind, missing, start }) 
       await world.change('january-7');
       expect((await archive('run')).code).toBe(0);
       const result = await archive('run', '--drop', '--json');
-      expect(result).toMatchObject({ code: 0, stderr: expect.stringContaining('2024-01: read back v1/events/') });
+      expect(result).toMatchObject(exits(0, '2024-01: read back v1/events/'));
       expect(JSON.parse(result.stdout)).toMatchObject({
         archived: [
           { month: '2024-01', written: 0, proven: 2 },
@@ -100,13 +93,12 @@ describe.each(storages)('an archive on $name', ({ name: kind, missing, start }) 
 
     test('is not read with a wrong key, or below another prefix', async () => {
       const prefixed = { ...env, ORGTRAIL_ARCHIVE: env['ORGTRAIL_ARCHIVE']?.replace('/prefix', '/other') ?? '' };
-      expect(await queryWith(prefixed)('select 1')).toMatchObject({
-        code: 2,
-        stderr: expect.stringContaining(`2024-01 is in the archive ${bucket.address.name}`),
-      });
+      expect(await queryWith(prefixed)('select 1')).toMatchObject(
+        exits(2, `2024-01 is in the archive ${bucket.address.name}`),
+      );
       // moto lets every key in.
       if (kind === 'moto') return;
-      const unreadable = (what: string) => ({ code: 4, stderr: expect.stringContaining(what) });
+      const unreadable = (what: string) => exits(4, what);
       expect(await queryWith({ ...env, ORGTRAIL_ARCHIVE_S3_SECRET_KEY: 'wrong' })('select 1')).toMatchObject(
         unreadable('the archive cannot be read: v1/events/'),
       );
@@ -146,5 +138,4 @@ const DAY_MS = 86_400_000;
 const EVENTS = 300;
 
 const linesOf = (stdout: string) => stdout.split('\n').slice(0, -1);
-
 const rawOf = (line: string): unknown => JSON.parse(line).raw_text ?? line.slice(line.indexOf(',"raw":') + 7, -1);

@@ -5,6 +5,8 @@ import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-le
 import { loadSources, readTime } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
 import { trimFuture } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
+import { rowsOf } from '../../support/postgres/rows.ts';
 import {
   commit,
   FILTERS,
@@ -16,14 +18,14 @@ import {
 import { claimAsVersion01 } from '../../support/process/version-0-1.ts';
 
 const database = databaseOfTests();
+const pool = poolOfTests(database);
 
 beforeEach(async () => {
-  await database.pool.query('truncate coverage, discovery; insert into discovery default values');
+  await pool.query('truncate coverage, discovery; insert into discovery default values');
 });
 
 describe('invariant 8: coverage claims nothing of the future', () => {
   test('what a commit claims beyond now is cut, in every pass, however wrong the clock is that it was made with', async () => {
-    const { pool } = database;
     const lease = await newSource(pool, 'ahead');
     const beforeMs = await databaseMs();
     const tomorrow = { fromMs: beforeMs + 24 * HOUR_MS, toMs: beforeMs + 48 * HOUR_MS };
@@ -40,7 +42,6 @@ describe('invariant 8: coverage claims nothing of the future', () => {
   });
 
   test('what version 0.1 claims is covered and not proven', async () => {
-    const { pool } = database;
     const lease = await claimAsVersion01(pool, await newSource(pool, 'of 0.1'), [seconds(0, 10), seconds(0, 5)]);
     const [source] = await loadSources(pool, ME, organizationKind(), scopeOf(['of 0.1']));
     expect(source?.coverage).toEqual([seconds(0, 10), seconds(0, 5)]);
@@ -57,7 +58,6 @@ describe('invariant 8: coverage claims nothing of the future', () => {
   });
 
   test('what version 0.1 claims beyond now, beside this one, is cut as well', async () => {
-    const { pool } = database;
     const beforeMs = await databaseMs();
     await claimAsVersion01(pool, await newSource(pool, '0.1 ahead'), [untilHours(beforeMs, 3)]);
     const [end] = await endsOf('0.1 ahead');
@@ -67,7 +67,6 @@ describe('invariant 8: coverage claims nothing of the future', () => {
   });
 
   test('what version 0.1 claimed of the future is taken back: each pass to its delay before now, and counted once', async () => {
-    const { pool } = database;
     const lease = await newSource(pool, 'trimmed');
     const nowMs = await databaseMs();
     await coverAs01(lease, [untilHours(nowMs, 3), untilHours(nowMs, 0), untilHours(nowMs, -1)]);
@@ -91,7 +90,6 @@ describe('invariant 8: coverage claims nothing of the future', () => {
   });
 
   test('coverage that is all of the future becomes none, and none is not trimmed again', async () => {
-    const { pool } = database;
     const nowMs = await databaseMs();
     const tomorrow = [{ fromMs: nowMs + 24 * HOUR_MS, toMs: nowMs + 48 * HOUR_MS }];
     await coverAs01(await newSource(pool, 'tomorrow'), [tomorrow]);
@@ -103,7 +101,6 @@ describe('invariant 8: coverage claims nothing of the future', () => {
 
 describe("the time by the database's clock", () => {
   test("is Cloudflare's at the last listing and what has passed since then, in whole milliseconds", async () => {
-    const { pool } = database;
     expect(await readTime(pool)).toMatchObject({ serverMs: undefined });
     const listedMs = Date.UTC(2026, 0, 10, 12);
     await recordDiscovery(pool, ME, { organizations: 1, serverTimeMs: listedMs });
@@ -118,7 +115,6 @@ describe("the time by the database's clock", () => {
   });
 
   test('goes on from the last listing that succeeded, whatever has failed since', async () => {
-    const { pool } = database;
     await recordDiscovery(pool, ME, { organizations: 1, serverTimeMs: Date.UTC(2026, 0, 10) });
     const first = await readTime(pool);
     await recordDiscovery(pool, ME, { error: 'no bytes' });
@@ -134,7 +130,7 @@ const MINUTE_MS = 60_000;
 const AHEAD_MS = MINUTE_MS;
 const ME = 'host/1/test';
 
-const databaseMs = async (): Promise<number> => (await readTime(database.pool)).databaseMs;
+const databaseMs = async (): Promise<number> => (await readTime(pool)).databaseMs;
 
 /** From two hours ago, as the database puts it, until then. */
 const untilHours = (nowMs: number, hours: number): Range[] => [
@@ -144,7 +140,7 @@ const untilHours = (nowMs: number, hours: number): Range[] => [
 /** As version 0.1 left it in the database: covered, of the future too, and not proven. */
 const coverAs01 = async ({ kind, id }: Lease, claims: readonly Coverage[]): Promise<void> => {
   for (const [pass, ranges] of claims.entries()) {
-    await database.pool.query(
+    await pool.query(
       'insert into coverage (source_kind, source_id, filter_hash, pass, ranges) values ($1, $2, $3, $4, $5)',
       [kind, id, FILTERS, pass, toMultirange(ranges)],
     );
@@ -152,11 +148,10 @@ const coverAs01 = async ({ kind, id }: Lease, claims: readonly Coverage[]): Prom
 };
 
 /** The end of what each pass covers, in whole milliseconds, and whether all of it is proven. */
-const endsOf = async (id: string) => {
-  const { rows } = await database.pool.query<{ ms: number; proven: boolean }>(
+const endsOf = (id: string) =>
+  rowsOf<{ ms: number; proven: boolean }>(
+    pool,
     `select extract(epoch from upper(ranges))::float8 * 1000 as ms, proven = ranges as proven
      from coverage where source_id = $1 and filter_hash = $2 order by pass`,
     [id, FILTERS],
   );
-  return rows;
-};

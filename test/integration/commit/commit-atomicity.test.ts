@@ -1,9 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { idleLane } from '../../../src/ingest/planning/lane.ts';
-import { databaseOfTests } from '../../support/postgres/database.ts';
+import { committed } from '../../support/postgres/committed.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
+import { firstValue } from '../../support/postgres/rows.ts';
 import {
   anyWalk,
   commit,
@@ -13,24 +14,23 @@ import {
   newSource,
   seconds,
   T0,
-  takeLease,
   walking,
 } from '../../support/postgres/store-fixture.ts';
 
-const database = databaseOfTests();
+const pool = poolOfTests();
 
 describe('invariant 1: page, cursor, coverage and position commit together', () => {
   test('a commit leaves the entries, the cursor, the coverage, the position and the count of commits', async () => {
-    const lease = await newSource(database.pool, 'all');
+    const lease = await newSource(pool, 'all');
     const before = await headOf();
-    const result = await commit(database.pool, lease, twoEntries('all'), {
+    const result = await commit(pool, lease, twoEntries('all'), {
       state: walking(anyWalk('cursor-1')),
       claims: [seconds(0, 1), seconds(0, 0.5)],
     });
     expect(result).toMatchObject({ kind: 'committed', stored: 2, duplicates: 0, changed: 0, defective: 0 });
-    expect((await eventsOf(database.pool, 'all')).map((event) => event.position)).toEqual([before + 1, before + 2]);
+    expect((await eventsOf(pool, 'all')).map((event) => event.position)).toEqual([before + 1, before + 2]);
     expect(await headOf()).toBe(before + 2);
-    const { rows } = await database.pool.query(
+    const { rows } = await pool.query(
       `select s.commit_seq::integer, l.lane, l.state #>> '{walk,cursor}' as cursor, array(select c.ranges::text from coverage c
          where c.source_id = s.id order by c.pass) as ranges
        from sources s join lanes l on l.source_id = s.id where s.id = 'all'`,
@@ -45,23 +45,7 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
     ]);
   });
 
-  test('a commit that ends the walk ends it for its lane alone', async () => {
-    const { pool } = database;
-    const lease = await newSource(pool, 'lanes');
-    const live = await commit(pool, lease, twoEntries('lanes'), { state: walking(anyWalk('of live')) });
-    const settled = await commit(pool, leaseAfter(live), [], { lane: 'settle', state: walking(anyWalk('of settle')) });
-    await commit(pool, leaseAfter(settled), [], { state: idleLane });
-    const { rows } = await pool.query(
-      "select lane, state #>> '{walk,cursor}' as cursor from lanes where source_id = 'lanes' order by lane",
-    );
-    expect(rows).toEqual([
-      { lane: 'live', cursor: null },
-      { lane: 'settle', cursor: 'of settle' },
-    ]);
-  });
-
   test('a statement that fails at its last row leaves nothing', async () => {
-    const { pool } = database;
     const lease = await newSource(pool, 'fails');
     await pool.query("alter table audit_events add constraint no_poison check (id <> 'poison')");
     try {
@@ -78,26 +62,6 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
     }
   });
 
-  test('a unique violation in the changes of known ids leaves nothing of the new entries either', async () => {
-    const { pool } = database;
-    const lease = await newSource(pool, 'conflict');
-    const first = await commit(pool, lease, [entryText('known', T0, { note: 'one' })]);
-    await pool.query('create unique index one_change_per_event on audit_event_changes (event_id)');
-    try {
-      const second = await commit(pool, leaseAfter(first), [entryText('known', T0, { note: 'two' })]);
-      const before = await everything(pool);
-      await expect(
-        commit(pool, leaseAfter(second), [entryText('new'), entryText('known', T0, { note: 'three' })], {
-          state: walking(anyWalk('never')),
-          claims: [seconds(0, 1)],
-        }),
-      ).rejects.toThrow('one_change_per_event');
-      expect(await everything(pool)).toEqual(before);
-    } finally {
-      await pool.query('drop index one_change_per_event');
-    }
-  });
-
   const locks = {
     'the source': "select from sources where id = 'LOCKED' for update",
     'its coverage': "select from coverage where source_id = 'LOCKED' for update",
@@ -110,14 +74,12 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
   for (const [place, lock] of Object.entries(locks)) {
     for (const [stop, message] of Object.entries(stops)) {
       test(`${stop} while the statement waits for ${place} leaves nothing, and the commit can be repeated`, async () => {
-        const { pool } = database;
         const id = `${place} ${stop}`;
-        const first = await commit(pool, await newSource(pool, id), twoEntries(`${id} first`), {
+        const { lease } = await committed(pool, await newSource(pool, id), twoEntries(`${id} first`), {
           state: walking(anyWalk('cursor-1')),
           claims: [seconds(0, 1)],
           holes: [{ range: { fromMs: T0 + 1_000, toMs: T0 + 2_000 }, pass: 0, reason: 'server', message: 'no' }],
         });
-        const lease = leaseAfter(first);
         const before = await everything(pool);
         const next = { state: walking(anyWalk('cursor-2')), claims: [seconds(1, 2)] };
         await withLock(pool, lock.replace('LOCKED', id), async () => {
@@ -132,31 +94,13 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
     }
   }
 
-  test('a commit that is repeated although it had gone through writes nothing a second time', async () => {
-    const { pool } = database;
-    const lease = await newSource(pool, 'ambiguous');
-    await commit(pool, lease, twoEntries('ambiguous'), {
-      state: walking(anyWalk('cursor-1')),
-      claims: [seconds(0, 1)],
-    });
-    const before = await everything(pool);
-    const again = await commit(pool, lease, twoEntries('ambiguous'), {
-      state: walking(anyWalk('other')),
-      claims: [seconds(0, 9)],
-    });
-    expect(again).toEqual({ kind: 'fenced' });
-    expect(await everything(pool)).toEqual(before);
-    const renewed = await takeLease(pool, 'ambiguous');
-    expect(await commit(pool, renewed, twoEntries('ambiguous'))).toMatchObject({ stored: 0, duplicates: 2 });
-  });
-
   test('nothing but the commit functions writes events, holes or the head of the feed; what else touches lanes, coverage and sinks is known', async () => {
     const directory = fileURLToPath(new URL('../../../src', import.meta.url));
     const texts: (readonly [name: string, text: string])[] = [];
     for (const file of await readdir(directory, { recursive: true })) {
       if (file.endsWith('.ts')) texts.push([file, await readFile(`${directory}/${file}`, 'utf8')]);
     }
-    const { rows: functions } = await database.pool.query<{ name: string; body: string }>(
+    const { rows: functions } = await pool.query<{ name: string; body: string }>(
       "select proname as name, prosrc as body from pg_proc where pronamespace = 'public'::regnamespace",
     );
     texts.push(...functions.map(({ name, body }) => [name, body] as const));
@@ -222,14 +166,5 @@ const written = [
   'feed_head',
 ];
 
-const headOf = async (): Promise<number> => {
-  const { rows } = await database.pool.query<{ position: number }>('select position::float8 from feed_head');
-  return rows[0]?.position ?? -1;
-};
-
-const leaseAfter = (result: Awaited<ReturnType<typeof commit>>) => {
-  if (result.kind !== 'committed') throw new Error('fenced');
-  return result.lease;
-};
-
+const headOf = () => firstValue<number>(pool, 'select position::float8 from feed_head');
 const twoEntries = (name: string) => [entryText(`${name}-1`), entryText(`${name}-2`, T0 + 1_000)];

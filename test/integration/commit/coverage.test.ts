@@ -8,7 +8,8 @@ import type { Walk } from '../../../src/ingest/planning/walk.ts';
 import { loadSources } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
 import { claimSource, recordFailure } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
 import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
-import { databaseOfTests } from '../../support/postgres/database.ts';
+import { committed } from '../../support/postgres/committed.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import {
   addSources,
   anyWalk,
@@ -27,73 +28,41 @@ import {
 } from '../../support/postgres/store-fixture.ts';
 
 const SEED = 7;
-
-const database = databaseOfTests();
+const pool = poolOfTests();
 
 describe('coverage', () => {
-  test('claims are united, pass by pass', async () => {
-    const lease = await newSource(database.pool, 'united');
-    await claimAll(lease, [
-      [seconds(10, 20)],
-      [seconds(40, 50), seconds(40, 45)],
-      [seconds(20, 30), [], seconds(1, 2)],
-      [[range(0, 5), range(60, 70)], seconds(44, 50)],
-      [],
-      [[]],
-    ]);
-    expect((await load('united')).coverage).toEqual([
-      [range(0, 5), range(10, 30), range(40, 50), range(60, 70)],
-      [range(40, 50)],
-      [range(1, 2)],
-    ]);
-  });
-
   test(`is what the domain's own arithmetic gives, to the millisecond (seed ${SEED})`, async () => {
     let source = 0;
+    // The last moments of days, months and years.
+    const starts = [T0, Date.UTC(2000, 0) - 1, Date.UTC(2024, 1, 29), Date.UTC(2026, 2, 29, 1), Date.UTC(2025, 0) - 2];
     const ranges = fc
-      .tuple(fc.integer({ min: 0, max: 5_000 }), fc.integer({ min: 1, max: 400 }))
-      .map(([from, length]): Range => ({ fromMs: T0 + from, toMs: T0 + from + length }));
+      .tuple(fc.constantFrom(...starts), fc.nat({ max: 5_000 }), fc.integer({ min: 1, max: 400 }))
+      .map(([start, from, length]): Range => ({ fromMs: start + from, toMs: start + from + length }));
+    const passes = fc
+      .tuple(
+        fc.array(fc.array(ranges, { maxLength: 2 }), { maxLength: 2 }),
+        fc.array(ranges, { minLength: 1, maxLength: 2 }),
+      )
+      .map(([before, last]) => [...before, last]);
     await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.tuple(fc.integer({ min: 0, max: 2 }), ranges), { maxLength: 12 }),
-        async (claims) => {
-          source += 1;
-          const id = `arithmetic ${source}`;
-          const expected: Coverage[] = [];
-          for (const [pass, claim] of claims) expected[pass] = addRange(expected[pass] ?? [], claim);
-          const lease = await newSource(database.pool, id);
-          await claimAll(
-            lease,
-            claims.map(([pass, claim]) => [...Array<Coverage>(pass).fill([]), [claim]]),
-          );
-          expect((await load(id)).coverage).toEqual(Array.from(expected, (pass) => pass ?? []));
-        },
-      ),
+      fc.asyncProperty(fc.array(passes, { maxLength: 8 }), async (claims) => {
+        source += 1;
+        const id = `arithmetic ${source}`;
+        const expected: Coverage[] = [];
+        for (const claim of claims)
+          for (const [pass, each] of claim.entries()) expected[pass] = each.reduce(addRange, expected[pass] ?? []);
+        await claimAll(await newSource(pool, id), claims);
+        expect((await load(id)).coverage).toEqual(expected);
+      }),
       { seed: SEED, numRuns: 25 },
     );
   });
 
-  test('single milliseconds at the edges of days and months are kept exactly', async () => {
-    const lease = await newSource(database.pool, 'edges');
-    const edges = [
-      Date.UTC(1999, 11, 31, 23, 59, 59, 999),
-      Date.UTC(2024, 1, 29),
-      Date.UTC(2026, 2, 29, 1, 0, 0, 1),
-      Date.UTC(2024, 11, 31, 23, 59, 59, 998),
-      1_764_000_000_123,
-    ].sort((a, b) => a - b);
-    const coverage = edges.map((fromMs): Range => ({ fromMs, toMs: fromMs + 1 }));
-    await claimAll(lease, [[coverage]]);
-    expect((await load('edges')).coverage).toEqual([coverage]);
-  });
-
   test('the filter sets of a source are separate: coverage, lanes, rests and holes, whichever is in force (D3)', async () => {
-    const { pool } = database;
     const lease = await newSource(pool, 'filters');
     const claimed = await claimAll(lease, [[seconds(0, 10)]]);
     const hole = { range: range(20, 21), pass: 0, reason: 'server', message: 'no' };
-    const open = await commit(pool, claimed, [], { state: walking(anyWalk('of the one')), holes: [hole] });
-    if (open.kind !== 'committed') throw new Error('fenced');
+    const open = await committed(pool, claimed, [], { state: walking(anyWalk('of the one')), holes: [hole] });
     const failed = { lane: 'settle', state: { ...idleLane, failures: 3 } } as const;
     const failure = { failure: 'server', message: 'no', backoffMs: 900_000 };
     await recordFailure(pool, open.lease, { ...failed, ...failure, filterHash: FILTERS });
@@ -112,19 +81,19 @@ describe('coverage', () => {
     expect(await load('filters')).toMatchObject(expected);
     await claimAll(open.lease, [[seconds(5, 7), seconds(5, 6)]], OTHER_FILTERS);
     const others = await load('filters', OTHER_FILTERS);
+    await pool.query("update sources set lease_until = null where id = 'filters'");
+    const taken = await claimSource(pool, sourceOf('filters'), ME, LEASE_MS, OTHER_FILTERS);
+    expect(taken?.source, 'by taking the lease').toEqual(others);
     expect(others).toMatchObject({ coverage: [seconds(5, 7), seconds(5, 6)], holes: [] });
     expect(others.lanes).toEqual({ live: idleLane });
     expect(await load('filters')).toMatchObject(expected);
   });
 
   test('a hole that grows takes in those that it reaches, keeps its attempts, and goes when its time has been read in parts', async () => {
-    const { pool } = database;
     let lease = await newSource(pool, 'growing');
     const put = async (from: number, to: number, pass = 0): Promise<unknown> => {
-      const hole = { range: range(from, to), pass, reason: 'count_differs', message: 'count differs' };
-      const result = await commit(pool, lease, [], { holes: [hole] });
-      if (result.kind !== 'committed') throw new Error('fenced');
-      lease = result.lease;
+      const holes = [{ range: range(from, to), pass, reason: 'count_differs', message: 'count differs' }];
+      ({ lease } = await committed(pool, lease, [], { holes }));
       return stored();
     };
     const stored = async (): Promise<unknown> => {
@@ -156,26 +125,7 @@ describe('coverage', () => {
     expect(rows).toEqual([{ pass: 1 }]);
   });
 
-  test('taking the lease gives the state of the filter set that is asked for, as loading does', async () => {
-    const { pool } = database;
-    const lease = await newSource(pool, 'walks');
-    const first = await commit(pool, lease, [], { state: walking(anyWalk('of the one')) });
-    if (first.kind !== 'committed') throw new Error('fenced');
-    const state = walking(anyWalk('of the other'));
-    await commit(pool, first.lease, [], { state, filterHash: OTHER_FILTERS });
-    for (const [filterHash, cursor] of [
-      [FILTERS, 'of the one'],
-      [OTHER_FILTERS, 'of the other'],
-    ] as const) {
-      await pool.query("update sources set lease_until = null where id = 'walks'");
-      const claimed = await claimSource(pool, sourceOf('walks'), ME, LEASE_MS, filterHash);
-      expect(claimed?.source.lanes).toMatchObject({ live: { walk: { cursor } } });
-      expect(claimed?.source).toEqual(await load('walks', filterHash));
-    }
-  });
-
   test('a hole is not due until its time has come, and goes when its time is claimed in its pass', async () => {
-    const { pool } = database;
     const holesOf = async () => (await load('holes')).holes;
     const rows = async () =>
       (
@@ -187,9 +137,7 @@ describe('coverage', () => {
     let lease = await newSource(pool, 'holes');
     const put = async (pass: number, reason = 'server') => {
       const holes = [{ range: range(5, 6), pass, reason, message: `${reason} in words` }];
-      const result = await commit(pool, lease, [], { holes });
-      if (result.kind !== 'committed') throw new Error('fenced');
-      lease = result.lease;
+      ({ lease } = await committed(pool, lease, [], { holes }));
     };
     await put(0);
     await put(1, 'cut');
@@ -274,13 +222,11 @@ describe('loading sources', () => {
   });
 
   test(`the state of a lane comes back exactly as it was committed, by both ways (seed ${SEED})`, async () => {
-    const { pool } = database;
     let lease = await newSource(pool, 'round trip');
     const expected: Partial<Record<Lane, LaneState>> = {};
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...lanes), states, async (lane, state) => {
-        const result = await commit(pool, lease, [], { lane, state });
-        if (result.kind !== 'committed') throw new Error('fenced');
+        await committed(pool, lease, [], { lane, state });
         expected[lane] = state;
         expect((await load('round trip')).lanes).toEqual(expected);
         const claimed = await claimSource(pool, sourceOf('round trip'), ME, LEASE_MS, FILTERS);
@@ -293,13 +239,11 @@ describe('loading sources', () => {
   });
 
   test('a page without a state leaves its lane as it is; one with a state ends its rest', async () => {
-    const { pool } = database;
     const lease = await newSource(pool, 'left alone');
     const state = { ...walking(anyWalk('on')), failures: 2 };
     const failure = { failure: 'server', message: 'no', backoffMs: 900_000 };
     await recordFailure(pool, lease, { filterHash: FILTERS, lane: 'live', state, ...failure });
-    const asked = await commit(pool, lease, [], { state: undefined });
-    if (asked.kind !== 'committed') throw new Error('fenced');
+    const asked = await committed(pool, lease, [], { state: undefined });
     const resting = await load('left alone');
     expect(resting.lanes).toEqual({ live: state });
     expect(resting.restMs.live).toBeGreaterThan(0);
@@ -308,7 +252,6 @@ describe('loading sources', () => {
   });
 
   test('sources of organizations that are gone are left out, and an allow-list leaves out the others', async () => {
-    const { pool } = database;
     await addSources(pool, ['stays', 'goes', 'refused']);
     await pool.query("update organizations set state = 'gone' where id = 'goes'");
     await pool.query("update organizations set state = 'refused' where id = 'refused'");
@@ -322,17 +265,14 @@ describe('loading sources', () => {
   });
 
   test('the source that was served longest ago comes first, one that never was before all', async () => {
-    const { pool } = database;
     for (const id of ['served-2', 'served-1']) await commit(pool, await newSource(pool, id), []);
     await addSources(pool, ['never served']);
-    const order = (
-      await loadSources(pool, ME, organizationKind(), scopeOf(['served-1', 'never served', 'served-2']))
-    ).map((source) => source.id);
+    const scope = scopeOf(['served-1', 'never served', 'served-2']);
+    const order = (await loadSources(pool, ME, organizationKind(), scope)).map(({ id }) => id);
     expect(order).toEqual(['never served', 'served-2', 'served-1']);
   });
 
   test('sources are not rewritten for a horizon that moved by less than an hour', async () => {
-    const { pool } = database;
     await addSources(pool, ['still']);
     const version = async () =>
       (await pool.query("select xmin::text, wanted_since from sources where id = 'still'")).rows[0];
@@ -345,11 +285,10 @@ describe('loading sources', () => {
 });
 
 const ME = 'host/1/test';
-
 const OTHER_FILTERS = 'other-filters';
 
 const load = async (id: string, filterHash = FILTERS) => {
-  const [source] = await loadSources(database.pool, ME, organizationKind(filterHash), scopeOf([id]));
+  const [source] = await loadSources(pool, ME, organizationKind(filterHash), scopeOf([id]));
   if (source === undefined) throw new Error(`no source ${id}`);
   return source;
 };
@@ -357,11 +296,7 @@ const load = async (id: string, filterHash = FILTERS) => {
 /** Commits empty pages that only claim, one after the other. */
 const claimAll = async (first: Lease, all: readonly (readonly Coverage[])[], filterHash = FILTERS): Promise<Lease> => {
   let lease = first;
-  for (const claims of all) {
-    const result = await commit(database.pool, lease, [], { claims, filterHash });
-    if (result.kind !== 'committed') throw new Error('fenced');
-    lease = result.lease;
-  }
+  for (const claims of all) ({ lease } = await committed(pool, lease, [], { claims, filterHash }));
   return lease;
 };
 

@@ -7,8 +7,10 @@ import {
   releaseDead,
   releaseSource,
 } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
-import { databaseOfTests } from '../../support/postgres/database.ts';
+import { committed } from '../../support/postgres/committed.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
+import { firstValue } from '../../support/postgres/rows.ts';
 import {
   anyWalk,
   asCareful,
@@ -29,37 +31,25 @@ import {
   walking,
 } from '../../support/postgres/store-fixture.ts';
 
-const database = databaseOfTests();
-
+const pool = poolOfTests();
 const full = { state: walking(anyWalk('never')), claims: [seconds(0, 60)] };
 
 describe('invariant 7: only the holder of the current lease epoch commits', () => {
-  for (const [name, change] of [
-    ['an older epoch', { epoch: -1 }],
-    ['an older count of commits', { commitSeq: -1 }],
-    ['a later count of commits', { commitSeq: 1 }],
-  ] as const) {
-    for (const careful of [false, true]) {
-      test(`${name} writes nothing${careful ? ', also on the careful path' : ''}`, async () => {
-        const { pool } = database;
-        const id = `stale ${name} ${careful}`;
-        const first = await commit(pool, await newSource(pool, id), [entryText('one')]);
-        if (first.kind !== 'committed') throw new Error('fenced');
-        const stale = {
-          ...first.lease,
-          epoch: first.lease.epoch + ('epoch' in change ? change.epoch : 0),
-          commitSeq: first.lease.commitSeq + ('commitSeq' in change ? change.commitSeq : 0),
-        };
-        const before = await everything(pool);
-        const page = pageOf([entryText('two')]);
-        expect(await commit(pool, stale, careful ? asCareful(page) : page, full)).toEqual({ kind: 'fenced' });
-        expect(await everything(pool)).toEqual(before);
-      });
-    }
-  }
+  test.each([
+    ['an older epoch', -1, 0],
+    ['an older count of commits', 0, -1],
+    ['a later count of commits', 0, 1],
+  ])('%s writes nothing, also on the careful path', async (name, epoch, commitSeq) => {
+    const { lease } = await committed(pool, await newSource(pool, name), [entryText('one')]);
+    const stale = { ...lease, epoch: lease.epoch + epoch, commitSeq: lease.commitSeq + commitSeq };
+    const before = await everything(pool);
+    const page = pageOf([entryText('two')]);
+    for (const each of [page, asCareful(page)])
+      expect(await commit(pool, stale, each, full)).toEqual({ kind: 'fenced' });
+    expect(await everything(pool)).toEqual(before);
+  });
 
   test('another owner with the right numbers writes nothing, nor does one of a source that is not there', async () => {
-    const { pool } = database;
     const lease = await newSource(pool, 'owners');
     const before = await everything(pool);
     expect(await commit(pool, { ...lease, owner: OTHER }, [entryText('x')], full)).toEqual({ kind: 'fenced' });
@@ -68,11 +58,12 @@ describe('invariant 7: only the holder of the current lease epoch commits', () =
   });
 
   test('of two commits that race on the same lease, exactly one wins, and only its page is stored', async () => {
-    const { pool } = database;
-    for (let round = 0; round < 5; round += 1) {
+    // Two that are half way through, and two that have not begun.
+    const head = 'select from feed_head for update';
+    for (const [round, lock] of [head, ...Array<string>(4).fill('')].entries()) {
       const id = `race ${round}`;
       const lease = await newSource(pool, id);
-      const racing = await withLock(pool, `select from sources where id = '${id}' for update`, async () => {
+      const racing = await withLock(pool, lock || `select from sources where id = '${id}' for update`, async () => {
         const commits = ['left', 'right'].map((side) =>
           commit(pool, lease, [entryText(`${side}-1`), entryText(`${side}-2`)], { state: walking(anyWalk(side)) }),
         );
@@ -90,23 +81,7 @@ describe('invariant 7: only the holder of the current lease epoch commits', () =
     }
   });
 
-  test('a commit that had to wait for one with the same entries, half way through, writes nothing', async () => {
-    const { pool } = database;
-    const lease = await newSource(pool, 'half way');
-    const page = [entryText('one'), entryText('two')];
-    const racing = await withLock(pool, 'select from feed_head for update', async () => {
-      const first = commit(pool, lease, page, { state: walking(anyWalk('first')) });
-      await waitingBackends(pool, 1);
-      const second = commit(pool, lease, page, { state: walking(anyWalk('second')) });
-      await waitingBackends(pool, 2);
-      return [first, second];
-    });
-    expect(await Promise.all(racing)).toMatchObject([{ kind: 'committed', stored: 2 }, { kind: 'fenced' }]);
-    expect(await eventsOf(pool, 'half way')).toHaveLength(2);
-  });
-
   test('a commit that waits while the lease goes to another process writes nothing', async () => {
-    const { pool } = database;
     const lease = await newSource(pool, 'taken');
     await releaseSource(pool, lease);
     const holder = await pool.connect();
@@ -124,7 +99,6 @@ describe('invariant 7: only the holder of the current lease epoch commits', () =
 
 describe('invariant 7: leases', () => {
   test('a source is not given while another holds it, and is once the lease has run out', async () => {
-    const { pool } = database;
     await releaseSource(pool, await newSource(pool, 'runs out'));
     const mine = await claim('runs out', ME);
     expect(mine).toBeDefined();
@@ -140,7 +114,6 @@ describe('invariant 7: leases', () => {
   });
 
   test('a lease that ran out and was not taken still commits, and is held again by that', async () => {
-    const { pool } = database;
     await releaseSource(pool, await newSource(pool, 'slow'));
     const mine = await claim('slow', ME, 1);
     await pool.query("select pg_sleep_until(lease_until) from sources where id = 'slow'");
@@ -150,10 +123,8 @@ describe('invariant 7: leases', () => {
   });
 
   test('the commit that ends a turn gives its lease back; one that is fenced gives back nothing', async () => {
-    const { pool } = database;
     const first = await newSource(pool, 'ends');
-    const last = await commit(pool, first, [entryText('last')], { ...full, endsTurn: true });
-    if (last.kind !== 'committed') throw new Error('fenced');
+    const last = await committed(pool, first, [entryText('last')], { ...full, endsTurn: true });
     expect(await isHeld('ends')).toBe(false);
     const theirs = await claim('ends', OTHER);
     expect(theirs?.lease).toMatchObject({ owner: OTHER, epoch: first.epoch + 1, commitSeq: first.commitSeq + 1 });
@@ -166,7 +137,6 @@ describe('invariant 7: leases', () => {
   });
 
   test('what the claim says of a source is what planning says of it', async () => {
-    const { pool } = database;
     const lease = await newSource(pool, 'two ways');
     const holes = [{ range: { fromMs: T0, toMs: T0 + 1_000 }, pass: 1, reason: 'cut', message: 'why' }];
     const eventRate = { perHour: 1 / 3, recentPerHour: 0.1 };
@@ -178,24 +148,13 @@ describe('invariant 7: leases', () => {
     expect(claimed?.source).toMatchObject({ eventRate, largestPage: 1, holes: [{ reason: 'cut' }] });
   });
 
-  test('claiming again what one holds is a new epoch, and fences what was under way', async () => {
-    const { pool } = database;
-    const first = await newSource(pool, 'again');
-    const second = await takeLease(pool, 'again');
-    expect(second.epoch).toBe(first.epoch + 1);
-    expect(await commit(pool, first, [entryText('x')], full)).toEqual({ kind: 'fenced' });
-    expect(await commit(pool, second, [entryText('x')])).toMatchObject({ stored: 1 });
-  });
-
   test('of many who claim at the same time, one gets it', async () => {
-    const { pool } = database;
     await releaseSource(pool, await newSource(pool, 'crowd'));
     const claims = await Promise.all(Array.from({ length: 8 }, (_, index) => claim('crowd', `host/${index}/x`)));
     expect(claims.filter((claimed) => claimed !== undefined)).toHaveLength(1);
   });
 
   test('the leases of dead owners end, those of the others stay', async () => {
-    const { pool } = database;
     for (const [id, owner] of [
       ['dead', 'host/9/dead'],
       ['alive', 'host/8/alive'],
@@ -208,15 +167,12 @@ describe('invariant 7: leases', () => {
     expect(await isHeld('alive')).toBe(true);
     expect(await claim('dead', ME)).toBeDefined();
     expect(await claim('alive', ME)).toBeUndefined();
-    const elsewhere = (await loadSources(pool, ME, organizationKind(), scopeOf(['dead', 'alive']))).map((source) => [
-      source.id,
-      source.heldElsewhere,
-    ]);
-    expect(Object.fromEntries(elsewhere)).toEqual({ dead: false, alive: true });
+    const both = await loadSources(pool, ME, organizationKind(), scopeOf(['dead', 'alive']));
+    const elsewhere = Object.fromEntries(both.map(({ id, heldElsewhere }) => [id, heldElsewhere]));
+    expect(elsewhere).toEqual({ dead: false, alive: true });
   });
 
   test('a failure is noted for the holder only, and for its lane alone; a commit that is over it forgets it', async () => {
-    const { pool } = database;
     const laneOf = async (lane: string) => {
       const { rows } = await pool.query(
         `select failures, last_failure, last_error, next_attempt_at > clock_timestamp() as rests, state #>> '{walk,cursor}' as cursor
@@ -240,26 +196,15 @@ describe('invariant 7: leases', () => {
     expect(state?.restMs.backfill).toBeGreaterThan(55_000);
     expect(state?.restMs.backfill).toBeLessThanOrEqual(60_000);
 
-    const live = await commit(pool, lease, [entryText('well')]);
-    if (live.kind !== 'committed') throw new Error('fenced');
+    const live = await committed(pool, lease, [entryText('well')]);
     expect(await laneOf('live')).toMatchObject({ failures: 0, last_failure: null, rests: null });
     expect(await laneOf('backfill'), 'the success of another lane').toEqual(resting);
-    const narrower = await commit(pool, live.lease, [], { lane: 'backfill', state: failed(3) });
-    if (narrower.kind !== 'committed') throw new Error('fenced');
-    expect(await laneOf('backfill'), 'it goes on, and is not over it').toMatchObject({
-      failures: 3,
-      last_failure: 'timeout',
-      last_error: 'no bytes',
-      rests: null,
-    });
+    const narrower = await committed(pool, live.lease, [], { lane: 'backfill', state: failed(3) });
+    const goesOn = { failures: 3, last_failure: 'timeout', last_error: 'no bytes', rests: null };
+    expect(await laneOf('backfill'), 'it goes on, and is not over it').toMatchObject(goesOn);
     await commit(pool, narrower.lease, [entryText('well, too')], { lane: 'backfill', state: idleLane });
-    expect(await laneOf('backfill')).toEqual({
-      failures: 0,
-      last_failure: null,
-      last_error: null,
-      rests: null,
-      cursor: null,
-    });
+    const over = { failures: 0, last_failure: null, last_error: null, rests: null, cursor: null };
+    expect(await laneOf('backfill')).toEqual(over);
   });
 });
 
@@ -267,12 +212,11 @@ const ME = 'host/1/me';
 const OTHER = 'host/2/other';
 
 const claim = (id: string, owner: string, leaseMs = LEASE_MS) =>
-  claimSource(database.pool, sourceOf(id), owner, leaseMs, FILTERS);
+  claimSource(pool, sourceOf(id), owner, leaseMs, FILTERS);
 
-const isHeld = async (id: string) => {
-  const { rows } = await database.pool.query<{ held: boolean | null }>(
-    'select lease_until > clock_timestamp() as held from sources where id = $1',
+const isHeld = (id: string) =>
+  firstValue<boolean | null>(
+    pool,
+    'select coalesce(lease_until > clock_timestamp(), false) from sources where id = $1',
     [id],
   );
-  return rows[0]?.held ?? false;
-};

@@ -5,8 +5,9 @@ import type { LaneFailure } from '../../../src/ingest/planning/source.ts';
 import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
 import { recordFailure, releaseDead } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
 import { syncSources, trimFuture } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
-import { databaseOfTests } from '../../support/postgres/database.ts';
+import { committed } from '../../support/postgres/committed.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import {
   addSources,
   anyWalk,
@@ -22,15 +23,12 @@ import {
 } from '../../support/postgres/store-fixture.ts';
 
 const ME = 'host/1/test';
-
-const database = databaseOfTests();
+const pool = poolOfTests();
 beforeAll(async () => {
-  const { pool } = database;
   for (const id of ids) {
     await addSources(pool, [id]);
     const lease = await takeLease(pool, id);
-    const done = await commit(pool, lease, [], { claims: [seconds(0, 1)] });
-    if (done.kind !== 'committed') throw new Error('fenced');
+    const done = await committed(pool, lease, [], { claims: [seconds(0, 1)] });
     await recordFailure(pool, done.lease, failure);
   }
 });
@@ -51,7 +49,6 @@ describe('statements that lock many rows lock them in the order of their keys, s
   ];
 
   test.each(statements)('%s', async (_what, table, run) => {
-    const { pool } = database;
     await claimTomorrow(pool);
     await recordDiscovery(pool, ME, { error: 'no bytes' });
     const lock = lockOneByOne[table] ?? String;
@@ -71,7 +68,6 @@ describe('statements that lock many rows lock them in the order of their keys, s
   });
 
   test('releaseDead does not wait: what is locked is at work, and is released by a later plan', async () => {
-    const { pool } = database;
     await pool.query("update sources set lease_owner = 'host/9/dead', lease_until = now() + interval '1 day'");
     const held = async () => {
       const { rows } = await pool.query('select id from sources where lease_until is not null order by id');
@@ -92,7 +88,6 @@ describe('statements that lock many rows lock them in the order of their keys, s
   });
 
   test('all of them at once, with commits and failures of all sources: no statement is a deadlock', async () => {
-    const { pool } = database;
     for (let round = 0; round < 25; round += 1) {
       await claimTomorrow(pool);
       await recordDiscovery(pool, ME, { error: 'no bytes' });

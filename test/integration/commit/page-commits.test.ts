@@ -1,5 +1,4 @@
-import type { Pool } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
 import type { CommitResult, PageCommit } from '../../../src/ingest/planning/source.ts';
 import { commitPage } from '../../../src/ingest/sync/commit/commit-page.sql.ts';
@@ -7,6 +6,7 @@ import { type CommitPages, createPageCommits } from '../../../src/ingest/sync/co
 import { createPool } from '../../../src/postgres/pool.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
+import { firstValue } from '../../support/postgres/rows.ts';
 import {
   anyWalk,
   commitOf,
@@ -19,19 +19,16 @@ import {
   T0,
   walking,
 } from '../../support/postgres/store-fixture.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { until } from '../../support/process/until.ts';
 import { nested } from '../../support/sync/defective-entries.ts';
 
 const database = databaseOfTests();
 /** PostgreSQL refuses pages here that orgtrail takes for plain. */
-let pool: Pool;
+const pool = forAllTests(() => createPool(database.url, 20, () => {}));
 beforeAll(async () => {
   const name = new URL(database.url).pathname.slice(1);
   await database.pool.query(`alter database ${name} set max_stack_depth = '100kB'`);
-  pool = createPool(database.url, 20, () => {});
-});
-afterAll(async () => {
-  await pool?.end();
 });
 
 let plugs = 0;
@@ -91,19 +88,14 @@ describe('pages of several sources that wait', () => {
 
   test('end their turns each by itself: one that is fenced, or fails, leaves its lease as it is', async () => {
     const ids = ['ends-a', 'ends-b', 'ends-c', 'ends-d'];
-    const [a, b, c, d] = await Promise.all(ids.map((id) => plain(id)));
-    if (a === undefined || b === undefined || c === undefined || d === undefined) throw new Error('four pages');
+    const [a, b, c, d] = await Promise.all([plain('ends-a'), plain('ends-b'), plain('ends-c'), plain('ends-d')]);
     await pool.query("alter table audit_events add constraint no_end check (id <> 'ends-d-1')");
     const stale = { ...c, lease: { ...c.lease, epoch: c.lease.epoch - 1 } };
     const pages = [{ ...a, endsTurn: true }, b, { ...stale, endsTurn: true }, { ...d, endsTurn: true }];
     const settled = await together(createPageCommits(pool, LEASE_MS), pages);
     await pool.query('alter table audit_events drop constraint no_end');
-    expect(settled.map((each) => each.status === 'fulfilled' && each.value.kind)).toEqual([
-      'committed',
-      'committed',
-      'fenced',
-      false,
-    ]);
+    const kinds = settled.map((each) => each.status === 'fulfilled' && each.value.kind);
+    expect(kinds).toEqual(['committed', 'committed', 'fenced', false]);
     const { rows } = await pool.query<{ id: string }>(
       'select id from sources where id = any($1) and lease_until > clock_timestamp() order by id',
       [ids],
@@ -116,7 +108,6 @@ describe('pages of several sources that wait', () => {
     const commits = createPageCommits(pool, LEASE_MS);
     const ids = ['apart-a', 'apart-b', 'apart-c'];
     const [a, poisoned, c] = await Promise.all([plain('apart-a'), plain('apart-b', ['poison']), plain('apart-c')]);
-    if (a === undefined || poisoned === undefined || c === undefined) throw new Error('three pages');
     const settled = await together(commits, [a, poisoned, c]);
     expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
     expect((settled[1] as PromiseRejectedResult).reason).toMatchObject({ constraint: 'no_poison' });
@@ -200,13 +191,12 @@ const together = async (commits: CommitPages, pages: readonly PageCommit[]) => {
   return await ended;
 };
 
-const transactionsOf = async (ids: readonly string[]): Promise<number> => {
-  const { rows } = await pool.query<{ count: number }>(
+const transactionsOf = (ids: readonly string[]) =>
+  firstValue<number>(
+    pool,
     'select count(distinct xmin::text)::integer as count from audit_events where source_id = any($1)',
     [ids],
   );
-  return rows[0]?.count ?? 0;
-};
 
 const positionsOf = async (ids: readonly string[]) =>
   (await Promise.all(ids.map((id) => eventsOf(pool, id)))).map((events) => events.map(({ position }) => position));

@@ -1,11 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 
-let simulator: Simulator;
-beforeAll(async () => {
-  simulator = await startSimulator({
+const simulator = forAllTests(() =>
+  startSimulator({
     organizations: 2,
     entries: 20,
     accounts: 1,
@@ -21,9 +20,8 @@ beforeAll(async () => {
       { token: 'the-token-that-is-quiet', user: 'b@example.com', organizations: [], accounts: [1], mayReadUser: false },
       { token: 'the-token-of-none', user: 'c@example.com', organizations: [], accounts: [] },
     ],
-  });
-});
-afterAll(() => simulator?.close());
+  }),
+);
 
 test('a token: what it may, whom it is counted for, and that only a key lists the accounts of organizations', async () => {
   const { code, stdout } = await check({ a: { token: 'the-token-of-a', budget: 400 } });
@@ -93,27 +91,23 @@ test('the token of an account where organizations are read: which setting it tak
 
 test('a log that every credential refuses: exit 1 and the permission; if all refuse, nothing can be read: exit 2', async () => {
   const { accounts, organizations } = simulator.summary();
-  const refuse = (refused: boolean, ids: readonly string[]) => {
-    for (const id of ids) simulator.setRefused({ kind: 'account', id }, refused);
+  const ofAccounts = accounts.map(({ id }) => ({ kind: 'account', id }) as const);
+  const refuse = (
+    refused: boolean,
+    those = [...organizations.map(({ id }) => ({ kind: 'organization', id }) as const), ...ofAccounts],
+  ) => {
+    for (const one of those) simulator.setRefused(one, refused);
   };
-  refuse(true, [accounts[0]?.id ?? '']);
+  refuse(true, ofAccounts.slice(0, 1));
   const two = { a: { token: 'the-token-of-a' }, b: { token: 'the-token-of-b' } };
   const some = await check(two);
   expect(some.stdout).toMatch(
     /^FAIL {2}account logs +refused \(403\) for 1 of 3: .*\n +Try: the token needs "Account Settings Read"/m,
   );
   expect(some.code).toBe(1);
-  refuse(
-    true,
-    accounts.map(({ id }) => id),
-  );
-  for (const { id } of organizations) simulator.setRefused({ kind: 'organization', id }, true);
+  refuse(true);
   expect((await check(two)).code).toBe(2);
-  refuse(
-    false,
-    accounts.map(({ id }) => id),
-  );
-  for (const { id } of organizations) simulator.setRefused({ kind: 'organization', id }, false);
+  refuse(false);
 });
 
 test('no account is visible: a note where organizations are read; else nothing can be read: exit 2', async () => {

@@ -1,7 +1,10 @@
 import process from 'node:process';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
 import type { Lane } from '../../../src/ingest/planning/lanes.ts';
+import { createDaemon } from '../../../src/ingest/sync/daemon.ts';
+import { discoverInTurn } from '../../../src/ingest/sync/discovery/discover.ts';
+import { discoverAccounts } from '../../../src/ingest/sync/discovery/discover-accounts.ts';
 import {
   claimDiscovery,
   recordDiscovery,
@@ -11,9 +14,11 @@ import {
 import { recordFailure } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
 import { createSyncStore } from '../../../src/ingest/sync/sync-store.sql.ts';
 import { createProcessIdentity } from '../../../src/postgres/leases/process-identity.ts';
+import { countAccountListings } from '../../../src/status/account-listings.sql.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
-import { databaseOfTests } from '../../support/postgres/database.ts';
-import { waitingBackends } from '../../support/postgres/lock-waits.ts';
+import { parseMetrics } from '../../support/deploy/metrics-text.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
+import { valuesOf } from '../../support/postgres/rows.ts';
 import {
   FILTERS,
   HISTORY_MS,
@@ -22,10 +27,12 @@ import {
   organizationKind,
   scopeOf,
 } from '../../support/postgres/store-fixture.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
-const database = databaseOfTests();
+const pool = poolOfTests();
+
 beforeEach(async () => {
-  await database.pool.query('truncate discovery; insert into discovery default values');
+  await pool.query('truncate discovery; insert into discovery default values');
 });
 
 test('while one replica lists, no other does; of many at once one is let in', async () => {
@@ -35,7 +42,6 @@ test('while one replica lists, no other does; of many at once one is let in', as
 });
 
 test('a discovery lease held by a dead process is released immediately', async () => {
-  const { pool } = database;
   expect(await releaseDeadDiscovery(pool, () => true), 'no replica lists').toBe(false);
   await claim('host/9/dead');
   expect(await releaseDeadDiscovery(pool, (owner) => owner === OTHER), 'it may be alive').toBe(false);
@@ -46,7 +52,6 @@ test('a discovery lease held by a dead process is released immediately', async (
 });
 
 test('the store of a daemon goes on at once after one that died on this machine, and waits for one that lives', async () => {
-  const { pool } = database;
   const me = createProcessIdentity();
   const store = createSyncStore(pool, {
     owner: me,
@@ -75,17 +80,16 @@ test('what another one has just listed is as good: no second listing for a while
 
 test('a failed attempt gives the right back, and counts for the others as one; who failed tries again', async () => {
   await claim(ME);
-  await recordDiscovery(database.pool, ME, { error: 'no bytes' });
+  await recordDiscovery(pool, ME, { error: 'no bytes' });
   expect(await claim(OTHER, 15_000)).toMatchObject({ mine: false });
   expect(await claim(ME, 15_000)).toMatchObject({ mine: true });
-  await recordDiscovery(database.pool, ME, { error: 'no bytes' });
+  await recordDiscovery(pool, ME, { error: 'no bytes' });
   expect(await claim(OTHER)).toMatchObject({ mine: true });
 });
 
 test('one that was short counts as one that was listed, and is short since the first of them in a row', async () => {
-  const short = () =>
-    recordDiscovery(database.pool, ME, { organizations: 3, serverTimeMs: 1_234_567, short: '3 of 4' });
-  const since = async () => (await database.pool.query('select short_since from discovery')).rows[0].short_since;
+  const short = () => recordDiscovery(pool, ME, { organizations: 3, serverTimeMs: 1_234_567, short: '3 of 4' });
+  const since = async () => (await pool.query('select short_since from discovery')).rows[0].short_since;
   await claim(ME);
   await short();
   expect(await claim(ME, 15_000)).toMatchObject({ mine: false });
@@ -97,23 +101,12 @@ test('one that was short counts as one that was listed, and is short since the f
   expect(await since()).toBeNull();
 });
 
-const failed = (failure: string, lane: Lane = 'live') => ({
-  failure,
-  message: 'no',
-  backoffMs: 900_000,
-  filterHash: FILTERS,
-  lane,
-  state: { ...idleLane, failures: 9 },
-});
-
 test('the first listing that succeeds after an outage ends the rest of the lanes that failed with it, and of no other', async () => {
-  const { pool } = database;
-  const rests = async (): Promise<string[]> => {
-    const { rows } = await pool.query(
+  const rests = () =>
+    valuesOf<string>(
+      pool,
       "select source_id || ' ' || lane as resting from lanes where next_attempt_at is not null order by 1",
     );
-    return rows.map(({ resting }) => resting);
-  };
   for (const failure of ['connection', 'refused']) {
     const lease = await newSource(pool, failure);
     for (const lane of ['live', 'backfill'] as const) await recordFailure(pool, lease, failed(failure, lane));
@@ -128,60 +121,166 @@ test('the first listing that succeeds after an outage ends the rest of the lanes
   expect(await rests()).toEqual(refused);
 });
 
-test('a listing that ends an outage waits for lanes in the order of their sources, so that replicas do not deadlock', async () => {
-  const { pool } = database;
-  // The order in which they are stored is the other one.
-  for (const id of ['lock-b', 'lock-a']) {
-    await recordFailure(pool, await newSource(pool, id), failed('connection'));
-  }
-  await recordDiscovery(pool, ME, { error: 'no bytes' });
-  const other = await pool.connect();
-  try {
-    const rest = 'update lanes set next_attempt_at = now() where source_id = $1';
-    await other.query('begin');
-    await other.query(rest, ['lock-a']);
-    const listing = listed(ME);
-    await waitingBackends(pool, 1);
-    await other.query(rest, ['lock-b']);
-    await other.query('commit');
-    await listing;
-  } finally {
-    other.release(true);
-  }
-});
-
 test("Cloudflare's time and the moment at which it was that time are kept together, and a failure moves neither", async () => {
   const read = async () => {
-    const { rows } = await database.pool.query(
-      `select extract(epoch from server_time)::float8 * 1000 as "serverTimeMs", last_success_at as at,
+    const { rows } = await pool.query(
+      `select extract(epoch from server_time)::float8 * 1000 as "serverTimeMs", last_success_at as at, organizations, last_error as error,
          clock_timestamp() - last_success_at < interval '1 minute' as recent from discovery`,
     );
     return rows[0];
   };
-  expect(await read()).toEqual({ serverTimeMs: null, at: null, recent: null });
+  expect(await read()).toMatchObject({ serverTimeMs: null, at: null, recent: null });
   await listed(ME);
   const first = await read();
-  expect(first).toMatchObject({ serverTimeMs: 1_234_567, recent: true });
-  await recordDiscovery(database.pool, ME, { error: 'no bytes' });
-  expect(await read()).toMatchObject({ serverTimeMs: 1_234_567, at: first.at });
-  await recordDiscovery(database.pool, ME, { organizations: 3, serverTimeMs: 2_345_678 });
+  expect(first).toMatchObject({ serverTimeMs: 1_234_567, recent: true, organizations: 3, error: null });
+  await recordDiscovery(pool, ME, { error: 'no bytes' });
+  expect(await read()).toMatchObject({ serverTimeMs: 1_234_567, at: first.at, organizations: 3, error: 'no bytes' });
+  await recordDiscovery(pool, ME, { organizations: 4, serverTimeMs: 2_345_678 });
   const second = await read();
-  expect(second).toMatchObject({ serverTimeMs: 2_345_678, recent: true });
+  expect(second).toMatchObject({ serverTimeMs: 2_345_678, recent: true, organizations: 4, error: null });
   expect(second.at.getTime()).toBeGreaterThanOrEqual(first.at.getTime());
 });
 
 test('a dead replica holds it no longer than a lease; who was away for longer does not give back what is not its own', async () => {
   await claim(ME);
-  expect(await renewDiscovery(database.pool, ME, -1), 'and it runs out').toBe(true);
+  expect(await renewDiscovery(pool, ME, -1), 'and it runs out').toBe(true);
   expect(await claim(OTHER, 15_000)).toMatchObject({ mine: true });
-  expect(await renewDiscovery(database.pool, ME, LEASE_MS)).toBe(false);
+  expect(await renewDiscovery(pool, ME, LEASE_MS)).toBe(false);
   await listed(ME);
   expect(await claim(ME)).toMatchObject({ mine: false });
+});
+
+test('once all accounts have been listed, a discovery lists those of a few organizations, the longest waiting first', async () => {
+  await using world = await openWorld({ organizations: 7, accounts: 1, entries: 7, accountEntries: 7 }, env);
+  await using run = await world.open();
+  const { sync } = run.app;
+  vi.spyOn(sync.discoveryPace, 'accountsOfAtOnce').mockReturnValue(AT_ONCE);
+  const change = (set: string, of: string) =>
+    world.database.pool.query(`update account_listings set ${set} where scope like $1`, [`${of}:%`]);
+  const listed = async (everyMs: number | undefined): Promise<readonly string[]> => {
+    const from = world.simulator.requestCount;
+    const { signal } = new AbortController();
+    await discoverInTurn(sync, 0, signal);
+    await discoverAccounts(sync, signal, everyMs === undefined ? {} : { forMs: everyMs });
+    return world.simulator
+      .requests()
+      .slice(from)
+      .flatMap(({ path }) => /\/organizations\/([^/]+)\/accounts(?:\?|$)/.exec(path)?.[1] ?? []);
+  };
+  expect(await listed(30_000), 'what is not listed by any credential').toHaveLength(7);
+
+  await change('next_at = null, last_attempt_at = null', 'organization');
+  const some = [await listed(30_000), await listed(30_000), await listed(30_000), await listed(30_000)];
+  expect(some.map(({ length }) => length)).toEqual([2, 2, 2, 1]);
+  expect(new Set(some.flat()).size, 'each in its turn').toBe(7);
+
+  await change('next_at = null', 'organization');
+  expect(await listed(undefined), 'by a command that lists once').toHaveLength(7);
+
+  await change('next_at = null', 'organization');
+  await change('last_success_at = null', 'credential');
+  expect(await listed(30_000), 'as long as nothing else names all accounts').toHaveLength(7);
+});
+
+test('a walk of GET /accounts is paused after a page, goes on at the next one in another process, and counts what it missed as a whole', async () => {
+  await using world = await openWorld(
+    { organizations: 1, standaloneAccounts: 230, entries: 1, accountEntries: 230, subOrganizations: false },
+    env,
+  );
+  const { signal } = new AbortController();
+  const walkOnePage = async (): Promise<boolean> => {
+    await using run = await world.open();
+    await discoverInTurn(run.app.sync, 0, signal);
+    return (await discoverAccounts(run.app.sync, signal, { forMs: 0 })).more;
+  };
+  const pages = () => world.simulator.requests().flatMap(({ path }) => /\/accounts\?page=(\d+)/.exec(path)?.[1] ?? []);
+  const listing = async () => {
+    const { rows } = await world.database.pool.query(
+      "select accounts, walk_page, lease_until from account_listings where scope like 'credential:%'",
+    );
+    return rows[0];
+  };
+  const walkAll = async (): Promise<readonly string[]> => {
+    const before = pages().length;
+    await world.database.pool.query("update account_listings set next_at = null where scope like 'credential:%'");
+    do await walkOnePage();
+    while ((await listing()).walk_page !== null || pages().length === before);
+    return pages().slice(before);
+  };
+  expect(await walkAll()).toEqual(['1', '2', '3', '4', '5']);
+  expect(await listing()).toEqual({ accounts: 230, walk_page: null, lease_until: null });
+  const sources = await world.database.pool.query("select from sources where kind = 'account'");
+  expect(sources.rowCount).toBe(230);
+
+  const [lost = { id: '' }] = world.simulator.summary().accounts;
+  world.simulator.removeAccount(lost.id);
+  expect(await walkAll()).toEqual(['1', '2', '3', '4', '5']);
+  const missed = await world.database.pool.query('select account_id from account_organizations where missed > 0');
+  expect(missed.rows).toEqual([{ account_id: lost.id }]);
+});
+
+test('listings of accounts are counted by how the last attempt ended, those of organizations that are gone left out', async () => {
+  await using world = await openWorld({ organizations: 5, accounts: 1, entries: 5, accountEntries: 5 }, env);
+  await using run = await world.open();
+  await run.sync();
+  const { pool } = world.database;
+  expect(await countAccountListings(pool)).toEqual({ listed: 6, empty: 0, refused: 0, failed: 0, waiting: 0 });
+
+  const [refused, failed, waiting, gone, empty] = world.simulator.summary().organizations.map(({ id }) => id);
+  const change = (id: string | undefined, set: string) =>
+    pool.query(`update account_listings set ${set} where scope = 'organization:' || $1`, [id]);
+  await change(refused, "last_failure = 'refused'");
+  await change(failed, "last_failure = 'server_error'");
+  await change(waiting, 'last_success_at = null, last_attempt_at = null');
+  await change(empty, 'accounts = 0');
+  await pool.query("update organizations set state = 'gone' where id = $1", [gone]);
+  expect(await countAccountListings(pool)).toEqual({ listed: 1, empty: 1, refused: 1, failed: 1, waiting: 1 });
+
+  const samples = parseMetrics(await run.metrics.scrape(run.app.metricsSource));
+  expect(samples.get('orgtrail_account_listings{state="refused"}')).toBe(1);
+  expect(samples.get('orgtrail_account_listings{state="waiting"}')).toBe(1);
+  expect(samples.get('orgtrail_account_listings{state="empty"}')).toBe(1);
+});
+
+test('a daemon that is alone lists organizations as seldom as the budget says, and at each tick after a failure', async () => {
+  await using world = await openWorld(
+    { organizations: 1, entries: 1, subOrganizations: false },
+    { ORGTRAIL_API_BUDGET: '200', ORGTRAIL_SOURCES: 'organizations' },
+  );
+  await using run = await world.open();
+  const { signal } = new AbortController();
+  const daemon = createDaemon(run.app.sync, { tickMs: 1, signal, stopping: () => false, onError: () => {} });
+  const listingsOf = async (ticks: number): Promise<number> => {
+    const from = world.simulator.requestCount;
+    for (let tick = 0; tick < ticks; tick += 1) {
+      await daemon.tick();
+      await daemon.idle();
+    }
+    const asked = world.simulator.requests().slice(from);
+    return asked.filter(({ path }) => /\/organizations\?page_size/.test(path) && !path.includes('parent.id')).length;
+  };
+  expect(await listingsOf(5)).toBe(1);
+  await world.database.pool.query("update discovery set last_attempt_at = last_attempt_at - interval '126 seconds'");
+  world.simulator.faults.set({ listing_403: 1 });
+  expect(await listingsOf(3), 'until it works again').toBe(3);
+  world.simulator.faults.set({ listing_403: null });
+  expect(await listingsOf(3)).toBe(1);
+});
+
+const failed = (failure: string, lane: Lane) => ({
+  failure,
+  message: 'no',
+  backoffMs: 900_000,
+  filterHash: FILTERS,
+  lane,
+  state: { ...idleLane, failures: 9 },
 });
 
 const ME = 'host/1/me';
 const OTHER = 'host/2/other';
 
-const claim = (owner: string, restMs = 0) => claimDiscovery(database.pool, owner, LEASE_MS, restMs);
+const claim = (owner: string, restMs = 0) => claimDiscovery(pool, owner, LEASE_MS, restMs);
+const listed = (owner: string) => recordDiscovery(pool, owner, { organizations: 3, serverTimeMs: 1_234_567 });
 
-const listed = (owner: string) => recordDiscovery(database.pool, owner, { organizations: 3, serverTimeMs: 1_234_567 });
+const env = { ORGTRAIL_SOURCES: 'organizations,accounts' };
+const AT_ONCE = 2;

@@ -1,15 +1,27 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { recordAccess, recordLogAnswer, takeMissed } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
-import { databaseOfTests } from '../../support/postgres/database.ts';
+import type { FoundOrganization } from '../../../src/ingest/planning/source.ts';
+import {
+  recordAccess,
+  recordListing,
+  recordLogAnswer,
+  recordProfile,
+  recordProfileRefused,
+  takeMissed,
+  withoutProfile,
+} from '../../../src/ingest/sync/discovery/organizations.sql.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
-import { listingsIn } from '../../support/sync/organization-fixture.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
+import { valuesOf } from '../../support/postgres/rows.ts';
 
-const database = databaseOfTests();
+const pool = poolOfTests();
+
 beforeEach(async () => {
-  await database.pool.query('truncate organizations, organization_changes restart identity cascade');
+  await pool.query('truncate organizations, organization_changes restart identity cascade');
 });
 
-const { list, listIds, row, changes } = listingsIn(() => database.pool);
+beforeEach(async () => {
+  await pool.query('truncate organizations, organization_changes restart identity cascade');
+});
 
 describe('a listing', () => {
   test('stores what is new, with all that the API said of it', async () => {
@@ -55,11 +67,10 @@ describe('a listing', () => {
   });
 
   test('of an allow-list notes moves, too', async () => {
-    await list([{ id: 'a', name: 'Alpha', parentId: 'x' }], false);
-    expect(await list([{ id: 'a', name: 'Alpha', parentId: 'y' }], false)).toEqual([
-      { organizationId: 'a', change: 'moved' },
-    ]);
-    expect(await list([{ id: 'a', name: 'Alpha', parentId: 'y' }])).toEqual([]);
+    const found = (parentId: string) => [{ id: 'a', name: 'Alpha', parentId }];
+    await list(found('x'), false);
+    expect(await list(found('y'), false)).toEqual([{ organizationId: 'a', change: 'moved' }]);
+    expect(await list(found('y'))).toEqual([]);
   });
 
   test('that knows nothing but the id takes nothing away from what is known', async () => {
@@ -87,9 +98,9 @@ describe('a listing', () => {
 
   test('says that a row was seen again at least every five minutes', async () => {
     await listIds(['a']);
-    await database.pool.query("update organizations set last_seen_at = last_seen_at - interval '6 minutes'");
+    await pool.query("update organizations set last_seen_at = last_seen_at - interval '6 minutes'");
     await listIds(['a']);
-    const { rows } = await database.pool.query(
+    const { rows } = await pool.query(
       "select last_seen_at > clock_timestamp() - interval '1 minute' as seen from organizations",
     );
     expect(rows).toEqual([{ seen: true }]);
@@ -111,10 +122,10 @@ test('listings of several replicas at the same time, in any order, all succeed a
 });
 
 test('a listing whose connection breaks fails, and leaves the process and the pool as they were', async () => {
-  await withLock(database.pool, 'lock table organizations in share row exclusive mode', async () => {
+  await withLock(pool, 'lock table organizations in share row exclusive mode', async () => {
     const failure = expect(listIds(['a'])).rejects.toThrow(/terminat/);
-    const [backend] = await waitingBackends(database.pool, 1);
-    await database.pool.query('select pg_terminate_backend($1)', [backend]);
+    const [backend] = await waitingBackends(pool, 1);
+    await pool.query('select pg_terminate_backend($1)', [backend]);
     await failure;
   });
   expect(await listIds(['a'])).toEqual([{ organizationId: 'a', change: 'appeared' }]);
@@ -122,14 +133,13 @@ test('a listing whose connection breaks fails, and leaves the process and the po
 
 describe('organizations that a listing does not name', () => {
   const LIMIT = 10;
-  const asked = async (limit = LIMIT) => [...(await takeMissed(database.pool, limit))].sort();
-  const answer = (id: string, said: 'open' | 'refused') => recordLogAnswer(database.pool, id, said);
+  const asked = async (limit = LIMIT) => [...(await takeMissed(pool, limit))].sort();
+  const answer = (id: string, said: 'open' | 'refused') => recordLogAnswer(pool, id, said);
   /** As if the refusals that are noted were so much older. */
   const refusedFor = (time: string) =>
-    database.pool.query(
-      "update organization_changes set changed_at = changed_at - $1::interval where change = 'refused'",
-      [time],
-    );
+    pool.query("update organization_changes set changed_at = changed_at - $1::interval where change = 'refused'", [
+      time,
+    ]);
   const miss = async (times: number, others: readonly string[] = ['a']) => {
     for (let time = 0; time < times; time += 1) expect(await listIds(others)).toEqual([]);
   };
@@ -168,13 +178,13 @@ describe('organizations that a listing does not name', () => {
   test('are not gone by a moment of refusals, whether their log or the question of a listing answers in between', async () => {
     await listIds(['a', 'b']);
     await miss(2);
-    for (const restored of [() => recordAccess(database.pool, 'b', 'restored'), () => answer('b', 'open')]) {
+    for (const restored of [() => recordAccess(pool, 'b', 'restored'), () => answer('b', 'open')]) {
       expect(await answer('b', 'refused')).toBe('refused');
       await refusedFor('20 minutes');
       await restored();
       expect(await row('b')).toMatchObject({ state: 'active' });
       expect(await answer('b', 'refused'), 'that is the first one again').toBe('refused');
-      await recordAccess(database.pool, 'b', 'restored');
+      await recordAccess(pool, 'b', 'restored');
     }
   });
 
@@ -190,7 +200,7 @@ describe('organizations that a listing does not name', () => {
     }
     expect(askedAt).toEqual([2, 4, 8, 16]);
     expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 20 });
-    await database.pool.query("update organizations set log_asked_at = log_asked_at - interval '25 hours'");
+    await pool.query("update organizations set log_asked_at = log_asked_at - interval '25 hours'");
     expect(await asked()).toEqual(['b']);
     expect(await answer('b', 'open')).toBe('open');
 
@@ -215,36 +225,26 @@ describe('organizations that a listing does not name', () => {
     await miss(8);
     expect(await asked()).toEqual(['b']);
     expect(await answer('b', 'open')).toBe('open');
-    await database.pool.query("update organizations set missed_listings = 0 where id = 'b'");
+    await pool.query("update organizations set missed_listings = 0 where id = 'b'");
     await miss(2);
     expect(await asked()).toEqual(['b']);
   });
 
-  test('are not gone after two misses with a sighting between them', async () => {
-    await listIds(['a', 'b']);
-    await miss(1);
-    await listIds(['a', 'b']);
-    await miss(1);
-    expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 1 });
-    expect(await asked()).toEqual([]);
-  });
-
-  test('are not missed by an incomplete listing', async () => {
-    await listIds(['a', 'b']);
-    for (let times = 0; times < 3; times += 1) expect(await listIds(['a'], false)).toEqual([]);
-    expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 0 });
-  });
-
-  test('are not missed where the allow-list does not name them', async () => {
+  test('are not missed by an incomplete listing, nor where the allow-list does not name them; a sighting ends the count', async () => {
     await listIds(['a', 'b', 'c']);
+    for (let times = 0; times < 3; times += 1) expect(await listIds(['a'], false)).toEqual([]);
     for (let times = 0; times < 2; times += 1) await listIds(['b'], true, ['a', 'b']);
     expect(await row('a')).toMatchObject({ missed_listings: 2 });
-    expect(await row('c')).toMatchObject({ state: 'active', missed_listings: 0 });
+    for (const id of ['b', 'c']) expect(await row(id)).toMatchObject({ state: 'active', missed_listings: 0 });
+    await listIds(['a', 'b', 'c']);
+    await listIds(['b', 'c']);
+    expect(await row('a')).toMatchObject({ state: 'active', missed_listings: 1 });
+    expect(await asked()).toEqual([]);
   });
 
   test('are gone also where they were refused, and come back as active', async () => {
     await listIds(['a', 'b']);
-    await recordAccess(database.pool, 'b', 'refused');
+    await recordAccess(pool, 'b', 'refused');
     await refusedFor('15 minutes');
     await miss(2);
     expect(await asked()).toEqual(['b']);
@@ -255,4 +255,101 @@ describe('organizations that a listing does not name', () => {
   });
 });
 
-const versions = async () => (await database.pool.query('select id, xmin::text from organizations order by id')).rows;
+describe('values that PostgreSQL does not take', () => {
+  for (const [name, found, expected] of [
+    ['a time that cannot be read', { createTime: '2024-02-30T00:00:00Z' }, { create_time: null }],
+    ['a time that only PostgreSQL reads', { createTime: 'now' }, { create_time: null }],
+    ['NUL in the name', { name: 'a\0b' }, { name: 'a\ufffdb' }],
+    ['a lone surrogate in the metadata', { meta: { note: 'a\ud800' } }, { meta: { note: 'a\ufffd' } }],
+    ['NUL in a key', { meta: { 'a\0': 1 } }, { meta: { 'a\ufffd': 1 } }],
+    ['a number out of range', { meta: { n: JSON.parse('1e200000'), m: 1e300 } }, { meta: { n: null, m: 1e300 } }],
+    ['a profile that is a string', { profile: 'x\0' }, { profile: 'x\ufffd' }],
+  ] as const) {
+    test(`${name} does not fail the listing`, async () => {
+      await list([
+        { id: 'a', ...found },
+        { id: 'b', name: 'Beta' },
+      ]);
+      expect(await row('a')).toMatchObject(expected);
+      expect(await row('b')).toMatchObject({ name: 'Beta' });
+    });
+  }
+});
+
+describe('access', () => {
+  test('is noted once, each time that it changes', async () => {
+    await listIds(['a']);
+    expect(await recordAccess(pool, 'a', 'restored')).toBe(false);
+    expect(await recordAccess(pool, 'a', 'refused')).toBe(true);
+    expect(await recordAccess(pool, 'a', 'refused')).toBe(false);
+    await listIds(['a']);
+    expect(await row('a'), 'a listing does not open an audit log').toMatchObject({ state: 'refused' });
+    expect(await recordAccess(pool, 'a', 'restored')).toBe(true);
+    expect(await recordAccess(pool, 'unknown', 'refused')).toBe(false);
+    expect(await changes()).toEqual(['a appeared Name of a', 'a refused', 'a restored']);
+  });
+
+  test('that two replicas note at the same time is noted once', async () => {
+    await listIds(['a']);
+    const both = await withLock(pool, 'select from organizations for update', async () => {
+      const noted = [1, 2].map(() => recordAccess(pool, 'a', 'refused'));
+      await waitingBackends(pool, 2);
+      return noted;
+    });
+    expect((await Promise.all(both)).sort()).toEqual([false, true]);
+  });
+});
+
+describe('profiles', () => {
+  test('are asked for by one request a day if none has ever been read', async () => {
+    await listIds(['a', 'b', 'c']);
+    expect(await recordProfileRefused(pool, 'b')).toBe('all');
+    expect(await withoutProfile(pool, 10)).toEqual([]);
+    await pool.query("update organizations set profile_read_at = profile_read_at - interval '25 hours'");
+    expect(await withoutProfile(pool, 10)).toEqual(['a', 'b', 'c']);
+    await recordProfile(pool, 'a', { business_name: 'A' });
+    expect(await recordProfileRefused(pool, 'b'), 'one that was read').toBe('one');
+    expect(await withoutProfile(pool, 10)).toEqual(['c']);
+  });
+
+  test('are asked for once a day, the ones never read first', async () => {
+    await listIds(['a', 'b', 'c', 'd']);
+    await recordProfile(pool, 'a', { business_name: 'A\0' });
+    expect(await recordProfileRefused(pool, 'b')).toBe('one');
+    expect(await withoutProfile(pool, 10)).toEqual(['c', 'd']);
+    expect(await withoutProfile(pool, 1)).toEqual(['c']);
+    await pool.query("update organizations set profile_read_at = profile_read_at - interval '25 hours' where id = 'a'");
+    await pool.query("update organizations set state = 'gone' where id = 'd'");
+    expect(await withoutProfile(pool, 10)).toEqual(['c', 'a']);
+    expect(await row('a')).toMatchObject({ profile: { business_name: 'A\ufffd' } });
+    await recordProfile(pool, 'a', undefined);
+    expect(await row('a'), 'none today is no reason to forget').toMatchObject({
+      profile: { business_name: 'A\ufffd' },
+    });
+  });
+});
+
+const versions = async () => (await pool.query('select id, xmin::text from organizations order by id')).rows;
+
+const list = (found: readonly FoundOrganization[], complete = true, within?: readonly string[]) =>
+  recordListing(pool, found, { complete, within });
+
+/** Of organizations whose id is all that matters. */
+const listIds = (ids: readonly string[], ...how: [complete?: boolean, within?: readonly string[]]) =>
+  list(
+    ids.map((id) => ({ id, name: `Name of ${id}` })),
+    ...how,
+  );
+
+/** What is stored of one. */
+const row = async (id: string): Promise<Readonly<Record<string, unknown>>> => {
+  const columns = 'name, parent_id, managed_by, create_time, meta, profile, state, missed_listings';
+  return (await pool.query(`select ${columns} from organizations where id = $1`, [id])).rows[0];
+};
+
+/** All changes as lines: id, change, old value, new value. */
+const changes = () =>
+  valuesOf<string>(
+    pool,
+    "select concat_ws(' ', organization_id, change, old_value, new_value) from organization_changes order by id",
+  );

@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { commit, entryText, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
 const world = worldOfEachTest();
+const pool = poolOfTests(world);
 
 describe('the builder', () => {
   test('makes leaves of what is stored, states genesis and sources, and signs: the database verifies', async () => {
@@ -37,7 +39,6 @@ describe('the builder', () => {
   });
 
   test('is one at a time: another one waits for the lease, and what an earlier holder has under way is refused', async () => {
-    const { pool } = world;
     await world.addEvents(10, 'a');
     const first = world.open();
     const second = world.open({ owner: 'other-host/1/y' });
@@ -52,7 +53,6 @@ describe('the builder', () => {
   });
 
   test('signs nothing over a hole that nothing explains, and goes on once it is explained', async () => {
-    const { pool } = world;
     const { build, stops, signed } = world.open();
     await build();
     const before = signed.length;
@@ -70,7 +70,6 @@ describe('the builder', () => {
   });
 
   test('states legal holds and changed content, once each', async () => {
-    const { pool } = world;
     const { build } = world.open();
     await world.addEvents(3, 'a');
     await commit(pool, await takeLease(pool, 'a'), [entryText('a-1', T0 + 1_000, { other: 'content' })]);
@@ -93,7 +92,6 @@ describe('the builder', () => {
   });
 
   test('refuses a key and an origin that are not those of the log', async () => {
-    const { pool } = world;
     await world.build();
     await expect(openBuilder(pool, newSigner()).build()).rejects.toThrow('the key is not the one');
     await expect(world.open({ base: 'other.example.com' }).build()).rejects.toThrow(
@@ -106,7 +104,6 @@ describe('a month that is dropped', () => {
   beforeEach(() => world.allowDrops());
 
   test('must have been hashed; it takes its key with it, and is stated with its positions', async () => {
-    const { pool } = world;
     const { build } = world.open();
     await build();
     await world.addEvents(10, 'early', { fromMs: Date.UTC(2025, 0, 5) });
@@ -139,7 +136,6 @@ describe('a month that is dropped', () => {
   });
 
   test('before a legal hold was added, and is stated after it, is not held against the database', async () => {
-    const { pool } = world;
     const { build } = world.open();
     await world.addEvents(10, 'early', { fromMs: Date.UTC(2025, 0, 5) });
     await build();
@@ -168,7 +164,6 @@ describe('a month that is dropped', () => {
   });
 
   test('is not dropped while the log is forked', async () => {
-    const { pool } = world;
     await world.addEvents(10, 'early', { fromMs: Date.UTC(2025, 0, 5) });
     await world.build();
     await pool.query(`update evidence_logs set state = 'forked'`);
@@ -178,7 +173,6 @@ describe('a month that is dropped', () => {
 
 describe('a database that went back', () => {
   test('behind what this process has signed: nothing is signed any more, by no process', async () => {
-    const { pool } = world;
     const { build, stops, signed } = world.open();
     await world.addEvents(10, 'a');
     await build();
@@ -201,7 +195,6 @@ describe('a database that went back', () => {
   });
 
   test('and went on: the log is another one', async () => {
-    const { pool } = world;
     const { build, stops } = world.open();
     await world.addEvents(10, 'a');
     await build();
@@ -217,7 +210,6 @@ describe('a database that went back', () => {
   });
 
   test('a failover, seen by a process that may not know all that was signed: forked', async () => {
-    const { pool } = world;
     await world.addEvents(10, 'a');
     await world.build();
     await pool.query(`update evidence_logs set timeline = 'of the lost server'`);

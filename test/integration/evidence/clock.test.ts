@@ -2,12 +2,13 @@ import { expect, test } from 'vitest';
 import type { StatementOf } from '../../../src/evidence/journal/statement.ts';
 import { judgedSound, worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { coverageStatements, stateOnce } from '../../support/evidence/stated-coverage.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { addSources } from '../../support/postgres/store-fixture.ts';
 
 const world = worldOfEachTest((prepared) => addSources(prepared.pool, ['a', 'b']));
+const pool = poolOfTests(world);
 
 test('a clock that went back is stated once, before anything else is; sources are stated again then, and no more often', async () => {
-  const { pool } = world;
   await world.read('a', 0, 5);
   await build();
   await build();
@@ -26,7 +27,6 @@ test('a clock that went back is stated once, before anything else is; sources ar
 });
 
 test('what was asked for, and other filters, in a time that is no longer reached, make no statement with each look', async () => {
-  const { pool } = world;
   const other = { ...stateOnce, filters: [...stateOnce.filters, { kind: 'organization', hash: 'f2', text: 'f2' }] };
   await build();
   await pool.query(
@@ -41,7 +41,6 @@ test('what was asked for, and other filters, in a time that is no longer reached
 });
 
 test('a clock that is far from that of Cloudflare is stated once, and so is that it is right again', async () => {
-  const { pool } = world;
   const compare = async (aheadSeconds: number): Promise<void> => {
     await pool.query(
       `update discovery set last_success_at = clock_timestamp(), server_time = clock_timestamp() - make_interval(secs => $1)`,
@@ -67,7 +66,6 @@ test('a clock that is far from that of Cloudflare is stated once, and so is that
 });
 
 test('a source that is read less than was stated is not stated until that is read again, and holds up no other', async () => {
-  const { pool } = world;
   await world.read('a', 0, 10);
   await world.read('b', 0, 10);
   await build();
@@ -94,8 +92,8 @@ test('a source that is read less than was stated is not stated until that is rea
 
 /** What a clock that was ahead by two hours has left behind, since it went back. */
 const goBack = async (): Promise<void> => {
-  await world.pool.query("update evidence_logs set signed_at = signed_at + interval '2 hours'");
-  await world.pool.query("update evidence_coverage set stated_at = stated_at + interval '2 hours'");
+  await pool.query("update evidence_logs set signed_at = signed_at + interval '2 hours'");
+  await pool.query("update evidence_coverage set stated_at = stated_at + interval '2 hours'");
 };
 
 const clocks = async (): Promise<readonly StatementOf<'clock'>[]> => {

@@ -1,14 +1,17 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { verifyDatabase } from '../../../src/cli/evidence/verify-evidence.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
+import { firstValue } from '../../support/postgres/rows.ts';
 import { commit, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 /*
  * A leaf covers the payload of an event and not the columns that are made of it. An owner of the schema may change those alone, and a search
@@ -16,32 +19,29 @@ import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
  */
 
 const signer = newSigner();
-let world: SyncWorld;
 /** A copy of its database, for each test. */
 let database: TestDatabase;
+const world = forAllTests(() =>
+  openWorld({ seed: 7, organizations: 3, entries: 600, faults: 'all', pageCap: 100 }, { ORGTRAIL_SETTLE: 'none' }),
+);
+const pool = poolOfWorld(world);
 beforeAll(async () => {
-  world = await openWorld(
-    { seed: 7, organizations: 3, entries: 600, faults: 'all', pageCap: 100 },
-    { ORGTRAIL_SETTLE: 'none' },
-  );
   const run = await world.open();
   // What the faults let through at first, and which entries are defective, is a matter of draws: in one of fifty histories none is.
   const [one] = world.simulator.summary().organizations;
   await until('most of it is stored, a defective entry too', async () => {
     await world.endRests();
     await run.cycle().catch(() => {});
-    const { rows } = await world.database.pool.query(
+    const { rows } = await pool.query(
       'select count(*) >= 300 as most, count(defects) > 0 as defective from audit_events',
     );
     if (rows[0].most && !rows[0].defective && one !== undefined) world.simulator.generate(one.id, 20);
     return rows[0].most && rows[0].defective;
   });
   await run.close();
-  const { pool } = world.database;
   await openBuilder(pool, signer).build();
   await pool.query('update evidence_logs set lease_until = null');
 });
-afterAll(() => world?.[Symbol.asyncDispose]());
 beforeEach(async () => {
   database = await createTestDatabase({ copyOf: world.database });
 });
@@ -143,11 +143,11 @@ test('entries that PostgreSQL does not take as they are have the columns that we
 
 test('events at positions that were never given out are refused or not found, and a verification names them', async () => {
   const { pool } = database;
-  const { rows } = await pool.query<{ names: string }>(
+  const names = await firstValue<string>(
+    pool,
     `select string_agg(quote_ident(column_name), ', ') as names from information_schema.columns
      where table_name = 'audit_events' and column_name not in ('position', 'id', 'actor_email')`,
   );
-  const names = rows[0]?.names ?? '';
   const copyTo = (position: number) =>
     pool.query(
       `insert into audit_events (position, id, actor_email, ${names}) select $1::bigint, 'copy-' || $1, 'mallory@example.com', ${names}

@@ -9,6 +9,7 @@ import {
   stateAlways,
   stateOnce,
 } from '../../support/evidence/stated-coverage.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import {
   addSources,
   FILTERS,
@@ -19,9 +20,9 @@ import {
 } from '../../support/postgres/store-fixture.ts';
 
 const world = worldOfEachTest();
+const pool = poolOfTests(world);
 
 test('each source is stated once, also one where nothing happened, with what the tables say', async () => {
-  const { pool } = world;
   await addSources(pool, ['a', 'b', 'quiet']);
   await world.read('a', 0, 10);
   await world.read('b', 0, 5);
@@ -81,7 +82,6 @@ test('each source is stated once, also one where nothing happened, with what the
 });
 
 test('a source is stated again if it is asked for, if its filters change and change back, and if its horizon does', async () => {
-  const { pool } = world;
   await addSources(pool, ['a', 'b']);
   const both = { ...stateOnce, filters: ['f2', FILTERS].map((hash) => ({ kind: 'organization', hash, text: hash })) };
   const { build } = world.open({ coverage: both });
@@ -114,7 +114,6 @@ test('a source is stated again if it is asked for, if its filters change and cha
 });
 
 test('many sources are stated in several commits', async () => {
-  const { pool } = world;
   await addSources(
     pool,
     Array.from({ length: 12 }, (_, index) => `s${index}`),
@@ -145,7 +144,6 @@ const racing = (store: EvidenceStore, commitPage: () => Promise<void>): Evidence
 });
 
 test('nothing is claimed whose entries are above the size, whatever is committed between the snapshot and the tree', async () => {
-  const { pool } = world;
   await addSources(pool, ['a', 'b']);
   let at = 0;
   const commitPage = async () => {
@@ -167,7 +165,6 @@ test('nothing is claimed whose entries are above the size, whatever is committed
 });
 
 test('a snapshot of a builder that lost its lease, or of a log that another one grew, is not stated', async () => {
-  const { pool } = world;
   await addSources(pool, ['a']);
   const first = world.open({ coverage: stateAlways });
   const early = await first.claim();
@@ -182,7 +179,6 @@ test('a snapshot of a builder that lost its lease, or of a log that another one 
 });
 
 test('what is claimed of the future, or without proof, is not stated', async () => {
-  const { pool } = world;
   await addSources(pool, ['a']);
   await world.read('a', 0, 10);
   await pool.query(
@@ -196,7 +192,6 @@ test('what is claimed of the future, or without proof, is not stated', async () 
 });
 
 test('a migration is stated once', async () => {
-  const { pool } = world;
   const { build } = world.open();
   await build();
   await pool.query(`update evidence_logs set schema_version = '0033' where name = 'events'`);
@@ -210,7 +205,6 @@ test('a migration is stated once', async () => {
 });
 
 test('what was seen before a failover that lost it is not stated, though the log goes on', async () => {
-  const { pool } = world;
   await addSources(pool, ['a', 'b']);
   const { builder, claim, went } = world.open({ coverage: stateAlways, chunk: 3 });
   const held = await claim();
@@ -232,7 +226,6 @@ test('what was seen before a failover that lost it is not stated, though the log
 });
 
 test('a horizon that moves with the clock is stated as of the statement, and is no reason for another one', async () => {
-  const { pool } = world;
   await addSources(pool, ['a']);
   // Planned, and two seconds later read to where the horizon was by then.
   await pool.query(

@@ -8,9 +8,11 @@ import { BASE, fork as forkOf, newSigner } from '../../support/evidence/builder-
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
 import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { rememberForRewind } from '../../support/evidence/rewind.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { commit, entryText, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
 const world = worldOfEachTest();
+const pool = poolOfTests(world);
 
 describe('a fork', () => {
   test('goes on with the tree of a log that is behind, under the next name, and says what is common and what is lost', async () => {
@@ -22,7 +24,7 @@ describe('a fork', () => {
     await world.addEvents(50, 'c', { source: 'c' });
     const after = world.open();
     expect(await after.build()).toMatchObject({ kind: 'done', size: 350 });
-    const { rows } = await world.pool.query(
+    const { rows } = await pool.query(
       `select origin, size::integer as size, encode(root, 'base64') as root from evidence_logs where name = 'journal' and generation = 1`,
     );
     const journal = await world.journal(2);
@@ -52,7 +54,6 @@ describe('a fork', () => {
   });
 
   test('of a log that another history has taken has in common what an anchor proves, and no more', async () => {
-    const { pool } = world;
     const before = await behind();
     // Another process did not know, and signed other leaves after the same 300.
     await pool.query(`update evidence_logs set state = 'ok', state_reason = null`);
@@ -69,7 +70,6 @@ describe('a fork', () => {
   });
 
   test('without any checkpoint that it holds has nothing in common', async () => {
-    const { pool } = world;
     const before = await behind();
     await pool.query('truncate evidence_checkpoints');
     const made = await fork(eventsOf(before.signed).slice(-1));
@@ -79,7 +79,6 @@ describe('a fork', () => {
   });
 
   test('is counted on from the latest generation that a known checkpoint has', async () => {
-    const { pool } = world;
     const before = await behind();
     const rewind = await rememberForRewind(pool);
     await fork(eventsOf(before.signed));
@@ -94,7 +93,6 @@ describe('a fork', () => {
   });
 
   test('states drops, holds, jumps and changed content once more, and signs only once all of it is stated', async () => {
-    const { pool } = world;
     await world.allowDrops('2024-01-01', '2025-02-28');
     const before = world.open();
     const months = Array.from({ length: 14 }, (_, month) => new Date(Date.UTC(2024, month, 5)));
@@ -125,7 +123,6 @@ describe('a fork', () => {
   });
 
   test('is refused while the log can go on, is halted, or is not there', async () => {
-    const { pool } = world;
     await expect(fork()).rejects.toThrow('there is no log yet');
     await world.addEvents(3, 'a');
     await world.build();
@@ -139,7 +136,6 @@ describe('a fork', () => {
   });
 
   test('believes no note of another key, of another log, or of an earlier generation', async () => {
-    const { pool } = world;
     const before = await behind();
     const of = await knownOf();
     const [note] = eventsOf(before.signed).map((one) => Buffer.from(one.note));
@@ -163,7 +159,6 @@ describe('a fork', () => {
 
 describe('who knows the old generation only', () => {
   test('signs it no more: a process that held its lease, one that waited, and one that has it in memory', async () => {
-    const { pool } = world;
     const before = await behind();
     const waiting = world.open({ owner: 'other-host/1/y' });
     const claim = await before.claim();
@@ -203,7 +198,6 @@ describe('who knows the old generation only', () => {
 
 describe('a fork that is killed between any two statements', () => {
   test('is repeated, and makes one next generation', async () => {
-    const { pool } = world;
     const before = await behind();
     const kept = eventsOf(before.signed);
     let isDone = false;
@@ -246,14 +240,14 @@ describe('a fork that is killed between any two statements', () => {
 });
 
 const knownOf = async () => {
-  const { rows } = await world.pool.query<{ id: string }>('select feed_id::text as id from feed_head');
+  const { rows } = await pool.query<{ id: string }>('select feed_id::text as id from feed_head');
   return { base: BASE, feedId: rows[0]?.id ?? '', generation: 1 };
 };
 
 const fork = async (kept: readonly SignedCheckpoint[] = [], more: Partial<ForkOptions> = {}): Promise<Fork> => {
   const of = await knownOf();
   const notes = kept.map(({ note }) => openKnownNote(Buffer.from(note), of, world.signer.publicKey));
-  return await forkOf(world.pool, world.signer, { kept: notes, ...more });
+  return await forkOf(pool, world.signer, { kept: notes, ...more });
 };
 
 const eventsOf = (signed: readonly SignedCheckpoint[]) => signed.filter(({ log }) => log === 'events');
@@ -267,7 +261,7 @@ const behind = async () => {
   await world.addEvents(200, 'a');
   await world.addEvents(100, 'b', { source: 'b' });
   await before.build();
-  const rewind = await rememberForRewind(world.pool);
+  const rewind = await rememberForRewind(pool);
   await world.addEvents(200, 'lost');
   await before.build();
   await rewind();

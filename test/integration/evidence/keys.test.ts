@@ -13,16 +13,18 @@ import { judgedSound, worldOfEachTest } from '../../support/evidence/evidence-wo
 import { idsOf, orderNewKey, signersOfNewest } from '../../support/evidence/key-orders.ts';
 import { rememberForRewind } from '../../support/evidence/rewind.ts';
 import { stateOnce } from '../../support/evidence/stated-coverage.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { seconds } from '../../support/postgres/store-fixture.ts';
 
 const [old, fresh, newest] = [newSigner(), newSigner(), newSigner()];
 const world = worldOfEachTest();
+const pool = poolOfTests(world);
 
 describe('a rotation', () => {
   test('has both keys sign, and a checkpoint that was kept by the old one can be compared', async () => {
     await world.addEvents(300, 'first');
     await open(old).build();
-    const kept = await newestNotes(world.pool);
+    const kept = await newestNotes(pool);
     await order(fresh, 'rotation');
     const both = open(old, fresh);
     await both.build();
@@ -35,16 +37,13 @@ describe('a rotation', () => {
     await expect(open(old).build()).rejects.toThrow(/two keys sign the evidence until .* has not both/);
     await expect(open(fresh).build()).rejects.toThrow(/two keys sign the evidence until .* has not both/);
     await open(fresh, old).build();
-    expect(await world.status()).toMatchObject({
-      keyOrdered: null,
-      oldKeyUntil: expect.any(String),
-    });
+    expect(await world.status()).toMatchObject({ keyOrdered: null, oldKeyUntil: expect.any(String) });
   });
 
   test('whose time is over leaves the new key alone, with and without new events', async () => {
     await world.addEvents(300, 'first');
     await open(old).build();
-    const kept = (await newestNotes(world.pool)).slice(0, 1);
+    const kept = (await newestNotes(pool)).slice(0, 1);
     await order(fresh, 'rotation', 1);
     await open(old, fresh).build();
     await expectSigned(fresh);
@@ -57,7 +56,7 @@ describe('a rotation', () => {
     await open(old, fresh).build();
     await expectSigned(fresh);
     expect(await judgeExport(kept)).toMatchObject({ keys: 2 });
-    expect(await createServedStore(world.pool).vkeys()).toHaveLength(2);
+    expect(await createServedStore(pool).vkeys()).toHaveLength(2);
     await order(newest, 'rotation', 1);
     await open(newest, fresh).build();
     expect(await judgeExport(kept)).toMatchObject({ keys: 2 });
@@ -81,7 +80,6 @@ describe('a rotation', () => {
   });
 
   test('is stated once and signed by both, killed between any two statements', async () => {
-    const { pool } = world;
     await world.addEvents(300, 'first');
     await open(old).build();
     await order(fresh, 'rotation');
@@ -112,7 +110,7 @@ describe('a key that is lost or stolen', () => {
     await world.addEvents(300, 'first');
     const before = open(old);
     await before.build();
-    const kept = await newestNotes(world.pool);
+    const kept = await newestNotes(pool);
     await order(fresh, reason);
     await world.addEvents(20, 'second');
     await expect(before.build()).rejects.toThrow(
@@ -142,7 +140,6 @@ describe('a key that is lost or stolen', () => {
   });
 
   test.each(['lost', 'compromised'] as const)('goes on only from what an anchor has: %s', async (reason) => {
-    const { pool } = world;
     const directory = mkdtempSync(join(world.room.folder, 'worm-'));
     await world.addEvents(300, 'first');
     const first = openAnchoringBuilder(pool, old, [directoryAnchor(directory)]);
@@ -160,7 +157,6 @@ describe('a key that is lost or stolen', () => {
   });
 
   test('that is stolen cannot stop the log by what the thief writes to an anchor', async () => {
-    const { pool } = world;
     const directory = mkdtempSync(join(world.room.folder, 'worm-'));
     await world.addEvents(300, 'first');
     await openAnchoringBuilder(pool, old, [directoryAnchor(directory)]).build();
@@ -181,7 +177,6 @@ describe('a key that is lost or stolen', () => {
 test.each(['rotation', 'compromised'] as const)(
   'a bundle of one source and a fork begin with the new key, name the old one, and are compared with what that one signed: %s',
   async (reason) => {
-    const { pool } = world;
     const sources = ['a', 'b'].map((source) => ({ source, claims: [seconds(0, 1)] }));
     const coverage = stateOnce;
     for (const source of sources) await world.addEvents(300, source.source, source);
@@ -243,11 +238,10 @@ test('a statement about a key that was not ordered is refused, whatever account 
 });
 
 const open = (signer: LogSigner, nextSigner?: LogSigner) => world.open({ nextSigner }, signer);
-
-const order = (...of: [LogSigner, 'rotation' | 'lost' | 'compromised', number?]) => orderNewKey(world.pool, ...of);
+const order = (...of: [LogSigner, 'rotation' | 'lost' | 'compromised', number?]) => orderNewKey(pool, ...of);
 
 const expectSigned = async (...signers: readonly LogSigner[]) =>
-  expect(await signersOfNewest(world.pool)).toEqual(await idsOf(world.pool, ...signers));
+  expect(await signersOfNewest(pool)).toEqual(await idsOf(pool, ...signers));
 
 /** Exports with what a process has that has no key, asks both verifiers, and gives the policy. */
 const judgeExport = async (anchors: readonly string[] = []) => {

@@ -9,6 +9,7 @@ import { parsePolicy } from '../../../src/evidence/notes/policy.ts';
 import { verifyProof } from '../../../src/evidence/verify/verify-proof.ts';
 import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
 import { worldOfAllTests } from '../../support/evidence/evidence-world.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
 const world = worldOfAllTests(async () => {
@@ -20,6 +21,7 @@ const world = worldOfAllTests(async () => {
   }
   await world.build();
 });
+const pool = poolOfTests(world);
 
 test('events at the edges of tiles, named by position or by id, each with a proof that holds', async () => {
   const proofs = await prove([1, 256, 257, 512, 768, 769, 800, 1], ['id-5']);
@@ -79,7 +81,6 @@ test.skipIf(!hasPython())('verify.py verifies it as well, and finds what is chan
 });
 
 test('what was changed, dropped, not signed or never there is not proven', async () => {
-  const { pool } = world;
   await pool.query(`update audit_events set raw = '{}' where position = 5`);
   await expect(prove([4, 5])).rejects.toMatchObject({ code: 'evidence_fails', message: /event 5 is not in/ });
   await pool.query('delete from audit_events where position = 5');
@@ -94,9 +95,7 @@ test('what was changed, dropped, not signed or never there is not proven', async
 
 const prove = async (positions: readonly number[], ids: readonly string[] = []): Promise<EventProof[]> => {
   const proofs: EventProof[] = [];
-  await proveEvents(world.pool, { positions, ids, publicKeys: [world.signer.publicKey] }, (proof) =>
-    proofs.push(proof),
-  );
+  await proveEvents(pool, { positions, ids, publicKeys: [world.signer.publicKey] }, (proof) => proofs.push(proof));
   return proofs;
 };
 

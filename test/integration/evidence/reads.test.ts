@@ -5,12 +5,15 @@ import { judge } from '../../support/evidence/bundles/exported-bundle.ts';
 import { verifyDatabase } from '../../support/evidence/bundles/verify-database.ts';
 import { judgedSound, worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { coverageStatements, stateOnce } from '../../support/evidence/stated-coverage.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
+import { firstValue, valuesOf } from '../../support/postgres/rows.ts';
 import { addSources, commit, entryText, seconds, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
 const world = worldOfEachTest(async () => {
   await world.build();
   await addSources(world.pool, ['org-a', 'org-b']);
 });
+const pool = poolOfTests(world);
 let second = 0;
 
 test('a bundle has the rows that are stated, and both verifiers compare them; what came later is not in it', async () => {
@@ -52,7 +55,6 @@ test('a bundle of one source, and one of a time, have the rows of what they are 
 });
 
 test('the verification of the database finds a row that was changed, deleted, or put in', async () => {
-  const { pool } = world;
   await read('org-a', 4);
   await state();
   await world.verified();
@@ -63,25 +65,16 @@ test('the verification of the database finds a row that was changed, deleted, or
     'update evidence_reads set number = 10 - number',
   ];
   for (const change of changes) {
-    const client = await pool.connect();
-    try {
-      await client.query('create table kept as table evidence_reads');
-      await client.query(change);
-      const { faults } = await verifyDatabase(pool, world.signer);
-      expect(
-        faults.map(({ code }) => code),
-        change,
-      ).toContain('reads');
-      await client.query('truncate evidence_reads; insert into evidence_reads table kept; drop table kept');
-    } finally {
-      client.release();
-    }
+    await pool.query('create table kept as table evidence_reads');
+    await pool.query(change);
+    const codes = (await verifyDatabase(pool, world.signer)).faults.map(({ code }) => code);
+    expect(codes, change).toContain('reads');
+    await pool.query('truncate evidence_reads; insert into evidence_reads table kept; drop table kept');
   }
   await world.verified();
 });
 
 test('rows of more than a month are deleted once a signed statement has counted them and no longer promises them', async () => {
-  const { pool } = world;
   const age = (source: string, until: number) =>
     pool.query(
       `update evidence_reads set read_at = read_at - interval '32 days' where source_id = $1 and number <= $2`,
@@ -113,7 +106,6 @@ test('rows of more than a month are deleted once a signed statement has counted 
 });
 
 test('a source that is no longer read keeps its last row; nothing is deleted by a clock that is ahead of Cloudflare', async () => {
-  const { pool } = world;
   await read('org-a', 3);
   await pool.query("update evidence_reads set read_at = read_at - interval '40 days'");
   await rehash();
@@ -134,7 +126,6 @@ test('a source that is no longer read keeps its last row; nothing is deleted by 
 });
 
 test('a row that only an unsigned statement no longer promises stays', async () => {
-  const { pool } = world;
   await read('org-a', 3);
   await pool.query("update evidence_reads set read_at = read_at - interval '40 days'");
   await rehash();
@@ -151,7 +142,7 @@ test('a row that only an unsigned statement no longer promises stays', async () 
 
 /** As rows whose times were set would have been hashed. */
 const rehash = async (): Promise<void> => {
-  await world.pool.query(`do $$
+  await pool.query(`do $$
     declare one evidence_reads; was bytea;
     begin
       for one in select * from evidence_reads order by source_kind, source_id, number loop
@@ -170,20 +161,15 @@ const read = async (source: string, walks: number): Promise<void> => {
   for (let walk = 0; walk < walks; walk += 1) {
     second += 1;
     const fromMs = T0 + second * 1_000;
-    await commit(world.pool, await takeLease(world.pool, source), [entryText(`e${second}`, fromMs)], {
+    const ray = `ray-${second}`;
+    const ends = { firstDateMs: fromMs, firstCfRay: ray, lastDateMs: fromMs, lastCfRay: ray };
+    await commit(pool, await takeLease(pool, source), [entryText(`e${second}`, fromMs)], {
       claims: [seconds(second, second + 1)],
       reads: {
         window: { fromMs: fromMs - 1_000, toMs: fromMs + 2_000 },
         pages: 1,
         entries: 1,
-        answers: {
-          count: 1,
-          firstDateMs: fromMs,
-          firstCfRay: `ray-${second}`,
-          lastDateMs: fromMs,
-          lastCfRay: `ray-${second}`,
-          sha256: 'cd'.repeat(32),
-        },
+        answers: { count: 1, ...ends, sha256: 'cd'.repeat(32) },
       },
     });
   }
@@ -192,25 +178,19 @@ const read = async (source: string, walks: number): Promise<void> => {
 /** States all sources, and deletes what the statements no longer promise. */
 const state = async (): Promise<void> => {
   const builder = world.open({ coverage: stateOnce });
-  await world.pool.query('select orgtrail_ask_coverage(null, null)');
+  await pool.query('select orgtrail_ask_coverage(null, null)');
   await builder.build();
   await builder.store.thin();
 };
 
-const thin = async (): Promise<number> => {
-  const { rows } = await world.pool.query<{ thinned: number }>('select orgtrail_thin_reads()::integer as thinned');
-  return rows[0]?.thinned ?? -1;
-};
+const thin = () => firstValue<number>(pool, 'select orgtrail_thin_reads()::integer as thinned');
 
-const numbersOf = async (source: string): Promise<readonly number[]> => {
-  const { rows } = await world.pool.query<{ number: number }>(
-    'select number::float8 as number from evidence_reads where source_id = $1 order by number',
-    [source],
-  );
-  return rows.map(({ number }) => number);
-};
+const numbersOf = (source: string) =>
+  valuesOf<number>(pool, 'select number::float8 as number from evidence_reads where source_id = $1 order by number', [
+    source,
+  ]);
 
 const statedOf = async (source: string) =>
-  (await coverageStatements(world.pool))
+  (await coverageStatements(pool))
     .filter(({ source_id: id }) => id === source)
     .map(({ reads }) => [reads?.count, reads?.after?.count]);

@@ -11,6 +11,7 @@ import { fork } from '../../support/evidence/builder-world.ts';
 import { type EvidenceWorld, worldOfAllTests, worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { naiveInclusion, naiveLeaf, naiveRoot } from '../../support/evidence/naive-tree.ts';
 import { type EvidenceServer, serveEvidence } from '../../support/evidence/serve-evidence.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 
 let server: EvidenceServer;
 /** `/evidence/….1` */
@@ -27,6 +28,7 @@ describe('what is served of a log', () => {
     await world.build();
     await serve(world);
   });
+  const pool = poolOfTests(world);
   afterAll(() => server?.[Symbol.asyncDispose]());
 
   test('is all that a reader needs who knows RFC 6962 and nothing else', async () => {
@@ -90,7 +92,6 @@ describe('what is served of a log', () => {
   });
 
   test('anything without the token, without evidence, or by an account without the role', async () => {
-    const { pool } = world;
     await using guarded = await serveEvidence(createServedStore(pool), 'a-token-of-the-feed');
     for (const path of [
       '/evidence/policy',
@@ -114,7 +115,7 @@ describe('what is served of a log', () => {
 
   test('is that of each generation, under its own name', async () => {
     await world.stop();
-    await fork(world.pool, world.signer);
+    await fork(pool, world.signer);
     const next = base.replace(/1$/, '2');
     expect((await server.get(`${next}/events/checkpoint`)).code).toBe(404);
     await world.addEvents(20, 'two');
@@ -125,7 +126,6 @@ describe('what is served of a log', () => {
   });
 
   test('is never what was changed', async () => {
-    const { pool } = world;
     await pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
     expect((await server.get(`${base}/events/tile/entries/000.p/10`)).code).toBe(500);
     expect(await found(`${base}/events/tile/entries/000.p/4`)).not.toHaveLength(0);

@@ -1,12 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { readTiles } from '../../../src/evidence/builder/load-logs.sql.ts';
 import type { TileId } from '../../../src/evidence/tree/tiles.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 
-let database: TestDatabase;
+const database = databaseOfTests();
 beforeAll(async () => {
-  database = await createTestDatabase();
   await database.pool.query(
     `insert into evidence_tiles (log, generation, level, n, hashes, sources)
      select 'events', 1, level, n, decode(repeat(lpad(to_hex(level * 100000 + n), 64, '0'), 4), 'hex'), null
@@ -14,9 +13,6 @@ beforeAll(async () => {
     [TILES],
   );
   await database.pool.query('analyze evidence_tiles');
-});
-afterAll(async () => {
-  await database?.close();
 });
 
 /** What PostgreSQL joins by depends on statistics, memory and what else it knows: a plan that is rare here is usual elsewhere. */

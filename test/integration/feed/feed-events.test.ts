@@ -1,12 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { commitAll, entryText, eventsOf, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
+const pool = poolOfTests();
 beforeAll(async () => {
-  database = await createTestDatabase();
-  const { pool } = database;
   // Times go back while positions go on, through several partitions.
   const page = (id: string, count: number, more = {}) =>
     Array.from({ length: count }, (_, n) => entryText(`${id}-${n}`, T0 - n * MONTH_MS, more));
@@ -14,18 +12,15 @@ beforeAll(async () => {
   await commitAll(pool, await newSource(pool, 'b'), [page('b', 6, { note: 'x'.repeat(10_000) })]);
   await commitAll(pool, await newSource(pool, 'a'), [['{"id":"no time", "big":12345678901234567890}']]);
 });
-afterAll(async () => {
-  await database?.close();
-});
 
 test('all of it, in order of position, to the byte', async () => {
   const { events, scannedTo } = await read();
   expect(scannedTo).toBe(13);
   expect(events.map(({ position }) => position)).toEqual(range(1, 13));
-  const stored = [...(await eventsOf(database.pool, 'a')), ...(await eventsOf(database.pool, 'b'))];
+  const stored = [...(await eventsOf(pool, 'a')), ...(await eventsOf(pool, 'b'))];
   const rawAt = new Map(stored.map(({ position, raw }) => [position, raw]));
   for (const event of events) expect(event.rawText).toBe(rawAt.get(event.position));
-  const { rows } = await database.pool.query('select feed_id from feed_head');
+  const { rows } = await pool.query('select feed_id from feed_head');
   expect(events[0]).toEqual({
     position: 1,
     feedId: rows[0].feed_id,
@@ -88,7 +83,7 @@ test('of limited age: older ones are counted, and only wanted ones', async () =>
 });
 
 test('through a long stretch in which nothing is wanted it goes in steps', async () => {
-  await database.pool.query('update feed_head set position = 200000');
+  await pool.query('update feed_head set position = 200000');
   expect(await read({ organizationIds: ['unknown'] })).toMatchObject({ events: [], scannedTo: 50_000 });
   expect(await read({ after: 150_000, organizationIds: ['unknown'] })).toMatchObject({
     events: [],
@@ -99,7 +94,7 @@ test('through a long stretch in which nothing is wanted it goes in steps', async
 const MONTH_MS = 31 * 86_400_000;
 
 const read = (more: Partial<Parameters<typeof readFeedEvents>[1]> = {}) =>
-  readFeedEvents(database.pool, {
+  readFeedEvents(pool, {
     after: 0,
     until: undefined,
     maxEvents: 100,
@@ -109,5 +104,4 @@ const read = (more: Partial<Parameters<typeof readFeedEvents>[1]> = {}) =>
   });
 
 const positions = ({ events }: Awaited<ReturnType<typeof read>>) => events.map(({ position }) => position);
-
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n);

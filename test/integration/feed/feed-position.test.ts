@@ -1,26 +1,21 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { sqlState } from '../../../src/postgres/sql-state.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { committed } from '../../support/postgres/committed.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { addSources, commit, entryText, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 const SEED = 6;
-
-let database: TestDatabase;
+const pool = poolOfTests();
 beforeAll(async () => {
-  database = await createTestDatabase();
-  await addSources(database.pool, SOURCES);
-  await database.pool.query("alter table audit_events add constraint no_poison check (id <> 'poison')");
-});
-afterAll(async () => {
-  await database?.close();
+  await addSources(pool, SOURCES);
+  await pool.query("alter table audit_events add constraint no_poison check (id <> 'poison')");
 });
 
 describe('invariant 6: position is gapless and in commit order', () => {
   test(`a reader beside four writers, with statements that fail or are cancelled, sees every position once and in order (seed ${SEED})`, async () => {
-    const { pool } = database;
     const random = seededRandom(SEED);
     let total: number | undefined;
     const reading = follow(() => total);
@@ -46,7 +41,6 @@ describe('invariant 6: position is gapless and in commit order', () => {
   });
 
   test('who waits for the head of the feed gets the number behind the one that held it', async () => {
-    const { pool } = database;
     const [first, second] = [await takeLease(pool, 'a'), await takeLease(pool, 'b')];
     const order: string[] = [];
     const commitAs = async (lease: typeof first, id: string) => {
@@ -70,10 +64,8 @@ describe('invariant 6: position is gapless and in commit order', () => {
   });
 
   test('a page of duplicates, and one of nothing, take no number and do not wait for the head of the feed', async () => {
-    const { pool } = database;
     const lease = await takeLease(pool, 'a');
-    const first = await commit(pool, lease, [entryText('known')]);
-    if (first.kind !== 'committed') throw new Error('fenced');
+    const first = await committed(pool, lease, [entryText('known')]);
     await withLock(pool, 'select from feed_head for update', async () => {
       const second = await commit(pool, first.lease, [entryText('known')]);
       expect(second).toMatchObject({ kind: 'committed', stored: 0, duplicates: 1 });
@@ -91,7 +83,7 @@ const cancelled = (error: unknown): boolean => sqlState(error) === '57014';
 
 /** Commits pages of random size, some of them with entries that are known; what is cancelled is committed again. */
 const write = async (source: string, random: () => number): Promise<{ stored: number; cancelled: number }> => {
-  let lease = await takeLease(database.pool, source);
+  let lease = await takeLease(pool, source);
   let next = 0;
   const counts = { stored: 0, cancelled: 0 };
   for (let page = 0; page < PAGES; page += 1) {
@@ -104,10 +96,10 @@ const write = async (source: string, random: () => number): Promise<{ stored: nu
     if (page % 7 === 6) {
       // Fails at its last row, when the others have their numbers.
       const poisoned = [...texts, entryText(`${source}-doomed`), entryText('poison')];
-      await expect(commit(database.pool, lease, poisoned)).rejects.toThrow(/no_poison|canceling/);
+      await expect(commit(pool, lease, poisoned)).rejects.toThrow(/no_poison|canceling/);
     }
     for (;;) {
-      const result = await commit(database.pool, lease, texts).catch((error: unknown) => {
+      const result = await commit(pool, lease, texts).catch((error: unknown) => {
         if (!cancelled(error)) throw error;
         counts.cancelled += 1;
         return undefined;
@@ -128,7 +120,7 @@ const follow = async (written: () => number | undefined): Promise<readonly numbe
   const positions: number[] = [];
   for (;;) {
     const total = written();
-    const { rows } = await database.pool.query<{ position: number }>(
+    const { rows } = await pool.query<{ position: number }>(
       'select position::float8 as position from audit_events where position > $1 order by position',
       [positions.at(-1) ?? 0],
     );

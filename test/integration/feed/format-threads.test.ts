@@ -1,17 +1,32 @@
 import fc from 'fast-check';
+import type { PoolClient } from 'pg';
+import pino from 'pino';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { BusyError } from '../../../src/errors.ts';
+import { FILTERED_SCAN_POSITIONS } from '../../../src/feed/feed.sql.ts';
+import { readPieces } from '../../../src/feed/feed-pieces.ts';
 import { namedEventOf } from '../../../src/feed/feed-row.ts';
+import { openFeed } from '../../../src/feed/feed-source.ts';
 import type { FormatJob } from '../../../src/feed/formatting/format-rows.ts';
 import { FormatThreads, THREAD_FILE } from '../../../src/feed/formatting/format-threads.ts';
 import { PackedRows } from '../../../src/feed/formatting/packed-rows.ts';
+import { readFeedHead } from '../../../src/feed/head/feed-head.sql.ts';
 import { type FormatName, formatNames, formats } from '../../../src/formats/formats.ts';
+import { ReaderMemory } from '../../../src/limits/reader-memory.ts';
 import { packageFile } from '../../../src/package/package-files.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
 import { organizationNames, rowOf, someRow } from '../../support/feed/some-rows.ts';
+import { createTestDatabase } from '../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { seededRandom } from '../../support/process/seeded-random.ts';
 
 const failures: unknown[] = [];
+
 const onFailure = (error: unknown) => failures.push(error);
 const open = (maxThreads = 2) => new FormatThreads({ onFailure, maxThreads, file: packageFile(THREAD_FILE) });
+
 let threads = open();
+
 afterEach(async () => {
   await threads.close();
   threads = open();
@@ -152,6 +167,67 @@ describe('the threads', () => {
   });
 });
 
+test('nothing is written to memory that has been given back, whenever a reader goes', async () => {
+  const database = await createTestDatabase();
+  const memory = new MarkedMemory({ totalBytes: 4 * MIB, streams: 4 });
+  const threads = new FormatThreads({ onFailure: () => {}, maxThreads: 2, file: packageFile(THREAD_FILE) });
+  const feed = openFeed(database.url, pino({ level: 'silent' }), { memory, threads });
+  try {
+    const random = seededRandom(1);
+    const sizes = Array.from({ length: 900 }, (_, n) => (n % 100 === 50 ? 300_000 : Math.floor(random() * 2_000)));
+    const texts = sizes.map((size, n) => entryText(`e-${n}`, T0 + n, { blob: 'x'.repeat(size) }));
+    await commit(database.pool, await newSource(database.pool, 'o'), texts);
+    const { feedId, position } = await readFeedHead(database.pool);
+    const read = async (): Promise<void> => {
+      const gone = new AbortController();
+      const range = { after: Math.floor(random() * 300), until: position, organizationIds: undefined };
+      let left = Math.floor(random() * 4);
+      const timer = setTimeout(() => gone.abort(), random() * 200);
+      for await (const { lines } of feed.source.pieces({ feedId, lastDrop: 0 }, range, 'ocsf', gone.signal)) {
+        expect(lines.toString('latin1', 0, 12)).toBe('{"class_uid"');
+        left -= 1;
+        if (left < 0) break;
+      }
+      clearTimeout(timer);
+    };
+    for (let round = 0; round < 12; round += 1) {
+      const outcomes = await Promise.allSettled([read(), read(), read(), read()]);
+      const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason.name] : []));
+      expect(errors.filter((name) => name !== 'AbandonedError' && name !== 'AbortError')).toEqual([]);
+      expect(memory.lentBytes).toBe(0);
+    }
+  } finally {
+    await feed.close();
+    await database.close();
+  }
+  expect(memory.written()).toBe(0);
+});
+
+test('an answer that has begun waits for a connection, also behind a stretch in which its filter finds nothing', async () => {
+  const database = await createTestDatabase();
+  const threads = new FormatThreads({ onFailure: () => {} });
+  try {
+    const { pool } = database;
+    await commit(pool, await newSource(pool, 'o'), [entryText('one'), entryText('far')]);
+    const far = 2 * FILTERED_SCAN_POSITIONS;
+    await pool.query('update audit_events set position = $1 where position = 2', [far]);
+    for (const format of ['native', 'cef'] as const) {
+      const own = busyPool(database.url);
+      const range = { after: 0, until: far, organizationIds: ['unknown'] };
+      const parts = { pool: own, threads, memory: new ReaderMemory(), archived: undefined, gone: undefined };
+      const readNames = async () => new Map<string, string>();
+      const ends: number[] = [];
+      const pieces = readPieces({ ...parts, readNames, range, format }, { feedId: 'feed', lastDrop: 0 });
+      for await (const { until } of pieces) ends.push(until);
+      expect(ends).toEqual([far - 1, far]);
+      await own.end();
+    }
+  } finally {
+    await threads.close();
+    await database.close();
+  }
+});
+
 /** All rows in shared memory with so much room for lines. */
 const packed = (format: FormatName, linesBytes: number): FormatJob => {
   const memory = Buffer.from(new SharedArrayBuffer(1_000_000 + linesBytes));
@@ -174,3 +250,55 @@ const expected = (format: FormatName): string =>
       return `${formats[format].format(namedEventOf(rowOf(event), 'feed', name))}\n`;
     })
     .join('');
+
+const MIB = 1_048_576;
+const MARK = 0xa5;
+
+/** Lends other memory each time, and marks what is given back: a write that comes later is seen at the end. */
+class MarkedMemory extends ReaderMemory {
+  readonly #lent = new Map<Buffer, Buffer>();
+  readonly #givenBack: Buffer[] = [];
+
+  override lend(...how: Parameters<ReaderMemory['lend']>): Buffer {
+    return this.#another(super.lend(...how));
+  }
+
+  override lendSpare(...how: Parameters<ReaderMemory['lendSpare']>): Buffer | undefined {
+    const buffer = super.lendSpare(...how);
+    return buffer && this.#another(buffer);
+  }
+
+  override async lendLarge(...how: Parameters<ReaderMemory['lendLarge']>): Promise<Buffer> {
+    return this.#another(await super.lendLarge(...how));
+  }
+
+  override giveBack(buffer: Buffer): void {
+    super.giveBack(this.#lent.get(buffer) ?? buffer);
+    this.#lent.delete(buffer);
+    this.#givenBack.push(buffer.fill(MARK));
+  }
+
+  written(): number {
+    return this.#givenBack.filter((buffer) => !buffer.equals(Buffer.alloc(buffer.length, MARK))).length;
+  }
+
+  #another(buffer: Buffer): Buffer {
+    const other = Buffer.from(new SharedArrayBuffer(buffer.length));
+    this.#lent.set(other, buffer);
+    return other;
+  }
+}
+
+/** A pool that has no connection for the second COPY. */
+const busyPool = (url: string) => {
+  const pool = createPool(url, 4, () => {});
+  const connect = pool.connect.bind(pool) as (...args: unknown[]) => Promise<PoolClient>;
+  let copies = 0;
+  const refuseSecond = async (...args: unknown[]) => {
+    // Statements of the pool itself take a connection with a callback.
+    if (args.length === 0) copies += 1;
+    if (args.length === 0 && copies === 2) throw new BusyError('all connections are taken', 1);
+    return await connect(...args);
+  };
+  return Object.assign(pool, { connect: refuseSecond }) as typeof pool;
+};

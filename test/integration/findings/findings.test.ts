@@ -4,6 +4,8 @@ import { noteFindings, wantDetections } from '../../../src/findings/note-finding
 import { type FindingsRange, readFindingHead, readFindings } from '../../../src/findings/read-findings.sql.ts';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
 import { readDeadLetters } from '../../../src/sinks/sink-status.sql.ts';
+import { askedFindings } from '../../support/findings/asked-findings.ts';
+import { withLock } from '../../support/postgres/lock-waits.ts';
 import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
 import { createTestSink, useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
@@ -64,12 +66,7 @@ describe('what the detections find is noted', () => {
   test('by one replica at a time: another one does not wait for it', async () => {
     await wantDetections(pool(), false);
     await store(token('a'));
-    const client = await pool().connect();
-    await client.query('begin');
-    await client.query('select from finding_head for update');
-    expect(await note()).toBeUndefined();
-    await client.query('rollback');
-    client.release();
+    await withLock(pool(), 'select from finding_head for update', async () => expect(await note()).toBeUndefined());
     expect(await note()).toMatchObject({ found: 1 });
   });
 
@@ -208,18 +205,7 @@ test('the list of the console has a finding for each organization with a copy of
     await commitAll(pool(), await newAccountSource(pool(), account, organization), [[text(account)]]);
   }
   const list = async (organization: string | undefined) =>
-    (
-      await listFindings(pool(), {
-        since: new Date(nowMs - DAY_MS).toISOString(),
-        before: undefined,
-        organization,
-        severity: undefined,
-        detection: undefined,
-        showMuted: false,
-        limit: 10,
-        offset: 0,
-      })
-    ).findings.map(({ id }) => id);
+    (await listFindings(pool(), askedFindings(nowMs - DAY_MS, { organization }))).findings.map(({ id }) => id);
   expect(await list(undefined)).toEqual(['token']);
   expect(await list('org')).toEqual(['token']);
   expect(await list('other')).toEqual(['token']);

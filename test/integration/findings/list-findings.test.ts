@@ -1,22 +1,26 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { readEventMarks } from '../../../src/findings/event-marks.sql.ts';
 import { type AskedFindings, type FindingLimits, listFindings } from '../../../src/findings/list-findings.sql.ts';
+import { muteDetection, readMutes, unmuteDetection } from '../../../src/findings/mutes.sql.ts';
 import { detectionRules, ruleNamed } from '../../../src/findings/rules.ts';
 import { singleEventRules } from '../../../src/findings/single-event-rules.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import { askedFindings } from '../../support/findings/asked-findings.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 
-let database: TestDatabase;
 let nowMs: number;
 
 /** A token for all zones an hour ago, one of another kind two months ago, a burst of deletes then and one within the last hour, and nothing. */
+const pool = poolOfTests();
 beforeAll(async () => {
-  database = await createTestDatabase();
   nowMs = Date.now();
-  const lease = await newSource(database.pool, 'org');
+  const lease = await newSource(pool, 'org');
   const burst = (name: string, agoMs: number) =>
     Array.from({ length: 12 }, (_, n) => entry(`${name}-${n}`, agoMs - n * 1_000, { type: 'delete' }, mira));
-  await commitAll(database.pool, lease, [
+  await commitAll(pool, lease, [
     [
       entry('wide', 60 * MINUTE_MS, created, { resource: { type: 'api_token', request: wide }, ...mira }),
       entry('old', 60 * DAY_MS, created, { resource: { type: 'api_token', request: {} } }),
@@ -26,7 +30,24 @@ beforeAll(async () => {
     ],
   ]);
 });
-afterAll(async () => await database?.close());
+
+/** Two tokens changed, each by another actor. */
+const muted = databaseOfTests();
+const mutedPool = poolOfTests(muted);
+
+/** With the rights of the account of a daemon. */
+const daemon = forAllTests(() => createPool(muted.daemonUrl, 2, () => {}));
+beforeAll(async () => {
+  const nowMs = Date.now();
+  const token = (id: string, actor: string) =>
+    entryText(id, nowMs - 60_000, {
+      action: { type: 'create', result: 'success', description: 'Create API Token', time: new Date(nowMs - 60_000) },
+      resource: { type: 'api_token', request: {} },
+      actor: { id: actor, email: `${actor}@example.com` },
+    });
+  const lease = await newSource(mutedPool, 'org');
+  await commitAll(mutedPool, lease, [[token('a', 'mira'), token('b', 'noor')]]);
+});
 
 describe('findings are listed', () => {
   test('newest first, counted by rule whatever rule and severity are asked for', async () => {
@@ -71,7 +92,7 @@ describe('findings are listed', () => {
 
 describe('of more time than a page waits for', () => {
   test('all pieces together have what the view has', async () => {
-    const { rows } = await database.pool.query<{ id: string; detection: string }>(
+    const { rows } = await pool.query<{ id: string; detection: string }>(
       `with s as materialized (select set_config('orgtrail.bursts_since', $1, false)) select d.id, d.detection from s, detections d
        where d.action_time >= $1::timestamptz order by d.action_time desc, d.position desc, d.detection`,
       [ago(70 * DAY_MS)],
@@ -108,43 +129,90 @@ describe('of more time than a page waits for', () => {
 
 describe('the marks of events', () => {
   test('are those of the view detections, but for what looks at many events', async () => {
-    const { rows: events } = await database.pool.query(
+    const { rows: events } = await pool.query(
       'select position::float8 as position, action_time::text as "sortTime" from audit_events order by position',
     );
-    const { rows: all } = await database.pool.query(
+    const { rows: all } = await pool.query(
       `select position::float8 as position, detection, severity from detections
        where detection !~ '_burst$|^sign_in_' order by position, detection`,
     );
-    const marks = await readEventMarks(database.pool, events);
+    const marks = await readEventMarks(pool, events);
     expect(all.length).toBeGreaterThan(2);
     expect(marks).toEqual(all);
-    expect(await readEventMarks(database.pool, [])).toEqual([]);
-    const some = await readEventMarks(database.pool, events.slice(1, 2));
+    expect(await readEventMarks(pool, [])).toEqual([]);
+    const some = await readEventMarks(pool, events.slice(1, 2));
     expect(some).toEqual(all.filter(({ position }) => position === events[1].position));
   });
 });
 
 test.each(singleEventRules)('the condition of $name is that of its view', async ({ name, severity, condition }) => {
   const defined = async (view: string) =>
-    (await database.pool.query(`select pg_get_viewdef('${view}'::regclass) as text`)).rows[0].text.split(
-      /\bWHERE\b/,
-    )[1];
-  await database.pool.query(
+    (await pool.query(`select pg_get_viewdef('${view}'::regclass) as text`)).rows[0].text.split(/\bWHERE\b/)[1];
+  await pool.query(
     `create view same_condition as select from audit_event_traits t where ${condition} and t.copies_of_position is null`,
   );
   try {
     expect(await defined('same_condition')).toBe(await defined(`detection_${name}`));
   } finally {
-    await database.pool.query('drop view same_condition');
+    await pool.query('drop view same_condition');
   }
   expect(ruleNamed(name)?.severity).toBe(severity);
 });
 
 test('each rule that is described has a view, and each view is described', async () => {
-  const { rows } = await database.pool.query<{ name: string }>(
+  const { rows } = await pool.query<{ name: string }>(
     `select substr(viewname, 11) as name from pg_views where viewname like 'detection\\_%' order by 1`,
   );
   expect(rows.map(({ name }) => name)).toEqual(detectionRules.map(({ name }) => name).sort());
+});
+
+test('what is muted leaves the list and comes back; the view has it all the time', async () => {
+  const id = await muteDetection(daemon, { ...wanted, actor: 'mira@example.com' });
+  expect(await ids()).toEqual(['b']);
+  expect(await ids(true)).toEqual(['a', 'b']);
+  expect((await listAs()).counts).toEqual([{ detection: 'api_token_changed', severity: 'medium', found: 2, muted: 1 }]);
+  expect(await countOf('detections')).toBe(2);
+  expect(await muteDetection(daemon, { ...wanted, actor: 'mira@example.com' }), 'the same again').toBeUndefined();
+  const whole = await muteDetection(daemon, { ...wanted, forDays: undefined });
+  expect(await ids()).toEqual([]);
+  expect(await readMutes(daemon)).toMatchObject([
+    { id: whole, actor: null, mutedUntil: null, createdBy: 'jane' },
+    { id, actor: 'mira@example.com', reason: 'rotation' },
+  ]);
+
+  expect(await unmuteDetection(daemon, whole ?? 0, 'noor')).toBe(true);
+  expect(await unmuteDetection(daemon, whole ?? 0, 'noor'), 'it is over').toBe(false);
+  expect(await ids()).toEqual(['b']);
+  await mutedPool.query("update detection_mutes set muted_until = now() - interval '1 second' where id = $1", [id]);
+  expect(await ids()).toEqual(['a', 'b']);
+  expect(await readMutes(daemon)).toEqual([]);
+  expect(await countOf('detection_mutes'), 'each stays').toBe(2);
+  const { rows } = await mutedPool.query('select ended_by, ended_as from detection_mutes where id = $1', [whole]);
+  expect(rows[0].ended_by).toBe('noor');
+  expect(rows[0].ended_as, 'the account that did it').not.toBeNull();
+});
+
+test('the database refuses what may not be muted, mutes without a reason or a person, and changes by hand', async () => {
+  for (const wrong of [
+    { detection: 'collector_token' },
+    { detection: "x'" },
+    { reason: ' ' },
+    { by: '' },
+    { forDays: -1 },
+  ]) {
+    await expect(muteDetection(daemon, { ...wanted, ...wrong }), JSON.stringify(wrong)).rejects.toThrow();
+  }
+  for (const sql of [
+    "insert into detection_mutes (detection, reason, created_by) values ('x', 'y', 'z')",
+    'update detection_mutes set ended_at = now()',
+    'delete from detection_mutes',
+  ]) {
+    await expect(daemon.query(sql), sql).rejects.toThrow(/permission denied/);
+  }
+  await mutedPool.query(
+    "insert into detection_mutes (detection, reason, created_by) select 'x' || n, 'y', 'z' from generate_series(1, 1000) n",
+  );
+  await expect(muteDetection(daemon, wanted)).rejects.toThrow(/a thousand mutes/);
 });
 
 const MINUTE_MS = 60_000;
@@ -165,22 +233,15 @@ const ago = (ms: number): string => new Date(nowMs - ms).toISOString();
 const patient: FindingLimits = { firstMs: 600_000, lookMs: 600_000 };
 
 const list = (more: Partial<AskedFindings> = {}, limits = patient) =>
-  listFindings(
-    database.pool,
-    {
-      since: ago(DAY_MS),
-      before: undefined,
-      organization: undefined,
-      severity: undefined,
-      detection: undefined,
-      showMuted: false,
-      limit: 50,
-      offset: 0,
-      ...more,
-    },
-    undefined,
-    limits,
-  );
+  listFindings(pool, askedFindings(nowMs - DAY_MS, more), undefined, limits);
 
 const named = async (more: Partial<AskedFindings> = {}) =>
   (await list(more)).findings.map(({ id, detection }) => `${id} ${detection}`);
+
+const listAs = (showMuted = false) => listFindings(daemon, askedFindings(Date.now() - 3_600_000, { showMuted }));
+const ids = async (showMuted = false) => (await listAs(showMuted)).findings.map(({ id }) => id).sort();
+
+const wanted = { detection: 'api_token_changed', actor: undefined, reason: 'rotation', forDays: 7, by: 'jane' };
+
+const countOf = async (table: string) =>
+  (await mutedPool.query(`select count(*)::integer as n from ${table}`)).rows[0].n;

@@ -9,7 +9,6 @@ import { accountEntries } from '../../support/sync/account-entries.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const recipes = documentedRecipes('docs/cookbook.md');
-
 let world: SyncWorld;
 let reader: Login;
 let variables: Readonly<Record<string, string>> = {};

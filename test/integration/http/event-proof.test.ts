@@ -1,48 +1,38 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { untilNoted } from '../../support/accounts/access-log.ts';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { createLogin } from '../../support/accounts/login.ts';
+import { signInAt } from '../../support/accounts/sign-in.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const signer = newSigner();
 
-let world: SyncWorld;
-let login: Login;
-let run: SyncRun;
-let served: Served;
-let folder: string;
-
 /** A server over 60 stored events, by an account that may read the log. */
+const { folder } = temporaryFolder();
+const world = forAllTests(() => openWorld({ organizations: 2, entries: 60 }));
+const pool = poolOfWorld(world);
+const login = forAllTests(() => createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']));
+const run = forAllTests(() => world.open({ DATABASE_URL: login.url, ...evidence }));
+const served = forAllTests(() => serve(run));
 beforeAll(async () => {
-  world = await openWorld({ organizations: 2, entries: 60 });
-  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
-  run = await world.open({ DATABASE_URL: login.url, ...evidence });
   await run.cycle();
-  served = await serve(run);
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-proof-'));
 });
-afterAll(async () => {
-  await rm(folder, { recursive: true, force: true });
-  await served?.[Symbol.asyncDispose]();
-  await run?.close();
-  await login?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-});
-
 describe('the proof of an event', () => {
   test('of an event that is not signed yet does not exist, and the page says since when', async () => {
     expect(await pageOf(7)).not.toContain('id="proof"');
     expect(await reasonOf('/events/7/proof/json')).toMatch(/^409 There is no proof: there is no evidence/);
-    const { builder, claim } = openBuilder(world.database.pool, signer, { chunk: 10 });
+    const { builder, claim } = openBuilder(pool, signer, { chunk: 10 });
     const held = await claim();
     if (held === undefined) throw new Error('another one has the lease');
     await builder.step(held, false);
-    const { rows } = await world.database.pool.query<{ at: string }>(
+    const { rows } = await pool.query<{ at: string }>(
       `select to_char(received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI') as at from audit_events where position = 7`,
     );
     expect(await pageOf(7)).toMatch(
@@ -52,7 +42,7 @@ describe('the proof of an event', () => {
   });
 
   test('is downloaded as the pair that the command verifies, and a file of another event does not fit', async () => {
-    await world.database.pool.query('update evidence_logs set lease_until = null');
+    await pool.query('update evidence_logs set lease_until = null');
     await build();
     expect(await pageOf(7)).toMatch(
       /It is in the log <span class="mono">audit\.example\.com\/[^<]+\/events<\/span>, under the checkpoint of 60 positions, signed/,
@@ -78,19 +68,12 @@ describe('the proof of an event', () => {
   test('is for those who may read the event, and is noted like an export', async () => {
     await using guarded = await serve(run, { feedToken });
     expect((await get('/events/7/proof/json', {}, guarded)).status).toBe(303);
-    const { url } = guarded.server;
-    const signedIn = await fetch(`${url}/console/sign-in`, {
-      method: 'POST',
-      body: new URLSearchParams({ token: feedToken, next: '/' }),
-      headers: { origin: url },
-      redirect: 'manual',
-    });
-    const cookie = signedIn.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+    const cookie = await signInAt(guarded, feedToken);
     expect((await get('/events/7/proof/tlog-proof', { cookie }, guarded)).status).toBe(200);
     const noted = { kind: 'export', route: 'GET /events/:position/proof/:format' };
     const who = 'ORGTRAIL_FEED_TOKEN';
-    await untilNoted(world.database.pool, { ...noted, outcome: 'begun', who });
-    expect(await untilNoted(world.database.pool, { ...noted, outcome: 'ok', who })).toMatchObject({
+    await untilNoted(pool, { ...noted, outcome: 'begun', who });
+    expect(await untilNoted(pool, { ...noted, outcome: 'ok', who })).toMatchObject({
       events: 1,
       what: { position: '7', format: 'tlog-proof' },
     });
@@ -104,7 +87,7 @@ describe('the proof of an event', () => {
   });
 
   test('of an event that is not the one that was signed is refused', async () => {
-    await world.database.pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
+    await pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
     expect(await reasonOf('/events/5/proof/json')).toMatch(/^409 The evidence does not hold: event 5 is not in/);
     expect((await get('/events/6/proof/json')).status).toBe(200);
     expect(run.log()).toContain('an event is not the one that was signed');
@@ -112,9 +95,7 @@ describe('the proof of an event', () => {
 
   test('says that nothing is signed any more, and why, as text', async () => {
     const reason = '<b onclick=x>no event</b>\u202e';
-    await world.database.pool.query(`update evidence_logs set state = 'forked', state_reason = $1, signed_size = 50`, [
-      reason,
-    ]);
+    await pool.query(`update evidence_logs set state = 'forked', state_reason = $1, signed_size = 50`, [reason]);
     for (const position of [7, 55]) {
       const text = await pageOf(position);
       expect(text).toContain('The log is forked: &lt;b onclick=x&gt;no event&lt;/b&gt;\\u202e. Nothing is signed');
@@ -128,7 +109,7 @@ describe('the proof of an event', () => {
 const feedToken = 'feed-token-of-the-test';
 const evidence = { ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' };
 
-const build = () => openBuilder(world.database.pool, signer).build();
+const build = () => openBuilder(pool, signer).build();
 
 const get = (path: string, headers: Readonly<Record<string, string>> = {}, of = served) =>
   fetch(`${of.server.url}${path}`, { headers, redirect: 'manual' });

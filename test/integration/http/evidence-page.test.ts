@@ -1,32 +1,26 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { openCheckpoint } from '../../../src/evidence/notes/open-checkpoint.ts';
 import { parsePolicy, writePolicy } from '../../../src/evidence/notes/policy.ts';
 import { parseVerifierKey } from '../../../src/evidence/notes/verifier-key.ts';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { createLogin } from '../../support/accounts/login.ts';
 import { fork, newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const signer = newSigner();
 
-let world: SyncWorld;
-let login: Login;
-let run: SyncRun;
-let served: Served;
-
 /** A server over stored events, by an account that may read the log, and with the setting of the evidence. */
+const world = forAllTests(() => openWorld({ organizations: 2, entries: 60 }));
+const pool = poolOfWorld(world);
+const login = forAllTests(() => createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']));
+const run = forAllTests(() =>
+  world.open({ DATABASE_URL: login.url, ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' }),
+);
+const served = forAllTests(() => serve(run));
 beforeAll(async () => {
-  world = await openWorld({ organizations: 2, entries: 60 });
-  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
-  run = await world.open({ DATABASE_URL: login.url, ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' });
   await run.cycle();
-  served = await serve(run);
-});
-afterAll(async () => {
-  await served?.[Symbol.asyncDispose]();
-  await run?.close();
-  await login?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
 });
 
 describe('the page of the evidence', () => {
@@ -43,7 +37,7 @@ describe('the page of the evidence', () => {
 
   test('has both logs with origin, size, key and checkpoint, what is adopted, and which sources are not stated', async () => {
     const text = await page();
-    const { rows } = await world.database.pool.query<{ origin: string; size: string }>(
+    const { rows } = await pool.query<{ origin: string; size: string }>(
       'select origin, size from evidence_logs order by name',
     );
     for (const { origin, size } of rows)
@@ -91,7 +85,6 @@ describe('the page of the evidence', () => {
   });
 
   test('shows what stopped it, what to do, and anchors that fail, and the overview leads there; text of others is text', async () => {
-    const { pool } = world.database;
     await pool.query(`update evidence_logs set state = 'halted', state_reason = $1 where name = 'events'`, [hostile]);
     await pool.query(
       `insert into evidence_anchors (log, generation, anchor, size, at, error, failed_at)
@@ -115,7 +108,6 @@ describe('the page of the evidence', () => {
   });
 
   test('names forks and ends, by whom and why', async () => {
-    const { pool } = world.database;
     await pool.query('delete from evidence_anchors');
     await pool.query(`update evidence_logs set state = 'forked', lease_until = null`);
     await fork(pool, signer, { reason: `restored ${hostile}` });
@@ -132,10 +124,7 @@ describe('the page of the evidence', () => {
 
 const hostile = `<img src=x onerror="alert(1)">\u202egnp.exe`;
 
-const build = () => openBuilder(world.database.pool, signer).build();
-
+const build = () => openBuilder(pool, signer).build();
 const get = (path: string, of = served) => fetch(`${of.server.url}${path}`, { redirect: 'manual' });
-
 const page = async (of = served): Promise<string> => await (await get('/evidence-log', of)).text();
-
 const overview = async (): Promise<string> => await (await get('/')).text();

@@ -1,34 +1,27 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { readDeadLetterPage } from '../../../src/sinks/dead-letter-page.sql.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
-
-let world: SyncWorld;
-let run: SyncRun;
-let served: Served;
+import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 /** Two sinks in the database, neither configured; one has dead letters. */
+const world = forAllTests(() => openWorld({ organizations: 1, entries: 12 }));
+const pool = poolOfWorld(world);
+const run = forAllTests(() => world.open());
+const served = forAllTests(() => serve(run));
 beforeAll(async () => {
-  world = await openWorld({ organizations: 1, entries: 12 });
-  run = await world.open();
   await run.cycle();
-  served = await serve(run);
-  await world.database.pool.query(
+  await pool.query(
     "insert into sinks (name, kind, target, position) values ('old', 'file', '/x', 5), ('older', 'file', '/y', 12)",
   );
-  await world.database.pool.query(
+  await pool.query(
     `insert into sink_dead_letters (sink, position, reason) select 'old', n, 'reason ' || n from generate_series(1, 7) n
      union all select 'older', 99, 'of another sink'`,
   );
 });
-afterAll(async () => {
-  await served?.[Symbol.asyncDispose]();
-  await run?.close();
-  await world?.[Symbol.asyncDispose]();
-});
 
 test('dead letters come in pages without an overlap, and say which is the oldest', async () => {
-  const { pool } = world.database;
   const seen: number[] = [];
   let before: number | undefined;
   do {

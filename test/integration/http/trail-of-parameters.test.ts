@@ -5,10 +5,9 @@ import type { AccessNote } from '../../../src/access/access.ts';
 import { noteAccess } from '../../../src/access/access-log.sql.ts';
 import { watchAnswers } from '../../../src/http/access-trail.ts';
 import { searchFields } from '../../../src/search/search.ts';
-import { databaseOfTests } from '../../support/postgres/database.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 
-const database = databaseOfTests();
-
+const pool = poolOfTests();
 const names = [...searchFields, 'search', 'format', 'detection', 'severity', 'who', 'kind'];
 const often = (name: string, value: string, times = 100) => Array.from({ length: times }, () => [name, value]);
 
@@ -43,7 +42,7 @@ const keptOf = async (query: URLSearchParams): Promise<Record<string, unknown>> 
   server.get('/events/:position', { config: { trail: 'event' } }, async () => 'an event');
   await server.inject(`/events/1234567890123?${query}`);
   await server.close();
-  await noteAccess(database.pool, notes);
-  const { rows } = await database.pool.query('select what from access_log order by id desc limit 1');
+  await noteAccess(pool, notes);
+  const { rows } = await pool.query('select what from access_log order by id desc limit 1');
   return rows[0]?.what;
 };

@@ -1,33 +1,32 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { createServer, type Server } from 'node:tls';
+import { createServer } from 'node:tls';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createServerClock } from '../../../src/ingest/cloudflare/wire/server-clock.ts';
 import { createTransport } from '../../../src/ingest/cloudflare/wire/transport.ts';
 import { createClient } from '../../../src/postgres/pool.ts';
 import { createHttpPost } from '../../../src/sinks/http/http-post.ts';
-import { type Certificates, makeCertificates } from '../../support/network/server-certificates.ts';
+import { makeCertificates } from '../../support/network/server-certificates.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
 import { syslogSink } from '../../support/sinks/syslog-sink.ts';
 
 // What turns off all checks of a Node program that does not say them itself; some set it for another program.
-let certificates: Certificates;
-let server: Server;
 let port: number;
 
+const certificates = forAllTests(() => makeCertificates());
+const server = forAllTests(() =>
+  createServer(certificates.selfSigned, (socket) => {
+    socket.on('error', () => {}).on('data', (chunk: Buffer) => taken.push(chunk.toString()));
+  }),
+);
 beforeAll(async () => {
   vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
-  certificates = await makeCertificates();
-  server = createServer(certificates.selfSigned, (socket) => {
-    socket.on('error', () => {}).on('data', (chunk: Buffer) => taken.push(chunk.toString()));
-  });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   port = (server.address() as AddressInfo).port;
 });
 afterAll(async () => {
-  server?.close();
-  await certificates?.[Symbol.asyncDispose]();
   vi.unstubAllEnvs();
 });
 

@@ -1,7 +1,7 @@
-import type { Pool } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import {
   asCareful,
   commit,
@@ -12,18 +12,16 @@ import {
   pageOf,
   takeLease,
 } from '../../support/postgres/store-fixture.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { nested } from '../../support/sync/defective-entries.ts';
 
 const database = databaseOfTests();
+const pool = poolOfTests(database);
 /** Connections on which PostgreSQL takes far fewer levels of nesting than orgtrail expects. */
-let strict: Pool;
+const strict = forAllTests(() => createPool(database.url, 2, () => {}));
 beforeAll(async () => {
   const name = new URL(database.url).pathname.slice(1);
-  await database.pool.query(`alter database ${name} set max_stack_depth = '100kB'`);
-  strict = createPool(database.url, 2, () => {});
-});
-afterAll(async () => {
-  await strict?.end();
+  await pool.query(`alter database ${name} set max_stack_depth = '100kB'`);
 });
 
 describe('invariant 2: an entry that only the database refuses', () => {
@@ -71,11 +69,11 @@ describe('invariant 2: an entry that only the database refuses', () => {
 
   test('is not mistaken for a fault of the schema, which fails the page', async () => {
     const lease = await newSource(strict, 'schema');
-    await database.pool.query('alter table lanes rename to elsewhere');
+    await pool.query('alter table lanes rename to elsewhere');
     try {
       await expect(commit(strict, lease, [entryText('schema')])).rejects.toThrow('lanes');
     } finally {
-      await database.pool.query('alter table elsewhere rename to lanes');
+      await pool.query('alter table elsewhere rename to lanes');
     }
     expect(await eventsOf(strict, 'schema')).toEqual([]);
   });
@@ -88,7 +86,7 @@ describe('invariant 2: an entry that only the database refuses', () => {
     'a page that is refused whatever is done about it is the trouble of its source, not of the database (invariant 10): %s',
     async (code, words) => {
       const lease = await newSource(strict, `poison ${code}`);
-      await database.pool.query(
+      await pool.query(
         `create function refuse_poison() returns trigger language plpgsql as
          $$ begin if new.id = 'poison' then raise '${words}' using errcode = '${code}'; end if; return new; end $$;
        create trigger refuse_poison before insert on audit_events for each row execute function refuse_poison()`,
@@ -98,7 +96,7 @@ describe('invariant 2: an entry that only the database refuses', () => {
         failure: 'unreadable',
         message: `PostgreSQL refuses the page (SQLSTATE ${code})`,
       });
-      await database.pool.query('drop function refuse_poison cascade');
+      await pool.query('drop function refuse_poison cascade');
       expect(await commit(strict, lease, [entryText('poison')])).toMatchObject({ kind: 'committed', stored: 1 });
     },
   );

@@ -1,11 +1,18 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { is, SQL } from 'drizzle-orm';
+import { getTableConfig, getViewConfig, type PgColumn, PgDialect, PgTable, PgView } from 'drizzle-orm/pg-core';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { sqlQueries } from '../../support/deploy/dashboards.ts';
+import { readRules } from '../../support/deploy/prometheus-rules.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
+import { firstValue } from '../../support/postgres/rows.ts';
 import { dumpSchema } from '../../support/postgres/schema-dump.ts';
 
-const snapshot = fileURLToPath(new URL('../../../drizzle/schema.sql', import.meta.url));
-
 const database = databaseOfTests();
+const pool = poolOfTests(database);
+const snapshot = fileURLToPath(new URL('../../../drizzle/schema.sql', import.meta.url));
 
 /** The names that people use in SQL, as the documentation gives them. */
 const contract: Readonly<Record<string, string>> = {
@@ -59,17 +66,51 @@ const contract: Readonly<Record<string, string>> = {
     last_success_at last_failure last_error open_walks walking_pages walking_entries failing_lanes holes unproven_seconds`,
 };
 
+const folder = new URL('../../../src/postgres/tables/', import.meta.url);
+const modules = await Promise.all(
+  readdirSync(folder).map((name): Promise<object> => import(new URL(name, folder).href)),
+);
+const declared = modules.flatMap((one): unknown[] => Object.values(one).flat());
+const tables = declared.filter((one) => is(one, PgTable)).map(getTableConfig);
+const views = declared.filter((one) => is(one, PgView)).map((view) => getViewConfig(view));
+
+let stored: readonly Column[];
+
+beforeAll(async () => {
+  const { rows } = await database.pool.query<Column>(
+    `select c.relname as relation, attname as column, format_type(atttypid, atttypmod) as type,
+       case when c.relkind <> 'v' then attnotnull end as "notNull",
+       case attidentity when 'a' then 'generated always as identity' else pg_get_expr(adbin, adrelid) end as default
+     from pg_class c join pg_attribute on attrelid = c.oid and attnum > 0 and not attisdropped
+       left join pg_attrdef on adrelid = attrelid and adnum = attnum
+     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v') and not c.relispartition`,
+  );
+  stored = rows;
+});
+
+/** Each statement that operators are told to type, with where that is. */
+const documented = (): readonly (readonly [where: string, statement: string])[] => {
+  const directory = new URL('../../../docs/operations/', import.meta.url);
+  const pages = readdirSync(directory).map((name) => [name, readFileSync(new URL(name, directory), 'utf8')] as const);
+  const rules = readRules().flatMap((rule) =>
+    'alert' in rule ? [[rule.alert, rule.annotations.description] as const] : [],
+  );
+  return [...pages, ...rules].flatMap(([where, text]) => {
+    const blocks = [...text.matchAll(/```sql\n([\s\S]*?)```/g)].map(([, block = '']) => block);
+    const inline = [...text.matchAll(/`((?:select|update) [^`]+)`/g)].map(([, statement = '']) => statement);
+    return [...blocks, ...inline].map((statement) => [where, statement] as const);
+  });
+};
+
 describe('the schema', () => {
   for (const [table, columns] of Object.entries(contract)) {
     test(`${table} has the columns that people query`, async () => {
-      await expect(
-        database.pool.query(`select ${columns.split(/\s+/).join(', ')} from ${table}`),
-      ).resolves.toBeDefined();
+      await expect(pool.query(`select ${columns.split(/\s+/).join(', ')} from ${table}`)).resolves.toBeDefined();
     });
   }
 
   test('is documented in the database itself: every table, view and column has a comment (\\d+)', async () => {
-    const { rows } = await database.pool.query<{ what: string; words: string | null }>(
+    const { rows } = await pool.query<{ what: string; words: string | null }>(
       `select concat_ws('.', c.relname, a.attname) as what,
          case when a.attnum is null then obj_description(c.oid, 'pg_class') else col_description(c.oid, a.attnum) end as words
        from pg_class c
@@ -82,18 +123,77 @@ describe('the schema', () => {
   });
 
   test('is what drizzle/schema.sql says', async ({ skip }) => {
-    const { rows } = await database.pool.query<{ version: number }>(
+    const version = await firstValue<number>(
+      pool,
       "select current_setting('server_version_num')::integer / 10000 as version",
     );
-    const version = rows[0]?.version;
     if (version !== SNAPSHOT_VERSION) {
       skip(`drizzle/schema.sql is compared on PostgreSQL ${SNAPSHOT_VERSION} only; this is ${version}`);
     }
     await expect(
-      await dumpSchema(database.pool),
+      await dumpSchema(pool),
       'drizzle/schema.sql is not what the migrations add up to: npm run schema:update, and look at the difference',
     ).toMatchFileSnapshot(snapshot);
   });
 });
 
+describe('the columns of src/postgres/tables', () => {
+  test('are those of all tables and views that the migrations add up to, with their types, nulls and defaults', () => {
+    expect(inOrder([...tables.flatMap(ofTable), ...views.flatMap(ofView)])).toEqual(inOrder(stored));
+  });
+});
+
+describe('SQL for operators', () => {
+  test('is found in docs/operations and in the rules', () => expect(documented().length).toBeGreaterThan(8));
+
+  test.each(documented())('%s: %s', async (_, statement) => {
+    await pool.query(`begin; ${statement.replace(/;?\s*(--.*)?$/, '')}; rollback`);
+  });
+
+  test.each(sqlQueries({ organization: 'all', action: 'all', result: 'all' }).map(({ panel, text }) => [panel, text]))(
+    'Grafana, %s',
+    async (_, text) => {
+      await pool.query(text);
+    },
+  );
+});
+
 const SNAPSHOT_VERSION = 18;
+
+interface Column {
+  readonly relation: string;
+  readonly column: string;
+  readonly type: string;
+  /** Null for a view, of whose columns PostgreSQL does not know it. */
+  readonly notNull: boolean | null;
+  readonly default: string | null;
+}
+
+/** A default as PostgreSQL writes it. */
+const defaultOf = ({ default: value, generatedIdentity }: PgColumn): string | null => {
+  if (generatedIdentity?.type === 'always') return 'generated always as identity';
+  if (is(value, SQL)) return new PgDialect().sqlToQuery(value).sql;
+  if (value === undefined) return null;
+  return typeof value === 'string' ? `'${value}'::text` : String(value);
+};
+
+const ofTable = ({ name, columns }: (typeof tables)[number]): readonly Column[] =>
+  columns.map((column) => ({
+    relation: name,
+    column: column.name,
+    type: column.getSQLType(),
+    notNull: column.notNull,
+    default: defaultOf(column),
+  }));
+
+const ofView = ({ name, selectedFields }: (typeof views)[number]): readonly Column[] =>
+  Object.values(selectedFields as Record<string, PgColumn>).map((column) => ({
+    relation: name,
+    column: column.name,
+    type: column.getSQLType(),
+    notNull: null,
+    default: null,
+  }));
+
+const inOrder = (columns: readonly Column[]): readonly Column[] =>
+  columns.toSorted((a, b) => `${a.relation} ${a.column}`.localeCompare(`${b.relation} ${b.column}`));

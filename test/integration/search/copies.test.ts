@@ -1,16 +1,12 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { createLogin } from '../../support/accounts/login.ts';
+import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
-
-let world: SyncWorld;
-let run: SyncRun;
-let served: Served;
-/** Of an account that may read, and nothing else. */
-let reader: Login;
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 /** Columns of events of the test, with what is hard to quote. */
 const hostile = `'"; drop table x; --\\ $(touch /tmp/x) \`id\` $1 $2 \u202e\u0007 %_*`;
@@ -29,13 +25,14 @@ const marks: Readonly<Record<string, string>> = {
   actor_context: 'dash',
 };
 
+const world = forAllTests(() => openWorld({ organizations: 3, entries: 200 }));
+const pool = poolOfWorld(world);
+const run = forAllTests(() => world.open());
+const served = forAllTests(() => serve(run));
+/** Of an account that may read, and nothing else. */
+const reader = forAllTests(() => createLogin(world.database, ['orgtrail_reader']));
 beforeAll(async () => {
-  world = await openWorld({ organizations: 3, entries: 200 });
-  run = await world.open();
   await run.cycle();
-  served = await serve(run);
-  const { pool } = world.database;
-  reader = await createLogin(world.database, ['orgtrail_reader']);
   const set = Object.keys(marks).map((column, n) => `${column} = $${n + 1}`);
   await pool.query(
     `update audit_events set ${set.join(', ')} where position in (select position from audit_events order by position limit 7)`,
@@ -46,12 +43,6 @@ beforeAll(async () => {
   );
   await pool.query("update audit_events set defects = '{raw.status_code}' where position % 11 = 0");
   await pool.query("update audit_events set resource_product = 'pro-other' where position = 9");
-});
-afterAll(async () => {
-  await reader?.[Symbol.asyncDispose]();
-  await served?.[Symbol.asyncDispose]();
-  await run?.close();
-  await world?.[Symbol.asyncDispose]();
 });
 
 const of = (column: string): string => encodeURIComponent(marks[column] ?? '');
@@ -91,7 +82,7 @@ const searches: readonly (readonly [query: string, least: number])[] = [
   [`action=DELETE&${line('-result:success')}`, 0],
 ];
 test('curl, SQL and the command of a search give the same events', async () => {
-  const { rows } = await world.database.pool.query('select id, name from organizations order by name');
+  const { rows } = await pool.query('select id, name from organizations order by name');
   const [one, two] = rows;
   const all: typeof searches = [
     ...searches,

@@ -1,22 +1,16 @@
 import { Pool } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createAccessToken } from '../../../src/access/access-tokens.sql.ts';
 import { MAX_SAVED } from '../../../src/search/saved/saved-search.ts';
 import { savedSearchesIn } from '../../../src/search/saved/saved-searches.sql.ts';
-import { type LeastPrivilegedRun, openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
+import { openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
 import { createLogin } from '../../support/accounts/login.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
+import { signInAt } from '../../support/accounts/sign-in.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
+import { serve } from '../../support/sync/served.ts';
 
-let opened: LeastPrivilegedRun;
-let served: Served;
-beforeAll(async () => {
-  opened = await openLeastPrivilegedRun({ organizations: 1, entries: 5 });
-  served = await serve(opened.run, { feedToken });
-});
-afterAll(async () => {
-  await served?.[Symbol.asyncDispose]();
-  await opened?.[Symbol.asyncDispose]();
-});
+const opened = forAllTests(() => openLeastPrivilegedRun({ organizations: 1, entries: 5 }));
+const served = forAllTests(() => serve(opened.run, { feedToken }));
 
 describe('with the account of the daemon', () => {
   test('a search is kept, renamed and deleted; names are told apart whatever the case of their letters', async () => {
@@ -147,10 +141,7 @@ const post = (path: string, form: Record<string, string>, headers: Record<string
     headers: { origin: served.server.url, ...headers },
   });
 
-const signIn = async (token: string): Promise<{ cookie: string }> => {
-  const response = await post('/console/sign-in', { token, next: '/' });
-  return { cookie: response.headers.getSetCookie()[0]?.split(';')[0] ?? '' };
-};
+const signIn = async (token: string) => ({ cookie: await signInAt(served, token) });
 
 /** Signed in with a token of its own. */
 const as = async (name: string): Promise<{ cookie: string }> => {

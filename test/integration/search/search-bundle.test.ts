@@ -3,44 +3,38 @@ import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync,
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { FolderWriter } from '../../../src/evidence/files/folder-writer.ts';
 import { createShownEvidence } from '../../../src/evidence/shown/shown-evidence.sql.ts';
 import { writeSearchBundle } from '../../../src/search/bundle/write-search-bundle.ts';
 import { readSearch } from '../../../src/search/search.ts';
 import { readAccessLog, untilNoted } from '../../support/accounts/access-log.ts';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { createLogin } from '../../support/accounts/login.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
+import { exits } from '../../support/process/exits.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
 import { defectiveText, hostileText } from '../../support/search/search-entries.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const at = new Date(Date.now() - 3_600_000).toISOString();
 /** JSON may have line breaks between its tokens, and numbers that no program keeps. */
 const broken = `{"id":"broken-entry",\r\n  "action":{"type":"create","result":"success","time":"${at}"},\n "n": ${'9'.repeat(5_000)}, "t":"\u2028,\\"raw\\":"}`;
-
-let world: SyncWorld;
-let login: Login;
-let run: SyncRun;
 let folder: string;
-let env: Readonly<Record<string, string>>;
 
 /** 63 stored events, three of them hostile, and an account that may read the log, if there is one. */
+const world = forAllTests(() => openWorld({ organizations: 2, entries: 60 }));
+const pool = poolOfWorld(world);
+const login = forAllTests(() => createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']));
+const own = () => ({ DATABASE_URL: login.url, ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' });
+const run = forAllTests(() => world.open(own()));
 beforeAll(async () => {
-  world = await openWorld({ organizations: 2, entries: 60 });
   const [organization] = world.simulator.summary().organizations;
   world.simulator.append(organization?.id ?? '', [hostileText, defectiveText, broken]);
-  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
-  env = { ...world.env, DATABASE_URL: login.url, ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' };
-  run = await world.open(env);
   await run.cycle();
-});
-afterAll(async () => {
-  await run?.close();
-  await login?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
 });
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'orgtrail-search-'));
@@ -71,7 +65,7 @@ test('a bundle without a log has the events and the list, and says that nothing 
 
 describe('a search as a bundle', () => {
   beforeAll(async () => {
-    await openBuilder(world.database.pool, newSigner()).build();
+    await openBuilder(pool, newSigner()).build();
   });
 
   test('has exact originals, question, proofs and completeness, and verifies by each way that it names', async () => {
@@ -88,7 +82,7 @@ describe('a search as a bundle', () => {
       'query.json',
       'verify.py',
     ]);
-    const { rows } = await world.database.pool.query<{ position: number; raw: string }>(
+    const { rows } = await pool.query<{ position: number; raw: string }>(
       'select position::float8 as position, raw::text as raw from audit_events order by action_time desc, position desc',
     );
     const lines = linesOf('events.ndjson');
@@ -201,13 +195,12 @@ describe('a search as a bundle', () => {
 
   test('is one file if its name ends so, which another program unpacks', async () => {
     const file = join(folder, 'my case.zip');
-    const written = await runInProcess(['search', '--bundle', file], env);
+    const written = await runInProcess(['search', '--bundle', file], { ...world.env, ...own() });
     expect(written).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('63 of them proven') });
     expect(readdirSync(folder)).toEqual(['my case.zip']);
-    expect(await runInProcess(['search', '--bundle', file], env)).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining('exists already'),
-    });
+    expect(await runInProcess(['search', '--bundle', file], { ...world.env, ...own() })).toMatchObject(
+      exits(2, 'exists already'),
+    );
     unpack(file, 'my_case');
     expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
     for (const option of ['--anchor=x', '--organization=x', '--since=2026-01-01T00:00:00Z'])
@@ -215,7 +208,7 @@ describe('a search as a bundle', () => {
   });
 
   test('that is full leaves out the oldest, and says so everywhere', async () => {
-    const { rows } = await world.database.pool.query<{ position: number }>(
+    const { rows } = await pool.query<{ position: number }>(
       'select position::float8 as position from audit_events order by action_time desc, position desc',
     );
     const newest = rows[10]?.position;
@@ -244,23 +237,19 @@ describe('a search as a bundle', () => {
   test('is not written if an event is not the one that was signed, if there is a folder, or without the right', async () => {
     mkdirSync(join(folder, 'bundle'));
     copyFileSync(new URL(import.meta.url), inBundle('mine'));
-    expect(await write()).toMatchObject({ code: 2, stderr: expect.stringContaining('is not empty') });
+    expect(await write()).toMatchObject(exits(2, 'is not empty'));
     await rm(join(folder, 'bundle'), { recursive: true });
     const plain = await runInProcess(['search', '--bundle', join(folder, 'bundle')], world.env);
-    expect(plain).toMatchObject({ code: 2, stderr: expect.stringContaining('orgtrail_evidence') });
+    expect(plain).toMatchObject(exits(2, 'orgtrail_evidence'));
     for (const more of ['--ndjson', '--cursor=x', '--history-of=1']) expect((await write(more)).code).toBe(2);
     await withChangedEvent(async () => {
-      expect(await write()).toMatchObject({ code: 5, stderr: expect.stringContaining('event 5 is not in') });
+      expect(await write()).toMatchObject(exits(5, 'event 5 is not in'));
     });
     expect(readdirSync(folder)).toEqual([]);
   });
 
   describe('in the console', () => {
-    let served: Served;
-    beforeAll(async () => {
-      served = await serve(run);
-    });
-    afterAll(async () => await served?.[Symbol.asyncDispose]());
+    const served = forAllTests(() => serve(run));
 
     const get = (path: string) => fetch(`${served.server.url}${path}`, { redirect: 'manual' });
 
@@ -284,15 +273,15 @@ describe('a search as a bundle', () => {
       expect(byVerifyPy().code).toBe(0);
       expect(byPython()).toMatch(new RegExp(`^${events} events are in`));
       const noted = { kind: 'export', route: 'GET /events/bundle' };
-      await untilNoted(world.database.pool, { ...noted, outcome: 'begun' });
-      expect(await untilNoted(world.database.pool, { ...noted, outcome: 'ok' })).toMatchObject({
+      await untilNoted(pool, { ...noted, outcome: 'begun' });
+      expect(await untilNoted(pool, { ...noted, outcome: 'ok' })).toMatchObject({
         events,
         what: { since: '30d', result: 'success' },
       });
     });
 
     test('is refused for a question that cannot be read, and for events that are not those that were signed', async () => {
-      const exports = async () => (await readAccessLog(world.database.pool)).filter(({ kind }) => kind === 'export');
+      const exports = async () => (await readAccessLog(pool)).filter(({ kind }) => kind === 'export');
       const before = await exports();
       for (const query of ['acton=create', 'since=soon', 'format=csv', 'organization=no-such-organization']) {
         expect((await get(`/events/bundle?${query}`)).status, query).toBe(400);
@@ -309,7 +298,6 @@ describe('a search as a bundle', () => {
   });
 
   test('names events that are not signed yet, and what had not been collected', async () => {
-    const { pool } = world.database;
     const [organization] = world.simulator.summary().organizations;
     const entry = { id: 'later', action: { type: 'create', result: 'success', time: new Date().toISOString() } };
     world.simulator.append(organization?.id ?? '', [JSON.stringify(entry)]);
@@ -362,14 +350,12 @@ describe('a search as a bundle', () => {
 });
 
 const inBundle = (name: string): string => join(folder, 'bundle', name);
-
 const read = (name: string): string => readFileSync(inBundle(name), 'utf8');
-
 const json = (name: string) => JSON.parse(read(name));
-
 const linesOf = (name: string): string[] => read(name).split('\n').slice(0, -1);
 
-const write = (...args: string[]) => runInProcess(['search', ...args, '--bundle', join(folder, 'bundle')], env);
+const write = (...args: string[]) =>
+  runInProcess(['search', ...args, '--bundle', join(folder, 'bundle')], { ...world.env, ...own() });
 
 const verify = () => runInProcess(['evidence', 'verify', join(folder, 'bundle'), '--json'], {});
 
@@ -406,7 +392,6 @@ const writeLimited = async (limits: { readonly maxEvents: number; readonly maxEv
 
 /** What is stored at position 5 is not what was signed meanwhile. */
 const withChangedEvent = async (work: () => Promise<void>): Promise<void> => {
-  const { pool } = world.database;
   const { rows } = await pool.query('select raw::text from audit_events where position = 5');
   const store = (raw: string) => pool.query('update audit_events set raw = $1::text::json where position = 5', [raw]);
   await store('{"changed": true}');

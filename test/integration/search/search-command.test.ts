@@ -1,41 +1,32 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { runCli } from '../../../src/cli/cli.ts';
 import { readAccessLog } from '../../support/accounts/access-log.ts';
 import { createLogin } from '../../support/accounts/login.ts';
+import { signInAt } from '../../support/accounts/sign-in.ts';
+import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 /** Fixed: what moves with the clock may lose an event between two questions. */
 const since = new Date(Date.now() - 36 * 3_600_000).toISOString();
-
-let world: SyncWorld;
-let run: SyncRun;
-let served: Served;
-let folder: string;
-
+const { folder } = temporaryFolder();
+const world = forAllTests(() => openWorld({ organizations: 3, entries: 400 }));
+const pool = poolOfWorld(world);
+const run = forAllTests(() => world.open());
+const served = forAllTests(() => serve(run, { feedToken }));
 beforeAll(async () => {
-  world = await openWorld({ organizations: 3, entries: 400 });
   const formula = { id: 'formula', action: { time: new Date(Date.now() - 300_000).toISOString(), type: '=1+1' } };
   world.simulator.append(world.simulator.summary().organizations[0]?.id ?? '', [JSON.stringify(formula)]);
-  run = await world.open();
   await run.cycle();
-  served = await serve(run, { feedToken });
-  folder = mkdtempSync(join(tmpdir(), 'orgtrail-search-'));
 });
-afterAll(async () => {
-  await served?.[Symbol.asyncDispose]();
-  await run?.close();
-  await world?.[Symbol.asyncDispose]();
-  if (folder !== undefined) rmSync(folder, { recursive: true });
-});
-
 const questions: readonly (readonly [line: string, ...options: string[]])[] = [
   ['result:failure'],
   ['-action:create,update'],
@@ -48,7 +39,7 @@ const questions: readonly (readonly [line: string, ...options: string[]])[] = [
 describe('the same search through the database, --url and the console', () => {
   let cookie: string;
   beforeAll(async () => {
-    cookie = await signIn();
+    cookie = await signInAt(served, feedToken);
   });
 
   test.each(questions)('%s finds the same events', async (line, ...more) => {
@@ -84,7 +75,7 @@ describe('the same search through the database, --url and the console', () => {
     expect([local.stderr, remote.stderr]).toEqual(
       Array(2).fill('All 3 organizations are fully collected for this time range, part of it read once so far.\n'),
     );
-    const { rows } = await world.database.pool.query('select 1 from audit_events where action_time >= $1', [since]);
+    const { rows } = await pool.query('select 1 from audit_events where action_time >= $1', [since]);
     const lines = local.stdout.trimEnd().split(form === '--csv' ? '\r\n' : '\n');
     expect(lines.length - (form === '--csv' ? 1 : 0)).toBe(rows.length);
   });
@@ -211,7 +202,7 @@ describe('orgtrail search --save and --saved', () => {
       code: 0,
       stdout: 'saved as "Changes": since:30d result:SUCCESS -action:view\n',
     });
-    const { rows } = await world.database.pool.query('select name, search, saved_by from saved_searches');
+    const { rows } = await pool.query('select name, search, saved_by from saved_searches');
     expect(rows).toEqual([{ name: 'Changes', search: 'since=30d&result=SUCCESS&q=-action%3Aview', saved_by: null }]);
     const whole = await positionsOf('--since', '30d', '--result', 'success', '--', '-action:view');
     expect(whole.length).toBeGreaterThan(10);
@@ -231,7 +222,7 @@ describe('orgtrail search --save and --saved', () => {
       stdout: 'deleted "Changes": since:30d result:SUCCESS -action:view\n',
     });
     expect((await byDatabase('--list-saved')).stdout).toBe('no saved searches\n');
-    const noted = (await readAccessLog(world.database.pool)).filter(({ kind }) => kind === 'saved-search');
+    const noted = (await readAccessLog(pool)).filter(({ kind }) => kind === 'saved-search');
     expect(noted).toMatchObject([
       { route: 'search --save', what: { name: 'Changes', search: rows[0].search } },
       { route: 'search --delete-saved', what: { name: 'Changes' } },
@@ -250,7 +241,7 @@ describe('orgtrail search --save and --saved', () => {
     [['--saved', 'Failurs'], /no search is saved as "Failurs"; did you mean "Failures"\?/],
     [['--save', 'FAILURES'], /is the name of another saved search/],
   ])('%j: exit code 2, and why', async (args, words) => {
-    await world.database.pool.query(
+    await pool.query(
       "insert into saved_searches (name, search) values ('Failures', 'result=failure') on conflict do nothing",
     );
     const { code, stderr } = await byDatabase(...args);
@@ -276,14 +267,6 @@ const byUrl = (...args: string[]) =>
   runInProcess(['search', '--url', served.server.url, ...args], { ORGTRAIL_FEED_TOKEN: feedToken });
 
 /** Signs in at the console, and gives the cookie. */
-const signIn = async (): Promise<string> => {
-  const headers = { origin: served.server.url };
-  const body = new URLSearchParams({ token: feedToken, next: '/' });
-  const init: RequestInit = { method: 'POST', body, redirect: 'manual', headers };
-  const response = await fetch(`${served.server.url}/console/sign-in`, init);
-  return response.headers.getSetCookie()[0]?.split(';')[0] ?? '';
-};
-
 /** Positions on the first page of the console. */
 const onConsole = async (cookie: string, query: Readonly<Record<string, string>>): Promise<number[]> => {
   const response = await fetch(`${served.server.url}/events?${new URLSearchParams(query)}`, { headers: { cookie } });

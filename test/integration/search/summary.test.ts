@@ -7,7 +7,7 @@ import { isInIndexes } from '../../../src/search/summary/count-statement.ts';
 import { readAllFacets, readFacets } from '../../../src/search/summary/facets.sql.ts';
 import { summarize } from '../../../src/search/summary/search-summary.sql.ts';
 import type { FacetField, SummaryCount } from '../../../src/search/summary/summary.ts';
-import { databaseOfTests } from '../../support/postgres/database.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
 const HOUR_MS = 3_600_000;
@@ -22,7 +22,7 @@ const results = [
   ...['failure', undefined, ...Array(8).fill('Success')],
 ];
 
-const database = databaseOfTests();
+const pool = poolOfTests();
 beforeAll(async () => {
   const texts = Array.from({ length: TIMED }, (_, n) =>
     entryText(`e-${n}`, T0 + 2 * n * HOUR_MS, {
@@ -35,13 +35,13 @@ beforeAll(async () => {
       resource: { id: `r-${n}`, type: 'zone' },
     }),
   );
-  await commit(database.pool, await newSource(database.pool, 'one'), texts);
-  await commit(database.pool, await newSource(database.pool, 'two'), [
+  await commit(pool, await newSource(pool, 'one'), texts);
+  await commit(pool, await newSource(pool, 'two'), [
     '{"id":"timeless"}',
     entryText('ancient', Date.UTC(1990, 0, 1)),
     entryText('future', nowMs + 40 * DAY_MS),
   ]);
-  await database.pool.query(
+  await pool.query(
     "insert into organizations (id, name) values ('one', 'One Ltd.') on conflict (id) do update set name = excluded.name",
   );
 });
@@ -141,7 +141,7 @@ describe('the count of a search', () => {
 
 describe('the facets of a search', () => {
   const read = (query: Partial<EventQuery>, maxEvents = 1_000) =>
-    readFacets(database.pool, { ...everything, ...query }, { maxEvents, timeoutMs: 600_000, valuesPerField: 3 }, nowMs);
+    readFacets(pool, { ...everything, ...query }, { maxEvents, timeoutMs: 600_000, valuesPerField: 3 }, nowMs);
   const of = async (field: FacetField, query: Partial<EventQuery> = {}) => {
     const found = await read(query);
     const facet = found?.facets.find((one) => one.field === field);
@@ -166,7 +166,7 @@ describe('the facets of a search', () => {
     async (query) => {
       const limits = { timeoutMs: 600_000, valuesPerField: 3 };
       const bar = { bucketMs: DAY_MS, nowMs };
-      const all = (await readAllFacets(database.pool, { ...everything, ...query }, limits, bar))?.facets;
+      const all = (await readAllFacets(pool, { ...everything, ...query }, limits, bar))?.facets;
       expect(all?.looked).toBeGreaterThan(0);
       expect(all).toEqual(await read(query, 1_000_000));
     },
@@ -184,11 +184,11 @@ describe('the facets of a search', () => {
     { text: 'nothing has this' },
   ])('an exact answer has the count, the bars and the values that are asked for alone: %j', async (some) => {
     const query = { ...everything, ...some };
-    const exact = await summarize(database.pool, query, 'exact', nowMs);
-    const spelled = await withSpellings(database.pool, query, 600_000);
-    expect(exact.count).toEqual(await countEvents(database.pool, spelled, patient, nowMs));
+    const exact = await summarize(pool, query, 'exact', nowMs);
+    const spelled = await withSpellings(pool, query, 600_000);
+    expect(exact.count).toEqual(await countEvents(pool, spelled, patient, nowMs));
     const limits = { timeoutMs: 600_000, valuesPerField: 100, maxEvents: 1_000_000 };
-    expect(exact.facets).toEqual(await readFacets(database.pool, spelled, limits, nowMs));
+    expect(exact.facets).toEqual(await readFacets(pool, spelled, limits, nowMs));
   });
 
   test('of a value that is listed, a search for it finds as many', async () => {
@@ -214,12 +214,12 @@ test.each([
 ] as const)('a search of a time %s has an answer', async (_of, time, events) => {
   const query = { ...everything, ...time };
   for (const depth of ['page', 'entity', 'exact'] as const) {
-    expect(await summarize(database.pool, query, depth, nowMs), depth).toMatchObject({
+    expect(await summarize(pool, query, depth, nowMs), depth).toMatchObject({
       count: { events, isAtLeast: false },
       facets: { looked: events, isSample: false },
     });
   }
-  expect(await readEntity(database.pool, query, nowMs)).toMatchObject({ isSample: false });
+  expect(await readEntity(pool, query, nowMs)).toMatchObject({ isSample: false });
 });
 
 const patient: CountLimits = { firstMs: 600_000, totalMs: 600_000 };
@@ -229,7 +229,7 @@ const inPieces: CountLimits = { firstMs: 0, totalMs: 600_000 };
 const TIMED = 240;
 
 const count = (query: Partial<EventQuery>, limits = patient, clockMs?: () => number): Promise<SummaryCount> =>
-  countEvents(database.pool, { ...everything, ...query }, limits, nowMs, clockMs && { clockMs });
+  countEvents(pool, { ...everything, ...query }, limits, nowMs, clockMs && { clockMs });
 
 const sumOf = ({ buckets }: SummaryCount) => {
   const sum = { success: 0, failure: 0, other: 0 };

@@ -2,28 +2,26 @@ import { beforeAll, expect, test } from 'vitest';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import { searchEvents } from '../../../src/search/search-events.sql.ts';
 import { printTerms, type Term, type TermField } from '../../../src/search/terms/terms.ts';
-import { databaseOfTests } from '../../support/postgres/database.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { meets, type Row } from '../../support/search/line-reference.ts';
 
 const SEED = 1808;
 const random = seededRandom(SEED);
-
 const emails = ['mira@example.com', 'Mira@Example.com', 'mira.n@example.com', 'tom_50%@example.com'];
 const tokens = ['ci-deploy', 'CI-Deploy', 'ci', `long-${'x'.repeat(700)}`, `Long-${'X'.repeat(700)}`];
 const actions = ['create', 'Create', 'delete', 'view', 'rotate_key', 'rotate%key'];
-
-const database = databaseOfTests();
+const pool = poolOfTests();
 let rows: readonly Row[];
 beforeAll(async () => {
   await commit(
-    database.pool,
-    await newSource(database.pool, 'one'),
+    pool,
+    await newSource(pool, 'one'),
     Array.from({ length: 300 }, (_, n) => randomEntry(n)),
   );
-  await commit(database.pool, await newSource(database.pool, 'two'), ['{"id":"bare"}']);
-  rows = (await database.pool.query('select *, raw::text as text from audit_events order by position')).rows;
+  await commit(pool, await newSource(pool, 'two'), ['{"id":"bare"}']);
+  rows = (await pool.query('select *, raw::text as text from audit_events order by position')).rows;
 });
 
 const valuesOf: Readonly<Partial<Record<TermField, readonly string[]>>> = {
@@ -72,7 +70,6 @@ test('a query line finds what a plain look at every event finds, terms of every 
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
 const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)] as T;
-
 const orNone = (all: readonly string[]): string | undefined => (random() < 0.2 ? undefined : pick(all));
 
 const addresses = ['192.0.2.7', '192.0.2.77', '198.51.100.1', '2001:db8::1', '2001:DB8:0::1'];
@@ -107,7 +104,7 @@ const randomEntry = (n: number): string =>
 
 const found = async (terms: readonly Term[]): Promise<string[]> => {
   const limits = { firstMs: 600_000, totalMs: 600_000 };
-  const page = await searchEvents(database.pool, { ...everything, terms }, { cursor: undefined, limit: 500 }, limits);
+  const page = await searchEvents(pool, { ...everything, terms }, { cursor: undefined, limit: 500 }, limits);
   return page.events.map(({ id }) => id).sort();
 };
 

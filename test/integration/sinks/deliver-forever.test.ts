@@ -315,9 +315,6 @@ const noting = () => {
 };
 
 const letters = (name: string) => readDeadLetters(pool(), name, 100);
-
 const positionsOf = ({ events }: Delivery) => events.map(({ event }) => event.position);
-
 const sizesOf = ({ deliveries }: ReturnType<typeof createTestSink>) => deliveries.map(({ events }) => events.length);
-
 const all = (from = 1, to = HEAD) => Array.from({ length: to - from + 1 }, (_, n) => from + n);

@@ -1,18 +1,12 @@
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Delivery, Sink } from '../../../src/sinks/delivery.ts';
 import { createFileSink } from '../../../src/sinks/file/file.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
+import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
 
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-file-sink-'));
-});
-afterAll(async () => {
-  await rm(folder, { recursive: true, force: true });
-});
-
+const { folder } = temporaryFolder();
 const never = new AbortController().signal;
 
 describe('the file', () => {
@@ -170,26 +164,9 @@ const newDirectory = async (name: string): Promise<string> => {
 
 const deliveryOf = (from: number, to: number, text = (position: number) => `{"n":${position}}`): Delivery => ({
   id: `d-${from}`,
-  events: Array.from({ length: to - from + 1 }, (_, n) => ({
-    event: {
-      position: from + n,
-      feedId: 'f',
-      sourceKind: 'organization',
-      sourceId: 's',
-      organizationId: 'o',
-      organizationName: null,
-      accountId: null,
-      accountName: null,
-      zoneId: null,
-      zoneName: null,
-      id: `e${from + n}`,
-      actionTime: null,
-      receivedAt: '',
-      rawText: '{}',
-      defects: null,
-    },
-    key: `k${from + n}`,
-    text: text(from + n),
+  events: outgoingEvents(to - from + 1, { firstPosition: from, textLength: 10 }).map((each) => ({
+    ...each,
+    text: text(each.event.position),
   })),
 });
 

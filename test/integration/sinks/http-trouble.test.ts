@@ -2,14 +2,16 @@ import { getEventListeners, once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
 import { createHttpPost, type HttpPost, NoAnswer } from '../../../src/sinks/http/http-post.ts';
 import { secretsOfSink } from '../../../src/sinks/redaction.ts';
 import { createSink, sinkSettings, sinkTypes } from '../../../src/sinks/registry.ts';
-import { type Certificates, makeCertificates } from '../../support/network/server-certificates.ts';
+import { makeCertificates } from '../../support/network/server-certificates.ts';
 import { startTlsGate } from '../../support/network/tls-gate.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { until } from '../../support/process/until.ts';
+import { closedAfterEach } from '../../support/sinks/closed-after-each.ts';
 import type { Fault, HttpReceiver } from '../../support/sinks/http/http-receiver.ts';
 import { startWebhookReceiver } from '../../support/sinks/http/http-receivers.ts';
 import { attempt, attemptWith } from '../../support/sinks/http/http-sink-checks.ts';
@@ -22,10 +24,7 @@ const kinds = sinkTypes.flatMap((type) => {
   const { start, http, canRefuse } = receiverKinds[type];
   return http === undefined ? [] : [[type, { start, http, canRefuse }] as const];
 });
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
-});
-
+const { open, openSink } = closedAfterEach();
 const events = ordinaryEvents(3, 'native');
 
 /** Statuses that mean the same to every sink, if nothing more exact is said. */
@@ -47,11 +46,7 @@ describe.each(kinds)('%s', (_, { start, http, canRefuse }) => {
     };
     return { server: http(receiver), settings, sink, [Symbol.asyncDispose]: close };
   };
-  let world: Awaited<ReturnType<typeof begin>>;
-  beforeAll(async () => {
-    world = await begin();
-  });
-  afterAll(() => world?.[Symbol.asyncDispose]());
+  const world = forAllTests(() => begin());
   const meet = (fault: Fault) => attemptWith(world.server, world.sink, fault, events);
 
   test('no complete answer is a failure, and the next attempt succeeds', async () => {
@@ -108,13 +103,7 @@ describe.each(kinds)('%s', (_, { start, http, canRefuse }) => {
 const reasonOf = (outcome: DeliveryOutcome): string => (outcome.kind === 'delivered' ? '' : outcome.reason);
 
 describe('TLS', () => {
-  let certificates: Certificates;
-  beforeAll(async () => {
-    certificates = await makeCertificates();
-  });
-  afterAll(async () => {
-    await certificates[Symbol.asyncDispose]();
-  });
+  const certificates = forAllTests(() => makeCertificates());
 
   test('a certificate is trusted by ca_file alone, while it is valid, for its own host', async () => {
     const receiver = open(await startWebhookReceiver());
@@ -219,18 +208,7 @@ test('a receiver that reads nothing, for as long as it likes: memory stays flat'
   await http.close();
 });
 
-const opened: AsyncDisposable[] = [];
-
-const open = <T extends AsyncDisposable>(one: T): T => {
-  opened.push(one);
-  return one;
-};
-
-const webhookTo = (place: Pick<HttpReceiver, 'url' | 'caFile'>): Sink => {
-  const sink = httpSinks.webhook(place);
-  open({ [Symbol.asyncDispose]: () => sink.close() });
-  return sink;
-};
+const webhookTo = (place: Pick<HttpReceiver, 'url' | 'caFile'>): Sink => openSink(httpSinks.webhook(place));
 
 const delivered = { kind: 'delivered', refused: [] };
 

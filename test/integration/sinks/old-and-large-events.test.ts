@@ -3,6 +3,7 @@ import type { Sink } from '../../../src/sinks/delivery.ts';
 import { replaySink } from '../../../src/sinks/replay/replay-sink.sql.ts';
 import { readDeadLetters } from '../../../src/sinks/sink-status.sql.ts';
 import { claimSink, finishDelivery, skipOldEvents } from '../../../src/sinks/sinks.sql.ts';
+import { firstValue } from '../../support/postgres/rows.ts';
 import { commitAll, entryText, LEASE_MS, newSource } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
 import { createTestSink, useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
@@ -147,12 +148,8 @@ describe('max_interval', () => {
   test('a delivery that is not full waits for more, as long as it says, and a full one goes at once', async () => {
     await register('patient');
     const sink = createTestSink();
-    const ofPatient = async () => {
-      const { rows } = await pool().query<{ ends: string }>(
-        "select lease_until::text as ends from sinks where name = 'patient'",
-      );
-      return rows[0]?.ends;
-    };
+    const ofPatient = () =>
+      firstValue<string>(pool(), "select lease_until::text as ends from sinks where name = 'patient'");
     await using _ = work('patient', sink, { batchEvents: 25, maxIntervalMs: 3_600_000, speed: 500 });
     await reaches('patient', 50);
     for (let looks = 0; looks < 3; looks += 1) {
@@ -172,7 +169,6 @@ describe('max_interval', () => {
 });
 
 const MAX_AGE_MS = 18 * 3_600_000;
-
 const maxAgeMs = MAX_AGE_MS;
 
 /** Refuses these alone. */

@@ -2,32 +2,24 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { S3Bucket } from '../../../src/s3/s3-bucket.ts';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { DeliveryOutcome, OutgoingEvent, Sink } from '../../../src/sinks/delivery.ts';
 import { createSink, sinkSettings } from '../../../src/sinks/registry.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { readObjects } from '../../support/s3/read-objects.ts';
 import { type StorageProxy, startStorageProxy } from '../../support/s3/storage-proxy.ts';
-import { headersOf, type Storage, storages, testBucket } from '../../support/s3/storages.ts';
+import { headersOf, storages, testBucket } from '../../support/s3/storages.ts';
 import { delivery, hostileEvents, ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
 const never = new AbortController().signal;
 
 describe.each(storages)('a sink s3 on $name', ({ name, missing, start }) => {
   describe.skipIf(missing !== undefined)('that is there', () => {
-    let storage: Storage;
-    let bucket: S3Bucket;
+    const storage = forAllTests(start);
+    const bucket = forAllTests(() => testBucket(storage, 'orgtrail-lake'));
     let proxy: StorageProxy;
     let sinks: Sink[] = [];
     let alsoAsks: string[] = [];
-    beforeAll(async () => {
-      storage = await start();
-      bucket = await testBucket(storage, 'orgtrail-lake');
-    });
-    afterAll(async () => {
-      await bucket?.close();
-      await storage?.stop();
-    });
     beforeEach(async () => {
       proxy = await startStorageProxy(storage.endpoint);
     });
@@ -291,9 +283,7 @@ test.each([
 // What the sink s3 promises beside what every kind does, on storages that run as processes of their own.
 
 const HOUR_MS = 3_600_000;
-
 const delivered = { kind: 'delivered', refused: [] };
 
 const reasonOf = (outcome: DeliveryOutcome): string => (outcome.kind === 'delivered' ? '' : outcome.reason);
-
 const linesOf = (events: readonly OutgoingEvent[]) => events.map(({ text }) => text);

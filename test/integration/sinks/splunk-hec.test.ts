@@ -1,16 +1,15 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Sink } from '../../../src/sinks/delivery.ts';
 import { jsonValues } from '../../support/feed/json-texts.ts';
 import { until } from '../../support/process/until.ts';
+import { closedAfterEach } from '../../support/sinks/closed-after-each.ts';
 import type { HttpReceiver } from '../../support/sinks/http/http-receiver.ts';
 import { type HecOptions, startHecReceiver } from '../../support/sinks/http/http-receivers.ts';
 import { attempt, attemptWith, expectComplete } from '../../support/sinks/http/http-sink-checks.ts';
 import { credentials, httpSinks } from '../../support/sinks/http/http-sinks.ts';
 import { deliverAll, ordinaryEvents, outgoing } from '../../support/sinks/outgoing-events.ts';
 
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
-});
+const { open, openSink } = closedAfterEach();
 
 describe('what is sent', () => {
   test('metadata, the time of the action and indexed fields, over TLS, packed', async () => {
@@ -79,11 +78,8 @@ describe('what the collector says', () => {
     [200, 17, 'HEC is healthy', 'failed', 'check url'],
   ])('HTTP %i with code %i, %s: %s', async (status, code, text, kind, reason) => {
     const receiver = await receive();
-    const outcome = await attemptWith(receiver, sinkTo(receiver), {
-      kind: 'answer',
-      status,
-      body: JSON.stringify({ text, code }),
-    });
+    const body = JSON.stringify({ text, code });
+    const outcome = await attemptWith(receiver, sinkTo(receiver), { kind: 'answer', status, body });
     expect(outcome).toMatchObject({ kind, reason: expect.stringContaining(reason) });
   });
 
@@ -166,21 +162,16 @@ describe('with acknowledgement', () => {
     const receiver = await receive({ acknowledgeAtPoll: 1 });
     const sink = sinkTo(receiver, { ack: true });
     await attempt(sink, ordinaryEvents(1, 'native'));
-    const outcome = await attemptWith(receiver, sink, {
-      kind: 'answer',
-      status: 200,
-      body: '{"text":"Success","code":0}',
-    });
+    const answer = { kind: 'answer', status: 200, body: '{"text":"Success","code":0}' } as const;
+    const outcome = await attemptWith(receiver, sink, answer);
     expect(outcome).toMatchObject({ kind: 'failed', reason: expect.stringContaining('no ackId') });
   });
 
   test('waiting ends at once when told to', async () => {
     const receiver = await receive({ acknowledgeAtPoll: 1_000_000 });
     const controller = new AbortController();
-    const result = sinkTo(receiver, { ack: true }).deliver(
-      { id: 'd-1', events: ordinaryEvents(1, 'native') },
-      controller.signal,
-    );
+    const delivery = { id: 'd-1', events: ordinaryEvents(1, 'native') };
+    const result = sinkTo(receiver, { ack: true }).deliver(delivery, controller.signal);
     await until('it has been sent', async () => receiver.requests.length > 1);
     controller.abort(new Error('shutting down'));
     await expect(result).rejects.toThrow();
@@ -205,16 +196,8 @@ test('with acknowledgement, a collector that is restarted keeps nothing that it 
 });
 
 const token = credentials.hecToken;
-const opened: AsyncDisposable[] = [];
 
-const receive = async (options: Partial<HecOptions> = {}): Promise<HttpReceiver> => {
-  const receiver = await startHecReceiver({ token, ...options });
-  opened.push(receiver);
-  return receiver;
-};
+const receive = async (options: Partial<HecOptions> = {}): Promise<HttpReceiver> =>
+  open(await startHecReceiver({ token, ...options }));
 
-const sinkTo = (receiver: HttpReceiver, more: object = {}): Sink => {
-  const sink = httpSinks.splunk_hec(receiver, more);
-  opened.push({ [Symbol.asyncDispose]: () => sink.close() });
-  return sink;
-};
+const sinkTo = (receiver: HttpReceiver, more: object = {}): Sink => openSink(httpSinks.splunk_hec(receiver, more));

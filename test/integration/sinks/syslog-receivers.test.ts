@@ -1,21 +1,39 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { execFile as execFileWithCallback } from 'node:child_process';
+import { userInfo } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
 import type { FormatName } from '../../../src/formats/formats.ts';
 import type { OutgoingEvent } from '../../../src/sinks/delivery.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { outgoing } from '../../support/sinks/outgoing-events.ts';
 import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
-import { type SyslogReceiver, useSyslogReceivers } from '../../support/sinks/syslog-receivers.ts';
+import { useSyslogReceivers } from '../../support/sinks/syslog-receivers.ts';
 import { syslogSink } from '../../support/sinks/syslog-sink.ts';
 import { sampleEvents } from '../../unit/formats/sample-events.ts';
 
 const { missing, files, kinds } = await useSyslogReceivers();
+const execFile = promisify(execFileWithCallback);
+
+const run = (command: string, ...args: string[]) => execFile(command, args);
+
+/** Network namespaces, a pair of virtual interfaces and a shaped queue: not in every container. */
+const canShape = async (): Promise<boolean> => {
+  if (userInfo().uid !== 0) return false;
+  const trial =
+    'ip link add near type veth peer name far && tc qdisc add dev near root tbf rate 8mbit burst 10kb latency 1s';
+  return await run('unshare', '--net', 'bash', '-c', trial).then(
+    () => true,
+    () => false,
+  );
+};
+
+const possible = await canShape();
+
+if (!possible) console.warn('skipped, needs root, unshare, ip and tc: a slow link');
 
 describe.skipIf(missing !== undefined).each(Object.entries(kinds))('%s', (_, kind) => {
-  let receiver: SyslogReceiver;
-
-  beforeAll(async () => {
-    receiver = await kind.start();
-  });
-  afterAll(() => receiver?.[Symbol.asyncDispose]());
+  const receiver = forAllTests(() => kind.start());
 
   const arrive = async (events: readonly OutgoingEvent[], format: FormatName) => {
     const before = (await receiver.received()).length;
@@ -71,6 +89,12 @@ describe.skipIf(missing !== undefined).each(Object.entries(kinds))('%s', (_, kin
   });
 });
 
+test.skipIf(!possible)('a receiver that closes while the rest is still under way has nothing for certain', async () => {
+  const scripts = [file('slow-link-receiver.ts'), file('slow-link-sink.ts')];
+  const { stdout } = await run('unshare', '--net', 'bash', file('slow-link.sh'), process.execPath, ...scripts);
+  expect(stdout.trim().split('\n')).toEqual(['failed', 'failed', 'failed', 'failed']);
+});
+
 const hostileNames = [
   'Quotes " and "] brackets [x] and \\ backslashes \\" \\] \\\\',
   'x\r\n<13>1 2026-01-01T00:00:00Z forged orgtrail - native - {"forged":true}',
@@ -88,3 +112,5 @@ const hostileEvents = (format: FormatName): OutgoingEvent[] => {
   }));
   return [...named, ...sampleEvents].map((event, index) => outgoing({ ...event, position: index + 1 }, format));
 };
+
+const file = (name: string) => fileURLToPath(new URL(`../../../studies/measure/${name}`, import.meta.url));

@@ -115,6 +115,5 @@ test('datadog: the address is that of the site', () => {
 });
 
 const HEAD = 504;
-
 const OF_2_MB = 153;
 const WITHOUT_TIME = 154;

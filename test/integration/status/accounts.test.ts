@@ -1,27 +1,20 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 describe('the status of accounts while one refuses', () => {
-  let world: SyncWorld;
-  let run: SyncRun;
-  let served: Served;
   let refused: Account;
+  const world = forAllTests(() => open());
+  const run = forAllTests(() => world.open());
+  const served = forAllTests(() => serve(run));
   beforeAll(async () => {
-    world = await open();
     refused = firstAccount(world);
     world.simulator.setRefused({ kind: 'account', id: refused.id }, true);
-    run = await world.open();
-    served = await serve(run);
     await run.cycle();
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-    await run?.close();
-    await world?.[Symbol.asyncDispose]();
   });
 
   test('healthz and status name an account that refuses; its organization is as it was', async () => {

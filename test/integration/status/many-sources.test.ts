@@ -6,21 +6,22 @@ import { nearsLoss, sourceStates } from '../../../src/status/health.ts';
 import { groupsOf, type SourceGroup, totalsOf } from '../../../src/status/sources/source-groups.ts';
 import { isAccount, type SourceWithState } from '../../../src/status/sources/source-owner.ts';
 import { urgency } from '../../../src/status/sources/source-state.ts';
-import { type AccountFigures, createStatusReader } from '../../../src/status/status-reader.ts';
+import { type AccountFigures, createStatusReader, MOST_EACH } from '../../../src/status/status-reader.ts';
 import type { StatusScope } from '../../../src/status/status-scope.sql.ts';
 import { createAccountGauges, showAccounts } from '../../../src/telemetry/account-gauges.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
-import { databaseOfTests } from '../../support/postgres/database.ts';
+import { createTestDatabase } from '../../support/postgres/database.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { changeSources, changesOfSources } from '../../support/sync/change-sources.ts';
 import { fillManySources } from '../../support/sync/many-sources.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const SEED = 20_261_127;
-
-const database = databaseOfTests();
-
+const pool = poolOfTests();
 beforeAll(async () => {
-  const { pool } = database;
   const settleDelaysMs = [600_000, 86_400_000];
   await fillManySources(pool, { accounts: ACCOUNTS, settleDelaysMs, ...laneIntervals(ACCOUNTS, 900), settleDue: 5 });
   // Organizations with logs of their own; accounts of each, and of none; and an account that has the id of an organization.
@@ -53,7 +54,7 @@ test(`of many sources, totals and the worst are those of all of them (seed ${SEE
   for (let round = 0; round < 40; round += 1) {
     await change(random, round);
     const scope = scopes[round % scopes.length] ?? {};
-    const reader = createStatusReader(database.pool, scope, 0);
+    const reader = createStatusReader(pool, scope, 0);
     const [whole, many] = [await reader.read(pace, { all: true }), await reader.read(pace, { most: NAMED })];
     expect(many.isWhole, `round ${round}`).toBe(false);
     expect(sorted(many.groups), `round ${round}`).toEqual(sorted(groupsOf(whole.sources)).map(roughly));
@@ -74,10 +75,10 @@ test(`of many sources, totals and the worst are those of all of them (seed ${SEE
 });
 
 test('metrics of many accounts are what those of each add up to, and all organizations are there', async () => {
-  await database.pool.query(`update sources set access = 'refused' where kind = 'account' and id < '3'`);
-  const reader = createStatusReader(database.pool, {}, 0);
+  await pool.query(`update sources set access = 'refused' where kind = 'account' and id < '3'`);
+  const reader = createStatusReader(pool, {}, 0);
   const [whole, figures] = [await reader.read(pace, { all: true }), await reader.figures()];
-  const each = await createStatusReader(database.pool, {}).figures();
+  const each = await createStatusReader(pool, {}).figures();
   expect('each' in each.accounts && 'groups' in figures.accounts).toBe(true);
   const expected = await metricsOf({ groups: groupsOf(whole.sources) });
   const shown = await metricsOf(figures.accounts);
@@ -88,7 +89,7 @@ test('metrics of many accounts are what those of each add up to, and all organiz
 });
 
 test('the sources of one organization and of one account are those among all, with the state that they have there', async () => {
-  const reader = createStatusReader(database.pool, { accounts: 'all' });
+  const reader = createStatusReader(pool, { accounts: 'all' });
   const { sources } = await reader.read(pace);
   for (const organizationId of ['o3', 'o4', 'none']) {
     const owned = await reader.ofOrganization(organizationId, pace);
@@ -100,11 +101,84 @@ test('the sources of one organization and of one account are those among all, wi
   expect((await reader.ofAccount('o3', pace)).sources.map(stateOf)).toEqual(
     sources.filter(({ accountId }) => accountId === 'o3').map(stateOf),
   );
-  const listed = createStatusReader(database.pool, { organizationIds: ['o1'] });
+  const listed = createStatusReader(pool, { organizationIds: ['o1'] });
   expect((await listed.ofAccount('o3', pace)).sources).toEqual([]);
 });
 
+test('health, status and console name the worst, and count all', async () => {
+  const options = { organizations: 2, accounts: 2, entries: 200 };
+  await using world = await openWorld(options, { ORGTRAIL_SOURCES: 'organizations,accounts' });
+  const { accounts } = world.simulator.summary();
+  const [refused, other] = accounts;
+  if (refused === undefined || other === undefined) throw new Error('the simulator has no accounts');
+  world.simulator.setRefused({ kind: 'account', id: refused.id }, true);
+  await using run = await world.open();
+  await using each = await serve(run);
+  await using few = await serve(run, { mostEach: 3 });
+  await run.sync();
+  for (const path of ['/healthz', '/v1/status']) {
+    const whole = (await each.get(path)).body as Answer;
+    const many = (await few.get(path)).body as Answer;
+    expect(Object.keys(whole)).toEqual(Object.keys(many).filter((key) => key !== 'totals'));
+    expect(many.status).toBe(whole.status);
+    expect(many.totals).toMatchObject({ sources: 6, shown: 3, accounts: { refused: 1 } });
+    expect([whole.sources.length, many.sources.length]).toEqual([6, 3]);
+    expect(many.sources[0]).toMatchObject({ state: 'refused' });
+    expect(Object.keys(many.sources[0] ?? {})).toEqual(
+      Object.keys(whole.sources.find(({ state }) => state === 'refused') ?? {}),
+    );
+  }
+  const overview = await few.text('/');
+  expect(overview).toContain('<p><a href="#accounts">1 account refused</a></p>');
+  expect(overview).toContain(`<a href="/accounts/${refused.id}">`);
+  for (const { id } of world.simulator.summary().organizations) expect(overview).toContain(`/organizations/${id}`);
+  expect(overview).toContain('<dt>Accounts</dt><dd class="tile-value">4</dd>');
+  expect(await few.text(`/organizations/${other.organizationId}`)).toContain(`<a href="/accounts/${other.id}">`);
+  expect(await few.text(`/accounts/${other.id}`)).toContain(`<h1>${other.name}</h1>`);
+});
+
+test('orgtrail status names no more than a thousand unless asked, and says of how many', async () => {
+  const database = await createTestDatabase();
+  try {
+    const accounts = MOST_EACH + 50;
+    await fillManySources(database.pool, {
+      accounts,
+      settleDelaysMs: [],
+      ...laneIntervals(accounts, 900),
+      settleDue: 0,
+    });
+    await database.pool.query(
+      `update sources set access = 'refused' where id in (select id from accounts where name in ('Account 7', 'Account 8', 'Account 9'))`,
+    );
+    const env = { DATABASE_URL: database.url, CLOUDFLARE_API_TOKEN: 'a-token-of-a-test', ORGTRAIL_SOURCES: 'accounts' };
+    const status = async (...args: readonly string[]) => await runInProcess(['status', ...args], env);
+    const json = async (...args: readonly string[]) => JSON.parse((await status('--json', ...args)).stdout) as Answer;
+
+    const { stdout } = await status('--limit', '5');
+    expect(stdout).toMatch(/^1,050 accounts: 3 refused, (?:\d+ fresh, )?(?:\d+ quiet)?; listed /);
+    expect(stdout.split('\n').filter((line) => / refused /.test(line) && line.startsWith('account '))).toHaveLength(3);
+    expect(stdout).toMatch(/^1045 of 1,050 accounts not shown: .*\(--all shows them\)$/m);
+    expect((await status('--limit', '0', '--fail-on', 'failing')).code).toBe(1);
+
+    const many = await json();
+    expect(many.sources).toHaveLength(MOST_EACH);
+    expect(many.totals).toMatchObject({ sources: accounts, shown: MOST_EACH, accounts: { refused: 3 } });
+    const all = await json('--all');
+    expect(all.sources).toHaveLength(accounts);
+    expect(all).not.toHaveProperty('totals');
+    const refused = await json('--state', 'refused');
+    expect(refused.sources.map(({ state }) => state)).toEqual(['refused', 'refused', 'refused']);
+    expect(refused.totals).toMatchObject({ sources: accounts, shown: 3 });
+    const one = await json('--account', 'Account 8');
+    expect(one.sources.map(({ state }) => state)).toEqual(['refused']);
+    expect(one).not.toHaveProperty('totals');
+  } finally {
+    await database.close();
+  }
+});
+
 const ACCOUNTS = 150;
+
 /** So few are named that most are not. */
 const NAMED = 25;
 const pace = { tickMs: 30_000, apiBudget: 900 };
@@ -126,12 +200,12 @@ const troubles = [
 ];
 
 const change = async (random: () => number, round: number): Promise<void> => {
-  const { rows } = await database.pool.query<{ id: string }>('select id from accounts order by id');
+  const { rows } = await pool.query<{ id: string }>('select id from accounts order by id');
   const some = () => rows.filter(() => random() < 0.06).map(({ id }) => id);
-  await changeSources(database.pool, round % changesOfSources, some(), Date.now());
-  await changeSources(database.pool, Math.floor(random() * changesOfSources), some(), Date.now());
+  await changeSources(pool, round % changesOfSources, some(), Date.now());
+  await changeSources(pool, Math.floor(random() * changesOfSources), some(), Date.now());
   rows.push(...Array.from({ length: 10 }, (_, n) => ({ id: `o${n}` })));
-  await database.pool.query(troubles[round % troubles.length] ?? '', [some()]);
+  await pool.query(troubles[round % troubles.length] ?? '', [some()]);
 };
 
 const scopes: readonly StatusScope[] = [
@@ -157,9 +231,7 @@ const worstFirst = (sources: readonly SourceWithState[]): readonly SourceWithSta
 };
 
 const stateOf = (source: SourceWithState): string => `${keyOf(source)} ${source.state} ${source.firstReading}`;
-
 const sorted = (groups: readonly SourceGroup[]) => groups.toSorted((a, b) => (groupKey(a) < groupKey(b) ? -1 : 1));
-
 const groupKey = ({ owner, organizationId, state }: SourceGroup) => `${owner} ${organizationId} ${state}`;
 
 /** Time goes on between two statements. */
@@ -181,3 +253,11 @@ const metricsOf = async (accounts: AccountFigures) => {
   showAccounts(gauges, accounts, { gone: 0, vanished: 0 });
   return parseMetrics(await registry.metrics());
 };
+
+// With too many sources to name each, every surface has totals of all, names those that most need attention, and says how many it leaves out.
+
+interface Answer {
+  readonly status?: string;
+  readonly sources: readonly { readonly state: string }[];
+  readonly totals?: unknown;
+}

@@ -7,7 +7,8 @@ import { recordAccess } from '../../../src/ingest/sync/discovery/organizations.s
 import { recordFailure } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
 import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
 import { countOrganizations, readStatus } from '../../../src/status/status.sql.ts';
-import { databaseOfTests } from '../../support/postgres/database.ts';
+import { committed } from '../../support/postgres/committed.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import {
   addSources,
   anyWalk,
@@ -25,28 +26,27 @@ import {
 import { claimAsVersion01 } from '../../support/process/version-0-1.ts';
 
 const HOUR = 3_600;
-
-const database = databaseOfTests();
+const pool = poolOfTests();
 /** The moment that hand-made coverage is relative to. */
 let nowMs: number;
 beforeAll(async () => {
-  const { rows } = await database.pool.query<{ now: number }>('select floor(extract(epoch from now()))::float8 as now');
+  const { rows } = await pool.query<{ now: number }>('select floor(extract(epoch from now()))::float8 as now');
   nowMs = (rows[0]?.now ?? 0) * 1_000;
-  await addSources(database.pool, ['hole', 'unread', 'read', 'ahead', 'gone']);
+  await addSources(pool, ['hole', 'unread', 'read', 'ahead', 'gone']);
   // Wanted: the last ten hours.
-  await syncSources(database.pool, organizationKind(FILTERS, nowMs - 10 * HOUR * 1_000), 0, HISTORY_MS);
+  await syncSources(pool, organizationKind(FILTERS, nowMs - 10 * HOUR * 1_000), 0, HISTORY_MS);
   await cover('hole', [
     [9, 5],
     [2, 1],
   ]);
   await cover('read', [[12, 0]]);
   await cover('ahead', [[10, -24]]);
-  await database.pool.query("update organizations set state = 'gone' where id = 'gone'");
+  await pool.query("update organizations set state = 'gone' where id = 'gone'");
 });
 
 describe('coverage_gaps', () => {
   const gapsOf = async (id: string) => {
-    const { rows } = await database.pool.query<{ since: Date; before: Date; seconds: number }>(
+    const { rows } = await pool.query<{ since: Date; before: Date; seconds: number }>(
       'select since, before, extract(epoch from duration)::float8 as seconds from coverage_gaps where source_id = $1 order by since',
       [id],
     );
@@ -77,26 +77,22 @@ describe('coverage_gaps', () => {
 });
 
 describe('sync_status', () => {
-  for (const [id, lag, gap] of [
+  test.each([
     ['hole', 1, 5],
     ['unread', 10, 10],
     ['read', 0, 0],
     ['ahead', 0, 0],
-  ] as const) {
-    test(`says that the source "${id}" lags ${lag} h and lacks ${gap} h`, async () => {
-      const status = await statusOf(id);
-      expect(status.lag_seconds).toSatisfy(about(lag));
-      expect(status.gap_seconds).toSatisfy(about(gap));
-      expect(status.lag_seconds).toBeLessThanOrEqual(status.gap_seconds + 0.001);
-    });
-  }
+  ])('says that the source "%s" lags %i h and lacks %i h', async (id, lag, gap) => {
+    const status = await statusOf(id);
+    expect(status.lag_seconds).toSatisfy(about(lag));
+    expect(status.gap_seconds).toSatisfy(about(gap));
+    expect(status.lag_seconds).toBeLessThanOrEqual(status.gap_seconds + 0.001);
+  });
 
   test('counts down to the moment from which the oldest gap is lost permanently', async () => {
-    const retentionHours = 548 * 24;
-    const unread = retentionHours * HOUR - Number((await statusOf('unread')).retention_slack_seconds);
-    expect(unread, 'already gone').toSatisfy(about(10));
-    const ahead = retentionHours * HOUR - Number((await statusOf('ahead')).retention_slack_seconds);
-    expect(ahead, 'already gone').toSatisfy(about(0));
+    const goneOf = async (id: string) => 548 * 24 * HOUR - Number((await statusOf(id)).retention_slack_seconds);
+    expect(await goneOf('unread')).toSatisfy(about(10));
+    expect(await goneOf('ahead')).toSatisfy(about(0));
   });
 
   test.each([
@@ -114,7 +110,6 @@ describe('sync_status', () => {
     ['never read, all of it wanted', 0, [], 0],
     ['with an hour of horizon that is not wanted any more', 1 / 24, [[548, 0]], 548],
   ] as const)('counts down what can still be read: %s', async (what, wantedEarlierDays, coveredDays, slackDays) => {
-    const { pool } = database;
     await newSource(pool, what);
     await cover(
       what,
@@ -132,7 +127,6 @@ describe('sync_status', () => {
   });
 
   test('gap and lag follow the horizon as it moves, from the first minute on (D12)', async () => {
-    const { pool } = database;
     await newSource(pool, 'moving');
     const moved = async (wantedSinceHours: number, history: string | null) => {
       await pool.query(
@@ -158,13 +152,10 @@ describe('sync_status', () => {
   });
 
   test("the last success is the live lane's progress; what else succeeds or only goes on does not move it (D13)", async () => {
-    const { pool } = database;
     const at = async () => (await statusOf('progress')).last_success_at?.getTime();
     let lease = await newSource(pool, 'progress');
     const done = async (entries: readonly string[], more: Partial<PageCommit>) => {
-      const result = await commit(pool, lease, entries, more);
-      if (result.kind !== 'committed') throw new Error('fenced');
-      lease = result.lease;
+      ({ lease } = await committed(pool, lease, entries, more));
     };
     await done([], { state: walking(anyWalk('a')) });
     expect(await at(), 'nothing new, nothing read to its end').toBeUndefined();
@@ -186,7 +177,6 @@ describe('sync_status', () => {
   });
 
   test('names the lanes that fail, with the trouble of the worst; counts holes of the first reading, and unproven time', async () => {
-    const { pool } = database;
     const known = await newSource(pool, 'troubled');
     await syncSources(pool, organizationKind(FILTERS, nowMs - 10 * HOUR * 1_000), 0, HISTORY_MS);
     const wanted = [{ fromMs: nowMs - 12 * HOUR * 1_000, toMs: nowMs - 4 * HOUR * 1_000 }];
@@ -197,9 +187,8 @@ describe('sync_status', () => {
       return { range: { fromMs, toMs: fromMs + 1_000 }, pass, reason: 'server', message: 'no' };
     };
     const holes = [hole(0, 8), hole(0, 9), hole(0, 11), hole(1, 6)];
-    const committed = await commit(pool, lease, [], { claims: [proven], holes });
-    if (committed.kind !== 'committed') throw new Error('fenced');
-    await commit(pool, committed.lease, [], { holes: [hole(0, 7)], filterHash: 'other filters' });
+    const done = await committed(pool, lease, [], { claims: [proven], holes });
+    await commit(pool, done.lease, [], { holes: [hole(0, 7)], filterHash: 'other filters' });
     const fail = async (lane: Lane, failures: number, message: string, filterHash = FILTERS) => {
       const failure = { failure: 'server', message, backoffMs: failures * 60_000, filterHash };
       await recordFailure(pool, lease, { ...failure, lane, state: { ...idleLane, failures } });
@@ -227,14 +216,11 @@ describe('sync_status', () => {
   });
 
   test('shows open walks, failures and the holder', async () => {
-    const { pool } = database;
     const lease = await newSource(pool, 'busy');
     await syncSources(pool, organizationKind(FILTERS, nowMs - 10 * HOUR * 1_000), 0, HISTORY_MS);
-    const first = await commit(pool, lease, [], { state: walking(anyWalk('a', { pages: 3, entries: 30 })) });
-    if (first.kind !== 'committed') throw new Error('fenced');
+    const first = await committed(pool, lease, [], { state: walking(anyWalk('a', { pages: 3, entries: 30 })) });
     const walk = anyWalk('b', { lane: 'backfill', pages: 4, entries: 5_000_000_000 });
-    const second = await commit(pool, first.lease, [], { lane: 'backfill', state: walking(walk) });
-    if (second.kind !== 'committed') throw new Error('fenced');
+    const second = await committed(pool, first.lease, [], { lane: 'backfill', state: walking(walk) });
     const failure = { failure: 'server', message: '502', backoffMs: 1_000, filterHash: FILTERS };
     await recordFailure(pool, second.lease, { ...failure, lane: 'backfill', state: { ...walking(walk), failures: 1 } });
     expect(await statusOf('busy')).toMatchObject({
@@ -253,7 +239,6 @@ describe('sync_status', () => {
 
 describe('the status as the commands and the health endpoint read it', () => {
   test('has the feed, the discovery and every source that is still there', async () => {
-    const { pool } = database;
     expect((await readStatus(pool)).discovery).toMatchObject({ lastSuccessAt: null, ageSeconds: null });
     await recordDiscovery(pool, 'host/1/me', { organizations: 5, serverTimeMs: 0 });
     await recordAccess(pool, 'unread', 'refused');
@@ -278,18 +263,17 @@ describe('the status as the commands and the health endpoint read it', () => {
   });
 
   test('may be limited to an allow-list', async () => {
-    const { sources } = await readStatus(database.pool, { organizationIds: ['read', 'gone', 'unknown'] });
+    const { sources } = await readStatus(pool, { organizationIds: ['read', 'gone', 'unknown'] });
     expect(sources.map((source) => source.id)).toEqual(['read']);
   });
 
   test('counts organizations by state, the gone ones too', async () => {
-    const counts = await countOrganizations(database.pool);
+    const counts = await countOrganizations(pool);
     expect(counts).toEqual({ active: 4, refused: 1, gone: 1 });
   });
 });
 
 test('audit_history names the organization, and shows request and response', async () => {
-  const { pool } = database;
   const lease = await takeLease(pool, 'hole');
   const resource = { request: { a: [1] }, response: 'text', scope: { kind: 'zone' } };
   await commit(pool, lease, [entryText('shown', T0, { resource })]);
@@ -312,25 +296,20 @@ const SLACK = 900;
 
 /** Claims stretches for the first reading, given as hours before now. */
 const cover = async (id: string, hours: readonly (readonly [number, number])[], filterHash = FILTERS) => {
-  const ranges = hours.map(([from, to]) => ({
-    fromMs: nowMs - from * HOUR * 1_000,
-    toMs: nowMs - to * HOUR * 1_000,
-  }));
-  await commit(database.pool, await takeLease(database.pool, id), [], { claims: [ranges, ranges], filterHash });
+  const ranges = hours.map(([from, to]) => ({ fromMs: nowMs - from * HOUR * 1_000, toMs: nowMs - to * HOUR * 1_000 }));
+  await commit(pool, await takeLease(pool, id), [], { claims: [ranges, ranges], filterHash });
 };
 
 const about = (hours: number) => (seconds: number) => seconds >= hours * HOUR - 1 && seconds <= hours * HOUR + SLACK;
 
 /** The other tests count organizations. */
 const forget = async (id: string) => {
-  for (const table of ['coverage', 'coverage_holes', 'lanes', 'audit_events']) {
-    await database.pool.query(`delete from ${table} where source_id = $1`, [id]);
-  }
-  await database.pool.query('delete from sources where id = $1', [id]);
-  await database.pool.query('delete from organizations where id = $1', [id]);
+  for (const table of ['coverage', 'coverage_holes', 'lanes', 'audit_events'])
+    await pool.query(`delete from ${table} where source_id = $1`, [id]);
+  for (const table of ['sources', 'organizations']) await pool.query(`delete from ${table} where id = $1`, [id]);
 };
 
 const statusOf = async (id: string) => {
-  const { rows } = await database.pool.query('select * from sync_status where source_id = $1', [id]);
+  const { rows } = await pool.query('select * from sync_status where source_id = $1', [id]);
   return rows[0];
 };

@@ -1,28 +1,20 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { openApp } from '../../../src/app/open-app.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import { syncOnce } from '../../../src/ingest/sync/sync-once.ts';
 import { version } from '../../../src/package/package-files.ts';
-import { createLogger } from '../../../src/telemetry/log.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
+import { keptLog } from '../../support/process/kept-log.ts';
 
 test('the credential reaches no log line, no metric and no table, not even where the API repeats it (invariant 12)', async () => {
   await using echo = await startEcho();
   const database = await createTestDatabase();
-  const lines: string[] = [];
-  const destination = new Writable({
-    write: (chunk, _encoding, done) => {
-      lines.push(String(chunk));
-      done();
-    },
-  });
+  const { lines, logger } = keptLog('trace', [TOKEN]);
   const env = { CLOUDFLARE_API_TOKEN: TOKEN, CLOUDFLARE_BASE_URL: echo.baseUrl, DATABASE_URL: database.daemonUrl };
   const config = loadConfig(env, { needsCredential: true, interactive: false });
-  const logger = createLogger({ level: 'trace', format: 'json', destination, secrets: [TOKEN] });
   const metrics = createMetrics(version);
   const app = await openApp(config, { logger, metrics });
   const signal = new AbortController().signal;

@@ -1,12 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { kindPoliciesWithDrops, unreadMonthsOf } from '../../../src/app/collection-window.ts';
 import { nearestStored } from '../../../src/ingest/sync/stored-sources/stored-entries.sql.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
+import { openWorld, type SyncRun } from '../../support/sync/sync-world.ts';
 
-let world: SyncWorld;
-beforeAll(async () => {
-  world = await openWorld(
+const world = forAllTests(() =>
+  openWorld(
     { organizations: 2, entries: 400, historyMs: 300 * DAY_MS, pageCap: 1_000 },
     // A date: a horizon that moves with the clock of the answers can be a second earlier at the next start, in a month of its own.
     {
@@ -14,9 +14,8 @@ beforeAll(async () => {
       ORGTRAIL_RETENTION: '60d',
       ORGTRAIL_ARCHIVE: 'file:///tmp/not-used-here',
     },
-  );
-});
-afterAll(async () => await world[Symbol.asyncDispose]());
+  ),
+);
 
 test('a month stays while a log has unread time near it; what was dropped does not come back, by no lane and under no filters', async () => {
   await using run = await world.open();

@@ -1,33 +1,31 @@
 import type { Pool } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ApiBudget, createApiBudget } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type ApiBudget, createApiBudget, gcraOf } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
 import { UNNAMED_USERS } from '../../../src/ingest/cloudflare/budget-rows.sql.ts';
+import { createScrubBudget, type ScrubBudget } from '../../../src/ingest/cloudflare/scrub-budget.sql.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
-import { openStillClock, type StillClock } from '../../support/postgres/database-clock.ts';
+import { openStillClock } from '../../support/postgres/database-clock.ts';
+import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { openRun, openWorld } from '../../support/sync/sync-world.ts';
 
 const database = databaseOfTests();
-let clock: StillClock;
+const pool = poolOfTests(database);
+
 /** Of connections whose clock stands still, until the test lets time pass. */
 let stillPool: Pool;
+
+const clock = forAllTests(() => openStillClock(database));
 beforeAll(async () => {
-  clock = await openStillClock(database);
   [stillPool] = clock.pools;
-});
-afterAll(async () => {
-  await clock?.[Symbol.asyncDispose]();
 });
 
 describe('invariant 11: the budget is that of a principal', () => {
   test('two tokens and the key of one user, in processes of their own, get no more than one budget in any 5 minutes', async () => {
     const processes = ['token a', 'token b', 'key'].map((name) => processOf(name, 'user:one'));
-    let admitted = await takeAll(...processes);
-    expect(admitted, 'the question of each has been counted, too').toBe(6 - 3);
-    const steps = 60;
-    for (let step = 0; step < steps; step += 1) {
-      await pass(WINDOW_MS / steps);
-      admitted += await takeAll(...processes);
-    }
+    const atOnce = await takeAll(...processes);
+    expect(atOnce, 'the question of each has been counted, too').toBe(6 - 3);
+    const admitted = atOnce + (await inAWindow(() => takeAll(...processes)));
     expect(admitted).toBeLessThanOrEqual(REQUESTS - 3);
     expect(admitted, 'and the budget is used').toBeGreaterThanOrEqual(Math.floor(REQUESTS * 0.9) - 3);
   });
@@ -41,11 +39,7 @@ describe('invariant 11: the budget is that of a principal', () => {
 
   test('during an upgrade, replicas that know no principal and those that do share what their token has', async () => {
     const [old, current] = [processOf('shared token'), processOf('shared token', 'user:upgraded')];
-    let admitted = await takeAll(old, current);
-    for (let step = 0; step < 60; step += 1) {
-      await pass(WINDOW_MS / 60);
-      admitted += await takeAll(old, current);
-    }
+    const admitted = (await takeAll(old, current)) + (await inAWindow(() => takeAll(old, current)));
     expect(admitted).toBeLessThanOrEqual(REQUESTS);
     expect(admitted).toBeGreaterThanOrEqual(Math.floor(REQUESTS * 0.9));
   });
@@ -77,11 +71,7 @@ describe('invariant 11: the budget is that of a principal', () => {
     await pass(WINDOW_MS);
     const [alice, account] = [processOf('of alice', 'user:alice'), processOf('cfat beside')];
     const unnamed = processOf('quiet', UNNAMED_USERS, 'user:alice');
-    let admitted = await takeAll(alice, unnamed);
-    for (let step = 0; step < 60; step += 1) {
-      await pass(WINDOW_MS / 60);
-      admitted += await takeAll(alice, unnamed);
-    }
+    const admitted = (await takeAll(alice, unnamed)) + (await inAWindow(() => takeAll(alice, unnamed)));
     expect(admitted).toBeLessThanOrEqual(REQUESTS);
     expect(admitted).toBeGreaterThanOrEqual(Math.floor(REQUESTS * 0.9) - 3);
     expect(await takeAll(account)).toBe(6);
@@ -107,7 +97,7 @@ describe('invariant 11: the budget is that of a principal', () => {
     let admitted = 0;
     const call = async (fingerprint: string) => {
       const budget = createApiBudget({
-        pool: database.pool,
+        pool: pool,
         fingerprint,
         principals: () => ['user:crowd'],
         requestsPerWindow: 3_000,
@@ -158,11 +148,84 @@ test('two tokens and the key of one user read as one principal; another user has
   expect(questions.map(({ owner }) => owner)).toEqual([...Array(3).fill(`user:${alice}`), 'user:bob@example.com']);
 });
 
+describe('leave to read history again', () => {
+  test('is a share of the budget: in two hours, all replicas together get no more, and hardly less', async () => {
+    const replicas = [scrubOf('a day'), scrubOf('a day', 1)];
+    let granted = 0;
+    for (let ms = 0; ms < 2 * HOUR_MS; ms += TICK_MS) {
+      for (const replica of replicas) granted += await replica.take(100);
+      await pass(TICK_MS);
+    }
+    const most = (SHARE * DEFAULT_REQUESTS * 2 * HOUR_MS) / 300_000;
+    expect(granted).toBeLessThanOrEqual(most + 10);
+    expect(granted).toBeGreaterThan(0.85 * most);
+  });
+
+  test('is never more than what is asked for, and what was not used saves up for two ticks', async () => {
+    const budget = scrubOf('saved up');
+    await pass(DAY_MS);
+    expect(await budget.take(2)).toBe(2);
+    await pass(DAY_MS);
+    const most = await budget.take(1_000);
+    expect(most).toBeGreaterThanOrEqual(8);
+    expect(most).toBeLessThanOrEqual(10);
+    expect(await budget.take(1_000)).toBe(0);
+  });
+
+  test('is refused while the whole budget is needed, and while it is blocked', async () => {
+    const budget = scrubOf('needed');
+    await useBudget('needed', 1);
+    expect(await budget.take(5)).toBe(0);
+    await useBudget('needed', 0.6);
+    expect(await budget.take(5)).toBe(0);
+    await useBudget('needed', 0.4);
+    expect(await budget.take(2)).toBe(2);
+    await createApiBudget({ pool: clock.pools[0], fingerprint: 'needed', requestsPerWindow: DEFAULT_REQUESTS }).pause(
+      60_000,
+      'retry_after',
+    );
+    expect(await budget.take(2)).toBe(0);
+    await pass(61_000);
+    expect(await budget.take(2)).toBe(2);
+  });
+
+  test('what a turn sends beyond it is missing from the next', async () => {
+    const budget = scrubOf('beyond');
+    expect(await budget.take(1)).toBe(1);
+    await budget.spend(44);
+    for (let tick = 0; tick < 8; tick += 1) {
+      await pass(TICK_MS);
+      expect(await budget.take(5), `tick ${tick}`).toBe(0);
+    }
+    await pass(3 * TICK_MS);
+    expect(await budget.take(5)).toBeGreaterThan(0);
+  });
+
+  test('a share so small that a tick earns none of it still has its turn', async () => {
+    const budget = scrubOf('small', 0, 0.001);
+    expect(await budget.take(5)).toBe(1);
+    expect(await budget.take(5)).toBe(0);
+    await pass((300_000 / (0.001 * DEFAULT_REQUESTS)) * 1.2);
+    expect(await budget.take(5)).toBe(1);
+  });
+});
+
 const WINDOW_MS = 300_000;
+
 /** 6 at once. */
 const REQUESTS = 60;
 
 const pass = (ms: number) => clock.pass(ms);
+
+/** What is taken in five minutes, by a look each five seconds. */
+const inAWindow = async (take: () => Promise<number>): Promise<number> => {
+  let admitted = 0;
+  for (let step = 0; step < 60; step += 1) {
+    await pass(WINDOW_MS / 60);
+    admitted += await take();
+  }
+  return admitted;
+};
 
 /** Takes all that there is now, by each of these budgets in turn. */
 const takeAll = async (...budgets: readonly ((onWait: () => void) => ApiBudget)[]): Promise<number> => {
@@ -171,11 +234,8 @@ const takeAll = async (...budgets: readonly ((onWait: () => void) => ApiBudget)[
   for (let turn = 0; waiting.size < budgets.length; turn = (turn + 1) % budgets.length) {
     const stopped = new AbortController();
     const budget = budgets[turn]?.(() => stopped.abort(new Error('would wait')));
-    const got = await budget?.acquire(stopped.signal).then(
-      () => true,
-      () => false,
-    );
-    if (got === true) admitted += 1;
+    const [got] = await Promise.allSettled([budget?.acquire(stopped.signal)]);
+    if (got.status === 'fulfilled') admitted += 1;
     else waiting.add(turn);
   }
   return admitted;
@@ -196,3 +256,29 @@ const processOf = (fingerprint: string, ...principals: readonly string[]) => {
     return budget;
   };
 };
+
+const TICK_MS = 30_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** The default budget, and the default share of it. */
+const DEFAULT_REQUESTS = 900;
+const SHARE = 0.05;
+
+const scrubOf = (fingerprint: string, replica: 0 | 1 = 0, share = SHARE): ScrubBudget =>
+  createScrubBudget({
+    pool: clock.pools[replica],
+    fingerprint,
+    requestsPerWindow: DEFAULT_REQUESTS,
+    share,
+    tickMs: TICK_MS,
+  });
+
+/** As if the whole budget had been used up to so much of its burst. */
+const useBudget = (fingerprint: string, share: number) =>
+  database.pool.query(
+    `insert into api_budget as b (credential, next_free_at)
+     values ($1, (select at from still.clock) + $2 * interval '1 millisecond')
+     on conflict (credential) do update set next_free_at = excluded.next_free_at`,
+    [fingerprint, share * gcraOf(DEFAULT_REQUESTS).toleranceMs],
+  );

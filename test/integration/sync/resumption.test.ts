@@ -9,19 +9,15 @@ import {
 
 describe.concurrent('resumption', () => {
   test('a cycle that is aborted in a long walk goes on from the persisted cursor: no page twice but the one in hand', async () => {
-    await using world = await openWorld({ ...youngHistory, organizations: 1, pageCap: 20 }, { ORGTRAIL_HISTORY: '1h' });
+    await using world = await openYoung();
     const abort = new AbortController();
     let pages = 0;
     {
-      await using first = await world.open(
-        {},
-        {
-          pageCommitted: () => {
-            pages += 1;
-            if (pages === 9) abort.abort(new Error('killed'));
-          },
-        },
-      );
+      const pageCommitted = () => {
+        pages += 1;
+        if (pages === 9) abort.abort(new Error('killed'));
+      };
+      await using first = await world.open({}, { pageCommitted });
       await expect(first.cycle({ signal: abort.signal })).rejects.toThrow('killed');
     }
     const before = auditRequests(world.simulator);
@@ -38,17 +34,13 @@ describe.concurrent('resumption', () => {
   });
 
   test('a cursor that has expired by the restart is asked for once more; then half of its window is asked for, and nothing of before is claimed', async () => {
-    await using world = await openWorld({ ...youngHistory, organizations: 1, pageCap: 20 }, { ORGTRAIL_HISTORY: '1h' });
+    await using world = await openYoung();
     let pages = 0;
     {
-      await using first = await world.open(
-        {},
-        {
-          pageCommitted: () => {
-            pages += 1;
-          },
-        },
-      );
+      const pageCommitted = () => {
+        pages += 1;
+      };
+      await using first = await world.open({}, { pageCommitted });
       await first.cycle({ stopping: () => pages >= 12 });
     }
     const read = (await world.compare()).stored;
@@ -69,17 +61,13 @@ describe.concurrent('resumption', () => {
   });
 
   test('the page in hand is committed when the process is told to stop, and no further one begun', async () => {
-    await using world = await openWorld({ ...youngHistory, organizations: 1, pageCap: 20 }, { ORGTRAIL_HISTORY: '1h' });
+    await using world = await openYoung();
     let stopping = false;
     let committed = 0;
-    await using run = await world.open(
-      {},
-      {
-        pageCommitted: (page) => {
-          committed += page.stored;
-        },
-      },
-    );
+    const pageCommitted = ({ stored }: { readonly stored: number }) => {
+      committed += stored;
+    };
+    await using run = await world.open({}, { pageCommitted });
     const stop = world.simulator.onRequest((record) => {
       if (auditRequests(world.simulator).length === 3 && asAuditRequest(record) !== undefined) stopping = true;
     });
@@ -92,3 +80,5 @@ describe.concurrent('resumption', () => {
     await world.expectExactTruth();
   });
 });
+
+const openYoung = () => openWorld({ ...youngHistory, organizations: 1, pageCap: 20 }, { ORGTRAIL_HISTORY: '1h' });

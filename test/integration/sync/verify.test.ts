@@ -1,16 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
 import type { SourceVerification, VerifyOptions, VerifyStore } from '../../../src/ingest/verify/ports.ts';
 import { findScope, verifySources } from '../../../src/ingest/verify/verify.ts';
 import { createVerifyStore } from '../../../src/ingest/verify/verify-store.sql.ts';
 import { sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
-import {
-  auditRequests,
-  cycleUntilClean,
-  openWorld,
-  type SyncRun,
-  type SyncWorld,
-} from '../../support/sync/sync-world.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
+import { auditRequests, cycleUntilClean, openWorld, type SyncRun } from '../../support/sync/sync-world.ts';
 
 describe.concurrent('verifying', () => {
   test('in sections, also in very small ones: each entry is counted once', async () => {
@@ -29,11 +24,8 @@ describe.concurrent('verifying', () => {
   });
 
   test('of nothing that is stored, all is missing, each once, though sections turn out too large; --fix stores it all', async () => {
-    await using world = await openWorld({
-      organizations: 1,
-      entries: 250,
-      faults: { duplicate_entries: 0.5, expired_cursor: 0.2, defectRate: 0.2 },
-    });
+    const faults = { duplicate_entries: 0.5, expired_cursor: 0.2, defectRate: 0.2 };
+    await using world = await openWorld({ organizations: 1, entries: 250, faults });
     await using run = await world.open();
     await run.cycle();
     const { rows } = await world.database.pool.query('select count(*)::integer as stored from audit_events');
@@ -50,12 +42,8 @@ describe.concurrent('verifying', () => {
   });
 
   test('full pages without a cursor, in disorder: read in parts until each has a credible end, and each entry is counted once', async () => {
-    await using world = await openWorld({
-      organizations: 1,
-      entries: 1_500,
-      pageCap: 100,
-      faults: { out_of_order: 0.005 },
-    });
+    const options = { organizations: 1, entries: 1_500, pageCap: 100 };
+    await using world = await openWorld({ ...options, faults: { out_of_order: 0.005 } });
     await using run = await world.open();
     await cycleUntilClean(world, run);
     await world.expectExactTruth();
@@ -96,17 +84,11 @@ describe.concurrent('verifying', () => {
 });
 
 describe('verifying a log of 600 entries', () => {
-  let world: SyncWorld;
-  let run: SyncRun;
+  const world = forAllTests(() => openWorld({ organizations: 1 }));
+  const run = forAllTests(() => world.open());
   beforeAll(async () => {
-    world = await openWorld({ organizations: 1 });
-    run = await world.open();
     await run.cycle();
     world.simulator.setClockOffset(600_000);
-  });
-  afterAll(async () => {
-    await run?.close();
-    await world?.[Symbol.asyncDispose]();
   });
 
   test('a walk that fails is retried; one that keeps failing ends with what was compared, and its failure', async () => {
@@ -156,24 +138,13 @@ describe('verifying a log of 600 entries', () => {
 
 const dayMs = 86_400_000;
 
-interface Verified {
-  readonly results: readonly SourceVerification[];
-  readonly total: {
-    readonly compared: number;
-    readonly missing: number;
-    readonly extra: number;
-    readonly changed: number;
-  };
-  readonly failures: readonly (string | undefined)[];
-}
-
 /** What the command does, with a store and limits of the test's choice; the window is the last three days, two minutes ago. */
 const verify = async (
   run: SyncRun,
   options: Partial<VerifyOptions> = {},
   wrap: (store: VerifyStore) => Partial<VerifyStore> = () => ({}),
   replaced: Partial<SyncContext> = {},
-): Promise<Verified> => {
+) => {
   const { sync, database } = run.app;
   const store = createVerifyStore(database.pool, sync.kinds);
   // What a source rests after a failure is not waited for.

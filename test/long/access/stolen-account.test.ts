@@ -137,7 +137,7 @@ describe('who takes the password of the collector', () => {
     }
     expect(found).toEqual([]);
     // A call that all are refused would have shown nothing. These take only what the database holds (test/integration/archive/archive.test.ts), or a
-    // session that has proven its token (test/integration/http/replay-page.test.ts).
+    // session that has proven its token (test/integration/http/sessions.test.ts).
     const names = new Set(calls.map(({ what }) => what));
     expect([...names].filter((name) => !done.has(name)).sort()).toEqual([
       'call orgtrail_note_archived',

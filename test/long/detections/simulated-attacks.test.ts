@@ -153,7 +153,7 @@ describe(`simulated attacks within ordinary work (seed ${SEED})`, () => {
 const ORGANIZATIONS = ['019c4f65e7607d8c9f6f6b58aa3aff50', '019c4f65e7607d8c9f6f6b58aa3aff51', 'a7b9c3d2e8f4g1h5'];
 const EACH = 1_200;
 
-/** Sigma cannot ask for what was not there before: sign-ins.test.ts has these. */
+/** Sigma cannot ask for what was not there before: copies.test.ts has these. */
 const ofTheTimeBefore = ['sign_in_from_new_network', 'sign_in_without_sso'];
 /** What ordinary work never does. */
 const neverWork = ['collector_token', 'api_token_wide_scope', 'protection_removed', 'dns_records_deleted'];

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { mirrorTo } from '../../../../src/evidence/anchors/mirror.ts';
 import { openAnchors } from '../../../../src/evidence/anchors/open-anchors.ts';
 import { objectsIn } from '../../../../src/evidence/anchors/write-once-objects.ts';
@@ -9,15 +9,12 @@ import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchorin
 import { type Place, placeKinds } from '../../../support/evidence/anchors/places.ts';
 import { worldOfAllTests } from '../../../support/evidence/evidence-world.ts';
 import { rememberForRewind } from '../../../support/evidence/rewind.ts';
+import { forAllTests } from '../../../support/process/for-all-tests.ts';
 import { type Storage, testBucket } from '../../../support/s3/storages.ts';
 
 describe.each(placeKinds)('an anchor that is $name', ({ missing, storageName, open: openKind }) => {
   describe.skipIf(missing !== undefined)('and is there', () => {
-    let kind: Awaited<ReturnType<typeof openKind>>;
-    beforeAll(async () => {
-      kind = await openKind();
-    });
-    afterAll(async () => kind?.close());
+    const kind = forAllTests(() => openKind());
 
     // What every anchor promises that keeps files, wherever these are.
     describe('and has files', () => {

@@ -6,6 +6,7 @@ import { isUnanchored } from '../../../../src/evidence/stored/evidence-status.sq
 import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
 import { startAuthority, type TestAuthority } from '../../../support/evidence/anchors/time-stamping-authority.ts';
 import { worldOfAllTests } from '../../../support/evidence/evidence-world.ts';
+import { rowsOf } from '../../../support/postgres/rows.ts';
 
 let authority: TestAuthority;
 const world = worldOfAllTests(async () => {
@@ -65,10 +66,9 @@ test('an answer that is none is a failure', async () => {
 const open = (intervalMs: number) =>
   openAnchoringBuilder(world.pool, world.signer, [timeStampsOf({ name: 'tsa:test', url: authority.url, intervalMs })]);
 
-const stamps = async () => {
-  const { rows } = await world.pool.query<{ size: number; note: string; receipt: Buffer }>(
+const stamps = () =>
+  rowsOf<{ size: number; note: string; receipt: Buffer }>(
+    world.pool,
     `select a.size::integer as size, c.note, a.receipt from evidence_anchors a join evidence_checkpoints c using (log, generation, size)
      where receipt is not null order by a.size`,
   );
-  return rows;
-};

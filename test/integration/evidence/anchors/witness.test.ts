@@ -6,11 +6,13 @@ import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchorin
 import { startWitness, type TestWitness } from '../../../support/evidence/anchors/test-witness.ts';
 import { worldOfEachTest } from '../../../support/evidence/evidence-world.ts';
 import { rememberForRewind } from '../../../support/evidence/rewind.ts';
+import { poolOfTests } from '../../../support/postgres/pool-of-tests.ts';
 
 let witness: TestWitness;
 const world = worldOfEachTest(() => world.build());
+const pool = poolOfTests(world);
 beforeEach(async () => {
-  const { rows } = await world.pool.query<{ origin: string }>('select origin from evidence_logs');
+  const { rows } = await pool.query<{ origin: string }>('select origin from evidence_logs');
   witness = await startWitness(rows.map(({ origin }) => keyOfLog(origin, world.signer.publicKey)));
 });
 afterEach(() => witness?.[Symbol.asyncDispose]());
@@ -28,7 +30,7 @@ describe('a witness', () => {
     expect(await anchored()).toEqual([
       { anchor: NAME, isConfigured: true, size: 1_307, isOfEvents: true, secondsAgo: expect.any(Number), error: null },
     ]);
-    const { rows } = await world.pool.query<{ note: string; receipt: Buffer }>(
+    const { rows } = await pool.query<{ note: string; receipt: Buffer }>(
       `select c.note, a.receipt from evidence_anchors a join evidence_checkpoints c using (log, generation, size) order by size`,
     );
     expect(rows.length).toBeGreaterThanOrEqual(5);
@@ -43,7 +45,7 @@ describe('a witness', () => {
     await world.addEvents(50, 'first');
     await builder.build();
     await builder.anchor();
-    await world.pool.query('delete from evidence_anchors');
+    await pool.query('delete from evidence_anchors');
     await world.addEvents(50, 'second');
     await builder.build();
     await builder.anchor();
@@ -56,7 +58,7 @@ describe('a witness', () => {
     const builder = open();
     await world.addEvents(50, 'first');
     await builder.build();
-    const rewind = await rememberForRewind(world.pool);
+    const rewind = await rememberForRewind(pool);
     await world.addEvents(50, 'second');
     await builder.build();
     await builder.anchor();
@@ -65,7 +67,7 @@ describe('a witness', () => {
     await behind.anchor();
     expect(behind.failures).toEqual(['the witness has a checkpoint of 100 events, and here are 50']);
     await world.addEvents(90, 'other');
-    await world.pool.query('update evidence_logs set lease_until = null');
+    await pool.query('update evidence_logs set lease_until = null');
     const rewritten = open();
     await rewritten.build();
     await rewritten.anchor();
@@ -84,7 +86,6 @@ describe('a witness', () => {
     await builder.build();
     const other = await startWitness([]);
     await using _ = other;
-    const { pool } = world;
     const anchor = (url: string, key = other.key) =>
       openAnchoringBuilder(pool, world.signer, [witnessAt({ name: NAME, url, key, intervalMs: 10 })]);
     const wrongKey = anchor(witness.url);
@@ -103,12 +104,7 @@ const NAME = 'witness:test';
 
 const open = () => {
   const { url, key } = witness;
-  return openAnchoringBuilder(
-    world.pool,
-    world.signer,
-    [witnessAt({ name: NAME, url, key, intervalMs: 10 })],
-    'host/1/x',
-  );
+  return openAnchoringBuilder(pool, world.signer, [witnessAt({ name: NAME, url, key, intervalMs: 10 })], 'host/1/x');
 };
 
 const anchored = async () => (await world.status()).anchors;
