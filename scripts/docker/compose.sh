@@ -6,7 +6,7 @@
 #   scripts/docker/compose.sh
 #
 # Without the images of Prometheus and Grafana, which need not be here: Prometheus is Debian's, on this machine (without it
-# those checks are left out, with a line that says so), and of Grafana the files are checked (test/deploy/grafana.test.ts).
+# those checks are left out, with a line that says so), and of Grafana the files are checked (test/deploy/monitoring.test.ts).
 # Linux, where containers can be reached by their addresses. One line per check; the last line counts. Exit code 0 when
 # none failed, or when there is no Docker engine.
 # shellcheck disable=SC2317 # functions are called through `check` and `within`

@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { test } from '../support/console/browser-test.ts';
@@ -8,7 +7,9 @@ import { type ConsoleFixture, expectNoFaults } from '../support/console/console-
 import { expectInert, expectLooks, hostileText } from '../support/console/page-looks.ts';
 import { newSigner, openBuilder } from '../support/evidence/builder-world.ts';
 import { runInProcess } from '../support/process/run-in-process.ts';
+import { temporaryFolder } from '../support/process/temporary-folder.ts';
 
+const { folder } = temporaryFolder();
 let console: ConsoleFixture;
 
 /**
@@ -150,7 +151,6 @@ describe('the page of the evidence', () => {
 test('the proof of an event is the pair that the command verifies, under the names that the browser gives', async () => {
   const { page, faults } = await console.newPage();
   await page.goto(`${console.url}/events/7`);
-  const folder = await mkdtemp(join(tmpdir(), 'orgtrail-proof-'));
   for (const name of ['Download event 7.json', 'Download proof 7.tlog-proof']) {
     const link = page.getByRole('link', { name });
     await link.focus();
@@ -158,7 +158,6 @@ test('the proof of an event is the pair that the command verifies, under the nam
     await download.saveAs(join(folder, download.suggestedFilename()));
   }
   const verified = await runInProcess(['evidence', 'verify', join(folder, '7.tlog-proof')], {});
-  await rm(folder, { recursive: true });
   expect(verified).toMatchObject({ code: 0, stderr: '' });
   expectNoFaults(faults);
 });
@@ -167,7 +166,6 @@ test('a search is exported as one file, by keyboard and without a script, that b
   const { page, faults } = await console.newPage({ javaScriptEnabled: false });
   await page.goto(`${console.url}/events?since=30d&q=${encodeURIComponent(`-text:${JSON.stringify(hostileText)}`)}`);
   const matches = await page.locator('.match-count strong').textContent();
-  const folder = await mkdtemp(join(tmpdir(), 'orgtrail-bundle-'));
   await page.getByRole('link', { name: 'Evidence bundle' }).focus();
   const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
   expect(download.suggestedFilename()).toMatch(/^orgtrail-search-[\dTZ-]+\.zip$/);
@@ -179,7 +177,6 @@ test('a search is exported as one file, by keyboard and without a script, that b
   expect(byPython).toContain(`${matches} are in audit.example.com/`);
   const question = await readFile(join(bundle, 'query.json'), 'utf8');
   expect(JSON.parse(question).words).toContain(`the entry does not contain ${JSON.stringify(hostileText)}`);
-  await rm(folder, { recursive: true });
   expect(verified.stdout).toContain(`${matches} are in audit.example.com/`);
   expect(verified.code).toBe(0);
   expectNoFaults(faults);

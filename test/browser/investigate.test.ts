@@ -1,6 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Locator } from 'playwright-core';
 import { afterAll, describe, expect } from 'vitest';
@@ -10,7 +8,9 @@ import { type ConsoleFixture, expectNoFaults } from '../support/console/console-
 import { Investigator, type TaskCost } from '../support/console/investigator.ts';
 import { expectLooks } from '../support/console/page-looks.ts';
 import { runInProcess } from '../support/process/run-in-process.ts';
+import { temporaryFolder } from '../support/process/temporary-folder.ts';
 
+const { folder } = temporaryFolder();
 let console: ConsoleFixture;
 
 test.beforeAll(async ({ chromium }) => {
@@ -172,7 +172,6 @@ describe('ten tasks of an investigation, by mouse and line', () => {
     const person = await begin();
     await ask(person, 'resource_type:dns_record action:delete since:30d');
     const found = await matches();
-    const folder = await mkdtemp(join(tmpdir(), 'orgtrail-task-'));
     const [download] = await Promise.all([
       console.page.waitForEvent('download'),
       person.click(console.page.getByRole('link', { name: 'Evidence bundle' })),
@@ -184,7 +183,6 @@ describe('ten tasks of an investigation, by mouse and line', () => {
     const bundle = join(folder, name.replace('.zip', ''));
     const verified = await runInProcess(['evidence', 'verify', bundle], {});
     const byPython = execFileSync('python3', ['-B', join(bundle, 'verify.py')], { encoding: 'utf8' });
-    await rm(folder, { recursive: true });
     expect(verified.code).toBe(0);
     for (const text of [verified.stdout, byPython]) expect(text).toContain(`${found} events are in audit.example.com/`);
   });

@@ -36,9 +36,7 @@ const happens = (id: string, type: string, extra: object = {}): void => {
 };
 
 const says = (text: string) => page.locator('.live-status').getByText(text, { exact: true }).waitFor();
-
 const arrived = () => page.locator('tbody.arrived .cell-actor .narrow').allTextContents();
-
 const start = () => page.getByRole('button', { name: 'Live', exact: true }).click();
 
 describe('the live list', () => {
@@ -146,7 +144,6 @@ const shows = async (row: number, href = ''): Promise<void> => {
 };
 
 const focused = () => page.evaluate<string | null>('document.activeElement.getAttribute("href")');
-
 const path = (of = page): string => new URL(of.url()).pathname;
 
 describe('the event beside the list', () => {
@@ -280,9 +277,7 @@ describe('the list of keys', () => {
 });
 
 const SEARCH = '/events?actor=stepper%40example.net&since=24h';
-
 const carrying = (search: string): string => `?${new URLSearchParams({ search })}`;
-
 const of = async (n: number): Promise<string> => `/events/${await console.positionOf(`step-${n}`)}`;
 
 describe('the page of an event that was opened from a result', () => {

@@ -16,7 +16,6 @@ test.beforeAll(async ({ explorer }) => {
 });
 
 const heads = (of: Page = page) => of.locator('table.events thead th:visible').allTextContents();
-
 const parameters = (): URLSearchParams => new URL(page.url()).searchParams;
 
 const everything =
@@ -184,7 +183,6 @@ describe('on paper', () => {
 });
 
 const SEARCH = '/events?since=24h&result=success&q=-action%3Aview';
-
 const address = (of = page): string => of.url().slice(console.url.length);
 
 const save = async (path: string, name: string, of = page): Promise<void> => {

@@ -278,9 +278,7 @@ test('a search is copied as curl, SQL or command, by the keyboard, exactly as it
 });
 
 const PHONE = { width: 360, height: 800 };
-
 const fold = (page: Page) => page.locator('#search-fold summary');
-
 const form = (page: Page) => page.getByRole('search', { name: 'Events' });
 
 test.each([true, false])(

@@ -45,7 +45,6 @@ test.beforeAll(async ({ chromium }) => {
   });
   onCall = made?.token ?? '';
 });
-
 afterAll(async () => {
   await console?.[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });

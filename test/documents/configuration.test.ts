@@ -1,17 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { readConfig } from '../../src/config/config.ts';
 import { describeFault } from '../../src/config/faults.ts';
 import { settingsByKey } from '../../src/config/settings-list.ts';
 import { readYamlSettings } from '../../src/config/yaml/yaml-settings.ts';
+import { temporaryFolder } from '../support/process/temporary-folder.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const example = read('docs/orgtrail.example.yaml');
-const folder = mkdtempSync(join(tmpdir(), 'orgtrail-example-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const { file } = temporaryFolder();
 const defaults = readConfig({}, { needsCredential: false, interactive: false }).config;
 const blocks = example.split('\n\n');
 
@@ -74,11 +72,8 @@ describe('docs/configuration.md', () => {
   });
 });
 
-const load = (text: string) => {
-  const file = join(folder, 'orgtrail.yaml');
-  writeFileSync(file, text, { mode: 0o600 });
-  return readConfig({ ORGTRAIL_CONFIG: file }, { needsCredential: false, interactive: false });
-};
+const load = (text: string) =>
+  readConfig({ ORGTRAIL_CONFIG: file('orgtrail.yaml', text) }, { needsCredential: false, interactive: false });
 
 /** With the settings of these blocks in force; prose has a space after its #, and settings have none, or two and more. */
 const uncommented = (blocks: readonly string[]): string =>

@@ -1,10 +1,15 @@
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { generated } from '../../scripts/documents/generated.ts';
 import { loadConfig } from '../../src/config/config.ts';
+import { detectionRules } from '../../src/findings/rules.ts';
 import { faultNames, parametersOf } from '../../src/simulator/faults/fault-catalogue.ts';
 import { parseFaultList } from '../../src/simulator/faults/fault-list.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { rsyslogConfig, syslogNgConfig } from '../support/sinks/syslog-receiver-configs.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const readme = read('README.md');
@@ -36,6 +41,25 @@ describe('README.md', () => {
     expect(readme.split('\n').length).toBeLessThanOrEqual(130);
   });
 });
+
+const checkout = fileURLToPath(new URL('../..', import.meta.url));
+const pages = execFileSync('git', ['ls-files', '*.md'], { cwd: checkout, encoding: 'utf8' }).trim().split('\n');
+
+test.each(pages)('every link of %s leads to a file, and to a heading of it', (page) => {
+  const links = [...read(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
+  const local = links.filter((link) => !/^(https?|mailto):/.test(link));
+  expect(local.filter((link) => isBroken(page, link))).toEqual([]);
+});
+
+test.each(pages.filter((page) => page.startsWith('docs/operations/')))(
+  '%s names only commands of npm that there are, and is in the index',
+  (page) => {
+    const { scripts } = JSON.parse(read('package.json'));
+    for (const [, name = ''] of read(page).matchAll(/npm run ([\w:-]+)/g)) expect(Object.keys(scripts)).toContain(name);
+    const name = page.slice('docs/operations/'.length);
+    if (name !== 'README.md') expect(read('docs/operations/README.md')).toContain(`](${name})`);
+  },
+);
 
 describe('docs/reference', () => {
   test.each(Object.entries(generated))('%s is of today', async (path, make) => {
@@ -85,3 +109,64 @@ describe('docs/simulator.md', () => {
     for (const [, list = ''] of examples) expect(() => parseFaultList(list)).not.toThrow();
   });
 });
+
+test('docs/console.md names everything that the console can change, and whether it asks and is kept', () => {
+  const section = /## What can be changed\n([\s\S]*?)\n## /.exec(read('docs/console.md'))?.[1] ?? '';
+  const named = [...section.matchAll(/`(POST [^`]+)`/g)].map(([, route = '']) => route).sort();
+  // `POST /path` of each route of the console, from the code.
+  const routes = globSync('src/http/console/**/*.ts', { cwd: checkout }).flatMap((file) =>
+    [...read(file).matchAll(/\.post(?:<[^(]*>)?\(\s*'([^']+)'/g)].map(([, path]) => `POST ${path}`),
+  );
+  expect(routes.length).toBeGreaterThan(8);
+  expect(named).toEqual(routes.sort());
+});
+
+test('docs/detections.md and the console say the same of each detection, in the same order', () => {
+  // Without marks of emphasis and of code.
+  const plain = (text = ''): string => text.replace(/\*\*|`/g, '').trim();
+  const rows = read('docs/detections.md').split('\n');
+  const described = rows
+    .filter((line) => /^\| .*\| `detection_\w+` \|/.test(line))
+    .map((line) => {
+      const [what, view, rule = '', severity, alsoFinds] = line.replace(/^\| | \|$/g, '').split(' | ');
+      const sigma = /\.\.\/(deploy\/sigma\/[\w.]+)/.exec(rule)?.[1];
+      const name = plain(view).replace('detection_', '');
+      return { name, severity: plain(severity), what: plain(what), alsoFinds: plain(alsoFinds), sigma };
+    });
+  expect(detectionRules).toEqual(described);
+  for (const { sigma } of detectionRules) {
+    if (sigma !== undefined) expect(existsSync(join(checkout, sigma)), sigma).toBe(true);
+  }
+});
+
+/** What the page tells users to write is what the tests run, but for files, addresses and what is printed of a message. */
+const syslog = { directory: '/tmp/x', port: 6514, tls: { cert: '/tmp/x/cert', key: '/tmp/x/key' } };
+
+test.each([
+  ['rsyslog', /[\w.]+="[^"/%]*"/g, rsyslogConfig({ ...syslog, driver: 'ossl' })],
+  ['syslog-ng', /[\w-]+\([^()"/]*\)/g, syslogNgConfig(syslog)],
+])('every setting for %s in src/sinks/syslog/README.md is one that is tested', (name, setting, tested) => {
+  const block = new RegExp(`## ${name}\n.*?\`\`\`\n(.*?)\`\`\``, 's').exec(read('src/sinks/syslog/README.md'))?.[1];
+  const settings = block?.match(setting) ?? [];
+  expect(settings.length).toBeGreaterThan(6);
+  for (const one of settings) expect(tested).toContain(one);
+});
+
+/** The anchors that a page has, as GitHub makes them. */
+const anchorsOf = (page: string): ReadonlySet<string> =>
+  new Set(
+    [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N}_\- ]/gu, '')
+        .trim()
+        .replaceAll(' ', '-'),
+    ),
+  );
+
+const isBroken = (page: string, link: string): boolean => {
+  const [path = '', anchor = ''] = link.split('#');
+  const target = path === '' ? page : normalize(join(dirname(page), path));
+  if (!existsSync(join(checkout, target))) return true;
+  return anchor !== '' && target.endsWith('.md') && !anchorsOf(target).has(anchor);
+};

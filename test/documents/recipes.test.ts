@@ -1,16 +1,16 @@
 import { execFile as execFileWithCallback } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { readPlan } from '../../scripts/documents/generated.ts';
 import { readImports, sourceFiles } from '../../scripts/rooms/imports.ts';
 import { violations } from '../../scripts/rooms/rules.ts';
 import { formatNames } from '../../src/formats/formats.ts';
 import { sourceKindNames } from '../../src/ingest/sources/registry.ts';
 import { sinkTypes } from '../../src/sinks/registry.ts';
+import { temporaryFolder } from '../support/process/temporary-folder.ts';
 
 // CONTRIBUTING.md tells how a sink, a kind of source and a format are added. This follows it, in a copy of src: the files of the recipe, its two
 // lines in each registry, and nothing else.
@@ -26,11 +26,10 @@ const blocks = (language: string, comment: string) =>
     .map(([first = '', ...lines]) => ({ path: first.slice(comment.length + 1), text: lines.join('\n') }))
     .filter(({ path }) => path.startsWith('src/'));
 
-let copy: string;
+const { folder: copy } = temporaryFolder();
+let found: Found;
 const planted = blocks('ts', '//').map(({ path }) => path);
-
-beforeAll(() => {
-  copy = mkdtempSync(join(tmpdir(), 'orgtrail-recipes-'));
+beforeAll(async () => {
   for (const name of ['src', 'drizzle', 'bin', 'package.json', 'tsconfig.json']) {
     cpSync(join(root, name), join(copy, name), { recursive: true });
   }
@@ -45,12 +44,6 @@ beforeAll(() => {
     const added = registry.replace(/^(const registry = \{.*?)^\};/ms, `$1${name}\n};`);
     writeFileSync(join(copy, path), `${importLine}\n${added}`);
   }
-});
-afterAll(() => {
-  rmSync(copy, { recursive: true, force: true });
-});
-let found: Found;
-beforeAll(async () => {
   found = await probe();
 });
 

@@ -1,26 +1,17 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { startSimulator } from '../../src/simulator/simulator.ts';
-import type { Simulator } from '../../src/simulator/simulator-interface.ts';
-import { createTestDatabase, type TestDatabase } from '../support/postgres/database.ts';
+import { createTestDatabase, databaseOfTests } from '../support/postgres/database.ts';
+import { ofAllTests } from '../support/process/of-tests.ts';
 import { runOrgtrail } from '../support/process/orgtrail-process.ts';
 import { runInProcess } from '../support/process/run-in-process.ts';
 
 const token = 'the-right-token-of-the-test';
 const password = 'a-password-of-the-test';
-
-let simulator: Simulator;
-let database: TestDatabase;
+const simulator = ofAllTests(() => startSimulator({ organizations: 3, entries: 30, credentials: [{ token }] }));
+const database = databaseOfTests();
 let env: Record<string, string>;
-
-beforeAll(async () => {
-  simulator = await startSimulator({ organizations: 3, entries: 30, credentials: [{ token }] });
-  database = await createTestDatabase();
+beforeAll(() => {
   env = { CLOUDFLARE_API_TOKEN: token, CLOUDFLARE_BASE_URL: simulator.baseUrl, DATABASE_URL: database.url };
-});
-
-afterAll(async () => {
-  await database?.close();
-  await simulator?.close();
 });
 
 /** Runs it, as a process or within this one, and looks at what no output may have. */

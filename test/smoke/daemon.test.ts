@@ -101,7 +101,6 @@ describe.concurrent('run and its database', () => {
     const readiness = async () => (await fetch(`${url}/readyz`)).status;
     await until('all of it is stored', async () => (await world.compare()).missing === 0);
     await until('it is ready', async () => (await readiness()) === 200);
-
     // As a server says goodbye that shuts down, and then is not there for a while.
     await world.database.pool.query(
       'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',

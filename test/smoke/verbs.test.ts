@@ -55,15 +55,7 @@ describe.concurrent('migrate and status', () => {
     expect(json).toMatchObject({ code: 0, stderr: '' });
     const report = JSON.parse(json.stdout);
     expect(report).toMatchObject({ position: 600, sources: [{}, {}, {}] });
-    const names = [
-      'checks',
-      'clockAheadSeconds',
-      'discovery',
-      'feedId',
-      'position',
-      'positionJumps',
-      'requestsBlocked',
-    ];
+    const names = 'checks clockAheadSeconds discovery feedId position positionJumps requestsBlocked'.split(' ');
     expect(Object.keys(report).sort()).toEqual([...names, 'sinks', 'sources', 'vanished'].sort());
     expect(world.simulator.requestCount).toBe(asked);
   });
@@ -177,22 +169,6 @@ describe.concurrent('backfill', () => {
   });
 });
 
-const commands = [
-  'run',
-  'sync',
-  'check',
-  'status',
-  'sink',
-  'hold',
-  'backfill',
-  'verify',
-  'migrate',
-  'feed',
-  'search',
-  'mcp',
-  'simulate',
-  'demo',
-];
+const commands = 'run sync check status sink hold backfill verify migrate feed search mcp simulate demo'.split(' ');
 const dayMs = 86_400_000;
-
 const dateOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, test } from 'vitest';
-import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
-import { expectTroubleSaid, startTroubled, type Troubled } from '../support/process/trouble.ts';
+import { afterAll, describe, test } from 'vitest';
+import { startCluster } from '../support/postgres/postgres-cluster.ts';
+import { expectTroubleSaid, startTroubled } from '../support/process/trouble.ts';
 import { until } from '../support/process/until.ts';
 
 /** A fresh cluster has 40 MB. */
@@ -29,25 +29,16 @@ const disk = mountDisk();
 if (disk.reason !== undefined) console.warn(`skipped, needs to mount a small disk: ${disk.reason}`);
 
 describe.skipIf(disk.reason !== undefined)('the disk of PostgreSQL', () => {
-  let cluster: PostgresCluster;
-  let url: string;
-  let troubled: Troubled;
-
-  beforeAll(async () => {
-    // The write-ahead log stays elsewhere: a server that cannot write it does not refuse statements, it crashes.
-    cluster = await startCluster({ directory: join(disk.directory, 'data'), walElsewhere: true });
-    url = (await cluster.createDatabase()).url;
-    troubled = await startTroubled(url, { simulator: { entries: 3_000 } });
-  });
-
-  afterAll(async () => {
-    await troubled?.[Symbol.asyncDispose]();
-    await cluster?.[Symbol.asyncDispose]();
+  afterAll(() => {
     mountTool('umount', '--lazy', disk.directory);
     rmSync(disk.directory, { recursive: true });
   });
 
   test('full in the middle of a backfill, and given room again', async () => {
+    // The write-ahead log stays elsewhere: a server that cannot write it does not refuse statements, it crashes.
+    await using cluster = await startCluster({ directory: join(disk.directory, 'data'), walElsewhere: true });
+    const { url } = await cluster.createDatabase();
+    await using troubled = await startTroubled(url, { simulator: { entries: 3_000 } });
     await until('the backfill is under way', async () => (await troubled.storedBy(url)) > 200);
     const ballast = join(disk.directory, 'ballast');
     await fill(ballast);

@@ -1,41 +1,35 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { createPool } from '../../src/postgres/pool.ts';
 import { setRetentionPolicy } from '../../src/retention/retention.sql.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
-import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import { asDaemon, prepareForDaemon } from '../support/accounts/daemon-account.ts';
 import { byWayOf } from '../support/network/tcp-proxy.ts';
 import { takeBaseBackup } from '../support/postgres/base-backup.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
 import { commit, entryText, newSource } from '../support/postgres/store-fixture.ts';
-import { type PostgresProxy, startPostgresProxy } from '../support/postgres/wire/postgres-proxy.ts';
+import { startPostgresProxy } from '../support/postgres/wire/postgres-proxy.ts';
+import { ofEachTest } from '../support/process/of-tests.ts';
 import { runOrgtrail } from '../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../support/process/running-daemon.ts';
 import { until } from '../support/process/until.ts';
 
-let stack: AsyncDisposableStack;
-let server: PostgresCluster;
-let proxy: PostgresProxy;
-let simulator: Simulator;
+const stack = ofEachTest(() => new AsyncDisposableStack());
+const server = ofEachTest(startCluster);
+const proxy = ofEachTest(() => startPostgresProxy(server));
+const simulator = ofEachTest(() => startSimulator({ seed: 31, organizations: 3, entries: 600, budget: null }));
 let name: string;
 let worm: string;
 let env: Readonly<Record<string, string>>;
-
 beforeEach(async () => {
-  stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-backup-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   worm = join(folder, 'worm');
   await mkdir(worm);
-  server = stack.use(await startCluster());
-  proxy = stack.use(await startPostgresProxy(server));
   const created = await createPrepared(server);
   name = created.name;
-  simulator = await startSimulator({ seed: 31, organizations: 3, entries: 600, budget: null });
-  stack.defer(() => simulator.close());
   const load = setInterval(() => {
     for (const { id } of simulator.summary().organizations) simulator.generate(id, EACH);
   }, EVERY_MS);
@@ -53,10 +47,6 @@ beforeEach(async () => {
     ORGTRAIL_EVIDENCE_INTERVAL: '1s',
   };
   await runOrgtrail(['evidence', 'init'], { ...env, DATABASE_URL: byWayOf(proxy, created.url) });
-});
-
-afterEach(async () => {
-  await stack.disposeAsync();
 });
 
 test('a base backup, restored as a copy beside a daemon that goes on: it knows what it has signed', async () => {
@@ -138,13 +128,9 @@ const copyRows = async (other: PostgresCluster, database: string): Promise<void>
 test('a dump, restored on a new server where each object has the oid that it had: positions jump, and no month is dropped', async () => {
   const old = `select count(*)::integer as old from audit_events where action_time < '2024-02-01'`;
   const oids = `select 'feed_head'::regclass::oid as head, oid from pg_database where datname = current_database()`;
-  await using pool = Object.assign(
+  const pool = stack.adopt(
     createPool(server.url(name), 2, () => {}),
-    {
-      async [Symbol.asyncDispose]() {
-        await pool.end();
-      },
-    },
+    (each) => each.end(),
   );
   await setRetentionPolicy(pool, 365 * 86_400_000);
   const january = `select orgtrail_create_partitions('2024-01-01', '2024-01-02')`;

@@ -1,44 +1,35 @@
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { StatementOf } from '../../src/evidence/journal/statement.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
-import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import { asDaemon, prepareForDaemon } from '../support/accounts/daemon-account.ts';
 import { judge } from '../support/evidence/bundles/exported-bundle.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
 import { type HostClock, missingHostClock, openHostClock } from '../support/process/host-clock.ts';
+import { ofEachTest } from '../support/process/of-tests.ts';
 import { runOrgtrail } from '../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../support/process/running-daemon.ts';
 import { until } from '../support/process/until.ts';
 
 if (missingHostClock !== undefined) console.warn(`No clock is moved: ${missingHostClock}.`);
 
-let stack: AsyncDisposableStack;
+const stack = ofEachTest(() => new AsyncDisposableStack());
+const simulator = ofEachTest(() => startSimulator({ seed: 31, organizations: 2, entries: 200, budget: null }));
 let clock: HostClock;
 let folder: string;
-let simulator: Simulator;
-
 beforeEach(async () => {
-  stack = new AsyncDisposableStack();
   folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-clock-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   await mkdir(join(folder, 'worm'));
   if (missingHostClock === undefined) clock = stack.use(await openHostClock());
-  simulator = await startSimulator({ seed: 31, organizations: 2, entries: 200, budget: null });
-  stack.defer(() => simulator.close());
 });
-afterEach(() => stack.disposeAsync());
 
 describe.skipIf(missingHostClock !== undefined)('a clock that goes back by an hour while a daemon builds', () => {
   test('on its own host: evidence goes on, its times are those of the database, and nothing is stated of it', async () => {
-    await clock.set(HOUR_SECONDS);
-    const running = await start('elsewhere');
+    const { running, before } = await startAhead('elsewhere');
     const { server, name, daemon } = running;
-    await untilMoreIsSigned(server, name);
-    await daemon.process.waitFor('evidence checkpoint anchored');
-    const before = await expectHolds(running, 'before');
     for (const [at, aheadSeconds] of [0, -HOUR_SECONDS].entries()) {
       await clock.set(aheadSeconds);
       await untilMoreIsSigned(server, name);
@@ -48,12 +39,8 @@ describe.skipIf(missingHostClock !== undefined)('a clock that goes back by an ho
   });
 
   test('on the host of the database as well: evidence goes on, and says when its own time went back', async () => {
-    await clock.set(HOUR_SECONDS);
-    const running = await start('here');
+    const { running } = await startAhead('here');
     const { server, name, daemon } = running;
-    await untilMoreIsSigned(server, name);
-    await daemon.process.waitFor('evidence checkpoint anchored');
-    await expectHolds(running, 'before');
     await clock.set(0);
     await untilMoreIsSigned(server, name);
     const stated = (await expectHolds(running, 'after')).find(({ before }) => before !== null);
@@ -88,6 +75,15 @@ const start = async (database: 'here' | 'elsewhere') => {
   expect((await runOrgtrail(['evidence', 'init'], { ...env, DATABASE_URL: url })).code).toBe(0);
   const daemon = stack.use(await startDaemonProcess({ ...env, ...clock.environment }));
   return { server, name, env, daemon };
+};
+
+/** An hour ahead: something is signed, and holds. */
+const startAhead = async (database: 'here' | 'elsewhere') => {
+  await clock.set(HOUR_SECONDS);
+  const running = await start(database);
+  await untilMoreIsSigned(running.server, running.name);
+  await running.daemon.process.waitFor('evidence checkpoint anchored');
+  return { running, before: await expectHolds(running, 'before') };
 };
 
 const signedSize = async (server: PostgresCluster, name: string): Promise<number> => {

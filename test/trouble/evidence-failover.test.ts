@@ -1,41 +1,21 @@
-import type { Pool } from 'pg';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { createPool } from '../../src/postgres/pool.ts';
 import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
 import { newSigner, openBuilder } from '../support/evidence/builder-world.ts';
 import { verifyDatabase } from '../support/evidence/bundles/verify-database.ts';
 import { byWayOf } from '../support/network/tcp-proxy.ts';
-import {
-  type PostgresCluster,
-  type Standby,
-  startCluster,
-  startStandby,
-} from '../support/postgres/postgres-cluster.ts';
+import { startPair } from '../support/postgres/standby-pair.ts';
 import { commit, entryText, newSource, takeLease } from '../support/postgres/store-fixture.ts';
-import { type PostgresProxy, startPostgresProxy } from '../support/postgres/wire/postgres-proxy.ts';
+import { ofEachTest } from '../support/process/of-tests.ts';
 import { until } from '../support/process/until.ts';
 
 const signer = newSigner();
-let primary: PostgresCluster;
-let standby: Standby;
-let proxy: PostgresProxy;
-let pool: Pool;
-
-beforeEach(async () => {
-  primary = await startCluster();
-  const created = await primary.createDatabase();
-  standby = await startStandby(primary, { asynchronous: true });
-  proxy = await startPostgresProxy(primary);
-  pool = createPool(byWayOf(proxy, created.url), 4, () => {});
-  await migrateDatabase(pool);
+const pair = ofEachTest(() => startPair({ asynchronous: true }));
+const pool = ofEachTest(async () => {
+  const { url } = await pair.primary.createDatabase();
+  return createPool(byWayOf(pair.proxy, url), 4, () => {});
 });
-
-afterEach(async () => {
-  await pool?.end();
-  await proxy?.[Symbol.asyncDispose]();
-  await standby?.[Symbol.asyncDispose]();
-  await primary?.[Symbol.asyncDispose]();
-});
+beforeEach(() => migrateDatabase(pool));
 
 test('a checkpoint that a failover lost is never contradicted: neither by the process that signed it nor by another', async () => {
   const first = openBuilder(pool, signer);
@@ -43,7 +23,7 @@ test('a checkpoint that a failover lost is never contradicted: neither by the pr
   await add('kept', 10);
   await first.build(held);
   await untilReplicated();
-  await standby.fallBehind();
+  await pair.standby.fallBehind();
   await add('lost', 10);
   await first.build(held);
   expect(first.signed.filter(({ log }) => log === 'events').map(({ size }) => size)).toEqual([10, 20]);
@@ -102,9 +82,9 @@ const add = async (word: string, count: number): Promise<void> => {
 };
 
 const failOver = async (): Promise<void> => {
-  await primary.stop('immediate');
-  await standby.promote();
-  proxy.pointTo(standby);
+  await pair.primary.stop('immediate');
+  await pair.standby.promote();
+  pair.proxy.pointTo(pair.standby);
   await until('the new primary answers', async () =>
     pool.query('select 1').then(
       () => true,
@@ -115,9 +95,9 @@ const failOver = async (): Promise<void> => {
 
 /** Until the standby has replayed all that is committed so far. */
 const untilReplicated = async (): Promise<void> => {
-  const [committed] = await primary.sql('select pg_current_wal_flush_lsn()::text as lsn');
+  const [committed] = await pair.primary.sql('select pg_current_wal_flush_lsn()::text as lsn');
   await until('the standby has it', async () => {
-    const [row] = await standby.sql(
+    const [row] = await pair.standby.sql(
       `select pg_last_wal_replay_lsn() >= '${committed?.['lsn']}'::pg_lsn as "hasReplayed"`,
     );
     return row?.['hasReplayed'] === true;

@@ -1,21 +1,16 @@
 import { Pool } from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.sql.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import { prepareForDaemon } from '../support/accounts/daemon-account.ts';
-import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
+import { startCluster } from '../support/postgres/postgres-cluster.ts';
 import { latenessOf, ticksUnasked } from '../support/process/live-progress.ts';
+import { ofAllTests } from '../support/process/of-tests.ts';
 import { startDaemonProcess } from '../support/process/running-daemon.ts';
 import { until } from '../support/process/until.ts';
 import { expectClaimedImpliesStored } from '../support/sync/claims.ts';
 
-let cluster: PostgresCluster;
-beforeAll(async () => {
-  cluster = await startCluster();
-});
-afterAll(async () => {
-  await cluster?.[Symbol.asyncDispose]();
-});
+const cluster = ofAllTests(startCluster);
 
 // Here and not in test/e2e since each such window costs the 30 seconds after which an answer is not waited for any longer.
 test('D1: windows wider than 90 days hang, 20 organizations: all history is read, and live tails do not wait for it', async () => {

@@ -2,30 +2,26 @@ import { Client, type Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createPool } from '../../src/postgres/pool.ts';
 import { documented, documentedSubscription } from '../support/deploy/documented-sql.ts';
-import { startTcpProxy, type TcpProxy } from '../support/network/tcp-proxy.ts';
+import { startTcpProxy } from '../support/network/tcp-proxy.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
 import { addSources, commit, commitAll, entryText, pageOf, T0, takeLease } from '../support/postgres/store-fixture.ts';
 import { decodePgoutput } from '../support/postgres/wire/pgoutput.ts';
+import { ofAllTests } from '../support/process/of-tests.ts';
 import { runInProcess } from '../support/process/run-in-process.ts';
 import { seededRandom } from '../support/process/seeded-random.ts';
 import { until } from '../support/process/until.ts';
 import { unholdableEntries, unnamedEntries } from '../support/sync/defective-entries.ts';
 
 const SEED = 13;
-
-let source: PostgresCluster;
-let subscriber: PostgresCluster;
+const source = ofAllTests(() => startCluster({ settings: { wal_level: 'logical' } }));
+// How long a worker of the subscription that failed waits before the next one is started.
+const subscriber = ofAllTests(() => startCluster({ settings: { wal_retrieve_retry_interval: '100ms' } }));
 /** The way from the subscriber to the source. */
-let proxy: TcpProxy;
+const proxy = ofAllTests(() => startTcpProxy(source));
 /** The source, as the owner of the tables, who is no superuser. */
 let pool: Pool;
 let database: string;
-
 beforeAll(async () => {
-  source = await startCluster({ settings: { wal_level: 'logical' } });
-  // How long a worker of the subscription that failed waits before the next one is started.
-  subscriber = await startCluster({ settings: { wal_retrieve_retry_interval: '100ms' } });
-  proxy = await startTcpProxy(source);
   const { name, url } = await source.createDatabase();
   database = name;
   for (const role of ['orgtrail_ingest', 'orgtrail_reader']) await source.sql(`create role ${role}`);
@@ -37,12 +33,7 @@ beforeAll(async () => {
   await source.sql(documented('at the source: account'), name);
   await subscriber.sql(documented('at the subscriber: tables'));
 });
-afterAll(async () => {
-  await pool?.end();
-  await proxy?.[Symbol.asyncDispose]();
-  await subscriber?.[Symbol.asyncDispose]();
-  await source?.[Symbol.asyncDispose]();
-});
+afterAll(() => pool?.end());
 
 const defective = [...unnamedEntries, ...unholdableEntries].map(({ text }) => text);
 

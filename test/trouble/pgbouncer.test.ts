@@ -1,33 +1,26 @@
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { byWayOf } from '../support/network/tcp-proxy.ts';
-import { installPgbouncer, type Pgbouncer, startPgbouncer } from '../support/postgres/pgbouncer.ts';
-import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
-import { startTroubled, type Troubled } from '../support/process/trouble.ts';
+import { installPgbouncer, startPgbouncer } from '../support/postgres/pgbouncer.ts';
+import { startCluster } from '../support/postgres/postgres-cluster.ts';
+import { ofAllTests } from '../support/process/of-tests.ts';
+import { startTroubled } from '../support/process/trouble.ts';
 import { until } from '../support/process/until.ts';
 
 const missing = await installPgbouncer();
 if (missing !== undefined) console.warn(`skipped, needs pgbouncer: ${missing}`);
 
 describe.skipIf(missing !== undefined)('two daemons behind pgbouncer in transaction mode', () => {
-  let cluster: PostgresCluster;
-  let pgbouncer: Pgbouncer;
+  const cluster = ofAllTests(startCluster);
   let name: string;
   let url: string;
-  let troubled: Troubled;
-
   beforeAll(async () => {
-    cluster = await startCluster();
     ({ name, url } = await cluster.createDatabase());
-    pgbouncer = await startPgbouncer({ server: cluster, users: [name], poolSize: POOL_SIZE });
-    troubled = await startTroubled(byWayOf(pgbouncer, url), { simulator: { entries: 4_000 }, replicas: 2 });
   });
-
-  afterAll(async () => {
-    await troubled?.[Symbol.asyncDispose]();
-    await pgbouncer?.[Symbol.asyncDispose]();
-    await cluster?.[Symbol.asyncDispose]();
-  });
+  const pgbouncer = ofAllTests(() => startPgbouncer({ server: cluster, users: [name], poolSize: POOL_SIZE }));
+  const troubled = ofAllTests(() =>
+    startTroubled(byWayOf(pgbouncer, url), { simulator: { entries: 4_000 }, replicas: 2 }),
+  );
 
   const untilStoredMore = async (more: number): Promise<void> => {
     const before = await troubled.storedBy(url);

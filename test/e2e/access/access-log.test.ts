@@ -1,28 +1,23 @@
 import { Agent, request } from 'node:http';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { MAX_READERS, MAX_STRANGERS } from '../../../src/access/access.ts';
 import { noteAccess } from '../../../src/access/access-log.sql.ts';
 import { readAccessLog, untilNoted } from '../../support/accounts/access-log.ts';
-import { type LeastPrivilegedRun, openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
+import { openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { multiplyEvents } from '../../support/feed/many-events.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
+import { serve } from '../../support/sync/served.ts';
 
-let opened: LeastPrivilegedRun;
-let served: Served;
+const opened = ofAllTests(() => openLeastPrivilegedRun({ organizations: 2, entries: EVENTS }));
+const served = ofAllTests(() => serve(opened.run, { feedToken }));
 let account: string;
-beforeAll(async () => {
-  opened = await openLeastPrivilegedRun({ organizations: 2, entries: EVENTS });
-  served = await serve(opened.run, { feedToken });
+beforeAll(() => {
   account = new URL(opened.run.config.databaseUrl ?? '').username;
-});
-afterAll(async () => {
-  await served?.[Symbol.asyncDispose]();
-  await opened?.[Symbol.asyncDispose]();
 });
 
 describe('access_log', () => {
@@ -291,7 +286,6 @@ test('neither strangers of very many addresses nor very many searches hide what 
 const feedToken = 'feed-token-of-the-test';
 const who = 'ORGTRAIL_FEED_TOKEN';
 const EVENTS = 40;
-
 const pool = () => opened.world.database.pool;
 
 const get = async (path: string, headers: Readonly<Record<string, string>> = {}, of = served): Promise<string> =>

@@ -1,19 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type LeastPrivilegedRun, openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
+import { describe, expect, test } from 'vitest';
+import { openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 
-let opened: LeastPrivilegedRun;
-let served: Served;
-beforeAll(async () => {
-  opened = await openLeastPrivilegedRun({ organizations: 2, entries: EVENTS });
-  served = await serve(opened.run, { host: '0.0.0.0', feedToken });
-});
-afterAll(async () => {
-  await served?.[Symbol.asyncDispose]();
-  await opened?.[Symbol.asyncDispose]();
-});
+const opened = ofAllTests(() => openLeastPrivilegedRun({ organizations: 2, entries: EVENTS }));
+const served = ofAllTests(() => serve(opened.run, { host: '0.0.0.0', feedToken }));
 
 describe('orgtrail token', () => {
   test('create prints the secret once, list never, and neither the database nor a log has it', async () => {
@@ -163,9 +156,7 @@ describe('wrong tokens', () => {
 
 const feedToken = 'feed-token-of-the-test';
 const EVENTS = 40;
-
 const baseOf = (of: Served): string => of.server.url.replace('0.0.0.0', '127.0.0.1');
-
 const token = (...args: string[]) => runInProcess(['token', ...args], opened.ownerEnv);
 
 /** Makes one, and returns its secret. */

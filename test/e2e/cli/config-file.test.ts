@@ -1,20 +1,14 @@
-import { mkdtemp, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Document } from 'yaml';
 import { keyOf } from '../../../src/config/settings-list.ts';
 import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-let directory: string;
-beforeAll(async () => {
-  directory = await realpath(await mkdtemp(join(tmpdir(), 'orgtrail-config-')));
-});
-afterAll(async () => {
-  if (directory !== undefined) await rm(directory, { recursive: true, force: true });
-});
+const { folder: directory } = temporaryFolder();
 
 test('a daemon that is given ORGTRAIL_CONFIG alone collects and delivers, and takes a new token of the file', async () => {
   const [oldToken, newToken] = ['the-old-token-of-the-test', 'the-new-token-of-the-test'];

@@ -1,16 +1,17 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { keyOf, settingNames } from '../../../src/config/settings-list.ts';
 import { printVerifierKey, signatureTypes, verifierKey } from '../../../src/evidence/notes/verifier-key.ts';
 import { sinkTypes } from '../../../src/sinks/registry.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const pages = ['README.md', ...readdirSync(root, { recursive: true, encoding: 'utf8' })]
@@ -61,36 +62,16 @@ const yaml = readFileSync(join(root, 'docs/orgtrail.example.yaml'), 'utf8')
     return { key: isOfGroup ? `cloudflare.${key}` : key, text: isOfGroup ? `cloudflare:\n${text}` : text };
   });
 
-let folder: string;
+const { folder } = temporaryFolder();
+const world = ofAllTests(() => openWorld({ organizations: 1, entries: 1 }));
 let vkey: string;
-let world: SyncWorld;
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'orgtrail-documented-'));
   const { x = '' } = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
   const key = verifierKey('witness.example.com/w', signatureTypes.cosignature, Buffer.from(x, 'base64url'));
   vkey = printVerifierKey(key);
-  execFileSync(OPENSSL, [
-    ...[
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-days',
-      '2',
-      '-subj',
-      '/CN=test',
-    ],
-    ...['-keyout', join(folder, 'cert-key'), '-out', join(folder, 'cert')],
-  ]);
-  world = await openWorld({ organizations: 1, entries: 1 });
+  const made = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test'.split(' ');
+  execFileSync('openssl', [...made, '-keyout', join(folder, 'cert-key'), '-out', join(folder, 'cert')]);
   await runOrgtrail(['evidence', 'init'], { ...world.ownerEnv, ...evidence() });
-});
-afterAll(async () => {
-  await world?.[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 describe('each example of a setting with a structure starts', () => {
@@ -126,8 +107,6 @@ describe('each example of a setting with a structure starts', () => {
  * From each example of a setting with a structure, as the pages have it, to a daemon that runs. What is looked for are forms: a new example is
  * started as well.
  */
-
-const OPENSSL = 'openssl';
 
 interface Example {
   readonly name: string;

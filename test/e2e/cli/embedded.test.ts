@@ -1,32 +1,24 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
 
-let simulator: Simulator;
-let directory: string;
+const simulator = ofAllTests(() => startSimulator({ organizations: 3, entries: 300, startMs: Date.now() - 60_000 }));
+const { folder: directory } = temporaryFolder();
 let env: Record<string, string>;
-
-beforeAll(async () => {
-  simulator = await startSimulator({ organizations: 3, entries: 300, startMs: Date.now() - 60_000 });
-  directory = await mkdtemp(join(tmpdir(), 'orgtrail-embedded-'));
+beforeAll(() => {
   env = {
     CLOUDFLARE_API_TOKEN: 'token-of-the-test',
     CLOUDFLARE_BASE_URL: simulator.baseUrl,
     ORGTRAIL_DATA_DIR: join(directory, 'fresh', 'data'),
     ORGTRAIL_HTTP_PORT: '0',
   };
-});
-
-afterAll(async () => {
-  await simulator?.close();
-  await rm(directory, { recursive: true, force: true });
 });
 
 describe('without DATABASE_URL', () => {
@@ -112,7 +104,6 @@ describe('without DATABASE_URL', () => {
 });
 
 const pidFile = () => join(env['ORGTRAIL_DATA_DIR'] ?? '', 'postgres', 'postmaster.pid');
-
 const serverPid = async (): Promise<number> => Number((await readFile(pidFile(), 'utf8')).split('\n')[0]);
 
 /** False also for one that has ended and has not been waited for yet: not every container's first process does. */

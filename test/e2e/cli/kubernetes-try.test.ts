@@ -1,13 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import { KUSTOMIZE, renderOverlay } from '../../support/deploy/kubernetes-objects.ts';
 import { startCluster } from '../../support/postgres/postgres-cluster.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
+const { folder, file } = temporaryFolder();
 const hasTools = [KUSTOMIZE, 'psql'].every((tool) => spawnSync(tool, ['--help']).status === 0);
 
 test.skipIf(!hasTools)('overlay try: the daemon collects with an account that can change no event', async () => {
@@ -21,16 +20,13 @@ test.skipIf(!hasTools)('overlay try: the daemon collects with an account that ca
     return Buffer.from(object?.data?.[key] ?? '', 'base64').toString();
   };
   const script = objects.flatMap(({ data }) => data?.['accounts.sh'] ?? []).join('');
-  const folder = mkdtempSync(join(tmpdir(), 'orgtrail-try-'));
-  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  writeFileSync(join(folder, 'daemon-password'), secretOf('orgtrail-postgres', 'daemon-password'));
+  file('daemon-password', secretOf('orgtrail-postgres', 'daemon-password'));
   const cluster = stack.use(await startCluster());
   const simulator = stack.adopt(await startSimulator({ organizations: 1, entries: 20 }), (each) => each.close());
-
   // As the image of PostgreSQL does with it.
   await cluster.sql('create role orgtrail superuser login');
   await cluster.sql('create database orgtrail owner orgtrail');
-  execFileSync('bash', ['-c', script.replaceAll(MOUNTED, folder)], {
+  execFileSync('bash', ['-c', script.replaceAll('/run/secrets/postgres', folder)], {
     env: {
       PATH: process.env['PATH'],
       POSTGRES_USER: 'orgtrail',
@@ -61,5 +57,3 @@ test.skipIf(!hasTools)('overlay try: the daemon collects with an account that ca
   );
   expect(rights).toEqual({ events: 20, member: true, superuser: false, changes: false });
 });
-
-const MOUNTED = '/run/secrets/postgres';

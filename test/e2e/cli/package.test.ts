@@ -1,26 +1,22 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import manifest from '../../../package.json' with { type: 'json' };
 import { verifierFile } from '../../../src/evidence/files/verifier-file.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const checkout = fileURLToPath(new URL('../../..', import.meta.url));
-let folder: string;
-
+const { folder } = temporaryFolder();
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'orgtrail-package-'));
   // The set-up of the tests has made the bundle; making it again would take it away from the tests beside this one.
   run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], checkout);
   // Nothing has to be fetched: all code is in it.
   run('npm', ['install', '--offline', '--omit=optional', `./orgtrail-${manifest.version}.tgz`]);
 });
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('the package installs alone: no other package comes with it', () => {
   expect(readdirSync(join(folder, 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual(['orgtrail']);

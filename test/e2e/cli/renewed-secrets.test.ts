@@ -1,20 +1,14 @@
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createLogin } from '../../support/accounts/login.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-let directory: string;
+const { folder: directory } = temporaryFolder();
 let files = 0;
-beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'orgtrail-renewed-'));
-});
-afterAll(async () => {
-  if (directory !== undefined) await rm(directory, { recursive: true, force: true });
-});
 
 describe.concurrent('a token that is rotated while the daemon runs', () => {
   test('file first: not one request fails, nothing is lost', async () => {

@@ -1,30 +1,19 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { until } from '../../support/process/until.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const bundle = fileURLToPath(new URL('../../../dist/orgtrail.js', import.meta.url));
-
-let world: SyncWorld;
-let run: SyncRun;
-let served: Served;
+const world = ofAllTests(() => openWorld({ organizations: 2, entries: 60 }));
+const run = ofAllTests(() => world.open());
+const served = ofAllTests(() => serve(run, { feedToken }));
 let number = 0;
-
-beforeAll(async () => {
-  world = await openWorld({ organizations: 2, entries: 60 });
-  run = await world.open();
-  await run.cycle();
-  served = await serve(run, { feedToken });
-});
-afterAll(async () => {
-  await served?.[Symbol.asyncDispose]();
-  await run?.close();
-  await world?.[Symbol.asyncDispose]();
-});
+beforeAll(() => run.cycle());
 
 describe.each(['database', 'url'] as const)('search --follow through %s', (way) => {
   test('prints each new match once, in order, and ends at a signal', async () => {

@@ -1,21 +1,103 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createTestDatabase } from '../../support/postgres/database.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { auditRequests, openWorld } from '../../support/sync/sync-world.ts';
 
-let world: SyncWorld;
+const world = ofAllTests(() => openWorld());
 let id: string;
 let name: string;
-
+let others: readonly string[];
 beforeAll(async () => {
-  world = await openWorld();
   expect(await runInProcess(['sync'], world.env)).toMatchObject({ code: 0 });
-  const [first] = world.simulator.summary().organizations;
+  const [first, ...rest] = world.simulator.summary().organizations;
   id = first?.id ?? '';
   name = first?.name ?? '';
+  others = rest.map((organization) => organization.id);
+  expect(name).not.toBe('');
 });
-afterAll(async () => {
-  await world?.[Symbol.asyncDispose]();
+const reasons = { hold: ['--reason', 'case 17'] };
+
+describe('an organization is named by its name, whatever the case of the letters', () => {
+  test('status', async () => {
+    const { code, stdout } = await run('status', '--organization', name.toUpperCase(), '--json');
+    expect(JSON.parse(stdout).sources).toMatchObject([{ organizationId: id }]);
+    expect(code).toBe(0);
+  });
+
+  test('feed', async () => {
+    const { code, stdout } = await run('feed', '--organization', name.toLowerCase(), '--limit', '5');
+    const lines = stdout.trim().split('\n');
+    expect(lines).toHaveLength(5);
+    for (const line of lines) expect(JSON.parse(line).organization_id).toBe(id);
+    expect(code).toBe(0);
+  });
+
+  test('hold add', async () => {
+    const { code, stdout } = await run('hold', 'add', '--organization', ` ${name} `, ...reasons.hold);
+    expect(stdout).toContain(`events of ${name} (${id})`);
+    expect(code).toBe(0);
+    expect((await run('hold', 'list')).stdout).toContain(`${id} (${name})`);
+  });
+
+  test('verify, which shows no organization that does not differ unless --all is given', async () => {
+    world.simulator.setClockOffset(600_000);
+    const window = ['--since', '2d', '--before', 'now', '--organization', name];
+    const { code, stdout } = await run('verify', ...window);
+    world.simulator.setClockOffset(0);
+    expect(stdout).toMatch(/compared [\d,]+ entries of 1 organization, .*: 0 missing, 0 extra, 0 changed\n$/);
+    expect(stdout).not.toContain(id);
+    expect(code).toBe(0);
+    expect((await run('verify', ...window, '--all')).stdout).toMatch(new RegExp(`^${id} +${name} +\\d`, 'm'));
+  });
+
+  test('backfill, also for what only Cloudflare knows', async () => {
+    await using fresh = await openWorld();
+    const known = fresh.simulator.summary().organizations.find((organization) => organization.name === name);
+    const { code } = await runInProcess(
+      ['backfill', '--since', '2d', '--before', 'now', '--organization', name],
+      fresh.env,
+    );
+    expect(code).toBe(0);
+    const asked = new Set(auditRequests(fresh.simulator).map(({ organizationId }) => organizationId));
+    expect(asked).toEqual(new Set([known?.id]));
+  });
+});
+
+describe('a name that names none, or several', () => {
+  const commands = [
+    ['status'],
+    ['feed'],
+    ['hold', 'add', ...reasons.hold],
+    ['verify', '--since', '2d', '--before', '1d'],
+    ['backfill', '--since', '2d', '--before', '1d'],
+  ];
+
+  test.each(commands)('%s: the nearest names in one line, exit code 2', async (...command) => {
+    const { code, stdout, stderr } = await run(...command, '--organization', `${name.slice(0, -1)}x`);
+    expect(stderr).toBe(`orgtrail: unknown organization "${name.slice(0, -1)}x"; did you mean "${name}"?\n`);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  });
+
+  test('nothing near: says where the names are', async () => {
+    const { code, stderr } = await run('status', '--organization', '????');
+    expect(stderr).toBe('orgtrail: unknown organization "????"\nTry: `orgtrail status --all` lists them\n');
+    expect(code).toBe(2);
+  });
+
+  test('a name that two have: their ids', async () => {
+    const twins = others.slice(0, 2);
+    const before = await world.database.pool.query('select id, name from organizations where id = any($1)', [twins]);
+    await world.database.pool.query("update organizations set name = 'Twins' where id = any($1)", [twins]);
+    const { code, stderr } = await run('status', '--organization', 'twins');
+    for (const row of before.rows) {
+      await world.database.pool.query('update organizations set name = $2 where id = $1', [row.id, row.name]);
+    }
+    expect(stderr).toBe(
+      `orgtrail: 2 organizations have the name "twins"\nTry: one of their ids: ${twins.toSorted().join(', ')}\n`,
+    );
+    expect(code).toBe(2);
+  });
 });
 
 describe('search', () => {
@@ -85,8 +167,10 @@ describe('search', () => {
   });
 });
 
-const search = (...args: string[]) => runInProcess(['search', ...args], world.env);
+/** Holds are for the owner of the schema to make. */
+const run = (...args: string[]) => runInProcess(args, args[0] === 'hold' ? world.ownerEnv : world.env);
 
+const search = (...args: string[]) => runInProcess(['search', ...args], world.env);
 const jsonOf = async (...args: string[]) => JSON.parse((await search(...args, '--json')).stdout);
 
 const idsOf = async (condition: string, values: unknown[] = []): Promise<string[]> => {

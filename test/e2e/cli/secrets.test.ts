@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { createLogin } from '../../support/accounts/login.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
 
 const core = (): string => randomBytes(8).toString('hex');
@@ -34,24 +35,17 @@ const secrets = {
   webhook: `whsec_${marks.webhook}${'A'.repeat(16)}`,
 };
 
-let api: Awaited<ReturnType<typeof startApi>>;
-let database: TestDatabase;
-let broken: TestDatabase;
-let login: Login;
-let directory: string;
-let cwd: string;
+const { folder: directory } = temporaryFolder();
+const cwd = join(directory, 'cwd');
+const api = ofAllTests(() => startApi());
+const database = databaseOfTests();
+const broken = databaseOfTests();
+const login = ofAllTests(() => createLogin(database, ['orgtrail_ingest'], secrets.password));
 let byVariable: Record<string, string>;
 let byFile: Record<string, string>;
 let byYaml: Record<string, string>;
-
 beforeAll(async () => {
-  api = await startApi();
-  database = await createTestDatabase();
-  broken = await createTestDatabase();
   await broken.pool.query('drop table api_budget cascade');
-  login = await createLogin(database, ['orgtrail_ingest'], secrets.password);
-  directory = await mkdtemp(join(tmpdir(), 'orgtrail-secrets-'));
-  cwd = join(directory, 'cwd');
   await mkdir(cwd);
   const sinks = JSON.stringify({
     hec: { type: 'splunk_hec', url: api.origin, token: secrets.sink, gzip: false },
@@ -77,12 +71,6 @@ beforeAll(async () => {
     sinks: JSON.parse(sinks),
   });
   byYaml = { ORGTRAIL_CONFIG: await plant('orgtrail.yaml', yaml) };
-});
-afterAll(async () => {
-  await login?.[Symbol.asyncDispose]();
-  for (const each of [database, broken]) await each?.close();
-  api?.close();
-  if (directory !== undefined) await rm(directory, { recursive: true, force: true });
 });
 
 describe('no secret, however it is given, comes out anywhere (invariant 12)', () => {
@@ -125,11 +113,13 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
     expect(outcomes[8]?.output, 'the crash').toContain('unexpected error (please report this)');
   });
 
-  test.each([
+  const ways: readonly (readonly [string, () => Record<string, string>])[] = [
     ['in variables', () => byVariable],
     ['in files', () => byFile],
     ['in a YAML file', () => byYaml],
-  ])('every command, with secrets %s', async (_, given) => {
+  ];
+
+  test.each(ways)('every command, with secrets %s', async (_, given) => {
     const env = { ...settings('good'), ...given() };
     const window = ['--since', '2026-01-01', '--before', '2026-01-02'];
     // Two at a time, and of those that read the audit log one after the other.
@@ -143,28 +133,27 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
     await Promise.all(codes);
   });
 
-  test.each([
-    ['in variables', () => byVariable],
-    ['in files', () => byFile],
-    ['in a YAML file', () => byYaml],
-  ])('the daemon at level trace, with secrets %s and an API that repeats what it is sent', async (_, given) => {
-    const daemon = startOrgtrail(['run'], { ...settings('mixed'), ...given() }, { cwd });
-    await daemon.waitFor('sync failed for an organization; will retry after backoff');
-    await daemon.waitFor('page committed');
-    await until('both sinks have failed', async () => {
-      const { rows } = await database.pool.query("select from sinks where last_error like '%403%'");
-      return rows.length === 2;
-    });
-    const answers = await askEverything(daemon);
-    expect(answers).toMatch(/"last_error":"[^"]*you sent/);
-    expect(answers).toContain('orgtrail_api_requests_total');
-    expectNone('HTTP', answers);
-    if (process.platform === 'linux') expectNone('argv', await commandLines(daemon.child.pid ?? 0));
-    daemon.child.kill('SIGTERM');
-    expect(await daemon.ended).toBe(143);
-    expect(daemon.stdout()).toContain('[redacted]');
-    expectNone('the log', daemon.stdout() + daemon.stderr());
-  });
+  test.each(ways)(
+    'the daemon at level trace, with secrets %s and an API that repeats what it is sent',
+    async (_, given) => {
+      const daemon = startOrgtrail(['run'], { ...settings('mixed'), ...given() }, { cwd });
+      await daemon.waitFor('sync failed for an organization; will retry after backoff');
+      await daemon.waitFor('page committed');
+      await until('both sinks have failed', async () => {
+        const { rows } = await database.pool.query("select from sinks where last_error like '%403%'");
+        return rows.length === 2;
+      });
+      const answers = await askEverything(daemon);
+      expect(answers).toMatch(/"last_error":"[^"]*you sent/);
+      expect(answers).toContain('orgtrail_api_requests_total');
+      expectNone('HTTP', answers);
+      if (process.platform === 'linux') expectNone('argv', await commandLines(daemon.child.pid ?? 0));
+      daemon.child.kill('SIGTERM');
+      expect(await daemon.ended).toBe(143);
+      expect(daemon.stdout()).toContain('[redacted]');
+      expectNone('the log', daemon.stdout() + daemon.stderr());
+    },
+  );
 
   test('the database holds none', async () => {
     const text = await dump(database.pool);
@@ -175,16 +164,9 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
   });
 
   test('the embedded PostgreSQL has none, not even in its environment', async () => {
-    const daemon = startOrgtrail(
-      ['run'],
-      {
-        ...settings('good'),
-        CLOUDFLARE_API_TOKEN: secrets.token,
-        ORGTRAIL_FEED_TOKEN: secrets.feed,
-        ORGTRAIL_DATA_DIR: join(directory, 'data'),
-      },
-      { cwd: directory },
-    );
+    const given = { CLOUDFLARE_API_TOKEN: secrets.token, ORGTRAIL_FEED_TOKEN: secrets.feed };
+    const env = { ...settings('good'), ...given, ORGTRAIL_DATA_DIR: join(directory, 'data') };
+    const daemon = startOrgtrail(['run'], env, { cwd: directory });
     await daemon.waitFor('page committed');
     const data = join(directory, 'data', 'postgres');
     const pid = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')[0];

@@ -1,27 +1,33 @@
 import { execFile, spawn } from 'node:child_process';
 import { closeSync, constants, createReadStream, openSync, writeSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createProgram } from '../../../src/cli/cli.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { usageOf } from '../../support/process/process-usage.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const bundle = fileURLToPath(new URL('../../../dist/orgtrail.js', import.meta.url));
 const DAY_MS = 86_400_000;
 /** It is over, and the history reaches behind it. */
 const MONTH = new Date(Date.now() - 32 * DAY_MS).toISOString().slice(0, 7);
 
-let world: SyncWorld;
-let folder: string;
+const { folder } = temporaryFolder();
+const world = ofAllTests(() =>
+  openWorld(
+    { organizations: 2, entries: ENTRIES, pageCap: 300, historyMs: 75 * DAY_MS },
+    { ORGTRAIL_HISTORY: '80d', ORGTRAIL_SETTLE: 'none' },
+  ),
+);
 let env: Readonly<Record<string, string>>;
 
 /** How each command is run: what it is given, and how it ends. Their order does not matter. `log`: it runs until a signal, and its output is a log. */
@@ -71,12 +77,7 @@ const ways: Readonly<Record<string, readonly [code: number, ...args: string[]] |
 };
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-reader-'));
   await mkdir(join(folder, 'archive'));
-  world = await openWorld(
-    { organizations: 2, entries: ENTRIES, pageCap: 300, historyMs: 75 * DAY_MS },
-    { ORGTRAIL_HISTORY: '80d', ORGTRAIL_SETTLE: 'none' },
-  );
   env = {
     ...world.ownerEnv,
     ORGTRAIL_SINKS: JSON.stringify({ lake: { type: 'file', path: join(folder, 'lake.ndjson') } }),
@@ -109,10 +110,6 @@ beforeAll(async () => {
     join(folder, 'stdin'),
     asked.map((each) => `${JSON.stringify({ jsonrpc: '2.0', ...each })}\n`).join(''),
   );
-});
-afterAll(async () => {
-  await world?.[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
 });
 
 test('there is a way to run every command', () => {

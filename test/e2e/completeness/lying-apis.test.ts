@@ -159,18 +159,6 @@ interface LyingLog {
   readonly lie?: Lie;
 }
 
-interface LyingApi<Name extends string> extends AsyncDisposable {
-  /** What to set CLOUDFLARE_BASE_URL to. */
-  readonly baseUrl: string;
-  readonly startMs: number;
-  idOf(name: Name): string;
-  requests(name: Name): number;
-  /** What is true of a log, oldest first. */
-  entries(name: Name): readonly Entry[];
-  /** It answers rightly from here on. */
-  heal(): void;
-}
-
 const makeEntries = (id: string, { entries, oldestMs = 2 * DAY_MS, youngestMs = 120_000 }: LyingLog, nowMs: number) =>
   Array.from({ length: entries }, (_, index): Entry => {
     const ageMs = oldestMs - ((oldestMs - youngestMs) * index) / Math.max(1, entries - 1);
@@ -192,7 +180,7 @@ const bodyOf = ({ entries, cursor, envelope }: Answer): string =>
   });
 
 /** An API that has no code in common with the simulator: organizations with a log each; some answer wrongly. */
-const startLyingApi = async <Name extends string>(logs: Readonly<Record<Name, LyingLog>>): Promise<LyingApi<Name>> => {
+const startLyingApi = async <Name extends string>(logs: Readonly<Record<Name, LyingLog>>) => {
   const startMs = Date.now();
   let isHealed = false;
   const names = Object.keys(logs) as Name[];
@@ -250,10 +238,11 @@ const startLyingApi = async <Name extends string>(logs: Readonly<Record<Name, Ly
   await once(server, 'listening');
   return {
     baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/client/v4`,
-    startMs,
     idOf,
-    requests: (name) => of(name).requests,
-    entries: (name) => of(name).entries,
+    requests: (name: Name) => of(name).requests,
+    /** What is true of a log, oldest first. */
+    entries: (name: Name) => of(name).entries,
+    /** It answers rightly from here on. */
     heal: () => {
       isHealed = true;
     },
@@ -266,7 +255,6 @@ const startLyingApi = async <Name extends string>(logs: Readonly<Record<Name, Ly
 };
 
 const shardError = { errors: [{ code: 7003, message: 'one of three shards did not answer' }] };
-
 const withoutThirds: Lie = (_, right) => ({ ...right, entries: right.entries.filter((_each, at) => at % 3 !== 0) });
 
 /** Pages with a cursor name an error, and lack a third. */
@@ -338,6 +326,10 @@ const openLyingWorld = async <Name extends string>(
     ...more,
   };
   const names = Object.keys(logs) as Name[];
+  const count = async (what: string, name: Name): Promise<number> => {
+    const sql = `select count(*)::integer as n from ${what} = $1`;
+    return (await pool.query<{ n: number }>(sql, [api.idOf(name)])).rows[0]?.n ?? 0;
+  };
   const truthOf = (name: Name) => ({
     truth: () =>
       api.entries(name).map(({ id, timeMs }) => ({
@@ -359,20 +351,8 @@ const openLyingWorld = async <Name extends string>(
       await expectClaimedImpliesStored(pool, truthOf(name));
       return await expectStoredOrVisible(pool, truthOf(name));
     },
-    stored: async (name: Name): Promise<number> => {
-      const { rows } = await pool.query<{ n: number }>(
-        'select count(*)::integer as n from audit_events where organization_id = $1',
-        [api.idOf(name)],
-      );
-      return rows[0]?.n ?? 0;
-    },
-    holes: async (name: Name): Promise<number> => {
-      const { rows } = await pool.query<{ n: number }>(
-        'select count(*)::integer as n from coverage_holes where source_id = $1',
-        [api.idOf(name)],
-      );
-      return rows[0]?.n ?? 0;
-    },
+    stored: (name: Name) => count('audit_events where organization_id', name),
+    holes: (name: Name) => count('coverage_holes where source_id', name),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 };

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { FaultPatch, SettingOf } from '../../../src/simulator/faults/fault-plan.ts';
 import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
-import { expectClaimedImpliesStored, expectStoredOrVisible } from '../../support/sync/claims.ts';
+import { expectClaimedImpliesStored, expectComplete, expectStoredOrVisible } from '../../support/sync/claims.ts';
 
 describe.concurrent('D2: cursors that are dead', () => {
   test.each([410, 500])('every one, with %i: all is read, by windows of one page each', async (status) => {
@@ -173,15 +173,3 @@ describe.concurrent('answers about history that end too soon and look whole', ()
 
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
-
-/** Everything is stored, nothing is a hole, what comes into being meanwhile too; and what is claimed is stored. */
-const expectComplete = async (world: LeastPrivilegedWorld): Promise<void> => {
-  await using daemon = await world.run();
-  await world.untilAllStored();
-  world.generate(5);
-  await world.untilAllStored();
-  expect(await daemon.stop()).toBe(143);
-  expect(await world.number('select count(*) from coverage_holes')).toBe(0);
-  expect(await expectClaimedImpliesStored(world.database.pool, world.simulator)).toBeGreaterThan(0);
-  await world.expectExactTruth();
-};

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
 import { latenessOf, ticksUnasked } from '../../support/process/live-progress.ts';
 import { until } from '../../support/process/until.ts';
-import { expectClaimedImpliesStored } from '../../support/sync/claims.ts';
+import { expectClaimedImpliesStored, expectComplete } from '../../support/sync/claims.ts';
 
 describe.concurrent('D1: the API refuses windows wider than 90 days', () => {
   test.each([400, 504])(
@@ -70,9 +70,7 @@ describe.concurrent('D5: the API says a wrong time', () => {
       const { simulator, database } = world;
       await using daemon = await world.run();
       await world.untilAllStored(world.startMs);
-      simulator.faults.set({
-        wrong_date: { offsetSeconds, ...(operation !== undefined && { operation: operation }) },
-      });
+      simulator.faults.set({ wrong_date: { offsetSeconds, ...(operation !== undefined && { operation: operation }) } });
       const longEnoughMs = simulator.summary().nowMs + WRONG_SECONDS * 1_000;
       const wrongAnswers = () => simulator.faults.fired().wrong_date ?? 0;
       await until(
@@ -86,7 +84,6 @@ describe.concurrent('D5: the API says a wrong time', () => {
       console.log(
         `${_what}: stored ${(simulator.summary().nowMs - wrongUntilMs) / 1_000} s after, in ${simulator.requestCount - askedBefore} requests`,
       );
-
       // And what it claims by then is of the past, in every pass.
       const delays = [0, 10, hourSeconds];
       const isOfThePast = async () =>
@@ -162,15 +159,7 @@ test.concurrent('D10: 3,500 entries of one millisecond half an hour ago, and nin
     simulator.generate(world.ids[index] ?? '', 3_500, { actionTimeMs: heapMs });
     simulator.generate(world.ids[index] ?? '', 40, { actionTimeMs: heapMs - 40_000, spacingMs: 2_000 });
   }
-  await using daemon = await world.run();
-  world.generate(5);
-  await world.untilAllStored();
-  world.generate(5);
-  await world.untilAllStored();
-  expect(await daemon.stop()).toBe(143);
-  expect(await world.number('select count(*) from coverage_holes')).toBe(0);
-  await expectClaimedImpliesStored(world.database.pool, simulator);
-  await world.expectExactTruth();
+  await expectComplete(world);
 });
 
 test.concurrent('D12: right after the first backfill gap_seconds is no more than what the live tail leaves', async () => {

@@ -1,25 +1,17 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createLogin } from '../../support/accounts/login.ts';
-import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
+import { openSigningWorld } from '../../support/evidence/signing-world.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
-let opened: SigningWorld;
-let world: SyncWorld;
-let folder: string;
-let env: SigningWorld['env'];
-
-beforeEach(async () => {
-  opened = await openSigningWorld({ organizations: 3, entries: 300 });
-  ({ world, folder, env } = opened);
-});
-afterEach(async () => await opened?.[Symbol.asyncDispose]());
+const signing = ofEachTest(() => openSigningWorld({ organizations: 3, entries: 300 }));
 
 test('a daemon that is no more than a member of the two roles builds, is killed, goes on, and what it signed holds', async () => {
+  const { world, folder, env } = signing;
   const begun = await runOrgtrail(['evidence', 'init'], env);
   expect(begun).toMatchObject({ code: 0, stderr: '' });
   expect(begun.stdout).toContain('made a key');
@@ -30,11 +22,11 @@ test('a daemon that is no more than a member of the two roles builds, is killed,
   for (let round = 0; round < 4; round += 1) {
     const [first, second] = [await startDaemonProcess(env), await startDaemonProcess(env)];
     const before = (await logs())?.head ?? 0;
-    for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 50);
-    if (round === 3) await untilSigned(before + 1);
+    signing.grow(50);
+    if (round === 3) await signing.untilSigned({ atLeast: before + 1 });
     else await until('more is signed', async () => ((await logs())?.signed ?? 0) > before);
     if (round === 3) {
-      const health = JSON.parse((await first.get('/healthz')).text);
+      const health = await first.health();
       expect(health.evidence).toMatchObject({ state: 'ok', unanchored: true, lag_events: expect.any(Number) });
       expect((await first.get('/metrics')).text).toMatch(/^orgtrail_evidence_state\{state="ok"\} 1$/m);
       expect(first.process.stdout()).toContain('evidence is unanchored');
@@ -65,6 +57,7 @@ test('a daemon that is no more than a member of the two roles builds, is killed,
 });
 
 test('with a directory as an anchor it keeps checkpoints there, says so, and a restored database is found out by it', async () => {
+  const { world, folder, env } = signing;
   const worm = join(folder, 'worm');
   await mkdir(worm);
   const anchored = { ...env, ORGTRAIL_EVIDENCE_ANCHORS: `file:${worm}` };
@@ -72,10 +65,10 @@ test('with a directory as an anchor it keeps checkpoints there, says so, and a r
   expect((await runOrgtrail(['evidence', 'status'], anchored)).stdout).toContain('unanchored');
   {
     await using daemon = await startDaemonProcess(anchored);
-    await untilSigned(1);
+    await signing.untilSigned();
     await daemon.process.waitFor('evidence checkpoint anchored');
     expect(daemon.process.stdout()).not.toContain('evidence is unanchored');
-    const health = async () => JSON.parse((await daemon.get('/healthz')).text).evidence;
+    const health = async () => (await daemon.health()).evidence;
     await until('health says so', async () => (await health()).unanchored === false);
     expect((await health()).anchors).toEqual([
       { anchor: `file:${worm}`, configured: true, size: expect.any(Number), age_seconds: expect.any(Number) },
@@ -118,6 +111,7 @@ test('with a directory as an anchor it keeps checkpoints there, says so, and a r
 });
 
 test('without the role it says what is missing, and collects all the same', async () => {
+  const { world, env } = signing;
   await runOrgtrail(['evidence', 'init'], { ...env, DATABASE_URL: world.database.url });
   await using collector = await createLogin(world.database, ['orgtrail_ingest']);
   await using daemon = await startDaemonProcess({ ...env, DATABASE_URL: collector.url });
@@ -126,23 +120,9 @@ test('without the role it says what is missing, and collects all the same', asyn
   await until('entries are stored', async () => ((await logs())?.head ?? 0) > 0);
 });
 
-interface Logs {
-  readonly size: number;
-  readonly signed: number;
-  readonly head: number;
-  readonly state: string;
-}
-
-const logs = async (): Promise<Logs | undefined> => {
-  const { rows } = await world.database.pool.query<Logs>(
-    `select l.size::float8 as size, l.signed_size::float8 as signed, l.state, h.position::float8 as head
-     from evidence_logs l, feed_head h where l.name = 'events'`,
+const logs = async () => {
+  const { rows } = await signing.world.database.pool.query<{ signed: number; head: number }>(
+    `select l.signed_size::float8 as signed, h.position::float8 as head from evidence_logs l, feed_head h where l.name = 'events'`,
   );
   return rows[0];
 };
-
-const untilSigned = async (atLeast: number) =>
-  await until('all that is stored is signed', async () => {
-    const now = await logs();
-    return now !== undefined && now.head >= atLeast && now.signed === now.head;
-  });

@@ -1,29 +1,21 @@
 import { copyFile, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createLogin } from '../../support/accounts/login.ts';
 import { judge } from '../../support/evidence/bundles/exported-bundle.ts';
-import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
+import { openSigningWorld } from '../../support/evidence/signing-world.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
 /** On a slow machine it says how far it is. */
 const onlyWork = expect.stringMatching(/^(?:(?:writing|verifying|comparing)\b.*\n)*$/);
 
-let opened: SigningWorld;
-let world: SyncWorld;
-let folder: string;
-let env: SigningWorld['env'];
-
-beforeEach(async () => {
-  opened = await openSigningWorld({ organizations: 3, entries: 300 });
-  ({ world, folder, env } = opened);
-});
-afterEach(async () => await opened?.[Symbol.asyncDispose]());
+const signing = ofEachTest(() => openSigningWorld({ organizations: 3, entries: 300 }));
 
 test('what a daemon has signed is exported beside it by the account of the daemon, and holds without a database', async () => {
+  const { world, folder, env } = signing;
   await runOrgtrail(['evidence', 'init'], env);
   await using daemon = await startDaemonProcess(env);
   await until('all that is stored is signed', allIsSigned);
@@ -61,7 +53,6 @@ test('what a daemon has signed is exported beside it by the account of the daemo
   });
   daemon.process.child.kill('SIGKILL');
   await daemon.process.ended;
-
   // No setting, no database.
   const verified = await runOrgtrail(['evidence', 'verify', bundle], {});
   expect(verified).toMatchObject({ code: 0, stderr: onlyWork });
@@ -105,6 +96,7 @@ test('what a daemon has signed is exported beside it by the account of the daemo
 });
 
 test('a bundle of one account or organization, by name, says at the top what it is', async () => {
+  const { world, folder, env } = signing;
   await runOrgtrail(['evidence', 'init'], env);
   await using daemon = await startDaemonProcess(env);
   await until('all that is stored is signed', allIsSigned);
@@ -135,7 +127,7 @@ test('a bundle of one account or organization, by name, says at the top what it 
 });
 
 const allIsSigned = async (): Promise<boolean> => {
-  const { rows } = await world.database.pool.query<{ done: boolean }>(
+  const { rows } = await signing.world.database.pool.query<{ done: boolean }>(
     `select coalesce(bool_and(l.signed_size = l.size), false) and bool_or(l.name = 'events' and l.size = h.position and h.position >= 300)
        as done from evidence_logs l, feed_head h`,
   );

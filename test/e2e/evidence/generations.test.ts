@@ -1,29 +1,19 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
+import { beforeEach, expect, test } from 'vitest';
+import { openSigningWorld } from '../../support/evidence/signing-world.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
-import { until } from '../../support/process/until.ts';
-import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
-let opened: SigningWorld;
-let world: SyncWorld;
-let folder: string;
-let env: SigningWorld['env'];
-let operator: SigningWorld['env'];
-
-beforeEach(async () => {
-  opened = await openSigningWorld({ organizations: 3, entries: 300 });
-  ({ world, folder, env, operator } = opened);
-  await runOrgtrail(['evidence', 'init'], env);
-});
-afterEach(async () => await opened?.[Symbol.asyncDispose]());
+const signing = ofEachTest(() => openSigningWorld({ organizations: 3, entries: 300 }));
+beforeEach(() => runOrgtrail(['evidence', 'init'], signing.env));
 
 test('beside a daemon an operator forks a log that cannot go on; the daemon signs the next one; an operator ends that', async () => {
+  const { world, folder, env, operator } = signing;
   const { pool } = world.database;
   await using daemon = await startDaemonProcess(env);
-  await untilSigned(1, 300);
+  await signing.untilSigned({ generation: 1, events: 300 });
   const refused = await runOrgtrail(['evidence', 'fork', ...orders], operator);
   expect(refused).toMatchObject({ code: 2, stdout: '' });
   expect(refused.stderr).toContain('only one that is behind, forked or ended is followed by another');
@@ -58,9 +48,8 @@ test('beside a daemon an operator forks a log that cannot go on; the daemon sign
     last_note: last.note,
   });
   expect(shown.vkeys[0]).toMatch(/\.2\/events\+[0-9a-f]{8}\+/);
-  const { organizations } = world.simulator.summary();
-  for (const { id } of organizations) world.simulator.generate(id, 50);
-  await untilSigned(2, 450);
+  signing.grow(50);
+  await signing.untilSigned({ generation: 2, events: 450 });
   expect((await runOrgtrail(['evidence', 'verify'], env)).code).toBe(0);
   expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^state +ok$/m);
 
@@ -80,7 +69,7 @@ test('beside a daemon an operator forks a log that cannot go on; the daemon sign
   expect(ended.code).toBe(0);
   expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^state +ended: it is over$/m);
   expect((await daemon.get('/metrics')).text).toMatch(/^orgtrail_evidence_state\{state="ended"\} 1$/m);
-  expect(JSON.parse((await daemon.get('/healthz')).text).evidence.state).toBe('ended');
+  expect((await daemon.health()).evidence.state).toBe('ended');
   const { rows: trail } = await pool.query(
     `select route, who, what from access_log where kind = 'evidence' order by id`,
   );
@@ -95,8 +84,10 @@ test('beside a daemon an operator forks a log that cannot go on; the daemon sign
 });
 
 test('a log whose settings are gone is ended without a key', async () => {
+  const { env, operator } = signing;
   await using daemon = await startDaemonProcess(env);
-  await untilSigned(1, 300);
+  // Nothing more comes then: what is read afterwards stays as it is.
+  await signing.untilSigned({ generation: 1, events: 300 });
   await daemon[Symbol.asyncDispose]();
   const bare = Object.fromEntries(Object.entries(operator).filter(([name]) => !name.startsWith('ORGTRAIL_EVIDENCE')));
   const said = ['--reason', 'the key is lost', '--by', 'J. Doe'];
@@ -110,14 +101,3 @@ test('a log whose settings are gone is ended without a key', async () => {
 });
 
 const orders = ['--reason', 'restored from a backup', '--by', 'J. Doe'];
-
-/** Nothing more comes then: what is read afterwards stays as it is. */
-const untilSigned = async (generation: number, events: number) =>
-  await until('all that is served is signed', async () => {
-    const { rows } = await world.database.pool.query<{ isSigned: boolean }>(
-      `select l.signed_size = h.position and h.position = $2 as "isSigned"
-       from evidence_logs l, feed_head h where l.name = 'events' and l.generation = $1`,
-      [generation, events],
-    );
-    return rows[0]?.isSigned === true;
-  });

@@ -1,46 +1,39 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { judge } from '../../support/evidence/bundles/exported-bundle.ts';
 import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
-import { until } from '../../support/process/until.ts';
-import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
-let opened: SigningWorld;
-let world: SyncWorld;
-let folder: string;
+const signing = ofEachTest(() => openSigningWorld({ organizations: 2, entries: 100 }));
 let env: SigningWorld['env'];
 let operator: SigningWorld['env'];
-
 beforeEach(async () => {
-  opened = await openSigningWorld({ organizations: 2, entries: 100 });
-  ({ world, folder, env, operator } = opened);
-  env = { ...opened.env, ORGTRAIL_EVIDENCE_KEY_FILE: key(1) };
-  operator = { ...env, DATABASE_URL: world.database.url };
+  env = { ...signing.env, ORGTRAIL_EVIDENCE_KEY_FILE: key(1) };
+  operator = { ...env, DATABASE_URL: signing.world.database.url };
   await runOrgtrail(['evidence', 'init'], env);
 });
-afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
 test('a key is rotated beside daemons: none but a process with both keys signs meanwhile, and then one with the new key', async () => {
   const old = await startDaemonProcess(env);
-  await untilSignedBy(1);
+  await signing.untilSigned({ keys: 1 });
   const early = await rotate('rotation', 2, '--no-wait', '--json');
   expect(early).toMatchObject({ code: 0, stderr: '' });
   expect(JSON.parse(early.stdout)).toMatchObject({ made: true, signed: false });
   await old.process.waitFor('another key of the evidence is ordered');
-  grow();
-  await untilSignedBy(1);
+  signing.grow(20);
+  await signing.untilSigned({ keys: 1 });
   expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^key +another one is ordered \(rotation\)/m);
 
   const both = await startDaemonProcess(withKeys(1, 2));
   await both.process.waitFor('the evidence has another key from now on');
   await old.process.waitFor('has not both');
-  grow();
-  await untilSignedBy(2);
+  signing.grow(20);
+  await signing.untilSigned({ keys: 2 });
   expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^keys +two sign until \S+Z$/m);
-  expect(JSON.parse((await both.get('/healthz')).text).evidence.old_key_until).toMatch(/Z$/);
+  expect((await both.health()).evidence.old_key_until).toMatch(/Z$/);
   expect((await both.get('/evidence/policy')).text.match(/^log /gm)).toHaveLength(4);
   expect(await exported('overlap', env)).toHaveLength(4);
   const again = await rotate('rotation', 3);
@@ -48,14 +41,13 @@ test('a key is rotated beside daemons: none but a process with both keys signs m
   expect(again.stderr).toContain('the last rotation is not over: two keys sign until');
   expect(await old.stop()).toBe(143);
   expect(await both.stop()).toBe(143);
-
   // The old key is gone before its time.
   const lost = await rotate('lost', 2, '--no-wait');
   expect(lost).toMatchObject({ code: 0, stderr: '' });
   await using after = await startDaemonProcess(withKeys(2));
   await after.process.waitFor('the evidence has another key from now on');
-  grow();
-  await untilSignedBy(1);
+  signing.grow(20);
+  await signing.untilSigned({ keys: 1 });
   expect(await exported('after', withKeys(2))).toHaveLength(2);
   expect((await after.get('/evidence/policy')).text.match(/^log /gm)).toHaveLength(2);
   expect((await runOrgtrail(['evidence', 'verify'], withKeys(2))).code).toBe(0);
@@ -72,34 +64,24 @@ test('a key is rotated beside daemons: none but a process with both keys signs m
   expect(JSON.parse(stolen[0].stdout)).toMatchObject({ signed: true, old_signs_until: null });
   expect(await exported('stolen', withKeys(4))).toHaveLength(2);
   expect(await stolen[1].stop()).toBe(143);
-  const { rows } = await world.database.pool.query(
+  const { rows } = await signing.world.database.pool.query(
     `select who, what ->> 'reason' as reason from access_log where route = 'evidence key' order by id`,
   );
   expect(rows).toEqual(['rotation', 'lost', 'compromised'].map((reason) => ({ who: 'J. Doe', reason })));
 });
 
 test('a wrong use is refused', async () => {
+  const because = (reason: string) => ['--rotate', '--reason', reason, '--by', 'x'];
+  const [rotation, loss] = [because('rotation'), because('lost')];
   for (const [what, args, message] of [
     ['without a reason', ['--rotate', '--by', 'x'], '--rotate needs --reason and --by'],
     ['without a name', ['--rotate', '--reason', 'lost'], '--rotate needs --reason and --by'],
     ['a reason alone', ['--reason', 'lost'], 'are for --rotate'],
-    ['without a new key', ['--rotate', '--reason', 'rotation', '--by', 'x'], 'which key is the new one?'],
-    ['the same key', ['--rotate', '--reason', 'lost', '--by', 'x'], 'this is the key that signs already'],
-    [
-      'an overlap of a loss',
-      ['--rotate', '--reason', 'lost', '--by', 'x', '--overlap', '1d'],
-      '--overlap is for a rotation',
-    ],
-    [
-      'an overlap that is none',
-      ['--rotate', '--reason', 'rotation', '--by', 'x', '--overlap', 'soon'],
-      'is not a duration',
-    ],
-    [
-      'a file that is no key',
-      ['--rotate', '--reason', 'rotation', '--by', 'x', '--new-key', '/etc/hostname'],
-      '--new-key: the file',
-    ],
+    ['without a new key', rotation, 'which key is the new one?'],
+    ['the same key', loss, 'this is the key that signs already'],
+    ['an overlap of a loss', [...loss, '--overlap', '1d'], '--overlap is for a rotation'],
+    ['an overlap that is none', [...rotation, '--overlap', 'soon'], 'is not a duration'],
+    ['a file that is no key', [...rotation, '--new-key', '/etc/hostname'], '--new-key: the file'],
   ] as const) {
     const refused = await runOrgtrail(['evidence', 'key', ...args], operator);
     expect(refused, what).toMatchObject({ code: 2, stdout: '' });
@@ -116,7 +98,7 @@ test('an account that does not own the schema orders nothing', async () => {
   expect(refused.stderr).toContain('permission denied for function orgtrail_order_evidence_key');
 });
 
-const key = (number: number) => join(folder, `key-${number}.pem`);
+const key = (number: number) => join(signing.folder, `key-${number}.pem`);
 
 const withKeys = (first: number, next?: number) => ({
   ...env,
@@ -130,24 +112,9 @@ const rotate = (reason: string, number: number, ...more: readonly string[]) =>
     operator,
   );
 
-const grow = () => {
-  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 20);
-};
-
-/** All events are signed, by so many keys of the log. */
-const untilSignedBy = async (keys: number) =>
-  await until('all that is stored is signed', async () => {
-    const { rows } = await world.database.pool.query<{ isSigned: boolean; note: string }>(
-      `select l.signed_size = h.position and h.position > 0 as "isSigned", c.note from feed_head h, evidence_logs l
-         join evidence_checkpoints c on c.log = l.name and c.generation = l.generation and c.size = l.signed_size
-       where l.name = 'events'`,
-    );
-    return rows[0]?.isSigned === true && rows[0].note.match(/^— /gm)?.length === keys;
-  });
-
 /** Exports with this environment; both verifiers hold the bundle. Gives the keys of its policy. */
 const exported = async (name: string, of: Readonly<Record<string, string>>) => {
-  const bundle = join(folder, name);
+  const bundle = join(signing.folder, name);
   const made = await runOrgtrail(['evidence', 'export', bundle], of);
   expect(made).toMatchObject({ code: 0 });
   const { node, python } = await judge(bundle);

@@ -1,47 +1,32 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { afterEach, describe, expect, test } from 'vitest';
+import { openSigningWorld } from '../../support/evidence/signing-world.ts';
 import { freePorts } from '../../support/network/free-ports.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { type RunningDaemon, startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 import { type Storage, storages, testBucket } from '../../support/s3/storages.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const [moto] = storages;
 if (moto === undefined) throw new Error('there is no storage');
 
-let world: SyncWorld;
-let login: Login;
-let folder: string;
+const signing = ofEachTest(() => openSigningWorld({ organizations: 2, entries: 300 }));
 let storage: Storage | undefined;
-beforeEach(async () => {
-  world = await openWorld({ organizations: 2, entries: 300 }, { ORGTRAIL_SETTLE: 'none' });
-  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-'));
-});
 afterEach(async () => {
   await storage?.stop();
   storage = undefined;
-  await login?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
 });
 
 describe.skipIf(moto.missing !== undefined)('a daemon with a bucket as its anchor', () => {
   test('signs while the storage is away, anchors once it is there, goes on through its restart, and says how it stands; a sink gets the checkpoints', async () => {
     const [port = 0] = await freePorts(1);
     const endpoint = encodeURIComponent(`http://127.0.0.1:${port}`);
+    const { world, folder } = signing;
     const events = join(folder, 'events.ndjson');
     const env = {
-      ...world.env,
-      DATABASE_URL: login.url,
-      ORGTRAIL_LEASE: '2s',
-      ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
-      ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
-      ORGTRAIL_EVIDENCE_INTERVAL: '1s',
+      ...signing.env,
       ORGTRAIL_EVIDENCE_S3_ACCESS_KEY: 'key',
       ORGTRAIL_EVIDENCE_S3_SECRET_KEY: 'secret',
       ORGTRAIL_EVIDENCE_ANCHORS: `s3://evidence/prefix?endpoint=${endpoint}&lock=400d`,
@@ -53,7 +38,7 @@ describe.skipIf(moto.missing !== undefined)('a daemon with a bucket as its ancho
     await runOrgtrail(['evidence', 'init'], env);
 
     const first = await startDaemonProcess(env);
-    await untilSigned();
+    await signing.untilSigned();
     await first.process.waitFor('evidence anchor failed');
     await untilShown(first, /^orgtrail_evidence_unanchored 1$/m);
     const bucket = await startStorage();
@@ -65,18 +50,15 @@ describe.skipIf(moto.missing !== undefined)('a daemon with a bucket as its ancho
     expect(kept?.lockedUntil).toBeDefined();
     await bucket.close();
     expect(await first.stop()).toBe(143);
-
     // Away again: the log is signed on, and keeps what it was anchored by.
     await storage?.stop();
-    grow();
+    signing.grow(20);
     const sinks = JSON.stringify({ siem: { type: 'file', path: events, checkpoints: true } });
     await using second = await startDaemonProcess({ ...env, ORGTRAIL_SINKS: sinks });
     await second.process.waitFor('evidence anchor failed');
-    await untilSigned();
-    const anchors = async () => JSON.parse((await second.get('/healthz')).text).evidence.anchors;
-    await until('health has the reason', async () =>
-      (await anchors()).some((one: { last_error?: string }) => one.last_error),
-    );
+    await signing.untilSigned();
+    const anchors = async () => (await second.health()).evidence.anchors;
+    await until('health has the reason', async () => (await anchors())?.some((one) => one.last_error) ?? false);
     const before = (await newestNote()).size;
     const again = await startStorage();
     await second.process.waitFor('evidence anchor recovered');
@@ -104,23 +86,11 @@ describe.skipIf(moto.missing !== undefined)('a daemon with a bucket as its ancho
   });
 });
 
-const untilSigned = async () =>
-  await until('all that is stored is signed', async () => {
-    const { rows } = await world.database.pool.query<{ isSigned: boolean }>(
-      `select l.signed_size = h.position and h.position > 0 as "isSigned" from feed_head h, evidence_logs l where l.name = 'events'`,
-    );
-    return rows[0]?.isSigned === true;
-  });
-
 const untilShown = async (daemon: RunningDaemon, line: RegExp) =>
   await until(`/metrics has ${line}`, async () => line.test((await daemon.get('/metrics')).text));
 
-const grow = () => {
-  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 20);
-};
-
 const newestNote = async () => {
-  const { rows } = await world.database.pool.query<{ size: number; note: string }>(
+  const { rows } = await signing.world.database.pool.query<{ size: number; note: string }>(
     `select size::float8 as size, note from evidence_checkpoints where log = 'events' order by size desc limit 1`,
   );
   return rows[0] ?? { size: 0, note: '' };

@@ -2,28 +2,23 @@ import { execFile as execFileWithCallback } from 'node:child_process';
 import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
 import type { Login } from '../../support/accounts/login.ts';
 import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
 const execFile = promisify(execFileWithCallback);
-
-let opened: SigningWorld;
-let world: SyncWorld;
-let login: SigningWorld['login'];
-let folder: string;
-let env: SigningWorld['env'];
+const opened = ofEachTest(() => openSigningWorld({ organizations: 2, entries: 50 }));
+let { world, login, folder, env } = {} as SigningWorld;
 
 /** Three events of January 2024 are old enough to be dropped. */
 beforeEach(async () => {
-  opened = await openSigningWorld({ organizations: 2, entries: 50 });
   ({ world, login, folder, env } = opened);
   await mkdir(join(folder, 'worm'));
   const { pool } = world.database;
@@ -37,16 +32,12 @@ beforeEach(async () => {
   env = { ...opened.env, ORGTRAIL_EVIDENCE_ANCHORS: `file:${join(folder, 'worm')}` };
   await runOrgtrail(['evidence', 'init'], env);
 });
-afterEach(async () => await opened?.[Symbol.asyncDispose]());
 
 describe.each(['pg_restore', 'copy'] as const)(
   'behind a restore by %s of a backup that is older than a hold',
   (how) => {
     test('nothing is dropped before the holds are confirmed, and the evidence is compared and forked', async () => {
-      {
-        await using _ = await startDaemonProcess(env);
-        await until('all is signed', () => isTrue(world.database, SIGNED));
-      }
+      await signAll();
       await using restored = { ...(await restore(how)), [Symbol.asyncDispose]: () => restored.close() };
       await holdInOriginal();
       const owner = { ...env, DATABASE_URL: restored.url };
@@ -112,20 +103,14 @@ describe.each(['pg_restore', 'copy'] as const)(
 );
 
 test('a first start, and the next one, wait for nothing', async () => {
-  {
-    await using _ = await startDaemonProcess(env);
-    await until('all is signed', () => isTrue(world.database, SIGNED));
-  }
+  await signAll();
   await look(world.database, env, 'dropped');
   expect(await januaryIn(world.database)).toBe(0);
 });
 
 test('an anchor that has this log under another feed stops a log that was begun a second time', async () => {
   const { pool } = world.database;
-  {
-    await using _ = await startDaemonProcess(env);
-    await until('all is signed', () => isTrue(world.database, SIGNED));
-  }
+  await signAll();
   {
     await using _ = await startDaemonProcess(env);
     await until('it is at the anchor', async () => {
@@ -157,10 +142,7 @@ test('an anchor that has this log under another feed stops a log that was begun 
 
 test('restored to before a rotation of the key, the state is not ok, and what it says leads to the next generation', async () => {
   const newKey = join(folder, 'key-2.pem');
-  {
-    await using _ = await startDaemonProcess(env);
-    await until('all is signed', () => isTrue(world.database, SIGNED));
-  }
+  await signAll();
   await using restored = { ...(await restore('pg_restore')), [Symbol.asyncDispose]: () => restored.close() };
   const rotate = ['evidence', 'key', '--rotate', '--by', 'J. Doe', '--new-key', newKey, '--no-wait'];
   const original = { ...env, DATABASE_URL: world.database.url };
@@ -234,6 +216,12 @@ const at = (database: TestDatabase, account?: Login): string => {
 const isTrue = async ({ pool }: TestDatabase, condition: string): Promise<boolean> =>
   (await pool.query<{ met: boolean }>(`select (${condition}) as met`)).rows[0]?.met === true;
 
+/** By a daemon that ends then. */
+const signAll = async () => {
+  await using _ = await startDaemonProcess(env);
+  await until('all is signed', () => isTrue(world.database, SIGNED));
+};
+
 const SIGNED = `select bool_and(l.signed_size = l.size) and (select e.size from evidence_logs e where e.name = 'events'
   order by e.generation desc limit 1) = (select h.position from feed_head h) from evidence_logs l
   where l.generation = (select max(generation) from evidence_logs)`;
@@ -256,7 +244,7 @@ const look = async (database: TestDatabase, of: Readonly<Record<string, string>>
       .filter((each) => /(kept|dropped) a month/.test(each));
   await until('retention has looked', async () => lines().length > 0);
   expect(lines()[0]).toContain(`${word} a month`);
-  return { reason: JSON.parse(lines()[0] ?? '{}').reason, health: JSON.parse((await daemon.get('/healthz')).text) };
+  return { reason: JSON.parse(lines()[0] ?? '{}').reason, health: await daemon.health() };
 };
 
 /** The hold is stated, signed and at the anchor, which gets what is signed as a daemon starts. */

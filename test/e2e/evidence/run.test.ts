@@ -1,44 +1,27 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { beforeEach, expect, test } from 'vitest';
+import { createLogin } from '../../support/accounts/login.ts';
+import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
 import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-let world: SyncWorld;
+const signing = ofEachTest(() => openSigningWorld({ organizations: 2, entries: 100 }));
 /** Of the daemon, which may not write evidence, and of the builder, which may do nothing else. */
-let collector: Login;
-let signer: Login;
-let folder: string;
-let env: Readonly<Record<string, string>>;
-
+const collector = ofEachTest(() => createLogin(signing.world.database, ['orgtrail_ingest']));
+const signer = ofEachTest(() => createLogin(signing.world.database, ['orgtrail_evidence']));
+let env: SigningWorld['env'];
 beforeEach(async () => {
-  world = await openWorld({ organizations: 2, entries: 100 }, { ORGTRAIL_SETTLE: 'none' });
-  collector = await createLogin(world.database, ['orgtrail_ingest']);
-  signer = await createLogin(world.database, ['orgtrail_evidence']);
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-'));
-  await mkdir(join(folder, 'worm'));
-  env = {
-    DATABASE_URL: signer.url,
-    ORGTRAIL_LEASE: '2s',
-    ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
-    ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
-    ORGTRAIL_EVIDENCE_ANCHORS: `file:${join(folder, 'worm')}`,
-    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
-  };
-});
-
-afterEach(async () => {
-  await collector?.[Symbol.asyncDispose]();
-  await signer?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
+  const { CLOUDFLARE_API_TOKEN: _token, CLOUDFLARE_BASE_URL: _url, ...rest } = signing.env;
+  const worm = join(signing.folder, 'worm');
+  await mkdir(worm);
+  env = { ...rest, DATABASE_URL: signer.url, ORGTRAIL_EVIDENCE_ANCHORS: `file:${worm}` };
 });
 
 test('a process without a credential, and with no right but to write evidence, builds beside a daemon that has no key', async () => {
+  const { world } = signing;
   expect(await runOrgtrail(['evidence', 'init'], env)).toMatchObject({ code: 0, stderr: '' });
   await using daemon = await startDaemonProcess({
     ...world.env,
@@ -48,7 +31,7 @@ test('a process without a credential, and with no right but to write evidence, b
   await daemon.process.waitFor('evidence is not built here');
   const builder = startOrgtrail(['evidence', 'run'], { ...env, ORGTRAIL_HTTP_PORT: '0' });
   await builder.waitFor('orgtrail builds evidence');
-  await untilSigned();
+  await signing.untilSigned();
   await builder.waitFor('evidence checkpoint anchored');
   // The first checkpoint may be of a time before the daemon has claimed any.
   await until('coverage is signed', async () => {
@@ -87,20 +70,21 @@ test('a process without a credential, and with no right but to write evidence, b
 });
 
 test('two of them take turns; one that is killed is followed by the other', async () => {
+  const { world } = signing;
   await runOrgtrail(['evidence', 'init'], env);
   await using daemon = await startDaemonProcess({ ...world.env, DATABASE_URL: collector.url });
   const [first, second] = [startOrgtrail(['evidence', 'run'], env), startOrgtrail(['evidence', 'run'], env)];
   await Promise.all([first.waitFor('orgtrail builds evidence'), second.waitFor('orgtrail builds evidence')]);
-  await untilSigned();
+  await signing.untilSigned();
   first.child.kill('SIGKILL');
   await first.ended;
   const { rows } = await world.database.pool.query<{ size: number }>('select position::float8 as size from feed_head');
-  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 20);
+  signing.grow(20);
   await until('more is stored', async () => {
     const now = await world.database.pool.query<{ size: number }>('select position::float8 as size from feed_head');
     return (now.rows[0]?.size ?? 0) > (rows[0]?.size ?? 0);
   });
-  await untilSigned();
+  await signing.untilSigned();
   expect(second.stdout()).not.toContain('"url"');
   expect(await stop(second)).toBe(143);
   expect(await daemon.stop()).toBe(143);
@@ -127,11 +111,3 @@ const stop = async (process: ReturnType<typeof startOrgtrail>) => {
   process.child.kill('SIGTERM');
   return await process.ended;
 };
-
-const untilSigned = async () =>
-  await until('all that is stored is signed', async () => {
-    const { rows } = await world.database.pool.query<{ isSigned: boolean }>(
-      `select l.signed_size = h.position and h.position > 0 as "isSigned" from feed_head h, evidence_logs l where l.name = 'events'`,
-    );
-    return rows[0]?.isSigned === true;
-  });

@@ -1,23 +1,16 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
+import { expect, test } from 'vitest';
+import { openSigningWorld } from '../../support/evidence/signing-world.ts';
 import { coverageStatements, expectTrueStatements } from '../../support/evidence/stated-coverage.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
-let opened: SigningWorld;
-let world: SyncWorld;
-let env: SigningWorld['env'];
-
-beforeEach(async () => {
-  opened = await openSigningWorld({ organizations: 3, entries: 300 }, { ORGTRAIL_SCRUB_SHARE: '0' });
-  ({ world, env } = opened);
-  expect((await runOrgtrail(['evidence', 'init'], env)).code).toBe(0);
-});
-afterEach(async () => await opened?.[Symbol.asyncDispose]());
+const signing = ofEachTest(() => openSigningWorld({ organizations: 3, entries: 300 }, { ORGTRAIL_SCRUB_SHARE: '0' }));
 
 test('a daemon states every source while entries come in; on demand, with other filters, and by a command without a daemon', async () => {
+  const { world, env } = signing;
+  expect((await runOrgtrail(['evidence', 'init'], env)).code).toBe(0);
   const { pool } = world.database;
   const organizations = world.simulator.summary().organizations.map(({ id }) => id);
   {
@@ -32,7 +25,7 @@ test('a daemon states every source while entries come in; on demand, with other 
     expect(lines(asked.stdout)).toMatchObject([
       { type: 'coverage', source_kind: 'organization', source_id: first, filter: { text: '', hash: 'none' } },
     ]);
-    const health = JSON.parse((await daemon.get('/healthz')).text);
+    const health = await daemon.health();
     expect(health.evidence).toMatchObject({ unstated_sources: 0, statement_age_seconds: expect.any(Number) });
     expect((await daemon.get('/metrics')).text).toMatch(/^orgtrail_evidence_unstated_sources 0$/m);
     daemon.process.child.kill('SIGKILL');

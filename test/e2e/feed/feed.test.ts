@@ -16,13 +16,7 @@ const SEED = 4;
 const KILLS = 9;
 
 test(`readers over SQL, over HTTP and by feed --follow, 4 writers, replicas killed ${KILLS} times (seed ${SEED}): each position once`, async () => {
-  await using world = await openWorld({
-    seed: SEED,
-    organizations: 40,
-    entries: 24_000,
-    liveRate: 200,
-    faults: 'all',
-  });
+  await using world = await openWorld({ seed: SEED, organizations: 40, entries: 24_000, liveRate: 200, faults: 'all' });
   await using scene = await openScene(world);
   const { sqlReader, httpReader, follower, rawTexts } = scene;
   const random = seededRandom(SEED);
@@ -144,7 +138,6 @@ const misplaced = (events: readonly FeedLine[]): string[] =>
   events.flatMap(({ position }, index) => (position === index + 1 ? [] : [`${position} for ${index + 1}`])).slice(0, 5);
 
 const REPLICAS = 4;
-
 const KILLS_OF_FOLLOWER = 3;
 /** Between two kills each reader gets further by so much, so that each kill falls into the reading. */
 const EVENTS_BETWEEN_KILLS = 150;

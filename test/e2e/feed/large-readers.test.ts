@@ -1,19 +1,18 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { syncOnce } from '../../../src/ingest/sync/sync-once.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { startLoad } from '../../support/feed/reader-loads.ts';
 import { idle } from '../../support/postgres/idle.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { usageOf } from '../../support/process/process-usage.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const LARGE = 6;
-
-let world: SyncWorld;
+const world = ofAllTests(() => openWorld({ organizations: 1, entries: 20 }));
 let first: number;
 beforeAll(async () => {
-  world = await openWorld({ organizations: 1, entries: 20 });
   const run = await world.open();
   await syncOnce(run.app.sync, { signal: new AbortController().signal, stopping: () => false, retries: 3 });
   await run.close();
@@ -44,7 +43,6 @@ beforeAll(async () => {
   );
   await pool.query('update feed_head set position = position + $1', [LARGE + MEDIUM]);
 });
-afterAll(async () => await world?.[Symbol.asyncDispose]());
 
 const at = (reader: number): number => first + (reader % LARGE);
 

@@ -1,28 +1,19 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { createLogin } from '../../support/accounts/login.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { openFullWorld } from '../../support/feed/many-events.ts';
 import { behaviours, type LoadName, type RunningLoad, startLoad } from '../../support/feed/reader-loads.ts';
 import { idle } from '../../support/postgres/idle.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { usageOf } from '../../support/process/process-usage.ts';
 import { type RunningDaemon, startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
-import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
-let world: SyncWorld;
-let login: Login;
-let ids: readonly string[];
-
-beforeAll(async () => {
-  world = await openFullWorld(EVENTS);
+const world = ofAllTests(() => openFullWorld(EVENTS));
+const login = ofAllTests(async () => {
   await migrateDatabase(world.database.pool, { roles: true });
-  login = await createLogin(world.database, ['orgtrail_ingest']);
-  ids = world.simulator.summary().organizations.map(({ id }) => id);
-});
-afterAll(async () => {
-  await login?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
+  return await createLogin(world.database, ['orgtrail_ingest']);
 });
 afterEach(async () => {
   for (const { stop } of running.splice(0)) await stop();
@@ -70,7 +61,7 @@ test('200 long polls are all answered when something comes', async () => {
     const { rowCount } = await world.database.pool.query("select from pg_stat_activity where query like 'listen %'");
     return rowCount === 1;
   });
-  for (const id of ids) world.simulator.generate(id, 1);
+  for (const id of ids()) world.simulator.generate(id, 1);
   await until('all have their event', async () => polls.counts().whole >= 200);
   await expectHealthy();
   expect(Object.keys(polls.counts().statuses)).toEqual(['200']);
@@ -89,8 +80,8 @@ const EVENTS = 60_000;
 /** All manifests give the daemon 512 MB. */
 const MAX_RESIDENT_BYTES = 350 * 1_048_576;
 const NEVER = '0 0 0 1 1 *';
-
 const running: { stop(): unknown }[] = [];
+const ids = () => world.simulator.summary().organizations.map(({ id }) => id);
 
 /** A daemon of the recommended account, and what its readers do. */
 const openDaemon = async (env: Readonly<Record<string, string>> = {}) => {
@@ -104,7 +95,7 @@ const openDaemon = async (env: Readonly<Record<string, string>> = {}) => {
   const url = /"url":"([^"]+)"/.exec(daemon.process.stdout())?.[1] ?? '';
   const { rows } = await world.database.pool.query('select position::float8 as position from feed_head');
   const start = (name: LoadName): RunningLoad => {
-    const load = startLoad(url, behaviours(rows[0]?.position, ids)[name]);
+    const load = startLoad(url, behaviours(rows[0]?.position, ids())[name]);
     running.unshift(load);
     return load;
   };

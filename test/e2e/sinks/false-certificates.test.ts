@@ -1,13 +1,13 @@
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer as createPlainServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createServer } from 'node:tls';
 import { expect, test } from 'vitest';
 import { makeCertificates } from '../../support/network/server-certificates.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
+
+const { file } = temporaryFolder();
 
 test('with NODE_TLS_REJECT_UNAUTHORIZED=0 no library sends a secret to a server with a false certificate', async () => {
   await using certificates = await makeCertificates();
@@ -25,45 +25,40 @@ test('with NODE_TLS_REJECT_UNAUTHORIZED=0 no library sends a secret to a server 
     taken.push(`${request.method} ${request.url}`);
     response.writeHead(404).end();
   });
-  const folder = await mkdtemp(join(tmpdir(), 'orgtrail-false-certificates-'));
-  try {
-    for (const one of [server, machine]) await once(one.listen(0, '127.0.0.1'), 'listening');
-    const url = `https://localhost:${(server.address() as AddressInfo).port}`;
-    const token = join(folder, 'token');
-    await writeFile(token, 'the-token');
-    const sinks = {
-      lake: { type: 's3', events: 'detections', bucket: 'bucket', endpoint: url },
-      siem: {
-        type: 'sentinel',
-        events: 'detections',
-        url,
-        rule: 'dcr-0123456789abcdef',
-        tenant_id: 'tenant',
-        client_id: 'client',
-        client_secret: 'CLIENT-SECRET',
-        authority: url,
-      },
-    };
-    const env = {
-      ORGTRAIL_SINKS: JSON.stringify(sinks),
-      NODE_TLS_REJECT_UNAUTHORIZED: '0',
-      AWS_WEB_IDENTITY_TOKEN_FILE: token,
-      AWS_ROLE_ARN: 'arn:role',
-      AWS_ENDPOINT_URL_STS: url,
-      AWS_EC2_METADATA_SERVICE_ENDPOINT: `http://127.0.0.1:${(machine.address() as AddressInfo).port}`,
-    };
-    for (const name of Object.keys(sinks)) {
-      const { code, stderr } = await runOrgtrail(['sink', 'test', name], env);
-      expect(taken, name).toEqual([]);
-      expect([name, code, stderr]).toEqual([
-        name,
-        4,
-        expect.stringMatching(/self.signed|Amazon gives none|endpoints_resolution_error/i),
-      ]);
-    }
-  } finally {
-    server.close();
-    machine.close();
-    await rm(folder, { recursive: true });
+  await using stack = new AsyncDisposableStack();
+  for (const one of [server, machine]) {
+    await once(one.listen(0, '127.0.0.1'), 'listening');
+    stack.defer(() => void one.close());
+  }
+  const url = `https://localhost:${(server.address() as AddressInfo).port}`;
+  const sinks = {
+    lake: { type: 's3', events: 'detections', bucket: 'bucket', endpoint: url },
+    siem: {
+      type: 'sentinel',
+      events: 'detections',
+      url,
+      rule: 'dcr-0123456789abcdef',
+      tenant_id: 'tenant',
+      client_id: 'client',
+      client_secret: 'CLIENT-SECRET',
+      authority: url,
+    },
+  };
+  const env = {
+    ORGTRAIL_SINKS: JSON.stringify(sinks),
+    NODE_TLS_REJECT_UNAUTHORIZED: '0',
+    AWS_WEB_IDENTITY_TOKEN_FILE: file('token', 'the-token'),
+    AWS_ROLE_ARN: 'arn:role',
+    AWS_ENDPOINT_URL_STS: url,
+    AWS_EC2_METADATA_SERVICE_ENDPOINT: `http://127.0.0.1:${(machine.address() as AddressInfo).port}`,
+  };
+  for (const name of Object.keys(sinks)) {
+    const { code, stderr } = await runOrgtrail(['sink', 'test', name], env);
+    expect(taken, name).toEqual([]);
+    expect([name, code, stderr]).toEqual([
+      name,
+      4,
+      expect.stringMatching(/self.signed|Amazon gives none|endpoints_resolution_error/i),
+    ]);
   }
 });

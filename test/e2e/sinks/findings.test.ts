@@ -66,7 +66,7 @@ test('an attack is told to Slack once for each finding, also through kill -9 and
   expect([slack.bodies[1], repeated > 0, repeated < ATTACK_DETECTIONS.length]).toEqual([slack.bodies[0], true, true]);
   expect(slack.breaches).toEqual([]);
   expect(slack.bodies[0]).toContain('<https://o.example/events/');
-  const health = JSON.parse((await daemon.get('/healthz')).text);
+  const health = await daemon.health();
   expect(health.sinks).toMatchObject([{ name: 'chat', type: 'slack', state: 'ok', lag_events: 0, dead_letters: 0 }]);
   const list = await runInProcess(['sink', 'list'], world.ownerEnv);
   expect(list.stdout).toMatch(/\nchat +ok +slack /);
@@ -98,7 +98,7 @@ test('an organization that refuses opens one incident by the account of the daem
   const [opened, resolved] = sent();
   expect(opened).toMatchObject({ event_action: 'trigger', dedup_key: expect.stringMatching(/ access_lost$/) });
   expect(resolved).toEqual({ event_action: 'resolve', dedup_key: opened?.dedup_key });
-  const { sinks } = JSON.parse((await daemon.get('/healthz')).text);
+  const { sinks } = await daemon.health();
   expect(sinks).toMatchObject([{ name: 'oncall', type: 'pagerduty', state: 'ok', dead_letters: 0 }]);
 });
 
@@ -145,7 +145,7 @@ test('no lock that a stranger or a reader may take keeps an alarm from being sen
     locks.release(true);
   }
   const failing = async () => {
-    const health = JSON.parse((await daemon.get('/healthz')).text);
+    const health = await daemon.health();
     return { status: health.status, ...health.sinks[0] };
   };
   const old = "update alarm_cursors set noted_at = now() - interval '4 minutes'";

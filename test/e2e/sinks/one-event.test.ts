@@ -50,10 +50,9 @@ test('one event that a receiver does not take, one slow receiver, one that is aw
   };
   await using world = await openWorld({ organizations: 1, entries: ENTRIES, pageCap: 700 });
   await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_SINKS: JSON.stringify(sinks) });
-  const shown = async () =>
-    JSON.parse((await daemon.get('/healthz')).text).sinks as { name: string; position: number }[];
+  const shown = async () => (await daemon.health()).sinks;
   const isAtEnd = (names: readonly string[]) => async () =>
-    (await shown()).filter(({ name, position }) => names.includes(name) && position === ENTRIES).length ===
+    (await shown()).filter(({ name, position }) => names.includes(name ?? '') && position === ENTRIES).length ===
     names.length;
 
   await until('the one that is closed has been asked for a while', async () => closed.attempts >= 7);
@@ -118,7 +117,7 @@ test('several events that a receiver does not take, adjacent or every second one
   await using world = await openWorld({ organizations: 1, entries: FEW_ENTRIES, pageCap: FEW_ENTRIES });
   await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_SINKS: JSON.stringify(sinks) });
   await untilOrStuck(receivers, async () => {
-    const shown = JSON.parse((await daemon.get('/healthz')).text).sinks as { position: number }[];
+    const shown = (await daemon.health()).sinks;
     return shown.every(({ position }) => position === FEW_ENTRIES);
   });
 
@@ -148,9 +147,7 @@ const EVENT_MS = 20;
 /** So many of them adjacent, or every second one: the last one is taken. */
 const FEW_ENTRIES = 201;
 const LAST_ADJACENT = 130;
-
 const isAdjacent = (position: number): boolean => position > 100 && position <= LAST_ADJACENT;
-
 const isSecond = (position: number): boolean => position % 2 === 0;
 
 /** Requests that are refused, whatever is in them, once the last of the adjacent ones is a dead letter. */

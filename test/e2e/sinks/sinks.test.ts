@@ -1,25 +1,20 @@
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
+import { startVendorReceiver } from '../../support/sinks/http/vendor-receivers.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const SEED = 404;
 const KILLS = 5;
-
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'orgtrail-sinks-'));
-});
-afterAll(async () => {
-  await rm(folder, { recursive: true, force: true });
-});
+const EVENTS = 5_000;
+const { folder } = temporaryFolder();
 
 describe.concurrent('sinks of the real daemon', () => {
   test(`two replicas killed at ${KILLS} random moments (seed ${SEED}): the file has every event in order, repeats are the same to the byte`, async () => {
@@ -88,14 +83,14 @@ describe.concurrent('sinks of the real daemon', () => {
     expect(expectComplete(await linesIn(directory, 'good'), 2_000)).toEqual({ repeats: 0 });
 
     await daemon.process.waitFor('sink delivery failing');
-    const health = JSON.parse((await daemon.get('/healthz')).text);
+    const health = await daemon.health();
     expect(health.status).toBe('failing');
     expect(health.sinks).toMatchObject([
       { name: 'dead', type: 'file', state: 'failing', position: 0, lag_events: 2_000, dead_letters: 0 },
       { name: 'good', type: 'file', state: 'ok', position: 2_000, lag_events: 0, lag_seconds: 0, failures: 0 },
       { name: 'ocsf' },
     ]);
-    expect(health.sinks[0].last_error).toContain('the directory does not exist (ENOENT)');
+    expect(health.sinks[0]?.last_error).toContain('the directory does not exist (ENOENT)');
     expect((await daemon.get('/readyz')).code).toBe(200);
     const metrics = (await daemon.get('/metrics')).text;
     expect(metrics).toContain('orgtrail_sink_position{sink="good"} 2000');
@@ -151,6 +146,83 @@ describe.concurrent('sinks of the real daemon', () => {
     );
     expect(JSON.parse(letter ?? '')).toMatchObject({ position: 4, reason: 'no \u001b[31m' });
   });
+});
+
+test(`${EVENTS} events by the account that docs/operations says; a right that is taken away shows at once, in all places, with its reason`, async () => {
+  await using world = await openWorld({ organizations: 3, entries: EVENTS, pageCap: 1_000 });
+  const { pool } = world.database;
+  const path = join(folder, 'a.ndjson');
+  await using daemon = await startDaemonProcess({
+    ...world.env,
+    ORGTRAIL_SINKS: JSON.stringify({ archive: { type: 'file', path } }),
+  });
+  const lines = async () => (await readFile(path, 'utf8')).split('\n').slice(0, -1);
+  const isOk = async () =>
+    (await daemon.health()).sinks[0]?.state === 'ok' && (await daemon.health()).sinks[0]?.lag_events === 0;
+  let due = EVENTS;
+  const delivered = async () =>
+    (await pool.query('select from sinks, feed_head h where sinks.position = h.position and h.position >= $1', [due]))
+      .rowCount === 1;
+  await until('all is delivered', delivered);
+  const positions = (await lines()).map((line) => JSON.parse(line).position);
+  expect(positions).toEqual(Array.from({ length: EVENTS }, (_, n) => n + 1));
+
+  for (const { on, right, words } of rights) {
+    await pool.query(`revoke ${right} on ${on} from orgtrail_ingest`);
+    const [organization] = world.simulator.summary().organizations;
+    world.simulator.generate(organization?.id ?? '', 1);
+    due += 1;
+    await until(`${words} is in health`, async () => {
+      const [sink] = (await daemon.health()).sinks;
+      return sink?.state === 'failing' && sink?.last_error === words;
+    });
+    expect((await daemon.health()).status).toBe('failing');
+    expect((await daemon.get('/metrics')).text).toMatch(/orgtrail_sink_failures\{sink="archive"\} [1-9]/);
+    if (right === 'execute') {
+      const listed = await runInProcess(['sink', 'list'], world.env);
+      expect(listed.stdout).toMatch(new RegExp(`^archive: .*${words}`, 'm'));
+    }
+    await pool.query(`grant ${right} on ${on} to orgtrail_ingest`);
+    await until('it is over', async () => (await isOk()) && (await delivered()));
+    expect((await daemon.get('/metrics')).text).toContain('orgtrail_sink_failures{sink="archive"} 0');
+  }
+  const all = new Set((await lines()).map((line) => JSON.parse(line).position));
+  const { rows } = await pool.query('select position::integer from feed_head');
+  expect(all.size, 'none is missing').toBe(rows[0].position);
+  expect(await daemon.stop()).toBe(143);
+});
+
+test('the real daemon skips what Datadog would date as of now, and shows how many everywhere', async () => {
+  await using world = await openWorld({ organizations: 2, entries: ENTRIES, pageCap: 100 });
+  await using receiver = await startVendorReceiver('datadog', { limits: true });
+  const datadog = { ...receiver.settings, start: 'beginning' };
+  await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_SINKS: JSON.stringify({ datadog }) });
+  const numberOf = async (sql: string): Promise<number> =>
+    Number((await world.database.pool.query<{ n: string }>(`select (${sql})::text as n`)).rows[0]?.n ?? 0);
+  await until('all is stored', async () => (await numberOf('select position from feed_head')) === ENTRIES);
+  const at = "select coalesce(max(position), 0) from sinks where name = 'datadog'";
+  await until('and dealt with', async () => (await numberOf(at)) === ENTRIES);
+  await daemon.process.waitFor('sink skips events that are older than its max_age');
+
+  const old = await numberOf(
+    "select count(*) from audit_events where action_time < now() - interval '1070 minutes' and action_time > '-infinity'",
+  );
+  const skipped = await numberOf("select skipped from sinks where name = 'datadog'");
+  // By now one or two more may have become too old.
+  expect([skipped > 0, skipped < ENTRIES, old - skipped >= 0, old - skipped < 5]).toEqual([true, true, true, true]);
+  expect(receiver.events()).toHaveLength(ENTRIES - skipped);
+  expect(receiver.altered).toEqual([]);
+
+  const health = await daemon.health();
+  const shown = { name: 'datadog', state: 'ok', position: ENTRIES, skipped_events: skipped, dead_letters: 0 };
+  expect(health.sinks).toMatchObject([shown]);
+  expect((await daemon.get('/metrics')).text).toContain(`orgtrail_sink_skipped_events{sink="datadog"} ${skipped}`);
+  const list = await runInProcess(['sink', 'list'], world.ownerEnv);
+  expect(list.stdout).toMatch(
+    new RegExp(`^SINK .* SKIPPED .*\\ndatadog +ok +datadog +${ENTRIES} +0 +0ms +0 +${skipped} `),
+  );
+  const replayed = await runInProcess(['sink', 'replay', 'datadog', '--after', '0'], world.ownerEnv);
+  expect(replayed.stdout).toContain('; those older than 17h 50m, its max_age, will be skipped');
 });
 
 interface Line {
@@ -212,3 +284,24 @@ const expectComplete = (lines: readonly Line[], until: number): { readonly repea
   expect(keys.size).toBe(until);
   return { repeats: lines.length - until };
 };
+
+/**
+ * A right of the collector's account, and the words of PostgreSQL once it is gone. That to take the turn is not among them: a daemon that has it
+ * needs no other as long as it runs.
+ */
+const rights = [
+  {
+    on: 'function orgtrail_finish_delivery',
+    right: 'execute',
+    words: 'permission denied for function orgtrail_finish_delivery',
+  },
+  {
+    on: 'function orgtrail_begin_delivery',
+    right: 'execute',
+    words: 'permission denied for function orgtrail_begin_delivery',
+  },
+  { on: 'function orgtrail_renew_sink', right: 'execute', words: 'permission denied for function orgtrail_renew_sink' },
+  { on: 'table audit_events', right: 'select', words: 'permission denied for table audit_events' },
+] as const;
+
+const ENTRIES = 400;

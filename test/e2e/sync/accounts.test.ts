@@ -133,7 +133,6 @@ test('accounts of an organization that is gone come to an end, and those of a cr
   expect(await states('accounts')).toEqual(ofLost.toSorted());
   await world.setClocks(50_000);
   expect(await ended(world.env, 'sync')).toMatchObject({ code: 0 });
-
   // For eleven minutes, and then for three days, no process has had the other credential.
   world.setCredentials({ a: { token: 'token-of-a' } });
   const pass = async (interval: string): Promise<void> => {

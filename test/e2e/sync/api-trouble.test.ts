@@ -1,8 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parseMetrics, sumOf } from '../../support/deploy/metrics-text.ts';
 import { type Distort, sendHuge, sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
@@ -11,9 +9,11 @@ import { startTlsGate } from '../../support/network/tls-gate.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { usageOf } from '../../support/process/process-usage.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
 import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
+const { file } = temporaryFolder();
 const has = (program: string, ...args: string[]): boolean => spawnSync(program, args).status === 0;
 
 describe.skipIf(!has('openssl', 'version')).concurrent('TLS', () => {
@@ -32,7 +32,7 @@ describe.skipIf(!has('openssl', 'version')).concurrent('TLS', () => {
     await daemon.process.waitFor('CERT_HAS_EXPIRED');
     gate.show(otherName);
     await daemon.process.waitFor('ERR_TLS_CERT_ALTNAME_INVALID');
-    const { discovery } = JSON.parse((await daemon.get('/healthz')).text);
+    const { discovery } = await daemon.health();
     expect(discovery).toMatchObject({
       state: 'behind',
       age_seconds: null,
@@ -86,13 +86,10 @@ describe.concurrent('names', () => {
     'a host that resolves only later, and not for a while: goes on',
     async () => {
       await using world = await openWorld();
-      const directory = await mkdtemp(join(tmpdir(), 'orgtrail-hosts-'));
-      const hosts = join(directory, 'hosts');
       const system = await readFile('/etc/hosts', 'utf8');
-      await writeFile(hosts, system);
+      const hosts = file('hosts', system, 0o644);
       const name = 'api.orgtrail-test.invalid';
-      const wrapper = join(directory, 'node');
-      await writeFile(wrapper, `#!/bin/sh\nmount --bind ${hosts} /etc/hosts && exec "$@"\n`, { mode: 0o755 });
+      const wrapper = file('node', `#!/bin/sh\nmount --bind ${hosts} /etc/hosts && exec "$@"\n`, 0o755);
       const base = world.simulator.baseUrl.replace('127.0.0.1', name);
       const within = ['unshare', '--mount', wrapper];
       await using daemon = await startDaemonProcess({ ...world.env, CLOUDFLARE_BASE_URL: base }, within);
@@ -101,7 +98,6 @@ describe.concurrent('names', () => {
       await until('all of it is stored', isStored(world, 600));
       expect(await daemon.stop()).toBe(143);
       await world.expectExactTruth();
-      await rm(directory, { recursive: true });
     },
   );
 });
@@ -196,13 +192,12 @@ describe.concurrent('a clock of the host that is an hour wrong', () => {
 test('clocks that differ by an hour, and requests that Cloudflare limits, are in /healthz and status', async () => {
   await using world = await openWorld({ clockOffsetMs: HOUR_MS });
   await using daemon = await startDaemonProcess(world.env);
-  const health = async () => JSON.parse((await daemon.get('/healthz')).text);
   const shown = async () => {
     const { code, stdout } = await runOrgtrail(['status', '--fail-on', 'behind'], world.env);
-    return { health: (await health()).status, code, stdout };
+    return { health: (await daemon.health()).status, code, stdout };
   };
   await until('all that its clock shows is read', async () => {
-    const { sources } = (await health()) as { sources: { state: string }[] };
+    const { sources } = await daemon.health();
     return sources.length === 3 && sources.every(({ state }) => state === 'fresh' || state === 'quiet');
   });
   const clocks = /^clocks differ: the database is (1h|59m .*) behind Cloudflare/m;
@@ -215,7 +210,10 @@ test('clocks that differ by an hour, and requests that Cloudflare limits, are in
     return (rowCount ?? 0) > 0;
   });
   expect((await shown()).stdout).toMatch(/^requests wait: .* more, because Cloudflare limits them/m);
-  expect((await health()).api).toMatchObject({ state: 'behind', troubles: [expect.any(String), expect.any(String)] });
+  expect((await daemon.health()).api).toMatchObject({
+    state: 'behind',
+    troubles: [expect.any(String), expect.any(String)],
+  });
 });
 
 describe.concurrent('the one daemon', () => {
@@ -258,8 +256,8 @@ describe.concurrent('the one daemon', () => {
     await using daemon = await startDaemonProcess(world.env);
     await daemon.process.waitFor('organization refused');
     await until('the others are stored', isStored(world, 400));
-    const { sources } = JSON.parse((await daemon.get('/healthz')).text) as { sources: Record<string, unknown>[] };
-    const shown = sources.find((source) => source['organization_id'] === id);
+    const { sources } = await daemon.health();
+    const shown = sources.find((source) => source.organization_id === id);
     expect(shown).toMatchObject({
       state: 'refused',
       last_failure: 'refused',
@@ -273,7 +271,6 @@ describe.concurrent('the one daemon', () => {
 });
 
 const portOf = (url: string): number => Number(new URL(url).port);
-
 const isStored = (world: SyncWorld, entries: number) => async () => (await world.compare()).stored === entries;
 
 /** New entries in every organization; they lie inside the second that a walk leaves for the next. */

@@ -7,21 +7,8 @@ const command = fileURLToPath(new URL('../../../studies/chaos/chaos.ts', import.
 const SEED = 11;
 
 test(`forty seconds of chaos (seed ${SEED}): replicas killed and stopped, PostgreSQL crashed, and nothing lost, for readers over SQL and HTTP neither`, async () => {
-  const args = [
-    '--for',
-    '40s',
-    '--least-kills',
-    '9',
-    '--seed',
-    String(SEED),
-    '--lease',
-    '2s',
-    '--settle',
-    '3s,8s',
-    '--entries',
-    '20000',
-  ];
-  const { code, stdout, stderr } = await chaos([...args, '--json']);
+  const args = `--for 40s --least-kills 9 --seed ${SEED} --lease 2s --settle 3s,8s --entries 20000 --json`;
+  const { code, stdout, stderr } = await chaos(args.split(' '));
   const result = JSON.parse(stdout);
   expect(result, stderr).toMatchObject({
     missing: 0,

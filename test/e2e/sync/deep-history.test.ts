@@ -1,12 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
+
+const { folder } = temporaryFolder();
 
 test('14 months of history go through the archive of a database that keeps 60 days; without an archive they are named', async () => {
   await using world = await openWorld(
@@ -15,8 +15,7 @@ test('14 months of history go through the archive of a database that keeps 60 da
   );
   const { pool } = world.database;
   await setRetentionPolicy(pool, RETENTION_DAYS * DAY_MS);
-  const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-deep-'));
-  const env = { ...world.env, ORGTRAIL_ARCHIVE: `file://${directory}` };
+  const env = { ...world.env, ORGTRAIL_ARCHIVE: `file://${folder}` };
   const monthOf = (daysAgo: number) => new Date(Date.now() - daysAgo * DAY_MS).toISOString().slice(0, 7);
   const notRead = new RegExp(
     String.raw`\d+ months \(${monthOf(548)} to ${monthOf(RETENTION_DAYS)}\) are not read, or not in full: ORGTRAIL_RETENTION is 60d`,
@@ -37,47 +36,43 @@ test('14 months of history go through the archive of a database that keeps 60 da
     );
     return rows[0] as { kept: number; dropped: number; old_months: number };
   };
-  try {
-    // Also an outage that lasts longer than the retention: what is older is a gap when the archive comes.
-    const first = await runOrgtrail(['sync'], world.env);
-    expect(first, first.stderr).toMatchObject({ code: 0, stdout: expect.stringMatching(notRead) });
-    expect((await runOrgtrail(['status'], world.env)).stdout).toMatch(notRead);
-    expect((await runOrgtrail(['status', '--json'], world.env)).stdout).toMatch(notRead);
-    expect((await counts()).kept).toBeLessThan(ENTRIES / 3);
-    {
-      await using daemon = await startDaemonProcess(world.env);
-      await daemon.process.waitFor('ORGTRAIL_RETENTION is 60d, and there is no ORGTRAIL_ARCHIVE');
-    }
-    {
-      await using _daemon = await startDaemonProcess(env);
-      await until('all is collected', async () => {
-        const { kept, dropped } = await counts();
-        return kept + dropped === ENTRIES;
-      });
-    }
-    // A daemon drops when it starts, and then once a day; once more shows that nothing comes back.
-    for (const _ of [1, 2]) {
-      await using _daemon = await startDaemonProcess(env);
-      await until('old months are gone', async () => (await counts()).old_months === 0);
-    }
-    const { kept, dropped } = await counts();
-    expect(kept + dropped).toBe(ENTRIES);
-    expect(kept).toBeLessThan(ENTRIES / 3);
-    const { rows: objects } = await pool.query(
-      "select count(*) = count(distinct month) as once from archive_objects where kind = 'events' and superseded_at is null",
-    );
-    expect(objects, 'one object a month').toEqual([{ once: true }]);
-    const feed = await runOrgtrail(['feed'], env);
-    expect(feed, feed.stderr).toMatchObject({ code: 0 });
-    expect(ids(feed.stdout)).toEqual(truth);
-    const found = await runOrgtrail(['search', '--archive', '--ndjson', '--since', '548d'], env);
-    expect(found, found.stderr).toMatchObject({ code: 0 });
-    expect(ids(found.stdout)).toEqual(truth);
-    const status = await runOrgtrail(['status'], env);
-    expect(status.stdout).not.toMatch(/are not read|lost/);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
+  // Also an outage that lasts longer than the retention: what is older is a gap when the archive comes.
+  const first = await runOrgtrail(['sync'], world.env);
+  expect(first, first.stderr).toMatchObject({ code: 0, stdout: expect.stringMatching(notRead) });
+  expect((await runOrgtrail(['status'], world.env)).stdout).toMatch(notRead);
+  expect((await runOrgtrail(['status', '--json'], world.env)).stdout).toMatch(notRead);
+  expect((await counts()).kept).toBeLessThan(ENTRIES / 3);
+  {
+    await using daemon = await startDaemonProcess(world.env);
+    await daemon.process.waitFor('ORGTRAIL_RETENTION is 60d, and there is no ORGTRAIL_ARCHIVE');
   }
+  {
+    await using _daemon = await startDaemonProcess(env);
+    await until('all is collected', async () => {
+      const { kept, dropped } = await counts();
+      return kept + dropped === ENTRIES;
+    });
+  }
+  // A daemon drops when it starts, and then once a day; once more shows that nothing comes back.
+  for (const _ of [1, 2]) {
+    await using _daemon = await startDaemonProcess(env);
+    await until('old months are gone', async () => (await counts()).old_months === 0);
+  }
+  const { kept, dropped } = await counts();
+  expect(kept + dropped).toBe(ENTRIES);
+  expect(kept).toBeLessThan(ENTRIES / 3);
+  const { rows: objects } = await pool.query(
+    "select count(*) = count(distinct month) as once from archive_objects where kind = 'events' and superseded_at is null",
+  );
+  expect(objects, 'one object a month').toEqual([{ once: true }]);
+  const feed = await runOrgtrail(['feed'], env);
+  expect(feed, feed.stderr).toMatchObject({ code: 0 });
+  expect(ids(feed.stdout)).toEqual(truth);
+  const found = await runOrgtrail(['search', '--archive', '--ndjson', '--since', '548d'], env);
+  expect(found, found.stderr).toMatchObject({ code: 0 });
+  expect(ids(found.stdout)).toEqual(truth);
+  const status = await runOrgtrail(['status'], env);
+  expect(status.stdout).not.toMatch(/are not read|lost/);
 });
 
 const DAY_MS = 86_400_000;

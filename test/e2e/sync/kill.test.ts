@@ -17,7 +17,6 @@ test.concurrent.each(SEEDS)(
     await using world = await openWorld(seed);
     const storedByKilled = await killAgainAndAgain(world, seededRandom(seed));
     expect(storedByKilled, 'kills fell into the writing').toBeGreaterThan(3);
-
     // Entries of the last moments lie inside the second that a walk leaves for the next.
     await sleep(1_500);
     const last = await runOrgtrail(['sync'], world.env);

@@ -34,12 +34,9 @@ test('an outage with the backlog of an hour, then a block: alive, quiet, says so
     await sleep(seconds * 1_000);
     expect((await daemon.get('/livez')).code).toBe(200);
     await until(`what is stored can be read (${mode})`, async () => (await daemon.get('/readyz')).code === 200);
-    const { status, discovery } = JSON.parse((await daemon.get('/healthz')).text);
+    const { status, discovery } = await daemon.health();
     expect(status).not.toBe('ok');
-    expect(discovery).toMatchObject({
-      state: 'behind',
-      last_error: expect.stringMatching(/^GET \/organizations: /),
-    });
+    expect(discovery).toMatchObject({ state: 'behind', last_error: expect.stringMatching(/^GET \/organizations: /) });
     expect(discovery.age_seconds).toBeGreaterThan(3_600);
   }
   const elapsedMs = performance.now() - startedAt;
@@ -54,7 +51,7 @@ test('an outage with the backlog of an hour, then a block: alive, quiet, says so
 
   await gate.setMode('open');
   await until('the backlog is stored', stored(1_320));
-  const listing = async () => JSON.parse((await daemon.get('/healthz')).text).discovery.state;
+  const listing = async () => (await daemon.health()).discovery.state;
   await until('the organizations are listed again', async () => (await listing()) === 'ok');
   await world.expectExactTruth();
   await blockForAWhile(world, metrics);

@@ -26,7 +26,6 @@ test('with 5 % of entries late by up to 6 hours, verify reports 0 missing after 
   // Some may have come to be seen since they were asked for.
   expect(late - invisible, `${invisible} cannot be seen`).toBeGreaterThanOrEqual(0);
   expect(late - invisible, `${invisible} cannot be seen`).toBeLessThan(10);
-
   // Seven hours later they can all be seen, and nothing has read their time again.
   await world.setClocks(7 * hourMs);
   const before = await verify(world);
@@ -86,7 +85,6 @@ describe.concurrent('verify', () => {
     expect(text.stdout).toContain(`changed in ${altered?.source_id}: ${altered?.id}\n`);
     expect(text.stdout).toContain(`extra in ${copied?.source_id}: made up\n`);
     expect(text.stdout).toMatch(/\ncompared 600 entries of 3 organizations, .*: 1 missing, 1 extra, 1 changed\n$/);
-
     // Another process holds the source, and has left a settle walk open: it is waited for, and the walk stays.
     await pool.query(
       `insert into lanes (source_kind, source_id, filter_hash, lane, state)
@@ -217,10 +215,7 @@ describe.concurrent('verify', () => {
       expect(await verify({ ...world, env }, ['--organization', one])).toMatchObject({ code: 0, report: alone });
     }
     const unknown = await verify(world, ['--organization', 'unknown']);
-    expect(unknown).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining('unknown organization "unknown"'),
-    });
+    expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('unknown organization "unknown"') });
   });
 
   test.each([

@@ -1,5 +1,5 @@
 import { Client, type Pool } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { noteAccess } from '../../../src/access/access-log.sql.ts';
 import { createAccessToken } from '../../../src/access/access-tokens.sql.ts';
 import { sqlState } from '../../../src/postgres/sql-state.ts';
@@ -9,19 +9,19 @@ import { sourceHealth } from '../../../src/status/health.ts';
 import { sinkState } from '../../../src/status/sources/source-state.ts';
 import { readStatus } from '../../../src/status/status.sql.ts';
 import { type HostileStatement, hostileCalls, hostileWrites } from '../../support/accounts/hostile-calls.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, entryText, FILTERS, LEASE_MS, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
+import { words } from '../../support/process/words.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
-let database: TestDatabase;
+const database = databaseOfTests();
 /** A connection of the account that was stolen. */
-let thief: Client;
+const thief = ofAllTests(() => new Client({ connectionString: database.daemonUrl }));
 let known: Readonly<Record<string, string>>;
-
 beforeAll(async () => {
-  database = await createTestDatabase();
   const { pool } = database;
   const lease = await newSource(pool, 'org');
   // Read until an hour ago; nothing has been read since. So the truth is: behind.
@@ -41,7 +41,6 @@ beforeAll(async () => {
   await pool.query("update audit_events set received_at = now() - interval '1 hour'");
   await registerSinks(pool, [{ name: 'siem', kind: 'file', target: '/x', start: 'beginning' }]);
   const turn = await claimSink(pool, 'siem', lease.owner, LEASE_MS);
-  thief = new Client({ connectionString: database.daemonUrl });
   await thief.connect();
   known = {
     p_kind: "'organization'",
@@ -77,10 +76,6 @@ beforeAll(async () => {
     p_claim_ranges: "array['{[,)}']",
   };
   expect(lease.epoch, 'one number for both').toBe('epoch' in turn ? turn.epoch : 0);
-});
-afterAll(async () => {
-  await thief?.end();
-  await database?.close();
 });
 
 test('before anything is tried, the watchers say that the source and the sink are behind', async () => {
@@ -241,16 +236,10 @@ test('whatever it locks, a replica starts and says what is wrong', async () => {
         () => locker.query('rollback to savepoint before_lock'),
       );
     }
-    expect(locked.sort()).toEqual([
-      'account_listings',
-      'account_organizations',
-      'accounts',
-      'api_budget',
-      'console_sessions',
-      'discovery',
-      'organizations',
-      'sources',
-    ]);
+    expect(locked.sort()).toEqual(
+      words(`
+      account_listings account_organizations accounts api_budget console_sessions discovery organizations sources`),
+    );
     await using daemon = await startDaemonProcess(world.env);
     expect((await daemon.get('/livez')).code).toBe(200);
     await until('it says what is wrong', async () => (await daemon.get('/readyz')).code === 503);

@@ -1,33 +1,30 @@
 import { readFile } from 'node:fs/promises';
 import { AwsClient } from 'aws4fetch';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { readCatalogue } from '../../../src/archive/catalogue.sql.ts';
-import { type ArchiveWorld, openArchiveWorld } from '../../support/archive/archive-world.ts';
+import { openArchiveWorld } from '../../support/archive/archive-world.ts';
 import { RETENTION_DAYS } from '../../support/postgres/store-fixture.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type Storage, storages, testBucket } from '../../support/s3/storages.ts';
 
 const moto = storages.find(({ name }) => name === 'moto');
 
 describe.skipIf(moto?.missing !== undefined)('the policies of docs/operations/secrets.md', () => {
-  let storage: Storage;
-  let world: ArchiveWorld;
+  const storage = ofAllTests(async () => {
+    if (moto === undefined) throw new Error('there is no moto among the storages');
+    return await moto.start(undefined, withoutSignatures);
+  });
+  const world = ofAllTests(() => openArchiveWorld());
   let writer: Keys;
   let reader: Keys;
   beforeAll(async () => {
-    if (moto === undefined) throw new Error('there is no moto among the storages');
-    storage = await moto.start(undefined, withoutSignatures);
     await (await testBucket(storage, 'audit-archive')).close();
     const policy = await documentedPolicy();
     writer = await account(storage, 'writer', policy);
     reader = await account(storage, 'reader', without(policy, 's3:PutObject'));
     // From here on policies count.
     await fetch(`${storage.endpoint}/moto-api/reset-auth`, { method: 'POST', body: '0' });
-    world = await openArchiveWorld();
-  });
-  afterAll(async () => {
-    await storage?.stop();
-    await world?.[Symbol.asyncDispose]();
   });
 
   const orgtrail = (keys: Keys, args: readonly string[], prefix = 'orgtrail') =>

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { catchUp } from '../../../src/cli/demo/demo-verdict.ts';
+import { openRunning } from '../../support/sync/running-world.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
 test('a pause of the API is waited for, however long it is, and what comes after it is the verdict', async () => {
@@ -21,9 +22,8 @@ test('a pause of the API is waited for, however long it is, and what comes after
 });
 
 test('what is of time that has not been collected is called so, and not a fault of the store', async () => {
-  await using world = await openWorld({}, { ORGTRAIL_SETTLE: 'none' });
-  await using run = await world.open();
-  await run.cycle();
+  await using world = await openRunning({}, { ORGTRAIL_SETTLE: 'none' });
+  await world.cycle();
   const [organization] = world.simulator.summary().organizations;
   world.simulator.generate(organization?.id ?? '', 7, { actionTimeMs: Date.now() + 60_000 });
   const verdict = await catchUp(world.database.pool, world.simulator, options);
@@ -31,9 +31,8 @@ test('what is of time that has not been collected is called so, and not a fault 
 });
 
 test('an entry that is missing in time that counts as collected is a fault, also beside others that are not due yet', async () => {
-  await using world = await openWorld({}, { ORGTRAIL_SETTLE: 'none' });
-  await using run = await world.open();
-  await run.cycle();
+  await using world = await openRunning({}, { ORGTRAIL_SETTLE: 'none' });
+  await world.cycle();
   const [organization] = world.simulator.summary().organizations;
   const id = organization?.id ?? '';
   world.simulator.generate(id, 7, { actionTimeMs: Date.now() + 60_000 });

@@ -1,22 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { commitPage } from '../../../src/ingest/sync/commit/commit-page.sql.ts';
 import { nearestStored } from '../../../src/ingest/sync/stored-sources/stored-entries.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitOf, entryText, FILTERS, newSource, pageOf, sourceOf, T0 } from '../../support/postgres/store-fixture.ts';
 import { indexesIn, indexNames } from '../../support/search/history-questions.ts';
 import { makeLargeHistory } from '../../support/search/large-history.ts';
 
-let database: TestDatabase;
-let large: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-  large = await createTestDatabase();
-  await makeLargeHistory(large.pool, { events: 20_000, organizations: 20, untilMs: UNTIL_MS });
-});
-afterAll(async () => {
-  await database?.close();
-  await large?.close();
-});
+const database = databaseOfTests();
+const large = databaseOfTests();
+beforeAll(() => makeLargeHistory(large.pool, { events: 20_000, organizations: 20, untilMs: UNTIL_MS }));
 
 describe('the nearest stored entry', () => {
   test('is the first of a range, or the last one, of this source alone; none where there is none', async () => {
@@ -63,7 +55,6 @@ describe('the nearest stored entry', () => {
 });
 
 const UNTIL_MS = Date.parse('2026-11-01T00:00:00Z');
-
 const source = (id: string) => ({ ...sourceOf(id), organizationId: id });
 
 const ask = (id: string, fromMs: number, toMs: number, direction: 'asc' | 'desc' = 'asc') =>

@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createPartitions } from '../../../src/ingest/sync/partitions.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { createTestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import {
   commit,
@@ -12,14 +12,9 @@ import {
   T0,
   takeLease,
 } from '../../support/postgres/store-fixture.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await createTestDatabase();
-});
-afterEach(async () => {
-  await database?.close();
-});
+const database = ofEachTest(() => createTestDatabase());
 
 describe('partitions', () => {
   test('are there from the month of the horizon to two months ahead, each with the indexes, and made once', async () => {

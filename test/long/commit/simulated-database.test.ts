@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { SourceState } from '../../../src/ingest/planning/source.ts';
 import { loadSources } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
 import { SimulatedDatabase } from '../../simulation/database/database.ts';
 import { Dice } from '../../simulation/dice.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import {
   type BothDatabases,
   drawSteps,
@@ -14,13 +14,7 @@ import {
 } from '../../support/postgres/database-steps.ts';
 import { organizationKind, scopeOf } from '../../support/postgres/store-fixture.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 test('the model of the database, on which the simulation runs, does what the statements do', async () => {
   const dice = new Dice(SEED);

@@ -135,7 +135,6 @@ describe('an organization is gone only if no credential lists it', () => {
 });
 
 const LATER_MS = 15_000;
-
 const world2 = { organizations: 2, entries: 40, accounts: 1, accountEntries: 40, subOrganizations: false };
 const both = { a: { token: a.token }, b: { token: b.token } };
 const revoked = { ...both, a: { token: 'a-token-that-was-revoked' } };

@@ -1,31 +1,28 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { FaultPlan } from '../../../src/simulator/faults/fault-plan.ts';
 import { organizationVoice } from '../../../src/simulator/organizations/organization-voice.ts';
 import { BaseHistory, DefectDeal } from '../../../src/simulator/world/base-history.ts';
 import { compileRule, correlate } from '../../support/deploy/sigma-evaluator.ts';
 import { readSigmaFiles } from '../../support/deploy/sigma-rules.ts';
 import { type StoredEvent, storedEcs } from '../../support/feed/stored-ecs.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commitAll, newSource } from '../../support/postgres/store-fixture.ts';
 import { accountEntries } from '../../support/sync/account-entries.ts';
 import { burstDeeds, COLLECTOR_TOKEN, type Deed, singleDeeds } from '../../support/sync/attacks.ts';
 
 const SEED = 7;
 const DAY_MS = 86_400_000;
-
 const detections = readSigmaFiles().map(({ detection }) => detection);
 /** Recent, since bursts are looked for in the last 31 days. */
 const endMs = Date.now() - DAY_MS;
-let database: TestDatabase;
+const database = databaseOfTests();
 let ordinary: readonly Benign[];
 let deeds: readonly Deed[];
 let events: readonly StoredEvent[];
 /** Each detection's events by id, as SQL has them. */
 let found: ReadonlyMap<string, readonly string[]>;
-
 beforeAll(async () => {
-  database = await createTestDatabase();
   const { pool } = database;
   await pool.query("select orgtrail_create_partitions(now() - interval '40 days', now())");
   await pool.query("insert into collector_tokens (token_id, note) values ($1, 'the one in use'), ('another', null)", [
@@ -42,9 +39,6 @@ beforeAll(async () => {
   const { rows } = await pool.query<{ detection: string; id: string }>('select detection, id from detections');
   const byDetection = Map.groupBy(rows, ({ detection }) => detection);
   found = new Map([...byDetection].map(([name, list]) => [name, list.map(({ id }) => id).sort()]));
-});
-afterAll(async () => {
-  await database?.close();
 });
 
 describe(`simulated attacks within ordinary work (seed ${SEED})`, () => {

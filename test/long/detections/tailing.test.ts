@@ -1,22 +1,18 @@
 import type { Pool } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { noteFindings, wantDetections } from '../../../src/findings/note-findings.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, commitAll, newSource } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { burstDeeds, deleteAt, singleDeeds } from '../../support/sync/attacks.ts';
 
 const SEED = 3;
 const startMs = Date.now() - 86_400_000;
-let database: TestDatabase;
+const database = databaseOfTests();
 let pool: Pool;
 beforeAll(async () => {
-  database = await createTestDatabase();
   pool = database.pool;
   await pool.query('insert into collector_tokens (token_id) values ($1)', ['5cf1d3b2a0e94f7788c1b2a3d4e5f607']);
-});
-afterAll(async () => {
-  await database?.close();
 });
 
 describe(`following the detections by position (seed ${SEED})`, () => {

@@ -3,7 +3,8 @@ import { healthOf } from '../../../src/http/health/health.ts';
 import { listingTroubles } from '../../../src/status/health.ts';
 import { withStates } from '../../../src/status/sources/source-state.ts';
 import { readStatus } from '../../../src/status/status.sql.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { openRunning, type RunningWorld } from '../../support/sync/running-world.ts';
+import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
 describe('listings of accounts that misbehave end nothing, and all is read once they are well', () => {
   test.each([
@@ -13,14 +14,13 @@ describe('listings of accounts that misbehave end nothing, and all is read once 
     ['GET /accounts is refused', { account_listing_403: { operation: 'accounts' } }],
     ['both listings are refused', { account_listing_403: 1 }],
   ] as const)('%s', async (_, faults) => {
-    await using world = await openWorld(options);
-    await using run = await world.open();
-    await again(world, run);
+    await using world = await openRunning(options);
+    await again(world);
     expect(await states(world)).toEqual({ active: 72 });
     world.simulator.faults.set(faults);
     for (const { id } of world.simulator.summary().accounts) world.simulator.generate({ kind: 'account', id }, 2);
     await world.setClocks(LATER_MS);
-    await again(world, run, 4);
+    await again(world, 4);
     expect(await states(world), 'while it misbehaves').toEqual({ active: 72 });
     await world.expectExactTruth();
   });
@@ -36,16 +36,15 @@ describe('listings of accounts that misbehave end nothing, and all is read once 
       undefined,
     ],
   ] as const)('from the first look on: %s', async (_, faults, reason, shown) => {
-    await using world = await openWorld({ ...options, faults });
-    await using run = await world.open();
-    const { accountsError } = await again(world, run, 2);
+    await using world = await openRunning({ ...options, faults });
+    const { accountsError } = await again(world, 2);
     if (reason === undefined) expect(accountsError).toBeUndefined();
     else expect(accountsError?.message).toContain(reason);
     expect((await states(world))['gone']).toBeUndefined();
-    expect(await troubleShown(world, run)).toBe(shown);
+    expect(await troubleShown(world)).toBe(shown);
     world.simulator.faults.set({ preset: 'none' });
-    expect((await again(world, run)).accountsError).toBeUndefined();
-    expect(await troubleShown(world, run)).toBeUndefined();
+    expect((await again(world)).accountsError).toBeUndefined();
+    expect(await troubleShown(world)).toBeUndefined();
     expect(await states(world)).toEqual({ active: 72 });
     await world.expectExactTruth();
   });
@@ -53,53 +52,50 @@ describe('listings of accounts that misbehave end nothing, and all is read once 
 
 describe('access to an account', () => {
   test('that comes late, as after it was created: refused alone, and complete without a restart', async () => {
-    await using world = await openWorld(options);
+    await using world = await openRunning(options);
     const id = world.simulator.summary().accounts.at(-1)?.id ?? '';
     world.simulator.faults.set({ late_access: { accountId: id } });
-    await using run = await world.open();
-    await again(world, run);
+    await again(world);
     const { rows } = await world.database.pool.query("select id from sources where access = 'refused'");
     expect(rows).toEqual([{ id }]);
     expect((await world.compare()).missing).toBe(10);
     world.simulator.faults.set({ late_access: null });
-    await again(world, run);
+    await again(world);
     expect(await changesOf(world, id)).toEqual(['appeared', 'refused', 'restored']);
     await world.expectExactTruth();
   });
 
   test('that is lost for a time: gone, its events kept; restored with what happened meanwhile', async () => {
-    await using world = await openWorld(options);
-    await using run = await world.open();
-    await again(world, run);
+    await using world = await openRunning(options);
+    await again(world);
     const id = world.simulator.summary().accounts[0]?.id ?? '';
     world.simulator.faults.set({ lost_access: { accountId: id } });
     // Its log is asked for only if there is time that has not been read.
     await world.setClocks(LATER_MS / 2);
-    await again(world, run, 3);
+    await again(world, 3);
     expect(await states(world), 'refused for a moment').toEqual({ active: 72 });
     await world.ageRefusals();
-    await again(world, run);
+    await again(world);
     expect(await states(world)).toEqual({ active: 71, gone: 1 });
     world.simulator.generate({ kind: 'account', id }, 7);
     await world.setClocks(LATER_MS);
     world.simulator.faults.set({ lost_access: null });
-    await again(world, run, 2);
+    await again(world, 2);
     expect((await changesOf(world, id)).at(-1)).toBe('restored');
     expect(await states(world)).toEqual({ active: 72 });
     await world.expectExactTruth();
   });
 
   test('the account moves while listings disagree for a time: one source, no entry twice', async () => {
-    await using world = await openWorld(options);
-    await using run = await world.open();
-    await again(world, run);
+    await using world = await openRunning(options);
+    await again(world);
     const id = world.simulator.summary().accounts[0]?.id ?? '';
     for (let round = 0; round < 3; round += 1) {
       world.simulator.faults.set({ account_moved: round % 2 === 0 ? { accountId: id } : null });
       world.simulator.generate({ kind: 'account', id }, 3);
       // Less than a minute in all: a Cloudflare that is further ahead is not believed.
       await world.setClocks((LATER_MS / 2) * (round + 1));
-      await again(world, run);
+      await again(world);
     }
     const { rows } = await world.database.pool.query('select kind from sources where id = $1', [id]);
     expect(rows).toEqual([{ kind: 'account' }]);
@@ -128,24 +124,24 @@ const changesOf = async (world: SyncWorld, id: string): Promise<readonly string[
 };
 
 /** Every listing of accounts is due again, nothing rests, and time has gone on. */
-const again = async (world: SyncWorld, run: SyncRun, rounds = 1) => {
-  let report = await once(world, run);
-  for (let round = 1; round < rounds; round += 1) report = await once(world, run);
+const again = async (world: RunningWorld, rounds = 1) => {
+  let report = await once(world);
+  for (let round = 1; round < rounds; round += 1) report = await once(world);
   return report;
 };
 
-const once = async (world: SyncWorld, run: SyncRun) => {
+const once = async (world: RunningWorld) => {
   await world.database.pool.query('update account_listings set next_at = null');
   await world.endRests();
-  return await run.sync();
+  return await world.sync();
 };
 
 /** What status and health alike say of the listings of accounts. */
-const troubleShown = async (world: SyncWorld, run: SyncRun): Promise<'refused' | 'incomplete' | undefined> => {
+const troubleShown = async (world: RunningWorld): Promise<'refused' | 'incomplete' | undefined> => {
   const { pool } = world.database;
-  const status = withStates(await readStatus(pool), run.config);
+  const status = withStates(await readStatus(pool), world.config);
   const { accountsRefused, shortListings } = status.discovery;
-  const health = healthOf(status, [], run.config.tickMs);
+  const health = healthOf(status, [], world.config.tickMs);
   expect(health.discovery.accounts_refused).toBe(accountsRefused);
   expect(health.status === 'refused').toBe(accountsRefused !== undefined);
   expect(health.discovery.state === 'incomplete').toBe(shortListings.length > 0);

@@ -2,13 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { withStates } from '../../../src/status/sources/source-state.ts';
 import { countGoneAccounts, readStatus } from '../../../src/status/status.sql.ts';
 import { servedIds } from '../../support/sources/served-logs.ts';
+import { openRunning } from '../../support/sync/running-world.ts';
 import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 describe('accounts are found', () => {
   test('by the listing of each organization and by that of the credential; each is read once and knows its organization', async () => {
-    await using world = await openWorld(options, env);
-    await using run = await world.open();
-    await run.sync();
+    await using world = await openRunning(options, env);
+    await world.sync();
     const { accounts } = world.simulator.summary();
     expect(accounts).toHaveLength(7);
     const known = await query<{ id: string; organization_id: string | null; name: string }>(
@@ -23,9 +23,8 @@ describe('accounts are found', () => {
   });
 
   test('all of them by one sync, however many listings there are', async () => {
-    await using world = await openWorld({ organizations: 45, entries: 90, accounts: 1, accountEntries: 90 }, env);
-    await using run = await world.open();
-    expect(await run.sync()).toMatchObject({ sources: 90, failed: [] });
+    await using world = await openRunning({ organizations: 45, entries: 90, accounts: 1, accountEntries: 90 }, env);
+    expect(await world.sync()).toMatchObject({ sources: 90, failed: [] });
     await world.expectExactTruth();
   });
 
@@ -38,13 +37,12 @@ describe('accounts are found', () => {
   });
 
   test('without a setting, and the log says once what that means', async () => {
-    await using world = await openWorld(options);
-    await using run = await world.open();
-    await run.sync();
+    await using world = await openRunning(options);
+    await world.sync();
     const accounts = await query(world, 'select from accounts');
     expect(accounts.length).toBeGreaterThan(0);
-    await run.cycle();
-    const lines = run
+    await world.cycle();
+    const lines = world
       .log()
       .split('\n')
       .filter((line) => line.includes('the audit logs of accounts are read from now on'));
@@ -75,10 +73,9 @@ describe('accounts are found', () => {
   });
 
   test('by GET /accounts alone if organizations refuse theirs; the refusal is said once, and retried after an hour', async () => {
-    await using world = await openWorld({ ...options, keysOnly: true }, env);
-    await using run = await world.open();
-    await run.sync();
-    await run.sync();
+    await using world = await openRunning({ ...options, keysOnly: true }, env);
+    await world.sync();
+    await world.sync();
     const rows = await query<{ scope: string; last_failure: string | null; rest: number }>(
       world,
       `select scope, last_failure, extract(epoch from next_at - last_attempt_at)::integer as rest
@@ -86,23 +83,22 @@ describe('accounts are found', () => {
     );
     expect(rows.length).toBe(3);
     for (const row of rows) expect(row).toMatchObject({ last_failure: 'refused', rest: 3_600 });
-    expect(run.log().match(/listing accounts failed/g)).toHaveLength(3);
+    expect(world.log().match(/listing accounts failed/g)).toHaveLength(3);
     expect(world.simulator.requests().filter(({ path }) => /organizations\/\w+\/accounts/.test(path))).toHaveLength(3);
     await world.expectExactTruth();
   });
 
   test('that the log of an organization tells of, before its listing is due', async () => {
-    await using world = await openWorld(options, env);
-    await using run = await world.open();
-    await run.sync();
+    await using world = await openRunning(options, env);
+    await world.sync();
     // The history may end with an entry about accounts, which makes the listing due once.
-    await run.sync();
+    await world.sync();
     const [organization = { id: '' }] = world.simulator.summary().organizations;
     const listed = () =>
       world.simulator.requests().filter(({ path }) => path.includes(`organizations/${organization.id}/accounts`))
         .length;
     const before = listed();
-    await run.sync();
+    await world.sync();
     expect(listed()).toBe(before);
     const told = {
       id: 'tells of an account',
@@ -112,28 +108,27 @@ describe('accounts are found', () => {
     world.simulator.append(organization.id, [JSON.stringify(told)]);
     await world.setClocks(LATER_MS);
     // The first one stores the entry, the second one lists.
-    await run.sync();
-    await run.sync();
+    await world.sync();
+    await world.sync();
     expect(listed()).toBe(before + 1);
   });
 });
 
 describe('an account', () => {
   test('moves: that is noted, its source stays, and later events are of its new organization', async () => {
-    await using world = await openWorld(options, env);
-    await using run = await world.open();
-    await run.sync();
+    await using world = await openRunning(options, env);
+    await world.sync();
     const { accounts, organizations } = world.simulator.summary();
     const moving = accounts.find(({ organizationId }) => organizationId === organizations[0]?.id);
     const to = organizations[1]?.id ?? '';
     const id = moving?.id ?? '';
     world.simulator.changeAccount(id, { organizationId: to });
     await endPauses(world);
-    await run.sync();
+    await world.sync();
     expect(await changes(world, id)).toEqual(['appeared', 'moved']);
     world.simulator.generate({ kind: 'account', id }, 3);
     await world.setClocks(LATER_MS);
-    await run.sync();
+    await world.sync();
     const rows = await query<{ organization_id: string; events: number }>(
       world,
       `select organization_id, count(*)::integer as events from audit_events where source_kind = 'account' and source_id = $1
@@ -146,30 +141,28 @@ describe('an account', () => {
   });
 
   test('refuses: it alone is refused, and is restored when it answers again', async () => {
-    await using world = await openWorld(options, env);
-    await using run = await world.open();
-    await run.sync();
+    await using world = await openRunning(options, env);
+    await world.sync();
     const [{ id } = { id: '' }] = world.simulator.summary().accounts;
     world.simulator.setRefused({ kind: 'account', id }, true);
     world.simulator.generate({ kind: 'account', id }, 2);
     // Within one second of the first sync there would be nothing to ask for.
     await world.setClocks(LATER_MS);
-    await run.sync();
+    await world.sync();
     const refused = await query<{ id: string }>(world, "select id from sources where access = 'refused'");
     expect(refused.map((row) => row.id)).toEqual([id]);
     expect(await query(world, "select from organizations where state <> 'active'")).toEqual([]);
     world.simulator.setRefused({ kind: 'account', id }, false);
     await world.setClocks(2 * LATER_MS);
     await world.endRests();
-    await run.sync();
+    await world.sync();
     expect(await changes(world, id)).toEqual(['appeared', 'refused', 'restored']);
     await world.expectExactTruth();
   });
 
   test('vanishes: gone after two complete listings of all that showed it, since its log goes on refusing; its events stay', async () => {
-    await using world = await openWorld(options, env);
-    await using run = await world.open();
-    await run.sync();
+    await using world = await openRunning(options, env);
+    await world.sync();
     const [gone] = world.simulator.summary().accounts;
     const { id, name, organizationId } = gone ?? { id: '', name: '', organizationId: '' };
     const before = await stored(world, id);
@@ -179,7 +172,7 @@ describe('an account', () => {
       await endPauses(world);
       await world.endRests();
       await world.setClocks((listing + 1) * (LATER_MS / 3));
-      await run.sync();
+      await world.sync();
       const [account] = await query<{ state: string }>(world, 'select state from accounts where id = $1', [id]);
       states.push(account?.state);
       if (listing === 2) await world.ageRefusals();
@@ -188,7 +181,7 @@ describe('an account', () => {
     expect(await changes(world, id)).toEqual(['appeared', 'refused', 'gone']);
     const { pool } = world.database;
     expect(await countGoneAccounts(pool)).toEqual({ gone: 1, vanished: 1 });
-    const { vanished } = withStates(await readStatus(pool), run.config);
+    const { vanished } = withStates(await readStatus(pool), world.config);
     expect(vanished).toMatchObject([{ accountId: id, accountName: name, organizationId }]);
     expect((await readStatus(pool, { kinds: ['organization'] })).gone).toEqual([]);
     expect((await readStatus(pool, { organizationIds: [organizationId ?? ''] })).gone).toHaveLength(1);
@@ -199,9 +192,8 @@ describe('an account', () => {
   });
 
   test('whose id is that of an organization: both logs are complete, and neither is in the other', async () => {
-    await using world = await openWorld(options, env);
-    await using run = await world.open();
-    await run.sync();
+    await using world = await openRunning(options, env);
+    await world.sync();
     const { accounts, organizations } = world.simulator.summary();
     const shared = accounts.filter(({ id }) => organizations.some((organization) => organization.id === id));
     expect(shared).toHaveLength(1);
@@ -215,7 +207,7 @@ describe('an account', () => {
     world.simulator.setRefused({ kind: 'account', id }, true);
     for (const kind of logs) world.simulator.generate({ kind, id }, 2);
     await world.setClocks(LATER_MS);
-    await run.sync();
+    await world.sync();
     expect(await query(world, "select kind, id from sources where access = 'refused'")).toEqual([
       { kind: 'account', id },
     ]);
@@ -224,15 +216,14 @@ describe('an account', () => {
     expect(await stored(world, id)).toEqual(ofAccount);
     world.simulator.setRefused({ kind: 'account', id }, false);
     await world.endRests();
-    await run.sync();
+    await world.sync();
     await world.expectExactTruth();
   });
 });
 
 test('a log of an account begins when Cloudflare began to keep it', async () => {
-  await using world = await openWorld(options, { ...env, ORGTRAIL_HISTORY: '548d' });
-  await using run = await world.open();
-  await run.sync();
+  await using world = await openRunning(options, { ...env, ORGTRAIL_HISTORY: '548d' });
+  await world.sync();
   const accounts = world.simulator
     .requests()
     .filter(({ path }) => /\/accounts\/\w+\/logs\/audit/.test(path))
@@ -246,23 +237,21 @@ describe('only accounts are read', () => {
   const alone = { ORGTRAIL_SOURCES: 'accounts' };
 
   test('by the token of one account: all of that account, and organizations are asked for once', async () => {
-    await using world = await openWorld(
+    await using world = await openRunning(
       { ...options, credentials: [{ token: 'cfat_of-one', account: 2 }] },
       { ...alone, CLOUDFLARE_API_TOKEN: 'cfat_of-one' },
     );
-    await using run = await world.open();
     const { id } = world.simulator.summary().accounts[2] ?? { id: '' };
-    expect(await run.sync()).toMatchObject({ sources: 1, failed: [], discoveryError: undefined });
-    await run.sync();
+    expect(await world.sync()).toMatchObject({ sources: 1, failed: [], discoveryError: undefined });
+    await world.sync();
     expect(await stored(world, id)).toEqual(servedIds(world.simulator, 'account', id));
     const asked = world.simulator.requests().filter(({ path }) => /\/organizations(\?|$)/.test(path));
     expect(asked.map(({ status }) => status)).toEqual([403]);
   });
 
   test('of all organizations, whose own logs are not read', async () => {
-    await using world = await openWorld(options, alone);
-    await using run = await world.open();
-    expect(await run.sync()).toMatchObject({ sources: 7, failed: [] });
+    await using world = await openRunning(options, alone);
+    expect(await world.sync()).toMatchObject({ sources: 7, failed: [] });
     expect(auditRequests(world.simulator)).toEqual([]);
     for (const { id } of world.simulator.summary().accounts) {
       expect(await stored(world, id)).toEqual(servedIds(world.simulator, 'account', id));
@@ -270,9 +259,8 @@ describe('only accounts are read', () => {
   });
 
   test('a listing that fails otherwise is a failure', async () => {
-    await using world = await openWorld({ ...options, faults: { server_error: { probability: 1 } } }, alone);
-    await using run = await world.open();
-    await expect(run.sync()).rejects.toThrow(/answered with 50\d/);
+    await using world = await openRunning({ ...options, faults: { server_error: { probability: 1 } } }, alone);
+    await expect(world.sync()).rejects.toThrow(/answered with 50\d/);
   });
 });
 

@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
+import { openRunning } from '../../support/sync/running-world.ts';
 import { serve } from '../../support/sync/served.ts';
 import { auditRequests, openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
@@ -31,7 +32,6 @@ test('a listing that breaks on its second page, at the first start: the organiza
   expect(await cycle(run)).toMatchObject({ sources: 5, failed: [], discoveryError: undefined });
   await world.expectExactTruth();
   expect(await served.get('/healthz')).toMatchObject({ body: { discovery: { state: 'ok' } } });
-
   // And later: what the broken listing did not come to is neither missed nor left.
   breakPagesAfterFirst(front);
   for (let times = 0; times < 3; times += 1) expect(await cycle(run)).toMatchObject({ sources: 5, failed: [] });
@@ -93,7 +93,6 @@ test('a partial listing and a log that refuses: gone a quarter of an hour after 
   expect(await served.text('/')).toContain('1 organization vanished from Cloudflare');
   const status = await runInProcess(['status'], world.env);
   expect(status.stdout).toMatch(new RegExp(`^vanished .* ago: .+ \\(${vanishes}\\): it is no longer listed`, 'm'));
-
   // A day later it is no news any more.
   const back = (by: string) =>
     world.database.pool.query('update organization_changes set changed_at = changed_at - $1::interval', [by]);
@@ -113,17 +112,16 @@ test('a partial listing and a log that refuses: gone a quarter of an hour after 
 });
 
 test('a listing that counts more than it names: what it does not name is not missed; log, status and health say so', async () => {
-  await using world = await openWorld({ organizations: 6, subOrganizations: false });
-  await using run = await world.open();
-  await using served = await serve(run);
-  await run.cycle();
+  await using world = await openRunning({ organizations: 6, subOrganizations: false });
+  await using served = await serve(world);
+  await world.cycle();
   world.simulator.faults.set({ partial_listing: { firstOrganizations: 4, countsAll: true } });
   for (let times = 0; times < 3; times += 1)
-    expect(await run.cycle()).toMatchObject({ sources: 6, discoveryError: undefined });
+    expect(await world.cycle()).toMatchObject({ sources: 6, discoveryError: undefined });
   const { rows } = await world.database.pool.query('select from organizations where missed_listings > 0');
   expect(rows).toEqual([]);
-  expect(run.log().match(/the listing of organizations is not complete/g)).toHaveLength(1);
-  expect(run.log()).toContain('named 2 of 6');
+  expect(world.log().match(/the listing of organizations is not complete/g)).toHaveLength(1);
+  expect(world.log()).toContain('named 2 of 6');
   const line = expect.stringMatching(
     /^incomplete: organizations have not been listed in full since 2\S+Z: .+ named 2 of 6 .+ ORGTRAIL_ORGANIZATIONS$/,
   );
@@ -136,7 +134,7 @@ test('a listing that counts more than it names: what it does not name is not mis
   expect(shortListings).toMatchObject([{ of: 'organizations', listings: 1 }]);
   expect(await runInProcess(['status', '--fail-on', 'behind'], world.env)).toMatchObject({ code: 1 });
   world.simulator.faults.set({ partial_listing: { firstOrganizations: 4 } });
-  await run.cycle();
+  await world.cycle();
   expect(await served.get('/healthz')).toMatchObject({ body: { status: 'ok', discovery: { state: 'ok' } } });
   expect((await world.database.pool.query('select from organizations where missed_listings > 0')).rowCount).toBe(4);
 });
@@ -186,8 +184,39 @@ test('a log that fails otherwise decides nothing, and is asked again after the n
   expect(await changesIn(world, 'gone')).toEqual([unclear]);
 });
 
-const PAGE_SIZE = 2;
+describe('organizations below others', () => {
+  test('are found where the listing does not show them, are not gone for that, and are asked for once a day', async () => {
+    await using world = await openWorld({ organizations: 12, entries: 600, listsSubOrganizations: false });
+    const below = world.simulator.summary().organizations.filter(({ parentId }) => parentId !== null);
+    expect(below.length, 'the simulator has some').toBeGreaterThan(0);
+    await using run = await world.open();
+    expect(await run.sync({ retries: 3 })).toMatchObject({ sources: 12, failed: [] });
+    await world.expectExactTruth();
 
+    const asked = world.simulator.requestCount;
+    for (let cycle = 0; cycle < 3; cycle += 1) await run.cycle();
+    await run.sync();
+    const paths = world.simulator
+      .requests()
+      .slice(asked)
+      .map(({ path }) => path);
+    expect(listings(paths).filter((path) => path.includes('parent.id'))).toEqual([]);
+    const { rows } = await world.database.pool.query(
+      `select count(*)::integer as count from organizations where listed_under is not null and state = 'active'`,
+    );
+    expect(rows).toEqual([{ count: below.length }]);
+  });
+
+  test('are not asked for where the listing shows some', async () => {
+    await using world = await openRunning({ organizations: 12, entries: 120 });
+    await world.sync();
+    expect(listings(world.simulator.requests().map(({ path }) => path)).length).toBeGreaterThan(0);
+    expect(world.simulator.requests().filter(({ path }) => path.includes('parent.id'))).toEqual([]);
+    await world.expectExactTruth();
+  });
+});
+
+const PAGE_SIZE = 2;
 const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
 
 const changesIn = async (world: SyncWorld, change: string): Promise<string[]> => {
@@ -240,3 +269,5 @@ const listOnly = (front: Front, ids: readonly string[], unclear?: string) =>
     const body = { success: true, errors: [], messages: [], result: result.filter(({ id }) => ids.includes(id)) };
     return sendTrue(response, { ...answer, body: Buffer.from(JSON.stringify(body)) });
   });
+
+const listings = (paths: readonly string[]) => paths.filter((path) => /\/organizations\?/.test(path));

@@ -7,10 +7,19 @@ import type { TestBuilder } from '../../support/evidence/builder-world.ts';
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
 import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import { rememberForRewind } from '../../support/evidence/rewind.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { coverageStatements, expectTrueStatements, stateAlways } from '../../support/evidence/stated-coverage.ts';
+import {
+  addSources,
+  commit,
+  entryText,
+  newSource,
+  seconds,
+  T0,
+  takeLease,
+} from '../../support/postgres/store-fixture.ts';
+import { until } from '../../support/process/until.ts';
 
 const SEEDS = [1, 2, 3, 4, 5, 6];
-
 const world = worldOfEachTest();
 
 describe('three builders at once, each killed between any two statements', () => {
@@ -20,11 +29,7 @@ describe('three builders at once, each killed between any two statements', () =>
     const signed: SignedCheckpoint[] = [];
     let isOver = false;
     const builders = [1, 2, 3].map((number) =>
-      buildAmongOthers(pool, new Dice(100 * seed + number), {
-        owner: `host-${number}`,
-        signed,
-        isOver: () => isOver,
-      }),
+      buildAmongOthers(pool, new Dice(100 * seed + number), { owner: `host-${number}`, signed, isOver: () => isOver }),
     );
     const built = Promise.all(builders);
     let hasFailed = false;
@@ -83,8 +88,69 @@ describe('a database that goes back at random moments, and goes on with other ev
   );
 });
 
-const LEASE_MS = 30_000;
+describe('three builders at once, each killed between any two statements, while entries are stored', () => {
+  test.each([1, 2, 3, 4])('state only what is true: seed %i', async (seed) => {
+    const { pool } = world;
+    await addSources(pool, stated);
+    const dice = new Dice(seed);
+    const reader = new Reader();
+    let isOver = false;
+    const builders = [1, 2, 3].map((number) =>
+      buildAmongOthers(pool, new Dice(100 * seed + number), {
+        owner: `host-${number}`,
+        isOver: () => isOver,
+        mostAtOnce: 80,
+        coverage,
+      }),
+    );
+    for (let index = 0; index < 150; index += 1) await reader.read(pool, dice.pick(stated), dice.between(1, 5));
+    await until('every source is stated', async () => (await statedSources(pool)) === stated.length);
+    isOver = true;
+    await Promise.all(builders);
+    const statements = await coverageStatements(pool);
+    await expectTrueStatements(pool, statements);
+    await pool.query('update evidence_logs set lease_until = null');
+    await world.build({ owner: 'last/1/x' });
+    await world.verified();
+  });
+});
 
+describe('a database that goes back at random moments, and reads other entries', () => {
+  test.each([1, 2, 3, 4, 5, 6])('states nothing of what was lost: seed %i', async (seed) => {
+    const { pool } = world;
+    await addSources(pool, stated);
+    const dice = new Dice(seed);
+    const reader = new Reader();
+    let saved: ReadonlyMap<string, number> = new Map();
+    let rewind: () => Promise<void>;
+    const save = async () => {
+      rewind = await rememberForRewind(pool, ['coverage']);
+      saved = reader.next();
+    };
+    /** Another server, which has the copy. */
+    const restore = async () => {
+      await rewind();
+      await pool.query(`update evidence_logs set timeline = 'of the lost server ' || random()`);
+      reader.goBack(saved);
+    };
+    const one = world.open({ chunk: dice.between(3, 30), coverage });
+    const claim = await one.claim();
+    if (claim === undefined) throw new Error('no other process has the lease');
+    await save();
+    for (let round = 0; round < 60; round += 1) {
+      await reader.read(pool, dice.pick(stated), dice.between(1, 10));
+      await one.builder.step(claim, dice.chance(0.3));
+      if (dice.chance(0.3)) await save();
+      if (dice.chance(0.1)) await restore();
+    }
+    const { rows } = await pool.query<{ state: string }>(`select state from evidence_logs where name = 'events'`);
+    await expectTrueStatements(pool, await coverageStatements(pool));
+    if (rows[0]?.state === 'ok') await world.verified();
+    else expect(rows[0]?.state).toMatch(/^(behind|forked|building)$/);
+  });
+});
+
+const LEASE_MS = 30_000;
 const sources = ['a', 'b', 'c', 'd'];
 
 /** Commits pages of random sources, of random months, with entries that are known and entries that have no time. */
@@ -101,18 +167,28 @@ const commitSome = async (pool: Pool, dice: Dice, commits: number): Promise<void
   }
 };
 
+interface AmongOthers {
+  readonly owner: string;
+  readonly isOver: () => boolean;
+  /** All that it signs is added to it. */
+  readonly signed?: SignedCheckpoint[];
+  readonly mostAtOnce?: number;
+  readonly coverage?: typeof coverage;
+}
+
 /** A builder that is killed now and then, and started again, until nothing is left to do. */
 const buildAmongOthers = async (
   pool: Pool,
   dice: Dice,
-  { owner, signed, isOver }: { owner: string; signed: SignedCheckpoint[]; isOver: () => boolean },
+  { owner, isOver, signed = [], mostAtOnce = 300, coverage }: AmongOthers,
 ): Promise<void> => {
   let started = 0;
   let one: TestBuilder | undefined;
   for (let round = 0; round < 12 || !isOver(); round += 1) {
     started += one === undefined ? 1 : 0;
     one ??= world.open({
-      chunk: dice.between(1, 300),
+      chunk: dice.between(1, mostAtOnce),
+      ...(coverage && { coverage }),
       store: crashingStore(createEvidenceStore(pool, `${owner}/${started}/x`, LEASE_MS), () =>
         dice.chance(0.02) ? dice.pick(['before', 'after'] as const) : undefined,
       ),
@@ -137,3 +213,35 @@ const expectConsistent = async (signed: readonly SignedCheckpoint[]): Promise<vo
   const anchors = signed.map(({ log, size, note }) => ({ name: `${log} of ${size}`, note: Buffer.from(note) }));
   await world.verified(anchors);
 };
+
+const coverage = { ...stateAlways, batch: 2 };
+/** The sources whose coverage is stated. */
+const stated = ['a', 'b', 'c'];
+
+/** Reads a second of a source after the other: each entry comes once, and its second is claimed with it. */
+class Reader {
+  readonly #next = new Map<string, number>();
+  #names = 0;
+
+  async read(pool: Pool, source: string, count: number): Promise<void> {
+    const from = this.#next.get(source) ?? 0;
+    this.#next.set(source, from + count);
+    this.#names += 1;
+    const entries = Array.from({ length: count }, (_, index) =>
+      entryText(`${source}-${this.#names}-${index}`, T0 + (from + index) * 1_000),
+    );
+    await commit(pool, await takeLease(pool, source), entries, { claims: [seconds(from, from + count)] });
+  }
+
+  /** What is stored went back to this. */
+  goBack(next: ReadonlyMap<string, number>): void {
+    for (const source of stated) this.#next.set(source, next.get(source) ?? 0);
+  }
+
+  next(): ReadonlyMap<string, number> {
+    return new Map(this.#next);
+  }
+}
+
+const statedSources = async (pool: Pool): Promise<number> =>
+  new Set((await coverageStatements(pool)).map(({ source_id: id }) => id)).size;

@@ -1,20 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { microsecondsOf } from '../../../src/evidence/journal/instants.ts';
 import { before, readInterval } from '../../../src/evidence/journal/retention.ts';
 import { Dice } from '../../simulation/dice.ts';
 import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 
 // PostgreSQL decides when a month may go. A verifier that counts otherwise refuses what was done rightly.
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
-
+const database = databaseOfTests();
 const seed = 20_261_127;
 
 test(`both verifiers count back as PostgreSQL does, from seed ${seed}`, async () => {

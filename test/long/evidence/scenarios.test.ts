@@ -1,28 +1,21 @@
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type AuditedWorld, openAuditedWorld } from '../../support/evidence/audited-world.ts';
+import { expect, test } from 'vitest';
+import { openAuditedWorld } from '../../support/evidence/audited-world.ts';
 import { openBuilder } from '../../support/evidence/builder-world.ts';
 import { BundleRoom, exportTo, type Judgements, judge } from '../../support/evidence/bundles/exported-bundle.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 
 /*
  * What a thief, an owner of the schema or the operator may do, each on a copy of a database or of a bundle: the two verifiers come to the
  * same result.
  */
 
-let world: AuditedWorld;
-let room: BundleRoom;
-beforeAll(async () => {
-  room = new BundleRoom();
-  world = await openAuditedWorld(20_261_127);
-}, 300_000);
-afterAll(async () => {
-  await world?.[Symbol.asyncDispose]();
-  room?.[Symbol.dispose]();
-});
+const room = ofAllTests(() => new BundleRoom());
+const world = ofAllTests(() => openAuditedWorld(20_261_127));
 
 test('nothing: it holds, also against all that was kept', async () => {
   const all = [...world.kept.early, ...world.kept.late];

@@ -15,7 +15,6 @@ import { type EvidenceServer, serveEvidence } from '../../support/evidence/serve
 /** Of Debian's golang-golang-x-mod-dev: scripts/install/deploy-tools.sh. */
 const GOPATH = '/usr/share/gocode';
 const source = fileURLToPath(new URL('sumdb/main.go', import.meta.url));
-
 const run = promisify(execFile);
 const hasGo = await run('go', ['version']).then(
   () => true,

@@ -1,15 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { describe, expect, test } from 'vitest';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commitAll, entryText, newSource, pageOf, T0 } from '../../support/postgres/store-fixture.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/sync/defective-entries.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
 
 describe('audit_feed', () => {
   test('gives every entry, however defective, in plain types, its text to the byte', async () => {

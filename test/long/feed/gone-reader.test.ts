@@ -78,9 +78,6 @@ const openRequest = async (stallTimeoutMs: number) => {
   request.on('error', () => {});
   const [, response] = (await once(server, 'request')) as [IncomingMessage, ServerResponse];
   const happened: string[] = [];
-  const place = {
-    stallTimeoutMs,
-    stalled: () => void happened.push('stalled'),
-  };
+  const place = { stallTimeoutMs, stalled: () => void happened.push('stalled') };
   return { request, response, place, happened, [Symbol.asyncDispose]: async () => void server.close() };
 };

@@ -1,5 +1,5 @@
 import pino from 'pino';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { BusyError } from '../../../src/errors.ts';
 import { eachFeedRow, positionOfNth, readOrganizationNames, readPositionCheck } from '../../../src/feed/feed.sql.ts';
 import { readPieces } from '../../../src/feed/feed-pieces.ts';
@@ -16,17 +16,16 @@ import { ReaderMemory } from '../../../src/limits/reader-memory.ts';
 import { packageFile } from '../../../src/package/package-files.ts';
 import { AbandonedError } from '../../../src/postgres/abandon.ts';
 import { createSharedPool } from '../../../src/postgres/shared-pool.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
 import { addSources, commit, entryText, pageOf, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/sync/defective-entries.ts';
 
-let database: TestDatabase;
-let feed: Feed;
+const database = databaseOfTests();
+const feed = ofAllTests(() => openFeed(database.url, pino({ level: 'silent' }), { threads: bundledThreads() }));
 let end = 0;
-
 beforeAll(async () => {
-  database = await createTestDatabase();
   const { pool } = database;
   await addSources(pool, ['plain', 'defective', 'odd', 'large']);
   await pool.query('update organizations set name = $1 where id = $2', [ODD_NAME, 'odd']);
@@ -61,11 +60,6 @@ beforeAll(async () => {
     entryText('l-last'),
   ]);
   end = (await readFeedHead(pool)).position;
-  feed = openFeed(database.url, pino({ level: 'silent' }), { threads: bundledThreads() });
-});
-afterAll(async () => {
-  await feed?.close();
-  await database?.close();
 });
 
 describe('an event as it is read', () => {
@@ -259,7 +253,6 @@ const listOf = async (range: Parameters<typeof eachFeedRow>[1]) => {
 };
 
 const context = async (feedId: string) => ({ feedId, organizationNames: await readOrganizationNames(database.pool) });
-
 const all = () => ({ after: 0, until: end, organizationIds: undefined });
 
 const linesOf = async (

@@ -1,31 +1,26 @@
-import type { Pool } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
-import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { createLogin } from '../../support/accounts/login.ts';
 import { followWith, tailingTools } from '../../support/feed/tailing-tools.ts';
-import { type PostgresCluster, startCluster } from '../../support/postgres/postgres-cluster.ts';
+import { startCluster } from '../../support/postgres/postgres-cluster.ts';
 import { addSources, commit, entryText, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 const SEED = 606;
 
 // A server of its own: roles belong to the whole server, and other tests make and drop these.
-let cluster: PostgresCluster;
-let pool: Pool;
-let reader: Login;
+const cluster = ofAllTests(startCluster);
+let name: string;
 beforeAll(async () => {
-  cluster = await startCluster();
-  const { name } = await cluster.createDatabase();
-  pool = createPool(cluster.url(name), 8, () => {});
-  await migrateDatabase(pool, { roles: true });
-  reader = await createLogin({ url: cluster.url(name), pool }, ['orgtrail_reader']);
-  await addSources(pool, SOURCES);
+  ({ name } = await cluster.createDatabase());
 });
-afterAll(async () => {
-  await reader?.pool.end();
-  await pool?.end();
-  await cluster?.[Symbol.asyncDispose]();
+const pool = ofAllTests(() => createPool(cluster.url(name), 8, () => {}));
+const reader = ofAllTests(async () => {
+  await migrateDatabase(pool, { roles: true });
+  await addSources(pool, SOURCES);
+  return await createLogin({ url: cluster.url(name), pool }, ['orgtrail_reader']);
 });
 
 describe('tailing by position in SQL', () => {

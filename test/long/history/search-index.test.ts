@@ -1,18 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { indexesIn, indexNames } from '../../support/search/history-questions.ts';
 import { makeLargeHistory } from '../../support/search/large-history.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-  await makeLargeHistory(database.pool, { events: 1_000, organizations: 3, untilMs: Date.parse(UNTIL) });
-});
-afterAll(async () => {
-  await database?.close();
-});
+const database = databaseOfTests();
+beforeAll(() => makeLargeHistory(database.pool, { events: 1_000, organizations: 3, untilMs: Date.parse(UNTIL) }));
 
 describe('migrate --search-index', () => {
   test('indexes every month, those to come too, whatever the entries hold; again, it does nothing', async () => {
@@ -74,7 +68,6 @@ describe('migrate --search-index', () => {
 });
 
 const UNTIL = '2026-11-01T00:00:00Z';
-
 const migrate = (...args: string[]) => runInProcess(['migrate', ...args], { DATABASE_URL: database.url });
 
 /** The plan where nothing but a bitmap may be used: so few rows are read faster without any index. */

@@ -7,28 +7,22 @@ import { byFilters, rayPositions, rayStatement } from '../../../src/search/condi
 import { conditionsOf } from '../../../src/search/conditions/search-conditions.sql.ts';
 import { readSearch } from '../../../src/search/search.ts';
 import { searchEvents } from '../../../src/search/search-events.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { indexesIn, indexNames } from '../../support/search/history-questions.ts';
 import { makeLargeHistory } from '../../support/search/large-history.ts';
 
 const md5 = (text: string): string => createHash('md5').update(text).digest('hex');
 const rayOf = (n: number): string => md5(`ray ${n}`).slice(0, 16);
-
-let database: TestDatabase;
+const database = databaseOfTests();
 /** One connection for all: what it keeps of plans is from when November was empty. */
 let client: PoolClient;
 let names: ReadonlyMap<string, string>;
-
 beforeAll(async () => {
-  database = await createTestDatabase();
   await makeLargeHistory(database.pool, { events: EVENTS, organizations: 60, untilMs: Date.parse(UNTIL) });
   names = await indexNames(database.pool);
   client = await database.pool.connect();
 });
-afterAll(async () => {
-  client?.release();
-  await database?.close();
-});
+afterAll(() => client?.release());
 
 /** Of the months behind it, however many there are by now, a plan may read all there is. */
 let lastFilled = '2026_10';
@@ -58,11 +52,7 @@ const planOf = async (query: EventQuery): Promise<string> => {
 const terms: readonly (readonly [line: string, ...indexes: string[]])[] = [
   [
     'actor:person-5@org-12.example',
-    'actor_email',
-    'actor_id',
-    'actor_token_id',
-    'actor_ip_address',
-    'actor_token_name',
+    ...'actor_email actor_id actor_token_id actor_ip_address actor_token_name'.split(' '),
   ],
   ['email:person-5@org-12.example', 'actor_email'],
   ['-action:view email:person-5@org-12*', 'actor_email'],

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   anyEntries,
   type ExpectedEvent,
@@ -9,23 +9,15 @@ import {
 } from '../../support/hostile/entries.ts';
 import { anyEnvelope, pageBody } from '../../support/hostile/page-body.ts';
 import { requireEqual, requireProperty, SEED } from '../../support/hostile/property.ts';
-import { type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
+import { openHostileWorld } from '../../support/hostile/world.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
+import { words } from '../../support/process/words.ts';
 
 const PAGES_PER_SOURCE = 5;
-
-let world: HostileWorld;
-beforeAll(async () => {
-  world = await openHostileWorld();
-});
-afterAll(async () => {
-  await world?.[Symbol.asyncDispose]();
-});
+const world = ofAllTests(openHostileWorld);
 
 /** With what is repeated, still so few that the dedupe looks at all times (decision 2). */
-const anyPage = fc.record({
-  entries: anyEntries({ minLength: 110, maxLength: 160 }),
-  envelope: anyEnvelope,
-});
+const anyPage = fc.record({ entries: anyEntries({ minLength: 110, maxLength: 160 }), envelope: anyEnvelope });
 const anySource = fc
   .array(anyPage, { minLength: PAGES_PER_SOURCE, maxLength: PAGES_PER_SOURCE, size: 'max' })
   .map((pages) => pages.map(({ entries, envelope }, page) => ({ entries: entries(page), envelope })));
@@ -61,19 +53,11 @@ describe(`hostile entries (seed ${SEED})`, () => {
   }, 3_600_000);
 
   test('among them was every defect that orgtrail finds itself, and many ids were those of entries of other sources', async () => {
-    expect([...defectsSeen].sort()).toEqual([
-      'id_missing',
-      'id_too_long',
-      'id_unusable',
-      'invalid_utf8',
-      'lone_surrogate',
-      'nested_too_deeply',
-      'not_an_object',
-      'nul_character',
-      'number_out_of_range',
-      'time_missing',
-      'time_unreadable',
-    ]);
+    expect([...defectsSeen].sort()).toEqual(
+      words(`
+      id_missing id_too_long id_unusable invalid_utf8 lone_surrogate nested_too_deeply not_an_object nul_character
+      number_out_of_range time_missing time_unreadable`),
+    );
     const { rows } = await world.database.pool.query(
       `select count(*)::integer as ids from (
          select id from audit_events group by id having count(distinct source_id) > $1) shared`,

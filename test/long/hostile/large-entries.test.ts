@@ -1,15 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { HORIZON_MS, type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
+import { describe, expect, test } from 'vitest';
+import { HORIZON_MS, openHostileWorld } from '../../support/hostile/world.ts';
 import { entryText } from '../../support/postgres/store-fixture.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 
-let world: HostileWorld;
-beforeAll(async () => {
-  world = await openHostileWorld();
-});
-afterAll(async () => {
-  await world?.[Symbol.asyncDispose]();
-});
-
+const world = ofAllTests(openHostileWorld);
 const MB = 1_000_000;
 const entry = (value: string): string => `{"id":"large","action":{"time":"2026-10-01T12:00:00Z"},"n":${value}}`;
 

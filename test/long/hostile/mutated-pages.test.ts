@@ -1,20 +1,15 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { anyEntries } from '../../support/hostile/entries.ts';
 import { anyMutation } from '../../support/hostile/mutations.ts';
 import { anyEnvelope, pageBody } from '../../support/hostile/page-body.ts';
 import { requireProperty, SEED } from '../../support/hostile/property.ts';
 import { resultElements } from '../../support/hostile/result-elements.ts';
-import { type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
+import { openHostileWorld } from '../../support/hostile/world.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 
-let world: HostileWorld;
-beforeAll(async () => {
-  world = await openHostileWorld();
-});
-afterAll(async () => {
-  await world?.[Symbol.asyncDispose]();
-});
+const world = ofAllTests(openHostileWorld);
 
 const anyBody = fc
   .tuple(anyEntries({ minLength: 1, maxLength: 6 }), anyEnvelope, fc.constantFrom(undefined, 'page-1'), anyMutation)

@@ -1,19 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
-let world: SyncWorld;
-let run: SyncRun;
-
-beforeAll(async () => {
-  world = await openWorld({ entries: 60 });
-  run = await world.open();
-  await run.cycle();
-});
-afterAll(async () => {
-  await run?.close();
-  await world?.[Symbol.asyncDispose]();
-});
+const world = ofAllTests(() => openWorld({ entries: 60 }));
+const run = ofAllTests(() => world.open());
+beforeAll(() => run.cycle());
 
 describe('signing in', () => {
   test('without a token set, on loopback: there is nothing to sign in to', async () => {
@@ -49,7 +41,6 @@ describe('signing in', () => {
     expect((await get(served, '/', session)).status).toBe(200);
     expect((await get(served, '/v1/status', session)).status, 'the API requires the token itself').toBe(401);
     expect((await get(served, '/', { cookie: 'orgtrail_session=9999999999.x' })).status).toBe(303);
-
     // Another replica, or the same after a restart; and one with another token.
     await using again = await serve(run, { feedToken });
     expect((await get(again, '/', session)).status).toBe(200);
@@ -141,9 +132,7 @@ test('an organization that is not there: a page that says so', async () => {
 });
 
 const feedToken = 'feed-token-of-the-test';
-
 type HeaderFields = Readonly<Record<string, string>>;
-
 const baseOf = (served: Served): string => served.server.url.replace('0.0.0.0', '127.0.0.1');
 
 const get = (served: Served, path: string, headers: HeaderFields = {}): Promise<Response> =>
@@ -164,7 +153,6 @@ const post = (
   });
 
 const cookieOf = (response: Response): string => response.headers.getSetCookie()[0] ?? '';
-
 const pairOf = (cookie: string): string => cookie.split(';')[0] ?? '';
 
 const signIn = (served: Served, headers: HeaderFields = {}) =>

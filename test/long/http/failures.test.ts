@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
+import { openRunning } from '../../support/sync/running-world.ts';
 import { serve } from '../../support/sync/served.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
 describe('a request that fails', () => {
   test('for a reason of ours says so, not that the database does not answer, and the log has it with its id', async () => {
-    await using world = await openWorld({ entries: 60 });
-    await using run = await world.open();
-    await using served = await serve(run);
-    await run.cycle();
+    await using world = await openRunning({ entries: 60 });
+    await using served = await serve(world);
+    await world.cycle();
     await world.database.pool.query('alter table feed_head rename to away');
     try {
       for (const path of ['/', '/v1/status', '/v1/search', '/v1/events', '/events/export?format=csv']) {
@@ -16,7 +16,7 @@ describe('a request that fails', () => {
         expect(response.status, path).toBe(500);
         expect(text).not.toMatch(/does not answer|feed_head/i);
         const id = /nternal error \(request id ([\w-]+)\); the log has the details/.exec(text)?.[1] ?? 'none';
-        const line = run
+        const line = world
           .log()
           .split('\n')
           .find((one) => one.includes(id));
@@ -71,10 +71,9 @@ describe('a request that fails', () => {
 });
 
 test('what is not there: a page for browsers, JSON in the shape of the API for all others, without "Try again"', async () => {
-  await using world = await openWorld({ entries: 60 });
-  await using run = await world.open();
-  await using served = await serve(run);
-  await run.cycle();
+  await using world = await openRunning({ entries: 60 });
+  await using served = await serve(world);
+  await world.cycle();
   const get = (path: string, init: RequestInit = {}) => fetch(`${served.server.url}${path}`, init);
   for (const path of ['/nowhere', '/events/99999999', '/organizations/none', '/events/a/b/c']) {
     const page = await get(path, { headers: html });

@@ -1,20 +1,21 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { until } from '../../support/process/until.ts';
+import { openRunning } from '../../support/sync/running-world.ts';
 import { serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 describe.concurrent('health over HTTP', () => {
   test('ready is what can serve, with or without Cloudflare; healthz tells that no listing comes', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
-    await using served = await serve(run);
+    await using world = await openRunning();
+    await using served = await serve(world);
     const ready = { code: 200, body: { status: 'ready', reasons: [] } };
     expect(await served.get('/livez')).toEqual({ code: 200, body: { status: 'ok' } });
     expect(await served.get('/readyz')).toEqual(ready);
     const listed = (state: string) => ({ body: { discovery: { state } } });
     expect(await served.get('/healthz')).toMatchObject({ body: { status: 'behind', ...listed('behind').body } });
 
-    await run.cycle();
+    await world.cycle();
     expect(await served.get('/readyz')).toEqual(ready);
     expect(await served.get('/healthz')).toMatchObject({
       code: 200,
@@ -40,10 +41,9 @@ describe.concurrent('health over HTTP', () => {
   });
 
   test('a first listing that failed: healthz says why', async () => {
-    await using world = await openWorld({ faults: { listing_403: 1 } });
-    await using run = await world.open();
-    await using served = await serve(run);
-    await run.cycle().catch(() => {});
+    await using world = await openRunning({ faults: { listing_403: 1 } });
+    await using served = await serve(world);
+    await world.cycle().catch(() => {});
     expect(await served.get('/healthz')).toMatchObject({
       body: { status: 'behind', discovery: { age_seconds: null, last_error: expect.stringContaining('403') } },
     });
@@ -69,10 +69,9 @@ describe.concurrent('health over HTTP', () => {
   });
 
   test('a schema that is not current: not ready, and the reason says so', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
-    await using served = await serve(run);
-    await run.cycle();
+    await using world = await openRunning();
+    await using served = await serve(world);
+    await world.cycle();
     await world.database.pool.query('update drizzle.__drizzle_migrations set created_at = created_at - 1');
     expect(await served.get('/readyz')).toEqual({
       code: 503,
@@ -83,23 +82,22 @@ describe.concurrent('health over HTTP', () => {
   });
 
   test('healthz names each source with its state: fresh, quiet, behind, failing, refused', async () => {
-    await using world = await openWorld({ organizations: 5, entries: 500 });
-    await using run = await world.open();
-    await using served = await serve(run);
+    await using world = await openRunning({ organizations: 5, entries: 500 });
+    await using served = await serve(world);
     const [fresh = '', quiet = '', behind = '', failing = '', refused = ''] = idsOf(world);
-    await run.cycle();
+    await world.cycle();
     world.simulator.setRefused(refused, true);
     world.simulator.faults.set({ expired_cursor: 0, html_ok: { organizationId: failing } });
     world.simulator.setClockOffset(1_500);
-    expect((await run.cycle()).failed).toHaveLength(2);
+    expect((await world.cycle()).failed).toHaveLength(2);
     const { pool } = world.database;
     await pool.query("update sources set last_event_at = last_event_at - interval '25 h' where id = $1", [quiet]);
     await pool.query(
       `update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '10 min', null)) where source_id = $1`,
       [behind],
     );
-    await run.app.sync.store.claim({ kind: 'organization', id: fresh });
-    await run.app.sync.store.claimDiscovery(0);
+    await world.app.sync.store.claim({ kind: 'organization', id: fresh });
+    await world.app.sync.store.claimDiscovery(0);
     const { code, body } = await served.get('/healthz');
     expect(code).toBe(200);
     expect(body).toMatchObject({
@@ -140,17 +138,9 @@ describe.concurrent('health over HTTP', () => {
 });
 
 describe('/v1/status', () => {
-  let world: SyncWorld;
-  let run: SyncRun;
-  beforeAll(async () => {
-    world = await openWorld();
-    run = await world.open();
-    await run.cycle();
-  });
-  afterAll(async () => {
-    await run?.close();
-    await world?.[Symbol.asyncDispose]();
-  });
+  const world = ofAllTests(() => openWorld());
+  const run = ofAllTests(() => world.open());
+  beforeAll(() => run.cycle());
 
   test('on loopback, without a token: open, and shows each source', async () => {
     await using served = await serve(run);

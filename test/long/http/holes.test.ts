@@ -1,15 +1,13 @@
 import { expect, test } from 'vitest';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
+import { openRunning, type RunningWorld } from '../../support/sync/running-world.ts';
 import { serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 test('a second that cannot be read shows with its time and reason everywhere, and everything else is read', async () => {
   const { world, poisoned, healthy, atMs } = await openPoisoned();
   await using _ = world;
-  await using run = await world.open();
-  await using served = await serve(run);
-  await untilHoled(world, run);
+  await using served = await serve(world);
   const { rows } = await world.database.pool.query('select count(*)::integer as stored from audit_events');
   expect(rows[0].stored, 'all but the poisoned one').toBe(40);
   const [since, before] = [new Date(atMs).toISOString(), new Date(atMs + 1_000).toISOString()];
@@ -57,15 +55,13 @@ test('a second that cannot be read shows with its time and reason everywhere, an
   const ofJson = json.sources.find((source: { organizationId: string }) => source.organizationId === poisoned);
   expect(ofJson).toMatchObject({ state: 'incomplete', holes: 1, firstHoles: [hole] });
 
-  expect(run.log()).toMatch(/"level":"error".*"msg":"a hole: /);
+  expect(world.log()).toMatch(/"level":"error".*"msg":"a hole: /);
 });
 
 test('sync and backfill end with 1 as long as a second of the time wanted cannot be read, and say which', async () => {
   const { world, poisoned, healthy, atMs } = await openPoisoned();
   await using _ = world;
-  const run = await world.open();
-  await untilHoled(world, run);
-  await run.close();
+  await world.close();
   const since = new Date(atMs).toISOString();
   const said = `1 second could not be collected: ${poisoned} ${since} (bad_request: `;
   const hole = { organizationId: poisoned, since, reason: 'bad_request' };
@@ -85,7 +81,6 @@ test('sync and backfill end with 1 as long as a second of the time wanted cannot
   expect(around).toMatchObject({ code: 1, stdout: expect.stringContaining(said) });
   expect(await backfill(atMs + 1_000, atMs + 10_000), 'beside it').toMatchObject({ code: 0 });
   expect(await backfill(atMs - 10_000, atMs + 10_000, '--organization', healthy)).toMatchObject({ code: 0 });
-
   // What is served again is read when the hole is due, and then nothing is missing.
   world.simulator.faults.set({ poison_page: null });
   await world.database.pool.query('update coverage_holes set next_attempt_at = now()');
@@ -98,25 +93,22 @@ test('sync and backfill end with 1 as long as a second of the time wanted cannot
 test('a hole that Cloudflare has deleted meanwhile, or that is not wanted any more, is none of the status', async () => {
   const { world } = await openPoisoned();
   await using _ = world;
-  await using run = await world.open();
-  await using served = await serve(run);
-  await untilHoled(world, run);
+  await using served = await serve(world);
   await world.database.pool.query("update sources set wanted_history = interval '1 minute'");
   expect(await served.get('/healthz')).toMatchObject({ body: { status: 'ok', sources: [{ holes: 0 }, { holes: 0 }] } });
   expect(await served.text('/')).not.toContain('could not be collected');
 });
 
 test('a failing backfill beside a fresh live lane: the lane and its error show, everywhere', async () => {
-  await using world = await openWorld();
-  await using run = await world.open();
-  await using served = await serve(run);
-  await run.cycle();
+  await using world = await openRunning();
+  await using served = await serve(world);
+  await world.cycle();
   const [id = ''] = world.simulator.summary().organizations.map((organization) => organization.id);
-  const { source, lease } = (await run.app.sync.store.claim({ kind: 'organization', id })) ?? {};
+  const { source, lease } = (await world.app.sync.store.claim({ kind: 'organization', id })) ?? {};
   if (source === undefined || lease === undefined) throw new Error('held');
   const live = source.lanes.live;
   if (live === undefined) throw new Error('no live lane');
-  await run.app.sync.store.recordFailure(lease, {
+  await world.app.sync.store.recordFailure(lease, {
     filterHash: 'none',
     lane: 'backfill',
     state: { ...live, failures: 3 },
@@ -124,7 +116,7 @@ test('a failing backfill beside a fresh live lane: the lane and its error show, 
     message: 'it answered 502',
     backoffMs: 600_000,
   });
-  await run.app.sync.store.release(lease);
+  await world.app.sync.store.release(lease);
   const { body } = await served.get('/healthz');
   const health = body as { status: string; sources: readonly Record<string, unknown>[] };
   expect(health.status).toBe('failing');
@@ -141,10 +133,9 @@ test('a failing backfill beside a fresh live lane: the lane and its error show, 
 });
 
 test('what version 0.1 claimed shows as not proven until it is', async () => {
-  await using world = await openWorld();
-  await using run = await world.open();
-  await using served = await serve(run);
-  await run.cycle();
+  await using world = await openRunning();
+  await using served = await serve(world);
+  await world.cycle();
   const { pool } = world.database;
   const unproven = async () =>
     [...parseMetrics(await served.text('/metrics'))]
@@ -166,10 +157,9 @@ test('what version 0.1 claimed shows as not proven until it is', async () => {
 });
 
 test('coverage of the future is cut and counted, and the difference of the clocks shows', async () => {
-  await using world = await openWorld({ clockOffsetMs: -30_000 });
-  await using run = await world.open();
-  await using served = await serve(run);
-  await run.cycle();
+  await using world = await openRunning({ clockOffsetMs: -30_000 });
+  await using served = await serve(world);
+  await world.cycle();
   const samples = async () => parseMetrics(await served.text('/metrics'));
   expect((await samples()).get('orgtrail_coverage_trimmed_total')).toBe(0);
   expect((await samples()).get('orgtrail_clock_difference_seconds')).toBeLessThan(-20);
@@ -178,18 +168,18 @@ test('coverage of the future is cut and counted, and the difference of the clock
   );
   world.simulator.faults.set({ wrong_date: { offsetSeconds: 3_600 } });
   // The first answer tells the time; the next plan compares it.
-  for (const _ of ['first', 'second']) await run.cycle();
+  for (const _ of ['first', 'second']) await world.cycle();
   expect((await samples()).get('orgtrail_coverage_trimmed_total')).toBe(3);
   expect((await samples()).get('orgtrail_clock_difference_seconds')).toBeGreaterThan(3_000);
-  expect(run.log()).toMatch(/"msg":"the clocks of Cloudflare and of the database differ/);
-  expect(run.log()).toMatch(/"msg":"coverage claimed time that could not have been read yet/);
+  expect(world.log()).toMatch(/"msg":"the clocks of Cloudflare and of the database differ/);
+  expect(world.log()).toMatch(/"msg":"coverage claimed time that could not have been read yet/);
 });
 
 const MINUTE_MS = 60_000;
 
-/** Two organizations with some minutes of history; in the first one, one entry makes every page with it answer 400. */
-const openPoisoned = async (): Promise<{ world: SyncWorld; poisoned: string; healthy: string; atMs: number }> => {
-  const world = await openWorld(
+/** Two organizations with some minutes of history; in the first one, one entry makes every page with it answer 400. All else is read. */
+const openPoisoned = async (): Promise<{ world: RunningWorld; poisoned: string; healthy: string; atMs: number }> => {
+  const world = await openRunning(
     { organizations: 2, entries: 40, historyMs: 4 * MINUTE_MS },
     { ORGTRAIL_HISTORY: '10m', ORGTRAIL_SETTLE: 'none' },
   );
@@ -198,13 +188,14 @@ const openPoisoned = async (): Promise<{ world: SyncWorld; poisoned: string; hea
   const poison = { id: 'poison', action: { time: new Date(atMs + 500).toISOString() } };
   world.simulator.append(poisoned, [JSON.stringify(poison)]);
   world.simulator.faults.set({ poison_page: { ids: ['poison'], status: 400 } });
+  await untilHoled(world);
   return { world, poisoned, healthy, atMs };
 };
 
 /** Ticks until everything else is read; what lanes rest in between is skipped. */
-const untilHoled = async (world: SyncWorld, run: SyncRun): Promise<void> => {
+const untilHoled = async (world: RunningWorld): Promise<void> => {
   for (;;) {
-    await run.cycle();
+    await world.cycle();
     const { rows } = await world.database.pool.query(
       `select (select count(*) from coverage_holes)::integer as holes,
          (select count(*) from coverage_gaps where duration > interval '5 seconds' and before < now() - interval '1 minute')::integer as gaps`,

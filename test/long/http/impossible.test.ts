@@ -1,11 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startConsoleDaemon } from '../../support/console/console-daemon.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
+
+const { folder } = temporaryFolder();
 
 test('coverage that reaches beyond now is failing, in health, console, status and metrics: nothing would seem to be missing', async () => {
   await using stack = new AsyncDisposableStack();
@@ -53,10 +54,10 @@ const covers = async (pool: { query: (sql: string) => Promise<{ rowCount: number
 /** A daemon that has read everything, with a sink that has it all, over the database that it uses. */
 const openAll = async (stack: AsyncDisposableStack) => {
   const database = stack.adopt(await createTestDatabase(), (each) => each.close());
-  const folder = await mkdtemp(join(tmpdir(), 'orgtrail-impossible-'));
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
   const env = { DATABASE_URL: database.daemonUrl };
-  const sinks = JSON.stringify({ archive: { type: 'file', path: join(folder, 'a.ndjson') } });
+  const sinks = JSON.stringify({
+    archive: { type: 'file', path: join(folder, `${new URL(database.url).pathname}.ndjson`) },
+  });
   // One tick at the start, and then none: what is seen is what the database says.
   const daemon = stack.use(
     await startConsoleDaemon(

@@ -1,31 +1,20 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { ofAllTests } from '../../support/process/of-tests.ts';
+import { words } from '../../support/process/words.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
-let world: SyncWorld;
-let run: SyncRun;
-
-beforeAll(async () => {
-  world = await openWorld({ organizations: 1, entries: 5 });
-  run = await world.open();
-  await run.cycle();
-});
-afterAll(async () => {
-  await run?.close();
-  await world?.[Symbol.asyncDispose]();
-});
+const world = ofAllTests(() => openWorld({ organizations: 1, entries: 5 }));
+const run = ofAllTests(() => world.open());
+beforeAll(() => run.cycle());
 
 const foreign: readonly HeaderFields[] = [
-  ...[
-    'attacker.example',
-    'attacker.example:8080',
-    '127.attacker.example',
-    'localhost.attacker.example',
-    '192.0.2.1',
-  ].map((host) => ({ host })),
+  ...'attacker.example attacker.example:8080 127.attacker.example localhost.attacker.example 192.0.2.1'
+    .split(' ')
+    .map((host) => ({ host })),
   ...['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'forwarded', 'via'].map((name) => ({
     host: 'localhost',
     [name]: 'localhost',
@@ -115,13 +104,8 @@ test('a body that does not come is waited for no longer than its time-out: 408, 
 
 test('NUL in an address: 400, and no word on the database', async () => {
   await using served = await serve(run, { feedToken });
-  for (const path of [
-    '/v1/events?organization=%00',
-    '/v1/search?organization=%00',
-    '/v1/search?q=a%00b',
-    '/events?actor=%00',
-    '/organizations/%00',
-  ]) {
+  for (const path of words(`
+    /v1/events?organization=%00 /v1/search?organization=%00 /v1/search?q=a%00b /events?actor=%00 /organizations/%00`)) {
     expect(await served.get(path, { authorization: `Bearer ${feedToken}` }), path).toEqual({
       code: 400,
       body: { status: 'bad request', reason: 'the URL must not contain NUL (%00)' },
@@ -130,7 +114,6 @@ test('NUL in an address: 400, and no word on the database', async () => {
 });
 
 const feedToken = 'feed-token-of-the-test';
-
 type HeaderFields = Readonly<Record<string, string>>;
 
 /** With headers that fetch does not let one set. */

@@ -1,20 +1,15 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { OrgtrailError } from '../../../src/errors.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { migrateDatabase, readSchemaState } from '../../../src/postgres/schema/migrate.ts';
 import { createLogin } from '../../support/accounts/login.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { createTestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import { hasOwnTransaction, migrateUpTo } from '../../support/postgres/migrate-up-to.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
 import { until } from '../../support/process/until.ts';
 
-let database: TestDatabase;
-beforeEach(async () => {
-  database = await createTestDatabase({ empty: true });
-});
-afterEach(async () => {
-  await database?.close();
-});
+const database = ofEachTest(() => createTestDatabase({ empty: true }));
 
 describe('migrating', () => {
   test('an empty database, from 8 replicas at once: all succeed, and each migration ran once', async () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
 import type { BlockedStatement } from '../../../src/postgres/schema/blockers.ts';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
@@ -6,17 +6,14 @@ import { buildIndexOnline } from '../../../src/postgres/schema/online-index.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import { hasOwnTransaction, migrateUpTo } from '../../support/postgres/migrate-up-to.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
 import { until } from '../../support/process/until.ts';
 
-let database: TestDatabase;
+const database = ofEachTest(() => createTestDatabase({ empty: true }));
 beforeEach(async () => {
-  database = await createTestDatabase({ empty: true });
   await migrateUpTo(database.pool, hasOwnTransaction);
   await database.pool.query(`select orgtrail_create_partitions(now() - interval '${MONTHS - 1} months', now())`);
   await insert('before');
-});
-afterEach(async () => {
-  await database?.close();
 });
 
 describe('an upgrade that builds indexes over all events', () => {

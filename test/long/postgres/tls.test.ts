@@ -1,13 +1,14 @@
-import { chmod, chown, copyFile, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, chown, copyFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type EmbeddedServer, startEmbeddedServer } from '../../../src/postgres/embedded-server.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { startEmbeddedServer } from '../../../src/postgres/embedded-server.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { type CertificateFiles, createCa, createCertificate, hasOpenssl } from '../../support/network/certificates.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
 
 const available = await hasOpenssl();
@@ -15,22 +16,17 @@ if (!available) console.log('skipped, TLS to PostgreSQL: there is no openssl her
 
 // A server of its own: its settings are what is tested.
 describe.skipIf(!available)('TLS to PostgreSQL', () => {
-  let directory: string;
-  let server: EmbeddedServer;
+  const { folder: directory } = temporaryFolder();
+  const server = ofAllTests(async () => {
+    await chmod(directory, 0o755);
+    return await startEmbeddedServer(directory);
+  });
   let password: string;
   let [ca, otherCa, certified] = [] as unknown as [CertificateFiles, CertificateFiles, CertificateFiles];
-
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'orgtrail-tls-'));
-    await chmod(directory, 0o755);
-    server = await startEmbeddedServer(directory);
     password = new URL(server.url).password;
     [ca, otherCa] = [await createCa(directory, 'right-ca'), await createCa(directory, 'other-ca')];
     certified = await createCertificate(directory, ca, 'certified');
-  });
-  afterAll(async () => {
-    await server?.stop();
-    if (directory !== undefined) await rm(directory, { recursive: true, force: true });
   });
 
   /** The server by this host, which its certificate has (localhost) or has not (127.0.0.1). */

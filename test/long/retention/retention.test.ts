@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
 import { addHold, releaseHold } from '../../../src/retention/holds.sql.ts';
 import {
@@ -10,20 +10,19 @@ import {
 } from '../../../src/retention/retention.sql.ts';
 import { finishDelivery, registerSinks } from '../../../src/sinks/sinks.sql.ts';
 import { createLogin } from '../../support/accounts/login.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { createTestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
 import { commit, entryText, newSource, RETENTION_MS, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
 import { until } from '../../support/process/until.ts';
 
 const january = Date.UTC(2024, 0, 15);
 const february = Date.UTC(2024, 1, 15);
-
-let database: TestDatabase;
+const database = ofEachTest(() => createTestDatabase());
 let pool: Pool;
 
 /** Two old months and a young one; positions 1 to 5; 2 and 4 are of January. */
 beforeEach(async () => {
-  database = await createTestDatabase();
   ({ pool } = database);
   await pool.query("select orgtrail_create_partitions('2024-01-01', '2024-02-28')");
   await pool.query("select orgtrail_create_partitions('2026-01-01', '2026-01-02')");
@@ -36,9 +35,6 @@ beforeEach(async () => {
     entryText('january-2', january + 1_000),
     '{"id":"timeless"}',
   ]);
-});
-afterEach(async () => {
-  await database.close();
 });
 
 const untold = { beforeMs: undefined, by: undefined };

@@ -1,34 +1,24 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { printCursor, type SearchCursor } from '../../../src/search/search-cursor.ts';
 import { openFullWorld } from '../../support/feed/many-events.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
+import { words } from '../../support/process/words.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const feedToken = 'feed-token-of-the-test';
 const headers = { authorization: `Bearer ${feedToken}` };
 
 describe('GET /v1/search', () => {
-  let world: SyncWorld;
-  let run: SyncRun;
-  let served: Served;
-  let base: string;
-  beforeAll(async () => {
-    world = await openWorld({ organizations: 4, entries: 300, faults: { defectRate: 0.1 } });
-    run = await world.open();
-    await run.cycle();
-    served = await serve(run, { feedToken });
-    base = `${served.server.url}/v1/search`;
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-    await run?.close();
-    await world?.[Symbol.asyncDispose]();
-  });
+  const world = ofAllTests(() => openWorld({ organizations: 4, entries: 300, faults: { defectRate: 0.1 } }));
+  const run = ofAllTests(() => world.open());
+  beforeAll(() => run.cycle());
+  const served = ofAllTests(() => serve(run, { feedToken }));
   const get = async (query: string) => {
-    const response = await fetch(`${base}?${query}`, { headers });
+    const response = await fetch(`${served.server.url}/v1/search?${query}`, { headers });
     return { status: response.status, headers: response.headers, text: await response.text() };
   };
   const pageOf = async (query: string): Promise<Page> => {
@@ -87,15 +77,8 @@ describe('GET /v1/search', () => {
     const faulty = await get('since=yesterday&defects=perhaps&action=create');
     expect(faulty.status).toBe(400);
     expect(JSON.parse(faulty.text).faults).toMatchObject([{ field: 'since' }, { field: 'defects' }]);
-    for (const query of [
-      'cursor=nonsense',
-      'cursor=%00',
-      'limit=0',
-      'limit=501',
-      'organisation=x',
-      'format=xml',
-      'action=a&action=b',
-    ]) {
+    for (const query of words(`
+      cursor=nonsense cursor=%00 limit=0 limit=501 organisation=x format=xml action=a&action=b`)) {
       expect((await get(query)).status).toBe(400);
     }
     const refused = Buffer.from('<1 2026-02-31 00:00:00+00').toString('base64url');
@@ -103,13 +86,7 @@ describe('GET /v1/search', () => {
   });
 
   test('the pages of the explorer want a session, the exports and originals, too', async () => {
-    for (const path of [
-      '/events',
-      '/events/1',
-      '/events/1/original',
-      '/events/entry?id=x',
-      '/events/export?format=csv',
-    ]) {
+    for (const path of '/events /events/1 /events/1/original /events/entry?id=x /events/export?format=csv'.split(' ')) {
       const response = await fetch(`${served.server.url}${path}`, { redirect: 'manual', headers });
       expect(response.status).toBe(303);
       expect(response.headers.get('location')).toMatch(/^\/console\/sign-in\?next=/);
@@ -144,19 +121,9 @@ describe('GET /v1/search', () => {
 
 describe('an export of 100,000 events', () => {
   const EVENTS = 100_000;
-  let world: SyncWorld;
-  let run: SyncRun;
-  let served: Served;
-  beforeAll(async () => {
-    world = await openFullWorld(EVENTS);
-    run = await world.open();
-    served = await serve(run);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-    await run?.close();
-    await world?.[Symbol.asyncDispose]();
-  });
+  const world = ofAllTests(() => openFullWorld(EVENTS));
+  const run = ofAllTests(() => world.open());
+  const served = ofAllTests(() => serve(run));
   const download = async (format: string) => {
     const outgoing = request(`${served.server.url}/v1/search?format=${format}`).end();
     const [response] = await once(outgoing, 'response');

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type ClientRequest, get, type IncomingMessage } from 'node:http';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { AbandonedError } from '../../../src/postgres/abandon.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
@@ -8,23 +8,13 @@ import { searchEvents } from '../../../src/search/search-events.sql.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { openFullWorld } from '../../support/feed/many-events.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { until } from '../../support/process/until.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import type { SyncRun, SyncWorld } from '../../support/sync/sync-world.ts';
+import { serve } from '../../support/sync/served.ts';
 
-let world: SyncWorld;
-let run: SyncRun;
-let served: Served;
-beforeAll(async () => {
-  world = await openFullWorld(EVENTS);
-  run = await world.open();
-  served = await serve(run);
-});
-afterAll(async () => {
-  await served?.[Symbol.asyncDispose]();
-  await run?.close();
-  await world?.[Symbol.asyncDispose]();
-});
+const world = ofAllTests(() => openFullWorld(EVENTS));
+const run = ofAllTests(() => world.open());
+const served = ofAllTests(() => serve(run));
 
 describe('exports', () => {
   test('are two at a time; some wait, the others are told what is busy and when to try again, and pages are served', async () => {
@@ -100,7 +90,6 @@ describe('a search whose reader has gone', () => {
 const EVENTS = 40_000;
 
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
-
 const ask = (path: string): ClientRequest => get(`${served.server.url}${path}`, { agent: false }).on('error', () => {});
 
 const answered = async (request: ClientRequest): Promise<IncomingMessage> =>

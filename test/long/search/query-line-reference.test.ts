@@ -4,33 +4,22 @@ import { readSearch } from '../../../src/search/search.ts';
 import { openSearchedArchive } from '../../support/archive/searched-archive.ts';
 import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
+import { words } from '../../support/process/words.ts';
 import { meets, type Row } from '../../support/search/line-reference.ts';
 import { newAccountSource } from '../../support/sync/account-source.ts';
 
 const SEED = 82;
 const random = seededRandom(SEED);
 const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)] as T;
-
 const longName = `deploy-${'y'.repeat(393)}`;
 const longId = `bucket/${'k'.repeat(230)}`;
 /** Half of the character would be in the first 200 units of UTF-16. */
 const splitId = `${'s'.repeat(199)}\u{1f600}`;
 const stored = {
   email: ['mira@example.com', 'Mira@Example.com', 'mira.n@example.com', 'tom_50%@example.com', 'a"b,c@example.com'],
-  address: [
-    '192.0.2.7',
-    '192.0.2.77',
-    '192.0.20.7',
-    '198.51.100.128',
-    '2001:db8::1',
-    '2001:DB8:0:0::1',
-    '2001:0db8:0000:0000:0000:0000:0000:0001',
-    '2001:db8:1::9',
-    '::1',
-    '::ffff:192.0.2.7',
-    'unknown',
-    '192.0.2',
-  ],
+  address: words(`
+    192.0.2.7 192.0.2.77 192.0.20.7 198.51.100.128 2001:db8::1 2001:DB8:0:0::1
+    2001:0db8:0000:0000:0000:0000:0000:0001 2001:db8:1::9 ::1 ::ffff:192.0.2.7 unknown 192.0.2`),
   tokenId: ['tok-1', 'tok-2', 'TOK-1'],
   tokenName: ['ci-deploy', 'CI-Deploy', 'ci', `${longName}${'a'.repeat(300)}`, `${longName}${'b'.repeat(300)}`],
   actorId: ['user-1', 'user-2', 'USER-1'],
@@ -164,7 +153,6 @@ const PATIENT_MS = 600_000;
 const ARCHIVED_SHARE = 6;
 
 const orNone = <T>(all: readonly T[]): T | undefined => (random() < 0.25 ? undefined : pick(all));
-
 const months = [Date.UTC(2024, 0, 3), Date.UTC(2024, 0, 31, 23, 59, 59), Date.UTC(2024, 1, 1), Date.UTC(2026, 0, 1)];
 
 const entry = (n: number, account: string | undefined): string =>

@@ -1,26 +1,21 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Pool } from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import type { SearchCursor } from '../../../src/search/search-cursor.ts';
 import { type SearchTimeLimit, searchEvents } from '../../../src/search/search-events.sql.ts';
 import { multiplyEvents } from '../../support/feed/many-events.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 
 const HOUR_MS = 3_600_000;
 const inPieces: SearchTimeLimit = { firstMs: 0, totalMs: 600_000 };
 const atOnce: SearchTimeLimit = { firstMs: 600_000, totalMs: 600_000 };
-
-let database: TestDatabase;
-/** Of connections that find events by bitmaps of an index alone: as the planner does where it expects few, and forwards. */
-let pool: Pool;
+const database = databaseOfTests();
 /** Newest first. */
 let all: readonly { readonly id: string; readonly timeMs: number }[];
-
 beforeAll(async () => {
-  database = await createTestDatabase();
   const lease = await newSource(database.pool, 'many');
   const entries = Array.from({ length: 500 }, (_, n) =>
     entryText(`e${n}`, T0 - n * HOUR_MS, { note: 'hay'.repeat(60) }),
@@ -36,12 +31,9 @@ beforeAll(async () => {
   for (const setting of ['enable_seqscan', 'enable_indexscan']) {
     await database.pool.query(`alter database ${name} set ${setting} = off`);
   }
-  pool = createPool(database.url, 1, () => {});
 });
-afterAll(async () => {
-  await pool?.end();
-  await database?.close();
-});
+/** Of connections that find events by bitmaps of an index alone: as the planner does where it expects few, and forwards. */
+const pool = ofAllTests(() => createPool(database.url, 1, () => {}));
 
 /** Some of them lie across the end of a page of the index, which is where PostgreSQL 17 goes wrong (see search-conditions.ts). */
 const times = Array.from({ length: 45 }, (_, n) => T0 - (100 + n) * HOUR_MS);
@@ -74,7 +66,6 @@ test.each([
 const LIMIT = 330;
 
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
-
 const isoOf = (ms: number): string => new Date(ms).toISOString();
 
 const cursorAt = (direction: SearchCursor['direction'], timeMs: number): SearchCursor => ({

@@ -13,7 +13,6 @@ import { indexesIn, indexNames } from '../../support/search/history-questions.ts
 import { makeLargeHistory } from '../../support/search/large-history.ts';
 
 const LONG_NAME = `CI ${'x'.repeat(1_500)}`;
-
 const name = `orgtrail_test_${randomBytes(6).toString('hex')}`;
 let admin: Client;
 let pool: Pool;

@@ -1,36 +1,24 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { readReference, type SearchReference } from '../../support/search/search-reference.ts';
-import { type Served, serve } from '../../support/sync/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
-let world: SyncWorld;
-let run: SyncRun;
-let served: Served;
+// A daemon that looks so seldom is not behind by what passes while the test runs.
+const world = ofAllTests(() =>
+  openWorld({ organizations: 4, entries: 400, faults: { defectRate: 0.05 } }, { ORGTRAIL_SCHEDULE: '*/10 * * * *' }),
+);
+const run = ofAllTests(() => world.open());
+const served = ofAllTests(() => serve(run));
 let reference: SearchReference;
 let organizations: readonly { readonly id: string; readonly name: string }[];
-
 beforeAll(async () => {
-  // A daemon that looks so seldom is not behind by what passes while the test runs.
-  world = await openWorld(
-    { organizations: 4, entries: 400, faults: { defectRate: 0.05 } },
-    { ORGTRAIL_SCHEDULE: '*/10 * * * *' },
-  );
-  run = await world.open();
-  const [first] = world.simulator.summary().organizations;
-  world.simulator.append(
-    first?.id ?? '',
-    Array.from({ length: 30 }, (_, n) => JSON.stringify(odd(n))),
-  );
+  const texts = Array.from({ length: 30 }, (_, n) => JSON.stringify(odd(n)));
+  world.simulator.append(world.simulator.summary().organizations[0]?.id ?? '', texts);
   await run.cycle();
-  served = await serve(run);
   reference = await readReference(world.database.pool);
   organizations = (await world.database.pool.query('select id, name from organizations order by id')).rows;
-});
-afterAll(async () => {
-  await served?.[Symbol.asyncDispose]();
-  await run?.close();
-  await world?.[Symbol.asyncDispose]();
 });
 
 describe('whatever is searched for, no event that matches is left out, and nothing is only complete about values that occur in collected time', () => {
@@ -84,9 +72,7 @@ const odd = (n: number) => ({
 });
 
 const timeAgo = (n: number): string => new Date(Date.now() - 120_000 - n * HOUR_MS).toISOString();
-
 type Draw = () => number;
-
 const pick = <T>(draw: Draw, from: readonly T[]): T => from[Math.floor(draw() * from.length)] as T;
 
 const columns = {

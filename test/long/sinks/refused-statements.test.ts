@@ -1,26 +1,21 @@
-import type { Pool } from 'pg';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { createSinkTroubles } from '../../../src/sinks/sink-troubles.ts';
 import { commitAll, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { until } from '../../support/process/until.ts';
+import { words } from '../../support/process/words.ts';
 import { createTestSink, startSinkWorker, useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
 
 const EVENTS = 250;
 
-/** As the daemon has it. */
-let daemon: Pool;
 const { pool, daemonUrl, register, status } = useSinkDatabase(async (pool) => {
   const entries = Array.from({ length: EVENTS }, (_, n) => entryText(`entry-${n}`, T0 + n));
   await commitAll(pool, await newSource(pool, 'org'), [entries]);
 });
-beforeAll(() => {
-  daemon = createPool(daemonUrl(), 4, () => {});
-});
-afterEach(async () => {
-  await give(...functions);
-});
-afterAll(() => daemon?.end());
+/** As the daemon has it. */
+const daemon = ofAllTests(() => createPool(daemonUrl(), 4, () => {}));
+afterEach(() => give(...functions));
 
 describe('with the account of the collector', () => {
   test.each(['orgtrail_claim_sink', 'orgtrail_begin_delivery', 'orgtrail_finish_delivery'])(
@@ -82,15 +77,9 @@ describe('with the account of the collector', () => {
 
 const taken = /permission denied for function orgtrail_(\w+)/;
 
-const functions = [
-  'orgtrail_claim_sink',
-  'orgtrail_begin_delivery',
-  'orgtrail_finish_delivery',
-  'orgtrail_skip_events',
-  'orgtrail_renew_sink',
-  'orgtrail_fail_delivery',
-  'orgtrail_note_sink_failure',
-];
+const functions = words(`
+  orgtrail_claim_sink orgtrail_begin_delivery orgtrail_finish_delivery orgtrail_skip_events orgtrail_renew_sink
+  orgtrail_fail_delivery orgtrail_note_sink_failure`);
 
 const take = (...names: readonly string[]) =>
   pool().query(`revoke execute on function ${names.join(', ')} from orgtrail_ingest`);

@@ -94,5 +94,4 @@ describe.skipIf(missing !== undefined).each(confirming)('%s', (name, kind) => {
 });
 
 const SEED = Number(process.env['TEST_SEED'] ?? 20_261_124);
-
 const CUTS = 12;

@@ -104,7 +104,6 @@ test('the target has no more than scheme, host and port', () => {
 });
 
 const delivery = (count: number, textLength = 500) => ({ id: 'one', events: outgoingEvents(count, { textLength }) });
-
 const never = () => new AbortController().signal;
 
 /** A receiver that does to each connection what it is told. */

@@ -126,5 +126,4 @@ describe.skipIf(missing !== undefined)('over TLS', () => {
 });
 
 const delivery = (count: number, textLength = 500) => ({ id: 'one', events: outgoingEvents(count, { textLength }) });
-
 const never = () => new AbortController().signal;

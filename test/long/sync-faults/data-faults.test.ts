@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { FaultName } from '../../../src/simulator/faults/fault-catalogue.ts';
 import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
-import { afterADay, cycleUntilClean, openWorld, stillClock } from '../../support/sync/sync-world.ts';
+import { openRunning, untilClean } from '../../support/sync/running-world.ts';
+import { afterADay, openWorld, stillClock } from '../../support/sync/sync-world.ts';
 
 const cases: readonly (readonly [what: string, fault: FaultName, setting: FaultPatch])[] = [
   ['enum values that no document has', 'unknown_enums', { unknown_enums: 0.4 }],
@@ -11,17 +12,15 @@ const cases: readonly (readonly [what: string, fault: FaultName, setting: FaultP
 
 describe.concurrent('faults of the data', () => {
   test.each(cases)('%s: ends with exactly the truth', async (_what, fault, setting) => {
-    await using world = await openWorld({ faults: setting });
-    await using run = await world.open();
-    await cycleUntilClean(world, run);
+    await using world = await openRunning({ faults: setting });
+    await untilClean(world);
     expect(world.simulator.faults.fired()[fault]).toBeGreaterThan(0);
     await world.expectExactTruth();
   });
 
   test('unknown enum values and the older name of the Ray id land in their columns', async () => {
-    await using world = await openWorld({ faults: { unknown_enums: 0.5, cf_rayid: 0.5 } });
-    await using run = await world.open();
-    await run.cycle();
+    await using world = await openRunning({ faults: { unknown_enums: 0.5, cf_rayid: 0.5 } });
+    await world.cycle();
     const { rows } = await world.database.pool.query(
       `select count(*) filter (where action_type in ('login', 'rotate', 'View'))::integer > 50 as strange,
          count(*) filter (where raw_cf_ray_id is null)::integer as without_ray,
@@ -59,9 +58,8 @@ describe.concurrent('faults of the data', () => {
   test('defects together with every fault of the wire and of paging', async () => {
     // A listing that misses an organization is made good by a later one: see organizations.test.ts.
     const faults = { preset: 'all', missing_organization: 0, defectRate: 0.3, slowBodyMs: 20 } as const;
-    await using world = await openWorld({ faults });
-    await using run = await world.open();
-    await cycleUntilClean(world, run, 12);
+    await using world = await openRunning({ faults });
+    await untilClean(world, 12);
     // Late entries of the history are all visible by now.
     await world.expectExactTruth();
   });
@@ -71,7 +69,6 @@ describe.concurrent('faults of the data', () => {
     await using run = await world.open({ ORGTRAIL_SETTLE: '1h,2d' });
     await run.cycle();
     const before = await world.database.pool.query('select id, raw::text from audit_events order by position');
-
     // The second pass reads it all again, two days later by the simulator's clock.
     world.simulator.faults.set({ changed_content: { count: 2 } });
     await world.setClocks(4 * 86_400_000);
@@ -130,7 +127,6 @@ describe.concurrent('faults of the data', () => {
     await afterADay(world);
     await world.expectExactTruth();
     const history = { ...stored };
-
     // By the simulator's clock: 60 entries that can be seen after three to six minutes, and one that can at once.
     const [first, second] = world.simulator.summary().organizations;
     world.simulator.faults.set({ late: 1, lateDelayMs: 6 * minuteMs });
@@ -141,7 +137,6 @@ describe.concurrent('faults of the data', () => {
     await world.setClocks(20_000);
     await run.cycle();
     expect(stored).toEqual({ ...history, live: history.live + 1 });
-
     // Half a minute before each: the first entry can be seen after three, and the live lane then looks back for two.
     for (let minutes = 1; minutes <= 15; minutes += 1) {
       await world.setClocks((minutes - 0.5) * minuteMs);

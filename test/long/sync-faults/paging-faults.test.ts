@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { FaultName } from '../../../src/simulator/faults/fault-catalogue.ts';
 import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
 import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
+import { openRunning, untilClean } from '../../support/sync/running-world.ts';
 import {
   auditRequests,
   cycleUntilClean,
@@ -83,9 +84,8 @@ const cases: readonly (readonly [what: string, one: Case])[] = [
 
 describe.concurrent('faults of paging', () => {
   test.each(cases)('%s: ends with exactly the truth', async (_what, { fault, setting, options }) => {
-    await using world = await openWorld({ ...options, faults: setting });
-    await using run = await world.open();
-    await cycleUntilClean(world, run);
+    await using world = await openRunning({ ...options, faults: setting });
+    await untilClean(world);
     expect(world.simulator.faults.fired()[fault]).toBeGreaterThan(0);
     const { stored } = await world.expectExactTruth();
     expect(stored).toBe(options?.entries ?? 600);
@@ -95,17 +95,15 @@ describe.concurrent('faults of paging', () => {
     ['the cap of 100', { ...youngHistory, pageCap: 100, entries: 900 }],
     ['the limit of 1,000', { ...youngHistory, pageCap: 1_000, entries: 6_000 }],
   ])('logs that are exact multiples of %s end with a full page without a cursor', async (_what, options) => {
-    await using world = await openWorld(options);
-    await using run = await world.open();
-    expect(await run.cycle()).toMatchObject({ failed: [], finished: true });
+    await using world = await openRunning(options);
+    expect(await world.cycle()).toMatchObject({ failed: [], finished: true });
     await world.expectExactTruth();
     expect(await openWalks(world)).toBe(0);
   });
 
   test('a page cap of 100 whatever limit asks for', async () => {
-    await using world = await openWorld({ ...youngHistory, pageCap: 100, entries: 750 });
-    await using run = await world.open();
-    await run.cycle();
+    await using world = await openRunning({ ...youngHistory, pageCap: 100, entries: 750 });
+    await world.cycle();
     const requests = auditRequests(world.simulator);
     expect(new Set(requests.map(({ query }) => query.get('limit')))).toEqual(new Set(['1000']));
     const first = requests.filter(({ beforeMs }) => beforeMs === requests[0]?.beforeMs);
@@ -114,17 +112,15 @@ describe.concurrent('faults of paging', () => {
   });
 
   test('the cursor spelled cursors.after', async () => {
-    await using world = await openWorld({ cursorField: 'cursors.after' });
-    await using run = await world.open();
-    expect(await run.cycle()).toMatchObject({ failed: [], finished: true });
+    await using world = await openRunning({ cursorField: 'cursors.after' });
+    expect(await world.cycle()).toMatchObject({ failed: [], finished: true });
     expect(auditRequests(world.simulator).filter(({ cursor }) => cursor !== null).length).toBeGreaterThan(6);
     await world.expectExactTruth();
   });
 
   test('count as a number', async () => {
-    await using world = await openWorld({ countType: 'number' });
-    await using run = await world.open();
-    expect(await run.cycle()).toMatchObject({ failed: [], finished: true });
+    await using world = await openRunning({ countType: 'number' });
+    expect(await world.cycle()).toMatchObject({ failed: [], finished: true });
     await world.expectExactTruth();
   });
 
@@ -161,12 +157,11 @@ describe.concurrent('faults of paging', () => {
   });
 
   test('a page out of order whose cursor is refused twice is not taken for the end', async () => {
-    await using world = await openWorld({
+    await using world = await openRunning({
       organizations: 1,
       faults: { shuffled_page: { count: 1 }, expired_cursor: { count: 2 } },
     });
-    await using run = await world.open();
-    await cycleUntilClean(world, run);
+    await untilClean(world);
     expect(world.simulator.faults.fired()).toEqual({ shuffled_page: 1, expired_cursor: 2 });
     await world.expectExactTruth();
   });

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { FaultName } from '../../../src/simulator/faults/fault-catalogue.ts';
 import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
-import { cycleUntilClean, openWorld } from '../../support/sync/sync-world.ts';
+import { startApiGate } from '../../support/network/api-gate.ts';
+import { openRunning, untilClean } from '../../support/sync/running-world.ts';
+import { auditRequests, openWorld } from '../../support/sync/sync-world.ts';
 
 /** Each of these is only about pages of the audit log, until the count is used up. */
 const faults: readonly (readonly [what: string, name: FaultName, patch: FaultPatch])[] = [
@@ -21,22 +23,20 @@ function audit(name: FaultName, probability: number, count: number): FaultPatch 
 
 describe.concurrent('faults of the wire', () => {
   test.each(faults)('%s: ends with exactly the truth', async (_what, name, patch) => {
-    await using world = await openWorld({ faults: patch });
-    await using run = await world.open();
-    await cycleUntilClean(world, run);
+    await using world = await openRunning({ faults: patch });
+    await untilClean(world);
     expect(world.simulator.faults.fired()[name]).toBeGreaterThan(0);
     const { stored } = await world.expectExactTruth();
     expect(stored).toBe(600);
   });
 
   test('the listing gets over one of each, too', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
+    await using world = await openRunning();
     for (const [what, name] of faults) {
       const once = { [name]: { count: 1, operation: 'organizations' } };
       world.simulator.faults.set({ preset: 'none' });
       world.simulator.faults.set({ ...once, slowBodyMs: 120, hangMs: 200, retryAfterSeconds: 1 });
-      const report = await run.cycle();
+      const report = await world.cycle();
       expect(report, what).toMatchObject({ sources: 3, failed: [], discoveryError: undefined, finished: true });
       expect(world.simulator.faults.fired()[name], what).toBe(1);
     }
@@ -44,12 +44,11 @@ describe.concurrent('faults of the wire', () => {
   });
 
   test('a source whose every answer is a 502 fails alone, and has everything once it answers again', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
+    await using world = await openRunning();
     const [broken] = world.simulator.summary().organizations;
     const id = broken?.id ?? '';
     world.simulator.faults.set({ html_error: { organizationId: id } });
-    const report = await run.cycle();
+    const report = await world.cycle();
     expect(report.failed).toEqual([expect.objectContaining({ kind: 'organization', id })]);
     const { missing, stored } = await world.compare();
     expect({ missing, stored }).toEqual({ missing: 200, stored: 400 });
@@ -59,7 +58,7 @@ describe.concurrent('faults of the wire', () => {
     expect(rows).toEqual([{ failures: 1, last_failure: 'server' }]);
 
     world.simulator.faults.set({ preset: 'none' });
-    await cycleUntilClean(world, run);
+    await untilClean(world);
     await world.expectExactTruth();
   });
 
@@ -74,5 +73,55 @@ describe.concurrent('faults of the wire', () => {
     const pauseMs = (times[at + 1]?.timeMs ?? 0) - (times[at]?.timeMs ?? 0);
     expect(pauseMs).toBeGreaterThanOrEqual(1_990);
     await world.expectExactTruth();
+  });
+});
+
+describe.concurrent('the end of an outage', () => {
+  test('the first listing that works again ends the rests that the outage brought: all is read at once', async () => {
+    await using world = await openWorld({ ownClock: true });
+    await using gate = await startApiGate(Number(new URL(world.simulator.baseUrl).port));
+    const base = world.simulator.baseUrl.replace(/:\d+/, `:${gate.port}`);
+    await using run = await world.open({ CLOUDFLARE_BASE_URL: base });
+    await run.cycle();
+    await gate.setMode('refused');
+    await world.setClocks(3_600_000);
+    for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 10);
+    await world.setClocks(3_660_000);
+    const report = await run.cycle();
+    expect(report.failed).toHaveLength(3);
+    expect(run.log()).toMatch(/ECONNREFUSED/);
+    // As after an hour of failing.
+    await world.database.pool.query(
+      "update lanes set next_attempt_at = clock_timestamp() + interval '15 h' where failures > 0",
+    );
+
+    await gate.setMode('open');
+    expect(await run.cycle()).toMatchObject({ failed: [], discoveryError: undefined });
+    const { stored } = await world.expectExactTruth();
+    expect(stored).toBe(630);
+  });
+
+  test('a source that failed alone keeps its rest', async () => {
+    await using world = await openRunning();
+    const [broken = ''] = world.simulator.summary().organizations.map(({ id }) => id);
+    world.simulator.faults.set({ html_error: { organizationId: broken } });
+    expect((await world.cycle()).failed).toHaveLength(1);
+    await world.holdRests();
+    world.simulator.faults.set({ preset: 'none' });
+    expect((await world.cycle()).failed).toEqual([expect.objectContaining({ id: broken })]);
+  });
+
+  test('a refused one keeps it, too', async () => {
+    await using world = await openRunning();
+    const [refused = ''] = world.simulator.summary().organizations.map(({ id }) => id);
+    world.simulator.setRefused(refused, true);
+    await world.cycle();
+    await world.holdRests();
+    world.simulator.faults.set({ server_error: { operation: 'organizations', count: 4 } });
+    expect((await world.cycle()).discoveryError).toMatchObject({ failure: 'server' });
+    const asked = world.simulator.requestCount;
+    expect((await world.cycle()).failed).toEqual([expect.objectContaining({ id: refused })]);
+    const organizations = auditRequests(world.simulator, asked).map(({ organizationId }) => organizationId);
+    expect(organizations).not.toContain(refused);
   });
 });

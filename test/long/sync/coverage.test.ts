@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { openRunning, untilClean } from '../../support/sync/running-world.ts';
 import {
   type AuditRequest,
   afterADay,
   auditRequests,
-  cycleUntilClean,
   openWorld,
   type SyncWorld,
 } from '../../support/sync/sync-world.ts';
@@ -18,11 +18,10 @@ describe.concurrent('coverage', () => {
   ])(
     "with Cloudflare's clock %s the host, coverage never ends later than that clock, and nothing is lost (invariant 8)",
     async (_what, offsetMs) => {
-      await using world = await openWorld({ clockOffsetMs: offsetMs });
-      await using run = await world.open();
+      await using world = await openRunning({ clockOffsetMs: offsetMs });
       for (let step = 1; step <= 4; step += 1) {
         const beganMs = world.simulator.summary().nowMs;
-        await run.cycle();
+        await world.cycle();
         const ends = await coverageEnds(world);
         expect(ends).toHaveLength(3);
         for (const endMs of ends) {
@@ -33,15 +32,14 @@ describe.concurrent('coverage', () => {
         for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 15);
         world.simulator.setClockOffset(offsetMs + step * 20_000);
       }
-      await run.cycle();
+      await world.cycle();
       const { stored } = await world.expectExactTruth();
       expect(stored).toBe(600 + 4 * 3 * 15);
     },
   );
 
   test("with Cloudflare's clock an hour ahead of the database, nothing of the future is claimed, and nothing of it is lost once it has come (invariant 8)", async () => {
-    await using world = await openWorld({ clockOffsetMs: hourMs, ownClock: true });
-    await using run = await world.open();
+    await using world = await openRunning({ clockOffsetMs: hourMs, ownClock: true });
     const { pool } = world.database;
     const ahead = async () => {
       const { rows } = await pool.query<{ seconds: number }>(
@@ -53,59 +51,56 @@ describe.concurrent('coverage', () => {
       await world.setClocks(step * 20_000);
       world.simulator.setClockOffset(hourMs + step * 20_000);
       for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 15);
-      await run.cycle();
+      await world.cycle();
       expect(await ahead()).toBeLessThanOrEqual(-1);
     }
     const { missing, stored } = await world.compare();
     expect(missing, 'what has a time that has yet to come').toBeGreaterThanOrEqual(4 * 3 * 15);
     expect(stored).toBeGreaterThan(500);
-    expect(run.log()).toContain('clock');
+    expect(world.log()).toContain('clock');
     await world.setClocks(hourMs + 90_000);
-    await run.cycle();
+    await world.cycle();
     await world.expectExactTruth();
   });
 
   test('a clock that is set back does not claim anything, and what happens then is not lost', async () => {
-    await using world = await openWorld({ ownClock: true });
-    await using run = await world.open();
+    await using world = await openRunning({ ownClock: true });
     await world.setClocks(hourMs);
-    await run.cycle();
+    await world.cycle();
     const before = await coverageEnds(world);
     world.simulator.setClockOffset(0);
-    await run.cycle();
+    await world.cycle();
     expect(await coverageEnds(world)).toEqual(before);
     await world.setClocks(1.5 * hourMs);
     for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 5);
     await world.setClocks(2 * hourMs);
-    await run.cycle();
+    await world.cycle();
     await world.expectExactTruth();
   });
 
   test('a response without entries claims only up to a second before now, and the second is read by the next', async () => {
-    await using world = await openWorld({
+    await using world = await openRunning({
       organizations: 1,
       entries: 0,
       clock: () => 1_800_000_000_000,
       ownClock: true,
     });
-    await using run = await world.open();
-    await run.cycle();
+    await world.cycle();
     const [endMs = 0] = await coverageEnds(world);
     expect(endMs).toBeLessThan(1_800_000_000_000);
     expect(endMs).toBeGreaterThanOrEqual(1_800_000_000_000 - 1_000);
     // Born after the response, within the second in which it was given.
     world.simulator.generate(world.simulator.summary().organizations[0]?.id ?? '', 3);
     await world.setClocks(5_000);
-    await run.cycle();
+    await world.cycle();
     expect(await world.expectExactTruth()).toMatchObject({ stored: 3 });
   });
 
   test('a log that is younger than the horizon takes three requests, if others have larger pages: all of it from both sides, and the time before it', async () => {
     const sizes = { organizations: 20, entries: 6_000, distribution: 'zipf' } as const;
     const options = { ...sizes, pageCap: 1_000, historyMs: 180 * 86_400_000 };
-    await using world = await openWorld(options, { ORGTRAIL_HISTORY: '548d' });
-    await using run = await world.open();
-    expect(await run.sync()).toMatchObject({ failed: [], finished: true });
+    await using world = await openRunning(options, { ORGTRAIL_HISTORY: '548d' });
+    expect(await world.sync()).toMatchObject({ failed: [], finished: true });
     await world.expectExactTruth();
     expect(auditRequests(world.simulator).length).toBeLessThanOrEqual(3 * options.organizations + 8);
   });
@@ -153,22 +148,21 @@ describe.concurrent('coverage', () => {
     'since inclusive: %s, before inclusive: %s: exactly the truth, also at the edges of walks',
     async (sinceInclusive, beforeInclusive) => {
       // Broken walks begin again at the time of an entry, and many have the same one.
-      await using world = await openWorld({
+      await using world = await openRunning({
         sinceInclusive,
         beforeInclusive,
         faults: { expired_cursor: 0.3, equal_timestamps: 0.6, full_page_no_cursor: 0.1 },
         pageCap: 100,
         entries: 1_500,
       });
-      await using run = await world.open();
-      await cycleUntilClean(world, run);
+      await untilClean(world);
       for (let step = 1; step <= 5; step += 1) {
         for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 10);
         world.simulator.setClockOffset(step * 1_500);
-        await cycleUntilClean(world, run);
+        await untilClean(world);
       }
       world.simulator.setClockOffset(30_000);
-      await cycleUntilClean(world, run);
+      await untilClean(world);
       await world.expectExactTruth();
     },
   );
@@ -246,7 +240,6 @@ describe.concurrent('coverage', () => {
     expect(everything.length, 'all of it is read again without them').toBeGreaterThanOrEqual(15);
     for (const { query } of everything) expect([...query.keys()].some((name) => name.startsWith('action'))).toBe(false);
     await world.expectExactTruth();
-
     // In another order they are the same set: what was read under it still counts.
     await afterADay(world);
     const again = await sync('actor_type.not=system&action_type=update&action_type=create');
@@ -256,13 +249,12 @@ describe.concurrent('coverage', () => {
   });
 
   test('one entry in a second sync of a quiet source costs one request', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
-    await run.cycle();
+    await using world = await openRunning();
+    await world.cycle();
     await afterADay(world);
     world.simulator.setClockOffset(30_000);
     const asked = world.simulator.requestCount;
-    await run.cycle();
+    await world.cycle();
     const requests = auditRequests(world.simulator, asked);
     expect(requests).toHaveLength(3);
     for (const { sinceMs, beforeMs } of requests) expect(beforeMs - sinceMs).toBeLessThan(hourMs);

@@ -30,7 +30,6 @@ test('busy organizations are asked more often, silent ones within the bound; a r
   expect(settled.flat().length, 'requests').toBeLessThanOrEqual(
     (settled.length * ORGANIZATIONS * TICK_MS) / EQUAL_MS + 6,
   );
-
   // Two replicas that have never sent a request, in turn.
   await using second = await world.open();
   await using third = await world.open();
@@ -63,7 +62,6 @@ const TICK_MS = 30_000;
 /** What the budget would let each be asked, in turn: every fourth tick. */
 const EQUAL_MS = 4 * TICK_MS;
 const MAX_TICKS = 8;
-
 const BUSY = 2;
 
 /** Goes through ticks by Cloudflare's clock, which the test moves; says by tick which organizations were asked. */

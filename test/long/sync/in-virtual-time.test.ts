@@ -22,13 +22,7 @@ test('in virtual time: where all are alike there is nothing to gain, and nothing
   expect(orgtrail.longestUnaskedMs).toBeLessThanOrEqual(boundMs);
 });
 
-const world: ScrubWorld = {
-  organizations: 5_000,
-  entries: 1_000_000,
-  zipfExponent: 1.1,
-  apiBudget: 900,
-  share: 0.05,
-};
+const world: ScrubWorld = { organizations: 5_000, entries: 1_000_000, zipfExponent: 1.1, apiBudget: 900, share: 0.05 };
 
 // The figures are in docs/scrub.md.
 test('in virtual time: a round over 1 M entries in 5,000 organizations fits the share of 5 %, and a week', () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { laneIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
 import { keyOf, type SourceKey } from '../../../src/ingest/planning/source.ts';
 import { kindOf } from '../../../src/ingest/sources/registry.ts';
@@ -8,29 +8,20 @@ import type { SyncContext, SyncObserver } from '../../../src/ingest/sync/ports.t
 import { createSyncStore } from '../../../src/ingest/sync/sync-store.sql.ts';
 import { WindowLimit } from '../../../src/ingest/sync/window-limit.ts';
 import { readStatus } from '../../../src/status/status.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { databaseOfTests } from '../../support/postgres/database.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { changeSources, changesOfSources } from '../../support/sync/change-sources.ts';
 import { fillManySources } from '../../support/sync/many-sources.ts';
 
 const SEED = 20_261_126;
 const firstEntryMs = kindOf({ kind: 'account' }).firstEntryMs ?? 0;
-
-let database: TestDatabase;
+const database = databaseOfTests();
 let beginMs: number;
-
 beforeAll(async () => {
-  database = await createTestDatabase();
-  await fillManySources(database.pool, {
-    accounts: ACCOUNTS,
-    settleDelaysMs: DELAYS_MS,
-    ...laneIntervals(ACCOUNTS, 900),
-    settleDue: 5,
-  });
+  const options = { accounts: ACCOUNTS, settleDelaysMs: DELAYS_MS, ...laneIntervals(ACCOUNTS, 900), settleDue: 5 };
+  await fillManySources(database.pool, options);
   beginMs = Date.now();
 });
-
-afterAll(() => database.close());
 
 test('after a start each plan has all live tails, and the other lanes of what has been loaded so far', async () => {
   let loadingMs = 0;
@@ -174,5 +165,4 @@ const planner = (mostLoadedWhole: number, nowOfLoading: () => number = () => 0) 
 };
 
 const withoutLoads = ({ loaded: _, ...plan }: Awaited<ReturnType<ReturnType<typeof planner>>>) => plan;
-
 const liveOf = (jobs: readonly { readonly job: string }[]) => jobs.filter(({ job }) => job.startsWith('live '));

@@ -1,10 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { describe, expect, test } from 'vitest';
+import { databaseOfTests, type TestDatabase } from '../../support/postgres/database.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
-
-let database: TestDatabase;
 
 const credentials = [
   { CLOUDFLARE_API_TOKEN: 'token-that-must-stay' },
@@ -13,12 +11,8 @@ const credentials = [
 
 describe.each(credentials)('a credential (%o) goes to the configured host only', (credential) => {
   // A source that is known already would be retried for a minute if nothing can be listed.
-  beforeAll(async () => {
-    database = await createTestDatabase();
-  });
-  afterAll(async () => {
-    await database?.close();
-  });
+  const database = databaseOfTests();
+  const runAgainst = runnerAgainst(database);
 
   test.each([301, 302, 303, 307, 308])('where the listing is answered with a %i to another', async (status) => {
     const misled = (_path: string, other: string) => ({ status, location: `${other}/client/v4/organizations` });
@@ -81,31 +75,33 @@ const listen = async (onRequest: (request: IncomingMessage, response: ServerResp
 };
 
 /** One run of a command, with one way of authenticating, against an API that leads to `other` in its own way. */
-const runAgainst = async (
-  command: 'check' | 'sync',
-  credential: Readonly<Record<string, string>>,
-  misled: (path: string, other: string) => { status?: number; location?: string; body?: unknown },
-) => {
-  await using other = await listen((_request, response) => void response.end('{}'));
-  await using api = await listen((request, response) => {
-    const { status = 200, location, body } = misled(request.url ?? '', other.origin);
-    response.writeHead(status, {
-      'content-type': 'application/json',
-      ...(location !== undefined && { location, refresh: `0; url=${location}`, link: `<${location}>; rel="next"` }),
+const runnerAgainst =
+  (database: TestDatabase) =>
+  async (
+    command: 'check' | 'sync',
+    credential: Readonly<Record<string, string>>,
+    misled: (path: string, other: string) => { status?: number; location?: string; body?: unknown },
+  ) => {
+    await using other = await listen((_request, response) => void response.end('{}'));
+    await using api = await listen((request, response) => {
+      const { status = 200, location, body } = misled(request.url ?? '', other.origin);
+      response.writeHead(status, {
+        'content-type': 'application/json',
+        ...(location !== undefined && { location, refresh: `0; url=${location}`, link: `<${location}>; rel="next"` }),
+      });
+      response.end(JSON.stringify(body ?? {}));
     });
-    response.end(JSON.stringify(body ?? {}));
-  });
-  const env = { ...credential, CLOUDFLARE_BASE_URL: `${api.origin}/client/v4`, DATABASE_URL: database.daemonUrl };
-  const result = await runInProcess([command], { ...env, ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '1d' });
-  const output = result.stdout + result.stderr;
-  for (const secret of Object.values(credential)) {
-    expect(output).not.toContain(secret);
-    // The headers are where it belongs: else this test would prove nothing.
-    expect(api.headers.join('\n')).toContain(secret);
-  }
-  expect(other.connections(), 'the other host was never spoken to').toBe(0);
-  return { ...result, requests: api.requests };
-};
+    const env = { ...credential, CLOUDFLARE_BASE_URL: `${api.origin}/client/v4`, DATABASE_URL: database.daemonUrl };
+    const result = await runInProcess([command], { ...env, ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '1d' });
+    const output = result.stdout + result.stderr;
+    for (const secret of Object.values(credential)) {
+      expect(output).not.toContain(secret);
+      // The headers are where it belongs: else this test would prove nothing.
+      expect(api.headers.join('\n')).toContain(secret);
+    }
+    expect(other.connections(), 'the other host was never spoken to').toBe(0);
+    return { ...result, requests: api.requests };
+  };
 
 const envelope = (result: unknown, info: Record<string, unknown> = {}) => ({
   body: { success: true, errors: [], messages: [], result, result_info: info },

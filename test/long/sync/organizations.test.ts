@@ -1,33 +1,32 @@
 import { describe, expect, test } from 'vitest';
 import { ApiError } from '../../../src/errors.ts';
 import { until } from '../../support/process/until.ts';
+import { openRunning } from '../../support/sync/running-world.ts';
 import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 describe.concurrent('organizations', () => {
   test('a refused one (403) shows as refused, the others complete; restored, it completes too (invariant 10)', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
+    await using world = await openRunning();
     const [refused = '', ...others] = idsOf(world);
     world.simulator.setRefused(refused, true);
-    const first = await run.cycle();
+    const first = await world.cycle();
     expect(first).toMatchObject({ sources: 3, failed: [{ id: refused }], finished: true });
     expect(await world.compare()).toMatchObject({ missing: 200, stored: 400, extra: 0, positionsMissing: 0 });
     expect(await stateOf(world, refused)).toBe('refused');
     expect(await changesOf(world, refused)).toEqual(['appeared', 'refused']);
     for (const other of others) expect(await stateOf(world, other)).toBe('active');
-
     // Still refused: no news, and asked again only after its rest.
     await world.holdRests();
     const asked = world.simulator.requestCount;
-    expect((await run.cycle()).failed).toHaveLength(1);
+    expect((await world.cycle()).failed).toHaveLength(1);
     expect(auditRequests(world.simulator, asked).map(({ organizationId }) => organizationId)).not.toContain(refused);
     await world.endRests();
-    await run.cycle();
+    await world.cycle();
     expect(await changesOf(world, refused)).toEqual(['appeared', 'refused']);
 
     world.simulator.setRefused(refused, false);
     await world.endRests();
-    expect((await run.cycle()).failed).toEqual([]);
+    expect((await world.cycle()).failed).toEqual([]);
     expect(await stateOf(world, refused)).toBe('active');
     expect(await changesOf(world, refused)).toEqual(['appeared', 'refused', 'restored']);
     await world.expectExactTruth();
@@ -61,19 +60,17 @@ describe.concurrent('organizations', () => {
   });
 
   test('a single 403 (fault refused) is not the end: the next attempt completes', async () => {
-    await using world = await openWorld({ faults: { refused: { count: 1 } } });
-    await using run = await world.open();
-    expect((await run.cycle()).failed).toHaveLength(1);
+    await using world = await openRunning({ faults: { refused: { count: 1 } } });
+    expect((await world.cycle()).failed).toHaveLength(1);
     await world.endRests();
-    expect((await run.cycle()).failed).toEqual([]);
+    expect((await world.cycle()).failed).toEqual([]);
     expect(world.simulator.faults.fired()).toEqual({ refused: 1 });
     await world.expectExactTruth();
   });
 
   test('a listing that is refused (403) fails a first cycle that knows nothing', async () => {
-    await using world = await openWorld({ faults: { listing_403: 1 } });
-    await using run = await world.open();
-    const failure = await run.sync({ retries: 3 }).catch((error: unknown) => error);
+    await using world = await openRunning({ faults: { listing_403: 1 } });
+    const failure = await world.sync({ retries: 3 }).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(ApiError);
     expect(failure).toMatchObject({ failure: 'refused', status: 403 });
     const { rows } = await world.database.pool.query('select last_error, last_success_at from discovery');
@@ -81,15 +78,14 @@ describe.concurrent('organizations', () => {
   });
 
   test('a listing that is refused later is reported, and what is known is pulled on', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
-    await run.cycle();
+    await using world = await openRunning();
+    await world.cycle();
     world.simulator.faults.set({ listing_403: 1 });
     for (const id of idsOf(world)) world.simulator.generate(id, 10);
     world.simulator.setClockOffset(30_000);
     // The clock is learned from the pages, since an answer that fails does not set it: that may take some cycles.
     await until('what is new is stored', async () => {
-      const report = await run.cycle({ retries: 1 });
+      const report = await world.cycle({ retries: 1 });
       expect(report).toMatchObject({ sources: 3, failed: [], discoveryError: { failure: 'refused' } });
       return (await world.compare()).missing === 0;
     });
@@ -119,8 +115,7 @@ describe.concurrent('organizations', () => {
   });
 
   test('one missing from the listing is pulled on while its log answers; gone a quarter of an hour after that refuses; listed again it is restored', async () => {
-    await using world = await openWorld({ organizations: 1, entries: 100, ownClock: true });
-    await using run = await world.open();
+    await using world = await openRunning({ organizations: 1, entries: 100, ownClock: true });
     const [id = ''] = idsOf(world);
     let seconds = 0;
     const cycle = async (missing: boolean) => {
@@ -128,7 +123,7 @@ describe.concurrent('organizations', () => {
       world.simulator.generate(id, 10);
       seconds += 30;
       await world.setClocks(seconds * 1_000);
-      return await run.cycle();
+      return await world.cycle();
     };
     await cycle(false);
     // The listing is empty now, and says so without an error.
@@ -137,8 +132,8 @@ describe.concurrent('organizations', () => {
       await world.expectExactTruth();
     }
     expect(await changesOf(world, id)).toEqual(['appeared']);
-    expect(run.log()).toContain('its audit log answers');
-    expect(run.log().split('its audit log answers'), 'once a day').toHaveLength(2);
+    expect(world.log()).toContain('its audit log answers');
+    expect(world.log().split('its audit log answers'), 'once a day').toHaveLength(2);
 
     world.simulator.setRefused(id, true);
     expect(await cycle(true), 'asked at the fourth miss').toMatchObject({ sources: 1 });
@@ -155,36 +150,33 @@ describe.concurrent('organizations', () => {
   });
 
   test('one that was deleted (no listing names it, and its log answers 404) is gone a quarter of an hour after the second listing', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
+    await using world = await openRunning();
     const created = await createOrganization(world, 'Short-lived');
-    await run.cycle();
+    await world.cycle();
     const headers = { authorization: 'Bearer token-of-the-test' };
     await fetch(`${world.simulator.baseUrl}/organizations/${created}`, { method: 'DELETE', headers });
-    await run.cycle();
+    await world.cycle();
     expect(await stateOf(world, created)).not.toBe('gone');
-    expect(await run.cycle()).toMatchObject({ sources: 4 });
+    expect(await world.cycle()).toMatchObject({ sources: 4 });
     await world.ageRefusals();
-    expect(await run.cycle()).toMatchObject({ sources: 3 });
+    expect(await world.cycle()).toMatchObject({ sources: 3 });
     expect(await changesOf(world, created)).toEqual(['appeared', 'refused', 'gone']);
   });
 
   test('a cycle that stands alone lists again until nothing new appears', async () => {
-    await using world = await openWorld({ faults: { missing_organization: { count: 1 } } });
-    await using run = await world.open();
-    expect(await run.sync({ retries: 3 })).toMatchObject({ sources: 3, failed: [] });
+    await using world = await openRunning({ faults: { missing_organization: { count: 1 } } });
+    expect(await world.sync({ retries: 3 })).toMatchObject({ sources: 3, failed: [] });
     expect(world.simulator.faults.fired()).toEqual({ missing_organization: 1 });
     await world.expectExactTruth();
   });
 
   test('new ones are found by the next listing, in pages, and renamed ones noticed', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
-    await run.cycle();
+    await using world = await openRunning();
+    await world.cycle();
     const created = await createOrganization(world, 'Newcomer');
     world.simulator.generate(created, 30);
     world.simulator.setClockOffset(30_000);
-    expect(await run.cycle()).toMatchObject({ sources: 4, failed: [] });
+    expect(await world.cycle()).toMatchObject({ sources: 4, failed: [] });
     expect(await changesOf(world, created)).toEqual(['appeared']);
     await world.expectExactTruth();
 
@@ -192,15 +184,14 @@ describe.concurrent('organizations', () => {
     const body = JSON.stringify({ name: 'Renamed' });
     await fetch(`${world.simulator.baseUrl}/organizations/${created}`, { method: 'PUT', headers, body });
     world.simulator.setClockOffset(60_000);
-    await run.cycle();
+    await world.cycle();
     expect(await changesOf(world, created)).toEqual(['appeared', 'renamed']);
     await world.expectExactTruth();
   });
 
   test('a page token that repeats is an error of the listing, and the organizations known are pulled on (invariant 9)', async () => {
-    await using world = await openWorld();
-    await using run = await world.open();
-    await run.cycle();
+    await using world = await openRunning();
+    await world.cycle();
     // One more than a page of the listing holds.
     for (let made = 0; made < 1_000; made += 50) {
       await Promise.all(Array.from({ length: 50 }, (_, n) => createOrganization(world, `Number ${made + n}`)));
@@ -208,14 +199,14 @@ describe.concurrent('organizations', () => {
     for (const id of idsOf(world).slice(0, 3)) world.simulator.generate(id, 10);
     world.simulator.setClockOffset(30_000);
     world.simulator.faults.set({ repeated_page_token: 1 });
-    const report = await run.cycle();
+    const report = await world.cycle();
     expect(report).toMatchObject({ sources: 1_000, failed: [], discoveryError: { failure: 'unreadable' } });
     expect(String(report.discoveryError)).toContain('page token came twice');
     expect(world.simulator.faults.fired().repeated_page_token).toBeGreaterThan(0);
     expect(await world.compare()).toMatchObject({ extra: 0, positionsMissing: 0, organizationsStored: 1_000 });
 
     world.simulator.faults.set({ preset: 'none' });
-    await run.cycle({ stopping: () => true });
+    await world.cycle({ stopping: () => true });
     expect(await world.compare()).toMatchObject({ organizationsStored: 1_003 });
   });
 });

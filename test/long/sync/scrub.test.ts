@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { openRunning, type RunningWorld } from '../../support/sync/running-world.ts';
 import {
   type AuditRequest,
   afterADay,
@@ -11,14 +12,13 @@ import {
 
 describe.concurrent('the scrub lane', () => {
   test('finds what was removed from the store by hand within one round, says so, and leaves a proof for every day', async () => {
-    await using world = await openWorld(longHistory, scrubbing);
-    await using run = await world.open();
-    await run.sync();
+    await using world = await openRunning(longHistory, scrubbing);
+    await world.sync();
     await afterADay(world);
     const removed = await removeByHand(world);
     expect(removed.length).toBeGreaterThan(36);
-    const requests = await scrubRound(world, run);
-    expect(await metricOf(run, 'orgtrail_scrub_found_total')).toBe(removed.length);
+    const requests = await scrubRound(world);
+    expect(await metricOf(world, 'orgtrail_scrub_found_total')).toBe(removed.length);
     const { missing, extra, duplicates, positionsMissing } = await world.compare();
     // What was removed has a new position; its old one is the hole that the hand has left.
     expect({ missing, extra, duplicates, positionsMissing }).toEqual({
@@ -27,7 +27,7 @@ describe.concurrent('the scrub lane', () => {
       duplicates: 0,
       positionsMissing: removed.length,
     });
-    const found = run
+    const found = world
       .log()
       .split('\n')
       .filter((line) => line.includes('re-reading history found missing entries'))
@@ -108,9 +108,8 @@ describe.concurrent('the scrub lane', () => {
   });
 
   test('what version 0.1 has claimed is proven first, the newest part of it first', async () => {
-    await using world = await openWorld(longHistory, scrubbing);
-    await using run = await world.open();
-    await run.sync();
+    await using world = await openRunning(longHistory, scrubbing);
+    await world.sync();
     await afterADay(world);
     const now = Date.now();
     const since = new Date(now - 150 * dayMs).toISOString();
@@ -119,31 +118,29 @@ describe.concurrent('the scrub lane', () => {
       `{[${since},${before})}`,
     ]);
     const from = world.simulator.requestCount;
-    await run.cycle();
+    await world.cycle();
     const first = scrubRequests(world, from);
     expect(first).toHaveLength(3);
     for (const { beforeMs } of first) expect(Math.abs(beforeMs - (now - 20 * dayMs))).toBeLessThan(3_000);
-    await scrubRound(world, run);
+    await scrubRound(world);
     const { rows } = await world.database.pool.query('select unproven_seconds from sync_status');
     expect(rows).toEqual(Array.from({ length: 3 }, () => ({ unproven_seconds: 0 })));
   });
 
   test('it asks for nothing where its share is 0, and its age is not a number', async () => {
-    await using world = await openWorld({}, { ORGTRAIL_SCRUB_SHARE: '0' });
-    await using run = await world.open();
-    await run.sync();
+    await using world = await openRunning({}, { ORGTRAIL_SCRUB_SHARE: '0' });
+    await world.sync();
     await afterADay(world);
-    await run.cycle();
-    await run.cycle();
+    await world.cycle();
+    await world.cycle();
     expect(scrubRequests(world)).toEqual([]);
-    expect(await metricOf(run, 'orgtrail_scrub_round_age_seconds')).toBeNaN();
+    expect(await metricOf(world, 'orgtrail_scrub_round_age_seconds')).toBeNaN();
   });
 
   test('nor while the budget is needed', async () => {
     // Time stands still: what has been sent would soon be free again.
-    await using world = await openWorld({ ...longHistory, clock: stillClock(), ownClock: true }, scrubbing);
-    await using run = await world.open();
-    await run.sync();
+    await using world = await openRunning({ ...longHistory, clock: stillClock(), ownClock: true }, scrubbing);
+    await world.sync();
     await afterADay(world);
     // More than half of what may go out at once has just been sent.
     const { rows } = await world.database.pool.query(
@@ -151,17 +148,16 @@ describe.concurrent('the scrub lane', () => {
     );
     expect(rows.length).toBeGreaterThan(0);
     const from = world.simulator.requestCount;
-    await run.cycle();
+    await world.cycle();
     expect(scrubRequests(world, from)).toEqual([]);
     await world.database.pool.query('update api_budget set next_free_at = own.clock_timestamp()');
-    await run.cycle();
+    await world.cycle();
     expect(scrubRequests(world, from).length).toBeGreaterThan(0);
   });
 
   test('a second that the API does not serve again is a hole of its own, and the round goes on around it', async () => {
-    await using world = await openWorld({ historyMs: 60 * dayMs, entries: 900, pageCap: 1_000 }, scrubbing);
-    await using run = await world.open();
-    await run.sync();
+    await using world = await openRunning({ historyMs: 60 * dayMs, entries: 900, pageCap: 1_000 }, scrubbing);
+    await world.sync();
     await afterADay(world);
     const [poisoned] = world.simulator.summary().organizations;
     const { rows } = await world.database.pool.query<{ id: string }>(
@@ -186,7 +182,7 @@ describe.concurrent('the scrub lane', () => {
     // Halved at each tick, from 60 days to a second.
     for (let quiet = 0; quiet < 2; ) {
       const from = world.simulator.requestCount;
-      await run.cycle();
+      await world.cycle();
       await world.endRests();
       quiet = scrubRequests(world, from).length === 0 ? quiet + 1 : 0;
     }
@@ -201,7 +197,7 @@ describe.concurrent('the scrub lane', () => {
     expect(status).toEqual([{ holes: 0 }]);
     world.simulator.faults.set({ preset: 'none' });
     await world.database.pool.query("update coverage_holes set next_attempt_at = now() - interval '1 second'");
-    await scrubRound(world, run);
+    await scrubRound(world);
     expect(await holesNow()).toEqual([]);
   });
 });
@@ -217,11 +213,11 @@ const scrubRequests = (world: SyncWorld, from = 0): AuditRequest[] =>
   );
 
 /** Ticks until a tick reads nothing again. Returns the requests of the lane. */
-const scrubRound = async (world: SyncWorld, run: SyncRun): Promise<AuditRequest[]> => {
+const scrubRound = async (world: RunningWorld): Promise<AuditRequest[]> => {
   const from = world.simulator.requestCount;
   for (let before = -1, now = 0; now > before; ) {
     before = now;
-    await run.cycle();
+    await world.cycle();
     now = scrubRequests(world, from).length;
   }
   return scrubRequests(world, from);

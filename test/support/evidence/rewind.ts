@@ -1,15 +1,9 @@
 import type { Pool } from 'pg';
+import { words } from '../process/words.ts';
 
-const evidenceTables = [
-  'evidence_logs',
-  'evidence_tiles',
-  'evidence_checkpoints',
-  'evidence_journal',
-  'evidence_sources',
-  'evidence_month_keys',
-  'evidence_anchors',
-  'evidence_coverage',
-];
+const evidenceTables = words(`
+  evidence_logs evidence_tiles evidence_checkpoints evidence_journal evidence_sources evidence_month_keys
+  evidence_anchors evidence_coverage`);
 
 /**
  * Remembers how feed and evidence stand, and these tables too; what it returns puts them back to that, as a restore of a backup does. A later

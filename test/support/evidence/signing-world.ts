@@ -1,11 +1,20 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
 import { createLogin, type Login } from '../accounts/login.ts';
+import { until } from '../process/until.ts';
 import { openWorld, type SyncWorld } from '../sync/sync-world.ts';
 
 type Env = Readonly<Record<string, string>>;
+
+interface Signed {
+  readonly isSigned: boolean;
+  readonly events: number;
+  readonly generation: number;
+  readonly note: string;
+}
 
 /** A world, and the settings of daemons in it that sign what they store. */
 export interface SigningWorld extends AsyncDisposable {
@@ -17,6 +26,10 @@ export interface SigningWorld extends AsyncDisposable {
   /** Of a daemon, and of an operator: the account that owns the schema. */
   readonly env: Env;
   readonly operator: Env;
+  /** New entries in each organization. */
+  grow(count: number): void;
+  /** Resolves once all events that are stored are signed, if they are so many, by so many keys, in this generation. */
+  untilSigned(wanted?: { atLeast?: number; events?: number; keys?: number; generation?: number }): Promise<void>;
 }
 
 export const openSigningWorld = async (options: SimulatorOptions, settings: Env = {}): Promise<SigningWorld> => {
@@ -37,6 +50,22 @@ export const openSigningWorld = async (options: SimulatorOptions, settings: Env 
     folder,
     env,
     operator: { ...env, DATABASE_URL: world.database.url },
+    grow: (count) => {
+      for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, count);
+    },
+    untilSigned: ({ atLeast = 1, ...wanted } = {}) =>
+      until('all that is stored is signed', async () => {
+        const { rows } = await world.database.pool.query<Signed>(
+          `select h.position::float8 as events, l.signed_size = h.position as "isSigned", l.generation::integer, c.note
+           from feed_head h, evidence_logs l
+             join evidence_checkpoints c on c.log = l.name and c.generation = l.generation and c.size = l.signed_size
+           where l.name = 'events' order by l.generation desc limit 1`,
+        );
+        if (rows[0]?.isSigned !== true || rows[0].events < atLeast) return false;
+        const { events, generation, note } = rows[0];
+        const keys = note.match(/^— /gm)?.length;
+        return isDeepStrictEqual({ events, keys, generation, ...wanted }, { events, keys, generation });
+      }),
     [Symbol.asyncDispose]: async () => {
       await login[Symbol.asyncDispose]();
       await world[Symbol.asyncDispose]();

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
-const keyOptions = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+const openssl = (words: string, ...more: readonly string[]) => execute('openssl', [...words.split(' '), ...more]);
+const newKey = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes';
 
 /** True where the program is that makes the certificates. */
 export const hasOpenssl = (): Promise<boolean> =>
-  execute('openssl', ['version']).then(
+  openssl('version').then(
     () => true,
     () => false,
   );
@@ -27,21 +28,8 @@ const pathsOf = (directory: string, name: string): CertificateFiles => ({
 /** Makes a certificate authority of its own. */
 export const createCa = async (directory: string, name: string): Promise<CertificateFiles> => {
   const { cert, key } = pathsOf(directory, name);
-  await execute('openssl', [
-    'req',
-    '-x509',
-    '-days',
-    '2',
-    '-subj',
-    `/CN=${name}`,
-    '-addext',
-    'basicConstraints=critical,CA:TRUE',
-    ...keyOptions,
-    '-keyout',
-    key,
-    '-out',
-    cert,
-  ]);
+  const options = `req -x509 -days 2 -addext basicConstraints=critical,CA:TRUE ${newKey}`;
+  await openssl(options, '-subj', `/CN=${name}`, '-keyout', key, '-out', cert);
   return { cert, key };
 };
 
@@ -55,33 +43,8 @@ export const createCertificate = async (
   const { cert, key } = pathsOf(directory, commonName);
   const [request, extensions] = [join(directory, `${commonName}.csr`), join(directory, `${commonName}.ext`)];
   await writeFile(extensions, `subjectAltName=${names}\n`);
-  await execute('openssl', [
-    'req',
-    '-new',
-    '-subj',
-    `/CN=${commonName}`,
-    ...keyOptions,
-    '-keyout',
-    key,
-    '-out',
-    request,
-  ]);
-  await execute('openssl', [
-    'x509',
-    '-req',
-    '-days',
-    '2',
-    '-in',
-    request,
-    '-extfile',
-    extensions,
-    '-out',
-    cert,
-    '-CA',
-    ca.cert,
-    '-CAkey',
-    ca.key,
-    '-CAcreateserial',
-  ]);
+  await openssl(`req -new ${newKey}`, '-subj', `/CN=${commonName}`, '-keyout', key, '-out', request);
+  const files = ['-in', request, '-extfile', extensions, '-out', cert, '-CA', ca.cert, '-CAkey', ca.key];
+  await openssl('x509 -req -days 2 -CAcreateserial', ...files);
   return { cert, key };
 };

@@ -1,10 +1,33 @@
 import { type OrgtrailProcess, startOrgtrail } from './orgtrail-process.ts';
 
 /** A real daemon and its health. Leaving the scope stops it. */
+/** What tests read of a part of `/healthz`. */
+interface PartOfHealth {
+  readonly name?: string;
+  readonly organization_id?: string;
+  readonly state: string;
+  readonly last_error?: string;
+  readonly age_seconds?: number;
+  readonly position?: number;
+  readonly lag_events?: number;
+  readonly unanchored?: boolean;
+  readonly old_key_until?: string;
+  readonly anchors?: readonly { readonly last_error?: string }[];
+}
+
+interface Health extends Readonly<Record<'discovery' | 'evidence' | 'api', PartOfHealth>> {
+  readonly status: string;
+  readonly sinks: readonly PartOfHealth[];
+  readonly sources: readonly PartOfHealth[];
+  readonly retention_wait?: unknown;
+}
+
 export interface RunningDaemon extends AsyncDisposable {
   readonly process: OrgtrailProcess;
   /** The bodies of its endpoints. */
   get(path: string): Promise<{ readonly code: number; readonly text: string; readonly headers: Headers }>;
+  /** What `/healthz` says. */
+  health(): Promise<Health>;
   /** Sends SIGTERM and resolves with the exit code. */
   stop(): Promise<number | string>;
 }
@@ -23,12 +46,14 @@ export const startDaemonProcess = async (
     process.child.kill('SIGTERM');
     return await process.ended;
   };
+  const get = async (path: string) => {
+    const response = await fetch(`${url}${path}`);
+    return { code: response.status, text: await response.text(), headers: response.headers };
+  };
   return {
     process,
-    get: async (path) => {
-      const response = await fetch(`${url}${path}`);
-      return { code: response.status, text: await response.text(), headers: response.headers };
-    },
+    get,
+    health: async () => JSON.parse((await get('/healthz')).text),
     stop,
     [Symbol.asyncDispose]: async () => void (await stop()),
   };

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { words } from '../process/words.ts';
 
 /** A stored event, as far as searches look at it. */
 interface ReferenceEvent {
@@ -21,20 +22,9 @@ export interface SearchReference {
   allOccur(search: ReferenceSearch): boolean;
 }
 
-const compared = [
-  'organization_id',
-  'action_type',
-  'action_result',
-  'resource_product',
-  'resource_type',
-  'resource_id',
-  'raw_cf_ray_id',
-  'actor_email',
-  'actor_id',
-  'actor_token_id',
-  'actor_token_name',
-  'actor_ip_address',
-];
+const compared = words(`
+  organization_id action_type action_result resource_product resource_type resource_id raw_cf_ray_id actor_email
+  actor_id actor_token_id actor_token_name actor_ip_address`);
 
 export const readReference = async (pool: Pool): Promise<SearchReference> => {
   const { rows } = await pool.query<{ event: Record<string, string | null>; time_ms: number | null; raw: string }>(

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { expect } from 'vitest';
 import type { TrueEntry } from '../../../src/simulator/world/true-entry.ts';
+import type { LeastPrivilegedWorld } from '../accounts/least-privileged.ts';
 
 interface ClaimRow {
   readonly source_kind: string;
@@ -88,4 +89,16 @@ const storedIds = async (pool: Pool): Promise<ReadonlySet<string>> => {
     "select source_kind || ' ' || source_id || ' ' || id as key from audit_events",
   );
   return new Set(rows.map(({ key }) => key));
+};
+
+/** Everything is stored, nothing is a hole, what comes into being meanwhile too; and what is claimed is stored. */
+export const expectComplete = async (world: LeastPrivilegedWorld): Promise<void> => {
+  await using daemon = await world.run();
+  await world.untilAllStored();
+  world.generate(5);
+  await world.untilAllStored();
+  expect(await daemon.stop()).toBe(143);
+  expect(await world.number('select count(*) from coverage_holes')).toBe(0);
+  expect(await expectClaimedImpliesStored(world.database.pool, world.simulator)).toBeGreaterThan(0);
+  await world.expectExactTruth();
 };

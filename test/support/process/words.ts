@@ -1,0 +1,2 @@
+/** What stands between spaces and line ends. */
+export const words = (text: string): string[] => text.trim().split(/\s+/);

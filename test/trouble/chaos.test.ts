@@ -1,0 +1,38 @@
+import { describe, expect, test } from 'vitest';
+import { runSeed } from '../../studies/chaos-archive/archive-run.ts';
+import { startServers } from '../../studies/chaos-archive/archive-world.ts';
+import { runEvidenceChaos } from '../../studies/chaos-evidence/evidence-run.ts';
+import { faultsOf } from '../../studies/chaos-evidence/report.ts';
+import { ofAllTests } from '../support/process/of-tests.ts';
+import { storages } from '../support/s3/storages.ts';
+
+const SEED = 21;
+const missing = storages.find(({ name }) => name === 'moto')?.missing;
+
+describe.skipIf(missing !== undefined)('an archive whose processes are killed and whose objects are changed', () => {
+  const servers = ofAllTests(startServers);
+
+  test.each([1, 2, 3, 4])('loses nothing (seed %i)', async (seed) => {
+    const { faults, log } = await runSeed(servers, seed);
+    expect(faults, log.join('\n')).toEqual([]);
+  });
+});
+
+test.each([
+  ['with checkpoints kept in a directory', true],
+  ['without an anchor', false],
+])(
+  `three builders killed, stopped and without a database, and a failover that loses checkpoints, %s (seed ${SEED}): none is contradicted`,
+  async (_kept, isAnchored) => {
+    const options = { seed: SEED, leaseMs: 2_000, settleMs: 5_000, entries: 3_000, liveRate: 25, json: true };
+    const result = await runEvidenceChaos({ ...options, durationMs: 30_000, isAnchored }, () => {});
+    expect(faultsOf(result)).toEqual([]);
+    expect(result.state).toMatch(/^(behind|forked)$/);
+    expect(result).toMatchObject({ signedWhileStopped: 0, lag: 0, checkpointFaults: [], verifierFaults: [] });
+    expect(result.lostLeaves, 'signed leaves that the standby lacked').toBeGreaterThan(0);
+    expect(result.commonSize).toBeGreaterThan(0);
+    expect(result.leases, 'several processes have built').toBeGreaterThan(3);
+    expect(result.seen['all']).toBeGreaterThanOrEqual(5);
+    expect(result.tally.kills).toBeGreaterThanOrEqual(3);
+  },
+);
