@@ -166,7 +166,7 @@ test('every filter of either log, with one value or two, and its .not split the 
   }
 });
 
-/** The elements of a walk in pages of 97, of which all but the last are full. */
+/** The elements of a walk in pages of 97; all but the last are full. */
 // biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
 async function readAll(simulator: Simulator, path: string): Promise<any[]> {
   const seen = [];
