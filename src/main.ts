@@ -1,8 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
-import { handleStopSignals } from './app/stop-signals.ts';
-import { giveBackLargeMemory } from './archive/writing/malloc-threshold.ts';
-import { withSettingsFile } from './config/settings-file.ts';
-import { exitCodes, OrgtrailError } from './errors.ts';
+import { withSettingsFile } from './app/config/settings-file.ts';
+import { handleStopSignals } from './app/process.ts';
+import { exitCodes, OrgtrailError } from './base/errors.ts';
+import { giveBackLargeMemory } from './base/memory.ts';
 
 // V8 lets the heap grow to several times of what lives before it collects; pages are large and short-lived. With this it
 // collects early: the peak falls by half (npm run lab memory). Of its own accord it would then collect at each third that the heap grows,

@@ -1,6 +1,6 @@
+import { createLogger } from '../../src/app/telemetry/log.ts';
+import { createStreamLimits } from '../../src/base/limits.ts';
 import { startHttpServer } from '../../src/http/server.ts';
-import { createStreamLimits } from '../../src/limits/stream-limits.ts';
-import { createLogger } from '../../src/telemetry/log.ts';
 
 interface Parameter {
   readonly name: string;

@@ -1,5 +1,5 @@
-import { version } from '../../src/package/package-files.ts';
-import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { createMetrics } from '../../src/app/telemetry/metrics.ts';
+import { version } from '../../src/base/package-files.ts';
 
 /** docs/reference/metrics.md: every metric of our own, from the registry. */
 export const metricsPage = (): string => {

@@ -45,6 +45,13 @@ const upward = (plan: Plan, { from, to, isPackage }: Import): string[] => {
   return floor(to) > floor(from) ? [`${from} imports ${to}: ${roomOf(plan, to)} is above ${roomOf(plan, from)}`] : [];
 };
 
+/** Pairs of rooms: one imports the other. */
+export const arrowsOf = (plan: Plan, imports: readonly Import[]): number => {
+  const own = imports.filter(({ isPackage }) => !isPackage);
+  const pairs = own.map(({ from, to }) => [roomOf(plan, from), roomOf(plan, to)]).filter(([from, to]) => from !== to);
+  return new Set(pairs.map(String)).size;
+};
+
 const throughNoDoor = ({ doors }: Plan, { from, to, isPackage, typesOnly }: Import): string[] => {
   if (!isPackage) return [];
   const door = doors.find(({ package: name }) =>
@@ -63,25 +70,46 @@ const impure = ({ pure }: Plan, { from, to, isPackage }: Import): string[] => {
   return isOutside ? [`${from} imports ${to}: its room is pure`] : [];
 };
 
-/** Each circle once, beginning with its first file by name. Types count, too. */
+/**
+ * Circles between what stands in one folder of a room, files and folders alike. Each once, with an import for each of its steps. Types count,
+ * too. Rooms have no circle, since they have an order.
+ */
 const circles = (imports: readonly Import[]): string[] => {
-  const next = Map.groupBy(
-    imports.filter(({ isPackage }) => !isPackage),
-    ({ from }) => from,
-  );
+  const levels = new Map<string, Map<string, Map<string, Import>>>();
+  for (const one of imports) {
+    if (one.isPackage) continue;
+    const [from, to] = [one.from.split('/'), one.to.split('/')];
+    const depth = from.findIndex((part, at) => part !== to[at]);
+    if (depth === 0) continue;
+    const level = valueAt(levels, from.slice(0, depth).join('/'), () => new Map());
+    const steps = valueAt(level, from.slice(0, depth + 1).join('/'), () => new Map());
+    valueAt(steps, to.slice(0, depth + 1).join('/'), () => one);
+  }
+  return [...levels.values()].flatMap(circlesOf);
+};
+
+const circlesOf = (next: ReadonlyMap<string, ReadonlyMap<string, Import>>): string[] => {
   const found = new Map<string, string>();
   const done = new Set<string>();
-  const visit = (file: string, path: readonly string[]): void => {
-    const at = path.indexOf(file);
+  const visit = (node: string, path: readonly string[]): void => {
+    const at = path.indexOf(node);
     if (at >= 0) {
       const circle = path.slice(at);
-      found.set([...circle].sort().join(), [...circle, file].join(' → '));
+      const steps = circle.map((one, n) => next.get(one)?.get(circle[n + 1] ?? node));
+      const shown = steps.map((step) => `${step?.from} imports ${step?.to}`);
+      found.set([...circle].sort().join(), `a circle: ${[...circle, node].join(' → ')} (${shown.join('; ')})`);
       return;
     }
-    if (done.has(file)) return;
-    for (const { to } of next.get(file) ?? []) visit(to, [...path, file]);
-    done.add(file);
+    if (done.has(node)) return;
+    for (const to of next.get(node)?.keys() ?? []) visit(to, [...path, node]);
+    done.add(node);
   };
-  for (const file of next.keys()) visit(file, []);
-  return [...found.values()].map((circle) => `a circle: ${circle}`);
+  for (const node of next.keys()) visit(node, []);
+  return [...found.values()];
+};
+
+const valueAt = <Value>(map: Map<string, Value>, key: string, make: () => Value): Value => {
+  const value = map.get(key) ?? make();
+  map.set(key, value);
+  return value;
 };

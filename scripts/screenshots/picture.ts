@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import type { Daemon } from '../../src/app/start-daemon.ts';
-import type { Simulator } from '../../src/simulator/simulator-interface.ts';
+import type { Simulator } from '../../src/simulator/interface.ts';
 import { launchChromium } from '../../test/support/console/chromium.ts';
 import { smallPng } from './small-png.ts';
 

@@ -3,18 +3,17 @@ import { archiveMonth } from '../archive/archive-month.ts';
 import { useArchive } from '../archive/catalogue.sql.ts';
 import { createArchivedEvents } from '../archive/history/archived-events.ts';
 import { writeManifest } from '../archive/manifest.ts';
-import { loadDuck } from '../archive/parquet/duckdb.ts';
-import { createArchivedMonths } from '../archive/search/archived-months.ts';
-import { createMatchMemory } from '../archive/search/match-memory.ts';
-import { openObjectStore } from '../archive/store/object-store.ts';
-import type { Config } from '../config/config.ts';
-import { reasonOf } from '../errors.ts';
-import type { ArchivedEvents } from '../feed/archived/ports.ts';
+import { loadDuck } from '../archive/parquet/parquet.ts';
+import type { ArchiveMonth } from '../archive/retention.sql.ts';
+import { createArchivedMonths, createMatchMemory } from '../archive/search/archived-months.sql.ts';
+import { openObjectStore } from '../archive/store.ts';
+import { reasonOf } from '../base/errors.ts';
+import type { ArchivedEvents } from '../feed/feed.ts';
 import type { Pool } from '../postgres/pool.ts';
-import type { ArchiveMonth } from '../retention/retention.sql.ts';
 import type { SearchedArchive } from '../search/search-source.ts';
-import { logArchive } from '../telemetry/archive/log-archive.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
+import type { Config } from './config/config.ts';
+import { logArchive } from './telemetry/log-delivery.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 
 /** The archive of a daemon. */
 interface OpenedArchive {

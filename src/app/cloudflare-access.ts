@@ -1,22 +1,33 @@
 import type { Logger } from 'pino';
-import type { Config } from '../config/config.ts';
-import type { LiveSecrets } from '../config/live-secrets.ts';
-import { OrgtrailError } from '../errors.ts';
-import { type ApiBudget, createApiBudget, credentialFingerprint } from '../ingest/cloudflare/api-budget.sql.ts';
+import { OrgtrailError } from '../base/errors.ts';
+import {
+  type ApiBudget,
+  createApiBudget,
+  createScrubBudget,
+  credentialFingerprint,
+  UNNAMED_USERS,
+} from '../ingest/cloudflare/api-budget.sql.ts';
 import { type AuditApiOptions, connectAuditApi } from '../ingest/cloudflare/audit-api.ts';
-import { UNNAMED_USERS } from '../ingest/cloudflare/budget-rows.sql.ts';
-import type { Credential, CredentialSource, LiveCredential } from '../ingest/cloudflare/credential.ts';
-import { type CredentialAccess, createApiByCredential } from '../ingest/cloudflare/credentials/by-credential.ts';
-import { createStoredFacts } from '../ingest/cloudflare/credentials/facts.sql.ts';
-import { createRefusals } from '../ingest/cloudflare/credentials/refusals.ts';
-import { createSourceBudgets } from '../ingest/cloudflare/credentials/source-budgets.ts';
+import {
+  type CredentialAccess,
+  createApiByCredential,
+  createSourceBudgets,
+} from '../ingest/cloudflare/by-credential.ts';
+import { createStoredFacts } from '../ingest/cloudflare/credential-access.sql.ts';
+import {
+  type Credential,
+  type CredentialSource,
+  createRefusals,
+  type LiveCredential,
+} from '../ingest/cloudflare/credentials.ts';
+import { createProcessLimit, type ProcessLimit, withProcessLimit } from '../ingest/cloudflare/permits.ts';
 import { createPrincipal, type Principal, sharesBudgetOf } from '../ingest/cloudflare/principal.ts';
-import { createProcessLimit, type ProcessLimit, withProcessLimit } from '../ingest/cloudflare/process-limit.ts';
-import { createScrubBudget } from '../ingest/cloudflare/scrub-budget.sql.ts';
 import type { AuditApi, ScrubLeave, SyncContext } from '../ingest/sync/ports.ts';
-import type { ReadingCredential } from '../ingest/sync/stored-sources/source-leases.sql.ts';
+import type { ReadingCredential } from '../ingest/sync/store/leases.sql.ts';
 import type { Pool } from '../postgres/pool.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
+import type { Config } from './config/config.ts';
+import type { LiveSecrets } from './config/live-secrets.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 
 /** The credential of the configuration, the first if there are several. Throws OrgtrailError `configuration` if it has none. */
 export const requireCredential = ({ credentials: [first] }: Pick<Config, 'credentials'>): Credential => {

@@ -1,40 +1,46 @@
 import type { Logger } from 'pino';
-import { openAccess } from '../access/access-source.ts';
-import type { AccessSource } from '../access/ports.ts';
-import { readArchiveStatus } from '../archive/archive-status.sql.ts';
-import type { Config } from '../config/config.ts';
-import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
-import { reasonOf } from '../errors.ts';
+import { readArchiveOverview, readArchiveStatus } from '../archive/archive-status.sql.ts';
+import { readHolds } from '../archive/holds.sql.ts';
+import { reasonOf } from '../base/errors.ts';
+import { createStreamLimits, type StreamLimits } from '../base/limits.ts';
+import { version } from '../base/package-files.ts';
 import { readEvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { FeedSource } from '../feed/feed.ts';
-import { openFeed } from '../feed/feed-source.ts';
-import type { OperationsSource } from '../http/console/operations/operations-source.ts';
-import type { Timeouts } from '../ingest/cloudflare/wire/connection-failure.ts';
-import { createServerClock } from '../ingest/cloudflare/wire/server-clock.ts';
+import { openFeed } from '../feed/open-feed.ts';
+import type { AccessSource } from '../http/access/access.ts';
+import { readAccessPage } from '../http/access/access-log.sql.ts';
+import { openAccess } from '../http/access/open-access.sql.ts';
+import { readTokenOverview } from '../http/access/tokens.sql.ts';
+import type { OperationsSource, ShownSink } from '../http/console/operations.ts';
+import { createServerClock } from '../ingest/cloudflare/wire/rate-limit-headers.ts';
+import type { Timeouts } from '../ingest/cloudflare/wire/transport.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
-import { kindPolicyOf } from '../ingest/sync/kind-policy.ts';
+import { kindPolicyOf } from '../ingest/sync/plan-jobs.ts';
 import type { AuditApi, SyncContext, SyncObserver } from '../ingest/sync/ports.ts';
-import { createStreamLimits, type StreamLimits } from '../limits/stream-limits.ts';
-import { watchNames } from '../organizations/organization-names.ts';
-import { version } from '../package/package-files.ts';
-import { createProcessIdentity } from '../postgres/leases/process-identity.ts';
+import { createProcessIdentity } from '../postgres/leases.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { requireCurrentSchema } from '../postgres/schema/migrate.ts';
 import { isRefusal } from '../postgres/sql-state.ts';
+import { watchNames } from '../search/names/names.sql.ts';
 import type { SearchSource } from '../search/ports.ts';
 import { openExplorer } from '../search/search-source.ts';
-import { readSinkStatus, type SinkStatus, unknownSink } from '../sinks/sink-status.sql.ts';
-import { createSinkTroubles, type SinkTroubles } from '../sinks/sink-troubles.ts';
-import { countAccountListings } from '../status/account-listings.sql.ts';
-import { collectionRulesOf } from '../status/collection-rules.ts';
-import type { MetricsSource } from '../status/ports.ts';
-import { readScrubAge } from '../status/scrub-status.sql.ts';
+import { listFindings, readEventMarks } from '../sinks/findings/list-findings.sql.ts';
+import { muteDetection, readMutes, unmuteDetection } from '../sinks/findings/mutes.sql.ts';
+import { planReplay, readReplayer, replaySink } from '../sinks/replay.sql.ts';
+import {
+  createSinkTroubles,
+  readDeadLetterPage,
+  readSinkStatus,
+  type SinkStatus,
+  type SinkTroubles,
+  unknownSink,
+} from '../sinks/sink-status.sql.ts';
+import { readScrubRounds, readScrubTotals, readVerifyRuns } from '../status/checks.sql.ts';
+import { collectionRulesOf } from '../status/health.ts';
+import { countAccountListings, type MetricsSource, readScrubAge } from '../status/scrape.sql.ts';
 import { countGoneAccounts, countOrganizations, countVanished, readStatus, type Status } from '../status/status.sql.ts';
-import { createStatusReader, type StatusReader } from '../status/status-reader.ts';
+import { createStatusReader, type StatusReader } from '../status/status-reader.sql.ts';
 import { statusScopeOf } from '../status/status-scope.sql.ts';
-import { migrateWithLog } from '../telemetry/log-migration.ts';
-import { logSync } from '../telemetry/log-sync.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
 import { archivedEventsOf, searchedArchiveOf } from './archive.ts';
 import {
   type ApiAccess,
@@ -43,10 +49,13 @@ import {
   requireCredential,
   smallestBudget,
 } from './cloudflare-access.ts';
-import { kindPolicies, kindPoliciesWithDrops } from './collection-window.ts';
+import type { Config } from './config/config.ts';
+import { fixedSecrets, type LiveSecrets } from './config/live-secrets.ts';
 import { type Database, type DatabaseWait, openDatabase } from './open-database.ts';
-import { openOperations } from './operations.ts';
-import { createSyncContext } from './sync-context.ts';
+import { createSyncContext, kindPolicies, kindPoliciesWithDrops } from './sync-context.ts';
+import { migrateWithLog } from './telemetry/log.ts';
+import { logSync } from './telemetry/log-sync.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 
 export interface App {
   readonly database: Database;
@@ -268,3 +277,52 @@ const metricsOf = (
   budgetAvailable: budget.available,
   blockedSeconds: budget.blockedSeconds,
 });
+
+interface OperationsParts {
+  readonly config: Config;
+  readonly pool: Pool;
+  /** What may take seconds. */
+  readonly slowPool: Pool;
+  /** How the configured sinks stand. */
+  sinks(): Promise<readonly SinkStatus[]>;
+}
+
+/** Joins what the rooms know to what the console's pages of operation show. */
+const openOperations = ({ config, pool, slowPool, sinks }: OperationsParts): OperationsSource => ({
+  findings: (asked, signal) => listFindings(slowPool, asked, signal),
+  mutes: () => readMutes(pool),
+  mute: (wanted) => muteDetection(pool, wanted),
+  unmute: (id, by) => unmuteDetection(pool, id, by),
+  marks: (events) => readEventMarks(slowPool, events),
+  sinks: async () => [...(await configuredSinks(config, sinks)), ...(await formerSinks(config, pool))],
+  holds: () => readHolds(pool),
+  accessLog: (asked) => readAccessPage(slowPool, asked),
+  tokens: () => readTokenOverview(pool),
+  archive: async () => ({
+    ...(await readArchiveOverview(pool, config.retentionMs)),
+    configured: config.archive?.target.name,
+    retentionMs: config.retentionMs,
+  }),
+  verifyRuns: (asked) => readVerifyRuns(pool, asked),
+  scrubRounds: (asked) => readScrubRounds(pool, asked),
+  scrubTotals: () => readScrubTotals(pool),
+  deadLetters: (sink, page) => readDeadLetterPage(pool, sink, page),
+  planReplay: (sink, after) => planReplay(pool, sink, { after, hasArchive: config.archive !== undefined }),
+  replayer: (proof) => readReplayer(pool, proof),
+  replay: (sink, after, session) => replaySink(pool, sink, after, session),
+});
+
+const configuredSinks = async (config: Config, sinks: OperationsParts['sinks']): Promise<readonly ShownSink[]> => {
+  const streams = new Map(config.sinks.map(({ name, settings }) => [name, settings.events]));
+  return (await sinks()).map((sink) => ({ ...sink, sends: streams.get(sink.name) ?? 'entries' }));
+};
+
+/** What the database refuses to tell shows at those that are configured. */
+const formerSinks = async (config: Config, pool: Pool): Promise<readonly ShownSink[]> => {
+  const configured = new Set(config.sinks.map(({ name }) => name));
+  const all = await readSinkStatus(pool, undefined).catch((error: unknown) => {
+    if (isRefusal(error)) return [];
+    throw error;
+  });
+  return all.filter(({ name }) => !configured.has(name)).map((sink) => ({ ...sink, sends: undefined }));
+};

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Config } from '../config/config.ts';
-import { OrgtrailError, reasonOf } from '../errors.ts';
+import { OrgtrailError, reasonOf } from '../base/errors.ts';
 import { type EmbeddedServer, hasEmbeddedData, startEmbeddedServer } from '../postgres/embedded-server.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import { type Pool, requireReachable } from '../postgres/pool.ts';
+import type { Config } from './config/config.ts';
 
 /** How long to wait for a database that does not answer yet, and what ends the wait early. */
 export interface DatabaseWait {

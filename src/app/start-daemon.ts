@@ -1,28 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Config } from '../config/config.ts';
-import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
-import { reasonOf } from '../errors.ts';
-import type { ServedStore } from '../evidence/served/served-evidence.ts';
-import type { ShownEvidence } from '../evidence/shown/shown-evidence.ts';
-import { endRestsOfRefused } from '../ingest/sync/discovery/discovery-lease.sql.ts';
+import { startRetention } from '../archive/retention.sql.ts';
+import { reasonOf } from '../base/errors.ts';
+import { version } from '../base/package-files.ts';
+import type { Time } from '../base/time.ts';
+import type { ServedStore } from '../evidence/served-store.sql.ts';
+import type { ShownEvidence } from '../evidence/shown-evidence.sql.ts';
+import { syncForever } from '../ingest/sync/daemon.ts';
+import { endRestsOfRefused } from '../ingest/sync/discovery/lease.sql.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
-import { syncForever } from '../ingest/sync/sync-forever.ts';
-import { version } from '../package/package-files.ts';
+import { noteAlive, type Pool } from '../postgres/pool.ts';
 import { readSchemaState } from '../postgres/schema/migrate.ts';
-import { startRetention } from '../retention/retention-loop.ts';
-import { savedSearchesIn } from '../search/saved/saved-searches.sql.ts';
-import { createOverviewSource } from '../status/overview/overview-source.ts';
-import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import { savedSearchesIn } from '../search/saved-searches.sql.ts';
+import { createOverviewSource } from '../status/overview.sql.ts';
 import { openArchive, requireArchiveWriter } from './archive.ts';
-import { cannotListen } from './cannot-listen.ts';
-import { describeNotRead, unreadMonthsOf } from './collection-window.ts';
-import { serveEvidence, startEvidenceOnceUsable } from './evidence/start-evidence.ts';
-import { gracefulStop } from './graceful-stop.ts';
-import { noteAliveForever } from './note-alive.ts';
+import type { Config } from './config/config.ts';
+import { fixedSecrets, type LiveSecrets } from './config/live-secrets.ts';
 import { type App, openApp } from './open-app.ts';
+import { cannotListen, gracefulStop } from './process.ts';
+import { serveEvidence, startEvidenceOnceUsable } from './start-evidence.ts';
 import { startSinks } from './start-sinks.ts';
-import { createSyncTrouble, type SyncTrouble } from './sync-trouble.ts';
+import { describeNotRead, unreadMonthsOf } from './sync-context.ts';
+import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 
 /** A container often starts before its database. */
 const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
@@ -176,3 +175,34 @@ const startSyncing = ({ config, app, trouble, logger, stopping, hardStop }: Sync
       logger.error({ reason }, 'sync failed; retrying at the next tick');
     },
   });
+
+/** A failover makes positions jump by so much more for each second between the last note and the first commit. */
+const NOTE_EVERY_MS = 5_000;
+
+/** Notes in the database every few seconds that it is at work, until the signal. Called by the daemon; replicas share the notes. */
+const noteAliveForever = async (pool: Pool, time: Pick<Time, 'sleep'>, signal: AbortSignal): Promise<void> => {
+  while (!signal.aborted) {
+    // A database that is away is told of by all else; without a note positions jump further, and no less safely.
+    await pool.query(noteAlive).catch(() => {});
+    await time.sleep(NOTE_EVERY_MS, signal).catch(() => {});
+  }
+};
+
+/** What keeps the daemon from syncing as a whole, for readiness: reading may work although writing does not. */
+interface SyncTrouble {
+  /** Something failed, for this reason. */
+  failed(reason: string): void;
+  /** The latest reason, while it is fresh: with trouble that lasts, every tick fails again. */
+  current(): string | undefined;
+}
+
+/** Remembers a failure for two ticks. `nowMs` is a steady clock. Used by `run`. */
+export const createSyncTrouble = (tickMs: number, nowMs: () => number): SyncTrouble => {
+  let latest: { readonly reason: string; readonly atMs: number } | undefined;
+  return {
+    failed: (reason) => {
+      latest = { reason, atMs: nowMs() };
+    },
+    current: () => (latest !== undefined && nowMs() - latest.atMs <= 2 * tickMs ? latest.reason : undefined),
+  };
+};

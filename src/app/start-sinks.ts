@@ -1,27 +1,28 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import type { Config } from '../config/config.ts';
-import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
-import type { NamedSink } from '../config/sinks.ts';
-import { createSinkCheckpoints } from '../evidence/anchors/sink-checkpoints.sql.ts';
+import { reasonOf } from '../base/errors.ts';
+import type { Time } from '../base/time.ts';
+import { createSinkCheckpoints } from '../evidence/anchors/stored-anchors.sql.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { type DeliveryStop, deliverForever } from '../sinks/deliver-forever.ts';
-import { createDeliveryStore } from '../sinks/delivery-store.sql.ts';
-import { createLiveSink } from '../sinks/live-sink.ts';
+import { createAlarmStore, createDeliveryStore, neverRefused, registerSinks } from '../sinks/delivery-store.sql.ts';
+import { hasAlarmChanges, noteAlarms, registerAlarmSinks } from '../sinks/findings/alarms.sql.ts';
+import { readFindingHead } from '../sinks/findings/read-findings.sql.ts';
+import { type NoteObserver, noteFindings, noteForever, wantDetections } from '../sinks/findings/record-findings.sql.ts';
 import type { DeliveryContext, DeliveryObserver, SinkConfig } from '../sinks/ports.ts';
-import { redactorOf } from '../sinks/redaction.ts';
+import { createLiveSink, redactorOf } from '../sinks/registry.ts';
 import type { SinkSurroundings } from '../sinks/sink-kind.ts';
-import { registerSinks } from '../sinks/sinks.sql.ts';
-import { createAlarmStore, neverRefused } from '../sinks/stream/alarm-store.sql.ts';
-import { logDelivery } from '../telemetry/log-delivery.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
-import { teeObserver } from '../telemetry/tee-observer.ts';
+import { type AlarmFacts, alarmsOf } from '../status/alarms.ts';
 import { archivedEventsOf } from './archive.ts';
-import { prepareAlarms, startAlarms, waitForAlarms } from './findings/start-alarms.ts';
-import { prepareFindings, startFindings, waitForFindings } from './findings/start-findings.ts';
+import type { Config } from './config/config.ts';
+import { fixedSecrets, type LiveSecrets } from './config/live-secrets.ts';
+import type { NamedSink } from './config/sinks.ts';
 import type { App } from './open-app.ts';
+import { teeObserver } from './telemetry/log.ts';
+import { logDelivery } from './telemetry/log-delivery.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 
 /** Their statements are short: sinks share these, and none of them is one of the connections for pulling. */
 const MAX_CONNECTIONS = 6;
@@ -30,13 +31,13 @@ const MAX_WAIT_MS = 30_000;
 /** As often as the other anchors. */
 const CHECKPOINTS_EVERY_MS = 300_000;
 
-export interface RunningSinks {
+interface RunningSinks {
   /** Resolves once a stop was asked for and no delivery is under way any more. */
   readonly ended: Promise<unknown>;
   close(): Promise<void>;
 }
 
-export interface SinkAppOptions extends DeliveryStop {
+interface SinkAppOptions extends DeliveryStop {
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Default: those of the configuration; they never change. */
@@ -180,3 +181,119 @@ const deliveryEvents = [
   'checkpointDelivered',
   'checkpointFailed',
 ] as const satisfies (keyof DeliveryObserver)[];
+
+/** How soon a sink receives what was noted. */
+const FINDINGS_EVERY_MS = 1_000;
+
+const ofDetections = (sinks: readonly NamedSink[]): readonly NamedSink[] =>
+  sinks.filter(({ settings }) => settings.events === 'detections');
+
+interface FindingsOptions {
+  readonly pool: Pool;
+  readonly time: Time;
+  readonly logger: Logger;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+  waitBeyond(position: number, signal: AbortSignal): Promise<void>;
+}
+
+/** Before the sinks are registered: says from where on detections are noted, if a sink is sent them. */
+const prepareFindings = async (pool: Pool, sinks: readonly NamedSink[]): Promise<void> => {
+  const wanted = ofDetections(sinks);
+  if (wanted.length === 0) return;
+  await wantDetections(
+    pool,
+    wanted.some(({ settings }) => settings.start === 'beginning'),
+  );
+};
+
+/** Asks the detections about what comes in, as long as the daemon runs; resolves after the signal. Nothing without a sink that is sent them. */
+const startFindings = async (sinks: readonly NamedSink[], options: FindingsOptions): Promise<void> => {
+  if (ofDetections(sinks).length === 0) return;
+  const { pool, time, logger, signal, waitBeyond } = options;
+  const note = (maxPositions: number) => noteFindings(pool, maxPositions);
+  await noteForever({ time, observer: logFindings(logger), note, waitBeyond }, signal);
+};
+
+const logFindings = (logger: Logger): NoteObserver => {
+  let failures = 0;
+  return {
+    noted: ({ position, found }) => {
+      if (failures > 0) logger.info({ failures }, 'detections are noted again');
+      failures = 0;
+      if (found > 0) logger.info({ findings: found, position }, 'detections found something');
+    },
+    failed: (event) => {
+      failures += 1;
+      if (failures === 1) logger.error(event, 'what the detections find could not be noted; retrying');
+      else logger.debug({ ...event, failures }, 'what the detections find could not be noted; retrying');
+    },
+  };
+};
+
+/** Resolves once the detections have been asked beyond this position; rejects if the signal aborts or the database fails. */
+const waitForFindings = async (
+  pool: Pool,
+  time: Pick<Time, 'sleep'>,
+  after: number,
+  signal: AbortSignal,
+): Promise<void> => {
+  while (((await readFindingHead(pool)) ?? 0) <= after) await time.sleep(FINDINGS_EVERY_MS, signal);
+};
+
+const TROUBLE_EVERY_MS = 15_000;
+/** How soon a sink receives what was noted. */
+const CHANGES_EVERY_MS = 1_000;
+/** So long a trouble must last: what passes by itself is no alarm. */
+const OPEN_AFTER_MS = 120_000;
+
+const ofAlarms = (sinks: readonly NamedSink[]): readonly NamedSink[] =>
+  sinks.filter(({ settings }) => settings.events === 'alarms');
+
+/** Once the sinks are registered: says where those of alarms begin. */
+const prepareAlarms = async (pool: Pool, sinks: readonly NamedSink[]): Promise<void> => {
+  const wanted = ofAlarms(sinks).map(({ name, settings }) => ({ name, start: settings.start }));
+  await registerAlarmSinks(pool, wanted);
+};
+
+interface AlarmOptions {
+  readonly pool: Pool;
+  readonly time: Pick<Time, 'sleep'>;
+  readonly logger: Logger;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+  /** How everything stands. Rejects if the database does not answer. */
+  facts(): Promise<AlarmFacts>;
+  /** Default: two minutes. */
+  readonly openAfterMs?: number;
+}
+
+/** Looks at how everything stands, and notes what is wrong, until the signal. Nothing without a sink of alarms. */
+const startAlarms = async (sinks: readonly NamedSink[], options: AlarmOptions): Promise<void> => {
+  if (ofAlarms(sinks).length === 0) return;
+  const { pool, time, logger, signal, facts, openAfterMs = OPEN_AFTER_MS } = options;
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      await noteAlarms(pool, alarmsOf(await facts()), openAfterMs);
+      if (failures > 0) logger.info({ failures }, 'alarms are noted again');
+      failures = 0;
+    } catch (error) {
+      if (signal.aborted) return;
+      failures += 1;
+      const level = failures === 1 ? 'error' : 'debug';
+      logger[level]({ reason: reasonOf(error), failures }, 'alarms could not be noted; retrying');
+    }
+    await time.sleep(TROUBLE_EVERY_MS, signal).catch(() => {});
+  }
+};
+
+/** Resolves once an alarm was opened or resolved after this one; rejects if the signal aborts or the database fails. */
+const waitForAlarms = async (
+  pool: Pool,
+  time: Pick<Time, 'sleep'>,
+  after: number,
+  signal: AbortSignal,
+): Promise<void> => {
+  while (!(await hasAlarmChanges(pool, after))) await time.sleep(CHANGES_EVERY_MS, signal);
+};

@@ -1,10 +1,25 @@
-import { type CataloguedObject, noteRead, readCatalogue, readFacts } from './catalogue.sql.ts';
-import { objectKinds } from './columns.ts';
-import { differenceOf } from './facts.ts';
-import type { Between, Month } from './month-rows.sql.ts';
-import type { ArchiveContext } from './ports.ts';
-import { readObject } from './read-object.ts';
-import { writeObjects } from './writing/write-objects.ts';
+import { closeSync, openSync } from 'node:fs';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { collectGarbage } from '../base/memory.ts';
+import { S3Fault } from '../base/s3/errors.ts';
+import type { Pool } from '../postgres/pool.ts';
+import {
+  type CataloguedObject,
+  noteArchived,
+  noteBlocks,
+  noteRead,
+  readCatalogue,
+  readFacts,
+  readFeedId,
+} from './catalogue.sql.ts';
+import { columnsOf, differenceOf, type ObjectKind, objectKinds, type StretchFacts } from './columns.ts';
+import { hashBlocks } from './history/object-ranges.ts';
+import { readObject, sha256Of } from './manifest.ts';
+import { type Between, copyRows, type Month, nextSpan } from './month-rows.sql.ts';
+import { factsOfParquet, type LinesFile, type ParquetVersion, ROWS_OF_GROUP, writeParquet } from './parquet/parquet.ts';
+import { linesOfRows } from './rows-to-ndjson.ts';
+import { type ObjectStore, type PutReceipt, withDirectory } from './store.ts';
 
 export interface ArchivedMonth {
   readonly month: Month;
@@ -68,3 +83,261 @@ export const gapsBetween = (kept: readonly Pick<CataloguedObject, 'firstPosition
   }
   return [...gaps, { after, before: Number.MAX_SAFE_INTEGER }];
 };
+
+/** What is held in memory and in the temporary directory at once depends on it. */
+export const objectLimits: ObjectLimits = { maxRows: 1_000_000, maxTextBytes: 112 * 1_048_576 };
+
+/**
+ * Writes all rows between two positions as objects, in order, reads each back from the storage, and catalogues it, whereby the database
+ * compares what was read back with what it holds. Returns how many. Rejects if what was read back is anything else: neither that object nor
+ * one behind it is in the catalogue then.
+ *
+ * Two objects are at work at once, in two steps by turns: an object is sent and read back while the rows of the next one are copied, and
+ * compared by the database while the next one becomes Parquet. So there are never the bytes of two of them, or two of DuckDB.
+ */
+const writeObjects = async (
+  context: ArchiveContext,
+  wanted: Omit<Wanted, 'limits'>,
+  signal?: AbortSignal,
+): Promise<number> =>
+  await withDirectory(async (directory) => {
+    const { limits = objectLimits } = context;
+    let [written, after] = [0, wanted.between.after];
+    let object: ObjectFile | undefined;
+    do {
+      signal?.throwIfAborted();
+      const next = { ...wanted, between: { ...wanted.between, after }, limits };
+      const [stored, lines] = await both(
+        object && storeObject(context, object, directory, signal),
+        writeLines(context, next, join(directory, 'rows.ndjson'), signal),
+      );
+      const [, nextObject] = await both(
+        stored && catalogueObject(context, stored),
+        lines && writeObject(context, lines, directory),
+      );
+      if (stored !== undefined) written += 1;
+      object = nextObject;
+      after = lines?.lastPosition ?? after;
+    } while (object !== undefined);
+    return written;
+  });
+
+/** Waits for both also if one fails: neither may be at work on files that are removed meanwhile. */
+const both = async <One, Other>(
+  one: Promise<One> | undefined,
+  other: Promise<Other> | undefined,
+): Promise<[One | undefined, Other | undefined]> => {
+  await Promise.allSettled([one, other]);
+  return [await one, await other];
+};
+
+/** An object that is only here yet. */
+interface ObjectFile {
+  readonly file: string;
+  readonly feedId: string;
+  readonly lines: ObjectLines;
+}
+
+interface SentObject {
+  readonly key: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly receipt: PutReceipt;
+  readonly blocks: ReturnType<typeof hashBlocks>;
+}
+
+/** An object that the storage has, and what it holds as the storage gave it back. Nothing believes in it yet. */
+interface StoredObject extends SentObject {
+  readonly lines: ObjectLines;
+  readonly facts: StretchFacts;
+}
+
+/** The first step: lines become Parquet, and their file is gone. */
+const writeObject = async (
+  { pool, parquetVersion }: ArchiveContext,
+  lines: ObjectLines,
+  directory: string,
+): Promise<ObjectFile> => {
+  const file = join(directory, 'object.parquet');
+  const feedId = await readFeedId(pool);
+  collectGarbage();
+  const { kind } = lines;
+  await writeParquet(lines, file, {
+    kind,
+    feedId,
+    directory,
+    metadata: describe(feedId, lines),
+    version: parquetVersion,
+  });
+  await rm(lines.file);
+  return { file, feedId, lines };
+};
+
+/** The second: into the storage, and back. Rejects if it gives anything else than what was sent. The file is gone then. */
+const storeObject = async (
+  context: ArchiveContext,
+  object: ObjectFile,
+  directory: string,
+  signal?: AbortSignal,
+): Promise<StoredObject> => {
+  const sent = await sendFile(context.store, object, signal);
+  await rm(object.file);
+  const { lines } = object;
+  return { ...sent, lines, facts: await readBack(context, { ...sent, lines, directory }, signal) };
+};
+
+/** The third: the database compares what was read back with what it holds, and enters the object in the catalogue, or refuses it. */
+const catalogueObject = async (
+  { pool, store, observer }: ArchiveContext,
+  { key, bytes, sha256, receipt, blocks, facts, lines: { kind, month } }: StoredObject,
+): Promise<void> => {
+  const id = await noteArchived(pool, { archive: store.name, key, kind, month, bytes, sha256, facts, receipt });
+  await noteBlocks(pool, { id, sha256 }, blocks);
+  observer?.written?.({ month, kind, key, events: facts.events, bytes });
+};
+
+const describe = (
+  feedId: string,
+  { kind, month, rows, firstPosition, lastPosition }: ObjectLines,
+): Readonly<Record<string, string>> => ({
+  feed_id: feedId,
+  month,
+  kind,
+  first_position: String(firstPosition),
+  last_position: String(lastPosition),
+  events: String(rows),
+});
+
+/** A function of its own, so that the bytes are not in memory any more while those that the storage has are read. */
+const sendFile = async (store: ObjectStore, object: ObjectFile, signal?: AbortSignal): Promise<SentObject> => {
+  const content = await readFile(object.file);
+  const sha256 = sha256Of(content);
+  const key = keyOf(object, sha256);
+  const receipt = await receiptOf(store.put(key, content, signal));
+  return { key, sha256, bytes: content.length, receipt, blocks: hashBlocks(content) };
+};
+
+/** A bucket may refuse to replace an object that an attempt before has left there. Whether it is the same shows when it is read back. */
+const receiptOf = async (put: Promise<PutReceipt>): Promise<PutReceipt> => {
+  try {
+    return await put;
+  } catch (error) {
+    if (!(error instanceof S3Fault && error.kind === 'exists')) throw error;
+    return { versionId: undefined, lockedUntilMs: undefined };
+  }
+};
+
+const DIGITS = 16;
+
+/** Never that of an object with other bytes: a part of their hash is in it. */
+const keyOf = ({ feedId, lines }: ObjectFile, sha256: string): string => {
+  const [first, last] = [lines.firstPosition, lines.lastPosition].map((each) => String(each).padStart(DIGITS, '0'));
+  return `v1/${lines.kind}/feed=${feedId}/month=${lines.month}/${first}-${last}-${sha256.slice(0, 12)}.parquet`;
+};
+
+interface Expected {
+  readonly key: string;
+  readonly sha256: string;
+  readonly lines: ObjectLines;
+  readonly directory: string;
+}
+
+/** What counts is what the storage gives, not what was sent to it: the facts are of that. */
+const readBack = async ({ store }: ArchiveContext, expected: Expected, signal?: AbortSignal): Promise<StretchFacts> => {
+  const { lines, directory } = expected;
+  const file = join(directory, 'read-back.parquet');
+  await fetchObject(store, expected, file, signal);
+  const moreMemoryMb = Math.ceil((8 * lines.longestLineBytes + 2 * lines.largestGroupBytes) / 1_048_576);
+  const facts = await factsOfParquet(file, { kind: lines.kind, events: lines.rows, directory, moreMemoryMb });
+  await rm(file);
+  return facts;
+};
+
+/** Into a file. Its bytes leave the memory before they are read as rows. */
+const fetchObject = async (
+  store: ObjectStore,
+  { key, sha256 }: Pick<Expected, 'key' | 'sha256'>,
+  file: string,
+  signal?: AbortSignal,
+): Promise<void> => {
+  const outcome = await readObject(store, { key, sha256 }, signal);
+  if ('fault' in outcome) throw new Error(`${key} was written to ${store.name}, but ${outcome.fault}`);
+  await writeFile(file, outcome.bytes);
+};
+
+/** The first rows between two positions, as many as an object has. */
+interface Wanted {
+  readonly kind: ObjectKind;
+  readonly month: Month;
+  readonly between: Between;
+  readonly limits: ObjectLimits;
+}
+
+/** The lines of an object, and which rows they are. */
+interface ObjectLines extends LinesFile {
+  readonly kind: ObjectKind;
+  readonly month: Month;
+  readonly rows: number;
+  readonly firstPosition: number;
+  readonly lastPosition: number;
+}
+
+/** Writes the rows into a file, which must not be there yet. Undefined: there are none. */
+const writeLines = async (
+  { pool }: ArchiveContext,
+  { kind, month, between, limits }: Wanted,
+  file: string,
+  signal?: AbortSignal,
+): Promise<ObjectLines | undefined> => {
+  const descriptor = openSync(file, 'wx', 0o600);
+  try {
+    const out = linesOfRows(columnsOf[kind], descriptor);
+    let [rows, after] = [0, between.after];
+    while (rows < limits.maxRows && out.bytes() < limits.maxTextBytes) {
+      const [maxRows, maxBytes] = [Math.min(ROWS_OF_GROUP, limits.maxRows - rows), limits.maxTextBytes - out.bytes()];
+      const span = await nextSpan(pool, { kind, month, between: { after, before: between.before }, maxRows, maxBytes });
+      if (span === undefined || (rows > 0 && span.bytes > maxBytes)) break;
+      await copyRows(pool, { kind, month, after, upTo: span.lastPosition }, out.take, signal);
+      out.endGroup();
+      rows += span.rows;
+      after = span.lastPosition;
+    }
+    out.endGroup();
+    return rows === 0 ? undefined : { file, kind, month, ...out.written(), lastPosition: after };
+  } finally {
+    closeSync(descriptor);
+  }
+};
+
+/** How much goes into one object. */
+interface ObjectLimits {
+  readonly maxRows: number;
+  /** Of the rows as text: usually a tenth of that is in the object. */
+  readonly maxTextBytes: number;
+}
+
+/** Hears what is done, for logs and progress. */
+export interface ArchiveObserver {
+  written?(object: WrittenObject): void;
+  /** It was in the catalogue, and still has the bytes that it must have. */
+  proven?(object: CataloguedObject): void;
+  /** It has not: what it held is written again. */
+  faulty?(object: CataloguedObject, fault: string): void;
+}
+
+interface WrittenObject {
+  readonly month: Month;
+  readonly kind: ObjectKind;
+  readonly key: string;
+  readonly events: number;
+  readonly bytes: number;
+}
+
+export interface ArchiveContext {
+  readonly pool: Pool;
+  readonly store: ObjectStore;
+  readonly observer?: ArchiveObserver;
+  readonly limits?: ObjectLimits;
+  /** Of objects that are written. Default 2. */
+  readonly parquetVersion?: ParquetVersion;
+}

@@ -1,4 +1,116 @@
 import type { Pool } from 'pg';
+import { readOnly } from '../postgres/queries.ts';
+
+const TIMEOUT_MS = 5_000;
+/** Fifty years. */
+const MOST_MONTHS = 600;
+const MOST_FAULTS = 100;
+
+/** A month that has objects, was dropped, or is old enough to be. */
+export interface ArchivedMonth {
+  /** `2024-01`. */
+  readonly month: string;
+  /** Its table is in the database. */
+  readonly isStored: boolean;
+  /** It ended longer ago than the retention. */
+  readonly isOld: boolean;
+  /** Those that count. */
+  readonly objects: number;
+  readonly faulty: number;
+  readonly events: number;
+  /** Later contents of its events. */
+  readonly changes: number;
+  readonly bytes: number;
+  /** When the object that was read back longest ago was; null: there is none, or a round has begun that is to read it again. */
+  readonly provenAt: Date | null;
+  readonly droppedAt: Date | null;
+  /** By all of its drops. */
+  readonly droppedEvents: number | null;
+  /** In force, with a time that touches the month. */
+  readonly holds: readonly { readonly id: number; readonly reason: string }[];
+}
+
+/** What was wrong with an object when it was last read. */
+export interface ArchiveFault {
+  readonly month: string;
+  readonly archive: string;
+  readonly key: string;
+  readonly fault: string;
+  /** Its month is in the archive alone. */
+  readonly isDropped: boolean;
+}
+
+/** What the page of the archive is made from. */
+export interface ArchiveOverview {
+  /** The archive that the database has in use; undefined: none. */
+  readonly inUse: string | undefined;
+  /** The newest first. */
+  readonly months: readonly ArchivedMonth[];
+  /** There are earlier ones, which are not listed. */
+  readonly isCut: boolean;
+  readonly faults: readonly ArchiveFault[];
+  /** When the oldest month that is not old enough yet will be; null: everything is kept, or no such month is stored. */
+  readonly nextDueAt: Date | null;
+  readonly nextDueMonth: string | null;
+}
+
+/** With a retention that is infinite no month is old enough. Rejects if the database does not answer within some seconds. */
+export const readArchiveOverview = async (pool: Pool, retentionMs: number): Promise<ArchiveOverview> =>
+  await readOnly(pool, TIMEOUT_MS, async (client) => {
+    // Longer than the calendar has time.
+    const seconds = Math.min(retentionMs / 1_000, 1e10);
+    const policy = await client.query<{ archive: string }>('select archive from archive_policy');
+    const months = await client.query<ArchivedMonth>(monthsStatement, [seconds, MOST_MONTHS + 1]);
+    const faults = await client.query<ArchiveFault>(faultsStatement, [MOST_FAULTS]);
+    const due = retentionMs === Number.POSITIVE_INFINITY ? undefined : await client.query<Due>(dueStatement, [seconds]);
+    return {
+      inUse: policy.rows[0]?.archive,
+      months: months.rows.slice(0, MOST_MONTHS),
+      isCut: months.rows.length > MOST_MONTHS,
+      faults: faults.rows,
+      nextDueAt: due?.rows[0]?.at ?? null,
+      nextDueMonth: due?.rows[0]?.month ?? null,
+    };
+  });
+
+interface Due {
+  readonly month: string;
+  readonly at: Date;
+}
+
+/** When a month ends is left a day for late entries, as `orgtrail_drop_month` does. */
+const partitions = `partitions as (
+  select month, (month + interval '1 month 1 day') at time zone 'UTC' + make_interval(secs => $1::float8) as due from (
+    select to_date(substring(c.relname from '^audit_events_(\\d{4}_\\d{2})$'), 'YYYY_MM') as month
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'audit_events'::regclass) as named
+  where month is not null)`;
+
+const dueStatement = `with ${partitions}
+  select to_char(month, 'YYYY-MM') as month, due as at from partitions where due > clock_timestamp() order by month limit 1`;
+
+const monthsStatement = `with ${partitions}, objects as (
+    select month, count(*) as objects, count(*) filter (where fault is not null) as faulty,
+      coalesce(sum(events) filter (where kind = 'events'), 0) as events, coalesce(sum(events) filter (where kind = 'changes'), 0) as changes,
+      sum(bytes) as bytes, min(verified_at) as proven, max(dropped_at) as dropped
+    from archive_objects where superseded_at is null group by month),
+  drops as (select month, max(dropped_at) as dropped, sum(events) as events from retention_drops group by month),
+  old as (select month from partitions where due <= clock_timestamp())
+  select to_char(m.month, 'YYYY-MM') as month, p.month is not null as "isStored", old.month is not null as "isOld",
+    coalesce(o.objects, 0)::float8 as objects, coalesce(o.faulty, 0)::float8 as faulty, coalesce(o.events, 0)::float8 as events,
+    coalesce(o.changes, 0)::float8 as changes, coalesce(o.bytes, 0)::float8 as bytes,
+    case when isfinite(o.proven) then o.proven end as "provenAt", coalesce(d.dropped, o.dropped) as "droppedAt",
+    d.events::float8 as "droppedEvents",
+    coalesce((select json_agg(json_build_object('id', h.id, 'reason', h.reason) order by h.id) from (
+      select id, reason from holds where released_at is null and since < (m.month + interval '1 month') at time zone 'UTC'
+        and before > m.month::timestamp at time zone 'UTC' order by id limit 20) as h), '[]') as holds
+  from (select month from objects union select month from drops union select month from old) as m
+  left join objects o using (month) left join drops d using (month) left join old using (month)
+  left join partitions p using (month)
+  order by m.month desc limit $2`;
+
+const faultsStatement = `select to_char(month, 'YYYY-MM') as month, archive, key, fault, dropped_at is not null as "isDropped"
+  from archive_objects where fault is not null and superseded_at is null
+  order by dropped_at is null, month desc, first_position limit $1`;
 
 /** How the archive stands, by the tables. */
 export interface ArchiveStatus {

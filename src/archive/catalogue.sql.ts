@@ -1,13 +1,12 @@
 import { and, asc, eq, isNull, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { db, type Row } from '../postgres/db.ts';
 import { longStatement } from '../postgres/pool.ts';
+import { db, type Row } from '../postgres/queries.ts';
 import { archiveObjects, archivePolicy } from '../postgres/tables/archive.ts';
 import { feedHead } from '../postgres/tables/events.ts';
-import type { ObjectKind } from './columns.ts';
-import type { StretchFacts } from './facts.ts';
+import type { ObjectKind, StretchFacts } from './columns.ts';
 import type { Month } from './month-rows.sql.ts';
-import type { PutReceipt } from './store/ports.ts';
+import type { PutReceipt } from './store.ts';
 
 const columns = {
   id: archiveObjects.id,

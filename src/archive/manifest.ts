@@ -1,8 +1,8 @@
+import { createHash } from 'node:crypto';
+import { S3Fault } from '../base/s3/errors.ts';
 import type { Pool } from '../postgres/pool.ts';
-import { S3Fault } from '../s3/s3-fault.ts';
 import { type CataloguedObject, readCatalogue, readEnteredKeys, readFeedId } from './catalogue.sql.ts';
-import { sha256Of } from './read-object.ts';
-import type { ObjectStore } from './store/ports.ts';
+import type { ObjectStore } from './store.ts';
 
 /**
  * `none`: the archive has no object. `unknown`: it names objects that the catalogue never had, as one of a newer database does. `stale`: it is
@@ -129,4 +129,17 @@ const keysIn = (bytes: Buffer): readonly string[] => {
   } catch {
     return [];
   }
+};
+
+export const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+/** Reads an object whole. It is believed only if it has the bytes that were compared with the database when it was written. */
+export const readObject = async (
+  store: ObjectStore,
+  { key, sha256 }: Pick<CataloguedObject, 'key' | 'sha256'>,
+  signal?: AbortSignal,
+): Promise<{ readonly bytes: Buffer } | { readonly fault: string }> => {
+  const bytes = await store.get(key, signal);
+  if (bytes === undefined) return { fault: 'it is not there' };
+  return sha256Of(bytes) === sha256 ? { bytes } : { fault: `it has other bytes (${bytes.length} of them)` };
 };

@@ -1,5 +1,4 @@
-import type { BinaryRow } from '../postgres/copy/binary-row.ts';
-import { copyOut } from '../postgres/copy/copy-out.ts';
+import { type BinaryRow, copyOut } from '../postgres/copy.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { columnsOf, type ObjectKind } from './columns.ts';
 

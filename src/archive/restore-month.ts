@@ -1,13 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { OrgtrailError } from '../errors.ts';
-import type { FeedEvent } from '../formats/feed-event.ts';
+import { OrgtrailError } from '../base/errors.ts';
+import type { FeedEvent } from '../formats/format.ts';
 import type { CataloguedObject } from './catalogue.sql.ts';
 import type { ObjectKind } from './columns.ts';
-import { rowsOfParquet } from './parquet/rows-of-parquet.ts';
-import { readObject } from './read-object.ts';
-import type { ObjectStore } from './store/ports.ts';
-import { withDirectory } from './temporary-directory.ts';
+import { readObject } from './manifest.ts';
+import { rowsOfParquet } from './parquet/parquet.ts';
+import { type ObjectStore, withDirectory } from './store.ts';
 
 /** A later content of an event, as `audit_event_changes` had it. */
 export interface ArchivedChange {

@@ -2,11 +2,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pool } from '../postgres/pool.ts';
 import { type CataloguedObject, noteRead } from './catalogue.sql.ts';
-import { differenceOf } from './facts.ts';
-import { factsOfParquet } from './parquet/parquet-facts.ts';
-import { readObject } from './read-object.ts';
-import type { ObjectStore } from './store/ports.ts';
-import { withDirectory } from './temporary-directory.ts';
+import { differenceOf } from './columns.ts';
+import { readObject } from './manifest.ts';
+import { factsOfParquet } from './parquet/parquet.ts';
+import { type ObjectStore, withDirectory } from './store.ts';
 
 /** What was found of an object. */
 export interface VerifiedObject {

@@ -1,27 +1,25 @@
 import { Command, CommanderError } from 'commander';
-import { ApiError, exitCodes, OrgtrailError, SearchError } from '../errors.ts';
-import { version } from '../package/package-files.ts';
+import { ApiError, exitCodes, OrgtrailError, SearchError } from '../base/errors.ts';
+import { version } from '../base/package-files.ts';
 import { explainForbidden, sqlState } from '../postgres/sql-state.ts';
-import { apiAdvice } from './api-advice.ts';
 import { archiveCommand } from './archive/archive-command.ts';
-import type { CliContext } from './cli-context.ts';
-import { backfillCommand } from './commands/backfill.ts';
+import { apiAdvice, type CliContext } from './command.ts';
 import { checkCommand } from './commands/check.ts';
 import { configCommand } from './commands/config.ts';
 import { demoCommand } from './commands/demo.ts';
 import { feedCommand } from './commands/feed.ts';
 import { holdCommand } from './commands/hold.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { queryCommand } from './commands/query.ts';
 import { runCommand } from './commands/run.ts';
 import { simulateCommand } from './commands/simulate.ts';
 import { sinkCommand } from './commands/sink.ts';
 import { statusCommand } from './commands/status.ts';
-import { syncCommand } from './commands/sync.ts';
+import { backfillCommand, syncCommand } from './commands/sync.ts';
 import { tokenCommand } from './commands/token.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { evidenceCommand } from './evidence/evidence-command.ts';
 import { mcpCommand } from './mcp/mcp-command.ts';
-import { queryCommand } from './query/query-command.ts';
 import { searchCommand } from './search/search-command.ts';
 
 const examples = `

@@ -1,5 +1,5 @@
-import type { FeedEvent } from '../formats/feed-event.ts';
-import type { BinaryRow } from '../postgres/copy/binary-row.ts';
+import type { FeedEvent } from '../formats/format.ts';
+import type { BinaryRow } from '../postgres/copy.ts';
 
 /** The fields of a row of the feed, in the order of the query in feed.ts. */
 export const field = {

@@ -1,12 +1,9 @@
 import { createHash } from 'node:crypto';
 import { escapeLiteral, type Pool } from 'pg';
-import type { FeedEvent } from '../formats/feed-event.ts';
-import type { BinaryRow } from '../postgres/copy/binary-row.ts';
-import { copyOut } from '../postgres/copy/copy-out.ts';
-import { leftOut } from '../postgres/position-jumps.ts';
-import type { RowLimits } from './archived/ports.ts';
-import { isFirstCopy } from './copies.ts';
-import { type FeedRange, isFiltered, type MissedEvents } from './feed.ts';
+import type { FeedEvent } from '../formats/format.ts';
+import { type BinaryRow, copyOut } from '../postgres/copy.ts';
+import { leftOut } from '../postgres/pool.ts';
+import { type FeedRange, isFiltered, isFirstCopy, type MissedEvents, type RowLimits } from './feed.ts';
 import { type FeedContext, positionOf, tooLargeBytes } from './feed-row.ts';
 
 /** What a chunk came to: all of the range up to `until` is in it. */

@@ -1,6 +1,4 @@
-import type { FormatName } from '../formats/formats.ts';
-import type { Copies } from './copies.ts';
-import { printFeedCursor, readFeedCursor } from './feed-cursor.ts';
+import type { FormatName } from '../formats/registry.ts';
 
 /** A part of the feed: the events after `after`, up to and including `until`. */
 export interface FeedRange {
@@ -176,3 +174,133 @@ const lostWords = (jump: MissedEvents['jump']): string[] =>
     : [
         `the database failed over or was restored, and lost the events after position ${jump.from} that you have read: they are sent again after ${jump.to}, with the same ids`,
       ];
+
+/** Where a reader of the feed goes on, and how it is noticed that it cannot. */
+interface FeedPlace {
+  /** All events up to here have been read. */
+  readonly position: number;
+  readonly feedId: string;
+  /** A hash of the event at the position; undefined if none is kept there. */
+  readonly check: string | undefined;
+  /** The number of the last drop or jump that the reader has been told of; 0: none. */
+  readonly dropped: number;
+}
+
+const MAX_LENGTH = 400;
+const VERSION = '1';
+/** A cursor that was cut off is none. */
+const END = '.';
+const wholeNumber = /^(?:0|[1-9]\d{0,15})$/;
+/** Of feed ids and checks: no blank, which separates the parts. */
+const word = /^[\w-]{1,64}$/;
+
+/** Opaque to readers, who send it back as it is: base64url. */
+export const printFeedCursor = ({ position, feedId, check, dropped }: FeedPlace): string =>
+  btoa([VERSION, position, feedId, check ?? '', dropped, END].join(' '))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '');
+
+/** Undefined for whatever `printFeedCursor` has not written. */
+export const readFeedCursor = (text: string): FeedPlace | undefined => {
+  if (text.length > MAX_LENGTH || !/^[A-Za-z0-9_-]+$/.test(text)) return undefined;
+  const [version, position = '', feedId = '', check = '', dropped = '', end, ...more] = decode(text).split(' ');
+  const numbers = [position, dropped].every(
+    (digits) => wholeNumber.test(digits) && Number.isSafeInteger(Number(digits)),
+  );
+  if (version !== VERSION || end !== END || !numbers || more.length > 0 || !word.test(feedId)) return undefined;
+  if (check !== '' && !word.test(check)) return undefined;
+  const place = {
+    position: Number(position),
+    feedId,
+    check: check === '' ? undefined : check,
+    dropped: Number(dropped),
+  };
+  return printFeedCursor(place) === text ? place : undefined;
+};
+
+const decode = (text: string): string => {
+  try {
+    return atob(text.replaceAll('-', '+').replaceAll('_', '/'));
+  } catch {
+    return '';
+  }
+};
+
+/** An entry about a user's own profile stands in the log of every account that the user may use: `first` leaves all copies out but one. */
+export type Copies = 'all' | 'first';
+export const copiesChoices = ['all', 'first'] as const satisfies readonly Copies[];
+
+/** As in drizzle/0025_copies.sql, and in the predicate of the index audit_events_user_copies. */
+const aboutUser = (row: string): string =>
+  `${row}.source_kind = 'account' and ${row}.resource_scope in ('user', 'memberships')`;
+
+/** SQL: all copies of an event of `audit_events e` that is about a user, `e` itself included, as rows `f`. */
+export const copiesOf = (e: string, f: string): string =>
+  `${aboutUser(f)} and ${f}.id = ${e}.id and ${f}.action_time = ${e}.action_time`;
+
+/** SQL: whether an event may have copies. An entry without a time that can be read has none. */
+export const mayHaveCopies = (e: string): string => `${aboutUser(e)} and ${e}.action_time > '-infinity'`;
+
+/** SQL: whether a row with the source, id and time of an event has a copy that is wanted, itself included. */
+export const hasCopy = (e: string, wanted: (row: string) => string): string =>
+  `${e}.source_kind = 'account' and exists (select from audit_events f where ${copiesOf(e, 'f')} and ${wanted('f')})`;
+
+/**
+ * SQL: whether a row `e` of `audit_events` is no copy of one with a lower position that a reader gets as well. `wanted` is the
+ * condition that this one meets. What a position is given to is settled, so the answer for a row is always the same.
+ */
+export const isFirstCopy = (e: string, wanted: (row: string) => string): string =>
+  `case when ${mayHaveCopies(e)} then not exists (select from audit_events f
+     where ${copiesOf(e, 'f')} and f.position < ${e}.position and ${wanted('f')}) else true end`;
+
+/** An event that retention has dropped from the database, as its archive has it. Texts are UTF-8. */
+export interface ArchivedEvent {
+  readonly position: number;
+  readonly sourceKind: Uint8Array;
+  readonly sourceId: Uint8Array;
+  readonly organizationId: Uint8Array | null;
+  readonly id: Uint8Array;
+  /** In microseconds since 1970, as `receivedAt`. */
+  readonly actionTime: bigint;
+  readonly receivedAt: bigint;
+  readonly defects: readonly string[] | null;
+  readonly accountId: Uint8Array | null;
+  readonly accountName: Uint8Array | null;
+  readonly zoneId: Uint8Array | null;
+  readonly zoneName: Uint8Array | null;
+  readonly raw: Uint8Array;
+}
+
+/** A beginning of a range: all of it that is archived, up to and including `until`. */
+interface ArchivedStretch {
+  readonly until: number;
+  /** In order of position. */
+  readonly events: readonly ArchivedEvent[];
+  /** What `countObjects` said of the range up to `until` before it was read. */
+  readonly objects: number;
+}
+
+/** Of one reading of rows. */
+export interface RowLimits {
+  readonly maxEvents: number;
+  /** Of raw texts: the archive reads no more of them, but one at least; the database says of a larger one how large it is. */
+  readonly maxBytes: number;
+}
+
+/**
+ * The events that retention has dropped and an archive has. A drop is in the archive as a whole or not at all. What cannot be believed or read
+ * rejects with OrgtrailError `archive_unreadable`.
+ */
+export interface ArchivedEvents {
+  read(range: FeedRange, limits: RowLimits, signal?: AbortSignal): Promise<ArchivedStretch>;
+  /** As `read`, with positions alone: it reads less. */
+  positions(
+    range: FeedRange,
+    maxEvents: number,
+    signal?: AbortSignal,
+  ): Promise<{ readonly until: number; readonly positions: readonly number[] }>;
+  /** How many objects may have events after a position, up to another one: it changes when a month is dropped. */
+  countObjects(after: number, until: number): Promise<number>;
+  close(): Promise<void>;
+}

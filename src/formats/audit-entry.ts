@@ -1,6 +1,6 @@
 import { textDefects } from '../ingest/entries/entry.ts';
-import { type FeedEvent, isOfAccount } from './feed-event.ts';
-import { cleanJson, cleanText, isPlain } from './json-line.ts';
+import { type FeedEvent, isOfAccount } from './format.ts';
+import { cleanJson, cleanText, isPlain } from './text.ts';
 
 /** Where in an entry its documented fields are. The Ray id has an older name, too. */
 const paths = {

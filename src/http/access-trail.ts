@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { AccessKind, AccessNote } from '../access/access.ts';
-import type { Identity } from '../access/ports.ts';
-import { searchFields } from '../search/search.ts';
-import { addressGroup } from './failure-throttle.ts';
+import { searchFields } from '../search/query/search.ts';
+import type { AccessKind, AccessNote, Identity } from './access/access.ts';
+import { addressGroup } from './guard.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,10 +1,13 @@
-import type { FastifyError, FastifyRequest } from 'fastify';
+import { Readable } from 'node:stream';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { BusyError, OrgtrailError, SearchError } from '../errors.ts';
-import { databaseTrouble } from '../postgres/database-trouble.ts';
+import { BusyError, OrgtrailError, SearchError } from '../base/errors.ts';
+import type { StreamLimits } from '../base/limits.ts';
+import { MAX_WAIT_MS } from '../base/memory.ts';
+import { databaseTrouble } from '../postgres/sql-state.ts';
 
 /** What a request that failed is answered with, in the API and in the console. */
-export interface Failure {
+interface Failure {
   /** 4xx: a mistake of the client. 503: not now. 500: an internal error. */
   readonly code: number;
   readonly status: 'bad request' | 'not found' | 'unavailable' | 'busy' | 'slow' | 'archive' | 'error';
@@ -73,3 +76,77 @@ const searchFailure = ({ reason, message }: SearchError): Failure =>
   reason === 'refused'
     ? { code: 400, status: 'bad request', reason: message }
     : { code: 503, status: 'slow', reason: message, retryAfterSeconds: RETRY_AFTER_SECONDS };
+
+/** Whether a browser asks for a page, and no program for the API. */
+export const wantsPage = ({ url, headers }: FastifyRequest): boolean =>
+  !url.startsWith('/v1/') && (headers.accept ?? '').includes('text/html');
+
+/** For programs: in the shape of all problems of the API. */
+export const sendNotFound = (request: FastifyRequest, reply: FastifyReply): FastifyReply =>
+  reply.code(404).send({ status: 'not found', reason: `there is no ${request.method} ${request.url.split('?')[0]}` });
+
+/** Aborts when the connection of the answer closes, and with it the reason for what is under way. Also after an answer that was sent in full. */
+export const goneSignal = (reply: FastifyReply): AbortSignal => {
+  const gone = new AbortController();
+  if (reply.raw.destroyed) gone.abort();
+  else reply.raw.once('close', () => gone.abort());
+  return gone.signal;
+};
+
+/**
+ * Makes an answer that is no stream, in a place that it keeps until the reader has all of it. Exports stand back meanwhile. `bytes` are those of
+ * the entries in it. Rejects with BusyError.
+ */
+export const inPlace = async <T>(
+  streams: StreamLimits,
+  reply: FastifyReply,
+  work: (lend: Lend) => Promise<T>,
+): Promise<T> => {
+  const gone = goneSignal(reply);
+  const place = await streams.enter('page', gone);
+  reply.raw.once('close', place.leave);
+  if (gone.aborted) place.leave();
+  let giveBack = () => {};
+  return await work(async (bytes) => {
+    giveBack();
+    giveBack = await streams.memory.acquire(bytes, gone, MAX_WAIT_MS);
+    if (gone.aborted) giveBack();
+    else reply.raw.once('close', giveBack);
+    return giveBack;
+  });
+};
+
+/**
+ * Waits for the memory of entries of so many bytes, in place of what was lent before: who waits holds nothing. It is given back when the answer has
+ * been sent, or sooner by what this resolves with.
+ */
+export type Lend = (bytes: number) => Promise<() => void>;
+
+/** A reader that takes so much within the time-out is not cut. */
+const SLICE_BYTES = 65_536;
+
+/** Cuts every answer that is no stream of its own when its reader takes nothing for the time-out. */
+export const cutStalled = (
+  server: FastifyInstance,
+  { stallTimeoutMs, stalled }: Pick<StreamLimits, 'stallTimeoutMs' | 'stalled'>,
+): void => {
+  server.addHook('onSend', async (_request, reply, payload) => {
+    if (typeof payload !== 'string' && !Buffer.isBuffer(payload)) return payload;
+    const timer = setTimeout(() => {
+      stalled();
+      reply.raw.destroy();
+    }, stallTimeoutMs);
+    reply.raw.once('close', () => clearTimeout(timer));
+    if (payload.length <= SLICE_BYTES) return payload;
+    const bytes = Buffer.from(payload);
+    reply.header('content-length', bytes.length);
+    return Readable.from(slices(bytes, timer), { highWaterMark: 1 });
+  });
+};
+
+function* slices(bytes: Buffer, timer: NodeJS.Timeout): Generator<Buffer, void, void> {
+  for (let from = 0; from < bytes.length; from += SLICE_BYTES) {
+    timer.refresh();
+    yield bytes.subarray(from, from + SLICE_BYTES);
+  }
+}

@@ -1,10 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { isIPv6 } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Scope, scopes } from '../access/access.ts';
-import type { AccessSource, Identity } from '../access/ports.ts';
-import { isLoopbackHost } from '../postgres/loopback.ts';
-import { FailureThrottle } from './failure-throttle.ts';
-import { isLocalRequest, notLocalReason } from './local-requests.ts';
+import { isLoopbackHost } from '../base/addresses.ts';
+import { type AccessSource, type Identity, type Scope, scopes } from './access/access.ts';
 
 /** How the trail calls the holder of the token of the environment. */
 export const FEED_TOKEN_NAME = 'ORGTRAIL_FEED_TOKEN';
@@ -16,7 +14,7 @@ export const latestToken = (token: FeedToken): string | undefined => (typeof tok
 
 type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
 
-export interface GuardOptions {
+interface GuardOptions {
   /** Where the server listens. */
   readonly host: string;
   /** The token of the environment; it has every scope. */
@@ -129,3 +127,87 @@ const sameSecret = (given: string, expected: string): boolean => {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));
 };
+
+const WINDOW_MS = 60_000;
+/** As of attempts to sign in. */
+export const FAILURES_PER_MINUTE = 10;
+/** Bounds the memory. The oldest are forgotten first. */
+const MAX_ADDRESSES = 10_000;
+
+interface Failures {
+  readonly sinceMs: number;
+  count: number;
+}
+
+/** Counts what an address, of IPv6 a /64, gets wrong. `nowMs` is a clock that never goes back. */
+export class FailureThrottle {
+  readonly #failures = new Map<string, Failures>();
+  readonly #nowMs: () => number;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** Counts one more failure. Seconds to wait, from the eleventh within a minute on; undefined before. */
+  failed(address: string): number | undefined {
+    const group = addressGroup(address);
+    const nowMs = this.#nowMs();
+    const kept = this.#failures.get(group);
+    if (kept === undefined || nowMs - kept.sinceMs >= WINDOW_MS) {
+      this.#failures.delete(group);
+      this.#failures.set(group, { sinceMs: nowMs, count: 1 });
+      const [oldest] = this.#failures.keys();
+      if (this.#failures.size > MAX_ADDRESSES && oldest !== undefined) this.#failures.delete(oldest);
+      return undefined;
+    }
+    kept.count += 1;
+    if (kept.count <= FAILURES_PER_MINUTE) return undefined;
+    return Math.max(1, Math.ceil((kept.sinceMs + WINDOW_MS - nowMs) / 1_000));
+  }
+}
+
+/** Who has one address of an IPv6 network has all of its /64. An IPv4 address in IPv6 is that IPv4 address. */
+export const addressGroup = (address: string): string => {
+  const mapped = /^::ffff:(\d+(?:\.\d+){3})$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  const [plain = ''] = address.split('%');
+  if (!isIPv6(plain)) return address;
+  const [head = '', tail] = new URL(`http://[${plain}]`).hostname.slice(1, -1).split('::');
+  const first = head === '' ? [] : head.split(':');
+  const last = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = Array<string>(8 - first.length - last.length).fill('0');
+  return [...first, ...zeros, ...last].slice(0, 4).join(':');
+};
+
+/** What a program on this machine calls this server, with or without a port. */
+const loopbackName = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
+
+/** What proxies add. A program on this machine that asks for itself has no reason to send one of them. */
+const forwardingHeaders = [
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+  'via',
+] as const;
+
+/**
+ * Whether a request to a loopback address was sent by a program on this machine for itself: it names a loopback name, and
+ * no proxy has added a header. A page of another site whose name leads here (DNS rebinding) has that name; a proxy on the
+ * same host passes its own name, or names the client that it forwards for. The headers count as they came, whatever proxy is trusted:
+ * a page can send them too.
+ */
+const isLocalRequest = ({ headers }: FastifyRequest): boolean =>
+  loopbackName.test(headers.host ?? '') && forwardingHeaders.every((name) => headers[name] === undefined);
+
+/** Refuses a request with more than one Host header: what stands in front may have checked another one. A hook of Fastify. */
+export const oneHost = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+  const names = request.raw.rawHeaders.filter((_, index) => index % 2 === 0);
+  if (names.filter((name) => name.toLowerCase() === 'host').length < 2) return;
+  await reply.code(400).send({ status: 'bad request', reason: 'the request has more than one Host header' });
+};
+
+/** Why a request that is not local is refused, and what opens it. */
+const notLocalReason =
+  'this server listens on loopback without a token, so it answers only to localhost, 127.… and [::1], and not through a proxy: set ORGTRAIL_FEED_TOKEN and send it as a bearer token';

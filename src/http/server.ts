@@ -1,32 +1,29 @@
 import { randomUUID } from 'node:crypto';
-import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import type { FastifyError, FastifyInstance } from 'fastify';
+import Fastify from 'fastify';
+import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import type { Logger } from 'pino';
-import { scopes } from '../access/access.ts';
-import type { ServedStore } from '../evidence/served/served-evidence.ts';
-import type { ShownEvidence } from '../evidence/shown/shown-evidence.ts';
+import type { StreamLimits } from '../base/limits.ts';
+import { unknownParameter } from '../base/text.ts';
+import type { ServedStore } from '../evidence/served-store.sql.ts';
+import type { ShownEvidence } from '../evidence/shown-evidence.sql.ts';
 import type { FeedSource } from '../feed/feed.ts';
-import type { StreamLimits } from '../limits/stream-limits.ts';
 import type { SearchSource } from '../search/ports.ts';
-import type { SavedSearches } from '../search/saved/saved-search.ts';
-import type { OverviewSource } from '../status/overview/overview.ts';
-import { totalsOf } from '../status/sources/source-groups.ts';
+import type { SavedSearches } from '../search/saved-searches.sql.ts';
+import type { OverviewSource } from '../status/overview.ts';
+import { totalsOf } from '../status/source-state.ts';
+import { scopes } from './access/access.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
-import type { OperationsSource } from './console/operations/operations-source.ts';
-import { evidenceRoutes } from './evidence/routes.ts';
-import { recentlySigned } from './evidence/signed-header.ts';
-import { failureOf } from './failure.ts';
-import { feedRoutes } from './feed/routes.ts';
-import { cutStalled } from './gone-signal.ts';
-import { createGuard, type FeedToken } from './guard.ts';
-import { accessHealth } from './health/health.ts';
-import { aboutHealth, type HealthOptions, healthRoutes } from './health/routes.ts';
-import { oneHost } from './local-requests.ts';
+import type { OperationsSource } from './console/operations.ts';
+import { evidenceRoutes } from './evidence.routes.ts';
+import { cutStalled, failureOf } from './failure.ts';
+import { feedRoutes, recentlySigned } from './feed.routes.ts';
+import { createGuard, type FeedToken, oneHost } from './guard.ts';
+import { aboutHealth, type HealthOptions, healthRoutes } from './health.routes.ts';
+import { accessHealth } from './health.ts';
 import { describeApi, withToken } from './openapi.ts';
-import { schemaFault } from './schema-fault.ts';
-import { arrivalsRoutes } from './search/arrivals-routes.ts';
-import { searchRoutes } from './search/routes.ts';
-import { summaryRoutes } from './search/summary-routes.ts';
+import { arrivalsRoutes, searchRoutes, summaryRoutes } from './search/routes.ts';
 
 /** From the first byte of a request to the last one of its body. Node looks at open requests as often as the second one says. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -152,4 +149,33 @@ const refuseNul = (server: FastifyInstance): void => {
     if (!/%00/.test(raw.url ?? '')) return;
     await reply.code(400).send({ status: 'bad request', reason: 'the URL must not contain NUL (%00)' });
   });
+};
+
+/** What Ajv adds with `verbose`. */
+interface SchemaParts {
+  readonly properties?: Readonly<Record<string, unknown>>;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly enum?: readonly unknown[];
+}
+
+/** What is wrong with the parameters of a request, in words that name the parameter. The formatter of Fastify; needs Ajv's `verbose`. */
+const schemaFault = (errors: readonly FastifySchemaValidationError[], part: string): Error => {
+  const [error] = errors;
+  return new Error(error === undefined ? `${part} is not valid` : faultText(error, part));
+};
+
+const faultText = (error: FastifySchemaValidationError, part: string): string => {
+  const { keyword, instancePath, params, message = 'is not valid' } = error;
+  const { parentSchema = {} } = error as FastifySchemaValidationError & { readonly parentSchema?: SchemaParts };
+  const name = instancePath === '' ? part : instancePath.slice(1).replaceAll('/', ' ');
+  const { minimum, maximum } = parentSchema;
+  if (keyword === 'additionalProperties') {
+    return unknownParameter(String(params['additionalProperty']), Object.keys(parentSchema.properties ?? {}));
+  }
+  if (keyword === 'enum') return `${name} must be one of ${(parentSchema.enum ?? []).join(', ')}`;
+  if ((keyword === 'minimum' || keyword === 'maximum') && minimum !== undefined && maximum !== undefined) {
+    return `${name} must be between ${minimum} and ${maximum}`;
+  }
+  return `${name} ${message}`;
 };

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { isLoopbackHost } from './loopback.ts';
+import { isLoopbackHost } from '../base/addresses.ts';
 
 /** Encryption and verification, as `pg` takes them. */
 interface DatabaseTls {

@@ -7,7 +7,7 @@ import { arch, platform, tmpdir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { kill, pid } from 'node:process';
 import { Client } from 'pg';
-import { OrgtrailError } from '../errors.ts';
+import { OrgtrailError } from '../base/errors.ts';
 
 /** A PostgreSQL of our own, from an npm package: for trying, demos, tests and small installations. */
 export interface EmbeddedServer {

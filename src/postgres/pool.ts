@@ -7,10 +7,8 @@ import {
   type PoolClient,
   type QueryConfig,
 } from 'pg';
-import { OrgtrailError, reasonOf } from '../errors.ts';
-import { abandonOnAbort, acquire } from './abandon.ts';
+import { OrgtrailError, reasonOf } from '../base/errors.ts';
 import { connectionStringOf, type DatabaseUrl, readDatabaseUrl } from './database-url.ts';
-import { compareTimeline, JUMP_WARNING } from './position-jumps.ts';
 import { sqlState } from './sql-state.ts';
 
 /** The type of the driver's pool, for rooms that pass one on and run no SQL. */
@@ -228,5 +226,68 @@ export const describeUrl = (databaseUrl: string): string => {
     return `${url.host || 'localhost'}${url.pathname}`;
   } catch {
     return '(a DATABASE_URL that cannot be read)';
+  }
+};
+
+/** SQLSTATE of the warning that the database gives when positions jump (drizzle/0012_failover.sql). */
+const JUMP_WARNING = 'OT001';
+
+/**
+ * Has the database compare the timeline of the server with that of the last commit, and let positions jump if it is another one.
+ * Does nothing for an account that gives out no positions, on a server that is read-only, and before the migration. Every commit
+ * compares as well: this is so that readers learn of a jump early.
+ */
+export const compareTimeline = `do $$ begin
+  if has_function_privilege(to_regprocedure('orgtrail_check_timeline()'), 'execute') then perform orgtrail_check_timeline(); end if;
+end $$`;
+
+/**
+ * Has the database note that it is at work, if nothing has for some seconds: the next jump is not longer for a time without events.
+ * Does nothing where `compareTimeline` does nothing.
+ */
+export const noteAlive = `do $$ begin
+  if has_function_privilege(to_regprocedure('orgtrail_note_alive()'), 'execute') then perform orgtrail_note_alive(); end if;
+end $$`;
+
+/** SQL for the positions after `from`, up to and with `to`, that a jump left out. Both are SQL expressions. */
+export const leftOut = (from: string, to: string): string =>
+  `(select coalesce(sum(least(j.to_position, ${to}) - greatest(j.from_position, ${from})), 0) from position_jumps j
+     where j.to_position > ${from} and j.from_position < ${to})`;
+
+/** A statement was given up because the one who asked has gone. */
+export class AbandonedError extends Error {
+  override readonly name = 'AbandonedError';
+}
+
+/** A connection of the pool. Rejects with AbandonedError on abort; then what was waited for goes back when it comes. */
+export const acquire = async (pool: Pool, signal: AbortSignal | undefined): Promise<PoolClient> => {
+  const connecting = pool.connect();
+  try {
+    return await abandonOnAbort(connecting, signal);
+  } catch (error) {
+    if (error instanceof AbandonedError) {
+      connecting.then(
+        (client) => client.release(),
+        () => {},
+      );
+    }
+    throw error;
+  }
+};
+
+/**
+ * What `work` comes to, or AbandonedError as soon as the signal aborts. Who then releases the connection with that error makes the
+ * pool close it, and the server end what it has under way.
+ */
+export const abandonOnAbort = async <T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
+  if (signal === undefined) return await work;
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(new AbandonedError('the statement was abandoned'));
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 };

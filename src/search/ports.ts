@@ -1,18 +1,16 @@
-import type { OrganizationLookup, OrganizationName } from '../organizations/organization-name.ts';
-import type { EntityReport } from './entity/entity.ts';
 import type {
   Arrivals,
   ArrivalsPage,
+  EmptyReport,
   EventDetail,
   EventKey,
   FoundEvent,
   SearchCoverage,
   SearchPage,
-} from './found-event.ts';
-import type { ResourceHistory } from './history/resource-history.ts';
-import type { Search, SearchReading } from './search.ts';
-import type { EmptyReport } from './search-answer.ts';
-import type { SearchCursor } from './search-cursor.ts';
+} from './answer.ts';
+import type { EntityReport, ResourceHistory } from './entities.ts';
+import type { OrganizationLookup, OrganizationName } from './names/names.ts';
+import type { Search, SearchCursor, SearchReading } from './query/search.ts';
 import type { SearchSummary, SummaryDepth } from './summary/summary.ts';
 
 export type ExportFormat = 'ndjson' | 'csv';

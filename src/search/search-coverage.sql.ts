@@ -1,13 +1,13 @@
 import type { Pool } from 'pg';
-import { readOnly } from '../postgres/read-only.ts';
-import { readArchivedMonths } from './archived/archived-months.sql.ts';
-import { readDroppedMonths } from './archived/dropped-months.sql.ts';
-import type { SearchCoverage } from './found-event.ts';
+import { readOnly } from '../postgres/queries.ts';
+import type { SearchCoverage } from './answer.ts';
+import { readArchivedMonths, readDroppedMonths } from './archived-months.sql.ts';
+import type { SearchHole } from './ports.ts';
 
 const TIMEOUT_MS = 3_000;
 const SHOWN_GAPS = 5;
 
-const utc = (expression: string): string => `to_char(${expression}, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`;
+const utcSeconds = (expression: string): string => `to_char(${expression}, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`;
 
 /** What counts as collected, and how late that may be. */
 export interface CollectionRules {
@@ -23,7 +23,7 @@ export interface CollectionRules {
  * Logs that are collected: organizations $1, accounts $2. An account counts even if this process pulls none, as a command on the
  * database alone does not: what is not read of it may be missing.
  */
-export const collected = `sources s
+const collected = `sources s
   left join accounts a on a.id = s.account_id
   left join organizations o on o.id = coalesce(s.organization_id, a.organization_id)
   where coalesce(a.state, o.state) <> 'gone' and case
@@ -94,10 +94,42 @@ const statement = `
         unnest((c.ranges - c.read_again) * tstzmultirange(tstzrange(
           least(greatest(asked.since, searched.horizon), asked.before), asked.before))) as once) as "readOnceSeconds",
     coalesce((select json_agg(json_build_object('organizationId', organization_id, 'organizationName',
-      organization_name, 'accountId', account_id, 'accountName', account_name, 'since', ${utc('since')},
-      'before', ${utc('before')}) order by before - since desc, source_id) from shown), '[]') as gaps,
-    ${utc('(select max(horizon) from searched)')} as "collectedSince",
+      organization_name, 'accountId', account_id, 'accountName', account_name, 'since', ${utcSeconds('since')},
+      'before', ${utcSeconds('before')}) order by before - since desc, source_id) from shown), '[]') as gaps,
+    ${utcSeconds('(select max(horizon) from searched)')} as "collectedSince",
     coalesce((select max(horizon) from searched) > asked.since, false) as "beginsEarlier",
-    ${utc('least(asked.before, (select min(since) from missing where is_delay))')} as "collectedUntil",
+    ${utcSeconds('least(asked.before, (select min(since) from missing where is_delay))')} as "collectedUntil",
     coalesce((select bool_or(filter_hash <> 'none') from searched), false) as filtered
   from asked`;
+
+const utcMicroseconds = (expression: string): string => `to_char(${expression}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+
+/** The holes of the first reading of the logs that a search looks at, within its time, the newest first. */
+export const readSearchHoles = (
+  pool: Pool,
+  { since, before, organization, account }: SearchedPart,
+  { organizationIds, accounts }: CollectionRules,
+  limit: number,
+): Promise<readonly SearchHole[]> =>
+  readOnly(pool, TIMEOUT_MS, async (client) => {
+    const { rows } = await client.query<SearchHole>(
+      `select h.source_kind as "sourceKind", h.source_id as "sourceId", ${utcMicroseconds('h.since')} as since, ${utcMicroseconds('h.before')} as before,
+         h.reason, h.message
+       from coverage_holes h
+       where h.pass = 0 and h.since < coalesce($6::timestamptz, 'infinity') and h.before > coalesce($5::timestamptz, '-infinity')
+         and exists (select from ${collected} and s.kind = h.source_kind and s.id = h.source_id and s.filter_hash = h.filter_hash
+           and case when $4::text is not null then s.account_id = $4
+             else $3::text is null or coalesce(s.organization_id, a.organization_id) = $3 end)
+       order by h.since desc, h.source_id limit $7`,
+      [
+        organizationIds ?? null,
+        Array.isArray(accounts) ? accounts : null,
+        organization ?? null,
+        account ?? null,
+        since ?? null,
+        before ?? null,
+        limit,
+      ],
+    );
+    return rows;
+  });

@@ -1,14 +1,25 @@
+import { and, eq, getTableColumns, sql } from 'drizzle-orm';
 import type { Pool, PoolClient } from 'pg';
-import { SearchError } from '../errors.ts';
-import { isTimeout, readOnly } from '../postgres/read-only.ts';
+import { SearchError } from '../base/errors.ts';
+import { parseInstantMs } from '../base/time.ts';
+import { copiesOf, mayHaveCopies } from '../feed/feed.ts';
+import { readFeedHead } from '../feed/feed-head.sql.ts';
+import { db, isTimeout, readOnly, selectList } from '../postgres/queries.ts';
 import { isDataFault } from '../postgres/sql-state.ts';
-import { parseInstantMs } from '../time/instant.ts';
-import type { EventQuery } from './conditions/event-query.ts';
-import { conditionsOf, type TimeSlice } from './conditions/search-conditions.sql.ts';
-import { withSpellings } from './conditions/spellings.sql.ts';
-import { type FoundRow, foundColumns, toFoundEvent } from './found-event.sql.ts';
-import type { FoundEvent, SearchPage } from './found-event.ts';
-import type { SearchCursor } from './search-cursor.ts';
+import { auditEventChanges, auditEvents } from '../postgres/tables/events.ts';
+import {
+  type Arrivals,
+  type ArrivalsPage,
+  type EventCopy,
+  type EventDetail,
+  type EventKey,
+  type FoundEvent,
+  rfc3339Of,
+  type SearchPage,
+} from './answer.ts';
+import { conditionsOf, type TimeSlice, withSpellings } from './conditions/search-conditions.sql.ts';
+import type { EventQuery } from './query/event-query.ts';
+import type { SearchCursor } from './query/search.ts';
 
 export interface SearchTimeLimit {
   /** Of the first attempt, which looks at the whole time at once; 0: there is none. */
@@ -185,3 +196,157 @@ const sortTimeMs = (time: string): number => {
   if (/^\d{5}/.test(time)) return Number.POSITIVE_INFINITY;
   return parseInstantMs(time.replace('+00', 'Z')) ?? FIRST_YEAR_MS;
 };
+
+/** One statement looks through no more positions than this. */
+const MAX_POSITIONS = 20_000;
+const TIMEOUT_MS = 10_000;
+
+/** The events of a search that were stored behind a position, in the order in which they were stored. Rejects as a search does. */
+export const readArrivals = async (pool: Pool, query: EventQuery, page: ArrivalsPage): Promise<Arrivals> => {
+  const { feedId, position: head } = await readFeedHead(pool);
+  const { after = head, limit, signal } = page;
+  const until = Math.min(head, after + MAX_POSITIONS);
+  if (until <= after) return { feedId, head, until: after, events: [] };
+  try {
+    const spelled = await withSpellings(pool, { ...query, untilPosition: until }, TIMEOUT_MS);
+    const { sql, values } = conditionsOf(spelled, undefined, { low: undefined, high: undefined });
+    const statement = `select ${foundColumns}
+      from (select * from audit_events where ${sql} and position > $${values.length + 1}::bigint
+        order by position limit $${values.length + 2}) as e
+      left join organizations o on o.id = e.organization_id order by e.position`;
+    const read = (client: PoolClient) => client.query<FoundRow>(statement, [...values, after, limit]);
+    const { rows } = await readOnly(pool, TIMEOUT_MS, read, signal);
+    const events = rows.map(toFoundEvent);
+    const last = events.at(-1);
+    return { feedId, head, until: last !== undefined && events.length >= limit ? last.position : until, events };
+  } catch (error) {
+    return explained(error);
+  }
+};
+
+const MAX_CHANGES = 20;
+const MAX_COPIES = 20;
+
+const whereOf = (key: EventKey): readonly [where: string, values: unknown[]] =>
+  'position' in key
+    ? ['e.position = $1', [key.position]]
+    : ['e.source_kind = $1 and e.source_id = $2 and e.id = $3', [key.sourceKind, key.sourceId, key.id]];
+
+/** How many bytes the texts of an event have, with its later contents. */
+export const readEventBytes = (pool: Pool, key: EventKey): Promise<number> =>
+  readOnly(pool, TIMEOUT_MS, async (client) => {
+    const [where, values] = whereOf(key);
+    const { rows } = await client.query<{ bytes: number }>(
+      `select octet_length(e.raw::text)::float8 + coalesce((select sum(octet_length(c.raw::text)) from (
+           select c.raw from audit_event_changes c where c.source_kind = e.source_kind and c.source_id = e.source_id and c.event_id = e.id
+           order by c.id limit ${MAX_CHANGES}) c), 0)::float8 as bytes
+       from audit_events e where ${where} order by e.position limit 1`,
+      values,
+    );
+    return rows[0]?.bytes ?? 0;
+  });
+
+/** One event with all that is kept of it; undefined if there is none. Rejects if the database does not answer. */
+export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | undefined> =>
+  readOnly(pool, TIMEOUT_MS, async (client) => {
+    const [where, values] = whereOf(key);
+    const { rows } = await client.query<FoundRow & { rawText: string; feedId: string }>(
+      `select ${foundColumns}, e.raw::text as "rawText", (select feed_id::text from feed_head) as "feedId"
+       from audit_events e left join organizations o on o.id = e.organization_id
+       where ${where} order by e.position limit 1`,
+      values,
+    );
+    if (rows[0] === undefined) return undefined;
+    const { rawText, feedId, ...row } = rows[0];
+    const event = toFoundEvent(row);
+    const { rows: neighbours } = await client.query<{ previous: number | null; next: number | null }>(
+      `select (select max(position) from audit_events where position < $1)::float8 as previous,
+         (select min(position) from audit_events where position > $1)::float8 as next`,
+      [event.position],
+    );
+    return {
+      event,
+      feedId,
+      rawText,
+      ...(await readChanges(client, event)),
+      ...(await readCopies(client, event.position)),
+      previousPosition: neighbours[0]?.previous ?? null,
+      nextPosition: neighbours[0]?.next ?? null,
+    };
+  });
+
+const readChanges = async (client: PoolClient, event: FoundEvent) => {
+  const { id, sourceKind, sourceId, eventId, seenAt, raw } = auditEventChanges;
+  const changes = await db(client)
+    .select({
+      seenAt: sql<string>`to_char(${seenAt}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`,
+      rawText: sql<string>`${raw}::text`,
+      inAll: sql<number>`count(*) over ()::integer`,
+    })
+    .from(auditEventChanges)
+    .where(and(eq(sourceKind, event.sourceKind), eq(sourceId, event.sourceId), eq(eventId, event.id)))
+    .orderBy(id)
+    .limit(MAX_CHANGES);
+  return { changes, changesInAll: changes[0]?.inAll ?? 0 };
+};
+
+const readCopies = async (client: PoolClient, position: number) => {
+  const { rows } = await client.query<EventCopy & { readonly inAll: number; readonly number: number }>(
+    `select f.position::float8 as position, f.account_id as "accountId", f.account_name as "accountName",
+       count(*) over ()::integer as "inAll", (count(*) filter (where f.position <= e.position) over ())::integer as number
+     from audit_events e join audit_events f on ${copiesOf('e', 'f')}
+     where e.position = $1 and ${mayHaveCopies('e')} order by f.position limit ${MAX_COPIES}`,
+    [position],
+  );
+  const [{ inAll, number } = { inAll: 0, number: 0 }] = rows;
+  if (inAll < 2) return { copies: [], copiesInAll: 0, copyNumber: 0 };
+  const copies = rows.map(({ position: at, accountId, accountName }) => ({ position: at, accountId, accountName }));
+  return { copies, copiesInAll: inAll, copyNumber: number };
+};
+
+const EXPORT_TIMEOUT_MS = 30_000;
+
+/** The stored texts of events that a search found, by position. The caller limits how many bytes that are (`rawBytes`). */
+export const readRawTexts = async (
+  pool: Pool,
+  events: readonly FoundEvent[],
+  signal?: AbortSignal,
+): Promise<ReadonlyMap<number, string>> => {
+  const read = (client: PoolClient) =>
+    client.query<{ position: number; raw: string }>(
+      // The times say which partitions: a position alone would be looked for in all of them.
+      `select position::float8 as position, raw::text as raw from audit_events
+       where position = any($1::bigint[]) and action_time = any($2::timestamptz[])`,
+      [events.map(({ position }) => position), [...new Set(events.map(({ sortTime }) => sortTime))]],
+    );
+  const { rows } = await readOnly(pool, EXPORT_TIMEOUT_MS, read, signal);
+  return new Map(rows.map(({ position, raw }) => [position, raw]));
+};
+
+export type FoundRow = Omit<FoundEvent, 'actionTime' | 'receivedAt'> & { readonly receivedText: string };
+
+const {
+  raw: _raw,
+  actionTime: _actionTime,
+  receivedAt: _receivedAt,
+  rawCfRayId: rayId,
+  rawMethod: method,
+  rawStatusCode: statusCode,
+  rawUri: uri,
+  rawUserAgent: userAgent,
+  ...columns
+} = getTableColumns(auditEvents);
+
+/** What is selected of `audit_events e` and `organizations o` for a `FoundEvent`. Times are text in the zone of the transaction: UTC. */
+export const foundColumns = `
+  ${selectList('e', { ...columns, rayId, method, statusCode, uri, userAgent })}, o.name as "organizationName",
+  case when e.account_name is null then (select a.name from accounts a where a.id = e.account_id) end as "listedAccountName",
+  e.action_time::text as "sortTime", e.received_at::text as "receivedText", octet_length(e.raw::text) as "rawBytes",
+  exists (select from audit_event_changes c where c.source_kind = e.source_kind and c.source_id = e.source_id
+    and c.event_id = e.id) as changed`;
+
+export const toFoundEvent = ({ receivedText, ...row }: FoundRow): FoundEvent => ({
+  ...row,
+  actionTime: rfc3339Of(row.sortTime),
+  receivedAt: rfc3339Of(receivedText) ?? receivedText,
+});

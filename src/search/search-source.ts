@@ -1,38 +1,32 @@
 import type { Logger } from 'pino';
-import { SearchError } from '../errors.ts';
-import { readFeedHead } from '../feed/head/feed-head.sql.ts';
-import { formatNative } from '../formats/native/native.ts';
-import { ReaderMemory } from '../limits/reader-memory.ts';
-import {
-  lookUpAccount,
-  lookUpOrganization,
-  readAccountNames,
-  readOrganizationNames,
-} from '../organizations/organization-lookup.sql.ts';
+import { SearchError } from '../base/errors.ts';
+import { ReaderMemory } from '../base/memory.ts';
+import { bytesOf, onePiece } from '../base/text.ts';
+import { readFeedHead } from '../feed/feed-head.sql.ts';
+import { formatNative } from '../formats/native.ts';
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
-import { bytesOf, onePiece } from '../text/bytes-of.ts';
-import { readArchivedEvent } from './archived/archived-event.sql.ts';
-import { readArchivedMonths } from './archived/archived-months.sql.ts';
-import { type ArchivedParts, withArchive } from './archived/archived-search.sql.ts';
-import { readDroppedMonths } from './archived/dropped-months.sql.ts';
-import { archivedTextOf } from './archived/found-rows.sql.ts';
-import { readArrivals } from './arrivals.sql.ts';
-import type { EventQuery } from './conditions/event-query.ts';
-import { explainEmpty } from './empty/explain-empty.sql.ts';
-import { readEntity } from './entity/entity.sql.ts';
-import { eventCsvHeader, eventCsvRecord } from './export/event-csv.ts';
-import type { FoundEvent, SearchPage } from './found-event.ts';
-import { readResourceHistory } from './history/resource-history.sql.ts';
+import type { FoundEvent, SearchPage } from './answer.ts';
+import { type ArchivedParts, archivedTextOf, readArchivedEvent, withArchive } from './archived/archived-search.sql.ts';
+import { readArchivedMonths, readDroppedMonths } from './archived-months.sql.ts';
+import { readEntity, readResourceHistory } from './entities.sql.ts';
+import { eventCsvHeader, eventCsvRecord } from './event-csv.ts';
+import { lookUpAccount, lookUpOrganization, readAccountNames, readOrganizationNames } from './names/names.sql.ts';
+import { explainEmpty } from './no-results.sql.ts';
 import type { ExportFormat, ExportPiece, FoundPiece, SearchSource } from './ports.ts';
-import { readRawTexts } from './raw-texts.sql.ts';
-import { readEvent, readEventBytes } from './read-event.sql.ts';
-import { instantOfBound, type Search } from './search.ts';
-import { type CollectionRules, readSearchCoverage, type SearchedPart } from './search-coverage.sql.ts';
-import type { SearchCursor } from './search-cursor.ts';
-import { type AskedPage, type SearchTimeLimit, searchEvents } from './search-events.sql.ts';
-import { readSearchHoles } from './search-holes.sql.ts';
+import type { EventQuery } from './query/event-query.ts';
+import { instantOfBound, type Search, type SearchCursor } from './query/search.ts';
+import { type CollectionRules, readSearchCoverage, readSearchHoles, type SearchedPart } from './search-coverage.sql.ts';
+import {
+  type AskedPage,
+  readArrivals,
+  readEvent,
+  readEventBytes,
+  readRawTexts,
+  type SearchTimeLimit,
+  searchEvents,
+} from './search-events.sql.ts';
 import { summarize } from './summary/search-summary.sql.ts';
 
 /** Searches may take seconds: with connections of their own, nothing else waits for them; nor do they wait for exports. */

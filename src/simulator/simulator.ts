@@ -2,21 +2,18 @@ import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Account, AccountRegistry } from './accounts/account-registry.ts';
-import { AccountsApi } from './accounts/accounts-api.ts';
 import { Access } from './api/access.ts';
-import { ApiFront } from './api/api-front.ts';
-import { basePath } from './api/organization-call.ts';
-import { OrganizationsApi } from './api/organizations-api.ts';
-import { RateLimit } from './api/rate-limit.ts';
-import { RequestLog, type RequestRecord } from './api/request-log.ts';
-import { AuditApi } from './audit/audit-api.ts';
-import { ResourceHistory } from './audit/resource-history.ts';
-import { ControlApi, controlPath } from './control/control-api.ts';
-import { readFacts } from './faults/entry-defects.ts';
-import { checkedFaultPatch } from './faults/fault-patch.ts';
+import { AccountsApi } from './api/accounts-api.ts';
+import { ApiFront, RequestLog, type RequestRecord } from './api/api-front.ts';
+import { AuditApi } from './api/audit-api.ts';
+import { RateLimit } from './api/credentials.ts';
+import { basePath, OrganizationsApi } from './api/organizations-api.ts';
+import { ResourceHistory } from './api/resource-history.ts';
+import { ControlApi, controlPath } from './control-api.ts';
+import { readFacts } from './entries/entry-defects.ts';
+import { type SourceRef, sourceOf } from './entries/entry-text.ts';
+import { checkedFaultPatch } from './faults/fault-list.ts';
 import { FaultPlan } from './faults/fault-plan.ts';
-import { type Organization, OrganizationRegistry } from './organizations/organization-registry.ts';
 import type {
   AccountChange,
   AccountSummary,
@@ -26,13 +23,12 @@ import type {
   Simulator,
   SimulatorSummary,
   TruthOptions,
-} from './simulator-interface.ts';
-import { resolveOptions, type SimulatorOptions } from './simulator-options.ts';
-import { LiveStream } from './world/live-stream.ts';
-import type { EntryOrder } from './world/new-entry.ts';
-import { type SourceRef, sourceOf } from './world/source.ts';
-import type { TrueEntry } from './world/true-entry.ts';
-import { World } from './world/world.ts';
+} from './interface.ts';
+import { resolveOptions, type SimulatorOptions } from './options.ts';
+import { type Account, AccountRegistry } from './world/accounts.ts';
+import type { EntryOrder, TrueEntry } from './world/audit-log.ts';
+import { type Organization, OrganizationRegistry } from './world/organizations.ts';
+import { LiveStream, World } from './world/world.ts';
 
 class RunningSimulator implements Simulator {
   readonly #server: Server;

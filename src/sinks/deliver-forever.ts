@@ -1,21 +1,21 @@
-import { reasonOf } from '../errors.ts';
-import { type KeptLease, LeaseLostError } from '../postgres/leases/keep-lease.ts';
-import { LeaseRefused, leasedRun } from '../postgres/leases/leased-run.ts';
-import { sinkBackoffMs } from '../time/backoff.ts';
-import type { DeliveryOutcome } from './delivery.ts';
+import { reasonOf } from '../base/errors.ts';
+import { sinkBackoffMs } from '../base/time.ts';
+import { type KeptLease, LeaseLostError, LeaseRefused, leasedRun } from '../postgres/leases.ts';
+import { deliverCheckpoint } from './deliver-checkpoint.ts';
+import { createOutgoing, type DeliveryOutcome, type Outgoing, outcomeOfAll } from './delivery.ts';
 import {
   askedPauseMs,
   type DeliveryFacts,
   type DeliverySizes,
+  deadLettersOf,
   decideDelivery,
+  deliverOneByOne,
   firstSizes,
+  isIndivisible,
   isLastAttempt,
   needsAnother,
 } from './delivery-decision.ts';
-import { createOutgoing, type Outgoing, outcomeOfAll } from './outgoing.ts';
 import type { DeliveryContext, DeliveryResult, SinkConfig, SinkEvents, SinkTurn } from './ports.ts';
-import { deliverCheckpoint } from './stream/deliver-checkpoint.ts';
-import { deadLettersOf, deliverOneByOne, isIndivisible } from './stream/indivisible.ts';
 
 /** Of the raw entries of one delivery, unless a sink says otherwise: what it may hold of the memory. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;

@@ -1,5 +1,6 @@
-import { sinkBackoffMs } from '../time/backoff.ts';
-import type { DeliveryOutcome } from './delivery.ts';
+import { sinkBackoffMs } from '../base/time.ts';
+import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from './delivery.ts';
+import type { DeliveryResult } from './ports.ts';
 
 /** So many events refused, with none accepted in between, are the fault of the settings and not of the events. */
 export const MAX_DEAD_LETTERS_IN_ROW = 10;
@@ -54,7 +55,7 @@ export interface DeliveryFacts {
   readonly batchEvents: number;
 }
 
-export type DeliveryDecision =
+type DeliveryDecision =
   /** All of it is dealt with: the position moves on. */
   | {
       readonly kind: 'advance';
@@ -195,4 +196,44 @@ const larger = ({ sizes, batchEvents, othersTaken = 0 }: DeliveryFacts): Deliver
     acceptedSince: wait ? 0 : acceptedSince,
     blamedFor,
   };
+};
+
+interface Refusal {
+  readonly index: number;
+  readonly reason: string;
+}
+
+/** All have one position, which is dealt with as a whole: several detections may have found the same event. */
+export const isIndivisible = (events: readonly OutgoingEvent[]): boolean =>
+  events.every(({ event }) => event.position === events[0]?.event.position);
+
+/** Finds out which of them is refused, by sending each alone. What failed is sent again later, with all others, or is refused as well. */
+export const deliverOneByOne = async (
+  sink: Sink,
+  delivery: Delivery,
+  signal: AbortSignal,
+  isFailedRefused = false,
+): Promise<DeliveryOutcome> => {
+  const refused: Refusal[] = [];
+  for (const [index, event] of delivery.events.entries()) {
+    const outcome = await sink.deliver({ id: event.key, events: [event] }, signal);
+    if (outcome.kind === 'failed' && !isFailedRefused) return outcome;
+    if (outcome.kind !== 'delivered') refused.push({ index, reason: outcome.reason });
+    else refused.push(...outcome.refused.map(({ reason }) => ({ index, reason })));
+  }
+  return { kind: 'delivered', refused };
+};
+
+/** By position, each once: that of several findings has the reasons of all that were refused. */
+export const deadLettersOf = (
+  events: readonly OutgoingEvent[],
+  refused: readonly Refusal[],
+  otherwise: number,
+): DeliveryResult['deadLetters'] => {
+  const reasons = new Map<number, string[]>();
+  for (const { index, reason } of refused) {
+    const position = events[index]?.event.position ?? otherwise;
+    reasons.set(position, [...(reasons.get(position) ?? []), reason]);
+  }
+  return [...reasons].map(([position, said]) => ({ position, reason: [...new Set(said)].join('; ') }));
 };

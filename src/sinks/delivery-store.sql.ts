@@ -1,24 +1,18 @@
+import { eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { OrgtrailError } from '../errors.ts';
-import { readMergedEvents } from '../feed/archived/merged-events.ts';
-import type { ArchivedEvents } from '../feed/archived/ports.ts';
-import { readFeedEvents } from '../feed/feed-events.sql.ts';
-import { readFindings } from '../findings/read-findings.sql.ts';
-import { isDeadOwner } from '../postgres/leases/process-identity.ts';
+import { OrgtrailError } from '../base/errors.ts';
+import type { ArchivedEvents } from '../feed/feed.ts';
+import { readFeedEvents, readMergedEvents } from '../feed/feed-events.sql.ts';
+import { readFeedHead } from '../feed/feed-head.sql.ts';
+import { isDeadOwner } from '../postgres/leases.ts';
+import { db } from '../postgres/queries.ts';
 import { isRefusal } from '../postgres/sql-state.ts';
-import type { DeliveryStore } from './ports.ts';
-import {
-  beginDelivery,
-  claimSink,
-  failDelivery,
-  finishDelivery,
-  noteSinkFailure,
-  releaseDeadSinks,
-  releaseSink,
-  renewSink,
-  skipEvents,
-  skipOldEvents,
-} from './sinks.sql.ts';
+import { sinks } from '../postgres/tables/events.ts';
+import type { Sink } from './delivery.ts';
+import { finishAlarms, readAlarmChanges, readAlarmCursor } from './findings/alarms.sql.ts';
+import { type Severity, severities } from './findings/finding.ts';
+import { readFindings } from './findings/read-findings.sql.ts';
+import type { DeliveryStore, SinkEvents, SinkTurn } from './ports.ts';
 
 /** Joins the statements of the store to the port that delivery declares. With an archive, sinks get what retention has dropped as well. */
 export const createDeliveryStore = (
@@ -49,3 +43,214 @@ export const createDeliveryStore = (
   release: (turn) => releaseSink(pool, turn),
   isRefusal: (error) => isRefusal(error) || (error instanceof OrgtrailError && error.code === 'archive_unreadable'),
 });
+
+const isWanted = (severity: string, least: Severity | undefined): boolean =>
+  least === undefined || (severities as readonly string[]).indexOf(severity) >= severities.indexOf(least);
+
+/**
+ * The store of a sink of alarms: its turn, failures and count are those of every sink. Its positions are the numbers of the changes, which are
+ * kept beside; the one in `sinks` goes along with the feed: the sink needs no entry.
+ */
+export const createAlarmStore = (pool: Pool, store: DeliveryStore, leaseMs: number): DeliveryStore => {
+  let held: SinkTurn | undefined;
+  const followFeed = async (turn: SinkTurn): Promise<void> => {
+    const { position } = await readFeedHead(pool);
+    await skipEvents(pool, turn, position, leaseMs);
+  };
+  return {
+    ...store,
+    claim: async (name) => {
+      held = undefined;
+      const claimed = await store.claim(name);
+      if (!('epoch' in claimed)) return claimed;
+      held = claimed;
+      return { ...claimed, position: await readAlarmCursor(pool, name), batchUntil: undefined };
+    },
+    read: async ({ after, maxEvents, minSeverity }): Promise<SinkEvents> => {
+      const changes = await readAlarmChanges(pool, { after, maxEvents });
+      // Idle, it holds up nothing that waits for sinks, and is not behind.
+      if (changes.length === 0 && held !== undefined) await followFeed(held);
+      return {
+        events: changes.filter(({ finding }) => isWanted(finding.severity, minSeverity)),
+        scannedTo: changes.at(-1)?.position ?? after,
+        isFull: changes.length === maxEvents,
+        waitedMs: 0,
+        tooOld: 0,
+      };
+    },
+    // Changes are what they are: a repeat has the same ones, and maybe later ones beside them.
+    begin: (turn) => store.renew(turn),
+    finish: (turn, result) => finishAlarms(pool, turn, result, leaseMs),
+    skip: (turn, until) => finishAlarms(pool, turn, { until, accepted: 0 }, leaseMs),
+  };
+};
+
+/** An alarm is never given up: what is refused is retried, and shows as a failure. */
+export const neverRefused = (sink: Sink): Sink => ({
+  ...sink,
+  eventBytes: (event) => sink.eventBytes?.(event) ?? Buffer.byteLength(event.text, 'utf8'),
+  deliver: async (delivery, signal) => {
+    const outcome = await sink.deliver(delivery, signal);
+    if (outcome.kind === 'failed') return outcome;
+    const refusal = outcome.kind === 'refused' ? outcome.reason : outcome.refused[0]?.reason;
+    return refusal === undefined ? outcome : { kind: 'failed', reason: `an alarm was refused: ${refusal}` };
+  },
+});
+
+/** A sink as it is configured. */
+interface SinkRegistration {
+  readonly name: string;
+  readonly kind: string;
+  /** Where it delivers to, without any credential. */
+  readonly target: string;
+  /** Where a new one begins. */
+  readonly start: 'beginning' | 'now';
+  /** Events whose action is older are skipped; none without it. */
+  readonly maxAgeMs?: number | undefined;
+}
+
+/** The right to deliver to a sink, and how far it is. */
+export interface ClaimedSink {
+  readonly name: string;
+  readonly owner: string;
+  readonly epoch: number;
+  readonly position: number;
+  readonly batchUntil: number | undefined;
+  readonly failures: number;
+  readonly refusedInRow: number;
+}
+
+/** The rights on the table are the owner's: the account of the collector calls functions (drizzle/0015_rights_by_function.sql). */
+type Turn = Pick<ClaimedSink, 'name' | 'epoch'>;
+
+/** Makes the sinks known, at every start of a daemon. One that is known keeps its position; what it rests is over. */
+export const registerSinks = async (pool: Pool, wanted: readonly SinkRegistration[]): Promise<void> => {
+  await pool.query('select orgtrail_register_sinks_with_ages($1, $2, $3, $4, $5)', [
+    wanted.map(({ name }) => name),
+    wanted.map(({ kind }) => kind),
+    wanted.map(({ target }) => target),
+    wanted.map(({ start }) => start),
+    wanted.map(({ maxAgeMs }) => (maxAgeMs === undefined ? null : Math.round(maxAgeMs / 1_000))),
+  ]);
+};
+
+/**
+ * Takes the turn of a sink. Every taking is a new epoch, so that whatever an earlier holder (this process included) still
+ * has under way changes nothing. Otherwise says who has it, or how long it rests.
+ */
+export const claimSink = async (
+  pool: Pool,
+  name: string,
+  owner: string,
+  leaseMs: number,
+): Promise<ClaimedSink | { readonly heldBy: string | undefined; readonly restMs: number | undefined }> => {
+  const { rows } = await pool.query<ClaimedRow>(
+    `select epoch::float8, at_position::float8 as position, batch_until::float8 as "batchUntil", failures,
+       refused_in_row as "refusedInRow"
+     from orgtrail_claim_sink($1, $2, $3)`,
+    [name, owner, leaseMs],
+  );
+  const row = rows[0];
+  if (row === undefined) return await readHolder(pool, name);
+  return { ...row, name, owner, batchUntil: row.batchUntil ?? undefined };
+};
+
+type ClaimedRow = Omit<ClaimedSink, 'name' | 'owner' | 'batchUntil'> & Pick<typeof sinks.$inferSelect, 'batchUntil'>;
+
+const readHolder = async (pool: Pool, name: string) => {
+  const isHeld = sql`${sinks.leaseUntil} > clock_timestamp()`;
+  const [holder] = await db(pool)
+    .select({
+      heldBy: sql<string | null>`case when ${isHeld} then ${sinks.leaseOwner} end`,
+      restMs: sql<number | null>`case when ${isHeld} then null
+        else greatest(0, extract(epoch from ${sinks.nextAttemptAt} - clock_timestamp()) * 1000)::float8 end`,
+    })
+    .from(sinks)
+    .where(eq(sinks.name, name));
+  if (holder === undefined) throw new Error(`the sink ${name} is not in the database: a restart puts it there`);
+  return { heldBy: holder.heldBy ?? undefined, restMs: holder.restMs ?? undefined };
+};
+
+/** Ends the turns of an owner that is known to be dead. Safe even if it lives: the next claim is a new epoch. */
+export const releaseDeadSinks = async (pool: Pool, owner: string): Promise<void> => {
+  await pool.query('select orgtrail_release_sinks_of($1)', [owner]);
+};
+
+/** Calls a function that answers whether the turn still is ours. */
+const call = async (pool: Pool, name: string, values: readonly unknown[]): Promise<boolean> => {
+  const parameters = values.map((_, index) => `$${index + 1}`).join(', ');
+  const { rows } = await pool.query<{ held: boolean }>(`select ${name}(${parameters}) as held`, [...values]);
+  return rows[0]?.held === true;
+};
+
+/** Lets the lease last longer, while a receiver is waited for. False if the turn is over. */
+export const renewSink = (pool: Pool, { name, epoch }: Turn, leaseMs: number): Promise<boolean> =>
+  call(pool, 'orgtrail_renew_sink', [name, epoch, leaseMs]);
+
+/**
+ * Records, before the first attempt, the end of a delivery: after a crash the same events are sent under the same id.
+ * Renews the lease. False if the turn is over.
+ */
+export const beginDelivery = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
+  call(pool, 'orgtrail_begin_delivery', [name, epoch, until, leaseMs]);
+
+/** The result of a delivery. */
+interface FinishedDelivery {
+  readonly until: number;
+  readonly accepted: number;
+  readonly deadLetters: readonly { readonly position: number; readonly reason: string }[];
+  readonly refusedInRow: number;
+  /** Events of the stretch that were too old. */
+  readonly skipped: number;
+}
+
+/**
+ * Position, count and dead letters in one statement. Dead letters of the same stretch, from before a replay, are deleted if
+ * they were accepted now. False, with nothing written, if the turn is over.
+ */
+export const finishDelivery = (
+  pool: Pool,
+  { name, epoch }: Turn,
+  { until, accepted, deadLetters, refusedInRow, skipped }: FinishedDelivery,
+  leaseMs: number,
+): Promise<boolean> => {
+  const positions = deadLetters.map((letter) => letter.position);
+  const reasons = deadLetters.map(({ reason }) => reason);
+  const facts = [name, epoch, until, accepted, refusedInRow, positions, reasons];
+  return skipped === 0
+    ? call(pool, 'orgtrail_finish_delivery', [...facts, leaseMs])
+    : call(pool, 'orgtrail_finish_delivery_and_skip', [...facts, skipped, leaseMs]);
+};
+
+/** Moves on over events that are not for this sink, or stays; what failed before is over. False if the turn is over. */
+export const skipEvents = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
+  call(pool, 'orgtrail_skip_events', [name, epoch, until, leaseMs]);
+
+/** Moves on over events that are not for this sink, and counts those that are too old. False if the turn is over. */
+export const skipOldEvents = (
+  pool: Pool,
+  { name, epoch }: Turn,
+  { until, skipped }: Pick<FinishedDelivery, 'until' | 'skipped'>,
+  leaseMs: number,
+): Promise<boolean> => call(pool, 'orgtrail_skip_old_events', [name, epoch, until, skipped, leaseMs]);
+
+/** Notes a failure, lets the sink rest and gives the turn back: another replica may have the better way to it. */
+export const failDelivery = (
+  pool: Pool,
+  { name, epoch }: Turn,
+  failure: { readonly reason: string; readonly afterMs: number },
+): Promise<boolean> => call(pool, 'orgtrail_fail_delivery', [name, epoch, failure.reason, failure.afterMs]);
+
+/** Notes a failure without a turn, which the database refuses to give, and lets the sink rest. Nothing if another replica delivers. */
+const noteSinkFailure = async (
+  pool: Pool,
+  name: string,
+  failure: { readonly reason: string; readonly afterMs: number },
+): Promise<void> => {
+  await pool.query('select orgtrail_note_sink_failure($1, $2, $3)', [name, failure.reason, failure.afterMs]);
+};
+
+/** Gives the turn back, so that no process has to wait for it to run out. Does nothing if it is over. */
+export const releaseSink = async (pool: Pool, { name, epoch }: Turn): Promise<void> => {
+  await pool.query('select orgtrail_release_sink($1, $2)', [name, epoch]);
+};

@@ -1,12 +1,11 @@
-import type { SinkCheckpoints } from '../evidence/anchors/sink-checkpoints.sql.ts';
-import type { Copies } from '../feed/copies.ts';
+import type { SinkCheckpoints } from '../evidence/anchors/stored-anchors.sql.ts';
+import type { Copies } from '../feed/feed.ts';
 import type { FeedEvents, FeedEventsRange } from '../feed/feed-events.sql.ts';
-import type { FoundEvent, Severity } from '../findings/finding.ts';
-import type { FeedEvent } from '../formats/feed-event.ts';
-import type { FormatName } from '../formats/formats.ts';
-import type { LeaseContext } from '../postgres/leases/leased-run.ts';
+import type { FeedEvent } from '../formats/format.ts';
+import type { FormatName } from '../formats/registry.ts';
+import type { LeaseContext } from '../postgres/leases.ts';
 import type { Sink } from './delivery.ts';
-import type { SinkStream } from './stream/streams.ts';
+import type { FoundEvent, Severity } from './findings/finding.ts';
 
 /** A sink as it is configured. */
 export interface SinkConfig {
@@ -134,3 +133,7 @@ export interface DeliveryContext extends LeaseContext {
   /** For sinks that get records of checkpoints. */
   readonly checkpoints?: SinkCheckpoints | undefined;
 }
+
+/** What a sink may be sent: entries of the logs, what the detections find in them, or what is wrong with orgtrail itself. */
+export const sinkStreams = ['entries', 'detections', 'alarms'] as const;
+export type SinkStream = (typeof sinkStreams)[number];

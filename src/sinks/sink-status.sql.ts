@@ -1,17 +1,17 @@
-import { eq, inArray, sql } from 'drizzle-orm';
+import { and, desc, eq, inArray, lt, min, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { db, type Row } from '../postgres/db.ts';
-import { leftOut } from '../postgres/position-jumps.ts';
-import { auditEvents, feedHead } from '../postgres/tables/events.ts';
-import { alarmCursors, findingHead } from '../postgres/tables/findings.ts';
-import { sinkDeadLetters, sinks } from '../postgres/tables/sinks.ts';
+import { leftOut } from '../postgres/pool.ts';
+import { db, type Row } from '../postgres/queries.ts';
+import { alarmCursors, auditEvents, feedHead, findingHead, sinkDeadLetters, sinks } from '../postgres/tables/events.ts';
+import { organizations } from '../postgres/tables/sources.ts';
+import type { DeliveryObserver } from './ports.ts';
 
 /** What a sink is sent must be noted first. Alarms are noted every 15 s. */
 const ALARMS_WITHIN_SECONDS = 180;
 /** Between two steps of the detections there are up to 5 minutes. */
 const DETECTIONS_WITHIN_SECONDS = 600;
 
-const columns = {
+const sinkColumns = {
   name: sinks.name,
   type: sinks.kind,
   target: sinks.target,
@@ -36,7 +36,7 @@ const columns = {
 };
 
 /** How a sink stands, from the database alone: the same for every replica. */
-export type SinkStatus = Row<typeof columns>;
+export type SinkStatus = Row<typeof sinkColumns>;
 
 /** All sinks that there have been, or those of these names. */
 export const readSinkStatus = async (
@@ -49,7 +49,7 @@ export const readSinkStatus = async (
       alarmsNotedAgo: sql<number | null>`extract(epoch from clock_timestamp() - ${alarmCursors.notedAt})::float8`,
       // Of a sink that has all that the detections have found.
       detectionsNotedAgo: sql<number | null>`extract(epoch from clock_timestamp() - ${findingHead.notedAt})::float8`,
-      ...columns,
+      ...sinkColumns,
     })
     .from(sinks)
     .crossJoin(feedHead)
@@ -115,3 +115,90 @@ export const readDeadLetters = async (pool: Pool, sink: string, limit: number) =
     .limit(limit);
 
 export type DeadLetterRow = Awaited<ReturnType<typeof readDeadLetters>>[number];
+
+const { sink, position, reason, refusedAt } = sinkDeadLetters;
+
+const deadLetterColumns = {
+  position,
+  reason,
+  refusedAt,
+  /** Null: retention has dropped the event, or it is of no organization. */
+  organizationName: sql<string | null>`coalesce(${organizations.name}, ${auditEvents.organizationId})`,
+  actionType: auditEvents.actionType,
+  resourceType: auditEvents.resourceType,
+  /** Whether the event is still stored. */
+  isStored: sql<boolean>`${auditEvents.position} is not null`,
+};
+
+export type ShownDeadLetter = Row<typeof deadLetterColumns>;
+
+/** Some dead letters of a sink, those of the newest events first. */
+export interface DeadLetterPage {
+  readonly letters: readonly ShownDeadLetter[];
+  /** More of them are below this position; undefined: none are. */
+  readonly nextBefore: number | undefined;
+  /** Of the oldest dead letter of the sink: a replay from before it retries all of them. Undefined: there is none. */
+  readonly oldest: number | undefined;
+}
+
+/** Those of events before a position, or the newest. */
+export const readDeadLetterPage = async (
+  pool: Pool,
+  name: string,
+  { before, limit }: { readonly before: number | undefined; readonly limit: number },
+): Promise<DeadLetterPage> => {
+  const of = eq(sink, name);
+  const rows = await db(pool)
+    .select(deadLetterColumns)
+    .from(sinkDeadLetters)
+    .leftJoin(auditEvents, eq(auditEvents.position, position))
+    .leftJoin(organizations, eq(organizations.id, auditEvents.organizationId))
+    .where(before === undefined ? of : and(of, lt(position, before)))
+    .orderBy(desc(position))
+    .limit(limit + 1);
+  const [first] = await db(pool)
+    .select({ oldest: min(position) })
+    .from(sinkDeadLetters)
+    .where(of);
+  const letters = rows.slice(0, limit);
+  return {
+    letters,
+    nextBefore: rows.length > limit ? letters.at(-1)?.position : undefined,
+    oldest: first?.oldest ?? undefined,
+  };
+};
+
+/** What this process knows of its sinks by itself: the database may refuse to record a failure, or to return it. */
+export interface SinkTroubles {
+  readonly observer: DeliveryObserver;
+  /** The status with what has gone wrong here since. */
+  addTo(sinks: readonly SinkStatus[]): readonly SinkStatus[];
+}
+
+interface Trouble {
+  readonly failures: number;
+  readonly reason: string;
+}
+
+/** A trouble is over once something was delivered, nothing waits, or a failure of the receiver is in the database. */
+export const createSinkTroubles = (): SinkTroubles => {
+  const troubles = new Map<string, Trouble>();
+  const over = ({ sink }: { readonly sink: string }) => void troubles.delete(sink);
+  return {
+    observer: {
+      delivered: over,
+      split: over,
+      failed: over,
+      caughtUp: over,
+      interrupted: ({ sink, reason }) => {
+        troubles.set(sink, { failures: (troubles.get(sink)?.failures ?? 0) + 1, reason });
+      },
+    },
+    addTo: (sinks) =>
+      sinks.map((sink) => {
+        const trouble = troubles.get(sink.name);
+        if (trouble === undefined || sink.failures > 0) return sink;
+        return { ...sink, failures: trouble.failures, lastError: trouble.reason };
+      }),
+  };
+};

@@ -1,9 +1,8 @@
 import { type EvidenceStatus, isUnanchored } from '../evidence/stored/evidence-status.sql.ts';
-import type { Alarm } from '../findings/alarms/alarms.sql.ts';
+import type { Alarm } from '../sinks/findings/alarms.sql.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import { claimsFuture, discoveryTooOldSeconds, nearsLoss } from './health.ts';
-import { ownerName, type SourceWithState } from './sources/source-owner.ts';
-import { type StatusWithStates, sinkState } from './sources/source-state.ts';
+import { ownerName, type SourceWithState, type StatusWithStates, sinkState } from './source-state.ts';
 
 /** What `/healthz` and the alert rules go by, too. */
 export interface AlarmFacts {

@@ -1,7 +1,8 @@
-import { laneIntervals } from '../ingest/planning/polling/lane-intervals.ts';
-import { longestPauseMs } from '../ingest/planning/polling/poll-interval.ts';
-import { RETENTION_NEAR_MS } from '../ingest/planning/upstream-retention.ts';
-import { formatDuration } from '../time/duration.ts';
+import { formatDuration } from '../base/time.ts';
+import { laneIntervals } from '../ingest/planning/planner.ts';
+import { longestPauseMs } from '../ingest/planning/poll-interval.ts';
+import { RETENTION_NEAR_MS } from '../ingest/sources/source-kind.ts';
+import type { CollectionRules } from '../search/search-coverage.sql.ts';
 
 /** What a source is doing, in one word. Quiet is healthy: an organization without changes. */
 export const sourceStates = ['fresh', 'quiet', 'behind', 'incomplete', 'failing', 'refused'] as const;
@@ -171,3 +172,35 @@ export const vanishedOf = <T extends GoneFacts>(gone: readonly T[], sources: num
 
 /** Discovery runs at every tick that the budget allows; this many ticks, or minutes, without success are too many. */
 export const discoveryTooOldSeconds = (tickMs: number): number => Math.max(300, (10 * tickMs) / 1_000);
+
+/** What counts as collected under this configuration. */
+export const collectionRulesOf = (
+  config: Pick<CollectionRules, 'organizationIds'> & Parameters<typeof pausesOf>[0],
+): CollectionRules => ({
+  organizationIds: config.organizationIds,
+  behindAfterSeconds: (organizations) => behindAfterSeconds(pausesOf(config, organizations)),
+});
+
+/**
+ * What time that has not been read from Cloudflare is called, on every page and by every command: one number (`gap_seconds`,
+ * all of the time wanted that is not collected, the delay and holes included), and one word for it.
+ */
+export const NOT_COLLECTED = 'Not collected';
+/** `lag_seconds`: from the end of what is collected to now. */
+export const DELAY = 'Delay';
+
+interface Uncollected {
+  readonly gapSeconds: number;
+  readonly lagSeconds: number;
+}
+
+/** `45s`; whole seconds, since the next turn collects what is less. */
+export const collectionSpan = (seconds: number): string => (seconds < 1 ? '0s' : formatDuration(seconds * 1_000));
+
+/** All of it in one sentence, with where it is. */
+export const notCollectedSentence = ({ gapSeconds, lagSeconds }: Uncollected): string => {
+  const all = `${NOT_COLLECTED}: ${collectionSpan(gapSeconds)}`;
+  if (gapSeconds < 1) return `${all}.`;
+  if (gapSeconds - lagSeconds < 1) return `${all}, the newest.`;
+  return lagSeconds < 1 ? `${all}, of earlier time.` : `${all}, ${collectionSpan(lagSeconds)} of it the newest.`;
+};

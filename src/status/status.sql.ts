@@ -1,12 +1,11 @@
-import { and, count, eq, sql } from 'drizzle-orm';
+import { and, count, eq, type SQL, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { keyOf, type SourceKey } from '../ingest/planning/source.ts';
-import type { CoverageHole } from '../ingest/sync/coverage-holes.sql.ts';
 import { LISTING_ENDS, REFUSED_LISTINGS } from '../ingest/sync/discovery/accounts.sql.ts';
-import { db, type Row } from '../postgres/db.ts';
+import type { CoverageHole } from '../ingest/sync/store/unreadable-ranges.sql.ts';
+import { db, type Row } from '../postgres/queries.ts';
 import { feedHead } from '../postgres/tables/events.ts';
-import { discovery, organizations } from '../postgres/tables/organizations.ts';
-import { requestsBlocked, sources, syncStatus } from '../postgres/tables/sources.ts';
+import { discovery, organizations, requestsBlocked, sources, syncStatus } from '../postgres/tables/sources.ts';
 import {
   claimsFuture,
   type GoneFacts,
@@ -16,9 +15,7 @@ import {
   type ShortListings,
   VANISHED_SECONDS,
 } from './health.ts';
-import { laneColumns, laneJoins } from './lane-status.sql.ts';
-import { mayBeAmong } from './sources/source-keys.sql.ts';
-import { isShown, type StatusScope } from './status-scope.sql.ts';
+import { isShown, mayBeAmong, type StatusScope } from './status-scope.sql.ts';
 
 /** Of one source. */
 const FIRST_HOLES = 5;
@@ -27,6 +24,32 @@ const FIRST_HOLES = 5;
 export const isRefused = sql<boolean>`(${syncStatus.access} = 'refused' or coalesce(${syncStatus.organizationState} = 'refused', false))`;
 
 type StoredHole = Omit<CoverageHole, 'since' | 'before'> & { readonly sinceMs: number; readonly beforeMs: number };
+
+const instantOrNull = (time: SQL): SQL<Date | null> => time.mapWith(syncStatus.lastSuccessAt);
+
+/** The oldest time that is wanted of a source. */
+const horizon = sql.raw('least(now(), greatest(sources.wanted_since, now() - sources.wanted_history))');
+
+/** Seconds from the horizon to what is collected first, as of `readSince`: all that is wanted if that is null. */
+export const unreadHistory = (readSince: SQL): SQL<number> =>
+  sql`extract(epoch from least(now(), greatest(coalesce(${readSince}, now()), ${horizon})) - ${horizon})::float8`;
+
+const laneColumns = {
+  failures: sql<number>`coalesce(troubled.failures, 0)`,
+  lastSuccessAt: instantOrNull(sql`worked.last_success_at`),
+  nextAttemptAt: instantOrNull(sql`troubled.next_attempt_at`),
+  lastFailure: sql<string | null>`troubled.last_failure`,
+  lastError: sql<string | null>`troubled.last_error`,
+  openWalks: sql<number>`coalesce(worked.open_walks, 0)`,
+  /** How far its coverage, of any pass, reaches beyond now. */
+  futureSeconds: sql<number | null>`extract(epoch from reach.read_until - clock_timestamp())::float8`,
+  /** From the horizon to now. */
+  wantedSeconds: sql<number>`extract(epoch from now() - ${horizon})::float8`,
+  /** From the horizon to the oldest time that is collected. */
+  unreadHistorySeconds: unreadHistory(sql`reach.read_since`),
+  /** The lanes that are failing, the most urgent first; before them `coverage`, if it claims what cannot be. */
+  failingLanes: sql<readonly LaneTrouble[]>`coalesce(troubled.failing_lanes, '[]')`,
+};
 
 const columns = {
   kind: syncStatus.sourceKind,
@@ -319,4 +342,60 @@ export const countGoneAccounts = async (pool: Pool): Promise<GoneAccounts> => {
     [VANISHED_SECONDS],
   );
   return rows[0] ?? { gone: 0, vanished: 0 };
+};
+
+type Keys = readonly SourceKey[] | undefined;
+
+const joined = (name: string): SQL =>
+  sql.raw(
+    `${name}.source_kind = sources.kind and ${name}.source_id = sources.id and ${name}.filter_hash = sources.filter_hash`,
+  );
+
+/** How far coverage reaches, of any pass, and where that of the first reading begins. */
+const reach = (keys: Keys) => sql`(select source_kind, source_id, filter_hash, max(upper(ranges)) as read_until,
+    min(lower(ranges)) filter (where pass = 0) as read_since
+  from coverage where ${mayBeAmong(keys, 'coverage')} group by source_kind, source_id, filter_hash) reach`;
+
+const worked = (
+  keys: Keys,
+) => sql`(select source_kind, source_id, filter_hash, count(state -> 'walk')::integer as open_walks,
+    coalesce(max(last_success_at) filter (where lane = 'live'), max(last_success_at)) as last_success_at
+  from lanes where ${mayBeAmong(keys, 'lanes')} group by source_kind, source_id, filter_hash) worked`;
+
+const troubled = (
+  keys: Keys,
+) => sql`(select source_kind, source_id, filter_hash, max(failures) as failures, min(next_attempt_at) as next_attempt_at,
+    (array_agg(last_failure order by failures desc, last_attempt_at desc))[1] as last_failure,
+    (array_agg(last_error order by failures desc, last_attempt_at desc))[1] as last_error,
+    json_agg(json_build_object('lane', lane, 'failures', failures, 'lastFailure', last_failure, 'lastError', last_error)
+      order by array_position(array['live', 'settle', 'backfill', 'scrub'], lane)) as failing_lanes
+  from lanes where failures > 0 and ${mayBeAmong(keys, 'lanes')} group by source_kind, source_id, filter_hash) troubled`;
+
+/**
+ * What the view sync_status says of lanes, for all sources at once, or for those of `keys`: the view looks up the lanes of each, which
+ * takes seconds for tens of thousands. To be joined to `sources`.
+ */
+const laneJoins = (keys: Keys) => ({
+  reach: { table: reach(keys), on: joined('reach') },
+  worked: { table: worked(keys), on: joined('worked') },
+  troubled: { table: troubled(keys), on: joined('troubled') },
+});
+
+/** What of it decides the state of a source, and no more. To be joined to `sources`. */
+export const failureJoins = {
+  ahead: {
+    table: sql`(select source_kind, source_id, filter_hash, max(upper(ranges)) as read_until
+      from coverage where upper(ranges) > clock_timestamp() group by source_kind, source_id, filter_hash) ahead`,
+    on: joined('ahead'),
+  },
+  first: {
+    table: sql`(select source_kind, source_id, filter_hash, lower(ranges) as read_since from coverage where pass = 0) first`,
+    on: joined('first'),
+  },
+  failed: {
+    table: sql`(select source_kind, source_id, filter_hash, max(failures) as failures,
+        (array_agg(last_failure order by failures desc, last_attempt_at desc))[1] as last_failure
+      from lanes where failures > 0 group by source_kind, source_id, filter_hash) failed`,
+    on: joined('failed'),
+  },
 };

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { vkeysOf } from '../../src/evidence/builder/sign-log.ts';
+import { vkeysOf } from '../../src/evidence/builder/signing-keys.ts';
 import { newSigner } from '../../test/support/evidence/builder-world.ts';
 import type { Scenario, WorldScenarios } from './scenarios.ts';
 import type { AlertWorld } from './world.ts';

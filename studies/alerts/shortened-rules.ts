@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { formatDuration, parseDurationMs } from '../../src/time/duration.ts';
+import { formatDuration, parseDurationMs } from '../../src/base/time.ts';
 import { readRuleFile } from '../../test/support/deploy/prometheus-rules.ts';
 
 /** Everything that takes time in the rules takes this much less in a run. */

@@ -10,7 +10,7 @@ import { Client, type Pool } from 'pg';
 import { startEmbeddedServer } from '../../src/postgres/embedded-server.ts';
 import { createPool } from '../../src/postgres/pool.ts';
 import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
-import { createSearchIndex, type SearchIndexKind } from '../../src/postgres/schema/search-index.ts';
+import { createSearchIndex, type SearchIndexKind } from '../../src/postgres/schema/online-index.ts';
 import { withDatabase } from '../../test/support/postgres/postgres-server.ts';
 import {
   indexesIn,

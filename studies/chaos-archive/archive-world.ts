@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
+import { setRetentionPolicy } from '../../src/archive/retention.sql.ts';
+import type { S3Bucket } from '../../src/base/s3/bucket.ts';
 import { createPool } from '../../src/postgres/pool.ts';
-import { setRetentionPolicy } from '../../src/retention/retention.sql.ts';
-import type { S3Bucket } from '../../src/s3/s3-bucket.ts';
 import { prepareForDaemon } from '../../test/support/accounts/daemon-account.ts';
 import { type PostgresCluster, startCluster } from '../../test/support/postgres/postgres-cluster.ts';
 import { commit, entryText, newSource, takeLease } from '../../test/support/postgres/store-fixture.ts';

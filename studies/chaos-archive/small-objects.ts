@@ -1,10 +1,11 @@
 // As `orgtrail archive run --drop`, but with a few rows to an object, so that two objects of a month are at work at once.
+
+import { loadConfig } from '../../src/app/config/config.ts';
 import { archiveMonth } from '../../src/archive/archive-month.ts';
 import { useArchive } from '../../src/archive/catalogue.sql.ts';
-import { openObjectStore } from '../../src/archive/store/object-store.ts';
-import { loadConfig } from '../../src/config/config.ts';
+import { dropOldMonths } from '../../src/archive/retention.sql.ts';
+import { openObjectStore } from '../../src/archive/store.ts';
 import { createPool } from '../../src/postgres/pool.ts';
-import { dropOldMonths } from '../../src/retention/retention.sql.ts';
 
 const limits = { maxRows: 15, maxTextBytes: 1_000_000 };
 const say = (line: string) => process.stdout.write(`${line}\n`);

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
-import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.sql.ts';
-import { keyOfLog } from '../../src/evidence/builder/sign-log.ts';
-import { publicKeyOfFile } from '../../src/evidence/keys/key-file.ts';
+import { compareWithTruth } from '../../src/cli/demo/verdict.sql.ts';
+import { keyOfLog } from '../../src/evidence/builder/signing-keys.ts';
+import { publicKeyOfFile } from '../../src/evidence/keys.ts';
 import { seededRandom } from '../../test/support/process/seeded-random.ts';
 import { until } from '../../test/support/process/until.ts';
 import { createAim } from '../chaos/aim.ts';

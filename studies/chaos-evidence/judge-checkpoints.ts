@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { openCheckpoint } from '../../src/evidence/notes/open-checkpoint.ts';
 import type { Policy } from '../../src/evidence/notes/policy.ts';
+import { openCheckpoint } from '../../src/evidence/notes/policy.ts';
 import { GrowingTree } from '../../src/evidence/tree/growing-tree.ts';
 import { consistencyRanges, hashOfRange, isConsistent } from '../../src/evidence/tree/proofs.ts';
 import type { LeafHashes } from './leaf-copy.ts';

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { parseDurationMs } from '../../src/time/duration.ts';
+import { parseDurationMs } from '../../src/base/time.ts';
 
 /** What a run is asked to do. */
 export interface EvidenceChaosOptions {

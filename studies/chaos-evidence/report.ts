@@ -1,5 +1,5 @@
-import type { Comparison } from '../../src/cli/demo/compare-with-truth.sql.ts';
-import { isExact } from '../../src/cli/demo/compare-with-truth.sql.ts';
+import type { Comparison } from '../../src/cli/demo/verdict.sql.ts';
+import { isExact } from '../../src/cli/demo/verdict.sql.ts';
 import type { Tally } from '../chaos/tally.ts';
 
 /** What a run has done and found. `--json` prints it. */

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
-import type { RequestRecord } from '../../src/simulator/api/request-log.ts';
-import type { Simulator } from '../../src/simulator/simulator-interface.ts';
+import type { RequestRecord } from '../../src/simulator/api/api-front.ts';
+import type { Simulator } from '../../src/simulator/interface.ts';
 import type { Replica } from './replica.ts';
 
 /** Finds the moments that matter: when a page of an audit log is on its way to a replica. */

@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { Command, InvalidArgumentError } from 'commander';
+import { parseDurationMs } from '../../src/base/time.ts';
 import { parseFaultList } from '../../src/simulator/faults/fault-list.ts';
 import type { FaultPatch } from '../../src/simulator/faults/fault-plan.ts';
-import { parseDurationMs } from '../../src/time/duration.ts';
 
 /** What a run is asked to do. Lease and settle delays also as they were typed: so the replicas get them. */
 export interface ChaosOptions {

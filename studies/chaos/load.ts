@@ -1,4 +1,4 @@
-import type { Simulator } from '../../src/simulator/simulator-interface.ts';
+import type { Simulator } from '../../src/simulator/interface.ts';
 import { pause } from './pause.ts';
 
 const TICK_MS = 50;

@@ -1,6 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { exitCodes } from '../../src/errors.ts';
+import { exitCodes } from '../../src/base/errors.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../test/support/process/orgtrail-process.ts';
 import type { Tally } from './tally.ts';
 

@@ -1,4 +1,4 @@
-import type { Comparison } from '../../src/cli/demo/compare-with-truth.sql.ts';
+import type { Comparison } from '../../src/cli/demo/verdict.sql.ts';
 import type { FaultName } from '../../src/simulator/faults/fault-catalogue.ts';
 import type { ChaosOptions } from './chaos-options.ts';
 import type { FeedReader } from './readers/feed-reader.ts';

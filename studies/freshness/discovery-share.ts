@@ -1,4 +1,4 @@
-import { discoveryPace } from '../../src/ingest/sync/discovery/discovery-pace.ts';
+import { discoveryPace } from '../../src/ingest/sync/ports.ts';
 
 const WINDOW_MS = 300_000;
 const TICK_MS = 30_000;

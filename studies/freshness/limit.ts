@@ -1,6 +1,6 @@
 import type { Activity } from './arrivals.ts';
 
-/** In turns of asking all equally often, as src/ingest/planning/polling/poll-interval.ts has them. */
+/** In turns of asking all equally often, as src/ingest/planning/poll-interval.ts has them. */
 const ORDINARY_LONGEST = 0.985;
 const LONGEST = 1.9;
 /** So many of all events may come later than the slowest hundredth of asking in turn does. */

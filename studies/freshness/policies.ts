@@ -1,5 +1,5 @@
-import { laneIntervals } from '../../src/ingest/planning/polling/lane-intervals.ts';
-import { duePolls, longestPauseMs, pollsPerTick } from '../../src/ingest/planning/polling/poll-interval.ts';
+import { laneIntervals } from '../../src/ingest/planning/planner.ts';
+import { duePolls, longestPauseMs, pollsPerTick } from '../../src/ingest/planning/poll-interval.ts';
 import { OVERLAP_MS } from '../../src/ingest/planning/walk.ts';
 import { type Activity, drawArrivals } from './arrivals.ts';
 import { type Choose, type Outcome, runTicks } from './virtual-time.ts';

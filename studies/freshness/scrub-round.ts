@@ -143,7 +143,7 @@ const readWindow = (source: Scrubbed, walk: Walk): { requests: number; entries: 
   }
 };
 
-/** As src/ingest/sync/stored-sources/stored-entries.sql.ts has it: the newest part that holds so many. */
+/** As src/ingest/sync/store/entries.sql.ts has it: the newest part that holds so many. */
 const sized = (times: Float64Array, { fromMs, toMs }: Range): Range => {
   const before = times[lowerBound(times, toMs) - 1 - SCRUB_WINDOW_ENTRIES];
   if (before === undefined || before < fromMs) return { fromMs, toMs };

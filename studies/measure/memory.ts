@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startEmbeddedServer } from '../../src/postgres/embedded-server.ts';
+import type { Simulator } from '../../src/simulator/interface.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
-import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 
 const main = fileURLToPath(new URL('../../dist/orgtrail.js', import.meta.url));
 const cases = [

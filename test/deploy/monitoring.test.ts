@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { createMetrics } from '../../src/app/telemetry/metrics.ts';
 import { isOfPromtoolAlone, schedule } from '../../studies/alerts/scenarios.ts';
 import { type Panel, promQueries, readDashboards, sqlQueries } from '../support/deploy/dashboards.ts';
 import { metricsAsked, readRules, recordsAsked } from '../support/deploy/prometheus-rules.ts';

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { loadConfig } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/app/config/config.ts';
 import { ANALYZE, faultsOfUnit, hasSystemd, unitFile, valuesOf } from '../support/deploy/systemd-unit.ts';
 
 const unit = unitFile('orgtrail.service');

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { readConfig } from '../../src/config/config.ts';
-import { describeFault } from '../../src/config/faults.ts';
-import { settingsByKey } from '../../src/config/settings-list.ts';
-import { readYamlSettings } from '../../src/config/yaml/yaml-settings.ts';
+import { readConfig } from '../../src/app/config/config.ts';
+import { describeFault, settingsByKey } from '../../src/app/config/settings-list.ts';
+import { readYamlSettings } from '../../src/app/config/yaml.ts';
 import { temporaryFolder } from '../support/process/temporary-folder.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');

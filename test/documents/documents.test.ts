@@ -4,11 +4,11 @@ import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { generated } from '../../scripts/documents/generated.ts';
-import { loadConfig } from '../../src/config/config.ts';
-import { detectionRules } from '../../src/findings/rules.ts';
+import { loadConfig } from '../../src/app/config/config.ts';
+import { createMetrics } from '../../src/app/telemetry/metrics.ts';
 import { faultNames, parametersOf } from '../../src/simulator/faults/fault-catalogue.ts';
 import { parseFaultList } from '../../src/simulator/faults/fault-list.ts';
-import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { detectionRules } from '../../src/sinks/findings/rules.ts';
 import { rsyslogConfig, syslogNgConfig } from '../support/sinks/syslog-receiver-configs.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -84,7 +84,7 @@ describe('docs/reference', () => {
 
   test('settings.md has exactly the settings that the code reads', () => {
     const settings = [
-      ...read('src/config/environment-schema.ts').matchAll(/^ {2}((?:ORGTRAIL|CLOUDFLARE|DATABASE)_\w+):/gm),
+      ...read('src/app/config/environment-schema.ts').matchAll(/^ {2}((?:ORGTRAIL|CLOUDFLARE|DATABASE)_\w+):/gm),
     ].map(([, name]) => name);
     expect(settings.length).toBeGreaterThan(12);
     for (const name of settings) expect(settingsPage, String(name)).toContain(`\`${name}\``);

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { readPlan } from '../../scripts/documents/generated.ts';
 import { readImports, sourceFiles } from '../../scripts/rooms/imports.ts';
 import { violations } from '../../scripts/rooms/rules.ts';
-import { formatNames } from '../../src/formats/formats.ts';
+import { formatNames } from '../../src/formats/registry.ts';
 import { sourceKindNames } from '../../src/ingest/sources/registry.ts';
 import { sinkTypes } from '../../src/sinks/registry.ts';
 import { temporaryFolder } from '../support/process/temporary-folder.ts';
@@ -49,9 +49,9 @@ beforeAll(async () => {
 
 test('the page has a sink, a kind of source and a format', () => {
   expect(planted).toEqual([
-    ...['settings', 'answers', 'loki'].map((name) => `src/sinks/loki/${name}.ts`),
-    'src/ingest/sources/member-activity/member-activity.ts',
-    'src/formats/logfmt/logfmt.ts',
+    'src/sinks/kinds/loki.ts',
+    'src/ingest/sources/member-activity.ts',
+    'src/formats/logfmt.ts',
   ]);
 });
 
@@ -149,12 +149,11 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { Writable } from 'node:stream';
 import { runCli } from './cli/cli.ts';
-import { loadConfig } from './config/config.ts';
-import { secretsOf } from './config/redaction.ts';
-import { formats } from './formats/formats.ts';
-import { feedQuerySchema } from './http/feed/schema.ts';
+import { loadConfig, secretsOf } from './app/config/config.ts';
+import { formats } from './formats/registry.ts';
+import { feedQuerySchema } from './http/openapi.ts';
 import { connectAuditApi } from './ingest/cloudflare/audit-api.ts';
-import { createServerClock } from './ingest/cloudflare/wire/server-clock.ts';
+import { createServerClock } from './ingest/cloudflare/wire/rate-limit-headers.ts';
 import { parseFilters } from './ingest/planning/filters.ts';
 import { startWalk } from './ingest/planning/walk.ts';
 import { kindOf, sourceKindNames } from './ingest/sources/registry.ts';

@@ -43,18 +43,18 @@ describe('a planted violation is found:', () => {
   });
 
   test('a circle, of types as well, named file by file', () => {
-    const there = importsOf('text/a.ts', "import type { B } from './b.ts';");
-    const back = importsOf('text/b.ts', "import { a } from './a.ts';");
-    expect(violations(plan, ['text/a.ts', 'text/b.ts'], [...there, ...back])).toEqual([
-      'a circle: text/a.ts → text/b.ts → text/a.ts',
+    const there = importsOf('base/a.ts', "import type { B } from './b.ts';");
+    const back = importsOf('base/b.ts', "import { a } from './a.ts';");
+    expect(violations(plan, ['base/a.ts', 'base/b.ts'], [...there, ...back])).toEqual([
+      'a circle: base/a.ts → base/b.ts → base/a.ts (base/a.ts imports base/b.ts; base/b.ts imports base/a.ts)',
     ]);
   });
 
   test('a loose file, one in no room, and a folder with too many', () => {
     expect(planted('helpers.ts', '')).toEqual([expect.stringContaining('helpers.ts')]);
     expect(planted('utils/x.ts', '')).toEqual([expect.stringContaining('utils/x.ts')]);
-    const many = Array.from({ length: 16 }, (_, index) => `text/${index}.ts`);
-    expect(violations(plan, many, [])).toEqual(['text has 16 files, more than 15']);
+    const many = Array.from({ length: 16 }, (_, index) => `base/planted/${index}.ts`);
+    expect(violations(plan, many, [])).toEqual(['base/planted has 16 files, more than 15']);
   });
 });
 

@@ -1,4 +1,4 @@
-import { ApiError } from '../../src/errors.ts';
+import { ApiError } from '../../src/base/errors.ts';
 import { type Page, readPage } from '../../src/ingest/entries/page.ts';
 import type { Filter } from '../../src/ingest/planning/filters.ts';
 import { requestWindow, type Walk } from '../../src/ingest/planning/walk.ts';

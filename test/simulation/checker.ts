@@ -1,5 +1,5 @@
 import { addRange, type Coverage, gapsIn, type Range } from '../../src/ingest/planning/coverage.ts';
-import { SHORT_ANSWER } from '../../src/ingest/planning/sentinel.ts';
+import { SHORT_ANSWER } from '../../src/ingest/planning/proof.ts';
 import type { CommitResult, PageCommit } from '../../src/ingest/planning/source.ts';
 import { OVERLAP_MS, requestWindow, type Walk } from '../../src/ingest/planning/walk.ts';
 import {

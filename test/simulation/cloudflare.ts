@@ -1,5 +1,5 @@
-import { ApiError, type ApiFailure } from '../../src/errors.ts';
-import { createServerClock } from '../../src/ingest/cloudflare/wire/server-clock.ts';
+import { ApiError, type ApiFailure } from '../../src/base/errors.ts';
+import { createServerClock } from '../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
 import type { Page } from '../../src/ingest/entries/page.ts';
 import type { Range } from '../../src/ingest/planning/coverage.ts';
 import type { Filter } from '../../src/ingest/planning/filters.ts';
@@ -25,7 +25,7 @@ const CLIENT_TIMEOUT_MS = 30_000;
 const LISTING_PAGE = 2;
 const failures: readonly ApiFailure[] = ['throttled', 'server', 'server', 'connection', 'unreadable', 'timeout'];
 
-/** Cloudflare, as seen through the port of src/sync. */
+/** Cloudflare, as seen through the port of src/ingest/sync. */
 export class SimulatedCloudflare {
   readonly #world: World;
   readonly #scheduler: VirtualScheduler;

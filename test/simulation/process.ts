@@ -1,11 +1,11 @@
-import { ApiError } from '../../src/errors.ts';
-import { noIntervals } from '../../src/ingest/planning/polling/lane-intervals.ts';
+import { ApiError } from '../../src/base/errors.ts';
+import type { Time } from '../../src/base/time.ts';
+import { noIntervals } from '../../src/ingest/planning/planner.ts';
 import type { KindPolicy, SourceKey } from '../../src/ingest/planning/source.ts';
 import { createDaemon, type SyncDaemon } from '../../src/ingest/sync/daemon.ts';
 import type { SyncContext, SyncObserver } from '../../src/ingest/sync/ports.ts';
 import { syncOnce } from '../../src/ingest/sync/sync-once.ts';
 import { WindowLimit } from '../../src/ingest/sync/window-limit.ts';
-import type { Time } from '../../src/time/clock.ts';
 import { DatabaseError } from './database/store.ts';
 import type { Actor } from './scheduler.ts';
 import type { Simulation } from './simulation.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ApiError } from '../../src/errors.ts';
+import { ApiError } from '../../src/base/errors.ts';
 import { type Page, readPage } from '../../src/ingest/entries/page.ts';
 import { startWalk } from '../../src/ingest/planning/walk.ts';
 import { Dice } from './dice.ts';

@@ -1,4 +1,4 @@
-import type { LaneIntervals } from '../../src/ingest/planning/polling/lane-intervals.ts';
+import type { LaneIntervals } from '../../src/ingest/planning/planner.ts';
 import type { Dice } from './dice.ts';
 import { drawEntries, type Entry } from './entries.ts';
 

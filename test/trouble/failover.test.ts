@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { headBehindFailover } from '../../src/feed/head/head-behind-failover.ts';
+import { headBehindFailover } from '../../src/feed/feed-head.sql.ts';
 import { createPool, type Pool } from '../../src/postgres/pool.ts';
 import { prepareForDaemon } from '../support/accounts/daemon-account.ts';
 import { documented, documentedSubscription } from '../support/deploy/documented-sql.ts';

@@ -1,6 +1,6 @@
 import { Pool } from 'pg';
 import { expect, test } from 'vitest';
-import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.sql.ts';
+import { compareWithTruth } from '../../src/cli/demo/verdict.sql.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import { prepareForDaemon } from '../support/accounts/daemon-account.ts';
 import { startCluster } from '../support/postgres/postgres-cluster.ts';

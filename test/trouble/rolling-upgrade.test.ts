@@ -1,6 +1,6 @@
 import { Pool } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.sql.ts';
+import { compareWithTruth } from '../../src/cli/demo/verdict.sql.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
 import { type OldRelease, unpackRelease } from '../support/process/old-release.ts';

@@ -1,8 +1,8 @@
 import { Pool } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.sql.ts';
+import { compareWithTruth } from '../../src/cli/demo/verdict.sql.ts';
+import type { Simulator } from '../../src/simulator/interface.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
-import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
 import { type OldRelease, unpackRelease } from '../support/process/old-release.ts';
 import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/process/orgtrail-process.ts';

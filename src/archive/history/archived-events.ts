@@ -1,19 +1,22 @@
-import type { ArchivedEvent, ArchivedEvents, RowLimits } from '../../feed/archived/ports.ts';
-import type { FeedRange } from '../../feed/feed.ts';
+import { BusyError } from '../../base/errors.ts';
+import { ConcurrencyLimit } from '../../base/limits.ts';
+import type { ArchivedEvent, ArchivedEvents, FeedRange, RowLimits } from '../../feed/feed.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import type { GroupPlace } from '../parquet/row-groups.ts';
-import type { ObjectStore } from '../store/ports.ts';
-import { type CopySource, firstCopiesOf } from './first-copies.ts';
-import type { FilterColumns } from './group-columns.ts';
+import {
+  type GroupColumns,
+  type GroupPlace,
+  type ParquetFooter,
+  readColumns,
+  readFooter,
+} from '../parquet/row-groups.ts';
+import type { ObjectStore } from '../store.ts';
 import {
   countHistoryObjects,
   type HistoryObject,
   readHistoryObjects,
   readObjectsOfMonth,
 } from './history-objects.sql.ts';
-import { createGroups } from './kept-groups.ts';
-import { createObjectRanges } from './object-ranges.ts';
-import { eventsOf, rowsOf } from './wanted-rows.ts';
+import { createObjectRanges, type ObjectRanges, RecentlyUsed } from './object-ranges.ts';
 
 /** Serves what was dropped from its objects, by the catalogue in the database. Closing it closes the store. */
 export const createArchivedEvents = (pool: Pool, store: ObjectStore): ArchivedEvents => {
@@ -116,3 +119,265 @@ class Picked<T extends { readonly position: number }> {
       this.until = this.items.at(-1)?.position ?? this.until;
   }
 }
+
+/** The rows of a group that are wanted, in order of position, which is theirs. */
+const rowsOf = (columns: FilterColumns, { after, organizationIds, accountIds }: FeedRange, until: number): number[] => {
+  const isOrganization = oneOf(columns.organization_id, organizationIds);
+  const isAccount = oneOf(columns.account_id, accountIds);
+  const rows: number[] = [];
+  for (let row = firstBehind(columns.position, after); row < columns.position.length; row += 1) {
+    if (Number(columns.position[row]) > until) break;
+    if (isOrganization(row) && isAccount(row)) rows.push(row);
+  }
+  return rows;
+};
+
+const oneOf = (column: ArrayLike<unknown>, ids: readonly string[] | undefined): ((row: number) => boolean) => {
+  if (ids === undefined) return () => true;
+  const wanted = new Set(ids);
+  return (row) => {
+    const value = column[row];
+    return value instanceof Uint8Array && wanted.has(textOf(value));
+  };
+};
+
+const firstBehind = (positions: ArrayLike<unknown>, after: number): number => {
+  let [low, high] = [0, positions.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (Number(positions[middle]) > after) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+};
+
+const textOf = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
+
+/** The events of these rows, as many as fit and one more. The raw texts are copied, so that the group need not stay in memory. */
+const eventsOf = (
+  columns: EventColumns,
+  rows: readonly number[],
+  { maxEvents, maxBytes }: RowLimits,
+): ArchivedEvent[] => {
+  const fitting: { readonly row: number; readonly raw: Uint8Array }[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    const raw = columns.raw[row] as Uint8Array;
+    bytes += raw.length;
+    // One more than fits, so that the picked ones are known to be cut.
+    fitting.push({ row, raw });
+    if (fitting.length > maxEvents || (fitting.length > 1 && bytes > maxBytes)) break;
+  }
+  const memory = Buffer.allocUnsafeSlow(bytes);
+  let at = 0;
+  return fitting.map(({ row, raw }) => {
+    memory.set(raw, at);
+    at += raw.length;
+    return eventOf(columns, row, memory.subarray(at - raw.length, at));
+  });
+};
+
+const eventOf = (columns: EventColumns, row: number, raw: Uint8Array): ArchivedEvent => {
+  const text = (column: ArrayLike<unknown>) => column[row] as Uint8Array;
+  const orNull = (column: ArrayLike<unknown>) => (column[row] ?? null) as Uint8Array | null;
+  const defects = orNull(columns.defects);
+  return {
+    position: Number(columns.position[row]),
+    sourceKind: text(columns.source_kind),
+    sourceId: text(columns.source_id),
+    organizationId: orNull(columns.organization_id),
+    id: text(columns.id),
+    actionTime: columns.action_time[row] as bigint,
+    receivedAt: columns.received_at[row] as bigint,
+    defects:
+      defects === null
+        ? null
+        : textOf(defects)
+            .split(',')
+            .filter((name) => name !== ''),
+    accountId: orNull(columns.account_id),
+    accountName: orNull(columns.account_name),
+    zoneId: orNull(columns.zone_id),
+    zoneName: orNull(columns.zone_name),
+    raw,
+  };
+};
+
+/** What tells which entries are about a user, and what each is a copy of. */
+const copyColumns = [
+  'position',
+  'organization_id',
+  'account_id',
+  'source_kind',
+  'resource_scope',
+  'id',
+  'action_time',
+] as const;
+
+interface UserRow {
+  readonly position: number;
+  readonly organizationId: string | null;
+  readonly accountId: string | null;
+}
+
+/** The entries of a row group that are about a user, by what their copies have in common. */
+interface UserRows {
+  readonly byKey: ReadonlyMap<string, readonly UserRow[]>;
+  /** Of those alone, by position. */
+  readonly keys: ReadonlyMap<number, { readonly key: string; readonly actionTime: bigint }>;
+}
+
+/** As `aboutUser` in src/feed/feed.ts. */
+const userScopes = new Set(['user', 'memberships']);
+
+const userRowsOf = (columns: GroupColumns<(typeof copyColumns)[number]>): UserRows => {
+  const byKey = new Map<string, UserRow[]>();
+  const keys = new Map<number, { key: string; actionTime: bigint }>();
+  const text = (column: ArrayLike<unknown>, row: number): string | null => {
+    const value = column[row];
+    return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : null;
+  };
+  for (let row = 0; row < columns.position.length; row += 1) {
+    if (!userScopes.has(text(columns.resource_scope, row) ?? '')) continue;
+    if (text(columns.source_kind, row) !== 'account') continue;
+    const position = Number(columns.position[row]);
+    const actionTime = columns.action_time[row] as bigint;
+    const key = `${actionTime} ${text(columns.id, row)}`;
+    const found = {
+      position,
+      organizationId: text(columns.organization_id, row),
+      accountId: text(columns.account_id, row),
+    };
+    byKey.set(key, [...(byKey.get(key) ?? []), found]);
+    keys.set(position, { key, actionTime });
+  }
+  return { byKey, keys };
+};
+
+interface CopySource {
+  userRows(object: HistoryObject, place: GroupPlace): Promise<UserRows>;
+  groupsOf(object: HistoryObject): Promise<readonly GroupPlace[]>;
+  /** All objects of a month that begin up to a position. */
+  objectsOfMonth(month: string, upTo: number): Promise<readonly HistoryObject[]>;
+}
+
+/**
+ * Of positions of one row group, which are no copies of an entry with a lower position that the reader gets as well: as `isFirstCopy`. Copies
+ * have the time of their entry, so they are in the same month.
+ */
+const firstCopiesOf = async (
+  source: CopySource,
+  { object, place }: { readonly object: HistoryObject; readonly place: GroupPlace },
+  positions: readonly number[],
+  range: FeedRange,
+): Promise<ReadonlySet<number>> => {
+  const firsts = new Set(positions);
+  const { keys } = await source.userRows(object, place);
+  const open = new Map(
+    positions.flatMap((position) => (keys.has(position) ? [[position, keys.get(position)]] : [])),
+  ) as Map<number, { readonly key: string; readonly actionTime: bigint }>;
+  const highest = Math.max(0, ...open.keys());
+  for (const other of open.size === 0 ? [] : await source.objectsOfMonth(object.month, highest)) {
+    for (const group of await source.groupsOf(other)) {
+      if (group.firstPosition >= highest || ![...open.values()].some(({ actionTime }) => hasTime(group, actionTime)))
+        continue;
+      const { byKey } = await source.userRows(other, group);
+      for (const [position, { key }] of open) {
+        if (!byKey.get(key)?.some((row) => row.position < position && meets(row, range))) continue;
+        firsts.delete(position);
+        open.delete(position);
+      }
+    }
+  }
+  return firsts;
+};
+
+const hasTime = ({ firstActionTime, lastActionTime }: GroupPlace, time: bigint): boolean =>
+  firstActionTime <= time && lastActionTime >= time;
+
+const meets = ({ organizationId, accountId }: UserRow, { organizationIds, accountIds }: FeedRange): boolean =>
+  (organizationIds === undefined || (organizationId !== null && organizationIds.includes(organizationId))) &&
+  (accountIds === undefined || (accountId !== null && accountIds.includes(accountId)));
+
+/** By these a reader finds the events that it was asked for. */
+const filterColumns = ['position', 'organization_id', 'account_id'] as const;
+/** All that an event is made of. */
+const eventColumns = [
+  ...filterColumns,
+  'source_kind',
+  'source_id',
+  'id',
+  'action_time',
+  'received_at',
+  'defects',
+  'account_name',
+  'zone_id',
+  'zone_name',
+  'raw',
+] as const;
+/** Of one row group; a value for each row. */
+type FilterColumns = GroupColumns<(typeof filterColumns)[number]>;
+type EventColumns = GroupColumns<(typeof eventColumns)[number]>;
+
+const MAX_FOOTERS = 32;
+/** Of row groups, as they are in memory: the next piece of a reader is in the same group. */
+const MAX_KEPT_BYTES = 48 * 1_048_576;
+const MAX_KEPT_POSITIONS = 32;
+const MAX_KEPT_USER_ROWS = 100_000;
+/** Each is a row group in memory. */
+const MAX_READING = 2;
+const MAX_WAITING = 128;
+const MAX_WAIT_MS = 30_000;
+const RETRY_AFTER_SECONDS = 5;
+
+/** Row groups of objects, by what is wanted of them; the last ones are kept. Throws BusyError if too many readers wait. */
+const createGroups = (ranges: ObjectRanges) => {
+  const limit = new ConcurrencyLimit({
+    maxRunning: MAX_READING,
+    maxWaiting: MAX_WAITING,
+    maxWaitMs: MAX_WAIT_MS,
+    busy: () => new BusyError('busy: too many readers of the archive', RETRY_AFTER_SECONDS),
+  });
+  const footers = new RecentlyUsed<number, ParquetFooter>(MAX_FOOTERS);
+  const events = new RecentlyUsed<string, EventColumns & { readonly bytes: number }>(
+    MAX_KEPT_BYTES,
+    ({ bytes }) => bytes,
+  );
+  const positions = new RecentlyUsed<string, FilterColumns>(MAX_KEPT_POSITIONS);
+  const userRows = new RecentlyUsed<string, UserRows>(MAX_KEPT_USER_ROWS, ({ keys }) => keys.size);
+  const reader = (object: HistoryObject) => (from: number, to: number) => ranges.read(object, { from, to });
+  const footer = (object: HistoryObject) => footers.get(object.id, () => readFooter(object.bytes, reader(object)));
+  const within = async <T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
+    const leave = await limit.acquire(signal);
+    return await work().finally(leave);
+  };
+  const sourceOf = async (object: HistoryObject) => ({
+    footer: await footer(object),
+    sizeBytes: object.bytes,
+    read: reader(object),
+  });
+  const nameOf = ({ id }: HistoryObject, { rowStart }: GroupPlace) => `${id} ${rowStart}`;
+  return {
+    footer,
+    events: (object: HistoryObject, place: GroupPlace, signal?: AbortSignal) =>
+      within(signal, () =>
+        events.get(nameOf(object, place), async () => ({
+          ...(await readColumns(await sourceOf(object), place, { names: eventColumns, atOnce: true })),
+          bytes: place.bytes,
+        })),
+      ),
+    userRows: (object: HistoryObject, place: GroupPlace) =>
+      within(undefined, () =>
+        userRows.get(nameOf(object, place), async () =>
+          userRowsOf(await readColumns(await sourceOf(object), place, { names: copyColumns, atOnce: false })),
+        ),
+      ),
+    positions: (object: HistoryObject, place: GroupPlace, signal?: AbortSignal) =>
+      within(signal, () =>
+        positions.get(nameOf(object, place), async () =>
+          readColumns(await sourceOf(object), place, { names: filterColumns, atOnce: false }),
+        ),
+      ),
+  };
+};

@@ -1,12 +1,10 @@
-import { OrgtrailError, reasonOf } from '../../errors.ts';
+import { createHash } from 'node:crypto';
+import { OrgtrailError, reasonOf } from '../../base/errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { noteBlocks, noteRead } from '../catalogue.sql.ts';
-import { readObject } from '../read-object.ts';
-import { isStorageFault } from '../store/object-store.ts';
-import type { ByteRange, ObjectStore } from '../store/ports.ts';
-import { blocksAround, hashBlocks, haveHashes } from './blocks.ts';
+import { readObject } from '../manifest.ts';
+import { type ByteRange, isStorageFault, type ObjectStore } from '../store.ts';
 import { type HistoryObject, readBlocks } from './history-objects.sql.ts';
-import { RecentlyUsed } from './recently-used.ts';
 
 /** Reads parts of objects. */
 export interface ObjectRanges {
@@ -85,3 +83,79 @@ const inWords = (error: unknown, store: ObjectStore, { key }: HistoryObject): un
     },
   );
 };
+
+/** As in drizzle/0055_archive_blocks.sql: each so many bytes of an object have a hash of their own. */
+const BLOCK_BYTES = 262_144;
+const HASH_BYTES = 32;
+
+const hashOf = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
+
+/** The SHA-256 of each block, one after the other. */
+export const hashBlocks = (bytes: Uint8Array): Buffer => {
+  const hashes: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) hashes.push(hashOf(bytes.subarray(at, at + BLOCK_BYTES)));
+  return Buffer.concat(hashes);
+};
+
+/** The whole blocks that a range lies in. */
+const blocksAround = ({ from, to }: ByteRange, sizeBytes: number): ByteRange => ({
+  from: from - (from % BLOCK_BYTES),
+  to: Math.min(sizeBytes, Math.ceil(to / BLOCK_BYTES) * BLOCK_BYTES),
+});
+
+/** Whether bytes that begin with a block are those that the hashes of the object's blocks are of. */
+const haveHashes = (bytes: Uint8Array, from: number, blocks: Buffer): boolean => {
+  const first = (from / BLOCK_BYTES) * HASH_BYTES;
+  const hashes = hashBlocks(bytes);
+  return hashes.equals(blocks.subarray(first, first + hashes.length));
+};
+
+/** Keeps what was made, the most recently used of it. Those who ask at the same time share one making; one that fails is not kept. */
+export class RecentlyUsed<K, V> {
+  readonly #entries = new Map<K, { readonly value: Promise<V>; weight: number }>();
+  readonly #maxWeight: number;
+  readonly #weigh: (value: V) => number;
+
+  /** One always stays, however much it weighs. */
+  constructor(maxWeight: number, weigh: (value: V) => number = () => 1) {
+    this.#maxWeight = maxWeight;
+    this.#weigh = weigh;
+  }
+
+  get(key: K, make: () => Promise<V>): Promise<V> {
+    const found = this.#entries.get(key);
+    if (found !== undefined) {
+      this.#entries.delete(key);
+      this.#entries.set(key, found);
+      return found.value;
+    }
+    const entry = { value: make(), weight: 0 };
+    this.#entries.set(key, entry);
+    entry.value.then(
+      (value) => {
+        entry.weight = this.#weigh(value);
+        this.#trim();
+      },
+      () => {
+        if (this.#entries.get(key) === entry) this.#entries.delete(key);
+      },
+    );
+    return entry.value;
+  }
+
+  set(key: K, value: V): void {
+    this.#entries.delete(key);
+    this.#entries.set(key, { value: Promise.resolve(value), weight: this.#weigh(value) });
+    this.#trim();
+  }
+
+  #trim(): void {
+    let weight = 0;
+    for (const entry of this.#entries.values()) weight += entry.weight;
+    for (const [key, entry] of this.#entries) {
+      if (weight <= this.#maxWeight || this.#entries.size === 1) return;
+      weight -= entry.weight;
+      this.#entries.delete(key);
+    }
+  }
+}

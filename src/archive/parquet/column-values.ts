@@ -1,10 +1,8 @@
 import type { ColumnMetaData, SchemaElement } from 'hyparquet';
-import { type ColumnPage, type PageCodec, pagesOf } from './column-pages.ts';
-import { readDeltas } from './delta-numbers.ts';
-import { readRuns } from './number-runs.ts';
+import { type ColumnPage, NumberCursor, type PageCodec, pagesOf } from './column-pages.ts';
 
 /** A value for each row: bytes of UTF-8, a number, or null. */
-export type ColumnValues = ArrayLike<unknown>;
+type ColumnValues = ArrayLike<unknown>;
 
 const [PLAIN, PLAIN_DICTIONARY, DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY, RLE_DICTIONARY] = [0, 2, 5, 6, 8];
 const ofPage: readonly number[] = [DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY, RLE_DICTIONARY];
@@ -194,4 +192,118 @@ const textsOf = (
       return value;
     },
   };
+};
+
+/** Numbers that were written as differences, and where the bytes behind them begin. */
+interface DeltaNumbers {
+  readonly numbers: Float64Array;
+  readonly end: number;
+}
+
+/** Bits and what is left of a byte must fit into the 53 that a number has. */
+const MAX_DELTA_BITS = 45;
+
+/**
+ * The numbers of a page in Parquet's encoding DELTA_BINARY_PACKED: a first one, and blocks of differences, which are packed with as few bits as
+ * each part of a block needs. Undefined: a number, or a difference, is too large to be read exactly here. Throws if there are not `count` of them.
+ */
+export const readDeltas = (bytes: Buffer, start: number, count: number): DeltaNumbers | undefined => {
+  const cursor = new NumberCursor(bytes, start);
+  const blockSize = cursor.unsigned();
+  const parts = cursor.unsigned();
+  const total = cursor.unsigned();
+  if (total !== count) throw new Error(`a page has ${total} numbers, and says ${count}`);
+  const numbers = new Float64Array(count);
+  let value = cursor.signed();
+  if (count > 0) numbers[0] = value;
+  const partSize = blockSize / parts;
+  if (!(partSize >= 1)) throw new Error('a block of no numbers');
+  for (let done = 1; done < count; ) {
+    const least = cursor.signed();
+    const widths = bytes.subarray(cursor.at, cursor.at + parts);
+    cursor.skip(parts);
+    if (!Number.isSafeInteger(least) || widths.some((width) => width > MAX_DELTA_BITS)) return undefined;
+    for (let part = 0; part < parts && done < count; part += 1) {
+      const width = widths[part] ?? 0;
+      const size = (width * partSize) / 8;
+      const end = Math.min(count, done + partSize);
+      unpack(bytes.subarray(cursor.at, cursor.at + size), width, numbers.subarray(done, end));
+      cursor.skip(size);
+      for (; done < end; done += 1) {
+        value += least + (numbers[done] ?? 0);
+        numbers[done] = value;
+      }
+    }
+  }
+  return numbers.every(Number.isSafeInteger) ? { numbers, end: cursor.at } : undefined;
+};
+
+/** In place of the numbers. Arithmetic, since the operators of bits know 32 of them. */
+const unpack = (packed: Buffer, width: number, into: Float64Array): void => {
+  if (8 * packed.length < into.length * width) throw new Error('a page has less numbers than it says');
+  if (width === 0) return;
+  const range = 2 ** width;
+  let [at, held, bits] = [0, 0, 0];
+  for (let n = 0; n < into.length; n += 1) {
+    while (bits < width) {
+      held += (packed[at] ?? 0) * 2 ** bits;
+      at += 1;
+      bits += 8;
+    }
+    into[n] = held % range;
+    held = Math.floor(held / range);
+    bits -= width;
+  }
+};
+
+/**
+ * The first `count` numbers of a list of runs, as Parquet has numbers of `width` bits: repeated ones, and packed ones by eight.
+ */
+const readRuns = (bytes: Buffer, start: number, width: number, count: number): Uint32Array => {
+  const numbers = new Uint32Array(count);
+  if (width === 0) return numbers;
+  const bytesEach = (width + 7) >> 3;
+  let [at, done] = [start, 0];
+  while (done < count) {
+    let [header, shift] = [0, 0];
+    for (;;) {
+      const byte = bytes.readUInt8(at);
+      at += 1;
+      header |= (byte & 0x7f) << shift;
+      if (byte < 0x80) break;
+      shift += 7;
+    }
+    if ((header & 1) === 0) {
+      const end = Math.min(count, done + (header >>> 1));
+      if (end === done) throw new Error('a run of no numbers');
+      numbers.fill(bytes.readUIntLE(at, bytesEach), done, end);
+      at += bytesEach;
+      done = end;
+    } else {
+      const size = (header >>> 1) * width;
+      done = unpackRun(bytes.subarray(at, at + size), width, numbers, done);
+      at += size;
+    }
+  }
+  return numbers;
+};
+
+/** Returns how many are there now. */
+const unpackRun = (bytes: Buffer, width: number, numbers: Uint32Array, done: number): number => {
+  const end = Math.min(numbers.length, done + Math.floor((8 * bytes.length) / width));
+  if (end === done) throw new Error('a run of no numbers');
+  const mask = 2 ** width - 1;
+  // Up to 24 bits and what is left of a byte fit into 32.
+  let [at, held, bits] = [0, 0, 0];
+  for (let n = done; n < end; n += 1) {
+    while (bits < width) {
+      held |= (bytes[at] ?? 0) << bits;
+      at += 1;
+      bits += 8;
+    }
+    numbers[n] = held & mask;
+    held >>>= width;
+    bits -= width;
+  }
+  return end;
 };

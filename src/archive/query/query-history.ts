@@ -1,23 +1,23 @@
-import { OrgtrailError } from '../../errors.ts';
-import { readFeedHead } from '../../feed/head/feed-head.sql.ts';
+import { statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { readFeedHead } from '../../feed/feed-head.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { type DroppedMonth, readDroppedMonths } from '../../search/archived/dropped-months.sql.ts';
+import { type DroppedMonth, readDroppedMonths } from '../../search/archived-months.sql.ts';
 import { type CataloguedObject, readCatalogue } from '../catalogue.sql.ts';
+import { readObject } from '../manifest.ts';
 import { checkUserQuery, type QueryDuckOptions, type QueryResult, runUserQuery } from '../parquet/query-duck.ts';
-import type { ObjectStore } from '../store/ports.ts';
-import { withDirectory } from '../temporary-directory.ts';
-import { fetchObjects, requireRoom, usableBytes } from './fetch-objects.ts';
-import { emptyView, meetsRange, type TimeRange, viewOf } from './query-view.ts';
-import { copyStoredRows } from './stored-rows.sql.ts';
+import { isStorageFault, type ObjectStore, withDirectory } from '../store.ts';
+import { copyStoredRows, emptyView, meetsRange, type TimeRange, viewOf } from './stored-rows.sql.ts';
 
-export interface HistoryQuery {
+interface HistoryQuery {
   /** In the SQL of DuckDB, over `audit_events`. */
   readonly sql: string;
   readonly range: TimeRange;
   readonly memoryMb: number;
 }
 
-export interface QueryContext {
+interface QueryContext {
   readonly pool: Pool;
   /** Undefined: no archive is configured. */
   readonly store: ObjectStore | undefined;
@@ -156,3 +156,75 @@ const summaryOf = (objects: readonly CataloguedObject[]) => ({
 
 const sumOf = (objects: readonly CataloguedObject[], field: 'bytes' | 'events'): number =>
   objects.reduce((sum, object) => sum + object[field], 0);
+
+interface FetchOptions {
+  readonly directory: string;
+  /** Called with the bytes so far. */
+  readonly onBytes: (bytes: number) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What of the free disk a query may take. */
+const USABLE_SHARE = 0.8;
+
+/** Copies objects to files that only this process writes, each proven by its SHA-256. Rejects with OrgtrailError `archive_unreadable`. */
+const fetchObjects = async (
+  store: ObjectStore,
+  objects: readonly CataloguedObject[],
+  { directory, onBytes, signal }: FetchOptions,
+): Promise<readonly string[]> => {
+  const files: string[] = [];
+  let bytes = 0;
+  for (const object of objects) {
+    signal?.throwIfAborted();
+    const file = join(directory, `archived-${object.id}.parquet`);
+    await fetchOne(store, object, file, signal);
+    files.push(file);
+    bytes += object.bytes;
+    onBytes(bytes);
+  }
+  return files;
+};
+
+const fetchOne = async (
+  store: ObjectStore,
+  object: CataloguedObject,
+  file: string,
+  signal: AbortSignal | undefined,
+): Promise<void> => {
+  const outcome = await readObject(store, object, signal).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    if (!isStorageFault(error)) throw error;
+    throw new OrgtrailError(
+      'archive_unreadable',
+      `the archive cannot be read: ${object.key} in ${store.name}: ${reasonOf(error)}`,
+      { hint: 'docs/archive.md says which rights the key needs', cause: error },
+    );
+  });
+  if ('fault' in outcome) {
+    throw new OrgtrailError(
+      'archive_unreadable',
+      `an object of the archive cannot be believed: ${object.key} in ${store.name}: ${outcome.fault}`,
+      { hint: '`orgtrail archive verify` says what else is wrong; --since and --before leave months out' },
+    );
+  }
+  await writeFile(file, outcome.bytes, { mode: 0o600 });
+};
+
+/** What may still be written into the directory. */
+const usableBytes = async (directory: string): Promise<number> => {
+  const { bavail, bsize } = await statfs(directory);
+  return Math.floor(bavail * bsize * USABLE_SHARE);
+};
+
+/** Rejects with OrgtrailError `usage` if there is no room for so many bytes. */
+const requireRoom = async (directory: string, bytes: number, what: string): Promise<void> => {
+  const usable = await usableBytes(directory);
+  if (bytes <= usable) return;
+  const inMegabytes = (count: number) => Math.ceil(count / 1_000_000).toLocaleString('en');
+  throw new OrgtrailError(
+    'usage',
+    `${what} take ${inMegabytes(bytes)} MB of the temporary directory, which has ${inMegabytes(usable)} MB to give`,
+    { hint: 'ask for a shorter time with --since and --before, or set TMPDIR to a larger disk' },
+  );
+};

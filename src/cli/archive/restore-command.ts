@@ -5,16 +5,14 @@ import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { Argument, Command, Option } from 'commander';
 import { type CataloguedObject, readCatalogue } from '../../archive/catalogue.sql.ts';
-import { loadDuck } from '../../archive/parquet/duckdb.ts';
+import { loadDuck } from '../../archive/parquet/parquet.ts';
 import { restoreChanges, restoreEvents } from '../../archive/restore-month.ts';
-import type { ObjectStore } from '../../archive/store/ports.ts';
-import { OrgtrailError, reasonOf } from '../../errors.ts';
-import { type FormatName, formatNames, formats } from '../../formats/formats.ts';
-import type { CliContext } from '../cli-context.ts';
-import { showWork } from '../evidence/work-line.ts';
-import { noteCommand } from '../note-command.ts';
-import { readMonth } from './run-command.ts';
-import { withArchive } from './with-archive.ts';
+import type { ObjectStore } from '../../archive/store.ts';
+import { OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { type FormatName, formatNames, formats } from '../../formats/registry.ts';
+import { type CliContext, noteCommand } from '../command.ts';
+import { showWork } from '../output/terminal.ts';
+import { readMonth, withArchive } from './run-command.ts';
 
 const help = `
 Prints the events of a month as the feed would have, one per line in order of position, from objects whose SHA-256 is that of the

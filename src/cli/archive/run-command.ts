@@ -1,21 +1,21 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { kindPoliciesWithDrops, unreadMonthsOf } from '../../app/collection-window.ts';
-import { type ArchivedMonth, archiveMonth } from '../../archive/archive-month.ts';
+import { type Config, loadConfig } from '../../app/config/config.ts';
+import { kindPoliciesWithDrops, unreadMonthsOf } from '../../app/sync-context.ts';
+import {
+  type ArchiveContext,
+  type ArchivedMonth,
+  type ArchiveObserver,
+  archiveMonth,
+} from '../../archive/archive-month.ts';
 import { useArchive } from '../../archive/catalogue.sql.ts';
 import { type WrittenManifest, writeManifest } from '../../archive/manifest.ts';
-import { loadDuck } from '../../archive/parquet/duckdb.ts';
-import type { ArchiveContext, ArchiveObserver } from '../../archive/ports.ts';
-import type { Config } from '../../config/config.ts';
-import { exitCodes, OrgtrailError, reasonOf } from '../../errors.ts';
-import {
-  type DroppedMonth,
-  dropOldMonths,
-  type RetentionResult,
-  readOldMonths,
-} from '../../retention/retention.sql.ts';
-import type { CliContext } from '../cli-context.ts';
-import { counted } from '../output/counted.ts';
-import { withArchive } from './with-archive.ts';
+import { loadDuck, type ParquetVersion } from '../../archive/parquet/parquet.ts';
+import { type DroppedMonth, dropOldMonths, type RetentionResult, readOldMonths } from '../../archive/retention.sql.ts';
+import { isStorageFault, type ObjectStore, openObjectStore } from '../../archive/store.ts';
+import { exitCodes, OrgtrailError, reasonOf } from '../../base/errors.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { type CliContext, type OpenedDatabase, withDatabase } from '../command.ts';
+import { counted } from '../output/terminal.ts';
 
 const help = `
 Without --month it takes every month that is older than ORGTRAIL_RETENTION. What is in the archive already is read back; only what
@@ -135,4 +135,35 @@ const describeManifest = (manifest: Result['manifest']): readonly string[] => {
   const { key, isWritten, keptAs } = manifest;
   const kept = `the manifest that was there has objects that this database never had: it is kept as ${keptAs}`;
   return [...(keptAs === undefined ? [] : [kept]), ...(isWritten ? [`the manifest is written: ${key}`] : [])];
+};
+
+/** What such a command has. */
+interface OpenedArchive extends OpenedDatabase {
+  readonly pool: Pool;
+  readonly store: ObjectStore;
+  readonly parquetVersion: ParquetVersion;
+}
+
+/** Opens the database and the archive that is configured, and closes both. Throws OrgtrailError, also for what the storage refuses. */
+export const withArchive = async <T>(context: CliContext, use: (opened: OpenedArchive) => Promise<T>): Promise<T> => {
+  // Before the database is opened.
+  const { archive } = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
+  if (archive === undefined) {
+    throw new OrgtrailError('usage', 'ORGTRAIL_ARCHIVE is not set', {
+      hint: 'set it to where the archive is, such as s3://bucket/prefix; docs/archive.md',
+    });
+  }
+  const { parquetVersion } = archive;
+  const store = openObjectStore(archive.target, archive.s3);
+  try {
+    return await withDatabase(context, (pool, opened) => use({ ...opened, pool, store, parquetVersion }));
+  } catch (error) {
+    if (!isStorageFault(error)) throw error;
+    throw new OrgtrailError('api_unreachable', `${store.name}: ${reasonOf(error)}`, {
+      hint: 'docs/operations/troubleshooting.md says what each reason means; nothing was dropped',
+      cause: error,
+    });
+  } finally {
+    await store.close();
+  }
 };

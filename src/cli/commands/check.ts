@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import type { Logger } from 'pino';
+import { type Config, loadConfig, secretsOf } from '../../app/config/config.ts';
 import { openDatabase } from '../../app/open-database.ts';
-import { type Config, loadConfig } from '../../config/config.ts';
-import { secretsOf } from '../../config/redaction.ts';
-import { exitCodes, OrgtrailError } from '../../errors.ts';
+import { createLogger } from '../../app/telemetry/log.ts';
+import { exitCodes, OrgtrailError } from '../../base/errors.ts';
 import type { SourceKindName } from '../../ingest/sources/registry.ts';
 import { hasEmbeddedData } from '../../postgres/embedded-server.ts';
 import { describeUrl, type Pool } from '../../postgres/pool.ts';
@@ -16,10 +16,9 @@ import {
 } from '../../postgres/schema/migrate.ts';
 import { closeSchemas, describeOpen, readOpenSchemas } from '../../postgres/schema/roles.ts';
 import { explainForbidden } from '../../postgres/sql-state.ts';
-import { createLogger } from '../../telemetry/log.ts';
 import { checkApi, SLOWEST_MS } from '../check/check-api.ts';
-import type { Check } from '../check/probe-logs.ts';
-import type { CliContext } from '../cli-context.ts';
+import type { Check } from '../check/credentials.ts';
+import type { CliContext } from '../command.ts';
 
 const help = `
 Checks everything and suggests a fix for each problem; changes nothing. The exit code is that of the first problem.

@@ -1,17 +1,17 @@
 import { Command } from 'commander';
-import { configWithoutFaults, type ReadConfig, readConfig } from '../../config/config.ts';
+import { configWithoutFaults, type ReadConfig, readConfig } from '../../app/config/config.ts';
 import {
   describeSource,
   type EffectiveSetting,
   effectiveSettings,
+  settingsYaml,
   shownSettings,
-} from '../../config/effective-settings.ts';
-import { describeFault } from '../../config/faults.ts';
-import { settingsYaml } from '../../config/yaml/settings-yaml.ts';
-import { exitCodes } from '../../errors.ts';
-import { withoutControls } from '../../text/terminal.ts';
-import type { CliContext } from '../cli-context.ts';
-import { alignColumns } from '../output/terminal-table.ts';
+} from '../../app/config/effective-settings.ts';
+import { describeFault } from '../../app/config/settings-list.ts';
+import { exitCodes } from '../../base/errors.ts';
+import { withoutControls } from '../../base/text.ts';
+import type { CliContext } from '../command.ts';
+import { alignColumns } from '../output/terminal.ts';
 
 const help = `
 Neither needs a database or Cloudflare. Settings come from the environment, then from .env, then from the YAML file that

@@ -3,19 +3,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import { loadConfig } from '../../app/config/config.ts';
 import { type Daemon, startDaemon } from '../../app/start-daemon.ts';
-import { loadConfig } from '../../config/config.ts';
-import { exitCodes, OrgtrailError } from '../../errors.ts';
+import { createLogger } from '../../app/telemetry/log.ts';
+import { exitCodes, OrgtrailError } from '../../base/errors.ts';
+import { formatDuration, parseDurationMs } from '../../base/time.ts';
 import { stopEmbeddedServerAtOnce } from '../../postgres/embedded-server.ts';
-import type { Simulator } from '../../simulator/simulator-interface.ts';
-import { createLogger } from '../../telemetry/log.ts';
-import { formatDuration, parseDurationMs } from '../../time/duration.ts';
-import type { CliContext } from '../cli-context.ts';
-import { showDemoAlarms } from '../demo/demo-alarms.sql.ts';
-import { appendAttack, appendUsualSignIns, attackedAccount } from '../demo/demo-attack.ts';
-import { prepareDemoEvidence, verifyDemoEvidence } from '../demo/demo-evidence.ts';
-import { showDemoProgress } from '../demo/demo-progress.ts';
-import { catchUp, type Verdict, verdictText } from '../demo/demo-verdict.ts';
+import type { Simulator } from '../../simulator/interface.ts';
+import { pausesOf, sourceHealth } from '../../status/health.ts';
+import type { Status } from '../../status/status.sql.ts';
+import type { CliContext } from '../command.ts';
+import { appendAttack, appendUsualSignIns, attackedAccount, showDemoAlarms } from '../demo/attack.sql.ts';
+import { prepareDemoEvidence, verifyDemoEvidence } from '../demo/evidence.ts';
+import { catchUp, type Verdict, verdictText } from '../demo/verdict.sql.ts';
+import { counted, countedSources, drawLine } from '../output/terminal.ts';
 
 const ORGANIZATIONS = 6;
 /** In each organization. */
@@ -215,3 +216,65 @@ const stopping = (asked: boolean): string =>
 
 const pausedText = (pauseMs: number): string =>
   `Cloudflare's simulated limit pauses the daemon for ${formatDuration(pauseMs)}; waiting.\n`;
+
+/** While history is read; afterwards little changes but the number of events. */
+const LOOK_EVERY_MS = 1_000;
+/** In a pipe each look that is shown is a line of its own. */
+const SETTLED_PIPE_EVERY_MS = 15_000;
+
+interface DemoProgress {
+  /** Writes the last state and ends the line. */
+  finish(): Promise<void>;
+}
+
+/** Shows how many organizations and accounts are up to date, as the console has it, and how many events are stored. */
+const showDemoProgress = (
+  context: Pick<CliContext, 'stdout' | 'interactive'>,
+  readStatus: () => Promise<Status>,
+  settings: { readonly tickMs: number; readonly apiBudget: number },
+): DemoProgress => {
+  const startedAt = performance.now();
+  const stop = new AbortController();
+  let latest: Status | undefined;
+  const { draw, finish } = drawLine(context, () => progressLine(latest, settings, performance.now() - startedAt));
+  const looking = (async () => {
+    while (!stop.signal.aborted) {
+      // A database that does not answer is the daemon's to report.
+      latest = await readStatus().catch(() => latest);
+      draw(false);
+      const settled = latest !== undefined && isSettled(latest, settings);
+      const everyMs = settled && !context.interactive ? SETTLED_PIPE_EVERY_MS : LOOK_EVERY_MS;
+      await sleep(everyMs, undefined, { signal: stop.signal }).catch(() => {});
+    }
+  })();
+  return {
+    finish: async () => {
+      if (stop.signal.aborted) return await looking;
+      stop.abort();
+      await looking;
+      finish();
+    },
+  };
+};
+
+type Settings = Parameters<typeof pausesOf>[0];
+
+const countUpToDate = ({ sources }: Status, settings: Settings): number => {
+  const pauses = pausesOf(settings, sources.length);
+  return sources.filter((source) => ['fresh', 'quiet'].includes(sourceHealth(source, pauses))).length;
+};
+
+const isSettled = (status: Status, settings: Settings): boolean =>
+  status.sources.length > 0 && countUpToDate(status, settings) === status.sources.length;
+
+/** `6 organizations, 12 accounts up to date · 30,412 events · 1m 4s`; as long as some are not, `9 of 18 logs up to date · …`. */
+export const progressLine = (status: Status | undefined, settings: Settings, elapsedMs: number): string => {
+  if (status === undefined || status.sources.length === 0) return `starting · ${formatDuration(elapsedMs)}`;
+  const { sources } = status;
+  const which = isSettled(status, settings)
+    ? countedSources(sources)
+    : `${countUpToDate(status, settings)} of ${counted(sources.length, 'log')}`;
+  return [`${which} up to date`, `${status.position.toLocaleString('en')} events`, formatDuration(elapsedMs)].join(
+    ' · ',
+  );
+};

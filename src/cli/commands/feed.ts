@@ -3,11 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { archivedEventsOf } from '../../app/archive.ts';
-import { OrgtrailError, reasonOf } from '../../errors.ts';
-import { createServedStore } from '../../evidence/served/served-store.sql.ts';
-import { type Copies, copiesChoices } from '../../feed/copies.ts';
+import { OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { createServedStore } from '../../evidence/served-store.sql.ts';
 import {
+  type Copies,
   conflictOf,
+  copiesChoices,
   type FeedEvidence,
   type FeedHead,
   type FeedSource,
@@ -17,14 +18,12 @@ import {
   type Presented,
   placeOf,
 } from '../../feed/feed.ts';
-import { type Feed, openFeed } from '../../feed/feed-source.ts';
-import { type FormatName, formatNames } from '../../formats/formats.ts';
+import { type Feed, openFeed } from '../../feed/open-feed.ts';
+import { type FormatName, formatNames } from '../../formats/registry.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { accountIds } from '../account-ids.ts';
-import type { CliContext } from '../cli-context.ts';
-import { organizationIds } from '../organization-ids.ts';
-import { written } from '../output/written.ts';
-import { withDatabase } from '../with-database.ts';
+import { type CliContext, withDatabase } from '../command.ts';
+import { accountIds, organizationIds } from '../options.ts';
+import { written } from '../output/terminal.ts';
 
 /** How long one wait may be: a notification ends it, and if one is lost, this does. */
 const MAX_WAIT_MS = 60_000;

@@ -1,17 +1,13 @@
 import { Command } from 'commander';
-import { OrgtrailError } from '../../errors.ts';
+import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../../archive/holds.sql.ts';
+import { confirmRetention, readDroppedMonths } from '../../archive/retention.sql.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import { parseDateOrInstantMs } from '../../base/time.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
-import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../../retention/holds.sql.ts';
-import { confirmRetention, readDroppedMonths } from '../../retention/retention.sql.ts';
-import { parseDateOrInstantMs } from '../../time/instant.ts';
-import { accountIds } from '../account-ids.ts';
-import type { CliContext } from '../cli-context.ts';
-import { noteCommand } from '../note-command.ts';
-import { organizationIds } from '../organization-ids.ts';
-import { alignColumns, printable } from '../output/terminal-table.ts';
-import { readTime, timeHelp } from '../time-options.ts';
-import { withDatabase } from '../with-database.ts';
+import { type CliContext, noteCommand, withDatabase } from '../command.ts';
+import { accountIds, organizationIds, readTime, timeHelp } from '../options.ts';
+import { alignColumns, printable } from '../output/terminal.ts';
 
 /** The earliest and the latest time that RFC 3339 can express. */
 const EARLIEST_MS = Date.parse('0001-01-01T00:00:00Z');

@@ -1,15 +1,13 @@
 import { Command } from 'commander';
+import { loadConfig, secretsOf } from '../../app/config/config.ts';
 import { openDatabase } from '../../app/open-database.ts';
-import { loadConfig } from '../../config/config.ts';
-import { secretsOf } from '../../config/redaction.ts';
-import { OrgtrailError } from '../../errors.ts';
-import { createPublications } from '../../postgres/schema/publication.ts';
-import { createSearchIndex, type SearchIndexKind, searchIndexes } from '../../postgres/schema/search-index.ts';
-import { setRetentionPolicy } from '../../retention/retention.sql.ts';
-import { createLogger } from '../../telemetry/log.ts';
-import { logBlocked, migrateWithLog } from '../../telemetry/log-migration.ts';
-import { formatDuration } from '../../time/duration.ts';
-import type { CliContext } from '../cli-context.ts';
+import { createLogger, logBlocked, migrateWithLog } from '../../app/telemetry/log.ts';
+import { setRetentionPolicy } from '../../archive/retention.sql.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import { formatDuration } from '../../base/time.ts';
+import { createSearchIndex, type SearchIndexKind, searchIndexes } from '../../postgres/schema/online-index.ts';
+import { createPublications } from '../../postgres/schema/publications.ts';
+import type { CliContext } from '../command.ts';
 
 const help = `
 run, sync and backfill migrate by themselves at start; use this command if only another account may change the schema.

@@ -1,10 +1,9 @@
 import { Command } from 'commander';
-import { keepReloading, openSecrets } from '../../app/reread-secrets.ts';
+import { loadConfig, secretsOf } from '../../app/config/config.ts';
+import { keepReloading, openSecrets } from '../../app/config/live-secrets.ts';
 import { startDaemon } from '../../app/start-daemon.ts';
-import { loadConfig } from '../../config/config.ts';
-import { secretsOf } from '../../config/redaction.ts';
-import { createLogger } from '../../telemetry/log.ts';
-import type { CliContext } from '../cli-context.ts';
+import { createLogger } from '../../app/telemetry/log.ts';
+import type { CliContext } from '../command.ts';
 
 const help = `
 Runs until SIGTERM or SIGINT, and finishes the current page first. A second signal exits immediately; no data is lost.

@@ -1,14 +1,13 @@
 import { once } from 'node:events';
 import { Command } from 'commander';
-import { OrgtrailError } from '../../errors.ts';
-import type { AcceptedCredential } from '../../simulator/api/credentials.ts';
-import { defaultBudget } from '../../simulator/api/rate-limit.ts';
-import { defectNames } from '../../simulator/faults/entry-defects.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import { type AcceptedCredential, defaultBudget } from '../../simulator/api/credentials.ts';
+import { defectNames } from '../../simulator/entries/entry-defects.ts';
 import { type FaultName, faultCatalogue, faultNames, parametersOf } from '../../simulator/faults/fault-catalogue.ts';
 import { parseFaultList } from '../../simulator/faults/fault-list.ts';
-import type { Simulator } from '../../simulator/simulator-interface.ts';
-import type { SimulatorOptions } from '../../simulator/simulator-options.ts';
-import type { CliContext } from '../cli-context.ts';
+import type { Simulator } from '../../simulator/interface.ts';
+import type { SimulatorOptions } from '../../simulator/options.ts';
+import type { CliContext } from '../command.ts';
 
 /** Options of the command as they are typed. */
 interface Flags {

@@ -1,18 +1,18 @@
 import { Command } from 'commander';
-import { OrgtrailError } from '../../errors.ts';
+import { loadConfig } from '../../app/config/config.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import { formatDuration } from '../../base/time.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { planReplay } from '../../sinks/replay/plan-replay.ts';
-import { replaySink } from '../../sinks/replay/replay-sink.sql.ts';
+import { createOutgoing } from '../../sinks/delivery.ts';
+import type { FoundEvent } from '../../sinks/findings/finding.ts';
+import { createSink, redactorOf } from '../../sinks/registry.ts';
+import { planReplay, replaySink } from '../../sinks/replay.sql.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { formatDuration } from '../../time/duration.ts';
-import type { CliContext } from '../cli-context.ts';
-import { noteCommand } from '../note-command.ts';
-import { sinkTable } from '../output/sink-table.ts';
-import { alignColumns, printable } from '../output/terminal-table.ts';
-import { sinkTestCommand } from '../sinks/test-command.ts';
-import { withDatabase } from '../with-database.ts';
+import { type CliContext, noteCommand, withDatabase } from '../command.ts';
+import { sinkTable } from '../output/status-report.ts';
+import { alignColumns, printable } from '../output/terminal.ts';
 
-const help = `
+const sinkHelp = `
 Uses only the database, so it works beside a running daemon and from any machine. docs/sinks.md has all of it.
 
 Examples:
@@ -34,7 +34,7 @@ Examples:
 export const sinkCommand = (context: CliContext): Command =>
   new Command('sink')
     .description('Show sinks, replay events, list dead letters, send a test')
-    .addHelpText('after', help)
+    .addHelpText('after', sinkHelp)
     .addCommand(listCommand(context))
     .addCommand(replayCommand(context))
     .addCommand(deadLettersCommand(context))
@@ -138,3 +138,76 @@ const unknownSink = (name: string, sinks: readonly SinkStatus[]): OrgtrailError 
         ? 'there is none yet: set ORGTRAIL_SINKS and start `orgtrail run`'
         : `one of ${sinks.map((sink) => sink.name).join(', ')}`,
   });
+
+const testHelp = `
+For sinks of detections and alarms. The message says that it is a test. It has a key of its own each time. Uses no database: the position of
+the sink stays as it is. Exits with 4 if the receiver does not take it.
+
+Examples:
+  $ orgtrail sink test security`;
+
+/** `orgtrail sink test`. */
+const sinkTestCommand = (context: CliContext): Command =>
+  new Command('test')
+    .description('Send a test message to a sink of detections or alarms')
+    .argument('<name>', 'the sink')
+    .addHelpText('after', testHelp)
+    .action(async (name: string) => {
+      const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
+      const settings = config.sinks.find((each) => each.name === name)?.settings;
+      if (settings === undefined) {
+        const hint = 'ORGTRAIL_SINKS has its name and its settings';
+        throw new OrgtrailError('usage', `no sink ${JSON.stringify(name)} is configured`, { hint });
+      }
+      if (settings.events === 'entries') {
+        const hint = 'an entry that never happened would stand among the others';
+        throw new OrgtrailError('usage', `${name} is sent entries of audit logs, and no test`, { hint });
+      }
+      const sink = createSink(settings, { aws: config.aws });
+      try {
+        const { delivery } = await createOutgoing([testEvent(new Date())], { format: settings.format, sink });
+        if (delivery === undefined) throw new Error('nothing to send');
+        const outcome = await sink.deliver(delivery, context.signal);
+        if (outcome.kind === 'delivered' && outcome.refused.length === 0) {
+          context.stdout.write(`${name}: ${sink.target} has taken the test message\n`);
+          return;
+        }
+        const reason = outcome.kind === 'delivered' ? outcome.refused[0]?.reason : outcome.reason;
+        throw new OrgtrailError('api_unreachable', `${name} was not delivered: ${redactorOf(settings)(reason ?? '')}`);
+      } finally {
+        await sink.close();
+      }
+    });
+
+/** Of the least severity: PagerDuty shows it as information. */
+const testEvent = (now: Date): FoundEvent => ({
+  position: 0,
+  feedId: '00000000-0000-0000-0000-000000000000',
+  sourceKind: 'orgtrail',
+  sourceId: 'test',
+  organizationId: null,
+  organizationName: 'orgtrail',
+  accountId: null,
+  accountName: null,
+  zoneId: null,
+  zoneName: null,
+  id: `test-${now.toISOString()}`,
+  actionTime: now.toISOString(),
+  receivedAt: now.toISOString(),
+  rawText: '{}',
+  defects: null,
+  finding: {
+    detection: 'test',
+    severity: 'low',
+    eventPosition: 0,
+    events: 1,
+    firstTime: now.toISOString(),
+    actor: 'orgtrail',
+    actorIpAddress: null,
+    actionType: null,
+    actionResult: null,
+    resourceType: null,
+    resourceId: null,
+    summary: 'This is a test of orgtrail: nothing has happened.',
+  },
+});

@@ -1,18 +1,16 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { describeNotRead } from '../../app/collection-window.ts';
-import type { Config } from '../../config/config.ts';
-import { exitCodes } from '../../errors.ts';
+import type { Config } from '../../app/config/config.ts';
+import { describeNotRead } from '../../app/sync-context.ts';
+import { exitCodes } from '../../base/errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { readSinkStatus } from '../../sinks/sink-status.sql.ts';
-import { readScrubTotals, readVerifyRuns } from '../../status/checks/checks.sql.ts';
+import { readScrubTotals, readVerifyRuns } from '../../status/checks.sql.ts';
 import { sourceStates } from '../../status/health.ts';
-import { createStatusReader } from '../../status/status-reader.ts';
+import { countShown, createStatusReader } from '../../status/status-reader.sql.ts';
 import { statusScopeOf } from '../../status/status-scope.sql.ts';
-import { countShown } from '../../status/status-summary.sql.ts';
-import type { CliContext } from '../cli-context.ts';
-import { chosenSources } from '../named-sources.ts';
+import { type CliContext, withDatabase } from '../command.ts';
+import { chosenSources } from '../options.ts';
 import { failLevels, fails, type Report, type Shown, statusJson, statusText } from '../output/status-report.ts';
-import { withDatabase } from '../with-database.ts';
 
 /** Rows that are shown when --limit and --all are not given. */
 const DEFAULT_ROWS = 50;

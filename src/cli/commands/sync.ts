@@ -1,26 +1,31 @@
 import { Command } from 'commander';
-import { describeNotRead } from '../../app/collection-window.ts';
-import { gracefulStop } from '../../app/graceful-stop.ts';
+import { type Config, loadConfig, secretsOf } from '../../app/config/config.ts';
+import { openSecrets } from '../../app/config/live-secrets.ts';
 import { openApp } from '../../app/open-app.ts';
-import { openSecrets } from '../../app/reread-secrets.ts';
-import { type Config, loadConfig } from '../../config/config.ts';
-import { secretsOf } from '../../config/redaction.ts';
-import { readHoles } from '../../ingest/sync/coverage-holes.sql.ts';
+import { gracefulStop } from '../../app/process.ts';
+import { describeNotRead, horizonOf } from '../../app/sync-context.ts';
+import { createLogger } from '../../app/telemetry/log.ts';
+import { createMetrics } from '../../app/telemetry/metrics.ts';
+import { requireKept } from '../../archive/retention.sql.ts';
+import { exitCodes, OrgtrailError } from '../../base/errors.ts';
+import { version } from '../../base/package-files.ts';
+import { formatDuration } from '../../base/time.ts';
+import { keyOf } from '../../ingest/planning/source.ts';
+import { kindOf } from '../../ingest/sources/registry.ts';
+import { RETENTION_NEAR_MS } from '../../ingest/sources/source-kind.ts';
 import type { SyncContext } from '../../ingest/sync/ports.ts';
-import { syncOnce } from '../../ingest/sync/sync-once.ts';
-import { version } from '../../package/package-files.ts';
-import { requireKept } from '../../retention/retention.sql.ts';
-import { createLogger } from '../../telemetry/log.ts';
-import { createMetrics } from '../../telemetry/metrics.ts';
-import type { CliContext } from '../cli-context.ts';
-import { chooseSources, type NamedSources } from '../named-sources.ts';
-import { showProgress } from '../output/progress.ts';
-import { describeOutcome, type SyncOutcome } from '../output/sync-report.ts';
+import { readHoles, type WantedHoles } from '../../ingest/sync/store/unreadable-ranges.sql.ts';
+import { type SyncReport, syncOnce } from '../../ingest/sync/sync-once.ts';
+import { isAccount, ownerName } from '../../status/source-state.ts';
+import type { SourceStatus, Status } from '../../status/status.sql.ts';
+import type { CliContext } from '../command.ts';
+import { chooseSources, type NamedSources, readWindow, timeHelp } from '../options.ts';
+import { counted, countedSources, printable, showProgress } from '../output/terminal.ts';
 
 /** Attempts after the first at a source that fails, each after its backoff. */
 const RETRIES_PER_SOURCE = 3;
 
-const help = `
+const syncHelp = `
 Lists the organizations, collects everything that is missing up to now, then exits: with 0 if nothing is missing, with 1 if a
 source failed or the API does not serve some seconds, not even in parts (holes). Running it again reads only new events.
 
@@ -32,7 +37,7 @@ export const syncCommand = (context: CliContext, report: (code: number) => void)
   new Command('sync')
     .description('Collect what is missing in all organizations, then exit')
     .option('--json', 'print the result as JSON, and no progress')
-    .addHelpText('after', help)
+    .addHelpText('after', syncHelp)
     .action(async (options: { json?: boolean }) => {
       const outcome = await runSync(context, { quiet: options.json === true });
       report(outcome.exitCode);
@@ -40,7 +45,7 @@ export const syncCommand = (context: CliContext, report: (code: number) => void)
       else context.stdout.write(outcome.text);
     });
 
-export interface RunSyncOptions {
+interface RunSyncOptions {
   readonly quiet: boolean;
   /** Only this is read; undefined for all. */
   readonly window?: SyncContext['window'];
@@ -51,7 +56,7 @@ export interface RunSyncOptions {
 }
 
 /** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
-export const runSync = async (context: CliContext, options: RunSyncOptions): Promise<SyncOutcome> => {
+const runSync = async (context: CliContext, options: RunSyncOptions): Promise<SyncOutcome> => {
   // An interactive command shows its progress; its log has warnings and errors only, unless more is asked for.
   const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
   options.check?.(config);
@@ -89,3 +94,154 @@ export const runSync = async (context: CliContext, options: RunSyncOptions): Pro
 /** With --json no progress is printed: stdout then holds the result alone. */
 export const nowhere = (context: CliContext): CliContext['stdout'] =>
   Object.assign(Object.create(context.stdout), { write: () => true });
+
+const backfillHelp = `
+Fetches missing events between the two times, even if they are older than ORGTRAIL_HISTORY. Time that has been collected
+already is not read again. Cloudflare keeps 18 months. Exits with 1 if a source failed, or if the API does not serve some seconds of
+that time, not even in parts (holes).
+
+Examples:
+  $ orgtrail backfill --since 90d --before now
+  $ orgtrail backfill --since 2026-01-01 --before 2026-02-01
+  $ orgtrail backfill --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 'Acme Aerospace'`;
+
+interface BackfillOptions {
+  readonly since: string;
+  readonly before: string;
+  readonly organization?: string[];
+  readonly account?: string[];
+  readonly json?: boolean;
+}
+
+export const backfillCommand = (context: CliContext, report: (code: number) => void): Command =>
+  new Command('backfill')
+    .description('Fetch missing events for a time range')
+    .requiredOption('--since <time>', timeHelp('inclusive'))
+    .requiredOption('--before <time>', timeHelp('exclusive'))
+    .option('--organization <name or id...>', 'these organizations only')
+    .option('--account <name or id...>', 'these accounts only')
+    .option('--json', 'print the result as JSON, and no progress')
+    .addHelpText('after', backfillHelp)
+    .action(async (options: BackfillOptions) => {
+      const { fromMs: sinceMs, toMs: untilMs } = readWindow(options);
+      const outcome = await runSync(context, {
+        quiet: options.json === true,
+        check: (config) => requireWithinRetention(config, sinceMs),
+        named: options,
+        window: { sinceMs, untilMs },
+      });
+      report(outcome.exitCode);
+      context.stdout.write(options.json === true ? `${JSON.stringify(outcome.summary)}\n` : outcome.text);
+    });
+
+/** Here by the host's clock: the daemon drops by Cloudflare's. */
+const requireWithinRetention = (config: Config, sinceMs: number): void => {
+  const { retentionMs, archive } = config;
+  const nowMs = Date.now();
+  if (sinceMs >= nowMs - retentionMs || (archive !== undefined && sinceMs >= horizonOf(config, nowMs))) return;
+  throw new OrgtrailError(
+    'usage',
+    `--since is further back than ORGTRAIL_RETENTION keeps (${formatDuration(retentionMs)})`,
+    {
+      hint: 'older events would be deleted again: choose a later --since, or a longer retention',
+    },
+  );
+};
+
+/** What `sync` and `backfill` end with. The summary is what `--json` prints: a contract. */
+interface SyncOutcome {
+  readonly exitCode: number;
+  readonly text: string;
+  readonly summary: Readonly<Record<string, unknown>>;
+}
+
+/** So many holes are named. */
+const NAMED_HOLES = 5;
+
+/** Says what a sync did, and what it could not do. `wanted`: the holes that are left in the time that was asked for. `notRead`: what is never asked for. */
+const describeOutcome = (
+  status: Status,
+  report: SyncReport,
+  stored: number,
+  wanted: WantedHoles,
+  notRead?: string,
+): SyncOutcome => {
+  const failedKeys = new Set(report.failed.map(keyOf));
+  const failing = status.sources.filter((source) => failedKeys.has(keyOf(source)));
+  const accounts = status.sources.filter(isAccount).length;
+  const incomplete = failing.length + report.held.length + wanted.holes.length > 0;
+  const failed = incomplete || report.discoveryError !== undefined || report.accountsError !== undefined;
+  const lines = [
+    `${counted(stored, 'new event')} of ${accounts === 0 ? counted(report.sources, 'organization') : countedSources(status.sources)}; the feed is at position ${status.position}`,
+    ...troubleLines(status, report),
+    ...failing.map(failedLine),
+    ...(wanted.holes.length === 0 ? [] : [holesLine(wanted)]),
+    ...(notRead === undefined ? [] : [notRead]),
+  ];
+  return {
+    exitCode: failed ? exitCodes.sourceFailed : exitCodes.done,
+    text: `${lines.join('\n')}\n`,
+    summary: {
+      stored,
+      organizations: accounts === 0 ? report.sources : status.sources.length - accounts,
+      position: status.position,
+      heldByOthers: report.held.length,
+      failed: failing.map((source) => ({
+        organizationId: source.organizationId,
+        failure: source.lastFailure,
+        error: source.lastError,
+        ...(isAccount(source)
+          ? { sourceKind: source.kind, accountId: source.accountId, accountName: source.accountName }
+          : {}),
+      })),
+      holes: wanted.holes.map(holeJson),
+      holeSeconds: wanted.seconds,
+      finished: report.finished,
+      ...(accounts === 0 ? {} : { accounts }),
+    },
+  };
+};
+
+const isAccountHole = ({ sourceKind }: WantedHoles['holes'][number]): boolean =>
+  kindOf({ kind: sourceKind }).owner === 'account';
+
+/** The hole of an account has more keys, at its end. */
+const holeJson = (hole: WantedHoles['holes'][number]) => {
+  const { sourceKind, sourceId, organizationId, organizationName, accountName, since, before, reason, message } = hole;
+  const of = isAccountHole(hole) ? { sourceKind, accountId: sourceId, accountName } : {};
+  return { organizationId, organizationName, since, before, reason, message, ...of };
+};
+
+/** Accounts are read unless they are turned off. */
+const NOT_WANTED = '; ORGTRAIL_SOURCES=organizations reads none';
+
+const troubleLines = ({ sources }: Status, { held, discoveryError, accountsError }: SyncReport): readonly string[] => {
+  const lines: string[] = [];
+  if (held.length > 0) lines.push(`another orgtrail was reading ${countedSources(held)} all the time`);
+  if (discoveryError instanceof Error) lines.push(`listing organizations failed: ${discoveryError.message}`);
+  if (accountsError !== undefined)
+    lines.push(
+      `listing accounts failed, some may be missing: ${accountsError.message}${accountsError.failure === 'refused' ? NOT_WANTED : ''}`,
+    );
+  const near = sources.filter((source) => source.retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS);
+  if (near.length > 0)
+    lines.push(
+      `${countedSources(near)} with time not collected that Cloudflare deletes within ${formatDuration(RETENTION_NEAR_MS)}: see orgtrail status`,
+    );
+  return lines;
+};
+
+const failedLine = (source: SourceStatus): string =>
+  `failed: ${isAccount(source) ? 'account ' : ''}${source.id} (${ownerName(source) ?? 'no name'}): ${source.lastFailure}: ${source.lastError}`;
+
+const holesLine = ({ seconds, holes }: WantedHoles): string => {
+  const named = holes
+    .slice(0, NAMED_HOLES)
+    .map(
+      (hole) =>
+        `${isAccountHole(hole) ? 'account ' : ''}${printable(hole.sourceId, 64)} ${hole.since.toISOString()} (${hole.reason}: ${printable(hole.message, 120)})`,
+    );
+  const more = holes.length > NAMED_HOLES ? ', and others: select * from coverage_holes' : '';
+  const length = Math.ceil(seconds);
+  return `${length} ${length === 1 ? 'second' : 'seconds'} could not be collected: ${named.join(', ')}${more}`;
+};

@@ -1,18 +1,15 @@
 import { Command } from 'commander';
-import { parseScopes, type Scope, scopes } from '../../access/access.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import { formatDuration, parseDateOrInstantMs, parseDurationMs } from '../../base/time.ts';
+import { parseScopes, type Scope, scopes } from '../../http/access/access.ts';
 import {
   type AccessToken,
   createAccessToken,
   readAccessTokens,
   revokeAccessToken,
-} from '../../access/access-tokens.sql.ts';
-import { OrgtrailError } from '../../errors.ts';
-import { formatDuration, parseDurationMs } from '../../time/duration.ts';
-import { parseDateOrInstantMs } from '../../time/instant.ts';
-import type { CliContext } from '../cli-context.ts';
-import { noteCommand } from '../note-command.ts';
-import { alignColumns, printable } from '../output/terminal-table.ts';
-import { withDatabase } from '../with-database.ts';
+} from '../../http/access/tokens.sql.ts';
+import { type CliContext, noteCommand, withDatabase } from '../command.ts';
+import { alignColumns, printable } from '../output/terminal.ts';
 
 const help = `
 Give each reader and each person their own token, with a name, scopes and an expiry. The database keeps only its hash. A

@@ -1,23 +1,20 @@
-import { Command } from 'commander';
-import { loadConfig } from '../../config/config.ts';
-import { exitCodes } from '../../errors.ts';
-import { makeKeyFile } from '../../evidence/keys/key-file.ts';
-import { isUnanchored, readEvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
-import type { CliContext } from '../cli-context.ts';
-import { withDatabase } from '../with-database.ts';
-import { begin, requireEvidence } from './begin-evidence.ts';
-import { checkpointCommand } from './checkpoint-command.ts';
-import { endCommand } from './end-evidence.ts';
-import { evidenceStatusText } from './evidence-report.ts';
-import { exportCommand } from './export-command.ts';
-import { forkCommand } from './fork-evidence.ts';
-import { keyCommand } from './keys/key-command.ts';
-import { proveCommand } from './prove-command.ts';
-import { runEvidenceCommand } from './run-evidence.ts';
+import { Command, Option } from 'commander';
+import { configWithoutFaults, loadConfig, readConfig, secretsOf } from '../../app/config/config.ts';
+import { keepReloading, openSecrets } from '../../app/config/live-secrets.ts';
+import { startEvidenceBuilder } from '../../app/start-evidence.ts';
+import { createLogger } from '../../app/telemetry/log.ts';
+import { exitCodes, OrgtrailError } from '../../base/errors.ts';
+import { makeKeyFile } from '../../evidence/keys.ts';
+import { isUnanchored, readEvidenceStatus, readNewestCheckpoints } from '../../evidence/stored/evidence-status.sql.ts';
+import { type CliContext, withDatabase } from '../command.ts';
+import { exportCommand, proveCommand } from './export-command.ts';
+import { forkCommand } from './fork-command.ts';
+import { keyCommand } from './key-command.ts';
+import { begin, endCommand, requireEvidence } from './lifecycle.ts';
 import { statementCommand } from './statement-command.ts';
-import { verifyCommand } from './verify-command.ts';
+import { evidenceStatusText, verifyCommand } from './verify-command.ts';
 
-const help = `
+const evidenceHelp = `
 A signed Merkle log of what is stored, built by the daemon if ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE are set:
 docs/evidence.md. Uses only the database or a bundle, so it works beside a running daemon.
 
@@ -33,7 +30,7 @@ Examples:
 export const evidenceCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
   new Command('evidence')
     .description('Show, begin, verify, export, fork and end the signed log of what is stored')
-    .addHelpText('after', help)
+    .addHelpText('after', evidenceHelp)
     .addCommand(initCommand(context))
     .addCommand(runEvidenceCommand(context))
     .addCommand(statusCommand(context, report))
@@ -84,3 +81,77 @@ const statusCommand = (context: CliContext, report: (exitCode: number) => void):
       if (status !== undefined && ['behind', 'forked', 'halted'].includes(status.state))
         report(exitCodes.evidenceFails);
     });
+
+const checkpointHelp = `
+A signed note of c2sp.org/tlog-checkpoint. Keep it outside of this database: \`orgtrail evidence verify --anchor\` compares with it, and no
+history that was rewritten since agrees. Of both logs, unless --log names one: then the output is the note, byte for byte.
+
+Examples:
+  $ orgtrail evidence checkpoint
+  $ orgtrail evidence checkpoint --log events > checkpoint-of-june`;
+
+interface Options {
+  readonly log?: 'events' | 'journal';
+  readonly json?: boolean;
+}
+
+const checkpointCommand = (context: CliContext): Command =>
+  new Command('checkpoint')
+    .description('Print the newest signed checkpoints')
+    .addOption(new Option('--log <name>', 'of this log alone').choices(['events', 'journal']))
+    .option('--json', 'print JSON')
+    .addHelpText('after', checkpointHelp)
+    .action(async ({ log, json }: Options) => {
+      const all = await withDatabase(context, readNewestCheckpoints);
+      const found = all.filter((one) => log === undefined || one.log === log);
+      if (found.length === 0) {
+        throw new OrgtrailError('usage', 'no checkpoint is signed yet', { hint: 'docs/evidence.md says how to begin' });
+      }
+      if (json === true) {
+        const shown = found.map(({ root, madeAt, generation, ...one }) => ({
+          ...one,
+          generation,
+          root: root.toString('base64'),
+          made_at: madeAt,
+        }));
+        context.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
+      } else {
+        context.stdout.write(found.map(({ note }) => note).join('\n'));
+      }
+    });
+
+const buildHelp = `
+Builds the evidence and does nothing else, so that no other process needs the key: leave ORGTRAIL_EVIDENCE_KEY_FILE out of the settings of
+the daemons, which collect and serve what this one signs. Its database account needs only the role orgtrail_evidence, and no credential of
+Cloudflare is used. Give it the same settings of filters as the daemons: without them it cannot state what is covered. With
+ORGTRAIL_HTTP_PORT it serves /livez, /readyz, /healthz and /metrics. Runs until SIGTERM or SIGINT, as \`orgtrail run\` does. More than one
+may run: one at a time builds.
+
+Examples:
+  $ orgtrail evidence run
+  $ DATABASE_URL_FILE=/run/secrets/url ORGTRAIL_HTTP_PORT=8081 orgtrail evidence run`;
+
+const runEvidenceCommand = (context: CliContext): Command =>
+  new Command('run')
+    .description('Build and sign the log, in a process that does nothing else')
+    .addHelpText('after', buildHelp)
+    .action(async () => {
+      const read = readConfig(context.env, { needsCredential: false, interactive: context.interactive });
+      const config = configWithoutFaults(read);
+      const hidden = secretsOf(config);
+      const logger = createLogger({ ...config.log, destination: context.stdout, secrets: hidden });
+      for (const warning of config.unknownSettings) logger.warn(warning);
+      const secrets = openSecrets(context.env, config, { logger, hidden });
+      keepReloading(secrets, logger, context);
+      const isServed = read.settings['ORGTRAIL_HTTP_PORT'] !== undefined;
+      const builder = await startEvidenceBuilder(config, { logger, secrets, isServed, starting: context.signal });
+      await aborted(context.signal);
+      logger.info('stopping');
+      await builder.stop();
+      logger.info('stopped');
+    });
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  signal.aborted
+    ? Promise.resolve()
+    : new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));

@@ -1,22 +1,22 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command } from 'commander';
-import { publicKeysOf } from '../../app/evidence/start-evidence.ts';
-import { exitCodes, OrgtrailError } from '../../errors.ts';
-import { witnessesOf } from '../../evidence/anchors/anchor-targets.ts';
+import { publicKeysOf } from '../../app/start-evidence.ts';
+import { exitCodes, OrgtrailError } from '../../base/errors.ts';
+import { version } from '../../base/package-files.ts';
+import { witnessesOf } from '../../evidence/anchor.ts';
+import type { OneSource } from '../../evidence/export/copy-part.sql.ts';
 import type { ExportedTime } from '../../evidence/export/copy-payload.sql.ts';
 import { type Exported, exportBundle } from '../../evidence/export/export-bundle.ts';
-import type { OneSource } from '../../evidence/export/part/disclosed-statements.sql.ts';
+import { type EventProof, proveEvents } from '../../evidence/export/prove.sql.ts';
 import { faultText } from '../../evidence/verify/report.ts';
-import { version } from '../../package/package-files.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { accountIds } from '../account-ids.ts';
-import type { CliContext } from '../cli-context.ts';
-import { organizationIds } from '../organization-ids.ts';
-import { readTime, timeHelp } from '../time-options.ts';
-import { withDatabase } from '../with-database.ts';
-import { readInput } from './evidence-input.ts';
-import { showWork } from './work-line.ts';
+import { type CliContext, withDatabase } from '../command.ts';
+import { accountIds, organizationIds, readTime, timeHelp } from '../options.ts';
+import { showWork } from '../output/terminal.ts';
+import { readInput } from './lifecycle.ts';
 
-const help = `
+const exportHelp = `
 DIR must not exist, or be empty. The bundle has README.txt, which says how to verify it, and verify.py, which does: an auditor needs no
 orgtrail, no network and no database. All of it is of one moment, as of the last signed checkpoints, also while the daemon goes on and if
 nothing is signed any more (halted, behind, forked). It is verified before it gets its name: if what is stored is not what was signed,
@@ -63,7 +63,7 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
     .option('--gzip', 'pack the events')
     .option('--despite-faults', 'write the bundle even if it does not hold; the exit code is still 5')
     .option('--json', 'print JSON')
-    .addHelpText('after', help)
+    .addHelpText('after', exportHelp)
     .action(async (dir: string, options: ExportCommandOptions) => {
       const { gzip = false, despiteFaults = false, json = false } = options;
       const time = timeOf(options);
@@ -159,4 +159,72 @@ const exportedText = (
     `to verify it: python3 ${folder}/verify.py, or orgtrail evidence verify ${folder}`,
   ];
   return `${lines.join('\n')}\n`;
+};
+
+const proveHelp = `
+Writes POSITION.json (the event, its leaf, the keys) and POSITION.tlog-proof (c2sp.org/tlog-proof: where it stands in the log, and the
+signed checkpoint) for each event, of the last signed checkpoint. Nothing of other events is in them. Files that are there stay. Exit
+code 5 if an event is not the one that was signed.
+
+Examples:
+  $ orgtrail evidence prove 4711
+  $ orgtrail evidence prove 4711 4712 4713 --out proofs --json
+  $ orgtrail evidence prove --id 019c4f65-e760-7d8c-9f6f-6b58aa3aff50
+  $ orgtrail evidence verify 4711.tlog-proof`;
+
+interface ProveCommandOptions {
+  readonly id: readonly string[];
+  readonly out: string;
+  readonly json?: boolean;
+}
+
+export const proveCommand = (context: CliContext): Command =>
+  new Command('prove')
+    .description('Write the proof of single events')
+    .argument('[position...]', 'positions of events in the feed')
+    .option(
+      '--id <id>',
+      'all events with this id; may be repeated',
+      (id, before: readonly string[]) => [...before, id],
+      [],
+    )
+    .option('--out <dir>', 'a folder that exists', '.')
+    .option('--json', 'print JSON')
+    .addHelpText('after', proveHelp)
+    .action(async (texts: readonly string[], { id: ids, out, json }: ProveCommandOptions) => {
+      const positions = texts.map(positionOf);
+      if (positions.length + ids.length === 0) throw new OrgtrailError('usage', 'name a position, or an event by --id');
+      const work = showWork(context);
+      const written: string[] = [];
+      const logs = await withDatabase(context, async (pool, { config }) => {
+        const onProven = (events: number, all: number) => work.at('proving', events, 'events', all);
+        const options = { positions, ids, publicKeys: publicKeysOf(config.evidence), signal: context.signal, onProven };
+        return await proveEvents(pool, options, (proof) => written.push(...write(out, proof)));
+      }).finally(() => work.finish());
+      const { origin, size } = logs.events;
+      const shown = { log: origin, size, unanchored: true, files: written };
+      context.stdout.write(json === true ? `${JSON.stringify(shown, null, 2)}\n` : `${written.join('\n')}\n`);
+    });
+
+const positionOf = (text: string): number => {
+  const position = Number(text);
+  if (/^[1-9]\d{0,15}$/.test(text) && Number.isSafeInteger(position)) return position;
+  throw new OrgtrailError('usage', `${JSON.stringify(text.slice(0, 80))} is not a position`);
+};
+
+const write = (out: string, { position, json, tlogProof }: EventProof): string[] => {
+  const files = [join(out, `${position}.json`), join(out, `${position}.tlog-proof`)] as const;
+  try {
+    writeFileSync(files[0], json, { flag: 'wx', mode: 0o600 });
+    writeFileSync(files[1], tlogProof, { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    throw new OrgtrailError('usage', `${files[0]} or ${files[1]} cannot be written (${code})`, {
+      hint:
+        code === 'EEXIST'
+          ? 'files that are there stay: name another folder by --out'
+          : '--out names a folder that exists',
+    });
+  }
+  return [...files];
 };

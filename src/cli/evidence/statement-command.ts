@@ -1,26 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import { coverageOf, nextSignerOf, signerOf } from '../../app/evidence/start-evidence.ts';
-import type { Config } from '../../config/config.ts';
-import { exitCodes, OrgtrailError } from '../../errors.ts';
-import { buildOnce } from '../../evidence/builder/build-once.ts';
+import type { Config } from '../../app/config/config.ts';
+import { coverageOf, nextSignerOf, signerOf } from '../../app/start-evidence.ts';
+import { exitCodes, OrgtrailError } from '../../base/errors.ts';
+import { version } from '../../base/package-files.ts';
+import { buildOnce } from '../../evidence/builder/build-forever.ts';
 import { Builder } from '../../evidence/builder/builder.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import type { StatementOf } from '../../evidence/journal/statement.ts';
-import {
-  askCoverage,
-  countUnanswered,
-  readAnswers,
-  type StatedSource,
-} from '../../evidence/stored/coverage-statements.sql.ts';
-import { version } from '../../package/package-files.ts';
-import { createProcessIdentity } from '../../postgres/leases/process-identity.ts';
+import { askCoverage, countUnanswered, readAnswers, type StatedSource } from '../../evidence/stored/orders.sql.ts';
+import { createProcessIdentity } from '../../postgres/leases.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { accountIds } from '../account-ids.ts';
-import type { CliContext } from '../cli-context.ts';
-import { organizationIds } from '../organization-ids.ts';
-import { alignColumns } from '../output/terminal-table.ts';
-import { withDatabase } from '../with-database.ts';
+import { type CliContext, withDatabase } from '../command.ts';
+import { accountIds, organizationIds } from '../options.ts';
+import { alignColumns } from '../output/terminal.ts';
 
 const help = `
 Asks the process that builds the evidence to state now what is covered, and waits until a signed checkpoint has it. If no process builds,

@@ -1,22 +1,28 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { sep } from 'node:path';
 import { Command } from 'commander';
-import { exitCodes, OrgtrailError } from '../../errors.ts';
-import { foundFiles } from '../../evidence/bundle/found-events.ts';
-import { checkpointPath } from '../../evidence/bundle/layout.ts';
-import { foundInFolder } from '../../evidence/files/file-lines.ts';
-import { openFolder } from '../../evidence/files/folder-reader.ts';
-import { verifyFolder } from '../../evidence/files/verify-folder.ts';
-import { type FoundReader, verifyFound } from '../../evidence/verify/found/verify-found.ts';
-import type { Report } from '../../evidence/verify/report.ts';
-import type { Anchor } from '../../evidence/verify/verify-anchors.ts';
-import type { CliContext } from '../cli-context.ts';
-import { withDatabase } from '../with-database.ts';
-import { readInput } from './evidence-input.ts';
-import { reportJson, reportText } from './evidence-report.ts';
-import { readPolicy, verifyDatabase } from './verify-evidence.ts';
-import { isProofFile, verifyProofFile } from './verify-proof-file.ts';
-import { showWork } from './work-line.ts';
+import type { EvidenceConfig } from '../../app/config/config.ts';
+import { publicKeysOf } from '../../app/start-evidence.ts';
+import { exitCodes, OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { everyKey, keyHistory } from '../../evidence/append/keys-in-force.ts';
+import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
+import { keyOfLog } from '../../evidence/builder/signing-keys.ts';
+import { type BundleReader, bundleFiles, checkpointPath } from '../../evidence/bundle/layout.ts';
+import { foundFiles, readProvenEvent } from '../../evidence/bundle/records.ts';
+import { foundInFolder, openFolder, verifyFolder } from '../../evidence/files/folder-reader.ts';
+import { readJournal } from '../../evidence/journal/statement-text.ts';
+import { type Policy, parsePolicy } from '../../evidence/notes/policy.ts';
+import { parseVerifierKey, type VerifierKey } from '../../evidence/notes/signed-note.ts';
+import { type EvidenceStatus, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
+import { readStored, verifyColumns } from '../../evidence/stored/read-stored.sql.ts';
+import { verifyStored } from '../../evidence/stored/verify-stored.ts';
+import type { Anchor } from '../../evidence/verify/anchors.ts';
+import { faultText, Report } from '../../evidence/verify/report.ts';
+import { type FoundReader, verifyFound, verifyProof } from '../../evidence/verify/verify-found.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { type CliContext, withDatabase } from '../command.ts';
+import { alignColumns, showWork } from '../output/terminal.ts';
+import { readInput } from './lifecycle.ts';
 
 const help = `
 With DIR, a bundle of \`orgtrail evidence export\` or of a search, or the proof of one event of \`orgtrail evidence prove\`: needs neither database nor
@@ -129,3 +135,186 @@ const refuseOwnAnchors = (dir: string, anchors: readonly string[]): void => {
 const isBelow = (folder: string, file: string): boolean => file.startsWith(`${folder}${sep}`);
 
 const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];
+
+interface VerifyDatabaseOptions {
+  readonly anchors: readonly Anchor[];
+  /** The text of a policy. */
+  readonly policy: Buffer | undefined;
+  readonly evidence: EvidenceConfig | undefined;
+  /** Whether the columns beside `raw` are compared with it. */
+  readonly hasColumns?: boolean;
+}
+
+/** One statement reads so many: it has a minute, in which a slow database gives some hundred thousand. */
+const POSITIONS_AT_ONCE = 200_000;
+
+/** Verifies what is stored. Throws OrgtrailError `usage` if there is nothing to verify. */
+export const verifyDatabase = async (
+  pool: Pool,
+  { anchors, policy, evidence, hasColumns = false }: VerifyDatabaseOptions,
+): Promise<Report> => {
+  const stored = await readStored(pool);
+  if (stored === undefined) {
+    throw new OrgtrailError('usage', 'no checkpoint is signed yet', { hint: 'docs/evidence.md says how to begin' });
+  }
+  const store = createEvidenceStore(pool, 'verify', 0);
+  const copyEvents = async (until: number, take: Parameters<typeof store.copyEvents>[2]) => {
+    for (let after = 0; after < until; after += POSITIONS_AT_ONCE)
+      await store.copyEvents(after, Math.min(until, after + POSITIONS_AT_ONCE), take);
+  };
+  const compareColumns = hasColumns ? (report: Report, until: number) => verifyColumns(pool, report, until) : undefined;
+  const options = { anchors, copyEvents, compareColumns };
+  if (policy !== undefined) return await verifyStored(stored, { ...options, policy: readPolicy(policy) });
+  const { events, journal } = stored.origins;
+  const keys = publicKeysOf(evidence);
+  const own = keys.flatMap((key) => [events, journal].map((origin) => keyOfLog(origin, key)));
+  const report = await verifyStored(stored, {
+    ...options,
+    policy: policyOf(own.length > 0 ? own : keysOfJournal(stored.reader)),
+  });
+  if (own.length === 0) report.notClaimed.push('whose keys these are: those that the database names are believed');
+  return report;
+};
+
+/** Reads what --policy names. Throws OrgtrailError `usage`. */
+const readPolicy = (text: Buffer): Policy => {
+  try {
+    return parsePolicy(text);
+  } catch (error) {
+    throw new OrgtrailError('usage', `--policy: ${reasonOf(error)}`);
+  }
+};
+
+const policyOf = (logs: readonly VerifierKey[]): Policy => ({
+  logs,
+  witnesses: [],
+  quorum: { needed: 0, members: [] },
+});
+
+/** Of the statements that say something of keys; what is no key is for the verification to find. */
+const keysOfJournal = (reader: BundleReader): VerifierKey[] => {
+  const texts = readJournal(reader.read(bundleFiles.journalEntries) ?? Buffer.alloc(0));
+  const ofKeys = texts.filter((text) => /^\{"type":"(?:genesis|fork|key)"/.test(text));
+  return everyKey(keyHistory(ofKeys)).flatMap((vkey) => {
+    try {
+      return [parseVerifierKey(vkey)];
+    } catch {
+      return [];
+    }
+  });
+};
+
+const ENDING = '.tlog-proof';
+
+/** Whether a path names the proof of an event, and not a bundle. */
+const isProofFile = (path: string): boolean => path.endsWith(ENDING);
+
+/** Verifies an event by the two files of `orgtrail evidence prove`. Without a policy, the keys beside the event are believed. */
+const verifyProofFile = (path: string, policy: Buffer | undefined): Report => {
+  const proof = readInput(path);
+  const text = readInput(`${path.slice(0, -ENDING.length)}.json`).toString();
+  const report = new Report();
+  const event = report.attempt('leaf', 'the event', () => readProvenEvent(text));
+  const keys = report.attempt('policy', 'the policy', () => parsePolicy(policy ?? Buffer.from(event?.policy ?? '')));
+  if (event === undefined || keys === undefined) return report;
+  const verified = verifyProof(proof, event, keys);
+  if (policy === undefined) verified.notClaimed.push('whose keys these are: those beside the event are believed');
+  verified.notClaimed.push(
+    'unanchored: that the log was not rewritten with the key. Compare its checkpoint with one that was kept, by a bundle',
+  );
+  return verified;
+};
+
+/** How the log stands, for people. */
+export const evidenceStatusText = (status: EvidenceStatus): string => {
+  const { signedSize, signedSecondsAgo, stateReason, heldBy } = status;
+  const signed =
+    signedSize === null ? 'nothing yet' : `${signedSize} events, ${Math.round(signedSecondsAgo ?? 0)} s ago`;
+  const rows = [
+    ['log', status.origin],
+    ['state', stateReason === null ? status.state : `${status.state}: ${stateReason}`],
+    ['leaves', `${status.size}, ${status.lagEvents} behind; ${status.statements} statements`],
+    ['root', status.root.toString('base64')],
+    ['signed', signed],
+    ['coverage', coverageText(status)],
+    ['adopted', `${status.adoptedSize} events were there before`],
+    ['built by', heldBy ?? 'none at the moment'],
+    ...keyRows(status),
+    ...anchorRows(status),
+  ];
+  return `${alignColumns(rows).join('\n')}\n`;
+};
+
+const keyRows = ({ keyOrdered, oldKeyUntil }: EvidenceStatus): string[][] => [
+  ...(keyOrdered === null
+    ? []
+    : [['key', `another one is ordered (${keyOrdered}): no process that has it has stated it yet`]]),
+  ...(oldKeyUntil === null ? [] : [['keys', `two sign until ${oldKeyUntil}`]]),
+];
+
+const anchorRows = (status: EvidenceStatus): string[][] => {
+  const unanchored = 'unanchored: the owner of database and key could rewrite all of it';
+  const rows = status.anchors.map(({ anchor, isConfigured, size, secondsAgo, error }) => {
+    const kept = size === null ? 'nothing yet' : `${size} events, ${Math.round(secondsAgo ?? 0)} s ago`;
+    const fails = error !== null && isConfigured ? `; fails: ${error}` : '';
+    return ['anchor', `${anchor}: ${kept}${fails}${isConfigured ? '' : '; not in the settings any more'}`];
+  });
+  return isUnanchored(status) ? [...rows, ['anchors', unanchored]] : rows;
+};
+
+const coverageText = ({ statedSecondsAgo, unstatedSources, overdueSources }: EvidenceStatus): string => {
+  const last = statedSecondsAgo === null ? 'not stated yet' : `last stated ${Math.round(statedSecondsAgo)} s ago`;
+  const never = unstatedSources === 0 ? '' : `; ${unstatedSources} sources never`;
+  return `${last}${never}${overdueSources ? `; ${overdueSources} sources are overdue` : ''}`;
+};
+
+/** No key and no checkpoint proves it: said before what holds. */
+const OPERATORS_WORD =
+  "the operator's word, whatever else holds: that orgtrail was given all that Cloudflare had, and stored it. To test it, ask Cloudflare for some days with a credential of your own, and compare the ids";
+
+/** What a verification found, for people. */
+export const reportText = (report: Report): string => {
+  const { subject, unread, holds, isAnchored, faults, claims, notChecked, notClaimed, notCompared } = report;
+  const part = (title: string, lines: readonly string[]) =>
+    lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+  // What an auditor has kept himself comes before what the bundle says of itself.
+  const kept = faults.find(({ code }) => code === 'anchor');
+  return [
+    ...[
+      kept && `it does not hold: ${faultText(kept)}`,
+      ...notCompared.map((text) => `not compared, and not claimed: ${text}`),
+      subject,
+      unread,
+      OPERATORS_WORD,
+    ].map((line) => (line === undefined ? '' : `${line}\n`)),
+    part(isAnchored ? 'holds:' : 'holds, as far as the signer is believed (unanchored):', claims),
+    part('does not hold:', faults.map(faultText)),
+    part('not checked:', notChecked),
+    part('not claimed:', notClaimed),
+    `the evidence ${holds ? 'holds' : 'does not hold'}\n`,
+  ].join('');
+};
+
+/** The same for programs. */
+const reportJson = ({
+  isOfOneSource,
+  source,
+  time,
+  holds,
+  claims,
+  faults,
+  faultCounts,
+  coverage,
+  notChecked,
+  notClaimed,
+}: Report) => ({
+  ...(isOfOneSource && { source: source ?? null }),
+  ...(time && { time }),
+  holds,
+  claims,
+  faults,
+  fault_counts: Object.fromEntries(faultCounts),
+  coverage,
+  not_checked: notChecked,
+  not_claimed: notClaimed,
+});

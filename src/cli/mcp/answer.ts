@@ -1,11 +1,14 @@
-import { BusyError, OrgtrailError, reasonOf, SearchError } from '../../errors.ts';
+import type { z } from 'zod';
+import type { Config } from '../../app/config/config.ts';
+import { BusyError, OrgtrailError, reasonOf, SearchError } from '../../base/errors.ts';
 import { coverageBody } from '../../http/search/routes.ts';
+import type { Pool } from '../../postgres/pool.ts';
 import { explainForbidden } from '../../postgres/sql-state.ts';
-import type { SearchCoverage } from '../../search/found-event.ts';
-import { type IncompleteReason, incompleteReasons } from '../../search/search-answer.ts';
+import { type IncompleteReason, incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
+import type { SearchSource } from '../../search/ports.ts';
 
 /** What the client gets of a call. */
-export interface ToolAnswer {
+interface ToolAnswer {
   // The protocol's own type allows more.
   [key: string]: unknown;
   content: { type: 'text'; text: string }[];
@@ -95,3 +98,30 @@ export const refusalOf = (error: unknown): ToolAnswer => {
     `the database does not answer, or not as expected: ${reasonOf(error)}. Nothing is known from this call.`,
   );
 };
+
+/** Is called for each call of a tool. Neither throws nor waits. */
+export type NoteCall = (tool: string, what: Readonly<Record<string, unknown>>, events: number | undefined) => void;
+
+/** What tools answer from. Its sessions are read-only. */
+export interface ToolContext {
+  readonly source: SearchSource;
+  readonly pool: Pool;
+  readonly config: Config;
+}
+
+/** What a tool gives, and how many events it gave, for the trail of access. */
+interface ToolResult {
+  readonly body: unknown;
+  readonly events?: number;
+}
+
+export interface Tool<Input extends z.ZodObject = z.ZodObject> {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  readonly input: Input;
+  answer(context: ToolContext, asked: z.infer<Input>, signal: AbortSignal): Promise<ToolResult>;
+}
+
+/** Infers the input of a tool. */
+export const tool = <Input extends z.ZodObject>(one: Tool<Input>): Tool => one as unknown as Tool;

@@ -1,6 +1,5 @@
 import { Command } from 'commander';
-import type { CliContext } from '../cli-context.ts';
-import { withDatabase } from '../with-database.ts';
+import { type CliContext, withDatabase } from '../command.ts';
 
 const help = `
 For programs that let a language model ask questions: they start this command and speak the Model Context Protocol over its stdin and

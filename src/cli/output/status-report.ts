@@ -1,16 +1,30 @@
-import { RETENTION_NEAR_MS } from '../../ingest/planning/upstream-retention.ts';
+import { formatDuration } from '../../base/time.ts';
+import { RETENTION_NEAR_MS } from '../../ingest/sources/source-kind.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
-import type { ScrubTotals, VerifyRun } from '../../status/checks/checks.sql.ts';
-import { collectionSpan, DELAY, NOT_COLLECTED } from '../../status/collection-words.ts';
-import { apiTroubles, laneTroubleText, listingTroubles } from '../../status/health.ts';
-import { countsByState, countsOf, type SourceGroup, sumOf, totalsOf } from '../../status/sources/source-groups.ts';
-import { isAccount, ownerName, type SourceWithState } from '../../status/sources/source-owner.ts';
-import { type StatusWithStates, sinkState, urgency } from '../../status/sources/source-state.ts';
+import type { ScrubTotals, VerifyRun } from '../../status/checks.sql.ts';
+import {
+  apiTroubles,
+  collectionSpan,
+  DELAY,
+  laneTroubleText,
+  listingTroubles,
+  NOT_COLLECTED,
+} from '../../status/health.ts';
+import {
+  countsByState,
+  countsOf,
+  isAccount,
+  ownerName,
+  type SourceGroup,
+  type SourceWithState,
+  type StatusWithStates,
+  sinkState,
+  sumOf,
+  totalsOf,
+  urgency,
+} from '../../status/source-state.ts';
 import type { Status } from '../../status/status.sql.ts';
-import { formatDuration } from '../../time/duration.ts';
-import { counted, countedOwners } from './counted.ts';
-import { sinkTable } from './sink-table.ts';
-import { alignColumns, printable } from './terminal-table.ts';
+import { alignColumns, counted, countedOwners, printable } from './terminal.ts';
 
 export type SourceRow = SourceWithState;
 
@@ -203,4 +217,32 @@ const notCollected = ({ gapSeconds, holes, retentionSlackSeconds }: SourceRow): 
   const lost =
     retentionSlackSeconds <= 0 ? 'being lost now' : `lost in ${formatDuration(retentionSlackSeconds * 1_000)}`;
   return `${gap} (${lost})`;
+};
+
+const header = ['SINK', 'STATE', 'TYPE', 'POSITION', 'BEHIND', 'DELAY', 'DEAD LETTERS', 'SKIPPED', 'WORKER', 'TARGET'];
+
+/** How sinks stand, for people: a table, those in trouble first, and a line for each error, which may be long. */
+export const sinkTable = (sinks: readonly SinkStatus[]): string => {
+  const isOk = (sink: SinkStatus) => (sinkState(sink) === 'ok' ? 1 : 0);
+  const ordered = sinks.toSorted((a, b) => isOk(a) - isOk(b));
+  const rows = ordered.map((sink) => [
+    sink.name,
+    sinkState(sink),
+    sink.type,
+    String(sink.position),
+    String(sink.lagEvents),
+    formatDuration(sink.lagSeconds * 1_000),
+    String(sink.deadLetters),
+    String(sink.skipped),
+    sink.heldBy ?? '-',
+    printable(sink.target, 60),
+  ]);
+  const errors = ordered.flatMap(({ name, failures, lastError }) =>
+    lastError === null
+      ? []
+      : [
+          `${name}: ${failures === 0 ? '' : `${counted(failures, 'failure')} in a row, the `}last error: ${printable(lastError, 300)}`,
+        ],
+  );
+  return `${[...alignColumns([header, ...rows]), ...(errors.length > 0 ? ['', ...errors] : [])].join('\n')}\n`;
 };

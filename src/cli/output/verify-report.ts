@@ -1,12 +1,12 @@
-import { exitCodes } from '../../errors.ts';
+import { exitCodes } from '../../base/errors.ts';
+import { formatDuration } from '../../base/time.ts';
 import type { Range } from '../../ingest/planning/coverage.ts';
-import { keyOf } from '../../ingest/planning/source.ts';
+import { keyOf, type SourceKey } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
-import type { SourceVerification } from '../../ingest/verify/ports.ts';
+import type { Findings, SourceVerification, VerifyOptions } from '../../ingest/verify/comparison.ts';
 import type { VerifyScope } from '../../ingest/verify/verify.ts';
-import { formatDuration } from '../../time/duration.ts';
-import { countedSources } from './counted.ts';
-import { alignColumns, printable } from './terminal-table.ts';
+import type { CliContext } from '../command.ts';
+import { alignColumns, countedSources, drawLine, printable } from './terminal.ts';
 
 /** Ids of each kind that the text shows of one organization; the JSON has more. */
 const SHOWN_IDS = 5;
@@ -189,3 +189,47 @@ const summary = (outcome: VerifyOutcome): string => {
 };
 
 const count = (value: number): string => value.toLocaleString('en');
+
+interface VerifyProgress extends Pick<VerifyOptions, 'onPage' | 'onSource'> {
+  /** Writes the last state and ends the line. */
+  finish(): void;
+}
+
+/** Shows how far a verification is. */
+export const showVerifyProgress = (
+  context: Pick<CliContext, 'stdout' | 'interactive'>,
+  sources: readonly SourceKey[],
+): VerifyProgress => {
+  const startedAt = performance.now();
+  const all = new Set<Findings>();
+  let done = 0;
+  let read = 0;
+  const line = (): string => {
+    const sum = { compared: 0, missing: 0, changed: 0, extra: 0 };
+    for (const findings of all) {
+      sum.compared += findings.compared;
+      sum.missing += findings.missing.entries;
+      sum.changed += findings.changed.entries;
+      sum.extra += findings.extra;
+    }
+    return [
+      `${done.toLocaleString('en')} of ${countedSources(sources)}`,
+      `${read.toLocaleString('en')} entries read`,
+      ...Object.entries(sum).map(([name, count]) => `${count.toLocaleString('en')} ${name}`),
+      formatDuration(performance.now() - startedAt),
+    ].join(' · ');
+  };
+  const { draw, finish } = drawLine(context, line);
+  return {
+    onPage: (_source, entries, findings) => {
+      all.add(findings);
+      read += entries;
+      draw(false);
+    },
+    onSource: () => {
+      done += 1;
+      draw(false);
+    },
+    finish,
+  };
+};

@@ -1,13 +1,16 @@
-import { OrgtrailError } from '../../errors.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import { didYouMean, nearest } from '../../base/text.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { isSavable, readSavedName, type SavedSearch, savedFaults } from '../../search/saved/saved-search.ts';
-import { savedSearchesIn } from '../../search/saved/saved-searches.sql.ts';
-import { printLine, printSearch, readSearch, searchFields } from '../../search/search.ts';
-import { didYouMean, nearest } from '../../text/nearest.ts';
-import type { CliContext } from '../cli-context.ts';
-import { noteCommand } from '../note-command.ts';
-import { alignColumns, printable } from '../output/terminal-table.ts';
-import { withDatabase } from '../with-database.ts';
+import { printLine, printSearch, readSearch, searchFields } from '../../search/query/search.ts';
+import {
+  isSavable,
+  readSavedName,
+  type SavedSearch,
+  savedFaults,
+  savedSearchesIn,
+} from '../../search/saved-searches.sql.ts';
+import { type CliContext, noteCommand, withDatabase } from '../command.ts';
+import { alignColumns, printable } from '../output/terminal.ts';
 import { givenFields, keyOf, named, optionOf, refuse, type SearchOptions, sound } from './search-options.ts';
 
 const MAX_LINE = 120;

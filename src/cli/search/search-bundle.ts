@@ -1,18 +1,20 @@
-import { OrgtrailError } from '../../errors.ts';
-import { foundInFolder } from '../../evidence/files/file-lines.ts';
-import { openFolder } from '../../evidence/files/folder-reader.ts';
+import { randomBytes } from 'node:crypto';
+import { createReadStream, createWriteStream, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { OrgtrailError } from '../../base/errors.ts';
+import { version } from '../../base/package-files.ts';
+import { foundInFolder, openFolder } from '../../evidence/files/folder-reader.ts';
 import { FolderWriter } from '../../evidence/files/folder-writer.ts';
-import { createShownEvidence } from '../../evidence/shown/shown-evidence.sql.ts';
-import { verifyFound } from '../../evidence/verify/found/verify-found.ts';
-import { version } from '../../package/package-files.ts';
+import { createShownEvidence } from '../../evidence/shown-evidence.sql.ts';
+import { verifyFound } from '../../evidence/verify/verify-found.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { completenessJson, reasonsOf } from '../../search/bundle/completeness.ts';
-import type { SearchBundle } from '../../search/bundle/search-bundle.ts';
+import { completenessJson, reasonsOf, type SearchBundle } from '../../search/bundle/readme.ts';
 import { writeSearchBundle } from '../../search/bundle/write-search-bundle.ts';
+import { MAX_ZIP_BYTES, writeZip } from '../../search/bundle/zip.ts';
 import type { SearchSource } from '../../search/ports.ts';
-import type { SearchReading } from '../../search/search.ts';
-import { counted } from '../output/counted.ts';
-import { isZip, requireNoFile, zipFolder } from './zip-folder.ts';
+import type { SearchReading } from '../../search/query/search.ts';
+import { counted } from '../output/terminal.ts';
 
 /** Eight bytes of memory for each. */
 const MAX_EVENTS = 1_000_000;
@@ -80,3 +82,44 @@ export const bundleJson = (target: string, { events, unsigned, under, completene
   log: under === undefined ? null : { origin: under.origin, size: under.size, state: under.state },
   completeness: completenessJson(completeness),
 });
+
+/** Whether this is to be one file. */
+const isZip = (path: string): boolean => path.toLowerCase().endsWith('.zip');
+
+/** Throws OrgtrailError `usage` if there is something of this name. */
+const requireNoFile = (file: string): void => {
+  if (existsSync(file))
+    throw new OrgtrailError('usage', `${file} exists already`, { hint: 'name a file that does not exist yet' });
+};
+
+/**
+ * Writes the files of a folder (it has no folders in it) to a zip, in which they are below one folder of its name. It gets its name at the end.
+ * Throws OrgtrailError `usage` if they are too large for one.
+ */
+const zipFolder = async (folder: string, file: string, atMs: number, signal: AbortSignal): Promise<void> => {
+  const names = readdirSync(folder).sort();
+  const bytes = names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  // Content that does not shrink grows by a few bytes, and headers come on top.
+  if (bytes > MAX_ZIP_BYTES * 0.99) {
+    throw new OrgtrailError('usage', `${Math.ceil(bytes / 2 ** 30)} GiB are too large for a zip`, {
+      hint: 'name a folder, or search less time',
+    });
+  }
+  const target = resolve(file);
+  const root = basename(target).slice(0, -'.zip'.length);
+  const unfinished = join(dirname(target), `.${basename(target)}.unfinished-${randomBytes(4).toString('hex')}`);
+  const entries = names.map((name) => ({
+    name: `${asciiOf(root)}/${name}`,
+    pieces: { [Symbol.asyncIterator]: () => createReadStream(join(folder, name))[Symbol.asyncIterator]() },
+  }));
+  try {
+    await pipeline(writeZip(entries, atMs), createWriteStream(unfinished, { flags: 'wx', mode: 0o600 }), { signal });
+    requireNoFile(target);
+    renameSync(unfinished, target);
+  } finally {
+    rmSync(unfinished, { force: true });
+  }
+};
+
+/** The form has no encoding of its own for other names. */
+const asciiOf = (name: string): string => name.replaceAll(/[^\w.-]/g, '_') || 'bundle';

@@ -1,11 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
-import { OrgtrailError, reasonOf } from '../../errors.ts';
-import { readSearch, type SearchField, type SearchReading, searchFields } from '../../search/search.ts';
-import { readCursor, type SearchCursor } from '../../search/search-cursor.ts';
+import { OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { parseDateOrInstantMs } from '../../base/time.ts';
+import {
+  readCursor,
+  readSearch,
+  type SearchCursor,
+  type SearchField,
+  type SearchReading,
+  searchFields,
+} from '../../search/query/search.ts';
 import { type FacetField, facetFields } from '../../search/summary/summary.ts';
-import { parseDateOrInstantMs } from '../../time/instant.ts';
-import { readTime } from '../time-options.ts';
+import { readTime } from '../options.ts';
 
 const MAX_LIMIT = 500;
 

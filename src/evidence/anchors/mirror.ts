@@ -1,11 +1,21 @@
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { S3Bucket } from '../../base/s3/bucket.ts';
+import { S3Fault } from '../../base/s3/errors.ts';
+import type { Anchor, AnchorStore, LogToAnchor } from '../anchor.ts';
 import { logTilePath } from '../bundle/layout.ts';
-import { EvidenceFault } from '../evidence-fault.ts';
-import { journalLeaf } from '../leaves/leaf.ts';
-import type { LogName } from '../notes/origin.ts';
-import { readEntryBundle, writeEntryBundle } from '../tree/entry-bundle.ts';
-import { entryBundlePath, TILE_WIDTH, type TileId, widthOfTile } from '../tree/tiles.ts';
-import type { Anchor, AnchorStore, LogToAnchor } from './ports.ts';
-import type { WriteOnceFiles } from './write-once-files.ts';
+import { EvidenceFault } from '../bytes.ts';
+import { journalLeaf } from '../leaf.ts';
+import type { LogName } from '../notes/checkpoint.ts';
+import {
+  entryBundlePath,
+  readEntryBundle,
+  TILE_WIDTH,
+  type TileId,
+  widthOfTile,
+  writeEntryBundle,
+} from '../tree/tiles.ts';
 
 /** The leaves whose tiles are read and written together. */
 const STEP = 64 * TILE_WIDTH;
@@ -103,4 +113,183 @@ const fullTiles = (from: number, to: number): TileId[] => {
     }
   }
   return tiles;
+};
+
+/** Files that are written once and never again, by paths with `/`. */
+interface WriteOnceFiles {
+  /** What is `kept` outlives a crash of the machine. */
+  put(path: string, bytes: Uint8Array): Promise<PutResult>;
+  /** The names in a folder that have twenty digits, the largest first, so many at most; none if there is no such folder. */
+  newestNumbers(folder: string, most: number): Promise<readonly string[]>;
+  /** All of them, in any order. */
+  allNumbers(folder: string): Promise<readonly string[]>;
+  read(path: string): Promise<Buffer>;
+}
+
+interface PutResult {
+  /** `other`: there is such a file, and it has other bytes. */
+  readonly outcome: 'kept' | 'same' | 'other';
+  /** What the storage answered: the version. */
+  readonly receipt?: Buffer;
+}
+
+const READ_ONLY = 0o444;
+
+/** Files below a directory, which must exist: one that is not mounted must not be mistaken for an empty one. */
+export const filesIn = (directory: string): WriteOnceFiles => ({
+  put: async (path, bytes) => {
+    await (await open(directory, 'r')).close();
+    const file = join(directory, path);
+    await mkdir(dirname(file), { recursive: true });
+    return { outcome: await putFile(file, bytes) };
+  },
+  newestNumbers: async (folder, most) => (await numbersIn(directory, folder)).toSorted().slice(-most).toReversed(),
+  allNumbers: (folder) => numbersIn(directory, folder),
+  read: (path) => readFile(join(directory, path)),
+});
+
+const numbersIn = async (directory: string, folder: string): Promise<string[]> => {
+  await (await open(directory, 'r')).close();
+  const names = await readdir(join(directory, folder)).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  });
+  return names.filter((name) => /^\d{20}$/.test(name));
+};
+
+const putFile = async (file: string, bytes: Uint8Array): Promise<'kept' | 'same' | 'other'> => {
+  const there = await readIfThere(file);
+  if (there !== undefined) return there.equals(bytes) ? 'same' : 'other';
+  // Never half a file by its name: the name appears once all of it is on the disk.
+  const temporary = `${file}.${randomUUID()}.tmp`;
+  try {
+    await writeThrough(temporary, bytes);
+    await link(temporary, file);
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
+    return (await readFile(file)).equals(bytes) ? 'same' : 'other';
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  await syncDirectory(dirname(file));
+  return 'kept';
+};
+
+const readIfThere = async (file: string): Promise<Buffer | undefined> =>
+  await readFile(file).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+
+const writeThrough = async (file: string, bytes: Uint8Array): Promise<void> => {
+  const handle = await open(file, 'wx', READ_ONLY);
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+};
+
+const syncDirectory = async (directory: string): Promise<void> => {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+};
+
+const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
+
+/** So many names are asked for at once. */
+const PAGE = 1_000;
+
+/**
+ * Objects of a bucket, locked if its address says so. Not every storage can refuse to write an object twice: so each is read before it is
+ * written, and the storage is asked to refuse as well.
+ */
+export const objectsIn = (bucket: S3Bucket): WriteOnceFiles => {
+  const { lockMs } = bucket.address;
+  const compare = async (path: string, bytes: Uint8Array): Promise<PutResult | undefined> => {
+    const there = await bucket.get(path);
+    if (there === undefined) return undefined;
+    return there.bytes.equals(bytes) ? { outcome: 'same', ...receiptOf(there) } : { outcome: 'other' };
+  };
+  return {
+    put: async (path, bytes) => {
+      const there = await compare(path, bytes);
+      if (there !== undefined) return there;
+      try {
+        const lock = lockMs === undefined ? {} : { lockedUntilMs: Date.now() + lockMs };
+        return { outcome: 'kept', ...receiptOf(await bucket.put(path, bytes, { ...lock, once: true })) };
+      } catch (error) {
+        const isThere = error instanceof S3Fault && error.kind === 'exists';
+        const now = isThere ? await compare(path, bytes) : undefined;
+        if (now === undefined) throw error;
+        return now;
+      }
+    },
+    newestNumbers: (folder, most) => newestNumbers(bucket, folder, most),
+    allNumbers: async (folder) => {
+      const names: string[] = [];
+      for (let page = await readPage(bucket, folder); ; page = await readPage(bucket, folder, lastOf(page))) {
+        names.push(...page.names);
+        if (!page.more || page.names.length === 0) return names;
+      }
+    },
+    read: async (path) => {
+      const there = await bucket.get(path);
+      if (there === undefined) throw new Error(`${path} is not there any more`);
+      return there.bytes;
+    },
+  };
+};
+
+const receiptOf = ({ versionId }: { readonly versionId: string | undefined }): Pick<PutResult, 'receipt'> =>
+  versionId === undefined ? {} : { receipt: Buffer.from(versionId) };
+
+const DIGITS = 20;
+const BEHIND_ALL = 10n ** BigInt(DIGITS);
+
+/**
+ * A list begins with the smallest name, and after a year of checkpoints it has a hundred pages. So the last one is searched for: a page
+ * that begins in the middle of what is left, until one has enough names and is the last.
+ */
+const newestNumbers = async (bucket: S3Bucket, folder: string, most: number): Promise<readonly string[]> => {
+  const first = await readPage(bucket, folder);
+  const newestOf = (names: readonly string[]) => names.slice(-most).toReversed();
+  if (!first.more) return newestOf(first.names);
+  // After `low` there is something; after `high` there is less than is wanted.
+  let low = lastOf(first) ?? 0n;
+  let upToLow = first.names;
+  let high = BEHIND_ALL;
+  while (high - low > 1n) {
+    const far = 2n * low + 1n;
+    const middle = high === BEHIND_ALL && far < high ? far : (low + high) / 2n;
+    const page = await readPage(bucket, folder, middle);
+    if (!page.more && page.names.length >= most) return newestOf(page.names);
+    if (page.more) {
+      low = lastOf(page) ?? middle;
+      upToLow = page.names;
+    } else high = middle;
+  }
+  return newestOf([...upToLow, ...(await readPage(bucket, folder, low)).names]);
+};
+
+interface Page {
+  readonly names: readonly string[];
+  /** There are further ones. */
+  readonly more: boolean;
+}
+
+const lastOf = ({ names }: Page): bigint | undefined => {
+  const last = names.at(-1);
+  return last === undefined ? undefined : BigInt(last);
+};
+
+const readPage = async (bucket: S3Bucket, folder: string, after?: bigint): Promise<Page> => {
+  const key = after === undefined ? undefined : `${folder}/${String(after).padStart(DIGITS, '0')}`;
+  const { keys, more } = await bucket.list({ folder, limit: PAGE, ...(key !== undefined && { after: key }) });
+  return { names: keys.map((each) => each.slice(folder.length + 1)).filter((name) => /^\d{20}$/.test(name)), more };
 };

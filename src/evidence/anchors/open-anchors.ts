@@ -1,11 +1,12 @@
-import { type BucketOptions, openBucket } from '../../s3/s3-bucket.ts';
-import type { AnchorTarget } from './anchor-targets.ts';
-import { mirrorTo } from './mirror.ts';
-import type { Anchor } from './ports.ts';
+import { type BucketOptions, openBucket } from '../../base/s3/bucket.ts';
+import type { Anchor, AnchorStore, AnchorTarget, LogToAnchor } from '../anchor.ts';
+import { among } from '../append/logs.ts';
+import { EvidenceFault } from '../bytes.ts';
+import { countOf } from '../notes/checkpoint.ts';
+import { parseNote, type VerifierKey, verifyNote } from '../notes/signed-note.ts';
+import { consistencyRanges, hashOfRange, tilesOfRanges } from '../tree/proofs.ts';
+import { filesIn, mirrorTo, objectsIn } from './mirror.ts';
 import { timeStampsOf } from './time-stamps.ts';
-import { witnessAt } from './witness.ts';
-import { filesIn } from './write-once-files.ts';
-import { objectsIn } from './write-once-objects.ts';
 
 const INTERVAL_MS = 300_000;
 
@@ -30,4 +31,70 @@ const openAnchor = (target: AnchorTarget, s3: S3Settings): Anchor => {
     case 'tsa':
       return timeStampsOf({ ...target, intervalMs: TIME_STAMP_INTERVAL_MS });
   }
+};
+
+const TIMEOUT_MS = 10_000;
+/** Signature lines, or a sentence. */
+const MAX_ANSWER_CHARACTERS = 10_000;
+
+interface WitnessOptions {
+  readonly name: string;
+  /** The submission prefix, without `/` at its end. */
+  readonly url: string;
+  readonly key: VerifierKey;
+  readonly intervalMs: number;
+}
+
+/**
+ * An anchor by c2sp.org/tlog-witness: it remembers the largest checkpoint of each log, and signs another one only if that goes on from
+ * there. Its signature line is the receipt. It shows no checkpoints, so nothing is read back; that it refuses is what tells.
+ */
+export const witnessAt = ({ name, url, key, intervalMs }: WitnessOptions): Anchor => ({
+  name,
+  intervalMs,
+  newest: async () => [],
+  keepCheckpoint: async (log, store) => {
+    let answer = await submit(url, log, store, log.keptSize);
+    // It has seen another size than is known here: after a failure, or from another process.
+    if (answer.status === 409) {
+      const size = countOf(answer.body.trim(), 'the size that the witness answers');
+      if (size > log.size)
+        throw new EvidenceFault(`the witness has a checkpoint of ${size} ${log.log}, and here are ${log.size}`);
+      answer = await submit(url, log, store, size);
+    }
+    if (answer.status === 422)
+      throw new EvidenceFault(`the witness has another history of ${log.log}: ${answer.body.trim()}`);
+    if (answer.status !== 200) throw new Error(`HTTP ${answer.status} from the witness: ${answer.body.trim()}`);
+    return { receipt: lineOf(log.note, answer.body, key), tilesSize: log.tilesSize };
+  },
+});
+
+const submit = async (url: string, log: LogToAnchor, store: AnchorStore, from: number) => {
+  const proof = await consistencyProof(log, store, from);
+  const response = await fetch(`${url}/add-checkpoint`, {
+    method: 'POST',
+    body: `old ${from}\n${proof.map((hash) => `${hash.toString('base64')}\n`).join('')}\n${log.note}`,
+    redirect: 'manual',
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  return { status: response.status, body: (await response.text()).slice(0, MAX_ANSWER_CHARACTERS) };
+};
+
+const consistencyProof = async ({ log, generation, size }: LogToAnchor, store: AnchorStore, from: number) => {
+  const ranges = consistencyRanges(from, size);
+  const tiles = among(await store.readTiles(log, generation, tilesOfRanges(ranges, size)));
+  return ranges.map((range) => hashOfRange(range, size, tiles));
+};
+
+/** The line of the witness's own key, which must verify. */
+const lineOf = (note: string, body: string, key: VerifierKey): Buffer => {
+  for (const line of body.split('\n')) {
+    if (line === '') continue;
+    const cosigned = parseNote(Buffer.from(`${note}${line}\n`));
+    const isOwn = cosigned.signatures.at(-1);
+    if (isOwn?.name !== key.name || isOwn.keyId !== key.id) continue;
+    verifyNote(cosigned, [key]);
+    return Buffer.from(`${line}\n`);
+  }
+  throw new EvidenceFault(`the witness answers without a signature of ${key.name}`);
 };

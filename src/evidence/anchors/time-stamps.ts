@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import type { Anchor } from './ports.ts';
-import { requireToken, timeStampRequest } from './time-stamp-request.ts';
+import type { Anchor } from '../anchor.ts';
+import { EvidenceFault, sha256 } from '../bytes.ts';
 
 /** It is looked so often whether it is time: the interval counts from the last answer, which another process may have had. */
 const LOOK_MS = 3_600_000;
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 100_000;
 
-export interface TimeStampOptions {
+interface TimeStampOptions {
   readonly name: string;
   readonly url: string;
   readonly intervalMs: number;
@@ -40,3 +40,60 @@ export const timeStampsOf = ({ name, url, intervalMs }: TimeStampOptions): Ancho
     return { receipt: answer, tilesSize };
   },
 });
+
+/** The object identifier of SHA-256 and its absent parameters, as DER. */
+const SHA256_ALGORITHM = Buffer.from('300d06096086480165030402010500', 'hex');
+const NONCE_BYTES = 8;
+
+/** A request of RFC 3161 for the SHA-256 of a text, with the certificate of the authority in the answer. */
+interface TimeStampRequest {
+  /** DER, 69 bytes. */
+  readonly der: Buffer;
+  readonly imprint: Buffer;
+  /** As it stands in the request and must in the answer. */
+  readonly nonce: Buffer;
+}
+
+/** `random`: 8 bytes, which tie the answer to this request. */
+export const timeStampRequest = (text: Uint8Array, random: Uint8Array): TimeStampRequest => {
+  const imprint = sha256(text);
+  const nonce = Buffer.from(random.subarray(0, NONCE_BYTES));
+  // A positive integer of all eight bytes.
+  nonce[0] = ((nonce[0] ?? 0) & 0x7f) | 0x40;
+  const messageImprint = sequence(SHA256_ALGORITHM, element(0x04, imprint));
+  const version = element(0x02, Buffer.from([1]));
+  const certificateWanted = element(0x01, Buffer.from([0xff]));
+  return { der: sequence(version, messageImprint, element(0x02, nonce), certificateWanted), imprint, nonce };
+};
+
+/**
+ * Throws an EvidenceFault for an answer that is no token for this request. The signature of the authority is for the auditor to verify,
+ * who decides whom to trust: `openssl ts -verify`.
+ */
+const requireToken = (answer: Buffer, { imprint, nonce }: TimeStampRequest): void => {
+  const status = statusOf(answer);
+  if (status !== 0 && status !== 1)
+    throw new EvidenceFault(`the authority refused the time stamp, with status ${status}`);
+  for (const part of [element(0x04, imprint), element(0x02, nonce)]) {
+    if (!answer.includes(part)) throw new EvidenceFault('the time stamp is not one of this checkpoint');
+  }
+};
+
+/** TimeStampResp is a sequence that begins with a sequence that begins with the status. */
+const statusOf = (answer: Buffer): number | undefined => {
+  const inner = contentAt(answer, 0, 0x30);
+  const info = inner === undefined ? undefined : contentAt(answer, inner, 0x30);
+  const status = info === undefined ? undefined : contentAt(answer, info, 0x02);
+  return status === undefined ? undefined : answer[status];
+};
+
+/** Where the content of an element begins; undefined if none of this kind begins there. */
+const contentAt = (der: Buffer, at: number, tag: number): number | undefined => {
+  const length = der[at + 1];
+  if (der[at] !== tag || length === undefined) return undefined;
+  return at + 2 + (length < 0x80 ? 0 : length & 0x7f);
+};
+
+const element = (tag: number, content: Uint8Array): Buffer =>
+  Buffer.concat([Buffer.from([tag, content.length]), content]);
+const sequence = (...parts: readonly Uint8Array[]): Buffer => element(0x30, Buffer.concat(parts));

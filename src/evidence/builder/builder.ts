@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import type { AnchoredCheckpoint } from '../anchors/ports.ts';
-import { EvidenceFault } from '../evidence-fault.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import type { AnchoredCheckpoint } from '../anchor.ts';
+import type { KeyOrder, KeyState } from '../append/keys-in-force.ts';
+import { LogsInMemory, nextChunk, readEventRow, unexplainedHole } from '../append/logs.ts';
 import {
   clockEntry,
   dueEntries,
@@ -8,19 +10,13 @@ import {
   type Moment,
   type NewEntry,
   sourceEntry,
-} from '../growth/due-statements.ts';
-import { readEventRow } from '../growth/event-row.ts';
-import { nextChunk, unexplainedHole } from '../growth/explained-holes.ts';
-import type { KeyOrder, KeyState } from '../growth/keys-in-force.ts';
-import { LogsInMemory } from '../growth/logs-in-memory.ts';
-import type { Checkpoint } from '../notes/checkpoint.ts';
-import type { LogName } from '../notes/origin.ts';
-import { type CoverageOptions, CoverageTurns } from './coverage-turns.ts';
+} from '../append/new-statements.ts';
+import { EvidenceFault } from '../bytes.ts';
+import { type Checkpoint, type LogName, writeOrigin } from '../notes/checkpoint.ts';
+import { type CoverageOptions, CoverageTurns } from './coverage-schedule.ts';
 import { type Contradiction, KnownCheckpoints } from './known-checkpoints.ts';
 import type { Claim, EvidenceObserver, EvidenceStore, GrowthResult, LogSigner, StoredLogs } from './ports.ts';
-import { requireOrigin } from './require-origin.ts';
-import { signCheckpoint, vkeysOf } from './sign-log.ts';
-import { entryOfOrder, isSignedAs, type Signing, signingAt } from './signing-keys.ts';
+import { entryOfOrder, isSignedAs, type Signing, signCheckpoint, signingAt, vkeysOf } from './signing-keys.ts';
 
 const logNames = ['events', 'journal'] as const satisfies LogName[];
 const MONTH_KEY_BYTES = 32;
@@ -332,3 +328,12 @@ export class Builder {
     return { kind: 'stopped', size: 0 };
   }
 }
+
+/** Throws OrgtrailError `configuration` if the logs have another name than the settings give them. */
+export const requireOrigin = ({ feedId, generation, events }: StoredLogs, base: string): void => {
+  const expected = writeOrigin({ base, feedId, generation, log: 'events' });
+  if (events.origin === expected) return;
+  throw new OrgtrailError('configuration', `the evidence of this database is of ${events.origin}, not of ${expected}`, {
+    hint: 'set ORGTRAIL_EVIDENCE_ORIGIN to what the log began with: a log has one name',
+  });
+};

@@ -1,19 +1,16 @@
 import type { Pool } from 'pg';
-import { copyOut } from '../../postgres/copy/copy-out.ts';
-import { isDeadOwner } from '../../postgres/leases/process-identity.ts';
+import { copyOut } from '../../postgres/copy.ts';
+import { isDeadOwner } from '../../postgres/leases.ts';
 import { longStatement } from '../../postgres/pool.ts';
 import { sqlState } from '../../postgres/sql-state.ts';
-import { eventFields } from '../growth/event-row.ts';
-import type { HoleRange } from '../growth/explained-holes.ts';
-import { type LogName, writeOrigin } from '../notes/origin.ts';
-import { foundClock } from '../stored/found-clock.sql.ts';
-import { readKeyState } from '../stored/journal-keys.sql.ts';
+import { type KeyHistory, type KeyOrder, type KeyState, keyHistory } from '../append/keys-in-force.ts';
+import { eventFields, type HoleRange } from '../append/logs.ts';
+import { type DueFacts, MAX_HOLDS } from '../append/new-statements.ts';
+import { type LogName, writeOrigin } from '../notes/checkpoint.ts';
 import type { TileId } from '../tree/tiles.ts';
-import { growLogs } from './grow-logs.sql.ts';
 import { loadLogs, readTiles } from './load-logs.sql.ts';
-import type { Claim, EvidenceStore, StoredLogs } from './ports.ts';
+import type { Claim, EvidenceStore, Growth, GrowthResult, StoredLogs } from './ports.ts';
 import { readCoverage } from './read-coverage.sql.ts';
-import { readDue } from './read-due.sql.ts';
 
 const SERIALIZATION_FAILURE = '40001';
 const UNIQUE_VIOLATION = '23505';
@@ -158,4 +155,188 @@ const readRanges = async (pool: Pool, query: string, range?: HoleRange): Promise
     range === undefined ? [null, null] : [...range],
   );
   return rows.map(({ first, end }): HoleRange => [first, end]);
+};
+
+/** Commits leaves and statements, in one statement: all of it, or nothing. */
+const growLogs = async (pool: Pool, growth: Growth): Promise<GrowthResult> => {
+  const { generation, epoch, from, to, tiles, monthKeys, sources, entries } = growth;
+  const values = [
+    generation,
+    epoch,
+    [from.events, from.journal],
+    [to.events.size, to.journal.size],
+    [to.events.root, to.journal.root],
+    tiles.map(({ log }) => log),
+    tiles.map(({ level }) => level),
+    tiles.map(({ n }) => n),
+    tiles.map(({ hashes }) => hashes),
+    tiles.map((tile) => tile.sources ?? null),
+    monthKeys.map(({ month }) => month),
+    monthKeys.map(({ key }) => key),
+    monthKeys.map(({ isNew }) => isNew),
+    sources.map(({ number }) => number),
+    sources.map(({ kind }) => kind),
+    sources.map(({ id }) => id),
+    sources.map(({ events }) => events),
+    sources.map(({ chain }) => chain),
+    entries.map(({ kind }) => kind),
+    entries.map(({ ref }) => ref),
+    entries.map(({ text }) => text),
+  ];
+  const parameters = values.map((_, index) => `$${index + 1}`).join(', ');
+  const { rows } = await pool.query<{ result: GrowthResult }>(
+    `select orgtrail_grow_evidence(${parameters}) as result`,
+    values,
+  );
+  return rows[0]?.result ?? 'stale';
+};
+
+type Fact<K extends keyof DueFacts> = DueFacts[K][number];
+
+/** So many in one commit. */
+const MAX_CHANGES = 500;
+/** Some kilobytes are enough to know a hold by; a statement has an end. */
+const MAX_REASON = 4_000;
+
+const isStated = (kind: string, ref: string): string =>
+  `exists (select from evidence_journal j where j.generation = $1 and j.kind = '${kind}' and j.ref = ${ref})`;
+/** Infinite times are null. */
+const utcOrNull = (column: string): string =>
+  `case when isfinite(${column}) then to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end`;
+
+const drops = `
+select d.id::float8 as id, to_char(d.month, 'YYYY-MM') as month, d.events::float8 as events, d.ids_sha256,
+  justify_hours(d.retention)::text as retention, d.dropped_as as account,
+  (select coalesce(json_agg(h.id order by h.id), '[]') from holds h
+   where h.created_at <= d.dropped_at and (h.released_at is null or h.released_at > d.dropped_at)) as holds,
+  (select json_agg(json_build_array(lower(r), upper(r)) order by lower(r)) from unnest(d.positions) r) as positions,
+  ${utcOrNull('d.dropped_at')} as dropped_at
+from retention_drops d where d.positions is not null and not ${isStated('drop', `d.id || '/1'`)} order by d.id limit 10`;
+
+const jumps = `
+select p.id::float8 as id, json_build_array(json_build_array(p.from_position + 1, p.to_position + 1)) as positions,
+  p.old_timeline, p.new_timeline, ${utcOrNull('p.found_at')} as found_at
+from position_jumps p where not ${isStated('jump', 'p.id::text')} order by p.id limit 100`;
+
+const holds = `
+select h.action, h.id::float8 as id, h.organization_id, h.account_id, ${utcOrNull('h.since')} as since, ${utcOrNull('h.before')} as before,
+  left(h.reason, ${MAX_REASON}) as reason, left(h.created_by, 200) as created_by, h.created_as, ${utcOrNull('h.created_at')} as created_at,
+  case when h.action = 'released' then left(h.released_by, 200) end as released_by,
+  case when h.action = 'released' then h.released_as end as released_as,
+  case when h.action = 'released' then ${utcOrNull('h.released_at')} end as released_at
+from (
+  select 'added' as action, * from holds union all select 'released', * from holds where released_at is not null) as h
+where not ${isStated('hold', `h.id || '/' || h.action`)} order by h.id, h.action limit ${MAX_HOLDS}`;
+
+const changes = `
+select c.id::float8 as id, c.position::float8 as position, c.event_id,
+  encode(sha256(convert_to(c.raw::text, 'UTF8')), 'hex') as raw_sha256, octet_length(c.raw::text) as length,
+  ${utcOrNull('c.seen_at')} as seen_at
+from audit_event_changes c where not ${isStated('change', 'c.id::text')} order by c.id limit ${MAX_CHANGES}`;
+
+const timestamps = `
+select a.anchor, encode(sha256(a.receipt), 'hex') as token_sha256,
+  json_build_object('origin', l.origin, 'size', c.size, 'root', encode(c.root, 'base64')) as checkpoint
+from evidence_anchors a join evidence_checkpoints c using (log, generation, size)
+  join evidence_logs l on l.name = a.log and l.generation = a.generation
+where a.log = 'journal' and a.generation = $1 and a.anchor like 'tsa:%' and a.receipt is not null
+  and not ${isStated('timestamp', `a.anchor || '/' || a.size`)} order by a.size limit 100`;
+
+const archived = `
+select o.id::float8 as id, o.kind, to_char(o.month, 'YYYY-MM') as month, o.first_position::float8 as first_position,
+  o.last_position::float8 as last_position, o.events::float8 as events, o.bytes::float8 as bytes, o.sha256, o.ids_sha256, o.raw_sha256,
+  ${utcOrNull('o.written_at')} as written_at
+from archive_objects o where not ${isStated('archive', 'o.id::text')} order by o.id limit 500`;
+
+const schemas = `
+select l.schema_version as from_version, orgtrail_schema_version() as to_version from evidence_logs l
+where l.name = 'events' and l.generation = $1 and l.schema_version <> orgtrail_schema_version()`;
+
+/** What has happened and is not in the journal of this generation. */
+const readDue = async (pool: Pool, generation: number): Promise<DueFacts> => {
+  const read = async <K extends keyof DueFacts>(sql: string) =>
+    (await pool.query<Fact<K> & object>(sql, [generation])).rows as unknown as readonly Fact<K>[];
+  return {
+    drops: await read<'drops'>(drops),
+    jumps: await read<'jumps'>(jumps),
+    holds: await read<'holds'>(holds),
+    changes: await read<'changes'>(changes),
+    timestamps: await read<'timestamps'>(timestamps),
+    archived: await read<'archived'>(archived),
+    schemas: await read<'schemas'>(schemas),
+  };
+};
+
+/** The clock of the database stands before a time that it has shown by more than this: it went back. */
+const BACK = "interval '1 minute'";
+/** As far from Cloudflare's clock as was stated last, but for this. */
+const DRIFT_SECONDS = 600;
+
+const utc = (time: string): string => `to_char(${time} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+const ofClock = (columns: string, more: string): string =>
+  `select ${columns} from evidence_journal j where j.generation = events.generation and j.kind = 'clock' ${more}`;
+
+/**
+ * What is to be stated of the clock of the database, as JSON; null if nothing is. Within a query that has `events` and `journal`, the rows of
+ * evidence_logs. A clock that went back is found by what the journal said last, and by when it was signed; one that is far from Cloudflare's by the
+ * last listing, when both were noted.
+ */
+const foundClock = `
+(select json_build_object('ref', ref, 'before', case when is_back then ${utc('seen')} end, 'ahead_seconds', ahead, 'compared_at', ${utc('compared_at')})
+from (
+  select f.*, case when is_back then 'back/' || ${utc('seen')} else 'ahead/' || ${utc('compared_at')} end as ref
+  from (
+    select seen, seen > clock_timestamp() + ${BACK} as is_back, d.last_success_at as compared_at,
+      extract(epoch from d.last_success_at - d.server_time)::bigint as ahead
+    from (select greatest(events.signed_at, journal.signed_at, (select (j.text::jsonb ->> 'at')::timestamptz from evidence_journal j
+        where j.generation = events.generation order by j.index desc limit 1)) as seen) last
+      left join discovery d on d.server_time is not null) f
+  where is_back or abs(ahead - coalesce((${ofClock("(j.text::jsonb ->> 'ahead_seconds')::bigint", 'order by j.index desc limit 1')}), 0)) > ${DRIFT_SECONDS}
+) found where not exists (${ofClock('', 'and j.ref = found.ref')}))`;
+
+/** What the process that builds is set to. */
+interface BuilderSettings {
+  /** Their names. */
+  readonly anchors: readonly string[];
+  /** ORGTRAIL_EVIDENCE_STATEMENTS. */
+  readonly statementsMs: number;
+}
+
+/** Notes it beside the log, so that every replica and every command knows what is overdue. */
+export const noteBuilderSettings = async (
+  pool: Pool,
+  { generation, epoch }: Claim,
+  { anchors, statementsMs }: BuilderSettings,
+): Promise<void> => {
+  await pool.query('select orgtrail_note_evidence_settings($1, $2, $3, $4)', [
+    generation,
+    epoch,
+    anchors,
+    statementsMs,
+  ]);
+};
+
+/** What the journal of a generation says of keys. `isSigned`: only as far as it is signed. */
+export const readKeyHistory = async (
+  pool: Pick<Pool, 'query'>,
+  generation: number,
+  { isSigned = false } = {},
+): Promise<KeyHistory> => {
+  const { rows } = await pool.query<{ text: string }>(
+    `select j.text from evidence_journal j join evidence_logs l on l.generation = j.generation and l.name = 'journal'
+     where j.generation = $1 and j.kind in ('genesis', 'key', 'fork') and (not $2 or j.index < l.signed_size) order by j.index`,
+    [generation, isSigned],
+  );
+  return keyHistory(rows.map(({ text }) => text));
+};
+
+/** The same, and the key that is ordered and not stated. */
+const readKeyState = async (pool: Pool, generation: number): Promise<KeyState> => {
+  const { rows } = await pool.query<KeyOrder>(
+    `select id::float8 as id, reason, new_vkeys as "newVkeys", (extract(epoch from both_for) * 1000)::float8 as "bothForMs",
+       ordered_by as by
+     from evidence_key_orders where generation = $1 and stated_at is null order by id desc limit 1`,
+    [generation],
+  );
+  return { history: await readKeyHistory(pool, generation), order: rows[0] };
 };

@@ -1,7 +1,9 @@
-import type { AnchoredCheckpoint } from '../anchors/ports.ts';
-import { type Continuity, continuityOf, tilesForContinuity } from '../growth/known-checkpoint.ts';
-import { among } from '../growth/logs-in-memory.ts';
+import type { AnchoredCheckpoint } from '../anchor.ts';
+import { among } from '../append/logs.ts';
 import type { Checkpoint } from '../notes/checkpoint.ts';
+import type { ReadTile } from '../tree/growing-tree.ts';
+import { rootOfPrefix, tilesOfRanges } from '../tree/proofs.ts';
+import type { TileId } from '../tree/tiles.ts';
 import type { Claim, EvidenceStore, StoredLogs } from './ports.ts';
 
 /** A checkpoint that is known, and what the stored logs are against it. */
@@ -93,4 +95,19 @@ const reasonFor = (
   return continuity === 'behind'
     ? `a checkpoint of ${known} ${log} ${kept}, and here are ${size}`
     : `the first ${known} ${log} are not those of the checkpoint that ${kept}`;
+};
+
+/** What a checkpoint that is known from elsewhere says of a log: it goes on from there, it lacks the end, or it is another one. */
+type Continuity = 'consistent' | 'behind' | 'forked';
+
+type SizeAndRoot = Pick<Checkpoint, 'size' | 'root'>;
+
+/** The tiles that `continuityOf` reads. */
+const tilesForContinuity = (known: SizeAndRoot, size: number): TileId[] =>
+  known.size === 0 || known.size > size ? [] : tilesOfRanges([{ start: 0, end: known.size }], size);
+
+/** Whether a log of this size goes on from a checkpoint. A tile that is missing is an EvidenceFault. */
+const continuityOf = (known: SizeAndRoot, size: number, readTile: ReadTile): Continuity => {
+  if (known.size > size) return 'behind';
+  return rootOfPrefix(known.size, size, readTile).equals(known.root) ? 'consistent' : 'forked';
 };

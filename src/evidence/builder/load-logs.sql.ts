@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
-import { EvidenceFault } from '../evidence-fault.ts';
-import type { NumberedSource } from '../growth/events-log.ts';
-import type { LogName } from '../notes/origin.ts';
+import type { NumberedSource } from '../append/logs.ts';
+import { EvidenceFault } from '../bytes.ts';
+import type { LogName } from '../notes/checkpoint.ts';
 import type { Tile } from '../tree/growing-tree.ts';
 import { hashesOnLevel, TILE_WIDTH, type TileId, widthOfTile } from '../tree/tiles.ts';
 import type { LoadedLogs, StoredLogs } from './ports.ts';

@@ -1,11 +1,7 @@
-import type { CoverageSnapshot } from '../growth/coverage-entries.ts';
-import type { ClockFound, DueFacts, NewEntry } from '../growth/due-statements.ts';
-import type { BinaryFields } from '../growth/event-row.ts';
-import type { HoleRange } from '../growth/explained-holes.ts';
-import type { KeyOrder, KeyState } from '../growth/keys-in-force.ts';
-import type { Appended, LogsToLoad } from '../growth/logs-in-memory.ts';
-import type { Checkpoint } from '../notes/checkpoint.ts';
-import type { LogName } from '../notes/origin.ts';
+import type { KeyOrder, KeyState } from '../append/keys-in-force.ts';
+import type { Appended, BinaryFields, HoleRange, LogsToLoad } from '../append/logs.ts';
+import type { ClockFound, CoverageSnapshot, DueFacts, NewEntry } from '../append/new-statements.ts';
+import type { Checkpoint, LogName } from '../notes/checkpoint.ts';
 import type { Tile } from '../tree/growing-tree.ts';
 import type { TileId } from '../tree/tiles.ts';
 

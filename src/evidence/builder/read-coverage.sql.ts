@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { inTransaction } from '../../postgres/pool.ts';
-import type { CoverageSnapshot } from '../growth/coverage-entries.ts';
+import type { CoverageSnapshot } from '../append/new-statements.ts';
 import type { Claim, CoverageQuery } from './ports.ts';
 
 /** So many of each go into a statement. */

@@ -1,11 +1,20 @@
-import { OrgtrailError } from '../../errors.ts';
-import { keyEntry, type Moment, type NewEntry } from '../growth/due-statements.ts';
-import { everyKey, type KeyOrder, type KeyState, keysInForce } from '../growth/keys-in-force.ts';
-import type { LogName } from '../notes/origin.ts';
-import { parseNote } from '../notes/signed-note.ts';
-import { hexOfId, parseVerifierKey } from '../notes/verifier-key.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import { everyKey, type KeyOrder, type KeyState, keysInForce } from '../append/keys-in-force.ts';
+import { keyEntry, type Moment, type NewEntry } from '../append/new-statements.ts';
+import { EvidenceFault, isSigned } from '../bytes.ts';
+import { type Checkpoint, type LogName, writeCheckpoint } from '../notes/checkpoint.ts';
+import {
+  hexOfId,
+  type NoteSignature,
+  parseNote,
+  parseVerifierKey,
+  printVerifierKey,
+  signatureTypes,
+  type VerifierKey,
+  verifierKey,
+  writeNote,
+} from '../notes/signed-note.ts';
 import type { LogSigner } from './ports.ts';
-import { keyOfLog, vkeysOf } from './sign-log.ts';
 
 /** What this process does about keys at a moment. */
 export interface Signing {
@@ -108,4 +117,27 @@ export const isSignedAs = (
     .signatures.filter(({ name }) => name === origin)
     .map(({ keyId }) => keyId);
   return wanted.every((id) => signed.includes(id)) && (log === 'journal' || signed.every((id) => wanted.includes(id)));
+};
+
+/** The key of a log has the name of its origin. */
+export const keyOfLog = (origin: string, publicKey: Uint8Array): VerifierKey =>
+  verifierKey(origin, signatureTypes.note, publicKey);
+
+/** As genesis has them: one for each log. */
+export const vkeysOf = (origins: readonly string[], { publicKey }: { readonly publicKey: Uint8Array }): string[] =>
+  origins.map((origin) => printVerifierKey(keyOfLog(origin, publicKey)));
+
+/** The note of a checkpoint, signed by all of these. Throws an EvidenceFault if what signs has another key than it says. */
+export const signCheckpoint = async (checkpoint: Checkpoint, signers: readonly LogSigner[]): Promise<string> => {
+  const text = writeCheckpoint(checkpoint);
+  const signatures: NoteSignature[] = [];
+  for (const signer of signers) {
+    const { name, id: keyId } = keyOfLog(checkpoint.origin, signer.publicKey);
+    const signature = await signer.sign(text);
+    if (!isSigned(Buffer.from(text), signature, signer.publicKey)) {
+      throw new EvidenceFault('the signature is not one of the key that is configured');
+    }
+    signatures.push({ name, keyId, signature });
+  }
+  return writeNote({ text, signatures });
 };

@@ -1,4 +1,7 @@
-import type { LogName } from '../notes/origin.ts';
+import { EvidenceFault, HASH_BYTES, sha256, textOf, uint64 } from '../bytes.ts';
+import { microsecondsOf } from '../journal/instants.ts';
+import { readStrictJson } from '../journal/statement-text.ts';
+import type { LogName } from '../notes/checkpoint.ts';
 import { placePath, type TileId, tilePath } from '../tree/tiles.ts';
 
 /*
@@ -63,3 +66,135 @@ export const tileSourcesPath = ({ n, width }: TileId): string => `events/sources
 
 /** Of a file system, not of a bundle: `.DS_Store`. */
 export const isHidden = (path: string): boolean => /(?:^|\/)\./.test(path);
+
+/** What README.txt lists: a line for each file, as `sha256sum` writes it. */
+export const writeManifest = (files: Iterable<readonly [path: string, bytes: Uint8Array]>): string =>
+  writeManifestLines([...files].map(([path, bytes]) => [path, sha256(bytes).toString('hex')]));
+
+/** The same, from the SHA-256 of each file in hexadecimal digits. */
+export const writeManifestLines = (files: Iterable<readonly [path: string, sha256: string]>): string =>
+  [...files].map(([path, hash]) => `${hash}  ${path}\n`).join('');
+
+/** The path and the SHA-256 of each file that a README.txt lists. All other lines are for the reader. */
+export const readManifest = (readme: Uint8Array): [path: string, sha256: string][] => {
+  // A carriage return is a part of the name: sha256sum takes it so.
+  const lines = Buffer.from(readme).toString().split('\n');
+  return lines.flatMap((line): [path: string, sha256: string][] => {
+    const [, hash, path] = /^([0-9a-f]{64}) {2}(.+)$/s.exec(line) ?? [];
+    return hash === undefined || path === undefined ? [] : [[path, hash]];
+  });
+};
+
+/** `events/time`: that it is there makes the bundle one of a time. */
+export const BUNDLE_TIME_PATH = 'events/time';
+
+/** `events/withheld/000000.leaves`: the leaves without content of those that payload is cut like, each its data after its length in two bytes. */
+export const withheldPath = (index: number): string =>
+  `events/withheld/${String(Math.floor(index / LEAVES_PER_PAYLOAD)).padStart(6, '0')}.leaves`;
+
+/** The time that a bundle is of, [since, before), in RFC 3339 in UTC; null: from the beginning, or without end. */
+export interface BundleTime {
+  readonly since: string | null;
+  readonly before: string | null;
+}
+
+export const writeBundleTime = ({ since, before }: BundleTime): string => `${JSON.stringify({ since, before })}\n`;
+
+/** Throws an EvidenceFault for what is no time, for one that is empty, and for other fields. */
+export const readBundleTime = (bytes: Uint8Array): BundleTime => {
+  const value = (readStrictJson(textOf(bytes, 'it'), 'it') ?? {}) as Readonly<Record<string, unknown>>;
+  const { since, before } = value;
+  if (!isTimeOrNull(since) || !isTimeOrNull(before) || Object.keys(value).length !== 2)
+    throw new EvidenceFault('it is not since and before');
+  const [start, end] = boundsOf({ since, before });
+  if (start >= end) throw new EvidenceFault('it is an empty time');
+  return { since, before };
+};
+
+const INFINITE = 2n ** 80n;
+
+const isTimeOrNull = (value: unknown): value is string | null =>
+  value === null || (typeof value === 'string' && microsecondsOf(value) !== undefined);
+
+/** In microseconds since 1970; an open end is beyond all times. */
+export const boundsOf = ({ since, before }: BundleTime): [sinceUs: bigint, beforeUs: bigint] => [
+  (since === null ? undefined : microsecondsOf(since)) ?? -INFINITE,
+  (before === null ? undefined : microsecondsOf(before)) ?? INFINITE,
+];
+
+/** Whether an event is of a time, by when it happened. One without a time always is: none can say that it is not. */
+export const isOfTime = (time: BundleTime): ((actionTimeUs: bigint | undefined) => boolean) => {
+  const [since, before] = boundsOf(time);
+  return (us) => us === undefined || (since <= us && us < before);
+};
+
+/** For people. */
+export const bundleTimeText = ({ since, before }: BundleTime): string =>
+  `${since ?? 'the beginning'} to ${before ?? 'the end'}`;
+
+/** `events/leaves`: the leaves of a log that a bundle of one source discloses. That it is there makes the bundle one of one source. */
+export const leafListPath = (log: LogName): string => `${log}/leaves`;
+
+/** A leaf of such a list. */
+interface ListedLeaf {
+  readonly index: number;
+  readonly hash: Uint8Array;
+}
+
+const RECORD_BYTES = 8 + HASH_BYTES;
+
+/** The index in eight bytes, the leaf hash. */
+export const writeListedLeaf = ({ index, hash }: ListedLeaf): Buffer => Buffer.concat([uint64(index), hash]);
+
+/** Such a list as it was read: 40 bytes for each leaf, so that millions fit. */
+export class LeafList {
+  readonly #bytes: Buffer;
+
+  /** Throws an EvidenceFault if it is cut off, or if indexes do not ascend. */
+  constructor(bytes: Buffer) {
+    if (bytes.length % RECORD_BYTES !== 0) throw new EvidenceFault('the list of leaves is cut off');
+    this.#bytes = bytes;
+    let before = -1;
+    for (let place = 0; place < this.count; place += 1) {
+      const index = this.indexAt(place);
+      if (index <= before || !Number.isSafeInteger(index))
+        throw new EvidenceFault(`leaf ${index} is listed after leaf ${before}`);
+      before = index;
+    }
+  }
+
+  get count(): number {
+    return this.#bytes.length / RECORD_BYTES;
+  }
+
+  indexAt(place: number): number {
+    return Number(this.#bytes.readBigUInt64BE(place * RECORD_BYTES));
+  }
+
+  /** A view. */
+  hashAt(place: number): Buffer {
+    return this.#bytes.subarray(place * RECORD_BYTES + 8, (place + 1) * RECORD_BYTES);
+  }
+
+  /** The place of a leaf; undefined if it is not listed. */
+  placeOf(index: number): number | undefined {
+    const place = this.countBelow(index);
+    return place < this.count && this.indexAt(place) === index ? place : undefined;
+  }
+
+  /** How many listed leaves are before this index. */
+  countBelow(index: number): number {
+    let [low, high] = [0, this.count];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (this.indexAt(middle) < index) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Without those from this index on. */
+  below(index: number): LeafList {
+    return new LeafList(this.#bytes.subarray(0, this.countBelow(index) * RECORD_BYTES));
+  }
+}

@@ -1,12 +1,20 @@
 import type { PoolClient } from 'pg';
-import type { BinaryRow } from '../../postgres/copy/binary-row.ts';
-import { copyWithin } from '../../postgres/copy/copy-out.ts';
+import { type BinaryRow, copyWithin } from '../../postgres/copy.ts';
 import { longStatement } from '../../postgres/pool.ts';
-import { bundleFiles, checkpointPath, logTilePath, tileSourcesPath } from '../bundle/layout.ts';
-import type { BundleTime } from '../bundle/time-of-bundle.ts';
-import { HASH_BYTES } from '../crypto/sha256.ts';
-import type { FolderWriter } from '../files/folder-writer.ts';
-import type { LogName } from '../notes/origin.ts';
+import {
+  ANCHORS_FOLDER,
+  type BundleTime,
+  bundleFiles,
+  checkpointPath,
+  logTilePath,
+  tileSourcesPath,
+  timeStampPath,
+} from '../bundle/layout.ts';
+import { HASH_BYTES } from '../bytes.ts';
+import type { FileWriter, FolderWriter } from '../files/folder-writer.ts';
+import type { LogName } from '../notes/checkpoint.ts';
+import type { Policy } from '../notes/policy.ts';
+import { parseNote } from '../notes/signed-note.ts';
 import { widthOfTile } from '../tree/tiles.ts';
 import type { ExportedLogs } from './snapshot.sql.ts';
 
@@ -69,7 +77,7 @@ const copyJournal = async (
   file.end();
 };
 
-export interface ChangesOptions {
+interface ChangesOptions {
   readonly signal?: AbortSignal | undefined;
   /** Only of this one. */
   readonly source?: { readonly kind: string; readonly id: string } | undefined;
@@ -143,4 +151,127 @@ export const field = ({ bytes, starts, lengths }: BinaryRow, at: number): Buffer
 export const integer = (value: number): string => {
   if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no integer`);
   return String(value);
+};
+
+/** An anchor that has a checkpoint of the log of events, or time stamps. */
+export interface ExportedAnchor {
+  readonly anchor: string;
+  /** Events of the newest checkpoint that it keeps, no more than the bundle has; null if it keeps the journal alone. */
+  readonly size: number | null;
+  /** When it was last seen there, in RFC 3339. */
+  readonly at: string;
+}
+
+interface AnchorRow {
+  readonly anchor: string;
+  readonly log: LogName;
+  readonly size: number;
+  readonly note: string;
+  readonly receipt: Buffer | null;
+  readonly at: string;
+  readonly isNewest: boolean;
+}
+
+const query = `
+select a.anchor, a.log, a.size::float8 as size, c.note, a.receipt,
+  to_char(a.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at,
+  a.size = max(a.size) over (partition by a.anchor, a.log) as "isNewest"
+from evidence_anchors a join evidence_checkpoints c using (log, generation, size)
+where a.generation = $1 and a.at is not null and a.size > 0 and a.size <= case when a.log = 'events' then $2::bigint else $3 end
+order by a.anchor collate "C", a.log, a.size`;
+
+/**
+ * Writes the newest checkpoint of each log that each anchor has, cosigned if it is a witness of the policy, and all time stamps with the
+ * checkpoints that they are of. All of it as the database remembers it: what is at the anchor is for the auditor to fetch.
+ */
+export const copyAnchors = async (
+  client: PoolClient,
+  { generation, events, journal }: ExportedLogs,
+  writer: FolderWriter,
+  policy: Policy,
+): Promise<readonly ExportedAnchor[]> => {
+  const { rows: all } = await client.query<AnchorRow>(query, [generation, events.size, journal.size]);
+  const rows = all.filter((row) => isTimeStamp(row) || isByKeyOf(policy, row));
+  const names = [...new Set(rows.map(({ anchor }) => anchor))];
+  for (const row of rows) {
+    if (isTimeStamp(row)) writeTimeStamp(writer, row, names.indexOf(row.anchor) + 1);
+    else if (row.isNewest) {
+      const path = `${ANCHORS_FOLDER}${names.indexOf(row.anchor) + 1}-${row.log}`;
+      writer.write(path, Buffer.from(`${row.note}${cosignatureOf(row, policy)}`));
+    }
+  }
+  return names.map((anchor) => summaryOf(rows.filter((row) => row.anchor === anchor && row.isNewest)));
+};
+
+const isTimeStamp = ({ anchor, receipt }: AnchorRow): boolean => anchor.startsWith('tsa:') && receipt !== null;
+
+/** One of a key that was replaced since would be refused by who has the policy alone. */
+const isByKeyOf = ({ logs }: Policy, { note }: AnchorRow): boolean =>
+  parseNote(Buffer.from(note)).signatures.some((line) =>
+    logs.some(({ name, id }) => name === line.name && id === line.keyId),
+  );
+
+/** A line of a key that the policy does not have would say nothing to a reader. */
+const cosignatureOf = ({ receipt }: AnchorRow, { witnesses }: Policy): string => {
+  const line = receipt?.toString('utf8') ?? '';
+  return witnesses.some(({ key }) => line.startsWith(`\u2014 ${key.name} `)) ? line : '';
+};
+
+const writeTimeStamp = (writer: FolderWriter, { size, note, receipt }: AnchorRow, number: number): void => {
+  writer.write(timeStampPath(number, size), Buffer.from(note));
+  writer.write(`${timeStampPath(number, size)}.tsr`, receipt ?? Buffer.alloc(0));
+};
+
+const summaryOf = (rows: readonly AnchorRow[]): ExportedAnchor => {
+  const ofEvents = rows.find(({ log }) => log === 'events');
+  const [first] = rows;
+  return { anchor: first?.anchor ?? '', size: ofEvents?.size ?? null, at: (ofEvents ?? first)?.at ?? '' };
+};
+
+interface ReadsOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Only of this one. */
+  readonly source?: { readonly kind: string; readonly id: string } | undefined;
+}
+
+/**
+ * Hands over the lines of `journal/reads.ndjson`, as of a journal of so many statements: the rows that the last statement of each source promises.
+ * A line is valid only while it is handed over.
+ */
+export const readReads = async (
+  client: PoolClient,
+  { generation, size }: { readonly generation: number; readonly size: number },
+  take: (line: Buffer) => void,
+  { signal, source }: ReadsOptions = {},
+): Promise<void> => {
+  const ofSource =
+    source === undefined ? '' : `and starts_with(j.ref, ${client.escapeLiteral(`${source.kind}/${source.id}/`)})`;
+  const query = `select orgtrail_read_text(r)
+    from (
+      select distinct on (s.kind, s.id) s.kind, s.id, (s.reads ->> 'count')::bigint as until, coalesce((s.reads #>> '{after,count}')::bigint, 0) as after
+      from (
+        select j.index, j.text::jsonb ->> 'source_kind' as kind, j.text::jsonb ->> 'source_id' as id, j.text::jsonb -> 'reads' as reads
+        from evidence_journal j
+        where j.generation = ${integer(generation)} and j.kind = 'coverage' and j.index < ${integer(size)} ${ofSource}) s
+      where jsonb_typeof(s.reads) = 'object' order by s.kind, s.id, s.index desc) last
+    join evidence_reads r on r.source_kind = last.kind and r.source_id = last.id and r.number > last.after and r.number <= last.until
+    order by r.source_kind, r.source_id, r.number`;
+  await copyWithin(client, query, (row) => take(field(row, 0)), { signal, long: true });
+};
+
+/** Writes them into a bundle; no file if there are none. */
+export const copyReads = async (
+  client: PoolClient,
+  { generation, journal: { size } }: ExportedLogs,
+  writer: FolderWriter,
+  options: ReadsOptions,
+): Promise<void> => {
+  let file: FileWriter | undefined;
+  const take = (line: Buffer) => {
+    file ??= writer.open(bundleFiles.journalReads);
+    file.write(line);
+    file.write(lineEnd);
+  };
+  await readReads(client, { generation, size }, take, options);
+  file?.end();
 };

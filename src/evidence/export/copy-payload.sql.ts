@@ -1,13 +1,10 @@
 import type { PoolClient } from 'pg';
-import type { BinaryRow } from '../../postgres/copy/binary-row.ts';
-import { copyWithin } from '../../postgres/copy/copy-out.ts';
-import { LEAVES_PER_PAYLOAD, payloadPath } from '../bundle/layout.ts';
-import { writePayloadRecord, writeWithheldRecord } from '../bundle/payload.ts';
-import { type BundleTime, isOfTime, withheldPath } from '../bundle/time-of-bundle.ts';
+import { type BinaryRow, copyWithin } from '../../postgres/copy.ts';
+import { eventFields, readEventRow } from '../append/logs.ts';
+import { type BundleTime, isOfTime, LEAVES_PER_PAYLOAD, payloadPath, withheldPath } from '../bundle/layout.ts';
+import { writePayloadRecord, writeWithheldRecord } from '../bundle/records.ts';
 import type { FileWriter, FolderWriter } from '../files/folder-writer.ts';
-import { eventFields, readEventRow } from '../growth/event-row.ts';
-import { SALT_BYTES, writeEventLeaf } from '../leaves/leaf.ts';
-import { monthOf, saltOf } from '../leaves/month-key.ts';
+import { monthOf, SALT_BYTES, saltOf, writeEventLeaf } from '../leaf.ts';
 import { field, integer, ofSource, ofTime } from './copy-logs.sql.ts';
 
 export interface PayloadOptions {

@@ -1,28 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { OrgtrailError } from '../../errors.ts';
+import { OrgtrailError } from '../../base/errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { keyOfLog } from '../builder/sign-log.ts';
-import { bundleFiles } from '../bundle/layout.ts';
-import { BUNDLE_TIME_PATH, writeBundleTime } from '../bundle/time-of-bundle.ts';
-import { openFolder } from '../files/folder-reader.ts';
-import { FolderWriter } from '../files/folder-writer.ts';
-import { verifierFile } from '../files/verifier-file.ts';
-import { verifyFolder } from '../files/verify-folder.ts';
-import { type KeyHistory, keyHistory } from '../growth/keys-in-force.ts';
+import { type KeyHistory, keyHistory } from '../append/keys-in-force.ts';
+import { keyOfLog } from '../builder/signing-keys.ts';
+import { BUNDLE_TIME_PATH, bundleFiles, writeBundleTime } from '../bundle/layout.ts';
+import { openFolder, verifyFolder } from '../files/folder-reader.ts';
+import { FolderWriter, verifierFile } from '../files/folder-writer.ts';
 import type { Witness } from '../notes/policy.ts';
+import type { Anchor } from '../verify/anchors.ts';
 import { faultText, type Report } from '../verify/report.ts';
-import type { Anchor } from '../verify/verify-anchors.ts';
-import { bundlePolicy } from './bundle-policy.ts';
-import { copyAnchors, type ExportedAnchor } from './copy-anchors.sql.ts';
-import { copyLogs, readKeys } from './copy-logs.sql.ts';
+import { copyAnchors, copyLogs, copyReads, type ExportedAnchor, readKeys } from './copy-logs.sql.ts';
+import { type CopiedPart, copyPart, type OneSource } from './copy-part.sql.ts';
 import { copyPayload, type ExportedTime } from './copy-payload.sql.ts';
-import { copyReads } from './copy-reads.sql.ts';
-import { type CopiedPart, copyPart } from './part/copy-part.sql.ts';
-import type { OneSource } from './part/disclosed-statements.sql.ts';
 import { writeReadme } from './readme.ts';
-import { requireLogs } from './require-logs.ts';
-import { type ExportedLogs, withSnapshot } from './snapshot.sql.ts';
+import { bundlePolicy, type ExportedLogs, requireLogs, withSnapshot } from './snapshot.sql.ts';
 
 export interface ExportOptions {
   /** Must not exist, or be empty. */

@@ -1,5 +1,10 @@
 import type { Pool, PoolClient } from 'pg';
+import { OrgtrailError } from '../../base/errors.ts';
 import { inTransaction } from '../../postgres/pool.ts';
+import { EvidenceFault } from '../bytes.ts';
+import { readStatement } from '../journal/statement-text.ts';
+import { type Policy, type Witness, writePolicy } from '../notes/policy.ts';
+import { parseVerifierKey, printVerifierKey, type VerifierKey, whoSigned } from '../notes/signed-note.ts';
 
 /** A signed checkpoint of each log that belong together, and what the database says of the log, as of one moment. */
 export interface ExportedLogs {
@@ -29,7 +34,7 @@ interface ExportedLog {
 /** Why there is nothing to export: no log, or nothing of it is signed. */
 export type NothingToExport = 'no log' | 'no checkpoint';
 
-export interface SnapshotOptions {
+interface SnapshotOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -121,4 +126,58 @@ const readLogs = async (client: PoolClient): Promise<ExportedLogs | NothingToExp
     events: { origin: eventsOrigin, size: eventsSize, note: eventsNote, madeAt: eventsAt },
     journal: { origin: journalOrigin, size: journalSize, note: journalNote, madeAt: journalAt },
   };
+};
+
+/**
+ * policy.txt: the keys that signed these notes, of those that the journal names and those of this process. While two keys sign it has both;
+ * later the new one alone. With `origin` those of one log.
+ */
+export const bundlePolicy = (
+  statements: readonly string[],
+  own: readonly VerifierKey[],
+  {
+    notes,
+    origin,
+    witnesses = [],
+  }: { readonly notes: readonly string[]; readonly origin?: string; readonly witnesses?: readonly Witness[] },
+): { readonly text: string; readonly vkeys: readonly string[]; readonly policy: Policy } => {
+  const keys = new Map([...own, ...statements.flatMap(keysOf)].map((key) => [printVerifierKey(key), key]));
+  const logs = whoSigned(
+    notes,
+    [...keys.values()].filter(({ name }) => origin === undefined || name === origin),
+  );
+  return {
+    text: writePolicy(logs, witnesses, 0),
+    vkeys: logs.map(printVerifierKey),
+    policy: { logs, witnesses, quorum: { needed: 0, members: [] } },
+  };
+};
+
+/** None of a statement that cannot be read: that it was changed is for the verifier to say. */
+const keysOf = (text: string): VerifierKey[] => {
+  try {
+    const read = readStatement(text);
+    if (!read.known) return [];
+    const { statement } = read;
+    if (statement.type === 'genesis' || statement.type === 'fork') return (statement.vkeys ?? []).map(parseVerifierKey);
+    return statement.type === 'key' ? [...statement.old_vkeys, ...statement.new_vkeys].map(parseVerifierKey) : [];
+  } catch (error) {
+    if (error instanceof EvidenceFault) return [];
+    throw error;
+  }
+};
+
+/** Throws OrgtrailError `usage` if nothing is signed. */
+export const requireLogs = (found: ExportedLogs | NothingToExport): ExportedLogs => {
+  if (found === 'no log') {
+    throw new OrgtrailError('usage', 'there is no evidence in this database', {
+      hint: 'docs/evidence.md says how to begin',
+    });
+  }
+  if (found === 'no checkpoint') {
+    throw new OrgtrailError('usage', 'no checkpoint is signed yet', {
+      hint: 'the daemon signs one once it builds: orgtrail evidence status',
+    });
+  }
+  return found;
 };

@@ -1,9 +1,20 @@
 import { createHash, type Hash, randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { OrgtrailError } from '../../errors.ts';
-import { sha256 } from '../crypto/sha256.ts';
-import { GzipBlocks } from './gzip-blocks.ts';
+import { constants, crc32, deflateRawSync } from 'node:zlib';
+import { OrgtrailError } from '../../base/errors.ts';
+import { packageFile } from '../../base/package-files.ts';
+import { sha256 } from '../bytes.ts';
 
 const BLOCK_BYTES = 1_048_576;
 /** All events are in it: for its owner alone, whatever the umask. */
@@ -160,3 +171,38 @@ const cannotBeWritten = (folder: string, error: unknown): OrgtrailError =>
   });
 
 const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
+
+/** RFC 1952: deflate, no flags, no time, an unknown system. So the same content gives the same file. */
+const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
+const MODULUS = 2 ** 32;
+
+/**
+ * Packs a file block by block, each for itself, into one member of gzip: no reader has to know that there may be several. Not by a
+ * stream, since rows of COPY come without waiting.
+ */
+class GzipBlocks {
+  #crc = 0;
+  #bytes = 0;
+
+  /** The packed block, after the header if it is the first. */
+  pack(block: Uint8Array): Buffer {
+    const header = this.#bytes === 0 ? [HEADER] : [];
+    this.#crc = crc32(block, this.#crc);
+    this.#bytes += block.length;
+    return Buffer.concat([...header, deflateRawSync(block, { finishFlush: constants.Z_SYNC_FLUSH })]);
+  }
+
+  /** What ends the file: an empty last block, checksum and length. */
+  end(): Buffer {
+    const header = this.#bytes === 0 ? [HEADER] : [];
+    const trailer = Buffer.alloc(8);
+    trailer.writeUInt32LE(this.#crc);
+    trailer.writeUInt32LE(this.#bytes % MODULUS, 4);
+    return Buffer.concat([...header, deflateRawSync(Buffer.alloc(0)), trailer]);
+  }
+}
+
+const source = packageFile('src/evidence/verify-bundle/verify.py');
+
+/** Where verify.py is: beside its tests in a checkout, in dist/ in a package and in an image. */
+export const verifierFile: string = existsSync(source) ? source : packageFile('dist/verify.py');

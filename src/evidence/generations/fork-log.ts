@@ -1,20 +1,19 @@
-import { OrgtrailError } from '../../errors.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import { bytesOfKeys, everyKeySoFar, type KeyHistory, statementsOf, stolenKeys } from '../append/keys-in-force.ts';
+import { among } from '../append/logs.ts';
+import { forkEntry, type NewEntry, sourceEntry } from '../append/new-statements.ts';
+import { requireOrigin } from '../builder/builder.ts';
 import type { EvidenceStore, StoredLogs } from '../builder/ports.ts';
-import { requireOrigin } from '../builder/require-origin.ts';
-import { vkeysOf } from '../builder/sign-log.ts';
-import { forkEntry, type NewEntry, sourceEntry } from '../growth/due-statements.ts';
-import { bytesOfKeys, everyKeySoFar, type KeyHistory, statementsOf, stolenKeys } from '../growth/keys-in-force.ts';
-import { among } from '../growth/logs-in-memory.ts';
+import { vkeysOf } from '../builder/signing-keys.ts';
 import type { StatementOf } from '../journal/statement.ts';
-import { journalLeaf } from '../leaves/leaf.ts';
-import { type LogName, writeOrigin } from '../notes/origin.ts';
-import { parseVerifierKey } from '../notes/verifier-key.ts';
+import { journalLeaf } from '../leaf.ts';
+import { type LogName, writeOrigin } from '../notes/checkpoint.ts';
+import { parseVerifierKey } from '../notes/signed-note.ts';
 import { GrowingTree } from '../tree/growing-tree.ts';
-import { leafHash } from '../tree/merkle.ts';
 import { rootOfPrefix, tilesOfRanges } from '../tree/proofs.ts';
-import { type CommonTree, commonTree } from './common-size.ts';
-import type { GenerationStore, NewJournal } from './generation-store.sql.ts';
-import { believed, type KnownNote } from './known-notes.ts';
+import { leafHash } from '../tree/tiles.ts';
+import type { GenerationStore, NewJournal } from './end-log.sql.ts';
+import { believed, type KnownNote } from './known-checkpoints.ts';
 
 export interface ForkOptions {
   readonly store: EvidenceStore;
@@ -215,4 +214,42 @@ const journalOf = (entries: readonly NewEntry[]): NewJournal => {
   const tree = new GrowingTree();
   for (const { text } of entries) tree.append(leafHash(journalLeaf(text)));
   return { entries, tiles: tree.takeTiles(), root: tree.root() };
+};
+
+/** So much of the stored tree is certain to be what a known checkpoint has. */
+interface CommonTree {
+  readonly size: number;
+  readonly root: Buffer;
+}
+
+/**
+ * The largest known checkpoint that the stored tree goes on from, below the smallest of `kept` that it contradicts; the empty tree if there
+ * is none. What is kept elsewhere is the history that was given out. What the database itself has may be of after it went back, so it counts
+ * only below that, and if none of `kept` is held below that. `stored` comes in descending order and is read only as far as needed.
+ */
+const commonTree = async (
+  size: number,
+  kept: readonly KnownNote[],
+  stored: Iterable<KnownNote>,
+  rootAt: (size: number) => Promise<Buffer>,
+): Promise<CommonTree> => {
+  const isHeld = async (known: KnownNote) => known.size <= size && (await rootAt(known.size)).equals(known.root);
+  let bound = Number.POSITIVE_INFINITY;
+  let common = 0;
+  for (const known of kept) {
+    if (known.size <= size && !(await isHeld(known))) bound = Math.min(bound, known.size);
+  }
+  for (const known of kept) {
+    if (known.size < bound && known.size > common && (await isHeld(known))) common = known.size;
+  }
+  // Between both, one that is stored may be of after the database went back.
+  const isBounded = bound < Number.POSITIVE_INFINITY && common > 0;
+  for (const known of isBounded ? [] : stored) {
+    if (known.size <= common) break;
+    if (known.size < bound && (await isHeld(known))) {
+      common = known.size;
+      break;
+    }
+  }
+  return { size: common, root: await rootAt(common) };
 };

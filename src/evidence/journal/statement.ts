@@ -1,5 +1,24 @@
 import { z } from 'zod';
-import { count, instant, month, positionRanges, sha256Hex, timeRange, timeRanges, tree } from './fields.ts';
+import { microsecondsOf } from './instants.ts';
+
+/** RFC 3339 in UTC, to the microsecond at most: `microsecondsOf` reads it. */
+export const instant = z.string().refine((text) => microsecondsOf(text) !== undefined, { error: 'is no instant' });
+
+/*
+ * What the fields of statements are made of. All are texts and numbers that every JSON parser reads the same: hashes in small
+ * hexadecimal digits (a root as its checkpoint has it, in base64), instants in UTC, numbers below 2⁵³.
+ */
+
+/** A number of events, a position, a size. */
+export const count = z.int().nonnegative();
+
+/** A checkpoint without its signatures: the tree of `events` as it was when the statement was made. */
+const tree = z.object({
+  origin: z.string().min(1),
+  size: count,
+  /** In base64, as the checkpoint has it. */
+  root: z.string().regex(/^[A-Za-z0-9+/]{43}=$/),
+});
 
 /*
  * What the journal says, one object of JSON for each leaf. Fields are a contract: a verifier reads statements of all versions. New
@@ -35,6 +54,13 @@ const sourceStatement = z.object({
   organization_id: z.string().nullable(),
 });
 
+/** Of time. A source may be proven to its very beginning, which is `-infinity`. */
+const timeRange = z
+  .tuple([z.union([instant, z.literal('-infinity')]), instant])
+  .refine(([from, to]) => (microsecondsOf(from) ?? microsecondsOf(to) ?? 0n) <= (microsecondsOf(to) ?? 0n), {
+    error: 'ends before it starts',
+  });
+
 const hole = z.object({ pass: z.int(), range: timeRange, reason: z.string(), attempts: count, found_at: instant });
 const reading = z.object({
   range: timeRange,
@@ -49,8 +75,12 @@ const reading = z.object({
   read_to: instant,
 });
 
+/** SHA-256 of something, or the chain of a source. */
+export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+
 /** So many rows of the list of requests of a source, and their hash. */
 const rowsOfReads = z.object({ count, sha256: sha256Hex });
+const timeRanges = z.array(timeRange);
 
 /** Which time of a source is proven to be read, and how many leaves of it there are: also if nothing happened. */
 const coverage = z.object({
@@ -98,6 +128,14 @@ const change = z.object({
   length: count,
   seen_at: instant,
 });
+
+/** A month of UTC as `monthOf` names it: that of the events whose payload goes with one key. */
+const month = z.string().regex(/^(?:(?:\d{4}|[+-]\d{6})-(?:0[1-9]|1[0-2])|-infinity)$/);
+
+/** Every range of a statement has its start in it and its end not: [from, to). */
+const positionRanges = z.array(
+  z.tuple([count, count]).refine(([from, to]) => from >= 1 && from < to, { error: 'is no range of positions' }),
+);
 
 /** A month was dropped. If its positions take more than a statement, it goes in parts. */
 const drop = z.object({
@@ -271,3 +309,6 @@ export type StatementOf<T extends Statement['type']> = Extract<Statement, { type
 
 /** A statement of a later version: all that is known of it. */
 export const unknownStatement = z.object({ type: z.string().min(1), ...common });
+export type StatedTree = z.infer<typeof tree>;
+/** [first position, position after the last]. */
+export type PositionRange = readonly [from: number, to: number];

@@ -1,11 +1,17 @@
-import { EvidenceFault } from '../evidence-fault.ts';
+import { EvidenceFault } from '../bytes.ts';
+import { type Checkpoint, type LogOrigin, parseCheckpoint, parseOrigin } from './checkpoint.ts';
 import {
+  type NoteSignature,
+  type NoteSigner,
+  parseNote,
   parseVerifierKey,
   printVerifierKey,
   type SignatureType,
   signatureTypes,
   type VerifierKey,
-} from './verifier-key.ts';
+  verifierKey,
+  verifyNote,
+} from './signed-note.ts';
 
 /** Whom a verifier believes: c2sp.org/tlog-policy. */
 export interface Policy {
@@ -23,13 +29,13 @@ export interface Witness {
 }
 
 /** At least `needed` of the members, each a witness or a group. None needed: `quorum none`. */
-export interface Quorum {
+interface Quorum {
   readonly needed: number;
   readonly members: readonly (Witness | Quorum)[];
 }
 
 /** Whether these keys, which have signed, are enough for the quorum. */
-export const isQuorum = ({ needed, members }: Quorum, signers: readonly VerifierKey[]): boolean => {
+const isQuorum = ({ needed, members }: Quorum, signers: readonly VerifierKey[]): boolean => {
   const has = (member: Witness | Quorum): boolean =>
     'key' in member ? signers.includes(member.key) : isQuorum(member, signers);
   return members.filter(has).length >= needed;
@@ -144,3 +150,60 @@ const keyOf = (vkey: string, type: SignatureType): VerifierKey => {
 
 const isSameKey = (one: VerifierKey, other: VerifierKey): boolean =>
   Buffer.compare(one.publicKey, other.publicKey) === 0;
+
+/** A checkpoint that the policy lets believe. */
+export interface OpenCheckpoint extends Checkpoint {
+  /** The log itself, and the witnesses that are known. */
+  readonly signers: readonly NoteSigner[];
+  /** Signature lines of other keys: nothing follows from these. */
+  readonly unknown: readonly NoteSignature[];
+}
+
+/**
+ * Reads a signed checkpoint and verifies every signature of a key of the policy. Throws an EvidenceFault if one does not verify, if
+ * the log itself has not signed (its key is named like the origin), or if too few witnesses have.
+ */
+export const openCheckpoint = (note: Uint8Array, policy: Policy): OpenCheckpoint => {
+  const { text, signers, unknown } = verifyNote(parseNote(note), [
+    ...policy.logs,
+    ...policy.witnesses.map(({ key }) => key),
+  ]);
+  const checkpoint = parseCheckpoint(text);
+  const keys = signers.map(({ key }) => key);
+  if (!keys.some((key) => policy.logs.includes(key) && key.name === checkpoint.origin)) {
+    throw new EvidenceFault(`checkpoint is not signed by ${checkpoint.origin}`);
+  }
+  if (!isQuorum(policy.quorum, keys)) throw new EvidenceFault('checkpoint is cosigned by too few witnesses');
+  return { ...checkpoint, signers, unknown };
+};
+
+/** Undefined for what is no origin of a log of orgtrail. */
+export const originOf = (text: string): LogOrigin | undefined => {
+  try {
+    return parseOrigin(text);
+  } catch (error) {
+    if (!(error instanceof EvidenceFault)) throw error;
+    return undefined;
+  }
+};
+
+/** Whether two origins are of the same log of one feed, in whatever generation. */
+export const isSameLog = (one: string, other: string): boolean => {
+  const [a, b] = [originOf(one), originOf(other)];
+  return a !== undefined && a.feedId === b?.feedId && a.log === b.log;
+};
+
+/**
+ * A policy that lets a checkpoint of an earlier or later generation believe, without witnesses: a key is named like the origin of its log,
+ * which has the generation in it, so the same key has another name there.
+ */
+export const policyOfGeneration = (policy: Policy, origin: string): Policy => {
+  const named = policy.logs.filter(({ name }) => isSameLog(name, origin));
+  const renamed = named.map(({ publicKey }) => verifierKey(origin, signatureTypes.note, publicKey));
+  const isKnown = (key: VerifierKey): boolean => policy.logs.some(({ name, id }) => name === key.name && id === key.id);
+  return {
+    ...policy,
+    logs: [...policy.logs, ...renamed.filter((key) => !isKnown(key))],
+    quorum: { needed: 0, members: [] },
+  };
+};

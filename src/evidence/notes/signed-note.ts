@@ -1,12 +1,17 @@
-import { textOf } from '../bytes.ts';
-import { isSigned } from '../crypto/ed25519.ts';
-import { EvidenceFault } from '../evidence-fault.ts';
-import { bytesOfBase64 } from './base64.ts';
-import { cosignedMessage, readCosignature } from './cosignature.ts';
-import { hexOfId, isKeyName, signatureTypes, type VerifierKey } from './verifier-key.ts';
+import {
+  ByteReader,
+  bytesOfBase64,
+  EvidenceFault,
+  isSigned,
+  PUBLIC_KEY_BYTES,
+  SIGNATURE_BYTES,
+  sha256,
+  textOf,
+  uint64,
+} from '../bytes.ts';
 
 /** A note of c2sp.org/signed-note as read, nothing of it verified. */
-export interface SignedNote {
+interface SignedNote {
   /** With its last line end. What is signed. */
   readonly text: string;
   readonly signatures: readonly NoteSignature[];
@@ -63,7 +68,7 @@ const parseLine = (line: string, index: number): NoteSignature => {
 };
 
 /** What the keys that a verifier knows make of a note. */
-export interface VerifiedNote {
+interface VerifiedNote {
   readonly text: string;
   /** The known keys that signed it, each once. Never empty. */
   readonly signers: readonly NoteSigner[];
@@ -100,4 +105,96 @@ const verifyLine = (text: string, { signature }: NoteSignature, key: VerifierKey
     throw new EvidenceFault(`the signature of ${key.name} (${hexOfId(key.id)}) does not verify`);
   }
   return cosignature?.atSeconds;
+};
+
+/** Signature types of c2sp.org/signed-note that are known here; both are of Ed25519. Others are ignored. */
+export const signatureTypes = { note: 0x01, cosignature: 0x04 } as const;
+export type SignatureType = (typeof signatureTypes)[keyof typeof signatureTypes];
+
+/** Who signs: a log signs the note itself, a witness cosigns with a time. Name and id together name the key in a signature line. */
+export interface VerifierKey {
+  readonly name: string;
+  /** Four bytes, as a number. */
+  readonly id: number;
+  readonly type: SignatureType;
+  readonly publicKey: Uint8Array;
+}
+
+/** The key with the id that name, type and public key give. Throws an EvidenceFault for a name that cannot be one. */
+export const verifierKey = (name: string, type: SignatureType, publicKey: Uint8Array): VerifierKey => {
+  if (!isKeyName(name)) throw new EvidenceFault(`${JSON.stringify(name)} cannot be the name of a key`);
+  const id = sha256(Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([type]), publicKey])).readUInt32BE();
+  return { name, id, type, publicKey };
+};
+
+/** Not empty, without white space of any kind and without `+`; no control characters, which no note may hold. */
+export const isKeyName = (name: string): boolean =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
+  name !== '' && name.isWellFormed() && !/[\p{White_Space}+\u0000-\u001f]/u.test(name);
+
+/** The text of a key, a vkey: `name+id+base64`. */
+export const printVerifierKey = ({ name, id, type, publicKey }: VerifierKey): string =>
+  `${name}+${hexOfId(id)}+${Buffer.concat([Buffer.from([type]), publicKey]).toString('base64')}`;
+
+/** The id of a key as vkeys have it: eight digits. */
+export const hexOfId = (id: number): string => id.toString(16).padStart(8, '0');
+
+/**
+ * Reads a vkey. Throws an EvidenceFault for one that is none, that is of another type than the two known, or whose id does not
+ * follow from the rest.
+ */
+export const parseVerifierKey = (text: string): VerifierKey => {
+  const [name = '', id = '', ...rest] = text.split('+');
+  // Base64 has `+` as well.
+  const material = bytesOfBase64(rest.join('+'), 'the key in a vkey');
+  const type = Object.values(signatureTypes).find((known) => known === material[0]);
+  if (!isKeyName(name) || !/^[0-9a-f]{8}$/.test(id)) throw new EvidenceFault('a vkey is name+id+key');
+  if (type === undefined || material.length !== 1 + PUBLIC_KEY_BYTES) {
+    throw new EvidenceFault(`the vkey of ${name} is not one of Ed25519`);
+  }
+  const key = verifierKey(name, type, material.subarray(1));
+  if (hexOfId(key.id) !== id) throw new EvidenceFault(`the vkey of ${name} has id ${id} instead of ${hexOfId(key.id)}`);
+  return key;
+};
+
+/** What a witness puts into its signature line: c2sp.org/tlog-cosignature of Ed25519. */
+interface Cosignature {
+  /** When the witness had not seen a larger tree of this log, in seconds since 1970. */
+  readonly atSeconds: number;
+  readonly signature: Uint8Array;
+}
+
+/** What a witness signs: the whole text of the checkpoint, after a line with the time. */
+export const cosignedMessage = (text: string, atSeconds: number): string =>
+  `cosignature/v1\ntime ${atSeconds}\n${text}`;
+
+/** Time and signature as they follow the id of the key in a signature line. */
+export const writeCosignature = ({ atSeconds, signature }: Cosignature): Buffer =>
+  Buffer.concat([uint64(atSeconds), signature]);
+
+/** Reads what `writeCosignature` writes. Throws an EvidenceFault for another length, or a time that is none. */
+export const readCosignature = (bytes: Uint8Array): Cosignature => {
+  if (bytes.length !== 8 + SIGNATURE_BYTES) throw new EvidenceFault(`a cosignature of ${bytes.length} bytes`);
+  const reader = new ByteReader(bytes, 'cosignature');
+  return { atSeconds: reader.uint64(), signature: reader.bytes(SIGNATURE_BYTES) };
+};
+
+/**
+ * Those of the keys that have a signature on one of these notes, in the order of the signatures; whether they verify is not asked. All of
+ * them if there is none: then a verifier says so.
+ */
+export const whoSigned = (notes: readonly string[], keys: readonly VerifierKey[]): readonly VerifierKey[] => {
+  const lines = notes.flatMap(signaturesOf);
+  const found = lines.flatMap(({ name, keyId }) => keys.filter((key) => key.name === name && key.id === keyId));
+  return found.length === 0 ? keys : [...new Set(found)];
+};
+
+/** None of what is no note. */
+const signaturesOf = (note: string): readonly NoteSignature[] => {
+  try {
+    return parseNote(Buffer.from(note)).signatures;
+  } catch (error) {
+    if (error instanceof EvidenceFault) return [];
+    throw error;
+  }
 };

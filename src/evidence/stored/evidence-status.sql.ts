@@ -1,8 +1,8 @@
 import { desc, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { db, type Row } from '../../postgres/db.ts';
+import { db, type Row } from '../../postgres/queries.ts';
 import { evidenceLogs } from '../../postgres/tables/evidence.ts';
-import { type AnchorStatus, readAnchorStatus } from './anchor-status.sql.ts';
+import type { LogName } from '../notes/checkpoint.ts';
 
 export const evidenceStates = ['building', 'ok', 'behind', 'forked', 'halted', 'ended'] as const;
 
@@ -75,4 +75,72 @@ export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | u
     .orderBy(desc(evidenceLogs.generation))
     .limit(1);
   return row && { ...row, anchors: await readAnchorStatus(pool, row.generation) };
+};
+
+/** What one anchor has of the newest generation. */
+interface AnchorStatus {
+  readonly anchor: string;
+  /** The process that built last is set to have it. True for all as long as none has said. */
+  readonly isConfigured: boolean;
+  /** Events of the newest checkpoint that it keeps; null: none yet. */
+  readonly size: number | null;
+  /** It has one of events; or, if it keeps the journal alone, one of the journal, whose statements name the tree of the events. */
+  readonly isOfEvents: boolean;
+  /** Since it was last seen to have the newest checkpoints of both logs; null: never. */
+  readonly secondsAgo: number | null;
+  /** Why the last attempt failed; null: it did not. */
+  readonly error: string | null;
+}
+
+/** Of all anchors that are configured, have kept something, or were tried, by name. */
+export const readAnchorStatus = async (pool: Pool, generation: number): Promise<readonly AnchorStatus[]> => {
+  const { rows } = await pool.query<AnchorStatus>(anchors, [generation]);
+  return rows;
+};
+
+/** There is a row for each checkpoint that was ever kept, so only the newest of each log at each anchor are looked up. */
+const anchors = `
+with recursive tried (log, anchor) as (
+  select l.log, (select min(a.anchor) from evidence_anchors a where a.log = l.log and a.generation = $1)
+  from (values ('events'), ('journal')) as l (log)
+  union all
+  select t.log, (select min(a.anchor) from evidence_anchors a where a.log = t.log and a.generation = $1 and a.anchor > t.anchor)
+  from tried t where t.anchor is not null),
+configured as (select l.anchors as names from evidence_logs l where l.name = 'events' and l.generation = $1),
+shown (log, anchor) as (
+  select t.log, t.anchor from tried t where t.anchor is not null
+  union
+  select 'events', u.anchor collate "C" from configured c, unnest(c.names) as u (anchor))
+select s.anchor, coalesce((select s.anchor = any(c.names) from configured c), true) as "isConfigured",
+  max(kept.size) filter (where s.log = 'events')::float8 as size,
+  coalesce(max(kept.size) filter (where s.log = 'events'), max(kept.size), 0) > 0 as "isOfEvents",
+  extract(epoch from clock_timestamp() - min(kept.at))::float8 as "secondsAgo", max(newest.error) as error
+from shown s
+  left join lateral (select a.error from evidence_anchors a
+    where a.log = s.log and a.generation = $1 and a.anchor = s.anchor order by a.size desc limit 1) newest on true
+  left join lateral (select a.size, a.at from evidence_anchors a
+    where a.log = s.log and a.generation = $1 and a.anchor = s.anchor and a.at is not null order by a.size desc limit 1) kept on true
+group by s.anchor order by s.anchor`;
+
+/** A checkpoint that was signed and stored. */
+export interface NewestCheckpoint {
+  readonly log: LogName;
+  readonly origin: string;
+  readonly generation: number;
+  readonly size: number;
+  readonly root: Buffer;
+  readonly note: string;
+  readonly madeAt: Date;
+}
+
+/** The newest of each log of the newest generation, `events` first. */
+export const readNewestCheckpoints = async (pool: Pool): Promise<readonly NewestCheckpoint[]> => {
+  const { rows } = await pool.query<NewestCheckpoint>(
+    `select l.name as log, l.origin, l.generation, c.size::float8 as size, c.root, c.note, c.made_at as "madeAt"
+     from evidence_logs l cross join lateral (
+       select size, root, note, made_at from evidence_checkpoints c where c.log = l.name and c.generation = l.generation
+       order by c.size desc limit 1) as c
+     where l.generation = (select max(generation) from evidence_logs) order by l.name`,
+  );
+  return rows;
 };

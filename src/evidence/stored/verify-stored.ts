@@ -1,18 +1,13 @@
-import { type BinaryFields, readEventRow } from '../growth/event-row.ts';
-import { writeEventLeaf } from '../leaves/leaf.ts';
-import { monthOf, saltOf } from '../leaves/month-key.ts';
-import { chained, chainStart, NO_SOURCE, type SourceChain } from '../leaves/source-chain.ts';
+import { type BinaryFields, readEventRow } from '../append/logs.ts';
+import { chained, chainStart, monthOf, NO_SOURCE, type SourceChain, saltOf, writeEventLeaf } from '../leaf.ts';
 import type { Policy } from '../notes/policy.ts';
-import { leafHash } from '../tree/merkle.ts';
-import { openLogs } from '../verify/open-logs.ts';
+import { leafHash } from '../tree/tiles.ts';
+import { type Anchor, verifyAnchors, verifyKeys, withStatedKeys } from '../verify/anchors.ts';
+import { beginContent, type Content, endContent } from '../verify/content.ts';
+import { openLogs, type VerifiedLogs } from '../verify/logs.ts';
+import { StatedReads } from '../verify/reads.ts';
 import { Report } from '../verify/report.ts';
-import { verifyFork } from '../verify/statements/verify-fork.ts';
-import { verifyKeys, withStatedKeys } from '../verify/statements/verify-keys.ts';
-import { StatedReads } from '../verify/statements/verify-reads.ts';
-import { type Anchor, verifyAnchors } from '../verify/verify-anchors.ts';
-import { sayUnanchored } from '../verify/verify-bundle.ts';
-import { beginContent, type Content, endContent } from '../verify/verify-content.ts';
-import type { VerifiedLogs } from '../verify/verify-journal.ts';
+import { sayUnanchored, verifyFork } from '../verify/verify-bundle.ts';
 import type { StoredChain, StoredEvidence } from './read-stored.sql.ts';
 
 export interface StoredOptions {

@@ -1,7 +1,5 @@
-import { HASH_BYTES } from '../crypto/sha256.ts';
-import { EvidenceFault } from '../evidence-fault.ts';
-import { emptyRoot, nodeHash, perfectRoot } from './merkle.ts';
-import { hashesOnLevel, TILE_WIDTH, type TileId, widthOfTile } from './tiles.ts';
+import { EvidenceFault, HASH_BYTES } from '../bytes.ts';
+import { emptyRoot, hashesOnLevel, nodeHash, perfectRoot, TILE_WIDTH, type TileId, widthOfTile } from './tiles.ts';
 
 /** A tile and its hashes, packed: `width` times 32 bytes. */
 export interface Tile extends TileId {

@@ -1,10 +1,11 @@
-import { withoutControls } from '../../text/terminal.ts';
-import { type BundleTime, bundleTimeText } from '../bundle/time-of-bundle.ts';
-import { EvidenceFault } from '../evidence-fault.ts';
-import type { StatedCoverage } from './statements/source-coverage.ts';
+import { withoutControls } from '../../base/text.ts';
+import { type BundleTime, bundleTimeText } from '../bundle/layout.ts';
+import { EvidenceFault } from '../bytes.ts';
+import type { RangeTexts } from '../journal/ranges.ts';
+import type { StatementOf } from '../journal/statement.ts';
 
 /** What does not hold. Stable names. */
-export type FaultCode =
+type FaultCode =
   | 'policy' // cannot be read: nothing can be believed
   | 'checkpoint' // is missing, cannot be read, or is not signed as the policy requires
   | 'tile' // is missing, is not what its leaves give, or belongs to no tree of this size
@@ -25,13 +26,14 @@ export type FaultCode =
   | 'change' // a later content is not the one that is stated, or is missing
   | 'fork' // says that it goes on from another log than it does
   | 'anchor' // says that the log was another one
-  | 'manifest'; // a file is not the one that README.txt lists, is there twice, or is a link
+  | 'manifest';
+// a file is not the one that README.txt lists, is there twice, or is a link
 
 /** Faults after which nothing else that a bundle says can be believed. */
 const fundamental = ['policy', 'checkpoint', 'root', 'tile'] as const satisfies readonly FaultCode[];
 
 /** Something that does not hold, once or at several positions: faults that differ in their position alone are one. */
-export interface Fault {
+interface Fault {
   readonly code: FaultCode;
   /** A sentence for the reader of a report: that of the first. */
   readonly message: string;
@@ -196,3 +198,31 @@ const textOfRange = ([from, to]: readonly [string | null, string | null]): strin
 
 /** Names in a bundle are those of its maker: a line break in one would begin a line of the report, and a terminal would obey others. */
 const onOneLine = (text: string): string => withoutControls(text).replaceAll(/[\n\t\u2028\u2029]/g, ' ');
+
+type Coverage = StatementOf<'coverage'>;
+
+/** What the last coverage statement of a source says, for programs: the fields of verify.py. */
+export interface StatedCoverage {
+  readonly source: { readonly kind: string; readonly id: string };
+  /** What of it is collected: everything, if the text is empty. */
+  readonly filter: { readonly text: string; readonly hash: string };
+  readonly stated_at: string;
+  readonly as_of: string | null;
+  readonly wanted_since: string | null;
+  /** Of the first `size` events of the log, so many are of the source. */
+  readonly size: number;
+  readonly events: number;
+  /** Whether the leaves were compared with its chain. */
+  readonly chain_compared: boolean;
+  /** What all passes have read together. Null: without a beginning. */
+  readonly ranges: RangeTexts;
+  /** What these leave out, of the time of the bundle, or else from `wanted_since` to the end of the last one. */
+  readonly gaps: RangeTexts;
+  /** What of `ranges` was not read a second time, a day or more later. Null: it is not stated. */
+  readonly read_once: RangeTexts | null;
+  readonly holes: NonNullable<Coverage['holes']>;
+  readonly readings: NonNullable<Coverage['readings']>;
+  readonly left_out: Coverage['left_out'] | null;
+  /** How many requests are stated, and from which one on they are in the bundle. */
+  readonly reads: { readonly count: number; readonly from: number } | null;
+}

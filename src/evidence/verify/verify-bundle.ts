@@ -1,18 +1,34 @@
-import { type BundleReader, bundleFiles, TIME_STAMPS_FOLDER } from '../bundle/layout.ts';
-import { type Policy, parsePolicy } from '../notes/policy.ts';
-import { openLogs } from './open-logs.ts';
-import { verifyTimeFile } from './part/of-a-time.ts';
-import { isOfOneSource } from './part/part-of-log.ts';
+import {
+  BUNDLE_TIME_PATH,
+  type BundleReader,
+  bundleFiles,
+  changesPaths,
+  isHidden,
+  leafListPath,
+  readManifest,
+  TIME_STAMPS_FOLDER,
+} from '../bundle/layout.ts';
+import { EvidenceFault, sha256 } from '../bytes.ts';
+import { parseCheckpoint } from '../notes/checkpoint.ts';
+import { isSameLog, originOf, type Policy, parsePolicy, policyOfGeneration } from '../notes/policy.ts';
+import { parseNote, verifyNote } from '../notes/signed-note.ts';
+import {
+  type Anchor,
+  countingAnchors,
+  sayNotAnchored,
+  verifyAnchors,
+  verifyKeys,
+  verifyOwnAnchors,
+  withStatedKeys,
+} from './anchors.ts';
+import { beginContent, type Content, endContent } from './content.ts';
+import { verifyChanges } from './drops.ts';
+import { openLogs, type SignedStatements, type VerifiedLogs } from './logs.ts';
+import { verifyTimeFile } from './partial.ts';
+import { type PayloadPieces, verifyPayload } from './payload.ts';
+import { verifyReads } from './reads.ts';
 import { Report } from './report.ts';
-import { verifyChanges } from './statements/verify-changes.ts';
-import { verifyFork } from './statements/verify-fork.ts';
-import { verifyKeys, withStatedKeys } from './statements/verify-keys.ts';
-import { verifyReads } from './statements/verify-reads.ts';
-import { type Anchor, countingAnchors, sayNotAnchored, verifyAnchors, verifyOwnAnchors } from './verify-anchors.ts';
-import { beginContent, type Content, endContent } from './verify-content.ts';
-import { verifyFiles } from './verify-files.ts';
-import type { VerifiedLogs } from './verify-journal.ts';
-import { type PayloadPieces, verifyPayload } from './verify-payload.ts';
+import { isOfOneSource, type VerifiedLog } from './verified-log.ts';
 
 /** What an auditor brings along: both are worth more than what lies in the bundle. */
 export interface VerifierOptions {
@@ -120,4 +136,115 @@ export const sayUnanchored = (report: Report): void => {
   report.note(
     'unanchored: that the history was not rewritten with the key: no checkpoint that was kept elsewhere is given',
   );
+};
+
+/**
+ * That nothing but files is there, that every file which README.txt lists is there as listed, and that no file of the two logs is unlisted: damage on the way, not evidence,
+ * since nothing signs it. Other files are an auditor's own, and are named.
+ */
+const verifyFiles = (report: Report, reader: BundleReader): void => {
+  const paths = new Set(reader.hashes?.keys() ?? reader.paths);
+  const known = verifyListed(report, reader);
+  if (known.size > 0) {
+    for (const path of paths) {
+      if (!known.has(path) && isOfLogs(path)) report.fault('manifest', `${path} is not listed`);
+    }
+  }
+  nameUnread(report, [...paths]);
+};
+
+/** What comparing with the list takes of a bundle. */
+export type ListedReader = Pick<BundleReader, 'paths' | 'hashes' | 'read' | 'others'>;
+
+/** That every file which README.txt lists is there as listed. Gives their paths. */
+export const verifyListed = (report: Report, reader: ListedReader): ReadonlySet<string> => {
+  for (const path of reader.others ?? [])
+    report.fault('manifest', `${path} is a link, or no file: what it leads to is not in the bundle`);
+  const listed = readManifest(reader.read(bundleFiles.readme) ?? Buffer.alloc(0));
+  if (listed.length === 0) report.note(`that no file was damaged by accident: ${bundleFiles.readme} lists none`);
+  const paths = new Set(reader.hashes?.keys() ?? reader.paths);
+  for (const [path, hash] of listed) {
+    const actual = paths.has(path) ? hashOf(reader, path) : undefined;
+    if (actual === undefined) report.fault('manifest', `${path} is listed, and missing`);
+    else if (actual !== hash) report.fault('manifest', `${path} is not the file that is listed`);
+  }
+  if (listed.length > 0) report.claim(['manifest'], `${listed.length} files are as ${bundleFiles.readme} lists them`);
+  return new Set(listed.map(([path]) => path));
+};
+
+const hashOf = (reader: ListedReader, path: string): string =>
+  reader.hashes?.get(path) ?? sha256(reader.read(path) ?? Buffer.alloc(0)).toString('hex');
+
+const isOfLogs = (path: string): boolean =>
+  (path === bundleFiles.policy || path === bundleFiles.changes || /^(?:events|journal)\//.test(path)) &&
+  !isHidden(path);
+
+const readNames = new Set<string>([
+  bundleFiles.readme,
+  bundleFiles.policy,
+  bundleFiles.journalEntries,
+  bundleFiles.journalReads,
+  ...changesPaths,
+  leafListPath('events'),
+  leafListPath('journal'),
+  BUNDLE_TIME_PATH,
+  'events/checkpoint',
+  'journal/checkpoint',
+  'verify.py',
+]);
+
+/** What is in the folders of tiles, sources, payload and anchors is judged there. */
+const nameUnread = (report: Report, paths: readonly string[]): void => {
+  const stamps = paths.filter((path) => path.startsWith(TIME_STAMPS_FOLDER) && path.endsWith('.tsr'));
+  if (stamps.length > 0)
+    report.note(
+      `when the journal existed: ${stamps.length} time stamps are here, which \`openssl ts -verify\` verifies`,
+    );
+  const isRead = (path: string): boolean =>
+    readNames.has(path) ||
+    path.startsWith(TIME_STAMPS_FOLDER) ||
+    (/^(?:(?:events|journal)\/tile|events\/(?:payload|sources|withheld)|anchors)\//.test(path) && !isHidden(path));
+  const unread = paths.filter((path) => !isRead(path)).sort();
+  if (unread.length === 0) return;
+  const more = unread.length > 5 ? ', …' : '';
+  report.note(`what ${unread.length} files are that no verifier reads: ${unread.slice(0, 5).join(', ')}${more}`);
+};
+
+/**
+ * That a fork goes on from where it says: the common leaves are here, and the last anchored checkpoint of the generation before is one of
+ * this feed and has that root, as far as it is within what is common.
+ */
+export const verifyFork = (report: Report, statements: SignedStatements, events: VerifiedLog, policy: Policy): void => {
+  const [fork] = statements.of('fork');
+  if (fork === undefined) return;
+  const { common_size: common, last_note: note } = fork;
+  if (common > events.size)
+    report.fault('fork', `the fork says that ${common} leaves are common, and here are ${events.size}`);
+  if (note === '') {
+    report.note('from where the generation before went on: the fork names no checkpoint of it');
+    return;
+  }
+  report.attempt('fork', 'the checkpoint in the fork', () => {
+    const { origin, size, root } = parseCheckpoint(parseNote(Buffer.from(note)).text);
+    const [theirs = 0, ours = 0] = [origin, events.origin].map((text) => originOf(text)?.generation);
+    if (!isSameLog(origin, events.origin) || theirs >= ours)
+      throw new EvidenceFault(`it is of no generation before this one: ${origin}`);
+    verifySignature(report, note, policyOfGeneration(policy, origin));
+    if (size <= common && size <= events.size && !events.rootAt(size).equals(root))
+      throw new EvidenceFault(
+        `it has another tree of ${size} leaves than this log, and ${common} are said to be common`,
+      );
+    report.claim(
+      ['fork', 'journal'],
+      `the first ${Math.min(size, common)} leaves are those of generation ${theirs}, as the fork says`,
+    );
+    report.note(`what generation ${theirs} had behind its first ${common} leaves, which the fork left`);
+  });
+};
+
+const verifySignature = (report: Report, note: string, { logs }: Policy): void => {
+  const read = parseNote(Buffer.from(note));
+  const isKnown = read.signatures.some((line) => logs.some(({ name, id }) => name === line.name && id === line.keyId));
+  if (isKnown) verifyNote(read, logs);
+  else report.note('that the checkpoint in the fork is signed: the policy has no key of it');
 };

@@ -1,44 +1,33 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import fastifyCookie from '@fastify/cookie';
 import fastifyFormbody from '@fastify/formbody';
 import fastifyHelmet from '@fastify/helmet';
 import fastifyRateLimit from '@fastify/rate-limit';
-import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
+import fastifyStatic from '@fastify/static';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { failureOf } from '../failure.ts';
-import { sendNotFound, wantsPage } from '../not-found.ts';
+import { failureOf, sendNotFound, wantsPage } from '../failure.ts';
 import { accessLogPages } from './access-log/routes.ts';
-import { archivePages } from './archive/routes.ts';
-import { assetRoutes } from './assets.ts';
-import { checkPages } from './checks/routes.ts';
-import { mutePages } from './detections/mute-routes.ts';
-import { detectionPages } from './detections/routes.ts';
-import { newsRoute } from './entities/news-page.ts';
-import { entityRoutes } from './entities/routes.ts';
-import { bundleRoute } from './events/bundle-route.ts';
+import { archivePages, holdPages } from './archive.routes.ts';
+import { checkPages } from './checks.routes.ts';
+import { detectionPages, mutePages } from './detections/routes.ts';
+import { entityRoutes, newsRoute } from './entities/routes.ts';
+import { bundleRoute } from './events/bundle.routes.ts';
+import { viewRoutes } from './events/result-view.ts';
 import { type ExplorerOptions, explorerRoutes } from './events/routes.ts';
-import { proofRoutes } from './evidence/proof-routes.ts';
-import { evidencePages } from './evidence/routes.ts';
-import { holdPages } from './holds/routes.ts';
+import { evidencePages, proofRoutes } from './evidence/routes.ts';
 import { type Html, html } from './html.ts';
-import type { OperationsSource } from './operations/operations-source.ts';
-import { accountRoutes } from './overview/account.ts';
-import { organizationRoutes } from './overview/organization.ts';
-import { type OverviewOptions, overviewRoutes } from './overview/overview.ts';
-import { type Frame, sendPage } from './page.ts';
-import { viewRoutes } from './result/view-choice.ts';
-import type { SavedOptions } from './saved/change-routes.ts';
-import { savedRoutes } from './saved/routes.ts';
-import { nextAddress } from './sign-in/next-address.ts';
-import { sameOrigin } from './sign-in/same-origin.ts';
-import { type ConsoleAccess, requireSession, signInRoutes } from './sign-in/sign-in.ts';
-import { replayPages } from './sinks/replay-routes.ts';
-import { sinkPages } from './sinks/routes.ts';
-import { themeRoutes } from './theme.ts';
-import { timesRoutes } from './times/choice.ts';
-import { keepZone } from './times/zone.ts';
-import { tokenPages } from './tokens/routes.ts';
+import type { OperationsSource } from './operations.ts';
+import { accountRoutes, type OverviewOptions, organizationRoutes, overviewRoutes } from './overview/routes.ts';
+import { type Frame, nextAddress, sendPage, themeRoutes, timesRoutes } from './page.ts';
+import { type SavedOptions, savedRoutes } from './saved/routes.ts';
+import { type ConsoleAccess, requireSession, signInRoutes } from './sign-in.routes.ts';
+import { replayPages, sinkPages } from './sinks/routes.ts';
+import { tokenPages } from './tokens.routes.ts';
+import { keepZone } from './words.ts';
 
-export interface ConsoleOptions extends ConsoleAccess, OverviewOptions, ExplorerOptions, SavedOptions {
+interface ConsoleOptions extends ConsoleAccess, OverviewOptions, ExplorerOptions, SavedOptions {
   readonly version: string;
   readonly logger: Logger;
   /** What the pages of operation show. */
@@ -145,3 +134,44 @@ const wayBack = ({ url }: FastifyRequest): Html =>
   /^\/(?:events|searches)/.test(url)
     ? html`<a href="/events">Back to events</a>`
     : html`<a href="/">To the overview</a>`;
+
+/** The bundle has all of them in one folder beside it. */
+const bundled = fileURLToPath(new URL('console', import.meta.url));
+const folders = existsSync(bundled)
+  ? [bundled]
+  : [fileURLToPath(new URL('assets', import.meta.url)), fileURLToPath(new URL('.', import.meta.resolve('idiomorph')))];
+
+/**
+ * Style, scripts and the logo. They are public and hold no data. Asked for again each time (an ETag keeps that small), so
+ * that replicas of two versions behind one address do no harm.
+ */
+const assetRoutes = async (console: FastifyInstance): Promise<void> => {
+  await console.register(fastifyStatic, {
+    root: folders,
+    prefix: '/console/assets/',
+    cacheControl: false,
+    index: false,
+    list: false,
+    schemaHide: true,
+    // Of the library, one file.
+    allowedPath: (path) =>
+      /^\/(?:console\.css|overview\.css|explorer\.css|explorer\.js|summary\.css|summary\.js|result\.css|working\.css|side-panel\.js|live-tail\.js|keep-searching\.js|mark\.svg|console\.js|idiomorph\.esm\.js)$/.test(
+        path,
+      ),
+    setHeaders: (reply) => void reply.header('cache-control', 'no-cache'),
+  });
+};
+
+/**
+ * Refuses what another site lets a browser send (CSRF): everything but GET and HEAD has to come from the console itself.
+ * A hook of Fastify. The cookie is SameSite=Strict besides; this holds for signing in as well, if there is none yet.
+ */
+const sameOrigin = async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
+  if (request.is404 || request.method === 'GET' || request.method === 'HEAD') return;
+  const { origin, 'sec-fetch-site': site } = request.headers;
+  const fromHere = typeof origin === 'string' ? hostOf(origin) === request.host : site === 'same-origin';
+  if (fromHere && (site === undefined || site === 'same-origin')) return;
+  throw Object.assign(new Error('this form was not sent from this console'), { statusCode: 403 });
+};
+
+const hostOf = (origin: string): string | undefined => (URL.canParse(origin) ? new URL(origin).host : undefined);

@@ -1,7 +1,6 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Html, html } from './html.ts';
-import { keysButton, keysList } from './keys-list.ts';
-import { timesNote, timesSwitch } from './times/choice.ts';
+import { offsetText, pageZone, TIMES_COOKIE, UTC, zoneOf } from './words.ts';
 
 /** The pages that the menu names. */
 const menu = [
@@ -17,7 +16,7 @@ export interface Frame {
   readonly version: string;
 }
 
-export interface Page {
+interface Page {
   /** Of the browser's tab and, by the page itself, of its heading. */
   readonly title: string;
   /** The entry of the menu that it belongs to, by its address. */
@@ -30,9 +29,9 @@ export interface Page {
   readonly refreshSeconds?: number;
 }
 
-export const themes = ['auto', 'light', 'dark'] as const;
+const themes = ['auto', 'light', 'dark'] as const;
 type Theme = (typeof themes)[number];
-export const THEME_COOKIE = 'orgtrail_theme';
+const THEME_COOKIE = 'orgtrail_theme';
 
 /** Sends a page with the frame around it. The status code is what the caller has set. */
 export const sendPage = (request: FastifyRequest, reply: FastifyReply, frame: Frame, page: Page): FastifyReply =>
@@ -106,3 +105,113 @@ const themeSwitch = (
 const refreshSwitch = html`<button class="quiet-button" type="button" data-refresh-switch aria-pressed="false" hidden>Pause refreshing</button>`;
 
 const signOut = html`<form method="post" action="/console/sign-out"><button class="quiet-button" type="submit">Sign out</button></form>`;
+
+/** What each key does, in the order of the list. The scripts of the console have them. */
+const keys: readonly (readonly [keys: readonly string[], does: string])[] = [
+  [['/'], 'go to the text of the search, or to the filter of organizations'],
+  [['Ctrl+K', '⌘K'], 'the same, also while you write'],
+  [['j', 'k'], 'events: next row, row before; the event beside the list goes with it'],
+  [['↓', '↑'], 'the same, once the focus is in the list'],
+  [['Enter'], 'open the event of the row; again: go into the event beside the list'],
+  [['Esc'], 'close the event beside the list, or this list'],
+  [['l'], 'start or pause the live list of a search'],
+  [['?'], 'show this list, on every page'],
+];
+
+/** Opened by the script alone: without it there are no keys but those of the browser. */
+const keysList: Html = html`<dialog id="keys" class="keys-list" aria-labelledby="keys-title">
+<h2 id="keys-title">Keys</h2>
+<dl>${keys.map(
+  ([names, does]) => html`<div><dt>${names.map((name) => html`<kbd>${name}</kbd> `)}</dt><dd>${does}</dd></div>`,
+)}</dl>
+<form method="dialog"><button class="quiet-button" type="submit">Close</button></form>
+</dialog>`;
+
+/** In the foot of a page. */
+const keysButton: Html = html`<button class="quiet-button" type="button" data-keys aria-haspopup="dialog" hidden>Keys <kbd>?</kbd></button>`;
+
+interface PageBeside {
+  readonly href: string;
+  readonly name: string;
+  readonly isCurrent: boolean;
+  readonly title?: string;
+}
+
+/** The pages that one entry of the menu leads to, above the heading of each. */
+export const pagesBeside = (label: string, pages: readonly PageBeside[]): Html =>
+  html`<nav class="menu beside" aria-label="${label}"><ul>${pages.map(
+    ({ href, name, isCurrent, title }) =>
+      html`<li><a href="${href}"${isCurrent ? html` aria-current="page"` : null}${title === undefined ? null : html` title="${title}"`}>${name}</a></li>`,
+  )}</ul></nav>`;
+
+const A_YEAR_SECONDS = 31_536_000;
+
+/** Remembers light, dark, or as the system has it. */
+export const themeRoutes = (console: FastifyInstance): void => {
+  console.post<{ Body: { theme?: unknown; next?: unknown } | undefined }>(
+    '/console/theme',
+    { schema: hidden },
+    (request, reply) => {
+      const theme = themes.find((name) => name === request.body?.theme) ?? 'auto';
+      return reply
+        .setCookie(THEME_COOKIE, theme, {
+          path: '/',
+          httpOnly: true,
+          sameSite: 'strict',
+          maxAge: A_YEAR_SECONDS,
+          secure: request.protocol === 'https',
+        })
+        .redirect(nextAddress(request.body?.next), 303);
+    },
+  );
+};
+
+/** Remembers in which zone a browser shows times. */
+export const timesRoutes = (console: FastifyInstance): void => {
+  console.post<{ Body: { times?: unknown; next?: unknown } | undefined }>(
+    '/console/times',
+    { schema: hidden },
+    (request, reply) =>
+      reply
+        .setCookie(TIMES_COOKIE, zoneOf(request.body?.times) ?? UTC, {
+          path: '/',
+          httpOnly: true,
+          sameSite: 'strict',
+          maxAge: A_YEAR_SECONDS,
+          secure: request.protocol === 'https',
+        })
+        .redirect(nextAddress(request.body?.next), 303),
+  );
+};
+
+/** Only a script knows the zone of the browser: without one there is UTC, and the zone that was chosen before. */
+const timesSwitch = (request: FastifyRequest): Html => {
+  const zone = pageZone();
+  const pressed = (isOn: boolean): Html => html` aria-pressed="${isOn ? 'true' : 'false'}"`;
+  return html`<form class="theme" method="post" action="/console/times">
+<input type="hidden" name="next" value="${request.method === 'GET' ? request.url : '/'}">
+<fieldset><legend class="unseen">Times</legend><button type="submit" name="times" value="${UTC}"${pressed(zone === UTC)}>UTC</button><button type="submit" name="times" value="${zone === UTC ? '' : zone}" data-local-zone${pressed(zone !== UTC)}${zone === UTC ? html` hidden` : null}>local</button></fieldset></form>`;
+};
+
+/** Which times a page shows, in words. */
+const timesNote = (nowMs: number): Html => {
+  const zone = pageZone();
+  if (zone === UTC) return html`all times are UTC<noscript>; local times need a script</noscript>`;
+  return html`all times are those of ${zone} (now UTC${offsetText(zone, nowMs)}); times that you write are UTC`;
+};
+
+/**
+ * Where to go on within the console, from what a form or a link says: a path of this server, or `/`. Never an address of
+ * another one, however it is written (`//host`, `/\host`, a scheme, control characters that browsers drop).
+ */
+export const nextAddress = (wanted: unknown): string => {
+  if (typeof wanted !== 'string' || !/^\/[\x21-\x7e]*$/.test(wanted) || /^\/[/\\]/.test(wanted)) return '/';
+  const base = 'http://console.invalid';
+  if (!URL.canParse(wanted, base)) return '/';
+  const url = new URL(wanted, base);
+  if (url.origin !== base || url.pathname.startsWith('//') || url.pathname.startsWith('/console/')) return '/';
+  return `${url.pathname}${url.search}`;
+};
+
+/** What every route of the console has as its schema: pages are no part of the API's description. */
+export const hidden = { hide: true };

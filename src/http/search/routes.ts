@@ -1,17 +1,32 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { StreamLimits, StreamPlace } from '../../limits/stream-limits.ts';
-import type { FoundEvent, SearchCoverage, SearchPage } from '../../search/found-event.ts';
+import type { StreamLimits, StreamPlace } from '../../base/limits.ts';
+import { bytesOf, onePiece } from '../../base/text.ts';
+import type { EmptyReport, FoundEvent, SearchCoverage, SearchPage } from '../../search/answer.ts';
 import type { ExportFormat, ExportPiece, SearchSource } from '../../search/ports.ts';
-import { readSearch, type Search, type SearchReading } from '../../search/search.ts';
-import type { EmptyReport } from '../../search/search-answer.ts';
-import { printCursor, readCursor, type SearchCursor } from '../../search/search-cursor.ts';
-import { bytesOf, onePiece } from '../../text/bytes-of.ts';
+import {
+  fixTimes,
+  printCursor,
+  readCursor,
+  readSearch,
+  type Search,
+  type SearchCursor,
+  type SearchReading,
+} from '../../search/query/search.ts';
+import { answerSearch, type SearchAnswer, withIds } from '../../search/run-search.ts';
+import { type FacetField, facetFields, type SearchSummary } from '../../search/summary/summary.ts';
 import { beginsGiving, counted } from '../access-trail.ts';
-import { encodingFor, streamFeed } from '../feed/stream.ts';
-import { goneSignal } from '../gone-signal.ts';
+import { goneSignal } from '../failure.ts';
 import { withToken } from '../openapi.ts';
-import { answerSearch, type SearchAnswer, withIds } from './answer.ts';
-import { type SearchQuery, searchQuerySchema, searchResponses } from './schema.ts';
+import { encodingFor, streamFeed } from '../stream.ts';
+import {
+  MAX_LIMIT,
+  type SearchQuery,
+  type SummaryQuery,
+  searchQuerySchema,
+  searchResponses,
+  summaryQuerySchema,
+  summaryResponses,
+} from './schema.ts';
 
 const DEFAULT_LIMIT = 50;
 
@@ -85,7 +100,7 @@ export const searchRoutes = (
 export const faultsInWords = (faults: SearchReading['faults']): string =>
   faults.map(({ field, reason }) => `${field} ${reason}`).join('; ');
 
-export const badRequest = (reply: FastifyReply, { faults }: SearchReading) =>
+const badRequest = (reply: FastifyReply, { faults }: SearchReading) =>
   reply.code(400).send({
     status: 'bad request',
     reason: faultsInWords(faults),
@@ -249,3 +264,148 @@ export const sendPieces = (
   });
   return streamFeed(reply.raw, encoding, counted(request, pieces), last, place);
 };
+
+type ArrivalsQuery = Omit<SearchQuery, 'cursor' | 'format'> & { readonly after?: number };
+
+const { limit: _limit, cursor: _cursor, format: _format, ...fields } = searchQuerySchema.properties;
+
+const arrivalsQuerySchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    ...fields,
+    after: {
+      type: 'integer',
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description:
+        '`next_position` of the last answer. Without it the answer has no events, and says where the end is.',
+    },
+    limit: { type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: MAX_LIMIT, description: 'Maximum events.' },
+  },
+};
+
+const responses = {
+  ...searchResponses,
+  200: {
+    description:
+      'The events, one per line in the native format of the feed, in the order in which they were stored. The last line is {"next_position":…,"head":…,"feed_id":…}: continue with after=next_position; if that is below head, there is more to look at now.',
+    content: { 'application/x-ndjson': { schema: { type: 'string' } } },
+  },
+};
+
+/** `GET /v1/search/arrivals`: what a search finds of the events that were stored behind a position. */
+export const arrivalsRoutes = (
+  server: FastifyInstance,
+  source: SearchSource,
+  streams: StreamLimits,
+  authorized: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
+): void => {
+  server.get<{ Querystring: ArrivalsQuery }>(
+    '/v1/search/arrivals',
+    {
+      onRequest: authorized,
+      config: { trail: 'search' },
+      schema: {
+        ...withToken,
+        tags: ['search'],
+        summary: 'Events of a search that were stored after a position',
+        querystring: arrivalsQuerySchema,
+        response: responses,
+      },
+    },
+    async (request, reply) => {
+      const { after, limit = MAX_LIMIT } = request.query;
+      const nowMs = Date.now();
+      const reading = await withIds(source, readSearch(request.query, nowMs));
+      if (reading.faults.length > 0) return badRequest(reply, reading);
+      const signal = goneSignal(reply);
+      const place = await streams.enter('page', signal);
+      try {
+        const found = await source.arrivals(fixTimes(reading.search, nowMs), { after, limit, signal });
+        const last = { next_position: found.until, head: found.head, feed_id: found.feedId };
+        await sendPieces(request, reply, 'application/x-ndjson', linesOf(source, found.events, signal), {
+          last: `${JSON.stringify(last)}\n`,
+          place,
+        });
+      } finally {
+        place.leave();
+      }
+      return reply;
+    },
+  );
+};
+
+async function* linesOf(
+  source: SearchSource,
+  events: readonly FoundEvent[],
+  signal: AbortSignal,
+): AsyncGenerator<ExportPiece, void, void> {
+  for await (const texts of source.native(events, signal)) {
+    yield* onePiece(bytesOf(texts.flatMap((text) => [text, '\n'])), texts.length);
+  }
+}
+
+/** `GET /v1/search/summary`: how many events match a search, when they happened, and by whom. */
+export const summaryRoutes = (
+  server: FastifyInstance,
+  source: SearchSource,
+  streams: StreamLimits,
+  authorized: Authorized,
+): void => {
+  server.get<{ Querystring: SummaryQuery }>(
+    '/v1/search/summary',
+    {
+      onRequest: authorized,
+      config: { trail: 'search' },
+      schema: {
+        ...withToken,
+        tags: ['search'],
+        summary: 'Count, histogram and top values of a search',
+        querystring: summaryQuerySchema,
+        response: summaryResponses,
+      },
+    },
+    async (request, reply) => {
+      const { exact = false } = request.query;
+      const nowMs = Date.now();
+      const reading = await withIds(source, readSearch(request.query, nowMs));
+      if (reading.faults.length > 0) return badRequest(reply, reading);
+      const signal = goneSignal(reply);
+      const place = await streams.enter('page', signal);
+      try {
+        // All of the answer is about the same moments.
+        const search = fixTimes(reading.search, nowMs);
+        const coverage = await source.coverage(search);
+        const summary = await source.summary(search, exact ? 'exact' : 'page', signal);
+        return { ...summaryBody(summary), coverage: coverageBody(coverage) };
+      } finally {
+        place.leave();
+      }
+    },
+  );
+};
+
+const instant = (ms: number): string => new Date(ms).toISOString();
+
+/** The body of an answer, and what `orgtrail search --count --json` prints. `only`: these facets alone. */
+export const summaryBody = ({ count, facets }: SearchSummary, only: readonly FacetField[] = facetFields) => ({
+  events: count.events,
+  at_least: count.isAtLeast,
+  counted_since: count.countedSinceMs === null ? null : instant(count.countedSinceMs),
+  untimed: count.untimed,
+  bucket_seconds: count.bucketMs / 1_000,
+  histogram: count.buckets.map(({ startMs, ...results }) => ({ start: instant(startMs), ...results })),
+  facets:
+    facets === undefined
+      ? null
+      : {
+          events: facets.looked,
+          sample: facets.isSample,
+          fields: Object.fromEntries(
+            facets.facets
+              .filter(({ field }) => only.includes(field))
+              .map(({ field, values, distinct, without }) => [field, { values, distinct, without }]),
+          ),
+        },
+});

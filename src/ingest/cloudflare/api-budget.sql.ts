@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { type CountedRows, followed, followRows } from './budget-rows.sql.ts';
+import { db } from '../../postgres/queries.ts';
+import { apiBudget } from '../../postgres/tables/sources.ts';
 import { Permits, type Wait } from './permits.ts';
 
 /** Cloudflare counts requests over any 5 minutes; the seconds on top cover what delays a request on its way. */
@@ -10,7 +12,7 @@ const WINDOW_SLACK_MS = 5_000;
 /** The share of the budget that may go out at once. */
 const BURST_SHARE = 0.1;
 
-export interface ApiBudgetOptions extends CountedRows {
+interface ApiBudgetOptions extends CountedRows {
   /** Requests in any 5 minutes, of all replicas together. At least 10. A function if other credentials of the same user may lower it. */
   readonly requestsPerWindow: number | (() => number);
   /** Called for every wait, in milliseconds, with its reason. */
@@ -116,4 +118,156 @@ export const readPauseMs = async (pool: Pool): Promise<number> => {
     'select coalesce(max(extract(epoch from greatest(blocked_until, now()) - now())), 0)::float8 * 1000 as ms from api_budget',
   );
   return rows[0]?.ms ?? 0;
+};
+
+/** Whom requests are counted for. */
+interface CountedRows {
+  readonly pool: Pool;
+  /** Names the row of the credential; see `credentialFingerprint`. A function when the credential may be renewed. */
+  readonly fingerprint: string | (() => string);
+  /**
+   * Whom Cloudflare may count for (principal.ts), if that is not the credential by itself, in the order in which rows are locked. A request counts in
+   * the rows of all of them and in that of the credential, and all must have room: those of principals are shared by their other credentials, that of
+   * the credential by replicas of versions that know no principal.
+   */
+  readonly principals?: () => readonly string[];
+}
+
+/** The row of all users whose credentials do not say whose they are: what they send may be any user's. */
+export const UNNAMED_USERS = 'user';
+const OF_USERS = `credential = '${UNNAMED_USERS}' or credential like 'user:%' and credential not like '% scrub'`;
+
+/** The rows that count a request, in the order in which they are locked. */
+const followRows = (
+  { pool, fingerprint, principals = () => [] }: CountedRows,
+  spacingMs: () => number,
+): (() => Promise<readonly string[]>) => {
+  const credentialRow = followFingerprint(pool, fingerprint);
+  let last: readonly string[] = [];
+  return async () => {
+    const credential = await credentialRow();
+    const rows = principals();
+    const entered = rows.filter((row) => !last.includes(row));
+    last = rows;
+    for (const row of entered) await enterRow(pool, row, spacingMs());
+    return [...rows, credential];
+  };
+};
+
+/**
+ * The request that asked for the principal is the one that could not count for it. A user may have sent what unnamed users have, and they what
+ * any user has: so much of the row is used, too.
+ */
+const enterRow = async (pool: Pool, row: string, spacingMs: number): Promise<void> => {
+  await pool.query(
+    `insert into api_budget as b (credential, next_free_at, blocked_until, blocked_because)
+     select $1, greatest(max(next_free_at), clock_timestamp() + make_interval(secs => $2::float8 / 1000)),
+       coalesce(max(blocked_until), '-infinity'), (array_agg(blocked_because order by blocked_until desc))[1]
+     from api_budget where ($1 = '${UNNAMED_USERS}') <> (credential = '${UNNAMED_USERS}') and (${OF_USERS})
+       -- What is further ahead is of a clock that went back (orgtrail_take_requests).
+       and next_free_at < clock_timestamp() + interval '10 minutes'
+     on conflict (credential) do update set
+       next_free_at = greatest(excluded.next_free_at,
+         greatest(b.next_free_at, clock_timestamp()) + make_interval(secs => $2::float8 / 1000)),
+       blocked_until = greatest(b.blocked_until, excluded.blocked_until),
+       blocked_because = case when excluded.blocked_until > b.blocked_until
+         then excluded.blocked_because else b.blocked_because end`,
+    [row, spacingMs],
+  );
+};
+
+const followed = (fingerprint: string | (() => string)): (() => string) =>
+  typeof fingerprint === 'string' ? () => fingerprint : fingerprint;
+
+/**
+ * The row in force. A renewed credential is usually of the same user, whose requests Cloudflare counts together: its row
+ * begins with what the old one has used, and with its pause.
+ */
+const followFingerprint = (pool: Pool, fingerprint: string | (() => string)): (() => Promise<string>) => {
+  const current = followed(fingerprint);
+  let last = current();
+  return async () => {
+    const now = current();
+    if (now === last) return now;
+    await pool.query(
+      `insert into api_budget as b (credential, next_free_at, blocked_until, blocked_because)
+       select $2, next_free_at, blocked_until, blocked_because from api_budget where credential = $1
+       on conflict (credential) do update set
+         next_free_at = greatest(b.next_free_at, excluded.next_free_at),
+         blocked_until = greatest(b.blocked_until, excluded.blocked_until),
+         blocked_because = case when excluded.blocked_until > b.blocked_until
+           then excluded.blocked_because else b.blocked_because end`,
+      [last, now],
+    );
+    last = now;
+    return now;
+  };
+};
+
+interface ScrubBudgetOptions {
+  readonly pool: Pool;
+  /** Names the row of the budget that it is a share of: that of the principal, else that of the credential. */
+  readonly fingerprint: string | (() => string);
+  /** Of the whole budget, in any 5 minutes, of all replicas together. */
+  readonly requestsPerWindow: number;
+  /** Of these, what may go to reading history again. More than 0. */
+  readonly share: number;
+  /** Between two plans. */
+  readonly tickMs: number;
+}
+
+export interface ScrubBudget {
+  /** Grants up to so many requests, without waiting: none while the whole budget is needed, or blocked. */
+  take(requests: number): Promise<number>;
+  /** What was sent beyond what had been granted. */
+  spend(requests: number): Promise<void>;
+}
+
+/** Saved up for so many plans. */
+const TICKS_SAVED = 2;
+
+/**
+ * A second rate limiter (GCRA) of one row beside that of the whole budget (api-budget.ts), which every request goes through as well. That of
+ * the whole budget says whether it is needed: one that is used up to its limit, or nearly, has none to spare.
+ */
+export const createScrubBudget = (options: ScrubBudgetOptions): ScrubBudget => {
+  const { pool, fingerprint, requestsPerWindow, share, tickMs } = options;
+  const whole = gcraOf(requestsPerWindow);
+  const spacingMs = whole.spacingMs / share;
+  // At least one, however long the ticks and small the share.
+  const saved = Math.max(1, Math.ceil((TICKS_SAVED * tickMs) / spacingMs));
+  const toleranceMs = (saved - 1) * spacingMs;
+  const current = () => (typeof fingerprint === 'string' ? fingerprint : fingerprint());
+  let madeRow: string | undefined;
+  return {
+    take: async (requests) => {
+      const credential = current();
+      const row = `${credential} scrub`;
+      if (row !== madeRow) await db(pool).insert(apiBudget).values({ credential: row }).onConflictDoNothing();
+      madeRow = row;
+      const { rows } = await pool.query<{ granted: number }>(
+        `with budget as (
+           select from api_budget where credential = $1
+             and (blocked_until > clock_timestamp() or next_free_at > clock_timestamp() + make_interval(secs => $2::float8 / 1000))),
+         known as (
+           select greatest(next_free_at, clock_timestamp()) as free_at from api_budget where credential = $3 for update),
+         granted as (
+           select free_at, least($4::integer, 1 + floor(
+             (extract(epoch from clock_timestamp() - free_at) * 1000 + $5::float8) / $6::float8))::integer as requests from known)
+         update api_budget b set next_free_at = granted.free_at + make_interval(secs => granted.requests * $6::float8 / 1000)
+         from granted where b.credential = $3 and granted.requests > 0 and not exists (select from budget)
+         returning granted.requests as granted`,
+        [credential, whole.toleranceMs / 2, row, requests, toleranceMs, spacingMs],
+      );
+      return rows[0]?.granted ?? 0;
+    },
+    spend: async (requests) => {
+      const { credential, nextFreeAt } = apiBudget;
+      const spent = sql`make_interval(secs => ${requests * spacingMs}::float8 / 1000)`;
+      await db(pool)
+        .update(apiBudget)
+        .set({ nextFreeAt: sql`greatest(${nextFreeAt}, clock_timestamp()) + ${spent}` })
+        .where(eq(credential, `${current()} scrub`));
+    },
+  };
 };

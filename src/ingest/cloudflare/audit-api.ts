@@ -1,22 +1,32 @@
 import { hash } from 'node:crypto';
-import { ApiError } from '../../errors.ts';
-import type { Page } from '../entries/page.ts';
-import { UnreadablePageError } from '../entries/page-envelope.ts';
+import { z } from 'zod';
+import { ApiError } from '../../base/errors.ts';
+import { type Page, UnreadablePageError } from '../entries/page.ts';
 import type { Filter } from '../planning/filters.ts';
-import type { FoundOrganization, SourceKey } from '../planning/source.ts';
+import type { FoundAccount, FoundOrganization, SourceKey } from '../planning/source.ts';
 import { requestWindow } from '../planning/walk.ts';
 import { kindOf } from '../sources/registry.ts';
-import type { AuditApi } from '../sync/ports.ts';
-import { createAccountsApi } from './accounts.ts';
-import { fetchAuditPage } from './audit-logs.ts';
-import { createCloudflareClient } from './client.ts';
-import type { Credential, CredentialSource } from './credential.ts';
-import { createOrganizationsApi, type Organization } from './organizations.ts';
+import type { PageQuery } from '../sources/source-kind.ts';
+import { PartialListingError } from '../sync/discovery/discover.ts';
+import type { AccountsPage, AuditApi } from '../sync/ports.ts';
+import {
+  type CloudflareClient,
+  createCloudflareClient,
+  getEnvelope,
+  getItems,
+  isUsableId,
+  type Listing,
+  MAX_PAGES,
+  MAX_STALE_PAGES,
+  type Parameter,
+  walkByToken,
+} from './client.ts';
+import type { Credential, CredentialSource } from './credentials.ts';
 import { type Principal, withPrincipal } from './principal.ts';
-import type { Timeouts } from './wire/connection-failure.ts';
 import type { RequestObserver } from './wire/middleware.ts';
-import type { ApiText, RequestBudget } from './wire/request.ts';
-import type { ServerClock } from './wire/server-clock.ts';
+import type { ServerClock } from './wire/rate-limit-headers.ts';
+import { type ApiText, pathSegment, type RequestBudget } from './wire/request.ts';
+import type { Timeouts } from './wire/transport.ts';
 
 export interface AuditApiOptions {
   readonly baseUrl: string;
@@ -118,3 +128,283 @@ const toFound = (organization: Organization): FoundOrganization => ({
   ...organization,
   createTime: organization.createTime?.toISOString(),
 });
+
+/** What Cloudflare says about one organization. Only `id` is sure. */
+export interface Organization {
+  readonly id: string;
+  readonly name?: string;
+  readonly parentId?: string;
+  readonly managedBy?: string;
+  /** Absent when it was not sent, or was no date. */
+  readonly createTime?: Date;
+  /** Any JSON value: an open map that has changed its keys before. Nothing may depend on what is in it. */
+  readonly meta: unknown;
+  readonly profile?: unknown;
+}
+
+export interface OrganizationsApi {
+  /**
+   * Walks the list, one array per page (an empty one, if a page brought nothing new), each organization once.
+   * Rejects with ApiError `unreadable` when a page token repeats or the pages do not end.
+   */
+  list(options: ListOptions): AsyncGenerator<Organization[], void, void>;
+  /** undefined when there is no such organization. */
+  get(id: string, signal: AbortSignal): Promise<Organization | undefined>;
+  /** The profile as any JSON value; undefined when there is none. */
+  getProfile(id: string, signal: AbortSignal): Promise<unknown>;
+}
+
+export interface ListOptions {
+  readonly signal: AbortSignal;
+  /** Only these, whatever else the answer names. None, or an empty list, is no filter. */
+  readonly ids?: readonly string[] | undefined;
+  /** Only those directly below this one. */
+  readonly parentId?: string | undefined;
+  /** It ends with PartialListingError if it counts more than it has named. */
+  readonly mustBeWhole?: boolean | undefined;
+  /** 1 to 1,000; Cloudflare's own default is 10. */
+  readonly pageSize?: number | undefined;
+}
+
+interface OrganizationsHooks {
+  /** Called for each listed organizationItem that is skipped, since it has no id that it could be known by. */
+  readonly onUnreadable?: ((item: unknown) => void) | undefined;
+}
+
+const MAX_PAGE_SIZE = 1000;
+/** Ids in one query: 100 of them make a URL of 4 kB, and servers refuse URLs above 8 kB. */
+const MAX_IDS = 100;
+
+const text = z.string().min(1).optional().catch(undefined);
+const organizationItem = z.object({
+  id: z.string().refine(isUsableId),
+  name: text,
+  create_time: z.string().optional().catch(undefined),
+  parent: z.object({ id: text }).optional().catch(undefined),
+  managed_by: text,
+  meta: z.unknown().optional(),
+  profile: z.unknown().optional(),
+});
+const managed = z.object({ managed_by: text }).catch({ managed_by: undefined });
+
+export function createOrganizationsApi(
+  client: CloudflareClient,
+  { onUnreadable = () => {} }: OrganizationsHooks = {},
+): OrganizationsApi {
+  async function* list({ signal, ids = [], parentId, pageSize = MAX_PAGE_SIZE, mustBeWhole = false }: ListOptions) {
+    const asked = new Set(ids);
+    const seenIds = new Set<string>();
+    let counted = 0;
+    for (const idFilter of chunks(ids, MAX_IDS)) {
+      const filters: Parameter[] = [['page_size', String(pageSize)]];
+      for (const id of idFilter) filters.push(['id', id]);
+      if (parentId !== undefined) filters.push(['parent.id', parentId]);
+      for await (const { items, total = 0 } of walkByToken(client, {
+        endpoint: 'organizations',
+        path: '/organizations',
+        filters,
+        signal,
+      })) {
+        yield readNew(items, seenIds, onUnreadable).filter(({ id }) => asked.size === 0 || asked.has(id));
+        counted = total;
+      }
+    }
+    if (mustBeWhole && counted > seenIds.size) {
+      const short = `GET /organizations: the listing named ${seenIds.size} of ${counted} that it counts`;
+      throw new PartialListingError(new ApiError('unreadable', short));
+    }
+  }
+
+  async function get(id: string, signal: AbortSignal): Promise<Organization | undefined> {
+    const path = `/organizations/${pathSegment(id)}`;
+    const request = { endpoint: 'organization', path, query: new URLSearchParams(), signal } as const;
+    return await foundOrUndefined(
+      getEnvelope(client, request, ({ result }) => {
+        const organization = readOrganization(result);
+        if (organization === undefined) throw new ApiError('unreadable', `GET ${path}: the organization has no id`);
+        return organization;
+      }),
+    );
+  }
+
+  async function getProfile(id: string, signal: AbortSignal): Promise<unknown> {
+    const path = `/organizations/${pathSegment(id)}/profile`;
+    const request = { endpoint: 'organization_profile', path, query: new URLSearchParams(), signal } as const;
+    return await foundOrUndefined(getEnvelope(client, request, ({ result }) => result ?? undefined));
+  }
+
+  return { list, get, getProfile };
+}
+
+/** The organizations of a page that are not in `seenIds`, which gets them. */
+function readNew(result: readonly unknown[], seenIds: Set<string>, onUnreadable: (item: unknown) => void) {
+  return result.flatMap((listed) => {
+    const organization = readOrganization(listed);
+    if (organization === undefined) onUnreadable(listed);
+    if (organization === undefined || seenIds.has(organization.id)) return [];
+    seenIds.add(organization.id);
+    return [organization];
+  });
+}
+
+/** undefined when it is nothing that has a usable id. */
+function readOrganization(value: unknown): Organization | undefined {
+  const { data } = organizationItem.safeParse(value);
+  if (data === undefined) return undefined;
+  const createTime = new Date(data.create_time ?? Number.NaN);
+  const managedBy = managed.parse(data.meta).managed_by ?? data.managed_by;
+  return {
+    id: data.id,
+    ...(data.name === undefined ? {} : { name: data.name }),
+    ...(data.parent?.id === undefined ? {} : { parentId: data.parent.id }),
+    ...(managedBy === undefined ? {} : { managedBy }),
+    ...(Number.isNaN(createTime.getTime()) ? {} : { createTime }),
+    meta: data.meta,
+    ...(data.profile === undefined ? {} : { profile: data.profile }),
+  };
+}
+
+async function foundOrUndefined<T>(found: Promise<T>): Promise<T | undefined> {
+  try {
+    return await found;
+  } catch (error) {
+    if (error instanceof ApiError && error.failure === 'not_found') return undefined;
+    throw error;
+  }
+}
+
+/** At least one chunk, even of nothing: that is the list without a filter. */
+function chunks(ids: readonly string[], size: number): string[][] {
+  const list: string[][] = [];
+  for (let start = 0; start === 0 || start < ids.length; start += size) list.push(ids.slice(start, start + size));
+  return list;
+}
+
+interface AccountsApi {
+  /**
+   * GET /accounts: what the credential reaches, each account once. The listing is by page numbers, which shift when an account goes meanwhile: the
+   * total, which every page says, tells how far to go back. A page as full as was asked for, or as those before it, is not the last one, whatever the total is; nor is one
+   * with a total that may be its own count.
+   */
+  list(signal: AbortSignal, from?: string): AsyncGenerator<AccountsPage, void, void>;
+  /** The accounts of an organization, by page token. */
+  listOf(organizationId: string, signal: AbortSignal, from?: string): AsyncGenerator<AccountsPage, void, void>;
+}
+
+/** The largest page that GET /accounts takes. */
+const PAGE_SIZE = 50;
+const ORGANIZATION_PAGE_SIZE = 1_000;
+
+const accountItem = z.object({
+  id: z.string().refine(isUsableId),
+  name: text,
+  type: text,
+  created_on: text,
+  settings: z.record(z.string(), z.unknown()).optional().catch(undefined),
+  managed_by: z.object({ parent_org_id: text }).optional().catch(undefined),
+});
+
+/** `onUnreadable` is called for each listed organizationItem that is skipped, since it has no id that it could be known by. */
+export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => void): AccountsApi => {
+  const readNew = (items: readonly unknown[], seen: Set<string>, organizationId?: string): FoundAccount[] =>
+    items.flatMap((value) => {
+      const { data } = accountItem.safeParse(value);
+      if (data === undefined) onUnreadable();
+      if (data === undefined || seen.has(data.id)) return [];
+      seen.add(data.id);
+      return [
+        {
+          id: data.id,
+          name: data.name,
+          type: data.type,
+          createTime: data.created_on,
+          settings: data.settings,
+          organizationId: organizationId ?? data.managed_by?.parent_org_id,
+        },
+      ];
+    });
+  return {
+    async *listOf(organizationId, signal, from) {
+      const path = `/organizations/${pathSegment(organizationId)}/accounts`;
+      const listing: Listing = {
+        endpoint: 'organization_accounts',
+        path,
+        filters: [['page_size', String(ORGANIZATION_PAGE_SIZE)]],
+        signal,
+      };
+      const seen = new Set<string>();
+      for await (const { items, next, total } of walkByToken(client, listing, from)) {
+        const accounts = readNew(items, seen, organizationId);
+        yield { accounts, next, total, complete: next === undefined };
+      }
+    },
+    async *list(signal, from) {
+      const listing: Listing = { endpoint: 'accounts', path: '/accounts', filters: [], signal };
+      const seen = new Set<string>();
+      let stale = 0;
+      let at = readPlace(from);
+      for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+        const { result, totalCount } = await getItems(client, listing, [
+          ['page', String(at.page)],
+          ['per_page', String(PAGE_SIZE)],
+          ['direction', 'asc'],
+        ]);
+        const accounts = readNew(result, seen);
+        const before = at;
+        at = placeBehind(at, result.length, totalCount);
+        stale = accounts.length > 0 || at.page <= before.page ? 0 : stale + 1;
+        const named = from === undefined ? seen.size : at.received;
+        const isCounted = totalCount !== undefined && at.received >= totalCount;
+        const fullSize = before.page === 1 ? PAGE_SIZE : Math.round(before.received / (before.page - 1));
+        const isBelieved = isCounted && totalCount > result.length && result.length < fullSize;
+        const isLast = isBelieved || result.length === 0 || stale === MAX_STALE_PAGES;
+        const complete = isLast && (totalCount === undefined ? result.length === 0 : isCounted && named >= totalCount);
+        yield { accounts, next: isLast ? undefined : JSON.stringify(at), total: totalCount, complete };
+        if (isLast) return;
+      }
+    },
+  };
+};
+
+/** Where a listing by page numbers goes on. The size of a page is only asked for: how many have come tells where the end is. */
+const placeSchema = z.object({ page: z.int().positive(), received: z.int().nonnegative(), total: z.int().optional() });
+type Place = z.infer<typeof placeSchema>;
+
+const readPlace = (from: string | undefined): Place => {
+  const { data } = placeSchema.safeParse(from === undefined ? undefined : JSON.parse(from));
+  return data ?? { page: 1, received: 0 };
+};
+
+/**
+ * If so many accounts have gone since the pages before, as many of those that follow have come to stand on pages that have been read. Each goes back
+ * once: only below the lowest total so far.
+ */
+const placeBehind = ({ page, received, total }: Place, items: number, totalCount = total): Place => {
+  const gone = total === undefined || totalCount === undefined ? 0 : total - totalCount;
+  if (gone <= 0) return { page: page + 1, received: received + items, total: total ?? totalCount };
+  const perPage = Math.max(1, Math.round(received / Math.max(1, page - 1)));
+  const back = Math.min(page - 1, Math.ceil(gone / perPage));
+  return { page: page - back, received: Math.max(0, received - back * perPage), total: totalCount };
+};
+
+export interface AuditPageRequest<T> extends PageQuery {
+  readonly source: SourceKey;
+  readonly signal: AbortSignal;
+  /** See ApiRequest. */
+  readonly attemptMs?: number | undefined;
+  /** See ApiRequest: throws ApiError `unreadable` for a body that is worth asking for again. */
+  readonly decode: (answer: ApiText) => T;
+}
+
+/** Asks for one page of a log, and decodes it from the very bytes that were sent. Rejects as the client does. */
+export const fetchAuditPage = async <T>(client: CloudflareClient, page: AuditPageRequest<T>): Promise<T> => {
+  const kind = kindOf(page.source);
+  return await client.get({
+    endpoint: `${kind.name}_audit_logs`,
+    path: kind.path(pathSegment(page.source.id)),
+    query: new URLSearchParams(kind.query(page).map(([name, value]): [string, string] => [name, value])),
+    signal: page.signal,
+    attemptMs: page.attemptMs,
+    decode: page.decode,
+  });
+};

@@ -1,9 +1,6 @@
-import { ApiError } from '../../errors.ts';
-import type { CloudflareClient } from './client.ts';
-import type { Credential, CredentialSource } from './credential.ts';
-import { isBroken } from './credentials/choice.ts';
-import { getEnvelope } from './envelope.ts';
-import { isUsableId } from './listing-walk.ts';
+import { ApiError } from '../../base/errors.ts';
+import { type CloudflareClient, getEnvelope, isUsableId } from './client.ts';
+import { type Credential, type CredentialSource, isBroken } from './credentials.ts';
 
 /** Whom Cloudflare counts the requests of a credential for: all tokens and the key of a user are counted together. */
 export interface Principal {

@@ -1,5 +1,5 @@
-import { parseInstantMs } from '../../time/instant.ts';
-import { partNames } from './entry-columns.ts';
+import { parseInstantMs } from '../../base/time.ts';
+import { partNames } from './columns.ts';
 import { type ElementSpan, endOfNumber, endOfString, isNumberStart, isOddNumber } from './json-elements.ts';
 
 /** What kept an entry from being read in full. Stored beside it (`audit_events.defects`); a contract of names. */
@@ -16,7 +16,8 @@ export type Defect =
   | 'number_out_of_range'
   | 'nested_too_deeply'
   | 'invalid_utf8'
-  | 'refused_by_database'; // PostgreSQL would not take it as json, for a reason of its own
+  | 'refused_by_database';
+// PostgreSQL would not take it as json, for a reason of its own
 
 /** With these, `raw` is a JSON string that holds the exact text, since PostgreSQL cannot hold it as JSON. */
 export const textDefects: readonly Defect[] = ['nested_too_deeply', 'refused_by_database'];

@@ -1,11 +1,18 @@
 import { addRange, type Coverage, gapsAmong, gapsIn, isEmpty, isWithin, type Range, touches } from './coverage.ts';
 import { holesOfPass, idleLane, type KnownHole, type LaneState, NARROWEST_MS, type OlderTurn } from './lane.ts';
-import { type Lane, lanes } from './lanes.ts';
-import type { LaneIntervals } from './polling/lane-intervals.ts';
-import { OTHER_LIMIT } from './proof.ts';
-import { nextScrub, SCRUB_PASS, type ScrubFacts, type ScrubGap, WIDEST_SCRUB_MS } from './scrub.ts';
-import { SHORT_ANSWER } from './sentinel.ts';
-import { isLookBack, MAX_PAGE_LIMIT, nextFullSecond, OVERLAP_MS, requestWindow, startWalk, type Walk } from './walk.ts';
+import { OTHER_LIMIT, SHORT_ANSWER } from './proof.ts';
+import { nextScrub, SCRUB_PASS, type ScrubFacts, type ScrubGap, scrubIdleUntilMs, WIDEST_SCRUB_MS } from './scrub.ts';
+import {
+  isLookBack,
+  type Lane,
+  lanes,
+  MAX_PAGE_LIMIT,
+  nextFullSecond,
+  OVERLAP_MS,
+  requestWindow,
+  startWalk,
+  type Walk,
+} from './walk.ts';
 
 /** What is known of one source under one filter set. */
 export interface SourceProgress {
@@ -293,4 +300,84 @@ const nextGap: Record<Exclude<Lane, 'scrub'>, NextGap> = {
     }
     return undefined;
   },
+};
+
+/** How often, at most, one source is asked in a lane. Milliseconds; 0: whenever there is something. */
+export interface LaneIntervals {
+  /** Of `laneIntervals`: if all are asked equally often. What each source gets of it is up to poll-interval.ts. */
+  readonly liveMs: number;
+  readonly settleMs: number;
+}
+
+const BUDGET_WINDOW_MS = 300_000;
+/** What both leave is for history, the listing and profiles: nothing may starve. */
+const LIVE_SHARE = 0.7;
+const SETTLE_SHARE = 0.15;
+
+/**
+ * With many organizations, asking each at every tick would need more than the budget, and nothing else would ever be
+ * read. So each lane has its share of the budget (requests per 5 minutes) and every source its turn in it. On the default
+ * budget the live tail of 25 organizations may be asked for every 12 s, of 5,000 every 40 minutes, if all are asked equally often.
+ */
+export const laneIntervals = (sources: number, requestsPerWindow: number): LaneIntervals => {
+  const wholeMs = (sources * BUDGET_WINDOW_MS) / requestsPerWindow;
+  return { liveMs: Math.floor(wholeMs / LIVE_SHARE), settleMs: Math.floor(wholeMs / SETTLE_SHARE) };
+};
+
+/** For `sync` and `backfill`: they read everything without pauses. */
+export const noIntervals: LaneIntervals = { liveMs: 0, settleMs: 0 };
+
+/** Horizons are full seconds: one that follows time may be so much ahead of it. */
+const HORIZON_STEP_MS = 1_000;
+
+type IdleUntil = (progress: SourceProgress, nowMs: number, policy: PlanPolicy) => number;
+
+/**
+ * Of a lane that has nothing to do as of `nowMs`: before this time `planLane` gives nothing for it, unless the source changes. Infinite: it never
+ * will. A horizon that moves, no faster than time, may make it later than this; what `policy` says of pauses, sooner by as much as they differ.
+ */
+export const idleUntilMs = (
+  lane: Exclude<Lane, 'live'>,
+  progress: SourceProgress,
+  nowMs: number,
+  policy: PlanPolicy,
+): number => {
+  // An open walk goes on, unless its window is too wide for now.
+  if (progress.lanes[lane]?.walk !== undefined || policy.untilMs !== undefined) return nowMs;
+  return idleUntil[lane](progress, nowMs, policy);
+};
+
+const everAfter = (fromMs: number) => ({ fromMs, toMs: Number.POSITIVE_INFINITY });
+
+const readOrHoles = ({ coverage, holes }: SourceProgress, pass: number): Coverage =>
+  holesOfPass(holes, pass).reduce(addRange, coverage[pass] ?? []);
+
+const idleUntil: Record<Exclude<Lane, 'live'>, IdleUntil> = {
+  settle: (progress, nowMs, policy) => {
+    const { settleDelaysMs, intervals } = policy;
+    const { settleMs } = intervals;
+    const horizonMs = againSinceMs(policy);
+    const times = settleDelaysMs.map((delayMs, index) => {
+      const [gap] = gapsAmong(everAfter(horizonMs), readOrHoles(progress, index + 1), progress.coverage[0] ?? []);
+      if (gap === undefined) return Number.POSITIVE_INFINITY;
+      const asBatchMs = gap.fromMs + delayMs + Math.max(delayMs, settleMs);
+      const outsideMs = gap.fromMs - settleMs - horizonMs;
+      const reachedMs = outsideMs <= 0 ? nowMs : nowMs + outsideMs - HORIZON_STEP_MS;
+      return Math.min(asBatchMs, Math.max(gap.fromMs + delayMs + Math.max(settleMs, 1), reachedMs));
+    });
+    return Math.min(...times);
+  },
+  backfill: (progress, _nowMs, { horizonMs }) => {
+    const [first, ...others] = gapsIn(everAfter(horizonMs), readOrHoles(progress, 0));
+    const { older } = progress.lanes.backfill ?? {};
+    if (first === undefined) return Number.POSITIVE_INFINITY;
+    // Between two ranges; the last one, without an end, is of the live lane.
+    const asGapMs = others.length > 0 ? first.toMs + OVERLAP_MS + 1 : Number.POSITIVE_INFINITY;
+    const asOlderMs = older?.due && first.fromMs < older.beforeMs ? first.fromMs + OVERLAP_MS + 1 : asGapMs;
+    return Math.min(asGapMs, asOlderMs);
+  },
+  scrub: (progress, nowMs, policy) =>
+    policy.scrub === undefined
+      ? Number.POSITIVE_INFINITY
+      : scrubIdleUntilMs(scrubFacts(progress), nowMs, { horizonMs: againSinceMs(policy), ...policy.scrub }),
 };

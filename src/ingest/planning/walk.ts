@@ -1,7 +1,6 @@
 import type { PageFacts } from '../entries/page.ts';
 import { type Coverage, intersect, isEmpty, type Range } from './coverage.ts';
 import type { Filter } from './filters.ts';
-import type { Lane } from './lanes.ts';
 import type { RoundStart } from './scrub.ts';
 
 /** The API's own maximum, and the page size that a third party saw as the cap whatever was asked for. */
@@ -149,7 +148,7 @@ export type WalkStep =
   | { readonly kind: 'doubtful'; readonly walk: Walk; readonly doubts: readonly Doubt[] }
   | { readonly kind: 'broken'; readonly walk: Walk; readonly fault: WalkFault };
 
-export interface WalkOptions {
+interface WalkOptions {
   readonly readAtMs: number;
   /** Look back over what has been read, but not further than this; undefined: not at all. */
   readonly lookBackToMs?: number | undefined;
@@ -362,3 +361,7 @@ const countInAll = (before: number | undefined, now: number | undefined): number
   before === undefined || before === now ? now : -1;
 
 const isPowerOfTwo = (n: number): boolean => (n & (n - 1)) === 0;
+
+/** Why a walk is made, the most urgent first: the live tail, late entries, history, and reading all of it again as a check. */
+export const lanes = ['live', 'settle', 'backfill', 'scrub'] as const;
+export type Lane = (typeof lanes)[number];

@@ -1,5 +1,5 @@
-import { account } from './account/account.ts';
-import { organization } from './organization/organization.ts';
+import { account } from './account.ts';
+import { organization } from './organization.ts';
 import type { SourceKind } from './source-kind.ts';
 
 /**

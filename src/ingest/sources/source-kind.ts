@@ -1,4 +1,4 @@
-import type { Page, PageBody } from '../entries/page.ts';
+import { type Page, type PageBody, readPageBody } from '../entries/page.ts';
 import type { Filter, FilterRules } from '../planning/filters.ts';
 import type { Direction } from '../planning/walk.ts';
 
@@ -33,3 +33,68 @@ export interface SourceKind {
   /** Throws UnreadablePageError for anything but a successful answer; no entry can make it throw. */
   readPage(body: PageBody, options: { readonly fastPath: boolean }): Page;
 }
+
+const DAY_MS = 86_400_000;
+
+/** Cloudflare keeps audit logs for 18 months; older time is empty. The view sync_status has the same constant. */
+export const RETENTION_MS = 548 * DAY_MS;
+
+/** What all logs of Cloudflare's second audit-log API have in common: 18 months, the parameters of a page, and its envelope. */
+export const auditLogV2 = {
+  retentionMs: RETENTION_MS,
+  query: ({ since, before, cursor, limit, direction, filters }: PageQuery): (readonly [string, string])[] => [
+    // Both are required, and at most milliseconds are known to be understood.
+    ['since', new Date(since).toISOString()],
+    ['before', new Date(before).toISOString()],
+    // Said even though one of them is the default.
+    ['direction', direction],
+    ['limit', String(limit)],
+    ...filters,
+    ...(cursor === undefined ? [] : [['cursor', cursor] as const]),
+  ],
+  readPage: readPageBody,
+} satisfies Partial<SourceKind>;
+
+/** Parameters that every page of such a log is asked for with. */
+export const ownParameters: readonly string[] = ['since', 'before', 'cursor', 'limit', 'direction'];
+
+/** Filters that every such log has, each also as NAME.not. From the published parameter lists. */
+export const commonFilters = [
+  'action_result',
+  'action_type',
+  'actor_context',
+  'actor_email',
+  'actor_id',
+  'actor_ip_address',
+  'actor_token_id',
+  'actor_token_name',
+  'actor_type',
+  'id',
+  'raw_cf_ray_id',
+  'raw_method',
+  'raw_status_code',
+  'raw_uri',
+  'resource_id',
+  'resource_product',
+  'resource_scope',
+  'resource_type',
+] as const;
+
+/** Unread time with less than this left is worth a warning, and with less than the second a louder one. */
+export const RETENTION_NEAR_MS = 30 * DAY_MS;
+export const RETENTION_URGENT_MS = 7 * DAY_MS;
+
+/**
+ * How long until the oldest time that is wanted and unread leaves Cloudflare's retention, as of Cloudflare's time `nowMs`: 0 while it does so
+ * at this moment, all of the retention if nothing is unread. `readUpTo`: where the first reading ends that has read everything from a time on.
+ */
+export const retentionSlackMs = (
+  readUpTo: (fromMs: number) => number | undefined,
+  horizonMs: number,
+  nowMs: number,
+): number | undefined => {
+  const oldestKeptMs = nowMs - RETENTION_MS;
+  const unreadMs = readUpTo(Math.max(horizonMs, oldestKeptMs));
+  if (unreadMs === undefined) return undefined;
+  return unreadMs >= nowMs ? RETENTION_MS : unreadMs - oldestKeptMs;
+};

@@ -1,12 +1,12 @@
-import { ApiError } from '../../errors.ts';
-import { discoverInTurn, readProfiles } from './discovery/discover.ts';
+import { Cron } from 'croner';
+import { ApiError } from '../../base/errors.ts';
+import { discoverInTurn, findSubOrganizations, readProfiles } from './discovery/discover.ts';
 import { discoverAccounts } from './discovery/discover-accounts.ts';
-import { findSubOrganizations } from './discovery/sub-organizations.ts';
 import { type JobPlan, planJobs } from './plan-jobs.ts';
-import { RememberedSources } from './planning-round/remembered-sources.ts';
 import { type PlanningTime, planningTime } from './planning-time.ts';
 import type { SyncContext } from './ports.ts';
-import { type TurnResult, takeTurn } from './turn/turn.ts';
+import { type TurnResult, takeTurn } from './run/run-source.ts';
+import { RememberedSources } from './source-cache.ts';
 import { type Job, type WorkLeft, WorkPool } from './work-pool.ts';
 
 /** A lane that rests for no longer goes on by itself; the others wait for a tick. */
@@ -16,7 +16,7 @@ const PLAN_FOUND_MS = 5_000;
 /** After a listing, so many organizations are asked about, for each kind of detail: nothing is less urgent. */
 const DETAILS_AT_ONCE = 5;
 
-export interface DaemonOptions {
+interface DaemonOptions {
   /** Between two ticks, in milliseconds: another replica's listing in the same tick counts as this one's. */
   readonly tickMs: number;
   /** Aborts at once what is under way. */
@@ -195,4 +195,72 @@ const readDetails = async (context: SyncContext, signal: AbortSignal): Promise<v
   await findSubOrganizations(context, DETAILS_AT_ONCE, signal);
   await readProfiles(context, DETAILS_AT_ONCE, signal);
   listing.detailsAfterMs = time.nowMs() + discoveryPace.detailsMs(2 * DETAILS_AT_ONCE, listing.organizations);
+};
+
+interface SyncForeverOptions extends DaemonOptions {
+  /** Cron pattern with seconds. */
+  readonly schedule: string;
+}
+
+interface Syncing {
+  /** Begins nothing new, and resolves when what is under way has ended. */
+  stop(): Promise<void>;
+}
+
+/** The daemon: ticks by its schedule. Called by the command `run`. */
+export const syncForever = (context: SyncContext, options: SyncForeverOptions): Syncing => {
+  const daemon = createDaemon(context, options);
+  const scheduler = startScheduler(options.schedule, daemon.tick, options.onError);
+  return {
+    stop: async () => {
+      daemon.clear();
+      await scheduler.stop();
+      daemon.clear();
+      await daemon.idle();
+    },
+  };
+};
+
+export interface Scheduler {
+  /** Stops ticking and resolves when the tick under way has ended. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Ticks by a cron pattern with seconds; the first tick comes at once. Ticks never overlap: one that comes due while another
+ * is under way is left out. `onError` is called for ticks that fail; the next tick retries.
+ */
+export const startScheduler = (
+  schedule: string,
+  tick: () => Promise<void>,
+  onError: (error: unknown) => void,
+): Scheduler => {
+  let underWay: Promise<void> | undefined;
+  const run = (): void => {
+    underWay ??= tick()
+      .catch(onError)
+      .finally(() => {
+        underWay = undefined;
+      });
+  };
+  const job = new Cron(schedule, run);
+  run();
+  return {
+    stop: async () => {
+      job.stop();
+      await underWay;
+    },
+  };
+};
+
+/** The milliseconds between the next two ticks of a pattern; undefined if it is not one. For checks and thresholds. */
+export const tickIntervalMs = (schedule: string): number | undefined => {
+  try {
+    const job = new Cron(schedule, { paused: true });
+    const [first, second] = job.nextRuns(2);
+    job.stop();
+    return first === undefined || second === undefined ? undefined : second.getTime() - first.getTime();
+  } catch {
+    return undefined;
+  }
 };

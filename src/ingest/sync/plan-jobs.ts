@@ -1,17 +1,13 @@
-import { type Lane, lanes } from '../planning/lanes.ts';
-import { type PlanPolicy, scrubFacts } from '../planning/planner.ts';
-import { noIntervals } from '../planning/polling/lane-intervals.ts';
-import { duePolls, type PollBudget, pollsPerTick } from '../planning/polling/poll-interval.ts';
+import { noIntervals, type PlanPolicy, scrubFacts } from '../planning/planner.ts';
+import { duePolls, type PollBudget, pollsPerTick } from '../planning/poll-interval.ts';
 import { scrubUrgency } from '../planning/scrub.ts';
-import { keyOf, type SourceKey } from '../planning/source.ts';
-import { RETENTION_NEAR_MS, retentionSlackMs } from '../planning/upstream-retention.ts';
-import { OVERLAP_MS } from '../planning/walk.ts';
-import { planPolicies } from './kind-policy.ts';
-import { type PlannedSource, progressWithWork } from './planning-round/planned-source.ts';
-import { RememberedSources } from './planning-round/remembered-sources.ts';
-import { sourcesOfPlan } from './planning-round/sources-of-plan.ts';
+import { type KindPolicy, keyOf, type SourceKey } from '../planning/source.ts';
+import { type Lane, lanes, OVERLAP_MS } from '../planning/walk.ts';
+import { RETENTION_NEAR_MS, retentionSlackMs } from '../sources/source-kind.ts';
+import { type PlannedSource, progressWithWork } from './planned-source.ts';
 import type { PlanningTime } from './planning-time.ts';
 import type { NearRetention, SyncContext } from './ports.ts';
+import { RememberedSources, sourcesOfPlan } from './source-cache.ts';
 import type { Job } from './work-pool.ts';
 
 export interface JobPlan {
@@ -213,4 +209,30 @@ const inTurn = <T>(lists: readonly (readonly T[])[]): readonly T[] => {
   if (only !== undefined && lists.length === 1) return only;
   const longest = lists.reduce((most, { length }) => Math.max(most, length), 0);
   return Array.from({ length: longest }, (_, n) => lists.flatMap((list) => list.slice(n, n + 1))).flat();
+};
+
+/** How the sources of this one's kind are read. Throws for a kind that is not: none of its sources is planned. */
+export const kindPolicyOf = ({ kinds }: Pick<SyncContext, 'kinds'>, { kind }: Pick<SourceKey, 'kind'>): KindPolicy => {
+  const policy = kinds.find((each) => each.kind === kind);
+  if (policy === undefined) throw new Error(`sources of the kind "${kind}" are not read`);
+  return policy;
+};
+
+/** The policy of a plan for each source: all is the same for all, but for the time from which a kind is wanted. */
+const planPolicies = (
+  context: Pick<SyncContext, 'kinds' | 'window'>,
+  nowMs: number,
+  common: Omit<PlanPolicy, 'horizonMs' | 'keptSinceMs'>,
+): ((source: Pick<SourceKey, 'kind'>) => PlanPolicy) => {
+  const policies = new Map(
+    context.kinds.map(({ kind, horizonMs, keptSinceMs }) => [
+      kind,
+      { ...common, horizonMs: context.window?.sinceMs ?? horizonMs(nowMs), keptSinceMs: keptSinceMs?.(nowMs) },
+    ]),
+  );
+  return ({ kind }) => {
+    const policy = policies.get(kind);
+    if (policy === undefined) throw new Error(`sources of the kind "${kind}" are not read`);
+    return policy;
+  };
 };

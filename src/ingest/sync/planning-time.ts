@@ -1,5 +1,4 @@
-import { ApiError } from '../../errors.ts';
-import { credibleNow } from '../planning/server-time.ts';
+import { ApiError } from '../../base/errors.ts';
 import type { SyncContext } from './ports.ts';
 
 /** What time it is, for one plan. */
@@ -41,3 +40,13 @@ export const credibleNowMs = async (context: SyncContext): Promise<number> => {
   const time = await planningTime(context);
   return time?.nowMs ?? knownNowMs(context);
 };
+
+/** How far Cloudflare's clock may be ahead of the database's. */
+export const MAX_AHEAD_MS = 60_000;
+
+/**
+ * What time it is, of what a server said and the clock of the database, in milliseconds since 1970. A server that is further ahead is not
+ * believed: future time would count as read. One that is behind is believed: that costs only delay.
+ */
+export const credibleNow = (serverMs: number, databaseMs: number): number =>
+  serverMs > databaseMs + MAX_AHEAD_MS ? databaseMs : serverMs;

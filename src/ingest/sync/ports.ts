@@ -1,11 +1,9 @@
-import type { ApiError } from '../../errors.ts';
-import type { LeaseContext } from '../../postgres/leases/leased-run.ts';
+import type { ApiError } from '../../base/errors.ts';
+import type { LeaseContext } from '../../postgres/leases.ts';
 import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
 import type { Hole } from '../planning/lane.ts';
-import type { Lane } from '../planning/lanes.ts';
-import type { LateEntries, ScrubFind } from '../planning/late-entries.ts';
-import type { LaneIntervals } from '../planning/polling/lane-intervals.ts';
+import type { LaneIntervals } from '../planning/planner.ts';
 import type {
   AccountChange,
   CommitResult,
@@ -13,17 +11,18 @@ import type {
   FoundOrganization,
   KindPolicy,
   LaneFailure,
+  LateEntries,
   Lease,
   OrganizationChange,
   PageCommit,
   PageCounts,
+  ScrubFind,
   SourceKey,
   SourceState,
 } from '../planning/source.ts';
-import type { Direction, Sentinel, Walk } from '../planning/walk.ts';
-import type { ScrubPart } from './commit/note-scrub.sql.ts';
-import type { DiscoveryPace } from './discovery/discovery-pace.ts';
-import type { SourceSurvey } from './planning-round/planned-source.ts';
+import type { Direction, Lane, Sentinel, Walk } from '../planning/walk.ts';
+import type { SourceSurvey } from './planned-source.ts';
+import type { ScrubPart } from './scrub-rounds.sql.ts';
 import type { WindowLimit } from './window-limit.ts';
 
 export interface ListingFilter {
@@ -310,3 +309,53 @@ export interface ScrubLeave {
   /** What was sent beyond what had been granted: it is missing from what is granted next. */
   spend(requests: number): Promise<void>;
 }
+
+const BUDGET_WINDOW_MS = 300_000;
+const DAY_MS = 86_400_000;
+/** Of the budget: 5 % together, in any hour, with 5,000 organizations, whose accounts are each listed once a day. */
+const ORGANIZATIONS_SHARE = 0.012;
+const ACCOUNTS_SHARE = 0.008;
+const ACCOUNTS_OF_ORGANIZATIONS_SHARE = 0.015;
+const DETAILS_SHARE = 0.009;
+/** Health and alerts take organizations that were listed longer than 5 minutes ago for a trouble. */
+const LONGEST_ORGANIZATIONS_MS = 240_000;
+/** The database lets no listing of accounts rest for more than 25 hours (`nothing_of_the_future`). */
+const LONGEST_ACCOUNTS_MS = DAY_MS;
+/** Of an organization, each once a day: its profile, and what is below it. */
+const DETAILS = 2;
+
+/** How often to list, in milliseconds, so that all listings together take hardly any of the budget. `requests`: how many a listing takes. */
+interface DiscoveryPace {
+  /** From one listing of organizations to the next. */
+  organizationsMs(requests: number): number;
+  /** Between two listings of all accounts that a credential reaches. */
+  accountsMs(requests: number): number;
+  /** Between two listings of the accounts of one organization, where so many organizations have such a listing. */
+  accountsOfMs(requests: number, organizations: number): number;
+  /**
+   * Of so many listings of the accounts of single organizations, how many a discovery may begin that comes every so often. Infinite if all of them
+   * at once take little.
+   */
+  accountsOfAtOnce(everyMs: number, organizations: number): number;
+  /** After so many requests for details of single organizations; 0 if all of them, once a day, take little. */
+  detailsMs(requests: number, organizations: number): number;
+}
+
+/** `requestsPerWindow`: the smallest budget of a credential, in requests per 5 minutes. Pure. */
+export const discoveryPace = (requestsPerWindow: number): DiscoveryPace => {
+  const spacingMs = (share: number): number => BUDGET_WINDOW_MS / (requestsPerWindow * share);
+  const eachDetailMs = spacingMs(DETAILS_SHARE);
+  const areDetailsFew = (organizations: number): boolean => DETAILS * organizations * eachDetailMs <= DAY_MS;
+  const accountsOfMs = (requests: number, organizations: number): number =>
+    Math.min(LONGEST_ACCOUNTS_MS, requests * organizations * spacingMs(ACCOUNTS_OF_ORGANIZATIONS_SHARE));
+  return {
+    organizationsMs: (requests) => Math.min(LONGEST_ORGANIZATIONS_MS, requests * spacingMs(ORGANIZATIONS_SHARE)),
+    accountsMs: (requests) => Math.min(LONGEST_ACCOUNTS_MS, requests * spacingMs(ACCOUNTS_SHARE)),
+    accountsOfMs,
+    accountsOfAtOnce: (everyMs, organizations) =>
+      areDetailsFew(organizations)
+        ? Number.POSITIVE_INFINITY
+        : Math.ceil((everyMs * organizations) / accountsOfMs(1, organizations)),
+    detailsMs: (requests, organizations) => (areDetailsFew(organizations) ? 0 : requests * eachDetailMs),
+  };
+};

@@ -1,12 +1,11 @@
-import { ApiError } from '../../errors.ts';
+import { ApiError } from '../../base/errors.ts';
 import { keyOf, type SourceKey } from '../planning/source.ts';
 import { createDaemon, type SyncDaemon } from './daemon.ts';
-import { type Discovered, discoverInTurn, readProfiles } from './discovery/discover.ts';
+import { type Discovered, discoverInTurn, findSubOrganizations, readProfiles } from './discovery/discover.ts';
 import { discoverAccounts } from './discovery/discover-accounts.ts';
-import { findSubOrganizations } from './discovery/sub-organizations.ts';
 import { type PlanningTime, planningTime } from './planning-time.ts';
 import type { SyncContext } from './ports.ts';
-import type { TurnResult } from './turn/turn.ts';
+import type { TurnResult } from './run/run-source.ts';
 import type { Job } from './work-pool.ts';
 
 /** Between two attempts at what failed. */

@@ -1,8 +1,7 @@
 import type { Pool } from 'pg';
-import { isDeadOwner } from '../../postgres/leases/process-identity.ts';
+import { isDeadOwner } from '../../postgres/leases.ts';
 import { type KindPolicy, keyOf, type SourceKey } from '../planning/source.ts';
 import { kindOf } from '../sources/registry.ts';
-import { noteScrub } from './commit/note-scrub.sql.ts';
 import { createPageCommits } from './commit/page-commits.sql.ts';
 import {
   claimListing,
@@ -19,12 +18,7 @@ import {
   renewListing,
   takeGone,
 } from './discovery/accounts.sql.ts';
-import {
-  claimDiscovery,
-  recordDiscovery,
-  releaseDeadDiscovery,
-  renewDiscovery,
-} from './discovery/discovery-lease.sql.ts';
+import { claimDiscovery, recordDiscovery, releaseDeadDiscovery, renewDiscovery } from './discovery/lease.sql.ts';
 import {
   recordAccess,
   recordChildrenListed,
@@ -36,10 +30,16 @@ import {
   withoutChildrenListed,
   withoutProfile,
 } from './discovery/organizations.sql.ts';
-import { kindPolicyOf } from './kind-policy.ts';
-import { createPartitions, readUnreadMonths } from './partitions.sql.ts';
+import { kindPolicyOf } from './plan-jobs.ts';
 import type { SyncStore } from './ports.ts';
-import { hasMoreSources, loadSources, readTime, type SourceScope } from './stored-sources/load-sources.sql.ts';
+import { noteScrub } from './scrub-rounds.sql.ts';
+import {
+  createPartitions,
+  nearestStored,
+  newestPart,
+  readResourceTypes,
+  readUnreadMonths,
+} from './store/entries.sql.ts';
 import {
   claimSource,
   READER_RESTS_MS,
@@ -49,10 +49,16 @@ import {
   releaseDead,
   releaseSource,
   renewSource,
-} from './stored-sources/source-leases.sql.ts';
-import { nearestStored, newestPart, readResourceTypes } from './stored-sources/stored-entries.sql.ts';
-import { surveySources } from './stored-sources/survey-sources.sql.ts';
-import { syncSources, trimFuture } from './stored-sources/sync-sources.sql.ts';
+} from './store/leases.sql.ts';
+import {
+  hasMoreSources,
+  loadSources,
+  readTime,
+  type SourceScope,
+  surveySources,
+  syncSources,
+  trimFuture,
+} from './store/sources.sql.ts';
 
 /** What another credential is refused: then that process leaves the source to its reader. */
 const REFUSALS: readonly string[] = ['refused', 'unauthorized', 'not_found'];

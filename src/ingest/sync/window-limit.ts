@@ -1,4 +1,4 @@
-import type { Time } from '../../time/clock.ts';
+import type { Time } from '../../base/time.ts';
 import { intersect, isEmpty, type Range } from '../planning/coverage.ts';
 import { SHORT_REST } from '../planning/planner.ts';
 import { keyOf, type SourceKey } from '../planning/source.ts';

@@ -1,12 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import type { Pool, PoolClient } from 'pg';
-import { OrgtrailError } from '../../errors.ts';
-import { packageFile } from '../../package/package-files.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import { packageFile } from '../../base/package-files.ts';
 import { inTransaction, longStatement } from '../pool.ts';
 import { sqlState } from '../sql-state.ts';
-import { type OnBlocked, tellBlockers } from './blockers.ts';
-import { buildIndexOnline, IMPATIENT, isInTheWay, pauseAfterTryMs, readEventIndex } from './online-index.ts';
+import {
+  buildIndexOnline,
+  IMPATIENT,
+  isInTheWay,
+  type OnBlocked,
+  pauseAfterTryMs,
+  readEventIndex,
+  tellBlockers,
+} from './online-index.ts';
 import { areRolesInUse, grantRoles } from './roles.ts';
 
 const migrationsFolder = packageFile('drizzle');

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
+import { OrgtrailError } from '../../base/errors.ts';
 import { inTransaction, longStatement } from '../pool.ts';
 import { sqlState } from '../sql-state.ts';
-import { type OnBlocked, tellBlockers } from './blockers.ts';
 
 /** Shorter than a server waits until it looks for a deadlock (1 s): a reader that waits for it in a circle is not the one that is ended. */
 export const IMPATIENT = "set local lock_timeout = '800ms'";
@@ -15,7 +15,7 @@ const DEADLOCK_DETECTED = '40P01';
 const CREATE = /^\s*(?:--[^\n]*\n\s*)*create index if not exists (\w+) on audit_events\s+([^;]+?);?\s*$/;
 
 /** An index over all events. */
-export interface EventIndex {
+interface EventIndex {
   readonly name: string;
   /** What follows the table's name in CREATE INDEX. */
   readonly definition: string;
@@ -35,7 +35,7 @@ export const isInTheWay = (error: unknown): boolean =>
 export const pauseAfterTryMs = (tries: number): number =>
   Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(20, tries - 1));
 
-export interface IndexObserver {
+interface IndexObserver {
   readonly onPartition?: ((partition: string) => void) | undefined;
   /** Hears again and again whom a statement waits for. */
   readonly onBlocked?: OnBlocked | undefined;
@@ -121,3 +121,106 @@ const tryOnce = async (pool: Pool, statement: string): Promise<void> =>
     await client.query(IMPATIENT);
     await client.query(statement);
   });
+
+/** What can be made searchable: the payload by containment, and the whole text of an entry by any part of it. */
+export const searchIndexes = {
+  json: { name: 'audit_events_payload', method: 'gin (orgtrail_payload(raw, defects) jsonb_path_ops)' },
+  text: { name: 'audit_events_text', method: 'gin ((raw::text) gin_trgm_ops)' },
+} as const;
+
+export type SearchIndexKind = keyof typeof searchIndexes;
+
+/** Feature not supported, or no such file: the extension is not installed on the server. Insufficient privilege. */
+const NOT_TO_BE_HAD = ['0A000', '58P01', '42501', '42704'];
+
+/**
+ * Makes a search index as `buildIndexOnline` does. Called by `migrate --search-index`. Throws OrgtrailError `configuration` if pg_trgm is not available.
+ */
+export const createSearchIndex = async (
+  pool: Pool,
+  kind: SearchIndexKind,
+  observer: IndexObserver = {},
+): Promise<void> => {
+  const { name, method } = searchIndexes[kind];
+  if (kind === 'text') await createTrigrams(pool);
+  await buildIndexOnline(pool, { name, definition: `using ${method}` }, observer);
+};
+
+const createTrigrams = async (pool: Pool): Promise<void> => {
+  try {
+    await pool.query('create extension if not exists pg_trgm');
+  } catch (error) {
+    if (!NOT_TO_BE_HAD.includes(sqlState(error) ?? '') || !(error instanceof Error)) throw error;
+    throw new OrgtrailError('configuration', `the extension pg_trgm is not available: ${error.message}`, {
+      hint: 'let the administrator of the server run `create extension pg_trgm` in this database, then run this again',
+      cause: error,
+    });
+  }
+};
+
+/** A session that a statement waits for. What this account may not see of it is null. */
+interface Blocker {
+  /** 0: a prepared transaction. */
+  readonly pid: number;
+  readonly application: string | null;
+  readonly state: string | null;
+  /** How old its transaction is. */
+  readonly seconds: number | null;
+  /** How its last statement begins: what stands further on may be a secret. */
+  readonly query: string | null;
+}
+
+/** A statement that waits for others. */
+export interface BlockedStatement {
+  readonly statement: string;
+  readonly blockers: readonly Blocker[];
+}
+
+export type OnBlocked = (blocked: BlockedStatement) => void;
+
+/** Half of the time for which an impatient statement asks for its lock: it is looked at once. */
+const FIRST_LOOK_MS = 400;
+const LONGEST_BETWEEN_LOOKS_MS = 6_400;
+
+/**
+ * Does `work`, which runs `statement`, and tells whom that waits for, each time it looks. It is found by its text, so that this works behind a pooler.
+ * Looks take another connection of the pool; one that fails tells nothing.
+ */
+export const tellBlockers = async <T>(
+  pool: Pool,
+  statement: string,
+  onBlocked: OnBlocked,
+  work: () => Promise<T>,
+): Promise<T> => {
+  let timer: NodeJS.Timeout | undefined;
+  let isDone = false;
+  const lookIn = (waitMs: number): void => {
+    timer = setTimeout(async () => {
+      const blockers = await findBlockers(pool, statement).catch(() => []);
+      if (isDone) return;
+      if (blockers.length > 0) onBlocked({ statement, blockers });
+      lookIn(Math.min(LONGEST_BETWEEN_LOOKS_MS, 2 * waitMs));
+    }, waitMs);
+  };
+  lookIn(FIRST_LOOK_MS);
+  try {
+    return await work();
+  } finally {
+    isDone = true;
+    clearTimeout(timer);
+  }
+};
+
+const findBlockers = async (pool: Pool, statement: string): Promise<readonly Blocker[]> => {
+  // The server keeps the first kilobyte of a statement.
+  const { rows } = await pool.query<Blocker>(
+    `select distinct on (b.pid) b.pid, a.application_name as application, a.state,
+       extract(epoch from clock_timestamp() - a.xact_start)::integer as seconds,
+       left(regexp_replace(a.query, '\\s+', ' ', 'g'), 40) as query
+     from pg_stat_activity w cross join unnest(pg_blocking_pids(w.pid)) b (pid) left join pg_stat_activity a on a.pid = b.pid
+     where w.datname = current_database() and w.state = 'active' and w.wait_event_type = 'Lock'
+       and left(w.query, 200) = left($1, 200) order by b.pid`,
+    [statement],
+  );
+  return rows;
+};

@@ -1,6 +1,5 @@
 import type { Pool, PoolClient } from 'pg';
-import { OrgtrailError } from '../../errors.ts';
-import { sqlState } from '../sql-state.ts';
+import { OrgtrailError } from '../../base/errors.ts';
 import {
   EVIDENCE_ROLE,
   evidenceCalls,
@@ -12,7 +11,8 @@ import {
   roles,
   SALTS,
   views,
-} from './role-rights.ts';
+} from '../role-rights.ts';
+import { sqlState } from '../sql-state.ts';
 
 /**
  * Makes the roles if they are missing (they belong to the whole server, not to this database; that of the evidence only if `isAsked`) and gives them exactly the

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
-import { boolean, date, pgTable, text, uuid } from 'drizzle-orm/pg-core';
-import { bytea, databaseTime, instant, integer64, jsonb } from './column-types.ts';
+import { boolean, date, interval, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { bytea, databaseTime, instant, integer64, jsonb, positionRanges } from './column-types.ts';
 
 const sessionUser = sql<string>`SESSION_USER`;
 
@@ -43,4 +43,59 @@ export const archiveObjects = pgTable('archive_objects', {
   droppedAt: instant('dropped_at'),
   /** Of each 262,144 bytes; null: not known. */
   blocksSha256: bytea('blocks_sha256'),
+});
+
+/** Legal holds: what they cover is not dropped. Released ones stay. */
+export const holds = pgTable('holds', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  /** Null: every organization. */
+  organizationId: text('organization_id'),
+  /** Null: every account. */
+  accountId: text('account_id'),
+  since: instant('since').notNull().default(sql`'-infinity'::timestamp with time zone`),
+  before: instant('before').notNull().default(sql`'infinity'::timestamp with time zone`),
+  reason: text('reason').notNull(),
+  /** Who says to have asked for it; createdAs is the account of the database that did. */
+  createdBy: text('created_by'),
+  createdAs: text('created_as').notNull().default(sessionUser),
+  createdAt: instant('created_at').notNull().default(databaseTime),
+  releasedBy: text('released_by'),
+  releasedAs: text('released_as'),
+  releasedAt: instant('released_at'),
+});
+
+/** What ORGTRAIL_RETENTION has dropped, one row per month that had events. */
+export const retentionDrops = pgTable('retention_drops', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  partition: text('partition').notNull(),
+  month: date('month').notNull(),
+  events: integer64('events').notNull(),
+  /** Later contents of these events, in audit_event_changes. */
+  changes: integer64('changes').notNull(),
+  firstPosition: integer64('first_position'),
+  lastPosition: integer64('last_position'),
+  bytes: integer64('bytes').notNull(),
+  idsSha256: text('ids_sha256'),
+  retention: interval('retention').notNull(),
+  droppedAt: instant('dropped_at').notNull().default(databaseTime),
+  droppedAs: text('dropped_as').notNull().default(sessionUser),
+  positions: positionRanges('positions'),
+});
+
+/** One row or none: the shortest retention that accounts other than the owner may drop by. */
+export const retentionPolicy = pgTable('retention_policy', {
+  onlyRow: boolean('only_row').notNull().default(true),
+  shortest: interval('shortest').notNull(),
+  setAt: instant('set_at').notNull().default(databaseTime),
+});
+
+/** From when on nothing is dropped, since the database may be an older state; null in confirmedAt: not ended by an operator. */
+export const retentionWaits = pgTable('retention_waits', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  reason: text('reason').notNull(),
+  since: instant('since').notNull().default(databaseTime),
+  endsAt: instant('ends_at').notNull().default(sql`(clock_timestamp() + '1 day'::interval)`),
+  confirmedAt: instant('confirmed_at'),
+  confirmedBy: text('confirmed_by'),
+  confirmedAs: text('confirmed_as'),
 });

@@ -117,3 +117,193 @@ export const auditHistory = pgView('audit_history', {
   defects: text('defects').array(),
   copiesOfPosition: integer64('copies_of_position'),
 }).existing();
+
+const eventColumns = {
+  position: integer64('position').notNull(),
+  actionTime: instant('action_time').notNull(),
+  receivedAt: instant('received_at').notNull(),
+  organizationId: text('organization_id'),
+  organizationName: text('organization_name'),
+  actor: text('actor').notNull(),
+  actorId: text('actor_id'),
+  actorType: text('actor_type'),
+  actorIpAddress: text('actor_ip_address'),
+  actorTokenId: text('actor_token_id'),
+  actionType: text('action_type'),
+  actionResult: text('action_result'),
+  actionDescription: text('action_description'),
+  resourceType: text('resource_type'),
+  resourceId: text('resource_id'),
+  sourceKind: text('source_kind').notNull(),
+  sourceId: text('source_id').notNull(),
+  id: text('id').notNull(),
+  summary: text('summary').notNull(),
+};
+
+const detection = (name: string) =>
+  pgView(name, {
+    ...eventColumns,
+    detection: text('detection').notNull(),
+    severity: text('severity').notNull(),
+    events: integer('events').notNull(),
+    firstTime: instant('first_time').notNull(),
+  }).existing();
+
+/** What detections ask of an event, as yes or no. */
+export const auditEventTraits = pgView('audit_event_traits', {
+  ...eventColumns,
+  failed: boolean('failed').notNull(),
+  done: boolean('done').notNull(),
+  deletes: boolean('deletes').notNull(),
+  creates: boolean('creates').notNull(),
+  aboutApiToken: boolean('about_api_token').notNull(),
+  aboutMember: boolean('about_member').notNull(),
+  aboutOrganizationMember: boolean('about_organization_member').notNull(),
+  namesSuperAdministrator: boolean('names_super_administrator').notNull(),
+  requestsRole: boolean('requests_role').notNull(),
+  aboutSsoOrMfa: boolean('about_sso_or_mfa').notNull(),
+  byCloudflareStaff: boolean('by_cloudflare_staff').notNull(),
+  touchesCollectorToken: boolean('touches_collector_token').notNull(),
+  aboutUser: boolean('about_user').notNull(),
+  copiesOfPosition: integer64('copies_of_position'),
+  grantsWidely: boolean('grants_widely').notNull(),
+  aboutProtection: boolean('about_protection').notNull(),
+  deletesManyDnsRecords: boolean('deletes_many_dns_records').notNull(),
+  aboutWorkerSecretOrRoute: boolean('about_worker_secret_or_route').notNull(),
+  signsIn: boolean('signs_in').notNull(),
+  namesSso: boolean('names_sso').notNull(),
+  actorNetwork: text('actor_network'),
+  actorDomain: text('actor_domain'),
+}).existing();
+
+/** All that any of the detections finds. */
+export const detections = detection('detections');
+
+/** The views that `detections` joins. */
+export const detectionViews = [
+  'api_token_changed',
+  'api_token_wide_scope',
+  'cloudflare_staff',
+  'collector_token',
+  'delete_burst',
+  'dns_records_deleted',
+  'failure_burst',
+  'member_added',
+  'protection_removed',
+  'sign_in_from_new_network',
+  'sign_in_without_sso',
+  'sso_or_mfa_changed',
+  'super_administrator_added',
+  'worker_secret_or_route_changed',
+].map((name) => detection(`detection_${name}`));
+
+/** What the detections found, once each, as sinks follow it. */
+export const findings = pgTable('findings', {
+  detection: text('detection').notNull(),
+  sourceKind: text('source_kind').notNull(),
+  sourceId: text('source_id').notNull(),
+  id: text('id').notNull(),
+  position: integer64('position').notNull(),
+  eventPosition: integer64('event_position').notNull(),
+  severity: text('severity').notNull(),
+  actionTime: instant('action_time').notNull(),
+  receivedAt: instant('received_at').notNull(),
+  organizationId: text('organization_id'),
+  organizationName: text('organization_name'),
+  accountId: text('account_id'),
+  accountName: text('account_name'),
+  zoneId: text('zone_id'),
+  zoneName: text('zone_name'),
+  actor: text('actor').notNull(),
+  actorIpAddress: text('actor_ip_address'),
+  actionType: text('action_type'),
+  actionResult: text('action_result'),
+  resourceType: text('resource_type'),
+  resourceId: text('resource_id'),
+  events: integer('events').notNull(),
+  firstTime: instant('first_time').notNull(),
+  summary: text('summary').notNull(),
+  notedAt: instant('noted_at').notNull().default(databaseTime),
+  /** Of a copy in the log of another account: the position of the event that was found. */
+  copiesOfPosition: integer64('copies_of_position'),
+});
+
+/** One row, or none before a sink has wanted detections: up to which position of the feed they have been asked. */
+export const findingHead = pgTable('finding_head', {
+  onlyRow: boolean('only_row').notNull().default(true),
+  position: integer64('position').notNull(),
+  beganAt: integer64('began_at').notNull(),
+  notedAt: instant('noted_at').notNull().default(databaseTime),
+});
+
+/** Findings that the console leaves out of its list. Written by functions alone. */
+export const detectionMutes = pgTable('detection_mutes', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  detection: text('detection').notNull(),
+  actor: text('actor'),
+  reason: text('reason').notNull(),
+  mutedUntil: instant('muted_until'),
+  createdBy: text('created_by').notNull(),
+  createdAs: text('created_as').notNull().default(sql`SESSION_USER`),
+  createdAt: instant('created_at').notNull().default(databaseTime),
+  endedBy: text('ended_by'),
+  endedAs: text('ended_as'),
+  endedAt: instant('ended_at'),
+});
+
+/** What is wrong with orgtrail itself at this moment. */
+export const alarms = pgTable('alarms', {
+  alarm: text('alarm').notNull(),
+  severity: text('severity').notNull(),
+  summary: text('summary').notNull(),
+  seenSince: instant('seen_since').notNull().default(databaseTime),
+  opened: integer64('opened'),
+});
+
+/** Alarms opened and resolved, in order. */
+export const alarmChanges = pgTable('alarm_changes', {
+  number: integer64('number').notNull().generatedAlwaysAsIdentity(),
+  alarm: text('alarm').notNull(),
+  opened: integer64('opened'),
+  state: text('state').notNull(),
+  severity: text('severity').notNull(),
+  summary: text('summary').notNull(),
+  changedAt: instant('changed_at').notNull().default(databaseTime),
+});
+
+/** How far each sink of alarms is. */
+export const alarmCursors = pgTable('alarm_cursors', {
+  sink: text('sink').notNull(),
+  number: integer64('number').notNull(),
+  notedAt: instant('noted_at'),
+});
+
+/** Where events are pushed to, one row per sink of ORGTRAIL_SINKS, and how far each is. */
+export const sinks = pgTable('sinks', {
+  name: text('name').notNull(),
+  kind: text('kind').notNull(),
+  target: text('target').notNull(),
+  position: integer64('position').notNull(),
+  batchUntil: integer64('batch_until'),
+  leaseOwner: text('lease_owner'),
+  leaseEpoch: integer64('lease_epoch').notNull().default(0),
+  leaseUntil: instant('lease_until'),
+  failures: integer('failures').notNull().default(0),
+  refusedInRow: integer('refused_in_row').notNull().default(0),
+  nextAttemptAt: instant('next_attempt_at'),
+  delivered: integer64('delivered').notNull().default(0),
+  lastAttemptAt: instant('last_attempt_at'),
+  lastSuccessAt: instant('last_success_at'),
+  lastError: text('last_error'),
+  createdAt: instant('created_at').notNull().default(databaseTime),
+  skipped: integer64('skipped').notNull().default(0),
+  maxAgeSeconds: integer64('max_age_seconds'),
+});
+
+/** Events that a sink rejects permanently, and why. */
+export const sinkDeadLetters = pgTable('sink_dead_letters', {
+  sink: text('sink').notNull(),
+  position: integer64('position').notNull(),
+  reason: text('reason').notNull(),
+  refusedAt: instant('refused_at').notNull().default(databaseTime),
+});

@@ -194,3 +194,135 @@ export const syncStatus = pgView('sync_status', {
   unprovenSeconds: doublePrecision('unproven_seconds').notNull(),
   readOnceSeconds: doublePrecision('read_once_seconds').notNull(),
 }).existing();
+
+/** Every organization that the credential has reached, with the metadata of its last listing. */
+export const organizations = pgTable('organizations', {
+  id: text('id').notNull(),
+  name: text('name'),
+  parentId: text('parent_id'),
+  managedBy: text('managed_by'),
+  createTime: instant('create_time'),
+  meta: jsonb('meta'),
+  profile: jsonb('profile'),
+  profileReadAt: instant('profile_read_at'),
+  listedUnder: text('listed_under'),
+  childrenListedAt: instant('children_listed_at'),
+  state: text('state', { enum: ['active', 'refused', 'gone'] })
+    .notNull()
+    .default('active'),
+  missedListings: integer('missed_listings').notNull().default(0),
+  firstSeenAt: instant('first_seen_at').notNull().default(databaseTime),
+  lastSeenAt: instant('last_seen_at').notNull().default(databaseTime),
+  logAskedAt: instant('log_asked_at'),
+  logOpenAtMisses: integer('log_open_at_misses'),
+  listedBy: text('listed_by'),
+  leftAt: instant('left_at'),
+});
+
+/** What became of organizations, as orgtrail saw it. */
+export const organizationChanges = pgTable('organization_changes', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  organizationId: text('organization_id').notNull(),
+  change: text('change', { enum: ['appeared', 'gone', 'refused', 'restored', 'renamed', 'moved', 'left'] }).notNull(),
+  oldValue: text('old_value'),
+  newValue: text('new_value'),
+  changedAt: instant('changed_at').notNull().default(databaseTime),
+});
+
+/** One row: how the last listing of the organizations went, and which replica lists. */
+export const discovery = pgTable('discovery', {
+  onlyRow: boolean('only_row').notNull().default(true),
+  lastAttemptAt: instant('last_attempt_at'),
+  lastSuccessAt: instant('last_success_at'),
+  lastError: text('last_error'),
+  organizations: integer('organizations'),
+  leaseOwner: text('lease_owner'),
+  leaseUntil: instant('lease_until'),
+  serverTime: instant('server_time'),
+  shortSince: instant('short_since'),
+});
+
+/** Every account whose log is pulled. */
+export const accounts = pgTable('accounts', {
+  id: text('id').notNull(),
+  name: text('name'),
+  type: text('type'),
+  /** The organization that it belongs to now. */
+  organizationId: text('organization_id'),
+  createTime: instant('create_time'),
+  settings: jsonb('settings'),
+  state: text('state', { enum: ['active', 'gone'] })
+    .notNull()
+    .default('active'),
+  namedByHand: boolean('named_by_hand').notNull().default(false),
+  firstSeenAt: instant('first_seen_at').notNull().default(databaseTime),
+  lastSeenAt: instant('last_seen_at').notNull().default(databaseTime),
+  leftAt: instant('left_at'),
+});
+
+/** Each listing that accounts are found by, with its own pause. */
+export const accountListings = pgTable('account_listings', {
+  scope: text('scope').notNull(),
+  credential: text('credential'),
+  nextAt: instant('next_at'),
+  lastAttemptAt: instant('last_attempt_at'),
+  lastSuccessAt: instant('last_success_at'),
+  lastFailure: text('last_failure'),
+  lastError: text('last_error'),
+  accounts: integer('accounts'),
+  leaseOwner: text('lease_owner'),
+  leaseUntil: instant('lease_until'),
+  walkBeganAt: instant('walk_began_at'),
+  walkPage: text('walk_page'),
+  shortSince: instant('short_since'),
+});
+
+/** Which listing shows which account. */
+export const accountOrganizations = pgTable('account_organizations', {
+  accountId: text('account_id').notNull(),
+  scope: text('scope').notNull(),
+  organizationId: text('organization_id'),
+  missed: integer('missed').notNull().default(0),
+  lastListedAt: instant('last_listed_at').notNull().default(databaseTime),
+});
+
+/** What became of accounts, as orgtrail saw it. */
+export const accountChanges = pgTable('account_changes', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  accountId: text('account_id').notNull(),
+  change: text('change', { enum: ['appeared', 'gone', 'refused', 'restored', 'renamed', 'moved', 'left'] }).notNull(),
+  oldValue: text('old_value'),
+  newValue: text('new_value'),
+  changedAt: instant('changed_at').notNull().default(databaseTime),
+});
+
+const counter = (name: string) => integer64(name).notNull().default(0);
+
+/** Runs of `verify` and rounds of the scrub lane, with their results. Written by functions alone. */
+export const checks = pgTable('checks', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  kind: text('kind', { enum: ['verify', 'scrub'] }).notNull(),
+  /** Of a round alone, as the two that follow. */
+  sourceKind: text('source_kind'),
+  sourceId: text('source_id'),
+  filterHash: text('filter_hash'),
+  round: integer('round'),
+  since: instant('since').notNull(),
+  before: instant('before').notNull(),
+  beganAt: instant('began_at').notNull(),
+  lastReadAt: instant('last_read_at').notNull().default(databaseTime),
+  endedAt: instant('ended_at'),
+  readSeconds: doublePrecision('read_seconds').notNull().default(0),
+  sources: integer('sources').notNull().default(1),
+  compared: counter('compared'),
+  missing: counter('missing'),
+  extra: counter('extra'),
+  changed: counter('changed'),
+  fixedMissing: counter('fixed_missing'),
+  fixedChanged: counter('fixed_changed'),
+  failed: integer('failed').notNull().default(0),
+  fixes: boolean('fixes').notNull(),
+  findings: jsonb('findings').notNull().default(sql`'[]'::jsonb`),
+  doneBy: text('done_by'),
+  doneAs: text('done_as').notNull().default(sql`SESSION_USER`),
+});

@@ -1,7 +1,7 @@
-import type { SearchCursor } from '../search-cursor.ts';
-import { createKnownGroups, justBefore, type KnownGroups, placeOrder, type RowPlace } from './known-groups.ts';
-import type { MatchedRows, Matcher } from './matching-rows.ts';
-import type { ArchivedGroup, ArchivedMonths } from './ports.ts';
+import { createHash } from 'node:crypto';
+import type { SearchCursor } from '../query/search.ts';
+import type { ArchivedGroup, ArchivedMonths } from './archived-columns.ts';
+import type { MatchedRows, Matcher } from './filter-rows.sql.ts';
 
 /** A row of a group that was found. */
 export interface PickedRow extends RowPlace {
@@ -151,3 +151,226 @@ const mayHave = ({ firstTime, lastTime }: ArchivedGroup, { direction, since, bef
   (since === undefined || lastTime >= since) &&
   (before === undefined || firstTime < before) &&
   (cursor === undefined || (direction === 'older' ? firstTime <= cursor.time : lastTime >= cursor.time));
+
+/** Where an event stands: its time in microseconds since 1970; undefined: before all times. */
+export interface Place {
+  readonly time: bigint | undefined;
+  readonly position: number;
+  /** The time as PostgreSQL writes it, if it has. */
+  readonly text?: string;
+}
+
+/** What one part of history has, in the direction of the page, and how far that is all that there is. */
+export interface PagePart<T> {
+  readonly items: readonly { readonly value: T; readonly place: Place }[];
+  /** What comes behind this place, in the direction, may be missing. Undefined: nothing is. */
+  readonly end: Place | undefined;
+}
+
+interface MergedPage<T> {
+  /** In the direction of the page. */
+  readonly items: readonly { readonly value: T; readonly place: Place }[];
+  readonly more: boolean;
+  /** Up to here both parts were looked at; undefined: the last item says it, or there is no more. */
+  readonly reached: Place | undefined;
+}
+
+/** Two parts in one order, as far as both are known. An event that is in both is given once: its month was dropped meanwhile. */
+export const mergeParts = <T>(
+  parts: readonly PagePart<T>[],
+  { direction, limit }: { readonly direction: SearchCursor['direction']; readonly limit: number },
+): MergedPage<T> => {
+  const inOrder = orderOf(direction);
+  const [end] = parts.flatMap((part) => (part.end === undefined ? [] : [part.end])).sort(inOrder);
+  const seen = new Set<number>();
+  const merged = parts
+    .flatMap(({ items }) => items)
+    .sort((a, b) => inOrder(a.place, b.place))
+    .filter(({ place }) => {
+      const isNew = !seen.has(place.position);
+      seen.add(place.position);
+      return isNew && (end === undefined || inOrder(place, end) <= 0);
+    });
+  const items = merged.slice(0, limit);
+  const isCut = merged.length > limit;
+  const last = items.at(-1);
+  const isAtEnd = end !== undefined && last !== undefined && inOrder(last.place, end) === 0;
+  return { items, more: isCut || end !== undefined, reached: isCut || isAtEnd ? undefined : end };
+};
+
+/** The order of the items of a page. */
+export const orderOf = (direction: SearchCursor['direction']): ((a: Place, b: Place) => number) =>
+  direction === 'older' ? (a, b) => compare(b, a) : compare;
+
+const compare = (a: Place, b: Place): number => {
+  if (a.time === b.time) return a.position - b.position;
+  if (a.time === undefined || b.time === undefined) return a.time === undefined ? -1 : 1;
+  return a.time > b.time ? 1 : -1;
+};
+
+/** Of a time as PostgreSQL wrote it in UTC: exact, of any year. */
+export const placeOf = ({ time, position }: { readonly time: string; readonly position: number }): Place => ({
+  time: microsecondsOf(time),
+  position,
+  text: time,
+});
+
+const microsecondsOf = (text: string): bigint | undefined => {
+  const match = /^(\d{4,6})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?\+00( BC)?$/.exec(text);
+  if (match === null) return undefined;
+  const [, year, month, day, hour, minute, second, fraction = '', bc] = match;
+  const date = new Date(0);
+  date.setUTCFullYear(bc === undefined ? Number(year) : 1 - Number(year), Number(month) - 1, Number(day));
+  date.setUTCHours(Number(hour), Number(minute), Number(second), 0);
+  return BigInt(date.getTime()) * 1_000n + BigInt(fraction.padEnd(6, '0'));
+};
+
+/** Where an archived event stands: its time in microseconds since 1970. */
+export interface RowPlace {
+  readonly time: bigint;
+  readonly position: number;
+}
+
+/** What is known of a group: the place of its next match behind the cursor; one that is in front of it; or that there is none. */
+type Bound = (RowPlace & { readonly isExact: boolean }) | 'nothing';
+
+/** What the cursor of a page says of the groups of a month, so that the next page need not look at them again, in whatever process it is. */
+interface KnownGroups {
+  /** In the order of the nearest place that each may have. */
+  readonly groups: readonly ArchivedGroup[];
+  /** The nearest place that a group may have; undefined: it has nothing behind the cursor. */
+  nearest(group: ArchivedGroup): RowPlace | undefined;
+  /** What was found in it. */
+  look(group: ArchivedGroup, found: MatchedRows): void;
+  /** For a cursor at or behind that of this page; undefined: nothing is known that is worth to be told. */
+  print(cursor: RowPlace): string | undefined;
+}
+
+interface KnownGroupsParts {
+  readonly month: string;
+  readonly direction: SearchCursor['direction'];
+  readonly cursor: RowPlace | undefined;
+  /** As an earlier page printed it. What is not of this question and of exactly these groups is not used. */
+  readonly known: string | undefined;
+  /** The conditions of the search; with other ones other rows are found. */
+  readonly question: string;
+}
+
+/** Groups that are named with the place of their next match. Of the others the nearest such place is known. */
+const MAX_NAMED = 8;
+const KEY_LENGTH = 12;
+
+/** A cursor that nothing in front of the place is behind of, and the place is. */
+const justBefore = ({ time, position }: RowPlace, direction: SearchCursor['direction']): RowPlace => ({
+  time,
+  position: direction === 'older' ? position + 1 : Math.max(0, position - 1),
+});
+
+/** Negative if the first one comes first on pages in that direction. */
+export const placeOrder = (direction: SearchCursor['direction']): ((a: RowPlace, b: RowPlace) => number) => {
+  const newer = (a: RowPlace, b: RowPlace) => (a.time === b.time ? a.position - b.position : a.time < b.time ? -1 : 1);
+  return direction === 'older' ? (a, b) => newer(b, a) : newer;
+};
+
+/**
+ * All groups of a month, and what is known of them. A group that was looked at is looked at again only when the cursor has come to its next
+ * match: so pages of a search come to their end, if each looks at one group at least, also if nothing else is remembered between them.
+ */
+const createKnownGroups = (all: readonly ArchivedGroup[], parts: KnownGroupsParts): KnownGroups => {
+  const { direction, cursor } = parts;
+  const inOrder = placeOrder(direction);
+  const groups = [...all].sort(
+    (a, b) => inOrder(first(a, direction), first(b, direction)) || (a.name < b.name ? -1 : 1),
+  );
+  const key = keyOf(groups, parts);
+  const told = readKnown(parts.known, key, groups.length);
+  const indexes = new Map(groups.map((group, index) => [group.name, index]));
+  const looked = new Map<number, MatchedRows>();
+  const isAhead = (bound: RowPlace & { readonly isExact: boolean }, at: RowPlace) =>
+    inOrder(bound.isExact ? bound : justBefore(bound, direction), at) > 0;
+  const boundAt = (index: number, at: RowPlace): Bound | undefined => {
+    const found = looked.get(index);
+    if (found !== undefined) {
+      const next = nextMatch(found, at, inOrder);
+      return next === undefined ? 'nothing' : { ...next, isExact: true };
+    }
+    const bound = told(index);
+    // Once the cursor has come there, what is behind it must be looked up.
+    if (bound === 'nothing' || (bound !== undefined && isAhead(bound, at))) return bound;
+    const group = groups[index];
+    return group !== undefined && inOrder(last(group, direction), at) <= 0 ? 'nothing' : undefined;
+  };
+  return {
+    groups,
+    nearest: (group) => {
+      const bound = cursor && boundAt(indexes.get(group.name) ?? -1, cursor);
+      return bound === 'nothing' ? undefined : (bound ?? first(group, direction));
+    },
+    look: (group, found) => looked.set(indexes.get(group.name) ?? -1, found),
+    print: (at) => {
+      const bounds: Bound[] = [];
+      for (let bound = boundAt(0, at); bound !== undefined; bound = boundAt(bounds.length, at)) bounds.push(bound);
+      return bounds.length === 0 ? undefined : printKnown(key, bounds, inOrder);
+    },
+  };
+};
+
+/** The nearest place that a group may have by its statistics, and the farthest. */
+const first = (group: ArchivedGroup, direction: SearchCursor['direction']): RowPlace =>
+  direction === 'older'
+    ? { time: group.lastTime, position: group.lastPosition }
+    : { time: group.firstTime, position: group.firstPosition };
+const last = (group: ArchivedGroup, direction: SearchCursor['direction']): RowPlace =>
+  first(group, direction === 'older' ? 'newer' : 'older');
+
+const nextMatch = (
+  { times, positions }: MatchedRows,
+  at: RowPlace,
+  inOrder: (a: RowPlace, b: RowPlace) => number,
+): RowPlace | undefined => {
+  let next: RowPlace | undefined;
+  for (const [n, position] of positions.entries()) {
+    const place = { time: times[n] ?? 0n, position };
+    if (inOrder(place, at) > 0 && (next === undefined || inOrder(place, next) < 0)) next = place;
+  }
+  return next;
+};
+
+const keyOf = (groups: readonly ArchivedGroup[], { month, direction, question }: KnownGroupsParts): string =>
+  createHash('sha256')
+    .update(JSON.stringify([month, direction, question, groups.map(({ name }) => name)]))
+    .digest('hex')
+    .slice(0, KEY_LENGTH);
+
+/** `KEY:HOW_MANY:REST:INDEX/PLACE,…`: of the first so many groups; what is not named has nothing that is nearer than REST; or nothing, without it. */
+const printKnown = (key: string, bounds: readonly Bound[], inOrder: (a: RowPlace, b: RowPlace) => number): string => {
+  const places = bounds.flatMap((bound, index) => (bound === 'nothing' ? [] : [{ index, ...bound }])).sort(inOrder);
+  const exact = places.filter(({ isExact }) => isExact);
+  const print = ({ time, position }: RowPlace) => `${time}/${position}`;
+  const [rest] = [...places.filter(({ isExact }) => !isExact), ...exact.slice(MAX_NAMED)].sort(inOrder);
+  const named = exact.slice(0, MAX_NAMED).map((place) => `${place.index}/${print(place)}`);
+  return [key, bounds.length, rest === undefined ? '' : print(rest), named.join(',')].join(':');
+};
+
+const known =
+  /^([0-9a-f]+):(\d{1,6}):((?:-?\d{1,18}\/\d{1,15})?):((?:\d{1,6}\/-?\d{1,18}\/\d{1,15}(?:,\d{1,6}\/-?\d{1,18}\/\d{1,15})*)?)$/;
+
+/** What was said of the group with an index. */
+const readKnown = (text: string | undefined, key: string, groups: number): ((index: number) => Bound | undefined) => {
+  const match = text === undefined ? null : known.exec(text);
+  const [, ofKey, digits, rest = '', list = ''] = match ?? [];
+  const first = Number(digits);
+  if (match === null || ofKey !== key || first > groups) return () => undefined;
+  const read = (place: string, isExact: boolean): Bound => {
+    const [time = '0', position] = place.split('/');
+    return { time: BigInt(time), position: Number(position), isExact };
+  };
+  const named = new Map(
+    (list === '' ? [] : list.split(',')).map((one) => {
+      const [index, ...place] = one.split('/');
+      return [Number(index), read(place.join('/'), true)] as const;
+    }),
+  );
+  const others: Bound = rest === '' ? 'nothing' : read(rest, false);
+  return (index) => (index < first ? (named.get(index) ?? others) : undefined);
+};

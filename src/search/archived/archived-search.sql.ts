@@ -1,17 +1,33 @@
 import type { Pool } from 'pg';
-import { readOnly } from '../../postgres/read-only.ts';
-import type { EventQuery } from '../conditions/event-query.ts';
-import type { FoundEvent, SearchPage } from '../found-event.ts';
-import type { SearchCursor } from '../search-cursor.ts';
-import { type AskedPage, explained } from '../search-events.sql.ts';
-import { instantOf } from './archived-columns.ts';
-import { archivedConditions } from './archived-conditions.ts';
-import { readArchivedMonths } from './archived-months.sql.ts';
-import { type PageBounds, type PickedPage, type PickedRow, pickRows } from './archived-page.ts';
-import { readFoundRows } from './found-rows.sql.ts';
-import { createMatcher, type MatchMemory } from './matching-rows.ts';
-import { mergeParts, orderOf, type PagePart, type Place, placeOf } from './merge-pages.ts';
-import type { ArchivedMonths } from './ports.ts';
+import { readFeedHead } from '../../feed/feed-head.sql.ts';
+import { readOnly } from '../../postgres/queries.ts';
+import type { EventDetail, FoundEvent, SearchPage } from '../answer.ts';
+import { readArchivedMonths } from '../archived-months.sql.ts';
+import type { EventQuery } from '../query/event-query.ts';
+import type { SearchCursor } from '../query/search.ts';
+import { type AskedPage, explained, type FoundRow, foundColumns, toFoundEvent } from '../search-events.sql.ts';
+import {
+  type ArchivedColumn,
+  type ArchivedMonths,
+  archivedColumnNames,
+  archivedConditions,
+  declared,
+  instantOf,
+  jsonOf,
+  textOf,
+} from './archived-columns.ts';
+import {
+  mergeParts,
+  orderOf,
+  type PageBounds,
+  type PagePart,
+  type PickedPage,
+  type PickedRow,
+  type Place,
+  pickRows,
+  placeOf,
+} from './archived-page.ts';
+import { createMatcher, type MatchMemory } from './filter-rows.sql.ts';
 
 export interface ArchivedParts {
   readonly pool: Pool;
@@ -21,7 +37,7 @@ export interface ArchivedParts {
   readonly limitMs?: number;
 }
 
-const TIMEOUT_MS = 3_000;
+const RANGES_TIMEOUT_MS = 3_000;
 /** Of the time of a page; the rest is for reading what it shows. */
 const LOOKING_SHARE = 0.8;
 /** Texts of archived events that are in memory for a page, but for a single larger one. */
@@ -113,7 +129,7 @@ const boundsOf = async (
   cursor: SearchCursor | undefined,
 ): Promise<PageBounds> => {
   const microseconds = (n: number) => `(extract(epoch from $${n}::timestamptz) * 1000000)::bigint::text`;
-  const { rows } = await readOnly(pool, TIMEOUT_MS, (client) =>
+  const { rows } = await readOnly(pool, RANGES_TIMEOUT_MS, (client) =>
     client.query<{ since: string | null; before: string | null }>(
       `select ${microseconds(1)} as since, ${microseconds(2)} as before`,
       [since ?? null, before ?? null],
@@ -130,4 +146,150 @@ const boundsOf = async (
     untilPosition,
     organization,
   };
+};
+
+const MAX_CHANGES = 20;
+
+/**
+ * The archived event at a position with its later contents; undefined if there is none. Copies of it in other logs are not looked for, and the
+ * events beside it are those of the database.
+ */
+export const readArchivedEvent = async (
+  { pool, months }: Pick<ArchivedParts, 'pool' | 'months'>,
+  position: number,
+): Promise<EventDetail | undefined> => {
+  for (const group of await months.groupsAt(position)) {
+    const { position: positions } = await group.columns(['position']);
+    const row = Array.from(positions, Number).indexOf(position);
+    if (row === -1) continue;
+    const picked = { group, row, time: group.firstTime, position };
+    const [found] = await readFoundRows({ pool, months }, [picked], {
+      maxBytes: Number.POSITIVE_INFINITY,
+      signal: undefined,
+    });
+    if (found === undefined) continue;
+    const changes = found.event.changed ? await months.changesOf(group.month, position) : [];
+    const { rows } = await pool.query<{ previous: number | null; next: number | null }>(
+      `select (select max(position) from audit_events where position < $1)::float8 as previous,
+         (select min(position) from audit_events where position > $1)::float8 as next`,
+      [position],
+    );
+    return {
+      ...found,
+      feedId: (await readFeedHead(pool)).feedId,
+      changes: changes.slice(0, MAX_CHANGES).map(({ seenAt, rawText }) => ({ seenAt: instantOf(seenAt), rawText })),
+      changesInAll: changes.length,
+      copies: [],
+      copiesInAll: 0,
+      copyNumber: 0,
+      previousPosition: rows[0]?.previous ?? null,
+      nextPosition: rows[0]?.next ?? null,
+    };
+  }
+  return undefined;
+};
+
+/** An archived event with its text, to the byte of the entry. */
+interface ArchivedFound {
+  readonly event: FoundEvent;
+  readonly rawText: string;
+}
+
+/** Of events that were found in the archive: as long as they are in use. */
+const texts = new WeakMap<FoundEvent, string>();
+
+/** The text of an event that was found in the archive; undefined for one of the database. */
+export const archivedTextOf = (event: FoundEvent): string | undefined => texts.get(event);
+
+const ROWS_TIMEOUT_MS = 10_000;
+const plainColumns = archivedColumnNames.filter((name) => name !== 'raw');
+
+interface Reading {
+  /** Of their texts together. */
+  readonly maxBytes: number;
+  /** Whether the time of the reader is over; undefined: it never is. */
+  readonly isOver?: () => boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The events of rows, in their order; fewer, but one, if their texts would take too much or the time is over. */
+const readFoundRows = async (
+  { pool, months }: { readonly pool: Pool; readonly months: ArchivedMonths },
+  picked: readonly PickedRow[],
+  { maxBytes, isOver, signal }: Reading,
+): Promise<readonly ArchivedFound[]> => {
+  const { read, isWhole } = await readColumnsOf(picked, isOver, signal);
+  const changed = new Map<string, ReadonlySet<number>>();
+  for (const { group } of picked)
+    if (!changed.has(group.month)) changed.set(group.month, await months.changed(group.month));
+  const fitting: { readonly row: Readonly<Record<string, unknown>>; readonly raw: string; readonly bytes: number }[] =
+    [];
+  let bytes = 0;
+  for (const { position, group } of picked) {
+    const one = read.get(position);
+    if (one === undefined && !isWhole) break;
+    if (one === undefined) throw new Error(`the archive gave no event ${position}`);
+    bytes += one.bytes;
+    if (bytes > maxBytes && fitting.length > 0) break;
+    fitting.push({ ...one, row: { ...one.row, has_changed: changed.get(group.month)?.has(position) ?? false } });
+  }
+  const rows = await foundRowsOf(
+    pool,
+    fitting.map(({ row }) => row),
+    signal,
+  );
+  return rows.map((row, n) => {
+    const event = { ...toFoundEvent(row), rawBytes: fitting[n]?.bytes ?? 0 };
+    const rawText = fitting[n]?.raw ?? '';
+    texts.set(event, rawText);
+    return { event, rawText };
+  });
+};
+
+/** Group by group, so that only one is in memory: that of the first row at least. */
+const readColumnsOf = async (
+  picked: readonly PickedRow[],
+  isOver: (() => boolean) | undefined,
+  signal: AbortSignal | undefined,
+) => {
+  const groups = Map.groupBy(picked, ({ group }) => group.name);
+  const read = new Map<number, { row: Readonly<Record<string, unknown>>; raw: string; bytes: number }>();
+  for (const rows of groups.values()) {
+    const [first] = rows;
+    if (first === undefined) continue;
+    if (read.size > 0 && isOver?.() === true) return { read, isWhole: false };
+    const inOrder = rows.toSorted((a, b) => a.row - b.row);
+    const columns = await first.group.columnsOfRows<ArchivedColumn>(
+      archivedColumnNames,
+      inOrder.map(({ row }) => row),
+      signal,
+    );
+    for (const [n, { position }] of inOrder.entries()) {
+      const raw = columns.raw[n] as Uint8Array;
+      const values = plainColumns.map((name) => [name, jsonOf(name, columns[name][n])]);
+      read.set(position, { row: Object.fromEntries(values), raw: textOf(raw) ?? '', bytes: raw.length });
+    }
+  }
+  return { read, isWhole: true };
+};
+
+/** As a search of the database gives them: by the same columns, of tables that have the same names. */
+const foundRowsOf = async (
+  pool: Pool,
+  rows: readonly Readonly<Record<string, unknown>>[],
+  signal: AbortSignal | undefined,
+): Promise<readonly FoundRow[]> => {
+  if (rows.length === 0) return [];
+  const statement = `with archived as (select * from json_to_recordset($1::json) as (${declared(plainColumns)}, has_changed boolean, place integer)),
+      audit_events as (select archived.*, null::text as raw from archived),
+      audit_event_changes as (select source_kind, source_id, id as event_id from archived where has_changed)
+    select ${foundColumns} from audit_events e left join organizations o on o.id = e.organization_id order by e.place`;
+  const lines = rows.map((row, place) => JSON.stringify({ ...row, place }));
+  const found = await readOnly(
+    pool,
+    ROWS_TIMEOUT_MS,
+    (client) => client.query<FoundRow>(statement, [`[${lines.join(',')}]`]),
+    signal,
+  );
+  return found.rows;
 };

@@ -1,8 +1,19 @@
-import { foundFiles } from '../../evidence/bundle/found-events.ts';
-import { writeManifestLines } from '../../evidence/bundle/manifest.ts';
-import { reasonsOf } from './completeness.ts';
-import { inOneLine, type Question } from './question.ts';
-import type { SearchBundle, SearchBundleParts } from './search-bundle.ts';
+import { writeManifestLines } from '../../evidence/bundle/layout.ts';
+import { foundFiles } from '../../evidence/bundle/records.ts';
+import type { ProvenUnder } from '../../evidence/export/prove.sql.ts';
+import type { ShownEvidence } from '../../evidence/shown-evidence.sql.ts';
+import type { EmptyReport, IncompleteReason, SearchCoverage } from '../answer.ts';
+import { commandOf, misleading } from '../copy-as.sql.ts';
+import type { SearchHole, SearchSource } from '../ports.ts';
+import {
+  fixTimes,
+  printLine,
+  printSearch,
+  type Search,
+  type SearchField,
+  type SearchReading,
+} from '../query/search.ts';
+import type { Term, TermField } from '../query/terms.ts';
 
 type ReadmeParts = Pick<SearchBundleParts, 'version' | 'nowMs'> & { readonly question: Question };
 
@@ -147,3 +158,194 @@ ${foundFiles.policy}          its key (c2sp.org/tlog-policy)
 `
 }${foundFiles.verifier}           the first verifier
 `;
+
+/** A question in each of the ways in which it can be asked, and in words. */
+interface Question {
+  /** A condition each: an event must meet all of them. */
+  readonly words: readonly string[];
+  /** A query line; empty for a question about everything. */
+  readonly line: string;
+  /** Of the page of the console; without host if it is not known. */
+  readonly address: string;
+  /** For a terminal. */
+  readonly command: string;
+}
+
+/** `origin`: of the console. Relative times are made out, so that each way asks the same later. */
+export const questionOf = (asked: Search, nowMs: number, origin = ''): Question => {
+  const search = fixTimes(asked, nowMs);
+  const parameters = printSearch(search).toString();
+  return {
+    words: wordsOf(search),
+    line: printLine(search),
+    address: `${origin}/events${parameters === '' ? '' : `?${parameters}`}`,
+    command: commandOf(search, undefined),
+  };
+};
+
+const names: Partial<Readonly<Record<SearchField | TermField, string>>> = {
+  resource_type: 'type of the resource',
+  product: 'product of the resource',
+  resource: 'id of the resource',
+  ray: 'Ray id',
+  email: 'e-mail address of the actor',
+  ip: 'IP address of the actor',
+  token: 'token',
+  actor_id: 'id of the actor',
+  actor_type: 'type of the actor',
+  context: 'context of the actor',
+  status: 'HTTP status',
+  method: 'HTTP method',
+  uri: 'URI',
+  agent: 'user agent',
+};
+
+const wordsOf = (search: Search): string[] => {
+  const { terms = [], ...fields } = search;
+  const words = [...printSearch(fields)].map(([field, value]) => ofField(field as SearchField, value));
+  const all = [...words, ...terms.map(ofTerm)];
+  return all.length === 0 ? ['every event that is stored'] : all;
+};
+
+const ofField = (field: SearchField, value: string): string => {
+  if (field === 'since') return `at ${value} or later`;
+  if (field === 'before') return value === 'now' ? 'up to now' : `before ${value}`;
+  if (field === 'text') return `the entry contains ${JSON.stringify(value)}`;
+  if (field === 'defects') return 'the entry could not be read in full';
+  if (field === 'copies') return 'of an entry in the logs of several accounts, the first that matches';
+  if (field === 'changed') return 'the entry changed later';
+  return `the ${names[field] ?? field} is ${JSON.stringify(value)}${field === 'actor' && hasStar([value]) ? ANY_REST : ''}`;
+};
+
+const ofTerm = ({ field, isNegated, values }: Term): string => {
+  const list = values.map((value) => JSON.stringify(value)).join(' or ');
+  if (field === 'text') return `the entry ${isNegated ? 'does not contain' : 'contains'} ${list}`;
+  return `the ${names[field] ?? field} is ${isNegated ? 'not ' : ''}${list}${hasStar(values) ? ANY_REST : ''}`;
+};
+
+const ANY_REST = ' (* is any rest)';
+
+const hasStar = (values: readonly string[]): boolean => values.some((value) => value.includes('*'));
+
+const SHOWN = 400;
+
+/**
+ * A text of others for one line of README.txt: no control or bidirectional character, no line break, and not endless.
+ * So no text can look like a line of the list of files.
+ */
+const inOneLine = (text: string): string => {
+  const characters = [...text];
+  const shown = characters
+    .slice(0, SHOWN)
+    .map((one) => (misleading.test(one) || separators.test(one) ? escaped(one) : one));
+  return `${shown.join('')}${characters.length > SHOWN ? '… (query.json has all of it)' : ''}`;
+};
+
+const separators = /[\u2028\u2029]/;
+const escaped = (character: string): string => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
+
+/** So many gaps and holes are named; all are counted in the seconds. */
+export const MAX_NAMED = 1_000;
+
+/** The newest of the events that match and are not in a bundle, since it is full. */
+export interface LeftOut {
+  readonly position: number;
+  /** Null if the entry has none. */
+  readonly action_time: string | null;
+}
+
+/** What is known of what an answer may lack. */
+interface Completeness {
+  readonly coverage: SearchCoverage;
+  readonly holes: readonly SearchHole[];
+  readonly empty: EmptyReport | undefined;
+  readonly incomplete: readonly IncompleteReason[];
+  /** Undefined: no event that matches is left out. */
+  readonly leftOut: LeftOut | undefined;
+}
+
+/** Why a bundle may not be the whole truth: what an answer says, and that it is full. */
+export const reasonsOf = ({ incomplete, leftOut }: Completeness): readonly string[] => [
+  ...incomplete,
+  ...(leftOut === undefined ? [] : ['older_events_left_out']),
+];
+
+/** `completeness.json`, with the names of `GET /v1/search`. */
+export const completenessJson = (completeness: Completeness) => {
+  const { coverage, holes, empty, leftOut } = completeness;
+  const because = reasonsOf(completeness);
+  return {
+    complete: because.length === 0,
+    incomplete_because: because,
+    newest_left_out: leftOut ?? null,
+    organizations: coverage.organizations,
+    accounts: coverage.accounts,
+    incomplete: coverage.incomplete,
+    not_collected_seconds: coverage.notCollectedSeconds,
+    read_once_seconds: coverage.readOnceSeconds,
+    read_until: coverage.collectedUntil,
+    collected_since: coverage.collectedSince,
+    begins_before_collection: coverage.beginsEarlier,
+    filtered: coverage.filtered,
+    archived_months: coverage.archivedMonths,
+    dropped_months: coverage.droppedMonths,
+    gaps: coverage.gaps.map((gap) => ({
+      organization_id: gap.organizationId,
+      organization_name: gap.organizationName,
+      account_id: gap.accountId,
+      account_name: gap.accountName,
+      since: gap.since,
+      before: gap.before,
+    })),
+    holes: holes.map(({ sourceKind, sourceId, since, before, reason, message }) => ({
+      source_kind: sourceKind,
+      source_id: sourceId,
+      since,
+      before,
+      reason,
+      message,
+    })),
+    empty:
+      empty === undefined
+        ? null
+        : empty.filters.map(({ field, value, occurs, occursInRange }) => ({
+            field,
+            value,
+            occurs,
+            occurs_in_range: occursInRange,
+          })),
+  };
+};
+
+/** Who asked, as far as that is known. */
+interface AskedBy {
+  readonly by: 'console' | 'command';
+  /** Of a token, or of the account of the database; null: open on loopback. */
+  readonly name: string | null;
+}
+
+export interface SearchBundleParts {
+  readonly source: SearchSource;
+  readonly evidence: Pick<ShownEvidence, 'status' | 'proveAll'> | undefined;
+  /** Without faults, organization and account as ids. */
+  readonly reading: SearchReading;
+  readonly askedBy: AskedBy;
+  /** Of orgtrail. */
+  readonly version: string;
+  /** The newest so many events, and so many bytes of them, are in it; it says if older ones are left out. */
+  readonly maxEvents: number;
+  readonly maxEventBytes: number;
+  /** Of the console that was asked, as `https://audit.example.com`. */
+  readonly origin?: string;
+  readonly nowMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a bundle has. */
+export interface SearchBundle {
+  readonly events: number;
+  readonly unsigned: number;
+  readonly completeness: Completeness;
+  /** Undefined: nothing is signed. */
+  readonly under: ProvenUnder | undefined;
+}

@@ -1,17 +1,23 @@
 import { readFileSync } from 'node:fs';
-import { OrgtrailError, SearchError } from '../../errors.ts';
-import { type EventWords, foundFiles, writeEventLine, writeProofLine } from '../../evidence/bundle/found-events.ts';
-import type { ProvenUnder } from '../../evidence/export/prove-leaves.sql.ts';
-import { verifierFile } from '../../evidence/files/verifier-file.ts';
-import { type FoundEvent, rfc3339Of, type SearchCoverage } from '../found-event.ts';
+import { OrgtrailError, SearchError } from '../../base/errors.ts';
+import { type EventWords, foundFiles, writeEventLine, writeProofLine } from '../../evidence/bundle/records.ts';
+import { sha256 } from '../../evidence/bytes.ts';
+import type { ProvenUnder } from '../../evidence/export/prove.sql.ts';
+import { linesOf } from '../../evidence/files/folder-reader.ts';
+import { verifierFile } from '../../evidence/files/folder-writer.ts';
+import type { FoundReader } from '../../evidence/verify/verify-found.ts';
+import { type FoundEvent, incompleteBecause, rfc3339Of, type SearchCoverage } from '../answer.ts';
 import type { SearchSource } from '../ports.ts';
-import { fixTimes, printSearch, type Search } from '../search.ts';
-import { incompleteBecause } from '../search-answer.ts';
-import type { BundleFiles } from './bundle-files.ts';
-import { completenessJson, type LeftOut, MAX_NAMED } from './completeness.ts';
-import { questionOf } from './question.ts';
-import { bundleReadme } from './readme.ts';
-import type { SearchBundle, SearchBundleParts } from './search-bundle.ts';
+import { fixTimes, printSearch, type Search } from '../query/search.ts';
+import {
+  bundleReadme,
+  completenessJson,
+  type LeftOut,
+  MAX_NAMED,
+  questionOf,
+  type SearchBundle,
+  type SearchBundleParts,
+} from './readme.ts';
 
 /**
  * Writes the events of a search, as many as fit, each with its proof under the last signed checkpoint, and what may be missing. The caller verifies it.
@@ -144,3 +150,70 @@ const writeProofs = async (
   files.write(foundFiles.policy, Buffer.from(under.policy));
   return { under, unsigned };
 };
+
+/** A file that is being written; it copies what it is given. */
+interface BundleFile {
+  write(bytes: Uint8Array): void;
+  end(): void;
+}
+
+/** Where a bundle is written to: a folder, or memory. */
+interface BundleFiles {
+  open(path: string): BundleFile;
+  write(path: string, bytes: Uint8Array): void;
+  /** Of all that is written, by path, in hexadecimal digits. */
+  readonly hashes: ReadonlyMap<string, string>;
+}
+
+/** A bundle in memory, for an answer that is whole or does not begin. Throws SearchError `refused` beyond so many bytes. */
+export class MemoryFiles implements BundleFiles {
+  readonly #files = new Map<string, Buffer[]>();
+  readonly #hashes = new Map<string, string>();
+  readonly #maxBytes: number;
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get hashes(): ReadonlyMap<string, string> {
+    return this.#hashes;
+  }
+
+  /** In the order in which they were written. */
+  get files(): ReadonlyMap<string, readonly Buffer[]> {
+    return this.#files;
+  }
+
+  open(path: string): BundleFile {
+    const pieces: Buffer[] = [];
+    this.#files.set(path, pieces);
+    return {
+      write: (bytes) => {
+        this.#bytes += bytes.length;
+        if (this.#bytes > this.#maxBytes) throw new SearchError('refused', tooLarge(this.#maxBytes));
+        pieces.push(Buffer.from(bytes));
+      },
+      end: () => void this.#hashes.set(path, sha256(Buffer.concat(pieces)).toString('hex')),
+    };
+  }
+
+  write(path: string, bytes: Uint8Array): void {
+    const file = this.open(path);
+    file.write(bytes);
+    file.end();
+  }
+
+  reader(): FoundReader {
+    const piecesOf = (path: string) => this.#files.get(path) ?? [];
+    return {
+      paths: [...this.#files.keys()],
+      hashes: this.#hashes,
+      read: (path) => (this.#files.has(path) ? Buffer.concat(piecesOf(path)) : undefined),
+      lines: (path) => linesOf(piecesOf(path)),
+    };
+  }
+}
+
+const tooLarge = (bytes: number): string =>
+  `the bundle would be larger than ${Math.floor(bytes / 1_048_576)} MB: search less, or write it with orgtrail search … --bundle FILE.zip`;

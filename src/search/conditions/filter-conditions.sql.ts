@@ -1,9 +1,9 @@
-import type { SearchField } from '../search.ts';
-import { type Actor, actorPrefixOf, isAddress } from './actor.ts';
-import { startsInBothCases, textsOfNetwork } from './address-starts.ts';
-import type { EventQuery } from './event-query.ts';
+import { startsInBothCases, textsOfNetwork } from '../query/address-starts.ts';
 import {
   beginsWholly,
+  type Enumeration,
+  type EventQuery,
+  enumerations,
   folded,
   hasOtherCase,
   indexed,
@@ -11,10 +11,20 @@ import {
   likeText,
   patternOf,
   type SpelledColumn,
-} from './spelled-columns.ts';
+} from '../query/event-query.ts';
+import type { SearchField } from '../query/search.ts';
+import {
+  type Actor,
+  actorPrefixOf,
+  isAddress,
+  readActor,
+  statusRange,
+  type Term,
+  type TermField,
+} from '../query/terms.ts';
 
 /** What one field of a search asks of `audit_events`, as SQL. */
-export interface FilterCondition {
+interface FilterCondition {
   readonly field: SearchField;
   readonly sql: string;
 }
@@ -56,7 +66,7 @@ const rayCondition = (value: string, positions: readonly number[] | undefined, p
   positions === undefined ? `raw_cf_ray_id = ${parameter(value)}` : `position = any(${parameter(positions)}::bigint[])`;
 
 /** The second as the index of drizzle/0023 has it: a name whatever the case of its letters. */
-export const zoneCondition = (value: string): string =>
+const zoneCondition = (value: string): string =>
   `(zone_id = ${value} or (zone_name is not null and ${folded('zone_name')} = ${folded(value)}))`;
 
 /** An equality if it is one, as partial indexes want it. */
@@ -110,11 +120,11 @@ const startParts = ({ kind }: Actor, start: string, query: EventQuery, parameter
 };
 
 /** A column that begins so, with the same letters. */
-export const exactBeginning = (column: string, start: string, parameter: AddParameter): string =>
+const exactBeginning = (column: string, start: string, parameter: AddParameter): string =>
   beginsWholly(`${column} like ${parameter(patternOf(start))}`, { text: column, start, lower: false }, parameter);
 
 /** An address that begins so, whatever the case of its letters. */
-export const addressStartPart = (start: string, parameter: AddParameter): string => {
+const addressStartPart = (start: string, parameter: AddParameter): string => {
   const text = 'actor_ip_address';
   const like = `lower(${text}) like lower(${parameter(patternOf(start))})`;
   const same = beginsWholly(like, { text, start, lower: true }, parameter);
@@ -139,7 +149,7 @@ const beginningParts = (
 };
 
 /** An address or a network. What an index has is text: it is asked for how such texts begin, and PostgreSQL reads those that it finds. */
-export const addressParts = (value: string, parameter: AddParameter): readonly string[] => {
+const addressParts = (value: string, parameter: AddParameter): readonly string[] => {
   const same = () => `actor_ip_address = ${parameter(value)}`;
   if (!isAddress(value)) return [same()];
   const texts = textsOfNetwork(value);
@@ -154,3 +164,140 @@ export const addressParts = (value: string, parameter: AddParameter): readonly s
 
 const beginsWith = (starts: readonly string[], parameter: AddParameter): string =>
   `(${starts.map((start) => `actor_ip_address like ${parameter(`${start}%`)}`).join(' or ')})`;
+
+/** The condition of one value, in `audit_events`. */
+type ValueCondition = (value: string, parameter: AddParameter) => string;
+
+/** True of an event that the term lets through. A negated term lets through what has no value at all. */
+export const termCondition = ({ field, isNegated, values }: Term, parameter: AddParameter): string => {
+  const any = `(${values.map((value) => conditions[field](value, parameter)).join(' or ')})`;
+  return isNegated ? `(${any} is not true)` : any;
+};
+
+/** Whatever the case of letters, by the index of small letters and that of all other spellings (drizzle/0017, 0018). */
+const spelled =
+  (column: SpelledColumn): ValueCondition =>
+  (value, parameter) => {
+    const start = actorPrefixOf(value);
+    if (start !== undefined) {
+      const pattern = parameter(patternOf(start));
+      const isSmall = indexed(column, `${column} like lower(${pattern})`);
+      const isOther = `(${hasOtherCase(column)} and ${folded(column)} like lower(${pattern}))`;
+      return beginsWholly(`(${isSmall} or ${isOther})`, { text: column, start, lower: true }, parameter);
+    }
+    return spelledExactly(column)(value, parameter);
+  };
+
+/** The same, of a value that is no beginning, whatever its end. */
+const spelledExactly =
+  (column: SpelledColumn): ValueCondition =>
+  (value, parameter) => {
+    const name = parameter(value);
+    const isSame = `${folded(column)} = ${folded(name)} and lower(${column}) = lower(${name})`;
+    return `(${indexed(column, `${column} = lower(${name})`)} or (${hasOtherCase(column)} and ${isSame}))`;
+  };
+
+/** As it is written. */
+const exact =
+  (column: string): ValueCondition =>
+  (value, parameter) => {
+    const start = actorPrefixOf(value);
+    return start === undefined ? `${column} = ${parameter(value)}` : exactBeginning(column, start, parameter);
+  };
+
+/** Whatever the case of letters, with `*` at either end. No index has it. */
+const loose =
+  (column: string): ValueCondition =>
+  (value, parameter) => {
+    const front = value.startsWith('*') ? '%' : '';
+    const end = value.endsWith('*') ? '%' : '';
+    const inner = value.slice(front.length, end === '' ? undefined : -1);
+    return `${column} ilike ${parameter(`${front}${likeText(inner)}${end}`)}`;
+  };
+
+const ofAddress: ValueCondition = (value, parameter) => {
+  const start = actorPrefixOf(value);
+  return start === undefined ? `(${addressParts(value, parameter).join(' or ')})` : addressStartPart(start, parameter);
+};
+
+const either =
+  (...all: readonly ValueCondition[]): ValueCondition =>
+  (value, parameter) =>
+    `(${all.map((one) => one(value, parameter)).join(' or ')})`;
+
+const email = spelled('actor_email');
+const token = either(exact('actor_token_id'), spelled('actor_token_name'));
+const actorId = exact('actor_id');
+
+const actorKinds: Readonly<Record<Actor['kind'], ValueCondition>> = {
+  email,
+  ip: ofAddress,
+  id: actorId,
+  token,
+  any: (value, parameter) =>
+    actorPrefixOf(value) === undefined
+      ? either(email, actorId, token, exact('actor_ip_address'))(value, parameter)
+      : either(email, spelled('actor_token_name'))(value, parameter),
+};
+
+/** The condition of an actor, in all spellings without looking them up. */
+const actorParts = ({ kind, value }: Actor, parameter: AddParameter): string => actorKinds[kind](value, parameter);
+
+const conditions: Readonly<Record<TermField, ValueCondition>> = {
+  organization: exact('organization_id'),
+  account: exact('account_id'),
+  zone: (value, parameter) => zoneCondition(parameter(value)),
+  actor: (value, parameter) => actorParts(readActor(value), parameter),
+  email,
+  ip: ofAddress,
+  token,
+  actor_id: actorId,
+  actor_type: loose('actor_type'),
+  context: loose('actor_context'),
+  action: spelled('action_type'),
+  result: spelled('action_result'),
+  product: spelled('resource_product'),
+  resource_type: spelled('resource_type'),
+  resource: exact('resource_id'),
+  ray: exact('raw_cf_ray_id'),
+  status: (value, parameter) => {
+    const [from, to] = statusRange(value) ?? [0, -1];
+    return `raw_status_code between ${parameter(from)} and ${parameter(to)}`;
+  },
+  method: loose('raw_method'),
+  uri: loose('raw_uri'),
+  agent: loose('raw_user_agent'),
+  id: exact('id'),
+  text: (value, parameter) => `raw::text ilike ${parameter(`%${likeText(value)}%`)}`,
+};
+
+/** One condition of a search. */
+export interface PlainCondition extends FilterCondition {
+  /** If it is one of a query line: its term. */
+  readonly term?: Term;
+}
+
+/** The conditions of a search but those of time, in all spellings without looking them up: they hold of any table with these columns. */
+export const plainConditions = (
+  query: Omit<EventQuery, 'since' | 'before' | 'untilPosition' | 'spellings'>,
+  parameter: AddParameter,
+): readonly PlainCondition[] => {
+  const { actor, terms = [], action, result, product, resourceType, ...plain } = query;
+  const fields = { action, result, product, resource_type: resourceType };
+  const columns: Readonly<Record<keyof typeof fields, Enumeration>> = {
+    action: 'action',
+    result: 'result',
+    product: 'product',
+    resource_type: 'resourceType',
+  };
+  const spelled = (Object.keys(fields) as (keyof typeof fields)[]).flatMap((field) => {
+    const value = fields[field];
+    return value === undefined ? [] : [{ field, sql: spelledExactly(enumerations[columns[field]])(value, parameter) }];
+  });
+  return [
+    ...filterConditions({ ...plain, since: undefined, before: undefined }, parameter),
+    ...(actor === undefined ? [] : [{ field: 'actor' as const, sql: actorParts(actor, parameter) }]),
+    ...spelled,
+    ...terms.map((term) => ({ field: 'q' as const, sql: termCondition(term, parameter), term })),
+  ];
+};

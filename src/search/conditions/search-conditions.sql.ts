@@ -1,8 +1,19 @@
-import { isFirstCopy } from '../../feed/copies.ts';
-import type { SearchCursor } from '../search-cursor.ts';
-import { termCondition } from '../terms/term-conditions.sql.ts';
-import type { EventQuery } from './event-query.ts';
-import { filterConditions } from './filter-conditions.sql.ts';
+import type { Pool, PoolClient } from 'pg';
+import { parseInstantMs } from '../../base/time.ts';
+import { isFirstCopy } from '../../feed/feed.ts';
+import { isTimeout, readOnly } from '../../postgres/queries.ts';
+import {
+  type Enumeration,
+  type EventQuery,
+  enumerations,
+  folded,
+  hasOtherCase,
+  patternOf,
+  type SpelledColumn,
+} from '../query/event-query.ts';
+import type { SearchCursor } from '../query/search.ts';
+import { actorPrefixOf } from '../query/terms.ts';
+import { filterConditions, termCondition } from './filter-conditions.sql.ts';
 
 /** The search that all events meet. */
 export const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
@@ -23,7 +34,7 @@ export interface TimeSlice {
 const GIVEN_OUT = '(position < 1) is not true and (position > (select h.position from feed_head h)) is not true';
 
 /** Conditions on `audit_events`, and the values of their parameters from $1 on. All input goes into values. */
-export interface Conditions {
+interface Conditions {
   readonly sql: string;
   readonly values: readonly unknown[];
 }
@@ -72,4 +83,185 @@ const timeConditions = (
   parts.push(`action_time ${sign}= ${time}::timestamptz`);
   parts.push(`(action_time, position) ${sign} (${time}::timestamptz, ${parameter(cursor.position)}::bigint)`);
   return parts;
+};
+
+/** Runs a statement that only reads; undefined if its time was over. */
+type Ask = <T extends object>(sql: string, values: readonly unknown[]) => Promise<readonly T[] | undefined>;
+
+/** More than so many of what begins with something are not listed: their index is asked by the beginning itself. */
+const MAX_BEGINNING = 64;
+
+/**
+ * The query with the positions of its ray id and with all spellings of its enumerations, e-mail address or name of a token: the one in small letters, which nearly all
+ * events have, and the others that are stored. Looked up, so that the conditions stay equalities, with the indexes and statistics
+ * of the columns.
+ */
+export const withSpellings = async (pool: Pool, asked: EventQuery, timeoutMs: number): Promise<EventQuery> => {
+  const { ray } = asked;
+  const query = ray === undefined ? asked : { ...asked, rayPositions: await rayPositions(pool, ray, timeoutMs) };
+  if (valuesOf(query).length === 0) return query;
+  const spelled = await readOnly(pool, timeoutMs, (client) =>
+    addSpellings(query, async <T extends object>(sql: string, values: readonly unknown[]) => {
+      const { rows } = await client.query<T>(sql, [...values]);
+      return rows;
+    }),
+  );
+  return spelled ?? query;
+};
+
+/** As `withSpellings`; undefined if there was no time for it. */
+export const addSpellings = async (query: EventQuery, ask: Ask): Promise<EventQuery | undefined> => {
+  const spellings: Partial<Record<SpelledColumn, readonly string[]>> = {};
+  for (const { column, value, isBeginning } of valuesOf(query)) {
+    const sql = isBeginning ? otherBeginnings(column) : spellingsIn(column);
+    const rows = await ask<{ value: string }>(sql, [isBeginning ? patternOf(value) : value]);
+    if (rows === undefined) return undefined;
+    if (!isBeginning || rows.length <= MAX_BEGINNING) spellings[column] = rows.map((row) => row.value);
+  }
+  return { ...query, spellings };
+};
+
+interface SpelledValue {
+  readonly column: SpelledColumn;
+  readonly value: string;
+  /** What begins with it is searched for. */
+  readonly isBeginning: boolean;
+}
+
+const actorColumns = {
+  email: ['actor_email'],
+  token: ['actor_token_name'],
+  any: ['actor_email', 'actor_token_name'],
+  ip: [],
+  id: [],
+} as const;
+
+const valuesOf = (query: EventQuery): readonly SpelledValue[] => {
+  const values: SpelledValue[] = (Object.keys(enumerations) as Enumeration[]).flatMap((name) => {
+    const value = query[name];
+    return value === undefined ? [] : [{ column: enumerations[name], value, isBeginning: false }];
+  });
+  if (query.actor === undefined) return values;
+  const { kind, value } = query.actor;
+  const start = actorPrefixOf(value);
+  for (const column of actorColumns[kind]) {
+    values.push({ column, value: start ?? value, isBeginning: start !== undefined });
+  }
+  return values;
+};
+
+const spellingsIn = (column: SpelledColumn): string =>
+  `with recursive ${found(column, `${folded(column)} = ${folded('$1')}`)}
+   select lower($1) as value union all select value from found where lower(value) = lower($1)`;
+
+const otherBeginnings = (column: SpelledColumn): string =>
+  `with recursive ${found(column, `${folded(column)} like lower($1)`)}
+   select value from found limit ${MAX_BEGINNING + 1}`;
+
+/** A step through the index for each spelling, however many events have it. */
+const found = (column: SpelledColumn, match: string): string => {
+  const next = (more: string): string =>
+    `select ${column}, ${folded(column)}, md5(${column}) from audit_events
+     where ${hasOtherCase(column)} and ${match}${more} order by ${folded(column)}, md5(${column}) limit 1`;
+  const behind = ` and (${folded(column)}, md5(${column})) > (found.key, found.hash)`;
+  return `found (value, key, hash) as (
+      (${next('')}) union all select one.* from found cross join lateral (${next(behind)}) one)`;
+};
+
+const DAY_MS = 86_400_000;
+/** A shorter time is read at once. */
+const LEAST_TIME_MS = 2 * DAY_MS;
+const FIRST_SHARE = 16;
+const FIRST_MOST_MS = 7 * DAY_MS;
+/** What came before may have fewer events. */
+const MARGIN = 1.25;
+const LEAST_GROWTH = 2;
+/** Of the time: then all of it takes little longer. */
+const NEARLY_WHOLE = 0.6;
+
+/** Of the time that is left, for the first part: if it takes longer, a shorter one is read. */
+const FIRST_TIME = 0.6;
+const SHRINK = 8;
+const LEAST_STATEMENT_MS = 20;
+
+const whole: TimeSlice = { low: undefined, high: undefined };
+
+interface NewestOptions {
+  /** So many of the newest events are enough. */
+  readonly wanted: number;
+  readonly nowMs: number;
+  readonly remainingMs: () => number;
+}
+
+/**
+ * Reads the newest events of a search without all that are older: PostgreSQL would order every event that matches. It reads the end of the time
+ * first, and a longer part only if that had too few. `read` resolves with undefined if its time was over; `foundIn`: how many events an answer
+ * has. Resolves with the answer of the longest part that was read, which has all events from its beginning on; undefined if there was no
+ * time for any. `isWhole`: it is of all of the time.
+ */
+export const readNewest = async <T>(
+  query: EventQuery,
+  { wanted, nowMs, remainingMs }: NewestOptions,
+  read: (slice: TimeSlice, timeoutMs: number) => Promise<T | undefined>,
+  foundIn: (answer: T) => number,
+): Promise<{ readonly answer: T; readonly isWhole: boolean } | undefined> => {
+  const { since, before } = query;
+  const beforeMs = Math.min(nowMs, (before === undefined ? undefined : parseInstantMs(before)) ?? nowMs);
+  // Of one that has not begun, or ends before 1970, nothing.
+  const timeMs = Math.max(0, beforeMs - ((since === undefined ? undefined : parseInstantMs(since)) ?? 0));
+  let spanMs = timeMs < LEAST_TIME_MS ? timeMs : Math.min(FIRST_MOST_MS, timeMs / FIRST_SHARE);
+  let last: { readonly answer: T; readonly isWhole: boolean } | undefined;
+  for (;;) {
+    const leftMs = remainingMs();
+    if (leftMs < LEAST_STATEMENT_MS) return last;
+    const isWhole = spanMs >= NEARLY_WHOLE * timeMs;
+    const slice = isWhole ? whole : { low: new Date(beforeMs - spanMs).toISOString(), high: undefined };
+    const answer = await read(slice, last === undefined ? FIRST_TIME * leftMs : leftMs);
+    if (answer === undefined) {
+      if (last !== undefined) return last;
+      spanMs /= SHRINK;
+      continue;
+    }
+    last = { answer, isWhole };
+    const found = foundIn(answer);
+    if (isWhole || found >= wanted) return last;
+    const growth = Math.max(LEAST_GROWTH, (MARGIN * wanted) / Math.max(1, found));
+    const [restMs, tookMs] = [remainingMs(), Math.max(1, leftMs - remainingMs())];
+    // What would not end in time is not begun.
+    if (restMs < LEAST_GROWTH * tookMs) return last;
+    spanMs *= Math.min(growth, restMs / tookMs);
+  }
+};
+
+/** A ray id that more events have is found by looking through the time, newest first. */
+const MAX_POSITIONS = 1_000;
+const TIMEOUT_MS = 2_000;
+
+/**
+ * The index of ray ids has a filter for each MB of a month: it says where a ray id cannot be. The planner takes it to be no better than
+ * reading everything, so that it is told to use it; here alone, since other conditions have better indexes.
+ */
+export const byFilters =
+  'set local enable_seqscan = off; set local enable_indexscan = off; set local enable_indexonlyscan = off; set local max_parallel_workers_per_gather = 0';
+
+export const rayStatement = `select position::float8 as position from audit_events where raw_cf_ray_id = $1 limit ${MAX_POSITIONS + 1}`;
+
+/** The positions of all events with this ray id; undefined if they are many, or could not be looked up in time. */
+export const rayPositions = async (
+  pool: Pool,
+  ray: string,
+  timeoutMs: number,
+): Promise<readonly number[] | undefined> => {
+  try {
+    const rows = await readOnly(pool, Math.min(TIMEOUT_MS, timeoutMs), (client) => rowsOf(client, ray));
+    return rows.length > MAX_POSITIONS ? undefined : rows.map(({ position }) => position);
+  } catch (error) {
+    if (isTimeout(error)) return undefined;
+    throw error;
+  }
+};
+
+const rowsOf = async (client: PoolClient, ray: string): Promise<readonly { position: number }[]> => {
+  await client.query(byFilters);
+  return (await client.query<{ position: number }>(rayStatement, [ray])).rows;
 };

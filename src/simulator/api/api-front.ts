@@ -1,29 +1,28 @@
 import { hash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AccountsApi } from '../accounts/accounts-api.ts';
-import type { AuditApi } from '../audit/audit-api.ts';
-import type { ResourceHistory } from '../audit/resource-history.ts';
+import type { SourceRef } from '../entries/entry-text.ts';
 import type { FaultName } from '../faults/fault-catalogue.ts';
-import type { Occasion } from '../faults/fault-plan.ts';
+import type { Occasion, Operation } from '../faults/fault-plan.ts';
+import type { World } from '../world/world.ts';
+import type { Access } from './access.ts';
+import type { AccountsApi } from './accounts-api.ts';
+import type { AuditApi } from './audit-api.ts';
+import { type AcceptedCredential, type ApiCall, admit, type Caller, type RateLimit } from './credentials.ts';
+import { basePath, type OrganizationsApi } from './organizations-api.ts';
 import {
+  errorReply,
   type Interruption,
   interruption,
   pause,
+  type Reply,
+  type Silence,
   sendCutOff,
   sendSlowly,
   staySilent,
   tooManyRequests,
-} from '../faults/wire-faults.ts';
-import type { World } from '../world/world.ts';
-import type { Access } from './access.ts';
-import type { ApiCall } from './api-call.ts';
-import { type AcceptedCredential, admit, type Caller } from './credentials.ts';
-import type { OrganizationsApi } from './organizations-api.ts';
-import type { RateLimit } from './rate-limit.ts';
-import { errorReply, type Reply, type Silence, unroutable } from './reply.ts';
-import type { RequestLog, RequestRecord } from './request-log.ts';
-import { readBody, splitTarget } from './request-reading.ts';
-import { isIdentifier, type Route, routeOf } from './routes.ts';
+  unroutable,
+} from './reply.ts';
+import type { ResourceHistory } from './resource-history.ts';
 
 interface Parts {
   readonly world: World;
@@ -217,4 +216,136 @@ function rayOf(seed: number, number: number): string {
 
 function bodyHeaders(reply: Reply, body: Buffer): Record<string, string | number> {
   return { 'Content-Type': reply.contentType ?? 'application/json', 'Content-Length': body.length };
+}
+
+/** What a path asks for. */
+interface Route {
+  readonly operation: Operation;
+  /** The organization or account in the path. */
+  readonly source: SourceRef | undefined;
+  /** The entry whose history is asked for. */
+  readonly entryId: string | undefined;
+}
+
+const organizationForms: readonly (readonly [RegExp, Operation])[] = [
+  [/^$/, 'organization'],
+  [/^\/profile$/, 'profile'],
+  [/^\/accounts$/, 'organization_accounts'],
+  [/^\/logs\/audit$/, 'audit'],
+  [/^\/logs\/audit\/([^/]+)\/history$/, 'history'],
+];
+
+const accountForms: readonly (readonly [RegExp, Operation])[] = [
+  [/^$/, 'account'],
+  [/^\/tokens\/verify$/, 'verify'],
+  [/^\/logs\/audit$/, 'audit'],
+  [/^\/logs\/audit\/product_categories$/, 'product_categories'],
+  [/^\/logs\/audit\/([^/]+)\/history$/, 'history'],
+];
+
+const collections: Readonly<Record<string, Operation>> = {
+  '/organizations': 'organizations',
+  '/accounts': 'accounts',
+  '/user': 'user',
+  '/user/tokens/verify': 'verify',
+};
+
+/** The route of a path, or undefined when there is none. */
+function routeOf(path: string): Route | undefined {
+  if (!path.startsWith(`${basePath}/`)) return undefined;
+  const rest = path.slice(basePath.length);
+  const operation = collections[rest];
+  if (operation !== undefined) return { operation, source: undefined, entryId: undefined };
+  const [, collection, id, tail = ''] = /^\/(organizations|accounts)\/([^/]+)(\/.*)?$/.exec(rest) ?? [];
+  if (id === undefined) return undefined;
+  const kind = collection === 'accounts' ? 'account' : 'organization';
+  for (const [form, named] of kind === 'account' ? accountForms : organizationForms) {
+    const match = form.exec(tail);
+    if (match !== null) return decoded({ operation: named, source: { kind, id }, entryId: match[1] });
+  }
+  return undefined;
+}
+
+function decoded({ operation, source, entryId }: Route & { readonly source: SourceRef }): Route | undefined {
+  try {
+    const entry = entryId === undefined ? undefined : decodeURIComponent(entryId);
+    return { operation, source: { ...source, id: decodeURIComponent(source.id) }, entryId: entry };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The two forms of an id: 32 hexadecimal digits, or a UUID of 36 characters. */
+function isIdentifier(text: string): boolean {
+  return /^[0-9a-f]{32}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
+}
+
+/** Path and query of a request target, whatever a client wrote there. */
+export function splitTarget(target = '/'): { path: string; query: URLSearchParams } {
+  const at = target.indexOf('?');
+  return at === -1
+    ? { path: target, query: new URLSearchParams() }
+    : { path: target.slice(0, at), query: new URLSearchParams(target.slice(at + 1)) };
+}
+
+/** The whole body as text; undefined when it is longer than `limitBytes` (it is then read and dropped). */
+export async function readBody(request: IncomingMessage, limitBytes = 1_048_576): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length <= limitBytes) chunks.push(chunk);
+  }
+  return length > limitBytes ? undefined : Buffer.concat(chunks).toString();
+}
+
+/** One request to the simulated API, as it was answered. */
+export interface RequestRecord {
+  /** When it arrived, by the simulator's clock. Milliseconds since the epoch. */
+  readonly timeMs: number;
+  /** When its response ended or its connection closed; undefined until then. Milliseconds since the epoch. */
+  endedMs?: number;
+  readonly method: string;
+  /** The Host header: tells clients apart that were given different names of this server. */
+  readonly host: string;
+  /** Path and query as sent. */
+  readonly path: string;
+  /** 0 when no status was sent (`hung`, `connection_reset`, an answer whose client had gone). */
+  readonly status: number;
+  /** Fingerprint of the credential; `none` without one. */
+  readonly credential: string;
+  /** Whose budget it counts for: `user:` and an e-mail address, or `token:` and the fingerprint. */
+  readonly owner: string;
+  /** The fault that the response met on the wire, or that stands in place of an answer; those of paging and content are in its body. */
+  readonly wireFault?: string;
+}
+
+const kept = 10_000;
+
+/** The latest requests, and how many there were in all. */
+export class RequestLog {
+  readonly #records: RequestRecord[] = [];
+  readonly #listeners = new Set<(record: RequestRecord) => void>();
+  #total = 0;
+
+  get total(): number {
+    return this.#total;
+  }
+
+  add(record: RequestRecord): void {
+    this.#records[this.#total++ % kept] = record;
+    for (const listener of this.#listeners) listener(record);
+  }
+
+  /** The kept records, oldest first. */
+  records(): RequestRecord[] {
+    const head = this.#total % kept;
+    return this.#total <= kept ? [...this.#records] : [...this.#records.slice(head), ...this.#records.slice(0, head)];
+  }
+
+  /** Calls the listener for every later request; returns what ends that. */
+  onRequest(listener: (record: RequestRecord) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
 }

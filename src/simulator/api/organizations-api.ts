@@ -1,13 +1,27 @@
-import { listingInterruption } from '../faults/listing-faults.ts';
-import { activityText } from '../organizations/organization-activity.ts';
-import { organizationId, tenantFlags } from '../organizations/organization-population.ts';
-import { type Organization, type OrganizationProfile, profileMembers } from '../organizations/organization-registry.ts';
-import { draw, keyOf } from '../world/random.ts';
+import { draw, hex8, keyOf, timeText } from '../entries/entry-text.ts';
+import type { FaultPlan, Occasion } from '../faults/fault-plan.ts';
+import {
+  type Organization,
+  type OrganizationProfile,
+  type OrganizationRegistry,
+  organizationId,
+  profileMembers,
+  tenantFlags,
+} from '../world/organizations.ts';
 import type { World } from '../world/world.ts';
 import type { Access } from './access.ts';
-import type { OrganizationCall } from './organization-call.ts';
-import { listOrganizations } from './organization-listing.ts';
-import { BadRequest, emptyReply, errorReply, type Reply, successReply } from './reply.ts';
+import type { Caller } from './credentials.ts';
+import {
+  BadRequest,
+  decodeToken,
+  emptyReply,
+  encodeToken,
+  errorReply,
+  faultReply,
+  type Reply,
+  refusal,
+  successReply,
+} from './reply.ts';
 
 /** Codes of the organizations service. Cloudflare documents none of them; clients go by the status. */
 const errorCode = { badRequest: 1001, notFound: 1002, notEmpty: 1003, noProfile: 1004, method: 10405 } as const;
@@ -170,4 +184,213 @@ function profileOf(value: unknown, where: string): OrganizationProfile {
     return [name, text] as const;
   });
   return Object.fromEntries(entries) as unknown as OrganizationProfile;
+}
+
+const defaultPageSize = 10;
+const largestPageSize = 1000;
+
+type Filter = (organization: Organization, value: string) => boolean;
+
+function byName(test: (name: string, part: string) => boolean): Filter {
+  return ({ name }, value) => test(name.toLowerCase(), value.toLowerCase());
+}
+
+/** The filters of the listing that take one value, by wire name. */
+function filtersOf(registry: OrganizationRegistry): Record<string, Filter> {
+  return {
+    name: byName((name, whole) => name === whole),
+    'name.startsWith': byName((name, part) => name.startsWith(part)),
+    'name.endsWith': byName((name, part) => name.endsWith(part)),
+    'name.contains': byName((name, part) => name.includes(part)),
+    'containing.account': ({ accountIds }, value) => accountIds.includes(value),
+    'containing.user': ({ userIds }, value) => userIds.includes(value),
+    'containing.organization': (organization, value) => {
+      const inner = registry.get(value);
+      return inner !== undefined && inner !== organization && registry.chain(inner).includes(organization);
+    },
+    'parent.id': ({ parentId }, value) => (value === 'null' ? parentId === undefined : parentId === value),
+  };
+}
+
+function pageSizeOf(query: URLSearchParams): number {
+  const text = query.get('page_size');
+  if (text === null) return defaultPageSize;
+  if (!/^\d{1,4}$/.test(text) || Number(text) > largestPageSize) {
+    throw new BadRequest(`page_size must be between 0 and ${largestPageSize}`);
+  }
+  // What Cloudflare does with the permitted 0 is not documented; a page that can never grow would be of no use.
+  return Number(text) === 0 ? defaultPageSize : Number(text);
+}
+
+/** One request for the listing. */
+interface ListingRequest {
+  readonly registry: OrganizationRegistry;
+  /** Whether the caller reaches an organization. */
+  readonly sees: (organization: Organization) => boolean;
+  readonly query: URLSearchParams;
+  /** False: organizations below others are shown only when a filter asks for them. */
+  readonly listsSubOrganizations: boolean;
+  readonly faults: FaultPlan;
+  readonly occasion: Occasion;
+}
+
+/**
+ * `GET /organizations`: filters, pages in the order of creation, and the faults of the listing. Throws BadRequest, saying
+ * what is wrong, if Cloudflare answers 400.
+ */
+function listOrganizations(request: ListingRequest): Reply {
+  const { registry, sees, query, listsSubOrganizations, faults, occasion } = request;
+  const conditions: ((organization: Organization) => boolean)[] = [];
+  const signature: unknown[] = [];
+  const ids = query.getAll('id');
+  if (ids.length > 0) {
+    conditions.push(({ id }) => ids.includes(id));
+    signature.push(['id', [...ids].sort()]);
+  }
+  for (const [name, filter] of Object.entries(filtersOf(registry))) {
+    const value = query.get(name);
+    if (value === null) continue;
+    conditions.push((organization) => filter(organization, value));
+    signature.push([name, value]);
+  }
+  if (conditions.length === 0 && !listsSubOrganizations) conditions.push(({ parentId }) => parentId === undefined);
+  const size = pageSizeOf(query);
+  const filters = JSON.stringify(signature);
+  const token = query.get('page_token') || undefined;
+  const from = token === undefined ? 0 : readToken(token, filters);
+  const wanted = registry
+    .all()
+    .filter(sees)
+    .filter((organization) => conditions.every((holds) => holds(organization)));
+  const { organizations: all, totalSize } = visibleListing(faults, occasion, wanted);
+  return listingPage(request, { all, size, totalSize, filters, from });
+}
+
+interface Slice {
+  readonly all: readonly Organization[];
+  readonly size: number;
+  readonly totalSize: number;
+  readonly filters: string;
+  /** Place in the order of creation at which the page begins. */
+  readonly from: number;
+}
+
+function listingPage({ registry, faults, occasion }: ListingRequest, slice: Slice): Reply {
+  const { all, size, totalSize, filters, from } = slice;
+  const rest = all.filter(({ seq }) => seq >= from);
+  const start = all.length - rest.length;
+  const broken = brokenPage(faults, occasion, Math.floor(start / size) + 1);
+  if (broken !== undefined) return broken;
+  const page = rest.slice(0, size);
+  let next = rest[size]?.seq;
+  if (next !== undefined && faults.fires('repeated_page_token', occasion) !== undefined) next = from;
+  const shift = next === undefined ? undefined : faults.meets('shifting_listing', occasion);
+  if (shift !== undefined) next = all[Math.max(0, start + size + shift.by)]?.seq;
+  const missing = page.length > 0 ? faults.fires('missing_organization', occasion) : undefined;
+  if (missing !== undefined) page.splice(missing % page.length, 1);
+  return successReply(
+    page.map((organization) => registry.view(organization)),
+    {
+      ...(next === undefined ? {} : { next_page_token: encodeToken({ f: filters, n: next }) }),
+      total_size: missing === undefined ? totalSize : totalSize - 1,
+    },
+  );
+}
+
+function readToken(token: string, filters: string): number {
+  const content = decodeToken(token);
+  if (typeof content?.['n'] !== 'number') throw new BadRequest('invalid page_token');
+  if (content['f'] !== filters) throw new BadRequest('page_token does not belong to these filters');
+  return content['n'];
+}
+
+/** Where the API is served. */
+export const basePath = '/client/v4';
+
+/** One call of the organizations service. */
+interface OrganizationCall {
+  readonly method: string;
+  /** Path and query as sent. */
+  readonly url: string;
+  readonly query: URLSearchParams;
+  readonly organizationId: string | undefined;
+  readonly isProfile: boolean;
+  readonly body: string;
+  readonly caller: Caller;
+  readonly userAgent: string;
+  readonly occasion: Occasion;
+}
+
+/** What the listing is answered with, whatever page is asked for; undefined when no fault stands in its place. */
+function listingInterruption(faults: FaultPlan, occasion: Occasion): Reply | undefined {
+  if (faults.fires('listing_403', occasion) !== undefined) return refusal(403);
+  const away = faults.meets('listing_away', occasion);
+  return away === undefined ? undefined : faultReply('listing_away', away.status);
+}
+
+/** What this page of the listing (from 1) is answered with; undefined when it is whole. */
+function brokenPage(faults: FaultPlan, occasion: Occasion, number: number): Reply | undefined {
+  const broken = faults.meets('broken_listing_page', occasion, ({ page }) => page === number);
+  return broken === undefined ? undefined : faultReply('broken_listing_page', broken.status);
+}
+
+/** What is left of a listing, and how many organizations it says there are. */
+interface VisibleListing {
+  readonly organizations: readonly Organization[];
+  readonly totalSize: number;
+}
+
+/** The listing without the organizations that faults hide. A share of them is always the same ones. */
+function visibleListing(faults: FaultPlan, occasion: Occasion, all: readonly Organization[]): VisibleListing {
+  const empty = faults.meets('empty_listing', occasion);
+  if (empty !== undefined) return { organizations: [], totalSize: empty.countsAll ? all.length : 0 };
+  if (!faults.isOn('partial_listing')) return { organizations: all, totalSize: all.length };
+  let hidesCount = true;
+  const organizations = all.filter(({ id, seq }) => {
+    const hidden = faults.meets('partial_listing', {
+      operation: 'organizations',
+      number: seq,
+      source: { kind: 'organization', id },
+    });
+    if (hidden?.countsAll === true) hidesCount = false;
+    return hidden === undefined;
+  });
+  return { organizations, totalSize: hidesCount ? organizations.length : all.length };
+}
+
+interface Activity {
+  readonly call: OrganizationCall;
+  /** Key of the ids of this entry. */
+  readonly key: number;
+  /** Id of the organization in whose log it stands. */
+  readonly logOf: string;
+  readonly what: string;
+  readonly type: string;
+  readonly timeMs: number;
+  /** What the API answered with. */
+  readonly status: number;
+  readonly result: unknown;
+}
+
+/** The audit entry that a change through the API leaves. The request payload is the body byte for byte, if there is one. */
+function activityText({ call, key, logOf, what, type, timeMs, status, result }: Activity): string {
+  const words = Array.from({ length: 6 }, (_, n) => hex8(draw(key, n)));
+  const id = words.slice(0, 4).join('');
+  const action = { description: what, result: 'success', time: timeText(timeMs), type };
+  const raw = {
+    cf_ray_id: words.slice(4).join(''),
+    method: call.method,
+    status_code: status,
+    uri: call.url.replace(basePath, ''),
+    user_agent: call.userAgent,
+  };
+  const response = { success: true, errors: [], messages: [], result };
+  const resourceId = JSON.stringify(call.organizationId ?? logOf);
+  const request = call.body === '' ? '{}' : call.body;
+  return (
+    `{"id":"${id}","action":${JSON.stringify(action)},"actor":${JSON.stringify(call.caller.actor)},` +
+    `"organization":${JSON.stringify({ id: logOf })},"raw":${JSON.stringify(raw)},` +
+    `"resource":{"id":${resourceId},"product":"organizations","request":${request},` +
+    `"response":${JSON.stringify(response)},"scope":"organizations","type":"organization"}}`
+  );
 }

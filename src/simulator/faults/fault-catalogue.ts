@@ -1,19 +1,3 @@
-import {
-  amount,
-  choice,
-  difference,
-  flag,
-  moment,
-  moments,
-  optional,
-  type ParameterSet,
-  status,
-  statusOrHang,
-  texts,
-  whole,
-  word,
-} from './fault-parameters.ts';
-
 /** One fault: what a client meets, how often by default, whether `--faults all` has it, and what can be set beside it. */
 interface FaultDescription<P extends ParameterSet> {
   readonly summary: string;
@@ -33,13 +17,101 @@ function misbehaviour<P extends ParameterSet>(summary: string, parameters: P): F
   return { summary, probability: 1, inAll: false, parameters };
 }
 
+/** An integer within these bounds. */
+function whole(standard: number, least: number, most: number): Parameter<number> {
+  return { isGood: (value) => isWhole(value, least, most), what: `an integer between ${least} and ${most}`, standard };
+}
+
+function isWhole(value: unknown, least: number, most: number): boolean {
+  return isNumber(value) && Number.isInteger(value) && value >= least && value <= most;
+}
+
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+
 const pageNumber = whole(1, 1, 1_000_000);
+
+/** One of these words. */
+function choice<const W extends string>(words: readonly W[], standard: W): Parameter<W> {
+  const isGood = (value: unknown): boolean => (words as readonly unknown[]).includes(value);
+  return { isGood, what: `one of ${words.join(', ')}`, standard };
+}
+
+/** The status of an HTTP error. */
+function status(standard: number): Parameter<number> {
+  return { isGood: isStatus, what: 'a status from 400 to 599', standard };
+}
+const isStatus = (value: unknown): boolean => isWhole(value, 400, 599);
 
 /** What becomes of the cursors of a page that is cut or ordered in another way than it was asked for. */
 const cursorParameters = { cursors: choice(['work', 'refused', 'none'], 'work'), refusedWith: status(400) };
 
+function flag(standard: boolean): Parameter<boolean> {
+  return { isGood: (value) => typeof value === 'boolean', what: 'true or false', standard };
+}
+
 /** What of a listing is hidden from a client; `countsAll`: `total_size` counts what is missing, too. */
 const hiddenParameters = { countsAll: flag(false) };
+
+/** A number, a negative one, too. */
+function difference(standard: number): Parameter<number> {
+  return { isGood: isNumber, what: 'a number', standard };
+}
+
+/** A number of 0 or more. */
+function amount(standard: number): Parameter<number> {
+  return { isGood: (value) => isNumber(value) && value >= 0, what: 'a number of 0 or more', standard };
+}
+
+/** The status of an HTTP error, or `hang`: no answer at all. */
+function statusOrHang(standard: number): Parameter<number | 'hang'> {
+  return {
+    isGood: (value) => value === 'hang' || isStatus(value),
+    what: 'a status from 400 to 599 or "hang"',
+    standard,
+  };
+}
+
+/** Texts that are not empty, or none. */
+function texts(): Parameter<readonly string[] | undefined> {
+  return {
+    isGood: (value) => Array.isArray(value) && value.every(isText),
+    what: 'a list of strings',
+    standard: undefined,
+  };
+}
+const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
+
+/** Times, or none. */
+function moments(): Parameter<readonly Moment[] | undefined> {
+  return {
+    isGood: (value) => Array.isArray(value) && value.every(isMoment),
+    what: 'a list of timestamps or milliseconds since the epoch',
+    standard: undefined,
+  };
+}
+const isMoment = (value: unknown): boolean =>
+  (typeof value === 'string' || isNumber(value)) && !Number.isNaN(momentMs(value));
+
+/** Milliseconds since the epoch of a moment; NaN when it is none. */
+export function momentMs(moment: Moment): number {
+  return typeof moment === 'number' ? moment : Date.parse(moment);
+}
+
+/** A time, or none. */
+function moment(): Parameter<Moment | undefined> {
+  return { isGood: isMoment, what: 'a timestamp or milliseconds since the epoch', standard: undefined };
+}
+
+/** A value of this kind, or none. */
+function optional<T>({ isGood, what }: Parameter<T>): Parameter<T | undefined> {
+  return { isGood, what, standard: undefined };
+}
+
+/** A text without spaces, or none. */
+function word(): Parameter<string | undefined> {
+  const isGood = (value: unknown): boolean => typeof value === 'string' && /^\S+$/.test(value);
+  return { isGood, what: 'a string without spaces', standard: undefined };
+}
 
 /**
  * Every fault of the wire, of paging and of the data; defects of single entries are named in entry-defects.ts.
@@ -179,3 +251,19 @@ export const faultNames = Object.keys(faultCatalogue) as FaultName[];
 export function parametersOf(name: FaultName): ParameterSet {
   return faultCatalogue[name].parameters;
 }
+
+/** A value that is set beside a fault: which values are possible, and which one it is when the setting does not say. */
+interface Parameter<T> {
+  readonly isGood: (value: unknown) => boolean;
+  /** What the value must be, in words. */
+  readonly what: string;
+  readonly standard: T;
+}
+
+type ParameterSet = Readonly<Record<string, Parameter<unknown>>>;
+
+/** The values that belong to a set of parameters. */
+export type ValuesOf<P> = { readonly [K in keyof P]: P[K] extends Parameter<infer T> ? T : never };
+
+/** A time: RFC 3339, or milliseconds since the epoch. */
+type Moment = string | number;

@@ -1,8 +1,6 @@
-import { draw, isChosen, keyOf } from '../world/random.ts';
-import type { SourceKind, SourceRef } from '../world/source.ts';
-import { type DefectName, defectNames } from './entry-defects.ts';
-import { type FaultName, faultCatalogue, faultNames, parametersOf } from './fault-catalogue.ts';
-import type { ValuesOf } from './fault-parameters.ts';
+import { type DefectName, defectNames } from '../entries/entry-defects.ts';
+import { draw, isChosen, keyOf, type SourceKind, type SourceRef } from '../entries/entry-text.ts';
+import { type FaultName, faultCatalogue, faultNames, parametersOf, type ValuesOf } from './fault-catalogue.ts';
 
 /** What the simulated API is asked to do; faults can be limited to one of these. */
 export const operations = [

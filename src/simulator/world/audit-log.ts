@@ -1,4 +1,18 @@
-import type { BaseHistory } from './base-history.ts';
+import { defectiveText, readFacts } from '../entries/entry-defects.ts';
+import {
+  draw,
+  entryMark,
+  entryParts,
+  joinParts,
+  padParts,
+  type SourceKind,
+  type SourceRef,
+  timeText,
+  type Voice,
+} from '../entries/entry-text.ts';
+import type { FaultName } from '../faults/fault-catalogue.ts';
+import type { FaultPlan } from '../faults/fault-plan.ts';
+import { type BaseHistory, type DefectDeal, lateness } from './base-history.ts';
 
 /** A place in the order of a log. Entries stand by order time (usually their action.time), ties by insertion. */
 export interface LogPosition {
@@ -222,4 +236,93 @@ function firstIndex(count: number, holds: (index: number) => boolean): number {
     else low = middle + 1;
   }
   return low;
+}
+
+/** A generated entry that is to come into being. Unnamed: visible at once, unless the fault `late` says otherwise. */
+export interface EntryOrder {
+  readonly timeMs: number;
+  readonly visibleAtMs?: number;
+  /** Its text has so many bytes at least; it then has no defect. */
+  readonly bytes?: number;
+}
+
+/** The log that an entry comes into, and what it is made of. */
+interface Place {
+  readonly log: AuditLog;
+  readonly voice: Voice;
+  readonly deal: DefectDeal;
+}
+
+const equalWithinMs = 1000;
+
+/** The next entry of a log, with the faults of the data that are on. */
+export function newEntry(faults: FaultPlan, { log, voice, deal }: Place, order: EntryOrder): NewEntry {
+  const { bytes } = order;
+  const occasion = { number: draw(voice.key, log.nextSeq), source: voice.source };
+  const happens = (name: FaultName): number | undefined => faults.fires(name, occasion);
+  const lastMs = log.lastTimeMs ?? Number.NEGATIVE_INFINITY;
+  // Only right after the entry before: later, it would be a late entry, which is another fault.
+  const canBeEqual = Math.abs(order.timeMs - lastMs) <= equalWithinMs;
+  const timeMs = canBeEqual && happens('equal_timestamps') !== undefined ? lastMs : order.timeMs;
+  const late = order.visibleAtMs === undefined ? happens('late') : undefined;
+  const moved = happens('out_of_order');
+  const marks =
+    (happens('unknown_enums') === undefined ? 0 : entryMark.unknownEnum) +
+    (happens('cf_rayid') === undefined ? 0 : entryMark.oldRayKey);
+  const defect = bytes === undefined ? deal.next(log.nextSeq) : undefined;
+  const lateAtMs = late === undefined ? 0 : timeMs + lateness(late, faults.parameters.lateDelayMs);
+  return {
+    timeMs,
+    orderMs: moved === undefined ? timeMs : timeMs + 1 + (moved % 5000),
+    visibleAtMs: order.visibleAtMs ?? lateAtMs,
+    text: (index) => {
+      if (defect !== undefined) return defectiveText(voice, index, timeMs, marks, defect);
+      const parts = entryParts(voice, index, timeMs, marks);
+      if (bytes !== undefined) padParts(parts, bytes);
+      return joinParts(parts);
+    },
+  };
+}
+
+/** One entry as it was born, and what came of it. */
+export interface TrueEntry {
+  readonly sourceKind: SourceKind;
+  /** Id of the organization or the account in whose log it stands. */
+  readonly sourceId: string;
+  /** Null when the entry has none that a text column could hold. */
+  readonly id: string | null;
+  /** Lower-case hexadecimal, of the exact text of the element (UTF-8) as it was first served. */
+  readonly sha256: string;
+  /** `action.time` as written in the entry; null when it is missing or no date. */
+  readonly actionTime: string | null;
+  /** The time by which the log orders and selects the entry, for every entry. Milliseconds since the epoch. */
+  readonly logTimeMs: number;
+  /** sha256 of later texts under the same id (fault `changed_content`), oldest first. */
+  readonly changes: readonly string[];
+  /** The exact text. */
+  raw(): string;
+}
+
+/** What is true of the entry with this number in the log. */
+export function trueEntry(
+  { kind, id }: SourceRef,
+  log: AuditLog,
+  seq: number,
+  sha256: (text: string) => string,
+): TrueEntry {
+  const text = log.originalText(seq);
+  const logTimeMs = log.timeMs(seq);
+  // Reading a million plain entries takes seconds; their id is where it always is.
+  const facts = log.isPlain(seq)
+    ? { id: text.slice(7, text.indexOf('"', 7)), actionTime: timeText(logTimeMs) }
+    : readFacts(text);
+  return {
+    sourceKind: kind,
+    sourceId: id,
+    ...facts,
+    sha256: sha256(text),
+    logTimeMs,
+    changes: log.revisions(seq).map(sha256),
+    raw: () => log.originalText(seq),
+  };
 }

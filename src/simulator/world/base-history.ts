@@ -1,8 +1,6 @@
-import { type DefectName, defectiveText } from '../faults/entry-defects.ts';
+import { type DefectName, defectiveText } from '../entries/entry-defects.ts';
+import { draw, entryMark, entryParts, isChosen, joinParts, mix, type Voice } from '../entries/entry-text.ts';
 import type { FaultPlan } from '../faults/fault-plan.ts';
-import { entryMark, entryParts, joinParts } from './entry-text.ts';
-import { draw, isChosen, mix } from './random.ts';
-import type { Voice } from './voice.ts';
 
 interface HistoryOptions {
   readonly voice: Voice;

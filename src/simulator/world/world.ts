@@ -1,20 +1,13 @@
-import { populateAccounts } from '../accounts/account-population.ts';
-import { type Account, AccountRegistry } from '../accounts/account-registry.ts';
-import { accountVoice } from '../accounts/account-voice.ts';
-import { UserEntries } from '../accounts/user-entries.ts';
-import { addUserHistory, appendUserEntry, planUserHistory } from '../accounts/user-history.ts';
+import { draw, keyOf, type SourceRef, sourceKey, type Voice } from '../entries/entry-text.ts';
 import type { FaultPlan } from '../faults/fault-plan.ts';
-import { populate, shares } from '../organizations/organization-population.ts';
-import type { Organization, OrganizationRegistry } from '../organizations/organization-registry.ts';
-import { organizationVoice } from '../organizations/organization-voice.ts';
-import { AuditLog, type NewEntry } from './audit-log.ts';
+import { accountVoice } from './account-templates.ts';
+import { type Account, AccountRegistry, populateAccounts } from './accounts.ts';
+import { AuditLog, type EntryOrder, type NewEntry, newEntry, type TrueEntry, trueEntry } from './audit-log.ts';
 import { BaseHistory, DefectDeal } from './base-history.ts';
-import { type EntryOrder, newEntry } from './new-entry.ts';
-import { type SourceRef, sourceKey } from './source.ts';
-import { type TrueEntry, trueEntry } from './true-entry.ts';
-import type { Voice } from './voice.ts';
+import { type Organization, type OrganizationRegistry, organizationVoice, populate, shares } from './organizations.ts';
+import { addUserHistory, appendUserEntry, planUserHistory, UserEntries } from './user-entries.ts';
 
-export interface WorldOptions {
+interface WorldOptions {
   readonly seed: number;
   readonly organizations: number;
   readonly entries: number;
@@ -177,5 +170,56 @@ export class World {
         yield trueEntry(source, log, seq, sha256);
       }
     }
+  }
+}
+
+const tickMs = 50;
+/** If there are accounts: of so many entries one is an organization's, one a user's, the others are accounts'. */
+const turns = 10;
+const userTurn = 5;
+
+/**
+ * Appends entries while the simulator runs, at about the given rate, to logs of today, earlier ones more often.
+ * Which log the n-th entry goes to depends on the seed alone; its action.time is the clock's.
+ */
+export class LiveStream {
+  readonly #world: World;
+  readonly #entriesPerSecond: number;
+  readonly #key: number;
+  readonly #startedAtMs = performance.now();
+  readonly #timer: NodeJS.Timeout | undefined;
+  #made = 0;
+
+  constructor(world: World, entriesPerSecond: number) {
+    this.#world = world;
+    this.#entriesPerSecond = entriesPerSecond;
+    this.#key = keyOf('live', world.seed);
+    this.#timer = entriesPerSecond > 0 ? setInterval(() => this.#tick(), tickMs) : undefined;
+  }
+
+  /** Ends the stream. */
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #tick(): void {
+    const due = Math.floor(((performance.now() - this.#startedAtMs) * this.#entriesPerSecond) / 1000);
+    const organizations = this.#world.organizations.all().map(({ id }): SourceRef => ({ kind: 'organization', id }));
+    const accounts = this.#world.accounts.all().map(({ id }): SourceRef => ({ kind: 'account', id }));
+    for (; this.#made < due; this.#made++) this.#make(organizations, accounts);
+  }
+
+  #make(organizations: readonly SourceRef[], accounts: readonly SourceRef[]): void {
+    const order = { timeMs: Math.floor(this.#world.nowMs()) };
+    const turn = accounts.length === 0 ? 0 : this.#made % turns;
+    if (turn === userTurn) {
+      this.#world.generateUserEntry(order);
+      return;
+    }
+    const sources = turn === 0 ? organizations : accounts;
+    // Squaring the draw favours the front of the list.
+    const place = (draw(this.#key, this.#made) / 4294967296) ** 2;
+    const source = sources[Math.floor(place * sources.length)];
+    if (source !== undefined) this.#world.generate(source, order);
   }
 }

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { Agent, type Dispatcher, errors } from 'undici';
-import { isUntrustedCertificate, OrgtrailError } from '../../errors.ts';
+import { isUntrustedCertificate, OrgtrailError } from '../../base/errors.ts';
 import { parseRetryAfter } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
-import { createReasonText, type ReasonText } from './reason-text.ts';
+import type { DeliveryOutcome } from '../delivery.ts';
 
 /** Of an answer no more than this is read: `_bulk` answers with some 50 bytes per event, and up to 500 for one that it refuses. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
@@ -164,4 +164,73 @@ const whyNoAnswer = (error: unknown): string => {
   // Happy Eyeballs fails with an AggregateError that has a code and no message.
   const text = code === undefined ? error.message : error.message === '' ? code : `${code} (${error.message})`;
   return isUntrustedCertificate(code) ? `${text}: name the certificate's authority in ca_file` : text;
+};
+
+/** What to look at when a receiver does not let the sink in, or does not know the path. */
+export interface Checks {
+  /** 401 and 403. */
+  readonly credential: string;
+  /** 404 and 405. */
+  readonly address: string;
+}
+
+/** `failed`, with what the answer says of waiting. */
+export const failedBy = (answer: HttpAnswer, reason: string): DeliveryOutcome => ({
+  kind: 'failed',
+  reason,
+  ...(answer.retryAfterMs !== undefined && { retryAfterMs: answer.retryAfterMs }),
+});
+
+/** What an answer that is not 2xx means, if the receiver's own protocol says nothing more exact. */
+export const outcomeOfStatus = (answer: HttpAnswer, checks: Checks, reasonText: ReasonText): DeliveryOutcome => {
+  const { status, redirectHost } = answer;
+  const said = answer.body.trim() === '' ? '' : `: ${answer.body}`;
+  if (status >= 300 && status < 400) {
+    const where = redirectHost === undefined ? '' : ` to ${redirectHost}`;
+    return failedBy(
+      answer,
+      reasonText(`HTTP ${status}: redirects${where}, which is not followed; set url to the target`),
+    );
+  }
+  if (status === 400 || status === 413 || status === 422) {
+    return { kind: 'refused', reason: reasonText(`HTTP ${status}${said}`) };
+  }
+  const check =
+    status === 401 || status === 403 ? checks.credential : status === 404 || status === 405 ? checks.address : '';
+  return failedBy(answer, reasonText(`HTTP ${status}${check === '' ? '' : `: check ${check}`}${said}`));
+};
+
+/** Resolves with `failed` if no complete answer came: the receiver may have the events or not. */
+export const failedWithoutAnswer = async (outcome: Promise<DeliveryOutcome>): Promise<DeliveryOutcome> => {
+  try {
+    return await outcome;
+  } catch (error) {
+    if (error instanceof NoAnswer)
+      return { kind: 'failed', reason: error.message, ...(error.because !== undefined && { because: error.because }) };
+    throw error;
+  }
+};
+
+/** Reasons stand in the database, in `status` and in the log. */
+const MAX_REASON_LENGTH = 300;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+const unprintable = /[\s\u0000-\u001f\u007f-\u009f\p{Bidi_Control}\p{Zl}\p{Zp}]+/gu;
+
+/** Makes a reason of text that others wrote. */
+export type ReasonText = (text: string) => string;
+
+/**
+ * One short line of printable text, without what a receiver may have echoed: the `secrets`, also as JSON and URLs write them.
+ * Used by the sinks that speak HTTP for every reason that they give.
+ */
+export const createReasonText = (secrets: readonly string[]): ReasonText => {
+  const forms = secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]);
+  // The longest first: a part that is cut out of it would leave the rest.
+  const hidden = [...new Set(forms)].filter((form) => form !== '').sort((a, b) => b.length - a.length);
+  return (text) => {
+    const redacted = hidden.reduce((rest, form) => rest.replaceAll(form, '[redacted]'), text);
+    const line = redacted.replace(unprintable, ' ').trim().toWellFormed();
+    return line.length <= MAX_REASON_LENGTH ? line : `${line.slice(0, MAX_REASON_LENGTH - 1).toWellFormed()}…`;
+  };
 };

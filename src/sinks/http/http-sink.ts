@@ -1,15 +1,21 @@
-import type { FormatName } from '../../formats/formats.ts';
-import { formats } from '../../formats/formats.ts';
+import { eventInstant } from '../../formats/format.ts';
+import { type FormatName, formats } from '../../formats/registry.ts';
 import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../delivery.ts';
-import { type Checks, failedWithoutAnswer, outcomeOfStatus } from './http-outcome.ts';
-import { createHttpPost, type HttpAnswer, type HttpPostOptions } from './http-post.ts';
-import type { ReasonText } from './reason-text.ts';
+import {
+  type Checks,
+  createHttpPost,
+  failedWithoutAnswer,
+  type HttpAnswer,
+  type HttpPostOptions,
+  outcomeOfStatus,
+  type ReasonText,
+} from './http-post.ts';
 
 /** How events stand in the body: each on a line, in a JSON array, or one alone in each request. */
 export const bodies = ['ndjson', 'array', 'each'] as const;
 type Body = (typeof bodies)[number];
 
-export interface HttpSinkOptions extends HttpPostOptions {
+interface HttpSinkOptions extends HttpPostOptions {
   /** Where it delivers to, for logs: no credential in it. */
   readonly target: string;
   readonly gzip: boolean;
@@ -86,3 +92,20 @@ const contentTypeOf = ({ body, format }: HttpSinkOptions): string => {
   if (!formats[format].json) return 'text/plain; charset=utf-8';
   return body === 'ndjson' ? 'application/x-ndjson' : 'application/json';
 };
+
+/**
+ * Writes an event as an object for receivers that take its time from a field: the time first, then key and position, then the event
+ * in its format. The time is that of the action, or that of the receipt if the entry has none.
+ */
+export const datedItemWriter = (timeField: string, format: FormatName): ((event: OutgoingEvent) => string) => {
+  const asJson = jsonSplicer(format);
+  return ({ event, key, text }) =>
+    `{"${timeField}":"${eventInstant(event)}","key":${JSON.stringify(key)},"position":${event.position},"event":${asJson(text)}}`;
+};
+
+/**
+ * Writes formatted events as JSON values, to be put into a larger JSON text as they are: what a format wrote as JSON keeps its
+ * exact text (parsing would round large numbers), lines of other formats become strings.
+ */
+export const jsonSplicer = (format: FormatName): ((text: string) => string) =>
+  formats[format].json ? (text) => text : (text) => JSON.stringify(text);

@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { pino } from 'pino';
-import { SearchError } from '../../../src/errors.ts';
-import { readEventMarks } from '../../../src/findings/event-marks.sql.ts';
-import { listFindings } from '../../../src/findings/list-findings.sql.ts';
-import { answerSearch } from '../../../src/http/search/answer.ts';
+import { SearchError } from '../../../src/base/errors.ts';
+import { answerSearch } from '../../../src/search/run-search.ts';
 import { type Explorer, openExplorer } from '../../../src/search/search-source.ts';
 import type { SearchSummary } from '../../../src/search/summary/summary.ts';
+import { listFindings, readEventMarks } from '../../../src/sinks/findings/list-findings.sql.ts';
 import { findPostmaster, postgresCpuMs } from '../measure.ts';
 import { type ConsoleQuestion, entitiesOf, searchesOf } from './questions.ts';
 

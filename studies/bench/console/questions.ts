@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type EntityKind, entitySearch } from '../../../src/search/entity/entity.ts';
-import { readSearch, type Search } from '../../../src/search/search.ts';
+import { type EntityKind, entitySearch } from '../../../src/search/entities.ts';
+import { readSearch, type Search } from '../../../src/search/query/search.ts';
 
 /** What a page of the console is asked for, over 90 days, with the ids of large-history.ts. */
 export interface ConsoleQuestion {

@@ -1,10 +1,10 @@
 import process from 'node:process';
+import { loadConfig } from '../../../src/app/config/config.ts';
 import { type App, openApp } from '../../../src/app/open-app.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import { createLogger } from '../../../src/app/telemetry/log.ts';
+import { createMetrics } from '../../../src/app/telemetry/metrics.ts';
+import { version } from '../../../src/base/package-files.ts';
 import { syncOnce } from '../../../src/ingest/sync/sync-once.ts';
-import { version } from '../../../src/package/package-files.ts';
-import { createLogger } from '../../../src/telemetry/log.ts';
-import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import type { Contender } from './contender.ts';
 
 /** The whole of `orgtrail sync` but for the start and the end of its process: listing, profiles, walks, commits. */

@@ -5,8 +5,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SimulatorOptions } from '../../../src/simulator/options.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
-import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
 import { endlessLog } from './endless-log.ts';
 import { readLog } from './memory-log.ts';
 

@@ -1,4 +1,4 @@
-import { type FormatName, formats } from '../../../src/formats/formats.ts';
+import { type FormatName, formats } from '../../../src/formats/registry.ts';
 
 /** What a line of the feed says about its event. */
 export interface FeedLine {

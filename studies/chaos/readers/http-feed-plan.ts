@@ -1,5 +1,5 @@
-import { printFeedCursor } from '../../../src/feed/feed-cursor.ts';
-import type { FormatName } from '../../../src/formats/formats.ts';
+import { printFeedCursor } from '../../../src/feed/feed.ts';
+import type { FormatName } from '../../../src/formats/registry.ts';
 import type { Conduct } from './http-feed-request.ts';
 
 /** A position from which the feed has been told to go on, with the check that came with it. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Agent, type IncomingHttpHeaders } from 'node:http';
-import type { FormatName } from '../../../src/formats/formats.ts';
+import type { FormatName } from '../../../src/formats/registry.ts';
 import { pause } from '../pause.ts';
 import type { SeenEvent } from './feed-reader.ts';
 import { faultsOfBody, faultsOfHead, headOf, type WholeBody } from './http-feed-answer.ts';

@@ -1,7 +1,7 @@
 import { Agent, request } from 'node:http';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { MAX_READERS, MAX_STRANGERS } from '../../../src/access/access.ts';
-import { noteAccess } from '../../../src/access/access-log.sql.ts';
+import { MAX_READERS, MAX_STRANGERS } from '../../../src/http/access/access.ts';
+import { noteAccess } from '../../../src/http/access/access-log.sql.ts';
 import { readAccessLog, untilNoted } from '../../support/accounts/access-log.ts';
 import { openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
 import { createLogin } from '../../support/accounts/login.ts';

@@ -2,7 +2,7 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Document } from 'yaml';
-import { keyOf } from '../../../src/config/settings-list.ts';
+import { keyOf } from '../../../src/app/config/settings-list.ts';
 import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';

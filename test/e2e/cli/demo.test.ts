@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { ATTACK_DETECTIONS } from '../../../src/cli/demo/demo-attack.ts';
+import { ATTACK_DETECTIONS } from '../../../src/cli/demo/attack.sql.ts';
 import { freePorts } from '../../support/network/free-ports.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';

@@ -4,8 +4,8 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'nod
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { keyOf, settingNames } from '../../../src/config/settings-list.ts';
-import { printVerifierKey, signatureTypes, verifierKey } from '../../../src/evidence/notes/verifier-key.ts';
+import { keyOf, settingNames } from '../../../src/app/config/settings-list.ts';
+import { printVerifierKey, signatureTypes, verifierKey } from '../../../src/evidence/notes/signed-note.ts';
 import { sinkTypes } from '../../../src/sinks/registry.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, test } from 'vitest';
 import manifest from '../../../package.json' with { type: 'json' };
-import { verifierFile } from '../../../src/evidence/files/verifier-file.ts';
+import { verifierFile } from '../../../src/evidence/files/folder-writer.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';

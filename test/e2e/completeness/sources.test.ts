@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { TrueEntry } from '../../../src/simulator/world/true-entry.ts';
+import type { TrueEntry } from '../../../src/simulator/world/audit-log.ts';
 import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
 import { latenessOf, ticksUnasked } from '../../support/process/live-progress.ts';
 import { until } from '../../support/process/until.ts';

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
+import { setRetentionPolicy } from '../../../src/archive/retention.sql.ts';
 import type { Login } from '../../support/accounts/login.ts';
 import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { readFeedHead } from '../../../src/feed/head/feed-head.sql.ts';
+import { readFeedHead } from '../../../src/feed/feed-head.sql.ts';
 import { FeedReader } from '../../../studies/chaos/readers/feed-reader.ts';
 import type { FeedLine } from '../../../studies/chaos/readers/http-feed-lines.ts';
 import { HttpFeedReader } from '../../../studies/chaos/readers/http-feed-reader.ts';

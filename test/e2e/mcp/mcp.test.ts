@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { readOnlyUrl } from '../../../src/cli/mcp/read-only-url.ts';
+import { readOnlyUrl } from '../../../src/cli/mcp/serve-mcp.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { startTcpProxy } from '../../support/network/tcp-proxy.ts';

@@ -4,7 +4,7 @@ import {
   appendAttack,
   appendUsualSignIns,
   attackedAccount,
-} from '../../../src/cli/demo/demo-attack.ts';
+} from '../../../src/cli/demo/attack.sql.ts';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { formats } from '../../../src/formats/formats.ts';
+import { formats } from '../../../src/formats/registry.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';

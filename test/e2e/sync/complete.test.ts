@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { compareWithTruth } from '../../../src/cli/demo/compare-with-truth.sql.ts';
+import { compareWithTruth } from '../../../src/cli/demo/verdict.sql.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';

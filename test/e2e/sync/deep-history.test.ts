@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
+import { setRetentionPolicy } from '../../../src/archive/retention.sql.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { compareWithTruth } from '../../../src/cli/demo/compare-with-truth.sql.ts';
+import { compareWithTruth } from '../../../src/cli/demo/verdict.sql.ts';
+import type { Simulator } from '../../../src/simulator/interface.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';

@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { isFirstCopy } from '../../../src/feed/copies.ts';
 import { eachFeedRow, hasFeedEvents, positionOfNth } from '../../../src/feed/feed.sql.ts';
+import { isFirstCopy } from '../../../src/feed/feed.ts';
 import { type FeedEventsRange, readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
+import { readFeedHead } from '../../../src/feed/feed-head.sql.ts';
 import { positionOf } from '../../../src/feed/feed-row.ts';
-import { readFeedHead } from '../../../src/feed/head/feed-head.sql.ts';
-import { readEvent } from '../../../src/search/read-event.sql.ts';
+import { readEvent } from '../../../src/search/search-events.sql.ts';
 import { createTestDatabase, databaseOfTests } from '../../support/postgres/database.ts';
 import { addSources, commitAll, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { newAccountSource, userEntryText } from '../../support/sync/account-source.ts';

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { parquetMetadata } from 'hyparquet';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { endArchive, readCatalogue, useArchive } from '../../../src/archive/catalogue.sql.ts';
-import type { ObjectStore } from '../../../src/archive/store/ports.ts';
-import { addHold, releaseHold } from '../../../src/retention/holds.sql.ts';
-import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
-import { S3Fault } from '../../../src/s3/s3-fault.ts';
+import { addHold, releaseHold } from '../../../src/archive/holds.sql.ts';
+import { dropOldMonths } from '../../../src/archive/retention.sql.ts';
+import type { ObjectStore } from '../../../src/archive/store.ts';
+import { S3Fault } from '../../../src/base/s3/errors.ts';
 import {
   type ArchiveWorld,
   type Archiving,

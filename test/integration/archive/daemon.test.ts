@@ -2,7 +2,7 @@ import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { readCatalogue, readFeedId } from '../../../src/archive/catalogue.sql.ts';
-import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
+import { setRetentionPolicy } from '../../../src/archive/retention.sql.ts';
 import { january } from '../../support/archive/archive-world.ts';
 import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
 import {

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { effects, rowFunctions } from '../../../src/archive/parquet/plain-reads.ts';
+import { effects, rowFunctions } from '../../../src/archive/parquet/query-duck.ts';
 import { openFileArchive } from '../../support/archive/archive-world.ts';
 import { queryWith } from '../../support/archive/run-query.ts';
 import { exits } from '../../support/process/exits.ts';

@@ -1,9 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Coverage, type Range, toMultirange } from '../../../src/ingest/planning/coverage.ts';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
-import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
-import { loadSources, readTime } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
-import { trimFuture } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
+import { recordDiscovery } from '../../../src/ingest/sync/discovery/lease.sql.ts';
+import { loadSources, readTime, trimFuture } from '../../../src/ingest/sync/store/sources.sql.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { rowsOf } from '../../support/postgres/rows.ts';

@@ -2,12 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { addRange, type Coverage, type Range } from '../../../src/ingest/planning/coverage.ts';
 import { idleLane, type LaneState } from '../../../src/ingest/planning/lane.ts';
-import { type Lane, lanes } from '../../../src/ingest/planning/lanes.ts';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
 import type { Walk } from '../../../src/ingest/planning/walk.ts';
-import { loadSources } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
-import { claimSource, recordFailure } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
-import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
+import { type Lane, lanes } from '../../../src/ingest/planning/walk.ts';
+import { claimSource, recordFailure } from '../../../src/ingest/sync/store/leases.sql.ts';
+import { loadSources, syncSources } from '../../../src/ingest/sync/store/sources.sql.ts';
 import { committed } from '../../support/postgres/committed.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import {

@@ -1,12 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
-import { loadSources } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
-import {
-  claimSource,
-  recordFailure,
-  releaseDead,
-  releaseSource,
-} from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
+import { claimSource, recordFailure, releaseDead, releaseSource } from '../../../src/ingest/sync/store/leases.sql.ts';
+import { loadSources } from '../../../src/ingest/sync/store/sources.sql.ts';
 import { committed } from '../../support/postgres/committed.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';

@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { readEventMarks } from '../../../src/findings/event-marks.sql.ts';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import { readEventMarks } from '../../../src/sinks/findings/list-findings.sql.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';

@@ -1,7 +1,8 @@
 import process from 'node:process';
 import { beforeEach, expect, test, vi } from 'vitest';
+import { createMetrics } from '../../../src/app/telemetry/metrics.ts';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
-import type { Lane } from '../../../src/ingest/planning/lanes.ts';
+import type { Lane } from '../../../src/ingest/planning/walk.ts';
 import { createDaemon } from '../../../src/ingest/sync/daemon.ts';
 import { discoverInTurn } from '../../../src/ingest/sync/discovery/discover.ts';
 import { discoverAccounts } from '../../../src/ingest/sync/discovery/discover-accounts.ts';
@@ -10,12 +11,11 @@ import {
   recordDiscovery,
   releaseDeadDiscovery,
   renewDiscovery,
-} from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
-import { recordFailure } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
+} from '../../../src/ingest/sync/discovery/lease.sql.ts';
+import { recordFailure } from '../../../src/ingest/sync/store/leases.sql.ts';
 import { createSyncStore } from '../../../src/ingest/sync/sync-store.sql.ts';
-import { createProcessIdentity } from '../../../src/postgres/leases/process-identity.ts';
-import { countAccountListings } from '../../../src/status/account-listings.sql.ts';
-import { createMetrics } from '../../../src/telemetry/metrics.ts';
+import { createProcessIdentity } from '../../../src/postgres/leases.ts';
+import { countAccountListings } from '../../../src/status/scrape.sql.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { valuesOf } from '../../support/postgres/rows.ts';

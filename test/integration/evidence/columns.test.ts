@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { verifyDatabase } from '../../../src/cli/evidence/verify-evidence.ts';
+import { verifyDatabase } from '../../../src/cli/evidence/verify-command.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';

@@ -3,8 +3,7 @@ import { mkdir, mkdtemp, open, readdir, realpath, rm, symlink } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
-import { judgementText, verifyDemoEvidence } from '../../../src/cli/demo/demo-evidence.ts';
-import { judgementOf, verifyByPython } from '../../../src/cli/demo/verify-by-python.ts';
+import { judgementOf, judgementText, verifyByPython, verifyDemoEvidence } from '../../../src/cli/demo/evidence.ts';
 import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
 import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
 import { worldOfAllTests } from '../../support/evidence/evidence-world.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import type { SignedCheckpoint } from '../../../src/evidence/builder/ports.ts';
+import { createGenerationStore } from '../../../src/evidence/generations/end-log.sql.ts';
 import type { Fork, ForkOptions } from '../../../src/evidence/generations/fork-log.ts';
-import { createGenerationStore } from '../../../src/evidence/generations/generation-store.sql.ts';
-import { openKnownNote } from '../../../src/evidence/generations/known-notes.ts';
+import { openKnownNote } from '../../../src/evidence/generations/known-checkpoints.ts';
 import { BASE, fork as forkOf, newSigner } from '../../support/evidence/builder-world.ts';
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
 import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';

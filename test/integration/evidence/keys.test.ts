@@ -1,11 +1,10 @@
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
+import { createEvidenceStore, readKeyHistory } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../../../src/evidence/builder/ports.ts';
-import { keyOfLog, signCheckpoint } from '../../../src/evidence/builder/sign-log.ts';
-import { createServedStore } from '../../../src/evidence/served/served-store.sql.ts';
-import { readKeyHistory } from '../../../src/evidence/stored/journal-keys.sql.ts';
+import { keyOfLog, signCheckpoint } from '../../../src/evidence/builder/signing-keys.ts';
+import { createServedStore } from '../../../src/evidence/served-store.sql.ts';
 import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
 import { fork, newestNotes, newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';

@@ -1,11 +1,9 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { readEventLeaf } from '../../../src/evidence/leaves/leaf.ts';
-import { openCheckpoint } from '../../../src/evidence/notes/open-checkpoint.ts';
-import { parsePolicy } from '../../../src/evidence/notes/policy.ts';
-import { parseTlogProof } from '../../../src/evidence/notes/tlog-proof.ts';
-import { createServedStore } from '../../../src/evidence/served/served-store.sql.ts';
-import { readEntryBundle } from '../../../src/evidence/tree/entry-bundle.ts';
-import { entryBundlePath, tilePath, tilesOfLevel } from '../../../src/evidence/tree/tiles.ts';
+import { readEventLeaf } from '../../../src/evidence/leaf.ts';
+import { parseTlogProof } from '../../../src/evidence/notes/checkpoint.ts';
+import { openCheckpoint, parsePolicy } from '../../../src/evidence/notes/policy.ts';
+import { createServedStore } from '../../../src/evidence/served-store.sql.ts';
+import { entryBundlePath, readEntryBundle, tilePath, tilesOfLevel } from '../../../src/evidence/tree/tiles.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { fork } from '../../support/evidence/builder-world.ts';
 import { type EvidenceWorld, worldOfAllTests, worldOfEachTest } from '../../support/evidence/evidence-world.ts';

@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
+import { createEvidenceGauges, showEvidence } from '../../../src/app/telemetry/status-gauges.ts';
 import { buildForever } from '../../../src/evidence/builder/build-forever.ts';
 import type { HeldClaim } from '../../../src/evidence/builder/builder.ts';
-import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
-import { noteBuilderSettings } from '../../../src/evidence/builder/note-settings.sql.ts';
+import { createEvidenceStore, noteBuilderSettings } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import { type EvidenceStatus, isUnanchored } from '../../../src/evidence/stored/evidence-status.sql.ts';
-import { createEvidenceGauges, showEvidence } from '../../../src/telemetry/evidence/evidence-gauges.ts';
 import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
 import { newSigner } from '../../support/evidence/builder-world.ts';
 import { worldOfAllTests } from '../../support/evidence/evidence-world.ts';

@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { describe, expect, test } from 'vitest';
+import { readFeedHead } from '../../../src/feed/feed-head.sql.ts';
 import { createFeedSignal } from '../../../src/feed/feed-signal.sql.ts';
-import { readFeedHead } from '../../../src/feed/head/feed-head.sql.ts';
 import { createClient } from '../../../src/postgres/pool.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';

@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import type { DeliveryOutcome } from '../../../src/sinks/delivery.ts';
+import { neverRefused } from '../../../src/sinks/delivery-store.sql.ts';
 import {
   type Alarm,
   noteAlarms,
   readAlarmChanges,
   readAlarmCursor,
   registerAlarmSinks,
-} from '../../../src/findings/alarms/alarms.sql.ts';
-import type { DeliveryOutcome } from '../../../src/sinks/delivery.ts';
-import { neverRefused } from '../../../src/sinks/stream/alarm-store.sql.ts';
+} from '../../../src/sinks/findings/alarms.sql.ts';
 import { alarmsOf } from '../../../src/status/alarms.ts';
 import { commitAll, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { listFindings } from '../../../src/findings/list-findings.sql.ts';
-import { noteFindings, wantDetections } from '../../../src/findings/note-findings.sql.ts';
-import { type FindingsRange, readFindingHead, readFindings } from '../../../src/findings/read-findings.sql.ts';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
+import { listFindings } from '../../../src/sinks/findings/list-findings.sql.ts';
+import { type FindingsRange, readFindingHead, readFindings } from '../../../src/sinks/findings/read-findings.sql.ts';
+import { noteFindings, wantDetections } from '../../../src/sinks/findings/record-findings.sql.ts';
 import { readDeadLetters } from '../../../src/sinks/sink-status.sql.ts';
 import { askedFindings } from '../../support/findings/asked-findings.ts';
 import { withLock } from '../../support/postgres/lock-waits.ts';

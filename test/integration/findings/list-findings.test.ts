@@ -1,10 +1,14 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { readEventMarks } from '../../../src/findings/event-marks.sql.ts';
-import { type AskedFindings, type FindingLimits, listFindings } from '../../../src/findings/list-findings.sql.ts';
-import { muteDetection, readMutes, unmuteDetection } from '../../../src/findings/mutes.sql.ts';
-import { detectionRules, ruleNamed } from '../../../src/findings/rules.ts';
-import { singleEventRules } from '../../../src/findings/single-event-rules.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
+import {
+  type AskedFindings,
+  type FindingLimits,
+  listFindings,
+  readEventMarks,
+  singleEventRules,
+} from '../../../src/sinks/findings/list-findings.sql.ts';
+import { muteDetection, readMutes, unmuteDetection } from '../../../src/sinks/findings/mutes.sql.ts';
+import { detectionRules, ruleNamed } from '../../../src/sinks/findings/rules.ts';
 import { askedFindings } from '../../support/findings/asked-findings.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';

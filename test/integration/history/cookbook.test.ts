@@ -1,7 +1,7 @@
 import { escapeLiteral } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { addHold } from '../../../src/archive/holds.sql.ts';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
-import { addHold } from '../../../src/retention/holds.sql.ts';
 import { createLogin, type Login } from '../../support/accounts/login.ts';
 import { documentedRecipes } from '../../support/deploy/documented-sql.ts';
 import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';

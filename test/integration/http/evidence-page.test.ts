@@ -1,7 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openCheckpoint } from '../../../src/evidence/notes/open-checkpoint.ts';
-import { parsePolicy, writePolicy } from '../../../src/evidence/notes/policy.ts';
-import { parseVerifierKey } from '../../../src/evidence/notes/verifier-key.ts';
+import { openCheckpoint, parsePolicy, writePolicy } from '../../../src/evidence/notes/policy.ts';
+import { parseVerifierKey } from '../../../src/evidence/notes/signed-note.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { fork, newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';

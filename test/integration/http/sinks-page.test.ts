@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest';
-import { readDeadLetterPage } from '../../../src/sinks/dead-letter-page.sql.ts';
+import { readDeadLetterPage } from '../../../src/sinks/sink-status.sql.ts';
 import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
 import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { serve } from '../../support/sync/served.ts';

@@ -1,8 +1,7 @@
 import pino from 'pino';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openFeed } from '../../../src/feed/feed-source.ts';
-import { dropOldMonths, setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
-import { startRetention } from '../../../src/retention/retention-loop.ts';
+import { dropOldMonths, setRetentionPolicy, startRetention } from '../../../src/archive/retention.sql.ts';
+import { openFeed } from '../../../src/feed/open-feed.ts';
 import { jsonLines } from '../../support/feed/json-lines.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { poolOfTests, poolOfWorld } from '../../support/postgres/pool-of-tests.ts';

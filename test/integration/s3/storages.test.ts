@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openBucket } from '../../../src/s3/s3-bucket.ts';
+import { openBucket } from '../../../src/base/s3/bucket.ts';
 import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { addressOf, storages, testBucket } from '../../support/s3/storages.ts';

@@ -1,8 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { readEntity } from '../../../src/search/entity/entity.sql.ts';
-import { entitySearch } from '../../../src/search/entity/entity.ts';
-import { readResourceHistory } from '../../../src/search/history/resource-history.sql.ts';
-import { historyStatus } from '../../../src/search/history/resource-history.ts';
+import { readEntity, readResourceHistory } from '../../../src/search/entities.sql.ts';
+import { entitySearch, historyStatus } from '../../../src/search/entities.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';

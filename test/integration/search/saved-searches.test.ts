@@ -1,8 +1,7 @@
 import { Pool } from 'pg';
 import { describe, expect, test } from 'vitest';
-import { createAccessToken } from '../../../src/access/access-tokens.sql.ts';
-import { MAX_SAVED } from '../../../src/search/saved/saved-search.ts';
-import { savedSearchesIn } from '../../../src/search/saved/saved-searches.sql.ts';
+import { createAccessToken } from '../../../src/http/access/tokens.sql.ts';
+import { MAX_SAVED, savedSearchesIn } from '../../../src/search/saved-searches.sql.ts';
 import { openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { signInAt } from '../../support/accounts/sign-in.ts';

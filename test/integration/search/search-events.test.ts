@@ -1,12 +1,11 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { SearchError } from '../../../src/errors.ts';
+import { SearchError } from '../../../src/base/errors.ts';
 import { exactText } from '../../../src/ingest/entries/entry.ts';
-import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
-import type { FoundEvent } from '../../../src/search/found-event.ts';
-import { readEvent } from '../../../src/search/read-event.sql.ts';
+import type { FoundEvent } from '../../../src/search/answer.ts';
+import type { EventQuery } from '../../../src/search/query/event-query.ts';
+import type { SearchCursor } from '../../../src/search/query/search.ts';
 import { readSearchCoverage } from '../../../src/search/search-coverage.sql.ts';
-import type { SearchCursor } from '../../../src/search/search-cursor.ts';
-import { type SearchTimeLimit, searchEvents } from '../../../src/search/search-events.sql.ts';
+import { readEvent, type SearchTimeLimit, searchEvents } from '../../../src/search/search-events.sql.ts';
 import { multiplyEvents } from '../../support/feed/many-events.ts';
 import { withLock } from '../../support/postgres/lock-waits.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';

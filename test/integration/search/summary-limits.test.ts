@@ -1,10 +1,10 @@
 import type { Pool, PoolClient } from 'pg';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { readSteps, searchStepsOf } from '../../../src/http/console/result/search-steps.ts';
+import { readSteps, searchStepsOf } from '../../../src/http/console/events/search-steps.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
-import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
-import type { FoundEvent } from '../../../src/search/found-event.ts';
+import type { FoundEvent } from '../../../src/search/answer.ts';
 import type { SearchSource } from '../../../src/search/ports.ts';
+import type { EventQuery } from '../../../src/search/query/event-query.ts';
 import { countEvents } from '../../../src/search/summary/count.sql.ts';
 import { summarize } from '../../../src/search/summary/search-summary.sql.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';

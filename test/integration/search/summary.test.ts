@@ -1,9 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
-import { withSpellings } from '../../../src/search/conditions/spellings.sql.ts';
-import { readEntity } from '../../../src/search/entity/entity.sql.ts';
-import { type CountLimits, countEvents } from '../../../src/search/summary/count.sql.ts';
-import { isInIndexes } from '../../../src/search/summary/count-statement.ts';
+import { withSpellings } from '../../../src/search/conditions/search-conditions.sql.ts';
+import { readEntity } from '../../../src/search/entities.sql.ts';
+import type { EventQuery } from '../../../src/search/query/event-query.ts';
+import { type CountLimits, countEvents, isInIndexes } from '../../../src/search/summary/count.sql.ts';
 import { readAllFacets, readFacets } from '../../../src/search/summary/facets.sql.ts';
 import { summarize } from '../../../src/search/summary/search-summary.sql.ts';
 import type { FacetField, SummaryCount } from '../../../src/search/summary/summary.ts';

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
-import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
+import type { EventQuery } from '../../../src/search/query/event-query.ts';
+import { printTerms, type Term, type TermField } from '../../../src/search/query/terms.ts';
 import { searchEvents } from '../../../src/search/search-events.sql.ts';
-import { printTerms, type Term, type TermField } from '../../../src/search/terms/terms.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';

@@ -1,19 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { LogToAnchor } from '../../../src/evidence/anchors/ports.ts';
-import type { DueCheckpoints } from '../../../src/evidence/anchors/sink-checkpoints.sql.ts';
-import { formatNames } from '../../../src/formats/formats.ts';
+import type { LogToAnchor } from '../../../src/evidence/anchor.ts';
+import type { DueCheckpoints } from '../../../src/evidence/anchors/stored-anchors.sql.ts';
+import { formatNames } from '../../../src/formats/registry.ts';
+import { checkpointDelivery } from '../../../src/sinks/deliver-checkpoint.ts';
 import type { DeliveryOutcome, OutgoingEvent, Sink } from '../../../src/sinks/delivery.ts';
-import { secretsOfSink } from '../../../src/sinks/redaction.ts';
 import {
   createSink,
   type SinkSettings,
   type SinkType,
+  secretsOfSink,
   sinkKinds,
   sinkSettings,
   sinkTypes,
 } from '../../../src/sinks/registry.ts';
-import { checkpointDelivery } from '../../../src/sinks/stream/deliver-checkpoint.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { until } from '../../support/process/until.ts';
 import { deliverAll, delivery, hostileEvents, ordinaryEvents } from '../../support/sinks/outgoing-events.ts';

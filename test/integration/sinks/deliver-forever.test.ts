@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Delivery } from '../../../src/sinks/delivery.ts';
-import { replaySink } from '../../../src/sinks/replay/replay-sink.sql.ts';
+import { deliverOneByOne } from '../../../src/sinks/delivery-decision.ts';
+import { replaySink } from '../../../src/sinks/replay.sql.ts';
 import { readDeadLetters } from '../../../src/sinks/sink-status.sql.ts';
-import { deliverOneByOne } from '../../../src/sinks/stream/indivisible.ts';
 import { commitAll, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
 import { createTestSink, type SinkWorkerOptions, useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';

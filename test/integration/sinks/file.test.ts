@@ -2,7 +2,7 @@ import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } fro
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Delivery, Sink } from '../../../src/sinks/delivery.ts';
-import { createFileSink } from '../../../src/sinks/file/file.ts';
+import { createFileSink } from '../../../src/sinks/kinds/file.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
 

@@ -1,6 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
-import { formatNames } from '../../../src/formats/formats.ts';
+import { formatNames } from '../../../src/formats/registry.ts';
 import type { Sink } from '../../../src/sinks/delivery.ts';
 import { createSink, sinkSettings } from '../../../src/sinks/registry.ts';
 import { closedAfterEach } from '../../support/sinks/closed-after-each.ts';

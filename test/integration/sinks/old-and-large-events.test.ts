@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Sink } from '../../../src/sinks/delivery.ts';
-import { replaySink } from '../../../src/sinks/replay/replay-sink.sql.ts';
+import { claimSink, finishDelivery, skipOldEvents } from '../../../src/sinks/delivery-store.sql.ts';
+import { replaySink } from '../../../src/sinks/replay.sql.ts';
 import { readDeadLetters } from '../../../src/sinks/sink-status.sql.ts';
-import { claimSink, finishDelivery, skipOldEvents } from '../../../src/sinks/sinks.sql.ts';
 import { firstValue } from '../../support/postgres/rows.ts';
 import { commitAll, entryText, LEASE_MS, newSource } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';

@@ -1,12 +1,12 @@
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
-import { createSinkCheckpoints } from '../../../src/evidence/anchors/sink-checkpoints.sql.ts';
-import { keyOfLog } from '../../../src/evidence/builder/sign-log.ts';
+import { createSinkCheckpoints } from '../../../src/evidence/anchors/stored-anchors.sql.ts';
+import { keyOfLog } from '../../../src/evidence/builder/signing-keys.ts';
 import { parseNote, verifyNote } from '../../../src/evidence/notes/signed-note.ts';
 import { isUnanchored, readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
+import { checkpointDelivery } from '../../../src/sinks/deliver-checkpoint.ts';
 import type { Delivery, OutgoingEvent } from '../../../src/sinks/delivery.ts';
 import { createSink, sinkSettings } from '../../../src/sinks/registry.ts';
-import { checkpointDelivery } from '../../../src/sinks/stream/deliver-checkpoint.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';

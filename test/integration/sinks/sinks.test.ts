@@ -1,7 +1,5 @@
 import type { PoolClient } from 'pg';
 import { describe, expect, test } from 'vitest';
-import { replaySink } from '../../../src/sinks/replay/replay-sink.sql.ts';
-import { readDeadLetters } from '../../../src/sinks/sink-status.sql.ts';
 import {
   beginDelivery,
   type ClaimedSink,
@@ -12,7 +10,9 @@ import {
   releaseSink,
   renewSink,
   skipEvents,
-} from '../../../src/sinks/sinks.sql.ts';
+} from '../../../src/sinks/delivery-store.sql.ts';
+import { replaySink } from '../../../src/sinks/replay.sql.ts';
+import { readDeadLetters } from '../../../src/sinks/sink-status.sql.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import { commitAll, entryText, LEASE_MS, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';

@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import type { FormatName } from '../../../src/formats/formats.ts';
+import type { FormatName } from '../../../src/formats/registry.ts';
 import type { OutgoingEvent } from '../../../src/sinks/delivery.ts';
 import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { outgoing } from '../../support/sinks/outgoing-events.ts';

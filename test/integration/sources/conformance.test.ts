@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { emptyPage } from '../../../src/ingest/entries/page.ts';
-import { UnreadablePageError } from '../../../src/ingest/entries/page-envelope.ts';
+import { emptyPage, UnreadablePageError } from '../../../src/ingest/entries/page.ts';
 import { parseFilters } from '../../../src/ingest/planning/filters.ts';
 import { kindOf, type SourceKindName, sourceKindNames } from '../../../src/ingest/sources/registry.ts';
 import type { PageQuery } from '../../../src/ingest/sources/source-kind.ts';

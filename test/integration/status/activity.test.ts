@@ -1,14 +1,14 @@
 import { Pool } from 'pg';
 import { beforeAll, expect, test } from 'vitest';
-import { readScrubRounds, readScrubTotals, readVerifyRuns } from '../../../src/status/checks/checks.sql.ts';
+import { readScrubRounds, readScrubTotals, readVerifyRuns } from '../../../src/status/checks.sql.ts';
 import {
   countChangedEntries,
   readActivity,
+  readCoverage,
   readOrganizationChanges,
   readOrganizationHours,
-} from '../../../src/status/overview/activity.sql.ts';
-import { readCoverage } from '../../../src/status/overview/coverage-status.sql.ts';
-import type { Activity } from '../../../src/status/overview/overview.ts';
+} from '../../../src/status/overview.sql.ts';
+import type { Activity } from '../../../src/status/overview.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { newSource } from '../../support/postgres/store-fixture.ts';
 import { forAllTests } from '../../support/process/for-all-tests.ts';

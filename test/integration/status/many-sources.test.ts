@@ -1,14 +1,19 @@
 import { Registry } from 'prom-client';
 import { beforeAll, expect, test } from 'vitest';
-import { laneIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
+import { createAccountGauges, showAccounts } from '../../../src/app/telemetry/status-gauges.ts';
+import { laneIntervals } from '../../../src/ingest/planning/planner.ts';
 import { keyOf } from '../../../src/ingest/planning/source.ts';
 import { nearsLoss, sourceStates } from '../../../src/status/health.ts';
-import { groupsOf, type SourceGroup, totalsOf } from '../../../src/status/sources/source-groups.ts';
-import { isAccount, type SourceWithState } from '../../../src/status/sources/source-owner.ts';
-import { urgency } from '../../../src/status/sources/source-state.ts';
-import { type AccountFigures, createStatusReader, MOST_EACH } from '../../../src/status/status-reader.ts';
+import {
+  groupsOf,
+  isAccount,
+  type SourceGroup,
+  type SourceWithState,
+  totalsOf,
+  urgency,
+} from '../../../src/status/source-state.ts';
+import { type AccountFigures, createStatusReader, MOST_EACH } from '../../../src/status/status-reader.sql.ts';
 import type { StatusScope } from '../../../src/status/status-scope.sql.ts';
-import { createAccountGauges, showAccounts } from '../../../src/telemetry/account-gauges.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';

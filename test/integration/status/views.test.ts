@@ -1,11 +1,11 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
-import type { Lane } from '../../../src/ingest/planning/lanes.ts';
 import type { PageCommit } from '../../../src/ingest/planning/source.ts';
-import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
+import type { Lane } from '../../../src/ingest/planning/walk.ts';
+import { recordDiscovery } from '../../../src/ingest/sync/discovery/lease.sql.ts';
 import { recordAccess } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
-import { recordFailure } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
-import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
+import { recordFailure } from '../../../src/ingest/sync/store/leases.sql.ts';
+import { syncSources } from '../../../src/ingest/sync/store/sources.sql.ts';
 import { countOrganizations, readStatus } from '../../../src/status/status.sql.ts';
 import { committed } from '../../support/postgres/committed.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';

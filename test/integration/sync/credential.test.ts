@@ -1,11 +1,11 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
+import { loadConfig } from '../../../src/app/config/config.ts';
 import { openApp } from '../../../src/app/open-app.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import { createMetrics } from '../../../src/app/telemetry/metrics.ts';
+import { version } from '../../../src/base/package-files.ts';
 import { syncOnce } from '../../../src/ingest/sync/sync-once.ts';
-import { version } from '../../../src/package/package-files.ts';
-import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { keptLog } from '../../support/process/kept-log.ts';
 

@@ -1,8 +1,13 @@
 import type { Pool } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type ApiBudget, createApiBudget, gcraOf } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
-import { UNNAMED_USERS } from '../../../src/ingest/cloudflare/budget-rows.sql.ts';
-import { createScrubBudget, type ScrubBudget } from '../../../src/ingest/cloudflare/scrub-budget.sql.ts';
+import {
+  type ApiBudget,
+  createApiBudget,
+  createScrubBudget,
+  gcraOf,
+  type ScrubBudget,
+  UNNAMED_USERS,
+} from '../../../src/ingest/cloudflare/api-budget.sql.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { openStillClock } from '../../support/postgres/database-clock.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test, vi } from 'vitest';
-import { ApiError } from '../../../src/errors.ts';
+import { ApiError } from '../../../src/base/errors.ts';
 import { OTHER_LIMIT } from '../../../src/ingest/planning/proof.ts';
 import type { PageCommit } from '../../../src/ingest/planning/source.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';

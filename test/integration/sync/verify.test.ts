@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
-import type { SourceVerification, VerifyOptions, VerifyStore } from '../../../src/ingest/verify/ports.ts';
+import type { SourceVerification, VerifyOptions, VerifyStore } from '../../../src/ingest/verify/comparison.ts';
 import { findScope, verifySources } from '../../../src/ingest/verify/verify.ts';
 import { createVerifyStore } from '../../../src/ingest/verify/verify-store.sql.ts';
 import { sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';

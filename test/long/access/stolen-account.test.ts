@@ -1,12 +1,12 @@
 import { Client, type Pool } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { noteAccess } from '../../../src/access/access-log.sql.ts';
-import { createAccessToken } from '../../../src/access/access-tokens.sql.ts';
+import { noteAccess } from '../../../src/http/access/access-log.sql.ts';
+import { createAccessToken } from '../../../src/http/access/tokens.sql.ts';
 import { sqlState } from '../../../src/postgres/sql-state.ts';
+import { claimSink, registerSinks } from '../../../src/sinks/delivery-store.sql.ts';
 import { readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
-import { claimSink, registerSinks } from '../../../src/sinks/sinks.sql.ts';
 import { sourceHealth } from '../../../src/status/health.ts';
-import { sinkState } from '../../../src/status/sources/source-state.ts';
+import { sinkState } from '../../../src/status/source-state.ts';
 import { readStatus } from '../../../src/status/status.sql.ts';
 import { type HostileStatement, hostileCalls, hostileWrites } from '../../support/accounts/hostile-calls.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import pino from 'pino';
 import { expect, test } from 'vitest';
+import { objectLimits } from '../../../src/archive/archive-month.ts';
 import { readCatalogue, useArchive } from '../../../src/archive/catalogue.sql.ts';
 import { createArchivedEvents } from '../../../src/archive/history/archived-events.ts';
-import { objectLimits } from '../../../src/archive/writing/write-objects.ts';
-import { openFeed } from '../../../src/feed/feed-source.ts';
+import { openFeed } from '../../../src/feed/open-feed.ts';
 import { openArchiveWorld, storeWith } from '../../support/archive/archive-world.ts';
 
 test('an object of several row groups is read group by group, by any number of readers at once', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { catchUp } from '../../../src/cli/demo/demo-verdict.ts';
+import { catchUp } from '../../../src/cli/demo/verdict.sql.ts';
 import { openRunning } from '../../support/sync/running-world.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { SourceState } from '../../../src/ingest/planning/source.ts';
-import { loadSources } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
+import { loadSources } from '../../../src/ingest/sync/store/sources.sql.ts';
 import { SimulatedDatabase } from '../../simulation/database/database.ts';
 import { Dice } from '../../simulation/dice.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';

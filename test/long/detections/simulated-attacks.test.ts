@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { FaultPlan } from '../../../src/simulator/faults/fault-plan.ts';
-import { organizationVoice } from '../../../src/simulator/organizations/organization-voice.ts';
 import { BaseHistory, DefectDeal } from '../../../src/simulator/world/base-history.ts';
+import { organizationVoice } from '../../../src/simulator/world/organizations.ts';
 import { compileRule, correlate } from '../../support/deploy/sigma-evaluator.ts';
 import { readSigmaFiles } from '../../support/deploy/sigma-rules.ts';
 import { type StoredEvent, storedEcs } from '../../support/feed/stored-ecs.ts';

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { noteFindings, wantDetections } from '../../../src/findings/note-findings.sql.ts';
+import { noteFindings, wantDetections } from '../../../src/sinks/findings/record-findings.sql.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { commit, commitAll, newSource } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { healthOf } from '../../../src/http/health/health.ts';
+import { healthOf } from '../../../src/http/health.ts';
 import { listingTroubles } from '../../../src/status/health.ts';
-import { withStates } from '../../../src/status/sources/source-state.ts';
+import { withStates } from '../../../src/status/source-state.ts';
 import { readStatus } from '../../../src/status/status.sql.ts';
 import { openRunning, type RunningWorld } from '../../support/sync/running-world.ts';
 import type { SyncWorld } from '../../support/sync/sync-world.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { withStates } from '../../../src/status/sources/source-state.ts';
+import { withStates } from '../../../src/status/source-state.ts';
 import { countGoneAccounts, readStatus } from '../../../src/status/status.sql.ts';
 import { servedIds } from '../../support/sources/served-logs.ts';
 import { openRunning } from '../../support/sync/running-world.ts';

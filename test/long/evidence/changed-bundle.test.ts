@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openFolder } from '../../../src/evidence/files/folder-reader.ts';
-import { verifyFolder } from '../../../src/evidence/files/verify-folder.ts';
+import { openFolder, verifyFolder } from '../../../src/evidence/files/folder-reader.ts';
 import { openAuditedWorld } from '../../support/evidence/audited-world.ts';
 import { BundleRoom, exportTo } from '../../support/evidence/bundles/exported-bundle.ts';
 import { mutations, seed } from '../../support/evidence/bundles/judged-alike.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import type { SignedCheckpoint } from '../../../src/evidence/builder/ports.ts';
-import { createGenerationStore } from '../../../src/evidence/generations/generation-store.sql.ts';
-import { openKnownNote } from '../../../src/evidence/generations/known-notes.ts';
+import { createGenerationStore } from '../../../src/evidence/generations/end-log.sql.ts';
+import { openKnownNote } from '../../../src/evidence/generations/known-checkpoints.ts';
 import { Dice } from '../../simulation/dice.ts';
 import { BASE, fork } from '../../support/evidence/builder-world.ts';
 import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';

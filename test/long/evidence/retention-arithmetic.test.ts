@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { microsecondsOf } from '../../../src/evidence/journal/instants.ts';
-import { before, readInterval } from '../../../src/evidence/journal/retention.ts';
+import { before, microsecondsOf, readInterval } from '../../../src/evidence/journal/instants.ts';
 import { Dice } from '../../simulation/dice.ts';
 import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { verifyDatabase } from '../../../src/cli/evidence/verify-evidence.ts';
+import { verifyDatabase } from '../../../src/cli/evidence/verify-command.ts';
 import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 
 const world = worldOfEachTest();

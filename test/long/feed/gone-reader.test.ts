@@ -4,7 +4,7 @@ import { createServer, get, type IncomingMessage, type ServerResponse } from 'no
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import type { FeedPiece } from '../../../src/feed/feed.ts';
-import { streamFeed } from '../../../src/http/feed/stream.ts';
+import { streamFeed } from '../../../src/http/stream.ts';
 
 describe.each(['gzip', 'zstd', undefined] as const)('a reader (%s)', (encoding) => {
   test('that has gone before its answer begins is not waited for', async () => {

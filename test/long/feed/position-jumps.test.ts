@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { compareWithTruth } from '../../../src/cli/demo/compare-with-truth.sql.ts';
+import { compareWithTruth } from '../../../src/cli/demo/verdict.sql.ts';
 import { countPositions, eachFeedRow, positionOfNth } from '../../../src/feed/feed.sql.ts';
 import { readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { marksStatement } from '../../../src/findings/event-marks.sql.ts';
-import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import { conditionsOf } from '../../../src/search/conditions/search-conditions.sql.ts';
-import { byIndexes } from '../../../src/search/summary/count-statement.ts';
-import { facetsStatement } from '../../../src/search/summary/facets-statement.ts';
+import type { EventQuery } from '../../../src/search/query/event-query.ts';
+import { byIndexes } from '../../../src/search/summary/count.sql.ts';
+import { facetsStatement } from '../../../src/search/summary/facets.sql.ts';
 import { facetFields } from '../../../src/search/summary/summary.ts';
+import { marksStatement } from '../../../src/sinks/findings/list-findings.sql.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { indexesIn, indexNames, questionsUntil } from '../../support/search/history-questions.ts';
 import { makeLargeHistory } from '../../support/search/large-history.ts';

@@ -2,10 +2,14 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import type { PoolClient } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
-import { byFilters, rayPositions, rayStatement } from '../../../src/search/conditions/ray-positions.sql.ts';
-import { conditionsOf } from '../../../src/search/conditions/search-conditions.sql.ts';
-import { readSearch } from '../../../src/search/search.ts';
+import {
+  byFilters,
+  conditionsOf,
+  rayPositions,
+  rayStatement,
+} from '../../../src/search/conditions/search-conditions.sql.ts';
+import type { EventQuery } from '../../../src/search/query/event-query.ts';
+import { readSearch } from '../../../src/search/query/search.ts';
 import { searchEvents } from '../../../src/search/search-events.sql.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { indexesIn, indexNames } from '../../support/search/history-questions.ts';

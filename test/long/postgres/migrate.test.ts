@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { OrgtrailError } from '../../../src/errors.ts';
+import { OrgtrailError } from '../../../src/base/errors.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { migrateDatabase, readSchemaState } from '../../../src/postgres/schema/migrate.ts';
 import { createLogin } from '../../support/accounts/login.ts';

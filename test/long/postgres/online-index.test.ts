@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
-import type { BlockedStatement } from '../../../src/postgres/schema/blockers.ts';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import type { BlockedStatement } from '../../../src/postgres/schema/online-index.ts';
 import { buildIndexOnline } from '../../../src/postgres/schema/online-index.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';

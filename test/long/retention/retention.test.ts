@@ -1,14 +1,14 @@
 import type { Pool } from 'pg';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
-import { addHold, releaseHold } from '../../../src/retention/holds.sql.ts';
+import { addHold, releaseHold } from '../../../src/archive/holds.sql.ts';
 import {
   confirmRetention,
   dropOldMonths,
   type RetentionResult,
   setRetentionPolicy,
-} from '../../../src/retention/retention.sql.ts';
-import { finishDelivery, registerSinks } from '../../../src/sinks/sinks.sql.ts';
+} from '../../../src/archive/retention.sql.ts';
+import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import { finishDelivery, registerSinks } from '../../../src/sinks/delivery-store.sql.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';

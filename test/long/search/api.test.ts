@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { printCursor, type SearchCursor } from '../../../src/search/search-cursor.ts';
+import { printCursor, type SearchCursor } from '../../../src/search/query/search.ts';
 import { openFullWorld } from '../../support/feed/many-events.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';
 import { words } from '../../support/process/words.ts';

@@ -1,9 +1,8 @@
 import { once } from 'node:events';
 import { type ClientRequest, get, type IncomingMessage } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { AbandonedError } from '../../../src/postgres/abandon.ts';
-import { createPool } from '../../../src/postgres/pool.ts';
-import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
+import { AbandonedError, createPool } from '../../../src/postgres/pool.ts';
+import type { EventQuery } from '../../../src/search/query/event-query.ts';
 import { searchEvents } from '../../../src/search/search-events.sql.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { openFullWorld } from '../../support/feed/many-events.ts';

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { expect, test } from 'vitest';
-import { readSearch } from '../../../src/search/search.ts';
+import { readSearch } from '../../../src/search/query/search.ts';
 import { openSearchedArchive } from '../../support/archive/searched-archive.ts';
 import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { beforeAll, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
-import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
-import type { SearchCursor } from '../../../src/search/search-cursor.ts';
+import type { EventQuery } from '../../../src/search/query/event-query.ts';
+import type { SearchCursor } from '../../../src/search/query/search.ts';
 import { type SearchTimeLimit, searchEvents } from '../../../src/search/search-events.sql.ts';
 import { multiplyEvents } from '../../support/feed/many-events.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
-import { createSinkTroubles } from '../../../src/sinks/sink-troubles.ts';
+import { createSinkTroubles } from '../../../src/sinks/sink-status.sql.ts';
 import { commitAll, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';
 import { until } from '../../support/process/until.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Timeouts } from '../../../src/ingest/cloudflare/wire/connection-failure.ts';
+import type { Timeouts } from '../../../src/ingest/cloudflare/wire/transport.ts';
 import { type Distort, sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
 import { until } from '../../support/process/until.ts';
 import { cycleUntilClean, openWorld } from '../../support/sync/sync-world.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { FaultName } from '../../../src/simulator/faults/fault-catalogue.ts';
 import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
-import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
+import type { SimulatorOptions } from '../../../src/simulator/options.ts';
 import { openRunning, untilClean } from '../../support/sync/running-world.ts';
 import {
   auditRequests,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { syncForever } from '../../../src/ingest/sync/sync-forever.ts';
+import { syncForever } from '../../../src/ingest/sync/daemon.ts';
 import { until } from '../../support/process/until.ts';
 import { asAuditRequest, auditRequests, cycleUntilClean, openWorld } from '../../support/sync/sync-world.ts';
 

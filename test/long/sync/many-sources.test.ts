@@ -1,10 +1,10 @@
 import { beforeAll, expect, test } from 'vitest';
-import { laneIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
+import { laneIntervals } from '../../../src/ingest/planning/planner.ts';
 import { keyOf, type SourceKey } from '../../../src/ingest/planning/source.ts';
 import { kindOf } from '../../../src/ingest/sources/registry.ts';
 import { planJobs } from '../../../src/ingest/sync/plan-jobs.ts';
-import { RememberedSources } from '../../../src/ingest/sync/planning-round/remembered-sources.ts';
 import type { SyncContext, SyncObserver } from '../../../src/ingest/sync/ports.ts';
+import { RememberedSources } from '../../../src/ingest/sync/source-cache.ts';
 import { createSyncStore } from '../../../src/ingest/sync/sync-store.sql.ts';
 import { WindowLimit } from '../../../src/ingest/sync/window-limit.ts';
 import { readStatus } from '../../../src/status/status.sql.ts';

@@ -6,9 +6,8 @@ import {
   isWithin,
   type Range,
 } from '../../../src/ingest/planning/coverage.ts';
+import type { EventRate } from '../../../src/ingest/planning/event-rate.ts';
 import type { LaneState } from '../../../src/ingest/planning/lane.ts';
-import type { Lane } from '../../../src/ingest/planning/lanes.ts';
-import type { EventRate } from '../../../src/ingest/planning/polling/event-rate.ts';
 import { SCRUB_PASS } from '../../../src/ingest/planning/scrub.ts';
 import type {
   CommitResult,
@@ -18,7 +17,8 @@ import type {
   SourceKey,
   SourceState,
 } from '../../../src/ingest/planning/source.ts';
-import type { StoredTime } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
+import type { Lane } from '../../../src/ingest/planning/walk.ts';
+import type { StoredTime } from '../../../src/ingest/sync/store/sources.sql.ts';
 import { type DiscoveryResult, SimulatedOrganizations } from './database-organizations.ts';
 
 interface LaneRow {
@@ -69,7 +69,7 @@ export interface StoredEvent {
 }
 
 /**
- * What the statements of src/store do, each in one atomic moment, on the clock of the database. A differential test
+ * What the statements of src/ingest do, each in one atomic moment, on the clock of the database. A differential test
  * (test/long/commit/simulated-database.test.ts) holds it to the real ones.
  */
 export class SimulatedDatabase {

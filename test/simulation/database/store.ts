@@ -17,7 +17,7 @@ export interface SimulatedStore extends SyncStore {
 const MAX_LEAVE = 3;
 const LEAST_CUT_MS = 3_600_000;
 
-/** The port of src/sync over the simulated database, for one process: every statement takes time, and may fail before
+/** The port of src/ingest/sync over the simulated database, for one process: every statement takes time, and may fail before
  * its moment, or after it. */
 export const createSimulatedStore = (simulation: Simulation, process: Process): SimulatedStore => {
   const { database, checker, world, scheduler, organizationIds } = simulation;

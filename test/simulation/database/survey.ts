@@ -1,5 +1,5 @@
 import type { SourceState } from '../../../src/ingest/planning/source.ts';
-import type { SourceSurvey } from '../../../src/ingest/sync/planning-round/planned-source.ts';
+import type { SourceSurvey } from '../../../src/ingest/sync/planned-source.ts';
 import type { SimulatedDatabase } from './database.ts';
 
 /** What the statement over all sources says of one: no more of its state than that statement selects. */

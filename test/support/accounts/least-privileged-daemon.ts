@@ -1,5 +1,5 @@
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
-import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
+import type { SimulatorOptions } from '../../../src/simulator/options.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../sync/sync-world.ts';
 import { createLogin } from './login.ts';
 

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
-import { compareWithTruth } from '../../../src/cli/demo/compare-with-truth.sql.ts';
-import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
+import { compareWithTruth } from '../../../src/cli/demo/verdict.sql.ts';
+import type { SimulatorOptions } from '../../../src/simulator/options.ts';
 import { type RunningDaemon, startDaemonProcess } from '../process/running-daemon.ts';
 import { until } from '../process/until.ts';
 import { openWorld, type SyncWorld } from '../sync/sync-world.ts';

@@ -2,13 +2,13 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
+import type { ArchiveObserver } from '../../../src/archive/archive-month.ts';
 import { archiveMonth } from '../../../src/archive/archive-month.ts';
 import { useArchive } from '../../../src/archive/catalogue.sql.ts';
-import type { ArchiveObserver } from '../../../src/archive/ports.ts';
-import { openObjectStore } from '../../../src/archive/store/object-store.ts';
-import type { ObjectStore } from '../../../src/archive/store/ports.ts';
+import { dropOldMonths, type RetentionResult, setRetentionPolicy } from '../../../src/archive/retention.sql.ts';
+import type { ObjectStore } from '../../../src/archive/store.ts';
+import { openObjectStore } from '../../../src/archive/store.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
-import { dropOldMonths, type RetentionResult, setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 import {
   commit,

@@ -1,10 +1,8 @@
 import pino from 'pino';
-import { createArchivedMonths } from '../../../src/archive/search/archived-months.ts';
-import { createMatchMemory } from '../../../src/archive/search/match-memory.ts';
-import { answerSearch } from '../../../src/http/search/answer.ts';
+import { createArchivedMonths, createMatchMemory } from '../../../src/archive/search/archived-months.sql.ts';
 import { cursorsOf } from '../../../src/http/search/routes.ts';
-import { readSearch } from '../../../src/search/search.ts';
-import { readCursor } from '../../../src/search/search-cursor.ts';
+import { readCursor, readSearch } from '../../../src/search/query/search.ts';
+import { answerSearch } from '../../../src/search/run-search.ts';
 import { openExplorer, type SearchedArchive } from '../../../src/search/search-source.ts';
 import { type ArchiveWorld, openFileArchive } from './archive-world.ts';
 

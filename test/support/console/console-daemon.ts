@@ -1,10 +1,10 @@
 import { Writable } from 'node:stream';
+import { loadConfig } from '../../../src/app/config/config.ts';
 import { type Daemon, startDaemon } from '../../../src/app/start-daemon.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import { createLogger } from '../../../src/app/telemetry/log.ts';
+import type { Simulator } from '../../../src/simulator/interface.ts';
+import type { SimulatorOptions } from '../../../src/simulator/options.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
-import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
-import { createLogger } from '../../../src/telemetry/log.ts';
 
 /** A real daemon with its console, over a simulated Cloudflare. Leaving the scope stops both. */
 export interface ConsoleDaemon extends AsyncDisposable {

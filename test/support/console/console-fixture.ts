@@ -1,7 +1,7 @@
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { expect } from 'vitest';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
-import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
+import type { Simulator } from '../../../src/simulator/interface.ts';
+import type { SimulatorOptions } from '../../../src/simulator/options.ts';
 import { createLogin } from '../accounts/login.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 import { until } from '../process/until.ts';

@@ -13,9 +13,9 @@ import type {
   LogSigner,
   SignedCheckpoint,
 } from '../../../src/evidence/builder/ports.ts';
-import { publicBytes, signatureOf } from '../../../src/evidence/crypto/ed25519.ts';
+import { publicBytes, signatureOf } from '../../../src/evidence/bytes.ts';
+import { createGenerationStore } from '../../../src/evidence/generations/end-log.sql.ts';
 import { type Fork, type ForkOptions, forkLog } from '../../../src/evidence/generations/fork-log.ts';
-import { createGenerationStore } from '../../../src/evidence/generations/generation-store.sql.ts';
 import type { Coverage } from '../../../src/ingest/planning/coverage.ts';
 import { commit, entryText, newSource, T0 } from '../postgres/store-fixture.ts';
 

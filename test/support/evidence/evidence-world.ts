@@ -4,8 +4,8 @@ import type { BuilderOptions, StepResult } from '../../../src/evidence/builder/b
 import type { LogSigner } from '../../../src/evidence/builder/ports.ts';
 import type { Exported, ExportOptions } from '../../../src/evidence/export/export-bundle.ts';
 import { type EvidenceStatus, readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
+import type { Anchor } from '../../../src/evidence/verify/anchors.ts';
 import type { Report } from '../../../src/evidence/verify/report.ts';
-import type { Anchor } from '../../../src/evidence/verify/verify-anchors.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 import { commit, entryText, seconds, T0, takeLease } from '../postgres/store-fixture.ts';
 import { type AddedEvents, addEvents, newSigner, openBuilder, type TestBuilder } from './builder-world.ts';

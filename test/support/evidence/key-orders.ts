@@ -1,10 +1,10 @@
 import type { Pool } from 'pg';
+import type { KeyOrder } from '../../../src/evidence/append/keys-in-force.ts';
 import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../../../src/evidence/builder/ports.ts';
-import { vkeysOf } from '../../../src/evidence/builder/sign-log.ts';
-import type { KeyOrder } from '../../../src/evidence/growth/keys-in-force.ts';
+import { vkeysOf } from '../../../src/evidence/builder/signing-keys.ts';
 import { parseNote } from '../../../src/evidence/notes/signed-note.ts';
-import { orderKey } from '../../../src/evidence/stored/key-orders.sql.ts';
+import { orderKey } from '../../../src/evidence/stored/orders.sql.ts';
 
 const WEEK_MS = 7 * 86_400_000;
 

@@ -1,6 +1,6 @@
-import type { ServedStore } from '../../../src/evidence/served/served-evidence.ts';
+import { createLogger } from '../../../src/app/telemetry/log.ts';
+import type { ServedStore } from '../../../src/evidence/served-store.sql.ts';
 import { startHttpServer } from '../../../src/http/server.ts';
-import { createLogger } from '../../../src/telemetry/log.ts';
 
 export interface EvidenceServer extends AsyncDisposable {
   readonly url: string;

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
+import type { SimulatorOptions } from '../../../src/simulator/options.ts';
 import { createLogin, type Login } from '../accounts/login.ts';
 import { until } from '../process/until.ts';
 import { openWorld, type SyncWorld } from '../sync/sync-world.ts';

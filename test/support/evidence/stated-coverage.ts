@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { expect } from 'vitest';
-import type { CoverageOptions } from '../../../src/evidence/builder/coverage-turns.ts';
+import type { CoverageOptions } from '../../../src/evidence/builder/coverage-schedule.ts';
 import type { StatementOf } from '../../../src/evidence/journal/statement.ts';
 import { readStatement } from '../../../src/evidence/journal/statement-text.ts';
 import { FILTERS } from '../postgres/store-fixture.ts';

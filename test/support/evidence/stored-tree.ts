@@ -1,6 +1,6 @@
 import { GrowingTree, type ReadTile } from '../../../src/evidence/tree/growing-tree.ts';
-import { leafHash } from '../../../src/evidence/tree/merkle.ts';
 import { consistencyRanges, hashOfRange, inclusionRanges } from '../../../src/evidence/tree/proofs.ts';
+import { leafHash } from '../../../src/evidence/tree/tiles.ts';
 
 /** The tiles of a tree, as a table would keep them: the last tile of a level grows. */
 export class StoredTree {

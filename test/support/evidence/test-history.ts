@@ -6,20 +6,29 @@ import {
   payloadPath,
   tileSourcesPath,
 } from '../../../src/evidence/bundle/layout.ts';
-import { writePayloadRecord } from '../../../src/evidence/bundle/payload.ts';
-import { rangesOf } from '../../../src/evidence/journal/drop-parts.ts';
+import { writePayloadRecord } from '../../../src/evidence/bundle/records.ts';
+import { rangesOf } from '../../../src/evidence/journal/ranges.ts';
 import { type Statement, type StatementOf, statement } from '../../../src/evidence/journal/statement.ts';
 import { writeJournal, writeStatement } from '../../../src/evidence/journal/statement-text.ts';
-import { type EventLeaf, holeLeaf, journalLeaf, rawFacts, writeEventLeaf } from '../../../src/evidence/leaves/leaf.ts';
-import { monthOf, saltOf } from '../../../src/evidence/leaves/month-key.ts';
-import { chained, chainStart, NO_SOURCE, writeTileSources } from '../../../src/evidence/leaves/source-chain.ts';
+import {
+  chained,
+  chainStart,
+  type EventLeaf,
+  holeLeaf,
+  journalLeaf,
+  monthOf,
+  NO_SOURCE,
+  rawFacts,
+  saltOf,
+  writeEventLeaf,
+  writeTileSources,
+} from '../../../src/evidence/leaf.ts';
+import type { LogName } from '../../../src/evidence/notes/checkpoint.ts';
 import { writeCheckpoint } from '../../../src/evidence/notes/checkpoint.ts';
-import type { LogName } from '../../../src/evidence/notes/origin.ts';
 import { writePolicy } from '../../../src/evidence/notes/policy.ts';
 import { writeNote } from '../../../src/evidence/notes/signed-note.ts';
 import { GrowingTree } from '../../../src/evidence/tree/growing-tree.ts';
-import { leafHash } from '../../../src/evidence/tree/merkle.ts';
-import { TILE_WIDTH, tilesOfLevel } from '../../../src/evidence/tree/tiles.ts';
+import { leafHash, TILE_WIDTH, tilesOfLevel } from '../../../src/evidence/tree/tiles.ts';
 import { logSigner, type TestSigner, witnessSigner } from './test-keys.ts';
 import { TestReads } from './test-reads.ts';
 

@@ -1,8 +1,13 @@
 import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
-import { publicBytes, signatureOf } from '../../../src/evidence/crypto/ed25519.ts';
-import { cosignedMessage, writeCosignature } from '../../../src/evidence/notes/cosignature.ts';
+import { publicBytes, signatureOf } from '../../../src/evidence/bytes.ts';
 import type { NoteSignature } from '../../../src/evidence/notes/signed-note.ts';
-import { signatureTypes, type VerifierKey, verifierKey } from '../../../src/evidence/notes/verifier-key.ts';
+import {
+  cosignedMessage,
+  signatureTypes,
+  type VerifierKey,
+  verifierKey,
+  writeCosignature,
+} from '../../../src/evidence/notes/signed-note.ts';
 
 /** A private key that follows from a word, so that tests sign the same each time. */
 export const privateKeyOf = (word: string): KeyObject => {

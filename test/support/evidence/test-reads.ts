@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ReadRow } from '../../../src/evidence/bundle/reads.ts';
+import type { ReadRow } from '../../../src/evidence/bundle/records.ts';
 import type { StatementOf } from '../../../src/evidence/journal/statement.ts';
 
 type Reads = NonNullable<StatementOf<'coverage'>['reads']>;

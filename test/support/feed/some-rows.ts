@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { ArchivedRow } from '../../../src/feed/archived/archived-row.ts';
-import type { BinaryRow } from '../../../src/postgres/copy/binary-row.ts';
+import { ArchivedRow } from '../../../src/feed/archived-rows.ts';
+import type { BinaryRow } from '../../../src/postgres/copy.ts';
 
 export const organizationNames: ReadonlyMap<string, string | null> = new Map([
   ['one', 'Ünïcode "quoted" \\ \u2028'],

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { formatEcs } from '../../../src/formats/ecs/ecs.ts';
+import { formatEcs } from '../../../src/formats/ecs.ts';
 import type { LogEvent } from '../deploy/sigma-evaluator.ts';
 
 interface EventRow {

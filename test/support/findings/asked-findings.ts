@@ -1,4 +1,4 @@
-import type { AskedFindings } from '../../../src/findings/list-findings.sql.ts';
+import type { AskedFindings } from '../../../src/sinks/findings/list-findings.sql.ts';
 
 /** All findings since then that are not muted, unless it says otherwise. */
 export const askedFindings = (sinceMs: number, more: Partial<AskedFindings> = {}): AskedFindings => ({

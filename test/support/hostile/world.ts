@@ -2,19 +2,19 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
 import { apiObservers, requireCredential } from '../../../src/app/cloudflare-access.ts';
+import { loadConfig } from '../../../src/app/config/config.ts';
 import { openApp } from '../../../src/app/open-app.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import { createLogger } from '../../../src/app/telemetry/log.ts';
+import { createMetrics, type Metrics } from '../../../src/app/telemetry/metrics.ts';
+import { version } from '../../../src/base/package-files.ts';
 import { connectAuditApi } from '../../../src/ingest/cloudflare/audit-api.ts';
-import { createServerClock } from '../../../src/ingest/cloudflare/wire/server-clock.ts';
-import type { Lane } from '../../../src/ingest/planning/lanes.ts';
-import { noIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
+import { createServerClock } from '../../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
+import { noIntervals } from '../../../src/ingest/planning/planner.ts';
+import type { Lane } from '../../../src/ingest/planning/walk.ts';
 import { recordListing } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
 import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
-import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
-import { type TurnResult, takeTurn } from '../../../src/ingest/sync/turn/turn.ts';
-import { version } from '../../../src/package/package-files.ts';
-import { createLogger } from '../../../src/telemetry/log.ts';
-import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts';
+import { type TurnResult, takeTurn } from '../../../src/ingest/sync/run/run-source.ts';
+import { syncSources } from '../../../src/ingest/sync/store/sources.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 
 /** An API that serves bodies as they are given, and the application's own path from there into PostgreSQL. */

@@ -1,15 +1,15 @@
 import type { Pool } from 'pg';
 import type { Coverage } from '../../../src/ingest/planning/coverage.ts';
 import { type Hole, idleLane, type LaneState } from '../../../src/ingest/planning/lane.ts';
-import { type Lane, lanes } from '../../../src/ingest/planning/lanes.ts';
 import type { CommitResult, Lease } from '../../../src/ingest/planning/source.ts';
+import { type Lane, lanes } from '../../../src/ingest/planning/walk.ts';
 import { commitPage } from '../../../src/ingest/sync/commit/commit-page.sql.ts';
 import {
   claimDiscovery,
   recordDiscovery,
   releaseDeadDiscovery,
   renewDiscovery,
-} from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
+} from '../../../src/ingest/sync/discovery/lease.sql.ts';
 import {
   recordAccess,
   recordListing,
@@ -17,15 +17,14 @@ import {
   takeMissed,
   withoutChildrenListed,
 } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
-import { readTime, type StoredTime } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
 import {
   claimSource,
   recordFailure,
   releaseDead,
   releaseSource,
   renewSource,
-} from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
-import { syncSources, trimFuture } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
+} from '../../../src/ingest/sync/store/leases.sql.ts';
+import { readTime, type StoredTime, syncSources, trimFuture } from '../../../src/ingest/sync/store/sources.sql.ts';
 import type { SimulatedDatabase } from '../../simulation/database/database.ts';
 import type { Dice } from '../../simulation/dice.ts';
 import {

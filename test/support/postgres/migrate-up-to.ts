@@ -1,6 +1,6 @@
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator';
 import type { Pool } from 'pg';
-import { packageFile } from '../../../src/package/package-files.ts';
+import { packageFile } from '../../../src/base/package-files.ts';
 
 /** Makes the schema of an earlier version in an empty database: all migrations before the first one that `isNext` finds. */
 export const migrateUpTo = async (pool: Pool, isNext: (migration: MigrationMeta) => boolean): Promise<void> => {

@@ -6,9 +6,9 @@ import type { CommitResult, KindPolicy, Lease, PageCommit } from '../../../src/i
 import { startWalk, type Walk } from '../../../src/ingest/planning/walk.ts';
 import { commitPage } from '../../../src/ingest/sync/commit/commit-page.sql.ts';
 import { recordListing } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
-import type { SourceScope } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
-import { claimSource } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
-import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
+import { claimSource } from '../../../src/ingest/sync/store/leases.sql.ts';
+import type { SourceScope } from '../../../src/ingest/sync/store/sources.sql.ts';
+import { syncSources } from '../../../src/ingest/sync/store/sources.sql.ts';
 
 /** No test takes so long, whatever the machine has to do: a test ends a lease itself where one has to run out. */
 export const LEASE_MS = 600_000;

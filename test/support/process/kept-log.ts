@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
-import type { LogLevel } from '../../../src/config/environment-schema.ts';
-import { createLogger } from '../../../src/telemetry/log.ts';
+import type { LogLevel } from '../../../src/app/config/environment-schema.ts';
+import { createLogger } from '../../../src/app/telemetry/log.ts';
 
 /** A log that is kept: its lines, and what they say. */
 export const keptLog = (level: LogLevel = 'info', secrets: readonly string[] = []) => {

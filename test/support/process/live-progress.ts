@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import type { Simulator } from '../../../src/simulator/interface.ts';
 import { asAuditRequest } from '../sync/sync-world.ts';
 
 /** A window that ends so near to now is that of a live tail. */

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Time } from '../../../src/time/clock.ts';
+import type { Time } from '../../../src/base/time.ts';
 
 /** Time that passes when told to. */
 export const manualTime = () => {

@@ -1,10 +1,10 @@
 import { Pool } from 'pg';
 import { expect } from 'vitest';
-import { compareWithTruth, isExact } from '../../../src/cli/demo/compare-with-truth.sql.ts';
+import { compareWithTruth, isExact } from '../../../src/cli/demo/verdict.sql.ts';
 import { countPositions } from '../../../src/feed/feed.sql.ts';
+import type { Simulator } from '../../../src/simulator/interface.ts';
+import type { SimulatorOptions } from '../../../src/simulator/options.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
-import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
 import { type OrgtrailProcess, startOrgtrail } from './orgtrail-process.ts';
 import { until } from './until.ts';
 

@@ -1,5 +1,5 @@
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
-import type { S3Bucket } from '../../../src/s3/s3-bucket.ts';
+import type { S3Bucket } from '../../../src/base/s3/bucket.ts';
 
 export interface ReadObject {
   /** Below the prefix of the bucket: what the sink has as its prefix, and the name that it gave. */

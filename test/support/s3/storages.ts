@@ -4,9 +4,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseS3Address, type S3Address } from '../../../src/s3/s3-address.ts';
-import { type BucketOptions, openBucket, type S3Bucket } from '../../../src/s3/s3-bucket.ts';
-import { createTransport } from '../../../src/s3/s3-request.ts';
+import { parseS3Address, type S3Address } from '../../../src/base/s3/address.ts';
+import { type BucketOptions, createTransport, openBucket, type S3Bucket } from '../../../src/base/s3/bucket.ts';
 import { freePorts } from '../network/free-ports.ts';
 
 /** A storage that runs as a process of its own. */

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { expect } from 'vitest';
-import { exitCodes } from '../../../src/errors.ts';
+import { exitCodes } from '../../../src/base/errors.ts';
 import { freePorts } from '../network/free-ports.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../process/orgtrail-process.ts';
 import { seededRandom } from '../process/seeded-random.ts';

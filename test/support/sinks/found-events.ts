@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Finding, FoundEvent } from '../../../src/findings/finding.ts';
-import { findingLine } from '../../../src/findings/finding-lines.ts';
 import type { OutgoingEvent } from '../../../src/sinks/delivery.ts';
+import type { Finding, FoundEvent } from '../../../src/sinks/findings/finding.ts';
+import { findingLine } from '../../../src/sinks/findings/finding.ts';
 
 const finding: Finding = {
   detection: 'api_token_changed',

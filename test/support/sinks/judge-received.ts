@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
 import { readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
-import type { FeedEvent } from '../../../src/formats/feed-event.ts';
-import { formats } from '../../../src/formats/formats.ts';
+import type { FeedEvent } from '../../../src/formats/format.ts';
+import { formats } from '../../../src/formats/registry.ts';
 import type { SinkReceiver } from './sink-receivers.ts';
 
 /** The idempotency key as docs/sinks.md has it, worked out apart from the code that sends it. */

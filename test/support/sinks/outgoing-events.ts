@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { FeedEvent } from '../../../src/formats/feed-event.ts';
-import { type FormatName, formats } from '../../../src/formats/formats.ts';
+import type { FeedEvent } from '../../../src/formats/format.ts';
+import { type FormatName, formats } from '../../../src/formats/registry.ts';
 import type { Delivery, OutgoingEvent, Sink } from '../../../src/sinks/delivery.ts';
 import { decideDelivery, firstSizes } from '../../../src/sinks/delivery-decision.ts';
 import { storedEvents } from '../../unit/formats/simulated-events.ts';

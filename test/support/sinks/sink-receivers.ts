@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FormatName } from '../../../src/formats/formats.ts';
+import type { FormatName } from '../../../src/formats/registry.ts';
 import { jsonValues } from '../feed/json-texts.ts';
 import { createCa, createCertificate } from '../network/certificates.ts';
 import { startCuttingProxy } from '../network/cutting-proxy.ts';

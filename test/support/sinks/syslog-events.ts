@@ -1,4 +1,4 @@
-import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import type { FeedEvent } from '../../../src/formats/format.ts';
 import type { OutgoingEvent } from '../../../src/sinks/delivery.ts';
 import { outgoing } from './outgoing-events.ts';
 

@@ -1,5 +1,5 @@
 import type { SourceKindName } from '../../../src/ingest/sources/registry.ts';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import type { Simulator } from '../../../src/simulator/interface.ts';
 
 /** How the simulated Cloudflare serves the logs of one kind, for the suite that every kind passes. */
 export interface ServedLogs {

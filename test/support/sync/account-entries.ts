@@ -1,5 +1,5 @@
-import { accountVoice } from '../../../src/simulator/accounts/account-voice.ts';
 import { FaultPlan } from '../../../src/simulator/faults/fault-plan.ts';
+import { accountVoice } from '../../../src/simulator/world/account-templates.ts';
 import { BaseHistory, DefectDeal } from '../../../src/simulator/world/base-history.ts';
 
 interface Span {

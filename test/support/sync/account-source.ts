@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
 import { nameAccounts } from '../../../src/ingest/sync/discovery/accounts.sql.ts';
-import { claimSource } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
-import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
+import { claimSource } from '../../../src/ingest/sync/store/leases.sql.ts';
+import { syncSources } from '../../../src/ingest/sync/store/sources.sql.ts';
 import { entryText, FILTERS, HISTORY_MS, HORIZON, LEASE_MS, organizationKind, T0 } from '../postgres/store-fixture.ts';
 
 /** The log of an account, with its lease; the account belongs to the organization, if one is given and known. */

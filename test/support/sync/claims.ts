@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { expect } from 'vitest';
-import type { TrueEntry } from '../../../src/simulator/world/true-entry.ts';
+import type { TrueEntry } from '../../../src/simulator/world/audit-log.ts';
 import type { LeastPrivilegedWorld } from '../accounts/least-privileged.ts';
 
 interface ClaimRow {

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadConfig } from '../../../src/config/config.ts';
-import { createLiveSecrets, type LiveSecrets } from '../../../src/config/live-secrets.ts';
-import type { RequestRecord } from '../../../src/simulator/api/request-log.ts';
-import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
+import { loadConfig } from '../../../src/app/config/config.ts';
+import { createLiveSecrets, type LiveSecrets } from '../../../src/app/config/live-secrets.ts';
+import type { RequestRecord } from '../../../src/simulator/api/api-front.ts';
+import type { SimulatorOptions } from '../../../src/simulator/options.ts';
 import { openWorld, type SyncRun, type SyncWorld } from './sync-world.ts';
 
 type Kind = 'organization' | 'account';

@@ -1,9 +1,9 @@
-import { createShownEvidence } from '../../../src/evidence/shown/shown-evidence.sql.ts';
+import { createShownEvidence } from '../../../src/evidence/shown-evidence.sql.ts';
 import { type HttpServer, startHttpServer } from '../../../src/http/server.ts';
 import { readSchemaState } from '../../../src/postgres/schema/migrate.ts';
-import { savedSearchesIn } from '../../../src/search/saved/saved-searches.sql.ts';
-import { createOverviewSource } from '../../../src/status/overview/overview-source.ts';
-import { createStatusReader } from '../../../src/status/status-reader.ts';
+import { savedSearchesIn } from '../../../src/search/saved-searches.sql.ts';
+import { createOverviewSource } from '../../../src/status/overview.sql.ts';
+import { createStatusReader } from '../../../src/status/status-reader.sql.ts';
 import { statusScopeOf } from '../../../src/status/status-scope.sql.ts';
 import type { SyncRun } from './sync-world.ts';
 

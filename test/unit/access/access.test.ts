@@ -6,8 +6,8 @@ import {
   parseScopes,
   REPEAT_MS,
   RepeatedAccess,
-} from '../../../src/access/access.ts';
-import { addressGroup, FAILURES_PER_MINUTE, FailureThrottle } from '../../../src/http/failure-throttle.ts';
+} from '../../../src/http/access/access.ts';
+import { addressGroup, FAILURES_PER_MINUTE, FailureThrottle } from '../../../src/http/guard.ts';
 
 test('repeated access the first is noted at once, what repeats it is one note an hour later, and the sums are what happened', () => {
   const repeated = new RepeatedAccess();

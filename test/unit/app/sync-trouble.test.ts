@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createSyncTrouble } from '../../../src/app/sync-trouble.ts';
+import { createSyncTrouble } from '../../../src/app/start-daemon.ts';
 
 test('the trouble that readiness shows is the latest reason, for two ticks', () => {
   let nowMs = 0;

@@ -3,13 +3,11 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { parseArchive } from '../../../src/archive/archive-address.ts';
 import { gapsBetween } from '../../../src/archive/archive-month.ts';
-import { columnsOf } from '../../../src/archive/columns.ts';
-import { differenceOf } from '../../../src/archive/facts.ts';
-import { objectsInDirectory } from '../../../src/archive/store/directory-store.ts';
-import { linesOfRows } from '../../../src/archive/writing/lines-of-rows.ts';
-import type { BinaryRow } from '../../../src/postgres/copy/binary-row.ts';
+import { columnsOf, differenceOf } from '../../../src/archive/columns.ts';
+import { linesOfRows } from '../../../src/archive/rows-to-ndjson.ts';
+import { objectsInDirectory, parseArchive } from '../../../src/archive/store.ts';
+import type { BinaryRow } from '../../../src/postgres/copy.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 test('gaps between objects are all that no object has', () => {

@@ -4,11 +4,9 @@ import type { ColumnMetaData, FileMetaData } from 'hyparquet';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { columnsOf } from '../../../src/archive/columns.ts';
 import { pagesOf } from '../../../src/archive/parquet/column-pages.ts';
-import { readValues } from '../../../src/archive/parquet/column-values.ts';
-import { readDeltas } from '../../../src/archive/parquet/delta-numbers.ts';
-import { quoted, withDuck } from '../../../src/archive/parquet/duckdb.ts';
+import { readDeltas, readValues } from '../../../src/archive/parquet/column-values.ts';
+import { quoted, ROWS_OF_GROUP, withDuck, writeParquet } from '../../../src/archive/parquet/parquet.ts';
 import { readColumns, readFooter } from '../../../src/archive/parquet/row-groups.ts';
-import { ROWS_OF_GROUP, writeParquet } from '../../../src/archive/parquet/write-parquet.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { loadConfig } from '../../../src/config/config.ts';
+import { loadConfig } from '../../../src/app/config/config.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { forAllAsync } from '../for-all.ts';

@@ -1,15 +1,15 @@
 import { expect, it, test } from 'vitest';
-import { probeLogs } from '../../../src/cli/check/probe-logs.ts';
+import { ApiError, type ApiFailure } from '../../../src/base/errors.ts';
+import { probeLogs } from '../../../src/cli/check/credentials.ts';
 import { lockNotes } from '../../../src/cli/commands/check.ts';
-import type { Comparison } from '../../../src/cli/demo/compare-with-truth.sql.ts';
-import { progressLine } from '../../../src/cli/demo/demo-progress.ts';
-import { judge, verdictText } from '../../../src/cli/demo/demo-verdict.ts';
+import { progressLine } from '../../../src/cli/commands/demo.ts';
+import type { Comparison } from '../../../src/cli/demo/verdict.sql.ts';
+import { judge, verdictText } from '../../../src/cli/demo/verdict.sql.ts';
 import { fails, type Report, type SourceRow, statusText } from '../../../src/cli/output/status-report.ts';
-import { ApiError, type ApiFailure } from '../../../src/errors.ts';
 import type { AuditApi } from '../../../src/ingest/sync/ports.ts';
 import type { SinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import type { SourceHealth } from '../../../src/status/health.ts';
-import { groupsOf } from '../../../src/status/sources/source-groups.ts';
+import { groupsOf } from '../../../src/status/source-state.ts';
 import type { Status } from '../../../src/status/status.sql.ts';
 import { sourceFacts } from '../status/source-facts.ts';
 

@@ -1,9 +1,9 @@
 import { chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { loadConfig, readConfig } from '../../../src/config/config.ts';
-import { describeFault } from '../../../src/config/faults.ts';
-import { createLiveSecrets } from '../../../src/config/live-secrets.ts';
+import { loadConfig, readConfig } from '../../../src/app/config/config.ts';
+import { createLiveSecrets } from '../../../src/app/config/live-secrets.ts';
+import { describeFault } from '../../../src/app/config/settings-list.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const { folder, file } = temporaryFolder();

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
-import { OrgtrailError } from '../../../src/errors.ts';
+import { loadConfig } from '../../../src/app/config/config.ts';
+import { OrgtrailError } from '../../../src/base/errors.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const { folder, file } = temporaryFolder();

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { horizonOf } from '../../../src/app/collection-window.ts';
-import { type Config, loadConfig } from '../../../src/config/config.ts';
-import { unknownSettings } from '../../../src/config/known-settings.ts';
-import { OrgtrailError } from '../../../src/errors.ts';
+import { type Config, loadConfig } from '../../../src/app/config/config.ts';
+import { unknownSettings } from '../../../src/app/config/settings-list.ts';
+import { horizonOf } from '../../../src/app/sync-context.ts';
+import { OrgtrailError } from '../../../src/base/errors.ts';
 
 it('defaults are the documented ones', () =>
   expect(load()).toEqual({

@@ -1,8 +1,7 @@
 import { expect, it } from 'vitest';
-import { loadConfig, readConfig } from '../../../src/config/config.ts';
-import { shownSettings } from '../../../src/config/effective-settings.ts';
-import { createLiveSecrets } from '../../../src/config/live-secrets.ts';
-import { secretsOf } from '../../../src/config/redaction.ts';
+import { loadConfig, readConfig, secretsOf } from '../../../src/app/config/config.ts';
+import { shownSettings } from '../../../src/app/config/effective-settings.ts';
+import { createLiveSecrets } from '../../../src/app/config/live-secrets.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const { file } = temporaryFolder();

@@ -1,8 +1,7 @@
 import { rmSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
-import { createLiveSecrets } from '../../../src/config/live-secrets.ts';
-import { secretsOf } from '../../../src/config/redaction.ts';
+import { loadConfig, secretsOf } from '../../../src/app/config/config.ts';
+import { createLiveSecrets } from '../../../src/app/config/live-secrets.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const { file } = temporaryFolder();

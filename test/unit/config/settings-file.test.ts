@@ -1,7 +1,7 @@
 import { chownSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { withSettingsFile } from '../../../src/config/settings-file.ts';
+import { withSettingsFile } from '../../../src/app/config/settings-file.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const { folder, file: writeFile } = temporaryFolder();

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
-import { secretsOf } from '../../../src/config/redaction.ts';
-import { redactorOf } from '../../../src/sinks/redaction.ts';
+import { loadConfig, secretsOf } from '../../../src/app/config/config.ts';
+import { redactorOf } from '../../../src/sinks/registry.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const SECRET = 'Secr3t-Value-0123456789';

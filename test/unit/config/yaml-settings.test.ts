@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
-import { describeFault } from '../../../src/config/faults.ts';
-import { keyOf, settingNames } from '../../../src/config/settings-list.ts';
-import { readYamlSettings } from '../../../src/config/yaml/yaml-settings.ts';
+import { describeFault, keyOf, settingNames } from '../../../src/app/config/settings-list.ts';
+import { readYamlSettings } from '../../../src/app/config/yaml.ts';
 
 test.each([
   ['api_budget: 900', { ORGTRAIL_API_BUDGET: '900' }],

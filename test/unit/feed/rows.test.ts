@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ArchivedRow } from '../../../src/feed/archived/archived-row.ts';
-import type { ArchivedEvent } from '../../../src/feed/archived/ports.ts';
-import { printFeedCursor, readFeedCursor } from '../../../src/feed/feed-cursor.ts';
+import { ArchivedRow } from '../../../src/feed/archived-rows.ts';
+import type { ArchivedEvent } from '../../../src/feed/feed.ts';
+import { printFeedCursor, readFeedCursor } from '../../../src/feed/feed.ts';
 import { field, positionOf, textOf } from '../../../src/feed/feed-row.ts';
-import { PackedRows, packedRowReader } from '../../../src/feed/formatting/packed-rows.ts';
+import { PackedRows, packedRowReader } from '../../../src/feed/format-rows.ts';
 import { organizationNames, rowOf, someRow } from '../../support/feed/some-rows.ts';
 import { forAll } from '../for-all.ts';
 

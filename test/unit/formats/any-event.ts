@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import type { FeedEvent } from '../../../src/formats/format.ts';
 import { storedEvents } from './simulated-events.ts';
 
 const organizationId = '019c4f65e7607d8c9f6f6b58aa3aff50';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import type { FeedEvent } from '../../../src/formats/feed-event.ts';
-import { formatNames, formats } from '../../../src/formats/formats.ts';
-import { cleanText } from '../../../src/formats/json-line.ts';
+import type { FeedEvent } from '../../../src/formats/format.ts';
+import { formatNames, formats } from '../../../src/formats/registry.ts';
+import { cleanText } from '../../../src/formats/text.ts';
 import { forAll } from '../for-all.ts';
 import { anyEvent, anyEventRuns } from './any-event.ts';
 import { sampleEvents } from './sample-events.ts';

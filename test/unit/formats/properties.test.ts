@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { FeedEvent } from '../../../src/formats/feed-event.ts';
-import { formats } from '../../../src/formats/formats.ts';
+import type { FeedEvent } from '../../../src/formats/format.ts';
+import { formats } from '../../../src/formats/registry.ts';
 import { ecsFields, ocsfSchema } from '../../support/formats/schema-facts.ts';
 import { forAll } from '../for-all.ts';
 import { anyEvent, anyEventRuns } from './any-event.ts';

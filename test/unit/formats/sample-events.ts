@@ -1,4 +1,4 @@
-import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import type { FeedEvent } from '../../../src/formats/format.ts';
 import { nested } from '../../support/sync/defective-entries.ts';
 import { storedAccountEvents, storedEvents } from './simulated-events.ts';
 

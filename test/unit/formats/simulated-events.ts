@@ -1,10 +1,10 @@
-import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import type { FeedEvent } from '../../../src/formats/format.ts';
 import { textDefects } from '../../../src/ingest/entries/entry.ts';
 import { type CarefulEntry, readCarefully, readPage } from '../../../src/ingest/entries/page.ts';
-import { defectNames } from '../../../src/simulator/faults/entry-defects.ts';
+import { defectNames } from '../../../src/simulator/entries/entry-defects.ts';
 import { FaultPlan } from '../../../src/simulator/faults/fault-plan.ts';
-import { organizationVoice } from '../../../src/simulator/organizations/organization-voice.ts';
 import { BaseHistory, DefectDeal } from '../../../src/simulator/world/base-history.ts';
+import { organizationVoice } from '../../../src/simulator/world/organizations.ts';
 import { accountEntries } from '../../support/sync/account-entries.ts';
 import { hashed } from '../../support/sync/defective-entries.ts';
 

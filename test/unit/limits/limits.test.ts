@@ -1,9 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { BusyError } from '../../../src/errors.ts';
-import { BufferPool } from '../../../src/limits/buffer-pool.ts';
-import { coalesced } from '../../../src/limits/coalesced.ts';
-import { ConcurrencyLimit } from '../../../src/limits/concurrency-limit.ts';
-import { createStreamLimits, type StreamLimits } from '../../../src/limits/stream-limits.ts';
+import { BusyError } from '../../../src/base/errors.ts';
+import { ConcurrencyLimit, coalesced, createStreamLimits, type StreamLimits } from '../../../src/base/limits.ts';
+import { BufferPool } from '../../../src/base/memory.ts';
 
 test('a limit lets so many run and the others wait, and serves them in the order in which they came', async () => {
   const limit = limitOf();

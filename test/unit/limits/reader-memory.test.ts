@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ReaderMemory } from '../../../src/limits/reader-memory.ts';
+import { ReaderMemory } from '../../../src/base/memory.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { forAll } from '../for-all.ts';
 

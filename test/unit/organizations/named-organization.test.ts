@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { matchOrganization } from '../../../src/organizations/named-organization.ts';
+import { matchOrganization } from '../../../src/search/names/names.ts';
 
 const organization = (id: string, name: string | null, gone = false) => ({ id, name, gone });
 const known = [

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
-import { OrgtrailError } from '../../../src/errors.ts';
-import { databaseTrouble } from '../../../src/postgres/database-trouble.ts';
+import { loadConfig } from '../../../src/app/config/config.ts';
+import { OrgtrailError } from '../../../src/base/errors.ts';
 import { databasePasswords, databaseUrlFault, readDatabaseUrl } from '../../../src/postgres/database-url.ts';
 import { describeUrl } from '../../../src/postgres/pool.ts';
+import { databaseTrouble } from '../../../src/postgres/sql-state.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const file = temporaryFolder().file('ca.pem', 'the CA');

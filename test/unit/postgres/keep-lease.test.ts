@@ -1,6 +1,5 @@
 import { expect, it, test } from 'vitest';
-import { keepLease, LeaseLostError } from '../../../src/postgres/leases/keep-lease.ts';
-import { type LeasedWork, LeaseRefused, leasedRun } from '../../../src/postgres/leases/leased-run.ts';
+import { keepLease, type LeasedWork, LeaseLostError, LeaseRefused, leasedRun } from '../../../src/postgres/leases.ts';
 import { pauseAfterTryMs } from '../../../src/postgres/schema/online-index.ts';
 import { manualTime } from '../../support/process/manual-time.ts';
 

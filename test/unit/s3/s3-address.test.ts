@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseS3Address, type S3Address, urlOfObject } from '../../../src/s3/s3-address.ts';
+import { parseS3Address, type S3Address, urlOfObject } from '../../../src/base/s3/address.ts';
 
 test('a bucket address of Amazon has the bucket in the host, unless that has a dot, which no certificate has', () => {
   expect(urlOf('s3://worm/a')).toBe('https://worm.s3.us-east-1.amazonaws.com/events/1');

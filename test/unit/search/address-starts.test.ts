@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { actorPrefixOf, coarseNetworkOf, isAddress } from '../../../src/search/conditions/actor.ts';
-import { startsInBothCases, textsOfNetwork } from '../../../src/search/conditions/address-starts.ts';
+import { startsInBothCases, textsOfNetwork } from '../../../src/search/query/address-starts.ts';
+import { actorPrefixOf, coarseNetworkOf, isAddress } from '../../../src/search/query/terms.ts';
 import { forAll } from '../for-all.ts';
 
 describe('the texts of a network', () => {

@@ -1,12 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { archivedConditions } from '../../../src/search/archived/archived-conditions.ts';
-import { type PageBounds, pickRows } from '../../../src/search/archived/archived-page.ts';
-import { placeOrder, type RowPlace } from '../../../src/search/archived/known-groups.ts';
-import type { ArchivedGroup } from '../../../src/search/archived/ports.ts';
-import type { Actor } from '../../../src/search/conditions/actor.ts';
-import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
-import type { Term } from '../../../src/search/terms/terms.ts';
+import type { ArchivedGroup } from '../../../src/search/archived/archived-columns.ts';
+import { archivedConditions } from '../../../src/search/archived/archived-columns.ts';
+import { type PageBounds, pickRows, placeOrder, type RowPlace } from '../../../src/search/archived/archived-page.ts';
+import type { EventQuery } from '../../../src/search/query/event-query.ts';
+import type { Actor, Term } from '../../../src/search/query/terms.ts';
 import { forAllAsync } from '../for-all.ts';
 
 /** As few times as this have many events at the same time. */

@@ -3,10 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
-import { linesOf } from '../../../src/evidence/files/file-lines.ts';
-import { MemoryFiles } from '../../../src/search/bundle/bundle-files.ts';
+import { linesOf } from '../../../src/evidence/files/folder-reader.ts';
+import { MemoryFiles } from '../../../src/search/bundle/write-search-bundle.ts';
 import { writeZip, type ZipFile } from '../../../src/search/bundle/zip.ts';
-import { csvRecord } from '../../../src/search/export/csv.ts';
+import { csvRecord } from '../../../src/search/event-csv.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { forAll, forAllAsync } from '../for-all.ts';
 

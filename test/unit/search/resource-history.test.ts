@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type HistoryEvent, historySteps } from '../../../src/search/history/resource-history.ts';
+import { type HistoryEvent, historySteps } from '../../../src/search/entities.ts';
 
 test('the state before a change is the last response for a response, and the last request for a request', () => {
   const steps = compared(

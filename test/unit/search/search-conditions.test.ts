@@ -1,8 +1,7 @@
 import { expect, it, test } from 'vitest';
-import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
-import { readNewest } from '../../../src/search/conditions/newest-part.ts';
-import { conditionsOf, type TimeSlice } from '../../../src/search/conditions/search-conditions.sql.ts';
-import type { SearchCursor } from '../../../src/search/search-cursor.ts';
+import { conditionsOf, readNewest, type TimeSlice } from '../../../src/search/conditions/search-conditions.sql.ts';
+import type { EventQuery } from '../../../src/search/query/event-query.ts';
+import type { SearchCursor } from '../../../src/search/query/search.ts';
 
 // What comes out of PostgreSQL is tested in search-pieces.test.ts, but only version 17 goes wrong where these do not hold.
 it('the conditions of a search have a cursor as the only upper bound that an index can use', () => {

@@ -1,9 +1,15 @@
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
-import { readSavedName } from '../../../src/search/saved/saved-search.ts';
-import { instantOfBound, printLine, printSearch, readSearch } from '../../../src/search/search.ts';
-import { printCursor, readCursor } from '../../../src/search/search-cursor.ts';
-import { printTerms, readTerms, type Term, termFields } from '../../../src/search/terms/terms.ts';
+import {
+  instantOfBound,
+  printCursor,
+  printLine,
+  printSearch,
+  readCursor,
+  readSearch,
+} from '../../../src/search/query/search.ts';
+import { printTerms, readTerms, type Term, termFields } from '../../../src/search/query/terms.ts';
+import { readSavedName } from '../../../src/search/saved-searches.sql.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { forAll } from '../for-all.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import type { Simulator } from '../../../src/simulator/interface.ts';
 import { sdk, sdkWithKey, window } from './accounts/simulated-accounts.ts';
 import { auditPage, auditPath, get, organizationAt, simulate, startMs } from './simulated-cloudflare.ts';
 

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
-import { accountFilterNames, auditFilterNames } from '../../../src/simulator/audit/audit-filters.ts';
-import { parseTime } from '../../../src/simulator/audit/audit-query.ts';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import { accountFilterNames, auditFilterNames, parseTime } from '../../../src/simulator/api/audit-query.ts';
+import type { Simulator } from '../../../src/simulator/interface.ts';
 import { accountAt, accountPath, simulateAccounts } from './accounts/simulated-accounts.ts';
 import { auditPage, auditPath, auditWalk, get, organizationAt, simulate } from './simulated-cloudflare.ts';
 

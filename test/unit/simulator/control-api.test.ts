@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { RequestRecord } from '../../../src/simulator/api/request-log.ts';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import type { RequestRecord } from '../../../src/simulator/api/api-front.ts';
+import type { Simulator } from '../../../src/simulator/interface.ts';
 import { auditPage, get, organizationAt, sha256, simulate, startMs } from './simulated-cloudflare.ts';
 
 test('truth: one line for each visible entry, of exactly what is served', async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { defectNames } from '../../../src/simulator/faults/entry-defects.ts';
-import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
+import { defectNames } from '../../../src/simulator/entries/entry-defects.ts';
+import type { SimulatorOptions } from '../../../src/simulator/options.ts';
 import { auditWalk, get, organizationAt, sha256, simulate } from './simulated-cloudflare.ts';
 
 test('the same seed, options and start give the same bytes; another seed or start does not', async () => {

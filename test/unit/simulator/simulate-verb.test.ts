@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
+import { OrgtrailError } from '../../../src/base/errors.ts';
 import { simulateCommand } from '../../../src/cli/commands/simulate.ts';
-import { OrgtrailError } from '../../../src/errors.ts';
 import { faultNames } from '../../../src/simulator/faults/fault-catalogue.ts';
 
 test('says where it listens and how to point orgtrail at it, and runs until it is stopped', async () => {

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import { onTestFinished } from 'vitest';
+import type { Simulator } from '../../../src/simulator/interface.ts';
+import type { SimulatorOptions } from '../../../src/simulator/options.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
-import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
 
 /** The end of the simulated history in these tests: nothing depends on the day they run. */
 export const startMs = Date.UTC(2026, 9, 1);

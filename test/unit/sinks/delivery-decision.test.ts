@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { sinkBackoffMs } from '../../../src/base/time.ts';
 import type { DeliveryOutcome } from '../../../src/sinks/delivery.ts';
 import {
   type DeliveryFacts,
@@ -8,7 +9,6 @@ import {
   firstSizes,
   MAX_DEAD_LETTERS_IN_ROW,
 } from '../../../src/sinks/delivery-decision.ts';
-import { sinkBackoffMs } from '../../../src/time/backoff.ts';
 import { forAll } from '../for-all.ts';
 
 const refusedIndexes = (...indexes: number[]) => indexes.map((index) => ({ index, reason: `no ${index}` }));

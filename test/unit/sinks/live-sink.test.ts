@@ -2,8 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Delivery } from '../../../src/sinks/delivery.ts';
-import { createLiveSink } from '../../../src/sinks/live-sink.ts';
-import { type SinkSettings, sinkSettings } from '../../../src/sinks/registry.ts';
+import { createLiveSink, type SinkSettings, sinkSettings } from '../../../src/sinks/registry.ts';
 
 const accepted = 'the-new-token-of-the-sink';
 const server = createServer((request, response) => {

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import type { Time } from '../../../src/base/time.ts';
+import type { FeedEvent } from '../../../src/formats/format.ts';
 import { deliverForever } from '../../../src/sinks/deliver-forever.ts';
 import type { DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
 import type { DeliveryResult, DeliveryStore, SinkTurn } from '../../../src/sinks/ports.ts';
-import type { Time } from '../../../src/time/clock.ts';
 import { forAllAsync } from '../for-all.ts';
 
 const blocked: DeliveryOutcome = { kind: 'failed', reason: 'HTTP 403: check headers and token: blocked' };

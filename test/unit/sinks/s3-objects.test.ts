@@ -1,7 +1,7 @@
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { OutgoingEvent } from '../../../src/sinks/delivery.ts';
-import { type Compression, packObject, runsByDay } from '../../../src/sinks/s3/pack-object.ts';
+import { type Compression, packObject, runsByDay } from '../../../src/sinks/kinds/s3.ts';
 import { hostileEvents, ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
 const [one] = ordinaryEvents(1, 'native');

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { auditRecord } from '../../../src/sinks/sentinel/audit-record.ts';
+import { auditRecord } from '../../../src/sinks/kinds/sentinel.ts';
 import { hostileEvents, ordinaryEvents, outgoing } from '../../support/sinks/outgoing-events.ts';
 import { storedEvents } from '../formats/simulated-events.ts';
 

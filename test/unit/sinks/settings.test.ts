@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readSinks, sinkWarnings } from '../../../src/config/sinks.ts';
+import { readSinks, sinkWarnings } from '../../../src/app/config/sinks.ts';
 import { createSink, sinkSettings } from '../../../src/sinks/registry.ts';
 
 test('a bucket is enough; its place is the target, without a credential', async () => {

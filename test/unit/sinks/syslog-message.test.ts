@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { FeedEvent } from '../../../src/formats/feed-event.ts';
-import { formatNames } from '../../../src/formats/formats.ts';
-import { type SyslogHeader, syslogHostname, syslogMessage } from '../../../src/sinks/syslog/syslog-message.ts';
+import type { FeedEvent } from '../../../src/formats/format.ts';
+import { formatNames } from '../../../src/formats/registry.ts';
+import { type SyslogHeader, syslogHostname, syslogMessage } from '../../../src/sinks/kinds/syslog/syslog.ts';
 import { outgoing } from '../../support/sinks/outgoing-events.ts';
 import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
 import { sampleEvents } from '../formats/sample-events.ts';

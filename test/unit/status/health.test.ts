@@ -1,9 +1,9 @@
 import { expect, it, test } from 'vitest';
-import { notCollectedSentence } from '../../../src/status/collection-words.ts';
 import {
   behindAfterSeconds,
   discoveryTooOldSeconds,
   laneTroubleText,
+  notCollectedSentence,
   pausesOf,
   type SourceFacts,
   type SourceHealth,

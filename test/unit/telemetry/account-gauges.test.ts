@@ -1,9 +1,9 @@
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { groupsOf } from '../../../src/status/sources/source-groups.ts';
+import { createAccountGauges, showAccounts } from '../../../src/app/telemetry/status-gauges.ts';
+import { groupsOf } from '../../../src/status/source-state.ts';
 import type { AccountStatus } from '../../../src/status/status.sql.ts';
-import type { AccountFigures } from '../../../src/status/status-reader.ts';
-import { createAccountGauges, showAccounts } from '../../../src/telemetry/account-gauges.ts';
+import type { AccountFigures } from '../../../src/status/status-reader.sql.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 import { sourceFacts } from '../status/source-facts.ts';
 

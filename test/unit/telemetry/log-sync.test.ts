@@ -1,9 +1,9 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import type { LateEntries } from '../../../src/ingest/planning/late-entries.ts';
-import { type Names, noNames } from '../../../src/organizations/organization-names.ts';
-import { createLogger } from '../../../src/telemetry/log.ts';
-import { logSync } from '../../../src/telemetry/log-sync.ts';
+import { createLogger } from '../../../src/app/telemetry/log.ts';
+import { logSync } from '../../../src/app/telemetry/log-sync.ts';
+import type { LateEntries } from '../../../src/ingest/planning/source.ts';
+import { type Names, noNames } from '../../../src/search/names/names.sql.ts';
 
 test('what the last pass finds, and what it could not have found, is warned of once per source and day', () => {
   const { observer, warnings, advance } = logged();

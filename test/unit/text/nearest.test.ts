@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { searchFields } from '../../../src/search/search.ts';
-import { didYouMean, editDistance, nearest, unknownParameter } from '../../../src/text/nearest.ts';
+import { didYouMean, editDistance, nearest, unknownParameter } from '../../../src/base/text.ts';
+import { searchFields } from '../../../src/search/query/search.ts';
 
 describe('what was meant', () => {
   it.each([

@@ -1,10 +1,14 @@
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
-import { laneBackoffMs } from '../../../src/time/backoff.ts';
-import { formatDuration, parseDurationMs } from '../../../src/time/duration.ts';
-import { parseDateOrInstantMs, parseInstantMs } from '../../../src/time/instant.ts';
-import { parseTimeMs } from '../../../src/time/point-in-time.ts';
-import { RecentCount } from '../../../src/time/recent-count.ts';
+import {
+  formatDuration,
+  laneBackoffMs,
+  parseDateOrInstantMs,
+  parseDurationMs,
+  parseInstantMs,
+  parseTimeMs,
+  RecentCount,
+} from '../../../src/base/time.ts';
 import { forAll } from '../for-all.ts';
 
 it.each([

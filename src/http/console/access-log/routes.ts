@@ -1,18 +1,15 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { AccessCursor, AccessPage } from '../../../access/access-log-page.sql.ts';
-import { sessionProof } from '../../../access/access-log-proof.ts';
-import { SearchError } from '../../../errors.ts';
-import { instantOfBound, readSearch } from '../../../search/search.ts';
-import { unknownParameter } from '../../../text/nearest.ts';
-import { parseInstantMs } from '../../../time/instant.ts';
+import { SearchError } from '../../../base/errors.ts';
+import { unknownParameter } from '../../../base/text.ts';
+import { parseInstantMs } from '../../../base/time.ts';
+import { instantOfBound, readSearch } from '../../../search/query/search.ts';
+import { sessionProof } from '../../access/access.ts';
+import type { AccessCursor, AccessPage } from '../../access/access-log.sql.ts';
 import { FEED_TOKEN_NAME } from '../../guard.ts';
-import { hidden } from '../hidden.ts';
-import { OPERATIONS_PATH } from '../operations/operations-menu.ts';
-import type { OperationsSource } from '../operations/operations-source.ts';
-import { type Frame, sendPage } from '../page.ts';
-import { SESSION_COOKIE } from '../sign-in/session.ts';
-import { accessLogBody } from './access-log-page.ts';
-import { ACCESS_LOG_PATH, type AccessLogView, accessKinds, type GivenAccess } from './access-log-view.ts';
+import { OPERATIONS_PATH, type OperationsSource } from '../operations.ts';
+import { type Frame, hidden, sendPage } from '../page.ts';
+import { SESSION_COOKIE } from '../sign-in.routes.ts';
+import { ACCESS_LOG_PATH, type AccessLogView, accessKinds, accessLogBody, type GivenAccess } from './page.ts';
 
 const DEFAULT_SINCE = '7d';
 const LIMIT = 50;

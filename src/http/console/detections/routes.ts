@@ -1,20 +1,30 @@
-import type { FastifyInstance } from 'fastify';
-import { SearchError } from '../../../errors.ts';
-import { severities } from '../../../findings/finding.ts';
-import { ruleNamed } from '../../../findings/rules.ts';
-import type { StreamLimits } from '../../../limits/stream-limits.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { SearchError } from '../../../base/errors.ts';
+import type { StreamLimits } from '../../../base/limits.ts';
+import { isVisible, unknownParameter } from '../../../base/text.ts';
 import type { SearchSource } from '../../../search/ports.ts';
-import { instantOfBound, readSearch } from '../../../search/search.ts';
-import { unknownParameter } from '../../../text/nearest.ts';
+import { instantOfBound, readSearch } from '../../../search/query/search.ts';
+import { withIds } from '../../../search/run-search.ts';
+import { severities } from '../../../sinks/findings/finding.ts';
+import { canBeMuted, type WantedMute } from '../../../sinks/findings/mutes.sql.ts';
+import { ruleNamed } from '../../../sinks/findings/rules.ts';
+import type { AccessSource } from '../../access/access.ts';
 import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal, inPlace } from '../../gone-signal.ts';
-import { withIds } from '../../search/answer.ts';
-import { hidden } from '../hidden.ts';
-import type { OperationsSource } from '../operations/operations-source.ts';
-import { type Frame, sendPage } from '../page.ts';
-import { DETECTIONS_PATH } from './detection-words.ts';
-import { detectionsBody } from './detections-page.ts';
-import { type DetectionsGiven, type DetectionsView, MAX_PAGE, PAGE_SIZE } from './detections-view.ts';
+import { goneSignal, inPlace } from '../../failure.ts';
+import type { OperationsSource } from '../operations.ts';
+import { type Frame, hidden, sendPage } from '../page.ts';
+import {
+  DETECTIONS_PATH,
+  type DetectionsGiven,
+  type DetectionsView,
+  detectionsBody,
+  MAX_PAGE,
+  MAX_REASON,
+  muteBody,
+  muteSpans,
+  PAGE_SIZE,
+  unmuteBody,
+} from './page.ts';
 
 /** The views look through all of their time. */
 const DEFAULT_SINCE = '24h';
@@ -28,7 +38,7 @@ interface DetectionsOptions {
   readonly streams: StreamLimits;
 }
 
-const mistake = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
+const badRequest = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
 
 /** `/detections`: what the detections find, and what each means. */
 export const detectionPages = (pages: FastifyInstance, frame: Frame, options: DetectionsOptions): void => {
@@ -88,13 +98,13 @@ const readView = async (
 /** Throws for what is misspelt: it would mean all of them. */
 const readGiven = (query: Query): DetectionsGiven => {
   const unknown = Object.keys(query).find((name) => !parameters.includes(name));
-  if (unknown !== undefined) throw mistake(`${unknownParameter(unknown, parameters)}.`);
+  if (unknown !== undefined) throw badRequest(`${unknownParameter(unknown, parameters)}.`);
   const text = (name: string): string => (typeof query[name] === 'string' ? query[name].trim() : '');
   const [severity, detection] = [text('severity'), text('detection')];
   if (severity !== '' && !severities.some((known) => known === severity)) {
-    throw mistake(`severity must be one of ${severities.join(', ')}.`);
+    throw badRequest(`severity must be one of ${severities.join(', ')}.`);
   }
-  if (detection !== '' && ruleNamed(detection) === undefined) throw mistake('There is no such detection.');
+  if (detection !== '' && ruleNamed(detection) === undefined) throw badRequest('There is no such detection.');
   return {
     since: text('since'),
     before: text('before'),
@@ -108,4 +118,114 @@ const readGiven = (query: Query): DetectionsGiven => {
 const readPage = (text: unknown): number => {
   const page = typeof text === 'string' && /^[1-9]\d?$/.test(text) ? Number(text) : 1;
   return Math.min(page, MAX_PAGE);
+};
+
+const current = DETECTIONS_PATH;
+const title = 'Mute a detection';
+const MAX_ACTOR = 1_000;
+
+interface MuteOptions {
+  readonly operations: OperationsSource;
+  readonly access: AccessSource;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const httpError = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
+
+/** Muting and unmuting: each asks on a page of its own, needs a person who has signed in, and is kept in the trail of access. */
+export const mutePages = (pages: FastifyInstance, frame: Frame, { operations, access }: MuteOptions): void => {
+  const note = (request: FastifyRequest, what: Record<string, unknown>) =>
+    access.note({
+      kind: 'mute',
+      outcome: 'ok',
+      who: request.identity?.who,
+      address: request.ip,
+      route: `${request.method} ${request.routeOptions.url}`,
+      status: 303,
+      what,
+      requests: 1,
+    });
+  pages.get<{ Querystring: Fields }>('/detections/mute', { schema: hidden }, (request, reply) => {
+    const body = muteBody({ ...readScope(request.query), who: personOf(request) });
+    return sendPage(request, reply, frame, { title, current, body });
+  });
+  pages.post<{ Body: Fields | undefined; Querystring: Fields }>(
+    '/detections/mute',
+    { schema: hidden },
+    async (request, reply) => {
+      const by = requirePerson(request);
+      const scope = readScope(request.query);
+      const { reason, forDays } = readTerms(request.body ?? {});
+      const refuse = (fault: string) =>
+        sendPage(request, reply.code(400), frame, {
+          title,
+          current,
+          body: muteBody({ ...scope, who: by, reason, fault }),
+        });
+      if (!isVisible(reason) || reason.length > MAX_REASON)
+        return refuse('A reason is needed, of up to 1,000 characters.');
+      const wanted: WantedMute = { ...scope, reason, forDays, by };
+      const id = await operations.mute(wanted);
+      if (id === undefined) return refuse('The same findings are muted already.');
+      note(request, { mute: id, detection: scope.detection, actor: scope.actor, reason, days: forDays });
+      return reply.redirect(`${DETECTIONS_PATH}#mutes`, 303);
+    },
+  );
+  pages.get<{ Params: Id }>('/detections/mutes/:id/end', { schema: hidden }, async (request, reply) => {
+    const body = unmuteBody(await requireMute(operations, request.params), personOf(request));
+    return sendPage(request, reply, frame, { title: 'Unmute a detection', current, body });
+  });
+  pages.post<{ Params: Id }>('/detections/mutes/:id/end', { schema: hidden }, async (request, reply) => {
+    const by = requirePerson(request);
+    const { id, detection, actor } = await requireMute(operations, request.params);
+    if (!(await operations.unmute(id, by))) throw noSuchMute();
+    note(request, { unmute: id, detection, actor });
+    return reply.redirect(DETECTIONS_PATH, 303);
+  });
+};
+
+interface Id {
+  readonly id: string;
+}
+
+const noSuchMute = (): Error => httpError(404, 'There is no such mute in force.');
+
+const requireMute = async (operations: OperationsSource, { id }: Id) => {
+  const mute = (await operations.mutes()).find((each) => String(each.id) === id);
+  if (mute === undefined) throw noSuchMute();
+  return mute;
+};
+
+/** The name of the token of the session; undefined for requests that the console is open to. */
+const personOf = ({ identity }: FastifyRequest): string | undefined =>
+  identity?.session === true ? identity.who : undefined;
+
+const requirePerson = (request: FastifyRequest): string => {
+  const person = personOf(request);
+  if (person === undefined) throw httpError(403, 'Only who has signed in may do this.');
+  return person;
+};
+
+const textOf = (fields: Fields, name: string): string => {
+  const text = fields[name];
+  if (typeof text !== 'string') return '';
+  if (text.includes('\0')) throw httpError(400, `${name} must not contain NUL.`);
+  return text;
+};
+
+const readScope = (fields: Fields): { readonly detection: string; readonly actor: string | undefined } => {
+  const detection = textOf(fields, 'detection');
+  const actor = textOf(fields, 'actor');
+  if (ruleNamed(detection) === undefined) throw httpError(404, 'There is no such detection.');
+  if (!canBeMuted(detection)) throw httpError(400, 'The misuse of the token of the collector cannot be muted.');
+  if (actor.length > MAX_ACTOR) throw httpError(400, 'The actor is too long.');
+  return { detection, actor: actor === '' ? undefined : actor };
+};
+
+const readTerms = (fields: Fields): { readonly reason: string; readonly forDays: number | undefined } => {
+  const days = textOf(fields, 'days');
+  const forDays = muteSpans.find((span) => String(span) === days);
+  if (days !== '' && forDays === undefined) throw httpError(400, `days must be one of ${muteSpans.join(', ')}.`);
+  return { reason: textOf(fields, 'reason').trim(), forDays };
 };

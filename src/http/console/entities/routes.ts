@@ -1,12 +1,19 @@
 import type { FastifyInstance } from 'fastify';
-import type { StreamLimits } from '../../../limits/stream-limits.ts';
-import { entityKinds, entitySearch } from '../../../search/entity/entity.ts';
+import type { StreamLimits } from '../../../base/limits.ts';
+import type { SearchCoverage } from '../../../search/answer.ts';
+import { type EntityReport, entityKinds, entitySearch } from '../../../search/entities.ts';
 import type { SearchSource } from '../../../search/ports.ts';
-import { fixTimes, readSearch } from '../../../search/search.ts';
-import { goneSignal, inPlace } from '../../gone-signal.ts';
-import { hidden } from '../hidden.ts';
-import { type Frame, sendPage } from '../page.ts';
-import { entityBody, entityNames } from './entity-page.ts';
+import { fixTimes, readSearch, type Search, searchFields } from '../../../search/query/search.ts';
+import { withIds } from '../../../search/run-search.ts';
+import { beginsGiving } from '../../access-trail.ts';
+import { goneSignal, inPlace } from '../../failure.ts';
+import { faultsInWords } from '../../search/routes.ts';
+import { coverageOf } from '../events/search-verdict.ts';
+import { type Html, html } from '../html.ts';
+import { type Frame, hidden, sendPage } from '../page.ts';
+import { searchesMenu } from '../saved/page.ts';
+import { chipsOf } from '../summary.ts';
+import { entityBody, entityNames, newsPanel, sampleNote } from './page.ts';
 
 const DEFAULT_SINCE = '90d';
 const MAX_GAPS = 100;
@@ -53,3 +60,55 @@ const readView = async (source: SearchSource, asked: ReturnType<typeof entitySea
   ]);
   return { coverage, report, summary };
 };
+
+/** What the last week is compared with, and the week itself. */
+const since = { kind: 'ago', text: '90d', ms: 90 * 86_400_000 } as const;
+const week = { kind: 'ago', text: '7d', ms: 7 * 86_400_000 } as const;
+
+/** `/events/news`: what the last seven days of a search have that the time before them has not. Its times are not those of the search. */
+export const newsRoute = (
+  pages: FastifyInstance,
+  frame: Frame,
+  { search: source, streams }: { readonly search: SearchSource; readonly streams: StreamLimits },
+): void => {
+  pages.get<{ Querystring: Readonly<Record<string, unknown>> }>(
+    '/events/news',
+    { schema: hidden, config: { trail: 'search' } },
+    (request, reply) =>
+      inPlace(streams, reply, async () => {
+        const nowMs = Date.now();
+        const query = Object.fromEntries(searchFields.map((field) => [field, request.query[field]]));
+        const reading = readSearch({ ...query, since: undefined, before: undefined }, nowMs);
+        const named = await withIds(source, reading);
+        if (named.faults.length > 0) {
+          throw Object.assign(new Error(`${faultsInWords(named.faults)}.`), { statusCode: 400 });
+        }
+        const { since: _since, before: _before, ...search } = reading.search;
+        const asked = fixTimes({ ...named.search, since }, nowMs);
+        // Before the events: what it calls collected must be stored by then.
+        const coverage = await source.coverage(asked, MAX_GAPS);
+        const report = await source.entity(asked, goneSignal(reply));
+        beginsGiving(request);
+        const body = newsBody({ search, report, coverage, nowMs });
+        return sendPage(request, reply, frame, { title: 'New in the last 7 days', current: '/events', body });
+      }),
+  );
+};
+
+interface NewsView {
+  /** Without a time. */
+  readonly search: Search;
+  readonly report: EntityReport;
+  readonly coverage: SearchCoverage;
+  readonly nowMs: number;
+}
+
+const newsBody = ({ search, report, coverage, nowMs }: NewsView): Html => html`<div class="stack entity">
+${searchesMenu('/events/news', search)}
+<h1>What is new</h1>
+<p class="hint">Addresses, user agents, tokens, actors, organizations, accounts, actions and types of resources that occur in the last 7 days of this search and not in the 90 days before, as far as it is stored.</p>
+${chipsOf(search)}
+${coverageOf(coverage, { ...search, since }, nowMs)}
+${report.isSample && !report.canTellNews ? html`<p class="fault" role="status">The newest 20,000 events of this search are less than a week. Narrow the search to an organization, an account or an action.</p>` : sampleNote(report)}
+${newsPanel({ search: { ...search, since: week }, report })}
+</div>`;

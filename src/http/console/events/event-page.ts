@@ -1,23 +1,19 @@
+import { parseInstantMs } from '../../../base/time.ts';
 import type { EvidenceStatus } from '../../../evidence/stored/evidence-status.sql.ts';
-import { exactText } from '../../../ingest/entries/entry.ts';
-import type { EntityKind } from '../../../search/entity/entity.ts';
-import type { EventDetail, FoundEvent } from '../../../search/found-event.ts';
-import { printSearch, type Search } from '../../../search/search.ts';
-import { printCursor } from '../../../search/search-cursor.ts';
-import { parseInstantMs } from '../../../time/instant.ts';
-import type { EventMarks } from '../detections/event-marks.ts';
-import { proofPanel } from '../evidence/proof-panel.ts';
+import { type Defect, exactText } from '../../../ingest/entries/entry.ts';
+import type { EventCopy, EventDetail, FoundEvent } from '../../../search/answer.ts';
+import type { EntityKind } from '../../../search/entities.ts';
+import { prettyJson } from '../../../search/json-difference.ts';
+import { printCursor, printSearch, type Search } from '../../../search/query/search.ts';
+import type { EventMarks } from '../detections/page.ts';
+import { actorOf, entityHref, linkOf, resourceOf, resultMark, timeOf, withinTime } from '../event-links.ts';
+import { proofPanel } from '../evidence/page.ts';
 import { type Html, html } from '../html.ts';
-import { eventHref, resultLink, type SearchSteps, searchStepsOf, stepsFault } from '../result/search-steps.ts';
-import { entityHref, linkOf, withinTime } from '../summary/search-links.ts';
-import { exactInstantOf } from '../words.ts';
-import { changesOf } from './event-changes.ts';
-import { copiesOf } from './event-copies.ts';
-import { actorOf, resourceOf, resultMark, timeOf } from './event-parts.ts';
-import { defectInWords } from './event-words.ts';
-import { prettyJson } from './pretty-json.ts';
+import { countText, exactInstantOf } from '../words.ts';
+import { changesOf } from './changes.ts';
+import { eventHref, resultLink, type SearchSteps, searchStepsOf, stepsFault } from './search-steps.ts';
 
-export interface EventView {
+interface EventView {
   /** Show all of the original, however large. */
   readonly whole: boolean;
   readonly nowMs: number;
@@ -285,3 +281,44 @@ const withKeys = (text: string): readonly (Html | string)[] =>
   text
     .split(/^( *"(?:[^"\\]|\\.)*"(?=: ))/m)
     .map((part, n) => (n % 2 === 1 ? html`<span class="json-name">${part}</span>` : part));
+
+/** The same entry in the logs of other accounts, with links in both directions. Null of an event that has no copy. */
+const copiesOf = ({ event, copies, copiesInAll, copyNumber }: EventDetail): Html | null => {
+  const [first] = copies;
+  if (first === undefined) return null;
+  const others = copies.filter(({ position }) => position !== event.position);
+  const beyond = copiesInAll - 1 - others.length;
+  return html`<section class="panel copies" id="copies"><h2>${
+    copyNumber === 1
+      ? `First of ${countText(copiesInAll)} copies`
+      : html`A copy of <a href="/events/${first.position}">event ${first.position}</a>`
+  }</h2>
+<p class="hint">This entry is about a user, and stands in the log of every account that the user may use. ${
+    copyNumber === 1 ? null : html`This is copy ${countText(copyNumber)} of ${countText(copiesInAll)}. `
+  }A search, a feed or a sink with <code>copies=first</code> gives it once.</p>
+<ul>${others.map(copyLink)}${beyond === 0 ? null : html`<li class="muted">and ${countText(beyond)} more</li>`}</ul></section>`;
+};
+
+const copyLink = ({ position, accountId, accountName }: EventCopy): Html =>
+  html`<li><a href="/events/${position}">${accountName ?? accountId}</a> <span class="muted">${position}</span></li>`;
+
+const words: Readonly<Record<Defect, string>> = {
+  not_an_object: 'The entry is not a JSON object, so none of its columns can be filled.',
+  id_missing: 'It has no id. A hash of its content stands for it.',
+  id_unusable:
+    'Its id is not a text that can be stored, or looks like one of our hashes. A hash of its content is used as the id.',
+  id_too_long: 'Its id is too long for an index. A hash of the id stands for it.',
+  column_too_long: 'A value is too long for an index. The column has its beginning; the raw entry has all of it.',
+  time_missing: 'It has no time. It sorts before everything else and is found by searches without a beginning.',
+  time_unreadable:
+    'Its time cannot be read (RFC 3339). It sorts before everything else and is found by searches without a beginning.',
+  nul_character: 'A text in it holds the character NUL, which columns show as U+FFFD.',
+  lone_surrogate: 'A text in it holds half of a surrogate pair, which columns show as U+FFFD.',
+  number_out_of_range: 'A number in it is too large, too small or too long for a database.',
+  nested_too_deeply: 'It is nested more deeply than a database can parse; it is kept as text.',
+  invalid_utf8: 'It holds bytes that are no UTF-8; U+FFFD stands for them.',
+  refused_by_database: 'PostgreSQL does not take it as JSON; it is kept as text.',
+};
+
+/** What a defect means, for people. A name that a later version has added stands for itself. */
+const defectInWords = (defect: string): string => words[defect as Defect] ?? '';

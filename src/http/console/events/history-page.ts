@@ -1,16 +1,11 @@
-import type { FoundEvent, SearchCoverage } from '../../../search/found-event.ts';
-import {
-  type HistoryStep,
-  historyStatus,
-  historySteps,
-  type ResourceHistory,
-} from '../../../search/history/resource-history.ts';
-import type { Search } from '../../../search/search.ts';
+import type { FoundEvent, SearchCoverage } from '../../../search/answer.ts';
+import { type HistoryStep, historyStatus, historySteps, type ResourceHistory } from '../../../search/entities.ts';
+import type { Search } from '../../../search/query/search.ts';
+import { actorOf, resourceOf, resultMark, timeOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
 import { countText } from '../words.ts';
-import { actorOf, resourceOf, resultMark, timeOf } from './event-parts.ts';
+import { sideBySide, stateText } from './changes.ts';
 import { coverageOf } from './search-verdict.ts';
-import { sideBySide, stateText } from './side-by-side.ts';
 
 export interface HistoryView {
   readonly history: ResourceHistory;

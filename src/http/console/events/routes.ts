@@ -1,34 +1,38 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { BusyError, SearchError } from '../../../errors.ts';
-import type { ShownEvidence } from '../../../evidence/shown/shown-evidence.ts';
+import { BusyError, SearchError } from '../../../base/errors.ts';
+import type { StreamLimits } from '../../../base/limits.ts';
+import { unknownParameter } from '../../../base/text.ts';
+import type { ShownEvidence } from '../../../evidence/shown-evidence.sql.ts';
 import { exactText } from '../../../ingest/entries/entry.ts';
-import type { StreamLimits } from '../../../limits/stream-limits.ts';
-import { MAX_STATE_BYTES } from '../../../search/history/resource-history.sql.ts';
-import { logOf } from '../../../search/history/resource-history.ts';
+import { MAX_STATE_BYTES } from '../../../search/entities.sql.ts';
+import { logOf } from '../../../search/entities.ts';
 import type { ExportFormat, SearchSource } from '../../../search/ports.ts';
-import { printSearch, readSearch, type Search, type SearchReading, searchFields } from '../../../search/search.ts';
-import { readCursor, type SearchCursor } from '../../../search/search-cursor.ts';
+import {
+  fixTimes,
+  printSearch,
+  readCursor,
+  readSearch,
+  type Search,
+  type SearchCursor,
+  type SearchReading,
+  searchFields,
+} from '../../../search/query/search.ts';
+import { answerSearch, withIds } from '../../../search/run-search.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
-import { unknownParameter } from '../../../text/nearest.ts';
 import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal, inPlace, type Lend } from '../../gone-signal.ts';
-import { answerSearch, withIds } from '../../search/answer.ts';
+import { goneSignal, inPlace, type Lend } from '../../failure.ts';
 import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
 import { MAX_LIMIT } from '../../search/schema.ts';
-import { readMarks } from '../detections/event-marks.ts';
-import { hidden } from '../hidden.ts';
-import type { OperationsSource } from '../operations/operations-source.ts';
-import { type Frame, sendPage } from '../page.ts';
-import { originOf } from '../result/copy-as.ts';
-import { arrivalsRoute, startOfLive } from '../result/live.ts';
-import { printView, readView, viewFields } from '../result/result-view.ts';
-import { readSteps } from '../result/search-steps.ts';
-import { rememberedView } from '../result/view-choice.ts';
-import { keepView } from '../result/view-links.ts';
+import { readMarks } from '../detections/page.ts';
+import { html } from '../html.ts';
+import type { OperationsSource } from '../operations.ts';
+import { type Frame, hidden, sendPage } from '../page.ts';
 import { eventBody } from './event-page.ts';
-import type { EventsView } from './events-form.ts';
-import { eventsBody } from './events-page.ts';
+import { type EventsView, originOf } from './events-form.ts';
+import { eventsBody, eventsTable } from './events-page.ts';
 import { type HistoryView, historyBody } from './history-page.ts';
+import { keepView, type LiveStart, printView, readView, rememberedView, viewFields } from './result-view.ts';
+import { readSteps } from './search-steps.ts';
 
 const DEFAULT_LIMIT = 50;
 const HISTORY_LIMIT = 200;
@@ -42,7 +46,7 @@ const exportFormats: readonly ExportFormat[] = ['csv', 'ndjson'];
 
 type Query = Readonly<Record<string, unknown>>;
 
-const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
+const httpError = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
 /** What the explorer is made from. */
 export interface ExplorerOptions {
@@ -68,11 +72,11 @@ export const explorerRoutes = (
     { schema: hidden, config: { trail: 'export' } },
     async (request, reply) => {
       const format = exportFormats.find((name) => name === request.query['format']);
-      if (format === undefined) throw mistake(400, 'An export is either csv or ndjson.');
+      if (format === undefined) throw httpError(400, 'An export is either csv or ndjson.');
       const unknown = unknownIn(request.query, [...searchFields, 'format']);
-      if (unknown.length > 0) throw mistake(400, unknown.join('; '));
+      if (unknown.length > 0) throw httpError(400, unknown.join('; '));
       const { search, faults } = await withIds(source, readSearch(request.query, Date.now()));
-      if (faults.length > 0) throw mistake(400, faultsInWords(faults));
+      if (faults.length > 0) throw httpError(400, faultsInWords(faults));
       await sendExport(request, reply, source, streams, { search, format });
     },
   );
@@ -138,7 +142,7 @@ interface Position {
 }
 
 const notFound = (): Error =>
-  mistake(404, 'Event not found. It may belong to another database or have been removed by retention.');
+  httpError(404, 'Event not found. It may belong to another database or have been removed by retention.');
 
 const readDetail = async (source: SearchSource, { position: text }: Position, lend: Lend) => {
   const position = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN;
@@ -239,14 +243,14 @@ const sendEvents = async (
 const readPage = (text: unknown): SearchCursor | undefined => {
   if (text === undefined || text === '') return undefined;
   const cursor = typeof text === 'string' ? readCursor(text) : undefined;
-  if (cursor === undefined) throw mistake(400, 'This page link is invalid. Start the search again.');
+  if (cursor === undefined) throw httpError(400, 'This page link is invalid. Start the search again.');
   return cursor;
 };
 
 const readLimit = (text: unknown): number => {
   if (text === undefined || text === '') return DEFAULT_LIMIT;
   const limit = typeof text === 'string' && /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (limit < 1 || limit > MAX_LIMIT) throw mistake(400, `limit must be between 1 and ${MAX_LIMIT}.`);
+  if (limit < 1 || limit > MAX_LIMIT) throw httpError(400, `limit must be between 1 and ${MAX_LIMIT}.`);
   return limit;
 };
 
@@ -293,3 +297,52 @@ const lookUp = async (
     return { ...known, failure: { code: error.reason === 'refused' ? 400 : 503, reason: error.message } };
   }
 };
+
+const LIMIT = 100;
+
+const badRequest = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
+
+/**
+ * `/events/arrivals`, for the script of the live list: a table of what a search finds of the events that were stored behind a position,
+ * the last stored first, and where to go on.
+ */
+const arrivalsRoute = (pages: FastifyInstance, source: SearchSource, streams: StreamLimits): void => {
+  pages.get<{ Querystring: Readonly<Record<string, unknown>> }>(
+    '/events/arrivals',
+    { schema: hidden, config: { trail: 'search' } },
+    (request, reply) =>
+      inPlace(streams, reply, async () => {
+        const nowMs = Date.now();
+        const reading = readSearch(request.query, nowMs);
+        const named = await withIds(source, reading);
+        const { view: resultView, faults } = readView(request.query);
+        if (named.faults.length + faults.length > 0) throw badRequest(faultsInWords(named.faults) || faults.join('; '));
+        const page = { after: positionOf(request), limit: LIMIT, signal: goneSignal(reply) };
+        const found = await source.arrivals(fixTimes(named.search, nowMs), page);
+        const [organizations, accounts] = [await source.organizations(), await source.accounts()];
+        const view = { organizations, accounts, reading, nowMs, resultView };
+        beginsGiving(request, found.events.length);
+        const table = eventsTable(view, [...found.events].reverse(), null);
+        const answer = html`<section data-next="${found.until}" data-head="${found.head}" data-feed="${found.feedId}">${found.events.length === 0 ? null : keepView(table, resultView)}</section>`;
+        return reply.type('text/html; charset=utf-8').header('cache-control', 'no-store').send(String(answer));
+      }),
+  );
+};
+
+const positionOf = ({ query }: FastifyRequest<{ Querystring: Readonly<Record<string, unknown>> }>): number => {
+  const text = query['after'];
+  const position = typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(position)) throw badRequest('after must be a position.');
+  return position;
+};
+
+/** Where a live list goes on from: read before the search itself, so that no event is between the two. Undefined for a search that ends. */
+const startOfLive = async (source: SearchSource, search: Search, isFirst: boolean): Promise<LiveStart | undefined> => {
+  if (!isFirst || endsBeforeNow(search)) return undefined;
+  const { head, feedId } = await source.arrivals(search, { limit: 1 });
+  return { after: head, feedId };
+};
+
+/** `before=now` is no end. */
+const endsBeforeNow = ({ before }: Search): boolean =>
+  before !== undefined && !(before.kind === 'ago' && before.ms === 0);

@@ -1,16 +1,16 @@
-import { archivedMonthsSentence, droppedMonthsSentence } from '../../../search/archived/months-in-words.ts';
-import type { SearchCoverage } from '../../../search/found-event.ts';
-import { printSearch, type Search, type SearchField } from '../../../search/search.ts';
+import { parseInstantMs } from '../../../base/time.ts';
 import {
   type EmptyReport,
   type FilterReport,
   incompleteReasons,
   type NearValue,
-} from '../../../search/search-answer.ts';
-import { printTerm } from '../../../search/terms/terms.ts';
-import { NOT_COLLECTED } from '../../../status/collection-words.ts';
-import { parseInstantMs } from '../../../time/instant.ts';
-import type { SearchAnswer } from '../../search/answer.ts';
+  type SearchCoverage,
+} from '../../../search/answer.ts';
+import { archivedMonthsSentence, droppedMonthsSentence } from '../../../search/archived-months.sql.ts';
+import { printSearch, type Search, type SearchField } from '../../../search/query/search.ts';
+import { printTerm } from '../../../search/query/terms.ts';
+import type { SearchAnswer } from '../../../search/run-search.ts';
+import { NOT_COLLECTED } from '../../../status/health.ts';
 import { type Html, html } from '../html.ts';
 import { agoText, countText, instantOf, spanText } from '../words.ts';
 

@@ -1,12 +1,13 @@
 import { keyOf } from '../../../ingest/planning/source.ts';
-import { DELAY, NOT_COLLECTED } from '../../../status/collection-words.ts';
-import { laneTroubleText } from '../../../status/health.ts';
-import type { Activity, SourceCoverage } from '../../../status/overview/overview.ts';
-import { type OrganizationWithState, ownerName, type SourceWithState } from '../../../status/sources/source-owner.ts';
+import { DELAY, laneTroubleText, NOT_COLLECTED } from '../../../status/health.ts';
+import type { Activity, SourceCoverage } from '../../../status/overview.ts';
+import {
+  type AccountWithState,
+  type OrganizationWithState,
+  ownerName,
+  type SourceWithState,
+} from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
-import { agoOf, countOf, countText, spanText } from '../words.ts';
-import { coverageCell } from './coverage-cell.ts';
-import type { Tail } from './coverage-timeline.ts';
 import {
   isLosing,
   type Paces,
@@ -16,12 +17,14 @@ import {
   shownStates,
   stateMark,
   stateName,
-} from './first-reading.ts';
+} from '../source-states.ts';
+import { agoOf, countOf, countText, spanText } from '../words.ts';
+import { coverageCell, type Tail } from './timeline.ts';
 
 const PAGE_SIZE = 50;
 
 /** The filter and page of organizations that was requested. */
-export interface OrganizationFilter {
+interface OrganizationFilter {
   /** Part of the name or id. */
   readonly text: string;
   readonly state: ShownState | undefined;
@@ -36,7 +39,7 @@ export const readFilter = (query: Readonly<Record<string, unknown>>): Organizati
   return { text: text('q').slice(0, 200), state: shownStates.find((state) => state === text('state')), page };
 };
 
-export interface OrganizationPage {
+interface OrganizationPage {
   readonly rows: readonly OrganizationWithState[];
   /** That match the filter, on all pages. */
   readonly matching: number;
@@ -69,7 +72,7 @@ export const selectOrganizations = (
 const urgency: readonly ShownState[] = ['failing', 'refused', 'incomplete', 'behind', 'reading', 'fresh', 'quiet'];
 
 /** The order of sources in which those that need attention come first. */
-export const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
+const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
   Number(isLosing(b)) - Number(isLosing(a)) ||
   urgency.indexOf(shownState(a)) - urgency.indexOf(shownState(b)) ||
   (a.state === 'fresh' || a.state === 'quiet' ? 0 : b.gapSeconds - a.gapSeconds) ||
@@ -82,7 +85,7 @@ export const nameOf = (source: { readonly organizationName: string | null; reado
 export const organizationHref = (organizationId: string): string =>
   `/organizations/${encodeURIComponent(organizationId)}`;
 
-export interface OrganizationsView {
+interface OrganizationsView {
   readonly all: readonly OrganizationWithState[];
   readonly filter: OrganizationFilter;
   readonly selected: OrganizationPage;
@@ -99,7 +102,7 @@ export interface OrganizationsView {
 export const organizationsPanel = (
   view: OrganizationsView,
 ): Html => html`<section class="panel" aria-labelledby="organizations">
-<div class="row between head"><h2 id="organizations">Organizations</h2>${filterForm(view)}</div>
+<div class="organizationRow between head"><h2 id="organizations">Organizations</h2>${filterForm(view)}</div>
 ${view.all.length === 0 ? html`<p class="muted">Organizations have not been listed yet.</p>` : table(view)}
 ${pager(view)}
 </section>`;
@@ -107,7 +110,7 @@ ${pager(view)}
 const filterForm = ({
   filter,
   all,
-}: OrganizationsView): Html => html`<form class="row filter" method="get" action="/" role="search" data-keep>
+}: OrganizationsView): Html => html`<form class="organizationRow filter" method="get" action="/" role="search" data-keep>
 <label class="unseen" for="q">Name or id</label>
 <input id="q" name="q" type="search" value="${filter.text}" placeholder="Name or id" data-search>
 <label class="unseen" for="state">State</label>
@@ -124,14 +127,14 @@ const table = (view: OrganizationsView): Html => {
 <thead><tr><th scope="col">Organization</th><th scope="col">State</th><th scope="col" class="wide">Collected</th>
 <th scope="col" class="number">${DELAY}</th><th scope="col" class="number">${NOT_COLLECTED}</th><th scope="col" class="number optional">Events, 48 h</th>
 <th scope="col" class="number optional">Last success</th><th scope="col" class="number optional">Until Cloudflare deletes it</th></tr></thead>
-<tbody>${view.selected.rows.map((source) => row(source, view))}</tbody></table></div>`;
+<tbody>${view.selected.rows.map((source) => organizationRow(source, view))}</tbody></table></div>`;
 };
 
-const row = (source: OrganizationWithState, view: OrganizationsView): Html => {
+const organizationRow = (source: OrganizationWithState, view: OrganizationsView): Html => {
   const coverage = view.coverage.get(source.organizationId);
   const { nowMs, passes, paces } = view;
   const tail = { ...view.tail, readsHistory: source.firstReading };
-  return html`<tr id="o-${source.organizationId}"><th scope="row"><a href="${organizationHref(source.organizationId)}">${nameOf(source)}</a>
+  return html`<tr id="o-${source.organizationId}"><th scope="organizationRow"><a href="${organizationHref(source.organizationId)}">${nameOf(source)}</a>
 ${source.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleText(trouble)}</p>`)}
 ${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes, 'hole')}: time that could not be collected</p>`}</th>
 <td>${stateMark(shownState(source))}</td><td class="wide">${coverage && coverageCell(coverage, tail, passes)}${source.firstReading ? html`<p class="sub">${progressText(source, paces)}</p>` : null}</td>
@@ -154,8 +157,47 @@ const pager = ({ selected, filter }: OrganizationsView): Html | null => {
     const query = new URLSearchParams({ q: filter.text, state: filter.state ?? '', page: String(to) });
     return `/?${query}#organizations`;
   };
-  return html`<nav class="row pager" aria-label="Pages of organizations">
+  return html`<nav class="organizationRow pager" aria-label="Pages of organizations">
 ${page > 1 ? html`<a class="button" rel="prev" href="${href(page - 1)}">Previous</a>` : null}
 <span class="muted">Page ${page} of ${pages}, ${countOf(matching, 'organization')}</span>
 ${page < pages ? html`<a class="button" rel="next" href="${href(page + 1)}">Next</a>` : null}</nav>`;
 };
+
+/** Of one organization there are 500 at most; in trouble may be all there are. */
+const MAX_ACCOUNTS = 500;
+
+export const accountName = ({ accountName: name, accountId }: AccountWithState): string => name ?? accountId;
+
+const accountHref = (accountId: string): string => `/accounts/${encodeURIComponent(accountId)}`;
+
+/** What stands beside the status of each. */
+interface AccountFigures {
+  readonly activity: Activity;
+  /** Of those that are read for the first time. */
+  readonly paces: Paces;
+  readonly nowMs: number;
+}
+
+/** The accounts of an organization, or those that need attention: trouble first. `all`: of how many these are the most urgent. Null without any. */
+export const accountsPanel = (
+  accounts: readonly AccountWithState[],
+  { activity, paces, nowMs }: AccountFigures,
+  { title = 'Accounts', all = accounts.length }: { readonly title?: string; readonly all?: number } = {},
+): Html | null => {
+  if (accounts.length === 0) return null;
+  const rows = accounts.toSorted(byTrouble).slice(0, MAX_ACCOUNTS);
+  return html`<section class="panel" aria-labelledby="accounts"><h2 id="accounts">${title}</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of accounts"><table>
+${all > rows.length ? html`<caption>${countText(rows.length)} of ${countOf(all, 'account')}</caption>` : null}
+<thead><tr><th scope="col">Account</th><th scope="col">State</th><th scope="col" class="number">${DELAY}</th><th scope="col" class="number">${NOT_COLLECTED}</th>
+<th scope="col" class="number optional">Events, 48 h</th><th scope="col" class="number optional">Last success</th></tr></thead>
+<tbody>${rows.map((account) => accountRow(account, { activity, paces, nowMs }))}</tbody></table></div></section>`;
+};
+
+const accountRow = (account: AccountWithState, { activity, paces, nowMs }: AccountFigures): Html =>
+  html`<tr><th scope="organizationRow"><a href="${accountHref(account.accountId)}">${accountName(account)}</a>
+<p class="sub mono">${account.accountId}</p>
+${account.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleText(trouble)}</p>`)}
+${account.holes === 0 ? null : html`<p class="error-text">${countOf(account.holes, 'hole')}: time that could not be collected</p>`}</th>
+<td>${stateMark(shownState(account))}${account.firstReading ? html`<p class="sub">${progressText(account, paces)}</p>` : null}</td><td class="number">${spanText(account.lagSeconds)}</td><td class="number">${spanText(account.gapSeconds)}</td>
+<td class="number optional">${countText(activity.bySource.get(keyOf(account)) ?? 0)}</td><td class="number optional">${agoOf(account.lastSuccessAt, nowMs)}</td></tr>`;

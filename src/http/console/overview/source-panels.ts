@@ -1,12 +1,17 @@
-import { DELAY, NOT_COLLECTED, notCollectedSentence } from '../../../status/collection-words.ts';
-import { laneTroubleText, type SourceHealth } from '../../../status/health.ts';
-import type { SourceCoverage, TimeRange } from '../../../status/overview/overview.ts';
-import type { SourceWithState } from '../../../status/sources/source-owner.ts';
+import {
+  DELAY,
+  laneTroubleText,
+  NOT_COLLECTED,
+  notCollectedSentence,
+  type SourceHealth,
+} from '../../../status/health.ts';
+import type { DrawnHole, SourceCoverage, TimeRange } from '../../../status/overview.ts';
+import type { SourceWithState } from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
+import { type Paces, readingSentence, shownState } from '../source-states.ts';
 import { agoOf, countOf, countText, spanText, timeOf, zoneLabel } from '../words.ts';
-import { coverageTimeline, isAhead, type Span, type Tail } from './coverage-timeline.ts';
-import { type Paces, readingSentence, shownState } from './first-reading.ts';
 import { slackText } from './organizations.ts';
+import { coverageTimeline, isAhead, type Span, type Tail } from './timeline.ts';
 
 /** The newest of them are listed. */
 const MAX_GAPS = 200;
@@ -100,3 +105,29 @@ const walks = ({ walks }: SourceCoverage): Html | null =>
         ({ lane, range, readUntilMs }, index) =>
           html`${index === 0 ? '' : '; '}${lane}, ${timeOf(range[0])} to ${timeOf(range[1])}${readUntilMs === null ? '' : html`, arrived at ${timeOf(readUntilMs)}`}`,
       )}.</p>`;
+
+/** The holes of an organization, with their reasons. `total` counts all of them; the coverage has the newest. */
+export const holesPanel = ({ holes, nowMs }: SourceCoverage, total: number): Html | null =>
+  holes.length === 0
+    ? null
+    : html`<section class="panel" aria-labelledby="holes"><h2 id="holes">${countOf(total, 'hole')}</h2>
+<p class="muted">These seconds could not be read to a credible end, even in parts: entries may be missing there. orgtrail retries each after an hour, later once a week.</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of holes"><table>
+${total > holes.length ? html`<caption>The newest ${holes.length}</caption>` : null}
+<thead><tr><th scope="col">From (${zoneLabel()})</th><th scope="col">To</th><th scope="col">Reason</th><th scope="col" class="number">Attempts</th><th scope="col">Next</th></tr></thead>
+<tbody>${holes.map((hole) => holeRow(hole, nowMs))}</tbody></table></div></section>`;
+
+const holeRow = ({ range, reason, message, attempts, nextAttemptAtMs }: DrawnHole, nowMs: number): Html =>
+  html`<tr><td>${timeOf(range[0])}</td><td>${timeOf(range[1])}</td><td>${reason} <span class="sub">${message}</span></td><td class="number">${attempts}</td><td>${nextAttemptAtMs <= nowMs ? 'now' : timeOf(nextAttemptAtMs)}</td></tr>`;
+
+/** From the page of an organization or an account to its events, counted and drawn there, and to what detections found in them. */
+export const eventsLinks = (owner: 'organization' | 'account', id: string): Html => {
+  const link = (words: string, parameters: Readonly<Record<string, string>>, path = '/events'): Html =>
+    html`<a class="quiet-button" href="${path}?${String(new URLSearchParams({ [owner]: id, ...parameters }))}">${words}</a>`;
+  return html`<nav class="row" aria-label="Its events"><span class="muted">Events:</span>
+${link('last 24 hours', { since: '24h' })}
+${link('last 7 days', { since: '7d' })}
+${link('failures, 7 days', { since: '7d', result: 'failure' })}
+${link('deletions, 30 days', { since: '30d', action: 'delete' })}
+${owner === 'account' ? null : link('detections, 7 days', { since: '7d' }, '/detections')}</nav>`;
+};

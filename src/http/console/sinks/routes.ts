@@ -1,10 +1,11 @@
-import type { FastifyInstance } from 'fastify';
-import { hidden } from '../hidden.ts';
-import { OPERATIONS_PATH } from '../operations/operations-menu.ts';
-import type { OperationsSource } from '../operations/operations-source.ts';
-import { type Frame, sendPage } from '../page.ts';
-import { sinkBody } from './sink-page.ts';
-import { sinksBody } from './sinks-page.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { OrgtrailError } from '../../../base/errors.ts';
+import { type AccessNote, sessionProof } from '../../access/access.ts';
+import { OPERATIONS_PATH, type OperationsSource, type ShownSink } from '../operations.ts';
+import { type Frame, hidden, sendPage } from '../page.ts';
+import { SESSION_COOKIE } from '../sign-in.routes.ts';
+import { canReplay, replayBody, sinkBody, sinkHref, sinksBody } from './page.ts';
 
 const REFRESH_SECONDS = 10;
 const LETTERS = 50;
@@ -39,3 +40,82 @@ export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: Oper
 /** What is no position is as if it were not there. */
 const positionOf = (text: unknown): number | undefined =>
   typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
+
+interface ReplayOptions {
+  readonly operations: OperationsSource;
+  readonly logger: Logger;
+}
+
+interface Asked {
+  readonly Params: { readonly name: string };
+  readonly Querystring: { readonly after?: unknown };
+}
+
+const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
+
+/** Replaying a sink: a page that says what it would do, and the form that does it. The database decides who may, and keeps the row (docs/decisions/0081). */
+export const replayPages = (pages: FastifyInstance, frame: Frame, { operations, logger }: ReplayOptions): void => {
+  pages.get<Asked>('/sinks/:name/replay', { schema: hidden }, async (request, reply) => {
+    const sink = await requireSink(operations, request.params.name);
+    const plan = await operations.planReplay(sink.name, replayPositionOf(request.query.after));
+    const proof = proofOf(request);
+    const who = proof && (await operations.replayer(proof));
+    if ('kind' in plan) reply.code(400);
+    const body = replayBody({ sink, plan, who });
+    return sendPage(request, reply, frame, { title: `Replay ${sink.name}`, current: OPERATIONS_PATH, body });
+  });
+  pages.post<Asked>('/sinks/:name/replay', { schema: hidden }, async (request, reply) => {
+    const sink = await requireSink(operations, request.params.name);
+    const after = replayPositionOf(request.query.after);
+    const proof = proofOf(request);
+    if (proof === undefined) throw mistake(403, 'Only a session that has signed in with a token for it may replay.');
+    if (after === undefined) throw mistake(400, 'The position must be a number.');
+    if (!(await replayed(operations, sink, after, { proof, address: request.ip }))) {
+      throw mistake(409, 'The sink has moved, or there is no such position: nothing was changed.');
+    }
+    logger.info({ access: noteOf(request, sink, after) }, 'access: replay ok');
+    return reply.redirect(sinkHref(sink.name), 303);
+  });
+};
+
+/** As the database has noted it. */
+const noteOf = (request: FastifyRequest, { name, position }: ShownSink, after: number): AccessNote => ({
+  kind: 'replay',
+  outcome: 'ok',
+  who: request.identity?.who,
+  address: request.ip,
+  route: 'POST /sinks/:name/replay',
+  status: 303,
+  what: { sink: name, after, from: position },
+  requests: 1,
+});
+
+const replayed = async (
+  operations: OperationsSource,
+  { name }: ShownSink,
+  after: number,
+  session: Parameters<OperationsSource['replay']>[2],
+): Promise<boolean> => {
+  try {
+    return await operations.replay(name, after, session);
+  } catch (error) {
+    if (error instanceof OrgtrailError && error.code === 'configuration') {
+      throw mistake(403, 'The token of this session may not replay sinks.');
+    }
+    throw error;
+  }
+};
+
+const requireSink = async (operations: OperationsSource, name: string): Promise<ShownSink> => {
+  const sink = (await operations.sinks()).find((each) => each.name === name);
+  if (sink === undefined || !canReplay(sink)) throw mistake(404, 'There is no such sink that can be replayed.');
+  return sink;
+};
+
+const proofOf = (request: FastifyRequest): Buffer | undefined => {
+  const cookie = request.cookies[SESSION_COOKIE];
+  return request.identity?.session === true && cookie !== undefined ? sessionProof(cookie) : undefined;
+};
+
+const replayPositionOf = (text: unknown): number | undefined =>
+  typeof text === 'string' && /^\d{1,15}$/.test(text) ? Number(text) : undefined;

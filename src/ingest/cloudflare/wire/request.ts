@@ -1,4 +1,4 @@
-import { ApiError } from '../../../errors.ts';
+import { ApiError } from '../../../base/errors.ts';
 import type { SourceKindName } from '../../sources/registry.ts';
 import type { RateLimit } from './rate-limit-headers.ts';
 

@@ -1,6 +1,8 @@
 import { isUtf8 } from 'node:buffer';
-import { Agent, type Dispatcher } from 'undici';
-import { ApiError } from '../../../errors.ts';
+import type { Readable } from 'node:stream';
+import { Agent, type Dispatcher, errors } from 'undici';
+import { ApiError, type ApiFailure } from '../../../base/errors.ts';
+import { BufferPool } from '../../../base/memory.ts';
 import {
   type Credential,
   type CredentialSource,
@@ -8,15 +10,11 @@ import {
   credentialHeaders,
   type Redact,
   sourceOfCredential,
-} from '../credential.ts';
-import { attemptTimeout, connectionFailure, type Timeouts } from './connection-failure.ts';
-import { parseHttpDate, parseRateLimits, parseRetryAfter } from './rate-limit-headers.ts';
-import { type Body, readBody } from './read-body.ts';
+} from '../credentials.ts';
+import { parseHttpDate, parseRateLimits, parseRetryAfter, type ServerClock } from './rate-limit-headers.ts';
 import type { ApiRequest, ApiText, Outcome, Send } from './request.ts';
-import { responseFailure } from './response-failure.ts';
-import type { ServerClock } from './server-clock.ts';
 
-export interface TransportDeps {
+interface TransportDeps {
   /** `https://host/prefix`; what else a URL can have (user, query) is not sent. */
   readonly baseUrl: string;
   readonly credential: Credential | CredentialSource;
@@ -26,7 +24,7 @@ export interface TransportDeps {
   readonly clock: ServerClock;
 }
 
-export interface Transport {
+interface Transport {
   readonly send: Send;
   /** Closes all connections; what is still under way fails with `connection`. */
   close(): Promise<void>;
@@ -198,3 +196,188 @@ function rateLimitsOf(headers: Headers) {
 function header(headers: Headers, name: string): string | undefined {
   return [headers[name]].flat()[0];
 }
+
+/** How long each phase of one attempt may take. */
+export interface Timeouts {
+  readonly connectMs: number;
+  readonly headersMs: number;
+  readonly bodyIdleMs: number;
+  readonly attemptMs: number;
+}
+
+export const defaultTimeouts: Timeouts = {
+  /** DNS, TCP and TLS to a nearby edge: a connection that takes longer will not come up. */
+  connectMs: 10_000,
+  /** Wide windows are slow to query; the first byte of a page is waited for longer than any page seen. */
+  headersMs: 30_000,
+  /** Between two pieces of one body. This is the only way to detect a half-open connection. */
+  bodyIdleMs: 30_000,
+  /** All phases together, more than all the above: a body that trickles would otherwise hold its walk indefinitely. */
+  attemptMs: 120_000,
+};
+
+const TIMED_OUT: Record<string, (timeouts: Timeouts) => string> = {
+  UND_ERR_CONNECT_TIMEOUT: ({ connectMs }) => `no connection within ${connectMs} ms`,
+  UND_ERR_HEADERS_TIMEOUT: ({ headersMs }) => `no response headers within ${headersMs} ms`,
+  UND_ERR_BODY_TIMEOUT: ({ bodyIdleMs }) => `no further data of the response body within ${bodyIdleMs} ms`,
+};
+
+/** The error of an attempt whose time as a whole was up. */
+function attemptTimeout(path: string, { attemptMs }: Timeouts): ApiError {
+  return new ApiError('timeout', `GET ${path}: the whole attempt was not done within ${attemptMs} ms`);
+}
+
+/**
+ * The error of an attempt that got no complete answer; undefined when `error` is no fault of the network but a bug.
+ * undici's error is told, not kept as `cause`: some of its errors hold parts of the traffic.
+ */
+function connectionFailure(error: unknown, path: string, timeouts: Timeouts, redact: Redact): ApiError | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const code = codeOf(error);
+  if (code === undefined || code.includes('INVALID_ARG')) return undefined;
+  const timedOut = TIMED_OUT[code];
+  if (timedOut) return new ApiError('timeout', `GET ${path}: ${timedOut(timeouts)}`);
+  // Happy Eyeballs fails with an AggregateError that has a code and no message.
+  const message = redact(error.message === '' ? code : `${code} (${error.message})`);
+  return new ApiError('connection', `GET ${path}: ${message}`);
+}
+
+function codeOf(error: Error): string | undefined {
+  // The one error of undici's that comes without a code (8.13.1): an answer that is not HTTP.
+  if (error instanceof errors.HTTPParserError) return 'HTTP_PARSER';
+  return 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** What a non-2xx answer is made into an error from. */
+interface FailedResponse {
+  readonly path: string;
+  readonly status: number;
+  /** The body, if it came complete and of a sensible size. */
+  readonly text: string | undefined;
+  readonly location: string | undefined;
+  readonly retryAfterMs: number | undefined;
+}
+
+/** Enough for Cloudflare's own sentences, too little for a page of HTML in a log line. */
+const MAX_QUOTED_CHARACTERS = 200;
+const MAX_QUOTED_ERRORS = 3;
+
+/** The error of an answer other than 200, with Cloudflare's codes and its own words, from which the credential is removed. */
+function responseFailure(response: FailedResponse, redact: Redact): ApiError {
+  const errors = readErrors(response.text);
+  const said = errors.map(({ code, message }) => [code, message].filter((part) => part !== undefined).join(' '));
+  const failure = failureOf(response.status, errors);
+  const details =
+    failure === 'redirected' ? redirection(redact(response.location ?? '')) : quotable(said.join('; '), redact);
+  return new ApiError(failure, `GET ${response.path} was answered with ${response.status}${details}`, {
+    status: response.status,
+    apiCodes: errors.flatMap(({ code }) => code ?? []),
+    ...(response.retryAfterMs === undefined ? {} : { retryAfterMs: response.retryAfterMs }),
+  });
+}
+
+/** Cloudflare's router says with a 400 that there is nothing under this path: the id in it is none. */
+const NO_SUCH_ID = [7_000, 7_003];
+
+/** Decided by the status, but for the router's own codes: those of services for one and the same fault differ. */
+function failureOf(status: number, errors: readonly SaidError[]): ApiFailure {
+  if (status === 400 && errors.some(({ code }) => code !== undefined && NO_SUCH_ID.includes(code))) return 'not_found';
+  if (status === 400 || status === 422) return 'bad_request';
+  if (status === 401) return 'unauthorized';
+  if (status === 403) return 'refused';
+  if (status === 404 || status === 410) return 'not_found';
+  if (status === 429) return 'throttled';
+  if (status === 408 || status === 409 || status >= 500) return 'server';
+  if (status >= 300 && status < 400) return 'redirected';
+  return 'unexpected';
+}
+
+interface SaidError {
+  readonly code: number | undefined;
+  readonly message: string | undefined;
+}
+
+/**
+ * `errors` of the envelope, as far as it is one, each with its `error_chain`, in which the useful sentence stands: entries have `code` and
+ * `message`, either, or neither.
+ */
+function readErrors(text: string | undefined): SaidError[] {
+  const body = parseJson(text ?? '');
+  const errors = isObject(body) && Array.isArray(body['errors']) ? body['errors'] : [];
+  return errors
+    .filter(isObject)
+    .flatMap((error) => [error, ...(Array.isArray(error['error_chain']) ? error['error_chain'].filter(isObject) : [])])
+    .slice(0, MAX_QUOTED_ERRORS)
+    .map(({ code, message }) => ({
+      code: typeof code === 'number' && Number.isSafeInteger(code) ? code : undefined,
+      message: typeof message === 'string' ? message : undefined,
+    }));
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function quotable(said: string, redact: Redact): string {
+  // Redacted before it is cut: half a secret would no longer be recognised.
+  const text = redact(said)
+    .replaceAll(/\p{C}+/gu, ' ')
+    .trim();
+  return text === '' ? '' : `: ${text.slice(0, MAX_QUOTED_CHARACTERS)}`;
+}
+
+function redirection(location: string): string {
+  const target = URL.canParse(location) ? ` to ${new URL(location).origin}` : '';
+  return `${target}; redirects are not followed, the credential is for the configured host only`;
+}
+
+/** Smaller ones are not worth keeping. */
+const POOLED_BYTES = 65_536;
+const buffers = new BufferPool();
+
+/** A whole body. */
+interface Body {
+  readonly bytes: Buffer;
+  /** Returns the memory for another body. Call it once at most, and only when `bytes` is no longer read. */
+  release(): void;
+}
+
+/**
+ * The whole body, or undefined when it is longer than `maxBytes`. Keeps no more than that, and leaves nothing open:
+ * a body that is too long, or not wanted to its end, takes its connection with it. Rejects when the body is cut off.
+ */
+async function readBody(
+  body: Readable,
+  maxBytes: number,
+  contentLength: string | undefined,
+): Promise<Body | undefined> {
+  if (Number(contentLength) > maxBytes) {
+    body.on('error', () => {}).destroy();
+    return undefined;
+  }
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    sizeBytes += chunk.length;
+    // Leaving the loop destroys the stream, and with it the connection.
+    if (sizeBytes > maxBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return joined(chunks, sizeBytes);
+}
+
+const joined = (chunks: readonly Buffer[], sizeBytes: number): Body => {
+  if (sizeBytes < POOLED_BYTES) return { bytes: Buffer.concat(chunks, sizeBytes), release: () => {} };
+  const buffer = buffers.take(sizeBytes);
+  let at = 0;
+  for (const chunk of chunks) at += chunk.copy(buffer, at);
+  return { bytes: buffer.subarray(0, sizeBytes), release: () => buffers.giveBack(buffer) };
+};

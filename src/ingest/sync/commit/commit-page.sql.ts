@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
-import { ApiError } from '../../../errors.ts';
+import { ApiError } from '../../../base/errors.ts';
 import { type PageParameter, pageQuery } from '../../../postgres/page-query.ts';
 import { isDataFault, sqlState } from '../../../postgres/sql-state.ts';
-import { textDefects } from '../../entries/entry.ts';
-import type { PageRows } from '../../entries/entry-columns.ts';
+import { columnExpressions, type PageRows } from '../../entries/columns.ts';
+import { jsonbDefects, textDefects } from '../../entries/entry.ts';
 import {
   type CarefulEntry,
   type Page,
@@ -11,9 +11,7 @@ import {
   refusedByDatabase,
   withShortColumns,
 } from '../../entries/page.ts';
-import type { CoveredEntries } from '../../planning/late-entries.ts';
-import type { CommitResult, PageCommit } from '../../planning/source.ts';
-import { commitStatements, type PageForm } from './commit-statement.sql.ts';
+import type { CommitResult, CoveredEntries, PageCommit } from '../../planning/source.ts';
 import { fixedParameters, rowParameters } from './page-parameters.ts';
 
 /**
@@ -158,4 +156,98 @@ export const resultOf = ({ lease }: PageCommit, row: CommitRow | undefined): Com
     latenessSeconds: row.lateness ?? [],
     covered: row.covered ?? [],
   };
+};
+
+/** Who takes the page apart for comparing: the database alone, or with what was read of each entry here. */
+export type PageForm = 'plain' | 'careful';
+
+/**
+ * Every entry is plain: PostgreSQL takes the array's exact text apart and reads each entry once (`offset 0`: else once for
+ * each use of `j`).
+ */
+const plainPage = (page: string): string => `
+  select n, e as raw, e::jsonb as j, null::text as known_id, null::text as known_time, null::text[] as defects
+  from json_array_elements(${page}::json) with ordinality as x (e, n) offset 0`;
+
+/** Some entry is defective: each comes with its exact text, what was read of it, and JSON that gives the columns. */
+const carefulPage = (page: string): string => `
+  select n, (e ->> 'raw')::json as raw, (e ->> 'columns')::jsonb as j, e ->> 'id' as known_id, e ->> 'time' as known_time,
+    case when jsonb_array_length(e -> 'defects') > 0
+      then array(select jsonb_array_elements_text(e -> 'defects')) end as defects
+  from jsonb_array_elements(${page}::jsonb) with ordinality as x (e, n) offset 0`;
+
+const sqlList = (names: readonly string[]): string => `array[${names.map((name) => `'${name}'`).join(', ')}]`;
+const heldAsText = sqlList(textDefects);
+const notJsonb = sqlList([...jsonbDefects, ...textDefects]);
+
+/** The entries of a page with the id and the time that they are stored under. `page` is the parameter that holds it. */
+export const pageEntries = (form: PageForm, page: string): string => `
+  select n, raw, j, defects,
+    coalesce(case when 'id_too_long' = any(defects) then 'sha256:' || encode(sha256(convert_to(known_id, 'UTF8')), 'hex')
+      else known_id end, case when defects is null then j ->> 'id' end,
+      'sha256:' || encode(sha256(convert_to(case when defects && ${heldAsText} then raw #>> '{}' else raw::text end,
+        'UTF8')), 'hex')) as id,
+    coalesce(case when defects is null then j #>> '{action,time}' else known_time end, '-infinity')::timestamptz as action_time
+  from (${form === 'plain' ? plainPage(page) : carefulPage(page)}) as read`;
+
+/** True if two contents of one entry differ in more than their form. `a` and `b` have `raw` and `defects`. */
+export const contentDiffers = (a: string, b: string): string => `
+  (${a}.raw::text <> ${b}.raw::text and case
+    when ${a}.defects && ${notJsonb} or ${b}.defects && ${notJsonb} then true
+    else ${a}.raw::jsonb <> ${b}.raw::jsonb end)`;
+
+/** Of the function's parameters, those that no page has. */
+const FIXED_PARAMETERS = 21;
+const columnNames = columnExpressions.map(([name]) => name);
+const pageNames = ['raw', 'id', 'action_time', 'first_n', 'defects', ...columnNames];
+
+/** How many parameters a page in columns has. */
+const PAGE_PARAMETERS = FIXED_PARAMETERS + pageNames.length;
+
+const parameters = (first: number, last: number): string =>
+  Array.from({ length: last - first + 1 }, (_, index) => `$${first + index}`).join(', ');
+
+const call = (page: string): string => `orgtrail_commit_page_2(${parameters(1, FIXED_PARAMETERS)}, ${page})`;
+
+/** PostgreSQL reads the page, whose text is the last parameter, and makes the arrays itself. */
+const ofJson = (form: PageForm): string => `
+with page as (
+  select n, raw, id, action_time::text, min(n) over (partition by id)::integer as first_n, defects::text,
+    ${columnExpressions.map(([name, expression]) => `${expression} as ${name}`).join(', ')}
+  from (${pageEntries(form, `$${FIXED_PARAMETERS + 1}`)}) as read),
+arrays as (select ${pageNames.map((name) => `array_agg(${name} order by n) as ${name}`).join(', ')} from page)
+select result.* from arrays, ${call(pageNames.map((name) => `arrays.${name}`).join(', '))} as result`;
+
+/**
+ * The statements that commit a page, by how it comes: `rows` in columns (see `PageRows`), as `pageNames` has them, or as a text of
+ * JSON for the database to read. Before it, in all, what the function in drizzle/ begins with. Used by commit-page.ts.
+ */
+const commitStatements = {
+  rows: `select * from ${call(parameters(FIXED_PARAMETERS + 1, FIXED_PARAMETERS + pageNames.length))}`,
+  plain: ofJson('plain'),
+  careful: ofJson('careful'),
+} as const;
+
+/**
+ * The statement that commits so many pages in columns, each of another source: their parameters one page after the other, in the order of the
+ * sources' keys, which is the order of all locks. Returns a row for each page, with its number from 1; none for a page whose source
+ * another statement holds: it would wait, and the others with it, with the feed's head locked.
+ */
+export const commitTogether = (pages: number): string => {
+  const numbers = Array.from({ length: pages }, (_, index) => index);
+  const at = (page: number, parameter: number): string => `$${page * PAGE_PARAMETERS + parameter}`;
+  const given = (parameter: number): string =>
+    `array[${numbers.map((page) => `${at(page, parameter)}::text`).join(', ')}]`;
+  // The kind comes from "free": so the function is not called before all of "free" is known, nor for a page that is not in it.
+  const commitOne = (page: number): string => `
+select ${page + 1} as number, result.*
+from (select ${at(page, 1)}::text as kind from free where ${page + 1} = any(numbers) offset 0) as own,
+  orgtrail_commit_page_2(own.kind, ${parameters(page * PAGE_PARAMETERS + 2, (page + 1) * PAGE_PARAMETERS)}) as result`;
+  return `
+with free as materialized (
+  select array_agg(number) as numbers
+  from (select given.number from unnest(${given(1)}, ${given(2)}) with ordinality as given (kind, id, number)
+      join sources s on s.kind = given.kind and s.id = given.id
+    order by s.kind, s.id for no key update of s skip locked) as locked)
+${numbers.map(commitOne).join('\nunion all')}`;
 };

@@ -2,9 +2,8 @@ import { DatabaseError, type Pool } from 'pg';
 import { pageQuery } from '../../../postgres/page-query.ts';
 import { isRefusal, sqlState } from '../../../postgres/sql-state.ts';
 import { type CommitResult, keyOf, type PageCommit } from '../../planning/source.ts';
-import { type CommitRow, commitPage, resultOf, rowsOf } from './commit-page.sql.ts';
-import { commitTogether } from './commit-statement.sql.ts';
-import { Gathering, type Outcome } from './gathering.ts';
+import { Gathering, type Outcome } from './batcher.ts';
+import { type CommitRow, commitPage, commitTogether, resultOf, rowsOf } from './commit-page.sql.ts';
 import { fixedParameters, rowParameters } from './page-parameters.ts';
 
 /** The feed's head lets one statement store at a time: of two, the other is at reading its pages and looking for what is known. */

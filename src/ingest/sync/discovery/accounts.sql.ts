@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
+import { parseInstantMs } from '../../../base/time.ts';
 import { inTransaction } from '../../../postgres/pool.ts';
-import { parseInstantMs } from '../../../time/instant.ts';
 import { toJsonbText } from '../../entries/entry.ts';
 import type { AccountChange, FoundAccount, SourceKey } from '../../planning/source.ts';
 import type { AccountListingEnd, AccountsPage, DueListing } from '../ports.ts';
-import type { SourceScope } from '../stored-sources/load-sources.sql.ts';
-import type { ReadingCredential } from '../stored-sources/source-leases.sql.ts';
+import type { ReadingCredential } from '../store/leases.sql.ts';
+import type { SourceScope } from '../store/sources.sql.ts';
 import { LEFT_AFTER } from './organizations.sql.ts';
 
 /** The listing of what one credential reaches, before its key. */

@@ -1,11 +1,9 @@
-import { ApiError } from '../../../errors.ts';
-import { type KeptLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
-import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts';
+import { ApiError } from '../../../base/errors.ts';
+import { type KeptLease, LeaseLostError, LeaseRefused, leasedRun } from '../../../postgres/leases.ts';
 import { kindOf } from '../../sources/registry.ts';
 import { credibleNowMs } from '../planning-time.ts';
 import type { AccountsPage, DueListing, SyncContext } from '../ports.ts';
-import { PartialListingError } from './partial-listing.ts';
-import { StallGuard } from './stall-guard.ts';
+import { PartialListingError } from './discover.ts';
 
 /** A listing that names all accounts is repeated after this, or later if it takes many requests, or there are many. */
 const COMPLETE_REST_MS = 900_000;
@@ -28,14 +26,14 @@ const ACCOUNTS_PER_PAGE = 50;
 /** A command waits for a listing that another process walks. */
 const HELD_POLL_MS = 500;
 
-export interface AccountsDiscovery {
+interface AccountsDiscovery {
   /** Pages are asked for so long, and a listing that is under way goes on afterwards; undefined: until none is due. */
   readonly forMs?: number;
   /** Called when accounts are new, or are there again, and have their sources. */
   readonly found?: () => void;
 }
 
-export interface AccountsFound {
+interface AccountsFound {
   /** How many accounts are new, or are there again. */
   readonly appeared: number;
   /** Why a listing failed, if one did and was not refused, or all were. */
@@ -212,3 +210,37 @@ const expectWhole = async ({ store }: SyncContext, listing: DueListing, page: Ac
   const lacking = page.total === undefined ? ', and its pages come again' : ` of ${page.total} that it counts`;
   throw new PartialListingError(new ApiError('unreadable', `the listing named ${named} accounts${lacking}`));
 };
+
+/** Aborts what makes no progress for a time. */
+export class StallGuard {
+  /** Aborts with the signal that was given, and when nothing goes on. */
+  readonly signal: AbortSignal;
+  readonly #stalled = new AbortController();
+  readonly #limitMs: number;
+  #timer: NodeJS.Timeout;
+
+  constructor(signal: AbortSignal, limitMs: number) {
+    this.#limitMs = limitMs;
+    this.signal = AbortSignal.any([signal, this.#stalled.signal]);
+    this.#timer = this.#start();
+  }
+
+  progress(): void {
+    this.end();
+    this.#timer = this.#start();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** What was thrown: ApiError `timeout` if the guard has aborted it. */
+  reasonOf(thrown: unknown): unknown {
+    if (!this.#stalled.signal.aborted || thrown !== this.signal.reason) return thrown;
+    return new ApiError('timeout', `the listing brought no page within ${this.#limitMs / 1_000} s`);
+  }
+
+  #start(): NodeJS.Timeout {
+    return setTimeout(() => this.#stalled.abort(), this.#limitMs);
+  }
+}

@@ -1,13 +1,9 @@
-import { ApiError } from '../../../errors.ts';
-import { type KeptLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
-import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts';
+import { ApiError } from '../../../base/errors.ts';
+import { type KeptLease, LeaseLostError, LeaseRefused, leasedRun } from '../../../postgres/leases.ts';
+import type { FoundOrganization } from '../../planning/source.ts';
 import { kindOf } from '../../sources/registry.ts';
 import { credibleNowMs, knownNowMs } from '../planning-time.ts';
-import type { SyncContext } from '../ports.ts';
-import { confirmGone } from './confirm-gone.ts';
-import { discoverByName } from './discover-by-name.ts';
-import { createRecorder, type Lease, type Recorder } from './listing-recorder.ts';
-import { PartialListingError } from './partial-listing.ts';
+import type { AuditApi, SyncContext } from '../ports.ts';
 
 export interface Discovered {
   /** How many organizations are new, or there again. */
@@ -162,3 +158,211 @@ const readProfile = async ({ api, store }: SyncContext, id: string, signal: Abor
     return error.failure !== 'refused' || (await store.recordProfileRefused(id)) === 'one';
   }
 };
+
+/** At a discovery, of those that no listing shows. */
+const ASKED_BY_ID_AGAIN = 5;
+
+/** The organizations of an allow-list: as the listing shows them, else by their ids. Throws what failed after all are stored. */
+const discoverByName = async (
+  { api, organizationListing }: SyncContext,
+  names: readonly string[],
+  recorder: Recorder,
+  lease: Lease,
+  signal: AbortSignal,
+): Promise<void> => {
+  let failure: ApiError | undefined;
+  try {
+    for await (const page of api.listOrganizations({ ids: names }, signal)) {
+      organizationListing.requests += 1;
+      await recorder.page(page);
+    }
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    // A credential that may not list is what the allow-list is for.
+    if (error.failure !== 'refused') failure = error;
+  }
+  const found: FoundOrganization[] = [];
+  const unlisted = names.filter((name) => !recorder.ids.has(name));
+  const due = askedNow(unlisted, organizationListing.askedById);
+  for (const id of unlisted) {
+    lease.throwIfLost();
+    try {
+      if (failure !== undefined || !due.has(id)) found.push({ id });
+      else {
+        organizationListing.requests += 1;
+        found.push(await getById(api, id, signal));
+        // The last one asked is the last in the order of the set.
+        organizationListing.askedById.delete(id);
+        organizationListing.askedById.add(id);
+      }
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      failure = error;
+      // What was asked for by name is pulled even if nothing else is known of it.
+      found.push({ id });
+    }
+  }
+  if (failure === undefined || api.nowMs() !== undefined) await recorder.page(found);
+  if (failure !== undefined) throw failure;
+};
+
+/** All that were never asked for, and some of those that were asked for longest ago: their names seldom change. */
+const askedNow = (ids: readonly string[], askedById: ReadonlySet<string>): ReadonlySet<string> => {
+  const wanted = new Set(ids);
+  const again = Array.from(askedById)
+    .filter((id) => wanted.has(id))
+    .slice(0, ASKED_BY_ID_AGAIN);
+  return new Set([...ids.filter((id) => !askedById.has(id)), ...again]);
+};
+
+const getById = async (api: AuditApi, id: string, signal: AbortSignal): Promise<FoundOrganization> => {
+  try {
+    return await api.getOrganization(id, signal);
+  } catch (error) {
+    // Its audit log may still answer; if not, the source shows as refused.
+    if (error instanceof ApiError && (error.failure === 'refused' || error.failure === 'not_found')) return { id };
+    throw error;
+  }
+};
+
+/** So many audit logs are asked per listing at most, so that one that names nothing costs little. */
+const MAX_ASKED = 10;
+/** A log that has not answered by then is asked after another listing: discovery is not held up by it. */
+const TIMEOUT_MS = 10_000;
+
+type Answer = 'open' | 'refused' | undefined;
+
+/**
+ * Asks the audit logs of organizations that complete listings miss again and again. Only one that goes on
+ * refusing makes its organization gone: a listing that is empty or partial by mistake must not end any pulling. Called after every complete
+ * listing, while it is still this replica's turn. Throws what made it fail, except what Cloudflare answered.
+ */
+const confirmGone = async (
+  context: SyncContext,
+  signal: AbortSignal,
+  lease: Pick<KeptLease, 'throwIfLost'>,
+): Promise<void> => {
+  const { store, observer } = context;
+  const ids = await store.takeMissed(MAX_ASKED);
+  if (ids.length === 0) return;
+  lease.throwIfLost();
+  for (const [organizationId, answer] of await askAll(context, ids, signal)) {
+    const news = answer && (await store.recordLogAnswer(organizationId, answer));
+    if (news === 'open') observer.missedButOpen?.({ organizationId });
+    else if (news !== undefined) observer.organizationChanged?.({ organizationId, change: news });
+  }
+};
+
+const askAll = async (
+  { api, time }: SyncContext,
+  ids: readonly string[],
+  signal: AbortSignal,
+): Promise<readonly (readonly [id: string, answer: Answer])[]> => {
+  const timeout = new AbortController();
+  const answered = new AbortController();
+  time.sleep(TIMEOUT_MS, answered.signal).then(
+    () => timeout.abort(),
+    () => {},
+  );
+  const ask = async (id: string): Promise<readonly [string, Answer]> => {
+    try {
+      return [id, await api.probeAuditLog({ kind: 'organization', id }, AbortSignal.any([signal, timeout.signal]))];
+    } catch (error) {
+      if (signal.aborted || !(error instanceof ApiError || timeout.signal.aborted)) throw error;
+      return [id, undefined];
+    }
+  };
+  const asked = await Promise.allSettled(ids.map(ask));
+  answered.abort();
+  return asked.map((each) => {
+    if (each.status === 'rejected') throw each.reason;
+    return each.value;
+  });
+};
+
+/**
+ * Asks for the organizations below those that are known. Cloudflare does not say whether its listing shows them unasked; as
+ * soon as it has shown one, there is nothing to ask for. Else each organization is asked about once a day, `limit` of
+ * them at a time. Returns how many are new; they have their sources, and are asked about in turn.
+ */
+export const findSubOrganizations = async (
+  context: SyncContext,
+  limit: number,
+  signal: AbortSignal,
+): Promise<number> => {
+  const { api, store, observer, organizationIds } = context;
+  if (organizationIds !== undefined) return 0;
+  let appeared = 0;
+  for (const parentId of await store.withoutChildrenListed(limit)) {
+    if (signal.aborted) break;
+    const ids = new Set<string>();
+    const record = async (found: readonly FoundOrganization[], complete: boolean): Promise<void> => {
+      const changes = await store.recordListing(found, { complete, under: parentId });
+      for (const change of changes) observer.organizationChanged?.(change);
+      appeared += changes.filter((change) => change.change === 'appeared').length;
+    };
+    try {
+      for await (const found of api.listOrganizations({ parentId, mustBeWhole: true }, signal)) {
+        for (const { id } of found) ids.add(id);
+        await record(found, false);
+      }
+      // What is no longer below it is missed, as by the listing of all.
+      await record(
+        Array.from(ids, (id) => ({ id })),
+        true,
+      );
+    } catch (error) {
+      // Not worth a second try today: the listing itself tells of a credential or a network that is broken.
+      if (!(error instanceof ApiError)) throw error;
+    }
+    await store.recordChildrenListed(parentId);
+  }
+  // The next listing may be minutes away.
+  if (appeared > 0) await store.syncSources(await credibleNowMs(context), context.window?.sinceMs);
+  return appeared;
+};
+
+/** Of the discovery under way. */
+type Lease = Pick<KeptLease, 'throwIfLost'>;
+type Recorder = ReturnType<typeof createRecorder>;
+
+/** Stores what the pages of one listing name. Throws LeaseLostError once another replica may have listed since. */
+const createRecorder = (context: SyncContext, lease: Lease) => {
+  const { store, observer, window } = context;
+  const ids = new Set<string>();
+  let appeared = 0;
+  let haveSources = false;
+  const write = async (found: readonly FoundOrganization[], complete: boolean): Promise<void> => {
+    // Right after a pause of the process the signal may not know yet: an old page must not be stored over a newer one.
+    lease.throwIfLost();
+    const changes = await store.recordListing(found, { complete });
+    for (const change of changes) observer.organizationChanged?.(change);
+    const isNew = changes.filter(({ change }) => change === 'appeared').length;
+    appeared += isNew;
+    if (!haveSources || isNew > 0) await store.syncSources(await credibleNowMs(context), window?.sinceMs);
+    haveSources = true;
+    // The next page must not be asked for, either.
+    lease.throwIfLost();
+  };
+  return {
+    ids: ids as ReadonlySet<string>,
+    appeared: () => appeared,
+    page: async (found: readonly FoundOrganization[]): Promise<void> => {
+      for (const { id } of found) ids.add(id);
+      await write(found, false);
+    },
+    /** The listing reached its end: what is known and was on none of its pages is missed. */
+    end: () =>
+      write(
+        Array.from(ids, (id) => ({ id })),
+        true,
+      ),
+  };
+};
+
+/** A listing counts more than it has named, or another credential, which may show more, has not listed: nothing is missed by it. */
+export class PartialListingError extends ApiError {
+  constructor(cause: ApiError) {
+    super(cause.failure, cause.message, { cause, apiCodes: cause.apiCodes });
+  }
+}

@@ -1,11 +1,11 @@
 import { and, eq, isNull, ne, not, or, type SQL, sql } from 'drizzle-orm';
 import type { PgColumn } from 'drizzle-orm/pg-core';
 import type { Pool } from 'pg';
-import { db } from '../../../postgres/db.ts';
+import { parseInstantMs } from '../../../base/time.ts';
 import { inTransaction } from '../../../postgres/pool.ts';
+import { db } from '../../../postgres/queries.ts';
 import { databaseTime } from '../../../postgres/tables/column-types.ts';
-import { organizations } from '../../../postgres/tables/organizations.ts';
-import { parseInstantMs } from '../../../time/instant.ts';
+import { organizations } from '../../../postgres/tables/sources.ts';
 import { toJsonbText } from '../../entries/entry.ts';
 import type { FoundOrganization, OrganizationChange } from '../../planning/source.ts';
 import type { LogNews } from '../ports.ts';

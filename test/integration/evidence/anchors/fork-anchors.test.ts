@@ -2,7 +2,7 @@ import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import type { LogSigner } from '../../../../src/evidence/builder/ports.ts';
-import { signerOfFile } from '../../../../src/evidence/keys/key-file.ts';
+import { signerOfFile } from '../../../../src/evidence/keys.ts';
 import { directoryAnchor, openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
 import { worldOfEachTest } from '../../../support/evidence/evidence-world.ts';
 import { rememberForRewind } from '../../../support/evidence/rewind.ts';

@@ -1,10 +1,9 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { mirrorTo } from '../../../../src/evidence/anchors/mirror.ts';
+import type { S3Bucket } from '../../../../src/base/s3/bucket.ts';
+import { mirrorTo, objectsIn } from '../../../../src/evidence/anchors/mirror.ts';
 import { openAnchors } from '../../../../src/evidence/anchors/open-anchors.ts';
-import { objectsIn } from '../../../../src/evidence/anchors/write-once-objects.ts';
 import { isUnanchored } from '../../../../src/evidence/stored/evidence-status.sql.ts';
-import { readEntryBundle } from '../../../../src/evidence/tree/entry-bundle.ts';
-import type { S3Bucket } from '../../../../src/s3/s3-bucket.ts';
+import { readEntryBundle } from '../../../../src/evidence/tree/tiles.ts';
 import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
 import { type Place, placeKinds } from '../../../support/evidence/anchors/places.ts';
 import { worldOfAllTests } from '../../../support/evidence/evidence-world.ts';

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, expect, test } from 'vitest';
-import { timeStampRequest } from '../../../../src/evidence/anchors/time-stamp-request.ts';
-import { timeStampsOf } from '../../../../src/evidence/anchors/time-stamps.ts';
+import { timeStampRequest, timeStampsOf } from '../../../../src/evidence/anchors/time-stamps.ts';
 import { isUnanchored } from '../../../../src/evidence/stored/evidence-status.sql.ts';
 import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
 import { startAuthority, type TestAuthority } from '../../../support/evidence/anchors/time-stamping-authority.ts';

@@ -1,11 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
-import { anchorForever, bothLogs } from '../../../../src/evidence/anchors/anchor-forever.ts';
-import { mirrorTo } from '../../../../src/evidence/anchors/mirror.ts';
-import type { Anchor } from '../../../../src/evidence/anchors/ports.ts';
-import { readAnchors } from '../../../../src/evidence/anchors/read-anchors.ts';
+import type { Anchor } from '../../../../src/evidence/anchor.ts';
+import { anchorForever, bothLogs, readAnchors } from '../../../../src/evidence/anchors/anchor-forever.ts';
+import { filesIn, mirrorTo } from '../../../../src/evidence/anchors/mirror.ts';
 import { createAnchorStore, keysAtAnchors } from '../../../../src/evidence/anchors/stored-anchors.sql.ts';
-import { filesIn } from '../../../../src/evidence/anchors/write-once-files.ts';
 import type { LogSigner } from '../../../../src/evidence/builder/ports.ts';
 import { openBuilder, type TestBuilder } from '../builder-world.ts';
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { parseVerifierKey, printVerifierKey, type VerifierKey } from '../../../../src/evidence/notes/verifier-key.ts';
+import { parseVerifierKey, printVerifierKey, type VerifierKey } from '../../../../src/evidence/notes/signed-note.ts';
 import { freePorts } from '../../network/free-ports.ts';
 import { until } from '../../process/until.ts';
 

@@ -1,9 +1,8 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { mirrorTo } from '../../../../src/evidence/anchors/mirror.ts';
-import type { Anchor } from '../../../../src/evidence/anchors/ports.ts';
-import { objectsIn } from '../../../../src/evidence/anchors/write-once-objects.ts';
+import type { Anchor } from '../../../../src/evidence/anchor.ts';
+import { mirrorTo, objectsIn } from '../../../../src/evidence/anchors/mirror.ts';
 import { type Storage, storages, testBucket } from '../../s3/storages.ts';
 import { directoryAnchor } from './anchoring-builder.ts';
 

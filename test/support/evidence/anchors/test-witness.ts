@@ -1,11 +1,17 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { publicBytes, signatureOf } from '../../../../src/evidence/crypto/ed25519.ts';
+import { publicBytes, signatureOf } from '../../../../src/evidence/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../../../src/evidence/notes/checkpoint.ts';
-import { cosignedMessage, writeCosignature } from '../../../../src/evidence/notes/cosignature.ts';
-import { parseNote, verifyNote } from '../../../../src/evidence/notes/signed-note.ts';
-import { signatureTypes, type VerifierKey, verifierKey } from '../../../../src/evidence/notes/verifier-key.ts';
+import {
+  cosignedMessage,
+  parseNote,
+  signatureTypes,
+  type VerifierKey,
+  verifierKey,
+  verifyNote,
+  writeCosignature,
+} from '../../../../src/evidence/notes/signed-note.ts';
 import { isConsistent } from '../../../../src/evidence/tree/proofs.ts';
 
 /** A witness of c2sp.org/tlog-witness on loopback, as the specification says it. */

@@ -5,9 +5,8 @@ import { join, relative } from 'node:path';
 import type { Pool } from 'pg';
 import type { LogSigner } from '../../../../src/evidence/builder/ports.ts';
 import { type Exported, type ExportOptions, exportBundle } from '../../../../src/evidence/export/export-bundle.ts';
-import { openFolder } from '../../../../src/evidence/files/folder-reader.ts';
-import { verifierFile } from '../../../../src/evidence/files/verifier-file.ts';
-import { verifyFolder } from '../../../../src/evidence/files/verify-folder.ts';
+import { openFolder, verifyFolder } from '../../../../src/evidence/files/folder-reader.ts';
+import { verifierFile } from '../../../../src/evidence/files/folder-writer.ts';
 
 /** A folder for bundles of one test. */
 export class BundleRoom implements Disposable {

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { BUNDLE_TIME_PATH } from '../../../../src/evidence/bundle/time-of-bundle.ts';
+import { BUNDLE_TIME_PATH } from '../../../../src/evidence/bundle/layout.ts';
 import { verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
 import { type Files, type Shape, wrongIn } from '../shapes/shape.ts';
 import { readerOf } from '../test-history.ts';

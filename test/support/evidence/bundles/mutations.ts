@@ -1,4 +1,4 @@
-import { sha256 } from '../../../../src/evidence/crypto/sha256.ts';
+import { sha256 } from '../../../../src/evidence/bytes.ts';
 import type { Files } from '../shapes/shape.ts';
 import { begun, dropDecember, type TestHistory, testEvent } from '../test-history.ts';
 

@@ -1,12 +1,18 @@
-import { bundleFiles, checkpointPath, logTilePath, payloadPath } from '../../../../src/evidence/bundle/layout.ts';
-import { leafListPath, writeListedLeaf } from '../../../../src/evidence/bundle/leaf-list.ts';
-import { readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/payload.ts';
-import { HASH_BYTES } from '../../../../src/evidence/crypto/sha256.ts';
+import {
+  bundleFiles,
+  checkpointPath,
+  leafListPath,
+  logTilePath,
+  payloadPath,
+  writeListedLeaf,
+} from '../../../../src/evidence/bundle/layout.ts';
+import { readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/records.ts';
+import { HASH_BYTES } from '../../../../src/evidence/bytes.ts';
 import { readJournal, writeJournal } from '../../../../src/evidence/journal/statement-text.ts';
-import { readEventLeaf } from '../../../../src/evidence/leaves/leaf.ts';
-import type { LogName } from '../../../../src/evidence/notes/origin.ts';
+import { readEventLeaf } from '../../../../src/evidence/leaf.ts';
+import type { LogName } from '../../../../src/evidence/notes/checkpoint.ts';
+import { tilesOfPart } from '../../../../src/evidence/tree/proofs.ts';
 import { TILE_WIDTH, widthOfTile } from '../../../../src/evidence/tree/tiles.ts';
-import { tilesOfPart } from '../../../../src/evidence/tree/tiles-of-part.ts';
 import type { Files } from '../shapes/shape.ts';
 
 interface AnyStatement {

@@ -1,18 +1,19 @@
-import { bundleFiles, payloadPath } from '../../../../src/evidence/bundle/layout.ts';
+import {
+  BUNDLE_TIME_PATH,
+  type BundleTime,
+  bundleFiles,
+  isOfTime,
+  payloadPath,
+  withheldPath,
+  writeBundleTime,
+} from '../../../../src/evidence/bundle/layout.ts';
 import {
   type PayloadRecord,
   readPayload,
   writePayloadRecord,
   writeWithheldRecord,
-} from '../../../../src/evidence/bundle/payload.ts';
-import {
-  BUNDLE_TIME_PATH,
-  type BundleTime,
-  isOfTime,
-  withheldPath,
-  writeBundleTime,
-} from '../../../../src/evidence/bundle/time-of-bundle.ts';
-import { readEventLeaf } from '../../../../src/evidence/leaves/leaf.ts';
+} from '../../../../src/evidence/bundle/records.ts';
+import { readEventLeaf } from '../../../../src/evidence/leaf.ts';
 import type { Files } from '../shapes/shape.ts';
 
 /** What is cut out of a bundle, and what is done to it on the way. */

@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
 import { createEvidenceStore } from '../../../../src/evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../../../../src/evidence/builder/ports.ts';
-import { keyOfLog } from '../../../../src/evidence/builder/sign-log.ts';
+import { keyOfLog } from '../../../../src/evidence/builder/signing-keys.ts';
 import { readStored } from '../../../../src/evidence/stored/read-stored.sql.ts';
 import { verifyStored } from '../../../../src/evidence/stored/verify-stored.ts';
+import type { Anchor } from '../../../../src/evidence/verify/anchors.ts';
 import type { Report } from '../../../../src/evidence/verify/report.ts';
-import type { Anchor } from '../../../../src/evidence/verify/verify-anchors.ts';
 
 /** Verifies what is stored, with the public key of the signer. */
 export const verifyDatabase = async (

@@ -1,4 +1,4 @@
-import { writeManifest } from '../../../../src/evidence/bundle/manifest.ts';
+import { writeManifest } from '../../../../src/evidence/bundle/layout.ts';
 import { begun, dropDecember, TestHistory, testEvent, usualHistory } from '../test-history.ts';
 import { failing, grown, holding, rewritten, type Shape, small, withFile, withPayload } from './shape.ts';
 

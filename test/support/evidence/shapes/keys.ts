@@ -1,8 +1,12 @@
 import type { StatementOf } from '../../../../src/evidence/journal/statement.ts';
-import type { LogName } from '../../../../src/evidence/notes/origin.ts';
+import type { LogName } from '../../../../src/evidence/notes/checkpoint.ts';
 import { writePolicy } from '../../../../src/evidence/notes/policy.ts';
-import { parseNote, writeNote } from '../../../../src/evidence/notes/signed-note.ts';
-import { printVerifierKey, type VerifierKey } from '../../../../src/evidence/notes/verifier-key.ts';
+import {
+  parseNote,
+  printVerifierKey,
+  type VerifierKey,
+  writeNote,
+} from '../../../../src/evidence/notes/signed-note.ts';
 import { eventsOrigin, TestHistory } from '../test-history.ts';
 import { logSigner, witnessSigner } from '../test-keys.ts';
 import { type Files, failing, grown, holding, kept, rewritten, type Shape, small, withFile } from './shape.ts';

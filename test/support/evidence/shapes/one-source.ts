@@ -1,4 +1,4 @@
-import { sha256 } from '../../../../src/evidence/crypto/sha256.ts';
+import { sha256 } from '../../../../src/evidence/bytes.ts';
 import { type Cut, cutToSource } from '../bundles/one-source-bundle.ts';
 import { begun, dropDecember, TestHistory, testEvent, usualHistory } from '../test-history.ts';
 import { type Files, failing, grown, holding, kept, rewritten, type Shape, small, withFile } from './shape.ts';

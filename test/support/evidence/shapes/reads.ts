@@ -1,4 +1,4 @@
-import type { ReadRow } from '../../../../src/evidence/bundle/reads.ts';
+import type { ReadRow } from '../../../../src/evidence/bundle/records.ts';
 import { begun, type TestHistory } from '../test-history.ts';
 import { type Files, failing, grown, holding, type Shape, withFile } from './shape.ts';
 

@@ -1,6 +1,6 @@
 import { payloadPath } from '../../../../src/evidence/bundle/layout.ts';
-import { type PayloadRecord, readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/payload.ts';
-import type { Anchor } from '../../../../src/evidence/verify/verify-anchors.ts';
+import { type PayloadRecord, readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/records.ts';
+import type { Anchor } from '../../../../src/evidence/verify/anchors.ts';
 import { verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
 import { begun, readerOf, type TestHistory, testEvent } from '../test-history.ts';
 

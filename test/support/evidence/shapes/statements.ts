@@ -1,6 +1,6 @@
-import { sha256 } from '../../../../src/evidence/crypto/sha256.ts';
-import { journalLeaf } from '../../../../src/evidence/leaves/leaf.ts';
-import { leafHash } from '../../../../src/evidence/tree/merkle.ts';
+import { sha256 } from '../../../../src/evidence/bytes.ts';
+import { journalLeaf } from '../../../../src/evidence/leaf.ts';
+import { leafHash } from '../../../../src/evidence/tree/tiles.ts';
 import { begun, dropDecember, eventsOrigin, type TestHistory, testEvent, usualHistory } from '../test-history.ts';
 import { type Files, failing, grown, holding, rewritten, type Shape, small, withFile, withText } from './shape.ts';
 

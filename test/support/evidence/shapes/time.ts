@@ -1,5 +1,4 @@
-import { payloadPath } from '../../../../src/evidence/bundle/layout.ts';
-import { BUNDLE_TIME_PATH, withheldPath } from '../../../../src/evidence/bundle/time-of-bundle.ts';
+import { BUNDLE_TIME_PATH, payloadPath, withheldPath } from '../../../../src/evidence/bundle/layout.ts';
 import { richBundle } from '../bundles/mutations.ts';
 import { cutToSource } from '../bundles/one-source-bundle.ts';
 import { cutToTime, january, type TimeCut } from '../bundles/time-bundle.ts';

@@ -1,4 +1,4 @@
-import { formats } from '../../../../src/formats/formats.ts';
+import { formats } from '../../../../src/formats/registry.ts';
 import { jsonElements, jsonMembers, jsonValues } from '../../feed/json-texts.ts';
 import {
   type HttpReceiver,

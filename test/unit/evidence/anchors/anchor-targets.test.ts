@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type AnchorTarget, parseAnchors } from '../../../../src/evidence/anchors/anchor-targets.ts';
-import { filesIn } from '../../../../src/evidence/anchors/write-once-files.ts';
-import { printVerifierKey, signatureTypes, verifierKey } from '../../../../src/evidence/notes/verifier-key.ts';
+import { type AnchorTarget, parseAnchors } from '../../../../src/evidence/anchor.ts';
+import { filesIn } from '../../../../src/evidence/anchors/mirror.ts';
+import { printVerifierKey, signatureTypes, verifierKey } from '../../../../src/evidence/notes/signed-note.ts';
 
 test('ORGTRAIL_EVIDENCE_ANCHORS is a list of places, with commas or lines between', () => {
   const worm = { kind: 'file', name: 'file:/mnt/worm', directory: '/mnt/worm' };

@@ -2,14 +2,15 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
   type EventWords,
+  PayloadSplitter,
   rawOfLine,
   readProofLine,
   wordsOfLeaf,
   writeEventLine,
+  writePayloadRecord,
   writeProofLine,
-} from '../../../../src/evidence/bundle/found-events.ts';
-import { PayloadSplitter, writePayloadRecord } from '../../../../src/evidence/bundle/payload.ts';
-import { readEventLeaf, writeEventLeaf } from '../../../../src/evidence/leaves/leaf.ts';
+} from '../../../../src/evidence/bundle/records.ts';
+import { readEventLeaf, writeEventLeaf } from '../../../../src/evidence/leaf.ts';
 import { forAll } from '../../for-all.ts';
 
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((some) => Buffer.from(some));

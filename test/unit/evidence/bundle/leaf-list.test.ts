@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { LeafList, writeListedLeaf } from '../../../../src/evidence/bundle/leaf-list.ts';
+import { LeafList, writeListedLeaf } from '../../../../src/evidence/bundle/layout.ts';
 
 const hash = (number: number): Buffer => Buffer.alloc(32, number);
 const bytesOf = (...indexes: readonly number[]): Buffer =>

@@ -3,10 +3,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { sha256 } from '../../../../src/evidence/crypto/sha256.ts';
-import { openFolder } from '../../../../src/evidence/files/folder-reader.ts';
+import { sha256 } from '../../../../src/evidence/bytes.ts';
+import { openFolder, verifyFolder } from '../../../../src/evidence/files/folder-reader.ts';
 import { FolderWriter } from '../../../../src/evidence/files/folder-writer.ts';
-import { verifyFolder } from '../../../../src/evidence/files/verify-folder.ts';
 import { usualHistory } from '../../../support/evidence/test-history.ts';
 
 let folder: string;

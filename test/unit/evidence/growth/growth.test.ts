@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type CoverageSnapshot, coverageEntries } from '../../../../src/evidence/growth/coverage-entries.ts';
-import { type HoleRange, nextChunk, unexplainedHole } from '../../../../src/evidence/growth/explained-holes.ts';
-import { Pace } from '../../../../src/evidence/growth/pace.ts';
+import { type HoleRange, nextChunk, unexplainedHole } from '../../../../src/evidence/append/logs.ts';
+import { type CoverageSnapshot, coverageEntries } from '../../../../src/evidence/append/new-statements.ts';
+import { Pace } from '../../../../src/evidence/builder/build-forever.ts';
 import { MAX_STATEMENT_BYTES, readStatement } from '../../../../src/evidence/journal/statement-text.ts';
-import { chainStart } from '../../../../src/evidence/leaves/source-chain.ts';
+import { chainStart } from '../../../../src/evidence/leaf.ts';
 import { coverageStatement } from '../../../support/evidence/statements.ts';
 import { forAll } from '../../for-all.ts';
 

@@ -1,8 +1,16 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { dropParts, rangesOf } from '../../../../src/evidence/journal/drop-parts.ts';
-import { isInPositions, unitedPositions } from '../../../../src/evidence/journal/position-ranges.ts';
-import { type PassRanges, statedRanges } from '../../../../src/evidence/journal/stated-ranges.ts';
+import {
+  contains,
+  dropParts,
+  isInPositions,
+  type PassRanges,
+  rangesOf,
+  statedRanges,
+  type TimeRange,
+  united,
+  unitedPositions,
+} from '../../../../src/evidence/journal/ranges.ts';
 import { statement } from '../../../../src/evidence/journal/statement.ts';
 import {
   MAX_STATEMENT_BYTES,
@@ -11,9 +19,8 @@ import {
   writeJournal,
   writeStatement,
 } from '../../../../src/evidence/journal/statement-text.ts';
-import { contains, type TimeRange, united } from '../../../../src/evidence/journal/time-ranges.ts';
-import { journalLeaf } from '../../../../src/evidence/leaves/leaf.ts';
-import { leafHash } from '../../../../src/evidence/tree/merkle.ts';
+import { journalLeaf } from '../../../../src/evidence/leaf.ts';
+import { leafHash } from '../../../../src/evidence/tree/tiles.ts';
 import { coverageStatement, dropStatement, statementTexts } from '../../../support/evidence/statements.ts';
 import { forAll } from '../../for-all.ts';
 

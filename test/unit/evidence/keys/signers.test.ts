@@ -3,10 +3,9 @@ import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { signCheckpoint } from '../../../../src/evidence/builder/sign-log.ts';
-import { isSigned } from '../../../../src/evidence/crypto/ed25519.ts';
-import { signerOfCommand } from '../../../../src/evidence/keys/command-signer.ts';
-import { makeKeyFile, publicKeyOfFile, signerOfFile } from '../../../../src/evidence/keys/key-file.ts';
+import { signCheckpoint } from '../../../../src/evidence/builder/signing-keys.ts';
+import { isSigned } from '../../../../src/evidence/bytes.ts';
+import { makeKeyFile, publicKeyOfFile, signerOfCommand, signerOfFile } from '../../../../src/evidence/keys.ts';
 
 let folder: string;
 let file: string;

@@ -1,23 +1,22 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
+  chained,
+  chainStart,
   type EventLeaf,
   holeLeaf,
   journalLeaf,
+  monthOf,
+  NO_SOURCE,
   rawFacts,
   readEventLeaf,
-  writeEventLeaf,
-} from '../../../../src/evidence/leaves/leaf.ts';
-import { monthOf, saltOf } from '../../../../src/evidence/leaves/month-key.ts';
-import {
-  chained,
-  chainStart,
-  NO_SOURCE,
   readTileSources,
+  saltOf,
+  writeEventLeaf,
   writeTileSources,
-} from '../../../../src/evidence/leaves/source-chain.ts';
+} from '../../../../src/evidence/leaf.ts';
 import { GrowingTree } from '../../../../src/evidence/tree/growing-tree.ts';
-import { leafHash } from '../../../../src/evidence/tree/merkle.ts';
+import { leafHash } from '../../../../src/evidence/tree/tiles.ts';
 import { forAll } from '../../for-all.ts';
 
 /* Made by a program in Python that shares nothing with this one, from the specification of the leaves. */

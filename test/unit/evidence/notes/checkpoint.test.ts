@@ -1,11 +1,16 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseCheckpoint, writeCheckpoint } from '../../../../src/evidence/notes/checkpoint.ts';
-import { openCheckpoint } from '../../../../src/evidence/notes/open-checkpoint.ts';
-import { faultOfBase, parseOrigin, writeOrigin } from '../../../../src/evidence/notes/origin.ts';
-import { parsePolicy, writePolicy } from '../../../../src/evidence/notes/policy.ts';
+import {
+  faultOfBase,
+  parseCheckpoint,
+  parseOrigin,
+  parseTlogProof,
+  writeCheckpoint,
+  writeOrigin,
+  writeTlogProof,
+} from '../../../../src/evidence/notes/checkpoint.ts';
+import { openCheckpoint, parsePolicy, writePolicy } from '../../../../src/evidence/notes/policy.ts';
 import { writeNote } from '../../../../src/evidence/notes/signed-note.ts';
-import { parseTlogProof, writeTlogProof } from '../../../../src/evidence/notes/tlog-proof.ts';
 import {
   logLine,
   origin,

@@ -1,15 +1,17 @@
 import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isSigned, publicBytes } from '../../../../src/evidence/crypto/ed25519.ts';
-import { readCosignature } from '../../../../src/evidence/notes/cosignature.ts';
-import { parseNote, verifyNote, writeNote } from '../../../../src/evidence/notes/signed-note.ts';
+import { isSigned, publicBytes } from '../../../../src/evidence/bytes.ts';
 import {
   isKeyName,
+  parseNote,
   parseVerifierKey,
   printVerifierKey,
+  readCosignature,
   verifierKey,
-} from '../../../../src/evidence/notes/verifier-key.ts';
+  verifyNote,
+  writeNote,
+} from '../../../../src/evidence/notes/signed-note.ts';
 import {
   logKey,
   logLine,

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { leafHash } from '../../../../src/evidence/tree/merkle.ts';
 import {
   consistencyRanges,
   inclusionRanges,
@@ -9,6 +8,7 @@ import {
   rootOfPrefix,
   tilesOfRanges,
 } from '../../../../src/evidence/tree/proofs.ts';
+import { leafHash } from '../../../../src/evidence/tree/tiles.ts';
 import { naiveConsistency, naiveInclusion, naiveLeaf, naiveRoot } from '../../../support/evidence/naive-tree.ts';
 import { numberedLeaves, StoredTree } from '../../../support/evidence/stored-tree.ts';
 import { forAll } from '../../for-all.ts';

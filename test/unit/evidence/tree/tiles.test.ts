@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { readEntryBundle, writeEntryBundle } from '../../../../src/evidence/tree/entry-bundle.ts';
 import {
   entryBundlePath,
   parseTilePath,
+  readEntryBundle,
   tilePath,
   tilesOfLevel,
   tilesOfTree,
+  writeEntryBundle,
 } from '../../../../src/evidence/tree/tiles.ts';
 import { forAll } from '../../for-all.ts';
 

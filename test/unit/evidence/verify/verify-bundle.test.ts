@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { reportText } from '../../../../src/cli/evidence/evidence-report.ts';
+import { reportText } from '../../../../src/cli/evidence/verify-command.ts';
 import { payloadPath } from '../../../../src/evidence/bundle/layout.ts';
-import { readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/payload.ts';
-import { gapsOf } from '../../../../src/evidence/journal/time-ranges.ts';
+import { readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/records.ts';
+import { gapsOf } from '../../../../src/evidence/journal/ranges.ts';
 import { writePolicy } from '../../../../src/evidence/notes/policy.ts';
+import { completenessOf } from '../../../../src/evidence/verify/coverage.ts';
 import { faultText, Report } from '../../../../src/evidence/verify/report.ts';
 import { type VerifierOptions, verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
-import { completenessOf } from '../../../../src/evidence/verify/verify-coverage.ts';
 import { cutToSource } from '../../../support/evidence/bundles/one-source-bundle.ts';
 import { grown, rewritten, small } from '../../../support/evidence/shapes/shape.ts';
 import { coverageStatement } from '../../../support/evidence/statements.ts';

@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { writeCheckpoint } from '../../../../src/evidence/notes/checkpoint.ts';
+import { writeCheckpoint, writeTlogProof } from '../../../../src/evidence/notes/checkpoint.ts';
 import { parsePolicy, writePolicy } from '../../../../src/evidence/notes/policy.ts';
 import { writeNote } from '../../../../src/evidence/notes/signed-note.ts';
-import { writeTlogProof } from '../../../../src/evidence/notes/tlog-proof.ts';
-import { verifyProof } from '../../../../src/evidence/verify/verify-proof.ts';
+import { verifyProof } from '../../../../src/evidence/verify/verify-found.ts';
 import { StoredTree } from '../../../support/evidence/stored-tree.ts';
 import { eventsOrigin, usualHistory } from '../../../support/evidence/test-history.ts';
 import { logSigner } from '../../../support/evidence/test-keys.ts';

@@ -1,12 +1,11 @@
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
-import { prettyJson } from '../../../../src/http/console/events/pretty-json.ts';
-import { sideBySide } from '../../../../src/http/console/events/side-by-side.ts';
-import { diffTexts } from '../../../../src/http/console/events/text-diff.ts';
+import { sideBySide } from '../../../../src/http/console/events/changes.ts';
 import { html, visible } from '../../../../src/http/console/html.ts';
-import { nextAddress } from '../../../../src/http/console/sign-in/next-address.ts';
-import { createSessionId, sessionKey, sessionKeys } from '../../../../src/http/console/sign-in/session.ts';
-import { offsetMs, offsetText, pageZone, zoneOf } from '../../../../src/http/console/times/zone.ts';
+import { nextAddress } from '../../../../src/http/console/page.ts';
+import { createSessionId, sessionKey, sessionKeys } from '../../../../src/http/console/sign-in.routes.ts';
+import { offsetMs, offsetText, pageZone, zoneOf } from '../../../../src/http/console/words.ts';
+import { diffTexts, prettyJson } from '../../../../src/search/json-difference.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../../support/sync/defective-entries.ts';
 import { forAll } from '../../for-all.ts';
 

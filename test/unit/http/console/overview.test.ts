@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
-import type { FindingCount } from '../../../../src/findings/list-findings.sql.ts';
-import { detectionsBody } from '../../../../src/http/console/detections/detections-page.ts';
-import { coverageCell } from '../../../../src/http/console/overview/coverage-cell.ts';
-import { coverageTimeline, notableGaps } from '../../../../src/http/console/overview/coverage-timeline.ts';
+import { detectionsBody } from '../../../../src/http/console/detections/page.ts';
 import { readFilter, selectOrganizations } from '../../../../src/http/console/overview/organizations.ts';
-import type { SourceCoverage, TimeRange } from '../../../../src/status/overview/overview.ts';
-import type { OrganizationWithState } from '../../../../src/status/sources/source-owner.ts';
+import { coverageCell, coverageTimeline, notableGaps } from '../../../../src/http/console/overview/timeline.ts';
+import type { FindingCount } from '../../../../src/sinks/findings/list-findings.sql.ts';
+import type { SourceCoverage, TimeRange } from '../../../../src/status/overview.ts';
+import type { OrganizationWithState } from '../../../../src/status/source-state.ts';
 import { sourceFacts } from '../../status/source-facts.ts';
 
 test('trouble comes first: what is about to be lost, then failing, refused, incomplete, behind; the rest by name', () => {

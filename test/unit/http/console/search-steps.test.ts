@@ -1,18 +1,17 @@
 import { expect, test } from 'vitest';
-import { BusyError, SearchError } from '../../../../src/errors.ts';
-import { html } from '../../../../src/http/console/html.ts';
-import { printView, readView, usualView, withView } from '../../../../src/http/console/result/result-view.ts';
+import { BusyError, SearchError } from '../../../../src/base/errors.ts';
+import { keepView, printView, readView, usualView, withView } from '../../../../src/http/console/events/result-view.ts';
 import {
   eventHref,
   readSteps,
   resultLink,
   searchStepsOf,
   stepsFault,
-} from '../../../../src/http/console/result/search-steps.ts';
-import { keepView } from '../../../../src/http/console/result/view-links.ts';
-import type { FoundEvent, SearchPage } from '../../../../src/search/found-event.ts';
+} from '../../../../src/http/console/events/search-steps.ts';
+import { html } from '../../../../src/http/console/html.ts';
+import type { FoundEvent, SearchPage } from '../../../../src/search/answer.ts';
 import type { SearchSource } from '../../../../src/search/ports.ts';
-import { readSearch } from '../../../../src/search/search.ts';
+import { readSearch } from '../../../../src/search/query/search.ts';
 
 test('where a slow search did not come to a neighbour, the list goes on from there', async () => {
   const steps = await stepsIn('text=needle', () => ({ events: [], more: true, reached }));

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { fastify } from 'fastify';
 import { expect, test } from 'vitest';
+import { createStreamLimits } from '../../../../src/base/limits.ts';
 import type { FeedPiece, FeedSource } from '../../../../src/feed/feed.ts';
-import { feedRoutes } from '../../../../src/http/feed/routes.ts';
-import { createStreamLimits } from '../../../../src/limits/stream-limits.ts';
+import { feedRoutes } from '../../../../src/http/feed.routes.ts';
 
 /** More than a connection takes of a reader that does not read. */
 const large: FeedPiece = { until: 1, events: 1, lines: Buffer.alloc(32_000_000, '{}\n') };

@@ -1,6 +1,6 @@
 import type { RequestListener } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { createAccountsApi } from '../../../../src/ingest/cloudflare/accounts.ts';
+import { createAccountsApi } from '../../../../src/ingest/cloudflare/audit-api.ts';
 import type { AccountsPage } from '../../../../src/ingest/sync/ports.ts';
 import { type LocalServer, startHttpServer } from './local-server.ts';
 import { createTestClient } from './test-client.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type AuditPageRequest, fetchAuditPage } from '../../../../src/ingest/cloudflare/audit-logs.ts';
+import { type AuditPageRequest, fetchAuditPage } from '../../../../src/ingest/cloudflare/audit-api.ts';
 import type { ApiText } from '../../../../src/ingest/cloudflare/wire/request.ts';
 import { answer } from './local-server.ts';
 import { apiErrorOf, startApi } from './test-client.ts';

@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import type { Credential } from '../../../../src/ingest/cloudflare/credential.ts';
+import type { Credential } from '../../../../src/ingest/cloudflare/credentials.ts';
 import { startTcpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient, getText, startApi } from './test-client.ts';
 

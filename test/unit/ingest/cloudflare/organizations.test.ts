@@ -5,8 +5,8 @@ import {
   type ListOptions,
   type Organization,
   type OrganizationsApi,
-} from '../../../../src/ingest/cloudflare/organizations.ts';
-import { PartialListingError } from '../../../../src/ingest/sync/discovery/partial-listing.ts';
+} from '../../../../src/ingest/cloudflare/audit-api.ts';
+import { PartialListingError } from '../../../../src/ingest/sync/discovery/discover.ts';
 import { answer, type LocalServer, startHttpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient, startApi } from './test-client.ts';
 

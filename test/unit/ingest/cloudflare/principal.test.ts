@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Credential } from '../../../../src/ingest/cloudflare/credential.ts';
+import type { Credential } from '../../../../src/ingest/cloudflare/credentials.ts';
 import { createPrincipal, withPrincipal } from '../../../../src/ingest/cloudflare/principal.ts';
 import { answer, startHttpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient, getText } from './test-client.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createProcessLimit, withProcessLimit } from '../../../../src/ingest/cloudflare/process-limit.ts';
+import { createProcessLimit, withProcessLimit } from '../../../../src/ingest/cloudflare/permits.ts';
 import type { RequestBudget } from '../../../../src/ingest/cloudflare/wire/request.ts';
 
 describe('the limit of a process', () => {

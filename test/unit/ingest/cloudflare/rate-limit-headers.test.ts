@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ApiFailure } from '../../../../src/errors.ts';
+import type { ApiFailure } from '../../../../src/base/errors.ts';
+import { nextRetry, type RetryFacts, throttlePauseMs } from '../../../../src/ingest/cloudflare/wire/middleware.ts';
 import {
+  createServerClock,
   MAX_RETRY_AFTER_MS,
   pacing,
   parseHttpDate,
@@ -9,8 +11,6 @@ import {
   parseRetryAfter,
   resetOf,
 } from '../../../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
-import { nextRetry, type RetryFacts, throttlePauseMs } from '../../../../src/ingest/cloudflare/wire/retry.ts';
-import { createServerClock } from '../../../../src/ingest/cloudflare/wire/server-clock.ts';
 import { forAll } from '../../for-all.ts';
 
 it.each([

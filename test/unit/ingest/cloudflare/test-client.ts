@@ -1,12 +1,12 @@
 import type { RequestListener } from 'node:http';
-import { ApiError } from '../../../../src/errors.ts';
+import { ApiError } from '../../../../src/base/errors.ts';
 import {
   type CloudflareClient,
   type CloudflareClientDeps,
   createCloudflareClient,
 } from '../../../../src/ingest/cloudflare/client.ts';
+import { createServerClock } from '../../../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
 import type { ApiText } from '../../../../src/ingest/cloudflare/wire/request.ts';
-import { createServerClock } from '../../../../src/ingest/cloudflare/wire/server-clock.ts';
 
 import { type LocalServer, startHttpServer } from './local-server.ts';
 

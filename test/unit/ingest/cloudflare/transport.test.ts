@@ -3,11 +3,10 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import type { ApiError } from '../../../../src/errors.ts';
-import { defaultTimeouts, type Timeouts } from '../../../../src/ingest/cloudflare/wire/connection-failure.ts';
+import type { ApiError } from '../../../../src/base/errors.ts';
 import { sleep } from '../../../../src/ingest/cloudflare/wire/middleware.ts';
-import { createServerClock } from '../../../../src/ingest/cloudflare/wire/server-clock.ts';
-import { createTransport } from '../../../../src/ingest/cloudflare/wire/transport.ts';
+import { createServerClock } from '../../../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
+import { createTransport, defaultTimeouts, type Timeouts } from '../../../../src/ingest/cloudflare/wire/transport.ts';
 import { answer, type LocalServer, startHttpServer, startTcpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient, getText, startApi, TOKEN } from './test-client.ts';
 

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { readPlainPage } from '../../../../src/ingest/entries/fast-path/plain-page.ts';
-import { type Page, readPage, readPageBody } from '../../../../src/ingest/entries/page.ts';
-import { UnreadablePageError } from '../../../../src/ingest/entries/page-envelope.ts';
+import { type Page, readPage, readPageBody, UnreadablePageError } from '../../../../src/ingest/entries/page.ts';
+import { readPlainPage } from '../../../../src/ingest/entries/plain-page.ts';
 import { entryText, pageBody } from '../../../support/postgres/store-fixture.ts';
 import { forAll } from '../../for-all.ts';
 

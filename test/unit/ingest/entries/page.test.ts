@@ -8,8 +8,8 @@ import {
   readCarefully,
   readPage,
   readPageBody,
+  UnreadablePageError,
 } from '../../../../src/ingest/entries/page.ts';
-import { UnreadablePageError } from '../../../../src/ingest/entries/page-envelope.ts';
 import { forAll } from '../../for-all.ts';
 
 const plain = (id: string, time = '2026-10-01T12:00:00Z'): string => `{"id":"${id}","action":{"time":"${time}"}}`;

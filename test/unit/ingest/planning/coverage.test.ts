@@ -12,9 +12,9 @@ import {
   toMultirange,
 } from '../../../../src/ingest/planning/coverage.ts';
 import { canonicalFilters, parseFilters as parse } from '../../../../src/ingest/planning/filters.ts';
-import { sortLateEntries } from '../../../../src/ingest/planning/late-entries.ts';
-import { RETENTION_MS, retentionSlackMs } from '../../../../src/ingest/planning/upstream-retention.ts';
-import { organization } from '../../../../src/ingest/sources/organization/organization.ts';
+import { sortLateEntries } from '../../../../src/ingest/planning/source.ts';
+import { organization } from '../../../../src/ingest/sources/organization.ts';
+import { RETENTION_MS, retentionSlackMs } from '../../../../src/ingest/sources/source-kind.ts';
 import { forAll } from '../../for-all.ts';
 
 /** The naive model: every whole millisecond from 0 to 40 that a set of ranges holds. */

@@ -15,8 +15,7 @@ import {
   withoutLookBack,
   withSmallerPages,
 } from '../../../../src/ingest/planning/lane.ts';
-import { planLanes, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
-import { noIntervals } from '../../../../src/ingest/planning/polling/lane-intervals.ts';
+import { noIntervals, planLanes, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
 import { startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
 import { forAll } from '../../for-all.ts';
 import { holeOf } from './planning.ts';

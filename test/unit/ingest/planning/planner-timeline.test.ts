@@ -2,14 +2,14 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { addRange, type Coverage, gapsIn } from '../../../../src/ingest/planning/coverage.ts';
 import { idleLane, withoutLookBack } from '../../../../src/ingest/planning/lane.ts';
-import type { Lane } from '../../../../src/ingest/planning/lanes.ts';
 import {
+  noIntervals,
   type PlanPolicy,
   planLanes,
   SILENT_LOOK_MS,
   type SourceProgress,
 } from '../../../../src/ingest/planning/planner.ts';
-import { noIntervals } from '../../../../src/ingest/planning/polling/lane-intervals.ts';
+import type { Lane } from '../../../../src/ingest/planning/walk.ts';
 import { startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
 import { forAll } from '../../for-all.ts';
 import { claimed, DAY_MS, HOUR_MS, idle } from './planning.ts';

@@ -9,16 +9,22 @@ import {
   type Range,
 } from '../../../../src/ingest/planning/coverage.ts';
 import { afterDone, afterHole, idleLane, type LaneState } from '../../../../src/ingest/planning/lane.ts';
-import { type Lane, lanes } from '../../../../src/ingest/planning/lanes.ts';
 import {
+  noIntervals,
   type PlanPolicy,
   planLane,
   planLanes,
   type SourceProgress,
   withoutSilence,
 } from '../../../../src/ingest/planning/planner.ts';
-import { noIntervals } from '../../../../src/ingest/planning/polling/lane-intervals.ts';
-import { requestWindow, shownByLook, startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
+import {
+  type Lane,
+  lanes,
+  requestWindow,
+  shownByLook,
+  startWalk,
+  type Walk,
+} from '../../../../src/ingest/planning/walk.ts';
 import { forAll } from '../../for-all.ts';
 import { claimed, DAY_MS, HOUR_MS, holeOf, idle, MINUTE_MS, SECOND_MS } from './planning.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ApiError } from '../../../../src/errors.ts';
+import { ApiError } from '../../../../src/base/errors.ts';
 import { idsOf, type Page, readPage } from '../../../../src/ingest/entries/page.ts';
 import type { Range } from '../../../../src/ingest/planning/coverage.ts';
 import {
@@ -21,7 +21,7 @@ import {
   suspectedFrom,
   type Walk,
 } from '../../../../src/ingest/planning/walk.ts';
-import { proveWith } from '../../../../src/ingest/sync/turn/prove.ts';
+import { proveWith } from '../../../../src/ingest/sync/run/prove.ts';
 import { forAllAsync } from '../../for-all.ts';
 
 const FROM_MS = Date.UTC(2026, 5, 1);

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import type { Coverage, Range } from '../../../../src/ingest/planning/coverage.ts';
 import { gapsIn } from '../../../../src/ingest/planning/coverage.ts';
 import { afterDone, afterHole, idleLane, type LaneState, narrowed } from '../../../../src/ingest/planning/lane.ts';
-import { foundByScrub, sortLateEntries } from '../../../../src/ingest/planning/late-entries.ts';
 import { type PlanPolicy, planLane, planLanes, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
 import { SCRUB_PASS, scrubUrgency } from '../../../../src/ingest/planning/scrub.ts';
+import { foundByScrub, sortLateEntries } from '../../../../src/ingest/planning/source.ts';
 import type { Walk } from '../../../../src/ingest/planning/walk.ts';
 import { holeOf } from './planning.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Filter } from '../../../../src/ingest/planning/filters.ts';
-import { splitsOfSecond } from '../../../../src/ingest/planning/second.ts';
+import { splitsOfSecond } from '../../../../src/ingest/planning/filters.ts';
 import { forAll } from '../../for-all.ts';
 
 const entry: fc.Arbitrary<Entry> = fc.record({

@@ -1,8 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { PageFacts } from '../../../../src/ingest/entries/page.ts';
 import type { KnownHole } from '../../../../src/ingest/planning/lane.ts';
-import { sentinelQuestion, walkOf } from '../../../../src/ingest/planning/proof.ts';
-import { SHORT_ANSWER, sentinelRange, withSentinel } from '../../../../src/ingest/planning/sentinel.ts';
+import {
+  SHORT_ANSWER,
+  sentinelQuestion,
+  sentinelRange,
+  walkOf,
+  withSentinel,
+} from '../../../../src/ingest/planning/proof.ts';
 import {
   afterPage,
   missesSentinel,

@@ -1,9 +1,13 @@
 import { expect, test } from 'vitest';
-import { ApiError } from '../../../../src/errors.ts';
+import { ApiError } from '../../../../src/base/errors.ts';
 import type { FoundOrganization, OrganizationChange } from '../../../../src/ingest/planning/source.ts';
-import { discover, discoverInTurn, readProfiles } from '../../../../src/ingest/sync/discovery/discover.ts';
-import { PartialListingError } from '../../../../src/ingest/sync/discovery/partial-listing.ts';
-import { StallGuard } from '../../../../src/ingest/sync/discovery/stall-guard.ts';
+import {
+  discover,
+  discoverInTurn,
+  PartialListingError,
+  readProfiles,
+} from '../../../../src/ingest/sync/discovery/discover.ts';
+import { StallGuard } from '../../../../src/ingest/sync/discovery/discover-accounts.ts';
 import type { AuditApi, SyncContext, SyncStore } from '../../../../src/ingest/sync/ports.ts';
 import { syncOnce } from '../../../../src/ingest/sync/sync-once.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { discoveryPace } from '../../../../src/ingest/sync/discovery/discovery-pace.ts';
+import { discoveryPace } from '../../../../src/ingest/sync/ports.ts';
 import {
   type DiscoveryWorld,
   discoveryShare,

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { endOfReadFrom, gapsIn } from '../../../../src/ingest/planning/coverage.ts';
-import { lanes } from '../../../../src/ingest/planning/lanes.ts';
 import { planLane, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
-import { packed, readUpTo, unpacked } from '../../../../src/ingest/sync/planning-round/packed-progress.ts';
+import { lanes } from '../../../../src/ingest/planning/walk.ts';
+import { packed, readUpTo, unpacked } from '../../../../src/ingest/sync/source-cache.ts';
 import { anyPolicy, anyProgress, DAY_MS, NOW_MS, policyAt } from '../../../support/sync/any-progress.ts';
 
 test('what is remembered in numbers has work in the same lanes at all times', () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { type Scheduler, startScheduler, tickIntervalMs } from '../../../../src/ingest/sync/scheduler.ts';
+import { type Scheduler, startScheduler, tickIntervalMs } from '../../../../src/ingest/sync/daemon.ts';
 
 let scheduler: Scheduler;
 

@@ -2,11 +2,10 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { PageAnswer } from '../../../../src/ingest/entries/page.ts';
-import { credibleNow, MAX_AHEAD_MS } from '../../../../src/ingest/planning/server-time.ts';
 import { startWalk, type WalkAnswers } from '../../../../src/ingest/planning/walk.ts';
-import { planningTime } from '../../../../src/ingest/sync/planning-time.ts';
+import { credibleNow, MAX_AHEAD_MS, planningTime } from '../../../../src/ingest/sync/planning-time.ts';
 import type { SyncContext } from '../../../../src/ingest/sync/ports.ts';
-import { claimedReads, withAnswer } from '../../../../src/ingest/sync/turn/walk-answers.ts';
+import { claimedReads, withAnswer } from '../../../../src/ingest/sync/run/page-exchange.ts';
 import { forAll } from '../../for-all.ts';
 
 test.each<[string, number, number]>([

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Lane } from '../../../../src/ingest/planning/lanes.ts';
-import { laneIntervals, noIntervals } from '../../../../src/ingest/planning/polling/lane-intervals.ts';
-import { longestPauseMs } from '../../../../src/ingest/planning/polling/poll-interval.ts';
+import { laneIntervals, noIntervals } from '../../../../src/ingest/planning/planner.ts';
+import { longestPauseMs } from '../../../../src/ingest/planning/poll-interval.ts';
+import type { Lane } from '../../../../src/ingest/planning/walk.ts';
 import { planJobs } from '../../../../src/ingest/sync/plan-jobs.ts';
 import type { SyncContext } from '../../../../src/ingest/sync/ports.ts';
 import { type Job, type WorkLeft, WorkPool } from '../../../../src/ingest/sync/work-pool.ts';

@@ -4,7 +4,7 @@ import {
   MAX_EXAMPLES,
   nothingCompared,
   type PageComparison,
-} from '../../../../src/ingest/verify/verification.ts';
+} from '../../../../src/ingest/verify/comparison.ts';
 
 test('an entry that comes again in its section counts once; one of another section not yet', () => {
   const findings = new Findings();

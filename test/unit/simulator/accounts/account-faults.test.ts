@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
+import type { Simulator } from '../../../../src/simulator/interface.ts';
 import { auditPage, auditPath, get, listingOf, organizationAt, startMs } from '../simulated-cloudflare.ts';
 import { accountAt, accountPage, accountPath, refusalOf, simulateAccounts } from './simulated-accounts.ts';
 

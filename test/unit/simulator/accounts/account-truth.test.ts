@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
+import type { Simulator } from '../../../../src/simulator/interface.ts';
 import { until } from '../../../support/process/until.ts';
 import { auditPath, elementTexts, get, sha256 } from '../simulated-cloudflare.ts';
 import { accountPath, simulateAccounts } from './simulated-accounts.ts';

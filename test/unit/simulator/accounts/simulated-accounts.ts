@@ -1,6 +1,6 @@
 import Cloudflare from 'cloudflare';
-import type { Simulator, SimulatorSummary } from '../../../../src/simulator/simulator-interface.ts';
-import type { SimulatorOptions } from '../../../../src/simulator/simulator-options.ts';
+import type { Simulator, SimulatorSummary } from '../../../../src/simulator/interface.ts';
+import type { SimulatorOptions } from '../../../../src/simulator/options.ts';
 import { type AuditPage, elementTexts, get, simulate } from '../simulated-cloudflare.ts';
 
 export const window = { since: '2026-01-01', before: '2027-01-01' };

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { FaultPatch } from '../../../../src/simulator/faults/fault-plan.ts';
-import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
+import type { Simulator } from '../../../../src/simulator/interface.ts';
 import {
   auditPage,
   auditPath,

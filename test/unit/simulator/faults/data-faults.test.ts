@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type DefectName, defectNames } from '../../../../src/simulator/faults/entry-defects.ts';
+import { type DefectName, defectNames } from '../../../../src/simulator/entries/entry-defects.ts';
 import { auditPage, auditWalk, organizationAt, sha256, simulate, startMs } from '../simulated-cloudflare.ts';
 
 test('late: an entry becomes visible between half of lateDelayMs and all of it after its time', async () => {

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { faultCatalogue, faultNames, parametersOf } from '../../../../src/simulator/faults/fault-catalogue.ts';
-import { parseFaultList } from '../../../../src/simulator/faults/fault-list.ts';
-import { checkedFaultPatch, faultPatchProblems } from '../../../../src/simulator/faults/fault-patch.ts';
+import { checkedFaultPatch, faultPatchProblems, parseFaultList } from '../../../../src/simulator/faults/fault-list.ts';
 import { auditPage, auditWalk, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
 const withParameters = faultNames.filter((name) => Object.keys(parametersOf(name)).length > 0);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
+import type { Simulator } from '../../../../src/simulator/interface.ts';
 import { auditPage, get, listingOf, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
 test('listing_away: 503, while the audit logs answer', async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { FaultPatch } from '../../../../src/simulator/faults/fault-plan.ts';
-import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
+import type { Simulator } from '../../../../src/simulator/interface.ts';
 import { auditPage, auditWalk, idsOf, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
 test.each([20, 73, 100, 250, 997])('page_cap: pages of %i whatever limit says, with cursors or not', async (size) => {

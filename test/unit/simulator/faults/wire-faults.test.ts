@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
+import type { Simulator } from '../../../../src/simulator/interface.ts';
 import { auditPage, auditPath, get, getInVain, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
 test('server_error: every status, with JSON, with text, with nothing', async () => {

@@ -1,19 +1,19 @@
 import { describe, expect, test } from 'vitest';
-import { ApiError, type ApiFailure } from '../../../../../src/errors.ts';
+import { ApiError, type ApiFailure } from '../../../../../src/base/errors.ts';
 import {
   type ByCredentialOptions,
   type CredentialAccess,
   createApiByCredential,
-} from '../../../../../src/ingest/cloudflare/credentials/by-credential.ts';
+  createSourceBudgets,
+} from '../../../../../src/ingest/cloudflare/by-credential.ts';
 import {
   type Candidate,
   type CredentialFacts,
+  createRefusals,
   movesOn,
   oneOf,
   rankCandidates,
-} from '../../../../../src/ingest/cloudflare/credentials/choice.ts';
-import { createRefusals } from '../../../../../src/ingest/cloudflare/credentials/refusals.ts';
-import { createSourceBudgets } from '../../../../../src/ingest/cloudflare/credentials/source-budgets.ts';
+} from '../../../../../src/ingest/cloudflare/credentials.ts';
 import type { AuditApi } from '../../../../../src/ingest/sync/ports.ts';
 
 // biome-ignore format: a table

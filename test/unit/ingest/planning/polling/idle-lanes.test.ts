@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { planLane } from '../../../../../src/ingest/planning/planner.ts';
-import { idleUntilMs } from '../../../../../src/ingest/planning/polling/idle-lanes.ts';
+import { idleUntilMs, planLane } from '../../../../../src/ingest/planning/planner.ts';
 import { anyPolicy, anyProgress, DAY_MS, NOW_MS, policyAt } from '../../../../support/sync/any-progress.ts';
 
 test('a lane that is idle has nothing to do before the time that is given for it', () => {

@@ -7,7 +7,7 @@ import {
   pollIntervals,
   pollsPerTick,
   spreadOf,
-} from '../../../../../src/ingest/planning/polling/poll-interval.ts';
+} from '../../../../../src/ingest/planning/poll-interval.ts';
 import { forAll } from '../../../for-all.ts';
 
 const EQUAL_MS = 2_380_952;

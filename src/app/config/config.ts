@@ -1,0 +1,402 @@
+import type { ParquetVersion } from '../../archive/parquet/parquet.ts';
+import type { ArchiveKeys, ArchiveTarget } from '../../archive/store.ts';
+import { isLoopbackHost } from '../../base/addresses.ts';
+import { awsVariables } from '../../base/s3/credentials.ts';
+import { formatDuration } from '../../base/time.ts';
+import type { AnchorTarget } from '../../evidence/anchor.ts';
+import type { S3Settings } from '../../evidence/anchors/open-anchors.ts';
+import type { Credential, NamedCredential } from '../../ingest/cloudflare/credentials.ts';
+import type { Filter } from '../../ingest/planning/filters.ts';
+import type { SourceKindName } from '../../ingest/sources/registry.ts';
+import { tickIntervalMs } from '../../ingest/sync/daemon.ts';
+import { databasePasswords, databaseUrlWarning } from '../../postgres/database-url.ts';
+import { secretsOfSink } from '../../sinks/registry.ts';
+import { DEFAULT_CREDENTIAL, readCredentials } from './credentials.ts';
+import {
+  type AccountsWanted,
+  environmentSchema,
+  type History,
+  type LogLevel,
+  readFilters,
+  type Settings,
+} from './environment-schema.ts';
+import { readCredential, withSecretFiles } from './secret-settings.ts';
+import {
+  configurationError,
+  describeFault,
+  type Fault,
+  inOrder,
+  locateFault,
+  unknownSettings,
+} from './settings-list.ts';
+import { type NamedSink, readSinks, sinkWarnings } from './sinks.ts';
+import { type ConfigFile, readConfigFile, settingsBelow } from './yaml.ts';
+
+/** Everything that the environment and the YAML file say, checked. Only this file makes one. */
+export interface Config {
+  /** Undefined only for commands that do not talk to Cloudflare. */
+  readonly credential: Credential | undefined;
+  /** All that may be read with: `credential`, by the name `default`, and those of CLOUDFLARE_CREDENTIALS. */
+  readonly credentials: readonly NamedCredential[];
+  readonly baseUrl: string;
+  /** Undefined: the embedded PostgreSQL in `dataDir`. */
+  readonly databaseUrl: string | undefined;
+  readonly dataDir: string;
+  readonly schedule: string;
+  readonly tickMs: number;
+  readonly history: History;
+  /** Whole months older than this are dropped; infinite: none ever is. */
+  readonly retentionMs: number;
+  /** Where months are kept before they are dropped; undefined: nowhere. */
+  readonly archive: ArchiveConfig | undefined;
+  readonly settleDelaysMs: readonly number[];
+  readonly organizationIds: readonly string[] | undefined;
+  /** The kinds of logs that are read. */
+  readonly sources: readonly SourceKindName[];
+  /** All accounts that listings show, those of organizations alone, or these. */
+  readonly accounts: AccountsWanted;
+  /** What requests for the logs of each kind are filtered by. */
+  readonly filters: Readonly<Record<SourceKindName, readonly Filter[]>>;
+  /** Requests in any 5 minutes of one principal, of all replicas together. */
+  readonly apiBudget: number;
+  /** Reading all of history again: with this share of the budget, 0 not at all, in rounds that begin no sooner than so long after one another. */
+  readonly scrub: { readonly share: number; readonly everyMs: number };
+  readonly concurrency: number;
+  /** False: pages are read without the fast path, for a comparison. */
+  readonly fastPath: boolean;
+  /** How long a replica that has died or is paused keeps its sources. */
+  readonly leaseMs: number;
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly feedToken: string | undefined;
+    /** A body is cut when its reader has taken nothing for so long. */
+    readonly stallTimeoutMs: number;
+    /** Whether health and metrics need a token, too. */
+    readonly healthAccess: 'open' | 'token';
+    /** Proxies whose X-Forwarded headers are believed: addresses and subnets. */
+    readonly trustedProxies: readonly string[];
+  };
+  /** Undefined: no evidence is built. */
+  readonly evidence: EvidenceConfig | undefined;
+  /** Where events are pushed to. */
+  readonly sinks: readonly NamedSink[];
+  /** What Amazon's own variables say, for credentials of object storage. */
+  readonly aws: S3Settings['environment'];
+  readonly log: { readonly level: LogLevel; readonly format: 'json' | 'pretty' };
+  /** Warnings of variables that are probably misspelt: every command logs them. */
+  readonly unknownSettings: readonly string[];
+  /** Settings that are allowed but probably not meant, those of `unknownSettings` included; logged at start. */
+  readonly warnings: readonly string[];
+}
+
+interface ArchiveConfig {
+  readonly target: ArchiveTarget;
+  /** What signs the requests if it is object storage. */
+  readonly s3: ArchiveKeys;
+  /** Of objects that are written. */
+  readonly parquetVersion: ParquetVersion;
+}
+
+/** The signed log of what is stored. */
+export interface EvidenceConfig {
+  /** What names the logs. */
+  readonly base: string;
+  /** Undefined: this process reads the logs, and builds nothing. */
+  readonly keyFile: string | undefined;
+  /** A command that signs; `keyFile` is that of its public key then. */
+  readonly signer: string | undefined;
+  /** The key that is to follow, or that has followed, and what signs with it. */
+  readonly nextKeyFile: string | undefined;
+  readonly nextSigner: string | undefined;
+  readonly intervalMs: number;
+  /** Where checkpoints are kept outside the database. */
+  readonly anchors: readonly AnchorTarget[];
+  /** What signs the requests of those that are object storage. */
+  readonly s3: S3Settings;
+  /** How long a statement of what is covered of a source is good for. */
+  readonly statementsMs: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+/** If the configured one has a fault, which is what ends the command. */
+const FALLBACK_BUDGET = 900;
+
+interface LoadOptions {
+  /** False for commands that do not talk to Cloudflare. */
+  readonly needsCredential: boolean;
+  /** True when a person reads the log. */
+  readonly interactive: boolean;
+  /** What is logged if no setting says so; else `info`. */
+  readonly logLevel?: LogLevel;
+}
+
+/** All settings, with what is wrong with them. */
+export interface ReadConfig {
+  /** Undefined if there are faults. */
+  readonly config: Config | undefined;
+  readonly faults: readonly Fault[];
+  readonly file: ConfigFile;
+  /** The settings that count, those of the file included, as text. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** The names of those that are from the file. */
+  readonly fromFile: ReadonlySet<string>;
+}
+
+/**
+ * Reads the environment, and below it the file that its ORGTRAIL_CONFIG names. Throws one OrgtrailError `configuration` (exit 2) that
+ * names every fault at once. Called by each command, with the environment that main.ts hands over; reads the files that `NAME_FILE` points to.
+ */
+export const loadConfig = (environment: Environment, options: LoadOptions): Config =>
+  configWithoutFaults(readConfig(environment, options));
+
+/** The configuration, if nothing is wrong with it; else throws what `loadConfig` throws. */
+export const configWithoutFaults = ({ config, faults }: ReadConfig): Config => {
+  if (config === undefined) throw configurationError(faults.map(describeFault));
+  return config;
+};
+
+/** Reads as `loadConfig` does, but returns the faults: for commands that show them, or the origin of each setting. */
+export const readConfig = (environment: Environment, options: LoadOptions): ReadConfig => {
+  const given = withoutEmpty(environment);
+  const file = readConfigFile(given['ORGTRAIL_CONFIG']);
+  const below = settingsBelow(file, given);
+  const settings = { ...below, ...given };
+  const fromFile = new Set(Object.keys(below));
+  const messages: string[] = [];
+  const env = withSecretFiles(settings, messages);
+  // What a faulty file was meant to say is unknown: it may have the credential.
+  const needsCredential = options.needsCredential && file.faults.length === 0;
+  const config = readEnvironment(env, { ...options, needsCredential }, messages);
+  const places = new Map([...file.places].filter(([path]) => fromFile.has(path.split('.')[0] ?? '')));
+  const faults = inOrder([...file.faults, ...messages.map((message) => locateFault(message, places))]);
+  if (config === undefined || faults.length > 0) return { config: undefined, faults, file, settings, fromFile };
+  const warnings = config.warnings.map((warning) => describeFault(locateFault(warning, places)));
+  return {
+    config: deepFreeze({ ...config, warnings: [...warnings, ...file.warnings] }),
+    faults,
+    file,
+    settings,
+    fromFile,
+  };
+};
+
+/** Also if another setting is wrong; what cannot be read has its own fault. */
+const kindsInForce = (env: Record<string, string>): readonly SourceKindName[] =>
+  environmentSchema.shape.ORGTRAIL_SOURCES.safeParse(env['ORGTRAIL_SOURCES']).data ?? [];
+
+/** Adds to `faults` what is wrong, each with the name of its setting first; then undefined. */
+const readEnvironment = (env: Record<string, string>, options: LoadOptions, faults: string[]): Config | undefined => {
+  const parsed = environmentSchema.safeParse(env);
+  for (const issue of parsed.error?.issues ?? []) faults.push(`${issue.path.join('.')} ${issue.message}`);
+  const filters = readFilters(env, kindsInForce(env), faults);
+  const further = readFurtherCredentials(env, parsed.data?.ORGTRAIL_API_BUDGET, faults);
+  const credential = readCredential(env, options.needsCredential && further.needsAnother, faults);
+  if (credential !== undefined && further.credentials.some(({ name }) => name === DEFAULT_CREDENTIAL)) {
+    faults.push(`CLOUDFLARE_CREDENTIALS.${DEFAULT_CREDENTIAL} is the name of the credential that is set by itself`);
+  }
+  const sinks = readSinks(env['ORGTRAIL_SINKS'], faults);
+  if (parsed.data !== undefined) faults.push(...contradictionsOf(parsed.data, sinks));
+  if (faults.length > 0 || !parsed.success) return undefined;
+  const values = parsed.data;
+  const unknown = unknownSettings(Object.keys(env));
+  return {
+    credential,
+    credentials: [...withDefault(credential, values.ORGTRAIL_API_BUDGET), ...further.credentials],
+    baseUrl: values.CLOUDFLARE_BASE_URL,
+    databaseUrl: values.DATABASE_URL,
+    dataDir: values.ORGTRAIL_DATA_DIR,
+    schedule: values.ORGTRAIL_SCHEDULE,
+    tickMs: tickIntervalMs(values.ORGTRAIL_SCHEDULE) ?? 0,
+    history: values.ORGTRAIL_HISTORY,
+    retentionMs: values.ORGTRAIL_RETENTION,
+    archive: archiveOf(values, env),
+    settleDelaysMs: values.ORGTRAIL_SETTLE,
+    organizationIds: values.ORGTRAIL_ORGANIZATIONS?.length ? values.ORGTRAIL_ORGANIZATIONS : undefined,
+    sources: values.ORGTRAIL_SOURCES,
+    accounts: values.ORGTRAIL_ACCOUNTS,
+    filters,
+    apiBudget: values.ORGTRAIL_API_BUDGET,
+    scrub: { share: values.ORGTRAIL_SCRUB_SHARE, everyMs: values.ORGTRAIL_SCRUB_EVERY },
+    concurrency: values.ORGTRAIL_CONCURRENCY,
+    fastPath: values.ORGTRAIL_FAST_PATH,
+    leaseMs: values.ORGTRAIL_LEASE,
+    http: {
+      host: values.ORGTRAIL_HTTP_HOST,
+      port: values.ORGTRAIL_HTTP_PORT,
+      feedToken: values.ORGTRAIL_FEED_TOKEN,
+      stallTimeoutMs: values.ORGTRAIL_STALL_TIMEOUT,
+      trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES,
+      healthAccess: values.ORGTRAIL_HEALTH_ACCESS,
+    },
+    evidence: evidenceOf(values, env),
+    aws: awsOf(env),
+    sinks,
+    log: {
+      level:
+        env['ORGTRAIL_LOG_LEVEL'] === undefined
+          ? (options.logLevel ?? values.ORGTRAIL_LOG_LEVEL)
+          : values.ORGTRAIL_LOG_LEVEL,
+      format: values.ORGTRAIL_LOG_FORMAT || (options.interactive ? 'pretty' : 'json'),
+    },
+    unknownSettings: unknown,
+    warnings: [...unknown, ...warningsOf(env, values), ...sinkWarnings(sinks)],
+  };
+};
+
+const awsOf = (env: Record<string, string>): ArchiveKeys['environment'] =>
+  Object.fromEntries(awsVariables.map((name) => [name, env[name]]));
+
+const archiveOf = (values: Settings, env: Record<string, string>): ArchiveConfig | undefined =>
+  values.ORGTRAIL_ARCHIVE === undefined
+    ? undefined
+    : {
+        target: values.ORGTRAIL_ARCHIVE,
+        parquetVersion: values.ORGTRAIL_ARCHIVE_PARQUET,
+        s3: {
+          accessKey: values.ORGTRAIL_ARCHIVE_S3_ACCESS_KEY,
+          secretKey: values.ORGTRAIL_ARCHIVE_S3_SECRET_KEY,
+          environment: awsOf(env),
+        },
+      };
+
+const evidenceOf = (values: Settings, env: Record<string, string>): EvidenceConfig | undefined =>
+  values.ORGTRAIL_EVIDENCE_ORIGIN === undefined
+    ? undefined
+    : {
+        base: values.ORGTRAIL_EVIDENCE_ORIGIN,
+        keyFile: values.ORGTRAIL_EVIDENCE_KEY_FILE,
+        signer: values.ORGTRAIL_EVIDENCE_SIGNER,
+        nextKeyFile: values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE,
+        nextSigner: values.ORGTRAIL_EVIDENCE_NEXT_SIGNER,
+        intervalMs: values.ORGTRAIL_EVIDENCE_INTERVAL,
+        anchors: values.ORGTRAIL_EVIDENCE_ANCHORS ?? [],
+        s3: {
+          accessKey: values.ORGTRAIL_EVIDENCE_S3_ACCESS_KEY,
+          secretKey: values.ORGTRAIL_EVIDENCE_S3_SECRET_KEY,
+          environment: awsOf(env),
+        },
+        statementsMs: values.ORGTRAIL_EVIDENCE_STATEMENTS,
+      };
+
+/** With whether another credential is needed: what is faulty may have been one. */
+const readFurtherCredentials = (env: Record<string, string>, budget: number | undefined, faults: string[]) => {
+  const before = faults.length;
+  const credentials = readCredentials(env['CLOUDFLARE_CREDENTIALS'], budget ?? FALLBACK_BUDGET, faults);
+  return { credentials, needsAnother: credentials.length === 0 && faults.length === before };
+};
+
+const withDefault = (credential: Credential | undefined, budget: number): readonly NamedCredential[] =>
+  credential === undefined
+    ? []
+    : [{ name: DEFAULT_CREDENTIAL, credential, budget, accounts: true, organizations: true }];
+
+/** A variable that is set to nothing counts as not set: compose files and shells make such ones. */
+const withoutEmpty = (environment: Environment): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(environment).filter((pair): pair is [string, string] => pair[1] !== undefined && pair[1] !== ''),
+  );
+
+/** The elements of a view of bytes cannot be frozen. */
+const deepFreeze = <T>(value: T): T => {
+  if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value) && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+};
+
+/** What settings that are right by themselves say against each other, each with the name of its setting first. */
+const contradictionsOf = (values: Settings, sinks: readonly NamedSink[]): string[] => [
+  ...((values.ORGTRAIL_SETTLE.at(-1) ?? 0) >= values.ORGTRAIL_RETENTION
+    ? ['ORGTRAIL_RETENTION must be longer than the last delay of ORGTRAIL_SETTLE, which still reads that time again']
+    : []),
+  ...(values.ORGTRAIL_EVIDENCE_SIGNER !== undefined && values.ORGTRAIL_EVIDENCE_KEY_FILE === undefined
+    ? ['ORGTRAIL_EVIDENCE_SIGNER needs ORGTRAIL_EVIDENCE_KEY_FILE beside it, with the public key']
+    : []),
+  ...halfKeyFaults(values),
+  ...nextKeyFaults(values),
+  ...checkpointFaults(sinks, values),
+];
+
+const checkpointFaults = (sinks: readonly NamedSink[], { ORGTRAIL_EVIDENCE_ORIGIN: origin }: Settings): string[] =>
+  origin !== undefined
+    ? []
+    : sinks
+        .filter(({ settings }) => settings.checkpoints === true)
+        .map(
+          ({ name }) => `ORGTRAIL_SINKS.${name}.checkpoints needs ORGTRAIL_EVIDENCE_ORIGIN: without it there are none`,
+        );
+
+const halfKeyFaults = (values: Settings): string[] =>
+  (['EVIDENCE', 'ARCHIVE'] as const).flatMap((of) => {
+    const names = [`ORGTRAIL_${of}_S3_ACCESS_KEY`, `ORGTRAIL_${of}_S3_SECRET_KEY`] as const;
+    const given = names.filter((name) => values[name] !== undefined);
+    return given.length === 1 ? [`${names.join(' and ')} belong together: set both`] : [];
+  });
+
+const nextKeyFaults = (values: Settings): string[] => [
+  ...(values.ORGTRAIL_EVIDENCE_NEXT_SIGNER !== undefined && values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE === undefined
+    ? ['ORGTRAIL_EVIDENCE_NEXT_SIGNER needs ORGTRAIL_EVIDENCE_NEXT_KEY_FILE beside it, with the public key']
+    : []),
+  ...(values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE !== undefined && values.ORGTRAIL_EVIDENCE_KEY_FILE === undefined
+    ? ['ORGTRAIL_EVIDENCE_NEXT_KEY_FILE needs ORGTRAIL_EVIDENCE_KEY_FILE beside it: a single key is that one']
+    : []),
+];
+
+/** What is probably not meant. `env`: as it was given, without what is empty. */
+const warningsOf = (env: Record<string, string>, values: Settings): string[] => {
+  const warnings: string[] = [];
+  const settleDelaysMs = values.ORGTRAIL_SETTLE;
+  const { protocol, hostname } = new URL(env['CLOUDFLARE_BASE_URL'] ?? 'https://x');
+  if (protocol === 'http:' && !isLoopbackHost(hostname)) {
+    warnings.push(`CLOUDFLARE_BASE_URL sends the credential over plain http to ${hostname}`);
+  }
+  const plainDatabase = databaseUrlWarning(values.DATABASE_URL ?? '');
+  if (plainDatabase !== undefined) warnings.push(plainDatabase);
+  const { ORGTRAIL_HISTORY: wanted, ORGTRAIL_RETENTION: retentionMs, ORGTRAIL_ARCHIVE: archive } = values;
+  // Only one that was set: the default is all that Cloudflare has.
+  const isDeep = env['ORGTRAIL_HISTORY'] !== undefined && 'durationMs' in wanted && wanted.durationMs > retentionMs;
+  if (isDeep && archive === undefined) {
+    warnings.push('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps: only that much is read');
+  }
+  const { ORGTRAIL_EVIDENCE_ORIGIN: origin, ORGTRAIL_EVIDENCE_KEY_FILE: keyFile } = values;
+  if (keyFile !== undefined && origin === undefined) {
+    warnings.push('ORGTRAIL_EVIDENCE_KEY_FILE does nothing without ORGTRAIL_EVIDENCE_ORIGIN');
+  }
+  if (values.ORGTRAIL_EVIDENCE_ANCHORS !== undefined && (keyFile === undefined || origin === undefined)) {
+    warnings.push(
+      'ORGTRAIL_EVIDENCE_ANCHORS does nothing without ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE',
+    );
+  }
+  if (archive !== undefined && retentionMs === Number.POSITIVE_INFINITY) {
+    warnings.push(
+      'ORGTRAIL_ARCHIVE does nothing without ORGTRAIL_RETENTION: no month is old enough to leave the database',
+    );
+  }
+  if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is none: entries that arrive late will be missed');
+  const longest = settleDelaysMs.at(-1) ?? 0;
+  if (longest > 0 && longest < 60_000) {
+    warnings.push(
+      `the last settle pass comes after ${formatDuration(longest)}: entries later than that will be missed`,
+    );
+  }
+  return warnings;
+};
+
+/** Everything of the configuration that no output may hold: the log blanks it should it turn up in a message. */
+export const secretsOf = (config: Config): string[] => {
+  const secrets: (string | undefined)[] = [config.http.feedToken];
+  for (const { credential } of config.credentials) {
+    secrets.push(...(credential.kind === 'token' ? [credential.token] : [credential.key, credential.email]));
+  }
+  for (const { settings } of config.sinks) secrets.push(...secretsOfSink(settings));
+  secrets.push(config.evidence?.s3.secretKey, config.archive?.s3.secretKey);
+  const signsForAmazon =
+    config.evidence !== undefined ||
+    config.archive !== undefined ||
+    config.sinks.some(({ settings }) => settings.type === 's3');
+  if (signsForAmazon) secrets.push(config.aws['AWS_SECRET_ACCESS_KEY'], config.aws['AWS_SESSION_TOKEN']);
+  if (config.databaseUrl !== undefined) secrets.push(...databasePasswords(config.databaseUrl));
+  return secrets.filter((secret): secret is string => secret !== undefined && secret !== '');
+};

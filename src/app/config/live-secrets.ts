@@ -1,0 +1,208 @@
+import type { Logger } from 'pino';
+import { OrgtrailError } from '../../base/errors.ts';
+import type {
+  Credential,
+  CredentialSource,
+  LiveCredential,
+  NamedCredential,
+} from '../../ingest/cloudflare/credentials.ts';
+import { withPasswordOf } from '../../postgres/database-url.ts';
+import { type SinkSettings, sinkSecrets } from '../../sinks/registry.ts';
+import { type Config, loadConfig, secretsOf } from './config.ts';
+import { DEFAULT_CREDENTIAL } from './credentials.ts';
+import { secretNames } from './secret-settings.ts';
+import type { NamedSink } from './sinks.ts';
+
+/** The secrets of the configuration as they are now: those that come from files may be renewed while orgtrail runs. */
+export interface LiveSecrets {
+  /** The one that is set by itself. Throws OrgtrailError `configuration` when asked for what is not set. */
+  readonly credential: CredentialSource;
+  /** All that may be read with now, in the order of the configuration. A name keeps its `source` for as long as the process lives. */
+  credentials(): readonly LiveCredential[];
+  /** The configured URL with the user and the password that its file has now; undefined: none is configured. */
+  databaseUrl(): string | undefined;
+  feedToken(): string | undefined;
+  /** These settings with the secrets that their files have now. */
+  sink(name: string, settings: SinkSettings): SinkSettings;
+  /** Reads all files of secrets again. True when something changed. What cannot be read stays as it was. */
+  reload(): boolean;
+  /** Calls it after each change, for as long as the process lives. */
+  onChanged(listener: () => void): void;
+}
+
+interface LiveSecretsOptions {
+  /** What no log line may hold: new secrets are added to it. */
+  readonly hidden: string[];
+  /** Names the settings that changed. */
+  readonly onChange?: (settings: readonly string[]) => void;
+  /** Says why the files were not taken, once for each reason. */
+  readonly onFault?: (reason: string) => void;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Secrets that never change: of a configuration that was not read from an environment. */
+export const fixedSecrets = (config: Config): LiveSecrets => createLiveSecrets({}, config, { hidden: [] });
+
+/** The secrets of `config`, which was read from `env`. Called by the commands that run for long. */
+export const createLiveSecrets = (env: Environment, config: Config, options: LiveSecretsOptions): LiveSecrets => {
+  let latest = config;
+  let lastFault: string | undefined;
+  const listeners: (() => void)[] = [];
+  const read = (): Config | undefined => {
+    try {
+      const next = loadConfig(env, { needsCredential: config.credentials.length > 0, interactive: false });
+      lastFault = undefined;
+      return next;
+    } catch (error) {
+      if (!(error instanceof OrgtrailError)) throw error;
+      if (error.message !== lastFault) options.onFault?.(error.message);
+      lastFault = error.message;
+      return undefined;
+    }
+  };
+  const reload = (): boolean => {
+    const next = hasFiles(env) ? read() : undefined;
+    if (next === undefined) return false;
+    const changed = changedSettings(latest, next);
+    if (changed.length === 0) return false;
+    // An equal credential stays the same object: by that it is known whether a request was sent with the latest one.
+    const credential = isSame(latest.credential, next.credential) ? latest.credential : next.credential;
+    latest = { ...next, credential, credentials: withSameObjects(latest.credentials, next.credentials) };
+    options.hidden.push(...secretsOf(latest).filter((secret) => !options.hidden.includes(secret)));
+    options.onChange?.(changed);
+    for (const listener of listeners) listener();
+    return true;
+  };
+  const credential = (): Credential => {
+    const current = latest.credential ?? config.credential;
+    if (current === undefined) throw new OrgtrailError('configuration', 'no credential');
+    return current;
+  };
+  const refreshCredential = (): boolean => {
+    const before = credential();
+    reload();
+    return credential() !== before;
+  };
+  const sources = new Map<string, CredentialSource>();
+  const sourceOf = ({ name, credential: first }: NamedCredential): CredentialSource => {
+    const known = sources.get(name);
+    if (known !== undefined) return known;
+    let last = first;
+    // One that is no longer configured stays what it was.
+    const current = () => {
+      last = latest.credentials.find((each) => each.name === name)?.credential ?? last;
+      return last;
+    };
+    const refresh = () => {
+      const before = current();
+      reload();
+      return current() !== before;
+    };
+    const source = { current, refresh };
+    sources.set(name, source);
+    return source;
+  };
+  return {
+    credential: { current: credential, refresh: refreshCredential },
+    credentials: () =>
+      latest.credentials.map((named) => {
+        const { credential: _, ...rest } = named;
+        return { ...rest, source: sourceOf(named) };
+      }),
+    databaseUrl: () => {
+      // Asked for each new connection, the first sign of a changed password is one that fails.
+      if (env['DATABASE_URL_FILE'] || env['ORGTRAIL_CONFIG']) reload();
+      return config.databaseUrl && withPasswordOf(config.databaseUrl, latest.databaseUrl);
+    },
+    feedToken: () => config.http.feedToken && (latest.http.feedToken ?? config.http.feedToken),
+    sink: (name, settings) => withSecrets(settings, latest.sinks.find((sink) => sink.name === name)?.settings),
+    reload,
+    onChanged: (listener) => void listeners.push(listener),
+  };
+};
+
+/** The YAML file and that of all sinks count, too: what else is in them is not taken while orgtrail runs. */
+const hasFiles = (env: Environment): boolean =>
+  ['ORGTRAIL_CONFIG', ...secretNames.map((name) => `${name}_FILE`)].some((name) => (env[name] ?? '') !== '') ||
+  ['ORGTRAIL_SINKS', 'CLOUDFLARE_CREDENTIALS'].some((name) => /"\w+_file"/.test(env[name] ?? ''));
+
+/** An equal credential stays the same object: by that it is known whether a request was sent with the latest one. */
+const withSameObjects = (before: readonly NamedCredential[], after: readonly NamedCredential[]) =>
+  after.map((next): NamedCredential => {
+    const old = before.find(({ name }) => name === next.name);
+    return old !== undefined && isSame(old.credential, next.credential)
+      ? { ...next, credential: old.credential }
+      : next;
+  });
+
+const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** By the names of the settings, without a value. */
+const changedSettings = (before: Config, after: Config): string[] => {
+  const changed: string[] = [];
+  if (!isSame(before.credential, after.credential)) changed.push('the Cloudflare credential');
+  changed.push(...changedCredentials(before.credentials, after.credentials));
+  if (before.databaseUrl !== after.databaseUrl) changed.push('DATABASE_URL');
+  if (before.http.feedToken !== after.http.feedToken) changed.push('ORGTRAIL_FEED_TOKEN');
+  for (const { name, settings } of after.sinks) {
+    const old = before.sinks.find((sink: NamedSink) => sink.name === name);
+    if (old !== undefined && !isSame(secretPart(old.settings), secretPart(settings))) {
+      changed.push(`ORGTRAIL_SINKS.${name}`);
+    }
+  }
+  return changed;
+};
+
+/** Of those that have a name of their own. */
+const changedCredentials = (before: readonly NamedCredential[], after: readonly NamedCredential[]): string[] => {
+  const names = new Set([...before, ...after].map(({ name }) => name).filter((name) => name !== DEFAULT_CREDENTIAL));
+  const named = (list: readonly NamedCredential[], name: string) => list.find((each) => each.name === name);
+  return [...names]
+    .filter((name) => !isSame(named(before, name), named(after, name)))
+    .map((name) => `CLOUDFLARE_CREDENTIALS.${name}`);
+};
+
+const secretPart = (settings: SinkSettings): Readonly<Record<string, unknown>> => {
+  const values: Readonly<Record<string, unknown>> = { ...settings };
+  return Object.fromEntries(sinkSecrets.filter((key) => values[key] !== undefined).map((key) => [key, values[key]]));
+};
+
+/** The same object while the secrets are the same. */
+const withSecrets = (settings: SinkSettings, latest: SinkSettings | undefined): SinkSettings => {
+  if (latest === undefined || latest.type !== settings.type) return settings;
+  if (isSame(secretPart(settings), secretPart(latest))) return settings;
+  return { ...settings, ...secretPart(latest) };
+};
+
+/** Secrets are read again this often, for those that nothing refuses: a feed token that was revoked, say. */
+const RELOAD_EVERY_MS = 60_000;
+
+/** The secrets of a command that runs for long; the log says when one was renewed. `hidden` is what the log blanks. */
+export const openSecrets = (
+  env: Readonly<Record<string, string | undefined>>,
+  config: Config,
+  { logger, hidden }: { readonly logger: Logger; readonly hidden: string[] },
+): LiveSecrets =>
+  createLiveSecrets(env, config, {
+    hidden,
+    onChange: (settings) => logger.info({ settings }, 'secrets reloaded from their files'),
+    onFault: (reason) => logger.warn({ reason }, 'reloading secrets failed; keeping the current ones'),
+  });
+
+/** Reads secrets again now and then until the signal aborts, and whenever the process is asked to (SIGHUP). */
+export const keepReloading = (
+  secrets: LiveSecrets,
+  logger: Logger,
+  { signal, onReloadAsked }: { readonly signal: AbortSignal; readonly onReloadAsked?: OnReloadAsked | undefined },
+): void => {
+  const timer = setInterval(() => secrets.reload(), RELOAD_EVERY_MS);
+  timer.unref();
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+  onReloadAsked?.(() => {
+    if (!secrets.reload()) logger.info('secrets reload requested: files unchanged');
+  });
+};
+
+/** Registers what is to be done when the process is asked to read its secrets again. */
+type OnReloadAsked = (listener: () => void) => void;

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import type { Credential } from '../../ingest/cloudflare/credentials.ts';
+
+/** The settings that hold secrets; each may also come from a file, as `NAME_FILE`. */
+export const secretNames = [
+  'CLOUDFLARE_API_TOKEN',
+  'CLOUDFLARE_API_KEY',
+  'CLOUDFLARE_EMAIL',
+  'CLOUDFLARE_CREDENTIALS',
+  'DATABASE_URL',
+  'ORGTRAIL_FEED_TOKEN',
+  'ORGTRAIL_SINKS',
+  'ORGTRAIL_EVIDENCE_S3_ACCESS_KEY',
+  'ORGTRAIL_EVIDENCE_S3_SECRET_KEY',
+  'ORGTRAIL_ARCHIVE_S3_ACCESS_KEY',
+  'ORGTRAIL_ARCHIVE_S3_SECRET_KEY',
+] as const;
+
+/** What is read from `NAME_FILE`: the secrets, and what is no secret but may be long. */
+export const namesWithFile = [...secretNames, 'ORGTRAIL_EVIDENCE_ANCHORS'] as const;
+
+/**
+ * The environment with the content of every `NAME_FILE` in place of its secret. Adds to `faults` what is wrong, and never
+ * names a path or a value there: either may be the secret itself, by mistake.
+ */
+export const withSecretFiles = (env: Record<string, string>, faults: string[]): Record<string, string> => {
+  const result = { ...env };
+  for (const name of namesWithFile) {
+    const file = env[`${name}_FILE`];
+    if (file === undefined) continue;
+    if (env[name] !== undefined) faults.push(`${name} and ${name}_FILE are both set: set only one`);
+    const secret = readSecretFile(file, `${name}_FILE`, faults);
+    if (secret !== undefined) result[name] = secret;
+  }
+  return result;
+};
+
+/** What a file of a secret holds. Adds to `faults`, as `setting`, why it holds none; then undefined. */
+export const readSecretFile = (file: string, setting: string, faults: string[]): string | undefined => {
+  try {
+    const secret = readFileSync(file, 'utf8').trim();
+    if (secret !== '') return secret;
+    faults.push(`${setting}: the file is empty`);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+    faults.push(`${setting}: the file cannot be read${code}`);
+  }
+  return undefined;
+};
+
+/** The one way of authenticating that the environment has; adds to `faults` what is wrong, without the values. */
+export const readCredential = (
+  env: Record<string, string>,
+  needed: boolean,
+  faults: string[],
+): Credential | undefined => {
+  const token = env['CLOUDFLARE_API_TOKEN']?.trim();
+  const email = env['CLOUDFLARE_EMAIL']?.trim();
+  const key = env['CLOUDFLARE_API_KEY']?.trim();
+  for (const [name, value] of Object.entries({
+    CLOUDFLARE_API_TOKEN: token,
+    CLOUDFLARE_EMAIL: email,
+    CLOUDFLARE_API_KEY: key,
+  })) {
+    if (value !== undefined && !/^[\x21-\x7e]+$/.test(value))
+      faults.push(`${name} has spaces or control characters in it`);
+  }
+  if (token !== undefined && key !== undefined) {
+    faults.push('CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set: set only one way of authenticating');
+  }
+  if (token !== undefined) return { kind: 'token', token };
+  if (email !== undefined && key !== undefined) return { kind: 'key', email, key };
+  if (key !== undefined) faults.push('CLOUDFLARE_API_KEY needs CLOUDFLARE_EMAIL beside it');
+  else if (needed) faults.push('no credential: set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY');
+  return undefined;
+};

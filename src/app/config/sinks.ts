@@ -1,0 +1,208 @@
+import { accessSync, constants } from 'node:fs';
+import type { z } from 'zod';
+import { didYouMean, nearest } from '../../base/text.ts';
+import { formats } from '../../formats/registry.ts';
+import { findingFormats, isFindingFormat } from '../../sinks/findings/finding.ts';
+import { kindOf, type SinkSettings, sinkKinds, sinkSecrets, sinkSettings, sinkTypes } from '../../sinks/registry.ts';
+import { readSecretFile } from './secret-settings.ts';
+
+/** A sink as ORGTRAIL_SINKS names it. */
+export interface NamedSink {
+  readonly name: string;
+  readonly settings: SinkSettings;
+}
+
+const SETTING = 'ORGTRAIL_SINKS';
+const EXPECTED = `${SETTING} must be a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
+
+type Raw = Readonly<Record<string, unknown>>;
+
+const isObject = (value: unknown): value is Raw => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * Reads ORGTRAIL_SINKS. Adds to `faults` all that is wrong, by path, and never shows a value: any of them may be a secret,
+ * by mistake. Reads the files of secrets.
+ */
+export const readSinks = (text: string | undefined, faults: string[]): readonly NamedSink[] => {
+  if (text === undefined) return [];
+  const sinks: NamedSink[] = [];
+  for (const [name, raw] of Object.entries(parse(text, faults))) {
+    const found: string[] = [];
+    if (!/^[a-z0-9_-]{1,40}$/.test(name)) {
+      faults.push(`${SETTING}: the name of a sink must have 1 to 40 characters of a-z, 0-9, _ and -`);
+    } else if (!isObject(raw)) faults.push(`${SETTING}.${name} must be an object`);
+    else {
+      const settings = readSink(`${SETTING}.${name}`, raw, found);
+      if (settings !== undefined) sinks.push({ name, settings });
+    }
+    faults.push(...found);
+  }
+  faults.push(...shared(sinks));
+  return sinks;
+};
+
+const parse = (text: string, faults: string[]): Raw => {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isObject(value)) return value;
+    faults.push(EXPECTED);
+  } catch (error) {
+    // What the parser says beyond the place is a piece of the text.
+    const place = /position \d+/.exec(error instanceof Error ? error.message : '')?.[0];
+    faults.push(`${EXPECTED}${place === undefined ? '' : `: it ends being JSON at ${place}`}`);
+  }
+  return {};
+};
+
+const readSink = (path: string, raw: Raw, faults: string[]): SinkSettings | undefined => {
+  const { values, fromFile } = withSecretFiles(path, raw, faults);
+  const parsed = sinkSettings.safeParse(values);
+  if (!parsed.success) {
+    const named = (key: PropertyKey) => (fromFile.has(String(key)) ? `${String(key)}_file` : String(key));
+    for (const issue of parsed.error.issues) {
+      const isSaid = fromFile.has(String(issue.path[0])) && values[String(issue.path[0])] === undefined;
+      if (isSaid) continue;
+      faults.push(
+        ...(issue.code === 'unrecognized_keys'
+          ? issue.keys.map((key) => unknownKey(path, named(key), values['type']))
+          : describe(path, issue, named, isMissing(values, issue.path))),
+      );
+    }
+    return undefined;
+  }
+  faults.push(...contradictions(parsed.data).map((fault) => `${path}${fault}`));
+  return parsed.data;
+};
+
+/** The settings with the content of every `NAME_file` in place of its secret. */
+const withSecretFiles = (path: string, raw: Raw, faults: string[]) => {
+  const values: Record<string, unknown> = { ...raw };
+  const fromFile = new Set<string>();
+  for (const key of sinkSecrets) {
+    const file = raw[`${key}_file`];
+    if (file === undefined) continue;
+    delete values[`${key}_file`];
+    if (raw[key] !== undefined) faults.push(`${path}.${key} and ${path}.${key}_file are both set: set only one`);
+    fromFile.add(key);
+    if (typeof file !== 'string') faults.push(`${path}.${key}_file must be the path of a file`);
+    // Undefined if the file has a fault, which is then the only one that is shown.
+    values[key] = (typeof file === 'string' && readSecretFile(file, `${path}.${key}_file`, faults)) || undefined;
+  }
+  return { values, fromFile };
+};
+
+const isMissing = (values: unknown, path: readonly PropertyKey[]): boolean =>
+  path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], values) ===
+  undefined;
+
+/** A fault like those of the other settings: the place, and what is expected there. Never shows the value. */
+const describe = (
+  path: string,
+  issue: z.core.$ZodIssue,
+  named: (key: PropertyKey) => string,
+  missing: boolean,
+): string[] => {
+  const at = [path, ...issue.path.map(named)].join('.');
+  switch (issue.code) {
+    case 'invalid_union':
+      return [`${at} must be one of ${sinkTypes.join(', ')}`];
+    case 'invalid_value':
+      return [`${at} must be one of ${issue.values.map(String).join(', ')}`];
+    case 'invalid_type':
+      return [
+        missing
+          ? `${at} ${isSentence(issue.message) ? issue.message : 'is missing'}`
+          : `${at} must be ${article(issue.expected)}`,
+      ];
+    case 'too_small':
+      return [
+        issue.origin === 'string' || issue.origin === 'array'
+          ? `${at} is empty`
+          : `${at} must be at least ${issue.minimum}`,
+      ];
+    case 'too_big':
+      return [`${at} must be at most ${issue.maximum}`];
+    case 'invalid_format':
+      return [
+        isSentence(issue.message)
+          ? `${at} ${issue.message}`
+          : `${at} has characters that are not allowed, or is too long`,
+      ];
+    default:
+      return [`${at} ${isSentence(issue.message) ? issue.message : 'is not valid'}`];
+  }
+};
+
+/** Every sink is one flat object: no key stands deeper. */
+const unknownKey = (path: string, key: string, type: unknown): string => {
+  const kind = sinkTypes.find((each) => each === type);
+  const shape = kind === undefined ? {} : sinkKinds[kind].settings.shape;
+  const known = [
+    ...Object.keys(shape),
+    ...sinkSecrets.filter((secret) => secret in shape).map((secret) => `${secret}_file`),
+  ];
+  return `${path}.${key} is not a setting of this type of sink${didYouMean(nearest(key, known, 1))}`;
+};
+
+/** Written by us, to follow the name of the setting; what the library writes may quote a value. */
+const isSentence = (message: string): boolean => /^(must|is) /.test(message);
+const article = (expected: string): string => (expected === 'int' ? 'an integer' : `a value of type ${expected}`);
+
+/** Contradictions, and files that do not exist; each text begins with its place. */
+const contradictions = (settings: SinkSettings): string[] => {
+  const kind = kindOf(settings);
+  const values: Raw = { ...settings };
+  const unreadable = kind.files.filter((key) => typeof values[key] === 'string' && !isReadable(values[key]));
+  return [
+    ...ofStream(settings),
+    ...ofCheckpoints(settings),
+    ...kind.contradictions(settings),
+    ...unreadable.map((key) => `.${key}: the file cannot be read`),
+  ];
+};
+
+const ofCheckpoints = ({ type, checkpoints, events, format }: SinkSettings): string[] => {
+  if (checkpoints !== true) return [];
+  if (events !== 'entries') return ['.checkpoints go with entries: use a sink of entries for them'];
+  // An object is named by the positions that it has: a record among them would change its bytes.
+  if (type === 's3') return ['.checkpoints are not for s3: use ORGTRAIL_EVIDENCE_ANCHORS=s3://… for them'];
+  return formats[format].json
+    ? []
+    : [`.checkpoints sends records in JSON, and the format ${format} is not JSON: use native or another that is`];
+};
+
+/** What a sink cannot say of the events that it is sent. */
+const ofStream = ({ events, format, min_severity: minSeverity }: SinkSettings): string[] => {
+  if (events === 'entries') return minSeverity === undefined ? [] : ['.min_severity is for "events": "detections"'];
+  return isFindingFormat(format) ? [] : [`.format must be one of ${findingFormats.join(', ')} for these events`];
+};
+
+const isReadable = (file: string): boolean => {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** What two sinks of a kind cannot share. */
+const shared = (sinks: readonly NamedSink[]): string[] => {
+  const firstBy = new Map<string, string>();
+  return sinks.flatMap(({ name, settings }) => {
+    const own = kindOf(settings).exclusive(settings);
+    if (own === undefined) return [];
+    const key = JSON.stringify([settings.type, own.value]);
+    const first = firstBy.get(key);
+    firstBy.set(key, first ?? name);
+    return first === undefined ? [] : [`${SETTING}.${name}.${own.setting} is also that of ${SETTING}.${first}`];
+  });
+};
+
+/** Settings that are allowed but probably not meant. */
+export const sinkWarnings = (sinks: readonly NamedSink[]): string[] =>
+  sinks.flatMap(({ name, settings }) =>
+    kindOf(settings)
+      .warnings(settings)
+      .map((text) => `${SETTING}.${name}${text}`),
+  );

@@ -1,0 +1,336 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { OrgtrailError } from '../base/errors.ts';
+import { version } from '../base/package-files.ts';
+import type { Time } from '../base/time.ts';
+import type { AnchorTarget } from '../evidence/anchor.ts';
+import { anchorForever, bothLogs, readAnchors } from '../evidence/anchors/anchor-forever.ts';
+import { openAnchors, type S3Settings } from '../evidence/anchors/open-anchors.ts';
+import { anchorOfSink, createAnchorStore, keysAtAnchors } from '../evidence/anchors/stored-anchors.sql.ts';
+import { type BuildingOptions, buildForever, refuse } from '../evidence/builder/build-forever.ts';
+import type { CoverageOptions } from '../evidence/builder/coverage-schedule.ts';
+import { createEvidenceStore, noteBuilderSettings } from '../evidence/builder/evidence-store.sql.ts';
+import type { LogSigner } from '../evidence/builder/ports.ts';
+import { publicKeyOfFile, signerOfCommand, signerOfFile } from '../evidence/keys.ts';
+import { createServedStore, type ServedStore } from '../evidence/served-store.sql.ts';
+import { createShownEvidence, type ShownEvidence } from '../evidence/shown-evidence.sql.ts';
+import { readEvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
+import { openFeed } from '../feed/open-feed.ts';
+import { canonicalFilters } from '../ingest/planning/filters.ts';
+import { createProcessIdentity } from '../postgres/leases.ts';
+import { openPool } from '../postgres/open-pool.ts';
+import type { Pool } from '../postgres/pool.ts';
+import { readSchemaState, requireCurrentSchema } from '../postgres/schema/migrate.ts';
+import type { Config, EvidenceConfig } from './config/config.ts';
+import type { LiveSecrets } from './config/live-secrets.ts';
+import type { App } from './open-app.ts';
+import { type Database, openDatabase } from './open-database.ts';
+import { cannotListen } from './process.ts';
+import { kindPolicies } from './sync-context.ts';
+import { logAnchors, logEvidence } from './telemetry/log-delivery.ts';
+import { createBuilderMetrics } from './telemetry/metrics.ts';
+
+/** One statement at a time, the renewal of the lease beside it, and anchors. */
+const CONNECTIONS = 3;
+
+interface RunningEvidence {
+  /** Resolves once a stop was asked for and no statement is under way any more. */
+  readonly ended: Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What building needs of the process that it is in. */
+interface EvidenceHost {
+  readonly database: Pick<App['database'], 'latestUrl'>;
+  /** Names the process in leases. */
+  readonly owner: string;
+  readonly feed: Pick<App['feed'], 'waitBeyond'>;
+  readonly sync: { readonly time: Time };
+}
+
+interface EvidenceParts extends Signers {
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+const NOTHING: RunningEvidence = { ended: Promise.resolve(), close: async () => {} };
+
+/** Of `signerOf` and `nextSignerOf`. */
+interface Signers {
+  readonly signer: LogSigner | undefined;
+  readonly nextSigner: LogSigner | undefined;
+}
+
+const NEXT_KEY_FILE = 'ORGTRAIL_EVIDENCE_NEXT_KEY_FILE';
+
+/** What signs, by the settings; undefined if none is set. Throws OrgtrailError `configuration` for a key that cannot be used. */
+export const signerOf = (evidence: EvidenceConfig | undefined): LogSigner | undefined => {
+  if (evidence?.keyFile === undefined) return undefined;
+  const { keyFile, signer } = evidence;
+  return signer === undefined ? signerOfFile(keyFile) : signerOfCommand(signer, publicKeyOfFile(keyFile));
+};
+
+/** The same of the key that is to follow it. */
+export const nextSignerOf = (evidence: EvidenceConfig | undefined): LogSigner | undefined => {
+  if (evidence?.nextKeyFile === undefined) return undefined;
+  const { nextKeyFile, nextSigner } = evidence;
+  return nextSigner === undefined
+    ? signerOfFile(nextKeyFile, NEXT_KEY_FILE)
+    : signerOfCommand(nextSigner, publicKeyOfFile(nextKeyFile, NEXT_KEY_FILE), 'ORGTRAIL_EVIDENCE_NEXT_SIGNER');
+};
+
+/** The public keys that this process has, by its settings. */
+export const publicKeysOf = (evidence: EvidenceConfig | undefined): readonly Buffer[] => [
+  ...(evidence?.keyFile === undefined ? [] : [publicKeyOfFile(evidence.keyFile)]),
+  ...(evidence?.nextKeyFile === undefined ? [] : [publicKeyOfFile(evidence.nextKeyFile, NEXT_KEY_FILE)]),
+];
+
+/** What is stated of coverage: sources that are read as this process would read them, since only the hashes of filters are stored. */
+export const coverageOf = (config: Config, everyMs: number): CoverageOptions => ({
+  filters: kindPolicies(config).map(({ kind, filters, filterHash: hash }) => ({
+    kind,
+    hash,
+    text: canonicalFilters(filters),
+  })),
+  everyMs,
+});
+
+/**
+ * Starts to build the evidence beside ingestion, if it is configured. Called once the schema is current, by the daemon and by the command that builds alone.
+ */
+const startEvidence = (
+  config: Config,
+  app: EvidenceHost,
+  { signer, nextSigner, logger, signal }: EvidenceParts,
+): RunningEvidence => {
+  const { evidence, leaseMs } = config;
+  if (evidence === undefined) return NOTHING;
+  if (signer === undefined) {
+    logger.info('evidence is not built here: ORGTRAIL_EVIDENCE_KEY_FILE is not set');
+    return NOTHING;
+  }
+  if (evidence.anchors.length === 0 && anchorsOfSinks(config).length === 0) {
+    logger.warn(
+      'evidence is unanchored: no checkpoint is kept outside this database, so its owner could rewrite all of it',
+    );
+  }
+  const { pool, close } = openPool({ url: app.database.latestUrl, size: CONNECTIONS, logger });
+  const own = [signer, ...(nextSigner === undefined ? [] : [nextSigner])].map(({ publicKey }) => publicKey);
+  const anchoring = anchoringOf(pool, {
+    own,
+    logger,
+    time: app.sync.time,
+    targets: evidence.anchors,
+    s3: evidence.s3,
+  });
+  const ended = buildForever({
+    ...anchoring,
+    store: createEvidenceStore(pool, app.owner, leaseMs),
+    signer,
+    nextSigner,
+    base: evidence.base,
+    version,
+    observer: logEvidence(logger),
+    coverage: coverageOf(config, evidence.statementsMs),
+    noteSettings: (claim) =>
+      noteBuilderSettings(pool, claim, {
+        anchors: [...evidence.anchors.map(({ name }) => name), ...anchorsOfSinks(config)],
+        statementsMs: evidence.statementsMs,
+      }),
+    time: app.sync.time,
+    leaseMs,
+    intervalMs: evidence.intervalMs,
+    waitBeyond: (position, timeoutMs, abort) => app.feed.waitBeyond(position, timeoutMs, abort),
+    onError: (reason) => logger.error({ reason }, 'building the evidence failed; it is retried'),
+    signal,
+  });
+  return { ended, close };
+};
+
+/** The same beside ingestion, which a key that cannot be used does not stop: it is looked for again after each interval. */
+export const startEvidenceOnceUsable = (
+  config: Config,
+  app: EvidenceHost,
+  { logger, signal }: Pick<EvidenceParts, 'logger' | 'signal'>,
+): RunningEvidence => {
+  const { evidence } = config;
+  let running: RunningEvidence | undefined;
+  const start = (): string | undefined => {
+    try {
+      const signers = { signer: signerOf(evidence), nextSigner: nextSignerOf(evidence) };
+      running = startEvidence(config, app, { ...signers, logger, signal });
+      return undefined;
+    } catch (error) {
+      if (error instanceof OrgtrailError) return error.message;
+      throw error;
+    }
+  };
+  const told = start();
+  if (told === undefined || evidence === undefined) return running ?? NOTHING;
+  logger.error({ reason: told }, 'the evidence cannot be signed here; event collection continues');
+  const { pool, close } = openPool({ url: app.database.latestUrl, size: 1, logger });
+  const store = createEvidenceStore(pool, app.owner, config.leaseMs);
+  const waiting = async (): Promise<void> => {
+    for (let reason: string | undefined = told; reason !== undefined; reason = signal.aborted ? undefined : start()) {
+      await refuse(store, reason).catch(() => {});
+      await app.sync.time.sleep(evidence.intervalMs, signal).catch(() => {});
+    }
+    await running?.ended;
+  };
+  return {
+    ended: waiting(),
+    close: async () => {
+      await running?.close();
+      await close();
+    },
+  };
+};
+
+/** Sinks that get records of checkpoints. */
+const anchorsOfSinks = ({ sinks }: Config): string[] =>
+  sinks.filter(({ settings }) => settings.checkpoints === true).map(({ name }) => anchorOfSink(name));
+
+interface AnchoringParts {
+  /** The public keys of this process. */
+  readonly own: readonly Buffer[];
+  readonly logger: Logger;
+  readonly time: Time;
+  readonly targets: readonly AnchorTarget[];
+  readonly s3: S3Settings;
+}
+
+/** How the builder reads the anchors and keeps checkpoints there; nothing if none is configured. */
+const anchoringOf = (
+  pool: Pool,
+  { own, logger, time, targets, s3 }: AnchoringParts,
+): Pick<BuildingOptions, 'anchor' | 'readAnchors'> => {
+  if (targets.length === 0) return {};
+  const anchors = openAnchors(targets, s3);
+  const observer = logAnchors(logger);
+  const keysOf = (generation: number, origins: readonly string[]) => keysAtAnchors(pool, generation, origins, own);
+  return {
+    readAnchors: async ({ generation, events, journal }) => {
+      const keys = await keysOf(generation, [events.origin, journal.origin]);
+      const logs = bothLogs({ events: events.origin, journal: journal.origin });
+      return await readAnchors(anchors, { generation, logs, keys }, observer);
+    },
+    anchor: (builder, generation, signal) =>
+      anchorForever(anchors, {
+        store: createAnchorStore(pool),
+        generation,
+        readKeys: (logs) =>
+          keysOf(
+            generation,
+            logs.map(({ origin }) => origin),
+          ),
+        observer,
+        learn: (found) => builder.learn(found),
+        time,
+        signal,
+      }),
+  };
+};
+
+/** What is served of the evidence over HTTP, on connections of its own. If none is configured, the console still shows a log that there is. */
+export const serveEvidence = (
+  { evidence }: Config,
+  { database }: Pick<App, 'database'>,
+  logger: Logger,
+): { readonly store: ServedStore | undefined; readonly shown: ShownEvidence; close(): Promise<void> } => {
+  if (evidence === undefined)
+    return { store: undefined, shown: createShownEvidence(database.pool, false), close: async () => {} };
+  const { pool, close } = openPool({
+    url: database.latestUrl,
+    size: CONNECTIONS,
+    sharedFor: 'the evidence',
+    logger,
+  });
+  return { store: createServedStore(pool), shown: createShownEvidence(pool, true), close };
+};
+
+/** A container often starts before its database. */
+const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
+/** After a stop only a statement can be under way, in a database that does not answer. */
+const SHUTDOWN_TIMEOUT_MS = 6_000;
+
+const time: Time = {
+  nowMs: () => performance.now(),
+  sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
+};
+
+interface BuilderParts {
+  readonly logger: Logger;
+  readonly secrets: LiveSecrets;
+  /** Whether health and metrics are served. */
+  readonly isServed: boolean;
+  readonly starting: AbortSignal;
+}
+
+/** A process that builds evidence, and nothing else. */
+interface EvidenceBuilder {
+  /** Ends what is under way and closes everything. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Opens the database and starts to build. Needs no credential of Cloudflare, and no more rights than those of orgtrail_evidence: so it makes
+ * no schema. Throws OrgtrailError `configuration` without a key, `database_outdated` if the schema is not that of this version.
+ */
+export const startEvidenceBuilder = async (
+  config: Config,
+  { logger, secrets, isServed, starting }: BuilderParts,
+): Promise<EvidenceBuilder> => {
+  const [signer, nextSigner] = [signerOf(config.evidence), nextSignerOf(config.evidence)];
+  if (signer === undefined) {
+    throw new OrgtrailError('configuration', 'ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE must be set', {
+      hint: 'docs/evidence.md says what they are',
+    });
+  }
+  await using opened = new AsyncDisposableStack();
+  const wait = { forMs: DATABASE_CONNECT_TIMEOUT_MS, signal: starting };
+  const database = await openDatabase(config, logger, { wait, mustExist: true, latestUrl: secrets.databaseUrl });
+  opened.defer(() => database.close());
+  await requireCurrentSchema(database.pool);
+  const feed = openFeed(database.latestUrl, logger);
+  opened.defer(() => feed.close());
+  const url = isServed ? await serve(config, database, { logger, secrets }, opened) : undefined;
+  // Neither waiting nor a database that is away keeps a process alive.
+  const alive = setInterval(() => {}, 60_000);
+  opened.defer(() => clearInterval(alive));
+  const stop = new AbortController();
+  const host = { database, owner: createProcessIdentity(), feed: feed.source, sync: { time } };
+  const evidence = startEvidence(config, host, { signer, nextSigner, logger, signal: stop.signal });
+  opened.defer(() => evidence.close());
+  logger.info({ version, ...(url !== undefined && { url }) }, 'orgtrail builds evidence');
+  const running = opened.move();
+  return {
+    stop: async () => {
+      stop.abort();
+      await Promise.race([evidence.ended, sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false })]);
+      await running.disposeAsync();
+    },
+  };
+};
+
+const serve = async (
+  { http }: Config,
+  { pool }: Database,
+  { logger, secrets }: Pick<BuilderParts, 'logger' | 'secrets'>,
+  opened: AsyncDisposableStack,
+): Promise<string> => {
+  const { serveBuilder } = await import('../http/builder-server.ts');
+  const metrics = createBuilderMetrics(version);
+  const evidence = () => readEvidenceStatus(pool);
+  const server = await serveBuilder({
+    ...http,
+    feedToken: secrets.feedToken,
+    logger,
+    evidence,
+    metrics: () => metrics.scrape(evidence),
+    schemaState: async () => (await readSchemaState(pool)).state,
+  }).catch((error: unknown) => {
+    throw cannotListen(error, http, 'health and metrics');
+  });
+  opened.defer(() => server.close());
+  return server.url;
+};

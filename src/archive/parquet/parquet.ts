@@ -1,0 +1,176 @@
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { columnsOf, FEED_ID, hashedOf, type ObjectKind, orderOf, type StretchFacts } from '../columns.ts';
+
+/** Rows as lines of JSON, which DuckDB reads piece by piece. */
+export interface LinesFile {
+  readonly file: string;
+  readonly longestLineBytes: number;
+  /** Of as many rows as a row group has, at most. */
+  readonly largestGroupBytes: number;
+}
+
+interface ParquetOptions {
+  readonly kind: ObjectKind;
+  /** In every row. */
+  readonly feedId: string;
+  /** For what does not fit into memory. */
+  readonly directory: string;
+  /** Into the footer, by name. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Of the format. Default 2. */
+  readonly version?: ParquetVersion | undefined;
+}
+
+/** Encodings of version 1 are read by everything that reads Parquet; version 2 is smaller. */
+export type ParquetVersion = 1 | 2;
+
+const MEBIBYTE = 1_048_576;
+const MEMORY_MB = 128;
+/** A row group of ordinary events; what is larger takes memory beyond the usual. */
+const ORDINARY_GROUP_MB = 20;
+/** Version 2 at this level is 11 % smaller than what DuckDB takes by itself, version 1 at level 3 (decision 84). */
+const ARCHIVE_ZSTD_LEVEL = 10;
+/** DuckDB has groups of whole vectors of 2,048 rows: this is as near to 10,000 as it comes. */
+export const ROWS_OF_GROUP = 10_240;
+
+/** Writes one Parquet file, in the order of the lines, with zstd. The file is not synchronized to the disk: it is for reading at once. */
+export const writeParquet = async (lines: LinesFile, target: string, options: ParquetOptions): Promise<void> => {
+  const { kind, feedId, directory, metadata, version = 2 } = options;
+  const columns = columnsOf[kind];
+  const select = columns.map(({ name, isTime }) =>
+    isTime === true ? `make_timestamptz("${name}") as "${name}"` : `"${name}"`,
+  );
+  select.splice(1, 0, `${quoted(feedId)} as "${FEED_ID}"`);
+  const types = columns.map(({ name, type }) => `${quoted(name)}: ${quoted(type)}`).join(', ');
+  const facts = Object.entries(metadata).map(([name, value]) => `${name}: ${quoted(value)}`);
+  const objectBytes = Math.max(MEBIBYTE, lines.longestLineBytes + 1_024);
+  await withDuck({ memoryMb: memoryFor(lines), directory }, async (connection) => {
+    await connection.run(
+      `copy (select ${select.join(', ')} from read_json(${quoted(lines.file)}, format = 'newline_delimited',
+         maximum_object_size = ${objectBytes}, columns = {${types}}))
+       to ${quoted(target)} (format parquet, parquet_version v${version}, compression zstd, compression_level ${ARCHIVE_ZSTD_LEVEL},
+         row_group_size ${ROWS_OF_GROUP}, kv_metadata {${facts.join(', ')}})`,
+    );
+  });
+};
+
+const memoryFor = ({ longestLineBytes, largestGroupBytes }: LinesFile): number => {
+  const groupMb = Math.max(0, largestGroupBytes / MEBIBYTE - ORDINARY_GROUP_MB);
+  return Math.ceil(MEMORY_MB + 4 * groupMb + 8 * (longestLineBytes / MEBIBYTE));
+};
+
+const MEMORY_MB_2 = 120;
+/** Its three hashes, as texts that wait to be joined. */
+const BYTES_OF_ROW = 136;
+
+interface ReadOptions {
+  readonly kind: ObjectKind;
+  /** How many rows it has, or should have. */
+  readonly events: number;
+  readonly directory: string;
+  /** What the largest row needs beside that. */
+  readonly moreMemoryMb?: number;
+}
+
+/** Reads all of a Parquet file, row by row. Rejects if it is none, or has other columns. */
+export const factsOfParquet = async (file: string, options: ReadOptions): Promise<StretchFacts> => {
+  const { ids, columns } = hashedOf[options.kind];
+  const order = orderOf[options.kind];
+  const lines = (value: string) => `sha256(string_agg(${value}, chr(10) order by ${order}))`;
+  const memoryMb = MEMORY_MB_2 + Math.ceil((options.events * BYTES_OF_ROW) / 1_000_000) + (options.moreMemoryMb ?? 0);
+  return await withDuck({ memoryMb, directory: options.directory }, async (connection) => {
+    const reader = await connection.runAndReadAll(
+      `with hashed as materialized (
+         select position${options.kind === 'changes' ? ', change_id' : ''}, ${ids} as ids, sha256(raw) as raw_sha,
+           sha256(concat_ws(chr(31), ${columns})) as columns_sha from read_parquet(${quoted(file)}))
+       select count(*)::double, min(position)::double, max(position)::double,
+         ${lines('ids')}, ${lines('raw_sha')}, ${lines('columns_sha')} from hashed`,
+    );
+    const [events, firstPosition, lastPosition, idsSha256, rawSha256, columnsSha256] = reader.getRows()[0] ?? [];
+    return {
+      events: Number(events ?? 0),
+      firstPosition: Number(firstPosition ?? 0),
+      lastPosition: Number(lastPosition ?? 0),
+      idsSha256: String(idsSha256),
+      rawSha256: String(rawSha256),
+      columnsSha256: String(columnsSha256),
+    };
+  });
+};
+
+const MEMORY_MB_3 = 200;
+
+interface RowsOptions {
+  readonly directory: string;
+  /** In the SQL of DuckDB. */
+  readonly select: readonly string[];
+}
+
+/** Hands over all rows of a Parquet file in the order in which they were written, which is that of the position; some at once. */
+export const rowsOfParquet = async (
+  file: string,
+  { directory, select }: RowsOptions,
+  take: (rows: readonly (readonly unknown[])[]) => Promise<void>,
+): Promise<void> =>
+  await withDuck({ memoryMb: MEMORY_MB_3, directory }, async (connection) => {
+    const result = await connection.stream(`select ${select.join(', ')} from read_parquet(${quoted(file)})`);
+    for await (const rows of result.yieldRows()) await take(rows);
+  });
+
+interface DuckOptions {
+  /** What DuckDB takes at most, as far as it counts that; what does not fit goes to `directory`. */
+  readonly memoryMb: number;
+  readonly directory: string;
+  /** Settings that others do not have. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/**
+ * An in-memory DuckDB for one piece of work. It is an optional package, and large: loaded only here. Throws OrgtrailError `configuration` if
+ * it is not installed.
+ */
+export const withDuck = async <T>(
+  { memoryMb, directory, settings }: DuckOptions,
+  use: (connection: DuckDBConnection) => Promise<T>,
+): Promise<T> => {
+  const { DuckDBInstance } = await loadDuck();
+  const instance = await DuckDBInstance.create(':memory:', {
+    threads: '1',
+    memory_limit: `${memoryMb}MB`,
+    temp_directory: directory,
+    // What it does not use any more goes back to the system: by default it keeps tens of megabytes.
+    allocator_flush_threshold: '8MB',
+    allocator_bulk_deallocation_flush_threshold: '16MB',
+    // Nothing is loaded from elsewhere.
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+    ...settings,
+  });
+  try {
+    const connection = await instance.connect();
+    try {
+      await connection.run('set write_buffer_row_group_count = 1');
+      return await use(connection);
+    } finally {
+      connection.closeSync();
+    }
+  } finally {
+    instance.closeSync();
+  }
+};
+
+/** Also asked at start, so that what is missing is said before there is work. `asker` is what needs it. */
+export const loadDuck = async (asker = 'the archive'): Promise<typeof import('@duckdb/node-api')> => {
+  try {
+    return await import('@duckdb/node-api');
+  } catch (error) {
+    throw new OrgtrailError('configuration', `${asker} needs DuckDB, which is not installed here: ${reasonOf(error)}`, {
+      hint: 'install the package @duckdb/node-api beside orgtrail; docs/archive.md says how',
+      cause: error,
+    });
+  }
+};
+
+/** A text in SQL. */
+export const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;

@@ -1,0 +1,239 @@
+import { randomUUID } from 'node:crypto';
+import { constants, rmSync } from 'node:fs';
+import { access, type FileHandle, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { OrgtrailError, reasonOf } from '../base/errors.ts';
+import { parseS3Address, type S3Address } from '../base/s3/address.ts';
+import { type BucketOptions, openBucket } from '../base/s3/bucket.ts';
+import { S3Fault } from '../base/s3/errors.ts';
+
+/** What signs the requests, unless the address of the bucket names a file. */
+export type ArchiveKeys = Pick<BucketOptions, 'accessKey' | 'secretKey' | 'environment'>;
+
+/** An object has tens of megabytes; a slow line takes its time. */
+const TIMEOUT_MS = 300_000;
+const MAX_BYTES = 1_073_741_824;
+
+/** What the bucket or the directory says: for the operator, and no fault of orgtrail's. */
+export const isStorageFault = (error: unknown): error is S3Fault | DirectoryFault =>
+  error instanceof S3Fault || error instanceof DirectoryFault;
+
+/** Nothing is connected or read yet. Throws OrgtrailError `configuration` for a ca_file that cannot be read. */
+export const openObjectStore = (target: ArchiveTarget, keys: ArchiveKeys): ObjectStore => {
+  if (target.kind === 'file') return objectsInDirectory(target);
+  const bucket = openBucket(target.address, { ...keys, timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES });
+  const { lockMs } = target.address;
+  return {
+    name: target.name,
+    put: async (key, bytes, signal) => {
+      const lockedUntilMs = lockMs === undefined ? undefined : Date.now() + lockMs;
+      const lock = lockedUntilMs === undefined ? {} : { lockedUntilMs };
+      const { versionId } = await bucket.put(key, bytes, lock, signal);
+      return { versionId, lockedUntilMs };
+    },
+    get: async (key, signal) => (await bucket.get(key, undefined, signal))?.bytes,
+    getRange: async (key, range, signal) => {
+      try {
+        return (await bucket.get(key, range, signal))?.bytes;
+      } catch (error) {
+        // Of a bucket that is there and lets it be read: it is too short, or the storage has no ranges.
+        if (error instanceof S3Fault && error.kind === 'other') return undefined;
+        throw error;
+      }
+    },
+    close: () => bucket.close(),
+  };
+};
+
+type Directory = Extract<ArchiveTarget, { kind: 'file' }>;
+
+/** A directory is not there, full, read-only, or of another account. The message says which. */
+export class DirectoryFault extends Error {
+  override readonly name = 'DirectoryFault';
+}
+
+/** Files below a directory, which must exist: one that is not mounted must not be mistaken for an empty one. Rejects with DirectoryFault. */
+export const objectsInDirectory = ({ name, directory }: Directory): ObjectStore => ({
+  name,
+  put: (key, bytes) =>
+    inDirectory(directory, async () => {
+      // Of a disk that is read-only `mkdir` says that something is missing.
+      await access(directory, constants.W_OK);
+      const file = join(directory, key);
+      await mkdir(dirname(file), { recursive: true });
+      await replaceFile(file, bytes);
+      return { versionId: undefined, lockedUntilMs: undefined };
+    }),
+  get: (key) =>
+    inDirectory(directory, () =>
+      ifThere(async () => {
+        await using file = await openFile(join(directory, key));
+        return await file.readFile();
+      }),
+    ),
+  getRange: (key, { from, to }) =>
+    inDirectory(directory, () =>
+      ifThere(async () => {
+        const bytes = Buffer.allocUnsafeSlow(to - from);
+        await using file = await openFile(join(directory, key));
+        const { bytesRead } = await file.read(bytes, 0, bytes.length, from);
+        return bytesRead === bytes.length ? bytes : undefined;
+      }),
+    ),
+  close: async () => {},
+});
+
+const inDirectory = async <T>(directory: string, use: () => Promise<T>): Promise<T> => {
+  try {
+    await (await open(directory, 'r')).close();
+    return await use();
+  } catch (error) {
+    throw new DirectoryFault(wordsOf(codeOf(error), reasonOf(error)), { cause: error });
+  }
+};
+
+const wordsOf = (code: unknown, reason: string): string => {
+  if (code === 'ENOENT') return 'the directory does not exist: make it, or mount the disk that it is on';
+  return code === 'ENOSPC' || code === 'EDQUOT' ? `the disk or the quota of the directory is full: ${reason}` : reason;
+};
+
+const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
+
+const ifThere = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
+  try {
+    return await read();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+};
+
+/** A pipe or a device in its place would let a reader wait without end. */
+const openFile = async (path: string): Promise<FileHandle> => {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw new Error(`${path} is not a file`);
+};
+
+/** Never half a file by its name: the name appears once all of it is on the disk. */
+const replaceFile = async (file: string, bytes: Uint8Array): Promise<void> => {
+  const temporary = `${file}.${randomUUID()}.tmp`;
+  try {
+    const handle = await open(temporary, 'wx');
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+    const folder = await open(dirname(file), 'r');
+    await folder.sync().finally(() => folder.close());
+  } finally {
+    await rm(temporary, { force: true });
+  }
+};
+
+/** Of an object. */
+export interface ByteRange {
+  readonly from: number;
+  /** Exclusive. */
+  readonly to: number;
+}
+
+/** What was written, as the storage says. */
+export interface PutReceipt {
+  readonly versionId: string | undefined;
+  /** Until when it can be neither changed nor deleted, if the address asks for that. */
+  readonly lockedUntilMs: number | undefined;
+}
+
+/** Objects by key, below the address of an archive. Nothing here deletes any. */
+export interface ObjectStore {
+  /** As the catalogue calls it. */
+  readonly name: string;
+  put(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<PutReceipt>;
+  /** All of its bytes, in one request: some storages answer a range with other bytes. Undefined: there is none. */
+  get(key: string, signal?: AbortSignal): Promise<Buffer | undefined>;
+  /**
+   * Its bytes from `from` up to, not including, `to`. What comes must be compared: some storages answer with others. Undefined: there is none,
+   * or it has no such bytes, or the storage gives no ranges.
+   */
+  getRange(key: string, range: ByteRange, signal?: AbortSignal): Promise<Buffer | undefined>;
+  close(): Promise<void>;
+}
+
+/** Where the archive is, as ORGTRAIL_ARCHIVE names it. */
+export type ArchiveTarget =
+  | { readonly kind: 's3'; readonly name: string; readonly address: S3Address }
+  /** `name` is what it is called in the database and in messages; the directory has an absolute path. */
+  | { readonly kind: 'file'; readonly name: string; readonly directory: string };
+
+/** Returns why the text cannot be read, as the end of a sentence; nothing of it is repeated, since it may have a secret by mistake. */
+export const parseArchive = (text: string): ArchiveTarget | string => {
+  const trimmed = text.trim();
+  if (trimmed.startsWith('s3:')) {
+    const address = parseS3Address(trimmed);
+    return typeof address === 'string' ? address : { kind: 's3', name: address.name, address };
+  }
+  const directory = /^file:(?:\/\/)?(\/[^/\0][^\0]*?)\/?$/.exec(trimmed)?.[1];
+  if (directory === undefined) {
+    return 'must be like s3://bucket/prefix, or like file:///mnt/archive with an absolute path';
+  }
+  return { kind: 'file', name: `file://${directory}`, directory };
+};
+
+const PREFIX = 'orgtrail-archive-';
+const LEFT_OVER_MS = 86_400_000;
+
+/**
+ * Lends a directory for the time of `use`. What processes that were killed have left there is removed a day later. Rejects with OrgtrailError
+ * `configuration` if there is none to write to, or no room is left while it is used.
+ */
+export const withDirectory = async <T>(use: (directory: string) => Promise<T>): Promise<T> => {
+  const directory = await makeDirectory();
+  // A second signal, or a reader of the output that went away, ends the process at once.
+  const removeAtExit = () => rmSync(directory, { recursive: true, force: true });
+  process.once('exit', removeAtExit);
+  try {
+    return await use(directory);
+  } catch (error) {
+    throw isFull(error) ? unusable('no room is left for it', error) : error;
+  } finally {
+    process.off('exit', removeAtExit);
+    await rm(directory, { recursive: true, force: true });
+  }
+};
+
+const makeDirectory = async (): Promise<string> => {
+  try {
+    await removeLeftOvers();
+    return await mkdtemp(join(tmpdir(), PREFIX));
+  } catch (error) {
+    throw unusable('the archive cannot write there', error);
+  }
+};
+
+const unusable = (what: string, cause: unknown): OrgtrailError =>
+  new OrgtrailError('configuration', `the temporary directory ${tmpdir()}: ${what}: ${reasonOf(cause)}`, {
+    hint: 'TMPDIR must be a directory with 400 MB of room that orgtrail may write to; nothing was dropped',
+    cause,
+  });
+
+/** DuckDB has no codes. An archive in a directory that is full says so itself. */
+const isFull = (error: unknown): boolean =>
+  !(error instanceof DirectoryFault) && /ENOSPC|EDQUOT|No space left on device/.test(reasonOf(error));
+
+const removeLeftOvers = async (): Promise<void> => {
+  const names = (await readdir(tmpdir())).filter((name) => name.startsWith(PREFIX));
+  for (const name of names) {
+    const path = join(tmpdir(), name);
+    const found = await stat(path).catch(() => undefined);
+    // Another account's stay.
+    if (found !== undefined && Date.now() - found.mtimeMs > LEFT_OVER_MS) {
+      await rm(path, { recursive: true, force: true }).catch(() => {});
+    }
+  }
+};

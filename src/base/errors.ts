@@ -1,0 +1,150 @@
+/** What a command ends with. A contract: scripts and supervisors depend on these numbers. */
+export const exitCodes = {
+  done: 0,
+  sourceFailed: 1,
+  usage: 2,
+  databaseTooNew: 3,
+  unreachable: 4,
+  evidenceFails: 5,
+} as const;
+
+/** Stable names of the faults that an operator can act on; also the `code` field of log lines. */
+export type ErrorCode =
+  | 'configuration'
+  | 'usage'
+  | 'database_too_new'
+  | 'database_outdated'
+  | 'database_unreachable'
+  | 'api_unreachable'
+  | 'daemon_unreachable'
+  | 'api_unauthorized'
+  | 'source_failed'
+  | 'verification_failed'
+  | 'evidence_fails'
+  | 'archive_unreadable';
+
+const exitCodeOf: Record<ErrorCode, number> = {
+  configuration: exitCodes.usage,
+  usage: exitCodes.usage,
+  database_too_new: exitCodes.databaseTooNew,
+  database_outdated: exitCodes.unreachable,
+  database_unreachable: exitCodes.unreachable,
+  api_unreachable: exitCodes.unreachable,
+  daemon_unreachable: exitCodes.unreachable,
+  api_unauthorized: exitCodes.usage,
+  source_failed: exitCodes.sourceFailed,
+  verification_failed: exitCodes.sourceFailed,
+  evidence_fails: exitCodes.evidenceFails,
+  archive_unreadable: exitCodes.unreachable,
+};
+
+/**
+ * A fault that the operator can do something about: says what is wrong (`message`) and what to do (`hint`), and never
+ * shows a stack trace. A bug is any other Error. Messages and hints never hold a credential.
+ */
+export class OrgtrailError extends Error {
+  override readonly name = 'OrgtrailError';
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+  }
+
+  get exitCode(): number {
+    return exitCodeOf[this.code];
+  }
+}
+
+/** Why a call to Cloudflare did not give what was asked for. Decides about retries; a log field and a bounded label. */
+export type ApiFailure =
+  | 'bad_request' // 400, 422: with a cursor, the cursor was refused
+  | 'unauthorized' // 401
+  | 'refused' // 403: this credential may not, here
+  | 'not_found' // 404, 410
+  | 'throttled' // 429
+  | 'server' // 408, 409, 5xx
+  | 'timeout' // no bytes within the time of a phase, or of the whole call
+  | 'connection' // DNS, TCP, TLS, reset, body cut off
+  | 'too_large' // the body passed the size limit
+  | 'unreadable' // not JSON, or not the envelope
+  | 'redirected' // 3xx: never followed, the credential goes to one host
+  | 'unexpected';
+// any other status
+
+/**
+ * One call to Cloudflare failed, after its retries. Does not cover an abort (the signal's own reason is thrown) nor
+ * what the entries hold (an entry never fails its page).
+ */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly failure: ApiFailure;
+  readonly status: number | undefined;
+  /** Cloudflare's own error codes (10000 and the like), if the body had any. */
+  readonly apiCodes: readonly number[];
+  /** What `Retry-After` asked for, if it was sent. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    failure: ApiFailure,
+    message: string,
+    facts: { status?: number; apiCodes?: readonly number[]; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
+    super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
+    this.failure = failure;
+    this.status = facts.status;
+    this.apiCodes = facts.apiCodes ?? [];
+    this.retryAfterMs = facts.retryAfterMs;
+  }
+}
+
+/** What went wrong, in words: those of the driver or the server. A refused connection to several addresses has only a code. */
+export const reasonOf = (error: unknown): string => {
+  if (error instanceof AggregateError && error.message === '') {
+    return error.errors.map((inner: unknown) => reasonOf(inner)).join('; ');
+  }
+  const words = error instanceof Error ? error.message || error.name : String(error);
+  // What pg says of a statement without an answer says little to a reader of the log.
+  return words === 'Query read timeout' ? 'PostgreSQL did not answer a statement in time' : words;
+};
+
+/** What OpenSSL says of a chain that ends in an authority that is not known. */
+const untrusted = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+/** The code of an error of TLS that a `ca_file` would mend. */
+export const isUntrustedCertificate = (code: string | undefined): boolean => code !== undefined && untrusted.has(code);
+
+/** A search that could not be made: not in its time, or not with these values. The message is for the user who searches. */
+export class SearchError extends Error {
+  override readonly name = 'SearchError';
+  readonly reason: 'timeout' | 'refused';
+
+  constructor(reason: SearchError['reason'], message: string, options: { cause?: unknown } = {}) {
+    super(message, options);
+    this.reason = reason;
+  }
+}
+
+/**
+ * Too much is asked for at once: nothing is wrong, and the same request will be served later. The message names what is busy and
+ * is for the one who asks.
+ */
+export class BusyError extends Error {
+  override readonly name = 'BusyError';
+  /** For an error handler of HTTP. */
+  readonly statusCode = 503;
+  readonly retryAfterSeconds: number;
+
+  constructor(message: string, retryAfterSeconds: number) {
+    super(message);
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}

@@ -1,0 +1,436 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { AwsV4Signer } from 'aws4fetch';
+import { Agent, type Dispatcher, errors } from 'undici';
+import { isUntrustedCertificate, OrgtrailError, reasonOf } from '../errors.ts';
+import { encoded, type S3Address, urlOfObject } from './address.ts';
+import { createKeySource, type KeySource, type S3KeySettings, type S3Keys } from './credentials.ts';
+import { faultOf, S3Fault, textIn } from './errors.ts';
+
+/** What is known of an object without its bytes. */
+interface ObjectFacts {
+  readonly sizeBytes: number;
+  /** If the bucket has versions. */
+  readonly versionId: string | undefined;
+  /** Until when it can be neither changed nor deleted, in RFC 3339; undefined: it is not locked, or the key may not ask. */
+  readonly lockedUntil: string | undefined;
+}
+
+/** Of the answer to HEAD. */
+interface ObjectHead extends ObjectFacts {
+  /** In hexadecimal: of the object's bytes, unless the storage encrypts them by a key of KMS. */
+  readonly etag: string | undefined;
+  /** As `put` was told it. */
+  readonly sha256: string | undefined;
+}
+
+interface StoredObject extends ObjectFacts {
+  readonly bytes: Buffer;
+}
+
+/** How the storage encrypts an object at rest. */
+interface ObjectEncryption {
+  readonly algorithm: 'AES256' | 'aws:kms';
+  /** Of `aws:kms`; undefined: the key that the storage has for the bucket. */
+  readonly kmsKeyId: string | undefined;
+}
+
+type LockMode = 'COMPLIANCE' | 'GOVERNANCE';
+
+export interface PutOptions {
+  /** It can be neither changed nor deleted before. */
+  readonly lockedUntilMs?: number;
+  /** COMPLIANCE, the default: not by the owner of the bucket either, nor by its provider. */
+  readonly lockMode?: LockMode;
+  /** Default: as the bucket has it. */
+  readonly encryption?: ObjectEncryption;
+  /** Asks the storage to refuse with `exists` if there is such an object. Some storages ignore that. */
+  readonly once?: boolean;
+  readonly contentType?: string;
+  /** Of the bytes, in hexadecimal: kept beside them as metadata. */
+  readonly sha256?: string;
+}
+
+interface ListOptions {
+  /** Below the prefix of the address. */
+  readonly folder: string;
+  /** Only keys behind this one. */
+  readonly after?: string;
+  readonly limit?: number;
+}
+
+/** Keys below the prefix of the address, in their order as bytes. */
+interface ListedKeys {
+  readonly keys: readonly string[];
+  /** False: these are all. */
+  readonly more: boolean;
+}
+
+/** Objects below the prefix of an address; keys are without it. Every call rejects with an S3Fault, or with the reason of its signal. */
+export interface S3Bucket {
+  readonly address: S3Address;
+  put(
+    key: string,
+    bytes: Uint8Array,
+    options?: PutOptions,
+    signal?: AbortSignal,
+  ): Promise<{ readonly versionId: string | undefined }>;
+  /** Undefined: there is none. With a range, from its first byte up to, not including, the one after its last. */
+  get(
+    key: string,
+    range?: { readonly from: number; readonly to: number },
+    signal?: AbortSignal,
+  ): Promise<StoredObject | undefined>;
+  /** Undefined: there is none, or the whole bucket is missing, which the answer to HEAD does not tell apart. */
+  head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined>;
+  list(options: ListOptions, signal?: AbortSignal): Promise<ListedKeys>;
+  close(): Promise<void>;
+}
+
+export interface BucketOptions extends Omit<S3KeySettings, 'credentialsFile'> {
+  readonly timeoutMs?: number;
+  readonly maxBytes?: number;
+  readonly nowMs?: () => number;
+}
+
+const TIMEOUT_MS = 10_000;
+const MAX_BYTES = 64 * 1024 * 1024;
+const SHA256_METADATA = 'x-amz-meta-sha256';
+const never = new AbortController().signal;
+
+/** Nothing is connected or read yet. Throws OrgtrailError `configuration` for a ca_file that cannot be read. */
+export const openBucket = (address: S3Address, options: BucketOptions): S3Bucket => {
+  const { timeoutMs = TIMEOUT_MS, maxBytes = MAX_BYTES, nowMs = Date.now, ...settings } = options;
+  const keys = createKeySource({ ...settings, credentialsFile: address.credentialsFile });
+  const transport = createTransport({ address, keys, timeoutMs, maxBytes, nowMs });
+  const keyOf = (key: string) => (address.prefix === '' ? key : `${address.prefix}/${key}`);
+  const send = (request: S3Request, signal = never) => sendTwice(transport, keys, address, request, signal);
+  return {
+    address,
+    put: (key, bytes, put, signal) => putObject(send, keyOf(key), bytes, put, signal),
+    get: (key, range, signal) => getObject(send, keyOf(key), range, signal),
+    head: async (key, signal) => {
+      const answer = await send({ method: 'HEAD', key: keyOf(key) }, signal);
+      return answer.status === 404
+        ? undefined
+        : {
+            ...factsOf(answer),
+            sizeBytes: Number(answer.header('content-length')),
+            etag: etagOf(answer),
+            sha256: answer.header(SHA256_METADATA),
+          };
+    },
+    list: async ({ folder, after, limit = 1_000 }, signal) => {
+      const start = keyOf('');
+      const prefix = `${keyOf(folder)}/`;
+      const query = { 'list-type': '2', 'encoding-type': 'url', 'max-keys': String(limit), prefix };
+      const answer = await send(
+        { method: 'GET', key: '', query: after === undefined ? query : { ...query, 'start-after': keyOf(after) } },
+        signal,
+      );
+      return keysOf(answer.body.toString('utf8'), start, after);
+    },
+    close: transport.close,
+  };
+};
+
+type Send = (request: S3Request, signal?: AbortSignal) => Promise<S3Answer>;
+
+/** Once more with keys that are read again, if these are refused: they may have been renewed. Resolves for 2xx, and for 404 of an object. */
+const sendTwice = async (
+  transport: S3Transport,
+  keys: { forget(): void },
+  address: S3Address,
+  request: S3Request,
+  signal: AbortSignal,
+): Promise<S3Answer> => {
+  const first = await transport.send(request, signal);
+  const fault = refusalOf(first, address, request);
+  if (fault === undefined) return first;
+  if (fault.kind !== 'wrong_secret' && fault.kind !== 'expired') throw fault;
+  keys.forget();
+  const second = await transport.send(request, signal);
+  const again = refusalOf(second, address, request);
+  if (again !== undefined) throw again;
+  return second;
+};
+
+const refusalOf = (answer: S3Answer, { bucket }: S3Address, { method, key }: S3Request): S3Fault | undefined => {
+  const { status } = answer;
+  if (status === 200 || status === 206 || status === 204) return undefined;
+  const body = answer.body.toString('utf8');
+  if (status === 404 && method !== 'PUT' && key !== '' && textIn(body, 'Code') !== 'NoSuchBucket') return undefined;
+  const region = answer.header('x-amz-bucket-region');
+  const retryAfter = answer.header('retry-after');
+  const location = answer.header('location') ?? '';
+  const redirectHost = URL.canParse(location) ? new URL(location).host : undefined;
+  return faultOf(
+    { status, body, region, retryAfter, redirectHost },
+    bucket,
+    `${method} of ${key === '' ? 'the list' : key}`,
+  );
+};
+
+const putObject = async (
+  send: Send,
+  key: string,
+  bytes: Uint8Array,
+  options: PutOptions = {},
+  signal?: AbortSignal,
+): Promise<{ readonly versionId: string | undefined }> => {
+  const { lockedUntilMs, once = false } = options;
+  const md5 = createHash('md5').update(bytes).digest();
+  const headers = headersOfPut(md5, options);
+  const put = async (more: Readonly<Record<string, string>> = {}) => {
+    const request: S3Request = { method: 'PUT', key, headers: { ...headers, ...more }, body: bytes };
+    const sent = send(request, signal).catch((error: unknown) => Promise.reject(withLockHint(error, lockedUntilMs)));
+    const answer = await sent;
+    if (!isProof(answer, md5)) await mustBeThere(send, key, { bytes, answer }, signal);
+    return { versionId: versionOfAnswer(answer) };
+  };
+  if (!once) return await put();
+  try {
+    return await put({ 'if-none-match': '*' });
+  } catch (error) {
+    // Storages that do not have the condition refuse it.
+    if (!(error instanceof S3Fault) || error.code !== 'NotImplemented') throw error;
+    return await put();
+  }
+};
+
+/** Every storage names the MD5 of what it has taken, but for what it encrypts by a key of KMS. */
+const isProof = (answer: S3Answer, md5: Buffer): boolean => {
+  const etag = etagOf(answer);
+  const encryption = answer.header('x-amz-server-side-encryption') ?? '';
+  return etag === md5.toString('hex') || (etag !== undefined && encryption.startsWith('aws:kms'));
+};
+
+/** Any other success may be of a proxy, a portal or a web server, which have kept nothing, or not all. */
+const mustBeThere = async (
+  send: Send,
+  key: string,
+  { bytes, answer }: { readonly bytes: Uint8Array; readonly answer: S3Answer },
+  signal?: AbortSignal,
+): Promise<void> => {
+  const etag = etagOf(answer);
+  const there = etag === undefined ? undefined : await send({ method: 'HEAD', key }, signal);
+  if (there?.status === 200 && etagOf(there) === etag && Number(there.header('content-length')) === bytes.length)
+    return;
+  const code = `HTTP ${answer.status}`;
+  const why = etag === undefined ? 'without an ETag' : 'and no object of this size and ETag there';
+  throw new S3Fault(
+    'other',
+    `the answer is not that of an S3 storage, check endpoint (${code} ${why}): PUT of ${key}`,
+    code,
+  );
+};
+
+/** A proxy that compresses makes it a weak one. */
+const etagOf = (answer: S3Answer): string | undefined => answer.header('etag')?.replace(/^W\//, '').replaceAll('"', '');
+
+const headersOfPut = (
+  md5: Buffer,
+  { lockedUntilMs, lockMode = 'COMPLIANCE', encryption, contentType = 'application/octet-stream', sha256 }: PutOptions,
+): Readonly<Record<string, string>> => ({
+  'content-type': contentType,
+  // A lock is refused without it, and bytes that were damaged on the way too.
+  'content-md5': md5.toString('base64'),
+  ...(sha256 !== undefined && { [SHA256_METADATA]: sha256 }),
+  ...(lockedUntilMs !== undefined && {
+    'x-amz-object-lock-mode': lockMode,
+    'x-amz-object-lock-retain-until-date': new Date(lockedUntilMs).toISOString(),
+  }),
+  ...(encryption !== undefined && { 'x-amz-server-side-encryption': encryption.algorithm }),
+  ...(encryption?.kmsKeyId !== undefined && { 'x-amz-server-side-encryption-aws-kms-key-id': encryption.kmsKeyId }),
+});
+
+/** What storages say of a bucket that cannot lock is a code that says nothing. */
+const withLockHint = (error: unknown, lockedUntilMs: number | undefined): unknown =>
+  lockedUntilMs !== undefined && error instanceof S3Fault && error.code.startsWith('Invalid') && error.kind === 'other'
+    ? new S3Fault('no_lock', `${error.message}; is object lock switched on for the bucket?`, error.code)
+    : error;
+
+const getObject = async (
+  send: Send,
+  key: string,
+  range: { readonly from: number; readonly to: number } | undefined,
+  signal?: AbortSignal,
+): Promise<StoredObject | undefined> => {
+  const headers = range && { range: `bytes=${range.from}-${range.to - 1}` };
+  const answer = await send({ method: 'GET', key, ...(headers && { headers }) }, signal);
+  if (answer.status === 404) return undefined;
+  const { body: bytes } = answer;
+  if (
+    range !== undefined &&
+    (answer.status !== 206 || !(answer.header('content-range') ?? '').startsWith(`bytes ${range.from}-`))
+  ) {
+    throw new S3Fault('other', `the storage does not give the range that was asked for: GET of ${key}`);
+  }
+  return { ...factsOf(answer), bytes, sizeBytes: bytes.length };
+};
+
+/** Of a bucket without versions some storages say `null`. */
+const versionOfAnswer = (answer: S3Answer): string | undefined => {
+  const version = answer.header('x-amz-version-id');
+  return version === 'null' ? undefined : version;
+};
+
+const factsOf = (answer: S3Answer) => ({
+  versionId: versionOfAnswer(answer),
+  lockedUntil: answer.header('x-amz-object-lock-retain-until-date'),
+});
+
+const keysOf = (xml: string, start: string, after: string | undefined): ListedKeys => {
+  if (!xml.includes('<ListBucketResult')) throw new S3Fault('other', 'the storage answers with no list');
+  const all = [...xml.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key = '']) =>
+    decodeURIComponent(key.replaceAll('+', ' ')),
+  );
+  const own = all.filter((key) => key.startsWith(start)).map((key) => key.slice(start.length));
+  // Some storages begin with the key itself.
+  const from = Buffer.from(after ?? '');
+  const keys = own.filter((key) => after === undefined || Buffer.compare(Buffer.from(key), from) > 0);
+  const more = textIn(xml, 'IsTruncated') === 'true';
+  if (more && keys.length === 0) throw new S3Fault('other', 'the storage does not list keys from one on');
+  return { keys, more };
+};
+
+interface S3Request {
+  readonly method: 'GET' | 'HEAD' | 'PUT';
+  /** Empty: of the bucket itself. */
+  readonly key: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+}
+
+interface S3Answer {
+  readonly status: number;
+  readonly body: Buffer;
+  /** In lower case. */
+  header(name: string): string | undefined;
+}
+
+interface S3Transport {
+  /** Rejects with an S3Fault `network` if there is no complete answer, or with the reason of `signal`. */
+  send(request: S3Request, signal: AbortSignal): Promise<S3Answer>;
+  close(): Promise<void>;
+}
+
+interface TransportOptions {
+  readonly address: S3Address;
+  readonly keys: KeySource;
+  /** From sending to the end of the answer. */
+  readonly timeoutMs: number;
+  /** An answer that is longer is a fault. */
+  readonly maxBytes: number;
+  /** The clock that requests are signed by. */
+  readonly nowMs: () => number;
+}
+
+const CONNECTIONS = 8;
+const MAX_CONNECT_MS = 10_000;
+
+/** Signs requests and sends them, over connections that are kept. Follows no redirect. Throws OrgtrailError `configuration` for a ca_file that cannot be read. */
+export const createTransport = ({ address, keys, timeoutMs, maxBytes, nowMs }: TransportOptions): S3Transport => {
+  const agent = new Agent({
+    connections: CONNECTIONS,
+    // Said although it is the default, since NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
+    connect: {
+      rejectUnauthorized: true,
+      timeout: Math.min(timeoutMs, MAX_CONNECT_MS),
+      ...(address.caFile !== undefined && { ca: readCa(address.caFile) }),
+    },
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+  });
+  return {
+    send: async (request, signal) => {
+      const timeout = AbortSignal.timeout(timeoutMs);
+      const over = AbortSignal.any([signal, timeout]);
+      try {
+        const signed = await sign(address, request, await keys.keys(over), nowMs());
+        return await answerOf(await agent.request({ ...signed, signal: over }), maxBytes);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof S3Fault) throw error;
+        const reason = timeout.aborted ? `no complete answer within ${timeoutMs} ms` : whyNoAnswer(error);
+        throw new S3Fault('network', `${urlOfObject(address, '').host} does not answer: ${reason}`, codeOf(error));
+      }
+    },
+    close: () => agent.destroy(),
+  };
+};
+
+const readCa = (file: string): Buffer => {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+    throw new OrgtrailError('configuration', `the ca_file of an s3 address cannot be read${code}`);
+  }
+};
+
+type Signed = Pick<Dispatcher.RequestOptions, 'origin' | 'path' | 'method' | 'headers' | 'body'>;
+
+const sign = async (address: S3Address, request: S3Request, keys: S3Keys, nowMs: number): Promise<Signed> => {
+  const url = urlOfObject(address, request.key);
+  url.search = Object.entries(request.query ?? {})
+    .map(([name, value]) => `${name}=${encoded(value)}`)
+    .join('&');
+  const signer = new AwsV4Signer({
+    method: request.method,
+    url: url.href,
+    headers: {
+      ...request.headers,
+      'x-amz-content-sha256': createHash('sha256')
+        .update(request.body ?? '')
+        .digest('hex'),
+    },
+    accessKeyId: keys.accessKey,
+    secretAccessKey: keys.secretKey,
+    ...(keys.sessionToken !== undefined && { sessionToken: keys.sessionToken }),
+    service: 's3',
+    region: address.region,
+    datetime: new Date(nowMs).toISOString().replace(/[:-]|\.\d{3}/g, ''),
+  });
+  const { headers } = await signer.sign();
+  return {
+    origin: url.origin,
+    path: `${url.pathname}${url.search}`,
+    method: request.method,
+    headers: { 'user-agent': 'orgtrail', ...Object.fromEntries(headers) },
+    body: request.body ?? null,
+  };
+};
+
+const answerOf = async (response: Dispatcher.ResponseData, maxBytes: number): Promise<S3Answer> => {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of response.body as AsyncIterable<Buffer>) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > maxBytes) throw new Error(`the answer has more than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return {
+    status: response.statusCode,
+    body: Buffer.concat(chunks),
+    header: (name) => {
+      const value = response.headers[name];
+      return Array.isArray(value) ? value[0] : value;
+    },
+  };
+};
+
+const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+const whyNoAnswer = (error: unknown): string => {
+  // The one error of undici's that comes without a code.
+  if (error instanceof errors.HTTPParserError) return 'the answer is not HTTP: check scheme and port of endpoint';
+  const code = codeOf(error);
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER')
+    return `the answer is not TLS: check scheme and port of endpoint (${code})`;
+  const words = reasonOf(error);
+  const text = code === undefined || words.includes(code) ? words : `${code} (${words})`;
+  return isUntrustedCertificate(code) ? `${text}: name the certificate's authority in ca_file` : text;
+};

@@ -1,0 +1,209 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { reasonOf } from '../../base/errors.ts';
+import { version } from '../../base/package-files.ts';
+import { formatDuration } from '../../base/time.ts';
+import { bundleFiles } from '../../evidence/bundle/layout.ts';
+import { type Exported, exportBundle } from '../../evidence/export/export-bundle.ts';
+import { openFolder, verifyFolder } from '../../evidence/files/folder-reader.ts';
+import { makeKeyFile } from '../../evidence/keys.ts';
+import { readEvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { counted } from '../output/terminal.ts';
+
+const LOOK_EVERY_MS = 100;
+/** For the last events to be signed, and nothing of it getting any further. */
+const SIGN_TIMEOUT_MS = 30_000;
+
+const keyFileOf = (directory: string): string => join(directory, 'evidence-key.pem');
+const anchorOf = (directory: string): string => join(directory, 'evidence-anchor');
+
+/** Makes a key and an anchor below the directory of the demo, and returns the settings by which the daemon signs from its start on. */
+export const prepareDemoEvidence = (directory: string): Readonly<Record<string, string>> => {
+  makeKeyFile(keyFileOf(directory));
+  mkdirSync(anchorOf(directory));
+  return {
+    ORGTRAIL_EVIDENCE_ORIGIN: 'demo.example/evidence',
+    ORGTRAIL_EVIDENCE_KEY_FILE: keyFileOf(directory),
+    ORGTRAIL_EVIDENCE_ANCHORS: `file:${anchorOf(directory)}`,
+    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
+  };
+};
+
+interface DemoEvidence {
+  readonly directory: string;
+  readonly stdout: Pick<Writable, 'write'>;
+  /** Ends it at once. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Exports a bundle of all that is stored and has both verifiers judge it, with the checkpoint that the anchor keeps, in a line each. False
+ * if one of them does not agree, or there is no bundle.
+ */
+export const verifyDemoEvidence = async (pool: Pool, { directory, stdout, signal }: DemoEvidence): Promise<boolean> => {
+  const tell = (line: string) => void stdout.write(`  ${line}\n`);
+  stdout.write('\nEvidence, as an auditor gets it:\n');
+  const folder = join(directory, 'evidence-bundle');
+  const from = performance.now();
+  let exported: Exported;
+  try {
+    await untilSigned(pool, signal);
+    exported = await exportBundle(pool, { folder, isPacked: false, despiteFaults: false, version, signal });
+  } catch (error) {
+    tell(`exported    nothing: ${reasonOf(error).replaceAll(/\s*\n\s*/g, ' ')}`);
+    return false;
+  }
+  const { events, bytes, logs } = exported;
+  const content = `${counted(events, 'event')} and ${counted(logs.journal.size, 'statement')}, ${Math.ceil(bytes / 1e6)} MB`;
+  tell(`exported    ${content}, signed since the start · ${sinceText(from)}`);
+  const kept = newestKept(anchorOf(directory));
+  const agrees = { orgtrail: true, 'verify.py': true };
+  for (const [name, verify] of [
+    ['orgtrail', () => verifyHere(folder, kept, events, signal)],
+    ['verify.py', () => verifyByPython(folder, kept, signal)],
+  ] as const) {
+    const startedAt = performance.now();
+    const judgement = await verify();
+    agrees[name] = judgement.outcome !== 'fails';
+    tell(`${name.padEnd(11)} ${judgementText(judgement)} · ${sinceText(startedAt)}`);
+  }
+  return agrees.orgtrail && agrees['verify.py'];
+};
+
+const sinceText = (startedAt: number): string => formatDuration(performance.now() - startedAt);
+
+/** One line for people. */
+export const judgementText = (judgement: Judgement): string => {
+  if (judgement.outcome === 'skipped') return `skipped: ${judgement.why}`;
+  const { outcome, events, isAnchored, fault } = judgement;
+  if (outcome === 'fails') return `${counted(events, 'event')}: does NOT hold: ${fault ?? 'no reason is given'}`;
+  const kept = isAnchored ? ', and goes on from the checkpoint at the anchor' : ', unanchored';
+  return `${counted(events, 'event')}: holds${kept}`;
+};
+
+/** Resolves once all that is stored is signed, or no more of it is. */
+const untilSigned = async (pool: Pool, signal: AbortSignal): Promise<void> => {
+  let before = -1;
+  let giveUpAt = 0;
+  for (;;) {
+    const status = await readEvidenceStatus(pool);
+    if (status !== undefined && status.lagEvents === 0 && status.signedSize === status.size) return;
+    const signedSize = status?.signedSize ?? 0;
+    if (signedSize !== before) giveUpAt = performance.now() + SIGN_TIMEOUT_MS;
+    before = signedSize;
+    if (performance.now() > giveUpAt) {
+      if (signedSize > 0) return;
+      throw new Error('nothing was signed');
+    }
+    await sleep(LOOK_EVERY_MS, undefined, { signal });
+  }
+};
+
+/** The largest checkpoint of the events that the anchor has; undefined: none. */
+const newestKept = (anchor: string): string | undefined => {
+  const folder = join(anchor, 'events/checkpoints');
+  try {
+    const newest = readdirSync(folder).sort().at(-1);
+    return newest && join(folder, newest);
+  } catch {
+    return undefined;
+  }
+};
+
+const verifyHere = async (
+  folder: string,
+  kept: string | undefined,
+  events: number,
+  signal: AbortSignal,
+): Promise<Judgement> => {
+  const reader = await openFolder(folder, { signal });
+  const anchors = kept === undefined ? [] : [{ name: kept, note: readFileSync(kept), isKeptElsewhere: true }];
+  const { holds, faults, isAnchored } = await verifyFolder(reader, { anchors, signal });
+  const fault = faults[0]?.message;
+  return { outcome: holds ? 'holds' : 'fails', events, isAnchored, ...(fault !== undefined && { fault }) };
+};
+
+/** What a verifier says of a bundle. `skipped`: it cannot run on this machine. */
+type Judgement =
+  | {
+      readonly outcome: 'holds' | 'fails';
+      readonly events: number;
+      readonly isAnchored: boolean;
+      readonly fault?: string;
+    }
+  | { readonly outcome: 'skipped'; readonly why: string };
+
+const PROGRAM = 'python3';
+const IS_NEW_ENOUGH = 'import sys; sys.exit(sys.version_info < (3, 9))';
+/** Of verify.py: it could not verify, which is neither yes nor no. */
+const COULD_NOT_VERIFY = 1;
+const DOES_NOT_HOLD = 5;
+
+interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** In a process group of its own: Ctrl-C on a terminal is for the demo, which asks for the end itself. Undefined if there is no such program. */
+const run = async (program: string, args: readonly string[], signal: AbortSignal): Promise<Ran | undefined> => {
+  const child = spawn(program, args, { detached: true, signal, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = once(child, 'close');
+  const output = Promise.all([text(child.stdout), text(child.stderr)]);
+  try {
+    const [code] = (await ended) as [number | null];
+    const [stdout, stderr] = await output;
+    return { code: code ?? -1, stdout, stderr };
+  } catch (error) {
+    await output.catch(() => {});
+    if (signal.aborted || !(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    return undefined;
+  }
+};
+
+/** Has the verifier that lies in the bundle judge it, against a checkpoint that was kept. Needs Python 3.9 and openssl 3. */
+export const verifyByPython = async (
+  folder: string,
+  kept: string | undefined,
+  signal: AbortSignal,
+): Promise<Judgement> => {
+  const python = await run(PROGRAM, ['-c', IS_NEW_ENOUGH], signal);
+  if (python === undefined) return { outcome: 'skipped', why: `there is no ${PROGRAM} here` };
+  if (python.code !== 0) return { outcome: 'skipped', why: `${PROGRAM} is older than 3.9, or does not run` };
+  const anchors = kept === undefined ? [] : ['--kept-elsewhere', '--anchor', kept];
+  const script = join(folder, bundleFiles.verifier);
+  const ran = await run(PROGRAM, ['-B', script, folder, '--json', ...anchors], signal);
+  return ran === undefined ? { outcome: 'skipped', why: `there is no ${PROGRAM} here` } : judgementOf(ran);
+};
+
+/** A pure function of what verify.py has written. */
+export const judgementOf = ({ code, stdout, stderr }: Ran): Judgement => {
+  const lastLine = stderr.trim().split('\n').at(-1) ?? '';
+  if (code === COULD_NOT_VERIFY && lastLine.includes('openssl')) {
+    return { outcome: 'skipped', why: lastLine.replace(/^verify: could not verify: /, '') };
+  }
+  if (code !== 0 && code !== DOES_NOT_HOLD) {
+    return { outcome: 'fails', events: 0, isAnchored: false, fault: lastLine || `it ended with ${code}` };
+  }
+  const report = JSON.parse(stdout) as PythonReport;
+  const fault = report.faults[0]?.text;
+  return {
+    outcome: code === 0 && report.holds ? 'holds' : 'fails',
+    events: report.positions?.present ?? 0,
+    isAnchored: report.unanchored === false,
+    ...(fault !== undefined && { fault }),
+  };
+};
+
+interface PythonReport {
+  readonly holds: boolean;
+  readonly faults: readonly { readonly text: string }[];
+  readonly positions?: { readonly present: number };
+  readonly unanchored?: boolean;
+}

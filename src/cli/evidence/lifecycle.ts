@@ -1,0 +1,185 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command } from 'commander';
+import type { EvidenceConfig } from '../../app/config/config.ts';
+import { nextSignerOf, signerOf } from '../../app/start-evidence.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import { version } from '../../base/package-files.ts';
+import { Builder } from '../../evidence/builder/builder.ts';
+import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
+import type { LogSigner } from '../../evidence/builder/ports.ts';
+import { vkeysOf } from '../../evidence/builder/signing-keys.ts';
+import { createGenerationStore, endLog } from '../../evidence/generations/end-log.sql.ts';
+import { createProcessIdentity } from '../../postgres/leases.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { type CliContext, noteCommand, withDatabase } from '../command.ts';
+
+/** Evidence that this process can sign. */
+export type EvidenceWithKey = EvidenceConfig & { readonly keyFile: string };
+
+/** Throws OrgtrailError `configuration` if no evidence is configured. */
+export const requireEvidence = (evidence: EvidenceConfig | undefined): EvidenceWithKey => {
+  if (evidence?.keyFile !== undefined) return { ...evidence, keyFile: evidence.keyFile };
+  throw new OrgtrailError('configuration', 'ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE must be set', {
+    hint: 'docs/evidence.md says what they are',
+  });
+};
+
+const INIT_LEASE_MS = 30_000;
+
+/** The logs and their genesis, as lines for people; a daemon that builds already goes on. */
+export const begin = async (pool: Pool, evidence: EvidenceWithKey): Promise<string[]> => {
+  const signer = signerOf(evidence);
+  if (signer === undefined) throw new Error('a key is configured');
+  const store = createEvidenceStore(pool, createProcessIdentity(), INIT_LEASE_MS);
+  const builder = new Builder({
+    store,
+    signer,
+    nextSigner: nextSignerOf(evidence),
+    base: evidence.base,
+    version,
+    observer: {},
+  });
+  const { generation, events, journal } = await builder.open();
+  const claim = await store.claim(generation);
+  if ('epoch' in claim) {
+    const takenMs = performance.now();
+    const throwIfLost = () => {
+      if (performance.now() - takenMs > INIT_LEASE_MS) throw new Error('the lease has run out');
+    };
+    const held = { ...claim, throwIfLost };
+    try {
+      while ((await builder.step(held)).kind === 'more' && (await store.readLogs())?.journal.size === 0);
+    } finally {
+      await store.release(claim);
+    }
+  }
+  const vkeys = vkeysOf([events.origin, journal.origin], signer);
+  return [
+    `the log is ${events.origin}`,
+    'give auditors these keys, on a way of their own:',
+    ...vkeys.map((vkey) => `  ${vkey}`),
+  ];
+};
+
+const help = `
+Retention waits for a log, also after its settings are removed: a month whose events have no leaf is not dropped. A log that was ended is not
+waited for. Its last statement says that it was ended, by whom and why; a daemon that builds signs it, or this command with the key.
+With --without-key the end is in the database alone. Nothing is deleted, and what is signed can be verified as before; export a bundle before
+months are dropped, for drops after the end are stated nowhere. \`orgtrail evidence fork\` goes on after an end. Needs an account that owns the schema.
+
+Examples:
+  $ orgtrail evidence end --reason 'the engagement is over' --by 'J. Doe'
+  $ orgtrail evidence end --reason 'the key is lost' --by 'J. Doe' --without-key`;
+
+interface Options {
+  readonly reason: string;
+  readonly by: string;
+  /** False by --without-key. */
+  readonly withoutKey?: boolean;
+  readonly json?: boolean;
+}
+
+const LEASE_MS = 30_000;
+/** A daemon that builds looks each ORGTRAIL_EVIDENCE_INTERVAL. */
+const SIGNED_WITHIN_MS = 60_000;
+const LOOK_EVERY_MS = 200;
+
+export const endCommand = (context: CliContext): Command =>
+  new Command('end')
+    .description('End the log: no leaf follows, and retention does not wait for it')
+    .requiredOption('--reason <text>', 'why, for the journal')
+    .requiredOption('--by <name>', 'who orders it, for the journal')
+    .option('--without-key', 'end it in the database alone, without a last signed statement')
+    .option('--json', 'print JSON')
+    .addHelpText('after', help)
+    .action(async (options: Options) => {
+      const { reason, by } = toldText(options);
+      const ended = await withDatabase(context, async (pool, { config }) => {
+        const isStated = options.withoutKey !== true;
+        const evidence = isStated ? requireEvidence(config.evidence) : undefined;
+        // A key that cannot be used is said before anything is done.
+        const signer = signerOf(evidence);
+        const store = createEvidenceStore(pool, 'end', 0);
+        const { generation, events } = await endLog({
+          store,
+          generations: createGenerationStore(pool),
+          reason,
+          by,
+          isStated,
+        });
+        await noteCommand(pool, context, {
+          kind: 'evidence',
+          command: 'evidence end',
+          by,
+          what: { generation, reason, stated: isStated },
+        });
+        const isSigned = evidence !== undefined && signer !== undefined && (await signLast(pool, evidence, signer));
+        return { origin: events.origin, generation, size: events.size, stated: isStated, signed: isSigned };
+      });
+      const { origin, size, stated, signed } = ended;
+      const signing = signed
+        ? 'its last statement is signed'
+        : 'its last statement is not signed yet: a daemon with the key does it';
+      const text = `${origin} was ended with ${size} leaves; ${stated ? signing : 'no statement says so'}\n`;
+      context.stdout.write(options.json === true ? `${JSON.stringify(ended, null, 2)}\n` : text);
+    });
+
+/** Signs the last statement, or waits until the process that builds has. False: it has not. */
+const signLast = async (pool: Pool, evidence: EvidenceWithKey, signer: LogSigner): Promise<boolean> => {
+  const store = createEvidenceStore(pool, createProcessIdentity(), LEASE_MS);
+  const builder = new Builder({
+    store,
+    signer,
+    nextSigner: nextSignerOf(evidence),
+    base: evidence.base,
+    version,
+    observer: {},
+  });
+  const { generation } = await builder.open();
+  const startedMs = performance.now();
+  while (performance.now() - startedMs < SIGNED_WITHIN_MS) {
+    const logs = await store.readLogs();
+    if (logs?.journal.signedSize === logs?.journal.size && logs?.events.signedSize === logs?.events.size) return true;
+    const claim = await store.claim(generation);
+    if ('epoch' in claim) {
+      const takenMs = performance.now();
+      const throwIfLost = () => {
+        if (performance.now() - takenMs > LEASE_MS) throw new Error('the lease has run out');
+      };
+      try {
+        await builder.step({ ...claim, throwIfLost });
+      } finally {
+        await store.release(claim);
+      }
+    }
+    await sleep(LOOK_EVERY_MS);
+  }
+  return false;
+};
+
+/** A file that an option names. Throws OrgtrailError `usage` if it cannot be read. */
+export const readInput = (file: string): Buffer => {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    throw new OrgtrailError('usage', `${file} cannot be read (${code})`);
+  }
+};
+
+const MAX_REASON = 4_000;
+const MAX_NAME = 200;
+
+/** What is said for the journal, which keeps it. Throws OrgtrailError `usage` for an empty text or one that is too long. */
+export const toldText = ({ reason, by }: { readonly reason: string; readonly by: string }) => {
+  const told = { reason: reason.trim(), by: by.trim() };
+  for (const [name, text, most] of [
+    ['--reason', told.reason, MAX_REASON],
+    ['--by', told.by, MAX_NAME],
+  ] as const) {
+    if (text === '') throw new OrgtrailError('usage', `${name} must not be empty`);
+    if (text.length > most) throw new OrgtrailError('usage', `${name} must not be longer than ${most} characters`);
+  }
+  return told;
+};

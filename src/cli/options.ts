@@ -1,0 +1,162 @@
+import type { Config } from '../app/config/config.ts';
+import type { ChooseSources, ChosenSources } from '../app/open-app.ts';
+import { ApiError, OrgtrailError } from '../base/errors.ts';
+import { parseTimeMs, timeForms } from '../base/time.ts';
+import { isEmpty, type Range } from '../ingest/planning/coverage.ts';
+import type { FoundOrganization } from '../ingest/planning/source.ts';
+import type { Pool } from '../postgres/pool.ts';
+import { readNamedAccounts, readNamedOrganizations } from '../search/names/names.sql.ts';
+import { matchOrganization, type NamedOrganization } from '../search/names/names.ts';
+import { printable } from './output/terminal.ts';
+
+/** Candidates that an error names. */
+const MAX_CANDIDATES = 10;
+
+/** The form of Cloudflare's ids. */
+const idForm = /^[0-9a-f]{32}$/i;
+
+/** Asks Cloudflare for its listing: for commands that may name organizations the database does not know yet. */
+type ListOrganizations = () => AsyncIterable<readonly FoundOrganization[]>;
+
+/**
+ * The ids of the organizations that an option names by id or by name. With `list`, Cloudflare is asked for names that the
+ * database does not know, and whatever has the form of an id is taken for one. Throws OrgtrailError `usage` for a name that is
+ * unknown or that several organizations have.
+ */
+export const organizationIds = async (
+  pool: Pool,
+  texts: readonly string[],
+  list?: ListOrganizations,
+): Promise<readonly string[]> => {
+  let known = await readNamedOrganizations(pool);
+  const isId = (text: string) => list !== undefined && idForm.test(text);
+  const isUnknown = (text: string) => !isId(text) && matchOrganization(text, known).kind === 'unknown';
+  if (list !== undefined && texts.some(isUnknown)) known = [...known, ...(await listed(list, known))];
+  return [...new Set(texts.map((text) => (isId(text) ? text.toLowerCase() : requireOne(text, known))))];
+};
+
+const listed = async (list: ListOrganizations, known: readonly NamedOrganization[]): Promise<NamedOrganization[]> => {
+  const ids = new Set(known.map(({ id }) => id));
+  const more: NamedOrganization[] = [];
+  try {
+    for await (const page of list()) {
+      for (const { id, name = null } of page) if (!ids.has(id)) more.push({ id, name, gone: false });
+    }
+  } catch (error) {
+    // A credential that may not list can still read organizations by id.
+    if (!(error instanceof ApiError) || error.failure !== 'refused') throw error;
+  }
+  return more;
+};
+
+/** The id of the one that `text` names. Throws OrgtrailError `usage` for none and for several. `noun` is what is named. */
+const requireOne = (
+  text: string,
+  known: readonly NamedOrganization[],
+  noun: 'organization' | 'account' = 'organization',
+): string => {
+  const match = matchOrganization(text, known);
+  const shown = `"${printable(text, 80)}"`;
+  if (match.kind === 'one') return match.id;
+  if (match.kind === 'ambiguous') {
+    const candidates = match.candidates.slice(0, MAX_CANDIDATES).map(({ id }) => printable(id, 64));
+    const more = match.candidates.length > MAX_CANDIDATES ? ', …' : '';
+    throw new OrgtrailError('usage', `${match.candidates.length} ${noun}s have the name ${shown}`, {
+      hint: `one of their ids: ${candidates.join(', ')}${more}`,
+    });
+  }
+  const near = match.near.map((name) => `"${printable(name, 80)}"`);
+  throw near.length === 0
+    ? new OrgtrailError('usage', `unknown ${noun} ${shown}`, { hint: '`orgtrail status --all` lists them' })
+    : new OrgtrailError('usage', `unknown ${noun} ${shown}; did you mean ${near.join(' or ')}?`);
+};
+
+/**
+ * The ids of the accounts that an option names by id or by name, of those that the database knows. Throws OrgtrailError `usage` for a
+ * name that is unknown or that several accounts have.
+ */
+export const accountIds = async (pool: Pool, texts: readonly string[]): Promise<readonly string[]> => {
+  const known = await readNamedAccounts(pool);
+  return [...new Set(texts.map((text) => requireOne(text, known, 'account')))];
+};
+
+/** The values of `--organization` and `--account`, which commands take together. */
+export interface NamedSources {
+  readonly organization?: readonly string[] | undefined;
+  readonly account?: readonly string[] | undefined;
+}
+
+/** What `--organization` and `--account` mean to the application: undefined when neither was given. */
+export const chooseSources = (named: NamedSources, signal: AbortSignal): ChooseSources | undefined =>
+  named.organization === undefined && named.account === undefined
+    ? undefined
+    : (config, pool, api) => chosenSources(config, pool, named, () => api.listOrganizations({}, signal));
+
+/**
+ * The sources that these options name, by id or by name. `--organization` is the organization's own log and those of its accounts; `--account` the
+ * account's. With `list`, Cloudflare is asked for what the database does not know, and what has the form of an id is taken for one. Throws
+ * OrgtrailError `usage` for a name that is unknown or that several have, and for accounts while they are not read.
+ */
+export const chosenSources = async (
+  config: Pick<Config, 'sources' | 'organizationIds' | 'accounts'>,
+  pool: Pool,
+  { organization, account }: NamedSources,
+  list?: ListOrganizations,
+): Promise<ChosenSources> => {
+  const chosen = organization && (await organizationIds(pool, organization, list));
+  if (account === undefined) {
+    if (chosen === undefined) return { ...config, newAccounts: [] };
+    // Accounts that the configuration names one by one belong to no organization that was asked for.
+    const sources =
+      typeof config.accounts === 'string' ? config.sources : config.sources.filter((kind) => kind !== 'account');
+    return { sources, organizationIds: chosen, accounts: 'organizations', newAccounts: [] };
+  }
+  if (!config.sources.includes('account')) {
+    throw new OrgtrailError('usage', '--account names the log of an account, and these are not read', {
+      hint: 'set ORGTRAIL_SOURCES=organizations,accounts',
+    });
+  }
+  const { ids, unknown } = await accountIdsOrNew(pool, account, list !== undefined);
+  return {
+    sources: chosen === undefined ? ['account'] : config.sources,
+    organizationIds: chosen ?? config.organizationIds,
+    accounts: ids,
+    newAccounts: unknown,
+  };
+};
+
+const accountIdsOrNew = async (
+  pool: Pool,
+  texts: readonly string[],
+  mayBeNew: boolean,
+): Promise<{ readonly ids: readonly string[]; readonly unknown: readonly string[] }> => {
+  const known = await readNamedAccounts(pool);
+  const isNew = (text: string): boolean =>
+    mayBeNew && idForm.test(text) && matchOrganization(text, known).kind === 'unknown';
+  const unknown = [...new Set(texts.filter(isNew).map((text) => text.toLowerCase()))];
+  const found = texts.filter((text) => !isNew(text)).map((text) => requireOne(text, known, 'account'));
+  return { ids: [...new Set([...found, ...unknown])], unknown };
+};
+
+/** What the help says of an option that takes a time; `end` is `inclusive` or `exclusive`. */
+export const timeHelp = (end: 'inclusive' | 'exclusive'): string => `${timeForms} (UTC), ${end}`;
+
+/** The window that two options name. Throws OrgtrailError `usage`. */
+export const readWindow = (
+  options: { readonly since: string; readonly before: string },
+  nowMs: number = Date.now(),
+): Range => {
+  const window = {
+    fromMs: readTime('--since', options.since, nowMs),
+    toMs: readTime('--before', options.before, nowMs),
+  };
+  if (isEmpty(window)) throw new OrgtrailError('usage', '--before must be later than --since');
+  return window;
+};
+
+/** Reads the time of an option into milliseconds since 1970. Throws OrgtrailError `usage`. */
+export const readTime = (option: string, text: string, nowMs: number = Date.now()): number => {
+  const timeMs = parseTimeMs(text, nowMs);
+  if (timeMs !== undefined) return timeMs;
+  throw new OrgtrailError('usage', `${option}: "${printable(text, 80)}" is not a time. Use ${timeForms}`);
+};

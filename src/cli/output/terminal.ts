@@ -1,0 +1,176 @@
+import type { Writable } from 'node:stream';
+import { withoutControls } from '../../base/text.ts';
+import { formatDuration } from '../../base/time.ts';
+import { keyOf, type SourceKey } from '../../ingest/planning/source.ts';
+import { kindOf } from '../../ingest/sources/registry.ts';
+import type { SyncObserver } from '../../ingest/sync/ports.ts';
+import type { SourceCounts } from '../../status/source-state.ts';
+import type { CliContext } from '../command.ts';
+
+/** In a pipe, a line at most this often; on a terminal one line is redrawn. */
+const PIPE_INTERVAL_MS = 2_000;
+const TERMINAL_INTERVAL_MS = 100;
+
+interface Progress {
+  readonly observer: SyncObserver;
+  /** Entries stored so far. */
+  readonly stored: () => number;
+  /** Writes the last state and ends the line. */
+  finish(): void;
+}
+
+/** Keeps a line about long work up to date: redrawn on a terminal, now and then a new one elsewhere. */
+export const drawLine = (
+  context: Pick<CliContext, 'stdout' | 'interactive'>,
+  line: () => string,
+): { draw: (force: boolean) => void; finish: () => void } => {
+  let drawnAt = Number.NEGATIVE_INFINITY;
+  let drawn = '';
+  const draw = (force: boolean): void => {
+    const nowMs = performance.now();
+    const interval = context.interactive ? TERMINAL_INTERVAL_MS : PIPE_INTERVAL_MS;
+    if (!force && nowMs - drawnAt < interval) return;
+    drawnAt = nowMs;
+    const text = line();
+    if (context.interactive) context.stdout.write(`\r\u001b[2K${text}`);
+    else if (text !== drawn) context.stdout.write(`${text}\n`);
+    drawn = text;
+  };
+  return {
+    draw,
+    finish: () => {
+      draw(true);
+      if (context.interactive) context.stdout.write('\n');
+    },
+  };
+};
+
+/** Shows how far a sync is: organizations, events, rate, what is left. Used by `sync`, `backfill` and `demo`. */
+export const showProgress = (context: Pick<CliContext, 'stdout' | 'interactive'>): Progress => {
+  const startedAt = performance.now();
+  const left = new Map<string, SourceKey>();
+  const accounts = new Set<string>();
+  const failing = new Set<string>();
+  let organizations = 0;
+  let stored = 0;
+  let known = 0;
+
+  const line = (): string => {
+    const seconds = Math.max(0.001, (performance.now() - startedAt) / 1_000);
+    const parts = [
+      `${organizations.toLocaleString('en')} organizations${accounts.size === 0 ? '' : `, ${counted(accounts.size, 'account')}`}`,
+      `${stored.toLocaleString('en')} events stored`,
+      `${known.toLocaleString('en')} known`,
+      `${Math.round(stored / seconds).toLocaleString('en')}/s`,
+      `${accounts.size === 0 ? `${left.size.toLocaleString('en')} organizations` : countedSources([...left.values()])} left`,
+      formatDuration(seconds * 1_000),
+    ];
+    if (failing.size > 0) parts.splice(5, 0, `${failing.size} failing`);
+    return parts.join(' · ');
+  };
+  const leave = (source: SourceKey): void => {
+    left.set(keyOf(source), source);
+    if (kindOf(source).owner === 'account') accounts.add(source.id);
+  };
+  const { draw, finish } = drawLine(context, line);
+  return {
+    observer: {
+      discovered: (event) => {
+        organizations = event.organizations;
+        draw(false);
+      },
+      pageCommitted: (page) => {
+        stored += page.stored;
+        known += page.duplicates;
+        failing.delete(keyOf(page.source));
+        leave(page.source);
+        draw(false);
+      },
+      sourceSettled: ({ source }) => {
+        left.delete(keyOf(source));
+        failing.delete(keyOf(source));
+        draw(false);
+      },
+      sourceFailed: ({ source }) => {
+        failing.add(keyOf(source));
+        draw(false);
+      },
+      jobsPlanned: ({ due }) => {
+        for (const source of due) leave(source);
+        draw(true);
+      },
+    },
+    stored: () => stored,
+    finish,
+  };
+};
+
+/** Rows as lines, each column as wide as its widest cell. The first row is the header. */
+export const alignColumns = (rows: readonly (readonly string[])[]): string[] => {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+};
+
+/** Names and ids come from others: the terminal shows them and obeys nothing in them. */
+export const printable = (text: string, width: number): string => {
+  const clean = withoutControls(text.replaceAll(/[\r\n\t]/g, ' '));
+  return clean.length > width ? `${clean.slice(0, width - 1)}…` : clean;
+};
+
+/** `1 organization`, `1,204 organizations`. */
+export const counted = (count: number, noun: string): string =>
+  `${count.toLocaleString('en')} ${count === 1 ? noun : `${noun}s`}`;
+
+/** `30 organizations`, and if there are accounts `30 organizations, 90 accounts`, or `90 accounts` alone. */
+export const countedSources = (sources: readonly { readonly kind: string }[]): string => {
+  const accounts = sources.filter(({ kind }) => kindOf({ kind }).owner === 'account').length;
+  return countedOwners({ organizations: sources.length - accounts, accounts });
+};
+
+/** The same of so many. */
+export const countedOwners = ({ organizations, accounts }: SourceCounts): string => {
+  if (accounts === 0) return counted(organizations, 'organization');
+  const both = organizations === 0 ? '' : `${counted(organizations, 'organization')}, `;
+  return `${both}${counted(accounts, 'account')}`;
+};
+
+/** Resolves when the stream has taken what is written to it. */
+export const written = (stdout: Writable, lines: string | Uint8Array): Promise<void> =>
+  new Promise((resolve, reject) => {
+    stdout.write(lines, (error) => (error ? reject(error) : resolve()));
+  });
+
+/** What is done in less time needs no line. */
+const QUIET_MS = 2_000;
+
+/** A line on stderr about long work. */
+interface WorkLine {
+  /** For example "verifying: 1,200 MB", "writing: 5,000 of 10,000 positions". */
+  at(what: string, done: number, unit: string, all?: number): void;
+  /** Ends the line, if there is one. */
+  finish(): void;
+}
+
+export const showWork = (context: Pick<CliContext, 'stderr' | 'interactive'>): WorkLine => {
+  const startedAt = performance.now();
+  let line = '';
+  const { draw, finish } = drawLine({ stdout: context.stderr, interactive: context.interactive }, () => line);
+  let isShown = false;
+  return {
+    at: (what, done, unit, all) => {
+      if (performance.now() - startedAt < QUIET_MS) return;
+      isShown = true;
+      const ofAll = all === undefined ? '' : ` of ${all.toLocaleString('en')}`;
+      line = `${what}: ${Math.round(done).toLocaleString('en')}${ofAll} ${unit}`;
+      draw(false);
+    },
+    finish: () => {
+      if (isShown) finish();
+    },
+  };
+};

@@ -1,0 +1,335 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { cursorsOf, pageEnd } from '../../http/search/routes.ts';
+import { type IncompleteReason, incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
+import type { ExportFormat, SearchSource } from '../../search/ports.ts';
+import { fixTimes, printSearch, type Search, type SearchReading, searchFields } from '../../search/query/search.ts';
+import { answerSearch } from '../../search/run-search.ts';
+import { facetFields, type SearchSummary } from '../../search/summary/summary.ts';
+import { printable } from '../output/terminal.ts';
+import { type ShownAnswer, type ShownEvent, shownOf } from './event-table.ts';
+import { requireCursor } from './search-options.ts';
+
+/** Longer than any page may take; an export may take hours. */
+const PAGE_TIMEOUT_MS = 60_000;
+const LOOK_EVERY_MS = 1_000;
+const MAX_REASON = 500;
+
+interface Daemon {
+  readonly url: URL;
+  readonly token: string | undefined;
+}
+
+type Ask = (path: string, more: Readonly<Record<string, string>>, signal?: AbortSignal) => Promise<Response>;
+
+/** A search at the HTTP port of a daemon. `search` has no faults but for names that the daemon does not know. */
+export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal): SearchClient => {
+  const ask: Ask = (path, more, signal = stop) => {
+    const query = printSearch(search);
+    for (const [name, value] of Object.entries(more)) query.set(name, value);
+    return send(daemon, `${path}?${query}`, signal);
+  };
+  const textOf = (path: string, more: Readonly<Record<string, string>>) =>
+    answered(daemon, async () => {
+      const signal = AbortSignal.any([stop, AbortSignal.timeout(PAGE_TIMEOUT_MS)]);
+      return await (await ask(path, more, signal)).text();
+    });
+  const pageText = ({ cursor, limit }: AskedPage) =>
+    textOf('/v1/search', { limit: String(limit), ...(cursor !== undefined && { cursor }) });
+  const page = async (asked: AskedPage) => {
+    const text = await pageText(asked);
+    return understood(daemon, () => readPageBody(JSON.parse(text), search, Date.now()));
+  };
+  return {
+    search,
+    page,
+    pageJson: async function* (asked) {
+      yield await pageText(asked);
+    },
+    summary: async () => {
+      const text = await textOf('/v1/search/summary', { exact: 'true' });
+      return understood(daemon, () => readSummaryBody(JSON.parse(text)));
+    },
+    coverage: async () => (await page({ cursor: undefined, limit: 1 })).coverage,
+    export: async function* (format, signal) {
+      const { body } = await answered(daemon, () => ask('/v1/search', { format }, signal));
+      if (body === null) return;
+      try {
+        yield* body;
+      } catch (error) {
+        signal.throwIfAborted();
+        throw unreachable(daemon, `the download was cut off: ${reasonOf(error)}`, error);
+      }
+    },
+    arrivals: async (after) => {
+      const text = await textOf('/v1/search/arrivals', after === undefined ? {} : { after: String(after) });
+      return understood(daemon, () => {
+        const lines = text.trimEnd().split('\n');
+        const last = readLastLine(lines.pop() ?? '');
+        return { ...last, lines, events: lines.map((line) => shownOf(JSON.parse(line))) };
+      });
+    },
+    waitBeyond: (_position, signal) => sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => {}),
+  };
+};
+
+/** Never follows to another address: the token goes to one host. */
+const send = async ({ url, token }: Daemon, path: string, signal: AbortSignal): Promise<Response> => {
+  const response = await fetch(`${url.origin}${url.pathname.replace(/\/+$/, '')}${path}`, {
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    redirect: 'manual',
+    signal,
+  });
+  if (response.status !== 200) throw await refusalOf(url, response);
+  return response;
+};
+
+const refusalOf = async (url: URL, response: Response): Promise<OrgtrailError> => {
+  const { status } = response;
+  const reason = reasonIn(await response.text());
+  const message = `${url.origin} answered ${status}${reason === undefined ? '' : `: ${printable(reason, MAX_REASON)}`}`;
+  if (status === 400) return new OrgtrailError('usage', reason === undefined ? message : printable(reason, MAX_REASON));
+  if (status === 401 || status === 403) {
+    return new OrgtrailError('configuration', message, {
+      hint: 'give a token with the scope search by --token-file: orgtrail token create NAME --scope search',
+    });
+  }
+  if (status === 429 || status >= 500) return new OrgtrailError('daemon_unreachable', message);
+  return new OrgtrailError('configuration', message, { hint: '--url is the address of a daemon, orgtrail run' });
+};
+
+const reasonIn = (body: string): string | undefined => {
+  try {
+    const { reason } = JSON.parse(body);
+    return typeof reason === 'string' ? reason : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+/** What fails on the way is the daemon that does not answer; an abort stays one. */
+const answered = async <T>(daemon: Daemon, ask: () => Promise<T>): Promise<T> => {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof OrgtrailError || (error instanceof Error && error.name === 'AbortError')) throw error;
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    throw unreachable(daemon, reasonOf(cause), error);
+  }
+};
+
+const unreachable = ({ url }: Daemon, reason: string, cause: unknown): OrgtrailError =>
+  new OrgtrailError('daemon_unreachable', `${url.origin}: ${reason}`, {
+    hint: 'check that the daemon runs (orgtrail run) and that --url is its address',
+    cause,
+  });
+
+const understood = <T>({ url }: Daemon, read: () => T): T => {
+  try {
+    return read();
+  } catch (error) {
+    throw new OrgtrailError('configuration', `${url.origin} does not answer as orgtrail does`, {
+      hint: '--url is the address of a daemon of this version, orgtrail run',
+      cause: error,
+    });
+  }
+};
+
+const coverageBody = z.object({
+  organizations: z.number(),
+  accounts: z.number(),
+  incomplete: z.number(),
+  not_collected_seconds: z.number(),
+  read_until: z.string().nullable(),
+  collected_since: z.string().nullable(),
+  filtered: z.boolean(),
+  // Daemons of earlier versions do not say it.
+  read_once_seconds: z.number().default(0),
+  archived_months: z.array(z.string()).default([]),
+  dropped_months: z.array(z.string()).default([]),
+});
+
+const nearBody = z.object({ value: z.string(), events: z.number(), at_least: z.boolean() });
+const filterBody = z.object({
+  field: z.enum(searchFields),
+  value: z.string(),
+  occurs: z.boolean().nullable(),
+  occurs_in_range: z.boolean().nullable(),
+  near: z.array(nearBody),
+});
+
+const pageBody = z.object({
+  events: z.array(z.unknown()),
+  next: z.string().nullable(),
+  incomplete_because: z.array(z.string()),
+  coverage: coverageBody,
+  empty: z.object({ any_in_range: z.boolean().nullable(), filters: z.array(filterBody) }).nullable(),
+});
+
+const valueBody = z.object({ value: z.string(), name: z.string().nullable(), events: z.number() });
+const facetBody = z.object({ values: z.array(valueBody), distinct: z.number(), without: z.number() });
+const summaryBody = z.object({
+  events: z.number(),
+  at_least: z.boolean(),
+  counted_since: z.string().nullable(),
+  untimed: z.number(),
+  bucket_seconds: z.number(),
+  histogram: z.array(z.object({ start: z.string(), success: z.number(), failure: z.number(), other: z.number() })),
+  facets: z.object({ events: z.number(), sample: z.boolean(), fields: z.record(z.string(), facetBody) }).nullable(),
+});
+
+const lastLine = z.object({ next_position: z.number(), head: z.number(), feed_id: z.string() });
+
+/** What GET /v1/search answers. Throws ZodError for anything else. */
+const readPageBody = (body: unknown, search: Search, nowMs: number): ShownAnswer => {
+  const { events, next, incomplete_because: because, coverage, empty } = pageBody.parse(body);
+  return {
+    search,
+    events: events.map(shownOf),
+    next,
+    coverage: coverageOf(coverage, search, nowMs),
+    incomplete: because.filter((reason): reason is IncompleteReason => Object.hasOwn(incompleteReasons, reason)),
+    empty: empty === null ? undefined : emptyOf(empty),
+  };
+};
+
+/** The same of GET /v1/search/summary. */
+const readSummaryBody = (body: unknown): SearchSummary => {
+  const { facets, ...count } = summaryBody.parse(body);
+  const fields = facetFields.flatMap((field) => {
+    const facet = facets?.fields[field];
+    return facet === undefined ? [] : [{ field, ...facet }];
+  });
+  return {
+    count: {
+      events: count.events,
+      isAtLeast: count.at_least,
+      countedSinceMs: count.counted_since === null ? null : Date.parse(count.counted_since),
+      untimed: count.untimed,
+      bucketMs: count.bucket_seconds * 1_000,
+      buckets: count.histogram.map(({ start, ...results }) => ({ startMs: Date.parse(start), ...results })),
+    },
+    facets: facets === null ? undefined : { facets: fields, looked: facets.events, isSample: facets.sample },
+  };
+};
+
+/** The last line of GET /v1/search/arrivals. */
+const readLastLine = (line: string): { readonly until: number; readonly head: number; readonly feedId: string } => {
+  const { next_position: until, head, feed_id: feedId } = lastLine.parse(JSON.parse(line));
+  return { until, head, feedId };
+};
+
+const coverageOf = (body: z.infer<typeof coverageBody>, { since }: Search, nowMs: number): SearchCoverage => {
+  const { collected_since: collectedSince } = body;
+  const sinceMs = since === undefined ? Number.NEGATIVE_INFINITY : since.kind === 'ago' ? nowMs - since.ms : since.ms;
+  return {
+    organizations: body.organizations,
+    accounts: body.accounts,
+    incomplete: body.incomplete,
+    notCollectedSeconds: body.not_collected_seconds,
+    readOnceSeconds: body.read_once_seconds,
+    // Their names are not in the answer.
+    gaps: [],
+    collectedSince,
+    beginsEarlier: collectedSince !== null && sinceMs < Date.parse(collectedSince),
+    collectedUntil: body.read_until,
+    filtered: body.filtered,
+    archivedMonths: body.archived_months,
+    droppedMonths: body.dropped_months,
+  };
+};
+
+const emptyOf = ({
+  any_in_range: anyInRange,
+  filters,
+}: NonNullable<z.infer<typeof pageBody>['empty']>): ShownAnswer['empty'] => ({
+  anyInRange,
+  filters: filters.map(({ field, value, occurs, occurs_in_range: occursInRange, near }) => ({
+    field,
+    value,
+    occurs,
+    occursInRange,
+    near: near.map((one) => ({ value: one.value, events: one.events, atLeast: one.at_least })),
+  })),
+});
+
+/** A notification ends the wait; if one is lost, this does. */
+const MAX_WAIT_MS = 60_000;
+const ARRIVALS = 200;
+
+type Wait = (position: number, timeoutMs: number, signal: AbortSignal) => Promise<void>;
+
+/** A search in the database itself. `reading` has no faults, and ids for names. */
+export const databaseClient = (source: SearchSource, reading: SearchReading, wait: Wait): SearchClient => {
+  const { search } = reading;
+  const ask = async ({ cursor: text, limit }: AskedPage) => {
+    const cursor = requireCursor(text);
+    return { cursor, answer: await answerSearch(source, reading, { cursor, limit }) };
+  };
+  return {
+    search,
+    page: async (page) => {
+      const { cursor, answer } = await ask(page);
+      const { next } = cursorsOf(answer.page, cursor);
+      return { ...answer, search, events: answer.page.events, next };
+    },
+    // Some events at a time: 500 entries may be large ones.
+    pageJson: async function* (page) {
+      const { cursor, answer } = await ask(page);
+      yield '{"events":[';
+      let separator = '\n';
+      for await (const texts of source.native(answer.page.events)) {
+        yield `${separator}${texts.join(',\n')}`;
+        separator = ',\n';
+      }
+      yield pageEnd(answer, cursor);
+    },
+    summary: (signal) => source.summary(search, 'exact', signal),
+    coverage: () => source.coverage(search),
+    export: async function* (format, signal) {
+      for await (const { lines } of source.export(search, format, signal)) yield lines;
+    },
+    arrivals: async (after, signal) => {
+      const found = await source.arrivals(fixTimes(search, Date.now()), { after, limit: ARRIVALS, signal });
+      const lines: string[] = [];
+      for await (const texts of source.native(found.events)) lines.push(...texts);
+      return { ...found, lines };
+    },
+    waitBeyond: (position, signal) => wait(position, MAX_WAIT_MS, signal),
+  };
+};
+
+interface AskedPage {
+  /** As an answer before has it. */
+  readonly cursor: string | undefined;
+  readonly limit: number;
+}
+
+/** Events of a search that were stored behind a position. */
+export interface ShownArrivals {
+  readonly feedId: string;
+  /** The last position that is stored. */
+  readonly head: number;
+  /** Where to go on. */
+  readonly until: number;
+  readonly events: readonly ShownEvent[];
+  /** The same events in the native format of the feed. */
+  readonly lines: readonly string[];
+}
+
+/** One search, asked of a database or of a daemon. All reject with OrgtrailError, SearchError, or if nothing answers. */
+export interface SearchClient {
+  readonly search: Search;
+  page(page: AskedPage): Promise<ShownAnswer>;
+  /** The page as GET /v1/search has it. */
+  pageJson(page: AskedPage): AsyncIterable<string>;
+  summary(signal: AbortSignal): Promise<SearchSummary>;
+  coverage(): Promise<SearchCoverage>;
+  /** All events. Throws if it cannot go on: an export that ends is whole. */
+  export(format: ExportFormat, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Without `after`: none, and where the end is. */
+  arrivals(after: number | undefined, signal: AbortSignal): Promise<ShownArrivals>;
+  /** Resolves when there may be something behind the position, or on abort. */
+  waitBeyond(position: number, signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,170 @@
+import { member, textMember } from '../../formats/audit-entry.ts';
+import type { EmptyReport, FoundEvent, IncompleteReason, SearchCoverage } from '../../search/answer.ts';
+import type { Search } from '../../search/query/search.ts';
+import { printable } from '../output/terminal.ts';
+
+interface Column {
+  readonly title: string;
+  /** Of what is printed as it comes, when later cells are not known yet. */
+  readonly usual: number;
+  /** Cells are never cut to less. */
+  readonly least: number;
+  readonly most: number;
+  readonly of: (event: ShownEvent) => string;
+}
+
+/** To the second. */
+export const timeOf = ({ actionTime }: Pick<ShownEvent, 'actionTime'>): string =>
+  actionTime === null ? '-' : actionTime.replace(/\.\d+Z$/, 'Z');
+
+export const actorOf = ({ actorEmail, actorTokenName, actorId, actorIpAddress, actorType }: ShownEvent): string =>
+  actorEmail ?? actorTokenName ?? actorId ?? actorIpAddress ?? actorType ?? '-';
+
+export const resourceOf = ({ resourceProduct, resourceType, resourceId }: ShownEvent): string =>
+  [resourceProduct, resourceType, resourceId].filter((part) => part !== null).join(' ') || '-';
+
+const accountColumn: Column = {
+  title: 'ACCOUNT',
+  usual: 18,
+  least: 7,
+  most: 28,
+  of: ({ accountName, listedAccountName, accountId }) => accountName ?? listedAccountName ?? accountId ?? '-',
+};
+const columns: readonly Column[] = [
+  { title: 'TIME', usual: 20, least: 20, most: 30, of: timeOf },
+  {
+    title: 'ORGANIZATION',
+    usual: 20,
+    least: 6,
+    most: 28,
+    of: ({ organizationName, organizationId }) => organizationName ?? organizationId ?? '-',
+  },
+  { title: 'ACTOR', usual: 28, least: 8, most: 40, of: actorOf },
+  { title: 'ACTION', usual: 10, least: 6, most: 20, of: ({ actionType }) => actionType ?? '-' },
+  { title: 'RESULT', usual: 8, least: 7, most: 12, of: ({ actionResult }) => actionResult ?? '-' },
+  { title: 'RESOURCE', usual: 40, least: 8, most: 60, of: resourceOf },
+  { title: 'POSITION', usual: 9, least: 8, most: 16, of: ({ position }) => String(position) },
+];
+
+const BETWEEN = '  ';
+
+/** A table of events, newest first, with a column of accounts if one of them has an account. `width`: no line is longer. */
+export const eventLines = (events: readonly ShownEvent[], width: number | undefined): string[] => {
+  const hasAccounts = events.some(({ accountId }) => accountId !== null);
+  const shown = columns.flatMap((column) =>
+    column.title === 'ORGANIZATION' && hasAccounts ? [column, accountColumn] : [column],
+  );
+  const rows = events.map((event) => shown.map(({ of, most }) => printable(of(event), most)));
+  const natural = shown.map(({ title }, index) =>
+    Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)),
+  );
+  const widths = fitted(shown, natural, width);
+  return [shown.map(({ title }) => title), ...rows].map((row) => lineOf(row, widths, width));
+};
+
+/** The same for events that come one after the other. */
+export const eventTable = (width: number | undefined) => {
+  const widths = fitted(
+    columns,
+    columns.map(({ usual }) => usual),
+    width,
+  );
+  return {
+    header: (): string =>
+      lineOf(
+        columns.map(({ title }) => title),
+        widths,
+        width,
+      ),
+    row: (event: ShownEvent): string => {
+      const cells = columns.map(({ of, most }) => printable(of(event), most));
+      return lineOf(cells, widths, width);
+    },
+  };
+};
+
+/** What can be narrower gives way, the column with most to spare first. */
+const fitted = (shown: readonly Column[], natural: readonly number[], width: number | undefined): readonly number[] => {
+  if (width === undefined) return natural;
+  const widths = [...natural];
+  const total = () => widths.reduce((sum, one) => sum + one, BETWEEN.length * (widths.length - 1));
+  while (total() > width) {
+    const spare = widths.map((one, index) => one - (shown[index]?.least ?? one));
+    const most = Math.max(...spare);
+    if (most <= 0) break;
+    const index = spare.indexOf(most);
+    widths[index] = (widths[index] ?? 0) - 1;
+  }
+  return widths;
+};
+
+const lineOf = (cells: readonly string[], widths: readonly number[], width: number | undefined): string => {
+  const line = cells
+    .map((cell, index) => {
+      const own = widths[index] ?? cell.length;
+      return (width === undefined ? cell : printable(cell, own)).padEnd(own);
+    })
+    .join(BETWEEN)
+    .trimEnd();
+  return width === undefined ? line : line.slice(0, width);
+};
+
+/** What a row of a table of events shows. */
+export type ShownEvent = Pick<
+  FoundEvent,
+  | 'position'
+  | 'actionTime'
+  | 'organizationId'
+  | 'organizationName'
+  | 'listedAccountName'
+  | 'accountId'
+  | 'accountName'
+  | 'actorEmail'
+  | 'actorTokenName'
+  | 'actorId'
+  | 'actorIpAddress'
+  | 'actorType'
+  | 'actionType'
+  | 'actionResult'
+  | 'resourceProduct'
+  | 'resourceType'
+  | 'resourceId'
+>;
+
+/** A page of a search as it is shown, wherever it comes from. */
+export interface ShownAnswer {
+  readonly search: Search;
+  readonly events: readonly ShownEvent[];
+  readonly coverage: SearchCoverage;
+  readonly empty: EmptyReport | undefined;
+  readonly incomplete: readonly IncompleteReason[];
+  /** The cursor of older events; null if there are none. */
+  readonly next: string | null;
+}
+
+const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+
+/** The row of an envelope of the feed's native format. Null for whatever is no text. */
+export const shownOf = (envelope: unknown): ShownEvent => {
+  const of = (name: string) => text(member(envelope, name));
+  const raw = member(envelope, 'raw');
+  const at = (part: string, name: string) => textMember(member(raw, part), name) ?? null;
+  return {
+    position: Number(member(envelope, 'position')),
+    actionTime: of('action_time'),
+    organizationId: of('organization_id'),
+    organizationName: of('organization_name'),
+    accountId: of('account_id'),
+    accountName: of('account_name'),
+    actorEmail: at('actor', 'email'),
+    actorTokenName: at('actor', 'token_name'),
+    actorId: at('actor', 'id'),
+    actorIpAddress: at('actor', 'ip_address'),
+    actorType: at('actor', 'type'),
+    actionType: at('action', 'type'),
+    actionResult: at('action', 'result'),
+    resourceProduct: at('resource', 'product'),
+    resourceType: at('resource', 'type'),
+    resourceId: at('resource', 'id'),
+  };
+};

@@ -1,0 +1,220 @@
+import { formatDuration } from '../../base/time.ts';
+import { incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
+import { archivedMonthsSentence, droppedMonthsSentence } from '../../search/archived-months.sql.ts';
+import { type HistoryStep, historyStatus, historySteps, logOf, type ResourceHistory } from '../../search/entities.ts';
+import { type DiffLine, differenceLines, layOut } from '../../search/json-difference.ts';
+import type { SearchSource } from '../../search/ports.ts';
+import type { Search } from '../../search/query/search.ts';
+import type { FacetField, SearchSummary, SummaryBucket, SummaryCount } from '../../search/summary/summary.ts';
+import { alignColumns, counted, printable } from '../output/terminal.ts';
+import { actorOf, eventLines, resourceOf, type ShownAnswer, timeOf } from './event-table.ts';
+
+/** Whether the time searched is collected, in one sentence, what is in the archive alone, and what is gone. `looked`: all of it was looked at. */
+export const verdict = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
+  const { archivedMonths, droppedMonths } = coverage;
+  return [
+    collectedInWords(search, coverage, looked),
+    ...(archivedMonths.length === 0
+      ? []
+      : [archivedMonthsSentence(archivedMonths, search.archive ? 'searched as well' : 'not searched')]),
+    ...(droppedMonths.length === 0 ? [] : [droppedMonthsSentence(droppedMonths)]),
+  ].join('\n');
+};
+
+const collectedInWords = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
+  const { organizations, accounts, incomplete, collectedSince, beginsEarlier, gaps } = coverage;
+  if (organizations + accounts === 0) return 'This result proves nothing: no organization is collected.';
+  if (!looked) return 'This is incomplete: the search timed out; continue with --cursor.';
+  if (incomplete > 0) {
+    const names = gaps.map((gap) => printable(logName(gap), 40));
+    const which = names.length === 0 ? '' : `: ${[...new Set(names)].join(', ')}`;
+    return `This may be incomplete: part of this time range has not been collected yet (${incomplete} of ${logsInWords(coverage)}${which}).`;
+  }
+  if (search.since !== undefined && beginsEarlier) {
+    return `This may be incomplete: nothing before ${collectedSince} is collected.`;
+  }
+  const range = beginsEarlier ? `since ${collectedSince}` : 'for this time range';
+  const one = organizations + accounts === 1;
+  const subject = one ? `The ${accounts === 1 ? 'account' : 'organization'} is` : `All ${logsInWords(coverage)} are`;
+  const but = coverage.droppedMonths.length === 0 ? '' : ', but for months that were dropped';
+  const once = coverage.readOnceSeconds === 0 ? '' : ', part of it read once so far';
+  return `${subject} fully collected ${range}${but}${once}.`;
+};
+
+const logName = ({
+  accountId,
+  accountName,
+  organizationId,
+  organizationName,
+}: SearchCoverage['gaps'][number]): string => accountName ?? accountId ?? organizationName ?? organizationId ?? '-';
+
+const logsInWords = ({ organizations, accounts }: SearchCoverage): string => {
+  if (accounts === 0) return counted(organizations, 'organization');
+  if (organizations === 0) return counted(accounts, 'account');
+  return `${counted(organizations, 'organization')} and ${counted(accounts, 'account')}`;
+};
+
+/** A table of the events, how to go on, and whether that is complete. `width`: of the terminal. */
+export const searchText = (answer: ShownAnswer, width: number | undefined): string => {
+  const { search, events, coverage, next, incomplete } = answer;
+  const lines = events.length === 0 ? ['No events match.', ...emptyLines(answer)] : eventLines(events, width);
+  const more = next === null ? [] : [`older events: --cursor ${next}`];
+  return `${[...lines, '', ...more, verdict(search, coverage, !incomplete.includes('search_unfinished'))].join('\n')}\n`;
+};
+
+/** Of each value that was searched for and never occurs, what is near; and which filter alone leaves nothing of the time searched. */
+const emptyLines = ({ empty, incomplete }: ShownAnswer): readonly string[] => {
+  const filters = (empty?.filters ?? []).flatMap(({ field, value, occurs, occursInRange, near }) => {
+    const named = `${field} ${printable(value, 60)}`;
+    const nearest = near.map((one) => `${printable(one.value, 60)} (${one.atLeast ? 'at least ' : ''}${one.events})`);
+    if (occurs === false)
+      return [
+        `${named} occurs in no event that is in PostgreSQL${nearest.length === 0 ? '' : `; near: ${nearest.join(', ')}`}`,
+      ];
+    return occursInRange === false ? [`${named} occurs, but not in the time and organizations searched`] : [];
+  });
+  return incomplete.includes('value_not_checked') ? [...filters, incompleteReasons.value_not_checked] : filters;
+};
+
+const COMPARE_MS = 2_000;
+const MAX_LINES = 40;
+const MAX_WIDTH = 160;
+
+const statusInWords = {
+  exact: 'exact',
+  approximate: 'approximate: the entry does not name its resource; others of its product and type may be among these',
+  unavailable: 'unavailable: the entry does not say what it is about',
+} as const;
+
+/** The history of a resource, newest first, each event with the lines that it changed. */
+export const historyText = (history: ResourceHistory, coverage: SearchCoverage): string => {
+  const { subject, events, more } = history;
+  const deadlineMs = performance.now() + COMPARE_MS;
+  const steps = historySteps(history).flatMap((step) => [...stepLines(step, deadlineMs), '']);
+  const shown = `${counted(events.length, 'event')}${more ? ', the newest; older ones: --limit' : ''}`;
+  return `${[
+    `History of ${printable(resourceOf(subject), 200)} (${statusInWords[historyStatus(history)]})`,
+    '',
+    ...steps,
+    shown,
+    verdict(logOf(subject), coverage, true),
+  ].join('\n')}\n`;
+};
+
+const stepLines = ({ event, state, before }: HistoryStep, deadlineMs: number): readonly string[] => {
+  const what = [event.actionType ?? 'unknown action', event.actionResult].filter((part) => part !== null).join(' ');
+  const head = `${timeOf(event)}  ${printable(what, 40)}  ${printable(actorOf(event), 60)}  position ${event.position}`;
+  if (state === undefined) {
+    return [
+      head,
+      `    ${event.stateTooLarge ? 'request and response are too large to show' : 'no request or response'}`,
+    ];
+  }
+  const after = layOut(state.text);
+  if (before === undefined)
+    return [
+      head,
+      ...cut(
+        after
+          .trimEnd()
+          .split('\n')
+          .map((line) => `    ${safe(line)}`),
+      ),
+    ];
+  const lines = differenceLines(layOut(before.text), after, deadlineMs);
+  if (lines === undefined) return [head, '    too large or too different to compare'];
+  return [head, ...(lines.length === 0 ? ['    the same as before'] : cut(lines.map(lineText)))];
+};
+
+const signs = { same: ' ', added: '+', removed: '-', 'left-out': '…' } as const;
+
+const lineText = ({ kind, text }: DiffLine): string => `  ${signs[kind]} ${safe(text)}`;
+
+/** With its indentation. */
+const safe = (line: string): string => printable(line, MAX_WIDTH);
+
+const cut = (lines: readonly string[]): readonly string[] =>
+  lines.length <= MAX_LINES
+    ? lines
+    : [...lines.slice(0, MAX_LINES), `    (${lines.length - MAX_LINES} more lines: --json, or the console)`];
+
+/** The same as JSON: the events in the feed's native format, each with how it was matched. */
+export async function* historyJson(source: SearchSource, history: ResourceHistory): AsyncGenerator<string, void, void> {
+  const { subject, events, more } = history;
+  yield `{"history_of":${subject.position},"history_status":"${historyStatus(history)}","events":[`;
+  let done = 0;
+  for await (const texts of source.native(events)) {
+    for (const text of texts) {
+      yield `${done === 0 ? '\n' : ',\n'}{"matched_by":"${events[done]?.matchedBy}","event":${text}}`;
+      done += 1;
+    }
+  }
+  yield `\n],"more":${more}}\n`;
+}
+
+const BAR_WIDTH = 40;
+const MAX_LINES_2 = 10;
+
+interface SummaryQuestion {
+  readonly search: Search;
+  readonly coverage: SearchCoverage;
+  /** Whose values are printed. */
+  readonly fields: readonly FacetField[];
+  readonly hasHistogram: boolean;
+}
+
+/** How many events match, when they happened, the top values, and whether that is complete. */
+export const summaryText = (
+  { count, facets }: SearchSummary,
+  { search, coverage, fields, hasHistogram }: SummaryQuestion,
+): string => {
+  const lines = [countLine(count), ''];
+  if (hasHistogram && count.buckets.length > 1) lines.push(...histogramLines(count), '');
+  for (const field of fields) {
+    const facet = facets?.facets.find((one) => one.field === field);
+    if (facet === undefined) {
+      lines.push(`${field}: counting its values timed out`, '');
+      continue;
+    }
+    const shown = facet.values.slice(0, 2 * MAX_LINES_2);
+    lines.push(
+      ...alignColumns([
+        [field.toUpperCase(), 'EVENTS'],
+        ...shown.map(({ value, name, events }) => [printable(name ?? value, 60), String(events)]),
+      ]),
+    );
+    const rest = facet.distinct - shown.length;
+    if (rest > 0) lines.push(`${counted(rest, 'more value')}`);
+    if (facet.without > 0) lines.push(`${counted(facet.without, 'event')} without`);
+    if (facets?.isSample === true) lines.push(`of the newest ${facets.looked} events alone`);
+    lines.push('');
+  }
+  lines.push(verdict(search, coverage, true));
+  return `${lines.join('\n')}\n`;
+};
+
+const countLine = ({ events, isAtLeast, countedSinceMs, untimed }: SummaryCount): string => {
+  const without = untimed === 0 ? '' : `, ${untimed} of them without a usable time`;
+  if (!isAtLeast || countedSinceMs === null) return `${counted(events, 'event')} match${without}`;
+  return `at least ${counted(events, 'event')} match${without}: counted back to ${new Date(countedSinceMs).toISOString()}, older ones are not counted`;
+};
+
+const totalOf = ({ success, failure, other }: SummaryBucket): number => success + failure + other;
+
+/** From the first event to the last one. */
+const histogramLines = ({ buckets: all, bucketMs }: SummaryCount): readonly string[] => {
+  const isUsed = (bucket: SummaryBucket): boolean => totalOf(bucket) > 0;
+  const buckets = all.slice(Math.max(0, all.findIndex(isUsed)), all.findLastIndex(isUsed) + 1);
+  const most = Math.max(1, ...buckets.map(totalOf));
+  const rows = buckets.map((bucket) => {
+    const total = totalOf(bucket);
+    const width = total === 0 ? 0 : Math.max(1, Math.round((total / most) * BAR_WIDTH));
+    return [
+      new Date(bucket.startMs).toISOString().slice(0, 19).concat('Z'),
+      String(total),
+      bucket.failure === 0 ? '' : `${bucket.failure} failed`,
+      '#'.repeat(width),
+    ];
+  });
+  return alignColumns([[`FROM (${formatDuration(bucketMs)} each)`, 'EVENTS', 'FAILED', ''], ...rows]);
+};

@@ -1,0 +1,185 @@
+import { reasonOf } from '../base/errors.ts';
+import { parseS3Address, type S3Address } from '../base/s3/address.ts';
+import type { Checkpoint, LogName } from './notes/checkpoint.ts';
+import type { Witness } from './notes/policy.ts';
+import { parseVerifierKey, signatureTypes, type VerifierKey } from './notes/signed-note.ts';
+import type { Tile } from './tree/growing-tree.ts';
+import type { TileId } from './tree/tiles.ts';
+
+/** A log whose newest signed checkpoint is to be kept. */
+export interface LogToAnchor {
+  readonly log: LogName;
+  readonly generation: number;
+  readonly origin: string;
+  /** Leaves of the checkpoint. */
+  readonly size: number;
+  readonly note: string;
+  /** Leaves of the newest checkpoint that this anchor has; 0: none. */
+  readonly keptSize: number;
+  /** Since this anchor was last noted to have that; null: never. */
+  readonly keptSecondsAgo: number | null;
+  /** The full tiles of so many leaves are at this anchor already. */
+  readonly tilesSize: number;
+}
+
+/** What an anchor has kept. */
+interface Kept {
+  /** What it answered: the version of an object, the signature line of a witness. */
+  readonly receipt?: Buffer;
+  readonly tilesSize: number;
+}
+
+/** What anchoring needs of the database. */
+export interface AnchorStore {
+  /** The newest signed checkpoints of the generation; fewer than two before both are signed. */
+  readSigned(generation: number, anchor: string): Promise<readonly LogToAnchor[]>;
+  readTiles(log: LogName, generation: number, tiles: readonly TileId[]): Promise<readonly Tile[]>;
+  /** The texts of statements, from one index up to another. */
+  readStatements(generation: number, from: number, to: number): Promise<readonly string[]>;
+  noteKept(log: LogToAnchor, anchor: string, kept: Kept): Promise<void>;
+  noteFailure(log: LogToAnchor, anchor: string, error: string): Promise<void>;
+}
+
+/** What lies at an anchor of one log; nothing of it is verified. */
+export interface AnchorHistory {
+  /** By their names, ascending. */
+  readonly sizes: readonly number[];
+  /** The checkpoint by its index in `sizes`. */
+  read(index: number): Promise<Buffer>;
+}
+
+/** Keeps signed checkpoints outside the database. Everything of it may fail, for as long as it likes: building goes on. */
+export interface Anchor {
+  readonly name: string;
+  readonly intervalMs: number;
+  /** Those whose checkpoints it keeps; absent: both. */
+  readonly logs?: readonly LogName[];
+  /** The checkpoints that it has of a log, the newest first, as they lie there: nothing is verified. None: it keeps none that can be read. */
+  newest(log: Pick<LogToAnchor, 'log' | 'generation'>): Promise<readonly Buffer[]>;
+  /** All checkpoints that it has of a log, for an operator who can wait; absent: it keeps none that can be read. */
+  history?(log: Pick<LogToAnchor, 'log' | 'generation'>): Promise<AnchorHistory>;
+  /** The data of the first leaves of a journal, so many, as they lie there; absent: it keeps none. Rejects if one is not there. */
+  statements?(generation: number, size: number): Promise<readonly Buffer[]>;
+  /**
+   * Keeps the checkpoint; does nothing if it is there. Resolves with undefined if it is not time yet. Throws an EvidenceFault if another one of
+   * this size is there.
+   */
+  keepCheckpoint(log: LogToAnchor, store: AnchorStore): Promise<Kept | undefined>;
+  /** Keeps the tiles that it lacks, or a part of them; absent if it keeps no tiles. */
+  keepTiles?(log: LogToAnchor, store: AnchorStore, signal: AbortSignal): Promise<Kept>;
+}
+
+/** A checkpoint that lies at an anchor and is signed by the log. */
+export interface AnchoredCheckpoint {
+  readonly anchor: string;
+  readonly checkpoint: Checkpoint;
+  /** The same base and key, and another feed: the database began it a second time, or another one has this anchor. */
+  readonly isOfOtherFeed?: boolean;
+}
+
+export interface AnchorObserver {
+  kept?(anchor: string, log: LogToAnchor): void;
+  failed?(anchor: string, reason: string): void;
+}
+
+/** A place outside the database that keeps checkpoints, as ORGTRAIL_EVIDENCE_ANCHORS names it. */
+export type AnchorTarget = DirectoryTarget | ObjectsTarget | WitnessTarget | TimeStampTarget;
+
+interface DirectoryTarget {
+  readonly kind: 'file';
+  /** As it is set: what it is called in the database, in metrics and in messages. */
+  readonly name: string;
+  /** An absolute path. */
+  readonly directory: string;
+}
+
+interface ObjectsTarget {
+  readonly kind: 's3';
+  /** Bucket, prefix and endpoint: what is left out may change without another name. */
+  readonly name: string;
+  readonly address: S3Address;
+}
+
+interface WitnessTarget {
+  readonly kind: 'witness';
+  /** With the name of its key, without the key itself. */
+  readonly name: string;
+  readonly url: string;
+  readonly key: VerifierKey;
+}
+
+/** A time-stamping authority. */
+interface TimeStampTarget {
+  readonly kind: 'tsa';
+  readonly name: string;
+  readonly url: string;
+}
+
+/**
+ * Reads ORGTRAIL_EVIDENCE_ANCHORS: anchors with a comma or a line between. Returns why it cannot be read, as the end of a sentence that begins
+ * with the name of the setting.
+ */
+export const parseAnchors = (text: string): readonly AnchorTarget[] | string => {
+  const names = text
+    .split(/[,\n]/)
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  const targets: AnchorTarget[] = [];
+  for (const name of names) {
+    const target = parseAnchor(name);
+    if (typeof target === 'string') return target;
+    if (targets.some((other) => other.name === target.name)) return `names ${target.name} twice`;
+    targets.push(target);
+  }
+  return targets;
+};
+
+const parseAnchor = (text: string): AnchorTarget | string => {
+  if (text.startsWith('witness:')) return parseWitness(text);
+  if (text.startsWith('s3:')) return parseObjects(text);
+  return text.startsWith('tsa:') ? parseAuthority(text) : parseDirectory(text);
+};
+
+/** Nothing of the text is repeated: it may have a credential by mistake. */
+const parseObjects = (text: string): AnchorTarget | string => {
+  const address = parseS3Address(text);
+  return typeof address === 'string'
+    ? `has an s3 anchor that cannot be used: it ${address}`
+    : { kind: 's3', name: address.name, address };
+};
+
+const parseAuthority = (name: string): AnchorTarget | string => {
+  const url = name.slice('tsa:'.length);
+  return /^https?:\/\/[^\s@]+$/.test(url) && URL.canParse(url)
+    ? { kind: 'tsa', name, url }
+    : `has ${JSON.stringify(name)}: a time-stamping authority must be like tsa:https://tsa.example.com, without a password`;
+};
+
+const parseDirectory = (name: string): AnchorTarget | string => {
+  const match = /^file:(?:\/\/)?(\/(?!\/)[^\0]*)$/.exec(name);
+  const directory = match?.[1];
+  return directory === undefined
+    ? `has ${JSON.stringify(name)}: an anchor must be like file:/mnt/worm/orgtrail, with an absolute path, like s3://bucket/prefix, or like witness:https://witness.example.com+VKEY`
+    : { kind: 'file', name, directory };
+};
+
+const parseWitness = (text: string): AnchorTarget | string => {
+  const match = /^witness:(https?:\/\/[^+\s]+?)\/?\+(.+)$/.exec(text);
+  const [, url, vkey] = match ?? [];
+  if (url === undefined || vkey === undefined || !URL.canParse(url)) {
+    return `has ${JSON.stringify(text)}: a witness must be like witness:https://witness.example.com+VKEY`;
+  }
+  try {
+    const key = parseVerifierKey(vkey);
+    if (key.type !== signatureTypes.cosignature) return `has a key of ${key.name} that is not one of a witness`;
+    return { kind: 'witness', name: `witness:${url}+${key.name}`, url, key };
+  } catch (error) {
+    return `has a witness whose key cannot be read: ${reasonOf(error)}`;
+  }
+};
+
+/** The witnesses among them, as a policy names them. */
+export const witnessesOf = (targets: readonly AnchorTarget[]): Witness[] =>
+  targets
+    .flatMap((target) => (target.kind === 'witness' ? [target.key] : []))
+    .map((key, index) => ({ name: `w${index + 1}`, key }));

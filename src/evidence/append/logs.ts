@@ -1,0 +1,369 @@
+import { EvidenceFault, sha256 } from '../bytes.ts';
+import {
+  chained,
+  chainStart,
+  type EventLeaf,
+  holeHash,
+  journalLeaf,
+  monthOf,
+  NO_SOURCE,
+  readTileSources,
+  type SourceChain,
+  saltOf,
+  writeEventLeaf,
+  writeTileSources,
+} from '../leaf.ts';
+import type { LogName } from '../notes/checkpoint.ts';
+import { GrowingTree, type ReadTile, type Tile } from '../tree/growing-tree.ts';
+import { leafHash, TILE_WIDTH } from '../tree/tiles.ts';
+import type { NewEntry } from './new-statements.ts';
+
+/** The key that salts the events of a month. */
+interface MonthKey {
+  readonly month: string;
+  readonly key: Buffer;
+  /** It is not stored yet. */
+  readonly isNew: boolean;
+}
+
+/** What both logs go on from. */
+export interface LogsToLoad {
+  readonly sizes: Readonly<Record<LogName, number>>;
+  /** The partial tiles at the right edges. */
+  readonly tiles: Readonly<Record<LogName, readonly Tile[]>>;
+  readonly tileSources: Buffer;
+  readonly sources: readonly NumberedSource[];
+  readonly monthKeys: ReadonlyMap<string, Buffer>;
+}
+
+/** What has been appended since the last time. */
+export interface Appended {
+  readonly tiles: readonly (StoredTile & { readonly log: LogName })[];
+  /** Of all events of it. */
+  readonly monthKeys: readonly MonthKey[];
+  /** Those that have more leaves now. */
+  readonly sources: readonly NumberedSource[];
+  /** Positions without an event. */
+  readonly holes: readonly HoleRange[];
+  readonly newSources: readonly NumberedSource[];
+}
+
+/**
+ * The right edges of both logs in the memory of a builder. If what was appended could not be committed, all of this is to be forgotten, the
+ * keys of months above all: another process has made others.
+ */
+export class LogsInMemory {
+  readonly #events: EventsLog;
+  readonly #journal: GrowingTree;
+  readonly #monthKeys: Map<string, Buffer>;
+  readonly #makeKey: () => Buffer;
+  #usedKeys = new Map<string, MonthKey>();
+  #holes: HoleRange[] = [];
+  #newSources: NumberedSource[] = [];
+  #lastMonth: { readonly dayUs: bigint; readonly month: string } | undefined;
+
+  /** Throws an EvidenceFault if the tiles are not those of logs of these sizes. */
+  constructor({ sizes, tiles, tileSources, sources, monthKeys }: LogsToLoad, makeKey: () => Buffer) {
+    this.#events = new EventsLog({ size: sizes.events, readTile: among(tiles.events), tileSources, sources });
+    this.#journal = new GrowingTree(sizes.journal, among(tiles.journal));
+    this.#monthKeys = new Map(monthKeys);
+    this.#makeKey = makeKey;
+  }
+
+  sizeOf(log: LogName): number {
+    return log === 'events' ? this.#events.size : this.#journal.size;
+  }
+
+  rootOf(log: LogName): Buffer {
+    return log === 'events' ? this.#events.root() : this.#journal.root();
+  }
+
+  /** The leaves of a source so far. */
+  chainOf(kind: string, id: string): SourceChain {
+    return this.#events.chainOf(kind, id);
+  }
+
+  /** Appends the next event; what is left out before it are holes. */
+  append(event: Omit<EventLeaf, 'salt'>): void {
+    const { position, sourceKind, sourceId } = event;
+    if (position <= this.#events.size) throw new EvidenceFault(`there are two events at position ${position}`);
+    this.appendHoles(position - 1);
+    const salt = saltOf(this.#keyOf(event.actionTimeUs), position);
+    const known = this.#events.numberOf(sourceKind, sourceId);
+    const number = known === NO_SOURCE ? this.#addSource(sourceKind, sourceId) : known;
+    this.#events.append(writeEventLeaf({ ...event, salt }), number);
+  }
+
+  /** All positions up to this one have no event. */
+  appendHoles(until: number): void {
+    const from = this.#events.size + 1;
+    if (from <= until) this.#holes.push([from, until + 1]);
+    this.#events.appendHoles(until);
+  }
+
+  state(entries: readonly NewEntry[]): void {
+    for (const { text } of entries) this.#journal.append(leafHash(journalLeaf(text)));
+  }
+
+  /** New ones so far, which are to be stated in the same commit. */
+  get newSources(): readonly NumberedSource[] {
+    return this.#newSources;
+  }
+
+  take(): Appended {
+    const { tiles, sources } = this.#events.take();
+    const journalTiles = this.#journal.takeTiles();
+    const appended: Appended = {
+      tiles: [
+        ...tiles.map((tile) => ({ ...tile, log: 'events' as const })),
+        ...journalTiles.map((tile) => ({ ...tile, sources: undefined, log: 'journal' as const })),
+      ],
+      monthKeys: [...this.#usedKeys.values()],
+      sources,
+      holes: this.#holes,
+      newSources: this.#newSources,
+    };
+    this.#usedKeys = new Map();
+    this.#holes = [];
+    this.#newSources = [];
+    return appended;
+  }
+
+  #addSource(kind: string, id: string): number {
+    const added = this.#events.addSource(kind, id);
+    this.#newSources.push(added);
+    return added.number;
+  }
+
+  #keyOf(actionTimeUs: bigint | undefined): Buffer {
+    const month = this.#monthOf(actionTimeUs);
+    const used = this.#usedKeys.get(month);
+    if (used !== undefined) return used.key;
+    const known = this.#monthKeys.get(month);
+    const key = known ?? this.#makeKey();
+    this.#usedKeys.set(month, { month, key, isNew: known === undefined });
+    this.#monthKeys.set(month, key);
+    return key;
+  }
+
+  /** Events of one day come together. */
+  #monthOf(actionTimeUs: bigint | undefined): string {
+    if (actionTimeUs === undefined) return monthOf(actionTimeUs);
+    const dayUs = actionTimeUs / US_PER_DAY;
+    if (this.#lastMonth?.dayUs !== dayUs || actionTimeUs < 0n)
+      this.#lastMonth = { dayUs, month: monthOf(actionTimeUs) };
+    return this.#lastMonth.month;
+  }
+}
+
+const US_PER_DAY = 86_400_000_000n;
+
+/** Reads one of these tiles. */
+export const among = (tiles: readonly Tile[]): ReadTile => {
+  const byPlace = new Map(tiles.map(({ level, n, hashes }) => [`${level}/${n}`, hashes]));
+  return ({ level, n }) => {
+    const hashes = byPlace.get(`${level}/${n}`);
+    if (hashes === undefined) throw new EvidenceFault(`tile ${n} of level ${level} is missing`);
+    return hashes;
+  };
+};
+
+/** A source with its number in tiles, and the chain of its leaves. */
+export interface NumberedSource extends SourceChain {
+  readonly number: number;
+  readonly kind: string;
+  readonly id: string;
+}
+
+/** A tile as it is stored: that of level 0 has the numbers of the sources of its leaves beside it. */
+interface StoredTile extends Tile {
+  readonly sources: Buffer | undefined;
+}
+
+/** What a log of this size goes on from. */
+interface StoredEvents {
+  readonly size: number;
+  readonly readTile: ReadTile;
+  /** Of the partial tile of level 0; empty if there is none. */
+  readonly tileSources: Buffer;
+  readonly sources: readonly NumberedSource[];
+}
+
+/** Two bytes each. */
+const MAX_SOURCES = 65_535;
+
+/** The right edge of the log `events`: tree, sources of the last tile, chains. After a commit that failed, load a new one. */
+class EventsLog {
+  readonly #tree: GrowingTree;
+  /** By kind, and by id within it: no text is made for each event. */
+  readonly #sources = new Map<string, Map<string, GrowingSource>>();
+  readonly #byNumber: (GrowingSource | undefined)[] = [];
+  readonly #changed = new Set<number>();
+  /** Of the leaves from the tile on that was partial at the last `take`. */
+  #numbers: number[];
+  #firstTile: number;
+
+  constructor({ size, readTile, tileSources, sources }: StoredEvents) {
+    this.#tree = new GrowingTree(size, readTile);
+    this.#firstTile = Math.floor(size / TILE_WIDTH);
+    this.#numbers = readTileSources(tileSources, size % TILE_WIDTH);
+    for (const source of sources) this.#put(source);
+  }
+
+  get size(): number {
+    return this.#tree.size;
+  }
+
+  root(): Buffer {
+    return this.#tree.root();
+  }
+
+  /** `NO_SOURCE` if it has no number yet. */
+  numberOf(kind: string, id: string): number {
+    return this.#sources.get(kind)?.get(id)?.number ?? NO_SOURCE;
+  }
+
+  /** Of the leaves so far; empty for a source that has none. */
+  chainOf(kind: string, id: string): SourceChain {
+    const { events, chain } = this.#sources.get(kind)?.get(id) ?? chainStart;
+    return { events, chain };
+  }
+
+  /** Gives the next number to a source. Throws an EvidenceFault if there are no more. */
+  addSource(kind: string, id: string): NumberedSource {
+    const number = Math.max(1, this.#byNumber.length);
+    if (number > MAX_SOURCES) throw new EvidenceFault(`there are more than ${MAX_SOURCES} sources`);
+    const source = { number, kind, id, ...chainStart };
+    this.#put(source);
+    return source;
+  }
+
+  /** Appends the leaf of an event of a source that has a number. */
+  append(data: Uint8Array, number: number): void {
+    const source = this.#byNumber[number];
+    if (source === undefined) throw new RangeError(`source ${number} has not been added`);
+    const hash = leafHash(data);
+    this.#tree.append(hash);
+    this.#numbers.push(number);
+    const { events, chain } = chained(source, hash);
+    source.events = events;
+    source.chain = chain;
+    this.#changed.add(number);
+  }
+
+  /** Appends the leaves of positions that have no event, up to this one. */
+  appendHoles(until: number): void {
+    while (this.#tree.size < until) {
+      this.#tree.append(holeHash(this.#tree.size + 1));
+      this.#numbers.push(NO_SOURCE);
+    }
+  }
+
+  /** Everything that is to be stored since the last call. */
+  take(): { readonly tiles: readonly StoredTile[]; readonly sources: readonly NumberedSource[] } {
+    const tiles = this.#tree.takeTiles().map((tile) => ({ ...tile, sources: this.#sourcesOf(tile) }));
+    const sources = [...this.#changed].map((number) => ({ ...(this.#byNumber[number] as GrowingSource) }));
+    const firstTile = Math.floor(this.size / TILE_WIDTH);
+    this.#numbers = this.#numbers.slice((firstTile - this.#firstTile) * TILE_WIDTH);
+    this.#firstTile = firstTile;
+    this.#changed.clear();
+    return { tiles, sources };
+  }
+
+  #sourcesOf({ level, n, width }: Tile): Buffer | undefined {
+    if (level > 0) return undefined;
+    const start = (n - this.#firstTile) * TILE_WIDTH;
+    return writeTileSources(this.#numbers.slice(start, start + width));
+  }
+
+  #put(source: NumberedSource): void {
+    const growing = { ...source };
+    const ofKind = this.#sources.get(source.kind) ?? new Map<string, GrowingSource>();
+    this.#sources.set(source.kind, ofKind.set(source.id, growing));
+    this.#byNumber[source.number] = growing;
+  }
+}
+
+type GrowingSource = { -readonly [Field in keyof NumberedSource]: NumberedSource[Field] };
+
+/** An event as a row of COPY in binary has it: fields in the order of `eventFields`. */
+export interface BinaryFields {
+  readonly bytes: Buffer;
+  readonly starts: Int32Array;
+  readonly lengths: Int32Array;
+}
+
+/** What the leaf of an event is made of, as SQL over audit_events. */
+export const eventFields = [
+  'position',
+  'received_at',
+  'action_time',
+  'source_kind',
+  'source_id',
+  'organization_id',
+  'id',
+  `array_to_string(defects, ',')`,
+  'raw::text',
+] as const;
+
+/** PostgreSQL counts microseconds from 2000 on. */
+const EPOCH_US = 946_684_800_000_000n;
+const MINUS_INFINITY = -(2n ** 63n);
+
+/** The parts of a leaf but for the salt, which needs the key of its month. Copies what it takes. */
+export const readEventRow = ({ bytes, starts, lengths }: BinaryFields): Omit<EventLeaf, 'salt'> => {
+  const start = (field: number): number => starts[field] as number;
+  const length = (field: number): number => lengths[field] as number;
+  const text = (field: number): string =>
+    length(field) < 0 ? '' : bytes.toString('utf8', start(field), start(field) + length(field));
+  const actionTime = bytes.readBigInt64BE(start(2));
+  const organizationId = text(5);
+  const defects = text(7);
+  const rawBytes = length(8);
+  return {
+    position: Number(bytes.readBigInt64BE(start(0))),
+    receivedAtUs: bytes.readBigInt64BE(start(1)) + EPOCH_US,
+    actionTimeUs: actionTime === MINUS_INFINITY ? undefined : actionTime + EPOCH_US,
+    sourceKind: text(3),
+    sourceId: text(4),
+    organizationId: organizationId === '' ? undefined : organizationId,
+    id: text(6),
+    defects: defects === '' ? [] : [defects],
+    rawBytes,
+    rawSha256: sha256(bytes.subarray(start(8), start(8) + rawBytes)),
+  };
+};
+
+/*
+ * Positions are given out without gaps. Where one has no event, a drop by retention must have taken it, or a jump must have left it out:
+ * else it was deleted.
+ */
+
+/** [from, to) of positions. */
+export type HoleRange = readonly [from: number, to: number];
+
+/** The first position of the holes that none of the explanations has; undefined if all are explained. */
+export const unexplainedHole = (
+  holes: readonly HoleRange[],
+  explanations: readonly HoleRange[],
+): number | undefined => {
+  const sorted = explanations.toSorted(([a], [b]) => a - b);
+  for (const [from, to] of holes) {
+    let at = from;
+    for (const [start, end] of sorted) if (start <= at && end > at) at = end;
+    if (at < to) return at;
+  }
+  return undefined;
+};
+
+/** Where the next chunk ends, and whether it is within a jump, which has no events. A chunk never reaches into one. */
+export const nextChunk = (
+  { size, head, events, holes }: { size: number; head: number; events: number; holes: number },
+  jumps: readonly HoleRange[],
+): { readonly until: number; readonly isHole: boolean } => {
+  const next = size + 1;
+  const within = jumps.find(([from, to]) => from <= next && next < to);
+  if (within !== undefined) return { until: Math.min(head, within[1] - 1, size + holes), isHole: true };
+  const ahead = jumps.filter(([from]) => from > next).map(([from]) => from - 1);
+  return { until: Math.min(head, size + events, ...ahead), isHole: false };
+};

@@ -1,0 +1,248 @@
+import { OrgtrailError, reasonOf } from '../../base/errors.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import type { Anchor, AnchorHistory, AnchorTarget } from '../anchor.ts';
+import { openAnchors, type S3Settings } from '../anchors/open-anchors.ts';
+import { keyOfLog } from '../builder/signing-keys.ts';
+import { EvidenceFault } from '../bytes.ts';
+import { tags } from '../leaf.ts';
+import { type Checkpoint, type LogName, type LogOrigin, parseOrigin, writeOrigin } from '../notes/checkpoint.ts';
+import { openCheckpoint } from '../notes/policy.ts';
+import { parseNote } from '../notes/signed-note.ts';
+import { readAnchorStatus } from '../stored/evidence-status.sql.ts';
+import { GrowingTree } from '../tree/growing-tree.ts';
+import { leafHash } from '../tree/tiles.ts';
+
+/** A signed checkpoint of the events that is known, and its generation. */
+export interface KnownNote extends Checkpoint {
+  readonly generation: number;
+  readonly note: string;
+}
+
+/** Fits into the statement of a fork beside the rest, with a hundred witnesses. */
+const MAX_NOTE_BYTES = 20_000;
+
+/** The feed and the log that a checkpoint is to be of; without `log`, the events. */
+type Wanted = Omit<LogOrigin, 'log'> & { readonly log?: LogName };
+
+/**
+ * Reads a checkpoint of a log of this feed, of this generation or a later one. Throws an EvidenceFault that says why it is none,
+ * or that no key of these signed it.
+ */
+export const openKnownNote = (
+  note: Uint8Array,
+  { base, feedId, generation, log = 'events' }: Wanted,
+  ...publicKeys: readonly Uint8Array[]
+): KnownNote => {
+  if (note.length > MAX_NOTE_BYTES) throw new EvidenceFault(`note has more than ${MAX_NOTE_BYTES} bytes`);
+  const origin = parseNote(note).text.split('\n', 1)[0] ?? '';
+  const of = parseOrigin(origin);
+  if (writeOrigin({ ...of, generation }) !== writeOrigin({ base, feedId, generation, log })) {
+    throw new EvidenceFault(`is a checkpoint of ${origin}, which is not the log of the ${log} of this feed`);
+  }
+  if (of.generation < generation) throw new EvidenceFault(`is of generation ${of.generation}, before this one`);
+  const policy = {
+    logs: publicKeys.map((key) => keyOfLog(origin, key)),
+    witnesses: [],
+    quorum: { needed: 0, members: [] },
+  };
+  const { size, root } = openCheckpoint(note, policy);
+  return { origin, size, root, generation: of.generation, note: Buffer.from(note).toString() };
+};
+
+/** The same of a note that the database has: undefined if nothing follows from it. */
+export const believed = (...known: Parameters<typeof openKnownNote>): KnownNote | undefined => {
+  try {
+    return openKnownNote(...known);
+  } catch (error) {
+    if (error instanceof EvidenceFault) return undefined;
+    throw error;
+  }
+};
+
+/** The log that stopped, and what its stored tree is. */
+interface StoppedLog {
+  readonly base: string;
+  readonly feedId: string;
+  readonly generation: number;
+  /** Of all keys that signed it. */
+  readonly publicKeys: readonly Uint8Array[];
+  /** Whether the stored tree goes on from a checkpoint. */
+  readonly isHeld: (known: KnownNote) => Promise<boolean>;
+}
+
+/** What an anchor has of a log that stopped. */
+interface Anchored {
+  readonly notes: readonly KnownNote[];
+  /** The statements of its journals, of this generation and of later ones. */
+  readonly statements: readonly string[];
+  /** How many are signed: the text of the last ones may lack. */
+  readonly signedStatements: number;
+}
+
+/** So many generations without a checkpoint may lie between two that have one. */
+const MAX_MISSING = 10;
+/** Files that the log has not signed are passed over, so many in a row at most. */
+const MAX_UNSIGNED = 20;
+
+/**
+ * What an anchor has that a fork must know: the newest checkpoint of this generation and of each later one, whose number must not be given
+ * again; of this one the largest that the stored tree holds beside the smallest that it contradicts, which give the common size; and what
+ * was stated. Rejects if the anchor cannot be read.
+ */
+const readAnchored = async (anchor: Anchor, log: StoppedLog): Promise<Anchored> => {
+  if (anchor.history === undefined) return { notes: [], statements: [], signedStatements: 0 };
+  const found: KnownNote[] = [];
+  const statements: string[] = [];
+  let signedStatements = 0;
+  for (let generation = log.generation, missing = 0; missing < MAX_MISSING; generation += 1) {
+    const history = await anchor.history({ log: 'events', generation });
+    const notes = new SignedNotes(history, { ...log, generation });
+    const newest = await notes.before(history.sizes.length);
+    missing = newest === undefined ? missing + 1 : 0;
+    if (newest === undefined) continue;
+    found.push(newest.known);
+    const stated = await statementsAt(anchor, { ...log, generation });
+    statements.push(...stated.texts);
+    signedStatements += stated.signed;
+    if (generation === log.generation) found.push(...(await whereTheyPart(notes, newest.index, log.isHeld)));
+  }
+  return { notes: found, statements, signedStatements };
+};
+
+/** The statements up to the newest checkpoint of the journal whose statements all lie there: they come after their checkpoint. */
+const statementsAt = async (
+  anchor: Anchor,
+  log: StoppedLog,
+): Promise<{ readonly texts: readonly string[]; readonly signed: number }> => {
+  const history = await anchor.history?.({ log: 'journal', generation: log.generation });
+  if (history === undefined || anchor.statements === undefined) return { texts: [], signed: 0 };
+  const notes = new SignedNotes(history, { ...log, log: 'journal' });
+  let at = await notes.before(history.sizes.length);
+  if (at === undefined) return { texts: [], signed: 0 };
+  const signed = at.known.size;
+  let failure: unknown;
+  for (let tried = 0; at !== undefined && tried < MAX_UNSIGNED; tried += 1) {
+    try {
+      const leaves = await anchor.statements(log.generation, at.known.size);
+      const tree = new GrowingTree();
+      for (const leaf of leaves) tree.append(leafHash(leaf));
+      if (tree.root().equals(at.known.root))
+        return { texts: leaves.map((leaf) => leaf.toString('utf8', tags.journal.length)), signed };
+      failure = new Error(`its ${at.known.size} statements are not those that were signed`);
+    } catch (error) {
+      failure = error;
+    }
+    at = await notes.before(at.index);
+  }
+  throw failure;
+};
+
+/** Both ends of the step at which the stored tree and what was given out part: up to there each checkpoint is held, and none after it. */
+const whereTheyPart = async (
+  notes: SignedNotes,
+  newest: number,
+  isHeld: StoppedLog['isHeld'],
+): Promise<KnownNote[]> => {
+  let held: KnownNote | undefined;
+  let contradicted: KnownNote | undefined;
+  let [low, high] = [0, newest + 1];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const at = await notes.before(middle + 1);
+    // Nothing from `low` to the middle is signed.
+    if (at === undefined || at.index < low) low = middle + 1;
+    else if (await isHeld(at.known)) {
+      held = at.known;
+      low = middle + 1;
+    } else {
+      contradicted = at.known;
+      high = at.index;
+    }
+  }
+  return [held, contradicted].filter((known) => known !== undefined);
+};
+
+/** Those of a history that the log has signed. */
+class SignedNotes {
+  readonly #history: AnchorHistory;
+  readonly #of: Omit<StoppedLog, 'isHeld'> & { readonly log?: LogName };
+
+  constructor(history: AnchorHistory, of: Omit<StoppedLog, 'isHeld'> & { readonly log?: LogName }) {
+    this.#history = history;
+    this.#of = of;
+  }
+
+  /** The last one before an index of the history; undefined: none is near. */
+  async before(end: number): Promise<{ readonly known: KnownNote; readonly index: number } | undefined> {
+    for (let index = end - 1; index >= Math.max(0, end - MAX_UNSIGNED); index -= 1) {
+      const known = believed(await this.#history.read(index), this.#of, ...this.#of.publicKeys);
+      if (known !== undefined) return { known, index };
+    }
+    return undefined;
+  }
+}
+
+/** ORGTRAIL_EVIDENCE_ANCHORS, and what signs the requests of those that are object storage. */
+interface ConfiguredAnchors {
+  readonly anchors: readonly AnchorTarget[];
+  readonly s3: S3Settings;
+}
+
+/** Those that can be read: a witness and an authority show no checkpoints. */
+const readable = /^(file|s3):/;
+
+/**
+ * What the anchors of the settings have that a fork must know. Throws OrgtrailError `usage` for one that cannot be read, for one that the
+ * daemon has and these settings do not, and for a name of `without` that is none of these. `readStatements`: of the anchor that has most.
+ */
+export const readConfiguredAnchors = async (
+  pool: Pool,
+  { anchors: targets, s3 }: ConfiguredAnchors,
+  without: readonly string[],
+  log: StoppedLog,
+): Promise<Anchored & { readonly readStatements: number }> => {
+  const anchors = openAnchors(targets, s3);
+  const ofDaemon = await anchorsOfDaemon(pool, log.generation);
+  const names = [...new Set([...anchors.map(({ name }) => name), ...ofDaemon])];
+  const unknown = without.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    const known = names.length === 0 ? 'there is none' : `there are ${names.join(', ')}`;
+    throw new OrgtrailError('usage', `--without-anchor ${unknown}: there is no such anchor; ${known}`);
+  }
+  const missing = ofDaemon.find((name) => !without.includes(name) && anchors.every((anchor) => anchor.name !== name));
+  if (missing !== undefined) {
+    throw new OrgtrailError(
+      'usage',
+      `the daemon has the anchor ${missing}, and ORGTRAIL_EVIDENCE_ANCHORS here has not`,
+      {
+        hint: `set it, or leave it out: --without-anchor ${missing}`,
+      },
+    );
+  }
+  const read: Anchored[] = [];
+  for (const anchor of anchors) {
+    if (!without.includes(anchor.name)) read.push(await readOne(anchor, log));
+  }
+  return {
+    notes: read.flatMap(({ notes }) => notes),
+    statements: read.flatMap(({ statements }) => statements),
+    signedStatements: Math.max(0, ...read.map(({ signedStatements }) => signedStatements)),
+    readStatements: Math.max(0, ...read.map(({ statements }) => statements.length)),
+  };
+};
+
+const anchorsOfDaemon = async (pool: Pool, generation: number): Promise<string[]> => {
+  const known = await readAnchorStatus(pool, generation);
+  return known.flatMap(({ anchor, isConfigured }) => (isConfigured && readable.test(anchor) ? [anchor] : []));
+};
+
+const readOne = async (anchor: Anchor, log: StoppedLog): Promise<Anchored> => {
+  try {
+    return await readAnchored(anchor, log);
+  } catch (error) {
+    throw new OrgtrailError('usage', `the anchor ${anchor.name} cannot be read: ${reasonOf(error)}`, {
+      hint: `what it has decides about the number of the generation, the common size and the holds; if it is lost, leave it out: --without-anchor ${anchor.name}`,
+      cause: error,
+    });
+  }
+};

@@ -1,0 +1,201 @@
+import { ByteReader, EvidenceFault, HASH_BYTES as HASH_BYTES_2, sha256, uint64 } from './bytes.ts';
+import { MAX_LEAF_BYTES, TILE_WIDTH } from './tree/tiles.ts';
+
+/*
+ * What the leaves of the two logs are made of. A contract for as long as there is a tree: leaves of version 1 are never written
+ * otherwise; another version gets other tags. Integers are big-endian, text is UTF-8.
+ */
+
+/** What a leaf says of an event. All of it as it is stored: typed columns follow from `raw`, and names of organizations change. */
+export interface EventLeaf {
+  /** Makes that the hash of the leaf cannot be tested against guesses once the key of the month is gone (`saltOf`). */
+  readonly salt: Uint8Array;
+  /** From 1; the leaf has index position - 1. */
+  readonly position: number;
+  /** Microseconds since 1970. */
+  readonly receivedAtUs: bigint;
+  /** Undefined if the entry has no time, which PostgreSQL has as `-infinity`. */
+  readonly actionTimeUs: bigint | undefined;
+  readonly sourceKind: string;
+  readonly sourceId: string;
+  /** Undefined if the event belongs to an account alone. */
+  readonly organizationId: string | undefined;
+  readonly id: string;
+  readonly defects: readonly string[];
+  /** Of `raw::text` in UTF-8: its length, and its SHA-256, which is that of the exported file. */
+  readonly rawBytes: number;
+  readonly rawSha256: Uint8Array;
+}
+
+export const SALT_BYTES = 16;
+const HASH_BYTES = 32;
+/** What begins the data of each kind of leaf. */
+export const tags = {
+  event: 'orgtrail/event/v1\n',
+  hole: 'orgtrail/hole/v1\n',
+  journal: 'orgtrail/journal/v1\n',
+} as const;
+const eventTag = Buffer.from(tags.event);
+/** What stands for `-infinity`: the smallest 64-bit integer. */
+const NO_TIME = -(2n ** 63n);
+
+/** Room for one leaf: a buffer for each field would cost more than the hashes. */
+const room = Buffer.alloc(MAX_LEAF_BYTES);
+room.write(tags.event);
+
+/** The data of an event's leaf. Throws a RangeError for what a leaf cannot hold, which no stored event is. */
+export const writeEventLeaf = (event: EventLeaf): Buffer => {
+  if (event.salt.length !== SALT_BYTES || event.rawSha256.length !== HASH_BYTES)
+    throw new RangeError('salt or hash cut');
+  if (event.actionTimeUs === NO_TIME) throw new RangeError('no time is given as undefined');
+  if (!Number.isSafeInteger(event.position)) throw new RangeError(`${event.position} is no safe integer`);
+  let at = tags.event.length;
+  room.set(event.salt, at);
+  at = room.writeBigUInt64BE(BigInt(event.position), at + SALT_BYTES);
+  at = room.writeBigInt64BE(event.receivedAtUs, at);
+  at = room.writeBigInt64BE(event.actionTimeUs ?? NO_TIME, at);
+  at = putText(event.sourceKind, at);
+  at = putText(event.sourceId, at);
+  at = putText(event.organizationId ?? '', at);
+  at = putText(event.id, at);
+  at = putText(event.defects.join(), at);
+  at = room.writeUInt32BE(event.rawBytes, at);
+  room.set(event.rawSha256, at);
+  return Buffer.from(room.subarray(0, at + HASH_BYTES));
+};
+
+/** UTF-8 after its length in two bytes; gives the place behind it. */
+const putText = (text: string, at: number): number => {
+  if (!text.isWellFormed()) throw new RangeError('half of a surrogate pair has no UTF-8');
+  const length = Buffer.byteLength(text);
+  if (at + 2 + length + 4 + HASH_BYTES > MAX_LEAF_BYTES)
+    throw new RangeError(`a leaf of more than ${MAX_LEAF_BYTES} bytes`);
+  room.writeUInt16BE(length, at);
+  room.write(text, at + 2);
+  return at + 2 + length;
+};
+
+/** Reads what `writeEventLeaf` writes. Throws an EvidenceFault for anything else, bytes left over included. */
+export const readEventLeaf = (data: Uint8Array): EventLeaf => {
+  const reader = new ByteReader(data, 'leaf');
+  if (!reader.bytes(Math.min(tags.event.length, data.length)).equals(eventTag)) {
+    throw new EvidenceFault('leaf is not that of an event');
+  }
+  const salt = reader.bytes(SALT_BYTES);
+  const position = reader.uint64();
+  const receivedAtUs = reader.int64();
+  const actionTime = reader.int64();
+  const [sourceKind, sourceId, organizationId, id, defects] = Array.from({ length: 5 }, () =>
+    reader.textWithLength(),
+  ) as [string, string, string, string, string];
+  const leaf: EventLeaf = {
+    salt,
+    position,
+    receivedAtUs,
+    actionTimeUs: actionTime === NO_TIME ? undefined : actionTime,
+    sourceKind,
+    sourceId,
+    organizationId: organizationId === '' ? undefined : organizationId,
+    id,
+    defects: defects === '' ? [] : defects.split(','),
+    rawBytes: reader.uint32(),
+    rawSha256: reader.bytes(HASH_BYTES),
+  };
+  reader.end();
+  return leaf;
+};
+
+/** The data of the leaf of a position whose event was dropped before it was hashed. */
+export const holeLeaf = (position: number): Buffer => Buffer.concat([Buffer.from(tags.hole), uint64(position)]);
+
+const holeInput = Buffer.concat([Buffer.of(0x00), holeLeaf(0)]);
+
+/** The hash of `holeLeaf`, faster: a jump of positions leaves out millions. */
+export const holeHash = (position: number): Buffer => {
+  holeInput.writeBigUInt64BE(BigInt(position), holeInput.length - 8);
+  return sha256(holeInput);
+};
+
+/** The data of the leaf of a statement: its text byte for byte as it is stored, never serialized again. */
+export const journalLeaf = (text: string | Uint8Array): Buffer =>
+  Buffer.concat([Buffer.from(tags.journal), typeof text === 'string' ? Buffer.from(text) : text]);
+
+/** What a leaf says of the payload of its event: fields of `EventLeaf`. */
+export const rawFacts = (raw: Uint8Array): Pick<EventLeaf, 'rawBytes' | 'rawSha256'> => ({
+  rawBytes: raw.length,
+  rawSha256: sha256(raw),
+});
+
+/** Random bytes, one for each month: dropped with the month. */
+const MONTH_KEY_BYTES = 32;
+
+const saltInput = Buffer.alloc(MONTH_KEY_BYTES + 8);
+
+/** The salt of an event's leaf: the first 16 bytes of SHA-256(month key ‖ position). */
+export const saltOf = (monthKey: Uint8Array, position: number): Buffer => {
+  if (monthKey.length !== MONTH_KEY_BYTES) throw new RangeError(`a month key of ${monthKey.length} bytes`);
+  saltInput.set(monthKey);
+  saltInput.writeBigUInt64BE(BigInt(position), MONTH_KEY_BYTES);
+  return sha256(saltInput).subarray(0, SALT_BYTES);
+};
+
+const MS_PER_DAY = 86_400_000n;
+
+/**
+ * Which key an event is salted with: the month of its `action_time` in UTC, as `2026-01`, or `-infinity` for all that have no time.
+ * The months are those of the partitions of audit_events.
+ */
+export const monthOf = (actionTimeUs: bigint | undefined): string => {
+  if (actionTimeUs === undefined) return '-infinity';
+  const dayMs = floorDivide(actionTimeUs, 1_000n * MS_PER_DAY) * MS_PER_DAY;
+  const [year = '', month = ''] = new Date(Number(dayMs)).toISOString().split(/(?<=\d)-/);
+  return `${year}-${month}`;
+};
+
+/** Before 1970, too, a day begins with its midnight. */
+const floorDivide = (value: bigint, by: bigint): bigint => value / by - (value % by < 0n ? 1n : 0n);
+
+/*
+ * Completeness of a part: beside the tree, the leaves of each source are chained in order of position. A coverage statement has the
+ * count and the chain of a source, so who holds the leaf hashes of one source alone sees that none of them is missing.
+ */
+
+/** How many leaves of a source there are, and the hash that chains them. */
+export interface SourceChain {
+  readonly events: number;
+  readonly chain: Uint8Array;
+}
+
+/** Before the first leaf of a source: 32 zero bytes. */
+export const chainStart: SourceChain = { events: 0, chain: Buffer.alloc(HASH_BYTES_2) };
+
+const input = Buffer.alloc(2 * HASH_BYTES_2);
+
+/** After one more leaf: SHA-256(chain ‖ leaf hash). */
+export const chained = ({ events, chain }: SourceChain, leafHash: Uint8Array): SourceChain => {
+  input.set(chain);
+  input.set(leafHash, HASH_BYTES_2);
+  return { events: events + 1, chain: sha256(input) };
+};
+
+/** Stands for a leaf of no source, which is a hole. Sources are numbered from 1, by `source` statements. */
+export const NO_SOURCE = 0;
+
+/**
+ * Of each leaf of a tile of level 0 the number of its source, in two bytes: kept beside the tile, since after a drop the leaf hash
+ * alone does not tell whose it was. Nothing has to sign it: a wrong number gives another chain.
+ */
+export const writeTileSources = (numbers: readonly number[]): Buffer => {
+  if (numbers.length > TILE_WIDTH) throw new RangeError(`sources of ${numbers.length} leaves`);
+  const bytes = Buffer.alloc(2 * numbers.length);
+  for (const [index, number] of numbers.entries()) bytes.writeUInt16BE(number, 2 * index);
+  return bytes;
+};
+
+/** Reads what `writeTileSources` writes for a tile of this width. Throws an EvidenceFault for another length. */
+export const readTileSources = (bytes: Buffer, width: number): number[] => {
+  if (bytes.length !== 2 * width) {
+    throw new EvidenceFault(`sources of a tile have ${bytes.length} bytes instead of ${2 * width}`);
+  }
+  return Array.from({ length: width }, (_, index) => bytes.readUInt16BE(2 * index));
+};

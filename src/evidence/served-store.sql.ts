@@ -1,0 +1,160 @@
+import type { Pool } from 'pg';
+import { everyKey, keyHistory } from './append/keys-in-force.ts';
+import { among, readEventRow } from './append/logs.ts';
+import { createEvidenceStore } from './builder/evidence-store.sql.ts';
+import { readTiles } from './builder/load-logs.sql.ts';
+import { HASH_BYTES } from './bytes.ts';
+import { holeHash, holeLeaf, journalLeaf, monthOf, saltOf, writeEventLeaf } from './leaf.ts';
+import { type LogName, writeTlogProof } from './notes/checkpoint.ts';
+import { parseVerifierKey, printVerifierKey, whoSigned } from './notes/signed-note.ts';
+import type { Tile } from './tree/growing-tree.ts';
+import { hashOfRange, inclusionRanges, tilesOfRanges } from './tree/proofs.ts';
+import { leafHash, TILE_WIDTH, type TileId, widthOfTile, writeEntryBundle } from './tree/tiles.ts';
+
+const lastCheckpoint = `select c.size::float8 as size, c.root, c.note from evidence_logs l cross join lateral (
+  select size, root, note from evidence_checkpoints c where c.log = l.name and c.generation = l.generation
+  order by c.size desc limit 1) as c`;
+
+/** What the account must be allowed to read: what `orgtrail_evidence` is. */
+export const createServedStore = (pool: Pool): ServedStore => {
+  const store = createEvidenceStore(pool, 'serve', 0);
+  return {
+    signed: async ({ feedId, generation, log }) => {
+      const { rows } = await pool.query<SignedLog>(
+        `${lastCheckpoint} where l.name = $1 and l.generation = $2 and right(l.origin, length($3)) = $3`,
+        [log, generation, `/${feedId}.${generation}/${log}`],
+      );
+      return rows[0];
+    },
+    tiles: ({ generation, log }, tiles) => readTiles(pool, log, generation, tiles),
+    leaves: async (after, until) => {
+      const { rows } = await pool.query<{ month: string; key: Buffer }>('select month, key from evidence_month_keys');
+      const keys = new Map(rows.map(({ month, key }) => [month, key]));
+      const leaves = new Map<number, Buffer>();
+      await store.copyEvents(after, until, (row) => {
+        const event = readEventRow(row);
+        const key = keys.get(monthOf(event.actionTimeUs));
+        // Dropped between the two statements.
+        if (key === undefined) return;
+        leaves.set(event.position, writeEventLeaf({ ...event, salt: saltOf(key, event.position) }));
+      });
+      return leaves;
+    },
+    statements: async (generation, from, to) => {
+      const sql =
+        'select text from evidence_journal where generation = $1 and index >= $2 and index < $3 order by index';
+      return (await pool.query<{ text: string }>(sql, [generation, from, to])).rows.map(({ text }) => text);
+    },
+    vkeys: async () => {
+      const { rows } = await pool.query<{ text: string }>(
+        `select j.text from evidence_journal j join evidence_logs l on l.generation = j.generation and l.name = 'journal'
+         where j.kind in ('genesis', 'fork', 'key') and j.index < l.signed_size order by j.generation desc, j.index desc`,
+      );
+      const { rows: last } = await pool.query<SignedLog>(lastCheckpoint);
+      const vkeys = [...new Set(rows.flatMap(({ text }) => vkeysIn(text)))];
+      return whoSigned(
+        last.map(({ note }) => note),
+        vkeys.map(parseVerifierKey),
+      ).map(printVerifierKey);
+    },
+    lastSigned: async () => {
+      const sql = `${lastCheckpoint} where l.name = 'events' order by l.generation desc limit 1`;
+      return (await pool.query<SignedLog>(sql)).rows[0];
+    },
+  };
+};
+
+const vkeysIn = (text: string): readonly string[] => everyKey(keyHistory([text]));
+
+/** A log of a generation, as its address names it. */
+export interface LogAddress {
+  readonly feedId: string;
+  readonly generation: number;
+  readonly log: LogName;
+}
+
+/** A log as of its last signed checkpoint. */
+export interface SignedLog {
+  readonly size: number;
+  /** Of the checkpoint, which is served as it is. */
+  readonly root: Buffer;
+  readonly note: string;
+}
+
+/** What serving needs of the database. Every method is one statement, and only reads. */
+export interface ServedStore {
+  /** Undefined: there is no such log, or nothing of it is signed. */
+  signed(address: LogAddress): Promise<SignedLog | undefined>;
+  tiles(address: LogAddress, tiles: readonly TileId[]): Promise<readonly Tile[]>;
+  /** The data of the leaves of events after a position and up to another, by position: those that are still there. */
+  leaves(after: number, until: number): Promise<ReadonlyMap<number, Buffer>>;
+  /** The texts of statements [from, to). */
+  statements(generation: number, from: number, to: number): Promise<readonly string[]>;
+  /** Of the journals of all generations, the newest first: those that their signed first statements name. */
+  vkeys(): Promise<readonly string[]>;
+  /** Of the events of the newest generation. */
+  lastSigned(): Promise<SignedLog | undefined>;
+}
+
+/** The address of a tile: `level` is `entries` for the data of leaves. */
+export interface TileAddress extends Omit<TileId, 'level'> {
+  readonly level: number | 'entries';
+}
+
+/** `missing`: there is no such thing, or it is not signed yet. `gone`: the data of a leaf was dropped. */
+export type ServedFile =
+  | { readonly kind: 'found'; readonly body: Buffer }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'gone' };
+
+const missing: ServedFile = { kind: 'missing' };
+
+/** A tile or an entry bundle of a log, as far as it is signed. Throws an error if what is stored is not what was signed. */
+export const servedTile = async (store: ServedStore, address: LogAddress, tile: TileAddress): Promise<ServedFile> => {
+  const signed = await store.signed(address);
+  const level = tile.level === 'entries' ? 0 : tile.level;
+  const { n, width } = tile;
+  if (signed === undefined || width > widthOfTile(signed.size, level, n)) return missing;
+  const [stored] = await store.tiles(address, [{ level, n, width }]);
+  const hashes = stored?.hashes.subarray(0, width * HASH_BYTES);
+  if (hashes?.length !== width * HASH_BYTES) throw new Error(`tile ${n} of level ${level} of ${address.log} is cut`);
+  if (tile.level !== 'entries') return { kind: 'found', body: hashes };
+  const first = n * TILE_WIDTH;
+  const leaves =
+    address.log === 'journal'
+      ? (await store.statements(address.generation, first, first + width)).map(journalLeaf)
+      : await eventLeaves(store, first, hashes);
+  if (leaves.includes(undefined)) return { kind: 'gone' };
+  const found = leaves.filter((leaf) => leaf !== undefined);
+  for (const [index, leaf] of found.entries()) {
+    if (!leafHash(leaf).equals(hashAt(hashes, index)))
+      throw new Error(`leaf ${first + index} of ${address.log} is not the one in the tree`);
+  }
+  if (found.length !== width) throw new Error(`statements are missing after ${first + found.length}`);
+  return { kind: 'found', body: writeEntryBundle(found) };
+};
+
+const hashAt = (hashes: Buffer, index: number): Buffer => hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
+
+const eventLeaves = async (store: ServedStore, first: number, hashes: Buffer): Promise<(Buffer | undefined)[]> => {
+  const width = hashes.length / HASH_BYTES;
+  const leaves = await store.leaves(first, first + width);
+  return Array.from({ length: width }, (_, index) => {
+    const position = first + index + 1;
+    return leaves.get(position) ?? (holeHash(position).equals(hashAt(hashes, index)) ? holeLeaf(position) : undefined);
+  });
+};
+
+/** The `.tlog-proof` of an event; undefined if it is not signed yet. */
+export const servedProof = async (
+  store: ServedStore,
+  address: LogAddress,
+  position: number,
+): Promise<string | undefined> => {
+  const signed = await store.signed(address);
+  if (signed === undefined || position > signed.size) return undefined;
+  const ranges = inclusionRanges(position - 1, signed.size);
+  const readTile = among(await store.tiles(address, tilesOfRanges(ranges, signed.size)));
+  const hashes = ranges.map((range) => hashOfRange(range, signed.size, readTile));
+  return writeTlogProof({ index: position - 1, hashes, checkpoint: signed.note });
+};

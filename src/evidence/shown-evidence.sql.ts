@@ -1,0 +1,196 @@
+import type { Pool } from 'pg';
+import { sqlState } from '../postgres/sql-state.ts';
+import { keysInForce } from './append/keys-in-force.ts';
+import { readKeyHistory } from './builder/evidence-store.sql.ts';
+import type { LeafProof } from './bundle/records.ts';
+import { EvidenceFault } from './bytes.ts';
+import { type EventProof, type ProvenUnder, proveEvents, proveLeaves } from './export/prove.sql.ts';
+import type { NothingToExport } from './export/snapshot.sql.ts';
+import { readStatement } from './journal/statement-text.ts';
+import type { LogName } from './notes/checkpoint.ts';
+import {
+  type EvidenceStatus,
+  type NewestCheckpoint,
+  readEvidenceStatus,
+  readNewestCheckpoints,
+} from './stored/evidence-status.sql.ts';
+
+const SHOWN_GENERATIONS = 20;
+const SHOWN_SOURCES = 20;
+const INSUFFICIENT_PRIVILEGE = '42501';
+
+/** Of the database of a pool, by what its account may read: `orgtrail_ingest` sees how the log stands, `orgtrail_evidence` the log. */
+export const createShownEvidence = (pool: Pool, isConfigured: boolean): ShownEvidence => ({
+  isConfigured,
+  status: () => readEvidenceStatus(pool),
+  logs: async () => (await pool.query<ShownLog>(logs)).rows,
+  statements: (generation) => readStatements(pool, generation),
+  journal: (generation) => ifAllowed(() => readJournal(pool, generation)),
+  checkpoints: () => ifAllowed(() => readNewestCheckpoints(pool)),
+  prove: (position, signal) =>
+    ifAllowed(async () => {
+      const proofs: EventProof[] = [];
+      await proveEvents(pool, { positions: [position], ids: [], signal }, (proof) => proofs.push(proof));
+      return proofs[0];
+    }),
+  proveAll: (positions, take, signal) => ifAllowed(() => proveLeaves(pool, positions, take, signal)),
+});
+
+/** Undefined if the account may not read that. */
+const ifAllowed = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
+  try {
+    return await read();
+  } catch (error) {
+    if (sqlState(error) === INSUFFICIENT_PRIVILEGE) return undefined;
+    throw error;
+  }
+};
+
+const logs = `
+select name as log, generation, origin, size::float8 as size, signed_size::float8 as "signedSize", signed_at as "signedAt",
+  ended_at as "endedAt", ended_by as "endedBy", ended_reason as "endedReason"
+from evidence_logs where generation > (select max(generation) from evidence_logs) - ${SHOWN_GENERATIONS}
+order by generation desc, name`;
+
+const named = 'coalesce(a.name, o.name) as name';
+const joined = `left join accounts a on a.id = s.account_id
+  left join organizations o on o.id = s.organization_id and s.account_id is null`;
+
+const readStatements = async (pool: Pool, generation: number): Promise<ShownStatements> => {
+  const { rows: unstated } = await pool.query<NamedSource>(
+    `select s.kind, s.id, ${named} from sources s ${joined}
+     where not exists (select from evidence_coverage c
+       where c.generation = $1 and c.source_kind = s.kind and c.source_id = s.id)
+     order by 3, 1, 2 limit ${SHOWN_SOURCES}`,
+    [generation],
+  );
+  // Of a source that is gone nothing is stated any more.
+  const { rows: oldest } = await pool.query<NamedSource & { readonly statedAt: Date }>(
+    `select s.kind, s.id, ${named}, c.stated_at as "statedAt"
+     from sources s ${joined} cross join lateral (select max(c.stated_at) as stated_at from evidence_coverage c
+       where c.generation = $1 and c.source_kind = s.kind and c.source_id = s.id) as c
+     where c.stated_at is not null and coalesce(a.state, o.state) is distinct from 'gone'
+     order by c.stated_at limit 1`,
+    [generation],
+  );
+  return { unstated, oldest: oldest[0] };
+};
+
+const readJournal = async (pool: Pool, generation: number): Promise<ShownJournal> => {
+  const { rows: begun } = await pool.query<{ at: Date }>(
+    'select at from evidence_journal where generation = $1 and index = 0',
+    [generation],
+  );
+  const { rows: forks } = await pool.query<{ generation: number; text: string }>(
+    `select l.generation, j.text from evidence_logs l join evidence_journal j on j.generation = l.generation and j.index = 0
+     where l.name = 'journal' and j.kind = 'fork' order by l.generation desc limit ${SHOWN_GENERATIONS}`,
+  );
+  return {
+    vkeys: await unlessDamaged(() => readKeys(pool, generation), []),
+    begunAt: begun[0]?.at ?? null,
+    forks: (
+      await Promise.all(forks.map(({ generation: of, text }) => unlessDamaged(() => forkOf(of, text), [])))
+    ).flat(),
+  };
+};
+
+/** The keys that sign now. */
+const readKeys = async (pool: Pool, generation: number): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ at: string }>(
+    `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`,
+  );
+  return keysInForce(await readKeyHistory(pool, generation), rows[0]?.at ?? '').vkeys;
+};
+
+/** That a statement was damaged is for `orgtrail evidence verify` to say. */
+const unlessDamaged = async <T>(read: () => T | Promise<T>, instead: T): Promise<T> => {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof EvidenceFault) return instead;
+    throw error;
+  }
+};
+
+const forkOf = (generation: number, text: string): ShownFork[] => {
+  const read = readStatement(text);
+  if (!read.known || read.statement.type !== 'fork') return [];
+  const { at, cause, by, common_size: commonSize } = read.statement;
+  return [{ generation, at, cause, by, commonSize }];
+};
+
+/** One of the two logs of a generation. */
+export interface ShownLog {
+  readonly log: LogName;
+  readonly generation: number;
+  readonly origin: string;
+  readonly size: number;
+  /** Of the last signed checkpoint; null: nothing of it is signed. */
+  readonly signedSize: number | null;
+  readonly signedAt: Date | null;
+  /** Set once an operator has ended it. */
+  readonly endedAt: Date | null;
+  readonly endedBy: string | null;
+  readonly endedReason: string | null;
+}
+
+/** The first statement of a later generation. */
+export interface ShownFork {
+  readonly generation: number;
+  readonly at: string;
+  readonly cause: string;
+  readonly by: string;
+  /** So many leaves are the same in the generation before. */
+  readonly commonSize: number;
+}
+
+/** A source, by its name if one is known. */
+export interface NamedSource {
+  readonly kind: string;
+  readonly id: string;
+  readonly name: string | null;
+}
+
+/** What the log itself says, which only an account that may read it can tell. */
+export interface ShownJournal {
+  /** The keys in force, of both logs. */
+  readonly vkeys: readonly string[];
+  /** When the first statement of this generation was made; null before it. */
+  readonly begunAt: Date | null;
+  /** The newest first. */
+  readonly forks: readonly ShownFork[];
+}
+
+/** What is not stated of coverage. */
+interface ShownStatements {
+  /** Sources without a statement: the first of them by name. */
+  readonly unstated: readonly NamedSource[];
+  /** The source whose last statement is the oldest one. */
+  readonly oldest: (NamedSource & { readonly statedAt: Date }) | undefined;
+}
+
+/** What pages for people show of the evidence, and give out. All methods only read, and reject if the database does not answer. */
+export interface ShownEvidence {
+  /** Whether this process is configured to build or serve a log. There may still be one in the database. */
+  readonly isConfigured: boolean;
+  /** Undefined: there is no log. */
+  status(): Promise<EvidenceStatus | undefined>;
+  /** Both logs of the newest generations, the newest first. */
+  logs(): Promise<readonly ShownLog[]>;
+  statements(generation: number): Promise<ShownStatements>;
+  /** Undefined: the account may not read the log. So for the next one. */
+  journal(generation: number): Promise<ShownJournal | undefined>;
+  /** The newest of each log of the newest generation. */
+  checkpoints(): Promise<readonly NewestCheckpoint[] | undefined>;
+  /**
+   * The two files that prove an event, under the last signed checkpoint. Throws OrgtrailError `usage` if it has no signed leaf,
+   * `evidence_fails` if it is not the event that was signed. Undefined as above.
+   */
+  prove(position: number, signal: AbortSignal): Promise<EventProof | undefined>;
+  /** Proofs of many events (`proveLeaves`); why nothing is signed, if so. Undefined as above. */
+  proveAll(
+    positions: readonly number[],
+    take: (proofs: readonly LeafProof[]) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<ProvenUnder | NothingToExport | undefined>;
+}

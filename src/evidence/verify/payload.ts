@@ -1,0 +1,159 @@
+import { type BundleReader, isHidden, LEAVES_PER_PAYLOAD, payloadPath, withheldPath } from '../bundle/layout.ts';
+import { type PayloadRecord, PayloadSplitter } from '../bundle/records.ts';
+import { EvidenceFault } from '../bytes.ts';
+import { type EventLeaf, NO_SOURCE, rawFacts, readEventLeaf } from '../leaf.ts';
+import type { LeafRange } from '../tree/proofs.ts';
+import { leafHash } from '../tree/tiles.ts';
+import type { LeafState, LeafStates, SourceNumbers } from './leaf-states.ts';
+import type { EventsOfTime } from './partial.ts';
+import type { Report } from './report.ts';
+import type { VerifiedLog } from './verified-log.ts';
+
+/** A file of payload, which is too large for memory: the verifier asks for its pieces, in order. */
+export interface PayloadPieces {
+  readonly path: string;
+  take(piece: Uint8Array): void;
+  /** What is left of the file cannot be read. */
+  fail(why: string): void;
+}
+
+/** What is known of the leaves, to which each payload adds. */
+export interface KnownLeaves {
+  readonly states: LeafStates;
+  readonly sources: SourceNumbers;
+  readonly ofTime: EventsOfTime;
+}
+
+/**
+ * Reads every payload and hashes it again: the leaf must be the one in the tree at its position, and the payload the one that the leaf
+ * speaks of. Marks those leaves as present; in a bundle of a time, those that are there without payload as withheld.
+ */
+export function* verifyPayload(
+  report: Report,
+  reader: BundleReader,
+  events: VerifiedLog,
+  leaves: KnownLeaves,
+): Generator<PayloadPieces> {
+  const known = new Set<string>();
+  const there = new Set(reader.paths);
+  const kinds = report.time === undefined ? [payloadPath] : [payloadPath, withheldPath];
+  for (let start = 0; start < events.size; start += LEAVES_PER_PAYLOAD) {
+    const end = Math.min(events.size, start + LEAVES_PER_PAYLOAD);
+    for (const pathOf of kinds) {
+      const path = pathOf(start);
+      known.add(path);
+      if (!there.has(path)) continue;
+      const hasRaw = pathOf === payloadPath;
+      const file = new PayloadFile(report, { path, hasRaw }, { start, end }, (record, leaf) =>
+        judgeRecord(report, record, { leaf, hasRaw }, events, leaves),
+      );
+      yield file;
+      file.end();
+    }
+  }
+  for (const path of reader.paths) {
+    if (/^events\/(?:payload|withheld)\//.test(path) && !known.has(path) && !isHidden(path))
+      report.fault('payload', `${path} is of no leaf`);
+  }
+}
+
+const judgeRecord = (
+  report: Report,
+  record: PayloadRecord,
+  { leaf, hasRaw }: { readonly leaf: EventLeaf; readonly hasRaw: boolean },
+  events: VerifiedLog,
+  { states, sources, ofTime }: KnownLeaves,
+): void => {
+  const { position } = leaf;
+  if (events.listed !== undefined && events.listed.placeOf(position - 1) === undefined) {
+    report.fault('leaf', `event ${position} has payload, and is not listed`, position);
+    return;
+  }
+  if (states.stateOf(position - 1) !== 'absent') {
+    report.fault('payload', `event ${position} is there with and without its content`, position);
+    return;
+  }
+  const { state, isInTree } = judge(report, record, leaf, { events, hasRaw });
+  states.set(position - 1, state, isInTree ? sources.numberOf(report, leaf) : NO_SOURCE);
+  if (isInTree) ofTime.judge(leaf, hasRaw);
+};
+
+class PayloadFile implements PayloadPieces {
+  readonly path: string;
+  readonly #report: Report;
+  readonly #splitter: PayloadSplitter;
+  readonly #end: number;
+  readonly #judge: (record: PayloadRecord, leaf: EventLeaf) => void;
+  #next: number;
+  #isBroken = false;
+
+  constructor(
+    report: Report,
+    { path, hasRaw }: { readonly path: string; readonly hasRaw: boolean },
+    { start, end }: LeafRange,
+    judgeRecord: (record: PayloadRecord, leaf: EventLeaf) => void,
+  ) {
+    this.path = path;
+    this.#splitter = new PayloadSplitter(hasRaw);
+    this.#report = report;
+    this.#next = start;
+    this.#end = end;
+    this.#judge = judgeRecord;
+  }
+
+  take(piece: Uint8Array): void {
+    this.#attempt(() => {
+      for (const record of this.#splitter.push(piece)) this.#read(record);
+    });
+  }
+
+  fail(why: string): void {
+    this.#attempt(() => {
+      throw new EvidenceFault(why);
+    });
+  }
+
+  end(): void {
+    this.#attempt(() => this.#splitter.end());
+  }
+
+  /** What comes after bytes that cannot be read has no known beginning. */
+  #attempt(read: () => void): void {
+    if (this.#isBroken) return;
+    this.#isBroken = this.#report.attempt('payload', this.path, () => [read()]) === undefined;
+  }
+
+  #read(record: PayloadRecord): void {
+    const leaf = readEventLeaf(record.leaf);
+    const index = leaf.position - 1;
+    if (index < this.#next || index >= this.#end) {
+      this.#report.fault('payload', `${this.path}: position ${leaf.position} does not belong there`, leaf.position);
+      return;
+    }
+    this.#next = index + 1;
+    this.#judge(record, leaf);
+  }
+}
+
+/** The state of the leaf of a payload, and its source, which only a leaf of the tree can tell. */
+const judge = (
+  report: Report,
+  { leaf, raw }: PayloadRecord,
+  said: EventLeaf,
+  { events, hasRaw }: { readonly events: VerifiedLog; readonly hasRaw: boolean },
+): { readonly state: LeafState; readonly isInTree: boolean } => {
+  const { position } = said;
+  const isInTree = leafHash(leaf).equals(events.leafHash(position - 1));
+  const isRaw = !hasRaw || isRawOf(said, raw);
+  if (!isInTree) report.fault('leaf', `event ${position} is not the one in the tree`, position);
+  if (!isRaw)
+    report.fault('payload', `the payload of event ${position} is not the one that its leaf speaks of`, position);
+  if (!isInTree || !isRaw) return { state: 'faulty', isInTree };
+  return { state: hasRaw ? 'present' : 'withheld', isInTree };
+};
+
+/** Whether a leaf speaks of this payload. */
+export const isRawOf = (said: EventLeaf, raw: Uint8Array): boolean => {
+  const { rawBytes, rawSha256 } = rawFacts(raw);
+  return rawBytes === said.rawBytes && Buffer.compare(rawSha256, said.rawSha256) === 0;
+};

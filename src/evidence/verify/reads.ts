@@ -1,0 +1,199 @@
+import { type BundleReader, bundleFiles } from '../bundle/layout.ts';
+import { ReadLines, type ReadRow, readReadRow } from '../bundle/records.ts';
+import { EvidenceFault, sha256 } from '../bytes.ts';
+import type { StatementOf } from '../journal/statement.ts';
+import type { PayloadPieces } from './payload.ts';
+import type { Report } from './report.ts';
+
+type Coverage = StatementOf<'coverage'>;
+type Reads = NonNullable<Coverage['reads']>;
+interface Source {
+  readonly kind: string;
+  readonly id: string;
+}
+
+const NO_ROWS = { count: 0, sha256: '0'.repeat(64) } as const;
+
+/** What the statements of a source say of its list, together. */
+interface StatedList {
+  readonly source: Source;
+  /** The hash of so many rows. */
+  readonly hashes: Map<number, string>;
+  /** The last one. */
+  reads: Reads;
+}
+
+/**
+ * That the rows of `journal/reads.ndjson` are those that the last statement of each source promises, no more and no fewer, in their order, and that
+ * every statement has their hash. Asks for the pieces of that file.
+ */
+export function* verifyReads(
+  report: Report,
+  reader: BundleReader,
+  statements: readonly Coverage[],
+): Generator<PayloadPieces> {
+  const rows = new StatedReads(report, statements);
+  if (reader.paths.includes(bundleFiles.journalReads)) {
+    const file = new ReadsFile(report, rows);
+    yield file;
+    file.end();
+  }
+  rows.end();
+}
+
+/** Compares rows, which come in order, with what is stated of them. */
+export class StatedReads {
+  readonly #report: Report;
+  readonly #lists: ReadonlyMap<string, StatedList>;
+  readonly #seen = new Set<string>();
+  #current: { readonly list: StatedList; number: number; hash: Buffer; isBroken: boolean } | undefined;
+  #rows = 0;
+
+  constructor(report: Report, statements: readonly Coverage[]) {
+    this.#report = report;
+    this.#lists = listsOf(report, statements);
+  }
+
+  /** `where` names the line. */
+  take(line: Uint8Array, where: string): void {
+    this.#rows += 1;
+    const row = this.#report.attempt('reads', where, () => readReadRow(line));
+    if (row === undefined) {
+      if (this.#current !== undefined) this.#current.isBroken = true;
+      return;
+    }
+    const current = this.#listOf(row, where);
+    if (current === undefined || current.isBroken) return;
+    const { list } = current;
+    if (row.number !== current.number + 1 || row.number > list.reads.count) {
+      current.isBroken = true;
+      this.#report.fault('reads', `${where}: row ${row.number} of ${named(list.source)} does not belong there`);
+      return;
+    }
+    current.number = row.number;
+    current.hash = sha256(Buffer.concat([current.hash, sha256(line)]));
+    const stated = list.hashes.get(row.number);
+    if (stated === undefined || stated === current.hash.toString('hex')) return;
+    current.isBroken = true;
+    this.#report.fault(
+      'reads',
+      `the reads of ${named(list.source)} up to row ${row.number} are not those that are stated`,
+    );
+  }
+
+  end(): void {
+    this.#close();
+    const lists = [...this.#lists.values()];
+    for (const { source, reads } of lists) {
+      if (!this.#seen.has(keyOf(source)) && firstOf(reads) <= reads.count)
+        this.#report.fault('reads', `the reads of ${named(source)} are stated, and not in the bundle`);
+    }
+    const gone = lists.filter(({ reads }) => firstOf(reads) > 1);
+    if (this.#rows > 0)
+      this.#report.claim(['reads', 'journal', 'statement'], `${this.#rows} reads are those that were stated`);
+    if (gone.length > 0)
+      this.#report.note(
+        `what ${gone.reduce((sum, { reads }) => sum + firstOf(reads) - 1, 0)} earlier reads of ${gone.length} sources were: their rows are no longer kept`,
+      );
+  }
+
+  /** The list that a row belongs to; undefined and a fault if it stands elsewhere, or is stated nowhere. */
+  #listOf({ source_kind: kind, source_id: id }: ReadRow, where: string) {
+    const key = keyOf({ kind, id });
+    const before = this.#current;
+    if (before !== undefined && keyOf(before.list.source) === key) return before;
+    this.#close();
+    const list = this.#lists.get(key);
+    if (
+      list === undefined ||
+      this.#seen.has(key) ||
+      (before !== undefined && compare(before.list.source, { kind, id }) > 0)
+    ) {
+      this.#report.fault('reads', `${where}: a row of ${kind} ${id} does not belong there`);
+      return undefined;
+    }
+    this.#seen.add(key);
+    const { after = NO_ROWS } = list.reads;
+    this.#current = { list, number: after.count, hash: Buffer.from(after.sha256, 'hex'), isBroken: false };
+    return this.#current;
+  }
+
+  #close(): void {
+    const current = this.#current;
+    this.#current = undefined;
+    if (current === undefined || current.isBroken || current.number === current.list.reads.count) return;
+    const { source, reads } = current.list;
+    this.#report.fault(
+      'reads',
+      `of ${reads.count} reads of ${named(source)} the last ones are missing, from row ${current.number + 1} on`,
+    );
+  }
+}
+
+const firstOf = ({ after = NO_ROWS }: Reads): number => after.count + 1;
+const keyOf = ({ kind, id }: Source): string => JSON.stringify([kind, id]);
+const named = ({ kind, id }: Source): string => `${kind} ${id}`;
+/** As PostgreSQL sorts by "C". */
+const compare = (a: Source, b: Source): number =>
+  Buffer.compare(Buffer.from(a.kind), Buffer.from(b.kind)) || Buffer.compare(Buffer.from(a.id), Buffer.from(b.id));
+
+/** That what several statements say of one list agrees: it only grows, and so many rows have one hash. */
+const listsOf = (report: Report, statements: readonly Coverage[]): ReadonlyMap<string, StatedList> => {
+  const lists = new Map<string, StatedList>();
+  for (const { source_kind: kind, source_id: id, reads, at } of statements) {
+    if (reads === null) continue;
+    const source = { kind, id };
+    const key = keyOf(source);
+    const list = lists.get(key) ?? { source, hashes: new Map([[NO_ROWS.count, NO_ROWS.sha256]]), reads };
+    const { after = NO_ROWS } = reads;
+    if (after.count > reads.count || reads.count < list.reads.count)
+      report.fault('reads', `at ${at}, ${named(source)} has ${reads.count} reads, which are fewer than before`);
+    for (const { count, sha256: hash } of [after, reads]) {
+      if ((list.hashes.get(count) ?? hash) !== hash)
+        report.fault('reads', `at ${at}, the first ${count} reads of ${named(source)} have another hash than before`);
+      list.hashes.set(count, hash);
+    }
+    list.reads = reads;
+    lists.set(key, list);
+  }
+  return lists;
+};
+
+/** The file, whose lines are handed on. */
+class ReadsFile implements PayloadPieces {
+  readonly path = bundleFiles.journalReads;
+  readonly #report: Report;
+  readonly #rows: StatedReads;
+  readonly #lines = new ReadLines();
+  #number = 0;
+  #isBroken = false;
+
+  constructor(report: Report, rows: StatedReads) {
+    this.#report = report;
+    this.#rows = rows;
+  }
+
+  take(piece: Uint8Array): void {
+    this.#attempt(() => {
+      for (const line of this.#lines.push(piece)) {
+        this.#number += 1;
+        this.#rows.take(line, `line ${this.#number} of ${this.path}`);
+      }
+    });
+  }
+
+  fail(why: string): void {
+    this.#attempt(() => {
+      throw new EvidenceFault(why);
+    });
+  }
+
+  end(): void {
+    this.#attempt(() => this.#lines.end());
+  }
+
+  #attempt(read: () => void): void {
+    if (this.#isBroken) return;
+    this.#isBroken = this.#report.attempt('reads', this.path, () => [read()]) === undefined;
+  }
+}

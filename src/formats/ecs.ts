@@ -1,0 +1,203 @@
+import { ipVersion } from '../base/addresses.ts';
+import {
+  type AuditEntry,
+  bitOf,
+  isEventField,
+  type Mapped,
+  member,
+  readAuditEntry,
+  textNames,
+  unmappedRest,
+} from './audit-entry.ts';
+import {
+  type ActionKind,
+  type Classification,
+  classify,
+  eventKind,
+  type TargetUser,
+  targetUser,
+} from './classification.ts';
+import {
+  type EventFormatter,
+  eventInstant,
+  type FeedEvent,
+  type Format,
+  isOfAccount,
+  jsonFacts,
+  jsonLines,
+  receivedInstant,
+} from './format.ts';
+import { readUri, toJsonLine, unlessEmpty } from './text.ts';
+
+/** A version whose fields and allowed words the output keeps to; ECS 9 has them all, too. */
+const ECS_VERSION = '8.17.0';
+
+const severities = { informational: 1, low: 3, medium: 5 } as const;
+
+/** JSON of any type as text: as a field it would change its type from event to event, which Elasticsearch refuses. */
+const asText = (value: unknown): string | undefined =>
+  value === undefined || value === null ? undefined : typeof value === 'string' ? value : JSON.stringify(value);
+
+const eventFields = (entry: AuditEntry, event: FeedEvent, kinds: Classification, received: string): object => ({
+  kind: 'event',
+  ...ecsCategories(kinds),
+  action: entry.texts.actionType,
+  outcome: kinds.outcome === 'other' ? 'unknown' : kinds.outcome,
+  code: eventKind(entry),
+  id: event.id,
+  sequence: event.position,
+  severity: severities[kinds.severity],
+  created: received,
+  ingested: received,
+  module: 'cloudflare',
+  dataset: 'cloudflare.audit',
+  provider: 'orgtrail',
+  original: entry.exactText,
+});
+
+const userFields = ({ texts }: AuditEntry, target: TargetUser | undefined): object | undefined => {
+  const { actorId, actorEmail } = texts;
+  return unlessEmpty({
+    id: actorId,
+    name: actorEmail,
+    email: actorEmail,
+    target: target && { id: target.id, name: target.email, email: target.email },
+  });
+};
+
+const sourceFields = (address: string | undefined): object | undefined =>
+  address === undefined ? undefined : { address, ip: ipVersion(address) === undefined ? undefined : address };
+
+const httpFields = ({ texts, statusCode }: AuditEntry): object | undefined =>
+  unlessEmpty({
+    request: unlessEmpty({ id: texts.rayId, method: texts.method }),
+    response: statusCode === undefined ? undefined : { status_code: statusCode },
+  });
+
+const urlFields = (uri: string | undefined): object | undefined => {
+  if (uri === undefined) return undefined;
+  const { path, query, scheme, host } = readUri(uri);
+  return { original: uri, full: scheme === undefined ? undefined : uri, scheme, domain: host, path, query };
+};
+
+const relatedFields = ({ texts }: AuditEntry, target: TargetUser | undefined): object | undefined => {
+  const { actorId, actorEmail, actorIpAddress } = texts;
+  const users = [actorId, actorEmail, target?.id, target?.email].filter((user) => user !== undefined);
+  const hasIp = actorIpAddress !== undefined && ipVersion(actorIpAddress) !== undefined;
+  return unlessEmpty({
+    user: users.length === 0 ? undefined : [...new Set(users)],
+    ip: hasIp ? [actorIpAddress] : undefined,
+  });
+};
+
+/** What has a field of its own; the rest goes to `cloudflare.audit.other`, as JSON text. */
+const mapped = (entry: AuditEntry, event: FeedEvent): Mapped => {
+  const { texts, statusCode, value } = entry;
+  const scope = member(member(value, 'resource'), 'scope');
+  let bits = bitOf['resource.request'] | bitOf['resource.response'];
+  for (const name of textNames) {
+    if (texts[name] !== undefined && isEventField(entry, event, name)) bits |= bitOf[name];
+  }
+  if (member(value, 'id') === event.id) bits |= bitOf.id;
+  if (statusCode !== undefined) bits |= bitOf['raw.status_code'];
+  if (scope !== undefined && scope !== null) bits |= bitOf['resource.scope'];
+  return bits;
+};
+
+/** Cloudflare's own, under names of its own as ECS asks for custom fields. All texts, or lists of texts. */
+const cloudflareFields = (entry: AuditEntry, event: FeedEvent): object => {
+  const { texts, value, request, response } = entry;
+  return {
+    feed_id: event.feedId,
+    source: { kind: event.sourceKind, id: event.sourceId },
+    defects: event.defects ?? undefined,
+    action: unlessEmpty({
+      description: texts.actionDescription,
+      result: texts.actionResult,
+      time: texts.actionTime,
+      type: texts.actionType,
+    }),
+    actor: unlessEmpty({
+      context: texts.actorContext,
+      token_id: texts.actorTokenId,
+      token_name: texts.actorTokenName,
+      type: texts.actorType,
+    }),
+    resource: unlessEmpty({
+      id: texts.resourceId,
+      product: texts.resourceProduct,
+      scope: asText(member(member(value, 'resource'), 'scope')),
+      type: texts.resourceType,
+      request: asText(request),
+      response: asText(response),
+    }),
+    zone: isOfAccount(event)
+      ? unlessEmpty({ id: event.zoneId ?? undefined, name: event.zoneName ?? undefined })
+      : undefined,
+    other: asText(unmappedRest(entry, mapped(entry, event))),
+  };
+};
+
+const namedOf = (id: string | null, name: string | null): object | undefined =>
+  id === null ? undefined : { id, name: name ?? undefined };
+
+/** A document of the Elastic Common Schema; the exact entry in `event.original`. */
+export const formatEcs: EventFormatter = (event, large) => {
+  const entry = readAuditEntry(event);
+  const kinds = classify(entry);
+  const { texts } = entry;
+  const target = kinds.subject === 'user' ? targetUser(entry) : undefined;
+  const organization = namedOf(event.organizationId, event.organizationName);
+  const line = {
+    '@timestamp': eventInstant(event),
+    ecs: { version: ECS_VERSION },
+    message: texts.actionDescription,
+    event: eventFields(entry, event, kinds, receivedInstant(event)),
+    organization,
+    cloud: {
+      provider: 'cloudflare',
+      account: isOfAccount(event) ? namedOf(event.accountId, event.accountName) : organization,
+      service: texts.resourceProduct === undefined ? undefined : { name: texts.resourceProduct },
+    },
+    user: userFields(entry, target),
+    source: sourceFields(texts.actorIpAddress),
+    user_agent: texts.userAgent === undefined ? undefined : { original: texts.userAgent },
+    http: httpFields(entry),
+    url: urlFields(texts.uri),
+    related: relatedFields(entry, target),
+    cloudflare: { audit: cloudflareFields(entry, event) },
+  };
+  return toJsonLine(line, entry.isPlain, large);
+};
+
+/** `iam` for identity management, with the kind of object beside the kind of act; else `configuration`. */
+const ecsCategories = ({ action, subject }: Classification): EcsCategories => {
+  if (subject === 'other')
+    return { category: ['configuration'], type: [action === 'view' ? 'access' : iamTypes[action]] };
+  const object = subject === 'user' || subject === 'group' ? subject : 'admin';
+  return { category: ['iam'], type: [object, iamTypes[action]] };
+};
+
+const iamTypes: Readonly<Record<ActionKind, string>> = {
+  create: 'creation',
+  update: 'change',
+  delete: 'deletion',
+  view: 'info',
+  unknown: 'info',
+  other: 'info',
+};
+
+export const ecs: Format = {
+  ...jsonLines,
+  format: formatEcs,
+  readLine: (line) => {
+    const { event } = JSON.parse(line);
+    return jsonFacts(event?.sequence, event?.id);
+  },
+};
+
+/** The two lists that sort an event in ECS; both only take words that ECS allows together. */
+interface EcsCategories {
+  readonly category: readonly string[];
+  readonly type: readonly string[];
+}

@@ -1,0 +1,100 @@
+import { ipVersion } from '../base/addresses.ts';
+import { type AuditEntry, readAuditEntry } from './audit-entry.ts';
+import { classify, eventKind, targetUser } from './classification.ts';
+import {
+  actionMs,
+  type FeedEvent,
+  type Format,
+  factsAtEnd,
+  isOfAccount,
+  receivedInstant,
+  receivedMs,
+  textLines,
+} from './format.ts';
+import { cut, oneLine } from './text.ts';
+
+/** Of LEEF's 1 to 10. */
+const severities = { informational: 1, low: 3, medium: 5 } as const;
+
+/** The length of predefined texts, in UTF-16 units; the others have the same, since receivers of syslog split long events. */
+const TEXT_LENGTH = 255;
+const devTimeFormat = "yyyy-MM-dd'T'HH:mm:ss.SSSZ";
+
+type Field = readonly [key: string, value: string | number | undefined];
+
+const timeFields = (event: FeedEvent): Field[] => [
+  ['devTime', new Date(actionMs(event) ?? receivedMs(event)).toISOString().replace('Z', '+0000')],
+  ['devTimeFormat', devTimeFormat],
+];
+
+/** Predefined keys, which QRadar reads by itself. */
+const predefinedFields = (entry: AuditEntry, event: FeedEvent): Field[] => {
+  const { texts } = entry;
+  const address = texts.actorIpAddress;
+  return [
+    ['cat', texts.resourceProduct],
+    ['sev', severities[classify(entry).severity]],
+    ['usrName', texts.actorEmail ?? texts.actorTokenName ?? texts.actorId],
+    ['src', address !== undefined && ipVersion(address) !== undefined ? address : undefined],
+    ['accountName', (isOfAccount(event) ? event.accountName : event.organizationName) ?? undefined],
+    ['role', texts.actorType],
+    ['realm', texts.actorContext],
+    ['resource', texts.resourceId],
+    ['url', texts.uri],
+  ];
+};
+
+const accountFields = (event: FeedEvent): Field[] => [
+  ['accountId', event.accountId ?? undefined],
+  ['zoneId', event.zoneId ?? undefined],
+  ['zoneName', event.zoneName ?? undefined],
+  ['organizationName', event.organizationName ?? undefined],
+];
+
+const customFields = (entry: AuditEntry, event: FeedEvent): Field[] => {
+  const { texts } = entry;
+  const target = classify(entry).subject === 'user' ? targetUser(entry) : undefined;
+  return [
+    ['eventName', texts.actionDescription],
+    ['action', texts.actionType],
+    ['outcome', texts.actionResult],
+    ['resourceType', texts.resourceType],
+    ['userId', texts.actorId],
+    ['tokenId', texts.actorTokenId],
+    ['tokenName', texts.actorTokenName],
+    ['targetUserId', target?.id],
+    ['targetUserName', target?.email],
+    ['srcAddress', texts.actorIpAddress],
+    ['httpMethod', texts.method],
+    ['httpStatus', entry.statusCode],
+    ['userAgent', texts.userAgent],
+    ['cfRayId', texts.rayId],
+    ...(isOfAccount(event) ? accountFields(event) : []),
+    ['organizationId', event.organizationId ?? undefined],
+    ['eventId', event.id],
+    ['receivedAt', receivedInstant(event)],
+    ['defects', event.defects?.join(',')],
+    ['feedId', event.feedId],
+    ['position', event.position],
+  ];
+};
+
+const written = ([key, value]: Field): string[] =>
+  value === undefined || value === '' ? [] : [`${key}=${cut(oneLine(String(value)), TEXT_LENGTH)}`];
+
+/**
+ * IBM QRadar's Log Event Extended Format 2.0, without a syslog header, attributes separated by tabs. LEEF has no escapes, so
+ * tabs and line breaks in values become spaces, and payloads are left out.
+ */
+const formatLeef = (event: FeedEvent): string => {
+  const entry = readAuditEntry(event);
+  const fields = [...timeFields(event), ...predefinedFields(entry, event), ...customFields(entry, event)];
+  return `LEEF:2.0|Cloudflare|Audit Logs|2|${eventKind(entry)}|x09|${fields.flatMap(written).join('\t')}`;
+};
+
+export const leef: Format = {
+  ...textLines,
+  fileExtension: '.leef',
+  format: formatLeef,
+  readLine: (line) => factsAtEnd(/\tposition=(\d+)$/, line),
+};

@@ -1,0 +1,112 @@
+import type { Pool, PoolClient } from 'pg';
+import { SearchError } from '../../base/errors.ts';
+import { isTimeout, readOnly, selectList } from '../../postgres/queries.ts';
+import { accessLog } from '../../postgres/tables/access.ts';
+import type { AccessNote } from './access.ts';
+
+const TIMEOUT_MS = 5_000;
+
+/** A row of the trail, with its time to the microsecond. What it says of a request comes from who sent that. */
+export interface ShownAccess {
+  readonly id: number;
+  /** As PostgreSQL writes it, in UTC. */
+  readonly at: string;
+  readonly kind: string;
+  readonly outcome: string;
+  readonly who: string | null;
+  readonly account: string;
+  readonly address: string | null;
+  readonly route: string | null;
+  readonly status: number | null;
+  readonly what: unknown;
+  readonly events: number | null;
+  readonly requests: number;
+}
+
+/** Where a page of the trail begins. */
+export interface AccessCursor {
+  readonly at: string;
+  readonly id: number;
+}
+
+export interface AskedAccess {
+  /** `sessionProof` of the session that asks; undefined: it is none. */
+  readonly session: Buffer | undefined;
+  /** The name of the token of this session; undefined: ORGTRAIL_FEED_TOKEN, or a local request. */
+  readonly token: string | undefined;
+  readonly who: string | undefined;
+  readonly kind: string | undefined;
+  /** RFC 3339, inclusive. */
+  readonly since: string | undefined;
+  /** RFC 3339, exclusive. */
+  readonly before: string | undefined;
+  readonly from: AccessCursor | undefined;
+  readonly limit: number;
+}
+
+/** Some rows of the trail, the newest first, or why there are none to see. */
+export interface AccessPage {
+  /** `own`: rows of the token of the session alone. */
+  readonly shown: 'all' | 'own' | 'none';
+  /** Whether the token of the session can prove itself: one of an earlier version cannot. */
+  readonly canProve: boolean;
+  readonly rows: readonly ShownAccess[];
+  /** Undefined: there are no older ones. */
+  readonly next: AccessCursor | undefined;
+}
+
+/** What the database lets this session see (docs/decisions/0074). Rejects with SearchError `timeout` if that takes too long. */
+export const readAccessPage = async (pool: Pool, asked: AskedAccess): Promise<AccessPage> => {
+  try {
+    return await readOnly(pool, TIMEOUT_MS, (client) => readPage(client, asked));
+  } catch (error) {
+    if (isTimeout(error)) {
+      throw new SearchError('timeout', 'the trail of access takes too long: ask about less time', { cause: error });
+    }
+    throw error;
+  }
+};
+
+const readPage = async (client: PoolClient, asked: AskedAccess): Promise<AccessPage> => {
+  const { session = null, token = null } = asked;
+  const state = await client.query<Pick<AccessPage, 'shown' | 'canProve'>>(
+    `select shown, exists (select from access_tokens t where t.name = $2 and t.revoked_at is null and t.access_log_proof is not null) as "canProve"
+     from orgtrail_access_log_shown($1, $2)`,
+    [session, token],
+  );
+  const { shown = 'none', canProve = false } = state.rows[0] ?? {};
+  if (shown === 'none') return { shown, canProve, rows: [], next: undefined };
+  const { rows } = await client.query<ShownAccess>(statement, [
+    session,
+    token,
+    asked.who ?? null,
+    asked.kind ?? null,
+    asked.since ?? null,
+    asked.before ?? null,
+    asked.from?.at ?? null,
+    asked.from?.id ?? null,
+    asked.limit + 1,
+  ]);
+  const page = rows.slice(0, asked.limit);
+  const last = page.at(-1);
+  return {
+    shown,
+    canProve,
+    rows: page,
+    next: rows.length > page.length && last ? { at: last.at, id: last.id } : undefined,
+  };
+};
+
+const { id, kind, outcome, who, account, address, route, status, what, events, requests } = accessLog;
+const columns = { id, kind, outcome, who, account, address, route, status, what, events, requests };
+const statement = `select ${selectList('l', columns)}, l.at::text as at
+  from orgtrail_read_access_log($1, $2, $3, $4, $5, $6, $7, $8, $9) l order by l.at desc, l.id desc`;
+
+/** Appends to `access_log`, all or none. Rejects if the database does not answer or refuses it. */
+export const noteAccess = async (pool: Pool, notes: readonly AccessNote[]): Promise<void> => {
+  await pool.query('select orgtrail_note_access($1::jsonb)', [JSON.stringify(notes, storable)]);
+};
+
+/** PostgreSQL keeps neither NUL nor half a surrogate pair. */
+const storable = (_key: string, value: unknown): unknown =>
+  typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '\ufffd') : value;

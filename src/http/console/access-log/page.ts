@@ -1,0 +1,156 @@
+import { searchFields } from '../../../search/query/search.ts';
+import type { AccessKind } from '../../access/access.ts';
+import type { AccessCursor, AccessPage, ShownAccess } from '../../access/access-log.sql.ts';
+import { commandBlock, type Html, html } from '../html.ts';
+import { operationsHead } from '../operations.ts';
+import { countOf, instantOf, zoneLabel } from '../words.ts';
+
+/** The trail of access, as much of it as the session may see. */
+export const accessLogBody = (view: AccessLogView): Html => html`<div class="stack">
+${operationsHead(ACCESS_LOG_PATH, 'Access log')}
+${view.page?.shown === 'none' ? closedPanel(view, view.page) : html`${form(view.given)}${faultsOf(view)}${view.page === undefined ? null : listPanel(view.given, view.page)}`}
+</div>`;
+
+const faultsOf = ({ faults, failure }: AccessLogView): Html | null => {
+  const all = failure === undefined ? faults : [...faults, failure];
+  return all.length === 0 ? null : html`<p class="fault" role="alert">${all.join('; ')}.</p>`;
+};
+
+const form = (
+  given: GivenAccess,
+): Html => html`<form class="search panel" method="get" action="${ACCESS_LOG_PATH}" role="search" aria-label="Access log">
+<div class="search-more">
+${field(given.since, 'since', 'Since', '24h, 7d, 2026-01-31')}
+${field(given.before, 'before', 'Before', 'now')}
+${field(given.who, 'who', 'Who', 'name of a token, whole')}
+<div class="field"><label for="kind">Action</label><select id="kind" name="kind"><option value="">all</option>${accessKinds.map(
+  (kind) => html`<option value="${kind}"${kind === given.kind ? html` selected` : null}>${kind}</option>`,
+)}</select></div>
+</div>
+<div class="row"><button class="primary" type="submit">Show</button><a class="button" href="${ACCESS_LOG_PATH}">Clear</a>
+<p class="quick-times"><span class="muted">Last</span>${(['24h', '7d', '31d', '400d'] as const).map((since) => html` <a href="${accessLogHref(given, { since, before: '' })}">${since}</a>`)}</p></div></form>`;
+
+const field = (value: string, name: string, label: string, placeholder: string): Html =>
+  html`<div class="field"><label for="${name}">${label}</label><input id="${name}" name="${name}" value="${value}" placeholder="${placeholder}" autocomplete="off" spellcheck="false"></div>`;
+
+const listPanel = (
+  given: GivenAccess,
+  page: AccessPage,
+): Html => html`<section class="panel" aria-labelledby="rows"><h2 id="rows">${page.shown === 'own' ? 'What your token was used for' : 'What was searched, opened, exported and refused'}</h2>
+<p class="hint">${page.shown === 'own' ? html`Only rows of your token, from when it was made; a token that is made with <code>--access-log</code> sees all. ` : null}What repeats within an hour is one row at its end, with the sums. Rows are kept for 400 days; a row may come some seconds after its request.</p>
+${page.rows.length === 0 ? html`<p class="empty">No row matches.</p>` : accessRows(page.rows)}
+${pager(given, page)}</section>`;
+
+const pager = (given: GivenAccess, { next }: AccessPage): Html | null =>
+  given.from === undefined && next === undefined
+    ? null
+    : html`<nav class="row pager" aria-label="Pages of the access log">
+${given.from === undefined ? null : html`<a class="button" rel="prev" href="${accessLogHref(given, {})}">Newest</a>`}
+${next === undefined ? null : html`<a class="button" rel="next" href="${accessLogHref(given, { from: next })}">Older</a>`}</nav>`;
+
+const closedPanel = (
+  { who }: AccessLogView,
+  { canProve }: AccessPage,
+): Html => html`<section class="panel" aria-labelledby="closed"><h2 id="closed">Not shown to this session</h2><div class="stack">
+<p>The trail says what others look for, so the database account of the daemon may not read it: an attacker who has its password would see all of it. The database shows it to sessions that began with a token that can prove itself.</p>
+${reasonOf(who, canProve)}
+${commandBlock('command-create', 'the command that makes a token for the whole access log', 'orgtrail token create NAME --scope search --access-log')}
+<p class="muted">Without <code>--access-log</code> a token sees its own rows alone. Every account with the role <code>orgtrail_reader</code> reads the table <code>access_log</code> in SQL; if the account of the daemon has it, this page shows all to <code>ORGTRAIL_FEED_TOKEN</code> and to local requests as well (docs/access.md).</p></div></section>`;
+
+const reasonOf = (who: string | undefined, canProve: boolean): Html => {
+  if (canProve) return html`<p>Your session began before it could be proven. Sign out, and sign in again.</p>`;
+  const proves =
+    who === undefined
+      ? 'You have not signed in with a token'
+      : who === 'ORGTRAIL_FEED_TOKEN'
+        ? 'The database does not know ORGTRAIL_FEED_TOKEN'
+        : `The token ${who} was made by an earlier version`;
+  return html`<p>${proves}. Sign in with a token that is made like this:</p>`;
+};
+
+/** The rows as a table, with what was asked in full. */
+const accessRows = (
+  rows: readonly ShownAccess[],
+): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of accesses"><table class="sinks">
+<thead><tr><th scope="col">Time (${zoneLabel()})</th><th scope="col">Who</th><th scope="col">Action</th><th scope="col">What was asked</th><th scope="col" class="number">Given</th></tr></thead>
+<tbody>${rows.map(row)}</tbody></table></div>`;
+
+const row = (access: ShownAccess): Html => html`<tr><th scope="row">${instantOf(access.at)}</th>
+<td>${access.who ?? html`<span class="muted">no token</span>`}<p class="sub">${access.address ?? html`database account ${access.account}`}</p></td>
+<td>${access.kind}${access.outcome === 'ok' ? null : html` <strong>${access.outcome}</strong>`}<p class="sub">${access.route}${access.status === null ? null : html` · ${access.status}`}</p></td>
+<td>${askedOf(access)}</td>
+<td class="number">${access.events === null ? null : countOf(access.events, 'event')}<p class="sub">${countOf(access.requests, 'request')}</p></td></tr>`;
+
+/** Texts as they are, so that a search can be read; all else as JSON. */
+const askedOf = (access: ShownAccess): Html => {
+  const entries = Object.entries(recordOf(access.what));
+  if (entries.length === 0) return html`<span class="muted">nothing more</span>`;
+  const link = searchOf(access, entries);
+  return html`${entries.map(
+    ([name, value]) =>
+      html`<p><span class="muted">${name}</span> ${typeof value === 'string' ? value : JSON.stringify(value)}</p>`,
+  )}${link === undefined ? null : html`<p class="sub"><a href="${link}">This search</a></p>`}`;
+};
+
+const recordOf = (what: unknown): Readonly<Record<string, unknown>> =>
+  typeof what === 'object' && what !== null ? (what as Record<string, unknown>) : {};
+
+/** A search as a link; undefined for all else. Its values may have been cut, and then it is another search. */
+const searchOf = ({ route }: ShownAccess, entries: readonly (readonly [string, unknown])[]): string | undefined => {
+  if (route !== 'GET /events' && route !== 'GET /v1/search') return undefined;
+  const asked = entries.flatMap(([name, value]): [string, string][] =>
+    searchFields.some((field) => field === name) && typeof value === 'string' && value.length < 300
+      ? [[name, value]]
+      : [],
+  );
+  return asked.length === 0 || asked.length < entries.filter(([name]) => name !== 'format').length
+    ? undefined
+    : `/events?${new URLSearchParams(asked)}`;
+};
+
+export const ACCESS_LOG_PATH = '/access-log';
+
+/** What the trail of access knows. */
+export const accessKinds = [
+  'sign-in',
+  'sign-out',
+  'refusal',
+  'search',
+  'export',
+  'event',
+  'feed',
+  'access-log',
+  'saved-search',
+  'mute',
+  'evidence',
+  'hold',
+  'replay',
+  'token',
+] as const satisfies readonly AccessKind[];
+
+/** What the address asks for; an empty text: all of it. */
+export interface GivenAccess {
+  readonly since: string;
+  readonly before: string;
+  readonly who: string;
+  readonly kind: string;
+  readonly from: AccessCursor | undefined;
+}
+
+export interface AccessLogView {
+  readonly given: GivenAccess;
+  /** Who asks; undefined: a local request without a token. */
+  readonly who: string | undefined;
+  readonly faults: readonly string[];
+  /** Undefined: it was not read, for the faults or the failure. */
+  readonly page: AccessPage | undefined;
+  readonly failure: string | undefined;
+}
+
+/** The address of the page with another filter or another beginning. */
+const accessLogHref = (given: GivenAccess, change: Partial<GivenAccess>): string => {
+  const { from, ...texts } = { ...given, from: undefined, ...change };
+  const query = new URLSearchParams(Object.entries(texts).filter(([, text]) => text !== ''));
+  if (from !== undefined) query.set('from', `${from.at}~${from.id}`);
+  return `${ACCESS_LOG_PATH}?${query}`;
+};

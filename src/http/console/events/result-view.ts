@@ -1,0 +1,255 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { raw } from 'hono/html';
+import { didYouMean, nearest } from '../../../base/text.ts';
+import type { FoundEvent } from '../../../search/answer.ts';
+import { printSearch, type Search } from '../../../search/query/search.ts';
+import type { TermField } from '../../../search/query/terms.ts';
+import { linkOf, withTerm } from '../event-links.ts';
+import { type Html, html } from '../html.ts';
+import { hidden, nextAddress } from '../page.ts';
+import { instantOf } from '../words.ts';
+
+/** What the table of events shows without a choice, and what it can show beside that, in the order of its columns. */
+const usualColumns = ['organization', 'actor', 'action', 'resource', 'result'] as const;
+const extraColumns = [
+  'address',
+  'token',
+  'actor_type',
+  'context',
+  'zone',
+  'method',
+  'uri',
+  'status',
+  'agent',
+  'ray',
+  'received',
+  'position',
+  'id',
+] as const;
+type ExtraColumn = (typeof extraColumns)[number];
+const columnNames = [...usualColumns, ...extraColumns] as const;
+type ColumnName = (typeof columnNames)[number];
+const densities = ['comfortable', 'compact'] as const;
+
+/** How a result is shown. The time of an event is always there: it leads to the event. */
+export interface ResultView {
+  /** In the order of `columnNames`. */
+  readonly columns: readonly ColumnName[];
+  readonly density: (typeof densities)[number];
+}
+
+export const usualView: ResultView = { columns: usualColumns, density: 'comfortable' };
+
+/** The parameters of an address that say it. A contract: people keep links. */
+export const viewFields = ['columns', 'density'] as const;
+type Query = Readonly<Record<string, unknown>>;
+
+/** Reads the view of an address. `columns=` with nothing in it is the time alone. Never throws. */
+export const readView = (query: Query): { readonly view: ResultView; readonly faults: readonly string[] } => {
+  const { columns: columnsText, density: densityText } = query;
+  const words = wordsOf(columnsText);
+  const unknown = words.filter((word) => !columnNames.some((name) => name === word));
+  const density = densities.find((name) => name === densityText);
+  const faults = unknown.map((word) => `columns: “${word.slice(0, 100).toWellFormed()}” is not a column${hint(word)}`);
+  if (densityText !== undefined && density === undefined) faults.push(`density must be ${densities.join(' or ')}`);
+  const columns =
+    columnsText === undefined ? usualView.columns : columnNames.filter((name) => words.some((word) => word === name));
+  return { view: { columns, density: density ?? usualView.density }, faults };
+};
+
+const hint = (word: string): string => didYouMean(nearest(word, columnNames));
+
+/** A link has them with commas, a form each by itself. */
+const wordsOf = (value: unknown): readonly string[] =>
+  (Array.isArray(value) ? value : [value ?? ''])
+    .flatMap((text) => String(text).split(','))
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
+
+/** The parameters of a view, none for the usual one: the same view has the same link. */
+export const printView = ({ columns, density }: ResultView): URLSearchParams => {
+  const parameters = new URLSearchParams();
+  if (columns.join() !== usualView.columns.join()) parameters.set('columns', columns.join());
+  if (density !== usualView.density) parameters.set('density', density);
+  return parameters;
+};
+
+/** An address of a search with another view than the one that it has. */
+export const withView = (address: string, view: ResultView): string => {
+  const [path = '', query = ''] = address.split('?', 2);
+  const parameters = new URLSearchParams(query);
+  for (const field of viewFields) parameters.delete(field);
+  for (const [name, value] of printView(view)) parameters.set(name, value);
+  const text = parameters.toString();
+  return text === '' ? path : `${path}?${text}`;
+};
+
+const VIEW_COOKIE = 'orgtrail_result';
+const A_YEAR_SECONDS = 31_536_000;
+
+const densityLabels = { comfortable: 'comfortable', compact: 'compact: one line for each event' } as const;
+
+interface Body {
+  readonly columns?: unknown;
+  readonly density?: unknown;
+  readonly usual?: unknown;
+  readonly next?: unknown;
+}
+
+/** Remembers how a browser shows results, and leads to the same search with that in its address. */
+export const viewRoutes = (console: FastifyInstance): void => {
+  console.post<{ Body: Body | undefined }>('/console/result-view', { schema: hidden }, (request, reply) => {
+    const { columns = '', density, usual, next } = request.body ?? {};
+    const { view, faults } = usual === undefined ? readView({ columns, density }) : { view: usualView, faults: [] };
+    const chosen = faults.length === 0 ? view : usualView;
+    return reply
+      .setCookie(VIEW_COOKIE, printView(chosen).toString(), {
+        path: '/events',
+        httpOnly: true,
+        sameSite: 'strict',
+        maxAge: A_YEAR_SECONDS,
+        secure: request.protocol === 'https',
+      })
+      .redirect(withView(nextAddress(next), chosen), 303);
+  });
+};
+
+/** Where a request that says no view goes on, if its browser remembers one. The address always says what is shown: so does a link to it. */
+export const rememberedView = ({ cookies, query, url }: FastifyRequest): string | undefined => {
+  const cookie = cookies[VIEW_COOKIE];
+  if (!cookie || viewFields.some((field) => Object.hasOwn(query as object, field))) return undefined;
+  const { view, faults } = readView(Object.fromEntries(new URLSearchParams(cookie)));
+  return faults.length > 0 || printView(view).size === 0 ? undefined : withView(url, view);
+};
+
+/** Sent by a form: no script is needed. `address`: of this page. */
+export const viewChoice = (
+  view: ResultView,
+  address: string,
+): Html => html`<details class="view-choice" id="view-choice"><summary>Columns and density</summary>
+<form class="stack" method="post" action="/console/result-view"><input type="hidden" name="next" value="${address}">
+<fieldset><legend>Columns, beside the time</legend><div class="choices">${columnNames.map(
+  (name) =>
+    html`<label class="flag"><input type="checkbox" name="columns" value="${name}"${view.columns.includes(name) ? html` checked` : null}> <span><span class="unseen">Column </span>${labelOfColumn(name)}</span></label>`,
+)}</div></fieldset>
+<fieldset><legend>Density</legend><div class="choices">${densities.map(
+  (name) =>
+    html`<label class="flag"><input type="radio" name="density" value="${name}"${view.density === name ? html` checked` : null}> ${densityLabels[name]}</label>`,
+)}</div></fieldset>
+<p class="row"><button class="button" type="submit">Show</button><button class="quiet-button" type="submit" name="usual" value="true">As usual</button>
+<span class="hint">This browser remembers it. The address has it as well: a link to it shows the same.</span></p>
+</form></details>`;
+
+/**
+ * A page whose links to searches and forms of them go on with its view. Quotes are escaped in all that `html` takes, so that nothing but
+ * an attribute of a template looks like one.
+ */
+export const keepView = (body: Html, view: ResultView): Html => {
+  const parameters = printView(view);
+  if (parameters.size === 0) return body;
+  const link = parameters.toString().replaceAll('&', '&amp;');
+  const fields = [...parameters].map(([name, value]) => `<input type="hidden" name="${name}" value="${value}">`);
+  return raw(
+    body
+      .toString()
+      .replaceAll(/href="\/events(?:\?([^"]*))?"/g, (_, query?: string) =>
+        query === undefined ? `href="/events?${link}"` : `href="/events?${query}&amp;${link}"`,
+      )
+      .replaceAll(/<form class="search panel"[^>]*>/g, (form) => `${form}${fields.join('')}`),
+  );
+};
+
+interface Column {
+  readonly label: string;
+  readonly value: (event: FoundEvent) => string | number | null;
+  /** What a click on a value filters by. */
+  readonly term?: TermField;
+}
+
+const columns: Readonly<Record<ExtraColumn, Column>> = {
+  address: { label: 'IP address', value: ({ actorIpAddress }) => actorIpAddress, term: 'ip' },
+  token: { label: 'Token', value: (event) => event.actorTokenName ?? event.actorTokenId, term: 'token' },
+  actor_type: { label: 'Actor type', value: ({ actorType }) => actorType, term: 'actor_type' },
+  context: { label: 'Context', value: ({ actorContext }) => actorContext, term: 'context' },
+  zone: { label: 'Zone', value: ({ zoneName, zoneId }) => zoneName ?? zoneId, term: 'zone' },
+  method: { label: 'Method', value: ({ method }) => method, term: 'method' },
+  uri: { label: 'URI', value: ({ uri }) => uri, term: 'uri' },
+  status: { label: 'Status', value: ({ statusCode }) => statusCode, term: 'status' },
+  agent: { label: 'User agent', value: ({ userAgent }) => userAgent, term: 'agent' },
+  ray: { label: 'Ray id', value: ({ rayId }) => rayId, term: 'ray' },
+  received: { label: 'Received', value: ({ receivedAt }) => receivedAt },
+  position: { label: 'Position', value: ({ position }) => position },
+  id: { label: 'Entry id', value: ({ id }) => id, term: 'id' },
+};
+
+const usualLabels = {
+  organization: 'Organization',
+  actor: 'Actor',
+  action: 'Action',
+  resource: 'Resource',
+  result: 'Result',
+} as const;
+
+/** What stands above a column. */
+const labelOfColumn = (name: ColumnName): string =>
+  isExtra(name) ? columns[name].label : usualLabels[name as keyof typeof usualLabels];
+
+const isExtra = (name: ColumnName): name is ExtraColumn => extraColumns.some((one) => one === name);
+
+const chosen = ({ columns }: ResultView): readonly ExtraColumn[] => columns.filter(isExtra);
+
+/**
+ * Classes of the table: the usual columns that are not chosen are not shown. Their cells stay, so that the widths of columns and
+ * what refers to them by number stay as well.
+ */
+export const tableClasses = (view: ResultView): string => {
+  const without = Object.keys(usualLabels).filter((name) => !view.columns.some((one) => one === name));
+  const isWide = chosen(view).length > 0;
+  return ['events', view.density, ...without.map((name) => `without-${name}`), ...(isWide ? ['wide'] : [])].join(' ');
+};
+
+/** The heads of the columns beside the usual ones. */
+export const extraHeads = (view: ResultView): readonly Html[] =>
+  chosen(view).map((name) => html`<th scope="col" class="extra">${columns[name].label}</th>`);
+
+/** The cells of an event below them. A value filters the search at hand by itself. */
+export const extraCells = (view: ResultView, search: Search, event: FoundEvent): readonly Html[] =>
+  chosen(view).map(
+    (name) =>
+      html`<td class="extra extra-${name}" data-label="${columns[name].label}">${contentOf(name, search, event)}</td>`,
+  );
+
+const contentOf = (name: ExtraColumn, search: Search, event: FoundEvent): Html => {
+  const { value: read, term } = columns[name];
+  const value = read(event);
+  if (value === null) return html`<span class="muted" title="the entry does not say">–</span>`;
+  if (name === 'received') return instantOf(String(value));
+  const text = String(value);
+  if (text === '') return html`<span class="muted">(empty)</span>`;
+  // A star would stand for a rest of any kind.
+  if (term === undefined || text.includes('*')) return html`<span class="one-line">${cut(text)}</span>`;
+  return html`<a class="narrow one-line" href="${linkOf(withTerm(search, term, text, false))}" title="Filter by this value">${cut(text)}</a>`;
+};
+
+const MAX_SHOWN = 120;
+
+const cut = (text: string): string =>
+  text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1).toWellFormed()}…` : text;
+
+/** Where a live list goes on from. */
+export interface LiveStart {
+  readonly after: number;
+  readonly feedId: string;
+}
+
+/** Above the list: the switch of the live list, which a script works; or why there is none here. */
+export const liveBar = ({ before, ...search }: Search, view: ResultView, start: LiveStart | undefined): Html => {
+  if (start === undefined) {
+    const where = before === undefined ? 'on a page of older events' : 'for a search that has an end';
+    return html`<p class="live-list hint">There is no live list ${where}: <a href="${linkOf(search)}">newest events of this search</a></p>`;
+  }
+  const query = [printSearch(search), printView(view)].map(String).filter((part) => part !== '');
+  return html`<div class="live-list row" data-live="/events/arrivals?${query.join('&')}" data-after="${start.after}" data-feed="${start.feedId}">
+<button class="quiet-button" type="button" data-live-switch hidden>Live</button>
+<p class="live-status" role="status"></p><noscript><p class="hint">The live list needs a script. Reload to see what is new.</p></noscript></div>`;
+};

@@ -1,0 +1,307 @@
+import { parseInstantMs } from '../../../base/time.ts';
+import type {
+  NamedSource,
+  ShownEvidence,
+  ShownFork,
+  ShownJournal,
+  ShownLog,
+} from '../../../evidence/shown-evidence.sql.ts';
+import {
+  type EvidenceStatus,
+  isUnanchored,
+  type NewestCheckpoint,
+} from '../../../evidence/stored/evidence-status.sql.ts';
+import type { FoundEvent } from '../../../search/answer.ts';
+import type { SourceHealth } from '../../../status/health.ts';
+import { type Html, html } from '../html.ts';
+import { agoOf, agoText, countOf, countText, exactInstantOf, spanText, timeOf } from '../words.ts';
+
+export const evidenceBody = (view: EvidenceView): Html => html`<div class="stack">
+<div class="row between"><h1>Evidence</h1><p class="muted live" data-connection-note role="status"></p></div>
+${verdict(view)}
+${anchorNote(view)}
+${view.journal === undefined ? noRight : null}
+<div class="grid-2">${logPanel(view, 'events')}${logPanel(view, 'journal')}</div>
+${anchorsPanel(view)}
+${uncoveredPanel(view)}
+${historyPanel(view)}
+${verifyPanel}
+</div>`;
+
+const verdict = ({ status, isConfigured }: EvidenceView): Html => {
+  const { state, stateReason, lagEvents, heldBy } = status;
+  const waiting =
+    state === 'ended'
+      ? ''
+      : lagEvents > 0
+        ? ` ${countOf(lagEvents, 'event')} not in the log yet.`
+        : ' All events are in it.';
+  return html`<section class="verdict verdict-${colours[state]}" aria-label="State of the evidence"><span class="state state-${colours[state]}">${state}</span>
+<p>${meanings[state]}${waiting}${heldBy === null && state !== 'ended' ? ' No process builds it at the moment.' : ''}</p>
+${stateReason === null ? null : html`<p class="${state === 'ended' ? 'sub' : 'error-text'}">Reason: ${stateReason}</p>`}
+${whatToDo[state] === undefined ? null : html`<p>${whatToDo[state]}</p>`}
+${isConfigured ? null : html`<p>This process has no <code>ORGTRAIL_EVIDENCE_ORIGIN</code>. Retention waits for the log until it is ended (<code>orgtrail evidence end</code>).</p>`}</section>`;
+};
+
+const fork = html`Collect every checkpoint that was kept outside the database, and give all of them to
+<code>orgtrail evidence fork --reason … --by … --anchor CHECKPOINT…</code>, as the owner of the schema. Collecting goes on; retention drops nothing until then.`;
+
+const whatToDo: Readonly<Partial<Record<EvidenceStatus['state'], Html>>> = {
+  halted: html`Find out what the reason says: <code>orgtrail evidence verify</code> names each position that does not hold. Signing goes on by itself
+once a drop, a jump after a failover or the missing event explains it. Collecting goes on; retention drops nothing until then.`,
+  behind: fork,
+  forked: fork,
+  ended: html`<code>orgtrail evidence fork</code> goes on after it, and has leaves for what came meanwhile.`,
+};
+
+const anchorNote = ({ status }: EvidenceView): Html | null =>
+  status.state === 'ended' || !isUnanchored(status)
+    ? null
+    : html`<section class="verdict verdict-behind" aria-label="Unanchored"><span class="state state-behind">unanchored</span>
+<p>No checkpoint of the events is known to be kept outside this database: its owner, with the key, could rewrite all of it. Set <code>ORGTRAIL_EVIDENCE_ANCHORS</code>, or keep the checkpoints below elsewhere.</p></section>`;
+
+const noRight = html`<p class="fault">The account of the database may see how the log stands, and not the log itself: its keys, checkpoints and forks are not shown here, and no proof can be made. <code>grant orgtrail_evidence to …</code></p>`;
+
+const names = { events: 'Log of events', journal: 'Log of statements' } as const;
+
+const logPanel = ({ status, logs, journal, checkpoints, nowMs }: EvidenceView, name: ShownLog['log']): Html | null => {
+  const log = logs.find((one) => one.log === name && one.generation === status.generation);
+  if (log === undefined) return null;
+  const { origin, generation, size, signedSize, signedAt } = log;
+  const checkpoint = checkpoints?.find((one) => one.log === name);
+  const key = journal?.vkeys.find((vkey) => vkey.startsWith(`${origin}+`));
+  return html`<section class="panel facts" aria-labelledby="log-${name}"><h2 id="log-${name}">${names[name]}</h2><dl>
+${fact('Origin', html`<span class="mono">${origin}</span>`)}
+${fact('Generation', String(generation))}
+${fact('Size', `${countOf(size, name === 'events' ? 'position' : 'statement')}`)}
+${fact('Last checkpoint', signedSize === null ? 'nothing is signed yet' : html`of ${countText(signedSize)}, ${agoOf(signedAt, nowMs)}${signedAt === null ? null : html` <span class="sub">${timeOf(signedAt)}</span>`}`)}
+${checkpoint === undefined ? null : fact('Root', html`<span class="mono">${checkpoint.root.toString('base64')}</span>`)}
+${key === undefined ? null : fact('Key', html`<span class="mono">${key}</span>`)}
+</dl>${
+    checkpoint === undefined && key === undefined
+      ? null
+      : html`<p class="row actions">${
+          checkpoint === undefined
+            ? null
+            : html`<a class="quiet-button" href="${EVIDENCE_PATH}/${name}/checkpoint" download>Download checkpoint<span class="unseen"> of the ${names[name]}</span></a>`
+        }${
+          key === undefined
+            ? null
+            : html`<a class="quiet-button" href="${EVIDENCE_PATH}/${name}/key" download>Download key<span class="unseen"> of the ${names[name]}</span></a><button class="quiet-button" type="button" data-copy="${EVIDENCE_PATH}/${name}/key" data-keep hidden>Copy key</button>`
+        }</p>`
+  }</section>`;
+};
+
+const fact = (name: string, value: Html | string): Html => html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
+
+const anchorsPanel = ({
+  status,
+  nowMs,
+}: EvidenceView): Html => html`<section class="panel" aria-labelledby="anchors"><h2 id="anchors">Anchors</h2>
+${
+  status.anchors.length === 0
+    ? html`<p class="muted">No anchor has kept anything of this generation.</p>`
+    : html`<div class="scroll" tabindex="0" role="region" aria-label="Table of anchors"><table class="sinks">
+<thead><tr><th scope="col">Anchor</th><th scope="col">State</th><th scope="col" class="number">Keeps</th><th scope="col" class="number">Last success</th></tr></thead>
+<tbody>${status.anchors.map((anchor) => anchorRow(anchor, nowMs))}</tbody></table></div>`
+}</section>`;
+
+const anchorRow = (
+  { anchor, size, secondsAgo, error }: EvidenceStatus['anchors'][number],
+  nowMs: number,
+): Html => html`<tr><th scope="row">${anchor}${error === null ? null : html`<p class="error-text">${error}</p>`}</th>
+<td>${error === null ? html`<span class="state state-fresh">ok</span>` : html`<span class="state state-failing">failing</span>`}</td>
+<td class="number">${size !== null ? countOf(size, 'event') : secondsAgo === null ? 'nothing yet' : 'statements'}</td>
+<td class="number">${secondsAgo === null ? html`<span class="muted">never</span>` : html`${timeOf(nowMs - secondsAgo * 1_000)}<p class="sub">${agoText(secondsAgo)}</p>`}</td></tr>`;
+
+const verifyPanel = html`<section class="panel" aria-labelledby="verify"><h2 id="verify">For an auditor</h2>
+<ul class="points"><li><code>orgtrail evidence verify</code> hashes all that is stored again, and compares it with the last checkpoint.</li>
+<li><code>orgtrail evidence export DIR</code> writes a bundle that verifies offline, with its own verifier; with <code>--organization</code> or <code>--account</code> one of one log.</li>
+<li>The page of each <a href="/events">event</a> has its proof; a result of a search can be exported as a bundle.</li>
+<li>Give the keys to auditors on another way than the evidence, and keep checkpoints elsewhere.</li></ul></section>`;
+
+/** Without a log: what it would be, and how to begin. */
+export const noEvidenceBody = (isConfigured: boolean): Html => html`<div class="stack"><h1>Evidence</h1>
+<section class="panel" aria-labelledby="none"><h2 id="none">${isConfigured ? 'No log has been begun' : 'Evidence is not configured'}</h2>
+<div class="stack"><p>orgtrail can keep a signed Merkle log of what it stores, so that an auditor can verify offline that nothing was changed, removed or put in between.
+${isConfigured ? html`It is configured here, and there is no log in the database yet: the process that has the key begins it, or a command does.` : html`Until it is begun, nothing here is signed, and what is stored now will be proven from that day on only.`}</p>
+<pre class="text" tabindex="0" role="region" aria-label="Commands">${commands}</pre>
+<p class="hint">docs/evidence.md has all of it: what the log shows and what it does not, anchors, and what to know before it is switched on.</p></div></section></div>`;
+
+const commands = `export ORGTRAIL_EVIDENCE_ORIGIN=audit.example.com/evidence       # names the log; cannot be changed later
+export ORGTRAIL_EVIDENCE_KEY_FILE=/run/secrets/evidence-key.pem  # Ed25519; keep a copy of it
+orgtrail migrate --roles                                         # once, as the owner of the schema
+psql -c 'grant orgtrail_evidence to orgtrail_daemon'             # the account of the daemon
+orgtrail evidence init                                           # begins the log, prints the keys for auditors`;
+
+/** What the log does not cover, or not yet. */
+const uncoveredPanel = (
+  view: EvidenceView,
+): Html => html`<section class="panel" aria-labelledby="uncovered"><h2 id="uncovered">What is not covered</h2>
+<ul class="points">${[unhashed(view), adopted(view), unstated(view), lastStated(view)]}
+<li>That Cloudflare told the truth or everything, that the clock of the host was right, or who did something.</li></ul></section>`;
+
+const unhashed = ({ status: { lagEvents, state } }: EvidenceView): Html | null =>
+  lagEvents <= 0
+    ? null
+    : html`<li><strong>${countOf(lagEvents, 'event')}</strong> ${lagEvents === 1 ? 'has' : 'have'} no leaf${state === 'ended' ? ': the log was ended before' : ' yet'}.</li>`;
+
+const adopted = ({ status: { adoptedSize }, journal }: EvidenceView): Html | null => {
+  if (adoptedSize <= 0) return null;
+  const at = journal?.begunAt ?? null;
+  return html`<li><strong>Positions 1 to ${countText(adoptedSize)}</strong> were stored before this log began${at === null ? null : html`, ${timeOf(at)}`}: it shows that they have not changed since, and nothing of the time before.</li>`;
+};
+
+const unstated = ({ status: { unstatedSources }, statements }: EvidenceView): Html | null => {
+  if (unstatedSources <= 0) return html`<li class="muted">Coverage of every source has been stated.</li>`;
+  const more = unstatedSources - statements.unstated.length;
+  return html`<li><strong>${countOf(unstatedSources, 'source')}</strong> without a statement of coverage: that nothing of ${unstatedSources === 1 ? 'it' : 'them'} is missing is not signed.
+<span class="sub">${statements.unstated.map((source, n) => html`${n === 0 ? '' : ', '}${nameOf(source)}`)}${more > 0 ? ` and ${countText(more)} more` : ''}</span></li>`;
+};
+
+const lastStated = ({ status: { statedSecondsAgo }, statements: { oldest }, nowMs }: EvidenceView): Html | null => {
+  if (statedSecondsAgo === null) return null;
+  return html`<li>What was read after the last statement of its source. The newest was made ${agoText(statedSecondsAgo)}${
+    oldest === undefined ? null : html`, the oldest ${agoOf(oldest.statedAt, nowMs)} (${nameOf(oldest)})`
+  }; <code>orgtrail evidence statement</code> makes one now.</li>`;
+};
+
+const nameOf = ({ kind, id, name }: NamedSource): string => (name === null ? `${kind} ${id}` : `${name} (${kind})`);
+
+/** Forks and ends: the generations of the log, the newest first. Nothing for a first generation that goes on. */
+const historyPanel = ({ logs, journal }: EvidenceView): Html | null => {
+  const generations = logs.filter(({ log }) => log === 'events');
+  if (generations.length < 2 && generations.every(({ endedAt }) => endedAt === null)) return null;
+  return html`<section class="panel" aria-labelledby="generations"><h2 id="generations">Forks and ends</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of generations"><table>
+<thead><tr><th scope="col">Generation</th><th scope="col">Origin</th><th scope="col" class="number">Signed</th><th scope="col">What happened</th></tr></thead>
+<tbody>${generations.map((log) =>
+    rowOf(
+      log,
+      journal?.forks.find(({ generation }) => generation === log.generation),
+    ),
+  )}</tbody></table></div></section>`;
+};
+
+const rowOf = (
+  log: ShownLog,
+  fork: ShownFork | undefined,
+): Html => html`<tr><th scope="row">${log.generation}</th><td class="mono">${log.origin}</td>
+<td class="number">${log.signedSize === null ? 'nothing' : countText(log.signedSize)}</td>
+<td>${fork === undefined ? (log.generation === 1 ? 'The first one.' : null) : forked(fork)}${log.endedAt === null ? null : ended(log, log.endedAt)}</td></tr>`;
+
+const forked = ({ at, cause, by, commonSize }: ShownFork): Html =>
+  html`Forked ${timeOf(parseInstantMs(at) ?? 0)} by ${by}: ${cause} <span class="sub">The first ${countText(commonSize)} positions are the same in the generation before; its later checkpoints prove what was lost.</span>`;
+
+const ended = ({ endedBy, endedReason }: ShownLog, at: Date): Html =>
+  html`<p>Ended ${timeOf(at)} by ${endedBy ?? 'an unknown operator'}: ${endedReason ?? 'no reason is known'}</p>`;
+
+/** Whether an event is in the signed log, and its proof. Nothing without a log. */
+export const proofPanel = (event: FoundEvent, status: EvidenceStatus | undefined, nowMs: number): Html | null => {
+  if (status === undefined) return null;
+  const isSigned = event.position <= (status.signedSize ?? 0);
+  return html`<section class="panel" id="proof" aria-labelledby="proof-head"><h2 id="proof-head">Proof</h2>
+${isSigned ? signed(event, status) : unsigned(event, status, nowMs)}
+${stopped(status)}</section>`;
+};
+
+const signed = (
+  { position }: FoundEvent,
+  status: EvidenceStatus,
+): Html => html`<p>It is in the log <span class="mono">${status.origin}</span>, under the checkpoint of ${countText(status.signedSize ?? 0)} positions, signed ${agoText(status.signedSecondsAgo ?? 0)}.${
+  position <= status.adoptedSize
+    ? ' It was stored before this log began: the proof says nothing of the time before.'
+    : ''
+}${isUnanchored(status) ? html` The log is <a href="${EVIDENCE_PATH}">unanchored</a>.` : null}</p>
+<p class="row actions"><a class="quiet-button" href="/events/${position}/proof/json" download>Download event<span class="unseen"> ${position}.json</span></a>
+<a class="quiet-button" href="/events/${position}/proof/tlog-proof" download>Download proof<span class="unseen"> ${position}.tlog-proof</span></a></p>
+<p class="hint">Both into one folder; there, <code>orgtrail evidence verify ${position}.tlog-proof</code> verifies them, without database or settings.</p>`;
+
+const unsigned = ({ receivedAt }: FoundEvent, status: EvidenceStatus, nowMs: number): Html => {
+  const sinceMs = parseInstantMs(receivedAt);
+  const since = html`${sinceMs === undefined ? null : `${agoText((nowMs - sinceMs) / 1_000)}, `}${exactInstantOf(receivedAt)}`;
+  if (status.state === 'ended') return html`<p><strong>Not signed</strong>: the log was ended before.</p>`;
+  return html`<p><strong>Not yet signed</strong>, since it was stored ${since}. ${
+    status.signedSize === null
+      ? 'No checkpoint is signed yet.'
+      : `The last checkpoint has ${countText(status.signedSize)} positions.`
+  }${status.heldBy === null ? ' No process builds the log at the moment.' : ''}</p>`;
+};
+
+const stopped = (status: EvidenceStatus): Html | null =>
+  isStopped(status)
+    ? html`<p class="error-text">The log is ${status.state}${status.stateReason === null ? '' : `: ${status.stateReason}`}. Nothing is signed any more: <a href="${EVIDENCE_PATH}">what to do</a>.</p>`
+    : null;
+
+/** What is wrong with the evidence, in one line that leads to its page; nothing if all is well. */
+export const evidenceLine = (status: EvidenceStatus): Html | null => {
+  const troubles = troublesOf(status);
+  if (troubles.length === 0) return null;
+  const state = isStopped(status) ? 'failing' : 'behind';
+  return html`<section class="verdict verdict-${state}" aria-label="Evidence"><span class="state state-${state}">evidence</span>
+<p>${troubles.join(' · ')}.</p><p><a href="${EVIDENCE_PATH}">Evidence</a></p></section>`;
+};
+
+type State = EvidenceStatus['state'];
+
+/** The colour of each state: that of a state of sources which is as grave. */
+const colours: Readonly<Record<State, SourceHealth>> = {
+  building: 'behind',
+  ok: 'fresh',
+  halted: 'failing',
+  behind: 'failing',
+  forked: 'failing',
+  ended: 'quiet',
+};
+
+/** What each state means. */
+const meanings: Readonly<Record<State, string>> = {
+  building: 'Events that were stored before the log began are still being hashed.',
+  ok: 'The log grows, and what it has is signed.',
+  halted: 'Nothing is signed any more.',
+  behind: 'The database went back: a known checkpoint has more leaves than the log. Nothing is signed any more.',
+  forked:
+    'The database went back, or may have: a known checkpoint may be of another history. Nothing is signed any more.',
+  ended: 'An operator has ended this log. What was signed stays good; nothing follows.',
+};
+
+/** Nothing is signed until an operator does something. Collecting goes on. */
+export const isStopped = ({ state }: Pick<EvidenceStatus, 'state'>): boolean =>
+  state === 'halted' || state === 'behind' || state === 'forked';
+
+/** Without a new checkpoint for so long although events wait, something is wrong. */
+const LATE_SECONDS = 900;
+
+/** What is wrong, a sentence each; nothing if all is well. */
+const troublesOf = (status: EvidenceStatus): readonly string[] => {
+  const { state, stateReason, anchors, lagEvents, signedSecondsAgo, heldBy } = status;
+  const troubles: string[] = [];
+  if (state === 'ended') return troubles;
+  if (isStopped(status)) troubles.push(`The evidence is ${state}${stateReason === null ? '' : `: ${stateReason}`}`);
+  else if (lagEvents > 0 && (signedSecondsAgo ?? LATE_SECONDS) >= LATE_SECONDS && (state === 'ok' || heldBy === null)) {
+    const last =
+      signedSecondsAgo === null
+        ? 'nothing is signed yet'
+        : `the last checkpoint was signed ${spanText(signedSecondsAgo)} ago`;
+    troubles.push(`${heldBy === null ? 'No process builds the evidence' : 'The evidence is late'}: ${last}`);
+  }
+  for (const { anchor, error } of anchors) {
+    if (error !== null) troubles.push(`The anchor ${anchor} fails: ${error}`);
+  }
+  if (isUnanchored(status)) troubles.push('The evidence is unanchored');
+  return troubles;
+};
+
+/** All that the page shows, read once. Undefined parts: the account may not read them. */
+export interface EvidenceView {
+  readonly status: EvidenceStatus;
+  readonly logs: readonly ShownLog[];
+  readonly journal: ShownJournal | undefined;
+  readonly checkpoints: readonly NewestCheckpoint[] | undefined;
+  readonly statements: Awaited<ReturnType<ShownEvidence['statements']>>;
+  readonly isConfigured: boolean;
+  readonly nowMs: number;
+}
+
+/** Not `/evidence`, where the logs themselves are served. */
+export const EVIDENCE_PATH = '/evidence-log';

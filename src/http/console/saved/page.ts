@@ -1,0 +1,137 @@
+import { printLine, printSearch, readSearch, type Search } from '../../../search/query/search.ts';
+import { MAX_NAME_LENGTH, type SavedSearch } from '../../../search/saved-searches.sql.ts';
+import { linkOf } from '../event-links.ts';
+import { type Html, html } from '../html.ts';
+import { pagesBeside } from '../page.ts';
+import { agoOf, timeOf } from '../words.ts';
+
+interface SavedRow {
+  readonly saved: SavedSearch;
+  readonly mayChange: boolean;
+}
+
+interface SavedView extends SavedRow {
+  readonly nowMs: number;
+  /** What was written as its new name, and what is wrong with it. */
+  readonly given?: string | undefined;
+  readonly fault?: string | undefined;
+}
+
+const MAX_LINE = 300;
+
+/** The list. */
+export const savedListBody = (rows: readonly SavedRow[], nowMs: number): Html => html`<div class="stack saved">
+${searchesMenu('/searches')}
+<h1>Saved searches</h1>
+<section class="panel" aria-label="Saved searches">
+${rows.length === 0 ? html`<p class="empty">No search is saved. “Save this search” above a result of <a href="/events">Events</a> keeps it here, for all who may sign in.</p>` : tableOf(rows, nowMs)}
+</section></div>`;
+
+const tableOf = (rows: readonly SavedRow[], nowMs: number): Html => html`<table class="events saved-list">
+<caption class="unseen">Saved searches, by name</caption>
+<thead><tr><th scope="col">Name</th><th scope="col">Search</th><th scope="col">Saved by</th><th scope="col">Saved</th><th scope="col"><span class="unseen">Change</span></th></tr></thead>
+<tbody>${rows.map((row) => rowOf(row, nowMs))}</tbody>
+</table>`;
+
+const rowOf = ({ saved, mayChange }: SavedRow, nowMs: number): Html => html`<tr id="search-${saved.id}">
+<th scope="row"><a href="${hrefOf(saved)}">${saved.name}</a></th>
+<td data-label="Search"><span class="mono">${lineOf(saved)}</span></td>
+<td data-label="Saved by">${whoOf(saved.savedBy)}</td>
+<td data-label="Saved">${agoOf(saved.savedAt, nowMs)}</td>
+<td><a href="/searches/${saved.id}">${mayChange ? 'Rename or delete' : 'Details'}<span class="unseen"> ${saved.name}</span></a></td>
+</tr>`;
+
+/** One of them, with the forms that change it. */
+export const savedBody = (view: SavedView): Html => {
+  const { saved, mayChange } = view;
+  return html`<div class="stack saved">
+${searchesMenu('/searches')}
+<p class="crumbs"><a href="/searches">All saved searches</a></p>
+<div class="row between"><h1>${saved.name}</h1><a class="button" href="${hrefOf(saved)}">Open</a></div>
+<section class="panel stack" aria-label="Search">
+<p class="mono">${lineOf(saved)}</p>
+<p class="muted">Saved by ${whoOf(saved.savedBy)}, ${timeOf(saved.savedAt)}${renamedOf(saved)}.</p>
+</section>
+${mayChange ? changeForms(view) : html`<p class="muted">${saved.savedBy === null ? 'ORGTRAIL_FEED_TOKEN may' : html`${saved.savedBy}, and ORGTRAIL_FEED_TOKEN, may`} rename and delete it.</p>`}
+</div>`;
+};
+
+const changeForms = ({ saved, given, fault }: SavedView): Html => html`<section class="panel" aria-label="Rename">
+<form class="stack save" method="post" action="/searches/${saved.id}/rename">
+${nameField('rename', { given: given ?? saved.name, fault })}
+<p><button class="primary" type="submit">Rename</button></p>
+</form></section>
+<details class="panel"><summary>Delete…</summary>
+<form class="stack save" method="post" action="/searches/${saved.id}/delete">
+<p>Delete “${saved.name}” for all who may sign in? Its events stay.</p>
+<p><button class="button danger" type="submit">Delete this search</button></p>
+</form></details>`;
+
+const renamedOf = ({ renamedAt, renamedBy }: SavedSearch): Html | null =>
+  renamedAt === null ? null : html`; renamed by ${whoOf(renamedBy)}, ${timeOf(renamedAt)}`;
+
+const whoOf = (who: string | null): Html => (who === null ? html`<span class="muted">not known</span>` : html`${who}`);
+
+const hrefOf = ({ search }: SavedSearch): string => (search === '' ? '/events' : `/events?${search}`);
+
+/** As a query line. What this version cannot read, of a later one, stays as it is. */
+const lineOf = ({ search }: SavedSearch): string => {
+  const { search: read, faults } = readSearch(Object.fromEntries(new URLSearchParams(search)), Date.now());
+  const line = faults.length > 0 ? search : printLine(read);
+  if (line === '') return 'all events';
+  return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE - 1).toWellFormed()}…` : line;
+};
+
+interface SaveView {
+  /** The parameters of its link. */
+  readonly search: string;
+  /** What was written as its name. */
+  readonly given?: string | undefined;
+  /** A predicate to the name. */
+  readonly fault?: string | undefined;
+}
+
+/** Above a result. Open or closed without a script. */
+export const saveThis = (
+  search: Search,
+): Html => html`<details class="copy-as" id="save-search"><summary>Save this search</summary>
+${saveForm({ search: printSearch(search).toString() })}</details>`;
+
+/** After a name that cannot be. */
+export const saveBody = (view: SaveView): Html => html`<div class="stack">
+<p class="crumbs"><a href="/events${view.search === '' ? '' : `?${view.search}`}">Events</a></p>
+<h1>Save this search</h1>
+<div class="panel">${saveForm(view)}</div>
+</div>`;
+
+const saveForm = (view: SaveView): Html => html`<form class="stack save" method="post" action="/searches">
+<input type="hidden" name="search" value="${view.search}">
+${nameField('save-name', view)}
+<p class="hint" id="save-hint">All who may sign in see it. Relative times, such as 24h, stay relative.</p>
+<p><button class="primary" type="submit">Save</button></p>
+</form>`;
+
+/** The field of a name, with what is wrong with it. */
+const nameField = (id: string, { given = '', fault }: Pick<SaveView, 'given' | 'fault'>): Html =>
+  html`<div class="field"><label for="${id}">Name</label>
+<input id="${id}" name="name" type="text" value="${given}" required maxlength="${2 * MAX_NAME_LENGTH}" autocomplete="off"${fault === undefined ? null : html` autofocus aria-invalid="true" aria-describedby="${id}-fault"`}>
+${fault === undefined ? null : html`<p class="fault" role="alert" id="${id}-fault">The name ${fault}.</p>`}</div>`;
+
+type SearchesPath = '/events' | '/events/news' | '/searches';
+
+/** The pages of searches beside one another. `search`: what the two that show one go on with. */
+export const searchesMenu = (current: SearchesPath, search: Search = { defects: false, changed: false }): Html =>
+  pagesBeside('Searches', [
+    { href: linkOf(search), name: 'Search', isCurrent: current === '/events' },
+    {
+      href: newsHref(search),
+      name: 'What is new',
+      isCurrent: current === '/events/news',
+      title: 'Values that the last 7 days have and the 90 days before have not',
+    },
+    { href: '/searches', name: 'Saved searches', isCurrent: current === '/searches' },
+  ]);
+
+/** It has times of its own. */
+const newsHref = ({ since: _since, before: _before, ...rest }: Search): string =>
+  linkOf(rest).replace('/events', '/events/news');

@@ -1,0 +1,219 @@
+import type { FastifyInstance, FastifyReply, onRequestAsyncHookHandler } from 'fastify';
+import { EvidenceFault } from '../evidence/bytes.ts';
+import { writePolicy } from '../evidence/notes/policy.ts';
+import { parseVerifierKey } from '../evidence/notes/signed-note.ts';
+import {
+  type LogAddress,
+  type ServedFile,
+  type ServedStore,
+  servedProof,
+  servedTile,
+  type TileAddress,
+} from '../evidence/served-store.sql.ts';
+import { parseTilePath } from '../evidence/tree/tiles.ts';
+import { sqlState } from '../postgres/sql-state.ts';
+import { problemSchema, refusals, withToken } from './openapi.ts';
+
+const TEXT = 'text/plain; charset=utf-8';
+/** A tile never changes, and is only for who has the token. */
+const IMMUTABLE = 'private, max-age=31536000, immutable';
+const INSUFFICIENT_PRIVILEGE = '42501';
+const tags = ['evidence'];
+
+/** What is below `/evidence`, by the paths of c2sp.org/tlog-tiles: nothing but what is signed. `store` is undefined without evidence. */
+export const evidenceRoutes = (
+  server: FastifyInstance,
+  store: ServedStore | undefined,
+  onRequest: onRequestAsyncHookHandler,
+): void => {
+  server.get(
+    '/evidence/policy',
+    {
+      onRequest,
+      schema: {
+        ...withToken,
+        tags,
+        summary: 'The keys of the logs',
+        response: textAnswers(
+          'c2sp.org/tlog-policy. Compare the keys with those that were given to you on another way.',
+        ),
+      },
+    },
+    (_request, reply) =>
+      answer(reply, store, async (from) => {
+        const vkeys = await from.vkeys();
+        return vkeys.length === 0 ? undefined : writePolicy(vkeys.map(parseVerifierKey), [], 0);
+      }),
+  );
+  server.get<{ Params: LogParameters }>(
+    '/evidence/:feed/:log/checkpoint',
+    {
+      onRequest,
+      schema: {
+        ...withToken,
+        tags,
+        summary: 'The last signed checkpoint of a log',
+        params: logParameters,
+        response: textAnswers('A signed note: c2sp.org/tlog-checkpoint.'),
+      },
+    },
+    ({ params }, reply) => answer(reply, store, async (from) => (await from.signed(addressOf(params)))?.note),
+  );
+  tileRoute(server, store, onRequest);
+  server.get<{ Params: Pick<LogParameters, 'feed'>; Querystring: { readonly position: number } }>(
+    '/evidence/:feed/events/proof',
+    {
+      onRequest,
+      schema: {
+        ...withToken,
+        tags,
+        summary: 'The proof that an event is in the log',
+        params: proofParameters,
+        querystring: proofQuery,
+        response: textAnswers('c2sp.org/tlog-proof, with the last signed checkpoint.'),
+      },
+    },
+    ({ params, query: { position } }, reply) =>
+      answer(reply, store, (from) => servedProof(from, addressOf({ ...params, log: 'events' }), position), {
+        'content-disposition': `attachment; filename="${position}.tlog-proof"`,
+      }),
+  );
+};
+
+const tileRoute = (
+  server: FastifyInstance,
+  store: ServedStore | undefined,
+  onRequest: onRequestAsyncHookHandler,
+): void => {
+  server.get<{ Params: LogParameters & { readonly '*': string } }>(
+    '/evidence/:feed/:log/tile/*',
+    {
+      onRequest,
+      schema: {
+        ...withToken,
+        tags,
+        summary: 'A hash tile of a log, or the data of its leaves',
+        params: tileParameters,
+        response: tileAnswers,
+      },
+    },
+    async ({ params }, reply) => {
+      const tile = tileOf(params['*']);
+      if (tile === undefined) return notFound(reply, 'not the path of a tile');
+      // The data of leaves may be dropped.
+      const headers = tile.level === 'entries' ? {} : { 'cache-control': IMMUTABLE };
+      return await answer(reply, store, (from) => servedTile(from, addressOf(params), tile), headers);
+    },
+  );
+};
+
+/** Sends a text or bytes, with these headers; undefined is a 404. */
+const answer = async (
+  reply: FastifyReply,
+  store: ServedStore | undefined,
+  read: (store: ServedStore) => Promise<string | ServedFile | undefined>,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<FastifyReply> => {
+  if (store === undefined) return notFound(reply, 'no evidence is configured: ORGTRAIL_EVIDENCE_ORIGIN');
+  try {
+    const found = await read(store);
+    const file = typeof found === 'string' ? ({ kind: 'found', body: found } as const) : (found ?? { kind: 'missing' });
+    if (file.kind === 'missing') return notFound(reply, 'there is no such log or tile, or it is not signed yet');
+    if (file.kind === 'gone') {
+      return await reply.code(410).send({ status: 'gone', reason: 'the data of a leaf of these was dropped' });
+    }
+    const type = typeof file.body === 'string' ? TEXT : 'application/octet-stream';
+    return await reply
+      .headers({ 'cache-control': 'no-store', ...headers })
+      .type(type)
+      .send(file.body);
+  } catch (error) {
+    if (sqlState(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+    const reason = 'the database account may not read the evidence: it needs the role orgtrail_evidence';
+    return await reply.code(503).send({ status: 'unavailable', reason });
+  }
+};
+
+const notFound = (reply: FastifyReply, reason: string): FastifyReply =>
+  reply.code(404).send({ status: 'not found', reason });
+
+const tileOf = (path: string): TileAddress | undefined => {
+  try {
+    return parseTilePath(`tile/${path}`);
+  } catch (error) {
+    if (error instanceof EvidenceFault) return undefined;
+    throw error;
+  }
+};
+
+const addressOf = ({ feed, log }: LogParameters): LogAddress => {
+  const [feedId = '', generation] = feed.split('.');
+  return { feedId, generation: Number(generation), log };
+};
+
+/** The parameters of an address below `/evidence`. */
+interface LogParameters {
+  readonly feed: string;
+  readonly log: 'events' | 'journal';
+}
+
+const feed = {
+  type: 'string',
+  pattern: '^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\\.[1-9]\\d{0,8}$',
+  description: 'The id of the feed, a dot, and the generation of the log: as in its origin.',
+} as const;
+const log = { type: 'string', enum: ['events', 'journal'], description: 'Which of the two logs.' } as const;
+
+const logParameters = { type: 'object', properties: { feed, log }, required: ['feed', 'log'] } as const;
+
+const tileParameters = {
+  type: 'object',
+  properties: {
+    feed,
+    log,
+    '*': {
+      type: 'string',
+      description:
+        'LEVEL/NUMBER, or NUMBER with `entries/` before it for the data of leaves, and `.p/WIDTH` behind it for a partial one: c2sp.org/tlog-tiles.',
+    },
+  },
+  required: ['feed', 'log', '*'],
+} as const;
+
+const proofParameters = { type: 'object', properties: { feed }, required: ['feed'] } as const;
+
+const proofQuery = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    position: {
+      type: 'integer',
+      minimum: 1,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'The position of the event in the feed.',
+    },
+  },
+  required: ['position'],
+} as const;
+
+const binary = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } as const;
+const text = { 'text/plain; charset=utf-8': { schema: { type: 'string' } } } as const;
+
+const answers = {
+  400: { description: 'The address or the query is not valid.', ...problemSchema },
+  ...refusals,
+  404: { description: 'There is no such log or tile, or it is not signed yet.', ...problemSchema },
+  503: { description: 'The database does not answer, or the account may not read the evidence.', ...problemSchema },
+} as const;
+
+/** Of a route that gives a text, or a file of bytes. */
+const textAnswers = (description: string) => ({ 200: { description, content: text }, ...answers });
+
+const tileAnswers = {
+  200: { description: 'Hashes of 32 bytes, or leaves after their length in two bytes.', content: binary },
+  ...answers,
+  410: {
+    description: 'The data of a leaf of these was dropped by retention; its hash is in the tile.',
+    ...problemSchema,
+  },
+};

@@ -1,0 +1,239 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { StreamLimits, StreamPlace } from '../base/limits.ts';
+import type { ServedStore, SignedLog } from '../evidence/served-store.sql.ts';
+import {
+  conflictOf,
+  type FeedCursor,
+  type FeedHead,
+  type FeedPiece,
+  type FeedRange,
+  type FeedSource,
+  goneBehind,
+  isFiltered,
+  lastLine,
+  type MissedEvents,
+  nextCursorOf,
+  type Presented,
+  placeOf,
+} from '../feed/feed.ts';
+import { formats } from '../formats/registry.ts';
+import { beginsGiving, counted } from './access-trail.ts';
+import { goneSignal } from './failure.ts';
+import { type FeedQuery, feedQuerySchema, feedResponses, withToken } from './openapi.ts';
+import { encodingFor, streamFeed } from './stream.ts';
+
+const DEFAULT_LIMIT = 10_000;
+
+type FeedRequest = FastifyRequest<{ Querystring: FeedQuery }>;
+
+interface Answer {
+  readonly range: FeedRange;
+  readonly cursor: FeedCursor;
+  readonly head: number;
+  /** Of the moment when the reader was told of all drops and jumps that concern it. */
+  readonly lastDrop: number;
+}
+
+/** `GET /v1/events`. `authorized` is the hook that checks the token, `evidence` gives the last signed checkpoint. */
+export const feedRoutes = (
+  server: FastifyInstance,
+  source: FeedSource,
+  streams: StreamLimits,
+  authorized: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
+  evidence: () => Promise<SignedLog | undefined>,
+): void => {
+  server.get<{ Querystring: FeedQuery }>(
+    '/v1/events',
+    {
+      onRequest: authorized,
+      config: { trail: 'feed' },
+      schema: {
+        ...withToken,
+        tags: ['feed'],
+        summary: 'Stored events after a position, in order',
+        querystring: feedQuerySchema,
+        response: feedResponses,
+      },
+    },
+    async (request, reply) => {
+      const { query } = request;
+      const presented = presentedBy(query);
+      if (typeof presented === 'string') return reply.code(400).send({ status: 'bad request', reason: presented });
+      const gone = goneSignal(reply);
+      const head = await source.head(presented.after);
+      const reason = await conflictOf(source, head, presented);
+      if (reason !== undefined) {
+        return reply.code(409).send({ status: 'conflict', reason, feed_id: head.feedId, position: head.position });
+      }
+      const missed = await goneBehind(source, head, presented);
+      if (missed !== undefined) return reply.code(410).send(goneBody(head, presented, missed));
+      const answer = await answerTo(source, query, presented, head, gone);
+      const signed = await evidence();
+      const place = await streams.enter('feed', gone);
+      try {
+        await using pieces = await begin(piecesOf(request, source, answer, gone)).catch((error: unknown) => {
+          if (gone.aborted) return undefined;
+          throw error;
+        });
+        if (pieces === undefined) return reply.hijack();
+        await send(request, reply, pieces, { answer, signed, place });
+      } finally {
+        // Not before all memory is given back: the next reader has that of this one.
+        place.leave();
+      }
+    },
+  );
+};
+
+/** Where the reader is; a text says what is wrong with the query. */
+const presentedBy = (query: FeedQuery): Presented | string => {
+  const { cursor, after, check, dropped, feed_id: feedId } = query;
+  const parts = Object.entries({ after, check, dropped, feed_id: feedId }).filter(([, value]) => value !== undefined);
+  if (cursor !== undefined && parts.length > 0) {
+    return `cursor holds ${parts.map(([name]) => name).join(', ')} already: give one or the other`;
+  }
+  return placeOf({ cursor, after: after ?? 0, feedId, check, dropped }) ?? 'cursor is not a cursor of the feed';
+};
+
+const goneBody = (head: FeedHead, presented: Presented, missed: MissedEvents & { readonly reason: string }) => ({
+  status: 'gone',
+  reason: `${missed.reason}. To continue anyway, use next_cursor, or add dropped=${head.lastDrop}`,
+  next_cursor: nextCursorOf({
+    nextPosition: presented.after,
+    feedId: head.feedId,
+    check: presented.check,
+    dropped: head.lastDrop,
+  }),
+  feed_id: head.feedId,
+  first_position: missed.firstPosition,
+  dropped_until: missed.until,
+  dropped: head.lastDrop,
+});
+
+/** What to send: at once if there is something, else as soon as there is, or when the time is over. */
+const answerTo = async (
+  source: FeedSource,
+  query: FeedQuery,
+  presented: Presented,
+  head: FeedHead,
+  signal: AbortSignal,
+): Promise<Answer> => {
+  const { limit = DEFAULT_LIMIT, organization: organizationIds, account: accountIds, copies } = query;
+  const deadlineMs = performance.now() + (query.wait ?? 0) * 1_000;
+  const { lastDrop } = head;
+  let { feedId, position } = head;
+  const { dropped = 0 } = presented;
+  let { after } = presented;
+  for (;;) {
+    const range = { after, until: position, organizationIds, accountIds, copies };
+    const remainingMs = deadlineMs - performance.now();
+    if (remainingMs <= 0 || signal.aborted || (await hasEvents(source, range))) {
+      const until = await source.endOf(range, limit);
+      const cursor = { nextPosition: until, feedId, check: await source.checkOf(until), dropped };
+      return { range: { ...range, after: presented.after, until }, cursor, head: position, lastDrop };
+    }
+    await source.waitBeyond(position, remainingMs, signal);
+    const now = await source.head(presented.after);
+    // What was dropped or lost meanwhile is for the next request to hear, before anything behind it.
+    if (now.lastDrop !== lastDrop || now.position < presented.after) {
+      const cursor = { nextPosition: presented.after, feedId: now.feedId, check: presented.check, dropped };
+      return {
+        range: { ...range, after: presented.after, until: presented.after },
+        cursor,
+        head: now.position,
+        lastDrop,
+      };
+    }
+    after = position;
+    ({ feedId, position } = now);
+  }
+};
+
+/** With a filter, only a look at the events says whether any is there. */
+const hasEvents = async (source: FeedSource, range: FeedRange): Promise<boolean> =>
+  range.until > range.after && (!isFiltered(range) || (await source.hasEvents(range)));
+
+const piecesOf = (
+  { query }: FeedRequest,
+  source: FeedSource,
+  { range, cursor: { feedId }, lastDrop }: Answer,
+  gone: AbortSignal,
+): AsyncIterator<FeedPiece> =>
+  source.pieces({ feedId, lastDrop }, range, query.format ?? 'native', gone)[Symbol.asyncIterator]();
+
+/** With its first piece read: what cannot be read is an answer of its own then, and not a body that is cut off. */
+const begin = async (pieces: AsyncIterator<FeedPiece>): Promise<AsyncIterable<FeedPiece> & AsyncDisposable> => {
+  const first = await pieces.next();
+  return {
+    async *[Symbol.asyncIterator]() {
+      for (let next = first; next.done !== true; next = await pieces.next()) yield next.value;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await pieces.return?.();
+    },
+  };
+};
+
+interface Sending {
+  readonly answer: Answer;
+  /** The last signed checkpoint of the evidence. */
+  readonly signed: SignedLog | undefined;
+  readonly place: StreamPlace;
+}
+
+const send = async (
+  request: FeedRequest,
+  reply: FastifyReply,
+  pieces: AsyncIterable<FeedPiece>,
+  { answer, signed, place }: Sending,
+): Promise<void> => {
+  const { query } = request;
+  const { cursor, head } = answer;
+  const encoding = encodingFor(request.headers['accept-encoding']);
+  beginsGiving(request);
+  // From here on the answer is a stream of our own.
+  reply.hijack();
+  reply.raw.writeHead(200, {
+    'content-type': formats[query.format ?? 'native'].contentType,
+    'cache-control': 'no-store',
+    vary: 'accept-encoding',
+    'orgtrail-feed-id': cursor.feedId,
+    'orgtrail-next-cursor': nextCursorOf(cursor),
+    'orgtrail-next-position': cursor.nextPosition,
+    'orgtrail-head-position': head,
+    ...signedHeader(signed),
+    ...(cursor.check !== undefined && { 'orgtrail-next-check': cursor.check }),
+    ...(encoding !== undefined && { 'content-encoding': encoding }),
+  });
+  const last = query.last_line === true ? lastLine(cursor, signed) : '';
+  await streamFeed(reply.raw, encoding, counted(request, pieces), last, place);
+};
+
+/** So old may be what is said of it: readers that poll do not each ask the database. */
+const FRESH_MS = 1_000;
+/** After a failure, such as a right that is missing. */
+const REST_MS = 30_000;
+
+/** The last signed checkpoint of the events; undefined if there is none or it cannot be read. */
+export const recentlySigned = (
+  store: ServedStore | undefined,
+  nowMs: () => number = () => performance.now(),
+): (() => Promise<SignedLog | undefined>) => {
+  let untilMs = Number.NEGATIVE_INFINITY;
+  let signed: Promise<SignedLog | undefined> = Promise.resolve(undefined);
+  return () => {
+    if (store === undefined) return signed;
+    if (nowMs() >= untilMs) {
+      untilMs = nowMs() + FRESH_MS;
+      signed = store.lastSigned().catch(() => {
+        untilMs = nowMs() + REST_MS;
+        return undefined;
+      });
+    }
+    return signed;
+  };
+};
+
+/** `Orgtrail-Evidence: SIZE ROOT`; nothing without a checkpoint. */
+const signedHeader = (signed: SignedLog | undefined): Readonly<Record<string, string>> =>
+  signed === undefined ? {} : { 'orgtrail-evidence': `${signed.size} ${signed.root.toString('base64')}` };

@@ -1,0 +1,80 @@
+import type { FastifyInstance } from 'fastify';
+import type { EvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
+import type { SinkStatus } from '../sinks/sink-status.sql.ts';
+import type { StatusReader } from '../status/status-reader.sql.ts';
+import type { AccessSource } from './access/access.ts';
+import type { Guard } from './guard.ts';
+import { healthOf, type ReadinessOptions, readiness } from './health.ts';
+import { jsonAnswer } from './openapi.ts';
+
+export interface HealthOptions extends ReadinessOptions {
+  /** `token`: health and metrics need one with the scope metrics, too. Default `open`. */
+  readonly healthAccess?: 'open' | 'token';
+  readonly tickMs: number;
+  /** Requests per 5 minutes: with the number of sources it says how often each is asked. */
+  readonly apiBudget: number;
+  /** How things stand; rejects if the database does not answer. */
+  readonly status: StatusReader;
+  /** How the sinks stand; rejects as `status` does. */
+  readonly sinks: () => Promise<readonly SinkStatus[]>;
+  /** How the evidence stands; undefined if there is none. Rejects as `status` does. */
+  readonly evidence?: () => Promise<EvidenceStatus | undefined>;
+  readonly metrics: () => Promise<string>;
+  /** Tokens and sessions of the database, and the trail of access. */
+  readonly access: AccessSource;
+}
+
+/** The description of a route about health: its summary, and what its answer is. */
+export const aboutHealth = (summary: string, answer: string) => ({
+  summary,
+  tags: ['health'],
+  response: jsonAnswer(answer),
+});
+
+/** `/livez`, `/readyz`, `/healthz` and `/metrics`. */
+export const healthRoutes = (server: FastifyInstance, options: HealthOptions, guard: Guard): void => {
+  // Probes of Kubernetes cannot keep a secret: readiness names no organization.
+  const local = guard.requireLocalOrToken;
+  const onRequest = options.healthAccess === 'token' ? guard.requireScope('metrics') : local;
+  const liveness = aboutHealth('The process is alive', 'It is.');
+  server.get('/livez', { schema: liveness }, () => ({ status: 'ok' }));
+  const unreadyReasons = readiness(options);
+  server.get(
+    '/readyz',
+    { onRequest: local, schema: aboutHealth('It can serve', 'The database answers, and the schema is current.') },
+    async (_request, reply) => {
+      const reasons = await unreadyReasons();
+      return reply
+        .code(reasons.length === 0 ? 200 : 503)
+        .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
+    },
+  );
+  server.get(
+    '/healthz',
+    {
+      onRequest,
+      schema: aboutHealth(
+        'Health of each organization',
+        'State, lag and gap of each; of more than 1,000 sources totals, and the worst.',
+      ),
+    },
+    async () => {
+      const status = await options.status.read(options);
+      return healthOf(status, await options.sinks(), options.tickMs, {
+        evidence: await options.evidence?.(),
+        accessTrouble: options.access.trouble(),
+      });
+    },
+  );
+  server.get('/metrics', { onRequest, schema: metricsAnswer }, async (_request, reply) =>
+    reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
+  );
+};
+
+const metricsAnswer = {
+  summary: 'Metrics for Prometheus',
+  tags: ['health'],
+  response: {
+    200: { description: 'The text format, version 0.0.4.', content: { 'text/plain': { schema: { type: 'string' } } } },
+  },
+};

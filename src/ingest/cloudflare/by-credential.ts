@@ -1,0 +1,311 @@
+import { ApiError } from '../../base/errors.ts';
+import type { FoundOrganization, SourceKey } from '../planning/source.ts';
+import { kindOf } from '../sources/registry.ts';
+import { PartialListingError } from '../sync/discovery/discover.ts';
+import type { AccountsPage, AuditApi, ListingFilter, SourceBudget } from '../sync/ports.ts';
+import type { StoredFacts } from './credential-access.sql.ts';
+import {
+  type Candidate,
+  type CredentialFacts,
+  isBroken,
+  isRefusal,
+  type LiveCredential,
+  loadsOf,
+  mayUse,
+  movesOn,
+  oneOf,
+  type Refusals,
+  rankCandidates,
+} from './credentials.ts';
+
+/** The API with one of the credentials. */
+export interface CredentialAccess extends LiveCredential, Candidate {
+  readonly api: AuditApi;
+  /** As api_budget names it, whatever the configuration does. */
+  readonly key: string;
+}
+
+export interface ByCredentialOptions {
+  /** Those that are configured now, in order. */
+  readonly current: () => readonly CredentialAccess[];
+  readonly facts: StoredFacts;
+  readonly refusals: Refusals;
+  /** A credential failed to list organizations, and it is not known that it shows none. The others are listed. */
+  readonly onListingFailed: (credential: string, error: ApiError) => void;
+}
+
+const organizationOf = (id: string): SourceKey => ({ kind: 'organization', id });
+
+/**
+ * One API from several credentials: each source is read with the best one that may (choice.ts), and a refusal moves on to the next. With a
+ * single credential that is for everything, that one's API as it is.
+ */
+export const createApiByCredential = (options: ByCredentialOptions): AuditApi => {
+  const { current, facts } = options;
+  const only = (): CredentialAccess | undefined => {
+    const [first, ...others] = current();
+    return others.length === 0 && first?.accounts === true && first.organizations === true ? first : undefined;
+  };
+  const alone = (): AuditApi | undefined => only()?.api;
+  const chooser = createChooser(options);
+  return {
+    fetchPage: async (source, walk, signal, attemptMs) => {
+      const first = only();
+      const read = async ({ name, key, api }: CredentialAccess) => {
+        const page = await api.fetchPage(source, walk, signal, attemptMs);
+        await facts.hasRead(first === undefined ? { name, key } : { key }, source);
+        return page;
+      };
+      return first !== undefined
+        ? await read(first)
+        : await chooser.first(
+            source,
+            'log',
+            read,
+            ({ failure }) => failure === 'not_found' && walk.cursor !== undefined,
+          );
+    },
+    probeAuditLog: async (source, signal) =>
+      await (alone()?.probeAuditLog(source, signal) ?? probeWithEach(await chooser.candidates(source), source, signal)),
+    listOrganizations: (filter, signal) =>
+      alone()?.listOrganizations(filter, signal) ??
+      (filter.parentId === undefined
+        ? listWithEach(options, filter, signal)
+        : chooser.firstListing(
+            organizationOf(filter.parentId),
+            ({ api }) => api.listOrganizations(filter, signal),
+            (page) => page.length > 0,
+          )),
+    listAccounts: (signal, credential, from) =>
+      alone()?.listAccounts(signal, credential, from) ?? listAccounts(options, signal, credential, from),
+    listAccountsOf: (id, signal, from) =>
+      alone()?.listAccountsOf(id, signal, from) ??
+      chooser.firstListing(
+        organizationOf(id),
+        ({ api }) => api.listAccountsOf(id, signal, from),
+        ({ accounts }) => accounts.length > 0,
+      ),
+    getOrganization: async (id, signal) =>
+      await (alone()?.getOrganization(id, signal) ??
+        chooser.first(organizationOf(id), 'organization', ({ api }) => api.getOrganization(id, signal))),
+    getProfile: async (id, signal) =>
+      await (alone()?.getProfile(id, signal) ??
+        chooser.first(organizationOf(id), 'profile', ({ api }) => api.getProfile(id, signal))),
+    nowMs: () => current()[0]?.api.nowMs(),
+  };
+};
+
+/** Tries credentials in the order of their rank, until one is not refused. */
+const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
+  const candidates = async (source: SourceKey): Promise<readonly CredentialAccess[]> => {
+    await facts.refresh();
+    return rankCandidates(current(), source, facts);
+  };
+  const note = (access: CredentialAccess, what: string, error: ApiError): void => {
+    if (isBroken(error)) refusals.broken(access, error);
+    else refusals.refused(access, what, error);
+  };
+  return {
+    candidates,
+    /** `isOfRequest`: an error that says nothing of the credential, such as that of a cursor that has expired. */
+    first: async <T>(
+      source: SourceKey,
+      what: string,
+      call: (access: CredentialAccess) => Promise<T>,
+      isOfRequest: (error: ApiError) => boolean = () => false,
+    ): Promise<T> => {
+      const ranked = await candidates(source);
+      const key = `${what} ${source.kind}/${source.id}`;
+      const skipped = ranked.flatMap((access) => refusals.why(access, key) ?? []);
+      // If nothing else is left, each is retried: the caller rests between its questions.
+      const tried = skipped.length === ranked.length ? ranked : ranked.filter((each) => !refusals.why(each, key));
+      const errors: ApiError[] = tried === ranked ? [] : skipped;
+      for (const access of tried) {
+        try {
+          const answer = await call(access);
+          refusals.answered(access, key);
+          return answer;
+        } catch (error) {
+          if (!movesOn(error) || isOfRequest(error)) throw error;
+          note(access, key, error);
+          errors.push(error);
+        }
+      }
+      throw oneOf(errors, source);
+    },
+    /**
+     * Of the first one that is shown something. One that is answered and shown nothing may just not see what is there: those that list the source or
+     * have read it are asked as well, and only if none of them is shown anything, it is empty.
+     */
+    firstListing: async function* <T>(
+      source: SourceKey,
+      list: (access: CredentialAccess) => AsyncIterable<T>,
+      showsSomething: (page: T) => boolean,
+    ): AsyncIterable<T> {
+      const errors: ApiError[] = [];
+      let empty: readonly T[] | undefined;
+      for (const access of await candidates(source)) {
+        if (empty !== undefined && !sees(facts, access, source)) continue;
+        let begun = false;
+        const held: T[] = [];
+        try {
+          for await (const page of list(access)) {
+            held.push(page);
+            begun ||= showsSomething(page);
+            if (begun) yield* held.splice(0);
+          }
+          if (begun) return;
+          empty ??= held;
+        } catch (error) {
+          if (begun || !movesOn(error)) throw error;
+          errors.push(error);
+        }
+      }
+      if (empty === undefined) throw oneOf(errors, source);
+      yield* empty;
+    },
+  };
+};
+
+/** Whether it is known to see the source. */
+const sees = (facts: StoredFacts, { name }: CredentialAccess, source: SourceKey): boolean =>
+  facts.lists(name, source) || facts.reader(source) === name;
+
+/** Open if it is for one of them; refused only if it is for all. */
+const probeWithEach = async (
+  candidates: readonly CredentialAccess[],
+  source: SourceKey,
+  signal: AbortSignal,
+): Promise<'open' | 'refused'> => {
+  let failed: ApiError | undefined;
+  for (const { api } of candidates) {
+    try {
+      if ((await api.probeAuditLog(source, signal)) === 'open') return 'open';
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      failed ??= error;
+    }
+  }
+  if (failed !== undefined) throw failed;
+  return 'refused';
+};
+
+/** What GET /accounts shows to one of them, as far as it is to be used for these. */
+const listAccounts = async function* (
+  { current, facts }: ByCredentialOptions,
+  signal: AbortSignal,
+  credential: string | undefined,
+  from: string | undefined,
+): AsyncIterable<AccountsPage> {
+  const access = current().find(({ name }) => credential === undefined || name === credential);
+  if (access === undefined) throw new ApiError('refused', `the credential ${credential} is not configured any more`);
+  for await (const { accounts, total, ...page } of access.api.listAccounts(signal, credential, from)) {
+    const mine = accounts.filter(({ id }) => mayUse(access, { kind: 'account', id }));
+    facts.hasListed(
+      access.name,
+      'account',
+      mine.map(({ id }) => id),
+    );
+    yield { ...page, accounts: mine, total: typeof access.accounts === 'boolean' ? total : undefined };
+  }
+};
+
+/** What they are asked for by this name, for what they were refused. */
+const LISTING = 'organizations';
+
+/**
+ * What GET /organizations shows to any of them. One that fails does not keep the others from being listed; if it may show more, and the
+ * listing must be whole, it ends with PartialListingError. A credential that may not list is asked again after an hour.
+ */
+const listWithEach = async function* (
+  { current, facts, refusals, onListingFailed }: ByCredentialOptions,
+  { mustBeWhole = false, ...filter }: ListingFilter,
+  signal: AbortSignal,
+): AsyncIterable<readonly FoundOrganization[]> {
+  await facts.refresh(true);
+  const all = current().filter(({ organizations }) => organizations !== false);
+  const rests = (access: CredentialAccess) => refusals.why(access, LISTING);
+  const resting = all.filter((access) => rests(access) !== undefined);
+  const asked = resting.length === all.length ? all : all.filter((access) => !resting.includes(access));
+  const failed = resting.flatMap((access) => {
+    const error = asked.includes(access) ? undefined : rests(access);
+    return error === undefined ? [] : [{ access, error }];
+  });
+  let answered = 0;
+  for (const access of asked) {
+    try {
+      for await (const page of access.api.listOrganizations({ ...filter, mustBeWhole }, signal))
+        yield shownTo(access, page, facts);
+      answered += 1;
+      refusals.answered(access, LISTING);
+    } catch (error) {
+      if (!(error instanceof ApiError) || signal.aborted) throw error;
+      failed.push({ access, error });
+      if (error instanceof PartialListingError) {
+        answered += 1;
+        refusals.answered(access, LISTING);
+        continue;
+      }
+      if (isBroken(error)) refusals.broken(access, error);
+      else if (isRefusal(error)) refusals.refused(access, LISTING, error);
+      // The token of an account, say, never may.
+      if (!isRefusal(error) || facts.readsOrganizations(access.name)) onListingFailed(access.name, error);
+    }
+  }
+  const errors = failed.map(({ error }) => error);
+  if (answered === 0) throw oneOf(errors, { kind: 'organization', id: '(any)' });
+  const showsMore = failed.find(({ access, error }) => !isRefusal(error) || facts.readsOrganizations(access.name));
+  if (mustBeWhole && showsMore !== undefined) throw new PartialListingError(showsMore.error);
+};
+
+const shownTo = (
+  access: CredentialAccess,
+  page: readonly FoundOrganization[],
+  facts: StoredFacts,
+): readonly FoundOrganization[] => {
+  const mine = page.filter(({ id }) => mayUse(access, organizationOf(id)));
+  facts.hasListed(
+    access.name,
+    'organization',
+    mine.map(({ id }) => id),
+  );
+  return mine;
+};
+
+/**
+ * Whose budget each source is read with, for a plan: that of the credential that has read it last, before that of its account's own token,
+ * else of that with room of those that list it, or of the first that is for it. Looked up for each of many sources, so not by ranking all credentials. With one credential all sources
+ * have its budget.
+ */
+export const createSourceBudgets =
+  (current: () => readonly Candidate[], facts: CredentialFacts) => (): ((source: SourceKey) => SourceBudget) => {
+    const all = current();
+    const byName = new Map(all.map((access) => [access.name, access]));
+    const ownOf = new Map(all.flatMap((access) => accountsOf(access, facts).map((id) => [id, access] as const)));
+    const budgetOf = new Map(all.map(({ name, countedFor, budget }) => [name, { name: countedFor, requests: budget }]));
+    const planned = new Map<string, number>();
+    const unread = (source: SourceKey): Candidate | undefined => {
+      const may = all.filter((access) => mayUse(access, source));
+      const listed = may.filter(({ name }) => facts.lists(name, source));
+      const loadOf = loadsOf(all, facts, planned);
+      const least = listed.reduce<Candidate | undefined>(
+        (best, each) => (best === undefined || loadOf(each) < loadOf(best) ? each : best),
+        undefined,
+      );
+      const access = least ?? may[0] ?? all[0];
+      if (access !== undefined) planned.set(access.countedFor, (planned.get(access.countedFor) ?? 0) + 1);
+      return access;
+    };
+    const chosen = (source: SourceKey): Candidate | undefined => {
+      const own = kindOf(source).owner === 'account' ? ownOf.get(source.id) : undefined;
+      return own ?? byName.get(facts.reader(source) ?? '') ?? (all.length > 1 ? unread(source) : all[0]);
+    };
+    return (source) => budgetOf.get(chosen(source)?.name ?? '') ?? { name: '', requests: Number.POSITIVE_INFINITY };
+  };
+
+/** The accounts that a credential comes first for: those that the configuration names, or that of an account's own token. */
+const accountsOf = (access: Candidate, facts: Pick<CredentialFacts, 'onlyAccount'>): readonly string[] => {
+  if (typeof access.accounts !== 'boolean') return access.accounts;
+  const only = access.accounts && !access.isUser ? facts.onlyAccount(access.name) : undefined;
+  return only === undefined ? [] : [only];
+};

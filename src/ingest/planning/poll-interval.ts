@@ -1,0 +1,152 @@
+import { type EventRate, expectedPerHour } from './event-rate.ts';
+import type { SourceKey } from './source.ts';
+
+/** What decides when the live tail of a source is asked for. */
+export interface PolledSource {
+  /** Undefined if it has never been asked. */
+  readonly eventRate: EventRate | undefined;
+  /** The end of what has been read of its live tail; `-Infinity` if it was never read. */
+  readonly readUntilMs: number;
+  /** A walk of its live tail is open: it goes on. */
+  readonly walking: boolean;
+  /** Tells sources apart that are alike: `spreadOf` it. */
+  readonly spread: number;
+}
+
+export interface PollBudget {
+  /** How often the live share of the budget lets each source be asked, if all are asked equally often (lane-intervals.ts). */
+  readonly equalMs: number;
+  /** Between two ticks: nothing is asked more often. */
+  readonly tickMs: number;
+}
+
+export interface DuePoll<T> {
+  readonly source: T;
+  /** What must be unread for it to be due: the planner's `liveMs`. */
+  readonly dueAfterMs: number;
+}
+
+/** The longest pause, in turns of asking all equally often. Pauses are planned a little shorter: what is due may have to wait. */
+const MAX_TURNS = 2;
+const PLANNED_LONGEST_TURNS = 1.9;
+/** Share of expected events that may be delayed beyond round-robin polling. Small enough that p99 latency, including
+ * sources that suddenly wake up, is no worse than with round-robin. */
+const LATE_SHARE = 0.001;
+/** Of longer turns less: the longer a silent source is left alone, the more of them wake meanwhile. */
+const LATE_SHARE_TURN_MS = 2_400_000;
+/** All others, in turns: rounded to a tick, still sooner than the slowest hundredth of asking all equally often. */
+const ORDINARY_LONGEST_TURNS = 0.985;
+/** Pauses go as 1/rate to this power: 1/2 makes the mean delay of events least; a little more, their median, in uneven worlds. */
+const STEEPNESS = 0.6;
+/** Planned for the budget and so much of it: what is due comes in fits, and what a tick does not use is gone. */
+const PLANNED_BUDGET = 1.01;
+/** Pauses are shorter by up to so much, by the source's id. */
+const JITTER = 0.02;
+const MIN_MS = 1_000;
+/** Halvings in the search for the scale: to a thousandth. */
+const HALVINGS = 16;
+
+/** No source is left unasked for longer, give or take a tick. Milliseconds. */
+export const longestPauseMs = ({ equalMs, tickMs }: PollBudget): number =>
+  equalMs <= tickMs ? Math.max(equalMs, tickMs) : MAX_TURNS * equalMs;
+
+/** So many live tails may be asked for between two ticks. */
+export const pollsPerTick = (sources: number, { equalMs, tickMs }: PollBudget): number =>
+  equalMs <= tickMs ? sources : Math.ceil((sources * tickMs) / equalMs);
+
+/**
+ * How long to pause between two asks of each source, in milliseconds. If the budget lets all be asked at every tick,
+ * they are. Else by what asking is worth: the more events, the shorter the pause. None is longer than asking in turn would make
+ * it, but for the most silent sources, in which hardly any event is expected. All together take hardly more than the budget:
+ * who is due first by its own pause comes first. Pure.
+ */
+export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudget): Float64Array => {
+  const { equalMs, tickMs } = budget;
+  if (equalMs <= tickMs || sources.length === 0) return new Float64Array(sources.length).fill(equalMs);
+  const expected = expectedPerHour(sources.map(({ eventRate }) => eventRate));
+  const spread = Float64Array.from(sources, (source) => 1 - JITTER * source.spread);
+  // Break ties among equally quiet sources so that some can exceed the bound.
+  const ranked = expected.map((perHour, n) => perHour / (spread[n] ?? 1));
+  const silentBelow = silenceOf(ranked, LATE_SHARE * Math.min(1, LATE_SHARE_TURN_MS / equalMs));
+  const wanted = expected.map((perHour, n) => (spread[n] ?? 1) / perHour ** STEEPNESS);
+  const shortestMs = Math.max(tickMs, MIN_MS);
+  const longest = ranked.map((perHour, n) => {
+    const turns = perHour < silentBelow ? PLANNED_LONGEST_TURNS * (spread[n] ?? 1) : ORDINARY_LONGEST_TURNS;
+    return Math.max(shortestMs, turns * equalMs);
+  });
+  return scaled(wanted, longest, shortestMs, (PLANNED_BUDGET * sources.length) / equalMs);
+};
+
+/**
+ * The live tails that are due, the most overdue by their own pause first. `liveEndMs`: up to where they could be read now. Pure; used by
+ * plan-jobs.
+ */
+export const duePolls = <T extends PolledSource>(
+  sources: readonly T[],
+  budget: PollBudget,
+  liveEndMs: number,
+): readonly DuePoll<T>[] => {
+  const intervals = pollIntervals(sources, budget);
+  // To the nearest tick: on average a pause is as long as it should be.
+  const roundingMs = budget.equalMs <= budget.tickMs ? 0 : budget.tickMs / 2;
+  const boundMs = longestPauseMs(budget);
+  const due: (DuePoll<T> & { readonly overdue: number })[] = [];
+  sources.forEach((source, n) => {
+    const intervalMs = intervals[n] ?? 0;
+    const dueAfterMs = intervalMs - roundingMs;
+    const unreadMs = liveEndMs - source.readUntilMs;
+    if (!source.walking && unreadMs < dueAfterMs) return;
+    const overdue = source.walking ? Number.POSITIVE_INFINITY : urgency(unreadMs, intervalMs, boundMs);
+    due.push({ source, dueAfterMs, overdue });
+  });
+  return due.sort((a, b) => (a.overdue === b.overdue ? 0 : b.overdue - a.overdue));
+};
+
+/**
+ * How overdue a source is by its own pause: 1 when due, 2 after twice its pause. One that nears the bound gets there at the bound, so that
+ * it is kept when more is due than can be asked; and no further by that, since after an outage all are beyond it.
+ */
+const urgency = (unreadMs: number, intervalMs: number, boundMs: number): number => {
+  const byPause = unreadMs / Math.max(1, intervalMs);
+  const byBound = Math.min(2, 1 + (unreadMs - intervalMs) / Math.max(1, boundMs - intervalMs));
+  return Math.min(Number.MAX_VALUE, Math.max(byPause, byBound));
+};
+
+/** Below this rate sources are silent: together they have so few of all events that these may wait. */
+const silenceOf = (expected: Float64Array, lateShare: number): number => {
+  const ascending = expected.slice().sort();
+  let whole = 0;
+  for (const perHour of ascending) whole += perHour;
+  let left = (lateShare / (1 - 1 / MAX_TURNS)) * whole;
+  for (const perHour of ascending) {
+    left -= perHour;
+    if (left < 0) return perHour;
+  }
+  return Number.POSITIVE_INFINITY;
+};
+
+/** The pauses as wanted, times the one number with which all asks together take `asksPerMs`, within their bounds. */
+const scaled = (wanted: Float64Array, longest: Float64Array, shortestMs: number, asksPerMs: number): Float64Array => {
+  const at = (scale: number, n: number): number =>
+    Math.min(longest[n] ?? 0, Math.max(shortestMs, scale * (wanted[n] ?? 0)));
+  let low = Math.log(shortestMs / wanted.reduce((a, b) => Math.max(a, b), 0));
+  let high = Math.log(longest.reduce((a, b) => Math.max(a, b), 0) / wanted.reduce((a, b) => Math.min(a, b)));
+  for (let halving = 0; halving < HALVINGS; halving += 1) {
+    const middle = (low + high) / 2;
+    const scale = Math.exp(middle);
+    let asks = 0;
+    for (let n = 0; n < wanted.length; n += 1) asks += 1 / at(scale, n);
+    if (asks > asksPerMs) low = middle;
+    else high = middle;
+  }
+  const scale = Math.exp(high);
+  return wanted.map((_, n) => at(scale, n));
+};
+
+/** In [0, 1), by its key alone (FNV-1a): the same for every process. */
+export const spreadOf = ({ kind, id }: SourceKey): number => {
+  const key = `${kind}/${id}`;
+  let hash = 0x811c9dc5;
+  for (let n = 0; n < key.length; n += 1) hash = Math.imul(hash ^ key.charCodeAt(n), 0x01000193);
+  return (hash >>> 0) / 0x1_0000_0000;
+};

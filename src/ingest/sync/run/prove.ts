@@ -1,0 +1,270 @@
+import { ApiError } from '../../../base/errors.ts';
+import { idsOf, isRepetition, type Page } from '../../entries/page.ts';
+import type { LaneState } from '../../planning/lane.ts';
+import {
+  besideOf,
+  halvesOf,
+  olderOf,
+  otherSide,
+  type ProofQuestion,
+  partsOf,
+  secondsOf,
+  sentinelQuestion,
+  walkOf,
+} from '../../planning/proof.ts';
+import {
+  afterPage,
+  type Doubt,
+  MAX_EMPTY_PAGES,
+  mayBeCut,
+  missesSentinel,
+  orderOf,
+  type Walk,
+  type WalkFault,
+  type WalkStep,
+} from '../../planning/walk.ts';
+import {
+  blameOf,
+  commitPart,
+  fetchPage,
+  notePage,
+  noteSize,
+  nothingNew,
+  suspicion,
+  type Turn,
+} from './page-exchange.ts';
+
+/** How questions are asked, and what is done with the answers. */
+interface Prover {
+  fetch(walk: Walk): Promise<Page | ApiError>;
+  /** Takes a page in, and says how many of its entries were not known before. */
+  take(page: Page): Promise<number>;
+  /** From which size a page may have been cut. */
+  readonly suspectedFrom: number;
+  /** The largest page that any source has sent. */
+  readonly largestOfAll: number;
+  /** Empty pages without end are known to come behind the last entry of this source. */
+  readonly hasEndlessTails: boolean;
+}
+
+/** A walk that has come to an end that is not credible by itself. */
+export interface DoubtfulWalk {
+  readonly walk: Walk;
+  readonly doubts: readonly Doubt[];
+  /** The entries of the last page that had any; undefined: not known. */
+  readonly lastIds: ReadonlySet<string> | undefined;
+  /** It is a look at all of history, smaller than pages get, and its size is the only doubt. */
+  readonly isLook?: boolean;
+}
+
+/** An answer to a question has no more pages than twice those of what it is about, and so many. */
+const MORE_PAGES = 20;
+
+/** In a turn of the daemon: what comes is stored, but for a page that is held, which need not go to the database if it comes again. */
+export const prove = async (turn: Turn, doubtful: DoubtfulWalk, heldPage?: HeldPage): Promise<boolean> =>
+  await proveWith(proverOf(turn, heldPage), doubtful);
+
+const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
+  fetch: (asked) => {
+    const answer = fetchPage(turn, asked);
+    return heldPage?.during(answer) ?? answer;
+  },
+  take: async (page) => {
+    if (page.answer !== undefined) turn.asked.push(page.answer);
+    if (heldPage === undefined || !isRepetition(page, heldPage.page)) {
+      await heldPage?.store();
+      return (await commitPart(turn, page, undefined)).stored;
+    }
+    notePage(turn, page, nothingNew(page));
+    return 0;
+  },
+  suspectedFrom: suspicion(turn),
+  largestOfAll: turn.context.windows.largestPage,
+  hasEndlessTails: turn.context.windows.hasEndlessTails(turn.source),
+});
+
+/** Whether what a walk has missed is no longer available. */
+const isGone = async (prover: Prover, walk: Walk): Promise<boolean> => {
+  const { sentinel } = walk;
+  if (sentinel === undefined) return true;
+  const question = sentinelQuestion(walk, sentinel);
+  const reply = await ask(prover, question, walk);
+  if (reply === undefined || reply.end === 'broken' || reply.ids.has(sentinel.id)) return false;
+  if (reply.doubts.includes('size')) return false;
+  if (!reply.doubts.includes('cursor')) return true;
+  // Of an API that refuses the cursor of each last page: the same must come from both sides.
+  const again = await ask(prover, { ...question, direction: walk.direction }, walk);
+  return again?.ids.size === reply.ids.size && [...again.ids].every((id) => reply.ids.has(id));
+};
+
+/**
+ * Whether a walk whose end is in doubt has been read to its end after all. All of its window is asked for from the other side: all of its entries
+ * must come again, those of its last page among them, in the other order, and nothing new. If the order does not turn, or its last page is
+ * as large as the largest of all, both halves must have all of it. A look at all of history is whole if nothing comes before its first entry.
+ * Throws ApiError if the API refuses to answer at all.
+ */
+export const proveWith = async (
+  prover: Prover,
+  { walk, doubts, lastIds, isLook = false }: DoubtfulWalk,
+): Promise<boolean> => {
+  if (missesSentinel(walk) && !(await isGone(prover, walk))) return false;
+  if (isLook) {
+    const reply = await ask(prover, olderOf(walk), walk);
+    return reply?.end === 'done' && reply.ids.size > 0 && [...reply.ids].every((id) => lastIds?.has(id));
+  }
+  const isAsLargeAsAny = doubts.includes('size') && mayBeCut(walk.lastPageEntries, walk.pageLimit, prover.largestOfAll);
+  if (!isAsLargeAsAny) {
+    const reply = await ask(prover, otherSide(walk), walk);
+    if (reply === undefined || reply.end === 'broken') return false;
+    // Of pages that are all empty and all lead on, nothing says that they are the truth.
+    const isEndless = Math.max(walk.emptyPages, reply.walk.emptyPages) >= MAX_EMPTY_PAGES;
+    if (walk.entries === 0) {
+      // A cursor that is refused behind nothing is an end if it stands behind as many pages from both sides: else it fails at random.
+      const isRefused = walk.cursor !== undefined || reply.walk.cursor !== undefined;
+      const isAlike = !isRefused || reply.walk.pages === walk.pages;
+      return reply.walk.entries === 0 && isAlike && (!isEndless || prover.hasEndlessTails);
+    }
+    if (lastIds === undefined || reply.ids.size !== walk.entries || ![...lastIds].every((id) => reply.ids.has(id))) {
+      return false;
+    }
+    const orders = [orderOf(walk), orderOf(reply.walk)];
+    if (orders.includes('asc') && orders.includes('desc') && !doubts.includes('failure')) return true;
+  }
+  const halves = halvesOf(walk);
+  if (halves === undefined) {
+    return !doubts.some((doubt) => doubt === 'size' || doubt === 'order') && (await isAlone(prover, walk));
+  }
+  const ids = new Set<string>();
+  for (const [index, half] of halves.entries()) {
+    const reply = await ask(prover, half, walk);
+    if (reply === undefined || reply.end === 'broken' || reply.doubts.includes('size')) return false;
+    // The newest entry lies in the later half alone: who sends it for the earlier one does not heed the window.
+    if (index === 0 && reply.walk.entries >= walk.entries) return false;
+    for (const id of reply.ids) ids.add(id);
+  }
+  // Entries that an earlier try has stored count too: they are new to this walk.
+  return ids.size === walk.entries;
+};
+
+/** Whether nothing lies beside the second of entries that are all of one. */
+const isAlone = async (prover: Prover, walk: Walk): Promise<boolean> => {
+  for (const question of besideOf(walk)) {
+    const reply = await ask(prover, question, walk);
+    if (reply === undefined || reply.end === 'broken' || reply.walk.entries > 0) return false;
+  }
+  return true;
+};
+
+/**
+ * Whether a window beside a hole fails as a whole, so that halving it brings nothing: by a fault of its answer in both halves, or by a failure of
+ * its request in its first, its middle and its last second. What comes is stored. Throws ApiError if the API refuses to answer at all.
+ */
+export const failsThroughout = async (turn: Turn, walk: Walk, reason: string): Promise<boolean> => {
+  const prover = proverOf(turn);
+  const isOfAnswer = answerFaults.has(reason);
+  for (const question of isOfAnswer ? partsOf(walk) : secondsOf(walk)) {
+    const reply = await ask(prover, question, walk, true);
+    if (reply === undefined ? isOfAnswer : reply.fault !== reason) return false;
+  }
+  return true;
+};
+
+const answerFaults: ReadonlySet<string> = new Set<WalkFault>(['count_differs', 'names_error', 'outside_window']);
+
+interface Reply {
+  readonly walk: Walk;
+  readonly ids: ReadonlySet<string>;
+  readonly end: Exclude<WalkStep['kind'], 'next'>;
+  readonly doubts: readonly Doubt[];
+  readonly fault: WalkFault | undefined;
+}
+
+/** Reads what a question is about to its end. Undefined if it was not answered, or something new has come, which `takesNew` allows. */
+const ask = async (
+  prover: Prover,
+  question: ProofQuestion,
+  about: Walk,
+  takesNew = false,
+): Promise<Reply | undefined> => {
+  let walk = walkOf(question, about);
+  const ids = new Set<string>();
+  let failures = 0;
+  for (;;) {
+    const page = await prover.fetch(walk);
+    if (page instanceof ApiError) {
+      if (blameOf(page, walk) === 'all') throw page;
+      failures += 1;
+      // Behind nothing, a cursor that is refused by chance would be an end.
+      if (walk.pages > 0 && ids.size === 0 && failures === 1) continue;
+      // Its last page has a cursor, too. If nothing has come, that must be what is wrong.
+      const isEnd = walk.pages > 0 && (ids.size > 0 || blameOf(page, walk) === 'walk');
+      return isEnd ? { walk, ids, end: 'doubtful', doubts: ['cursor'], fault: undefined } : undefined;
+    }
+    for (const id of idsOf(page)) ids.add(id);
+    const isNew = (await prover.take(page)) > 0;
+    page.release?.();
+    if (isNew && !takesNew) return undefined;
+    const step = afterPage(walk, page, prover.suspectedFrom);
+    if (walk.pages > MORE_PAGES + 2 * about.pages) return undefined;
+    if (step.kind === 'next') walk = step.walk;
+    // What speaks of a limit answers no question.
+    else if (step.walk.isPartial) return undefined;
+    else {
+      return {
+        walk: step.walk,
+        ids,
+        end: step.kind,
+        doubts: step.kind === 'doubtful' ? step.doubts : [],
+        fault: step.kind === 'broken' ? step.fault : undefined,
+      };
+    }
+  }
+};
+
+/** Entries of history are visible later by so much at most. */
+const HELD_MS = 1_000;
+
+/** The only page of a walk, which is committed together with its proof if that comes soon, and else by itself. */
+export interface HeldPage {
+  readonly page: Page;
+  /** Whether it is being committed by itself, or has been. */
+  readonly isStored: boolean;
+  /** Commits it by itself, unless that has been done. Throws as `commitPart`. */
+  store(): Promise<void>;
+  /** Resolves with an answer. The page is committed by itself if it has been held for too long by then. */
+  during<T>(answer: Promise<T>): Promise<T>;
+}
+
+/**
+ * Holds a page back until what it proves is known: nothing is claimed before it is stored, so a process that dies meanwhile only asks for it
+ * again. `state`: of its lane, should it be committed by itself. `heldMs`: for how long at most.
+ */
+export const holdPage = (turn: Turn, page: Page, state: LaneState, heldMs = HELD_MS): HeldPage => {
+  const { time } = turn.context;
+  const beganMs = time.nowMs();
+  let stored: Promise<void> | undefined;
+  const store = (): Promise<void> => {
+    stored ??= commitPart(turn, page, state).then(() => {});
+    return stored;
+  };
+  noteSize(turn, page);
+  return {
+    page,
+    get isStored() {
+      return stored !== undefined;
+    },
+    store,
+    during: async (answer) => {
+      const answered = new AbortController();
+      const late = time.sleep(Math.max(0, beganMs + heldMs - time.nowMs()), answered.signal);
+      // That it fails shows below.
+      late.then(store).catch(() => {});
+      try {
+        return await answer;
+      } finally {
+        answered.abort();
+        await stored;
+      }
+    },
+  };
+};

@@ -1,0 +1,301 @@
+import { ApiError } from '../../../base/errors.ts';
+import { SECOND_ATTEMPT_MS } from '../../../base/time.ts';
+import { emptyPage, idsOf, type Page } from '../../entries/page.ts';
+import { grownHole, narrowed, withoutLookBack, withSmallerPages } from '../../planning/lane.ts';
+import { SILENT_LOOK_MS, silenceLimit } from '../../planning/planner.ts';
+import { SHORT_ANSWER } from '../../planning/proof.ts';
+import {
+  afterEnd,
+  afterPage,
+  isLookBack,
+  mayBeCut,
+  orderOf,
+  requestWindow,
+  shownByLook,
+  startWalk,
+  type Walk,
+  type WalkStep,
+} from '../../planning/walk.ts';
+import {
+  blameOf,
+  commitPart,
+  fetchPage,
+  finish,
+  PageRefusedError,
+  passOf,
+  RestError,
+  suspicion,
+  type Turn,
+  withAnswer,
+} from './page-exchange.ts';
+import { type DoubtfulWalk, failsThroughout, type HeldPage, holdPage, prove } from './prove.ts';
+import { leaveHole, readSecond } from './split-second.ts';
+
+/** Long enough to be efficient, short enough that a long backfill does not make the others wait. */
+const PAGES_PER_TURN = 20;
+/** Of a slow API fewer: the live tail of the same source waits as long. */
+const TURN_MS = 2_500;
+/** The second one shows whether the first one had the newest entries of all. */
+const FIRST_LOOK_PAGES = 2;
+/** Twice a full page of ordinary entries. Of larger ones, each worker has one in memory, not two. */
+const LARGE_PAGE_BYTES = 2_500_000;
+
+/**
+ * Walks from `begin` until the walk ends or the turn is spent. Throws RestError or ApiError when the lane must rest, FencedError and
+ * LeaseLostError when the source has gone to another replica.
+ */
+export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
+  const prefetch = new AbortController();
+  const fetch = (walk: Walk) => fetchPage(turn, walk, { abort: prefetch.signal });
+  const { time, windows } = turn.context;
+  const beganMs = time.nowMs();
+  let walk = begin;
+  let lastIds: ReadonlySet<string> | undefined;
+  /** The page before is smaller than pages that are cut. */
+  let mayEnd = false;
+  let pending = fetch(walk);
+  try {
+    for (;;) {
+      const page = await pending;
+      if (page instanceof ApiError) {
+        const again = await afterFailure(turn, walk, page, { lastIds, mayEnd });
+        if (again === undefined) return;
+        walk = again;
+        pending = fetch(walk);
+        continue;
+      }
+      const step = noted(afterPage(walk, page, suspicion(turn)), page);
+      if (walk.pages === 0) windows.served(walk.claim.toMs - walk.claim.fromMs, time.nowMs() - beganMs);
+      turn.pages += 1;
+      const spent = turn.pages >= PAGES_PER_TURN || time.nowMs() - beganMs >= TURN_MS || turn.options.stopping();
+      // The next page is fetched while this one is written. If the write is fenced, it is dropped: nothing is lost.
+      const large = page.sizeBytes > LARGE_PAGE_BYTES;
+      if (step.kind !== 'next') return await endWalk(turn, walk, page, step, lastIds);
+      if (isFirstLook(turn, walk) && step.walk.pages >= FIRST_LOOK_PAGES) {
+        return await finishFirstLook(turn, step.walk, page);
+      }
+      if (!spent && !large) {
+        pending = fetch(step.walk);
+        pending.catch(() => {});
+      }
+      if (page.entries > 0) lastIds = idsOf(page);
+      mayEnd = !mayBeCut(page.entries, walk.pageLimit, suspicion(turn));
+      // Behind a page that may be the last, the next one is asked for in the same turn.
+      const endsTurn = spent && (!mayEnd || isFull(turn, step.walk) || turn.options.stopping());
+      await commitPart(turn, page, { ...turn.state, walk: step.walk }, { endsTurn });
+      page.release?.();
+      if (endsTurn) return;
+      walk = step.walk;
+      if (large || spent) pending = fetch(walk);
+    }
+  } catch (error) {
+    if (!(error instanceof PageRefusedError)) throw error;
+    await narrow(turn, walk, 'unreadable', error.error);
+  } finally {
+    prefetch.abort();
+  }
+};
+
+/** With the answer that the page came in. */
+const noted = (step: WalkStep, { answer }: Page): WalkStep => ({
+  ...step,
+  walk: { ...step.walk, answers: withAnswer(step.walk.answers, answer) },
+});
+
+/** The last page is as large as any: others usually follow. */
+const isFull = ({ largestPage }: Turn, { lastPageEntries }: Walk): boolean => lastPageEntries >= largestPage;
+
+/** The last page of a walk, or one after which it cannot go on. `idsBefore`: of the last page before it that had entries. */
+const endWalk = async (
+  turn: Turn,
+  before: Walk,
+  page: Page,
+  step: Exclude<WalkStep, { kind: 'next' }>,
+  idsBefore: ReadonlySet<string> | undefined,
+): Promise<void> => {
+  if (step.kind === 'done') {
+    if (isTooWideForSilence(turn, step.walk)) return await narrow(turn, step.walk, SHORT_ANSWER);
+    if (isFirstLook(turn, step.walk)) return await finishFirstLook(turn, step.walk, page);
+    await finish(turn, step.walk, page);
+    page.release?.();
+    return;
+  }
+  const { kind } = step;
+  const lastIds = page.entries > 0 ? idsOf(page) : idsBefore;
+  const state = { ...turn.state, walk: before };
+  // Its only page comes again when it is proven.
+  const isHeld = kind === 'doubtful' && step.walk.pages === 1 && page.sizeBytes <= LARGE_PAGE_BYTES;
+  if (!isHeld) {
+    // Should the process die now, the page is asked for again.
+    await commitPart(turn, page, state);
+    page.release?.();
+  }
+  // What is new is not held back.
+  const isNew = turn.job.lane === 'live' && !isFirstLook(turn, step.walk);
+  const heldPage = isHeld ? holdPage(turn, page, state, isNew ? 0 : undefined) : undefined;
+  const doubts = kind === 'doubtful' ? step.doubts : [];
+  const { lastPageEntries, pageLimit } = step.walk;
+  const isLook =
+    isFirstLook(turn, step.walk) &&
+    doubts.every((doubt) => doubt === 'size') &&
+    !mayBeCut(lastPageEntries, pageLimit, turn.context.windows.largestPage);
+  const read = isLook ? { ...step.walk, silenceMs: Number.POSITIVE_INFINITY } : step.walk;
+  const isCredible =
+    kind !== 'broken' && (await isProven(turn, { walk: step.walk, doubts, lastIds, isLook }, heldPage));
+  if (isCredible) await finish(turn, read, heldPage?.isStored === false ? page : emptyPage, 'proven');
+  heldPage?.page.release?.();
+  if (!isCredible) await narrow(turn, step.walk, reasonOf(step));
+};
+
+/** A look at all of history. */
+const isFirstLook = ({ state }: Turn, walk: Walk): boolean => isLookBack(walk) && state.lookBack === undefined;
+
+/** The rest of history is asked for by itself. */
+const finishFirstLook = async (turn: Turn, walk: Walk, page: Page): Promise<void> => {
+  const shown = shownByLook(walk, page.timesMs);
+  if (shown !== undefined) await finish(turn, shown, page);
+  else await commitPart(turn, page, withoutLookBack(turn.state, turn.nowMs), { endsTurn: true });
+  page.release?.();
+};
+
+/** Windows are wider than silence is believed in beside a hole, since it may grow by all of one, and after an outage. */
+const isTooWideForSilence = ({ state, progress, context }: Turn, { lane, entries, sentinel, claim }: Walk): boolean =>
+  (lane === 'live' || (lane === 'backfill' && state.besideHole === true)) &&
+  entries === 0 &&
+  sentinel === undefined &&
+  claim.toMs - claim.fromMs > silenceLimit(progress, claim, { shownMs: context.windows.shownMs });
+
+const reasonOf = (step: WalkStep): string => {
+  if (step.kind === 'broken') return step.fault;
+  return step.kind === 'short' ? SHORT_ANSWER : step.walk.emptyPages > 1 ? 'too_many_empty_pages' : 'cut';
+};
+
+/** A page that is held is stored unless what it proves may be claimed together with it. */
+const isProven = async (turn: Turn, doubtful: DoubtfulWalk, heldPage: HeldPage | undefined): Promise<boolean> => {
+  try {
+    const result = await prove(turn, doubtful, heldPage);
+    if (!result) await heldPage?.store();
+    return result;
+  } catch (error) {
+    if (error instanceof ApiError) await heldPage?.store();
+    throw error;
+  }
+};
+
+/** What is known of the page before the one that could not be read. */
+interface PageBefore {
+  readonly lastIds: ReadonlySet<string> | undefined;
+  readonly mayEnd: boolean;
+}
+
+/** The live tail is asked for by itself from now on; of a history that may be silent, its newest day. */
+const dropLookBack = async (turn: Turn, walk: Walk, reason: string): Promise<void> => {
+  const { context, job, source } = turn;
+  await commitPart(turn, emptyPage, {
+    ...withoutLookBack(turn.state, turn.nowMs),
+    ...(isFirstLook(turn, walk) && walk.entries === 0 && { widthMs: SILENT_LOOK_MS }),
+  });
+  context.observer.windowNarrowed?.({ source, lane: job.lane, claim: requestWindow(walk), reason });
+};
+
+/**
+ * Decides after a page that could not be read: the walk to request again at once, or undefined if the walk ended here. A page gets
+ * two failures; then its cursor is dropped and its window halved. Throws RestError.
+ */
+const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: PageBefore): Promise<Walk | undefined> => {
+  const blame = blameOf(error, walk);
+  const begun = walk.pages > 0 ? walk : turn.state.walk;
+  if (blame === 'all') {
+    // It may be the width that is refused.
+    const state = isLookBack(walk) ? withoutLookBack(turn.state, turn.nowMs) : { ...turn.state, walk: begun };
+    throw new RestError(error, state);
+  }
+  if (blame === 'size') {
+    const smaller = withSmallerPages(turn.state);
+    if (smaller === undefined) await narrow(turn, walk, error.failure, error);
+    else await commitPart(turn, emptyPage, smaller);
+    return undefined;
+  }
+  if (isFirstLook(turn, walk)) {
+    if (walk.pages === 0) turn.context.windows.refused(turn.source.id, walk.claim);
+    throw new RestError(error, withoutLookBack(turn.state, turn.nowMs), SECOND_ATTEMPT_MS);
+  }
+  if (isLookBack(walk)) return void (await dropLookBack(turn, walk, error.failure));
+  const failed = { ...walk, failures: walk.failures + 1 };
+  if (failed.failures < 2) {
+    // While it is known which page the cursor stands behind.
+    if (walk.cursor !== undefined && (blame === 'walk' || before.mayEnd)) return failed;
+    throw new RestError(error, { ...turn.state, walk: failed }, SECOND_ATTEMPT_MS);
+  }
+  if (blame === 'unsure' && !(await answersElsewhere(turn, walk))) {
+    throw new RestError(error, { ...turn.state, walk: { ...walk, failures: 1 } });
+  }
+  await giveUp(turn, walk, error, before.lastIds);
+  return undefined;
+};
+
+/** Its cursor is dropped. If it stood behind a page that cannot have been cut, that page may have been the last. */
+const giveUp = async (
+  turn: Turn,
+  walk: Walk,
+  error: ApiError,
+  lastIds: ReadonlySet<string> | undefined,
+): Promise<void> => {
+  const { pages, lastPageEntries } = walk;
+  const end = pages === 0 ? undefined : afterEnd(walk, suspicion(turn));
+  // Of entries of one time, as many as pages have, more may lie behind a cursor that fails.
+  const isTold = orderOf(walk) !== undefined || blameOf(error, walk) === 'walk' || !isFull(turn, walk);
+  if (end?.kind === 'doubtful' && !end.doubts.includes('size') && isTold) {
+    // Of another turn: the window is read once more from its beginning, unless that would end at the same page.
+    if (lastIds === undefined && walk.entries > 0 && lastPageEntries > 0 && !isFull(turn, walk)) {
+      return void (await commitPart(turn, emptyPage, { ...turn.state, walk: undefined }));
+    }
+    const doubts = blameOf(error, walk) === 'walk' ? end.doubts : [...end.doubts, 'failure' as const];
+    if (await prove(turn, { ...end, doubts, lastIds })) return await finish(turn, walk, emptyPage, 'proven');
+  }
+  if (pages === 0) turn.context.windows.refused(turn.source.id, walk.claim);
+  await narrow(turn, walk, end?.kind === 'broken' ? end.fault : error.failure, error);
+};
+
+/** Asks for half of the window from now on, and inside a second for what happened in it part by part. Beside a hole, all of it may join that. */
+const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError): Promise<void> => {
+  if (isLookBack(walk)) return await dropLookBack(turn, walk, reason);
+  const { context, job, source } = turn;
+  const pass = passOf(turn, walk.claim);
+  const message = error?.message ?? reason.replaceAll('_', ' ');
+  // What the answers themselves say is wrong has brought its entries: narrower windows would bring no more.
+  const isTold = pass === 0 && (reason === 'names_error' || reason === 'outside_window');
+  const range = grownHole(turn.progress.holes, pass, walk.claim) ?? (isTold ? walk.claim : undefined);
+  if (range !== undefined && (await failsThroughout(turn, walk, reason))) {
+    return await leaveHole(turn, { range, pass, reason, message }, walk.claim);
+  }
+  // Of what is older no sentinel would be known before this has been read.
+  const state = narrowed(turn.state, walk, reason !== SHORT_ANSWER);
+  if (state === undefined && reason === SHORT_ANSWER) {
+    // Its parts would look as whole, and have no sentinel.
+    const hole = { range: walk.claim, pass, reason, message: 'the answer ends before a known entry' };
+    return await leaveHole(turn, hole, walk.claim);
+  }
+  if (state === undefined) return await readSecond(turn, walk, message);
+  await commitPart(turn, emptyPage, state);
+  context.observer.walkEnded?.({ source, lane: job.lane, result: 'narrowed' });
+  context.observer.windowNarrowed?.({ source, lane: job.lane, claim: walk.claim, reason });
+};
+
+/**
+ * Whether the API serves another second of the same log, one that it has served before if there is one: if not, the failure says nothing
+ * about the walk.
+ */
+const answersElsewhere = async (turn: Turn, walk: Walk): Promise<boolean> => {
+  const { policy, nowMs } = turn.job;
+  const read = turn.progress.coverage[0]?.at(-1);
+  const beforeMs = walk.claim.fromMs - 5_000;
+  const besideMs = beforeMs >= policy.horizonMs ? beforeMs : Math.min(walk.claim.toMs + 5_000, nowMs - 2_000);
+  const atMs = read === undefined ? besideMs : Math.floor((read.fromMs + read.toMs) / 2);
+  const other = startWalk(
+    walk.lane,
+    { fromMs: atMs, toMs: atMs + 1 },
+    { readAtMs: nowMs, pageLimit: 10, narrow: true },
+  );
+  return !((await fetchPage(turn, other)) instanceof ApiError);
+};

@@ -1,0 +1,390 @@
+import type { Time } from '../../base/time.ts';
+import { type Coverage, endOfReadFrom, type Range } from '../planning/coverage.ts';
+import { idleLane, type KnownHole, type LaneState, type OlderTurn } from '../planning/lane.ts';
+import { idleUntilMs, type PlanPolicy, type SourceProgress } from '../planning/planner.ts';
+import { spreadOf } from '../planning/poll-interval.ts';
+import type { ScrubRound } from '../planning/scrub.ts';
+import { keyOf, type SourceState } from '../planning/source.ts';
+import type { Lane } from '../planning/walk.ts';
+import { fromState, type PlannedSource, type SourceSurvey } from './planned-source.ts';
+import type { PlanningTime } from './planning-time.ts';
+import type { SyncContext, SyncStore } from './ports.ts';
+
+interface RememberOptions {
+  /** Cloudflare's time, by which coverage may claim nothing of the future. */
+  readonly nowMs: number;
+  /** Of pass 0, 1, …: how long before now each may claim. */
+  readonly delaysMs: readonly number[];
+  readonly tickMs: number;
+  /** Nothing more is loaded after so long. What is left comes with a later plan. */
+  readonly loadingMs: number;
+  readonly time: Pick<Time, 'nowMs'>;
+}
+
+type Loads = Pick<SyncStore, 'surveySources' | 'loadSourcesOf'>;
+
+/** In one statement: their rows are all in memory at once. Each plan loads so many, however long that takes. */
+const LOADED_AT_ONCE = 1_000;
+/** Whatever a version says, nothing is remembered for much longer. */
+const REMEMBERED_MS = 3_600_000;
+
+/**
+ * The sources as this process has loaded them, each until its version changes. What has changed, or was never loaded, is loaded in the order
+ * in which that was seen, so many for each plan: it may come later, and is never left out. Kept by the daemon from plan to plan.
+ */
+export class RememberedSources {
+  readonly #sources = new Map<string, RememberedSource>();
+  /** What is to be loaded, the longest waiting first. */
+  readonly #waiting = new Set<RememberedSource>();
+  /** What was loaded, the longest ago first. */
+  readonly #loaded = new Set<RememberedSource>();
+  #round = 0;
+
+  /** How many there were at the last plan; 0 before the first. */
+  get size(): number {
+    return this.#sources.size;
+  }
+
+  /** Looks at all sources and loads what has changed. All of them, in the order of a plan; `onSurvey` is called for each. */
+  async refresh(
+    store: Loads,
+    options: RememberOptions,
+    onSurvey: (survey: SourceSurvey) => void,
+  ): Promise<readonly RememberedSource[]> {
+    const sources = await this.#survey(store, onSurvey);
+    for (const source of sources) {
+      if (source.mustBeLoaded) this.#waiting.add(source);
+      else this.#waiting.delete(source);
+    }
+    const again = Math.ceil((sources.length * options.tickMs) / REMEMBERED_MS);
+    const all = [...this.#waiting, ...this.#oldest(again)];
+    const versions = new Map(all.map((source) => [source, source.version]));
+    const { time, loadingMs } = options;
+    const startedMs = time.nowMs();
+    for (let at = 0; at < all.length; at += LOADED_AT_ONCE) {
+      if (at > 0 && time.nowMs() - startedMs >= loadingMs) break;
+      await this.#load(store, all.slice(at, at + LOADED_AT_ONCE), versions, options);
+    }
+    return sources;
+  }
+
+  async #survey(store: Loads, onSurvey: (survey: SourceSurvey) => void): Promise<readonly RememberedSource[]> {
+    this.#round += 1;
+    const round = this.#round;
+    const sources: RememberedSource[] = [];
+    await store.surveySources((survey) => {
+      const key = keyOf(survey);
+      let source = this.#sources.get(key);
+      if (source === undefined) {
+        source = new RememberedSource(survey);
+        this.#sources.set(key, source);
+      }
+      source.survey(survey, round);
+      sources.push(source);
+      onSurvey(survey);
+    });
+    if (sources.length < this.#sources.size) this.#forgetThoseBefore(round);
+    return sources;
+  }
+
+  #forgetThoseBefore(round: number): void {
+    for (const [key, source] of this.#sources) {
+      if (source.round >= round) continue;
+      this.#sources.delete(key);
+      this.#loaded.delete(source);
+      this.#waiting.delete(source);
+    }
+  }
+
+  /** So many of those that were loaded longest ago and have not changed. */
+  #oldest(most: number): readonly RememberedSource[] {
+    const oldest: RememberedSource[] = [];
+    for (const source of this.#loaded) {
+      if (oldest.length >= most) break;
+      if (!this.#waiting.has(source)) oldest.push(source);
+    }
+    return oldest;
+  }
+
+  async #load(
+    store: Loads,
+    part: readonly RememberedSource[],
+    versions: ReadonlyMap<RememberedSource, string>,
+    { nowMs, delaysMs }: RememberOptions,
+  ): Promise<void> {
+    for (const state of await store.loadSourcesOf(part)) {
+      const source = this.#sources.get(keyOf(state));
+      const version = source && versions.get(source);
+      if (source === undefined || version === undefined) continue;
+      source.load(state, version, nowMs, delaysMs);
+      this.#waiting.delete(source);
+      this.#loaded.delete(source);
+      this.#loaded.add(source);
+    }
+  }
+}
+
+/** Until when a lane has nothing to do, and with which pause between settle passes this was found. */
+interface Idle {
+  readonly untilMs: number;
+  readonly settleMs: number;
+}
+
+interface Loaded {
+  readonly version: string;
+  readonly progress: PackedProgress;
+  /** It is about to be changed otherwise than by a commit. */
+  readonly isPassing: boolean;
+}
+
+/**
+ * A source as this process knows it from plan to plan: from the last survey, and as it was loaded, which counts until its version changes. There
+ * is one of it for each of many sources, so it is made once, and small.
+ */
+class RememberedSource implements PlannedSource {
+  readonly kind: string;
+  readonly id: string;
+  readonly spread: number;
+  refused = false;
+  heldElsewhere = false;
+  walking = false;
+  restMs: SourceState['restMs'] = {};
+  eventRate: SourceState['eventRate'];
+  /** The survey that it was in last. */
+  round = 0;
+  #version = '';
+  #readSpan: Range | undefined;
+  #loaded: Loaded | undefined;
+  #settle: Idle | undefined;
+  #backfill: Idle | undefined;
+  #scrub: Idle | undefined;
+
+  constructor({ kind, id }: SourceSurvey) {
+    this.kind = kind;
+    this.id = id;
+    this.spread = spreadOf(this);
+  }
+
+  get source(): this {
+    return this;
+  }
+
+  get readUntilMs(): number {
+    return this.#readSpan?.toMs ?? Number.NEGATIVE_INFINITY;
+  }
+
+  /** Also if it has changed since. */
+  readUpTo(fromMs: number): number | undefined {
+    return this.#loaded && readUpTo(this.#loaded.progress, fromMs);
+  }
+
+  get version(): string {
+    return this.#version;
+  }
+
+  get mustBeLoaded(): boolean {
+    return this.#loaded?.version !== this.#version || this.#loaded.isPassing;
+  }
+
+  /** What is the same stays the same object: surveys leave no garbage behind that is as old as they are apart. */
+  survey(survey: SourceSurvey, round: number): void {
+    const { refused, heldElsewhere, walking, restMs, version, eventRate, readSpan } = survey;
+    this.round = round;
+    this.refused = refused;
+    this.heldElsewhere = heldElsewhere;
+    this.walking = walking;
+    this.restMs = restMs;
+    if (this.#version === version) return;
+    this.#version = version;
+    this.eventRate = eventRate;
+    this.#readSpan = readSpan;
+  }
+
+  /** `version`: that of the survey before. If the source has changed since, the next survey says so. `delaysMs`: of pass 0, 1, … */
+  load(state: SourceState, version: string, nowMs: number, delaysMs: readonly number[]): void {
+    // What claims the future is about to be cut (trimFuture).
+    const isPassing = state.coverage.some((ranges, pass) => (ranges.at(-1)?.toMs ?? 0) > nowMs - (delaysMs[pass] ?? 0));
+    this.#loaded = { version, progress: packed(state), isPassing };
+    this.#settle = undefined;
+    this.#backfill = undefined;
+    this.#scrub = undefined;
+  }
+
+  /**
+   * If the source has changed since it was loaded, the live lane alone is planned, from what the survey says: there, the end of the first reading is
+   * all that counts. (Unless a hole or an open walk does: then the turn itself decides.)
+   */
+  progressFor(lane: Lane, nowMs: number, { intervals: { settleMs } }: PlanPolicy): SourceProgress | undefined {
+    if (this.#loaded?.version !== this.#version) return lane === 'live' ? this.#surveyed() : undefined;
+    const idle = this.#idleOf(lane);
+    // The pause between settle passes follows the number of sources: a lane may be idle for less by as much as it has changed.
+    if (idle !== undefined && nowMs < idle.untilMs - Math.abs(settleMs - idle.settleMs)) return undefined;
+    return unpacked(this.#loaded.progress);
+  }
+
+  noteIdle(lane: Lane, progress: SourceProgress, nowMs: number, policy: PlanPolicy): void {
+    if (lane === 'live' || this.#loaded?.version !== this.#version) return;
+    const idle = { untilMs: idleUntilMs(lane, progress, nowMs, policy), settleMs: policy.intervals.settleMs };
+    if (lane === 'settle') this.#settle = idle;
+    else if (lane === 'backfill') this.#backfill = idle;
+    else this.#scrub = idle;
+  }
+
+  #idleOf(lane: Lane): Idle | undefined {
+    if (lane === 'live') return undefined;
+    return lane === 'settle' ? this.#settle : lane === 'backfill' ? this.#backfill : this.#scrub;
+  }
+
+  #surveyed(): SourceProgress {
+    return {
+      coverage: [this.#readSpan ? [this.#readSpan] : []],
+      lanes: {},
+      holes: [],
+      largestPage: 0,
+      eventRate: this.eventRate,
+    };
+  }
+}
+
+/**
+ * All of a source's progress that decides whether its lanes have something to do, and not how wide a window they would read: in numbers, a
+ * tenth of the memory. A source with an open walk, one of few, stays as it is.
+ */
+type PackedProgress = readonly number[] | SourceProgress;
+
+const isOpen = (progress: SourceProgress): boolean =>
+  Object.values(progress.lanes).some((state) => state?.walk !== undefined);
+
+/** `unpacked` gives it back. Used to remember what a process has loaded. */
+export const packed = (progress: SourceProgress): PackedProgress => {
+  const { coverage, unproven = [], readBefore = [], lanes, holes, largestPage } = progress;
+  if (isOpen(progress)) return { coverage, unproven, readBefore, lanes, holes, largestPage };
+  const round = lanes.scrub?.round;
+  const older = lanes.backfill?.older;
+  return [
+    coverage.length,
+    ...coverage.flatMap(packedRanges),
+    ...packedRanges(unproven),
+    ...packedRanges(readBefore),
+    holes.length,
+    ...holes.flatMap(({ pass, due, range }) => [pass, Number(due), range.fromMs, range.toMs]),
+    ...(round === undefined ? [0] : [1, round.number, round.beganMs, round.untilMs, ...packedRanges(round.read)]),
+    ...(older === undefined ? [0] : [1, Number(older.due), older.beforeMs]),
+  ];
+};
+
+const packedRanges = (ranges: Coverage): readonly number[] => [
+  ranges.length,
+  ...ranges.flatMap(({ fromMs, toMs }) => [fromMs, toMs]),
+];
+
+/** What `packed` was given, as far as it decides which lanes have something to do. */
+export const unpacked = (progress: PackedProgress): SourceProgress => {
+  if (!isNumbers(progress)) return progress;
+  const numbers = new Numbers(progress);
+  const coverage = numbers.list(() => numbers.ranges());
+  const unproven = numbers.ranges();
+  const readBefore = numbers.ranges();
+  const holes = numbers.list((): KnownHole => {
+    const pass = numbers.next();
+    const due = numbers.next() === 1;
+    return { pass, due, range: numbers.range(), reason: '' };
+  });
+  const [round] = numbers.list((): ScrubRound => {
+    const number = numbers.next();
+    const beganMs = numbers.next();
+    const untilMs = numbers.next();
+    return { number, beganMs, untilMs, read: numbers.ranges() };
+  });
+  const [older] = numbers.list((): OlderTurn => {
+    const due = numbers.next() === 1;
+    return { due, beforeMs: numbers.next() };
+  });
+  return { coverage, unproven, readBefore, holes, lanes: lanesWith(round, older), largestPage: 0 };
+};
+
+/** `endOfReadFrom` of the first reading, without unpacking it: every plan asks that of all sources. */
+export const readUpTo = (progress: PackedProgress, fromMs: number): number => {
+  if (!isNumbers(progress)) return endOfReadFrom(fromMs, progress.coverage[0] ?? []);
+  const [passes = 0, ranges = 0] = progress;
+  // What follows is the first pass: two numbers for each range.
+  const endAt = passes === 0 ? 0 : FIRST_RANGE_AT + 2 * ranges;
+  for (let at = FIRST_RANGE_AT; at < endAt; at += 2) {
+    const toMs = progress[at + 1] ?? 0;
+    if (toMs > fromMs) return (progress[at] ?? 0) <= fromMs ? toMs : fromMs;
+  }
+  return fromMs;
+};
+
+/** Before it: the number of passes, and the number of ranges of the first one. */
+const FIRST_RANGE_AT = 2;
+
+const isNumbers = (progress: PackedProgress): progress is readonly number[] => Array.isArray(progress);
+
+const lanesWith = (
+  round: ScrubRound | undefined,
+  older: OlderTurn | undefined,
+): Partial<Readonly<Record<Lane, LaneState>>> => ({
+  ...(round && { scrub: { ...idleLane, round } }),
+  ...(older && { backfill: { ...idleLane, older } }),
+});
+
+/** Reads them one after the other. */
+class Numbers {
+  readonly #numbers: readonly number[];
+  #at = 0;
+
+  constructor(numbers: readonly number[]) {
+    this.#numbers = numbers;
+  }
+
+  next(): number {
+    const number = this.#numbers[this.#at] ?? 0;
+    this.#at += 1;
+    return number;
+  }
+
+  range(): Coverage[number] {
+    const fromMs = this.next();
+    return { fromMs, toMs: this.next() };
+  }
+
+  ranges(): Coverage {
+    return this.list(() => this.range());
+  }
+
+  /** As many as the next number says. */
+  list<T>(read: () => T): T[] {
+    const list: T[] = [];
+    for (let left = this.next(); left > 0; left -= 1) list.push(read());
+    return list;
+  }
+}
+
+/** All of so few is loaded for every plan. */
+const MOST_LOADED_WHOLE = 2_000;
+/** Of more, as many as take so long, beside what else a tick does. */
+const LOADING_MS = 250;
+
+type Parts = Pick<SyncContext, 'store' | 'time' | 'windows' | 'settleDelaysMs' | 'tickMs' | 'mostLoadedWhole'>;
+
+/**
+ * All sources that are wanted, for one plan. Of many, those are loaded that have changed since the last one, and the others are remembered. `whole`:
+ * nothing is left for a later plan.
+ */
+export const sourcesOfPlan = async (
+  { store, time, windows, settleDelaysMs, tickMs, mostLoadedWhole = MOST_LOADED_WHOLE }: Parts,
+  { nowMs }: PlanningTime,
+  remembered: RememberedSources,
+  whole: boolean,
+): Promise<readonly PlannedSource[]> => {
+  const sawPageOf = ({ largestPage }: { readonly largestPage: number }) => windows.sawPage(largestPage);
+  if (remembered.size <= mostLoadedWhole) {
+    const all = await store.loadFewSources(mostLoadedWhole);
+    for (const source of all ?? []) sawPageOf(source);
+    if (all !== undefined) return all.map(fromState);
+  }
+  const delaysMs = [0, ...settleDelaysMs];
+  const loadingMs = whole ? Number.POSITIVE_INFINITY : LOADING_MS;
+  return await remembered.refresh(store, { nowMs, delaysMs, tickMs, loadingMs, time }, sawPageOf);
+};

@@ -1,0 +1,360 @@
+import { type Pool, Query } from 'pg';
+import { type Row, selectList } from '../../../postgres/queries.ts';
+import { sources } from '../../../postgres/tables/sources.ts';
+import type { Coverage, Range } from '../../planning/coverage.ts';
+import type { KnownHole, LaneState } from '../../planning/lane.ts';
+import type { KindPolicy, SourceKey, SourceState } from '../../planning/source.ts';
+import { type Lane, lanes } from '../../planning/walk.ts';
+import { kindOf } from '../../sources/registry.ts';
+import type { SourceSurvey } from '../planned-source.ts';
+
+/** What the database says about time, at the moment of the statement. */
+export interface StoredTime {
+  /** The clock of the database. */
+  readonly databaseMs: number;
+  /** Cloudflare's time as of the last listing, and the time since then on the clock of the database; undefined before the first. */
+  readonly serverMs: number | undefined;
+}
+
+/** Which sources are wanted. */
+export interface SourceScope {
+  /** Undefined: all. */
+  readonly organizationIds: readonly string[] | undefined;
+  /** `all`; those that an organization which is wanted lists; or these. */
+  readonly accounts: 'all' | 'organizations' | readonly string[];
+}
+
+/** SQL: the wanted sources as `s`, with what is in force for each as `k`, and what else is joined. Its parameters are `scopeParameters`. */
+export const wantedSources = (joins = ''): string => `sources s
+     join unnest($2::text[], $3::text[]) as k (kind, filter_hash) on k.kind = s.kind ${SOURCE_OWNERS} ${joins}
+     where coalesce(a.state, o.state) <> 'gone' and case when s.account_id is null then $4::text[] is null or o.id = any($4)
+       when $5::text[] is not null then a.id = any($5)
+       -- What a listing has missed is read until it is gone.
+       else not $6 or exists (select from account_organizations shown where shown.account_id = a.id
+         and shown.organization_id is not null and ($4 is null or shown.organization_id = any($4))) end`;
+
+/** SQL: the order in which sources are planned that are alike. */
+const PLAN_ORDER = 'order by s.last_attempt_at nulls first, s.kind, s.id';
+
+/** SQL: another process than `$1` holds the source. */
+const HELD_ELSEWHERE = `coalesce(s.lease_until > clock_timestamp() and s.lease_owner <> $1, false) as "heldElsewhere"`;
+
+/** Which filters are in force. */
+type FilteredKind = Pick<KindPolicy, 'kind' | 'filterHash'>;
+
+/** The first parameters of a statement over `wantedSources`. */
+export const scopeParameters = (
+  owner: string,
+  kinds: readonly FilteredKind[],
+  { organizationIds, accounts }: SourceScope,
+): readonly unknown[] => [
+  owner,
+  kinds.map(({ kind }) => kind),
+  kinds.map(({ filterHash }) => filterHash),
+  organizationIds ?? null,
+  typeof accounts === 'string' ? null : accounts,
+  accounts === 'organizations',
+];
+
+/**
+ * All sources of the kinds in force whose owner is still there, for planning, or those of `keys`. `scope` limits them to allow-lists. Called for
+ * every plan.
+ */
+export const loadSources = async (
+  pool: Pool,
+  owner: string,
+  kinds: readonly FilteredKind[],
+  scope: SourceScope,
+  keys?: readonly SourceKey[],
+): Promise<readonly SourceState[]> => {
+  const { rows } = await pool.query<SourceRow>(
+    `select ${sourceColumns('k.filter_hash')}, ${HELD_ELSEWHERE}
+     from ${wantedSources()} and ($7::text[] is null or (s.kind, s.id) in (select * from unnest($7, $8::text[])))
+     ${PLAN_ORDER}`,
+    [...scopeParameters(owner, kinds, scope), keys?.map(({ kind }) => kind) ?? null, keys?.map(({ id }) => id) ?? null],
+  );
+  return rows.map(toSource);
+};
+
+/** Whether more sources are wanted than so many. */
+export const hasMoreSources = async (
+  pool: Pool,
+  kinds: readonly FilteredKind[],
+  scope: SourceScope,
+  most: number,
+): Promise<boolean> => {
+  const { rows } = await pool.query<{ has_more: boolean }>(
+    `select count(*) > $7 as has_more from (select $1::text from ${wantedSources()} limit $7::bigint + 1) wanted`,
+    [...scopeParameters('', kinds, scope), most],
+  );
+  return rows[0]?.has_more ?? false;
+};
+
+/** Asked before every plan: what time a process may take it for that has had no answer yet, and what none may go beyond. */
+export const readTime = async (pool: Pool): Promise<StoredTime> => {
+  const { rows } = await pool.query<{ database_ms: number; server_ms: number | null }>(
+    // Whole milliseconds, as claims have them: the rest of one would be planned again and again.
+    `select floor(${ms('clock_timestamp()')})::float8 as database_ms,
+       floor(${ms('server_time + (clock_timestamp() - last_success_at)')})::float8 as server_ms from discovery`,
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('the table discovery has lost its row');
+  return { databaseMs: row.database_ms, serverMs: row.server_ms ?? undefined };
+};
+
+const restOf = (lane: Lane): string =>
+  `(max(${ms('l.next_attempt_at - clock_timestamp()')}) filter (where l.lane = '${lane}'))::float8`;
+
+/**
+ * Of the same sources as `loadSources`, in the same order, what changes without a commit, and a version that every commit, every failure and every
+ * hole that becomes due changes. Each table is read once, in no order: that is a tenth of the time that all of their state takes.
+ */
+export const surveySources = async (
+  pool: Pool,
+  owner: string,
+  kinds: readonly FilteredKind[],
+  scope: SourceScope,
+  take: (survey: SourceSurvey) => void,
+): Promise<void> => {
+  const joins = `left join coverage c on c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = k.filter_hash and c.pass = 0
+       left join moved on moved.kind = s.kind and moved.id = s.id and moved.filter_hash = k.filter_hash
+       left join holed on holed.kind = s.kind and holed.id = s.id and holed.filter_hash = k.filter_hash`;
+  await eachRow(
+    pool,
+    `with moved as (
+       select l.source_kind as kind, l.source_id as id, l.filter_hash,
+         bool_or(l.lane = 'live' and l.state ? 'walk') as walking, ${lanes.map((lane) => `${restOf(lane)} as ${lane}`).join(', ')}
+       from lanes l where l.next_attempt_at > clock_timestamp() or l.lane = 'live' and l.state ? 'walk'
+       group by l.source_kind, l.source_id, l.filter_hash),
+     holed as (
+       select h.source_kind as kind, h.source_id as id, h.filter_hash, count(*) as holes,
+         count(*) filter (where h.next_attempt_at <= clock_timestamp()) as due
+       from coverage_holes h group by h.source_kind, h.source_id, h.filter_hash)
+     select s.kind, s.id,
+       concat_ws('/', s.lease_epoch, s.commit_seq, extract(epoch from s.last_attempt_at), holed.holes, holed.due),
+       ${REFUSED}, ${HELD_ELSEWHERE}, coalesce(moved.walking, false), s.event_rate, s.recent_event_rate, s.largest_page,
+       ${ms('lower(c.ranges)')}::float8, ${ms('upper(c.ranges)')}::float8, ${lanes.map((lane) => `moved.${lane}`).join(', ')}
+     from ${wantedSources(joins)}
+     ${PLAN_ORDER}`,
+    scopeParameters(owner, kinds, scope),
+    (row) => take(toSurvey(row)),
+  );
+};
+
+const toSurvey = (row: TextRow): SourceSurvey => {
+  const [
+    kind,
+    id,
+    version,
+    refused,
+    heldElsewhere,
+    walking,
+    perHour,
+    recentPerHour,
+    largestPage,
+    fromMs,
+    toMs,
+    ...rests
+  ] = row;
+  if (typeof kind !== 'string' || typeof id !== 'string') throw new Error('a source has lost its key');
+  return {
+    kind,
+    id,
+    version: version ?? '',
+    refused: refused === 't',
+    heldElsewhere: heldElsewhere === 't',
+    walking: walking === 't',
+    eventRate:
+      perHour == null || recentPerHour == null
+        ? undefined
+        : { perHour: Number(perHour), recentPerHour: Number(recentPerHour) },
+    largestPage: Number(largestPage),
+    readSpan: fromMs == null || toMs == null ? undefined : { fromMs: Number(fromMs), toMs: Number(toMs) },
+    restMs: rests.every((rest) => rest === null) ? nothingRests : restsOf(rests),
+  };
+};
+
+const nothingRests = {};
+
+const restsOf = (rests: TextRow): SourceSurvey['restMs'] =>
+  Object.fromEntries(lanes.map((lane, n) => [lane, Math.max(0, Number(rests[n] ?? 0))]));
+
+/** The text of each field of a row, in the order in which they were selected. */
+type TextRow = readonly (string | null)[];
+
+/** What the driver's queries have beside what its types say. */
+interface StreamedQuery {
+  callback: (error: Error | null) => void;
+  handleDataRow: (message: { readonly fields: TextRow }) => void;
+}
+
+/**
+ * Runs a statement and hands each row to `take` as it comes: of tens of thousands, no two are in memory at once. Errors are those of
+ * `Pool.query`; rejects with what `take` threw, after the last row.
+ */
+const eachRow = async (
+  pool: Pool,
+  text: string,
+  values: readonly unknown[],
+  take: (row: TextRow) => void,
+): Promise<void> => {
+  const client = await pool.connect();
+  // A connection that breaks also fails the statement; without a listener it would end the process as well.
+  const onError = () => {};
+  client.on('error', onError);
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const query = new Query({ text, values: [...values] }) as Query & StreamedQuery;
+      query.callback = (error) => (error === null ? resolve() : reject(error));
+      query.handleDataRow = ({ fields }) => {
+        if (failure !== undefined) return;
+        try {
+          take(fields);
+        } catch (error) {
+          failure = { error };
+        }
+      };
+      client.query(query);
+    });
+    client.release();
+  } catch (error) {
+    client.release(error instanceof Error ? error : true);
+    throw error;
+  } finally {
+    client.off('error', onError);
+  }
+  if (failure !== undefined) throw failure.error;
+};
+
+type RangeRow = readonly [fromMs: number, toMs: number];
+
+const { kind, id, eventRate, recentEventRate, largestPage } = sources;
+const plainColumns = { kind, id, eventRate, recentEventRate, largestPage };
+
+/** A source with its state, as `sourceColumns` selects it. */
+export interface SourceRow extends Row<typeof plainColumns> {
+  readonly organizationId: string | null;
+  readonly refused: boolean;
+  readonly heldElsewhere: boolean;
+  readonly coverage: readonly (readonly [pass: number, ranges: readonly RangeRow[] | null])[];
+  readonly unproven: readonly RangeRow[] | null;
+  readonly readBefore: readonly RangeRow[] | null;
+  readonly lanes: readonly { readonly lane: Lane; readonly state: LaneState; readonly rest_ms: number }[];
+  readonly holes: readonly (Omit<KnownHole, 'range'> & { readonly range: RangeRow })[];
+}
+
+/** SQL: a time as milliseconds since 1970. Exact for coverage: only whole milliseconds are ever stored there. */
+export const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)`;
+
+/** SQL: Cloudflare refuses the log. */
+export const REFUSED = `(s.access = 'refused' or s.account_id is null and o.state = 'refused')`;
+
+/** SQL: what a process may know: coverage, lanes and holes of its own filter set, whatever other processes read under. */
+const sourceColumns = (filterHash: string): string => `
+  ${selectList('s', plainColumns)}, o.id as "organizationId",
+  ${REFUSED} as refused,
+  coalesce((select json_agg(json_build_array(c.pass, (
+      select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r)))
+    from coverage c
+    where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = ${filterHash}), '[]') as coverage,
+  (select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r)
+    from coverage c cross join lateral unnest(c.ranges - c.proven) r
+    where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = ${filterHash} and c.pass = 0) as unproven,
+  (select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r)
+    from coverage c cross join lateral unnest(c.read_before) r
+    where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = ${filterHash} and c.pass = 0) as "readBefore",
+  coalesce((select json_agg(json_build_object('lane', l.lane, 'state', l.state,
+      'rest_ms', greatest(0, ${ms('l.next_attempt_at - clock_timestamp()')})))
+    from lanes l
+    where l.source_kind = s.kind and l.source_id = s.id and l.filter_hash = ${filterHash}), '[]') as lanes,
+  coalesce((select json_agg(json_build_object('pass', h.pass, 'range', json_build_array(${ms('h.since')}, ${ms('h.before')}),
+      'reason', h.reason, 'due', h.next_attempt_at <= clock_timestamp()))
+    from coverage_holes h
+    where h.source_kind = s.kind and h.source_id = s.id and h.filter_hash = ${filterHash}), '[]') as holes`;
+
+/** SQL: with what a source belongs to: an organization, or an account, and the organization that this belongs to. */
+const SOURCE_OWNERS = `left join accounts a on a.id = s.account_id
+  left join organizations o on o.id = coalesce(s.organization_id, a.organization_id)`;
+
+const toRange = ([fromMs, toMs]: RangeRow): Range => ({ fromMs, toMs });
+
+/** What a row says, as planning takes it. */
+export const toSource = (stored: SourceRow): SourceState => {
+  const {
+    coverage: read,
+    unproven,
+    readBefore,
+    lanes,
+    holes,
+    eventRate: perHour,
+    recentEventRate: recentPerHour,
+    ...row
+  } = stored;
+  const coverage: Coverage[] = [];
+  for (const [pass, ranges] of read) coverage[pass] = (ranges ?? []).map(toRange);
+  return {
+    ...row,
+    eventRate: perHour === null || recentPerHour === null ? undefined : { perHour, recentPerHour },
+    coverage: Array.from(coverage, (ranges) => ranges ?? []),
+    unproven: unproven?.map(toRange),
+    readBefore: readBefore?.map(toRange),
+    lanes: Object.fromEntries(lanes.map(({ lane, state }) => [lane, state])),
+    restMs: Object.fromEntries(lanes.map(({ lane, rest_ms }) => [lane, rest_ms])),
+    holes: holes.map(({ range, ...hole }) => ({ ...hole, range: toRange(range) })),
+  };
+};
+
+/** What the views show of the kinds in force. */
+const KINDS = `unnest($1::text[], $2::text[], $3::float8[], $4::text[]) as k (kind, filter_hash, horizon_ms, owner)`;
+
+/**
+ * Gives every known organization and account its sources, one of each kind in force, and all sources of these kinds the horizon and filter
+ * set in force, for the views. `historyMs`: how much is wanted as of any moment. Returns how many sources are new. Called by discovery, after each page that brings something.
+ */
+export const syncSources = async (
+  pool: Pool,
+  kinds: readonly KindPolicy[],
+  nowMs: number,
+  historyMs: number,
+): Promise<number> => {
+  const parameters = [
+    kinds.map(({ kind }) => kind),
+    kinds.map(({ filterHash }) => filterHash),
+    kinds.map(({ horizonMs }) => horizonMs(nowMs)),
+    kinds.map((each) => kindOf(each).owner),
+    historyMs,
+  ];
+  const { rowCount } = await pool.query(
+    `with owners (owner, id) as (select 'organization', id from organizations union all select 'account', id from accounts)
+     insert into sources (kind, id, organization_id, account_id, filter_hash, wanted_since, wanted_history)
+     select k.kind, owners.id, case owner when 'organization' then owners.id end, case owner when 'account' then owners.id end,
+       k.filter_hash, to_timestamp(k.horizon_ms / 1000), make_interval(secs => $5::float8 / 1000)
+     from owners join ${KINDS} using (owner)
+     where not exists (select from sources s where s.kind = k.kind and s.id = owners.id) order by k.kind, owners.id
+     on conflict (kind, id) do nothing`,
+    parameters,
+  );
+  // The horizon moves all the time; rows are not rewritten for less than an hour of it.
+  await pool.query(
+    `with old as (
+       select s.kind, s.id, k.filter_hash, k.horizon_ms from sources s join ${KINDS} on k.kind = s.kind
+       where s.filter_hash <> k.filter_hash or s.wanted_history is distinct from make_interval(secs => $5::float8 / 1000)
+         or abs(extract(epoch from s.wanted_since) * 1000 - k.horizon_ms) > 3600000
+       order by s.kind, s.id for update of s)
+     update sources s set filter_hash = old.filter_hash, wanted_since = to_timestamp(old.horizon_ms / 1000),
+       wanted_history = make_interval(secs => $5::float8 / 1000)
+     from old where s.kind = old.kind and s.id = old.id`,
+    parameters,
+  );
+  return rowCount ?? 0;
+};
+
+/**
+ * Takes back what was claimed of the future: of a server whose clock was ahead, or by version 0.1. Returns how many rows of
+ * coverage had some. `delaysMs`: of pass 0, 1, …: each may claim up to its delay before now.
+ */
+export const trimFuture = async (pool: Pool, delaysMs: readonly number[]): Promise<number> => {
+  const { rows } = await pool.query<{ trimmed: number }>('select orgtrail_trim_coverage($1) as trimmed', [delaysMs]);
+  return rows[0]?.trimmed ?? 0;
+};

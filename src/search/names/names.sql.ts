@@ -1,0 +1,129 @@
+import { eq, isNotNull, ne, or, sql } from 'drizzle-orm';
+import type { Pool, PoolClient } from 'pg';
+import type { SourceKey } from '../../ingest/planning/source.ts';
+import { kindOf } from '../../ingest/sources/registry.ts';
+import type { AccountsPage, AuditApi } from '../../ingest/sync/ports.ts';
+import { db, readOnly } from '../../postgres/queries.ts';
+import { accounts, organizations } from '../../postgres/tables/sources.ts';
+import type { NamedOrganization, OrganizationLookup, OrganizationName } from './names.ts';
+
+const TIMEOUT_MS = 3_000;
+/** Of one name; more would not be read. */
+const MAX_CANDIDATES = 10;
+/** Near ones are looked for among so many. */
+const MAX_COMPARED = 20_000;
+
+type Named = typeof organizations | typeof accounts;
+
+/** The organizations that are meant by an id, or by a name, whatever the case of its letters. An id counts before a name. */
+export const lookUpOrganization = (pool: Pool, given: string): Promise<OrganizationLookup> =>
+  lookUp(pool, organizations, given);
+
+/** The accounts that are meant, in the same way. */
+export const lookUpAccount = (pool: Pool, given: string): Promise<OrganizationLookup> => lookUp(pool, accounts, given);
+
+const lookUp = (pool: Pool, table: Named, given: string): Promise<OrganizationLookup> =>
+  readOnly(pool, TIMEOUT_MS, async (client) => {
+    const { id, name } = table;
+    const rows = await db(client)
+      .select({ id, name })
+      .from(table)
+      .where(or(eq(id, given), sql`lower(${name}) = lower(${given})`))
+      .orderBy(ne(id, given), id)
+      .limit(MAX_CANDIDATES);
+    const [first, second] = rows;
+    if (first !== undefined && (second === undefined || first.id === given)) return { kind: 'found', ...first };
+    if (first !== undefined) return { kind: 'ambiguous', candidates: rows };
+    return { kind: 'unknown', known: await namesInOrder(client, table, MAX_COMPARED).where(isNotNull(name)) };
+  });
+
+/** For suggestions while typing: the organizations by name, those that are gone included. */
+export const readOrganizationNames = async (pool: Pool, limit: number): Promise<readonly OrganizationName[]> =>
+  await namesInOrder(pool, organizations, limit);
+
+/** The same of accounts. */
+export const readAccountNames = async (pool: Pool, limit: number): Promise<readonly OrganizationName[]> =>
+  await namesInOrder(pool, accounts, limit);
+
+/** Those without a name come last. */
+const namesInOrder = (client: Pool | PoolClient, table: Named, limit: number) => {
+  const { id, name } = table;
+  return db(client).select({ id, name }).from(table).orderBy(name, id).limit(limit).$dynamic();
+};
+
+/** Every organization that has ever been seen, gone ones included. Called by commands that take a name. */
+export const readNamedOrganizations = async (pool: Pool): Promise<readonly NamedOrganization[]> => {
+  const { id, name, state } = organizations;
+  return await db(pool)
+    .select({ id, name, gone: sql<boolean>`${state} = 'gone'` })
+    .from(organizations)
+    .orderBy(id);
+};
+
+/** Every account that has ever been seen, gone ones included; people name it as they name an organization. */
+export const readNamedAccounts = async (pool: Pool): Promise<readonly NamedOrganization[]> => {
+  const { id, name, state } = accounts;
+  return await db(pool)
+    .select({ id, name, gone: sql<boolean>`${state} = 'gone'` })
+    .from(accounts)
+    .orderBy(id);
+};
+
+/** The name of an organization; undefined: it has none, or is not known. For log lines. */
+export type NameOf = (organizationId: string) => string | undefined;
+
+/** Names for log lines, of what is known at the moment. */
+export interface Names {
+  readonly organization: NameOf;
+  readonly account: (accountId: string) => string | undefined;
+  /** Of what a log belongs to. */
+  readonly source: (source: SourceKey) => string | undefined;
+}
+
+export const noNames: Names = { organization: () => undefined, account: () => undefined, source: () => undefined };
+
+/** Knows the names that the database has, and those of every listing since. A start does not wait for them. */
+export const watchNames = (pool: Pool, api: AuditApi): { names: Names; api: AuditApi } => {
+  const organizations = new Map<string, string>();
+  const accounts = new Map<string, string>();
+  learn(organizations, readNamedOrganizations(pool));
+  learn(accounts, readNamedAccounts(pool));
+  const seen = async function* (pages: AsyncIterable<AccountsPage>): AsyncIterable<AccountsPage> {
+    for await (const page of pages) {
+      for (const { id, name } of page.accounts) if (name !== undefined) accounts.set(id, name);
+      yield page;
+    }
+  };
+  return {
+    names: {
+      organization: (id) => organizations.get(id),
+      account: (id) => accounts.get(id),
+      source: (source) => (kindOf(source).owner === 'account' ? accounts : organizations).get(source.id),
+    },
+    api: {
+      ...api,
+      listOrganizations: async function* (filter, signal) {
+        for await (const page of api.listOrganizations(filter, signal)) {
+          for (const { id, name } of page) if (name !== undefined) organizations.set(id, name);
+          yield page;
+        }
+      },
+      listAccounts: (...asked) => seen(api.listAccounts(...asked)),
+      listAccountsOf: (...asked) => seen(api.listAccountsOf(...asked)),
+    },
+  };
+};
+
+const learn = (
+  names: Map<string, string>,
+  reading: Promise<readonly { readonly id: string; readonly name: string | null }[]>,
+): void => {
+  reading.then(
+    (known) => {
+      for (const { id, name } of known) if (name !== null && !names.has(id)) names.set(id, name);
+    },
+    () => {
+      // Log lines then have ids alone until the next listing. What else asks the database says what is wrong with it.
+    },
+  );
+};

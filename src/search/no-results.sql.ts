@@ -1,0 +1,260 @@
+import type { Pool } from 'pg';
+import { nearest } from '../base/text.ts';
+import { isTimeout, readOnly } from '../postgres/queries.ts';
+import type { EmptyReport, FilterReport, NearValue } from './answer.ts';
+import { addSpellings, conditionsOf, everything, withSpellings } from './conditions/search-conditions.sql.ts';
+import { textsOfNetwork } from './query/address-starts.ts';
+import { type EventQuery, folded, hasOtherCase, indexed, likeText, type SpelledColumn } from './query/event-query.ts';
+import type { SearchField } from './query/search.ts';
+import {
+  type Actor,
+  actorPrefixOf,
+  coarseNetworkOf,
+  isAddress,
+  printTerm,
+  readActor,
+  type TermField,
+} from './query/terms.ts';
+
+/** How each field of a query is called there. The flags are none: they name no value that could be misspelt. */
+const valueFields = {
+  organization: 'organization',
+  account: 'account',
+  actor: 'actor',
+  resource_type: 'resourceType',
+  resource: 'resource',
+  action: 'action',
+  result: 'result',
+  product: 'product',
+  ray: 'ray',
+  zone: 'zone',
+  text: 'text',
+} as const satisfies Partial<Record<SearchField, keyof EventQuery>>;
+type ValueField = keyof typeof valueFields;
+
+/**
+ * Why a search found nothing: which of its values occur at all, which of them in the time and organization searched, and what is near
+ * those that do not. Bounded: what cannot be looked up within `totalMs` is null. What indexes help with comes first. `given`:
+ * how the values were written. `nothing`: no event meets the query, so that only the rest has to be looked up. Organization
+ * and account are known ones.
+ */
+export const explainEmpty = async (
+  pool: Pool,
+  searched: EventQuery,
+  given: Readonly<Partial<Record<SearchField, string>>>,
+  { totalMs, nothing }: { readonly totalMs: number; readonly nothing: boolean },
+): Promise<EmptyReport> => {
+  const look = lookWithin(pool, totalMs);
+  const query = await withSpellings(pool, searched, totalMs);
+  const { terms = [] } = query;
+  const fields = (Object.keys(valueFields) as ValueField[]).filter((field) => query[valueFields[field]] !== undefined);
+  const range = { since: query.since, before: query.before, organization: query.organization, account: query.account };
+  const isWholeRange = Object.values(range).every((end) => end === undefined);
+  const anyInRange = await exists(look, { ...everything, ...range });
+  const filters: FilterReport[] = [];
+  for (const field of fields) {
+    const value = given[field] ?? '';
+    if (field === 'organization' || field === 'account') {
+      filters.push({ field, value, occurs: true, occursInRange: anyInRange, near: [] });
+      continue;
+    }
+    const { spellings, rayPositions } = query;
+    const alone = { ...everything, spellings, rayPositions, [valueFields[field]]: query[valueFields[field]] };
+    const isAll =
+      nothing && isWholeRange && fields.length === 1 && !query.defects && !query.changed && terms.length === 0;
+    const occurs = isAll ? false : await exists(look, alone);
+    const occursInRange = occurs === true && !isWholeRange ? await exists(look, { ...alone, ...range }) : occurs;
+    filters.push({ field, value, occurs, occursInRange, near: [] });
+  }
+  for (const term of terms) {
+    const alone = { ...everything, terms: [term] };
+    const occurs = await exists(look, alone);
+    const occursInRange = occurs === true && !isWholeRange ? await exists(look, { ...alone, ...range }) : occurs;
+    filters.push({ field: 'q', value: printTerm(term), occurs, occursInRange, near: [] });
+  }
+  const reports: FilterReport[] = [];
+  for (const report of filters) {
+    const near = report.occurs === true ? [] : await nearOf(look, report, query);
+    reports.push({ ...report, near });
+  }
+  return { anyInRange, filters: reports };
+};
+
+const nearOf = async (look: Look, { field, value }: FilterReport, query: EventQuery): Promise<readonly NearValue[]> => {
+  if (field !== 'q') return await nearValues(look, field, query[valueFields[field as ValueField]]);
+  const term = query.terms?.find((one) => printTerm(one) === value);
+  const [wanted] = term?.values ?? [];
+  // Which of several values was meant is not known, and an exclusion of nothing is no reason.
+  if (term === undefined || wanted === undefined || term.isNegated || term.values.length > 1) return [];
+  const kind = actorKinds[term.field];
+  const near = await nearValues(
+    look,
+    kind === undefined ? (term.field as SearchField) : 'actor',
+    kind === undefined ? wanted : term.field === 'actor' ? readActor(wanted) : { kind, value: wanted },
+  );
+  return near.map((one) => ({ ...one, value: printTerm({ ...term, values: [one.value] }) }));
+};
+
+const actorKinds: Readonly<Partial<Record<TermField, Actor['kind']>>> = {
+  actor: 'any',
+  email: 'email',
+  ip: 'ip',
+  token: 'token',
+  actor_id: 'id',
+};
+
+const exists = async (look: Look, query: EventQuery): Promise<boolean | null> => {
+  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
+  const rows = await look<{ found: boolean }>(`select exists (select from audit_events where ${sql}) as found`, values);
+  return rows?.[0]?.found ?? null;
+};
+
+const MAX_NEAR = 5;
+/** Of the newest events: what people look for is in use. */
+const SAMPLED_EVENTS = 20_000;
+/** Of fields whose values are nearly all different: comparing them takes longer than finding them, and one that is near is most likely new. */
+const SAMPLED_OF_UNIQUE = 2_000;
+const MAX_COUNTED = 1_000;
+
+const sampledColumns: Partial<Record<SearchField, readonly string[]>> = {
+  action: ['action_type'],
+  result: ['action_result'],
+  product: ['resource_product'],
+  resource_type: ['resource_type'],
+  resource: ['resource_id'],
+  ray: ['raw_cf_ray_id'],
+  zone: ['zone_name', 'zone_id'],
+  actor: ['actor_email', 'actor_token_name', 'actor_id', 'actor_token_id', 'actor_ip_address'],
+};
+/** There are few of these: if none of them is near, all are worth naming. */
+const enumerated: readonly SearchField[] = ['action', 'result', 'product', 'resource_type'];
+
+/** The stored values nearest to one that no stored event has, with how many events have each. Empty if there was no time for it. */
+const nearValues = async (
+  look: Look,
+  field: SearchField,
+  wanted: string | Actor | undefined,
+): Promise<readonly NearValue[]> => {
+  const columns = sampledColumns[field];
+  if (columns === undefined || wanted === undefined) return [];
+  if (typeof wanted !== 'string') return await nearActors(look, wanted, columns);
+  const { counts, isPart } = await sample(look, columns, field === 'ray' ? SAMPLED_OF_UNIQUE : SAMPLED_EVENTS);
+  const known = [...counts.keys()];
+  const near = nearest(wanted, known, MAX_NEAR);
+  const shown = near.length > 0 || !enumerated.includes(field) ? near : known.slice(0, MAX_NEAR);
+  return shown.map((value) => ({ value, events: counts.get(value) ?? 0, atLeast: isPart }));
+};
+
+/** The values of the newest events, the most frequent first. */
+const sample = async (look: Look, columns: readonly string[], events = SAMPLED_EVENTS) => {
+  const rows = await look<{ value: string | null; events: number }>(
+    `select value, count(*)::integer as events
+     from (select ${columns.join(', ')} from audit_events order by action_time desc, position desc limit ${events}) newest
+       cross join lateral (values ${columns.map((column) => `(${column})`).join(', ')}) as of (value)
+     group by value order by events desc, value`,
+    [],
+  );
+  const named = (rows ?? []).filter(({ value }) => value !== null && value !== '');
+  const sampled = (rows ?? []).reduce((sum, { events }) => sum + events, 0) / columns.length;
+  return {
+    counts: new Map(named.map(({ value, events }) => [value as string, events])),
+    isPart: sampled >= events,
+  };
+};
+
+/** Those that begin so, of all of history, by an index; then those of the newest events that differ a little. */
+const nearActors = async (look: Look, actor: Actor, columns: readonly string[]): Promise<readonly NearValue[]> => {
+  const given = actorPrefixOf(actor.value) ?? actor.value;
+  const network = isAddress(given) ? networkAround(given) : networkOf(given);
+  const found = network === undefined ? [] : await addressesIn(look, network);
+  for (const column of ['actor_email', 'actor_token_name'] as const)
+    found.push(...(await beginningWith(look, column, given)));
+  if (found.length === 0) found.push(...(await sample(look, columns)).counts.keys());
+  const near = network === undefined ? nearest(given, [...new Set(found)], MAX_NEAR) : found.slice(0, MAX_NEAR);
+  const counted: NearValue[] = [];
+  for (const value of near) {
+    const count = await countActor(look, value);
+    counted.push({ value, events: count ?? 1, atLeast: count === undefined || count >= MAX_COUNTED });
+  }
+  return counted;
+};
+
+/** Of the beginning of an address, whether it ends within a part or between two. */
+const networkOf = (start: string): string | undefined =>
+  coarseNetworkOf(/[.:]$/.test(start) ? start : `${start}${start.includes(':') ? ':' : '.'}`);
+
+/** The /24 or /64 that an address is in. */
+const networkAround = (address: string): string | undefined =>
+  address.includes('/') ? undefined : `${address}/${address.includes(':') ? 64 : 24}`;
+
+/** Each is found by a step through an index, which skips the values in between. */
+const beginningWith = async (look: Look, column: SpelledColumn, start: string): Promise<readonly string[]> => {
+  const pattern = `${likeText(start)}%`;
+  const plain = stepsThrough(column, indexed(column, `${column} like lower($1)`));
+  const key = folded(column);
+  const next = (more: string): string =>
+    `select ${key} as key from audit_events where ${hasOtherCase(column)} and ${key} like lower($1)${more} order by ${key} limit 1`;
+  const others = steps(next(''), next(` and ${key} > last.key`));
+  const found: string[] = [];
+  for (const sql of [plain, others])
+    found.push(...((await look<{ key: string }>(sql, [pattern])) ?? []).map(({ key }) => key));
+  return found.map((value) => value.toLowerCase());
+};
+
+const addressesIn = async (look: Look, network: string): Promise<string[]> => {
+  const found: string[] = [];
+  for (const start of textsOfNetwork(network)?.starts ?? []) {
+    if (found.length >= MAX_NEAR) break;
+    const within = 'coalesce(orgtrail_ip(actor_ip_address) <<= $2::inet, false)';
+    const sql = stepsThrough('actor_ip_address', `actor_ip_address like $1 and ${within}`);
+    found.push(...((await look<{ key: string }>(sql, [`${start}%`, network])) ?? []).map(({ key }) => key));
+  }
+  return found;
+};
+
+/** In the order of bytes, as the index has it. */
+const stepsThrough = (column: string, where: string): string => {
+  const next = (more: string): string =>
+    `select ${column} as key from audit_events where ${where}${more} order by ${column} using ~<~ limit 1`;
+  return steps(next(''), next(` and ${column} ~>~ last.key`));
+};
+
+const steps = (first: string, next: string): string =>
+  `with recursive last (key) as (
+     (${first}) union all select (${next}) from last where last.key is not null)
+   select key from last where key is not null limit ${MAX_NEAR}`;
+
+/** As a search for it would find them. */
+const countActor = async (look: Look, value: string): Promise<number | undefined> => {
+  const query = await addSpellings({ ...everything, actor: { kind: 'any', value } }, look);
+  if (query === undefined) return undefined;
+  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
+  const rows = await look<{ events: number }>(
+    `select count(*)::integer as events from (select from audit_events where ${sql} limit ${MAX_COUNTED}) found`,
+    values,
+  );
+  return rows?.[0]?.events;
+};
+
+/** Of one statement, so that one that no index helps with leaves time for the others. */
+const LOOK_MS = 1_000;
+const LEAST_LOOK_MS = 20;
+
+/** Runs a statement within the time that is left; undefined if that is over. */
+type Look = <T extends object>(sql: string, values: readonly unknown[]) => Promise<readonly T[] | undefined>;
+
+/** For several statements that together may take so long. */
+const lookWithin = (pool: Pool, totalMs: number): Look => {
+  const deadlineMs = performance.now() + totalMs;
+  return async <T extends object>(sql: string, values: readonly unknown[]) => {
+    const remainingMs = Math.floor(Math.min(LOOK_MS, deadlineMs - performance.now()));
+    if (remainingMs < LEAST_LOOK_MS) return undefined;
+    try {
+      const { rows } = await readOnly(pool, remainingMs, (client) => client.query<T>(sql, [...values]));
+      return rows;
+    } catch (error) {
+      if (isTimeout(error)) return undefined;
+      throw error;
+    }
+  };
+};

@@ -1,0 +1,199 @@
+import { draw, keyOf } from '../entries/entry-text.ts';
+import type { FaultName } from '../faults/fault-catalogue.ts';
+import type { FaultPlan, Occasion } from '../faults/fault-plan.ts';
+import type { AuditLog, LogPosition } from '../world/audit-log.ts';
+import { type AuditQuery, type Cursor, writeCursor } from './audit-query.ts';
+
+/** The entries of one page, by their numbers in the log, in the order in which pages follow each other. */
+export interface Page {
+  readonly seqs: number[];
+  /** Behind which entry the next page begins; undefined on the last one. */
+  next: LogPosition | undefined;
+}
+
+/** What is looked at for a page. */
+export interface Search {
+  readonly log: AuditLog;
+  readonly query: AuditQuery;
+  readonly shape: PageShape;
+  /** Entries of later visibility are not seen. Milliseconds since the epoch. */
+  readonly nowMs: number;
+  /** The page ends after so many entries that the filters do not want. */
+  readonly scanLimit: number;
+}
+
+/** The page that begins behind `after`; undefined: the first one. */
+export function collectPage(search: Search, after: LogPosition | undefined): Page {
+  const { shuffleKey } = search.shape;
+  return shuffleKey === undefined ? walkedPage(search, after) : shuffledPage(search, after, shuffleKey);
+}
+
+function walkedPage({ log, query, shape, nowMs, scanLimit }: Search, after: LogPosition | undefined): Page {
+  const { matches } = query.filters;
+  const page: Page = { seqs: [], next: undefined };
+  let last = after;
+  let scanned = 0;
+  for (const seq of log.walk({ ...query.window, direction: shape.direction }, after)) {
+    if (!log.isVisible(seq, nowMs)) continue;
+    const isWanted = matches === undefined || matches(log.text(seq));
+    if (isWanted && page.seqs.length === shape.size) {
+      page.next = last;
+      return page;
+    }
+    if (isWanted) {
+      page.seqs.push(seq);
+      last = log.position(seq);
+    } else if (++scanned >= scanLimit) {
+      page.next = log.position(seq);
+      return page;
+    }
+  }
+  return page;
+}
+
+// An entry's place depends on its number alone: entries that are added during a walk do not move the others.
+function shuffledPage({ log, query, shape, nowMs }: Search, after: LogPosition | undefined, key: number): Page {
+  const { matches } = query.filters;
+  const from = after === undefined ? -1 : draw(key, after.seq);
+  const rest = [...log.walk(query.window)]
+    .filter((seq) => draw(key, seq) > from && log.isVisible(seq, nowMs))
+    .filter((seq) => matches === undefined || matches(log.text(seq)))
+    .sort((a, b) => draw(key, a) - draw(key, b));
+  const seqs = rest.slice(0, shape.size);
+  const last = seqs.at(-1);
+  return { seqs, next: last === undefined || rest.length === seqs.length ? undefined : log.position(last) };
+}
+
+/** A page that needs its cursor. */
+interface PageEnd {
+  readonly log: AuditLog;
+  readonly query: AuditQuery;
+  readonly page: Page;
+  readonly shape: PageShape;
+  readonly faults: FaultPlan;
+  readonly occasion: Occasion;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: number;
+}
+
+/** The number of the page that is asked for, from 1. */
+export function pageNumber({ cursor }: AuditQuery): number {
+  return cursor === undefined ? 1 : cursor.onPage + 1;
+}
+
+/** A cursor to the entries behind `after`, as it stands on the page that is asked for. */
+export function issueCursor(
+  query: AuditQuery,
+  nowMs: number,
+  after: LogPosition | undefined,
+  more: Partial<Cursor> = {},
+): string {
+  return writeCursor(query.binding, { after, onPage: pageNumber(query), issuedMs: Math.floor(nowMs), ...more });
+}
+
+/** The cursor of a page, with the faults that happen to cursors; undefined when it has none. */
+export function pageCursor(end: PageEnd): string | undefined {
+  if (end.shape.cursors === 'none') return undefined;
+  return end.page.next === undefined ? lastCursor(end) : middleCursor(end, end.page.next);
+}
+
+function middleCursor(end: PageEnd, next: LogPosition): string | undefined {
+  const { log, query, page, shape, faults, occasion, nowMs } = end;
+  const { seqs } = page;
+  if (query.cursor !== undefined && faults.fires('repeated_cursor', occasion) !== undefined) return query.cursor.text;
+  if (seqs.length === shape.size && faults.fires('full_page_no_cursor', occasion) !== undefined) return undefined;
+  const beforeLast = seqs.at(-2);
+  const isDoubled = beforeLast !== undefined && faults.fires('duplicate_entries', occasion) !== undefined;
+  const after = isDoubled ? log.position(beforeLast) : next;
+  const refusedWith = shape.cursors === 'refused' ? shape.refusedWith : undefined;
+  const cycle = faults.meets('cursor_cycle', occasion);
+  if (cycle === undefined) return issueCursor(query, nowMs, after, { refusedWith });
+  const { place = 0, first } = query.cursor?.cycle ?? {};
+  // The first cursor of a cycle is its own text: it cannot hold it.
+  const firstText = place === 1 ? query.cursor?.text : first;
+  if (place >= cycle.pages && firstText !== undefined) return firstText;
+  // To the byte the same the second time round: in a cycle the age of the first cursor is that of all.
+  const issuedMs = place === 0 ? nowMs : (query.cursor?.issuedMs ?? nowMs);
+  return issueCursor(query, issuedMs, after, { refusedWith, cycle: { place: place + 1, first: firstText } });
+}
+
+function lastCursor({ log, query, page, shape, faults, occasion, nowMs }: PageEnd): string | undefined {
+  const last = page.seqs.at(-1);
+  const after = last === undefined ? query.cursor?.after : log.position(last);
+  const dead = faults.meets(
+    'last_page_dead_cursor',
+    occasion,
+    ({ onEmptyPages }) => last !== undefined || onEmptyPages,
+  );
+  if (dead !== undefined) return issueCursor(query, nowMs, after, { refusedWith: dead.status });
+  if (last === undefined) return undefined;
+  if (page.seqs.length === shape.size && faults.fires('full_last_page_bad_cursor', occasion) !== undefined) {
+    return issueCursor(query, nowMs, after, { refusedWith: 400 });
+  }
+  return faults.fires('last_page_cursor', occasion) === undefined ? undefined : issueCursor(query, nowMs, after);
+}
+
+/** How a page is cut out of the window, and what becomes of its cursor. */
+interface PageShape {
+  /** Entries on a full page. */
+  readonly size: number;
+  /** Which way the pages follow each other. */
+  readonly direction: 'asc' | 'desc';
+  /** Each page is turned round. */
+  readonly isFlipped: boolean;
+  /** Set: the entries follow each other in the order that this key draws. */
+  readonly shuffleKey: number | undefined;
+  readonly cursors: 'work' | 'refused' | 'none';
+  /** Status of a cursor that is refused. */
+  readonly refusedWith: number;
+}
+
+const shaping = ['page_cap', 'page_blocks', 'wrong_order'] as const satisfies readonly FaultName[];
+
+/** The shape that was asked for, bent by the faults that happen now. `cap` undefined: as many entries as asked for. */
+export function pageShape(
+  faults: FaultPlan,
+  { window, limit }: AuditQuery,
+  occasion: Occasion,
+  cap: number | undefined,
+  seed: number,
+): PageShape {
+  const asked = window.direction;
+  const shape: PageShape = {
+    size: Math.min(limit, cap ?? limit),
+    direction: asked,
+    isFlipped: false,
+    shuffleKey: undefined,
+    cursors: 'work',
+    refusedWith: 400,
+  };
+  if (!shaping.some((name) => faults.isOn(name))) return shape;
+  const size = faults.meets('page_cap', occasion);
+  const blocks = faults.meets('page_blocks', occasion);
+  const order = faults.meets('wrong_order', occasion);
+  const met = [size, blocks, order].filter((setting) => setting !== undefined);
+  const bad = met.find(({ cursors }) => cursors === 'none') ?? met.find(({ cursors }) => cursors === 'refused');
+  return {
+    ...shape,
+    size: Math.min(shape.size, size?.size ?? shape.size),
+    ...(blocks === undefined ? {} : blockShape(blocks.direction, asked)),
+    ...(order === undefined ? {} : orderShape(order.order, keyOf('wrong_order', seed))),
+    ...(bad === undefined ? {} : { cursors: bad.cursors, refusedWith: bad.refusedWith }),
+  };
+}
+
+type Turn = Pick<PageShape, 'direction' | 'isFlipped'>;
+
+/** Ascending is answered with the newest page first, ascending inside; descending depends on what `direction` turns. */
+function blockShape(turns: 'mirrored' | 'ignored' | 'inside', asked: 'asc' | 'desc'): Turn {
+  if (turns === 'mirrored') return { direction: asked === 'asc' ? 'desc' : 'asc', isFlipped: true };
+  return { direction: 'desc', isFlipped: turns === 'ignored' || asked === 'asc' };
+}
+
+function orderShape(
+  order: 'descending' | 'ascending' | 'shuffled',
+  key: number,
+): Pick<PageShape, 'shuffleKey'> & Partial<Turn> {
+  if (order === 'shuffled') return { shuffleKey: key };
+  return { direction: order === 'descending' ? 'desc' : 'asc', isFlipped: false, shuffleKey: undefined };
+}

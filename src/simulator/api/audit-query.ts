@@ -1,0 +1,236 @@
+import { keyOf, type SourceKind, type SourceRef, sourceKey } from '../entries/entry-text.ts';
+import type { LogPosition, LogWindow } from '../world/audit-log.ts';
+import { productsOf } from './accounts-api.ts';
+import { BadRequest, decodeToken, encodeToken } from './reply.ts';
+
+/** What a request for audit logs asks for, checked. */
+export interface AuditQuery {
+  readonly window: LogWindow;
+  readonly limit: number;
+  readonly filters: AuditFilters;
+  /** The cursor and its text as sent; undefined for the first page. */
+  readonly cursor: (Cursor & { readonly text: string }) | undefined;
+  /** Stands for every other parameter; a cursor is bound to it. */
+  readonly binding: number;
+}
+
+export interface AuditQueryOptions {
+  readonly sinceInclusive: boolean;
+  readonly beforeInclusive: boolean;
+}
+
+const dateForm = /^(\d{4})-(\d{2})-(\d{2})$/;
+const timestampForm = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+
+/**
+ * Milliseconds since the epoch of a date (its midnight in UTC) or an RFC 3339 timestamp, with the fraction of a millisecond
+ * that was written; undefined for anything else, days that do not exist included.
+ */
+export function parseTime(text: string): number | undefined {
+  const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', zone = 'Z'] =
+    dateForm.exec(text) ?? timestampForm.exec(text) ?? [];
+  if (year === undefined) return undefined;
+  const whole = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
+  const isReal = new Date(whole).toISOString().startsWith(`${year}-${month}-${day}T${hour}:${minute}:${second}`);
+  if (!isReal) return undefined;
+  return whole + Number(`0${fraction}`) * 1000 - offsetMs(zone);
+}
+
+function offsetMs(zone: string): number {
+  if (zone.toUpperCase() === 'Z') return 0;
+  const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(4, 6));
+  return (zone.startsWith('-') ? -minutes : minutes) * 60_000;
+}
+
+function requiredTime(query: URLSearchParams, name: string): number {
+  const text = query.get(name);
+  if (text === null || text === '') throw new BadRequest(`${name} is required`);
+  const timeMs = parseTime(text);
+  if (timeMs === undefined) throw new BadRequest(`${name} must be a date (2019-04-30) or an RFC3339 timestamp`);
+  return timeMs;
+}
+
+function limitOf(query: URLSearchParams): number {
+  const text = query.get('limit');
+  if (text === null) return 100;
+  // A number in any spelling: 10, 10.0, 1e2.
+  const limit = /^\d[\d.eE+]*$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isInteger(limit) || limit < 1 || limit > 1000) throw new BadRequest('limit must be between 1 and 1000');
+  return limit;
+}
+
+function directionOf(query: URLSearchParams): 'asc' | 'desc' {
+  const text = query.get('direction') ?? 'desc';
+  if (text !== 'asc' && text !== 'desc') throw new BadRequest('direction must be one of: desc, asc');
+  return text;
+}
+
+/** Reads a query. Throws BadRequest, saying what is wrong, if Cloudflare answers 400. */
+export function auditQuery(
+  source: SourceRef,
+  query: URLSearchParams,
+  options: AuditQueryOptions,
+  readFilters = auditFilters,
+): AuditQuery {
+  const sinceMs = requiredTime(query, 'since');
+  const beforeMs = requiredTime(query, 'before');
+  const direction = directionOf(query);
+  const limit = limitOf(query);
+  const filters = readFilters(query, source.kind);
+  const binding = keyOf(JSON.stringify([sourceKey(source), sinceMs, beforeMs, direction, limit, filters.signature]));
+  const text = query.get('cursor') || undefined;
+  return {
+    window: { sinceMs, beforeMs, direction, ...options },
+    limit,
+    filters,
+    binding,
+    cursor: text === undefined ? undefined : { ...readCursor(text, binding), text },
+  };
+}
+
+type Path = readonly [string, string?];
+
+/** Where in an entry each filter of the API looks. */
+const paths: Readonly<Record<string, Path>> = {
+  action_result: ['action', 'result'],
+  action_type: ['action', 'type'],
+  actor_context: ['actor', 'context'],
+  actor_email: ['actor', 'email'],
+  actor_id: ['actor', 'id'],
+  actor_ip_address: ['actor', 'ip_address'],
+  actor_token_id: ['actor', 'token_id'],
+  actor_token_name: ['actor', 'token_name'],
+  actor_type: ['actor', 'type'],
+  id: ['id'],
+  raw_cf_ray_id: ['raw', 'cf_ray_id'],
+  raw_method: ['raw', 'method'],
+  raw_status_code: ['raw', 'status_code'],
+  raw_uri: ['raw', 'uri'],
+  resource_id: ['resource', 'id'],
+  resource_product: ['resource', 'product'],
+  resource_scope: ['resource', 'scope'],
+  resource_type: ['resource', 'type'],
+};
+
+/** The filters that only the logs of accounts have. */
+const accountPaths: Readonly<Record<string, Path>> = {
+  ...paths,
+  account_name: ['account', 'name'],
+  audit_log_id: ['id'],
+  zone_id: ['zone', 'id'],
+  zone_name: ['zone', 'name'],
+};
+
+/** Names of the filters; each exists as it is and with `.not`. */
+export const auditFilterNames: readonly string[] = Object.keys(paths);
+
+/** The same for the logs of accounts. */
+export const accountFilterNames: readonly string[] = Object.keys(accountPaths);
+
+interface Condition {
+  readonly path: Path;
+  readonly values: ReadonlySet<string>;
+  /** False for `.not`: the value must be none of these. */
+  readonly isWanted: boolean;
+}
+
+/** The conditions of a request: all must hold, repeated values of one are alternatives. */
+export interface AuditFilters {
+  /** The conditions in one canonical text: what a cursor is bound to. */
+  readonly signature: string;
+  /** True for the text of an entry that is asked for. Undefined when every entry is. */
+  readonly matches: ((text: string) => boolean) | undefined;
+}
+
+function member(container: unknown, name: string): unknown {
+  return typeof container === 'object' && container !== null ? (container as Record<string, unknown>)[name] : undefined;
+}
+
+function valueAt(entry: unknown, [first, second]: Path): string | undefined {
+  const outer = member(entry, first);
+  // The Ray id has an older name, under which the same filter finds it.
+  const value =
+    second === undefined
+      ? outer
+      : (member(outer, second) ?? (second === 'cf_ray_id' ? member(outer, 'cf_rayid') : undefined));
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
+}
+
+// Only the logs of accounts have categories; a category is a set of products more that are asked for.
+function productsOfCategories(query: URLSearchParams, kind: SourceKind): string[] {
+  if (kind !== 'account') return [];
+  return query.getAll('product_category').flatMap((name) => {
+    const products = productsOf(name);
+    if (products === undefined) throw new BadRequest(`unknown product_category: ${name}`);
+    return products;
+  });
+}
+
+/**
+ * Reads the filters from a query; unknown parameters are ignored, as are filters without a value. Throws BadRequest on a product
+ * category that does not exist.
+ */
+function auditFilters(query: URLSearchParams, kind: SourceKind = 'organization'): AuditFilters {
+  const conditions: Condition[] = [];
+  const signature: string[] = [];
+  const products = productsOfCategories(query, kind);
+  for (const [name, path] of Object.entries(kind === 'account' ? accountPaths : paths)) {
+    for (const isWanted of [true, false]) {
+      const given = query.getAll(isWanted ? name : `${name}.not`).filter((value) => value !== '');
+      const values = isWanted && name === 'resource_product' ? [...given, ...products] : given;
+      if (values.length === 0) continue;
+      conditions.push({ path, values: new Set(values), isWanted });
+      signature.push(JSON.stringify([name, isWanted, values.sort()]));
+    }
+  }
+  if (conditions.length === 0) return { signature: '', matches: undefined };
+  return {
+    signature: signature.join(),
+    matches: (text) => {
+      const entry: unknown = JSON.parse(text);
+      return conditions.every(({ path, values, isWanted }) => {
+        const value = valueAt(entry, path);
+        return value === undefined ? !isWanted : values.has(value) === isWanted;
+      });
+    },
+  };
+}
+
+/** What a cursor of the audit log says. Opaque to clients. */
+export interface Cursor {
+  /** Behind which entry to go on; undefined: from the first one. */
+  readonly after: LogPosition | undefined;
+  /** The number of the page that the cursor stands on, from 1. */
+  readonly onPage: number;
+  /** Milliseconds since the epoch. */
+  readonly issuedMs: number;
+  /** The cursor always answers with this status. */
+  readonly refusedWith?: number | undefined;
+  /** Makes a cursor to the same place look different. */
+  readonly salt?: number | undefined;
+  /** Its place in a cycle of cursors (fault `cursor_cycle`), from 1, and the text of the first one. */
+  readonly cycle?: { readonly place: number; readonly first?: string | undefined } | undefined;
+}
+
+/** The text of a cursor. `binding` stands for the parameters that it belongs to. */
+export function writeCursor(binding: number, cursor: Cursor): string {
+  const { after, onPage, issuedMs, refusedWith, salt, cycle } = cursor;
+  const place = after === undefined ? {} : { t: after.orderMs, n: after.seq };
+  const round = cycle === undefined ? {} : { c: cycle.place, f: cycle.first };
+  return encodeToken({ v: 3, b: binding, ...place, p: onPage, i: issuedMs, x: refusedWith, s: salt, ...round });
+}
+
+/** What the text of a cursor says. Throws BadRequest when it is none, or belongs to other parameters. */
+function readCursor(text: string, binding: number): Cursor {
+  const content = decodeToken(text);
+  if (content?.['v'] !== 3) throw new BadRequest('invalid cursor');
+  if (content['b'] !== binding) throw new BadRequest('cursor does not belong to these parameters');
+  const { t, n, p, i, x, c, f } = content as Record<string, number | undefined> & { f?: string };
+  return {
+    after: t === undefined || n === undefined ? undefined : { orderMs: t, seq: n },
+    onPage: p ?? 1,
+    issuedMs: i ?? 0,
+    refusedWith: x,
+    cycle: c === undefined ? undefined : { place: c, first: f },
+  };
+}

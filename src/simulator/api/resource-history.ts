@@ -1,0 +1,132 @@
+import { readFacts } from '../entries/entry-defects.ts';
+import type { SourceRef } from '../entries/entry-text.ts';
+import type { AuditLog } from '../world/audit-log.ts';
+import type { World } from '../world/world.ts';
+import { isAccountRefused } from './access.ts';
+import { collectPage, issueCursor } from './audit-page.ts';
+import { type AuditFilters, type AuditQueryOptions, auditQuery, parseTime } from './audit-query.ts';
+import { auditErrorReply, BadRequest, type Reply, refusal } from './reply.ts';
+
+/** How well the resource is known: by the URI of its request, by product and type, or not at all. */
+type HistoryStatus = 'exact' | 'approximate' | 'unavailable';
+
+interface Subject {
+  readonly status: HistoryStatus;
+  readonly filters: AuditFilters;
+}
+
+/** An entry is looked for so close to the time that the client names. */
+const lookupMs = 60_000;
+
+/** `GET /organizations|accounts/{id}/logs/audit/{entry}/history`: the entries about the resource of one entry. */
+export class ResourceHistory {
+  readonly #world: World;
+  readonly #options: AuditQueryOptions;
+
+  constructor(world: World, options: AuditQueryOptions) {
+    this.#world = world;
+    this.#options = options;
+  }
+
+  /** Answers one permitted request. Never throws on what a client sends. */
+  list(source: SourceRef, entryId: string, parameters: URLSearchParams): Reply {
+    const log = this.#world.log(source);
+    if (log === undefined) return auditErrorReply(404, `${source.kind} not found`);
+    const account = source.kind === 'account' ? this.#world.accounts.get(source.id) : undefined;
+    const isRefused = account !== undefined && isAccountRefused(this.#world.faults, account);
+    if (isRefused || this.#world.isRefused(source)) return refusal(403);
+    try {
+      const text = this.#entry(log, entryId, parameters);
+      return text === undefined ? notFound() : this.#page(source, log, subjectOf(text), parameters);
+    } catch (error) {
+      if (error instanceof BadRequest) return auditErrorReply(400, error.message);
+      throw error;
+    }
+  }
+
+  #entry(log: AuditLog, entryId: string, parameters: URLSearchParams): string | undefined {
+    const timeMs = parseTime(parameters.get('action_time') ?? '');
+    if (timeMs === undefined) throw new BadRequest('action_time is required and must be an RFC3339 timestamp');
+    const nowMs = this.#world.nowMs();
+    const window = { sinceMs: timeMs - lookupMs, beforeMs: timeMs + lookupMs, direction: 'asc' } as const;
+    for (const seq of log.walk({ ...window, sinceInclusive: true, beforeInclusive: true })) {
+      if (log.isVisible(seq, nowMs) && readFacts(log.text(seq)).id === entryId) return log.text(seq);
+    }
+    return undefined;
+  }
+
+  #page(source: SourceRef, log: AuditLog, { status, filters }: Subject, parameters: URLSearchParams): Reply {
+    const query = auditQuery(source, parameters, this.#options, () => filters);
+    if (status === 'unavailable') return historyReply([], undefined, status);
+    const nowMs = this.#world.nowMs();
+    const shape = {
+      size: query.limit,
+      direction: query.window.direction,
+      isFlipped: false,
+      shuffleKey: undefined,
+      cursors: 'work',
+      refusedWith: 400,
+    } as const;
+    const page = collectPage({ log, query, shape, nowMs, scanLimit: Number.POSITIVE_INFINITY }, query.cursor?.after);
+    const cursor = page.next === undefined ? undefined : issueCursor(query, nowMs, page.next);
+    return historyReply(
+      page.seqs.map((seq) => log.text(seq)),
+      cursor,
+      status,
+    );
+  }
+}
+
+interface Readable {
+  readonly raw?: { readonly uri?: unknown } | null;
+  readonly resource?: { readonly product?: unknown; readonly type?: unknown } | null;
+}
+
+function uriOf(entry: Readable): string | undefined {
+  const uri = entry?.raw?.uri;
+  return typeof uri === 'string' && uri !== '' ? uri.split('?', 1)[0] : undefined;
+}
+
+// By the URI without its query, if there is one; else by product and type, which other resources share.
+function subjectOf(text: string): Subject {
+  const entry = JSON.parse(text) as Readable;
+  const uri = uriOf(entry);
+  if (uri !== undefined) return subject('exact', ['uri', uri], (other) => uriOf(other) === uri);
+  const { product, type } = entry.resource ?? {};
+  if (typeof product !== 'string' || typeof type !== 'string') return subject('unavailable', [], () => false);
+  return subject(
+    'approximate',
+    [product, type],
+    ({ resource }) => resource?.product === product && resource.type === type,
+  );
+}
+
+function subject(status: HistoryStatus, words: readonly string[], matches: (entry: Readable) => boolean): Subject {
+  const signature = JSON.stringify([status, ...words]);
+  return {
+    status,
+    filters: {
+      signature,
+      matches: (text) => {
+        const entry: unknown = JSON.parse(text);
+        return typeof entry === 'object' && entry !== null && matches(entry);
+      },
+    },
+  };
+}
+
+function historyReply(texts: readonly string[], cursor: string | undefined, status: HistoryStatus): Reply {
+  const info = JSON.stringify({
+    count: texts.length,
+    ...(cursor === undefined ? {} : { cursor }),
+    history_status: status,
+  });
+  const body = `{"errors":[],"messages":[],"result":[${texts.join()}],"result_info":${info},"success":true}`;
+  return { status: 200, body };
+}
+
+function notFound(): Reply {
+  const errors = [{ message: 'audit log entry not found' }];
+  const result_info = { count: 0, history_status: 'unavailable' };
+  return { status: 404, body: JSON.stringify({ errors, messages: [], result: [], result_info, success: false }) };
+}

@@ -1,0 +1,177 @@
+import { draw, hex8, keyOf } from '../entries/entry-text.ts';
+import type { Organization, OrganizationRegistry } from './organizations.ts';
+import { companyNames } from './vocabulary.ts';
+
+/** A zone as entries and the simulated world know it. */
+export interface Zone {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** One simulated account. Mutable: the API, the control API and faults change it. */
+export interface Account {
+  /** May be the id of an organization, too: the two have nothing to do with each other. */
+  readonly id: string;
+  /** Order of the listings. */
+  readonly seq: number;
+  readonly createTimeMs: number;
+  readonly type: 'standard' | 'enterprise';
+  readonly zones: readonly Zone[];
+  readonly enforcesTwoFactor: boolean;
+  /** True: its users reach it through its organization alone. */
+  readonly isImplicit: boolean;
+  name: string;
+  /** The name that it had before. */
+  formerName: string;
+  /** Undefined: it stands alone. */
+  organizationId: string | undefined;
+  /** True: API access is switched off, and its audit log answers 403. */
+  refused: boolean;
+}
+
+/** The accounts there are, in the order in which they came. */
+export class AccountRegistry {
+  readonly #byId = new Map<string, Account>();
+  #nextSeq = 0;
+
+  add(facts: Omit<Account, 'seq'>): Account {
+    const account = { ...facts, seq: this.#nextSeq++ };
+    this.#byId.set(account.id, account);
+    return account;
+  }
+
+  get(id: string): Account | undefined {
+    return this.#byId.get(id);
+  }
+
+  delete(id: string): void {
+    this.#byId.delete(id);
+  }
+
+  all(): Account[] {
+    return [...this.#byId.values()];
+  }
+}
+
+/** The account as `GET /accounts` shows it; `organizationId`: the organization that it is in for now. */
+export function accountView(
+  account: Account,
+  name: string,
+  organizationId: string | undefined,
+  organizations: OrganizationRegistry,
+): Record<string, unknown> {
+  const { id, type, createTimeMs, enforcesTwoFactor } = account;
+  const organization = organizationId === undefined ? undefined : organizations.get(organizationId);
+  const managed =
+    organization === undefined
+      ? {}
+      : { managed_by: { parent_org_id: organization.id, parent_org_name: organization.name } };
+  return {
+    id,
+    name,
+    type,
+    created_on: new Date(createTimeMs).toISOString(),
+    settings: { enforce_twofactor: enforcesTwoFactor, abuse_contact_email: null },
+    ...managed,
+  };
+}
+
+/** The account as `GET /organizations/{id}/accounts` shows it: no organization, but whether it lets the API in. */
+export function organizationAccountView(account: Account): Record<string, unknown> {
+  const { id, name, type, createTimeMs, enforcesTwoFactor, refused } = account;
+  return {
+    id,
+    created_on: new Date(createTimeMs).toISOString(),
+    name,
+    settings: {
+      abuse_contact_email: null,
+      access_approval_expiry: null,
+      api_access_enabled: refused ? false : createTimeMs % 2 === 0 ? true : null,
+      default_nameservers: 'cloudflare.standard',
+      enforce_twofactor: enforcesTwoFactor,
+      use_account_custom_ns_by_default: false,
+    },
+    type,
+  };
+}
+
+interface AccountOptions {
+  readonly seed: number;
+  /** In each organization. */
+  readonly accounts: number;
+  /** In none. */
+  readonly standaloneAccounts: number;
+  /** In each account. */
+  readonly zones: number;
+  readonly startMs: number;
+}
+
+/** The third account has the id of the third organization: kind and id together name a source, an id alone does not. */
+const sharedIdPlace = 2;
+const dayMs = 86_400_000;
+const teams = ['Production', 'Staging', 'Marketing', 'Research', 'Retail', 'Internal Tools', 'Sandbox', 'Partners'];
+
+/** Fills an empty registry; the same for the same options. Each organization learns the ids of its accounts. */
+export function populateAccounts(
+  registry: AccountRegistry,
+  organizations: readonly Organization[],
+  options: AccountOptions,
+): Account[] {
+  const { accounts, standaloneAccounts } = options;
+  const made: Account[] = [];
+  if (accounts > 0) {
+    for (const organization of organizations) {
+      const own = Array.from({ length: accounts }, (_, n) => {
+        const id = made.length + n === sharedIdPlace ? organizations[sharedIdPlace]?.id : undefined;
+        const name = `${organization.name} ${teamName(n)}`;
+        return addAccount(registry, options, { place: made.length + n, id, name, organizationId: organization.id });
+      });
+      organization.accountIds = own.map(({ id }) => id);
+      made.push(...own);
+    }
+  }
+  for (let n = 0; n < standaloneAccounts; n++) {
+    const name = `${companyNames[(n * 5 + 3) % companyNames.length]} Labs${n < 16 ? '' : ` ${n}`}`;
+    made.push(addAccount(registry, options, { place: made.length, id: undefined, name, organizationId: undefined }));
+  }
+  return made;
+}
+
+interface Facts {
+  readonly place: number;
+  readonly id: string | undefined;
+  readonly name: string;
+  readonly organizationId: string | undefined;
+}
+
+function addAccount(registry: AccountRegistry, options: AccountOptions, facts: Facts): Account {
+  const { seed, zones, startMs } = options;
+  const { place, name, organizationId } = facts;
+  const key = keyOf(`account ${place}`, seed);
+  const bits = draw(key, 10);
+  const slug = name.toLowerCase().replace(/[^a-z0-9]+/g, '-');
+  return registry.add({
+    id: facts.id ?? digits(key),
+    createTimeMs: startMs - 150 * dayMs - (bits % (40 * dayMs)),
+    type: bits % 4 === 0 ? 'standard' : 'enterprise',
+    zones: Array.from(
+      { length: zones },
+      (_, n): Zone => ({ id: digits(key + 20 + n), name: `${slug}-${n + 1}.example` }),
+    ),
+    enforcesTwoFactor: bits % 2 === 0,
+    isImplicit: organizationId !== undefined && (bits >>> 4) % 3 === 0,
+    name,
+    formerName: `${name} (old)`,
+    organizationId,
+    refused: false,
+  });
+}
+
+function teamName(n: number): string {
+  const round = Math.floor(n / teams.length);
+  return `${teams[n % teams.length]}${round === 0 ? '' : ` ${round + 1}`}`;
+}
+
+function digits(key: number): string {
+  return [0, 1, 2, 3].map((word) => hex8(draw(key, word))).join('');
+}

@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto';
+import { reasonOf } from '../base/errors.ts';
+import type { LogToAnchor } from '../evidence/anchor.ts';
+import type { DueCheckpoints, SinkCheckpoints } from '../evidence/anchors/stored-anchors.sql.ts';
+import type { Delivery, Sink } from './delivery.ts';
+
+/** How soon a new checkpoint is noticed: so often the database is asked. */
+const LOOK_EVERY_MS = 10_000;
+const AFTER_FAILURE_MS = 60_000;
+
+export interface CheckpointTurn {
+  readonly sink: { readonly name: string; readonly sink: Pick<Sink, 'deliver'> };
+  readonly checkpoints: SinkCheckpoints;
+  readonly signal: AbortSignal;
+  readonly plainReason: (reason: string) => string;
+  readonly observer: {
+    checkpointFailed?(event: { readonly sink: string; readonly reason: string }): void;
+    checkpointDelivered?(event: { readonly sink: string; readonly size: number }): void;
+  };
+}
+
+/**
+ * Sends the newest signed checkpoints of the evidence to a sink, if it lacks them; between two deliveries, by who has its turn. Returns how
+ * long to wait before the next look, in milliseconds. Never rejects: events go on whatever becomes of it.
+ */
+export const deliverCheckpoint = async (turn: CheckpointTurn): Promise<number> => {
+  const { sink, checkpoints, signal, observer } = turn;
+  let due: DueCheckpoints | undefined;
+  try {
+    due = await checkpoints.due(sink.name);
+    if (due === undefined) return LOOK_EVERY_MS;
+    signal.throwIfAborted();
+    const outcome = await sink.sink.deliver(checkpointDelivery(due), signal);
+    if (outcome.kind !== 'delivered') throw new Error(outcome.reason);
+    const [refused] = outcome.refused;
+    if (refused !== undefined) throw new Error(refused.reason);
+    await checkpoints.noteDelivered(sink.name, due);
+    observer.checkpointDelivered?.({ sink: sink.name, size: due.events.size });
+    return LOOK_EVERY_MS;
+  } catch (error) {
+    if (signal.aborted) return 0;
+    const reason = turn.plainReason(reasonOf(error));
+    observer.checkpointFailed?.({ sink: sink.name, reason });
+    if (due !== undefined) await checkpoints.noteFailure(sink.name, due, reason).catch(() => {});
+    return AFTER_FAILURE_MS;
+  }
+};
+
+/** The record as an event of its own, in JSON whatever the format: `orgtrail_checkpoint`, with both notes to the byte. */
+export const checkpointDelivery = (due: DueCheckpoints): Delivery => {
+  const { feedId, generation, signedAt, events, journal } = due;
+  const record = { feed_id: feedId, generation, signed_at: signedAt, events: partOf(events), journal: partOf(journal) };
+  const text = JSON.stringify({ '@timestamp': signedAt, orgtrail_checkpoint: record });
+  // Another signature of the same sizes is the same record.
+  const key = createHash('sha256')
+    .update(`checkpoint\0${events.origin}\0${events.size}\0${journal.size}`)
+    .digest('base64url');
+  const event = {
+    position: events.size,
+    feedId,
+    sourceKind: 'evidence',
+    sourceId: events.origin,
+    organizationId: null,
+    organizationName: null,
+    accountId: null,
+    accountName: null,
+    zoneId: null,
+    zoneName: null,
+    id: key,
+    actionTime: signedAt,
+    receivedAt: signedAt,
+    rawText: text,
+    defects: null,
+  };
+  return {
+    id: key,
+    events: [{ event, key, text }],
+    checkpoint: { size: events.size, root: rootOf(events), record: JSON.stringify(record) },
+  };
+};
+
+const partOf = (log: LogToAnchor) => ({ origin: log.origin, size: log.size, root: rootOf(log), note: log.note });
+
+/** In base64: the third line of a note. */
+const rootOf = ({ note }: LogToAnchor): string => note.split('\n')[2] ?? '';

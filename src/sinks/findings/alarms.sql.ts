@@ -1,0 +1,121 @@
+import type { Pool } from 'pg';
+import type { FoundEvent, Severity } from './finding.ts';
+
+/** A condition of orgtrail itself that needs attention. */
+export interface Alarm {
+  /** The same as long as it is the same trouble: what is noted twice is one alarm. */
+  readonly alarm: string;
+  readonly severity: Severity;
+  readonly summary: string;
+}
+
+/** Where new sinks of alarms begin, and that no others are sent alarms. The sinks must be registered. */
+export const registerAlarmSinks = async (
+  pool: Pool,
+  sinks: readonly { readonly name: string; readonly start: 'beginning' | 'now' }[],
+): Promise<void> => {
+  await pool.query('select orgtrail_register_alarm_sinks($1, $2)', [
+    sinks.map(({ name }) => name),
+    sinks.map(({ start }) => start),
+  ]);
+};
+
+/** Notes all that is wrong at this moment: opens what has lasted for `afterMs`, and resolves what is over. */
+export const noteAlarms = async (pool: Pool, alarms: readonly Alarm[], afterMs: number): Promise<void> => {
+  await pool.query('select orgtrail_note_alarms($1, $2, $3, $4)', [
+    alarms.map(({ alarm }) => alarm),
+    alarms.map(({ severity }) => severity),
+    alarms.map(({ summary }) => summary),
+    afterMs,
+  ]);
+};
+
+/** Up to which change the sink has all. */
+export const readAlarmCursor = async (pool: Pool, sink: string): Promise<number> => {
+  const { rows } = await pool.query<{ number: number }>('select number::float8 from alarm_cursors where sink = $1', [
+    sink,
+  ]);
+  if (rows[0] === undefined) throw new Error(`the sink ${sink} is not in the database: a restart puts it there`);
+  return rows[0].number;
+};
+
+export const hasAlarmChanges = async (pool: Pool, after: number): Promise<boolean> => {
+  const { rowCount } = await pool.query('select from alarm_changes where number > $1 limit 1', [after]);
+  return (rowCount ?? 0) > 0;
+};
+
+interface Change {
+  readonly number: number;
+  readonly alarm: string;
+  readonly opened: number;
+  readonly state: 'open' | 'resolved';
+  readonly severity: string;
+  readonly summary: string;
+  readonly at: string;
+  readonly feedId: string;
+}
+
+/** The next changes, as findings whose position is their number. */
+export const readAlarmChanges = async (
+  pool: Pool,
+  range: { readonly after: number; readonly maxEvents: number },
+): Promise<readonly FoundEvent[]> => {
+  const { rows } = await pool.query<Change>(
+    `select number::float8, alarm, coalesce(opened, number)::float8 as opened, state, severity, summary,
+       to_char(changed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at, (select feed_id from feed_head) as "feedId"
+     from alarm_changes where number > $1 order by number limit $2`,
+    [range.after, range.maxEvents],
+  );
+  return rows.map(alarmEvent);
+};
+
+const alarmEvent = ({ number, alarm, opened, state, severity, summary, at, feedId }: Change): FoundEvent => ({
+  position: number,
+  feedId,
+  sourceKind: 'orgtrail',
+  // Of this database: several installations may tell one receiver.
+  sourceId: feedId,
+  organizationId: null,
+  organizationName: 'orgtrail',
+  accountId: null,
+  accountName: null,
+  zoneId: null,
+  zoneName: null,
+  id: `${alarm}-${opened}-${state}`,
+  actionTime: at,
+  receivedAt: at,
+  rawText: '{}',
+  defects: null,
+  finding: {
+    detection: alarm,
+    severity,
+    alarm: { state, opened },
+    eventPosition: number,
+    events: 1,
+    firstTime: at,
+    actor: 'orgtrail',
+    actorIpAddress: null,
+    actionType: null,
+    actionResult: null,
+    resourceType: null,
+    resourceId: null,
+    summary,
+  },
+});
+
+/** Notes that all up to this change are delivered. False if the turn is over. */
+export const finishAlarms = async (
+  pool: Pool,
+  turn: { readonly name: string; readonly epoch: number },
+  result: { readonly until: number; readonly accepted: number },
+  leaseMs: number,
+): Promise<boolean> => {
+  const { rows } = await pool.query<{ held: boolean }>('select orgtrail_finish_alarms($1, $2, $3, $4, $5) as held', [
+    turn.name,
+    turn.epoch,
+    result.until,
+    result.accepted,
+    leaseMs,
+  ]);
+  return rows[0]?.held === true;
+};

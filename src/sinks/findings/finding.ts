@@ -1,0 +1,142 @@
+import { ipVersion } from '../../base/addresses.ts';
+import { eventInstant, type FeedEvent, receivedInstant } from '../../formats/format.ts';
+import { toJsonLine, unlessEmpty } from '../../formats/text.ts';
+
+/** What a detection found, as `detections` says it. Its texts come from the entry, and so from the actor. */
+export interface Finding {
+  readonly detection: string;
+  readonly severity: string;
+  /** Of an alarm of orgtrail itself, in the place of a detection: whether it is opened or resolved, and by which number it was opened. */
+  readonly alarm?: { readonly state: 'open' | 'resolved'; readonly opened: number } | undefined;
+  /** Of the event that names it: where the console has it. */
+  readonly eventPosition: number;
+  /** How many events it takes. */
+  readonly events: number;
+  /** RFC 3339; of the first of these events. */
+  readonly firstTime: string | null;
+  readonly actor: string;
+  readonly actorIpAddress: string | null;
+  readonly actionType: string | null;
+  readonly actionResult: string | null;
+  readonly resourceType: string | null;
+  readonly resourceId: string | null;
+  readonly summary: string;
+}
+
+/** A finding in the place of an event: its position is that at which it is found. Its source and id are those of the event that names it. */
+export interface FoundEvent extends FeedEvent {
+  readonly finding: Finding;
+}
+
+/** How much a detection matters, the least first: as the level of its Sigma rule. */
+export const severities = ['low', 'medium', 'high', 'critical'] as const;
+export type Severity = (typeof severities)[number];
+
+/** What its key is made of: the same for every replica, restart and replay. */
+export const findingKeyParts = ({ finding, sourceKind, sourceId, id }: FoundEvent): readonly string[] => [
+  finding.alarm === undefined ? 'detection' : 'alarm',
+  finding.detection,
+  sourceKind,
+  sourceId,
+  id,
+];
+
+/** With the state of an alarm that is over. */
+export const titleOf = ({ detection, alarm }: Finding): string =>
+  detectionTitle(`${alarm?.state === 'resolved' ? 'resolved: ' : ''}${detection}`);
+
+/** `token_changed` as `Token changed`. */
+export const detectionTitle = (detection: string): string => {
+  const words = detection.replaceAll('_', ' ').trim();
+  return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}`.replace(/\bapi\b/i, 'API').replace(/\bsso\b/i, 'SSO');
+};
+
+/** The account or organization, by name if it has one. */
+export const placeOfFinding = (event: FeedEvent): string =>
+  event.accountName ?? event.organizationName ?? event.accountId ?? event.organizationId ?? event.sourceId;
+
+/** The formats that findings have: all others say nothing but what an entry of an audit log is. */
+export const findingFormats = ['native', 'ecs'] as const;
+type FindingFormat = (typeof findingFormats)[number];
+
+/** One line of JSON, with the names of the columns of `detections`. */
+const nativeLine = (event: FoundEvent, key: string): string => {
+  const { finding } = event;
+  return toJsonLine({
+    kind: finding.alarm === undefined ? 'detection' : 'alarm',
+    ...(finding.alarm !== undefined && { state: finding.alarm.state, opened: finding.alarm.opened }),
+    key,
+    position: event.position,
+    feed_id: event.feedId,
+    detection: finding.detection,
+    severity: finding.severity,
+    summary: finding.summary,
+    action_time: event.actionTime,
+    first_time: finding.firstTime,
+    received_at: event.receivedAt,
+    events: finding.events,
+    source_kind: event.sourceKind,
+    source_id: event.sourceId,
+    id: event.id,
+    event_position: finding.eventPosition,
+    organization_id: event.organizationId,
+    organization_name: event.organizationName,
+    account_id: event.accountId,
+    account_name: event.accountName,
+    zone_id: event.zoneId,
+    zone_name: event.zoneName,
+    actor: finding.actor,
+    actor_ip_address: finding.actorIpAddress,
+    action_type: finding.actionType,
+    action_result: finding.actionResult,
+    resource_type: finding.resourceType,
+    resource_id: finding.resourceId,
+  });
+};
+
+/** As Elastic writes its own alerts: 21 low, 47 medium, 73 high, 99 critical. */
+const scores: Readonly<Record<string, number>> = { low: 21, medium: 47, high: 73, critical: 99 };
+
+/** A document of ECS whose `event.kind` is `alert`. */
+const ecsLine = (event: FoundEvent, key: string): string => {
+  const { finding } = event;
+  const address = finding.actorIpAddress ?? undefined;
+  const ip = address === undefined || ipVersion(address) === undefined ? undefined : address;
+  return toJsonLine({
+    '@timestamp': eventInstant(event),
+    ecs: { version: '8.17.0' },
+    message: finding.summary,
+    event: {
+      kind: 'alert',
+      id: key,
+      action: finding.actionType ?? undefined,
+      severity: scores[finding.severity],
+      sequence: event.position,
+      created: receivedInstant(event),
+      module: 'cloudflare',
+      dataset: 'cloudflare.audit_detection',
+      provider: 'orgtrail',
+    },
+    rule: { name: titleOf(finding), id: finding.detection, category: finding.severity },
+    user: { name: finding.actor },
+    source: unlessEmpty({ address, ip }),
+    organization: unlessEmpty({ id: event.organizationId ?? undefined, name: event.organizationName ?? undefined }),
+    cloud: unlessEmpty({
+      account: unlessEmpty({ id: event.accountId ?? undefined, name: event.accountName ?? undefined }),
+    }),
+    related: unlessEmpty({ ip: ip === undefined ? undefined : [ip], user: [finding.actor] }),
+    labels: { event_id: event.id, event_position: String(finding.eventPosition) },
+  });
+};
+
+const writers: Readonly<Record<FindingFormat, (event: FoundEvent, key: string) => string>> = {
+  native: nativeLine,
+  ecs: ecsLine,
+};
+
+export const isFindingFormat = (format: string): format is FindingFormat =>
+  (findingFormats as readonly string[]).includes(format);
+
+/** A finding as one line of JSON. Pure, never throws. A format that findings do not have is `native`. */
+export const findingLine = (event: FoundEvent, key: string, format: string): string =>
+  writers[isFindingFormat(format) ? format : 'native'](event, key);

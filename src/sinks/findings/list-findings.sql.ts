@@ -1,0 +1,294 @@
+import type { Pool, PoolClient } from 'pg';
+import { SearchError } from '../../base/errors.ts';
+import { parseInstantMs } from '../../base/time.ts';
+import { copiesOf, hasCopy } from '../../feed/feed.ts';
+import { isTimeout, readOnly } from '../../postgres/queries.ts';
+
+/** This much of the end of the time is always asked about, in one statement. */
+const FIRST_SPAN_MS = 86_400_000;
+const GROWTH = 4;
+/** A statement for less time than that is mostly planning. */
+const LEAST_SPAN_MS = 3_600_000;
+/** A statement may take a little longer than was expected. */
+const LENIENCY_MS = 500;
+
+export interface FindingLimits {
+  /** Of the first statement. */
+  readonly firstMs: number;
+  /** So long it may take to look at more than the first one did: people wait for the page. */
+  readonly lookMs: number;
+}
+const pageLimits: FindingLimits = { firstMs: 20_000, lookMs: 1_500 };
+
+/** Which findings are asked for. */
+export interface AskedFindings {
+  /** RFC 3339, inclusive. */
+  readonly since: string;
+  /** RFC 3339, exclusive; undefined: now. */
+  readonly before: string | undefined;
+  /** An id. */
+  readonly organization: string | undefined;
+  readonly severity: string | undefined;
+  readonly detection: string | undefined;
+  /** List muted ones, too. */
+  readonly showMuted: boolean;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+/** A finding, as the view `detections` has it. Its texts come from the entry, and so from the actor. */
+export interface ListedFinding {
+  readonly detection: string;
+  readonly severity: string;
+  /** RFC 3339; of the event that names it, and of the first of its events. */
+  readonly actionTime: string;
+  readonly firstTime: string;
+  readonly events: number;
+  readonly organizationId: string | null;
+  /** Of the organization, else of the account. */
+  readonly ownerName: string;
+  readonly actor: string | null;
+  readonly actorIpAddress: string | null;
+  readonly summary: string;
+  readonly sourceKind: string;
+  readonly sourceId: string;
+  readonly id: string;
+  readonly muted: boolean;
+}
+
+/** How many a rule has found in the time and the organization, whatever else is asked for. */
+export interface FindingCount {
+  readonly detection: string;
+  readonly severity: string;
+  readonly found: number;
+  /** Of these. */
+  readonly muted: number;
+}
+
+export interface FindingList {
+  readonly counts: readonly FindingCount[];
+  /** The newest first. */
+  readonly findings: readonly ListedFinding[];
+  /** RFC 3339. Nothing older was looked at, since that takes longer: counts and findings are of the time from here on. Null: all of the time was looked at. */
+  readonly lookedSince: string | null;
+}
+
+type Part = Omit<FindingList, 'lookedSince'>;
+
+/**
+ * What the detections find in a time: its last day, and as much of what is before as there is time for, the newest first. Rejects with
+ * SearchError `timeout` if not even a day can be looked at.
+ */
+export const listFindings = async (
+  pool: Pool,
+  asked: AskedFindings,
+  signal?: AbortSignal,
+  { firstMs, lookMs }: FindingLimits = pageLimits,
+): Promise<FindingList> => {
+  const beganMs = performance.now();
+  const sinceMs = parseInstantMs(asked.since) ?? Number.NEGATIVE_INFINITY;
+  const parts: Part[] = [];
+  let before = asked.before;
+  let spanMs = FIRST_SPAN_MS;
+  for (;;) {
+    const startedMs = performance.now();
+    const nowMs = Date.now();
+    const lowMs = Math.min(nowMs, (before && parseInstantMs(before)) || nowMs) - spanMs;
+    // A rest that is not worth a statement goes along: a day that was asked for has begun a moment before now.
+    const isLast = lowMs - LEAST_SPAN_MS <= sinceMs;
+    const since = isLast ? asked.since : new Date(lowMs).toISOString();
+    const listed = parts.reduce((sum, { findings }) => sum + findings.length, 0);
+    const piece = { ...asked, since, before, offset: 0, limit: asked.offset + asked.limit - listed };
+    const timeoutMs = parts.length === 0 ? firstMs : Math.round(lookMs - (startedMs - beganMs)) + LENIENCY_MS;
+    const part = await readPart(pool, piece, timeoutMs, signal);
+    if (part === undefined && parts.length === 0) {
+      throw new SearchError('timeout', 'the detections take too long: ask about less time');
+    }
+    if (part !== undefined) parts.push(part);
+    if (part === undefined || isLast) return joined(parts, asked, part === undefined ? (before ?? null) : null);
+    before = since;
+    const tookMs = performance.now() - startedMs;
+    // As much as the rest of the time should do for.
+    const fittingMs = (spanMs / tookMs) * (lookMs - (performance.now() - beganMs));
+    spanMs = Math.floor(Math.min(spanMs * GROWTH, fittingMs));
+    if (spanMs < LEAST_SPAN_MS) return joined(parts, asked, since);
+  }
+};
+
+const joined = (parts: readonly Part[], { offset }: AskedFindings, lookedSince: string | null): FindingList => {
+  const counts = new Map<string, FindingCount>();
+  for (const count of parts.flatMap((part) => part.counts)) {
+    const { found = 0, muted = 0 } = counts.get(count.detection) ?? {};
+    counts.set(count.detection, { ...count, found: count.found + found, muted: count.muted + muted });
+  }
+  return {
+    counts: [...counts.values()],
+    findings: parts.flatMap(({ findings }) => findings).slice(offset),
+    lookedSince,
+  };
+};
+
+/** Undefined: its time was over. */
+const readPart = async (
+  pool: Pool,
+  asked: AskedFindings,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<Part | undefined> => {
+  const read = async (client: PoolClient) => {
+    // Else bursts and sign-ins are looked for in the last 31 days, whatever the time is.
+    await client.query("select set_config('orgtrail.bursts_since', $1, true)", [asked.since]);
+    const { rows } = await client.query<Part>(statement, [
+      asked.since,
+      asked.before ?? null,
+      asked.organization ?? null,
+      asked.severity ?? null,
+      asked.detection ?? null,
+      asked.limit,
+      asked.showMuted,
+    ]);
+    return rows[0] ?? { counts: [], findings: [] };
+  };
+  try {
+    return await readOnly(pool, timeoutMs, read, signal);
+  } catch (error) {
+    if (isTimeout(error)) return undefined;
+    throw error;
+  }
+};
+
+const utc = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+
+const isInTime = (row: string): string =>
+  `${row}.action_time >= $1::timestamptz and ${row}.action_time < coalesce($2::timestamptz, 'infinity')
+      and ($3::text is null or ${row}.organization_id = $3 or ${hasCopy(row, (copy) => `${copy}.organization_id = $3`)})`;
+
+const shared =
+  'action_time, position, organization_id, organization_name, actor, actor_ip_address, source_kind, source_id, id';
+/** Those that look at many events, by their views. */
+const views = ['delete_burst', 'failure_burst', 'sign_in_without_sso', 'sign_in_from_new_network'];
+
+/**
+ * The views of drizzle/0012 and later, as conditions: ten views that are asked at once are planned ten times, with all partitions, and read
+ * the same rows ten times. The other detections look through weeks.
+ */
+export const singleEventRules: readonly SingleEventRule[] = [
+  { name: 'api_token_changed', severity: 'medium', condition: 't.done and t.about_api_token' },
+  { name: 'member_added', severity: 'medium', condition: 't.done and t.creates and t.about_member' },
+  {
+    name: 'super_administrator_added',
+    severity: 'high',
+    condition: `t.done and t.about_member and not t.deletes
+      and (t.names_super_administrator or t.creates and t.about_organization_member and not t.requests_role)`,
+  },
+  {
+    name: 'sso_or_mfa_changed',
+    severity: 'high',
+    condition: `t.done and t.about_sso_or_mfa and lower(t.action_type) is distinct from 'login'`,
+  },
+  {
+    name: 'api_token_wide_scope',
+    severity: 'high',
+    condition: 't.done and t.about_api_token and not t.deletes and t.grants_widely',
+  },
+  { name: 'protection_removed', severity: 'high', condition: 't.deletes and t.about_protection' },
+  { name: 'dns_records_deleted', severity: 'high', condition: 't.deletes_many_dns_records' },
+  {
+    name: 'worker_secret_or_route_changed',
+    severity: 'medium',
+    condition: 't.done and t.about_worker_secret_or_route',
+  },
+  { name: 'cloudflare_staff', severity: 'medium', condition: 't.by_cloudflare_staff' },
+  { name: 'collector_token', severity: 'critical', condition: 't.touches_collector_token' },
+];
+
+/** The severity of `rule.detection`. */
+const severityOfRule = `case rule.detection ${singleEventRules.map(({ name, severity }) => `when '${name}' then '${severity}'`).join(' ')} end`;
+
+/** Beside a row of `audit_event_traits t`: a row with the name of each rule that finds it. An array, since PostgreSQL prepares expressions in VALUES for each row. */
+const ruleRows = `unnest(array_remove(array[
+    ${singleEventRules.map(({ name, condition }) => `case when ${condition} then '${name}' end`).join(',\n    ')}], null)) as rule (detection)`;
+
+/** What the view `detections` has, reading once what ten of its views read ten times. */
+const statement = `
+  with seen as (
+    select rule.detection, ${severityOfRule} as severity, ${shared}, t.action_time as first_time, 1 as events, t.summary
+    from audit_event_traits t cross join lateral ${ruleRows}
+    where ${isInTime('t')} and t.copies_of_position is null
+    ${views
+      .map(
+        (view) => `union all select d.detection, d.severity, ${shared}, d.first_time, d.events, d.summary
+    from detection_${view} d where ${isInTime('d')}`,
+      )
+      .join('\n    ')}),
+  found as materialized (
+    select d.*, exists (select from detection_mutes m where m.detection = d.detection and (m.actor is null or m.actor = d.actor)
+      and m.ended_at is null and coalesce(m.muted_until, 'infinity') > now()) as muted
+    from seen d),
+  listed as (
+    select * from found f where ($4::text is null or f.severity = $4) and ($5::text is null or f.detection = $5)
+      and ($7 or not f.muted)
+    order by f.action_time desc, f.position desc, f.detection limit $6)
+  select
+    (select coalesce(json_agg(c), '[]') from (
+       select f.detection, f.severity, count(*)::integer as found,
+         count(*) filter (where f.muted)::integer as muted from found f group by f.detection, f.severity) c) as counts,
+    (select coalesce(json_agg(json_build_object(
+         'detection', l.detection, 'severity', l.severity, 'actionTime', ${utc('l.action_time')}, 'firstTime', ${utc('l.first_time')},
+         'events', l.events, 'organizationId', l.organization_id,
+         'ownerName', coalesce(l.organization_name, l.organization_id, (select a.name from accounts a where a.id = l.source_id), l.source_id),
+         'actor', l.actor, 'actorIpAddress', l.actor_ip_address, 'summary', l.summary,
+         'sourceKind', l.source_kind, 'sourceId', l.source_id, 'id', l.id, 'muted', l.muted)
+       order by l.action_time desc, l.position desc, l.detection), '[]') from listed l) as findings`;
+
+/** A page is not held up by its marks. */
+const TIMEOUT_MS = 1_500;
+
+/** What a detection says of one event. */
+export interface EventMark {
+  readonly position: number;
+  readonly detection: string;
+  readonly severity: string;
+}
+
+/** Which of the events a detection names, by their positions. Undefined: it could not be looked up in time. */
+export const readEventMarks = async (
+  pool: Pool,
+  events: readonly { readonly position: number; readonly sortTime: string }[],
+): Promise<readonly EventMark[] | undefined> => {
+  if (events.length === 0) return [];
+  try {
+    return await readOnly(pool, TIMEOUT_MS, async (client) => {
+      const { rows: times } = await client.query<{ first: string; last: string }>(
+        'select min(t)::text as first, max(t)::text as last from unnest($1::timestamptz[]) t',
+        [events.map(({ sortTime }) => sortTime)],
+      );
+      const positions = events.map(({ position }) => position);
+      const { rows } = await client.query<EventMark>(marksStatement, [positions, times[0]?.first, times[0]?.last]);
+      return rows;
+    });
+  } catch (error) {
+    if (isTimeout(error)) return undefined;
+    throw error;
+  }
+};
+
+/**
+ * Positions $1, times from $2 to $3, which choose the months: as values, so that no more than these are planned. A copy has the time of its
+ * original, so that this is looked for in the same months.
+ */
+export const marksStatement = `
+  select t.position::float8 as position, rule.detection, ${severityOfRule} as severity
+  from audit_event_traits t cross join lateral ${ruleRows}
+  where t.position = any ($1::bigint[]) and t.action_time >= $2::timestamptz and t.action_time <= $3::timestamptz
+    and not (t.about_user and exists (select from audit_events f where ${copiesOf('t', 'f')} and f.position < t.position
+      and f.action_time >= $2::timestamptz and f.action_time <= $3::timestamptz))
+  order by 1, 2`;
+
+/** A detection that looks at each event by itself. */
+interface SingleEventRule {
+  readonly name: string;
+  readonly severity: string;
+  /** What its view asks of a row of `audit_event_traits t`, apart from being no copy. A test compares it with the view. */
+  readonly condition: string;
+}

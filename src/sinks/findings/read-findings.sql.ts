@@ -1,0 +1,231 @@
+import type { Pool, PoolClient } from 'pg';
+import { SearchError } from '../../base/errors.ts';
+import type { FeedEvents, FeedEventsRange } from '../../feed/feed-events.sql.ts';
+import { isTimeout, readOnly, selectList } from '../../postgres/queries.ts';
+import { findings } from '../../postgres/tables/events.ts';
+import { type Finding, type FoundEvent, type Severity, severities } from './finding.ts';
+
+export interface FindingsRange extends Omit<FeedEventsRange, 'copies' | 'maxBytes'> {
+  /** Of the sink, for `startsNow`. */
+  readonly sink: string;
+  /** Only findings of actions since the sink was first known: what history brings later is none. */
+  readonly startsNow: boolean;
+  /** Only findings of this severity and above; all without it. */
+  readonly minSeverity?: Severity | undefined;
+}
+
+/** All wanted findings of a stretch. More than were asked for if one position has them. */
+interface Findings extends FeedEvents {
+  readonly events: readonly FoundEvent[];
+}
+
+const {
+  position,
+  sourceKind,
+  sourceId,
+  id,
+  organizationId,
+  organizationName,
+  accountId,
+  accountName,
+  zoneId,
+  zoneName,
+  ...said
+} = findings;
+const place = {
+  position,
+  sourceKind,
+  sourceId,
+  id,
+  organizationId,
+  organizationName,
+  accountId,
+  accountName,
+  zoneId,
+  zoneName,
+};
+const { detection, severity, eventPosition, events, actor, actorIpAddress, actionType, actionResult } = said;
+const { resourceType, resourceId, summary } = said;
+const columns = {
+  detection,
+  severity,
+  eventPosition,
+  events,
+  actor,
+  actorIpAddress,
+  actionType,
+  actionResult,
+  resourceType,
+  resourceId,
+  summary,
+};
+
+const utc = (column: string): string =>
+  `case when isfinite(${column}) then to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end`;
+
+const meetsIds = (row: string): string =>
+  `($4::text[] is null or ${row}.organization_id = any($4)) and ($5::text[] is null or ${row}.account_id = any($5))`;
+
+/** Where it was found; of its copies, the first that is wanted, if that one is not. */
+const isFirst = `(f.copies_of_position is null or not exists (select from findings g
+  where g.detection = f.detection and g.source_kind = f.source_kind and g.id = f.id and g.action_time = f.action_time and ${meetsIds('g')}
+    and (g.copies_of_position is null or (g.position, g.event_position) < (f.position, f.event_position))))`;
+
+/** Of any age. */
+const wanted = `f.position > $1 and f.position <= least(h.position, coalesce($2, h.position))
+  and ${meetsIds('f')} and ${isFirst}
+  and coalesce(array_position('{${severities.join(',')}}'::text[], f.severity), 99) >= $9
+  and (not $7 or f.action_time = '-infinity' or f.action_time >= coalesce((select created_at from sinks where name = $8), '-infinity'))`;
+/** $6: seconds; null: none is too old. */
+const isOld = `($6::float8 is not null and f.action_time < now() - make_interval(secs => $6) and f.action_time > '-infinity')`;
+
+const statement = `
+with part as (
+  select f.* from findings f, finding_head h where ${wanted} and not ${isOld}
+  -- A position is dealt with as a whole.
+  order by f.position fetch first $3 rows with ties),
+reached as (
+  select greatest($1::bigint, case when (select count(*) from part) >= $3 then (select max(position) from part)
+    else least(h.position, coalesce($2, h.position)) end) as scanned_to,
+    (select count(*) from part) >= $3 as is_full, (select min(noted_at) from part) as first_at
+  from (select coalesce((select position from finding_head), $1) as position) h)
+select r.scanned_to::float8 as "scannedTo", r.is_full as "isFull",
+  coalesce(extract(epoch from clock_timestamp() - r.first_at) * 1000, 0)::float8 as "waitedMs",
+  (select count(distinct f.position) from findings f, finding_head h
+   where ${wanted} and f.position <= r.scanned_to and ${isOld})::float8 as "tooOld",
+  (select feed_id from feed_head) as "feedId",
+  ${selectList('s', place)}, ${selectList('s', columns)},
+  ${utc('s.action_time')} as "actionTime", ${utc('s.received_at')} as "receivedAt", ${utc('s.first_time')} as "firstTime"
+from reached r left join part s on true
+order by s.position, s.detection, s.source_kind, s.source_id, s.id`;
+
+type Row = Omit<FeedEvents, 'events'> &
+  Omit<FoundEvent, 'finding' | 'position' | 'rawText' | 'defects'> &
+  Finding & { readonly position: number | null };
+
+/** What comes after a position, in order: as `readFeedEvents`, of findings. */
+export const readFindings = async (pool: Pool, range: FindingsRange): Promise<Findings> => {
+  const { rows } = await pool.query<Row>(statement, [
+    range.after,
+    range.until ?? null,
+    range.maxEvents,
+    range.organizationIds ?? null,
+    range.accountIds ?? null,
+    range.maxAgeMs === undefined ? null : range.maxAgeMs / 1_000,
+    range.startsNow,
+    range.sink,
+    range.minSeverity === undefined ? 0 : severities.indexOf(range.minSeverity) + 1,
+  ]);
+  const [first] = rows;
+  return {
+    events: rows.flatMap((row) => (row.position === null ? [] : [foundEvent({ ...row, position: row.position })])),
+    scannedTo: first?.scannedTo ?? range.after,
+    isFull: first?.isFull ?? false,
+    waitedMs: first?.waitedMs ?? 0,
+    tooOld: first?.tooOld ?? 0,
+  };
+};
+
+const foundEvent = (row: Row & { readonly position: number }): FoundEvent => ({
+  position: row.position,
+  feedId: row.feedId,
+  sourceKind: row.sourceKind,
+  sourceId: row.sourceId,
+  organizationId: row.organizationId,
+  organizationName: row.organizationName,
+  accountId: row.accountId,
+  accountName: row.accountName,
+  zoneId: row.zoneId,
+  zoneName: row.zoneName,
+  id: row.id,
+  actionTime: row.actionTime,
+  receivedAt: row.receivedAt,
+  // What a finding is about stands in `finding`.
+  rawText: '{}',
+  defects: null,
+  finding: {
+    detection: row.detection,
+    severity: row.severity,
+    eventPosition: row.eventPosition,
+    events: row.events,
+    firstTime: row.firstTime,
+    actor: row.actor,
+    actorIpAddress: row.actorIpAddress,
+    actionType: row.actionType,
+    actionResult: row.actionResult,
+    resourceType: row.resourceType,
+    resourceId: row.resourceId,
+    summary: row.summary,
+  },
+});
+
+/** Up to which position of the feed the detections have been asked; undefined before a sink has wanted them. */
+export const readFindingHead = async (pool: Pool): Promise<number | undefined> => {
+  const { rows } = await pool.query<{ position: number }>('select position::float8 from finding_head');
+  return rows[0]?.position;
+};
+
+/** The views look through all of their time. */
+const TIMEOUT_MS = 20_000;
+
+/** What a detection found, as the view `detections` has it. Its texts come from the entry, and so from the actor. */
+interface DetectionRow {
+  readonly detection: string;
+  readonly severity: string;
+  readonly position: number;
+  /** RFC 3339. */
+  readonly actionTime: string | null;
+  readonly organizationId: string | null;
+  readonly organizationName: string | null;
+  readonly actor: string | null;
+  readonly actorIpAddress: string | null;
+  readonly actionType: string | null;
+  readonly actionResult: string | null;
+  readonly resourceType: string | null;
+  readonly resourceId: string | null;
+  readonly events: number;
+  readonly summary: string;
+}
+
+interface AskedDetections {
+  /** RFC 3339, inclusive. */
+  readonly since: string;
+  /** RFC 3339, exclusive; undefined: now. */
+  readonly before?: string | undefined;
+  readonly minSeverity: Severity;
+  readonly detection?: string | undefined;
+  readonly limit: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What the detections find in a time, the newest first. Rejects with SearchError `timeout` if that takes too long. */
+export const readDetections = async (pool: Pool, asked: AskedDetections): Promise<readonly DetectionRow[]> => {
+  const read = async (client: PoolClient) => {
+    const { rows } = await client.query<DetectionRow>(listedStatement, [
+      asked.since,
+      asked.before ?? null,
+      severities.slice(severities.indexOf(asked.minSeverity)),
+      asked.detection ?? null,
+      asked.limit,
+    ]);
+    return rows;
+  };
+  try {
+    return await readOnly(pool, TIMEOUT_MS, read, asked.signal);
+  } catch (error) {
+    if (isTimeout(error))
+      throw new SearchError('timeout', 'the detections take too long: ask about less time', { cause: error });
+    throw error;
+  }
+};
+
+const listedStatement = `
+  select detection, severity, position::float8 as position,
+    to_char(action_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "actionTime",
+    organization_id as "organizationId", organization_name as "organizationName", actor,
+    actor_ip_address as "actorIpAddress", action_type as "actionType", action_result as "actionResult",
+    resource_type as "resourceType", resource_id as "resourceId", events::float8 as events, summary
+  from detections
+  where action_time >= $1 and action_time < coalesce($2::timestamptz, 'infinity') and severity = any($3::text[])
+    and ($4::text is null or detection = $4)
+  order by action_time desc, position desc, detection limit $5`;

@@ -1,0 +1,77 @@
+import type { Pool } from 'pg';
+import { reasonOf } from '../../base/errors.ts';
+import type { Time } from '../../base/time.ts';
+
+const MAX_POSITIONS = 50_000;
+const MIN_POSITIONS = 500;
+/** So long a finding may take beyond its event. The burst views read a stretch of history each time. */
+const MIN_PAUSE_MS = 5_000;
+const MAX_PAUSE_MS = 300_000;
+/** The database works on this for an eleventh of the time at most. */
+const PAUSE_PER_WORK = 10;
+
+/** Hears what happens, for the log. */
+export interface NoteObserver {
+  noted?(event: NotedFindings): void;
+  failed?(event: { readonly reason: string; readonly positions: number }): void;
+}
+
+interface NoteContext {
+  readonly time: Pick<Time, 'nowMs' | 'sleep'>;
+  readonly observer: NoteObserver;
+  /** Undefined: another replica is doing it. */
+  note(maxPositions: number): Promise<NotedFindings | undefined>;
+  /** Resolves once the feed has gone beyond this position; rejects if the signal aborts or the database fails. */
+  waitBeyond(position: number, signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * Asks the detections about what comes into the feed, step by step, until the signal. Never rejects. How far it is stands in the database:
+ * after a stop of any length it goes on there. A step that fails is retried with half as many positions.
+ */
+export const noteForever = async (context: NoteContext, signal: AbortSignal): Promise<void> => {
+  const { time, observer } = context;
+  let positions = MAX_POSITIONS;
+  while (!signal.aborted) {
+    const startedMs = time.nowMs();
+    try {
+      const noted = await context.note(positions);
+      if (noted !== undefined) {
+        observer.noted?.(noted);
+        positions = Math.min(MAX_POSITIONS, positions * 2);
+      }
+      await time.sleep(pauseMs(time.nowMs() - startedMs), signal);
+      if (noted?.position === noted?.head) await context.waitBeyond(noted?.head ?? 0, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      observer.failed?.({ reason: reasonOf(error), positions });
+      positions = Math.max(MIN_POSITIONS, Math.floor(positions / 2));
+      await time.sleep(pauseMs(time.nowMs() - startedMs), signal).catch(() => {});
+    }
+  }
+};
+
+const pauseMs = (workMs: number): number => Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, workMs * PAUSE_PER_WORK));
+
+/** Says that detections are to be noted: from the beginning of the feed, or from its end on. Nothing if they already are. */
+export const wantDetections = async (pool: Pool, fromBeginning: boolean): Promise<void> => {
+  await pool.query('select orgtrail_want_detections($1)', [fromBeginning]);
+};
+
+interface NotedFindings {
+  /** The detections have been asked about all positions up to here. */
+  readonly position: number;
+  /** The end of the feed. */
+  readonly head: number;
+  readonly found: number;
+}
+
+/** Asks the detections about so many positions at most, and notes what they find. Undefined: another process is doing it. */
+export const noteFindings = async (pool: Pool, maxPositions: number): Promise<NotedFindings | undefined> => {
+  const { rows } = await pool.query<NotedFindings>(
+    `select noted_to::float8 as position, feed_end::float8 as head, noted::float8 as found
+     from orgtrail_note_detections($1)`,
+    [maxPositions],
+  );
+  return rows[0];
+};

@@ -1,0 +1,303 @@
+import { readFileSync } from 'node:fs';
+import type { TokenCredential } from '@azure/identity';
+import { z } from 'zod';
+import { ipVersion } from '../../base/addresses.ts';
+import { readAuditEntry } from '../../formats/audit-entry.ts';
+import { type ActionKind, classify } from '../../formats/classification.ts';
+import { actionMs, eventInstant, type FeedEvent } from '../../formats/format.ts';
+import { toJsonLine } from '../../formats/text.ts';
+import { type DeliveryOutcome, type OutgoingEvent, type Sink, textBytes } from '../delivery.ts';
+import type { Finding } from '../findings/finding.ts';
+import { createReasonText, failedBy, type HttpAnswer, type ReasonText } from '../http/http-post.ts';
+import { httpSettings, plainHttpWarnings } from '../http/http-settings.ts';
+import { createHttpSink } from '../http/http-sink.ts';
+import {
+  batchEventsSetting,
+  commonSettings,
+  maxAgeSetting,
+  maxEventBytesSetting,
+  type SinkKind,
+  secret,
+  sinkKindSettings,
+  startSetting,
+} from '../sink-kind.ts';
+
+const API_VERSION = '2023-01-01';
+const checks = {
+  credential: 'that the identity has the role Monitoring Metrics Publisher on the data collection rule',
+  address: 'url, rule and stream',
+};
+
+/** Pushes to a table of Log Analytics, by the Logs Ingestion API. It does not look for repeats: they show by the column `Key`. */
+const create = (settings: SentinelSettings): Sink => {
+  const { url: base, rule, stream, client_secret: secret } = settings;
+  const secrets = secret === undefined ? [] : [secret];
+  const tokens = createEntraTokens(settings, createReasonText(secrets));
+  const address = `${base.replace(/\/+$/, '')}/dataCollectionRules/${rule}/streams/${stream}`;
+  return createHttpSink({
+    url: `${address}?api-version=${API_VERSION}`,
+    target: address,
+    headers: {},
+    authorize: async (signal) => {
+      try {
+        return { kind: 'authorized', secret: await tokens.get(signal) };
+      } catch (error) {
+        if (error instanceof NoToken) return { kind: 'failed', reason: error.message, because: 'receiver' };
+        throw error;
+      }
+    },
+    readTrouble: (answer, reasonText) => {
+      if (answer.status === 401) tokens.drop();
+      return outcomeOfBadRequest(answer, reasonText);
+    },
+    timeoutMs: settings.timeout,
+    caFile: settings.ca_file,
+    secrets,
+    gzip: settings.gzip,
+    body: 'array',
+    format: settings.format,
+    write: auditRecord,
+    // Azure cuts a column that is longer. Each is the event in its format, or a part of the entry.
+    eventBytes: (outgoing) => Math.max(textBytes(outgoing), Buffer.byteLength(outgoing.event.rawText, 'utf8')),
+    maxRequestBytes: settings.max_request_bytes,
+    checks,
+  });
+};
+
+/** Azure does not judge single events: 400 means the stream or the rule, for which no event must become a dead letter. */
+const outcomeOfBadRequest = (answer: HttpAnswer, reasonText: ReasonText): DeliveryOutcome | undefined =>
+  answer.status === 400
+    ? failedBy(
+        answer,
+        reasonText(`HTTP 400: check stream, and the streams and the transformation of the rule: ${answer.body}`),
+      )
+    : undefined;
+
+const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]*$/, 'must be an id');
+
+const settings = z.strictObject({
+  type: z.literal('sentinel'),
+  ...commonSettings,
+  ...httpSettings,
+  /** Immutable id of the data collection rule. */
+  rule: z.string().regex(/^dcr-[A-Za-z0-9]+$/, 'must be the immutable id of a data collection rule, as dcr-…'),
+  stream: z
+    .string()
+    .regex(/^(Custom|Microsoft)-[A-Za-z0-9_-]+$/, 'must be the name of a stream, as Custom-…')
+    .default('Custom-CloudflareAudit'),
+  /** Without a secret, the managed identity of the machine is used: that of `client_id`, if it has several. */
+  tenant_id: id.optional(),
+  client_id: id.optional(),
+  client_secret: secret.optional(),
+  cloud: z.enum(['public', 'usgovernment', 'china']).default('public'),
+  /** In place of the cloud's, for a cloud of one's own. */
+  authority: z
+    .url({ protocol: /^https$/ })
+    .transform((text) => new URL(text).origin)
+    .optional(),
+  start: startSetting('now'),
+  /** Ten minutes below the limit: a request and its repeats take time. */
+  max_age: maxAgeSetting('2870m'),
+  batch_events: batchEventsSetting(200, 1_000),
+  /** Of the column `Event`. */
+  max_event_bytes: maxEventBytesSetting(65_536),
+  max_request_bytes: z.int().min(1).default(1_000_000),
+});
+
+const contradictionsOf = ({ client_secret, client_id, tenant_id }: SentinelSettings): string[] => {
+  if (client_secret === undefined) return tenant_id === undefined ? [] : [' needs .client_secret beside .tenant_id'];
+  return [
+    ...(tenant_id === undefined ? [' needs .tenant_id beside .client_secret'] : []),
+    ...(client_id === undefined ? [' needs .client_id beside .client_secret'] : []),
+  ];
+};
+
+const sentinelSettings = sinkKindSettings({
+  settings,
+  secrets: ['client_secret'],
+  files: ['ca_file'],
+  contradictions: contradictionsOf,
+  warnings: ({ url }) => plainHttpWarnings(url, 'its token'),
+});
+
+/** Tokens of Microsoft Entra for the Logs Ingestion API, kept for as long as they are valid. */
+const createEntraTokens = (settings: SentinelSettings, reasonText: ReasonText): EntraTokens => {
+  const { cloud, client_secret: secret, timeout: timeoutMs } = settings;
+  let credential: Promise<TokenCredential> | undefined;
+  return {
+    get: async (signal) => {
+      try {
+        credential ??= openCredential(settings);
+        const timeout = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+        const token = await (await credential).getToken(clouds[cloud].scope, { abortSignal: timeout });
+        if (token === null) throw new Error('none was given');
+        return token.token;
+      } catch (error) {
+        signal.throwIfAborted();
+        const check =
+          secret === undefined
+            ? 'client_id, and that the machine has a managed identity'
+            : 'tenant_id, client_id and client_secret';
+        // The ids of the request come behind the first line.
+        const why = (error instanceof Error ? error.message : String(error)).split(/\r?\n/)[0] ?? '';
+        throw new NoToken(reasonText(`no token of Microsoft Entra: check ${check}: ${why}`));
+      }
+    },
+    drop: () => {
+      credential = undefined;
+    },
+  };
+};
+
+/** The library is loaded with the first delivery: it has 0.9 MB, and most processes have no such sink. */
+const openCredential = async (settings: SentinelSettings): Promise<TokenCredential> => {
+  const {
+    tenant_id: tenantId,
+    client_id: clientId,
+    client_secret: secret,
+    authority,
+    ca_file: caFile,
+    cloud,
+  } = settings;
+  const { ClientSecretCredential, ManagedIdentityCredential } = await import('@azure/identity');
+  // The delivery is retried as a whole, with pauses that grow.
+  const retryOptions = { maxRetries: 0 };
+  if (secret === undefined || tenantId === undefined || clientId === undefined) {
+    const options = { retryOptions };
+    return clientId === undefined
+      ? new ManagedIdentityCredential(options)
+      : new ManagedIdentityCredential({ clientId, ...options });
+  }
+  return new ClientSecretCredential(tenantId, clientId, secret, {
+    retryOptions,
+    authorityHost: authority ?? clouds[cloud].authority,
+    // Another authority than Microsoft's has no entry in Microsoft's list.
+    disableInstanceDiscovery: authority !== undefined,
+    ...(caFile !== undefined && { tlsOptions: { ca: readFileSync(caFile, 'utf8') } }),
+  });
+};
+
+/** Azure's clouds: where tokens come from, and what they are for. */
+const clouds = {
+  public: { authority: 'https://login.microsoftonline.com', scope: 'https://monitor.azure.com/.default' },
+  usgovernment: { authority: 'https://login.microsoftonline.us', scope: 'https://monitor.azure.us/.default' },
+  china: { authority: 'https://login.chinacloudapi.cn', scope: 'https://monitor.azure.cn/.default' },
+} as const;
+
+/** No token: the message can be shown as a reason. */
+class NoToken extends Error {
+  override readonly name = 'NoToken';
+}
+
+/**
+ * One event as a row of the table: the columns of ASIM's audit events by which rules ask, what Cloudflare's entries have beside them, and
+ * the event itself as a text. Columns without a value are absent. deploy/azure/sentinel.json declares all of them.
+ */
+export const auditRecord = (outgoing: OutgoingEvent): string =>
+  toJsonLine({
+    TimeGenerated: eventInstant(outgoing.event),
+    Key: outgoing.key,
+    Position: outgoing.event.position,
+    Event: outgoing.text,
+    EventCount: 1,
+    EventVendor: 'Cloudflare',
+    ...(outgoing.finding === undefined ? ofEntry(outgoing) : ofFinding(outgoing.finding)),
+    ...ofPlace(outgoing.event),
+  });
+
+const ofEntry = ({ event }: OutgoingEvent): object => {
+  const entry = readAuditEntry(event);
+  const { action, outcome, severity } = classify(entry);
+  const { texts } = entry;
+  const instant = eventInstant(event);
+  return {
+    EventProduct: 'Audit Logs',
+    EventSchema: 'AuditEvent',
+    EventSchemaVersion: SCHEMA_VERSION,
+    EventStartTime: instant,
+    EventEndTime: instant,
+    EventType: eventTypes[action],
+    EventOriginalType: texts.actionType,
+    EventOriginalUid: event.id,
+    EventResult: results[outcome],
+    EventOriginalResultDetails: entry.statusCode === undefined ? undefined : String(entry.statusCode),
+    EventSeverity: severities[severity],
+    EventMessage: texts.actionDescription,
+    Dvc: 'Cloudflare',
+    Operation: texts.actionType ?? 'unknown',
+    Object: texts.resourceId ?? texts.resourceType ?? texts.resourceProduct ?? 'unknown',
+    ObjectType: texts.resourceType,
+    ActorUserId: texts.actorId,
+    ActorUserIdType: texts.actorId === undefined ? undefined : 'Other',
+    ActorUsername: texts.actorEmail,
+    ActorUsernameType: texts.actorEmail === undefined ? undefined : 'UPN',
+    ActorOriginalUserType: texts.actorType,
+    SrcIpAddr: ipOf(texts.actorIpAddress),
+    HttpUserAgent: texts.userAgent,
+    TargetAppName: texts.resourceProduct ?? 'Cloudflare',
+    TargetUrl: texts.uri,
+    ActionTimeKnown: actionMs(event) !== undefined,
+    RayId: texts.rayId,
+    TokenId: texts.actorTokenId,
+    TokenName: texts.actorTokenName,
+  };
+};
+
+/** The version of ASIM's schema of audit events that the columns keep to. */
+const SCHEMA_VERSION = '0.1.2';
+
+const eventTypes: Readonly<Record<ActionKind, string>> = {
+  create: 'Create',
+  view: 'Read',
+  update: 'Set',
+  delete: 'Delete',
+  unknown: 'Other',
+  other: 'Other',
+};
+const results = { success: 'Success', failure: 'Failure', unknown: 'NA', other: 'NA' } as const;
+const severities = { informational: 'Informational', low: 'Low', medium: 'Medium' } as const;
+
+const ipOf = (address: string | undefined): string | undefined =>
+  address !== undefined && ipVersion(address) !== undefined ? address : undefined;
+
+/** ASIM's schema of alerts. */
+const ofFinding = (finding: Finding): object => ({
+  EventProduct: 'orgtrail',
+  EventSchema: 'AlertEvent',
+  EventSchemaVersion: ALERT_SCHEMA_VERSION,
+  EventType: 'Alert',
+  EventSeverity: alertSeverities[finding.severity] ?? 'Medium',
+  EventMessage: finding.summary,
+  Operation: finding.detection,
+  Object: finding.resourceId ?? finding.resourceType ?? 'unknown',
+  ObjectType: finding.resourceType ?? undefined,
+  ActorUsername: finding.actor,
+  SrcIpAddr: ipOf(finding.actorIpAddress ?? undefined),
+});
+const ALERT_SCHEMA_VERSION = '0.1';
+const alertSeverities: Readonly<Record<string, string>> = {
+  low: 'Low',
+  medium: 'Medium',
+  high: 'High',
+  critical: 'High',
+};
+
+const ofPlace = (event: FeedEvent): object => ({
+  OrganizationId: event.organizationId ?? undefined,
+  OrganizationName: event.organizationName ?? undefined,
+  AccountId: event.accountId ?? undefined,
+  AccountName: event.accountName ?? undefined,
+  ZoneId: event.zoneId ?? undefined,
+  ZoneName: event.zoneName ?? undefined,
+});
+
+export const sentinel: SinkKind<typeof sentinelSettings.settings> = { ...sentinelSettings, create };
+
+type SentinelSettings = z.infer<typeof settings>;
+
+interface EntraTokens {
+  /** One that is valid now. Rejects with NoToken, or with the reason of `signal`. */
+  get(signal: AbortSignal): Promise<string>;
+  /** The receiver does not accept the token that it was sent: the next one is a new one. */
+  drop(): void;
+}

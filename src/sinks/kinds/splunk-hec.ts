@@ -1,0 +1,249 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../delivery.ts';
+import {
+  createHttpPost,
+  failedBy,
+  failedWithoutAnswer,
+  type HttpAnswer,
+  type HttpPost,
+  NoAnswer,
+  outcomeOfStatus,
+  type ReasonText,
+} from '../http/http-post.ts';
+import { httpSettings, plainHttpWarnings } from '../http/http-settings.ts';
+import { jsonSplicer } from '../http/http-sink.ts';
+import { commonSettings, durationMs, headerSecret, type SinkKind, sinkKindSettings } from '../sink-kind.ts';
+
+/** Splunk writes to disk every few seconds; asking more often than this brings nothing. */
+const ACK_POLL_MS = { first: 250, most: 5_000 } as const;
+
+interface Hec {
+  readonly settings: SplunkHecSettings;
+  readonly http: HttpPost;
+  readonly eventPath: string;
+  readonly ackPath: string;
+  readonly write: (event: OutgoingEvent) => string;
+}
+
+/**
+ * Pushes to a Splunk HTTP Event Collector, or what speaks its protocol. With `ack`, delivered is what Splunk has indexed;
+ * without, what it has taken in. Splunk does not look for repeats: they show by the indexed field `key`.
+ */
+const create = (settings: SplunkHecSettings): Sink => {
+  const url = new URL(settings.url);
+  const collector = `${url.pathname.replace(/\/+$/, '').replace(/\/services\/collector(\/event)?$/, '')}/services/collector`;
+  const channel = { 'x-splunk-request-channel': channelOf(settings) };
+  const http = createHttpPost({
+    url: settings.url,
+    headers: {
+      authorization: `Splunk ${settings.token}`,
+      'content-type': 'application/json',
+      ...(settings.ack && channel),
+    },
+    timeoutMs: settings.timeout,
+    caFile: settings.ca_file,
+    secrets: [settings.token],
+  });
+  const hec: Hec = {
+    settings,
+    http,
+    eventPath: `${collector}/event`,
+    ackPath: `${collector}/ack`,
+    write: eventWriter(settings),
+  };
+  let ackIsOn = !settings.ack;
+  const deliver = async (delivery: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
+    if (!ackIsOn) {
+      const trouble = await whyNoAck(hec, signal);
+      if (trouble !== undefined) return trouble;
+      ackIsOn = true;
+    }
+    return await sendWithoutRefused(hec, delivery, signal);
+  };
+  return {
+    target: `${url.origin}${hec.eventPath}`,
+    deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
+    close: http.close,
+  };
+};
+
+/** The same GUID in every process: what was sent on a channel is asked for on that channel. */
+const channelOf = ({ url, index, source }: SplunkHecSettings): string => {
+  const hex = createHash('sha256')
+    .update(JSON.stringify(['orgtrail', url, index, source]))
+    .digest('hex');
+  return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, '$1-$2-8$3-8$4-$5');
+};
+
+/** Before anything is sent: without acknowledgement every attempt would fail, and leave the events once more. */
+const whyNoAck = async ({ http, ackPath }: Hec, signal: AbortSignal): Promise<DeliveryOutcome | undefined> => {
+  const answer = await http.post('{"acks":[0]}', { signal, path: ackPath });
+  if (readHecAnswer(answer)?.code !== 14) return undefined;
+  const verdict = hecVerdict(answer, 0, http.reasonText);
+  return verdict.kind === 'outcome' ? verdict.outcome : undefined;
+};
+
+/**
+ * Splunk stops reading at the first event that it refuses. It has then taken those before it, but no answer says so: the others
+ * go out again, all of them, until there is an answer for all.
+ */
+const sendWithoutRefused = async (hec: Hec, { events }: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
+  const lines = events.map(hec.write);
+  const refused: { index: number; reason: string }[] = [];
+  let rest = events.map((_, index) => index);
+  while (rest.length > 0) {
+    const body = rest.map((index) => lines[index]).join('\n');
+    const answer = await hec.http.post(body, { signal, path: hec.eventPath, gzip: hec.settings.gzip });
+    const verdict = hecVerdict(answer, rest.length, hec.http.reasonText);
+    if (verdict.kind === 'outcome') return verdict.outcome;
+    if (verdict.kind === 'taken') {
+      const lost = hec.settings.ack ? await whyNotIndexed(hec, verdict.ackId, signal) : undefined;
+      if (lost !== undefined) return { kind: 'failed', reason: lost, because: 'slow' };
+      break;
+    }
+    refused.push({ index: rest[verdict.eventNumber] ?? 0, reason: verdict.reason });
+    rest = rest.filter((_, number) => number !== verdict.eventNumber);
+  }
+  return { kind: 'delivered', refused: refused.sort((a, b) => a.index - b.index) };
+};
+
+/** Asks until Splunk says that all is indexed; what it forgot in a restart it never says that of. */
+const whyNotIndexed = async (hec: Hec, ackId: number | undefined, signal: AbortSignal): Promise<string | undefined> => {
+  if (ackId === undefined)
+    return 'the answer has no ackId: check that the token has indexer acknowledgement, or set ack to false';
+  const giveUpAt = performance.now() + hec.settings.ack_timeout;
+  let pauseMs: number = ACK_POLL_MS.first;
+  let lastTrouble = '';
+  do {
+    await sleep(pauseMs, undefined, { signal });
+    pauseMs = Math.min(pauseMs * 2, ACK_POLL_MS.most);
+    const trouble = await whyNotAcknowledged(hec, ackId, signal);
+    if (trouble === undefined) return undefined;
+    lastTrouble = trouble;
+  } while (performance.now() < giveUpAt);
+  return hec.http.reasonText(`not acknowledged within ${hec.settings.ack_timeout} ms${lastTrouble}`);
+};
+
+const whyNotAcknowledged = async (hec: Hec, ackId: number, signal: AbortSignal): Promise<string | undefined> => {
+  try {
+    const answer = await hec.http.post(`{"acks":[${ackId}]}`, { signal, path: hec.ackPath });
+    if (answer.status !== 200) return `; HTTP ${answer.status}: ${answer.body}`;
+    return readHecAnswer(answer)?.acks?.[String(ackId)] === true ? undefined : '';
+  } catch (error) {
+    if (error instanceof NoAnswer) return `; ${error.message}`;
+    throw error;
+  }
+};
+
+const LATEST_TIME_MS = Date.UTC(2100, 0);
+
+/** Seconds since 1970. Splunk takes no time before that: such entries stand at the time of their receipt, as those without a time do. */
+const epochSeconds = ({ event }: OutgoingEvent): string => {
+  const actionMs = event.actionTime === null ? Number.NaN : Date.parse(event.actionTime);
+  const usable = actionMs >= 0 && actionMs < LATEST_TIME_MS;
+  return ((usable ? actionMs : Date.parse(event.receivedAt)) / 1_000).toFixed(3);
+};
+
+const eventWriter = (settings: SplunkHecSettings): ((event: OutgoingEvent) => string) => {
+  const asJson = jsonSplicer(settings.format);
+  const { host, source, sourcetype, index } = settings;
+  const metadata = JSON.stringify({ host, source, sourcetype, index }).slice(1, -1);
+  return (outgoing) => {
+    const { key, event, text } = outgoing;
+    // Indexed fields are flat, and texts.
+    const fields = JSON.stringify({ key, position: String(event.position), feed_id: event.feedId });
+    return `{"time":${epochSeconds(outgoing)},${metadata},"fields":${fields},"event":${asJson(text)}}`;
+  };
+};
+
+const settings = z.strictObject({
+  type: z.literal('splunk_hec'),
+  ...commonSettings,
+  ...httpSettings,
+  token: headerSecret,
+  /** These are the token's own if they are left out. */
+  index: z.string().min(1).optional(),
+  host: z.string().min(1).optional(),
+  source: z.string().min(1).default('orgtrail'),
+  sourcetype: z.string().min(1).optional(),
+  /** Whether the token has indexer acknowledgement: delivered is then what is indexed. */
+  ack: z.boolean().default(false),
+  /** For so long after a delivery its acknowledgement is asked for. */
+  ack_timeout: durationMs('5m'),
+});
+
+const splunkHecSettings = sinkKindSettings({
+  settings,
+  secrets: ['token'],
+  files: ['ca_file'],
+  warnings: ({ url }) => plainHttpWarnings(url, 'its credential'),
+});
+
+/** What an answer of HEC says; undefined for one that is none of HEC's. */
+const readHecAnswer = (answer: HttpAnswer): z.infer<typeof hecAnswer> | undefined => {
+  try {
+    return hecAnswer.safeParse(JSON.parse(answer.body)).data;
+  } catch {
+    return undefined;
+  }
+};
+
+const hecAnswer = z.object({
+  code: z.int().optional(),
+  text: z.string().optional(),
+  ackId: z.int().nonnegative().optional(),
+  'invalid-event-number': z.int().nonnegative().optional(),
+  acks: z.record(z.string(), z.boolean()).optional(),
+});
+
+/** Reads the answer to a request with so many events. */
+const hecVerdict = (answer: HttpAnswer, eventCount: number, reasonText: ReasonText): HecVerdict => {
+  const said = readHecAnswer(answer);
+  const code = said?.code;
+  const outcome = (result: DeliveryOutcome): HecVerdict => ({ kind: 'outcome', outcome: result });
+  if (answer.status === 200) {
+    if (code === 0) return { kind: 'taken', ackId: said?.ackId };
+    return outcome(failedBy(answer, reasonText(`HTTP 200 without a success code of HEC: check url: ${answer.body}`)));
+  }
+  if (answer.status === 400 && code !== undefined) {
+    const reason = `HTTP 400, code ${code} (${said?.text ?? 'no text'})`;
+    const setting = settingCodes[code];
+    if (setting !== undefined) return outcome(failedBy(answer, reasonText(`${reason}: check ${setting}`)));
+    const eventNumber = said?.['invalid-event-number'];
+    if (contentCodes.has(code) && eventNumber !== undefined && eventNumber < eventCount) {
+      return { kind: 'event refused', eventNumber, reason: reasonText(reason) };
+    }
+  }
+  return outcome(outcomeOfStatus(answer, checks, reasonText));
+};
+
+/** Faults of the configuration that HEC tells with HTTP 400, which otherwise means the content. What to check. */
+const settingCodes: Readonly<Record<number, string>> = {
+  5: 'the proxy in between: the collector received no data',
+  7: 'index, and the indexes that the token allows',
+  10: 'ack: the token requires indexer acknowledgement',
+  11: 'the proxy in between: the collector does not accept the channel',
+  14: 'ack: the token has no indexer acknowledgement',
+  16: 'token',
+};
+
+/** Invalid data format, event field required, event field blank, error in handling indexed fields. */
+const contentCodes = new Set([6, 12, 13, 15]);
+
+const checks = {
+  credential: 'token, and that it is enabled',
+  address: 'url, which must have host and port of the collector',
+};
+
+export const splunkHec: SinkKind<typeof splunkHecSettings.settings> = { ...splunkHecSettings, create };
+
+type SplunkHecSettings = z.infer<typeof settings>;
+
+/** What the collector makes of a request with events. */
+type HecVerdict =
+  | { readonly kind: 'taken'; readonly ackId: number | undefined }
+  /** It stopped at this one, counted from 0 in the request. */
+  | { readonly kind: 'event refused'; readonly eventNumber: number; readonly reason: string }
+  | { readonly kind: 'outcome'; readonly outcome: DeliveryOutcome };

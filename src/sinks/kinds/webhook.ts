@@ -1,0 +1,119 @@
+import { createHmac } from 'node:crypto';
+import { z } from 'zod';
+import { MAX_RETRY_AFTER_MS } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
+import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
+import {
+  createHttpPost,
+  failedBy,
+  failedWithoutAnswer,
+  type HttpAnswer,
+  outcomeOfStatus,
+  type ReasonText,
+} from '../http/http-post.ts';
+import { plainHttpWarnings } from '../http/http-settings.ts';
+import { jsonSplicer } from '../http/http-sink.ts';
+import { commonSettings, type SinkKind, sinkKindSettings, urlOf } from '../sink-kind.ts';
+
+/**
+ * Pushes to any HTTPS endpoint, signed as Standard Webhooks 1.0.0 says. `webhook-id` is the delivery's id, so that it is the same at
+ * every attempt; the time in `webhook-timestamp` is that of the attempt. Any 2xx is success.
+ */
+const create = (settings: WebhookSettings): Sink => {
+  const url = new URL(settings.url);
+  const http = createHttpPost({
+    url: settings.url,
+    headers: { 'content-type': 'application/json' },
+    timeoutMs: settings.timeout,
+    caFile: settings.ca_file,
+    secrets: [settings.secret, ...webhookSettings.derivedSecrets(settings)],
+  });
+  const write = bodyWriter(settings.format);
+  const deliver = async (delivery: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
+    const body = write(delivery);
+    const answer = await http.post(body, {
+      signal,
+      headers: { ...signedHeaders(delivery.id, body, settings.secret, Date.now()), ...checkpointHeader(delivery) },
+    });
+    return webhookOutcome(answer, http.reasonText);
+  };
+  return {
+    target: `${url.origin}${url.pathname}`,
+    deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
+    close: http.close,
+  };
+};
+
+/** As answers of the feed have it. */
+const checkpointHeader = ({ checkpoint }: Delivery): Record<string, string> =>
+  checkpoint === undefined ? {} : { 'orgtrail-evidence': `${checkpoint.size} ${checkpoint.root}` };
+
+const signedHeaders = (id: string, body: string, secret: string, nowMs: number): Record<string, string> => {
+  const timestamp = String(Math.floor(nowMs / 1_000));
+  const key = Buffer.from(secret.slice(SECRET_PREFIX.length), 'base64');
+  const signature = createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest('base64');
+  return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` };
+};
+
+/** The same body for the same delivery, at every attempt. */
+const bodyWriter = (format: WebhookSettings['format']) => {
+  const asJson = jsonSplicer(format);
+  return ({ events, checkpoint }: Delivery): string => {
+    const timestamp = JSON.stringify(events.at(-1)?.event.receivedAt);
+    if (checkpoint !== undefined)
+      return `{"type":"orgtrail.checkpoint","timestamp":${timestamp},"data":{"orgtrail_checkpoint":${checkpoint.record}}}`;
+    const list = events.map(
+      ({ key, event, text }) => `{"key":${JSON.stringify(key)},"position":${event.position},"event":${asJson(text)}}`,
+    );
+    return `{"type":"orgtrail.events","timestamp":${timestamp},"data":{"format":"${format}","events":[${list.join(',')}]}}`;
+  };
+};
+
+const isWebhookSecret = (text: string): boolean => {
+  const base64 = /^whsec_((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$/.exec(text)?.[1];
+  const { length } = Buffer.from(base64 ?? '', 'base64');
+  return length >= 24 && length <= 64;
+};
+const makeOne = '`echo "whsec_$(openssl rand -base64 32)"` makes one';
+
+const settings = z.strictObject({
+  type: z.literal('webhook'),
+  ...commonSettings,
+  url: urlOf('https:', 'http:'),
+  ca_file: z.string().optional(),
+  /** Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes. */
+  secret: z
+    .string({ error: ({ input }) => (input === undefined ? `is missing: ${makeOne}` : undefined) })
+    .trim()
+    .refine(isWebhookSecret, `must be whsec_ and base64 of 24 to 64 bytes: ${makeOne}`),
+});
+
+const webhookSettings = sinkKindSettings({
+  settings,
+  secrets: ['secret'],
+  files: ['ca_file'],
+  secretAddresses: ['url'],
+  derivedSecrets: ({ secret, url }) => {
+    const { search, searchParams } = new URL(url);
+    // A query often is a credential, as `?code=...`.
+    return [secret.slice(SECRET_PREFIX.length), search.slice(1), ...searchParams.values()];
+  },
+  warnings: ({ url }) => plainHttpWarnings(url, 'what it signs'),
+});
+
+/** Before the base64 of a secret. */
+const SECRET_PREFIX = 'whsec_';
+
+/** What the receiver's answer means. Any 2xx is success. */
+const webhookOutcome = (answer: HttpAnswer, reasonText: ReasonText): DeliveryOutcome => {
+  if (answer.status >= 200 && answer.status < 300) return { kind: 'delivered', refused: [] };
+  if (answer.status !== 410) return outcomeOfStatus(answer, checks, reasonText);
+  // The receiver has unsubscribed; only the operator can remove it from the configuration.
+  const reason = 'HTTP 410: the receiver has unsubscribed; remove the sink or change its url';
+  return failedBy({ ...answer, retryAfterMs: MAX_RETRY_AFTER_MS }, reason);
+};
+
+const checks = { credential: 'secret, and other credentials that the receiver requires', address: 'url' };
+
+export const webhook: SinkKind<typeof webhookSettings.settings> = { ...webhookSettings, create };
+
+type WebhookSettings = z.infer<typeof settings>;

@@ -1,0 +1,259 @@
+import { desc, eq } from 'drizzle-orm';
+import type { PoolClient } from 'pg';
+import type { Registry } from 'prom-client';
+import { keyOf, type SourceKey } from '../ingest/planning/source.ts';
+import { longStatement, type Pool } from '../postgres/pool.ts';
+import { db, isTimeout, readOnly } from '../postgres/queries.ts';
+import { organizationChanges, organizations } from '../postgres/tables/sources.ts';
+import { hasOtherResult, resultName } from '../search/summary/count.sql.ts';
+import type {
+  Activity,
+  OrganizationChange,
+  OverviewSource,
+  ProcessFigures,
+  ReadingPace,
+  SourceCoverage,
+} from './overview.ts';
+import type { MetricsSource } from './scrape.sql.ts';
+
+const ACTIVITY_HOURS = 48;
+/** How many events there were in each hour changes little in that time, and may be dear to count. */
+const KEEP_ACTIVITY_MS = 30_000;
+const MAX_CHANGED_COUNTED = 10_000;
+
+/** Requests in any five minutes. */
+interface CountedLimits {
+  readonly apiBudget: number;
+  readonly credentials: readonly { readonly budget: number }[];
+}
+
+interface CountedRequests {
+  /** To Cloudflare, in the last five minutes. */
+  recentRequests(): number;
+}
+
+const limitOf = ({ apiBudget, credentials }: CountedLimits): number | undefined =>
+  credentials.length > 1 ? undefined : (credentials[0]?.budget ?? apiBudget);
+
+/** Joins the statements of the store and the metrics of this process to what the overview of the console needs. */
+export const createOverviewSource = (
+  pool: Pool,
+  { settleDelaysMs, ...limits }: CountedLimits & { readonly settleDelaysMs: readonly number[] },
+  { budgetAvailable, blockedSeconds }: Pick<MetricsSource, 'budgetAvailable' | 'blockedSeconds'>,
+  process: CountedRequests & { readonly registry: Registry },
+): OverviewSource => ({
+  settleDelaysMs,
+  coverage: (keys) => readCoverage(pool, keys),
+  pace: (keys) => readPace(pool, keys),
+  activity: keptFor(KEEP_ACTIVITY_MS, () => readActivity(pool, ACTIVITY_HOURS)),
+  hours: (organizationId) => readOrganizationHours(pool, ACTIVITY_HOURS, organizationId),
+  changes: (limit, organizationId) => readOrganizationChanges(pool, limit, organizationId),
+  changedEntries: () => countChangedEntries(pool, MAX_CHANGED_COUNTED),
+  budget: async () => {
+    const [available, blocked] = await Promise.all([budgetAvailable(), blockedSeconds()]);
+    return { available, blockedSeconds: blocked, per5Minutes: limitOf(limits) };
+  },
+  figures: () => processFigures(process),
+});
+
+/** One query at a time, whose answer serves all requests for a while. */
+const keptFor = <T>(keepMs: number, read: () => Promise<T>): (() => Promise<T>) => {
+  let kept: { readonly answer: Promise<T>; readonly untilMs: number } | undefined;
+  return () => {
+    if (kept !== undefined && performance.now() < kept.untilMs) return kept.answer;
+    const answer = read();
+    const mine = { answer, untilMs: Number.POSITIVE_INFINITY };
+    kept = mine;
+    answer.then(
+      () => {
+        if (kept === mine) kept = { answer, untilMs: performance.now() + keepMs };
+      },
+      () => {
+        if (kept === mine) kept = undefined;
+      },
+    );
+    return answer;
+  };
+};
+
+const processFigures = async ({
+  registry,
+  recentRequests,
+}: Parameters<typeof createOverviewSource>[3]): Promise<ProcessFigures> => {
+  const values = async (name: string) => (await registry.getSingleMetric(name)?.get())?.values ?? [];
+  const total = async (name: string) => (await values(name)).reduce((sum, { value }) => sum + value, 0);
+  const lateness = await values('orgtrail_event_lateness_seconds');
+  return {
+    recentRequests: recentRequests(),
+    defectiveEntries: await total('orgtrail_entries_defective_total'),
+    lateness: lateness.flatMap(({ value, labels }) => {
+      const bound = 'le' in labels ? labels['le'] : undefined;
+      return bound === undefined ? [] : [{ seconds: Number(String(bound).replace('+Inf', 'Infinity')), events: value }];
+    }),
+  };
+};
+
+/** Of the page of an organization: beyond it, its hours are left out. */
+const HOURS_TIMEOUT_MS = 230;
+
+interface ActivityRow {
+  readonly start_ms: number | null;
+  readonly source_kind: string | null;
+  readonly source_id: string | null;
+  /** `every`: whatever the result is. */
+  readonly result: 'every' | 'success' | 'failure' | 'other';
+  readonly events: number;
+}
+
+/**
+ * Events of the last `hours` hours, this one included, of all, or of one organization and its accounts (and then by no source). Reads one or two monthly
+ * partitions, and of them three indexes (decision 73) if that is worth it. Called by the console, which keeps the answer for a while.
+ */
+export const readActivity = async (
+  client: Pick<PoolClient, 'query'>,
+  hours: number,
+  organizationId?: string,
+): Promise<Activity> => {
+  const values = organizationId === undefined ? [hours] : [hours, organizationId];
+  const { rows } = await client.query<ActivityRow>(longStatement(activityStatement(organizationId), values));
+  const byHour = new Map<number, Record<ActivityRow['result'], number>>();
+  const bySource = new Map<string, number>();
+  for (const { start_ms: startMs, source_kind: kind, source_id: id, result, events } of rows) {
+    if (startMs !== null) {
+      const hour = byHour.get(startMs) ?? { every: 0, success: 0, failure: 0, other: 0 };
+      hour[result] += events;
+      byHour.set(startMs, hour);
+    } else if (kind !== null && id !== null) bySource.set(keyOf({ kind, id }), events);
+  }
+  const sorted = [...byHour].sort(([a], [b]) => a - b);
+  return {
+    hours: sorted.map(([startMs, { every, failure, other }]) => ({
+      startMs,
+      success: every - failure - other,
+      failure,
+      other,
+    })),
+    bySource,
+  };
+};
+
+const activityStatement = (organizationId: string | undefined): string => {
+  const hour = "date_bin('1 hour', action_time, 'epoch')";
+  const first = "date_bin('1 hour', now(), 'epoch') - make_interval(hours => $1::integer - 1)";
+  const condition = `action_time >= ${first} and action_time < date_bin('1 hour', now(), 'epoch') + interval '1 hour'${organizationId === undefined ? '' : ' and organization_id = $2'}`;
+  // Sources are in no index of an organization.
+  const every =
+    organizationId === undefined
+      ? `select hour, source_kind, source_id, 'every' as result, count(*) as events
+          from (select source_kind, source_id, ${hour} as hour from audit_events where ${condition}) e
+          group by grouping sets ((hour), (source_kind, source_id))`
+      : `select ${hour} as hour, null as source_kind, null as source_id, 'every' as result, count(*) as events
+          from audit_events where ${condition} group by 1`;
+  return `select (extract(epoch from hour) * 1000)::float8 as start_ms, source_kind, source_id, result, events::float8 as events from (
+      ${every}
+      union all
+      select ${hour}, null, null, 'failure', count(*) from audit_events where ${condition} and action_result = 'failure' group by 1
+      union all
+      select ${hour}, null, null, ${resultName}, count(*) from audit_events where ${condition} and ${hasOtherResult} group by 1, 4
+      union all
+      select hour, null, null, 'every', 0 from generate_series(${first}, now(), interval '1 hour') hour) counted`;
+};
+
+/** The hours of one organization with its accounts; undefined if counting them takes too long for a page. */
+export const readOrganizationHours = async (
+  pool: Pool,
+  hours: number,
+  organizationId: string,
+): Promise<Activity['hours'] | undefined> => {
+  try {
+    const { hours: found } = await readOnly(pool, HOURS_TIMEOUT_MS, (client) =>
+      readActivity(client, hours, organizationId),
+    );
+    return found;
+  } catch (error) {
+    if (isTimeout(error)) return undefined;
+    throw error;
+  }
+};
+
+/** The latest changes of organizations, newest first; of one of them if `organizationId` is given. */
+export const readOrganizationChanges = async (
+  pool: Pool,
+  limit: number,
+  organizationId?: string,
+): Promise<readonly OrganizationChange[]> => {
+  const { id, organizationId: changed, change, oldValue, newValue, changedAt } = organizationChanges;
+  return await db(pool)
+    .select({ organizationId: changed, organizationName: organizations.name, change, oldValue, newValue, changedAt })
+    .from(organizationChanges)
+    .leftJoin(organizations, eq(organizations.id, changed))
+    .where(organizationId === undefined ? undefined : eq(changed, organizationId))
+    .orderBy(desc(id))
+    .limit(limit);
+};
+
+/** How many entries came again with other content; no more than `most` are counted. */
+export const countChangedEntries = async (pool: Pool, most: number): Promise<number> => {
+  const { rows } = await pool.query<{ changed: number }>(
+    'select count(*)::integer as changed from (select from audit_event_changes limit $1) c',
+    [most],
+  );
+  return rows[0]?.changed ?? 0;
+};
+
+/** The newest of them are enough to be drawn and listed. */
+const MAX_HOLES = 200;
+
+const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)::float8`;
+
+/** Of these sources, in no order. Called by the console, for the sources of one page. */
+export const readCoverage = async (pool: Pool, keys: readonly SourceKey[]): Promise<readonly SourceCoverage[]> => {
+  const { rows } = await pool.query<SourceCoverage>(
+    `select s.kind, s.id,
+       ${ms('least(now(), greatest(s.wanted_since, now() - s.wanted_history))')} as "sinceMs", ${ms('now()')} as "nowMs",
+       coalesce((select json_agg(json_build_array(${ms('g.since')}, ${ms('g.before')}) order by g.since)
+         from coverage_gaps g where g.source_kind = s.kind and g.source_id = s.id), '[]') as gaps,
+       coalesce((select json_agg(json_build_object('pass', c.pass, 'ranges', coalesce((
+             select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r), '[]'))
+           order by c.pass)
+         from coverage c where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = s.filter_hash and c.pass > 0), '[]') as passes,
+       coalesce((select json_agg(json_build_object('range', json_build_array(${ms('h.since')}, ${ms('h.before')}),
+           'reason', h.reason, 'message', h.message, 'attempts', h.attempts, 'nextAttemptAtMs', ${ms('h.next_attempt_at')})
+           order by h.since desc)
+         from (select * from coverage_holes h
+           where h.source_kind = s.kind and h.source_id = s.id and h.filter_hash = s.filter_hash and h.pass = 0
+             and h.before > greatest(s.wanted_since, now() - s.wanted_history)
+           order by h.since desc limit ${MAX_HOLES}) h), '[]') as holes,
+       coalesce((select json_agg(json_build_object('lane', l.lane, 'readUntilMs', l.state #> '{walk,newestMs}',
+           'range', json_build_array(l.state #> '{walk,claim,fromMs}', l.state #> '{walk,claim,toMs}')) order by l.lane)
+         from lanes l where l.source_kind = s.kind and l.source_id = s.id and l.filter_hash = s.filter_hash
+           and l.state ? 'walk'), '[]') as walks
+     from sources s join unnest($1::text[], $2::text[]) as asked (kind, id) on asked.kind = s.kind and asked.id = s.id`,
+    [keys.map(({ kind }) => kind), keys.map(({ id }) => id)],
+  );
+  return rows;
+};
+
+/** The time left is estimated from what was read in the last so many minutes. */
+export const PACE_MINUTES = 15;
+
+/**
+ * How much of the history of these sources was read lately. What was read before that, by a settle pass or the scrub lane, does not
+ * count, nor does a piece that was begun earlier: the live tail of today is one. Called by the console, for first readings that are under way.
+ */
+const readPace = async (pool: Pool, keys: readonly SourceKey[]): Promise<readonly ReadingPace[]> => {
+  if (keys.length === 0) return [];
+  const { rows } = await pool.query<ReadingPace>(
+    `select s.kind, s.id, coalesce(lately.seconds, 0) as "readSeconds",
+       extract(epoch from clock_timestamp() - greatest(lately.began, clock_timestamp() - $3::interval))::float8 as "overSeconds"
+     from sources s join unnest($1::text[], $2::text[]) as asked (kind, id) on asked.kind = s.kind and asked.id = s.id
+       cross join lateral (
+         select min(r.read_from) as began,
+           (sum(extract(epoch from r.before - r.since)) filter (where r.read_from > clock_timestamp() - $3::interval))::float8 as seconds
+         from coverage_readings r
+         where r.source_kind = s.kind and r.source_id = s.id and r.filter_hash = s.filter_hash and r.method = 'first reading') lately
+     where lately.began is not null`,
+    [keys.map(({ kind }) => kind), keys.map(({ id }) => id), `${PACE_MINUTES} minutes`],
+  );
+  return rows;
+};

@@ -1,0 +1,81 @@
+import type { Pool } from 'pg';
+import type { ArchiveStatus } from '../archive/archive-status.sql.ts';
+import type { StreamLoad } from '../base/limits.ts';
+import type { EvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
+import type { KindPolicy } from '../ingest/planning/source.ts';
+import type { SinkStatus } from '../sinks/sink-status.sql.ts';
+import type { GoneAccounts } from './status.sql.ts';
+import type { StatusFigures } from './status-reader.sql.ts';
+
+/** What a scrape reads from the database, so that every replica shows the same. */
+export interface MetricsSource {
+  figures(): Promise<StatusFigures>;
+  sinks(): Promise<readonly SinkStatus[]>;
+  /** Of this process alone. */
+  streamLoad(): StreamLoad;
+  organizationCounts(): Promise<Readonly<Record<string, number>>>;
+  vanishedCount(): Promise<number>;
+  /** Undefined if the logs of accounts are not read. */
+  goneAccounts(): Promise<GoneAccounts | undefined>;
+  /** Undefined if the logs of accounts are not read. */
+  accountListings(): Promise<AccountListings | undefined>;
+  /** Undefined if history is not read a second time, or there is none. */
+  scrubRoundAge(): Promise<number | undefined>;
+  /** Undefined if no evidence is configured, or there is none yet. */
+  evidence(): Promise<EvidenceStatus | undefined>;
+  /** Evidence is configured for this process, also if there is none yet. */
+  readonly isEvidenceSet: boolean;
+  /** Undefined if no archive is configured. */
+  archive(): Promise<ArchiveStatus | undefined>;
+  budgetAvailable(): Promise<number>;
+  blockedSeconds(): Promise<number>;
+}
+
+/** How many listings of accounts there are, by how the last attempt at each ended. */
+export interface AccountListings {
+  /** It named some. */
+  readonly listed: number;
+  /** It named none. */
+  readonly empty: number;
+  readonly refused: number;
+  readonly failed: number;
+  /** Not attempted yet. */
+  readonly waiting: number;
+}
+
+/** Those of organizations that are gone are left out. */
+export const countAccountListings = async (pool: Pool): Promise<AccountListings> => {
+  const { rows } = await pool.query<AccountListings>(
+    `select count(*) filter (where state = 'listed')::integer as listed,
+       count(*) filter (where state = 'empty')::integer as empty, count(*) filter (where state = 'refused')::integer as refused,
+       count(*) filter (where state = 'failed')::integer as failed, count(*) filter (where state = 'waiting')::integer as waiting
+     from (select case when l.last_failure in ('refused', 'unauthorized', 'not_found') then 'refused'
+         when l.last_failure is not null then 'failed' when l.last_success_at is null then 'waiting'
+         when l.accounts = 0 then 'empty' else 'listed' end as state
+       from account_listings l left join organizations o on l.scope = 'organization:' || o.id
+       where o.state is distinct from 'gone') listings`,
+  );
+  return rows[0] ?? { listed: 0, empty: 0, refused: 0, failed: 0, waiting: 0 };
+};
+
+/**
+ * Since when the oldest round goes on or went on last, in seconds: of all active organizations the longest time since their round under way
+ * began, or the last one if none is under way. If none has begun yet, since the organization was first seen. Undefined without organizations. `organizationIds` limits it to an allow-list.
+ */
+export const readScrubAge = async (
+  pool: Pool,
+  kinds: readonly Pick<KindPolicy, 'kind' | 'filterHash'>[],
+  organizationIds: readonly string[] | undefined,
+): Promise<number | undefined> => {
+  const { rows } = await pool.query<{ age: number | null }>(
+    `select max(extract(epoch from clock_timestamp()
+       - coalesce(to_timestamp((l.state #>> '{round,beganMs}')::float8 / 1000), a.first_seen_at, o.first_seen_at)))::float8 as age
+     from sources s join unnest($1::text[], $3::text[]) k (kind, filter_hash) on k.kind = s.kind
+       left join accounts a on a.id = s.account_id
+       left join organizations o on o.id = coalesce(s.organization_id, a.organization_id)
+       left join lanes l on l.source_kind = s.kind and l.source_id = s.id and l.filter_hash = k.filter_hash and l.lane = 'scrub'
+     where s.access = 'granted' and coalesce(a.state, o.state) = 'active' and ($2::text[] is null or o.id = any($2))`,
+    [kinds.map(({ kind }) => kind), organizationIds ?? null, kinds.map(({ filterHash }) => filterHash)],
+  );
+  return rows[0]?.age ?? undefined;
+};

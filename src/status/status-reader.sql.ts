@@ -1,0 +1,236 @@
+import { and, count, eq, type SQL, sql } from 'drizzle-orm';
+import { keyOf, type SourceKey } from '../ingest/planning/source.ts';
+import { RETENTION_NEAR_MS } from '../ingest/sources/source-kind.ts';
+import type { Pool } from '../postgres/pool.ts';
+import { db } from '../postgres/queries.ts';
+import { sources, syncStatus } from '../postgres/tables/sources.ts';
+import {
+  behindAfterSeconds,
+  HALVINGS_UNTIL_FAILING,
+  MAX_FUTURE_SECONDS,
+  pausesOf,
+  QUIET_AFTER_SECONDS,
+  type SourceHealth,
+  vanishedOf,
+} from './health.ts';
+import {
+  type AskingPace,
+  isAccount,
+  isOrganization,
+  type OrganizationWithState,
+  type SourceGroup,
+  type SourceWithState,
+  type StatusWithStates,
+  urgency,
+  withState,
+  withStates,
+} from './source-state.ts';
+import {
+  type AccountStatus,
+  failureJoins,
+  isRefused,
+  type OrganizationStatus,
+  readFrame,
+  readSources,
+  readStatus,
+  type Status,
+  unreadHistory,
+} from './status.sql.ts';
+import { isShown, keysOfAccount, keysOfOrganization, organizationKeys, type StatusScope } from './status-scope.sql.ts';
+
+/** So many sources are shown each by itself. Of more, what they add up to, and as many of those that most need attention. */
+export const MOST_EACH = 1_000;
+
+/** What of many sources is named. */
+interface Selection {
+  /** Every source, however many. Default: no. */
+  readonly all?: boolean | undefined;
+  /** If there are too many to name all of them: no more than so many. Default: `MOST_EACH`. */
+  readonly most?: number | undefined;
+  /** The same: only those in these states. */
+  readonly states?: readonly string[] | undefined;
+}
+
+/** The sources of one organization or account, among so many. */
+interface SourcesOfOwner {
+  readonly sources: readonly SourceWithState[];
+  readonly among: number;
+}
+
+/** What metrics show of the status. */
+export interface StatusFigures extends Omit<Status, 'sources' | 'gone'> {
+  readonly organizations: readonly OrganizationStatus[];
+  readonly accounts: AccountFigures;
+}
+
+/** Each account by itself, or if there are too many what those of each organization add up to. */
+export type AccountFigures = { readonly each: readonly AccountStatus[] } | { readonly groups: readonly SourceGroup[] };
+
+/** All of it rejects if the database does not answer. */
+export interface StatusReader {
+  /** How everything stands: with every source, or of more than `MOST_EACH` as `selection` says. */
+  read(pace: AskingPace, selection?: Selection): Promise<StatusWithStates>;
+  /** All organizations, however many sources there are. */
+  organizations(pace: AskingPace): Promise<readonly OrganizationWithState[]>;
+  ofOrganization(organizationId: string, pace: AskingPace): Promise<SourcesOfOwner>;
+  ofAccount(accountId: string, pace: AskingPace): Promise<SourcesOfOwner>;
+  figures(): Promise<StatusFigures>;
+}
+
+/** The status of the sources in `scope`. `mostEach`: more are not shown each by itself. */
+export const createStatusReader = (pool: Pool, scope: StatusScope, mostEach = MOST_EACH): StatusReader => {
+  const some = async (keys: Promise<readonly SourceKey[]>, pace: AskingPace): Promise<SourcesOfOwner> => {
+    const [sources, { sources: among }] = await Promise.all([
+      keys.then((wanted) => readSources(pool, scope, wanted)),
+      countShown(pool, scope),
+    ]);
+    return { sources: sources.map((source) => withState(source, pausesOf(pace, among))), among };
+  };
+  return {
+    read: async (pace, selection = {}) => {
+      const { sources: among } = await countShown(pool, scope);
+      if (selection.all === true || among <= mostEach) return withStates(await readStatus(pool, scope), pace);
+      const { most = mostEach, states } = selection;
+      const behindAfter = behindAfterSeconds(pausesOf(pace, pace.asked ?? among));
+      return await readMany(pool, scope, { behindAfterSeconds: behindAfter, most, states });
+    },
+    organizations: async (pace) => (await some(organizationKeys(pool), pace)).sources.filter(isOrganization),
+    ofOrganization: (organizationId, pace) => some(keysOfOrganization(pool, organizationId), pace),
+    ofAccount: (accountId, pace) => some(keysOfAccount(pool, accountId), pace),
+    figures: () => readFigures(pool, scope, mostEach),
+  };
+};
+
+/** How everything stands, with those sources alone that most need attention. */
+const readMany = async (pool: Pool, scope: StatusScope, options: SummaryOptions): Promise<StatusWithStates> => {
+  const [{ gone, ...rest }, { groups, worst }] = await Promise.all([
+    readFrame(pool, scope),
+    readSummary(pool, scope, options),
+  ]);
+  const found = await readSources(pool, scope, worst);
+  const byKey = new Map(found.map((source) => [keyOf(source), source]));
+  const sources = worst.flatMap((named) => {
+    const source = byKey.get(keyOf(named));
+    // One that has gone since is no longer there; all others are in the state in which they were counted.
+    return source === undefined ? [] : [{ ...source, state: named.state, firstReading: named.firstReading }];
+  });
+  const total = groups.reduce((sum, group) => sum + group.sources, 0);
+  return { ...rest, vanished: vanishedOf(gone, total), sources, isWhole: false, groups };
+};
+
+const readFigures = async (pool: Pool, scope: StatusScope, mostEach: number): Promise<StatusFigures> => {
+  const { accounts } = await countShown(pool, scope);
+  if (accounts <= mostEach) {
+    const { sources, gone: _, ...rest } = await readStatus(pool, scope);
+    return { ...rest, organizations: sources.filter(isOrganization), accounts: { each: sources.filter(isAccount) } };
+  }
+  const [{ gone: _, ...rest }, organizations, { groups }] = await Promise.all([
+    readFrame(pool, scope),
+    organizationKeys(pool).then((keys) => readSources(pool, scope, keys)),
+    // Of the states, metrics tell refused ones alone from others.
+    readSummary(pool, scope, { behindAfterSeconds: Number.POSITIVE_INFINITY, most: 0 }),
+  ]);
+  return { ...rest, organizations: organizations.filter(isOrganization), accounts: { groups } };
+};
+
+interface SummaryOptions {
+  /** The lag from which on a source is behind. */
+  readonly behindAfterSeconds: number;
+  /** No more than so many sources are named. */
+  readonly most: number;
+  /** Those in these states alone are named. Default: all. */
+  readonly states?: readonly string[] | undefined;
+}
+
+/** A source, and the state by which it was chosen. */
+interface NamedSource extends SourceKey {
+  readonly state: SourceHealth;
+  readonly firstReading: boolean;
+}
+
+interface Summary {
+  /** Of all sources. */
+  readonly groups: readonly SourceGroup[];
+  /** Those that most need attention first: what is about to be lost, then by state, then the largest gap. */
+  readonly worst: readonly NamedSource[];
+}
+
+/** How many sources a status shows, and how many of them are of accounts. */
+export const countShown = async (
+  pool: Pool,
+  scope: StatusScope,
+): Promise<{ readonly sources: number; readonly accounts: number }> => {
+  const [row] = await db(pool)
+    .select({ sources: count(), accounts: count(syncStatus.accountId) })
+    .from(syncStatus)
+    .where(isShown(scope));
+  return row ?? { sources: 0, accounts: 0 };
+};
+
+/** The state of each source as `sourceHealth` tells it. */
+const stateOf = (behindAfterSeconds: number): SQL => {
+  const { lagSeconds, gapSeconds, holes, lastEventAt } = syncStatus;
+  return sql`case when ${isRefused} then 'refused'
+    when failed.failures > 0 and (failed.last_failure is not null or failed.failures >= ${sql.raw(String(HALVINGS_UNTIL_FAILING))})
+      or extract(epoch from ahead.read_until - clock_timestamp()) > ${sql.raw(String(MAX_FUTURE_SECONDS))} then 'failing'
+    when ${holes} > 0 then 'incomplete'
+    when greatest(${lagSeconds}, ${gapSeconds}) > ${behindAfterSeconds}::float8 then 'behind'
+    when ${lastEventAt} is null or extract(epoch from clock_timestamp() - ${lastEventAt}) > ${sql.raw(String(QUIET_AFTER_SECONDS))} then 'quiet'
+    else 'fresh' end`;
+};
+
+/** As `isFirstReading` tells it. */
+const FIRST = sql`first_reading`;
+
+const groups = sql`select owner, case owner when 'account' then organization_id end as "organizationId", state, count(*)::integer as sources,
+    max(lag_seconds) as "mostLagSeconds", max(gap_seconds) as "mostGapSeconds", min(retention_slack_seconds) as "leastRetentionSlackSeconds",
+    sum(holes)::float8 as holes, count(*) filter (where holes > 0)::integer as "withHoles",
+    sum(read_once_seconds) as "readOnceSeconds", count(*) filter (where read_once_seconds > 0)::integer as "readOnce",
+    sum(unproven_seconds) as "unprovenSeconds", count(*) filter (where unproven_seconds > 0)::integer as unproven,
+    count(*) filter (where near_loss)::integer as "nearLoss",
+    count(*) filter (where ${FIRST})::integer as "firstReading", count(*) filter (where ${FIRST} and near_loss)::integer as "firstReadingNearLoss",
+    coalesce(sum(wanted_seconds) filter (where ${FIRST}), 0) as "firstReadingWantedSeconds",
+    coalesce(sum(gap_seconds) filter (where ${FIRST}), 0) as "firstReadingGapSeconds"
+  from facts group by 1, 2, 3`;
+
+/** What nothing is lacking of. */
+const HEALTHY = sql`state in ('fresh', 'quiet')`;
+
+const worst = ({
+  most,
+  states,
+}: SummaryOptions): SQL => sql`select source_kind as kind, source_id as id, state, first_reading as "firstReading"
+  from facts where ${states === undefined ? sql`true` : sql`state = any(${sql.param(states)}::text[])`}
+  order by near_loss desc, ${HEALTHY}, ${HEALTHY} and owner = 'account' and organization_id is null desc,
+    array_position(${sql.param(urgency)}::text[], state), case when not ${HEALTHY} then gap_seconds end desc,
+    organization_name, organization_id, owner = 'account', account_name, account_id
+  limit ${most}`;
+
+/**
+ * How things stand with tens of thousands of sources, without a row for each: what groups of them add up to, and the names of those that need
+ * attention. Each table is read once.
+ */
+const readSummary = async (pool: Pool, scope: StatusScope, options: SummaryOptions): Promise<Summary> => {
+  const { sourceKind, sourceId, accountId, accountName, organizationId, organizationName } = syncStatus;
+  const { lagSeconds, gapSeconds, retentionSlackSeconds, holes, unprovenSeconds, readOnceSeconds } = syncStatus;
+  const { ahead, failed, first } = failureJoins;
+  const unread = unreadHistory(sql`first.read_since`);
+  const { rows } = await db(pool).execute<{ groups: SourceGroup[] | null; worst: NamedSource[] | null }>(
+    sql`with known as (
+      select ${sourceKind}, ${sourceId}, ${organizationId}, ${organizationName}, ${accountId}, ${accountName},
+        case when ${accountId} is null then 'organization' else 'account' end as owner,
+        ${lagSeconds}, ${gapSeconds}, ${retentionSlackSeconds}, ${holes}, ${unprovenSeconds}, ${readOnceSeconds},
+        ${retentionSlackSeconds} < ${sql.raw(String(RETENTION_NEAR_MS / 1_000))} as near_loss,
+        ${stateOf(options.behindAfterSeconds)} as state, ${unread} as unread_seconds,
+        extract(epoch from now() - least(now(), greatest(${sources.wantedSince}, now() - ${sources.wantedHistory})))::float8 as wanted_seconds
+      from ${syncStatus} join ${sources} on ${and(eq(sources.kind, sourceKind), eq(sources.id, sourceId))}
+        left join ${ahead.table} on ${ahead.on} left join ${failed.table} on ${failed.on}
+        left join ${first.table} on ${first.on}
+      where ${isShown(scope)}),
+    facts as materialized (
+      select *, state = 'behind' and gap_seconds - unread_seconds <= ${options.behindAfterSeconds}::float8 as first_reading from known)
+    select (select json_agg(g) from (${groups}) g) as groups, (select json_agg(w) from (${worst(options)}) w) as worst`,
+  );
+  const [row] = rows;
+  return { groups: row?.groups ?? [], worst: row?.worst ?? [] };
+};
