@@ -248,7 +248,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * Starts this process over, with the same number, if it may write an archive: pieces of memory from 1 MiB on then go back to the system as soon as they
  * are not used any more. By itself glibc keeps pieces of up to 32 MB for later once the first one was given back, and the buffers of an archive are as
- * large as that: the peak of `archive run` is 41 MB lower (decision 84). A value of the user's stays. Does nothing if the system is not Linux; another
+ * large as that: the peak of `archive run` is 41 MB lower (docs/decisions/22). A value of the user's stays. Does nothing if the system is not Linux; another
  * libc than glibc does not look at it. `settings` are the environment and what a `.env` adds to it.
  */
 export const giveBackLargeMemory = (settings: Environment, environment: Environment): void => {

@@ -1,6 +1,6 @@
 /**
  * What `run`, `sync` and `backfill` do with each table, and no more. Events, coverage, lanes, positions and sinks are written by
- * functions alone, which refuse what cannot be (docs/decisions/0029).
+ * functions alone, which refuse what cannot be (docs/decisions/11).
  */
 export const ingestMay: Readonly<Record<string, string>> = {
   organizations: 'select, insert, update',

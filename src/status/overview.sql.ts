@@ -107,7 +107,7 @@ interface ActivityRow {
 
 /**
  * Events of the last `hours` hours, this one included, of all, or of one organization and its accounts (and then by no source). Reads one or two monthly
- * partitions, and of them three indexes (decision 73) if that is worth it. Called by the console, which keeps the answer for a while.
+ * partitions, and of them three indexes (docs/decisions/25) if that is worth it. Called by the console, which keeps the answer for a while.
  */
 export const readActivity = async (
   client: Pick<PoolClient, 'query'>,

@@ -38,7 +38,7 @@ export const comparePolicies = (activity: Activity, seed: number): Comparison =>
   };
 };
 
-/** All equally often, as decision 4 had it: who was asked longest ago comes first. */
+/** All equally often: the source that was asked longest ago comes first. */
 const inTurn =
   (equalMs: number): Choose =>
   (listed) => {

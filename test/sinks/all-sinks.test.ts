@@ -142,7 +142,7 @@ const KILLS = 6;
 /** What is done to each receiver, once each. */
 const RESTARTS = ['stop', 'kill'] as const;
 const SUBSCRIBER_CUTS = 2;
-/** With gtls, a receiver that dies is found out if it takes no connections for 50 ms (docs/decisions/0014). */
+/** With gtls, a receiver that dies is found out if it takes no connections for 50 ms (docs/decisions/16). */
 const MIN_PAUSE_MS = 100;
 
 type Step = () => Promise<void>;

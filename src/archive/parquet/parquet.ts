@@ -29,7 +29,7 @@ const MEBIBYTE = 1_048_576;
 const MEMORY_MB = 128;
 /** A row group of ordinary events; what is larger takes memory beyond the usual. */
 const ORDINARY_GROUP_MB = 20;
-/** Version 2 at this level is 11 % smaller than what DuckDB takes by itself, version 1 at level 3 (decision 84). */
+/** Version 2 at this level is 11 % smaller than what DuckDB takes by itself, version 1 at level 3 (docs/decisions/22). */
 const ARCHIVE_ZSTD_LEVEL = 10;
 /** DuckDB has groups of whole vectors of 2,048 rows: this is as near to 10,000 as it comes. */
 export const ROWS_OF_GROUP = 10_240;

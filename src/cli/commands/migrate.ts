@@ -27,7 +27,7 @@ account that owns the tables and may create in the database, not a superuser.
 
 --search-index makes the contents of requests and responses quick to find in all of history, by containment (json) or by any
 part of the text (text, which needs the extension pg_trgm). It is built month by month while the daemon runs. Its cost:
-docs/decisions/0017. To remove it: drop index audit_events_payload (or audit_events_text).
+docs/decisions/20. To remove it: drop index audit_events_payload (or audit_events_text).
 
 Examples:
   $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate

@@ -55,7 +55,7 @@ export interface AccessPage {
   readonly next: AccessCursor | undefined;
 }
 
-/** What the database lets this session see (docs/decisions/0074). Rejects with SearchError `timeout` if that takes too long. */
+/** What the database lets this session see (docs/decisions/12). Rejects with SearchError `timeout` if that takes too long. */
 export const readAccessPage = async (pool: Pool, asked: AskedAccess): Promise<AccessPage> => {
   try {
     return await readOnly(pool, TIMEOUT_MS, (client) => readPage(client, asked));

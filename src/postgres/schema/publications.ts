@@ -11,7 +11,7 @@ interface Publication {
   readonly tables: Readonly<Record<string, string>>;
 }
 
-/** The names are a contract: subscriptions and connectors name them. Why there are two: docs/decisions/0013. */
+/** The names are a contract: subscriptions and connectors name them. Why there are two: docs/decisions/19. */
 const publications: readonly Publication[] = [
   {
     name: 'orgtrail',

@@ -16,7 +16,7 @@ import { words } from '../../support/process/words.ts';
 const PAGES_PER_SOURCE = 5;
 const world = ofAllTests(openHostileWorld);
 
-/** With what is repeated, still so few that the dedupe looks at all times (decision 2). */
+/** With what is repeated, still so few that the dedupe looks at all times (docs/decisions/02). */
 const anyPage = fc.record({ entries: anyEntries({ minLength: 110, maxLength: 160 }), envelope: anyEnvelope });
 const anySource = fc
   .array(anyPage, { minLength: PAGES_PER_SOURCE, maxLength: PAGES_PER_SOURCE, size: 'max' })

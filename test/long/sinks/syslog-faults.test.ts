@@ -13,7 +13,7 @@ const { missing, files, kinds } = await useSyslogReceivers();
 /** A client certificate changes nothing of what is confirmed. */
 const confirming = Object.entries(kinds).filter(([name]) => !name.includes('client certificates'));
 const RESTARTS = Number(process.env['TEST_RESTARTS'] ?? 4);
-/** As systemd's RestartSec has it by default: one that is back within 50 ms is not found out over plain TCP (docs/decisions/0014). */
+/** As systemd's RestartSec has it by default: one that is back within 50 ms is not found out over plain TCP (docs/decisions/16). */
 const RESTART_PAUSE_MS = 100;
 
 describe.skipIf(missing !== undefined).each(confirming)('%s', (name, kind) => {

@@ -56,7 +56,7 @@ const versions = ['v2', 'v1'] as const;
 const { folder: directory, file: writeFile } = temporaryFolder();
 const rows = Array.from({ length: EVENTS }, (_, row) => rowOf(row));
 
-/** As it is written, and as it was written before decision 84. */
+/** As it is written, and as earlier versions of orgtrail wrote it. */
 beforeAll(async () => {
   const lines = rows.map((row) => JSON.stringify(row));
   const file = writeFile('rows.ndjson', lines.map((line) => `${line}\n`).join(''));

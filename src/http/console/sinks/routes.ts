@@ -53,7 +53,7 @@ interface Asked {
 
 const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
-/** Replaying a sink: a page that says what it would do, and the form that does it. The database decides who may, and keeps the row (docs/decisions/0081). */
+/** Replaying a sink: a page that says what it would do, and the form that does it. The database decides who may, and keeps the row (docs/decisions/12). */
 export const replayPages = (pages: FastifyInstance, frame: Frame, { operations, logger }: ReplayOptions): void => {
   pages.get<Asked>('/sinks/:name/replay', { schema: hidden }, async (request, reply) => {
     const sink = await requireSink(operations, request.params.name);

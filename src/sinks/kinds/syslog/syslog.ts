@@ -20,7 +20,7 @@ type Refused = { readonly index: number; readonly reason: string };
 
 /**
  * RFC 5424 messages over TCP or TLS with octet counting (RFC 6587, RFC 5425), a connection for each delivery. Syslog has no
- * acknowledgement; what stands for one is that the receiver reads to the end and closes (docs/decisions/0014).
+ * acknowledgement; what stands for one is that the receiver reads to the end and closes (docs/decisions/16).
  * Certificates are read again for each connection.
  */
 const create = (settings: SyslogSettings): Sink => {
