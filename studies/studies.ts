@@ -83,7 +83,7 @@ export const studies: readonly Study[] = [
   {
     name: 'readers',
     runs: 'studies/measure/readers.ts',
-    is: 'many readers, also such that read nothing (docs/security.md)',
+    is: 'many readers, also such that read nothing (docs/benchmarks.md)',
   },
   {
     name: 'screenshots',
