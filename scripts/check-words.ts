@@ -11,9 +11,9 @@ const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclu
   encoding: 'utf8',
 });
 
-const checked = /^(src|test|deploy|scripts|bin|docs)\/|^(README|CONTRIBUTING|SECURITY)\.md$/;
+const checked = /^(src|test|studies|deploy|scripts|bin|docs)\/|^(README|CONTRIBUTING|SECURITY)\.md$/;
 const texts = /\.(ts|js|css|sh|sql|md|ya?ml|json|service|conf)$|Dockerfile$/;
-const exempt = /^docs\/(decisions\/|style\.md$)|^test\/unit\/documents\/words\.test\.ts$/;
+const exempt = /^docs\/style\.md$|^test\/unit\/documents\/words\.test\.ts$/;
 
 let found = 0;
 for (const path of listed.split('\n')) {
