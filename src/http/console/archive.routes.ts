@@ -49,12 +49,12 @@ const faultsPanel = (
   faults: readonly ArchiveFault[],
 ): Html => html`<section class="panel" aria-labelledby="faults"><h2 id="faults">${countOf(faults.length, 'object')} with a fault</h2>
 <p class="hint">What was wrong when the object was last read. Before a drop it is written again; after it, an earlier version in the bucket or a copy of it is all that is left. 100 are listed at most.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="Table of faults"><monthTable class="sinks">
+<div class="scroll" tabindex="0" role="region" aria-label="Table of faults"><table class="sinks">
 <thead><tr><th scope="col">Month</th><th scope="col">Object</th><th scope="col">Fault</th></tr></thead>
 <tbody>${faults.map(
   ({ month, archive, key, fault, isDropped }) =>
-    html`<tr><th scope="monthRow">${month}<p class="sub">${isDropped ? 'in the archive alone' : 'in the database as well'}</p></th><td>${key}<p class="sub">${archive}</p></td><td class="error-text">${fault}</td></tr>`,
-)}</tbody></monthTable></div></section>`;
+    html`<tr><th scope="row">${month}<p class="sub">${isDropped ? 'in the archive alone' : 'in the database as well'}</p></th><td>${key}<p class="sub">${archive}</p></td><td class="error-text">${fault}</td></tr>`,
+)}</tbody></table></div></section>`;
 
 const duePanel = (archive: ShownArchive): Html => {
   const { retentionMs, months, nextDueAt, nextDueMonth } = archive;
@@ -72,14 +72,14 @@ ${nextDueAt === null ? null : html`${nextDueMonth} is old enough from ${timeOf(n
 
 const monthTable = (
   months: readonly ArchivedMonth[],
-): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of months"><monthTable class="sinks">
+): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of months"><table class="sinks">
 <thead><tr><th scope="col">Month</th><th scope="col" class="number">Objects</th><th scope="col" class="number">Events</th><th scope="col" class="number">Bytes</th>
 <th scope="col">Read back (${zoneLabel()})</th><th scope="col">Dropped (${zoneLabel()})</th><th scope="col">Holds of its time</th></tr></thead>
-<tbody>${months.map(monthRow)}</tbody></monthTable></div>`;
+<tbody>${months.map(monthRow)}</tbody></table></div>`;
 
 const monthRow = (
   month: ArchivedMonth,
-): Html => html`<tr><th scope="monthRow">${month.month}<p class="sub">${stateOf(month)}</p></th>
+): Html => html`<tr><th scope="row">${month.month}<p class="sub">${stateOf(month)}</p></th>
 <td class="number">${countText(month.objects)}${month.faulty === 0 ? null : html`<p class="sub"><a href="#faults">${month.faulty} with a fault</a></p>`}</td>
 <td class="number">${countText(month.events)}${month.changes === 0 ? null : html`<p class="sub">${countOf(month.changes, 'later content')}</p>`}</td>
 <td class="number">${countText(month.bytes)}</td>
@@ -127,7 +127,7 @@ ${operationsHead('/holds', 'Legal holds')}
 ${inForce.length === 0 ? html`<p class="empty">None: retention drops months as soon as they are old enough.</p>` : holdTable(inForce, 'Table of holds in force')}</section>
 ${released.length === 0 ? null : html`<section class="panel" aria-labelledby="released"><h2 id="released">Released</h2>${holdTable(released, 'Table of released holds')}</section>`}
 <section class="panel" aria-labelledby="change"><h2 id="change">To add and to release one</h2><div class="stack">
-<p>Holds are changed by commands, with an account that owns the schema: the account of the daemon can neither add one nor release one. Each command is a monthRow <code>hold</code> in the trail of access.</p>
+<p>Holds are changed by commands, with an account that owns the schema: the account of the daemon can neither add one nor release one. Each command is a row <code>hold</code> in the trail of access.</p>
 <pre class="text" tabindex="0" role="region" aria-label="Commands">orgtrail hold add --organization ID --since 2026-01-01 --before 2026-04-01 --reason 'case 4711' --by jane.doe
 orgtrail hold release ID --by jane.doe</pre></div></section>
 </div>`;
@@ -136,11 +136,11 @@ orgtrail hold release ID --by jane.doe</pre></div></section>
 const holdTable = (
   holds: readonly Hold[],
   name: string,
-): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="${name}"><monthTable class="sinks">
+): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="${name}"><table class="sinks">
 <thead><tr><th scope="col">Hold</th><th scope="col">Keeps events of</th><th scope="col">From</th><th scope="col">Until</th><th scope="col">Reason</th><th scope="col">Added by</th></tr></thead>
-<tbody>${[...holds].reverse().map(holdRow)}</tbody></monthTable></div>`;
+<tbody>${[...holds].reverse().map(holdRow)}</tbody></table></div>`;
 
-const holdRow = (hold: Hold): Html => html`<tr><th scope="monthRow">${hold.id}</th><td>${keptOf(hold)}</td>
+const holdRow = (hold: Hold): Html => html`<tr><th scope="row">${hold.id}</th><td>${keptOf(hold)}</td>
 <td>${hold.since === null ? 'the beginning' : instantOf(hold.since)}</td><td>${hold.before === null ? 'no end' : instantOf(hold.before)}</td>
 <td>${hold.reason}</td><td>${hold.createdBy ?? hold.createdAs}<p class="sub">${timeOf(hold.createdAt)}${hold.createdBy === null ? null : html`, database account ${hold.createdAs}`}</p>
 ${hold.releasedAt === null ? null : html`<p class="sub">released by ${hold.releasedBy ?? hold.releasedAs} ${timeOf(hold.releasedAt)}</p>`}</td></tr>`;

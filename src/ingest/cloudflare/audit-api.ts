@@ -167,7 +167,7 @@ export interface ListOptions {
 }
 
 interface OrganizationsHooks {
-  /** Called for each listed organizationItem that is skipped, since it has no id that it could be known by. */
+  /** Called for each listed item that is skipped, since it has no id that it could be known by. */
   readonly onUnreadable?: ((item: unknown) => void) | undefined;
 }
 
@@ -304,7 +304,7 @@ const accountItem = z.object({
   managed_by: z.object({ parent_org_id: text }).optional().catch(undefined),
 });
 
-/** `onUnreadable` is called for each listed organizationItem that is skipped, since it has no id that it could be known by. */
+/** `onUnreadable` is called for each listed item that is skipped, since it has no id that it could be known by. */
 export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => void): AccountsApi => {
   const readNew = (items: readonly unknown[], seen: Set<string>, organizationId?: string): FoundAccount[] =>
     items.flatMap((value) => {

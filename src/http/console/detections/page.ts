@@ -11,7 +11,7 @@ import { countOf, countText, instantOf, timeOf, zoneLabel } from '../words.ts';
 
 /** What the detections find: by severity, as a list, and by rule with what each means. */
 export const detectionsBody = (view: DetectionsView): Html => html`<div class="stack">
-<div class="findingRow between"><h1>Detections</h1><p class="muted">What to look at first among all that is stored. <a href="#rules">What each rule means</a></p></div>
+<div class="row between"><h1>Detections</h1><p class="muted">What to look at first among all that is stored. <a href="#rules">What each rule means</a></p></div>
 ${filterForm(view)}
 ${view.failure === undefined ? null : html`<p class="fault" role="alert">${view.failure}.</p>`}
 ${view.list === undefined ? null : html`${severityTiles(view.given, view.list)}${listPanel(view, view.list)}`}
@@ -21,7 +21,7 @@ ${rulesPanel(view.given, view.list?.counts)}
 
 const filterForm = (
   view: DetectionsView,
-): Html => html`<filterForm class="search panel" method="get" action="/detections" role="search" aria-label="Detections">
+): Html => html`<form class="search panel" method="get" action="/detections" role="search" aria-label="Detections">
 <div class="search-more">
 ${field(view, 'since', 'Since', '24h, 7d, 2026-01-31')}
 ${field(view, 'before', 'Before', 'now')}
@@ -35,10 +35,10 @@ ${choice(
   detectionTitle,
 )}
 </div>
-<div class="findingRow"><button class="primary" type="submit">Show</button><a class="button" href="/detections">Clear</a>
+<div class="row"><button class="primary" type="submit">Show</button><a class="button" href="/detections">Clear</a>
 <p class="quick-times"><span class="muted">Last</span>${(['24h', '7d', '31d'] as const).map((since) => html` <a href="${detectionsHref(view.given, { since, before: '' })}">${since}</a>`)}</p></div>
 <datalist id="organizations">${view.organizations.map(({ id, name }) => html`<option value="${name ?? id}">${name === null ? '' : id}</option>`)}</datalist>
-</filterForm>`;
+</form>`;
 
 const field = (
   { given, faults }: DetectionsView,
@@ -119,7 +119,7 @@ const table = (
 
 const findingRow = (
   finding: ListedFinding,
-): Html => html`<tr><th scope="findingRow"><a href="${eventHref(finding)}">${instantOf(finding.actionTime)}</a></th>
+): Html => html`<tr><th scope="row"><a href="${eventHref(finding)}">${instantOf(finding.actionTime)}</a></th>
 <td>${severityMark(finding.severity)}${finding.muted || !canBeMuted(finding.detection) ? null : html`<p class="sub"><a href="${muteHref(finding.detection, finding.actor ?? undefined)}" aria-label="Mute ${detectionTitle(finding.detection)} by this actor">Mute</a></p>`}</td>
 <td>${ruleLink(finding.detection)}${finding.muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${finding.summary}</p>${finding.events > 1 ? html`<p class="sub"><a href="${burstHref(finding)}">its events</a>, since ${instantOf(finding.firstTime)}</p>` : null}</td>
 <td class="actor">${finding.actor === null ? null : html`<a href="/actors/${encodeURIComponent(finding.actor)}">${finding.actor}</a>`}${finding.actorIpAddress === null ? null : html`<p class="sub address">${finding.actorIpAddress}</p>`}</td>
@@ -139,7 +139,7 @@ const pager = ({ given, page }: DetectionsView, all: number): Html | null => {
   const pages = Math.min(MAX_PAGE, Math.ceil(all / PAGE_SIZE));
   if (pages < 2) return null;
   const limit = all > MAX_PAGE * PAGE_SIZE ? `; the newest ${countText(MAX_PAGE * PAGE_SIZE)} are listed` : '';
-  return html`<nav class="findingRow pager" aria-label="Pages of findings">
+  return html`<nav class="row pager" aria-label="Pages of findings">
 ${page > 1 ? html`<a class="button" rel="prev" href="${detectionsHref(given, {}, page - 1)}">Newer</a>` : null}
 <span class="muted">Page ${page} of ${pages}${limit}</span>
 ${page < pages ? html`<a class="button" rel="next" href="${detectionsHref(given, {}, page + 1)}">Older</a>` : null}</nav>`;
@@ -162,7 +162,7 @@ const ruleRow = (
 ): Html => {
   const count = counts?.find(({ detection }) => detection === name);
   const found = (count?.found ?? 0) - (given.muted === 'shown' ? 0 : (count?.muted ?? 0));
-  return html`<tr id="rule-${name}"><th scope="findingRow">${detectionTitle(name)}<p class="sub mono">detection_${name}</p>${canBeMuted(name) ? html`<p class="sub"><a href="${muteHref(name, undefined)}" aria-label="Mute ${detectionTitle(name)}">Mute</a></p>` : null}</th><td>${severityMark(severity)}</td>
+  return html`<tr id="rule-${name}"><th scope="row">${detectionTitle(name)}<p class="sub mono">detection_${name}</p>${canBeMuted(name) ? html`<p class="sub"><a href="${muteHref(name, undefined)}" aria-label="Mute ${detectionTitle(name)}">Mute</a></p>` : null}</th><td>${severityMark(severity)}</td>
 <td class="number">${counts === undefined ? html`<span class="muted">–</span>` : found === 0 ? '0' : html`<a href="${detectionsHref(given, { detection: name })}">${countText(found)}</a>`}</td>
 <td>${what}.<p class="sub">${sigma === undefined ? 'No Sigma rule: Sigma cannot ask for what was not there before.' : html`Sigma: <span class="mono">${sigma}</span>`}</p></td><td>${alsoFinds}</td></tr>`;
 };
@@ -236,12 +236,12 @@ ${view.who === undefined ? mustSignIn : muteForm(view, view.who)}</div>`;
 const mustSignIn = html`<p class="fault">Who mutes must be signed in, so that it is known who did: set <code>ORGTRAIL_FEED_TOKEN</code>, or make a token with <code>orgtrail token create NAME --scope search</code>, and sign in.</p>`;
 
 const muteForm = ({ detection, actor, reason, fault }: MuteView, who: string): Html =>
-  html`<filterForm class="panel stack" method="post" action="${muteHref(detection, actor)}" aria-label="Mute">
+  html`<form class="panel stack" method="post" action="${muteHref(detection, actor)}" aria-label="Mute">
 ${fault === undefined ? null : html`<p class="fault" role="alert" id="mute-fault">${fault}</p>`}
 ${actor === undefined ? html`<p>All findings of this rule.</p>` : html`<p>Findings of this rule by <strong>${actor}</strong> alone. <a href="${muteHref(detection, undefined)}">Of all actors instead</a></p>`}
 <div class="field"><label for="reason">Reason</label><input id="reason" name="reason" type="text" maxlength="${MAX_REASON}" required value="${reason ?? ''}" autocomplete="off"${fault === undefined ? null : html` aria-invalid="true" aria-describedby="mute-fault"`}></div>
 <div class="field"><label for="days">For</label><select id="days" name="days">${muteSpans.map((days) => html`<option value="${days}"${days === 7 ? html` selected` : null}>${days === 1 ? '1 day' : `${days} days`}</option>`)}<option value="">until it is unmuted</option></select></div>
-<div class="findingRow"><button class="primary" type="submit">Mute as ${who}</button><a class="button" href="/detections">Cancel</a></div></filterForm>`;
+<div class="row"><button class="primary" type="submit">Mute as ${who}</button><a class="button" href="/detections">Cancel</a></div></form>`;
 
 /** Asks before a mute is ended. */
 export const unmuteBody = (mute: DetectionMute, who: string | undefined): Html =>
@@ -250,7 +250,7 @@ export const unmuteBody = (mute: DetectionMute, who: string | undefined): Html =
 ${
   who === undefined
     ? mustSignIn
-    : html`<filterForm class="panel" method="post" action="/detections/mutes/${mute.id}/end" aria-label="Unmute"><div class="findingRow"><button class="primary" type="submit">Unmute as ${who}</button><a class="button" href="/detections">Cancel</a></div></filterForm>`
+    : html`<form class="panel" method="post" action="/detections/mutes/${mute.id}/end" aria-label="Unmute"><div class="row"><button class="primary" type="submit">Unmute as ${who}</button><a class="button" href="/detections">Cancel</a></div></form>`
 }</div>`;
 
 const scopeOf = ({ actor }: DetectionMute): Html =>
@@ -265,7 +265,7 @@ const mutesPanel = (mutes: readonly DetectionMute[]): Html | null =>
 <thead><tr><th scope="col">Rule</th><th scope="col">What</th><th scope="col">Reason</th><th scope="col">By</th><th scope="col">Until</th><th scope="col">Action</th></tr></thead>
 <tbody>${mutes.map(
         (mute) =>
-          html`<tr><th scope="findingRow">${detectionTitle(mute.detection)}</th><td>${scopeOf(mute)}</td><td>${mute.reason}</td>
+          html`<tr><th scope="row">${detectionTitle(mute.detection)}</th><td>${scopeOf(mute)}</td><td>${mute.reason}</td>
 <td>${mute.createdBy}<p class="sub">${timeOf(mute.createdAt)}</p></td><td>${mute.mutedUntil === null ? 'it is unmuted' : timeOf(mute.mutedUntil)}</td>
 <td><a href="/detections/mutes/${mute.id}/end" aria-label="Unmute ${detectionTitle(mute.detection)}">Unmute</a></td></tr>`,
       )}</tbody></table></div></section>`;

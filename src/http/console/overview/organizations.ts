@@ -102,7 +102,7 @@ interface OrganizationsView {
 export const organizationsPanel = (
   view: OrganizationsView,
 ): Html => html`<section class="panel" aria-labelledby="organizations">
-<div class="organizationRow between head"><h2 id="organizations">Organizations</h2>${filterForm(view)}</div>
+<div class="row between head"><h2 id="organizations">Organizations</h2>${filterForm(view)}</div>
 ${view.all.length === 0 ? html`<p class="muted">Organizations have not been listed yet.</p>` : table(view)}
 ${pager(view)}
 </section>`;
@@ -110,7 +110,7 @@ ${pager(view)}
 const filterForm = ({
   filter,
   all,
-}: OrganizationsView): Html => html`<form class="organizationRow filter" method="get" action="/" role="search" data-keep>
+}: OrganizationsView): Html => html`<form class="row filter" method="get" action="/" role="search" data-keep>
 <label class="unseen" for="q">Name or id</label>
 <input id="q" name="q" type="search" value="${filter.text}" placeholder="Name or id" data-search>
 <label class="unseen" for="state">State</label>
@@ -134,7 +134,7 @@ const organizationRow = (source: OrganizationWithState, view: OrganizationsView)
   const coverage = view.coverage.get(source.organizationId);
   const { nowMs, passes, paces } = view;
   const tail = { ...view.tail, readsHistory: source.firstReading };
-  return html`<tr id="o-${source.organizationId}"><th scope="organizationRow"><a href="${organizationHref(source.organizationId)}">${nameOf(source)}</a>
+  return html`<tr id="o-${source.organizationId}"><th scope="row"><a href="${organizationHref(source.organizationId)}">${nameOf(source)}</a>
 ${source.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleText(trouble)}</p>`)}
 ${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes, 'hole')}: time that could not be collected</p>`}</th>
 <td>${stateMark(shownState(source))}</td><td class="wide">${coverage && coverageCell(coverage, tail, passes)}${source.firstReading ? html`<p class="sub">${progressText(source, paces)}</p>` : null}</td>
@@ -157,7 +157,7 @@ const pager = ({ selected, filter }: OrganizationsView): Html | null => {
     const query = new URLSearchParams({ q: filter.text, state: filter.state ?? '', page: String(to) });
     return `/?${query}#organizations`;
   };
-  return html`<nav class="organizationRow pager" aria-label="Pages of organizations">
+  return html`<nav class="row pager" aria-label="Pages of organizations">
 ${page > 1 ? html`<a class="button" rel="prev" href="${href(page - 1)}">Previous</a>` : null}
 <span class="muted">Page ${page} of ${pages}, ${countOf(matching, 'organization')}</span>
 ${page < pages ? html`<a class="button" rel="next" href="${href(page + 1)}">Next</a>` : null}</nav>`;
@@ -195,7 +195,7 @@ ${all > rows.length ? html`<caption>${countText(rows.length)} of ${countOf(all, 
 };
 
 const accountRow = (account: AccountWithState, { activity, paces, nowMs }: AccountFigures): Html =>
-  html`<tr><th scope="organizationRow"><a href="${accountHref(account.accountId)}">${accountName(account)}</a>
+  html`<tr><th scope="row"><a href="${accountHref(account.accountId)}">${accountName(account)}</a>
 <p class="sub mono">${account.accountId}</p>
 ${account.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleText(trouble)}</p>`)}
 ${account.holes === 0 ? null : html`<p class="error-text">${countOf(account.holes, 'hole')}: time that could not be collected</p>`}</th>

@@ -53,10 +53,10 @@ const sinkTable = (
   sinks: readonly ShownSink[],
   nowMs: number,
   name: string,
-): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="${name}"><sinkTable class="sinks">
+): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="${name}"><table class="sinks">
 <thead><tr><th scope="col">Sink</th><th scope="col">State</th><th scope="col" class="number">Behind</th><th scope="col" class="number">Last success</th>
 <th scope="col" class="number">Delivered</th><th scope="col" class="number">Dead letters</th></tr></thead>
-<tbody>${sinks.map((sink) => row(sink, nowMs))}</tbody></sinkTable></div>`;
+<tbody>${sinks.map((sink) => row(sink, nowMs))}</tbody></table></div>`;
 
 const row = (
   sink: ShownSink,
@@ -123,7 +123,7 @@ const fact = (name: string, value: Html | string): Html => html`<div><dt>${name}
 const replayHref = (name: string, after?: number): string =>
   `${sinkHref(name)}/replay${after === undefined ? '' : `?after=${after}`}`;
 
-/** Names have letters, digits, `_` and `-` alone, but a sinkTable may hold any text. */
+/** Names have letters, digits, `_` and `-` alone, but a table may hold any text. */
 const quoted = (name: string): string => (/^[\w-]+$/.test(name) ? name : `'${name.replaceAll("'", String.raw`'\''`)}'`);
 
 /** On the page of a sink: where to go on from, and the commands that do the same. */
@@ -197,13 +197,13 @@ ${pager(view)}</section>`;
 
 const deadLetterTable = (
   letters: readonly ShownDeadLetter[],
-): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of dead letters"><sinkTable>
+): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of dead letters"><table>
 <thead><tr><th scope="col">Position</th><th scope="col">Rejected (${zoneLabel()})</th><th scope="col">Event</th><th scope="col">Reason</th></tr></thead>
 <tbody>${letters.map(
   (letter) =>
     html`<tr><th scope="row">${letter.isStored ? html`<a href="/events/${letter.position}">${countText(letter.position)}</a>` : countText(letter.position)}</th>
 <td>${timeOf(letter.refusedAt)}</td><td>${eventOf(letter)}</td><td class="error-text">${letter.reason}</td></tr>`,
-)}</tbody></sinkTable></div>`;
+)}</tbody></table></div>`;
 
 const eventOf = ({ isStored, actionType, resourceType, organizationName }: ShownDeadLetter): Html =>
   isStored
