@@ -39,7 +39,7 @@ on_server=(
   test/integration/{commit,postgres}/
   test/integration/{accounts,detections}/copies.test.ts
   test/integration/archive/query-statements.test.ts
-  test/integration/evidence/{builder,columns,coverage-statements,dropped-bytes}.test.ts
+  test/integration/evidence/{builder,columns,coverage-statements}.test.ts
   test/integration/feed/lost-commits.test.ts
   test/long/{commit,history,postgres,retention}/
   test/long/feed/position-jumps.test.ts
