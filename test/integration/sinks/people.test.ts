@@ -146,7 +146,7 @@ test('a sink gets a record of the newest checkpoints, with notes that verify, on
   expect(await checkpoints().due('siem')).toBeUndefined();
 });
 
-test('a receiver that refuses it gets its events all the same; the reason is kept until it takes one', async () => {
+test('a receiver that refuses it still gets its events; the reason is kept until it takes one', async () => {
   await register('picky');
   let refuses = true;
   const sink = createTestSink(({ checkpoint }) =>
