@@ -16,10 +16,11 @@ import { runOrgtrail } from '../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../support/process/running-daemon.ts';
 import { until } from '../support/process/until.ts';
 
-const stack = ofEachTest(() => new AsyncDisposableStack());
 const server = ofEachTest(startCluster);
 const proxy = ofEachTest(() => startPostgresProxy(server));
 const simulator = ofEachTest(() => startSimulator({ seed: 31, organizations: 3, entries: 600, budget: null }));
+// Declared last, so that it is closed first.
+const stack = ofEachTest(() => new AsyncDisposableStack());
 let name: string;
 let worm: string;
 let env: Readonly<Record<string, string>>;

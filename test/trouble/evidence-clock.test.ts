@@ -15,8 +15,9 @@ import { until } from '../support/process/until.ts';
 
 if (missingHostClock !== undefined) console.warn(`No clock is moved: ${missingHostClock}.`);
 
-const stack = ofEachTest(() => new AsyncDisposableStack());
 const simulator = ofEachTest(() => startSimulator({ seed: 31, organizations: 2, entries: 200, budget: null }));
+// Declared last, so that it is closed first.
+const stack = ofEachTest(() => new AsyncDisposableStack());
 let clock: HostClock;
 let folder: string;
 beforeEach(async () => {
