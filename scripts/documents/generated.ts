@@ -7,6 +7,7 @@ import type { Plan } from '../rooms/rules.ts';
 import { commandsPage } from './commands-page.ts';
 import { exampleConfiguration } from './example-configuration.ts';
 import { httpPage, openApi } from './http-page.ts';
+import { invariantsPage } from './invariants-page.ts';
 import { metricsPage } from './metrics-page.ts';
 import { settingsPage } from './settings-page.ts';
 
@@ -20,6 +21,7 @@ export const sourceFolder: string = fileURLToPath(root('src'));
 export const generated: Readonly<Record<string, () => string | Promise<string>>> = {
   'deploy/kubernetes/components/prometheus-operator/prometheusrule.yaml': prometheusRuleText,
   'docs/architecture.svg': () => drawRooms(readPlan(), readImports(sourceFolder)),
+  'docs/INVARIANTS.md': invariantsPage,
   'docs/reference/settings.md': settingsPage,
   'docs/reference/commands.md': commandsPage,
   'docs/reference/metrics.md': metricsPage,

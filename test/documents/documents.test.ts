@@ -15,22 +15,6 @@ const read = (path: string): string => readFileSync(new URL(`../../${path}`, imp
 const readme = read('README.md');
 const settingsPage = read('docs/reference/settings.md');
 
-describe('docs/INVARIANTS.md', () => {
-  const named = [...read('docs/INVARIANTS.md').matchAll(/`(test\/[^`]+)`: "([^"]+)"/g)];
-
-  test('names a test for each of the fifteen invariants', () => {
-    const sections = read('docs/INVARIANTS.md')
-      .split(/^(?=\d+\. )/m)
-      .slice(1);
-    expect(sections).toHaveLength(15);
-    for (const section of sections) expect(section).toMatch(/`test\/[^`]+`: "/);
-  });
-
-  test.each(named.map(([, file = '', title = '']) => [file, title]))('%s has "%s"', (file, title) => {
-    expect(read(file)).toContain(title);
-  });
-});
-
 describe('README.md', () => {
   test('has the two commands', () => {
     expect(readme).toContain('npm ci && npm run demo');

@@ -22,7 +22,7 @@ test.each([
   ['with checkpoints kept in a directory', true],
   ['without an anchor', false],
 ])(
-  `three builders killed, stopped and without a database, and a failover that loses checkpoints, %s (seed ${SEED}): none is contradicted`,
+  `three builders killed, stopped and without a database, and a failover that loses checkpoints, %s (seed ${SEED}): none is contradicted (invariant 15)`,
   async (_kept, isAnchored) => {
     const options = { seed: SEED, leaseMs: 2_000, settleMs: 5_000, entries: 3_000, liveRate: 25, json: true };
     const result = await runEvidenceChaos({ ...options, durationMs: 30_000, isAnchored }, () => {});

@@ -50,7 +50,7 @@ beforeEach(async () => {
   await runOrgtrail(['evidence', 'init'], { ...env, DATABASE_URL: byWayOf(proxy, created.url) });
 });
 
-test('a base backup, restored as a copy beside a daemon that goes on: it knows what it has signed', async () => {
+test('a base backup, restored as a copy beside a daemon that goes on: it knows what it has signed (invariant 15)', async () => {
   await using daemon = await startDaemonProcess(env);
   await untilSigned(0);
   const backup = await takeBaseBackup(server);
@@ -62,7 +62,7 @@ test('a base backup, restored as a copy beside a daemon that goes on: it knows w
   await expectNoticed(restored, daemon, /evidence is (behind|forked)/, before);
 });
 
-test('a base backup, restored as a copy when no daemon was left: the anchor knows', async () => {
+test('a base backup, restored as a copy when no daemon was left: the anchor knows (invariant 15)', async () => {
   const anchored = { ...env, ORGTRAIL_EVIDENCE_ANCHORS: `file:${worm}` };
   const backup = await (async () => {
     await using _ = await startDaemonProcess(anchored);
@@ -89,7 +89,7 @@ test('a base backup, restored as a copy when no daemon was left: the anchor know
   await expectNoticed(restored, daemon, /evidence is (behind|forked)/, before);
 });
 
-test('a base backup, recovered to its end when no daemon was left, without an anchor: the timeline tells', async () => {
+test('a base backup, recovered to its end when no daemon was left, without an anchor: the timeline tells (invariant 15)', async () => {
   const backup = await (async () => {
     await using _ = await startDaemonProcess(env);
     await untilSigned(0);
@@ -126,7 +126,7 @@ const copyRows = async (other: PostgresCluster, database: string): Promise<void>
   }
 };
 
-test('a dump, restored on a new server where each object has the oid that it had: positions jump, and no month is dropped', async () => {
+test('a dump, restored on a new server where each object has the oid that it had: positions jump, and no month is dropped (invariant 15)', async () => {
   const old = `select count(*)::integer as old from audit_events where action_time < '2024-02-01'`;
   const oids = `select 'feed_head'::regclass::oid as head, oid from pg_database where datname = current_database()`;
   const pool = stack.adopt(

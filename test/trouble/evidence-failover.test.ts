@@ -17,7 +17,7 @@ const pool = ofEachTest(async () => {
 });
 beforeEach(() => migrateDatabase(pool));
 
-test('a checkpoint that a failover lost is never contradicted: neither by the process that signed it nor by another', async () => {
+test('a checkpoint that a failover lost is never contradicted: neither by the process that signed it nor by another (invariant 15)', async () => {
   const first = openBuilder(pool, signer);
   const held = await first.claim();
   await add('kept', 10);

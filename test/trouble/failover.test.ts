@@ -72,7 +72,7 @@ test.concurrent('an hour without events does not make the jump of a failover lon
   await troubled.stop();
 });
 
-test.concurrent('failed over to an asynchronous standby that lacks commits which readers have read: no reader misses an entry', async () => {
+test.concurrent('failed over to an asynchronous standby that lacks commits which readers have read: no reader misses an entry (invariant 6)', async () => {
   await using pair = await startPair({
     asynchronous: true,
     settings: { wal_keep_size: '256MB', wal_level: 'logical' },

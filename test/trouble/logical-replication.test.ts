@@ -38,7 +38,7 @@ afterAll(() => pool?.end());
 const defective = [...unnamedEntries, ...unholdableEntries].map(({ text }) => text);
 
 describe('logical replication', () => {
-  test(`each row once, to the byte and in order, with new partitions, crashes of both ends and cut connections (seed ${SEED})`, async () => {
+  test(`each row once, to the byte and in order, with new partitions, crashes of both ends and cut connections (seed ${SEED}) (invariant 6)`, async () => {
     await addSources(pool, [...SOURCES, 'defective']);
     await commitEach([...defective.slice(0, 10), entryText('x')]);
     await source.sql("select pg_create_logical_replication_slot('debezium', 'pgoutput')", database);

@@ -160,7 +160,7 @@ describe.concurrent('answers about history that end too soon and look whole', ()
     expect(code, stderr).toBe(0);
   });
 
-  test('now and then, in any window that is older than the live tail: all is read', async () => {
+  test('now and then, in any window that is older than the live tail: all is read (invariant 8)', async () => {
     await using world = await openLeastPrivileged({ organizations: 2, entries: 1_000, pageCap: 40 });
     const { database, simulator, startMs } = world;
     simulator.faults.set({ short_answer: { size: 5, probability: 0.3, before: startMs - 10 * minuteMs } });

@@ -10,7 +10,7 @@ import { until } from '../../support/process/until.ts';
 
 const signing = ofEachTest(() => openSigningWorld({ organizations: 3, entries: 300 }));
 
-test('a daemon that is no more than a member of the two roles builds, is killed, goes on, and what it signed holds', async () => {
+test('a daemon that is no more than a member of the two roles builds, is killed, goes on, and what it signed holds (invariant 15)', async () => {
   const { world, folder, env } = signing;
   const begun = await runOrgtrail(['evidence', 'init'], env);
   expect(begun).toMatchObject({ code: 0, stderr: '' });

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 const command = fileURLToPath(new URL('../../../studies/chaos/chaos.ts', import.meta.url));
 const SEED = 11;
 
-test(`forty seconds of chaos (seed ${SEED}): replicas killed and stopped, PostgreSQL crashed, and nothing lost, for readers over SQL and HTTP neither`, async () => {
+test(`forty seconds of chaos (seed ${SEED}): replicas killed and stopped, PostgreSQL crashed, and nothing lost, for readers over SQL and HTTP neither (invariants 1, 3 and 6)`, async () => {
   const args = `--for 40s --least-kills 9 --seed ${SEED} --lease 2s --settle 3s,8s --entries 20000 --json`;
   const { code, stdout, stderr } = await chaos(args.split(' '));
   const result = JSON.parse(stdout);

@@ -25,7 +25,7 @@ const env = () => ({
   ORGTRAIL_API_BUDGET: '1000000',
 });
 
-test('sync with 200 organizations, 60,000 entries and all faults on ends with exactly what was served', async () => {
+test('sync with 200 organizations, 60,000 entries and all faults on ends with exactly what was served (invariant 4)', async () => {
   let first = await runOrgtrail(['sync'], env());
   // On a machine with very much else to do, answers are late and leases expire: the next one goes on from there.
   while (first.code === 1 && /"failure":"timeout"|lease expired/.test(first.stderr)) {
@@ -38,7 +38,7 @@ test('sync with 200 organizations, 60,000 entries and all faults on ends with ex
   expect(comparison.stored).toBeGreaterThanOrEqual(59_500);
 });
 
-test('a second sync adds nothing', async () => {
+test('a second sync adds nothing (invariant 3)', async () => {
   const before = await compareWithTruth(database.pool, simulator);
   const second = await runOrgtrail(['sync', '--json'], env());
   expect(second, second.stderr).toMatchObject({ code: 0 });

@@ -12,7 +12,7 @@ const SEEDS = [50, 51];
 const KILLS_EACH = 15;
 
 test.concurrent.each(SEEDS)(
-  `killed at ${KILLS_EACH} random moments (seed %i) and started again, the store has exactly what was served`,
+  `killed at ${KILLS_EACH} random moments (seed %i) and started again, the store has exactly what was served (invariant 1)`,
   async (seed) => {
     await using world = await openWorld(seed);
     const storedByKilled = await killAgainAndAgain(world, seededRandom(seed));

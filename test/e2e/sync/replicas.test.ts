@@ -11,7 +11,7 @@ import {
 } from '../../support/sync/sync-world.ts';
 
 describe.concurrent('replicas on one database', () => {
-  test('five: never above the budget together, no source walked by two at once, all complete', async () => {
+  test('five: never above the budget together, no source walked by two at once, all complete (invariant 11)', async () => {
     const n = 5;
     // 6,000 in 5 minutes: 600 at once, then 17.7 a second.
     const budget = 6_000;
@@ -88,7 +88,7 @@ describe.concurrent('replicas on one database', () => {
     await world.expectExactTruth();
   });
 
-  test('an answer that takes two leases keeps its source: the other replica does not ask for it', async () => {
+  test('an answer that takes two leases keeps its source: the other replica does not ask for it (invariant 7)', async () => {
     await using world = await openSlowWorld(2 * LEASE_MS);
     await using replicas = replicasOf(world);
     for (const replica of [0, 1]) replicas.start(replica);
@@ -98,7 +98,7 @@ describe.concurrent('replicas on one database', () => {
     expect(cursorsOfTwo(auditRequests(world.simulator))).toEqual([]);
   });
 
-  test('paused (SIGSTOP) for longer than a lease: what it still has under way writes nothing, and it goes on', async () => {
+  test('paused (SIGSTOP) for longer than a lease: what it still has under way writes nothing, and it goes on (invariant 7)', async () => {
     await using world = await openSlowWorld();
     await using replicas = replicasOf(world);
     const paused = replicas.start(0);

@@ -8,7 +8,7 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
 // The simulator's clock goes on while it is asked what can be seen.
-test('with 5 % of entries late by up to 6 hours, verify reports 0 missing after the settle passes', {
+test('with 5 % of entries late by up to 6 hours, verify reports 0 missing after the settle passes (invariant 3)', {
   retry: 1,
 }, async () => {
   const faults = { late: 0.05, lateDelayMs: 6 * hourMs };

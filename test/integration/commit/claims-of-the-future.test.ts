@@ -24,7 +24,7 @@ beforeEach(async () => {
 });
 
 describe('invariant 8: coverage claims nothing of the future', () => {
-  test('what a commit claims beyond now is cut, in every pass, however wrong the clock is that it was made with', async () => {
+  test('what a commit claims beyond now is cut, in every pass, however wrong the clock is that it was made with (invariant 8)', async () => {
     const lease = await newSource(pool, 'ahead');
     const beforeMs = await databaseMs();
     const tomorrow = { fromMs: beforeMs + 24 * HOUR_MS, toMs: beforeMs + 48 * HOUR_MS };

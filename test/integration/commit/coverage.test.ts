@@ -57,7 +57,7 @@ describe('coverage', () => {
     );
   });
 
-  test('the filter sets of a source are separate: coverage, lanes, rests and holes, whichever is in force (D3)', async () => {
+  test('the filter sets of a source are separate: coverage, lanes, rests and holes, whichever is in force (invariant 8)', async () => {
     const lease = await newSource(pool, 'filters');
     const claimed = await claimAll(lease, [[seconds(0, 10)]]);
     const hole = { range: range(20, 21), pass: 0, reason: 'server', message: 'no' };

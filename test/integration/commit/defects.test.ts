@@ -39,7 +39,7 @@ describe('invariants 2 and 4: every entry is stored, to the byte', () => {
 
   const every = Object.values(groups).flat();
 
-  test('all of them on one page, with white space between them', async () => {
+  test('all of them on one page, with white space between them (invariant 4)', async () => {
     const lease = await newSource(pool, 'together');
     const page = readPage(`{"result": [ ${every.map((entry) => entry.text).join(' ,\n ')} ], "success": true}`);
     const defective = every.filter((entry) => entry.defects !== null).length;

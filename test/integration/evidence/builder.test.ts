@@ -52,7 +52,7 @@ describe('the builder', () => {
     expect(rows).toEqual([{ size: 10 }]);
   });
 
-  test('signs nothing over a hole that nothing explains, and goes on once it is explained', async () => {
+  test('signs nothing over a hole that nothing explains, and goes on once it is explained (invariant 15)', async () => {
     const { build, stops, signed } = world.open();
     await build();
     const before = signed.length;

@@ -143,7 +143,7 @@ const racing = (store: EvidenceStore, commitPage: () => Promise<void>): Evidence
   },
 });
 
-test('nothing is claimed whose entries are above the size, whatever is committed between the snapshot and the tree', async () => {
+test('nothing is claimed whose entries are above the size, whatever is committed between the snapshot and the tree (invariant 15)', async () => {
   await addSources(pool, ['a', 'b']);
   let at = 0;
   const commitPage = async () => {

@@ -44,7 +44,7 @@ describe('a log that was ended', () => {
     await expect(end()).rejects.toThrow('the log has been ended already');
   });
 
-  test('cannot grow, whatever a process knows of it: one of an earlier version is refused', async () => {
+  test('cannot grow, whatever a process knows of it: one of an earlier version is refused (invariant 15)', async () => {
     const { build, claim, store } = world.open();
     await world.addEvents(3, 'before');
     await build();

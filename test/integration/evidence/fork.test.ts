@@ -158,7 +158,7 @@ describe('a fork', () => {
 });
 
 describe('who knows the old generation only', () => {
-  test('signs it no more: a process that held its lease, one that waited, and one that has it in memory', async () => {
+  test('signs it no more: a process that held its lease, one that waited, and one that has it in memory (invariant 15)', async () => {
     const before = await behind();
     const waiting = world.open({ owner: 'other-host/1/y' });
     const claim = await before.claim();
@@ -197,7 +197,7 @@ describe('who knows the old generation only', () => {
 });
 
 describe('a fork that is killed between any two statements', () => {
-  test('is repeated, and makes one next generation', async () => {
+  test('is repeated, and makes one next generation (invariant 15)', async () => {
     const before = await behind();
     const kept = eventsOf(before.signed);
     let isDone = false;

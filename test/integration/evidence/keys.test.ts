@@ -212,7 +212,7 @@ test.each(['rotation', 'compromised'] as const)(
   },
 );
 
-test('a statement about a key that was not ordered is refused, whatever account makes it', async () => {
+test('a statement about a key that was not ordered is refused, whatever account makes it (invariant 15)', async () => {
   await world.addEvents(10, 'first');
   const { build, store, claim } = open(old);
   await build();

@@ -21,7 +21,7 @@ afterEach(async () => {
   for (const table of tables) await pool.query(`delete from ${table}; insert into ${table} table kept_${table}`);
 });
 
-test('what is not collected is one number under one name: overview, organization, events, status, the API, health', async () => {
+test('what is not collected is one number under one name: overview, organization, events, status, the API, health (invariant 14)', async () => {
   const id = (await pool.query<{ id: string }>('select min(id) as id from sources')).rows[0]?.id ?? '';
   expect(await text('/'), 'before').toMatch(
     /All 3 organizations are up to date\. Not collected: (?:\d+[ms] ?)+ at most\./,

@@ -222,7 +222,7 @@ describe('nothing found', () => {
     [{ resource_type: 'vault_key' }, 'resource_type', 'vaultKey'],
     [{ resource: 'resource-9' }, 'resource', 'resource-1'],
   ])(
-    'of %j is not complete, and says that the value never occurs, and what is near',
+    'of %j is not complete, and says that the value never occurs, and what is near (invariant 14)',
     async (query: Record<string, string>, field, value) => {
       const { answer, filter } = await near(query, field);
       expect(answer).toMatchObject({ complete: false, incomplete_because: ['value_never_occurs'] });

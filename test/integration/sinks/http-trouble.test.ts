@@ -70,7 +70,7 @@ describe.each(kinds)('%s', (_, { start, http, canRefuse }) => {
     expect(waits, 'Retry-After').toMatchObject({ kind: 'failed', retryAfterMs: 17_000 });
   });
 
-  test('a redirect is not followed, and only its host is told', async () => {
+  test('a redirect is not followed, and only its host is told (invariant 12)', async () => {
     await using other = await begin();
     const secret = secretsOfSink(world.settings)[0];
     const location = `${other.server.url}/elsewhere?${secret}`;
@@ -81,7 +81,7 @@ describe.each(kinds)('%s', (_, { start, http, canRefuse }) => {
     expect(other.server.requests).toEqual([]);
   });
 
-  test('a status that repeats the credentials and more: one short line without them', async () => {
+  test('a status that repeats the credentials and more: one short line without them (invariant 12)', async () => {
     const secrets = secretsOfSink(world.settings).flatMap((secret) => {
       const inJson = JSON.stringify(secret).slice(1, -1);
       return [secret, inJson, encodeURIComponent(secret)];

@@ -123,7 +123,7 @@ describe('each source is read by the best credential that may', () => {
     await world.expectExactTruth();
   });
 
-  test('each request is charged to the user whose credential has sent it, and to no other', async () => {
+  test('each request is charged to the user whose credential has sent it, and to no other (invariant 11)', async () => {
     const REQUESTS = 600;
     const spacingMs = 305_000 / (REQUESTS * 0.9);
     // What is taken ahead and expires leaves half the burst free.
@@ -151,7 +151,7 @@ describe('each source is read by the best credential that may', () => {
     }
   });
 
-  test('two credentials of one user share one budget, the smaller one', async () => {
+  test('two credentials of one user share one budget, the smaller one (invariant 11)', async () => {
     const user = 'a@example.com';
     const credentials = [
       { token: 'token-one', user },

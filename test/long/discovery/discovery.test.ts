@@ -6,7 +6,7 @@ import { openRunning } from '../../support/sync/running-world.ts';
 import { serve } from '../../support/sync/served.ts';
 import { auditRequests, openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-test('a listing that breaks on its second page, at the first start: the organizations of the first are pulled', async () => {
+test('a listing that breaks on its second page, at the first start: the organizations of the first are pulled (invariant 10)', async () => {
   await using listed = await openListedWorld(5);
   const { world, front, cycle } = listed;
   const firstPage = idsOf(world).slice(0, PAGE_SIZE);
@@ -41,7 +41,7 @@ test('a listing that breaks on its second page, at the first start: the organiza
   expect(missed).toEqual([]);
 });
 
-test('a listing that is empty, while all audit logs answer: nothing is gone, all is pulled on, and the log warns', async () => {
+test('a listing that is empty, while all audit logs answer: nothing is gone, all is pulled on, and the log warns (invariant 10)', async () => {
   await using listed = await openListedWorld(3);
   const { world, front, cycle } = listed;
   await using run = await listed.open();
@@ -63,7 +63,7 @@ test('a listing that is empty, while all audit logs answer: nothing is gone, all
   }
 });
 
-test('a partial listing and a log that refuses: gone a quarter of an hour after two misses, told by log, health and metric; restored when listed again', async () => {
+test('a partial listing and a log that refuses: gone a quarter of an hour after two misses, told by log, health and metric; restored when listed again (invariant 10)', async () => {
   await using listed = await openListedWorld(2);
   const { world, front, cycle } = listed;
   const [stays = '', vanishes = ''] = idsOf(world);

@@ -14,7 +14,7 @@ import { readerOf } from '../../support/evidence/test-history.ts';
 const isThere = hasPython();
 if (!isThere) console.warn('The two verifiers are not compared: there is no python3 of 3.9 or later.');
 
-describe.skipIf(!isThere)('both verifiers', () => {
+describe.skipIf(!isThere)('both verifiers (invariant 15)', () => {
   const verifiers = new TwoVerifiers();
   afterAll(() => verifiers.close());
   test('have bundles of different names', () => {

@@ -23,7 +23,7 @@ const SEEDS = [1, 2, 3, 4, 5, 6];
 const world = worldOfEachTest();
 
 describe('three builders at once, each killed between any two statements', () => {
-  test.each(SEEDS)('make one tree, and all that they sign is consistent: seed %i', async (seed) => {
+  test.each(SEEDS)('make one tree, and all that they sign is consistent: seed %i (invariant 15)', async (seed) => {
     const { pool } = world;
     const dice = new Dice(seed);
     const signed: SignedCheckpoint[] = [];
@@ -49,7 +49,7 @@ describe('three builders at once, each killed between any two statements', () =>
 
 describe('a database that goes back at random moments, and goes on with other events', () => {
   test.each([...SEEDS, 7, 8, 9, 10])(
-    'is noticed before the next signature, or nothing that was signed is lost: seed %i',
+    'is noticed before the next signature, or nothing that was signed is lost: seed %i (invariant 15)',
     async (seed) => {
       const { pool } = world;
       const dice = new Dice(seed);
@@ -89,7 +89,7 @@ describe('a database that goes back at random moments, and goes on with other ev
 });
 
 describe('three builders at once, each killed between any two statements, while entries are stored', () => {
-  test.each([1, 2, 3, 4])('state only what is true: seed %i', async (seed) => {
+  test.each([1, 2, 3, 4])('state only what is true: seed %i (invariant 15)', async (seed) => {
     const { pool } = world;
     await addSources(pool, stated);
     const dice = new Dice(seed);

@@ -247,7 +247,7 @@ describe('what counts positions knows of jumps', () => {
     expect(await positionOfNth(pool, { ...all, organizationIds: ['unknown'] }, 5)).toBe(to + 10);
   });
 });
-test('as much as can be given out at all is less than what is left out, also for a second standby that knows of no jump', async () => {
+test('as much as can be given out at all is less than what is left out, also for a second standby that knows of no jump (invariant 6)', async () => {
   const kept = await headRow();
   /** All at once, and some more, as fast as positions are given out. */
   const giveOut = async (times: number) => {

@@ -24,7 +24,7 @@ const reader = ofAllTests(async () => {
 });
 
 describe('tailing by position in SQL', () => {
-  test(`as Logstash, Splunk DB Connect and Kafka Connect do it, beside four writers and new partitions, killed at random: every position once, in order (seed ${SEED})`, async () => {
+  test(`as Logstash, Splunk DB Connect and Kafka Connect do it, beside four writers and new partitions, killed at random: every position once, in order (seed ${SEED}) (invariant 6)`, async () => {
     let written = false;
     const following = tailingTools.map((tool, index) =>
       followWith(tool, reader.url, seededRandom(SEED + index), () => written),

@@ -4,7 +4,7 @@ import { serve } from '../../support/sync/served.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
 describe('a request that fails', () => {
-  test('for a reason of ours says so, not that the database does not answer, and the log has it with its id', async () => {
+  test('for a reason of ours says so, not that the database does not answer, and the log has it with its id (invariant 14)', async () => {
     await using world = await openRunning({ entries: 60 });
     await using served = await serve(world);
     await world.cycle();

@@ -4,7 +4,7 @@ import { runInProcess } from '../../support/process/run-in-process.ts';
 import { openRunning, type RunningWorld } from '../../support/sync/running-world.ts';
 import { serve } from '../../support/sync/served.ts';
 
-test('a second that cannot be read shows with its time and reason everywhere, and everything else is read', async () => {
+test('a second that cannot be read shows with its time and reason everywhere, and everything else is read (invariant 9)', async () => {
   const { world, poisoned, healthy, atMs } = await openPoisoned();
   await using _ = world;
   await using served = await serve(world);
@@ -99,7 +99,7 @@ test('a hole that Cloudflare has deleted meanwhile, or that is not wanted any mo
   expect(await served.text('/')).not.toContain('could not be collected');
 });
 
-test('a failing backfill beside a fresh live lane: the lane and its error show, everywhere', async () => {
+test('a failing backfill beside a fresh live lane: the lane and its error show, everywhere (invariant 10)', async () => {
   await using world = await openRunning();
   await using served = await serve(world);
   await world.cycle();

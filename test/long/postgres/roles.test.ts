@@ -182,7 +182,7 @@ describe('orgtrail_ingest', () => {
     await world.expectExactTruth();
   });
 
-  test('cannot change or remove what is stored, nor anything else that it does not need', async () => {
+  test('cannot change or remove what is stored, nor anything else that it does not need (invariant 5)', async () => {
     await withRoles();
     await database.pool.query("select orgtrail_create_partitions('2026-01-05', '2026-01-06')");
     await using daemon = await createLogin(database, ['orgtrail_ingest']);

@@ -21,7 +21,7 @@ beforeAll(async () => {
   organizations = (await world.database.pool.query('select id, name from organizations order by id')).rows;
 });
 
-describe('whatever is searched for, no event that matches is left out, and nothing is only complete about values that occur in collected time', () => {
+describe('whatever is searched for, no event that matches is left out, and nothing is only complete about values that occur in collected time (invariant 14)', () => {
   test('with all of it collected', async () => {
     const counts = await checkMany(1);
     for (const [kind, count] of Object.entries(counts)) expect(count, kind).toBeGreaterThan(10);

@@ -3,7 +3,7 @@ import { until } from '../../support/process/until.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
 describe.concurrent('the request budget (invariant 11)', () => {
-  test('two replicas together send no more at once than a tenth of the budget, and then at its pace', async () => {
+  test('two replicas together send no more at once than a tenth of the budget, and then at its pace (invariant 11)', async () => {
     // 6,000 in 5 minutes: 600 at once, then 17.7 a second.
     const budget = 6_000;
     await using world = await openWorld({ organizations: 40, entries: 16_000, pageCap: 20 });

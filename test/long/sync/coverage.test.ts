@@ -63,7 +63,7 @@ describe.concurrent('coverage', () => {
     await world.expectExactTruth();
   });
 
-  test('a clock that is set back does not claim anything, and what happens then is not lost', async () => {
+  test('a clock that is set back does not claim anything, and what happens then is not lost (invariant 8)', async () => {
     await using world = await openRunning({ ownClock: true });
     await world.setClocks(hourMs);
     await world.cycle();

@@ -9,7 +9,7 @@ const credentials = [
   { CLOUDFLARE_EMAIL: 'me-that-must-stay@example.com', CLOUDFLARE_API_KEY: 'key-that-must-stay' },
 ];
 
-describe.each(credentials)('a credential (%o) goes to the configured host only', (credential) => {
+describe.each(credentials)('a credential (%o) goes to the configured host only (invariant 12)', (credential) => {
   // A source that is known already would be retried for a minute if nothing can be listed.
   const database = databaseOfTests();
   const runAgainst = runnerAgainst(database);

@@ -11,7 +11,7 @@ import {
 } from '../../support/sync/sync-world.ts';
 
 describe.concurrent('the scrub lane', () => {
-  test('finds what was removed from the store by hand within one round, says so, and leaves a proof for every day', async () => {
+  test('finds what was removed from the store by hand within one round, says so, and leaves a proof for every day (invariant 8)', async () => {
     await using world = await openRunning(longHistory, scrubbing);
     await world.sync();
     await afterADay(world);

@@ -157,7 +157,7 @@ it.each(Object.entries({
   }
 });
 
-it('settings are refused all at once, in one error', () => {
+it('settings are refused all at once, in one error (invariant 13)', () => {
   const { message } = errorOf({
     CLOUDFLARE_API_KEY: 'key',
     ORGTRAIL_HISTORY: 'long',

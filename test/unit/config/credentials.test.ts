@@ -63,7 +63,7 @@ it.each([
   [{ a: SECRET }, 'CLOUDFLARE_CREDENTIALS.a must be an object'],
   [`{"a": {"token": "${SECRET}`, 'CLOUDFLARE_CREDENTIALS must be a JSON object of credentials'],
   [{}, 'no credential: set CLOUDFLARE_API_TOKEN'],
-])('CLOUDFLARE_CREDENTIALS says what is wrong with %j, without a value', (credentials, fault) => {
+])('CLOUDFLARE_CREDENTIALS says what is wrong with %j, without a value (invariant 12)', (credentials, fault) => {
   const messages = faultsOf(credentials);
   expect(messages).toEqual([expect.stringContaining(fault)]);
 });

@@ -6,7 +6,7 @@ import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 const { file } = temporaryFolder();
 
-it('secrets from files are taken when they are read again, and hidden from then on', () => {
+it('secrets from files are taken when they are read again, and hidden from then on (invariant 12)', () => {
   const env = {
     CLOUDFLARE_API_TOKEN_FILE: file('token', 'token-one'),
     ORGTRAIL_FEED_TOKEN_FILE: file('feed', 'feed-token-number-one'),

@@ -51,7 +51,7 @@ it('keepLease counts from when the statement was sent, whatever the answer took;
   expect(kept.lost.aborted).toBe(true);
 });
 
-it('keepLease after a pause of the process it is lost before any timer has run', async () => {
+it('keepLease after a pause of the process it is lost before any timer has run (invariant 7)', async () => {
   const { time, pass } = manualTime();
   const kept = keepLease(time, { takenAtMs: time.nowMs(), leaseMs: LEASE_MS, renew: async () => true });
   kept.throwIfLost();

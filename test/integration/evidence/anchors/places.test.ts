@@ -111,7 +111,7 @@ describe.each(placeKinds)('an anchor that is $name', ({ missing, storageName, op
       afterAll(() => place?.[Symbol.asyncDispose]());
       const openSecond = () => openAnchoringBuilder(world.pool, world.signer, [place.anchor], 'other-host/2/y');
 
-      test('tells a database that went back that it is behind, before a process that has never seen it signs', async () => {
+      test('tells a database that went back that it is behind, before a process that has never seen it signs (invariant 15)', async () => {
         await world.addEvents(20, 'other');
         const second = openSecond();
         expect(await second.build()).toMatchObject({ kind: 'stopped' });

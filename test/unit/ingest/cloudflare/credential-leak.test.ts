@@ -13,7 +13,7 @@ const credentials: { credential: Credential; secrets: string[] }[] = [
   },
 ];
 
-describe.each(credentials)('a $credential.kind', ({ credential, secrets }) => {
+describe.each(credentials)('a $credential.kind (invariant 12)', ({ credential, secrets }) => {
   const expectNoSecret = (value: unknown) => {
     const shown = inspect(value, { depth: Number.POSITIVE_INFINITY, showHidden: true }).toLowerCase();
     // A part of it would be one too many.

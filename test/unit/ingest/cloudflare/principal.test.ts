@@ -7,7 +7,7 @@ import { apiErrorOf, createTestClient, getText } from './test-client.ts';
 const ofUser = (id: unknown) => answer(200, { success: true, result: { id, email: 'a@b.example' } });
 const listing = answer(200, { success: true, result: [] });
 
-describe('whom Cloudflare counts', () => {
+describe('whom Cloudflare counts (invariant 11)', () => {
   it('is asked before the first request, once, and is the user', async () => {
     await using server = await startHttpServer(ofUser('u1'), listing);
     const { source, principal } = changing();

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createProcessLimit, withProcessLimit } from '../../../../src/ingest/cloudflare/permits.ts';
 import type { RequestBudget } from '../../../../src/ingest/cloudflare/wire/request.ts';
 
-describe('the limit of a process', () => {
+describe('the limit of a process (invariant 11)', () => {
   it.each([0, 1, 3, 9])('lets no second see more than 100 requests, one every %i ms, and uses it', async (everyMs) => {
     const timesMs = await timesOf(1_000, { everyMs });
     expect(mostInASecond(timesMs)).toBe(100);

@@ -32,7 +32,7 @@ const hostile = [
 ];
 
 describe('readPage', () => {
-  it('keeps every element to the byte, and never throws for what an entry holds', () => {
+  it('keeps every element to the byte, and never throws for what an entry holds (invariant 4)', () => {
     const element = fc.oneof(
       { weight: 2, arbitrary: fc.constantFrom(...hostile) },
       { weight: 2, arbitrary: fc.json() },

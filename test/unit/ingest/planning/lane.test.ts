@@ -239,7 +239,7 @@ describe('whatever seconds are poison', () => {
 
   const poison = fc.array(fc.integer({ min: HORIZON_MS, max: END_MS - 1 }), { maxLength: 3 });
 
-  test('halving ends at each of them, and all other time is read', () =>
+  test('halving ends at each of them, and all other time is read (invariant 9)', () =>
     forAll([poison], 200, (poisonMs) => {
       const { covered, holes } = readAll(poisonMs);
       for (const { range } of holes) {

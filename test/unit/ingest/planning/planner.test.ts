@@ -68,7 +68,7 @@ const progress: fc.Arbitrary<SourceProgress> = fc.record({
 });
 
 describe('planLanes with a frozen now', () => {
-  it('comes to an end with all read up to a second ago, and each pass as far as its batches go', () =>
+  it('comes to an end with all read up to a second ago, and each pass as far as its batches go (invariant 8)', () =>
     forAll([progress], 1_000, (begin) => {
       const { progress: end, walks } = settle(begin, policy);
       const lacking = (wanted: Range, pass: number) =>
@@ -289,7 +289,7 @@ describe('a hole', () => {
   const around: Coverage = [ago(DAY_MS, 3 * HOUR_MS + SECOND_MS), ago(3 * HOUR_MS, SECOND_MS)];
   const by: PlanPolicy = { ...policy, horizonMs: NOW_MS - DAY_MS, settleDelaysMs: [] };
 
-  it('is left out of planning until it is due, then it is asked for again', () => {
+  it('is left out of planning until it is due, then it is asked for again (invariant 9)', () => {
     expect(planLanes({ ...idle, coverage: [around], holes: [hole] }, NOW_MS, by)).toEqual([]);
     expect(planLanes({ ...idle, coverage: [around], holes: [{ ...hole, due: true }] }, NOW_MS, by)).toMatchObject([
       { lane: 'backfill', claim: hole.range },

@@ -76,7 +76,7 @@ test('a doubt about an answer that speaks of a limit is not answered by another 
 });
 
 describe('an API that cuts pages and says nothing', () => {
-  test('whatever it sorts by, at any size from 50: what is taken for whole is whole', async () => {
+  test('whatever it sorts by, at any size from 50: what is taken for whole is whole (invariant 8)', async () => {
     await holds(apis, 3_000, (api, size) => ({ largestBefore: Math.min(size, api.cap), largestOfAll: 0 }));
   });
 
@@ -127,7 +127,7 @@ test('an API that refuses all cursors and goes in the direction that it is asked
   await holds(drawn, 300, () => ({ largestBefore: 0, largestOfAll: 1_000 }));
 });
 
-test('an API that refuses all cursors whatever it sorts by: a page is only taken for whole if it is smaller than pages that are cut', async () => {
+test('an API that refuses all cursors whatever it sorts by: a page is only taken for whole if it is smaller than pages that are cut (invariant 8)', async () => {
   await holds(refusing, 300, (api, size) => ({ largestBefore: Math.min(size, api.cap), largestOfAll: 0 }));
 });
 

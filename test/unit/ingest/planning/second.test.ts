@@ -10,7 +10,7 @@ const entry: fc.Arbitrary<Entry> = fc.record({
   resource_type: fc.oneof(fc.constantFrom('zone', 'dns_records', 'member'), fc.string()),
 });
 
-test('splitsOfSecond every entry is in exactly one part of each split, whatever its values are', () => {
+test('splitsOfSecond every entry is in exactly one part of each split, whatever its values are (invariant 9)', () => {
   const types = fc.uniqueArray(fc.oneof(fc.constantFrom('zone', 'member'), fc.string({ minLength: 1 })), {
     maxLength: 30,
   });

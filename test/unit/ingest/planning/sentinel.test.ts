@@ -91,7 +91,7 @@ describe('a walk with a sentinel', () => {
     );
   });
 
-  test('has come to its end with that entry, and has been cut short without', () => {
+  test('has come to its end with that entry, and has been cut short without (invariant 8)', () => {
     expect(kindOf(walk, page([CLAIM.fromMs, CLAIM.fromMs + 1, timeMs], known1))).toBe('done');
     expect(kindOf(walk, page([CLAIM.fromMs, CLAIM.toMs - 1]))).toBe('short');
     expect(kindOf(walk, page([]))).toBe('short');

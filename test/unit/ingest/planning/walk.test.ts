@@ -194,7 +194,7 @@ const pagesUntilFault = (lead: number, length: number): number => {
   throw new Error('it was never noticed');
 };
 
-it('a cursor that comes again is found, however long the circle is and wherever it begins, within three rounds and what led to it', () =>
+it('a cursor that comes again is found, however long the circle is and wherever it begins, within three rounds and what led to it (invariant 9)', () =>
   forAll([fc.nat(300), fc.integer({ min: 1, max: 300 })], 100, (lead, length) => {
     const pages = pagesUntilFault(lead, length);
     expect(pages).toBeGreaterThan(lead + length);
@@ -248,7 +248,7 @@ it.each<[string, string, readonly (readonly [number, number?])[]]>([
     ['of none on a page that has some', 'count_differs', [[5, 0]]],
   ])('count %s: %s', (_, expected, pages) => expect(inPages(pages)).toBe(expected));
 
-it('count that is right does not make a suspicious size credible', () =>
+it('count that is right does not make a suspicious size credible (invariant 8)', () =>
   expect(inPages([[1_000, 1_000]])).toBe('doubtful'));
 
 it.each<[string, number, Coverage]>([
@@ -258,7 +258,7 @@ it.each<[string, number, Coverage]>([
   ['nothing where all is much younger', 86_400_000, []],
 ])('claimForPass counts %s', (_, delayMs, expected) => expect(claimForPass(begun, delayMs)).toEqual(expected));
 
-it('claimForPass goes by the earliest answer: nothing that had not happened by then, in no pass', () => {
+it('claimForPass goes by the earliest answer: nothing that had not happened by then, in no pass (invariant 8)', () => {
   const early = { ...begun, readAtMs: T0 + 1_700_000 };
   expect(claimForPass(early, 0)).toEqual([{ fromMs: CLAIM.fromMs, toMs: T0 + 1_700_000 }]);
   expect(claimForPass(early, 300_000)).toEqual([{ fromMs: CLAIM.fromMs, toMs: T0 + 1_400_000 }]);

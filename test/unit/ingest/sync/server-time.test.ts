@@ -46,7 +46,7 @@ test('planningTime is that of the last answer; after a restart that of the last 
   expect((await planned(undefined, undefined)).aheadMs).toBeUndefined();
 });
 
-test('planningTime says how far the clocks differ, and believes no answer that is far ahead, of a listing as little as of a page', async () => {
+test('planningTime says how far the clocks differ, and believes no answer that is far ahead, of a listing as little as of a page (invariant 8)', async () => {
   const aheadMs = 3_600_000;
   expect(await planned(aheadMs, 0)).toMatchObject({ aheadMs: 0, heard: [{ aheadMs }] });
   expect(await planned(undefined, aheadMs)).toMatchObject({ aheadMs: 0, heard: [{ aheadMs }] });

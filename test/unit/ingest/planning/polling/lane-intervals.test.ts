@@ -27,7 +27,7 @@ test.each([
   (sources, budget, liveMs) => expect(laneIntervals(sources, budget).liveMs).toBe(liveMs),
 );
 
-test('laneIntervals live and settle together leave a part of the budget to history', () => {
+test('laneIntervals live and settle together leave a part of the budget to history (invariant 11)', () => {
   const { liveMs, settleMs } = laneIntervals(1_000, 900);
   const requestsPerWindow = 300_000 * 1_000 * (1 / liveMs + 1 / settleMs);
   expect(requestsPerWindow).toBeLessThan(0.86 * 900);
