@@ -1,7 +1,7 @@
 import { desc, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { db, type Row } from '../../postgres/queries.ts';
-import { evidenceLogs } from '../../postgres/tables/evidence.ts';
+import { evidenceLogs } from '../../postgres/tables/archive.ts';
 import type { LogName } from '../notes/checkpoint.ts';
 
 export const evidenceStates = ['building', 'ok', 'behind', 'forked', 'halted', 'ended'] as const;

