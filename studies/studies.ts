@@ -25,7 +25,11 @@ export const studies: readonly Study[] = [
     is: 'ten million events, and the questions that people ask',
   },
   { name: 'bundle', runs: 'studies/evidence/bundle.ts', is: 'export and both verifiers on a million events' },
-  { name: 'chaos', runs: 'studies/chaos/chaos.ts', is: 'ten minutes of kills, stops and crashes (docs/development/how-it-is-tested.md)' },
+  {
+    name: 'chaos',
+    runs: 'studies/chaos/chaos.ts',
+    is: 'ten minutes of kills, stops and crashes (docs/development/how-it-is-tested.md)',
+  },
   {
     name: 'chaos-archive',
     runs: 'studies/chaos-archive/chaos-archive.ts',
