@@ -11,12 +11,12 @@ export const studies: readonly Study[] = [
   {
     name: 'bench',
     runs: 'studies/bench/bench.ts',
-    is: 'how fast it stores, beside COPY and the SDK (docs/benchmarks.md)',
+    is: 'how fast it stores, beside COPY and the SDK (docs/development/benchmarks.md)',
   },
   {
     name: 'bench-archive',
     runs: 'studies/bench/archive/archive-bench.ts',
-    is: 'what the archive takes: bytes of an event, events a second, memory, the feed behind it (docs/benchmarks.md)',
+    is: 'what the archive takes: bytes of an event, events a second, memory, the feed behind it (docs/development/benchmarks.md)',
   },
   { name: 'bench-feed', runs: 'studies/bench/feed.ts', is: 'how fast the feed is, by format' },
   {
@@ -25,7 +25,11 @@ export const studies: readonly Study[] = [
     is: 'ten million events, and the questions that people ask',
   },
   { name: 'bundle', runs: 'studies/evidence/bundle.ts', is: 'export and both verifiers on a million events' },
-  { name: 'chaos', runs: 'studies/chaos/chaos.ts', is: 'ten minutes of kills, stops and crashes (docs/chaos.md)' },
+  {
+    name: 'chaos',
+    runs: 'studies/chaos/chaos.ts',
+    is: 'ten minutes of kills, stops and crashes (docs/development/how-it-is-tested.md)',
+  },
   {
     name: 'chaos-archive',
     runs: 'studies/chaos-archive/chaos-archive.ts',
@@ -34,25 +38,25 @@ export const studies: readonly Study[] = [
   {
     name: 'chaos-evidence',
     runs: 'studies/chaos-evidence/chaos-evidence.ts',
-    is: 'three builders, the same disruptions, and a failover that loses signed checkpoints (docs/chaos.md)',
+    is: 'three builders, the same disruptions, and a failover that loses signed checkpoints (docs/development/how-it-is-tested.md)',
   },
   {
     name: 'clock',
     runs: 'scripts/clock.ts',
-    is: 'how long the steps and files of tests took that ran with TEST_CLOCK=FOLDER: FOLDER [--write docs/test-times.md]',
+    is: 'how long the steps and files of tests took that ran with TEST_CLOCK=FOLDER: FOLDER [--write docs/development/test-times.md]',
   },
   { name: 'compose', runs: 'scripts/docker/compose.sh', is: 'the stack of deploy/compose; needs Docker' },
   {
     name: 'console-beside',
     runs: 'studies/bench/console/console-beside.ts',
-    is: 'ingestion with a person at the console beside it and without, in turn (docs/benchmarks.md)',
+    is: 'ingestion with a person at the console beside it and without, in turn (docs/development/benchmarks.md)',
   },
   { name: 'container', runs: 'scripts/docker/container.sh', is: 'the image, locked down; needs Docker' },
   { name: 'demo', runs: 'scripts/docker/hold-demo.ts', is: 'the demo, open for ten minutes on a busy machine' },
   {
     name: 'evidence-beside',
     runs: 'studies/evidence/beside.ts',
-    is: 'ingestion with the builder of the evidence beside it and without, in turn (docs/benchmarks.md)',
+    is: 'ingestion with the builder of the evidence beside it and without, in turn (docs/development/benchmarks.md)',
   },
   {
     name: 'freshness',
@@ -83,7 +87,7 @@ export const studies: readonly Study[] = [
   {
     name: 'readers',
     runs: 'studies/measure/readers.ts',
-    is: 'many readers, also such that read nothing (docs/benchmarks.md)',
+    is: 'many readers, also such that read nothing (docs/development/benchmarks.md)',
   },
   {
     name: 'screenshots',
@@ -93,6 +97,6 @@ export const studies: readonly Study[] = [
   {
     name: 'simulation',
     runs: 'scripts/simulate-seeds.ts',
-    is: 'more worlds for the daemon: --seeds 100000 --from 10001 (docs/simulation.md)',
+    is: 'more worlds for the daemon: --seeds 100000 --from 10001 (docs/development/how-it-is-tested.md)',
   },
 ];

@@ -1,4 +1,4 @@
-/** What docs/style.md says: words with what to write instead, and texts in which they are allowed. */
+/** What docs/development/style.md says: words with what to write instead, and texts in which they are allowed. */
 export interface Style {
   readonly words: ReadonlyMap<string, string>;
   readonly allowed: readonly string[];
@@ -11,7 +11,7 @@ export const readStyle = (page: string): Style => {
     rows.flatMap(([, listed = '', instead = '']) => listed.split(', ').map((word) => [word, instead] as const)),
   );
   const exceptions = page.match(/^Left alone: (.*)$/m)?.[1];
-  if (words.size === 0 || exceptions === undefined) throw new Error('docs/style.md has no list of words');
+  if (words.size === 0 || exceptions === undefined) throw new Error('docs/development/style.md has no list of words');
   const allowed = [...exceptions.matchAll(/`` (.+?) ``|`([^`]+)`/g)].map(
     ([, double, single]) => double ?? single ?? '',
   );

@@ -1,4 +1,4 @@
-// `npm run lab chaos-evidence`: see --help, and docs/chaos.md.
+// `npm run lab chaos-evidence`: see --help, and docs/development/how-it-is-tested.md.
 import { runEvidenceChaos } from './evidence-run.ts';
 import { readEvidenceChaosOptions } from './options.ts';
 import { faultsOf, reportOf } from './report.ts';

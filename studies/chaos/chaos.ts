@@ -1,4 +1,4 @@
-// `npm run chaos`: see --help, and docs/chaos.md.
+// `npm run chaos`: see --help, and docs/development/how-it-is-tested.md.
 import { readChaosOptions } from './chaos-options.ts';
 import { runChaos } from './chaos-run.ts';
 import { isSound, reportOf } from './report.ts';

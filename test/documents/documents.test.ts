@@ -6,7 +6,6 @@ import { describe, expect, test } from 'vitest';
 import { generated } from '../../scripts/documents/generated.ts';
 import { loadConfig } from '../../src/app/config/config.ts';
 import { createMetrics } from '../../src/app/telemetry/metrics.ts';
-import { faultNames, parametersOf } from '../../src/simulator/faults/fault-catalogue.ts';
 import { parseFaultList } from '../../src/simulator/faults/fault-list.ts';
 import { detectionRules } from '../../src/sinks/findings/rules.ts';
 import { rsyslogConfig, syslogNgConfig } from '../support/sinks/syslog-receiver-configs.ts';
@@ -77,15 +76,6 @@ describe('docs/reference', () => {
 
 describe('docs/simulator.md', () => {
   const page = read('docs/simulator.md');
-
-  test.each(faultNames)('has the fault %s with its parameters and their values', (name) => {
-    const row = page.split('\n').find((line) => line.startsWith('|') && line.includes(`\`${name}\``)) ?? '';
-    expect(row).not.toBe('');
-    for (const [key, { standard }] of Object.entries(parametersOf(name))) {
-      const value = standard === undefined ? '' : ` ${typeof standard === 'string' ? `\`${standard}\`` : standard}`;
-      expect(row).toContain(`\`${key}\`${value}`);
-    }
-  });
 
   test('has examples that are good settings', () => {
     const examples = [...page.matchAll(/(?:--faults |-d )'?([^'\s]+)/g), ...page.matchAll(/: `(\{"page[^`]+)`/g)];

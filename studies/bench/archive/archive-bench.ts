@@ -1,4 +1,4 @@
-// What an archive takes, as the table of docs/benchmarks.md: `npm run lab bench-archive`, see --help.
+// What an archive takes, as the table of docs/development/benchmarks.md: `npm run lab bench-archive`, see --help.
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ import { runMeasured } from './command-cost.ts';
 import { readWholeFeed } from './read-feed.ts';
 import { chooseWanted, searchArchive } from './search-archive.ts';
 
-const help = `Usage: npm run lab bench-archive -- [--events 10000000] [--data DIR] [--archive DIR] [--report docs/benchmarks.md]
+const help = `Usage: npm run lab bench-archive -- [--events 10000000] [--data DIR] [--archive DIR] [--report docs/development/benchmarks.md]
 
 Makes events of the 18 months before today, archives and drops the oldest 15 into a directory, verifies, restores a month, reads the feed
 from its beginning, and searches one archived month. Prints progress on stderr, and a table on stdout; --report puts that into a file, in the

@@ -89,7 +89,7 @@ const blockForAWhile = async (world: SyncWorld, metrics: () => Promise<ReadonlyM
   expect(sumOf(await metrics(), 'orgtrail_api_throttled_seconds_total') - before).toBeGreaterThan(BLOCK_SECONDS - 1);
 };
 
-// As in docs/outage.md, but the daemon ticks every second instead of every 30.
+// As docs/development/how-it-is-tested.md says, but the daemon ticks every second instead of every 30.
 
 const HOUR_MS = 3_600_000;
 const BLOCK_SECONDS = 10;

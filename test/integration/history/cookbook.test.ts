@@ -76,12 +76,11 @@ describe('docs/cookbook.md', () => {
     expect(recipes.map(({ title }) => Number.parseInt(title, 10))).toEqual(Array.from({ length: 21 }, (_, n) => n + 1));
   });
 
-  test.each(recipes.map((recipe) => [recipe.title, recipe] as const))('%s', async (_, { sql, columns }) => {
+  test.each(recipes.map((recipe) => [recipe.title, recipe] as const))('%s', async (_, { sql }) => {
     const { rows, fields } = await reader.pool.query(filledIn(sql));
-    expect(fields.map(({ name }) => name)).toEqual(columns);
     expect(rows.length).toBeGreaterThan(0);
     // Nothing but nulls in a column would be a question to the wrong place.
-    for (const name of columns) {
+    for (const { name } of fields) {
       if (name === 'roles') continue;
       expect(
         rows.some((row) => row[name] !== null),

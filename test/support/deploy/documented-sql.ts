@@ -16,14 +16,13 @@ export const documentedSubscription = (port: number, database: string): string =
     `'host=127.0.0.1 port=${port} dbname=${database} user=orgtrail_replication'`,
   );
 
-/** A numbered query of a page: its heading, its SQL, and the columns that the text says it gives. */
+/** A numbered query of a page: its heading and its SQL. */
 export interface Recipe {
   readonly title: string;
   readonly sql: string;
-  readonly columns: readonly string[];
 }
 
-/** The queries of a page, in order: each a heading `## N. …`, a line `Gives …`, and a block of SQL. */
+/** The queries of a page, in order: each a heading `## N. …` and a block of SQL. */
 export const documentedRecipes = (path: string): readonly Recipe[] =>
   readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')
     .split(/^## /m)
@@ -31,7 +30,6 @@ export const documentedRecipes = (path: string): readonly Recipe[] =>
     .map((section) => {
       const title = section.split('\n', 1)[0] ?? '';
       const sql = /```sql\n([^`]*)```/.exec(section)?.[1];
-      const given = /^Gives (.*)\.$/m.exec(section)?.[1];
-      if (sql === undefined || given === undefined) throw new Error(`${path}: "${title}" has no SQL or no columns`);
-      return { title, sql, columns: [...given.matchAll(/`(\w+)`/g)].map(([, name = '']) => name) };
+      if (sql === undefined) throw new Error(`${path}: "${title}" has no SQL`);
+      return { title, sql };
     });
