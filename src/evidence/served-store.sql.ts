@@ -15,7 +15,7 @@ const lastCheckpoint = `select c.size::float8 as size, c.root, c.note from evide
   select size, root, note from evidence_checkpoints c where c.log = l.name and c.generation = l.generation
   order by c.size desc limit 1) as c`;
 
-/** What the account must be allowed to read: what `orgtrail_evidence` is. */
+/** The account needs what `orgtrail_evidence` may read. */
 export const createServedStore = (pool: Pool): ServedStore => {
   const store = createEvidenceStore(pool, 'serve', 0);
   return {
@@ -66,42 +66,36 @@ export const createServedStore = (pool: Pool): ServedStore => {
 
 const vkeysIn = (text: string): readonly string[] => everyKey(keyHistory([text]));
 
-/** A log of a generation, as its address names it. */
 export interface LogAddress {
   readonly feedId: string;
   readonly generation: number;
   readonly log: LogName;
 }
 
-/** A log as of its last signed checkpoint. */
 export interface SignedLog {
   readonly size: number;
-  /** Of the checkpoint, which is served as it is. */
   readonly root: Buffer;
   readonly note: string;
 }
 
-/** What serving needs of the database. Every method is one statement, and only reads. */
+/** Every method is one statement, and only reads. */
 export interface ServedStore {
-  /** Undefined: there is no such log, or nothing of it is signed. */
+  /** Undefined: no such log, or nothing signed. */
   signed(address: LogAddress): Promise<SignedLog | undefined>;
   tiles(address: LogAddress, tiles: readonly TileId[]): Promise<readonly Tile[]>;
-  /** The data of the leaves of events after a position and up to another, by position: those that are still there. */
+  /** Leaves of events (after, until] that are still there, by position. */
   leaves(after: number, until: number): Promise<ReadonlyMap<number, Buffer>>;
-  /** The texts of statements [from, to). */
   statements(generation: number, from: number, to: number): Promise<readonly string[]>;
-  /** Of the journals of all generations, the newest first: those that their signed first statements name. */
+  /** Keys that signed first statements name, newest generation first. */
   vkeys(): Promise<readonly string[]>;
-  /** Of the events of the newest generation. */
   lastSigned(): Promise<SignedLog | undefined>;
 }
 
-/** The address of a tile: `level` is `entries` for the data of leaves. */
 export interface TileAddress extends Omit<TileId, 'level'> {
   readonly level: number | 'entries';
 }
 
-/** `missing`: there is no such thing, or it is not signed yet. `gone`: the data of a leaf was dropped. */
+/** `missing`: or not signed yet. `gone`: dropped. */
 export type ServedFile =
   | { readonly kind: 'found'; readonly body: Buffer }
   | { readonly kind: 'missing' }
@@ -109,7 +103,7 @@ export type ServedFile =
 
 const missing: ServedFile = { kind: 'missing' };
 
-/** A tile or an entry bundle of a log, as far as it is signed. Throws an error if what is stored is not what was signed. */
+/** Throws an error if what is stored is not what was signed. */
 export const servedTile = async (store: ServedStore, address: LogAddress, tile: TileAddress): Promise<ServedFile> => {
   const signed = await store.signed(address);
   const level = tile.level === 'entries' ? 0 : tile.level;
@@ -145,7 +139,7 @@ const eventLeaves = async (store: ServedStore, first: number, hashes: Buffer): P
   });
 };
 
-/** The `.tlog-proof` of an event; undefined if it is not signed yet. */
+/** Undefined: not signed yet. */
 export const servedProof = async (
   store: ServedStore,
   address: LogAddress,

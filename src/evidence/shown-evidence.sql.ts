@@ -19,7 +19,7 @@ const SHOWN_GENERATIONS = 20;
 const SHOWN_SOURCES = 20;
 const INSUFFICIENT_PRIVILEGE = '42501';
 
-/** Of the database of a pool, by what its account may read: `orgtrail_ingest` sees how the log stands, `orgtrail_evidence` the log. */
+/** `orgtrail_ingest` sees how the log stands, `orgtrail_evidence` the log. */
 export const createShownEvidence = (pool: Pool, isConfigured: boolean): ShownEvidence => ({
   isConfigured,
   status: () => readEvidenceStatus(pool),
@@ -36,7 +36,7 @@ export const createShownEvidence = (pool: Pool, isConfigured: boolean): ShownEvi
   proveAll: (positions, take, signal) => ifAllowed(() => proveLeaves(pool, positions, take, signal)),
 });
 
-/** Undefined if the account may not read that. */
+/** Undefined: the account may not read that. */
 const ifAllowed = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
   try {
     return await read();
@@ -94,7 +94,6 @@ const readJournal = async (pool: Pool, generation: number): Promise<ShownJournal
   };
 };
 
-/** The keys that sign now. */
 const readKeys = async (pool: Pool, generation: number): Promise<readonly string[]> => {
   const { rows } = await pool.query<{ at: string }>(
     `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`,
@@ -119,75 +118,59 @@ const forkOf = (generation: number, text: string): ShownFork[] => {
   return [{ generation, at, cause, by, commonSize }];
 };
 
-/** One of the two logs of a generation. */
 export interface ShownLog {
   readonly log: LogName;
   readonly generation: number;
   readonly origin: string;
   readonly size: number;
-  /** Of the last signed checkpoint; null: nothing of it is signed. */
+  /** Null: nothing is signed. */
   readonly signedSize: number | null;
   readonly signedAt: Date | null;
-  /** Set once an operator has ended it. */
   readonly endedAt: Date | null;
   readonly endedBy: string | null;
   readonly endedReason: string | null;
 }
 
-/** The first statement of a later generation. */
 export interface ShownFork {
   readonly generation: number;
   readonly at: string;
   readonly cause: string;
   readonly by: string;
-  /** So many leaves are the same in the generation before. */
+  /** Leaves that are also in the generation before. */
   readonly commonSize: number;
 }
 
-/** A source, by its name if one is known. */
 export interface NamedSource {
   readonly kind: string;
   readonly id: string;
   readonly name: string | null;
 }
 
-/** What the log itself says, which only an account that may read it can tell. */
+/** Only for an account that may read the log. */
 export interface ShownJournal {
-  /** The keys in force, of both logs. */
   readonly vkeys: readonly string[];
-  /** When the first statement of this generation was made; null before it. */
+  /** Null before the first statement. */
   readonly begunAt: Date | null;
-  /** The newest first. */
   readonly forks: readonly ShownFork[];
 }
 
-/** What is not stated of coverage. */
 interface ShownStatements {
-  /** Sources without a statement: the first of them by name. */
   readonly unstated: readonly NamedSource[];
-  /** The source whose last statement is the oldest one. */
   readonly oldest: (NamedSource & { readonly statedAt: Date }) | undefined;
 }
 
-/** What pages for people show of the evidence, and give out. All methods only read, and reject if the database does not answer. */
+/** Only reads; rejects if the database does not answer. */
 export interface ShownEvidence {
-  /** Whether this process is configured to build or serve a log. There may still be one in the database. */
+  /** There may be a log in the database even so. */
   readonly isConfigured: boolean;
-  /** Undefined: there is no log. */
   status(): Promise<EvidenceStatus | undefined>;
-  /** Both logs of the newest generations, the newest first. */
   logs(): Promise<readonly ShownLog[]>;
   statements(generation: number): Promise<ShownStatements>;
-  /** Undefined: the account may not read the log. So for the next one. */
+  /** Undefined, as in the next ones: the account may not read the log. */
   journal(generation: number): Promise<ShownJournal | undefined>;
-  /** The newest of each log of the newest generation. */
   checkpoints(): Promise<readonly NewestCheckpoint[] | undefined>;
-  /**
-   * The two files that prove an event, under the last signed checkpoint. Throws OrgtrailError `usage` if it has no signed leaf,
-   * `evidence_fails` if it is not the event that was signed. Undefined as above.
-   */
+  /** Throws OrgtrailError `usage` without a signed leaf, `evidence_fails` if it is not the event that was signed. */
   prove(position: number, signal: AbortSignal): Promise<EventProof | undefined>;
-  /** Proofs of many events (`proveLeaves`); why nothing is signed, if so. Undefined as above. */
   proveAll(
     positions: readonly number[],
     take: (proofs: readonly LeafProof[]) => void,

@@ -108,7 +108,6 @@ const sourceOf = async (
   return accountId === undefined ? undefined : { kind: 'account', id: accountId };
 };
 
-/** Undefined: all. */
 const timeOf = ({ since, before, hashesOnly = false }: ExportCommandOptions): ExportedTime | undefined => {
   if (since === undefined && before === undefined) {
     if (hashesOnly)
@@ -140,10 +139,7 @@ const exportedJson = (folder: string, { logs, events, withheld, part, bytes, fil
   faults: report.faults.map(({ message }) => message),
 });
 
-const exportedText = (
-  folder: string,
-  { logs, events, withheld, part, bytes, files, report, anchored }: Exported,
-): string => {
+const exportedText = (folder: string, { logs, events, withheld, part, bytes, files, report, anchored }: Exported) => {
   const ofSource = part && `${part.leaves} events of the source, all up to position ${part.completeTo}`;
   const lines = [
     ...[report.subject, ofSource].filter((line) => line !== undefined),

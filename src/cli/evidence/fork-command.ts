@@ -2,14 +2,14 @@ import { Command } from 'commander';
 import { publicKeysOf } from '../../app/start-evidence.ts';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
-import { bytesOfKeys, everyKey, everyKeySoFar, type KeyHistory } from '../../evidence/append/keys-in-force.ts';
+import { bytesOfKeys, everyKey, everyKeySoFar } from '../../evidence/append/keys-in-force.ts';
 import { createEvidenceStore, readKeyHistory } from '../../evidence/builder/evidence-store.sql.ts';
 import type { StoredLogs } from '../../evidence/builder/ports.ts';
 import { vkeysOf } from '../../evidence/builder/signing-keys.ts';
 import { EvidenceFault } from '../../evidence/bytes.ts';
 import { createGenerationStore } from '../../evidence/generations/end-log.sql.ts';
 import { type Fork, forkLog, requireStopped, rootAt } from '../../evidence/generations/fork-log.ts';
-import { type KnownNote, openKnownNote, readConfiguredAnchors } from '../../evidence/generations/known-checkpoints.ts';
+import { openKnownNote, readConfiguredAnchors } from '../../evidence/generations/known-checkpoints.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, noteCommand, withDatabase } from '../command.ts';
 import { counted, drawLine } from '../output/terminal.ts';
@@ -124,11 +124,7 @@ const forkStored = async (
 };
 
 /** The next generation begins with the key that signs, alone; what was signed by those before it counts as well. */
-const keysOfFork = async (
-  pool: Pool,
-  { generation, events, journal, at }: StoredLogs,
-  evidence: EvidenceWithKey,
-): Promise<{ readonly publicKey: Buffer; readonly keys: KeyHistory }> => {
+const keysOfFork = async (pool: Pool, { generation, events, journal, at }: StoredLogs, evidence: EvidenceWithKey) => {
   const history = await readKeyHistory(pool, generation);
   const own = publicKeysOf(evidence);
   const newest = history.changes.at(-1)?.new_vkeys ?? history.first;
@@ -149,12 +145,7 @@ const keysOfFork = async (
   return { publicKey, keys: history };
 };
 
-const readKept = (
-  file: string,
-  { feedId, generation }: StoredLogs,
-  base: string,
-  keys: readonly Uint8Array[],
-): KnownNote => {
+const readKept = (file: string, { feedId, generation }: StoredLogs, base: string, keys: readonly Uint8Array[]) => {
   try {
     return openKnownNote(readInput(file), { base, feedId, generation }, ...keys);
   } catch (error) {
@@ -181,7 +172,6 @@ const shown = (fork: Fork) => ({
   tell_auditors: auditorsNeed(fork),
 });
 
-/** As sentences. */
 const auditorsNeed = (fork: Fork): string[] => {
   const { oldOrigin, origin, common, knownSize } = fork;
   const lost = lostOf(fork);

@@ -119,7 +119,6 @@ interface RotateOptions {
   readonly by: string;
   /** The file of the new key, or of its public key. */
   readonly newKey: string | undefined;
-  /** In milliseconds. */
   readonly overlap: number | undefined;
   readonly wait: boolean;
   readonly json: boolean | undefined;
@@ -130,12 +129,8 @@ const WEEK_MS = 7 * 86_400_000;
 const LEAST_WAIT_MS = 60_000;
 const LOOK_EVERY_MS = 200;
 
-/** Orders another key, and waits until the process that builds has stated it and signed. Throws OrgtrailError `usage` for a wrong use. */
-const rotateKey = async (
-  context: CliContext,
-  report: (exitCode: number) => void,
-  options: RotateOptions,
-): Promise<void> => {
+/** Waits until the process that builds has stated and signed it. Throws OrgtrailError `usage` for a wrong use. */
+const rotateKey = async (context: CliContext, report: (exitCode: number) => void, options: RotateOptions) => {
   const { reason, overlap, wait } = options;
   const { by } = toldText(options);
   if (overlap !== undefined && reason !== 'rotation')
@@ -192,14 +187,11 @@ const requireGoing = (logs: StoredLogs | undefined): StoredLogs => {
   });
 };
 
-const newKeyOf = (
-  { reason, newKey }: RotateOptions,
-  evidence: EvidenceConfig | undefined,
-): { readonly publicKey: Buffer; readonly isMade: boolean } => {
+const newKeyOf = ({ reason, newKey }: RotateOptions, evidence: EvidenceConfig | undefined) => {
   const { keyFile, signer, nextKeyFile, nextSigner } = evidence ?? {};
   if (newKey !== undefined) return keyIn(newKey, '--new-key', false);
   if (nextKeyFile !== undefined) return keyIn(nextKeyFile, 'ORGTRAIL_EVIDENCE_NEXT_KEY_FILE', nextSigner !== undefined);
-  // Of a key that is gone, the settings name the new one.
+  // After a loss or a theft, the settings name the new key.
   if (keyFile !== undefined && reason !== 'rotation')
     return keyIn(keyFile, 'ORGTRAIL_EVIDENCE_KEY_FILE', signer !== undefined);
   throw new OrgtrailError('usage', 'which key is the new one?', {
@@ -212,7 +204,6 @@ const keyIn = (file: string, setting: string, isPublic: boolean) => {
   return { isMade, publicKey: publicKeyOfFile(file, setting) };
 };
 
-/** That the key is one that may follow. */
 const requireNew = (
   vkeys: readonly string[],
   { history }: KeyState,

@@ -14,10 +14,8 @@ import { createProcessIdentity } from '../../postgres/leases.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, noteCommand, withDatabase } from '../command.ts';
 
-/** Evidence that this process can sign. */
 export type EvidenceWithKey = EvidenceConfig & { readonly keyFile: string };
 
-/** Throws OrgtrailError `configuration` if no evidence is configured. */
 export const requireEvidence = (evidence: EvidenceConfig | undefined): EvidenceWithKey => {
   if (evidence?.keyFile !== undefined) return { ...evidence, keyFile: evidence.keyFile };
   throw new OrgtrailError('configuration', 'ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE must be set', {
@@ -75,7 +73,6 @@ Examples:
 interface Options {
   readonly reason: string;
   readonly by: string;
-  /** False by --without-key. */
   readonly withoutKey?: boolean;
   readonly json?: boolean;
 }
@@ -171,7 +168,7 @@ export const readInput = (file: string): Buffer => {
 const MAX_REASON = 4_000;
 const MAX_NAME = 200;
 
-/** What is said for the journal, which keeps it. Throws OrgtrailError `usage` for an empty text or one that is too long. */
+/** Throws OrgtrailError `usage` for an empty text or one that is too long. */
 export const toldText = ({ reason, by }: { readonly reason: string; readonly by: string }) => {
   const told = { reason: reason.trim(), by: by.trim() };
   for (const [name, text, most] of [

@@ -31,7 +31,7 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** So long without one more statement. */
+/** How long to wait for one more statement. */
 const PATIENCE_MS = 60_000;
 const LOOK_MS = 500;
 
@@ -70,10 +70,7 @@ export const statementCommand = (context: CliContext, report: (exitCode: number)
 const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
 
 /** Undefined: all. */
-const sourcesOf = async (
-  pool: Pool,
-  { organization, account, all }: Options,
-): Promise<readonly StatedSource[] | undefined> => {
+const sourcesOf = async (pool: Pool, { organization, account, all }: Options) => {
   const isNamed = organization.length + account.length > 0;
   if (isNamed === (all === true)) {
     throw new OrgtrailError('usage', 'which sources? give --organization, --account, or --all and neither of them');
@@ -86,11 +83,7 @@ const sourcesOf = async (
 };
 
 /** Waits for the process that builds, or builds. `stopped`: nothing is signed. */
-const untilAnswered = async (
-  pool: Pool,
-  config: Config,
-  sources: readonly StatedSource[] | undefined,
-): Promise<'answered' | 'waited' | 'stopped'> => {
+const untilAnswered = async (pool: Pool, config: Config, sources: readonly StatedSource[] | undefined) => {
   const build = builderOf(pool, config);
   let left = Number.POSITIVE_INFINITY;
   let progressMs = performance.now();

@@ -49,10 +49,8 @@ interface VerifyOptions {
   readonly json?: boolean;
 }
 
-/** What a verification is held against. */
 interface Given {
   readonly anchors: readonly Anchor[];
-  /** The text of a policy. */
   readonly policy: Buffer | undefined;
 }
 
@@ -109,7 +107,6 @@ const verifyBundleFolder = async (context: CliContext, dir: string, { anchors, p
   }
 };
 
-/** Whether it is a bundle of a search, and not one of a log. */
 const isFound = (paths: readonly string[]): boolean =>
   paths.includes(foundFiles.query) && !paths.includes(checkpointPath('events'));
 
@@ -121,7 +118,6 @@ const verifySearch = async (reader: FoundReader, { anchors, policy }: Given): Pr
   );
 };
 
-/** A bundle agrees with itself. Throws OrgtrailError `usage`. */
 const refuseOwnAnchors = (dir: string, anchors: readonly string[]): void => {
   const own = anchors.find(
     (file) => existsSync(file) && existsSync(dir) && isBelow(realpathSync(dir), realpathSync(file)),
@@ -138,17 +134,14 @@ const collect = (file: string, before: readonly string[]): readonly string[] => 
 
 interface VerifyDatabaseOptions {
   readonly anchors: readonly Anchor[];
-  /** The text of a policy. */
   readonly policy: Buffer | undefined;
   readonly evidence: EvidenceConfig | undefined;
-  /** Whether the columns beside `raw` are compared with it. */
   readonly hasColumns?: boolean;
 }
 
-/** One statement reads so many: it has a minute, in which a slow database gives some hundred thousand. */
+/** Positions of one statement, which has a minute: a slow database gives some hundred thousand. */
 const POSITIONS_AT_ONCE = 200_000;
 
-/** Verifies what is stored. Throws OrgtrailError `usage` if there is nothing to verify. */
 export const verifyDatabase = async (
   pool: Pool,
   { anchors, policy, evidence, hasColumns = false }: VerifyDatabaseOptions,
@@ -176,7 +169,6 @@ export const verifyDatabase = async (
   return report;
 };
 
-/** Reads what --policy names. Throws OrgtrailError `usage`. */
 const readPolicy = (text: Buffer): Policy => {
   try {
     return parsePolicy(text);
@@ -191,7 +183,7 @@ const policyOf = (logs: readonly VerifierKey[]): Policy => ({
   quorum: { needed: 0, members: [] },
 });
 
-/** Of the statements that say something of keys; what is no key is for the verification to find. */
+/** What is no key is for the verification to find. */
 const keysOfJournal = (reader: BundleReader): VerifierKey[] => {
   const texts = readJournal(reader.read(bundleFiles.journalEntries) ?? Buffer.alloc(0));
   const ofKeys = texts.filter((text) => /^\{"type":"(?:genesis|fork|key)"/.test(text));
@@ -206,7 +198,6 @@ const keysOfJournal = (reader: BundleReader): VerifierKey[] => {
 
 const ENDING = '.tlog-proof';
 
-/** Whether a path names the proof of an event, and not a bundle. */
 const isProofFile = (path: string): boolean => path.endsWith(ENDING);
 
 /** Verifies an event by the two files of `orgtrail evidence prove`. Without a policy, the keys beside the event are believed. */
@@ -225,7 +216,6 @@ const verifyProofFile = (path: string, policy: Buffer | undefined): Report => {
   return verified;
 };
 
-/** How the log stands, for people. */
 export const evidenceStatusText = (status: EvidenceStatus): string => {
   const { signedSize, signedSecondsAgo, stateReason, heldBy } = status;
   const signed =
@@ -295,7 +285,6 @@ export const reportText = (report: Report): string => {
   ].join('');
 };
 
-/** The same for programs. */
 const reportJson = ({
   isOfOneSource,
   source,

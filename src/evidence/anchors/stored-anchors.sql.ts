@@ -7,7 +7,6 @@ import { vkeysOf } from '../builder/signing-keys.ts';
 import { parseOrigin } from '../notes/checkpoint.ts';
 import { parseVerifierKey, type VerifierKey } from '../notes/signed-note.ts';
 
-/** Joins the statements of anchoring to the port that it declares. */
 export const createAnchorStore = (pool: Pool): AnchorStore => ({
   readSigned: async (generation, anchor) => {
     const { rows } = await pool.query<LogToAnchor>(
@@ -44,10 +43,7 @@ export const createAnchorStore = (pool: Pool): AnchorStore => ({
 
 const note = 'select orgtrail_note_anchor($1, $2, $3, $4, $5, $6, $7)';
 
-/**
- * Whose checkpoints count at an anchor: the keys of this process, and all that the journal of the generation names, since an anchor has older
- * checkpoints. Not those that a signed statement says are stolen: the thief could stop the log by what he writes to an anchor.
- */
+/** Own keys and those of the journal, but none that a signed statement says is stolen: the thief could stop the log by an anchor. */
 export const keysAtAnchors = async (
   pool: Pool,
   generation: number,
@@ -62,25 +58,24 @@ export const keysAtAnchors = async (
   return [...new Set(vkeys)].filter((vkey) => !stolen.includes(vkey)).map(parseVerifierKey);
 };
 
-/** The newest signed checkpoints of both logs, for a receiver of events. */
+/** For a receiver of events. */
 export interface DueCheckpoints {
   readonly feedId: string;
   readonly generation: number;
-  /** When that of the events was signed, in RFC 3339. */
+  /** Of the events, in RFC 3339. */
   readonly signedAt: string;
   readonly events: LogToAnchor;
   readonly journal: LogToAnchor;
 }
 
-/** Which checkpoints a sink lacks; where each was delivered is kept among the anchors, so that it counts as one. */
+/** What a sink lacks. Deliveries are kept among the anchors, so that a sink counts as one. */
 export interface SinkCheckpoints {
-  /** Undefined: it is not time yet, nothing is signed, or the sink has them. Rejects if the account may not read them. */
+  /** Undefined: not time yet, nothing signed, or already delivered. Rejects if the account may not read them. */
   due(sink: string): Promise<DueCheckpoints | undefined>;
   noteDelivered(sink: string, due: DueCheckpoints): Promise<void>;
   noteFailure(sink: string, due: DueCheckpoints, reason: string): Promise<void>;
 }
 
-/** What a sink is called among the anchors. */
 export const anchorOfSink = (sink: string): string => `sink:${sink}`;
 
 /** `intervalMs`: between two records to one sink. */

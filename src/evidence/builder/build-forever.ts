@@ -9,27 +9,23 @@ export interface BuildingOptions extends BuilderOptions {
   readonly leaseMs: number;
   /** ORGTRAIL_EVIDENCE_INTERVAL. */
   readonly intervalMs: number;
-  /** Resolves when there may be events behind a position, or after so long. */
+  /** Resolves when there may be events behind a position, or after the timeout. */
   readonly waitBeyond: (position: number, timeoutMs: number, signal: AbortSignal) => Promise<void>;
-  /** Hears why building failed, once until it works again. */
+  /** Once until it works again. */
   readonly onError: (reason: string) => void;
-  /** Keeps checkpoints outside the database for as long as the lease is held. */
+  /** For as long as the lease is held. */
   readonly anchor?: (builder: Builder, generation: number, signal: AbortSignal) => Promise<void>;
-  /** Says what this process is set to; called with each lease, until it succeeds. */
+  /** Called with each lease, until it succeeds. */
   readonly noteSettings?: (claim: Claim) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
-/** So many events that wait are worth a checkpoint before the interval is over. */
+/** Waiting events that are worth a checkpoint before the interval is over. */
 const EVENTS_WORTH_ONE = 5_000;
-/** Between two looks at what another process is changing. */
 const STALE_PAUSE_MS = 100;
 const THIN_EVERY_MS = 3_600_000;
 
-/**
- * Builds and signs until the signal: one process at a time, the others wait for its lease. Whatever fails is retried after the interval;
- * ingestion and feed go on meanwhile. Called by the daemon.
- */
+/** One process at a time; the others wait for its lease. What fails is retried after the interval. */
 export const buildForever = async (options: BuildingOptions): Promise<void> => {
   const { time, intervalMs, onError, signal } = options;
   const builder = new Builder(options);
@@ -49,7 +45,7 @@ export const buildForever = async (options: BuildingOptions): Promise<void> => {
   }
 };
 
-/** Says beside the log that this process cannot sign it; the database knows whether another one does. */
+/** The database knows whether another process can sign. */
 export const refuse = async (store: EvidenceStore, reason: string): Promise<void> => {
   const logs = await store.readLogs();
   if (logs !== undefined) await store.refuse(logs.generation, reason);
@@ -82,7 +78,7 @@ const holdLease = async (builder: Builder, options: BuildingOptions, onStep: () 
   });
 };
 
-/** Notes the settings, once; after a failure again with the next call. What is shown of them is not worth a log that stands still. */
+/** Retried after a failure: what is shown of the settings is not worth a log that stands still. */
 const untilNoted = ({ noteSettings, onError }: BuildingOptions, claim: Claim): (() => Promise<void>) => {
   let isNoted = noteSettings === undefined;
   let told: string | undefined;
@@ -113,7 +109,7 @@ const buildWhileHeld = async (
     const { startedMs, size, kind } = await buildUntilDone(builder, claim, { ...options, pace }, over);
     onStep();
     await options.noteSettings();
-    // A process that has the next key carries out what was ordered; if there is none, this one goes on after the pause.
+    // A process with the next key carries out the order; if there is none, this one goes on after the pause.
     if (builder.isToYield) return;
     // Another replica may have the next generation, or the key that fits.
     if (kind === 'stopped') await time.sleep(intervalMs, over).catch(() => {});
@@ -166,10 +162,7 @@ const waitForWork = async (
   if (!over.aborted) await waitBeyond(size, intervalMs, over);
 };
 
-/**
- * Builds and signs until nothing is left to do, or nothing can be done; called by commands. Undefined: another process builds, or took
- * over.
- */
+/** For commands: until nothing is left to do. Undefined: another process builds, or took over. */
 export const buildOnce = async (
   builder: Builder,
   { store, time, leaseMs }: { readonly store: EvidenceStore; readonly time: Time; readonly leaseMs: number },
@@ -203,24 +196,20 @@ const BUSY_SHARE = 0.5;
 /** Of the time that a step took: 0.71 of the rate without a builder became 0.82 on two full cores; longer pauses gain little. */
 const PAUSE_SHARE = 2;
 
-/** What one step of the builder saw and did. */
 interface PacedStep {
-  /** Leaves of `events` after it. */
+  /** Leaves of `events` after the step. */
   readonly size: number;
-  /** Of the feed, as the step began; undefined if it did not look. */
+  /** Of the feed before the step; undefined if it did not look. */
   readonly head?: number;
   readonly startedMs: number;
   readonly endedMs: number;
 }
 
-/**
- * Leaves ingestion its share of the machine: while events come in nearly as fast as leaves are made of them, each step is followed by a pause.
- * The log gets behind by that, and catches up at full speed once fewer come in.
- */
+/** Leaves ingestion its share of the machine: while events come in nearly as fast as leaves are made, each step is followed by a pause. */
 export class Pace {
   #before: PacedStep | undefined;
 
-  /** How long to wait after this step, in milliseconds. */
+  /** In milliseconds. */
   pauseAfter(step: PacedStep): number {
     const before = this.#before;
     this.#before = step;

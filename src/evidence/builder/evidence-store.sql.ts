@@ -15,7 +15,7 @@ import { readCoverage } from './read-coverage.sql.ts';
 const SERIALIZATION_FAILURE = '40001';
 const UNIQUE_VIOLATION = '23505';
 
-/** Joins the statements of the log to the port that building declares. The rights on the tables are the owner's: functions write. */
+/** Every method is one statement, or reads alone. Functions of the schema's owner write. */
 export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number): EvidenceStore => ({
   readLogs: () => readLogs(pool),
   open: async (base) => {
@@ -144,7 +144,7 @@ const eventsQuery = (after: number, until: number): string => {
 };
 
 const jumpRanges = 'select from_position + 1 as first, to_position + 1 as last from position_jumps';
-/** Of a drop before there was evidence only the first and the last position are known. */
+/** Of a drop before there was evidence, only its ends are known. */
 const dropRanges = `select lower(r), upper(r) from retention_drops d, unnest(d.positions) r
   union all select first_position, last_position + 1 from retention_drops where positions is null and first_position is not null`;
 
@@ -157,7 +157,7 @@ const readRanges = async (pool: Pool, query: string, range?: HoleRange): Promise
   return rows.map(({ first, end }): HoleRange => [first, end]);
 };
 
-/** Commits leaves and statements, in one statement: all of it, or nothing. */
+/** Leaves and statements in one statement: all, or nothing. */
 const growLogs = async (pool: Pool, growth: Growth): Promise<GrowthResult> => {
   const { generation, epoch, from, to, tiles, monthKeys, sources, entries } = growth;
   const values = [
@@ -193,9 +193,8 @@ const growLogs = async (pool: Pool, growth: Growth): Promise<GrowthResult> => {
 
 type Fact<K extends keyof DueFacts> = DueFacts[K][number];
 
-/** So many in one commit. */
 const MAX_CHANGES = 500;
-/** Some kilobytes are enough to know a hold by; a statement has an end. */
+/** Characters: enough to know a hold by. */
 const MAX_REASON = 4_000;
 
 const isStated = (kind: string, ref: string): string =>
@@ -252,7 +251,6 @@ const schemas = `
 select l.schema_version as from_version, orgtrail_schema_version() as to_version from evidence_logs l
 where l.name = 'events' and l.generation = $1 and l.schema_version <> orgtrail_schema_version()`;
 
-/** What has happened and is not in the journal of this generation. */
 const readDue = async (pool: Pool, generation: number): Promise<DueFacts> => {
   const read = async <K extends keyof DueFacts>(sql: string) =>
     (await pool.query<Fact<K> & object>(sql, [generation])).rows as unknown as readonly Fact<K>[];
@@ -267,9 +265,9 @@ const readDue = async (pool: Pool, generation: number): Promise<DueFacts> => {
   };
 };
 
-/** The clock of the database stands before a time that it has shown by more than this: it went back. */
+/** A clock that is behind a time that it has shown by more than this went back. */
 const BACK = "interval '1 minute'";
-/** As far from Cloudflare's clock as was stated last, but for this. */
+/** Drift against Cloudflare's clock since the last statement. */
 const DRIFT_SECONDS = 600;
 
 const utc = (time: string): string => `to_char(${time} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
@@ -277,9 +275,8 @@ const ofClock = (columns: string, more: string): string =>
   `select ${columns} from evidence_journal j where j.generation = events.generation and j.kind = 'clock' ${more}`;
 
 /**
- * What is to be stated of the clock of the database, as JSON; null if nothing is. Within a query that has `events` and `journal`, the rows of
- * evidence_logs. A clock that went back is found by what the journal said last, and by when it was signed; one that is far from Cloudflare's by the
- * last listing, when both were noted.
+ * JSON of what is to be stated of the clock; null if nothing is. Within a query over `events` and `journal`, rows of
+ * evidence_logs. Back: by the last statement, and when it was signed. Ahead of Cloudflare's: by the last listing.
  */
 const foundClock = `
 (select json_build_object('ref', ref, 'before', case when is_back then ${utc('seen')} end, 'ahead_seconds', ahead, 'compared_at', ${utc('compared_at')})
@@ -294,15 +291,13 @@ from (
   where is_back or abs(ahead - coalesce((${ofClock("(j.text::jsonb ->> 'ahead_seconds')::bigint", 'order by j.index desc limit 1')}), 0)) > ${DRIFT_SECONDS}
 ) found where not exists (${ofClock('', 'and j.ref = found.ref')}))`;
 
-/** What the process that builds is set to. */
 interface BuilderSettings {
-  /** Their names. */
   readonly anchors: readonly string[];
   /** ORGTRAIL_EVIDENCE_STATEMENTS. */
   readonly statementsMs: number;
 }
 
-/** Notes it beside the log, so that every replica and every command knows what is overdue. */
+/** So that every replica and command knows what is overdue. */
 export const noteBuilderSettings = async (
   pool: Pool,
   { generation, epoch }: Claim,
@@ -316,7 +311,7 @@ export const noteBuilderSettings = async (
   ]);
 };
 
-/** What the journal of a generation says of keys. `isSigned`: only as far as it is signed. */
+/** `isSigned`: only as far as it is signed. */
 export const readKeyHistory = async (
   pool: Pick<Pool, 'query'>,
   generation: number,
@@ -330,7 +325,6 @@ export const readKeyHistory = async (
   return keyHistory(rows.map(({ text }) => text));
 };
 
-/** The same, and the key that is ordered and not stated. */
 const readKeyState = async (pool: Pool, generation: number): Promise<KeyState> => {
   const { rows } = await pool.query<KeyOrder>(
     `select id::float8 as id, reason, new_vkeys as "newVkeys", (extract(epoch from both_for) * 1000)::float8 as "bothForMs",

@@ -6,31 +6,24 @@ import { rootOfPrefix, tilesOfRanges } from '../tree/proofs.ts';
 import type { TileId } from '../tree/tiles.ts';
 import type { Claim, EvidenceStore, StoredLogs } from './ports.ts';
 
-/** A checkpoint that is known, and what the stored logs are against it. */
 export interface Contradiction {
   readonly state: Exclude<Continuity, 'consistent'> | 'halted';
   readonly reason: string;
 }
 
-/**
- * The largest checkpoint of each log that this process has signed or read: the nearest of all anchors. It outlives a database that goes
- * back while the process runs. Beside it, what lies at the anchors.
- */
+/** The largest checkpoint that this process knows of each log, and those at the anchors. Outlives a database that goes back. */
 export class KnownCheckpoints {
   readonly #byOrigin = new Map<string, Checkpoint>();
   readonly #anchored = new Map<string, AnchoredCheckpoint>();
   #hasNews = false;
-  /**
-   * The claim under which everything that was ever signed is known: what was stored at its start, and what this process signed since. Not
-   * the number of its epoch, which a database that went back gives out once more.
-   */
+  /** Under which all is known that was ever signed. The object: a database that went back gives an epoch once more. */
   #completeUnder: Claim | undefined;
 
   learn({ origin, size, root }: Checkpoint): void {
     if ((this.#byOrigin.get(origin)?.size ?? -1) < size) this.#byOrigin.set(origin, { origin, size, root });
   }
 
-  /** The newest checkpoint of a log at an anchor; it counts from the next `contradiction` on. */
+  /** Counts from the next `contradiction` on. */
   learnAnchored(found: AnchoredCheckpoint): void {
     const { anchor, checkpoint } = found;
     const key = `${anchor} ${checkpoint.origin}`;
@@ -40,7 +33,6 @@ export class KnownCheckpoints {
     this.#hasNews = true;
   }
 
-  /** Whether an anchor has told what was not compared yet. */
   get hasNews(): boolean {
     return this.#hasNews;
   }
@@ -53,7 +45,7 @@ export class KnownCheckpoints {
     this.#completeUnder = claim;
   }
 
-  /** Why the stored logs cannot go on; undefined if they hold all that is known. */
+  /** Undefined: the stored logs hold all that is known. */
   async contradiction(
     { generation, events, journal }: Pick<StoredLogs, 'generation' | 'events' | 'journal'>,
     readTiles: EvidenceStore['readTiles'],
@@ -97,16 +89,14 @@ const reasonFor = (
     : `the first ${known} ${log} are not those of the checkpoint that ${kept}`;
 };
 
-/** What a checkpoint that is known from elsewhere says of a log: it goes on from there, it lacks the end, or it is another one. */
 type Continuity = 'consistent' | 'behind' | 'forked';
 
 type SizeAndRoot = Pick<Checkpoint, 'size' | 'root'>;
 
-/** The tiles that `continuityOf` reads. */
 const tilesForContinuity = (known: SizeAndRoot, size: number): TileId[] =>
   known.size === 0 || known.size > size ? [] : tilesOfRanges([{ start: 0, end: known.size }], size);
 
-/** Whether a log of this size goes on from a checkpoint. A tile that is missing is an EvidenceFault. */
+/** Throws an EvidenceFault for a tile that is missing. */
 const continuityOf = (known: SizeAndRoot, size: number, readTile: ReadTile): Continuity => {
   if (known.size > size) return 'behind';
   return rootOfPrefix(known.size, size, readTile).equals(known.root) ? 'consistent' : 'forked';

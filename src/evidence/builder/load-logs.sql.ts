@@ -6,7 +6,7 @@ import type { Tile } from '../tree/growing-tree.ts';
 import { hashesOnLevel, TILE_WIDTH, type TileId, widthOfTile } from '../tree/tiles.ts';
 import type { LoadedLogs, StoredLogs } from './ports.ts';
 
-/** Reads what building goes on from. Another process may commit meanwhile: the next commit shows it, for it compares the sizes. */
+/** Another process may commit meanwhile: the next commit, which compares the sizes, shows it. */
 export const loadLogs = async (pool: Pool, { generation, events, journal }: StoredLogs): Promise<LoadedLogs> => {
   const eventTiles = await readTiles(pool, 'events', generation, edgeOf(events.size));
   const last = eventTiles.find(({ level }) => level === 0);
@@ -47,7 +47,6 @@ interface LastCheckpoint {
   readonly isHere: boolean;
 }
 
-/** The partial tiles at the right edge of a tree. */
 const edgeOf = (size: number): TileId[] => {
   const tiles: TileId[] = [];
   for (let level = 0; hashesOnLevel(size, level) > 0; level += 1) {
@@ -58,7 +57,7 @@ const edgeOf = (size: number): TileId[] => {
   return tiles;
 };
 
-/** Tiles as they are stored, perhaps longer than asked for, in the order in which they were. Throws an EvidenceFault if one is missing. */
+/** In order, perhaps longer than asked for. Throws an EvidenceFault if one is missing. */
 export const readTiles = async (
   pool: Pick<Pool, 'query'>,
   log: LogName,

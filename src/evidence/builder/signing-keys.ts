@@ -16,20 +16,16 @@ import {
 } from '../notes/signed-note.ts';
 import type { LogSigner } from './ports.ts';
 
-/** What this process does about keys at a moment. */
 export interface Signing {
-  /** Who sign, all of them. None: another key is to be stated first. */
+  /** All that sign. None: another key is to be stated first. */
   readonly signers: readonly LogSigner[];
-  /** An order that this process carries out. */
+  /** Carried out by this process. */
   readonly toState: KeyOrder | undefined;
-  /** A rotation that another process must carry out, since this one has not the new key. */
+  /** A rotation to a key that this process has not. */
   readonly lacks: KeyOrder | undefined;
 }
 
-/**
- * Which of the keys that this process has sign, by the journal and by what is ordered. Throws OrgtrailError `configuration`, which says
- * what is missing, if it must sign nothing: it has not all of the keys that sign, or a key was lost or stolen and it has not the new one.
- */
+/** Throws OrgtrailError `configuration` if it must sign nothing: it lacks a key that signs, or the one after a loss or theft. */
 export const signingAt = (
   own: readonly LogSigner[],
   { history, order }: KeyState,
@@ -79,14 +75,13 @@ const missingKeys = (
   );
 };
 
-/** As signature lines have them; both logs have one key. */
+/** Both logs have one key. */
 const idsOf = (vkeys: readonly string[]): string =>
   vkeys
     .map(parseVerifierKey)
     .map(({ name, id }) => `${hexOfId(id)} of ${name.slice(name.lastIndexOf('/') + 1)}`)
     .join(', ');
 
-/** The statement of an order. */
 export const entryOfOrder = (order: KeyOrder, { history }: KeyState, moment: Moment): NewEntry => {
   const old = keysInForce(history, moment.at).vkeys.filter((vkey) => !order.newVkeys.includes(vkey));
   const untilMs = Date.parse(moment.at) + order.bothForMs;
@@ -101,10 +96,7 @@ export const entryOfOrder = (order: KeyOrder, { history }: KeyState, moment: Mom
   });
 };
 
-/**
- * Whether a note is signed as it is to be. A journal keeps a signature that is no longer needed: time stamps are of the whole note, and a
- * journal grows.
- */
+/** A journal keeps a signature that is no longer needed: time stamps are of the whole note. */
 export const isSignedAs = (
   note: string | undefined,
   log: LogName,
@@ -123,11 +115,11 @@ export const isSignedAs = (
 export const keyOfLog = (origin: string, publicKey: Uint8Array): VerifierKey =>
   verifierKey(origin, signatureTypes.note, publicKey);
 
-/** As genesis has them: one for each log. */
+/** One for each log. */
 export const vkeysOf = (origins: readonly string[], { publicKey }: { readonly publicKey: Uint8Array }): string[] =>
   origins.map((origin) => printVerifierKey(keyOfLog(origin, publicKey)));
 
-/** The note of a checkpoint, signed by all of these. Throws an EvidenceFault if what signs has another key than it says. */
+/** Throws an EvidenceFault if what signs has another key than it says. */
 export const signCheckpoint = async (checkpoint: Checkpoint, signers: readonly LogSigner[]): Promise<string> => {
   const text = writeCheckpoint(checkpoint);
   const signatures: NoteSignature[] = [];

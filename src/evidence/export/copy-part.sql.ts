@@ -23,30 +23,24 @@ import type { Anchor } from '../verify/anchors.ts';
 import { copyChanges, field, integer } from './copy-logs.sql.ts';
 import type { ExportedLogs } from './snapshot.sql.ts';
 
-/** What a bundle of one source is up to. */
 export interface CopiedPart {
-  /** Leaves of the source. */
   readonly leaves: number;
-  /** Up to this position all of its events are there. */
+  /** Up to this position all events of the source are there. */
   readonly completeTo: number;
 }
 
 interface PartOptions {
   readonly source: OneSource;
-  /** Kept checkpoints that the bundle is to be compared with: hashes for their sizes are in it. */
+  /** Hashes for the sizes of these are in the bundle. */
   readonly anchors?: readonly Anchor[] | undefined;
-  /** Later contents only of events of this time. */
   readonly time?: BundleTime | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** So many tiles in one query: 2 MB. */
+/** Of one query: 2 MB. */
 const CHUNK = 256;
 
-/**
- * Writes what proves the leaves of one source: lists of leaves, tiles, and the statements about it. Throws OrgtrailError `usage` if no signed
- * statement says how many events the source has.
- */
+/** Throws OrgtrailError `usage` if no signed statement says how many events the source has. */
 export const copyPart = async (
   client: PoolClient,
   logs: ExportedLogs,
@@ -74,7 +68,7 @@ export const copyPart = async (
   return { leaves, completeTo: last.tree.size };
 };
 
-/** The leaves that the stored numbers of sources give to it: a wrong number gives another chain. */
+/** By the stored numbers of sources: a wrong one gives another chain. */
 const copyLeaves = async (
   client: PoolClient,
   { generation, events: { size } }: ExportedLogs,
@@ -120,12 +114,7 @@ interface Part {
   readonly prefixes: Iterable<number>;
 }
 
-const copyTiles = async (
-  client: PoolClient,
-  logs: ExportedLogs,
-  { log, ...part }: Part,
-  writer: FolderWriter,
-): Promise<void> => {
+const copyTiles = async (client: PoolClient, logs: ExportedLogs, { log, ...part }: Part, writer: FolderWriter) => {
   const tiles = tilesOfPart(logs[log].size, part);
   try {
     for (let at = 0; at < tiles.length; at += CHUNK) {
@@ -138,25 +127,22 @@ const copyTiles = async (
   }
 };
 
-/** Whose events a bundle has. */
 export interface OneSource {
   readonly kind: 'organization' | 'account';
   readonly id: string;
 }
 
-/** A statement that a bundle of one source has. */
 interface Disclosed {
   readonly index: number;
   readonly text: string;
-  /** Undefined: it cannot be read, which the verifier says. */
+  /** Undefined: cannot be read, as the verifier says. */
   readonly statement: Statement | undefined;
 }
 
-/** Statements about the log itself, or about all of its sources. All others are hidden, also those of later versions. */
+/** All other statements are hidden, also those of later versions. */
 const common = ['genesis', 'fork', 'key', 'schema', 'timestamp', 'drop', 'jump', 'clock', 'end'];
 const own = ['source', 'coverage', 'change', 'hold'];
 
-/** The signed statements that a bundle of this source has, in order. */
 const readDisclosed = async (
   client: PoolClient,
   { generation, journal }: ExportedLogs,
@@ -167,7 +153,7 @@ const readDisclosed = async (
   const changes = await readChanged(client, source);
   const quote = (text: string) => client.escapeLiteral(text);
   const ref = `${source.kind}/${source.id}`;
-  // Most statements of a large journal are coverage of others: what they are about is in their names.
+  // Most statements are coverage of others: their names say of whom.
   const query = `select index, kind, ref, text from evidence_journal
     where generation = ${integer(generation)} and index < ${integer(journal.size)}
       and (kind in (${[...common, 'change', 'hold'].map(quote).join()}) or kind = 'source' and ref = ${quote(ref)}
@@ -188,7 +174,6 @@ const readDisclosed = async (
   return disclosed;
 };
 
-/** Whether a statement is about this source, or is a hold that may have events of it. */
 const isAbout = (statement: Statement | undefined, { kind, id }: OneSource, organizationId: string | null): boolean => {
   if (statement?.type === 'source') return statement.kind === kind && statement.id === id;
   if (statement?.type === 'coverage') return statement.source_kind === kind && statement.source_id === id;
@@ -215,7 +200,7 @@ const statementOf = (text: string): Statement | undefined => {
   }
 };
 
-/** Of an account, as its `source` statement names it: a hold of that organization may have its events. */
+/** Of an account: a hold of that organization may have its events. */
 const organizationOf = async (client: PoolClient, { kind, id }: OneSource): Promise<string | null> => {
   const { rows } = await client.query<{ text: string }>(
     `select text from evidence_journal where kind = 'source' and ref = $1 order by generation desc limit 1`,
@@ -225,7 +210,6 @@ const organizationOf = async (client: PoolClient, { kind, id }: OneSource): Prom
   return statement?.type === 'source' ? statement.organization_id : null;
 };
 
-/** The names of the statements about changed contents of this source. */
 const readChanged = async (client: PoolClient, { kind, id }: OneSource): Promise<ReadonlySet<string>> => {
   const { rows } = await client.query<{ id: string }>(
     'select id::text as id from audit_event_changes where source_kind = $1 and source_id = $2',
@@ -239,7 +223,7 @@ interface Prefixes {
   readonly journal: ReadonlySet<number>;
 }
 
-/** The sizes at which these statements, and checkpoints that were kept, name the root of a log. */
+/** At which these statements, and kept checkpoints, name a root. */
 const prefixesOf = (disclosed: readonly Disclosed[], logs: ExportedLogs, anchors: readonly Anchor[]): Prefixes => {
   const statements = disclosed.flatMap(({ statement }) => (statement === undefined ? [] : [statement]));
   const forks = statements.flatMap((one) => (one.type === 'fork' ? forkSizes(one) : []));
@@ -252,7 +236,7 @@ const prefixesOf = (disclosed: readonly Disclosed[], logs: ExportedLogs, anchors
   };
 };
 
-/** None of a file that cannot be read, or is of another log: that is for the verifier to say. */
+/** None of a file that the verifier will refuse. */
 const anchorSize = (note: Uint8Array, log: LogName): number[] => {
   try {
     const { origin, size } = parseCheckpoint(parseNote(note).text);
@@ -263,7 +247,7 @@ const anchorSize = (note: Uint8Array, log: LogName): number[] => {
   }
 };
 
-/** The last checkpoint of the generation before is compared as far as it is common. */
+/** Compared as far as it is common. */
 const forkSizes = ({ last_note: note, common_size: common }: StatementOf<'fork'>): number[] => {
   if (note === '') return [];
   const { size } = parseCheckpoint(parseNote(Buffer.from(note)).text);

@@ -11,31 +11,25 @@ export interface PayloadOptions {
   readonly size: number;
   readonly monthKeys: ReadonlyMap<string, Buffer>;
   readonly isPacked: boolean;
-  /** Only of this one, and no files without an event. */
+  /** No files without an event. */
   readonly source?: { readonly kind: string; readonly id: string } | undefined;
-  /** Only the content of this one, and no files without an event. */
   readonly time?: ExportedTime | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Up to this position events are written. */
   readonly onEvent?: (position: number) => void;
 }
 
-/** A bundle of a time. */
 export interface ExportedTime extends BundleTime {
-  /** Without the leaves of other events, which show ids and times: nothing shows then that no event of the time is left out. */
+  /** Without the leaves of other events: nothing shows then that no event of the time is left out. */
   readonly isHashesOnly: boolean;
 }
 
-/** How many events are in a bundle with their content, and how many with their leaf alone. */
+/** `withheld`: with their leaf alone. */
 export interface CopiedEvents {
   readonly events: number;
   readonly withheld: number;
 }
 
-/**
- * Writes every stored event with its leaf, made from what is stored now: whether that is the leaf in the tree is for the verifier to say.
- * Of a time, other events go with their leaf alone.
- */
+/** Leaves are made from what is stored now: whether they are in the tree is for the verifier to say. */
 export const copyPayload = async (
   client: PoolClient,
   writer: FolderWriter,
@@ -76,7 +70,7 @@ export const copyPayload = async (
   return { events, withheld };
 };
 
-/** One file after the other; each that a leaf could be in is there, even if no event is, unless they are sparse. */
+/** One after the other. Unless sparse, a file that a leaf could be in is there even without an event. */
 class PayloadFiles {
   readonly #writer: FolderWriter;
   readonly #pathOf: (index: number) => string;

@@ -17,27 +17,22 @@ import { bundlePolicy, type ExportedLogs, type NothingToExport, requireLogs, wit
 
 interface ProveOptions {
   readonly positions: readonly number[];
-  /** All events with these ids as well, whatever their source. */
+  /** Whatever their source. */
   readonly ids: readonly string[];
   readonly publicKeys?: readonly Uint8Array[];
   readonly signal?: AbortSignal | undefined;
   readonly onProven?: (events: number, all: number) => void;
 }
 
-/** Two files that prove one event: what it is, and that it is in the log. */
 export interface EventProof {
   readonly position: number;
   readonly json: string;
   readonly tlogProof: string;
 }
 
-/** So many positions in one query. */
 const EVENTS_AT_ONCE = 1_000;
 
-/**
- * Proofs of single events under the last signed checkpoint, each verified before it is given. Throws OrgtrailError `usage` for a position
- * without an event or without a signed leaf, `evidence_fails` if an event is not the one that was signed.
- */
+/** Verifies each. Throws OrgtrailError `usage` for no event or no signed leaf, `evidence_fails` if it is not the signed one. */
 export const proveEvents = async (
   pool: Pool,
   options: ProveOptions,
@@ -79,7 +74,6 @@ const positionsOf = async (client: PoolClient, { positions, ids }: ProveOptions)
   return [...new Set([...positions, ...rows.map(({ position }) => position)])];
 };
 
-/** The events at these positions, with the leaves that they have now. */
 const readEvents = async (
   client: PoolClient,
   positions: readonly number[],
@@ -128,24 +122,22 @@ const proofOf = async (client: PoolClient, position: number, { events, generatio
   }
 };
 
-/** The checkpoint that proofs are under, and the keys that count. */
 export interface ProvenUnder {
   readonly origin: string;
   readonly size: number;
   readonly note: string;
-  /** The text of a policy. */
+  /** Of a policy. */
   readonly policy: string;
   readonly state: ExportedLogs['state'];
   readonly stateReason: string | null;
 }
 
-/** So many positions at once: each may need a tile of 8 KiB of its own, and its content is read to be hashed. */
+/** Each may need a tile of 8 KiB of its own, and its content is read to be hashed. */
 const PROOFS_AT_ONCE = 100;
 
 /**
- * Proofs of many events under the last signed checkpoint, in the order of the positions; each leaf is made again from what is stored, and
- * its proof verified before it is given. Events after the checkpoint are not signed. Gives why nothing is signed instead if there is no
- * checkpoint. Throws OrgtrailError `evidence_fails` if an event is not the one that was signed, `usage` if it is gone.
+ * In the order of the positions, each verified; `signed` is undefined after the checkpoint. Gives why nothing is signed, if so.
+ * Throws OrgtrailError `evidence_fails` if an event is not the one that was signed, `usage` if it is gone.
  */
 export const proveLeaves = async (
   pool: Pool,
@@ -180,7 +172,7 @@ export const proveLeaves = async (
     return { origin, size, note, policy, state: logs.state, stateReason: logs.stateReason };
   });
 
-/** What leads from each of these positions to the root, by tiles that are read once for all of them. */
+/** By tiles that are read once for all positions. */
 const readHashes = async (
   client: PoolClient,
   positions: readonly number[],
@@ -192,7 +184,6 @@ const readHashes = async (
   return (position) => orFails(() => (ranges.get(position) ?? []).map((range) => hashOfRange(range, size, readTile)));
 };
 
-/** A stored log that is damaged is no evidence. */
 const orFails = <T>(read: () => T): T => {
   const fail = (error: unknown): never => {
     if (error instanceof EvidenceFault) throw new OrgtrailError('evidence_fails', error.message, { cause: error });

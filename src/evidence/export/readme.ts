@@ -7,28 +7,24 @@ import type { ExportedLogs } from './snapshot.sql.ts';
 
 interface ReadmeFacts {
   readonly logs: ExportedLogs;
-  /** Of orgtrail. */
   readonly version: string;
   readonly vkeys: readonly string[];
-  /** What the journal says of keys. */
   readonly keys: KeyHistory;
-  /** Events whose payload is in the bundle. */
   readonly events: number;
   readonly isPacked: boolean;
   /** Undefined: of all times. */
   readonly time?: ExportedTime | undefined;
-  /** Events whose leaf is in it, and not their payload. */
   readonly withheld: number;
   /** Undefined: of all sources. */
   readonly source?: { readonly kind: string; readonly id: string } | undefined;
   readonly part?: { readonly leaves: number; readonly completeTo: number } | undefined;
-  /** Sentences of the verification that was made of the bundle; none if it holds. */
+  /** Of the verification; none if the bundle holds. */
   readonly faults: readonly string[];
   readonly hashes: ReadonlyMap<string, string>;
   readonly anchored: readonly ExportedAnchor[];
 }
 
-/** README.txt: what an auditor needs who has never seen orgtrail, and the list of files. */
+/** For an auditor who has never seen orgtrail. */
 export const writeReadme = (facts: ReadmeFacts): string =>
   [
     head(facts),
@@ -78,7 +74,7 @@ const anchorsOf = (anchors: readonly ExportedAnchor[], generation: number): stri
   return [...lines, 'This is what the operator says: "3." below is how to compare.'].join(`\n${' '.repeat(20)}`);
 };
 
-/** A name of an anchor is that of the operator's settings: it may mean something to him alone. */
+/** The operator's name of an anchor may mean nothing to others. */
 const howToFetch = (anchor: string, size: number | null, generation: number): string => {
   const path = size === null ? 'journal/checkpoints' : anchoredPath('events', generation, size);
   if (anchor.startsWith('file:'))
@@ -91,7 +87,7 @@ const howToFetch = (anchor: string, size: number | null, generation: number): st
   return 'ask those who administer it for the checkpoint that it has';
 };
 
-/** Names are Cloudflare's: one must not begin a line of the list of files. */
+/** Names are Cloudflare's: none must begin a line of the list of files. */
 const ofOneSource = ({ source, part }: ReadmeFacts): string =>
   source === undefined || part === undefined
     ? ''
@@ -136,7 +132,7 @@ ${
 `
 }Without events/time, this folder does not verify: events would be missing.
 `;
-/** Nothing, if there was one key from the beginning. */
+/** Nothing, if there was always one key. */
 const ofKeys = ({ keys, logs: { at } }: ReadmeFacts): string => {
   const { changes } = keys;
   if (changes.length === 0) return '';
@@ -247,7 +243,7 @@ const contents = ({ isPacked, hashes }: ReadmeFacts): string =>
 const list = ({ hashes }: ReadmeFacts): string =>
   `FILES (SHA-256)\n\n${writeManifestLines([...hashes].sort(([a], [b]) => (a < b ? -1 : 1)))}`;
 
-/** What files of a bundle are, by where their names begin; in this order in README.txt. */
+/** By where their names begin, in the order of README.txt. */
 const kinds: readonly (readonly [prefix: string, shown: string, text: string])[] = [
   ['README.txt', 'README.txt', 'this text. Nothing signs it'],
   ['policy.txt', 'policy.txt', 'the keys of the two logs, and of witnesses (c2sp.org/tlog-policy)'],
@@ -297,7 +293,6 @@ const kinds: readonly (readonly [prefix: string, shown: string, text: string])[]
   ],
 ];
 
-/** What the files of a bundle are, of those that are there. */
 const describeFiles = (paths: readonly string[], isPacked: boolean): string => {
   const all = ['README.txt', ...paths];
   const isThere = (prefix: string) =>
@@ -315,7 +310,6 @@ const packable: readonly string[] = ['events/payload/', 'events/withheld/'];
 const INDENT = 24;
 const WIDTH = 118 - INDENT;
 
-/** Continued lines stand below the first one. */
 const wrapped = (text: string): string => {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
@@ -326,7 +320,7 @@ const wrapped = (text: string): string => {
   return lines.join(`\n${' '.repeat(INDENT)}`);
 };
 
-/** The part of README.txt from which another verifier can be written. */
+/** Enough to write another verifier. */
 const method = `HOW IT IS MADE
 
 Each event has one position, from 1 on, without gaps. Leaf i of the log of events belongs to position i + 1. The data of a

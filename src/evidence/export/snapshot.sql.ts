@@ -6,20 +6,19 @@ import { readStatement } from '../journal/statement-text.ts';
 import { type Policy, type Witness, writePolicy } from '../notes/policy.ts';
 import { parseVerifierKey, printVerifierKey, type VerifierKey, whoSigned } from '../notes/signed-note.ts';
 
-/** A signed checkpoint of each log that belong together, and what the database says of the log, as of one moment. */
+/** Checkpoints that belong together, as of one moment. */
 export interface ExportedLogs {
   readonly generation: number;
   readonly state: 'building' | 'ok' | 'behind' | 'forked' | 'halted' | 'ended';
   readonly stateReason: string | null;
   readonly adopted: number;
-  /** Positions that have been given out. */
   readonly head: number;
   readonly events: ExportedLog;
   readonly journal: ExportedLog;
-  /** By the clock of the database, in RFC 3339. */
+  /** In RFC 3339. */
   readonly at: string;
   readonly serverVersion: string;
-  /** Months that are gone, and no signed statement says so yet. */
+  /** Months that are gone without a signed statement. */
   readonly unstatedDrops: number;
 }
 
@@ -27,21 +26,16 @@ interface ExportedLog {
   readonly origin: string;
   readonly size: number;
   readonly note: string;
-  /** When the checkpoint was stored. */
   readonly madeAt: string;
 }
 
-/** Why there is nothing to export: no log, or nothing of it is signed. */
 export type NothingToExport = 'no log' | 'no checkpoint';
 
 interface SnapshotOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/**
- * Runs `use` on one connection, all of whose statements see the database as of one moment. The lock comes before the first snapshot, so
- * no month can be dropped in between or meanwhile: retention tries again later.
- */
+/** All statements see one moment. Locked before the snapshot, so no month is dropped meanwhile: retention tries again later. */
 export const withSnapshot = async <T>(
   pool: Pool,
   { signal }: SnapshotOptions,
@@ -60,8 +54,8 @@ export const withSnapshot = async <T>(
 const instant = (value: string): string => `to_char(${value} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
 /**
- * The last signed checkpoint of the journal, and the last of the events that goes with it: large enough for every statement, and no larger
- * than what the sources that are stated have. (They are signed one after the other.)
+ * The last signed checkpoint of the journal, and the last of the events that goes with it: large enough for every statement,
+ * and no larger than the stated sources allow. (They are signed one after the other.)
  */
 const logsQuery = `
 with e as (
@@ -128,10 +122,7 @@ const readLogs = async (client: PoolClient): Promise<ExportedLogs | NothingToExp
   };
 };
 
-/**
- * policy.txt: the keys that signed these notes, of those that the journal names and those of this process. While two keys sign it has both;
- * later the new one alone. With `origin` those of one log.
- */
+/** policy.txt: the keys that signed these notes. While two keys sign it has both. `origin`: those of one log. */
 export const bundlePolicy = (
   statements: readonly string[],
   own: readonly VerifierKey[],
@@ -153,7 +144,7 @@ export const bundlePolicy = (
   };
 };
 
-/** None of a statement that cannot be read: that it was changed is for the verifier to say. */
+/** None of a statement that the verifier will refuse. */
 const keysOf = (text: string): VerifierKey[] => {
   try {
     const read = readStatement(text);
@@ -167,7 +158,6 @@ const keysOf = (text: string): VerifierKey[] => {
   }
 };
 
-/** Throws OrgtrailError `usage` if nothing is signed. */
 export const requireLogs = (found: ExportedLogs | NothingToExport): ExportedLogs => {
   if (found === 'no log') {
     throw new OrgtrailError('usage', 'there is no evidence in this database', {

@@ -14,17 +14,14 @@ interface EndOptions {
   readonly generations: GenerationStore;
   readonly reason: string;
   readonly by: string;
-  /** Else the end is in the database alone. */
+  /** Else only the database says so. */
   readonly isStated: boolean;
 }
 
-/** A process that builds beside this one changes the log between two of these. */
+/** A process that builds changes the log in between. */
 const ATTEMPTS = 20;
 
-/**
- * Ends the newest generation: with a last statement, which a process that has the key signs, or without one. Nothing is deleted. Throws
- * OrgtrailError `usage` if there is no log, it has ended, or nothing can be signed any more.
- */
+/** Deletes nothing. Throws OrgtrailError `usage` if there is no log, it has ended, or nothing can be signed any more. */
 export const endLog = async ({ store, generations, reason, by, isStated }: EndOptions): Promise<StoredLogs> => {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const logs = requireGoing(await store.readLogs(), isStated);
@@ -44,7 +41,7 @@ const requireGoing = (logs: StoredLogs | undefined, isStated: boolean): StoredLo
   });
 };
 
-/** `moved`: another process has grown it since it was read. */
+/** `moved`: another process has grown it since. */
 const lastJournal = async (
   store: EvidenceStore,
   logs: StoredLogs,
@@ -65,14 +62,13 @@ const lastJournal = async (
   return { entries: [entry], tiles: memory.take().tiles, root: memory.rootOf('journal') };
 };
 
-/** The journal that another generation begins with, and the end of one: statements, and the tiles that these change. */
+/** At the beginning or the end of a generation, with the tiles that change. */
 export interface NewJournal {
   readonly entries: readonly NewEntry[];
   readonly tiles: readonly Tile[];
   readonly root: Buffer;
 }
 
-/** Where copying is. */
 interface CopiedTiles {
   readonly level: number;
   readonly n: number;
@@ -80,20 +76,18 @@ interface CopiedTiles {
   readonly tiles: number;
 }
 
-/** What an operator does to a generation. Every method is one statement; the account must be the owner of the schema. */
+/** Every method is one statement; the account must own the schema. */
 export interface GenerationStore {
-  /** How many tiles a generation has. */
   countTiles(generation: number): Promise<number>;
-  /** The signed checkpoints of the events that the database has, the largest first. */
+  /** Of the events, the largest first. */
   readNotes(generation: number): Promise<readonly string[]>;
   readSources(
     generation: number,
   ): Promise<readonly { readonly number: number; readonly kind: string; readonly id: string }[]>;
-  /** The statements of holds in the journal of a generation. */
   readHolds(generation: number): Promise<readonly string[]>;
-  /** Of these holds, those that the database does not have and that no hold in force covers. */
+  /** Those that the database does not have and that no hold in force covers. */
   uncovered(holds: readonly StatementOf<'hold'>[]): Promise<readonly StatementOf<'hold'>[]>;
-  /** Copies the tiles after some to another generation, a few at a time; undefined: all are there. */
+  /** Undefined: all are there. */
   copyTiles(
     between: { readonly generation: number; readonly next: number },
     after: CopiedTiles,
@@ -106,7 +100,7 @@ export interface GenerationStore {
     origins: readonly [events: string, journal: string],
     journal: NewJournal,
   ): Promise<boolean>;
-  /** With a journal, its text is the last statement. False: what is stored is not what was read. */
+  /** The last statement is that of `journal`. False: what is stored is not what was read. */
   end(logs: StoredLogs, by: string, reason: string, journal: NewJournal | undefined): Promise<boolean>;
 }
 

@@ -11,16 +11,16 @@ import type { LogName } from '../notes/checkpoint.ts';
 import { widthOfTile } from '../tree/tiles.ts';
 import type { Report } from '../verify/report.ts';
 
-/** What is stored of the evidence, as of its last signed checkpoints, by the names of a bundle. */
+/** As of the last signed checkpoints, by the names of a bundle. */
 export interface StoredEvidence {
   readonly reader: BundleReader;
   readonly origins: Readonly<Record<LogName, string>>;
   readonly monthKeys: ReadonlyMap<string, Buffer>;
-  /** The chains as they are stored; undefined if there are more leaves than the checkpoint has. */
+  /** Undefined if there are more leaves than the checkpoint has. */
   readonly chains: readonly StoredChain[] | undefined;
-  /** Hands over the lines of `journal/reads.ndjson`; one is valid only while it is handed over. */
+  /** Lines of `journal/reads.ndjson`; one is valid only while it is handed over. */
   copyReads(take: (line: Buffer) => void): Promise<void>;
-  /** Events at positions that were never given out: how many there are, and the first of them. */
+  /** At positions that were never given out; the first of them are named. */
   readonly outside: { readonly count: number; readonly positions: readonly number[] };
 }
 
@@ -40,7 +40,7 @@ interface CheckpointRow {
   readonly note: string;
 }
 
-/** Undefined: nothing is signed yet. The tiles are read into memory, 32 bytes for each event. */
+/** Undefined: nothing is signed yet. Takes 32 bytes of memory for each event. */
 export const readStored = async (pool: Pool): Promise<StoredEvidence | undefined> => {
   const { rows: checkpoints } = await pool.query<CheckpointRow>(
     `select l.name as log, l.origin, l.generation, c.size::float8 as size, c.note from evidence_logs l cross join lateral (
@@ -110,23 +110,21 @@ const readChains = async (pool: Pool, generation: number, size: number): Promise
   return rows.every((row) => row.size === size) ? rows : undefined;
 };
 
-/** One statement compares so many positions. */
 const POSITIONS_AT_ONCE = 20_000;
-/** Of events with defects, whose payload comes here. */
+/** With defects: their payload comes here. */
 const EVENTS_AT_ONCE = 200;
-/** Columns that are younger than the table: events that were stored before have none of them. */
+/** Younger than the table: empty in events that were stored before. */
 const later: readonly string[] = ['account_id', 'account_name', 'zone_id', 'zone_name'];
 const EMPTY = 'that the empty columns of account and zone are what raw says,';
 
 interface Difference {
   readonly position: number;
-  /** Columns that hold something else than `raw` says. */
   readonly other: readonly string[];
-  /** Whether one of the later columns is empty, and `raw` has a value for it. */
+  /** One of the later columns is empty, and `raw` has a value for it. */
   readonly isEmpty: boolean;
 }
 
-/** The columns for which this is true; `value` is what `raw` says. */
+/** `value` is what `raw` says. */
 const namesOf = (condition: (name: string, value: string) => string): string =>
   `array_remove(array[${columnExpressions
     .map(([name, value]) => `case when ${condition(name, `(${value})`)} then '${name}' end`)
@@ -136,7 +134,7 @@ const isOther = (name: string, value: string): string =>
 const isMissing = (name: string, value: string): string =>
   later.includes(name) ? `e.${name} is null and ${value} is not null` : 'false';
 
-/** `source`: SQL that gives the jsonb from which the columns of `e` were made. */
+/** `source`: the jsonb from which the columns of `e` were made. */
 const differences = (from: string, source: string): string => `
   select position::float8 as position, other, is_empty as "isEmpty" from (
     select e.position,
@@ -156,10 +154,7 @@ const defectiveEvents = differences(
   'given.source::jsonb',
 );
 
-/**
- * Compares the columns beside `raw` of all events up to a position with what `raw` says, by the expressions that filled them. Whether `raw`
- * is what was signed is for the leaves to say.
- */
+/** By the expressions that filled them. Whether `raw` is what was signed is for the leaves to say. */
 export const verifyColumns = async (pool: Pool, report: Report, until: number): Promise<void> => {
   let empty = 0;
   const take = (found: readonly Difference[]) => {
@@ -181,7 +176,7 @@ export const verifyColumns = async (pool: Pool, report: Report, until: number): 
 type Range = readonly [after: number, until: number];
 type Take = (found: readonly Difference[]) => void;
 
-/** What PostgreSQL cannot read as jsonb without a defect that says so was put there by another hand. */
+/** What is no jsonb, without a defect that says so, was put there by another hand. */
 const comparePlain = async (pool: Pool, report: Report, [after, until]: Range, take: Take): Promise<void> => {
   try {
     take((await pool.query<Difference>(longStatement(plainEvents, [after, until]))).rows);
@@ -217,7 +212,7 @@ const compareDefective = async (pool: Pool, [after, until]: Range, take: Take): 
   }
 };
 
-/** What the columns were made of when the event was stored. */
+/** When the event was stored. */
 const sourceOf = ({ raw, defects }: DefectiveRow): string => {
   const text = exactText(raw, defects);
   const entry: unknown = JSON.parse(text);

@@ -13,25 +13,21 @@ import type { SignedStatements, VerifiedLogs } from './logs.ts';
 import type { Report } from './report.ts';
 import type { VerifiedLog } from './verified-log.ts';
 
-/** A checkpoint that was kept elsewhere: what makes that the operator cannot rewrite what is older. */
+/** Kept elsewhere: the operator cannot rewrite what is older. */
 export interface Anchor {
-  /** Whose file it is, for messages. */
   readonly name: string;
   readonly note: Uint8Array;
-  /** The auditor says that it was kept or fetched elsewhere, also if the bundle has the same one. */
+  /** As the auditor says, also if the bundle has the same one. */
   readonly isKeptElsewhere?: boolean;
 }
 
-/** Those that lie in the bundle. Where they were kept meanwhile, the bundle does not prove. */
+/** Where they were kept meanwhile, the bundle does not prove. */
 const anchorsOf = (reader: BundleReader): Anchor[] =>
   reader.paths
     .filter((path) => path.startsWith(ANCHORS_FOLDER) && !isHidden(path))
     .map((path) => ({ name: path, note: reader.read(path) ?? Buffer.alloc(0) }));
 
-/**
- * Those that may tell more than the bundle does. One that the bundle has as well may be a copy from it under another name, which agrees with the
- * bundle whatever that is: so it is compared, and does not count, unless the auditor says where it is from.
- */
+/** A copy from the bundle agrees with the bundle whatever that is: it does not count, unless the auditor says where it is from. */
 export const countingAnchors = (
   report: Report,
   reader: BundleReader,
@@ -55,7 +51,6 @@ export const countingAnchors = (
   });
 };
 
-/** Undefined if it is no note. */
 const signedTextOf = (note: Uint8Array | undefined): string | undefined => {
   try {
     return note && parseNote(note).text;
@@ -65,18 +60,16 @@ const signedTextOf = (note: Uint8Array | undefined): string | undefined => {
   }
 };
 
-/** What anchors are held against. */
 interface Anchored extends VerifiedLogs {
-  /** With the keys that the journal names: one that was kept may be by a key that is replaced. */
+  /** Also the keys that the journal names: a kept checkpoint may be by one that was replaced. */
   readonly policy: Policy;
   readonly statements: SignedStatements;
 }
 
 /**
- * That each log goes on from each of its checkpoints: not smaller, and with that root at that size. Witnesses are not required of an
- * anchor; the log's own signature is. One of an earlier generation is held against what the fork says is common, and says of its journal; one
- * of a later generation, or of another log, is a fault: this is not the log that was kept. Gives how many of them tell something of this log: a bundle
- * of one source may not have the tiles for others.
+ * Each log must go on from each of its checkpoints. The log's own signature is required, not those of witnesses. An earlier
+ * generation is held against what the fork says; a later one, or another log, is a fault. Gives how many tell something:
+ * a bundle of one source may lack the tiles for others.
  */
 export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchored: Anchored): number => {
   let told = 0;
@@ -87,10 +80,7 @@ export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchor
   return told;
 };
 
-/**
- * Says what no checkpoint that was kept covers, and the holder of the key may have rewritten: what came after them, and all statements if
- * only checkpoints of the events were kept. True: they cover all of it.
- */
+/** What no kept checkpoint covers, the holder of the key may have rewritten. True: they cover all. */
 export const sayNotAnchored = (report: Report, anchors: readonly Anchor[], anchored: Anchored): boolean => {
   const kept = anchors.flatMap(({ note }) => openedAnchor(note, anchored.policy));
   const newestOf = (log: VerifiedLog): number =>
@@ -122,7 +112,7 @@ const openedAnchor = (note: Uint8Array, policy: Policy): OpenCheckpoint[] => {
   }
 };
 
-/** Those of the bundle. By a policy of the auditor's own, one that is signed by other keys is not a fault: it was not he who kept it. */
+/** By a policy of the auditor's own, other keys are no fault: he has not kept it. */
 export const verifyOwnAnchors = (
   report: Report,
   reader: BundleReader,
@@ -213,10 +203,7 @@ const compareGenerations = (
     );
 };
 
-/**
- * Of an earlier journal there is no more than what the fork names. One that it names says nothing of what is signed now, so only one that it
- * does not have is told.
- */
+/** The fork names one earlier journal. That one says nothing of what is signed now; any other contradicts. */
 const compareEarlierJournal = (
   report: Report,
   name: string,
@@ -250,16 +237,12 @@ const compareEarlierJournal = (
 
 const generationOf = (origin: string): number => originOf(origin)?.generation ?? 0;
 
-/** What the keys of the checkpoints are held against. */
 interface Announced extends VerifiedLogs {
   readonly statements: SignedStatements;
   readonly policy: Policy;
 }
 
-/**
- * That both checkpoints are signed by the newest key, if one was announced for the size of the events: who has stolen the old one can go on
- * with the journal, and cannot take the announcement from it. And that a key which is replaced is one of this log.
- */
+/** By the newest key that was announced, which who has stolen the old one cannot take back. A replaced key must be one of this log. */
 export const verifyKeys = (report: Report, reader: BundleReader, announced: Announced): void => {
   const { events, journal, statements, policy } = announced;
   const vkeys = statedVkeys(statements);
@@ -277,7 +260,7 @@ export const verifyKeys = (report: Report, reader: BundleReader, announced: Anno
   }
 };
 
-/** A key that was never announced cannot be replaced: such a statement is of another log, or made up. */
+/** A key that was never announced cannot be replaced: the statement is of another log, or made up. */
 const verifySuccession = (report: Report, statements: SignedStatements): void => {
   const known = new Set(beginningVkeys(statements));
   for (const { reason, old_vkeys, new_vkeys, first_size } of statements.of('key')) {
@@ -292,7 +275,7 @@ const verifySuccession = (report: Report, statements: SignedStatements): void =>
   }
 };
 
-/** All keys that the journal names, those that are replaced and those of earlier generations too: a checkpoint that was kept may be by one of these. */
+/** Also replaced ones and those of earlier generations, of which a checkpoint may have been kept. */
 export const withStatedKeys = (policy: Policy, statements: SignedStatements): Policy => {
   const earlier = statements.of('fork').flatMap((one) => one.old_vkeys ?? []);
   const stated = [...new Set([...statedVkeys(statements), ...earlier])].flatMap(keyOf);
@@ -300,7 +283,7 @@ export const withStatedKeys = (policy: Policy, statements: SignedStatements): Po
   return { ...policy, logs: [...policy.logs, ...stated.filter(isNew)] };
 };
 
-/** Whether no other key has signed than those that were stolen: it is worth no more than the time at which it was kept. */
+/** Then a checkpoint is worth no more than the time at which it was kept. */
 const isByStolenKey = ({ signers }: Pick<OpenCheckpoint, 'signers'>, statements: SignedStatements): boolean => {
   const changes = statements.of('key');
   const stolen = [
@@ -322,7 +305,6 @@ const statedVkeys = (statements: SignedStatements): string[] => [
   ...statements.of('key').flatMap((one) => [...one.old_vkeys, ...one.new_vkeys]),
 ];
 
-/** A text that is no vkey announces nothing. */
 const keyOf = (vkey: string): VerifierKey[] => {
   try {
     return [parseVerifierKey(vkey)];

@@ -11,7 +11,6 @@ import { concludeTime, EventsOfTime, verifyCompleteness, verifySource, withoutCo
 import type { Report } from './report.ts';
 import type { VerifiedLog } from './verified-log.ts';
 
-/** What is known of the leaves of a log, while its payload is read. */
 export interface Content {
   readonly statements: SignedStatements;
   readonly states: LeafStates;
@@ -19,7 +18,7 @@ export interface Content {
   readonly ofTime: EventsOfTime;
 }
 
-/** Reads the statements. After it, each payload is to be compared with its leaf, and its state set. */
+/** Then each payload is to be compared with its leaf, and its state set. */
 export const beginContent = (report: Report, reader: BundleReader, logs: VerifiedLogs): Content => {
   const statements = verifyJournal(report, reader, logs);
   const { size, listed } = logs.events;
@@ -33,7 +32,6 @@ export const beginContent = (report: Report, reader: BundleReader, logs: Verifie
   };
 };
 
-/** Verifies the rest, once the payload has been read. */
 export const endContent = (report: Report, reader: BundleReader, logs: VerifiedLogs, content: Content): void => {
   const { events } = logs;
   const { statements, states, sources } = content;
@@ -55,7 +53,7 @@ export const endContent = (report: Report, reader: BundleReader, logs: VerifiedL
   if (adopted > 0) report.note(`what happened to the first ${adopted} events before they were hashed`);
 };
 
-/** What statements and events say of when is by the clock of the database. */
+/** Statements and events say when by the clock of the database. */
 const sayClock = (report: Report, statements: SignedStatements): void => {
   for (const { at, before, ahead_seconds: ahead } of statements.of('clock')) {
     if (before !== null)
@@ -69,7 +67,7 @@ const sayClock = (report: Report, statements: SignedStatements): void => {
   }
 };
 
-/** Of what is dropped later, no statement can be signed: who drops and who deletes look alike. */
+/** No statement can be signed of what is dropped later: who drops and who deletes look alike. */
 const sayEnd = (report: Report, statements: SignedStatements): void => {
   const [end] = statements.of('end');
   if (end !== undefined)
@@ -81,7 +79,6 @@ const sayEnd = (report: Report, statements: SignedStatements): void => {
 const adoptedOf = (statements: SignedStatements): number =>
   (statements.of('genesis')[0] ?? statements.of('fork')[0])?.adopted ?? 0;
 
-/** That each leaf of the log is accounted for. */
 const concludeWhole = (report: Report, size: number, { statements, states, ofTime }: Content): void => {
   const leftOut = leftOutFrom(0, states, statements);
   report.claimAsBelieved(
@@ -96,7 +93,7 @@ const concludeWhole = (report: Report, size: number, { statements, states, ofTim
   if (unexplained > 0) report.note(`why ${unexplained} positions after the first ${adopted} never had an event`);
 };
 
-/** So many holes from this index on were left out by jumps, as stated. */
+/** From this index on, as stated. */
 const leftOutFrom = (adopted: number, states: LeafStates, statements: SignedStatements): number => {
   let count = 0;
   for (const [from, to] of unitedPositions(statements.of('jump').flatMap(({ positions }) => positions))) {
@@ -110,9 +107,8 @@ const leftOutFrom = (adopted: number, states: LeafStates, statements: SignedStat
 type Coverage = StatementOf<'coverage'>;
 
 /**
- * That each coverage statement has the count and the chain of its source as the leaves give them at its size. Where the sources of dropped
- * leaves are not known, the stated count must lie between what is known and what is possible; a chain that cannot be compared is no fault.
- * Gives those that were compared.
+ * Where the sources of dropped leaves are not known, the stated count must lie between what is known and what is possible; a
+ * chain that cannot be compared is no fault. Gives those that were compared.
  */
 const verifyChains = (
   report: Report,
@@ -121,7 +117,7 @@ const verifyChains = (
   sources: SourceNumbers,
   statements: readonly Coverage[],
 ): ReadonlySet<Coverage> => {
-  // Of a tree that is not here, nothing can be said: that is a fault already.
+  // A tree that is not here is a fault already.
   const here = statements.filter(({ tree }) => tree.size <= events.size);
   const bySize = here.toSorted((one, other) => one.tree.size - other.tree.size);
   const chains = new Map<number, SourceChain>();
@@ -150,12 +146,7 @@ const verifyChains = (
 };
 
 /** False: it cannot be compared. */
-const compareChain = (
-  report: Report,
-  statement: Coverage,
-  { events, chain }: SourceChain,
-  unknown: number,
-): boolean => {
+const compareChain = (report: Report, statement: Coverage, { events, chain }: SourceChain, unknown: number) => {
   const { source_kind: kind, source_id: id, tree } = statement;
   if (events > statement.events || statement.events - events > unknown) {
     report.fault(
@@ -169,7 +160,7 @@ const compareChain = (
   return true;
 };
 
-/** So many events are there, or their leaves, although a drop names them. */
+/** There, or their leaves, although a drop names them. */
 const countUndropped = (states: LeafStates, drops: readonly StatementOf<'drop'>[]): number => {
   let count = 0;
   for (const [from, to] of unitedPositions(drops.flatMap(({ positions }) => positions))) {
@@ -180,10 +171,7 @@ const countUndropped = (states: LeafStates, drops: readonly StatementOf<'drop'>[
   return count;
 };
 
-/**
- * Every leaf without payload must be in a drop that is stated, or be that of a position which was dropped before it was hashed. Marks
- * them so. In a bundle of a time, the others are here as hashes alone.
- */
+/** A leaf without payload must be in a stated drop, or a hole. In a bundle of a time, others are here as hashes alone. */
 const verifyAbsent = (
   report: Report,
   events: VerifiedLog,
@@ -205,10 +193,7 @@ const verifyAbsent = (
   }
 };
 
-/**
- * Reads which source each leaf has: of an event that is there it must be its own; of a dropped one it is believed until the chain of the
- * source is compared. Of a hole it must be none.
- */
+/** Of a dropped event, the source is believed until the chain is compared; of a hole, it must be none. */
 const verifyTileSources = (
   report: Report,
   reader: BundleReader,
@@ -244,6 +229,6 @@ const isSourceOf = (states: LeafStates, index: number, number: number, sources: 
   return !['present', 'hole', 'withheld'].includes(state) || number === states.sourceOf(index);
 };
 
-/** Whether the source of this leaf is known, or it has none, or is one that the bundle is not of. */
+/** Also if it has none, or is one that the bundle is not of. */
 const hasKnownSource = (states: LeafStates, index: number): boolean =>
   states.stateOf(index) === 'hole' || states.stateOf(index) === 'hidden' || states.sourceOf(index) !== NO_SOURCE;

@@ -11,15 +11,14 @@ import type { Report } from './report.ts';
 
 type Drop = StatementOf<'drop'>;
 
-/** What is known of the leaves that were dropped. */
 interface DroppedLeaves {
   readonly states: LeafStates;
   readonly sources: SourceNumbers;
 }
 
 /**
- * That a drop has all of its parts and is as large as was stated, of no position twice and none that the tree did not have, not earlier than
- * the retention that was in force, and not against a legal hold that certainly had events of it.
+ * A drop has all parts and the stated size, no position twice or beyond the tree, and is neither earlier than the retention
+ * in force nor against a legal hold that certainly had events of it.
  */
 export const verifyDrops = (report: Report, statements: SignedStatements, leaves: DroppedLeaves): void => {
   const drops = statements.of('drop');
@@ -81,12 +80,7 @@ const verifyHolds = (report: Report, drop: Drop, holds: readonly HoldInTime[], l
   }
 };
 
-/** A position of a source that a hold has as a whole. */
-const heldPosition = (
-  { positions }: Drop,
-  hold: HoldInTime,
-  { states, sources }: DroppedLeaves,
-): number | undefined => {
+const heldPosition = ({ positions }: Drop, hold: HoldInTime, { states, sources }: DroppedLeaves) => {
   const source = heldSource(hold);
   const number = source === undefined ? NO_SOURCE : sources.find(source.kind, source.id);
   if (number === NO_SOURCE) return undefined;
@@ -98,7 +92,7 @@ const heldPosition = (
   return undefined;
 };
 
-/** A drop goes in parts, one after the other, which say the same of all. */
+/** One after the other, with the same month and count. */
 const verifyParts = (report: Report, drops: readonly Drop[]): void => {
   const groups: Drop[][] = [];
   for (const drop of drops) {
@@ -118,7 +112,7 @@ const verifyParts = (report: Report, drops: readonly Drop[]): void => {
   }
 };
 
-/** No position was dropped twice, or left out twice, or both; what was left out never had an event. */
+/** Nor was one dropped and left out; what was left out never had an event. */
 const verifyRanges = (
   report: Report,
   drops: readonly Drop[],
@@ -146,15 +140,13 @@ const verifyLeftOut = (report: Report, [from, to]: PositionRange, states: LeafSt
 
 type Hold = StatementOf<'hold'>;
 
-/** A legal hold from when it was added to when it was released. */
 interface HoldInTime {
   readonly hold: Hold;
   readonly fromUs: bigint;
-  /** Undefined: it is in force. */
+  /** Undefined: in force. */
   readonly untilUs: bigint | undefined;
 }
 
-/** The holds of a journal; one that is added twice, or released without having been added, is a fault. */
 const holdsOf = (report: Report, statements: readonly Hold[]): HoldInTime[] => {
   const holds = new Map<number, HoldInTime>();
   for (const hold of statements) {
@@ -171,10 +163,10 @@ const holdsOf = (report: Report, statements: readonly Hold[]): HoldInTime[] => {
   return [...holds.values()];
 };
 
-/** When a month was dropped; a statement that does not say it was made soon after. */
+/** A statement that does not say it was made soon after. */
 const droppedUs = ({ dropped_at: droppedAt, at }: Drop): bigint => microsecondsOf(droppedAt ?? at) ?? 0n;
 
-/** Whether a hold was in force at an instant, over all of a month. Of a part of the month it may have had no events. */
+/** Over all of a month: of a part it may have had no events. */
 const isHeld = ({ hold, fromUs, untilUs }: HoldInTime, month: string, atUs: bigint): boolean => {
   const times = timesOfMonth(month);
   if (times === undefined || fromUs > atUs || (untilUs !== undefined && untilUs <= atUs)) return false;
@@ -182,10 +174,9 @@ const isHeld = ({ hold, fromUs, untilUs }: HoldInTime, month: string, atUs: bigi
   return isFromStart && (hold.before === null || (microsecondsOf(hold.before) ?? 0n) >= times.endUs);
 };
 
-/** Of everything, not of an organization or an account. */
 const isOfAll = ({ hold }: HoldInTime): boolean => hold.organization_id === null && hold.account_id === null;
 
-/** The log that a hold has as a whole; undefined if it is of something else, or of what an event was when it was stored. */
+/** Undefined if the hold is not of a whole log. */
 const heldSource = ({ hold }: HoldInTime): { readonly kind: string; readonly id: string } | undefined => {
   const { organization_id: organization, account_id: account } = hold;
   if (organization !== null && account !== null) return undefined;
@@ -193,10 +184,7 @@ const heldSource = ({ hold }: HoldInTime): { readonly kind: string; readonly id:
   return organization === null ? undefined : { kind: 'organization', id: organization };
 };
 
-/**
- * That the later contents of events are those which were stated, each of them and no others. The content of an event that was dropped
- * went with it.
- */
+/** All that were stated, and no others. Later content of a dropped event went with it. */
 export const verifyChanges = (
   report: Report,
   reader: BundleReader,
@@ -222,7 +210,7 @@ export const verifyChanges = (
   let gone = 0;
   let withheld = 0;
   for (const { position } of stated.values()) {
-    // In a bundle of a time, the later content goes with the content.
+    // The later content goes with the content.
     if (report.time !== undefined && ['withheld', 'unshown'].includes(states.stateOf(position - 1))) withheld += 1;
     else if (isInPositions(dropped, position)) gone += 1;
     else report.fault('change', `the later content of event ${position} is stated, and not in the bundle`, position);
@@ -236,7 +224,7 @@ export const verifyChanges = (
 interface LaterContent {
   readonly position: number;
   readonly raw: Buffer;
-  /** These two may be left out. */
+  /** May be left out. */
   readonly event_id?: unknown;
   readonly seen_at?: unknown;
 }

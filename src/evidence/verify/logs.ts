@@ -10,10 +10,7 @@ import { leafHash, MAX_LEAF_BYTES } from '../tree/tiles.ts';
 import type { Report } from './report.ts';
 import { isOfOneSource, type VerifiedLog, verifyLog, verifyPartOfLog } from './verified-log.ts';
 
-/**
- * The trees of both logs, which must be of one feed and one generation. `isOfBundle`: the policy is that of the bundle, which names all who
- * signed. Undefined if one of them cannot be believed.
- */
+/** Of one feed and generation. `isOfBundle`: the policy is the bundle's. Undefined if one of them cannot be believed. */
 export const openLogs = (
   report: Report,
   reader: BundleReader,
@@ -51,7 +48,7 @@ const openLog = (
     : verifyLog(report, reader, log, checkpoint);
 };
 
-/** The policy of a bundle names all who signed it, so another line of the bundle has been changed. */
+/** The policy of a bundle names all who signed it: another line was changed. */
 const sayWhoSigned = (
   report: Report,
   path: string,
@@ -66,7 +63,6 @@ const sayWhoSigned = (
   }
 };
 
-/** The statements that are signed, in order. */
 export class SignedStatements {
   readonly #statements: readonly Statement[];
 
@@ -79,16 +75,12 @@ export class SignedStatements {
   }
 }
 
-/** The two logs that a bundle has. */
 export interface VerifiedLogs {
   readonly events: VerifiedLog;
   readonly journal: VerifiedLog;
 }
 
-/**
- * Reads the statements: each line must be the leaf at its place, no line more or fewer, and the tree that a statement speaks of must
- * be a beginning of this one. Only what is signed is handed on.
- */
+/** Each line must be the leaf at its place, and its tree a beginning of this one. Only what is signed is handed on. */
 export const verifyJournal = (report: Report, reader: BundleReader, logs: VerifiedLogs): SignedStatements => {
   const { journal } = logs;
   const path = bundleFiles.journalEntries;
@@ -124,12 +116,7 @@ export const verifyJournal = (report: Report, reader: BundleReader, logs: Verifi
   return new SignedStatements(signed);
 };
 
-const readSigned = (
-  report: Report,
-  read: ReadStatement,
-  where: string,
-  { events, journal }: VerifiedLogs,
-): Statement[] => {
+const readSigned = (report: Report, read: ReadStatement, where: string, { events, journal }: VerifiedLogs) => {
   verifyStatedTree(report, read.statement.tree, events, where);
   if (!read.known) {
     report.note(`what ${where} says: its type, ${read.statement.type}, is not known to this version`);
@@ -140,12 +127,7 @@ const readSigned = (
   return [statement];
 };
 
-const verifyStatedTree = (
-  report: Report,
-  { origin, size, root }: StatedTree,
-  log: VerifiedLog,
-  where: string,
-): void => {
+const verifyStatedTree = (report: Report, { origin, size, root }: StatedTree, log: VerifiedLog, where: string) => {
   if (origin !== log.origin) report.fault('statement', `${where} speaks of another log, ${origin}`);
   else if (size > log.size)
     report.fault('statement', `${where} speaks of a tree of ${size}, larger than that of the bundle`);
@@ -156,16 +138,12 @@ const verifyStatedTree = (
   }
 };
 
-/** What every statement has, and its place. */
 interface PlacedStatement {
   readonly index: number;
   readonly head: z.infer<typeof unknownStatement>;
 }
 
-/**
- * That a journal begins as its generation does, with `genesis` or with `fork`, that these come once, and that the tree never gets smaller
- * from a statement to the next one: statements are appended while it grows.
- */
+/** `genesis` or `fork` comes first, as the generation begins, and once; the tree of statements never gets smaller. */
 const verifyOrder = (
   report: Report,
   statements: readonly PlacedStatement[],

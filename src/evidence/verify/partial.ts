@@ -14,7 +14,6 @@ import type { LeafStates, SourceNumbers } from './leaf-states.ts';
 import type { SignedStatements, VerifiedLogs } from './logs.ts';
 import type { Report } from './report.ts';
 
-/** What a bundle of one source has in common with one of all. */
 interface PartContent {
   readonly statements: SignedStatements;
   readonly states: LeafStates;
@@ -22,12 +21,8 @@ interface PartContent {
   readonly ofTime: EventsOfTime;
 }
 
-/** The source that the statements of the bundle name; a fault if they name none, or several. */
-export const verifySource = (
-  report: Report,
-  reader: BundleReader,
-  { statements, states, sources }: PartContent,
-): void => {
+/** A fault if the statements name no source, or several. */
+export const verifySource = (report: Report, reader: BundleReader, { statements, states, sources }: PartContent) => {
   const named = [
     ...statements.of('source').map(({ kind, id }) => ({ kind, id })),
     ...statements.of('coverage').map(({ source_kind: kind, source_id: id }) => ({ kind, id })),
@@ -48,7 +43,7 @@ export const verifySource = (
   for (let index = 0; index < states.size; index += 1) states.believeSource(index, number);
 };
 
-/** That what was cut out of the log is all of one source, up to where its last coverage statement says so. */
+/** Up to where the last coverage statement says so. */
 export const verifyCompleteness = (
   report: Report,
   { events, journal }: VerifiedLogs,
@@ -87,17 +82,16 @@ export const verifyCompleteness = (
   );
 };
 
-/** Reads which time a bundle is of; undefined if it is of all. Nothing signs it: it only says what is asked of the leaves. */
+/** Undefined: of all times. Nothing signs it: it only says what is asked of the leaves. */
 export const verifyTimeFile = (report: Report, reader: BundleReader): BundleTime | undefined => {
   const bytes = reader.read(BUNDLE_TIME_PATH);
   return bytes && report.attempt('time', BUNDLE_TIME_PATH, () => readBundleTime(bytes));
 };
 
-/** Compares the events of a bundle with the time that it is of. */
 export class EventsOfTime {
   readonly #report: Report;
   readonly #isOfTime: ((actionTimeUs: bigint | undefined) => boolean) | undefined;
-  /** Events without a time, with their content. */
+  /** With their content. */
   timeless = 0;
 
   constructor(report: Report) {
@@ -105,7 +99,7 @@ export class EventsOfTime {
     this.#isOfTime = report.time && isOfTime(report.time);
   }
 
-  /** That exactly the events of the time have their content. */
+  /** Exactly the events of the time have their content. */
   judge({ position, actionTimeUs }: EventLeaf, hasContent: boolean): void {
     if (this.#isOfTime === undefined) return;
     const isOf = this.#isOfTime(actionTimeUs);
@@ -123,10 +117,7 @@ interface TimeContent {
   readonly ofTime: EventsOfTime;
 }
 
-/**
- * That no event of the time is left out, of all sources or of one up to `until`: each other leaf shows when its event happened. Not claimed if
- * leaves are here as hashes alone.
- */
+/** Of all sources or of one, up to `until`: each other leaf shows its time. Not claimed if leaves are here as hashes alone. */
 export const concludeTime = (
   report: Report,
   { statements, states, ofTime }: TimeContent,
@@ -155,13 +146,11 @@ export const concludeTime = (
     );
 };
 
-/** What a bundle of a time adds to how its events are accounted for. */
 export const withoutContent = ({ time }: Report, states: LeafStates): string =>
   time === undefined
     ? ''
     : `; ${states.count('withheld')} are here without content, ${states.count('unshown')} as hashes alone`;
 
-/** Whether a month has some of a time. */
 const isWithin = (month: string, time: BundleTime): boolean => {
   const times = timesOfMonth(month);
   const [since, before] = boundsOf(time);

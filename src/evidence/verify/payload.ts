@@ -9,25 +9,21 @@ import type { EventsOfTime } from './partial.ts';
 import type { Report } from './report.ts';
 import type { VerifiedLog } from './verified-log.ts';
 
-/** A file of payload, which is too large for memory: the verifier asks for its pieces, in order. */
+/** Too large for memory: the verifier asks for the pieces in order. */
 export interface PayloadPieces {
   readonly path: string;
   take(piece: Uint8Array): void;
-  /** What is left of the file cannot be read. */
+  /** The rest cannot be read. */
   fail(why: string): void;
 }
 
-/** What is known of the leaves, to which each payload adds. */
 export interface KnownLeaves {
   readonly states: LeafStates;
   readonly sources: SourceNumbers;
   readonly ofTime: EventsOfTime;
 }
 
-/**
- * Reads every payload and hashes it again: the leaf must be the one in the tree at its position, and the payload the one that the leaf
- * speaks of. Marks those leaves as present; in a bundle of a time, those that are there without payload as withheld.
- */
+/** Hashes every payload again. Leaves become `present`; in a bundle of a time, those without payload `withheld`. */
 export function* verifyPayload(
   report: Report,
   reader: BundleReader,
@@ -117,7 +113,7 @@ class PayloadFile implements PayloadPieces {
     this.#attempt(() => this.#splitter.end());
   }
 
-  /** What comes after bytes that cannot be read has no known beginning. */
+  /** What follows unreadable bytes has no known beginning. */
   #attempt(read: () => void): void {
     if (this.#isBroken) return;
     this.#isBroken = this.#report.attempt('payload', this.path, () => [read()]) === undefined;
@@ -135,7 +131,7 @@ class PayloadFile implements PayloadPieces {
   }
 }
 
-/** The state of the leaf of a payload, and its source, which only a leaf of the tree can tell. */
+/** Only a leaf of the tree can tell its source. */
 const judge = (
   report: Report,
   { leaf, raw }: PayloadRecord,
@@ -152,7 +148,6 @@ const judge = (
   return { state: hasRaw ? 'present' : 'withheld', isInTree };
 };
 
-/** Whether a leaf speaks of this payload. */
 export const isRawOf = (said: EventLeaf, raw: Uint8Array): boolean => {
   const { rawBytes, rawSha256 } = rawFacts(raw);
   return rawBytes === said.rawBytes && Buffer.compare(rawSha256, said.rawSha256) === 0;

@@ -14,19 +14,15 @@ interface Source {
 
 const NO_ROWS = { count: 0, sha256: '0'.repeat(64) } as const;
 
-/** What the statements of a source say of its list, together. */
 interface StatedList {
   readonly source: Source;
-  /** The hash of so many rows. */
+  /** By number of rows. */
   readonly hashes: Map<number, string>;
-  /** The last one. */
+  /** Of the last statement. */
   reads: Reads;
 }
 
-/**
- * That the rows of `journal/reads.ndjson` are those that the last statement of each source promises, no more and no fewer, in their order, and that
- * every statement has their hash. Asks for the pieces of that file.
- */
+/** The rows must be those that the last statement of each source promises, in order, with the hash of every statement. */
 export function* verifyReads(
   report: Report,
   reader: BundleReader,
@@ -41,7 +37,7 @@ export function* verifyReads(
   rows.end();
 }
 
-/** Compares rows, which come in order, with what is stated of them. */
+/** Rows come in order. */
 export class StatedReads {
   readonly #report: Report;
   readonly #lists: ReadonlyMap<string, StatedList>;
@@ -54,7 +50,6 @@ export class StatedReads {
     this.#lists = listsOf(report, statements);
   }
 
-  /** `where` names the line. */
   take(line: Uint8Array, where: string): void {
     this.#rows += 1;
     const row = this.#report.attempt('reads', where, () => readReadRow(line));
@@ -97,7 +92,7 @@ export class StatedReads {
       );
   }
 
-  /** The list that a row belongs to; undefined and a fault if it stands elsewhere, or is stated nowhere. */
+  /** Undefined and a fault if the row stands elsewhere, or is stated nowhere. */
   #listOf({ source_kind: kind, source_id: id }: ReadRow, where: string) {
     const key = keyOf({ kind, id });
     const before = this.#current;
@@ -137,7 +132,7 @@ const named = ({ kind, id }: Source): string => `${kind} ${id}`;
 const compare = (a: Source, b: Source): number =>
   Buffer.compare(Buffer.from(a.kind), Buffer.from(b.kind)) || Buffer.compare(Buffer.from(a.id), Buffer.from(b.id));
 
-/** That what several statements say of one list agrees: it only grows, and so many rows have one hash. */
+/** A list only grows, and a number of rows has one hash. */
 const listsOf = (report: Report, statements: readonly Coverage[]): ReadonlyMap<string, StatedList> => {
   const lists = new Map<string, StatedList>();
   for (const { source_kind: kind, source_id: id, reads, at } of statements) {
@@ -159,7 +154,6 @@ const listsOf = (report: Report, statements: readonly Coverage[]): ReadonlyMap<s
   return lists;
 };
 
-/** The file, whose lines are handed on. */
 class ReadsFile implements PayloadPieces {
   readonly path = bundleFiles.journalReads;
   readonly #report: Report;

@@ -6,20 +6,19 @@ import { parentOf, rootOfPrefix, tileKey } from '../tree/proofs.ts';
 import { parseTilePath, perfectRoot, TILE_WIDTH, type TileId, tilesOfLevel, widthOfTile } from '../tree/tiles.ts';
 import type { Report } from './report.ts';
 
-/** A log as a bundle has it: all of its leaves, or those of one source. */
 export interface VerifiedLog {
   readonly origin: string;
   readonly size: number;
   readonly log: LogName;
-  /** Those that a bundle of one source discloses. Undefined: all leaves are here. */
+  /** By a bundle of one source. Undefined: all leaves are here. */
   readonly listed?: LeafList;
-  /** A view. Of a part, only of what is listed. */
+  /** A view. */
   leafHash(index: number): Buffer;
-  /** The root of the first `size` leaves. Throws an EvidenceFault if a part has not the tiles for it. */
+  /** Throws an EvidenceFault if a part has not the tiles for it. */
   rootAt(size: number): Buffer;
 }
 
-/** All leaves of a log, and the tree that they give. Upper tiles of the bundle are compared, never used. */
+/** Upper tiles of the bundle are compared, never used. */
 class WholeLog implements VerifiedLog {
   readonly #leaves: readonly Buffer[];
   readonly #tiles: ReadonlyMap<string, Tile>;
@@ -49,10 +48,7 @@ class WholeLog implements VerifiedLog {
 
 const noHashes = Buffer.alloc(0);
 
-/**
- * Reads the tiles of a log: that those of level 0 are there, that they give the signed root, and that those above are what they give.
- * Undefined if leaves are missing: nothing else can be said then.
- */
+/** Level 0 must be there and give the signed root, and what is above follow from it. Undefined if leaves are missing. */
 export const verifyLog = (
   report: Report,
   reader: BundleReader,
@@ -88,12 +84,10 @@ export const verifyLog = (
   return new WholeLog(log, leaves, tiles, checkpoint);
 };
 
-/** Whether a bundle is of one source. */
 export const isOfOneSource = (reader: BundleReader): boolean => reader.paths.includes(leafListPath('events'));
 
 type Tiles = ReadonlyMap<string, { readonly tile: TileId; readonly hashes: Buffer }>;
 
-/** Some leaves of a log, with the tiles that prove them. */
 class PartOfLog implements VerifiedLog {
   readonly listed: LeafList;
   readonly origin: string;
@@ -121,8 +115,8 @@ class PartOfLog implements VerifiedLog {
 }
 
 /**
- * Reads the part of a log that a bundle of one source has: the right edge must give the signed root, each full tile must be proven by the
- * one above it, and each listed leaf must be in its tile. Undefined if the list or the edge cannot be read.
+ * The right edge must give the signed root, the tile above prove each full tile, and its tile each listed leaf. Undefined if
+ * the list or the edge cannot be read.
  */
 export const verifyPartOfLog = (
   report: Report,
