@@ -101,6 +101,16 @@ export class EvidenceFault extends Error {
   override readonly name = 'EvidenceFault';
 }
 
+/** Undefined for an EvidenceFault. */
+export const unlessFault = <T>(read: () => T): T | undefined => {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof EvidenceFault) return undefined;
+    throw error;
+  }
+};
+
 export const HASH_BYTES = 32;
 
 export const sha256 = (data: Uint8Array): Buffer => Buffer.from(hash('sha256', data, 'binary'), 'binary');

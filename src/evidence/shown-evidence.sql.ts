@@ -1,40 +1,40 @@
 import type { Pool } from 'pg';
 import { sqlState } from '../postgres/sql-state.ts';
-import { keysInForce } from './append/keys-in-force.ts';
+import { keysInForce, statementOf } from './append/keys-in-force.ts';
 import { readKeyHistory } from './builder/evidence-store.sql.ts';
 import type { LeafProof } from './bundle/records.ts';
-import { EvidenceFault } from './bytes.ts';
-import { type EventProof, type ProvenUnder, proveEvents, proveLeaves } from './export/prove.sql.ts';
-import type { NothingToExport } from './export/snapshot.sql.ts';
-import { readStatement } from './journal/statement-text.ts';
+import { type EventProof, proveEvents, proveLeaves } from './export/prove.sql.ts';
 import type { LogName } from './notes/checkpoint.ts';
-import {
-  type EvidenceStatus,
-  type NewestCheckpoint,
-  readEvidenceStatus,
-  readNewestCheckpoints,
-} from './stored/evidence-status.sql.ts';
+import { readEvidenceStatus, readNewestCheckpoints } from './stored/evidence-status.sql.ts';
 
 const SHOWN_GENERATIONS = 20;
 const SHOWN_SOURCES = 20;
 const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** `orgtrail_ingest` sees how the log stands, `orgtrail_evidence` the log. */
-export const createShownEvidence = (pool: Pool, isConfigured: boolean): ShownEvidence => ({
+export const createShownEvidence = (pool: Pool, isConfigured: boolean) => ({
+  /** There may be a log in the database even if not. */
   isConfigured,
   status: () => readEvidenceStatus(pool),
   logs: async () => (await pool.query<ShownLog>(logs)).rows,
-  statements: (generation) => readStatements(pool, generation),
-  journal: (generation) => ifAllowed(() => readJournal(pool, generation)),
+  statements: (generation: number) => readStatements(pool, generation),
+  journal: (generation: number) => ifAllowed(() => readJournal(pool, generation)),
   checkpoints: () => ifAllowed(() => readNewestCheckpoints(pool)),
-  prove: (position, signal) =>
+  /** Throws OrgtrailError `usage` without a signed leaf, `evidence_fails` if it is not the event that was signed. */
+  prove: (position: number, signal: AbortSignal) =>
     ifAllowed(async () => {
       const proofs: EventProof[] = [];
       await proveEvents(pool, { positions: [position], ids: [], signal }, (proof) => proofs.push(proof));
       return proofs[0];
     }),
-  proveAll: (positions, take, signal) => ifAllowed(() => proveLeaves(pool, positions, take, signal)),
+  proveAll: (
+    positions: readonly number[],
+    take: (proofs: readonly LeafProof[]) => void,
+    signal: AbortSignal | undefined,
+  ) => ifAllowed(() => proveLeaves(pool, positions, take, signal)),
 });
+
+export type ShownEvidence = ReturnType<typeof createShownEvidence>;
 
 /** Undefined: the account may not read that. */
 const ifAllowed = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
@@ -86,11 +86,9 @@ const readJournal = async (pool: Pool, generation: number): Promise<ShownJournal
      where l.name = 'journal' and j.kind = 'fork' order by l.generation desc limit ${SHOWN_GENERATIONS}`,
   );
   return {
-    vkeys: await unlessDamaged(() => readKeys(pool, generation), []),
+    vkeys: await readKeys(pool, generation),
     begunAt: begun[0]?.at ?? null,
-    forks: (
-      await Promise.all(forks.map(({ generation: of, text }) => unlessDamaged(() => forkOf(of, text), [])))
-    ).flat(),
+    forks: forks.flatMap(({ generation: of, text }) => forkOf(of, text)),
   };
 };
 
@@ -102,19 +100,10 @@ const readKeys = async (pool: Pool, generation: number): Promise<readonly string
 };
 
 /** That a statement was damaged is for `orgtrail evidence verify` to say. */
-const unlessDamaged = async <T>(read: () => T | Promise<T>, instead: T): Promise<T> => {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof EvidenceFault) return instead;
-    throw error;
-  }
-};
-
 const forkOf = (generation: number, text: string): ShownFork[] => {
-  const read = readStatement(text);
-  if (!read.known || read.statement.type !== 'fork') return [];
-  const { at, cause, by, common_size: commonSize } = read.statement;
+  const statement = statementOf(text);
+  if (statement?.type !== 'fork') return [];
+  const { at, cause, by, common_size: commonSize } = statement;
   return [{ generation, at, cause, by, commonSize }];
 };
 
@@ -157,23 +146,4 @@ export interface ShownJournal {
 interface ShownStatements {
   readonly unstated: readonly NamedSource[];
   readonly oldest: (NamedSource & { readonly statedAt: Date }) | undefined;
-}
-
-/** Only reads; rejects if the database does not answer. */
-export interface ShownEvidence {
-  /** There may be a log in the database even so. */
-  readonly isConfigured: boolean;
-  status(): Promise<EvidenceStatus | undefined>;
-  logs(): Promise<readonly ShownLog[]>;
-  statements(generation: number): Promise<ShownStatements>;
-  /** Undefined, as in the next ones: the account may not read the log. */
-  journal(generation: number): Promise<ShownJournal | undefined>;
-  checkpoints(): Promise<readonly NewestCheckpoint[] | undefined>;
-  /** Throws OrgtrailError `usage` without a signed leaf, `evidence_fails` if it is not the event that was signed. */
-  prove(position: number, signal: AbortSignal): Promise<EventProof | undefined>;
-  proveAll(
-    positions: readonly number[],
-    take: (proofs: readonly LeafProof[]) => void,
-    signal: AbortSignal | undefined,
-  ): Promise<ProvenUnder | NothingToExport | undefined>;
 }

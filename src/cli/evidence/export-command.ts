@@ -14,7 +14,7 @@ import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, withDatabase } from '../command.ts';
 import { accountIds, organizationIds, readTime, timeHelp } from '../options.ts';
 import { showWork } from '../output/terminal.ts';
-import { readInput } from './lifecycle.ts';
+import { collect, readInput } from './lifecycle.ts';
 
 const exportHelp = `
 DIR must not exist, or be empty. The bundle has README.txt, which says how to verify it, and verify.py, which does: an auditor needs no
@@ -92,8 +92,6 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
       );
       if (!exported.report.holds) report(exitCodes.evidenceFails);
     });
-
-const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];
 
 /** Undefined: all. */
 const sourceOf = async (
@@ -178,12 +176,7 @@ export const proveCommand = (context: CliContext): Command =>
   new Command('prove')
     .description('Write the proof of single events')
     .argument('[position...]', 'positions of events in the feed')
-    .option(
-      '--id <id>',
-      'all events with this id; may be repeated',
-      (id, before: readonly string[]) => [...before, id],
-      [],
-    )
+    .option('--id <id>', 'all events with this id; may be repeated', collect, [])
     .option('--out <dir>', 'a folder that exists', '.')
     .option('--json', 'print JSON')
     .addHelpText('after', proveHelp)

@@ -13,7 +13,7 @@ import { openKnownNote, readConfiguredAnchors } from '../../evidence/generations
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, noteCommand, withDatabase } from '../command.ts';
 import { counted, drawLine } from '../output/terminal.ts';
-import { type EvidenceWithKey, readInput, requireEvidence, toldText } from './lifecycle.ts';
+import { collect, type EvidenceWithKey, readInput, requireEvidence, toldText } from './lifecycle.ts';
 
 const help = `
 For a log that is behind or forked, and for one that was ended: it signs nothing any more, and the next generation goes on with its tree,
@@ -59,20 +59,15 @@ export const forkCommand = (context: CliContext): Command =>
         const evidence = requireEvidence(config.evidence);
         const made = await forkStored(pool, context, evidence, { ...options, reason, by });
         const lost = made.lostHolds.map(({ id, created_at }) => ({ id, created_at }));
-        const what = {
-          generation: made.generation,
-          reason,
-          common_size: made.common.size,
-          ...(lost.length > 0 && { without_holds: lost }),
-        };
+        const { generation, common } = made;
+        const without = lost.length > 0 && { without_holds: lost };
+        const what = { generation, reason, common_size: common.size, ...without };
         await noteCommand(pool, context, { kind: 'evidence', command: 'evidence fork', by, what });
         return made;
       });
       const text = options.json === true ? `${JSON.stringify(shown(fork), null, 2)}\n` : forkText(fork);
       context.stdout.write(text);
     });
-
-const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];
 
 const forkStored = async (
   pool: Pool,

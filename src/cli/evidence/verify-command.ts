@@ -10,9 +10,9 @@ import { keyOfLog } from '../../evidence/builder/signing-keys.ts';
 import { type BundleReader, bundleFiles, checkpointPath } from '../../evidence/bundle/layout.ts';
 import { foundFiles, readProvenEvent } from '../../evidence/bundle/records.ts';
 import { foundInFolder, openFolder, verifyFolder } from '../../evidence/files/folder-reader.ts';
-import { readJournal } from '../../evidence/journal/statement-text.ts';
-import { type Policy, parsePolicy } from '../../evidence/notes/policy.ts';
-import { parseVerifierKey, type VerifierKey } from '../../evidence/notes/signed-note.ts';
+import { readLines } from '../../evidence/journal/statement-text.ts';
+import { type Policy, parsePolicy, policyOfKeys } from '../../evidence/notes/policy.ts';
+import { readableKeys, type VerifierKey } from '../../evidence/notes/signed-note.ts';
 import { type EvidenceStatus, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
 import { readStored, verifyColumns } from '../../evidence/stored/read-stored.sql.ts';
 import { verifyStored } from '../../evidence/stored/verify-stored.ts';
@@ -22,7 +22,7 @@ import { type FoundReader, verifyFound, verifyProof } from '../../evidence/verif
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, withDatabase } from '../command.ts';
 import { alignColumns, showWork } from '../output/terminal.ts';
-import { readInput } from './lifecycle.ts';
+import { collect, readInput } from './lifecycle.ts';
 
 const help = `
 With DIR, a bundle of \`orgtrail evidence export\` or of a search, or the proof of one event of \`orgtrail evidence prove\`: needs neither database nor
@@ -130,21 +130,17 @@ const refuseOwnAnchors = (dir: string, anchors: readonly string[]): void => {
 
 const isBelow = (folder: string, file: string): boolean => file.startsWith(`${folder}${sep}`);
 
-const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];
-
-interface VerifyDatabaseOptions {
-  readonly anchors: readonly Anchor[];
-  readonly policy: Buffer | undefined;
-  readonly evidence: EvidenceConfig | undefined;
-  readonly hasColumns?: boolean;
-}
-
 /** Positions of one statement, which has a minute: a slow database gives some hundred thousand. */
 const POSITIONS_AT_ONCE = 200_000;
 
 export const verifyDatabase = async (
   pool: Pool,
-  { anchors, policy, evidence, hasColumns = false }: VerifyDatabaseOptions,
+  {
+    anchors,
+    policy,
+    evidence,
+    hasColumns = false,
+  }: Given & { readonly evidence: EvidenceConfig | undefined; readonly hasColumns?: boolean },
 ): Promise<Report> => {
   const stored = await readStored(pool);
   if (stored === undefined) {
@@ -163,7 +159,7 @@ export const verifyDatabase = async (
   const own = keys.flatMap((key) => [events, journal].map((origin) => keyOfLog(origin, key)));
   const report = await verifyStored(stored, {
     ...options,
-    policy: policyOf(own.length > 0 ? own : keysOfJournal(stored.reader)),
+    policy: policyOfKeys(own.length > 0 ? own : keysOfJournal(stored.reader)),
   });
   if (own.length === 0) report.notClaimed.push('whose keys these are: those that the database names are believed');
   return report;
@@ -177,23 +173,11 @@ const readPolicy = (text: Buffer): Policy => {
   }
 };
 
-const policyOf = (logs: readonly VerifierKey[]): Policy => ({
-  logs,
-  witnesses: [],
-  quorum: { needed: 0, members: [] },
-});
-
 /** What is no key is for the verification to find. */
 const keysOfJournal = (reader: BundleReader): VerifierKey[] => {
-  const texts = readJournal(reader.read(bundleFiles.journalEntries) ?? Buffer.alloc(0));
+  const texts = readLines(reader.read(bundleFiles.journalEntries) ?? Buffer.alloc(0));
   const ofKeys = texts.filter((text) => /^\{"type":"(?:genesis|fork|key)"/.test(text));
-  return everyKey(keyHistory(ofKeys)).flatMap((vkey) => {
-    try {
-      return [parseVerifierKey(vkey)];
-    } catch {
-      return [];
-    }
-  });
+  return readableKeys(everyKey(keyHistory(ofKeys)));
 };
 
 const ENDING = '.tlog-proof';

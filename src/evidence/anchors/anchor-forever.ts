@@ -1,9 +1,9 @@
 import { reasonOf } from '../../base/errors.ts';
 import type { Time } from '../../base/time.ts';
 import type { Anchor, AnchoredCheckpoint, AnchorObserver, AnchorStore, LogToAnchor } from '../anchor.ts';
-import { EvidenceFault } from '../bytes.ts';
+import { unlessFault } from '../bytes.ts';
 import type { LogName } from '../notes/checkpoint.ts';
-import { openCheckpoint, originOf } from '../notes/policy.ts';
+import { openCheckpoint, originOf, policyOfKeys } from '../notes/policy.ts';
 import { signatureTypes, type VerifierKey, verifierKey } from '../notes/signed-note.ts';
 
 interface AnchoringOptions {
@@ -139,14 +139,8 @@ const ofOtherFeed = (origin: string, keys: readonly VerifierKey[], note: Buffer)
 };
 
 /** Undefined: the log has not signed it. Who can write to the anchor must not be able to stop the log by that. */
-const signedBy = (keys: readonly VerifierKey[], note: Buffer) => {
-  try {
-    return openCheckpoint(note, { logs: keys, witnesses: [], quorum: { needed: 0, members: [] } });
-  } catch (error) {
-    if (error instanceof EvidenceFault) return undefined;
-    throw error;
-  }
-};
+const signedBy = (keys: readonly VerifierKey[], note: Buffer) =>
+  unlessFault(() => openCheckpoint(note, policyOfKeys(keys)));
 
 const withTimeout = async <T>(reading: Promise<T>): Promise<T> => {
   const { promise, reject } = Promise.withResolvers<never>();

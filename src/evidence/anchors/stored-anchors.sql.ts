@@ -68,24 +68,19 @@ export interface DueCheckpoints {
   readonly journal: LogToAnchor;
 }
 
-/** What a sink lacks. Deliveries are kept among the anchors, so that a sink counts as one. */
-export interface SinkCheckpoints {
-  /** Undefined: not time yet, nothing signed, or already delivered. Rejects if the account may not read them. */
-  due(sink: string): Promise<DueCheckpoints | undefined>;
-  noteDelivered(sink: string, due: DueCheckpoints): Promise<void>;
-  noteFailure(sink: string, due: DueCheckpoints, reason: string): Promise<void>;
-}
+export type SinkCheckpoints = ReturnType<typeof createSinkCheckpoints>;
 
 export const anchorOfSink = (sink: string): string => `sink:${sink}`;
 
-/** `intervalMs`: between two records to one sink. */
-export const createSinkCheckpoints = (pool: Pool, intervalMs: number): SinkCheckpoints => {
+/** What sinks lack; deliveries are kept among the anchors. `intervalMs`: between two records to one sink. */
+export const createSinkCheckpoints = (pool: Pool, intervalMs: number) => {
   const store = createAnchorStore(pool);
   const noteDelivered = async (sink: string, { events, journal }: DueCheckpoints): Promise<void> => {
     for (const log of [events, journal]) await store.noteKept(log, anchorOfSink(sink), { tilesSize: 0 });
   };
   return {
-    due: async (sink) => {
+    /** Undefined: not time yet, nothing signed, or already delivered. Rejects if the account may not read them. */
+    due: async (sink: string): Promise<DueCheckpoints | undefined> => {
       const newest = await readNewest(pool);
       if (newest === undefined) return undefined;
       const logs = await store.readSigned(newest.generation, anchorOfSink(sink));
@@ -101,7 +96,8 @@ export const createSinkCheckpoints = (pool: Pool, intervalMs: number): SinkCheck
       return undefined;
     },
     noteDelivered,
-    noteFailure: async (sink, { events }, reason) => await store.noteFailure(events, anchorOfSink(sink), reason),
+    noteFailure: async (sink: string, { events }: DueCheckpoints, reason: string): Promise<void> =>
+      await store.noteFailure(events, anchorOfSink(sink), reason),
   };
 };
 

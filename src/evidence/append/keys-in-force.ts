@@ -1,4 +1,4 @@
-import { EvidenceFault } from '../bytes.ts';
+import { unlessFault } from '../bytes.ts';
 import type { Statement, StatementOf } from '../journal/statement.ts';
 import { readStatement } from '../journal/statement-text.ts';
 import { parseVerifierKey } from '../notes/signed-note.ts';
@@ -50,16 +50,11 @@ export const keyHistory = (texts: readonly string[]): KeyHistory => {
 };
 
 /** Without texts that cannot be read: that they were changed is for a verifier to say. */
-export const statementsOf = (texts: readonly string[]): Statement[] => texts.flatMap(statementOf);
+export const statementsOf = (texts: readonly string[]): Statement[] => texts.flatMap((text) => statementOf(text) ?? []);
 
-const statementOf = (text: string): Statement[] => {
-  try {
-    const read = readStatement(text);
-    return read.known ? [read.statement] : [];
-  } catch (error) {
-    if (error instanceof EvidenceFault) return [];
-    throw error;
-  }
+export const statementOf = (text: string): Statement | undefined => {
+  const read = unlessFault(() => readStatement(text));
+  return read?.known === true ? read.statement : undefined;
 };
 
 /** After a loss or a theft the new key signs alone, whatever was stated before. */

@@ -2,11 +2,10 @@ import { OrgtrailError, reasonOf } from '../../base/errors.ts';
 import type { Time } from '../../base/time.ts';
 import { LeaseLostError, LeaseRefused, leasedRun } from '../../postgres/leases.ts';
 import { Builder, type BuilderOptions, type HeldClaim, type StepResult } from './builder.ts';
-import type { Claim, EvidenceStore } from './ports.ts';
+import type { EvidenceStore } from './evidence-store.sql.ts';
+import type { Claim } from './ports.ts';
 
-export interface BuildingOptions extends BuilderOptions {
-  readonly time: Time;
-  readonly leaseMs: number;
+export interface BuildingOptions extends BuilderOptions, LeaseOfBuilder {
   /** ORGTRAIL_EVIDENCE_INTERVAL. */
   readonly intervalMs: number;
   /** Resolves when there may be events behind a position, or after the timeout. */
@@ -51,30 +50,42 @@ export const refuse = async (store: EvidenceStore, reason: string): Promise<void
   if (logs !== undefined) await store.refuse(logs.generation, reason);
 };
 
-const holdLease = async (builder: Builder, options: BuildingOptions, onStep: () => void): Promise<void> => {
-  const { store, signal } = options;
-  const { generation } = await builder.open();
-  await leasedRun<Claim, undefined, void>(options, {
+export interface LeaseOfBuilder {
+  readonly store: EvidenceStore;
+  readonly time: Time;
+  readonly leaseMs: number;
+}
+
+/** Resolves with why `run` did not run, or did not end, if the lease is another's. */
+export const withLease = async <R>(
+  { store, ...lease }: LeaseOfBuilder,
+  generation: number,
+  run: (claim: HeldClaim, lost: AbortSignal) => Promise<R>,
+): Promise<R | LeaseRefused<undefined> | LeaseLostError> =>
+  await leasedRun<Claim, undefined, R>(lease, {
     claim: async () => {
       const claimed = await store.claim(generation);
       return 'epoch' in claimed ? claimed : new LeaseRefused(undefined);
     },
     renew: (claim) => store.renew(claim),
     release: (claim) => store.release(claim),
-    run: async (claim, kept) => {
-      const held: HeldClaim = { ...claim, throwIfLost: () => kept.throwIfLost() };
-      const noteSettings = untilNoted(options, claim);
-      await noteSettings();
-      const ended = new AbortController();
-      const over = AbortSignal.any([signal, kept.lost, ended.signal]);
-      const anchoring = options.anchor?.(builder, generation, over);
-      try {
-        await buildWhileHeld(builder, held, { ...options, noteSettings }, over, onStep);
-      } finally {
-        ended.abort();
-        await anchoring;
-      }
-    },
+    run: (claim, kept) => run({ ...claim, throwIfLost: () => kept.throwIfLost() }, kept.lost),
+  });
+
+const holdLease = async (builder: Builder, options: BuildingOptions, onStep: () => void): Promise<void> => {
+  const { generation } = await builder.open();
+  await withLease(options, generation, async (held, lost) => {
+    const noteSettings = untilNoted(options, held);
+    await noteSettings();
+    const ended = new AbortController();
+    const over = AbortSignal.any([options.signal, lost, ended.signal]);
+    const anchoring = options.anchor?.(builder, generation, over);
+    try {
+      await buildWhileHeld(builder, held, { ...options, noteSettings }, over, onStep);
+    } finally {
+      ended.abort();
+      await anchoring;
+    }
   });
 };
 
@@ -148,11 +159,7 @@ const buildUntilDone = async (
 /** The first event after a quiet time is signed at once; of many, a checkpoint is made after the interval, or if they are many. */
 const waitForWork = async (
   { time, intervalMs, waitBeyond }: BuildingOptions,
-  {
-    size,
-    startedMs,
-    busyForMs,
-  }: { readonly size: number; readonly startedMs: number; readonly busyForMs: number | undefined },
+  { size, startedMs, busyForMs }: { size: number; startedMs: number; busyForMs: number | undefined },
   over: AbortSignal,
 ): Promise<void> => {
   // Sources that wait for their statements have a turn before the interval is over.
@@ -163,32 +170,16 @@ const waitForWork = async (
 };
 
 /** For commands: until nothing is left to do. Undefined: another process builds, or took over. */
-export const buildOnce = async (
-  builder: Builder,
-  { store, time, leaseMs }: { readonly store: EvidenceStore; readonly time: Time; readonly leaseMs: number },
-): Promise<'done' | 'stopped' | undefined> => {
+export const buildOnce = async (builder: Builder, lease: LeaseOfBuilder): Promise<'done' | 'stopped' | undefined> => {
   const { generation } = await builder.open();
-  const result = await leasedRun<Claim, undefined, StepResult['kind']>(
-    { time, leaseMs },
-    {
-      claim: async () => {
-        const claimed = await store.claim(generation);
-        return 'epoch' in claimed ? claimed : new LeaseRefused(undefined);
-      },
-      renew: (claim) => store.renew(claim),
-      release: (claim) => store.release(claim),
-      run: async (claim, kept) => {
-        const held: HeldClaim = { ...claim, throwIfLost: () => kept.throwIfLost() };
-        for (;;) {
-          held.throwIfLost();
-          const { kind } = await builder.step(held);
-          if (kind !== 'more') return kind;
-        }
-      },
-    },
-  );
-  if (result instanceof LeaseRefused || result instanceof LeaseLostError) return undefined;
-  return result === 'stopped' ? 'stopped' : result === 'done' ? 'done' : undefined;
+  const result = await withLease(lease, generation, async (held) => {
+    for (;;) {
+      held.throwIfLost();
+      const { kind } = await builder.step(held);
+      if (kind !== 'more') return kind;
+    }
+  });
+  return result === 'stopped' || result === 'done' ? result : undefined;
 };
 
 /** Events that come in at this share of the rate at which leaves are made keep the machine busy. */

@@ -14,8 +14,9 @@ import {
 import { EvidenceFault } from '../bytes.ts';
 import { type Checkpoint, type LogName, writeOrigin } from '../notes/checkpoint.ts';
 import { type CoverageOptions, CoverageTurns } from './coverage-schedule.ts';
+import type { EvidenceStore } from './evidence-store.sql.ts';
 import { type Contradiction, KnownCheckpoints } from './known-checkpoints.ts';
-import type { Claim, EvidenceObserver, EvidenceStore, GrowthResult, LogSigner, StoredLogs } from './ports.ts';
+import type { Claim, EvidenceObserver, GrowthResult, LogSigner, StoredLogs } from './ports.ts';
 import { entryOfOrder, isSignedAs, type Signing, signCheckpoint, signingAt, vkeysOf } from './signing-keys.ts';
 
 const logNames = ['events', 'journal'] as const satisfies LogName[];

@@ -6,7 +6,8 @@ import {
   type Moment,
   type NewEntry,
 } from '../append/new-statements.ts';
-import type { Claim, EvidenceStore, StoredLogs } from './ports.ts';
+import type { EvidenceStore } from './evidence-store.sql.ts';
+import type { Claim, StoredLogs } from './ports.ts';
 
 export interface CoverageOptions {
   /** `text` as canonicalFilters writes it. */

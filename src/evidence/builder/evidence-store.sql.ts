@@ -4,43 +4,47 @@ import { isDeadOwner } from '../../postgres/leases.ts';
 import { longStatement } from '../../postgres/pool.ts';
 import { sqlState } from '../../postgres/sql-state.ts';
 import { type KeyHistory, type KeyOrder, type KeyState, keyHistory } from '../append/keys-in-force.ts';
-import { eventFields, type HoleRange } from '../append/logs.ts';
+import { type BinaryFields, eventFields, type HoleRange } from '../append/logs.ts';
 import { type DueFacts, MAX_HOLDS } from '../append/new-statements.ts';
-import { type LogName, writeOrigin } from '../notes/checkpoint.ts';
+import { type Checkpoint, type LogName, writeOrigin } from '../notes/checkpoint.ts';
 import type { TileId } from '../tree/tiles.ts';
 import { loadLogs, readTiles } from './load-logs.sql.ts';
-import type { Claim, EvidenceStore, Growth, GrowthResult, StoredLogs } from './ports.ts';
+import type { Claim, CoverageQuery, Growth, GrowthResult, StoredLogs } from './ports.ts';
 import { readCoverage } from './read-coverage.sql.ts';
 
 const SERIALIZATION_FAILURE = '40001';
 const UNIQUE_VIOLATION = '23505';
 
 /** Every method is one statement, or reads alone. Functions of the schema's owner write. */
-export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number): EvidenceStore => ({
+export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number) => ({
   readLogs: () => readLogs(pool),
-  open: async (base) => {
+  /** Unless there is a generation. */
+  open: async (base: string): Promise<void> => {
     const { rows } = await pool.query<{ feedId: string }>('select feed_id::text as "feedId" from feed_head');
     const origin = (log: LogName) => writeOrigin({ base, feedId: rows[0]?.feedId ?? '', generation: 1, log });
     await pool.query('select orgtrail_open_evidence($1, $2)', [origin('events'), origin('journal')]);
   },
-  claim: (generation) => claim(pool, generation, owner, leaseMs),
-  renew: async ({ generation, epoch }) => {
+  claim: (generation: number) => claim(pool, generation, owner, leaseMs),
+  renew: async ({ generation, epoch }: Claim): Promise<boolean> => {
     const sql = 'select orgtrail_renew_evidence($1, $2, $3) as held';
     const { rows } = await pool.query<{ held: boolean }>(sql, [generation, epoch, leaseMs]);
     return rows[0]?.held === true;
   },
-  release: async ({ generation, epoch }) => {
+  release: async ({ generation, epoch }: Claim): Promise<void> => {
     await pool.query('select orgtrail_release_evidence($1, $2)', [generation, epoch]);
   },
-  load: (logs) => loadLogs(pool, logs),
-  readKeys: (generation) => readKeyState(pool, generation),
+  load: (logs: StoredLogs) => loadLogs(pool, logs),
+  readKeys: (generation: number) => readKeyState(pool, generation),
   readTiles: (log: LogName, generation: number, tiles: readonly TileId[]) => readTiles(pool, log, generation, tiles),
-  readDue: (generation) => readDue(pool, generation),
-  readCoverage: (held, query) => readCoverage(pool, held, query, leaseMs),
+  readDue: (generation: number) => readDue(pool, generation),
+  readCoverage: (held: Claim, query: CoverageQuery) => readCoverage(pool, held, query, leaseMs),
   readJumps: () => readRanges(pool, jumpRanges),
-  readExplanations: (range) => readRanges(pool, `${jumpRanges} union all ${dropRanges}`, range),
-  copyEvents: (after, until, take) => copyOut(pool, eventsQuery(after, until), take),
-  readOrganizations: async (sources) => {
+  /** That have to do with these positions. */
+  readExplanations: (range: HoleRange) => readRanges(pool, `${jumpRanges} union all ${dropRanges}`, range),
+  /** (after, until] in order. A row is valid only while it is handed over. */
+  copyEvents: (after: number, until: number, take: (row: BinaryFields) => void): Promise<void> =>
+    copyOut(pool, eventsQuery(after, until), take),
+  readOrganizations: async (sources: readonly { readonly kind: string; readonly id: string }[]) => {
     const { rows } = await pool.query<{ id: string | null }>(
       `select s.organization_id as id from unnest($1::text[], $2::text[]) with ordinality as u (kind, id, place)
        left join sources s on s.kind = u.kind and s.id = u.id order by u.place`,
@@ -48,7 +52,7 @@ export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number):
     );
     return rows.map(({ id }) => id);
   },
-  grow: async (growth) => {
+  grow: async (growth: Growth): Promise<GrowthResult> => {
     try {
       return await growLogs(pool, growth);
     } catch (error) {
@@ -57,30 +61,41 @@ export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number):
       throw error;
     }
   },
-  noteCheckpoint: async ({ generation, epoch }, log, { size, root }, note) => {
+  /** False: it must not be given out. */
+  noteCheckpoint: async ({ generation, epoch }: Claim, log: LogName, { size, root }: Checkpoint, note: string) => {
     const { rows } = await pool.query<{ noted: boolean }>(
       'select orgtrail_note_checkpoint($1, $2, $3, $4, $5, $6) as noted',
       [generation, epoch, log, size, root, note],
     );
     return rows[0]?.noted === true;
   },
-  refuse: async (generation, reason) => {
+  /** This process cannot sign, and no other does. */
+  refuse: async (generation: number, reason: string): Promise<void> => {
     await pool.query('select orgtrail_refuse_evidence($1, $2)', [generation, reason]);
   },
-  noteState: async ({ generation, epoch }, state, reason) => {
+  noteState: async ({ generation, epoch }: Claim, state: StoredLogs['state'], reason: string | undefined) => {
     await pool.query('select orgtrail_note_evidence($1, $2, $3, $4)', [generation, epoch, state, reason ?? null]);
   },
-  goOnHere: async ({ generation, epoch }) => {
+  /** From here on, this is the server of the log. */
+  goOnHere: async ({ generation, epoch }: Claim): Promise<boolean> => {
     const sql = 'select orgtrail_continue_evidence($1, $2) as done';
     return (await pool.query<{ done: boolean }>(sql, [generation, epoch])).rows[0]?.done === true;
   },
-  thin: async () => {
+  /** Deletes what is no longer kept of checkpoints and requests. */
+  thin: async (): Promise<void> => {
     await pool.query(longStatement('select orgtrail_thin_checkpoints()'));
     await pool.query(longStatement('select orgtrail_thin_reads()'));
   },
 });
 
-const claim = async (pool: Pool, generation: number, owner: string, leaseMs: number): Promise<Claim | Held> => {
+export type EvidenceStore = ReturnType<typeof createEvidenceStore>;
+
+const claim = async (
+  pool: Pool,
+  generation: number,
+  owner: string,
+  leaseMs: number,
+): Promise<Claim | { readonly heldBy: string | undefined }> => {
   const { rows } = await pool.query<{ epoch: number | null; heldBy: string | null }>(
     'select epoch::float8, held_by as "heldBy" from orgtrail_claim_evidence($1, $2, $3)',
     [generation, owner, leaseMs],
@@ -92,14 +107,11 @@ const claim = async (pool: Pool, generation: number, owner: string, leaseMs: num
   return await claim(pool, generation, owner, leaseMs);
 };
 
-interface Held {
-  readonly heldBy: string | undefined;
-}
-
 type LogRow = { readonly [L in LogName as `${L}Size` | `${L}SignedSize`]: number } & {
   readonly [L in LogName as `${L}Origin`]: string;
 } & { readonly [L in LogName as `${L}Root`]: Buffer } & Omit<StoredLogs, LogName>;
 
+/** Undefined: there is no log yet. */
 const readLogs = async (pool: Pool): Promise<StoredLogs | undefined> => {
   const columns = (['events', 'journal'] as const).map(
     (log) => `${log}.origin as "${log}Origin", ${log}.size::float8 as "${log}Size", ${log}.root as "${log}Root",
@@ -117,20 +129,16 @@ const readLogs = async (pool: Pool): Promise<StoredLogs | undefined> => {
   );
   const [row] = rows;
   if (row === undefined) return undefined;
+  const logOf = <L extends LogName>(log: L) => ({
+    origin: row[`${log}Origin`],
+    size: row[`${log}Size`],
+    root: row[`${log}Root`],
+    signedSize: row[`${log}SignedSize`] ?? undefined,
+  });
   return {
     ...row,
-    events: {
-      origin: row.eventsOrigin,
-      size: row.eventsSize,
-      root: row.eventsRoot,
-      signedSize: row.eventsSignedSize ?? undefined,
-    },
-    journal: {
-      origin: row.journalOrigin,
-      size: row.journalSize,
-      root: row.journalRoot,
-      signedSize: row.journalSignedSize ?? undefined,
-    },
+    events: logOf('events'),
+    journal: logOf('journal'),
     clock: row.clock ?? undefined,
     stateReason: row.stateReason ?? undefined,
     retention: row.retention ?? undefined,
@@ -291,24 +299,14 @@ from (
   where is_back or abs(ahead - coalesce((${ofClock("(j.text::jsonb ->> 'ahead_seconds')::bigint", 'order by j.index desc limit 1')}), 0)) > ${DRIFT_SECONDS}
 ) found where not exists (${ofClock('', 'and j.ref = found.ref')}))`;
 
-interface BuilderSettings {
-  readonly anchors: readonly string[];
-  /** ORGTRAIL_EVIDENCE_STATEMENTS. */
-  readonly statementsMs: number;
-}
-
 /** So that every replica and command knows what is overdue. */
 export const noteBuilderSettings = async (
   pool: Pool,
   { generation, epoch }: Claim,
-  { anchors, statementsMs }: BuilderSettings,
+  { anchors, statementsMs }: { readonly anchors: readonly string[]; readonly statementsMs: number },
 ): Promise<void> => {
-  await pool.query('select orgtrail_note_evidence_settings($1, $2, $3, $4)', [
-    generation,
-    epoch,
-    anchors,
-    statementsMs,
-  ]);
+  const sql = 'select orgtrail_note_evidence_settings($1, $2, $3, $4)';
+  await pool.query(sql, [generation, epoch, anchors, statementsMs]);
 };
 
 /** `isSigned`: only as far as it is signed. */

@@ -4,7 +4,8 @@ import type { Checkpoint } from '../notes/checkpoint.ts';
 import type { ReadTile } from '../tree/growing-tree.ts';
 import { rootOfPrefix, tilesOfRanges } from '../tree/proofs.ts';
 import type { TileId } from '../tree/tiles.ts';
-import type { Claim, EvidenceStore, StoredLogs } from './ports.ts';
+import type { EvidenceStore } from './evidence-store.sql.ts';
+import type { Claim, StoredLogs } from './ports.ts';
 
 export interface Contradiction {
   readonly state: Exclude<Continuity, 'consistent'> | 'halted';

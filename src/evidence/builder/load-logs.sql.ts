@@ -3,7 +3,7 @@ import type { NumberedSource } from '../append/logs.ts';
 import { EvidenceFault } from '../bytes.ts';
 import type { LogName } from '../notes/checkpoint.ts';
 import type { Tile } from '../tree/growing-tree.ts';
-import { hashesOnLevel, TILE_WIDTH, type TileId, widthOfTile } from '../tree/tiles.ts';
+import { edgeOf, type TileId } from '../tree/tiles.ts';
 import type { LoadedLogs, StoredLogs } from './ports.ts';
 
 /** Another process may commit meanwhile: the next commit, which compares the sizes, shows it. */
@@ -46,16 +46,6 @@ interface LastCheckpoint {
   readonly note: string | null;
   readonly isHere: boolean;
 }
-
-const edgeOf = (size: number): TileId[] => {
-  const tiles: TileId[] = [];
-  for (let level = 0; hashesOnLevel(size, level) > 0; level += 1) {
-    const n = Math.floor(hashesOnLevel(size, level) / TILE_WIDTH);
-    const width = widthOfTile(size, level, n);
-    if (width > 0) tiles.push({ level, n, width });
-  }
-  return tiles;
-};
 
 /** In order, perhaps longer than asked for. Throws an EvidenceFault if one is missing. */
 export const readTiles = async (

@@ -1,9 +1,7 @@
-import type { KeyOrder, KeyState } from '../append/keys-in-force.ts';
-import type { Appended, BinaryFields, HoleRange, LogsToLoad } from '../append/logs.ts';
-import type { ClockFound, CoverageSnapshot, DueFacts, NewEntry } from '../append/new-statements.ts';
+import type { KeyOrder } from '../append/keys-in-force.ts';
+import type { Appended, LogsToLoad } from '../append/logs.ts';
+import type { ClockFound, NewEntry } from '../append/new-statements.ts';
 import type { Checkpoint, LogName } from '../notes/checkpoint.ts';
-import type { Tile } from '../tree/growing-tree.ts';
-import type { TileId } from '../tree/tiles.ts';
 
 interface StoredLog extends Checkpoint {
   readonly root: Buffer;
@@ -62,41 +60,6 @@ export interface CoverageQuery {
   readonly everyMs: number;
   readonly limit: number;
   readonly except: readonly { readonly kind: string; readonly id: string }[];
-}
-
-/** Every method is one statement, or reads alone. */
-export interface EvidenceStore {
-  /** Undefined: there is no log yet. */
-  readLogs(): Promise<StoredLogs | undefined>;
-  /** Unless there is a generation. */
-  open(base: string): Promise<void>;
-  claim(generation: number): Promise<Claim | { readonly heldBy: string | undefined }>;
-  renew(claim: Claim): Promise<boolean>;
-  release(claim: Claim): Promise<void>;
-  load(logs: StoredLogs): Promise<LoadedLogs>;
-  readKeys(generation: number): Promise<KeyState>;
-  readTiles(log: LogName, generation: number, tiles: readonly TileId[]): Promise<readonly Tile[]>;
-  readDue(generation: number): Promise<DueFacts>;
-  /** As of one snapshot that survives a crash; undefined if the lease is lost. */
-  readCoverage(claim: Claim, query: CoverageQuery): Promise<CoverageSnapshot | undefined>;
-  readJumps(): Promise<readonly HoleRange[]>;
-  /** That have to do with these positions. */
-  readExplanations(range: HoleRange): Promise<readonly HoleRange[]>;
-  /** (after, until] in order. A row is valid only while it is handed over. */
-  copyEvents(after: number, until: number, take: (row: BinaryFields) => void): Promise<void>;
-  readOrganizations(
-    sources: readonly { readonly kind: string; readonly id: string }[],
-  ): Promise<readonly (string | null)[]>;
-  grow(growth: Growth): Promise<GrowthResult>;
-  /** False: it must not be given out. */
-  noteCheckpoint(claim: Claim, log: LogName, checkpoint: Checkpoint, note: string): Promise<boolean>;
-  /** This process cannot sign, and no other does. */
-  refuse(generation: number, reason: string): Promise<void>;
-  noteState(claim: Claim, state: StoredLogs['state'], reason: string | undefined): Promise<void>;
-  /** From here on, this is the server of the log. */
-  goOnHere(claim: Claim): Promise<boolean>;
-  /** Deletes what is no longer kept of checkpoints and requests. */
-  thin(): Promise<void>;
 }
 
 /** As both logs, with one key. */

@@ -14,7 +14,7 @@ import { HASH_BYTES } from '../bytes.ts';
 import type { FileWriter, FolderWriter } from '../files/folder-writer.ts';
 import type { LogName } from '../notes/checkpoint.ts';
 import type { Policy } from '../notes/policy.ts';
-import { parseNote } from '../notes/signed-note.ts';
+import { isBySome, parseNote } from '../notes/signed-note.ts';
 import { widthOfTile } from '../tree/tiles.ts';
 import type { ExportedLogs } from './snapshot.sql.ts';
 
@@ -204,10 +204,7 @@ export const copyAnchors = async (
 const isTimeStamp = ({ anchor, receipt }: AnchorRow): boolean => anchor.startsWith('tsa:') && receipt !== null;
 
 /** Who has the policy alone would refuse one of a key that was replaced since. */
-const isByKeyOf = ({ logs }: Policy, { note }: AnchorRow): boolean =>
-  parseNote(Buffer.from(note)).signatures.some((line) =>
-    logs.some(({ name, id }) => name === line.name && id === line.keyId),
-  );
+const isByKeyOf = ({ logs }: Policy, { note }: AnchorRow): boolean => isBySome(parseNote(Buffer.from(note)), logs);
 
 /** Only of a key of the policy. */
 const cosignatureOf = ({ receipt }: AnchorRow, { witnesses }: Policy): string => {

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
 import { copyWithin } from '../../postgres/copy.ts';
+import { statementOf } from '../append/keys-in-force.ts';
 import { readTiles } from '../builder/load-logs.sql.ts';
 import {
   type BundleTime,
@@ -10,18 +11,19 @@ import {
   logTilePath,
   writeListedLeaf,
 } from '../bundle/layout.ts';
-import { EvidenceFault, HASH_BYTES } from '../bytes.ts';
+import { HASH_BYTES, unlessFault } from '../bytes.ts';
 import type { FolderWriter } from '../files/folder-writer.ts';
 import type { Statement, StatementOf } from '../journal/statement.ts';
-import { readStatement, writeJournal } from '../journal/statement-text.ts';
+import { writeJournal } from '../journal/statement-text.ts';
 import { journalLeaf } from '../leaf.ts';
-import { type LogName, parseCheckpoint, parseOrigin } from '../notes/checkpoint.ts';
+import { type LogName, parseCheckpoint } from '../notes/checkpoint.ts';
+import { originOf } from '../notes/policy.ts';
 import { parseNote } from '../notes/signed-note.ts';
 import { tilesOfPart } from '../tree/proofs.ts';
 import { leafHash, TILE_WIDTH, widthOfTile } from '../tree/tiles.ts';
 import type { Anchor } from '../verify/anchors.ts';
 import { copyChanges, field, integer } from './copy-logs.sql.ts';
-import type { ExportedLogs } from './snapshot.sql.ts';
+import { type ExportedLogs, orFails } from './snapshot.sql.ts';
 
 export interface CopiedPart {
   readonly leaves: number;
@@ -116,14 +118,10 @@ interface Part {
 
 const copyTiles = async (client: PoolClient, logs: ExportedLogs, { log, ...part }: Part, writer: FolderWriter) => {
   const tiles = tilesOfPart(logs[log].size, part);
-  try {
-    for (let at = 0; at < tiles.length; at += CHUNK) {
-      for (const tile of await readTiles(client, log, logs.generation, tiles.slice(at, at + CHUNK)))
-        writer.write(logTilePath(log, tile), tile.hashes.subarray(0, tile.width * HASH_BYTES));
-    }
-  } catch (error) {
-    if (error instanceof EvidenceFault) throw new OrgtrailError('evidence_fails', error.message, { cause: error });
-    throw error;
+  for (let at = 0; at < tiles.length; at += CHUNK) {
+    const chunk = tiles.slice(at, at + CHUNK);
+    for (const tile of await orFails(() => readTiles(client, log, logs.generation, chunk)))
+      writer.write(logTilePath(log, tile), tile.hashes.subarray(0, tile.width * HASH_BYTES));
   }
 };
 
@@ -190,16 +188,6 @@ const isHoldOf = (
   return account === id || (account === null && organization === organizationId);
 };
 
-const statementOf = (text: string): Statement | undefined => {
-  try {
-    const read = readStatement(text);
-    return read.known ? read.statement : undefined;
-  } catch (error) {
-    if (error instanceof EvidenceFault) return undefined;
-    throw error;
-  }
-};
-
 /** Of an account: a hold of that organization may have its events. */
 const organizationOf = async (client: PoolClient, { kind, id }: OneSource): Promise<string | null> => {
   const { rows } = await client.query<{ text: string }>(
@@ -218,13 +206,8 @@ const readChanged = async (client: PoolClient, { kind, id }: OneSource): Promise
   return new Set(rows.map((row) => `change ${row.id}`));
 };
 
-interface Prefixes {
-  readonly events: ReadonlySet<number>;
-  readonly journal: ReadonlySet<number>;
-}
-
 /** At which these statements, and kept checkpoints, name a root. */
-const prefixesOf = (disclosed: readonly Disclosed[], logs: ExportedLogs, anchors: readonly Anchor[]): Prefixes => {
+const prefixesOf = (disclosed: readonly Disclosed[], logs: ExportedLogs, anchors: readonly Anchor[]) => {
   const statements = disclosed.flatMap(({ statement }) => (statement === undefined ? [] : [statement]));
   const forks = statements.flatMap((one) => (one.type === 'fork' ? forkSizes(one) : []));
   const stamps = statements.flatMap((one) => (one.type === 'timestamp' ? [one.checkpoint.size] : []));
@@ -238,13 +221,8 @@ const prefixesOf = (disclosed: readonly Disclosed[], logs: ExportedLogs, anchors
 
 /** None of a file that the verifier will refuse. */
 const anchorSize = (note: Uint8Array, log: LogName): number[] => {
-  try {
-    const { origin, size } = parseCheckpoint(parseNote(note).text);
-    return parseOrigin(origin).log === log ? [size] : [];
-  } catch (error) {
-    if (error instanceof EvidenceFault) return [];
-    throw error;
-  }
+  const checkpoint = unlessFault(() => parseCheckpoint(parseNote(note).text));
+  return checkpoint !== undefined && originOf(checkpoint.origin)?.log === log ? [checkpoint.size] : [];
 };
 
 /** Compared as far as it is common. */

@@ -5,7 +5,6 @@ import { among, eventFields, readEventRow } from '../append/logs.ts';
 import { readTiles } from '../builder/load-logs.sql.ts';
 import { keyOfLog } from '../builder/signing-keys.ts';
 import { type LeafProof, type ProvenEvent, writeProvenEvent } from '../bundle/records.ts';
-import { EvidenceFault } from '../bytes.ts';
 import { monthOf, saltOf, writeEventLeaf } from '../leaf.ts';
 import { writeTlogProof } from '../notes/checkpoint.ts';
 import { openCheckpoint } from '../notes/policy.ts';
@@ -13,7 +12,14 @@ import { hashOfRange, inclusionRanges, rootByInclusion, tilesOfRanges } from '..
 import { leafHash } from '../tree/tiles.ts';
 import { verifyProof } from '../verify/verify-found.ts';
 import { field, integer, readKeys } from './copy-logs.sql.ts';
-import { bundlePolicy, type ExportedLogs, type NothingToExport, requireLogs, withSnapshot } from './snapshot.sql.ts';
+import {
+  bundlePolicy,
+  type ExportedLogs,
+  type NothingToExport,
+  orFails,
+  requireLogs,
+  withSnapshot,
+} from './snapshot.sql.ts';
 
 interface ProveOptions {
   readonly positions: readonly number[];
@@ -108,18 +114,9 @@ const requireEvent = (event: ProvenEvent | undefined, position: number, logs: Ex
   throw new OrgtrailError('usage', `position ${position} has no event: it was dropped, or never had one`);
 };
 
-const proofOf = async (client: PoolClient, position: number, { events, generation }: ExportedLogs): Promise<string> => {
-  const index = position - 1;
-  const ranges = inclusionRanges(index, events.size);
-  try {
-    const tiles = await readTiles(client, 'events', generation, tilesOfRanges(ranges, events.size));
-    const readTile = among(tiles);
-    const hashes = ranges.map((range) => hashOfRange(range, events.size, readTile));
-    return writeTlogProof({ index, hashes, checkpoint: events.note });
-  } catch (error) {
-    if (error instanceof EvidenceFault) throw new OrgtrailError('evidence_fails', error.message, { cause: error });
-    throw error;
-  }
+const proofOf = async (client: PoolClient, position: number, logs: ExportedLogs): Promise<string> => {
+  const hashesOf = await readHashes(client, [position], logs);
+  return writeTlogProof({ index: position - 1, hashes: hashesOf(position), checkpoint: logs.events.note });
 };
 
 export interface ProvenUnder {
@@ -182,17 +179,4 @@ const readHashes = async (
   const needed = tilesOfRanges([...ranges.values()].flat(), size);
   const readTile = among(await orFails(() => readTiles(client, 'events', generation, needed)));
   return (position) => orFails(() => (ranges.get(position) ?? []).map((range) => hashOfRange(range, size, readTile)));
-};
-
-const orFails = <T>(read: () => T): T => {
-  const fail = (error: unknown): never => {
-    if (error instanceof EvidenceFault) throw new OrgtrailError('evidence_fails', error.message, { cause: error });
-    throw error;
-  };
-  try {
-    const value = read();
-    return value instanceof Promise ? (value.catch(fail) as T) : value;
-  } catch (error) {
-    return fail(error);
-  }
 };

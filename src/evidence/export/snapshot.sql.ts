@@ -1,9 +1,9 @@
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
 import { inTransaction } from '../../postgres/pool.ts';
-import { EvidenceFault } from '../bytes.ts';
-import { readStatement } from '../journal/statement-text.ts';
-import { type Policy, type Witness, writePolicy } from '../notes/policy.ts';
+import { everyKey, keyHistory } from '../append/keys-in-force.ts';
+import { EvidenceFault, unlessFault } from '../bytes.ts';
+import { type Policy, policyOfKeys, type Witness, writePolicy } from '../notes/policy.ts';
 import { parseVerifierKey, printVerifierKey, type VerifierKey, whoSigned } from '../notes/signed-note.ts';
 
 /** Checkpoints that belong together, as of one moment. */
@@ -31,14 +31,10 @@ interface ExportedLog {
 
 export type NothingToExport = 'no log' | 'no checkpoint';
 
-interface SnapshotOptions {
-  readonly signal?: AbortSignal | undefined;
-}
-
 /** All statements see one moment. Locked before the snapshot, so no month is dropped meanwhile: retention tries again later. */
 export const withSnapshot = async <T>(
   pool: Pool,
-  { signal }: SnapshotOptions,
+  { signal }: { readonly signal?: AbortSignal | undefined },
   use: (client: PoolClient, logs: ExportedLogs | NothingToExport) => Promise<T>,
 ): Promise<T> =>
   await inTransaction(
@@ -137,24 +133,25 @@ export const bundlePolicy = (
     notes,
     [...keys.values()].filter(({ name }) => origin === undefined || name === origin),
   );
-  return {
-    text: writePolicy(logs, witnesses, 0),
-    vkeys: logs.map(printVerifierKey),
-    policy: { logs, witnesses, quorum: { needed: 0, members: [] } },
-  };
+  const policy = policyOfKeys(logs, witnesses);
+  return { text: writePolicy(logs, witnesses, 0), vkeys: logs.map(printVerifierKey), policy };
 };
 
 /** None of a statement that the verifier will refuse. */
-const keysOf = (text: string): VerifierKey[] => {
-  try {
-    const read = readStatement(text);
-    if (!read.known) return [];
-    const { statement } = read;
-    if (statement.type === 'genesis' || statement.type === 'fork') return (statement.vkeys ?? []).map(parseVerifierKey);
-    return statement.type === 'key' ? [...statement.old_vkeys, ...statement.new_vkeys].map(parseVerifierKey) : [];
-  } catch (error) {
-    if (error instanceof EvidenceFault) return [];
+const keysOf = (text: string): VerifierKey[] =>
+  unlessFault(() => everyKey(keyHistory([text])).map(parseVerifierKey)) ?? [];
+
+/** A stored log that is damaged is no evidence. */
+export const orFails = <T>(read: () => T): T => {
+  const fail = (error: unknown): never => {
+    if (error instanceof EvidenceFault) throw new OrgtrailError('evidence_fails', error.message, { cause: error });
     throw error;
+  };
+  try {
+    const value = read();
+    return value instanceof Promise ? (value.catch(fail) as T) : value;
+  } catch (error) {
+    return fail(error);
   }
 };
 

@@ -4,25 +4,32 @@ import { longStatement } from '../../postgres/pool.ts';
 import { sqlState } from '../../postgres/sql-state.ts';
 import { LogsInMemory } from '../append/logs.ts';
 import { endEntry, type NewEntry } from '../append/new-statements.ts';
-import type { EvidenceStore, StoredLogs } from '../builder/ports.ts';
+import type { EvidenceStore } from '../builder/evidence-store.sql.ts';
+import type { StoredLogs } from '../builder/ports.ts';
 import { EvidenceFault } from '../bytes.ts';
 import type { StatementOf } from '../journal/statement.ts';
 import type { Tile } from '../tree/growing-tree.ts';
 
-interface EndOptions {
+/** A process that builds changes the log in between. */
+const ATTEMPTS = 20;
+
+/**
+ * Deletes nothing; unless `isStated`, only the database says that it ended. Throws OrgtrailError `usage` if there is no log, it has ended,
+ * or nothing can be signed any more.
+ */
+export const endLog = async ({
+  store,
+  generations,
+  reason,
+  by,
+  isStated,
+}: {
   readonly store: EvidenceStore;
   readonly generations: GenerationStore;
   readonly reason: string;
   readonly by: string;
-  /** Else only the database says so. */
   readonly isStated: boolean;
-}
-
-/** A process that builds changes the log in between. */
-const ATTEMPTS = 20;
-
-/** Deletes nothing. Throws OrgtrailError `usage` if there is no log, it has ended, or nothing can be signed any more. */
-export const endLog = async ({ store, generations, reason, by, isStated }: EndOptions): Promise<StoredLogs> => {
+}): Promise<StoredLogs> => {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const logs = requireGoing(await store.readLogs(), isStated);
     const journal = isStated ? await lastJournal(store, logs, { reason, by }) : undefined;
@@ -76,62 +83,43 @@ interface CopiedTiles {
   readonly tiles: number;
 }
 
-/** Every method is one statement; the account must own the schema. */
-export interface GenerationStore {
-  countTiles(generation: number): Promise<number>;
-  /** Of the events, the largest first. */
-  readNotes(generation: number): Promise<readonly string[]>;
-  readSources(
-    generation: number,
-  ): Promise<readonly { readonly number: number; readonly kind: string; readonly id: string }[]>;
-  readHolds(generation: number): Promise<readonly string[]>;
-  /** Those that the database does not have and that no hold in force covers. */
-  uncovered(holds: readonly StatementOf<'hold'>[]): Promise<readonly StatementOf<'hold'>[]>;
-  /** Undefined: all are there. */
-  copyTiles(
-    between: { readonly generation: number; readonly next: number },
-    after: CopiedTiles,
-    limit: number,
-  ): Promise<CopiedTiles | undefined>;
-  /** False: what is stored is not what was read. */
-  fork(
-    logs: StoredLogs,
-    next: number,
-    origins: readonly [events: string, journal: string],
-    journal: NewJournal,
-  ): Promise<boolean>;
-  /** The last statement is that of `journal`. False: what is stored is not what was read. */
-  end(logs: StoredLogs, by: string, reason: string, journal: NewJournal | undefined): Promise<boolean>;
-}
-
 const UNIQUE_VIOLATION = '23505';
 
-export const createGenerationStore = (pool: Pool): GenerationStore => ({
-  countTiles: async (generation) => {
+/** Every method is one statement; the account must own the schema. */
+export const createGenerationStore = (pool: Pool) => ({
+  countTiles: async (generation: number) => {
     const sql = `select count(*)::float8 as tiles from evidence_tiles where log = 'events' and generation = $1`;
     return (await pool.query<{ tiles: number }>(longStatement(sql, [generation]))).rows[0]?.tiles ?? 0;
   },
-  readNotes: async (generation) => {
+  /** Of the events, the largest first. */
+  readNotes: async (generation: number) => {
     const sql = `select note from evidence_checkpoints where log = 'events' and generation = $1 order by size desc`;
     return (await pool.query<{ note: string }>(longStatement(sql, [generation]))).rows.map(({ note }) => note);
   },
-  readSources: async (generation) => {
+  readSources: async (generation: number) => {
     const sql = `select number, source_kind as kind, source_id as id from evidence_sources where generation = $1 order by number`;
     return (await pool.query<{ number: number; kind: string; id: string }>(sql, [generation])).rows;
   },
-  readHolds: async (generation) => {
+  readHolds: async (generation: number) => {
     const sql = `select text from evidence_journal where generation = $1 and kind = 'hold' order by index`;
     return (await pool.query<{ text: string }>(sql, [generation])).rows.map(({ text }) => text);
   },
-  uncovered: (stated) => uncovered(pool, stated),
-  copyTiles: async ({ generation, next }, after, limit) => {
+  uncovered: (stated: readonly StatementOf<'hold'>[]) => uncovered(pool, stated),
+  /** Undefined: all are there. */
+  copyTiles: async (generation: number, next: number, after: CopiedTiles, limit: number) => {
     const { rows } = await pool.query<CopiedTiles>(
       'select level, n::float8 as n, tiles::float8 as tiles from orgtrail_copy_evidence($1, $2, $3, $4, $5)',
       [generation, next, after.level, after.n, limit],
     );
     return rows[0];
   },
-  fork: async ({ generation, events: { size, root } }, next, origins, journal) => {
+  /** False: what is stored is not what was read. */
+  fork: async (
+    { generation, events: { size, root } }: StoredLogs,
+    next: number,
+    origins: readonly [events: string, journal: string],
+    journal: NewJournal,
+  ) => {
     const { rows } = await pool.query<{ done: boolean }>(
       longStatement('select orgtrail_fork_evidence($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as done', [
         generation,
@@ -148,7 +136,13 @@ export const createGenerationStore = (pool: Pool): GenerationStore => ({
     );
     return rows[0]?.done === true;
   },
-  end: async ({ generation, events, journal: { size } }, by, reason, journal) => {
+  /** The last statement is that of `journal`. False: what is stored is not what was read. */
+  end: async (
+    { generation, events, journal: { size } }: StoredLogs,
+    by: string,
+    reason: string,
+    journal: NewJournal | undefined,
+  ) => {
     try {
       const { rows } = await pool.query<{ result: string }>(
         'select orgtrail_end_evidence($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as result',
@@ -172,6 +166,9 @@ export const createGenerationStore = (pool: Pool): GenerationStore => ({
   },
 });
 
+export type GenerationStore = ReturnType<typeof createGenerationStore>;
+
+/** Those that the database does not have and that no hold in force covers. */
 const uncovered = async (pool: Pool, stated: readonly StatementOf<'hold'>[]) => {
   const { rows } = await pool.query<{ place: number }>(
     `select s.place::integer as place from unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])

@@ -3,7 +3,8 @@ import { bytesOfKeys, everyKeySoFar, type KeyHistory, statementsOf, stolenKeys }
 import { among } from '../append/logs.ts';
 import { forkEntry, type NewEntry, sourceEntry } from '../append/new-statements.ts';
 import { requireOrigin } from '../builder/builder.ts';
-import type { EvidenceStore, StoredLogs } from '../builder/ports.ts';
+import type { EvidenceStore } from '../builder/evidence-store.sql.ts';
+import type { StoredLogs } from '../builder/ports.ts';
 import { vkeysOf } from '../builder/signing-keys.ts';
 import type { StatementOf } from '../journal/statement.ts';
 import { journalLeaf } from '../leaf.ts';
@@ -158,12 +159,13 @@ export const rootAt = async (store: EvidenceStore, { generation, events: { size 
 const copyTiles = async (options: ForkOptions, generation: number, next: number): Promise<void> => {
   const { generations, onCopied, tilesAtOnce = TILES_AT_ONCE } = options;
   const all = await generations.countTiles(generation);
-  let copied = 0;
-  let at = await generations.copyTiles({ generation, next }, { level: -1, n: -1, tiles: 0 }, tilesAtOnce);
-  while (at !== undefined) {
+  let [copied, after] = [0, { level: -1, n: -1, tiles: 0 }];
+  for (;;) {
+    const at = await generations.copyTiles(generation, next, after, tilesAtOnce);
+    if (at === undefined) return;
     copied += at.tiles;
     onCopied?.(copied, all);
-    at = await generations.copyTiles({ generation, next }, at, tilesAtOnce);
+    after = at;
   }
 };
 

@@ -3,10 +3,10 @@ import type { Pool } from '../../postgres/pool.ts';
 import type { Anchor, AnchorHistory, AnchorTarget } from '../anchor.ts';
 import { openAnchors, type S3Settings } from '../anchors/open-anchors.ts';
 import { keyOfLog } from '../builder/signing-keys.ts';
-import { EvidenceFault } from '../bytes.ts';
+import { EvidenceFault, unlessFault } from '../bytes.ts';
 import { tags } from '../leaf.ts';
 import { type Checkpoint, type LogName, type LogOrigin, parseOrigin, writeOrigin } from '../notes/checkpoint.ts';
-import { openCheckpoint } from '../notes/policy.ts';
+import { openCheckpoint, policyOfKeys } from '../notes/policy.ts';
 import { parseNote } from '../notes/signed-note.ts';
 import { readAnchorStatus } from '../stored/evidence-status.sql.ts';
 import { GrowingTree } from '../tree/growing-tree.ts';
@@ -36,24 +36,14 @@ export const openKnownNote = (
     throw new EvidenceFault(`is a checkpoint of ${origin}, which is not the log of the ${log} of this feed`);
   }
   if (of.generation < generation) throw new EvidenceFault(`is of generation ${of.generation}, before this one`);
-  const policy = {
-    logs: publicKeys.map((key) => keyOfLog(origin, key)),
-    witnesses: [],
-    quorum: { needed: 0, members: [] },
-  };
-  const { size, root } = openCheckpoint(note, policy);
+  const keys = publicKeys.map((key) => keyOfLog(origin, key));
+  const { size, root } = openCheckpoint(note, policyOfKeys(keys));
   return { origin, size, root, generation: of.generation, note: Buffer.from(note).toString() };
 };
 
 /** Undefined if nothing follows from it. */
-export const believed = (...known: Parameters<typeof openKnownNote>): KnownNote | undefined => {
-  try {
-    return openKnownNote(...known);
-  } catch (error) {
-    if (error instanceof EvidenceFault) return undefined;
-    throw error;
-  }
-};
+export const believed = (...known: Parameters<typeof openKnownNote>): KnownNote | undefined =>
+  unlessFault(() => openKnownNote(...known));
 
 interface StoppedLog {
   readonly base: string;

@@ -22,17 +22,19 @@ export const textsOf = (ranges: readonly RangeUs[]): RangeTexts =>
 export const rangeText = ([from, to]: RangeUs): string =>
   `from ${textOf(from) ?? 'the beginning'} to ${textOf(to) ?? 'the end'}`;
 
-/** In order, those that touch as one; empty ones are none. */
-export const unitedUs = (ranges: readonly RangeUs[]): RangeUs[] => {
-  const all: [bigint, bigint][] = [];
+/** In order, those that touch as one. */
+const unite = <T extends bigint | number | string>(ranges: readonly (readonly [T, T])[]): [T, T][] => {
+  const all: [T, T][] = [];
   for (const [from, to] of ranges.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))) {
     const last = all.at(-1);
-    if (last === undefined || from > last[1]) {
-      if (from < to) all.push([from, to]);
-    } else if (to > last[1]) last[1] = to;
+    if (last === undefined || last[1] < from) all.push([from, to]);
+    else if (to > last[1]) last[1] = to;
   }
   return all;
 };
+
+/** Empty ranges are none. */
+export const unitedUs = (ranges: readonly RangeUs[]): RangeUs[] => unite(ranges.filter(([from, to]) => from < to));
 
 export const gapsUs = (ranges: readonly RangeUs[], [from, to]: RangeUs): RangeUs[] => {
   const gaps: RangeUs[] = [];
@@ -67,16 +69,8 @@ export const gapsOf = (ranges: readonly TimeRange[], [from, to]: TimeRange): Tim
 
 export const contains = ([from, to]: TimeRange, [start, end]: TimeRange): boolean => from <= start && end <= to;
 
-export const united = (ranges: readonly TimeRange[]): TimeRange[] => {
-  const all: [string, string][] = [];
-  const sorted = ranges.map(([from, to]): [string, string] => [sortable(from), sortable(to)]);
-  for (const [from, to] of sorted.sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const last = all.at(-1);
-    if (last === undefined || last[1] < from) all.push([from, to]);
-    else if (to > last[1]) last[1] = to;
-  }
-  return all;
-};
+export const united = (ranges: readonly TimeRange[]): [from: string, to: string][] =>
+  unite(ranges.map(([from, to]) => [sortable(from), sortable(to)]));
 
 /** `-infinity` sorts first as it is. */
 const sortable = (instant: string): string => {
@@ -84,15 +78,7 @@ const sortable = (instant: string): string => {
   return seconds === instant ? instant : `${seconds}.${digits.padEnd(6, '0')}Z`;
 };
 
-export const unitedPositions = (ranges: readonly PositionRange[]): PositionRange[] => {
-  const all: [number, number][] = [];
-  for (const [from, to] of ranges.toSorted(([a], [b]) => a - b)) {
-    const last = all.at(-1);
-    if (last === undefined || last[1] < from) all.push([from, to]);
-    else last[1] = Math.max(last[1], to);
-  }
-  return all;
-};
+export const unitedPositions = (ranges: readonly PositionRange[]): PositionRange[] => unite<number>(ranges);
 
 /** By binary search: there may be as many united ranges as positions. */
 export const isInPositions = (ranges: readonly PositionRange[], position: number): boolean => {
@@ -135,9 +121,7 @@ export const statedRanges = (
     .slice(0, limit);
   const byPass = passes.map(({ pass }) => ({
     pass,
-    ranges: united(kept.filter((one) => one.pass === pass).map(({ range }) => range)).map(
-      ([from, to]): [string, string] => [from, to],
-    ),
+    ranges: united(kept.filter((one) => one.pass === pass).map(({ range }) => range)),
   }));
   return { passes: byPass, leftOut: all.length - kept.length };
 };

@@ -42,9 +42,9 @@ const checked = <T>(schema: z.ZodType<T>, value: unknown): T => {
 export const writeJournal = (texts: readonly string[]): string => texts.map((text) => `${text}\n`).join('');
 
 /** Throws an EvidenceFault if the last line has no end. */
-export const readJournal = (bytes: Uint8Array): string[] => {
-  const lines = textOf(bytes, 'journal').split('\n');
-  if (lines.pop() !== '') throw new EvidenceFault('journal ends within a line');
+export const readLines = (bytes: Uint8Array, what = 'journal'): string[] => {
+  const lines = textOf(bytes, what).split('\n');
+  if (lines.pop() !== '') throw new EvidenceFault(`${what} ends within a line`);
   return lines;
 };
 

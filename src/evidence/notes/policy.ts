@@ -1,4 +1,4 @@
-import { EvidenceFault } from '../bytes.ts';
+import { EvidenceFault, unlessFault } from '../bytes.ts';
 import { type Checkpoint, type LogOrigin, parseCheckpoint, parseOrigin } from './checkpoint.ts';
 import {
   type NoteSignature,
@@ -20,6 +20,13 @@ export interface Policy {
   readonly witnesses: readonly Witness[];
   readonly quorum: Quorum;
 }
+
+/** Which no witness must cosign. */
+export const policyOfKeys = (logs: readonly VerifierKey[], witnesses: readonly Witness[] = []): Policy => ({
+  logs,
+  witnesses,
+  quorum: { needed: 0, members: [] },
+});
 
 export interface Witness {
   /** For the quorum; not the name of the key. */
@@ -166,14 +173,7 @@ export const openCheckpoint = (note: Uint8Array, policy: Policy): OpenCheckpoint
   return { ...checkpoint, signers, unknown };
 };
 
-export const originOf = (text: string): LogOrigin | undefined => {
-  try {
-    return parseOrigin(text);
-  } catch (error) {
-    if (!(error instanceof EvidenceFault)) throw error;
-    return undefined;
-  }
-};
+export const originOf = (text: string): LogOrigin | undefined => unlessFault(() => parseOrigin(text));
 
 /** In whatever generation. */
 export const isSameLog = (one: string, other: string): boolean => {
@@ -185,10 +185,11 @@ export const isSameLog = (one: string, other: string): boolean => {
 export const policyOfGeneration = (policy: Policy, origin: string): Policy => {
   const named = policy.logs.filter(({ name }) => isSameLog(name, origin));
   const renamed = named.map(({ publicKey }) => verifierKey(origin, signatureTypes.note, publicKey));
-  const isKnown = (key: VerifierKey): boolean => policy.logs.some(({ name, id }) => name === key.name && id === key.id);
-  return {
-    ...policy,
-    logs: [...policy.logs, ...renamed.filter((key) => !isKnown(key))],
-    quorum: { needed: 0, members: [] },
-  };
+  return policyOfKeys(withKeys(policy.logs, renamed), policy.witnesses);
 };
+
+/** Each name and id once. */
+export const withKeys = (known: readonly VerifierKey[], others: readonly VerifierKey[]): VerifierKey[] => [
+  ...known,
+  ...others.filter((key) => !known.some(({ name, id }) => name === key.name && id === key.id)),
+];

@@ -8,6 +8,7 @@ import {
   sha256,
   textOf,
   uint64,
+  unlessFault,
 } from '../bytes.ts';
 
 /** c2sp.org/signed-note, unverified. */
@@ -168,16 +169,15 @@ export const readCosignature = (bytes: Uint8Array): Cosignature => {
 
 /** Those with a signature on one of these notes, unverified; all of them if there is none: then a verifier says so. */
 export const whoSigned = (notes: readonly string[], keys: readonly VerifierKey[]): readonly VerifierKey[] => {
-  const lines = notes.flatMap(signaturesOf);
+  const lines = notes.flatMap((note) => unlessFault(() => parseNote(Buffer.from(note)).signatures) ?? []);
   const found = lines.flatMap(({ name, keyId }) => keys.filter((key) => key.name === name && key.id === keyId));
   return found.length === 0 ? keys : [...new Set(found)];
 };
 
-const signaturesOf = (note: string): readonly NoteSignature[] => {
-  try {
-    return parseNote(Buffer.from(note)).signatures;
-  } catch (error) {
-    if (error instanceof EvidenceFault) return [];
-    throw error;
-  }
-};
+/** Unverified. */
+export const isBySome = ({ signatures }: SignedNote, keys: readonly VerifierKey[]): boolean =>
+  signatures.some((line) => keys.some(({ name, id }) => name === line.name && id === line.keyId));
+
+/** Without texts that are no vkeys. */
+export const readableKeys = (vkeys: readonly string[]): VerifierKey[] =>
+  vkeys.flatMap((vkey) => unlessFault(() => parseVerifierKey(vkey)) ?? []);

@@ -3,8 +3,9 @@ import { chained, chainStart, monthOf, NO_SOURCE, type SourceChain, saltOf, writ
 import type { Policy } from '../notes/policy.ts';
 import { leafHash } from '../tree/tiles.ts';
 import { type Anchor, verifyAnchors, verifyKeys, withStatedKeys } from '../verify/anchors.ts';
-import { beginContent, type Content, endContent } from '../verify/content.ts';
+import { beginContent, endContent } from '../verify/content.ts';
 import { openLogs, type VerifiedLogs } from '../verify/logs.ts';
+import type { Content } from '../verify/partial.ts';
 import { StatedReads } from '../verify/reads.ts';
 import { Report } from '../verify/report.ts';
 import { sayUnanchored, verifyFork } from '../verify/verify-bundle.ts';

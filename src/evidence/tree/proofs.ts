@@ -1,15 +1,6 @@
 import { HASH_BYTES } from '../bytes.ts';
 import { hashesOf, type ReadTile } from './growing-tree.ts';
-import {
-  emptyRoot,
-  hashesOnLevel,
-  leftHalf,
-  nodeHash,
-  perfectRoot,
-  TILE_WIDTH,
-  type TileId,
-  widthOfTile,
-} from './tiles.ts';
+import { edgeOf, emptyRoot, leftHalf, nodeHash, perfectRoot, TILE_WIDTH, type TileId, widthOfTile } from './tiles.ts';
 
 /* RFC 6962, 2.1.1 and 2.1.2. Each hash is the root of a range: first come the ranges, then their tiles, then the hashes. */
 
@@ -147,11 +138,6 @@ export const isConsistent = (
 
 const areHashes = (proof: readonly Uint8Array[]): boolean => proof.every(({ length }) => length === HASH_BYTES);
 
-interface ShownPart {
-  readonly leafTiles: Iterable<number>;
-  readonly prefixes: Iterable<number>;
-}
-
 export const tileKey = ({ level, n }: Pick<TileId, 'level' | 'n'>): string => `${level}/${n}`;
 
 export const parentOf = (size: number, { level, n }: TileId): TileId => {
@@ -160,7 +146,10 @@ export const parentOf = (size: number, { level, n }: TileId): TileId => {
 };
 
 /** Tiles that prove these up to the root, with those above them and the right edge. */
-export const tilesOfPart = (size: number, { leafTiles, prefixes }: ShownPart): TileId[] => {
+export const tilesOfPart = (
+  size: number,
+  { leafTiles, prefixes }: { readonly leafTiles: Iterable<number>; readonly prefixes: Iterable<number> },
+): TileId[] => {
   const tiles = new Map<string, TileId>();
   const add = (tile: TileId): void => {
     for (let one = tile; !tiles.has(tileKey(one)); one = parentOf(size, one)) {
@@ -171,10 +160,6 @@ export const tilesOfPart = (size: number, { leafTiles, prefixes }: ShownPart): T
   };
   for (const n of leafTiles) add({ level: 0, n, width: widthOfTile(size, 0, n) });
   for (const prefix of prefixes) for (const tile of tilesOfRanges([{ start: 0, end: prefix }], size)) add(tile);
-  for (let level = 0; hashesOnLevel(size, level) > 0; level += 1) {
-    const n = Math.floor(hashesOnLevel(size, level) / TILE_WIDTH);
-    const width = widthOfTile(size, level, n);
-    if (width > 0) add({ level, n, width });
-  }
+  for (const tile of edgeOf(size)) add(tile);
   return [...tiles.values()];
 };

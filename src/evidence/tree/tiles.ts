@@ -1,4 +1,4 @@
-import { EvidenceFault, HASH_BYTES, sha256, writeSha256 } from '../bytes.ts';
+import { EvidenceFault, HASH_BYTES, sha256, uint16, writeSha256 } from '../bytes.ts';
 
 export const TILE_WIDTH = 256;
 const MAX_LEVEL = 63;
@@ -23,6 +23,17 @@ export function* tilesOfLevel(size: number, level: number): Generator<TileId> {
   const hashes = hashesOnLevel(size, level);
   for (let n = 0; n * TILE_WIDTH < hashes; n += 1) yield { level, n, width: widthOfTile(size, level, n) };
 }
+
+/** The partial tiles at the right edge of a tree. */
+export const edgeOf = (size: number): TileId[] => {
+  const tiles: TileId[] = [];
+  for (let level = 0; hashesOnLevel(size, level) > 0; level += 1) {
+    const n = Math.floor(hashesOnLevel(size, level) / TILE_WIDTH);
+    const width = widthOfTile(size, level, n);
+    if (width > 0) tiles.push({ level, n, width });
+  }
+  return tiles;
+};
 
 /** 0 or less if there is none. */
 export const widthOfTile = (size: number, level: number, n: number): number =>
@@ -105,9 +116,7 @@ export const writeEntryBundle = (leaves: readonly Uint8Array[]): Buffer =>
   Buffer.concat(
     leaves.flatMap((data) => {
       if (data.length > MAX_LEAF_BYTES) throw new RangeError(`a leaf of ${data.length} bytes`);
-      const length = Buffer.alloc(2);
-      length.writeUInt16BE(data.length);
-      return [length, data];
+      return [uint16(data.length), data];
     }),
   );
 

@@ -1,5 +1,5 @@
 import { ANCHORS_FOLDER, type BundleReader, checkpointPath, isHidden } from '../bundle/layout.ts';
-import { EvidenceFault } from '../bytes.ts';
+import { unlessFault } from '../bytes.ts';
 import {
   isSameLog,
   type OpenCheckpoint,
@@ -7,8 +7,16 @@ import {
   originOf,
   type Policy,
   policyOfGeneration,
+  withKeys,
 } from '../notes/policy.ts';
-import { parseNote, parseVerifierKey, printVerifierKey, type VerifierKey, verifyNote } from '../notes/signed-note.ts';
+import {
+  isBySome,
+  parseNote,
+  printVerifierKey,
+  readableKeys,
+  type VerifierKey,
+  verifyNote,
+} from '../notes/signed-note.ts';
 import type { SignedStatements, VerifiedLogs } from './logs.ts';
 import type { Report } from './report.ts';
 import type { VerifiedLog } from './verified-log.ts';
@@ -33,13 +41,10 @@ export const countingAnchors = (
   reader: BundleReader,
   anchors: readonly Anchor[],
 ): readonly Anchor[] => {
-  const own = [
-    ...(['events', 'journal'] as const).map((log) => ({
-      name: checkpointPath(log),
-      note: reader.read(checkpointPath(log)),
-    })),
-    ...anchorsOf(reader),
-  ].map(({ name, note }) => ({ name, text: signedTextOf(note) }));
+  const checkpoints = [checkpointPath('events'), checkpointPath('journal')];
+  const own = [...checkpoints.map((path) => ({ name: path, note: reader.read(path) })), ...anchorsOf(reader)].map(
+    ({ name, note }) => ({ name, text: signedTextOf(note) }),
+  );
   return anchors.filter(({ name, note, isKeptElsewhere }) => {
     const text = signedTextOf(note);
     const same = isKeptElsewhere === true ? undefined : own.find((one) => text !== undefined && one.text === text);
@@ -51,14 +56,8 @@ export const countingAnchors = (
   });
 };
 
-const signedTextOf = (note: Uint8Array | undefined): string | undefined => {
-  try {
-    return note && parseNote(note).text;
-  } catch (error) {
-    if (error instanceof EvidenceFault) return undefined;
-    throw error;
-  }
-};
+const signedTextOf = (note: Uint8Array | undefined): string | undefined =>
+  note && unlessFault(() => parseNote(note).text);
 
 interface Anchored extends VerifiedLogs {
   /** Also the keys that the journal names: a kept checkpoint may be by one that was replaced. */
@@ -82,7 +81,7 @@ export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchor
 
 /** What no kept checkpoint covers, the holder of the key may have rewritten. True: they cover all. */
 export const sayNotAnchored = (report: Report, anchors: readonly Anchor[], anchored: Anchored): boolean => {
-  const kept = anchors.flatMap(({ note }) => openedAnchor(note, anchored.policy));
+  const kept = anchors.flatMap(({ note }) => unlessFault(() => openAnchor(note, anchored.policy)) ?? []);
   const newestOf = (log: VerifiedLog): number =>
     Math.max(
       0,
@@ -101,15 +100,6 @@ export const sayNotAnchored = (report: Report, anchors: readonly Anchor[], ancho
       `that the holder of the key did not rewrite statements ${statement + 1} and later: no checkpoint of the journal with these was kept, so what they say of reading, gaps, drops, holds and keys is his word`,
     );
   return position >= events.size && statement >= journal.size;
-};
-
-const openedAnchor = (note: Uint8Array, policy: Policy): OpenCheckpoint[] => {
-  try {
-    return [openAnchor(note, policy)];
-  } catch (error) {
-    if (error instanceof EvidenceFault) return [];
-    throw error;
-  }
 };
 
 /** By a policy of the auditor's own, other keys are no fault: he has not kept it. */
@@ -132,9 +122,9 @@ const openAnchor = (note: Uint8Array, policy: Policy): OpenCheckpoint => {
 
 const isOfOtherKeys = (note: Uint8Array, policy: Policy): boolean => {
   try {
-    const { text, signatures } = parseNote(note);
-    const { logs } = policyOfGeneration(policy, text.slice(0, text.indexOf('\n')));
-    return !signatures.some((line) => logs.some(({ name, id }) => name === line.name && id === line.keyId));
+    const read = parseNote(note);
+    const { logs } = policyOfGeneration(policy, read.text.slice(0, read.text.indexOf('\n')));
+    return !isBySome(read, logs);
   } catch {
     return false;
   }
@@ -169,16 +159,8 @@ const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored:
   return true;
 };
 
-const hasTilesFor = (log: VerifiedLog, size: number): boolean => {
-  if (size > log.size) return true;
-  try {
-    log.rootAt(size);
-    return true;
-  } catch (error) {
-    if (error instanceof EvidenceFault) return false;
-    throw error;
-  }
-};
+const hasTilesFor = (log: VerifiedLog, size: number): boolean =>
+  size > log.size || unlessFault(() => log.rootAt(size)) !== undefined;
 
 /** Journals of two generations have no statement in common. */
 const isBeginning = (log: VerifiedLog, { origin, size, root }: OpenCheckpoint): boolean =>
@@ -237,13 +219,8 @@ const compareEarlierJournal = (
 
 const generationOf = (origin: string): number => originOf(origin)?.generation ?? 0;
 
-interface Announced extends VerifiedLogs {
-  readonly statements: SignedStatements;
-  readonly policy: Policy;
-}
-
 /** By the newest key that was announced, which who has stolen the old one cannot take back. A replaced key must be one of this log. */
-export const verifyKeys = (report: Report, reader: BundleReader, announced: Announced): void => {
+export const verifyKeys = (report: Report, reader: BundleReader, announced: Anchored): void => {
   const { events, journal, statements, policy } = announced;
   const vkeys = statedVkeys(statements);
   const isAnnounced = policy.logs.some((key) => key.name === events.origin && vkeys.includes(printVerifierKey(key)));
@@ -252,7 +229,7 @@ export const verifyKeys = (report: Report, reader: BundleReader, announced: Anno
   verifySuccession(report, statements);
   const newest = statements.of('key').findLast((one) => one.first_size <= events.size)?.new_vkeys ?? [];
   for (const { log, origin } of [events, journal]) {
-    const keys = newest.flatMap(keyOf).filter(({ name }) => name === origin);
+    const keys = readableKeys(newest).filter(({ name }) => name === origin);
     const path = checkpointPath(log);
     const note = reader.read(path);
     if (keys.length === 0 || note === undefined) continue;
@@ -278,9 +255,8 @@ const verifySuccession = (report: Report, statements: SignedStatements): void =>
 /** Also replaced ones and those of earlier generations, of which a checkpoint may have been kept. */
 export const withStatedKeys = (policy: Policy, statements: SignedStatements): Policy => {
   const earlier = statements.of('fork').flatMap((one) => one.old_vkeys ?? []);
-  const stated = [...new Set([...statedVkeys(statements), ...earlier])].flatMap(keyOf);
-  const isNew = (key: VerifierKey) => !policy.logs.some(({ name, id }) => name === key.name && id === key.id);
-  return { ...policy, logs: [...policy.logs, ...stated.filter(isNew)] };
+  const stated = readableKeys([...new Set([...statedVkeys(statements), ...earlier])]);
+  return { ...policy, logs: withKeys(policy.logs, stated) };
 };
 
 /** Then a checkpoint is worth no more than the time at which it was kept. */
@@ -291,7 +267,7 @@ const isByStolenKey = ({ signers }: Pick<OpenCheckpoint, 'signers'>, statements:
     ...statements.of('fork').flatMap((one) => one.stolen_vkeys ?? []),
   ];
   const isStolen = ({ publicKey }: VerifierKey) =>
-    stolen.flatMap(keyOf).some((key) => Buffer.compare(key.publicKey, publicKey) === 0);
+    readableKeys(stolen).some((key) => Buffer.compare(key.publicKey, publicKey) === 0);
   return signers.filter(({ atSeconds }) => atSeconds === undefined).every(({ key }) => isStolen(key));
 };
 
@@ -304,12 +280,3 @@ const statedVkeys = (statements: SignedStatements): string[] => [
   ...beginningVkeys(statements),
   ...statements.of('key').flatMap((one) => [...one.old_vkeys, ...one.new_vkeys]),
 ];
-
-const keyOf = (vkey: string): VerifierKey[] => {
-  try {
-    return [parseVerifierKey(vkey)];
-  } catch (error) {
-    if (!(error instanceof EvidenceFault)) throw error;
-    return [];
-  }
-};

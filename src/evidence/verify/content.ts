@@ -7,16 +7,16 @@ import { reportCoverage, verifyCoverage } from './coverage.ts';
 import { verifyDrops } from './drops.ts';
 import { LeafStates, SourceNumbers } from './leaf-states.ts';
 import { type SignedStatements, type VerifiedLogs, verifyJournal } from './logs.ts';
-import { concludeTime, EventsOfTime, verifyCompleteness, verifySource, withoutContent } from './partial.ts';
+import {
+  type Content,
+  concludeTime,
+  EventsOfTime,
+  verifyCompleteness,
+  verifySource,
+  withoutContent,
+} from './partial.ts';
 import type { Report } from './report.ts';
 import type { VerifiedLog } from './verified-log.ts';
-
-export interface Content {
-  readonly statements: SignedStatements;
-  readonly states: LeafStates;
-  readonly sources: SourceNumbers;
-  readonly ofTime: EventsOfTime;
-}
 
 /** Then each payload is to be compared with its leaf, and its state set. */
 export const beginContent = (report: Report, reader: BundleReader, logs: VerifiedLogs): Content => {
@@ -42,7 +42,7 @@ export const endContent = (report: Report, reader: BundleReader, logs: VerifiedL
   const compared = verifyChains(report, events, states, sources, coverage);
   verifyCoverage(report, coverage);
   reportCoverage(report, coverage, (statement) => compared.has(statement));
-  verifyDrops(report, statements, { states, sources });
+  verifyDrops(report, content);
   if (events.listed === undefined) concludeWhole(report, events.size, content);
   else verifyCompleteness(report, logs, events.listed, content);
   sayClock(report, statements);
@@ -79,14 +79,15 @@ const sayEnd = (report: Report, statements: SignedStatements): void => {
 const adoptedOf = (statements: SignedStatements): number =>
   (statements.of('genesis')[0] ?? statements.of('fork')[0])?.adopted ?? 0;
 
-const concludeWhole = (report: Report, size: number, { statements, states, ofTime }: Content): void => {
+const concludeWhole = (report: Report, size: number, content: Content): void => {
+  const { statements, states } = content;
   const leftOut = leftOutFrom(0, states, statements);
   report.claimAsBelieved(
     ['missing'],
     `of ${size} events ${states.count('present')} are as they were hashed, ${states.count('dropped')} were dropped as ` +
       `stated, and ${states.count('hole') - leftOut} were dropped before they were hashed${withoutContent(report, states)}`,
   );
-  concludeTime(report, { statements, states, ofTime }, { until: size });
+  concludeTime(report, content, { until: size });
   if (leftOut > 0) report.claim(['journal'], `${leftOut} positions were left out after failovers, as stated`);
   const adopted = adoptedOf(statements);
   const unexplained = states.countFrom(adopted, 'hole') - leftOutFrom(adopted, states, statements);

@@ -1,34 +1,30 @@
 import { type BundleReader, changesPaths } from '../bundle/layout.ts';
-import { EvidenceFault, sha256, textOf } from '../bytes.ts';
+import { EvidenceFault, sha256 } from '../bytes.ts';
 import { before, microsecondsOf, readInterval, timesOfMonth } from '../journal/instants.ts';
 import { isInPositions, unitedPositions } from '../journal/ranges.ts';
 import type { PositionRange, StatementOf } from '../journal/statement.ts';
-import { readStrictJson } from '../journal/statement-text.ts';
+import { readLines, readStrictJson } from '../journal/statement-text.ts';
 import { NO_SOURCE } from '../leaf.ts';
-import type { LeafStates, SourceNumbers } from './leaf-states.ts';
-import type { SignedStatements } from './logs.ts';
+import type { LeafStates } from './leaf-states.ts';
+import type { Content } from './partial.ts';
 import type { Report } from './report.ts';
 
 type Drop = StatementOf<'drop'>;
-
-interface DroppedLeaves {
-  readonly states: LeafStates;
-  readonly sources: SourceNumbers;
-}
 
 /**
  * A drop has all parts and the stated size, no position twice or beyond the tree, and is neither earlier than the retention
  * in force nor against a legal hold that certainly had events of it.
  */
-export const verifyDrops = (report: Report, statements: SignedStatements, leaves: DroppedLeaves): void => {
+export const verifyDrops = (report: Report, content: Content): void => {
+  const { statements, states } = content;
   const drops = statements.of('drop');
   const holds = holdsOf(report, statements.of('hold'));
   for (const drop of drops) {
     verifyTime(report, drop);
-    verifyHolds(report, drop, holds, leaves);
+    verifyHolds(report, drop, holds, content);
   }
   verifyParts(report, drops);
-  verifyRanges(report, drops, statements.of('jump'), leaves.states);
+  verifyRanges(report, drops, statements.of('jump'), states);
   if (drops.length === 0) return;
   report.claim(['drop', 'hold'], `no month was dropped before its time, or against a legal hold of all of it`);
   report.note(
@@ -56,7 +52,7 @@ const verifyTime = (report: Report, drop: Drop): void => {
     report.fault('drop', `month ${month} was dropped at ${at}, within the retention of ${retention}`);
 };
 
-const verifyHolds = (report: Report, drop: Drop, holds: readonly HoldInTime[], leaves: DroppedLeaves): void => {
+const verifyHolds = (report: Report, drop: Drop, holds: readonly HoldInTime[], content: Content): void => {
   const { month, at } = drop;
   const us = droppedUs(drop);
   const statedUs = microsecondsOf(at) ?? 0n;
@@ -67,7 +63,7 @@ const verifyHolds = (report: Report, drop: Drop, holds: readonly HoldInTime[], l
   for (const hold of holds) {
     const { id } = hold.hold;
     if (isHeld(hold, month, us)) {
-      const position = isOfAll(hold) ? drop.positions[0]?.[0] : heldPosition(drop, hold, leaves);
+      const position = isOfAll(hold) ? drop.positions[0]?.[0] : heldPosition(drop, hold, content);
       if (position !== undefined)
         report.fault(
           'drop',
@@ -80,7 +76,7 @@ const verifyHolds = (report: Report, drop: Drop, holds: readonly HoldInTime[], l
   }
 };
 
-const heldPosition = ({ positions }: Drop, hold: HoldInTime, { states, sources }: DroppedLeaves) => {
+const heldPosition = ({ positions }: Drop, hold: HoldInTime, { states, sources }: Content) => {
   const source = heldSource(hold);
   const number = source === undefined ? NO_SOURCE : sources.find(source.kind, source.id);
   if (number === NO_SOURCE) return undefined;
@@ -185,17 +181,13 @@ const heldSource = ({ hold }: HoldInTime): { readonly kind: string; readonly id:
 };
 
 /** All that were stated, and no others. Later content of a dropped event went with it. */
-export const verifyChanges = (
-  report: Report,
-  reader: BundleReader,
-  { statements, states }: { readonly statements: SignedStatements; readonly states: LeafStates },
-): void => {
+export const verifyChanges = (report: Report, reader: BundleReader, { statements, states }: Content): void => {
   const stated = new Map(statements.of('change').map((one) => [keyOf(one.position, one.raw_sha256), one]));
   const { size } = stated;
   for (const path of changesPaths) {
     const bytes = reader.read(path);
     if (bytes === undefined) continue;
-    const lines = report.attempt('change', path, () => linesOf(bytes)) ?? [];
+    const lines = report.attempt('change', path, () => readLines(bytes, 'it')) ?? [];
     for (const [index, line] of lines.entries()) {
       report.attempt('change', `line ${index + 1} of ${path}`, () => {
         const content = readContent(line);
@@ -236,12 +228,6 @@ const isStated = (content: LaterContent, change: StatementOf<'change'> | undefin
   const { event_id: id = change.event_id, seen_at: seenAt = change.seen_at } = content;
   const us = typeof seenAt === 'string' ? microsecondsOf(seenAt) : undefined;
   return id === change.event_id && us === microsecondsOf(change.seen_at);
-};
-
-const linesOf = (bytes: Buffer): string[] => {
-  const lines = textOf(bytes, 'it').split('\n');
-  if (lines.pop() !== '') throw new EvidenceFault('it ends within a line');
-  return lines;
 };
 
 const fields = new Set(['position', 'event_id', 'seen_at', 'raw']);

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { type BundleReader, bundleFiles, checkpointPath } from '../bundle/layout.ts';
 import { microsecondsOf } from '../journal/instants.ts';
 import type { StatedTree, Statement, StatementOf, unknownStatement } from '../journal/statement.ts';
-import { type ReadStatement, readJournal, readStatement } from '../journal/statement-text.ts';
+import { type ReadStatement, readLines, readStatement } from '../journal/statement-text.ts';
 import { journalLeaf } from '../leaf.ts';
 import { type LogName, parseOrigin, writeOrigin } from '../notes/checkpoint.ts';
 import { type OpenCheckpoint, openCheckpoint, type Policy } from '../notes/policy.ts';
@@ -86,7 +86,7 @@ export const verifyJournal = (report: Report, reader: BundleReader, logs: Verifi
   const path = bundleFiles.journalEntries;
   const bytes = reader.read(path);
   if (bytes === undefined) report.fault('journal', `${path} is missing`);
-  const lines = report.attempt('journal', path, () => readJournal(bytes ?? Buffer.alloc(0))) ?? [];
+  const lines = report.attempt('journal', path, () => readLines(bytes ?? Buffer.alloc(0))) ?? [];
   const { listed } = journal;
   const count = listed?.count ?? journal.size;
   if (lines.length !== count) {

@@ -14,7 +14,8 @@ import type { LeafStates, SourceNumbers } from './leaf-states.ts';
 import type { SignedStatements, VerifiedLogs } from './logs.ts';
 import type { Report } from './report.ts';
 
-interface PartContent {
+/** What is known of the leaves, while their payload is read. */
+export interface Content {
   readonly statements: SignedStatements;
   readonly states: LeafStates;
   readonly sources: SourceNumbers;
@@ -22,7 +23,7 @@ interface PartContent {
 }
 
 /** A fault if the statements name no source, or several. */
-export const verifySource = (report: Report, reader: BundleReader, { statements, states, sources }: PartContent) => {
+export const verifySource = (report: Report, reader: BundleReader, { statements, states, sources }: Content) => {
   const named = [
     ...statements.of('source').map(({ kind, id }) => ({ kind, id })),
     ...statements.of('coverage').map(({ source_kind: kind, source_id: id }) => ({ kind, id })),
@@ -48,8 +49,9 @@ export const verifyCompleteness = (
   report: Report,
   { events, journal }: VerifiedLogs,
   listed: LeafList,
-  { statements, states, sources, ofTime }: PartContent,
+  content: Content,
 ): void => {
+  const { statements, states, sources } = content;
   const { source } = report;
   if (source === undefined) return;
   const name = `${source.kind} ${source.id}`;
@@ -74,7 +76,7 @@ export const verifyCompleteness = (
     ['leaf', 'missing', 'payload', 'source'],
     `of ${listed.count} events of ${name} ${states.count('present')} are as they were hashed, and ${states.count('dropped')} were dropped as stated${withoutContent(report, states)}`,
   );
-  concludeTime(report, { statements, states, ofTime }, { name, until });
+  concludeTime(report, content, { name, until });
   if (events.size > until)
     report.note(`that none of the events of ${name} after position ${until} is left out: ${later} are here`);
   report.note(
@@ -111,16 +113,10 @@ export class EventsOfTime {
   }
 }
 
-interface TimeContent {
-  readonly statements: SignedStatements;
-  readonly states: LeafStates;
-  readonly ofTime: EventsOfTime;
-}
-
 /** Of all sources or of one, up to `until`: each other leaf shows its time. Not claimed if leaves are here as hashes alone. */
 export const concludeTime = (
   report: Report,
-  { statements, states, ofTime }: TimeContent,
+  { statements, states, ofTime }: Content,
   { name = '', until }: { readonly name?: string | undefined; readonly until: number },
 ): void => {
   const { time } = report;

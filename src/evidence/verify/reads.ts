@@ -1,8 +1,8 @@
 import { type BundleReader, bundleFiles } from '../bundle/layout.ts';
 import { ReadLines, type ReadRow, readReadRow } from '../bundle/records.ts';
-import { EvidenceFault, sha256 } from '../bytes.ts';
+import { sha256 } from '../bytes.ts';
 import type { StatementOf } from '../journal/statement.ts';
-import type { PayloadPieces } from './payload.ts';
+import { type PayloadPieces, piecesOf } from './payload.ts';
 import type { Report } from './report.ts';
 
 type Coverage = StatementOf<'coverage'>;
@@ -30,7 +30,15 @@ export function* verifyReads(
 ): Generator<PayloadPieces> {
   const rows = new StatedReads(report, statements);
   if (reader.paths.includes(bundleFiles.journalReads)) {
-    const file = new ReadsFile(report, rows);
+    const [path, lines] = [bundleFiles.journalReads, new ReadLines()];
+    let number = 0;
+    const push = (piece: Uint8Array) => {
+      for (const line of lines.push(piece)) {
+        number += 1;
+        rows.take(line, `line ${number} of ${path}`);
+      }
+    };
+    const file = piecesOf(report, 'reads', path, { push, end: () => lines.end() });
     yield file;
     file.end();
   }
@@ -153,41 +161,3 @@ const listsOf = (report: Report, statements: readonly Coverage[]): ReadonlyMap<s
   }
   return lists;
 };
-
-class ReadsFile implements PayloadPieces {
-  readonly path = bundleFiles.journalReads;
-  readonly #report: Report;
-  readonly #rows: StatedReads;
-  readonly #lines = new ReadLines();
-  #number = 0;
-  #isBroken = false;
-
-  constructor(report: Report, rows: StatedReads) {
-    this.#report = report;
-    this.#rows = rows;
-  }
-
-  take(piece: Uint8Array): void {
-    this.#attempt(() => {
-      for (const line of this.#lines.push(piece)) {
-        this.#number += 1;
-        this.#rows.take(line, `line ${this.#number} of ${this.path}`);
-      }
-    });
-  }
-
-  fail(why: string): void {
-    this.#attempt(() => {
-      throw new EvidenceFault(why);
-    });
-  }
-
-  end(): void {
-    this.#attempt(() => this.#lines.end());
-  }
-
-  #attempt(read: () => void): void {
-    if (this.#isBroken) return;
-    this.#isBroken = this.#report.attempt('reads', this.path, () => [read()]) === undefined;
-  }
-}

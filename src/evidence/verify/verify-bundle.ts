@@ -11,7 +11,7 @@ import {
 import { EvidenceFault, sha256 } from '../bytes.ts';
 import { parseCheckpoint } from '../notes/checkpoint.ts';
 import { isSameLog, originOf, type Policy, parsePolicy, policyOfGeneration } from '../notes/policy.ts';
-import { parseNote, verifyNote } from '../notes/signed-note.ts';
+import { isBySome, parseNote, verifyNote } from '../notes/signed-note.ts';
 import {
   type Anchor,
   countingAnchors,
@@ -21,10 +21,10 @@ import {
   verifyOwnAnchors,
   withStatedKeys,
 } from './anchors.ts';
-import { beginContent, type Content, endContent } from './content.ts';
+import { beginContent, endContent } from './content.ts';
 import { verifyChanges } from './drops.ts';
 import { openLogs, type SignedStatements, type VerifiedLogs } from './logs.ts';
-import { verifyTimeFile } from './partial.ts';
+import { type Content, verifyTimeFile } from './partial.ts';
 import { type PayloadPieces, verifyPayload } from './payload.ts';
 import { verifyReads } from './reads.ts';
 import { Report } from './report.ts';
@@ -235,7 +235,6 @@ export const verifyFork = (report: Report, statements: SignedStatements, events:
 
 const verifySignature = (report: Report, note: string, { logs }: Policy): void => {
   const read = parseNote(Buffer.from(note));
-  const isKnown = read.signatures.some((line) => logs.some(({ name, id }) => name === line.name && id === line.keyId));
-  if (isKnown) verifyNote(read, logs);
+  if (isBySome(read, logs)) verifyNote(read, logs);
   else report.note('that the checkpoint in the fork is signed: the policy has no key of it');
 };
