@@ -75,35 +75,18 @@ export interface AnchorObserver {
 }
 
 /** A place outside the database that keeps checkpoints, as ORGTRAIL_EVIDENCE_ANCHORS names it. */
-export type AnchorTarget = DirectoryTarget | ObjectsTarget | WitnessTarget | TimeStampTarget;
-
-interface DirectoryTarget {
-  readonly kind: 'file';
-  /** As it is set: what it is called in the database, in metrics and in messages. */
+export type AnchorTarget = {
+  /**
+   * In the database, in metrics and in messages. Of an object store: bucket, prefix and endpoint, since the rest may change; of a witness:
+   * with the name of its key, without the key.
+   */
   readonly name: string;
-  readonly directory: string;
-}
-
-interface ObjectsTarget {
-  readonly kind: 's3';
-  /** Bucket, prefix and endpoint: what is left out may change without another name. */
-  readonly name: string;
-  readonly address: S3Address;
-}
-
-interface WitnessTarget {
-  readonly kind: 'witness';
-  /** With the name of its key, without the key itself. */
-  readonly name: string;
-  readonly url: string;
-  readonly key: VerifierKey;
-}
-
-interface TimeStampTarget {
-  readonly kind: 'tsa';
-  readonly name: string;
-  readonly url: string;
-}
+} & (
+  | { readonly kind: 'file'; readonly directory: string }
+  | { readonly kind: 's3'; readonly address: S3Address }
+  | { readonly kind: 'witness'; readonly url: string; readonly key: VerifierKey }
+  | { readonly kind: 'tsa'; readonly url: string }
+);
 
 /** Reads ORGTRAIL_EVIDENCE_ANCHORS, by commas or lines. A string says why it cannot: the setting's name, then this. */
 export const parseAnchors = (text: string): readonly AnchorTarget[] | string => {

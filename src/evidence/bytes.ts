@@ -21,6 +21,9 @@ export const uint64 = (value: number): Buffer => {
   return bytes;
 };
 
+/** Towards minus infinity. */
+export const floorDivide = (value: bigint, by: bigint): bigint => value / by - (value % by < 0n ? 1n : 0n);
+
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export const textOf = (bytes: Uint8Array, what: string): string => {

@@ -1,4 +1,4 @@
-import { ByteReader, EvidenceFault, HASH_BYTES as HASH_BYTES_2, sha256, uint64 } from './bytes.ts';
+import { ByteReader, EvidenceFault, floorDivide, HASH_BYTES, sha256, uint64 } from './bytes.ts';
 import { MAX_LEAF_BYTES, TILE_WIDTH } from './tree/tiles.ts';
 
 /* A contract for as long as there is a tree: another version of a leaf gets other tags. Integers are big-endian. */
@@ -25,7 +25,6 @@ export interface EventLeaf {
 }
 
 export const SALT_BYTES = 16;
-const HASH_BYTES = 32;
 export const tags = {
   event: 'orgtrail/event/v1\n',
   hole: 'orgtrail/hole/v1\n',
@@ -76,9 +75,7 @@ export const readEventLeaf = (data: Uint8Array): EventLeaf => {
   if (!reader.bytes(Math.min(tags.event.length, data.length)).equals(eventTag)) {
     throw new EvidenceFault('leaf is not that of an event');
   }
-  const salt = reader.bytes(SALT_BYTES);
-  const position = reader.uint64();
-  const receivedAtUs = reader.int64();
+  const [salt, position, receivedAtUs] = [reader.bytes(SALT_BYTES), reader.uint64(), reader.int64()];
   const actionTime = reader.int64();
   const [sourceKind, sourceId, organizationId, id, defects] = Array.from({ length: 5 }, () =>
     reader.textWithLength(),
@@ -143,8 +140,6 @@ export const monthOf = (actionTimeUs: bigint | undefined): string => {
   return `${year}-${month}`;
 };
 
-const floorDivide = (value: bigint, by: bigint): bigint => value / by - (value % by < 0n ? 1n : 0n);
-
 /* The leaves of each source are chained as well, so a reader of one source alone sees that none of them is missing. */
 
 export interface SourceChain {
@@ -153,14 +148,14 @@ export interface SourceChain {
 }
 
 /** Before the first leaf of a source: 32 zero bytes. */
-export const chainStart: SourceChain = { events: 0, chain: Buffer.alloc(HASH_BYTES_2) };
+export const chainStart: SourceChain = { events: 0, chain: Buffer.alloc(HASH_BYTES) };
 
-const input = Buffer.alloc(2 * HASH_BYTES_2);
+const input = Buffer.alloc(2 * HASH_BYTES);
 
 /** After one more leaf: SHA-256(chain ‖ leaf hash). */
 export const chained = ({ events, chain }: SourceChain, leafHash: Uint8Array): SourceChain => {
   input.set(chain);
-  input.set(leafHash, HASH_BYTES_2);
+  input.set(leafHash, HASH_BYTES);
   return { events: events + 1, chain: sha256(input) };
 };
 

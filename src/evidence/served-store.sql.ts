@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { everyKey, keyHistory } from './append/keys-in-force.ts';
 import { among, readEventRow } from './append/logs.ts';
 import { createEvidenceStore } from './builder/evidence-store.sql.ts';
-import { readTiles } from './builder/load-logs.sql.ts';
+import { readMonthKeys, readStatements, readTiles } from './builder/load-logs.sql.ts';
 import { HASH_BYTES } from './bytes.ts';
 import { holeHash, holeLeaf, journalLeaf, monthOf, saltOf, writeEventLeaf } from './leaf.ts';
 import { type LogName, writeTlogProof } from './notes/checkpoint.ts';
@@ -30,8 +30,7 @@ export const createServedStore = (pool: Pool) => {
     tiles: ({ generation, log }: LogAddress, tiles: readonly TileId[]) => readTiles(pool, log, generation, tiles),
     /** Leaves of events (after, until] that are still there, by position. */
     leaves: async (after: number, until: number): Promise<ReadonlyMap<number, Buffer>> => {
-      const { rows } = await pool.query<{ month: string; key: Buffer }>('select month, key from evidence_month_keys');
-      const keys = new Map(rows.map(({ month, key }) => [month, key]));
+      const keys = await readMonthKeys(pool);
       const leaves = new Map<number, Buffer>();
       await store.copyEvents(after, until, (row) => {
         const event = readEventRow(row);
@@ -42,11 +41,7 @@ export const createServedStore = (pool: Pool) => {
       });
       return leaves;
     },
-    statements: async (generation: number, from: number, to: number) => {
-      const sql =
-        'select text from evidence_journal where generation = $1 and index >= $2 and index < $3 order by index';
-      return (await pool.query<{ text: string }>(sql, [generation, from, to])).rows.map(({ text }) => text);
-    },
+    statements: (generation: number, from: number, to: number) => readStatements(pool, generation, from, to),
     /** Keys that signed first statements name, newest generation first. */
     vkeys: async (): Promise<readonly string[]> => {
       const { rows } = await pool.query<{ text: string }>(

@@ -56,7 +56,7 @@ const named = 'coalesce(a.name, o.name) as name';
 const joined = `left join accounts a on a.id = s.account_id
   left join organizations o on o.id = s.organization_id and s.account_id is null`;
 
-const readStatements = async (pool: Pool, generation: number): Promise<ShownStatements> => {
+const readStatements = async (pool: Pool, generation: number) => {
   const { rows: unstated } = await pool.query<NamedSource>(
     `select s.kind, s.id, ${named} from sources s ${joined}
      where not exists (select from evidence_coverage c
@@ -141,9 +141,4 @@ export interface ShownJournal {
   /** Null before the first statement. */
   readonly begunAt: Date | null;
   readonly forks: readonly ShownFork[];
-}
-
-interface ShownStatements {
-  readonly unstated: readonly NamedSource[];
-  readonly oldest: (NamedSource & { readonly statedAt: Date }) | undefined;
 }

@@ -92,13 +92,10 @@ const forkStored = async (
   const { statements, signedStatements, readStatements } = anchored;
   const unread = signedStatements - Math.max(readStatements, logs.journal.size);
   if (unread > 0 && !withoutHolds) {
-    throw new OrgtrailError(
-      'usage',
-      `no anchor has the text of the last ${counted(unread, 'statement')} that was signed`,
-      {
-        hint: 'a legal hold may be among them: compare `orgtrail hold list` with your own records, then repeat this with --without-holds',
-      },
-    );
+    const message = `no anchor has the text of the last ${counted(unread, 'statement')} that was signed`;
+    throw new OrgtrailError('usage', message, {
+      hint: 'a legal hold may be among them: compare `orgtrail hold list` with your own records, then repeat this with --without-holds',
+    });
   }
   let copied = '';
   const { draw, finish } = drawLine({ ...context, stdout: context.stderr }, () => copied);
@@ -129,13 +126,8 @@ const keysOfFork = async (pool: Pool, { generation, events, journal, at }: Store
   const signing = own.find((publicKey) => isOneOf(publicKey, newest));
   const publicKey = signing ?? own.find((key) => !isOneOf(key, everyKey(history)));
   if (publicKey === undefined) {
-    throw new OrgtrailError(
-      'configuration',
-      `the key of this process was replaced before ${at}: the next generation begins with the one that signs`,
-      {
-        hint: '`orgtrail evidence key` names it',
-      },
-    );
+    const message = `the key of this process was replaced before ${at}: the next generation begins with the one that signs`;
+    throw new OrgtrailError('configuration', message, { hint: '`orgtrail evidence key` names it' });
   }
   return { publicKey, keys: history };
 };

@@ -85,12 +85,10 @@ export const verifyCommand = (context: CliContext, report: (exitCode: number) =>
 
 const verifyFiles = async (context: CliContext, dir: string, { anchors, policy }: Given): Promise<Report> => {
   if (policy !== undefined) readPolicy(policy);
-  if (!isProofFile(dir)) return await verifyBundleFolder(context, dir, { anchors, policy });
+  if (!dir.endsWith(ENDING)) return await verifyBundleFolder(context, dir, { anchors, policy });
   if (anchors.length === 0) return verifyProofFile(dir, policy);
-  throw new OrgtrailError(
-    'usage',
-    '--anchor is for bundles and the database: one event does not show what else is in the log',
-  );
+  const why = '--anchor is for bundles and the database: one event does not show what else is in the log';
+  throw new OrgtrailError('usage', why);
 };
 
 const verifyBundleFolder = async (context: CliContext, dir: string, { anchors, policy }: Given): Promise<Report> => {
@@ -99,16 +97,14 @@ const verifyBundleFolder = async (context: CliContext, dir: string, { anchors, p
   try {
     const onHashed = (bytes: number) => work.at('comparing the files with the list in README.txt', bytes / 1e6, 'MB');
     const reader = await openFolder(dir, { signal, onHashed });
-    if (isFound(reader.paths)) return await verifySearch(foundInFolder(reader), { anchors, policy });
+    const isFound = reader.paths.includes(foundFiles.query) && !reader.paths.includes(checkpointPath('events'));
+    if (isFound) return await verifySearch(foundInFolder(reader), { anchors, policy });
     const onPayload = (bytes: number) => work.at('verifying', bytes / 1e6, 'MB of events');
     return await verifyFolder(reader, { anchors, ...(policy && { policy }), signal, onPayload });
   } finally {
     work.finish();
   }
 };
-
-const isFound = (paths: readonly string[]): boolean =>
-  paths.includes(foundFiles.query) && !paths.includes(checkpointPath('events'));
 
 const verifySearch = async (reader: FoundReader, { anchors, policy }: Given): Promise<Report> => {
   if (anchors.length === 0) return await verifyFound(reader, policy);
@@ -119,16 +115,13 @@ const verifySearch = async (reader: FoundReader, { anchors, policy }: Given): Pr
 };
 
 const refuseOwnAnchors = (dir: string, anchors: readonly string[]): void => {
-  const own = anchors.find(
-    (file) => existsSync(file) && existsSync(dir) && isBelow(realpathSync(dir), realpathSync(file)),
-  );
+  const isBelow = (file: string) => realpathSync(file).startsWith(`${realpathSync(dir)}${sep}`);
+  const own = anchors.find((file) => existsSync(file) && existsSync(dir) && isBelow(file));
   if (own === undefined) return;
   throw new OrgtrailError('usage', `${own} is a file of the bundle, which proves nothing about the bundle`, {
     hint: 'give a checkpoint that was kept elsewhere',
   });
 };
-
-const isBelow = (folder: string, file: string): boolean => file.startsWith(`${folder}${sep}`);
 
 /** Positions of one statement, which has a minute: a slow database gives some hundred thousand. */
 const POSITIONS_AT_ONCE = 200_000;
@@ -181,8 +174,6 @@ const keysOfJournal = (reader: BundleReader): VerifierKey[] => {
 };
 
 const ENDING = '.tlog-proof';
-
-const isProofFile = (path: string): boolean => path.endsWith(ENDING);
 
 /** Verifies an event by the two files of `orgtrail evidence prove`. Without a policy, the keys beside the event are believed. */
 const verifyProofFile = (path: string, policy: Buffer | undefined): Report => {
@@ -269,25 +260,14 @@ export const reportText = (report: Report): string => {
   ].join('');
 };
 
-const reportJson = ({
-  isOfOneSource,
-  source,
-  time,
-  holds,
-  claims,
-  faults,
-  faultCounts,
-  coverage,
-  notChecked,
-  notClaimed,
-}: Report) => ({
-  ...(isOfOneSource && { source: source ?? null }),
-  ...(time && { time }),
-  holds,
-  claims,
-  faults,
-  fault_counts: Object.fromEntries(faultCounts),
-  coverage,
-  not_checked: notChecked,
-  not_claimed: notClaimed,
+const reportJson = (report: Report) => ({
+  ...(report.isOfOneSource && { source: report.source ?? null }),
+  ...(report.time && { time: report.time }),
+  holds: report.holds,
+  claims: report.claims,
+  faults: report.faults,
+  fault_counts: Object.fromEntries(report.faultCounts),
+  coverage: report.coverage,
+  not_checked: report.notChecked,
+  not_claimed: report.notClaimed,
 });

@@ -146,15 +146,12 @@ export const filesIn = (directory: string): WriteOnceFiles => ({
 
 const numbersIn = async (directory: string, folder: string): Promise<string[]> => {
   await (await open(directory, 'r')).close();
-  const names = await readdir(join(directory, folder)).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return [];
-    throw error;
-  });
+  const names = (await ifThere(readdir(join(directory, folder)))) ?? [];
   return names.filter((name) => /^\d{20}$/.test(name));
 };
 
 const putFile = async (file: string, bytes: Uint8Array): Promise<'kept' | 'same' | 'other'> => {
-  const there = await readIfThere(file);
+  const there = await ifThere(readFile(file));
   if (there !== undefined) return there.equals(bytes) ? 'same' : 'other';
   // The name appears once all of the file is on the disk.
   const temporary = `${file}.${randomUUID()}.tmp`;
@@ -171,29 +168,21 @@ const putFile = async (file: string, bytes: Uint8Array): Promise<'kept' | 'same'
   return 'kept';
 };
 
-const readIfThere = async (file: string): Promise<Buffer | undefined> =>
-  await readFile(file).catch((error: unknown) => {
+const ifThere = async <T>(reading: Promise<T>): Promise<T | undefined> =>
+  await reading.catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   });
 
 const writeThrough = async (file: string, bytes: Uint8Array): Promise<void> => {
-  const handle = await open(file, 'wx', READ_ONLY);
-  try {
-    await handle.writeFile(bytes);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await using handle = await open(file, 'wx', READ_ONLY);
+  await handle.writeFile(bytes);
+  await handle.sync();
 };
 
 const syncDirectory = async (directory: string): Promise<void> => {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await using handle = await open(directory, 'r');
+  await handle.sync();
 };
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
@@ -266,17 +255,12 @@ const newestNumbers = async (bucket: S3Bucket, folder: string, most: number): Pr
   return newestOf([...upToLow, ...(await readPage(bucket, folder, low)).names]);
 };
 
-interface Page {
-  readonly names: readonly string[];
-  readonly more: boolean;
-}
-
-const lastOf = ({ names }: Page): bigint | undefined => {
+const lastOf = ({ names }: { readonly names: readonly string[] }): bigint | undefined => {
   const last = names.at(-1);
   return last === undefined ? undefined : BigInt(last);
 };
 
-const readPage = async (bucket: S3Bucket, folder: string, after?: bigint): Promise<Page> => {
+const readPage = async (bucket: S3Bucket, folder: string, after?: bigint) => {
   const key = after === undefined ? undefined : `${folder}/${String(after).padStart(DIGITS, '0')}`;
   const { keys, more } = await bucket.list({ folder, limit: PAGE, ...(key !== undefined && { after: key }) });
   return { names: keys.map((each) => each.slice(folder.length + 1)).filter((name) => /^\d{20}$/.test(name)), more };

@@ -35,16 +35,13 @@ const openAnchor = (target: AnchorTarget, s3: S3Settings): Anchor => {
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_CHARACTERS = 10_000;
 
-interface WitnessOptions {
-  readonly name: string;
-  /** Of the submissions, without `/` at the end. */
-  readonly url: string;
-  readonly key: VerifierKey;
-  readonly intervalMs: number;
-}
-
 /** c2sp.org/tlog-witness: signs only what goes on from the largest checkpoint that it knows. Nothing can be read back. */
-export const witnessAt = ({ name, url, key, intervalMs }: WitnessOptions): Anchor => ({
+export const witnessAt = ({
+  name,
+  url,
+  key,
+  intervalMs,
+}: Pick<Anchor, 'name' | 'intervalMs'> & { readonly url: string; readonly key: VerifierKey }): Anchor => ({
   name,
   intervalMs,
   newest: async () => [],

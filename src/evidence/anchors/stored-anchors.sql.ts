@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { AnchorStore, LogToAnchor } from '../anchor.ts';
 import { everyKey, stolenKeys } from '../append/keys-in-force.ts';
 import { readKeyHistory } from '../builder/evidence-store.sql.ts';
-import { readTiles } from '../builder/load-logs.sql.ts';
+import { readStatements, readTiles } from '../builder/load-logs.sql.ts';
 import { vkeysOf } from '../builder/signing-keys.ts';
 import { parseOrigin } from '../notes/checkpoint.ts';
 import { parseVerifierKey, type VerifierKey } from '../notes/signed-note.ts';
@@ -26,13 +26,7 @@ export const createAnchorStore = (pool: Pool): AnchorStore => ({
     return rows;
   },
   readTiles: (log, generation, tiles) => readTiles(pool, log, generation, tiles),
-  readStatements: async (generation, from, to) => {
-    const { rows } = await pool.query<{ text: string }>(
-      'select text from evidence_journal where generation = $1 and index >= $2 and index < $3 order by index',
-      [generation, from, to],
-    );
-    return rows.map(({ text }) => text);
-  },
+  readStatements: (generation, from, to) => readStatements(pool, generation, from, to),
   noteKept: async ({ log, generation, size }, anchor, { receipt, tilesSize }) => {
     await pool.query(note, [generation, log, size, anchor, receipt ?? null, tilesSize, null]);
   },

@@ -7,14 +7,12 @@ const LOOK_MS = 3_600_000;
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 100_000;
 
-interface TimeStampOptions {
-  readonly name: string;
-  readonly url: string;
-  readonly intervalMs: number;
-}
-
 /** RFC 3161: an authority signs when the newest checkpoint of the journal existed. Nothing can be read back. */
-export const timeStampsOf = ({ name, url, intervalMs }: TimeStampOptions): Anchor => ({
+export const timeStampsOf = ({
+  name,
+  url,
+  intervalMs,
+}: Pick<Anchor, 'name' | 'intervalMs'> & { readonly url: string }): Anchor => ({
   name,
   intervalMs: Math.min(intervalMs, LOOK_MS),
   logs: ['journal'],

@@ -55,10 +55,10 @@ export class LogsInMemory {
   #lastMonth: { readonly dayUs: bigint; readonly month: string } | undefined;
 
   /** Throws an EvidenceFault if the tiles are not those of logs of these sizes. */
-  constructor({ sizes, tiles, tileSources, sources, monthKeys }: LogsToLoad, makeKey: () => Buffer) {
-    this.#events = new EventsLog({ size: sizes.events, readTile: among(tiles.events), tileSources, sources });
-    this.#journal = new GrowingTree(sizes.journal, among(tiles.journal));
-    this.#monthKeys = new Map(monthKeys);
+  constructor(logs: LogsToLoad, makeKey: () => Buffer) {
+    this.#events = new EventsLog(logs);
+    this.#journal = new GrowingTree(logs.sizes.journal, among(logs.tiles.journal));
+    this.#monthKeys = new Map(logs.monthKeys);
     this.#makeKey = makeKey;
   }
 
@@ -168,13 +168,6 @@ interface StoredTile extends Tile {
   readonly sources: Buffer | undefined;
 }
 
-interface StoredEvents {
-  readonly size: number;
-  readonly readTile: ReadTile;
-  readonly tileSources: Buffer;
-  readonly sources: readonly NumberedSource[];
-}
-
 /** Two bytes. */
 const MAX_SOURCES = 65_535;
 
@@ -189,8 +182,8 @@ class EventsLog {
   #numbers: number[];
   #firstTile: number;
 
-  constructor({ size, readTile, tileSources, sources }: StoredEvents) {
-    this.#tree = new GrowingTree(size, readTile);
+  constructor({ sizes: { events: size }, tiles, tileSources, sources }: LogsToLoad) {
+    this.#tree = new GrowingTree(size, among(tiles.events));
     this.#firstTile = Math.floor(size / TILE_WIDTH);
     this.#numbers = readTileSources(tileSources, size % TILE_WIDTH);
     for (const source of sources) this.#put(source);
@@ -229,9 +222,7 @@ class EventsLog {
     const hash = leafHash(data);
     this.#tree.append(hash);
     this.#numbers.push(number);
-    const { events, chain } = chained(source, hash);
-    source.events = events;
-    source.chain = chain;
+    Object.assign(source, chained(source, hash));
     this.#changed.add(number);
   }
 

@@ -40,22 +40,22 @@ export const MAX_HOLDS = 100;
 /** In the order in which they are stated. */
 export const dueEntries = (due: DueFacts, moment: Moment): NewEntry[] => [
   ...due.schemas.map((schema) => schemaEntry(schema, moment)),
-  ...due.jumps.map((jump) => entry(String(jump.id), { type: 'jump', ...moment, ...jump })),
-  ...due.holds.map((hold) => entry(`${hold.id}/${hold.action}`, { type: 'hold', ...moment, ...hold })),
-  ...due.archived.map((object) => entry(String(object.id), { type: 'archive', ...moment, ...object })),
+  ...due.jumps.map((jump) => newEntry(String(jump.id), { type: 'jump', ...moment, ...jump })),
+  ...due.holds.map((hold) => newEntry(`${hold.id}/${hold.action}`, { type: 'hold', ...moment, ...hold })),
+  ...due.archived.map((object) => newEntry(String(object.id), { type: 'archive', ...moment, ...object })),
   // A drop names holds: these are stated before it.
   ...(due.holds.length < MAX_HOLDS ? due.drops : []).flatMap(({ id, positions, ...drop }) =>
-    dropParts({ type: 'drop', ...moment, ...drop }, positions).map((part) => entry(`${id}/${part.part}`, part)),
+    dropParts({ type: 'drop', ...moment, ...drop }, positions).map((part) => newEntry(`${id}/${part.part}`, part)),
   ),
-  ...due.changes.map(({ id, ...change }) => entry(String(id), { type: 'change', ...moment, ...change })),
+  ...due.changes.map(({ id, ...change }) => newEntry(String(id), { type: 'change', ...moment, ...change })),
   ...due.timestamps.map((stamp) =>
-    entry(`${stamp.anchor}/${stamp.checkpoint.size}`, { type: 'timestamp', ...moment, ...stamp }),
+    newEntry(`${stamp.anchor}/${stamp.checkpoint.size}`, { type: 'timestamp', ...moment, ...stamp }),
   ),
 ];
 
 /** A version may come twice, after a restore. */
 const schemaEntry = (schema: DueFacts['schemas'][number], { at, tree }: Moment): NewEntry =>
-  entry(`${schema.to_version}/${at}`, {
+  newEntry(`${schema.to_version}/${at}`, {
     type: 'schema',
     at,
     tree,
@@ -64,25 +64,14 @@ const schemaEntry = (schema: DueFacts['schemas'][number], { at, tree }: Moment):
     size_after: tree.size,
   });
 
-export const genesisEntry = (genesis: Fields<'genesis'>, moment: Moment): NewEntry =>
-  entry('1', { type: 'genesis', ...moment, ...genesis });
-
-export const forkEntry = (fork: Fields<'fork'>, moment: Moment): NewEntry =>
-  entry('1', { type: 'fork', ...moment, ...fork });
-
-export const endEntry = (end: Fields<'end'>, moment: Moment): NewEntry =>
-  entry('1', { type: 'end', ...moment, ...end });
-
 export const clockEntry = ({ ref, ...found }: ClockFound, moment: Moment): NewEntry =>
-  entry(ref, { type: 'clock', ...moment, ...found });
-
-export const keyEntry = (id: number, moment: Moment, key: Fields<'key'>): NewEntry =>
-  entry(String(id), { type: 'key', ...moment, ...key });
+  newEntry(ref, { type: 'clock', ...moment, ...found });
 
 export const sourceEntry = (source: Fields<'source'>, moment: Moment): NewEntry =>
-  entry(`${source.kind}/${source.id}`, { type: 'source', ...moment, ...source });
+  newEntry(`${source.kind}/${source.id}`, { type: 'source', ...moment, ...source });
 
-const entry = (ref: string, statement: Statement): NewEntry => ({
+/** `ref`: what the statement is about; `1` for what is stated once. */
+export const newEntry = (ref: string, statement: Statement): NewEntry => ({
   kind: statement.type,
   ref,
   text: writeStatement(statement),

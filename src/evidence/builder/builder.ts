@@ -3,14 +3,7 @@ import { OrgtrailError } from '../../base/errors.ts';
 import type { AnchoredCheckpoint } from '../anchor.ts';
 import type { KeyOrder, KeyState } from '../append/keys-in-force.ts';
 import { LogsInMemory, nextChunk, readEventRow, unexplainedHole } from '../append/logs.ts';
-import {
-  clockEntry,
-  dueEntries,
-  genesisEntry,
-  type Moment,
-  type NewEntry,
-  sourceEntry,
-} from '../append/new-statements.ts';
+import { clockEntry, dueEntries, type Moment, type NewEntry, newEntry, sourceEntry } from '../append/new-statements.ts';
 import { EvidenceFault } from '../bytes.ts';
 import { type Checkpoint, type LogName, writeOrigin } from '../notes/checkpoint.ts';
 import { type CoverageOptions, CoverageTurns } from './coverage-schedule.ts';
@@ -253,7 +246,8 @@ export class Builder {
     this.#owes = !isLooked || due.length > 0;
     if (journal.size > 0) return due;
     const vkeys = vkeysOf([events.origin, journal.origin], signer);
-    return [genesisEntry({ version, feed_id: feedId, vkeys, retention, adopted }, moment), ...due];
+    const genesis = { type: 'genesis', ...moment, version, feed_id: feedId, vkeys, retention, adopted } as const;
+    return [newEntry('1', genesis), ...due];
   }
 
   async #keyEntries(logs: StoredLogs, moment: Moment): Promise<NewEntry[]> {

@@ -16,7 +16,6 @@ export const loadLogs = async (pool: Pool, { generation, events, journal }: Stor
      from evidence_sources where generation = $1 order by number`,
     [generation],
   );
-  const { rows: keys } = await pool.query<{ month: string; key: Buffer }>('select month, key from evidence_month_keys');
   const { rows: signed } = await pool.query<LastCheckpoint>(
     `select l.name as log, l.origin, c.size::float8 as size, c.root, c.note, orgtrail_is_evidence_here(e.timeline) as "isHere"
      from evidence_logs l join evidence_logs e on e.generation = l.generation and e.name = 'events'
@@ -30,7 +29,7 @@ export const loadLogs = async (pool: Pool, { generation, events, journal }: Stor
     tiles: { events: eventTiles, journal: await readTiles(pool, 'journal', generation, edgeOf(journal.size)) },
     tileSources,
     sources,
-    monthKeys: new Map(keys.map(({ month, key }) => [month, key])),
+    monthKeys: await readMonthKeys(pool),
     isHere: signed.every(({ isHere }) => isHere),
     checkpoints: signed.flatMap(({ log, origin, size, root, note }) =>
       size === null || root === null || note === null ? [] : [{ log, origin, size, root, note }],
@@ -46,6 +45,17 @@ interface LastCheckpoint {
   readonly note: string | null;
   readonly isHere: boolean;
 }
+
+export const readMonthKeys = async (pool: Pick<Pool, 'query'>): Promise<ReadonlyMap<string, Buffer>> => {
+  const { rows } = await pool.query<{ month: string; key: Buffer }>('select month, key from evidence_month_keys');
+  return new Map(rows.map(({ month, key }) => [month, key]));
+};
+
+/** Texts of statements [from, to). */
+export const readStatements = async (pool: Pool, generation: number, from: number, to: number): Promise<string[]> => {
+  const sql = 'select text from evidence_journal where generation = $1 and index >= $2 and index < $3 order by index';
+  return (await pool.query<{ text: string }>(sql, [generation, from, to])).rows.map(({ text }) => text);
+};
 
 /** In order, perhaps longer than asked for. Throws an EvidenceFault if one is missing. */
 export const readTiles = async (

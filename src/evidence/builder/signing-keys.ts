@@ -1,6 +1,6 @@
 import { OrgtrailError } from '../../base/errors.ts';
 import { everyKey, type KeyOrder, type KeyState, keysInForce } from '../append/keys-in-force.ts';
-import { keyEntry, type Moment, type NewEntry } from '../append/new-statements.ts';
+import { type Moment, type NewEntry, newEntry } from '../append/new-statements.ts';
 import { EvidenceFault, isSigned } from '../bytes.ts';
 import { type Checkpoint, type LogName, writeCheckpoint } from '../notes/checkpoint.ts';
 import {
@@ -86,7 +86,9 @@ export const entryOfOrder = (order: KeyOrder, { history }: KeyState, moment: Mom
   const old = keysInForce(history, moment.at).vkeys.filter((vkey) => !order.newVkeys.includes(vkey));
   const untilMs = Date.parse(moment.at) + order.bothForMs;
   const isOverlapping = order.reason === 'rotation' && order.bothForMs > 0;
-  return keyEntry(order.id, moment, {
+  return newEntry(String(order.id), {
+    type: 'key',
+    ...moment,
     reason: order.reason,
     old_vkeys: old,
     new_vkeys: [...order.newVkeys],

@@ -170,7 +170,7 @@ export const writeProofLine = ({ position, signed }: LeafProof): string =>
   });
 
 export const readProofLine = (line: string): LeafProof => {
-  const { position, leaf, hashes } = parsed(line);
+  const { position, leaf, hashes } = jsonObject(line, 'it is no object of JSON');
   if (typeof position !== 'number') throw new EvidenceFault('a proof has no position');
   if (leaf === null) return { position, signed: undefined };
   if (typeof leaf !== 'string' || !Array.isArray(hashes)) throw new EvidenceFault('a proof has leaf and hashes');
@@ -182,12 +182,12 @@ export const readProofLine = (line: string): LeafProof => {
   return { position, signed };
 };
 
-const parsed = (line: string): Readonly<Record<string, unknown>> => {
+export const jsonObject = (text: string, fault: string): Readonly<Record<string, unknown>> => {
   try {
-    const value: unknown = JSON.parse(line);
+    const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
   } catch {}
-  throw new EvidenceFault('it is no object of JSON');
+  throw new EvidenceFault(fault);
 };
 
 export interface ProvenEvent extends PayloadRecord {
@@ -199,7 +199,7 @@ export const writeProvenEvent = (event: ProvenEvent): string => `${JSON.stringif
 
 /** Throws an EvidenceFault also if the words are not those of the leaf: people read these. */
 export const readProvenEvent = (text: string): ProvenEvent => {
-  const value = parsedEvent(text);
+  const value = jsonObject(text, 'the event is not an object of JSON');
   const { leaf, raw, policy } = value;
   if (typeof leaf !== 'string' || typeof raw !== 'string' || typeof policy !== 'string')
     throw new EvidenceFault('an event has leaf, raw and policy');
@@ -215,14 +215,8 @@ export const readProvenEvent = (text: string): ProvenEvent => {
 const jsonOf = ({ leaf, raw, policy }: ProvenEvent) => {
   const said = readEventLeaf(leaf);
   return {
-    position: said.position,
-    received_at: instantOf(said.receivedAtUs),
+    ...wordsOfLeaf(said),
     action_time: said.actionTimeUs === undefined ? null : instantOf(said.actionTimeUs),
-    source_kind: said.sourceKind,
-    source_id: said.sourceId,
-    organization_id: said.organizationId ?? null,
-    id: said.id,
-    defects: said.defects,
     raw_sha256: Buffer.from(said.rawSha256).toString('hex'),
     raw: Buffer.from(raw).toString(),
     leaf: Buffer.from(leaf).toString('base64'),
@@ -238,14 +232,6 @@ const instantOf = (us: bigint): string => {
   const second = new Date(Number((us - fraction) / 1_000n));
   if (Number.isNaN(second.getTime())) return `${us} microseconds since 1970`;
   return `${second.toISOString().slice(0, -5)}.${String(fraction).padStart(6, '0')}Z`;
-};
-
-const parsedEvent = (text: string): Readonly<Record<string, unknown>> => {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-  } catch {}
-  throw new EvidenceFault('the event is not an object of JSON');
 };
 
 /* `journal/reads.ndjson`: a line for each completed walk. Its bytes are hashed as they are; unknown fields are ignored. */

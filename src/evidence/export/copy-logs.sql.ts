@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import { type BinaryRow, copyWithin } from '../../postgres/copy.ts';
 import { longStatement } from '../../postgres/pool.ts';
+import { readMonthKeys } from '../builder/load-logs.sql.ts';
 import {
   ANCHORS_FOLDER,
   type BundleTime,
@@ -65,15 +66,11 @@ const copyJournal = async (
   const query = `select text from evidence_journal
     where generation = ${integer(generation)} and index < ${integer(journal.size)} order by index`;
   const file = writer.open(bundleFiles.journalEntries);
-  await copyWithin(
-    client,
-    query,
-    (row) => {
-      file.write(field(row, 0));
-      file.write(lineEnd);
-    },
-    { signal, long: true },
-  );
+  const take = (row: BinaryRow) => {
+    file.write(field(row, 0));
+    file.write(lineEnd);
+  };
+  await copyWithin(client, query, take, { signal, long: true });
   file.end();
 };
 
@@ -118,10 +115,7 @@ export const readKeys = async (
       [generation, journal.size],
     ),
   );
-  const { rows: keys } = await client.query<{ month: string; key: Buffer }>(
-    'select month, key from evidence_month_keys',
-  );
-  return { texts: texts.map(({ text }) => text), monthKeys: new Map(keys.map(({ month, key }) => [month, key])) };
+  return { texts: texts.map(({ text }) => text), monthKeys: await readMonthKeys(client) };
 };
 
 /** With its `and`; nothing for all sources. */
@@ -223,17 +217,12 @@ const summaryOf = (rows: readonly AnchorRow[]): ExportedAnchor => {
   return { anchor: first?.anchor ?? '', size: ofEvents?.size ?? null, at: (ofEvents ?? first)?.at ?? '' };
 };
 
-interface ReadsOptions {
-  readonly signal?: AbortSignal | undefined;
-  readonly source?: { readonly kind: string; readonly id: string } | undefined;
-}
-
 /** The rows that the last statement of each source promises, in a journal of `size`. A line is valid only while it is handed over. */
 export const readReads = async (
   client: PoolClient,
   { generation, size }: { readonly generation: number; readonly size: number },
   take: (line: Buffer) => void,
-  { signal, source }: ReadsOptions = {},
+  { signal, source }: Omit<ChangesOptions, 'time'> = {},
 ): Promise<void> => {
   const ofSource =
     source === undefined ? '' : `and starts_with(j.ref, ${client.escapeLiteral(`${source.kind}/${source.id}/`)})`;
@@ -255,7 +244,7 @@ export const copyReads = async (
   client: PoolClient,
   { generation, journal: { size } }: ExportedLogs,
   writer: FolderWriter,
-  options: ReadsOptions,
+  options: ChangesOptions,
 ): Promise<void> => {
   let file: FileWriter | undefined;
   const take = (line: Buffer) => {

@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
-import { copyWithin } from '../../postgres/copy.ts';
+import { type BinaryRow, copyWithin } from '../../postgres/copy.ts';
 import { statementOf } from '../append/keys-in-force.ts';
 import { readTiles } from '../builder/load-logs.sql.ts';
 import {
@@ -88,35 +88,28 @@ const copyLeaves = async (
   let leaves = 0;
   const query = `select n, hashes, sources from evidence_tiles
     where log = 'events' and generation = ${integer(generation)} and level = 0 order by n`;
-  if (number !== undefined) {
-    await copyWithin(
-      client,
-      query,
-      (row) => {
-        const n = Number(row.bytes.readBigInt64BE(row.starts[0]));
-        const [hashes, sources] = [field(row, 1), field(row, 2)];
-        for (let at = 0; at < widthOfTile(size, 0, n) && 2 * at < sources.length; at += 1) {
-          if (sources.readUInt16BE(2 * at) !== number) continue;
-          const hash = hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES);
-          file.write(writeListedLeaf({ index: n * TILE_WIDTH + at, hash }));
-          tiles.add(n);
-          leaves += 1;
-        }
-      },
-      { signal, long: true },
-    );
-  }
+  const take = (row: BinaryRow) => {
+    const n = Number(row.bytes.readBigInt64BE(row.starts[0]));
+    const [hashes, sources] = [field(row, 1), field(row, 2)];
+    for (let at = 0; at < widthOfTile(size, 0, n) && 2 * at < sources.length; at += 1) {
+      if (sources.readUInt16BE(2 * at) !== number) continue;
+      const hash = hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES);
+      file.write(writeListedLeaf({ index: n * TILE_WIDTH + at, hash }));
+      tiles.add(n);
+      leaves += 1;
+    }
+  };
+  if (number !== undefined) await copyWithin(client, query, take, { signal, long: true });
   file.end();
   return { leaves, tiles };
 };
 
-interface Part {
-  readonly log: LogName;
-  readonly leafTiles: Iterable<number>;
-  readonly prefixes: Iterable<number>;
-}
-
-const copyTiles = async (client: PoolClient, logs: ExportedLogs, { log, ...part }: Part, writer: FolderWriter) => {
+const copyTiles = async (
+  client: PoolClient,
+  logs: ExportedLogs,
+  { log, ...part }: { readonly log: LogName } & Parameters<typeof tilesOfPart>[1],
+  writer: FolderWriter,
+): Promise<void> => {
   const tiles = tilesOfPart(logs[log].size, part);
   for (let at = 0; at < tiles.length; at += CHUNK) {
     const chunk = tiles.slice(at, at + CHUNK);
@@ -158,31 +151,21 @@ const readDisclosed = async (
         or kind = 'coverage' and starts_with(ref, ${quote(`${ref}/`)}))
     order by index`;
   const disclosed: Disclosed[] = [];
-  await copyWithin(
-    client,
-    query,
-    (row) => {
-      const [kind, name, text] = [1, 2, 3].map((at) => field(row, at).toString()) as [string, string, string];
-      const statement = statementOf(text);
-      const isOwn = !own.includes(kind) || isAbout(statement, source, organizationId) || changes.has(`${kind} ${name}`);
-      if (isOwn) disclosed.push({ index: Number(row.bytes.readBigInt64BE(row.starts[0])), text, statement });
-    },
-    { signal, long: true },
-  );
+  const take = (row: BinaryRow) => {
+    const [kind, name, text] = [1, 2, 3].map((at) => field(row, at).toString()) as [string, string, string];
+    const statement = statementOf(text);
+    const isOwn = !own.includes(kind) || isAbout(statement, source, organizationId) || changes.has(`${kind} ${name}`);
+    if (isOwn) disclosed.push({ index: Number(row.bytes.readBigInt64BE(row.starts[0])), text, statement });
+  };
+  await copyWithin(client, query, take, { signal, long: true });
   return disclosed;
 };
 
 const isAbout = (statement: Statement | undefined, { kind, id }: OneSource, organizationId: string | null): boolean => {
   if (statement?.type === 'source') return statement.kind === kind && statement.id === id;
   if (statement?.type === 'coverage') return statement.source_kind === kind && statement.source_id === id;
-  return statement?.type === 'hold' && isHoldOf(statement, { kind, id }, organizationId);
-};
-
-const isHoldOf = (
-  { organization_id: organization, account_id: account }: StatementOf<'hold'>,
-  { kind, id }: OneSource,
-  organizationId: string | null,
-): boolean => {
+  if (statement?.type !== 'hold') return false;
+  const { organization_id: organization, account_id: account } = statement;
   if (organization === null && account === null) return true;
   if (kind === 'organization') return organization === id;
   return account === id || (account === null && organization === organizationId);

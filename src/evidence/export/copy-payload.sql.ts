@@ -24,20 +24,17 @@ export interface ExportedTime extends BundleTime {
 }
 
 /** `withheld`: with their leaf alone. */
-export interface CopiedEvents {
-  readonly events: number;
-  readonly withheld: number;
-}
 
 /** Leaves are made from what is stored now: whether they are in the tree is for the verifier to say. */
 export const copyPayload = async (
   client: PoolClient,
   writer: FolderWriter,
   { size, monthKeys, isPacked, source, time, signal, onEvent }: PayloadOptions,
-): Promise<CopiedEvents> => {
+): Promise<{ readonly events: number; readonly withheld: number }> => {
   const isSparse = source !== undefined || time !== undefined;
-  const files = new PayloadFiles(writer, payloadPath, { size, isPacked, isSparse });
-  const others = new PayloadFiles(writer, withheldPath, { size, isPacked, isSparse: true });
+  const open = (path: string) => writer.open(isPacked ? `${path}.gz` : path, isPacked);
+  const files = new PayloadFiles(size, isSparse, (index) => open(payloadPath(index)));
+  const others = new PayloadFiles(size, true, (index) => open(withheldPath(index)));
   const isShown = isOfTime(time ?? { since: null, before: null });
   let [events, withheld] = [0, 0];
   const take = (row: BinaryRow) => {
@@ -72,22 +69,14 @@ export const copyPayload = async (
 
 /** One after the other. Unless sparse, a file that a leaf could be in is there even without an event. */
 class PayloadFiles {
-  readonly #writer: FolderWriter;
-  readonly #pathOf: (index: number) => string;
-  readonly #isPacked: boolean;
+  readonly #open: (index: number) => FileWriter;
   readonly #isSparse: boolean;
   readonly #count: number;
   #number = -1;
   #current: FileWriter | undefined;
 
-  constructor(
-    writer: FolderWriter,
-    pathOf: (index: number) => string,
-    { size, isPacked, isSparse }: { readonly size: number; readonly isPacked: boolean; readonly isSparse: boolean },
-  ) {
-    this.#writer = writer;
-    this.#pathOf = pathOf;
-    this.#isPacked = isPacked;
+  constructor(size: number, isSparse: boolean, open: (index: number) => FileWriter) {
+    this.#open = open;
     this.#isSparse = isSparse;
     this.#count = Math.ceil(size / LEAVES_PER_PAYLOAD);
   }
@@ -114,7 +103,6 @@ class PayloadFiles {
     before?.end();
     this.#number += 1;
     if (this.#number >= this.#count || !isWritten) return;
-    const path = this.#pathOf(this.#number * LEAVES_PER_PAYLOAD);
-    this.#current = this.#writer.open(this.#isPacked ? `${path}.gz` : path, this.#isPacked);
+    this.#current = this.#open(this.#number * LEAVES_PER_PAYLOAD);
   }
 }

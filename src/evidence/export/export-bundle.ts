@@ -31,24 +31,16 @@ export interface ExportOptions {
   /** For the statement about a month that was dropped a moment ago. */
   readonly waitMs?: number;
   readonly signal?: AbortSignal | undefined;
-  readonly observer?: ExportObserver;
+  readonly observer?: {
+    readonly onWritten?: (position: number, size: number) => void;
+    readonly onVerified?: (bytes: number) => void;
+  };
 }
 
-interface ExportObserver {
-  readonly onWritten?: (position: number, size: number) => void;
-  readonly onVerified?: (bytes: number) => void;
-}
-
-export interface Exported {
-  readonly logs: ExportedLogs;
-  readonly events: number;
-  readonly withheld: number;
-  readonly part?: CopiedPart | undefined;
+export interface Exported extends Omit<WrittenContent, 'vkeys' | 'keys'> {
   readonly bytes: number;
   readonly files: number;
   readonly report: Report;
-  /** None: the bundle is unanchored. */
-  readonly anchored: readonly ExportedAnchor[];
 }
 
 const WAIT_MS = 30_000;
@@ -62,11 +54,8 @@ export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<
   try {
     const content = await writeContent(pool, writer, options);
     const reader = await openFolder(writer.folder, { signal });
-    const report = await verifyFolder(reader, {
-      signal,
-      anchors: options.anchors ?? [],
-      onPayload: (bytes) => observer?.onVerified?.(bytes),
-    });
+    const onPayload = (bytes: number) => observer?.onVerified?.(bytes);
+    const report = await verifyFolder(reader, { signal, anchors: options.anchors ?? [], onPayload });
     if (!report.holds && !despiteFaults) throw doesNotHold(report, content.logs);
     const faults = shownFaults(report);
     const readme = writeReadme({ ...content, ...options, faults, hashes: writer.hashes });
@@ -87,6 +76,7 @@ interface WrittenContent {
   readonly part: CopiedPart | undefined;
   readonly vkeys: readonly string[];
   readonly keys: KeyHistory;
+  /** None: the bundle is unanchored. */
   readonly anchored: readonly ExportedAnchor[];
 }
 
@@ -140,16 +130,12 @@ const requireStated = ({ unstatedDrops, state }: ExportedLogs, { despiteFaults }
   throw new OrgtrailError('evidence_fails', months, { hint: `${remedy}; --despite-faults still writes the bundle` });
 };
 
-const doesNotHold = (report: Report, { state }: ExportedLogs): OrgtrailError =>
-  new OrgtrailError(
-    'evidence_fails',
-    `what is stored is not what was signed (the log is ${state}):\n${shownFaults(report)
-      .map((fault) => `  ${fault}`)
-      .join('\n')}`,
-    {
-      hint: 'there is no bundle; --despite-faults still writes it, and says so in its README.txt',
-    },
-  );
+const doesNotHold = (report: Report, { state }: ExportedLogs): OrgtrailError => {
+  const faults = shownFaults(report).map((fault) => `  ${fault}`);
+  const message = `what is stored is not what was signed (the log is ${state}):\n${faults.join('\n')}`;
+  const hint = 'there is no bundle; --despite-faults still writes it, and says so in its README.txt';
+  return new OrgtrailError('evidence_fails', message, { hint });
+};
 
 const shownFaults = ({ faults, faultCounts }: Report): string[] => {
   const all = [...faultCounts.values()].reduce((sum, count) => sum + count, 0);

@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
-import { copyWithin } from '../../postgres/copy.ts';
+import { type BinaryRow, copyWithin } from '../../postgres/copy.ts';
 import { among, eventFields, readEventRow } from '../append/logs.ts';
 import { readTiles } from '../builder/load-logs.sql.ts';
 import { keyOfLog } from '../builder/signing-keys.ts';
@@ -90,19 +90,15 @@ const readEvents = async (
   const events = new Map<number, ProvenEvent>();
   if (positions.length === 0) return events;
   const query = `select ${eventFields.join(', ')} from audit_events where position in (${positions.map(integer).join()})`;
-  await copyWithin(
-    client,
-    query,
-    (row) => {
-      const event = readEventRow(row);
-      const { position } = event;
-      const key = monthKeys.get(monthOf(event.actionTimeUs));
-      if (key === undefined) throw new OrgtrailError('evidence_fails', `the month of event ${position} has no key`);
-      const leaf = writeEventLeaf({ ...event, salt: saltOf(key, position) });
-      events.set(position, { leaf, raw: Buffer.from(field(row, eventFields.length - 1)), policy });
-    },
-    { signal, long: true },
-  );
+  const take = (row: BinaryRow) => {
+    const event = readEventRow(row);
+    const { position } = event;
+    const key = monthKeys.get(monthOf(event.actionTimeUs));
+    if (key === undefined) throw new OrgtrailError('evidence_fails', `the month of event ${position} has no key`);
+    const leaf = writeEventLeaf({ ...event, salt: saltOf(key, position) });
+    events.set(position, { leaf, raw: Buffer.from(field(row, eventFields.length - 1)), policy });
+  };
+  await copyWithin(client, query, take, { signal, long: true });
   return events;
 };
 

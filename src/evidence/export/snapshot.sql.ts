@@ -84,32 +84,16 @@ select e.generation, case when e.ended_at is null then e.state else 'ended' end 
        and s.index < j.size))::integer as "unstatedDrops"
 from e cross join j left join c on true`;
 
-interface LogsRow extends Omit<ExportedLogs, 'events' | 'journal'> {
-  readonly eventsOrigin: string;
-  readonly eventsSize: number | null;
-  readonly eventsNote: string;
-  readonly eventsAt: string;
-  readonly journalOrigin: string;
-  readonly journalSize: number | null;
-  readonly journalNote: string;
-  readonly journalAt: string;
-}
+type LogsRow = Omit<ExportedLogs, 'events' | 'journal'> & {
+  readonly [Field in `${'events' | 'journal'}${'Origin' | 'Note' | 'At'}`]: string;
+} & { readonly [Field in `${'events' | 'journal'}Size`]: number | null };
 
 const readLogs = async (client: PoolClient): Promise<ExportedLogs | NothingToExport> => {
   const { rows } = await client.query<LogsRow>(logsQuery);
   const [row] = rows;
   if (row === undefined) return 'no log';
-  const {
-    eventsOrigin,
-    eventsSize,
-    eventsNote,
-    eventsAt,
-    journalOrigin,
-    journalSize,
-    journalNote,
-    journalAt,
-    ...rest
-  } = row;
+  const { eventsOrigin, eventsSize, eventsNote, eventsAt, ...others } = row;
+  const { journalOrigin, journalSize, journalNote, journalAt, ...rest } = others;
   if (eventsSize === null || journalSize === null) return 'no checkpoint';
   return {
     ...rest,

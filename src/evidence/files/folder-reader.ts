@@ -6,27 +6,24 @@ import { pipeline } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { createGunzip } from 'node:zlib';
 import { OrgtrailError } from '../../base/errors.ts';
-import { type BundleReader, bundleFiles } from '../bundle/layout.ts';
+import { bundleFiles } from '../bundle/layout.ts';
 import type { PayloadPieces } from '../verify/payload.ts';
 import type { Report } from '../verify/report.ts';
 import { type VerifierOptions, verificationOf } from '../verify/verify-bundle.ts';
 import type { FoundReader } from '../verify/verify-found.ts';
-
-interface FolderReader extends BundleReader {
-  /** Payload may be packed. */
-  fileOf(path: string): { readonly file: string; readonly isPacked: boolean };
-}
 
 interface ReadFolderOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onHashed?: (bytes: number) => void;
 }
 
+type FolderReader = Awaited<ReturnType<typeof openFolder>>;
+
 const PACKED = '.gz';
 const PIECE_BYTES = 1_048_576;
 
 /** Hashes every file if there is a README.txt. Throws OrgtrailError `usage` for what cannot be read as a folder. */
-export const openFolder = async (folder: string, options: ReadFolderOptions = {}): Promise<FolderReader> => {
+export const openFolder = async (folder: string, options: ReadFolderOptions = {}) => {
   const { names, others } = contentsOf(folder);
   const nameOf = new Map([...names].map((name) => [pathOf(name, names), name]));
   const fileOf = (path: string) => {
@@ -38,8 +35,9 @@ export const openFolder = async (folder: string, options: ReadFolderOptions = {}
     paths: [...nameOf.keys()],
     others,
     ...(hashes && { hashes }),
+    /** Payload may be packed. */
     fileOf,
-    read: (path) => (nameOf.has(path) ? readFileSync(fileOf(path).file) : undefined),
+    read: (path: string) => (nameOf.has(path) ? readFileSync(fileOf(path).file) : undefined),
   };
 };
 
@@ -126,13 +124,14 @@ export const foundInFolder = (reader: FolderReader): FoundReader => ({
   lines: (path) => linesOf(createReadStream(reader.fileOf(path).file, { highWaterMark: PIECE_BYTES })),
 });
 
-interface VerifyFolderOptions extends VerifierOptions {
-  readonly signal?: AbortSignal | undefined;
-  readonly onPayload?: (bytes: number) => void;
-}
-
 /** Memory: 35 bytes for each leaf, and what the statements take. */
-export const verifyFolder = async (reader: FolderReader, options: VerifyFolderOptions = {}): Promise<Report> => {
+export const verifyFolder = async (
+  reader: FolderReader,
+  options: VerifierOptions & {
+    readonly signal?: AbortSignal | undefined;
+    readonly onPayload?: (bytes: number) => void;
+  } = {},
+): Promise<Report> => {
   const steps = verificationOf(reader, options);
   let bytes = 0;
   for (;;) {

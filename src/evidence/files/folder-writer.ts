@@ -25,9 +25,11 @@ const FILE_MODE = 0o600;
 export class FolderWriter {
   readonly folder: string;
   readonly #target: string;
-  readonly #hashes = new Map<string, string>();
+  /** SHA-256 in hex by path. */
+  readonly hashes = new Map<string, string>();
   readonly #folders = new Set<string>();
-  #bytes = 0;
+  /** Of all files. */
+  bytes = 0;
 
   /** Throws OrgtrailError `usage` if the target is not empty, or cannot be written to. */
   constructor(target: string) {
@@ -41,15 +43,6 @@ export class FolderWriter {
       mkdirSync(dirname(this.folder), { recursive: true });
       mkdirSync(this.folder, { mode: FOLDER_MODE });
     });
-  }
-
-  /** SHA-256 in hex by path. */
-  get hashes(): ReadonlyMap<string, string> {
-    return this.#hashes;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
   }
 
   write(path: string, bytes: Uint8Array): void {
@@ -79,8 +72,8 @@ export class FolderWriter {
   }
 
   #note(path: string, hash: string, bytes: number): void {
-    this.#hashes.set(path, hash);
-    this.#bytes += bytes;
+    this.hashes.set(path, hash);
+    this.bytes += bytes;
   }
 }
 

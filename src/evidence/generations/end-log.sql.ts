@@ -3,7 +3,7 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { longStatement } from '../../postgres/pool.ts';
 import { sqlState } from '../../postgres/sql-state.ts';
 import { LogsInMemory } from '../append/logs.ts';
-import { endEntry, type NewEntry } from '../append/new-statements.ts';
+import { type NewEntry, newEntry } from '../append/new-statements.ts';
 import type { EvidenceStore } from '../builder/evidence-store.sql.ts';
 import type { StoredLogs } from '../builder/ports.ts';
 import { EvidenceFault } from '../bytes.ts';
@@ -32,7 +32,7 @@ export const endLog = async ({
 }): Promise<StoredLogs> => {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const logs = requireGoing(await store.readLogs(), isStated);
-    const journal = isStated ? await lastJournal(store, logs, { reason, by }) : undefined;
+    const journal = isStated ? await lastJournal(store, logs, reason, by) : undefined;
     if (journal !== 'moved' && (await generations.end(logs, by, reason, journal))) return logs;
   }
   throw new OrgtrailError('usage', 'the log grows faster than it can be ended', { hint: 'repeat the command' });
@@ -52,7 +52,8 @@ const requireGoing = (logs: StoredLogs | undefined, isStated: boolean): StoredLo
 const lastJournal = async (
   store: EvidenceStore,
   logs: StoredLogs,
-  said: { readonly reason: string; readonly by: string },
+  reason: string,
+  by: string,
 ): Promise<NewJournal | 'moved'> => {
   const { at, events, journal } = logs;
   const loaded = await store.load(logs);
@@ -64,7 +65,8 @@ const lastJournal = async (
     throw new EvidenceFault('the tiles of journal do not give its root');
   }
   const { origin, size, root } = events;
-  const entry = endEntry(said, { at, tree: { origin, size, root: root.toString('base64') } });
+  const tree = { origin, size, root: root.toString('base64') };
+  const entry = newEntry('1', { type: 'end', at, tree, reason, by });
   memory.state([entry]);
   return { entries: [entry], tiles: memory.take().tiles, root: memory.rootOf('journal') };
 };
@@ -136,37 +138,41 @@ export const createGenerationStore = (pool: Pool) => ({
     );
     return rows[0]?.done === true;
   },
-  /** The last statement is that of `journal`. False: what is stored is not what was read. */
-  end: async (
-    { generation, events, journal: { size } }: StoredLogs,
-    by: string,
-    reason: string,
-    journal: NewJournal | undefined,
-  ) => {
-    try {
-      const { rows } = await pool.query<{ result: string }>(
-        'select orgtrail_end_evidence($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as result',
-        [
-          generation,
-          by,
-          reason,
-          events.size,
-          events.root,
-          size,
-          journal?.root ?? null,
-          ...tileColumns(journal?.tiles ?? []),
-          journal?.entries[0]?.text ?? null,
-        ],
-      );
-      return rows[0]?.result === 'grown';
-    } catch (error) {
-      if (sqlState(error) === UNIQUE_VIOLATION) return false;
-      throw error;
-    }
-  },
+  end: (logs: StoredLogs, by: string, reason: string, journal: NewJournal | undefined) =>
+    endStored(pool, logs, by, reason, journal),
 });
 
 export type GenerationStore = ReturnType<typeof createGenerationStore>;
+
+/** The last statement is that of `journal`. False: what is stored is not what was read. */
+const endStored = async (
+  pool: Pool,
+  { generation, events, journal: { size } }: StoredLogs,
+  by: string,
+  reason: string,
+  journal: NewJournal | undefined,
+) => {
+  try {
+    const { rows } = await pool.query<{ result: string }>(
+      'select orgtrail_end_evidence($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as result',
+      [
+        generation,
+        by,
+        reason,
+        events.size,
+        events.root,
+        size,
+        journal?.root ?? null,
+        ...tileColumns(journal?.tiles ?? []),
+        journal?.entries[0]?.text ?? null,
+      ],
+    );
+    return rows[0]?.result === 'grown';
+  } catch (error) {
+    if (sqlState(error) === UNIQUE_VIOLATION) return false;
+    throw error;
+  }
+};
 
 /** Those that the database does not have and that no hold in force covers. */
 const uncovered = async (pool: Pool, stated: readonly StatementOf<'hold'>[]) => {

@@ -1,9 +1,9 @@
 import { OrgtrailError } from '../../base/errors.ts';
 import { bytesOfKeys, everyKeySoFar, type KeyHistory, statementsOf, stolenKeys } from '../append/keys-in-force.ts';
-import { among } from '../append/logs.ts';
-import { forkEntry, type NewEntry, sourceEntry } from '../append/new-statements.ts';
+import { type NewEntry, newEntry, sourceEntry } from '../append/new-statements.ts';
 import { requireOrigin } from '../builder/builder.ts';
 import type { EvidenceStore } from '../builder/evidence-store.sql.ts';
+import { rootOfFirst } from '../builder/known-checkpoints.ts';
 import type { StoredLogs } from '../builder/ports.ts';
 import { vkeysOf } from '../builder/signing-keys.ts';
 import type { StatementOf } from '../journal/statement.ts';
@@ -11,7 +11,6 @@ import { journalLeaf } from '../leaf.ts';
 import { type LogName, writeOrigin } from '../notes/checkpoint.ts';
 import { parseVerifierKey } from '../notes/signed-note.ts';
 import { GrowingTree } from '../tree/growing-tree.ts';
-import { rootOfPrefix, tilesOfRanges } from '../tree/proofs.ts';
 import { leafHash } from '../tree/tiles.ts';
 import type { GenerationStore, NewJournal } from './end-log.sql.ts';
 import { believed, type KnownNote } from './known-checkpoints.ts';
@@ -66,13 +65,8 @@ export const requireStopped = (logs: StoredLogs | undefined): StoredLogs => {
     : state === 'halted'
       ? 'find out what it says, or end the log: `orgtrail evidence end`. Another generation would hide it'
       : 'a log that can go on keeps its name: `orgtrail evidence status`';
-  throw new OrgtrailError(
-    'usage',
-    `the log is ${state}: only one that is behind, forked or ended is followed by another`,
-    {
-      hint,
-    },
-  );
+  const message = `the log is ${state}: only one that is behind, forked or ended is followed by another`;
+  throw new OrgtrailError('usage', message, { hint });
 };
 
 /**
@@ -86,33 +80,30 @@ export const forkLog = async (options: ForkOptions): Promise<Fork> => {
   requireOrigin(logs, base);
   const { generation, feedId, events } = logs;
   const lostHolds = await findLostHolds(options, generation);
-  const stored = notesOf(await generations.readNotes(generation), (note) =>
-    believed(Buffer.from(note), { base, feedId, generation }, publicKey, ...oldKeys),
-  );
-  const [largest] = stored;
-  const common = await commonTree(events.size, kept, stored, (size) => rootAt(store, logs, size));
+  const notes = await generations.readNotes(generation);
+  // Opened one after the other: most are never needed.
+  function* stored(): Generator<KnownNote> {
+    for (const note of notes) {
+      const known = believed(Buffer.from(note), { base, feedId, generation }, publicKey, ...oldKeys);
+      if (known !== undefined) yield known;
+    }
+  }
+  const [largest] = stored();
+  const common = await commonTree(events.size, kept, stored(), (size) => rootAt(store, logs, size));
   const known = [...kept, ...(largest === undefined ? [] : [largest])];
   const last = known.toSorted((a, b) => b.generation - a.generation || b.size - a.size)[0];
   const next = 1 + Math.max(generation, ...known.map((one) => one.generation));
-  const origin = (log: LogName) => writeOrigin({ base, feedId, generation: next, log });
-  const origins = [origin('events'), origin('journal')] as const;
+  const originOf = (log: LogName) => writeOrigin({ base, feedId, generation: next, log });
+  const origins = [originOf('events'), originOf('journal')] as const;
   const vkeys = vkeysOf(origins, { publicKey });
   await copyTiles(options, generation, next);
   const entries = await firstEntries(options, logs, { origin: origins[0], vkeys, common, lastNote: last?.note ?? '' });
   if (!(await generations.fork(logs, next, origins, journalOf(entries)))) {
     throw new OrgtrailError('usage', 'the log is not what it was a moment ago: another process has changed it');
   }
-  return {
-    generation: next,
-    oldOrigin: events.origin,
-    origin: origins[0],
-    vkeys,
-    common,
-    size: events.size,
-    knownSize: Math.max(0, ...known.map(({ size }) => size)),
-    lastNote: last?.note ?? '',
-    lostHolds,
-  };
+  const knownSize = Math.max(0, ...known.map(({ size }) => size));
+  const [origin, oldOrigin, lastNote] = [origins[0], events.origin, last?.note ?? ''];
+  return { generation: next, oldOrigin, origin, vkeys, common, size: events.size, knownSize, lastNote, lostHolds };
 };
 
 const findLostHolds = async (
@@ -140,21 +131,8 @@ const holdsInForce = (texts: readonly string[]): StatementOf<'hold'>[] => {
   return [...added.values()].filter((hold) => !released.has(keyOf(hold)));
 };
 
-function* readNotes(notes: readonly string[], read: (note: string) => KnownNote | undefined): Generator<KnownNote> {
-  for (const note of notes) {
-    const known = read(note);
-    if (known !== undefined) yield known;
-  }
-}
-
-const notesOf = (...all: Parameters<typeof readNotes>): Iterable<KnownNote> => ({
-  [Symbol.iterator]: () => readNotes(...all),
-});
-
-export const rootAt = async (store: EvidenceStore, { generation, events: { size } }: StoredLogs, at: number) => {
-  const ids = at === 0 ? [] : tilesOfRanges([{ start: 0, end: at }], size);
-  return rootOfPrefix(at, size, among(await store.readTiles('events', generation, ids)));
-};
+export const rootAt = (store: EvidenceStore, { generation, events: { size } }: StoredLogs, at: number) =>
+  rootOfFirst(store.readTiles, 'events', generation, size, at);
 
 const copyTiles = async (options: ForkOptions, generation: number, next: number): Promise<void> => {
   const { generations, onCopied, tilesAtOnce = TILES_AT_ONCE } = options;
@@ -185,7 +163,7 @@ const firstEntries = async (
   const sources = await generations.readSources(generation);
   const organizations = await store.readOrganizations(sources);
   return [
-    forkEntry({ ...said, ...asGenesis, old_journal }, { at, tree }),
+    newEntry('1', { type: 'fork', at, tree, ...said, ...asGenesis, old_journal }),
     ...sources.map(({ number, kind, id }, index) =>
       sourceEntry({ number, kind, id, organization_id: organizations[index] ?? null }, moment),
     ),
@@ -208,10 +186,7 @@ const journalOf = (entries: readonly NewEntry[]): NewJournal => {
 };
 
 /** Certain to be what a known checkpoint has. */
-interface CommonTree {
-  readonly size: number;
-  readonly root: Buffer;
-}
+type CommonTree = { readonly size: number; readonly root: Buffer };
 
 /**
  * The largest known checkpoint that the stored tree goes on from, below the smallest of `kept` that it contradicts: what was

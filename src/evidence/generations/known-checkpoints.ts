@@ -79,15 +79,15 @@ const readAnchored = async (anchor: Anchor, log: StoppedLog): Promise<Anchored> 
   let signedStatements = 0;
   for (let generation = log.generation, missing = 0; missing < MAX_MISSING; generation += 1) {
     const history = await anchor.history({ log: 'events', generation });
-    const notes = new SignedNotes(history, { ...log, generation });
-    const newest = await notes.before(history.sizes.length);
+    const noteBefore = signedNotes(history, { ...log, generation });
+    const newest = await noteBefore(history.sizes.length);
     missing = newest === undefined ? missing + 1 : 0;
     if (newest === undefined) continue;
     found.push(newest.known);
     const stated = await statementsAt(anchor, { ...log, generation });
     statements.push(...stated.texts);
     signedStatements += stated.signed;
-    if (generation === log.generation) found.push(...(await whereTheyPart(notes, newest.index, log.isHeld)));
+    if (generation === log.generation) found.push(...(await whereTheyPart(noteBefore, newest.index, log.isHeld)));
   }
   return { notes: found, statements, signedStatements };
 };
@@ -96,8 +96,8 @@ const readAnchored = async (anchor: Anchor, log: StoppedLog): Promise<Anchored> 
 const statementsAt = async (anchor: Anchor, log: StoppedLog) => {
   const history = await anchor.history?.({ log: 'journal', generation: log.generation });
   if (history === undefined || anchor.statements === undefined) return { texts: [], signed: 0 };
-  const notes = new SignedNotes(history, { ...log, log: 'journal' });
-  let at = await notes.before(history.sizes.length);
+  const noteBefore = signedNotes(history, { ...log, log: 'journal' });
+  let at = await noteBefore(history.sizes.length);
   if (at === undefined) return { texts: [], signed: 0 };
   const signed = at.known.size;
   let failure: unknown;
@@ -112,19 +112,23 @@ const statementsAt = async (anchor: Anchor, log: StoppedLog) => {
     } catch (error) {
       failure = error;
     }
-    at = await notes.before(at.index);
+    at = await noteBefore(at.index);
   }
   throw failure;
 };
 
 /** Up to there each checkpoint is held, and none after it. */
-const whereTheyPart = async (notes: SignedNotes, newest: number, isHeld: StoppedLog['isHeld']) => {
+const whereTheyPart = async (
+  noteBefore: ReturnType<typeof signedNotes>,
+  newest: number,
+  isHeld: StoppedLog['isHeld'],
+) => {
   let held: KnownNote | undefined;
   let contradicted: KnownNote | undefined;
   let [low, high] = [0, newest + 1];
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const at = await notes.before(middle + 1);
+    const at = await noteBefore(middle + 1);
     // Nothing in between is signed.
     if (at === undefined || at.index < low) low = middle + 1;
     else if (await isHeld(at.known)) {
@@ -138,30 +142,15 @@ const whereTheyPart = async (notes: SignedNotes, newest: number, isHeld: Stopped
   return [held, contradicted].filter((known) => known !== undefined);
 };
 
-/** Signed by the log. */
-class SignedNotes {
-  readonly #history: AnchorHistory;
-  readonly #of: Omit<StoppedLog, 'isHeld'> & { readonly log?: LogName };
-
-  constructor(history: AnchorHistory, of: Omit<StoppedLog, 'isHeld'> & { readonly log?: LogName }) {
-    this.#history = history;
-    this.#of = of;
-  }
-
-  /** Undefined: none is near. */
-  async before(end: number): Promise<{ readonly known: KnownNote; readonly index: number } | undefined> {
+/** Finds the last signed note before an index of the history; undefined if none is near. */
+const signedNotes =
+  (history: AnchorHistory, of: Omit<StoppedLog, 'isHeld'> & { readonly log?: LogName }) => async (end: number) => {
     for (let index = end - 1; index >= Math.max(0, end - MAX_UNSIGNED); index -= 1) {
-      const known = believed(await this.#history.read(index), this.#of, ...this.#of.publicKeys);
+      const known = believed(await history.read(index), of, ...of.publicKeys);
       if (known !== undefined) return { known, index };
     }
     return undefined;
-  }
-}
-
-interface ConfiguredAnchors {
-  readonly anchors: readonly AnchorTarget[];
-  readonly s3: S3Settings;
-}
+  };
 
 /** A witness and an authority show no checkpoints. */
 const readable = /^(file|s3):/;
@@ -169,7 +158,7 @@ const readable = /^(file|s3):/;
 /** Throws OrgtrailError `usage` for an anchor that cannot be read, that only the daemon has, or that `without` names wrongly. */
 export const readConfiguredAnchors = async (
   pool: Pool,
-  { anchors: targets, s3 }: ConfiguredAnchors,
+  { anchors: targets, s3 }: { readonly anchors: readonly AnchorTarget[]; readonly s3: S3Settings },
   without: readonly string[],
   log: StoppedLog,
 ): Promise<Anchored & { readonly readStatements: number }> => {
@@ -183,13 +172,9 @@ export const readConfiguredAnchors = async (
   }
   const missing = ofDaemon.find((name) => !without.includes(name) && anchors.every((anchor) => anchor.name !== name));
   if (missing !== undefined) {
-    throw new OrgtrailError(
-      'usage',
-      `the daemon has the anchor ${missing}, and ORGTRAIL_EVIDENCE_ANCHORS here has not`,
-      {
-        hint: `set it, or leave it out: --without-anchor ${missing}`,
-      },
-    );
+    const hint = `set it, or leave it out: --without-anchor ${missing}`;
+    const message = `the daemon has the anchor ${missing}, and ORGTRAIL_EVIDENCE_ANCHORS here has not`;
+    throw new OrgtrailError('usage', message, { hint });
   }
   const read: Anchored[] = [];
   for (const anchor of anchors) {

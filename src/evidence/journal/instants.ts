@@ -1,5 +1,7 @@
 /* RFC 3339 in UTC as microseconds since 1970. Years have four digits, or up to six as in PostgreSQL. */
 
+import { floorDivide } from '../bytes.ts';
+
 const instantForm = /^(\d{4,6})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,6}))?Z$/;
 const US_PER_SECOND = 1_000_000n;
 const SECONDS_PER_DAY = 86_400;
@@ -80,8 +82,6 @@ const civilOf = (day: number): [year: number, month: number, day: number] => {
   while (dayNumber(year, month, 1) > day) month -= 1;
   return [year, month, day - dayNumber(year, month, 1) + 1];
 };
-
-const floorDivide = (value: bigint, by: bigint): bigint => value / by - (value % by < 0n ? 1n : 0n);
 
 /** [start, end) in microseconds since 1970; undefined for events without a time. */
 export const timesOfMonth = (month: string): { readonly startUs: bigint; readonly endUs: bigint } | undefined => {

@@ -1,6 +1,7 @@
 import {
   type EventWords,
   foundFiles,
+  jsonObject,
   type LeafProof,
   type PayloadRecord,
   rawOfLine,
@@ -120,27 +121,16 @@ const verifyEvent = (
 
 const objectOf = (report: Report, reader: FoundReader, path: string): Readonly<Record<string, unknown>> | undefined => {
   const text = reader.read(path)?.toString();
-  return report.attempt('missing', path, () => {
-    try {
-      const value: unknown = JSON.parse(text ?? '');
-      if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-    } catch {}
-    throw new EvidenceFault(text === undefined ? 'is missing' : 'is no object of JSON');
-  });
+  const fault = text === undefined ? 'is missing' : 'is no object of JSON';
+  return report.attempt('missing', path, () => jsonObject(text ?? '', fault));
 };
 
 /** Unsigned. */
 const noteCompleteness = (report: Report, reader: FoundReader): void => {
   const said = objectOf(report, reader, foundFiles.completeness);
   if (said === undefined) return;
-  const {
-    complete,
-    incomplete_because: because,
-    not_collected_seconds: seconds,
-    gaps,
-    holes,
-    read_until: until,
-  } = said;
+  const { complete, incomplete_because: because, gaps, holes } = said;
+  const { not_collected_seconds: seconds, read_until: until } = said;
   const reasons = Array.isArray(because) ? because.map(String).join(', ') : '';
   const unread = `${Math.ceil(Number(seconds))} seconds not collected, gaps: ${lengthOf(gaps)}, holes: ${lengthOf(holes)}`;
   report.note(
