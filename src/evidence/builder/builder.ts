@@ -34,6 +34,8 @@ export interface BuilderOptions {
 }
 
 const CHUNK = 5_000;
+const MAYBE_LOST =
+  'the database failed over or was restored, and a checkpoint that was signed before may be lost with what was lost';
 /** Leaves of holes are made without reading anything. */
 const HOLES = 65_536;
 
@@ -66,7 +68,8 @@ export class Builder {
   #memory: { readonly generation: number; readonly logs: LogsInMemory } | undefined;
   /** The journal may lag behind the tables. */
   #owes = true;
-  #lacksKey = false;
+  /** A rotation is ordered: a process with the new key must get the lease. */
+  isToYield = false;
   #stating: KeyOrder | undefined;
 
   constructor(options: BuilderOptions) {
@@ -80,11 +83,6 @@ export class Builder {
   /** Until more coverage can be stated; undefined if there is none. */
   get busyForMs(): number | undefined {
     return this.#coverage?.busyForMs;
-  }
-
-  /** A rotation is ordered: a process with the new key must get the lease. */
-  get isToYield(): boolean {
-    return this.#lacksKey;
   }
 
   /**
@@ -169,11 +167,7 @@ export class Builder {
       this.learn((await this.#options.readAnchors?.(logs)) ?? []);
     const contradiction = await this.#known.contradiction(logs, store.readTiles);
     if (contradiction !== undefined) return await this.#stop(claim, contradiction.state, contradiction.reason);
-    if (!logs.isHere && !(await this.#goOn(claim, wasComplete))) {
-      const reason =
-        'the database failed over or was restored, and a checkpoint that was signed before may be lost with what was lost';
-      return await this.#stop(claim, 'forked', reason);
-    }
+    if (!logs.isHere && !(await this.#goOn(claim, wasComplete))) return await this.#stop(claim, 'forked', MAYBE_LOST);
     for (const checkpoint of loaded.checkpoints) this.#known.learn(checkpoint);
     this.#notes = new Map(loaded.checkpoints.map(({ log, note }) => [log, note]));
     if (loaded.isHere) this.#known.complete(claim);
@@ -197,8 +191,8 @@ export class Builder {
   #signing({ events, journal, at }: StoredLogs): Signing {
     if (this.#keys === undefined) throw new Error('the keys were not read');
     const signing = signingAt(this.#own, this.#keys, [events.origin, journal.origin], at);
-    if (signing.lacks !== undefined && !this.#lacksKey) this.#options.observer.keyMissing?.(signing.lacks);
-    this.#lacksKey = signing.lacks !== undefined;
+    if (signing.lacks !== undefined && !this.isToYield) this.#options.observer.keyMissing?.(signing.lacks);
+    this.isToYield = signing.lacks !== undefined;
     return signing;
   }
 

@@ -36,7 +36,7 @@ export interface LoadedLogs extends LogsToLoad {
   /** False: the server may have lost some of the checkpoints. */
   readonly isHere: boolean;
   /** Signed last. */
-  readonly checkpoints: readonly (Checkpoint & { readonly log: LogName; readonly note: string })[];
+  readonly checkpoints: readonly SignedCheckpoint[];
 }
 
 export interface Growth extends Pick<Appended, 'tiles' | 'monthKeys' | 'sources'> {

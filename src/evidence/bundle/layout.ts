@@ -1,5 +1,6 @@
 import { EvidenceFault, HASH_BYTES, sha256, textOf, uint64 } from '../bytes.ts';
 import { microsecondsOf } from '../journal/instants.ts';
+import { ALWAYS } from '../journal/ranges.ts';
 import { readStrictJson } from '../journal/statement-text.ts';
 import type { LogName } from '../notes/checkpoint.ts';
 import { placePath, type TileId, tilePath } from '../tree/tiles.ts';
@@ -101,15 +102,13 @@ export const readBundleTime = (bytes: Uint8Array): BundleTime => {
   return { since, before };
 };
 
-const INFINITE = 2n ** 80n;
-
 const isTimeOrNull = (value: unknown): value is string | null =>
   value === null || (typeof value === 'string' && microsecondsOf(value) !== undefined);
 
 /** In microseconds since 1970; an open end is beyond all times. */
 export const boundsOf = ({ since, before }: BundleTime): [sinceUs: bigint, beforeUs: bigint] => [
-  (since === null ? undefined : microsecondsOf(since)) ?? -INFINITE,
-  (before === null ? undefined : microsecondsOf(before)) ?? INFINITE,
+  (since === null ? undefined : microsecondsOf(since)) ?? -ALWAYS,
+  (before === null ? undefined : microsecondsOf(before)) ?? ALWAYS,
 ];
 
 /** By when an event happened. One without a time is of every time: none can say that it is not. */
@@ -124,14 +123,9 @@ export const bundleTimeText = ({ since, before }: BundleTime): string =>
 /** `events/leaves`: makes the bundle one of one source, whose leaves it discloses. */
 export const leafListPath = (log: LogName): string => `${log}/leaves`;
 
-interface ListedLeaf {
-  readonly index: number;
-  readonly hash: Uint8Array;
-}
-
 const RECORD_BYTES = 8 + HASH_BYTES;
 
-export const writeListedLeaf = ({ index, hash }: ListedLeaf): Buffer => Buffer.concat([uint64(index), hash]);
+export const writeListedLeaf = (index: number, hash: Uint8Array): Buffer => Buffer.concat([uint64(index), hash]);
 
 /** 40 bytes for each leaf, so that millions fit. */
 export class LeafList {

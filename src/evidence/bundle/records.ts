@@ -239,7 +239,6 @@ const instantOf = (us: bigint): string => {
 /** Line feed included. */
 const MAX_READ_LINE_BYTES = 65_536;
 
-const header = { date: instant.nullable(), cfRay: z.string().nullable() };
 const readRow = z.object({
   number: count.min(1),
   source_kind: z.string().min(1),
@@ -256,10 +255,10 @@ const readRow = z.object({
   /** The pages, and what was asked to prove their end. */
   answers: count,
   /** `Date` and `CF-Ray` of the first and the last answer. */
-  first_date: header.date,
-  first_cf_ray: header.cfRay,
-  last_date: header.date,
-  last_cf_ray: header.cfRay,
+  first_date: instant.nullable(),
+  first_cf_ray: z.string().nullable(),
+  last_date: instant.nullable(),
+  last_cf_ray: z.string().nullable(),
   /** SHA-256(before ‖ SHA-256(body)) over all answers, from 32 zero bytes on. */
   bodies_sha256: sha256Hex,
 });

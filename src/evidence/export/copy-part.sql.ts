@@ -59,7 +59,7 @@ export const copyPart = async (
   }
   const { leaves, tiles } = await copyLeaves(client, logs, source, writer, signal);
   writer.write(bundleFiles.journalEntries, Buffer.from(writeJournal(disclosed.map(({ text }) => text))));
-  const records = disclosed.map(({ index, text }) => writeListedLeaf({ index, hash: leafHash(journalLeaf(text)) }));
+  const records = disclosed.map(({ index, text }) => writeListedLeaf(index, leafHash(journalLeaf(text))));
   writer.write(leafListPath('journal'), Buffer.concat(records));
   const statementTiles = disclosed.map(({ index }) => Math.floor(index / TILE_WIDTH));
   const prefixes = prefixesOf(disclosed, logs, anchors);
@@ -94,7 +94,7 @@ const copyLeaves = async (
     for (let at = 0; at < widthOfTile(size, 0, n) && 2 * at < sources.length; at += 1) {
       if (sources.readUInt16BE(2 * at) !== number) continue;
       const hash = hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES);
-      file.write(writeListedLeaf({ index: n * TILE_WIDTH + at, hash }));
+      file.write(writeListedLeaf(n * TILE_WIDTH + at, hash));
       tiles.add(n);
       leaves += 1;
     }

@@ -49,12 +49,7 @@ const requireGoing = (logs: StoredLogs | undefined, isStated: boolean): StoredLo
 };
 
 /** `moved`: another process has grown it since. */
-const lastJournal = async (
-  store: EvidenceStore,
-  logs: StoredLogs,
-  reason: string,
-  by: string,
-): Promise<NewJournal | 'moved'> => {
+const lastJournal = async (store: EvidenceStore, logs: StoredLogs, reason: string, by: string) => {
   const { at, events, journal } = logs;
   const loaded = await store.load(logs);
   const memory = new LogsInMemory(loaded, () => {

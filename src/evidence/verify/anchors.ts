@@ -82,13 +82,10 @@ export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchor
 /** What no kept checkpoint covers, the holder of the key may have rewritten. True: they cover all. */
 export const sayNotAnchored = (report: Report, anchors: readonly Anchor[], anchored: Anchored): boolean => {
   const kept = anchors.flatMap(({ note }) => unlessFault(() => openAnchor(note, anchored.policy)) ?? []);
-  const newestOf = (log: VerifiedLog): number =>
-    Math.max(
-      0,
-      ...kept
-        .filter((anchor) => anchor.origin === log.origin && hasTilesFor(log, anchor.size) && isBeginning(log, anchor))
-        .map(({ size }) => size),
-    );
+  const newestOf = (log: VerifiedLog): number => {
+    const ofLog = kept.filter((anchor) => anchor.origin === log.origin && hasTilesFor(log, anchor.size));
+    return Math.max(0, ...ofLog.filter((anchor) => isBeginning(log, anchor)).map(({ size }) => size));
+  };
   const { events, journal } = anchored;
   const [position, statement] = [newestOf(events), newestOf(journal)];
   if (position < events.size)
@@ -120,15 +117,12 @@ const openAnchor = (note: Uint8Array, policy: Policy): OpenCheckpoint => {
   return openCheckpoint(note, policyOfGeneration(policy, origin));
 };
 
-const isOfOtherKeys = (note: Uint8Array, policy: Policy): boolean => {
-  try {
+/** False for what is no note. */
+const isOfOtherKeys = (note: Uint8Array, policy: Policy): boolean =>
+  unlessFault(() => {
     const read = parseNote(note);
-    const { logs } = policyOfGeneration(policy, read.text.slice(0, read.text.indexOf('\n')));
-    return !isBySome(read, logs);
-  } catch {
-    return false;
-  }
-};
+    return !isBySome(read, policyOfGeneration(policy, read.text.slice(0, read.text.indexOf('\n'))).logs);
+  }) ?? false;
 
 /** False: nothing can be told. */
 const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored: Anchored): boolean => {
@@ -142,7 +136,8 @@ const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored:
     );
     return false;
   }
-  if (log === undefined) report.fault('anchor', `${name} is a checkpoint of another log, ${origin}`);
+  const fault = (message: string) => report.fault('anchor', message);
+  if (log === undefined) fault(`${name} is a checkpoint of another log, ${origin}`);
   else if (isBeginning(log, anchor)) {
     report.claim(['anchor'], `the first ${size} leaves of ${origin} are those of ${name}`);
     if (isByStolenKey(anchor, anchored.statements))
@@ -151,11 +146,8 @@ const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored:
       );
   } else if (origin !== log.origin) compareGenerations(report, name, anchor, anchored, log);
   else if (size > log.size)
-    report.fault(
-      'anchor',
-      `${name} has ${size} leaves of ${origin}, and here are ${log.size}: some are missing at the end`,
-    );
-  else report.fault('anchor', `${name} has another tree of ${size} leaves of ${origin}: it was rewritten`);
+    fault(`${name} has ${size} leaves of ${origin}, and here are ${log.size}: some are missing at the end`);
+  else fault(`${name} has another tree of ${size} leaves of ${origin}: it was rewritten`);
   return true;
 };
 

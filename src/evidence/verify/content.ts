@@ -1,6 +1,6 @@
 import { type BundleReader, isHidden, tileSourcesPath } from '../bundle/layout.ts';
 import { unitedPositions } from '../journal/ranges.ts';
-import type { StatementOf } from '../journal/statement.ts';
+import type { PositionRange, StatementOf } from '../journal/statement.ts';
 import { chained, chainStart, holeHash, NO_SOURCE, readTileSources, type SourceChain } from '../leaf.ts';
 import { TILE_WIDTH, tilesOfLevel } from '../tree/tiles.ts';
 import { reportCoverage, verifyCoverage } from './coverage.ts';
@@ -24,22 +24,19 @@ export const beginContent = (report: Report, reader: BundleReader, logs: Verifie
   const { size, listed } = logs.events;
   const states = new LeafStates(size);
   if (listed !== undefined) states.hideOthers(listed);
-  return {
-    statements,
-    states,
-    sources: new SourceNumbers(report, statements.of('source')),
-    ofTime: new EventsOfTime(report),
-  };
+  const sources = new SourceNumbers(report, statements.of('source'));
+  return { statements, states, sources, ofTime: new EventsOfTime(report) };
 };
 
 export const endContent = (report: Report, reader: BundleReader, logs: VerifiedLogs, content: Content): void => {
   const { events } = logs;
-  const { statements, states, sources } = content;
-  verifyAbsent(report, events, states, statements.of('drop'));
-  if (events.listed === undefined) verifyTileSources(report, reader, states, sources, events.size);
+  const { statements, states } = content;
+  const dropped = statements.of('drop').flatMap(({ positions }) => positions);
+  verifyAbsent(report, events, states, unitedPositions(dropped));
+  if (events.listed === undefined) verifyTileSources(report, reader, content, events.size);
   else verifySource(report, reader, content);
   const coverage = statements.of('coverage');
-  const compared = verifyChains(report, events, states, sources, coverage);
+  const compared = verifyChains(report, events, content, coverage);
   verifyCoverage(report, coverage);
   reportCoverage(report, coverage, (statement) => compared.has(statement));
   verifyDrops(report, content);
@@ -47,7 +44,7 @@ export const endContent = (report: Report, reader: BundleReader, logs: VerifiedL
   else verifyCompleteness(report, logs, events.listed, content);
   sayClock(report, statements);
   sayEnd(report, statements);
-  const undropped = countUndropped(states, statements.of('drop'));
+  const undropped = states.countIn(dropped, ['present', 'withheld']);
   if (undropped > 0) report.note(`that what was dropped is gone: ${undropped} events that drops name are here`);
   const adopted = adoptedOf(statements);
   if (adopted > 0) report.note(`what happened to the first ${adopted} events before they were hashed`);
@@ -81,7 +78,9 @@ const adoptedOf = (statements: SignedStatements): number =>
 
 const concludeWhole = (report: Report, size: number, content: Content): void => {
   const { statements, states } = content;
-  const leftOut = leftOutFrom(0, states, statements);
+  // By jumps, as stated.
+  const jumped = statements.of('jump').flatMap(({ positions }) => positions);
+  const leftOut = states.countIn(jumped, ['hole']);
   report.claimAsBelieved(
     ['missing'],
     `of ${size} events ${states.count('present')} are as they were hashed, ${states.count('dropped')} were dropped as ` +
@@ -90,19 +89,8 @@ const concludeWhole = (report: Report, size: number, content: Content): void => 
   concludeTime(report, content, { until: size });
   if (leftOut > 0) report.claim(['journal'], `${leftOut} positions were left out after failovers, as stated`);
   const adopted = adoptedOf(statements);
-  const unexplained = states.countFrom(adopted, 'hole') - leftOutFrom(adopted, states, statements);
+  const unexplained = states.countFrom(adopted, 'hole') - states.countIn(jumped, ['hole'], adopted);
   if (unexplained > 0) report.note(`why ${unexplained} positions after the first ${adopted} never had an event`);
-};
-
-/** From this index on, as stated. */
-const leftOutFrom = (adopted: number, states: LeafStates, statements: SignedStatements): number => {
-  let count = 0;
-  for (const [from, to] of unitedPositions(statements.of('jump').flatMap(({ positions }) => positions))) {
-    for (let index = Math.max(from - 1, adopted); index < Math.min(to - 1, states.size); index += 1) {
-      if (states.stateOf(index) === 'hole') count += 1;
-    }
-  }
-  return count;
 };
 
 type Coverage = StatementOf<'coverage'>;
@@ -114,8 +102,7 @@ type Coverage = StatementOf<'coverage'>;
 const verifyChains = (
   report: Report,
   events: VerifiedLog,
-  states: LeafStates,
-  sources: SourceNumbers,
+  { states, sources }: Content,
   statements: readonly Coverage[],
 ): ReadonlySet<Coverage> => {
   // A tree that is not here is a fault already.
@@ -161,47 +148,24 @@ const compareChain = (report: Report, statement: Coverage, { events, chain }: So
   return true;
 };
 
-/** There, or their leaves, although a drop names them. */
-const countUndropped = (states: LeafStates, drops: readonly StatementOf<'drop'>[]): number => {
-  let count = 0;
-  for (const [from, to] of unitedPositions(drops.flatMap(({ positions }) => positions))) {
-    for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {
-      if (['present', 'withheld'].includes(states.stateOf(index))) count += 1;
-    }
-  }
-  return count;
-};
-
 /** A leaf without payload must be in a stated drop, or a hole. In a bundle of a time, others are here as hashes alone. */
-const verifyAbsent = (
-  report: Report,
-  events: VerifiedLog,
-  states: LeafStates,
-  drops: readonly StatementOf<'drop'>[],
-): void => {
-  const ranges = unitedPositions(drops.flatMap(({ positions }) => positions));
+const verifyAbsent = (report: Report, events: VerifiedLog, states: LeafStates, dropped: readonly PositionRange[]) => {
   let at = 0;
   for (let index = 0; index < events.size; index += 1) {
     if (states.stateOf(index) !== 'absent') continue;
     const position = index + 1;
-    while ((ranges[at]?.[1] ?? Number.POSITIVE_INFINITY) <= position) at += 1;
+    while ((dropped[at]?.[1] ?? Number.POSITIVE_INFINITY) <= position) at += 1;
     if (holeHash(position).equals(events.leafHash(index))) {
       states.set(index, 'hole');
       if (events.listed !== undefined) report.fault('leaf', `event ${position} is listed, and is a hole`, position);
-    } else if ((ranges[at]?.[0] ?? Number.POSITIVE_INFINITY) <= position) states.set(index, 'dropped');
+    } else if ((dropped[at]?.[0] ?? Number.POSITIVE_INFINITY) <= position) states.set(index, 'dropped');
     else if (report.time !== undefined) states.set(index, 'unshown');
     else report.fault('missing', `event ${position} has no payload, and no drop says why`, position);
   }
 };
 
 /** Of a dropped event, the source is believed until the chain is compared; of a hole, it must be none. */
-const verifyTileSources = (
-  report: Report,
-  reader: BundleReader,
-  states: LeafStates,
-  sources: SourceNumbers,
-  size: number,
-): void => {
+const verifyTileSources = (report: Report, reader: BundleReader, { states, sources }: Content, size: number): void => {
   for (const tile of tilesOfLevel(size, 0)) {
     const path = tileSourcesPath(tile);
     const bytes = reader.read(path);
@@ -209,11 +173,8 @@ const verifyTileSources = (
     const numbers = report.attempt('source', path, () => readTileSources(bytes, tile.width)) ?? [];
     for (const [place, number] of numbers.entries()) {
       const index = tile.n * TILE_WIDTH + place;
-      if (!isSourceOf(states, index, number, sources)) {
-        report.fault('source', `${path} says that event ${index + 1} is of source ${number}`, index + 1);
-      } else {
-        states.believeSource(index, number);
-      }
+      if (isSourceOf(states, index, number, sources)) states.believeSource(index, number);
+      else report.fault('source', `${path} says that event ${index + 1} is of source ${number}`, index + 1);
     }
   }
   const known = new Set([...tilesOfLevel(size, 0)].map(tileSourcesPath));

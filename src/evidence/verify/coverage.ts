@@ -1,17 +1,6 @@
 import { boundsOf } from '../bundle/layout.ts';
 import { instantText, microsecondsOf } from '../journal/instants.ts';
-import {
-  ALWAYS,
-  cutTo,
-  gapsOf,
-  gapsUs,
-  type RangeUs,
-  rangeText,
-  type TimeRange,
-  textsOf,
-  unitedUs,
-  usOf,
-} from '../journal/ranges.ts';
+import { ALWAYS, cutTo, gapsUs, type RangeUs, rangeText, textsOf, unitedUs, usOf } from '../journal/ranges.ts';
 import type { StatementOf } from '../journal/statement.ts';
 import type { Report, StatedCoverage } from './report.ts';
 
@@ -171,22 +160,4 @@ export const verifyCoverage = (report: Report, statements: readonly Coverage[]):
     if (lost === undefined) continue;
     report.fault('coverage', `at ${at}, ${kind} ${id} is no longer covered ${rangeText(lost)}`);
   }
-};
-
-interface Completeness {
-  readonly statement: Coverage;
-  /** None: every entry that Cloudflare served for the time is at or below the size of the statement. */
-  readonly gaps: readonly TimeRange[];
-}
-
-/** By all passes of its last statement. Undefined if there is none: then nothing is claimed. */
-export const completenessOf = (
-  statements: readonly Coverage[],
-  source: { readonly kind: string; readonly id: string },
-  time: TimeRange,
-): Completeness | undefined => {
-  const statement = statements.findLast((one) => one.source_kind === source.kind && one.source_id === source.id);
-  if (statement === undefined) return undefined;
-  const ranges = statement.passes.flatMap((pass) => pass.ranges);
-  return { statement, gaps: gapsOf(ranges, time) };
 };

@@ -2,7 +2,7 @@ import { type BundleReader, changesPaths } from '../bundle/layout.ts';
 import { EvidenceFault, sha256 } from '../bytes.ts';
 import { before, microsecondsOf, readInterval, timesOfMonth } from '../journal/instants.ts';
 import { isInPositions, unitedPositions } from '../journal/ranges.ts';
-import type { PositionRange, StatementOf } from '../journal/statement.ts';
+import type { StatementOf } from '../journal/statement.ts';
 import { readLines, readStrictJson } from '../journal/statement-text.ts';
 import { NO_SOURCE } from '../leaf.ts';
 import type { LeafStates } from './leaf-states.ts';
@@ -64,12 +64,8 @@ const verifyHolds = (report: Report, drop: Drop, holds: readonly HoldInTime[], c
     const { id } = hold.hold;
     if (isHeld(hold, month, us)) {
       const position = isOfAll(hold) ? drop.positions[0]?.[0] : heldPosition(drop, hold, content);
-      if (position !== undefined)
-        report.fault(
-          'drop',
-          `month ${month} was dropped against legal hold ${id}`,
-          isOfAll(hold) ? undefined : position,
-        );
+      const at = isOfAll(hold) ? undefined : position;
+      if (position !== undefined) report.fault('drop', `month ${month} was dropped against legal hold ${id}`, at);
     } else if (isOfAll(hold) && isHeld(hold, month, statedUs)) {
       report.note(`that month ${month} was dropped before legal hold ${id} was added, as its drop says`);
     }
@@ -80,10 +76,8 @@ const heldPosition = ({ positions }: Drop, hold: HoldInTime, { states, sources }
   const source = heldSource(hold);
   const number = source === undefined ? NO_SOURCE : sources.find(source.kind, source.id);
   if (number === NO_SOURCE) return undefined;
-  for (const [from, to] of unitedPositions(positions)) {
-    for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {
-      if (states.stateOf(index) === 'dropped' && states.sourceOf(index) === number) return index + 1;
-    }
+  for (const index of states.indexesIn(positions)) {
+    if (states.stateOf(index) === 'dropped' && states.sourceOf(index) === number) return index + 1;
   }
   return undefined;
 };
@@ -123,14 +117,12 @@ const verifyRanges = (
     if (from < end) report.fault('drop', `event ${from} was dropped or left out twice`, from);
     end = Math.max(end, to);
   }
-  for (const [from, to] of unitedPositions(leftOut)) verifyLeftOut(report, [from, to], states);
-};
-
-const verifyLeftOut = (report: Report, [from, to]: PositionRange, states: LeafStates): void => {
-  for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {
-    if (['hole', 'hidden'].includes(states.stateOf(index))) continue;
-    report.fault('leaf', `event ${index + 1} was left out by a jump, and has a leaf of an event`, index + 1);
-    return;
+  for (const range of unitedPositions(leftOut)) {
+    for (const index of states.indexesIn([range])) {
+      if (['hole', 'hidden'].includes(states.stateOf(index))) continue;
+      report.fault('leaf', `event ${index + 1} was left out by a jump, and has a leaf of an event`, index + 1);
+      break;
+    }
   }
 };
 

@@ -1,5 +1,6 @@
 import type { LeafList } from '../bundle/layout.ts';
-import type { StatementOf } from '../journal/statement.ts';
+import { unitedPositions } from '../journal/ranges.ts';
+import type { PositionRange, StatementOf } from '../journal/statement.ts';
 import { type EventLeaf, NO_SOURCE } from '../leaf.ts';
 import type { Report } from './report.ts';
 
@@ -54,6 +55,19 @@ export class LeafStates {
   countFrom(first: number, state: LeafState): number {
     let count = 0;
     for (const one of this.#states.subarray(first)) if (one === states[state]) count += 1;
+    return count;
+  }
+
+  /** The leaves of these positions, each once. */
+  *indexesIn(ranges: readonly PositionRange[]): Generator<number> {
+    for (const [from, to] of unitedPositions(ranges))
+      for (let index = from - 1; index < Math.min(to - 1, this.size); index += 1) yield index;
+  }
+
+  /** Of these positions, from the leaf `first` on. */
+  countIn(ranges: readonly PositionRange[], wanted: readonly LeafState[], first = 0): number {
+    let count = 0;
+    for (const index of this.indexesIn(ranges)) if (index >= first && wanted.includes(this.stateOf(index))) count += 1;
     return count;
   }
 }

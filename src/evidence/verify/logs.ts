@@ -17,10 +17,15 @@ export const openLogs = (
   policy: Policy,
   isOfBundle: boolean,
 ): VerifiedLogs | undefined => {
-  const checkpoints = (['events', 'journal'] as const).map((log) =>
-    openLog(report, reader, policy, { log, isOfBundle }),
-  );
-  const [events, journal] = checkpoints;
+  const open = (log: LogName): VerifiedLog | undefined => {
+    const path = checkpointPath(log);
+    const read = () => openCheckpoint(reader.read(path) ?? Buffer.alloc(0), policy);
+    const checkpoint = report.attempt('checkpoint', path, read);
+    if (checkpoint === undefined) return undefined;
+    sayWhoSigned(report, path, checkpoint, isOfBundle);
+    return (isOfOneSource(reader) ? verifyPartOfLog : verifyLog)(report, reader, log, checkpoint);
+  };
+  const [events, journal] = [open('events'), open('journal')];
   if (events === undefined || journal === undefined) return undefined;
   const isOfOneFeed = report.attempt('checkpoint', 'the logs', () => {
     const origin = parseOrigin(events.origin);
@@ -31,30 +36,9 @@ export const openLogs = (
   return { events, journal };
 };
 
-const openLog = (
-  report: Report,
-  reader: BundleReader,
-  policy: Policy,
-  { log, isOfBundle }: { readonly log: LogName; readonly isOfBundle: boolean },
-): VerifiedLog | undefined => {
-  const path = checkpointPath(log);
-  const checkpoint = report.attempt('checkpoint', path, () =>
-    openCheckpoint(reader.read(path) ?? Buffer.alloc(0), policy),
-  );
-  if (checkpoint === undefined) return undefined;
-  sayWhoSigned(report, path, checkpoint, isOfBundle);
-  return isOfOneSource(reader)
-    ? verifyPartOfLog(report, reader, log, checkpoint)
-    : verifyLog(report, reader, log, checkpoint);
-};
-
 /** The policy of a bundle names all who signed it: another line was changed. */
-const sayWhoSigned = (
-  report: Report,
-  path: string,
-  { size, signers, unknown }: OpenCheckpoint,
-  isOfBundle: boolean,
-): void => {
+const sayWhoSigned = (report: Report, path: string, checkpoint: OpenCheckpoint, isOfBundle: boolean): void => {
+  const { size, signers, unknown } = checkpoint;
   if (!isOfBundle && signers.some(({ atSeconds }) => atSeconds !== undefined)) report.isAnchored = true;
   report.claim([], `${path}, of ${size} leaves, is signed by ${signers.map(({ key }) => key.name).join(', ')}`);
   for (const { name } of unknown) {
@@ -63,16 +47,8 @@ const sayWhoSigned = (
   }
 };
 
-export class SignedStatements {
-  readonly #statements: readonly Statement[];
-
-  constructor(statements: readonly Statement[]) {
-    this.#statements = statements;
-  }
-
-  of<T extends Statement['type']>(type: T): StatementOf<T>[] {
-    return this.#statements.filter((one): one is StatementOf<T> => one.type === type);
-  }
+export interface SignedStatements {
+  of<T extends Statement['type']>(type: T): StatementOf<T>[];
 }
 
 export interface VerifiedLogs {
@@ -113,7 +89,7 @@ export const verifyJournal = (report: Report, reader: BundleReader, logs: Verifi
     ['journal', 'statement'],
     `${listed === undefined ? '' : `${count} of `}${journal.size} statements are as signed, and each names a root of this history`,
   );
-  return new SignedStatements(signed);
+  return { of: (type) => signed.filter((one): one is StatementOf<typeof type> => one.type === type) };
 };
 
 const readSigned = (report: Report, read: ReadStatement, where: string, { events, journal }: VerifiedLogs) => {
@@ -174,9 +150,6 @@ const verifyFirst = (report: Report, type: string, origin: string): void => {
   if (named === undefined) return;
   const { generation } = named;
   const wanted = generation === 1 ? 'genesis' : 'fork';
-  if (type !== wanted)
-    report.fault(
-      'journal',
-      `statement 1 is a ${type}, and a journal of generation ${generation} begins with ${wanted}`,
-    );
+  const begins = `a journal of generation ${generation} begins with ${wanted}`;
+  if (type !== wanted) report.fault('journal', `statement 1 is a ${type}, and ${begins}`);
 };

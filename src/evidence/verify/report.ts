@@ -73,7 +73,8 @@ export class Report {
   readonly notCompared: string[] = [];
   /** For lack of what it takes. */
   readonly notChecked: string[] = [];
-  readonly #claims: Claim[] = [];
+  readonly #claims: { readonly needs: readonly FaultCode[]; readonly text: string; readonly isBelieved: boolean }[] =
+    [];
   readonly #byCause = new Map<string, GrowingFault>();
 
   get claims(): readonly string[] {
@@ -163,12 +164,6 @@ export class Report {
       return undefined;
     }
   }
-}
-
-interface Claim {
-  readonly needs: readonly FaultCode[];
-  readonly text: string;
-  readonly isBelieved: boolean;
 }
 
 interface GrowingFault extends Fault {

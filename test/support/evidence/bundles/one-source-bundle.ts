@@ -101,7 +101,7 @@ const recordOf = (whole: Files, log: LogName, index: number, size: number): Buff
   const tile = whole.get(logTilePath(log, { level: 0, n, width: widthOfTile(size, 0, n) })) ?? Buffer.alloc(0);
   const at = (index % TILE_WIDTH) * HASH_BYTES;
   const hash = tile.subarray(at, at + HASH_BYTES);
-  return writeListedLeaf({ index, hash: hash.length === HASH_BYTES ? hash : Buffer.alloc(HASH_BYTES) });
+  return writeListedLeaf(index, hash.length === HASH_BYTES ? hash : Buffer.alloc(HASH_BYTES));
 };
 
 const addPayload = (files: Files, whole: Files, indexes: readonly number[]): void => {
