@@ -89,7 +89,7 @@ const READ_TIMEOUT_MS = 10_000;
 interface AnchoredLogs {
   readonly generation: number;
   readonly logs: readonly { readonly log: LogName; readonly origin: string }[];
-  /** That ever signed these logs. */
+  /** Every key that ever signed these logs. */
   readonly keys: readonly VerifierKey[];
 }
 

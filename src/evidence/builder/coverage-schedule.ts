@@ -26,7 +26,7 @@ const LOOK_MS = 10_000;
 const BUSY_LOOK_MS = 500;
 /** Until sources that shrank are looked at again. */
 const HELD_BACK_MS = 600_000;
-/** Of the time, for looks. */
+/** The largest share of the time that looks take. */
 const LOOK_SHARE = 0.02;
 
 /**

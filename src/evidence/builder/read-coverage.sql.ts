@@ -3,7 +3,7 @@ import { inTransaction } from '../../postgres/pool.ts';
 import type { CoverageSnapshot } from '../append/new-statements.ts';
 import type { Claim, CoverageQuery } from './ports.ts';
 
-/** In one statement. */
+/** The most of each in one statement. */
 const MAX_HOLES = 40;
 const MAX_READINGS = 60;
 const MAX_READ_AGAIN = 40;

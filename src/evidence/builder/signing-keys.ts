@@ -1,5 +1,5 @@
 import { OrgtrailError } from '../../base/errors.ts';
-import { everyKey, type KeyOrder, type KeyState, keysInForce } from '../append/keys-in-force.ts';
+import { everyKey, type KeyHistory, type KeyOrder, type KeyState, keysInForce } from '../append/keys-in-force.ts';
 import { type Moment, type NewEntry, newEntry } from '../append/new-statements.ts';
 import { EvidenceFault, isSigned } from '../bytes.ts';
 import { type Checkpoint, type LogName, writeCheckpoint } from '../notes/checkpoint.ts';
@@ -42,11 +42,11 @@ export const signingAt = (
   const isNewHere = order !== undefined && own.some((signer) => has(signer, order.newVkeys));
   if (order !== undefined && order.reason !== 'rotation') {
     if (isNewHere) return { signers: missing.length === 0 ? signers : [], toState: order, lacks: undefined };
-    throw refused(
-      `the key of the evidence was ${order.reason}, and this process has not the new one: ${idsOf(order.newVkeys)}`,
-    );
+    const ids = idsOf(order.newVkeys);
+    throw refused(`the key of the evidence was ${order.reason}, and this process has not the new one: ${ids}`);
   }
-  if (missing.length > 0) throw missingKeys(own, { history, order }, origins, { missing, until });
+  const mine = own.flatMap((signer) => vkeysOf(origins, signer));
+  if (missing.length > 0) throw missingKeys(mine, history, missing, until);
   return isNewHere ? { signers, toState: order, lacks: undefined } : { signers, toState: undefined, lacks: order };
 };
 
@@ -56,22 +56,18 @@ const HINT =
 const refused = (message: string): OrgtrailError => new OrgtrailError('configuration', message, { hint: HINT });
 
 const missingKeys = (
-  own: readonly LogSigner[],
-  { history }: KeyState,
-  origins: readonly string[],
-  { missing, until }: { readonly missing: readonly string[]; readonly until: string | undefined },
+  own: readonly string[],
+  history: KeyHistory,
+  missing: readonly string[],
+  until: string | undefined,
 ): OrgtrailError => {
-  const mine = own.flatMap((signer) => vkeysOf(origins, signer));
-  if (until !== undefined) {
-    return refused(
-      `two keys sign the evidence until ${until}, and this process has not both: ${idsOf(missing)} is missing`,
-    );
-  }
-  const isOld = mine.some((vkey) => everyKey(history).includes(vkey));
+  const ids = idsOf(missing);
+  if (until !== undefined)
+    return refused(`two keys sign the evidence until ${until}, and this process has not both: ${ids} is missing`);
   return refused(
-    isOld
-      ? `the key of the evidence was replaced, and this process has only the old one: ${idsOf(missing)} is missing`
-      : `the key is not the one that the journal of the evidence names, ${idsOf(missing)}. If the database was restored to before this key, order it once more: \`orgtrail evidence key --rotate --reason lost\`; then the log is compared, and \`orgtrail evidence fork\` goes on`,
+    own.some((vkey) => everyKey(history).includes(vkey))
+      ? `the key of the evidence was replaced, and this process has only the old one: ${ids} is missing`
+      : `the key is not the one that the journal of the evidence names, ${ids}. If the database was restored to before this key, order it once more: \`orgtrail evidence key --rotate --reason lost\`; then the log is compared, and \`orgtrail evidence fork\` goes on`,
   );
 };
 

@@ -191,7 +191,7 @@ export const jsonObject = (text: string, fault: string): Readonly<Record<string,
 };
 
 export interface ProvenEvent extends PayloadRecord {
-  /** Of a policy: to be compared with the keys that the reader was given. */
+  /** The text of a policy, to be compared with the keys that the reader was given. */
   readonly policy: string;
 }
 

@@ -23,9 +23,7 @@ export interface ExportedTime extends BundleTime {
   readonly isHashesOnly: boolean;
 }
 
-/** `withheld`: with their leaf alone. */
-
-/** Leaves are made from what is stored now: whether they are in the tree is for the verifier to say. */
+/** Leaves are made from what is stored now: the verifier says whether they are in the tree. `withheld`: with their leaf alone. */
 export const copyPayload = async (
   client: PoolClient,
   writer: FolderWriter,

@@ -28,7 +28,7 @@ export interface ExportOptions {
   readonly version: string;
   readonly publicKeys?: readonly Uint8Array[];
   readonly witnesses?: readonly Witness[];
-  /** For the statement about a month that was dropped a moment ago. */
+  /** How long to wait for the statement about a month that was dropped a moment ago. */
   readonly waitMs?: number;
   readonly signal?: AbortSignal | undefined;
   readonly observer?: {

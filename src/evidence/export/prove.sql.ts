@@ -119,7 +119,7 @@ export interface ProvenUnder {
   readonly origin: string;
   readonly size: number;
   readonly note: string;
-  /** Of a policy. */
+  /** The text of a policy. */
   readonly policy: string;
   readonly state: ExportedLogs['state'];
   readonly stateReason: string | null;

@@ -26,11 +26,11 @@ export interface ForkOptions {
   readonly reason: string;
   readonly by: string;
   readonly kept: readonly KnownNote[];
-  /** Kept elsewhere: holds of theirs may be lost here. */
+  /** Kept elsewhere; holds in them may be lost here. */
   readonly statements?: readonly string[];
   readonly withoutHolds?: boolean;
   readonly onCopied?: (tiles: number, of: number) => void;
-  /** Of one transaction. */
+  /** In one transaction. */
   readonly tilesAtOnce?: number;
 }
 
@@ -170,7 +170,7 @@ const firstEntries = async (
   ];
 };
 
-/** Of which an auditor may have a checkpoint. */
+/** An auditor may have a checkpoint that these signed. */
 const keysBefore = ({ keys, publicKey }: ForkOptions): { old_vkeys?: string[]; stolen_vkeys?: string[] } => {
   if (keys === undefined) return {};
   const others = (vkeys: readonly string[]) =>

@@ -49,9 +49,9 @@ interface StoppedLog {
   readonly base: string;
   readonly feedId: string;
   readonly generation: number;
-  /** That signed it. */
+  /** Every key that signed it. */
   readonly publicKeys: readonly Uint8Array[];
-  /** By the stored tree. */
+  /** Whether the stored tree goes on from a checkpoint. */
   readonly isHeld: (known: KnownNote) => Promise<boolean>;
 }
 

@@ -21,7 +21,7 @@ export interface Policy {
   readonly quorum: Quorum;
 }
 
-/** Which no witness must cosign. */
+/** Requires no cosignature. */
 export const policyOfKeys = (logs: readonly VerifierKey[], witnesses: readonly Witness[] = []): Policy => ({
   logs,
   witnesses,

@@ -21,7 +21,7 @@ interface SignedNote {
 export interface NoteSignature {
   readonly name: string;
   readonly keyId: number;
-  /** Of a witness with its time. */
+  /** Of a witness: a time and a signature. */
   readonly signature: Uint8Array;
 }
 
@@ -174,7 +174,7 @@ export const whoSigned = (notes: readonly string[], keys: readonly VerifierKey[]
   return found.length === 0 ? keys : [...new Set(found)];
 };
 
-/** Unverified. */
+/** Whether one of the keys has a signature line, which is not verified. */
 export const isBySome = ({ signatures }: SignedNote, keys: readonly VerifierKey[]): boolean =>
   signatures.some((line) => keys.some(({ name, id }) => name === line.name && id === line.keyId));
 

@@ -28,7 +28,7 @@ type FaultCode =
   | 'anchor' // says that the log was another one
   | 'manifest'; // a file is not the one that README.txt lists, is there twice, or is a link
 
-/** Nothing else that a bundle says can be believed. */
+/** After one of these, nothing that a bundle says can be believed. */
 const fundamental = ['policy', 'checkpoint', 'root', 'tile'] as const satisfies readonly FaultCode[];
 
 /** Faults that differ in their position alone are one. */

@@ -10,7 +10,7 @@ export interface VerifiedLog {
   readonly origin: string;
   readonly size: number;
   readonly log: LogName;
-  /** By a bundle of one source. Undefined: all leaves are here. */
+  /** The leaves of a bundle of one source. Undefined: all leaves are here. */
   readonly listed?: LeafList;
   /** A view. */
   leafHash(index: number): Buffer;
@@ -20,7 +20,7 @@ export interface VerifiedLog {
 
 const noHashes = Buffer.alloc(0);
 
-/** Level 0 must be there and give the signed root, and what is above follow from it. Undefined if leaves are missing. */
+/** Level 0 must be there and give the signed root; the levels above must follow from it. Undefined if leaves are missing. */
 export const verifyLog = (
   report: Report,
   reader: BundleReader,
