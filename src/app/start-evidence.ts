@@ -253,7 +253,7 @@ const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
 /** After a stop only a statement can be under way, in a database that does not answer. */
 const SHUTDOWN_TIMEOUT_MS = 6_000;
 
-const time: Time = {
+export const processTime: Time = {
   nowMs: () => performance.now(),
   sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
 };
@@ -298,7 +298,7 @@ export const startEvidenceBuilder = async (
   const alive = setInterval(() => {}, 60_000);
   opened.defer(() => clearInterval(alive));
   const stop = new AbortController();
-  const host = { database, owner: createProcessIdentity(), feed: feed.source, sync: { time } };
+  const host = { database, owner: createProcessIdentity(), feed: feed.source, sync: { time: processTime } };
   const evidence = startEvidence(config, host, { signer, nextSigner, logger, signal: stop.signal });
   opened.defer(() => evidence.close());
   logger.info({ version, ...(url !== undefined && { url }) }, 'orgtrail builds evidence');

@@ -6,30 +6,26 @@ import { parseVerifierKey, signatureTypes, type VerifierKey } from './notes/sign
 import type { Tile } from './tree/growing-tree.ts';
 import type { TileId } from './tree/tiles.ts';
 
-/** A log whose newest signed checkpoint is to be kept. */
 export interface LogToAnchor {
   readonly log: LogName;
   readonly generation: number;
   readonly origin: string;
-  /** Leaves of the checkpoint. */
   readonly size: number;
   readonly note: string;
-  /** Leaves of the newest checkpoint that this anchor has; 0: none. */
+  /** Size of the newest checkpoint at this anchor; 0: none. */
   readonly keptSize: number;
-  /** Since this anchor was last noted to have that; null: never. */
+  /** Since that was last noted; null: never. */
   readonly keptSecondsAgo: number | null;
-  /** The full tiles of so many leaves are at this anchor already. */
+  /** Leaves whose full tiles are at this anchor already. */
   readonly tilesSize: number;
 }
 
-/** What an anchor has kept. */
 interface Kept {
   /** What it answered: the version of an object, the signature line of a witness. */
   readonly receipt?: Buffer;
   readonly tilesSize: number;
 }
 
-/** What anchoring needs of the database. */
 export interface AnchorStore {
   /** The newest signed checkpoints of the generation; fewer than two before both are signed. */
   readSigned(generation: number, anchor: string): Promise<readonly LogToAnchor[]>;
@@ -44,7 +40,6 @@ export interface AnchorStore {
 export interface AnchorHistory {
   /** By their names, ascending. */
   readonly sizes: readonly number[];
-  /** The checkpoint by its index in `sizes`. */
   read(index: number): Promise<Buffer>;
 }
 
@@ -54,16 +49,13 @@ export interface Anchor {
   readonly intervalMs: number;
   /** Those whose checkpoints it keeps; absent: both. */
   readonly logs?: readonly LogName[];
-  /** The checkpoints that it has of a log, the newest first, as they lie there: nothing is verified. None: it keeps none that can be read. */
+  /** Newest first, nothing verified; none if the anchor cannot be read. */
   newest(log: Pick<LogToAnchor, 'log' | 'generation'>): Promise<readonly Buffer[]>;
-  /** All checkpoints that it has of a log, for an operator who can wait; absent: it keeps none that can be read. */
+  /** All checkpoints, for an operator who can wait; absent if the anchor cannot be read. */
   history?(log: Pick<LogToAnchor, 'log' | 'generation'>): Promise<AnchorHistory>;
-  /** The data of the first leaves of a journal, so many, as they lie there; absent: it keeps none. Rejects if one is not there. */
+  /** The data of the first `size` leaves of a journal; absent: it keeps none. Rejects if one is missing. */
   statements?(generation: number, size: number): Promise<readonly Buffer[]>;
-  /**
-   * Keeps the checkpoint; does nothing if it is there. Resolves with undefined if it is not time yet. Throws an EvidenceFault if another one of
-   * this size is there.
-   */
+  /** Undefined: it is not time yet. Throws an EvidenceFault if another checkpoint of this size is there. */
   keepCheckpoint(log: LogToAnchor, store: AnchorStore): Promise<Kept | undefined>;
   /** Keeps the tiles that it lacks, or a part of them; absent if it keeps no tiles. */
   keepTiles?(log: LogToAnchor, store: AnchorStore, signal: AbortSignal): Promise<Kept>;
@@ -83,42 +75,20 @@ export interface AnchorObserver {
 }
 
 /** A place outside the database that keeps checkpoints, as ORGTRAIL_EVIDENCE_ANCHORS names it. */
-export type AnchorTarget = DirectoryTarget | ObjectsTarget | WitnessTarget | TimeStampTarget;
-
-interface DirectoryTarget {
-  readonly kind: 'file';
-  /** As it is set: what it is called in the database, in metrics and in messages. */
+export type AnchorTarget = {
+  /**
+   * In the database, in metrics and in messages. Of an object store: bucket, prefix and endpoint, since the rest may change; of a witness:
+   * with the name of its key, without the key.
+   */
   readonly name: string;
-  /** An absolute path. */
-  readonly directory: string;
-}
+} & (
+  | { readonly kind: 'file'; readonly directory: string }
+  | { readonly kind: 's3'; readonly address: S3Address }
+  | { readonly kind: 'witness'; readonly url: string; readonly key: VerifierKey }
+  | { readonly kind: 'tsa'; readonly url: string }
+);
 
-interface ObjectsTarget {
-  readonly kind: 's3';
-  /** Bucket, prefix and endpoint: what is left out may change without another name. */
-  readonly name: string;
-  readonly address: S3Address;
-}
-
-interface WitnessTarget {
-  readonly kind: 'witness';
-  /** With the name of its key, without the key itself. */
-  readonly name: string;
-  readonly url: string;
-  readonly key: VerifierKey;
-}
-
-/** A time-stamping authority. */
-interface TimeStampTarget {
-  readonly kind: 'tsa';
-  readonly name: string;
-  readonly url: string;
-}
-
-/**
- * Reads ORGTRAIL_EVIDENCE_ANCHORS: anchors with a comma or a line between. Returns why it cannot be read, as the end of a sentence that begins
- * with the name of the setting.
- */
+/** Reads ORGTRAIL_EVIDENCE_ANCHORS, by commas or lines. A string says why it cannot: the setting's name, then this. */
 export const parseAnchors = (text: string): readonly AnchorTarget[] | string => {
   const names = text
     .split(/[,\n]/)
@@ -178,7 +148,6 @@ const parseWitness = (text: string): AnchorTarget | string => {
   }
 };
 
-/** The witnesses among them, as a policy names them. */
 export const witnessesOf = (targets: readonly AnchorTarget[]): Witness[] =>
   targets
     .flatMap((target) => (target.kind === 'witness' ? [target.key] : []))

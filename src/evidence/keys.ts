@@ -5,15 +5,12 @@ import { OrgtrailError } from '../base/errors.ts';
 import type { LogSigner } from './builder/ports.ts';
 import { publicBytes, SIGNATURE_BYTES, signatureOf } from './bytes.ts';
 
-/** What others than the owner may do with the file of a key; its group may read it, as in a container with a mounted secret. */
+/** Its group may read the file of a key, as in a container with a mounted secret. */
 const OTHERS = 0o037;
 const SETTING = 'ORGTRAIL_EVIDENCE_KEY_FILE';
 const MAKE = 'openssl genpkey -algorithm ed25519 -out FILE && chmod 600 FILE';
 
-/**
- * Signs with the key of a file, PKCS#8 in PEM. Throws OrgtrailError `configuration` for one that cannot be read, that others may read, or
- * that is of another kind. Messages name neither the path nor what is in it.
- */
+/** PKCS#8 in PEM. Throws OrgtrailError `configuration` if others may read it, too. Messages name neither path nor content. */
 export const signerOfFile = (path: string, setting = SETTING): LogSigner => {
   const privateKey = keyOf(path, setting, (pem) => createPrivateKey(pem));
   if (process.platform !== 'win32' && (statSync(path).mode & OTHERS) !== 0) {
@@ -25,7 +22,7 @@ export const signerOfFile = (path: string, setting = SETTING): LogSigner => {
   };
 };
 
-/** The public key of a file that has one, or a private key. */
+/** From a public or a private key. */
 export const publicKeyOfFile = (path: string, setting = SETTING): Buffer =>
   publicBytes(keyOf(path, setting, (pem) => createPublicKey(pem)));
 
@@ -48,7 +45,7 @@ const keyOf = (path: string, setting: string, read: (pem: Buffer) => KeyObject):
 const fault = (setting: string, message: string, hint: string): OrgtrailError =>
   new OrgtrailError('configuration', `${setting}: the file ${message}`, { hint });
 
-/** Writes a new key into a file that only its owner may read; false if there is such a file. Throws OrgtrailError `configuration` if it cannot. */
+/** False if the file exists. Throws OrgtrailError `configuration` if it cannot be made. */
 export const makeKeyFile = (path: string, setting = SETTING): boolean => {
   const { privateKey } = generateKeyPairSync('ed25519');
   let file: number;
@@ -75,10 +72,7 @@ export const makeKeyFile = (path: string, setting = SETTING): boolean => {
 const TIMEOUT_MS = 30_000;
 const MAX_ERROR_BYTES = 500;
 
-/**
- * Signs with a command that gets the text on stdin and writes 64 bytes to stdout: the key is in a KMS, an HSM, a vault. Throws OrgtrailError
- * `configuration` if it fails, with the end of what it wrote to stderr.
- */
+/** The command gets the text on stdin and writes 64 bytes: the key is in a KMS or HSM. Throws OrgtrailError `configuration`. */
 export const signerOfCommand = (
   command: string,
   publicKey: Buffer,

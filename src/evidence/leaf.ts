@@ -1,35 +1,30 @@
-import { ByteReader, EvidenceFault, HASH_BYTES as HASH_BYTES_2, sha256, uint64 } from './bytes.ts';
+import { ByteReader, EvidenceFault, floorDivide, HASH_BYTES, sha256, uint64 } from './bytes.ts';
 import { MAX_LEAF_BYTES, TILE_WIDTH } from './tree/tiles.ts';
 
-/*
- * What the leaves of the two logs are made of. A contract for as long as there is a tree: leaves of version 1 are never written
- * otherwise; another version gets other tags. Integers are big-endian, text is UTF-8.
- */
+/* A contract for as long as there is a tree: another version of a leaf gets other tags. Integers are big-endian. */
 
-/** What a leaf says of an event. All of it as it is stored: typed columns follow from `raw`, and names of organizations change. */
+/** All of it as stored: typed columns follow from `raw`, and names of organizations change. */
 export interface EventLeaf {
-  /** Makes that the hash of the leaf cannot be tested against guesses once the key of the month is gone (`saltOf`). */
+  /** Without the key of the month (`saltOf`), the hash of the leaf cannot be tested against guesses. */
   readonly salt: Uint8Array;
   /** From 1; the leaf has index position - 1. */
   readonly position: number;
   /** Microseconds since 1970. */
   readonly receivedAtUs: bigint;
-  /** Undefined if the entry has no time, which PostgreSQL has as `-infinity`. */
+  /** Undefined: no time, `-infinity` in PostgreSQL. */
   readonly actionTimeUs: bigint | undefined;
   readonly sourceKind: string;
   readonly sourceId: string;
-  /** Undefined if the event belongs to an account alone. */
+  /** Undefined: of an account alone. */
   readonly organizationId: string | undefined;
   readonly id: string;
   readonly defects: readonly string[];
-  /** Of `raw::text` in UTF-8: its length, and its SHA-256, which is that of the exported file. */
+  /** Of `raw::text` in UTF-8. */
   readonly rawBytes: number;
   readonly rawSha256: Uint8Array;
 }
 
 export const SALT_BYTES = 16;
-const HASH_BYTES = 32;
-/** What begins the data of each kind of leaf. */
 export const tags = {
   event: 'orgtrail/event/v1\n',
   hole: 'orgtrail/hole/v1\n',
@@ -39,11 +34,11 @@ const eventTag = Buffer.from(tags.event);
 /** What stands for `-infinity`: the smallest 64-bit integer. */
 const NO_TIME = -(2n ** 63n);
 
-/** Room for one leaf: a buffer for each field would cost more than the hashes. */
+/** A buffer for each field would cost more than the hashes. */
 const room = Buffer.alloc(MAX_LEAF_BYTES);
 room.write(tags.event);
 
-/** The data of an event's leaf. Throws a RangeError for what a leaf cannot hold, which no stored event is. */
+/** Throws a RangeError for what a leaf cannot hold, which no stored event is. */
 export const writeEventLeaf = (event: EventLeaf): Buffer => {
   if (event.salt.length !== SALT_BYTES || event.rawSha256.length !== HASH_BYTES)
     throw new RangeError('salt or hash cut');
@@ -64,7 +59,7 @@ export const writeEventLeaf = (event: EventLeaf): Buffer => {
   return Buffer.from(room.subarray(0, at + HASH_BYTES));
 };
 
-/** UTF-8 after its length in two bytes; gives the place behind it. */
+/** Gives the place behind it. */
 const putText = (text: string, at: number): number => {
   if (!text.isWellFormed()) throw new RangeError('half of a surrogate pair has no UTF-8');
   const length = Buffer.byteLength(text);
@@ -75,15 +70,12 @@ const putText = (text: string, at: number): number => {
   return at + 2 + length;
 };
 
-/** Reads what `writeEventLeaf` writes. Throws an EvidenceFault for anything else, bytes left over included. */
 export const readEventLeaf = (data: Uint8Array): EventLeaf => {
   const reader = new ByteReader(data, 'leaf');
   if (!reader.bytes(Math.min(tags.event.length, data.length)).equals(eventTag)) {
     throw new EvidenceFault('leaf is not that of an event');
   }
-  const salt = reader.bytes(SALT_BYTES);
-  const position = reader.uint64();
-  const receivedAtUs = reader.int64();
+  const [salt, position, receivedAtUs] = [reader.bytes(SALT_BYTES), reader.uint64(), reader.int64()];
   const actionTime = reader.int64();
   const [sourceKind, sourceId, organizationId, id, defects] = Array.from({ length: 5 }, () =>
     reader.textWithLength(),
@@ -105,28 +97,27 @@ export const readEventLeaf = (data: Uint8Array): EventLeaf => {
   return leaf;
 };
 
-/** The data of the leaf of a position whose event was dropped before it was hashed. */
+/** The leaf of an event that was dropped before it was hashed. */
 export const holeLeaf = (position: number): Buffer => Buffer.concat([Buffer.from(tags.hole), uint64(position)]);
 
 const holeInput = Buffer.concat([Buffer.of(0x00), holeLeaf(0)]);
 
-/** The hash of `holeLeaf`, faster: a jump of positions leaves out millions. */
+/** Fast: a jump of positions leaves out millions. */
 export const holeHash = (position: number): Buffer => {
   holeInput.writeBigUInt64BE(BigInt(position), holeInput.length - 8);
   return sha256(holeInput);
 };
 
-/** The data of the leaf of a statement: its text byte for byte as it is stored, never serialized again. */
+/** The text as stored, never serialized again. */
 export const journalLeaf = (text: string | Uint8Array): Buffer =>
   Buffer.concat([Buffer.from(tags.journal), typeof text === 'string' ? Buffer.from(text) : text]);
 
-/** What a leaf says of the payload of its event: fields of `EventLeaf`. */
 export const rawFacts = (raw: Uint8Array): Pick<EventLeaf, 'rawBytes' | 'rawSha256'> => ({
   rawBytes: raw.length,
   rawSha256: sha256(raw),
 });
 
-/** Random bytes, one for each month: dropped with the month. */
+/** Of each month, dropped with it. */
 const MONTH_KEY_BYTES = 32;
 
 const saltInput = Buffer.alloc(MONTH_KEY_BYTES + 8);
@@ -141,10 +132,7 @@ export const saltOf = (monthKey: Uint8Array, position: number): Buffer => {
 
 const MS_PER_DAY = 86_400_000n;
 
-/**
- * Which key an event is salted with: the month of its `action_time` in UTC, as `2026-01`, or `-infinity` for all that have no time.
- * The months are those of the partitions of audit_events.
- */
+/** Names the key of an event's salt by its partition of audit_events: `2026-01` in UTC, or `-infinity`. */
 export const monthOf = (actionTimeUs: bigint | undefined): string => {
   if (actionTimeUs === undefined) return '-infinity';
   const dayMs = floorDivide(actionTimeUs, 1_000n * MS_PER_DAY) * MS_PER_DAY;
@@ -152,39 +140,29 @@ export const monthOf = (actionTimeUs: bigint | undefined): string => {
   return `${year}-${month}`;
 };
 
-/** Before 1970, too, a day begins with its midnight. */
-const floorDivide = (value: bigint, by: bigint): bigint => value / by - (value % by < 0n ? 1n : 0n);
+/* The leaves of each source are chained as well, so a reader of one source alone sees that none of them is missing. */
 
-/*
- * Completeness of a part: beside the tree, the leaves of each source are chained in order of position. A coverage statement has the
- * count and the chain of a source, so who holds the leaf hashes of one source alone sees that none of them is missing.
- */
-
-/** How many leaves of a source there are, and the hash that chains them. */
 export interface SourceChain {
   readonly events: number;
   readonly chain: Uint8Array;
 }
 
 /** Before the first leaf of a source: 32 zero bytes. */
-export const chainStart: SourceChain = { events: 0, chain: Buffer.alloc(HASH_BYTES_2) };
+export const chainStart: SourceChain = { events: 0, chain: Buffer.alloc(HASH_BYTES) };
 
-const input = Buffer.alloc(2 * HASH_BYTES_2);
+const input = Buffer.alloc(2 * HASH_BYTES);
 
 /** After one more leaf: SHA-256(chain ‖ leaf hash). */
 export const chained = ({ events, chain }: SourceChain, leafHash: Uint8Array): SourceChain => {
   input.set(chain);
-  input.set(leafHash, HASH_BYTES_2);
+  input.set(leafHash, HASH_BYTES);
   return { events: events + 1, chain: sha256(input) };
 };
 
-/** Stands for a leaf of no source, which is a hole. Sources are numbered from 1, by `source` statements. */
+/** The source of a hole. Sources are numbered from 1. */
 export const NO_SOURCE = 0;
 
-/**
- * Of each leaf of a tile of level 0 the number of its source, in two bytes: kept beside the tile, since after a drop the leaf hash
- * alone does not tell whose it was. Nothing has to sign it: a wrong number gives another chain.
- */
+/** Kept beside a tile: after a drop, its hash does not tell a leaf's source. Unsigned: a wrong number gives another chain. */
 export const writeTileSources = (numbers: readonly number[]): Buffer => {
   if (numbers.length > TILE_WIDTH) throw new RangeError(`sources of ${numbers.length} leaves`);
   const bytes = Buffer.alloc(2 * numbers.length);
@@ -192,7 +170,7 @@ export const writeTileSources = (numbers: readonly number[]): Buffer => {
   return bytes;
 };
 
-/** Reads what `writeTileSources` writes for a tile of this width. Throws an EvidenceFault for another length. */
+/** Throws an EvidenceFault for another length. */
 export const readTileSources = (bytes: Buffer, width: number): number[] => {
   if (bytes.length !== 2 * width) {
     throw new EvidenceFault(`sources of a tile have ${bytes.length} bytes instead of ${2 * width}`);

@@ -2,12 +2,11 @@ import type { Pool } from 'pg';
 import { everyKey, keyHistory } from './append/keys-in-force.ts';
 import { among, readEventRow } from './append/logs.ts';
 import { createEvidenceStore } from './builder/evidence-store.sql.ts';
-import { readTiles } from './builder/load-logs.sql.ts';
+import { readMonthKeys, readStatements, readTiles } from './builder/load-logs.sql.ts';
 import { HASH_BYTES } from './bytes.ts';
 import { holeHash, holeLeaf, journalLeaf, monthOf, saltOf, writeEventLeaf } from './leaf.ts';
 import { type LogName, writeTlogProof } from './notes/checkpoint.ts';
 import { parseVerifierKey, printVerifierKey, whoSigned } from './notes/signed-note.ts';
-import type { Tile } from './tree/growing-tree.ts';
 import { hashOfRange, inclusionRanges, tilesOfRanges } from './tree/proofs.ts';
 import { leafHash, TILE_WIDTH, type TileId, widthOfTile, writeEntryBundle } from './tree/tiles.ts';
 
@@ -15,21 +14,23 @@ const lastCheckpoint = `select c.size::float8 as size, c.root, c.note from evide
   select size, root, note from evidence_checkpoints c where c.log = l.name and c.generation = l.generation
   order by c.size desc limit 1) as c`;
 
-/** What the account must be allowed to read: what `orgtrail_evidence` is. */
-export const createServedStore = (pool: Pool): ServedStore => {
+/** The account needs what `orgtrail_evidence` may read. */
+export const createServedStore = (pool: Pool) => {
   const store = createEvidenceStore(pool, 'serve', 0);
+  // Every method is one statement, and only reads.
   return {
-    signed: async ({ feedId, generation, log }) => {
+    /** Undefined: no such log, or nothing signed. */
+    signed: async ({ feedId, generation, log }: LogAddress): Promise<SignedLog | undefined> => {
       const { rows } = await pool.query<SignedLog>(
         `${lastCheckpoint} where l.name = $1 and l.generation = $2 and right(l.origin, length($3)) = $3`,
         [log, generation, `/${feedId}.${generation}/${log}`],
       );
       return rows[0];
     },
-    tiles: ({ generation, log }, tiles) => readTiles(pool, log, generation, tiles),
-    leaves: async (after, until) => {
-      const { rows } = await pool.query<{ month: string; key: Buffer }>('select month, key from evidence_month_keys');
-      const keys = new Map(rows.map(({ month, key }) => [month, key]));
+    tiles: ({ generation, log }: LogAddress, tiles: readonly TileId[]) => readTiles(pool, log, generation, tiles),
+    /** Leaves of events (after, until] that are still there, by position. */
+    leaves: async (after: number, until: number): Promise<ReadonlyMap<number, Buffer>> => {
+      const keys = await readMonthKeys(pool);
       const leaves = new Map<number, Buffer>();
       await store.copyEvents(after, until, (row) => {
         const event = readEventRow(row);
@@ -40,81 +41,57 @@ export const createServedStore = (pool: Pool): ServedStore => {
       });
       return leaves;
     },
-    statements: async (generation, from, to) => {
-      const sql =
-        'select text from evidence_journal where generation = $1 and index >= $2 and index < $3 order by index';
-      return (await pool.query<{ text: string }>(sql, [generation, from, to])).rows.map(({ text }) => text);
-    },
-    vkeys: async () => {
+    statements: (generation: number, from: number, to: number) => readStatements(pool, generation, from, to),
+    /** Keys that signed first statements name, newest generation first. */
+    vkeys: async (): Promise<readonly string[]> => {
       const { rows } = await pool.query<{ text: string }>(
         `select j.text from evidence_journal j join evidence_logs l on l.generation = j.generation and l.name = 'journal'
          where j.kind in ('genesis', 'fork', 'key') and j.index < l.signed_size order by j.generation desc, j.index desc`,
       );
       const { rows: last } = await pool.query<SignedLog>(lastCheckpoint);
-      const vkeys = [...new Set(rows.flatMap(({ text }) => vkeysIn(text)))];
+      const vkeys = [...new Set(rows.flatMap(({ text }) => everyKey(keyHistory([text]))))];
       return whoSigned(
         last.map(({ note }) => note),
         vkeys.map(parseVerifierKey),
       ).map(printVerifierKey);
     },
-    lastSigned: async () => {
+    lastSigned: async (): Promise<SignedLog | undefined> => {
       const sql = `${lastCheckpoint} where l.name = 'events' order by l.generation desc limit 1`;
       return (await pool.query<SignedLog>(sql)).rows[0];
     },
   };
 };
 
-const vkeysIn = (text: string): readonly string[] => everyKey(keyHistory([text]));
+export type ServedStore = ReturnType<typeof createServedStore>;
 
-/** A log of a generation, as its address names it. */
 export interface LogAddress {
   readonly feedId: string;
   readonly generation: number;
   readonly log: LogName;
 }
 
-/** A log as of its last signed checkpoint. */
 export interface SignedLog {
   readonly size: number;
-  /** Of the checkpoint, which is served as it is. */
   readonly root: Buffer;
   readonly note: string;
 }
 
-/** What serving needs of the database. Every method is one statement, and only reads. */
-export interface ServedStore {
-  /** Undefined: there is no such log, or nothing of it is signed. */
-  signed(address: LogAddress): Promise<SignedLog | undefined>;
-  tiles(address: LogAddress, tiles: readonly TileId[]): Promise<readonly Tile[]>;
-  /** The data of the leaves of events after a position and up to another, by position: those that are still there. */
-  leaves(after: number, until: number): Promise<ReadonlyMap<number, Buffer>>;
-  /** The texts of statements [from, to). */
-  statements(generation: number, from: number, to: number): Promise<readonly string[]>;
-  /** Of the journals of all generations, the newest first: those that their signed first statements name. */
-  vkeys(): Promise<readonly string[]>;
-  /** Of the events of the newest generation. */
-  lastSigned(): Promise<SignedLog | undefined>;
-}
-
-/** The address of a tile: `level` is `entries` for the data of leaves. */
 export interface TileAddress extends Omit<TileId, 'level'> {
   readonly level: number | 'entries';
 }
 
-/** `missing`: there is no such thing, or it is not signed yet. `gone`: the data of a leaf was dropped. */
+/** `missing`: or not signed yet. `gone`: dropped. */
 export type ServedFile =
   | { readonly kind: 'found'; readonly body: Buffer }
   | { readonly kind: 'missing' }
   | { readonly kind: 'gone' };
 
-const missing: ServedFile = { kind: 'missing' };
-
-/** A tile or an entry bundle of a log, as far as it is signed. Throws an error if what is stored is not what was signed. */
+/** Throws an error if what is stored is not what was signed. */
 export const servedTile = async (store: ServedStore, address: LogAddress, tile: TileAddress): Promise<ServedFile> => {
   const signed = await store.signed(address);
   const level = tile.level === 'entries' ? 0 : tile.level;
   const { n, width } = tile;
-  if (signed === undefined || width > widthOfTile(signed.size, level, n)) return missing;
+  if (signed === undefined || width > widthOfTile(signed.size, level, n)) return { kind: 'missing' };
   const [stored] = await store.tiles(address, [{ level, n, width }]);
   const hashes = stored?.hashes.subarray(0, width * HASH_BYTES);
   if (hashes?.length !== width * HASH_BYTES) throw new Error(`tile ${n} of level ${level} of ${address.log} is cut`);
@@ -145,7 +122,7 @@ const eventLeaves = async (store: ServedStore, first: number, hashes: Buffer): P
   });
 };
 
-/** The `.tlog-proof` of an event; undefined if it is not signed yet. */
+/** Undefined: not signed yet. */
 export const servedProof = async (
   store: ServedStore,
   address: LogAddress,

@@ -1,42 +1,42 @@
 import type { Pool } from 'pg';
 import { sqlState } from '../postgres/sql-state.ts';
-import { keysInForce } from './append/keys-in-force.ts';
+import { keysInForce, statementOf } from './append/keys-in-force.ts';
 import { readKeyHistory } from './builder/evidence-store.sql.ts';
 import type { LeafProof } from './bundle/records.ts';
-import { EvidenceFault } from './bytes.ts';
-import { type EventProof, type ProvenUnder, proveEvents, proveLeaves } from './export/prove.sql.ts';
-import type { NothingToExport } from './export/snapshot.sql.ts';
-import { readStatement } from './journal/statement-text.ts';
+import { type EventProof, proveEvents, proveLeaves } from './export/prove.sql.ts';
 import type { LogName } from './notes/checkpoint.ts';
-import {
-  type EvidenceStatus,
-  type NewestCheckpoint,
-  readEvidenceStatus,
-  readNewestCheckpoints,
-} from './stored/evidence-status.sql.ts';
+import { readEvidenceStatus, readNewestCheckpoints } from './stored/evidence-status.sql.ts';
 
 const SHOWN_GENERATIONS = 20;
 const SHOWN_SOURCES = 20;
 const INSUFFICIENT_PRIVILEGE = '42501';
 
-/** Of the database of a pool, by what its account may read: `orgtrail_ingest` sees how the log stands, `orgtrail_evidence` the log. */
-export const createShownEvidence = (pool: Pool, isConfigured: boolean): ShownEvidence => ({
+/** `orgtrail_ingest` sees how the log stands, `orgtrail_evidence` the log. */
+export const createShownEvidence = (pool: Pool, isConfigured: boolean) => ({
+  /** There may be a log in the database even if not. */
   isConfigured,
   status: () => readEvidenceStatus(pool),
   logs: async () => (await pool.query<ShownLog>(logs)).rows,
-  statements: (generation) => readStatements(pool, generation),
-  journal: (generation) => ifAllowed(() => readJournal(pool, generation)),
+  statements: (generation: number) => readStatements(pool, generation),
+  journal: (generation: number) => ifAllowed(() => readJournal(pool, generation)),
   checkpoints: () => ifAllowed(() => readNewestCheckpoints(pool)),
-  prove: (position, signal) =>
+  /** Throws OrgtrailError `usage` without a signed leaf, `evidence_fails` if it is not the event that was signed. */
+  prove: (position: number, signal: AbortSignal) =>
     ifAllowed(async () => {
       const proofs: EventProof[] = [];
       await proveEvents(pool, { positions: [position], ids: [], signal }, (proof) => proofs.push(proof));
       return proofs[0];
     }),
-  proveAll: (positions, take, signal) => ifAllowed(() => proveLeaves(pool, positions, take, signal)),
+  proveAll: (
+    positions: readonly number[],
+    take: (proofs: readonly LeafProof[]) => void,
+    signal: AbortSignal | undefined,
+  ) => ifAllowed(() => proveLeaves(pool, positions, take, signal)),
 });
 
-/** Undefined if the account may not read that. */
+export type ShownEvidence = ReturnType<typeof createShownEvidence>;
+
+/** Undefined: the account may not read that. */
 const ifAllowed = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
   try {
     return await read();
@@ -56,7 +56,7 @@ const named = 'coalesce(a.name, o.name) as name';
 const joined = `left join accounts a on a.id = s.account_id
   left join organizations o on o.id = s.organization_id and s.account_id is null`;
 
-const readStatements = async (pool: Pool, generation: number): Promise<ShownStatements> => {
+const readStatements = async (pool: Pool, generation: number) => {
   const { rows: unstated } = await pool.query<NamedSource>(
     `select s.kind, s.id, ${named} from sources s ${joined}
      where not exists (select from evidence_coverage c
@@ -86,15 +86,12 @@ const readJournal = async (pool: Pool, generation: number): Promise<ShownJournal
      where l.name = 'journal' and j.kind = 'fork' order by l.generation desc limit ${SHOWN_GENERATIONS}`,
   );
   return {
-    vkeys: await unlessDamaged(() => readKeys(pool, generation), []),
+    vkeys: await readKeys(pool, generation),
     begunAt: begun[0]?.at ?? null,
-    forks: (
-      await Promise.all(forks.map(({ generation: of, text }) => unlessDamaged(() => forkOf(of, text), [])))
-    ).flat(),
+    forks: forks.flatMap(({ generation: of, text }) => forkOf(of, text)),
   };
 };
 
-/** The keys that sign now. */
 const readKeys = async (pool: Pool, generation: number): Promise<readonly string[]> => {
   const { rows } = await pool.query<{ at: string }>(
     `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`,
@@ -103,94 +100,45 @@ const readKeys = async (pool: Pool, generation: number): Promise<readonly string
 };
 
 /** That a statement was damaged is for `orgtrail evidence verify` to say. */
-const unlessDamaged = async <T>(read: () => T | Promise<T>, instead: T): Promise<T> => {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof EvidenceFault) return instead;
-    throw error;
-  }
-};
-
 const forkOf = (generation: number, text: string): ShownFork[] => {
-  const read = readStatement(text);
-  if (!read.known || read.statement.type !== 'fork') return [];
-  const { at, cause, by, common_size: commonSize } = read.statement;
+  const statement = statementOf(text);
+  if (statement?.type !== 'fork') return [];
+  const { at, cause, by, common_size: commonSize } = statement;
   return [{ generation, at, cause, by, commonSize }];
 };
 
-/** One of the two logs of a generation. */
 export interface ShownLog {
   readonly log: LogName;
   readonly generation: number;
   readonly origin: string;
   readonly size: number;
-  /** Of the last signed checkpoint; null: nothing of it is signed. */
+  /** Null: nothing is signed. */
   readonly signedSize: number | null;
   readonly signedAt: Date | null;
-  /** Set once an operator has ended it. */
   readonly endedAt: Date | null;
   readonly endedBy: string | null;
   readonly endedReason: string | null;
 }
 
-/** The first statement of a later generation. */
 export interface ShownFork {
   readonly generation: number;
   readonly at: string;
   readonly cause: string;
   readonly by: string;
-  /** So many leaves are the same in the generation before. */
+  /** Leaves that are also in the generation before. */
   readonly commonSize: number;
 }
 
-/** A source, by its name if one is known. */
 export interface NamedSource {
   readonly kind: string;
   readonly id: string;
   readonly name: string | null;
 }
 
-/** What the log itself says, which only an account that may read it can tell. */
+/** Only for an account that may read the log. */
 export interface ShownJournal {
-  /** The keys in force, of both logs. */
   readonly vkeys: readonly string[];
-  /** When the first statement of this generation was made; null before it. */
+  /** Null before the first statement. */
   readonly begunAt: Date | null;
-  /** The newest first. */
   readonly forks: readonly ShownFork[];
-}
-
-/** What is not stated of coverage. */
-interface ShownStatements {
-  /** Sources without a statement: the first of them by name. */
-  readonly unstated: readonly NamedSource[];
-  /** The source whose last statement is the oldest one. */
-  readonly oldest: (NamedSource & { readonly statedAt: Date }) | undefined;
-}
-
-/** What pages for people show of the evidence, and give out. All methods only read, and reject if the database does not answer. */
-export interface ShownEvidence {
-  /** Whether this process is configured to build or serve a log. There may still be one in the database. */
-  readonly isConfigured: boolean;
-  /** Undefined: there is no log. */
-  status(): Promise<EvidenceStatus | undefined>;
-  /** Both logs of the newest generations, the newest first. */
-  logs(): Promise<readonly ShownLog[]>;
-  statements(generation: number): Promise<ShownStatements>;
-  /** Undefined: the account may not read the log. So for the next one. */
-  journal(generation: number): Promise<ShownJournal | undefined>;
-  /** The newest of each log of the newest generation. */
-  checkpoints(): Promise<readonly NewestCheckpoint[] | undefined>;
-  /**
-   * The two files that prove an event, under the last signed checkpoint. Throws OrgtrailError `usage` if it has no signed leaf,
-   * `evidence_fails` if it is not the event that was signed. Undefined as above.
-   */
-  prove(position: number, signal: AbortSignal): Promise<EventProof | undefined>;
-  /** Proofs of many events (`proveLeaves`); why nothing is signed, if so. Undefined as above. */
-  proveAll(
-    positions: readonly number[],
-    take: (proofs: readonly LeafProof[]) => void,
-    signal: AbortSignal | undefined,
-  ): Promise<ProvenUnder | NothingToExport | undefined>;
 }

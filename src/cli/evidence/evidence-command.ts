@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Command, Option } from 'commander';
 import { configWithoutFaults, loadConfig, readConfig, secretsOf } from '../../app/config/config.ts';
 import { keepReloading, openSecrets } from '../../app/config/live-secrets.ts';
@@ -145,13 +146,8 @@ const runEvidenceCommand = (context: CliContext): Command =>
       keepReloading(secrets, logger, context);
       const isServed = read.settings['ORGTRAIL_HTTP_PORT'] !== undefined;
       const builder = await startEvidenceBuilder(config, { logger, secrets, isServed, starting: context.signal });
-      await aborted(context.signal);
+      if (!context.signal.aborted) await once(context.signal, 'abort');
       logger.info('stopping');
       await builder.stop();
       logger.info('stopped');
     });
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  signal.aborted
-    ? Promise.resolve()
-    : new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));

@@ -14,7 +14,7 @@ import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, withDatabase } from '../command.ts';
 import { accountIds, organizationIds, readTime, timeHelp } from '../options.ts';
 import { showWork } from '../output/terminal.ts';
-import { readInput } from './lifecycle.ts';
+import { collect, readInput } from './lifecycle.ts';
 
 const exportHelp = `
 DIR must not exist, or be empty. The bundle has README.txt, which says how to verify it, and verify.py, which does: an auditor needs no
@@ -93,8 +93,6 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
       if (!exported.report.holds) report(exitCodes.evidenceFails);
     });
 
-const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];
-
 /** Undefined: all. */
 const sourceOf = async (
   pool: Pool,
@@ -108,7 +106,6 @@ const sourceOf = async (
   return accountId === undefined ? undefined : { kind: 'account', id: accountId };
 };
 
-/** Undefined: all. */
 const timeOf = ({ since, before, hashesOnly = false }: ExportCommandOptions): ExportedTime | undefined => {
   if (since === undefined && before === undefined) {
     if (hashesOnly)
@@ -140,10 +137,7 @@ const exportedJson = (folder: string, { logs, events, withheld, part, bytes, fil
   faults: report.faults.map(({ message }) => message),
 });
 
-const exportedText = (
-  folder: string,
-  { logs, events, withheld, part, bytes, files, report, anchored }: Exported,
-): string => {
+const exportedText = (folder: string, { logs, events, withheld, part, bytes, files, report, anchored }: Exported) => {
   const ofSource = part && `${part.leaves} events of the source, all up to position ${part.completeTo}`;
   const lines = [
     ...[report.subject, ofSource].filter((line) => line !== undefined),
@@ -182,12 +176,7 @@ export const proveCommand = (context: CliContext): Command =>
   new Command('prove')
     .description('Write the proof of single events')
     .argument('[position...]', 'positions of events in the feed')
-    .option(
-      '--id <id>',
-      'all events with this id; may be repeated',
-      (id, before: readonly string[]) => [...before, id],
-      [],
-    )
+    .option('--id <id>', 'all events with this id; may be repeated', collect, [])
     .option('--out <dir>', 'a folder that exists', '.')
     .option('--json', 'print JSON')
     .addHelpText('after', proveHelp)

@@ -2,18 +2,18 @@ import { Command } from 'commander';
 import { publicKeysOf } from '../../app/start-evidence.ts';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
-import { bytesOfKeys, everyKey, everyKeySoFar, type KeyHistory } from '../../evidence/append/keys-in-force.ts';
+import { bytesOfKeys, everyKey, everyKeySoFar } from '../../evidence/append/keys-in-force.ts';
 import { createEvidenceStore, readKeyHistory } from '../../evidence/builder/evidence-store.sql.ts';
 import type { StoredLogs } from '../../evidence/builder/ports.ts';
 import { vkeysOf } from '../../evidence/builder/signing-keys.ts';
 import { EvidenceFault } from '../../evidence/bytes.ts';
 import { createGenerationStore } from '../../evidence/generations/end-log.sql.ts';
 import { type Fork, forkLog, requireStopped, rootAt } from '../../evidence/generations/fork-log.ts';
-import { type KnownNote, openKnownNote, readConfiguredAnchors } from '../../evidence/generations/known-checkpoints.ts';
+import { openKnownNote, readConfiguredAnchors } from '../../evidence/generations/known-checkpoints.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, noteCommand, withDatabase } from '../command.ts';
 import { counted, drawLine } from '../output/terminal.ts';
-import { type EvidenceWithKey, readInput, requireEvidence, toldText } from './lifecycle.ts';
+import { collect, type EvidenceWithKey, readInput, requireEvidence, toldText } from './lifecycle.ts';
 
 const help = `
 For a log that is behind or forked, and for one that was ended: it signs nothing any more, and the next generation goes on with its tree,
@@ -59,20 +59,15 @@ export const forkCommand = (context: CliContext): Command =>
         const evidence = requireEvidence(config.evidence);
         const made = await forkStored(pool, context, evidence, { ...options, reason, by });
         const lost = made.lostHolds.map(({ id, created_at }) => ({ id, created_at }));
-        const what = {
-          generation: made.generation,
-          reason,
-          common_size: made.common.size,
-          ...(lost.length > 0 && { without_holds: lost }),
-        };
+        const { generation, common } = made;
+        const without = lost.length > 0 && { without_holds: lost };
+        const what = { generation, reason, common_size: common.size, ...without };
         await noteCommand(pool, context, { kind: 'evidence', command: 'evidence fork', by, what });
         return made;
       });
       const text = options.json === true ? `${JSON.stringify(shown(fork), null, 2)}\n` : forkText(fork);
       context.stdout.write(text);
     });
-
-const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];
 
 const forkStored = async (
   pool: Pool,
@@ -97,13 +92,10 @@ const forkStored = async (
   const { statements, signedStatements, readStatements } = anchored;
   const unread = signedStatements - Math.max(readStatements, logs.journal.size);
   if (unread > 0 && !withoutHolds) {
-    throw new OrgtrailError(
-      'usage',
-      `no anchor has the text of the last ${counted(unread, 'statement')} that was signed`,
-      {
-        hint: 'a legal hold may be among them: compare `orgtrail hold list` with your own records, then repeat this with --without-holds',
-      },
-    );
+    const message = `no anchor has the text of the last ${counted(unread, 'statement')} that was signed`;
+    throw new OrgtrailError('usage', message, {
+      hint: 'a legal hold may be among them: compare `orgtrail hold list` with your own records, then repeat this with --without-holds',
+    });
   }
   let copied = '';
   const { draw, finish } = drawLine({ ...context, stdout: context.stderr }, () => copied);
@@ -124,11 +116,7 @@ const forkStored = async (
 };
 
 /** The next generation begins with the key that signs, alone; what was signed by those before it counts as well. */
-const keysOfFork = async (
-  pool: Pool,
-  { generation, events, journal, at }: StoredLogs,
-  evidence: EvidenceWithKey,
-): Promise<{ readonly publicKey: Buffer; readonly keys: KeyHistory }> => {
+const keysOfFork = async (pool: Pool, { generation, events, journal, at }: StoredLogs, evidence: EvidenceWithKey) => {
   const history = await readKeyHistory(pool, generation);
   const own = publicKeysOf(evidence);
   const newest = history.changes.at(-1)?.new_vkeys ?? history.first;
@@ -138,23 +126,13 @@ const keysOfFork = async (
   const signing = own.find((publicKey) => isOneOf(publicKey, newest));
   const publicKey = signing ?? own.find((key) => !isOneOf(key, everyKey(history)));
   if (publicKey === undefined) {
-    throw new OrgtrailError(
-      'configuration',
-      `the key of this process was replaced before ${at}: the next generation begins with the one that signs`,
-      {
-        hint: '`orgtrail evidence key` names it',
-      },
-    );
+    const message = `the key of this process was replaced before ${at}: the next generation begins with the one that signs`;
+    throw new OrgtrailError('configuration', message, { hint: '`orgtrail evidence key` names it' });
   }
   return { publicKey, keys: history };
 };
 
-const readKept = (
-  file: string,
-  { feedId, generation }: StoredLogs,
-  base: string,
-  keys: readonly Uint8Array[],
-): KnownNote => {
+const readKept = (file: string, { feedId, generation }: StoredLogs, base: string, keys: readonly Uint8Array[]) => {
   try {
     return openKnownNote(readInput(file), { base, feedId, generation }, ...keys);
   } catch (error) {
@@ -181,7 +159,6 @@ const shown = (fork: Fork) => ({
   tell_auditors: auditorsNeed(fork),
 });
 
-/** As sentences. */
 const auditorsNeed = (fork: Fork): string[] => {
   const { oldOrigin, origin, common, knownSize } = fork;
   const lost = lostOf(fork);

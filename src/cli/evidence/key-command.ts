@@ -4,7 +4,7 @@ import type { EvidenceConfig } from '../../app/config/config.ts';
 import { publicKeysOf } from '../../app/start-evidence.ts';
 import { exitCodes, OrgtrailError } from '../../base/errors.ts';
 import { parseDurationMs } from '../../base/time.ts';
-import { everyKey, type KeyOrder, type KeyState, keysInForce } from '../../evidence/append/keys-in-force.ts';
+import { everyKey, type KeyState, keysInForce } from '../../evidence/append/keys-in-force.ts';
 import { requireOrigin } from '../../evidence/builder/builder.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import type { StoredLogs } from '../../evidence/builder/ports.ts';
@@ -65,19 +65,20 @@ const overlapOf = (text: string): number => {
   throw new OrgtrailError('usage', `--overlap ${JSON.stringify(text.slice(0, 80))} is not a duration up to 366d`);
 };
 
+const findKeys = async (pool: Pool, evidence: EvidenceConfig | undefined) => {
+  const store = createEvidenceStore(pool, 'key', 0);
+  const logs = await store.readLogs();
+  if (logs === undefined)
+    throw new OrgtrailError('usage', 'there is no log yet', { hint: 'docs/evidence.md says how to begin' });
+  const { history, order } = await store.readKeys(logs.generation);
+  const origins = [logs.events.origin, logs.journal.origin];
+  const own = publicKeysOf(evidence).flatMap((publicKey) => vkeysOf(origins, { publicKey }));
+  const { vkeys: stated, until } = keysInForce(history, logs.at);
+  return { own, stated, until, order };
+};
+
 const printKeys = async (context: CliContext, isJson: boolean): Promise<void> => {
-  const found = await withDatabase(context, async (pool, { config }) => {
-    const store = createEvidenceStore(pool, 'key', 0);
-    const logs = await store.readLogs();
-    if (logs === undefined) {
-      throw new OrgtrailError('usage', 'there is no log yet', { hint: 'docs/evidence.md says how to begin' });
-    }
-    const { history, order } = await store.readKeys(logs.generation);
-    const origins = [logs.events.origin, logs.journal.origin];
-    const own = publicKeysOf(config.evidence).flatMap((publicKey) => vkeysOf(origins, { publicKey }));
-    const { vkeys: stated, until } = keysInForce(history, logs.at);
-    return { own, stated, until, order };
-  });
+  const found = await withDatabase(context, (pool, { config }) => findKeys(pool, config.evidence));
   const { own, stated, until, order } = found;
   const signing = own.filter((vkey) => stated.includes(vkey));
   const vkeys = own.length === 0 ? stated : signing.length === 0 ? own : signing;
@@ -87,19 +88,11 @@ const printKeys = async (context: CliContext, isJson: boolean): Promise<void> =>
     const shown = { vkeys, from, stated, old_signs_until: until ?? null, ordered: ordered ?? null };
     context.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
   } else context.stdout.write(vkeys.map((vkey) => `${vkey}\n`).join(''));
-  context.stderr.write(
-    warningsOf(found, signing)
-      .map((line) => `${line}\n`)
-      .join(''),
-  );
+  const warnings = warningsOf(found, signing).map((line) => `${line}\n`);
+  context.stderr.write(warnings.join(''));
 };
 
-interface FoundKeys {
-  readonly own: readonly string[];
-  readonly stated: readonly string[];
-  readonly until: string | undefined;
-  readonly order: KeyOrder | undefined;
-}
+type FoundKeys = Awaited<ReturnType<typeof findKeys>>;
 
 const warningsOf = ({ own, stated, until, order }: FoundKeys, signing: readonly string[]): string[] => {
   const isBegun = own.length > 0 && stated.length > 0;
@@ -119,7 +112,6 @@ interface RotateOptions {
   readonly by: string;
   /** The file of the new key, or of its public key. */
   readonly newKey: string | undefined;
-  /** In milliseconds. */
   readonly overlap: number | undefined;
   readonly wait: boolean;
   readonly json: boolean | undefined;
@@ -130,12 +122,8 @@ const WEEK_MS = 7 * 86_400_000;
 const LEAST_WAIT_MS = 60_000;
 const LOOK_EVERY_MS = 200;
 
-/** Orders another key, and waits until the process that builds has stated it and signed. Throws OrgtrailError `usage` for a wrong use. */
-const rotateKey = async (
-  context: CliContext,
-  report: (exitCode: number) => void,
-  options: RotateOptions,
-): Promise<void> => {
+/** Waits until the process that builds has stated and signed it. Throws OrgtrailError `usage` for a wrong use. */
+const rotateKey = async (context: CliContext, report: (exitCode: number) => void, options: RotateOptions) => {
   const { reason, overlap, wait } = options;
   const { by } = toldText(options);
   if (overlap !== undefined && reason !== 'rotation')
@@ -192,14 +180,11 @@ const requireGoing = (logs: StoredLogs | undefined): StoredLogs => {
   });
 };
 
-const newKeyOf = (
-  { reason, newKey }: RotateOptions,
-  evidence: EvidenceConfig | undefined,
-): { readonly publicKey: Buffer; readonly isMade: boolean } => {
+const newKeyOf = ({ reason, newKey }: RotateOptions, evidence: EvidenceConfig | undefined) => {
   const { keyFile, signer, nextKeyFile, nextSigner } = evidence ?? {};
   if (newKey !== undefined) return keyIn(newKey, '--new-key', false);
   if (nextKeyFile !== undefined) return keyIn(nextKeyFile, 'ORGTRAIL_EVIDENCE_NEXT_KEY_FILE', nextSigner !== undefined);
-  // Of a key that is gone, the settings name the new one.
+  // After a loss or a theft, the settings name the new key.
   if (keyFile !== undefined && reason !== 'rotation')
     return keyIn(keyFile, 'ORGTRAIL_EVIDENCE_KEY_FILE', signer !== undefined);
   throw new OrgtrailError('usage', 'which key is the new one?', {
@@ -212,7 +197,6 @@ const keyIn = (file: string, setting: string, isPublic: boolean) => {
   return { isMade, publicKey: publicKeyOfFile(file, setting) };
 };
 
-/** That the key is one that may follow. */
 const requireNew = (
   vkeys: readonly string[],
   { history }: KeyState,
@@ -234,15 +218,9 @@ const requireNew = (
     refuse(`the last rotation is not over: two keys sign until ${until}`, 'if one of them is lost or stolen, say so');
 };
 
-interface Told {
-  readonly isSigned: boolean;
-  readonly isMade: boolean;
-  readonly reason: RotateOptions['reason'];
-  readonly vkeys: readonly string[];
-  readonly until: string | undefined;
-}
+type Told = Awaited<ReturnType<typeof order>> & Awaited<ReturnType<typeof untilSigned>> & Pick<RotateOptions, 'reason'>;
 
-const textOf = ({ isSigned, isMade, reason, vkeys, until }: Told): string => {
+const textOf = ({ isSigned, isMade, reason, vkeys, until }: Omit<Told, 'id'>): string => {
   const after = {
     rotation: `both keys sign until ${until ?? 'now'}; then set ORGTRAIL_EVIDENCE_KEY_FILE to the new one alone, and destroy the old one`,
     lost: 'the new key signs alone. What was signed before stays good: the public key is enough to verify it',

@@ -2,22 +2,22 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { EvidenceConfig } from '../../app/config/config.ts';
-import { nextSignerOf, signerOf } from '../../app/start-evidence.ts';
+import { nextSignerOf, processTime, signerOf } from '../../app/start-evidence.ts';
 import { OrgtrailError } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
+import { type LeaseOfBuilder, withLease } from '../../evidence/builder/build-forever.ts';
 import { Builder } from '../../evidence/builder/builder.ts';
+import type { CoverageOptions } from '../../evidence/builder/coverage-schedule.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../../evidence/builder/ports.ts';
 import { vkeysOf } from '../../evidence/builder/signing-keys.ts';
 import { createGenerationStore, endLog } from '../../evidence/generations/end-log.sql.ts';
-import { createProcessIdentity } from '../../postgres/leases.ts';
+import { createProcessIdentity, LeaseLostError } from '../../postgres/leases.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, noteCommand, withDatabase } from '../command.ts';
 
-/** Evidence that this process can sign. */
 export type EvidenceWithKey = EvidenceConfig & { readonly keyFile: string };
 
-/** Throws OrgtrailError `configuration` if no evidence is configured. */
 export const requireEvidence = (evidence: EvidenceConfig | undefined): EvidenceWithKey => {
   if (evidence?.keyFile !== undefined) return { ...evidence, keyFile: evidence.keyFile };
   throw new OrgtrailError('configuration', 'ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE must be set', {
@@ -25,35 +25,33 @@ export const requireEvidence = (evidence: EvidenceConfig | undefined): EvidenceW
   });
 };
 
-const INIT_LEASE_MS = 30_000;
+/** What signs as the settings say; undefined without a key. Throws OrgtrailError `configuration` for one that cannot be used. */
+export const builderOf = (
+  pool: Pool,
+  evidence: EvidenceConfig | undefined,
+  leaseMs: number,
+  coverage?: CoverageOptions,
+): { readonly builder: Builder; readonly signer: LogSigner; readonly lease: LeaseOfBuilder } | undefined => {
+  const signer = signerOf(evidence);
+  if (evidence === undefined || signer === undefined) return undefined;
+  const store = createEvidenceStore(pool, createProcessIdentity(), leaseMs);
+  const { base } = evidence;
+  const options = { store, signer, nextSigner: nextSignerOf(evidence), base, version, observer: {}, coverage };
+  return { builder: new Builder(options), signer, lease: { store, time: processTime, leaseMs } };
+};
+
+const LEASE_MS = 30_000;
 
 /** The logs and their genesis, as lines for people; a daemon that builds already goes on. */
 export const begin = async (pool: Pool, evidence: EvidenceWithKey): Promise<string[]> => {
-  const signer = signerOf(evidence);
-  if (signer === undefined) throw new Error('a key is configured');
-  const store = createEvidenceStore(pool, createProcessIdentity(), INIT_LEASE_MS);
-  const builder = new Builder({
-    store,
-    signer,
-    nextSigner: nextSignerOf(evidence),
-    base: evidence.base,
-    version,
-    observer: {},
-  });
+  const building = builderOf(pool, evidence, LEASE_MS);
+  if (building === undefined) throw new Error('a key is configured');
+  const { builder, signer, lease } = building;
   const { generation, events, journal } = await builder.open();
-  const claim = await store.claim(generation);
-  if ('epoch' in claim) {
-    const takenMs = performance.now();
-    const throwIfLost = () => {
-      if (performance.now() - takenMs > INIT_LEASE_MS) throw new Error('the lease has run out');
-    };
-    const held = { ...claim, throwIfLost };
-    try {
-      while ((await builder.step(held)).kind === 'more' && (await store.readLogs())?.journal.size === 0);
-    } finally {
-      await store.release(claim);
-    }
-  }
+  const built = await withLease(lease, generation, async (held) => {
+    while ((await builder.step(held)).kind === 'more' && (await lease.store.readLogs())?.journal.size === 0);
+  });
+  if (built instanceof LeaseLostError) throw built;
   const vkeys = vkeysOf([events.origin, journal.origin], signer);
   return [
     `the log is ${events.origin}`,
@@ -75,12 +73,10 @@ Examples:
 interface Options {
   readonly reason: string;
   readonly by: string;
-  /** False by --without-key. */
   readonly withoutKey?: boolean;
   readonly json?: boolean;
 }
 
-const LEASE_MS = 30_000;
 /** A daemon that builds looks each ORGTRAIL_EVIDENCE_INTERVAL. */
 const SIGNED_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 200;
@@ -99,22 +95,12 @@ export const endCommand = (context: CliContext): Command =>
         const isStated = options.withoutKey !== true;
         const evidence = isStated ? requireEvidence(config.evidence) : undefined;
         // A key that cannot be used is said before anything is done.
-        const signer = signerOf(evidence);
-        const store = createEvidenceStore(pool, 'end', 0);
-        const { generation, events } = await endLog({
-          store,
-          generations: createGenerationStore(pool),
-          reason,
-          by,
-          isStated,
-        });
-        await noteCommand(pool, context, {
-          kind: 'evidence',
-          command: 'evidence end',
-          by,
-          what: { generation, reason, stated: isStated },
-        });
-        const isSigned = evidence !== undefined && signer !== undefined && (await signLast(pool, evidence, signer));
+        const building = builderOf(pool, evidence, LEASE_MS);
+        const stores = { store: createEvidenceStore(pool, 'end', 0), generations: createGenerationStore(pool) };
+        const { generation, events } = await endLog({ ...stores, reason, by, isStated });
+        const what = { generation, reason, stated: isStated };
+        await noteCommand(pool, context, { kind: 'evidence', command: 'evidence end', by, what });
+        const isSigned = building !== undefined && (await signLast(building.builder, building.lease));
         return { origin: events.origin, generation, size: events.size, stated: isStated, signed: isSigned };
       });
       const { origin, size, stated, signed } = ended;
@@ -126,37 +112,20 @@ export const endCommand = (context: CliContext): Command =>
     });
 
 /** Signs the last statement, or waits until the process that builds has. False: it has not. */
-const signLast = async (pool: Pool, evidence: EvidenceWithKey, signer: LogSigner): Promise<boolean> => {
-  const store = createEvidenceStore(pool, createProcessIdentity(), LEASE_MS);
-  const builder = new Builder({
-    store,
-    signer,
-    nextSigner: nextSignerOf(evidence),
-    base: evidence.base,
-    version,
-    observer: {},
-  });
+const signLast = async (builder: Builder, lease: LeaseOfBuilder): Promise<boolean> => {
   const { generation } = await builder.open();
   const startedMs = performance.now();
   while (performance.now() - startedMs < SIGNED_WITHIN_MS) {
-    const logs = await store.readLogs();
+    const logs = await lease.store.readLogs();
     if (logs?.journal.signedSize === logs?.journal.size && logs?.events.signedSize === logs?.events.size) return true;
-    const claim = await store.claim(generation);
-    if ('epoch' in claim) {
-      const takenMs = performance.now();
-      const throwIfLost = () => {
-        if (performance.now() - takenMs > LEASE_MS) throw new Error('the lease has run out');
-      };
-      try {
-        await builder.step({ ...claim, throwIfLost });
-      } finally {
-        await store.release(claim);
-      }
-    }
+    await withLease(lease, generation, (held) => builder.step(held));
     await sleep(LOOK_EVERY_MS);
   }
   return false;
 };
+
+/** For options that may be repeated. */
+export const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
 
 /** A file that an option names. Throws OrgtrailError `usage` if it cannot be read. */
 export const readInput = (file: string): Buffer => {
@@ -171,7 +140,7 @@ export const readInput = (file: string): Buffer => {
 const MAX_REASON = 4_000;
 const MAX_NAME = 200;
 
-/** What is said for the journal, which keeps it. Throws OrgtrailError `usage` for an empty text or one that is too long. */
+/** Throws OrgtrailError `usage` for an empty text or one that is too long. */
 export const toldText = ({ reason, by }: { readonly reason: string; readonly by: string }) => {
   const told = { reason: reason.trim(), by: by.trim() };
   for (const [name, text, most] of [

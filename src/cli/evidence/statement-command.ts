@@ -1,19 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Config } from '../../app/config/config.ts';
-import { coverageOf, nextSignerOf, signerOf } from '../../app/start-evidence.ts';
+import { coverageOf } from '../../app/start-evidence.ts';
 import { exitCodes, OrgtrailError } from '../../base/errors.ts';
-import { version } from '../../base/package-files.ts';
 import { buildOnce } from '../../evidence/builder/build-forever.ts';
-import { Builder } from '../../evidence/builder/builder.ts';
-import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import type { StatementOf } from '../../evidence/journal/statement.ts';
 import { askCoverage, countUnanswered, readAnswers, type StatedSource } from '../../evidence/stored/orders.sql.ts';
-import { createProcessIdentity } from '../../postgres/leases.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, withDatabase } from '../command.ts';
 import { accountIds, organizationIds } from '../options.ts';
 import { alignColumns } from '../output/terminal.ts';
+import { builderOf, collect } from './lifecycle.ts';
 
 const help = `
 Asks the process that builds the evidence to state now what is covered, and waits until a signed checkpoint has it. If no process builds,
@@ -31,7 +28,7 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** So long without one more statement. */
+/** How long to wait for one more statement. */
 const PATIENCE_MS = 60_000;
 const LOOK_MS = 500;
 
@@ -67,13 +64,8 @@ export const statementCommand = (context: CliContext, report: (exitCode: number)
       });
     });
 
-const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
-
 /** Undefined: all. */
-const sourcesOf = async (
-  pool: Pool,
-  { organization, account, all }: Options,
-): Promise<readonly StatedSource[] | undefined> => {
+const sourcesOf = async (pool: Pool, { organization, account, all }: Options) => {
   const isNamed = organization.length + account.length > 0;
   if (isNamed === (all === true)) {
     throw new OrgtrailError('usage', 'which sources? give --organization, --account, or --all and neither of them');
@@ -86,16 +78,14 @@ const sourcesOf = async (
 };
 
 /** Waits for the process that builds, or builds. `stopped`: nothing is signed. */
-const untilAnswered = async (
-  pool: Pool,
-  config: Config,
-  sources: readonly StatedSource[] | undefined,
-): Promise<'answered' | 'waited' | 'stopped'> => {
-  const build = builderOf(pool, config);
+const untilAnswered = async (pool: Pool, config: Config, sources: readonly StatedSource[] | undefined) => {
+  const { evidence, leaseMs } = config;
+  const coverage = evidence && { ...coverageOf(config, evidence.statementsMs), lookMs: 0 };
+  const building = builderOf(pool, evidence, leaseMs, coverage);
   let left = Number.POSITIVE_INFINITY;
   let progressMs = performance.now();
   while (performance.now() - progressMs < PATIENCE_MS) {
-    const built = await build();
+    const built = building && (await buildOnce(building.builder, building.lease));
     if (built === 'stopped') return 'stopped';
     const count = await countUnanswered(pool, sources);
     if (count === 0) return 'answered';
@@ -108,38 +98,13 @@ const untilAnswered = async (
   return 'waited';
 };
 
-const builderOf = (pool: Pool, config: Config): (() => Promise<'done' | 'stopped' | undefined>) => {
-  const { evidence, leaseMs } = config;
-  const signer = signerOf(evidence);
-  if (evidence === undefined || signer === undefined) return async () => undefined;
-  const store = createEvidenceStore(pool, createProcessIdentity(), leaseMs);
-  const coverage = { ...coverageOf(config, evidence.statementsMs), lookMs: 0 };
-  const builder = new Builder({
-    store,
-    signer,
-    nextSigner: nextSignerOf(evidence),
-    base: evidence.base,
-    version,
-    observer: {},
-    coverage,
-  });
-  const time = { nowMs: () => performance.now(), sleep: (ms: number, signal?: AbortSignal) => rest(ms, signal) };
-  return () => buildOnce(builder, { store, time, leaseMs });
-};
-
-const rest = (ms: number, signal?: AbortSignal): Promise<void> =>
-  sleep(ms, undefined, { ref: false, ...(signal && { signal }) });
-
 const header = ['source', '', 'events', 'of the first', 'as of', 'read from', 'until', 'ranges', 'holes'];
 
-const rowOf = ({ source_kind: kind, source_id: id, events, tree, as_of, at, passes, holes, left_out }: Coverage) => {
+const rowOf = (statement: StatementOf<'coverage'>): string[] => {
+  const { source_kind: kind, source_id: id, events, tree, as_of, at, passes, holes, left_out } = statement;
   const first = passes.find(({ pass }) => pass === 0)?.ranges ?? [];
   const [from, until] = [first[0]?.[0] ?? 'nothing yet', first.at(-1)?.[1] ?? ''];
   const counts = [events, tree.size].map(String);
-  return [kind, id, ...counts, as_of ?? at, from, until, ...[first.length, holeCount(holes, left_out)].map(String)];
+  const holeCount = (holes?.length ?? 0) + (left_out?.holes ?? 0);
+  return [kind, id, ...counts, as_of ?? at, from, until, String(first.length), String(holeCount)];
 };
-
-type Coverage = StatementOf<'coverage'>;
-
-const holeCount = (holes: Coverage['holes'], leftOut: Coverage['left_out']): number =>
-  (holes?.length ?? 0) + (leftOut?.holes ?? 0);

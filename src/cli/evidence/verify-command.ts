@@ -10,9 +10,9 @@ import { keyOfLog } from '../../evidence/builder/signing-keys.ts';
 import { type BundleReader, bundleFiles, checkpointPath } from '../../evidence/bundle/layout.ts';
 import { foundFiles, readProvenEvent } from '../../evidence/bundle/records.ts';
 import { foundInFolder, openFolder, verifyFolder } from '../../evidence/files/folder-reader.ts';
-import { readJournal } from '../../evidence/journal/statement-text.ts';
-import { type Policy, parsePolicy } from '../../evidence/notes/policy.ts';
-import { parseVerifierKey, type VerifierKey } from '../../evidence/notes/signed-note.ts';
+import { readLines } from '../../evidence/journal/statement-text.ts';
+import { type Policy, parsePolicy, policyOfKeys } from '../../evidence/notes/policy.ts';
+import { readableKeys, type VerifierKey } from '../../evidence/notes/signed-note.ts';
 import { type EvidenceStatus, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
 import { readStored, verifyColumns } from '../../evidence/stored/read-stored.sql.ts';
 import { verifyStored } from '../../evidence/stored/verify-stored.ts';
@@ -22,7 +22,7 @@ import { type FoundReader, verifyFound, verifyProof } from '../../evidence/verif
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, withDatabase } from '../command.ts';
 import { alignColumns, showWork } from '../output/terminal.ts';
-import { readInput } from './lifecycle.ts';
+import { collect, readInput } from './lifecycle.ts';
 
 const help = `
 With DIR, a bundle of \`orgtrail evidence export\` or of a search, or the proof of one event of \`orgtrail evidence prove\`: needs neither database nor
@@ -49,10 +49,8 @@ interface VerifyOptions {
   readonly json?: boolean;
 }
 
-/** What a verification is held against. */
 interface Given {
   readonly anchors: readonly Anchor[];
-  /** The text of a policy. */
   readonly policy: Buffer | undefined;
 }
 
@@ -87,12 +85,10 @@ export const verifyCommand = (context: CliContext, report: (exitCode: number) =>
 
 const verifyFiles = async (context: CliContext, dir: string, { anchors, policy }: Given): Promise<Report> => {
   if (policy !== undefined) readPolicy(policy);
-  if (!isProofFile(dir)) return await verifyBundleFolder(context, dir, { anchors, policy });
+  if (!dir.endsWith(ENDING)) return await verifyBundleFolder(context, dir, { anchors, policy });
   if (anchors.length === 0) return verifyProofFile(dir, policy);
-  throw new OrgtrailError(
-    'usage',
-    '--anchor is for bundles and the database: one event does not show what else is in the log',
-  );
+  const why = '--anchor is for bundles and the database: one event does not show what else is in the log';
+  throw new OrgtrailError('usage', why);
 };
 
 const verifyBundleFolder = async (context: CliContext, dir: string, { anchors, policy }: Given): Promise<Report> => {
@@ -101,17 +97,14 @@ const verifyBundleFolder = async (context: CliContext, dir: string, { anchors, p
   try {
     const onHashed = (bytes: number) => work.at('comparing the files with the list in README.txt', bytes / 1e6, 'MB');
     const reader = await openFolder(dir, { signal, onHashed });
-    if (isFound(reader.paths)) return await verifySearch(foundInFolder(reader), { anchors, policy });
+    const isFound = reader.paths.includes(foundFiles.query) && !reader.paths.includes(checkpointPath('events'));
+    if (isFound) return await verifySearch(foundInFolder(reader), { anchors, policy });
     const onPayload = (bytes: number) => work.at('verifying', bytes / 1e6, 'MB of events');
     return await verifyFolder(reader, { anchors, ...(policy && { policy }), signal, onPayload });
   } finally {
     work.finish();
   }
 };
-
-/** Whether it is a bundle of a search, and not one of a log. */
-const isFound = (paths: readonly string[]): boolean =>
-  paths.includes(foundFiles.query) && !paths.includes(checkpointPath('events'));
 
 const verifySearch = async (reader: FoundReader, { anchors, policy }: Given): Promise<Report> => {
   if (anchors.length === 0) return await verifyFound(reader, policy);
@@ -121,37 +114,26 @@ const verifySearch = async (reader: FoundReader, { anchors, policy }: Given): Pr
   );
 };
 
-/** A bundle agrees with itself. Throws OrgtrailError `usage`. */
 const refuseOwnAnchors = (dir: string, anchors: readonly string[]): void => {
-  const own = anchors.find(
-    (file) => existsSync(file) && existsSync(dir) && isBelow(realpathSync(dir), realpathSync(file)),
-  );
+  const isBelow = (file: string) => realpathSync(file).startsWith(`${realpathSync(dir)}${sep}`);
+  const own = anchors.find((file) => existsSync(file) && existsSync(dir) && isBelow(file));
   if (own === undefined) return;
   throw new OrgtrailError('usage', `${own} is a file of the bundle, which proves nothing about the bundle`, {
     hint: 'give a checkpoint that was kept elsewhere',
   });
 };
 
-const isBelow = (folder: string, file: string): boolean => file.startsWith(`${folder}${sep}`);
-
-const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];
-
-interface VerifyDatabaseOptions {
-  readonly anchors: readonly Anchor[];
-  /** The text of a policy. */
-  readonly policy: Buffer | undefined;
-  readonly evidence: EvidenceConfig | undefined;
-  /** Whether the columns beside `raw` are compared with it. */
-  readonly hasColumns?: boolean;
-}
-
-/** One statement reads so many: it has a minute, in which a slow database gives some hundred thousand. */
+/** Positions of one statement, which has a minute: a slow database gives some hundred thousand. */
 const POSITIONS_AT_ONCE = 200_000;
 
-/** Verifies what is stored. Throws OrgtrailError `usage` if there is nothing to verify. */
 export const verifyDatabase = async (
   pool: Pool,
-  { anchors, policy, evidence, hasColumns = false }: VerifyDatabaseOptions,
+  {
+    anchors,
+    policy,
+    evidence,
+    hasColumns = false,
+  }: Given & { readonly evidence: EvidenceConfig | undefined; readonly hasColumns?: boolean },
 ): Promise<Report> => {
   const stored = await readStored(pool);
   if (stored === undefined) {
@@ -170,13 +152,12 @@ export const verifyDatabase = async (
   const own = keys.flatMap((key) => [events, journal].map((origin) => keyOfLog(origin, key)));
   const report = await verifyStored(stored, {
     ...options,
-    policy: policyOf(own.length > 0 ? own : keysOfJournal(stored.reader)),
+    policy: policyOfKeys(own.length > 0 ? own : keysOfJournal(stored.reader)),
   });
   if (own.length === 0) report.notClaimed.push('whose keys these are: those that the database names are believed');
   return report;
 };
 
-/** Reads what --policy names. Throws OrgtrailError `usage`. */
 const readPolicy = (text: Buffer): Policy => {
   try {
     return parsePolicy(text);
@@ -185,29 +166,14 @@ const readPolicy = (text: Buffer): Policy => {
   }
 };
 
-const policyOf = (logs: readonly VerifierKey[]): Policy => ({
-  logs,
-  witnesses: [],
-  quorum: { needed: 0, members: [] },
-});
-
-/** Of the statements that say something of keys; what is no key is for the verification to find. */
+/** What is no key is for the verification to find. */
 const keysOfJournal = (reader: BundleReader): VerifierKey[] => {
-  const texts = readJournal(reader.read(bundleFiles.journalEntries) ?? Buffer.alloc(0));
+  const texts = readLines(reader.read(bundleFiles.journalEntries) ?? Buffer.alloc(0));
   const ofKeys = texts.filter((text) => /^\{"type":"(?:genesis|fork|key)"/.test(text));
-  return everyKey(keyHistory(ofKeys)).flatMap((vkey) => {
-    try {
-      return [parseVerifierKey(vkey)];
-    } catch {
-      return [];
-    }
-  });
+  return readableKeys(everyKey(keyHistory(ofKeys)));
 };
 
 const ENDING = '.tlog-proof';
-
-/** Whether a path names the proof of an event, and not a bundle. */
-const isProofFile = (path: string): boolean => path.endsWith(ENDING);
 
 /** Verifies an event by the two files of `orgtrail evidence prove`. Without a policy, the keys beside the event are believed. */
 const verifyProofFile = (path: string, policy: Buffer | undefined): Report => {
@@ -225,7 +191,6 @@ const verifyProofFile = (path: string, policy: Buffer | undefined): Report => {
   return verified;
 };
 
-/** How the log stands, for people. */
 export const evidenceStatusText = (status: EvidenceStatus): string => {
   const { signedSize, signedSecondsAgo, stateReason, heldBy } = status;
   const signed =
@@ -295,26 +260,14 @@ export const reportText = (report: Report): string => {
   ].join('');
 };
 
-/** The same for programs. */
-const reportJson = ({
-  isOfOneSource,
-  source,
-  time,
-  holds,
-  claims,
-  faults,
-  faultCounts,
-  coverage,
-  notChecked,
-  notClaimed,
-}: Report) => ({
-  ...(isOfOneSource && { source: source ?? null }),
-  ...(time && { time }),
-  holds,
-  claims,
-  faults,
-  fault_counts: Object.fromEntries(faultCounts),
-  coverage,
-  not_checked: notChecked,
-  not_claimed: notClaimed,
+const reportJson = (report: Report) => ({
+  ...(report.isOfOneSource && { source: report.source ?? null }),
+  ...(report.time && { time: report.time }),
+  holds: report.holds,
+  claims: report.claims,
+  faults: report.faults,
+  fault_counts: Object.fromEntries(report.faultCounts),
+  coverage: report.coverage,
+  not_checked: report.notChecked,
+  not_claimed: report.notClaimed,
 });

@@ -1,18 +1,17 @@
 import { reasonOf } from '../../base/errors.ts';
 import type { Time } from '../../base/time.ts';
 import type { Anchor, AnchoredCheckpoint, AnchorObserver, AnchorStore, LogToAnchor } from '../anchor.ts';
-import { EvidenceFault } from '../bytes.ts';
+import { unlessFault } from '../bytes.ts';
 import type { LogName } from '../notes/checkpoint.ts';
-import { openCheckpoint, originOf } from '../notes/policy.ts';
+import { openCheckpoint, originOf, policyOfKeys } from '../notes/policy.ts';
 import { signatureTypes, type VerifierKey, verifierKey } from '../notes/signed-note.ts';
 
 interface AnchoringOptions {
   readonly store: AnchorStore;
   readonly generation: number;
-  /** The keys that ever signed these logs. */
   readonly readKeys: (logs: readonly LogToAnchor[]) => Promise<readonly VerifierKey[]>;
   readonly observer: AnchorObserver;
-  /** Hears what lies at an anchor: the stored logs must go on from there. */
+  /** The stored logs must go on from what lies at an anchor. */
   readonly learn: (found: readonly AnchoredCheckpoint[]) => void;
   readonly time: Time;
   readonly signal: AbortSignal;
@@ -21,7 +20,7 @@ interface AnchoringOptions {
 /** Until the first checkpoint is signed, and after the first failure; doubled with each further one, up to the interval. */
 const FIRST_PAUSE_MS = 1_000;
 
-/** Brings every new checkpoint to the anchors, each at its own pace, until the signal. Never throws: what fails is noted and retried. */
+/** Each anchor at its own pace, until the signal. Never throws: what fails is noted and retried. */
 export const anchorForever = async (anchors: readonly Anchor[], options: AnchoringOptions): Promise<void> => {
   await Promise.all(anchors.map((anchor) => keepForever(anchor, options)));
 };
@@ -74,7 +73,6 @@ const keepCheckpoint = async (anchor: Anchor, log: LogToAnchor, { store, observe
   observer.kept?.(anchor.name, log);
 };
 
-/** False: there are more. */
 const keepTiles = async (anchor: Anchor, log: LogToAnchor, { store, signal }: AnchoringOptions): Promise<boolean> => {
   if (anchor.keepTiles === undefined || log.tilesSize >= log.size) return true;
   const kept = await anchor.keepTiles(log, store, signal);
@@ -82,25 +80,20 @@ const keepTiles = async (anchor: Anchor, log: LogToAnchor, { store, signal }: An
   return kept.tilesSize >= log.size;
 };
 
-/** The logs whose checkpoints are read. */
 export const bothLogs = (origins: Readonly<Record<LogName, string>>) =>
   (['events', 'journal'] as const).map((log) => ({ log, origin: origins[log] }));
 
-/** What an anchor may take before it counts as one that cannot be read. */
+/** An anchor that takes longer cannot be read. */
 const READ_TIMEOUT_MS = 10_000;
 
-/** Whose checkpoints are read. */
 interface AnchoredLogs {
   readonly generation: number;
   readonly logs: readonly { readonly log: LogName; readonly origin: string }[];
-  /** The keys that ever signed these logs. */
+  /** Every key that ever signed these logs. */
   readonly keys: readonly VerifierKey[];
 }
 
-/**
- * The newest checkpoints that anchors have of both logs and that these have signed: what a database that went back is found by. An anchor
- * that cannot be read in time is told and left out.
- */
+/** What a database that went back is found by. An anchor that cannot be read in time is reported and left out. */
 export const readAnchors = async (
   anchors: readonly Anchor[],
   logs: AnchoredLogs,
@@ -119,7 +112,7 @@ export const readAnchors = async (
   return found.flat();
 };
 
-/** Of one anchor. Rejects if it cannot be read. */
+/** Rejects if it cannot be read. */
 const readAnchor = async (anchor: Anchor, { generation, logs, keys }: AnchoredLogs): Promise<AnchoredCheckpoint[]> => {
   const found: AnchoredCheckpoint[] = [];
   for (const { log, origin } of logs) {
@@ -136,7 +129,7 @@ const readAnchor = async (anchor: Anchor, { generation, logs, keys }: AnchoredLo
   return found;
 };
 
-/** A checkpoint by one of the keys under the same base and the name of another feed. */
+/** Under the same base. */
 const ofOtherFeed = (origin: string, keys: readonly VerifierKey[], note: Buffer) => {
   const named = note.toString('utf8', 0, Math.max(0, note.indexOf('\n')));
   const [ours, theirs] = [originOf(origin), originOf(named)];
@@ -145,15 +138,9 @@ const ofOtherFeed = (origin: string, keys: readonly VerifierKey[], note: Buffer)
   return signedBy(renamed, note);
 };
 
-/** Undefined: the log has not signed it. An account that can write to the anchor must not be able to stop the log by that. */
-const signedBy = (keys: readonly VerifierKey[], note: Buffer) => {
-  try {
-    return openCheckpoint(note, { logs: keys, witnesses: [], quorum: { needed: 0, members: [] } });
-  } catch (error) {
-    if (error instanceof EvidenceFault) return undefined;
-    throw error;
-  }
-};
+/** Undefined: the log has not signed it. Who can write to the anchor must not be able to stop the log by that. */
+const signedBy = (keys: readonly VerifierKey[], note: Buffer) =>
+  unlessFault(() => openCheckpoint(note, policyOfKeys(keys)));
 
 const withTimeout = async <T>(reading: Promise<T>): Promise<T> => {
   const { promise, reject } = Promise.withResolvers<never>();

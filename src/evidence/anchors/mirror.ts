@@ -17,17 +17,16 @@ import {
   writeEntryBundle,
 } from '../tree/tiles.ts';
 
-/** The leaves whose tiles are read and written together. */
+/** Leaves whose tiles are read and written together. */
 const STEP = 64 * TILE_WIDTH;
 /** Then the next checkpoint is due. */
 const MAX_STEPS = 100;
-/** Newer ones that are not signed by the log are passed over, so many at most. */
+/** At most so many that the log has not signed are passed over. */
 const MAX_NEWEST = 20;
 
 /**
- * An anchor that has checkpoints, full tiles and statements as files or objects, so that not only the root but every leaf hash is out of the reach of
- * the database's owner: `events/checkpoints/00000000000000001234`, `events/tile/…`, `journal/tile/entries/…`. Files of later generations
- * are below `generation-2/` and so on.
+ * Keeps every leaf hash, not only the root, out of the reach of the database's owner: `events/checkpoints/0…01234`,
+ * `events/tile/…`, `journal/tile/entries/…`. Files of later generations are below `generation-2/` and so on.
  */
 export const mirrorTo = (name: string, files: WriteOnceFiles, intervalMs: number): Anchor => ({
   name,
@@ -69,10 +68,9 @@ export const mirrorTo = (name: string, files: WriteOnceFiles, intervalMs: number
   },
 });
 
-/** What a log signs, without the lines of signatures, which may be by several keys. */
+/** Without the signatures, which may be by several keys. */
 const textOf = (note: Buffer): string => note.toString('utf8').split('\n\n')[0] ?? '';
 
-/** The file or object of the checkpoint of so many leaves. */
 export const anchoredPath = (log: LogName, generation: number, size: number): string =>
   `${checkpointsOf(log, generation)}/${String(size).padStart(20, '0')}`;
 
@@ -104,7 +102,7 @@ const mirrorStep = async (
   }
 };
 
-/** The tiles of all levels that become full between two sizes. */
+/** Tiles of all levels that become full between two sizes. */
 const fullTiles = (from: number, to: number): TileId[] => {
   const tiles: TileId[] = [];
   for (let level = 0, leaves = TILE_WIDTH; leaves <= to; level += 1, leaves *= TILE_WIDTH) {
@@ -115,27 +113,25 @@ const fullTiles = (from: number, to: number): TileId[] => {
   return tiles;
 };
 
-/** Files that are written once and never again, by paths with `/`. */
 interface WriteOnceFiles {
   /** What is `kept` outlives a crash of the machine. */
   put(path: string, bytes: Uint8Array): Promise<PutResult>;
-  /** The names in a folder that have twenty digits, the largest first, so many at most; none if there is no such folder. */
+  /** Names of twenty digits, the largest first; none if there is no such folder. */
   newestNumbers(folder: string, most: number): Promise<readonly string[]>;
-  /** All of them, in any order. */
   allNumbers(folder: string): Promise<readonly string[]>;
   read(path: string): Promise<Buffer>;
 }
 
 interface PutResult {
-  /** `other`: there is such a file, and it has other bytes. */
+  /** `other`: the file exists with other bytes. */
   readonly outcome: 'kept' | 'same' | 'other';
-  /** What the storage answered: the version. */
+  /** The version that the storage answered. */
   readonly receipt?: Buffer;
 }
 
 const READ_ONLY = 0o444;
 
-/** Files below a directory, which must exist: one that is not mounted must not be mistaken for an empty one. */
+/** The directory must exist: one that is not mounted must not be mistaken for an empty one. */
 export const filesIn = (directory: string): WriteOnceFiles => ({
   put: async (path, bytes) => {
     await (await open(directory, 'r')).close();
@@ -150,17 +146,14 @@ export const filesIn = (directory: string): WriteOnceFiles => ({
 
 const numbersIn = async (directory: string, folder: string): Promise<string[]> => {
   await (await open(directory, 'r')).close();
-  const names = await readdir(join(directory, folder)).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return [];
-    throw error;
-  });
+  const names = (await ifThere(readdir(join(directory, folder)))) ?? [];
   return names.filter((name) => /^\d{20}$/.test(name));
 };
 
 const putFile = async (file: string, bytes: Uint8Array): Promise<'kept' | 'same' | 'other'> => {
-  const there = await readIfThere(file);
+  const there = await ifThere(readFile(file));
   if (there !== undefined) return there.equals(bytes) ? 'same' : 'other';
-  // Never half a file by its name: the name appears once all of it is on the disk.
+  // The name appears once all of the file is on the disk.
   const temporary = `${file}.${randomUUID()}.tmp`;
   try {
     await writeThrough(temporary, bytes);
@@ -175,40 +168,28 @@ const putFile = async (file: string, bytes: Uint8Array): Promise<'kept' | 'same'
   return 'kept';
 };
 
-const readIfThere = async (file: string): Promise<Buffer | undefined> =>
-  await readFile(file).catch((error: unknown) => {
+const ifThere = async <T>(reading: Promise<T>): Promise<T | undefined> =>
+  await reading.catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   });
 
 const writeThrough = async (file: string, bytes: Uint8Array): Promise<void> => {
-  const handle = await open(file, 'wx', READ_ONLY);
-  try {
-    await handle.writeFile(bytes);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await using handle = await open(file, 'wx', READ_ONLY);
+  await handle.writeFile(bytes);
+  await handle.sync();
 };
 
 const syncDirectory = async (directory: string): Promise<void> => {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await using handle = await open(directory, 'r');
+  await handle.sync();
 };
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
 
-/** So many names are asked for at once. */
 const PAGE = 1_000;
 
-/**
- * Objects of a bucket, locked if its address says so. Not every storage can refuse to write an object twice: so each is read before it is
- * written, and the storage is asked to refuse as well.
- */
+/** Not every storage refuses to write an object twice: so each is read first, and the storage is asked to refuse as well. */
 export const objectsIn = (bucket: S3Bucket): WriteOnceFiles => {
   const { lockMs } = bucket.address;
   const compare = async (path: string, bytes: Uint8Array): Promise<PutResult | undefined> => {
@@ -252,10 +233,7 @@ const receiptOf = ({ versionId }: { readonly versionId: string | undefined }): P
 const DIGITS = 20;
 const BEHIND_ALL = 10n ** BigInt(DIGITS);
 
-/**
- * A list begins with the smallest name, and after a year of checkpoints it has a hundred pages. So the last one is searched for: a page
- * that begins in the middle of what is left, until one has enough names and is the last.
- */
+/** A list begins with the smallest name, and has a hundred pages after a year: so the last page is found by bisection. */
 const newestNumbers = async (bucket: S3Bucket, folder: string, most: number): Promise<readonly string[]> => {
   const first = await readPage(bucket, folder);
   const newestOf = (names: readonly string[]) => names.slice(-most).toReversed();
@@ -277,18 +255,12 @@ const newestNumbers = async (bucket: S3Bucket, folder: string, most: number): Pr
   return newestOf([...upToLow, ...(await readPage(bucket, folder, low)).names]);
 };
 
-interface Page {
-  readonly names: readonly string[];
-  /** There are further ones. */
-  readonly more: boolean;
-}
-
-const lastOf = ({ names }: Page): bigint | undefined => {
+const lastOf = ({ names }: { readonly names: readonly string[] }): bigint | undefined => {
   const last = names.at(-1);
   return last === undefined ? undefined : BigInt(last);
 };
 
-const readPage = async (bucket: S3Bucket, folder: string, after?: bigint): Promise<Page> => {
+const readPage = async (bucket: S3Bucket, folder: string, after?: bigint) => {
   const key = after === undefined ? undefined : `${folder}/${String(after).padStart(DIGITS, '0')}`;
   const { keys, more } = await bucket.list({ folder, limit: PAGE, ...(key !== undefined && { after: key }) });
   return { names: keys.map((each) => each.slice(folder.length + 1)).filter((name) => /^\d{20}$/.test(name)), more };

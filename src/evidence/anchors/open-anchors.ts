@@ -10,14 +10,13 @@ import { timeStampsOf } from './time-stamps.ts';
 
 const INTERVAL_MS = 300_000;
 
-/** Authorities are asked once a day. */
 const TIME_STAMP_INTERVAL_MS = 86_400_000;
 
-/** The anchors that are configured. Nothing is connected or read yet. */
+/** Connects and reads nothing yet. */
 export const openAnchors = (targets: readonly AnchorTarget[], s3: S3Settings): readonly Anchor[] =>
   targets.map((target) => openAnchor(target, s3));
 
-/** What signs the requests for objects, unless the address of the bucket names a file. */
+/** Unless the address of the bucket names a file. */
 export type S3Settings = Pick<BucketOptions, 'accessKey' | 'secretKey' | 'environment'>;
 
 const openAnchor = (target: AnchorTarget, s3: S3Settings): Anchor => {
@@ -34,28 +33,21 @@ const openAnchor = (target: AnchorTarget, s3: S3Settings): Anchor => {
 };
 
 const TIMEOUT_MS = 10_000;
-/** Signature lines, or a sentence. */
 const MAX_ANSWER_CHARACTERS = 10_000;
 
-interface WitnessOptions {
-  readonly name: string;
-  /** The submission prefix, without `/` at its end. */
-  readonly url: string;
-  readonly key: VerifierKey;
-  readonly intervalMs: number;
-}
-
-/**
- * An anchor by c2sp.org/tlog-witness: it remembers the largest checkpoint of each log, and signs another one only if that goes on from
- * there. Its signature line is the receipt. It shows no checkpoints, so nothing is read back; that it refuses is what tells.
- */
-export const witnessAt = ({ name, url, key, intervalMs }: WitnessOptions): Anchor => ({
+/** c2sp.org/tlog-witness: signs only what goes on from the largest checkpoint that it knows. Nothing can be read back. */
+export const witnessAt = ({
+  name,
+  url,
+  key,
+  intervalMs,
+}: Pick<Anchor, 'name' | 'intervalMs'> & { readonly url: string; readonly key: VerifierKey }): Anchor => ({
   name,
   intervalMs,
   newest: async () => [],
   keepCheckpoint: async (log, store) => {
     let answer = await submit(url, log, store, log.keptSize);
-    // It has seen another size than is known here: after a failure, or from another process.
+    // It knows another size: after a failure, or from another process.
     if (answer.status === 409) {
       const size = countOf(answer.body.trim(), 'the size that the witness answers');
       if (size > log.size)
@@ -86,7 +78,6 @@ const consistencyProof = async ({ log, generation, size }: LogToAnchor, store: A
   return ranges.map((range) => hashOfRange(range, size, tiles));
 };
 
-/** The line of the witness's own key, which must verify. */
 const lineOf = (note: string, body: string, key: VerifierKey): Buffer => {
   for (const line of body.split('\n')) {
     if (line === '') continue;

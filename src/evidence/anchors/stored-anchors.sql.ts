@@ -2,12 +2,11 @@ import type { Pool } from 'pg';
 import type { AnchorStore, LogToAnchor } from '../anchor.ts';
 import { everyKey, stolenKeys } from '../append/keys-in-force.ts';
 import { readKeyHistory } from '../builder/evidence-store.sql.ts';
-import { readTiles } from '../builder/load-logs.sql.ts';
+import { readStatements, readTiles } from '../builder/load-logs.sql.ts';
 import { vkeysOf } from '../builder/signing-keys.ts';
 import { parseOrigin } from '../notes/checkpoint.ts';
 import { parseVerifierKey, type VerifierKey } from '../notes/signed-note.ts';
 
-/** Joins the statements of anchoring to the port that it declares. */
 export const createAnchorStore = (pool: Pool): AnchorStore => ({
   readSigned: async (generation, anchor) => {
     const { rows } = await pool.query<LogToAnchor>(
@@ -27,13 +26,7 @@ export const createAnchorStore = (pool: Pool): AnchorStore => ({
     return rows;
   },
   readTiles: (log, generation, tiles) => readTiles(pool, log, generation, tiles),
-  readStatements: async (generation, from, to) => {
-    const { rows } = await pool.query<{ text: string }>(
-      'select text from evidence_journal where generation = $1 and index >= $2 and index < $3 order by index',
-      [generation, from, to],
-    );
-    return rows.map(({ text }) => text);
-  },
+  readStatements: (generation, from, to) => readStatements(pool, generation, from, to),
   noteKept: async ({ log, generation, size }, anchor, { receipt, tilesSize }) => {
     await pool.query(note, [generation, log, size, anchor, receipt ?? null, tilesSize, null]);
   },
@@ -44,10 +37,7 @@ export const createAnchorStore = (pool: Pool): AnchorStore => ({
 
 const note = 'select orgtrail_note_anchor($1, $2, $3, $4, $5, $6, $7)';
 
-/**
- * Whose checkpoints count at an anchor: the keys of this process, and all that the journal of the generation names, since an anchor has older
- * checkpoints. Not those that a signed statement says are stolen: the thief could stop the log by what he writes to an anchor.
- */
+/** Own keys and those of the journal, but none that a signed statement says is stolen: the thief could stop the log by an anchor. */
 export const keysAtAnchors = async (
   pool: Pool,
   generation: number,
@@ -62,35 +52,29 @@ export const keysAtAnchors = async (
   return [...new Set(vkeys)].filter((vkey) => !stolen.includes(vkey)).map(parseVerifierKey);
 };
 
-/** The newest signed checkpoints of both logs, for a receiver of events. */
+/** For a receiver of events. */
 export interface DueCheckpoints {
   readonly feedId: string;
   readonly generation: number;
-  /** When that of the events was signed, in RFC 3339. */
+  /** Of the events, in RFC 3339. */
   readonly signedAt: string;
   readonly events: LogToAnchor;
   readonly journal: LogToAnchor;
 }
 
-/** Which checkpoints a sink lacks; where each was delivered is kept among the anchors, so that it counts as one. */
-export interface SinkCheckpoints {
-  /** Undefined: it is not time yet, nothing is signed, or the sink has them. Rejects if the account may not read them. */
-  due(sink: string): Promise<DueCheckpoints | undefined>;
-  noteDelivered(sink: string, due: DueCheckpoints): Promise<void>;
-  noteFailure(sink: string, due: DueCheckpoints, reason: string): Promise<void>;
-}
+export type SinkCheckpoints = ReturnType<typeof createSinkCheckpoints>;
 
-/** What a sink is called among the anchors. */
 export const anchorOfSink = (sink: string): string => `sink:${sink}`;
 
-/** `intervalMs`: between two records to one sink. */
-export const createSinkCheckpoints = (pool: Pool, intervalMs: number): SinkCheckpoints => {
+/** What sinks lack; deliveries are kept among the anchors. `intervalMs`: between two records to one sink. */
+export const createSinkCheckpoints = (pool: Pool, intervalMs: number) => {
   const store = createAnchorStore(pool);
   const noteDelivered = async (sink: string, { events, journal }: DueCheckpoints): Promise<void> => {
     for (const log of [events, journal]) await store.noteKept(log, anchorOfSink(sink), { tilesSize: 0 });
   };
   return {
-    due: async (sink) => {
+    /** Undefined: not time yet, nothing signed, or already delivered. Rejects if the account may not read them. */
+    due: async (sink: string): Promise<DueCheckpoints | undefined> => {
       const newest = await readNewest(pool);
       if (newest === undefined) return undefined;
       const logs = await store.readSigned(newest.generation, anchorOfSink(sink));
@@ -106,7 +90,8 @@ export const createSinkCheckpoints = (pool: Pool, intervalMs: number): SinkCheck
       return undefined;
     },
     noteDelivered,
-    noteFailure: async (sink, { events }, reason) => await store.noteFailure(events, anchorOfSink(sink), reason),
+    noteFailure: async (sink: string, { events }: DueCheckpoints, reason: string): Promise<void> =>
+      await store.noteFailure(events, anchorOfSink(sink), reason),
   };
 };
 

@@ -2,22 +2,17 @@ import { randomBytes } from 'node:crypto';
 import type { Anchor } from '../anchor.ts';
 import { EvidenceFault, sha256 } from '../bytes.ts';
 
-/** It is looked so often whether it is time: the interval counts from the last answer, which another process may have had. */
+/** The interval counts from the last answer, which another process may have had: so it is checked more often. */
 const LOOK_MS = 3_600_000;
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 100_000;
 
-interface TimeStampOptions {
-  readonly name: string;
-  readonly url: string;
-  readonly intervalMs: number;
-}
-
-/**
- * An anchor by RFC 3161: an authority signs when the newest checkpoint of the journal existed, whose statements name the tree of the events.
- * Its answer is the receipt, and a statement says so. An authority keeps nothing, so nothing is read back.
- */
-export const timeStampsOf = ({ name, url, intervalMs }: TimeStampOptions): Anchor => ({
+/** RFC 3161: an authority signs when the newest checkpoint of the journal existed. Nothing can be read back. */
+export const timeStampsOf = ({
+  name,
+  url,
+  intervalMs,
+}: Pick<Anchor, 'name' | 'intervalMs'> & { readonly url: string }): Anchor => ({
   name,
   intervalMs: Math.min(intervalMs, LOOK_MS),
   logs: ['journal'],
@@ -41,24 +36,24 @@ export const timeStampsOf = ({ name, url, intervalMs }: TimeStampOptions): Ancho
   },
 });
 
-/** The object identifier of SHA-256 and its absent parameters, as DER. */
+/** SHA-256 and its absent parameters, as DER. */
 const SHA256_ALGORITHM = Buffer.from('300d06096086480165030402010500', 'hex');
 const NONCE_BYTES = 8;
 
-/** A request of RFC 3161 for the SHA-256 of a text, with the certificate of the authority in the answer. */
+/** Asks for the certificate of the authority as well. */
 interface TimeStampRequest {
-  /** DER, 69 bytes. */
+  /** 69 bytes. */
   readonly der: Buffer;
   readonly imprint: Buffer;
-  /** As it stands in the request and must in the answer. */
+  /** The answer must repeat it. */
   readonly nonce: Buffer;
 }
 
-/** `random`: 8 bytes, which tie the answer to this request. */
+/** `random`: 8 bytes. */
 export const timeStampRequest = (text: Uint8Array, random: Uint8Array): TimeStampRequest => {
   const imprint = sha256(text);
   const nonce = Buffer.from(random.subarray(0, NONCE_BYTES));
-  // A positive integer of all eight bytes.
+  // Positive, in all eight bytes.
   nonce[0] = ((nonce[0] ?? 0) & 0x7f) | 0x40;
   const messageImprint = sequence(SHA256_ALGORITHM, element(0x04, imprint));
   const version = element(0x02, Buffer.from([1]));
@@ -66,10 +61,7 @@ export const timeStampRequest = (text: Uint8Array, random: Uint8Array): TimeStam
   return { der: sequence(version, messageImprint, element(0x02, nonce), certificateWanted), imprint, nonce };
 };
 
-/**
- * Throws an EvidenceFault for an answer that is no token for this request. The signature of the authority is for the auditor to verify,
- * who decides whom to trust: `openssl ts -verify`.
- */
+/** Throws an EvidenceFault for no token of this request. The auditor verifies the signature (`openssl ts -verify`). */
 const requireToken = (answer: Buffer, { imprint, nonce }: TimeStampRequest): void => {
   const status = statusOf(answer);
   if (status !== 0 && status !== 1)
@@ -79,7 +71,7 @@ const requireToken = (answer: Buffer, { imprint, nonce }: TimeStampRequest): voi
   }
 };
 
-/** TimeStampResp is a sequence that begins with a sequence that begins with the status. */
+/** TimeStampResp: a sequence that begins with one that begins with the status. */
 const statusOf = (answer: Buffer): number | undefined => {
   const inner = contentAt(answer, 0, 0x30);
   const info = inner === undefined ? undefined : contentAt(answer, inner, 0x30);
@@ -87,7 +79,7 @@ const statusOf = (answer: Buffer): number | undefined => {
   return status === undefined ? undefined : answer[status];
 };
 
-/** Where the content of an element begins; undefined if none of this kind begins there. */
+/** Undefined: no such element begins there. */
 const contentAt = (der: Buffer, at: number, tag: number): number | undefined => {
   const length = der[at + 1];
   if (der[at] !== tag || length === undefined) return undefined;

@@ -1,27 +1,26 @@
-import { EvidenceFault } from '../bytes.ts';
+import { unlessFault } from '../bytes.ts';
 import type { Statement, StatementOf } from '../journal/statement.ts';
 import { readStatement } from '../journal/statement-text.ts';
 import { parseVerifierKey } from '../notes/signed-note.ts';
 
-/** What the journal of a generation says of keys. */
 export interface KeyHistory {
-  /** The keys of both logs that it began with; none before its first statement. */
+  /** Of both logs; none before the first statement. */
   readonly first: readonly string[];
   readonly changes: readonly Pick<
     StatementOf<'key'>,
     'reason' | 'old_vkeys' | 'new_vkeys' | 'first_size' | 'old_signs_until'
   >[];
-  /** Keys of earlier generations, as the fork names them, and those of them that were stolen. */
+  /** As the fork names them. */
   readonly earlier: readonly string[];
   readonly earlierStolen: readonly string[];
 }
 
-/** What an operator has ordered, and what the journal does not have yet. */
+/** Ordered, and not yet in the journal. */
 export interface KeyOrder {
   readonly id: number;
   readonly reason: StatementOf<'key'>['reason'];
   readonly newVkeys: readonly string[];
-  /** So long the old key signs as well, from the statement on. */
+  /** How long the old key signs as well, from the statement on. */
   readonly bothForMs: number;
   readonly by: string;
 }
@@ -31,14 +30,13 @@ export interface KeyState {
   readonly order: KeyOrder | undefined;
 }
 
-/** The keys that sign at a moment, all of them. */
 export interface KeysInForce {
   readonly vkeys: readonly string[];
-  /** Until when the old key is one of them. */
+  /** When the old key stops to sign. */
   readonly until: string | undefined;
 }
 
-/** Reads statements `genesis`, `fork` and `key` in their order; others say nothing of keys. */
+/** Reads statements `genesis`, `fork` and `key`, in their order. */
 export const keyHistory = (texts: readonly string[]): KeyHistory => {
   const statements = statementsOf(texts);
   const first = statements.flatMap((one) => (one.type === 'genesis' || one.type === 'fork' ? (one.vkeys ?? []) : []));
@@ -51,20 +49,15 @@ export const keyHistory = (texts: readonly string[]): KeyHistory => {
   };
 };
 
-/** None of a text that cannot be read: that it was changed is for a verifier to say. */
-export const statementsOf = (texts: readonly string[]): Statement[] => texts.flatMap(statementOf);
+/** Without texts that cannot be read: that they were changed is for a verifier to say. */
+export const statementsOf = (texts: readonly string[]): Statement[] => texts.flatMap((text) => statementOf(text) ?? []);
 
-const statementOf = (text: string): Statement[] => {
-  try {
-    const read = readStatement(text);
-    return read.known ? [read.statement] : [];
-  } catch (error) {
-    if (error instanceof EvidenceFault) return [];
-    throw error;
-  }
+export const statementOf = (text: string): Statement | undefined => {
+  const read = unlessFault(() => readStatement(text));
+  return read?.known === true ? read.statement : undefined;
 };
 
-/** At a moment by the clock of the database. After a loss or a theft the new key signs alone, whatever was stated before. */
+/** After a loss or a theft the new key signs alone, whatever was stated before. */
 export const keysInForce = ({ first, changes }: KeyHistory, at: string): KeysInForce => {
   const last = changes.at(-1);
   if (last === undefined) return { vkeys: first, until: undefined };
@@ -73,20 +66,16 @@ export const keysInForce = ({ first, changes }: KeyHistory, at: string): KeysInF
   return { vkeys: [...new Set([...old_vkeys, ...new_vkeys])], until };
 };
 
-/** Every key that was ever one of this log. */
 export const everyKey = ({ first, changes }: KeyHistory): string[] => [
   ...new Set([...first, ...changes.flatMap(({ old_vkeys, new_vkeys }) => [...old_vkeys, ...new_vkeys])]),
 ];
 
-/** Every key of this generation and of those before it. */
 export const everyKeySoFar = (history: KeyHistory): string[] => [
   ...new Set([...history.earlier, ...everyKey(history)]),
 ];
 
-/** The bytes of keys. */
 export const bytesOfKeys = (vkeys: readonly string[]): Uint8Array[] =>
   vkeys.map((vkey) => parseVerifierKey(vkey).publicKey);
 
-/** Those that were stolen. */
 export const stolenKeys = ({ changes }: KeyHistory): string[] =>
   changes.filter(({ reason }) => reason === 'compromised').flatMap(({ old_vkeys }) => old_vkeys);

@@ -18,40 +18,32 @@ import { GrowingTree, type ReadTile, type Tile } from '../tree/growing-tree.ts';
 import { leafHash, TILE_WIDTH } from '../tree/tiles.ts';
 import type { NewEntry } from './new-statements.ts';
 
-/** The key that salts the events of a month. */
+/** Salts the events of a month. */
 interface MonthKey {
   readonly month: string;
   readonly key: Buffer;
-  /** It is not stored yet. */
+  /** Not stored yet. */
   readonly isNew: boolean;
 }
 
-/** What both logs go on from. */
 export interface LogsToLoad {
   readonly sizes: Readonly<Record<LogName, number>>;
-  /** The partial tiles at the right edges. */
+  /** At the right edges. */
   readonly tiles: Readonly<Record<LogName, readonly Tile[]>>;
   readonly tileSources: Buffer;
   readonly sources: readonly NumberedSource[];
   readonly monthKeys: ReadonlyMap<string, Buffer>;
 }
 
-/** What has been appended since the last time. */
 export interface Appended {
   readonly tiles: readonly (StoredTile & { readonly log: LogName })[];
-  /** Of all events of it. */
   readonly monthKeys: readonly MonthKey[];
-  /** Those that have more leaves now. */
   readonly sources: readonly NumberedSource[];
-  /** Positions without an event. */
   readonly holes: readonly HoleRange[];
   readonly newSources: readonly NumberedSource[];
 }
 
-/**
- * The right edges of both logs in the memory of a builder. If what was appended could not be committed, all of this is to be forgotten, the
- * keys of months above all: another process has made others.
- */
+/** After a failed commit all of this is to be forgotten, the keys of months above all: another process has made others. */
 export class LogsInMemory {
   readonly #events: EventsLog;
   readonly #journal: GrowingTree;
@@ -63,10 +55,10 @@ export class LogsInMemory {
   #lastMonth: { readonly dayUs: bigint; readonly month: string } | undefined;
 
   /** Throws an EvidenceFault if the tiles are not those of logs of these sizes. */
-  constructor({ sizes, tiles, tileSources, sources, monthKeys }: LogsToLoad, makeKey: () => Buffer) {
-    this.#events = new EventsLog({ size: sizes.events, readTile: among(tiles.events), tileSources, sources });
-    this.#journal = new GrowingTree(sizes.journal, among(tiles.journal));
-    this.#monthKeys = new Map(monthKeys);
+  constructor(logs: LogsToLoad, makeKey: () => Buffer) {
+    this.#events = new EventsLog(logs);
+    this.#journal = new GrowingTree(logs.sizes.journal, among(logs.tiles.journal));
+    this.#monthKeys = new Map(logs.monthKeys);
     this.#makeKey = makeKey;
   }
 
@@ -78,12 +70,11 @@ export class LogsInMemory {
     return log === 'events' ? this.#events.root() : this.#journal.root();
   }
 
-  /** The leaves of a source so far. */
   chainOf(kind: string, id: string): SourceChain {
     return this.#events.chainOf(kind, id);
   }
 
-  /** Appends the next event; what is left out before it are holes. */
+  /** Positions before it are holes. */
   append(event: Omit<EventLeaf, 'salt'>): void {
     const { position, sourceKind, sourceId } = event;
     if (position <= this.#events.size) throw new EvidenceFault(`there are two events at position ${position}`);
@@ -94,7 +85,6 @@ export class LogsInMemory {
     this.#events.append(writeEventLeaf({ ...event, salt }), number);
   }
 
-  /** All positions up to this one have no event. */
   appendHoles(until: number): void {
     const from = this.#events.size + 1;
     if (from <= until) this.#holes.push([from, until + 1]);
@@ -105,7 +95,7 @@ export class LogsInMemory {
     for (const { text } of entries) this.#journal.append(leafHash(journalLeaf(text)));
   }
 
-  /** New ones so far, which are to be stated in the same commit. */
+  /** To be stated in the same commit. */
   get newSources(): readonly NumberedSource[] {
     return this.#newSources;
   }
@@ -146,7 +136,7 @@ export class LogsInMemory {
     return key;
   }
 
-  /** Events of one day come together. */
+  /** Cached: events of one day come together. */
   #monthOf(actionTimeUs: bigint | undefined): string {
     if (actionTimeUs === undefined) return monthOf(actionTimeUs);
     const dayUs = actionTimeUs / US_PER_DAY;
@@ -158,7 +148,6 @@ export class LogsInMemory {
 
 const US_PER_DAY = 86_400_000_000n;
 
-/** Reads one of these tiles. */
 export const among = (tiles: readonly Tile[]): ReadTile => {
   const byPlace = new Map(tiles.map(({ level, n, hashes }) => [`${level}/${n}`, hashes]));
   return ({ level, n }) => {
@@ -168,43 +157,33 @@ export const among = (tiles: readonly Tile[]): ReadTile => {
   };
 };
 
-/** A source with its number in tiles, and the chain of its leaves. */
 export interface NumberedSource extends SourceChain {
   readonly number: number;
   readonly kind: string;
   readonly id: string;
 }
 
-/** A tile as it is stored: that of level 0 has the numbers of the sources of its leaves beside it. */
+/** Beside tiles of level 0 are the numbers of the sources of their leaves. */
 interface StoredTile extends Tile {
   readonly sources: Buffer | undefined;
 }
 
-/** What a log of this size goes on from. */
-interface StoredEvents {
-  readonly size: number;
-  readonly readTile: ReadTile;
-  /** Of the partial tile of level 0; empty if there is none. */
-  readonly tileSources: Buffer;
-  readonly sources: readonly NumberedSource[];
-}
-
-/** Two bytes each. */
+/** Two bytes. */
 const MAX_SOURCES = 65_535;
 
-/** The right edge of the log `events`: tree, sources of the last tile, chains. After a commit that failed, load a new one. */
+/** Tree, sources of the last tile, chains. After a failed commit, load a new one. */
 class EventsLog {
   readonly #tree: GrowingTree;
-  /** By kind, and by id within it: no text is made for each event. */
+  /** By kind and id: no text is made for each event. */
   readonly #sources = new Map<string, Map<string, GrowingSource>>();
   readonly #byNumber: (GrowingSource | undefined)[] = [];
   readonly #changed = new Set<number>();
-  /** Of the leaves from the tile on that was partial at the last `take`. */
+  /** From the tile on that was partial at the last `take`. */
   #numbers: number[];
   #firstTile: number;
 
-  constructor({ size, readTile, tileSources, sources }: StoredEvents) {
-    this.#tree = new GrowingTree(size, readTile);
+  constructor({ sizes: { events: size }, tiles, tileSources, sources }: LogsToLoad) {
+    this.#tree = new GrowingTree(size, among(tiles.events));
     this.#firstTile = Math.floor(size / TILE_WIDTH);
     this.#numbers = readTileSources(tileSources, size % TILE_WIDTH);
     for (const source of sources) this.#put(source);
@@ -223,13 +202,12 @@ class EventsLog {
     return this.#sources.get(kind)?.get(id)?.number ?? NO_SOURCE;
   }
 
-  /** Of the leaves so far; empty for a source that has none. */
   chainOf(kind: string, id: string): SourceChain {
     const { events, chain } = this.#sources.get(kind)?.get(id) ?? chainStart;
     return { events, chain };
   }
 
-  /** Gives the next number to a source. Throws an EvidenceFault if there are no more. */
+  /** Throws an EvidenceFault if there are no more numbers. */
   addSource(kind: string, id: string): NumberedSource {
     const number = Math.max(1, this.#byNumber.length);
     if (number > MAX_SOURCES) throw new EvidenceFault(`there are more than ${MAX_SOURCES} sources`);
@@ -238,20 +216,16 @@ class EventsLog {
     return source;
   }
 
-  /** Appends the leaf of an event of a source that has a number. */
   append(data: Uint8Array, number: number): void {
     const source = this.#byNumber[number];
     if (source === undefined) throw new RangeError(`source ${number} has not been added`);
     const hash = leafHash(data);
     this.#tree.append(hash);
     this.#numbers.push(number);
-    const { events, chain } = chained(source, hash);
-    source.events = events;
-    source.chain = chain;
+    Object.assign(source, chained(source, hash));
     this.#changed.add(number);
   }
 
-  /** Appends the leaves of positions that have no event, up to this one. */
   appendHoles(until: number): void {
     while (this.#tree.size < until) {
       this.#tree.append(holeHash(this.#tree.size + 1));
@@ -259,7 +233,6 @@ class EventsLog {
     }
   }
 
-  /** Everything that is to be stored since the last call. */
   take(): { readonly tiles: readonly StoredTile[]; readonly sources: readonly NumberedSource[] } {
     const tiles = this.#tree.takeTiles().map((tile) => ({ ...tile, sources: this.#sourcesOf(tile) }));
     const sources = [...this.#changed].map((number) => ({ ...(this.#byNumber[number] as GrowingSource) }));
@@ -286,14 +259,14 @@ class EventsLog {
 
 type GrowingSource = { -readonly [Field in keyof NumberedSource]: NumberedSource[Field] };
 
-/** An event as a row of COPY in binary has it: fields in the order of `eventFields`. */
+/** A row of binary COPY: fields in the order of `eventFields`. */
 export interface BinaryFields {
   readonly bytes: Buffer;
   readonly starts: Int32Array;
   readonly lengths: Int32Array;
 }
 
-/** What the leaf of an event is made of, as SQL over audit_events. */
+/** Fields of a leaf, as SQL over audit_events. */
 export const eventFields = [
   'position',
   'received_at',
@@ -310,7 +283,7 @@ export const eventFields = [
 const EPOCH_US = 946_684_800_000_000n;
 const MINUS_INFINITY = -(2n ** 63n);
 
-/** The parts of a leaf but for the salt, which needs the key of its month. Copies what it takes. */
+/** Without the salt, which needs the key of the month. Copies what it takes. */
 export const readEventRow = ({ bytes, starts, lengths }: BinaryFields): Omit<EventLeaf, 'salt'> => {
   const start = (field: number): number => starts[field] as number;
   const length = (field: number): number => lengths[field] as number;
@@ -334,15 +307,12 @@ export const readEventRow = ({ bytes, starts, lengths }: BinaryFields): Omit<Eve
   };
 };
 
-/*
- * Positions are given out without gaps. Where one has no event, a drop by retention must have taken it, or a jump must have left it out:
- * else it was deleted.
- */
+/* Positions have no gaps: an event that is missing was dropped by retention, left out by a jump, or deleted. */
 
-/** [from, to) of positions. */
+/** Positions [from, to). */
 export type HoleRange = readonly [from: number, to: number];
 
-/** The first position of the holes that none of the explanations has; undefined if all are explained. */
+/** Undefined: all holes are explained. */
 export const unexplainedHole = (
   holes: readonly HoleRange[],
   explanations: readonly HoleRange[],
@@ -356,7 +326,7 @@ export const unexplainedHole = (
   return undefined;
 };
 
-/** Where the next chunk ends, and whether it is within a jump, which has no events. A chunk never reaches into one. */
+/** A chunk never reaches into a jump, which has no events. */
 export const nextChunk = (
   { size, head, events, holes }: { size: number; head: number; events: number; holes: number },
   jumps: readonly HoleRange[],

@@ -3,14 +3,14 @@ import type { StatedTree, Statement, StatementOf } from '../journal/statement.ts
 import { MAX_STATEMENT_BYTES, readStatement, writeStatement } from '../journal/statement-text.ts';
 import type { SourceChain } from '../leaf.ts';
 
-/** A statement that is to be appended, and what it is about: a thing is stated once. */
+/** `ref`: what it is about; a thing is stated once. */
 export interface NewEntry {
   readonly kind: Statement['type'];
   readonly ref: string;
   readonly text: string;
 }
 
-/** When it is stated, by the clock of the database, and the tree of `events` at that moment. */
+/** By the clock of the database, with the tree of `events`. */
 export interface Moment {
   readonly at: string;
   readonly tree: StatedTree;
@@ -18,10 +18,8 @@ export interface Moment {
 
 type Fields<T extends Statement['type']> = Omit<StatementOf<T>, 'type' | 'at' | 'tree'>;
 
-/** The clock of the database is not the one that it was. */
 export type ClockFound = Fields<'clock'> & { readonly ref: string };
 
-/** What has happened in the database and is not stated yet. */
 export interface DueFacts {
   readonly drops: readonly (Omit<Fields<'drop'>, 'positions' | 'part' | 'parts'> & {
     readonly id: number;
@@ -36,29 +34,28 @@ export interface DueFacts {
   readonly schemas: readonly Pick<Fields<'schema'>, 'from_version' | 'to_version'>[];
 }
 
-/** The statements about what has happened, in the order in which a reader understands them. */
 /** More are read with the next step. */
 export const MAX_HOLDS = 100;
 
 /** In the order in which they are stated. */
 export const dueEntries = (due: DueFacts, moment: Moment): NewEntry[] => [
   ...due.schemas.map((schema) => schemaEntry(schema, moment)),
-  ...due.jumps.map((jump) => entry(String(jump.id), { type: 'jump', ...moment, ...jump })),
-  ...due.holds.map((hold) => entry(`${hold.id}/${hold.action}`, { type: 'hold', ...moment, ...hold })),
-  ...due.archived.map((object) => entry(String(object.id), { type: 'archive', ...moment, ...object })),
+  ...due.jumps.map((jump) => newEntry(String(jump.id), { type: 'jump', ...moment, ...jump })),
+  ...due.holds.map((hold) => newEntry(`${hold.id}/${hold.action}`, { type: 'hold', ...moment, ...hold })),
+  ...due.archived.map((object) => newEntry(String(object.id), { type: 'archive', ...moment, ...object })),
   // A drop names holds: these are stated before it.
   ...(due.holds.length < MAX_HOLDS ? due.drops : []).flatMap(({ id, positions, ...drop }) =>
-    dropParts({ type: 'drop', ...moment, ...drop }, positions).map((part) => entry(`${id}/${part.part}`, part)),
+    dropParts({ type: 'drop', ...moment, ...drop }, positions).map((part) => newEntry(`${id}/${part.part}`, part)),
   ),
-  ...due.changes.map(({ id, ...change }) => entry(String(id), { type: 'change', ...moment, ...change })),
+  ...due.changes.map(({ id, ...change }) => newEntry(String(id), { type: 'change', ...moment, ...change })),
   ...due.timestamps.map((stamp) =>
-    entry(`${stamp.anchor}/${stamp.checkpoint.size}`, { type: 'timestamp', ...moment, ...stamp }),
+    newEntry(`${stamp.anchor}/${stamp.checkpoint.size}`, { type: 'timestamp', ...moment, ...stamp }),
   ),
 ];
 
 /** A version may come twice, after a restore. */
 const schemaEntry = (schema: DueFacts['schemas'][number], { at, tree }: Moment): NewEntry =>
-  entry(`${schema.to_version}/${at}`, {
+  newEntry(`${schema.to_version}/${at}`, {
     type: 'schema',
     at,
     tree,
@@ -67,27 +64,14 @@ const schemaEntry = (schema: DueFacts['schemas'][number], { at, tree }: Moment):
     size_after: tree.size,
   });
 
-export const genesisEntry = (genesis: Fields<'genesis'>, moment: Moment): NewEntry =>
-  entry('1', { type: 'genesis', ...moment, ...genesis });
-
-export const forkEntry = (fork: Fields<'fork'>, moment: Moment): NewEntry =>
-  entry('1', { type: 'fork', ...moment, ...fork });
-
-export const endEntry = (end: Fields<'end'>, moment: Moment): NewEntry =>
-  entry('1', { type: 'end', ...moment, ...end });
-
-/** `ref`: what was found, so that it is stated once. */
 export const clockEntry = ({ ref, ...found }: ClockFound, moment: Moment): NewEntry =>
-  entry(ref, { type: 'clock', ...moment, ...found });
-
-/** `id`: of the order. */
-export const keyEntry = (id: number, moment: Moment, key: Fields<'key'>): NewEntry =>
-  entry(String(id), { type: 'key', ...moment, ...key });
+  newEntry(ref, { type: 'clock', ...moment, ...found });
 
 export const sourceEntry = (source: Fields<'source'>, moment: Moment): NewEntry =>
-  entry(`${source.kind}/${source.id}`, { type: 'source', ...moment, ...source });
+  newEntry(`${source.kind}/${source.id}`, { type: 'source', ...moment, ...source });
 
-const entry = (ref: string, statement: Statement): NewEntry => ({
+/** `ref`: what the statement is about; `1` for what is stated once. */
+export const newEntry = (ref: string, statement: Statement): NewEntry => ({
   kind: statement.type,
   ref,
   text: writeStatement(statement),
@@ -95,42 +79,39 @@ const entry = (ref: string, statement: Statement): NewEntry => ({
 
 type Coverage = StatementOf<'coverage'>;
 
-/** What the database says of a source, as of a snapshot. */
 interface CoveredSource {
   readonly kind: string;
   readonly id: string;
   readonly filterHash: string;
   readonly wantedSince: string | null;
   readonly commits: number;
-  /** Proven, and before the moment of the snapshot. */
+  /** Before the moment of the snapshot. */
   readonly passes: readonly PassRanges[];
-  /** The newest ones, and how many there are. */
+  /** The newest ones. */
   readonly holes: NonNullable<Coverage['holes']>;
   readonly holeCount: number;
   readonly readings: NonNullable<Coverage['readings']>;
   readonly readingCount: number;
-  /** The newest time that was read a second time, a day or more after the first. */
+  /** A day or more after the first time. */
   readonly readAgain: NonNullable<Coverage['read_again']>;
-  /** The list of its requests. */
   readonly reads: NonNullable<Coverage['reads']>;
-  /** The text of the last statement with this filter; null before the first. */
+  /** Of the last statement with this filter; null before the first. */
   readonly before: string | null;
 }
 
-/** Sources that are to be stated, and the head of the feed in the same snapshot: all that their ranges hold is at or below it. */
+/** All that the ranges hold is at or below `head`, which is of the same snapshot. */
 export interface CoverageSnapshot {
   readonly head: number;
-  /** When it was made, by the clock of the database. */
+  /** By the clock of the database. */
   readonly asOf: string;
   /** Cloudflare's clock. */
   readonly serverTime: string | null;
   readonly sources: readonly CoveredSource[];
 }
 
-/** The filters that are known, by their hashes. */
 type FilterTexts = ReadonlyMap<string, string>;
 
-/** The statements of a snapshot. The tree of the moment and `chainOf` are of exactly as many leaves as the head of the snapshot says. */
+/** `moment` and `chainOf` must be of exactly as many leaves as the head of the snapshot. */
 export const coverageEntries = (
   { asOf, serverTime, sources }: CoverageSnapshot,
   moment: Moment,
@@ -157,16 +138,13 @@ export const coverageEntries = (
     return { kind: 'coverage', ref: `${source.kind}/${source.id}/${asOf}`, text };
   });
 
-/**
- * Whether less is read of a source than its last statement with the same filter says: after the clock of the database went back, until it has caught
- * up. A statement of that would look as if coverage were lost.
- */
+/** Less is read than was stated last: until a clock that went back has caught up. Stated, it would look like lost coverage. */
 export const isShrunk = ({ passes, before }: CoveredSource): boolean => {
   const ranges = passes.flatMap((pass) => pass.ranges);
   return rangesOf(before).some((pass) => pass.ranges.some((range) => gapsOf(ranges, range).length > 0));
 };
 
-/** With as many holes and readings as there is room for; ranges always have theirs. */
+/** Holes and readings are left out as needed, ranges never. */
 const fitted = (source: CoveredSource, rangesLeftOut: number, asOf: string, coverage: Coverage): string => {
   for (let share = 1; ; share /= 2) {
     const holes = source.holes.slice(0, Math.floor(source.holes.length * share));

@@ -2,34 +2,29 @@ import { OrgtrailError, reasonOf } from '../../base/errors.ts';
 import type { Time } from '../../base/time.ts';
 import { LeaseLostError, LeaseRefused, leasedRun } from '../../postgres/leases.ts';
 import { Builder, type BuilderOptions, type HeldClaim, type StepResult } from './builder.ts';
-import type { Claim, EvidenceStore } from './ports.ts';
+import type { EvidenceStore } from './evidence-store.sql.ts';
+import type { Claim } from './ports.ts';
 
-export interface BuildingOptions extends BuilderOptions {
-  readonly time: Time;
-  readonly leaseMs: number;
+export interface BuildingOptions extends BuilderOptions, LeaseOfBuilder {
   /** ORGTRAIL_EVIDENCE_INTERVAL. */
   readonly intervalMs: number;
-  /** Resolves when there may be events behind a position, or after so long. */
+  /** Resolves when there may be events behind a position, or after the timeout. */
   readonly waitBeyond: (position: number, timeoutMs: number, signal: AbortSignal) => Promise<void>;
-  /** Hears why building failed, once until it works again. */
+  /** Once until it works again. */
   readonly onError: (reason: string) => void;
-  /** Keeps checkpoints outside the database for as long as the lease is held. */
+  /** For as long as the lease is held. */
   readonly anchor?: (builder: Builder, generation: number, signal: AbortSignal) => Promise<void>;
-  /** Says what this process is set to; called with each lease, until it succeeds. */
+  /** Called with each lease, until it succeeds. */
   readonly noteSettings?: (claim: Claim) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
-/** So many events that wait are worth a checkpoint before the interval is over. */
+/** Waiting events that are worth a checkpoint before the interval is over. */
 const EVENTS_WORTH_ONE = 5_000;
-/** Between two looks at what another process is changing. */
 const STALE_PAUSE_MS = 100;
 const THIN_EVERY_MS = 3_600_000;
 
-/**
- * Builds and signs until the signal: one process at a time, the others wait for its lease. Whatever fails is retried after the interval;
- * ingestion and feed go on meanwhile. Called by the daemon.
- */
+/** One process at a time; the others wait for its lease. What fails is retried after the interval. */
 export const buildForever = async (options: BuildingOptions): Promise<void> => {
   const { time, intervalMs, onError, signal } = options;
   const builder = new Builder(options);
@@ -49,40 +44,52 @@ export const buildForever = async (options: BuildingOptions): Promise<void> => {
   }
 };
 
-/** Says beside the log that this process cannot sign it; the database knows whether another one does. */
+/** The database knows whether another process can sign. */
 export const refuse = async (store: EvidenceStore, reason: string): Promise<void> => {
   const logs = await store.readLogs();
   if (logs !== undefined) await store.refuse(logs.generation, reason);
 };
 
-const holdLease = async (builder: Builder, options: BuildingOptions, onStep: () => void): Promise<void> => {
-  const { store, signal } = options;
-  const { generation } = await builder.open();
-  await leasedRun<Claim, undefined, void>(options, {
+export interface LeaseOfBuilder {
+  readonly store: EvidenceStore;
+  readonly time: Time;
+  readonly leaseMs: number;
+}
+
+/** Resolves with why `run` did not run, or did not end, if the lease is another's. */
+export const withLease = async <R>(
+  { store, ...lease }: LeaseOfBuilder,
+  generation: number,
+  run: (claim: HeldClaim, lost: AbortSignal) => Promise<R>,
+): Promise<R | LeaseRefused<undefined> | LeaseLostError> =>
+  await leasedRun<Claim, undefined, R>(lease, {
     claim: async () => {
       const claimed = await store.claim(generation);
       return 'epoch' in claimed ? claimed : new LeaseRefused(undefined);
     },
     renew: (claim) => store.renew(claim),
     release: (claim) => store.release(claim),
-    run: async (claim, kept) => {
-      const held: HeldClaim = { ...claim, throwIfLost: () => kept.throwIfLost() };
-      const noteSettings = untilNoted(options, claim);
-      await noteSettings();
-      const ended = new AbortController();
-      const over = AbortSignal.any([signal, kept.lost, ended.signal]);
-      const anchoring = options.anchor?.(builder, generation, over);
-      try {
-        await buildWhileHeld(builder, held, { ...options, noteSettings }, over, onStep);
-      } finally {
-        ended.abort();
-        await anchoring;
-      }
-    },
+    run: (claim, kept) => run({ ...claim, throwIfLost: () => kept.throwIfLost() }, kept.lost),
+  });
+
+const holdLease = async (builder: Builder, options: BuildingOptions, onStep: () => void): Promise<void> => {
+  const { generation } = await builder.open();
+  await withLease(options, generation, async (held, lost) => {
+    const noteSettings = untilNoted(options, held);
+    await noteSettings();
+    const ended = new AbortController();
+    const over = AbortSignal.any([options.signal, lost, ended.signal]);
+    const anchoring = options.anchor?.(builder, generation, over);
+    try {
+      await buildWhileHeld(builder, held, { ...options, noteSettings }, over, onStep);
+    } finally {
+      ended.abort();
+      await anchoring;
+    }
   });
 };
 
-/** Notes the settings, once; after a failure again with the next call. What is shown of them is not worth a log that stands still. */
+/** Retried after a failure: what is shown of the settings is not worth a log that stands still. */
 const untilNoted = ({ noteSettings, onError }: BuildingOptions, claim: Claim): (() => Promise<void>) => {
   let isNoted = noteSettings === undefined;
   let told: string | undefined;
@@ -113,7 +120,7 @@ const buildWhileHeld = async (
     const { startedMs, size, kind } = await buildUntilDone(builder, claim, { ...options, pace }, over);
     onStep();
     await options.noteSettings();
-    // A process that has the next key carries out what was ordered; if there is none, this one goes on after the pause.
+    // A process with the next key carries out the order; if there is none, this one goes on after the pause.
     if (builder.isToYield) return;
     // Another replica may have the next generation, or the key that fits.
     if (kind === 'stopped') await time.sleep(intervalMs, over).catch(() => {});
@@ -152,11 +159,7 @@ const buildUntilDone = async (
 /** The first event after a quiet time is signed at once; of many, a checkpoint is made after the interval, or if they are many. */
 const waitForWork = async (
   { time, intervalMs, waitBeyond }: BuildingOptions,
-  {
-    size,
-    startedMs,
-    busyForMs,
-  }: { readonly size: number; readonly startedMs: number; readonly busyForMs: number | undefined },
+  { size, startedMs, busyForMs }: { size: number; startedMs: number; busyForMs: number | undefined },
   over: AbortSignal,
 ): Promise<void> => {
   // Sources that wait for their statements have a turn before the interval is over.
@@ -166,36 +169,17 @@ const waitForWork = async (
   if (!over.aborted) await waitBeyond(size, intervalMs, over);
 };
 
-/**
- * Builds and signs until nothing is left to do, or nothing can be done; called by commands. Undefined: another process builds, or took
- * over.
- */
-export const buildOnce = async (
-  builder: Builder,
-  { store, time, leaseMs }: { readonly store: EvidenceStore; readonly time: Time; readonly leaseMs: number },
-): Promise<'done' | 'stopped' | undefined> => {
+/** For commands: until nothing is left to do. Undefined: another process builds, or took over. */
+export const buildOnce = async (builder: Builder, lease: LeaseOfBuilder): Promise<'done' | 'stopped' | undefined> => {
   const { generation } = await builder.open();
-  const result = await leasedRun<Claim, undefined, StepResult['kind']>(
-    { time, leaseMs },
-    {
-      claim: async () => {
-        const claimed = await store.claim(generation);
-        return 'epoch' in claimed ? claimed : new LeaseRefused(undefined);
-      },
-      renew: (claim) => store.renew(claim),
-      release: (claim) => store.release(claim),
-      run: async (claim, kept) => {
-        const held: HeldClaim = { ...claim, throwIfLost: () => kept.throwIfLost() };
-        for (;;) {
-          held.throwIfLost();
-          const { kind } = await builder.step(held);
-          if (kind !== 'more') return kind;
-        }
-      },
-    },
-  );
-  if (result instanceof LeaseRefused || result instanceof LeaseLostError) return undefined;
-  return result === 'stopped' ? 'stopped' : result === 'done' ? 'done' : undefined;
+  const result = await withLease(lease, generation, async (held) => {
+    for (;;) {
+      held.throwIfLost();
+      const { kind } = await builder.step(held);
+      if (kind !== 'more') return kind;
+    }
+  });
+  return result === 'stopped' || result === 'done' ? result : undefined;
 };
 
 /** Events that come in at this share of the rate at which leaves are made keep the machine busy. */
@@ -203,24 +187,20 @@ const BUSY_SHARE = 0.5;
 /** Of the time that a step took: 0.71 of the rate without a builder became 0.82 on two full cores; longer pauses gain little. */
 const PAUSE_SHARE = 2;
 
-/** What one step of the builder saw and did. */
 interface PacedStep {
-  /** Leaves of `events` after it. */
+  /** Leaves of `events` after the step. */
   readonly size: number;
-  /** Of the feed, as the step began; undefined if it did not look. */
+  /** Of the feed before the step; undefined if it did not look. */
   readonly head?: number;
   readonly startedMs: number;
   readonly endedMs: number;
 }
 
-/**
- * Leaves ingestion its share of the machine: while events come in nearly as fast as leaves are made of them, each step is followed by a pause.
- * The log gets behind by that, and catches up at full speed once fewer come in.
- */
+/** Leaves ingestion its share of the machine: while events come in nearly as fast as leaves are made, each step is followed by a pause. */
 export class Pace {
   #before: PacedStep | undefined;
 
-  /** How long to wait after this step, in milliseconds. */
+  /** In milliseconds. */
   pauseAfter(step: PacedStep): number {
     const before = this.#before;
     this.#before = step;

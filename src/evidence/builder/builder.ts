@@ -3,19 +3,13 @@ import { OrgtrailError } from '../../base/errors.ts';
 import type { AnchoredCheckpoint } from '../anchor.ts';
 import type { KeyOrder, KeyState } from '../append/keys-in-force.ts';
 import { LogsInMemory, nextChunk, readEventRow, unexplainedHole } from '../append/logs.ts';
-import {
-  clockEntry,
-  dueEntries,
-  genesisEntry,
-  type Moment,
-  type NewEntry,
-  sourceEntry,
-} from '../append/new-statements.ts';
+import { clockEntry, dueEntries, type Moment, type NewEntry, newEntry, sourceEntry } from '../append/new-statements.ts';
 import { EvidenceFault } from '../bytes.ts';
 import { type Checkpoint, type LogName, writeOrigin } from '../notes/checkpoint.ts';
 import { type CoverageOptions, CoverageTurns } from './coverage-schedule.ts';
+import type { EvidenceStore } from './evidence-store.sql.ts';
 import { type Contradiction, KnownCheckpoints } from './known-checkpoints.ts';
-import type { Claim, EvidenceObserver, EvidenceStore, GrowthResult, LogSigner, StoredLogs } from './ports.ts';
+import type { Claim, EvidenceObserver, GrowthResult, LogSigner, StoredLogs } from './ports.ts';
 import { entryOfOrder, isSignedAs, type Signing, signCheckpoint, signingAt, vkeysOf } from './signing-keys.ts';
 
 const logNames = ['events', 'journal'] as const satisfies LogName[];
@@ -24,48 +18,45 @@ const MONTH_KEY_BYTES = 32;
 export interface BuilderOptions {
   readonly store: EvidenceStore;
   readonly signer: LogSigner;
-  /** The key that is to follow it, or that has followed it: the journal says which of the two sign. */
+  /** Follows or followed the other: the journal says which of the two sign. */
   readonly nextSigner?: LogSigner | undefined;
   /** ORGTRAIL_EVIDENCE_ORIGIN. */
   readonly base: string;
-  /** Of orgtrail, for genesis. */
   readonly version: string;
   readonly observer: EvidenceObserver;
-  /** What lies at the anchors; read before anything is signed under a claim. Absent: there are none. */
+  /** Read before anything is signed under a claim. */
   readonly readAnchors?: (logs: StoredLogs) => Promise<readonly AnchoredCheckpoint[]>;
-  /** So many events go into one commit. */
+  /** Events of one commit. */
   readonly chunk?: number;
   readonly makeKey?: () => Buffer;
-  /** Undefined: this process states no coverage. */
+  /** Undefined: states no coverage. */
   readonly coverage?: CoverageOptions | undefined;
 }
 
 const CHUNK = 5_000;
+const MAYBE_LOST =
+  'the database failed over or was restored, and a checkpoint that was signed before may be lost with what was lost';
 /** Leaves of holes are made without reading anything. */
 const HOLES = 65_536;
 
-/** The right to build that a process has at the moment. The same object as long as the lease lasts without a break. */
+/** The same object for as long as the lease lasts without a break. */
 export interface HeldClaim extends Claim {
   /** Throws if the lease is lost: nothing may be signed then. */
   throwIfLost(): void;
 }
 
-/**
- * `more`: there is more to do at once. `done`: all is signed. `stopped`: nothing can be done until an operator acts. `stale`: what is stored
- * is not what it was a moment ago; another process may have the lease.
- */
+/** `done`: all is signed. `stopped`: an operator must act. `stale`: what is stored has changed, maybe by another holder of the lease. */
 export interface StepResult {
   readonly kind: 'more' | 'done' | 'stopped' | 'stale';
   /** Of `events`. */
   readonly size: number;
-  /** Of the feed, as the step began; undefined if the step was given up before it looked. */
+  /** Of the feed before the step; undefined if the step was given up before it looked. */
   readonly head?: number;
 }
 
 /**
- * Makes leaves of what is stored, and signs what is committed. A step does one commit, and signs; between any two of its statements the
- * process may end, the database may restart, and another process may be at the same: what was given out is never contradicted. What
- * decides is in the database: the sizes are compared with each commit.
+ * A step does one commit, and signs. Between any two of its statements the process may end, the database restart, another
+ * process do the same: what was given out is never contradicted, since each commit compares the sizes in the database.
  */
 export class Builder {
   readonly #options: BuilderOptions;
@@ -75,9 +66,10 @@ export class Builder {
   #keys: KeyState | undefined;
   #notes = new Map<LogName, string>();
   #memory: { readonly generation: number; readonly logs: LogsInMemory } | undefined;
-  /** Something may have happened that the journal does not have yet. */
+  /** The journal may lag behind the tables. */
   #owes = true;
-  #lacksKey = false;
+  /** A rotation is ordered: a process with the new key must get the lease. */
+  isToYield = false;
   #stating: KeyOrder | undefined;
 
   constructor(options: BuilderOptions) {
@@ -88,19 +80,14 @@ export class Builder {
       new CoverageTurns(options.coverage, (sources) => options.observer.coverageHeldBack?.(sources));
   }
 
-  /** Until there is more coverage to state, which waits for its turn; undefined if there is none. */
+  /** Until more coverage can be stated; undefined if there is none. */
   get busyForMs(): number | undefined {
     return this.#coverage?.busyForMs;
   }
 
-  /** A rotation of the key is ordered, and this process has not the new one: one that has it must get the lease. */
-  get isToYield(): boolean {
-    return this.#lacksKey;
-  }
-
   /**
-   * The newest generation, made if there is none. Throws OrgtrailError `configuration` if it has another origin, or if this process has not
-   * the keys that sign: it must not take the lease from one that has them.
+   * The newest generation, made if there is none. Throws OrgtrailError `configuration` for another origin, or if this process
+   * has not the keys that sign: it must not take the lease from one that has them.
    */
   async open(): Promise<StoredLogs> {
     const { store, base } = this.#options;
@@ -113,12 +100,12 @@ export class Builder {
     return logs;
   }
 
-  /** The logs must go on from what an anchor has: the next step compares. */
+  /** Compared by the next step. */
   learn(found: readonly AnchoredCheckpoint[]): void {
     for (const each of found) this.#known.learnAnchored(each);
   }
 
-  /** Called again and again by the holder of the lease. `signs`: also if there is more to do. */
+  /** `signs`: also if there is more to do. */
   async step(claim: HeldClaim, signs = true): Promise<StepResult> {
     try {
       return await this.#step(claim, signs);
@@ -151,7 +138,7 @@ export class Builder {
     const size = memory.sizeOf('events');
     if (this.#memory === undefined) return { kind: 'more', size };
     const isAtHead = size >= logs.head;
-    // A journal that begins after a fork has to state all that happened before: without that, leaves would seem to be missing.
+    // After a fork, the journal first states all that happened before: else leaves would seem to be missing.
     if (logs.generation > 1 && logs.journal.signedSize === undefined && this.#owes) return { kind: 'more', size };
     if (isAtHead || signs) {
       if (!(await this.#sign(claim, memory))) return { kind: 'stale', size };
@@ -160,7 +147,7 @@ export class Builder {
     return { kind: isIdle ? 'done' : 'more', size, head: logs.head };
   }
 
-  /** What is in memory if that is what is stored; else loads it, and compares it with all that is known. */
+  /** What is in memory, if that is what is stored; else loads it, and compares it with all that is known. */
   async #remember(claim: HeldClaim, logs: StoredLogs): Promise<LogsInMemory | StepResult> {
     const { store } = this.#options;
     const memory = this.#memory;
@@ -175,16 +162,12 @@ export class Builder {
     if (!wasComplete) this.learn((await this.#options.readAnchors?.(logs)) ?? []);
     const loaded = await store.load(logs);
     this.#keys = await store.readKeys(logs.generation);
-    // Of a key that was lost or stolen, what lies at the anchors is all that is known from elsewhere.
+    // Of a lost or stolen key, only the anchors are known from elsewhere.
     if (this.#signing(logs).signers.length === 0 && wasComplete)
       this.learn((await this.#options.readAnchors?.(logs)) ?? []);
     const contradiction = await this.#known.contradiction(logs, store.readTiles);
     if (contradiction !== undefined) return await this.#stop(claim, contradiction.state, contradiction.reason);
-    if (!logs.isHere && !(await this.#goOn(claim, wasComplete))) {
-      const reason =
-        'the database failed over or was restored, and a checkpoint that was signed before may be lost with what was lost';
-      return await this.#stop(claim, 'forked', reason);
-    }
+    if (!logs.isHere && !(await this.#goOn(claim, wasComplete))) return await this.#stop(claim, 'forked', MAYBE_LOST);
     for (const checkpoint of loaded.checkpoints) this.#known.learn(checkpoint);
     this.#notes = new Map(loaded.checkpoints.map(({ log, note }) => [log, note]));
     if (loaded.isHere) this.#known.complete(claim);
@@ -197,7 +180,7 @@ export class Builder {
     return inMemory;
   }
 
-  /** On another server: only if no other process can have signed what is lost, and all that this one knows holds there. */
+  /** On another server: only if no other process can have signed what is lost, and all that is known holds there. */
   async #goOn(claim: HeldClaim, wasComplete: boolean): Promise<boolean> {
     claim.throwIfLost();
     if (!wasComplete || !(await this.#options.store.goOnHere(claim))) return false;
@@ -208,12 +191,12 @@ export class Builder {
   #signing({ events, journal, at }: StoredLogs): Signing {
     if (this.#keys === undefined) throw new Error('the keys were not read');
     const signing = signingAt(this.#own, this.#keys, [events.origin, journal.origin], at);
-    if (signing.lacks !== undefined && !this.#lacksKey) this.#options.observer.keyMissing?.(signing.lacks);
-    this.#lacksKey = signing.lacks !== undefined;
+    if (signing.lacks !== undefined && !this.isToYield) this.#options.observer.keyMissing?.(signing.lacks);
+    this.isToYield = signing.lacks !== undefined;
     return signing;
   }
 
-  /** Appends what there is, as much as one commit holds; undefined if there is nothing. */
+  /** As much as one commit holds; undefined if there is nothing. */
   async #grow(claim: Claim, logs: StoredLogs, memory: LogsInMemory, signs: boolean): Promise<GrowthResult | undefined> {
     const { store, observer } = this.#options;
     const { origin, size, root } = logs.events;
@@ -241,7 +224,7 @@ export class Builder {
     if (result === 'grown') observer.grown?.({ events: to('events').size - size, statements: entries.length });
     if (result === 'grown' && clock !== undefined) observer.clockStated?.(clock);
     if (result === 'grown' && this.#stating !== undefined) observer.keyStated?.(this.#stating);
-    // From here on other keys sign: all of it is read again before anything is signed.
+    // Other keys sign from here on: all is read again before anything is signed.
     if (result !== 'grown' || this.#stating !== undefined) this.#memory = undefined;
     return result;
   }
@@ -257,7 +240,8 @@ export class Builder {
     this.#owes = !isLooked || due.length > 0;
     if (journal.size > 0) return due;
     const vkeys = vkeysOf([events.origin, journal.origin], signer);
-    return [genesisEntry({ version, feed_id: feedId, vkeys, retention, adopted }, moment), ...due];
+    const genesis = { type: 'genesis', ...moment, version, feed_id: feedId, vkeys, retention, adopted } as const;
+    return [newEntry('1', genesis), ...due];
   }
 
   async #keyEntries(logs: StoredLogs, moment: Moment): Promise<NewEntry[]> {
@@ -287,7 +271,7 @@ export class Builder {
     );
   }
 
-  /** Signs what is stored, not what is in memory. False: it is not the same any more, or must not be given out. */
+  /** False: what is stored has changed, or must not be given out. */
   async #sign(claim: HeldClaim, memory: LogsInMemory): Promise<boolean> {
     const { store, observer } = this.#options;
     const stored = await store.readLogs();
@@ -295,7 +279,7 @@ export class Builder {
     const state = stored.events.size < stored.adopted ? 'building' : 'ok';
     const { signers } = this.#signing(stored);
     if (signers.length === 0) return false;
-    // What halted it is over: else this would not have been reached.
+    // Reached only if what halted it is over.
     if (state !== stored.state) await store.noteState(claim, state, undefined);
     for (const log of logNames) {
       const { origin, size, root, signedSize } = stored[log];
@@ -312,7 +296,7 @@ export class Builder {
     return true;
   }
 
-  /** Without an answer of the database it may be stored, and read by others. */
+  /** Without an answer of the database, the checkpoint may be stored, and read by others. */
   async #keep(claim: Claim, log: LogName, checkpoint: Checkpoint, note: string): Promise<boolean> {
     const isKept = await this.#options.store.noteCheckpoint(claim, log, checkpoint, note).catch((error: unknown) => {
       this.#known.learn(checkpoint);
@@ -329,7 +313,7 @@ export class Builder {
   }
 }
 
-/** Throws OrgtrailError `configuration` if the logs have another name than the settings give them. */
+/** Throws OrgtrailError `configuration` if the settings give the logs another name. */
 export const requireOrigin = ({ feedId, generation, events }: StoredLogs, base: string): void => {
   const expected = writeOrigin({ base, feedId, generation, log: 'events' });
   if (events.origin === expected) return;

@@ -6,16 +6,17 @@ import {
   type Moment,
   type NewEntry,
 } from '../append/new-statements.ts';
-import type { Claim, EvidenceStore, StoredLogs } from './ports.ts';
+import type { EvidenceStore } from './evidence-store.sql.ts';
+import type { Claim, StoredLogs } from './ports.ts';
 
 export interface CoverageOptions {
-  /** Sources of these kinds that are read with these filters are stated; `text` as canonicalFilters writes it. */
+  /** `text` as canonicalFilters writes it. */
   readonly filters: readonly { readonly kind: string; readonly hash: string; readonly text: string }[];
-  /** How long a statement of a source is good for: ORGTRAIL_EVIDENCE_STATEMENTS. */
+  /** ORGTRAIL_EVIDENCE_STATEMENTS. */
   readonly everyMs: number;
-  /** So many sources in one commit. */
+  /** Sources of one commit. */
   readonly batch?: number;
-  /** Between two looks for sources that are due, if the one before found all of them; 0: with each step. */
+  /** Between two looks, unless more sources are due; 0: with each step. */
   readonly lookMs?: number;
 }
 
@@ -23,27 +24,26 @@ const BATCH = 50;
 const LOOK_MS = 10_000;
 /** While more sources are due than one commit has. */
 const BUSY_LOOK_MS = 500;
-/** What is read less than was stated is looked at again after this. */
+/** Until sources that shrank are looked at again. */
 const HELD_BACK_MS = 600_000;
-/** A look takes no more than this part of the time. */
+/** The largest share of the time that looks take. */
 const LOOK_SHARE = 0.02;
 
 /**
- * When coverage is stated. A look reads the head of the feed and what is proven in one snapshot. The log grows to exactly that head, and no
- * further, before the statements are made: so they come whatever is being stored meanwhile, and what they claim is at or below the size
- * that they name. What a look has found is forgotten with the memory that it belongs to.
+ * A look reads the head of the feed and what is proven in one snapshot. The log grows to exactly that head, and no further,
+ * before the statements are made: what they claim is at or below the size that they name.
  */
 export class CoverageTurns {
   readonly #options: CoverageOptions;
   readonly #onHeldBack: (sources: number) => void;
   readonly #nowMs: () => number;
-  /** Sources that would be covered less than before, by their keys, and until when they are left out. */
+  /** Sources that shrank, by their keys. */
   readonly #heldBack = new Map<string, { readonly kind: string; readonly id: string; readonly untilMs: number }>();
   #pending: { readonly snapshot: CoverageSnapshot; readonly memory: LogsInMemory } | undefined;
   #nextLookMs = Number.NEGATIVE_INFINITY;
   #isBusy = false;
 
-  /** `onHeldBack` hears how many sources are not stated, since less of them is read than was stated last. */
+  /** `onHeldBack`: how many sources are not stated, since they shrank. */
   constructor(
     options: CoverageOptions,
     onHeldBack: (sources: number) => void = () => {},
@@ -54,7 +54,7 @@ export class CoverageTurns {
     this.#nowMs = nowMs;
   }
 
-  /** Looks, if it is time. Nothing is stated before the first statement of the journal. */
+  /** Nothing is stated before the first statement of the journal. */
   async look(store: EvidenceStore, claim: Claim, logs: StoredLogs, memory: LogsInMemory): Promise<void> {
     if (this.#pendingOf(memory) !== undefined || logs.journal.size === 0 || this.#nowMs() < this.#nextLookMs) return;
     const { filters, everyMs, batch = BATCH, lookMs = LOOK_MS } = this.#options;
@@ -69,7 +69,7 @@ export class CoverageTurns {
     this.#pending = snapshot !== undefined && snapshot.sources.length > 0 ? { snapshot, memory } : undefined;
   }
 
-  /** Up to where the log may grow, so that it stops at the head of the snapshot. */
+  /** The log stops at the head of the snapshot. */
   cap(memory: LogsInMemory, head: number): number {
     return Math.min(head, this.#pendingOf(memory)?.head ?? head);
   }
@@ -78,12 +78,12 @@ export class CoverageTurns {
     return this.#pendingOf(memory) !== undefined;
   }
 
-  /** How long until the next look; undefined while there is nothing more to do than to look now and then. */
+  /** Until the next look; undefined unless more sources are due. */
   get busyForMs(): number | undefined {
     return this.#isBusy ? Math.max(0, this.#nextLookMs - this.#nowMs()) : undefined;
   }
 
-  /** The statements of the snapshot, if the stored log is exactly as large as its head. `memory` has not grown beyond what is stored. */
+  /** If the stored log is exactly as large as the head. `memory` has not grown beyond what is stored. */
   take(memory: LogsInMemory, moment: Moment): NewEntry[] {
     const snapshot = this.#pendingOf(memory);
     if (snapshot?.head !== moment.tree.size) return [];
@@ -103,7 +103,7 @@ export class CoverageTurns {
   }
 }
 
-/** Without the sources that are read less than their last statement says: time that was stated as read stays so. */
+/** Without sources that are read less than was stated: time that was stated as read stays so. */
 const withoutShrunk = (
   snapshot: CoverageSnapshot | undefined,
   onShrunk: (sources: CoverageSnapshot['sources']) => void,

@@ -4,43 +4,47 @@ import { isDeadOwner } from '../../postgres/leases.ts';
 import { longStatement } from '../../postgres/pool.ts';
 import { sqlState } from '../../postgres/sql-state.ts';
 import { type KeyHistory, type KeyOrder, type KeyState, keyHistory } from '../append/keys-in-force.ts';
-import { eventFields, type HoleRange } from '../append/logs.ts';
+import { type BinaryFields, eventFields, type HoleRange } from '../append/logs.ts';
 import { type DueFacts, MAX_HOLDS } from '../append/new-statements.ts';
-import { type LogName, writeOrigin } from '../notes/checkpoint.ts';
+import { type Checkpoint, type LogName, writeOrigin } from '../notes/checkpoint.ts';
 import type { TileId } from '../tree/tiles.ts';
 import { loadLogs, readTiles } from './load-logs.sql.ts';
-import type { Claim, EvidenceStore, Growth, GrowthResult, StoredLogs } from './ports.ts';
+import type { Claim, CoverageQuery, Growth, GrowthResult, StoredLogs } from './ports.ts';
 import { readCoverage } from './read-coverage.sql.ts';
 
 const SERIALIZATION_FAILURE = '40001';
 const UNIQUE_VIOLATION = '23505';
 
-/** Joins the statements of the log to the port that building declares. The rights on the tables are the owner's: functions write. */
-export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number): EvidenceStore => ({
+/** Every method is one statement, or reads alone. Functions of the schema's owner write. */
+export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number) => ({
   readLogs: () => readLogs(pool),
-  open: async (base) => {
+  /** Unless there is a generation. */
+  open: async (base: string): Promise<void> => {
     const { rows } = await pool.query<{ feedId: string }>('select feed_id::text as "feedId" from feed_head');
     const origin = (log: LogName) => writeOrigin({ base, feedId: rows[0]?.feedId ?? '', generation: 1, log });
     await pool.query('select orgtrail_open_evidence($1, $2)', [origin('events'), origin('journal')]);
   },
-  claim: (generation) => claim(pool, generation, owner, leaseMs),
-  renew: async ({ generation, epoch }) => {
+  claim: (generation: number) => claim(pool, generation, owner, leaseMs),
+  renew: async ({ generation, epoch }: Claim): Promise<boolean> => {
     const sql = 'select orgtrail_renew_evidence($1, $2, $3) as held';
     const { rows } = await pool.query<{ held: boolean }>(sql, [generation, epoch, leaseMs]);
     return rows[0]?.held === true;
   },
-  release: async ({ generation, epoch }) => {
+  release: async ({ generation, epoch }: Claim): Promise<void> => {
     await pool.query('select orgtrail_release_evidence($1, $2)', [generation, epoch]);
   },
-  load: (logs) => loadLogs(pool, logs),
-  readKeys: (generation) => readKeyState(pool, generation),
+  load: (logs: StoredLogs) => loadLogs(pool, logs),
+  readKeys: (generation: number) => readKeyState(pool, generation),
   readTiles: (log: LogName, generation: number, tiles: readonly TileId[]) => readTiles(pool, log, generation, tiles),
-  readDue: (generation) => readDue(pool, generation),
-  readCoverage: (held, query) => readCoverage(pool, held, query, leaseMs),
+  readDue: (generation: number) => readDue(pool, generation),
+  readCoverage: (held: Claim, query: CoverageQuery) => readCoverage(pool, held, query, leaseMs),
   readJumps: () => readRanges(pool, jumpRanges),
-  readExplanations: (range) => readRanges(pool, `${jumpRanges} union all ${dropRanges}`, range),
-  copyEvents: (after, until, take) => copyOut(pool, eventsQuery(after, until), take),
-  readOrganizations: async (sources) => {
+  /** That have to do with these positions. */
+  readExplanations: (range: HoleRange) => readRanges(pool, `${jumpRanges} union all ${dropRanges}`, range),
+  /** (after, until] in order. A row is valid only while it is handed over. */
+  copyEvents: (after: number, until: number, take: (row: BinaryFields) => void): Promise<void> =>
+    copyOut(pool, eventsQuery(after, until), take),
+  readOrganizations: async (sources: readonly { readonly kind: string; readonly id: string }[]) => {
     const { rows } = await pool.query<{ id: string | null }>(
       `select s.organization_id as id from unnest($1::text[], $2::text[]) with ordinality as u (kind, id, place)
        left join sources s on s.kind = u.kind and s.id = u.id order by u.place`,
@@ -48,7 +52,7 @@ export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number):
     );
     return rows.map(({ id }) => id);
   },
-  grow: async (growth) => {
+  grow: async (growth: Growth): Promise<GrowthResult> => {
     try {
       return await growLogs(pool, growth);
     } catch (error) {
@@ -57,30 +61,41 @@ export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number):
       throw error;
     }
   },
-  noteCheckpoint: async ({ generation, epoch }, log, { size, root }, note) => {
+  /** False: it must not be given out. */
+  noteCheckpoint: async ({ generation, epoch }: Claim, log: LogName, { size, root }: Checkpoint, note: string) => {
     const { rows } = await pool.query<{ noted: boolean }>(
       'select orgtrail_note_checkpoint($1, $2, $3, $4, $5, $6) as noted',
       [generation, epoch, log, size, root, note],
     );
     return rows[0]?.noted === true;
   },
-  refuse: async (generation, reason) => {
+  /** This process cannot sign, and no other does. */
+  refuse: async (generation: number, reason: string): Promise<void> => {
     await pool.query('select orgtrail_refuse_evidence($1, $2)', [generation, reason]);
   },
-  noteState: async ({ generation, epoch }, state, reason) => {
+  noteState: async ({ generation, epoch }: Claim, state: StoredLogs['state'], reason: string | undefined) => {
     await pool.query('select orgtrail_note_evidence($1, $2, $3, $4)', [generation, epoch, state, reason ?? null]);
   },
-  goOnHere: async ({ generation, epoch }) => {
+  /** From here on, this is the server of the log. */
+  goOnHere: async ({ generation, epoch }: Claim): Promise<boolean> => {
     const sql = 'select orgtrail_continue_evidence($1, $2) as done';
     return (await pool.query<{ done: boolean }>(sql, [generation, epoch])).rows[0]?.done === true;
   },
-  thin: async () => {
+  /** Deletes what is no longer kept of checkpoints and requests. */
+  thin: async (): Promise<void> => {
     await pool.query(longStatement('select orgtrail_thin_checkpoints()'));
     await pool.query(longStatement('select orgtrail_thin_reads()'));
   },
 });
 
-const claim = async (pool: Pool, generation: number, owner: string, leaseMs: number): Promise<Claim | Held> => {
+export type EvidenceStore = ReturnType<typeof createEvidenceStore>;
+
+const claim = async (
+  pool: Pool,
+  generation: number,
+  owner: string,
+  leaseMs: number,
+): Promise<Claim | { readonly heldBy: string | undefined }> => {
   const { rows } = await pool.query<{ epoch: number | null; heldBy: string | null }>(
     'select epoch::float8, held_by as "heldBy" from orgtrail_claim_evidence($1, $2, $3)',
     [generation, owner, leaseMs],
@@ -92,14 +107,11 @@ const claim = async (pool: Pool, generation: number, owner: string, leaseMs: num
   return await claim(pool, generation, owner, leaseMs);
 };
 
-interface Held {
-  readonly heldBy: string | undefined;
-}
-
 type LogRow = { readonly [L in LogName as `${L}Size` | `${L}SignedSize`]: number } & {
   readonly [L in LogName as `${L}Origin`]: string;
 } & { readonly [L in LogName as `${L}Root`]: Buffer } & Omit<StoredLogs, LogName>;
 
+/** Undefined: there is no log yet. */
 const readLogs = async (pool: Pool): Promise<StoredLogs | undefined> => {
   const columns = (['events', 'journal'] as const).map(
     (log) => `${log}.origin as "${log}Origin", ${log}.size::float8 as "${log}Size", ${log}.root as "${log}Root",
@@ -117,20 +129,16 @@ const readLogs = async (pool: Pool): Promise<StoredLogs | undefined> => {
   );
   const [row] = rows;
   if (row === undefined) return undefined;
+  const logOf = <L extends LogName>(log: L) => ({
+    origin: row[`${log}Origin`],
+    size: row[`${log}Size`],
+    root: row[`${log}Root`],
+    signedSize: row[`${log}SignedSize`] ?? undefined,
+  });
   return {
     ...row,
-    events: {
-      origin: row.eventsOrigin,
-      size: row.eventsSize,
-      root: row.eventsRoot,
-      signedSize: row.eventsSignedSize ?? undefined,
-    },
-    journal: {
-      origin: row.journalOrigin,
-      size: row.journalSize,
-      root: row.journalRoot,
-      signedSize: row.journalSignedSize ?? undefined,
-    },
+    events: logOf('events'),
+    journal: logOf('journal'),
     clock: row.clock ?? undefined,
     stateReason: row.stateReason ?? undefined,
     retention: row.retention ?? undefined,
@@ -144,7 +152,7 @@ const eventsQuery = (after: number, until: number): string => {
 };
 
 const jumpRanges = 'select from_position + 1 as first, to_position + 1 as last from position_jumps';
-/** Of a drop before there was evidence only the first and the last position are known. */
+/** Of a drop before there was evidence, only its ends are known. */
 const dropRanges = `select lower(r), upper(r) from retention_drops d, unnest(d.positions) r
   union all select first_position, last_position + 1 from retention_drops where positions is null and first_position is not null`;
 
@@ -157,7 +165,7 @@ const readRanges = async (pool: Pool, query: string, range?: HoleRange): Promise
   return rows.map(({ first, end }): HoleRange => [first, end]);
 };
 
-/** Commits leaves and statements, in one statement: all of it, or nothing. */
+/** Leaves and statements in one statement: all, or nothing. */
 const growLogs = async (pool: Pool, growth: Growth): Promise<GrowthResult> => {
   const { generation, epoch, from, to, tiles, monthKeys, sources, entries } = growth;
   const values = [
@@ -193,9 +201,8 @@ const growLogs = async (pool: Pool, growth: Growth): Promise<GrowthResult> => {
 
 type Fact<K extends keyof DueFacts> = DueFacts[K][number];
 
-/** So many in one commit. */
 const MAX_CHANGES = 500;
-/** Some kilobytes are enough to know a hold by; a statement has an end. */
+/** Characters: enough to know a hold by. */
 const MAX_REASON = 4_000;
 
 const isStated = (kind: string, ref: string): string =>
@@ -252,7 +259,6 @@ const schemas = `
 select l.schema_version as from_version, orgtrail_schema_version() as to_version from evidence_logs l
 where l.name = 'events' and l.generation = $1 and l.schema_version <> orgtrail_schema_version()`;
 
-/** What has happened and is not in the journal of this generation. */
 const readDue = async (pool: Pool, generation: number): Promise<DueFacts> => {
   const read = async <K extends keyof DueFacts>(sql: string) =>
     (await pool.query<Fact<K> & object>(sql, [generation])).rows as unknown as readonly Fact<K>[];
@@ -267,9 +273,9 @@ const readDue = async (pool: Pool, generation: number): Promise<DueFacts> => {
   };
 };
 
-/** The clock of the database stands before a time that it has shown by more than this: it went back. */
+/** A clock that is behind a time that it has shown by more than this went back. */
 const BACK = "interval '1 minute'";
-/** As far from Cloudflare's clock as was stated last, but for this. */
+/** Drift against Cloudflare's clock since the last statement. */
 const DRIFT_SECONDS = 600;
 
 const utc = (time: string): string => `to_char(${time} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
@@ -277,9 +283,8 @@ const ofClock = (columns: string, more: string): string =>
   `select ${columns} from evidence_journal j where j.generation = events.generation and j.kind = 'clock' ${more}`;
 
 /**
- * What is to be stated of the clock of the database, as JSON; null if nothing is. Within a query that has `events` and `journal`, the rows of
- * evidence_logs. A clock that went back is found by what the journal said last, and by when it was signed; one that is far from Cloudflare's by the
- * last listing, when both were noted.
+ * JSON of what is to be stated of the clock; null if nothing is. Within a query over `events` and `journal`, rows of
+ * evidence_logs. Back: by the last statement, and when it was signed. Ahead of Cloudflare's: by the last listing.
  */
 const foundClock = `
 (select json_build_object('ref', ref, 'before', case when is_back then ${utc('seen')} end, 'ahead_seconds', ahead, 'compared_at', ${utc('compared_at')})
@@ -294,29 +299,17 @@ from (
   where is_back or abs(ahead - coalesce((${ofClock("(j.text::jsonb ->> 'ahead_seconds')::bigint", 'order by j.index desc limit 1')}), 0)) > ${DRIFT_SECONDS}
 ) found where not exists (${ofClock('', 'and j.ref = found.ref')}))`;
 
-/** What the process that builds is set to. */
-interface BuilderSettings {
-  /** Their names. */
-  readonly anchors: readonly string[];
-  /** ORGTRAIL_EVIDENCE_STATEMENTS. */
-  readonly statementsMs: number;
-}
-
-/** Notes it beside the log, so that every replica and every command knows what is overdue. */
+/** So that every replica and command knows what is overdue. */
 export const noteBuilderSettings = async (
   pool: Pool,
   { generation, epoch }: Claim,
-  { anchors, statementsMs }: BuilderSettings,
+  { anchors, statementsMs }: { readonly anchors: readonly string[]; readonly statementsMs: number },
 ): Promise<void> => {
-  await pool.query('select orgtrail_note_evidence_settings($1, $2, $3, $4)', [
-    generation,
-    epoch,
-    anchors,
-    statementsMs,
-  ]);
+  const sql = 'select orgtrail_note_evidence_settings($1, $2, $3, $4)';
+  await pool.query(sql, [generation, epoch, anchors, statementsMs]);
 };
 
-/** What the journal of a generation says of keys. `isSigned`: only as far as it is signed. */
+/** `isSigned`: only as far as it is signed. */
 export const readKeyHistory = async (
   pool: Pick<Pool, 'query'>,
   generation: number,
@@ -330,7 +323,6 @@ export const readKeyHistory = async (
   return keyHistory(rows.map(({ text }) => text));
 };
 
-/** The same, and the key that is ordered and not stated. */
 const readKeyState = async (pool: Pool, generation: number): Promise<KeyState> => {
   const { rows } = await pool.query<KeyOrder>(
     `select id::float8 as id, reason, new_vkeys as "newVkeys", (extract(epoch from both_for) * 1000)::float8 as "bothForMs",

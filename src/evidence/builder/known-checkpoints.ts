@@ -1,48 +1,36 @@
 import type { AnchoredCheckpoint } from '../anchor.ts';
 import { among } from '../append/logs.ts';
-import type { Checkpoint } from '../notes/checkpoint.ts';
-import type { ReadTile } from '../tree/growing-tree.ts';
+import type { Checkpoint, LogName } from '../notes/checkpoint.ts';
 import { rootOfPrefix, tilesOfRanges } from '../tree/proofs.ts';
-import type { TileId } from '../tree/tiles.ts';
-import type { Claim, EvidenceStore, StoredLogs } from './ports.ts';
+import type { EvidenceStore } from './evidence-store.sql.ts';
+import type { Claim, StoredLogs } from './ports.ts';
 
-/** A checkpoint that is known, and what the stored logs are against it. */
 export interface Contradiction {
-  readonly state: Exclude<Continuity, 'consistent'> | 'halted';
+  readonly state: 'behind' | 'forked' | 'halted';
   readonly reason: string;
 }
 
-/**
- * The largest checkpoint of each log that this process has signed or read: the nearest of all anchors. It outlives a database that goes
- * back while the process runs. Beside it, what lies at the anchors.
- */
+/** The largest checkpoint that this process knows of each log, and those at the anchors. Outlives a database that goes back. */
 export class KnownCheckpoints {
   readonly #byOrigin = new Map<string, Checkpoint>();
   readonly #anchored = new Map<string, AnchoredCheckpoint>();
-  #hasNews = false;
-  /**
-   * The claim under which everything that was ever signed is known: what was stored at its start, and what this process signed since. Not
-   * the number of its epoch, which a database that went back gives out once more.
-   */
+  /** An anchor has something that was not compared yet. */
+  hasNews = false;
+  /** Under which all is known that was ever signed. The object: a database that went back gives an epoch once more. */
   #completeUnder: Claim | undefined;
 
   learn({ origin, size, root }: Checkpoint): void {
     if ((this.#byOrigin.get(origin)?.size ?? -1) < size) this.#byOrigin.set(origin, { origin, size, root });
   }
 
-  /** The newest checkpoint of a log at an anchor; it counts from the next `contradiction` on. */
+  /** Counts from the next `contradiction` on. */
   learnAnchored(found: AnchoredCheckpoint): void {
     const { anchor, checkpoint } = found;
     const key = `${anchor} ${checkpoint.origin}`;
     const before = this.#anchored.get(key)?.checkpoint;
     if (before?.size === checkpoint.size && Buffer.from(before.root).equals(checkpoint.root)) return;
     this.#anchored.set(key, found);
-    this.#hasNews = true;
-  }
-
-  /** Whether an anchor has told what was not compared yet. */
-  get hasNews(): boolean {
-    return this.#hasNews;
+    this.hasNews = true;
   }
 
   isComplete(claim: Claim): boolean {
@@ -53,7 +41,7 @@ export class KnownCheckpoints {
     this.#completeUnder = claim;
   }
 
-  /** Why the stored logs cannot go on; undefined if they hold all that is known. */
+  /** Undefined: the stored logs hold all that is known. */
   async contradiction(
     { generation, events, journal }: Pick<StoredLogs, 'generation' | 'events' | 'journal'>,
     readTiles: EvidenceStore['readTiles'],
@@ -69,13 +57,15 @@ export class KnownCheckpoints {
       ['journal', journal],
     ] as const) {
       for (const { anchor, checkpoint } of this.#knownOf(origin)) {
-        const tiles = await readTiles(log, generation, tilesForContinuity(checkpoint, size));
-        const continuity = continuityOf(checkpoint, size, among(tiles));
-        if (continuity === 'consistent') continue;
-        return { state: continuity, reason: reasonFor(continuity, checkpoint.size, { log, size, anchor }) };
+        const { size: known, root } = checkpoint;
+        const kept = anchor === undefined ? 'was signed' : `is kept at ${anchor}`;
+        if (known > size)
+          return { state: 'behind', reason: `a checkpoint of ${known} ${log} ${kept}, and here are ${size}` };
+        if (!(await rootOfFirst(readTiles, log, generation, size, known)).equals(root))
+          return { state: 'forked', reason: `the first ${known} ${log} are not those of the checkpoint that ${kept}` };
       }
     }
-    this.#hasNews = false;
+    this.hasNews = false;
     return undefined;
   }
 
@@ -86,28 +76,14 @@ export class KnownCheckpoints {
   }
 }
 
-const reasonFor = (
-  continuity: Contradiction['state'],
-  known: number,
-  { log, size, anchor }: { readonly log: string; readonly size: number; readonly anchor: string | undefined },
-): string => {
-  const kept = anchor === undefined ? 'was signed' : `is kept at ${anchor}`;
-  return continuity === 'behind'
-    ? `a checkpoint of ${known} ${log} ${kept}, and here are ${size}`
-    : `the first ${known} ${log} are not those of the checkpoint that ${kept}`;
-};
-
-/** What a checkpoint that is known from elsewhere says of a log: it goes on from there, it lacks the end, or it is another one. */
-type Continuity = 'consistent' | 'behind' | 'forked';
-
-type SizeAndRoot = Pick<Checkpoint, 'size' | 'root'>;
-
-/** The tiles that `continuityOf` reads. */
-const tilesForContinuity = (known: SizeAndRoot, size: number): TileId[] =>
-  known.size === 0 || known.size > size ? [] : tilesOfRanges([{ start: 0, end: known.size }], size);
-
-/** Whether a log of this size goes on from a checkpoint. A tile that is missing is an EvidenceFault. */
-const continuityOf = (known: SizeAndRoot, size: number, readTile: ReadTile): Continuity => {
-  if (known.size > size) return 'behind';
-  return rootOfPrefix(known.size, size, readTile).equals(known.root) ? 'consistent' : 'forked';
+/** The root of the first leaves, so many, of a stored log. Throws an EvidenceFault for a tile that is missing. */
+export const rootOfFirst = async (
+  readTiles: EvidenceStore['readTiles'],
+  log: LogName,
+  generation: number,
+  size: number,
+  first: number,
+): Promise<Buffer> => {
+  const ids = first === 0 ? [] : tilesOfRanges([{ start: 0, end: first }], size);
+  return rootOfPrefix(first, size, among(await readTiles(log, generation, ids)));
 };

@@ -3,10 +3,10 @@ import type { NumberedSource } from '../append/logs.ts';
 import { EvidenceFault } from '../bytes.ts';
 import type { LogName } from '../notes/checkpoint.ts';
 import type { Tile } from '../tree/growing-tree.ts';
-import { hashesOnLevel, TILE_WIDTH, type TileId, widthOfTile } from '../tree/tiles.ts';
+import { edgeOf, type TileId } from '../tree/tiles.ts';
 import type { LoadedLogs, StoredLogs } from './ports.ts';
 
-/** Reads what building goes on from. Another process may commit meanwhile: the next commit shows it, for it compares the sizes. */
+/** Another process may commit meanwhile: the next commit, which compares the sizes, shows it. */
 export const loadLogs = async (pool: Pool, { generation, events, journal }: StoredLogs): Promise<LoadedLogs> => {
   const eventTiles = await readTiles(pool, 'events', generation, edgeOf(events.size));
   const last = eventTiles.find(({ level }) => level === 0);
@@ -16,7 +16,6 @@ export const loadLogs = async (pool: Pool, { generation, events, journal }: Stor
      from evidence_sources where generation = $1 order by number`,
     [generation],
   );
-  const { rows: keys } = await pool.query<{ month: string; key: Buffer }>('select month, key from evidence_month_keys');
   const { rows: signed } = await pool.query<LastCheckpoint>(
     `select l.name as log, l.origin, c.size::float8 as size, c.root, c.note, orgtrail_is_evidence_here(e.timeline) as "isHere"
      from evidence_logs l join evidence_logs e on e.generation = l.generation and e.name = 'events'
@@ -30,7 +29,7 @@ export const loadLogs = async (pool: Pool, { generation, events, journal }: Stor
     tiles: { events: eventTiles, journal: await readTiles(pool, 'journal', generation, edgeOf(journal.size)) },
     tileSources,
     sources,
-    monthKeys: new Map(keys.map(({ month, key }) => [month, key])),
+    monthKeys: await readMonthKeys(pool),
     isHere: signed.every(({ isHere }) => isHere),
     checkpoints: signed.flatMap(({ log, origin, size, root, note }) =>
       size === null || root === null || note === null ? [] : [{ log, origin, size, root, note }],
@@ -47,18 +46,18 @@ interface LastCheckpoint {
   readonly isHere: boolean;
 }
 
-/** The partial tiles at the right edge of a tree. */
-const edgeOf = (size: number): TileId[] => {
-  const tiles: TileId[] = [];
-  for (let level = 0; hashesOnLevel(size, level) > 0; level += 1) {
-    const n = Math.floor(hashesOnLevel(size, level) / TILE_WIDTH);
-    const width = widthOfTile(size, level, n);
-    if (width > 0) tiles.push({ level, n, width });
-  }
-  return tiles;
+export const readMonthKeys = async (pool: Pick<Pool, 'query'>): Promise<ReadonlyMap<string, Buffer>> => {
+  const { rows } = await pool.query<{ month: string; key: Buffer }>('select month, key from evidence_month_keys');
+  return new Map(rows.map(({ month, key }) => [month, key]));
 };
 
-/** Tiles as they are stored, perhaps longer than asked for, in the order in which they were. Throws an EvidenceFault if one is missing. */
+/** Texts of statements [from, to). */
+export const readStatements = async (pool: Pool, generation: number, from: number, to: number): Promise<string[]> => {
+  const sql = 'select text from evidence_journal where generation = $1 and index >= $2 and index < $3 order by index';
+  return (await pool.query<{ text: string }>(sql, [generation, from, to])).rows.map(({ text }) => text);
+};
+
+/** In order, perhaps longer than asked for. Throws an EvidenceFault if one is missing. */
 export const readTiles = async (
   pool: Pick<Pool, 'query'>,
   log: LogName,

@@ -3,13 +3,13 @@ import { inTransaction } from '../../postgres/pool.ts';
 import type { CoverageSnapshot } from '../append/new-statements.ts';
 import type { Claim, CoverageQuery } from './ports.ts';
 
-/** So many of each go into a statement. */
+/** The most of each in one statement. */
 const MAX_HOLES = 40;
 const MAX_READINGS = 60;
 const MAX_READ_AGAIN = 40;
-/** So long the rows of `evidence_reads` are kept at least: as an auditor is told. */
+/** Least age of rows of `evidence_reads` when they are deleted: as an auditor is told. */
 const READS_KEPT = "interval '31 days'";
-/** A horizon that moves on with the clock is written once an hour. */
+/** A horizon that moves on with the clock is stated once an hour. */
 const HORIZON_SLACK = "interval '2 hours'";
 
 const instant = (time: string): string => `to_char(${time} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
@@ -18,10 +18,7 @@ const start = (time: string): string =>
 const ofSource = (name: string): string =>
   `${name}.source_kind = d.kind and ${name}.source_id = d.id and ${name}.filter_hash = d.filter_hash`;
 
-/**
- * Sources that are to be stated: never yet with these filters, too long ago, asked for since, with other filters since, or with a horizon
- * that has moved otherwise than the clock. What lies in the future was noted before the clock of the database went back.
- */
+/** Never stated with these filters, too long ago, asked for since, or the horizon moved unlike the clock (which may have gone back). */
 const due = `
 select s.kind, s.id, s.filter_hash, horizon.since as wanted_since, s.commit_seq, e.index, latest.reads_count, latest.reads_after
 from sources s
@@ -67,8 +64,8 @@ from coverage c cross join lateral unnest(c.read_again * c.proven * tstzmultiran
 where ${ofSource('c')} and c.pass = 0 order by r desc limit ${MAX_READ_AGAIN}`;
 
 /**
- * The list of requests up to now, and from where on its rows are still promised: those of the last month, by a clock that is not believed if it
- * is ahead of Cloudflare's, those that no statement of this log has counted yet, and the last one. Of rows that are gone, the last is kept.
+ * Requests up to now, and from which row on they are promised: those of a month (by a clock that is not believed if it is ahead
+ * of Cloudflare's), those that no statement has counted, and the last one. Of rows that are gone, the last is kept.
  */
 const reads = `
 select json_build_object(${rows('last')}, 'after', json_build_object(${rows('after')}))
@@ -81,7 +78,7 @@ from (values (0)) as none (number)
       last.number - 1, coalesce((${rowOfReads('r.number', 'and r.read_at >= now.kept_since order by r.number limit 1')}), last.number) - 1))`,
   )}) after on true`;
 
-/** One statement, which is one snapshot: coverage and positions are committed together. Its clock is read after the snapshot was made. */
+/** One snapshot of coverage and positions. Its clock is read after the snapshot was made. */
 const snapshot = `
 with now as materialized (
   select date_trunc('milliseconds', clock_timestamp()) as at,
@@ -102,8 +99,8 @@ select (select h.position from feed_head h)::float8 as head, ${instant('now.at')
 from now`;
 
 /**
- * Sources whose coverage is to be stated, at most as many as asked for; undefined if the lease is lost. What the snapshot shows survives a
- * crash of the server from here on: the transaction ends with the flush of a write of its own, which comes after all that was seen.
+ * Undefined if the lease is lost. What the snapshot shows survives a crash of the server from here on: the transaction ends
+ * with the flush of a write of its own, which comes after all that was seen.
  */
 export const readCoverage = async (
   pool: Pool,

@@ -1,6 +1,6 @@
 import { OrgtrailError } from '../../base/errors.ts';
-import { everyKey, type KeyOrder, type KeyState, keysInForce } from '../append/keys-in-force.ts';
-import { keyEntry, type Moment, type NewEntry } from '../append/new-statements.ts';
+import { everyKey, type KeyHistory, type KeyOrder, type KeyState, keysInForce } from '../append/keys-in-force.ts';
+import { type Moment, type NewEntry, newEntry } from '../append/new-statements.ts';
 import { EvidenceFault, isSigned } from '../bytes.ts';
 import { type Checkpoint, type LogName, writeCheckpoint } from '../notes/checkpoint.ts';
 import {
@@ -16,20 +16,16 @@ import {
 } from '../notes/signed-note.ts';
 import type { LogSigner } from './ports.ts';
 
-/** What this process does about keys at a moment. */
 export interface Signing {
-  /** Who sign, all of them. None: another key is to be stated first. */
+  /** All that sign. None: another key is to be stated first. */
   readonly signers: readonly LogSigner[];
-  /** An order that this process carries out. */
+  /** Carried out by this process. */
   readonly toState: KeyOrder | undefined;
-  /** A rotation that another process must carry out, since this one has not the new key. */
+  /** A rotation to a key that this process has not. */
   readonly lacks: KeyOrder | undefined;
 }
 
-/**
- * Which of the keys that this process has sign, by the journal and by what is ordered. Throws OrgtrailError `configuration`, which says
- * what is missing, if it must sign nothing: it has not all of the keys that sign, or a key was lost or stolen and it has not the new one.
- */
+/** Throws OrgtrailError `configuration` if it must sign nothing: it lacks a key that signs, or the one after a loss or theft. */
 export const signingAt = (
   own: readonly LogSigner[],
   { history, order }: KeyState,
@@ -46,11 +42,11 @@ export const signingAt = (
   const isNewHere = order !== undefined && own.some((signer) => has(signer, order.newVkeys));
   if (order !== undefined && order.reason !== 'rotation') {
     if (isNewHere) return { signers: missing.length === 0 ? signers : [], toState: order, lacks: undefined };
-    throw refused(
-      `the key of the evidence was ${order.reason}, and this process has not the new one: ${idsOf(order.newVkeys)}`,
-    );
+    const ids = idsOf(order.newVkeys);
+    throw refused(`the key of the evidence was ${order.reason}, and this process has not the new one: ${ids}`);
   }
-  if (missing.length > 0) throw missingKeys(own, { history, order }, origins, { missing, until });
+  const mine = own.flatMap((signer) => vkeysOf(origins, signer));
+  if (missing.length > 0) throw missingKeys(mine, history, missing, until);
   return isNewHere ? { signers, toState: order, lacks: undefined } : { signers, toState: undefined, lacks: order };
 };
 
@@ -60,38 +56,35 @@ const HINT =
 const refused = (message: string): OrgtrailError => new OrgtrailError('configuration', message, { hint: HINT });
 
 const missingKeys = (
-  own: readonly LogSigner[],
-  { history }: KeyState,
-  origins: readonly string[],
-  { missing, until }: { readonly missing: readonly string[]; readonly until: string | undefined },
+  own: readonly string[],
+  history: KeyHistory,
+  missing: readonly string[],
+  until: string | undefined,
 ): OrgtrailError => {
-  const mine = own.flatMap((signer) => vkeysOf(origins, signer));
-  if (until !== undefined) {
-    return refused(
-      `two keys sign the evidence until ${until}, and this process has not both: ${idsOf(missing)} is missing`,
-    );
-  }
-  const isOld = mine.some((vkey) => everyKey(history).includes(vkey));
+  const ids = idsOf(missing);
+  if (until !== undefined)
+    return refused(`two keys sign the evidence until ${until}, and this process has not both: ${ids} is missing`);
   return refused(
-    isOld
-      ? `the key of the evidence was replaced, and this process has only the old one: ${idsOf(missing)} is missing`
-      : `the key is not the one that the journal of the evidence names, ${idsOf(missing)}. If the database was restored to before this key, order it once more: \`orgtrail evidence key --rotate --reason lost\`; then the log is compared, and \`orgtrail evidence fork\` goes on`,
+    own.some((vkey) => everyKey(history).includes(vkey))
+      ? `the key of the evidence was replaced, and this process has only the old one: ${ids} is missing`
+      : `the key is not the one that the journal of the evidence names, ${ids}. If the database was restored to before this key, order it once more: \`orgtrail evidence key --rotate --reason lost\`; then the log is compared, and \`orgtrail evidence fork\` goes on`,
   );
 };
 
-/** As signature lines have them; both logs have one key. */
+/** Both logs have one key. */
 const idsOf = (vkeys: readonly string[]): string =>
   vkeys
     .map(parseVerifierKey)
     .map(({ name, id }) => `${hexOfId(id)} of ${name.slice(name.lastIndexOf('/') + 1)}`)
     .join(', ');
 
-/** The statement of an order. */
 export const entryOfOrder = (order: KeyOrder, { history }: KeyState, moment: Moment): NewEntry => {
   const old = keysInForce(history, moment.at).vkeys.filter((vkey) => !order.newVkeys.includes(vkey));
   const untilMs = Date.parse(moment.at) + order.bothForMs;
   const isOverlapping = order.reason === 'rotation' && order.bothForMs > 0;
-  return keyEntry(order.id, moment, {
+  return newEntry(String(order.id), {
+    type: 'key',
+    ...moment,
     reason: order.reason,
     old_vkeys: old,
     new_vkeys: [...order.newVkeys],
@@ -101,10 +94,7 @@ export const entryOfOrder = (order: KeyOrder, { history }: KeyState, moment: Mom
   });
 };
 
-/**
- * Whether a note is signed as it is to be. A journal keeps a signature that is no longer needed: time stamps are of the whole note, and a
- * journal grows.
- */
+/** A journal keeps a signature that is no longer needed: time stamps are of the whole note. */
 export const isSignedAs = (
   note: string | undefined,
   log: LogName,
@@ -123,11 +113,11 @@ export const isSignedAs = (
 export const keyOfLog = (origin: string, publicKey: Uint8Array): VerifierKey =>
   verifierKey(origin, signatureTypes.note, publicKey);
 
-/** As genesis has them: one for each log. */
+/** One for each log. */
 export const vkeysOf = (origins: readonly string[], { publicKey }: { readonly publicKey: Uint8Array }): string[] =>
   origins.map((origin) => printVerifierKey(keyOfLog(origin, publicKey)));
 
-/** The note of a checkpoint, signed by all of these. Throws an EvidenceFault if what signs has another key than it says. */
+/** Throws an EvidenceFault if what signs has another key than it says. */
 export const signCheckpoint = async (checkpoint: Checkpoint, signers: readonly LogSigner[]): Promise<string> => {
   const text = writeCheckpoint(checkpoint);
   const signatures: NoteSignature[] = [];

@@ -4,43 +4,40 @@ import { count, instant, sha256Hex } from '../journal/statement.ts';
 import { readStrictJson } from '../journal/statement-text.ts';
 import { type EventLeaf, readEventLeaf } from '../leaf.ts';
 
-/** A leaf and the payload that it speaks of. */
 export interface PayloadRecord {
   readonly leaf: Uint8Array;
-  /** `raw::text` in UTF-8. */
   readonly raw: Uint8Array;
 }
 
-/** One event of `events/payload/000000.oev`: the data of the leaf after its length in two bytes, raw after its length in four. */
+/** One event of `events/payload/…`: the leaf after its length in two bytes, raw after its length in four. */
 export const writePayloadRecord = ({ leaf, raw }: PayloadRecord): Buffer =>
   Buffer.concat([uint16(leaf.length), leaf, uint32(raw.length), raw]);
 
-/** One of `events/withheld/000000.leaves`: the data of the leaf after its length in two bytes. */
+/** One event of `events/withheld/…`. */
 export const writeWithheldRecord = (leaf: Uint8Array): Buffer => Buffer.concat([uint16(leaf.length), leaf]);
 
-/** The events of such a file, as views of it. Throws an EvidenceFault if it is cut. */
+/** As views. Throws an EvidenceFault if the file is cut. */
 export function* readPayload(bytes: Uint8Array): Generator<PayloadRecord> {
   const splitter = new PayloadSplitter();
   yield* splitter.push(bytes);
   splitter.end();
 }
 
-/** Reads such a file piece by piece: a file may be larger than memory, a record is not. */
+/** Reads such a file in pieces: a file may be larger than memory, a record is not. */
 export class PayloadSplitter {
   readonly #hasRaw: boolean;
-  /** What has not been handed over yet, from `#start` to `#end`. One place for all pieces: a buffer for each would cost more than the hashes. */
+  /** Unread bytes from `#start` to `#end`, in one buffer: one for each piece would cost more than the hashes. */
   #room = Buffer.alloc(0);
   #start = 0;
   #end = 0;
-  /** How long the first record of it is at least. */
   #needed = 0;
 
-  /** `hasRaw`: else a record is the length of the leaf and the leaf, and its raw is empty. */
+  /** `hasRaw`: else a record is a leaf alone, and its raw is empty. */
   constructor(hasRaw = true) {
     this.#hasRaw = hasRaw;
   }
 
-  /** The records that end in this piece, as views that are valid until the next call. */
+  /** The records that end in this piece: views, valid until the next call. */
   *push(piece: Uint8Array): Generator<PayloadRecord> {
     this.#append(piece);
     if (this.#end < this.#needed) return;
@@ -80,7 +77,7 @@ const nothing = new Uint8Array();
 /** An event of more bytes is refused: its length alone must not cost memory. Entries have some kilobytes. */
 const MAX_RAW_BYTES = 67_108_864;
 
-/** How long the record at this place is at least: exactly so, once its lengths are there. */
+/** Exact once the lengths are there. */
 const leastLength = (bytes: Buffer, at: number, hasRaw: boolean): number => {
   if (bytes.length < at + 2) return 2;
   const leafEnd = 2 + bytes.readUInt16BE(at);
@@ -91,30 +88,26 @@ const leastLength = (bytes: Buffer, at: number, hasRaw: boolean): number => {
   return leafEnd + 4 + rawLength;
 };
 
-/*
- * A bundle of a search: events that a question found, each with the proof that it is in the log. It says nothing of other events, so
- * it has neither tiles nor statements.
- */
+/* A bundle of a search: events with their proofs. It says nothing of other events: no tiles, no statements. */
 
-/** The files of such a bundle. That it has `query.json` makes it one. */
+/** `query.json` makes it a bundle of a search. */
 export const foundFiles = {
   readme: 'README.txt',
   query: 'query.json',
   events: 'events.ndjson',
   completeness: 'completeness.json',
-  /** Missing, as the two below, if nothing is signed. */
+  /** Missing, like the next two, if nothing is signed. */
   proofs: 'proofs.ndjson',
   checkpoint: 'checkpoint',
   policy: 'policy.txt',
-  /** The second verifier. */
   verifier: 'verify.py',
 } as const;
 
-/** What a line of `events.ndjson` says beside the content: all of it is in the leaf as well. */
+/** What a line of `events.ndjson` says beside the content; the leaf says it too. */
 export interface EventWords {
   readonly position: number;
   readonly received_at: string;
-  /** Null if the entry has none, or one that RFC 3339 cannot say. */
+  /** Null: none, or one that RFC 3339 cannot say. */
   readonly action_time: string | null;
   readonly source_kind: string;
   readonly source_id: string;
@@ -123,7 +116,6 @@ export interface EventWords {
   readonly defects: readonly string[];
 }
 
-/** What a leaf says, in these words. */
 export const wordsOfLeaf = (leaf: EventLeaf): EventWords => ({
   position: leaf.position,
   received_at: instantOf(leaf.receivedAtUs),
@@ -137,10 +129,7 @@ export const wordsOfLeaf = (leaf: EventLeaf): EventWords => ({
 
 const sayable = (instant: string): string | null => (/^\d{4}-/.test(instant) ? instant : null);
 
-/**
- * A line of `events.ndjson`, without its line feed. The content is at its end, to the byte; if it has line breaks, which JSON has between
- * its tokens alone, they are spaces there, and `raw_text` has the exact text.
- */
+/** Ends with the content, to the byte. Line breaks, which JSON has between tokens alone, become spaces; `raw_text` has the exact text. */
 export const writeEventLine = (words: EventWords, raw: string): string => {
   const head = JSON.stringify(words).slice(0, -1);
   return /[\r\n]/.test(raw)
@@ -148,7 +137,7 @@ export const writeEventLine = (words: EventWords, raw: string): string => {
     : `${head},"raw":${raw}}`;
 };
 
-/** The exact content in a line that must have these words. Throws an EvidenceFault if the line says anything else. */
+/** Throws an EvidenceFault if the line says anything else than these words. */
 export const rawOfLine = (line: string, words: EventWords): string => {
   const head = `${JSON.stringify(words).slice(0, -1)},`;
   if (!line.startsWith(head)) throw new EvidenceFault('its words are not those of the leaf');
@@ -166,14 +155,13 @@ const exactText = (rest: string): string => {
   throw new EvidenceFault('the line has no content');
 };
 
-/** A line of `proofs.ndjson`: the event on the same line of `events.ndjson`, its leaf, and the way from there to the root. */
+/** A line of `proofs.ndjson`, which belongs to the same line of `events.ndjson`. */
 export interface LeafProof {
   readonly position: number;
-  /** Undefined if it is not signed. */
+  /** Undefined: not signed. */
   readonly signed: { readonly leaf: Buffer; readonly hashes: readonly Buffer[] } | undefined;
 }
 
-/** Without its line feed. */
 export const writeProofLine = ({ position, signed }: LeafProof): string =>
   JSON.stringify({
     position,
@@ -181,9 +169,8 @@ export const writeProofLine = ({ position, signed }: LeafProof): string =>
     ...(signed && { hashes: signed.hashes.map((hash) => hash.toString('base64')) }),
   });
 
-/** Reads such a line. Throws an EvidenceFault for anything else, and if the leaf is of another position. */
 export const readProofLine = (line: string): LeafProof => {
-  const { position, leaf, hashes } = parsed(line);
+  const { position, leaf, hashes } = jsonObject(line, 'it is no object of JSON');
   if (typeof position !== 'number') throw new EvidenceFault('a proof has no position');
   if (leaf === null) return { position, signed: undefined };
   if (typeof leaf !== 'string' || !Array.isArray(hashes)) throw new EvidenceFault('a proof has leaf and hashes');
@@ -195,26 +182,24 @@ export const readProofLine = (line: string): LeafProof => {
   return { position, signed };
 };
 
-const parsed = (line: string): Readonly<Record<string, unknown>> => {
+export const jsonObject = (text: string, fault: string): Readonly<Record<string, unknown>> => {
   try {
-    const value: unknown = JSON.parse(line);
+    const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
   } catch {}
-  throw new EvidenceFault('it is no object of JSON');
+  throw new EvidenceFault(fault);
 };
 
-/** What stands beside a `.tlog-proof`: an event, its leaf, and the keys that the proof was made under. */
 export interface ProvenEvent extends PayloadRecord {
-  /** The text of a policy: to be compared with the keys that the reader was given. */
+  /** The text of a policy, to be compared with the keys that the reader was given. */
   readonly policy: string;
 }
 
-/** `POSITION.json`: leaf and content, and what the leaf says in words. */
 export const writeProvenEvent = (event: ProvenEvent): string => `${JSON.stringify(jsonOf(event), null, 2)}\n`;
 
-/** Reads such a file. Throws an EvidenceFault also if its words are not those of the leaf: people read these. */
+/** Throws an EvidenceFault also if the words are not those of the leaf: people read these. */
 export const readProvenEvent = (text: string): ProvenEvent => {
-  const value = parsedEvent(text);
+  const value = jsonObject(text, 'the event is not an object of JSON');
   const { leaf, raw, policy } = value;
   if (typeof leaf !== 'string' || typeof raw !== 'string' || typeof policy !== 'string')
     throw new EvidenceFault('an event has leaf, raw and policy');
@@ -230,14 +215,8 @@ export const readProvenEvent = (text: string): ProvenEvent => {
 const jsonOf = ({ leaf, raw, policy }: ProvenEvent) => {
   const said = readEventLeaf(leaf);
   return {
-    position: said.position,
-    received_at: instantOf(said.receivedAtUs),
+    ...wordsOfLeaf(said),
     action_time: said.actionTimeUs === undefined ? null : instantOf(said.actionTimeUs),
-    source_kind: said.sourceKind,
-    source_id: said.sourceId,
-    organization_id: said.organizationId ?? null,
-    id: said.id,
-    defects: said.defects,
     raw_sha256: Buffer.from(said.rawSha256).toString('hex'),
     raw: Buffer.from(raw).toString(),
     leaf: Buffer.from(leaf).toString('base64'),
@@ -247,7 +226,7 @@ const jsonOf = ({ leaf, raw, policy }: ProvenEvent) => {
 
 const US_PER_SECOND = 1_000_000n;
 
-/** RFC 3339 in UTC, to the microsecond. A number of microseconds for years that it cannot name. */
+/** RFC 3339 in UTC with microseconds; a number for years that it cannot name. */
 const instantOf = (us: bigint): string => {
   const fraction = ((us % US_PER_SECOND) + US_PER_SECOND) % US_PER_SECOND;
   const second = new Date(Number((us - fraction) / 1_000n));
@@ -255,51 +234,36 @@ const instantOf = (us: bigint): string => {
   return `${second.toISOString().slice(0, -5)}.${String(fraction).padStart(6, '0')}Z`;
 };
 
-const parsedEvent = (text: string): Readonly<Record<string, unknown>> => {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-  } catch {}
-  throw new EvidenceFault('the event is not an object of JSON');
-};
+/* `journal/reads.ndjson`: a line for each completed walk. Its bytes are hashed as they are; unknown fields are ignored. */
 
-/*
- * `journal/reads.ndjson`: the requests behind what is claimed as read. A line is a walk over the log of one source that has come to its end. Its bytes
- * are hashed as they are; a reader leaves alone fields that it does not know.
- */
-
-/** A line is no longer, its line feed included. */
+/** Line feed included. */
 const MAX_READ_LINE_BYTES = 65_536;
 
-const header = { date: instant.nullable(), cfRay: z.string().nullable() };
 const readRow = z.object({
-  /** From 1, for each source. */
   number: count.min(1),
   source_kind: z.string().min(1),
   source_id: z.string().min(1),
-  /** When it was stored, by the clock of the database. */
   read_at: instant,
   lane: z.string(),
   filter_hash: z.string(),
-  /** The window that was asked for, which is more than was claimed. */
+  /** Asked for, which is more than was claimed. */
   since: instant,
   before: instant,
-  /** Pages of the walk, and entries on them. */
+  /** Of the walk. */
   pages: count,
   entries: count,
-  /** Those pages, and the answers to questions that proved their end. */
+  /** The pages, and what was asked to prove their end. */
   answers: count,
-  /** The headers `Date` and `CF-Ray` of the first and the last answer. */
-  first_date: header.date,
-  first_cf_ray: header.cfRay,
-  last_date: header.date,
-  last_cf_ray: header.cfRay,
-  /** SHA-256(before ‖ SHA-256(body)) over all of these answers, from 32 zero bytes on. */
+  /** `Date` and `CF-Ray` of the first and the last answer. */
+  first_date: instant.nullable(),
+  first_cf_ray: z.string().nullable(),
+  last_date: instant.nullable(),
+  last_cf_ray: z.string().nullable(),
+  /** SHA-256(before ‖ SHA-256(body)) over all answers, from 32 zero bytes on. */
   bodies_sha256: sha256Hex,
 });
 export type ReadRow = z.infer<typeof readRow>;
 
-/** Reads a line without its line feed. Throws an EvidenceFault for what is none. */
 export const readReadRow = (line: Uint8Array): ReadRow => {
   const result = readRow.safeParse(readStrictJson(textOf(line, 'it'), 'it'));
   if (result.success) return result.data;
@@ -307,11 +271,10 @@ export const readReadRow = (line: Uint8Array): ReadRow => {
   throw new EvidenceFault(`${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
 };
 
-/** Splits such a file, which may be larger than memory, into its lines. */
 export class ReadLines {
   #open = Buffer.alloc(0);
 
-  /** The lines that end in this piece. Throws an EvidenceFault for one that is too long. */
+  /** Throws an EvidenceFault for a line that is too long. */
   *push(piece: Uint8Array): Generator<Buffer> {
     const bytes = Buffer.concat([this.#open, piece]);
     let start = 0;
@@ -324,7 +287,6 @@ export class ReadLines {
     if (this.#open.length >= MAX_READ_LINE_BYTES) throw new EvidenceFault('a line is too long');
   }
 
-  /** Throws an EvidenceFault if the file ends within a line. */
   end(): void {
     if (this.#open.length > 0) throw new EvidenceFault('it ends within a line');
   }

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import { type BinaryRow, copyWithin } from '../../postgres/copy.ts';
 import { longStatement } from '../../postgres/pool.ts';
+import { readMonthKeys } from '../builder/load-logs.sql.ts';
 import {
   ANCHORS_FOLDER,
   type BundleTime,
@@ -14,11 +15,11 @@ import { HASH_BYTES } from '../bytes.ts';
 import type { FileWriter, FolderWriter } from '../files/folder-writer.ts';
 import type { LogName } from '../notes/checkpoint.ts';
 import type { Policy } from '../notes/policy.ts';
-import { parseNote } from '../notes/signed-note.ts';
+import { isBySome, parseNote } from '../notes/signed-note.ts';
 import { widthOfTile } from '../tree/tiles.ts';
 import type { ExportedLogs } from './snapshot.sql.ts';
 
-/** Writes both logs as of their checkpoints, and the statements: all of a bundle that is the same for every reader. */
+/** What is the same in every bundle of all sources. */
 export const copyLogs = async (
   client: PoolClient,
   logs: ExportedLogs,
@@ -65,27 +66,22 @@ const copyJournal = async (
   const query = `select text from evidence_journal
     where generation = ${integer(generation)} and index < ${integer(journal.size)} order by index`;
   const file = writer.open(bundleFiles.journalEntries);
-  await copyWithin(
-    client,
-    query,
-    (row) => {
-      file.write(field(row, 0));
-      file.write(lineEnd);
-    },
-    { signal, long: true },
-  );
+  const take = (row: BinaryRow) => {
+    file.write(field(row, 0));
+    file.write(lineEnd);
+  };
+  await copyWithin(client, query, take, { signal, long: true });
   file.end();
 };
 
 interface ChangesOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Only of this one. */
   readonly source?: { readonly kind: string; readonly id: string } | undefined;
-  /** Only of events that happened then, or have no time. */
+  /** Or without a time. */
   readonly time?: BundleTime | undefined;
 }
 
-/** The later contents that are stated, in the order of their statements. */
+/** In the order of their statements. */
 export const copyChanges = async (
   client: PoolClient,
   { generation, journal }: ExportedLogs,
@@ -108,7 +104,7 @@ export const copyChanges = async (
   file.end();
 };
 
-/** The texts of the statements that name keys, the first of all included; and the keys of months. */
+/** Of the statements that name keys. */
 export const readKeys = async (
   client: PoolClient,
   { generation, journal }: ExportedLogs,
@@ -119,19 +115,16 @@ export const readKeys = async (
       [generation, journal.size],
     ),
   );
-  const { rows: keys } = await client.query<{ month: string; key: Buffer }>(
-    'select month, key from evidence_month_keys',
-  );
-  return { texts: texts.map(({ text }) => text), monthKeys: new Map(keys.map(({ month, key }) => [month, key])) };
+  return { texts: texts.map(({ text }) => text), monthKeys: await readMonthKeys(client) };
 };
 
-/** A condition on the source of a table, with its `and`; nothing for all sources. */
+/** With its `and`; nothing for all sources. */
 export const ofSource = (client: PoolClient, table: string, source: ChangesOptions['source']): string =>
   source === undefined
     ? ''
     : `and ${table}.source_kind = ${client.escapeLiteral(source.kind)} and ${table}.source_id = ${client.escapeLiteral(source.id)}`;
 
-/** The same of the time of an event; one without a time is of every time. */
+/** One without a time is of every time. */
 export const ofTime = (client: PoolClient, table: string, { since, before }: BundleTime): string => {
   const time = `${table}.action_time`;
   const from = since === null ? '' : `and ${time} >= ${client.escapeLiteral(since)}::timestamptz`;
@@ -141,24 +134,23 @@ export const ofTime = (client: PoolClient, table: string, { since, before }: Bun
 
 const lineEnd = Buffer.from('\n');
 
-/** A view of a field; empty for null. */
+/** Empty for null. */
 export const field = ({ bytes, starts, lengths }: BinaryRow, at: number): Buffer => {
   const start = starts[at] ?? 0;
   return bytes.subarray(start, start + Math.max(lengths[at] ?? 0, 0));
 };
 
-/** A number in the text of a statement, since COPY takes no parameters. */
+/** For the text of a statement, since COPY takes no parameters. */
 export const integer = (value: number): string => {
   if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no integer`);
   return String(value);
 };
 
-/** An anchor that has a checkpoint of the log of events, or time stamps. */
 export interface ExportedAnchor {
   readonly anchor: string;
-  /** Events of the newest checkpoint that it keeps, no more than the bundle has; null if it keeps the journal alone. */
+  /** No more than the bundle has; null if it keeps the journal alone. */
   readonly size: number | null;
-  /** When it was last seen there, in RFC 3339. */
+  /** In RFC 3339. */
   readonly at: string;
 }
 
@@ -181,8 +173,8 @@ where a.generation = $1 and a.at is not null and a.size > 0 and a.size <= case w
 order by a.anchor collate "C", a.log, a.size`;
 
 /**
- * Writes the newest checkpoint of each log that each anchor has, cosigned if it is a witness of the policy, and all time stamps with the
- * checkpoints that they are of. All of it as the database remembers it: what is at the anchor is for the auditor to fetch.
+ * The newest checkpoints of each anchor, with the cosignature of a witness of the policy, and all time stamps. As the
+ * database remembers them: what is at the anchor is for the auditor to fetch.
  */
 export const copyAnchors = async (
   client: PoolClient,
@@ -205,13 +197,10 @@ export const copyAnchors = async (
 
 const isTimeStamp = ({ anchor, receipt }: AnchorRow): boolean => anchor.startsWith('tsa:') && receipt !== null;
 
-/** One of a key that was replaced since would be refused by who has the policy alone. */
-const isByKeyOf = ({ logs }: Policy, { note }: AnchorRow): boolean =>
-  parseNote(Buffer.from(note)).signatures.some((line) =>
-    logs.some(({ name, id }) => name === line.name && id === line.keyId),
-  );
+/** Who has the policy alone would refuse one of a key that was replaced since. */
+const isByKeyOf = ({ logs }: Policy, { note }: AnchorRow): boolean => isBySome(parseNote(Buffer.from(note)), logs);
 
-/** A line of a key that the policy does not have would say nothing to a reader. */
+/** Only of a key of the policy. */
 const cosignatureOf = ({ receipt }: AnchorRow, { witnesses }: Policy): string => {
   const line = receipt?.toString('utf8') ?? '';
   return witnesses.some(({ key }) => line.startsWith(`\u2014 ${key.name} `)) ? line : '';
@@ -228,21 +217,12 @@ const summaryOf = (rows: readonly AnchorRow[]): ExportedAnchor => {
   return { anchor: first?.anchor ?? '', size: ofEvents?.size ?? null, at: (ofEvents ?? first)?.at ?? '' };
 };
 
-interface ReadsOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Only of this one. */
-  readonly source?: { readonly kind: string; readonly id: string } | undefined;
-}
-
-/**
- * Hands over the lines of `journal/reads.ndjson`, as of a journal of so many statements: the rows that the last statement of each source promises.
- * A line is valid only while it is handed over.
- */
+/** The rows that the last statement of each source promises, in a journal of `size`. A line is valid only while it is handed over. */
 export const readReads = async (
   client: PoolClient,
   { generation, size }: { readonly generation: number; readonly size: number },
   take: (line: Buffer) => void,
-  { signal, source }: ReadsOptions = {},
+  { signal, source }: Omit<ChangesOptions, 'time'> = {},
 ): Promise<void> => {
   const ofSource =
     source === undefined ? '' : `and starts_with(j.ref, ${client.escapeLiteral(`${source.kind}/${source.id}/`)})`;
@@ -259,12 +239,12 @@ export const readReads = async (
   await copyWithin(client, query, (row) => take(field(row, 0)), { signal, long: true });
 };
 
-/** Writes them into a bundle; no file if there are none. */
+/** No file if there are none. */
 export const copyReads = async (
   client: PoolClient,
   { generation, journal: { size } }: ExportedLogs,
   writer: FolderWriter,
-  options: ReadsOptions,
+  options: ChangesOptions,
 ): Promise<void> => {
   let file: FileWriter | undefined;
   const take = (line: Buffer) => {

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
-import { copyWithin } from '../../postgres/copy.ts';
+import { type BinaryRow, copyWithin } from '../../postgres/copy.ts';
+import { statementOf } from '../append/keys-in-force.ts';
 import { readTiles } from '../builder/load-logs.sql.ts';
 import {
   type BundleTime,
@@ -10,43 +11,38 @@ import {
   logTilePath,
   writeListedLeaf,
 } from '../bundle/layout.ts';
-import { EvidenceFault, HASH_BYTES } from '../bytes.ts';
+import { HASH_BYTES, unlessFault } from '../bytes.ts';
 import type { FolderWriter } from '../files/folder-writer.ts';
 import type { Statement, StatementOf } from '../journal/statement.ts';
-import { readStatement, writeJournal } from '../journal/statement-text.ts';
+import { writeJournal } from '../journal/statement-text.ts';
 import { journalLeaf } from '../leaf.ts';
-import { type LogName, parseCheckpoint, parseOrigin } from '../notes/checkpoint.ts';
+import { type LogName, parseCheckpoint } from '../notes/checkpoint.ts';
+import { originOf } from '../notes/policy.ts';
 import { parseNote } from '../notes/signed-note.ts';
 import { tilesOfPart } from '../tree/proofs.ts';
 import { leafHash, TILE_WIDTH, widthOfTile } from '../tree/tiles.ts';
 import type { Anchor } from '../verify/anchors.ts';
 import { copyChanges, field, integer } from './copy-logs.sql.ts';
-import type { ExportedLogs } from './snapshot.sql.ts';
+import { type ExportedLogs, orFails } from './snapshot.sql.ts';
 
-/** What a bundle of one source is up to. */
 export interface CopiedPart {
-  /** Leaves of the source. */
   readonly leaves: number;
-  /** Up to this position all of its events are there. */
+  /** Up to this position all events of the source are there. */
   readonly completeTo: number;
 }
 
 interface PartOptions {
   readonly source: OneSource;
-  /** Kept checkpoints that the bundle is to be compared with: hashes for their sizes are in it. */
+  /** Hashes for the sizes of these are in the bundle. */
   readonly anchors?: readonly Anchor[] | undefined;
-  /** Later contents only of events of this time. */
   readonly time?: BundleTime | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** So many tiles in one query: 2 MB. */
+/** Of one query: 2 MB. */
 const CHUNK = 256;
 
-/**
- * Writes what proves the leaves of one source: lists of leaves, tiles, and the statements about it. Throws OrgtrailError `usage` if no signed
- * statement says how many events the source has.
- */
+/** Throws OrgtrailError `usage` if no signed statement says how many events the source has. */
 export const copyPart = async (
   client: PoolClient,
   logs: ExportedLogs,
@@ -63,7 +59,7 @@ export const copyPart = async (
   }
   const { leaves, tiles } = await copyLeaves(client, logs, source, writer, signal);
   writer.write(bundleFiles.journalEntries, Buffer.from(writeJournal(disclosed.map(({ text }) => text))));
-  const records = disclosed.map(({ index, text }) => writeListedLeaf({ index, hash: leafHash(journalLeaf(text)) }));
+  const records = disclosed.map(({ index, text }) => writeListedLeaf(index, leafHash(journalLeaf(text))));
   writer.write(leafListPath('journal'), Buffer.concat(records));
   const statementTiles = disclosed.map(({ index }) => Math.floor(index / TILE_WIDTH));
   const prefixes = prefixesOf(disclosed, logs, anchors);
@@ -74,7 +70,7 @@ export const copyPart = async (
   return { leaves, completeTo: last.tree.size };
 };
 
-/** The leaves that the stored numbers of sources give to it: a wrong number gives another chain. */
+/** By the stored numbers of sources: a wrong one gives another chain. */
 const copyLeaves = async (
   client: PoolClient,
   { generation, events: { size } }: ExportedLogs,
@@ -92,71 +88,52 @@ const copyLeaves = async (
   let leaves = 0;
   const query = `select n, hashes, sources from evidence_tiles
     where log = 'events' and generation = ${integer(generation)} and level = 0 order by n`;
-  if (number !== undefined) {
-    await copyWithin(
-      client,
-      query,
-      (row) => {
-        const n = Number(row.bytes.readBigInt64BE(row.starts[0]));
-        const [hashes, sources] = [field(row, 1), field(row, 2)];
-        for (let at = 0; at < widthOfTile(size, 0, n) && 2 * at < sources.length; at += 1) {
-          if (sources.readUInt16BE(2 * at) !== number) continue;
-          const hash = hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES);
-          file.write(writeListedLeaf({ index: n * TILE_WIDTH + at, hash }));
-          tiles.add(n);
-          leaves += 1;
-        }
-      },
-      { signal, long: true },
-    );
-  }
+  const take = (row: BinaryRow) => {
+    const n = Number(row.bytes.readBigInt64BE(row.starts[0]));
+    const [hashes, sources] = [field(row, 1), field(row, 2)];
+    for (let at = 0; at < widthOfTile(size, 0, n) && 2 * at < sources.length; at += 1) {
+      if (sources.readUInt16BE(2 * at) !== number) continue;
+      const hash = hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES);
+      file.write(writeListedLeaf(n * TILE_WIDTH + at, hash));
+      tiles.add(n);
+      leaves += 1;
+    }
+  };
+  if (number !== undefined) await copyWithin(client, query, take, { signal, long: true });
   file.end();
   return { leaves, tiles };
 };
 
-interface Part {
-  readonly log: LogName;
-  readonly leafTiles: Iterable<number>;
-  readonly prefixes: Iterable<number>;
-}
-
 const copyTiles = async (
   client: PoolClient,
   logs: ExportedLogs,
-  { log, ...part }: Part,
+  { log, ...part }: { readonly log: LogName } & Parameters<typeof tilesOfPart>[1],
   writer: FolderWriter,
 ): Promise<void> => {
   const tiles = tilesOfPart(logs[log].size, part);
-  try {
-    for (let at = 0; at < tiles.length; at += CHUNK) {
-      for (const tile of await readTiles(client, log, logs.generation, tiles.slice(at, at + CHUNK)))
-        writer.write(logTilePath(log, tile), tile.hashes.subarray(0, tile.width * HASH_BYTES));
-    }
-  } catch (error) {
-    if (error instanceof EvidenceFault) throw new OrgtrailError('evidence_fails', error.message, { cause: error });
-    throw error;
+  for (let at = 0; at < tiles.length; at += CHUNK) {
+    const chunk = tiles.slice(at, at + CHUNK);
+    for (const tile of await orFails(() => readTiles(client, log, logs.generation, chunk)))
+      writer.write(logTilePath(log, tile), tile.hashes.subarray(0, tile.width * HASH_BYTES));
   }
 };
 
-/** Whose events a bundle has. */
 export interface OneSource {
   readonly kind: 'organization' | 'account';
   readonly id: string;
 }
 
-/** A statement that a bundle of one source has. */
 interface Disclosed {
   readonly index: number;
   readonly text: string;
-  /** Undefined: it cannot be read, which the verifier says. */
+  /** Undefined: cannot be read, as the verifier says. */
   readonly statement: Statement | undefined;
 }
 
-/** Statements about the log itself, or about all of its sources. All others are hidden, also those of later versions. */
+/** All other statements are hidden, also those of later versions. */
 const common = ['genesis', 'fork', 'key', 'schema', 'timestamp', 'drop', 'jump', 'clock', 'end'];
 const own = ['source', 'coverage', 'change', 'hold'];
 
-/** The signed statements that a bundle of this source has, in order. */
 const readDisclosed = async (
   client: PoolClient,
   { generation, journal }: ExportedLogs,
@@ -167,55 +144,34 @@ const readDisclosed = async (
   const changes = await readChanged(client, source);
   const quote = (text: string) => client.escapeLiteral(text);
   const ref = `${source.kind}/${source.id}`;
-  // Most statements of a large journal are coverage of others: what they are about is in their names.
+  // Most statements are coverage of others: their names say of whom.
   const query = `select index, kind, ref, text from evidence_journal
     where generation = ${integer(generation)} and index < ${integer(journal.size)}
       and (kind in (${[...common, 'change', 'hold'].map(quote).join()}) or kind = 'source' and ref = ${quote(ref)}
         or kind = 'coverage' and starts_with(ref, ${quote(`${ref}/`)}))
     order by index`;
   const disclosed: Disclosed[] = [];
-  await copyWithin(
-    client,
-    query,
-    (row) => {
-      const [kind, name, text] = [1, 2, 3].map((at) => field(row, at).toString()) as [string, string, string];
-      const statement = statementOf(text);
-      const isOwn = !own.includes(kind) || isAbout(statement, source, organizationId) || changes.has(`${kind} ${name}`);
-      if (isOwn) disclosed.push({ index: Number(row.bytes.readBigInt64BE(row.starts[0])), text, statement });
-    },
-    { signal, long: true },
-  );
+  const take = (row: BinaryRow) => {
+    const [kind, name, text] = [1, 2, 3].map((at) => field(row, at).toString()) as [string, string, string];
+    const statement = statementOf(text);
+    const isOwn = !own.includes(kind) || isAbout(statement, source, organizationId) || changes.has(`${kind} ${name}`);
+    if (isOwn) disclosed.push({ index: Number(row.bytes.readBigInt64BE(row.starts[0])), text, statement });
+  };
+  await copyWithin(client, query, take, { signal, long: true });
   return disclosed;
 };
 
-/** Whether a statement is about this source, or is a hold that may have events of it. */
 const isAbout = (statement: Statement | undefined, { kind, id }: OneSource, organizationId: string | null): boolean => {
   if (statement?.type === 'source') return statement.kind === kind && statement.id === id;
   if (statement?.type === 'coverage') return statement.source_kind === kind && statement.source_id === id;
-  return statement?.type === 'hold' && isHoldOf(statement, { kind, id }, organizationId);
-};
-
-const isHoldOf = (
-  { organization_id: organization, account_id: account }: StatementOf<'hold'>,
-  { kind, id }: OneSource,
-  organizationId: string | null,
-): boolean => {
+  if (statement?.type !== 'hold') return false;
+  const { organization_id: organization, account_id: account } = statement;
   if (organization === null && account === null) return true;
   if (kind === 'organization') return organization === id;
   return account === id || (account === null && organization === organizationId);
 };
 
-const statementOf = (text: string): Statement | undefined => {
-  try {
-    const read = readStatement(text);
-    return read.known ? read.statement : undefined;
-  } catch (error) {
-    if (error instanceof EvidenceFault) return undefined;
-    throw error;
-  }
-};
-
-/** Of an account, as its `source` statement names it: a hold of that organization may have its events. */
+/** Of an account: a hold of that organization may have its events. */
 const organizationOf = async (client: PoolClient, { kind, id }: OneSource): Promise<string | null> => {
   const { rows } = await client.query<{ text: string }>(
     `select text from evidence_journal where kind = 'source' and ref = $1 order by generation desc limit 1`,
@@ -225,7 +181,6 @@ const organizationOf = async (client: PoolClient, { kind, id }: OneSource): Prom
   return statement?.type === 'source' ? statement.organization_id : null;
 };
 
-/** The names of the statements about changed contents of this source. */
 const readChanged = async (client: PoolClient, { kind, id }: OneSource): Promise<ReadonlySet<string>> => {
   const { rows } = await client.query<{ id: string }>(
     'select id::text as id from audit_event_changes where source_kind = $1 and source_id = $2',
@@ -234,13 +189,8 @@ const readChanged = async (client: PoolClient, { kind, id }: OneSource): Promise
   return new Set(rows.map((row) => `change ${row.id}`));
 };
 
-interface Prefixes {
-  readonly events: ReadonlySet<number>;
-  readonly journal: ReadonlySet<number>;
-}
-
-/** The sizes at which these statements, and checkpoints that were kept, name the root of a log. */
-const prefixesOf = (disclosed: readonly Disclosed[], logs: ExportedLogs, anchors: readonly Anchor[]): Prefixes => {
+/** At which these statements, and kept checkpoints, name a root. */
+const prefixesOf = (disclosed: readonly Disclosed[], logs: ExportedLogs, anchors: readonly Anchor[]) => {
   const statements = disclosed.flatMap(({ statement }) => (statement === undefined ? [] : [statement]));
   const forks = statements.flatMap((one) => (one.type === 'fork' ? forkSizes(one) : []));
   const stamps = statements.flatMap((one) => (one.type === 'timestamp' ? [one.checkpoint.size] : []));
@@ -252,18 +202,13 @@ const prefixesOf = (disclosed: readonly Disclosed[], logs: ExportedLogs, anchors
   };
 };
 
-/** None of a file that cannot be read, or is of another log: that is for the verifier to say. */
+/** None of a file that the verifier will refuse. */
 const anchorSize = (note: Uint8Array, log: LogName): number[] => {
-  try {
-    const { origin, size } = parseCheckpoint(parseNote(note).text);
-    return parseOrigin(origin).log === log ? [size] : [];
-  } catch (error) {
-    if (error instanceof EvidenceFault) return [];
-    throw error;
-  }
+  const checkpoint = unlessFault(() => parseCheckpoint(parseNote(note).text));
+  return checkpoint !== undefined && originOf(checkpoint.origin)?.log === log ? [checkpoint.size] : [];
 };
 
-/** The last checkpoint of the generation before is compared as far as it is common. */
+/** Compared as far as it is common. */
 const forkSizes = ({ last_note: note, common_size: common }: StatementOf<'fork'>): number[] => {
   if (note === '') return [];
   const { size } = parseCheckpoint(parseNote(Buffer.from(note)).text);

@@ -11,39 +11,28 @@ export interface PayloadOptions {
   readonly size: number;
   readonly monthKeys: ReadonlyMap<string, Buffer>;
   readonly isPacked: boolean;
-  /** Only of this one, and no files without an event. */
+  /** No files without an event. */
   readonly source?: { readonly kind: string; readonly id: string } | undefined;
-  /** Only the content of this one, and no files without an event. */
   readonly time?: ExportedTime | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Up to this position events are written. */
   readonly onEvent?: (position: number) => void;
 }
 
-/** A bundle of a time. */
 export interface ExportedTime extends BundleTime {
-  /** Without the leaves of other events, which show ids and times: nothing shows then that no event of the time is left out. */
+  /** Without the leaves of other events: nothing shows then that no event of the time is left out. */
   readonly isHashesOnly: boolean;
 }
 
-/** How many events are in a bundle with their content, and how many with their leaf alone. */
-export interface CopiedEvents {
-  readonly events: number;
-  readonly withheld: number;
-}
-
-/**
- * Writes every stored event with its leaf, made from what is stored now: whether that is the leaf in the tree is for the verifier to say.
- * Of a time, other events go with their leaf alone.
- */
+/** Leaves are made from what is stored now: the verifier says whether they are in the tree. `withheld`: with their leaf alone. */
 export const copyPayload = async (
   client: PoolClient,
   writer: FolderWriter,
   { size, monthKeys, isPacked, source, time, signal, onEvent }: PayloadOptions,
-): Promise<CopiedEvents> => {
+): Promise<{ readonly events: number; readonly withheld: number }> => {
   const isSparse = source !== undefined || time !== undefined;
-  const files = new PayloadFiles(writer, payloadPath, { size, isPacked, isSparse });
-  const others = new PayloadFiles(writer, withheldPath, { size, isPacked, isSparse: true });
+  const open = (path: string) => writer.open(isPacked ? `${path}.gz` : path, isPacked);
+  const files = new PayloadFiles(size, isSparse, (index) => open(payloadPath(index)));
+  const others = new PayloadFiles(size, true, (index) => open(withheldPath(index)));
   const isShown = isOfTime(time ?? { since: null, before: null });
   let [events, withheld] = [0, 0];
   const take = (row: BinaryRow) => {
@@ -76,24 +65,16 @@ export const copyPayload = async (
   return { events, withheld };
 };
 
-/** One file after the other; each that a leaf could be in is there, even if no event is, unless they are sparse. */
+/** One after the other. Unless sparse, a file that a leaf could be in is there even without an event. */
 class PayloadFiles {
-  readonly #writer: FolderWriter;
-  readonly #pathOf: (index: number) => string;
-  readonly #isPacked: boolean;
+  readonly #open: (index: number) => FileWriter;
   readonly #isSparse: boolean;
   readonly #count: number;
   #number = -1;
   #current: FileWriter | undefined;
 
-  constructor(
-    writer: FolderWriter,
-    pathOf: (index: number) => string,
-    { size, isPacked, isSparse }: { readonly size: number; readonly isPacked: boolean; readonly isSparse: boolean },
-  ) {
-    this.#writer = writer;
-    this.#pathOf = pathOf;
-    this.#isPacked = isPacked;
+  constructor(size: number, isSparse: boolean, open: (index: number) => FileWriter) {
+    this.#open = open;
     this.#isSparse = isSparse;
     this.#count = Math.ceil(size / LEAVES_PER_PAYLOAD);
   }
@@ -120,7 +101,6 @@ class PayloadFiles {
     before?.end();
     this.#number += 1;
     if (this.#number >= this.#count || !isWritten) return;
-    const path = this.#pathOf(this.#number * LEAVES_PER_PAYLOAD);
-    this.#current = this.#writer.open(this.#isPacked ? `${path}.gz` : path, this.#isPacked);
+    this.#current = this.#open(this.#number * LEAVES_PER_PAYLOAD);
   }
 }

@@ -17,71 +17,45 @@ import { writeReadme } from './readme.ts';
 import { bundlePolicy, type ExportedLogs, requireLogs, withSnapshot } from './snapshot.sql.ts';
 
 export interface ExportOptions {
-  /** Must not exist, or be empty. */
   readonly folder: string;
   readonly isPacked: boolean;
-  /** Writes the bundle also if what is stored is not what is signed. */
+  /** Also if what is stored is not what is signed. */
   readonly despiteFaults: boolean;
-  /** A bundle of this source alone. */
   readonly source?: OneSource | undefined;
-  /** A bundle of this time alone. */
   readonly time?: ExportedTime | undefined;
-  /** Checkpoints that were kept: the bundle must go on from them, and can be compared with them. */
+  /** The bundle must go on from them, and can be compared with them. */
   readonly anchors?: readonly Anchor[] | undefined;
-  /** Of orgtrail. */
   readonly version: string;
-  /** Of the keys that this process has. */
   readonly publicKeys?: readonly Uint8Array[];
-  /** Those that cosign the log. */
   readonly witnesses?: readonly Witness[];
   /** How long to wait for the statement about a month that was dropped a moment ago. */
   readonly waitMs?: number;
   readonly signal?: AbortSignal | undefined;
-  readonly observer?: ExportObserver;
+  readonly observer?: {
+    readonly onWritten?: (position: number, size: number) => void;
+    readonly onVerified?: (bytes: number) => void;
+  };
 }
 
-interface ExportObserver {
-  /** Events are written up to this position. */
-  readonly onWritten?: (position: number, size: number) => void;
-  /** So many bytes of payload have been verified. */
-  readonly onVerified?: (bytes: number) => void;
-}
-
-export interface Exported {
-  readonly logs: ExportedLogs;
-  /** With their content. */
-  readonly events: number;
-  /** Without it, in a bundle of a time. */
-  readonly withheld: number;
-  /** Of a bundle of one source. */
-  readonly part?: CopiedPart | undefined;
+export interface Exported extends Omit<WrittenContent, 'vkeys' | 'keys'> {
   readonly bytes: number;
   readonly files: number;
   readonly report: Report;
-  /** None: the bundle is unanchored. */
-  readonly anchored: readonly ExportedAnchor[];
 }
 
 const WAIT_MS = 30_000;
 const LOOK_EVERY_MS = 500;
-/** So many faults are named. */
 const SHOWN_FAULTS = 20;
 
-/**
- * Writes a bundle of all that is stored, or of one source, as of the last signed checkpoints, and verifies it before it gets its name. Throws OrgtrailError
- * `usage` if there is nothing to export, `evidence_fails` if it does not hold; then there is no bundle.
- */
+/** Verifies the bundle before it gets its name. Throws OrgtrailError `usage` for nothing to export, `evidence_fails` if it does not hold. */
 export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<Exported> => {
   const { folder, despiteFaults, signal, observer } = options;
   const writer = new FolderWriter(folder);
   try {
     const content = await writeContent(pool, writer, options);
     const reader = await openFolder(writer.folder, { signal });
-    const report = await verifyFolder(reader, {
-      signal,
-      anchors: options.anchors ?? [],
-      onPayload: (bytes) => observer?.onVerified?.(bytes),
-    });
+    const onPayload = (bytes: number) => observer?.onVerified?.(bytes);
+    const report = await verifyFolder(reader, { signal, anchors: options.anchors ?? [], onPayload });
     if (!report.holds && !despiteFaults) throw doesNotHold(report, content.logs);
     const faults = shownFaults(report);
     const readme = writeReadme({ ...content, ...options, faults, hashes: writer.hashes });
@@ -102,6 +76,7 @@ interface WrittenContent {
   readonly part: CopiedPart | undefined;
   readonly vkeys: readonly string[];
   readonly keys: KeyHistory;
+  /** None: the bundle is unanchored. */
   readonly anchored: readonly ExportedAnchor[];
 }
 
@@ -123,7 +98,7 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       const own = publicKeys.flatMap((publicKey) => origins.map((origin) => keyOfLog(origin, publicKey)));
       const notes = [logs.events.note, logs.journal.note];
       const { text, vkeys, policy } = bundlePolicy(texts, own, { notes, witnesses });
-      // Of one source there are not the tiles to compare with every checkpoint.
+      // A part has not the tiles to compare with every checkpoint.
       const anchored = part === undefined ? await copyAnchors(client, logs, writer, policy) : [];
       writer.write(bundleFiles.policy, Buffer.from(text));
       writer.write(bundleFiles.verifier, readFileSync(verifierFile));
@@ -138,7 +113,7 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
   }
 };
 
-/** A builder that works states a drop within moments. */
+/** A working builder states a drop within moments. */
 const isToWait = ({ unstatedDrops, state }: ExportedLogs): boolean =>
   unstatedDrops > 0 && (state === 'ok' || state === 'building');
 
@@ -155,16 +130,12 @@ const requireStated = ({ unstatedDrops, state }: ExportedLogs, { despiteFaults }
   throw new OrgtrailError('evidence_fails', months, { hint: `${remedy}; --despite-faults still writes the bundle` });
 };
 
-const doesNotHold = (report: Report, { state }: ExportedLogs): OrgtrailError =>
-  new OrgtrailError(
-    'evidence_fails',
-    `what is stored is not what was signed (the log is ${state}):\n${shownFaults(report)
-      .map((fault) => `  ${fault}`)
-      .join('\n')}`,
-    {
-      hint: 'there is no bundle; --despite-faults still writes it, and says so in its README.txt',
-    },
-  );
+const doesNotHold = (report: Report, { state }: ExportedLogs): OrgtrailError => {
+  const faults = shownFaults(report).map((fault) => `  ${fault}`);
+  const message = `what is stored is not what was signed (the log is ${state}):\n${faults.join('\n')}`;
+  const hint = 'there is no bundle; --despite-faults still writes it, and says so in its README.txt';
+  return new OrgtrailError('evidence_fails', message, { hint });
+};
 
 const shownFaults = ({ faults, faultCounts }: Report): string[] => {
   const all = [...faultCounts.values()].reduce((sum, count) => sum + count, 0);

@@ -1,11 +1,10 @@
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
-import { copyWithin } from '../../postgres/copy.ts';
+import { type BinaryRow, copyWithin } from '../../postgres/copy.ts';
 import { among, eventFields, readEventRow } from '../append/logs.ts';
 import { readTiles } from '../builder/load-logs.sql.ts';
 import { keyOfLog } from '../builder/signing-keys.ts';
 import { type LeafProof, type ProvenEvent, writeProvenEvent } from '../bundle/records.ts';
-import { EvidenceFault } from '../bytes.ts';
 import { monthOf, saltOf, writeEventLeaf } from '../leaf.ts';
 import { writeTlogProof } from '../notes/checkpoint.ts';
 import { openCheckpoint } from '../notes/policy.ts';
@@ -13,31 +12,33 @@ import { hashOfRange, inclusionRanges, rootByInclusion, tilesOfRanges } from '..
 import { leafHash } from '../tree/tiles.ts';
 import { verifyProof } from '../verify/verify-found.ts';
 import { field, integer, readKeys } from './copy-logs.sql.ts';
-import { bundlePolicy, type ExportedLogs, type NothingToExport, requireLogs, withSnapshot } from './snapshot.sql.ts';
+import {
+  bundlePolicy,
+  type ExportedLogs,
+  type NothingToExport,
+  orFails,
+  requireLogs,
+  withSnapshot,
+} from './snapshot.sql.ts';
 
 interface ProveOptions {
   readonly positions: readonly number[];
-  /** All events with these ids as well, whatever their source. */
+  /** Whatever their source. */
   readonly ids: readonly string[];
   readonly publicKeys?: readonly Uint8Array[];
   readonly signal?: AbortSignal | undefined;
   readonly onProven?: (events: number, all: number) => void;
 }
 
-/** Two files that prove one event: what it is, and that it is in the log. */
 export interface EventProof {
   readonly position: number;
   readonly json: string;
   readonly tlogProof: string;
 }
 
-/** So many positions in one query. */
 const EVENTS_AT_ONCE = 1_000;
 
-/**
- * Proofs of single events under the last signed checkpoint, each verified before it is given. Throws OrgtrailError `usage` for a position
- * without an event or without a signed leaf, `evidence_fails` if an event is not the one that was signed.
- */
+/** Verifies each. Throws OrgtrailError `usage` for no event or no signed leaf, `evidence_fails` if it is not the signed one. */
 export const proveEvents = async (
   pool: Pool,
   options: ProveOptions,
@@ -79,7 +80,6 @@ const positionsOf = async (client: PoolClient, { positions, ids }: ProveOptions)
   return [...new Set([...positions, ...rows.map(({ position }) => position)])];
 };
 
-/** The events at these positions, with the leaves that they have now. */
 const readEvents = async (
   client: PoolClient,
   positions: readonly number[],
@@ -90,19 +90,15 @@ const readEvents = async (
   const events = new Map<number, ProvenEvent>();
   if (positions.length === 0) return events;
   const query = `select ${eventFields.join(', ')} from audit_events where position in (${positions.map(integer).join()})`;
-  await copyWithin(
-    client,
-    query,
-    (row) => {
-      const event = readEventRow(row);
-      const { position } = event;
-      const key = monthKeys.get(monthOf(event.actionTimeUs));
-      if (key === undefined) throw new OrgtrailError('evidence_fails', `the month of event ${position} has no key`);
-      const leaf = writeEventLeaf({ ...event, salt: saltOf(key, position) });
-      events.set(position, { leaf, raw: Buffer.from(field(row, eventFields.length - 1)), policy });
-    },
-    { signal, long: true },
-  );
+  const take = (row: BinaryRow) => {
+    const event = readEventRow(row);
+    const { position } = event;
+    const key = monthKeys.get(monthOf(event.actionTimeUs));
+    if (key === undefined) throw new OrgtrailError('evidence_fails', `the month of event ${position} has no key`);
+    const leaf = writeEventLeaf({ ...event, salt: saltOf(key, position) });
+    events.set(position, { leaf, raw: Buffer.from(field(row, eventFields.length - 1)), policy });
+  };
+  await copyWithin(client, query, take, { signal, long: true });
   return events;
 };
 
@@ -114,21 +110,11 @@ const requireEvent = (event: ProvenEvent | undefined, position: number, logs: Ex
   throw new OrgtrailError('usage', `position ${position} has no event: it was dropped, or never had one`);
 };
 
-const proofOf = async (client: PoolClient, position: number, { events, generation }: ExportedLogs): Promise<string> => {
-  const index = position - 1;
-  const ranges = inclusionRanges(index, events.size);
-  try {
-    const tiles = await readTiles(client, 'events', generation, tilesOfRanges(ranges, events.size));
-    const readTile = among(tiles);
-    const hashes = ranges.map((range) => hashOfRange(range, events.size, readTile));
-    return writeTlogProof({ index, hashes, checkpoint: events.note });
-  } catch (error) {
-    if (error instanceof EvidenceFault) throw new OrgtrailError('evidence_fails', error.message, { cause: error });
-    throw error;
-  }
+const proofOf = async (client: PoolClient, position: number, logs: ExportedLogs): Promise<string> => {
+  const hashesOf = await readHashes(client, [position], logs);
+  return writeTlogProof({ index: position - 1, hashes: hashesOf(position), checkpoint: logs.events.note });
 };
 
-/** The checkpoint that proofs are under, and the keys that count. */
 export interface ProvenUnder {
   readonly origin: string;
   readonly size: number;
@@ -139,13 +125,12 @@ export interface ProvenUnder {
   readonly stateReason: string | null;
 }
 
-/** So many positions at once: each may need a tile of 8 KiB of its own, and its content is read to be hashed. */
+/** Each may need a tile of 8 KiB of its own, and its content is read to be hashed. */
 const PROOFS_AT_ONCE = 100;
 
 /**
- * Proofs of many events under the last signed checkpoint, in the order of the positions; each leaf is made again from what is stored, and
- * its proof verified before it is given. Events after the checkpoint are not signed. Gives why nothing is signed instead if there is no
- * checkpoint. Throws OrgtrailError `evidence_fails` if an event is not the one that was signed, `usage` if it is gone.
+ * In the order of the positions, each verified; `signed` is undefined after the checkpoint. Gives why nothing is signed, if so.
+ * Throws OrgtrailError `evidence_fails` if an event is not the one that was signed, `usage` if it is gone.
  */
 export const proveLeaves = async (
   pool: Pool,
@@ -180,7 +165,7 @@ export const proveLeaves = async (
     return { origin, size, note, policy, state: logs.state, stateReason: logs.stateReason };
   });
 
-/** What leads from each of these positions to the root, by tiles that are read once for all of them. */
+/** By tiles that are read once for all positions. */
 const readHashes = async (
   client: PoolClient,
   positions: readonly number[],
@@ -190,18 +175,4 @@ const readHashes = async (
   const needed = tilesOfRanges([...ranges.values()].flat(), size);
   const readTile = among(await orFails(() => readTiles(client, 'events', generation, needed)));
   return (position) => orFails(() => (ranges.get(position) ?? []).map((range) => hashOfRange(range, size, readTile)));
-};
-
-/** A stored log that is damaged is no evidence. */
-const orFails = <T>(read: () => T): T => {
-  const fail = (error: unknown): never => {
-    if (error instanceof EvidenceFault) throw new OrgtrailError('evidence_fails', error.message, { cause: error });
-    throw error;
-  };
-  try {
-    const value = read();
-    return value instanceof Promise ? (value.catch(fail) as T) : value;
-  } catch (error) {
-    return fail(error);
-  }
 };

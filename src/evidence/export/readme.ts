@@ -7,28 +7,24 @@ import type { ExportedLogs } from './snapshot.sql.ts';
 
 interface ReadmeFacts {
   readonly logs: ExportedLogs;
-  /** Of orgtrail. */
   readonly version: string;
   readonly vkeys: readonly string[];
-  /** What the journal says of keys. */
   readonly keys: KeyHistory;
-  /** Events whose payload is in the bundle. */
   readonly events: number;
   readonly isPacked: boolean;
   /** Undefined: of all times. */
   readonly time?: ExportedTime | undefined;
-  /** Events whose leaf is in it, and not their payload. */
   readonly withheld: number;
   /** Undefined: of all sources. */
   readonly source?: { readonly kind: string; readonly id: string } | undefined;
   readonly part?: { readonly leaves: number; readonly completeTo: number } | undefined;
-  /** Sentences of the verification that was made of the bundle; none if it holds. */
+  /** Of the verification; none if the bundle holds. */
   readonly faults: readonly string[];
   readonly hashes: ReadonlyMap<string, string>;
   readonly anchored: readonly ExportedAnchor[];
 }
 
-/** README.txt: what an auditor needs who has never seen orgtrail, and the list of files. */
+/** For an auditor who has never seen orgtrail. */
 export const writeReadme = (facts: ReadmeFacts): string =>
   [
     head(facts),
@@ -78,7 +74,7 @@ const anchorsOf = (anchors: readonly ExportedAnchor[], generation: number): stri
   return [...lines, 'This is what the operator says: "3." below is how to compare.'].join(`\n${' '.repeat(20)}`);
 };
 
-/** A name of an anchor is that of the operator's settings: it may mean something to him alone. */
+/** The operator's name of an anchor may mean nothing to others. */
 const howToFetch = (anchor: string, size: number | null, generation: number): string => {
   const path = size === null ? 'journal/checkpoints' : anchoredPath('events', generation, size);
   if (anchor.startsWith('file:'))
@@ -91,7 +87,7 @@ const howToFetch = (anchor: string, size: number | null, generation: number): st
   return 'ask those who administer it for the checkpoint that it has';
 };
 
-/** Names are Cloudflare's: one must not begin a line of the list of files. */
+/** Names are Cloudflare's: none must begin a line of the list of files. */
 const ofOneSource = ({ source, part }: ReadmeFacts): string =>
   source === undefined || part === undefined
     ? ''
@@ -136,7 +132,7 @@ ${
 `
 }Without events/time, this folder does not verify: events would be missing.
 `;
-/** Nothing, if there was one key from the beginning. */
+/** Nothing, if there was always one key. */
 const ofKeys = ({ keys, logs: { at } }: ReadmeFacts): string => {
   const { changes } = keys;
   if (changes.length === 0) return '';
@@ -247,65 +243,41 @@ const contents = ({ isPacked, hashes }: ReadmeFacts): string =>
 const list = ({ hashes }: ReadmeFacts): string =>
   `FILES (SHA-256)\n\n${writeManifestLines([...hashes].sort(([a], [b]) => (a < b ? -1 : 1)))}`;
 
-/** What files of a bundle are, by where their names begin; in this order in README.txt. */
-const kinds: readonly (readonly [prefix: string, shown: string, text: string])[] = [
-  ['README.txt', 'README.txt', 'this text. Nothing signs it'],
-  ['policy.txt', 'policy.txt', 'the keys of the two logs, and of witnesses (c2sp.org/tlog-policy)'],
-  ['verify.py', 'verify.py', 'a verifier'],
-  [
-    'events/checkpoint',
-    'events/checkpoint',
-    'name, size and root of the log of events, signed (c2sp.org/tlog-checkpoint, signed-note)',
-  ],
-  ['events/tile/', 'events/tile/...', 'its hashes, 256 in a file (c2sp.org/tlog-tiles)'],
-  ['events/leaves', 'events/leaves', 'the leaves of the source: see above'],
-  ['events/time', 'events/time', 'which time the bundle is of: see above'],
-  ['events/payload/', 'events/payload/...', 'the events, 65,536 positions in a file'],
-  ['events/withheld/', 'events/withheld/...', 'the leaves of events whose content is not here: see above'],
-  [
-    'events/sources/',
-    'events/sources/...',
-    'the number of the source of each position (2 bytes, 0 for a hole), cut like the tiles of level 0',
-  ],
-  ['journal/checkpoint', 'journal/checkpoint', 'name, size and root of the log of statements, signed in the same way'],
-  ['journal/tile/', 'journal/tile/...', 'its hashes'],
-  ['journal/leaves', 'journal/leaves', 'the leaves of the statements that are here: see above'],
-  [
-    'journal/entries.ndjson',
-    'journal/entries.ndjson',
+/** By where their names begin, in the order of README.txt. */
+const kinds: Readonly<Record<string, string>> = {
+  'README.txt': 'this text. Nothing signs it',
+  'policy.txt': 'the keys of the two logs, and of witnesses (c2sp.org/tlog-policy)',
+  'verify.py': 'a verifier',
+  'events/checkpoint': 'name, size and root of the log of events, signed (c2sp.org/tlog-checkpoint, signed-note)',
+  'events/tile/': 'its hashes, 256 in a file (c2sp.org/tlog-tiles)',
+  'events/leaves': 'the leaves of the source: see above',
+  'events/time': 'which time the bundle is of: see above',
+  'events/payload/': 'the events, 65,536 positions in a file',
+  'events/withheld/': 'the leaves of events whose content is not here: see above',
+  'events/sources/': 'the number of the source of each position (2 bytes, 0 for a hole), cut like the tiles of level 0',
+  'journal/checkpoint': 'name, size and root of the log of statements, signed in the same way',
+  'journal/tile/': 'its hashes',
+  'journal/leaves': 'the leaves of the statements that are here: see above',
+  'journal/entries.ndjson':
     'the statements, one object of JSON a line: whose log it is (genesis), sources, months dropped by retention, legal holds, changed contents, what was read completely (coverage)',
-  ],
-  [
-    'journal/reads.ndjson',
-    'journal/reads.ndjson',
+  'journal/reads.ndjson':
     'the requests behind the statements of coverage: a line for each walk over a log that came to its end',
-  ],
-  [
-    'changes.ndjson',
-    'changes.ndjson',
-    'later contents of events that Cloudflare served again with other content; empty if there are none',
-  ],
-  [
-    'anchors/',
-    'anchors/...',
+  'changes.ndjson': 'later contents of events that Cloudflare served again with other content; empty if there are none',
+  'anchors/':
     'the newest checkpoints that the operator gave to each anchor, numbered as above, as his database remembers them. They are of this bundle: to compare with one, fetch it from the anchor (3. above)',
-  ],
-  [
-    'timestamps/',
-    'timestamps/...',
+  'timestamps/':
     'checkpoints of the journal, and beside each the answer of a time-stamping authority (RFC 3161, .tsr). With its certificate: python3 verify.py --tsa-ca CERTIFICATE.pem',
-  ],
-];
+};
 
-/** What the files of a bundle are, of those that are there. */
 const describeFiles = (paths: readonly string[], isPacked: boolean): string => {
   const all = ['README.txt', ...paths];
   const isThere = (prefix: string) =>
     all.some((path) => (prefix.endsWith('/') ? path.startsWith(prefix) : path === prefix));
-  return kinds
+  return Object.entries(kinds)
     .filter(([prefix]) => isThere(prefix))
-    .map(([prefix, shown, text]) => {
+    .map(([prefix, text]) => {
       const packed = isPacked && packable.includes(prefix) ? ', packed by gzip' : '';
+      const shown = prefix.endsWith('/') ? `${prefix}...` : prefix;
       return `${shown.padEnd(INDENT)}${wrapped(`${text}${packed}`)}\n`;
     })
     .join('');
@@ -315,7 +287,6 @@ const packable: readonly string[] = ['events/payload/', 'events/withheld/'];
 const INDENT = 24;
 const WIDTH = 118 - INDENT;
 
-/** Continued lines stand below the first one. */
 const wrapped = (text: string): string => {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
@@ -326,7 +297,7 @@ const wrapped = (text: string): string => {
   return lines.join(`\n${' '.repeat(INDENT)}`);
 };
 
-/** The part of README.txt from which another verifier can be written. */
+/** Enough to write another verifier. */
 const method = `HOW IT IS MADE
 
 Each event has one position, from 1 on, without gaps. Leaf i of the log of events belongs to position i + 1. The data of a

@@ -1,25 +1,24 @@
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
 import { inTransaction } from '../../postgres/pool.ts';
-import { EvidenceFault } from '../bytes.ts';
-import { readStatement } from '../journal/statement-text.ts';
-import { type Policy, type Witness, writePolicy } from '../notes/policy.ts';
+import { everyKey, keyHistory } from '../append/keys-in-force.ts';
+import { EvidenceFault, unlessFault } from '../bytes.ts';
+import { type Policy, policyOfKeys, type Witness, writePolicy } from '../notes/policy.ts';
 import { parseVerifierKey, printVerifierKey, type VerifierKey, whoSigned } from '../notes/signed-note.ts';
 
-/** A signed checkpoint of each log that belong together, and what the database says of the log, as of one moment. */
+/** Checkpoints that belong together, as of one moment. */
 export interface ExportedLogs {
   readonly generation: number;
   readonly state: 'building' | 'ok' | 'behind' | 'forked' | 'halted' | 'ended';
   readonly stateReason: string | null;
   readonly adopted: number;
-  /** Positions that have been given out. */
   readonly head: number;
   readonly events: ExportedLog;
   readonly journal: ExportedLog;
-  /** By the clock of the database, in RFC 3339. */
+  /** In RFC 3339. */
   readonly at: string;
   readonly serverVersion: string;
-  /** Months that are gone, and no signed statement says so yet. */
+  /** Months that are gone without a signed statement. */
   readonly unstatedDrops: number;
 }
 
@@ -27,24 +26,15 @@ interface ExportedLog {
   readonly origin: string;
   readonly size: number;
   readonly note: string;
-  /** When the checkpoint was stored. */
   readonly madeAt: string;
 }
 
-/** Why there is nothing to export: no log, or nothing of it is signed. */
 export type NothingToExport = 'no log' | 'no checkpoint';
 
-interface SnapshotOptions {
-  readonly signal?: AbortSignal | undefined;
-}
-
-/**
- * Runs `use` on one connection, all of whose statements see the database as of one moment. The lock comes before the first snapshot, so
- * no month can be dropped in between or meanwhile: retention tries again later.
- */
+/** All statements see one moment. Locked before the snapshot, so no month is dropped meanwhile: retention tries again later. */
 export const withSnapshot = async <T>(
   pool: Pool,
-  { signal }: SnapshotOptions,
+  { signal }: { readonly signal?: AbortSignal | undefined },
   use: (client: PoolClient, logs: ExportedLogs | NothingToExport) => Promise<T>,
 ): Promise<T> =>
   await inTransaction(
@@ -60,8 +50,8 @@ export const withSnapshot = async <T>(
 const instant = (value: string): string => `to_char(${value} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
 /**
- * The last signed checkpoint of the journal, and the last of the events that goes with it: large enough for every statement, and no larger
- * than what the sources that are stated have. (They are signed one after the other.)
+ * The last signed checkpoint of the journal, and the last of the events that goes with it: large enough for every statement,
+ * and no larger than the stated sources allow. (They are signed one after the other.)
  */
 const logsQuery = `
 with e as (
@@ -94,32 +84,16 @@ select e.generation, case when e.ended_at is null then e.state else 'ended' end 
        and s.index < j.size))::integer as "unstatedDrops"
 from e cross join j left join c on true`;
 
-interface LogsRow extends Omit<ExportedLogs, 'events' | 'journal'> {
-  readonly eventsOrigin: string;
-  readonly eventsSize: number | null;
-  readonly eventsNote: string;
-  readonly eventsAt: string;
-  readonly journalOrigin: string;
-  readonly journalSize: number | null;
-  readonly journalNote: string;
-  readonly journalAt: string;
-}
+type LogsRow = Omit<ExportedLogs, 'events' | 'journal'> & {
+  readonly [Field in `${'events' | 'journal'}${'Origin' | 'Note' | 'At'}`]: string;
+} & { readonly [Field in `${'events' | 'journal'}Size`]: number | null };
 
 const readLogs = async (client: PoolClient): Promise<ExportedLogs | NothingToExport> => {
   const { rows } = await client.query<LogsRow>(logsQuery);
   const [row] = rows;
   if (row === undefined) return 'no log';
-  const {
-    eventsOrigin,
-    eventsSize,
-    eventsNote,
-    eventsAt,
-    journalOrigin,
-    journalSize,
-    journalNote,
-    journalAt,
-    ...rest
-  } = row;
+  const { eventsOrigin, eventsSize, eventsNote, eventsAt, ...others } = row;
+  const { journalOrigin, journalSize, journalNote, journalAt, ...rest } = others;
   if (eventsSize === null || journalSize === null) return 'no checkpoint';
   return {
     ...rest,
@@ -128,10 +102,7 @@ const readLogs = async (client: PoolClient): Promise<ExportedLogs | NothingToExp
   };
 };
 
-/**
- * policy.txt: the keys that signed these notes, of those that the journal names and those of this process. While two keys sign it has both;
- * later the new one alone. With `origin` those of one log.
- */
+/** policy.txt: the keys that signed these notes. While two keys sign it has both. `origin`: those of one log. */
 export const bundlePolicy = (
   statements: readonly string[],
   own: readonly VerifierKey[],
@@ -146,28 +117,28 @@ export const bundlePolicy = (
     notes,
     [...keys.values()].filter(({ name }) => origin === undefined || name === origin),
   );
-  return {
-    text: writePolicy(logs, witnesses, 0),
-    vkeys: logs.map(printVerifierKey),
-    policy: { logs, witnesses, quorum: { needed: 0, members: [] } },
-  };
+  const policy = policyOfKeys(logs, witnesses);
+  return { text: writePolicy(logs, witnesses, 0), vkeys: logs.map(printVerifierKey), policy };
 };
 
-/** None of a statement that cannot be read: that it was changed is for the verifier to say. */
-const keysOf = (text: string): VerifierKey[] => {
-  try {
-    const read = readStatement(text);
-    if (!read.known) return [];
-    const { statement } = read;
-    if (statement.type === 'genesis' || statement.type === 'fork') return (statement.vkeys ?? []).map(parseVerifierKey);
-    return statement.type === 'key' ? [...statement.old_vkeys, ...statement.new_vkeys].map(parseVerifierKey) : [];
-  } catch (error) {
-    if (error instanceof EvidenceFault) return [];
+/** None of a statement that the verifier will refuse. */
+const keysOf = (text: string): VerifierKey[] =>
+  unlessFault(() => everyKey(keyHistory([text])).map(parseVerifierKey)) ?? [];
+
+/** A stored log that is damaged is no evidence. */
+export const orFails = <T>(read: () => T): T => {
+  const fail = (error: unknown): never => {
+    if (error instanceof EvidenceFault) throw new OrgtrailError('evidence_fails', error.message, { cause: error });
     throw error;
+  };
+  try {
+    const value = read();
+    return value instanceof Promise ? (value.catch(fail) as T) : value;
+  } catch (error) {
+    return fail(error);
   }
 };
 
-/** Throws OrgtrailError `usage` if nothing is signed. */
 export const requireLogs = (found: ExportedLogs | NothingToExport): ExportedLogs => {
   if (found === 'no log') {
     throw new OrgtrailError('usage', 'there is no evidence in this database', {

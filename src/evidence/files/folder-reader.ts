@@ -6,32 +6,24 @@ import { pipeline } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { createGunzip } from 'node:zlib';
 import { OrgtrailError } from '../../base/errors.ts';
-import { type BundleReader, bundleFiles } from '../bundle/layout.ts';
+import { bundleFiles } from '../bundle/layout.ts';
 import type { PayloadPieces } from '../verify/payload.ts';
 import type { Report } from '../verify/report.ts';
 import { type VerifierOptions, verificationOf } from '../verify/verify-bundle.ts';
 import type { FoundReader } from '../verify/verify-found.ts';
 
-/** A bundle in a folder. */
-interface FolderReader extends BundleReader {
-  /** Where a path of the layout is: a file of payload may be packed. */
-  fileOf(path: string): { readonly file: string; readonly isPacked: boolean };
-}
-
 interface ReadFolderOptions {
   readonly signal?: AbortSignal | undefined;
-  /** So many bytes have been hashed. */
   readonly onHashed?: (bytes: number) => void;
 }
+
+type FolderReader = Awaited<ReturnType<typeof openFolder>>;
 
 const PACKED = '.gz';
 const PIECE_BYTES = 1_048_576;
 
-/**
- * Opens a bundle. If it has a README.txt, hashes every file for the list in it, a piece at a time. Throws OrgtrailError `usage` for what
- * is no folder or cannot be read.
- */
-export const openFolder = async (folder: string, options: ReadFolderOptions = {}): Promise<FolderReader> => {
+/** Hashes every file if there is a README.txt. Throws OrgtrailError `usage` for what cannot be read as a folder. */
+export const openFolder = async (folder: string, options: ReadFolderOptions = {}) => {
   const { names, others } = contentsOf(folder);
   const nameOf = new Map([...names].map((name) => [pathOf(name, names), name]));
   const fileOf = (path: string) => {
@@ -43,8 +35,9 @@ export const openFolder = async (folder: string, options: ReadFolderOptions = {}
     paths: [...nameOf.keys()],
     others,
     ...(hashes && { hashes }),
+    /** Payload may be packed. */
     fileOf,
-    read: (path) => (nameOf.has(path) ? readFileSync(fileOf(path).file) : undefined),
+    read: (path: string) => (nameOf.has(path) ? readFileSync(fileOf(path).file) : undefined),
   };
 };
 
@@ -54,7 +47,7 @@ const contentsOf = (folder: string): { readonly names: ReadonlySet<string>; read
     const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
     const namesOf = (some: readonly Dirent[]): string[] =>
       some.map(({ parentPath, name }) => relative(folder, join(parentPath, name)).replaceAll(sep, '/')).sort();
-    // A name that is no UTF-8 has this in place of what it is, and leads to no file.
+    // The name was no UTF-8, and leads to no file.
     const isFile = (entry: Dirent): boolean => entry.isFile() && !entry.name.includes('\u{fffd}');
     return {
       names: new Set(namesOf(entries.filter(isFile))),
@@ -66,18 +59,14 @@ const contentsOf = (folder: string): { readonly names: ReadonlySet<string>; read
   }
 };
 
-/** Only payload and withheld leaves may be packed. If a file is there both ways, the packed one keeps its own name, which no leaf has. */
+/** If a file is there both ways, the packed one keeps its own name, which no leaf has. */
 const pathOf = (name: string, names: ReadonlySet<string>): string => {
   const plain = name.slice(0, -PACKED.length);
   const isPacked = /^events\/(?:payload|withheld)\//.test(name) && name.endsWith(PACKED) && !names.has(plain);
   return isPacked ? plain : name;
 };
 
-const hashAll = async (
-  folder: string,
-  names: ReadonlySet<string>,
-  { signal, onHashed }: ReadFolderOptions,
-): Promise<ReadonlyMap<string, string>> => {
+const hashAll = async (folder: string, names: ReadonlySet<string>, { signal, onHashed }: ReadFolderOptions) => {
   const hashes = new Map<string, string>();
   const piece = Buffer.alloc(PIECE_BYTES);
   let bytes = 0;
@@ -96,7 +85,7 @@ const hashAll = async (
   return hashes;
 };
 
-/** Reads a file into the same buffer again and again: how much of it counts. */
+/** Yields lengths: the bytes are in `piece`. */
 function* piecesOf(file: string, piece: Buffer): Generator<number> {
   const descriptor = openSync(file, 'r');
   try {
@@ -112,7 +101,7 @@ function* piecesOf(file: string, piece: Buffer): Generator<number> {
 
 const LINE_FEED = 0x0a;
 
-/** Lines of pieces that follow each other, without their line feeds; what has none at the end is a line as well. */
+/** Without line feeds; the last line may lack one. */
 export async function* linesOf(pieces: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Buffer, void, void> {
   let open: Buffer[] = [];
   for await (const piece of pieces) {
@@ -128,7 +117,6 @@ export async function* linesOf(pieces: AsyncIterable<Buffer> | Iterable<Buffer>)
   if (open.length > 0) yield Buffer.concat(open);
 }
 
-/** A bundle of a search in a folder. */
 export const foundInFolder = (reader: FolderReader): FoundReader => ({
   paths: reader.paths,
   ...(reader.hashes && { hashes: reader.hashes }),
@@ -136,14 +124,14 @@ export const foundInFolder = (reader: FolderReader): FoundReader => ({
   lines: (path) => linesOf(createReadStream(reader.fileOf(path).file, { highWaterMark: PIECE_BYTES })),
 });
 
-interface VerifyFolderOptions extends VerifierOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** So many bytes of payload have been verified. */
-  readonly onPayload?: (bytes: number) => void;
-}
-
-/** Verifies a bundle in a folder. Its payload is read in pieces: memory is 35 bytes for each leaf and what the statements take. */
-export const verifyFolder = async (reader: FolderReader, options: VerifyFolderOptions = {}): Promise<Report> => {
+/** Memory: 35 bytes for each leaf, and what the statements take. */
+export const verifyFolder = async (
+  reader: FolderReader,
+  options: VerifierOptions & {
+    readonly signal?: AbortSignal | undefined;
+    readonly onPayload?: (bytes: number) => void;
+  } = {},
+): Promise<Report> => {
   const steps = verificationOf(reader, options);
   let bytes = 0;
   for (;;) {
@@ -157,11 +145,7 @@ export const verifyFolder = async (reader: FolderReader, options: VerifyFolderOp
   }
 };
 
-const readPieces = async (
-  reader: FolderReader,
-  pieces: PayloadPieces,
-  onPiece: (length: number) => void,
-): Promise<void> => {
+const readPieces = async (reader: FolderReader, pieces: PayloadPieces, onPiece: (length: number) => void) => {
   const { file, isPacked } = reader.fileOf(pieces.path);
   try {
     for await (const piece of isPacked ? unpackedPieces(file) : plainPieces(file)) {
@@ -202,10 +186,10 @@ async function* unpackedPieces(file: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** Flags of gzip that unpackers do not treat alike: a checksum of the header, and those that are reserved. */
+/** Header checksum and reserved flags, which unpackers treat differently. */
 const UNLIKE_FLAGS = 0xe2;
 
-/** Padding of zeros behind a packed file is no part of it; anything else is not what was packed. */
+/** Only zeros may follow a packed file. */
 class NotUnpacked extends Error {
   readonly code = 'Z_NOT_UNPACKED';
 }

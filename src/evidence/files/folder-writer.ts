@@ -17,23 +17,21 @@ import { packageFile } from '../../base/package-files.ts';
 import { sha256 } from '../bytes.ts';
 
 const BLOCK_BYTES = 1_048_576;
-/** All events are in it: for its owner alone, whatever the umask. */
+/** For its owner alone, whatever the umask: it has all events. */
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 
-/**
- * Writes a folder under another name beside it. It gets its own name at the end: what is interrupted leaves nothing that looks whole.
- * Knows the SHA-256 of all that it wrote.
- */
+/** Writes beside the target, and renames at the end: what is interrupted leaves nothing that looks whole. */
 export class FolderWriter {
-  /** Where it is until it is finished. */
   readonly folder: string;
   readonly #target: string;
-  readonly #hashes = new Map<string, string>();
+  /** SHA-256 in hex by path. */
+  readonly hashes = new Map<string, string>();
   readonly #folders = new Set<string>();
-  #bytes = 0;
+  /** Of all files. */
+  bytes = 0;
 
-  /** Throws OrgtrailError `usage` if there is something at this place already, or if it cannot be written to. */
+  /** Throws OrgtrailError `usage` if the target is not empty, or cannot be written to. */
   constructor(target: string) {
     this.#target = resolve(target);
     requireNothing(this.#target);
@@ -47,32 +45,20 @@ export class FolderWriter {
     });
   }
 
-  /** By path, in hexadecimal digits. */
-  get hashes(): ReadonlyMap<string, string> {
-    return this.#hashes;
-  }
-
-  /** All files together. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   write(path: string, bytes: Uint8Array): void {
     writeFileSync(this.#fileOf(path), bytes, { mode: FILE_MODE });
     this.#note(path, sha256(bytes).toString('hex'), bytes.length);
   }
 
-  /** A file that is written piece by piece. */
   open(path: string, isPacked = false): FileWriter {
     return new FileWriter(this.#fileOf(path), isPacked, (hash, bytes) => this.#note(path, hash, bytes));
   }
 
-  /** Gives the folder its name. */
   finish(): void {
     inFolder(this.#target, () => renameSync(this.folder, this.#target));
   }
 
-  /** Deletes what has been written; nothing after `finish`. */
+  /** Nothing after `finish`. */
   discard(): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
@@ -86,12 +72,11 @@ export class FolderWriter {
   }
 
   #note(path: string, hash: string, bytes: number): void {
-    this.#hashes.set(path, hash);
-    this.#bytes += bytes;
+    this.hashes.set(path, hash);
+    this.bytes += bytes;
   }
 }
 
-/** A file of a folder that is being written. Its bytes are collected to blocks. */
 export class FileWriter {
   readonly #descriptor: number;
   readonly #hash: Hash = createHash('sha256');
@@ -107,7 +92,6 @@ export class FileWriter {
     this.#onEnd = onEnd;
   }
 
-  /** Copies what it is given. */
   write(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
       const length = Math.min(bytes.length - at, BLOCK_BYTES - this.#used);
@@ -125,7 +109,7 @@ export class FileWriter {
     this.#onEnd(this.#hash.digest('hex'), this.#bytes);
   }
 
-  /** Without an end, if writing has failed. */
+  /** After a failure. */
   close(): void {
     closeSync(this.#descriptor);
   }
@@ -176,15 +160,12 @@ const codeOf = (error: unknown): string => (error instanceof Error && 'code' in 
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 const MODULUS = 2 ** 32;
 
-/**
- * Packs a file block by block, each for itself, into one member of gzip: no reader has to know that there may be several. Not by a
- * stream, since rows of COPY come without waiting.
- */
+/** Packs each block by itself into one gzip member, which every reader knows. No stream: rows of COPY do not wait. */
 class GzipBlocks {
   #crc = 0;
   #bytes = 0;
 
-  /** The packed block, after the header if it is the first. */
+  /** With the header if it is the first. */
   pack(block: Uint8Array): Buffer {
     const header = this.#bytes === 0 ? [HEADER] : [];
     this.#crc = crc32(block, this.#crc);
@@ -192,7 +173,6 @@ class GzipBlocks {
     return Buffer.concat([...header, deflateRawSync(block, { finishFlush: constants.Z_SYNC_FLUSH })]);
   }
 
-  /** What ends the file: an empty last block, checksum and length. */
   end(): Buffer {
     const header = this.#bytes === 0 ? [HEADER] : [];
     const trailer = Buffer.alloc(8);
@@ -204,5 +184,5 @@ class GzipBlocks {
 
 const source = packageFile('src/evidence/verify-bundle/verify.py');
 
-/** Where verify.py is: beside its tests in a checkout, in dist/ in a package and in an image. */
+/** Beside its tests in a checkout, in dist/ in a package or image. */
 export const verifierFile: string = existsSync(source) ? source : packageFile('dist/verify.py');

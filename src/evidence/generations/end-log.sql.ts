@@ -3,32 +3,36 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { longStatement } from '../../postgres/pool.ts';
 import { sqlState } from '../../postgres/sql-state.ts';
 import { LogsInMemory } from '../append/logs.ts';
-import { endEntry, type NewEntry } from '../append/new-statements.ts';
-import type { EvidenceStore, StoredLogs } from '../builder/ports.ts';
+import { type NewEntry, newEntry } from '../append/new-statements.ts';
+import type { EvidenceStore } from '../builder/evidence-store.sql.ts';
+import type { StoredLogs } from '../builder/ports.ts';
 import { EvidenceFault } from '../bytes.ts';
 import type { StatementOf } from '../journal/statement.ts';
 import type { Tile } from '../tree/growing-tree.ts';
 
-interface EndOptions {
+/** A process that builds changes the log in between. */
+const ATTEMPTS = 20;
+
+/**
+ * Deletes nothing; unless `isStated`, only the database says that it ended. Throws OrgtrailError `usage` if there is no log, it has ended,
+ * or nothing can be signed any more.
+ */
+export const endLog = async ({
+  store,
+  generations,
+  reason,
+  by,
+  isStated,
+}: {
   readonly store: EvidenceStore;
   readonly generations: GenerationStore;
   readonly reason: string;
   readonly by: string;
-  /** Else the end is in the database alone. */
   readonly isStated: boolean;
-}
-
-/** A process that builds beside this one changes the log between two of these. */
-const ATTEMPTS = 20;
-
-/**
- * Ends the newest generation: with a last statement, which a process that has the key signs, or without one. Nothing is deleted. Throws
- * OrgtrailError `usage` if there is no log, it has ended, or nothing can be signed any more.
- */
-export const endLog = async ({ store, generations, reason, by, isStated }: EndOptions): Promise<StoredLogs> => {
+}): Promise<StoredLogs> => {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const logs = requireGoing(await store.readLogs(), isStated);
-    const journal = isStated ? await lastJournal(store, logs, { reason, by }) : undefined;
+    const journal = isStated ? await lastJournal(store, logs, reason, by) : undefined;
     if (journal !== 'moved' && (await generations.end(logs, by, reason, journal))) return logs;
   }
   throw new OrgtrailError('usage', 'the log grows faster than it can be ended', { hint: 'repeat the command' });
@@ -44,12 +48,8 @@ const requireGoing = (logs: StoredLogs | undefined, isStated: boolean): StoredLo
   });
 };
 
-/** `moved`: another process has grown it since it was read. */
-const lastJournal = async (
-  store: EvidenceStore,
-  logs: StoredLogs,
-  said: { readonly reason: string; readonly by: string },
-): Promise<NewJournal | 'moved'> => {
+/** `moved`: another process has grown it since. */
+const lastJournal = async (store: EvidenceStore, logs: StoredLogs, reason: string, by: string) => {
   const { at, events, journal } = logs;
   const loaded = await store.load(logs);
   const memory = new LogsInMemory(loaded, () => {
@@ -60,19 +60,19 @@ const lastJournal = async (
     throw new EvidenceFault('the tiles of journal do not give its root');
   }
   const { origin, size, root } = events;
-  const entry = endEntry(said, { at, tree: { origin, size, root: root.toString('base64') } });
+  const tree = { origin, size, root: root.toString('base64') };
+  const entry = newEntry('1', { type: 'end', at, tree, reason, by });
   memory.state([entry]);
   return { entries: [entry], tiles: memory.take().tiles, root: memory.rootOf('journal') };
 };
 
-/** The journal that another generation begins with, and the end of one: statements, and the tiles that these change. */
+/** At the beginning or the end of a generation, with the tiles that change. */
 export interface NewJournal {
   readonly entries: readonly NewEntry[];
   readonly tiles: readonly Tile[];
   readonly root: Buffer;
 }
 
-/** Where copying is. */
 interface CopiedTiles {
   readonly level: number;
   readonly n: number;
@@ -80,64 +80,43 @@ interface CopiedTiles {
   readonly tiles: number;
 }
 
-/** What an operator does to a generation. Every method is one statement; the account must be the owner of the schema. */
-export interface GenerationStore {
-  /** How many tiles a generation has. */
-  countTiles(generation: number): Promise<number>;
-  /** The signed checkpoints of the events that the database has, the largest first. */
-  readNotes(generation: number): Promise<readonly string[]>;
-  readSources(
-    generation: number,
-  ): Promise<readonly { readonly number: number; readonly kind: string; readonly id: string }[]>;
-  /** The statements of holds in the journal of a generation. */
-  readHolds(generation: number): Promise<readonly string[]>;
-  /** Of these holds, those that the database does not have and that no hold in force covers. */
-  uncovered(holds: readonly StatementOf<'hold'>[]): Promise<readonly StatementOf<'hold'>[]>;
-  /** Copies the tiles after some to another generation, a few at a time; undefined: all are there. */
-  copyTiles(
-    between: { readonly generation: number; readonly next: number },
-    after: CopiedTiles,
-    limit: number,
-  ): Promise<CopiedTiles | undefined>;
-  /** False: what is stored is not what was read. */
-  fork(
-    logs: StoredLogs,
-    next: number,
-    origins: readonly [events: string, journal: string],
-    journal: NewJournal,
-  ): Promise<boolean>;
-  /** With a journal, its text is the last statement. False: what is stored is not what was read. */
-  end(logs: StoredLogs, by: string, reason: string, journal: NewJournal | undefined): Promise<boolean>;
-}
-
 const UNIQUE_VIOLATION = '23505';
 
-export const createGenerationStore = (pool: Pool): GenerationStore => ({
-  countTiles: async (generation) => {
+/** Every method is one statement; the account must own the schema. */
+export const createGenerationStore = (pool: Pool) => ({
+  countTiles: async (generation: number) => {
     const sql = `select count(*)::float8 as tiles from evidence_tiles where log = 'events' and generation = $1`;
     return (await pool.query<{ tiles: number }>(longStatement(sql, [generation]))).rows[0]?.tiles ?? 0;
   },
-  readNotes: async (generation) => {
+  /** Of the events, the largest first. */
+  readNotes: async (generation: number) => {
     const sql = `select note from evidence_checkpoints where log = 'events' and generation = $1 order by size desc`;
     return (await pool.query<{ note: string }>(longStatement(sql, [generation]))).rows.map(({ note }) => note);
   },
-  readSources: async (generation) => {
+  readSources: async (generation: number) => {
     const sql = `select number, source_kind as kind, source_id as id from evidence_sources where generation = $1 order by number`;
     return (await pool.query<{ number: number; kind: string; id: string }>(sql, [generation])).rows;
   },
-  readHolds: async (generation) => {
+  readHolds: async (generation: number) => {
     const sql = `select text from evidence_journal where generation = $1 and kind = 'hold' order by index`;
     return (await pool.query<{ text: string }>(sql, [generation])).rows.map(({ text }) => text);
   },
-  uncovered: (stated) => uncovered(pool, stated),
-  copyTiles: async ({ generation, next }, after, limit) => {
+  uncovered: (stated: readonly StatementOf<'hold'>[]) => uncovered(pool, stated),
+  /** Undefined: all are there. */
+  copyTiles: async (generation: number, next: number, after: CopiedTiles, limit: number) => {
     const { rows } = await pool.query<CopiedTiles>(
       'select level, n::float8 as n, tiles::float8 as tiles from orgtrail_copy_evidence($1, $2, $3, $4, $5)',
       [generation, next, after.level, after.n, limit],
     );
     return rows[0];
   },
-  fork: async ({ generation, events: { size, root } }, next, origins, journal) => {
+  /** False: what is stored is not what was read. */
+  fork: async (
+    { generation, events: { size, root } }: StoredLogs,
+    next: number,
+    origins: readonly [events: string, journal: string],
+    journal: NewJournal,
+  ) => {
     const { rows } = await pool.query<{ done: boolean }>(
       longStatement('select orgtrail_fork_evidence($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as done', [
         generation,
@@ -154,30 +133,43 @@ export const createGenerationStore = (pool: Pool): GenerationStore => ({
     );
     return rows[0]?.done === true;
   },
-  end: async ({ generation, events, journal: { size } }, by, reason, journal) => {
-    try {
-      const { rows } = await pool.query<{ result: string }>(
-        'select orgtrail_end_evidence($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as result',
-        [
-          generation,
-          by,
-          reason,
-          events.size,
-          events.root,
-          size,
-          journal?.root ?? null,
-          ...tileColumns(journal?.tiles ?? []),
-          journal?.entries[0]?.text ?? null,
-        ],
-      );
-      return rows[0]?.result === 'grown';
-    } catch (error) {
-      if (sqlState(error) === UNIQUE_VIOLATION) return false;
-      throw error;
-    }
-  },
+  end: (logs: StoredLogs, by: string, reason: string, journal: NewJournal | undefined) =>
+    endStored(pool, logs, by, reason, journal),
 });
 
+export type GenerationStore = ReturnType<typeof createGenerationStore>;
+
+/** The last statement is that of `journal`. False: what is stored is not what was read. */
+const endStored = async (
+  pool: Pool,
+  { generation, events, journal: { size } }: StoredLogs,
+  by: string,
+  reason: string,
+  journal: NewJournal | undefined,
+) => {
+  try {
+    const { rows } = await pool.query<{ result: string }>(
+      'select orgtrail_end_evidence($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as result',
+      [
+        generation,
+        by,
+        reason,
+        events.size,
+        events.root,
+        size,
+        journal?.root ?? null,
+        ...tileColumns(journal?.tiles ?? []),
+        journal?.entries[0]?.text ?? null,
+      ],
+    );
+    return rows[0]?.result === 'grown';
+  } catch (error) {
+    if (sqlState(error) === UNIQUE_VIOLATION) return false;
+    throw error;
+  }
+};
+
+/** Those that the database does not have and that no hold in force covers. */
 const uncovered = async (pool: Pool, stated: readonly StatementOf<'hold'>[]) => {
   const { rows } = await pool.query<{ place: number }>(
     `select s.place::integer as place from unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])

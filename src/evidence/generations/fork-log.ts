@@ -1,16 +1,16 @@
 import { OrgtrailError } from '../../base/errors.ts';
 import { bytesOfKeys, everyKeySoFar, type KeyHistory, statementsOf, stolenKeys } from '../append/keys-in-force.ts';
-import { among } from '../append/logs.ts';
-import { forkEntry, type NewEntry, sourceEntry } from '../append/new-statements.ts';
+import { type NewEntry, newEntry, sourceEntry } from '../append/new-statements.ts';
 import { requireOrigin } from '../builder/builder.ts';
-import type { EvidenceStore, StoredLogs } from '../builder/ports.ts';
+import type { EvidenceStore } from '../builder/evidence-store.sql.ts';
+import { rootOfFirst } from '../builder/known-checkpoints.ts';
+import type { StoredLogs } from '../builder/ports.ts';
 import { vkeysOf } from '../builder/signing-keys.ts';
 import type { StatementOf } from '../journal/statement.ts';
 import { journalLeaf } from '../leaf.ts';
 import { type LogName, writeOrigin } from '../notes/checkpoint.ts';
 import { parseVerifierKey } from '../notes/signed-note.ts';
 import { GrowingTree } from '../tree/growing-tree.ts';
-import { rootOfPrefix, tilesOfRanges } from '../tree/proofs.ts';
 import { leafHash } from '../tree/tiles.ts';
 import type { GenerationStore, NewJournal } from './end-log.sql.ts';
 import { believed, type KnownNote } from './known-checkpoints.ts';
@@ -18,42 +18,34 @@ import { believed, type KnownNote } from './known-checkpoints.ts';
 export interface ForkOptions {
   readonly store: EvidenceStore;
   readonly generations: GenerationStore;
-  /** ORGTRAIL_EVIDENCE_ORIGIN. */
   readonly base: string;
-  /** Of the key that signs. */
   readonly publicKey: Buffer;
-  /** What the log says of its keys, so that those that signed before count. */
+  /** So that those that signed before count. */
   readonly keys?: KeyHistory;
-  /** Of orgtrail. */
   readonly version: string;
   readonly reason: string;
   readonly by: string;
-  /** Checkpoints that were kept elsewhere. */
   readonly kept: readonly KnownNote[];
-  /** Statements that were kept elsewhere: holds of theirs may be lost here. */
+  /** Kept elsewhere; holds in them may be lost here. */
   readonly statements?: readonly string[];
-  /** Goes on although holds are lost. */
   readonly withoutHolds?: boolean;
   readonly onCopied?: (tiles: number, of: number) => void;
-  /** So many tiles are copied by one transaction. */
+  /** In one transaction. */
   readonly tilesAtOnce?: number;
 }
 
-/** What has become of the log. */
 export interface Fork {
   readonly generation: number;
-  /** Of the log of the events, before and now. */
+  /** Of the log of the events. */
   readonly oldOrigin: string;
   readonly origin: string;
-  /** What an auditor needs to verify it. */
   readonly vkeys: readonly string[];
   readonly common: CommonTree;
-  /** Leaves of the tree that goes on. */
+  /** Of the tree that goes on. */
   readonly size: number;
-  /** Of the largest checkpoint of the old log that is known. */
   readonly knownSize: number;
   readonly lastNote: string;
-  /** Those that the old log had in force, and that nothing here covers. */
+  /** In force in the old log, and covered by nothing here. */
   readonly lostHolds: readonly StatementOf<'hold'>[];
 }
 
@@ -61,7 +53,7 @@ export interface Fork {
 const TILES_AT_ONCE = 1_000;
 const states = ['behind', 'forked', 'ended'];
 
-/** Throws OrgtrailError `usage` unless the log is one that another generation may follow. */
+/** Throws OrgtrailError `usage` for a log that no other generation may follow. */
 export const requireStopped = (logs: StoredLogs | undefined): StoredLogs => {
   if (logs === undefined) {
     throw new OrgtrailError('usage', 'there is no log yet', { hint: '`orgtrail evidence init` begins it' });
@@ -73,19 +65,13 @@ export const requireStopped = (logs: StoredLogs | undefined): StoredLogs => {
     : state === 'halted'
       ? 'find out what it says, or end the log: `orgtrail evidence end`. Another generation would hide it'
       : 'a log that can go on keeps its name: `orgtrail evidence status`';
-  throw new OrgtrailError(
-    'usage',
-    `the log is ${state}: only one that is behind, forked or ended is followed by another`,
-    {
-      hint,
-    },
-  );
+  const message = `the log is ${state}: only one that is behind, forked or ended is followed by another`;
+  throw new OrgtrailError('usage', message, { hint });
 };
 
 /**
- * Begins the next generation of a log that cannot go on: with its tree, so that nothing is hashed again, and a journal that begins with the
- * fork and the sources. The process that builds states the rest, and signs. May end between any two statements, and be called again.
- * Throws OrgtrailError `usage` if the log is not stopped, if a hold is lost, or another process was faster.
+ * Nothing is hashed again: the next generation has the same tree, and a journal of fork and sources. The process that builds
+ * states the rest. May end between any two statements, and be repeated. Throws OrgtrailError `usage` if it must not be.
  */
 export const forkLog = async (options: ForkOptions): Promise<Fork> => {
   const { store, generations, base, publicKey, keys, kept } = options;
@@ -94,33 +80,30 @@ export const forkLog = async (options: ForkOptions): Promise<Fork> => {
   requireOrigin(logs, base);
   const { generation, feedId, events } = logs;
   const lostHolds = await findLostHolds(options, generation);
-  const stored = notesOf(await generations.readNotes(generation), (note) =>
-    believed(Buffer.from(note), { base, feedId, generation }, publicKey, ...oldKeys),
-  );
-  const [largest] = stored;
-  const common = await commonTree(events.size, kept, stored, (size) => rootAt(store, logs, size));
+  const notes = await generations.readNotes(generation);
+  // Opened one after the other: most are never needed.
+  function* stored(): Generator<KnownNote> {
+    for (const note of notes) {
+      const known = believed(Buffer.from(note), { base, feedId, generation }, publicKey, ...oldKeys);
+      if (known !== undefined) yield known;
+    }
+  }
+  const [largest] = stored();
+  const common = await commonTree(events.size, kept, stored(), (size) => rootAt(store, logs, size));
   const known = [...kept, ...(largest === undefined ? [] : [largest])];
   const last = known.toSorted((a, b) => b.generation - a.generation || b.size - a.size)[0];
   const next = 1 + Math.max(generation, ...known.map((one) => one.generation));
-  const origin = (log: LogName) => writeOrigin({ base, feedId, generation: next, log });
-  const origins = [origin('events'), origin('journal')] as const;
+  const originOf = (log: LogName) => writeOrigin({ base, feedId, generation: next, log });
+  const origins = [originOf('events'), originOf('journal')] as const;
   const vkeys = vkeysOf(origins, { publicKey });
   await copyTiles(options, generation, next);
   const entries = await firstEntries(options, logs, { origin: origins[0], vkeys, common, lastNote: last?.note ?? '' });
   if (!(await generations.fork(logs, next, origins, journalOf(entries)))) {
     throw new OrgtrailError('usage', 'the log is not what it was a moment ago: another process has changed it');
   }
-  return {
-    generation: next,
-    oldOrigin: events.origin,
-    origin: origins[0],
-    vkeys,
-    common,
-    size: events.size,
-    knownSize: Math.max(0, ...known.map(({ size }) => size)),
-    lastNote: last?.note ?? '',
-    lostHolds,
-  };
+  const knownSize = Math.max(0, ...known.map(({ size }) => size));
+  const [origin, oldOrigin, lastNote] = [origins[0], events.origin, last?.note ?? ''];
+  return { generation: next, oldOrigin, origin, vkeys, common, size: events.size, knownSize, lastNote, lostHolds };
 };
 
 const findLostHolds = async (
@@ -139,7 +122,7 @@ const findLostHolds = async (
   });
 };
 
-/** A hold is stated once in each generation; it has its id again only if an earlier one was lost. */
+/** Once in each generation; an id comes again only if an earlier hold was lost. */
 const holdsInForce = (texts: readonly string[]): StatementOf<'hold'>[] => {
   const keyOf = ({ id, created_at }: StatementOf<'hold'>) => `${id} ${created_at}`;
   const stated = statementsOf(texts).filter((one) => one.type === 'hold');
@@ -148,33 +131,19 @@ const holdsInForce = (texts: readonly string[]): StatementOf<'hold'>[] => {
   return [...added.values()].filter((hold) => !released.has(keyOf(hold)));
 };
 
-/** Those that are believed, read one after the other: most are never needed. */
-function* readNotes(notes: readonly string[], read: (note: string) => KnownNote | undefined): Generator<KnownNote> {
-  for (const note of notes) {
-    const known = read(note);
-    if (known !== undefined) yield known;
-  }
-}
-
-const notesOf = (...all: Parameters<typeof readNotes>): Iterable<KnownNote> => ({
-  [Symbol.iterator]: () => readNotes(...all),
-});
-
-/** The root that the stored log of events had with so many leaves, no more than it has. */
-export const rootAt = async (store: EvidenceStore, { generation, events: { size } }: StoredLogs, at: number) => {
-  const ids = at === 0 ? [] : tilesOfRanges([{ start: 0, end: at }], size);
-  return rootOfPrefix(at, size, among(await store.readTiles('events', generation, ids)));
-};
+export const rootAt = (store: EvidenceStore, { generation, events: { size } }: StoredLogs, at: number) =>
+  rootOfFirst(store.readTiles, 'events', generation, size, at);
 
 const copyTiles = async (options: ForkOptions, generation: number, next: number): Promise<void> => {
   const { generations, onCopied, tilesAtOnce = TILES_AT_ONCE } = options;
   const all = await generations.countTiles(generation);
-  let copied = 0;
-  let at = await generations.copyTiles({ generation, next }, { level: -1, n: -1, tiles: 0 }, tilesAtOnce);
-  while (at !== undefined) {
+  let [copied, after] = [0, { level: -1, n: -1, tiles: 0 }];
+  for (;;) {
+    const at = await generations.copyTiles(generation, next, after, tilesAtOnce);
+    if (at === undefined) return;
     copied += at.tiles;
     onCopied?.(copied, all);
-    at = await generations.copyTiles({ generation, next }, at, tilesAtOnce);
+    after = at;
   }
 };
 
@@ -185,7 +154,7 @@ const firstEntries = async (
 ): Promise<NewEntry[]> => {
   const { store, generations, version, reason, by } = options;
   const { at, generation, feedId, head, retention = null, events, journal } = logs;
-  // The fork itself speaks of the tree that both generations have.
+  // The tree that both generations have.
   const tree = { origin, size: common.size, root: common.root.toString('base64') };
   const said = { last_note: lastNote, common_size: common.size, cause: reason, by };
   const asGenesis = { version, feed_id: feedId, vkeys: [...vkeys], retention, adopted: head, ...keysBefore(options) };
@@ -194,14 +163,14 @@ const firstEntries = async (
   const sources = await generations.readSources(generation);
   const organizations = await store.readOrganizations(sources);
   return [
-    forkEntry({ ...said, ...asGenesis, old_journal }, { at, tree }),
+    newEntry('1', { type: 'fork', at, tree, ...said, ...asGenesis, old_journal }),
     ...sources.map(({ number, kind, id }, index) =>
       sourceEntry({ number, kind, id, organization_id: organizations[index] ?? null }, moment),
     ),
   ];
 };
 
-/** Those that do not sign any more: an auditor may have a checkpoint of theirs. */
+/** An auditor may have a checkpoint that these signed. */
 const keysBefore = ({ keys, publicKey }: ForkOptions): { old_vkeys?: string[]; stolen_vkeys?: string[] } => {
   if (keys === undefined) return {};
   const others = (vkeys: readonly string[]) =>
@@ -216,16 +185,13 @@ const journalOf = (entries: readonly NewEntry[]): NewJournal => {
   return { entries, tiles: tree.takeTiles(), root: tree.root() };
 };
 
-/** So much of the stored tree is certain to be what a known checkpoint has. */
-interface CommonTree {
-  readonly size: number;
-  readonly root: Buffer;
-}
+/** Certain to be what a known checkpoint has. */
+type CommonTree = { readonly size: number; readonly root: Buffer };
 
 /**
- * The largest known checkpoint that the stored tree goes on from, below the smallest of `kept` that it contradicts; the empty tree if there
- * is none. What is kept elsewhere is the history that was given out. What the database itself has may be of after it went back, so it counts
- * only below that, and if none of `kept` is held below that. `stored` comes in descending order and is read only as far as needed.
+ * The largest known checkpoint that the stored tree goes on from, below the smallest of `kept` that it contradicts: what was
+ * kept elsewhere was given out, what is stored may be of after the database went back, and counts only if none of `kept`
+ * is held below that. `stored` descends, and is read only as far as needed.
  */
 const commonTree = async (
   size: number,
@@ -242,7 +208,7 @@ const commonTree = async (
   for (const known of kept) {
     if (known.size < bound && known.size > common && (await isHeld(known))) common = known.size;
   }
-  // Between both, one that is stored may be of after the database went back.
+  // One that is stored may be of after the database went back.
   const isBounded = bound < Number.POSITIVE_INFINITY && common > 0;
   for (const known of isBounded ? [] : stored) {
     if (known.size <= common) break;

@@ -3,31 +3,27 @@ import type { Pool } from '../../postgres/pool.ts';
 import type { Anchor, AnchorHistory, AnchorTarget } from '../anchor.ts';
 import { openAnchors, type S3Settings } from '../anchors/open-anchors.ts';
 import { keyOfLog } from '../builder/signing-keys.ts';
-import { EvidenceFault } from '../bytes.ts';
+import { EvidenceFault, unlessFault } from '../bytes.ts';
 import { tags } from '../leaf.ts';
 import { type Checkpoint, type LogName, type LogOrigin, parseOrigin, writeOrigin } from '../notes/checkpoint.ts';
-import { openCheckpoint } from '../notes/policy.ts';
+import { openCheckpoint, policyOfKeys } from '../notes/policy.ts';
 import { parseNote } from '../notes/signed-note.ts';
 import { readAnchorStatus } from '../stored/evidence-status.sql.ts';
 import { GrowingTree } from '../tree/growing-tree.ts';
 import { leafHash } from '../tree/tiles.ts';
 
-/** A signed checkpoint of the events that is known, and its generation. */
 export interface KnownNote extends Checkpoint {
   readonly generation: number;
   readonly note: string;
 }
 
-/** Fits into the statement of a fork beside the rest, with a hundred witnesses. */
+/** So it fits into the statement of a fork, with a hundred witnesses. */
 const MAX_NOTE_BYTES = 20_000;
 
-/** The feed and the log that a checkpoint is to be of; without `log`, the events. */
+/** Without `log`, the events. */
 type Wanted = Omit<LogOrigin, 'log'> & { readonly log?: LogName };
 
-/**
- * Reads a checkpoint of a log of this feed, of this generation or a later one. Throws an EvidenceFault that says why it is none,
- * or that no key of these signed it.
- */
+/** Of this generation or a later one. Throws an EvidenceFault that says why it is none, or that none of the keys signed it. */
 export const openKnownNote = (
   note: Uint8Array,
   { base, feedId, generation, log = 'events' }: Wanted,
@@ -40,54 +36,41 @@ export const openKnownNote = (
     throw new EvidenceFault(`is a checkpoint of ${origin}, which is not the log of the ${log} of this feed`);
   }
   if (of.generation < generation) throw new EvidenceFault(`is of generation ${of.generation}, before this one`);
-  const policy = {
-    logs: publicKeys.map((key) => keyOfLog(origin, key)),
-    witnesses: [],
-    quorum: { needed: 0, members: [] },
-  };
-  const { size, root } = openCheckpoint(note, policy);
+  const keys = publicKeys.map((key) => keyOfLog(origin, key));
+  const { size, root } = openCheckpoint(note, policyOfKeys(keys));
   return { origin, size, root, generation: of.generation, note: Buffer.from(note).toString() };
 };
 
-/** The same of a note that the database has: undefined if nothing follows from it. */
-export const believed = (...known: Parameters<typeof openKnownNote>): KnownNote | undefined => {
-  try {
-    return openKnownNote(...known);
-  } catch (error) {
-    if (error instanceof EvidenceFault) return undefined;
-    throw error;
-  }
-};
+/** Undefined if nothing follows from it. */
+export const believed = (...known: Parameters<typeof openKnownNote>): KnownNote | undefined =>
+  unlessFault(() => openKnownNote(...known));
 
-/** The log that stopped, and what its stored tree is. */
 interface StoppedLog {
   readonly base: string;
   readonly feedId: string;
   readonly generation: number;
-  /** Of all keys that signed it. */
+  /** Every key that signed it. */
   readonly publicKeys: readonly Uint8Array[];
   /** Whether the stored tree goes on from a checkpoint. */
   readonly isHeld: (known: KnownNote) => Promise<boolean>;
 }
 
-/** What an anchor has of a log that stopped. */
 interface Anchored {
   readonly notes: readonly KnownNote[];
-  /** The statements of its journals, of this generation and of later ones. */
+  /** Of this generation and of later ones. */
   readonly statements: readonly string[];
-  /** How many are signed: the text of the last ones may lack. */
+  /** The text of the last ones may lack. */
   readonly signedStatements: number;
 }
 
-/** So many generations without a checkpoint may lie between two that have one. */
+/** Generations without a checkpoint between two that have one. */
 const MAX_MISSING = 10;
-/** Files that the log has not signed are passed over, so many in a row at most. */
+/** Files in a row that the log has not signed. */
 const MAX_UNSIGNED = 20;
 
 /**
- * What an anchor has that a fork must know: the newest checkpoint of this generation and of each later one, whose number must not be given
- * again; of this one the largest that the stored tree holds beside the smallest that it contradicts, which give the common size; and what
- * was stated. Rejects if the anchor cannot be read.
+ * The newest checkpoint of this generation and of each later one, whose number must not be given again; of this one also the
+ * largest that the stored tree holds, and the smallest that it contradicts; and what was stated. Rejects if it cannot be read.
  */
 const readAnchored = async (anchor: Anchor, log: StoppedLog): Promise<Anchored> => {
   if (anchor.history === undefined) return { notes: [], statements: [], signedStatements: 0 };
@@ -96,28 +79,25 @@ const readAnchored = async (anchor: Anchor, log: StoppedLog): Promise<Anchored> 
   let signedStatements = 0;
   for (let generation = log.generation, missing = 0; missing < MAX_MISSING; generation += 1) {
     const history = await anchor.history({ log: 'events', generation });
-    const notes = new SignedNotes(history, { ...log, generation });
-    const newest = await notes.before(history.sizes.length);
+    const noteBefore = signedNotes(history, { ...log, generation });
+    const newest = await noteBefore(history.sizes.length);
     missing = newest === undefined ? missing + 1 : 0;
     if (newest === undefined) continue;
     found.push(newest.known);
     const stated = await statementsAt(anchor, { ...log, generation });
     statements.push(...stated.texts);
     signedStatements += stated.signed;
-    if (generation === log.generation) found.push(...(await whereTheyPart(notes, newest.index, log.isHeld)));
+    if (generation === log.generation) found.push(...(await whereTheyPart(noteBefore, newest.index, log.isHeld)));
   }
   return { notes: found, statements, signedStatements };
 };
 
-/** The statements up to the newest checkpoint of the journal whose statements all lie there: they come after their checkpoint. */
-const statementsAt = async (
-  anchor: Anchor,
-  log: StoppedLog,
-): Promise<{ readonly texts: readonly string[]; readonly signed: number }> => {
+/** Up to the newest checkpoint of the journal whose statements are all there: they come after it. */
+const statementsAt = async (anchor: Anchor, log: StoppedLog) => {
   const history = await anchor.history?.({ log: 'journal', generation: log.generation });
   if (history === undefined || anchor.statements === undefined) return { texts: [], signed: 0 };
-  const notes = new SignedNotes(history, { ...log, log: 'journal' });
-  let at = await notes.before(history.sizes.length);
+  const noteBefore = signedNotes(history, { ...log, log: 'journal' });
+  let at = await noteBefore(history.sizes.length);
   if (at === undefined) return { texts: [], signed: 0 };
   const signed = at.known.size;
   let failure: unknown;
@@ -132,24 +112,24 @@ const statementsAt = async (
     } catch (error) {
       failure = error;
     }
-    at = await notes.before(at.index);
+    at = await noteBefore(at.index);
   }
   throw failure;
 };
 
-/** Both ends of the step at which the stored tree and what was given out part: up to there each checkpoint is held, and none after it. */
+/** Up to there each checkpoint is held, and none after it. */
 const whereTheyPart = async (
-  notes: SignedNotes,
+  noteBefore: ReturnType<typeof signedNotes>,
   newest: number,
   isHeld: StoppedLog['isHeld'],
-): Promise<KnownNote[]> => {
+) => {
   let held: KnownNote | undefined;
   let contradicted: KnownNote | undefined;
   let [low, high] = [0, newest + 1];
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const at = await notes.before(middle + 1);
-    // Nothing from `low` to the middle is signed.
+    const at = await noteBefore(middle + 1);
+    // Nothing in between is signed.
     if (at === undefined || at.index < low) low = middle + 1;
     else if (await isHeld(at.known)) {
       held = at.known;
@@ -162,42 +142,23 @@ const whereTheyPart = async (
   return [held, contradicted].filter((known) => known !== undefined);
 };
 
-/** Those of a history that the log has signed. */
-class SignedNotes {
-  readonly #history: AnchorHistory;
-  readonly #of: Omit<StoppedLog, 'isHeld'> & { readonly log?: LogName };
-
-  constructor(history: AnchorHistory, of: Omit<StoppedLog, 'isHeld'> & { readonly log?: LogName }) {
-    this.#history = history;
-    this.#of = of;
-  }
-
-  /** The last one before an index of the history; undefined: none is near. */
-  async before(end: number): Promise<{ readonly known: KnownNote; readonly index: number } | undefined> {
+/** Finds the last signed note before an index of the history; undefined if none is near. */
+const signedNotes =
+  (history: AnchorHistory, of: Omit<StoppedLog, 'isHeld'> & { readonly log?: LogName }) => async (end: number) => {
     for (let index = end - 1; index >= Math.max(0, end - MAX_UNSIGNED); index -= 1) {
-      const known = believed(await this.#history.read(index), this.#of, ...this.#of.publicKeys);
+      const known = believed(await history.read(index), of, ...of.publicKeys);
       if (known !== undefined) return { known, index };
     }
     return undefined;
-  }
-}
+  };
 
-/** ORGTRAIL_EVIDENCE_ANCHORS, and what signs the requests of those that are object storage. */
-interface ConfiguredAnchors {
-  readonly anchors: readonly AnchorTarget[];
-  readonly s3: S3Settings;
-}
-
-/** Those that can be read: a witness and an authority show no checkpoints. */
+/** A witness and an authority show no checkpoints. */
 const readable = /^(file|s3):/;
 
-/**
- * What the anchors of the settings have that a fork must know. Throws OrgtrailError `usage` for one that cannot be read, for one that the
- * daemon has and these settings do not, and for a name of `without` that is none of these. `readStatements`: of the anchor that has most.
- */
+/** Throws OrgtrailError `usage` for an anchor that cannot be read, that only the daemon has, or that `without` names wrongly. */
 export const readConfiguredAnchors = async (
   pool: Pool,
-  { anchors: targets, s3 }: ConfiguredAnchors,
+  { anchors: targets, s3 }: { readonly anchors: readonly AnchorTarget[]; readonly s3: S3Settings },
   without: readonly string[],
   log: StoppedLog,
 ): Promise<Anchored & { readonly readStatements: number }> => {
@@ -211,13 +172,9 @@ export const readConfiguredAnchors = async (
   }
   const missing = ofDaemon.find((name) => !without.includes(name) && anchors.every((anchor) => anchor.name !== name));
   if (missing !== undefined) {
-    throw new OrgtrailError(
-      'usage',
-      `the daemon has the anchor ${missing}, and ORGTRAIL_EVIDENCE_ANCHORS here has not`,
-      {
-        hint: `set it, or leave it out: --without-anchor ${missing}`,
-      },
-    );
+    const hint = `set it, or leave it out: --without-anchor ${missing}`;
+    const message = `the daemon has the anchor ${missing}, and ORGTRAIL_EVIDENCE_ANCHORS here has not`;
+    throw new OrgtrailError('usage', message, { hint });
   }
   const read: Anchored[] = [];
   for (const anchor of anchors) {

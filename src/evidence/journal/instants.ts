@@ -1,12 +1,12 @@
-/*
- * Instants of statements: RFC 3339 in UTC, as microseconds since 1970. Years have four digits or, as PostgreSQL knows them, up to six.
- */
+/* RFC 3339 in UTC as microseconds since 1970. Years have four digits, or up to six as in PostgreSQL. */
+
+import { floorDivide } from '../bytes.ts';
 
 const instantForm = /^(\d{4,6})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,6}))?Z$/;
 const US_PER_SECOND = 1_000_000n;
 const SECONDS_PER_DAY = 86_400;
 
-/** Undefined for a text that is none, or that names a day or a time that there is not. */
+/** Undefined for what is no instant. */
 export const microsecondsOf = (instant: string): bigint | undefined => {
   const match = instantForm.exec(instant);
   if (match === null) return undefined;
@@ -17,7 +17,7 @@ export const microsecondsOf = (instant: string): bigint | undefined => {
   return seconds * US_PER_SECOND + BigInt((match[7] ?? '').padEnd(6, '0'));
 };
 
-/** RFC 3339 in UTC, with microseconds if there are any; a number of microseconds for a year that has not four digits. */
+/** Microseconds are written if there are any; a year that has not four digits as a number of microseconds. */
 export const instantText = (us: bigint): string => {
   const fraction = ((us % US_PER_SECOND) + US_PER_SECOND) % US_PER_SECOND;
   const second = new Date(Number((us - fraction) / 1_000n));
@@ -26,11 +26,11 @@ export const instantText = (us: bigint): string => {
   return `${text.slice(0, 19)}${fraction === 0n ? '' : `.${String(fraction).padStart(6, '0')}`}Z`;
 };
 
-/** Of the calendar that PostgreSQL has for all times. Months count from 1; the 13th is the first of the next year. */
+/** PostgreSQL's calendar for all times. Months count from 1; the 13th is January of the next year. */
 const dayNumber = (year: number, month: number, day: number): number => {
   const years = year + Math.floor((month - 1) / 12);
   const index = month - 1 - 12 * Math.floor((month - 1) / 12);
-  // Of March to February, so that the day of a leap year is the last.
+  // March to February, so that the leap day is last.
   const [y, m] = index < 2 ? [years - 1, index + 10] : [years, index - 2];
   const ofYear = Math.floor((153 * m + 2) / 5) + day - 1;
   return 365 * y + Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400) + ofYear - 719_468;
@@ -38,14 +38,10 @@ const dayNumber = (year: number, month: number, day: number): number => {
 
 const daysOfMonth = (year: number, month: number): number => dayNumber(year, month + 1, 1) - dayNumber(year, month, 1);
 
-/*
- * When a month may be dropped. The arithmetic is that of PostgreSQL, which counts back from now: months by the calendar, to the last day of
- * a month that is shorter, then days, then hours; in UTC.
- */
+/* PostgreSQL counts back months by the calendar (to the last day of a shorter one), then days, then hours; in UTC. */
 
 const US_PER_DAY = 86_400_000_000n;
 
-/** An interval as PostgreSQL has it, whose parts are kept apart. */
 interface Interval {
   readonly months: number;
   readonly days: number;
@@ -68,7 +64,7 @@ export const readInterval = (text: string): Interval | undefined => {
   return { months: Number(years) * 12 + Number(months), days: Number(days), us: sign === '-' ? -us : us };
 };
 
-/** An instant less an interval, in microseconds since 1970. */
+/** In microseconds since 1970. */
 export const before = (instantUs: bigint, { months, days, us }: Interval): bigint => {
   const day = floorDivide(instantUs, US_PER_DAY);
   const [year, month, dayOfMonth] = civilOf(Number(day));
@@ -87,9 +83,7 @@ const civilOf = (day: number): [year: number, month: number, day: number] => {
   return [year, month, day - dayNumber(year, month, 1) + 1];
 };
 
-const floorDivide = (value: bigint, by: bigint): bigint => value / by - (value % by < 0n ? 1n : 0n);
-
-/** The first instant of a month (`2026-01`) and that after its last, in microseconds since 1970; undefined for events without a time. */
+/** [start, end) in microseconds since 1970; undefined for events without a time. */
 export const timesOfMonth = (month: string): { readonly startUs: bigint; readonly endUs: bigint } | undefined => {
   const match = /^([+-]?\d{4,6})-(\d{2})$/.exec(month);
   if (match === null) return undefined;

@@ -2,44 +2,40 @@ import { instantText, microsecondsOf } from './instants.ts';
 import type { PositionRange, StatementOf } from './statement.ts';
 import { MAX_STATEMENT_BYTES, writeStatement } from './statement-text.ts';
 
-/*
- * Ranges of time in microseconds since 1970, [from, to), of all years that PostgreSQL has.
- */
+/* Microseconds since 1970, [from, to), of all years that PostgreSQL has. */
 
 export type RangeUs = readonly [fromUs: bigint, toUs: bigint];
-/** Ranges as RFC 3339. */
 export type RangeTexts = readonly (readonly [from: string | null, to: string | null])[];
 
-/** Beyond all times. */
 export const ALWAYS = 2n ** 80n;
 
-/** Of a statement: RFC 3339, or `-infinity`. */
+/** From RFC 3339, or `-infinity`. */
 export const usOf = ([from, to]: readonly [string, string]): RangeUs => [
   from === '-infinity' ? -ALWAYS : (microsecondsOf(from) ?? 0n),
   microsecondsOf(to) ?? 0n,
 ];
 
 const textOf = (us: bigint): string | null => (us <= -ALWAYS || us >= ALWAYS ? null : instantText(us));
-/** For programs; null: without a beginning, or without end. */
+/** Null: open. */
 export const textsOf = (ranges: readonly RangeUs[]): RangeTexts =>
   ranges.map(([from, to]) => [textOf(from), textOf(to)]);
-/** For people. */
 export const rangeText = ([from, to]: RangeUs): string =>
   `from ${textOf(from) ?? 'the beginning'} to ${textOf(to) ?? 'the end'}`;
 
-/** In order, those that touch as one; empty ones are none. */
-export const unitedUs = (ranges: readonly RangeUs[]): RangeUs[] => {
-  const all: [bigint, bigint][] = [];
+/** In order, those that touch as one. */
+const unite = <T extends bigint | number | string>(ranges: readonly (readonly [T, T])[]): [T, T][] => {
+  const all: [T, T][] = [];
   for (const [from, to] of ranges.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))) {
     const last = all.at(-1);
-    if (last === undefined || from > last[1]) {
-      if (from < to) all.push([from, to]);
-    } else if (to > last[1]) last[1] = to;
+    if (last === undefined || last[1] < from) all.push([from, to]);
+    else if (to > last[1]) last[1] = to;
   }
   return all;
 };
 
-/** What of a range is in none of others, which are united. */
+/** Empty ranges are none. */
+export const unitedUs = (ranges: readonly RangeUs[]): RangeUs[] => unite(ranges.filter(([from, to]) => from < to));
+
 export const gapsUs = (ranges: readonly RangeUs[], [from, to]: RangeUs): RangeUs[] => {
   const gaps: RangeUs[] = [];
   let at = from;
@@ -51,18 +47,13 @@ export const gapsUs = (ranges: readonly RangeUs[], [from, to]: RangeUs): RangeUs
   return at < to ? [...gaps, [at, to]] : gaps;
 };
 
-/** What of others, which are united, is in a range. */
 export const cutTo = (ranges: readonly RangeUs[], range: RangeUs): RangeUs[] => gapsUs(gapsUs(ranges, range), range);
 
-/*
- * Ranges of time of coverage statements: [from, to), RFC 3339 in UTC. They are compared as text, with six digits of a second, in which
- * the years 0 to 9999 sort as their times.
- */
+/* Compared as text with six digits of a second, in which the years 0 to 9999 sort as their times. */
 
-/** [from, to). */
 export type TimeRange = readonly [from: string, to: string];
 
-/** What of [from, to) is not within the ranges, in order: the gaps of an answer. Times as RFC 3339 in UTC. */
+/** What of [from, to) is not within the ranges. */
 export const gapsOf = (ranges: readonly TimeRange[], [from, to]: TimeRange): TimeRange[] => {
   const gaps: TimeRange[] = [];
   let at = sortable(from);
@@ -76,20 +67,10 @@ export const gapsOf = (ranges: readonly TimeRange[], [from, to]: TimeRange): Tim
   return gaps;
 };
 
-/** Whether a range has all of another one. */
 export const contains = ([from, to]: TimeRange, [start, end]: TimeRange): boolean => from <= start && end <= to;
 
-/** In order, those that touch as one. */
-export const united = (ranges: readonly TimeRange[]): TimeRange[] => {
-  const all: [string, string][] = [];
-  const sorted = ranges.map(([from, to]): [string, string] => [sortable(from), sortable(to)]);
-  for (const [from, to] of sorted.sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const last = all.at(-1);
-    if (last === undefined || last[1] < from) all.push([from, to]);
-    else if (to > last[1]) last[1] = to;
-  }
-  return all;
-};
+export const united = (ranges: readonly TimeRange[]): [from: string, to: string][] =>
+  unite(ranges.map(([from, to]) => [sortable(from), sortable(to)]));
 
 /** `-infinity` sorts first as it is. */
 const sortable = (instant: string): string => {
@@ -97,18 +78,9 @@ const sortable = (instant: string): string => {
   return seconds === instant ? instant : `${seconds}.${digits.padEnd(6, '0')}Z`;
 };
 
-/** In order, those that touch or overlap as one: a walk over them sees each position once, however often a statement names it. */
-export const unitedPositions = (ranges: readonly PositionRange[]): PositionRange[] => {
-  const all: [number, number][] = [];
-  for (const [from, to] of ranges.toSorted(([a], [b]) => a - b)) {
-    const last = all.at(-1);
-    if (last === undefined || last[1] < from) all.push([from, to]);
-    else last[1] = Math.max(last[1], to);
-  }
-  return all;
-};
+export const unitedPositions = (ranges: readonly PositionRange[]): PositionRange[] => unite<number>(ranges);
 
-/** Whether a position is in one of these ranges, which are united: there may be as many as positions. */
+/** By binary search: there may be as many united ranges as positions. */
 export const isInPositions = (ranges: readonly PositionRange[], position: number): boolean => {
   let [low, high] = [0, ranges.length];
   while (low < high) {
@@ -119,19 +91,17 @@ export const isInPositions = (ranges: readonly PositionRange[], position: number
   return (ranges[low]?.[0] ?? Number.POSITIVE_INFINITY) <= position;
 };
 
-/** What is proven of a source, by pass. */
 export interface PassRanges {
   readonly pass: number;
   readonly ranges: readonly TimeRange[];
 }
 
-/** So many ranges go into one statement, over all passes. */
+/** In one statement, over all passes. */
 const MAX_STATED_RANGES = 500;
 
 /**
- * The ranges that a statement has room for. They claim less, never more, and never less than the statement before with the same filter
- * did: first come those that contain what it claimed, then the longest. What is proven never shrinks, so of the first there are no more
- * than it had.
+ * Claims less, never more, and never less than the statement before with the same filter: first come those that contain
+ * what it claimed, then the longest. What is proven never shrinks, so of the first there are no more than it had.
  */
 export const statedRanges = (
   passes: readonly PassRanges[],
@@ -151,9 +121,7 @@ export const statedRanges = (
     .slice(0, limit);
   const byPass = passes.map(({ pass }) => ({
     pass,
-    ranges: united(kept.filter((one) => one.pass === pass).map(({ range }) => range)).map(
-      ([from, to]): [string, string] => [from, to],
-    ),
+    ranges: united(kept.filter((one) => one.pass === pass).map(({ range }) => range)),
   }));
   return { passes: byPass, leftOut: all.length - kept.length };
 };
@@ -161,7 +129,7 @@ export const statedRanges = (
 const lengthOf = ([from, to]: TimeRange): number =>
   from === '-infinity' ? Number.POSITIVE_INFINITY : Date.parse(to) - Date.parse(from);
 
-/** Positions in ascending order as ranges: neighbours go together. Throws a RangeError for other orders. */
+/** Throws a RangeError for positions that do not ascend. */
 export const rangesOf = (positions: Iterable<number>): PositionRange[] => {
   const ranges: [number, number][] = [];
   let last: [number, number] | undefined;
@@ -181,7 +149,7 @@ export const rangesOf = (positions: Iterable<number>): PositionRange[] => {
 const MAX_RANGE_BYTES = 36;
 const MAX_PART_DIGITS = 2 * 16;
 
-/** The statements of one drop: as few as hold these ranges. */
+/** The fewest statements that hold these ranges. */
 export const dropParts = (
   drop: Omit<StatementOf<'drop'>, 'positions' | 'part' | 'parts'>,
   ranges: readonly PositionRange[],

@@ -1,18 +1,14 @@
 import { z } from 'zod';
 import { microsecondsOf } from './instants.ts';
 
-/** RFC 3339 in UTC, to the microsecond at most: `microsecondsOf` reads it. */
+/** RFC 3339 in UTC, to the microsecond. */
 export const instant = z.string().refine((text) => microsecondsOf(text) !== undefined, { error: 'is no instant' });
 
-/*
- * What the fields of statements are made of. All are texts and numbers that every JSON parser reads the same: hashes in small
- * hexadecimal digits (a root as its checkpoint has it, in base64), instants in UTC, numbers below 2⁵³.
- */
+/* Texts and numbers that every JSON parser reads the same: hashes in lower-case hex, instants in UTC, numbers below 2⁵³. */
 
-/** A number of events, a position, a size. */
 export const count = z.int().nonnegative();
 
-/** A checkpoint without its signatures: the tree of `events` as it was when the statement was made. */
+/** As it was when the statement was made. */
 const tree = z.object({
   origin: z.string().min(1),
   size: count,
@@ -20,12 +16,9 @@ const tree = z.object({
   root: z.string().regex(/^[A-Za-z0-9+/]{43}=$/),
 });
 
-/*
- * What the journal says, one object of JSON for each leaf. Fields are a contract: a verifier reads statements of all versions. New
- * fields go at the end of their statement, and a reader leaves alone what it does not know.
- */
+/* A contract: a verifier reads statements of all versions. New fields go at the end; unknown ones are ignored. */
 
-/** In every statement: when it was made, by the clock of the database, and the tree of `events` at that moment. */
+/** `at`: by the clock of the database. `tree`: of `events` at that moment. */
 const common = { at: instant, tree };
 const source = { source_kind: z.string().min(1), source_id: z.string().min(1) };
 
@@ -54,7 +47,7 @@ const sourceStatement = z.object({
   organization_id: z.string().nullable(),
 });
 
-/** Of time. A source may be proven to its very beginning, which is `-infinity`. */
+/** The start may be `-infinity`. */
 const timeRange = z
   .tuple([z.union([instant, z.literal('-infinity')]), instant])
   .refine(([from, to]) => (microsecondsOf(from) ?? microsecondsOf(to) ?? 0n) <= (microsecondsOf(to) ?? 0n), {
@@ -65,7 +58,7 @@ const hole = z.object({ pass: z.int(), range: timeRange, reason: z.string(), att
 const reading = z.object({
   range: timeRange,
   method: z.string(),
-  /** Of the pass or of the round that reads all of it again; 0 for the first reading. */
+  /** Of the pass or round; 0 for the first reading. */
   number: count,
   direction: z.enum(['asc', 'desc']),
   /** Entries that it was the first to find. */
@@ -75,10 +68,9 @@ const reading = z.object({
   read_to: instant,
 });
 
-/** SHA-256 of something, or the chain of a source. */
 export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** So many rows of the list of requests of a source, and their hash. */
+/** Rows of the list of requests of a source, and their hash. */
 const rowsOfReads = z.object({ count, sha256: sha256Hex });
 const timeRanges = z.array(timeRange);
 
@@ -98,10 +90,10 @@ const coverage = z.object({
   commits: count,
   /** Cloudflare's clock, as the last answer had it. */
   server_time: instant.nullable(),
-  /** Which requests were made: so many rows since the list began, and their hash. Null if no list is kept. */
+  /** The requests so far. Null if no list is kept. */
   reads: rowsOfReads
     .extend({
-      /** Rows up to this one may be gone; none, if it is missing. */
+      /** Rows that may be gone; absent: none. */
       after: rowsOfReads.optional(),
     })
     .nullable(),
@@ -132,7 +124,7 @@ const change = z.object({
 /** A month of UTC as `monthOf` names it: that of the events whose payload goes with one key. */
 const month = z.string().regex(/^(?:(?:\d{4}|[+-]\d{6})-(?:0[1-9]|1[0-2])|-infinity)$/);
 
-/** Every range of a statement has its start in it and its end not: [from, to). */
+/** [from, to). */
 const positionRanges = z.array(
   z.tuple([count, count]).refine(([from, to]) => from >= 1 && from < to, { error: 'is no range of positions' }),
 );
@@ -142,20 +134,18 @@ const drop = z.object({
   type: z.literal('drop'),
   ...common,
   month,
-  /** Of the whole month. */
   events: count,
   /** Of the ids of the month, as retention_drops has it. */
   ids_sha256: sha256Hex.nullable(),
   /** What was in force, as PostgreSQL writes an interval. */
   retention: z.string(),
-  /** The account of the database. */
   account: z.string(),
-  /** Ids of the legal holds that were in force. */
+  /** Legal holds in force. */
   holds: z.array(count),
   positions: positionRanges,
   part: z.int().min(1),
   parts: z.int().min(1),
-  /** When it was dropped, which is before it was stated. Statements of the first version do not have it. */
+  /** Absent in the first version of statements. */
   dropped_at: instant.optional(),
 });
 
@@ -163,7 +153,6 @@ const drop = z.object({
 const jump = z.object({
   type: z.literal('jump'),
   ...common,
-  /** Of position_jumps. */
   id: count,
   positions: positionRanges,
   old_timeline: z.string(),
@@ -206,18 +195,17 @@ const key = z.object({
   type: z.literal('key'),
   ...common,
   reason: z.enum(['rotation', 'lost', 'compromised']),
-  /** Of both logs each. */
+  /** Of both logs. */
   old_vkeys: z.array(z.string()),
   new_vkeys: z.array(z.string()),
   /** The first size of `events` that the new key signs. */
   first_size: count,
   /** Until then the old keys sign as well; absent: they sign nothing any more. */
   old_signs_until: instant.optional(),
-  /** Who ordered it. */
   by: z.string().optional(),
 });
 
-/** A migration of the database ran: the tree is the same before and after it. */
+/** The tree is the same before and after it. */
 const schema = z.object({
   type: z.literal('schema'),
   ...common,
@@ -237,7 +225,6 @@ const fork = z.object({
   common_size: count,
   cause: z.string(),
   by: z.string(),
-  /** As in genesis, of this generation. */
   version: z.string().optional(),
   feed_id: z.string().optional(),
   vkeys: z.array(z.string()).optional(),
@@ -246,7 +233,7 @@ const fork = z.object({
   adopted: count.optional(),
   /** Keys of earlier generations that this one does not begin with: what was kept under them can still be compared. */
   old_vkeys: z.array(z.string()).optional(),
-  /** Those of them that were stolen. */
+  /** Those that were stolen. */
   stolen_vkeys: z.array(z.string()).optional(),
   /** That of the generation before, as it was stored: its statements are not in this journal. */
   old_journal: tree.optional(),
@@ -255,13 +242,12 @@ const fork = z.object({
 /** The last statement of a log that an operator has ended. */
 const end = z.object({ type: z.literal('end'), ...common, reason: z.string(), by: z.string() });
 
-/** A time stamp of RFC 3161 was made. */
 const timestamp = z.object({
   type: z.literal('timestamp'),
   ...common,
   anchor: z.string(),
   token_sha256: sha256Hex,
-  /** For which checkpoint of the journal. */
+  /** Of the journal. */
   checkpoint: tree,
 });
 
@@ -269,17 +255,14 @@ const timestamp = z.object({
 const archive = z.object({
   type: z.literal('archive'),
   ...common,
-  /** Of archive_objects. */
   id: count,
   /** events, or changes: later contents of events. */
   kind: z.string().min(1),
   month,
   first_position: count,
   last_position: count,
-  /** How many rows. */
   events: count,
   bytes: count,
-  /** Of its bytes. */
   sha256: sha256Hex,
   /** As the archive's footer has them. */
   ids_sha256: sha256Hex,
@@ -287,7 +270,6 @@ const archive = z.object({
   written_at: instant,
 });
 
-/** Any statement. */
 export const statement = z.discriminatedUnion('type', [
   genesis,
   sourceStatement,

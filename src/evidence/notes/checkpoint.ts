@@ -7,13 +7,12 @@ export interface Checkpoint {
   readonly root: Uint8Array;
 }
 
-/** The text to be signed: three lines. */
 export const writeCheckpoint = ({ origin, size, root }: Checkpoint): string => {
   if (!Number.isSafeInteger(size) || size < 0 || root.length !== HASH_BYTES) throw new RangeError('not a checkpoint');
   return `${origin}\n${size}\n${Buffer.from(root).toString('base64')}\n`;
 };
 
-/** Reads the text of a note of a log. Throws an EvidenceFault for one that is no checkpoint, or has extension lines. */
+/** Throws an EvidenceFault for no checkpoint, or one with extension lines. */
 export const parseCheckpoint = (text: string): Checkpoint => {
   const [origin = '', size = '', root = '', end, ...more] = text.split('\n');
   if (origin === '' || end === undefined) throw new EvidenceFault('checkpoint has not three lines');
@@ -23,7 +22,7 @@ export const parseCheckpoint = (text: string): Checkpoint => {
   return { origin, size: countOf(size, 'the size in a checkpoint'), root: hash };
 };
 
-/** A number of the texts of logs: digits without leading zeroes. Throws an EvidenceFault for anything else. */
+/** Digits without leading zeroes; throws an EvidenceFault for anything else. */
 export const countOf = (text: string, what: string): number => {
   const count = Number(text);
   if (!/^(?:0|[1-9]\d{0,15})$/.test(text) || !Number.isSafeInteger(count))
@@ -31,14 +30,13 @@ export const countOf = (text: string, what: string): number => {
   return count;
 };
 
-/** A proof that one leaf is in a log, in one file: c2sp.org/tlog-proof. The leaf itself is not in it. */
+/** c2sp.org/tlog-proof, without the leaf. */
 interface TlogProof {
-  /** What the specification leaves to the application, and nothing signs. */
+  /** Left to the application, and unsigned. */
   readonly extra?: Uint8Array | undefined;
   readonly index: number;
   /** From the sibling of the leaf up. */
   readonly hashes: readonly Uint8Array[];
-  /** The signed checkpoint, verbatim. */
   readonly checkpoint: string;
 }
 
@@ -46,7 +44,6 @@ const HEADER = 'c2sp.org/tlog-proof@v1';
 /** A tree of 2⁶³ leaves has no longer one. */
 const MAX_HASHES = 63;
 
-/** The text of a `.tlog-proof`. */
 export const writeTlogProof = ({ extra, index, hashes, checkpoint }: TlogProof): string =>
   [
     HEADER,
@@ -57,7 +54,7 @@ export const writeTlogProof = ({ extra, index, hashes, checkpoint }: TlogProof):
     checkpoint,
   ].join('\n');
 
-/** Reads a `.tlog-proof`. Throws an EvidenceFault that names what is wrong. Verifies nothing. */
+/** Verifies nothing. Throws an EvidenceFault that names what is wrong. */
 export const parseTlogProof = (bytes: Uint8Array): TlogProof => {
   const text = textOf(bytes, 'proof');
   const cut = text.indexOf('\n\n');
@@ -77,12 +74,11 @@ export const parseTlogProof = (bytes: Uint8Array): TlogProof => {
   };
 };
 
-/** The two logs of a feed: leaves of `events` are the positions, those of `journal` are signed statements. */
+/** Leaves of `events` are positions, those of `journal` statements. */
 export type LogName = 'events' | 'journal';
 
-/** What names a log, everywhere: in its checkpoints, as the name of its key, and as its URL without the scheme. */
+/** Also the name of the key, and the URL without the scheme. */
 export interface LogOrigin {
-  /** Where the evidence is served, without the scheme. */
   readonly base: string;
   readonly feedId: string;
   /** From 1. The next one begins if a log cannot go on, after a restore. */
@@ -94,7 +90,7 @@ export interface LogOrigin {
 export const writeOrigin = ({ base, feedId, generation, log }: LogOrigin): string =>
   `${base}/${feedId}.${generation}/${log}`;
 
-/** Reads what `writeOrigin` writes. Throws an EvidenceFault for any other text. */
+/** Throws an EvidenceFault for any other text. */
 export const parseOrigin = (text: string): LogOrigin => {
   const match = /^(.+)\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([1-9]\d{0,8})\/(events|journal)$/.exec(text);
   const [, base = '', feedId = '', generation, log] = match ?? [];
@@ -107,10 +103,7 @@ export const parseOrigin = (text: string): LogOrigin => {
 /** Witnesses may have one byte for the length of an origin; feed, generation and log take at most 55. */
 const MAX_BASE_LENGTH = 200;
 
-/**
- * Why a text cannot be the origin of a log, as the end of a sentence that begins with the name of a setting; undefined if it can. It must be
- * the address without the scheme, in characters that a URL has as they are, and is part of a key name: no spaces, no `+`.
- */
+/** Why a text cannot be the base of an origin. It is the address without the scheme, and part of a key name: no spaces, no `+`. */
 export const faultOfBase = (base: string): string | undefined => {
   if (base === '') return 'is empty';
   if (base.includes('://')) return 'must be without the scheme';

@@ -1,4 +1,4 @@
-import { EvidenceFault } from '../bytes.ts';
+import { EvidenceFault, unlessFault } from '../bytes.ts';
 import { type Checkpoint, type LogOrigin, parseCheckpoint, parseOrigin } from './checkpoint.ts';
 import {
   type NoteSignature,
@@ -15,33 +15,37 @@ import {
 
 /** Whom a verifier believes: c2sp.org/tlog-policy. */
 export interface Policy {
-  /** A checkpoint is good if one of these has signed it that is named like its origin. */
+  /** One that is named like the origin of a checkpoint must have signed it. */
   readonly logs: readonly VerifierKey[];
   readonly witnesses: readonly Witness[];
-  /** Which witnesses must have cosigned it as well. */
   readonly quorum: Quorum;
 }
 
+/** Requires no cosignature. */
+export const policyOfKeys = (logs: readonly VerifierKey[], witnesses: readonly Witness[] = []): Policy => ({
+  logs,
+  witnesses,
+  quorum: { needed: 0, members: [] },
+});
+
 export interface Witness {
-  /** Only for the quorum; not the name of the key. */
+  /** For the quorum; not the name of the key. */
   readonly name: string;
   readonly key: VerifierKey;
 }
 
-/** At least `needed` of the members, each a witness or a group. None needed: `quorum none`. */
+/** Members are witnesses or groups. */
 interface Quorum {
   readonly needed: number;
   readonly members: readonly (Witness | Quorum)[];
 }
 
-/** Whether these keys, which have signed, are enough for the quorum. */
 const isQuorum = ({ needed, members }: Quorum, signers: readonly VerifierKey[]): boolean => {
   const has = (member: Witness | Quorum): boolean =>
     'key' in member ? signers.includes(member.key) : isQuorum(member, signers);
   return members.filter(has).length >= needed;
 };
 
-/** The text of a policy that requires `needed` of the witnesses. */
 export const writePolicy = (logs: readonly VerifierKey[], witnesses: readonly Witness[], needed: number): string => {
   const names = witnesses.map(({ name }) => name);
   const quorum = needed === 0 ? ['quorum none'] : [`group witnesses ${needed} ${names.join(' ')}`, 'quorum witnesses'];
@@ -53,10 +57,7 @@ export const writePolicy = (logs: readonly VerifierKey[], witnesses: readonly Wi
   ].join('\n');
 };
 
-/**
- * Reads a policy; throws an EvidenceFault that names the line. One public key may stand for several logs, under a name for each:
- * the two logs here have one key. (The specification calls these duplicates; everything else is refused that it refuses.)
- */
+/** Throws an EvidenceFault that names the line. Unlike in the specification, logs of several names may have one key. */
 export const parsePolicy = (bytes: Uint8Array): Policy => {
   const reader = new PolicyReader();
   // Names are opaque bytes: one character each.
@@ -151,18 +152,13 @@ const keyOf = (vkey: string, type: SignatureType): VerifierKey => {
 const isSameKey = (one: VerifierKey, other: VerifierKey): boolean =>
   Buffer.compare(one.publicKey, other.publicKey) === 0;
 
-/** A checkpoint that the policy lets believe. */
 export interface OpenCheckpoint extends Checkpoint {
-  /** The log itself, and the witnesses that are known. */
   readonly signers: readonly NoteSigner[];
-  /** Signature lines of other keys: nothing follows from these. */
+  /** Signature lines of unknown keys. */
   readonly unknown: readonly NoteSignature[];
 }
 
-/**
- * Reads a signed checkpoint and verifies every signature of a key of the policy. Throws an EvidenceFault if one does not verify, if
- * the log itself has not signed (its key is named like the origin), or if too few witnesses have.
- */
+/** Throws an EvidenceFault for a wrong signature of a known key, none of a key named like the origin, or too few witnesses. */
 export const openCheckpoint = (note: Uint8Array, policy: Policy): OpenCheckpoint => {
   const { text, signers, unknown } = verifyNote(parseNote(note), [
     ...policy.logs,
@@ -177,33 +173,23 @@ export const openCheckpoint = (note: Uint8Array, policy: Policy): OpenCheckpoint
   return { ...checkpoint, signers, unknown };
 };
 
-/** Undefined for what is no origin of a log of orgtrail. */
-export const originOf = (text: string): LogOrigin | undefined => {
-  try {
-    return parseOrigin(text);
-  } catch (error) {
-    if (!(error instanceof EvidenceFault)) throw error;
-    return undefined;
-  }
-};
+export const originOf = (text: string): LogOrigin | undefined => unlessFault(() => parseOrigin(text));
 
-/** Whether two origins are of the same log of one feed, in whatever generation. */
+/** In whatever generation. */
 export const isSameLog = (one: string, other: string): boolean => {
   const [a, b] = [originOf(one), originOf(other)];
   return a !== undefined && a.feedId === b?.feedId && a.log === b.log;
 };
 
-/**
- * A policy that lets a checkpoint of an earlier or later generation believe, without witnesses: a key is named like the origin of its log,
- * which has the generation in it, so the same key has another name there.
- */
+/** Without witnesses. The name of a key is the origin, which has the generation, so each generation has another name. */
 export const policyOfGeneration = (policy: Policy, origin: string): Policy => {
   const named = policy.logs.filter(({ name }) => isSameLog(name, origin));
   const renamed = named.map(({ publicKey }) => verifierKey(origin, signatureTypes.note, publicKey));
-  const isKnown = (key: VerifierKey): boolean => policy.logs.some(({ name, id }) => name === key.name && id === key.id);
-  return {
-    ...policy,
-    logs: [...policy.logs, ...renamed.filter((key) => !isKnown(key))],
-    quorum: { needed: 0, members: [] },
-  };
+  return policyOfKeys(withKeys(policy.logs, renamed), policy.witnesses);
 };
+
+/** Each name and id once. */
+export const withKeys = (known: readonly VerifierKey[], others: readonly VerifierKey[]): VerifierKey[] => [
+  ...known,
+  ...others.filter((key) => !known.some(({ name, id }) => name === key.name && id === key.id)),
+];

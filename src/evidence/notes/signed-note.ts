@@ -8,29 +8,29 @@ import {
   sha256,
   textOf,
   uint64,
+  unlessFault,
 } from '../bytes.ts';
 
-/** A note of c2sp.org/signed-note as read, nothing of it verified. */
+/** c2sp.org/signed-note, unverified. */
 interface SignedNote {
-  /** With its last line end. What is signed. */
+  /** Signed, with its last line end. */
   readonly text: string;
   readonly signatures: readonly NoteSignature[];
 }
 
-/** A signature line. */
 export interface NoteSignature {
   readonly name: string;
   readonly keyId: number;
-  /** What follows the id of the key: a signature, or a time and a signature. */
+  /** Of a witness: a time and a signature. */
   readonly signature: Uint8Array;
 }
 
 const MAX_BYTES = 1_000_000;
-/** The specification asks for 16 at least. */
+/** The specification asks for 16. */
 const MAX_SIGNATURES = 100;
 const DASH = '\u2014 ';
 
-/** The note of a text with its signatures. Throws an EvidenceFault for a text that no note can have. */
+/** Throws an EvidenceFault for a text that no note can have. */
 export const writeNote = ({ text, signatures }: SignedNote): string => {
   if (!text.endsWith('\n') || hasControls(text) || !text.isWellFormed())
     throw new EvidenceFault('not a text for a note');
@@ -42,12 +42,12 @@ export const writeNote = ({ text, signatures }: SignedNote): string => {
   return `${text}\n${lines.join('')}`;
 };
 
-/** Reads a note of any log. Throws an EvidenceFault that names what is wrong. */
+/** Throws an EvidenceFault that names what is wrong. */
 export const parseNote = (bytes: Uint8Array): SignedNote => {
   if (bytes.length > MAX_BYTES) throw new EvidenceFault(`note has more than ${MAX_BYTES} bytes`);
   const note = textOf(bytes, 'note');
   if (hasControls(note)) throw new EvidenceFault('note has control characters');
-  // The last empty line: the text itself may have some.
+  // The text itself may have empty lines.
   const cut = note.lastIndexOf('\n\n');
   if (cut < 0 || !note.endsWith('\n') || cut + 2 === note.length) throw new EvidenceFault('note has no signatures');
   const lines = note.slice(cut + 2, -1).split('\n');
@@ -67,25 +67,21 @@ const parseLine = (line: string, index: number): NoteSignature => {
   return { name, keyId: bytes.readUInt32BE(), signature: bytes.subarray(4) };
 };
 
-/** What the keys that a verifier knows make of a note. */
 interface VerifiedNote {
   readonly text: string;
-  /** The known keys that signed it, each once. Never empty. */
+  /** Each once; never empty. */
   readonly signers: readonly NoteSigner[];
-  /** Lines of keys that are not known: nothing follows from these. */
+  /** Lines of unknown keys. */
   readonly unknown: readonly NoteSignature[];
 }
 
 export interface NoteSigner {
   readonly key: VerifierKey;
-  /** When a witness cosigned, by its clock, in seconds since 1970; undefined of a log's own signature. */
+  /** By the witness's clock, in seconds since 1970; undefined of a log. */
   readonly atSeconds: number | undefined;
 }
 
-/**
- * Every line of a known key must verify, and there must be one: else an EvidenceFault is thrown. Lines of other keys are no fault,
- * also if they share a name or an id with a known one.
- */
+/** Throws an EvidenceFault if a line of a known key does not verify, or if there is none. */
 export const verifyNote = ({ text, signatures }: SignedNote, keys: readonly VerifierKey[]): VerifiedNote => {
   const signers = new Map<VerifierKey, NoteSigner>();
   const unknown: NoteSignature[] = [];
@@ -107,42 +103,36 @@ const verifyLine = (text: string, { signature }: NoteSignature, key: VerifierKey
   return cosignature?.atSeconds;
 };
 
-/** Signature types of c2sp.org/signed-note that are known here; both are of Ed25519. Others are ignored. */
+/** Both are of Ed25519. Others are ignored. */
 export const signatureTypes = { note: 0x01, cosignature: 0x04 } as const;
 export type SignatureType = (typeof signatureTypes)[keyof typeof signatureTypes];
 
-/** Who signs: a log signs the note itself, a witness cosigns with a time. Name and id together name the key in a signature line. */
+/** Name and id together name the key in a signature line. */
 export interface VerifierKey {
   readonly name: string;
-  /** Four bytes, as a number. */
   readonly id: number;
   readonly type: SignatureType;
   readonly publicKey: Uint8Array;
 }
 
-/** The key with the id that name, type and public key give. Throws an EvidenceFault for a name that cannot be one. */
+/** Throws an EvidenceFault for a name that cannot be one. */
 export const verifierKey = (name: string, type: SignatureType, publicKey: Uint8Array): VerifierKey => {
   if (!isKeyName(name)) throw new EvidenceFault(`${JSON.stringify(name)} cannot be the name of a key`);
   const id = sha256(Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([type]), publicKey])).readUInt32BE();
   return { name, id, type, publicKey };
 };
 
-/** Not empty, without white space of any kind and without `+`; no control characters, which no note may hold. */
 export const isKeyName = (name: string): boolean =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
   name !== '' && name.isWellFormed() && !/[\p{White_Space}+\u0000-\u001f]/u.test(name);
 
-/** The text of a key, a vkey: `name+id+base64`. */
+/** `name+id+base64` */
 export const printVerifierKey = ({ name, id, type, publicKey }: VerifierKey): string =>
   `${name}+${hexOfId(id)}+${Buffer.concat([Buffer.from([type]), publicKey]).toString('base64')}`;
 
-/** The id of a key as vkeys have it: eight digits. */
 export const hexOfId = (id: number): string => id.toString(16).padStart(8, '0');
 
-/**
- * Reads a vkey. Throws an EvidenceFault for one that is none, that is of another type than the two known, or whose id does not
- * follow from the rest.
- */
+/** Throws an EvidenceFault for another type, or an id that does not follow from the rest. */
 export const parseVerifierKey = (text: string): VerifierKey => {
   const [name = '', id = '', ...rest] = text.split('+');
   // Base64 has `+` as well.
@@ -157,44 +147,37 @@ export const parseVerifierKey = (text: string): VerifierKey => {
   return key;
 };
 
-/** What a witness puts into its signature line: c2sp.org/tlog-cosignature of Ed25519. */
+/** c2sp.org/tlog-cosignature of Ed25519. */
 interface Cosignature {
-  /** When the witness had not seen a larger tree of this log, in seconds since 1970. */
+  /** When it had seen no larger tree, in seconds since 1970. */
   readonly atSeconds: number;
   readonly signature: Uint8Array;
 }
 
-/** What a witness signs: the whole text of the checkpoint, after a line with the time. */
 export const cosignedMessage = (text: string, atSeconds: number): string =>
   `cosignature/v1\ntime ${atSeconds}\n${text}`;
 
-/** Time and signature as they follow the id of the key in a signature line. */
 export const writeCosignature = ({ atSeconds, signature }: Cosignature): Buffer =>
   Buffer.concat([uint64(atSeconds), signature]);
 
-/** Reads what `writeCosignature` writes. Throws an EvidenceFault for another length, or a time that is none. */
+/** Throws an EvidenceFault for another length, or no time. */
 export const readCosignature = (bytes: Uint8Array): Cosignature => {
   if (bytes.length !== 8 + SIGNATURE_BYTES) throw new EvidenceFault(`a cosignature of ${bytes.length} bytes`);
   const reader = new ByteReader(bytes, 'cosignature');
   return { atSeconds: reader.uint64(), signature: reader.bytes(SIGNATURE_BYTES) };
 };
 
-/**
- * Those of the keys that have a signature on one of these notes, in the order of the signatures; whether they verify is not asked. All of
- * them if there is none: then a verifier says so.
- */
+/** Those with a signature on one of these notes, unverified; all of them if there is none: then a verifier says so. */
 export const whoSigned = (notes: readonly string[], keys: readonly VerifierKey[]): readonly VerifierKey[] => {
-  const lines = notes.flatMap(signaturesOf);
+  const lines = notes.flatMap((note) => unlessFault(() => parseNote(Buffer.from(note)).signatures) ?? []);
   const found = lines.flatMap(({ name, keyId }) => keys.filter((key) => key.name === name && key.id === keyId));
   return found.length === 0 ? keys : [...new Set(found)];
 };
 
-/** None of what is no note. */
-const signaturesOf = (note: string): readonly NoteSignature[] => {
-  try {
-    return parseNote(Buffer.from(note)).signatures;
-  } catch (error) {
-    if (error instanceof EvidenceFault) return [];
-    throw error;
-  }
-};
+/** Whether one of the keys has a signature line, which is not verified. */
+export const isBySome = ({ signatures }: SignedNote, keys: readonly VerifierKey[]): boolean =>
+  signatures.some((line) => keys.some(({ name, id }) => name === line.name && id === line.keyId));
+
+/** Without texts that are no vkeys. */
+export const readableKeys = (vkeys: readonly string[]): VerifierKey[] =>
+  vkeys.flatMap((vkey) => unlessFault(() => parseVerifierKey(vkey)) ?? []);

@@ -24,30 +24,28 @@ const columns = {
     when ${isElsewhere} then ${NOT_COMPARED} else ${evidenceLogs.stateReason} end`,
   size: evidenceLogs.size,
   root: evidenceLogs.root,
-  /** Events that have no leaf yet. */
   lagEvents: sql<number>`(select h.position from feed_head h)::float8 - ${evidenceLogs.size}`,
   adoptedSize: evidenceLogs.adoptedSize,
-  /** Why another key is ordered that no process has stated yet. */
+  /** The reason of an order that no process has stated yet. */
   keyOrdered: evidenceLogs.keyOrdered,
-  /** Until then the key before signs as well, in RFC 3339. */
+  /** In RFC 3339. */
   oldKeyUntil: sql<
     string | null
   >`case when ${evidenceLogs.oldKeyUntil} > clock_timestamp() then to_char(${evidenceLogs.oldKeyUntil} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') end`,
   signedSize: evidenceLogs.signedSize,
-  /** Of the last checkpoint that was signed; null before the first. */
+  /** Null before the first checkpoint. */
   signedSecondsAgo: secondsSince(evidenceLogs.signedAt),
   heldBy: sql<
     string | null
   >`case when ${evidenceLogs.leaseUntil} > clock_timestamp() then ${evidenceLogs.leaseOwner} end`,
   statements: sql<number>`(select j.size from evidence_logs j
     where j.name = 'journal' and j.generation = evidence_logs.generation)::float8`,
-  /** Since the newest statement of coverage was read; null before the first. */
+  /** Since the newest statement of coverage; null before the first. */
   statedSecondsAgo: sql<number | null>`(select extract(epoch from clock_timestamp() - max(c.stated_at))::float8
     from evidence_coverage c where c.generation = evidence_logs.generation)`,
-  /** Sources whose coverage was never stated. */
   unstatedSources: sql<number>`(select count(*) from sources s where not exists (select from evidence_coverage c
     where c.generation = evidence_logs.generation and c.source_kind = s.kind and c.source_id = s.id))::float8`,
-  /** Sources that are read and were not stated for twice as long as they should be; null: the process that builds has not said how often. */
+  /** Twice as long as they should be; null: the process that builds has not said how often. */
   overdueSources: sql<
     number | null
   >`case when ${evidenceLogs.statementsEvery} is not null then (select count(*) from sources s
@@ -57,16 +55,15 @@ const columns = {
       and (latest.at is null or latest.at < clock_timestamp() - 2 * evidence_logs.statements_every))::float8 end`,
 };
 
-/** How the log `events` of the newest generation stands. */
 export interface EvidenceStatus extends Row<typeof columns> {
   readonly anchors: readonly AnchorStatus[];
 }
 
-/** No anchor that is configured has a checkpoint that speaks of events: the owner of the database could rewrite what is stored. */
+/** The owner of the database could rewrite what is stored. */
 export const isUnanchored = ({ anchors }: Pick<EvidenceStatus, 'anchors'>): boolean =>
   !anchors.some(({ isConfigured, isOfEvents }) => isConfigured && isOfEvents);
 
-/** Undefined: there is no log. Needs no more than the account of the collector may read. */
+/** Undefined: there is no log. The account of the collector may read this. */
 export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | undefined> => {
   const [row] = await db(pool)
     .select(columns)
@@ -77,28 +74,26 @@ export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | u
   return row && { ...row, anchors: await readAnchorStatus(pool, row.generation) };
 };
 
-/** What one anchor has of the newest generation. */
 interface AnchorStatus {
   readonly anchor: string;
-  /** The process that built last is set to have it. True for all as long as none has said. */
+  /** By the process that built last. True for all as long as none has said. */
   readonly isConfigured: boolean;
-  /** Events of the newest checkpoint that it keeps; null: none yet. */
+  /** Null: none yet. */
   readonly size: number | null;
-  /** It has one of events; or, if it keeps the journal alone, one of the journal, whose statements name the tree of the events. */
+  /** Or keeps the journal alone, whose statements name the tree of the events. */
   readonly isOfEvents: boolean;
-  /** Since it was last seen to have the newest checkpoints of both logs; null: never. */
+  /** Since the newest checkpoints of both logs were seen there; null: never. */
   readonly secondsAgo: number | null;
-  /** Why the last attempt failed; null: it did not. */
   readonly error: string | null;
 }
 
-/** Of all anchors that are configured, have kept something, or were tried, by name. */
+/** Configured, used or tried, by name. */
 export const readAnchorStatus = async (pool: Pool, generation: number): Promise<readonly AnchorStatus[]> => {
   const { rows } = await pool.query<AnchorStatus>(anchors, [generation]);
   return rows;
 };
 
-/** There is a row for each checkpoint that was ever kept, so only the newest of each log at each anchor are looked up. */
+/** There is a row for each checkpoint that was ever kept: only the newest of each are looked up. */
 const anchors = `
 with recursive tried (log, anchor) as (
   select l.log, (select min(a.anchor) from evidence_anchors a where a.log = l.log and a.generation = $1)
@@ -122,7 +117,6 @@ from shown s
     where a.log = s.log and a.generation = $1 and a.anchor = s.anchor and a.at is not null order by a.size desc limit 1) kept on true
 group by s.anchor order by s.anchor`;
 
-/** A checkpoint that was signed and stored. */
 export interface NewestCheckpoint {
   readonly log: LogName;
   readonly origin: string;
@@ -133,7 +127,7 @@ export interface NewestCheckpoint {
   readonly madeAt: Date;
 }
 
-/** The newest of each log of the newest generation, `events` first. */
+/** `events` first. */
 export const readNewestCheckpoints = async (pool: Pool): Promise<readonly NewestCheckpoint[]> => {
   const { rows } = await pool.query<NewestCheckpoint>(
     `select l.name as log, l.origin, l.generation, c.size::float8 as size, c.root, c.note, c.made_at as "madeAt"

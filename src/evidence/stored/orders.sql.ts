@@ -9,10 +9,7 @@ interface NewKeyOrder extends Pick<KeyOrder, 'reason' | 'bothForMs' | 'by'> {
   readonly vkeys: readonly string[];
 }
 
-/**
- * Orders another key, in place of one that was ordered and is not stated; the account must be the owner of the schema. Throws OrgtrailError
- * `usage` if the log is not what it was a moment ago.
- */
+/** In place of an order that is not stated; needs the schema's owner. Throws OrgtrailError `usage` if the log has changed. */
 export const orderKey = async (
   pool: Pool,
   { generation, reason, vkeys, bothForMs, by }: NewKeyOrder,
@@ -27,12 +24,10 @@ export const orderKey = async (
   return id;
 };
 
-/** What has become of an order. */
 interface StatedOrder {
-  /** Its statement is under a signed checkpoint, which the new key has signed. */
+  /** Its statement is under a checkpoint that the new key has signed. */
   readonly isSigned: boolean;
   readonly until: string | undefined;
-  /** The process that builds. */
   readonly heldBy: string | null;
 }
 
@@ -51,13 +46,12 @@ export const readStated = async (pool: Pool, id: number): Promise<StatedOrder> =
   return { isSigned, until: until ?? undefined, heldBy };
 };
 
-/** A source, as journals name it. */
 export interface StatedSource {
   readonly kind: string;
   readonly id: string;
 }
 
-/** Asks for a statement of what is covered now: of these sources, or of all that there are. */
+/** Undefined: of all. */
 export const askCoverage = async (pool: Pool, sources: readonly StatedSource[] | undefined): Promise<number> => {
   const { rows } = await pool.query<{ asked: number }>('select orgtrail_ask_coverage($1, $2)::float8 as asked', [
     sources?.map(({ kind }) => kind) ?? null,
@@ -73,7 +67,6 @@ from sources s join evidence_asked a on a.source_kind = s.kind and a.source_id =
     and c.index < (select l.signed_size from evidence_logs l where l.name = 'journal' and l.generation = c.generation)
 where ($1::text[] is null or (s.kind, s.id) in (select u.kind, u.id from unnest($1, $2::text[]) as u (kind, id)))`;
 
-/** How many of those that were asked for have no signed statement yet. */
 export const countUnanswered = async (pool: Pool, sources: readonly StatedSource[] | undefined): Promise<number> => {
   const { rows } = await pool.query<{ count: number }>(
     `select count(*) filter (where c.index is null)::float8 as count ${answered}`,
@@ -82,7 +75,7 @@ export const countUnanswered = async (pool: Pool, sources: readonly StatedSource
   return rows[0]?.count ?? 0;
 };
 
-/** The signed statements that answer, in order of their sources. */
+/** In order of their sources. */
 export const readAnswers = async function* (
   pool: Pool,
   sources: readonly StatedSource[] | undefined,

@@ -3,76 +3,54 @@ import { columnExpressions } from '../../ingest/entries/columns.ts';
 import { columnSource, type Defect, exactText, shortColumnSource } from '../../ingest/entries/entry.ts';
 import { inTransaction, longStatement } from '../../postgres/pool.ts';
 import { isDataFault } from '../../postgres/sql-state.ts';
-import { type BundleReader, bundleFiles, checkpointPath, logTilePath, tileSourcesPath } from '../bundle/layout.ts';
+import type { NumberedSource } from '../append/logs.ts';
+import { readMonthKeys } from '../builder/load-logs.sql.ts';
+import { bundleFiles, checkpointPath, logTilePath, tileSourcesPath } from '../bundle/layout.ts';
 import { HASH_BYTES } from '../bytes.ts';
 import { readReads } from '../export/copy-logs.sql.ts';
 import { writeJournal } from '../journal/statement-text.ts';
 import type { LogName } from '../notes/checkpoint.ts';
 import { widthOfTile } from '../tree/tiles.ts';
 import type { Report } from '../verify/report.ts';
+import type { NewestCheckpoint } from './evidence-status.sql.ts';
 
-/** What is stored of the evidence, as of its last signed checkpoints, by the names of a bundle. */
-export interface StoredEvidence {
-  readonly reader: BundleReader;
-  readonly origins: Readonly<Record<LogName, string>>;
-  readonly monthKeys: ReadonlyMap<string, Buffer>;
-  /** The chains as they are stored; undefined if there are more leaves than the checkpoint has. */
-  readonly chains: readonly StoredChain[] | undefined;
-  /** Hands over the lines of `journal/reads.ndjson`; one is valid only while it is handed over. */
-  copyReads(take: (line: Buffer) => void): Promise<void>;
-  /** Events at positions that were never given out: how many there are, and the first of them. */
-  readonly outside: { readonly count: number; readonly positions: readonly number[] };
-}
-
-export interface StoredChain {
-  readonly number: number;
-  readonly kind: string;
-  readonly id: string;
-  readonly events: number;
+export interface StoredChain extends NumberedSource {
   readonly chain: Buffer;
 }
 
-interface CheckpointRow {
-  readonly log: LogName;
-  readonly origin: string;
-  readonly generation: number;
-  readonly size: number;
-  readonly note: string;
-}
+type CheckpointRow = Omit<NewestCheckpoint, 'root' | 'madeAt'>;
 
-/** Undefined: nothing is signed yet. The tiles are read into memory, 32 bytes for each event. */
-export const readStored = async (pool: Pool): Promise<StoredEvidence | undefined> => {
+export type StoredEvidence = NonNullable<Awaited<ReturnType<typeof readStored>>>;
+
+/** By the names of a bundle. Undefined: nothing is signed yet. Takes 32 bytes of memory for each event. */
+export const readStored = async (pool: Pool) => {
   const { rows: checkpoints } = await pool.query<CheckpointRow>(
     `select l.name as log, l.origin, l.generation, c.size::float8 as size, c.note from evidence_logs l cross join lateral (
        select size, note from evidence_checkpoints c where c.log = l.name and c.generation = l.generation
        order by c.size desc limit 1) as c
      where l.generation = (select max(generation) from evidence_logs)`,
   );
-  const [events, journal] = [
-    checkpoints.find(({ log }) => log === 'events'),
-    checkpoints.find(({ log }) => log === 'journal'),
-  ];
+  const find = (name: LogName) => checkpoints.find(({ log }) => log === name);
+  const [events, journal] = [find('events'), find('journal')];
   if (events === undefined || journal === undefined) return undefined;
   const { generation } = events;
   const files = new Map<string, Buffer>();
   for (const checkpoint of checkpoints) await addLog(pool, files, checkpoint);
-  const { rows: texts } = await pool.query<{ text: string }>(
-    longStatement('select text from evidence_journal where generation = $1 and index < $2 order by index', [
-      generation,
-      journal.size,
-    ]),
-  );
+  const { rows: texts } = await pool.query<{ text: string }>(longStatement(allStatements, [generation, journal.size]));
   files.set(bundleFiles.journalEntries, Buffer.from(writeJournal(texts.map(({ text }) => text))));
-  const { rows: keys } = await pool.query<{ month: string; key: Buffer }>('select month, key from evidence_month_keys');
   return {
-    reader: { paths: [...files.keys()], read: (path) => files.get(path) },
+    reader: { paths: [...files.keys()], read: (path: string) => files.get(path) },
     origins: { events: events.origin, journal: journal.origin },
-    monthKeys: new Map(keys.map(({ month, key }) => [month, key])),
+    monthKeys: await readMonthKeys(pool),
     chains: await readChains(pool, generation, events.size),
     outside: await readOutside(pool),
-    copyReads: (take) => inTransaction(pool, (client) => readReads(client, { generation, size: journal.size }, take)),
+    /** Lines of `journal/reads.ndjson`; one is valid only while it is handed over. */
+    copyReads: (take: (line: Buffer) => void) =>
+      inTransaction(pool, (client) => readReads(client, { generation, size: journal.size }, take)),
   };
 };
+
+const allStatements = 'select text from evidence_journal where generation = $1 and index < $2 order by index';
 
 const addLog = async (pool: Pool, files: Map<string, Buffer>, { log, generation, size, note }: CheckpointRow) => {
   files.set(checkpointPath(log), Buffer.from(note));
@@ -92,15 +70,17 @@ const addLog = async (pool: Pool, files: Map<string, Buffer>, { log, generation,
   }
 };
 
-const readOutside = async (pool: Pool): Promise<StoredEvidence['outside']> => {
-  const { rows } = await pool.query<StoredEvidence['outside']>(
+/** At positions that were never given out; the first of them are named. */
+const readOutside = async (pool: Pool) => {
+  const { rows } = await pool.query<{ readonly count: number; readonly positions: readonly number[] }>(
     longStatement(`select count(*)::float8 as count, coalesce((array_agg(position::float8 order by position))[:20], '{}') as positions
       from audit_events where position < 1 or position > (select h.position from feed_head h)`),
   );
   return rows[0] ?? { count: 0, positions: [] };
 };
 
-const readChains = async (pool: Pool, generation: number, size: number): Promise<StoredEvidence['chains']> => {
+/** Undefined if there are more leaves than the checkpoint has. */
+const readChains = async (pool: Pool, generation: number, size: number): Promise<StoredChain[] | undefined> => {
   const { rows } = await pool.query<StoredChain & { readonly size: number }>(
     `select l.size::float8 as size, s.number, s.source_kind as kind, s.source_id as id, s.events::float8 as events, s.chain
      from evidence_logs l join evidence_sources s on s.generation = l.generation
@@ -110,23 +90,21 @@ const readChains = async (pool: Pool, generation: number, size: number): Promise
   return rows.every((row) => row.size === size) ? rows : undefined;
 };
 
-/** One statement compares so many positions. */
 const POSITIONS_AT_ONCE = 20_000;
-/** Of events with defects, whose payload comes here. */
+/** With defects: their payload comes here. */
 const EVENTS_AT_ONCE = 200;
-/** Columns that are younger than the table: events that were stored before have none of them. */
+/** Younger than the table: empty in events that were stored before. */
 const later: readonly string[] = ['account_id', 'account_name', 'zone_id', 'zone_name'];
 const EMPTY = 'that the empty columns of account and zone are what raw says,';
 
 interface Difference {
   readonly position: number;
-  /** Columns that hold something else than `raw` says. */
   readonly other: readonly string[];
-  /** Whether one of the later columns is empty, and `raw` has a value for it. */
+  /** One of the later columns is empty, and `raw` has a value for it. */
   readonly isEmpty: boolean;
 }
 
-/** The columns for which this is true; `value` is what `raw` says. */
+/** `value` is what `raw` says. */
 const namesOf = (condition: (name: string, value: string) => string): string =>
   `array_remove(array[${columnExpressions
     .map(([name, value]) => `case when ${condition(name, `(${value})`)} then '${name}' end`)
@@ -136,7 +114,7 @@ const isOther = (name: string, value: string): string =>
 const isMissing = (name: string, value: string): string =>
   later.includes(name) ? `e.${name} is null and ${value} is not null` : 'false';
 
-/** `source`: SQL that gives the jsonb from which the columns of `e` were made. */
+/** `source`: the jsonb from which the columns of `e` were made. */
 const differences = (from: string, source: string): string => `
   select position::float8 as position, other, is_empty as "isEmpty" from (
     select e.position,
@@ -156,10 +134,7 @@ const defectiveEvents = differences(
   'given.source::jsonb',
 );
 
-/**
- * Compares the columns beside `raw` of all events up to a position with what `raw` says, by the expressions that filled them. Whether `raw`
- * is what was signed is for the leaves to say.
- */
+/** By the expressions that filled them. Whether `raw` is what was signed is for the leaves to say. */
 export const verifyColumns = async (pool: Pool, report: Report, until: number): Promise<void> => {
   let empty = 0;
   const take = (found: readonly Difference[]) => {
@@ -181,7 +156,7 @@ export const verifyColumns = async (pool: Pool, report: Report, until: number): 
 type Range = readonly [after: number, until: number];
 type Take = (found: readonly Difference[]) => void;
 
-/** What PostgreSQL cannot read as jsonb without a defect that says so was put there by another hand. */
+/** What is no jsonb, without a defect that says so, was put there by another hand. */
 const comparePlain = async (pool: Pool, report: Report, [after, until]: Range, take: Take): Promise<void> => {
   try {
     take((await pool.query<Difference>(longStatement(plainEvents, [after, until]))).rows);
@@ -217,7 +192,7 @@ const compareDefective = async (pool: Pool, [after, until]: Range, take: Take): 
   }
 };
 
-/** What the columns were made of when the event was stored. */
+/** When the event was stored. */
 const sourceOf = ({ raw, defects }: DefectiveRow): string => {
   const text = exactText(raw, defects);
   const entry: unknown = JSON.parse(text);

@@ -3,8 +3,9 @@ import { chained, chainStart, monthOf, NO_SOURCE, type SourceChain, saltOf, writ
 import type { Policy } from '../notes/policy.ts';
 import { leafHash } from '../tree/tiles.ts';
 import { type Anchor, verifyAnchors, verifyKeys, withStatedKeys } from '../verify/anchors.ts';
-import { beginContent, type Content, endContent } from '../verify/content.ts';
+import { beginContent, endContent } from '../verify/content.ts';
 import { openLogs, type VerifiedLogs } from '../verify/logs.ts';
+import type { Content } from '../verify/partial.ts';
 import { StatedReads } from '../verify/reads.ts';
 import { Report } from '../verify/report.ts';
 import { sayUnanchored, verifyFork } from '../verify/verify-bundle.ts';
@@ -12,15 +13,14 @@ import type { StoredChain, StoredEvidence } from './read-stored.sql.ts';
 
 export interface StoredOptions {
   readonly policy: Policy;
-  /** Checkpoints that were kept elsewhere. */
   readonly anchors: readonly Anchor[];
-  /** The events up to this position, in order; a row is valid only while it is handed over. */
+  /** In order; a row is valid only while it is handed over. */
   readonly copyEvents: (until: number, take: (row: BinaryFields) => void) => Promise<void>;
-  /** Compares the columns beside `raw` of the events up to this position; without it nothing is claimed of them. */
+  /** Without it nothing is claimed of the columns beside `raw`. */
   readonly compareColumns?: ((report: Report, until: number) => Promise<void>) | undefined;
 }
 
-/** Hashes every stored event again, and compares it with the tree, which must be that of the last signed checkpoint. */
+/** Hashes every stored event again: the tree must be that of the last signed checkpoint. */
 export const verifyStored = async (
   { reader, monthKeys, chains, copyReads, outside }: StoredEvidence,
   { policy, anchors, copyEvents, compareColumns }: StoredOptions,
@@ -76,7 +76,7 @@ const judge = (
   report.fault('leaf', `event ${position} of ${sourceKind} ${sourceId} ${why}`, position);
 };
 
-/** The chains that coverage statements will have: those that are stored must be those of the leaves. */
+/** That coverage statements will have. */
 const verifyStoredChains = (
   report: Report,
   { events }: VerifiedLogs,

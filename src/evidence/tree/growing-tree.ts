@@ -1,27 +1,23 @@
 import { EvidenceFault, HASH_BYTES } from '../bytes.ts';
 import { emptyRoot, hashesOnLevel, nodeHash, perfectRoot, TILE_WIDTH, type TileId, widthOfTile } from './tiles.ts';
 
-/** A tile and its hashes, packed: `width` times 32 bytes. */
+/** `hashes`: packed, `width` times 32 bytes. */
 export interface Tile extends TileId {
   readonly hashes: Buffer;
 }
 
-/** Gives the hashes of a tile; throws if there is no such tile. A longer one, which has grown since, is cut. */
+/** Throws if there is no such tile. A longer one, which has grown since, is cut. */
 export type ReadTile = (tile: TileId) => Uint8Array;
 
-/**
- * The right edge of a Merkle tree, which is all that appending takes: the last tile of each level, none of them full. Nothing of it is
- * shared with a database: after a commit that failed, make a new one from what is stored.
- */
+/** The right edge of a Merkle tree: the last tile of each level, none full. After a failed commit, make a new one. */
 export class GrowingTree {
   #size: number;
-  /** Room for a full tile on each level; how much of it counts follows from the size. */
+  /** Room for full tiles; how much counts follows from the size. */
   readonly #edge: Buffer[] = [];
-  /** Tiles that became full since `takeTiles`, and the size at that time. */
   #filled: Tile[] = [];
   #takenSize: number;
 
-  /** A tree of this size that goes on; `readTile` is asked for the partial tiles at its edge. */
+  /** `readTile` is asked for the partial tiles at the edge. */
   constructor(size = 0, readTile: ReadTile = noTile) {
     this.#size = size;
     this.#takenSize = size;
@@ -38,13 +34,11 @@ export class GrowingTree {
     return this.#size;
   }
 
-  /** Appends one leaf by its hash. */
   append(hash: Uint8Array): void {
     this.#put(0, this.#size, hash);
     this.#size += 1;
   }
 
-  /** The root of all leaves so far. */
   root(): Buffer {
     let root: Buffer | undefined;
     for (const [level, tile] of this.#edge.entries()) {
@@ -59,7 +53,7 @@ export class GrowingTree {
     return root ?? Buffer.from(emptyRoot);
   }
 
-  /** Every tile that has other hashes than at the last call, as wide as it is now: what is to be stored beside size and root. */
+  /** Tiles that changed since the last call. */
   takeTiles(): Tile[] {
     const tiles = this.#filled;
     for (const [level, tile] of this.#edge.entries()) {
@@ -94,7 +88,7 @@ const noTile: ReadTile = ({ level, n }) => {
   throw new EvidenceFault(`tile ${n} of level ${level} is missing`);
 };
 
-/** What `readTile` gives, checked for its length. */
+/** Checked for its length. */
 export const hashesOf = (readTile: ReadTile, tile: TileId): Uint8Array => {
   const hashes = readTile(tile);
   const length = tile.width * HASH_BYTES;

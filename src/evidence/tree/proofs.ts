@@ -1,28 +1,16 @@
 import { HASH_BYTES } from '../bytes.ts';
 import { hashesOf, type ReadTile } from './growing-tree.ts';
-import {
-  emptyRoot,
-  hashesOnLevel,
-  leftHalf,
-  nodeHash,
-  perfectRoot,
-  TILE_WIDTH,
-  type TileId,
-  widthOfTile,
-} from './tiles.ts';
+import { edgeOf, emptyRoot, leftHalf, nodeHash, perfectRoot, TILE_WIDTH, type TileId, widthOfTile } from './tiles.ts';
 
-/*
- * Proofs of RFC 6962, sections 2.1.1 and 2.1.2. Each hash of one is the root of a range of leaves; so a proof is first its ranges,
- * then the tiles that these take (to be fetched at once), then the hashes.
- */
+/* RFC 6962, 2.1.1 and 2.1.2. Each hash is the root of a range: first come the ranges, then their tiles, then the hashes. */
 
-/** Leaves [start, end), as the tree cuts them. */
+/** Leaves [start, end). */
 export interface LeafRange {
   readonly start: number;
   readonly end: number;
 }
 
-/** What proves that leaf `index` is in a tree of `size` leaves, from the sibling of the leaf up. */
+/** From the sibling of the leaf up. */
 export const inclusionRanges = (index: number, size: number): LeafRange[] => {
   if (!isInteger(index) || !isInteger(size) || index >= size) throw new RangeError(`leaf ${index} of ${size}`);
   const ranges: LeafRange[] = [];
@@ -40,7 +28,7 @@ export const inclusionRanges = (index: number, size: number): LeafRange[] => {
   return ranges.reverse();
 };
 
-/** What proves that a tree of `from` leaves is the beginning of one of `to`. Nothing if they are of one size, or `from` is empty. */
+/** Empty for equal sizes, or an empty beginning. */
 export const consistencyRanges = (from: number, to: number): LeafRange[] => {
   if (!isInteger(from) || !isInteger(to) || from > to) throw new RangeError(`a tree of ${from} leaves in one of ${to}`);
   if (from === 0) return [];
@@ -56,20 +44,19 @@ export const consistencyRanges = (from: number, to: number): LeafRange[] => {
       start = middle;
     }
   }
-  // The old tree's own root is known to the verifier; another complete part of it is not.
+  // The verifier knows the old root, not another complete part of it.
   if (start > 0) ranges.push({ start, end });
   return ranges.reverse();
 };
 
 const isInteger = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
 
-/** Which tiles of a tree of `size` leaves `hashOfRange` reads for these ranges, each once. */
+/** For `hashOfRange`, each once. */
 export const tilesOfRanges = (ranges: readonly LeafRange[], size: number): TileId[] => {
   const tiles = ranges.flatMap((range) => perfectParts(range, size).map(({ tile }) => tile));
   return [...new Map(tiles.map((tile) => [`${tile.level}/${tile.n}`, tile])).values()];
 };
 
-/** The root of a range, from the tiles of a tree of `size` leaves. */
 export const hashOfRange = (range: LeafRange, size: number, readTile: ReadTile): Buffer => {
   let root: Buffer | undefined;
   for (const { tile, first, count } of perfectParts(range, size).reverse()) {
@@ -80,20 +67,19 @@ export const hashOfRange = (range: LeafRange, size: number, readTile: ReadTile):
   return root;
 };
 
-/** The root of the first `from` leaves, from the tiles of a tree of `size` leaves: those of `tilesOfRanges` for [0, from). */
+/** From the tiles that `tilesOfRanges` names for [0, from). */
 export const rootOfPrefix = (from: number, size: number, readTile: ReadTile): Buffer => {
   if (from > size) throw new RangeError(`the first ${from} leaves of ${size}`);
   return from === 0 ? Buffer.from(emptyRoot) : hashOfRange({ start: 0, end: from }, size, readTile);
 };
 
-/** A perfect subtree: `count` hashes of a tile, from number `first` on. */
+/** `count` hashes of a tile from number `first` on. */
 interface PerfectPart {
   readonly tile: TileId;
   readonly first: number;
   readonly count: number;
 }
 
-/** The perfect subtrees that a range falls into, from the left. */
 const perfectParts = ({ start, end }: LeafRange, size: number): PerfectPart[] => {
   const parts: PerfectPart[] = [];
   for (let at = start; at < end; ) {
@@ -113,7 +99,7 @@ const perfectParts = ({ start, end }: LeafRange, size: number): PerfectPart[] =>
   return parts;
 };
 
-/** The root of a tree of `size` leaves that has this leaf and this proof; undefined if the proof has not the right length. */
+/** Undefined if the proof has not the right length. */
 export const rootByInclusion = (
   index: number,
   size: number,
@@ -129,7 +115,6 @@ export const rootByInclusion = (
   );
 };
 
-/** Whether a tree of `from` leaves with this root is the beginning of one of `to` leaves with that root, by this proof. */
 export const isConsistent = (
   from: { readonly size: number; readonly root: Uint8Array },
   to: { readonly size: number; readonly root: Uint8Array },
@@ -153,25 +138,18 @@ export const isConsistent = (
 
 const areHashes = (proof: readonly Uint8Array[]): boolean => proof.every(({ length }) => length === HASH_BYTES);
 
-/** What a part of a tree must show. */
-interface ShownPart {
-  /** Numbers of tiles of level 0. */
-  readonly leafTiles: Iterable<number>;
-  /** The roots of so many first leaves. */
-  readonly prefixes: Iterable<number>;
-}
-
-/** Names one tile of a tree. */
 export const tileKey = ({ level, n }: Pick<TileId, 'level' | 'n'>): string => `${level}/${n}`;
 
-/** The tile that has the root of this full one. */
 export const parentOf = (size: number, { level, n }: TileId): TileId => {
   const parent = { level: level + 1, n: Math.floor(n / TILE_WIDTH) };
   return { ...parent, width: widthOfTile(size, parent.level, parent.n) };
 };
 
-/** The tiles from which these leaves and prefixes are proven up to the root: themselves, those above them, and the right edge. */
-export const tilesOfPart = (size: number, { leafTiles, prefixes }: ShownPart): TileId[] => {
+/** Tiles that prove these up to the root, with those above them and the right edge. */
+export const tilesOfPart = (
+  size: number,
+  { leafTiles, prefixes }: { readonly leafTiles: Iterable<number>; readonly prefixes: Iterable<number> },
+): TileId[] => {
   const tiles = new Map<string, TileId>();
   const add = (tile: TileId): void => {
     for (let one = tile; !tiles.has(tileKey(one)); one = parentOf(size, one)) {
@@ -182,10 +160,6 @@ export const tilesOfPart = (size: number, { leafTiles, prefixes }: ShownPart): T
   };
   for (const n of leafTiles) add({ level: 0, n, width: widthOfTile(size, 0, n) });
   for (const prefix of prefixes) for (const tile of tilesOfRanges([{ start: 0, end: prefix }], size)) add(tile);
-  for (let level = 0; hashesOnLevel(size, level) > 0; level += 1) {
-    const n = Math.floor(hashesOnLevel(size, level) / TILE_WIDTH);
-    const width = widthOfTile(size, level, n);
-    if (width > 0) add({ level, n, width });
-  }
+  for (const tile of edgeOf(size)) add(tile);
   return [...tiles.values()];
 };

@@ -1,42 +1,51 @@
-import { EvidenceFault, HASH_BYTES, sha256, writeSha256 } from '../bytes.ts';
+import { EvidenceFault, HASH_BYTES, sha256, uint16, writeSha256 } from '../bytes.ts';
 
-/** How many hashes a full tile has. */
 export const TILE_WIDTH = 256;
 const MAX_LEVEL = 63;
 
-/** A tile of c2sp.org/tlog-tiles: `width` hashes of `level`, from hash number 256 · n on. Level 0 are the leaves. */
+/** c2sp.org/tlog-tiles: hashes of `level` from number 256 · n on. Level 0 are the leaves. */
 export interface TileId {
   readonly level: number;
   readonly n: number;
-  /** 1 to 256; below 256 the tile is partial. */
+  /** 1 to 256; partial below 256. */
   readonly width: number;
 }
 
-/** So many hashes a tree of `size` leaves has on a level: each stands for 256^level leaves. */
+/** Each stands for 256^level leaves. */
 export const hashesOnLevel = (size: number, level: number): number => Math.floor(size / TILE_WIDTH ** level);
 
-/** All tiles of a tree of this size, level by level from the leaves up, each as wide as it is at this size. */
+/** From the leaves up. */
 export function* tilesOfTree(size: number): Generator<TileId> {
   for (let level = 0; hashesOnLevel(size, level) > 0; level += 1) yield* tilesOfLevel(size, level);
 }
 
-/** Those of one level. Entry bundles are cut like the tiles of level 0. */
 export function* tilesOfLevel(size: number, level: number): Generator<TileId> {
   const hashes = hashesOnLevel(size, level);
   for (let n = 0; n * TILE_WIDTH < hashes; n += 1) yield { level, n, width: widthOfTile(size, level, n) };
 }
 
-/** How wide tile `n` of a level is in a tree of this size; 0 or less if there is none. */
+/** The partial tiles at the right edge of a tree. */
+export const edgeOf = (size: number): TileId[] => {
+  const tiles: TileId[] = [];
+  for (let level = 0; hashesOnLevel(size, level) > 0; level += 1) {
+    const n = Math.floor(hashesOnLevel(size, level) / TILE_WIDTH);
+    const width = widthOfTile(size, level, n);
+    if (width > 0) tiles.push({ level, n, width });
+  }
+  return tiles;
+};
+
+/** 0 or less if there is none. */
 export const widthOfTile = (size: number, level: number, n: number): number =>
   Math.min(TILE_WIDTH, hashesOnLevel(size, level) - n * TILE_WIDTH);
 
-/** `tile/0/x001/x234/067`, or `tile/0/x001/x234/067.p/8` of a partial one. */
+/** `tile/0/x001/x234/067`, partial `tile/0/x001/x234/067.p/8`. */
 export const tilePath = ({ level, n, width }: TileId): string => `tile/${level}/${placePath(n, width)}`;
 
-/** `tile/entries/x001/x234/067`: the data of the leaves of a tile of level 0. */
+/** `tile/entries/x001/x234/067`: the leaves of a tile of level 0. */
 export const entryBundlePath = ({ n, width }: Omit<TileId, 'level'>): string => `tile/entries/${placePath(n, width)}`;
 
-/** What tiles and all that is cut like them are called: `x001/x234/067`, with `.p/8` for a partial one. */
+/** `x001/x234/067`, partial `….p/8`: of tiles and all that is cut like them. */
 export const placePath = (n: number, width: number): string => {
   const digits = String(n);
   const groups = digits.padStart(Math.ceil(digits.length / 3) * 3, '0').match(/\d{3}/g) ?? [];
@@ -44,7 +53,7 @@ export const placePath = (n: number, width: number): string => {
   return width === TILE_WIDTH ? path : `${path}.p/${width}`;
 };
 
-/** Reads what `tilePath` and `entryBundlePath` write, and nothing else: one tile has one path. Throws an EvidenceFault. */
+/** Reads only what `tilePath` and `entryBundlePath` write. Throws an EvidenceFault. */
 export const parseTilePath = (path: string): Omit<TileId, 'level'> & { readonly level: number | 'entries' } => {
   const match = /^tile\/(entries|\d{1,2})\/((?:x\d{3}\/)*\d{3})(?:\.p\/(\d{1,3}))?$/.exec(path);
   const level = match?.[1] === 'entries' ? 'entries' : Number(match?.[1]);
@@ -58,28 +67,22 @@ export const parseTilePath = (path: string): Omit<TileId, 'level'> & { readonly 
   return { level, n, width };
 };
 
-/*
- * The hashes of RFC 6962, section 2.1: leaf = SHA-256(0x00 ‖ data), node = SHA-256(0x01 ‖ left ‖ right). Hashes lie packed in
- * buffers, since a tile is one.
- */
+/* RFC 6962, 2.1: leaf = SHA-256(0x00 ‖ data), node = SHA-256(0x01 ‖ left ‖ right). Hashes lie packed, as in a tile. */
 
-/** The root of a tree without leaves. */
 export const emptyRoot: Buffer = sha256(Buffer.alloc(0));
 
-/** Longer data is refused: an entry bundle of tlog-tiles gives its length in two bytes. */
+/** An entry bundle gives the length in two bytes. */
 export const MAX_LEAF_BYTES = 65_535;
 
 const leafInput = Buffer.alloc(1 + MAX_LEAF_BYTES);
 const nodeInput = Buffer.alloc(1 + 2 * HASH_BYTES, 0x01);
 
-/** The hash of a leaf with this data. */
 export const leafHash = (data: Uint8Array): Buffer => {
   if (data.length > MAX_LEAF_BYTES) throw new RangeError(`a leaf of ${data.length} bytes`);
   leafInput.set(data, 1);
   return sha256(leafInput.subarray(0, 1 + data.length));
 };
 
-/** The hash of a node above two others. */
 export const nodeHash = (left: Uint8Array, right: Uint8Array): Buffer => {
   nodeInput.set(left, 1);
   nodeInput.set(right, 1 + HASH_BYTES);
@@ -88,7 +91,7 @@ export const nodeHash = (left: Uint8Array, right: Uint8Array): Buffer => {
 
 const scratch = Buffer.alloc(256 * HASH_BYTES);
 
-/** The node above `count` packed hashes beginning with hash number `first`; `count` is a power of two, at most 256. */
+/** Of `count` packed hashes, a power of two up to 256, from number `first` on. */
 export const perfectRoot = (hashes: Uint8Array, first: number, count: number): Buffer => {
   scratch.set(hashes.subarray(first * HASH_BYTES, (first + count) * HASH_BYTES));
   for (let left = count; left > 1; left /= 2) {
@@ -101,25 +104,23 @@ export const perfectRoot = (hashes: Uint8Array, first: number, count: number): B
   return Buffer.from(scratch.subarray(0, HASH_BYTES));
 };
 
-/** The largest power of two below `size`, which is at least 2: how many leaves are in the left half of a tree. */
+/** Leaves in the left half of a tree: the largest power of two below `size`, which is at least 2. */
 export const leftHalf = (size: number): number => {
   let half = 1;
   while (half * 2 < size) half *= 2;
   return half;
 };
 
-/** An entry bundle of c2sp.org/tlog-tiles: the data of leaves, each after its length in two bytes. */
+/** c2sp.org/tlog-tiles: leaves, each after its length in two bytes. */
 export const writeEntryBundle = (leaves: readonly Uint8Array[]): Buffer =>
   Buffer.concat(
     leaves.flatMap((data) => {
       if (data.length > MAX_LEAF_BYTES) throw new RangeError(`a leaf of ${data.length} bytes`);
-      const length = Buffer.alloc(2);
-      length.writeUInt16BE(data.length);
-      return [length, data];
+      return [uint16(data.length), data];
     }),
   );
 
-/** The data of the leaves of a bundle, as views of it. Throws an EvidenceFault if it ends within one. */
+/** As views. Throws an EvidenceFault if the bundle ends within an entry. */
 export const readEntryBundle = (bundle: Buffer): Buffer[] => {
   const leaves: Buffer[] = [];
   for (let at = 0; at < bundle.length; ) {

@@ -1,5 +1,5 @@
 import { ANCHORS_FOLDER, type BundleReader, checkpointPath, isHidden } from '../bundle/layout.ts';
-import { EvidenceFault } from '../bytes.ts';
+import { unlessFault } from '../bytes.ts';
 import {
   isSameLog,
   type OpenCheckpoint,
@@ -7,43 +7,44 @@ import {
   originOf,
   type Policy,
   policyOfGeneration,
+  withKeys,
 } from '../notes/policy.ts';
-import { parseNote, parseVerifierKey, printVerifierKey, type VerifierKey, verifyNote } from '../notes/signed-note.ts';
+import {
+  isBySome,
+  parseNote,
+  printVerifierKey,
+  readableKeys,
+  type VerifierKey,
+  verifyNote,
+} from '../notes/signed-note.ts';
 import type { SignedStatements, VerifiedLogs } from './logs.ts';
 import type { Report } from './report.ts';
 import type { VerifiedLog } from './verified-log.ts';
 
-/** A checkpoint that was kept elsewhere: what makes that the operator cannot rewrite what is older. */
+/** Kept elsewhere: the operator cannot rewrite what is older. */
 export interface Anchor {
-  /** Whose file it is, for messages. */
   readonly name: string;
   readonly note: Uint8Array;
-  /** The auditor says that it was kept or fetched elsewhere, also if the bundle has the same one. */
+  /** As the auditor says, also if the bundle has the same one. */
   readonly isKeptElsewhere?: boolean;
 }
 
-/** Those that lie in the bundle. Where they were kept meanwhile, the bundle does not prove. */
+/** Where they were kept meanwhile, the bundle does not prove. */
 const anchorsOf = (reader: BundleReader): Anchor[] =>
   reader.paths
     .filter((path) => path.startsWith(ANCHORS_FOLDER) && !isHidden(path))
     .map((path) => ({ name: path, note: reader.read(path) ?? Buffer.alloc(0) }));
 
-/**
- * Those that may tell more than the bundle does. One that the bundle has as well may be a copy from it under another name, which agrees with the
- * bundle whatever that is: so it is compared, and does not count, unless the auditor says where it is from.
- */
+/** A copy from the bundle agrees with the bundle whatever that is: it does not count, unless the auditor says where it is from. */
 export const countingAnchors = (
   report: Report,
   reader: BundleReader,
   anchors: readonly Anchor[],
 ): readonly Anchor[] => {
-  const own = [
-    ...(['events', 'journal'] as const).map((log) => ({
-      name: checkpointPath(log),
-      note: reader.read(checkpointPath(log)),
-    })),
-    ...anchorsOf(reader),
-  ].map(({ name, note }) => ({ name, text: signedTextOf(note) }));
+  const checkpoints = [checkpointPath('events'), checkpointPath('journal')];
+  const own = [...checkpoints.map((path) => ({ name: path, note: reader.read(path) })), ...anchorsOf(reader)].map(
+    ({ name, note }) => ({ name, text: signedTextOf(note) }),
+  );
   return anchors.filter(({ name, note, isKeptElsewhere }) => {
     const text = signedTextOf(note);
     const same = isKeptElsewhere === true ? undefined : own.find((one) => text !== undefined && one.text === text);
@@ -55,28 +56,19 @@ export const countingAnchors = (
   });
 };
 
-/** Undefined if it is no note. */
-const signedTextOf = (note: Uint8Array | undefined): string | undefined => {
-  try {
-    return note && parseNote(note).text;
-  } catch (error) {
-    if (error instanceof EvidenceFault) return undefined;
-    throw error;
-  }
-};
+const signedTextOf = (note: Uint8Array | undefined): string | undefined =>
+  note && unlessFault(() => parseNote(note).text);
 
-/** What anchors are held against. */
 interface Anchored extends VerifiedLogs {
-  /** With the keys that the journal names: one that was kept may be by a key that is replaced. */
+  /** Also the keys that the journal names: a kept checkpoint may be by one that was replaced. */
   readonly policy: Policy;
   readonly statements: SignedStatements;
 }
 
 /**
- * That each log goes on from each of its checkpoints: not smaller, and with that root at that size. Witnesses are not required of an
- * anchor; the log's own signature is. One of an earlier generation is held against what the fork says is common, and says of its journal; one
- * of a later generation, or of another log, is a fault: this is not the log that was kept. Gives how many of them tell something of this log: a bundle
- * of one source may not have the tiles for others.
+ * Each log must go on from each of its checkpoints. The log's own signature is required, not those of witnesses. An earlier
+ * generation is held against what the fork says; a later one, or another log, is a fault. Gives how many tell something:
+ * a bundle of one source may lack the tiles for others.
  */
 export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchored: Anchored): number => {
   let told = 0;
@@ -87,19 +79,13 @@ export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchor
   return told;
 };
 
-/**
- * Says what no checkpoint that was kept covers, and the holder of the key may have rewritten: what came after them, and all statements if
- * only checkpoints of the events were kept. True: they cover all of it.
- */
+/** What no kept checkpoint covers, the holder of the key may have rewritten. True: they cover all. */
 export const sayNotAnchored = (report: Report, anchors: readonly Anchor[], anchored: Anchored): boolean => {
-  const kept = anchors.flatMap(({ note }) => openedAnchor(note, anchored.policy));
-  const newestOf = (log: VerifiedLog): number =>
-    Math.max(
-      0,
-      ...kept
-        .filter((anchor) => anchor.origin === log.origin && hasTilesFor(log, anchor.size) && isBeginning(log, anchor))
-        .map(({ size }) => size),
-    );
+  const kept = anchors.flatMap(({ note }) => unlessFault(() => openAnchor(note, anchored.policy)) ?? []);
+  const newestOf = (log: VerifiedLog): number => {
+    const ofLog = kept.filter((anchor) => anchor.origin === log.origin && hasTilesFor(log, anchor.size));
+    return Math.max(0, ...ofLog.filter((anchor) => isBeginning(log, anchor)).map(({ size }) => size));
+  };
   const { events, journal } = anchored;
   const [position, statement] = [newestOf(events), newestOf(journal)];
   if (position < events.size)
@@ -113,16 +99,7 @@ export const sayNotAnchored = (report: Report, anchors: readonly Anchor[], ancho
   return position >= events.size && statement >= journal.size;
 };
 
-const openedAnchor = (note: Uint8Array, policy: Policy): OpenCheckpoint[] => {
-  try {
-    return [openAnchor(note, policy)];
-  } catch (error) {
-    if (error instanceof EvidenceFault) return [];
-    throw error;
-  }
-};
-
-/** Those of the bundle. By a policy of the auditor's own, one that is signed by other keys is not a fault: it was not he who kept it. */
+/** By a policy of the auditor's own, other keys are no fault: he has not kept it. */
 export const verifyOwnAnchors = (
   report: Report,
   reader: BundleReader,
@@ -140,15 +117,12 @@ const openAnchor = (note: Uint8Array, policy: Policy): OpenCheckpoint => {
   return openCheckpoint(note, policyOfGeneration(policy, origin));
 };
 
-const isOfOtherKeys = (note: Uint8Array, policy: Policy): boolean => {
-  try {
-    const { text, signatures } = parseNote(note);
-    const { logs } = policyOfGeneration(policy, text.slice(0, text.indexOf('\n')));
-    return !signatures.some((line) => logs.some(({ name, id }) => name === line.name && id === line.keyId));
-  } catch {
-    return false;
-  }
-};
+/** False for what is no note. */
+const isOfOtherKeys = (note: Uint8Array, policy: Policy): boolean =>
+  unlessFault(() => {
+    const read = parseNote(note);
+    return !isBySome(read, policyOfGeneration(policy, read.text.slice(0, read.text.indexOf('\n'))).logs);
+  }) ?? false;
 
 /** False: nothing can be told. */
 const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored: Anchored): boolean => {
@@ -162,7 +136,8 @@ const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored:
     );
     return false;
   }
-  if (log === undefined) report.fault('anchor', `${name} is a checkpoint of another log, ${origin}`);
+  const fault = (message: string) => report.fault('anchor', message);
+  if (log === undefined) fault(`${name} is a checkpoint of another log, ${origin}`);
   else if (isBeginning(log, anchor)) {
     report.claim(['anchor'], `the first ${size} leaves of ${origin} are those of ${name}`);
     if (isByStolenKey(anchor, anchored.statements))
@@ -171,24 +146,13 @@ const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored:
       );
   } else if (origin !== log.origin) compareGenerations(report, name, anchor, anchored, log);
   else if (size > log.size)
-    report.fault(
-      'anchor',
-      `${name} has ${size} leaves of ${origin}, and here are ${log.size}: some are missing at the end`,
-    );
-  else report.fault('anchor', `${name} has another tree of ${size} leaves of ${origin}: it was rewritten`);
+    fault(`${name} has ${size} leaves of ${origin}, and here are ${log.size}: some are missing at the end`);
+  else fault(`${name} has another tree of ${size} leaves of ${origin}: it was rewritten`);
   return true;
 };
 
-const hasTilesFor = (log: VerifiedLog, size: number): boolean => {
-  if (size > log.size) return true;
-  try {
-    log.rootAt(size);
-    return true;
-  } catch (error) {
-    if (error instanceof EvidenceFault) return false;
-    throw error;
-  }
-};
+const hasTilesFor = (log: VerifiedLog, size: number): boolean =>
+  size > log.size || unlessFault(() => log.rootAt(size)) !== undefined;
 
 /** Journals of two generations have no statement in common. */
 const isBeginning = (log: VerifiedLog, { origin, size, root }: OpenCheckpoint): boolean =>
@@ -213,10 +177,7 @@ const compareGenerations = (
     );
 };
 
-/**
- * Of an earlier journal there is no more than what the fork names. One that it names says nothing of what is signed now, so only one that it
- * does not have is told.
- */
+/** The fork names one earlier journal. That one says nothing of what is signed now; any other contradicts. */
 const compareEarlierJournal = (
   report: Report,
   name: string,
@@ -250,17 +211,8 @@ const compareEarlierJournal = (
 
 const generationOf = (origin: string): number => originOf(origin)?.generation ?? 0;
 
-/** What the keys of the checkpoints are held against. */
-interface Announced extends VerifiedLogs {
-  readonly statements: SignedStatements;
-  readonly policy: Policy;
-}
-
-/**
- * That both checkpoints are signed by the newest key, if one was announced for the size of the events: who has stolen the old one can go on
- * with the journal, and cannot take the announcement from it. And that a key which is replaced is one of this log.
- */
-export const verifyKeys = (report: Report, reader: BundleReader, announced: Announced): void => {
+/** By the newest key that was announced, which who has stolen the old one cannot take back. A replaced key must be one of this log. */
+export const verifyKeys = (report: Report, reader: BundleReader, announced: Anchored): void => {
   const { events, journal, statements, policy } = announced;
   const vkeys = statedVkeys(statements);
   const isAnnounced = policy.logs.some((key) => key.name === events.origin && vkeys.includes(printVerifierKey(key)));
@@ -269,7 +221,7 @@ export const verifyKeys = (report: Report, reader: BundleReader, announced: Anno
   verifySuccession(report, statements);
   const newest = statements.of('key').findLast((one) => one.first_size <= events.size)?.new_vkeys ?? [];
   for (const { log, origin } of [events, journal]) {
-    const keys = newest.flatMap(keyOf).filter(({ name }) => name === origin);
+    const keys = readableKeys(newest).filter(({ name }) => name === origin);
     const path = checkpointPath(log);
     const note = reader.read(path);
     if (keys.length === 0 || note === undefined) continue;
@@ -277,7 +229,7 @@ export const verifyKeys = (report: Report, reader: BundleReader, announced: Anno
   }
 };
 
-/** A key that was never announced cannot be replaced: such a statement is of another log, or made up. */
+/** A key that was never announced cannot be replaced: the statement is of another log, or made up. */
 const verifySuccession = (report: Report, statements: SignedStatements): void => {
   const known = new Set(beginningVkeys(statements));
   for (const { reason, old_vkeys, new_vkeys, first_size } of statements.of('key')) {
@@ -292,15 +244,14 @@ const verifySuccession = (report: Report, statements: SignedStatements): void =>
   }
 };
 
-/** All keys that the journal names, those that are replaced and those of earlier generations too: a checkpoint that was kept may be by one of these. */
+/** Also replaced ones and those of earlier generations, of which a checkpoint may have been kept. */
 export const withStatedKeys = (policy: Policy, statements: SignedStatements): Policy => {
   const earlier = statements.of('fork').flatMap((one) => one.old_vkeys ?? []);
-  const stated = [...new Set([...statedVkeys(statements), ...earlier])].flatMap(keyOf);
-  const isNew = (key: VerifierKey) => !policy.logs.some(({ name, id }) => name === key.name && id === key.id);
-  return { ...policy, logs: [...policy.logs, ...stated.filter(isNew)] };
+  const stated = readableKeys([...new Set([...statedVkeys(statements), ...earlier])]);
+  return { ...policy, logs: withKeys(policy.logs, stated) };
 };
 
-/** Whether no other key has signed than those that were stolen: it is worth no more than the time at which it was kept. */
+/** Then a checkpoint is worth no more than the time at which it was kept. */
 const isByStolenKey = ({ signers }: Pick<OpenCheckpoint, 'signers'>, statements: SignedStatements): boolean => {
   const changes = statements.of('key');
   const stolen = [
@@ -308,7 +259,7 @@ const isByStolenKey = ({ signers }: Pick<OpenCheckpoint, 'signers'>, statements:
     ...statements.of('fork').flatMap((one) => one.stolen_vkeys ?? []),
   ];
   const isStolen = ({ publicKey }: VerifierKey) =>
-    stolen.flatMap(keyOf).some((key) => Buffer.compare(key.publicKey, publicKey) === 0);
+    readableKeys(stolen).some((key) => Buffer.compare(key.publicKey, publicKey) === 0);
   return signers.filter(({ atSeconds }) => atSeconds === undefined).every(({ key }) => isStolen(key));
 };
 
@@ -321,13 +272,3 @@ const statedVkeys = (statements: SignedStatements): string[] => [
   ...beginningVkeys(statements),
   ...statements.of('key').flatMap((one) => [...one.old_vkeys, ...one.new_vkeys]),
 ];
-
-/** A text that is no vkey announces nothing. */
-const keyOf = (vkey: string): VerifierKey[] => {
-  try {
-    return [parseVerifierKey(vkey)];
-  } catch (error) {
-    if (!(error instanceof EvidenceFault)) throw error;
-    return [];
-  }
-};

@@ -1,61 +1,56 @@
 import { type BundleReader, isHidden, tileSourcesPath } from '../bundle/layout.ts';
 import { unitedPositions } from '../journal/ranges.ts';
-import type { StatementOf } from '../journal/statement.ts';
+import type { PositionRange, StatementOf } from '../journal/statement.ts';
 import { chained, chainStart, holeHash, NO_SOURCE, readTileSources, type SourceChain } from '../leaf.ts';
 import { TILE_WIDTH, tilesOfLevel } from '../tree/tiles.ts';
 import { reportCoverage, verifyCoverage } from './coverage.ts';
 import { verifyDrops } from './drops.ts';
 import { LeafStates, SourceNumbers } from './leaf-states.ts';
 import { type SignedStatements, type VerifiedLogs, verifyJournal } from './logs.ts';
-import { concludeTime, EventsOfTime, verifyCompleteness, verifySource, withoutContent } from './partial.ts';
+import {
+  type Content,
+  concludeTime,
+  EventsOfTime,
+  verifyCompleteness,
+  verifySource,
+  withoutContent,
+} from './partial.ts';
 import type { Report } from './report.ts';
 import type { VerifiedLog } from './verified-log.ts';
 
-/** What is known of the leaves of a log, while its payload is read. */
-export interface Content {
-  readonly statements: SignedStatements;
-  readonly states: LeafStates;
-  readonly sources: SourceNumbers;
-  readonly ofTime: EventsOfTime;
-}
-
-/** Reads the statements. After it, each payload is to be compared with its leaf, and its state set. */
+/** Then each payload is to be compared with its leaf, and its state set. */
 export const beginContent = (report: Report, reader: BundleReader, logs: VerifiedLogs): Content => {
   const statements = verifyJournal(report, reader, logs);
   const { size, listed } = logs.events;
   const states = new LeafStates(size);
   if (listed !== undefined) states.hideOthers(listed);
-  return {
-    statements,
-    states,
-    sources: new SourceNumbers(report, statements.of('source')),
-    ofTime: new EventsOfTime(report),
-  };
+  const sources = new SourceNumbers(report, statements.of('source'));
+  return { statements, states, sources, ofTime: new EventsOfTime(report) };
 };
 
-/** Verifies the rest, once the payload has been read. */
 export const endContent = (report: Report, reader: BundleReader, logs: VerifiedLogs, content: Content): void => {
   const { events } = logs;
-  const { statements, states, sources } = content;
-  verifyAbsent(report, events, states, statements.of('drop'));
-  if (events.listed === undefined) verifyTileSources(report, reader, states, sources, events.size);
+  const { statements, states } = content;
+  const dropped = statements.of('drop').flatMap(({ positions }) => positions);
+  verifyAbsent(report, events, states, unitedPositions(dropped));
+  if (events.listed === undefined) verifyTileSources(report, reader, content, events.size);
   else verifySource(report, reader, content);
   const coverage = statements.of('coverage');
-  const compared = verifyChains(report, events, states, sources, coverage);
+  const compared = verifyChains(report, events, content, coverage);
   verifyCoverage(report, coverage);
   reportCoverage(report, coverage, (statement) => compared.has(statement));
-  verifyDrops(report, statements, { states, sources });
+  verifyDrops(report, content);
   if (events.listed === undefined) concludeWhole(report, events.size, content);
   else verifyCompleteness(report, logs, events.listed, content);
   sayClock(report, statements);
   sayEnd(report, statements);
-  const undropped = countUndropped(states, statements.of('drop'));
+  const undropped = states.countIn(dropped, ['present', 'withheld']);
   if (undropped > 0) report.note(`that what was dropped is gone: ${undropped} events that drops name are here`);
   const adopted = adoptedOf(statements);
   if (adopted > 0) report.note(`what happened to the first ${adopted} events before they were hashed`);
 };
 
-/** What statements and events say of when is by the clock of the database. */
+/** Statements and events say when by the clock of the database. */
 const sayClock = (report: Report, statements: SignedStatements): void => {
   for (const { at, before, ahead_seconds: ahead } of statements.of('clock')) {
     if (before !== null)
@@ -69,7 +64,7 @@ const sayClock = (report: Report, statements: SignedStatements): void => {
   }
 };
 
-/** Of what is dropped later, no statement can be signed: who drops and who deletes look alike. */
+/** No statement can be signed of what is dropped later: who drops and who deletes look alike. */
 const sayEnd = (report: Report, statements: SignedStatements): void => {
   const [end] = statements.of('end');
   if (end !== undefined)
@@ -81,47 +76,36 @@ const sayEnd = (report: Report, statements: SignedStatements): void => {
 const adoptedOf = (statements: SignedStatements): number =>
   (statements.of('genesis')[0] ?? statements.of('fork')[0])?.adopted ?? 0;
 
-/** That each leaf of the log is accounted for. */
-const concludeWhole = (report: Report, size: number, { statements, states, ofTime }: Content): void => {
-  const leftOut = leftOutFrom(0, states, statements);
+const concludeWhole = (report: Report, size: number, content: Content): void => {
+  const { statements, states } = content;
+  // By jumps, as stated.
+  const jumped = statements.of('jump').flatMap(({ positions }) => positions);
+  const leftOut = states.countIn(jumped, ['hole']);
   report.claimAsBelieved(
     ['missing'],
     `of ${size} events ${states.count('present')} are as they were hashed, ${states.count('dropped')} were dropped as ` +
       `stated, and ${states.count('hole') - leftOut} were dropped before they were hashed${withoutContent(report, states)}`,
   );
-  concludeTime(report, { statements, states, ofTime }, { until: size });
+  concludeTime(report, content, { until: size });
   if (leftOut > 0) report.claim(['journal'], `${leftOut} positions were left out after failovers, as stated`);
   const adopted = adoptedOf(statements);
-  const unexplained = states.countFrom(adopted, 'hole') - leftOutFrom(adopted, states, statements);
+  const unexplained = states.countFrom(adopted, 'hole') - states.countIn(jumped, ['hole'], adopted);
   if (unexplained > 0) report.note(`why ${unexplained} positions after the first ${adopted} never had an event`);
-};
-
-/** So many holes from this index on were left out by jumps, as stated. */
-const leftOutFrom = (adopted: number, states: LeafStates, statements: SignedStatements): number => {
-  let count = 0;
-  for (const [from, to] of unitedPositions(statements.of('jump').flatMap(({ positions }) => positions))) {
-    for (let index = Math.max(from - 1, adopted); index < Math.min(to - 1, states.size); index += 1) {
-      if (states.stateOf(index) === 'hole') count += 1;
-    }
-  }
-  return count;
 };
 
 type Coverage = StatementOf<'coverage'>;
 
 /**
- * That each coverage statement has the count and the chain of its source as the leaves give them at its size. Where the sources of dropped
- * leaves are not known, the stated count must lie between what is known and what is possible; a chain that cannot be compared is no fault.
- * Gives those that were compared.
+ * Where the sources of dropped leaves are not known, the stated count must lie between what is known and what is possible; a
+ * chain that cannot be compared is no fault. Gives those that were compared.
  */
 const verifyChains = (
   report: Report,
   events: VerifiedLog,
-  states: LeafStates,
-  sources: SourceNumbers,
+  { states, sources }: Content,
   statements: readonly Coverage[],
 ): ReadonlySet<Coverage> => {
-  // Of a tree that is not here, nothing can be said: that is a fault already.
+  // A tree that is not here is a fault already.
   const here = statements.filter(({ tree }) => tree.size <= events.size);
   const bySize = here.toSorted((one, other) => one.tree.size - other.tree.size);
   const chains = new Map<number, SourceChain>();
@@ -150,12 +134,7 @@ const verifyChains = (
 };
 
 /** False: it cannot be compared. */
-const compareChain = (
-  report: Report,
-  statement: Coverage,
-  { events, chain }: SourceChain,
-  unknown: number,
-): boolean => {
+const compareChain = (report: Report, statement: Coverage, { events, chain }: SourceChain, unknown: number) => {
   const { source_kind: kind, source_id: id, tree } = statement;
   if (events > statement.events || statement.events - events > unknown) {
     report.fault(
@@ -169,53 +148,24 @@ const compareChain = (
   return true;
 };
 
-/** So many events are there, or their leaves, although a drop names them. */
-const countUndropped = (states: LeafStates, drops: readonly StatementOf<'drop'>[]): number => {
-  let count = 0;
-  for (const [from, to] of unitedPositions(drops.flatMap(({ positions }) => positions))) {
-    for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {
-      if (['present', 'withheld'].includes(states.stateOf(index))) count += 1;
-    }
-  }
-  return count;
-};
-
-/**
- * Every leaf without payload must be in a drop that is stated, or be that of a position which was dropped before it was hashed. Marks
- * them so. In a bundle of a time, the others are here as hashes alone.
- */
-const verifyAbsent = (
-  report: Report,
-  events: VerifiedLog,
-  states: LeafStates,
-  drops: readonly StatementOf<'drop'>[],
-): void => {
-  const ranges = unitedPositions(drops.flatMap(({ positions }) => positions));
+/** A leaf without payload must be in a stated drop, or a hole. In a bundle of a time, others are here as hashes alone. */
+const verifyAbsent = (report: Report, events: VerifiedLog, states: LeafStates, dropped: readonly PositionRange[]) => {
   let at = 0;
   for (let index = 0; index < events.size; index += 1) {
     if (states.stateOf(index) !== 'absent') continue;
     const position = index + 1;
-    while ((ranges[at]?.[1] ?? Number.POSITIVE_INFINITY) <= position) at += 1;
+    while ((dropped[at]?.[1] ?? Number.POSITIVE_INFINITY) <= position) at += 1;
     if (holeHash(position).equals(events.leafHash(index))) {
       states.set(index, 'hole');
       if (events.listed !== undefined) report.fault('leaf', `event ${position} is listed, and is a hole`, position);
-    } else if ((ranges[at]?.[0] ?? Number.POSITIVE_INFINITY) <= position) states.set(index, 'dropped');
+    } else if ((dropped[at]?.[0] ?? Number.POSITIVE_INFINITY) <= position) states.set(index, 'dropped');
     else if (report.time !== undefined) states.set(index, 'unshown');
     else report.fault('missing', `event ${position} has no payload, and no drop says why`, position);
   }
 };
 
-/**
- * Reads which source each leaf has: of an event that is there it must be its own; of a dropped one it is believed until the chain of the
- * source is compared. Of a hole it must be none.
- */
-const verifyTileSources = (
-  report: Report,
-  reader: BundleReader,
-  states: LeafStates,
-  sources: SourceNumbers,
-  size: number,
-): void => {
+/** Of a dropped event, the source is believed until the chain is compared; of a hole, it must be none. */
+const verifyTileSources = (report: Report, reader: BundleReader, { states, sources }: Content, size: number): void => {
   for (const tile of tilesOfLevel(size, 0)) {
     const path = tileSourcesPath(tile);
     const bytes = reader.read(path);
@@ -223,11 +173,8 @@ const verifyTileSources = (
     const numbers = report.attempt('source', path, () => readTileSources(bytes, tile.width)) ?? [];
     for (const [place, number] of numbers.entries()) {
       const index = tile.n * TILE_WIDTH + place;
-      if (!isSourceOf(states, index, number, sources)) {
-        report.fault('source', `${path} says that event ${index + 1} is of source ${number}`, index + 1);
-      } else {
-        states.believeSource(index, number);
-      }
+      if (isSourceOf(states, index, number, sources)) states.believeSource(index, number);
+      else report.fault('source', `${path} says that event ${index + 1} is of source ${number}`, index + 1);
     }
   }
   const known = new Set([...tilesOfLevel(size, 0)].map(tileSourcesPath));
@@ -244,6 +191,6 @@ const isSourceOf = (states: LeafStates, index: number, number: number, sources: 
   return !['present', 'hole', 'withheld'].includes(state) || number === states.sourceOf(index);
 };
 
-/** Whether the source of this leaf is known, or it has none, or is one that the bundle is not of. */
+/** Also if it has none, or is one that the bundle is not of. */
 const hasKnownSource = (states: LeafStates, index: number): boolean =>
   states.stateOf(index) === 'hole' || states.stateOf(index) === 'hidden' || states.sourceOf(index) !== NO_SOURCE;

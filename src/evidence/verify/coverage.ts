@@ -1,23 +1,12 @@
 import { boundsOf } from '../bundle/layout.ts';
 import { instantText, microsecondsOf } from '../journal/instants.ts';
-import {
-  ALWAYS,
-  cutTo,
-  gapsOf,
-  gapsUs,
-  type RangeUs,
-  rangeText,
-  type TimeRange,
-  textsOf,
-  unitedUs,
-  usOf,
-} from '../journal/ranges.ts';
+import { ALWAYS, cutTo, gapsUs, type RangeUs, rangeText, textsOf, unitedUs, usOf } from '../journal/ranges.ts';
 import type { StatementOf } from '../journal/statement.ts';
 import type { Report, StatedCoverage } from './report.ts';
 
 type Coverage = StatementOf<'coverage'>;
 
-/** Names of each source what is stated as read, when, how and by which filter, with gaps and holes: by its last statement. */
+/** By the last statement of each source. */
 export const reportCoverage = (
   report: Report,
   statements: readonly Coverage[],
@@ -44,12 +33,7 @@ interface Said {
   readonly isProven: boolean;
 }
 
-const sayWhatIsCovered = (
-  report: Report,
-  name: string,
-  statement: Coverage,
-  { ranges, gaps, isProven }: Said,
-): void => {
+const sayWhatIsCovered = (report: Report, name: string, statement: Coverage, { ranges, gaps, isProven }: Said) => {
   const { filter, holes = [], left_out: leftOut, events, tree } = statement;
   if (isProven)
     report.claimAsBelieved(
@@ -76,7 +60,7 @@ const sayWhatIsCovered = (
   sayReadings(report, name, statement);
 };
 
-/** Nothing, if the statement is of a version that did not say so. */
+/** Nothing, if the statement is of a version without it. */
 const readOnce = ({ read_again: readAgain }: Coverage, ranges: readonly RangeUs[]): readonly RangeUs[] => {
   if (readAgain === undefined) return [];
   const again = unitedUs(readAgain.map(usOf));
@@ -85,7 +69,7 @@ const readOnce = ({ read_again: readAgain }: Coverage, ranges: readonly RangeUs[
 
 const sameInstant = (instant: string): string => instantText(microsecondsOf(instant) ?? 0n);
 
-/** Each way of reading once; of the time of the bundle, if it is of one. */
+/** Of the time of the bundle, each way of reading once. */
 const sayReadings = (report: Report, name: string, { readings = [], at }: Coverage): void => {
   const [since, before] = report.time === undefined ? [-ALWAYS, ALWAYS] : boundsOf(report.time);
   const asked = readings.filter(({ range }) => {
@@ -114,7 +98,7 @@ const wayOfReading = (method: string, number: number): string =>
     scrub: `round ${number} of reading all of history again,`,
   })[method] ?? `${method} ${number},`;
 
-/** From when to when is answered: the time of the bundle, or else what is wanted and read. */
+/** The time of the bundle, or else what is wanted and read. */
 const boundsOfAnswer = (report: Report, { wanted_since: wanted }: Coverage, ranges: readonly RangeUs[]) => {
   const [since, before] = report.time === undefined ? [-ALWAYS, ALWAYS] : boundsOf(report.time);
   const isAsked = since > -ALWAYS || before < ALWAYS;
@@ -149,12 +133,12 @@ const forPrograms = (
   reads: statement.reads && { count: statement.reads.count, from: (statement.reads.after?.count ?? 0) + 1 },
 });
 
-/** A statement of the first version does not say as of when it was read: up to so long after the moment that it has. */
+/** The first version does not say as of when it was read: up to so long after its moment. */
 const FIRST_VERSION_US = 3_600_000_000n;
 
 /**
- * That no time is stated as read before it was over, and that what is proven of a source, by all of its passes together, never shrinks from a statement to the next one, unless that one is of
- * another filter: time that was read once stays read. Statements of another generation stand in another journal.
+ * No time is read before it was over, and what all passes of a source have read together never shrinks, unless the filter
+ * changes. Statements of another generation stand in another journal.
  */
 export const verifyCoverage = (report: Report, statements: readonly Coverage[]): void => {
   const before = new Map<string, { readonly filter: string; readonly ranges: readonly RangeUs[] }>();
@@ -176,24 +160,4 @@ export const verifyCoverage = (report: Report, statements: readonly Coverage[]):
     if (lost === undefined) continue;
     report.fault('coverage', `at ${at}, ${kind} ${id} is no longer covered ${rangeText(lost)}`);
   }
-};
-
-/** The answer to "is everything there, of this source, from one time to another?" */
-interface Completeness {
-  /** The statement that says so: what is collected of the source, when it was stated, and how large the tree was. */
-  readonly statement: Coverage;
-  /** What of the time is not covered. None: every entry that Cloudflare served for it is at or below that size. */
-  readonly gaps: readonly TimeRange[];
-}
-
-/** By the last statement of the source, by all of its passes. Undefined if there is none: then nothing is claimed. */
-export const completenessOf = (
-  statements: readonly Coverage[],
-  source: { readonly kind: string; readonly id: string },
-  time: TimeRange,
-): Completeness | undefined => {
-  const statement = statements.findLast((one) => one.source_kind === source.kind && one.source_id === source.id);
-  if (statement === undefined) return undefined;
-  const ranges = statement.passes.flatMap((pass) => pass.ranges);
-  return { statement, gaps: gapsOf(ranges, time) };
 };

@@ -1,35 +1,30 @@
 import { type BundleReader, changesPaths } from '../bundle/layout.ts';
-import { EvidenceFault, sha256, textOf } from '../bytes.ts';
+import { EvidenceFault, sha256 } from '../bytes.ts';
 import { before, microsecondsOf, readInterval, timesOfMonth } from '../journal/instants.ts';
 import { isInPositions, unitedPositions } from '../journal/ranges.ts';
-import type { PositionRange, StatementOf } from '../journal/statement.ts';
-import { readStrictJson } from '../journal/statement-text.ts';
+import type { StatementOf } from '../journal/statement.ts';
+import { readLines, readStrictJson } from '../journal/statement-text.ts';
 import { NO_SOURCE } from '../leaf.ts';
-import type { LeafStates, SourceNumbers } from './leaf-states.ts';
-import type { SignedStatements } from './logs.ts';
+import type { LeafStates } from './leaf-states.ts';
+import type { Content } from './partial.ts';
 import type { Report } from './report.ts';
 
 type Drop = StatementOf<'drop'>;
 
-/** What is known of the leaves that were dropped. */
-interface DroppedLeaves {
-  readonly states: LeafStates;
-  readonly sources: SourceNumbers;
-}
-
 /**
- * That a drop has all of its parts and is as large as was stated, of no position twice and none that the tree did not have, not earlier than
- * the retention that was in force, and not against a legal hold that certainly had events of it.
+ * A drop has all parts and the stated size, no position twice or beyond the tree, and is neither earlier than the retention
+ * in force nor against a legal hold that certainly had events of it.
  */
-export const verifyDrops = (report: Report, statements: SignedStatements, leaves: DroppedLeaves): void => {
+export const verifyDrops = (report: Report, content: Content): void => {
+  const { statements, states } = content;
   const drops = statements.of('drop');
   const holds = holdsOf(report, statements.of('hold'));
   for (const drop of drops) {
     verifyTime(report, drop);
-    verifyHolds(report, drop, holds, leaves);
+    verifyHolds(report, drop, holds, content);
   }
   verifyParts(report, drops);
-  verifyRanges(report, drops, statements.of('jump'), leaves.states);
+  verifyRanges(report, drops, statements.of('jump'), states);
   if (drops.length === 0) return;
   report.claim(['drop', 'hold'], `no month was dropped before its time, or against a legal hold of all of it`);
   report.note(
@@ -57,7 +52,7 @@ const verifyTime = (report: Report, drop: Drop): void => {
     report.fault('drop', `month ${month} was dropped at ${at}, within the retention of ${retention}`);
 };
 
-const verifyHolds = (report: Report, drop: Drop, holds: readonly HoldInTime[], leaves: DroppedLeaves): void => {
+const verifyHolds = (report: Report, drop: Drop, holds: readonly HoldInTime[], content: Content): void => {
   const { month, at } = drop;
   const us = droppedUs(drop);
   const statedUs = microsecondsOf(at) ?? 0n;
@@ -68,37 +63,26 @@ const verifyHolds = (report: Report, drop: Drop, holds: readonly HoldInTime[], l
   for (const hold of holds) {
     const { id } = hold.hold;
     if (isHeld(hold, month, us)) {
-      const position = isOfAll(hold) ? drop.positions[0]?.[0] : heldPosition(drop, hold, leaves);
-      if (position !== undefined)
-        report.fault(
-          'drop',
-          `month ${month} was dropped against legal hold ${id}`,
-          isOfAll(hold) ? undefined : position,
-        );
+      const position = isOfAll(hold) ? drop.positions[0]?.[0] : heldPosition(drop, hold, content);
+      const at = isOfAll(hold) ? undefined : position;
+      if (position !== undefined) report.fault('drop', `month ${month} was dropped against legal hold ${id}`, at);
     } else if (isOfAll(hold) && isHeld(hold, month, statedUs)) {
       report.note(`that month ${month} was dropped before legal hold ${id} was added, as its drop says`);
     }
   }
 };
 
-/** A position of a source that a hold has as a whole. */
-const heldPosition = (
-  { positions }: Drop,
-  hold: HoldInTime,
-  { states, sources }: DroppedLeaves,
-): number | undefined => {
+const heldPosition = ({ positions }: Drop, hold: HoldInTime, { states, sources }: Content) => {
   const source = heldSource(hold);
   const number = source === undefined ? NO_SOURCE : sources.find(source.kind, source.id);
   if (number === NO_SOURCE) return undefined;
-  for (const [from, to] of unitedPositions(positions)) {
-    for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {
-      if (states.stateOf(index) === 'dropped' && states.sourceOf(index) === number) return index + 1;
-    }
+  for (const index of states.indexesIn(positions)) {
+    if (states.stateOf(index) === 'dropped' && states.sourceOf(index) === number) return index + 1;
   }
   return undefined;
 };
 
-/** A drop goes in parts, one after the other, which say the same of all. */
+/** One after the other, with the same month and count. */
 const verifyParts = (report: Report, drops: readonly Drop[]): void => {
   const groups: Drop[][] = [];
   for (const drop of drops) {
@@ -118,7 +102,7 @@ const verifyParts = (report: Report, drops: readonly Drop[]): void => {
   }
 };
 
-/** No position was dropped twice, or left out twice, or both; what was left out never had an event. */
+/** Nor was one dropped and left out; what was left out never had an event. */
 const verifyRanges = (
   report: Report,
   drops: readonly Drop[],
@@ -133,28 +117,24 @@ const verifyRanges = (
     if (from < end) report.fault('drop', `event ${from} was dropped or left out twice`, from);
     end = Math.max(end, to);
   }
-  for (const [from, to] of unitedPositions(leftOut)) verifyLeftOut(report, [from, to], states);
-};
-
-const verifyLeftOut = (report: Report, [from, to]: PositionRange, states: LeafStates): void => {
-  for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {
-    if (['hole', 'hidden'].includes(states.stateOf(index))) continue;
-    report.fault('leaf', `event ${index + 1} was left out by a jump, and has a leaf of an event`, index + 1);
-    return;
+  for (const range of unitedPositions(leftOut)) {
+    for (const index of states.indexesIn([range])) {
+      if (['hole', 'hidden'].includes(states.stateOf(index))) continue;
+      report.fault('leaf', `event ${index + 1} was left out by a jump, and has a leaf of an event`, index + 1);
+      break;
+    }
   }
 };
 
 type Hold = StatementOf<'hold'>;
 
-/** A legal hold from when it was added to when it was released. */
 interface HoldInTime {
   readonly hold: Hold;
   readonly fromUs: bigint;
-  /** Undefined: it is in force. */
+  /** Undefined: in force. */
   readonly untilUs: bigint | undefined;
 }
 
-/** The holds of a journal; one that is added twice, or released without having been added, is a fault. */
 const holdsOf = (report: Report, statements: readonly Hold[]): HoldInTime[] => {
   const holds = new Map<number, HoldInTime>();
   for (const hold of statements) {
@@ -171,10 +151,10 @@ const holdsOf = (report: Report, statements: readonly Hold[]): HoldInTime[] => {
   return [...holds.values()];
 };
 
-/** When a month was dropped; a statement that does not say it was made soon after. */
+/** A statement that does not say it was made soon after. */
 const droppedUs = ({ dropped_at: droppedAt, at }: Drop): bigint => microsecondsOf(droppedAt ?? at) ?? 0n;
 
-/** Whether a hold was in force at an instant, over all of a month. Of a part of the month it may have had no events. */
+/** Over all of a month: of a part it may have had no events. */
 const isHeld = ({ hold, fromUs, untilUs }: HoldInTime, month: string, atUs: bigint): boolean => {
   const times = timesOfMonth(month);
   if (times === undefined || fromUs > atUs || (untilUs !== undefined && untilUs <= atUs)) return false;
@@ -182,10 +162,9 @@ const isHeld = ({ hold, fromUs, untilUs }: HoldInTime, month: string, atUs: bigi
   return isFromStart && (hold.before === null || (microsecondsOf(hold.before) ?? 0n) >= times.endUs);
 };
 
-/** Of everything, not of an organization or an account. */
 const isOfAll = ({ hold }: HoldInTime): boolean => hold.organization_id === null && hold.account_id === null;
 
-/** The log that a hold has as a whole; undefined if it is of something else, or of what an event was when it was stored. */
+/** Undefined if the hold is not of a whole log. */
 const heldSource = ({ hold }: HoldInTime): { readonly kind: string; readonly id: string } | undefined => {
   const { organization_id: organization, account_id: account } = hold;
   if (organization !== null && account !== null) return undefined;
@@ -193,21 +172,14 @@ const heldSource = ({ hold }: HoldInTime): { readonly kind: string; readonly id:
   return organization === null ? undefined : { kind: 'organization', id: organization };
 };
 
-/**
- * That the later contents of events are those which were stated, each of them and no others. The content of an event that was dropped
- * went with it.
- */
-export const verifyChanges = (
-  report: Report,
-  reader: BundleReader,
-  { statements, states }: { readonly statements: SignedStatements; readonly states: LeafStates },
-): void => {
+/** All that were stated, and no others. Later content of a dropped event went with it. */
+export const verifyChanges = (report: Report, reader: BundleReader, { statements, states }: Content): void => {
   const stated = new Map(statements.of('change').map((one) => [keyOf(one.position, one.raw_sha256), one]));
   const { size } = stated;
   for (const path of changesPaths) {
     const bytes = reader.read(path);
     if (bytes === undefined) continue;
-    const lines = report.attempt('change', path, () => linesOf(bytes)) ?? [];
+    const lines = report.attempt('change', path, () => readLines(bytes, 'it')) ?? [];
     for (const [index, line] of lines.entries()) {
       report.attempt('change', `line ${index + 1} of ${path}`, () => {
         const content = readContent(line);
@@ -222,7 +194,7 @@ export const verifyChanges = (
   let gone = 0;
   let withheld = 0;
   for (const { position } of stated.values()) {
-    // In a bundle of a time, the later content goes with the content.
+    // The later content goes with the content.
     if (report.time !== undefined && ['withheld', 'unshown'].includes(states.stateOf(position - 1))) withheld += 1;
     else if (isInPositions(dropped, position)) gone += 1;
     else report.fault('change', `the later content of event ${position} is stated, and not in the bundle`, position);
@@ -236,7 +208,7 @@ export const verifyChanges = (
 interface LaterContent {
   readonly position: number;
   readonly raw: Buffer;
-  /** These two may be left out. */
+  /** May be left out. */
   readonly event_id?: unknown;
   readonly seen_at?: unknown;
 }
@@ -248,12 +220,6 @@ const isStated = (content: LaterContent, change: StatementOf<'change'> | undefin
   const { event_id: id = change.event_id, seen_at: seenAt = change.seen_at } = content;
   const us = typeof seenAt === 'string' ? microsecondsOf(seenAt) : undefined;
   return id === change.event_id && us === microsecondsOf(change.seen_at);
-};
-
-const linesOf = (bytes: Buffer): string[] => {
-  const lines = textOf(bytes, 'it').split('\n');
-  if (lines.pop() !== '') throw new EvidenceFault('it ends within a line');
-  return lines;
 };
 
 const fields = new Set(['position', 'event_id', 'seen_at', 'raw']);

@@ -1,17 +1,15 @@
 import type { LeafList } from '../bundle/layout.ts';
-import type { StatementOf } from '../journal/statement.ts';
+import { unitedPositions } from '../journal/ranges.ts';
+import type { PositionRange, StatementOf } from '../journal/statement.ts';
 import { type EventLeaf, NO_SOURCE } from '../leaf.ts';
 import type { Report } from './report.ts';
 
 const states = { absent: 0, present: 1, hole: 2, dropped: 3, faulty: 4, hidden: 5, withheld: 6, unshown: 7 } as const;
-/**
- * What is known of a leaf: its payload is there, it never had one, a drop has taken it, what is there is another one, or the bundle is of
- * another source. In a bundle of a time: its data is there without payload, or nothing but its hash.
- */
+/** `hole`: never an event. `faulty`: another payload. `hidden`: of another source. Of a time: `withheld` data, `unshown` hash. */
 export type LeafState = keyof typeof states;
 const names = Object.keys(states) as LeafState[];
 
-/** Of each leaf its state and its source: three bytes, so that millions fit. */
+/** Three bytes for each leaf, so that millions fit. */
 export class LeafStates {
   readonly #states: Uint8Array;
   readonly #sources: Uint16Array;
@@ -29,12 +27,11 @@ export class LeafStates {
     return names[this.#states[index] ?? 0] ?? 'absent';
   }
 
-  /** `NO_SOURCE` if it is not known or if it is a hole. */
+  /** `NO_SOURCE`: not known, or a hole. */
   sourceOf(index: number): number {
     return this.#sources[index] ?? NO_SOURCE;
   }
 
-  /** All but these are of other sources. */
   hideOthers(listed: LeafList): void {
     this.#states.fill(states.hidden);
     for (let place = 0; place < listed.count; place += 1) this.set(listed.indexAt(place), 'absent');
@@ -45,7 +42,7 @@ export class LeafStates {
     this.#sources[index] = source;
   }
 
-  /** The source of a leaf whose data is not here, as something unsigned says: it is believed until the chain is compared. */
+  /** Unsigned: believed until the chain is compared. */
   believeSource(index: number, source: number): void {
     const state = this.stateOf(index);
     if (state === 'dropped' || state === 'unshown') this.set(index, state, source);
@@ -55,20 +52,31 @@ export class LeafStates {
     return this.countFrom(0, state);
   }
 
-  /** Of the leaves from this one on. */
   countFrom(first: number, state: LeafState): number {
     let count = 0;
     for (const one of this.#states.subarray(first)) if (one === states[state]) count += 1;
     return count;
   }
+
+  /** The leaves of these positions, each once. */
+  *indexesIn(ranges: readonly PositionRange[]): Generator<number> {
+    for (const [from, to] of unitedPositions(ranges))
+      for (let index = from - 1; index < Math.min(to - 1, this.size); index += 1) yield index;
+  }
+
+  /** Of these positions, from the leaf `first` on. */
+  countIn(ranges: readonly PositionRange[], wanted: readonly LeafState[], first = 0): number {
+    let count = 0;
+    for (const index of this.indexesIn(ranges)) if (index >= first && wanted.includes(this.stateOf(index))) count += 1;
+    return count;
+  }
 }
 
-/** Sources by the numbers that `source` statements give them. */
 export class SourceNumbers {
   readonly #byKey = new Map<string, number>();
   readonly #numbers = new Set<number>();
 
-  /** A source or a number that is stated twice is a fault: a leaf would have two sources. */
+  /** What is stated twice is a fault: a leaf would have two sources. */
   constructor(report: Report, statements: readonly StatementOf<'source'>[]) {
     for (const { kind, id, number } of statements) {
       if (this.#byKey.has(keyOf(kind, id)) || this.#numbers.has(number)) {
@@ -83,12 +91,11 @@ export class SourceNumbers {
     return this.#numbers.has(number);
   }
 
-  /** `NO_SOURCE` if it has not been stated. */
   find(kind: string, id: string): number {
     return this.#byKey.get(keyOf(kind, id)) ?? NO_SOURCE;
   }
 
-  /** Of an event; a fault if it has not been stated. */
+  /** A fault if it has not been stated. */
   numberOf(report: Report, { sourceKind, sourceId, position }: EventLeaf): number {
     const number = this.find(sourceKind, sourceId);
     if (number === NO_SOURCE) {

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { type BundleReader, bundleFiles, checkpointPath } from '../bundle/layout.ts';
 import { microsecondsOf } from '../journal/instants.ts';
 import type { StatedTree, Statement, StatementOf, unknownStatement } from '../journal/statement.ts';
-import { type ReadStatement, readJournal, readStatement } from '../journal/statement-text.ts';
+import { type ReadStatement, readLines, readStatement } from '../journal/statement-text.ts';
 import { journalLeaf } from '../leaf.ts';
 import { type LogName, parseOrigin, writeOrigin } from '../notes/checkpoint.ts';
 import { type OpenCheckpoint, openCheckpoint, type Policy } from '../notes/policy.ts';
@@ -10,20 +10,22 @@ import { leafHash, MAX_LEAF_BYTES } from '../tree/tiles.ts';
 import type { Report } from './report.ts';
 import { isOfOneSource, type VerifiedLog, verifyLog, verifyPartOfLog } from './verified-log.ts';
 
-/**
- * The trees of both logs, which must be of one feed and one generation. `isOfBundle`: the policy is that of the bundle, which names all who
- * signed. Undefined if one of them cannot be believed.
- */
+/** Of one feed and generation. `isOfBundle`: the policy is the bundle's. Undefined if one of them cannot be believed. */
 export const openLogs = (
   report: Report,
   reader: BundleReader,
   policy: Policy,
   isOfBundle: boolean,
 ): VerifiedLogs | undefined => {
-  const checkpoints = (['events', 'journal'] as const).map((log) =>
-    openLog(report, reader, policy, { log, isOfBundle }),
-  );
-  const [events, journal] = checkpoints;
+  const open = (log: LogName): VerifiedLog | undefined => {
+    const path = checkpointPath(log);
+    const read = () => openCheckpoint(reader.read(path) ?? Buffer.alloc(0), policy);
+    const checkpoint = report.attempt('checkpoint', path, read);
+    if (checkpoint === undefined) return undefined;
+    sayWhoSigned(report, path, checkpoint, isOfBundle);
+    return (isOfOneSource(reader) ? verifyPartOfLog : verifyLog)(report, reader, log, checkpoint);
+  };
+  const [events, journal] = [open('events'), open('journal')];
   if (events === undefined || journal === undefined) return undefined;
   const isOfOneFeed = report.attempt('checkpoint', 'the logs', () => {
     const origin = parseOrigin(events.origin);
@@ -34,30 +36,9 @@ export const openLogs = (
   return { events, journal };
 };
 
-const openLog = (
-  report: Report,
-  reader: BundleReader,
-  policy: Policy,
-  { log, isOfBundle }: { readonly log: LogName; readonly isOfBundle: boolean },
-): VerifiedLog | undefined => {
-  const path = checkpointPath(log);
-  const checkpoint = report.attempt('checkpoint', path, () =>
-    openCheckpoint(reader.read(path) ?? Buffer.alloc(0), policy),
-  );
-  if (checkpoint === undefined) return undefined;
-  sayWhoSigned(report, path, checkpoint, isOfBundle);
-  return isOfOneSource(reader)
-    ? verifyPartOfLog(report, reader, log, checkpoint)
-    : verifyLog(report, reader, log, checkpoint);
-};
-
-/** The policy of a bundle names all who signed it, so another line of the bundle has been changed. */
-const sayWhoSigned = (
-  report: Report,
-  path: string,
-  { size, signers, unknown }: OpenCheckpoint,
-  isOfBundle: boolean,
-): void => {
+/** The policy of a bundle names all who signed it: another line was changed. */
+const sayWhoSigned = (report: Report, path: string, checkpoint: OpenCheckpoint, isOfBundle: boolean): void => {
+  const { size, signers, unknown } = checkpoint;
   if (!isOfBundle && signers.some(({ atSeconds }) => atSeconds !== undefined)) report.isAnchored = true;
   report.claim([], `${path}, of ${size} leaves, is signed by ${signers.map(({ key }) => key.name).join(', ')}`);
   for (const { name } of unknown) {
@@ -66,35 +47,22 @@ const sayWhoSigned = (
   }
 };
 
-/** The statements that are signed, in order. */
-export class SignedStatements {
-  readonly #statements: readonly Statement[];
-
-  constructor(statements: readonly Statement[]) {
-    this.#statements = statements;
-  }
-
-  of<T extends Statement['type']>(type: T): StatementOf<T>[] {
-    return this.#statements.filter((one): one is StatementOf<T> => one.type === type);
-  }
+export interface SignedStatements {
+  of<T extends Statement['type']>(type: T): StatementOf<T>[];
 }
 
-/** The two logs that a bundle has. */
 export interface VerifiedLogs {
   readonly events: VerifiedLog;
   readonly journal: VerifiedLog;
 }
 
-/**
- * Reads the statements: each line must be the leaf at its place, no line more or fewer, and the tree that a statement speaks of must
- * be a beginning of this one. Only what is signed is handed on.
- */
+/** Each line must be the leaf at its place, and its tree a beginning of this one. Only what is signed is handed on. */
 export const verifyJournal = (report: Report, reader: BundleReader, logs: VerifiedLogs): SignedStatements => {
   const { journal } = logs;
   const path = bundleFiles.journalEntries;
   const bytes = reader.read(path);
   if (bytes === undefined) report.fault('journal', `${path} is missing`);
-  const lines = report.attempt('journal', path, () => readJournal(bytes ?? Buffer.alloc(0))) ?? [];
+  const lines = report.attempt('journal', path, () => readLines(bytes ?? Buffer.alloc(0))) ?? [];
   const { listed } = journal;
   const count = listed?.count ?? journal.size;
   if (lines.length !== count) {
@@ -121,15 +89,10 @@ export const verifyJournal = (report: Report, reader: BundleReader, logs: Verifi
     ['journal', 'statement'],
     `${listed === undefined ? '' : `${count} of `}${journal.size} statements are as signed, and each names a root of this history`,
   );
-  return new SignedStatements(signed);
+  return { of: (type) => signed.filter((one): one is StatementOf<typeof type> => one.type === type) };
 };
 
-const readSigned = (
-  report: Report,
-  read: ReadStatement,
-  where: string,
-  { events, journal }: VerifiedLogs,
-): Statement[] => {
+const readSigned = (report: Report, read: ReadStatement, where: string, { events, journal }: VerifiedLogs) => {
   verifyStatedTree(report, read.statement.tree, events, where);
   if (!read.known) {
     report.note(`what ${where} says: its type, ${read.statement.type}, is not known to this version`);
@@ -140,12 +103,7 @@ const readSigned = (
   return [statement];
 };
 
-const verifyStatedTree = (
-  report: Report,
-  { origin, size, root }: StatedTree,
-  log: VerifiedLog,
-  where: string,
-): void => {
+const verifyStatedTree = (report: Report, { origin, size, root }: StatedTree, log: VerifiedLog, where: string) => {
   if (origin !== log.origin) report.fault('statement', `${where} speaks of another log, ${origin}`);
   else if (size > log.size)
     report.fault('statement', `${where} speaks of a tree of ${size}, larger than that of the bundle`);
@@ -156,16 +114,12 @@ const verifyStatedTree = (
   }
 };
 
-/** What every statement has, and its place. */
 interface PlacedStatement {
   readonly index: number;
   readonly head: z.infer<typeof unknownStatement>;
 }
 
-/**
- * That a journal begins as its generation does, with `genesis` or with `fork`, that these come once, and that the tree never gets smaller
- * from a statement to the next one: statements are appended while it grows.
- */
+/** `genesis` or `fork` comes first, as the generation begins, and once; the tree of statements never gets smaller. */
 const verifyOrder = (
   report: Report,
   statements: readonly PlacedStatement[],
@@ -196,9 +150,6 @@ const verifyFirst = (report: Report, type: string, origin: string): void => {
   if (named === undefined) return;
   const { generation } = named;
   const wanted = generation === 1 ? 'genesis' : 'fork';
-  if (type !== wanted)
-    report.fault(
-      'journal',
-      `statement 1 is a ${type}, and a journal of generation ${generation} begins with ${wanted}`,
-    );
+  const begins = `a journal of generation ${generation} begins with ${wanted}`;
+  if (type !== wanted) report.fault('journal', `statement 1 is a ${type}, and ${begins}`);
 };

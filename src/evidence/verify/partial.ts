@@ -14,20 +14,16 @@ import type { LeafStates, SourceNumbers } from './leaf-states.ts';
 import type { SignedStatements, VerifiedLogs } from './logs.ts';
 import type { Report } from './report.ts';
 
-/** What a bundle of one source has in common with one of all. */
-interface PartContent {
+/** What is known of the leaves, while their payload is read. */
+export interface Content {
   readonly statements: SignedStatements;
   readonly states: LeafStates;
   readonly sources: SourceNumbers;
   readonly ofTime: EventsOfTime;
 }
 
-/** The source that the statements of the bundle name; a fault if they name none, or several. */
-export const verifySource = (
-  report: Report,
-  reader: BundleReader,
-  { statements, states, sources }: PartContent,
-): void => {
+/** A fault if the statements name no source, or several. */
+export const verifySource = (report: Report, reader: BundleReader, { statements, states, sources }: Content) => {
   const named = [
     ...statements.of('source').map(({ kind, id }) => ({ kind, id })),
     ...statements.of('coverage').map(({ source_kind: kind, source_id: id }) => ({ kind, id })),
@@ -48,13 +44,14 @@ export const verifySource = (
   for (let index = 0; index < states.size; index += 1) states.believeSource(index, number);
 };
 
-/** That what was cut out of the log is all of one source, up to where its last coverage statement says so. */
+/** Up to where the last coverage statement says so. */
 export const verifyCompleteness = (
   report: Report,
   { events, journal }: VerifiedLogs,
   listed: LeafList,
-  { statements, states, sources, ofTime }: PartContent,
+  content: Content,
 ): void => {
+  const { statements, states, sources } = content;
   const { source } = report;
   if (source === undefined) return;
   const name = `${source.kind} ${source.id}`;
@@ -79,7 +76,7 @@ export const verifyCompleteness = (
     ['leaf', 'missing', 'payload', 'source'],
     `of ${listed.count} events of ${name} ${states.count('present')} are as they were hashed, and ${states.count('dropped')} were dropped as stated${withoutContent(report, states)}`,
   );
-  concludeTime(report, { statements, states, ofTime }, { name, until });
+  concludeTime(report, content, { name, until });
   if (events.size > until)
     report.note(`that none of the events of ${name} after position ${until} is left out: ${later} are here`);
   report.note(
@@ -87,17 +84,16 @@ export const verifyCompleteness = (
   );
 };
 
-/** Reads which time a bundle is of; undefined if it is of all. Nothing signs it: it only says what is asked of the leaves. */
+/** Undefined: of all times. Nothing signs it: it only says what is asked of the leaves. */
 export const verifyTimeFile = (report: Report, reader: BundleReader): BundleTime | undefined => {
   const bytes = reader.read(BUNDLE_TIME_PATH);
   return bytes && report.attempt('time', BUNDLE_TIME_PATH, () => readBundleTime(bytes));
 };
 
-/** Compares the events of a bundle with the time that it is of. */
 export class EventsOfTime {
   readonly #report: Report;
   readonly #isOfTime: ((actionTimeUs: bigint | undefined) => boolean) | undefined;
-  /** Events without a time, with their content. */
+  /** With their content. */
   timeless = 0;
 
   constructor(report: Report) {
@@ -105,7 +101,7 @@ export class EventsOfTime {
     this.#isOfTime = report.time && isOfTime(report.time);
   }
 
-  /** That exactly the events of the time have their content. */
+  /** Exactly the events of the time have their content. */
   judge({ position, actionTimeUs }: EventLeaf, hasContent: boolean): void {
     if (this.#isOfTime === undefined) return;
     const isOf = this.#isOfTime(actionTimeUs);
@@ -117,19 +113,10 @@ export class EventsOfTime {
   }
 }
 
-interface TimeContent {
-  readonly statements: SignedStatements;
-  readonly states: LeafStates;
-  readonly ofTime: EventsOfTime;
-}
-
-/**
- * That no event of the time is left out, of all sources or of one up to `until`: each other leaf shows when its event happened. Not claimed if
- * leaves are here as hashes alone.
- */
+/** Of all sources or of one, up to `until`: each other leaf shows its time. Not claimed if leaves are here as hashes alone. */
 export const concludeTime = (
   report: Report,
-  { statements, states, ofTime }: TimeContent,
+  { statements, states, ofTime }: Content,
   { name = '', until }: { readonly name?: string | undefined; readonly until: number },
 ): void => {
   const { time } = report;
@@ -155,13 +142,11 @@ export const concludeTime = (
     );
 };
 
-/** What a bundle of a time adds to how its events are accounted for. */
 export const withoutContent = ({ time }: Report, states: LeafStates): string =>
   time === undefined
     ? ''
     : `; ${states.count('withheld')} are here without content, ${states.count('unshown')} as hashes alone`;
 
-/** Whether a month has some of a time. */
 const isWithin = (month: string, time: BundleTime): boolean => {
   const times = timesOfMonth(month);
   const [since, before] = boundsOf(time);

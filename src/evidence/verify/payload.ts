@@ -4,35 +4,47 @@ import { EvidenceFault } from '../bytes.ts';
 import { type EventLeaf, NO_SOURCE, rawFacts, readEventLeaf } from '../leaf.ts';
 import type { LeafRange } from '../tree/proofs.ts';
 import { leafHash } from '../tree/tiles.ts';
-import type { LeafState, LeafStates, SourceNumbers } from './leaf-states.ts';
-import type { EventsOfTime } from './partial.ts';
+import type { LeafState } from './leaf-states.ts';
+import type { Content } from './partial.ts';
 import type { Report } from './report.ts';
 import type { VerifiedLog } from './verified-log.ts';
 
-/** A file of payload, which is too large for memory: the verifier asks for its pieces, in order. */
+/** Too large for memory: the verifier asks for the pieces in order. */
 export interface PayloadPieces {
   readonly path: string;
   take(piece: Uint8Array): void;
-  /** What is left of the file cannot be read. */
+  /** The rest cannot be read. */
   fail(why: string): void;
 }
 
-/** What is known of the leaves, to which each payload adds. */
-export interface KnownLeaves {
-  readonly states: LeafStates;
-  readonly sources: SourceNumbers;
-  readonly ofTime: EventsOfTime;
-}
+/** What follows unreadable bytes has no known beginning. */
+export const piecesOf = (
+  report: Report,
+  code: 'payload' | 'reads',
+  path: string,
+  file: { push(piece: Uint8Array): void; end(): void },
+): PayloadPieces & { end(): void } => {
+  let isBroken = false;
+  const attempt = (read: () => void) => {
+    if (!isBroken) isBroken = report.attempt(code, path, () => [read()]) === undefined;
+  };
+  return {
+    path,
+    take: (piece) => attempt(() => file.push(piece)),
+    fail: (why) =>
+      attempt(() => {
+        throw new EvidenceFault(why);
+      }),
+    end: () => attempt(() => file.end()),
+  };
+};
 
-/**
- * Reads every payload and hashes it again: the leaf must be the one in the tree at its position, and the payload the one that the leaf
- * speaks of. Marks those leaves as present; in a bundle of a time, those that are there without payload as withheld.
- */
+/** Hashes every payload again. Leaves become `present`; in a bundle of a time, those without payload `withheld`. */
 export function* verifyPayload(
   report: Report,
   reader: BundleReader,
   events: VerifiedLog,
-  leaves: KnownLeaves,
+  leaves: Content,
 ): Generator<PayloadPieces> {
   const known = new Set<string>();
   const there = new Set(reader.paths);
@@ -44,7 +56,7 @@ export function* verifyPayload(
       known.add(path);
       if (!there.has(path)) continue;
       const hasRaw = pathOf === payloadPath;
-      const file = new PayloadFile(report, { path, hasRaw }, { start, end }, (record, leaf) =>
+      const file = payloadFile(report, { path, hasRaw }, { start, end }, (record, leaf) =>
         judgeRecord(report, record, { leaf, hasRaw }, events, leaves),
       );
       yield file;
@@ -62,7 +74,7 @@ const judgeRecord = (
   record: PayloadRecord,
   { leaf, hasRaw }: { readonly leaf: EventLeaf; readonly hasRaw: boolean },
   events: VerifiedLog,
-  { states, sources, ofTime }: KnownLeaves,
+  { states, sources, ofTime }: Content,
 ): void => {
   const { position } = leaf;
   if (events.listed !== undefined && events.listed.placeOf(position - 1) === undefined) {
@@ -78,64 +90,33 @@ const judgeRecord = (
   if (isInTree) ofTime.judge(leaf, hasRaw);
 };
 
-class PayloadFile implements PayloadPieces {
-  readonly path: string;
-  readonly #report: Report;
-  readonly #splitter: PayloadSplitter;
-  readonly #end: number;
-  readonly #judge: (record: PayloadRecord, leaf: EventLeaf) => void;
-  #next: number;
-  #isBroken = false;
-
-  constructor(
-    report: Report,
-    { path, hasRaw }: { readonly path: string; readonly hasRaw: boolean },
-    { start, end }: LeafRange,
-    judgeRecord: (record: PayloadRecord, leaf: EventLeaf) => void,
-  ) {
-    this.path = path;
-    this.#splitter = new PayloadSplitter(hasRaw);
-    this.#report = report;
-    this.#next = start;
-    this.#end = end;
-    this.#judge = judgeRecord;
-  }
-
-  take(piece: Uint8Array): void {
-    this.#attempt(() => {
-      for (const record of this.#splitter.push(piece)) this.#read(record);
-    });
-  }
-
-  fail(why: string): void {
-    this.#attempt(() => {
-      throw new EvidenceFault(why);
-    });
-  }
-
-  end(): void {
-    this.#attempt(() => this.#splitter.end());
-  }
-
-  /** What comes after bytes that cannot be read has no known beginning. */
-  #attempt(read: () => void): void {
-    if (this.#isBroken) return;
-    this.#isBroken = this.#report.attempt('payload', this.path, () => [read()]) === undefined;
-  }
-
-  #read(record: PayloadRecord): void {
+const payloadFile = (
+  report: Report,
+  { path, hasRaw }: { readonly path: string; readonly hasRaw: boolean },
+  { start, end }: LeafRange,
+  judgeRecord: (record: PayloadRecord, leaf: EventLeaf) => void,
+) => {
+  const splitter = new PayloadSplitter(hasRaw);
+  let next = start;
+  const read = (record: PayloadRecord): void => {
     const leaf = readEventLeaf(record.leaf);
     const index = leaf.position - 1;
-    if (index < this.#next || index >= this.#end) {
-      this.#report.fault('payload', `${this.path}: position ${leaf.position} does not belong there`, leaf.position);
+    if (index < next || index >= end) {
+      report.fault('payload', `${path}: position ${leaf.position} does not belong there`, leaf.position);
       return;
     }
-    this.#next = index + 1;
-    this.#judge(record, leaf);
-  }
-}
+    next = index + 1;
+    judgeRecord(record, leaf);
+  };
+  return piecesOf(report, 'payload', path, {
+    push: (piece) => {
+      for (const record of splitter.push(piece)) read(record);
+    },
+    end: () => splitter.end(),
+  });
+};
 
-/** The state of the leaf of a payload, and its source, which only a leaf of the tree can tell. */
+/** Only a leaf of the tree can tell its source. */
 const judge = (
   report: Report,
   { leaf, raw }: PayloadRecord,
@@ -152,7 +133,6 @@ const judge = (
   return { state: hasRaw ? 'present' : 'withheld', isInTree };
 };
 
-/** Whether a leaf speaks of this payload. */
 export const isRawOf = (said: EventLeaf, raw: Uint8Array): boolean => {
   const { rawBytes, rawSha256 } = rawFacts(raw);
   return rawBytes === said.rawBytes && Buffer.compare(rawSha256, said.rawSha256) === 0;

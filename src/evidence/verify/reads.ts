@@ -1,8 +1,8 @@
 import { type BundleReader, bundleFiles } from '../bundle/layout.ts';
 import { ReadLines, type ReadRow, readReadRow } from '../bundle/records.ts';
-import { EvidenceFault, sha256 } from '../bytes.ts';
+import { sha256 } from '../bytes.ts';
 import type { StatementOf } from '../journal/statement.ts';
-import type { PayloadPieces } from './payload.ts';
+import { type PayloadPieces, piecesOf } from './payload.ts';
 import type { Report } from './report.ts';
 
 type Coverage = StatementOf<'coverage'>;
@@ -14,19 +14,15 @@ interface Source {
 
 const NO_ROWS = { count: 0, sha256: '0'.repeat(64) } as const;
 
-/** What the statements of a source say of its list, together. */
 interface StatedList {
   readonly source: Source;
-  /** The hash of so many rows. */
+  /** By number of rows. */
   readonly hashes: Map<number, string>;
-  /** The last one. */
+  /** Of the last statement. */
   reads: Reads;
 }
 
-/**
- * That the rows of `journal/reads.ndjson` are those that the last statement of each source promises, no more and no fewer, in their order, and that
- * every statement has their hash. Asks for the pieces of that file.
- */
+/** The rows must be those that the last statement of each source promises, in order, with the hash of every statement. */
 export function* verifyReads(
   report: Report,
   reader: BundleReader,
@@ -34,14 +30,22 @@ export function* verifyReads(
 ): Generator<PayloadPieces> {
   const rows = new StatedReads(report, statements);
   if (reader.paths.includes(bundleFiles.journalReads)) {
-    const file = new ReadsFile(report, rows);
+    const [path, lines] = [bundleFiles.journalReads, new ReadLines()];
+    let number = 0;
+    const push = (piece: Uint8Array) => {
+      for (const line of lines.push(piece)) {
+        number += 1;
+        rows.take(line, `line ${number} of ${path}`);
+      }
+    };
+    const file = piecesOf(report, 'reads', path, { push, end: () => lines.end() });
     yield file;
     file.end();
   }
   rows.end();
 }
 
-/** Compares rows, which come in order, with what is stated of them. */
+/** Rows come in order. */
 export class StatedReads {
   readonly #report: Report;
   readonly #lists: ReadonlyMap<string, StatedList>;
@@ -54,7 +58,6 @@ export class StatedReads {
     this.#lists = listsOf(report, statements);
   }
 
-  /** `where` names the line. */
   take(line: Uint8Array, where: string): void {
     this.#rows += 1;
     const row = this.#report.attempt('reads', where, () => readReadRow(line));
@@ -97,7 +100,7 @@ export class StatedReads {
       );
   }
 
-  /** The list that a row belongs to; undefined and a fault if it stands elsewhere, or is stated nowhere. */
+  /** Undefined and a fault if the row stands elsewhere, or is stated nowhere. */
   #listOf({ source_kind: kind, source_id: id }: ReadRow, where: string) {
     const key = keyOf({ kind, id });
     const before = this.#current;
@@ -137,7 +140,7 @@ const named = ({ kind, id }: Source): string => `${kind} ${id}`;
 const compare = (a: Source, b: Source): number =>
   Buffer.compare(Buffer.from(a.kind), Buffer.from(b.kind)) || Buffer.compare(Buffer.from(a.id), Buffer.from(b.id));
 
-/** That what several statements say of one list agrees: it only grows, and so many rows have one hash. */
+/** A list only grows, and a number of rows has one hash. */
 const listsOf = (report: Report, statements: readonly Coverage[]): ReadonlyMap<string, StatedList> => {
   const lists = new Map<string, StatedList>();
   for (const { source_kind: kind, source_id: id, reads, at } of statements) {
@@ -158,42 +161,3 @@ const listsOf = (report: Report, statements: readonly Coverage[]): ReadonlyMap<s
   }
   return lists;
 };
-
-/** The file, whose lines are handed on. */
-class ReadsFile implements PayloadPieces {
-  readonly path = bundleFiles.journalReads;
-  readonly #report: Report;
-  readonly #rows: StatedReads;
-  readonly #lines = new ReadLines();
-  #number = 0;
-  #isBroken = false;
-
-  constructor(report: Report, rows: StatedReads) {
-    this.#report = report;
-    this.#rows = rows;
-  }
-
-  take(piece: Uint8Array): void {
-    this.#attempt(() => {
-      for (const line of this.#lines.push(piece)) {
-        this.#number += 1;
-        this.#rows.take(line, `line ${this.#number} of ${this.path}`);
-      }
-    });
-  }
-
-  fail(why: string): void {
-    this.#attempt(() => {
-      throw new EvidenceFault(why);
-    });
-  }
-
-  end(): void {
-    this.#attempt(() => this.#lines.end());
-  }
-
-  #attempt(read: () => void): void {
-    if (this.#isBroken) return;
-    this.#isBroken = this.#report.attempt('reads', this.path, () => [read()]) === undefined;
-  }
-}

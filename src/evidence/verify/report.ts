@@ -4,7 +4,7 @@ import { EvidenceFault } from '../bytes.ts';
 import type { RangeTexts } from '../journal/ranges.ts';
 import type { StatementOf } from '../journal/statement.ts';
 
-/** What does not hold. Stable names. */
+/** Stable names. */
 type FaultCode =
   | 'policy' // cannot be read: nothing can be believed
   | 'checkpoint' // is missing, cannot be read, or is not signed as the policy requires
@@ -26,32 +26,28 @@ type FaultCode =
   | 'change' // a later content is not the one that is stated, or is missing
   | 'fork' // says that it goes on from another log than it does
   | 'anchor' // says that the log was another one
-  | 'manifest';
-// a file is not the one that README.txt lists, is there twice, or is a link
+  | 'manifest'; // a file is not the one that README.txt lists, is there twice, or is a link
 
-/** Faults after which nothing else that a bundle says can be believed. */
+/** After one of these, nothing that a bundle says can be believed. */
 const fundamental = ['policy', 'checkpoint', 'root', 'tile'] as const satisfies readonly FaultCode[];
 
-/** Something that does not hold, once or at several positions: faults that differ in their position alone are one. */
+/** Faults that differ in their position alone are one. */
 interface Fault {
   readonly code: FaultCode;
-  /** A sentence for the reader of a report: that of the first. */
+  /** A sentence: that of the first. */
   readonly message: string;
-  /** Of the event that is meant, if it is one. */
   readonly position?: number;
-  /** How often. */
   readonly count: number;
-  /** The first of them, in the order in which they were found. */
+  /** The first ones found. */
   readonly positions: readonly number[];
 }
 
-/** So many faults of a code are kept, and so many positions of a fault: a rewritten history has millions. */
+/** Of a code and of a fault: a rewritten history has millions. */
 const MAX_KEPT = 100;
 const MAX_POSITIONS = 20;
-/** So many further positions are for people. */
+/** For people. */
 const SHOWN_POSITIONS = 4;
 
-/** A fault for people, with the first of its further positions. */
 export const faultText = ({ message, count, positions }: Fault): string => {
   if (count === 1) return message;
   const others = positions.slice(1, SHOWN_POSITIONS + 1);
@@ -59,32 +55,28 @@ export const faultText = ({ message, count, positions }: Fault): string => {
   return `${message} (${count} times${others.length === 0 ? '' : `, also at ${others.join(', ')}${more}`})`;
 };
 
-/** What a verifier found. It holds if there are no faults; what it does not claim is said as well. */
+/** It holds if there are no faults. */
 export class Report {
   readonly faults: Fault[] = [];
-  /** Also of those that are not kept. */
+  /** Also of faults that are not kept. */
   readonly faultCounts = new Map<FaultCode, number>();
-  /** Whether something that the operator does not hold says that the log was this one: a checkpoint that was kept, a witness. */
+  /** By something that the operator does not hold: a kept checkpoint, a witness. */
   isAnchored = false;
-  /** Whether that covers all of the two logs, not only their beginnings. */
+  /** All of both logs, not only their beginnings. */
   isAnchoredToTheEnd = false;
-  /** Whether the bundle is of one source, and which, once that is known. */
   isOfOneSource = false;
   source: { readonly kind: string; readonly id: string } | undefined;
-  /** The time that the bundle is of, if it is not of all. */
   time: BundleTime | undefined;
-  /** What the last coverage statement of each source says, for programs. */
   readonly coverage: StatedCoverage[] = [];
-  /** Sentences. */
   readonly notClaimed: string[] = [];
-  /** Those of them about what an auditor kept, which are said before all that holds. */
+  /** Said before all that holds. */
   readonly notCompared: string[] = [];
-  /** What was not tried, since what it takes was not given. */
+  /** For lack of what it takes. */
   readonly notChecked: string[] = [];
-  readonly #claims: Claim[] = [];
+  readonly #claims: { readonly needs: readonly FaultCode[]; readonly text: string; readonly isBelieved: boolean }[] =
+    [];
   readonly #byCause = new Map<string, GrowingFault>();
 
-  /** What holds: sentences. */
   get claims(): readonly string[] {
     return this.#claims
       .filter(({ needs }) => ![...fundamental, ...needs].some((code) => this.faultCounts.has(code)))
@@ -93,7 +85,7 @@ export class Report {
       );
   }
 
-  /** Which time of all sources is not stated as read: said before all else. Undefined if none is known to be missing. */
+  /** Said before all else. */
   get unread(): string | undefined {
     const gaps = this.coverage.flatMap(({ source, gaps: ranges }) => ranges.map((range) => ({ source, range })));
     const holes = this.coverage.reduce((sum, { holes: ones }) => sum + ones.length, 0);
@@ -107,7 +99,6 @@ export class Report {
     );
   }
 
-  /** What is said before all else: what the bundle is of, if it is not of everything. */
   get subject(): string | undefined {
     const { source, time } = this;
     const named = source === undefined ? 'unknown' : `${source.kind} ${source.id}`;
@@ -122,27 +113,25 @@ export class Report {
     return this.faults.length === 0;
   }
 
-  /** It holds unless there is a fault of these codes, or one after which nothing can be believed. */
+  /** Holds unless there is a fault of these codes, or a fundamental one. */
   claim(needs: readonly FaultCode[], text: string): void {
     this.#claims.push({ needs, text: onOneLine(text), isBelieved: false });
   }
 
-  /** The same of what sounds absolute, and is the word of the signer unless something that was kept elsewhere says it too. */
+  /** Sounds absolute, and is the word of the signer unless something kept elsewhere says it, too. */
   claimAsBelieved(needs: readonly FaultCode[], text: string): void {
     this.#claims.push({ needs, text: onOneLine(text), isBelieved: true });
   }
 
-  /** Nothing that it takes was given. */
   skip(text: string): void {
     this.notChecked.push(onOneLine(text));
   }
 
-  /** It is not claimed. */
   note(text: string): void {
     this.notClaimed.push(onOneLine(text));
   }
 
-  /** The same of what an auditor kept: it could not be compared. */
+  /** Of what an auditor kept. */
   noteNotCompared(text: string): void {
     this.note(text);
     this.notCompared.push(onOneLine(text));
@@ -165,7 +154,7 @@ export class Report {
     this.faults.push(fault);
   }
 
-  /** What `read` gives; undefined and a fault if it throws an EvidenceFault. `where` names the file or line. */
+  /** Undefined and a fault for an EvidenceFault. `where` names the file or line. */
   attempt<T>(code: FaultCode, where: string, read: () => T): T | undefined {
     try {
       return read();
@@ -175,12 +164,6 @@ export class Report {
       return undefined;
     }
   }
-}
-
-interface Claim {
-  readonly needs: readonly FaultCode[];
-  readonly text: string;
-  readonly isBelieved: boolean;
 }
 
 interface GrowingFault extends Fault {
@@ -196,33 +179,32 @@ const countOf = (count: number, word: string): string =>
 const textOfRange = ([from, to]: readonly [string | null, string | null]): string =>
   `from ${from ?? 'the beginning'} to ${to ?? 'the end'}`;
 
-/** Names in a bundle are those of its maker: a line break in one would begin a line of the report, and a terminal would obey others. */
+/** A line break in a name of the bundle's maker would begin a line of the report, and a terminal would obey other controls. */
 const onOneLine = (text: string): string => withoutControls(text).replaceAll(/[\n\t\u2028\u2029]/g, ' ');
 
 type Coverage = StatementOf<'coverage'>;
 
-/** What the last coverage statement of a source says, for programs: the fields of verify.py. */
+/** The fields of verify.py, for programs. */
 export interface StatedCoverage {
   readonly source: { readonly kind: string; readonly id: string };
-  /** What of it is collected: everything, if the text is empty. */
+  /** Everything, if the text is empty. */
   readonly filter: { readonly text: string; readonly hash: string };
   readonly stated_at: string;
   readonly as_of: string | null;
   readonly wanted_since: string | null;
-  /** Of the first `size` events of the log, so many are of the source. */
+  /** `events` of the first `size` events of the log are of the source. */
   readonly size: number;
   readonly events: number;
-  /** Whether the leaves were compared with its chain. */
   readonly chain_compared: boolean;
-  /** What all passes have read together. Null: without a beginning. */
+  /** By all passes together. */
   readonly ranges: RangeTexts;
-  /** What these leave out, of the time of the bundle, or else from `wanted_since` to the end of the last one. */
+  /** Of the time of the bundle, or else from `wanted_since` to the end of the last range. */
   readonly gaps: RangeTexts;
-  /** What of `ranges` was not read a second time, a day or more later. Null: it is not stated. */
+  /** Not a second time, a day or more later. Null: not stated. */
   readonly read_once: RangeTexts | null;
   readonly holes: NonNullable<Coverage['holes']>;
   readonly readings: NonNullable<Coverage['readings']>;
   readonly left_out: Coverage['left_out'] | null;
-  /** How many requests are stated, and from which one on they are in the bundle. */
+  /** `from`: the first that is in the bundle. */
   readonly reads: { readonly count: number; readonly from: number } | null;
 }

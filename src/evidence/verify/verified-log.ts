@@ -1,58 +1,26 @@
 import { type BundleReader, isHidden, LeafList, leafListPath, logTilePath } from '../bundle/layout.ts';
 import { EvidenceFault, HASH_BYTES } from '../bytes.ts';
 import type { Checkpoint, LogName } from '../notes/checkpoint.ts';
-import { GrowingTree, type ReadTile, type Tile } from '../tree/growing-tree.ts';
+import { GrowingTree, type ReadTile } from '../tree/growing-tree.ts';
 import { parentOf, rootOfPrefix, tileKey } from '../tree/proofs.ts';
 import { parseTilePath, perfectRoot, TILE_WIDTH, type TileId, tilesOfLevel, widthOfTile } from '../tree/tiles.ts';
 import type { Report } from './report.ts';
 
-/** A log as a bundle has it: all of its leaves, or those of one source. */
 export interface VerifiedLog {
   readonly origin: string;
   readonly size: number;
   readonly log: LogName;
-  /** Those that a bundle of one source discloses. Undefined: all leaves are here. */
+  /** The leaves of a bundle of one source. Undefined: all leaves are here. */
   readonly listed?: LeafList;
-  /** A view. Of a part, only of what is listed. */
+  /** A view. */
   leafHash(index: number): Buffer;
-  /** The root of the first `size` leaves. Throws an EvidenceFault if a part has not the tiles for it. */
+  /** Throws an EvidenceFault if a part has not the tiles for it. */
   rootAt(size: number): Buffer;
-}
-
-/** All leaves of a log, and the tree that they give. Upper tiles of the bundle are compared, never used. */
-class WholeLog implements VerifiedLog {
-  readonly #leaves: readonly Buffer[];
-  readonly #tiles: ReadonlyMap<string, Tile>;
-  readonly origin: string;
-  readonly size: number;
-  readonly log: LogName;
-
-  constructor(log: LogName, leaves: readonly Buffer[], tiles: readonly Tile[], { origin, size }: Checkpoint) {
-    this.log = log;
-    this.#leaves = leaves;
-    this.#tiles = new Map(tiles.map((tile) => [`${tile.level}/${tile.n}`, tile]));
-    this.origin = origin;
-    this.size = size;
-  }
-
-  leafHash(index: number): Buffer {
-    const at = (index % TILE_WIDTH) * HASH_BYTES;
-    const tile = this.#leaves[Math.floor(index / TILE_WIDTH)];
-    if (tile === undefined || index >= this.size) throw new RangeError(`leaf ${index} of ${this.size}`);
-    return tile.subarray(at, at + HASH_BYTES);
-  }
-
-  rootAt(size: number): Buffer {
-    return rootOfPrefix(size, this.size, ({ level, n }) => this.#tiles.get(`${level}/${n}`)?.hashes ?? noHashes);
-  }
 }
 
 const noHashes = Buffer.alloc(0);
 
-/**
- * Reads the tiles of a log: that those of level 0 are there, that they give the signed root, and that those above are what they give.
- * Undefined if leaves are missing: nothing else can be said then.
- */
+/** Level 0 must be there and give the signed root; the levels above must follow from it. Undefined if leaves are missing. */
 export const verifyLog = (
   report: Report,
   reader: BundleReader,
@@ -85,44 +53,29 @@ export const verifyLog = (
     if (path.startsWith(`${log}/tile/`) && !known.has(path) && !isHidden(path))
       report.fault('tile', `${path} is no tile of a tree of ${size}`);
   }
-  return new WholeLog(log, leaves, tiles, checkpoint);
+  // Upper tiles of the bundle are compared, never used.
+  const byPlace = new Map(tiles.map((tile) => [tileKey(tile), tile.hashes]));
+  return {
+    log,
+    origin: checkpoint.origin,
+    size,
+    leafHash: (index) => {
+      const at = (index % TILE_WIDTH) * HASH_BYTES;
+      const tile = leaves[Math.floor(index / TILE_WIDTH)];
+      if (tile === undefined || index >= size) throw new RangeError(`leaf ${index} of ${size}`);
+      return tile.subarray(at, at + HASH_BYTES);
+    },
+    rootAt: (at) => rootOfPrefix(at, size, (tile) => byPlace.get(tileKey(tile)) ?? noHashes),
+  };
 };
 
-/** Whether a bundle is of one source. */
 export const isOfOneSource = (reader: BundleReader): boolean => reader.paths.includes(leafListPath('events'));
 
 type Tiles = ReadonlyMap<string, { readonly tile: TileId; readonly hashes: Buffer }>;
 
-/** Some leaves of a log, with the tiles that prove them. */
-class PartOfLog implements VerifiedLog {
-  readonly listed: LeafList;
-  readonly origin: string;
-  readonly size: number;
-  readonly log: LogName;
-  readonly #readTile: ReadTile;
-
-  constructor(log: LogName, listed: LeafList, readTile: ReadTile, { origin, size }: Checkpoint) {
-    this.log = log;
-    this.origin = origin;
-    this.size = size;
-    this.#readTile = readTile;
-    this.listed = listed;
-  }
-
-  leafHash(index: number): Buffer {
-    const place = this.listed.placeOf(index);
-    if (place === undefined) throw new RangeError(`leaf ${index} is not listed`);
-    return this.listed.hashAt(place);
-  }
-
-  rootAt(size: number): Buffer {
-    return rootOfPrefix(size, this.size, this.#readTile);
-  }
-}
-
 /**
- * Reads the part of a log that a bundle of one source has: the right edge must give the signed root, each full tile must be proven by the
- * one above it, and each listed leaf must be in its tile. Undefined if the list or the edge cannot be read.
+ * The right edge must give the signed root, the tile above prove each full tile, and its tile each listed leaf. Undefined if
+ * the list or the edge cannot be read.
  */
 export const verifyPartOfLog = (
   report: Report,
@@ -149,7 +102,18 @@ export const verifyPartOfLog = (
   if (here.count < leaves.count)
     report.fault('leaf', `${path} has leaf ${leaves.indexAt(here.count)}, and the log has ${size}`);
   for (let place = 0; place < here.count; place += 1) verifyLeaf(report, log, here, place, { size, readTile });
-  return new PartOfLog(log, here, readTile, checkpoint);
+  return {
+    log,
+    origin: checkpoint.origin,
+    size,
+    listed: here,
+    leafHash: (index) => {
+      const place = here.placeOf(index);
+      if (place === undefined) throw new RangeError(`leaf ${index} is not listed`);
+      return here.hashAt(place);
+    },
+    rootAt: (at) => rootOfPrefix(at, size, readTile),
+  };
 };
 
 const readTiles = (report: Report, reader: BundleReader, log: LogName, size: number): Tiles => {

@@ -11,7 +11,7 @@ import {
 import { EvidenceFault, sha256 } from '../bytes.ts';
 import { parseCheckpoint } from '../notes/checkpoint.ts';
 import { isSameLog, originOf, type Policy, parsePolicy, policyOfGeneration } from '../notes/policy.ts';
-import { parseNote, verifyNote } from '../notes/signed-note.ts';
+import { isBySome, parseNote, verifyNote } from '../notes/signed-note.ts';
 import {
   type Anchor,
   countingAnchors,
@@ -21,24 +21,23 @@ import {
   verifyOwnAnchors,
   withStatedKeys,
 } from './anchors.ts';
-import { beginContent, type Content, endContent } from './content.ts';
+import { beginContent, endContent } from './content.ts';
 import { verifyChanges } from './drops.ts';
 import { openLogs, type SignedStatements, type VerifiedLogs } from './logs.ts';
-import { verifyTimeFile } from './partial.ts';
+import { type Content, verifyTimeFile } from './partial.ts';
 import { type PayloadPieces, verifyPayload } from './payload.ts';
 import { verifyReads } from './reads.ts';
 import { Report } from './report.ts';
 import { isOfOneSource, type VerifiedLog } from './verified-log.ts';
 
-/** What an auditor brings along: both are worth more than what lies in the bundle. */
+/** Worth more than what lies in the bundle. */
 export interface VerifierOptions {
-  /** The text of a policy. Without it that of the bundle is believed, and said so. */
+  /** Without a policy, that of the bundle is believed, and said so. */
   readonly policy?: Uint8Array;
-  /** Checkpoints that the auditor kept. */
   readonly anchors?: readonly Anchor[];
 }
 
-/** As `verificationOf`, with files of payload that fit into memory. */
+/** With files of payload that fit into memory. */
 export const verifyBundle = (reader: BundleReader, options: VerifierOptions = {}): Report => {
   const steps = verificationOf(reader, options);
   for (;;) {
@@ -48,10 +47,7 @@ export const verifyBundle = (reader: BundleReader, options: VerifierOptions = {}
   }
 };
 
-/**
- * Verifies a bundle of everything, or of one source, offline: claims that hold, those that do not, and what is not claimed. Asks for the pieces of each
- * file of payload before it goes on, so that the caller may read these as it likes.
- */
+/** Offline. Asks for the pieces of each file of payload, so that the caller may read these as it likes. */
 export function* verificationOf(
   reader: BundleReader,
   { policy: own, anchors = [] }: VerifierOptions = {},
@@ -81,7 +77,7 @@ export function* verificationOf(
   return report;
 }
 
-/** What an auditor could have given, and did not; and what this verifier leaves to the other one. */
+/** What an auditor could have given, and what the other verifier does. */
 const sayNotChecked = (
   report: Report,
   reader: BundleReader,
@@ -109,7 +105,6 @@ interface Beside {
   readonly anchors: readonly Anchor[];
 }
 
-/** What lies beside the two logs: later contents, and checkpoints that were kept. */
 const verifyBeside = (
   report: Report,
   reader: BundleReader,
@@ -130,7 +125,7 @@ const verifyBeside = (
   sayUnanchored(report);
 };
 
-/** Without anything that the operator does not hold, he may have rewritten all of it. */
+/** Without an external anchor, the operator could have rewritten everything. */
 export const sayUnanchored = (report: Report): void => {
   if (report.isAnchored) return;
   report.note(
@@ -139,8 +134,8 @@ export const sayUnanchored = (report: Report): void => {
 };
 
 /**
- * That nothing but files is there, that every file which README.txt lists is there as listed, and that no file of the two logs is unlisted: damage on the way, not evidence,
- * since nothing signs it. Other files are an auditor's own, and are named.
+ * Only files are there, each listed one as listed, and none of the two logs unlisted: damage on the way, not evidence, since
+ * nothing signs it. Other files are an auditor's own, and are named.
  */
 const verifyFiles = (report: Report, reader: BundleReader): void => {
   const paths = new Set(reader.hashes?.keys() ?? reader.paths);
@@ -153,10 +148,9 @@ const verifyFiles = (report: Report, reader: BundleReader): void => {
   nameUnread(report, [...paths]);
 };
 
-/** What comparing with the list takes of a bundle. */
 export type ListedReader = Pick<BundleReader, 'paths' | 'hashes' | 'read' | 'others'>;
 
-/** That every file which README.txt lists is there as listed. Gives their paths. */
+/** Gives the paths that README.txt lists. */
 export const verifyListed = (report: Report, reader: ListedReader): ReadonlySet<string> => {
   for (const path of reader.others ?? [])
     report.fault('manifest', `${path} is a link, or no file: what it leads to is not in the bundle`);
@@ -193,7 +187,7 @@ const readNames = new Set<string>([
   'verify.py',
 ]);
 
-/** What is in the folders of tiles, sources, payload and anchors is judged there. */
+/** Tiles, sources, payload and anchors are judged elsewhere. */
 const nameUnread = (report: Report, paths: readonly string[]): void => {
   const stamps = paths.filter((path) => path.startsWith(TIME_STAMPS_FOLDER) && path.endsWith('.tsr'));
   if (stamps.length > 0)
@@ -210,10 +204,7 @@ const nameUnread = (report: Report, paths: readonly string[]): void => {
   report.note(`what ${unread.length} files are that no verifier reads: ${unread.slice(0, 5).join(', ')}${more}`);
 };
 
-/**
- * That a fork goes on from where it says: the common leaves are here, and the last anchored checkpoint of the generation before is one of
- * this feed and has that root, as far as it is within what is common.
- */
+/** The common leaves must be here, and the last checkpoint before must be of this feed, with that root within what is common. */
 export const verifyFork = (report: Report, statements: SignedStatements, events: VerifiedLog, policy: Policy): void => {
   const [fork] = statements.of('fork');
   if (fork === undefined) return;
@@ -244,7 +235,6 @@ export const verifyFork = (report: Report, statements: SignedStatements, events:
 
 const verifySignature = (report: Report, note: string, { logs }: Policy): void => {
   const read = parseNote(Buffer.from(note));
-  const isKnown = read.signatures.some((line) => logs.some(({ name, id }) => name === line.name && id === line.keyId));
-  if (isKnown) verifyNote(read, logs);
+  if (isBySome(read, logs)) verifyNote(read, logs);
   else report.note('that the checkpoint in the fork is signed: the policy has no key of it');
 };

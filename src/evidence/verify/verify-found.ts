@@ -1,6 +1,7 @@
 import {
   type EventWords,
   foundFiles,
+  jsonObject,
   type LeafProof,
   type PayloadRecord,
   rawOfLine,
@@ -17,16 +18,12 @@ import { isRawOf } from './payload.ts';
 import { Report } from './report.ts';
 import { type ListedReader, verifyListed } from './verify-bundle.ts';
 
-/** Reads a bundle of a search, wherever it is. */
 export interface FoundReader extends ListedReader {
-  /** Lines without their line feeds, one at a time. Only of a file that is there. */
+  /** Without line feeds. Only of a file that is there. */
   lines(path: string): AsyncIterable<Buffer>;
 }
 
-/**
- * Verifies a bundle of a search: that each event is in the log, as its line says it. That no other event matches is for no verifier to
- * say; what the bundle says about that is named. `policy` is the text of the keys that count; undefined: those of the bundle.
- */
+/** Each event is in the log as its line says. No verifier can say that no other event matches. Undefined `policy`: the bundle's. */
 export const verifyFound = async (reader: FoundReader, policy?: Buffer): Promise<Report> => {
   const report = new Report();
   verifyListed(report, reader);
@@ -55,7 +52,7 @@ export const verifyFound = async (reader: FoundReader, policy?: Buffer): Promise
   return report;
 };
 
-/** Undefined: nothing is signed, or the signature is not one that counts. */
+/** Undefined: nothing is signed, or not by a key that counts. */
 const openOf = (report: Report, reader: FoundReader, policy: Buffer | undefined): OpenCheckpoint | undefined => {
   const note = reader.read(foundFiles.checkpoint);
   if (note === undefined) {
@@ -69,16 +66,7 @@ const openOf = (report: Report, reader: FoundReader, policy: Buffer | undefined)
   return keys && report.attempt('checkpoint', foundFiles.checkpoint, () => openCheckpoint(note, keys));
 };
 
-interface Counts {
-  events: number;
-  unsigned: number;
-}
-
-const verifyEvents = async (
-  report: Report,
-  reader: FoundReader,
-  checkpoint: OpenCheckpoint | undefined,
-): Promise<Counts> => {
+const verifyEvents = async (report: Report, reader: FoundReader, checkpoint: OpenCheckpoint | undefined) => {
   const counts = { events: 0, unsigned: 0 };
   if (!reader.paths.includes(foundFiles.events)) {
     report.fault('missing', `${foundFiles.events} is missing`);
@@ -108,7 +96,7 @@ const verifyEvents = async (
   return counts;
 };
 
-/** What came after the checkpoint, and nothing else, has no proof: else an event that was changed would only have to be called unsigned. */
+/** Only what came after the checkpoint has no proof: else a changed event would only have to be called unsigned. */
 const verifyUnsigned = (line: Buffer, position: number, { size }: OpenCheckpoint): void => {
   if (position <= size) throw new EvidenceFault(`event ${position} has no proof, and is within the signed log`);
   if (!line.toString().startsWith(`{"position":${position},`))
@@ -133,27 +121,16 @@ const verifyEvent = (
 
 const objectOf = (report: Report, reader: FoundReader, path: string): Readonly<Record<string, unknown>> | undefined => {
   const text = reader.read(path)?.toString();
-  return report.attempt('missing', path, () => {
-    try {
-      const value: unknown = JSON.parse(text ?? '');
-      if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-    } catch {}
-    throw new EvidenceFault(text === undefined ? 'is missing' : 'is no object of JSON');
-  });
+  const fault = text === undefined ? 'is missing' : 'is no object of JSON';
+  return report.attempt('missing', path, () => jsonObject(text ?? '', fault));
 };
 
-/** What is not signed, and what the bundle says about it. */
+/** Unsigned. */
 const noteCompleteness = (report: Report, reader: FoundReader): void => {
   const said = objectOf(report, reader, foundFiles.completeness);
   if (said === undefined) return;
-  const {
-    complete,
-    incomplete_because: because,
-    not_collected_seconds: seconds,
-    gaps,
-    holes,
-    read_until: until,
-  } = said;
+  const { complete, incomplete_because: because, gaps, holes } = said;
+  const { not_collected_seconds: seconds, read_until: until } = said;
   const reasons = Array.isArray(because) ? because.map(String).join(', ') : '';
   const unread = `${Math.ceil(Number(seconds))} seconds not collected, gaps: ${lengthOf(gaps)}, holes: ${lengthOf(holes)}`;
   report.note(
@@ -169,7 +146,7 @@ const noteCompleteness = (report: Report, reader: FoundReader): void => {
 
 const lengthOf = (value: unknown): number => (Array.isArray(value) ? value.length : 0);
 
-/** Verifies one event by its `.tlog-proof`: that it is in the log which the policy believes, at its position, with this payload. */
+/** In the log which the policy believes, at its position, with this payload. */
 export const verifyProof = (proofFile: Uint8Array, { leaf, raw }: PayloadRecord, policy: Policy): Report => {
   const report = new Report();
   report.attempt('checkpoint', 'the proof', () => {

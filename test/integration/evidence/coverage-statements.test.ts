@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
-import type { EvidenceStore } from '../../../src/evidence/builder/ports.ts';
+import { createEvidenceStore, type EvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import { syncSources } from '../../../src/ingest/sync/store/sources.sql.ts';
 import { worldOfEachTest } from '../../support/evidence/evidence-world.ts';
 import {

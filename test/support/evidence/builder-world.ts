@@ -6,13 +6,8 @@ import {
   type HeldClaim,
   type StepResult,
 } from '../../../src/evidence/builder/builder.ts';
-import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
-import type {
-  EvidenceObserver,
-  EvidenceStore,
-  LogSigner,
-  SignedCheckpoint,
-} from '../../../src/evidence/builder/ports.ts';
+import { createEvidenceStore, type EvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
+import type { EvidenceObserver, LogSigner, SignedCheckpoint } from '../../../src/evidence/builder/ports.ts';
 import { publicBytes, signatureOf } from '../../../src/evidence/bytes.ts';
 import { createGenerationStore } from '../../../src/evidence/generations/end-log.sql.ts';
 import { type Fork, type ForkOptions, forkLog } from '../../../src/evidence/generations/fork-log.ts';

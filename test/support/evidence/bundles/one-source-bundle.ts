@@ -8,7 +8,7 @@ import {
 } from '../../../../src/evidence/bundle/layout.ts';
 import { readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/records.ts';
 import { HASH_BYTES } from '../../../../src/evidence/bytes.ts';
-import { readJournal, writeJournal } from '../../../../src/evidence/journal/statement-text.ts';
+import { readLines, writeJournal } from '../../../../src/evidence/journal/statement-text.ts';
 import { readEventLeaf } from '../../../../src/evidence/leaf.ts';
 import type { LogName } from '../../../../src/evidence/notes/checkpoint.ts';
 import { tilesOfPart } from '../../../../src/evidence/tree/proofs.ts';
@@ -38,7 +38,7 @@ export interface Cut {
 /** A bundle of one source, cut out of one of everything as an auditor could who has that: without the key. */
 export const cutToSource = (whole: Files, { source, list = same, disclose = same }: Cut): Files => {
   const files: Files = new Map([[bundleFiles.policy, whole.get(bundleFiles.policy) as Buffer]]);
-  const texts = readJournal(whole.get(bundleFiles.journalEntries) as Buffer);
+  const texts = readLines(whole.get(bundleFiles.journalEntries) as Buffer);
   const statements = texts.map((text) => JSON.parse(text) as AnyStatement);
   const number = statements.find(({ type, id }) => type === 'source' && id === source)?.number ?? -1;
   const size = sizeOf(whole, 'events');
@@ -101,7 +101,7 @@ const recordOf = (whole: Files, log: LogName, index: number, size: number): Buff
   const tile = whole.get(logTilePath(log, { level: 0, n, width: widthOfTile(size, 0, n) })) ?? Buffer.alloc(0);
   const at = (index % TILE_WIDTH) * HASH_BYTES;
   const hash = tile.subarray(at, at + HASH_BYTES);
-  return writeListedLeaf({ index, hash: hash.length === HASH_BYTES ? hash : Buffer.alloc(HASH_BYTES) });
+  return writeListedLeaf(index, hash.length === HASH_BYTES ? hash : Buffer.alloc(HASH_BYTES));
 };
 
 const addPayload = (files: Files, whole: Files, indexes: readonly number[]): void => {

@@ -3,7 +3,7 @@ import { LeafList, writeListedLeaf } from '../../../../src/evidence/bundle/layou
 
 const hash = (number: number): Buffer => Buffer.alloc(32, number);
 const bytesOf = (...indexes: readonly number[]): Buffer =>
-  Buffer.concat(indexes.map((index) => writeListedLeaf({ index, hash: hash(index % 256) })));
+  Buffer.concat(indexes.map((index) => writeListedLeaf(index, hash(index % 256))));
 
 test('has what was written, and finds each leaf', () => {
   const list = new LeafList(bytesOf(0, 3, 4, 2 ** 40));

@@ -14,7 +14,7 @@ import {
 import { statement } from '../../../../src/evidence/journal/statement.ts';
 import {
   MAX_STATEMENT_BYTES,
-  readJournal,
+  readLines,
   readStatement,
   writeJournal,
   writeStatement,
@@ -88,13 +88,13 @@ test.each([
 test('journal/entries.ndjson has a line for each statement, read byte for byte', () => {
   const texts = ['{"type":"a"}', '{ "type" : "\u2028\u00e9" }', ''];
   expect(writeJournal(texts)).toBe('{"type":"a"}\n{ "type" : "\u2028\u00e9" }\n\n');
-  expect(readJournal(Buffer.from(writeJournal(texts)))).toEqual(texts);
-  expect(readJournal(Buffer.alloc(0))).toEqual([]);
+  expect(readLines(Buffer.from(writeJournal(texts)))).toEqual(texts);
+  expect(readLines(Buffer.alloc(0))).toEqual([]);
 });
 
 test('journal/entries.ndjson that is cut or no text is a fault', () => {
-  expect(() => readJournal(Buffer.from('{"type":"a"}'))).toThrow('journal ends within a line');
-  expect(() => readJournal(Buffer.from([0xff, 0x0a]))).toThrow('journal is not UTF-8');
+  expect(() => readLines(Buffer.from('{"type":"a"}'))).toThrow('journal ends within a line');
+  expect(() => readLines(Buffer.from([0xff, 0x0a]))).toThrow('journal is not UTF-8');
 });
 
 test('the positions of a drop go together as ranges', () => {

@@ -4,12 +4,10 @@ import { payloadPath } from '../../../../src/evidence/bundle/layout.ts';
 import { readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/records.ts';
 import { gapsOf } from '../../../../src/evidence/journal/ranges.ts';
 import { writePolicy } from '../../../../src/evidence/notes/policy.ts';
-import { completenessOf } from '../../../../src/evidence/verify/coverage.ts';
 import { faultText, Report } from '../../../../src/evidence/verify/report.ts';
 import { type VerifierOptions, verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
 import { cutToSource } from '../../../support/evidence/bundles/one-source-bundle.ts';
 import { grown, rewritten, small } from '../../../support/evidence/shapes/shape.ts';
-import { coverageStatement } from '../../../support/evidence/statements.ts';
 import {
   begun,
   eventsOrigin,
@@ -273,26 +271,6 @@ test('gaps are what ranges lack of a time', () => {
   const read = [5, 2, 3].map((number) => [day(number), day(number + 1)] as [string, string]);
   const gaps = [1, 4, 6].map((number) => [full(number), full(number + 1)]);
   expect(gapsOf(read, [day(1), day(7)])).toEqual(gaps);
-});
-
-test('completeness is that of the last statement of a source, by all of its passes', () => {
-  const passes = [
-    { pass: 0, ranges: [['2026-01-01T00:00:00Z', '2026-01-03T00:00:00Z']] as [string, string][] },
-    { pass: 1, ranges: [['2026-01-02T00:00:00Z', '2026-01-05T00:00:00Z']] as [string, string][] },
-  ];
-  const source = { kind: 'organization', id: 'o1' };
-  const of = { ...coverageStatement, source_id: 'o1' };
-  const statements = [
-    { ...of, passes: [] },
-    { ...of, passes },
-    { ...of, source_id: 'o2', passes: [] },
-  ];
-  const answer = completenessOf(statements, source, ['2026-01-01T00:00:00Z', '2026-01-06T00:00:00Z']);
-  expect(answer?.statement).toBe(statements[1]);
-  expect(answer?.gaps).toEqual([['2026-01-05T00:00:00.000000Z', '2026-01-06T00:00:00.000000Z']]);
-  expect(
-    completenessOf(statements, { kind: 'account', id: 'o1' }, ['2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z']),
-  ).toBeUndefined();
 });
 
 test('a bundle of one source names it, and says up to which position all of its events are there', () => {
