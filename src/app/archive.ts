@@ -15,7 +15,6 @@ import type { Config } from './config/config.ts';
 import { logArchive } from './telemetry/log-delivery.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
-/** The archive of a daemon. */
 interface OpenedArchive {
   readonly archiveMonth: ArchiveMonth;
   close(): Promise<void>;
@@ -26,15 +25,12 @@ interface ArchiveTelemetry {
   readonly metrics: Pick<Metrics, 'archiveFailed'>;
 }
 
-/** Throws OrgtrailError `configuration` if there is to be an archive and nothing that writes it: before anything is opened. */
+/** Before anything is opened. Throws OrgtrailError `configuration` if there is to be an archive and nothing that writes it. */
 export const requireArchiveWriter = async ({ archive }: Pick<Config, 'archive'>): Promise<void> => {
   if (archive !== undefined) await loadDuck();
 };
 
-/**
- * From then on no replica drops a month that is not in the archive. Undefined: none is configured. The database may have one in use
- * nevertheless; then months stay, and the log says why.
- */
+/** From then on no replica drops a month that is not in the archive. The database may have one in use that is not configured here: months stay. */
 export const openArchive = async (
   { archive }: Pick<Config, 'archive'>,
   pool: Pool,
@@ -62,7 +58,6 @@ export const openArchive = async (
   };
 };
 
-/** Opens what searches read archived months from. Undefined: no archive is configured. */
 export const searchedArchiveOf = ({
   archive,
 }: Pick<Config, 'archive'>): ((pool: Pool) => SearchedArchive) | undefined =>
@@ -72,6 +67,6 @@ export const searchedArchiveOf = ({
     memory: createMatchMemory(),
   }));
 
-/** Opens what the feed reads dropped events from. Undefined: no archive is configured, and what was dropped is gone. */
+/** Undefined: no archive is configured, and what was dropped is gone. */
 export const archivedEventsOf = ({ archive }: Pick<Config, 'archive'>): ((pool: Pool) => ArchivedEvents) | undefined =>
   archive && ((pool) => createArchivedEvents(pool, openObjectStore(archive.target, archive.s3)));

@@ -29,13 +29,12 @@ import type { Config } from './config/config.ts';
 import type { LiveSecrets } from './config/live-secrets.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
-/** The credential of the configuration, the first if there are several. Throws OrgtrailError `configuration` if it has none. */
+/** The first if there are several. Throws OrgtrailError `configuration` if there is none. */
 export const requireCredential = ({ credentials: [first] }: Pick<Config, 'credentials'>): Credential => {
   if (first === undefined) throw new OrgtrailError('configuration', 'no credential');
   return first.credential;
 };
 
-/** How requests to Cloudflare are counted and logged. */
 export const apiObservers = (metrics: Metrics, logger: Logger) => ({
   observer: {
     ...metrics.requests,
@@ -44,15 +43,11 @@ export const apiObservers = (metrics: Metrics, logger: Logger) => ({
   onUnreadable: () => logger.warn('skipped an organization with an invalid id'),
 });
 
-/** How Cloudflare is asked, and how requests are counted, with all credentials. */
 export interface ApiAccess {
   readonly api: AuditApi;
-  /** Of all credentials together. */
   readonly budget: Pick<ApiBudget, 'available' | 'blockedSeconds'>;
-  /** Undefined: history is not read a second time. */
   readonly scrub: ScrubLeave | undefined;
   readonly budgets: SyncContext['budgets'];
-  /** Those that are read with now. */
   readonly credentials: () => readonly ReadingCredential[];
   close(): Promise<void>;
 }
@@ -63,11 +58,10 @@ interface AccessParts {
   readonly secrets: LiveSecrets;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** What is the same for all credentials. */
   readonly connection: Omit<AuditApiOptions, 'credential' | 'budget' | 'principal'>;
 }
 
-/** Called once for each process that reads. A credential that is configured while it runs is taken up with its first use. */
+/** A credential that is configured while the process runs is taken up with its first use. */
 export const openAccessToApi = (parts: AccessParts): ApiAccess => {
   const { config, pool, secrets, logger } = parts;
   const nowMs = () => performance.now();
@@ -136,7 +130,6 @@ export const openAccessToApi = (parts: AccessParts): ApiAccess => {
   };
 };
 
-/** Of one credential: requests in any 5 minutes. */
 export const smallestBudget = ({ credentials, apiBudget }: Pick<Config, 'credentials' | 'apiBudget'>): number =>
   Math.min(...(credentials.length > 0 ? credentials.map(({ budget }) => budget) : [apiBudget]));
 
@@ -151,7 +144,6 @@ interface OpenedAccess {
   readonly budget: ApiBudget;
   /** The row of the budget that it counts in before others. */
   readonly row: () => string;
-  /** Its own row. */
   readonly key: () => string;
   close(): Promise<void>;
 }
@@ -159,7 +151,6 @@ interface OpenedAccess {
 interface Shared {
   readonly limit: ProcessLimit;
   readonly budgetOf: (principal: Principal) => number;
-  /** Those that credentials are known to be of, sorted. */
   readonly knownUsers: () => readonly string[];
 }
 
@@ -197,7 +188,6 @@ const openOne = (parts: AccessParts, { name, source }: LiveCredential, shared: S
   return { api, principal, budget, row: () => principals().at(-1) ?? fingerprint(), key: fingerprint, close };
 };
 
-/** The row of a user that is known is the last one. */
 const principalsOf = (principal: Principal, knownUsers: () => readonly string[]): readonly string[] => {
   const name = principal.current();
   if (name !== undefined) return [name];

@@ -59,18 +59,15 @@ import type { Metrics } from './telemetry/metrics.ts';
 
 export interface App {
   readonly database: Database;
-  /** Names this process in leases. */
   readonly owner: string;
   readonly sync: SyncContext;
-  /** What is read, under the configuration or as a command chose. */
+  /** Under the configuration or as a command chose. */
   readonly scope: Pick<Config, 'sources' | 'organizationIds' | 'accounts'>;
   readonly metricsSource: MetricsSource;
   readonly feed: FeedSource;
   readonly search: SearchSource;
   readonly streams: StreamLimits;
-  /** Tokens, sessions and the trail of access. */
   readonly access: AccessSource;
-  /** With every source, however many there are. */
   status(): Promise<Status>;
   readonly statusReader: StatusReader;
   /** How the configured sinks stand. */
@@ -79,38 +76,33 @@ export interface App {
   readonly operations: OperationsSource;
   /** What goes wrong with them in this process. */
   readonly sinkTroubles: SinkTroubles;
-  /** Closes everything, the database last. */
   close(): Promise<void>;
 }
 
-/** Which sources to work on, in place of those of the configuration. */
 export interface ChosenSources extends Pick<Config, 'sources' | 'organizationIds' | 'accounts'> {
-  /** Those of `accounts` that the database does not know yet. */
   readonly newAccounts: readonly string[];
 }
 
-/** Chooses from what the configuration, the database and Cloudflare know. */
 export type ChooseSources = (config: Config, pool: Pool, api: AuditApi) => Promise<ChosenSources>;
 
 export interface AppOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Receives all events as well, for the progress of a command. */
+  /** For the progress of a command. */
   readonly observer?: SyncObserver;
   readonly databaseWait?: DatabaseWait;
-  /** How long each phase of a request may take, if that is not the default: for tests. */
+  /** For tests. */
   readonly timeouts?: Partial<Timeouts>;
-  /** Default: those of the configuration; they never change. */
+  /** Default: those of the configuration, unchanging. */
   readonly secrets?: LiveSecrets | undefined;
-  /** Throws OrgtrailError when there is no database, or its schema is of another version, instead of making them. */
+  /** Throws OrgtrailError instead of making a database or its schema. */
   readonly readsOnly?: boolean;
-  /** Chooses the sources to work on, in place of those of the configuration. */
   readonly chooseSources?: ChooseSources | undefined;
-  /** What Cloudflare's clock is carried on by between two answers; steady. Default `performance.now`. */
+  /** Steady; carries Cloudflare's clock on between two answers. Default `performance.now`. */
   readonly steadyMs?: () => number;
 }
 
-/** The composition root: opens and wires everything that syncing needs. Migrates the schema first, unless `readsOnly`. */
+/** The composition root. Migrates the schema first, unless `readsOnly`. */
 export const openApp = async (config: Config, options: AppOptions): Promise<App> => {
   requireCredential(config);
   for (const warning of config.warnings) options.logger.warn(warning);
@@ -197,13 +189,12 @@ const compose = async (given: Config, database: Database, options: ComposeOption
   };
 };
 
-/** How things stand, by the tables. */
 const openStatus = (pool: Pool, config: Config): Pick<App, 'status' | 'statusReader'> => {
   const scope = statusScopeOf(config);
   return { status: () => readStatus(pool, scope), statusReader: createStatusReader(pool, scope) };
 };
 
-/** What reads are served from, each on connections of its own. */
+/** Each on connections of its own. */
 const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, logger }: Telemetry) => {
   const streams = createStreamLimits(config.http.stallTimeoutMs, metrics.streams);
   const { memory } = streams;
@@ -245,7 +236,7 @@ const readSinks = async (pool: Pool, { sinks }: Config): Promise<readonly SinkSt
   }
 };
 
-/** Learns the names of organizations and accounts, and chooses the sources to work on. */
+/** Also learns the names of organizations and accounts. */
 const prepare = async (config: Config, pool: Pool, plainApi: AuditApi, options: AppOptions) => {
   const { api, names } = watchNames(pool, plainApi);
   const chosen = await options.chooseSources?.(config, pool, api);
@@ -281,7 +272,6 @@ const metricsOf = (
 interface OperationsParts {
   readonly config: Config;
   readonly pool: Pool;
-  /** What may take seconds. */
   readonly slowPool: Pool;
   /** How the configured sinks stand. */
   sinks(): Promise<readonly SinkStatus[]>;

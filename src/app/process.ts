@@ -14,14 +14,13 @@ const signals = [
 interface StopSignals {
   /** Aborts on the first signal, with the exit code as its reason. */
   readonly signal: AbortSignal;
-  /** `leaveAtOnce` is run before the second signal ends the process; a third one does not wait for it. */
+  /** Run before the second signal ends the process; a third one does not wait for it. */
   takeOver(leaveAtOnce: () => Promise<void>): void;
   isTakenOver(): boolean;
-  /** Ends the process at once, after `leaveAtOnce`. */
   leave(code: number): void;
 }
 
-/** The first SIGINT or SIGTERM asks for a stop; the second leaves at once. Called by main.ts, before anything else. */
+/** The first SIGINT or SIGTERM asks for a stop; the second leaves at once. */
 export const handleStopSignals = (): StopSignals => {
   const stop = new AbortController();
   let askedAt = 0;
@@ -54,7 +53,7 @@ export const handleStopSignals = (): StopSignals => {
   };
 };
 
-/** How long a page that is under way may still take after the first signal; the whole must leave within 10 s. */
+/** For a page under way, after the first signal; the whole must leave within 10 s. */
 const GRACE_MS = 4_000;
 
 /** What work is told about a stop: begin nothing new at once, and a little later, drop what is under way. */
@@ -63,7 +62,6 @@ interface GracefulStop {
   readonly signal: AbortSignal;
 }
 
-/** Turns the first signal of the process into a stop that lets the page in hand be finished. */
 export const gracefulStop = (asked: AbortSignal): GracefulStop => {
   const hard = new AbortController();
   const begin = () => {

@@ -28,7 +28,6 @@ const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
 /** After the grace that a page in hand has, only a statement can be under way, in a database that does not answer. */
 const SHUTDOWN_TIMEOUT_MS = 6_000;
 
-/** A running daemon, in this process. */
 export interface Daemon {
   readonly app: App;
   readonly httpUrl: string;
@@ -36,7 +35,7 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
-/** Starts everything in order: database, schema, sinks, HTTP, retention, scheduler. Used by `run` and by `demo`. */
+/** In order: database, schema, sinks, HTTP, retention, scheduler. */
 export const startDaemon = async (
   config: Config,
   logger: Logger,
@@ -179,7 +178,7 @@ const startSyncing = ({ config, app, trouble, logger, stopping, hardStop }: Sync
 /** A failover makes positions jump by so much more for each second between the last note and the first commit. */
 const NOTE_EVERY_MS = 5_000;
 
-/** Notes in the database every few seconds that it is at work, until the signal. Called by the daemon; replicas share the notes. */
+/** Until the signal; replicas share the notes. */
 const noteAliveForever = async (pool: Pool, time: Pick<Time, 'sleep'>, signal: AbortSignal): Promise<void> => {
   while (!signal.aborted) {
     // A database that is away is told of by all else; without a note positions jump further, and no less safely.
@@ -190,13 +189,12 @@ const noteAliveForever = async (pool: Pool, time: Pick<Time, 'sleep'>, signal: A
 
 /** What keeps the daemon from syncing as a whole, for readiness: reading may work although writing does not. */
 interface SyncTrouble {
-  /** Something failed, for this reason. */
   failed(reason: string): void;
   /** The latest reason, while it is fresh: with trouble that lasts, every tick fails again. */
   current(): string | undefined;
 }
 
-/** Remembers a failure for two ticks. `nowMs` is a steady clock. Used by `run`. */
+/** For two ticks. `nowMs` is a steady clock. */
 export const createSyncTrouble = (tickMs: number, nowMs: () => number): SyncTrouble => {
   let latest: { readonly reason: string; readonly atMs: number } | undefined;
   return {

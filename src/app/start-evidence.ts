@@ -39,10 +39,8 @@ interface RunningEvidence {
   close(): Promise<void>;
 }
 
-/** What building needs of the process that it is in. */
 interface EvidenceHost {
   readonly database: Pick<App['database'], 'latestUrl'>;
-  /** Names the process in leases. */
   readonly owner: string;
   readonly feed: Pick<App['feed'], 'waitBeyond'>;
   readonly sync: { readonly time: Time };
@@ -55,7 +53,6 @@ interface EvidenceParts extends Signers {
 
 const NOTHING: RunningEvidence = { ended: Promise.resolve(), close: async () => {} };
 
-/** Of `signerOf` and `nextSignerOf`. */
 interface Signers {
   readonly signer: LogSigner | undefined;
   readonly nextSigner: LogSigner | undefined;
@@ -63,14 +60,13 @@ interface Signers {
 
 const NEXT_KEY_FILE = 'ORGTRAIL_EVIDENCE_NEXT_KEY_FILE';
 
-/** What signs, by the settings; undefined if none is set. Throws OrgtrailError `configuration` for a key that cannot be used. */
+/** Undefined if none is set. Throws OrgtrailError `configuration` for a key that cannot be used. */
 export const signerOf = (evidence: EvidenceConfig | undefined): LogSigner | undefined => {
   if (evidence?.keyFile === undefined) return undefined;
   const { keyFile, signer } = evidence;
   return signer === undefined ? signerOfFile(keyFile) : signerOfCommand(signer, publicKeyOfFile(keyFile));
 };
 
-/** The same of the key that is to follow it. */
 export const nextSignerOf = (evidence: EvidenceConfig | undefined): LogSigner | undefined => {
   if (evidence?.nextKeyFile === undefined) return undefined;
   const { nextKeyFile, nextSigner } = evidence;
@@ -79,13 +75,12 @@ export const nextSignerOf = (evidence: EvidenceConfig | undefined): LogSigner | 
     : signerOfCommand(nextSigner, publicKeyOfFile(nextKeyFile, NEXT_KEY_FILE), 'ORGTRAIL_EVIDENCE_NEXT_SIGNER');
 };
 
-/** The public keys that this process has, by its settings. */
 export const publicKeysOf = (evidence: EvidenceConfig | undefined): readonly Buffer[] => [
   ...(evidence?.keyFile === undefined ? [] : [publicKeyOfFile(evidence.keyFile)]),
   ...(evidence?.nextKeyFile === undefined ? [] : [publicKeyOfFile(evidence.nextKeyFile, NEXT_KEY_FILE)]),
 ];
 
-/** What is stated of coverage: sources that are read as this process would read them, since only the hashes of filters are stored. */
+/** Names the filters of this process, since only hashes are stored. */
 export const coverageOf = (config: Config, everyMs: number): CoverageOptions => ({
   filters: kindPolicies(config).map(({ kind, filters, filterHash: hash }) => ({
     kind,
@@ -95,9 +90,7 @@ export const coverageOf = (config: Config, everyMs: number): CoverageOptions => 
   everyMs,
 });
 
-/**
- * Starts to build the evidence beside ingestion, if it is configured. Called once the schema is current, by the daemon and by the command that builds alone.
- */
+/** Nothing if it is not configured. The schema must be current. */
 const startEvidence = (
   config: Config,
   app: EvidenceHost,
@@ -147,7 +140,7 @@ const startEvidence = (
   return { ended, close };
 };
 
-/** The same beside ingestion, which a key that cannot be used does not stop: it is looked for again after each interval. */
+/** A key that cannot be used does not stop ingestion: it is looked for again after each interval. */
 export const startEvidenceOnceUsable = (
   config: Config,
   app: EvidenceHost,
@@ -186,12 +179,10 @@ export const startEvidenceOnceUsable = (
   };
 };
 
-/** Sinks that get records of checkpoints. */
 const anchorsOfSinks = ({ sinks }: Config): string[] =>
   sinks.filter(({ settings }) => settings.checkpoints === true).map(({ name }) => anchorOfSink(name));
 
 interface AnchoringParts {
-  /** The public keys of this process. */
   readonly own: readonly Buffer[];
   readonly logger: Logger;
   readonly time: Time;
@@ -199,7 +190,7 @@ interface AnchoringParts {
   readonly s3: S3Settings;
 }
 
-/** How the builder reads the anchors and keeps checkpoints there; nothing if none is configured. */
+/** Nothing if no anchor is configured. */
 const anchoringOf = (
   pool: Pool,
   { own, logger, time, targets, s3 }: AnchoringParts,
@@ -231,7 +222,7 @@ const anchoringOf = (
   };
 };
 
-/** What is served of the evidence over HTTP, on connections of its own. If none is configured, the console still shows a log that there is. */
+/** On connections of its own. If none is configured, the console still shows a log that there is. */
 export const serveEvidence = (
   { evidence }: Config,
   { database }: Pick<App, 'database'>,
@@ -261,21 +252,15 @@ const time: Time = {
 interface BuilderParts {
   readonly logger: Logger;
   readonly secrets: LiveSecrets;
-  /** Whether health and metrics are served. */
   readonly isServed: boolean;
   readonly starting: AbortSignal;
 }
 
-/** A process that builds evidence, and nothing else. */
 interface EvidenceBuilder {
-  /** Ends what is under way and closes everything. */
   stop(): Promise<void>;
 }
 
-/**
- * Opens the database and starts to build. Needs no credential of Cloudflare, and no more rights than those of orgtrail_evidence: so it makes
- * no schema. Throws OrgtrailError `configuration` without a key, `database_outdated` if the schema is not that of this version.
- */
+/** Needs only the rights of orgtrail_evidence, so it makes no schema. Throws OrgtrailError `configuration` without a key, `database_outdated`. */
 export const startEvidenceBuilder = async (
   config: Config,
   { logger, secrets, isServed, starting }: BuilderParts,

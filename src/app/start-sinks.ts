@@ -24,7 +24,7 @@ import { teeObserver } from './telemetry/log.ts';
 import { logDelivery } from './telemetry/log-delivery.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
-/** Their statements are short: sinks share these, and none of them is one of the connections for pulling. */
+/** Shared by all sinks, whose statements are short, and apart from the connections for pulling. */
 const MAX_CONNECTIONS = 6;
 /** If a notification is lost, this ends the wait. */
 const MAX_WAIT_MS = 30_000;
@@ -40,14 +40,10 @@ interface RunningSinks {
 interface SinkAppOptions extends DeliveryStop {
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Default: those of the configuration; they never change. */
   readonly secrets?: LiveSecrets | undefined;
 }
 
-/**
- * Starts delivering to all sinks of the configuration. Called by the daemon, once the schema is current. Throws
- * OrgtrailError `configuration` for a sink that cannot be used.
- */
+/** The schema must be current. Throws OrgtrailError `configuration` for a sink that cannot be used. */
 export const startSinks = async (config: Config, app: App, options: SinkAppOptions): Promise<RunningSinks> => {
   const { logger, metrics, secrets = fixedSecrets(config) } = options;
   const sinkConfigs = config.sinks.map((sink) => configuredSink(sink, secrets, { aws: config.aws }));
@@ -140,7 +136,7 @@ const configuredSink = (
   return { name, sink, format, batchEvents, maxBytes: sink.maxBytes, ...wanted, ...limits, redact };
 };
 
-/** What a sink of findings waits for is not the feed but what was found in it. */
+/** Sinks of findings and alarms do not wait for the feed. */
 const contextFor = <C extends Omit<DeliveryContext, 'redact'>>(
   { stream }: SinkConfig,
   context: C,
@@ -197,7 +193,7 @@ interface FindingsOptions {
   waitBeyond(position: number, signal: AbortSignal): Promise<void>;
 }
 
-/** Before the sinks are registered: says from where on detections are noted, if a sink is sent them. */
+/** Before the sinks are registered, which fixes where detections begin. */
 const prepareFindings = async (pool: Pool, sinks: readonly NamedSink[]): Promise<void> => {
   const wanted = ofDetections(sinks);
   if (wanted.length === 0) return;
@@ -207,7 +203,7 @@ const prepareFindings = async (pool: Pool, sinks: readonly NamedSink[]): Promise
   );
 };
 
-/** Asks the detections about what comes in, as long as the daemon runs; resolves after the signal. Nothing without a sink that is sent them. */
+/** Until the signal; nothing without a sink of detections. */
 const startFindings = async (sinks: readonly NamedSink[], options: FindingsOptions): Promise<void> => {
   if (ofDetections(sinks).length === 0) return;
   const { pool, time, logger, signal, waitBeyond } = options;
@@ -231,7 +227,7 @@ const logFindings = (logger: Logger): NoteObserver => {
   };
 };
 
-/** Resolves once the detections have been asked beyond this position; rejects if the signal aborts or the database fails. */
+/** Rejects if the signal aborts or the database fails. */
 const waitForFindings = async (
   pool: Pool,
   time: Pick<Time, 'sleep'>,
@@ -244,13 +240,13 @@ const waitForFindings = async (
 const TROUBLE_EVERY_MS = 15_000;
 /** How soon a sink receives what was noted. */
 const CHANGES_EVERY_MS = 1_000;
-/** So long a trouble must last: what passes by itself is no alarm. */
+/** What passes by itself is no alarm. */
 const OPEN_AFTER_MS = 120_000;
 
 const ofAlarms = (sinks: readonly NamedSink[]): readonly NamedSink[] =>
   sinks.filter(({ settings }) => settings.events === 'alarms');
 
-/** Once the sinks are registered: says where those of alarms begin. */
+/** Once the sinks are registered: fixes where those of alarms begin. */
 const prepareAlarms = async (pool: Pool, sinks: readonly NamedSink[]): Promise<void> => {
   const wanted = ofAlarms(sinks).map(({ name, settings }) => ({ name, start: settings.start }));
   await registerAlarmSinks(pool, wanted);
@@ -262,13 +258,11 @@ interface AlarmOptions {
   readonly logger: Logger;
   /** Ends it. */
   readonly signal: AbortSignal;
-  /** How everything stands. Rejects if the database does not answer. */
   facts(): Promise<AlarmFacts>;
-  /** Default: two minutes. */
   readonly openAfterMs?: number;
 }
 
-/** Looks at how everything stands, and notes what is wrong, until the signal. Nothing without a sink of alarms. */
+/** Until the signal; nothing without a sink of alarms. */
 const startAlarms = async (sinks: readonly NamedSink[], options: AlarmOptions): Promise<void> => {
   if (ofAlarms(sinks).length === 0) return;
   const { pool, time, logger, signal, facts, openAfterMs = OPEN_AFTER_MS } = options;
@@ -288,7 +282,7 @@ const startAlarms = async (sinks: readonly NamedSink[], options: AlarmOptions): 
   }
 };
 
-/** Resolves once an alarm was opened or resolved after this one; rejects if the signal aborts or the database fails. */
+/** Rejects if the signal aborts or the database fails. */
 const waitForAlarms = async (
   pool: Pool,
   time: Pick<Time, 'sleep'>,

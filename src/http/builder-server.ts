@@ -32,7 +32,7 @@ const noTokens: AccessSource = {
   trouble: () => undefined,
 };
 
-/** Serves `/livez`, `/readyz`, `/healthz` and `/metrics` of a process that builds evidence alone. Rejects if the port is taken. */
+/** `/livez`, `/readyz`, `/healthz` and `/metrics` of a process that builds evidence alone. Rejects if the port is taken. */
 export const serveBuilder = async (
   options: BuilderServerOptions,
 ): Promise<{ readonly url: string; close(): Promise<void> }> => {

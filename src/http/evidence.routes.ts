@@ -20,7 +20,7 @@ const IMMUTABLE = 'private, max-age=31536000, immutable';
 const INSUFFICIENT_PRIVILEGE = '42501';
 const tags = ['evidence'];
 
-/** What is below `/evidence`, by the paths of c2sp.org/tlog-tiles: nothing but what is signed. `store` is undefined without evidence. */
+/** Paths of c2sp.org/tlog-tiles: nothing but what is signed. `store` is undefined without evidence. */
 export const evidenceRoutes = (
   server: FastifyInstance,
   store: ServedStore | undefined,
@@ -107,7 +107,6 @@ const tileRoute = (
   );
 };
 
-/** Sends a text or bytes, with these headers; undefined is a 404. */
 const answer = async (
   reply: FastifyReply,
   store: ServedStore | undefined,
@@ -151,7 +150,6 @@ const addressOf = ({ feed, log }: LogParameters): LogAddress => {
   return { feedId, generation: Number(generation), log };
 };
 
-/** The parameters of an address below `/evidence`. */
 interface LogParameters {
   readonly feed: string;
   readonly log: 'events' | 'journal';
@@ -206,7 +204,6 @@ const answers = {
   503: { description: 'The database does not answer, or the account may not read the evidence.', ...problemSchema },
 } as const;
 
-/** Of a route that gives a text, or a file of bytes. */
 const textAnswers = (description: string) => ({ 200: { description, content: text }, ...answers });
 
 const tileAnswers = {

@@ -30,11 +30,11 @@ interface Answer {
   readonly range: FeedRange;
   readonly cursor: FeedCursor;
   readonly head: number;
-  /** Of the moment when the reader was told of all drops and jumps that concern it. */
+  /** Snapshot taken when the reader was told of all drops and jumps that concern it. */
   readonly lastDrop: number;
 }
 
-/** `GET /v1/events`. `authorized` is the hook that checks the token, `evidence` gives the last signed checkpoint. */
+/** `GET /v1/events`. `evidence` gives the last signed checkpoint. */
 export const feedRoutes = (
   server: FastifyInstance,
   source: FeedSource,
@@ -85,7 +85,7 @@ export const feedRoutes = (
   );
 };
 
-/** Where the reader is; a text says what is wrong with the query. */
+/** A text says what is wrong with the query. */
 const presentedBy = (query: FeedQuery): Presented | string => {
   const { cursor, after, check, dropped, feed_id: feedId } = query;
   const parts = Object.entries({ after, check, dropped, feed_id: feedId }).filter(([, value]) => value !== undefined);
@@ -110,7 +110,7 @@ const goneBody = (head: FeedHead, presented: Presented, missed: MissedEvents & {
   dropped: head.lastDrop,
 });
 
-/** What to send: at once if there is something, else as soon as there is, or when the time is over. */
+/** At once if there are events, else as soon as there are, or when the time is over. */
 const answerTo = async (
   source: FeedSource,
   query: FeedQuery,
@@ -176,7 +176,6 @@ const begin = async (pieces: AsyncIterator<FeedPiece>): Promise<AsyncIterable<Fe
 
 interface Sending {
   readonly answer: Answer;
-  /** The last signed checkpoint of the evidence. */
   readonly signed: SignedLog | undefined;
   readonly place: StreamPlace;
 }
@@ -209,12 +208,12 @@ const send = async (
   await streamFeed(reply.raw, encoding, counted(request, pieces), last, place);
 };
 
-/** So old may be what is said of it: readers that poll do not each ask the database. */
+/** Readers that poll do not each ask the database. */
 const FRESH_MS = 1_000;
 /** After a failure, such as a right that is missing. */
 const REST_MS = 30_000;
 
-/** The last signed checkpoint of the events; undefined if there is none or it cannot be read. */
+/** Undefined if there is none or it cannot be read. */
 export const recentlySigned = (
   store: ServedStore | undefined,
   nowMs: () => number = () => performance.now(),
@@ -234,6 +233,5 @@ export const recentlySigned = (
   };
 };
 
-/** `Orgtrail-Evidence: SIZE ROOT`; nothing without a checkpoint. */
 const signedHeader = (signed: SignedLog | undefined): Readonly<Record<string, string>> =>
   signed === undefined ? {} : { 'orgtrail-evidence': `${signed.size} ${signed.root.toString('base64')}` };

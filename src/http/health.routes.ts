@@ -11,20 +11,18 @@ export interface HealthOptions extends ReadinessOptions {
   /** `token`: health and metrics need one with the scope metrics, too. Default `open`. */
   readonly healthAccess?: 'open' | 'token';
   readonly tickMs: number;
-  /** Requests per 5 minutes: with the number of sources it says how often each is asked. */
+  /** Requests per 5 minutes: with the number of sources, how often each is asked. */
   readonly apiBudget: number;
-  /** How things stand; rejects if the database does not answer. */
+  /** Rejects if the database does not answer. */
   readonly status: StatusReader;
-  /** How the sinks stand; rejects as `status` does. */
+  /** Rejects as `status` does. */
   readonly sinks: () => Promise<readonly SinkStatus[]>;
-  /** How the evidence stands; undefined if there is none. Rejects as `status` does. */
+  /** Undefined if there is none. Rejects as `status` does. */
   readonly evidence?: () => Promise<EvidenceStatus | undefined>;
   readonly metrics: () => Promise<string>;
-  /** Tokens and sessions of the database, and the trail of access. */
   readonly access: AccessSource;
 }
 
-/** The description of a route about health: its summary, and what its answer is. */
 export const aboutHealth = (summary: string, answer: string) => ({
   summary,
   tags: ['health'],

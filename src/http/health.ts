@@ -6,7 +6,7 @@ import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import { apiTroubles, discoveryTooOldSeconds, type LaneTrouble, listingTroubles } from '../status/health.ts';
 import { isAccount, type StatusWithStates, sinkState, statesOf, totalsOf, worst } from '../status/source-state.ts';
 
-/** What `/healthz` answers. Its names are a contract (docs/guide/health.md). */
+/** The names are a contract (docs/guide/health.md). */
 export const healthOf = (
   status: StatusWithStates,
   shownSinks: readonly SinkStatus[],
@@ -89,11 +89,9 @@ const apiHealth = (status: StatusWithStates) => {
   };
 };
 
-/** Only if no row can be written. */
 export const accessHealth = (trouble: string | undefined) =>
   trouble === undefined ? {} : { access_log: { state: 'failing', last_error: trouble } };
 
-/** Of all sources, if there are too many to name each. */
 const totalHealth = (totals: ReturnType<typeof totalsOf>) => ({
   sources: totals.sources,
   shown: totals.shown,
@@ -111,7 +109,6 @@ const totalHealth = (totals: ReturnType<typeof totalsOf>) => ({
 export const isStopped = (evidence: EvidenceStatus | undefined): boolean =>
   evidence !== undefined && ['behind', 'forked', 'halted'].includes(evidence.state);
 
-/** What `/healthz` says of the evidence. */
 export const evidenceHealth = (evidence: EvidenceStatus) => ({
   state: evidence.state,
   origin: evidence.origin,
@@ -158,20 +155,19 @@ const sinkHealth = (sink: SinkStatus) => ({
   ...(sink.lastError === null ? {} : { last_error: sink.lastError }),
 });
 
-/** A probe is answered by then, whatever the database does. */
 const READINESS_TIMEOUT_MS = 3_000;
 
 export interface ReadinessOptions {
   /** `current`, or what is wrong with the schema. */
   readonly schemaState: () => Promise<string>;
-  /** What keeps syncing as a whole from going on, although the database may answer. */
+  /** Keeps syncing as a whole from going on, although the database may answer. */
   readonly trouble?: () => string | undefined;
 }
 
 /**
- * Ready is what can serve and store: the database answers, takes writes and has the current schema. Whether Cloudflare answers is
- * not asked: without it, stored events can still be read. One look at the database at a time: probes of one that does not
- * answer must not use up the connections.
+ * Ready is what can serve and store: the database answers, takes writes and has the current schema. Whether Cloudflare answers is not
+ * asked: without it, stored events can still be read. One look at the database at a time: probes of one that does not answer must not use
+ * up the connections.
  */
 export const readiness = (options: ReadinessOptions): (() => Promise<readonly string[]>) => {
   let underWay: Promise<readonly string[]> | undefined;

@@ -3,7 +3,7 @@ import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify';
 import { type Copies, copiesChoices } from '../feed/feed.ts';
 import { type FormatName, formatNames, formats } from '../formats/registry.ts';
 
-/** Describes all routes that are added after it, by their schemas, and serves that at `/v1/openapi.json` to clients that `onRequest` lets in. */
+/** Routes that are added after it, at `/v1/openapi.json`. */
 export const describeApi = async (
   server: FastifyInstance,
   version: string,
@@ -37,16 +37,15 @@ export const describeApi = async (
   );
 };
 
-/** The answers of a route that gives one JSON document, or says that it cannot. */
+/** One JSON document, or that there is none now. */
 export const jsonAnswer = (description: string) => ({
   200: { description, type: 'object', additionalProperties: true },
   503: { description: 'Not available now; the body says why.', ...problemSchema, required: ['status'] },
 });
 
-/** The description of a route that requires the token. */
 export const withToken = { security: [{ feedToken: [] as string[] }] };
 
-/** The query of `GET /v1/events`, as checked and converted by `feedQuerySchema`. */
+/** As checked and converted by `feedQuerySchema`. */
 export interface FeedQuery {
   readonly cursor?: string;
   readonly after?: number;
@@ -138,7 +137,6 @@ export const feedQuerySchema = {
   },
 } as const;
 
-/** What all answers that are no success look like. */
 export const problemSchema = {
   type: 'object',
   required: ['status', 'reason'],
@@ -146,7 +144,6 @@ export const problemSchema = {
   additionalProperties: true,
 } as const;
 
-/** Of all routes that want a token. */
 export const refusals = {
   401: { description: 'No valid bearer token.', ...problemSchema },
   403: { description: 'A token without this scope, or on loopback a request that is not local.', ...problemSchema },

@@ -25,57 +25,50 @@ import { accessHealth } from './health.ts';
 import { describeApi, withToken } from './openapi.ts';
 import { arrivalsRoutes, searchRoutes, summaryRoutes } from './search/routes.ts';
 
-/** From the first byte of a request to the last one of its body. Node looks at open requests as often as the second one says. */
+/** From the first byte of a request to the last of its body. Node checks open requests at the second interval. */
 const REQUEST_TIMEOUT_MS = 30_000;
 const CONNECTIONS_CHECK_MS = 5_000;
 
 export interface HttpOptions extends HealthOptions {
   readonly host: string;
   readonly port: number;
-  /** A token with every scope. Outside loopback this one or one of `access` is needed for everything but health and metrics. */
+  /** Has every scope. Outside loopback this one or one of `access` is needed for everything but health and metrics. */
   readonly feedToken: FeedToken;
-  /** Called for every answer and every failed attempt to sign in. */
   readonly observer: HttpObserver;
-  /** Addresses and subnets of proxies whose X-Forwarded headers are believed. */
+  /** Addresses and subnets whose X-Forwarded headers are believed. */
   readonly trustedProxies?: readonly string[];
-  /** How long a request may take to arrive, with its body. Milliseconds, default 30,000. */
+  /** Until a request has arrived with its body. Milliseconds, default 30,000. */
   readonly requestTimeoutMs?: number;
   readonly version: string;
-  /** Called for requests that failed for reasons that the client is not told. */
+  /** For failures that the client is not told. */
   readonly logger: Logger;
   readonly feed: FeedSource;
   readonly search: SearchSource;
-  /** Searches that are kept under a name. */
   readonly savedSearches: SavedSearches;
-  /** The logs of the evidence; undefined if none is configured. */
+  /** Undefined if none is configured. */
   readonly servedEvidence?: ServedStore | undefined;
-  /** What the console shows of the evidence, also if none is configured. */
+  /** Also if none is configured. */
   readonly shownEvidence?: ShownEvidence | undefined;
-  /** How many answers of the feed and of searches are sent at once. */
   readonly streams: StreamLimits;
-  /** What the console shows beside the status. */
   readonly overview: OverviewSource;
-  /** What the console's pages of operation show. */
   readonly operations: OperationsSource;
 }
 
-/** Declared here: edges do not import each other. */
 interface HttpObserver {
   answered(route: string, status: string): void;
   signInFailed(): void;
 }
 
 export interface HttpServer {
-  /** Where it listens. */
   readonly url: string;
-  /** All of the API, `METHOD /path`. */
+  /** Routes of the API, `METHOD /path`. */
   readonly routes: readonly string[];
-  /** Those that the API's description leaves out: the console's. */
+  /** The console's, which the API's description leaves out. */
   readonly hiddenRoutes: readonly string[];
   close(): Promise<void>;
 }
 
-/** Serves health, metrics, status and the feed. Called by the command `run`. Rejects if the port is taken. */
+/** Rejects if the port is taken. */
 export const startHttpServer = async (options: HttpOptions): Promise<HttpServer> => {
   const server = Fastify({
     logger: false,
@@ -143,7 +136,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   return { url, routes, hiddenRoutes, close: () => server.close() };
 };
 
-/** PostgreSQL cannot have NUL in a text, and no client sends it by accident. Answers 400. */
+/** PostgreSQL cannot have NUL in a text, and no client sends it by accident. */
 const refuseNul = (server: FastifyInstance): void => {
   server.addHook('onRequest', async ({ raw }, reply) => {
     if (!/%00/.test(raw.url ?? '')) return;
@@ -151,7 +144,6 @@ const refuseNul = (server: FastifyInstance): void => {
   });
 };
 
-/** What Ajv adds with `verbose`. */
 interface SchemaParts {
   readonly properties?: Readonly<Record<string, unknown>>;
   readonly minimum?: number;
@@ -159,7 +151,7 @@ interface SchemaParts {
   readonly enum?: readonly unknown[];
 }
 
-/** What is wrong with the parameters of a request, in words that name the parameter. The formatter of Fastify; needs Ajv's `verbose`. */
+/** The formatter of Fastify, in words that name the parameter; needs Ajv's `verbose`. */
 const schemaFault = (errors: readonly FastifySchemaValidationError[], part: string): Error => {
   const [error] = errors;
   return new Error(error === undefined ? `${part} is not valid` : faultText(error, part));

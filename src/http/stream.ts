@@ -4,25 +4,25 @@ import { constants, createGzip, createZstdCompress } from 'node:zlib';
 import { negotiate } from '@fastify/accept-negotiator';
 import type { StreamPlace } from '../base/limits.ts';
 
-/** With these, 0.6 MB for each stream instead of 3 MB. Events resemble each other: what is near is enough to compress well. */
+/** 0.6 MB for each stream instead of 3 MB. Events resemble each other: a small window compresses well. */
 const zstdParameters = { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_windowLog]: 17 };
 const compressors = { zstd: () => createZstdCompress({ params: zstdParameters }), gzip: () => createGzip() } as const;
 type Encoding = keyof typeof compressors;
 
-/** A reader that takes so much within the time-out is not cut, however large a piece is. */
+/** A reader that takes this much within the time-out is not cut, however large a piece is. */
 const SLICE_BYTES = 65_536;
 
-/** The first of ours that the reader takes; undefined: as it is. `header` is its Accept-Encoding. */
+/** Undefined: as it is. `header` is the reader's Accept-Encoding. */
 export const encodingFor = (header: string | undefined): Encoding | undefined => {
   const chosen = negotiate(header ?? 'identity', [...Object.keys(compressors), 'identity']);
   return chosen === 'zstd' || chosen === 'gzip' ? chosen : undefined;
 };
 
 /**
- * Writes the pieces as the body of a response whose head is written already. One piece is on its way at a time: a reader
- * that stalls stops the reading, costs the memory of two pieces, and is cut off when it has taken nothing for the time that its
- * place allows. If reading fails, the connection is cut, so that the reader sees that the body is not whole. Always resolves.
- * Who has the place leaves it when what the pieces hold is given back.
+ * Writes the pieces as the body of a response whose head is written already. One piece is on its way at a time: a reader that stalls stops
+ * the reading, costs the memory of two pieces, and is cut off when it has taken nothing for the time that its place allows. If reading
+ * fails, the connection is cut, so that the reader sees that the body is not whole. Always resolves. Who has the place leaves it when what
+ * the pieces hold is given back.
  */
 export const streamFeed = async (
   response: ServerResponse,
@@ -47,7 +47,7 @@ export const streamFeed = async (
 
 const noOne = (): void => {};
 
-/** Writes in slices, each when the one before has left, and gives up a reader that takes none for too long. */
+/** Each slice is written when the one before has left; a reader that takes none for too long is given up. */
 class BodyWriter {
   readonly #response: ServerResponse;
   readonly #body: Writable;
@@ -61,7 +61,7 @@ class BodyWriter {
     response.once('close', () => this.#fail(new Error('the reader has gone')));
   }
 
-  /** Resolves when all has left: then the memory is free. Rejects if the reader has gone or stalls. */
+  /** Resolves when the memory is free. Rejects if the reader has gone or stalls. */
   async write({ lines }: { readonly lines: Buffer }): Promise<void> {
     const timer = this.#startTimer();
     try {

@@ -12,9 +12,8 @@ export interface AlarmFacts {
   readonly tickMs: number;
 }
 
-/** So far the newest entries may be behind: as in the alert OrgtrailNotFresh. */
+/** As in the alert OrgtrailNotFresh. */
 const NOT_FRESH_SECONDS = 600;
-/** So many are named. */
 const MOST_NAMED = 3;
 
 const nameOf = (source: SourceWithState): string =>
@@ -25,7 +24,6 @@ const listOf = (names: readonly string[]): string => {
   return `${names.slice(0, MOST_NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 };
 
-/** One alarm for all sources that have this trouble. */
 const ofSources = (
   sources: readonly SourceWithState[],
   alarm: Omit<Alarm, 'summary'> & { readonly text: string },
@@ -130,7 +128,7 @@ const evidenceAlarms = (evidence: EvidenceStatus | undefined): readonly Alarm[] 
   ];
 };
 
-/** What is wrong at this moment. A pure function of the facts; each trouble is one alarm, whatever it is about. */
+/** A pure function; each trouble is one alarm, whatever it is about. */
 export const alarmsOf = (facts: AlarmFacts): readonly Alarm[] => [
   ...sourceAlarms(facts.status),
   ...discoveryAlarms(facts),

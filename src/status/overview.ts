@@ -5,7 +5,6 @@ import type { SummaryBucket } from '../search/summary/summary.ts';
 /** Milliseconds since 1970. */
 export type TimeRange = readonly [fromMs: number, toMs: number];
 
-/** What Cloudflare's API does not serve, not even in parts. */
 export interface DrawnHole {
   readonly range: TimeRange;
   readonly reason: string;
@@ -14,25 +13,25 @@ export interface DrawnHole {
   readonly nextAttemptAtMs: number;
 }
 
-/** What has been read of a source, for drawing, by the filter set in force. */
+/** By the filter set in force. */
 export interface SourceCoverage extends SourceKey {
   /** The horizon: nothing older is wanted. */
   readonly sinceMs: number;
   readonly nowMs: number;
-  /** Oldest first: what the view coverage_gaps has. */
+  /** Oldest first, as the view coverage_gaps. */
   readonly gaps: readonly TimeRange[];
-  /** What each settle pass has read again, by its number; the first reading is what is no gap. */
+  /** By number of settle pass; the first reading is what is no gap. */
   readonly passes: readonly { readonly pass: number; readonly ranges: readonly TimeRange[] }[];
   /** Of the first reading, newest first, no more than 200. */
   readonly holes: readonly DrawnHole[];
   readonly walks: readonly { readonly lane: string; readonly range: TimeRange; readonly readUntilMs: number | null }[];
 }
 
-/** How many events there were, by their action time. */
+/** By action time. */
 export interface Activity {
-  /** Whole hours, oldest first; those without events are there, too. */
+  /** Oldest first, those without events included. */
   readonly hours: readonly SummaryBucket[];
-  /** In all these hours, by the key of the source. */
+  /** By the key of the source. */
   readonly bySource: ReadonlyMap<string, number>;
 }
 
@@ -40,26 +39,24 @@ export interface OrganizationChange extends Readonly<Omit<typeof organizationCha
   readonly organizationName: string | null;
 }
 
-/** What this process has counted since it started. */
+/** Since the process started. */
 export interface ProcessFigures {
-  /** Requests to Cloudflare in the last five minutes. */
+  /** In the last five minutes. */
   readonly recentRequests: number;
   readonly defectiveEntries: number;
-  /** How late events were seen first, live lane: how many came within `seconds`, those of smaller ones included. */
+  /** Live lane, cumulative: events seen within `seconds`. */
   readonly lateness: readonly { readonly seconds: number; readonly events: number }[];
 }
 
 export interface ApiBudgetFigures {
-  /** That could go out at once, of all replicas together. */
   readonly available: number;
-  /** Of all replicas together. Undefined with several credentials: each user of Cloudflare has a limit of its own. */
+  /** Of all replicas. Undefined with several credentials: each user of Cloudflare has a limit of its own. */
   readonly per5Minutes: number | undefined;
   readonly blockedSeconds: number;
 }
 
-/** How much of a source was read lately, from which the time left is estimated. */
+/** How much was read lately, for the estimate of the time left. */
 export interface ReadingPace extends SourceKey {
-  /** Seconds of history that were read in the last `overSeconds`. */
   readonly readSeconds: number;
   /** `PACE_MINUTES`, or less if the reading began less than that ago. */
   readonly overSeconds: number;

@@ -7,7 +7,7 @@ import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import type { GoneAccounts } from './status.sql.ts';
 import type { StatusFigures } from './status-reader.sql.ts';
 
-/** What a scrape reads from the database, so that every replica shows the same. */
+/** From the database, so that every replica shows the same. */
 export interface MetricsSource {
   figures(): Promise<StatusFigures>;
   sinks(): Promise<readonly SinkStatus[]>;
@@ -23,7 +23,7 @@ export interface MetricsSource {
   scrubRoundAge(): Promise<number | undefined>;
   /** Undefined if no evidence is configured, or there is none yet. */
   evidence(): Promise<EvidenceStatus | undefined>;
-  /** Evidence is configured for this process, also if there is none yet. */
+  /** Also if there is no log yet. */
   readonly isEvidenceSet: boolean;
   /** Undefined if no archive is configured. */
   archive(): Promise<ArchiveStatus | undefined>;
@@ -31,19 +31,16 @@ export interface MetricsSource {
   blockedSeconds(): Promise<number>;
 }
 
-/** How many listings of accounts there are, by how the last attempt at each ended. */
+/** By how the last attempt ended. */
 export interface AccountListings {
-  /** It named some. */
   readonly listed: number;
-  /** It named none. */
   readonly empty: number;
   readonly refused: number;
   readonly failed: number;
-  /** Not attempted yet. */
   readonly waiting: number;
 }
 
-/** Those of organizations that are gone are left out. */
+/** Without listings of organizations that are gone. */
 export const countAccountListings = async (pool: Pool): Promise<AccountListings> => {
   const { rows } = await pool.query<AccountListings>(
     `select count(*) filter (where state = 'listed')::integer as listed,
@@ -58,10 +55,7 @@ export const countAccountListings = async (pool: Pool): Promise<AccountListings>
   return rows[0] ?? { listed: 0, empty: 0, refused: 0, failed: 0, waiting: 0 };
 };
 
-/**
- * Since when the oldest round goes on or went on last, in seconds: of all active organizations the longest time since their round under way
- * began, or the last one if none is under way. If none has begun yet, since the organization was first seen. Undefined without organizations. `organizationIds` limits it to an allow-list.
- */
+/** Seconds since the oldest current (or last) round of any active organization began; before a first round, since it was first seen. */
 export const readScrubAge = async (
   pool: Pool,
   kinds: readonly Pick<KindPolicy, 'kind' | 'filterHash'>[],

@@ -32,11 +32,10 @@ import {
 import { type NamedSink, readSinks, sinkWarnings } from './sinks.ts';
 import { type ConfigFile, readConfigFile, settingsBelow } from './yaml.ts';
 
-/** Everything that the environment and the YAML file say, checked. Only this file makes one. */
+/** Everything that the environment and the YAML file say, checked. */
 export interface Config {
   /** Undefined only for commands that do not talk to Cloudflare. */
   readonly credential: Credential | undefined;
-  /** All that may be read with: `credential`, by the name `default`, and those of CLOUDFLARE_CREDENTIALS. */
   readonly credentials: readonly NamedCredential[];
   readonly baseUrl: string;
   /** Undefined: the embedded PostgreSQL in `dataDir`. */
@@ -51,18 +50,15 @@ export interface Config {
   readonly archive: ArchiveConfig | undefined;
   readonly settleDelaysMs: readonly number[];
   readonly organizationIds: readonly string[] | undefined;
-  /** The kinds of logs that are read. */
   readonly sources: readonly SourceKindName[];
-  /** All accounts that listings show, those of organizations alone, or these. */
   readonly accounts: AccountsWanted;
-  /** What requests for the logs of each kind are filtered by. */
   readonly filters: Readonly<Record<SourceKindName, readonly Filter[]>>;
   /** Requests in any 5 minutes of one principal, of all replicas together. */
   readonly apiBudget: number;
-  /** Reading all of history again: with this share of the budget, 0 not at all, in rounds that begin no sooner than so long after one another. */
+  /** Reading all of history again: its share of the budget (0: off), and the minimum time between the starts of two rounds. */
   readonly scrub: { readonly share: number; readonly everyMs: number };
   readonly concurrency: number;
-  /** False: pages are read without the fast path, for a comparison. */
+  /** False: without the fast path, for a comparison. */
   readonly fastPath: boolean;
   /** How long a replica that has died or is paused keeps its sources. */
   readonly leaseMs: number;
@@ -72,91 +68,75 @@ export interface Config {
     readonly feedToken: string | undefined;
     /** A body is cut when its reader has taken nothing for so long. */
     readonly stallTimeoutMs: number;
-    /** Whether health and metrics need a token, too. */
     readonly healthAccess: 'open' | 'token';
     /** Proxies whose X-Forwarded headers are believed: addresses and subnets. */
     readonly trustedProxies: readonly string[];
   };
   /** Undefined: no evidence is built. */
   readonly evidence: EvidenceConfig | undefined;
-  /** Where events are pushed to. */
   readonly sinks: readonly NamedSink[];
-  /** What Amazon's own variables say, for credentials of object storage. */
+  /** Amazon's own variables, for credentials of object storage. */
   readonly aws: S3Settings['environment'];
   readonly log: { readonly level: LogLevel; readonly format: 'json' | 'pretty' };
-  /** Warnings of variables that are probably misspelt: every command logs them. */
+  /** Warnings about variables that are probably misspelt: every command logs them. */
   readonly unknownSettings: readonly string[];
-  /** Settings that are allowed but probably not meant, those of `unknownSettings` included; logged at start. */
+  /** Settings that are allowed but probably not meant, `unknownSettings` included; logged at start. */
   readonly warnings: readonly string[];
 }
 
 interface ArchiveConfig {
   readonly target: ArchiveTarget;
-  /** What signs the requests if it is object storage. */
   readonly s3: ArchiveKeys;
-  /** Of objects that are written. */
   readonly parquetVersion: ParquetVersion;
 }
 
-/** The signed log of what is stored. */
 export interface EvidenceConfig {
-  /** What names the logs. */
   readonly base: string;
-  /** Undefined: this process reads the logs, and builds nothing. */
+  /** Undefined: this process builds nothing. */
   readonly keyFile: string | undefined;
   /** A command that signs; `keyFile` is that of its public key then. */
   readonly signer: string | undefined;
-  /** The key that is to follow, or that has followed, and what signs with it. */
+  /** The key that is to follow, or has followed. */
   readonly nextKeyFile: string | undefined;
   readonly nextSigner: string | undefined;
   readonly intervalMs: number;
-  /** Where checkpoints are kept outside the database. */
   readonly anchors: readonly AnchorTarget[];
-  /** What signs the requests of those that are object storage. */
   readonly s3: S3Settings;
-  /** How long a statement of what is covered of a source is good for. */
+  /** How long a statement of coverage is good for. */
   readonly statementsMs: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
-/** If the configured one has a fault, which is what ends the command. */
+/** For messages about further credentials, when the configured budget has a fault. */
 const FALLBACK_BUDGET = 900;
 
 interface LoadOptions {
-  /** False for commands that do not talk to Cloudflare. */
   readonly needsCredential: boolean;
-  /** True when a person reads the log. */
   readonly interactive: boolean;
-  /** What is logged if no setting says so; else `info`. */
+  /** Default: `info`. */
   readonly logLevel?: LogLevel;
 }
 
-/** All settings, with what is wrong with them. */
 export interface ReadConfig {
-  /** Undefined if there are faults. */
   readonly config: Config | undefined;
   readonly faults: readonly Fault[];
   readonly file: ConfigFile;
-  /** The settings that count, those of the file included, as text. */
+  /** Those of the file included, as text. */
   readonly settings: Readonly<Record<string, string>>;
-  /** The names of those that are from the file. */
   readonly fromFile: ReadonlySet<string>;
 }
 
-/**
- * Reads the environment, and below it the file that its ORGTRAIL_CONFIG names. Throws one OrgtrailError `configuration` (exit 2) that
- * names every fault at once. Called by each command, with the environment that main.ts hands over; reads the files that `NAME_FILE` points to.
- */
+/** Reads the environment and the file of its ORGTRAIL_CONFIG. Throws one OrgtrailError `configuration` that names every fault. */
 export const loadConfig = (environment: Environment, options: LoadOptions): Config =>
   configWithoutFaults(readConfig(environment, options));
 
-/** The configuration, if nothing is wrong with it; else throws what `loadConfig` throws. */
+/** Throws what `loadConfig` throws. */
 export const configWithoutFaults = ({ config, faults }: ReadConfig): Config => {
   if (config === undefined) throw configurationError(faults.map(describeFault));
   return config;
 };
 
-/** Reads as `loadConfig` does, but returns the faults: for commands that show them, or the origin of each setting. */
+/** As `loadConfig`, but returns the faults: for commands that show them, or the origin of each setting. */
 export const readConfig = (environment: Environment, options: LoadOptions): ReadConfig => {
   const given = withoutEmpty(environment);
   const file = readConfigFile(given['ORGTRAIL_CONFIG']);
@@ -181,11 +161,11 @@ export const readConfig = (environment: Environment, options: LoadOptions): Read
   };
 };
 
-/** Also if another setting is wrong; what cannot be read has its own fault. */
+/** Also if another setting is wrong. */
 const kindsInForce = (env: Record<string, string>): readonly SourceKindName[] =>
   environmentSchema.shape.ORGTRAIL_SOURCES.safeParse(env['ORGTRAIL_SOURCES']).data ?? [];
 
-/** Adds to `faults` what is wrong, each with the name of its setting first; then undefined. */
+/** Undefined if it has added to `faults`, each with the name of its setting first. */
 const readEnvironment = (env: Record<string, string>, options: LoadOptions, faults: string[]): Config | undefined => {
   const parsed = environmentSchema.safeParse(env);
   for (const issue of parsed.error?.issues ?? []) faults.push(`${issue.path.join('.')} ${issue.message}`);
@@ -279,7 +259,6 @@ const evidenceOf = (values: Settings, env: Record<string, string>): EvidenceConf
         statementsMs: values.ORGTRAIL_EVIDENCE_STATEMENTS,
       };
 
-/** With whether another credential is needed: what is faulty may have been one. */
 const readFurtherCredentials = (env: Record<string, string>, budget: number | undefined, faults: string[]) => {
   const before = faults.length;
   const credentials = readCredentials(env['CLOUDFLARE_CREDENTIALS'], budget ?? FALLBACK_BUDGET, faults);
@@ -306,7 +285,7 @@ const deepFreeze = <T>(value: T): T => {
   return value;
 };
 
-/** What settings that are right by themselves say against each other, each with the name of its setting first. */
+/** Settings that are right by themselves but not together, each text with the name of its setting first. */
 const contradictionsOf = (values: Settings, sinks: readonly NamedSink[]): string[] => [
   ...((values.ORGTRAIL_SETTLE.at(-1) ?? 0) >= values.ORGTRAIL_RETENTION
     ? ['ORGTRAIL_RETENTION must be longer than the last delay of ORGTRAIL_SETTLE, which still reads that time again']
@@ -344,7 +323,7 @@ const nextKeyFaults = (values: Settings): string[] => [
     : []),
 ];
 
-/** What is probably not meant. `env`: as it was given, without what is empty. */
+/** `env`: as it was given, without what is empty. */
 const warningsOf = (env: Record<string, string>, values: Settings): string[] => {
   const warnings: string[] = [];
   const settleDelaysMs = values.ORGTRAIL_SETTLE;
@@ -384,7 +363,7 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
   return warnings;
 };
 
-/** Everything of the configuration that no output may hold: the log blanks it should it turn up in a message. */
+/** All that no output may hold: the log blanks it should it turn up in a message. */
 export const secretsOf = (config: Config): string[] => {
   const secrets: (string | undefined)[] = [config.http.feedToken];
   for (const { credential } of config.credentials) {

@@ -15,10 +15,7 @@ type Raw = Readonly<Record<string, unknown>>;
 
 const isObject = (value: unknown): value is Raw => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/**
- * Reads CLOUDFLARE_CREDENTIALS. Adds to `faults` all that is wrong, by path, and never shows a value: any of them may be a secret, by mistake.
- * Reads the files of secrets. `standardBudget` is that of a credential that names none.
- */
+/** Adds to `faults` what is wrong, by path, and never a value: any may be a secret, by mistake. Reads the files of secrets. */
 export const readCredentials = (
   text: string | undefined,
   standardBudget: number,
@@ -110,7 +107,6 @@ const readBudget = (path: string, value: unknown, faults: string[]): number => {
   return MIN_BUDGET;
 };
 
-/** True: for all of them; undefined: it does not say. */
 const readUse = (path: string, value: unknown, faults: string[]): boolean | readonly string[] | undefined => {
   if (value === undefined || value === true) return value;
   const isId = (id: unknown): id is string => typeof id === 'string' && /^[\w-]{1,64}$/.test(id);

@@ -6,21 +6,19 @@ import { settingDefaults } from './environment-schema.ts';
 import { namesWithFile, secretNames } from './secret-settings.ts';
 import { describePlace, formOf, keyOf, type Place, settingNames } from './settings-list.ts';
 
-/** A setting, where it is from, and what it is. */
 export interface EffectiveSetting {
   /** As a variable: ORGTRAIL_API_BUDGET. */
   readonly setting: string;
   /** In the YAML file: api_budget. */
   readonly key: string;
   readonly source: 'default' | 'environment' | '.env' | 'file';
-  /** Of the file. */
   readonly place?: Place | undefined;
-  /** If the file has it as well, which does not count. */
+  /** Where the file has it as well, which does not count. */
   readonly overridden?: Place | undefined;
 }
 
 interface ShownSetting extends EffectiveSetting {
-  /** As YAML and JSON have it, with all secrets hidden; null: it is not set. */
+  /** Secrets are hidden; null: not set. */
   readonly value: unknown;
 }
 
@@ -30,7 +28,7 @@ const HIDDEN = '(hidden)';
 /** Shorter ones would blank out ordinary words; at their own places they are still hidden. */
 const MIN_SECRET = 6;
 
-/** Every setting in the order of the documented example; of one that comes from a file its NAME_FILE. */
+/** In the order of the documented example; a setting that comes from a file is its NAME_FILE. */
 export const effectiveSettings = (read: SettingsRead, dotenv: readonly string[]): readonly EffectiveSetting[] =>
   settingNames.flatMap((name) => {
     const asFile = `${name}_FILE`;
@@ -55,13 +53,12 @@ const sourceOf = (
   return { setting, key, source: dotenv.includes(setting) ? '.env' : 'environment', ...(overridden && { overridden }) };
 };
 
-/** The sources in words: `environment, which overrides /etc/orgtrail.yaml:3:1`. */
 export const describeSource = ({ source, place, overridden }: EffectiveSetting): string => {
   if (place !== undefined) return describePlace(place);
   return overridden === undefined ? source : `${source}, which overrides ${describePlace(overridden)}`;
 };
 
-/** The same with their values. Only for settings without faults. */
+/** Only for settings without faults. */
 export const shownSettings = (read: ReadConfig, dotenv: readonly string[]): readonly ShownSetting[] => {
   const defaults = settingDefaults();
   const secrets = read.config === undefined ? [] : secretsOf(read.config);
@@ -124,14 +121,12 @@ const withoutSecrets = (value: unknown, secrets: readonly string[]): unknown => 
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutSecrets(inner, secrets)]));
 };
 
-/** A key of the file, what it is, and a comment. */
 interface CommentedValue {
   readonly key: string;
   readonly value: unknown;
   readonly comment: string;
 }
 
-/** The settings as a YAML file that orgtrail can read. */
 export const settingsYaml = (values: readonly CommentedValue[]): string => {
   const document = new Document({});
   for (const { key, value, comment } of values) {

@@ -12,7 +12,6 @@ import { databaseUrlFault } from '../../postgres/database-url.ts';
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** How far back to read: from an instant on, or for so long before now. */
 export type History = { readonly sinceMs: number } | { readonly durationMs: number };
 
 const MIN_SETTLE_MS = 1_000;
@@ -27,7 +26,7 @@ const MAX_STATEMENTS_MS = 90 * 86_400_000;
 const MIN_SCRUB_MS = 1_000;
 const MAX_SCRUB_SHARE = 0.5;
 
-/** A text setting read by `parse`, which gives undefined for what it cannot read; `expected` says what it accepts. */
+/** `parse` gives undefined for what it cannot read; `expected` says what it accepts. */
 const setting = <T>(fallback: string, expected: string, parse: (text: string) => T | undefined) =>
   z
     .string()
@@ -89,7 +88,6 @@ const retention = (text: string): number | undefined => {
   return durationMs >= MIN_RETENTION_MS ? durationMs : undefined;
 };
 
-/** All accounts that listings show, those of organizations alone, or these. */
 export type AccountsWanted = 'all' | 'organizations' | readonly string[];
 
 const accountsWanted = (text: string): AccountsWanted | undefined => {
@@ -117,10 +115,7 @@ const s3Key = z
   .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces')
   .optional();
 
-/**
- * Reads ORGTRAIL_TRUSTED_PROXIES: addresses and subnets, separated by commas or spaces. Undefined if one is neither.
- * Called by environment-schema.ts.
- */
+/** Undefined if one is neither an address nor a subnet. */
 const parseProxies = (text: string): readonly string[] | undefined => {
   const items = text.split(/[\s,]+/).filter((item) => item !== '');
   return items.every(isAddressOrSubnet) ? items : undefined;
@@ -133,7 +128,6 @@ const isAddressOrSubnet = (item: string): boolean => {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 };
 
-/** What each variable may hold, and what counts if it is not set. Called by config.ts. */
 export const environmentSchema = z.object({
   CLOUDFLARE_BASE_URL: setting('https://api.cloudflare.com/client/v4', 'an http or https URL and no more', httpUrl),
   DATABASE_URL: z
@@ -199,12 +193,10 @@ export const environmentSchema = z.object({
   ORGTRAIL_ARCHIVE_PARQUET: setting('2', '1 or 2', (text) => (text === '1' ? 1 : text === '2' ? 2 : undefined)),
   ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: s3Key,
   ORGTRAIL_ARCHIVE_S3_SECRET_KEY: s3Key,
-  /** Read by sink-config.ts. */
   ORGTRAIL_SINKS: z.string().optional(),
   ORGTRAIL_FAST_PATH: setting('on', '"on" or "off"', (text) =>
     text === 'on' || text === 'off' ? text === 'on' : undefined,
   ),
-  /** Switches evidence on, with a key. */
   ORGTRAIL_EVIDENCE_ORIGIN: z
     .string()
     .superRefine((text, issue) => {
@@ -230,7 +222,6 @@ export const environmentSchema = z.object({
       return z.NEVER;
     })
     .optional(),
-  /** Of the buckets that name no file of their own. */
   ORGTRAIL_EVIDENCE_S3_ACCESS_KEY: s3Key,
   ORGTRAIL_EVIDENCE_S3_SECRET_KEY: s3Key,
   ORGTRAIL_EVIDENCE_STATEMENTS: setting('24h', 'a duration from 1m to 90d', (text) => {
@@ -250,10 +241,9 @@ export const environmentSchema = z.object({
   ),
 });
 
-/** What the schema makes of an environment without faults. */
 export type Settings = z.infer<typeof environmentSchema>;
 
-/** The text that counts for a setting that is not set, by name; undefined: there is none. */
+/** Undefined: there is no default. */
 export const settingDefaults = (): Readonly<Record<string, string | undefined>> =>
   Object.fromEntries(
     Object.entries(z.toJSONSchema(environmentSchema, { io: 'input' }).properties ?? {}).map(([name, property]) => [
@@ -264,14 +254,11 @@ export const settingDefaults = (): Readonly<Record<string, string | undefined>> 
     ]),
   );
 
-/** The setting that holds the filters of one kind instead of ORGTRAIL_FILTERS. */
+/** Counts for one kind instead of ORGTRAIL_FILTERS. */
 const filterSettingOf = (kind: SourceKindName): `ORGTRAIL_FILTERS_${string}` =>
   `ORGTRAIL_FILTERS_${kind.toUpperCase()}S`;
 
-/**
- * The filters of each kind: its own setting, else those of all. Adds to `faults` what is wrong; the names must be those of every kind in
- * force that a setting is for.
- */
+/** The own setting of each kind, else that of all. Adds to `faults`; the names must be those of every kind in force that a setting is for. */
 export const readFilters = (
   env: Readonly<Record<string, string>>,
   inForce: readonly SourceKindName[],

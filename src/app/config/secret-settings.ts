@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Credential } from '../../ingest/cloudflare/credentials.ts';
 
-/** The settings that hold secrets; each may also come from a file, as `NAME_FILE`. */
+/** Each may also come from a file, as `NAME_FILE`. */
 export const secretNames = [
   'CLOUDFLARE_API_TOKEN',
   'CLOUDFLARE_API_KEY',
@@ -16,13 +16,10 @@ export const secretNames = [
   'ORGTRAIL_ARCHIVE_S3_SECRET_KEY',
 ] as const;
 
-/** What is read from `NAME_FILE`: the secrets, and what is no secret but may be long. */
+/** Beside secrets, what may be long. */
 export const namesWithFile = [...secretNames, 'ORGTRAIL_EVIDENCE_ANCHORS'] as const;
 
-/**
- * The environment with the content of every `NAME_FILE` in place of its secret. Adds to `faults` what is wrong, and never
- * names a path or a value there: either may be the secret itself, by mistake.
- */
+/** Adds to `faults`, and never names a path or a value there: either may be the secret itself, by mistake. */
 export const withSecretFiles = (env: Record<string, string>, faults: string[]): Record<string, string> => {
   const result = { ...env };
   for (const name of namesWithFile) {
@@ -35,7 +32,7 @@ export const withSecretFiles = (env: Record<string, string>, faults: string[]): 
   return result;
 };
 
-/** What a file of a secret holds. Adds to `faults`, as `setting`, why it holds none; then undefined. */
+/** Adds to `faults`, as `setting`, why it holds none; then undefined. */
 export const readSecretFile = (file: string, setting: string, faults: string[]): string | undefined => {
   try {
     const secret = readFileSync(file, 'utf8').trim();
@@ -48,7 +45,7 @@ export const readSecretFile = (file: string, setting: string, faults: string[]):
   return undefined;
 };
 
-/** The one way of authenticating that the environment has; adds to `faults` what is wrong, without the values. */
+/** Adds to `faults`, without the values. */
 export const readCredential = (
   env: Record<string, string>,
   needed: boolean,

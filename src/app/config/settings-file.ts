@@ -7,9 +7,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface SettingsWithFile {
   readonly environment: Environment;
-  /** The file that settings were read from; undefined if there is none. */
   readonly file: string | undefined;
-  /** The settings that are from it. */
   readonly names: readonly string[];
 }
 
@@ -17,9 +15,9 @@ const WRITABLE_BY_OTHERS = 0o022;
 const credentials = ['CLOUDFLARE_API_TOKEN', 'CLOUDFLARE_API_KEY', 'CLOUDFLARE_CREDENTIALS'];
 
 /**
- * The environment, and below it what a `.env` says: what is in both counts as in the environment. Throws OrgtrailError `configuration`
- * for a file that another account could have written, and for one that could send a credential of the environment elsewhere:
- * `.env` is taken from the working directory, which another user may own.
+ * The environment, and below it what a `.env` says: what is in both counts as in the environment. Throws OrgtrailError `configuration` for
+ * a file that another account could have written, and for one that could send a credential of the environment elsewhere: `.env` is taken
+ * from the working directory, which another user may own.
  */
 export const withSettingsFile = (environment: Environment, path: string, uid: number | undefined): SettingsWithFile => {
   const file = resolve(path);
@@ -33,7 +31,6 @@ export const withSettingsFile = (environment: Environment, path: string, uid: nu
   return { environment: { ...said, ...environment }, file, names };
 };
 
-/** Why a file of settings is not read by the account `uid`, and what to do: another account could have written it. */
 export const foreignFault = (
   file: string,
   { uid: owner, mode }: Pick<Stats, 'uid' | 'mode'>,

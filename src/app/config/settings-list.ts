@@ -8,15 +8,13 @@ type Form = 'text' | 'number' | 'list' | 'filters' | 'sinks' | 'credentials';
 
 interface ListedSetting {
   readonly form: Form;
-  /** A sentence for people who read a file of settings. */
   readonly means: string;
-  /** In YAML, if there is no default: text after the key, or further lines. */
+  /** In YAML, if there is no default. */
   readonly example?: string;
 }
 
 type FilterSetting = 'ORGTRAIL_FILTERS' | 'ORGTRAIL_FILTERS_ORGANIZATIONS' | 'ORGTRAIL_FILTERS_ACCOUNTS';
 
-/** The settings that the schema does not check; credential and filters have readers of their own. */
 type OtherSetting =
   | 'CLOUDFLARE_API_TOKEN'
   | 'CLOUDFLARE_EMAIL'
@@ -52,7 +50,7 @@ const credentialsExample = `
 
 const sinksMean = 'Receivers that events are pushed to, by name: docs/sinks.md.';
 
-/** Every setting, in the order of the documented example. Its keys are those of the schema: a setting without a line does not compile. */
+/** In the order of the documented example. A setting without a line does not compile. */
 export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
   CLOUDFLARE_API_TOKEN: { form: 'text', means: "A user's API token; or email and api_key.", example: 'the-token' },
   CLOUDFLARE_EMAIL: { form: 'text', means: 'The email address of the account.', example: 'admin@example.com' },
@@ -200,14 +198,12 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
 
 export const settingNames: readonly SettingName[] = Object.keys(settingsList) as SettingName[];
 
-/** Where a setting stands in the YAML file: `api_budget` for ORGTRAIL_API_BUDGET, `cloudflare.api_token` for CLOUDFLARE_API_TOKEN. */
+/** In the YAML file: `api_budget` for ORGTRAIL_API_BUDGET, `cloudflare.api_token` for CLOUDFLARE_API_TOKEN. */
 export const keyOf = (name: string): string =>
   name.startsWith('ORGTRAIL_') ? name.slice('ORGTRAIL_'.length).toLowerCase() : name.toLowerCase().replace('_', '.');
 
-/** The form of a setting or of its `NAME_FILE`. */
 export const formOf = (name: string): Form => settingsList[name as SettingName]?.form ?? 'text';
 
-/** Every key of the file, with the setting that it is. */
 export const settingsByKey: ReadonlyMap<string, string> = new Map(
   [...settingNames, ...namesWithFile.map((name) => `${name}_FILE`)].map((name) => [keyOf(name), name]),
 );
@@ -216,39 +212,34 @@ export const settingGroups: ReadonlySet<string> = new Set(
   [...settingsByKey.keys()].flatMap((key) => (key.includes('.') ? [key.slice(0, key.indexOf('.'))] : [])),
 );
 
-/** Where something stands in a file of settings; lines and columns count from 1. */
+/** Counted from 1. */
 export interface Place {
   readonly file: string;
   readonly line: number;
   readonly column: number;
 }
 
-/** Something wrong with the settings. The message holds no secret. */
+/** The message holds no secret. */
 export interface Fault {
   readonly message: string;
-  /** Undefined for settings that are not in the YAML file. */
   readonly place?: Place | undefined;
 }
 
 /** By the name of a setting, and below it by path: `ORGTRAIL_SINKS.siem.url`. */
 export type Places = ReadonlyMap<string, Place>;
 
-/** `/etc/orgtrail.yaml:3:1`. */
 export const describePlace = ({ file, line, column }: Place): string => `${file}:${line}:${column}`;
 
 export const describeFault = ({ message, place }: Fault): string =>
   place === undefined ? message : `${describePlace(place)}: ${message}`;
 
-/** In the order in which they are read and mended: first those without a place, then from the top of the file on. */
+/** First those without a place, then from the top of the file on. */
 export const inOrder = (faults: readonly Fault[]): readonly Fault[] =>
   faults.toSorted(
     ({ place: a }, { place: b }) => (a?.line ?? 0) - (b?.line ?? 0) || (a?.column ?? 0) - (b?.column ?? 0),
   );
 
-/**
- * A message about settings, by their names as variables, as a fault of the file if one of them is there: at the place of the first,
- * and with the keys that they have there.
- */
+/** Gives a message that names variables the place of the first that is in the file, and the keys that they have there. */
 export const locateFault = (message: string, places: Places): Fault => {
   const paths = [...message.matchAll(NAMES)].map(([path]) => path.split('.'));
   const candidates = paths.flatMap((path) => path.flatMap((_, index) => pathsTo(path.slice(0, path.length - index))));
@@ -268,7 +259,6 @@ const pathsTo = (path: readonly string[]): string[] => [
   `${path.join('.')}_${path.length > 1 ? 'file' : 'FILE'}`,
 ];
 
-/** All faults, one a line. */
 export const configurationError = (faults: readonly string[]): OrgtrailError =>
   new OrgtrailError(
     'configuration',
@@ -278,7 +268,7 @@ export const configurationError = (faults: readonly string[]): OrgtrailError =>
     },
   );
 
-/** Read by deploy/compose, which hands them on to the daemon with the rest of its `.env`. */
+/** Of deploy/compose, which hands its `.env` on to the daemon. */
 const composeSettings = [
   'ORGTRAIL_ANCHOR_DIRECTORY',
   'ORGTRAIL_IMAGE',
@@ -287,7 +277,6 @@ const composeSettings = [
   'ORGTRAIL_VERSION',
 ];
 
-/** Every variable that means something to orgtrail or to its deployments. */
 const knownSettings: ReadonlySet<string> = new Set([
   'ORGTRAIL_CONFIG',
   ...settingNames,
@@ -295,7 +284,7 @@ const knownSettings: ReadonlySet<string> = new Set([
   ...composeSettings,
 ]);
 
-/** A warning for each variable that begins like a setting and is none: probably a misspelling. Never shows a value. */
+/** Probably misspellings. Never shows a value. */
 export const unknownSettings = (names: readonly string[]): readonly string[] =>
   names
     .filter((name) => name.startsWith('ORGTRAIL_') && !knownSettings.has(name))

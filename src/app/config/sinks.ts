@@ -6,7 +6,6 @@ import { findingFormats, isFindingFormat } from '../../sinks/findings/finding.ts
 import { kindOf, type SinkSettings, sinkKinds, sinkSecrets, sinkSettings, sinkTypes } from '../../sinks/registry.ts';
 import { readSecretFile } from './secret-settings.ts';
 
-/** A sink as ORGTRAIL_SINKS names it. */
 export interface NamedSink {
   readonly name: string;
   readonly settings: SinkSettings;
@@ -19,10 +18,7 @@ type Raw = Readonly<Record<string, unknown>>;
 
 const isObject = (value: unknown): value is Raw => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/**
- * Reads ORGTRAIL_SINKS. Adds to `faults` all that is wrong, by path, and never shows a value: any of them may be a secret,
- * by mistake. Reads the files of secrets.
- */
+/** Adds to `faults` what is wrong, by path, and never a value: any may be a secret, by mistake. Reads the files of secrets. */
 export const readSinks = (text: string | undefined, faults: string[]): readonly NamedSink[] => {
   if (text === undefined) return [];
   const sinks: NamedSink[] = [];
@@ -74,7 +70,6 @@ const readSink = (path: string, raw: Raw, faults: string[]): SinkSettings | unde
   return parsed.data;
 };
 
-/** The settings with the content of every `NAME_file` in place of its secret. */
 const withSecretFiles = (path: string, raw: Raw, faults: string[]) => {
   const values: Record<string, unknown> = { ...raw };
   const fromFile = new Set<string>();
@@ -95,7 +90,7 @@ const isMissing = (values: unknown, path: readonly PropertyKey[]): boolean =>
   path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], values) ===
   undefined;
 
-/** A fault like those of the other settings: the place, and what is expected there. Never shows the value. */
+/** Never shows the value. */
 const describe = (
   path: string,
   issue: z.core.$ZodIssue,
@@ -148,7 +143,7 @@ const unknownKey = (path: string, key: string, type: unknown): string => {
 const isSentence = (message: string): boolean => /^(must|is) /.test(message);
 const article = (expected: string): string => (expected === 'int' ? 'an integer' : `a value of type ${expected}`);
 
-/** Contradictions, and files that do not exist; each text begins with its place. */
+/** Each text begins with its place. */
 const contradictions = (settings: SinkSettings): string[] => {
   const kind = kindOf(settings);
   const values: Raw = { ...settings };
@@ -171,7 +166,6 @@ const ofCheckpoints = ({ type, checkpoints, events, format }: SinkSettings): str
     : [`.checkpoints sends records in JSON, and the format ${format} is not JSON: use native or another that is`];
 };
 
-/** What a sink cannot say of the events that it is sent. */
 const ofStream = ({ events, format, min_severity: minSeverity }: SinkSettings): string[] => {
   if (events === 'entries') return minSeverity === undefined ? [] : ['.min_severity is for "events": "detections"'];
   return isFindingFormat(format) ? [] : [`.format must be one of ${findingFormats.join(', ')} for these events`];
@@ -186,7 +180,6 @@ const isReadable = (file: string): boolean => {
   }
 };
 
-/** What two sinks of a kind cannot share. */
 const shared = (sinks: readonly NamedSink[]): string[] => {
   const firstBy = new Map<string, string>();
   return sinks.flatMap(({ name, settings }) => {
@@ -199,7 +192,6 @@ const shared = (sinks: readonly NamedSink[]): string[] => {
   });
 };
 
-/** Settings that are allowed but probably not meant. */
 export const sinkWarnings = (sinks: readonly NamedSink[]): string[] =>
   sinks.flatMap(({ name, settings }) =>
     kindOf(settings)

@@ -5,16 +5,12 @@ import type { EvidenceObserver } from '../../evidence/builder/ports.ts';
 import type { DeliveryObserver } from '../../sinks/ports.ts';
 import { onceADay } from './log-sync.ts';
 
-/**
- * What the log says of sinks: that one begins to fail, or works again, not every attempt. `nowMs` is a clock that never
- * goes back.
- */
+/** Logs when a sink begins to fail or works again, not every attempt. `nowMs` is a clock that never goes back. */
 export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserver => {
   const mayWarn = onceADay(nowMs);
   const maySaySkipped = onceADay(nowMs);
   const states = new Map<string, string>();
   const failedCheckpoints = new Map<string, string>();
-  /** True if that is news. */
   const enter = (sink: string, state: string): boolean => {
     const before = states.get(sink) ?? 'delivers';
     states.set(sink, state);
@@ -68,7 +64,6 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
   };
 };
 
-/** Says what the archive does. */
 export const logArchive = (logger: Logger): ArchiveObserver => ({
   written: ({ month, kind, key, events, bytes }) =>
     logger.info({ month, kind, key, events, bytes }, 'wrote an object of the archive, and read it back'),
@@ -80,7 +75,7 @@ export const logArchive = (logger: Logger): ArchiveObserver => ({
     ),
 });
 
-/** Says what building the evidence does: a line for each checkpoint of events, and at once what stops it. */
+/** A line for each checkpoint of events, and at once what stops it. */
 export const logEvidence = (logger: Logger): EvidenceObserver => {
   let told: string | undefined;
   return {
@@ -112,7 +107,7 @@ export const logEvidence = (logger: Logger): EvidenceObserver => {
   };
 };
 
-/** Says what anchors keep, and when one fails: once until it works again, or fails for another reason. */
+/** A failing anchor is logged once until it works again or fails for another reason. */
 export const logAnchors = (logger: Logger): AnchorObserver => {
   const told = new Map<string, string>();
   return {

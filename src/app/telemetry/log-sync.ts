@@ -9,10 +9,7 @@ import { MAX_AHEAD_MS } from '../../ingest/sync/planning-time.ts';
 import type { NearRetention, SyncObserver } from '../../ingest/sync/ports.ts';
 import { type NameOf, type Names, noNames } from '../../search/names/names.sql.ts';
 
-/**
- * What the log says of syncing: news and trouble at info and warn, the ordinary course at debug. `nowMs` is a clock that never
- * goes back: what would be said again and again is said once a day.
- */
+/** News and trouble at info and warn, the ordinary course at debug; repetitions once a day. `nowMs` is a clock that never goes back. */
 export const logSync = (logger: Logger, nowMs: () => number, names: Names = noNames): SyncObserver => {
   const of = (source: SourceKey) => ({
     source: source.id,
@@ -41,7 +38,6 @@ export const logSync = (logger: Logger, nowMs: () => number, names: Names = noNa
   };
 };
 
-/** What of a source goes into a line. */
 type FactsOf = (source: SourceKey) => {
   readonly source: string;
   readonly name: string | undefined;
@@ -187,7 +183,6 @@ const logPages = (logger: Logger, nowMs: () => number, of: FactsOf): NonNullable
 /** More new organizations than this in one listing are one line: at the first start all of them are new. */
 const MAX_LINES = 5;
 
-/** Logs the listing of organizations and their changes. */
 const logOrganizations = (
   logger: Logger,
   nameOf: NameOf,
@@ -233,7 +228,6 @@ const what: Readonly<Record<string, string>> = {
   left: ': no listing that is read shows it any more; its audit log answers, and is read on',
 };
 
-/** Logs listings of accounts that fail, and what becomes of accounts. */
 const logAccounts = (
   logger: Logger,
   nowMs: () => number,
@@ -286,10 +280,7 @@ const logAccounts = (
 /** A first backfill begins with time that is about to be deleted, and reads it by itself: what lasts longer is trouble. */
 const GRACE_MS = 3_600_000;
 
-/**
- * Warns of sources that have time which is not collected and which Cloudflare will soon delete: for 30 days before, again for the last 7, once a day each.
- * Called with all of them after every plan.
- */
+/** For 30 days before Cloudflare deletes unread time, again for the last 7, once a day each. Called with all sources after every plan. */
 const logRetention = (logger: Logger, nowMs: () => number): ((near: readonly NearRetention[]) => void) => {
   const mayWarn = onceADay(nowMs);
   let nearSinceMs = new Map<string, number>();

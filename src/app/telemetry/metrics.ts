@@ -24,21 +24,19 @@ export interface Metrics {
   readonly delivery: SinkMetrics['observer'];
   readonly streams: StreamMetrics['observer'];
   readonly http: HttpObserver;
-  /** A month could not be archived. */
   archiveFailed(): void;
   throttled(waitMs: number): void;
   pageCommitSeconds(seconds: number): void;
   leaseTaken(): void;
-  /** Requests to Cloudflare in the last five minutes: what its limit is counted in. */
   recentRequests(): number;
-  /** The exposition text; reads the gauges from `source` first. Rejects if the database does not answer. */
+  /** Reads the gauges from `source` first. Rejects if the database does not answer. */
   scrape(source: MetricsSource): Promise<string>;
 }
 
 /** Cloudflare counts requests in any five minutes. */
 const REQUEST_WINDOW_MS = 300_000;
 
-/** All metrics of the process, on a registry of its own. Names and labels are a contract (docs/reference/metrics.md). */
+/** Names and labels are a contract (docs/reference/metrics.md). */
 export const createMetrics = (version: string): Metrics => {
   const registry = new Registry();
   const registers = [registry];
@@ -82,7 +80,6 @@ export const createMetrics = (version: string): Metrics => {
   };
 };
 
-/** Names the version of the process. */
 const createBuildInfo = (version: string, registers: Registry[]): void => {
   new Gauge({
     name: 'orgtrail_build_info',
@@ -150,7 +147,6 @@ const createCounters = (registers: Registry[]) => ({
   leases: new Counter({ name: 'orgtrail_lease_epochs_total', help: 'Leases acquired by this process.', registers }),
 });
 
-/** What requests and commits cost. */
 const createRequestCounters = (registers: Registry[]) => ({
   requests: new Counter({
     name: 'orgtrail_api_requests_total',
@@ -196,7 +192,6 @@ const syncObserver = (counters: Counters, gauges: StatusGauges): SyncObserver =>
 
 interface SinkMetrics {
   readonly observer: DeliveryObserver;
-  /** What a scrape read of them from the database. */
   show(sinks: readonly SinkStatus[]): void;
 }
 
@@ -258,14 +253,11 @@ const createSinkMetrics = (registers: Registry[]): SinkMetrics => {
   };
 };
 
-/** What the HTTP server and the trail of access tell the metrics. */
 interface HttpObserver {
   /** `status` is the code, or `aborted` if the connection ended before an answer. */
   answered(route: string, status: string): void;
   signInFailed(): void;
-  /** Rows of the trail that did not get into the database. */
   accessNotesLost(count: number): void;
-  /** More different requests than are kept at a time. */
   accessLimitReached(limit: AccessLimit): void;
 }
 
@@ -307,7 +299,6 @@ interface StreamMetrics {
   show(load: StreamLoad): void;
 }
 
-/** Of this process: each replica has its own readers. */
 const createStreamMetrics = (registers: Registry[]): StreamMetrics => {
   const perKind = { labelNames: ['kind'], registers } as const;
   const open = new Gauge({
@@ -351,7 +342,6 @@ const createStreamMetrics = (registers: Registry[]): StreamMetrics => {
   };
 };
 
-/** Of the archive; the gauges are NaN if none is configured. */
 const createArchiveMetrics = (registers: Registry[]) => ({
   waiting: new Gauge({
     name: 'orgtrail_archive_waiting_months',
@@ -377,7 +367,6 @@ const createArchiveMetrics = (registers: Registry[]) => ({
 
 type ArchiveMetrics = ReturnType<typeof createArchiveMetrics>;
 
-/** Sets the gauges. */
 const showArchive = (
   { waiting, faulty, writtenAge }: Pick<ArchiveMetrics, 'waiting' | 'faulty' | 'writtenAge'>,
   status: ArchiveStatus | undefined,
@@ -388,11 +377,11 @@ const showArchive = (
 };
 
 interface BuilderMetrics {
-  /** The exposition text. Rejects if the database does not answer. */
+  /** Rejects if the database does not answer. */
   scrape(evidence: () => Promise<EvidenceStatus | undefined>): Promise<string>;
 }
 
-/** The metrics of a process that builds evidence alone: the same names as those of the daemon, and no others. */
+/** The same names as those of the daemon, and no others. */
 export const createBuilderMetrics = (version: string): BuilderMetrics => {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });

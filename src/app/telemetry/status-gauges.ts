@@ -7,7 +7,6 @@ import type { AccountFigures } from '../../status/status-reader.sql.ts';
 
 export type StatusGauges = ReturnType<typeof createStatusGauges>;
 
-/** The gauges of what a scrape reads from the database and the budget, the same for every replica. */
 export const createStatusGauges = (registers: Registry[]) => ({
   ...createSourceGauges(registers),
   evidence: createEvidenceGauges(registers),
@@ -85,7 +84,7 @@ const createSourceGauges = (registers: Registry[]) => {
   };
 };
 
-/** Sets them from `source`. Rejects if the database does not answer. */
+/** Rejects if the database does not answer. */
 export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSource): Promise<void> => {
   const [status, counts, vanished, accountsGone, listings, scrubAge, budget, blocked, evidence] = await Promise.all([
     source.figures(),
@@ -124,7 +123,7 @@ export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSour
   }
 };
 
-/** Makes the gauges of the logs of accounts. Without accounts they have no samples. */
+/** Without accounts they have no samples. */
 export const createAccountGauges = (registers: Registry[]) => {
   const perAccount = (name: string, help: string) =>
     new Gauge({ name, help, labelNames: ['organization_id', 'account_id'], registers });
@@ -167,7 +166,7 @@ export const createAccountGauges = (registers: Registry[]) => {
 
 type AccountGauges = ReturnType<typeof createAccountGauges>;
 
-/** Sets them. `gone`: the accounts that are gone; undefined: logs of accounts are not read. */
+/** `gone` is undefined if logs of accounts are not read. */
 export const showAccounts = (gauges: AccountGauges, accounts: AccountFigures, gone: GoneAccounts | undefined): void => {
   // An account that is gone must not keep its last value.
   for (const gauge of Object.values(gauges)) gauge.reset();
@@ -190,19 +189,19 @@ export const showAccounts = (gauges: AccountGauges, accounts: AccountFigures, go
   }
 };
 
-/** After `showAccounts`. Undefined: logs of accounts are not read. */
+/** After `showAccounts`, which resets. */
 const showListings = ({ accountListings }: AccountGauges, listings: AccountListings | undefined): void => {
   for (const state of ['listed', 'empty', 'refused', 'failed', 'waiting'] as const) {
     if (listings !== undefined) accountListings.set({ state }, listings[state]);
   }
 };
 
-/** What is shown of an account, or of all accounts of an organization together: then account_id is empty. */
+/** Of one account, or of all accounts of an organization together: then account_id is empty. */
 interface Series {
   readonly labels: { readonly organization_id: string; readonly account_id: string };
   readonly active: number;
   readonly refused: number;
-  /** Undefined: all of them refuse. These lag by nature, and are counted by state. */
+  /** Undefined: all of them refuse, and lag by nature. */
   readonly lagSeconds: number | undefined;
   readonly gapSeconds: number;
   readonly holes: number;
@@ -237,7 +236,7 @@ const seriesOfGroups = (groups: readonly SourceGroup[]): readonly Series[] => {
   });
 };
 
-/** Of the evidence; all NaN, and no state, if none is configured. */
+/** All NaN, and no state, if none is configured. */
 export const createEvidenceGauges = (registers: Registry[]) => ({
   unbegun: new Gauge({
     name: 'orgtrail_evidence_unbegun',
@@ -298,7 +297,7 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
   }),
 });
 
-/** Sets them. `isSet`: evidence is configured for this process, also if there is no log yet. */
+/** `isSet`: evidence is configured for this process, also if there is no log yet. */
 export const showEvidence = (
   gauges: ReturnType<typeof createEvidenceGauges>,
   evidence: EvidenceStatus | undefined,
@@ -324,6 +323,5 @@ export const showEvidence = (
   for (const each of evidenceStates) state.labels(each).set(each === evidence.state ? 1 : 0);
 };
 
-/** Nothing was signed, and no operator has ended it. */
 const isUnbegun = (evidence: EvidenceStatus | undefined): boolean =>
   evidence === undefined || (evidence.signedSecondsAgo === null && evidence.state !== 'ended');

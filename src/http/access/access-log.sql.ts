@@ -6,10 +6,9 @@ import type { AccessNote } from './access.ts';
 
 const TIMEOUT_MS = 5_000;
 
-/** A row of the trail, with its time to the microsecond. What it says of a request comes from who sent that. */
+/** What it says of a request comes from who sent that. `at`: to the microsecond, as PostgreSQL writes it in UTC. */
 export interface ShownAccess {
   readonly id: number;
-  /** As PostgreSQL writes it, in UTC. */
   readonly at: string;
   readonly kind: string;
   readonly outcome: string;
@@ -23,7 +22,6 @@ export interface ShownAccess {
   readonly requests: number;
 }
 
-/** Where a page of the trail begins. */
 export interface AccessCursor {
   readonly at: string;
   readonly id: number;
@@ -32,7 +30,7 @@ export interface AccessCursor {
 export interface AskedAccess {
   /** `sessionProof` of the session that asks; undefined: it is none. */
   readonly session: Buffer | undefined;
-  /** The name of the token of this session; undefined: ORGTRAIL_FEED_TOKEN, or a local request. */
+  /** Undefined: ORGTRAIL_FEED_TOKEN, or a local request. */
   readonly token: string | undefined;
   readonly who: string | undefined;
   readonly kind: string | undefined;
@@ -44,14 +42,13 @@ export interface AskedAccess {
   readonly limit: number;
 }
 
-/** Some rows of the trail, the newest first, or why there are none to see. */
+/** Newest first, or why there are none to see. */
 export interface AccessPage {
   /** `own`: rows of the token of the session alone. */
   readonly shown: 'all' | 'own' | 'none';
-  /** Whether the token of the session can prove itself: one of an earlier version cannot. */
+  /** False for a token of an earlier version. */
   readonly canProve: boolean;
   readonly rows: readonly ShownAccess[];
-  /** Undefined: there are no older ones. */
   readonly next: AccessCursor | undefined;
 }
 
@@ -102,7 +99,7 @@ const columns = { id, kind, outcome, who, account, address, route, status, what,
 const statement = `select ${selectList('l', columns)}, l.at::text as at
   from orgtrail_read_access_log($1, $2, $3, $4, $5, $6, $7, $8, $9) l order by l.at desc, l.id desc`;
 
-/** Appends to `access_log`, all or none. Rejects if the database does not answer or refuses it. */
+/** All or none. Rejects if the database does not answer or refuses it. */
 export const noteAccess = async (pool: Pool, notes: readonly AccessNote[]): Promise<void> => {
   await pool.query('select orgtrail_note_access($1::jsonb)', [JSON.stringify(notes, storable)]);
 };

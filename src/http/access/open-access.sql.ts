@@ -13,34 +13,31 @@ import { type ActiveToken, hashOfToken, readActiveTokens, TOKEN_PREFIX } from '.
 
 /** A revoked token stays usable for at most this long, plus the time of a statement. */
 const TOKENS_FOR_MS = 5_000;
-/** Bounds the statements that wrong tokens in the right format can cause. */
+/** Bounds the statements that wrong tokens can cause. */
 const BETWEEN_READS_MS = 250;
-/** Interval for writing sums that are due, and for retrying rows that could not be written. */
+/** For due sums, and retries of rows that could not be written. */
 const SWEEP_MS = 5_000;
-/** Most rows that wait for a database that does not answer. */
+/** Rows waiting for a database that does not answer. */
 const MAX_WAITING = 10_000;
-/** So long rows may wait before that is a trouble. */
+/** After this, waiting rows are a trouble. */
 const WAIT_MS = 180_000;
-/** Of one statement. */
 const MAX_AT_ONCE = 500;
 const CLOSE_TIMEOUT_MS = 2_000;
 
 interface Access {
   readonly source: AccessSource;
-  /** Writes the remaining rows if the database answers. */
   close(): Promise<void>;
 }
 
 interface AccessOptions {
   readonly pool: Pool;
   readonly logger: Logger;
-  /** Called for rows that could not be written to `access_log`. */
+  /** Rows that could not be written to `access_log`. */
   readonly onLost: (count: number) => void;
-  /** Called for each access beyond what is kept at a time. */
   readonly onLimit: (limit: AccessLimit) => void;
 }
 
-/** Joins tokens, sessions and the trail of a database to what the HTTP server needs. Reads and writes nothing before it is asked. */
+/** Reads and writes nothing before it is asked. */
 export const openAccess = ({ pool, logger, onLost, onLimit }: AccessOptions): Access => {
   const tokens = new ActiveTokens(() => readActiveTokens(pool));
   const trail = new AccessTrail(pool, logger, onLost, onLimit);
@@ -63,10 +60,7 @@ export const openAccess = ({ pool, logger, onLost, onLimit }: AccessOptions): Ac
 
 type TokensByHash = ReadonlyMap<string, ActiveToken & { readonly untilMs: number }>;
 
-/**
- * The tokens that open something, read again every few seconds, and sooner for a text that is none of them: it may have
- * been made a moment ago. One statement at a time. Rejects if that fails: an old list may hold a revoked one.
- */
+/** Read again every few seconds, and sooner for an unknown text: it may be new. Rejects if that fails: an old list may hold a revoked one. */
 class ActiveTokens {
   readonly #read: () => Promise<readonly ActiveToken[]>;
   #list: Promise<TokensByHash> | undefined;
@@ -126,7 +120,6 @@ class AccessTrail {
   readonly #timer: NodeJS.Timeout;
   #waiting: AccessNote[] = [];
   #writing: Promise<void> | undefined;
-  /** Since when nothing was written, and why. */
   #trouble: { readonly sinceMs: number; readonly reason: string } | undefined;
 
   constructor(pool: Pool, logger: Logger, onLost: (count: number) => void, onLimit: (limit: AccessLimit) => void) {
@@ -165,7 +158,7 @@ class AccessTrail {
     void this.#write();
   }
 
-  /** All that waits, one statement at a time. What the database refuses is lost; what it does not answer waits for the next sweep. */
+  /** One statement at a time. What the database refuses is lost; what it does not answer waits for the next sweep. */
   #write(): Promise<void> {
     this.#writing ??= this.#writeAll().finally(() => {
       this.#writing = undefined;
@@ -197,22 +190,21 @@ class AccessTrail {
   }
 }
 
-/** The server answered, and not that it is about to stop, is read-only for a while, or has no room for a connection. */
+/** False also for a server that stops, is read-only for a while, or has no room for a connection. */
 const isRefusal = (error: unknown): boolean => {
   const state = sqlState(error);
   return state !== undefined && !/^(08|25|40|53|57)/.test(state);
 };
 
-/** Of one token at a time; the oldest ones end. It bounds the table. */
+/** Per token; the oldest ones end. It bounds the table. */
 const MAX_SESSIONS = 1_000;
 
-/** A session that has not ended. */
 interface ConsoleSession {
-  /** The name of its token; null: ORGTRAIL_FEED_TOKEN. */
+  /** Null: ORGTRAIL_FEED_TOKEN. */
   readonly tokenName: string | null;
 }
 
-/** Begins a session of the token, or of ORGTRAIL_FEED_TOKEN, and removes those that have expired. */
+/** Also removes sessions that have expired. */
 const startSession = async (
   pool: Pool,
   session: {
@@ -238,7 +230,7 @@ const startSession = async (
   }
 };
 
-/** The session of one of these keys, if it has not ended and its token still opens the console. */
+/** Its token must still open the console. */
 const findSession = async (pool: Pool, keys: readonly Buffer[]): Promise<ConsoleSession | undefined> => {
   const { tokenId, expiresAt } = consoleSessions;
   const opensConsole = and(
@@ -254,7 +246,6 @@ const findSession = async (pool: Pool, keys: readonly Buffer[]): Promise<Console
   return session;
 };
 
-/** Ends it for every replica. */
 const endSession = async (pool: Pool, keys: readonly Buffer[]): Promise<void> => {
   await db(pool).delete(consoleSessions).where(inArray(consoleSessions.key, keys));
 };

@@ -28,7 +28,7 @@ const columns = {
   replaysSinks: accessTokens.replaysSinks,
 };
 
-/** A token as `token list --json` prints it: nothing of it opens anything. */
+/** As `token list --json` prints it: nothing of it opens anything. */
 export type AccessToken = Row<typeof columns>;
 
 const activeColumns = {
@@ -41,13 +41,12 @@ const activeColumns = {
   expiresInMs: sql<number | null>`extract(epoch from ${expiresAt} - clock_timestamp())::float8 * 1000`,
 };
 
-/** What a presented token is compared with. */
 export type ActiveToken = Row<typeof activeColumns>;
 
 /** SHA-256, hexadecimal. It needs no salt: a token has 256 random bits. */
 export const hashOfToken = (token: string): string => createHash('sha256').update(token).digest('hex');
 
-/** Makes a token and returns it once: only its hash is stored. Undefined if there is one of this name that is not revoked. */
+/** Returns the token once: only its hash is stored. Undefined if an unrevoked one has this name. */
 export const createAccessToken = async (
   pool: Pool,
   wanted: {
@@ -78,11 +77,11 @@ export const createAccessToken = async (
   }
 };
 
-/** All of them, revoked ones too, oldest first. */
+/** Revoked ones too, oldest first. */
 export const readAccessTokens = async (pool: Pool): Promise<readonly AccessToken[]> =>
   await db(pool).select(columns).from(accessTokens).orderBy(accessTokens.id);
 
-/** Ends a token and its sessions; it stays in the table. Undefined if there is none of this name that is not revoked. */
+/** Its sessions end; it stays in the table. Undefined if no unrevoked one has this name. */
 export const revokeAccessToken = async (pool: Pool, name: string): Promise<AccessToken | undefined> => {
   const [revoked] = await db(pool)
     .update(accessTokens)
@@ -92,7 +91,6 @@ export const revokeAccessToken = async (pool: Pool, name: string): Promise<Acces
   return revoked;
 };
 
-/** Those that open something now. */
 export const readActiveTokens = async (pool: Pool): Promise<readonly ActiveToken[]> =>
   await db(pool)
     .select(activeColumns)
@@ -103,7 +101,7 @@ const TIMEOUT_MS = 5_000;
 /** Revoked tokens stay in the table. */
 const MOST_TOKENS = 500;
 
-/** A token as the console shows it: nothing of it opens anything. */
+/** Nothing of it opens anything. */
 export interface ShownToken {
   readonly id: number;
   readonly name: string;
@@ -126,11 +124,9 @@ export interface ShownToken {
   readonly lastSignInAt: Date | null;
 }
 
-/** What the page of tokens is made from. */
 export interface TokenOverview {
   /** Those that open something first, then by when they were made, the newest first. */
   readonly tokens: readonly ShownToken[];
-  /** There are more than are listed. */
   readonly isCut: boolean;
   /** Sessions in force that began with ORGTRAIL_FEED_TOKEN. */
   readonly feedTokenSessions: number;

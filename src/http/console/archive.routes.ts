@@ -15,7 +15,6 @@ export const archivePages = (pages: FastifyInstance, frame: Frame, operations: O
   });
 };
 
-/** The archive month by month, what is wrong with it, and what is due next. */
 const archiveBody = (archive: ShownArchive): Html => html`<div class="stack">
 ${operationsHead('/archive', 'Archive')}
 ${statePanel(archive)}
@@ -34,7 +33,7 @@ const statePanel = ({
 ${configured === undefined ? html`<p>This process has no <code>ORGTRAIL_ARCHIVE</code>: it archives nothing. With it, and with <code>ORGTRAIL_RETENTION</code>, months go to object storage as Parquet, and are read back and compared, before they leave the database; docs/archive.md has all of it.</p>` : html`<p><code>${configured}</code></p>`}
 ${useOf(configured, inUse)}</div></section>`;
 
-/** What the database knows of it decides what may be dropped, whatever a process is set to. */
+/** The database decides what may be dropped, whatever a process is set to. */
 const useOf = (configured: string | undefined, inUse: string | undefined): Html | null => {
   if (inUse === undefined) {
     return configured === undefined
@@ -117,7 +116,6 @@ export const holdPages = (pages: FastifyInstance, frame: Frame, operations: Oper
   });
 };
 
-/** All legal holds: those in force, and those that were released. */
 const holdsBody = (holds: readonly Hold[]): Html => {
   const inForce = holds.filter(({ releasedAt }) => releasedAt === null);
   const released = holds.filter(({ releasedAt }) => releasedAt !== null);

@@ -19,7 +19,7 @@ const refuseUnknown = (query: Query): void => {
   throw Object.assign(new Error(unknownParameter(unknown, parameters)), { statusCode: 400 });
 };
 
-/** What is no number of a row is as if it were not there. */
+/** Undefined for what is no number of a row. */
 const numberIn = (query: Query, name: string): number | undefined => {
   const text = query[name];
   return typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
@@ -46,13 +46,11 @@ interface ChecksView {
   readonly runs: CheckPage<VerifyRun>;
   readonly rounds: CheckPage<ScrubRoundResult>;
   readonly totals: ScrubTotals;
-  /** Only those that found something. */
   readonly found: boolean;
   readonly runsBefore: number | undefined;
   readonly roundsBefore: number | undefined;
 }
 
-/** All of it: runs of `verify`, rounds of the scrub lane, and what a finding means. */
 const checksBody = (view: ChecksView): Html => html`<div class="stack">
 ${operationsHead('/checks', 'Checks')}
 <p class="hint">History that was read from Cloudflare a second time and compared with what is stored, entry by entry. ${
@@ -123,14 +121,12 @@ const pager = (view: ChecksView, which: 'runs' | 'rounds', name: string): Html |
 ${nextBefore === undefined ? null : html`<a class="button" rel="next" href="${href(nextBefore)}">Older</a>`}</nav>`;
 };
 
-/** Of so many logs what differs is listed; the command repairs all of them. */
+/** Logs whose differences are listed; the command repairs all. */
 const SHOWN = 5;
 
-/** The page of an organization or account. */
 const sourceHref = (kind: string, id: string): string =>
   `/${kind === 'organization' ? 'organizations' : 'accounts'}/${encodeURIComponent(id)}`;
 
-/** Runs of `verify`, each with what it found and the command that repairs it. */
 const runsTable = (
   runs: readonly VerifyRun[],
 ): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of runs"><table class="sinks">
@@ -188,10 +184,9 @@ const commandOf = (run: VerifyRun): string => {
 
 const instant = (time: Date): string => time.toISOString().replace('.000Z', 'Z');
 
-/** An id that a shell would not take for itself is quoted. */
+/** Quoted if a shell would take it for something else. */
 const quoted = (id: string): string => (/^[\w-]+$/.test(id) ? id : `'${id.replaceAll("'", "'\\''")}'`);
 
-/** What each finding means, and what is done about it. */
 const meaningsPanel = html`<section class="panel" aria-labelledby="meanings"><h2 id="meanings">What a finding means</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of findings"><table>
 <thead><tr><th scope="col">Finding</th><th scope="col">It means</th><th scope="col">What repairs it</th></tr></thead>

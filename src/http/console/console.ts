@@ -30,14 +30,10 @@ import { keepZone } from './words.ts';
 interface ConsoleOptions extends ConsoleAccess, OverviewOptions, ExplorerOptions, SavedOptions {
   readonly version: string;
   readonly logger: Logger;
-  /** What the pages of operation show. */
   readonly operations: OperationsSource;
 }
 
-/**
- * The console: pages for people at `/`, made here on the server. What is added to `pages` is for those who have signed
- * in, has the headers of security, and is escaped by `html`. Called by the HTTP server.
- */
+/** Pages for people, made on the server. What is added to `pages` is for those who have signed in, and has the headers of security. */
 export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOptions): Promise<void> => {
   const frame: Frame = { version: options.version };
   await server.register(async (console) => {
@@ -101,7 +97,7 @@ const securityHeaders = {
   strictTransportSecurity: false,
 };
 
-/** People get a page, and no word about how things are inside. */
+/** Says nothing about internals. */
 const showErrors = (console: FastifyInstance, frame: Frame, logger: Logger): void => {
   console.setErrorHandler((error: FastifyError, request, reply) => {
     const { code, status, reason, retryAfterSeconds } = failureOf(error, request, logger);
@@ -129,7 +125,7 @@ const titles: Readonly<Record<number, string>> = {
 
 const tryAgain = ({ url }: FastifyRequest): Html => html`<a href="${nextAddress(url)}">Try again</a>`;
 
-/** What is not there, or was asked for in a wrong way, is so the next time, too. */
+/** What is missing or was asked for wrongly is so the next time, too. */
 const wayBack = ({ url }: FastifyRequest): Html =>
   /^\/(?:events|searches)/.test(url)
     ? html`<a href="/events">Back to events</a>`
@@ -141,10 +137,7 @@ const folders = existsSync(bundled)
   ? [bundled]
   : [fileURLToPath(new URL('assets', import.meta.url)), fileURLToPath(new URL('.', import.meta.resolve('idiomorph')))];
 
-/**
- * Style, scripts and the logo. They are public and hold no data. Asked for again each time (an ETag keeps that small), so
- * that replicas of two versions behind one address do no harm.
- */
+/** Public, without data. Revalidated each time (an ETag keeps that small), so that replicas of two versions behind one address do no harm. */
 const assetRoutes = async (console: FastifyInstance): Promise<void> => {
   await console.register(fastifyStatic, {
     root: folders,
@@ -162,10 +155,7 @@ const assetRoutes = async (console: FastifyInstance): Promise<void> => {
   });
 };
 
-/**
- * Refuses what another site lets a browser send (CSRF): everything but GET and HEAD has to come from the console itself.
- * A hook of Fastify. The cookie is SameSite=Strict besides; this holds for signing in as well, if there is none yet.
- */
+/** CSRF: everything but GET and HEAD must come from the console itself. SameSite=Strict helps besides; this holds for signing in, too. */
 const sameOrigin = async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
   if (request.is404 || request.method === 'GET' || request.method === 'HEAD') return;
   const { origin, 'sec-fetch-site': site } = request.headers;

@@ -12,13 +12,12 @@ const MAX_SHOWN = 120;
 const short = (text: string): string =>
   text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1).toWellFormed()}…` : text;
 
-/** A value that searches for itself within the search at hand. Never a link to what the value says. */
+/** A value that searches for itself within the search. Never a link to what the value says. */
 export const filterLink = (search: Search, filter: Partial<Search>, text: string): Html =>
   text === ''
     ? html`<span class="muted">(empty)</span>`
     : html`<a class="narrow" href="/events?${printSearch({ ...search, ...filter }).toString()}" title="Filter by this value">${short(text)}</a>`;
 
-/** How an actor is best named, and searched for. */
 export const actorOf = (
   event: FoundEvent,
 ): { readonly text: string; readonly more?: string; readonly filter: NonNullable<Search['actor']> } | undefined => {
@@ -46,7 +45,6 @@ export const resourceOf = (
   };
 };
 
-/** The time to the millisecond, and how long ago that is. */
 export const timeOf = ({ actionTime, sortTime }: FoundEvent, nowMs: number): Html => {
   if (actionTime === null) return html`${sortTime === '-infinity' ? 'no time' : sortTime}`;
   const timeMs = parseInstantMs(actionTime) ?? nowMs;
@@ -56,7 +54,7 @@ export const timeOf = ({ actionTime, sortTime }: FoundEvent, nowMs: number): Htm
   return html`<time datetime="${actionTime}" title="${title}">${date} <span class="clock">${clock}<span class="fraction">${fraction.slice(0, 4)}</span></span></time>`;
 };
 
-/** A word in a colour: what went wrong should be seen. Words that are not known have the colour of neither. */
+/** What went wrong should be seen; unknown words have the colour of neither. */
 export const resultMark = ({ actionResult, statusCode }: FoundEvent): Html => {
   const word = actionResult?.toLowerCase();
   const text = html`${short(actionResult ?? 'unknown')}${statusCode === null ? null : html` ${statusCode}`}`;
@@ -66,22 +64,19 @@ export const resultMark = ({ actionResult, statusCode }: FoundEvent): Html => {
   return html`<span class="state state-${kind}">${text}</span>`;
 };
 
-/** The page of a search. */
 export const linkOf = (search: Search): string => {
   const text = printSearch(search).toString();
   return text === '' ? '/events' : `/events?${text}`;
 };
 
-/** The page of one actor, address, token or resource. */
 export const entityHref = (kind: EntityKind, value: string): string => `/${kind}/${encodeURIComponent(value)}`;
 
-/** The search with one more term. The page moves what a field can say into the field. */
+/** The page moves what a field can say into the field. */
 export const withTerm = (search: Search, field: TermField, value: string, isNegated: boolean): Search => {
   const term: Term = { field, isNegated, values: [value] };
   return { ...search, terms: [...(search.terms ?? []), term] };
 };
 
-/** The search of a stretch of time, which ends with it. */
 export const withinTime = (search: Search, sinceMs: number, beforeMs: number): Search => ({
   ...search,
   since: boundOf(sinceMs),

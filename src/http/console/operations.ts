@@ -11,13 +11,11 @@ import type { TokenOverview } from '../access/tokens.sql.ts';
 import { type Html, html } from './html.ts';
 import { pagesBeside } from './page.ts';
 
-/** A sink with what of its settings people ask for. */
 export interface ShownSink extends SinkStatus {
   /** Undefined: it is not configured any more, and nothing delivers to it. */
   readonly sends: SinkStream | undefined;
 }
 
-/** The archive with what this process is set to. */
 export interface ShownArchive extends ArchiveOverview {
   /** Undefined: none. */
   readonly configured: string | undefined;
@@ -66,7 +64,6 @@ export interface OperationsSource {
   replay(sink: string, after: number, session: ReplaySession): Promise<boolean>;
 }
 
-/** The entry of the menu that leads to the pages of operation. */
 export const OPERATIONS_PATH = '/sinks';
 
 const pages = [
@@ -80,13 +77,11 @@ const pages = [
 
 type OperationsPath = (typeof pages)[number]['href'];
 
-/** The pages of operation beside one another, above the heading of each. */
 export const operationsMenu = (current: OperationsPath): Html =>
   pagesBeside(
     'Operation',
     pages.map(({ href, name }) => ({ href, name, isCurrent: current === href })),
   );
 
-/** The head of such a page. */
 export const operationsHead = (current: OperationsPath, title: string): Html =>
   html`${operationsMenu(current)}<div class="row between"><h1>${title}</h1><p class="muted live" data-connection-note role="status"></p></div>`;

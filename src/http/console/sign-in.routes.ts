@@ -5,17 +5,13 @@ import { FAILURES_PER_MINUTE, FEED_TOKEN_NAME, type FeedToken, type Guard, lates
 import { type Html, html } from './html.ts';
 import { type Frame, hidden, nextAddress, sendPage } from './page.ts';
 
-/** Who may see the console. */
 export interface ConsoleAccess {
   readonly feedToken: FeedToken;
   readonly access: AccessSource;
   readonly guard: Guard;
 }
 
-/**
- * Lets through who has signed in; sends others to sign in, and back after it. A hook of Fastify. Without a token the
- * console is open to local requests on loopback.
- */
+/** Sends others to sign in, and back after it. Without a token the console is open to local requests on loopback. */
 export const requireSession = (frame: Frame, access: ConsoleAccess) => {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     if (await isInside(request, access)) return;
@@ -27,7 +23,7 @@ export const requireSession = (frame: Frame, access: ConsoleAccess) => {
   };
 };
 
-/** Whether the request may see pages; notes who it is. Rejects if the database does not answer. */
+/** Notes who it is. Rejects if the database does not answer. */
 const isInside = async (request: FastifyRequest, { feedToken, access, guard }: ConsoleAccess): Promise<boolean> => {
   const keys = sessionKeys(request.cookies[SESSION_COOKIE], latestToken(feedToken));
   const session = keys.length === 0 ? undefined : await access.sessions.find(keys);
@@ -50,7 +46,6 @@ interface SignIn {
   readonly next?: unknown;
 }
 
-/** Signing in with a token that may search, and out. */
 export const signInRoutes = (console: FastifyInstance, frame: Frame, options: ConsoleAccess): void => {
   const { feedToken, access, guard } = options;
   const cookieOf = (request: FastifyRequest) =>
@@ -121,23 +116,22 @@ ${fault === undefined ? null : html`<p class="fault" role="alert" id="fault">${f
 <button class="primary" type="submit">Sign in</button>
 </form>`;
 
-/** How long a sign-in lasts at most. */
 const SESSION_SECONDS = 12 * 3_600;
 export const SESSION_COOKIE = 'orgtrail_session';
 
-/** What the cookie of a session holds: 256 random bits, which say nothing. */
+/** 256 random bits, which say nothing. */
 export const createSessionId = (): string => randomBytes(32).toString('base64url');
 
 /**
- * What the database keeps of a session: a hash, from which the cookie cannot be derived. Of a session that was begun with the
- * token of the environment it is keyed with that token, so that another token ends it.
+ * What the database keeps of a session: a hash, from which the cookie cannot be derived. Of a session that was begun with the token of the
+ * environment it is keyed with that token, so that another token ends it.
  */
 export const sessionKey = (id: string, feedToken: string | undefined): Buffer =>
   feedToken === undefined
     ? createHash('sha256').update(`orgtrail console session ${id}`).digest()
     : createHmac('sha256', feedToken).update(`orgtrail console session ${id}`).digest();
 
-/** The keys that the session of this cookie may have; none if it is no cookie of a session. */
+/** None if it is no cookie of a session. */
 export const sessionKeys = (cookie: string | undefined, feedToken: string | undefined): readonly Buffer[] => {
   if (cookie === undefined || !/^[\w-]{43}$/.test(cookie)) return [];
   const named = sessionKey(cookie, undefined);

@@ -25,7 +25,7 @@ interface TokensView extends TokenOverview {
   readonly nowMs: number;
 }
 
-/** Every token with what it opens and until when, and never a secret or its hash. */
+/** Never a secret or its hash. */
 const tokensBody = (view: TokensView): Html => {
   const active = view.tokens.filter(({ state }) => state === 'active');
   const ended = view.tokens.filter(({ state }) => state !== 'active');

@@ -30,11 +30,9 @@ import {
 
 const DEFAULT_LIMIT = 50;
 
-/** Where the pages beside this one begin; null if there is none. */
+/** Null if there is none. */
 export interface PageCursors {
-  /** Older events. */
   readonly next: string | null;
-  /** Newer ones. */
   readonly previous: string | null;
 }
 
@@ -52,7 +50,7 @@ export const cursorsOf = (page: SearchPage, cursor: SearchCursor | undefined): P
   };
 };
 
-/** The other way from there, with the event itself, which is on no page that the cursor leads to. A bare time divides as it is. */
+/** With the event itself, which is on no page that the cursor leads to. A bare time divides as it is. */
 const turned = ({ direction, time, position }: SearchCursor): SearchCursor =>
   direction === 'newer'
     ? { direction: 'older', time, position: position === 0 ? 0 : position + 1 }
@@ -60,7 +58,7 @@ const turned = ({ direction, time, position }: SearchCursor): SearchCursor =>
 
 type Authorized = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
 
-/** `GET /v1/search`: pages as JSON, and exports of all events of a search. `authorized` is the hook that checks the token. */
+/** `GET /v1/search`: pages as JSON, and exports of all events. */
 export const searchRoutes = (
   server: FastifyInstance,
   source: SearchSource,
@@ -96,7 +94,6 @@ export const searchRoutes = (
   );
 };
 
-/** All of them in one line, each with its field. */
 export const faultsInWords = (faults: SearchReading['faults']): string =>
   faults.map(({ field, reason }) => `${field} ${reason}`).join('; ');
 
@@ -128,7 +125,6 @@ const sendPage = async (
   }
 };
 
-/** All of the answer behind its events. */
 export const pageEnd = (
   { page, coverage, empty, incomplete }: SearchAnswer,
   cursor: SearchCursor | undefined,
@@ -191,10 +187,7 @@ const contentTypes = {
   csv: 'text/csv; charset=utf-8; header=present',
 } as const;
 
-/**
- * The whole search as a download. What fails on the way cuts the connection: a file that ends is whole. Few are sent at a time:
- * throws BusyError before the head is written.
- */
+/** What fails on the way cuts the connection: a file that ends is whole. Throws BusyError before the head is written. */
 export const sendExport = async (
   request: FastifyRequest,
   reply: FastifyReply,
@@ -233,7 +226,7 @@ async function* resumed(
   }
 }
 
-/** Sends pieces as the body of an answer: `isPlain`: never packed on the way. The place is left by its owner. */
+/** `isPlain`: never compressed. The place is left by its owner. */
 export const sendPieces = (
   request: FastifyRequest,
   reply: FastifyReply,
@@ -252,7 +245,6 @@ export const sendPieces = (
     if (value !== undefined) reply.raw.setHeader(name, value);
   }
   beginsGiving(request);
-  // From here on the answer is a stream of our own.
   reply.hijack();
   reply.raw.writeHead(200, {
     'content-type': contentType,
@@ -388,7 +380,7 @@ export const summaryRoutes = (
 
 const instant = (ms: number): string => new Date(ms).toISOString();
 
-/** The body of an answer, and what `orgtrail search --count --json` prints. `only`: these facets alone. */
+/** Also what `orgtrail search --count --json` prints. `only`: these facets alone. */
 export const summaryBody = ({ count, facets }: SearchSummary, only: readonly FacetField[] = facetFields) => ({
   events: count.events,
   at_least: count.isAtLeast,

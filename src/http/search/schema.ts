@@ -3,7 +3,7 @@ import { type SearchField, searchFields } from '../../search/query/search.ts';
 import { facetFields } from '../../search/summary/summary.ts';
 import { problemSchema, refusals } from '../openapi.ts';
 
-/** The query of `GET /v1/search`. The fields of the search itself are read by the domain, which has better words for what is wrong. */
+/** Fields of the search itself are read by the domain, which has better words for what is wrong. */
 export type SearchQuery = Readonly<Partial<Record<SearchField, string>>> & {
   readonly format?: 'json' | 'ndjson' | 'csv';
   readonly limit?: number;
@@ -173,7 +173,6 @@ export const searchResponses = {
   },
 };
 
-/** The query of `GET /v1/search/summary`: the search alone. */
 export type SummaryQuery = Omit<SearchQuery, 'limit' | 'cursor' | 'format'> & { readonly exact?: boolean };
 
 const { limit: _limit, cursor: _cursor, format: _format, ...fields } = searchQuerySchema.properties;

@@ -19,7 +19,7 @@ type Query = Readonly<Record<string, unknown>>;
 
 const mistake = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
 
-/** `/access-log`: who searched, opened and exported what, and who was refused. Opening it is a row of its own. */
+/** Opening the page is a row of its own. */
 export const accessLogPages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
   pages.get<{ Querystring: Query }>(
     ACCESS_LOG_PATH,
@@ -82,7 +82,7 @@ const readGiven = (query: Query): GivenAccess => {
   };
 };
 
-/** As `accessLogHref` writes it; what is none is as if it were not there. */
+/** As `accessLogHref` writes it; undefined for anything else. */
 const readCursor = (text: string): AccessCursor | undefined => {
   const [, at, id] = /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?\+00)~(\d{1,15})$/.exec(text) ?? [];
   if (at === undefined || parseInstantMs(at.replace('+00', 'Z')) === undefined) return undefined;

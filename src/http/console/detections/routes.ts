@@ -26,7 +26,7 @@ import {
   unmuteBody,
 } from './page.ts';
 
-/** The views look through all of their time. */
+/** The views scan all of their time. */
 const DEFAULT_SINCE = '24h';
 const parameters = ['since', 'before', 'organization', 'severity', 'detection', 'muted', 'page'];
 
@@ -40,7 +40,6 @@ interface DetectionsOptions {
 
 const badRequest = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
 
-/** `/detections`: what the detections find, and what each means. */
 export const detectionPages = (pages: FastifyInstance, frame: Frame, options: DetectionsOptions): void => {
   pages.get<{ Querystring: Query }>(
     DETECTIONS_PATH,
@@ -133,7 +132,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const httpError = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
-/** Muting and unmuting: each asks on a page of its own, needs a person who has signed in, and is kept in the trail of access. */
+/** Each asks on a page of its own, needs a person who has signed in, and is kept in the trail of access. */
 export const mutePages = (pages: FastifyInstance, frame: Frame, { operations, access }: MuteOptions): void => {
   const note = (request: FastifyRequest, what: Record<string, unknown>) =>
     access.note({
@@ -197,7 +196,7 @@ const requireMute = async (operations: OperationsSource, { id }: Id) => {
   return mute;
 };
 
-/** The name of the token of the session; undefined for requests that the console is open to. */
+/** Undefined for requests that the console is open to. */
 const personOf = ({ identity }: FastifyRequest): string | undefined =>
   identity?.session === true ? identity.who : undefined;
 

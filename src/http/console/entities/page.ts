@@ -13,7 +13,6 @@ import { countOf, countText, instantOf, zoneLabel } from '../words.ts';
 interface EntityView {
   readonly kind: EntityKind;
   readonly value: string;
-  /** The search for it, with the time shown. */
   readonly search: Search;
   readonly report: EntityReport;
   readonly summary: SearchSummary;
@@ -30,7 +29,7 @@ export const entityNames: Readonly<Record<EntityKind, string>> = {
 
 const spans = ['7d', '30d', '90d', '365d'] as const;
 
-/** What is stored of one actor, address, token or resource, across all organizations and accounts. */
+/** Across all organizations and accounts. */
 export const entityBody = (view: EntityView): Html => {
   const { kind, value, search, summary, report, coverage, nowMs } = view;
   return html`<div class="stack entity">
@@ -56,7 +55,6 @@ const seenLine = ({ firstSeen, lastSeen }: EntityReport): Html =>
     ? html``
     : html`first seen <span class="mono">${instantOf(firstSeen)}</span>, last seen <span class="mono">${instantOf(lastSeen)}</span>, of all that is stored`;
 
-/** How much was looked at, if not all. */
 export const sampleNote = ({ isSample, looked, lookedSince }: EntityReport): Html | null =>
   isSample && lookedSince !== null
     ? html`<p class="muted">What follows is about the newest ${countText(looked)} events, back to ${instantOf(lookedSince)}.</p>`
@@ -73,7 +71,7 @@ const newsNames: Readonly<Record<NewsField, string>> = {
   resource_type: 'resource type',
 };
 
-/** What the last week has that the time before has not. `kind`: of the page of one entity, which is no news itself. */
+/** `kind`: of the page of one entity, which is no news itself. */
 export const newsPanel = ({
   kind,
   search,
@@ -109,7 +107,7 @@ const sessionsPanel = ({ search, report }: EntityView): Html =>
 const days = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'] as const;
 const LEVELS = 4;
 
-/** When in the week the events happen: darker cells have more. The numbers are the titles of the cells, and text for readers. */
+/** Darker cells have more; the numbers are titles, and text for screen readers. */
 const hoursTable = (hours: readonly (readonly number[])[]): Html => {
   const most = Math.max(1, ...hours.flat());
   const level = (events: number): number => (events === 0 ? 0 : Math.ceil((events / most) * LEVELS));

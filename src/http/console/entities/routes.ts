@@ -65,7 +65,7 @@ const readView = async (source: SearchSource, asked: ReturnType<typeof entitySea
 const since = { kind: 'ago', text: '90d', ms: 90 * 86_400_000 } as const;
 const week = { kind: 'ago', text: '7d', ms: 7 * 86_400_000 } as const;
 
-/** `/events/news`: what the last seven days of a search have that the time before them has not. Its times are not those of the search. */
+/** `/events/news`: what the last seven days of a search have and the time before has not, whatever the times of the search. */
 export const newsRoute = (
   pages: FastifyInstance,
   frame: Frame,

@@ -14,21 +14,20 @@ import { hidden } from '../page.ts';
 import { originOf } from './events-form.ts';
 import type { ExplorerOptions } from './routes.ts';
 
-/** All of it is in memory until the reader has it, in each of two places for exports: older events are left out, and it says so. */
+/** In memory until sent, in each of two places for exports: older events are left out, and the bundle says so. */
 const MAX_EVENTS = 10_000;
 const MAX_EVENT_BYTES = 16_777_216;
-/** Proofs of so many events have 14 MB in a log of 10 million events, 17 MB in one of a billion. */
+/** Proofs of that many events take 14 MB in a log of 10 million events, 17 MB in one of a billion. */
 const MAX_BYTES = 37_748_736;
 
 export interface BundleOptions extends ExplorerOptions {
-  /** Of orgtrail. */
   readonly version: string;
   readonly logger: Logger;
 }
 
 type Query = Readonly<Record<string, unknown>>;
 
-/** `/events/bundle?…`: all events of a search with their proofs, as an archive that is verified before its first byte is sent. */
+/** An archive of a search with its proofs, verified before its first byte is sent. */
 export const bundleRoute = (pages: FastifyInstance, options: BundleOptions): void => {
   pages.get<{ Querystring: Query }>(
     '/events/bundle',
@@ -97,7 +96,7 @@ const write = async (
   }
 };
 
-/** The folder as an archive; its events are counted with the last piece. */
+/** Events are counted with the last piece. */
 async function* archive(
   { files }: MemoryFiles,
   folder: string,

@@ -46,7 +46,6 @@ ${pagerOf(view, result)}
 </section>`;
 };
 
-/** The filters, and as far as there are any, counts. */
 const aboveOf = (view: EventsView, { page, summary, coverage }: Result): Html | null => {
   const { search } = view.reading;
   if (summary === undefined) {
@@ -91,10 +90,9 @@ const nothingFound = ({ reading: { search } }: EventsView, result: Result): Html
 const tableOf = (view: EventsView, result: Result): Html =>
   eventsTable(view, result.page.events, printLineOf(view.reading.search, result, view.resultView.columns.length + 1));
 
-/** What a row is made from. */
 type RowsView = Pick<EventsView, 'reading' | 'organizations' | 'accounts' | 'nowMs' | 'resultView' | 'marks'>;
 
-/** Also of the live list. `above`: a row of the head for paper alone. */
+/** `above`: a row of the head for paper alone. */
 export const eventsTable = (
   view: RowsView,
   events: readonly FoundEvent[],
@@ -110,7 +108,6 @@ export const eventsTable = (
 const filterBy = (known: EventsView['organizations'], id: string, name: string | null): string =>
   name !== null && known.filter((one) => one.name === name).length === 1 ? name : id;
 
-/** Organization and account, each as far as the event has one. */
 const ownersOf = ({ organizations, accounts, reading: { search } }: RowsView, event: FoundEvent): Html => {
   const { organizationId, organizationName, accountId } = event;
   const accountName = event.accountName ?? event.listedAccountName ?? null;
@@ -146,7 +143,7 @@ const none = html`<span class="muted" title="the entry does not say">–</span>`
 
 const cutText = (text: string): string => (text.length > 120 ? `${text.slice(0, 119).toWellFormed()}…` : text);
 
-/** How far a slow search has come. One that goes back in time goes on by a script until its page is full. */
+/** A script continues one that goes back in time until its page is full. */
 const reachedOf = ({ reading: { search }, limit, nowMs }: EventsView, { reached, events }: SearchPage): Html | null => {
   if (reached === undefined) return null;
   const isBack = reached.direction === 'older';
@@ -180,12 +177,11 @@ interface PrintHeadView {
   readonly search: Search;
   readonly answer: SearchAnswer;
   readonly summary: SearchSummary | undefined;
-  /** Other pages of the result have more events. */
   readonly isPart: boolean;
   readonly nowMs: number;
 }
 
-/** What paper says first: what was searched for, whether that is all, and when. The screen has it elsewhere. */
+/** For paper; the screen has it elsewhere. */
 const printHead = (view: PrintHeadView): Html => {
   const { search, answer, summary, isPart, nowMs } = view;
   const { page, coverage } = answer;
@@ -199,7 +195,6 @@ ${coverage.collectedUntil === null ? null : html`<div><dt>Collected up to</dt><d
 <div><dt>Searched at</dt><dd>${zonedText(nowMs)}</dd></div></dl></section>`;
 };
 
-/** The same in one line, which paper repeats above each page of the table. */
 const printLineOf = (search: Search, answer: SearchAnswer, columns: number): Html =>
   html`<tr class="print-only"><td class="print-line" colspan="${columns}">${queryOf(search)} · ${answer.incomplete.length === 0 ? 'complete' : 'incomplete'}</td></tr>`;
 

@@ -38,9 +38,7 @@ const DEFAULT_LIMIT = 50;
 const HISTORY_LIMIT = 200;
 /** Of the request and the response of an event. */
 const MAX_STATES_BYTES = 2 * MAX_STATE_BYTES;
-/** Of a page of events. */
 const parameters: readonly string[] = [...searchFields, 'limit', 'cursor', 'exact', ...viewFields];
-/** What is hatched in the histogram. */
 const MAX_GAPS = 100;
 const exportFormats: readonly ExportFormat[] = ['csv', 'ndjson'];
 
@@ -48,17 +46,14 @@ type Query = Readonly<Record<string, unknown>>;
 
 const httpError = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
-/** What the explorer is made from. */
 export interface ExplorerOptions {
   readonly search: SearchSource;
   readonly streams: StreamLimits;
-  /** Knows what detections say of events. */
   readonly operations: OperationsSource;
-  /** Undefined: no evidence is shown. */
   readonly shownEvidence?: ShownEvidence | undefined;
 }
 
-/** The explorer: `/events`, a search whose link reproduces it, and `/events/:position`, one event with all that is kept of it. */
+/** `/events`, a search whose link reproduces it, and `/events/:position`, one event with all that is kept of it. */
 export const explorerRoutes = (
   pages: FastifyInstance,
   frame: Frame,
@@ -254,7 +249,7 @@ const readLimit = (text: unknown): number => {
   return limit;
 };
 
-/** Of the database alone, as the page says. Undefined if others need the connections: the list alone is worth more than an error. */
+/** Of the database alone. Undefined if others need the connections: the list alone is worth more than an error. */
 const summaryUnlessBusy = async (
   source: SearchSource,
   { archive: _archive, ...search }: Search,
@@ -302,10 +297,7 @@ const LIMIT = 100;
 
 const badRequest = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
 
-/**
- * `/events/arrivals`, for the script of the live list: a table of what a search finds of the events that were stored behind a position,
- * the last stored first, and where to go on.
- */
+/** `/events/arrivals`, for the script of the live list: the last stored first, and where to go on. */
 const arrivalsRoute = (pages: FastifyInstance, source: SearchSource, streams: StreamLimits): void => {
   pages.get<{ Querystring: Readonly<Record<string, unknown>> }>(
     '/events/arrivals',
@@ -336,7 +328,7 @@ const positionOf = ({ query }: FastifyRequest<{ Querystring: Readonly<Record<str
   return position;
 };
 
-/** Where a live list goes on from: read before the search itself, so that no event is between the two. Undefined for a search that ends. */
+/** Read before the search itself, so that no event is between the two. Undefined for a search that ends. */
 const startOfLive = async (source: SearchSource, search: Search, isFirst: boolean): Promise<LiveStart | undefined> => {
   if (!isFirst || endsBeforeNow(search)) return undefined;
   const { head, feedId } = await source.arrivals(search, { limit: 1 });

@@ -16,7 +16,7 @@ interface LogParameters {
   readonly log: string;
 }
 
-/** The log of evidence at `/evidence-log`, and what of it is to be kept elsewhere. `evidence` is undefined for a server without a database of one. */
+/** `evidence` is undefined for a server without a database of one. */
 export const evidencePages = (pages: FastifyInstance, frame: Frame, evidence: ShownEvidence | undefined): void => {
   pages.get(EVIDENCE_PATH, { schema: hidden }, async (request, reply) => {
     const view = evidence && (await readView(evidence));
@@ -59,7 +59,7 @@ const readView = async (evidence: ShownEvidence): Promise<EvidenceView | undefin
   return { status, logs, journal, checkpoints, statements, isConfigured: evidence.isConfigured, nowMs: Date.now() };
 };
 
-/** Bytes that are to stay as they are: as what no browser renames or shows. */
+/** A type that no browser renames or shows: bytes must stay as they are. */
 const sendText = (reply: FastifyReply, name: string, text: string): FastifyReply =>
   reply
     .header('content-type', 'application/octet-stream')
@@ -69,7 +69,6 @@ const sendText = (reply: FastifyReply, name: string, text: string): FastifyReply
 
 interface ProofParameters {
   readonly position: string;
-  /** Which of the two files. */
   readonly format: string;
 }
 
@@ -79,10 +78,7 @@ const formats = {
   'tlog-proof': { type: 'application/octet-stream', of: ({ tlogProof }: EventProof) => tlogProof },
 } as const;
 
-/**
- * `/events/POSITION/proof/json` and `/events/POSITION/proof/tlog-proof`: the two files that `orgtrail evidence verify` takes, named
- * `POSITION.json` and `POSITION.tlog-proof`. For those who may read the event; noted as an export.
- */
+/** The two files that `orgtrail evidence verify` takes, for those who may read the event; noted as an export. */
 export const proofRoutes = (
   pages: FastifyInstance,
   {
@@ -120,7 +116,6 @@ const mayNotRead = 'The account of the database may not read the log of evidence
 
 const refusal = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
-/** What has no proof, and what is not the event that was signed. */
 const explain = (error: unknown, { id: requestId }: FastifyRequest, logger: Logger): never => {
   if (!(error instanceof OrgtrailError)) throw error;
   if (error.code === 'usage') throw refusal(409, `There is no proof: ${error.message}.`);

@@ -23,16 +23,13 @@ import { coverageCell, type Tail } from './timeline.ts';
 
 const PAGE_SIZE = 50;
 
-/** The filter and page of organizations that was requested. */
 interface OrganizationFilter {
-  /** Part of the name or id. */
   readonly text: string;
   readonly state: ShownState | undefined;
-  /** From 1 on. */
   readonly page: number;
 }
 
-/** Reads it from the address; what cannot be read is as if it were not there. */
+/** Ignores what cannot be read. */
 export const readFilter = (query: Readonly<Record<string, unknown>>): OrganizationFilter => {
   const text = (name: string): string => (typeof query[name] === 'string' ? query[name].trim() : '');
   const page = /^[1-9]\d{0,5}$/.test(text('page')) ? Number(text('page')) : 1;
@@ -41,13 +38,13 @@ export const readFilter = (query: Readonly<Record<string, unknown>>): Organizati
 
 interface OrganizationPage {
   readonly rows: readonly OrganizationWithState[];
-  /** That match the filter, on all pages. */
+  /** On all pages. */
   readonly matching: number;
   readonly page: number;
   readonly pages: number;
 }
 
-/** The page asked for, trouble first. A pure function. */
+/** Trouble first. A pure function. */
 export const selectOrganizations = (
   sources: readonly OrganizationWithState[],
   filter: OrganizationFilter,
@@ -71,7 +68,7 @@ export const selectOrganizations = (
 
 const urgency: readonly ShownState[] = ['failing', 'refused', 'incomplete', 'behind', 'reading', 'fresh', 'quiet'];
 
-/** The order of sources in which those that need attention come first. */
+/** Those that need attention come first. */
 const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
   Number(isLosing(b)) - Number(isLosing(a)) ||
   urgency.indexOf(shownState(a)) - urgency.indexOf(shownState(b)) ||
@@ -98,7 +95,6 @@ interface OrganizationsView {
   readonly nowMs: number;
 }
 
-/** The table of organizations with its filter. */
 export const organizationsPanel = (
   view: OrganizationsView,
 ): Html => html`<section class="panel" aria-labelledby="organizations">
@@ -144,7 +140,7 @@ ${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes,
 <td class="number optional">${slackText(source)}</td></tr>`;
 };
 
-/** How long until the oldest time that is not collected leaves Cloudflare's retention. */
+/** Until Cloudflare deletes the oldest uncollected time. */
 export const slackText = (source: SourceWithState): Html =>
   isLosing(source)
     ? html`<strong class="loss">lost in ${spanText(source.retentionSlackSeconds)}</strong>`
@@ -163,14 +159,13 @@ ${page > 1 ? html`<a class="button" rel="prev" href="${href(page - 1)}">Previous
 ${page < pages ? html`<a class="button" rel="next" href="${href(page + 1)}">Next</a>` : null}</nav>`;
 };
 
-/** Of one organization there are 500 at most; in trouble may be all there are. */
+/** An organization has at most 500 accounts; in trouble may be all there are. */
 const MAX_ACCOUNTS = 500;
 
 export const accountName = ({ accountName: name, accountId }: AccountWithState): string => name ?? accountId;
 
 const accountHref = (accountId: string): string => `/accounts/${encodeURIComponent(accountId)}`;
 
-/** What stands beside the status of each. */
 interface AccountFigures {
   readonly activity: Activity;
   /** Of those that are read for the first time. */
@@ -178,7 +173,7 @@ interface AccountFigures {
   readonly nowMs: number;
 }
 
-/** The accounts of an organization, or those that need attention: trouble first. `all`: of how many these are the most urgent. Null without any. */
+/** Trouble first. `all`: of how many these are the most urgent. Null without any. */
 export const accountsPanel = (
   accounts: readonly AccountWithState[],
   { activity, paces, nowMs }: AccountFigures,

@@ -33,25 +33,22 @@ import { gapsOfHours, hoursChart, type Tail } from './timeline.ts';
 const REFRESH_SECONDS = 10;
 const CHANGES_OF_ALL = 8;
 
-/** What the pages about organizations are made from. */
 export interface OverviewOptions {
   readonly tickMs: number;
-  /** Requests per 5 minutes. */
   readonly apiBudget: number;
   readonly status: StatusReader;
   readonly sinks: () => Promise<readonly SinkStatus[]>;
   readonly trouble?: () => string | undefined;
   readonly overview: OverviewSource;
-  /** How the evidence stands; undefined if there is none. */
+  /** Undefined if there is none. */
   readonly evidence?: () => Promise<EvidenceStatus | undefined>;
 }
 
-/** Up to here, what has not been read is only what the next turns read. */
+/** Up to here, unread time is only what the next turns read. */
 const ordinaryTail = (options: OverviewOptions, sources: number): Tail => ({
   ordinaryMs: behindAfterSeconds(pausesOf(options, sources)) * 1_000,
 });
 
-/** The overview at `/`. */
 export const overviewRoutes = (pages: FastifyInstance, frame: Frame, options: OverviewOptions): void => {
   pages.get<{ Querystring: Record<string, unknown> }>('/', { schema: hidden }, async (request, reply) => {
     const body = await overviewBody(options, request.query);
@@ -99,7 +96,7 @@ const readingOf = ({ groups, sources, isWhole }: StatusWithStates, paces: Paces)
     words: (counts) => countOfSources(counts, ' and '),
   });
 
-/** Accounts in trouble, and those that no page of an organization lists. */
+/** Also those that no page of an organization lists. */
 const shownAccounts = ({ sources }: StatusWithStates) =>
   sources
     .filter(isAccount)
@@ -110,7 +107,6 @@ const shownAccounts = ({ sources }: StatusWithStates) =>
         isLosing(account),
     );
 
-/** How many of them there are, named or not. */
 const countShownAccounts = ({ groups }: StatusWithStates): number =>
   groups
     .filter(({ owner }) => owner === 'account')
@@ -138,19 +134,17 @@ const organizationsOf = async (status: StatusWithStates, options: OverviewOption
 
 const CHANGES_OF_ONE = 20;
 
-/** Accounts whose gaps are drawn. */
 const MAX_LACKING = 50;
 
 const tooSlow = html`<p class="muted" role="status">Counting them takes too long for this page. The links to its events count longer.</p>`;
 
-/** The accounts that lack more than the last moments, or time that could not be collected: the longest. */
+/** More than the last moments, or time that could not be collected: the longest. */
 const lacking = (accounts: readonly AccountWithState[], { ordinaryMs }: Tail): readonly AccountWithState[] =>
   accounts
     .filter(({ gapSeconds, holes }) => holes > 0 || gapSeconds * 1_000 > ordinaryMs)
     .sort((a, b) => b.gapSeconds - a.gapSeconds)
     .slice(0, MAX_LACKING);
 
-/** One organization at `/organizations/:id`: its coverage in three sizes, its gaps, what goes wrong, its accounts. */
 export const organizationRoutes = (pages: FastifyInstance, frame: Frame, options: OverviewOptions): void => {
   pages.get<{ Params: { id: string } }>('/organizations/:id', { schema: hidden }, async (request, reply) => {
     const { id } = request.params;
@@ -189,7 +183,6 @@ ${changesPanel(changes, nowMs)}
   });
 };
 
-/** One account at `/accounts/:id`: its coverage in three sizes, its gaps, what goes wrong. */
 export const accountRoutes = (pages: FastifyInstance, frame: Frame, options: OverviewOptions): void => {
   pages.get<{ Params: { id: string } }>('/accounts/:id', { schema: hidden }, async (request, reply) => {
     const { id } = request.params;
@@ -218,7 +211,6 @@ ${coverage === undefined ? null : holesPanel(coverage, source.holes)}
   });
 };
 
-/** The organization that it belongs to now, if one is known. */
 const organizationLink = ({ organizationId, organizationName }: AccountWithState): Html | null =>
   organizationId === null
     ? null

@@ -16,7 +16,7 @@ interface Form {
   readonly Body: { readonly name?: unknown; readonly search?: unknown } | undefined;
 }
 
-/** `/searches`: searches that are kept under a name, for all who may sign in. What changes them is in the trail of access. */
+/** For all who may sign in. Changes are in the trail of access. */
 export const savedRoutes = (pages: FastifyInstance, frame: Frame, options: SavedOptions): void => {
   const { savedSearches, access } = options;
   pages.get('/searches', { schema: hidden }, async (request, reply) => {
@@ -43,7 +43,7 @@ export const savedRoutes = (pages: FastifyInstance, frame: Frame, options: Saved
   changeRoutes(pages, frame, options);
 };
 
-/** The search of a form, as its link has it: what cannot be searched for is not kept. */
+/** What cannot be searched for is not kept. */
 const readLink = (given: unknown): string => {
   const parameters = [...new URLSearchParams(typeof given === 'string' ? given : '')];
   const known: ReadonlySet<string> = new Set(searchFields);
@@ -70,11 +70,10 @@ interface Numbered {
 
 const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
-/** Whether the request may rename and delete it: with the token that saved it, with that of the environment, or locally if no token is needed. */
+/** With the token that saved it, with ORGTRAIL_FEED_TOKEN, or locally if no token is needed. */
 const mayChange = (identity: Identity | undefined, { savedBy }: SavedSearch): boolean =>
   identity !== undefined && [undefined, FEED_TOKEN_NAME, savedBy].includes(identity.who);
 
-/** `/searches/:id`: one saved search, and the forms that rename and delete it. */
 const changeRoutes = (pages: FastifyInstance, frame: Frame, options: SavedOptions): void => {
   const { savedSearches } = options;
   const find = async ({ params }: FastifyRequest<Numbered>): Promise<SavedSearch> => {
@@ -125,12 +124,11 @@ const MAX_NOTED = 2_000;
 interface Changed {
   readonly id: number;
   readonly name: string;
-  /** Its name until now. */
   readonly before?: string;
   readonly search?: string;
 }
 
-/** Notes in the trail of access that a saved search was made, renamed or deleted: the route says which. */
+/** The route says whether it was made, renamed or deleted. */
 const noteSaved = (access: AccessSource, request: FastifyRequest, changed: Changed): void =>
   access.note({
     kind: 'saved-search',

@@ -10,7 +10,6 @@ import { canReplay, replayBody, sinkBody, sinkHref, sinksBody } from './page.ts'
 const REFRESH_SECONDS = 10;
 const LETTERS = 50;
 
-/** `/sinks`, and the page of each. */
 export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
   const current = OPERATIONS_PATH;
   pages.get('/sinks', { schema: hidden }, async (request, reply) => {
@@ -37,7 +36,7 @@ export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: Oper
   );
 };
 
-/** What is no position is as if it were not there. */
+/** Ignores what is no position. */
 const positionOf = (text: unknown): number | undefined =>
   typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 
@@ -53,7 +52,7 @@ interface Asked {
 
 const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
-/** Replaying a sink: a page that says what it would do, and the form that does it. The database decides who may, and keeps the row (docs/decisions/12). */
+/** The database decides who may, and keeps the row (docs/decisions/12). */
 export const replayPages = (pages: FastifyInstance, frame: Frame, { operations, logger }: ReplayOptions): void => {
   pages.get<Asked>('/sinks/:name/replay', { schema: hidden }, async (request, reply) => {
     const sink = await requireSink(operations, request.params.name);
