@@ -71,3 +71,34 @@ export const readCredential = (
   else if (needed) faults.push('no credential: set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY');
   return undefined;
 };
+
+export type Raw = Readonly<Record<string, unknown>>;
+
+export const isObject = (value: unknown): value is Raw =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The object of a setting in JSON; an empty one if it has added to `faults` that it must be what `expected` says. */
+export const parseObject = (text: string, expected: string, faults: string[]): Raw => {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isObject(value)) return value;
+    faults.push(expected);
+  } catch (error) {
+    // What the parser says beyond the place is a piece of the text.
+    const place = /position \d+/.exec(error instanceof Error ? error.message : '')?.[0];
+    faults.push(`${expected}${place === undefined ? '' : `: it ends being JSON at ${place}`}`);
+  }
+  return {};
+};
+
+/** Those that have the same as one before them, with the name of the first. An undefined `own` is no one else's. */
+export const repeatedBy = <T extends { readonly name: string }>(
+  all: readonly T[],
+  own: (one: T) => unknown,
+): readonly (readonly [T, first: string])[] => {
+  const groups = Map.groupBy(all, (one) => JSON.stringify(own(one)));
+  return all.flatMap((one) => {
+    const first = own(one) === undefined ? one : groups.get(JSON.stringify(own(one)))?.[0];
+    return first === undefined || first === one ? [] : [[one, first.name] as const];
+  });
+};

@@ -4,7 +4,7 @@ import { didYouMean, nearest } from '../../base/text.ts';
 import { formats } from '../../formats/registry.ts';
 import { findingFormats, isFindingFormat } from '../../sinks/findings/finding.ts';
 import { kindOf, type SinkSettings, sinkKinds, sinkSecrets, sinkSettings, sinkTypes } from '../../sinks/registry.ts';
-import { readSecretFile } from './secret-settings.ts';
+import { isObject, parseObject, type Raw, readSecretFile, repeatedBy } from './secret-settings.ts';
 
 export interface NamedSink {
   readonly name: string;
@@ -14,40 +14,21 @@ export interface NamedSink {
 const SETTING = 'ORGTRAIL_SINKS';
 const EXPECTED = `${SETTING} must be a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
 
-type Raw = Readonly<Record<string, unknown>>;
-
-const isObject = (value: unknown): value is Raw => typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** Adds to `faults` what is wrong, by path, and never a value: any may be a secret, by mistake. Reads the files of secrets. */
 export const readSinks = (text: string | undefined, faults: string[]): readonly NamedSink[] => {
   if (text === undefined) return [];
   const sinks: NamedSink[] = [];
-  for (const [name, raw] of Object.entries(parse(text, faults))) {
-    const found: string[] = [];
+  for (const [name, raw] of Object.entries(parseObject(text, EXPECTED, faults))) {
     if (!/^[a-z0-9_-]{1,40}$/.test(name)) {
       faults.push(`${SETTING}: the name of a sink must have 1 to 40 characters of a-z, 0-9, _ and -`);
     } else if (!isObject(raw)) faults.push(`${SETTING}.${name} must be an object`);
     else {
-      const settings = readSink(`${SETTING}.${name}`, raw, found);
+      const settings = readSink(`${SETTING}.${name}`, raw, faults);
       if (settings !== undefined) sinks.push({ name, settings });
     }
-    faults.push(...found);
   }
   faults.push(...shared(sinks));
   return sinks;
-};
-
-const parse = (text: string, faults: string[]): Raw => {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) return value;
-    faults.push(EXPECTED);
-  } catch (error) {
-    // What the parser says beyond the place is a piece of the text.
-    const place = /position \d+/.exec(error instanceof Error ? error.message : '')?.[0];
-    faults.push(`${EXPECTED}${place === undefined ? '' : `: it ends being JSON at ${place}`}`);
-  }
-  return {};
 };
 
 const readSink = (path: string, raw: Raw, faults: string[]): SinkSettings | undefined => {
@@ -61,7 +42,7 @@ const readSink = (path: string, raw: Raw, faults: string[]): SinkSettings | unde
       faults.push(
         ...(issue.code === 'unrecognized_keys'
           ? issue.keys.map((key) => unknownKey(path, named(key), values['type']))
-          : describe(path, issue, named, isMissing(values, issue.path))),
+          : [describe(path, issue, named, isMissing(values, issue.path))]),
       );
     }
     return undefined;
@@ -96,35 +77,26 @@ const describe = (
   issue: z.core.$ZodIssue,
   named: (key: PropertyKey) => string,
   missing: boolean,
-): string[] => {
+): string => {
   const at = [path, ...issue.path.map(named)].join('.');
+  const said = isSentence(issue.message) ? issue.message : undefined;
   switch (issue.code) {
     case 'invalid_union':
-      return [`${at} must be one of ${sinkTypes.join(', ')}`];
+      return `${at} must be one of ${sinkTypes.join(', ')}`;
     case 'invalid_value':
-      return [`${at} must be one of ${issue.values.map(String).join(', ')}`];
+      return `${at} must be one of ${issue.values.map(String).join(', ')}`;
     case 'invalid_type':
-      return [
-        missing
-          ? `${at} ${isSentence(issue.message) ? issue.message : 'is missing'}`
-          : `${at} must be ${article(issue.expected)}`,
-      ];
+      return missing ? `${at} ${said ?? 'is missing'}` : `${at} must be ${article(issue.expected)}`;
     case 'too_small':
-      return [
-        issue.origin === 'string' || issue.origin === 'array'
-          ? `${at} is empty`
-          : `${at} must be at least ${issue.minimum}`,
-      ];
+      return issue.origin === 'string' || issue.origin === 'array'
+        ? `${at} is empty`
+        : `${at} must be at least ${issue.minimum}`;
     case 'too_big':
-      return [`${at} must be at most ${issue.maximum}`];
+      return `${at} must be at most ${issue.maximum}`;
     case 'invalid_format':
-      return [
-        isSentence(issue.message)
-          ? `${at} ${issue.message}`
-          : `${at} has characters that are not allowed, or is too long`,
-      ];
+      return `${at} ${said ?? 'has characters that are not allowed, or is too long'}`;
     default:
-      return [`${at} ${isSentence(issue.message) ? issue.message : 'is not valid'}`];
+      return `${at} ${said ?? 'is not valid'}`;
   }
 };
 
@@ -180,17 +152,14 @@ const isReadable = (file: string): boolean => {
   }
 };
 
-const shared = (sinks: readonly NamedSink[]): string[] => {
-  const firstBy = new Map<string, string>();
-  return sinks.flatMap(({ name, settings }) => {
+const shared = (sinks: readonly NamedSink[]): string[] =>
+  repeatedBy(sinks, ({ settings }) => {
     const own = kindOf(settings).exclusive(settings);
-    if (own === undefined) return [];
-    const key = JSON.stringify([settings.type, own.value]);
-    const first = firstBy.get(key);
-    firstBy.set(key, first ?? name);
-    return first === undefined ? [] : [`${SETTING}.${name}.${own.setting} is also that of ${SETTING}.${first}`];
+    return own && [settings.type, own.value];
+  }).map(([{ name, settings }, first]) => {
+    const setting = kindOf(settings).exclusive(settings)?.setting;
+    return `${SETTING}.${name}.${setting} is also that of ${SETTING}.${first}`;
   });
-};
 
 export const sinkWarnings = (sinks: readonly NamedSink[]): string[] =>
   sinks.flatMap(({ name, settings }) =>
