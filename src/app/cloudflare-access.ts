@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../base/errors.ts';
 import {
-  type ApiBudget,
   createApiBudget,
   createScrubBudget,
   credentialFingerprint,
@@ -22,7 +21,7 @@ import {
 } from '../ingest/cloudflare/credentials.ts';
 import { createProcessLimit, type ProcessLimit, withProcessLimit } from '../ingest/cloudflare/permits.ts';
 import { createPrincipal, type Principal, sharesBudgetOf } from '../ingest/cloudflare/principal.ts';
-import type { AuditApi, ScrubLeave, SyncContext } from '../ingest/sync/ports.ts';
+import type { ScrubLeave } from '../ingest/sync/ports.ts';
 import type { ReadingCredential } from '../ingest/sync/store/leases.sql.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { Config } from './config/config.ts';
@@ -43,15 +42,6 @@ export const apiObservers = (metrics: Metrics, logger: Logger) => ({
   onUnreadable: () => logger.warn('skipped an organization with an invalid id'),
 });
 
-export interface ApiAccess {
-  readonly api: AuditApi;
-  readonly budget: Pick<ApiBudget, 'available' | 'blockedSeconds'>;
-  readonly scrub: ScrubLeave | undefined;
-  readonly budgets: SyncContext['budgets'];
-  readonly credentials: () => readonly ReadingCredential[];
-  close(): Promise<void>;
-}
-
 interface AccessParts {
   readonly config: Config;
   readonly pool: Pool;
@@ -62,7 +52,7 @@ interface AccessParts {
 }
 
 /** A credential that is configured while the process runs is taken up with its first use. */
-export const openAccessToApi = (parts: AccessParts): ApiAccess => {
+export const openAccessToApi = (parts: AccessParts) => {
   const { config, pool, secrets, logger } = parts;
   const nowMs = () => performance.now();
   const limit = createProcessLimit({ requestsPerWindow: largestBudget(config), nowMs });
@@ -114,17 +104,18 @@ export const openAccessToApi = (parts: AccessParts): ApiAccess => {
           'one of several credentials failed to list organizations; what it alone shows is not missed',
         ),
     }),
+    /** Of all credentials together. */
     budget: {
       available: async () => sum(await Promise.all(inUse().map((budget) => budget.available()))),
       blockedSeconds: async () => Math.max(0, ...(await Promise.all(inUse().map((budget) => budget.blockedSeconds())))),
     },
     scrub: openScrub(config, pool, secrets.credentials().map(open)),
-    credentials: () =>
+    credentials: (): readonly ReadingCredential[] =>
       secrets.credentials().map((credential) => {
         const { name, accounts } = credential;
         return { name, key: open(credential).key(), listsAccounts: accounts !== false };
       }),
-    close: async () => {
+    close: async (): Promise<void> => {
       await Promise.all(Array.from(opened.values(), (access) => access.close()));
     },
   };
@@ -138,15 +129,7 @@ const largestBudget = ({ credentials, apiBudget }: Config): number =>
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
 
-interface OpenedAccess {
-  readonly api: AuditApi;
-  readonly principal: Principal;
-  readonly budget: ApiBudget;
-  /** The row of the budget that it counts in before others. */
-  readonly row: () => string;
-  readonly key: () => string;
-  close(): Promise<void>;
-}
+type OpenedAccess = ReturnType<typeof openOne>;
 
 interface Shared {
   readonly limit: ProcessLimit;
@@ -154,7 +137,7 @@ interface Shared {
   readonly knownUsers: () => readonly string[];
 }
 
-const openOne = (parts: AccessParts, { name, source }: LiveCredential, shared: Shared): OpenedAccess => {
+const openOne = (parts: AccessParts, { name, source }: LiveCredential, shared: Shared) => {
   const { pool, metrics, logger, secrets, connection } = parts;
   const warnUnsure = () =>
     logger.warn(
@@ -185,7 +168,9 @@ const openOne = (parts: AccessParts, { name, source }: LiveCredential, shared: S
     budget: withProcessLimit(budget, shared.limit),
     principal,
   });
-  return { api, principal, budget, row: () => principals().at(-1) ?? fingerprint(), key: fingerprint, close };
+  // The row of the budget that it counts in before others; `key` is its own.
+  const row = () => principals().at(-1) ?? fingerprint();
+  return { api, principal, budget, row, key: fingerprint, close };
 };
 
 const principalsOf = (principal: Principal, knownUsers: () => readonly string[]): readonly string[] => {

@@ -27,25 +27,15 @@ interface Presented {
 }
 
 /** Who gets in. All routes of the server ask this one object. */
-export interface Guard {
-  /** Lets in who has a token with one of the scopes. Answers 401, 403 and 429 itself. */
-  requireScope(...anyOf: Scope[]): Hook;
-  /** For health and metrics: on loopback local requests only, or a token. Answers 403 and 429 itself. */
-  readonly requireLocalOrToken: Hook;
-  /** No token is set, the server listens on loopback, and the request is local. */
-  isOpen(request: FastifyRequest): boolean;
-  canSignIn(): Promise<boolean>;
-  /** Undefined for a text that is no token. Rejects if the database does not answer. */
-  present(token: string): Promise<Presented | undefined>;
-}
+export type Guard = ReturnType<typeof createGuard>;
 
-export const createGuard = (options: GuardOptions): Guard => {
+export const createGuard = (options: GuardOptions) => {
   const { host, access } = options;
   const onLoopback = isLoopbackHost(host);
   const isSet = () => latestToken(options.feedToken) !== undefined;
   const { throttled, refuseWithout } = createRefusals(options);
   const isOpen = (request: FastifyRequest) => !isSet() && onLoopback && isLocalRequest(request);
-  const present: Guard['present'] = async (token) => {
+  const present = async (token: string): Promise<Presented | undefined> => {
     const feedToken = latestToken(options.feedToken);
     if (feedToken !== undefined && sameSecret(token, feedToken)) {
       return { who: FEED_TOKEN_NAME, tokenId: undefined, scopes };
@@ -58,11 +48,14 @@ export const createGuard = (options: GuardOptions): Guard => {
     return bearer === undefined ? undefined : await present(bearer);
   };
   return {
+    /** No token is set, the server listens on loopback, and the request is local. */
     isOpen,
+    /** Undefined for a text that is no token. Rejects if the database does not answer. */
     present,
     canSignIn: async () => isSet() || (await access.hasTokens()),
+    /** Lets in who has a token with one of the scopes. Answers 401, 403 and 429 itself. */
     requireScope:
-      (...anyOf) =>
+      (...anyOf: Scope[]): Hook =>
       async (request, reply) => {
         const presented = await presentedBy(request);
         request.identity = presented && identityOf(presented);
@@ -70,7 +63,8 @@ export const createGuard = (options: GuardOptions): Guard => {
         if (presented !== undefined) return await refuse(reply, 403, lacking(presented, anyOf));
         if (!isOpen(request)) await refuseWithout(request, reply);
       },
-    requireLocalOrToken: async (request, reply) => {
+    /** For health and metrics: on loopback local requests only, or a token. Answers 403 and 429 itself. */
+    requireLocalOrToken: async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
       if (!onLoopback || isLocalRequest(request) || (await presentedBy(request)) !== undefined) return;
       if (!(await throttled(request, reply))) await refuse(reply, 403, notLocalReason);
     },

@@ -10,12 +10,12 @@ import type { ShownEvidence } from '../evidence/shown-evidence.sql.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import type { SearchSource } from '../search/ports.ts';
 import type { SavedSearches } from '../search/saved-searches.sql.ts';
-import type { OverviewSource } from '../status/overview.ts';
+import type { OverviewSource } from '../status/overview.sql.ts';
 import { totalsOf } from '../status/source-state.ts';
 import { scopes } from './access/access.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
-import type { OperationsSource } from './console/operations.ts';
+import type { Operations } from './console/operations.ts';
 import { evidenceRoutes } from './evidence.routes.ts';
 import { cutStalled, failureOf } from './failure.ts';
 import { feedRoutes, recentlySigned } from './feed.routes.ts';
@@ -51,7 +51,7 @@ export interface HttpOptions extends HealthOptions {
   readonly shownEvidence?: ShownEvidence | undefined;
   readonly streams: StreamLimits;
   readonly overview: OverviewSource;
-  readonly operations: OperationsSource;
+  readonly operations: Operations;
 }
 
 interface HttpObserver {

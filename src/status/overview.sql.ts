@@ -8,8 +8,8 @@ import { organizationChanges, organizations } from '../postgres/tables/sources.t
 import { hasOtherResult, resultName } from '../search/summary/count.sql.ts';
 import type {
   Activity,
+  ApiBudgetFigures,
   OrganizationChange,
-  OverviewSource,
   ProcessFigures,
   ReadingPace,
   SourceCoverage,
@@ -34,20 +34,26 @@ interface CountedRequests {
 const limitOf = ({ apiBudget, credentials }: CountedLimits): number | undefined =>
   credentials.length > 1 ? undefined : (credentials[0]?.budget ?? apiBudget);
 
+export type OverviewSource = ReturnType<typeof createOverviewSource>;
+
+/** Each rejects if the database does not answer. */
 export const createOverviewSource = (
   pool: Pool,
   { settleDelaysMs, ...limits }: CountedLimits & { readonly settleDelaysMs: readonly number[] },
   { budgetAvailable, blockedSeconds }: Pick<MetricsSource, 'budgetAvailable' | 'blockedSeconds'>,
   process: CountedRequests & { readonly registry: Registry },
-): OverviewSource => ({
+) => ({
+  /** How long after the first reading each settle pass comes, in milliseconds: those of pass 1, 2 and so on. */
   settleDelaysMs,
-  coverage: (keys) => readCoverage(pool, keys),
-  pace: (keys) => readPace(pool, keys),
+  coverage: (keys: readonly SourceKey[]) => readCoverage(pool, keys),
+  /** A source without anything read yet has none. */
+  pace: (keys: readonly SourceKey[]) => readPace(pool, keys),
+  /** May be up to a minute old. */
   activity: keptFor(KEEP_ACTIVITY_MS, () => readActivity(pool, ACTIVITY_HOURS)),
-  hours: (organizationId) => readOrganizationHours(pool, ACTIVITY_HOURS, organizationId),
-  changes: (limit, organizationId) => readOrganizationChanges(pool, limit, organizationId),
+  hours: (organizationId: string) => readOrganizationHours(pool, ACTIVITY_HOURS, organizationId),
+  changes: (limit: number, organizationId?: string) => readOrganizationChanges(pool, limit, organizationId),
   changedEntries: () => countChangedEntries(pool, MAX_CHANGED_COUNTED),
-  budget: async () => {
+  budget: async (): Promise<ApiBudgetFigures> => {
     const [available, blocked] = await Promise.all([budgetAvailable(), blockedSeconds()]);
     return { available, blockedSeconds: blocked, per5Minutes: limitOf(limits) };
   },

@@ -61,20 +61,3 @@ export interface ReadingPace extends SourceKey {
   /** `PACE_MINUTES`, or less if the reading began less than that ago. */
   readonly overSeconds: number;
 }
-
-/** All of these reject if the database does not answer. */
-export interface OverviewSource {
-  /** How long after the first reading each settle pass comes, in milliseconds: those of pass 1, 2 and so on. */
-  readonly settleDelaysMs: readonly number[];
-  coverage(keys: readonly SourceKey[]): Promise<readonly SourceCoverage[]>;
-  /** Of these sources; a source without anything read yet has none. */
-  pace(keys: readonly SourceKey[]): Promise<readonly ReadingPace[]>;
-  /** May be up to a minute old. */
-  activity(): Promise<Activity>;
-  /** The same hours of one organization with its accounts; undefined if counting them takes too long for a page. */
-  hours(organizationId: string): Promise<Activity['hours'] | undefined>;
-  changes(limit: number, organizationId?: string): Promise<readonly OrganizationChange[]>;
-  changedEntries(): Promise<number>;
-  budget(): Promise<ApiBudgetFigures>;
-  figures(): Promise<ProcessFigures>;
-}

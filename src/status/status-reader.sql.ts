@@ -17,7 +17,6 @@ import {
   type AskingPace,
   isAccount,
   isOrganization,
-  type OrganizationWithState,
   type SourceGroup,
   type SourceWithState,
   type StatusWithStates,
@@ -64,18 +63,10 @@ export interface StatusFigures extends Omit<Status, 'sources' | 'gone'> {
 /** Above `MOST_EACH`, the sums of each organization. */
 export type AccountFigures = { readonly each: readonly AccountStatus[] } | { readonly groups: readonly SourceGroup[] };
 
-/** All of it rejects if the database does not answer. */
-export interface StatusReader {
-  /** Every source, or above `MOST_EACH` as `selection` says. */
-  read(pace: AskingPace, selection?: Selection): Promise<StatusWithStates>;
-  organizations(pace: AskingPace): Promise<readonly OrganizationWithState[]>;
-  ofOrganization(organizationId: string, pace: AskingPace): Promise<SourcesOfOwner>;
-  ofAccount(accountId: string, pace: AskingPace): Promise<SourcesOfOwner>;
-  figures(): Promise<StatusFigures>;
-}
+export type StatusReader = ReturnType<typeof createStatusReader>;
 
-/** `mostEach`: more are not shown each by itself. */
-export const createStatusReader = (pool: Pool, scope: StatusScope, mostEach = MOST_EACH): StatusReader => {
+/** Each rejects if the database does not answer. `mostEach`: more are not shown each by itself. */
+export const createStatusReader = (pool: Pool, scope: StatusScope, mostEach = MOST_EACH) => {
   const some = async (keys: Promise<readonly SourceKey[]>, pace: AskingPace): Promise<SourcesOfOwner> => {
     const [sources, { sources: among }] = await Promise.all([
       keys.then((wanted) => readSources(pool, scope, wanted)),
@@ -84,16 +75,18 @@ export const createStatusReader = (pool: Pool, scope: StatusScope, mostEach = MO
     return { sources: sources.map((source) => withState(source, pausesOf(pace, among))), among };
   };
   return {
-    read: async (pace, selection = {}) => {
+    /** Every source, or above `MOST_EACH` as `selection` says. */
+    read: async (pace: AskingPace, selection: Selection = {}): Promise<StatusWithStates> => {
       const { sources: among } = await countShown(pool, scope);
       if (selection.all === true || among <= mostEach) return withStates(await readStatus(pool, scope), pace);
       const { most = mostEach, states } = selection;
       const behindAfter = behindAfterSeconds(pausesOf(pace, pace.asked ?? among));
       return await readMany(pool, scope, { behindAfterSeconds: behindAfter, most, states });
     },
-    organizations: async (pace) => (await some(organizationKeys(pool), pace)).sources.filter(isOrganization),
-    ofOrganization: (organizationId, pace) => some(keysOfOrganization(pool, organizationId), pace),
-    ofAccount: (accountId, pace) => some(keysOfAccount(pool, accountId), pace),
+    organizations: async (pace: AskingPace) =>
+      (await some(organizationKeys(pool), pace)).sources.filter(isOrganization),
+    ofOrganization: (organizationId: string, pace: AskingPace) => some(keysOfOrganization(pool, organizationId), pace),
+    ofAccount: (accountId: string, pace: AskingPace) => some(keysOfAccount(pool, accountId), pace),
     figures: () => readFigures(pool, scope, mostEach),
   };
 };

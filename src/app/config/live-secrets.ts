@@ -14,19 +14,7 @@ import { secretNames } from './secret-settings.ts';
 import type { NamedSink } from './sinks.ts';
 
 /** Secrets that come from files may be renewed while orgtrail runs. */
-export interface LiveSecrets {
-  /** Throws OrgtrailError `configuration` when asked for what is not set. */
-  readonly credential: CredentialSource;
-  /** In the order of the configuration. A name keeps its `source` for as long as the process lives. */
-  credentials(): readonly LiveCredential[];
-  /** With the user and the password that its file has now; undefined: none is configured. */
-  databaseUrl(): string | undefined;
-  feedToken(): string | undefined;
-  sink(name: string, settings: SinkSettings): SinkSettings;
-  /** True when something changed. What cannot be read stays as it was. */
-  reload(): boolean;
-  onChanged(listener: () => void): void;
-}
+export type LiveSecrets = ReturnType<typeof createLiveSecrets>;
 
 interface LiveSecretsOptions {
   /** New secrets are added to it. */
@@ -41,7 +29,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** For a configuration that was not read from an environment. */
 export const fixedSecrets = (config: Config): LiveSecrets => createLiveSecrets({}, config, { hidden: [] });
 
-export const createLiveSecrets = (env: Environment, config: Config, options: LiveSecretsOptions): LiveSecrets => {
+export const createLiveSecrets = (env: Environment, config: Config, options: LiveSecretsOptions) => {
   let latest = config;
   let lastFault: string | undefined;
   const listeners: (() => void)[] = [];
@@ -100,21 +88,26 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
     return source;
   };
   return {
-    credential: { current: credential, refresh: refreshCredential },
-    credentials: () =>
+    /** Throws OrgtrailError `configuration` when asked for what is not set. */
+    credential: { current: credential, refresh: refreshCredential } satisfies CredentialSource,
+    /** In the order of the configuration. A name keeps its `source` for as long as the process lives. */
+    credentials: (): readonly LiveCredential[] =>
       latest.credentials.map((named) => {
         const { credential: _, ...rest } = named;
         return { ...rest, source: sourceOf(named) };
       }),
-    databaseUrl: () => {
+    /** With the user and the password that its file has now; undefined: none is configured. */
+    databaseUrl: (): string | undefined => {
       // Asked for each new connection, the first sign of a changed password is one that fails.
       if (env['DATABASE_URL_FILE'] || env['ORGTRAIL_CONFIG']) reload();
       return config.databaseUrl && withPasswordOf(config.databaseUrl, latest.databaseUrl);
     },
-    feedToken: () => config.http.feedToken && (latest.http.feedToken ?? config.http.feedToken),
-    sink: (name, settings) => withSecrets(settings, latest.sinks.find((sink) => sink.name === name)?.settings),
+    feedToken: (): string | undefined => config.http.feedToken && (latest.http.feedToken ?? config.http.feedToken),
+    sink: (name: string, settings: SinkSettings) =>
+      withSecrets(settings, latest.sinks.find((sink) => sink.name === name)?.settings),
+    /** True when something changed. What cannot be read stays as it was. */
     reload,
-    onChanged: (listener) => void listeners.push(listener),
+    onChanged: (listener: () => void) => void listeners.push(listener),
   };
 };
 

@@ -1,16 +1,29 @@
 import type { FastifyInstance } from 'fastify';
-import type { ArchivedMonth, ArchiveFault } from '../../archive/archive-status.sql.ts';
-import type { Hold } from '../../archive/holds.sql.ts';
+import {
+  type ArchivedMonth,
+  type ArchiveFault,
+  type ArchiveOverview,
+  readArchiveOverview,
+} from '../../archive/archive-status.sql.ts';
+import { type Hold, readHolds } from '../../archive/holds.sql.ts';
 import { formatDuration } from '../../base/time.ts';
 import { commandBlock, type Html, html } from './html.ts';
-import { OPERATIONS_PATH, type OperationsSource, operationsHead, type ShownArchive } from './operations.ts';
+import { OPERATIONS_PATH, type Operations, operationsHead } from './operations.ts';
 import { type Frame, hidden, sendPage } from './page.ts';
 import { countOf, countText, instantOf, timeOf, zoneLabel } from './words.ts';
 
+interface ShownArchive extends ArchiveOverview {
+  /** Undefined: none. */
+  readonly configured: string | undefined;
+  readonly retentionMs: number;
+}
+
 /** `/archive`: the months on object storage, and what retention takes next. */
-export const archivePages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
+export const archivePages = (pages: FastifyInstance, frame: Frame, { pool, config }: Operations): void => {
   pages.get('/archive', { schema: hidden }, async (request, reply) => {
-    const body = archiveBody(await operations.archive());
+    const { archive, retentionMs } = config;
+    const overview = await readArchiveOverview(pool, retentionMs);
+    const body = archiveBody({ ...overview, configured: archive?.target.name, retentionMs });
     return sendPage(request, reply, frame, { title: 'Archive', current: OPERATIONS_PATH, body });
   });
 };
@@ -109,9 +122,9 @@ ${commandBlock('command-verify', 'the command that reads everything back', 'orgt
 ${commandBlock('command-restore', 'the command that prints the events of a month', 'orgtrail archive restore 2024-01 > january.ndjson')}</div></section>`;
 
 /** `/holds`: what retention keeps on purpose. */
-export const holdPages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
+export const holdPages = (pages: FastifyInstance, frame: Frame, { pool }: Operations): void => {
   pages.get('/holds', { schema: hidden }, async (request, reply) => {
-    const body = holdsBody(await operations.holds());
+    const body = holdsBody(await readHolds(pool));
     return sendPage(request, reply, frame, { title: 'Legal holds', current: OPERATIONS_PATH, body });
   });
 };

@@ -1,8 +1,17 @@
 import type { FastifyInstance } from 'fastify';
 import { unknownParameter } from '../../base/text.ts';
-import type { CheckFinding, CheckPage, ScrubRoundResult, ScrubTotals, VerifyRun } from '../../status/checks.sql.ts';
+import {
+  type CheckFinding,
+  type CheckPage,
+  readScrubRounds,
+  readScrubTotals,
+  readVerifyRuns,
+  type ScrubRoundResult,
+  type ScrubTotals,
+  type VerifyRun,
+} from '../../status/checks.sql.ts';
 import { type Html, html } from './html.ts';
-import { OPERATIONS_PATH, type OperationsSource, operationsHead } from './operations.ts';
+import { OPERATIONS_PATH, type Operations, operationsHead } from './operations.ts';
 import { type Frame, hidden, sendPage } from './page.ts';
 import { stateMark } from './source-states.ts';
 import { countOf, countText, spanText, timeOf } from './words.ts';
@@ -26,16 +35,16 @@ const numberIn = (query: Query, name: string): number | undefined => {
 };
 
 /** `/checks`: what was read a second time, and with what result. */
-export const checkPages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
+export const checkPages = (pages: FastifyInstance, frame: Frame, { pool }: Operations): void => {
   pages.get<{ Querystring: Query }>('/checks', { schema: hidden }, async (request, reply) => {
     const { query } = request;
     refuseUnknown(query);
     const asked = { runsBefore: numberIn(query, 'runs_before'), roundsBefore: numberIn(query, 'rounds_before') };
     const found = query['found'] === 'true';
     const [runs, rounds, totals] = await Promise.all([
-      operations.verifyRuns({ before: asked.runsBefore, limit: PAGE_SIZE, found }),
-      operations.scrubRounds({ before: asked.roundsBefore, limit: PAGE_SIZE, found }),
-      operations.scrubTotals(),
+      readVerifyRuns(pool, { before: asked.runsBefore, limit: PAGE_SIZE, found }),
+      readScrubRounds(pool, { before: asked.roundsBefore, limit: PAGE_SIZE, found }),
+      readScrubTotals(pool),
     ]);
     const body = checksBody({ runs, rounds, totals, found, ...asked });
     return sendPage(request, reply, frame, { title: 'Checks', current: OPERATIONS_PATH, body });

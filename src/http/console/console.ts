@@ -18,7 +18,7 @@ import { viewRoutes } from './events/result-view.ts';
 import { type ExplorerOptions, explorerRoutes } from './events/routes.ts';
 import { evidencePages, proofRoutes } from './evidence/routes.ts';
 import { type Html, html } from './html.ts';
-import type { OperationsSource } from './operations.ts';
+import type { Operations } from './operations.ts';
 import { accountRoutes, type OverviewOptions, organizationRoutes, overviewRoutes } from './overview/routes.ts';
 import { type Frame, nextAddress, sendPage, themeRoutes, timesRoutes } from './page.ts';
 import { type SavedOptions, savedRoutes } from './saved/routes.ts';
@@ -30,7 +30,7 @@ import { keepZone } from './words.ts';
 interface ConsoleOptions extends ConsoleAccess, OverviewOptions, ExplorerOptions, SavedOptions {
   readonly version: string;
   readonly logger: Logger;
-  readonly operations: OperationsSource;
+  readonly operations: Operations;
 }
 
 /** Pages for people, made on the server. What is added to `pages` is for those who have signed in, and has the headers of security. */

@@ -1,13 +1,13 @@
 import type { FastifyInstance } from 'fastify';
-import type { ShownToken, TokenOverview } from '../access/tokens.sql.ts';
+import { readTokenOverview, type ShownToken, type TokenOverview } from '../access/tokens.sql.ts';
 import { FEED_TOKEN_NAME, type FeedToken, latestToken } from '../guard.ts';
 import { commandBlock, type Html, html } from './html.ts';
-import { OPERATIONS_PATH, type OperationsSource, operationsHead } from './operations.ts';
+import { OPERATIONS_PATH, type Operations, operationsHead } from './operations.ts';
 import { type Frame, hidden, sendPage } from './page.ts';
 import { countOf, spanText, timeOf, zoneLabel } from './words.ts';
 
 interface TokensOptions {
-  readonly operations: OperationsSource;
+  readonly operations: Operations;
   readonly feedToken: FeedToken;
 }
 
@@ -15,7 +15,7 @@ interface TokensOptions {
 export const tokenPages = (pages: FastifyInstance, frame: Frame, { operations, feedToken }: TokensOptions): void => {
   pages.get('/access-tokens', { schema: hidden }, async (request, reply) => {
     const isFeedTokenSet = latestToken(feedToken) !== undefined;
-    const body = tokensBody({ ...(await operations.tokens()), isFeedTokenSet, nowMs: Date.now() });
+    const body = tokensBody({ ...(await readTokenOverview(operations.pool)), isFeedTokenSet, nowMs: Date.now() });
     return sendPage(request, reply, frame, { title: 'Tokens', current: OPERATIONS_PATH, body });
   });
 };

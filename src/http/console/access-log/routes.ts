@@ -4,9 +4,9 @@ import { unknownParameter } from '../../../base/text.ts';
 import { parseInstantMs } from '../../../base/time.ts';
 import { instantOfBound, readSearch } from '../../../search/query/search.ts';
 import { sessionProof } from '../../access/access.ts';
-import type { AccessCursor, AccessPage } from '../../access/access-log.sql.ts';
+import { type AccessCursor, type AccessPage, readAccessPage } from '../../access/access-log.sql.ts';
 import { FEED_TOKEN_NAME } from '../../guard.ts';
-import { OPERATIONS_PATH, type OperationsSource } from '../operations.ts';
+import { OPERATIONS_PATH, type Operations } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { SESSION_COOKIE } from '../sign-in.routes.ts';
 import { ACCESS_LOG_PATH, type AccessLogView, accessKinds, accessLogBody, type GivenAccess } from './page.ts';
@@ -20,7 +20,7 @@ type Query = Readonly<Record<string, unknown>>;
 const mistake = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
 
 /** Opening the page is a row of its own. */
-export const accessLogPages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
+export const accessLogPages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
   pages.get<{ Querystring: Query }>(
     ACCESS_LOG_PATH,
     { schema: hidden, config: { trail: 'access-log' } },
@@ -35,7 +35,7 @@ export const accessLogPages = (pages: FastifyInstance, frame: Frame, operations:
 };
 
 const readView = async (
-  operations: OperationsSource,
+  operations: Operations,
   request: FastifyRequest<{ Querystring: Query }>,
 ): Promise<AccessLogView> => {
   const given = readGiven(request.query);
@@ -46,7 +46,7 @@ const readView = async (
   if (faults.length > 0 || search.since === undefined) return { ...view, page: undefined, failure: undefined };
   const cookie = request.cookies[SESSION_COOKIE];
   try {
-    const page: AccessPage = await operations.accessLog({
+    const page: AccessPage = await readAccessPage(operations.slowPool, {
       session: request.identity?.session === true && cookie !== undefined ? sessionProof(cookie) : undefined,
       token: who === FEED_TOKEN_NAME ? undefined : who,
       who: given.who === '' ? undefined : given.who,

@@ -2,11 +2,17 @@ import { BusyError } from '../../../base/errors.ts';
 import type { OrganizationName } from '../../../search/names/names.ts';
 import type { SearchFault } from '../../../search/query/search.ts';
 import { detectionTitle, severities } from '../../../sinks/findings/finding.ts';
-import type { EventMark, FindingCount, FindingList, ListedFinding } from '../../../sinks/findings/list-findings.sql.ts';
+import {
+  type EventMark,
+  type FindingCount,
+  type FindingList,
+  type ListedFinding,
+  readEventMarks,
+} from '../../../sinks/findings/list-findings.sql.ts';
 import { canBeMuted, type DetectionMute } from '../../../sinks/findings/mutes.sql.ts';
 import { type DetectionRule, detectionRules, ruleNamed } from '../../../sinks/findings/rules.ts';
 import { type Html, html } from '../html.ts';
-import type { OperationsSource } from '../operations.ts';
+import type { Operations } from '../operations.ts';
 import { countOf, countText, instantOf, timeOf, zoneLabel } from '../words.ts';
 
 export const detectionsBody = (view: DetectionsView): Html => html`<div class="stack">
@@ -267,10 +273,10 @@ export interface EventMarks {
 
 /** A page without marks is worth more than an error: if they take too long, the page says so. */
 export const readMarks = async (
-  operations: OperationsSource,
-  events: Parameters<OperationsSource['marks']>[0],
+  { slowPool }: Operations,
+  events: Parameters<typeof readEventMarks>[1],
 ): Promise<EventMarks> => {
-  const found = await operations.marks(events).catch((error: unknown) => {
+  const found = await readEventMarks(slowPool, events).catch((error: unknown) => {
     if (error instanceof BusyError) return undefined;
     throw error;
   });

@@ -6,12 +6,19 @@ import type { SearchSource } from '../../../search/ports.ts';
 import { instantOfBound, readSearch } from '../../../search/query/search.ts';
 import { withIds } from '../../../search/run-search.ts';
 import { severities } from '../../../sinks/findings/finding.ts';
-import { canBeMuted, type WantedMute } from '../../../sinks/findings/mutes.sql.ts';
+import { listFindings } from '../../../sinks/findings/list-findings.sql.ts';
+import {
+  canBeMuted,
+  muteDetection,
+  readMutes,
+  unmuteDetection,
+  type WantedMute,
+} from '../../../sinks/findings/mutes.sql.ts';
 import { ruleNamed } from '../../../sinks/findings/rules.ts';
 import type { AccessSource } from '../../access/access.ts';
 import { beginsGiving } from '../../access-trail.ts';
 import { goneSignal, inPlace } from '../../failure.ts';
-import type { OperationsSource } from '../operations.ts';
+import type { Operations } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import {
   DETECTIONS_PATH,
@@ -33,7 +40,7 @@ const parameters = ['since', 'before', 'organization', 'severity', 'detection', 
 type Query = Readonly<Record<string, unknown>>;
 
 interface DetectionsOptions {
-  readonly operations: OperationsSource;
+  readonly operations: Operations;
   readonly search: SearchSource;
   readonly streams: StreamLimits;
 }
@@ -72,7 +79,7 @@ const readView = async (
     page,
     nowMs,
     organizations: await source.organizations(),
-    mutes: await operations.mutes(),
+    mutes: await readMutes(operations.pool),
   };
   const { search, faults } = reading;
   if (faults.length > 0 || search.since === undefined) return { ...view, faults, list: undefined, failure: undefined };
@@ -87,7 +94,7 @@ const readView = async (
       limit: PAGE_SIZE,
       offset: (page - 1) * PAGE_SIZE,
     };
-    return { ...view, faults, list: await operations.findings(asked, signal), failure: undefined };
+    return { ...view, faults, list: await listFindings(operations.slowPool, asked, signal), failure: undefined };
   } catch (error) {
     if (!(error instanceof SearchError)) throw error;
     return { ...view, faults, list: undefined, failure: error.message };
@@ -124,7 +131,7 @@ const title = 'Mute a detection';
 const MAX_ACTOR = 1_000;
 
 interface MuteOptions {
-  readonly operations: OperationsSource;
+  readonly operations: Operations;
   readonly access: AccessSource;
 }
 
@@ -165,7 +172,7 @@ export const mutePages = (pages: FastifyInstance, frame: Frame, { operations, ac
       if (!isVisible(reason) || reason.length > MAX_REASON)
         return refuse('A reason is needed, of up to 1,000 characters.');
       const wanted: WantedMute = { ...scope, reason, forDays, by };
-      const id = await operations.mute(wanted);
+      const id = await muteDetection(operations.pool, wanted);
       if (id === undefined) return refuse('The same findings are muted already.');
       note(request, { mute: id, detection: scope.detection, actor: scope.actor, reason, days: forDays });
       return reply.redirect(`${DETECTIONS_PATH}#mutes`, 303);
@@ -178,7 +185,7 @@ export const mutePages = (pages: FastifyInstance, frame: Frame, { operations, ac
   pages.post<{ Params: Id }>('/detections/mutes/:id/end', { schema: hidden }, async (request, reply) => {
     const by = requirePerson(request);
     const { id, detection, actor } = await requireMute(operations, request.params);
-    if (!(await operations.unmute(id, by))) throw noSuchMute();
+    if (!(await unmuteDetection(operations.pool, id, by))) throw noSuchMute();
     note(request, { unmute: id, detection, actor });
     return reply.redirect(DETECTIONS_PATH, 303);
   });
@@ -190,8 +197,8 @@ interface Id {
 
 const noSuchMute = (): Error => httpError(404, 'There is no such mute in force.');
 
-const requireMute = async (operations: OperationsSource, { id }: Id) => {
-  const mute = (await operations.mutes()).find((each) => String(each.id) === id);
+const requireMute = async (operations: Operations, { id }: Id) => {
+  const mute = (await readMutes(operations.pool)).find((each) => String(each.id) === id);
   if (mute === undefined) throw noSuchMute();
   return mute;
 };

@@ -25,7 +25,7 @@ import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
 import { MAX_LIMIT } from '../../search/schema.ts';
 import { readMarks } from '../detections/page.ts';
 import { html } from '../html.ts';
-import type { OperationsSource } from '../operations.ts';
+import type { Operations } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { eventBody } from './event-page.ts';
 import { type EventsView, originOf } from './events-form.ts';
@@ -49,7 +49,7 @@ const httpError = (statusCode: number, reason: string): Error => Object.assign(n
 export interface ExplorerOptions {
   readonly search: SearchSource;
   readonly streams: StreamLimits;
-  readonly operations: OperationsSource;
+  readonly operations: Operations;
   readonly shownEvidence?: ShownEvidence | undefined;
 }
 
@@ -178,7 +178,7 @@ const sendEvents = async (
   request: FastifyRequest<{ Querystring: Query }>,
   reply: FastifyReply,
   frame: Frame,
-  { source, operations }: { readonly source: SearchSource; readonly operations: OperationsSource },
+  { source, operations }: { readonly source: SearchSource; readonly operations: Operations },
 ): Promise<FastifyReply> => {
   const { query } = request;
   const remembered = rememberedView(request);
@@ -267,7 +267,7 @@ const summaryUnlessBusy = async (
 type LookedUp = Pick<EventsView, 'organizations' | 'accounts' | 'result' | 'marks' | 'failure'>;
 
 const lookUp = async (
-  { source, operations }: { readonly source: SearchSource; readonly operations: OperationsSource },
+  { source, operations }: { readonly source: SearchSource; readonly operations: Operations },
   reading: SearchReading,
   unknown: readonly string[],
   { isExact, ...page }: Parameters<SearchSource['search']>[1] & { readonly isExact: boolean },

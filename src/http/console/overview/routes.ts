@@ -3,7 +3,7 @@ import type { EvidenceStatus } from '../../../evidence/stored/evidence-status.sq
 import { keyOf } from '../../../ingest/planning/source.ts';
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { behindAfterSeconds, pausesOf } from '../../../status/health.ts';
-import type { OverviewSource } from '../../../status/overview.ts';
+import type { OverviewSource } from '../../../status/overview.sql.ts';
 import {
   type AccountWithState,
   isAccount,

@@ -1,8 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../../../base/errors.ts';
+import { planReplay, type ReplaySession, readReplayer, replaySink } from '../../../sinks/replay.sql.ts';
+import { readDeadLetterPage } from '../../../sinks/sink-status.sql.ts';
 import { type AccessNote, sessionProof } from '../../access/access.ts';
-import { OPERATIONS_PATH, type OperationsSource, type ShownSink } from '../operations.ts';
+import { OPERATIONS_PATH, type Operations, type ShownSink, shownSinks } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { SESSION_COOKIE } from '../sign-in.routes.ts';
 import { canReplay, replayBody, sinkBody, sinkHref, sinksBody } from './page.ts';
@@ -10,10 +12,10 @@ import { canReplay, replayBody, sinkBody, sinkHref, sinksBody } from './page.ts'
 const REFRESH_SECONDS = 10;
 const LETTERS = 50;
 
-export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
+export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
   const current = OPERATIONS_PATH;
   pages.get('/sinks', { schema: hidden }, async (request, reply) => {
-    const body = sinksBody(await operations.sinks(), Date.now());
+    const body = sinksBody(await shownSinks(operations), Date.now());
     return sendPage(request, reply, frame, { title: 'Sinks', current, refreshSeconds: REFRESH_SECONDS, body });
   });
   pages.get<{ Params: { readonly name: string }; Querystring: { readonly before?: unknown } }>(
@@ -21,10 +23,10 @@ export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: Oper
     { schema: hidden },
     async (request, reply) => {
       const { name } = request.params;
-      const sink = (await operations.sinks()).find((each) => each.name === name);
+      const sink = (await shownSinks(operations)).find((each) => each.name === name);
       if (sink === undefined) throw Object.assign(new Error('There is no such sink.'), { statusCode: 404 });
       const before = positionOf(request.query.before);
-      const page = await operations.deadLetters(name, { before, limit: LETTERS });
+      const page = await readDeadLetterPage(operations.pool, name, { before, limit: LETTERS });
       const body = sinkBody({ sink, page, before, nowMs: Date.now() });
       return sendPage(request, reply, frame, {
         title: `${name} (sink)`,
@@ -41,7 +43,7 @@ const positionOf = (text: unknown): number | undefined =>
   typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 
 interface ReplayOptions {
-  readonly operations: OperationsSource;
+  readonly operations: Operations;
   readonly logger: Logger;
 }
 
@@ -56,9 +58,12 @@ const mistake = (statusCode: number, reason: string): Error => Object.assign(new
 export const replayPages = (pages: FastifyInstance, frame: Frame, { operations, logger }: ReplayOptions): void => {
   pages.get<Asked>('/sinks/:name/replay', { schema: hidden }, async (request, reply) => {
     const sink = await requireSink(operations, request.params.name);
-    const plan = await operations.planReplay(sink.name, replayPositionOf(request.query.after));
+    const plan = await planReplay(operations.pool, sink.name, {
+      after: replayPositionOf(request.query.after),
+      hasArchive: operations.config.archive !== undefined,
+    });
     const proof = proofOf(request);
-    const who = proof && (await operations.replayer(proof));
+    const who = proof && (await readReplayer(operations.pool, proof));
     if ('kind' in plan) reply.code(400);
     const body = replayBody({ sink, plan, who });
     return sendPage(request, reply, frame, { title: `Replay ${sink.name}`, current: OPERATIONS_PATH, body });
@@ -90,13 +95,13 @@ const noteOf = (request: FastifyRequest, { name, position }: ShownSink, after: n
 });
 
 const replayed = async (
-  operations: OperationsSource,
+  operations: Operations,
   { name }: ShownSink,
   after: number,
-  session: Parameters<OperationsSource['replay']>[2],
+  session: ReplaySession,
 ): Promise<boolean> => {
   try {
-    return await operations.replay(name, after, session);
+    return await replaySink(operations.pool, name, after, session);
   } catch (error) {
     if (error instanceof OrgtrailError && error.code === 'configuration') {
       throw mistake(403, 'The token of this session may not replay sinks.');
@@ -105,8 +110,8 @@ const replayed = async (
   }
 };
 
-const requireSink = async (operations: OperationsSource, name: string): Promise<ShownSink> => {
-  const sink = (await operations.sinks()).find((each) => each.name === name);
+const requireSink = async (operations: Operations, name: string): Promise<ShownSink> => {
+  const sink = (await shownSinks(operations)).find((each) => each.name === name);
   if (sink === undefined || !canReplay(sink)) throw mistake(404, 'There is no such sink that can be replayed.');
   return sink;
 };
