@@ -70,6 +70,18 @@ export const beginsGiving = (request: FastifyRequest, events = 0): void => {
   request.onGiving?.();
 };
 
+/** Of a change that was made in the console. */
+export const changeNote = (request: FastifyRequest, kind: AccessKind, what: AccessNote['what']): AccessNote => ({
+  kind,
+  outcome: 'ok',
+  who: request.identity?.who,
+  address: request.ip,
+  route: `${request.method} ${request.routeOptions.url}`,
+  status: 303,
+  what,
+  requests: 1,
+});
+
 const answered = (request: FastifyRequest, reply: FastifyReply, watching: Watching): void => {
   const { raw } = reply;
   const pattern = request.is404 ? undefined : request.routeOptions.url;

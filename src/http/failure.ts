@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { BusyError, OrgtrailError, SearchError } from '../base/errors.ts';
 import type { StreamLimits } from '../base/limits.ts';
 import { MAX_WAIT_MS } from '../base/memory.ts';
+import { unknownParameter } from '../base/text.ts';
 import { databaseTrouble } from '../postgres/sql-state.ts';
 
 /** In the API and in the console. */
@@ -75,6 +76,16 @@ const searchFailure = ({ reason, message }: SearchError): Failure =>
   reason === 'refused'
     ? { code: 400, status: 'bad request', reason: message }
     : { code: 503, status: 'slow', reason: message, retryAfterSeconds: RETRY_AFTER_SECONDS };
+
+/** An error that `failureOf` answers with this code and reason. */
+export const httpError = (statusCode: number, reason: string): Error =>
+  Object.assign(new Error(reason), { statusCode });
+
+/** In words: a misspelt parameter would mean all of them. */
+export const unknownIn = (query: Readonly<Record<string, unknown>>, known: readonly string[]): readonly string[] =>
+  Object.keys(query)
+    .filter((name) => !known.includes(name))
+    .map((name) => unknownParameter(name, known));
 
 export const wantsPage = ({ url, headers }: FastifyRequest): boolean =>
   !url.startsWith('/v1/') && (headers.accept ?? '').includes('text/html');

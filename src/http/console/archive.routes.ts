@@ -19,10 +19,10 @@ interface ShownArchive extends ArchiveOverview {
 }
 
 /** `/archive`: the months on object storage, and what retention takes next. */
-export const archivePages = (pages: FastifyInstance, frame: Frame, { pool, config }: Operations): void => {
+export const archivePages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
   pages.get('/archive', { schema: hidden }, async (request, reply) => {
-    const { archive, retentionMs } = config;
-    const overview = await readArchiveOverview(pool, retentionMs);
+    const { archive, retentionMs } = operations.config;
+    const overview = await readArchiveOverview(operations.pool, retentionMs);
     const body = archiveBody({ ...overview, configured: archive?.target.name, retentionMs });
     return sendPage(request, reply, frame, { title: 'Archive', current: OPERATIONS_PATH, body });
   });
@@ -122,9 +122,9 @@ ${commandBlock('command-verify', 'the command that reads everything back', 'orgt
 ${commandBlock('command-restore', 'the command that prints the events of a month', 'orgtrail archive restore 2024-01 > january.ndjson')}</div></section>`;
 
 /** `/holds`: what retention keeps on purpose. */
-export const holdPages = (pages: FastifyInstance, frame: Frame, { pool }: Operations): void => {
+export const holdPages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
   pages.get('/holds', { schema: hidden }, async (request, reply) => {
-    const body = holdsBody(await readHolds(pool));
+    const body = holdsBody(await readHolds(operations.pool));
     return sendPage(request, reply, frame, { title: 'Legal holds', current: OPERATIONS_PATH, body });
   });
 };

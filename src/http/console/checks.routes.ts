@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify';
-import { unknownParameter } from '../../base/text.ts';
 import {
   type CheckFinding,
   type CheckPage,
@@ -10,6 +9,7 @@ import {
   type ScrubTotals,
   type VerifyRun,
 } from '../../status/checks.sql.ts';
+import { httpError, unknownIn } from '../failure.ts';
 import { type Html, html } from './html.ts';
 import { OPERATIONS_PATH, type Operations, operationsHead } from './operations.ts';
 import { type Frame, hidden, sendPage } from './page.ts';
@@ -21,13 +21,6 @@ const parameters = ['runs_before', 'rounds_before', 'found'];
 
 type Query = Readonly<Record<string, unknown>>;
 
-/** Throws for what is misspelt: it would mean all of them. */
-const refuseUnknown = (query: Query): void => {
-  const unknown = Object.keys(query).find((name) => !parameters.includes(name));
-  if (unknown === undefined) return;
-  throw Object.assign(new Error(unknownParameter(unknown, parameters)), { statusCode: 400 });
-};
-
 /** Undefined for what is no number of a row. */
 const numberIn = (query: Query, name: string): number | undefined => {
   const text = query[name];
@@ -35,12 +28,14 @@ const numberIn = (query: Query, name: string): number | undefined => {
 };
 
 /** `/checks`: what was read a second time, and with what result. */
-export const checkPages = (pages: FastifyInstance, frame: Frame, { pool }: Operations): void => {
+export const checkPages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
   pages.get<{ Querystring: Query }>('/checks', { schema: hidden }, async (request, reply) => {
     const { query } = request;
-    refuseUnknown(query);
+    const [unknown] = unknownIn(query, parameters);
+    if (unknown !== undefined) throw httpError(400, unknown);
     const asked = { runsBefore: numberIn(query, 'runs_before'), roundsBefore: numberIn(query, 'rounds_before') };
     const found = query['found'] === 'true';
+    const { pool } = operations;
     const [runs, rounds, totals] = await Promise.all([
       readVerifyRuns(pool, { before: asked.runsBefore, limit: PAGE_SIZE, found }),
       readScrubRounds(pool, { before: asked.roundsBefore, limit: PAGE_SIZE, found }),

@@ -7,7 +7,7 @@ import fastifyRateLimit from '@fastify/rate-limit';
 import fastifyStatic from '@fastify/static';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { failureOf, sendNotFound, wantsPage } from '../failure.ts';
+import { failureOf, httpError, sendNotFound, wantsPage } from '../failure.ts';
 import { accessLogPages } from './access-log/routes.ts';
 import { archivePages, holdPages } from './archive.routes.ts';
 import { checkPages } from './checks.routes.ts';
@@ -161,7 +161,7 @@ const sameOrigin = async (request: FastifyRequest, _reply: FastifyReply): Promis
   const { origin, 'sec-fetch-site': site } = request.headers;
   const fromHere = typeof origin === 'string' ? hostOf(origin) === request.host : site === 'same-origin';
   if (fromHere && (site === undefined || site === 'same-origin')) return;
-  throw Object.assign(new Error('this form was not sent from this console'), { statusCode: 403 });
+  throw httpError(403, 'this form was not sent from this console');
 };
 
 const hostOf = (origin: string): string | undefined => (URL.canParse(origin) ? new URL(origin).host : undefined);

@@ -139,7 +139,10 @@ export const pagesBeside = (label: string, pages: readonly PageBeside[]): Html =
       html`<li><a href="${href}"${isCurrent ? html` aria-current="page"` : null}${title === undefined ? null : html` title="${title}"`}>${name}</a></li>`,
   )}</ul></nav>`;
 
-const A_YEAR_SECONDS = 31_536_000;
+export const A_YEAR_SECONDS = 31_536_000;
+
+export const cookieOf = (request: FastifyRequest, path = '/') =>
+  ({ path, httpOnly: true, sameSite: 'strict', secure: request.protocol === 'https' }) as const;
 
 export const themeRoutes = (console: FastifyInstance): void => {
   console.post<{ Body: { theme?: unknown; next?: unknown } | undefined }>(
@@ -148,13 +151,7 @@ export const themeRoutes = (console: FastifyInstance): void => {
     (request, reply) => {
       const theme = themes.find((name) => name === request.body?.theme) ?? 'auto';
       return reply
-        .setCookie(THEME_COOKIE, theme, {
-          path: '/',
-          httpOnly: true,
-          sameSite: 'strict',
-          maxAge: A_YEAR_SECONDS,
-          secure: request.protocol === 'https',
-        })
+        .setCookie(THEME_COOKIE, theme, { ...cookieOf(request), maxAge: A_YEAR_SECONDS })
         .redirect(nextAddress(request.body?.next), 303);
     },
   );
@@ -166,13 +163,7 @@ export const timesRoutes = (console: FastifyInstance): void => {
     { schema: hidden },
     (request, reply) =>
       reply
-        .setCookie(TIMES_COOKIE, zoneOf(request.body?.times) ?? UTC, {
-          path: '/',
-          httpOnly: true,
-          sameSite: 'strict',
-          maxAge: A_YEAR_SECONDS,
-          secure: request.protocol === 'https',
-        })
+        .setCookie(TIMES_COOKIE, zoneOf(request.body?.times) ?? UTC, { ...cookieOf(request), maxAge: A_YEAR_SECONDS })
         .redirect(nextAddress(request.body?.next), 303),
   );
 };

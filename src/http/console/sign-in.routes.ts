@@ -1,9 +1,10 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type AccessSource, sessionProof, tokenProof } from '../access/access.ts';
+import { httpError } from '../failure.ts';
 import { FAILURES_PER_MINUTE, FEED_TOKEN_NAME, type FeedToken, type Guard, latestToken } from '../guard.ts';
 import { type Html, html } from './html.ts';
-import { type Frame, hidden, nextAddress, sendPage } from './page.ts';
+import { cookieOf, type Frame, hidden, nextAddress, sendPage } from './page.ts';
 
 export interface ConsoleAccess {
   readonly feedToken: FeedToken;
@@ -48,9 +49,6 @@ interface SignIn {
 
 export const signInRoutes = (console: FastifyInstance, frame: Frame, options: ConsoleAccess): void => {
   const { feedToken, access, guard } = options;
-  const cookieOf = (request: FastifyRequest) =>
-    ({ path: '/', httpOnly: true, sameSite: 'strict', secure: request.protocol === 'https' }) as const;
-
   console.get<{ Querystring: SignIn }>('/console/sign-in', { schema: hidden }, async (request, reply) => {
     const next = nextAddress(request.query.next);
     return (await isInside(request, options)) ? reply.redirect(next, 303) : sendSignIn(request, reply, frame, next);
@@ -93,9 +91,7 @@ const attemptLimit = {
   max: FAILURES_PER_MINUTE,
   timeWindow: '1 minute',
   errorResponseBuilder: (_request: FastifyRequest, { after }: { after: string }) =>
-    Object.assign(new Error(`Too many attempts to sign in from your address. Try again in ${after}.`), {
-      statusCode: 429,
-    }),
+    httpError(429, `Too many attempts to sign in from your address. Try again in ${after}.`),
 };
 
 const sendSignIn = (request: FastifyRequest, reply: FastifyReply, frame: Frame, next: string, fault?: string) =>

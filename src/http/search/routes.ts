@@ -16,7 +16,7 @@ import { answerSearch, type SearchAnswer, withIds } from '../../search/run-searc
 import { type FacetField, facetFields, type SearchSummary } from '../../search/summary/summary.ts';
 import { beginsGiving, counted } from '../access-trail.ts';
 import { goneSignal } from '../failure.ts';
-import { withToken } from '../openapi.ts';
+import { integer, withToken } from '../openapi.ts';
 import { encodingFor, streamFeed } from '../stream.ts';
 import {
   MAX_LIMIT,
@@ -266,13 +266,10 @@ const arrivalsQuerySchema = {
   additionalProperties: false,
   properties: {
     ...fields,
-    after: {
-      type: 'integer',
-      minimum: 0,
-      maximum: Number.MAX_SAFE_INTEGER,
-      description:
-        '`next_position` of the last answer. Without it the answer has no events, and says where the end is.',
-    },
+    after: integer(
+      '`next_position` of the last answer. Without it the answer has no events, and says where the end is.',
+      0,
+    ),
     limit: { type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: MAX_LIMIT, description: 'Maximum events.' },
   },
 };
@@ -291,7 +288,7 @@ export const arrivalsRoutes = (
   server: FastifyInstance,
   source: SearchSource,
   streams: StreamLimits,
-  authorized: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
+  authorized: Authorized,
 ): void => {
   server.get<{ Querystring: ArrivalsQuery }>(
     '/v1/search/arrivals',

@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SearchError } from '../../../base/errors.ts';
-import { unknownParameter } from '../../../base/text.ts';
 import { parseInstantMs } from '../../../base/time.ts';
 import { instantOfBound, readSearch } from '../../../search/query/search.ts';
 import { sessionProof } from '../../access/access.ts';
 import { type AccessCursor, type AccessPage, readAccessPage } from '../../access/access-log.sql.ts';
+import { httpError, unknownIn } from '../../failure.ts';
 import { FEED_TOKEN_NAME } from '../../guard.ts';
 import { OPERATIONS_PATH, type Operations } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
@@ -16,8 +16,6 @@ const LIMIT = 50;
 const parameters = ['since', 'before', 'who', 'kind', 'from'];
 
 type Query = Readonly<Record<string, unknown>>;
-
-const mistake = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
 
 /** Opening the page is a row of its own. */
 export const accessLogPages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
@@ -65,12 +63,12 @@ const readView = async (
 
 /** Throws for what is misspelt: it would mean all of them. */
 const readGiven = (query: Query): GivenAccess => {
-  const unknown = Object.keys(query).find((name) => !parameters.includes(name));
-  if (unknown !== undefined) throw mistake(`${unknownParameter(unknown, parameters)}.`);
+  const [unknown] = unknownIn(query, parameters);
+  if (unknown !== undefined) throw httpError(400, `${unknown}.`);
   const text = (name: string): string => (typeof query[name] === 'string' ? query[name].trim().slice(0, 200) : '');
   const kind = text('kind');
   if (kind !== '' && !accessKinds.some((known) => known === kind)) {
-    throw mistake(`kind must be one of ${accessKinds.join(', ')}.`);
+    throw httpError(400, `kind must be one of ${accessKinds.join(', ')}.`);
   }
   const since = text('since');
   return {

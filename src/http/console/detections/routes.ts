@@ -1,23 +1,16 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SearchError } from '../../../base/errors.ts';
-import type { StreamLimits } from '../../../base/limits.ts';
-import { isVisible, unknownParameter } from '../../../base/text.ts';
-import type { SearchSource } from '../../../search/ports.ts';
+import { isVisible } from '../../../base/text.ts';
 import { instantOfBound, readSearch } from '../../../search/query/search.ts';
 import { withIds } from '../../../search/run-search.ts';
 import { severities } from '../../../sinks/findings/finding.ts';
 import { listFindings } from '../../../sinks/findings/list-findings.sql.ts';
-import {
-  canBeMuted,
-  muteDetection,
-  readMutes,
-  unmuteDetection,
-  type WantedMute,
-} from '../../../sinks/findings/mutes.sql.ts';
+import { canBeMuted, muteDetection, readMutes, unmuteDetection } from '../../../sinks/findings/mutes.sql.ts';
 import { ruleNamed } from '../../../sinks/findings/rules.ts';
-import type { AccessSource } from '../../access/access.ts';
-import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal, inPlace } from '../../failure.ts';
+import type { AccessNote, AccessSource } from '../../access/access.ts';
+import { beginsGiving, changeNote } from '../../access-trail.ts';
+import { goneSignal, httpError, inPlace, unknownIn } from '../../failure.ts';
+import type { ExplorerOptions } from '../events/routes.ts';
 import type { Operations } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import {
@@ -39,15 +32,11 @@ const parameters = ['since', 'before', 'organization', 'severity', 'detection', 
 
 type Query = Readonly<Record<string, unknown>>;
 
-interface DetectionsOptions {
-  readonly operations: Operations;
-  readonly search: SearchSource;
-  readonly streams: StreamLimits;
-}
-
-const badRequest = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
-
-export const detectionPages = (pages: FastifyInstance, frame: Frame, options: DetectionsOptions): void => {
+export const detectionPages = (
+  pages: FastifyInstance,
+  frame: Frame,
+  options: Pick<ExplorerOptions, 'operations' | 'search' | 'streams'>,
+): void => {
   pages.get<{ Querystring: Query }>(
     DETECTIONS_PATH,
     { schema: hidden, config: { trail: 'search' } },
@@ -64,7 +53,7 @@ export const detectionPages = (pages: FastifyInstance, frame: Frame, options: De
 };
 
 const readView = async (
-  { operations, search: source }: DetectionsOptions,
+  { operations, search: source }: Parameters<typeof detectionPages>[2],
   query: Query,
   signal: AbortSignal,
 ): Promise<DetectionsView> => {
@@ -103,14 +92,14 @@ const readView = async (
 
 /** Throws for what is misspelt: it would mean all of them. */
 const readGiven = (query: Query): DetectionsGiven => {
-  const unknown = Object.keys(query).find((name) => !parameters.includes(name));
-  if (unknown !== undefined) throw badRequest(`${unknownParameter(unknown, parameters)}.`);
+  const [unknown] = unknownIn(query, parameters);
+  if (unknown !== undefined) throw httpError(400, `${unknown}.`);
   const text = (name: string): string => (typeof query[name] === 'string' ? query[name].trim() : '');
   const [severity, detection] = [text('severity'), text('detection')];
   if (severity !== '' && !severities.some((known) => known === severity)) {
-    throw badRequest(`severity must be one of ${severities.join(', ')}.`);
+    throw httpError(400, `severity must be one of ${severities.join(', ')}.`);
   }
-  if (detection !== '' && ruleNamed(detection) === undefined) throw badRequest('There is no such detection.');
+  if (detection !== '' && ruleNamed(detection) === undefined) throw httpError(400, 'There is no such detection.');
   return {
     since: text('since'),
     before: text('before'),
@@ -130,28 +119,15 @@ const current = DETECTIONS_PATH;
 const title = 'Mute a detection';
 const MAX_ACTOR = 1_000;
 
-interface MuteOptions {
-  readonly operations: Operations;
-  readonly access: AccessSource;
-}
-
 type Fields = Readonly<Record<string, unknown>>;
 
-const httpError = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
-
 /** Each asks on a page of its own, needs a person who has signed in, and is kept in the trail of access. */
-export const mutePages = (pages: FastifyInstance, frame: Frame, { operations, access }: MuteOptions): void => {
-  const note = (request: FastifyRequest, what: Record<string, unknown>) =>
-    access.note({
-      kind: 'mute',
-      outcome: 'ok',
-      who: request.identity?.who,
-      address: request.ip,
-      route: `${request.method} ${request.routeOptions.url}`,
-      status: 303,
-      what,
-      requests: 1,
-    });
+export const mutePages = (
+  pages: FastifyInstance,
+  frame: Frame,
+  { operations, access }: { readonly operations: Operations; readonly access: AccessSource },
+): void => {
+  const note = (request: FastifyRequest, what: AccessNote['what']) => access.note(changeNote(request, 'mute', what));
   pages.get<{ Querystring: Fields }>('/detections/mute', { schema: hidden }, (request, reply) => {
     const body = muteBody({ ...readScope(request.query), who: personOf(request) });
     return sendPage(request, reply, frame, { title, current, body });
@@ -171,8 +147,7 @@ export const mutePages = (pages: FastifyInstance, frame: Frame, { operations, ac
         });
       if (!isVisible(reason) || reason.length > MAX_REASON)
         return refuse('A reason is needed, of up to 1,000 characters.');
-      const wanted: WantedMute = { ...scope, reason, forDays, by };
-      const id = await muteDetection(operations.pool, wanted);
+      const id = await muteDetection(operations.pool, { ...scope, reason, forDays, by });
       if (id === undefined) return refuse('The same findings are muted already.');
       note(request, { mute: id, detection: scope.detection, actor: scope.actor, reason, days: forDays });
       return reply.redirect(`${DETECTIONS_PATH}#mutes`, 303);

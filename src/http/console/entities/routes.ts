@@ -6,7 +6,7 @@ import type { SearchSource } from '../../../search/ports.ts';
 import { fixTimes, readSearch, type Search, searchFields } from '../../../search/query/search.ts';
 import { withIds } from '../../../search/run-search.ts';
 import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal, inPlace } from '../../failure.ts';
+import { goneSignal, httpError, inPlace } from '../../failure.ts';
 import { faultsInWords } from '../../search/routes.ts';
 import { coverageOf } from '../events/search-verdict.ts';
 import { type Html, html } from '../html.ts';
@@ -36,8 +36,8 @@ export const entityRoutes = (
           const nowMs = Date.now();
           const { search: time, faults } = readSearch({ since }, nowMs);
           const [fault] = faults;
-          if (fault !== undefined) throw mistake(400, `since ${fault.reason}.`);
-          if (value === '' || value.length > MAX_VALUE) throw mistake(404, `${entityNames[kind]} not found.`);
+          if (fault !== undefined) throw httpError(400, `since ${fault.reason}.`);
+          if (value === '' || value.length > MAX_VALUE) throw httpError(404, `${entityNames[kind]} not found.`);
           const search = { ...entitySearch(kind, value), ...(time.since && { since: time.since }) };
           const view = await readView(source, search, goneSignal(reply));
           const body = entityBody({ kind, value, search, nowMs, ...view });
@@ -47,8 +47,6 @@ export const entityRoutes = (
     );
   }
 };
-
-const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
 const readView = async (source: SearchSource, asked: ReturnType<typeof entitySearch>, signal: AbortSignal) => {
   const search = fixTimes(asked, Date.now());
@@ -80,9 +78,7 @@ export const newsRoute = (
         const query = Object.fromEntries(searchFields.map((field) => [field, request.query[field]]));
         const reading = readSearch({ ...query, since: undefined, before: undefined }, nowMs);
         const named = await withIds(source, reading);
-        if (named.faults.length > 0) {
-          throw Object.assign(new Error(`${faultsInWords(named.faults)}.`), { statusCode: 400 });
-        }
+        if (named.faults.length > 0) throw httpError(400, `${faultsInWords(named.faults)}.`);
         const { since: _since, before: _before, ...search } = reading.search;
         const asked = fixTimes({ ...named.search, since }, nowMs);
         // Before the events: what it calls collected must be stored by then.

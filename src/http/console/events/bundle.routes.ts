@@ -1,14 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../../../base/errors.ts';
-import { unknownParameter } from '../../../base/text.ts';
 import { verifyFound } from '../../../evidence/verify/verify-found.ts';
 import { MemoryFiles, writeSearchBundle } from '../../../search/bundle/write-search-bundle.ts';
 import { writeZip } from '../../../search/bundle/zip.ts';
 import type { ExportPiece } from '../../../search/ports.ts';
 import { readSearch, type SearchReading, searchFields } from '../../../search/query/search.ts';
 import { withIds } from '../../../search/run-search.ts';
-import { goneSignal } from '../../failure.ts';
+import { goneSignal, httpError, unknownIn } from '../../failure.ts';
 import { faultsInWords, sendPieces } from '../../search/routes.ts';
 import { hidden } from '../page.ts';
 import { originOf } from './events-form.ts';
@@ -34,17 +33,14 @@ export const bundleRoute = (pages: FastifyInstance, options: BundleOptions): voi
     { schema: hidden, config: { trail: 'export' } },
     async (request, reply) => {
       const nowMs = Date.now();
-      const unknown = Object.keys(request.query).filter((name) => !searchFields.some((field) => field === name));
-      if (unknown.length > 0)
-        throw mistake(400, unknown.map((name) => unknownParameter(name, searchFields)).join('; '));
+      const unknown = unknownIn(request.query, searchFields);
+      if (unknown.length > 0) throw httpError(400, unknown.join('; '));
       const reading = await withIds(options.search, readSearch(request.query, nowMs));
-      if (reading.faults.length > 0) throw mistake(400, faultsInWords(reading.faults));
+      if (reading.faults.length > 0) throw httpError(400, faultsInWords(reading.faults));
       await sendBundle(request, reply, options, reading, nowMs);
     },
   );
 };
-
-const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
 const sendBundle = async (
   request: FastifyRequest,
@@ -89,10 +85,10 @@ const write = async (
     return bundle;
   } catch (error) {
     if (!(error instanceof OrgtrailError)) throw error;
-    if (error.code === 'usage') throw mistake(409, `There is no bundle: ${error.message}.`);
+    if (error.code === 'usage') throw httpError(409, `There is no bundle: ${error.message}.`);
     if (error.code !== 'evidence_fails') throw error;
     logger.error({ requestId: request.id, reason: error.message }, 'an event is not the one that was signed');
-    throw mistake(409, `The evidence does not hold: ${error.message}.`);
+    throw httpError(409, `The evidence does not hold: ${error.message}.`);
   }
 };
 

@@ -6,7 +6,7 @@ import { printSearch, type Search } from '../../../search/query/search.ts';
 import type { TermField } from '../../../search/query/terms.ts';
 import { linkOf, withTerm } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
-import { hidden, nextAddress } from '../page.ts';
+import { A_YEAR_SECONDS, cookieOf, hidden, nextAddress } from '../page.ts';
 import { instantOf } from '../words.ts';
 
 const usualColumns = ['organization', 'actor', 'action', 'resource', 'result'] as const;
@@ -83,7 +83,6 @@ export const withView = (address: string, view: ResultView): string => {
 };
 
 const VIEW_COOKIE = 'orgtrail_result';
-const A_YEAR_SECONDS = 31_536_000;
 
 const densityLabels = { comfortable: 'comfortable', compact: 'compact: one line for each event' } as const;
 
@@ -102,11 +101,8 @@ export const viewRoutes = (console: FastifyInstance): void => {
     const chosen = faults.length === 0 ? view : usualView;
     return reply
       .setCookie(VIEW_COOKIE, printView(chosen).toString(), {
-        path: '/events',
-        httpOnly: true,
-        sameSite: 'strict',
+        ...cookieOf(request, '/events'),
         maxAge: A_YEAR_SECONDS,
-        secure: request.protocol === 'https',
       })
       .redirect(withView(nextAddress(next), chosen), 303);
   });

@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BusyError, SearchError } from '../../../base/errors.ts';
 import type { StreamLimits } from '../../../base/limits.ts';
-import { unknownParameter } from '../../../base/text.ts';
 import type { ShownEvidence } from '../../../evidence/shown-evidence.sql.ts';
 import { exactText } from '../../../ingest/entries/entry.ts';
 import { MAX_STATE_BYTES } from '../../../search/entities.sql.ts';
@@ -20,7 +19,7 @@ import {
 import { answerSearch, withIds } from '../../../search/run-search.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal, inPlace, type Lend } from '../../failure.ts';
+import { goneSignal, httpError, inPlace, type Lend, unknownIn } from '../../failure.ts';
 import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
 import { MAX_LIMIT } from '../../search/schema.ts';
 import { readMarks } from '../detections/page.ts';
@@ -43,8 +42,6 @@ const MAX_GAPS = 100;
 const exportFormats: readonly ExportFormat[] = ['csv', 'ndjson'];
 
 type Query = Readonly<Record<string, unknown>>;
-
-const httpError = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
 export interface ExplorerOptions {
   readonly search: SearchSource;
@@ -169,11 +166,6 @@ const readHistory = async (
   return { history, coverage, search, nowMs: Date.now() };
 };
 
-const unknownIn = (query: Query, known: readonly string[]): readonly string[] =>
-  Object.keys(query)
-    .filter((name) => !known.includes(name))
-    .map((name) => unknownParameter(name, known));
-
 const sendEvents = async (
   request: FastifyRequest<{ Querystring: Query }>,
   reply: FastifyReply,
@@ -295,8 +287,6 @@ const lookUp = async (
 
 const LIMIT = 100;
 
-const badRequest = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
-
 /** `/events/arrivals`, for the script of the live list: the last stored first, and where to go on. */
 const arrivalsRoute = (pages: FastifyInstance, source: SearchSource, streams: StreamLimits): void => {
   pages.get<{ Querystring: Readonly<Record<string, unknown>> }>(
@@ -308,7 +298,8 @@ const arrivalsRoute = (pages: FastifyInstance, source: SearchSource, streams: St
         const reading = readSearch(request.query, nowMs);
         const named = await withIds(source, reading);
         const { view: resultView, faults } = readView(request.query);
-        if (named.faults.length + faults.length > 0) throw badRequest(faultsInWords(named.faults) || faults.join('; '));
+        if (named.faults.length + faults.length > 0)
+          throw httpError(400, faultsInWords(named.faults) || faults.join('; '));
         const page = { after: positionOf(request), limit: LIMIT, signal: goneSignal(reply) };
         const found = await source.arrivals(fixTimes(named.search, nowMs), page);
         const [organizations, accounts] = [await source.organizations(), await source.accounts()];
@@ -324,7 +315,7 @@ const arrivalsRoute = (pages: FastifyInstance, source: SearchSource, streams: St
 const positionOf = ({ query }: FastifyRequest<{ Querystring: Readonly<Record<string, unknown>> }>): number => {
   const text = query['after'];
   const position = typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(position)) throw badRequest('after must be a position.');
+  if (!Number.isSafeInteger(position)) throw httpError(400, 'after must be a position.');
   return position;
 };
 

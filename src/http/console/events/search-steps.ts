@@ -1,5 +1,4 @@
 import { BusyError, SearchError } from '../../../base/errors.ts';
-import { unknownParameter } from '../../../base/text.ts';
 import type { FoundEvent } from '../../../search/answer.ts';
 import type { SearchSource } from '../../../search/ports.ts';
 import {
@@ -11,6 +10,7 @@ import {
   searchFields,
 } from '../../../search/query/search.ts';
 import { withIds } from '../../../search/run-search.ts';
+import { unknownIn } from '../../failure.ts';
 import { faultsInWords } from '../../search/routes.ts';
 import { linkOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
@@ -55,8 +55,8 @@ export const readSteps = async (
   const fault = (reason: string, search?: Search): SearchSteps => ({ kind: 'fault', search, reason });
   if (typeof carried !== 'string') return fault('it is given more than once');
   const query = queryOf(carried);
-  const unknown = Object.keys(query).filter((name) => !searchFields.some((field) => field === name));
-  if (unknown.length > 0) return fault(unknown.map((name) => unknownParameter(name, searchFields)).join('; '));
+  const unknown = unknownIn(query, searchFields);
+  if (unknown.length > 0) return fault(unknown.join('; '));
   const reading = readSearch(query, Date.now());
   try {
     const { search, faults } = await withIds(source, reading);

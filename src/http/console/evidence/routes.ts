@@ -6,7 +6,7 @@ import type { EventProof } from '../../../evidence/export/prove.sql.ts';
 import type { ShownEvidence } from '../../../evidence/shown-evidence.sql.ts';
 import type { SearchSource } from '../../../search/ports.ts';
 import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal, inPlace } from '../../failure.ts';
+import { goneSignal, httpError, inPlace } from '../../failure.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { EVIDENCE_PATH, type EvidenceView, evidenceBody, noEvidenceBody } from './page.ts';
 
@@ -29,7 +29,7 @@ export const evidencePages = (pages: FastifyInstance, frame: Frame, evidence: Sh
     { schema: hidden },
     async (request, reply) => {
       const checkpoint = (await evidence?.checkpoints())?.find(({ log }) => log === request.params.log);
-      if (checkpoint === undefined) throw nothing('There is no signed checkpoint of such a log.');
+      if (checkpoint === undefined) throw httpError(404, 'There is no signed checkpoint of such a log.');
       const { log, generation, size, note } = checkpoint;
       return sendText(reply, `${log}-${generation}-${size}.checkpoint`, note);
     },
@@ -39,12 +39,10 @@ export const evidencePages = (pages: FastifyInstance, frame: Frame, evidence: Sh
     const newest = (await evidence?.logs())?.find((one) => one.log === log);
     const journal = newest && (await evidence?.journal(newest.generation));
     const key = journal?.vkeys.find((vkey) => vkey.startsWith(`${newest?.origin}+`));
-    if (key === undefined) throw nothing('There is no key of such a log.');
+    if (key === undefined) throw httpError(404, 'There is no key of such a log.');
     return sendText(reply, `${log}-${newest?.generation}.vkey`, `${key}\n`);
   });
 };
-
-const nothing = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 404 });
 
 const readView = async (evidence: ShownEvidence): Promise<EvidenceView | undefined> => {
   const status = await evidence.status();
@@ -61,11 +59,7 @@ const readView = async (evidence: ShownEvidence): Promise<EvidenceView | undefin
 
 /** A type that no browser renames or shows: bytes must stay as they are. */
 const sendText = (reply: FastifyReply, name: string, text: string): FastifyReply =>
-  reply
-    .header('content-type', 'application/octet-stream')
-    .header('content-disposition', `attachment; filename="${name}"`)
-    .header('cache-control', 'no-store')
-    .send(Buffer.from(text));
+  sendFile(reply, name, 'application/octet-stream', text);
 
 interface ProofParameters {
   readonly position: string;
@@ -99,13 +93,13 @@ export const proofRoutes = (
     async (request, reply) => {
       const { position, format } = request.params;
       const form = format === 'json' || format === 'tlog-proof' ? formats[format] : undefined;
-      if (form === undefined || !/^[1-9]\d{0,14}$/.test(position)) throw refusal(404, 'There is no such proof.');
-      if (evidence === undefined) throw refusal(404, 'There is no evidence in this database.');
+      if (form === undefined || !/^[1-9]\d{0,14}$/.test(position)) throw httpError(404, 'There is no such proof.');
+      if (evidence === undefined) throw httpError(404, 'There is no evidence in this database.');
       const proof = await inPlace(streams, reply, async (lend) => {
         await lend(await search.bytesOf({ position: Number(position) }));
         return await evidence.prove(Number(position), goneSignal(reply));
       }).catch((error: unknown) => explain(error, request, logger));
-      if (proof === undefined) throw refusal(409, mayNotRead);
+      if (proof === undefined) throw httpError(409, mayNotRead);
       beginsGiving(request, 1);
       return sendFile(reply, `${position}.${format}`, form.type, form.of(proof));
     },
@@ -114,14 +108,12 @@ export const proofRoutes = (
 
 const mayNotRead = 'The account of the database may not read the log of evidence: it needs the role orgtrail_evidence.';
 
-const refusal = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
-
 const explain = (error: unknown, { id: requestId }: FastifyRequest, logger: Logger): never => {
   if (!(error instanceof OrgtrailError)) throw error;
-  if (error.code === 'usage') throw refusal(409, `There is no proof: ${error.message}.`);
+  if (error.code === 'usage') throw httpError(409, `There is no proof: ${error.message}.`);
   if (error.code !== 'evidence_fails') throw error;
   logger.error({ requestId, reason: error.message }, 'an event is not the one that was signed');
-  throw refusal(409, `The evidence does not hold: ${error.message}.`);
+  throw httpError(409, `The evidence does not hold: ${error.message}.`);
 };
 
 const sendFile = (reply: FastifyReply, name: string, type: string, text: string): FastifyReply =>

@@ -13,6 +13,7 @@ import {
   sumOf,
 } from '../../../status/source-state.ts';
 import type { StatusReader } from '../../../status/status-reader.sql.ts';
+import { httpError } from '../../failure.ts';
 import { evidenceLine, isStopped } from '../evidence/page.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
@@ -150,11 +151,7 @@ export const organizationRoutes = (pages: FastifyInstance, frame: Frame, options
     const { id } = request.params;
     const { sources, among } = await options.status.ofOrganization(id, options);
     const source = sources.find(isOrganization);
-    if (source === undefined) {
-      throw Object.assign(new Error('Organization not found. It may be gone, or not be collected.'), {
-        statusCode: 404,
-      });
-    }
+    if (source === undefined) throw httpError(404, 'Organization not found. It may be gone, or not be collected.');
     const tail = ordinaryTail(options, among);
     const accounts = sources.filter(isAccount);
     const [covered, activity, hours, changes, paces] = await Promise.all([
@@ -188,9 +185,7 @@ export const accountRoutes = (pages: FastifyInstance, frame: Frame, options: Ove
     const { id } = request.params;
     const { sources, among } = await options.status.ofAccount(id, options);
     const source = sources.find(isAccount);
-    if (source === undefined) {
-      throw Object.assign(new Error('Account not found. It may be gone, or not be collected.'), { statusCode: 404 });
-    }
+    if (source === undefined) throw httpError(404, 'Account not found. It may be gone, or not be collected.');
     const [[coverage], activity, paces] = await Promise.all([
       options.overview.coverage([source]),
       options.overview.activity(),

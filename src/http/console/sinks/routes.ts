@@ -3,7 +3,9 @@ import type { Logger } from 'pino';
 import { OrgtrailError } from '../../../base/errors.ts';
 import { planReplay, type ReplaySession, readReplayer, replaySink } from '../../../sinks/replay.sql.ts';
 import { readDeadLetterPage } from '../../../sinks/sink-status.sql.ts';
-import { type AccessNote, sessionProof } from '../../access/access.ts';
+import { sessionProof } from '../../access/access.ts';
+import { changeNote } from '../../access-trail.ts';
+import { httpError } from '../../failure.ts';
 import { OPERATIONS_PATH, type Operations, type ShownSink, shownSinks } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { SESSION_COOKIE } from '../sign-in.routes.ts';
@@ -24,7 +26,7 @@ export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: Oper
     async (request, reply) => {
       const { name } = request.params;
       const sink = (await shownSinks(operations)).find((each) => each.name === name);
-      if (sink === undefined) throw Object.assign(new Error('There is no such sink.'), { statusCode: 404 });
+      if (sink === undefined) throw httpError(404, 'There is no such sink.');
       const before = positionOf(request.query.before);
       const page = await readDeadLetterPage(operations.pool, name, { before, limit: LETTERS });
       const body = sinkBody({ sink, page, before, nowMs: Date.now() });
@@ -42,20 +44,17 @@ export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: Oper
 const positionOf = (text: unknown): number | undefined =>
   typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 
-interface ReplayOptions {
-  readonly operations: Operations;
-  readonly logger: Logger;
-}
-
 interface Asked {
   readonly Params: { readonly name: string };
   readonly Querystring: { readonly after?: unknown };
 }
 
-const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
-
 /** The database decides who may, and keeps the row (docs/decisions/12). */
-export const replayPages = (pages: FastifyInstance, frame: Frame, { operations, logger }: ReplayOptions): void => {
+export const replayPages = (
+  pages: FastifyInstance,
+  frame: Frame,
+  { operations, logger }: { readonly operations: Operations; readonly logger: Logger },
+): void => {
   pages.get<Asked>('/sinks/:name/replay', { schema: hidden }, async (request, reply) => {
     const sink = await requireSink(operations, request.params.name);
     const plan = await planReplay(operations.pool, sink.name, {
@@ -72,27 +71,17 @@ export const replayPages = (pages: FastifyInstance, frame: Frame, { operations, 
     const sink = await requireSink(operations, request.params.name);
     const after = replayPositionOf(request.query.after);
     const proof = proofOf(request);
-    if (proof === undefined) throw mistake(403, 'Only a session that has signed in with a token for it may replay.');
-    if (after === undefined) throw mistake(400, 'The position must be a number.');
+    if (proof === undefined) throw httpError(403, 'Only a session that has signed in with a token for it may replay.');
+    if (after === undefined) throw httpError(400, 'The position must be a number.');
     if (!(await replayed(operations, sink, after, { proof, address: request.ip }))) {
-      throw mistake(409, 'The sink has moved, or there is no such position: nothing was changed.');
+      throw httpError(409, 'The sink has moved, or there is no such position: nothing was changed.');
     }
-    logger.info({ access: noteOf(request, sink, after) }, 'access: replay ok');
+    const what = { sink: sink.name, after, from: sink.position };
+    // As the database has noted it.
+    logger.info({ access: changeNote(request, 'replay', what) }, 'access: replay ok');
     return reply.redirect(sinkHref(sink.name), 303);
   });
 };
-
-/** As the database has noted it. */
-const noteOf = (request: FastifyRequest, { name, position }: ShownSink, after: number): AccessNote => ({
-  kind: 'replay',
-  outcome: 'ok',
-  who: request.identity?.who,
-  address: request.ip,
-  route: 'POST /sinks/:name/replay',
-  status: 303,
-  what: { sink: name, after, from: position },
-  requests: 1,
-});
 
 const replayed = async (
   operations: Operations,
@@ -104,7 +93,7 @@ const replayed = async (
     return await replaySink(operations.pool, name, after, session);
   } catch (error) {
     if (error instanceof OrgtrailError && error.code === 'configuration') {
-      throw mistake(403, 'The token of this session may not replay sinks.');
+      throw httpError(403, 'The token of this session may not replay sinks.');
     }
     throw error;
   }
@@ -112,7 +101,7 @@ const replayed = async (
 
 const requireSink = async (operations: Operations, name: string): Promise<ShownSink> => {
   const sink = (await shownSinks(operations)).find((each) => each.name === name);
-  if (sink === undefined || !canReplay(sink)) throw mistake(404, 'There is no such sink that can be replayed.');
+  if (sink === undefined || !canReplay(sink)) throw httpError(404, 'There is no such sink that can be replayed.');
   return sink;
 };
 
