@@ -4,8 +4,6 @@ import { startRetention } from '../archive/retention.sql.ts';
 import { reasonOf } from '../base/errors.ts';
 import { version } from '../base/package-files.ts';
 import type { Time } from '../base/time.ts';
-import type { ServedStore } from '../evidence/served-store.sql.ts';
-import type { ShownEvidence } from '../evidence/shown-evidence.sql.ts';
 import { syncForever } from '../ingest/sync/daemon.ts';
 import { endRestsOfRefused } from '../ingest/sync/discovery/lease.sql.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
@@ -28,12 +26,7 @@ const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
 /** After the grace that a page in hand has, only a statement can be under way, in a database that does not answer. */
 const SHUTDOWN_TIMEOUT_MS = 6_000;
 
-export interface Daemon {
-  readonly app: App;
-  readonly httpUrl: string;
-  /** Finishes the page and the deliveries in hand and closes everything. */
-  stop(): Promise<void>;
-}
+export type Daemon = Awaited<ReturnType<typeof startDaemon>>;
 
 /** In order: database, schema, sinks, HTTP, retention, scheduler. */
 export const startDaemon = async (
@@ -42,7 +35,7 @@ export const startDaemon = async (
   observer: SyncObserver,
   starting: AbortSignal,
   secrets: LiveSecrets = fixedSecrets(config),
-): Promise<Daemon> => {
+) => {
   await requireArchiveWriter(config);
   const metrics = createMetrics(version);
   const app = await openApp(config, {
@@ -63,13 +56,11 @@ export const startDaemon = async (
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
   const served = serveEvidence(config, app, logger);
   opened.defer(() => served.close());
-  const evidenceParts = { servedEvidence: served.store, shownEvidence: served.shown };
-  const http = await startHttp({ config, secrets, app, metrics, trouble, logger, ...evidenceParts }).catch(
-    (error: unknown) => {
-      stop.abort();
-      throw error;
-    },
-  );
+  const parts = { config, secrets, app, metrics, trouble, logger };
+  const http = await startHttp(parts, served).catch((error: unknown) => {
+    stop.abort();
+    throw error;
+  });
   opened.defer(() => http.close());
   const { pool } = app.database;
   const archive = await openArchive(config, pool, { logger, metrics, signal: stop.signal });
@@ -95,12 +86,13 @@ export const startDaemon = async (
     );
   });
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail started');
-  const syncing = startSyncing({ config, app, trouble, logger, stopping, hardStop });
+  const syncing = startSyncing(parts, stopping, hardStop);
   const running = opened.move();
   return {
     app,
     httpUrl: http.url,
-    stop: async () => {
+    /** Finishes the page and the deliveries in hand and closes everything. */
+    stop: async (): Promise<void> => {
       stop.abort();
       await Promise.race([
         Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention, noting]),
@@ -111,18 +103,19 @@ export const startDaemon = async (
   };
 };
 
-interface HttpParts {
+interface Parts {
   readonly config: Config;
   readonly secrets: LiveSecrets;
   readonly app: App;
   readonly metrics: Metrics;
-  readonly trouble: SyncTrouble;
+  readonly trouble: ReturnType<typeof createSyncTrouble>;
   readonly logger: Logger;
-  readonly servedEvidence: ServedStore | undefined;
-  readonly shownEvidence: ShownEvidence;
 }
 
-const startHttp = async ({ config, secrets, app, metrics, trouble, logger, ...evidence }: HttpParts) => {
+const startHttp = async (
+  { config, secrets, app, metrics, trouble, logger }: Parts,
+  evidence: ReturnType<typeof serveEvidence>,
+) => {
   // Loaded only here: the server and its packages are a quarter of all code, and no command but the daemon needs them.
   const { startHttpServer } = await import('../http/server.ts');
   return await startHttpServer({
@@ -145,23 +138,15 @@ const startHttp = async ({ config, secrets, app, metrics, trouble, logger, ...ev
     observer: metrics.http,
     feed: app.feed,
     operations: app.operations,
-    ...evidence,
+    servedEvidence: evidence.store,
+    shownEvidence: evidence.shown,
     overview: createOverviewSource(app.database.pool, config, app.metricsSource, metrics),
   }).catch((error: unknown) => {
     throw cannotListen(error, config.http, 'the console, the API and metrics');
   });
 };
 
-interface SyncingParts {
-  readonly config: Config;
-  readonly app: App;
-  readonly trouble: SyncTrouble;
-  readonly logger: Logger;
-  readonly stopping: () => boolean;
-  readonly hardStop: AbortSignal;
-}
-
-const startSyncing = ({ config, app, trouble, logger, stopping, hardStop }: SyncingParts) =>
+const startSyncing = ({ config, app, trouble, logger }: Parts, stopping: () => boolean, hardStop: AbortSignal) =>
   syncForever(app.sync, {
     schedule: config.schedule,
     tickMs: config.tickMs,
@@ -187,20 +172,14 @@ const noteAliveForever = async (pool: Pool, time: Pick<Time, 'sleep'>, signal: A
   }
 };
 
-/** What keeps the daemon from syncing as a whole, for readiness: reading may work although writing does not. */
-interface SyncTrouble {
-  failed(reason: string): void;
-  /** The latest reason, while it is fresh: with trouble that lasts, every tick fails again. */
-  current(): string | undefined;
-}
-
-/** For two ticks. `nowMs` is a steady clock. */
-export const createSyncTrouble = (tickMs: number, nowMs: () => number): SyncTrouble => {
+/** For readiness: reading may work although nothing can be synced. Remembers a failure for two ticks. `nowMs` is a steady clock. */
+export const createSyncTrouble = (tickMs: number, nowMs: () => number) => {
   let latest: { readonly reason: string; readonly atMs: number } | undefined;
   return {
-    failed: (reason) => {
+    failed: (reason: string): void => {
       latest = { reason, atMs: nowMs() };
     },
+    /** The latest reason, while it is fresh: with trouble that lasts, every tick fails again. */
     current: () => (latest !== undefined && nowMs() - latest.atMs <= 2 * tickMs ? latest.reason : undefined),
   };
 };

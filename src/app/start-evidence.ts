@@ -3,17 +3,16 @@ import type { Logger } from 'pino';
 import { OrgtrailError } from '../base/errors.ts';
 import { version } from '../base/package-files.ts';
 import type { Time } from '../base/time.ts';
-import type { AnchorTarget } from '../evidence/anchor.ts';
 import { anchorForever, bothLogs, readAnchors } from '../evidence/anchors/anchor-forever.ts';
-import { openAnchors, type S3Settings } from '../evidence/anchors/open-anchors.ts';
+import { openAnchors } from '../evidence/anchors/open-anchors.ts';
 import { anchorOfSink, createAnchorStore, keysAtAnchors } from '../evidence/anchors/stored-anchors.sql.ts';
 import { type BuildingOptions, buildForever, refuse } from '../evidence/builder/build-forever.ts';
 import type { CoverageOptions } from '../evidence/builder/coverage-schedule.ts';
 import { createEvidenceStore, noteBuilderSettings } from '../evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../evidence/builder/ports.ts';
 import { publicKeyOfFile, signerOfCommand, signerOfFile } from '../evidence/keys.ts';
-import { createServedStore, type ServedStore } from '../evidence/served-store.sql.ts';
-import { createShownEvidence, type ShownEvidence } from '../evidence/shown-evidence.sql.ts';
+import { createServedStore } from '../evidence/served-store.sql.ts';
+import { createShownEvidence } from '../evidence/shown-evidence.sql.ts';
 import { readEvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import { openFeed } from '../feed/open-feed.ts';
 import { canonicalFilters } from '../ingest/planning/filters.ts';
@@ -46,17 +45,14 @@ interface EvidenceHost {
   readonly sync: { readonly time: Time };
 }
 
-interface EvidenceParts extends Signers {
+interface EvidenceParts {
+  readonly signer: LogSigner | undefined;
+  readonly nextSigner: LogSigner | undefined;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
 
 const NOTHING: RunningEvidence = { ended: Promise.resolve(), close: async () => {} };
-
-interface Signers {
-  readonly signer: LogSigner | undefined;
-  readonly nextSigner: LogSigner | undefined;
-}
 
 const NEXT_KEY_FILE = 'ORGTRAIL_EVIDENCE_NEXT_KEY_FILE';
 
@@ -82,9 +78,9 @@ export const publicKeysOf = (evidence: EvidenceConfig | undefined): readonly Buf
 
 /** Names the filters of this process, since only hashes are stored. */
 export const coverageOf = (config: Config, everyMs: number): CoverageOptions => ({
-  filters: kindPolicies(config).map(({ kind, filters, filterHash: hash }) => ({
+  filters: kindPolicies(config).map(({ kind, filters, filterHash }) => ({
     kind,
-    hash,
+    hash: filterHash,
     text: canonicalFilters(filters),
   })),
   everyMs,
@@ -109,15 +105,8 @@ const startEvidence = (
   }
   const { pool, close } = openPool({ url: app.database.latestUrl, size: CONNECTIONS, logger });
   const own = [signer, ...(nextSigner === undefined ? [] : [nextSigner])].map(({ publicKey }) => publicKey);
-  const anchoring = anchoringOf(pool, {
-    own,
-    logger,
-    time: app.sync.time,
-    targets: evidence.anchors,
-    s3: evidence.s3,
-  });
   const ended = buildForever({
-    ...anchoring,
+    ...anchoringOf(pool, evidence, { own, logger, time: app.sync.time }),
     store: createEvidenceStore(pool, app.owner, leaseMs),
     signer,
     nextSigner,
@@ -182,18 +171,11 @@ export const startEvidenceOnceUsable = (
 const anchorsOfSinks = ({ sinks }: Config): string[] =>
   sinks.filter(({ settings }) => settings.checkpoints === true).map(({ name }) => anchorOfSink(name));
 
-interface AnchoringParts {
-  readonly own: readonly Buffer[];
-  readonly logger: Logger;
-  readonly time: Time;
-  readonly targets: readonly AnchorTarget[];
-  readonly s3: S3Settings;
-}
-
 /** Nothing if no anchor is configured. */
 const anchoringOf = (
   pool: Pool,
-  { own, logger, time, targets, s3 }: AnchoringParts,
+  { anchors: targets, s3 }: EvidenceConfig,
+  { own, logger, time }: { readonly own: readonly Buffer[]; readonly logger: Logger; readonly time: Time },
 ): Pick<BuildingOptions, 'anchor' | 'readAnchors'> => {
   if (targets.length === 0) return {};
   const anchors = openAnchors(targets, s3);
@@ -223,19 +205,11 @@ const anchoringOf = (
 };
 
 /** On connections of its own. If none is configured, the console still shows a log that there is. */
-export const serveEvidence = (
-  { evidence }: Config,
-  { database }: Pick<App, 'database'>,
-  logger: Logger,
-): { readonly store: ServedStore | undefined; readonly shown: ShownEvidence; close(): Promise<void> } => {
-  if (evidence === undefined)
+export const serveEvidence = ({ evidence }: Config, { database }: Pick<App, 'database'>, logger: Logger) => {
+  if (evidence === undefined) {
     return { store: undefined, shown: createShownEvidence(database.pool, false), close: async () => {} };
-  const { pool, close } = openPool({
-    url: database.latestUrl,
-    size: CONNECTIONS,
-    sharedFor: 'the evidence',
-    logger,
-  });
+  }
+  const { pool, close } = openPool({ url: database.latestUrl, size: CONNECTIONS, sharedFor: 'the evidence', logger });
   return { store: createServedStore(pool), shown: createShownEvidence(pool, true), close };
 };
 
@@ -256,15 +230,8 @@ interface BuilderParts {
   readonly starting: AbortSignal;
 }
 
-interface EvidenceBuilder {
-  stop(): Promise<void>;
-}
-
 /** Needs only the rights of orgtrail_evidence, so it makes no schema. Throws OrgtrailError `configuration` without a key, `database_outdated`. */
-export const startEvidenceBuilder = async (
-  config: Config,
-  { logger, secrets, isServed, starting }: BuilderParts,
-): Promise<EvidenceBuilder> => {
+export const startEvidenceBuilder = async (config: Config, { logger, secrets, isServed, starting }: BuilderParts) => {
   const [signer, nextSigner] = [signerOf(config.evidence), nextSignerOf(config.evidence)];
   if (signer === undefined) {
     throw new OrgtrailError('configuration', 'ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE must be set', {
@@ -289,7 +256,7 @@ export const startEvidenceBuilder = async (
   logger.info({ version, ...(url !== undefined && { url }) }, 'orgtrail builds evidence');
   const running = opened.move();
   return {
-    stop: async () => {
+    stop: async (): Promise<void> => {
       stop.abort();
       await Promise.race([evidence.ended, sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false })]);
       await running.disposeAsync();

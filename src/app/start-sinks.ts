@@ -11,7 +11,7 @@ import { createAlarmStore, createDeliveryStore, neverRefused, registerSinks } fr
 import { hasAlarmChanges, noteAlarms, registerAlarmSinks } from '../sinks/findings/alarms.sql.ts';
 import { readFindingHead } from '../sinks/findings/read-findings.sql.ts';
 import { type NoteObserver, noteFindings, noteForever, wantDetections } from '../sinks/findings/record-findings.sql.ts';
-import type { DeliveryContext, DeliveryObserver, SinkConfig } from '../sinks/ports.ts';
+import type { DeliveryContext, DeliveryObserver, SinkConfig, SinkStream } from '../sinks/ports.ts';
 import { createLiveSink, redactorOf } from '../sinks/registry.ts';
 import type { SinkSurroundings } from '../sinks/sink-kind.ts';
 import { type AlarmFacts, alarmsOf } from '../status/alarms.ts';
@@ -31,20 +31,12 @@ const MAX_WAIT_MS = 30_000;
 /** As often as the other anchors. */
 const CHECKPOINTS_EVERY_MS = 300_000;
 
-interface RunningSinks {
-  /** Resolves once a stop was asked for and no delivery is under way any more. */
-  readonly ended: Promise<unknown>;
-  close(): Promise<void>;
-}
-
-interface SinkAppOptions extends DeliveryStop {
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  readonly secrets?: LiveSecrets | undefined;
-}
-
 /** The schema must be current. Throws OrgtrailError `configuration` for a sink that cannot be used. */
-export const startSinks = async (config: Config, app: App, options: SinkAppOptions): Promise<RunningSinks> => {
+export const startSinks = async (
+  config: Config,
+  app: App,
+  options: DeliveryStop & { readonly logger: Logger; readonly metrics: Metrics; readonly secrets?: LiveSecrets },
+): Promise<{ readonly ended: Promise<unknown>; close(): Promise<void> }> => {
   const { logger, metrics, secrets = fixedSecrets(config) } = options;
   const sinkConfigs = config.sinks.map((sink) => configuredSink(sink, secrets, { aws: config.aws }));
   if (sinkConfigs.length === 0) return { ended: Promise.resolve(), close: async () => {} };
@@ -82,16 +74,17 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
       options,
     ),
   );
-  const { waitForNews: waitBeyond, time } = context;
-  loops.push(startFindings(config.sinks, { pool, time, logger, signal: options.asked, waitBeyond }));
+  const noting = { pool, time: context.time, logger, signal: options.asked };
+  loops.push(startFindings(config.sinks, noting, context.waitForNews));
   const facts = async () => ({
     status: await app.statusReader.read(config),
     sinks: await app.sinks(),
     evidence: await app.metricsSource.evidence(),
     tickMs: config.tickMs,
   });
-  loops.push(startAlarms(config.sinks, { pool, time, logger, signal: options.asked, facts }));
+  loops.push(startAlarms(config.sinks, noting, facts));
   return {
+    /** Resolves once a stop was asked for and no delivery is under way any more. */
     ended: Promise.all(loops),
     close: async () => {
       await Promise.all(sinkConfigs.map(({ sink }) => sink.close().catch(() => {})));
@@ -101,13 +94,11 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
   };
 };
 
-type ConfiguredSink = SinkConfig & Pick<DeliveryContext, 'redact'>;
-
 const configuredSink = (
   { name, settings }: NamedSink,
   secrets: LiveSecrets,
   surroundings: SinkSurroundings,
-): ConfiguredSink => {
+): SinkConfig & Pick<DeliveryContext, 'redact'> => {
   let latest = settings;
   const current = () => {
     const now = secrets.sink(name, settings);
@@ -146,12 +137,15 @@ const contextFor = <C extends Omit<DeliveryContext, 'redact'>>(
   const { store, time } = context;
   switch (stream) {
     case 'detections':
-      return { ...context, waitForNews: (after, signal) => waitForFindings(pool, time, after, signal) };
+      return {
+        ...context,
+        waitForNews: (after, signal) => until(async () => ((await readFindingHead(pool)) ?? 0) > after, time, signal),
+      };
     case 'alarms':
       return {
         ...context,
         store: createAlarmStore(pool, store, leaseMs),
-        waitForNews: (after, signal) => waitForAlarms(pool, time, after, signal),
+        waitForNews: (after, signal) => until(() => hasAlarmChanges(pool, after), time, signal),
       };
     default:
       return context;
@@ -179,23 +173,30 @@ const deliveryEvents = [
 ] as const satisfies (keyof DeliveryObserver)[];
 
 /** How soon a sink receives what was noted. */
-const FINDINGS_EVERY_MS = 1_000;
+const NOTED_EVERY_MS = 1_000;
 
-const ofDetections = (sinks: readonly NamedSink[]): readonly NamedSink[] =>
-  sinks.filter(({ settings }) => settings.events === 'detections');
+/** Rejects if the signal aborts or the database fails. */
+const until = async (
+  isThere: () => Promise<boolean>,
+  time: Pick<Time, 'sleep'>,
+  signal: AbortSignal,
+): Promise<void> => {
+  while (!(await isThere())) await time.sleep(NOTED_EVERY_MS, signal);
+};
 
-interface FindingsOptions {
+const ofStream = (sinks: readonly NamedSink[], stream: SinkStream): readonly NamedSink[] =>
+  sinks.filter(({ settings }) => settings.events === stream);
+
+interface Noting {
   readonly pool: Pool;
   readonly time: Time;
   readonly logger: Logger;
-  /** Ends it. */
   readonly signal: AbortSignal;
-  waitBeyond(position: number, signal: AbortSignal): Promise<void>;
 }
 
 /** Before the sinks are registered, which fixes where detections begin. */
 const prepareFindings = async (pool: Pool, sinks: readonly NamedSink[]): Promise<void> => {
-  const wanted = ofDetections(sinks);
+  const wanted = ofStream(sinks, 'detections');
   if (wanted.length === 0) return;
   await wantDetections(
     pool,
@@ -204,9 +205,12 @@ const prepareFindings = async (pool: Pool, sinks: readonly NamedSink[]): Promise
 };
 
 /** Until the signal; nothing without a sink of detections. */
-const startFindings = async (sinks: readonly NamedSink[], options: FindingsOptions): Promise<void> => {
-  if (ofDetections(sinks).length === 0) return;
-  const { pool, time, logger, signal, waitBeyond } = options;
+const startFindings = async (
+  sinks: readonly NamedSink[],
+  { pool, time, logger, signal }: Noting,
+  waitBeyond: DeliveryContext['waitForNews'],
+): Promise<void> => {
+  if (ofStream(sinks, 'detections').length === 0) return;
   const note = (maxPositions: number) => noteFindings(pool, maxPositions);
   await noteForever({ time, observer: logFindings(logger), note, waitBeyond }, signal);
 };
@@ -227,49 +231,27 @@ const logFindings = (logger: Logger): NoteObserver => {
   };
 };
 
-/** Rejects if the signal aborts or the database fails. */
-const waitForFindings = async (
-  pool: Pool,
-  time: Pick<Time, 'sleep'>,
-  after: number,
-  signal: AbortSignal,
-): Promise<void> => {
-  while (((await readFindingHead(pool)) ?? 0) <= after) await time.sleep(FINDINGS_EVERY_MS, signal);
-};
-
 const TROUBLE_EVERY_MS = 15_000;
-/** How soon a sink receives what was noted. */
-const CHANGES_EVERY_MS = 1_000;
 /** What passes by itself is no alarm. */
 const OPEN_AFTER_MS = 120_000;
 
-const ofAlarms = (sinks: readonly NamedSink[]): readonly NamedSink[] =>
-  sinks.filter(({ settings }) => settings.events === 'alarms');
-
 /** Once the sinks are registered: fixes where those of alarms begin. */
 const prepareAlarms = async (pool: Pool, sinks: readonly NamedSink[]): Promise<void> => {
-  const wanted = ofAlarms(sinks).map(({ name, settings }) => ({ name, start: settings.start }));
+  const wanted = ofStream(sinks, 'alarms').map(({ name, settings }) => ({ name, start: settings.start }));
   await registerAlarmSinks(pool, wanted);
 };
 
-interface AlarmOptions {
-  readonly pool: Pool;
-  readonly time: Pick<Time, 'sleep'>;
-  readonly logger: Logger;
-  /** Ends it. */
-  readonly signal: AbortSignal;
-  facts(): Promise<AlarmFacts>;
-  readonly openAfterMs?: number;
-}
-
 /** Until the signal; nothing without a sink of alarms. */
-const startAlarms = async (sinks: readonly NamedSink[], options: AlarmOptions): Promise<void> => {
-  if (ofAlarms(sinks).length === 0) return;
-  const { pool, time, logger, signal, facts, openAfterMs = OPEN_AFTER_MS } = options;
+const startAlarms = async (
+  sinks: readonly NamedSink[],
+  { pool, time, logger, signal }: Noting,
+  facts: () => Promise<AlarmFacts>,
+): Promise<void> => {
+  if (ofStream(sinks, 'alarms').length === 0) return;
   let failures = 0;
   while (!signal.aborted) {
     try {
-      await noteAlarms(pool, alarmsOf(await facts()), openAfterMs);
+      await noteAlarms(pool, alarmsOf(await facts()), OPEN_AFTER_MS);
       if (failures > 0) logger.info({ failures }, 'alarms are noted again');
       failures = 0;
     } catch (error) {
@@ -280,14 +262,4 @@ const startAlarms = async (sinks: readonly NamedSink[], options: AlarmOptions): 
     }
     await time.sleep(TROUBLE_EVERY_MS, signal).catch(() => {});
   }
-};
-
-/** Rejects if the signal aborts or the database fails. */
-const waitForAlarms = async (
-  pool: Pool,
-  time: Pick<Time, 'sleep'>,
-  after: number,
-  signal: AbortSignal,
-): Promise<void> => {
-  while (!(await hasAlarmChanges(pool, after))) await time.sleep(CHANGES_EVERY_MS, signal);
 };

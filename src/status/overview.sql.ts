@@ -26,11 +26,6 @@ interface CountedLimits {
   readonly credentials: readonly { readonly budget: number }[];
 }
 
-interface CountedRequests {
-  /** In the last five minutes. */
-  recentRequests(): number;
-}
-
 const limitOf = ({ apiBudget, credentials }: CountedLimits): number | undefined =>
   credentials.length > 1 ? undefined : (credentials[0]?.budget ?? apiBudget);
 
@@ -41,7 +36,8 @@ export const createOverviewSource = (
   pool: Pool,
   { settleDelaysMs, ...limits }: CountedLimits & { readonly settleDelaysMs: readonly number[] },
   { budgetAvailable, blockedSeconds }: Pick<MetricsSource, 'budgetAvailable' | 'blockedSeconds'>,
-  process: CountedRequests & { readonly registry: Registry },
+  /** `recentRequests`: in the last five minutes. */
+  process: { recentRequests(): number; readonly registry: Registry },
 ) => ({
   /** How long after the first reading each settle pass comes, in milliseconds: those of pass 1, 2 and so on. */
   settleDelaysMs,

@@ -71,33 +71,7 @@ export const statesOf = (
 ];
 
 /** All organizations, or the accounts of one organization, that are in one state. */
-export interface SourceGroup {
-  readonly owner: 'organization' | 'account';
-  /** Whose accounts they are; null: of no known organization, and for organizations. */
-  readonly organizationId: string | null;
-  readonly state: SourceHealth;
-  readonly sources: number;
-  readonly mostLagSeconds: number;
-  readonly mostGapSeconds: number;
-  readonly leastRetentionSlackSeconds: number;
-  readonly holes: number;
-  readonly withHoles: number;
-  /** Read, and not a second time at least a day later. */
-  readonly readOnceSeconds: number;
-  /** How many of the sources have some of it. */
-  readonly readOnce: number;
-  /** What version 0.1 claimed as read and has not been proven since. */
-  readonly unprovenSeconds: number;
-  /** How many of the sources have some of it. */
-  readonly unproven: number;
-  /** Of how many Cloudflare will soon delete time that is not collected. */
-  readonly nearLoss: number;
-  /** How many of the sources are read for the first time; the figures below are of these. */
-  readonly firstReading: number;
-  readonly firstReadingNearLoss: number;
-  readonly firstReadingWantedSeconds: number;
-  readonly firstReadingGapSeconds: number;
-}
+export type SourceGroup = Readonly<ReturnType<typeof groupOf>>;
 
 /** The groups of these sources, as `readSummary` has them of all that are stored. */
 export const groupsOf = (sources: readonly SourceWithState[]): readonly SourceGroup[] => {
@@ -107,14 +81,15 @@ export const groupsOf = (sources: readonly SourceWithState[]): readonly SourceGr
   return [organizations, accounts].flatMap((some) => Array.from(Map.groupBy(some, keyOf).values(), groupOf));
 };
 
-const groupOf = (sources: readonly SourceWithState[]): SourceGroup => {
+const groupOf = (sources: readonly SourceWithState[]) => {
   const [first] = sources;
   if (first === undefined) throw new Error('a group has at least one source');
   const sum = (of: (source: SourceWithState) => number): number => sources.reduce((all, source) => all + of(source), 0);
   const most = (of: (source: SourceWithState) => number): number =>
     sources.reduce((all, source) => Math.max(all, of(source)), Number.NEGATIVE_INFINITY);
   return {
-    owner: isAccount(first) ? 'account' : 'organization',
+    owner: isAccount(first) ? ('account' as const) : ('organization' as const),
+    /** Whose accounts they are; null: of no known organization, and for organizations. */
     organizationId: isAccount(first) ? first.organizationId : null,
     state: first.state,
     sources: sources.length,
@@ -122,12 +97,17 @@ const groupOf = (sources: readonly SourceWithState[]): SourceGroup => {
     mostGapSeconds: most(({ gapSeconds }) => gapSeconds),
     leastRetentionSlackSeconds: -most(({ retentionSlackSeconds }) => -retentionSlackSeconds),
     holes: sum(({ holes }) => holes),
+    /** Sources with holes; the next figures likewise. */
     withHoles: sum(({ holes }) => Number(holes > 0)),
+    /** Read, and not a second time at least a day later. */
     readOnceSeconds: sum(({ readOnceSeconds }) => readOnceSeconds),
     readOnce: sum(({ readOnceSeconds }) => Number(readOnceSeconds > 0)),
+    /** What version 0.1 claimed as read and has not been proven since. */
     unprovenSeconds: sum(({ unprovenSeconds }) => unprovenSeconds),
     unproven: sum(({ unprovenSeconds }) => Number(unprovenSeconds > 0)),
+    /** Sources of which Cloudflare will soon delete time that is not collected. */
     nearLoss: sum((source) => Number(nearsLoss(source))),
+    /** Sources that are read for the first time; the figures below are of these. */
     firstReading: sum(({ firstReading }) => Number(firstReading)),
     firstReadingNearLoss: sum((source) => Number(source.firstReading && nearsLoss(source))),
     firstReadingWantedSeconds: sum(({ firstReading, wantedSeconds }) => (firstReading ? wantedSeconds : 0)),
@@ -140,19 +120,10 @@ export interface SourceCounts {
   readonly accounts: number;
 }
 
-type Figure =
-  | 'sources'
-  | 'holes'
-  | 'withHoles'
-  | 'readOnceSeconds'
-  | 'readOnce'
-  | 'unprovenSeconds'
-  | 'unproven'
-  | 'nearLoss'
-  | 'firstReading'
-  | 'firstReadingNearLoss'
-  | 'firstReadingWantedSeconds'
-  | 'firstReadingGapSeconds';
+type Figure = Exclude<
+  keyof SourceGroup,
+  'owner' | 'organizationId' | 'state' | 'mostLagSeconds' | 'mostGapSeconds' | 'leastRetentionSlackSeconds'
+>;
 
 export const countsOf = (groups: readonly SourceGroup[], figure: Figure = 'sources'): SourceCounts => {
   const of = (wanted: SourceGroup['owner']): number =>
@@ -193,7 +164,9 @@ export const totalsOf = (groups: readonly SourceGroup[], shown: number) => {
       Number.POSITIVE_INFINITY,
     ),
     holes: sumOf(groups, 'holes'),
+    /** Read, and not a second time at least a day later. */
     readOnceSeconds: sumOf(groups, 'readOnceSeconds'),
+    /** What version 0.1 claimed as read and has not been proven since. */
     unprovenSeconds: sumOf(groups, 'unprovenSeconds'),
   };
 };
