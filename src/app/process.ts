@@ -11,17 +11,8 @@ const signals = [
   ['SIGTERM', 143],
 ] as const;
 
-interface StopSignals {
-  /** Aborts on the first signal, with the exit code as its reason. */
-  readonly signal: AbortSignal;
-  /** Run before the second signal ends the process; a third one does not wait for it. */
-  takeOver(leaveAtOnce: () => Promise<void>): void;
-  isTakenOver(): boolean;
-  leave(code: number): void;
-}
-
 /** The first SIGINT or SIGTERM asks for a stop; the second leaves at once. */
-export const handleStopSignals = (): StopSignals => {
+export const handleStopSignals = () => {
   const stop = new AbortController();
   let askedAt = 0;
   let takenOver = false;
@@ -43,8 +34,10 @@ export const handleStopSignals = (): StopSignals => {
     });
   }
   return {
+    /** Aborts on the first signal, with the exit code as its reason. */
     signal: stop.signal,
-    takeOver: (cleanUp) => {
+    /** Run before the second signal ends the process; a third one does not wait for it. */
+    takeOver: (cleanUp: () => Promise<void>): void => {
       takenOver = true;
       leaveAtOnce = cleanUp;
     },
@@ -56,17 +49,10 @@ export const handleStopSignals = (): StopSignals => {
 /** For a page under way, after the first signal; the whole must leave within 10 s. */
 const GRACE_MS = 4_000;
 
-/** What work is told about a stop: begin nothing new at once, and a little later, drop what is under way. */
-interface GracefulStop {
-  readonly stopping: () => boolean;
-  readonly signal: AbortSignal;
-}
-
-export const gracefulStop = (asked: AbortSignal): GracefulStop => {
+/** Begin nothing new at once (`stopping`), and a little later, drop what is under way (`signal`). */
+export const gracefulStop = (asked: AbortSignal) => {
   const hard = new AbortController();
-  const begin = () => {
-    void sleep(GRACE_MS, undefined, { ref: false }).then(() => hard.abort(asked.reason));
-  };
+  const begin = () => void sleep(GRACE_MS, undefined, { ref: false }).then(() => hard.abort(asked.reason));
   if (asked.aborted) begin();
   else asked.addEventListener('abort', begin, { once: true });
   return { stopping: () => asked.aborted, signal: hard.signal };

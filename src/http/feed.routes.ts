@@ -137,12 +137,8 @@ const answerTo = async (
     // What was dropped or lost meanwhile is for the next request to hear, before anything behind it.
     if (now.lastDrop !== lastDrop || now.position < presented.after) {
       const cursor = { nextPosition: presented.after, feedId: now.feedId, check: presented.check, dropped };
-      return {
-        range: { ...range, after: presented.after, until: presented.after },
-        cursor,
-        head: now.position,
-        lastDrop,
-      };
+      const nothing = { ...range, after: presented.after, until: presented.after };
+      return { range: nothing, cursor, head: now.position, lastDrop };
     }
     after = position;
     ({ feedId, position } = now);
@@ -174,23 +170,19 @@ const begin = async (pieces: AsyncIterator<FeedPiece>): Promise<AsyncIterable<Fe
   };
 };
 
-interface Sending {
-  readonly answer: Answer;
-  readonly signed: SignedLog | undefined;
-  readonly place: StreamPlace;
-}
-
 const send = async (
   request: FeedRequest,
   reply: FastifyReply,
   pieces: AsyncIterable<FeedPiece>,
-  { answer, signed, place }: Sending,
+  {
+    answer: { cursor, head },
+    signed,
+    place,
+  }: { readonly answer: Answer; readonly signed: SignedLog | undefined; readonly place: StreamPlace },
 ): Promise<void> => {
   const { query } = request;
-  const { cursor, head } = answer;
   const encoding = encodingFor(request.headers['accept-encoding']);
   beginsGiving(request);
-  // From here on the answer is a stream of our own.
   reply.hijack();
   reply.raw.writeHead(200, {
     'content-type': formats[query.format ?? 'native'].contentType,

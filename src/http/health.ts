@@ -11,11 +11,9 @@ export const healthOf = (
   status: StatusWithStates,
   shownSinks: readonly SinkStatus[],
   tickMs: number,
-  {
-    evidence,
-    accessTrouble,
-  }: { readonly evidence?: EvidenceStatus | undefined; readonly accessTrouble?: string | undefined } = {},
+  more: { readonly evidence?: EvidenceStatus | undefined; readonly accessTrouble?: string | undefined } = {},
 ) => {
+  const { evidence, accessTrouble } = more;
   const sources = status.sources.map((source) => ({
     organization_id: source.organizationId,
     organization_name: source.organizationName,
@@ -47,7 +45,6 @@ export const healthOf = (
     ...(accountsRefused === undefined ? {} : { accounts_refused: accountsRefused }),
     ...(troubles.length === 0 ? {} : { troubles }),
   };
-  const sinks = shownSinks.map(sinkHealth);
   const vanished = status.vanished.map((gone) => ({
     organization_id: gone.organizationId,
     organization_name: gone.organizationName,
@@ -60,21 +57,18 @@ export const healthOf = (
     listing,
     ...(isStopped(evidence) || accessTrouble !== undefined ? ['failing'] : []),
   ]);
-  const feed = { feed_position: status.position, position_jumps: status.positionJumps };
-  const wait = status.retentionWait === undefined ? {} : { retention_wait: status.retentionWait };
-  const totals = status.isWhole ? {} : { totals: totalHealth(totalsOf(status.groups, sources.length)) };
-  const more = evidence === undefined ? {} : { evidence: evidenceHealth(evidence) };
   return {
     status: state,
-    ...feed,
-    ...wait,
+    feed_position: status.position,
+    position_jumps: status.positionJumps,
+    ...(status.retentionWait !== undefined && { retention_wait: status.retentionWait }),
     api: apiHealth(status),
     discovery,
     sources,
-    ...totals,
+    ...(!status.isWhole && { totals: totalHealth(totalsOf(status.groups, sources.length)) }),
     vanished,
-    sinks,
-    ...more,
+    sinks: shownSinks.map(sinkHealth),
+    ...(evidence !== undefined && { evidence: evidenceHealth(evidence) }),
     ...accessHealth(accessTrouble),
   };
 };

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { FastifyError, FastifyInstance } from 'fastify';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import Fastify from 'fastify';
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import type { Logger } from 'pino';
@@ -23,7 +23,7 @@ import { createGuard, type FeedToken, oneHost } from './guard.ts';
 import { aboutHealth, type HealthOptions, healthRoutes } from './health.routes.ts';
 import { accessHealth } from './health.ts';
 import { describeApi, withToken } from './openapi.ts';
-import { arrivalsRoutes, searchRoutes, summaryRoutes } from './search/routes.ts';
+import { searchRoutes } from './search/routes.ts';
 
 /** From the first byte of a request to the last of its body. Node checks open requests at the second interval. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -34,7 +34,7 @@ export interface HttpOptions extends HealthOptions {
   readonly port: number;
   /** Has every scope. Outside loopback this one or one of `access` is needed for everything but health and metrics. */
   readonly feedToken: FeedToken;
-  readonly observer: HttpObserver;
+  readonly observer: Omit<Parameters<typeof watchAnswers>[1], 'note'>;
   /** Addresses and subnets whose X-Forwarded headers are believed. */
   readonly trustedProxies?: readonly string[];
   /** Until a request has arrived with its body. Milliseconds, default 30,000. */
@@ -52,11 +52,6 @@ export interface HttpOptions extends HealthOptions {
   readonly streams: StreamLimits;
   readonly overview: OverviewSource;
   readonly operations: Operations;
-}
-
-interface HttpObserver {
-  answered(route: string, status: string): void;
-  signInFailed(): void;
 }
 
 export interface HttpServer {
@@ -98,7 +93,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   watchAnswers(server, { ...options.observer, note: options.access.note });
   cutStalled(server, options.streams);
   server.addHook('onRequest', oneHost);
-  refuseNul(server);
+  server.addHook('onRequest', refuseNul);
   await describeApi(server, options.version, guard.requireLocalOrToken);
   healthRoutes(server, options, guard);
   server.get(
@@ -129,19 +124,15 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'), recentlySigned(servedEvidence));
   evidenceRoutes(server, servedEvidence, guard.requireScope('feed'));
   searchRoutes(server, options.search, options.streams, guard.requireScope('search'));
-  summaryRoutes(server, options.search, options.streams, guard.requireScope('search'));
-  arrivalsRoutes(server, options.search, options.streams, guard.requireScope('search'));
   await consoleRoutes(server, { ...options, guard });
   const url = await server.listen({ host: options.host, port: options.port });
   return { url, routes, hiddenRoutes, close: () => server.close() };
 };
 
 /** PostgreSQL cannot have NUL in a text, and no client sends it by accident. */
-const refuseNul = (server: FastifyInstance): void => {
-  server.addHook('onRequest', async ({ raw }, reply) => {
-    if (!/%00/.test(raw.url ?? '')) return;
-    await reply.code(400).send({ status: 'bad request', reason: 'the URL must not contain NUL (%00)' });
-  });
+const refuseNul = async ({ raw }: FastifyRequest, reply: FastifyReply): Promise<void> => {
+  if (!/%00/.test(raw.url ?? '')) return;
+  await reply.code(400).send({ status: 'bad request', reason: 'the URL must not contain NUL (%00)' });
 };
 
 interface SchemaParts {

@@ -35,7 +35,7 @@ export const streamFeed = async (
   if (response.destroyed) return;
   const compressor = encoding && compressors[encoding]();
   compressor?.pipe(response);
-  const body = new BodyWriter(response, compressor ?? response, place);
+  const body = bodyWriter(response, compressor ?? response, place);
   try {
     for await (const piece of pieces) await body.write(piece);
     await body.end(last);
@@ -48,60 +48,45 @@ export const streamFeed = async (
 const noOne = (): void => {};
 
 /** Each slice is written when the one before has left; a reader that takes none for too long is given up. */
-class BodyWriter {
-  readonly #response: ServerResponse;
-  readonly #body: Writable;
-  readonly #place: Omit<StreamPlace, 'leave'>;
-  #fail: (error: Error) => void = noOne;
-
-  constructor(response: ServerResponse, body: Writable, place: Omit<StreamPlace, 'leave'>) {
-    this.#response = response;
-    this.#body = body;
-    this.#place = place;
-    response.once('close', () => this.#fail(new Error('the reader has gone')));
-  }
-
-  /** Resolves when the memory is free. Rejects if the reader has gone or stalls. */
-  async write({ lines }: { readonly lines: Buffer }): Promise<void> {
-    const timer = this.#startTimer();
-    try {
-      // Also one without anything in it.
-      for (let from = 0; from === 0 || from < lines.length; from += SLICE_BYTES) {
-        await this.#settle((done) => this.#body.write(lines.subarray(from, from + SLICE_BYTES), done));
-        timer.refresh();
-      }
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  async end(last: string): Promise<void> {
-    const timer = this.#startTimer();
-    try {
-      await this.#settle((done) => {
-        this.#response.once('finish', () => done(null));
-        this.#body.end(last);
-      });
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  #startTimer(): NodeJS.Timeout {
-    return setTimeout(() => {
-      this.#place.stalled();
-      this.#fail(new Error('the reader takes nothing'));
-    }, this.#place.stallTimeoutMs);
-  }
-
-  #settle(start: (done: (error?: Error | null) => void) => void): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
-      this.#fail = reject;
-      if (this.#response.destroyed) reject(new Error('the reader has gone'));
+const bodyWriter = (response: ServerResponse, body: Writable, place: Omit<StreamPlace, 'leave'>) => {
+  let fail: (error: Error) => void = noOne;
+  response.once('close', () => fail(new Error('the reader has gone')));
+  const settle = (start: (done: (error?: Error | null) => void) => void): Promise<void> =>
+    new Promise<void>((resolve, reject) => {
+      fail = reject;
+      if (response.destroyed) reject(new Error('the reader has gone'));
       else start((error) => (error ? reject(error) : resolve()));
     }).finally(() => {
       // A function of its own would hold what was written.
-      this.#fail = noOne;
+      fail = noOne;
     });
-  }
-}
+  const timed = async (work: (timer: NodeJS.Timeout) => Promise<void>): Promise<void> => {
+    const timer = setTimeout(() => {
+      place.stalled();
+      fail(new Error('the reader takes nothing'));
+    }, place.stallTimeoutMs);
+    try {
+      await work(timer);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  return {
+    /** Resolves when the memory is free. Rejects if the reader has gone or stalls. */
+    write: ({ lines }: { readonly lines: Buffer }): Promise<void> =>
+      timed(async (timer) => {
+        // Also one without anything in it.
+        for (let from = 0; from === 0 || from < lines.length; from += SLICE_BYTES) {
+          await settle((done) => body.write(lines.subarray(from, from + SLICE_BYTES), done));
+          timer.refresh();
+        }
+      }),
+    end: (last: string): Promise<void> =>
+      timed(() =>
+        settle((done) => {
+          response.once('finish', () => done(null));
+          body.end(last);
+        }),
+      ),
+  };
+};

@@ -97,7 +97,7 @@ const groupOf = (sources: readonly SourceWithState[]) => {
     mostGapSeconds: most(({ gapSeconds }) => gapSeconds),
     leastRetentionSlackSeconds: -most(({ retentionSlackSeconds }) => -retentionSlackSeconds),
     holes: sum(({ holes }) => holes),
-    /** Sources with holes; the next figures likewise. */
+    /** Number of sources with holes. */
     withHoles: sum(({ holes }) => Number(holes > 0)),
     /** Read, and not a second time at least a day later. */
     readOnceSeconds: sum(({ readOnceSeconds }) => readOnceSeconds),

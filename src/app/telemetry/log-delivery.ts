@@ -23,18 +23,16 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
       if (first !== undefined) {
         const refused = { ...facts, deadLetters: deadLetters.length, event: first.position, reason: first.reason };
         const words = 'sink rejected events permanently; see `orgtrail sink dead-letters`';
-        if (mayWarn(sink)) logger.warn(refused, words);
-        else logger.debug(refused, words);
+        logger[mayWarn(sink) ? 'warn' : 'debug'](refused, words);
       }
       if (accepted > 0 && enter(sink, 'delivers')) logger.info(facts, 'sink recovered');
       else logger.debug(facts, 'delivered');
     },
-    skipped: ({ sink, events, position }) => {
-      const facts = { sink, events, position };
-      const words = 'sink skips events that are older than its max_age';
-      if (maySaySkipped(sink)) logger.warn(facts, words);
-      else logger.debug(facts, words);
-    },
+    skipped: ({ sink, events, position }) =>
+      logger[maySaySkipped(sink) ? 'warn' : 'debug'](
+        { sink, events, position },
+        'sink skips events that are older than its max_age',
+      ),
     split: ({ sink, events }) =>
       logger.debug({ sink, events }, 'batch rejected as a whole; retrying with smaller batches'),
     failed: ({ sink, reason, afterMs, misconfigured }) => {
@@ -48,8 +46,7 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
       if (enter(sink, 'delivers')) logger.info({ sink }, 'sink recovered');
     },
     interrupted: (facts) => {
-      const { sink } = facts;
-      if (enter(sink, 'interrupted')) logger.error(facts, 'sink delivery interrupted; retrying');
+      if (enter(facts.sink, 'interrupted')) logger.error(facts, 'sink delivery interrupted; retrying');
       else logger.debug(facts, 'sink delivery interrupted');
     },
     checkpointDelivered: (facts) => {
@@ -82,8 +79,7 @@ export const logEvidence = (logger: Logger): EvidenceObserver => {
     signed: ({ log, origin, size, root }) => {
       told = undefined;
       const facts = { origin, size, root: Buffer.from(root).toString('base64') };
-      if (log === 'events') logger.info(facts, 'evidence checkpoint');
-      else logger.debug(facts, 'evidence checkpoint');
+      logger[log === 'events' ? 'info' : 'debug'](facts, 'evidence checkpoint');
     },
     stopped: (state, reason) => {
       if (told !== reason) logger.error({ state, reason }, `evidence is ${state}: nothing is signed`);

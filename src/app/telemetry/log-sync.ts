@@ -17,11 +17,22 @@ export const logSync = (logger: Logger, nowMs: () => number, names: Names = noNa
     // Lines about organizations are as they were before there were other kinds.
     ...(kindOf(source).owner === 'organization' ? {} : { kind: source.kind }),
   });
+  const mayWarnOfMissed = onceADay(nowMs);
+  const retention = logRetention(logger, nowMs);
   return {
     ...logOrganizations(logger, names.organization),
     ...logAccounts(logger, nowMs, names.account),
-    missedButOpen: warnOfMissed(logger, nowMs, names.organization),
-    ...logPlans(logger, nowMs),
+    missedButOpen: (event) => {
+      if (!mayWarnOfMissed(event.organizationId)) return;
+      logger.warn(
+        { ...event, name: names.organization(event.organizationId) },
+        'an organization is no longer listed, but its audit log answers; collection continues',
+      );
+    },
+    jobsPlanned: ({ sources, due, nearRetention }) => {
+      logger.debug({ sources, due: due.length }, 'jobs planned');
+      retention(nearRetention);
+    },
     pageCommitted: logPages(logger, nowMs, of),
     walkEnded: ({ source, lane, result }) => {
       if (result === 'fenced') {
@@ -38,20 +49,9 @@ export const logSync = (logger: Logger, nowMs: () => number, names: Names = noNa
   };
 };
 
-type FactsOf = (source: SourceKey) => {
-  readonly source: string;
-  readonly name: string | undefined;
-  readonly kind?: string;
-};
+type FactsOf = (source: SourceKey) => { readonly source: string; readonly name: string | undefined };
 
-const logTrouble = (
-  logger: Logger,
-  nowMs: () => number,
-  of: FactsOf,
-): Pick<
-  SyncObserver,
-  'sourceFailed' | 'windowNarrowed' | 'holeFound' | 'scrubFound' | 'clocksCompared' | 'futureTrimmed'
-> => {
+const logTrouble = (logger: Logger, nowMs: () => number, of: FactsOf): SyncObserver => {
   const mayWarn = onceADay(nowMs);
   return {
     sourceFailed: ({ source, lane, failure, message, backoffMs }) =>
@@ -116,31 +116,6 @@ const isoRange = ({ fromMs, toMs }: Range) => ({
   before: new Date(toMs).toISOString(),
 });
 
-const warnOfMissed = (
-  logger: Logger,
-  nowMs: () => number,
-  nameOf: NameOf,
-): NonNullable<SyncObserver['missedButOpen']> => {
-  const mayWarn = onceADay(nowMs);
-  return (event) => {
-    if (!mayWarn(event.organizationId)) return;
-    logger.warn(
-      { ...event, name: nameOf(event.organizationId) },
-      'an organization is no longer listed, but its audit log answers; collection continues',
-    );
-  };
-};
-
-const logPlans = (logger: Logger, nowMs: () => number): Pick<SyncObserver, 'jobsPlanned'> => {
-  const retention = logRetention(logger, nowMs);
-  return {
-    jobsPlanned: ({ sources, due, nearRetention }) => {
-      logger.debug({ sources, due: due.length }, 'jobs planned');
-      retention(nearRetention);
-    },
-  };
-};
-
 /** No more than a line in this time, for all pages since the last one. */
 const DEFECTS_EVERY_MS = 60_000;
 
@@ -183,10 +158,7 @@ const logPages = (logger: Logger, nowMs: () => number, of: FactsOf): NonNullable
 /** More new organizations than this in one listing are one line: at the first start all of them are new. */
 const MAX_LINES = 5;
 
-const logOrganizations = (
-  logger: Logger,
-  nameOf: NameOf,
-): Pick<SyncObserver, 'discovered' | 'organizationChanged' | 'discoveryFailed'> => {
+const logOrganizations = (logger: Logger, nameOf: NameOf): SyncObserver => {
   let appeared: string[] = [];
   let shortBefore: string | undefined;
   const named = (organizationId: string) => ({ organizationId, name: nameOf(organizationId) });
@@ -213,8 +185,7 @@ const logOrganizations = (
     },
     discoveryFailed: ({ error }) => {
       flush();
-      const reason = error instanceof Error ? error.message : String(error);
-      logger.warn({ reason }, 'listing organizations failed');
+      logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'listing organizations failed');
     },
     organizationChanged: ({ organizationId, change }) => {
       if (change === 'appeared') appeared.push(organizationId);
@@ -232,7 +203,7 @@ const logAccounts = (
   logger: Logger,
   nowMs: () => number,
   nameOf: (accountId: string) => string | undefined,
-): Pick<SyncObserver, 'accountChanged' | 'accountListingEmpty' | 'accountListingFailed' | 'accountsListed'> => {
+): SyncObserver => {
   let appeared: string[] = [];
   let empty: string[] = [];
   const mayWarn = onceADay(nowMs);

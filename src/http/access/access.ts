@@ -128,21 +128,12 @@ export interface Identity {
   readonly session: boolean;
 }
 
-interface NamedToken {
-  readonly id: number;
-  readonly name: string;
-  readonly scopes: readonly Scope[];
-}
-
-export interface SessionProof {
-  readonly token: Buffer;
-  readonly session: Buffer;
-}
-
 /** Who gets in, and the trail of what they got. */
 export interface AccessSource {
   /** Undefined if there is none. A revoked one is none 10 s later. Rejects if the database does not answer. */
-  tokenOf(text: string): Promise<NamedToken | undefined>;
+  tokenOf(
+    text: string,
+  ): Promise<{ readonly id: number; readonly name: string; readonly scopes: readonly Scope[] } | undefined>;
   /** False if that cannot be read. */
   hasTokens(): Promise<boolean>;
   /** Each rejects if the database does not answer. */
@@ -152,7 +143,7 @@ export interface AccessSource {
       readonly tokenId: number | undefined;
       readonly seconds: number;
       /** Lets it read the trail of access and replay sinks; undefined for ORGTRAIL_FEED_TOKEN. */
-      readonly proof: SessionProof | undefined;
+      readonly proof: { readonly token: Buffer; readonly session: Buffer } | undefined;
     }): Promise<void>;
     /** Undefined if it has ended, by itself or with its token. */
     find(keys: readonly Buffer[]): Promise<{ readonly tokenName: string | null } | undefined>;

@@ -56,28 +56,21 @@ const turned = ({ direction, time, position }: SearchCursor): SearchCursor =>
     ? { direction: 'older', time, position: position === 0 ? 0 : position + 1 }
     : { direction: 'newer', time, position: Math.max(0, position - 1) };
 
-type Authorized = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
-
-/** `GET /v1/search`: pages as JSON, and exports of all events. */
+/** `/v1/search`: pages as JSON, and exports of all events; its summary; and what was stored behind a position. */
 export const searchRoutes = (
   server: FastifyInstance,
   source: SearchSource,
   streams: StreamLimits,
-  authorized: Authorized,
+  onRequest: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
 ): void => {
+  const about = (summary: string, querystring: object, response: object) => ({
+    onRequest,
+    config: { trail: 'search' } as const,
+    schema: { ...withToken, tags: ['search'], summary, querystring, response },
+  });
   server.get<{ Querystring: SearchQuery }>(
     '/v1/search',
-    {
-      onRequest: authorized,
-      config: { trail: 'search' },
-      schema: {
-        ...withToken,
-        tags: ['search'],
-        summary: 'Search stored events, newest first',
-        querystring: searchQuerySchema,
-        response: searchResponses,
-      },
-    },
+    about('Search stored events, newest first', searchQuerySchema, searchResponses),
     async (request, reply) => {
       const { format = 'json', limit = DEFAULT_LIMIT, cursor: cursorText } = request.query;
       const reading = await withIds(source, readSearch(request.query, Date.now()));
@@ -89,41 +82,46 @@ export const searchRoutes = (
       if (format !== 'json') {
         return await sendExport(request, reply, source, streams, { search: reading.search, format });
       }
-      return await sendPage(request, reply, source, streams, { reading, cursor, limit });
+      return await inPlaceOfPage(streams, reply, async (signal, place) => {
+        const answer = await answerSearch(source, reading, { cursor, limit, signal });
+        const body = pageBody(source, answer.page.events, signal);
+        const last = pageEnd(answer, cursor);
+        await sendPieces(request, reply, 'application/json; charset=utf-8', body, { last, place });
+      });
     },
   );
+  server.get<{ Querystring: SummaryQuery }>(
+    '/v1/search/summary',
+    about('Count, histogram and top values of a search', summaryQuerySchema, summaryResponses),
+    ({ query }, reply) => sendSummary(source, streams, query, reply),
+  );
+  server.get<{ Querystring: ArrivalsQuery }>(
+    '/v1/search/arrivals',
+    about('Events of a search that were stored after a position', arrivalsQuerySchema, arrivalsResponses),
+    (request, reply) => sendArrivals(source, streams, request, reply),
+  );
+};
+
+/** The place is left when `work` is done. */
+const inPlaceOfPage = async <T>(
+  streams: StreamLimits,
+  reply: FastifyReply,
+  work: (signal: AbortSignal, place: StreamPlace) => Promise<T>,
+): Promise<T> => {
+  const signal = goneSignal(reply);
+  const place = await streams.enter('page', signal);
+  try {
+    return await work(signal, place);
+  } finally {
+    place.leave();
+  }
 };
 
 export const faultsInWords = (faults: SearchReading['faults']): string =>
   faults.map(({ field, reason }) => `${field} ${reason}`).join('; ');
 
 const badRequest = (reply: FastifyReply, { faults }: SearchReading) =>
-  reply.code(400).send({
-    status: 'bad request',
-    reason: faultsInWords(faults),
-    faults,
-  });
-
-const sendPage = async (
-  request: FastifyRequest,
-  reply: FastifyReply,
-  source: SearchSource,
-  streams: StreamLimits,
-  asked: { readonly reading: SearchReading; readonly cursor: SearchCursor | undefined; readonly limit: number },
-) => {
-  const signal = goneSignal(reply);
-  const place = await streams.enter('page', signal);
-  try {
-    const { cursor, limit } = asked;
-    const answer = await answerSearch(source, asked.reading, { cursor, limit, signal });
-    await sendPieces(request, reply, 'application/json; charset=utf-8', pageBody(source, answer.page.events, signal), {
-      last: pageEnd(answer, cursor),
-      place,
-    });
-  } finally {
-    place.leave();
-  }
-};
+  reply.code(400).send({ status: 'bad request', reason: faultsInWords(faults), faults });
 
 export const pageEnd = (
   { page, coverage, empty, incomplete }: SearchAnswer,
@@ -274,7 +272,7 @@ const arrivalsQuerySchema = {
   },
 };
 
-const responses = {
+const arrivalsResponses = {
   ...searchResponses,
   200: {
     description:
@@ -283,46 +281,23 @@ const responses = {
   },
 };
 
-/** `GET /v1/search/arrivals`: what a search finds of the events that were stored behind a position. */
-export const arrivalsRoutes = (
-  server: FastifyInstance,
+const sendArrivals = async (
   source: SearchSource,
   streams: StreamLimits,
-  authorized: Authorized,
-): void => {
-  server.get<{ Querystring: ArrivalsQuery }>(
-    '/v1/search/arrivals',
-    {
-      onRequest: authorized,
-      config: { trail: 'search' },
-      schema: {
-        ...withToken,
-        tags: ['search'],
-        summary: 'Events of a search that were stored after a position',
-        querystring: arrivalsQuerySchema,
-        response: responses,
-      },
-    },
-    async (request, reply) => {
-      const { after, limit = MAX_LIMIT } = request.query;
-      const nowMs = Date.now();
-      const reading = await withIds(source, readSearch(request.query, nowMs));
-      if (reading.faults.length > 0) return badRequest(reply, reading);
-      const signal = goneSignal(reply);
-      const place = await streams.enter('page', signal);
-      try {
-        const found = await source.arrivals(fixTimes(reading.search, nowMs), { after, limit, signal });
-        const last = { next_position: found.until, head: found.head, feed_id: found.feedId };
-        await sendPieces(request, reply, 'application/x-ndjson', linesOf(source, found.events, signal), {
-          last: `${JSON.stringify(last)}\n`,
-          place,
-        });
-      } finally {
-        place.leave();
-      }
-      return reply;
-    },
-  );
+  request: FastifyRequest<{ Querystring: ArrivalsQuery }>,
+  reply: FastifyReply,
+): Promise<FastifyReply> => {
+  const { after, limit = MAX_LIMIT } = request.query;
+  const nowMs = Date.now();
+  const reading = await withIds(source, readSearch(request.query, nowMs));
+  if (reading.faults.length > 0) return badRequest(reply, reading);
+  await inPlaceOfPage(streams, reply, async (signal, place) => {
+    const found = await source.arrivals(fixTimes(reading.search, nowMs), { after, limit, signal });
+    const last = `${JSON.stringify({ next_position: found.until, head: found.head, feed_id: found.feedId })}\n`;
+    const lines = linesOf(source, found.events, signal);
+    await sendPieces(request, reply, 'application/x-ndjson', lines, { last, place });
+  });
+  return reply;
 };
 
 async function* linesOf(
@@ -335,44 +310,17 @@ async function* linesOf(
   }
 }
 
-/** `GET /v1/search/summary`: how many events match a search, when they happened, and by whom. */
-export const summaryRoutes = (
-  server: FastifyInstance,
-  source: SearchSource,
-  streams: StreamLimits,
-  authorized: Authorized,
-): void => {
-  server.get<{ Querystring: SummaryQuery }>(
-    '/v1/search/summary',
-    {
-      onRequest: authorized,
-      config: { trail: 'search' },
-      schema: {
-        ...withToken,
-        tags: ['search'],
-        summary: 'Count, histogram and top values of a search',
-        querystring: summaryQuerySchema,
-        response: summaryResponses,
-      },
-    },
-    async (request, reply) => {
-      const { exact = false } = request.query;
-      const nowMs = Date.now();
-      const reading = await withIds(source, readSearch(request.query, nowMs));
-      if (reading.faults.length > 0) return badRequest(reply, reading);
-      const signal = goneSignal(reply);
-      const place = await streams.enter('page', signal);
-      try {
-        // All of the answer is about the same moments.
-        const search = fixTimes(reading.search, nowMs);
-        const coverage = await source.coverage(search);
-        const summary = await source.summary(search, exact ? 'exact' : 'page', signal);
-        return { ...summaryBody(summary), coverage: coverageBody(coverage) };
-      } finally {
-        place.leave();
-      }
-    },
-  );
+const sendSummary = async (source: SearchSource, streams: StreamLimits, query: SummaryQuery, reply: FastifyReply) => {
+  const nowMs = Date.now();
+  const reading = await withIds(source, readSearch(query, nowMs));
+  if (reading.faults.length > 0) return badRequest(reply, reading);
+  return await inPlaceOfPage(streams, reply, async (signal) => {
+    // All of the answer is about the same moments.
+    const search = fixTimes(reading.search, nowMs);
+    const coverage = await source.coverage(search);
+    const summary = await source.summary(search, query.exact === true ? 'exact' : 'page', signal);
+    return { ...summaryBody(summary), coverage: coverageBody(coverage) };
+  });
 };
 
 const instant = (ms: number): string => new Date(ms).toISOString();
