@@ -44,7 +44,6 @@ export interface AppOptions {
   /** For the progress of a command. */
   readonly observer?: SyncObserver;
   readonly databaseWait?: DatabaseWait;
-  /** For tests. */
   readonly timeouts?: Partial<Timeouts>;
   /** Default: those of the configuration, unchanging. */
   readonly secrets?: LiveSecrets | undefined;
@@ -134,7 +133,6 @@ const compose = async (given: Config, database: Database, options: ComposeOption
     access: readers.access,
     status: () => readStatus(pool, scope),
     statusReader,
-    /** How the configured sinks stand. */
     sinks,
     operations: { config, pool, slowPool: readers.slowPool, sinks },
     /** What goes wrong with them in this process. */

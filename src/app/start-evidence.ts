@@ -171,7 +171,6 @@ export const startEvidenceOnceUsable = (
 const anchorsOfSinks = ({ sinks }: Config): string[] =>
   sinks.filter(({ settings }) => settings.checkpoints === true).map(({ name }) => anchorOfSink(name));
 
-/** Nothing if no anchor is configured. */
 const anchoringOf = (
   pool: Pool,
   { anchors: targets, s3 }: EvidenceConfig,

@@ -152,7 +152,6 @@ const contextFor = <C extends Omit<DeliveryContext, 'redact'>>(
   }
 };
 
-/** Woken by the notification that comes with each commit. */
 const waitForNews = async (feed: FeedSource, after: number, signal: AbortSignal): Promise<void> => {
   while ((await feed.head()).position <= after) {
     await feed.waitBeyond(after, MAX_WAIT_MS, signal);

@@ -23,7 +23,6 @@ const MAX_VALUE = 300;
 /** Below this, a hash would take more than the text. */
 const LEAST_HASHED = 60;
 const HASH_DIGITS = 16;
-/** The search of an event's link has many values. */
 const SEARCH_VALUES = 7;
 /** All values, as JSON: with the blanks of PostgreSQL under 8,000 characters, beyond which the database keeps nothing. */
 const MAX_VALUES = 5_500;
@@ -70,7 +69,6 @@ export const beginsGiving = (request: FastifyRequest, events = 0): void => {
   request.onGiving?.();
 };
 
-/** Of a change that was made in the console. */
 export const changeNote = (request: FastifyRequest, kind: AccessKind, what: AccessNote['what']): AccessNote => ({
   kind,
   outcome: 'ok',

@@ -17,7 +17,6 @@ interface BuilderServerOptions {
   readonly healthAccess: 'open' | 'token';
   readonly feedToken: FeedToken;
   readonly logger: Logger;
-  /** Rejects if the database does not answer. */
   readonly evidence: () => Promise<EvidenceStatus | undefined>;
   readonly metrics: () => Promise<string>;
   readonly schemaState: () => Promise<string>;

@@ -7,12 +7,10 @@ import { MAX_WAIT_MS } from '../base/memory.ts';
 import { unknownParameter } from '../base/text.ts';
 import { databaseTrouble } from '../postgres/sql-state.ts';
 
-/** In the API and in the console. */
 interface Failure {
   /** 4xx: a mistake of the client. 503: not now. 500: an internal error. */
   readonly code: number;
   readonly status: 'bad request' | 'not found' | 'unavailable' | 'busy' | 'slow' | 'archive' | 'error';
-  /** Says nothing about internals. */
   readonly reason: string;
   readonly retryAfterSeconds?: number;
 }
@@ -90,7 +88,6 @@ export const unknownIn = (query: Readonly<Record<string, unknown>>, known: reado
 export const wantsPage = ({ url, headers }: FastifyRequest): boolean =>
   !url.startsWith('/v1/') && (headers.accept ?? '').includes('text/html');
 
-/** In the shape of all problems of the API. */
 export const sendNotFound = (request: FastifyRequest, reply: FastifyReply): FastifyReply =>
   reply.code(404).send({ status: 'not found', reason: `there is no ${request.method} ${request.url.split('?')[0]}` });
 
@@ -128,7 +125,6 @@ export type Lend = (bytes: number) => Promise<() => void>;
 /** A reader that takes this much within the time-out is not cut. */
 const SLICE_BYTES = 65_536;
 
-/** For answers that are no stream of their own. */
 export const cutStalled = (
   server: FastifyInstance,
   { stallTimeoutMs, stalled }: Pick<StreamLimits, 'stallTimeoutMs' | 'stalled'>,

@@ -85,7 +85,6 @@ export const feedRoutes = (
   );
 };
 
-/** A text says what is wrong with the query. */
 const presentedBy = (query: FeedQuery): Presented | string => {
   const { cursor, after, check, dropped, feed_id: feedId } = query;
   const parts = Object.entries({ after, check, dropped, feed_id: feedId }).filter(([, value]) => value !== undefined);

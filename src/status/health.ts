@@ -89,11 +89,9 @@ export interface LaneTrouble {
 export const laneTroubleText = ({ lane, lastFailure, lastError }: LaneTrouble): string =>
   `${lane} fails: ${lastError ?? lastFailure ?? 'its windows cannot be read, and are being halved'}`;
 
-/** Facts of the API that every source depends on. */
 export interface ApiFacts {
   /** By how much Cloudflare's clock is ahead of the database's; null before the first listing. */
   readonly clockAheadSeconds: number | null;
-  /** Null: requests are sent. */
   readonly requestsBlocked: { readonly seconds: number; readonly because: string } | null;
 }
 
@@ -160,7 +158,6 @@ export const vanishedOf = <T extends GoneFacts>(gone: readonly T[], sources: num
 /** Discovery runs at every tick that the budget allows; this many ticks, or minutes, without success are too many. */
 export const discoveryTooOldSeconds = (tickMs: number): number => Math.max(300, (10 * tickMs) / 1_000);
 
-/** Under this configuration. */
 export const collectionRulesOf = (
   config: Pick<CollectionRules, 'organizationIds'> & Parameters<typeof pausesOf>[0],
 ): CollectionRules => ({

@@ -44,7 +44,6 @@ export const createOverviewSource = (
   coverage: (keys: readonly SourceKey[]) => readCoverage(pool, keys),
   /** A source without anything read yet has none. */
   pace: (keys: readonly SourceKey[]) => readPace(pool, keys),
-  /** May be up to a minute old. */
   activity: keptFor(KEEP_ACTIVITY_MS, () => readActivity(pool, ACTIVITY_HOURS)),
   hours: (organizationId: string) => readOrganizationHours(pool, ACTIVITY_HOURS, organizationId),
   changes: (limit: number, organizationId?: string) => readOrganizationChanges(pool, limit, organizationId),
@@ -100,7 +99,6 @@ interface ActivityRow {
   readonly start_ms: number | null;
   readonly source_kind: string | null;
   readonly source_id: string | null;
-  /** `every`: whatever the result. */
   readonly result: 'every' | 'success' | 'failure' | 'other';
   readonly events: number;
 }
@@ -173,7 +171,6 @@ export const readOrganizationHours = async (
   }
 };
 
-/** Newest first. */
 export const readOrganizationChanges = async (
   pool: Pool,
   limit: number,
@@ -230,7 +227,6 @@ export const readCoverage = async (pool: Pool, keys: readonly SourceKey[]): Prom
   return rows;
 };
 
-/** Window of the estimate of the time left. */
 export const PACE_MINUTES = 15;
 
 /** Settle passes and the scrub lane do not count, nor a piece begun before the window: the live tail of today is one. */

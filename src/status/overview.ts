@@ -2,7 +2,6 @@ import type { SourceKey } from '../ingest/planning/source.ts';
 import type { organizationChanges } from '../postgres/tables/sources.ts';
 import type { SummaryBucket } from '../search/summary/summary.ts';
 
-/** Milliseconds since 1970. */
 export type TimeRange = readonly [fromMs: number, toMs: number];
 
 export interface DrawnHole {
@@ -13,7 +12,6 @@ export interface DrawnHole {
   readonly nextAttemptAtMs: number;
 }
 
-/** By the filter set in force. */
 export interface SourceCoverage extends SourceKey {
   /** The horizon: nothing older is wanted. */
   readonly sinceMs: number;
@@ -27,11 +25,9 @@ export interface SourceCoverage extends SourceKey {
   readonly walks: readonly { readonly lane: string; readonly range: TimeRange; readonly readUntilMs: number | null }[];
 }
 
-/** By action time. */
 export interface Activity {
   /** Oldest first, those without events included. */
   readonly hours: readonly SummaryBucket[];
-  /** By the key of the source. */
   readonly bySource: ReadonlyMap<string, number>;
 }
 

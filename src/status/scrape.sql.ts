@@ -23,7 +23,6 @@ export const createMetricsSource = (
   }: {
     readonly statusReader: StatusReader;
     sinks(): Promise<readonly SinkStatus[]>;
-    /** Of this process alone. */
     streamLoad(): StreamLoad;
   },
 ) => ({
@@ -52,7 +51,6 @@ interface ScrapedConfig {
   readonly retentionMs: number;
 }
 
-/** By how the last attempt ended. */
 export interface AccountListings {
   readonly listed: number;
   readonly empty: number;

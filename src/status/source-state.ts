@@ -13,7 +13,6 @@ import {
 } from './health.ts';
 import type { AccountStatus, OrganizationStatus, SourceStatus, Status } from './status.sql.ts';
 
-/** By which it is judged whether a source is behind. */
 export interface AskingPace {
   readonly tickMs: number;
   /** Requests per 5 minutes. */
@@ -22,7 +21,6 @@ export interface AskingPace {
   readonly asked?: number | undefined;
 }
 
-/** With the state of each source that is named. */
 export interface StatusWithStates extends Omit<Status, 'gone' | 'sources'> {
   readonly vanished: Status['gone'];
   /** Without `isWhole` only those that most need attention, the most urgent first. */
@@ -49,7 +47,6 @@ export const withStates = (status: Status, pace: AskingPace): StatusWithStates =
 /** Seconds; the alert OrgtrailSinkBehind has the same. */
 const SINK_BEHIND_SECONDS = 600;
 
-/** How a sink is, in one word. */
 export const sinkState = ({ failures, lagSeconds }: SinkStatus): string =>
   failures > 0 ? 'failing' : lagSeconds > SINK_BEHIND_SECONDS ? 'behind' : 'ok';
 
@@ -173,7 +170,6 @@ export const totalsOf = (groups: readonly SourceGroup[], shown: number) => {
 
 export type SourceWithState = SourceStatus & {
   readonly state: SourceHealth;
-  /** See `isFirstReading`. */
   readonly firstReading: boolean;
 };
 export type OrganizationWithState = Extract<SourceWithState, OrganizationStatus>;
@@ -185,14 +181,12 @@ export const isOrganization = <T extends SourceStatus>(source: T): source is T &
 export const isAccount = <T extends SourceStatus>(source: T): source is T & AccountStatus =>
   source.accountId !== undefined;
 
-/** Null: none, or not known. */
 export const ownerName = (
   source: Pick<SourceStatus, 'accountId' | 'accountName' | 'organizationName'>,
 ): string | null => (source.accountId === undefined ? source.organizationName : (source.accountName ?? null));
 
 /** Seconds. */
 interface HistoryFacts extends Pick<SourceFacts, 'gapSeconds'> {
-  /** From the horizon to now. */
   readonly wantedSeconds: number;
   /** From the horizon to the oldest collected time; all that is wanted if nothing is. */
   readonly unreadHistorySeconds: number;
@@ -204,7 +198,6 @@ const isFirstReading = (
   behindAfterSeconds: number,
 ): boolean => state === 'behind' && gapSeconds - unreadHistorySeconds <= behindAfterSeconds;
 
-/** From 0 to 1. */
 export const collectedShare = ({
   wantedSeconds,
   gapSeconds,

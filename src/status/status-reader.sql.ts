@@ -40,9 +40,7 @@ import { isShown, keysOfAccount, keysOfOrganization, organizationKeys, type Stat
 /** Above this, groups are shown, and the sources that most need attention. */
 export const MOST_EACH = 1_000;
 
-/** Of too many sources to name each. */
 interface Selection {
-  /** Every source nevertheless. */
   readonly all?: boolean | undefined;
   readonly most?: number | undefined;
   readonly states?: readonly string[] | undefined;
@@ -54,7 +52,6 @@ interface SourcesOfOwner {
   readonly among: number;
 }
 
-/** What metrics show of the status. */
 export interface StatusFigures extends Omit<Status, 'sources' | 'gone'> {
   readonly organizations: readonly OrganizationStatus[];
   readonly accounts: AccountFigures;

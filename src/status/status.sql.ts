@@ -19,7 +19,6 @@ import { isShown, mayBeAmong, type StatusScope } from './status-scope.sql.ts';
 
 const FIRST_HOLES = 5;
 
-/** SQL: Cloudflare refuses the log. */
 export const isRefused = sql<boolean>`(${syncStatus.access} = 'refused' or coalesce(${syncStatus.organizationState} = 'refused', false))`;
 
 type StoredHole = Omit<CoverageHole, 'since' | 'before'> & { readonly sinceMs: number; readonly beforeMs: number };
@@ -28,7 +27,6 @@ const instantOrNull = (time: SQL): SQL<Date | null> => time.mapWith(syncStatus.l
 
 const horizon = sql.raw('least(now(), greatest(sources.wanted_since, now() - sources.wanted_history))');
 
-/** All that is wanted if `readSince` is null. */
 export const unreadHistory = (readSince: SQL): SQL<number> =>
   sql`extract(epoch from least(now(), greatest(coalesce(${readSince}, now()), ${horizon})) - ${horizon})::float8`;
 
@@ -93,7 +91,6 @@ export interface OrganizationStatus extends LogStatus {
 }
 
 export interface AccountStatus extends LogStatus {
-  /** Null: none that is known. */
   readonly organizationId: string | null;
   readonly accountId: string;
   readonly accountName: string | null;
@@ -163,7 +160,6 @@ const headColumns = {
     /** Null if there has never been one. */
     ageSeconds: sql<number | null>`extract(epoch from clock_timestamp() - ${discovery.lastSuccessAt})::float8`,
     lastError: sql<string | null>`case when ${discovery.shortSince} is null then ${discovery.lastError} end`,
-    /** The process that lists now. */
     leaseOwner: sql<
       string | null
     >`case when ${discovery.leaseUntil} > clock_timestamp() then ${discovery.leaseOwner} end`,
@@ -310,7 +306,6 @@ export const countVanished = async (pool: Pool): Promise<number> => {
   return rows[0]?.count ?? 0;
 };
 
-/** Gone ones included. */
 export const countOrganizations = async (pool: Pool): Promise<Readonly<Record<string, number>>> => {
   const { state } = organizations;
   const rows = await db(pool).select({ state, count: count() }).from(organizations).groupBy(state);

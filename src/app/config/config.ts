@@ -22,7 +22,6 @@ import {
 import { type NamedSink, readSinks, sinkWarnings } from './sinks.ts';
 import { type ConfigFile, readConfigFile, settingsBelow } from './yaml.ts';
 
-/** Everything that the environment and the YAML file say, checked. */
 export type Config = Readonly<NonNullable<ReturnType<typeof readEnvironment>>>;
 export type EvidenceConfig = NonNullable<Config['evidence']>;
 
@@ -33,7 +32,6 @@ const FALLBACK_BUDGET = 900;
 interface LoadOptions {
   readonly needsCredential: boolean;
   readonly interactive: boolean;
-  /** Default: `info`. */
   readonly logLevel?: LogLevel;
 }
 
@@ -81,7 +79,6 @@ export const readConfig = (environment: Environment, options: LoadOptions): Read
   };
 };
 
-/** Also if another setting is wrong. */
 const kindsInForce = (env: Record<string, string>): readonly SourceKindName[] =>
   environmentSchema.shape.ORGTRAIL_SOURCES.safeParse(env['ORGTRAIL_SOURCES']).data ?? [];
 
@@ -113,7 +110,6 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
     history: values.ORGTRAIL_HISTORY,
     /** Whole months older than this are dropped; infinite: none ever is. */
     retentionMs: values.ORGTRAIL_RETENTION,
-    /** Where months are kept before they are dropped; undefined: nowhere. */
     archive: archiveOf(values, env),
     settleDelaysMs: values.ORGTRAIL_SETTLE,
     organizationIds: values.ORGTRAIL_ORGANIZATIONS?.length ? values.ORGTRAIL_ORGANIZATIONS : undefined,
@@ -139,7 +135,6 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
       trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES,
       healthAccess: values.ORGTRAIL_HEALTH_ACCESS,
     },
-    /** Undefined: no evidence is built. */
     evidence: evidenceOf(values, env),
     /** Amazon's own variables, for credentials of object storage. */
     aws: awsOf(env),
@@ -155,7 +150,6 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   };
 };
 
-/** Counts for one kind instead of ORGTRAIL_FILTERS. */
 const filterSettingOf = (kind: SourceKindName): `ORGTRAIL_FILTERS_${string}` =>
   `ORGTRAIL_FILTERS_${kind.toUpperCase()}S`;
 

@@ -7,9 +7,7 @@ import { namesWithFile, secretNames } from './secret-settings.ts';
 import { describePlace, formOf, keyOf, type Place, settingNames } from './settings-list.ts';
 
 export interface EffectiveSetting {
-  /** As a variable: ORGTRAIL_API_BUDGET. */
   readonly setting: string;
-  /** In the YAML file: api_budget. */
   readonly key: string;
   readonly source: 'default' | 'environment' | '.env' | 'file';
   readonly place?: Place | undefined;

@@ -128,7 +128,6 @@ const organizationIds = (text: string): readonly string[] | undefined | null => 
   return ids.every((id) => /^[\w-]{1,64}$/.test(id)) ? ids : undefined;
 };
 
-/** The message shows none of it. */
 const s3Key = z
   .string()
   .trim()
@@ -181,7 +180,6 @@ interface Declared {
   readonly type?: z.ZodType;
   readonly form?: Form;
   readonly means: string;
-  /** In YAML, if there is no default. */
   readonly example?: string;
 }
 

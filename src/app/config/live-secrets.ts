@@ -17,10 +17,8 @@ import type { NamedSink } from './sinks.ts';
 export type LiveSecrets = ReturnType<typeof createLiveSecrets>;
 
 interface LiveSecretsOptions {
-  /** New secrets are added to it. */
   readonly hidden: string[];
   readonly onChange?: (settings: readonly string[]) => void;
-  /** Once for each reason. */
   readonly onFault?: (reason: string) => void;
 }
 

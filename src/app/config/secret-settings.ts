@@ -16,7 +16,6 @@ export const secretNames = [
   'ORGTRAIL_ARCHIVE_S3_SECRET_KEY',
 ] as const;
 
-/** Beside secrets, what may be long. */
 export const namesWithFile = [...secretNames, 'ORGTRAIL_EVIDENCE_ANCHORS'] as const;
 
 /** Adds to `faults`, and never names a path or a value there: either may be the secret itself, by mistake. */

@@ -14,12 +14,10 @@ export const formOf = (name: string): Form => settingsList[name as SettingName]?
 export const settingsByKey: ReadonlyMap<string, string> = new Map(
   [...settingNames, ...namesWithFile.map((name) => `${name}_FILE`)].map((name) => [keyOf(name), name]),
 );
-/** Keys that have further keys below them. */
 export const settingGroups: ReadonlySet<string> = new Set(
   [...settingsByKey.keys()].flatMap((key) => (key.includes('.') ? [key.slice(0, key.indexOf('.'))] : [])),
 );
 
-/** Counted from 1. */
 export interface Place {
   readonly file: string;
   readonly line: number;

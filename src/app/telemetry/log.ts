@@ -11,7 +11,6 @@ interface LogOptions {
   readonly level: LogLevel;
   readonly format: 'json' | 'pretty';
   readonly destination: Writable;
-  /** More may be added while the log is in use. */
   readonly secrets: readonly string[];
 }
 
@@ -57,7 +56,6 @@ const harmless = (destination: Writable): Writable =>
 
 /** An index over all events takes minutes, and must not look like a start that hangs. */
 const TELL_EVERY_MS = 10_000;
-/** For blockers that stay. */
 const NAME_AGAIN_MS = 60_000;
 
 /** Logs the beginning, the current step every ten seconds, and the end. Says nothing if the schema is current. */

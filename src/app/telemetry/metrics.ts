@@ -286,7 +286,6 @@ const createArchiveMetrics = (registers: Registry[]) => ({
   }),
 });
 
-/** The same names as those of the daemon, and no others. */
 export const createBuilderMetrics = (version: string) => {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });

@@ -148,7 +148,6 @@ export const showAccounts = (gauges: AccountGauges, accounts: AccountFigures, go
   }
 };
 
-/** After `showAccounts`, which resets. */
 const showListings = (gauges: AccountGauges, listings: AccountListings | undefined): void => {
   if (listings === undefined) return;
   for (const state of ['listed', 'empty', 'refused', 'failed', 'waiting'] as const) {
@@ -226,7 +225,6 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
   }),
 });
 
-/** `isSet`: evidence is configured for this process, also if there is no log yet. */
 export const showEvidence = (
   gauges: ReturnType<typeof createEvidenceGauges>,
   evidence: EvidenceStatus | undefined,

@@ -42,7 +42,6 @@ export interface AskedAccess {
   readonly limit: number;
 }
 
-/** Newest first, or why there are none to see. */
 export interface AccessPage {
   /** `own`: rows of the token of the session alone. */
   readonly shown: 'all' | 'own' | 'none';

@@ -19,16 +19,13 @@ export type AccessKind =
   | 'event'
   | 'feed'
   | 'access-log'
-  // In the console, or by a command.
   | 'saved-search'
   | 'mute'
   | 'replay'
-  // By a command.
   | 'evidence'
   | 'hold'
   | 'token';
 
-/** As `access_log` keeps it and the log says it. */
 export interface AccessNote {
   readonly kind: AccessKind;
   /** `begun`: the end is another note. */
@@ -103,7 +100,6 @@ export class RepeatedAccess {
 const keyOf = ({ kind, outcome, who, address, route, status, what }: AccessNote): string =>
   JSON.stringify([kind, outcome, who, address, route, status, what]);
 
-/** False if it repeats nothing. */
 const count = (seen: ReadonlyMap<string, Repeated>, note: AccessNote): boolean => {
   const kept = seen.get(keyOf(note));
   if (kept === undefined) return false;
@@ -124,11 +120,9 @@ const sumsOf = (seen: Map<string, Repeated>, keys: readonly string[]): readonly 
 export interface Identity {
   /** Token name or ORGTRAIL_FEED_TOKEN; undefined: open on loopback. */
   readonly who: string | undefined;
-  /** Signed in to the console. */
   readonly session: boolean;
 }
 
-/** Who gets in, and the trail of what they got. */
 export interface AccessSource {
   /** Undefined if there is none. A revoked one is none 10 s later. Rejects if the database does not answer. */
   tokenOf(

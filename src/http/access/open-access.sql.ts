@@ -17,7 +17,6 @@ const TOKENS_FOR_MS = 5_000;
 const BETWEEN_READS_MS = 250;
 /** For due sums, and retries of rows that could not be written. */
 const SWEEP_MS = 5_000;
-/** Rows waiting for a database that does not answer. */
 const MAX_WAITING = 10_000;
 /** After this, waiting rows are a trouble. */
 const WAIT_MS = 180_000;
@@ -46,7 +45,6 @@ export const openAccess = ({ pool, logger, onLost, onLimit }: AccessOptions) => 
 interface AccessOptions {
   readonly pool: Pool;
   readonly logger: Logger;
-  /** Rows that could not be written to `access_log`. */
   readonly onLost: (count: number) => void;
   readonly onLimit: (limit: AccessLimit) => void;
 }

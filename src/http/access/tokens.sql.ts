@@ -98,10 +98,8 @@ export const readActiveTokens = async (pool: Pool): Promise<readonly ActiveToken
     .where(and(isNull(revokedAt), or(isNull(expiresAt), gt(expiresAt, databaseTime))));
 
 const TIMEOUT_MS = 5_000;
-/** Revoked tokens stay in the table. */
 const MOST_TOKENS = 500;
 
-/** Nothing of it opens anything. */
 export interface ShownToken {
   readonly id: number;
   readonly name: string;
@@ -120,7 +118,6 @@ export interface ShownToken {
   readonly usedOn: string | null;
   /** Of the console, in force now. */
   readonly sessions: number;
-  /** When the newest of these sessions began. */
   readonly lastSignInAt: Date | null;
 }
 

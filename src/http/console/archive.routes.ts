@@ -13,7 +13,6 @@ import { type Frame, hidden, sendPage } from './page.ts';
 import { countOf, countText, instantOf, timeOf, zoneLabel } from './words.ts';
 
 interface ShownArchive extends ArchiveOverview {
-  /** Undefined: none. */
   readonly configured: string | undefined;
   readonly retentionMs: number;
 }

@@ -21,7 +21,6 @@ const parameters = ['runs_before', 'rounds_before', 'found'];
 
 type Query = Readonly<Record<string, unknown>>;
 
-/** Undefined for what is no number of a row. */
 const numberIn = (query: Query, name: string): number | undefined => {
   const text = query[name];
   return typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;

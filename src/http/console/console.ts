@@ -97,7 +97,6 @@ const securityHeaders = {
   strictTransportSecurity: false,
 };
 
-/** Says nothing about internals. */
 const showErrors = (console: FastifyInstance, frame: Frame, logger: Logger): void => {
   console.setErrorHandler((error: FastifyError, request, reply) => {
     const { code, status, reason, retryAfterSeconds } = failureOf(error, request, logger);
@@ -131,7 +130,6 @@ const wayBack = ({ url }: FastifyRequest): Html =>
     ? html`<a href="/events">Back to events</a>`
     : html`<a href="/">To the overview</a>`;
 
-/** The bundle has all of them in one folder beside it. */
 const bundled = fileURLToPath(new URL('console', import.meta.url));
 const folders = existsSync(bundled)
   ? [bundled]

@@ -8,7 +8,6 @@ import { pageZone, partsOfInstant, UTC } from './words.ts';
 
 const MAX_SHOWN = 120;
 
-/** Shortened for a table; the whole is on the page of the event. */
 const short = (text: string): string =>
   text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1).toWellFormed()}…` : text;
 

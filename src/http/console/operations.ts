@@ -5,7 +5,6 @@ import { readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts'
 import { type Html, html } from './html.ts';
 import { pagesBeside } from './page.ts';
 
-/** What the pages of operation are made from. */
 export interface Operations {
   readonly pool: Pool;
   /** For statements that may take seconds. */

@@ -97,7 +97,6 @@ const themeSwitch = (
     html`<button type="submit" name="theme" value="${name}" aria-pressed="${name === theme ? 'true' : 'false'}">${name}</button>`,
 )}</fieldset></form>`;
 
-/** Stops pages that change by themselves, which takes a script. */
 const refreshSwitch = html`<button class="quiet-button" type="button" data-refresh-switch aria-pressed="false" hidden>Pause refreshing</button>`;
 
 const signOut = html`<form method="post" action="/console/sign-out"><button class="quiet-button" type="submit">Sign out</button></form>`;

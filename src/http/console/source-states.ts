@@ -56,7 +56,6 @@ const leftText = (unreadSeconds: number, rate: number): string => {
 /** 100 % only when all is read. */
 const percent = (share: number): string => `${Math.min(99, Math.floor(share * 100))} %`;
 
-/** `61 % · about 3m left`. */
 export const progressText = (source: SourceWithState, paces: Paces): string =>
   `${percent(collectedShare(source))} · ${leftText(source.unreadHistorySeconds, rateOf(paces.get(keyOf(source))))}`;
 
@@ -76,13 +75,11 @@ ${bar(share)} <span class="sub">${estimate}${nearsLoss(source) ? ` ${losing}` : 
 
 interface FirstReadings {
   readonly groups: readonly SourceGroup[];
-  /** Undefined: too many to look at each. */
   readonly sources: readonly SourceWithState[] | undefined;
   readonly paces: Paces;
   readonly words: (counts: SourceCounts) => string;
 }
 
-/** Null if no source is read for the first time. */
 export const readingLine = ({ groups, sources, paces, words }: FirstReadings): Html | null => {
   const count = (owner: SourceGroup['owner']): number =>
     sumOf(

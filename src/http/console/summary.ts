@@ -17,7 +17,6 @@ import { type Html, html } from './html.ts';
 import { countOf, countText, timeOf, timeText, zonedText, zoneLabel } from './words.ts';
 
 interface SummaryView {
-  /** As it was written. */
   readonly search: Search;
   readonly summary: SearchSummary;
   readonly gaps: SearchCoverage['gaps'];
@@ -150,7 +149,6 @@ interface FacetsView {
   readonly facets: SummaryFacets | undefined;
   readonly organizations: readonly OrganizationName[];
   readonly accounts: readonly OrganizationName[];
-  /** With exact facets. */
   readonly exactLink: string;
   readonly isExact: boolean;
 }
@@ -211,7 +209,6 @@ const searchedNames: Partial<Readonly<Record<SearchField, string>>> = {
   ray: 'ray id',
 };
 
-/** Null of a search for everything. */
 export const chipsOf = (search: Search): Html | null => {
   const { terms = [], ...fields } = search;
   const plain = [...printSearch(fields)].map(([field, value]) => {

@@ -25,7 +25,6 @@ interface TokensView extends TokenOverview {
   readonly nowMs: number;
 }
 
-/** Never a secret or its hash. */
 const tokensBody = (view: TokensView): Html => {
   const active = view.tokens.filter(({ state }) => state === 'active');
   const ended = view.tokens.filter(({ state }) => state !== 'active');

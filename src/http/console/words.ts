@@ -13,7 +13,6 @@ const clockOf = (at: Date | number): string => {
 /** `2026-03-01 12:30:05`, in the zone of the page. */
 export const timeText = (at: Date | number): string => clockOf(at).slice(0, 19).replace('T', ' ');
 
-/** For a text that stands alone. */
 export const zonedText = (at: Date | number): string => `${timeText(at)} ${pageZone()}`;
 
 export const zoneLabel = (): string => (pageZone() === UTC ? UTC : 'local time');
@@ -50,10 +49,8 @@ const fractionOf = (text: string): string => /\.\d+/.exec(text)?.[0] ?? '';
 
 const msOf = (text: string): number | undefined => parseInstantMs(text.replace(/\+00$/, 'Z'));
 
-/** At most two units. */
 export const spanText = collectionSpan;
 
-/** `12s ago`. */
 export const agoText = (seconds: number): string => (seconds < 1 ? 'just now' : `${spanText(seconds)} ago`);
 
 export const agoOf = (at: Date | null, nowMs: number): Html => {
@@ -61,10 +58,8 @@ export const agoOf = (at: Date | null, nowMs: number): Html => {
   return html`<time datetime="${at.toISOString()}" title="${zonedText(at)}">${agoText((nowMs - at.getTime()) / 1_000)}</time>`;
 };
 
-/** With a comma at each thousand. */
 export const countText = (count: number): string => Math.round(count).toLocaleString('en');
 
-/** `1 gap`, `2 gaps`. */
 export const countOf = (count: number, one: string, many = `${one}s`): string =>
   `${countText(count)} ${count === 1 ? one : many}`;
 
@@ -76,7 +71,6 @@ const zones = new AsyncLocalStorage<string>();
 /** Chosen by the browser, or UTC. */
 export const pageZone = (): string => zones.getStore() ?? UTC;
 
-/** A hook of Fastify. */
 export const keepZone = (request: FastifyRequest, _reply: FastifyReply, done: () => void): void => {
   zones.run(zoneOf(request.cookies[TIMES_COOKIE]) ?? UTC, done);
 };

@@ -125,7 +125,6 @@ export const accessKinds = [
   'token',
 ] as const satisfies readonly AccessKind[];
 
-/** An empty text: all. */
 export interface GivenAccess {
   readonly since: string;
   readonly before: string;
@@ -139,7 +138,6 @@ export interface AccessLogView {
   /** Undefined: a local request without a token. */
   readonly who: string | undefined;
   readonly faults: readonly string[];
-  /** Undefined: not read. */
   readonly page: AccessPage | undefined;
   readonly failure: string | undefined;
 }

@@ -95,7 +95,6 @@ const lookedNote = (given: DetectionsGiven, lookedSince: string | null): Html | 
     ? null
     : html`<p class="hint" role="status">The rules were asked about the time since ${instantOf(lookedSince)} only: all of it would take longer. <a href="${detectionsHref(given, { before: lookedSince })}">Look at the time before</a></p>`;
 
-/** All, or those that are not muted. */
 const shownOf = (given: DetectionsGiven, counts: readonly FindingCount[]): number =>
   counts.reduce((sum, { found, muted }) => sum + found - (given.muted === 'shown' ? 0 : muted), 0);
 
@@ -169,11 +168,9 @@ const ruleRow = (
 <td>${what}.<p class="sub">${sigma === undefined ? 'No Sigma rule: Sigma cannot ask for what was not there before.' : html`Sigma: <span class="mono">${sigma}</span>`}</p></td><td>${alsoFinds}</td></tr>`;
 };
 
-/** `MAX_PAGE` limits all pages. */
 export const PAGE_SIZE = 50;
 export const MAX_PAGE = 20;
 
-/** As written; kept in the links of the page. */
 export interface DetectionsGiven {
   readonly since: string;
   readonly before: string;
@@ -189,7 +186,6 @@ export interface DetectionsView {
   readonly page: number;
   readonly faults: readonly SearchFault[];
   readonly organizations: readonly OrganizationName[];
-  /** Undefined: not read. */
   readonly list: FindingList | undefined;
   readonly mutes: readonly DetectionMute[];
   readonly failure: string | undefined;
@@ -212,7 +208,6 @@ const muteHref = (detection: string, actor: string | undefined): string =>
 
 interface MuteView {
   readonly detection: string;
-  /** Undefined: of all actors. */
   readonly actor: string | undefined;
   /** Undefined: not signed in, and may not mute. */
   readonly who: string | undefined;
@@ -293,7 +288,6 @@ const states: Readonly<Record<string, string>> = { critical: 'failing', high: 'b
 const severityMark = (severity: string): Html =>
   html`<span class="state state-${states[severity] ?? 'quiet'}">${severity}</span>`;
 
-/** The meaning is the title. */
 const ruleLink = (name: string): Html =>
   html`<a href="${DETECTIONS_PATH}?detection=${encodeURIComponent(name)}" title="${ruleNamed(name)?.what ?? ''}">${detectionTitle(name)}</a>`;
 

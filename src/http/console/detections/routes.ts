@@ -90,7 +90,6 @@ const readView = async (
   }
 };
 
-/** Throws for what is misspelt: it would mean all of them. */
 const readGiven = (query: Query): DetectionsGiven => {
   const [unknown] = unknownIn(query, parameters);
   if (unknown !== undefined) throw httpError(400, `${unknown}.`);

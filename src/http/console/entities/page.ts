@@ -29,7 +29,6 @@ export const entityNames: Readonly<Record<EntityKind, string>> = {
 
 const spans = ['7d', '30d', '90d', '365d'] as const;
 
-/** Across all organizations and accounts. */
 export const entityBody = (view: EntityView): Html => {
   const { kind, value, search, summary, report, coverage, nowMs } = view;
   return html`<div class="stack entity">

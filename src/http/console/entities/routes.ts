@@ -92,7 +92,6 @@ export const newsRoute = (
 };
 
 interface NewsView {
-  /** Without a time. */
   readonly search: Search;
   readonly report: EntityReport;
   readonly coverage: SearchCoverage;

@@ -36,7 +36,6 @@ interface Row {
   readonly right: DiffLine | undefined;
 }
 
-/** What was removed stands beside what was added in its place. */
 const rowsOf = (lines: readonly DiffLine[]): readonly Row[] => {
   const rows: Row[] = [];
   let removed: DiffLine[] = [];

@@ -19,11 +19,9 @@ interface EventView {
   /** Undefined without a log. */
   readonly evidence: EvidenceStatus | undefined;
   readonly marks: EventMarks;
-  /** The search that it was opened from. */
   readonly steps: SearchSteps | undefined;
 }
 
-/** The rest on demand. */
 const SHOWN_CHARACTERS = 40_000;
 /** On demand: a text is several times larger in a page, and browsers show no more in reasonable time. */
 const MOST_CHARACTERS = 2_000_000;
@@ -56,7 +54,6 @@ ${event.actionDescription === null ? null : html`<p class="muted">${cutValue(kin
 ${aroundOf(event)}</header>`;
 };
 
-/** In the order in which they were stored. */
 const storedSteps = ({ previousPosition, nextPosition }: EventDetail): Html => {
   const step = (position: number | null, name: string, rel: string): Html =>
     position === null
@@ -232,7 +229,6 @@ const groupOf = ({ name, facts }: Group, more: Html | null): Html => {
 const onlyThis = (filter: Partial<Search>, label: string): Html =>
   html`<a class="only" href="/events?${printSearch({ defects: false, changed: false, ...filter }).toString()}" title="All events with this">search<span class="unseen"> for this ${label}</span></a>`;
 
-/** Ids are compared letter by letter: monospace. */
 const isId = (label: string): boolean => /\bid$/i.test(label) || label === 'Feed' || label === 'Source';
 
 const shownValue = (label: string, value: string | number | null): Html =>

@@ -172,23 +172,18 @@ export interface EventsView {
     };
   /** Counted for up to 10 seconds. */
   readonly isExact: boolean;
-  /** Unknown parameters, in words. */
   readonly unknown: readonly string[];
   readonly resultView: ResultView;
-  /** With its view. */
   readonly address: string;
   readonly copies?: CopyAsView;
-  /** The search can be read, but has no result. */
   readonly failure?: { readonly code: number; readonly reason: string };
 }
 
 interface CopyAsView {
-  /** As it was written. */
   readonly search: Search;
   /** The same with the ids of organizations and accounts. */
   readonly withIds: Search;
   readonly limit: number;
-  /** As the browser knows it. */
   readonly origin: string;
 }
 

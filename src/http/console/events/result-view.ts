@@ -32,7 +32,6 @@ const densities = ['comfortable', 'compact'] as const;
 
 /** The time of an event is always shown: it leads to the event. */
 export interface ResultView {
-  /** In the order of `columnNames`. */
   readonly columns: readonly ColumnName[];
   readonly density: (typeof densities)[number];
 }
@@ -116,7 +115,6 @@ export const rememberedView = ({ cookies, query, url }: FastifyRequest): string 
   return faults.length > 0 || printView(view).size === 0 ? undefined : withView(url, view);
 };
 
-/** `address`: of this page. */
 export const viewChoice = (
   view: ResultView,
   address: string,

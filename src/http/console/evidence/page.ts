@@ -194,7 +194,6 @@ const forked = ({ at, cause, by, commonSize }: ShownFork): Html =>
 const ended = ({ endedBy, endedReason }: ShownLog, at: Date): Html =>
   html`<p>Ended ${timeOf(at)} by ${endedBy ?? 'an unknown operator'}: ${endedReason ?? 'no reason is known'}</p>`;
 
-/** Nothing without a log. */
 export const proofPanel = (event: FoundEvent, status: EvidenceStatus | undefined, nowMs: number): Html | null => {
   if (status === undefined) return null;
   const isSigned = event.position <= (status.signedSize ?? 0);
@@ -231,7 +230,6 @@ const stopped = (status: EvidenceStatus): Html | null =>
     ? html`<p class="error-text">The log is ${status.state}${status.stateReason === null ? '' : `: ${status.stateReason}`}. Nothing is signed any more: <a href="${EVIDENCE_PATH}">what to do</a>.</p>`
     : null;
 
-/** Nothing if all is well. */
 export const evidenceLine = (status: EvidenceStatus): Html | null => {
   const troubles = troublesOf(status);
   if (troubles.length === 0) return null;

@@ -29,7 +29,6 @@ interface OrganizationFilter {
   readonly page: number;
 }
 
-/** Ignores what cannot be read. */
 export const readFilter = (query: Readonly<Record<string, unknown>>): OrganizationFilter => {
   const text = (name: string): string => (typeof query[name] === 'string' ? query[name].trim() : '');
   const page = /^[1-9]\d{0,5}$/.test(text('page')) ? Number(text('page')) : 1;
@@ -38,7 +37,6 @@ export const readFilter = (query: Readonly<Record<string, unknown>>): Organizati
 
 interface OrganizationPage {
   readonly rows: readonly OrganizationWithState[];
-  /** On all pages. */
   readonly matching: number;
   readonly page: number;
   readonly pages: number;

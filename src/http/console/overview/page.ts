@@ -22,7 +22,6 @@ interface Troubled {
   readonly tickMs: number;
   readonly trouble?: () => string | undefined;
   readonly reading: Html | null;
-  /** Set if nothing is signed. */
   readonly stopped?: string | undefined;
 }
 
@@ -154,7 +153,6 @@ const unprovenTile = ({ groups }: StatusWithStates): Html | null => {
   return tile('Not proven yet', spanText(sumOf(groups, 'unprovenSeconds')), html`of ${of}, claimed by version 0.1`);
 };
 
-/** `2 organizations, 3 accounts`. */
 export const countOfSources = ({ organizations, accounts }: SourceCounts, between = ', '): string => {
   if (accounts === 0) return countOf(organizations, 'organization');
   const both = organizations === 0 ? '' : `${countOf(organizations, 'organization')}${between}`;

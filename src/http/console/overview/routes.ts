@@ -41,7 +41,6 @@ export interface OverviewOptions {
   readonly sinks: () => Promise<readonly SinkStatus[]>;
   readonly trouble?: () => string | undefined;
   readonly overview: OverviewSource;
-  /** Undefined if there is none. */
   readonly evidence?: () => Promise<EvidenceStatus | undefined>;
 }
 

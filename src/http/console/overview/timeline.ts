@@ -7,7 +7,6 @@ import { countOf, spanText, timeText, zonedText } from '../words.ts';
 
 /** In units of the drawing, which is stretched to the space there is. */
 const WIDTH = 1_000;
-/** Narrower gaps could not be seen. */
 const NARROWEST = 4;
 const READING_TOP = 3;
 const READING_HEIGHT = 12;
@@ -29,7 +28,6 @@ export interface Tail {
 export const isAhead = ({ sinceMs }: SourceCoverage, { readsHistory = false }: Tail, [fromMs]: TimeRange): boolean =>
   readsHistory && fromMs <= sinceMs;
 
-/** Without holes. */
 export const notableGaps = (
   { gaps, holes, sinceMs, nowMs }: SourceCoverage,
   { ordinaryMs }: Tail,
@@ -120,7 +118,6 @@ const timelineWords = (coverage: SourceCoverage, span: Span, tail: Tail): string
 const gapWords = ([fromMs, toMs]: TimeRange): string =>
   `${timeText(fromMs)} to ${timeText(toMs)} (${spanText((toMs - fromMs) / 1_000)})`;
 
-/** In a longer span, a gap of hours could not be seen. */
 const DRAWN_DAYS = 30;
 const DRAWN_MS = DRAWN_DAYS * 86_400_000;
 

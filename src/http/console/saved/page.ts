@@ -82,7 +82,6 @@ const lineOf = ({ search }: SavedSearch): string => {
 interface SaveView {
   readonly search: string;
   readonly given?: string | undefined;
-  /** A predicate to the name. */
   readonly fault?: string | undefined;
 }
 
@@ -124,6 +123,5 @@ export const searchesMenu = (current: SearchesPath, search: Search = { defects: 
     { href: '/searches', name: 'Saved searches', isCurrent: current === '/searches' },
   ]);
 
-/** It has times of its own. */
 const newsHref = ({ since: _since, before: _before, ...rest }: Search): string =>
   linkOf(rest).replace('/events', '/events/news');

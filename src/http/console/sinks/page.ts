@@ -214,7 +214,6 @@ ${page.nextBefore === undefined ? null : html`<a class="button" rel="next" href=
 interface SinkView {
   readonly sink: ShownSink;
   readonly page: DeadLetterPage;
-  /** Dead letters begin below this position. */
   readonly before: number | undefined;
   readonly nowMs: number;
 }

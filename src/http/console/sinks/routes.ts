@@ -40,7 +40,6 @@ export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: Oper
   );
 };
 
-/** Ignores what is no position. */
 const positionOf = (text: unknown): number | undefined =>
   typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 
