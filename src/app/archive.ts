@@ -4,7 +4,6 @@ import { useArchive } from '../archive/catalogue.sql.ts';
 import { createArchivedEvents } from '../archive/history/archived-events.ts';
 import { writeManifest } from '../archive/manifest.ts';
 import { loadDuck } from '../archive/parquet/parquet.ts';
-import type { ArchiveMonth } from '../archive/retention.sql.ts';
 import { createArchivedMonths, createMatchMemory } from '../archive/search/archived-months.sql.ts';
 import { openObjectStore } from '../archive/store.ts';
 import { reasonOf } from '../base/errors.ts';
@@ -15,16 +14,6 @@ import type { Config } from './config/config.ts';
 import { logArchive } from './telemetry/log-delivery.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
-interface OpenedArchive {
-  readonly archiveMonth: ArchiveMonth;
-  close(): Promise<void>;
-}
-
-interface ArchiveTelemetry {
-  readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'archiveFailed'>;
-}
-
 /** Before anything is opened. Throws OrgtrailError `configuration` if there is to be an archive and nothing that writes it. */
 export const requireArchiveWriter = async ({ archive }: Pick<Config, 'archive'>): Promise<void> => {
   if (archive !== undefined) await loadDuck();
@@ -34,14 +23,18 @@ export const requireArchiveWriter = async ({ archive }: Pick<Config, 'archive'>)
 export const openArchive = async (
   { archive }: Pick<Config, 'archive'>,
   pool: Pool,
-  { logger, metrics, signal }: ArchiveTelemetry & { readonly signal: AbortSignal },
-): Promise<OpenedArchive | undefined> => {
+  {
+    logger,
+    metrics,
+    signal,
+  }: { readonly logger: Logger; readonly metrics: Pick<Metrics, 'archiveFailed'>; readonly signal: AbortSignal },
+) => {
   if (archive === undefined) return undefined;
   const store = openObjectStore(archive.target, archive.s3);
   await useArchive(pool, store.name);
   const observer = logArchive(logger);
   return {
-    archiveMonth: async (month) => {
+    archiveMonth: async (month: string): Promise<void> => {
       try {
         await archiveMonth({ pool, store, observer, parquetVersion: archive.parquetVersion }, month, signal);
       } catch (error) {

@@ -107,24 +107,24 @@ const configuredSink = (
   };
   const live = createLiveSink({ settings: current, refresh: secrets.reload, surroundings });
   const sink = settings.events === 'alarms' ? neverRefused(live) : live;
-  const redact = (text: string) => redactorOf(current())(text);
-  const { format, organizations, accounts, copies, events: stream, start } = settings;
-  const batchEvents = Math.min(settings.batch_events, sink.maxEvents ?? settings.batch_events);
-  const limits = {
+  return {
+    name,
+    sink,
+    format: settings.format,
+    batchEvents: Math.min(settings.batch_events, sink.maxEvents ?? settings.batch_events),
+    maxBytes: sink.maxBytes,
+    organizationIds: settings.organizations,
+    accountIds: settings.accounts,
+    copies: settings.copies,
+    stream: settings.events,
+    startsNow: settings.start === 'now',
+    minSeverity: settings.min_severity,
+    hasCheckpoints: settings.checkpoints,
     maxAgeMs: settings.max_age,
     maxEventBytes: settings.max_event_bytes,
     maxIntervalMs: settings.max_interval,
+    redact: (text) => redactorOf(current())(text),
   };
-  const wanted = {
-    organizationIds: organizations,
-    accountIds: accounts,
-    copies,
-    stream,
-    startsNow: start === 'now',
-    minSeverity: settings.min_severity,
-    hasCheckpoints: settings.checkpoints,
-  };
-  return { name, sink, format, batchEvents, maxBytes: sink.maxBytes, ...wanted, ...limits, redact };
 };
 
 /** Sinks of findings and alarms do not wait for the feed. */

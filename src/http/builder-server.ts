@@ -1,26 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { FastifyError } from 'fastify';
 import Fastify from 'fastify';
-import type { Logger } from 'pino';
 import type { EvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { AccessSource } from './access/access.ts';
 import { failureOf } from './failure.ts';
-import { createGuard, type FeedToken } from './guard.ts';
+import { createGuard } from './guard.ts';
 import { evidenceHealth, isStopped, readiness } from './health.ts';
+import type { HttpOptions } from './server.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
 
-interface BuilderServerOptions {
-  readonly host: string;
-  readonly port: number;
-  /** `token`: health and metrics need ORGTRAIL_FEED_TOKEN. */
-  readonly healthAccess: 'open' | 'token';
-  readonly feedToken: FeedToken;
-  readonly logger: Logger;
-  readonly evidence: () => Promise<EvidenceStatus | undefined>;
-  readonly metrics: () => Promise<string>;
-  readonly schemaState: () => Promise<string>;
-}
+type BuilderServerOptions = Pick<
+  HttpOptions,
+  'host' | 'port' | 'feedToken' | 'healthAccess' | 'logger' | 'metrics' | 'schemaState'
+> & { readonly evidence: () => Promise<EvidenceStatus | undefined> };
 
 /** The account of a builder may not read the tokens of the database. */
 const noTokens: AccessSource = {

@@ -3,7 +3,6 @@ import type { StreamLimits, StreamPlace } from '../base/limits.ts';
 import type { ServedStore, SignedLog } from '../evidence/served-store.sql.ts';
 import {
   conflictOf,
-  type FeedCursor,
   type FeedHead,
   type FeedPiece,
   type FeedRange,
@@ -26,13 +25,7 @@ const DEFAULT_LIMIT = 10_000;
 
 type FeedRequest = FastifyRequest<{ Querystring: FeedQuery }>;
 
-interface Answer {
-  readonly range: FeedRange;
-  readonly cursor: FeedCursor;
-  readonly head: number;
-  /** Snapshot taken when the reader was told of all drops and jumps that concern it. */
-  readonly lastDrop: number;
-}
+type Answer = Awaited<ReturnType<typeof answerTo>>;
 
 /** `GET /v1/events`. `evidence` gives the last signed checkpoint. */
 export const feedRoutes = (
@@ -116,9 +109,10 @@ const answerTo = async (
   presented: Presented,
   head: FeedHead,
   signal: AbortSignal,
-): Promise<Answer> => {
+) => {
   const { limit = DEFAULT_LIMIT, organization: organizationIds, account: accountIds, copies } = query;
   const deadlineMs = performance.now() + (query.wait ?? 0) * 1_000;
+  // Snapshot taken when the reader was told of all drops and jumps that concern it.
   const { lastDrop } = head;
   let { feedId, position } = head;
   const { dropped = 0 } = presented;

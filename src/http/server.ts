@@ -54,17 +54,10 @@ export interface HttpOptions extends HealthOptions {
   readonly operations: Operations;
 }
 
-export interface HttpServer {
-  readonly url: string;
-  /** Routes of the API, `METHOD /path`. */
-  readonly routes: readonly string[];
-  /** The console's, which the API's description leaves out. */
-  readonly hiddenRoutes: readonly string[];
-  close(): Promise<void>;
-}
+export type HttpServer = Awaited<ReturnType<typeof startHttpServer>>;
 
 /** Rejects if the port is taken. */
-export const startHttpServer = async (options: HttpOptions): Promise<HttpServer> => {
+export const startHttpServer = async (options: HttpOptions) => {
   const server = Fastify({
     logger: false,
     genReqId: () => randomUUID(),
@@ -79,8 +72,8 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     ajv: { customOptions: { removeAdditional: false, verbose: true } },
     schemaErrorFormatter: schemaFault,
   });
-  const routes: string[] = [];
-  const hiddenRoutes: string[] = [];
+  // Routes of the API, `METHOD /path`, and those of the console, which its description leaves out.
+  const [routes, hiddenRoutes]: [string[], string[]] = [[], []];
   server.addHook('onRoute', ({ method, url, schema }) => {
     (schema?.hide === true ? hiddenRoutes : routes).push(`${method} ${url}`);
   });
@@ -126,7 +119,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   searchRoutes(server, options.search, options.streams, guard.requireScope('search'));
   await consoleRoutes(server, { ...options, guard });
   const url = await server.listen({ host: options.host, port: options.port });
-  return { url, routes, hiddenRoutes, close: () => server.close() };
+  return { url, routes, hiddenRoutes, close: (): Promise<void> => server.close() };
 };
 
 /** PostgreSQL cannot have NUL in a text, and no client sends it by accident. */

@@ -18,7 +18,6 @@ import {
   isAccount,
   isOrganization,
   type SourceGroup,
-  type SourceWithState,
   type StatusWithStates,
   urgency,
   withState,
@@ -46,12 +45,6 @@ interface Selection {
   readonly states?: readonly string[] | undefined;
 }
 
-/** `among`: the number of all sources. */
-interface SourcesOfOwner {
-  readonly sources: readonly SourceWithState[];
-  readonly among: number;
-}
-
 export interface StatusFigures extends Omit<Status, 'sources' | 'gone'> {
   readonly organizations: readonly OrganizationStatus[];
   readonly accounts: AccountFigures;
@@ -64,11 +57,12 @@ export type StatusReader = ReturnType<typeof createStatusReader>;
 
 /** Each rejects if the database does not answer. `mostEach`: more are not shown each by itself. */
 export const createStatusReader = (pool: Pool, scope: StatusScope, mostEach = MOST_EACH) => {
-  const some = async (keys: Promise<readonly SourceKey[]>, pace: AskingPace): Promise<SourcesOfOwner> => {
+  const some = async (keys: Promise<readonly SourceKey[]>, pace: AskingPace) => {
     const [sources, { sources: among }] = await Promise.all([
       keys.then((wanted) => readSources(pool, scope, wanted)),
       countShown(pool, scope),
     ]);
+    // `among`: the number of all sources.
     return { sources: sources.map((source) => withState(source, pausesOf(pace, among))), among };
   };
   return {
@@ -130,12 +124,6 @@ interface NamedSource extends SourceKey {
   readonly firstReading: boolean;
 }
 
-interface Summary {
-  readonly groups: readonly SourceGroup[];
-  /** What is about to be lost first, then by state, then the largest gap. */
-  readonly worst: readonly NamedSource[];
-}
-
 export const countShown = async (
   pool: Pool,
   scope: StatusScope,
@@ -185,8 +173,8 @@ const worst = ({
     organization_name, organization_id, owner = 'account', account_name, account_id
   limit ${most}`;
 
-/** For tens of thousands of sources, without a row for each. Each table is read once. */
-const readSummary = async (pool: Pool, scope: StatusScope, options: SummaryOptions): Promise<Summary> => {
+/** For tens of thousands of sources, without a row for each. `worst`: what is about to be lost first, then by state, then the largest gap. Each table is read once. */
+const readSummary = async (pool: Pool, scope: StatusScope, options: SummaryOptions) => {
   const { sourceKind, sourceId, accountId, accountName, organizationId, organizationName } = syncStatus;
   const { lagSeconds, gapSeconds, retentionSlackSeconds, holes, unprovenSeconds, readOnceSeconds } = syncStatus;
   const { ahead, failed, first } = failureJoins;

@@ -99,27 +99,25 @@ export interface AccountStatus extends LogStatus {
 /** JSON for people and programs has the keys of accounts for accounts alone. */
 export type SourceStatus = OrganizationStatus | AccountStatus;
 
-interface GoneOrganization extends GoneFacts {
+interface GoneOwnerFacts extends GoneFacts {
   /** Its log answers, and is read on. */
   readonly isReadOn: boolean;
-  readonly organizationId: string;
   readonly organizationName: string | null;
   readonly goneAt: Date | null;
+}
+
+interface GoneOrganization extends GoneOwnerFacts {
+  readonly organizationId: string;
   readonly accountId?: never;
 }
 
 /** JSON for people and programs has the keys of accounts for accounts alone. */
-interface GoneAccount extends GoneFacts {
-  readonly isReadOn: boolean;
+interface GoneAccount extends GoneOwnerFacts {
   /** The organization that it belonged to last. */
   readonly organizationId: string | null;
-  readonly organizationName: string | null;
-  readonly goneAt: Date | null;
   readonly accountId: string;
   readonly accountName: string | null;
 }
-
-type GoneOwner = GoneOrganization | GoneAccount;
 
 interface RetentionWait {
   readonly reason: string;
@@ -177,7 +175,7 @@ export interface Status extends Omit<Head, 'discovery' | 'retentionWait'> {
   readonly discovery: Omit<Head['discovery'], 'accountsRefused'> & ListingFacts;
   readonly sources: readonly SourceStatus[];
   /** Gone or out of the listings, newest first, at most 100 organizations, then as many accounts. */
-  readonly gone: readonly GoneOwner[];
+  readonly gone: readonly (GoneOrganization | GoneAccount)[];
 }
 
 const MAX_GONE = 100;

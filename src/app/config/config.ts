@@ -11,16 +11,9 @@ import { secretsOfSink } from '../../sinks/registry.ts';
 import { DEFAULT_CREDENTIAL, readCredentials } from './credentials.ts';
 import { environmentSchema, type LogLevel, type Settings } from './environment-schema.ts';
 import { readCredential, withSecretFiles } from './secret-settings.ts';
-import {
-  configurationError,
-  describeFault,
-  type Fault,
-  inOrder,
-  locateFault,
-  unknownSettings,
-} from './settings-list.ts';
+import { configurationError, describeFault, inOrder, locateFault, unknownSettings } from './settings-list.ts';
 import { type NamedSink, readSinks, sinkWarnings } from './sinks.ts';
-import { type ConfigFile, readConfigFile, settingsBelow } from './yaml.ts';
+import { readConfigFile, settingsBelow } from './yaml.ts';
 
 export type Config = Readonly<NonNullable<ReturnType<typeof readEnvironment>>>;
 export type EvidenceConfig = NonNullable<Config['evidence']>;
@@ -35,14 +28,7 @@ interface LoadOptions {
   readonly logLevel?: LogLevel;
 }
 
-export interface ReadConfig {
-  readonly config: Config | undefined;
-  readonly faults: readonly Fault[];
-  readonly file: ConfigFile;
-  /** Those of the file included, as text. */
-  readonly settings: Readonly<Record<string, string>>;
-  readonly fromFile: ReadonlySet<string>;
-}
+export type ReadConfig = ReturnType<typeof readConfig>;
 
 /** Reads the environment and the file of its ORGTRAIL_CONFIG. Throws one OrgtrailError `configuration` that names every fault. */
 export const loadConfig = (environment: Environment, options: LoadOptions): Config =>
@@ -55,7 +41,7 @@ export const configWithoutFaults = ({ config, faults }: ReadConfig): Config => {
 };
 
 /** As `loadConfig`, but returns the faults: for commands that show them, or the origin of each setting. */
-export const readConfig = (environment: Environment, options: LoadOptions): ReadConfig => {
+export const readConfig = (environment: Environment, options: LoadOptions) => {
   const given = withoutEmpty(environment);
   const file = readConfigFile(given['ORGTRAIL_CONFIG']);
   const below = settingsBelow(file, given);
@@ -68,12 +54,13 @@ export const readConfig = (environment: Environment, options: LoadOptions): Read
   const config = readEnvironment(env, { ...options, needsCredential }, messages);
   const places = new Map([...file.places].filter(([path]) => fromFile.has(path.split('.')[0] ?? '')));
   const faults = inOrder([...file.faults, ...messages.map((message) => locateFault(message, places))]);
-  if (config === undefined || faults.length > 0) return { config: undefined, faults, file, settings, fromFile };
-  const warnings = config.warnings.map((warning) => describeFault(locateFault(warning, places)));
+  const warnings = config?.warnings.map((warning) => describeFault(locateFault(warning, places))) ?? [];
+  const sound = faults.length > 0 ? undefined : config && { ...config, warnings: [...warnings, ...file.warnings] };
   return {
-    config: deepFreeze({ ...config, warnings: [...warnings, ...file.warnings] }),
+    config: deepFreeze<Config | undefined>(sound),
     faults,
     file,
+    /** Those of the file included, as text. */
     settings,
     fromFile,
   };

@@ -156,21 +156,13 @@ const showListings = (gauges: AccountGauges, listings: AccountListings | undefin
 };
 
 /** Of one account, or of all accounts of an organization together: then account_id is empty. */
-interface Series {
-  readonly labels: { readonly organization_id: string; readonly account_id: string };
-  readonly active: number;
-  readonly refused: number;
-  /** Undefined: all of them refuse, and lag by nature. */
-  readonly lagSeconds: number | undefined;
-  readonly gapSeconds: number;
-  readonly holes: number;
-  readonly slackSeconds: number;
-}
+type Series = Readonly<ReturnType<typeof seriesOf>>;
 
-const seriesOf = (account: AccountStatus): Series => ({
+const seriesOf = (account: AccountStatus) => ({
   labels: { organization_id: account.organizationId ?? '', account_id: account.accountId },
   active: account.refused ? 0 : 1,
   refused: account.refused ? 1 : 0,
+  /** Undefined: all of them refuse, and lag by nature. */
   lagSeconds: account.refused ? undefined : account.lagSeconds,
   gapSeconds: account.gapSeconds,
   holes: account.holes,

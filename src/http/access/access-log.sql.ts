@@ -1,26 +1,16 @@
 import type { Pool, PoolClient } from 'pg';
 import { SearchError } from '../../base/errors.ts';
-import { isTimeout, readOnly, selectList } from '../../postgres/queries.ts';
+import { isTimeout, type Row, readOnly, selectList } from '../../postgres/queries.ts';
 import { accessLog } from '../../postgres/tables/access.ts';
 import type { AccessNote } from './access.ts';
 
 const TIMEOUT_MS = 5_000;
 
+const { id, kind, outcome, who, account, address, route, status, what, events, requests } = accessLog;
+const columns = { id, kind, outcome, who, account, address, route, status, what, events, requests };
+
 /** What it says of a request comes from who sent that. `at`: to the microsecond, as PostgreSQL writes it in UTC. */
-export interface ShownAccess {
-  readonly id: number;
-  readonly at: string;
-  readonly kind: string;
-  readonly outcome: string;
-  readonly who: string | null;
-  readonly account: string;
-  readonly address: string | null;
-  readonly route: string | null;
-  readonly status: number | null;
-  readonly what: unknown;
-  readonly events: number | null;
-  readonly requests: number;
-}
+export type ShownAccess = Row<typeof columns> & { readonly at: string };
 
 export interface AccessCursor {
   readonly at: string;
@@ -93,8 +83,6 @@ const readPage = async (client: PoolClient, asked: AskedAccess): Promise<AccessP
   };
 };
 
-const { id, kind, outcome, who, account, address, route, status, what, events, requests } = accessLog;
-const columns = { id, kind, outcome, who, account, address, route, status, what, events, requests };
 const statement = `select ${selectList('l', columns)}, l.at::text as at
   from orgtrail_read_access_log($1, $2, $3, $4, $5, $6, $7, $8, $9) l order by l.at desc, l.id desc`;
 

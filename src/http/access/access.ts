@@ -10,21 +10,23 @@ export const parseScopes = (text: string): readonly Scope[] | undefined => {
   return known.length > 0 && names.every((name) => known.some((scope) => scope === name)) ? known : undefined;
 };
 
-export type AccessKind =
-  | 'sign-in'
-  | 'sign-out'
-  | 'refusal'
-  | 'search'
-  | 'export'
-  | 'event'
-  | 'feed'
-  | 'access-log'
-  | 'saved-search'
-  | 'mute'
-  | 'replay'
-  | 'evidence'
-  | 'hold'
-  | 'token';
+export const accessKinds = [
+  'sign-in',
+  'sign-out',
+  'refusal',
+  'search',
+  'export',
+  'event',
+  'feed',
+  'access-log',
+  'saved-search',
+  'mute',
+  'evidence',
+  'hold',
+  'replay',
+  'token',
+] as const;
+export type AccessKind = (typeof accessKinds)[number];
 
 export interface AccessNote {
   readonly kind: AccessKind;

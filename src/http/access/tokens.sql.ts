@@ -100,20 +100,7 @@ export const readActiveTokens = async (pool: Pool): Promise<readonly ActiveToken
 const TIMEOUT_MS = 5_000;
 const MOST_TOKENS = 500;
 
-export interface ShownToken {
-  readonly id: number;
-  readonly name: string;
-  readonly scopes: readonly Scope[];
-  readonly state: 'active' | 'expired' | 'revoked';
-  readonly createdAt: Date;
-  readonly createdAs: string;
-  readonly expiresAt: Date | null;
-  readonly revokedAt: Date | null;
-  readonly revokedAs: string | null;
-  /** Its sessions see all of the trail of access. */
-  readonly seesAccessLog: boolean;
-  /** Its sessions may set a sink back. */
-  readonly replaysSinks: boolean;
+export interface ShownToken extends AccessToken {
   /** `2026-11-27`, in UTC, by the trail of access, which has 400 days; null: not in that time. */
   readonly usedOn: string | null;
   /** Of the console, in force now. */

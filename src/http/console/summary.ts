@@ -144,13 +144,9 @@ const names: Readonly<Record<FacetField, string>> = {
   token: 'Token',
 };
 
-interface FacetsView {
-  readonly search: Search;
+interface FacetsView extends Pick<SummaryView, 'search' | 'organizations' | 'accounts' | 'isExact'> {
   readonly facets: SummaryFacets | undefined;
-  readonly organizations: readonly OrganizationName[];
-  readonly accounts: readonly OrganizationName[];
   readonly exactLink: string;
-  readonly isExact: boolean;
 }
 
 /** A click filters by a value, ⊖ excludes it. */

@@ -1,5 +1,5 @@
 import { searchFields } from '../../../search/query/search.ts';
-import type { AccessKind } from '../../access/access.ts';
+import { accessKinds } from '../../access/access.ts';
 import type { AccessCursor, AccessPage, ShownAccess } from '../../access/access-log.sql.ts';
 import { commandBlock, type Html, html } from '../html.ts';
 import { operationsHead } from '../operations.ts';
@@ -107,23 +107,6 @@ const searchOf = ({ route }: ShownAccess, entries: readonly (readonly [string, u
 };
 
 export const ACCESS_LOG_PATH = '/access-log';
-
-export const accessKinds = [
-  'sign-in',
-  'sign-out',
-  'refusal',
-  'search',
-  'export',
-  'event',
-  'feed',
-  'access-log',
-  'saved-search',
-  'mute',
-  'evidence',
-  'hold',
-  'replay',
-  'token',
-] as const satisfies readonly AccessKind[];
 
 export interface GivenAccess {
   readonly since: string;

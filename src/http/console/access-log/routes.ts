@@ -2,14 +2,14 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SearchError } from '../../../base/errors.ts';
 import { parseInstantMs } from '../../../base/time.ts';
 import { instantOfBound, readSearch } from '../../../search/query/search.ts';
-import { sessionProof } from '../../access/access.ts';
+import { accessKinds, sessionProof } from '../../access/access.ts';
 import { type AccessCursor, type AccessPage, readAccessPage } from '../../access/access-log.sql.ts';
 import { httpError, unknownIn } from '../../failure.ts';
 import { FEED_TOKEN_NAME } from '../../guard.ts';
 import { OPERATIONS_PATH, type Operations } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { SESSION_COOKIE } from '../sign-in.routes.ts';
-import { ACCESS_LOG_PATH, type AccessLogView, accessKinds, accessLogBody, type GivenAccess } from './page.ts';
+import { ACCESS_LOG_PATH, type AccessLogView, accessLogBody, type GivenAccess } from './page.ts';
 
 const DEFAULT_SINCE = '7d';
 const LIMIT = 50;

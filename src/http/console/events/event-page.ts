@@ -134,21 +134,10 @@ interface Group {
   readonly facts: readonly Fact[];
 }
 
-type ExactField =
-  | 'action'
-  | 'result'
-  | 'product'
-  | 'resourceType'
-  | 'resource'
-  | 'ray'
-  | 'organization'
-  | 'account'
-  | 'zone';
-
 const groupsOf = ({ event, feedId }: EventDetail): readonly Group[] => {
   const by = (kind: 'email' | 'ip' | 'id' | 'token', value: string | null): Partial<Search> =>
     value === null ? {} : { actor: { kind, value } };
-  const exact = (name: ExactField, value: string | null) => (value === null ? {} : { [name]: value });
+  const exact = (name: keyof Search, value: string | null) => (value === null ? {} : { [name]: value });
   return [
     {
       name: 'Who',

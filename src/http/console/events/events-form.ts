@@ -103,13 +103,9 @@ const suggestions = (id: string, values: readonly string[]): Html =>
   html`<datalist id="${id}">${values.map((value) => html`<option value="${value}"></option>`)}</datalist>`;
 
 const usesMore = ({ reading }: EventsView): boolean =>
-  [
-    ...what.map(({ field }) => field),
-    'changed' as const,
-    'defects' as const,
-    'archive' as const,
-    'copies' as const,
-  ].some((field) => reading.given[field] !== undefined);
+  [...what.map(({ field }) => field), ...(['changed', 'defects', 'archive', 'copies'] as const)].some(
+    (field) => reading.given[field] !== undefined,
+  );
 
 const faultOf = ({ reading }: EventsView, field: SearchField): SearchFault | undefined =>
   reading.faults.find((fault) => fault.field === field);

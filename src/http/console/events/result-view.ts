@@ -9,25 +9,40 @@ import { type Html, html } from '../html.ts';
 import { A_YEAR_SECONDS, cookieOf, hidden, nextAddress } from '../page.ts';
 import { instantOf } from '../words.ts';
 
-const usualColumns = ['organization', 'actor', 'action', 'resource', 'result'] as const;
-const extraColumns = [
-  'address',
-  'token',
-  'actor_type',
-  'context',
-  'zone',
-  'method',
-  'uri',
-  'status',
-  'agent',
-  'ray',
-  'received',
-  'position',
-  'id',
-] as const;
-type ExtraColumn = (typeof extraColumns)[number];
-const columnNames = [...usualColumns, ...extraColumns] as const;
-type ColumnName = (typeof columnNames)[number];
+interface Column {
+  readonly label: string;
+  readonly value: (event: FoundEvent) => string | number | null;
+  readonly term?: TermField;
+}
+
+const columns = {
+  address: { label: 'IP address', value: ({ actorIpAddress }) => actorIpAddress, term: 'ip' },
+  token: { label: 'Token', value: (event) => event.actorTokenName ?? event.actorTokenId, term: 'token' },
+  actor_type: { label: 'Actor type', value: ({ actorType }) => actorType, term: 'actor_type' },
+  context: { label: 'Context', value: ({ actorContext }) => actorContext, term: 'context' },
+  zone: { label: 'Zone', value: ({ zoneName, zoneId }) => zoneName ?? zoneId, term: 'zone' },
+  method: { label: 'Method', value: ({ method }) => method, term: 'method' },
+  uri: { label: 'URI', value: ({ uri }) => uri, term: 'uri' },
+  status: { label: 'Status', value: ({ statusCode }) => statusCode, term: 'status' },
+  agent: { label: 'User agent', value: ({ userAgent }) => userAgent, term: 'agent' },
+  ray: { label: 'Ray id', value: ({ rayId }) => rayId, term: 'ray' },
+  received: { label: 'Received', value: ({ receivedAt }) => receivedAt },
+  position: { label: 'Position', value: ({ position }) => position },
+  id: { label: 'Entry id', value: ({ id }) => id, term: 'id' },
+} satisfies Record<string, Column>;
+
+const usualLabels = {
+  organization: 'Organization',
+  actor: 'Actor',
+  action: 'Action',
+  resource: 'Resource',
+  result: 'Result',
+} as const;
+
+type ExtraColumn = keyof typeof columns;
+type ColumnName = keyof typeof usualLabels | ExtraColumn;
+const usualColumns = Object.keys(usualLabels) as (keyof typeof usualLabels)[];
+const columnNames = [...usualColumns, ...Object.keys(columns)] as ColumnName[];
 const densities = ['comfortable', 'compact'] as const;
 
 /** The time of an event is always shown: it leads to the event. */
@@ -148,46 +163,15 @@ export const keepView = (body: Html, view: ResultView): Html => {
   );
 };
 
-interface Column {
-  readonly label: string;
-  readonly value: (event: FoundEvent) => string | number | null;
-  readonly term?: TermField;
-}
+const labelOfColumn = (name: ColumnName): string => (isExtra(name) ? columns[name].label : usualLabels[name]);
 
-const columns: Readonly<Record<ExtraColumn, Column>> = {
-  address: { label: 'IP address', value: ({ actorIpAddress }) => actorIpAddress, term: 'ip' },
-  token: { label: 'Token', value: (event) => event.actorTokenName ?? event.actorTokenId, term: 'token' },
-  actor_type: { label: 'Actor type', value: ({ actorType }) => actorType, term: 'actor_type' },
-  context: { label: 'Context', value: ({ actorContext }) => actorContext, term: 'context' },
-  zone: { label: 'Zone', value: ({ zoneName, zoneId }) => zoneName ?? zoneId, term: 'zone' },
-  method: { label: 'Method', value: ({ method }) => method, term: 'method' },
-  uri: { label: 'URI', value: ({ uri }) => uri, term: 'uri' },
-  status: { label: 'Status', value: ({ statusCode }) => statusCode, term: 'status' },
-  agent: { label: 'User agent', value: ({ userAgent }) => userAgent, term: 'agent' },
-  ray: { label: 'Ray id', value: ({ rayId }) => rayId, term: 'ray' },
-  received: { label: 'Received', value: ({ receivedAt }) => receivedAt },
-  position: { label: 'Position', value: ({ position }) => position },
-  id: { label: 'Entry id', value: ({ id }) => id, term: 'id' },
-};
-
-const usualLabels = {
-  organization: 'Organization',
-  actor: 'Actor',
-  action: 'Action',
-  resource: 'Resource',
-  result: 'Result',
-} as const;
-
-const labelOfColumn = (name: ColumnName): string =>
-  isExtra(name) ? columns[name].label : usualLabels[name as keyof typeof usualLabels];
-
-const isExtra = (name: ColumnName): name is ExtraColumn => extraColumns.some((one) => one === name);
+const isExtra = (name: ColumnName): name is ExtraColumn => name in columns;
 
 const chosen = ({ columns }: ResultView): readonly ExtraColumn[] => columns.filter(isExtra);
 
 /** Cells of hidden columns stay, so that widths and references by number hold. */
 export const tableClasses = (view: ResultView): string => {
-  const without = Object.keys(usualLabels).filter((name) => !view.columns.some((one) => one === name));
+  const without = usualColumns.filter((name) => !view.columns.includes(name));
   const isWide = chosen(view).length > 0;
   return ['events', view.density, ...without.map((name) => `without-${name}`), ...(isWide ? ['wide'] : [])].join(' ');
 };
@@ -202,7 +186,7 @@ export const extraCells = (view: ResultView, search: Search, event: FoundEvent):
   );
 
 const contentOf = (name: ExtraColumn, search: Search, event: FoundEvent): Html => {
-  const { value: read, term } = columns[name];
+  const { value: read, term }: Column = columns[name];
   const value = read(event);
   if (value === null) return html`<span class="muted" title="the entry does not say">–</span>`;
   if (name === 'received') return instantOf(String(value));

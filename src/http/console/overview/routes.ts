@@ -1,7 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { EvidenceStatus } from '../../../evidence/stored/evidence-status.sql.ts';
 import { keyOf } from '../../../ingest/planning/source.ts';
-import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { behindAfterSeconds, pausesOf } from '../../../status/health.ts';
 import type { OverviewSource } from '../../../status/overview.sql.ts';
 import {
@@ -12,8 +10,8 @@ import {
   sinkState,
   sumOf,
 } from '../../../status/source-state.ts';
-import type { StatusReader } from '../../../status/status-reader.sql.ts';
 import { httpError } from '../../failure.ts';
+import type { HealthOptions } from '../../health.routes.ts';
 import { evidenceLine, isStopped } from '../evidence/page.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
@@ -34,14 +32,9 @@ import { gapsOfHours, hoursChart, type Tail } from './timeline.ts';
 const REFRESH_SECONDS = 10;
 const CHANGES_OF_ALL = 8;
 
-export interface OverviewOptions {
-  readonly tickMs: number;
-  readonly apiBudget: number;
-  readonly status: StatusReader;
-  readonly sinks: () => Promise<readonly SinkStatus[]>;
-  readonly trouble?: () => string | undefined;
+export interface OverviewOptions
+  extends Pick<HealthOptions, 'tickMs' | 'apiBudget' | 'status' | 'sinks' | 'trouble' | 'evidence'> {
   readonly overview: OverviewSource;
-  readonly evidence?: () => Promise<EvidenceStatus | undefined>;
 }
 
 /** Up to here, unread time is only what the next turns read. */
