@@ -111,10 +111,11 @@ export const openAccessToApi = (parts: AccessParts) => {
     },
     scrub: openScrub(config, pool, secrets.credentials().map(open)),
     credentials: (): readonly ReadingCredential[] =>
-      secrets.credentials().map((credential) => {
-        const { name, accounts } = credential;
-        return { name, key: open(credential).key(), listsAccounts: accounts !== false };
-      }),
+      secrets.credentials().map((credential) => ({
+        name: credential.name,
+        key: open(credential).key(),
+        listsAccounts: credential.accounts !== false,
+      })),
     close: async (): Promise<void> => {
       await Promise.all(Array.from(opened.values(), (access) => access.close()));
     },
@@ -131,13 +132,15 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((total, each)
 
 type OpenedAccess = ReturnType<typeof openOne>;
 
-interface Shared {
-  readonly limit: ProcessLimit;
-  readonly budgetOf: (principal: Principal) => number;
-  readonly knownUsers: () => readonly string[];
-}
-
-const openOne = (parts: AccessParts, { name, source }: LiveCredential, shared: Shared) => {
+const openOne = (
+  parts: AccessParts,
+  { name, source }: LiveCredential,
+  shared: {
+    readonly limit: ProcessLimit;
+    readonly budgetOf: (principal: Principal) => number;
+    readonly knownUsers: () => readonly string[];
+  },
+) => {
   const { pool, metrics, logger, secrets, connection } = parts;
   const warnUnsure = () =>
     logger.warn(
@@ -162,12 +165,8 @@ const openOne = (parts: AccessParts, { name, source }: LiveCredential, shared: S
         logger.warn({ waitMs: Math.round(waitMs), because }, 'rate limited: delaying requests to Cloudflare');
     },
   });
-  const { api, close } = connectAuditApi({
-    ...connection,
-    credential: source,
-    budget: withProcessLimit(budget, shared.limit),
-    principal,
-  });
+  const limited = withProcessLimit(budget, shared.limit);
+  const { api, close } = connectAuditApi({ ...connection, credential: source, budget: limited, principal });
   // The row of the budget that it counts in before others; `key` is its own.
   const row = () => principals().at(-1) ?? fingerprint();
   return { api, principal, budget, row, key: fingerprint, close };

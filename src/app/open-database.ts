@@ -21,19 +21,14 @@ export interface DatabaseOptions {
 
 const SAY_AGAIN_MS = 10_000;
 
-export interface Database {
-  readonly pool: Pool;
-  readonly url: string;
-  readonly latestUrl: () => string;
-  close(): Promise<void>;
-}
+export type Database = Awaited<ReturnType<typeof openDatabase>>;
 
 /** Starts the embedded database if none is configured. Throws `database_unreachable`, and `configuration` when there is none to read. */
 export const openDatabase = async (
   config: Config,
   logger: Logger,
   { wait = { forMs: 0 }, mustExist = false, latestUrl: configuredUrl }: DatabaseOptions = {},
-): Promise<Database> => {
+) => {
   let server: EmbeddedServer | undefined;
   if (config.databaseUrl === undefined) {
     if (mustExist) requireEmbeddedData(config.dataDir);
@@ -44,7 +39,7 @@ export const openDatabase = async (
   // Each worker has one statement under way; scrapes, health and the budget need connections besides.
   const latestUrl = () => configuredUrl?.() ?? url;
   const { pool, close: closePool } = openPool({ url: latestUrl, size: config.concurrency + 4, logger });
-  const close = async () => {
+  const close = async (): Promise<void> => {
     await closePool();
     await server?.stop();
   };

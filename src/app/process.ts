@@ -46,6 +46,10 @@ export const handleStopSignals = () => {
   };
 };
 
+/** A container often starts before its database. */
+export const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
+/** After the grace of a page in hand, only a statement can be under way, in a database that does not answer. */
+export const SHUTDOWN_TIMEOUT_MS = 6_000;
 /** For a page under way, after the first signal; the whole must leave within 10 s. */
 const GRACE_MS = 4_000;
 

@@ -15,16 +15,11 @@ import { openArchive, requireArchiveWriter } from './archive.ts';
 import type { Config } from './config/config.ts';
 import { fixedSecrets, type LiveSecrets } from './config/live-secrets.ts';
 import { type App, openApp } from './open-app.ts';
-import { cannotListen, gracefulStop } from './process.ts';
+import { cannotListen, DATABASE_CONNECT_TIMEOUT_MS, gracefulStop, SHUTDOWN_TIMEOUT_MS } from './process.ts';
 import { serveEvidence, startEvidenceOnceUsable } from './start-evidence.ts';
 import { startSinks } from './start-sinks.ts';
 import { describeNotRead, unreadMonthsOf } from './sync-context.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
-
-/** A container often starts before its database. */
-const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
-/** After the grace that a page in hand has, only a statement can be under way, in a database that does not answer. */
-const SHUTDOWN_TIMEOUT_MS = 6_000;
 
 export type Daemon = Awaited<ReturnType<typeof startDaemon>>;
 

@@ -24,8 +24,8 @@ import type { Config, EvidenceConfig } from './config/config.ts';
 import type { LiveSecrets } from './config/live-secrets.ts';
 import type { App } from './open-app.ts';
 import { type Database, openDatabase } from './open-database.ts';
-import { cannotListen } from './process.ts';
-import { kindPolicies } from './sync-context.ts';
+import { cannotListen, DATABASE_CONNECT_TIMEOUT_MS, SHUTDOWN_TIMEOUT_MS } from './process.ts';
+import { kindPolicies, processTime } from './sync-context.ts';
 import { logAnchors, logEvidence } from './telemetry/log-delivery.ts';
 import { createBuilderMetrics } from './telemetry/metrics.ts';
 
@@ -212,16 +212,6 @@ export const serveEvidence = ({ evidence }: Config, { database }: Pick<App, 'dat
   return { store: createServedStore(pool), shown: createShownEvidence(pool, true), close };
 };
 
-/** A container often starts before its database. */
-const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
-/** After a stop only a statement can be under way, in a database that does not answer. */
-const SHUTDOWN_TIMEOUT_MS = 6_000;
-
-const time: Time = {
-  nowMs: () => performance.now(),
-  sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
-};
-
 interface BuilderParts {
   readonly logger: Logger;
   readonly secrets: LiveSecrets;
@@ -249,7 +239,7 @@ export const startEvidenceBuilder = async (config: Config, { logger, secrets, is
   const alive = setInterval(() => {}, 60_000);
   opened.defer(() => clearInterval(alive));
   const stop = new AbortController();
-  const host = { database, owner: createProcessIdentity(), feed: feed.source, sync: { time } };
+  const host = { database, owner: createProcessIdentity(), feed: feed.source, sync: { time: processTime } };
   const evidence = startEvidence(config, host, { signer, nextSigner, logger, signal: stop.signal });
   opened.defer(() => evidence.close());
   logger.info({ version, ...(url !== undefined && { url }) }, 'orgtrail builds evidence');

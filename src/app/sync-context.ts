@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readDroppedUnderOthers } from '../archive/retention.sql.ts';
-import { formatDuration } from '../base/time.ts';
+import { formatDuration, type Time } from '../base/time.ts';
 import { canonicalFilters, type Filter } from '../ingest/planning/filters.ts';
 import { laneIntervals } from '../ingest/planning/planner.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
@@ -61,10 +61,7 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
       credentials: parts.credentials,
       observer: parts.storeObserver,
     }),
-    time: {
-      nowMs: () => performance.now(),
-      sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
-    },
+    time: processTime,
     observer: teeObserver<SyncObserver>(syncEvents, parts.observers),
     windows: new WindowLimit({ nowMs: () => performance.now() }),
     organizationListing: {
@@ -79,6 +76,11 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
     budgets: parts.budgets,
     random: Math.random,
   };
+};
+
+export const processTime: Time = {
+  nowMs: () => performance.now(),
+  sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
 };
 
 const syncEvents = [

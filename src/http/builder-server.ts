@@ -5,7 +5,7 @@ import type { EvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { AccessSource } from './access/access.ts';
 import { failureOf } from './failure.ts';
 import { createGuard } from './guard.ts';
-import { evidenceHealth, isStopped, readiness } from './health.ts';
+import { evidenceHealth, isStopped, readiness, sendReadiness } from './health.ts';
 import type { HttpOptions } from './server.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -43,11 +43,9 @@ export const serveBuilder = async (
   const onRequest = options.healthAccess === 'token' ? guard.requireScope('metrics') : guard.requireLocalOrToken;
   const unreadyReasons = readiness(options);
   server.get('/livez', () => ({ status: 'ok' }));
-  server.get('/readyz', { onRequest: guard.requireLocalOrToken }, async (_request, reply) => {
-    const reasons = await unreadyReasons();
-    const isReady = reasons.length === 0;
-    return await reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ready' : 'not ready', reasons });
-  });
+  server.get('/readyz', { onRequest: guard.requireLocalOrToken }, async (_request, reply) =>
+    sendReadiness(reply, await unreadyReasons()),
+  );
   server.get('/healthz', { onRequest }, async () => {
     const evidence = await options.evidence();
     const status = evidence === undefined || isStopped(evidence) ? 'failing' : 'ok';

@@ -122,14 +122,9 @@ export const FAILURES_PER_MINUTE = 10;
 /** Bounds the memory; the oldest are forgotten first. */
 const MAX_ADDRESSES = 10_000;
 
-interface Failures {
-  readonly sinceMs: number;
-  count: number;
-}
-
 /** IPv6 addresses count by their /64. `nowMs` is a clock that never goes back. */
 export class FailureThrottle {
-  readonly #failures = new Map<string, Failures>();
+  readonly #failures = new Map<string, { readonly sinceMs: number; count: number }>();
   readonly #nowMs: () => number;
 
   constructor(nowMs: () => number) {

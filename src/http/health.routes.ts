@@ -4,7 +4,7 @@ import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import type { StatusReader } from '../status/status-reader.sql.ts';
 import type { AccessSource } from './access/access.ts';
 import type { Guard } from './guard.ts';
-import { healthOf, type ReadinessOptions, readiness } from './health.ts';
+import { healthOf, type ReadinessOptions, readiness, sendReadiness } from './health.ts';
 import { jsonAnswer } from './openapi.ts';
 
 export interface HealthOptions extends ReadinessOptions {
@@ -40,12 +40,7 @@ export const healthRoutes = (server: FastifyInstance, options: HealthOptions, gu
   server.get(
     '/readyz',
     { onRequest: local, schema: aboutHealth('It can serve', 'The database answers, and the schema is current.') },
-    async (_request, reply) => {
-      const reasons = await unreadyReasons();
-      return reply
-        .code(reasons.length === 0 ? 200 : 503)
-        .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
-    },
+    async (_request, reply) => sendReadiness(reply, await unreadyReasons()),
   );
   server.get(
     '/healthz',

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyReply } from 'fastify';
 import { reasonOf } from '../base/errors.ts';
 import { type EvidenceStatus, isUnanchored } from '../evidence/stored/evidence-status.sql.ts';
 import { databaseTrouble } from '../postgres/sql-state.ts';
@@ -178,6 +179,9 @@ export const readiness = (options: ReadinessOptions): (() => Promise<readonly st
     return trouble === undefined ? reasons : [...reasons, `syncing fails: ${trouble}`];
   };
 };
+
+export const sendReadiness = (reply: FastifyReply, reasons: readonly string[]): FastifyReply =>
+  reply.code(reasons.length === 0 ? 200 : 503).send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
 
 const reasonsByDatabase = async (options: ReadinessOptions): Promise<string[]> => {
   try {

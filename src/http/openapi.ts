@@ -114,7 +114,7 @@ export const feedQuerySchema = {
   },
 } as const;
 
-export const problemSchema = {
+const problemSchema = {
   type: 'object',
   required: ['status', 'reason'],
   properties: { status: { type: 'string' }, reason: { type: 'string' } },

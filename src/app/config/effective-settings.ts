@@ -87,24 +87,30 @@ const naturalValue = (setting: string, text: string): unknown => {
   }
 };
 
-const shownCredentials = (credentials: Readonly<Record<string, Readonly<Record<string, unknown>>>>): unknown =>
+type Named = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+const shownCredentials = (credentials: Named): unknown =>
   Object.fromEntries(
-    Object.entries(credentials).map(([name, credential]) => {
-      const shown: Record<string, unknown> = { ...credential };
-      for (const key of ['token', 'key', 'email']) if (key in shown) shown[key] = HIDDEN;
-      return [name, shown];
+    Object.entries(credentials).map(([name, credential]) => [name, hiding(credential, ['token', 'key', 'email'])]),
+  );
+
+const shownSinks = (sinks: Named): unknown =>
+  Object.fromEntries(
+    Object.entries(sinks).map(([name, sink]) => {
+      const shown = hiding(sink, sinkSecrets);
+      const { secretAddresses } = sinkKinds[sink['type'] as SinkType];
+      return [
+        name,
+        { ...shown, ...Object.fromEntries(secretAddresses.map((key) => [key, shownAddress(String(shown[key]))])) },
+      ];
     }),
   );
 
-const shownSinks = (sinks: Readonly<Record<string, Readonly<Record<string, unknown>>>>): unknown =>
-  Object.fromEntries(Object.entries(sinks).map(([name, sink]) => [name, shownSink(sink)]));
-
-const shownSink = (sink: Readonly<Record<string, unknown>>): unknown => {
-  const shown: Record<string, unknown> = { ...sink };
-  for (const key of sinkSecrets) if (key in shown) shown[key] = HIDDEN;
-  for (const key of sinkKinds[sink['type'] as SinkType].secretAddresses) shown[key] = shownAddress(String(shown[key]));
-  return shown;
-};
+const hiding = (
+  values: Readonly<Record<string, unknown>>,
+  keys: readonly string[],
+): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, keys.includes(key) ? HIDDEN : value]));
 
 const shownAddress = (text: string): string => {
   const { origin, href } = new URL(text);
@@ -119,13 +125,9 @@ const withoutSecrets = (value: unknown, secrets: readonly string[]): unknown => 
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutSecrets(inner, secrets)]));
 };
 
-interface CommentedValue {
-  readonly key: string;
-  readonly value: unknown;
-  readonly comment: string;
-}
-
-export const settingsYaml = (values: readonly CommentedValue[]): string => {
+export const settingsYaml = (
+  values: readonly { readonly key: string; readonly value: unknown; readonly comment: string }[],
+): string => {
   const document = new Document({});
   for (const { key, value, comment } of values) {
     const node = document.createNode(value) as Node;

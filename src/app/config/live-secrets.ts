@@ -61,39 +61,33 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
     if (current === undefined) throw new OrgtrailError('configuration', 'no credential');
     return current;
   };
-  const refreshCredential = (): boolean => {
-    const before = credential();
-    reload();
-    return credential() !== before;
-  };
-  const sources = new Map<string, CredentialSource>();
-  const sourceOf = ({ name, credential: first }: NamedCredential): CredentialSource => {
-    const known = sources.get(name);
-    if (known !== undefined) return known;
-    let last = first;
-    // One that is no longer configured stays what it was.
-    const current = () => {
-      last = latest.credentials.find((each) => each.name === name)?.credential ?? last;
-      return last;
-    };
+  const live = (current: () => Credential): CredentialSource => {
     const refresh = () => {
       const before = current();
       reload();
       return current() !== before;
     };
-    const source = { current, refresh };
+    return { current, refresh };
+  };
+  const sources = new Map<string, CredentialSource>();
+  const sourceOf = (name: string, first: Credential): CredentialSource => {
+    const known = sources.get(name);
+    if (known !== undefined) return known;
+    let last = first;
+    // One that is no longer configured stays what it was.
+    const source = live(() => {
+      last = latest.credentials.find((each) => each.name === name)?.credential ?? last;
+      return last;
+    });
     sources.set(name, source);
     return source;
   };
   return {
     /** Throws OrgtrailError `configuration` when asked for what is not set. */
-    credential: { current: credential, refresh: refreshCredential } satisfies CredentialSource,
+    credential: live(credential),
     /** In the order of the configuration. A name keeps its `source` for as long as the process lives. */
     credentials: (): readonly LiveCredential[] =>
-      latest.credentials.map((named) => {
-        const { credential: _, ...rest } = named;
-        return { ...rest, source: sourceOf(named) };
-      }),
+      latest.credentials.map(({ credential: first, ...rest }) => ({ ...rest, source: sourceOf(rest.name, first) })),
     /** With the user and the password that its file has now; undefined: none is configured. */
     databaseUrl: (): string | undefined => {
       // Asked for each new connection, the first sign of a changed password is one that fails.

@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SearchError } from '../../../base/errors.ts';
+import type { StreamLimits } from '../../../base/limits.ts';
 import { isVisible } from '../../../base/text.ts';
+import type { SearchSource } from '../../../search/ports.ts';
 import { instantOfBound, readSearch } from '../../../search/query/search.ts';
 import { withIds } from '../../../search/run-search.ts';
 import { severities } from '../../../sinks/findings/finding.ts';
@@ -10,7 +12,6 @@ import { ruleNamed } from '../../../sinks/findings/rules.ts';
 import type { AccessNote, AccessSource } from '../../access/access.ts';
 import { beginsGiving, changeNote } from '../../access-trail.ts';
 import { goneSignal, httpError, inPlace, unknownIn } from '../../failure.ts';
-import type { ExplorerOptions } from '../events/routes.ts';
 import type { Operations } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import {
@@ -31,6 +32,12 @@ const DEFAULT_SINCE = '24h';
 const parameters = ['since', 'before', 'organization', 'severity', 'detection', 'muted', 'page'];
 
 type Query = Readonly<Record<string, unknown>>;
+
+interface DetectionsOptions {
+  readonly operations: Operations;
+  readonly search: SearchSource;
+  readonly streams: StreamLimits;
+}
 
 export const detectionPages = (
   pages: FastifyInstance,
@@ -53,7 +60,7 @@ export const detectionPages = (
 };
 
 const readView = async (
-  { operations, search: source }: Parameters<typeof detectionPages>[2],
+  { operations, search: source }: DetectionsOptions,
   query: Query,
   signal: AbortSignal,
 ): Promise<DetectionsView> => {

@@ -84,7 +84,7 @@ export const explorerRoutes = (
       return reply.redirect(`/events/${found.event.position}`, 303);
     });
   });
-  pages.get<{ Params: Position; Querystring: Query }>(
+  pages.get<{ Params: { position: string }; Querystring: Query }>(
     '/events/:position',
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
@@ -102,7 +102,7 @@ export const explorerRoutes = (
       return sendPage(request, reply, frame, { title: `Event ${position}`, current: '/events', body });
     },
   );
-  pages.get<{ Params: Position }>(
+  pages.get<{ Params: { position: string } }>(
     '/events/:position/history',
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
@@ -114,7 +114,7 @@ export const explorerRoutes = (
       return sendPage(request, reply, frame, { title, current: '/events', body: historyBody(view) });
     },
   );
-  pages.get<{ Params: Position }>(
+  pages.get<{ Params: { position: string } }>(
     '/events/:position/original',
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
@@ -129,14 +129,10 @@ export const explorerRoutes = (
   );
 };
 
-interface Position {
-  readonly position: string;
-}
-
 const notFound = (): Error =>
   httpError(404, 'Event not found. It may belong to another database or have been removed by retention.');
 
-const readDetail = async (source: SearchSource, { position: text }: Position, lend: Lend) => {
+const readDetail = async (source: SearchSource, { position: text }: { readonly position: string }, lend: Lend) => {
   const position = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN;
   if (!Number.isSafeInteger(position)) throw notFound();
   await lend(await source.bytesOf({ position }));
@@ -147,7 +143,7 @@ const readDetail = async (source: SearchSource, { position: text }: Position, le
 
 const readHistory = async (
   source: SearchSource,
-  params: Position,
+  params: { readonly position: string },
   signal: AbortSignal,
   lend: Lend,
 ): Promise<HistoryView> => {
@@ -184,10 +180,8 @@ const sendEvents = async (
   const isClean = reading.faults.length === 0 && Object.keys(query).every((name) => parameters.includes(name));
   const link = printSearch(reading.search);
   const line = typeof query['q'] === 'string' ? query['q'] : undefined;
-  if (
-    isClean &&
-    (searchFields.some((field) => query[field] === '') || (line !== undefined && link.get('q') !== line))
-  ) {
+  const isOther = searchFields.some((field) => query[field] === '') || (line !== undefined && link.get('q') !== line);
+  if (isClean && isOther) {
     if (limit !== DEFAULT_LIMIT) link.set('limit', String(limit));
     for (const [name, value] of printView(resultView)) link.set(name, value);
     const text = link.toString();
@@ -200,12 +194,8 @@ const sendEvents = async (
   const view = await lookUp({ source, operations }, named, unknown, page);
   beginsGiving(request, view.result?.page.events.length);
   // The links of the page go on with organization and account as they were written.
-  const copies = {
-    search: reading.search,
-    withIds: named.search,
-    limit,
-    origin: originOf(request.protocol, request.host),
-  };
+  const origin = originOf(request.protocol, request.host);
+  const copies = { search: reading.search, withIds: named.search, limit, origin };
   const shown: EventsView = {
     ...view,
     reading: { ...reading, faults: named.faults },
@@ -256,14 +246,12 @@ const summaryUnlessBusy = async (
   }
 };
 
-type LookedUp = Pick<EventsView, 'organizations' | 'accounts' | 'result' | 'marks' | 'failure'>;
-
 const lookUp = async (
   { source, operations }: { readonly source: SearchSource; readonly operations: Operations },
   reading: SearchReading,
   unknown: readonly string[],
   { isExact, ...page }: Parameters<SearchSource['search']>[1] & { readonly isExact: boolean },
-): Promise<LookedUp> => {
+): Promise<Pick<EventsView, 'organizations' | 'accounts' | 'result' | 'marks' | 'failure'>> => {
   const known = { organizations: await source.organizations(), accounts: await source.accounts() };
   // Another search than the one that was asked for would only mislead.
   if (reading.faults.length > 0 || unknown.length > 0) return known;

@@ -12,10 +12,6 @@ import { EVIDENCE_PATH, type EvidenceView, evidenceBody, noEvidenceBody } from '
 
 const REFRESH_SECONDS = 30;
 
-interface LogParameters {
-  readonly log: string;
-}
-
 /** `evidence` is undefined for a server without a database of one. */
 export const evidencePages = (pages: FastifyInstance, frame: Frame, evidence: ShownEvidence | undefined): void => {
   pages.get(EVIDENCE_PATH, { schema: hidden }, async (request, reply) => {
@@ -24,7 +20,7 @@ export const evidencePages = (pages: FastifyInstance, frame: Frame, evidence: Sh
     const refresh = view === undefined ? {} : { refreshSeconds: REFRESH_SECONDS };
     return sendPage(request, reply, frame, { title: 'Evidence', current: EVIDENCE_PATH, body, ...refresh });
   });
-  pages.get<{ Params: LogParameters }>(
+  pages.get<{ Params: { log: string } }>(
     `${EVIDENCE_PATH}/:log/checkpoint`,
     { schema: hidden },
     async (request, reply) => {
@@ -34,7 +30,7 @@ export const evidencePages = (pages: FastifyInstance, frame: Frame, evidence: Sh
       return sendText(reply, `${log}-${generation}-${size}.checkpoint`, note);
     },
   );
-  pages.get<{ Params: LogParameters }>(`${EVIDENCE_PATH}/:log/key`, { schema: hidden }, async (request, reply) => {
+  pages.get<{ Params: { log: string } }>(`${EVIDENCE_PATH}/:log/key`, { schema: hidden }, async (request, reply) => {
     const { log } = request.params;
     const newest = (await evidence?.logs())?.find((one) => one.log === log);
     const journal = newest && (await evidence?.journal(newest.generation));
@@ -61,11 +57,6 @@ const readView = async (evidence: ShownEvidence): Promise<EvidenceView | undefin
 const sendText = (reply: FastifyReply, name: string, text: string): FastifyReply =>
   sendFile(reply, name, 'application/octet-stream', text);
 
-interface ProofParameters {
-  readonly position: string;
-  readonly format: string;
-}
-
 const formats = {
   json: { type: 'application/json; charset=utf-8', of: ({ json }: EventProof) => json },
   // As what no browser gives another ending.
@@ -87,7 +78,7 @@ export const proofRoutes = (
     readonly logger: Logger;
   },
 ): void => {
-  pages.get<{ Params: ProofParameters }>(
+  pages.get<{ Params: { position: string; format: string } }>(
     '/events/:position/proof/:format',
     { schema: hidden, config: { trail: 'export' } },
     async (request, reply) => {

@@ -23,45 +23,26 @@ import { coverageCell, type Tail } from './timeline.ts';
 
 const PAGE_SIZE = 50;
 
-interface OrganizationFilter {
-  readonly text: string;
-  readonly state: ShownState | undefined;
-  readonly page: number;
-}
+type OrganizationFilter = ReturnType<typeof readFilter>;
 
-export const readFilter = (query: Readonly<Record<string, unknown>>): OrganizationFilter => {
+export const readFilter = (query: Readonly<Record<string, unknown>>) => {
   const text = (name: string): string => (typeof query[name] === 'string' ? query[name].trim() : '');
   const page = /^[1-9]\d{0,5}$/.test(text('page')) ? Number(text('page')) : 1;
   return { text: text('q').slice(0, 200), state: shownStates.find((state) => state === text('state')), page };
 };
 
-interface OrganizationPage {
-  readonly rows: readonly OrganizationWithState[];
-  readonly matching: number;
-  readonly page: number;
-  readonly pages: number;
-}
-
 /** Trouble first. A pure function. */
-export const selectOrganizations = (
-  sources: readonly OrganizationWithState[],
-  filter: OrganizationFilter,
-): OrganizationPage => {
+export const selectOrganizations = (sources: readonly OrganizationWithState[], filter: OrganizationFilter) => {
   const wanted = filter.text.toLowerCase();
   const matching = sources.filter(
     (source) =>
       (filter.state === undefined || shownState(source) === filter.state) &&
       (wanted === '' || `${source.organizationName ?? ''}\n${source.organizationId}`.toLowerCase().includes(wanted)),
   );
-  const sorted = [...matching].sort(byTrouble);
+  const sorted = matching.toSorted(byTrouble);
   const pages = Math.max(1, Math.ceil(sorted.length / PAGE_SIZE));
   const page = Math.min(filter.page, pages);
-  return {
-    rows: sorted.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE),
-    matching: matching.length,
-    page,
-    pages,
-  };
+  return { rows: sorted.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE), matching: matching.length, page, pages };
 };
 
 const urgency: readonly ShownState[] = ['failing', 'refused', 'incomplete', 'behind', 'reading', 'fresh', 'quiet'];
@@ -83,7 +64,7 @@ export const organizationHref = (organizationId: string): string =>
 interface OrganizationsView {
   readonly all: readonly OrganizationWithState[];
   readonly filter: OrganizationFilter;
-  readonly selected: OrganizationPage;
+  readonly selected: ReturnType<typeof selectOrganizations>;
   readonly coverage: ReadonlyMap<string, SourceCoverage>;
   readonly activity: Activity;
   /** Of those that are read for the first time. */

@@ -6,6 +6,7 @@ import {
   type AccountWithState,
   isAccount,
   isOrganization,
+  type SourceCounts,
   type StatusWithStates,
   sinkState,
   sumOf,
@@ -15,7 +16,7 @@ import type { HealthOptions } from '../../health.routes.ts';
 import { evidenceLine, isStopped } from '../evidence/page.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
-import { isLosing, type Paces, pacesOf, readingLine, shownState, stateMark } from '../source-states.ts';
+import { isLosing, pacesOf, readingLine, shownState, stateMark } from '../source-states.ts';
 import {
   accountName,
   accountsPanel,
@@ -65,11 +66,14 @@ const overviewBody = async (options: OverviewOptions, query: Record<string, unkn
   const organizations = await organizationsOf(status, options, query);
   const shown = status.isWhole ? status.sources : organizations.selected.rows;
   const paces = pacesOf(await overview.pace(shown.filter(({ firstReading }) => firstReading)));
+  const read = status.isWhole ? status.sources : undefined;
+  const words = (counts: SourceCounts) => countOfSources(counts, ' and ');
+  const reading = readingLine({ groups: status.groups, sources: read, paces, words });
   // Else it would be below fifty organizations.
   const isInTrouble = sinks.some((sink) => sinkState(sink) !== 'ok');
   return html`<div class="stack">
 <div class="row between"><h1>Overview</h1><p class="muted live" data-connection-note role="status"></p></div>
-${stateLine(status, sinks, { ...options, reading: readingOf(status, paces), stopped: evidence && isStopped(evidence) ? evidence.state : undefined })}
+${stateLine(status, sinks, { ...options, reading, stopped: evidence && isStopped(evidence) ? evidence.state : undefined })}
 ${evidence === undefined ? null : evidenceLine(evidence)}
 ${summary({ status, budget, figures, changedEntries })}
 <div class="grid-main"><section class="panel" aria-labelledby="activity"><h2 id="activity">Events per hour</h2>${hoursChart(activity.hours)}</section>
@@ -80,14 +84,6 @@ ${accountsPanel(shownAccounts(status), { activity, paces, nowMs }, { title: 'Acc
 <div class="grid-2">${isInTrouble ? null : sinksPanel(sinks, nowMs)}${changesPanel(changes, nowMs)}</div>
 </div>`;
 };
-
-const readingOf = ({ groups, sources, isWhole }: StatusWithStates, paces: Paces): Html | null =>
-  readingLine({
-    groups,
-    sources: isWhole ? sources : undefined,
-    paces,
-    words: (counts) => countOfSources(counts, ' and '),
-  });
 
 /** Also those that no page of an organization lists. */
 const shownAccounts = ({ sources }: StatusWithStates) =>
