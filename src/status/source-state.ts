@@ -102,7 +102,7 @@ const groupOf = (sources: readonly SourceWithState[]) => {
     /** What version 0.1 claimed as read and has not been proven since. */
     unprovenSeconds: sum(({ unprovenSeconds }) => unprovenSeconds),
     unproven: sum(({ unprovenSeconds }) => Number(unprovenSeconds > 0)),
-    /** Sources of which Cloudflare will soon delete time that is not collected. */
+    /** Sources with uncollected time that Cloudflare will soon delete. */
     nearLoss: sum((source) => Number(nearsLoss(source))),
     /** Sources that are read for the first time; the figures below are of these. */
     firstReading: sum(({ firstReading }) => Number(firstReading)),

@@ -57,7 +57,7 @@ interface Repeated {
 export const REPEAT_MS = 3_600_000;
 /** Of those who got in. Beyond, the sums of the oldest are noted before its hour is over. */
 export const MAX_READERS = 2_000;
-/** Of strangers who were refused. Those beyond are told apart by no address, of which they may have any number. */
+/** Of strangers who were refused. Beyond, addresses are left out: strangers may have any number. */
 export const MAX_STRANGERS = 500;
 
 export type AccessLimit = 'readers' | 'strangers';

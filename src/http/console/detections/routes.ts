@@ -39,11 +39,7 @@ interface DetectionsOptions {
   readonly streams: StreamLimits;
 }
 
-export const detectionPages = (
-  pages: FastifyInstance,
-  frame: Frame,
-  options: Pick<ExplorerOptions, 'operations' | 'search' | 'streams'>,
-): void => {
+export const detectionPages = (pages: FastifyInstance, frame: Frame, options: DetectionsOptions): void => {
   pages.get<{ Querystring: Query }>(
     DETECTIONS_PATH,
     { schema: hidden, config: { trail: 'search' } },
