@@ -51,15 +51,13 @@ export const openArchive = async (
   };
 };
 
-export const searchedArchiveOf = ({
-  archive,
-}: Pick<Config, 'archive'>): ((pool: Pool) => SearchedArchive) | undefined =>
+export const searchedArchiveOf = ({ archive }: Pick<Config, 'archive'>) =>
   archive &&
-  ((pool) => ({
+  ((pool: Pool): SearchedArchive => ({
     months: createArchivedMonths(pool, openObjectStore(archive.target, archive.s3)),
     memory: createMatchMemory(),
   }));
 
 /** Undefined: no archive is configured, and what was dropped is gone. */
-export const archivedEventsOf = ({ archive }: Pick<Config, 'archive'>): ((pool: Pool) => ArchivedEvents) | undefined =>
-  archive && ((pool) => createArchivedEvents(pool, openObjectStore(archive.target, archive.s3)));
+export const archivedEventsOf = ({ archive }: Pick<Config, 'archive'>) =>
+  archive && ((pool: Pool): ArchivedEvents => createArchivedEvents(pool, openObjectStore(archive.target, archive.s3)));

@@ -71,10 +71,7 @@ export const openApp = async (config: Config, options: AppOptions) => {
   }
 };
 
-type Telemetry = Pick<AppOptions, 'metrics' | 'logger'>;
-type ComposeOptions = AppOptions & { readonly secrets: LiveSecrets };
-
-const compose = async (given: Config, database: Database, options: ComposeOptions) => {
+const compose = async (given: Config, database: Database, options: AppOptions & { readonly secrets: LiveSecrets }) => {
   const { logger, metrics, secrets } = options;
   const { pool } = database;
   const kindsInForce = kindPolicies(given);
@@ -146,7 +143,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
 };
 
 /** Each on connections of its own. */
-const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, logger }: Telemetry) => {
+const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, logger }: AppOptions) => {
   const streams = createStreamLimits(config.http.stallTimeoutMs, metrics.streams);
   const { memory } = streams;
   const feed = openFeed(latestUrl, logger, { memory, openArchive: archivedEventsOf(config) });

@@ -7,13 +7,7 @@ import { laneIntervals } from '../ingest/planning/planner.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
 import { kindOf } from '../ingest/sources/registry.ts';
 import { RETENTION_MS } from '../ingest/sources/source-kind.ts';
-import {
-  type AuditApi,
-  discoveryPace,
-  type ScrubLeave,
-  type SyncContext,
-  type SyncObserver,
-} from '../ingest/sync/ports.ts';
+import { discoveryPace, type SyncContext, type SyncObserver } from '../ingest/sync/ports.ts';
 import { readUnreadMonths } from '../ingest/sync/store/entries.sql.ts';
 import type { ReadingCredential } from '../ingest/sync/store/leases.sql.ts';
 import type { SourceScope } from '../ingest/sync/store/sources.sql.ts';
@@ -23,16 +17,12 @@ import type { Pool } from '../postgres/pool.ts';
 import type { Config } from './config/config.ts';
 import { teeObserver } from './telemetry/log.ts';
 
-interface SyncParts {
+interface SyncParts extends Pick<SyncContext, 'api' | 'kinds' | 'budgets' | 'scrub'> {
   readonly pool: Pool;
-  readonly api: AuditApi;
   readonly owner: string;
-  readonly kinds: readonly KindPolicy[];
   readonly namedAccounts: readonly string[];
   readonly credentials: () => readonly ReadingCredential[];
   readonly smallestBudget: number;
-  readonly budgets: SyncContext['budgets'];
-  readonly scrub: ScrubLeave | undefined;
   readonly storeObserver: SyncStoreObserver;
   readonly observers: readonly SyncObserver[];
 }
@@ -40,7 +30,6 @@ interface SyncParts {
 export const createSyncContext = (config: Config, parts: SyncParts): SyncContext => {
   const { leaseMs, organizationIds, settleDelaysMs, concurrency, tickMs } = config;
   const { pool, api, owner, kinds, scrub } = parts;
-  const historyMs = historyOf(config);
   return {
     api,
     leaseMs,
@@ -55,7 +44,7 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
       leaseMs,
       kinds,
       settleDelaysMs,
-      historyMs,
+      historyMs: historyOf(config),
       scope: sourceScopeOf(config),
       accountIds: parts.namedAccounts,
       credentials: parts.credentials,

@@ -159,7 +159,7 @@ const parametersOf = (request: FastifyRequest): Pick<AccessNote, 'what' | 'whole
   }
 };
 
-const asRecord = (value: unknown): Readonly<Record<string, unknown>> =>
+export const asRecord = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 const short = (value: unknown, most: number): unknown =>

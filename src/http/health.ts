@@ -159,11 +159,7 @@ export interface ReadinessOptions {
   readonly trouble?: () => string | undefined;
 }
 
-/**
- * Ready is what can serve and store: the database answers, takes writes and has the current schema. Whether Cloudflare answers is not
- * asked: without it, stored events can still be read. One look at the database at a time: probes of one that does not answer must not use
- * up the connections.
- */
+/** Ready is what can serve and store, whether or not Cloudflare answers. One look at the database at a time: probes must not use up connections. */
 export const readiness = (options: ReadinessOptions): (() => Promise<readonly string[]>) => {
   let underWay: Promise<readonly string[]> | undefined;
   return async () => {

@@ -198,8 +198,5 @@ const isFirstReading = (
   behindAfterSeconds: number,
 ): boolean => state === 'behind' && gapSeconds - unreadHistorySeconds <= behindAfterSeconds;
 
-export const collectedShare = ({
-  wantedSeconds,
-  gapSeconds,
-}: Pick<HistoryFacts, 'wantedSeconds' | 'gapSeconds'>): number =>
+export const collectedShare = ({ wantedSeconds, gapSeconds }: Omit<HistoryFacts, 'unreadHistorySeconds'>): number =>
   wantedSeconds <= 0 ? 1 : Math.min(1, Math.max(0, 1 - gapSeconds / wantedSeconds));

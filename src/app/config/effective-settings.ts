@@ -15,11 +15,6 @@ export interface EffectiveSetting {
   readonly overridden?: Place | undefined;
 }
 
-interface ShownSetting extends EffectiveSetting {
-  /** Secrets are hidden; null: not set. */
-  readonly value: unknown;
-}
-
 type SettingsRead = Pick<ReadConfig, 'settings' | 'file' | 'fromFile'>;
 
 const HIDDEN = '(hidden)';
@@ -56,8 +51,11 @@ export const describeSource = ({ source, place, overridden }: EffectiveSetting):
   return overridden === undefined ? source : `${source}, which overrides ${describePlace(overridden)}`;
 };
 
-/** Only for settings without faults. */
-export const shownSettings = (read: ReadConfig, dotenv: readonly string[]): readonly ShownSetting[] => {
+/** Only for settings without faults. Secrets are hidden; null: not set. */
+export const shownSettings = (
+  read: ReadConfig,
+  dotenv: readonly string[],
+): readonly (EffectiveSetting & { readonly value: unknown })[] => {
   const defaults = settingDefaults();
   const secrets = read.config === undefined ? [] : secretsOf(read.config);
   const hidden = secrets.filter(({ length }) => length >= MIN_SECRET);

@@ -173,7 +173,10 @@ export const openSecrets = (
 export const keepReloading = (
   secrets: LiveSecrets,
   logger: Logger,
-  { signal, onReloadAsked }: { readonly signal: AbortSignal; readonly onReloadAsked?: OnReloadAsked | undefined },
+  {
+    signal,
+    onReloadAsked,
+  }: { readonly signal: AbortSignal; readonly onReloadAsked?: ((listener: () => void) => void) | undefined },
 ): void => {
   const timer = setInterval(() => secrets.reload(), RELOAD_EVERY_MS);
   timer.unref();
@@ -182,5 +185,3 @@ export const keepReloading = (
     if (!secrets.reload()) logger.info('secrets reload requested: files unchanged');
   });
 };
-
-type OnReloadAsked = (listener: () => void) => void;

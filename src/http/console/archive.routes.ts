@@ -40,10 +40,10 @@ ${commandsPanel}
 
 const statePanel = ({
   configured,
-  inUse,
+  ...archive
 }: ShownArchive): Html => html`<section class="panel" aria-labelledby="state"><h2 id="state">${configured === undefined ? 'No archive configured' : 'Archive in use'}</h2><div class="stack">
 ${configured === undefined ? html`<p>This process has no <code>ORGTRAIL_ARCHIVE</code>: it archives nothing. With it, and with <code>ORGTRAIL_RETENTION</code>, months go to object storage as Parquet, and are read back and compared, before they leave the database; docs/archive.md has all of it.</p>` : html`<p><code>${configured}</code></p>`}
-${useOf(configured, inUse)}</div></section>`;
+${useOf(configured, archive.inUse)}</div></section>`;
 
 /** The database decides what may be dropped, whatever a process is set to. */
 const useOf = (configured: string | undefined, inUse: string | undefined): Html | null => {

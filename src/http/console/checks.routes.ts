@@ -12,19 +12,14 @@ import {
 import { httpError, unknownIn } from '../failure.ts';
 import { type Html, html } from './html.ts';
 import { OPERATIONS_PATH, type Operations, operationsHead } from './operations.ts';
-import { type Frame, hidden, sendPage } from './page.ts';
+import { type Frame, hidden, rowNumberOf, sendPage } from './page.ts';
 import { stateMark } from './source-states.ts';
-import { countOf, countText, spanText, timeOf } from './words.ts';
+import { countOf, countText, shellWord, spanText, timeOf } from './words.ts';
 
 const PAGE_SIZE = 25;
 const parameters = ['runs_before', 'rounds_before', 'found'];
 
 type Query = Readonly<Record<string, unknown>>;
-
-const numberIn = (query: Query, name: string): number | undefined => {
-  const text = query[name];
-  return typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
-};
 
 /** `/checks`: what was read a second time, and with what result. */
 export const checkPages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
@@ -32,7 +27,7 @@ export const checkPages = (pages: FastifyInstance, frame: Frame, operations: Ope
     const { query } = request;
     const [unknown] = unknownIn(query, parameters);
     if (unknown !== undefined) throw httpError(400, unknown);
-    const asked = { runsBefore: numberIn(query, 'runs_before'), roundsBefore: numberIn(query, 'rounds_before') };
+    const asked = { runsBefore: rowNumberOf(query['runs_before']), roundsBefore: rowNumberOf(query['rounds_before']) };
     const found = query['found'] === 'true';
     const { pool } = operations;
     const [runs, rounds, totals] = await Promise.all([
@@ -179,16 +174,13 @@ ${failure === undefined ? null : html`<p class="error-text">${failure}</p>`}</li
 const commandOf = (run: VerifyRun): string => {
   const ids = (kind: 'organization' | 'account'): string => {
     const of = run.findings.filter((finding) => (finding.kind === 'organization') === (kind === 'organization'));
-    return of.length === 0 ? '' : ` --${kind} ${of.map(({ id }) => quoted(id)).join(' ')}`;
+    return of.length === 0 ? '' : ` --${kind} ${of.map(({ id }) => shellWord(id)).join(' ')}`;
   };
   const named = run.findings.length < 20 ? `${ids('organization')}${ids('account')}` : '';
   return `orgtrail verify --since ${instant(run.since)} --before ${instant(run.before)}${named} --fix`;
 };
 
 const instant = (time: Date): string => time.toISOString().replace('.000Z', 'Z');
-
-/** Quoted if a shell would take it for something else. */
-const quoted = (id: string): string => (/^[\w-]+$/.test(id) ? id : `'${id.replaceAll("'", "'\\''")}'`);
 
 const meaningsPanel = html`<section class="panel" aria-labelledby="meanings"><h2 id="meanings">What a finding means</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of findings"><table>

@@ -4,18 +4,15 @@ import type { EntityKind } from '../../search/entities.ts';
 import { printSearch, type Search, type TimeBound } from '../../search/query/search.ts';
 import type { Term, TermField } from '../../search/query/terms.ts';
 import { type Html, html } from './html.ts';
-import { pageZone, partsOfInstant, UTC } from './words.ts';
+import { pageZone, partsOfInstant, shortened, UTC } from './words.ts';
 
 const MAX_SHOWN = 120;
-
-const short = (text: string): string =>
-  text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1).toWellFormed()}…` : text;
 
 /** A value that searches for itself within the search. Never a link to what the value says. */
 export const filterLink = (search: Search, filter: Partial<Search>, text: string): Html =>
   text === ''
     ? html`<span class="muted">(empty)</span>`
-    : html`<a class="narrow" href="/events?${printSearch({ ...search, ...filter }).toString()}" title="Filter by this value">${short(text)}</a>`;
+    : html`<a class="narrow" href="/events?${printSearch({ ...search, ...filter }).toString()}" title="Filter by this value">${shortened(text, MAX_SHOWN)}</a>`;
 
 export const actorOf = (
   event: FoundEvent,
@@ -56,7 +53,7 @@ export const timeOf = ({ actionTime, sortTime }: FoundEvent, nowMs: number): Htm
 /** What went wrong should be seen; unknown words have the colour of neither. */
 export const resultMark = ({ actionResult, statusCode }: FoundEvent): Html => {
   const word = actionResult?.toLowerCase();
-  const text = html`${short(actionResult ?? 'unknown')}${statusCode === null ? null : html` ${statusCode}`}`;
+  const text = html`${shortened(actionResult ?? 'unknown', MAX_SHOWN)}${statusCode === null ? null : html` ${statusCode}`}`;
   // What is usual has no colour: the eye goes to the rest.
   if (word === 'success') return html`<span class="muted">${text}</span>`;
   const kind = word === 'failure' || word === 'failed' ? 'failing' : 'unknown';

@@ -192,5 +192,9 @@ export const nextAddress = (wanted: unknown): string => {
   return `${url.pathname}${url.search}`;
 };
 
+/** Undefined for what is no number of a row. */
+export const rowNumberOf = (text: unknown): number | undefined =>
+  typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
+
 /** Pages are no part of the API's description. */
 export const hidden = { hide: true };

@@ -118,10 +118,7 @@ export const SESSION_COOKIE = 'orgtrail_session';
 /** 256 random bits, which say nothing. */
 export const createSessionId = (): string => randomBytes(32).toString('base64url');
 
-/**
- * What the database keeps of a session: a hash, from which the cookie cannot be derived. Of a session that was begun with the token of the
- * environment it is keyed with that token, so that another token ends it.
- */
+/** A hash, from which the cookie cannot be derived; keyed with ORGTRAIL_FEED_TOKEN if begun with it, so that another token ends the session. */
 export const sessionKey = (id: string, feedToken: string | undefined): Buffer =>
   feedToken === undefined
     ? createHash('sha256').update(`orgtrail console session ${id}`).digest()

@@ -41,7 +41,6 @@ export type Paces = ReadonlyMap<string, ReadingPace>;
 
 export const pacesOf = (paces: readonly ReadingPace[]): Paces => new Map(paces.map((pace) => [keyOf(pace), pace]));
 
-/** Too little for an estimate. */
 const LEAST_SECONDS = 10;
 
 const rateOf = (pace: ReadingPace | undefined): number =>

@@ -14,7 +14,7 @@ import type {
 } from '../../search/summary/summary.ts';
 import { linkOf, withinTime, withTerm } from './event-links.ts';
 import { type Html, html } from './html.ts';
-import { countOf, countText, timeOf, timeText, zonedText, zoneLabel } from './words.ts';
+import { countOf, countText, shortened, timeOf, timeText, zonedText, zoneLabel } from './words.ts';
 
 interface SummaryView {
   readonly search: Search;
@@ -184,8 +184,7 @@ const valueItem = (view: FacetsView, field: FacetField, { value, name, events }:
   const { search } = view;
   const label = name ?? value;
   const sought = soughtOf(view, field, value, name);
-  const shown = label.length > 60 ? `${label.slice(0, 59).toWellFormed()}…` : label;
-  return html`<li><a class="facet-value" href="${linkOf(withTerm(search, field, sought, false))}" title="Only ${label}"><span>${shown}</span></a><meter min="0" max="${most}" value="${events}" aria-hidden="true"></meter><span class="number">${countText(events)}</span><a class="facet-not" href="${linkOf(withTerm(search, field, sought, true))}" title="Exclude ${label}" aria-label="Exclude ${label}">⊖</a></li>`;
+  return html`<li><a class="facet-value" href="${linkOf(withTerm(search, field, sought, false))}" title="Only ${label}"><span>${shortened(label, 60)}</span></a><meter min="0" max="${most}" value="${events}" aria-hidden="true"></meter><span class="number">${countText(events)}</span><a class="facet-not" href="${linkOf(withTerm(search, field, sought, true))}" title="Exclude ${label}" aria-label="Exclude ${label}">⊖</a></li>`;
 };
 
 /** By name, which people know, if no other has it. */
@@ -227,4 +226,4 @@ export const chipsOf = (search: Search): Html | null => {
 export const countFilters = ({ terms = [], ...fields }: Search): number => printSearch(fields).size + terms.length;
 
 const chip = (text: string, without: string, isNegated = false): Html =>
-  html`<li class="chip${isNegated ? ' chip-not' : ''}"><span>${text.length > 80 ? `${text.slice(0, 79).toWellFormed()}…` : text}</span> <a href="${without}" title="Remove this filter" aria-label="Remove ${text}">×</a></li>`;
+  html`<li class="chip${isNegated ? ' chip-not' : ''}"><span>${shortened(text, 80)}</span> <a href="${without}" title="Remove this filter" aria-label="Remove ${text}">×</a></li>`;

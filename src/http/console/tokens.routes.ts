@@ -40,11 +40,10 @@ ${commandsPanel}
 </div>`;
 };
 
-const environmentPanel = ({
-  isFeedTokenSet,
-  feedTokenSessions,
-}: TokensView): Html => html`<section class="panel" aria-labelledby="environment"><h2 id="environment">${FEED_TOKEN_NAME}</h2>
-<p>${isFeedTokenSet ? html`Set for this process: it has every scope and no end. ${countOf(feedTokenSessions, 'session')} of the console began with it. All who know it have one name in the trail of access: give each person and each reader a token of their own.` : 'Not set for this process.'}</p></section>`;
+const environmentPanel = (
+  view: TokensView,
+): Html => html`<section class="panel" aria-labelledby="environment"><h2 id="environment">${FEED_TOKEN_NAME}</h2>
+<p>${view.isFeedTokenSet ? html`Set for this process: it has every scope and no end. ${countOf(view.feedTokenSessions, 'session')} of the console began with it. All who know it have one name in the trail of access: give each person and each reader a token of their own.` : 'Not set for this process.'}</p></section>`;
 
 const table = (
   tokens: readonly ShownToken[],

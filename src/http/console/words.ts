@@ -10,7 +10,6 @@ const clockOf = (at: Date | number): string => {
   return new Date(ms + offsetMs(pageZone(), ms)).toISOString();
 };
 
-/** `2026-03-01 12:30:05`, in the zone of the page. */
 export const timeText = (at: Date | number): string => clockOf(at).slice(0, 19).replace('T', ' ');
 
 export const zonedText = (at: Date | number): string => `${timeText(at)} ${pageZone()}`;
@@ -58,10 +57,17 @@ export const agoOf = (at: Date | null, nowMs: number): Html => {
   return html`<time datetime="${at.toISOString()}" title="${zonedText(at)}">${agoText((nowMs - at.getTime()) / 1_000)}</time>`;
 };
 
+export const shortened = (text: string, most: number): string =>
+  text.length > most ? `${text.slice(0, most - 1).toWellFormed()}…` : text;
+
 export const countText = (count: number): string => Math.round(count).toLocaleString('en');
 
 export const countOf = (count: number, one: string, many = `${one}s`): string =>
   `${countText(count)} ${count === 1 ? one : many}`;
+
+/** Quoted if a shell would take it for something else. */
+export const shellWord = (text: string): string =>
+  /^[\w-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 export const TIMES_COOKIE = 'orgtrail_times';
 export const UTC = 'UTC';

@@ -19,6 +19,7 @@ import { goneSignal } from '../failure.ts';
 import { integer, withToken } from '../openapi.ts';
 import { encodingFor, streamFeed } from '../stream.ts';
 import {
+  DEFAULT_LIMIT,
   MAX_LIMIT,
   type SearchQuery,
   type SummaryQuery,
@@ -27,8 +28,6 @@ import {
   summaryQuerySchema,
   summaryResponses,
 } from './schema.ts';
-
-const DEFAULT_LIMIT = 50;
 
 /** Null if there is none. */
 export interface PageCursors {
@@ -323,16 +322,14 @@ const sendSummary = async (source: SearchSource, streams: StreamLimits, query: S
   });
 };
 
-const instant = (ms: number): string => new Date(ms).toISOString();
-
 /** Also what `orgtrail search --count --json` prints. `only`: these facets alone. */
 export const summaryBody = ({ count, facets }: SearchSummary, only: readonly FacetField[] = facetFields) => ({
   events: count.events,
   at_least: count.isAtLeast,
-  counted_since: count.countedSinceMs === null ? null : instant(count.countedSinceMs),
+  counted_since: count.countedSinceMs === null ? null : new Date(count.countedSinceMs).toISOString(),
   untimed: count.untimed,
   bucket_seconds: count.bucketMs / 1_000,
-  histogram: count.buckets.map(({ startMs, ...results }) => ({ start: instant(startMs), ...results })),
+  histogram: count.buckets.map(({ startMs, ...results }) => ({ start: new Date(startMs).toISOString(), ...results })),
   facets:
     facets === undefined
       ? null

@@ -10,6 +10,7 @@ export type SearchQuery = Readonly<Partial<Record<SearchField, string>>> & {
   readonly cursor?: string;
 };
 
+export const DEFAULT_LIMIT = 50;
 export const MAX_LIMIT = 500;
 
 export const searchQuerySchema = {

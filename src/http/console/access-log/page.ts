@@ -1,6 +1,7 @@
 import { searchFields } from '../../../search/query/search.ts';
 import { accessKinds } from '../../access/access.ts';
 import type { AccessCursor, AccessPage, ShownAccess } from '../../access/access-log.sql.ts';
+import { asRecord } from '../../access-trail.ts';
 import { commandBlock, type Html, html } from '../html.ts';
 import { operationsHead } from '../operations.ts';
 import { countOf, instantOf, zoneLabel } from '../words.ts';
@@ -81,7 +82,7 @@ const row = (access: ShownAccess): Html => html`<tr><th scope="row">${instantOf(
 
 /** Texts as they are, so that a search can be read; all else as JSON. */
 const askedOf = (access: ShownAccess): Html => {
-  const entries = Object.entries(recordOf(access.what));
+  const entries = Object.entries(asRecord(access.what));
   if (entries.length === 0) return html`<span class="muted">nothing more</span>`;
   const link = searchOf(access, entries);
   return html`${entries.map(
@@ -89,9 +90,6 @@ const askedOf = (access: ShownAccess): Html => {
       html`<p><span class="muted">${name}</span> ${typeof value === 'string' ? value : JSON.stringify(value)}</p>`,
   )}${link === undefined ? null : html`<p class="sub"><a href="${link}">This search</a></p>`}`;
 };
-
-const recordOf = (what: unknown): Readonly<Record<string, unknown>> =>
-  typeof what === 'object' && what !== null ? (what as Record<string, unknown>) : {};
 
 /** Undefined for all else, and for values that may have been cut: that would be another search. */
 const searchOf = ({ route }: ShownAccess, entries: readonly (readonly [string, unknown])[]): string | undefined => {

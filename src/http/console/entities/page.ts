@@ -8,7 +8,7 @@ import { entityHref, linkOf, withinTime, withTerm } from '../event-links.ts';
 import { coverageOf } from '../events/search-verdict.ts';
 import { type Html, html } from '../html.ts';
 import { facetsPanel, histogramOf } from '../summary.ts';
-import { countOf, countText, instantOf, zoneLabel } from '../words.ts';
+import { countOf, countText, instantOf, shortened, zoneLabel } from '../words.ts';
 
 interface EntityView {
   readonly kind: EntityKind;
@@ -88,12 +88,10 @@ ${
     ? empty
     : html`<ul class="news">${news.map(
         ({ field, value, name, events, first }) =>
-          html`<li><span class="muted">${newsNames[field]}</span> <a href="${linkOf(withTerm(search, field as TermField, value, false))}">${cut(name ?? value)}</a> <span class="muted">${countOf(events, 'event')}, first ${instantOf(first)}</span></li>`,
+          html`<li><span class="muted">${newsNames[field]}</span> <a href="${linkOf(withTerm(search, field as TermField, value, false))}">${shortened(name ?? value, 100)}</a> <span class="muted">${countOf(events, 'event')}, first ${instantOf(first)}</span></li>`,
       )}</ul>`
 }</section>`;
 };
-
-const cut = (text: string): string => (text.length > 100 ? `${text.slice(0, 99).toWellFormed()}…` : text);
 
 const sessionsPanel = ({ search, report }: EntityView): Html =>
   html`<section class="panel" aria-label="Sessions"><h2>Sessions</h2><p class="hint">Events without a pause of 30 minutes between them; the newest 20.</p>

@@ -10,6 +10,7 @@ import {
 import type { SearchAnswer } from '../../../search/run-search.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import type { PageCursors } from '../../search/routes.ts';
+import { DEFAULT_LIMIT } from '../../search/schema.ts';
 import type { EventMarks } from '../detections/page.ts';
 import { type Html, html } from '../html.ts';
 import { countFilters } from '../summary.ts';
@@ -182,8 +183,6 @@ interface CopyAsView {
   readonly limit: number;
   readonly origin: string;
 }
-
-const DEFAULT_LIMIT = 50;
 
 /** The texts are there without a script; with one, a button copies each. */
 export const copyAs = ({ search, withIds, limit, origin }: CopyAsView): Html => {

@@ -6,7 +6,7 @@ import { actorOf, filterLink, resourceOf, resultMark, timeOf } from '../event-li
 import { type Html, html } from '../html.ts';
 import { saveThis, searchesMenu } from '../saved/page.ts';
 import { chipsOf, summaryPanel } from '../summary.ts';
-import { countOf, instantOf, zonedText, zoneLabel } from '../words.ts';
+import { countOf, instantOf, shortened, zonedText, zoneLabel } from '../words.ts';
 import { copyAs, type EventsView, searchForm } from './events-form.ts';
 import { extraCells, extraHeads, liveBar, tableClasses, viewChoice } from './result-view.ts';
 import { eventHref } from './search-steps.ts';
@@ -132,16 +132,14 @@ const rowOf = (view: RowsView, event: FoundEvent): Html => {
   return html`<tr>
 <th scope="row" class="cell-time"><a href="${eventHref(event.position, search)}" data-row>${timeOf(event, nowMs)}</a></th>
 <td class="cell-organization" data-label="Organization">${ownersOf(view, event)}</td>
-<td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${cutText(actor.more)}</span>`}</td>
-<td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${cutText(event.actionDescription)}</span>`}</td>
+<td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${shortened(actor.more, 120)}</span>`}</td>
+<td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${shortened(event.actionDescription, 120)}</span>`}</td>
 <td class="cell-resource" data-label="Resource">${resource === undefined ? none : filterLink(search, resource.filter, resource.text)}${event.resourceId === null ? null : html`<span class="second mono">${filterLink(search, { resource: event.resourceId }, event.resourceId)}</span>`}</td>
 <td class="cell-result" data-label="Result">${event.actionResult === null ? none : resultMark(event)}${event.changed ? html` <span class="mark mark-changed" title="Cloudflare later sent this entry with other content">changed</span>` : null}${event.defects === null ? null : html` <span class="mark mark-defect" title="${event.defects.join(', ')}">defect</span>`}${view.marks?.of(event.position).map((mark) => html` ${mark}`)}</td>
 ${extraCells(view.resultView, search, event)}</tr>`;
 };
 
 const none = html`<span class="muted" title="the entry does not say">–</span>`;
-
-const cutText = (text: string): string => (text.length > 120 ? `${text.slice(0, 119).toWellFormed()}…` : text);
 
 /** A script continues one that goes back in time until its page is full. */
 const reachedOf = ({ reading: { search }, limit, nowMs }: EventsView, { reached, events }: SearchPage): Html | null => {
@@ -181,7 +179,6 @@ interface PrintHeadView {
   readonly nowMs: number;
 }
 
-/** For paper; the screen has it elsewhere. */
 const printHead = (view: PrintHeadView): Html => {
   const { search, answer, summary, isPart, nowMs } = view;
   const { page, coverage } = answer;

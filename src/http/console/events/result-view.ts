@@ -7,7 +7,7 @@ import type { TermField } from '../../../search/query/terms.ts';
 import { linkOf, withTerm } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
 import { A_YEAR_SECONDS, cookieOf, hidden, nextAddress } from '../page.ts';
-import { instantOf } from '../words.ts';
+import { instantOf, shortened } from '../words.ts';
 
 interface Column {
   readonly label: string;
@@ -193,14 +193,12 @@ const contentOf = (name: ExtraColumn, search: Search, event: FoundEvent): Html =
   const text = String(value);
   if (text === '') return html`<span class="muted">(empty)</span>`;
   // A star is a wildcard.
-  if (term === undefined || text.includes('*')) return html`<span class="one-line">${cut(text)}</span>`;
-  return html`<a class="narrow one-line" href="${linkOf(withTerm(search, term, text, false))}" title="Filter by this value">${cut(text)}</a>`;
+  if (term === undefined || text.includes('*'))
+    return html`<span class="one-line">${shortened(text, MAX_SHOWN)}</span>`;
+  return html`<a class="narrow one-line" href="${linkOf(withTerm(search, term, text, false))}" title="Filter by this value">${shortened(text, MAX_SHOWN)}</a>`;
 };
 
 const MAX_SHOWN = 120;
-
-const cut = (text: string): string =>
-  text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1).toWellFormed()}…` : text;
 
 export interface LiveStart {
   readonly after: number;

@@ -21,7 +21,7 @@ import type { SearchSummary } from '../../../search/summary/summary.ts';
 import { beginsGiving } from '../../access-trail.ts';
 import { goneSignal, httpError, inPlace, type Lend, unknownIn } from '../../failure.ts';
 import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
-import { MAX_LIMIT } from '../../search/schema.ts';
+import { DEFAULT_LIMIT, MAX_LIMIT } from '../../search/schema.ts';
 import { readMarks } from '../detections/page.ts';
 import { html } from '../html.ts';
 import type { Operations } from '../operations.ts';
@@ -33,7 +33,6 @@ import { type HistoryView, historyBody } from './history-page.ts';
 import { keepView, type LiveStart, printView, readView, rememberedView, viewFields } from './result-view.ts';
 import { readSteps } from './search-steps.ts';
 
-const DEFAULT_LIMIT = 50;
 const HISTORY_LIMIT = 200;
 /** Of the request and the response of an event. */
 const MAX_STATES_BYTES = 2 * MAX_STATE_BYTES;

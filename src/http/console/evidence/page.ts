@@ -13,6 +13,7 @@ import {
 } from '../../../evidence/stored/evidence-status.sql.ts';
 import type { FoundEvent } from '../../../search/answer.ts';
 import type { SourceHealth } from '../../../status/health.ts';
+import { isStopped } from '../../health.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, agoText, countOf, countText, exactInstantOf, spanText, timeOf } from '../words.ts';
 
@@ -259,10 +260,6 @@ const meanings: Readonly<Record<State, string>> = {
     'The database went back, or may have: a known checkpoint may be of another history. Nothing is signed any more.',
   ended: 'An operator has ended this log. What was signed stays good; nothing follows.',
 };
-
-/** Until an operator acts. Collecting goes on. */
-export const isStopped = ({ state }: Pick<EvidenceStatus, 'state'>): boolean =>
-  state === 'halted' || state === 'behind' || state === 'forked';
 
 /** With events waiting, something is wrong after this. */
 const LATE_SECONDS = 900;

@@ -47,7 +47,6 @@ export const selectOrganizations = (sources: readonly OrganizationWithState[], f
 
 const urgency: readonly ShownState[] = ['failing', 'refused', 'incomplete', 'behind', 'reading', 'fresh', 'quiet'];
 
-/** Those that need attention come first. */
 const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
   Number(isLosing(b)) - Number(isLosing(a)) ||
   urgency.indexOf(shownState(a)) - urgency.indexOf(shownState(b)) ||
@@ -82,16 +81,15 @@ ${view.all.length === 0 ? html`<p class="muted">Organizations have not been list
 ${pager(view)}
 </section>`;
 
-const filterForm = ({
-  filter,
-  all,
-}: OrganizationsView): Html => html`<form class="row filter" method="get" action="/" role="search" data-keep>
+const filterForm = (
+  view: OrganizationsView,
+): Html => html`<form class="row filter" method="get" action="/" role="search" data-keep>
 <label class="unseen" for="q">Name or id</label>
-<input id="q" name="q" type="search" value="${filter.text}" placeholder="Name or id" data-search>
+<input id="q" name="q" type="search" value="${view.filter.text}" placeholder="Name or id" data-search>
 <label class="unseen" for="state">State</label>
 <select id="state" name="state"><option value="">All states</option>${shownStates.map(
   (state) =>
-    html`<option value="${state}"${filter.state === state ? html` selected` : null}>${stateName(state)} (${all.filter((source) => shownState(source) === state).length})</option>`,
+    html`<option value="${state}"${view.filter.state === state ? html` selected` : null}>${stateName(state)} (${view.all.filter((source) => shownState(source) === state).length})</option>`,
 )}</select>
 <button class="button" type="submit">Filter</button>
 </form>`;

@@ -170,14 +170,12 @@ export const hoursChart = (
   const chart = histogramOf({
     search,
     count: { buckets: hours, bucketMs: HOUR_MS, countedSinceMs: null },
-    gaps: gaps.map(([fromMs, toMs]) => ({ since: instantOf(fromMs), before: instantOf(toMs) })),
+    gaps: gaps.map(([from, to]) => ({ since: new Date(from).toISOString(), before: new Date(to).toISOString() })),
     isOfHours: true,
   });
   if (chart === null) return html`<p class="muted">No hours yet.</p>`;
   return html`<p class="muted">${countOf(total, 'event')} in ${hours.length} hours, by the time of the action</p>${chart}`;
 };
-
-const instantOf = (ms: number): string => new Date(ms).toISOString();
 
 /** Of any of these logs, holes included. */
 export const gapsOfHours = (

@@ -3,7 +3,7 @@ import { MAX_NAME_LENGTH, type SavedSearch } from '../../../search/saved-searche
 import { linkOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
 import { pagesBeside } from '../page.ts';
-import { agoOf, timeOf } from '../words.ts';
+import { agoOf, shortened, timeOf } from '../words.ts';
 
 interface SavedRow {
   readonly saved: SavedSearch;
@@ -75,8 +75,7 @@ const hrefOf = ({ search }: SavedSearch): string => (search === '' ? '/events' :
 const lineOf = ({ search }: SavedSearch): string => {
   const { search: read, faults } = readSearch(Object.fromEntries(new URLSearchParams(search)), Date.now());
   const line = faults.length > 0 ? search : printLine(read);
-  if (line === '') return 'all events';
-  return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE - 1).toWellFormed()}…` : line;
+  return line === '' ? 'all events' : shortened(line, MAX_LINE);
 };
 
 interface SaveView {

@@ -11,7 +11,7 @@ import type { AccessSource, Identity } from '../../access/access.ts';
 import { changeNote } from '../../access-trail.ts';
 import { httpError } from '../../failure.ts';
 import { FEED_TOKEN_NAME } from '../../guard.ts';
-import { type Frame, hidden, sendPage } from '../page.ts';
+import { type Frame, hidden, rowNumberOf, sendPage } from '../page.ts';
 import { saveBody, savedBody, savedListBody } from './page.ts';
 
 interface Form {
@@ -77,7 +77,7 @@ const mayChange = (identity: Identity | undefined, { savedBy }: SavedSearch): bo
 const changeRoutes = (pages: FastifyInstance, frame: Frame, options: SavedOptions): void => {
   const { savedSearches } = options;
   const find = async ({ params }: FastifyRequest<Numbered>): Promise<SavedSearch> => {
-    const id = /^[1-9]\d{0,14}$/.test(params.id) ? Number(params.id) : undefined;
+    const id = rowNumberOf(params.id);
     const saved = id === undefined ? undefined : await savedSearches.find(id);
     if (saved === undefined) throw httpError(404, 'Saved search not found. It may have been deleted.');
     return saved;

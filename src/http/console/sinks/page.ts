@@ -4,7 +4,7 @@ import { sinkState } from '../../../status/source-state.ts';
 import { commandBlock, type Html, html } from '../html.ts';
 import { operationsHead, operationsMenu, type ShownSink } from '../operations.ts';
 import { stateMark } from '../source-states.ts';
-import { agoOf, countOf, countText, spanText, timeOf, zoneLabel } from '../words.ts';
+import { agoOf, countOf, countText, shellWord, spanText, timeOf, zoneLabel } from '../words.ts';
 
 export const sinkHref = (name: string): string => `/sinks/${encodeURIComponent(name)}`;
 
@@ -120,11 +120,9 @@ const fact = (name: string, value: Html | string): Html => html`<div><dt>${name}
 const replayHref = (name: string, after?: number): string =>
   `${sinkHref(name)}/replay${after === undefined ? '' : `?after=${after}`}`;
 
-/** Names have letters, digits, `_` and `-` alone, but a table may hold any text. */
-const quoted = (name: string): string => (/^[\w-]+$/.test(name) ? name : `'${name.replaceAll("'", String.raw`'\''`)}'`);
-
 const replayPanel = (sink: ShownSink, oldest: number | undefined): Html => {
-  const name = quoted(sink.name);
+  // Names have letters, digits, `_` and `-` alone, but a table may hold any text.
+  const name = shellWord(sink.name);
   const isReplayed = canReplay(sink);
   const retry =
     oldest === undefined || sink.sends === 'alarms'

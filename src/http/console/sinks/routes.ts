@@ -7,7 +7,7 @@ import { sessionProof } from '../../access/access.ts';
 import { changeNote } from '../../access-trail.ts';
 import { httpError } from '../../failure.ts';
 import { OPERATIONS_PATH, type Operations, type ShownSink, shownSinks } from '../operations.ts';
-import { type Frame, hidden, sendPage } from '../page.ts';
+import { type Frame, hidden, rowNumberOf, sendPage } from '../page.ts';
 import { SESSION_COOKIE } from '../sign-in.routes.ts';
 import { canReplay, replayBody, sinkBody, sinkHref, sinksBody } from './page.ts';
 
@@ -27,7 +27,7 @@ export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: Oper
       const { name } = request.params;
       const sink = (await shownSinks(operations)).find((each) => each.name === name);
       if (sink === undefined) throw httpError(404, 'There is no such sink.');
-      const before = positionOf(request.query.before);
+      const before = rowNumberOf(request.query.before);
       const page = await readDeadLetterPage(operations.pool, name, { before, limit: LETTERS });
       const body = sinkBody({ sink, page, before, nowMs: Date.now() });
       return sendPage(request, reply, frame, {
@@ -39,9 +39,6 @@ export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: Oper
     },
   );
 };
-
-const positionOf = (text: unknown): number | undefined =>
-  typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 
 interface Asked {
   readonly Params: { readonly name: string };
