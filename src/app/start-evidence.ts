@@ -259,7 +259,7 @@ const serve = async (
   { logger, secrets }: Pick<BuilderParts, 'logger' | 'secrets'>,
   opened: AsyncDisposableStack,
 ): Promise<string> => {
-  const { serveBuilder } = await import('../http/builder-server.ts');
+  const { serveBuilder } = await import('../http/health.routes.ts');
   const metrics = createBuilderMetrics(version);
   const evidence = () => readEvidenceStatus(pool);
   const server = await serveBuilder({

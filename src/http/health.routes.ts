@@ -1,10 +1,14 @@
-import type { FastifyInstance } from 'fastify';
+import { randomUUID } from 'node:crypto';
+import type { FastifyError, FastifyInstance } from 'fastify';
+import Fastify from 'fastify';
+import type { Logger } from 'pino';
 import type { EvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import type { StatusReader } from '../status/status-reader.sql.ts';
 import type { AccessSource } from './access/access.ts';
-import type { Guard } from './guard.ts';
-import { healthOf, type ReadinessOptions, readiness, sendReadiness } from './health.ts';
+import { failureOf } from './failure.ts';
+import { createGuard, type FeedToken, type Guard } from './guard.ts';
+import { evidenceHealth, healthOf, isStopped, type ReadinessOptions, readiness, sendReadiness } from './health.ts';
 import { jsonAnswer } from './openapi.ts';
 
 export interface HealthOptions extends ReadinessOptions {
@@ -70,4 +74,58 @@ const metricsAnswer = {
   response: {
     200: { description: 'The text format, version 0.0.4.', content: { 'text/plain': { schema: { type: 'string' } } } },
   },
+};
+
+const REQUEST_TIMEOUT_MS = 30_000;
+
+interface BuilderServerOptions extends Pick<HealthOptions, 'metrics' | 'schemaState'> {
+  readonly host: string;
+  readonly port: number;
+  readonly healthAccess: 'open' | 'token';
+  readonly feedToken: FeedToken;
+  readonly logger: Logger;
+  readonly evidence: () => Promise<EvidenceStatus | undefined>;
+}
+
+/** The account of a builder may not read the tokens of the database. */
+const noTokens: AccessSource = {
+  tokenOf: async () => undefined,
+  hasTokens: async () => false,
+  sessions: { start: async () => {}, find: async () => undefined, end: async () => {} },
+  note: () => {},
+  trouble: () => undefined,
+};
+
+/** `/livez`, `/readyz`, `/healthz` and `/metrics` of a process that builds evidence alone. Rejects if the port is taken. */
+export const serveBuilder = async (
+  options: BuilderServerOptions,
+): Promise<{ readonly url: string; close(): Promise<void> }> => {
+  const server = Fastify({
+    logger: false,
+    genReqId: () => randomUUID(),
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+  });
+  server.setErrorHandler((error: FastifyError, request, reply) => {
+    const { code, status, reason } = failureOf(error, request, options.logger);
+    return reply.code(code).send({ status, reason });
+  });
+  const guard = createGuard({ ...options, access: noTokens });
+  const onRequest = options.healthAccess === 'token' ? guard.requireScope('metrics') : guard.requireLocalOrToken;
+  const unreadyReasons = readiness(options);
+  server.get('/livez', () => ({ status: 'ok' }));
+  server.get('/readyz', { onRequest: guard.requireLocalOrToken }, async (_request, reply) =>
+    sendReadiness(reply, await unreadyReasons()),
+  );
+  server.get('/healthz', { onRequest }, async () => {
+    const evidence = await options.evidence();
+    const status = evidence === undefined || isStopped(evidence) ? 'failing' : 'ok';
+    return { status, evidence: evidence === undefined ? null : evidenceHealth(evidence) };
+  });
+  server.get('/metrics', { onRequest }, async (_request, reply) =>
+    reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
+  );
+  const url = await server.listen({ host: options.host, port: options.port });
+  return { url, close: () => server.close() };
 };

@@ -1,7 +1,6 @@
 import { keyOf } from '../../ingest/planning/source.ts';
 import { nearsLoss, type SourceHealth, sourceStates } from '../../status/health.ts';
-import { PACE_MINUTES } from '../../status/overview.sql.ts';
-import type { ReadingPace } from '../../status/overview.ts';
+import { PACE_MINUTES, type ReadingPace } from '../../status/overview.sql.ts';
 import {
   collectedShare,
   type SourceCounts,

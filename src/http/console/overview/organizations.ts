@@ -1,6 +1,6 @@
 import { keyOf } from '../../../ingest/planning/source.ts';
 import { DELAY, laneTroubleText, NOT_COLLECTED } from '../../../status/health.ts';
-import type { Activity, SourceCoverage } from '../../../status/overview.ts';
+import type { Activity, SourceCoverage } from '../../../status/overview.sql.ts';
 import {
   type AccountWithState,
   type OrganizationWithState,

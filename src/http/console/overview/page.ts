@@ -1,6 +1,6 @@
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { discoveryTooOldSeconds, listingTroubles, NOT_COLLECTED, type SourceHealth } from '../../../status/health.ts';
-import type { ApiBudgetFigures, OrganizationChange, ProcessFigures } from '../../../status/overview.ts';
+import type { ApiBudgetFigures, OrganizationChange, ProcessFigures } from '../../../status/overview.sql.ts';
 import {
   countsOf,
   mostGapSeconds,

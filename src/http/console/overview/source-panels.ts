@@ -5,7 +5,7 @@ import {
   notCollectedSentence,
   type SourceHealth,
 } from '../../../status/health.ts';
-import type { DrawnHole, SourceCoverage, TimeRange } from '../../../status/overview.ts';
+import type { DrawnHole, SourceCoverage, TimeRange } from '../../../status/overview.sql.ts';
 import type { SourceWithState } from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { type Paces, readingSentence, shownState } from '../source-states.ts';

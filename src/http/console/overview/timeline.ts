@@ -1,6 +1,6 @@
 import { addRange, type Coverage, gapsIn } from '../../../ingest/planning/coverage.ts';
 import type { Search } from '../../../search/query/search.ts';
-import type { Activity, SourceCoverage, TimeRange } from '../../../status/overview.ts';
+import type { Activity, SourceCoverage, TimeRange } from '../../../status/overview.sql.ts';
 import { type Html, html } from '../html.ts';
 import { histogramOf } from '../summary.ts';
 import { countOf, spanText, timeText, zonedText } from '../words.ts';
